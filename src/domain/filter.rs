@@ -1,0 +1,226 @@
+//! Which files of a repository are wanted: `--include` and `--exclude`.
+//!
+//! The semantics are exactly those of the official client: Python's
+//! `fnmatch.fnmatchcase` on the whole path, so `*` crosses directories. A
+//! package for globs would mean something else by `*` and `**`.
+
+/// A model's include and exclude patterns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// `None` takes all files; an empty list takes none.
+    pub include: Option<Vec<String>>,
+    pub exclude: Vec<String>,
+}
+
+impl Filter {
+    /// Tells whether a file of the repository is wanted.
+    pub fn selects(&self, path: &str) -> bool {
+        let path = path.replace('\\', "/");
+        let any = |patterns: &[String]| {
+            patterns
+                .iter()
+                .any(|pattern| matches(&normalise(pattern), &path))
+        };
+        self.include.as_deref().is_none_or(any) && !any(&self.exclude)
+    }
+
+    pub fn selects_everything(&self) -> bool {
+        self.include.is_none() && self.exclude.is_empty()
+    }
+}
+
+/// A final `/` means everything below that folder.
+fn normalise(pattern: &str) -> String {
+    let mut pattern = pattern.replace('\\', "/");
+    if pattern.ends_with('/') {
+        pattern.push('*');
+    }
+    pattern
+}
+
+/// One element of a pattern.
+enum Token {
+    Star,
+    AnyOne,
+    Literal(char),
+    Class {
+        negated: bool,
+        ranges: Vec<(char, char)>,
+    },
+}
+
+/// Python's `fnmatch.fnmatchcase`: the whole name must match the whole pattern.
+pub fn matches(pattern: &str, name: &str) -> bool {
+    let tokens = parse(pattern);
+    let name: Vec<char> = name.chars().collect();
+    let (mut token, mut at) = (0, 0);
+    // Where to go on when a match fails: behind the last star, one character later.
+    let mut retry: Option<(usize, usize)> = None;
+    loop {
+        match tokens.get(token) {
+            Some(Token::Star) => {
+                retry = Some((token + 1, at));
+                token += 1;
+                continue;
+            }
+            Some(one) if at < name.len() && one.accepts(name[at]) => {
+                token += 1;
+                at += 1;
+                continue;
+            }
+            None if at == name.len() => return true,
+            _ => {}
+        }
+        match retry {
+            Some((behind, start)) if start < name.len() => {
+                retry = Some((behind, start + 1));
+                token = behind;
+                at = start + 1;
+            }
+            _ => return false,
+        }
+    }
+}
+
+impl Token {
+    fn accepts(&self, c: char) -> bool {
+        match self {
+            Self::Star => false,
+            Self::AnyOne => true,
+            Self::Literal(own) => *own == c,
+            Self::Class { negated, ranges } => {
+                ranges.iter().any(|(low, high)| (*low..=*high).contains(&c)) != *negated
+            }
+        }
+    }
+}
+
+fn parse(pattern: &str) -> Vec<Token> {
+    let chars: Vec<char> = pattern.chars().collect();
+    let mut tokens = Vec::with_capacity(chars.len());
+    let mut at = 0;
+    while at < chars.len() {
+        let c = chars[at];
+        at += 1;
+        match c {
+            '*' if matches!(tokens.last(), Some(Token::Star)) => {}
+            '*' => tokens.push(Token::Star),
+            '?' => tokens.push(Token::AnyOne),
+            '[' => match class_end(&chars, at) {
+                Some(end) => {
+                    tokens.push(parse_class(&chars[at..end]));
+                    at = end + 1;
+                }
+                None => tokens.push(Token::Literal('[')),
+            },
+            other => tokens.push(Token::Literal(other)),
+        }
+    }
+    tokens
+}
+
+/// Finds the `]` that closes a class; one that comes first is a member.
+fn class_end(chars: &[char], start: usize) -> Option<usize> {
+    let mut at = start;
+    if chars.get(at) == Some(&'!') {
+        at += 1;
+    }
+    if chars.get(at) == Some(&']') {
+        at += 1;
+    }
+    (at..chars.len()).find(|i| chars[*i] == ']')
+}
+
+fn parse_class(body: &[char]) -> Token {
+    let (negated, body) = match body.split_first() {
+        Some(('!', rest)) => (true, rest),
+        _ => (false, body),
+    };
+    let mut ranges = Vec::new();
+    for chunk in class_chunks(body) {
+        ranges.push(chunk);
+    }
+    Token::Class { negated, ranges }
+}
+
+/// Splits a class into ranges the way Python does: a `-` joins its neighbours
+/// unless it comes first or last, the search for the next one starts three
+/// places on, and a range that runs backwards matches nothing.
+fn class_chunks(body: &[char]) -> Vec<(char, char)> {
+    let mut chunks: Vec<Vec<char>> = Vec::new();
+    let mut start = 0;
+    let mut search = 1;
+    while let Some(hyphen) = (search..body.len()).find(|i| body[*i] == '-') {
+        chunks.push(body[start..hyphen].to_vec());
+        start = hyphen + 1;
+        search = hyphen + 3;
+    }
+    let tail = &body[start.min(body.len())..];
+    if tail.is_empty() {
+        match chunks.last_mut() {
+            Some(last) => last.push('-'),
+            None => return Vec::new(),
+        }
+    } else {
+        chunks.push(tail.to_vec());
+    }
+    // A backwards range disappears together with its two ends.
+    for k in (1..chunks.len()).rev() {
+        let (Some(&low), Some(&high)) = (chunks[k - 1].last(), chunks[k].first()) else {
+            continue;
+        };
+        if low > high {
+            let rest = chunks.remove(k);
+            chunks[k - 1].pop();
+            chunks[k - 1].extend(&rest[1..]);
+        }
+    }
+    let mut ranges = Vec::new();
+    for (k, chunk) in chunks.iter().enumerate() {
+        let from = usize::from(k > 0);
+        let to = chunk.len() - usize::from(k + 1 < chunks.len()).min(chunk.len());
+        for &c in chunk.get(from..to).unwrap_or_default() {
+            ranges.push((c, c));
+        }
+        if let (Some(&low), Some(&high)) = (
+            chunk.last(),
+            chunks.get(k + 1).and_then(|next| next.first()),
+        ) {
+            ranges.push((low, high));
+        }
+    }
+    ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_crosses_directories_and_a_final_slash_means_everything_below() {
+        let filter = |include: &[&str], exclude: &[&str]| Filter {
+            include: (!include.is_empty()).then(|| include.iter().map(|s| s.to_string()).collect()),
+            exclude: exclude.iter().map(|s| s.to_string()).collect(),
+        };
+        assert!(filter(&["*.json"], &[]).selects("a/b/c.json"));
+        assert!(filter(&["data/"], &[]).selects("data/x/y"));
+        assert!(!filter(&["data"], &[]).selects("data/x"));
+        assert!(!filter(&["*.safetensors"], &[]).selects("X.SAFETENSORS"));
+        assert!(!filter(&["*"], &["*.bin"]).selects("a/model.bin"));
+        assert!(!filter(&[""], &[]).selects("a"));
+        assert!(
+            !Filter {
+                include: Some(vec![]),
+                exclude: vec![]
+            }
+            .selects("a")
+        );
+        assert!(Filter::default().selects("anything"));
+    }
+
+    #[test]
+    fn a_pattern_full_of_stars_does_not_take_for_ever() {
+        let name = "a".repeat(5_000);
+        assert!(!matches(&"a*".repeat(40).replace("a*a*", "a*a*b*"), &name));
+    }
+}

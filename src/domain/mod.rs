@@ -1,0 +1,14 @@
+//! Pure values and decisions: no file, no socket, no clock.
+//!
+//! Parsing is the only way into these types, so whoever holds one need not
+//! check it again. Nothing here derives serde: what others read has structs
+//! of its own in `ui::json` and the wire modules.
+
+pub mod content;
+pub mod filter;
+pub mod model;
+pub mod outcome;
+pub mod repo;
+pub mod snapshot;
+pub mod time;
+pub mod units;

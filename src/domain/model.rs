@@ -1,0 +1,154 @@
+//! What to keep: a Hub repository at a revision, with filters and a place.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::filter::Filter;
+use super::outcome::UpstreamState;
+use super::repo::{CommitSha, NameError, Repo, Revision};
+use super::time::Timestamp;
+
+/// The database's number of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ModelId(pub i64);
+
+/// The name by which a person addresses a model or a schedule.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntryName(String);
+
+impl EntryName {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for EntryName {
+    type Err = NameError;
+
+    /// Accepts anything that stays one readable word in a table, a shell and a log line.
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let refuse = |why: &str| Err(NameError::new("name", text, why));
+        if text.is_empty() {
+            return refuse("it is empty");
+        }
+        if text.len() > 200 {
+            return refuse("it is longer than 200 bytes");
+        }
+        if text.starts_with('-') {
+            return refuse("it starts with `-`, which would read as an option");
+        }
+        let allowed = |c: char| c.is_alphanumeric() || "._-/:@+".contains(c);
+        if let Some(c) = text.chars().find(|c| !allowed(*c)) {
+            return refuse(&format!(
+                "`{}` is not allowed, only letters, digits and any of . _ - / : @ +",
+                c.escape_debug()
+            ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for EntryName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// A word that groups models, so that schedules can select them.
+pub type Tag = EntryName;
+
+/// Where a model's files go.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Destination {
+    /// The Hub cache that all libraries share.
+    Cache,
+    /// A directory of real files; always absolute.
+    Directory(PathBuf),
+}
+
+/// The order in which due work is done: 0 to 100, higher first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Priority(u8);
+
+impl Priority {
+    pub fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl Default for Priority {
+    fn default() -> Self {
+        Self(50)
+    }
+}
+
+impl FromStr for Priority {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        match text.parse() {
+            Ok(value @ 0..=100) => Ok(Self(value)),
+            _ => Err(NameError::new(
+                "priority",
+                text,
+                "it must be a whole number from 0 to 100",
+            )),
+        }
+    }
+}
+
+/// What a person says about a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelSpec {
+    pub name: EntryName,
+    pub repo: Repo,
+    pub revision: Revision,
+    pub filter: Filter,
+    pub destination: Destination,
+    pub priority: Priority,
+    /// How many revisions to keep; `None` follows the setting.
+    pub keep_revisions: Option<u32>,
+    pub enabled: bool,
+    pub tags: BTreeSet<Tag>,
+}
+
+/// What runs have found out about a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelState {
+    /// A commit that a rollback holds in place.
+    pub held_commit: Option<CommitSha>,
+    pub published_commit: Option<CommitSha>,
+    pub published_at: Option<Timestamp>,
+    pub last_check_at: Option<Timestamp>,
+    pub last_success_at: Option<Timestamp>,
+    pub last_change_at: Option<Timestamp>,
+    pub consecutive_failures: u32,
+    pub upstream_state: UpstreamState,
+}
+
+impl Default for ModelState {
+    fn default() -> Self {
+        Self {
+            held_commit: None,
+            published_commit: None,
+            published_at: None,
+            last_check_at: None,
+            last_success_at: None,
+            last_change_at: None,
+            consecutive_failures: 0,
+            upstream_state: UpstreamState::Ok,
+        }
+    }
+}
+
+/// A registered model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Model {
+    pub id: ModelId,
+    pub spec: ModelSpec,
+    pub state: ModelState,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}

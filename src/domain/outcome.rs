@@ -1,0 +1,294 @@
+//! How things end: the words that close sessions and runs, and exit codes.
+
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+/// Says that a stored or typed word is none of the known ones.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("`{word}` is not one of {allowed}")]
+pub struct UnknownWord {
+    word: String,
+    allowed: String,
+}
+
+/// Defines an enum whose values are words in the database, in JSON and on the
+/// command line, so that the three can never differ.
+macro_rules! words {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $name { $($(#[$vdoc])* $variant),+ }
+
+        impl $name {
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// Returns the word for databases, JSON and tables.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = $crate::domain::outcome::UnknownWord;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Self::ALL.iter().copied().find(|value| value.as_str() == text).ok_or_else(|| {
+                    $crate::domain::outcome::UnknownWord::new(text, Self::ALL.iter().map(|v| v.as_str()))
+                })
+            }
+        }
+    };
+}
+#[allow(unused_imports)]
+pub(crate) use words;
+
+impl UnknownWord {
+    pub(crate) fn new(word: &str, allowed: impl Iterator<Item = &'static str>) -> Self {
+        Self {
+            word: word.chars().take(80).flat_map(char::escape_debug).collect(),
+            allowed: allowed.collect::<Vec<_>>().join(", "),
+        }
+    }
+}
+
+words! {
+    /// The one word that ends a session.
+    Outcome {
+        /// A new revision was published.
+        Updated = "updated",
+        /// The Hub was asked and nothing had changed.
+        UpToDate = "up-to-date",
+        /// Bad or missing files were fetched again at the same commit.
+        Repaired = "repaired",
+        /// A budget, a window, a stop or a crash came first; what arrived is kept.
+        Partial = "partial",
+        /// A new revision waits for a person's approval or a rollback holds the old one.
+        Held = "held",
+        /// The Hub could not be asked; nothing is known about its state.
+        CouldNotCheck = "could-not-check",
+        /// Gone upstream; the local copy is kept.
+        Orphaned = "orphaned",
+        /// Not tried at all.
+        Skipped = "skipped",
+        /// Something went wrong that `ErrorKind` names.
+        Failed = "failed",
+    }
+}
+
+words! {
+    /// What kind of trouble a session had.
+    ErrorKind {
+        Integrity = "integrity",
+        Auth = "auth",
+        Disk = "disk",
+        Network = "network",
+        RateLimit = "rate-limit",
+        NotFound = "not-found",
+        Hub = "hub",
+        Config = "config",
+        Internal = "internal",
+    }
+}
+
+words! {
+    /// The one word that ends a run.
+    RunOutcome {
+        Ok = "ok",
+        Failed = "failed",
+        Partial = "partial",
+        SkippedLocked = "skipped-locked",
+        SkippedPaused = "skipped-paused",
+        Interrupted = "interrupted",
+        Crashed = "crashed",
+    }
+}
+
+words! {
+    /// Who or what started a run.
+    Trigger {
+        Timer = "timer",
+        Ci = "ci",
+        Manual = "manual",
+    }
+}
+
+words! {
+    /// What is known of the repository upstream.
+    UpstreamState {
+        Ok = "ok",
+        Orphaned = "orphaned",
+        Gated = "gated",
+        Renamed = "renamed",
+    }
+}
+
+/// How the process ends: the table of exit codes, once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ExitStatus {
+    Ok,
+    Failed,
+    Usage,
+    Integrity,
+    Auth,
+    Temporary,
+    Disk,
+    TransferBudget,
+    TimeBudget,
+    Locked,
+    Interrupted,
+    Terminated,
+}
+
+impl ExitStatus {
+    pub const ALL: [Self; 12] = [
+        Self::Ok,
+        Self::Failed,
+        Self::Usage,
+        Self::Integrity,
+        Self::Auth,
+        Self::Temporary,
+        Self::Disk,
+        Self::TransferBudget,
+        Self::TimeBudget,
+        Self::Locked,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+
+    /// Returns the number that the caller of the program sees.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Ok => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Integrity => 3,
+            Self::Auth => 4,
+            Self::Temporary => 5,
+            Self::Disk => 6,
+            Self::TransferBudget => 8,
+            Self::TimeBudget => 10,
+            Self::Locked => 11,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::Integrity => "integrity",
+            Self::Auth => "auth",
+            Self::Temporary => "temporary",
+            Self::Disk => "disk",
+            Self::TransferBudget => "transfer-budget",
+            Self::TimeBudget => "time-budget",
+            Self::Locked => "locked",
+            Self::Interrupted | Self::Terminated => "interrupted",
+        }
+    }
+
+    /// Returns what the code means for whoever called.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Ok => "updated, up to date, or nothing due",
+            Self::Failed => "something failed that no other code names",
+            Self::Usage => "wrong arguments or invalid configuration; nothing was done",
+            Self::Integrity => "bytes did not match their hash after retries",
+            Self::Auth => {
+                "token missing, invalid, or access to a gated repository not granted: a person must act"
+            }
+            Self::Temporary => {
+                "could not check: network, Hub 5xx, rate limit; the next tick tries again"
+            }
+            Self::Disk => "no space (with reserve), quota, read-only: a person must act",
+            Self::TransferBudget => "`--max-transfer` reached, state saved",
+            Self::TimeBudget => "`--max-duration` or the end of the window reached, state saved",
+            Self::Locked => "another run holds the lock; recorded as a skipped run",
+            Self::Interrupted => "SIGINT (Ctrl-C); state saved, the next run resumes",
+            Self::Terminated => "SIGTERM or `hfdl stop`; state saved, the next run resumes",
+        }
+    }
+
+    /// Returns the place in the fixed order of severity; higher is worse.
+    fn severity(self) -> u8 {
+        match self {
+            Self::Integrity => 11,
+            Self::Disk => 10,
+            Self::Auth => 9,
+            Self::Failed => 8,
+            Self::Temporary => 7,
+            Self::Interrupted => 6,
+            Self::Terminated => 5,
+            Self::TimeBudget => 4,
+            Self::TransferBudget => 3,
+            // These end a process before any model is looked at, so they are
+            // never weighed against a model's code.
+            Self::Usage => 2,
+            Self::Locked => 1,
+            Self::Ok => 0,
+        }
+    }
+
+    /// Returns the worse of two ends, by the fixed order of the contract.
+    pub fn worst(self, other: Self) -> Self {
+        if other.severity() > self.severity() {
+            other
+        } else {
+            self
+        }
+    }
+}
+
+impl ErrorKind {
+    /// Returns how a process ends whose only trouble was of this kind.
+    pub fn exit_status(self) -> ExitStatus {
+        match self {
+            Self::Integrity => ExitStatus::Integrity,
+            Self::Auth => ExitStatus::Auth,
+            Self::Disk => ExitStatus::Disk,
+            Self::Network | Self::RateLimit => ExitStatus::Temporary,
+            Self::Config => ExitStatus::Usage,
+            Self::NotFound | Self::Hub | Self::Internal => ExitStatus::Failed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_parses_back_to_itself() {
+        for outcome in Outcome::ALL {
+            assert_eq!(outcome.as_str().parse::<Outcome>().unwrap(), *outcome);
+        }
+        let error = "done".parse::<Outcome>().unwrap_err().to_string();
+        assert!(error.contains("up-to-date"), "{error}");
+    }
+
+    #[test]
+    fn the_worst_code_follows_the_fixed_order() {
+        let order = [3, 6, 4, 1, 5, 130, 143, 10, 8, 0];
+        for pair in order.windows(2) {
+            let find = |code| {
+                ExitStatus::ALL
+                    .into_iter()
+                    .find(|s| s.code() == code)
+                    .unwrap()
+            };
+            let (worse, better) = (find(pair[0]), find(pair[1]));
+            assert_eq!(worse.worst(better), worse);
+            assert_eq!(better.worst(worse), worse);
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Keeps Hugging Face repositories on disk, verified and current, from cron.
+
+pub mod domain;
+
+pub fn run() -> std::process::ExitCode {
+    std::process::ExitCode::SUCCESS
+}

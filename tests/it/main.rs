@@ -1,0 +1,3 @@
+//! Integration tests: contracts, stories and the real binary.
+
+mod support;
