@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::{Cadence, RateTable, Windows};
-use crate::domain::model::{EntryName, Priority, Tag};
+use super::{Cadence, RateTable, SpecError, Windows};
+use crate::domain::model::{EntryName, ModelSpec, Priority, Tag};
 use crate::domain::time::Timestamp;
 use crate::domain::units::{ByteSize, Seconds};
 
@@ -20,12 +20,55 @@ pub enum CatchUp {
     Skip,
 }
 
+impl CatchUp {
+    /// Puts together what `--catch-up` and `--catch-up-within` say.
+    pub fn parse(word: &str, within: Option<Seconds>) -> Result<Self, SpecError> {
+        match (word, within) {
+            ("once", within) => Ok(Self::Once { within }),
+            ("skip", None) => Ok(Self::Skip),
+            ("skip", Some(_)) => Err(SpecError::new(
+                "catch-up rule",
+                word,
+                "it cannot have a limit; use once with the limit",
+            )),
+            _ => Err(SpecError::new("catch-up rule", word, "write once or skip")),
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Once { .. } => "once",
+            Self::Skip => "skip",
+        }
+    }
+
+    pub fn within(self) -> Option<Seconds> {
+        match self {
+            Self::Once { within } => within,
+            Self::Skip => None,
+        }
+    }
+}
+
+impl Default for CatchUp {
+    fn default() -> Self {
+        Self::Once { within: None }
+    }
+}
+
 /// Which models a schedule covers; the three ways add up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     pub all: bool,
     pub models: BTreeSet<EntryName>,
     pub tags: BTreeSet<Tag>,
+}
+
+impl Selection {
+    /// Tells whether a schedule with this selection covers a model, enabled or not.
+    pub fn covers(&self, model: &ModelSpec) -> bool {
+        self.all || self.models.contains(&model.name) || !self.tags.is_disjoint(&model.tags)
+    }
 }
 
 /// What a person says about a schedule.
@@ -72,4 +115,20 @@ pub struct Schedule {
     pub state: ScheduleState,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_catch_up_rule_is_a_word_and_perhaps_a_limit() {
+        let limit = Some(Seconds(3600));
+        for (word, within) in [("once", None), ("once", limit), ("skip", None)] {
+            let rule = CatchUp::parse(word, within).unwrap();
+            assert_eq!((rule.as_str(), rule.within()), (word, within));
+        }
+        assert!(CatchUp::parse("skip", limit).is_err());
+        assert!(CatchUp::parse("always", None).is_err());
+    }
 }

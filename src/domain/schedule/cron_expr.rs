@@ -1,0 +1,545 @@
+//! Five-field cron expressions, read as a crontab user means them.
+//!
+//! No published crate gets both the fields and the days of clock changes
+//! right, so this is our own. It decides by fields only; what a clock reading
+//! means as an instant is the business of `slots`. What other programs accept
+//! and then never fire (`FRI-MON`, 31 June) or fire at surprising times
+//! (`*/90`, a seconds field) is refused with a reason.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::civil::{Date, Weekday};
+
+use super::clock::SpecError;
+
+/// A cron expression: five fields or a nickname such as `@daily`.
+#[derive(Clone, Debug)]
+pub struct CronExpr {
+    /// As it was written, but in capitals and with single blanks.
+    text: String,
+    fields: Fields,
+}
+
+/// Expressions that mean the same are equal, however they are written.
+impl PartialEq for CronExpr {
+    fn eq(&self, other: &Self) -> bool {
+        self.fields == other.fields
+    }
+}
+
+impl Eq for CronExpr {}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Fields {
+    /// Bit per value, here and below.
+    minutes: u64,
+    hours: u64,
+    days: MonthDays,
+    months: u64,
+    weekdays: DaysOfWeek,
+    /// The minute or the hour field begins with `*`.
+    is_wildcard: bool,
+    /// A day field begins with `*`, so that both must match; otherwise one is enough.
+    needs_both_days: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct MonthDays {
+    plain: u64,
+    /// `15W`: the nearest day from Monday to Friday in the same month.
+    nearest: u64,
+    last: bool,
+    /// `LW`: the last day from Monday to Friday.
+    last_working: bool,
+}
+
+/// Sunday is 0.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct DaysOfWeek {
+    plain: u64,
+    /// `5L`: the last such day of the month.
+    last: u64,
+    /// `5#2`: the second such day of the month is in `nth[1]`.
+    nth: [u64; 5],
+}
+
+impl CronExpr {
+    /// Tells whether slots are real minutes rather than planned times.
+    ///
+    /// Such an expression fires in both passes of a repeated hour and not at
+    /// all for a skipped one, as cron does.
+    pub(super) fn is_wildcard(&self) -> bool {
+        self.fields.is_wildcard
+    }
+
+    pub(super) fn matches_date(&self, date: Date) -> bool {
+        let fields = &self.fields;
+        if !has(fields.months, date.month()) {
+            return false;
+        }
+        let by_month = fields.days.contain(date);
+        let by_week = fields.weekdays.contain(date);
+        if fields.needs_both_days {
+            by_month && by_week
+        } else {
+            by_month || by_week
+        }
+    }
+
+    /// Returns the matching minutes of a matching day, ascending.
+    pub(super) fn minutes(&self) -> impl Iterator<Item = i16> {
+        let hours = (0..24).filter(|hour| has(self.fields.hours, *hour));
+        hours.flat_map(|hour| {
+            let minutes = (0..60).filter(|minute| has(self.fields.minutes, *minute));
+            minutes.map(move |minute| i16::from(hour) * 60 + i16::from(minute))
+        })
+    }
+}
+
+impl MonthDays {
+    fn contain(&self, date: Date) -> bool {
+        let (day, length) = (date.day(), date.days_in_month());
+        has(self.plain, day)
+            || (self.last && day == length)
+            || (self.last_working && day == nearest_working_day(date, length))
+            || (1..=length)
+                .any(|wanted| has(self.nearest, wanted) && nearest_working_day(date, wanted) == day)
+    }
+}
+
+/// Returns the day from Monday to Friday that is nearest to a day of the same month.
+fn nearest_working_day(date: Date, wanted: i8) -> i8 {
+    let length = date.days_in_month();
+    let weekday = date.weekday().wrapping_add(wanted - date.day());
+    match weekday {
+        Weekday::Saturday if wanted > 1 => wanted - 1,
+        Weekday::Saturday => wanted + 2,
+        Weekday::Sunday if wanted < length => wanted + 1,
+        Weekday::Sunday => wanted - 2,
+        _ => wanted,
+    }
+}
+
+impl DaysOfWeek {
+    fn contain(&self, date: Date) -> bool {
+        let weekday = date.weekday().to_sunday_zero_offset();
+        let week = (date.day() - 1) / 7;
+        let is_last = date.day() + 7 > date.days_in_month();
+        has(self.plain, weekday)
+            || (is_last && has(self.last, weekday))
+            || self
+                .nth
+                .get(week as usize)
+                .is_some_and(|set| has(*set, weekday))
+    }
+}
+
+fn has(set: u64, value: i8) -> bool {
+    set >> value & 1 == 1
+}
+
+impl FromStr for CronExpr {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let error = |why: String| SpecError::new("cron expression", text, why);
+        let text = text.trim();
+        if text.len() > 500 {
+            return Err(error("it is longer than 500 bytes".to_owned()));
+        }
+        if text.starts_with('@') {
+            let nickname = text.to_ascii_lowercase();
+            let fields = parse_fields(expand_nickname(&nickname).map_err(error)?);
+            return Ok(Self {
+                text: nickname,
+                fields: fields.map_err(error)?,
+            });
+        }
+        let words: Vec<_> = text.split_whitespace().collect();
+        let text = words.join(" ").to_ascii_uppercase();
+        let fields = parse_fields(&text).map_err(error)?;
+        Ok(Self { text, fields })
+    }
+}
+
+impl fmt::Display for CronExpr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.text)
+    }
+}
+
+fn expand_nickname(nickname: &str) -> Result<&'static str, String> {
+    Ok(match nickname {
+        "@hourly" => "0 * * * *",
+        "@daily" | "@midnight" => "0 0 * * *",
+        "@weekly" => "0 0 * * 0",
+        "@monthly" => "0 0 1 * *",
+        "@yearly" | "@annually" => "0 0 1 1 *",
+        "@reboot" => {
+            return Err("nothing here knows when the machine started; choose a time".to_owned());
+        }
+        every if every.starts_with("@every") => {
+            return Err("write an interval instead, such as --every 6h".to_owned());
+        }
+        _ => {
+            return Err(
+                "the nicknames are @hourly, @daily, @weekly, @monthly and @yearly".to_owned(),
+            );
+        }
+    })
+}
+
+/// One of the five fields: its name and what may stand in it.
+struct Field {
+    name: &'static str,
+    least: i8,
+    most: i8,
+    /// Names of the values from `least` upwards.
+    names: &'static [&'static str],
+}
+
+const MINUTE: Field = Field {
+    name: "minute",
+    least: 0,
+    most: 59,
+    names: &[],
+};
+const HOUR: Field = Field {
+    name: "hour",
+    least: 0,
+    most: 23,
+    names: &[],
+};
+const DAY: Field = Field {
+    name: "day-of-month",
+    least: 1,
+    most: 31,
+    names: &[],
+};
+const MONTH: Field = Field {
+    name: "month",
+    least: 1,
+    most: 12,
+    names: &[
+        "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
+    ],
+};
+const WEEKDAY: Field = Field {
+    name: "day-of-week",
+    least: 0,
+    most: 7,
+    names: &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"],
+};
+
+fn parse_fields(text: &str) -> Result<Fields, String> {
+    let words: Vec<_> = text.split(' ').filter(|word| !word.is_empty()).collect();
+    let [minute, hour, day, month, weekday] = words[..] else {
+        return Err(wrong_number_of_fields(&words));
+    };
+    Ok(Fields {
+        minutes: parse_plain(&MINUTE, minute)?,
+        hours: parse_plain(&HOUR, hour)?,
+        days: parse_month_days(day)?,
+        months: parse_plain(&MONTH, month)?,
+        weekdays: parse_days_of_week(weekday)?,
+        is_wildcard: minute.starts_with('*') || hour.starts_with('*'),
+        needs_both_days: [day, weekday]
+            .iter()
+            .any(|word| word.starts_with(['*', '?'])),
+    })
+}
+
+fn wrong_number_of_fields(words: &[&str]) -> String {
+    const FORM: &str = "five fields are needed: minute hour day-of-month month day-of-week";
+    match words.len() {
+        6 => format!(
+            "it has six fields; there are no seconds here, write `{}` if the first are seconds",
+            words[1..].join(" ")
+        ),
+        7 => format!(
+            "it has seven fields; there are neither seconds nor years here, write `{}` if those \
+             are the first and the last",
+            words[1..6].join(" ")
+        ),
+        count => format!("{FORM}; it has {count}"),
+    }
+}
+
+fn parse_plain(field: &Field, word: &str) -> Result<u64, String> {
+    word.split(',')
+        .try_fold(0, |set, item| Ok(set | field.parse_item(word, item)?))
+}
+
+fn parse_month_days(word: &str) -> Result<MonthDays, String> {
+    let mut days = MonthDays::default();
+    if word == "?" {
+        days.plain = DAY.all();
+        return Ok(days);
+    }
+    for item in word.split(',') {
+        match item {
+            "L" => days.last = true,
+            "LW" => days.last_working = true,
+            _ => match item.strip_suffix('W') {
+                Some(number) => days.nearest |= 1 << DAY.parse_value(word, number)?,
+                None => days.plain |= DAY.parse_item(word, item)?,
+            },
+        }
+    }
+    Ok(days)
+}
+
+fn parse_days_of_week(word: &str) -> Result<DaysOfWeek, String> {
+    let mut days = DaysOfWeek::default();
+    if word == "?" {
+        // Not 7: it is Sunday once more.
+        days.plain = WEEKDAY.all() & 0x7f;
+        return Ok(days);
+    }
+    for item in word.split(',') {
+        if item == "L" {
+            let why = "`L` alone names no day; write 5L for the last Friday of the month";
+            return Err(WEEKDAY.error(word, why));
+        }
+        if let Some((day, nth)) = item.split_once('#') {
+            let day = WEEKDAY.parse_value(word, day)? % 7;
+            match nth.parse::<usize>() {
+                Ok(nth @ 1..=5) => days.nth[nth - 1] |= 1 << day,
+                _ => return Err(WEEKDAY.error(word, "after `#` comes a number from 1 to 5")),
+            }
+        } else if let Some(day) = item.strip_suffix('L') {
+            days.last |= 1 << (WEEKDAY.parse_value(word, day)? % 7);
+        } else {
+            days.plain |= WEEKDAY.parse_item(word, item)?;
+        }
+    }
+    // Both 0 and 7 are Sunday.
+    days.plain = (days.plain | days.plain >> 7) & 0x7f;
+    Ok(days)
+}
+
+impl Field {
+    /// Parses `*`, `5`, `1-5` with or without a step into a set.
+    fn parse_item(&self, word: &str, item: &str) -> Result<u64, String> {
+        let (range, step) = match item.split_once('/') {
+            Some((range, step)) => (range, Some(self.parse_step(word, step)?)),
+            None => (item, None),
+        };
+        let (first, last) = if range == "*" {
+            (self.least, self.most)
+        } else if let Some((first, last)) = range.split_once('-') {
+            self.parse_range(word, first, last)?
+        } else {
+            let value = self.parse_value(word, range)?;
+            if let Some(step) = step {
+                let most = if self.is_weekday() { 6 } else { self.most };
+                let why = format!("a step needs a range, write {range}-{most}/{step}");
+                return Err(self.error(word, &why));
+            }
+            (value, value)
+        };
+        let step = step.unwrap_or(1);
+        Ok((first..=last)
+            .step_by(step)
+            .fold(0, |set, value| set | 1 << value))
+    }
+
+    fn parse_range(&self, word: &str, first: &str, last: &str) -> Result<(i8, i8), String> {
+        let (mut low, mut high) = (
+            self.parse_value(word, first)?,
+            self.parse_value(word, last)?,
+        );
+        if self.is_weekday() {
+            // Sunday ends a range as 7 and begins one as 0.
+            high = if high == 0 && low > 0 { 7 } else { high };
+            low = if low == 7 && high < 7 { 0 } else { low };
+        }
+        if low <= high {
+            return Ok((low, high));
+        }
+        let named = first.starts_with(|c: char| c.is_ascii_alphabetic());
+        let render = |from: i8, to: i8| {
+            let label = |value: i8| match self.names.get((value - self.least) as usize) {
+                Some(name) if named => (*name).to_owned(),
+                _ => value.to_string(),
+            };
+            if from == to {
+                label(from)
+            } else {
+                format!("{}-{}", label(from), label(to))
+            }
+        };
+        let restart = if self.is_weekday() { 1 } else { self.least };
+        let why = format!(
+            "a range does not run past its end, write {},{}",
+            render(low, self.most),
+            render(restart, high)
+        );
+        Err(self.error(word, &why))
+    }
+
+    fn parse_step(&self, word: &str, step: &str) -> Result<usize, String> {
+        let size = if self.is_weekday() {
+            7
+        } else {
+            self.most - self.least + 1
+        };
+        match parse_number(step) {
+            Some(0) => Err(self.error(word, "a step is at least 1")),
+            Some(number) if number <= size => Ok(number as usize),
+            Some(_) => Err(self.error(
+                word,
+                &format!("the step is larger than the field, which has {size} values"),
+            )),
+            None => Err(self.error(word, "after `/` comes a number")),
+        }
+    }
+
+    fn parse_value(&self, word: &str, text: &str) -> Result<i8, String> {
+        if let Some(index) = self.names.iter().position(|name| *name == text) {
+            return Ok(self.least + index as i8);
+        }
+        if let Some(value) = parse_number(text)
+            && (self.least..=self.most).contains(&value)
+        {
+            return Ok(value);
+        }
+        if text == "H" || text.starts_with("H(") {
+            let why = "`H` is not known here; write a number, and --jitter spreads the starts";
+            return Err(self.error(word, why));
+        }
+        let names = match self.names {
+            [first, .., last] => format!(", or {first} to {last}"),
+            _ => String::new(),
+        };
+        let why = format!(
+            "`{text}` is no number from {} to {}{names}",
+            self.least, self.most
+        );
+        Err(self.error(word, &why))
+    }
+
+    fn error(&self, word: &str, why: &str) -> String {
+        format!("in its {} field `{word}`, {why}", self.name)
+    }
+
+    fn is_weekday(&self) -> bool {
+        self.most == 7
+    }
+
+    fn all(&self) -> u64 {
+        (self.least..=self.most).fold(0, |set, value| set | 1 << value)
+    }
+}
+
+/// Parses digits only: no sign, no blank.
+fn parse_number(text: &str) -> Option<i8> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    // Anything that does not fit is larger than every field.
+    digits.then(|| text.parse().unwrap_or(i8::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expr(text: &str) -> CronExpr {
+        text.parse().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The matching days of one month.
+    fn days(text: &str, year: i16, month: i8) -> Vec<i8> {
+        let expr = expr(text);
+        let first = Date::constant(year, month, 1);
+        (1..=first.days_in_month())
+            .filter(|day| expr.matches_date(Date::constant(year, month, *day)))
+            .collect()
+    }
+
+    #[test]
+    fn equal_expressions_may_be_written_differently() {
+        for (one, other) in [
+            ("@daily", "0 0 * * *"),
+            ("@Midnight", "00 00 * * *"),
+            ("@hourly", "0 * * * *"),
+            ("@weekly", "0\t0  * * SUN"),
+            ("@monthly", "0 0 1 * ?"),
+            ("@annually", "0 0 1 jan *"),
+            ("0 0 * * 7", "0 0 * * 0"),
+            ("0 0 * * SAT-SUN", "0 0 * * 6-7"),
+            ("0 0 * * FRI-SUN", "0 0 * * 0,5,6"),
+            ("0 0 * * SUN-TUE", "0 0 * * 0-2"),
+            ("0 0 * nov-dec mon,wed", "0 0 * 11,12 1,3"),
+            ("5-20/5 * * * *", "5,10,15,20 * * * *"),
+        ] {
+            let (one, other) = (expr(one), expr(other));
+            assert_eq!(one, other);
+            assert_eq!(one.to_string().parse(), Ok(one));
+        }
+        assert_ne!(expr("0 0 1 * 1"), expr("0 0 1 * *"));
+    }
+
+    #[test]
+    fn what_would_surprise_is_refused_with_a_way_out() {
+        for (text, hint) in [
+            ("@reboot", "choose a time"),
+            ("@every 5m", "--every"),
+            ("@often", "@hourly"),
+            ("", "five fields"),
+            ("* * * *", "it has 4"),
+            ("0 0 2 * * *", "write `0 2 * * *`"),
+            ("0 0 2 * * * 2026", "seven fields"),
+            ("60 * * * *", "0 to 59"),
+            ("-1 * * * *", "no number"),
+            ("+1 * * * *", "no number"),
+            ("*/0 * * * *", "at least 1"),
+            ("*/90 * * * *", "60 values"),
+            ("5/15 * * * *", "5-59/15"),
+            ("* 22-2 * * *", "22-23,0-2"),
+            ("* * * * FRI-MON", "FRI-SUN,MON"),
+            ("* * * * 5-1", "5-7,1"),
+            ("* * * NOV-FEB *", "NOV-DEC,JAN-FEB"),
+            ("* * * * 8", "SUN"),
+            ("* * * * L", "5L"),
+            ("* * * * 5#6", "1 to 5"),
+            ("* * 0 * *", "1 to 31"),
+            ("* * 15-20W * *", "no number"),
+            ("? * * * *", "no number"),
+            ("H H * * *", "--jitter"),
+            ("1,,2 * * * *", "no number"),
+            ("1- * * * *", "no number"),
+            ("*/ * * * *", "after `/`"),
+            ("99999999999 * * * *", "0 to 59"),
+        ] {
+            let error = text.parse::<CronExpr>().unwrap_err().to_string();
+            assert!(error.contains(hint), "{error}");
+        }
+    }
+
+    #[test]
+    fn one_restricted_day_field_is_enough_unless_the_other_begins_with_a_star() {
+        assert_eq!(days("0 0 13 * FRI", 2026, 2), [6, 13, 20, 27]);
+        assert_eq!(days("0 0 15 * FRI", 2026, 2), [6, 13, 15, 20, 27]);
+        assert_eq!(days("0 0 */2 * SAT,SUN", 2026, 11), [1, 7, 15, 21, 29]);
+        assert_eq!(days("0 0 *,10 * TUE", 2026, 11), [3, 10, 17, 24]);
+        assert_eq!(days("0 0 10,* * TUE", 2026, 11).len(), 30);
+    }
+
+    #[test]
+    fn special_days_stay_in_their_month() {
+        assert_eq!(days("0 0 L * *", 2026, 12), [31]);
+        assert_eq!(days("0 0 L * *", 2028, 2), [29]);
+        // 28 February 2026 is a Saturday, 31 May a Sunday, 1 August a Saturday.
+        assert_eq!(days("0 0 LW * *", 2026, 2), [27]);
+        assert_eq!(days("0 0 31W * *", 2026, 5), [29]);
+        assert_eq!(days("0 0 31W * *", 2026, 4), []);
+        assert_eq!(days("0 0 1W * *", 2026, 8), [3]);
+        assert_eq!(days("0 0 15W * *", 2026, 8), [14]);
+        assert_eq!(days("0 0 16W * *", 2026, 8), [17]);
+        assert_eq!(days("0 0 * * 5L", 2026, 12), [25]);
+        assert_eq!(days("0 0 * * FRI#2", 2026, 12), [11]);
+        assert_eq!(days("0 0 * * 5#5", 2026, 2), []);
+        assert_eq!(days("0 0 31 * *", 2026, 4), []);
+    }
+}
