@@ -1,3 +1,4 @@
 //! Integration tests: contracts, stories and the real binary.
 
+mod schedule_truth_table;
 mod support;

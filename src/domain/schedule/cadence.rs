@@ -149,6 +149,10 @@ impl TimesOfDay {
         &self.0
     }
 
+    pub(super) fn minutes(&self) -> impl Iterator<Item = i16> {
+        self.0.iter().map(|time| clock::minute_of(*time))
+    }
+
     fn parse(text: &str) -> Result<Self, SpecError> {
         let times: Result<BTreeSet<_>, _> = text
             .split(',')
@@ -160,8 +164,7 @@ impl TimesOfDay {
 
 impl fmt::Display for TimesOfDay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let render = |time: &civil::Time| clock::render_minute(clock::minute_of(*time));
-        let times: Vec<_> = self.0.iter().map(render).collect();
+        let times: Vec<_> = self.minutes().map(clock::render_minute).collect();
         f.pad(&times.join(","))
     }
 }

@@ -8,13 +8,21 @@
 mod cadence;
 mod clock;
 mod cron_expr;
+mod due;
 mod entry;
+mod jitter;
 mod rate_table;
+mod slots;
 mod window;
+mod zone;
 
 pub use cadence::{Cadence, CadenceKind, MonthDay, OnceAt, TimesOfDay};
 pub use clock::{SpecError, Weekdays};
 pub use cron_expr::CronExpr;
+pub use due::{ClockEvent, Due, DueState, Look, Verdict, assess};
 pub use entry::{CatchUp, Schedule, ScheduleId, ScheduleSpec, ScheduleState, Selection};
+pub use jitter::jitter_offset;
 pub use rate_table::RateTable;
+pub use slots::Slots;
 pub use window::{Window, Windows};
+pub use zone::find_zone;

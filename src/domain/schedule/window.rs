@@ -8,8 +8,11 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::civil;
+use jiff::tz::TimeZone;
 
 use super::clock::{self, MINUTES_OF_DAY, SpecError, Weekdays};
+use super::zone;
+use crate::domain::time::Timestamp;
 
 /// One stretch of hours, on some or all weekdays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +34,7 @@ const WHAT: &str = "window";
 
 impl Window {
     /// Tells whether it is open when the clock shows `at`.
-    pub(super) fn is_open_at(&self, at: civil::DateTime) -> bool {
+    fn is_open_at(&self, at: civil::DateTime) -> bool {
         let minute = clock::minute_of(at.time());
         let today = self.days.contains(at.weekday());
         if self.start < self.end {
@@ -42,7 +45,7 @@ impl Window {
     }
 
     /// Returns the clock readings at which it opens and closes.
-    pub(super) fn edges(&self) -> [civil::Time; 2] {
+    fn edges(&self) -> [civil::Time; 2] {
         [clock::time_of(self.start), clock::time_of(self.end)]
     }
 }
@@ -119,8 +122,40 @@ impl Windows {
         self.0.iter()
     }
 
-    pub(super) fn is_open_at(&self, at: civil::DateTime) -> bool {
-        self.is_empty() || self.iter().any(|window| window.is_open_at(at))
+    /// Tells whether bytes may flow at an instant.
+    pub fn is_open(&self, zone: &TimeZone, at: Timestamp) -> bool {
+        self.is_empty() || self.is_open_at(zone.to_datetime(at))
+    }
+
+    /// Returns the first instant at or after `from` at which bytes may flow.
+    ///
+    /// There is none only if every opening of the next weeks is skipped by the clock.
+    pub fn opens_at(&self, zone: &TimeZone, from: Timestamp) -> Option<Timestamp> {
+        if self.is_open(zone, from) {
+            return Some(from);
+        }
+        zone::first_turn(zone, from, &self.edges(), |at| self.is_open_at(at))
+    }
+
+    /// Returns the deadline: the first instant after `from` at which no window is open.
+    ///
+    /// There is none without windows, or when together they cover the week.
+    pub fn closes_after(&self, zone: &TimeZone, from: Timestamp) -> Option<Timestamp> {
+        if self.is_empty() {
+            return None;
+        }
+        zone::first_turn(zone, from, &self.edges(), |at| !self.is_open_at(at))
+    }
+
+    fn edges(&self) -> Vec<civil::Time> {
+        let mut edges: Vec<_> = self.iter().flat_map(Window::edges).collect();
+        edges.sort();
+        edges.dedup();
+        edges
+    }
+
+    fn is_open_at(&self, at: civil::DateTime) -> bool {
+        self.iter().any(|window| window.is_open_at(at))
     }
 }
 

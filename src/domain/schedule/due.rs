@@ -1,0 +1,234 @@
+//! Whether a schedule is due: one function of plain values.
+//!
+//! It may be asked at any time, any number of times, in any order: missed
+//! slots collapse into one run, and what was started and not finished comes
+//! first. Nothing here remembers when it was asked before.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::tz::TimeZone;
+
+use super::entry::{CatchUp, ScheduleSpec, ScheduleState};
+use super::slots::Slots;
+use super::window::Windows;
+use super::zone::shift;
+use crate::domain::outcome::words;
+use crate::domain::time::{Timestamp, whole_seconds};
+use crate::domain::units::Seconds;
+
+/// How far a clock may go wrong and be put right without anybody being told.
+const SLACK_SECONDS: i64 = 3 * 3600;
+
+/// After a long sleep counting further tells nobody anything.
+const MOST_COUNTED: usize = 1_000;
+
+/// What is known when a schedule is looked at, besides the schedule itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Read once per tick.
+    pub now: Timestamp,
+    /// This host's share of the schedule's jitter: [`super::jitter_offset`].
+    pub offset: Seconds,
+    /// How often the timer ticks.
+    pub tick: Seconds,
+}
+
+/// What there is to do about a schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DueState {
+    Disabled,
+    Wait {
+        next: Timestamp,
+    },
+    /// No slot is left.
+    Done,
+    /// A temporary error came; the slot is tried again later.
+    Backoff {
+        slot: Timestamp,
+        until: Timestamp,
+    },
+    /// A slot waits for a window.
+    Closed {
+        slot: Timestamp,
+        next: Timestamp,
+    },
+    Due(Due),
+    /// Too late: the slot is recorded as missed and as served, and nothing runs.
+    Expired {
+        slot: Timestamp,
+        missed: u32,
+        next: Option<Timestamp>,
+    },
+}
+
+/// A slot that is to be served now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    pub slot: Timestamp,
+    /// How many older slots this run answers as well; stops counting at 1,000.
+    pub coalesced: u32,
+    /// Since the first moment at which it could have run.
+    pub late: Seconds,
+    /// An earlier run began it, or an older slot, and did not finish.
+    pub resume: bool,
+    /// When the last window closes; the run also obeys its other limits.
+    pub deadline: Option<Timestamp>,
+}
+
+words! {
+    /// A clock that went back since the last slot was served.
+    ClockEvent {
+        /// By little: nothing runs twice.
+        Back = "clock-back",
+        /// By so much that what was served lies in the far future; forgotten, with a warning.
+        Reset = "clock-reset",
+    }
+}
+
+/// The answer about one schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    pub state: DueState,
+    pub clock: Option<ClockEvent>,
+}
+
+impl DueState {
+    /// Returns when to look again, for the cache in the database: early, never late.
+    ///
+    /// What is due or expired has to be recorded first, so that is now.
+    pub fn next_look(&self, now: Timestamp) -> Option<Timestamp> {
+        match *self {
+            Self::Disabled | Self::Done => None,
+            Self::Wait { next } | Self::Closed { next, .. } => Some(next),
+            Self::Backoff { until, .. } => Some(until),
+            Self::Due(_) | Self::Expired { .. } => Some(now),
+        }
+    }
+}
+
+/// Decides what there is to do about a schedule.
+pub fn assess(spec: &ScheduleSpec, state: &ScheduleState, zone: &TimeZone, look: &Look) -> Verdict {
+    if !spec.enabled {
+        return Verdict {
+            state: DueState::Disabled,
+            clock: None,
+        };
+    }
+    let now = whole_seconds(look.now);
+    let history = shift(state.not_before_at, -1);
+    let history = state.last_slot_at.map_or(history, |last| last.max(history));
+    let (base, clock) = if history <= now {
+        (history, None)
+    } else if history > shift(now, SLACK_SECONDS) {
+        (now, Some(ClockEvent::Reset))
+    } else {
+        (history, Some(ClockEvent::Back))
+    };
+    let question = Question {
+        spec,
+        zone,
+        slots: Slots::new(&spec.cadence, zone, state.anchor_at),
+        now,
+        offset: seconds(look.offset),
+        tick: seconds(look.tick),
+        base,
+    };
+    Verdict {
+        state: question.answer(state),
+        clock,
+    }
+}
+
+/// One look at one enabled schedule.
+struct Question<'a> {
+    spec: &'a ScheduleSpec,
+    zone: &'a TimeZone,
+    slots: Slots<'a>,
+    now: Timestamp,
+    offset: i64,
+    tick: i64,
+    /// Everything at or before it is history.
+    base: Timestamp,
+}
+
+impl Question<'_> {
+    fn answer(&self, state: &ScheduleState) -> DueState {
+        let open = state
+            .open_slot_at
+            .filter(|open| *open > self.base && *open <= shift(self.now, SLACK_SECONDS));
+        let latest = self.slots.latest(self.base, shift(self.now, -self.offset));
+        let Some(slot) = latest.max(open) else {
+            return match self.next_ready(self.base) {
+                Some(next) => DueState::Wait { next },
+                None => DueState::Done,
+            };
+        };
+        // A newer slot ends the pause after an error.
+        if let (true, Some(until)) = (open == Some(slot), state.retry_at)
+            && until > self.now
+        {
+            let until = self.opens_at(until);
+            return DueState::Backoff { slot, until };
+        }
+        if !self.windows().is_open(self.zone, self.now) {
+            let next = self.opens_at(self.now);
+            return DueState::Closed { slot, next };
+        }
+        let late = self.late(slot);
+        // What began in time may end late.
+        let too_late = open.is_none() && self.limit().is_some_and(|limit| late > limit);
+        if too_late {
+            let next = self.next_ready(slot);
+            let missed = self.coalesced(slot) + 1;
+            return DueState::Expired { slot, missed, next };
+        }
+        DueState::Due(Due {
+            slot,
+            coalesced: self.coalesced(slot),
+            late: Seconds(u64::try_from(late).unwrap_or(0)),
+            resume: open.is_some(),
+            deadline: self.windows().closes_after(self.zone, self.now),
+        })
+    }
+
+    fn windows(&self) -> &Windows {
+        &self.spec.windows
+    }
+
+    /// Returns when the first slot after an instant can run.
+    fn next_ready(&self, after: Timestamp) -> Option<Timestamp> {
+        self.slots.after(after).map(|slot| self.ready(slot))
+    }
+
+    fn ready(&self, slot: Timestamp) -> Timestamp {
+        self.opens_at(shift(slot, self.offset))
+    }
+
+    /// Falls back to the instant itself, for looking early does no harm.
+    fn opens_at(&self, from: Timestamp) -> Timestamp {
+        self.windows().opens_at(self.zone, from).unwrap_or(from)
+    }
+
+    fn late(&self, slot: Timestamp) -> i64 {
+        self.now.as_second() - self.ready(slot).as_second()
+    }
+
+    /// Returns the most lateness that is allowed, in seconds.
+    fn limit(&self) -> Option<i64> {
+        match self.spec.catch_up {
+            CatchUp::Once { within } => within.map(seconds),
+            // A tick is never exactly on time.
+            CatchUp::Skip => Some(2 * self.tick),
+        }
+    }
+
+    fn coalesced(&self, slot: Timestamp) -> u32 {
+        let count = self.slots.count(self.base, slot, MOST_COUNTED);
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+}
+
+fn seconds(span: Seconds) -> i64 {
+    span.span().as_secs()
+}

@@ -1,0 +1,47 @@
+//! A fixed share of a schedule's jitter for each host, so that not all ask at once.
+
+use sha2::{Digest, Sha256};
+
+use super::entry::ScheduleId;
+use crate::domain::units::Seconds;
+
+/// Returns how much later than its slots a schedule runs on this host: 0 to `jitter`.
+///
+/// It is an offset and not a dice roll: drawn anew at each look, a slot could
+/// be put off for ever. The host's name keeps machines apart that were cloned
+/// from one image together with their database.
+pub fn jitter_offset(
+    install_id: &str,
+    host_name: &str,
+    schedule: ScheduleId,
+    jitter: Seconds,
+) -> Seconds {
+    let mut hash = Sha256::new();
+    // The zero bytes keep `a` + `bc` and `ab` + `c` apart.
+    for part in [install_id, host_name, &schedule.0.to_string()] {
+        hash.update(part.as_bytes());
+        hash.update([0]);
+    }
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash.finalize()[..8]);
+    Seconds(u64::from_be_bytes(first) % jitter.get().saturating_add(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_offset_is_stable_and_stays_within_the_jitter() {
+        let offset = |host: &str, id, jitter| {
+            jitter_offset("install", host, ScheduleId(id), Seconds(jitter)).get()
+        };
+        // Stored nowhere, so this number must never change between releases.
+        assert_eq!(offset("host", 1, 3600), 2466);
+        assert_eq!(offset("host", 1, 0), 0);
+        let spread: std::collections::BTreeSet<_> =
+            (0..100).map(|id| offset("host", id, 3600)).collect();
+        assert!(spread.len() > 90 && spread.iter().all(|at| *at <= 3600));
+        assert_ne!(offset("host", 1, u64::MAX), offset("clone", 1, u64::MAX));
+    }
+}

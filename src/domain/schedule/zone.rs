@@ -1,0 +1,243 @@
+//! Local clock readings and the instants they stand for.
+//!
+//! One rule for days on which the clock changes: a reading that does not
+//! exist means the first instant after the gap; one that exists twice means
+//! both, and the caller chooses. jiff's `compatible()` is never used, for it
+//! moves 02:30 to 03:30.
+
+use jiff::civil::{Date, Time};
+use jiff::tz::{AmbiguousOffset, TimeZone};
+use jiff::{SignedDuration, ToSpan};
+
+use super::clock::{self, SpecError};
+use crate::domain::time::Timestamp;
+
+/// Finds a time zone by its IANA name; `iana_name()` has its proper spelling.
+pub fn find_zone(name: &str) -> Result<TimeZone, SpecError> {
+    TimeZone::get(name).map_err(|_| {
+        let why = "write an IANA name such as Europe/Berlin or UTC";
+        SpecError::new("time zone that this machine knows", name, why)
+    })
+}
+
+/// What a clock reading stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reading {
+    Once(Timestamp),
+    /// The clock was put back: the first pass and the second.
+    Twice(Timestamp, Timestamp),
+    /// The clock was put forward: the first instant after the gap.
+    Skipped(Timestamp),
+}
+
+impl Reading {
+    /// Returns the instant of a planned time: once a day, whatever the clock does.
+    pub(super) fn planned(self) -> Timestamp {
+        match self {
+            Self::Once(at) | Self::Twice(at, _) | Self::Skipped(at) => at,
+        }
+    }
+}
+
+/// Resolves one reading; `None` only beyond the years that jiff knows.
+pub(super) fn resolve(zone: &TimeZone, reading: jiff::civil::DateTime) -> Option<Reading> {
+    let ambiguous = zone.to_ambiguous_timestamp(reading);
+    match ambiguous.offset() {
+        AmbiguousOffset::Unambiguous { .. } => ambiguous.earlier().ok().map(Reading::Once),
+        AmbiguousOffset::Fold { .. } => {
+            let (first, second) = (ambiguous.earlier().ok()?, ambiguous.later().ok()?);
+            Some(Reading::Twice(first, second))
+        }
+        AmbiguousOffset::Gap { .. } => {
+            // The earlier reading lies before the gap, so that the next
+            // transition is the gap itself.
+            let before = ambiguous.earlier().ok()?;
+            let end = zone.following(before).next()?.timestamp();
+            Some(Reading::Skipped(end))
+        }
+    }
+}
+
+/// One local date. Almost all days are plain, and on those a reading is an addition.
+pub(super) struct LocalDay<'z> {
+    zone: &'z TimeZone,
+    date: Date,
+    midnight: Timestamp,
+    is_plain: bool,
+}
+
+impl<'z> LocalDay<'z> {
+    pub(super) fn new(zone: &'z TimeZone, date: Date) -> Option<Self> {
+        let reading = resolve(zone, date.to_datetime(Time::midnight()))?;
+        let midnight = reading.planned();
+        // A change within a day after midnight could still reach back into
+        // this date, hence two days.
+        let is_plain = matches!(reading, Reading::Once(_))
+            && zone
+                .following(midnight)
+                .next()
+                .is_none_or(|change| change.timestamp() > shift(midnight, 48 * 3600));
+        Some(Self {
+            zone,
+            date,
+            midnight,
+            is_plain,
+        })
+    }
+
+    pub(super) fn resolve(&self, minute: i16) -> Option<Reading> {
+        if self.is_plain {
+            return Some(Reading::Once(shift(self.midnight, i64::from(minute) * 60)));
+        }
+        resolve(self.zone, self.date.to_datetime(clock::time_of(minute)))
+    }
+
+    /// Adds the instants near this date at which the clock is changed.
+    fn push_changes(&self, out: &mut Vec<Timestamp>) {
+        if self.is_plain {
+            return;
+        }
+        let end = shift(self.midnight, 30 * 3600);
+        let changes = self.zone.following(shift(self.midnight, -30 * 3600));
+        out.extend(
+            changes
+                .map(|change| change.timestamp())
+                .take_while(|at| *at <= end),
+        );
+    }
+}
+
+/// Finds the smallest instant after `after` among those that `collect` gives per date.
+///
+/// The instants of a date may fall on its neighbours (a gap at midnight, a
+/// second pass that begins there), so the search looks one day back and one on.
+pub(super) fn first_after(
+    zone: &TimeZone,
+    after: Timestamp,
+    horizon_days: i32,
+    mut collect: impl FnMut(Date, &mut Vec<Timestamp>),
+) -> Option<Timestamp> {
+    let today = zone.to_datetime(after).date();
+    let mut best = None;
+    let mut found = Vec::new();
+    for distance in -1..=horizon_days {
+        let date = today.checked_add(distance.days()).ok()?;
+        if best.is_some_and(|best| is_beyond(zone, best, date)) {
+            break;
+        }
+        found.clear();
+        collect(date, &mut found);
+        let earliest = found.iter().copied().filter(|at| *at > after).min();
+        best = best.into_iter().chain(earliest).min();
+    }
+    best
+}
+
+/// Finds the largest instant in `(after, until]`; the mirror image of [`first_after`].
+pub(super) fn last_within(
+    zone: &TimeZone,
+    after: Timestamp,
+    until: Timestamp,
+    mut collect: impl FnMut(Date, &mut Vec<Timestamp>),
+) -> Option<Timestamp> {
+    if after >= until {
+        return None;
+    }
+    let oldest = zone.to_datetime(after).date().checked_sub(1.day()).ok()?;
+    let mut date = zone.to_datetime(until).date().checked_add(1.day()).ok()?;
+    let mut best: Option<Timestamp> = None;
+    let mut found = Vec::new();
+    while date >= oldest {
+        if best.is_some_and(|best| {
+            let of_best = zone.to_datetime(best).date();
+            of_best.checked_sub(1.day()).is_ok_and(|last| date < last)
+        }) {
+            break;
+        }
+        found.clear();
+        collect(date, &mut found);
+        let latest = found
+            .iter()
+            .copied()
+            .filter(|at| *at > after && *at <= until)
+            .max();
+        best = best.into_iter().chain(latest).max();
+        date = date.checked_sub(1.day()).ok()?;
+    }
+    best
+}
+
+fn is_beyond(zone: &TimeZone, best: Timestamp, date: Date) -> bool {
+    let of_best = zone.to_datetime(best).date();
+    of_best.checked_add(1.day()).is_ok_and(|last| date > last)
+}
+
+/// Finds the first instant after `after` at which a test of the clock reading turns true.
+///
+/// Nothing can turn but at the readings in `edges` and where the clock is changed.
+pub(super) fn first_turn(
+    zone: &TimeZone,
+    after: Timestamp,
+    edges: &[Time],
+    turned: impl Fn(jiff::civil::DateTime) -> bool,
+) -> Option<Timestamp> {
+    // Weekly edges can lie in a gap two weeks running at most; this is ample.
+    const HORIZON_DAYS: i32 = 62;
+    first_after(zone, after, HORIZON_DAYS, |date, found| {
+        let Some(day) = LocalDay::new(zone, date) else {
+            return;
+        };
+        for edge in edges {
+            match day.resolve(clock::minute_of(*edge)) {
+                Some(Reading::Twice(first, second)) => found.extend([first, second]),
+                Some(Reading::Once(at) | Reading::Skipped(at)) => found.push(at),
+                None => {}
+            }
+        }
+        day.push_changes(found);
+        found.retain(|at| turned(zone.to_datetime(*at)));
+    })
+}
+
+/// Moves an instant by some seconds, stopping at the ends of time.
+pub(super) fn shift(at: Timestamp, seconds: i64) -> Timestamp {
+    let end = if seconds < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    };
+    at.checked_add(SignedDuration::from_secs(seconds))
+        .unwrap_or(end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readings_around_a_change_of_the_clock() {
+        let zone = TimeZone::posix("EST5EDT,M3.2.0,M11.1.0").unwrap();
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let read = |text: &str| resolve(&zone, text.parse().unwrap()).unwrap();
+        assert_eq!(
+            read("2026-03-08T02:30"),
+            Reading::Skipped(at("2026-03-08T03:00-04:00"))
+        );
+        assert_eq!(
+            read("2026-03-08T03:00"),
+            Reading::Once(at("2026-03-08T03:00-04:00"))
+        );
+        let (first, second) = (at("2026-11-01T01:30-04:00"), at("2026-11-01T01:30-05:00"));
+        assert_eq!(read("2026-11-01T01:30"), Reading::Twice(first, second));
+    }
+
+    #[test]
+    fn an_unknown_zone_is_refused_with_an_example() {
+        let error = find_zone("Mars/Base").unwrap_err().to_string();
+        assert!(error.contains("Europe/Berlin"), "{error}");
+        assert_eq!(
+            find_zone("europe/berlin").unwrap().iana_name(),
+            Some("Europe/Berlin")
+        );
+    }
+}
