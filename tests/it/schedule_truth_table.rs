@@ -3,6 +3,8 @@
 //! Zones are POSIX rules rather than names: governments change zones and
 //! packages of zone data follow, and neither may break this test.
 
+#![allow(clippy::unwrap_used)]
+
 use hfdl::domain::schedule::{
     Cadence, CadenceKind, CatchUp, ClockEvent, DueState, Look, ScheduleSpec, ScheduleState,
     Selection, Windows, assess,

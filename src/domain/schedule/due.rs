@@ -43,7 +43,7 @@ pub enum DueState {
     },
     /// No slot is left.
     Done,
-    /// A temporary error came; the slot is tried again later.
+    /// A temporary error came; the slot is tried again later, or a newer one is.
     Backoff {
         slot: Timestamp,
         until: Timestamp,
@@ -168,7 +168,10 @@ impl Question<'_> {
         if let (true, Some(until)) = (open == Some(slot), state.retry_at)
             && until > self.now
         {
-            let until = self.opens_at(until);
+            let retry = self.opens_at(until);
+            let until = self
+                .next_ready(slot)
+                .map_or(retry, |newer| newer.min(retry));
             return DueState::Backoff { slot, until };
         }
         if !self.windows().is_open(self.zone, self.now) {

@@ -7,10 +7,15 @@
 
 mod cadence;
 mod clock;
+mod conflicts;
 mod cron_expr;
 mod due;
 mod entry;
+#[cfg(test)]
+mod fixture;
 mod jitter;
+mod jobs;
+mod planned;
 mod rate_table;
 mod slots;
 mod window;
@@ -18,10 +23,13 @@ mod zone;
 
 pub use cadence::{Cadence, CadenceKind, MonthDay, OnceAt, TimesOfDay};
 pub use clock::{SpecError, Weekdays};
+pub use conflicts::{Impossible, Overlap, check_possible, duplicate_of, overlaps};
 pub use cron_expr::CronExpr;
 pub use due::{ClockEvent, Due, DueState, Look, Verdict, assess};
 pub use entry::{CatchUp, Schedule, ScheduleId, ScheduleSpec, ScheduleState, Selection};
 pub use jitter::jitter_offset;
+pub use jobs::{DueJob, DueJobs, DueSchedule, due_jobs};
+pub use planned::{PlannedSlot, planned};
 pub use rate_table::RateTable;
 pub use slots::Slots;
 pub use window::{Window, Windows};

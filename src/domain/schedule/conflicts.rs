@@ -1,0 +1,429 @@
+//! What is wrong with a schedule that parses: it can never run, or it is there already.
+//!
+//! Asked when a schedule is made or changed, so that a mistake is told to the
+//! person who made it and not found out by silence a month later.
+
+use std::fmt;
+
+use jiff::tz::TimeZone;
+use thiserror::Error;
+
+use super::entry::{CatchUp, Schedule, ScheduleSpec};
+use super::slots::Slots;
+use super::zone::{find_zone, shift};
+use super::{Cadence, OnceAt};
+use crate::domain::model::{EntryName, Model};
+use crate::domain::time::{Timestamp, whole_seconds};
+use crate::domain::units::Seconds;
+
+/// Slots beyond these are not looked at: calendars repeat.
+const SLOTS_AHEAD: usize = 100;
+
+/// Why a schedule could never run as it was meant.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Impossible {
+    #[error("`{expr}` never comes: no date of the next 41 years matches it")]
+    NeverMatches { expr: String },
+
+    #[error("{at} has passed already")]
+    OnceInThePast { at: String },
+
+    #[error(
+        "a jitter of {jitter} is too large: its slots are only {gap} apart, and it must be \
+         shorter than that"
+    )]
+    JitterTooLarge { jitter: Seconds, gap: Seconds },
+
+    #[error(
+        "a catch-up limit of {within} is too short: the timer ticks every {tick}, so write at \
+         least {least}"
+    )]
+    WithinTooShort {
+        within: Seconds,
+        tick: Seconds,
+        least: Seconds,
+    },
+
+    #[error(
+        "its windows never let it run: the timer ticks every {tick}, and {reason}; widen the \
+         window{}",
+        if *.is_late { ", move the slots or allow a longer catch-up" } else { "" }
+    )]
+    WindowNeverMet {
+        tick: Seconds,
+        reason: String,
+        is_late: bool,
+    },
+}
+
+/// Refuses a schedule that could never run.
+///
+/// `tick` is how often the timer starts a run.
+pub fn check_possible(
+    spec: &ScheduleSpec,
+    zone: &TimeZone,
+    anchor: Timestamp,
+    now: Timestamp,
+    tick: Seconds,
+) -> Result<(), Impossible> {
+    let now = whole_seconds(now);
+    let slots = Slots::new(&spec.cadence, zone, anchor);
+    let ahead: Vec<_> = slots.iter_after(shift(now, -1)).take(SLOTS_AHEAD).collect();
+    if ahead.is_empty() {
+        return Err(no_slot(&spec.cadence));
+    }
+    check_jitter(spec.jitter, &ahead)?;
+    check_within(spec.catch_up, tick)?;
+    check_windows(spec, zone, &ahead, tick)
+}
+
+fn no_slot(cadence: &Cadence) -> Impossible {
+    match cadence {
+        Cadence::Once(OnceAt::Local(_) | OnceAt::Exact(_)) => {
+            Impossible::OnceInThePast { at: cadence.spec() }
+        }
+        _ => Impossible::NeverMatches {
+            expr: cadence.spec(),
+        },
+    }
+}
+
+fn check_jitter(jitter: Seconds, ahead: &[Timestamp]) -> Result<(), Impossible> {
+    let gaps = ahead
+        .windows(2)
+        .map(|pair| pair[1].as_second() - pair[0].as_second());
+    let gap = gaps
+        .min()
+        .and_then(|gap| u64::try_from(gap).ok())
+        .map(Seconds);
+    match gap {
+        Some(gap) if jitter >= gap => Err(Impossible::JitterTooLarge { jitter, gap }),
+        _ => Ok(()),
+    }
+}
+
+fn check_within(catch_up: CatchUp, tick: Seconds) -> Result<(), Impossible> {
+    let least = Seconds(tick.get().saturating_mul(2));
+    match catch_up.within() {
+        Some(within) if within < least => Err(Impossible::WithinTooShort {
+            within,
+            tick,
+            least,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Asks whether a tick is sure to fall where some slot could run.
+fn check_windows(
+    spec: &ScheduleSpec,
+    zone: &TimeZone,
+    ahead: &[Timestamp],
+    tick: Seconds,
+) -> Result<(), Impossible> {
+    if spec.windows.is_empty() {
+        return Ok(());
+    }
+    let limit = match spec.catch_up {
+        CatchUp::Once { within } => within,
+        CatchUp::Skip => Some(Seconds(tick.get().saturating_mul(2))),
+    };
+    let mut longest = Seconds(0);
+    for slot in ahead {
+        let span = longest_chance(spec, zone, *slot, limit, tick);
+        if span >= tick {
+            return Ok(());
+        }
+        longest = longest.max(span);
+    }
+    let reason = match limit {
+        Some(_) => format!("after each slot a window is open for {longest} at most"),
+        None => format!("they are open for {longest} at a time at most"),
+    };
+    let is_late = limit.is_some();
+    Err(Impossible::WindowNeverMet {
+        tick,
+        reason,
+        is_late,
+    })
+}
+
+/// Returns the longest stretch in which a slot can start, or the first that is long enough.
+fn longest_chance(
+    spec: &ScheduleSpec,
+    zone: &TimeZone,
+    slot: Timestamp,
+    limit: Option<Seconds>,
+    enough: Seconds,
+) -> Seconds {
+    // A month of openings, which is ample for windows that recur every week.
+    const OPENINGS: usize = 31;
+    let mut longest = Seconds(0);
+    let Some(mut opens) = spec.windows.opens_at(zone, slot) else {
+        return longest;
+    };
+    let last = limit.map(|limit| shift(opens, limit.span().as_secs()));
+    for _ in 0..OPENINGS {
+        let Some(closes) = spec.windows.closes_after(zone, opens) else {
+            return enough;
+        };
+        let end = last.map_or(closes, |last| last.min(closes));
+        let span = end.as_second() - opens.as_second();
+        longest = longest.max(Seconds(u64::try_from(span).unwrap_or(0)));
+        let next = spec.windows.opens_at(zone, closes);
+        match next.filter(|next| last.is_none_or(|last| *next < last)) {
+            Some(next) if longest < enough => opens = next,
+            _ => break,
+        }
+    }
+    longest
+}
+
+/// Finds another schedule that does exactly the same.
+///
+/// Limits do not count: two schedules that differ in them alone are a mistake.
+pub fn duplicate_of<'a>(spec: &ScheduleSpec, others: &'a [Schedule]) -> Option<&'a Schedule> {
+    let is_same = |other: &&Schedule| {
+        let other = &other.spec;
+        other.name != spec.name
+            && other.cadence == spec.cadence
+            && other.time_zone == spec.time_zone
+            && other.windows == spec.windows
+            && other.selection == spec.selection
+    };
+    others.iter().find(is_same)
+}
+
+/// Another schedule that looks at the same model at the same time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overlap {
+    pub other: EntryName,
+    /// One of the models that both cover.
+    pub model: EntryName,
+    pub n_models: usize,
+    /// The first slot that both have.
+    pub slot: Timestamp,
+}
+
+impl fmt::Display for Overlap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            other, model, slot, ..
+        } = self;
+        write!(f, "`{other}` looks at `{model}`")?;
+        if self.n_models > 1 {
+            write!(f, " and {} more", self.n_models - 1)?;
+        }
+        write!(
+            f,
+            " at the same time, first at {slot}; one run will serve both"
+        )
+    }
+}
+
+/// Finds enabled schedules that cover a common model and share slots.
+///
+/// They do no harm, so this only feeds a warning: a few are enough.
+pub fn overlaps(
+    spec: &ScheduleSpec,
+    zone: &TimeZone,
+    anchor: Timestamp,
+    now: Timestamp,
+    others: &[Schedule],
+    models: &[Model],
+) -> Vec<Overlap> {
+    const MOST: usize = 10;
+    if !spec.enabled {
+        return Vec::new();
+    }
+    let covered: Vec<_> = models
+        .iter()
+        .filter(|model| model.spec.enabled && spec.selection.covers(&model.spec))
+        .collect();
+    let slots = Slots::new(&spec.cadence, zone, anchor);
+    let find = |other: &Schedule| {
+        let mut common = covered
+            .iter()
+            .filter(|model| other.spec.selection.covers(&model.spec));
+        let model = common.next()?.spec.name.clone();
+        let zone = find_zone(&other.spec.time_zone).ok()?;
+        let theirs = Slots::new(&other.spec.cadence, &zone, other.state.anchor_at);
+        Some(Overlap {
+            other: other.spec.name.clone(),
+            model,
+            n_models: 1 + common.count(),
+            slot: first_shared(slots, theirs, now)?,
+        })
+    };
+    others
+        .iter()
+        .filter(|other| other.spec.enabled && other.spec.name != spec.name)
+        .filter_map(find)
+        .take(MOST)
+        .collect()
+}
+
+/// Finds a slot that both sets have, among the next of each.
+fn first_shared(one: Slots<'_>, other: Slots<'_>, now: Timestamp) -> Option<Timestamp> {
+    // Looked for from both sides, so that one that runs every minute does not
+    // hide one that runs once a month.
+    const AHEAD: usize = 32;
+    let shared = |these: Slots<'_>, those: Slots<'_>| {
+        these
+            .iter_after(now)
+            .take(AHEAD)
+            .find(|slot| those.latest(shift(*slot, -1), *slot).is_some())
+    };
+    let found = [shared(one, other), shared(other, one)];
+    found.into_iter().flatten().min()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::schedule::{Windows, fixture};
+
+    const TICK: Seconds = Seconds(900);
+
+    fn at(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn check(spec: &ScheduleSpec) -> Result<(), Impossible> {
+        let now = at("2026-02-01T10:00Z");
+        check_possible(spec, &TimeZone::UTC, now, now, TICK)
+    }
+
+    fn spec(text: &str) -> ScheduleSpec {
+        fixture::schedule(1, text).spec
+    }
+
+    fn refusal(spec: &ScheduleSpec) -> String {
+        check(spec).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_date_that_never_comes_is_refused() {
+        for text in ["cron 0 0 30 2 *", "cron 0 0 31 4 *", "cron 0 0 31W 2,4,6 *"] {
+            let error = refusal(&spec(text));
+            assert!(error.contains("never comes"), "{error}");
+        }
+        // A leap day on a Sunday is rare, not never.
+        assert_eq!(check(&spec("cron 0 0 29 2 *")), Ok(()));
+        assert_eq!(check(&spec("cron 0 0 29 2 */7")), Ok(()));
+    }
+
+    #[test]
+    fn a_moment_that_has_passed_is_refused() {
+        let error = refusal(&spec("once 2026-02-01T09:59"));
+        assert_eq!(error, "2026-02-01T09:59 has passed already");
+        assert_eq!(check(&spec("once 2026-02-01T10:00")), Ok(()));
+    }
+
+    #[test]
+    fn jitter_is_smaller_than_the_smallest_gap() {
+        let mut spec = spec("daily 03:00,04:00");
+        spec.jitter = Seconds(3599);
+        assert_eq!(check(&spec), Ok(()));
+        spec.jitter = Seconds(3600);
+        let error = refusal(&spec);
+        assert!(error.contains("1h apart"), "{error}");
+        spec.cadence = fixture::cadence("once 2026-06-01T08:00");
+        assert_eq!(check(&spec), Ok(()), "one slot has no gap");
+    }
+
+    #[test]
+    fn a_limit_below_two_ticks_is_refused() {
+        let mut spec = spec("daily 03:00");
+        spec.catch_up = CatchUp::Once {
+            within: Some(Seconds(1799)),
+        };
+        let error = refusal(&spec);
+        assert!(error.contains("at least 30m"), "{error}");
+        spec.catch_up = CatchUp::Once {
+            within: Some(Seconds(1800)),
+        };
+        assert_eq!(check(&spec), Ok(()));
+    }
+
+    #[test]
+    fn windows_that_no_tick_is_sure_to_meet_are_refused() {
+        let mut spec = spec("daily 03:00");
+        spec.windows = fixture::windows("02:00-02:10");
+        let error = refusal(&spec);
+        assert!(error.contains("open for 10m at a time"), "{error}");
+        spec.windows = Windows::parse(["02:00-02:10", "02:10-02:15"]).unwrap();
+        assert_eq!(check(&spec), Ok(()), "touching windows are one");
+    }
+
+    #[test]
+    fn slots_that_windows_close_upon_are_refused_when_lateness_is_not_allowed() {
+        let mut spec = spec("daily 06:55");
+        spec.windows = fixture::windows("22:00-07:00");
+        assert_eq!(check(&spec), Ok(()), "it runs at 22:00");
+        spec.catch_up = CatchUp::Skip;
+        let error = refusal(&spec);
+        assert!(error.contains("open for 5m at most"), "{error}");
+        spec.catch_up = CatchUp::Once {
+            within: Some(Seconds(16 * 3600)),
+        };
+        assert_eq!(check(&spec), Ok(()), "22:00 is within sixteen hours");
+        spec.catch_up = CatchUp::Skip;
+        spec.cadence = fixture::cadence("daily 06:55,12:00");
+        assert_eq!(check(&spec), Ok(()), "one of two will do");
+        spec.windows = fixture::windows("00:00-24:00");
+        assert_eq!(check(&spec), Ok(()));
+    }
+
+    #[test]
+    fn a_duplicate_is_the_same_however_it_is_written() {
+        let mut there = fixture::schedule(1, "cron 0 3 * * SUN");
+        there.spec.selection = fixture::all();
+        let mut new = fixture::schedule(2, "cron 0 03 * * 7").spec;
+        new.selection = fixture::all();
+        let others = [there];
+        assert_eq!(duplicate_of(&new, &others).unwrap().id.0, 1);
+        new.windows = fixture::windows("02:00-04:00");
+        assert_eq!(duplicate_of(&new, &others), None);
+        assert_eq!(
+            duplicate_of(&others[0].spec, &others),
+            None,
+            "not of itself"
+        );
+    }
+
+    #[test]
+    fn overlaps_are_those_that_share_a_model_and_a_slot() {
+        let now = at("2026-02-01T10:00Z");
+        let models = [
+            fixture::model(1, "one", &["llm"]),
+            fixture::model(2, "two", &[]),
+        ];
+        let other = |id, text, selection| {
+            let mut other = fixture::schedule(id, text);
+            other.spec.selection = selection;
+            other
+        };
+        let others = [
+            other(1, "monthly 15@03:00", fixture::all()),
+            other(2, "daily 04:00", fixture::all()),
+            other(3, "daily 03:00", fixture::tagged("audio")),
+            other(4, "interval 1m", fixture::tagged("llm")),
+        ];
+        let mut new = fixture::schedule(9, "daily 03:00").spec;
+        new.selection = fixture::all();
+        let found = overlaps(&new, &TimeZone::UTC, now, now, &others, &models);
+        let found: Vec<_> = found.iter().map(Overlap::to_string).collect();
+        assert_eq!(
+            found,
+            [
+                "`s1` looks at `one` and 1 more at the same time, first at \
+                 2026-02-15T03:00:00Z; one run will serve both",
+                "`s4` looks at `one` at the same time, first at 2026-02-02T03:00:00Z; one run \
+                 will serve both",
+            ]
+        );
+        new.enabled = false;
+        assert!(overlaps(&new, &TimeZone::UTC, now, now, &others, &models).is_empty());
+    }
+}

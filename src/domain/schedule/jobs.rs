@@ -1,0 +1,177 @@
+//! Which models are to be looked at now, and in which order.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use super::due::Due;
+use super::entry::{Schedule, ScheduleId};
+use crate::domain::model::{Model, ModelId};
+use crate::domain::time::Timestamp;
+
+/// A schedule that is due, with the slot that is to be served.
+#[derive(Clone, Copy, Debug)]
+pub struct DueSchedule<'a> {
+    pub schedule: &'a Schedule,
+    pub due: Due,
+}
+
+/// One model to be looked at.
+#[derive(Clone, Debug)]
+pub struct DueJob<'a> {
+    pub model: &'a Model,
+    /// The schedules that this one look serves, never empty. The first has the
+    /// highest claim, and its limits are those that hold.
+    pub serves: Vec<DueSchedule<'a>>,
+}
+
+impl DueJob<'_> {
+    /// Returns when the windows of all schedules that are served have closed; `None` is never.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        let deadlines: Option<Vec<_>> = self.serves.iter().map(|job| job.due.deadline).collect();
+        deadlines?.into_iter().max()
+    }
+}
+
+/// What is to be done now.
+#[derive(Clone, Debug, Default)]
+pub struct DueJobs<'a> {
+    pub jobs: Vec<DueJob<'a>>,
+    /// Due schedules that cover no enabled model: their slots are served at once.
+    pub idle: Vec<ScheduleId>,
+}
+
+/// Orders the models of all due schedules, each once.
+///
+/// Higher priority comes first, the schedule's before the model's; then the
+/// older slot; then the name.
+pub fn due_jobs<'a>(due: &[DueSchedule<'a>], models: &'a [Model]) -> DueJobs<'a> {
+    let mut claims = due.to_vec();
+    claims.sort_by_key(|claim| {
+        let spec = &claim.schedule.spec;
+        (Reverse(spec.priority), claim.due.slot, spec.name.clone())
+    });
+    let mut by_model: BTreeMap<ModelId, DueJob<'a>> = BTreeMap::new();
+    let mut idle = Vec::new();
+    for claim in claims {
+        let mut is_idle = true;
+        let selection = &claim.schedule.spec.selection;
+        let wanted = |model: &&Model| model.spec.enabled && selection.covers(&model.spec);
+        for model in models.iter().filter(wanted) {
+            is_idle = false;
+            let job = by_model.entry(model.id);
+            let serves = Vec::new();
+            job.or_insert(DueJob { model, serves }).serves.push(claim);
+        }
+        if is_idle {
+            idle.push(claim.schedule.id);
+        }
+    }
+    let mut jobs: Vec<_> = by_model.into_values().collect();
+    jobs.sort_by_key(|job| {
+        let first = job.serves.first();
+        (
+            Reverse(first.map(|claim| claim.schedule.spec.priority)),
+            Reverse(job.model.spec.priority),
+            first.map(|claim| claim.due.slot),
+            job.model.spec.name.clone(),
+        )
+    });
+    DueJobs { jobs, idle }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::schedule::Selection;
+    use crate::domain::schedule::fixture::{self, all, tagged};
+    use crate::domain::units::Seconds;
+
+    fn at(hour: i64) -> Timestamp {
+        Timestamp::from_second(hour * 3600).unwrap()
+    }
+
+    fn model(id: i64, name: &str, priority: &str, tags: &[&str]) -> Model {
+        let mut model = fixture::model(id, name, tags);
+        model.spec.priority = priority.parse().unwrap();
+        model
+    }
+
+    fn schedule(id: i64, priority: &str, selection: Selection) -> Schedule {
+        let mut schedule = fixture::schedule(id, "interval 6h");
+        schedule.spec.priority = priority.parse().unwrap();
+        schedule.spec.selection = selection;
+        schedule
+    }
+
+    fn due(schedule: &Schedule, slot: i64, deadline: Option<i64>) -> DueSchedule<'_> {
+        let due = Due {
+            slot: at(slot),
+            coalesced: 0,
+            late: Seconds(0),
+            resume: false,
+            deadline: deadline.map(at),
+        };
+        DueSchedule { schedule, due }
+    }
+
+    fn names(jobs: &DueJobs<'_>) -> Vec<String> {
+        jobs.jobs
+            .iter()
+            .map(|job| job.model.spec.name.to_string())
+            .collect()
+    }
+
+    #[test]
+    fn a_model_of_several_due_schedules_is_looked_at_once_and_serves_all() {
+        let models = [model(1, "one", "50", &["llm"]), model(2, "two", "50", &[])];
+        let (everything, tagged) = (schedule(1, "50", all()), schedule(2, "60", tagged("llm")));
+        let jobs = due_jobs(
+            &[due(&everything, 5, Some(9)), due(&tagged, 6, Some(8))],
+            &models,
+        );
+        assert_eq!(names(&jobs), ["one", "two"]);
+        let serves: Vec<_> = jobs.jobs[0]
+            .serves
+            .iter()
+            .map(|s| s.schedule.id.0)
+            .collect();
+        assert_eq!(serves, [2, 1]);
+        assert_eq!(jobs.jobs[0].deadline(), Some(at(9)));
+        let open_end = due_jobs(
+            &[due(&everything, 5, None), due(&tagged, 6, Some(8))],
+            &models,
+        );
+        assert_eq!(open_end.jobs[0].deadline(), None);
+    }
+
+    #[test]
+    fn the_order_is_priority_then_slot_then_name() {
+        let models = [
+            model(1, "d", "50", &["late"]),
+            model(2, "c", "50", &["early"]),
+            model(3, "b", "50", &["early"]),
+            model(4, "a", "49", &["early"]),
+            model(5, "z", "10", &["urgent"]),
+        ];
+        let urgent = schedule(1, "70", tagged("urgent"));
+        let early = schedule(2, "50", tagged("early"));
+        let late = schedule(3, "50", tagged("late"));
+        let due = [
+            due(&late, 7, None),
+            due(&early, 5, None),
+            due(&urgent, 9, None),
+        ];
+        assert_eq!(names(&due_jobs(&due, &models)), ["z", "b", "c", "d", "a"]);
+    }
+
+    #[test]
+    fn a_schedule_without_enabled_models_is_idle() {
+        let mut off = model(1, "off", "50", &["llm"]);
+        off.spec.enabled = false;
+        let (empty, other) = (schedule(1, "50", tagged("none")), schedule(2, "50", all()));
+        let models = [off];
+        let jobs = due_jobs(&[due(&empty, 1, None), due(&other, 1, None)], &models);
+        assert!(jobs.jobs.is_empty());
+        assert_eq!(jobs.idle, [ScheduleId(1), ScheduleId(2)]);
+    }
+}
