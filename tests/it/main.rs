@@ -1,4 +1,6 @@
 //! Integration tests: contracts, stories and the real binary.
 
+mod schedule_oracle;
+mod schedule_properties;
 mod schedule_truth_table;
 mod support;

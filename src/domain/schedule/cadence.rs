@@ -45,7 +45,7 @@ pub enum Cadence {
 
 /// Clock readings, sorted and without repetition; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TimesOfDay(Vec<civil::Time>);
+pub struct TimesOfDay(Vec<i16>);
 
 /// A day of a month; days beyond its end mean its last day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -145,12 +145,9 @@ fn parse_monthly(text: &str) -> Result<Cadence, SpecError> {
 }
 
 impl TimesOfDay {
-    pub fn as_slice(&self) -> &[civil::Time] {
+    /// Returns minutes since midnight.
+    pub(super) fn minutes(&self) -> &[i16] {
         &self.0
-    }
-
-    pub(super) fn minutes(&self) -> impl Iterator<Item = i16> {
-        self.0.iter().map(|time| clock::minute_of(*time))
     }
 
     fn parse(text: &str) -> Result<Self, SpecError> {
@@ -158,13 +155,13 @@ impl TimesOfDay {
             .split(',')
             .map(|part| clock::parse_time(part.trim()))
             .collect();
-        Ok(Self(times?.into_iter().collect()))
+        Ok(Self(times?.into_iter().map(clock::minute_of).collect()))
     }
 }
 
 impl fmt::Display for TimesOfDay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let times: Vec<_> = self.minutes().map(clock::render_minute).collect();
+        let times: Vec<_> = self.0.iter().copied().map(clock::render_minute).collect();
         f.pad(&times.join(","))
     }
 }

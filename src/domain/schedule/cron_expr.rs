@@ -32,10 +32,10 @@ impl Eq for CronExpr {}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Fields {
-    /// Bit per value, here and below.
-    minutes: u64,
-    hours: u64,
+    /// Minutes since midnight, ascending.
+    minutes: Vec<i16>,
     days: MonthDays,
+    /// One bit per value, here and below.
     months: u64,
     weekdays: DaysOfWeek,
     /// The minute or the hour field begins with `*`.
@@ -88,13 +88,20 @@ impl CronExpr {
     }
 
     /// Returns the matching minutes of a matching day, ascending.
-    pub(super) fn minutes(&self) -> impl Iterator<Item = i16> {
-        let hours = (0..24).filter(|hour| has(self.fields.hours, *hour));
-        hours.flat_map(|hour| {
-            let minutes = (0..60).filter(|minute| has(self.fields.minutes, *minute));
+    pub(super) fn minutes(&self) -> &[i16] {
+        &self.fields.minutes
+    }
+}
+
+/// Lists the minutes since midnight that an hour and a minute field allow.
+fn minutes_of_day(hours: u64, minutes: u64) -> Vec<i16> {
+    let hours = (0..24).filter(|hour| has(hours, *hour));
+    hours
+        .flat_map(|hour| {
+            let minutes = (0..60).filter(|minute| has(minutes, *minute));
             minutes.map(move |minute| i16::from(hour) * 60 + i16::from(minute))
         })
-    }
+        .collect()
 }
 
 impl MonthDays {
@@ -238,8 +245,7 @@ fn parse_fields(text: &str) -> Result<Fields, String> {
         return Err(wrong_number_of_fields(&words));
     };
     Ok(Fields {
-        minutes: parse_plain(&MINUTE, minute)?,
-        hours: parse_plain(&HOUR, hour)?,
+        minutes: minutes_of_day(parse_plain(&HOUR, hour)?, parse_plain(&MINUTE, minute)?),
         days: parse_month_days(day)?,
         months: parse_plain(&MONTH, month)?,
         weekdays: parse_days_of_week(weekday)?,

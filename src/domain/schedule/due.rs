@@ -227,7 +227,8 @@ impl Question<'_> {
     }
 
     fn coalesced(&self, slot: Timestamp) -> u32 {
-        let count = self.slots.count(self.base, slot, MOST_COUNTED);
+        let older = shift(slot, -1);
+        let count = self.slots.count(self.base, older, MOST_COUNTED);
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 }

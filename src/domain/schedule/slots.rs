@@ -9,7 +9,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::cadence::{Cadence, MonthDay, OnceAt};
-use super::zone::{self, LocalDay, Reading, shift};
+use super::zone::{self, LocalDay, Reading};
 use crate::domain::time::{Timestamp, whole_seconds};
 use crate::domain::units::Seconds;
 
@@ -43,8 +43,8 @@ impl<'a> Slots<'a> {
                 self.on_grid(*every, steps.max(0))
             }
             Cadence::Once(at) => self.once(*at).filter(|at| *at > after),
-            _ => zone::first_after(self.zone, after, HORIZON_DAYS, |date, found| {
-                self.collect_date(date, found);
+            _ => zone::first_after(self.zone, after, HORIZON_DAYS, |date| {
+                self.on_date(date, after, Timestamp::MAX)?.first()
             }),
         }
     }
@@ -58,38 +58,27 @@ impl<'a> Slots<'a> {
                 (slot > after).then_some(slot)
             }
             Cadence::Once(at) => self.once(*at).filter(|at| *at > after && *at <= until),
-            _ => zone::last_within(self.zone, after, until, |date, found| {
-                self.collect_date(date, found);
+            _ => zone::last_within(self.zone, after, until, |date| {
+                self.on_date(date, after, until)?.last()
             }),
         }
     }
 
-    /// Counts the slots in `(after, before)`, up to a limit.
+    /// Counts the slots in `(after, until]`, up to a limit.
     ///
     /// The number is for people only: nothing may depend on it, for after a
     /// long sleep it is large.
-    pub fn count(&self, after: Timestamp, before: Timestamp, limit: usize) -> usize {
-        if let Cadence::Interval(every) = self.cadence {
-            let older = self.steps_until(*every, after).max(-1);
-            let newest = self.steps_until(*every, shift(before, -1)).max(-1);
-            return usize::try_from(newest - older).unwrap_or(0).min(limit);
-        }
-        let mut slots = Vec::new();
-        let last = self.zone.to_datetime(before).date();
-        let first = self.zone.to_datetime(after).date();
-        // A date's slots may fall on its neighbours.
-        let dates = first.checked_sub(1.day()).unwrap_or(first).series(1.day());
-        for date in dates.take_while(|date| *date <= last) {
-            self.collect_date(date, &mut slots);
-            slots.retain(|at| *at > after && *at < before);
-            // Two dates may share a slot; there are far fewer of those.
-            if slots.len() > limit + 1440 {
-                break;
+    pub fn count(&self, after: Timestamp, until: Timestamp, limit: usize) -> usize {
+        let count = match self.cadence {
+            Cadence::Interval(every) => {
+                let older = self.steps_until(*every, after).max(-1);
+                let newest = self.steps_until(*every, until).max(-1);
+                usize::try_from(newest - older).unwrap_or(0)
             }
-        }
-        slots.sort();
-        slots.dedup();
-        slots.len().min(limit)
+            Cadence::Once(_) => usize::from(self.latest(after, until).is_some()),
+            _ => self.list(after, until, limit).len(),
+        };
+        count.min(limit)
     }
 
     /// Iterates over the slots after an instant.
@@ -97,17 +86,56 @@ impl<'a> Slots<'a> {
         std::iter::successors(self.after(after), move |slot| self.after(*slot))
     }
 
-    /// Adds the slots that a local date stands for, in no particular order.
-    fn collect_date(&self, date: Date, found: &mut Vec<Timestamp>) {
-        let day = || LocalDay::new(self.zone, date);
+    /// Lists the calendar's slots in `(after, until]`, and may stop beyond a number.
+    fn list(&self, after: Timestamp, until: Timestamp, enough: usize) -> Vec<Timestamp> {
+        let first = self.zone.to_datetime(after).date();
+        let last = self.zone.to_datetime(until).date().saturating_add(1.day());
+        let mut slots = Vec::new();
+        // A date's slots may fall on its neighbours.
+        for date in first
+            .saturating_sub(1.day())
+            .series(1.day())
+            .take_while(|date| *date <= last)
+        {
+            if let Some(found) = self.on_date(date, after, until) {
+                found.append_to(&mut slots);
+            }
+            // Two dates may share a slot; there are far fewer of those.
+            if slots.len() > enough + 1440 {
+                break;
+            }
+        }
+        slots.sort();
+        slots.dedup();
+        slots
+    }
+
+    /// Returns the slots in `(after, until]` that a local date stands for.
+    fn on_date(&self, date: Date, after: Timestamp, until: Timestamp) -> Option<DateSlots<'a>> {
+        let minutes = self.minutes_on(date)?;
+        let day = LocalDay::new(self.zone, date)?;
+        let is_inside = |at: &Timestamp| *at > after && *at <= until;
+        let Some(midnight) = day.plain_midnight() else {
+            let readings = minutes.iter().filter_map(|minute| day.resolve(*minute));
+            let found = readings.flat_map(|reading| self.instants(reading));
+            let mut found: Vec<_> = found.into_iter().filter(is_inside).collect();
+            found.sort();
+            return Some(DateSlots::Listed(found));
+        };
+        let at = |minute: &i16| zone::minutes_after(midnight, *minute);
+        let start = minutes.partition_point(|minute| at(minute) <= after);
+        let end = minutes.partition_point(|minute| at(minute) <= until);
+        let minutes = minutes.get(start..end)?;
+        Some(DateSlots::Plain { midnight, minutes })
+    }
+
+    /// Returns the minutes since midnight at which something is planned on a date.
+    fn minutes_on(&self, date: Date) -> Option<&'a [i16]> {
         match self.cadence {
-            Cadence::Interval(_) => {}
-            Cadence::Once(at) => found.extend(self.once(*at)),
-            Cadence::Daily(times) => push_planned(day(), times.minutes(), found),
+            Cadence::Interval(_) | Cadence::Once(_) => None,
+            Cadence::Daily(times) => Some(times.minutes()),
             Cadence::Weekly { days, times } => {
-                if days.contains(date.weekday()) {
-                    push_planned(day(), times.minutes(), found);
-                }
+                days.contains(date.weekday()).then(|| times.minutes())
             }
             Cadence::Monthly { days, times } => {
                 let length = date.days_in_month();
@@ -115,14 +143,24 @@ impl<'a> Slots<'a> {
                     MonthDay::Day(number) => (*number).min(length) == date.day(),
                     MonthDay::Last => length == date.day(),
                 };
-                if days.iter().any(falls_here) {
-                    push_planned(day(), times.minutes(), found);
-                }
+                days.iter().any(falls_here).then(|| times.minutes())
             }
-            Cadence::Cron(expr) if !expr.matches_date(date) => {}
-            Cadence::Cron(expr) if expr.is_wildcard() => push_real(day(), expr.minutes(), found),
-            Cadence::Cron(expr) => push_planned(day(), expr.minutes(), found),
+            Cadence::Cron(expr) => expr.matches_date(date).then(|| expr.minutes()),
         }
+    }
+
+    /// Returns the slots that a reading means.
+    ///
+    /// A planned time runs once: after the gap if the clock skips it, in the
+    /// first pass if it repeats. A real minute runs whenever the clock shows it.
+    fn instants(&self, reading: Reading) -> impl Iterator<Item = Timestamp> + use<> {
+        let is_real = matches!(self.cadence, Cadence::Cron(expr) if expr.is_wildcard());
+        let (first, second) = match reading {
+            Reading::Twice(first, second) if is_real => (Some(first), Some(second)),
+            Reading::Skipped(_) if is_real => (None, None),
+            reading => (Some(reading.planned()), None),
+        };
+        first.into_iter().chain(second)
     }
 
     fn once(&self, at: OnceAt) -> Option<Timestamp> {
@@ -134,44 +172,53 @@ impl<'a> Slots<'a> {
 
     /// Returns how many whole intervals lie between anchor and instant; negative before it.
     fn steps_until(&self, every: Seconds, at: Timestamp) -> i64 {
-        let every = i64::try_from(every.get()).unwrap_or(i64::MAX).max(1);
+        let every = every.span().as_secs().max(1);
         let elapsed = at.as_second() - self.anchor.as_second();
         elapsed.div_euclid(every)
     }
 
     fn on_grid(&self, every: Seconds, steps: i64) -> Option<Timestamp> {
-        let elapsed = i64::try_from(every.get()).ok()?.checked_mul(steps)?;
+        let elapsed = every.span().as_secs().checked_mul(steps)?;
         let second = self.anchor.as_second().checked_add(elapsed)?;
         Timestamp::from_second(second).ok()
     }
 }
 
-/// Adds each time once: after the gap if the clock skips it, in the first pass if it repeats.
-fn push_planned(
-    day: Option<LocalDay<'_>>,
-    minutes: impl Iterator<Item = i16>,
-    found: &mut Vec<Timestamp>,
-) {
-    if let Some(day) = day {
-        let readings = minutes.filter_map(|minute| day.resolve(minute));
-        found.extend(readings.map(Reading::planned));
-    }
+/// Slots of one date, ascending. On all but a few days nothing has to be listed.
+enum DateSlots<'a> {
+    Plain {
+        midnight: Timestamp,
+        minutes: &'a [i16],
+    },
+    Listed(Vec<Timestamp>),
 }
 
-/// Adds every real minute with such a reading: none in a gap, two in a repeated hour.
-fn push_real(
-    day: Option<LocalDay<'_>>,
-    minutes: impl Iterator<Item = i16>,
-    found: &mut Vec<Timestamp>,
-) {
-    let Some(day) = day else {
-        return;
-    };
-    for reading in minutes.filter_map(|minute| day.resolve(minute)) {
-        match reading {
-            Reading::Once(at) => found.push(at),
-            Reading::Twice(first, second) => found.extend([first, second]),
-            Reading::Skipped(_) => {}
+impl DateSlots<'_> {
+    fn first(&self) -> Option<Timestamp> {
+        match self {
+            Self::Plain { midnight, minutes } => minutes
+                .first()
+                .map(|minute| zone::minutes_after(*midnight, *minute)),
+            Self::Listed(slots) => slots.first().copied(),
+        }
+    }
+
+    fn last(&self) -> Option<Timestamp> {
+        match self {
+            Self::Plain { midnight, minutes } => minutes
+                .last()
+                .map(|minute| zone::minutes_after(*midnight, *minute)),
+            Self::Listed(slots) => slots.last().copied(),
+        }
+    }
+
+    fn append_to(self, slots: &mut Vec<Timestamp>) {
+        match self {
+            Self::Plain { midnight, minutes } => {
+                let at = |minute: &i16| zone::minutes_after(midnight, *minute);
+                slots.extend(minutes.iter().map(at));
+            }
+            Self::Listed(found) => slots.extend(found),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! both, and the caller chooses. jiff's `compatible()` is never used, for it
 //! moves 02:30 to 03:30.
 
-use jiff::civil::{Date, Time};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, ToSpan};
 
@@ -40,7 +40,7 @@ impl Reading {
 }
 
 /// Resolves one reading; `None` only beyond the years that jiff knows.
-pub(super) fn resolve(zone: &TimeZone, reading: jiff::civil::DateTime) -> Option<Reading> {
+pub(super) fn resolve(zone: &TimeZone, reading: DateTime) -> Option<Reading> {
     let ambiguous = zone.to_ambiguous_timestamp(reading);
     match ambiguous.offset() {
         AmbiguousOffset::Unambiguous { .. } => ambiguous.earlier().ok().map(Reading::Once),
@@ -87,27 +87,27 @@ impl<'z> LocalDay<'z> {
 
     pub(super) fn resolve(&self, minute: i16) -> Option<Reading> {
         if self.is_plain {
-            return Some(Reading::Once(shift(self.midnight, i64::from(minute) * 60)));
+            return Some(Reading::Once(minutes_after(self.midnight, minute)));
         }
         resolve(self.zone, self.date.to_datetime(clock::time_of(minute)))
     }
 
-    /// Adds the instants near this date at which the clock is changed.
-    fn push_changes(&self, out: &mut Vec<Timestamp>) {
-        if self.is_plain {
-            return;
-        }
+    /// Returns the instant of midnight if every reading of the day is an addition to it.
+    pub(super) fn plain_midnight(&self) -> Option<Timestamp> {
+        self.is_plain.then_some(self.midnight)
+    }
+
+    /// Returns the instants near this date at which the clock is changed.
+    fn changes(&self) -> impl Iterator<Item = Timestamp> {
         let end = shift(self.midnight, 30 * 3600);
         let changes = self.zone.following(shift(self.midnight, -30 * 3600));
-        out.extend(
-            changes
-                .map(|change| change.timestamp())
-                .take_while(|at| *at <= end),
-        );
+        changes
+            .map(|change| change.timestamp())
+            .take_while(move |at| *at <= end)
     }
 }
 
-/// Finds the smallest instant after `after` among those that `collect` gives per date.
+/// Finds the smallest instant after `after` when `earliest` knows that of each date.
 ///
 /// The instants of a date may fall on its neighbours (a gap at midnight, a
 /// second pass that begins there), so the search looks one day back and one on.
@@ -115,20 +115,17 @@ pub(super) fn first_after(
     zone: &TimeZone,
     after: Timestamp,
     horizon_days: i32,
-    mut collect: impl FnMut(Date, &mut Vec<Timestamp>),
+    earliest: impl Fn(Date) -> Option<Timestamp>,
 ) -> Option<Timestamp> {
-    let today = zone.to_datetime(after).date();
-    let mut best = None;
-    let mut found = Vec::new();
-    for distance in -1..=horizon_days {
-        let date = today.checked_add(distance.days()).ok()?;
-        if best.is_some_and(|best| is_beyond(zone, best, date)) {
-            break;
+    let mut date = zone.to_datetime(after).date().yesterday().ok()?;
+    let mut last = date.saturating_add(horizon_days.days());
+    let mut best: Option<Timestamp> = None;
+    while date <= last {
+        if let Some(found) = earliest(date).filter(|at| best.is_none_or(|best| *at < best)) {
+            best = Some(found);
+            last = zone.to_datetime(found).date().saturating_add(1.day());
         }
-        found.clear();
-        collect(date, &mut found);
-        let earliest = found.iter().copied().filter(|at| *at > after).min();
-        best = best.into_iter().chain(earliest).min();
+        date = date.tomorrow().ok()?;
     }
     best
 }
@@ -138,38 +135,22 @@ pub(super) fn last_within(
     zone: &TimeZone,
     after: Timestamp,
     until: Timestamp,
-    mut collect: impl FnMut(Date, &mut Vec<Timestamp>),
+    latest: impl Fn(Date) -> Option<Timestamp>,
 ) -> Option<Timestamp> {
     if after >= until {
         return None;
     }
-    let oldest = zone.to_datetime(after).date().checked_sub(1.day()).ok()?;
-    let mut date = zone.to_datetime(until).date().checked_add(1.day()).ok()?;
+    let mut date = zone.to_datetime(until).date().saturating_add(1.day());
+    let mut last = zone.to_datetime(after).date().saturating_sub(1.day());
     let mut best: Option<Timestamp> = None;
-    let mut found = Vec::new();
-    while date >= oldest {
-        if best.is_some_and(|best| {
-            let of_best = zone.to_datetime(best).date();
-            of_best.checked_sub(1.day()).is_ok_and(|last| date < last)
-        }) {
-            break;
+    while date >= last {
+        if let Some(found) = latest(date).filter(|at| best.is_none_or(|best| *at > best)) {
+            best = Some(found);
+            last = zone.to_datetime(found).date().saturating_sub(1.day());
         }
-        found.clear();
-        collect(date, &mut found);
-        let latest = found
-            .iter()
-            .copied()
-            .filter(|at| *at > after && *at <= until)
-            .max();
-        best = best.into_iter().chain(latest).max();
-        date = date.checked_sub(1.day()).ok()?;
+        date = date.yesterday().ok()?;
     }
     best
-}
-
-fn is_beyond(zone: &TimeZone, best: Timestamp, date: Date) -> bool {
-    let of_best = zone.to_datetime(best).date();
-    of_best.checked_add(1.day()).is_ok_and(|last| date > last)
 }
 
 /// Finds the first instant after `after` at which a test of the clock reading turns true.
@@ -179,14 +160,13 @@ pub(super) fn first_turn(
     zone: &TimeZone,
     after: Timestamp,
     edges: &[Time],
-    turned: impl Fn(jiff::civil::DateTime) -> bool,
+    turned: impl Fn(DateTime) -> bool,
 ) -> Option<Timestamp> {
     // Weekly edges can lie in a gap two weeks running at most; this is ample.
     const HORIZON_DAYS: i32 = 62;
-    first_after(zone, after, HORIZON_DAYS, |date, found| {
-        let Some(day) = LocalDay::new(zone, date) else {
-            return;
-        };
+    first_after(zone, after, HORIZON_DAYS, |date| {
+        let day = LocalDay::new(zone, date)?;
+        let mut found = Vec::new();
         for edge in edges {
             match day.resolve(clock::minute_of(*edge)) {
                 Some(Reading::Twice(first, second)) => found.extend([first, second]),
@@ -194,9 +174,16 @@ pub(super) fn first_turn(
                 None => {}
             }
         }
-        day.push_changes(found);
-        found.retain(|at| turned(zone.to_datetime(*at)));
+        if !day.is_plain {
+            found.extend(day.changes());
+        }
+        let turns = |at: &Timestamp| *at > after && turned(zone.to_datetime(*at));
+        found.into_iter().filter(turns).min()
     })
+}
+
+pub(super) fn minutes_after(midnight: Timestamp, minute: i16) -> Timestamp {
+    shift(midnight, i64::from(minute) * 60)
 }
 
 /// Moves an instant by some seconds, stopping at the ends of time.
