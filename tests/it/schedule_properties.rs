@@ -223,11 +223,36 @@ fn slots_survive_every_change_of_every_clock_in_the_world() {
     assert!(n_changes > 800, "only {n_changes} changes were tried");
 }
 
+/// Newfoundland did so until 2011; nobody does today.
+#[test]
+fn slots_survive_a_clock_that_is_put_back_to_yesterday() {
+    let zone = TimeZone::posix("NST3:30NDT,M3.2.0/0:01,M11.1.0/0:01").unwrap();
+    let midnight = BTreeSet::from([0, 1, 30, 1_380, 1_381, 1_410, 1_439]);
+    let all = changes(&zone);
+    assert_eq!(all.len(), 6);
+    for change in all {
+        for sample in [Sample::every_minutes(5), Sample::daily(midnight.clone())] {
+            compare_by(1, &sample, &zone, change, 4);
+            let slots = slots(&sample, &zone);
+            for minute in -70..70 {
+                let at = change + SignedDuration::from_mins(minute);
+                let start = change - SignedDuration::from_hours(4);
+                let expected = sample.slots(&zone, start, at, 1).pop();
+                assert_eq!(slots.latest(start, at), expected, "{at}");
+            }
+        }
+    }
+}
+
 fn compare(sample: &Sample, zone: &TimeZone, change: Timestamp, hours: i64) {
+    // Today all clocks are changed by whole quarters of an hour.
+    compare_by(15, sample, zone, change, hours);
+}
+
+fn compare_by(step: i64, sample: &Sample, zone: &TimeZone, change: Timestamp, hours: i64) {
     let around = SignedDuration::from_hours(hours);
     let (start, end) = (change - around, change + around);
-    // All clocks are changed by whole quarters of an hour.
-    let expected = sample.slots(zone, start, end, 15);
+    let expected = sample.slots(zone, start, end, step);
     let found = list(slots(sample, zone), start, end);
     let name = zone.iana_name().unwrap_or_default();
     assert_eq!(

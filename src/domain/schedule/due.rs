@@ -236,3 +236,35 @@ impl Question<'_> {
 fn seconds(span: Seconds) -> i64 {
     span.span().as_secs()
 }
+
+// The truth table and the properties are in `tests/it/schedule_*.rs`.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::schedule::fixture;
+
+    #[test]
+    fn a_slot_begun_by_a_clock_that_ran_far_ahead_is_forgotten() {
+        let mut schedule = fixture::schedule(1, "interval 6h");
+        let now: Timestamp = "2026-02-01T03:00Z".parse().unwrap();
+        schedule.state.last_slot_at = Some("2026-02-01T00:00Z".parse().unwrap());
+        let look = Look {
+            now,
+            offset: Seconds(0),
+            tick: Seconds(900),
+        };
+        let mut ask = |ahead| {
+            let open = shift(now, ahead);
+            schedule.state.open_slot_at = Some(open);
+            (
+                open,
+                assess(&schedule.spec, &schedule.state, &TimeZone::UTC, &look).state,
+            )
+        };
+        let (open, kept) = ask(SLACK_SECONDS);
+        assert!(matches!(kept, DueState::Due(due) if due.slot == open && due.resume));
+        let (_, forgotten) = ask(SLACK_SECONDS + 1);
+        let next = "2026-02-01T06:00Z".parse().unwrap();
+        assert_eq!(forgotten, DueState::Wait { next });
+    }
+}

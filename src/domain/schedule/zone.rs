@@ -14,7 +14,9 @@ use crate::domain::time::Timestamp;
 
 /// Finds a time zone by its IANA name; `iana_name()` has its proper spelling.
 pub fn find_zone(name: &str) -> Result<TimeZone, SpecError> {
-    TimeZone::get(name).map_err(|_| {
+    // `Etc/Unknown` would count as UTC.
+    let found = TimeZone::get(name).ok().filter(|zone| !zone.is_unknown());
+    found.ok_or_else(|| {
         let why = "write an IANA name such as Europe/Berlin or UTC";
         SpecError::new("time zone that this machine knows", name, why)
     })
@@ -220,8 +222,10 @@ mod tests {
 
     #[test]
     fn an_unknown_zone_is_refused_with_an_example() {
-        let error = find_zone("Mars/Base").unwrap_err().to_string();
-        assert!(error.contains("Europe/Berlin"), "{error}");
+        for name in ["Mars/Base", "Etc/Unknown", "", "../passwd"] {
+            let error = find_zone(name).unwrap_err().to_string();
+            assert!(error.contains("Europe/Berlin"), "{error}");
+        }
         assert_eq!(
             find_zone("europe/berlin").unwrap().iana_name(),
             Some("Europe/Berlin")
