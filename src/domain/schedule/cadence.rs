@@ -98,7 +98,7 @@ impl Cadence {
             CadenceKind::Interval => parse_interval(text),
             CadenceKind::Daily => TimesOfDay::parse(text)
                 .map(Self::Daily)
-                .map_err(|error| error.inside("daily time", text)),
+                .map_err(|error| error.inside("a daily time", text)),
             CadenceKind::Weekly => parse_weekly(text),
             CadenceKind::Monthly => parse_monthly(text),
             CadenceKind::Cron => text.parse().map(Self::Cron),
@@ -108,7 +108,7 @@ impl Cadence {
 }
 
 fn parse_interval(text: &str) -> Result<Cadence, SpecError> {
-    let error = |why: &str| SpecError::new("interval", text, why);
+    let error = |why: &str| SpecError::new("an interval", text, why);
     let every: Seconds = text
         .parse()
         .map_err(|_| error("write a duration such as 15m, 6h, 1h30m or 2d"))?;
@@ -122,7 +122,7 @@ fn parse_interval(text: &str) -> Result<Cadence, SpecError> {
 }
 
 fn parse_weekly(text: &str) -> Result<Cadence, SpecError> {
-    const WHAT: &str = "weekly time";
+    const WHAT: &str = "a weekly time";
     let (days, times) = text
         .split_once('@')
         .ok_or_else(|| SpecError::new(WHAT, text, "write days and a time such as Mon,Thu@02:00"))?;
@@ -133,7 +133,7 @@ fn parse_weekly(text: &str) -> Result<Cadence, SpecError> {
 }
 
 fn parse_monthly(text: &str) -> Result<Cadence, SpecError> {
-    const WHAT: &str = "monthly time";
+    const WHAT: &str = "a monthly time";
     let (days, times) = text.split_once('@').ok_or_else(|| {
         SpecError::new(WHAT, text, "write days and a time such as 1,15,last@04:00")
     })?;
@@ -178,7 +178,7 @@ impl FromStr for MonthDay {
         match text.parse() {
             Ok(day @ 1..=31) if digits => Ok(Self::Day(day)),
             _ => Err(SpecError::new(
-                "day of the month",
+                "a day of the month",
                 text,
                 "write a number from 1 to 31, or last",
             )),
@@ -199,7 +199,7 @@ impl FromStr for OnceAt {
     type Err = SpecError;
 
     fn from_str(text: &str) -> Result<Self, SpecError> {
-        let error = |why: &str| SpecError::new("time", text, why);
+        let error = |why: &str| SpecError::new("a time", text, why);
         // A bare date would silently mean midnight.
         if !text.contains(':') {
             return Err(error("write date and time such as 2026-06-01T08:00"));

@@ -7,8 +7,9 @@ use thiserror::Error;
 
 /// Says which part of a schedule cannot be understood, and what one looks like.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{text}` is not a {what}: {why}")]
+#[error("`{text}` is not {what}: {why}")]
 pub struct SpecError {
+    /// With its article.
     what: &'static str,
     text: String,
     why: String,
@@ -40,7 +41,7 @@ const TIME_FORM: &str = "write a 24-hour time such as 02:30";
 
 /// Parses `HH:MM` up to and including 24:00 into minutes since midnight.
 pub(super) fn parse_minute(text: &str) -> Result<i16, SpecError> {
-    let error = |why: &str| SpecError::new("time of day", text, why);
+    let error = |why: &str| SpecError::new("a time of day", text, why);
     let (hour, minute) = text.split_once(':').ok_or_else(|| error(TIME_FORM))?;
     let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
     if !matches!(hour.len(), 1 | 2) || minute.len() != 2 || !digits(hour) || !digits(minute) {
@@ -60,7 +61,7 @@ pub(super) fn parse_time(text: &str) -> Result<Time, SpecError> {
     let minute = parse_minute(text)?;
     if minute == MINUTES_OF_DAY {
         let why = "write 00:00, the start of the next day";
-        return Err(SpecError::new("time of day", text, why));
+        return Err(SpecError::new("a time of day", text, why));
     }
     Ok(time_of(minute))
 }
@@ -143,7 +144,7 @@ pub(super) fn parse_weekday(text: &str) -> Result<Weekday, SpecError> {
         })
         .ok_or_else(|| {
             let why = "write Mon, Tue, Wed, Thu, Fri, Sat or Sun";
-            SpecError::new("weekday", text, why)
+            SpecError::new("a weekday", text, why)
         })
 }
 

@@ -8,10 +8,10 @@ use std::fmt;
 use jiff::tz::TimeZone;
 use thiserror::Error;
 
+use super::Cadence;
 use super::entry::{CatchUp, Schedule, ScheduleSpec};
 use super::slots::Slots;
 use super::zone::{find_zone, shift};
-use super::{Cadence, OnceAt};
 use crate::domain::model::{EntryName, Model};
 use crate::domain::time::{Timestamp, whole_seconds};
 use crate::domain::units::Seconds;
@@ -79,9 +79,7 @@ pub fn check_possible(
 
 fn no_slot(cadence: &Cadence) -> Impossible {
     match cadence {
-        Cadence::Once(OnceAt::Local(_) | OnceAt::Exact(_)) => {
-            Impossible::OnceInThePast { at: cadence.spec() }
-        }
+        Cadence::Once(_) => Impossible::OnceInThePast { at: cadence.spec() },
         _ => Impossible::NeverMatches {
             expr: cadence.spec(),
         },

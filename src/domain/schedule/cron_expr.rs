@@ -12,6 +12,7 @@ use std::str::FromStr;
 use jiff::civil::{Date, Weekday};
 
 use super::clock::SpecError;
+use super::cron_field::{DAY, HOUR, MINUTE, MONTH, WEEKDAY, parse_number};
 
 /// A cron expression: five fields or a nickname such as `@daily`.
 #[derive(Clone, Debug)]
@@ -150,7 +151,7 @@ impl FromStr for CronExpr {
     type Err = SpecError;
 
     fn from_str(text: &str) -> Result<Self, SpecError> {
-        let error = |why: String| SpecError::new("cron expression", text, why);
+        let error = |why: String| SpecError::new("a cron expression", text, why);
         let text = text.trim();
         if text.len() > 500 {
             return Err(error("it is longer than 500 bytes".to_owned()));
@@ -197,57 +198,15 @@ fn expand_nickname(nickname: &str) -> Result<&'static str, String> {
     })
 }
 
-/// One of the five fields: its name and what may stand in it.
-struct Field {
-    name: &'static str,
-    least: i8,
-    most: i8,
-    /// Names of the values from `least` upwards.
-    names: &'static [&'static str],
-}
-
-const MINUTE: Field = Field {
-    name: "minute",
-    least: 0,
-    most: 59,
-    names: &[],
-};
-const HOUR: Field = Field {
-    name: "hour",
-    least: 0,
-    most: 23,
-    names: &[],
-};
-const DAY: Field = Field {
-    name: "day-of-month",
-    least: 1,
-    most: 31,
-    names: &[],
-};
-const MONTH: Field = Field {
-    name: "month",
-    least: 1,
-    most: 12,
-    names: &[
-        "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
-    ],
-};
-const WEEKDAY: Field = Field {
-    name: "day-of-week",
-    least: 0,
-    most: 7,
-    names: &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"],
-};
-
 fn parse_fields(text: &str) -> Result<Fields, String> {
     let words: Vec<_> = text.split(' ').filter(|word| !word.is_empty()).collect();
     let [minute, hour, day, month, weekday] = words[..] else {
         return Err(wrong_number_of_fields(&words));
     };
     Ok(Fields {
-        minutes: minutes_of_day(parse_plain(&HOUR, hour)?, parse_plain(&MINUTE, minute)?),
+        minutes: minutes_of_day(HOUR.parse(hour)?, MINUTE.parse(minute)?),
         days: parse_month_days(day)?,
-        months: parse_plain(&MONTH, month)?,
+        months: MONTH.parse(month)?,
         weekdays: parse_days_of_week(weekday)?,
         is_wildcard: minute.starts_with('*') || hour.starts_with('*'),
         needs_both_days: [day, weekday]
@@ -270,11 +229,6 @@ fn wrong_number_of_fields(words: &[&str]) -> String {
         ),
         count => format!("{FORM}; it has {count}"),
     }
-}
-
-fn parse_plain(field: &Field, word: &str) -> Result<u64, String> {
-    word.split(',')
-        .try_fold(0, |set, item| Ok(set | field.parse_item(word, item)?))
 }
 
 fn parse_month_days(word: &str) -> Result<MonthDays, String> {
@@ -310,8 +264,8 @@ fn parse_days_of_week(word: &str) -> Result<DaysOfWeek, String> {
         }
         if let Some((day, nth)) = item.split_once('#') {
             let day = WEEKDAY.parse_value(word, day)? % 7;
-            match nth.parse::<usize>() {
-                Ok(nth @ 1..=5) => days.nth[nth - 1] |= 1 << day,
+            match parse_number(nth) {
+                Some(nth @ 1..=5) => days.nth[nth as usize - 1] |= 1 << day,
                 _ => return Err(WEEKDAY.error(word, "after `#` comes a number from 1 to 5")),
             }
         } else if let Some(day) = item.strip_suffix('L') {
@@ -323,127 +277,6 @@ fn parse_days_of_week(word: &str) -> Result<DaysOfWeek, String> {
     // Both 0 and 7 are Sunday.
     days.plain = (days.plain | days.plain >> 7) & 0x7f;
     Ok(days)
-}
-
-impl Field {
-    /// Parses `*`, `5`, `1-5` with or without a step into a set.
-    fn parse_item(&self, word: &str, item: &str) -> Result<u64, String> {
-        let (range, step) = match item.split_once('/') {
-            Some((range, step)) => (range, Some(self.parse_step(word, step)?)),
-            None => (item, None),
-        };
-        let (first, last) = if range == "*" {
-            (self.least, self.most)
-        } else if let Some((first, last)) = range.split_once('-') {
-            self.parse_range(word, first, last)?
-        } else {
-            let value = self.parse_value(word, range)?;
-            if let Some(step) = step {
-                let most = if self.is_weekday() { 6 } else { self.most };
-                let why = format!("a step needs a range, write {range}-{most}/{step}");
-                return Err(self.error(word, &why));
-            }
-            (value, value)
-        };
-        let step = step.unwrap_or(1);
-        Ok((first..=last)
-            .step_by(step)
-            .fold(0, |set, value| set | 1 << value))
-    }
-
-    fn parse_range(&self, word: &str, first: &str, last: &str) -> Result<(i8, i8), String> {
-        let (mut low, mut high) = (
-            self.parse_value(word, first)?,
-            self.parse_value(word, last)?,
-        );
-        if self.is_weekday() {
-            // Sunday ends a range as 7 and begins one as 0.
-            high = if high == 0 && low > 0 { 7 } else { high };
-            low = if low == 7 && high < 7 { 0 } else { low };
-        }
-        if low <= high {
-            return Ok((low, high));
-        }
-        let named = first.starts_with(|c: char| c.is_ascii_alphabetic());
-        let render = |from: i8, to: i8| {
-            let label = |value: i8| match self.names.get((value - self.least) as usize) {
-                Some(name) if named => (*name).to_owned(),
-                _ => value.to_string(),
-            };
-            if from == to {
-                label(from)
-            } else {
-                format!("{}-{}", label(from), label(to))
-            }
-        };
-        let restart = if self.is_weekday() { 1 } else { self.least };
-        let why = format!(
-            "a range does not run past its end, write {},{}",
-            render(low, self.most),
-            render(restart, high)
-        );
-        Err(self.error(word, &why))
-    }
-
-    fn parse_step(&self, word: &str, step: &str) -> Result<usize, String> {
-        let size = if self.is_weekday() {
-            7
-        } else {
-            self.most - self.least + 1
-        };
-        match parse_number(step) {
-            Some(0) => Err(self.error(word, "a step is at least 1")),
-            Some(number) if number <= size => Ok(number as usize),
-            Some(_) => Err(self.error(
-                word,
-                &format!("the step is larger than the field, which has {size} values"),
-            )),
-            None => Err(self.error(word, "after `/` comes a number")),
-        }
-    }
-
-    fn parse_value(&self, word: &str, text: &str) -> Result<i8, String> {
-        if let Some(index) = self.names.iter().position(|name| *name == text) {
-            return Ok(self.least + index as i8);
-        }
-        if let Some(value) = parse_number(text)
-            && (self.least..=self.most).contains(&value)
-        {
-            return Ok(value);
-        }
-        if text == "H" || text.starts_with("H(") {
-            let why = "`H` is not known here; write a number, and --jitter spreads the starts";
-            return Err(self.error(word, why));
-        }
-        let names = match self.names {
-            [first, .., last] => format!(", or {first} to {last}"),
-            _ => String::new(),
-        };
-        let why = format!(
-            "`{text}` is no number from {} to {}{names}",
-            self.least, self.most
-        );
-        Err(self.error(word, &why))
-    }
-
-    fn error(&self, word: &str, why: &str) -> String {
-        format!("in its {} field `{word}`, {why}", self.name)
-    }
-
-    fn is_weekday(&self) -> bool {
-        self.most == 7
-    }
-
-    fn all(&self) -> u64 {
-        (self.least..=self.most).fold(0, |set, value| set | 1 << value)
-    }
-}
-
-/// Parses digits only: no sign, no blank.
-fn parse_number(text: &str) -> Option<i8> {
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    // Anything that does not fit is larger than every field.
-    digits.then(|| text.parse().unwrap_or(i8::MAX))
 }
 
 #[cfg(test)]
@@ -509,6 +342,7 @@ mod tests {
             ("* * * * 8", "SUN"),
             ("* * * * L", "5L"),
             ("* * * * 5#6", "1 to 5"),
+            ("* * * * 5#+2", "1 to 5"),
             ("* * 0 * *", "1 to 31"),
             ("* * 15-20W * *", "no number"),
             ("? * * * *", "no number"),

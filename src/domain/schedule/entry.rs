@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Cadence, RateTable, SpecError, Windows};
 use crate::domain::model::{EntryName, ModelSpec, Priority, Tag};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, whole_seconds};
 use crate::domain::units::{ByteSize, Seconds};
 
 /// The database's number of a schedule.
@@ -27,11 +27,15 @@ impl CatchUp {
             ("once", within) => Ok(Self::Once { within }),
             ("skip", None) => Ok(Self::Skip),
             ("skip", Some(_)) => Err(SpecError::new(
-                "catch-up rule",
+                "a catch-up rule",
                 word,
                 "it cannot have a limit; use once with the limit",
             )),
-            _ => Err(SpecError::new("catch-up rule", word, "write once or skip")),
+            _ => Err(SpecError::new(
+                "a catch-up rule",
+                word,
+                "write once or skip",
+            )),
         }
     }
 
@@ -107,6 +111,46 @@ pub struct ScheduleState {
     pub retry_count: u32,
 }
 
+impl ScheduleState {
+    /// Returns the state of a schedule that nobody has looked at yet.
+    ///
+    /// The first slot of an interval is its anchor, so it is due at once.
+    pub fn new(now: Timestamp) -> Self {
+        let now = whole_seconds(now);
+        Self {
+            anchor_at: now,
+            not_before_at: now,
+            next_due_at: Some(now),
+            last_slot_at: None,
+            open_slot_at: None,
+            retry_at: None,
+            retry_count: 0,
+        }
+    }
+
+    /// Returns the state after a person has changed a schedule.
+    ///
+    /// Time in which it did not exist in this form is not caught up with;
+    /// other limits, priorities and selections leave its history alone.
+    pub fn after_edit(&self, before: &ScheduleSpec, after: &ScheduleSpec, now: Timestamp) -> Self {
+        let now = whole_seconds(now);
+        let is_another = before.cadence != after.cadence
+            || before.time_zone != after.time_zone
+            || before.windows != after.windows
+            || (!before.enabled && after.enabled);
+        let mut state = self.clone();
+        // Looking early is always right.
+        state.next_due_at = Some(now);
+        if is_another {
+            state.not_before_at = now;
+            state.open_slot_at = None;
+            state.retry_at = None;
+            state.retry_count = 0;
+        }
+        state
+    }
+}
+
 /// A registered schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schedule {
@@ -120,6 +164,43 @@ pub struct Schedule {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::schedule::fixture;
+
+    #[test]
+    fn an_edit_of_the_plan_forgets_what_was_missed_and_others_do_not() {
+        let mut schedule = fixture::schedule(1, "daily 03:00");
+        schedule.state.open_slot_at = Some(Timestamp::UNIX_EPOCH);
+        let now = Timestamp::from_second(1_000_000).expect("in range");
+        let edit = |change: &dyn Fn(&mut ScheduleSpec)| {
+            let mut after = schedule.spec.clone();
+            change(&mut after);
+            schedule.state.after_edit(&schedule.spec, &after, now)
+        };
+        let moves: [&dyn Fn(&mut ScheduleSpec); 3] = [
+            &|spec| spec.cadence = fixture::cadence("daily 04:00"),
+            &|spec| spec.time_zone = "Europe/Berlin".to_owned(),
+            &|spec| spec.windows = fixture::windows("22:00-07:00"),
+        ];
+        for change in moves {
+            let state = edit(change);
+            assert_eq!((state.not_before_at, state.open_slot_at), (now, None));
+            assert_eq!(state.anchor_at, schedule.state.anchor_at);
+        }
+        let stays: [&dyn Fn(&mut ScheduleSpec); 3] = [
+            &|spec| spec.selection = fixture::all(),
+            &|spec| spec.max_duration = Some(Seconds(60)),
+            &|spec| spec.enabled = false,
+        ];
+        for change in stays {
+            let state = edit(change);
+            assert_eq!(state.not_before_at, schedule.state.not_before_at);
+            assert_eq!(state.open_slot_at, schedule.state.open_slot_at);
+        }
+        let mut off = schedule.spec.clone();
+        off.enabled = false;
+        let state = schedule.state.after_edit(&off, &schedule.spec, now);
+        assert_eq!(state.not_before_at, now, "enabled again");
+    }
 
     #[test]
     fn a_catch_up_rule_is_a_word_and_perhaps_a_limit() {

@@ -37,15 +37,7 @@ pub(super) fn schedule(id: i64, text: &str) -> Schedule {
             enabled: true,
             selection: Selection::default(),
         },
-        state: ScheduleState {
-            anchor_at: start,
-            not_before_at: start,
-            next_due_at: None,
-            last_slot_at: None,
-            open_slot_at: None,
-            retry_at: None,
-            retry_count: 0,
-        },
+        state: ScheduleState::new(start),
         created_at: start,
         updated_at: start,
     }

@@ -9,6 +9,7 @@ mod cadence;
 mod clock;
 mod conflicts;
 mod cron_expr;
+mod cron_field;
 mod due;
 mod entry;
 #[cfg(test)]

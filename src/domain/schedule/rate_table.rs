@@ -34,7 +34,7 @@ struct Change {
     minute: i16,
 }
 
-const WHAT: &str = "rate";
+const WHAT: &str = "a rate";
 const FORM: &str =
     "write one rate such as 10M, or times such as 08:00,512K 19:00,10M Sat-00:00,off";
 

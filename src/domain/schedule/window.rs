@@ -30,7 +30,7 @@ pub struct Window {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Windows(Vec<Window>);
 
-const WHAT: &str = "window";
+const WHAT: &str = "a window";
 
 impl Window {
     /// Tells whether it is open when the clock shows `at`.

@@ -18,7 +18,7 @@ pub fn find_zone(name: &str) -> Result<TimeZone, SpecError> {
     let found = TimeZone::get(name).ok().filter(|zone| !zone.is_unknown());
     found.ok_or_else(|| {
         let why = "write an IANA name such as Europe/Berlin or UTC";
-        SpecError::new("time zone that this machine knows", name, why)
+        SpecError::new("a time zone that this machine knows", name, why)
     })
 }
 

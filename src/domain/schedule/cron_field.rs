@@ -1,0 +1,173 @@
+//! Numbers, names, ranges and steps: what all five cron fields have in common.
+
+/// One of the five fields: its name and what may stand in it.
+pub(super) struct Field {
+    name: &'static str,
+    least: i8,
+    most: i8,
+    /// Names of the values from `least` upwards.
+    names: &'static [&'static str],
+}
+
+pub(super) const MINUTE: Field = Field {
+    name: "minute",
+    least: 0,
+    most: 59,
+    names: &[],
+};
+pub(super) const HOUR: Field = Field {
+    name: "hour",
+    least: 0,
+    most: 23,
+    names: &[],
+};
+pub(super) const DAY: Field = Field {
+    name: "day-of-month",
+    least: 1,
+    most: 31,
+    names: &[],
+};
+pub(super) const MONTH: Field = Field {
+    name: "month",
+    least: 1,
+    most: 12,
+    names: &[
+        "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
+    ],
+};
+pub(super) const WEEKDAY: Field = Field {
+    name: "day-of-week",
+    least: 0,
+    most: 7,
+    names: &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"],
+};
+
+impl Field {
+    /// Parses a comma-separated list into a set, one bit per value.
+    pub(super) fn parse(&self, word: &str) -> Result<u64, String> {
+        word.split(',')
+            .try_fold(0, |set, item| Ok(set | self.parse_item(word, item)?))
+    }
+
+    /// Parses `*`, `5`, `1-5` with or without a step into a set.
+    pub(super) fn parse_item(&self, word: &str, item: &str) -> Result<u64, String> {
+        let (range, step) = match item.split_once('/') {
+            Some((range, step)) => (range, Some(self.parse_step(word, step)?)),
+            None => (item, None),
+        };
+        let (first, last) = if range == "*" {
+            (self.least, self.most)
+        } else if let Some((first, last)) = range.split_once('-') {
+            self.parse_range(word, first, last)?
+        } else {
+            let value = self.parse_value(word, range)?;
+            if let Some(step) = step {
+                let most = if self.is_weekday() { 6 } else { self.most };
+                let why = format!("a step needs a range, write {range}-{most}/{step}");
+                return Err(self.error(word, &why));
+            }
+            (value, value)
+        };
+        let step = step.unwrap_or(1);
+        Ok((first..=last)
+            .step_by(step)
+            .fold(0, |set, value| set | 1 << value))
+    }
+
+    fn parse_range(&self, word: &str, first: &str, last: &str) -> Result<(i8, i8), String> {
+        let (mut low, mut high) = (
+            self.parse_value(word, first)?,
+            self.parse_value(word, last)?,
+        );
+        if self.is_weekday() {
+            // Sunday ends a range as 7 and begins one as 0.
+            high = if high == 0 && low > 0 { 7 } else { high };
+            low = if low == 7 && high < 7 { 0 } else { low };
+        }
+        if low <= high {
+            return Ok((low, high));
+        }
+        let named = first.starts_with(|c: char| c.is_ascii_alphabetic());
+        let render = |from: i8, to: i8| {
+            let label = |value: i8| match self.names.get((value - self.least) as usize) {
+                Some(name) if named => (*name).to_owned(),
+                _ => value.to_string(),
+            };
+            if from == to {
+                label(from)
+            } else {
+                format!("{}-{}", label(from), label(to))
+            }
+        };
+        let restart = if self.is_weekday() { 1 } else { self.least };
+        let why = format!(
+            "a range does not run past its end, write {},{}",
+            render(low, self.most),
+            render(restart, high)
+        );
+        Err(self.error(word, &why))
+    }
+
+    fn parse_step(&self, word: &str, step: &str) -> Result<usize, String> {
+        let size = if self.is_weekday() {
+            7
+        } else {
+            self.most - self.least + 1
+        };
+        match parse_number(step) {
+            Some(0) => Err(self.error(word, "a step is at least 1")),
+            Some(number) if number <= size => Ok(number as usize),
+            Some(_) => Err(self.error(
+                word,
+                &format!("the step is larger than the field, which has {size} values"),
+            )),
+            None => Err(self.error(word, "after `/` comes a number")),
+        }
+    }
+
+    /// Parses one number or name.
+    pub(super) fn parse_value(&self, word: &str, text: &str) -> Result<i8, String> {
+        if let Some(index) = self.names.iter().position(|name| *name == text) {
+            return Ok(self.least + index as i8);
+        }
+        if let Some(value) = parse_number(text)
+            && (self.least..=self.most).contains(&value)
+        {
+            return Ok(value);
+        }
+        if text == "H" || text.starts_with("H(") {
+            let why = "`H` is not known here; write a number, and --jitter spreads the starts";
+            return Err(self.error(word, why));
+        }
+        let names = match self.names {
+            [first, .., last] => format!(", or {first} to {last}"),
+            _ => String::new(),
+        };
+        let why = format!(
+            "`{text}` is no number from {} to {}{names}",
+            self.least, self.most
+        );
+        Err(self.error(word, &why))
+    }
+
+    /// Puts a reason behind the field in which it was found.
+    pub(super) fn error(&self, word: &str, why: &str) -> String {
+        format!("in its {} field `{word}`, {why}", self.name)
+    }
+
+    fn is_weekday(&self) -> bool {
+        self.most == 7
+    }
+
+    /// Returns the set of all values.
+    pub(super) fn all(&self) -> u64 {
+        (self.least..=self.most).fold(0, |set, value| set | 1 << value)
+    }
+}
+
+/// Parses digits only: no sign, no blank.
+pub(super) fn parse_number(text: &str) -> Option<i8> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    // Anything that does not fit is larger than every field.
+    digits.then(|| text.parse().unwrap_or(i8::MAX))
+}
