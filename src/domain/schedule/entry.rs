@@ -28,8 +28,8 @@ impl CatchUp {
             ("skip", None) => Ok(Self::Skip),
             ("skip", Some(_)) => Err(SpecError::new(
                 "a catch-up rule",
-                word,
-                "it cannot have a limit; use once with the limit",
+                "skip with a limit",
+                "what is skipped is never caught up; use once with the limit",
             )),
             _ => Err(SpecError::new(
                 "a catch-up rule",
