@@ -1,0 +1,479 @@
+//! What the hub holds, and how a test writes it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, OnceLock};
+
+use serde_json::Value;
+
+use crate::content::{Content, sha1_hex, sha256_hex};
+use crate::server::Shared;
+
+/// A repository of the hub, ready to be written to.
+///
+/// The id carries the type as on the web: `acme/tiny`, `datasets/acme/corpus`, `spaces/acme/app`.
+#[derive(Clone)]
+pub struct Repo {
+    shared: Arc<Shared>,
+    key: RepoKey,
+}
+
+impl Repo {
+    pub(crate) fn new(shared: Arc<Shared>, id: &str) -> Self {
+        Self {
+            shared,
+            key: RepoKey::parse(id),
+        }
+    }
+
+    /// Begins a commit on a branch, or on `refs/pr/1`, `refs/convert/parquet`, `refs/tags/v1`.
+    ///
+    /// As in git it starts with the files of the revision as it stands; a revision that does
+    /// not exist yet starts empty.
+    pub fn commit(&self, revision: &str) -> CommitDraft {
+        let files = self.read(|repo| repo.find(revision).map(|commit| commit.files.clone()));
+        CommitDraft {
+            repo: self.clone(),
+            revision: full_ref(revision),
+            parent: self.head(revision),
+            title: "Update".to_owned(),
+            files: files.flatten().unwrap_or_default(),
+            raw_entries: Vec::new(),
+        }
+    }
+
+    /// Names a commit by a tag.
+    pub fn tag(&self, name: &str, commit: &str) -> &Self {
+        self.point(&format!("refs/tags/{name}"), commit)
+    }
+
+    /// Makes a branch or any full ref (`refs/...`) name a commit: a force-push, or a way back.
+    pub fn point(&self, revision: &str, commit: &str) -> &Self {
+        self.write(|repo| repo.refs.insert(full_ref(revision), commit.to_owned()));
+        self
+    }
+
+    /// Removes a branch, tag or full ref; its commits stay reachable by hash, as on the Hub.
+    pub fn delete_revision(&self, revision: &str) -> &Self {
+        self.write(|repo| repo.ref_name(revision).map(|name| repo.refs.remove(&name)));
+        self
+    }
+
+    /// Returns the commit that a revision names now.
+    pub fn head(&self, revision: &str) -> Option<String> {
+        self.read(|repo| repo.find(revision).map(|commit| commit.sha.clone()))
+            .flatten()
+    }
+
+    pub fn gated(&self, gate: Gate) -> &Self {
+        self.write(|repo| repo.access.gated = Some(gate));
+        self
+    }
+
+    pub fn private(&self) -> &Self {
+        self.write(|repo| repo.access.private = true);
+        self
+    }
+
+    pub fn disabled(&self) -> &Self {
+        self.write(|repo| repo.access.disabled = true);
+        self
+    }
+
+    /// Makes the repository ungated, public and enabled again.
+    pub fn open(&self) -> &Self {
+        self.write(|repo| repo.access = Access::default());
+        self
+    }
+
+    /// Gives the repository another id; the old one redirects, as after a rename on the Hub.
+    pub fn rename(&self, new_id: &str) -> Repo {
+        let renamed = RepoKey::parse(new_id);
+        let mut world = self.shared.world();
+        if let Some(state) = world.repos.remove(&self.key) {
+            world.repos.insert(renamed.clone(), state);
+        }
+        world.renamed.insert(self.key.clone(), renamed.clone());
+        drop(world);
+        Repo {
+            shared: self.shared.clone(),
+            key: renamed,
+        }
+    }
+
+    /// Removes the repository as if its owner had.
+    pub fn delete(&self) {
+        self.shared.world().repos.remove(&self.key);
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&RepoState) -> T) -> Option<T> {
+        self.shared.world().repos.get(&self.key).map(look)
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut RepoState) -> T) -> T {
+        change(
+            self.shared
+                .world()
+                .repos
+                .entry(self.key.clone())
+                .or_default(),
+        )
+    }
+}
+
+/// A commit that becomes visible with [`CommitDraft::publish`].
+#[must_use = "a commit is visible only after `publish`"]
+pub struct CommitDraft {
+    repo: Repo,
+    revision: String,
+    parent: Option<String>,
+    title: String,
+    files: BTreeMap<String, FileEntry>,
+    raw_entries: Vec<Value>,
+}
+
+impl CommitDraft {
+    /// Starts from the files of another revision or commit.
+    ///
+    /// # Panics
+    /// If there is no such revision.
+    pub fn from(mut self, revision: &str) -> Self {
+        let base = self.repo.read(|repo| repo.find(revision)).flatten();
+        let base = base.unwrap_or_else(|| panic!("no revision `{revision}` to start from"));
+        self.parent = Some(base.sha.clone());
+        self.files = base.files.clone();
+        self
+    }
+
+    /// Forgets all files that the parent had.
+    pub fn empty(mut self) -> Self {
+        self.files.clear();
+        self
+    }
+
+    pub fn title(mut self, title: &str) -> Self {
+        self.title = title.to_owned();
+        self
+    }
+
+    /// Adds a file that lies in git itself. Any name is taken, hostile ones too.
+    pub fn file(self, path: &str, bytes: impl Into<Vec<u8>>) -> Self {
+        self.put(path, Content::bytes(bytes.into()), Storage::Git)
+    }
+
+    /// Adds many small files, for listings of many pages.
+    pub fn files<P: Into<String>, B: Into<Vec<u8>>>(
+        mut self,
+        files: impl IntoIterator<Item = (P, B)>,
+    ) -> Self {
+        for (path, bytes) in files {
+            self = self.put(&path.into(), Content::bytes(bytes.into()), Storage::Git);
+        }
+        self
+    }
+
+    /// Adds a large file, which the CDN serves.
+    pub fn lfs(self, path: &str, bytes: impl Into<Vec<u8>>) -> Self {
+        self.put(path, Content::bytes(bytes.into()), Storage::Lfs)
+    }
+
+    /// Adds a large file of any size that costs no memory; see [`crate::generated_bytes`].
+    pub fn lfs_generated(self, path: &str, size: u64, seed: u64) -> Self {
+        self.put(path, Content::generated(size, seed), Storage::Lfs)
+    }
+
+    /// Adds a large file that also has a Xet hash in the listing and on resolve.
+    ///
+    /// `hash` is the true one if a CAS server stands behind this hub.
+    pub fn xet(self, path: &str, bytes: impl Into<Vec<u8>>, hash: &str) -> Self {
+        self.put(
+            path,
+            Content::bytes(bytes.into()),
+            Storage::Xet(hash.to_owned()),
+        )
+    }
+
+    pub fn remove(mut self, path: &str) -> Self {
+        self.files.remove(path);
+        self
+    }
+
+    /// Adds a listing entry as it is (JSON), with no file behind it.
+    ///
+    /// # Panics
+    /// If `json` is not JSON.
+    pub fn raw_entry(mut self, json: &str) -> Self {
+        self.raw_entries
+            .push(serde_json::from_str(json).expect("a raw entry must be JSON"));
+        self
+    }
+
+    /// Makes the revision name this commit, and returns the commit's hash.
+    pub fn publish(self) -> String {
+        let commit = self.into_commit();
+        commit.0.write(|repo| repo.add(&commit.1, commit.2))
+    }
+
+    pub(crate) fn put(mut self, path: &str, content: Content, storage: Storage) -> Self {
+        self.files
+            .insert(path.to_owned(), FileEntry { content, storage });
+        self
+    }
+
+    fn into_commit(self) -> (Repo, String, Commit) {
+        let mut text = format!(
+            "{} {} {} {:?}\n",
+            self.repo.key.web_path(),
+            self.revision,
+            self.title,
+            self.parent
+        );
+        for (path, file) in &self.files {
+            text += &format!("{path}\0{:?}\0{}\n", file.storage, file.content.identity());
+        }
+        let commit = Commit {
+            sha: sha1_hex(text.as_bytes()),
+            title: self.title,
+            parent: self.parent,
+            date: String::new(),
+            files: self.files,
+            raw_entries: self.raw_entries,
+            listing: OnceLock::new(),
+        };
+        (self.repo, self.revision, commit)
+    }
+}
+
+/// How a gated repository decides who may read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    Auto,
+    Manual,
+}
+
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) repos: HashMap<RepoKey, RepoState>,
+    pub(crate) renamed: HashMap<RepoKey, RepoKey>,
+    /// Valid tokens, each with the web paths of the closed repositories it may read.
+    pub(crate) tokens: HashMap<String, BTreeSet<String>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct RepoKey {
+    pub(crate) kind: Kind,
+    pub(crate) id: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Model,
+    Dataset,
+    Space,
+}
+
+impl Kind {
+    pub(crate) fn from_plural(text: &str) -> Option<Self> {
+        match text {
+            "models" => Some(Self::Model),
+            "datasets" => Some(Self::Dataset),
+            "spaces" => Some(Self::Space),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn plural(self) -> &'static str {
+        match self {
+            Self::Model => "models",
+            Self::Dataset => "datasets",
+            Self::Space => "spaces",
+        }
+    }
+
+    pub(crate) fn singular(self) -> &'static str {
+        self.plural().trim_end_matches('s')
+    }
+}
+
+impl RepoKey {
+    pub(crate) fn parse(id: &str) -> Self {
+        let (kind, id) = match id.split_once('/') {
+            Some((first, rest)) if rest.contains('/') => match Kind::from_plural(first) {
+                Some(kind) => (kind, rest),
+                None => panic!("`{id}` is not a repository id"),
+            },
+            _ => (Kind::Model, id),
+        };
+        Self {
+            kind,
+            id: id.to_owned(),
+        }
+    }
+
+    /// Returns the id as it stands in resolve URLs: `acme/tiny`, `datasets/acme/corpus`.
+    pub(crate) fn web_path(&self) -> String {
+        match self.kind {
+            Kind::Model => self.id.clone(),
+            kind => format!("{}/{}", kind.plural(), self.id),
+        }
+    }
+
+    pub(crate) fn api_path(&self) -> String {
+        format!("/api/{}/{}", self.kind.plural(), self.id)
+    }
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct RepoState {
+    /// Full names (`refs/heads/main`) to commit hashes.
+    pub(crate) refs: BTreeMap<String, String>,
+    pub(crate) commits: HashMap<String, Arc<Commit>>,
+    pub(crate) access: Access,
+}
+
+#[derive(Clone, Default)]
+pub(crate) struct Access {
+    pub(crate) gated: Option<Gate>,
+    pub(crate) private: bool,
+    pub(crate) disabled: bool,
+}
+
+impl RepoState {
+    /// Returns the commit that a revision as a client writes it names.
+    pub(crate) fn find(&self, revision: &str) -> Option<Arc<Commit>> {
+        let sha = match self.ref_name(revision) {
+            Some(name) => &self.refs[&name],
+            None => revision,
+        };
+        self.commits.get(sha).cloned()
+    }
+
+    pub(crate) fn ref_name(&self, revision: &str) -> Option<String> {
+        let revision = if revision == "HEAD" { "main" } else { revision };
+        [
+            format!("refs/heads/{revision}"),
+            format!("refs/tags/{revision}"),
+            revision.to_owned(),
+        ]
+        .into_iter()
+        .find(|name| self.refs.contains_key(name))
+    }
+
+    fn add(&mut self, revision: &str, mut commit: Commit) -> String {
+        let (minutes, sha) = (self.commits.len(), commit.sha.clone());
+        commit.date = format!(
+            "2026-01-{:02}T{:02}:{:02}:00.000Z",
+            1 + minutes / 1440 % 28,
+            minutes / 60 % 24,
+            minutes % 60
+        );
+        self.commits
+            .entry(sha.clone())
+            .or_insert_with(|| Arc::new(commit));
+        self.refs.insert(revision.to_owned(), sha.clone());
+        sha
+    }
+}
+
+pub(crate) struct Commit {
+    pub(crate) sha: String,
+    pub(crate) title: String,
+    pub(crate) parent: Option<String>,
+    pub(crate) date: String,
+    pub(crate) files: BTreeMap<String, FileEntry>,
+    pub(crate) raw_entries: Vec<Value>,
+    listing: OnceLock<Vec<Listed>>,
+}
+
+/// One line of a recursive listing.
+pub(crate) enum Listed {
+    Directory(String),
+    File(String),
+    Raw(usize),
+}
+
+impl Commit {
+    /// Returns the whole listing, in no useful order: the Hub promises none.
+    pub(crate) fn listing(&self) -> &[Listed] {
+        self.listing.get_or_init(|| {
+            let directories: BTreeSet<&str> = self
+                .files
+                .keys()
+                .flat_map(|path| path.match_indices('/').map(|(at, _)| &path[..at]))
+                .filter(|path| !path.is_empty())
+                .collect();
+            let mut listing: Vec<Listed> = directories
+                .into_iter()
+                .map(|path| Listed::Directory(path.to_owned()))
+                .chain(self.files.keys().map(|path| Listed::File(path.clone())))
+                .chain((0..self.raw_entries.len()).map(Listed::Raw))
+                .collect();
+            listing.sort_by_key(Listed::disorder);
+            listing
+        })
+    }
+}
+
+impl Listed {
+    fn disorder(&self) -> u64 {
+        let path = match self {
+            Self::Directory(path) | Self::File(path) => path.as_str(),
+            Self::Raw(_) => "",
+        };
+        path.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+        })
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct FileEntry {
+    pub(crate) content: Content,
+    pub(crate) storage: Storage,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Storage {
+    Git,
+    Lfs,
+    Xet(String),
+}
+
+impl FileEntry {
+    pub(crate) fn is_lfs(&self) -> bool {
+        self.storage != Storage::Git
+    }
+
+    /// Returns the normalised etag of the content: SHA-256 for LFS, else git blob id.
+    pub(crate) fn etag(&self) -> &str {
+        match self.storage {
+            Storage::Git => self.content.git_blob_id(),
+            Storage::Lfs | Storage::Xet(_) => self.content.sha256(),
+        }
+    }
+
+    /// Returns the blob id in git: that of the pointer for LFS files.
+    pub(crate) fn oid(&self) -> String {
+        match self.storage {
+            Storage::Git => self.content.git_blob_id().to_owned(),
+            Storage::Lfs | Storage::Xet(_) => {
+                crate::content::git_blob_id(self.content.lfs_pointer().as_bytes())
+            }
+        }
+    }
+
+    /// Returns what the CDN says as `ETag`: 64 hex digits that are not the SHA-256.
+    pub(crate) fn cdn_etag(&self) -> String {
+        match &self.storage {
+            Storage::Xet(hash) => hash.clone(),
+            _ => sha256_hex(format!("xet {}", self.etag()).as_bytes()),
+        }
+    }
+}
+
+fn full_ref(revision: &str) -> String {
+    if revision.starts_with("refs/") {
+        revision.to_owned()
+    } else {
+        format!("refs/heads/{revision}")
+    }
+}
