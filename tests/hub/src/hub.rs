@@ -5,19 +5,20 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use crate::door::Door;
 use crate::faults::{Action, Fault, On};
 use crate::http::RangeAsked;
 use crate::record::Request;
 use crate::repos::{Repo, RepoKey};
 use crate::route::Api;
-use crate::server::{Door, Port, Shared, lock};
+use crate::server::{Port, Shared, lock};
 use crate::settings::{Settings, Shape};
 
 /// A Hub and its CDN on two ports of 127.0.0.1; it stops when dropped.
 ///
 /// Dropping it panics if a credential reached the CDN, unless the test is failing already.
 pub struct TestHub {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     hub_door: Arc<Door>,
     cdn_door: Arc<Door>,
     threads: Vec<JoinHandle<()>>,
@@ -212,6 +213,9 @@ impl Drop for TestHub {
         self.hub_door.leave();
         self.cdn_door.leave();
         self.shared.stop();
+        // Both may hold repositories, and so the hub itself.
+        self.shared.faults.clear();
+        *lock(&self.shared.publisher) = None;
         for thread in self.threads.drain(..) {
             // A panic of the accepting thread has been printed; the test fails for want of answers.
             let _ = thread.join();

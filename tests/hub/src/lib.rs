@@ -27,14 +27,18 @@
 //! | `settings` | what a test may change about the answers, and the shapes of mirrors |
 //! | `faults` | which request goes wrong, and how |
 //! | `record` | every request, for assertions |
-//! | `server`, `http` | sockets, threads, HTTP/1.1 |
+//! | `server`, `door`, `http` | threads, sockets, HTTP/1.1 |
 //! | `route`, `access`, `api`, `resolve`, `cdn` | the answers |
 //! | `content` | bytes with their hashes |
+//! | `directory`, `demo` | what the binary serves |
 
 mod access;
 mod api;
 mod cdn;
 mod content;
+mod demo;
+mod directory;
+mod door;
 mod faults;
 mod gzip;
 mod http;
@@ -47,6 +51,8 @@ mod server;
 mod settings;
 
 pub use content::{generated_bytes, git_blob_id, sha256_hex};
+pub use demo::fill_with_demo;
+pub use directory::fill_from_directory;
 pub use faults::{Fault, Hint, On};
 pub use http::RangeAsked;
 pub use hub::{Builder, TestHub};

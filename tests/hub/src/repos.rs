@@ -209,8 +209,26 @@ impl CommitDraft {
 
     /// Makes the revision name this commit, and returns the commit's hash.
     pub fn publish(self) -> String {
-        let commit = self.into_commit();
-        commit.0.write(|repo| repo.add(&commit.1, commit.2))
+        let (repo, revision, commit) = self.into_commit();
+        repo.write(|state| state.add(&revision, commit))
+    }
+
+    /// Publishes only if the files are not those that the revision has; returns whether they were
+    /// published.
+    pub(crate) fn publish_changes(self) -> bool {
+        let (repo, revision, commit) = self.into_commit();
+        let unchanged = repo.head(&revision).is_some_and(|head| head == commit.sha);
+        if !unchanged {
+            repo.write(|state| state.add(&revision, commit));
+        }
+        !unchanged
+    }
+
+    /// Starts without files and without a parent, so that the same files always make the same
+    /// commit.
+    pub(crate) fn orphan(mut self) -> Self {
+        self.parent = None;
+        self.empty()
     }
 
     pub(crate) fn put(mut self, path: &str, content: Content, storage: Storage) -> Self {

@@ -1,8 +1,8 @@
-//! Sockets, threads, and the way of a request through the hub.
+//! The way of a request through the hub, and the threads it goes on.
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -302,111 +302,8 @@ impl Watch for Progress<'_> {
     }
 }
 
-/// A listener that can be closed and opened again at the same address.
-pub(crate) struct Door {
-    port: Port,
-    address: SocketAddr,
-    state: Mutex<DoorState>,
-    changed: Condvar,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum DoorState {
-    Open,
-    Closing,
-    Closed,
-    Gone,
-}
-
-impl Door {
-    pub(crate) fn new(port: Port, address: SocketAddr) -> Self {
-        Self {
-            port,
-            address,
-            state: Mutex::new(DoorState::Open),
-            changed: Condvar::new(),
-        }
-    }
-
-    /// Closes the listener; returns when connections are refused.
-    pub(crate) fn close(&self) {
-        if *lock(&self.state) == DoorState::Open {
-            self.set(DoorState::Closing);
-            self.wake();
-            let mut state = lock(&self.state);
-            while *state == DoorState::Closing {
-                state = self
-                    .changed
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
-            }
-        }
-    }
-
-    pub(crate) fn open(&self) {
-        if *lock(&self.state) == DoorState::Closed {
-            self.set(DoorState::Open);
-        }
-    }
-
-    /// Ends the accepting thread.
-    pub(crate) fn leave(&self) {
-        self.set(DoorState::Gone);
-        self.wake();
-    }
-
-    /// Accepts connections until `leave`.
-    pub(crate) fn keep(&self, listener: TcpListener, shared: &Arc<Shared>) {
-        let mut listener = Some(listener);
-        loop {
-            let state = *lock(&self.state);
-            match (state, &listener) {
-                (DoorState::Gone, _) => return,
-                (DoorState::Closing, _) => {
-                    listener = None;
-                    self.set(DoorState::Closed);
-                }
-                (DoorState::Closed, _) => self.wait_while_closed(),
-                // If another process took the port meanwhile, the door stays closed.
-                (DoorState::Open, None) => match TcpListener::bind(self.address) {
-                    Ok(opened) => listener = Some(opened),
-                    Err(_) => self.set(DoorState::Closed),
-                },
-                (DoorState::Open, Some(opened)) => {
-                    let accepted = opened.accept();
-                    if let (Ok((stream, _)), DoorState::Open) = (accepted, *lock(&self.state)) {
-                        begin(shared, self.port, stream);
-                    }
-                }
-            }
-        }
-    }
-
-    fn wait_while_closed(&self) {
-        let mut state = lock(&self.state);
-        while *state == DoorState::Closed {
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn set(&self, new: DoorState) {
-        *lock(&self.state) = new;
-        self.changed.notify_all();
-    }
-
-    /// Makes `accept` return, so that the thread looks at the state.
-    fn wake(&self) {
-        drop(TcpStream::connect_timeout(
-            &self.address,
-            Duration::from_secs(1),
-        ));
-    }
-}
-
-fn begin(shared: &Arc<Shared>, port: Port, stream: TcpStream) {
+/// Serves a connection on a thread of its own.
+pub(crate) fn begin(shared: &Arc<Shared>, port: Port, stream: TcpStream) {
     let Ok(second) = stream.try_clone() else {
         return;
     };
