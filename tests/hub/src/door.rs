@@ -16,6 +16,7 @@ pub(crate) struct Door {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum DoorState {
+    Opening,
     Open,
     Closing,
     Closed,
@@ -34,22 +35,26 @@ impl Door {
 
     /// Closes the listener; returns when connections are refused.
     pub(crate) fn close(&self) {
-        if *lock(&self.state) == DoorState::Open {
-            self.set(DoorState::Closing);
-            self.wake();
-            let mut state = lock(&self.state);
-            while *state == DoorState::Closing {
-                state = self
-                    .changed
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
-            }
-        }
+        self.change(DoorState::Open, DoorState::Closing);
     }
 
+    /// Listens again; returns when connections are taken, or another process has the port.
     pub(crate) fn open(&self) {
-        if *lock(&self.state) == DoorState::Closed {
-            self.set(DoorState::Open);
+        self.change(DoorState::Closed, DoorState::Opening);
+    }
+
+    fn change(&self, from: DoorState, through: DoorState) {
+        if *lock(&self.state) != from {
+            return;
+        }
+        self.set(through);
+        self.wake();
+        let mut state = lock(&self.state);
+        while *state == through {
+            state = self
+                .changed
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -71,11 +76,16 @@ impl Door {
                     self.set(DoorState::Closed);
                 }
                 (DoorState::Closed, _) => self.wait_while_closed(),
-                // If another process took the port meanwhile, the door stays closed.
-                (DoorState::Open, None) => match TcpListener::bind(self.address) {
-                    Ok(opened) => listener = Some(opened),
-                    Err(_) => self.set(DoorState::Closed),
-                },
+                (DoorState::Opening, _) => {
+                    listener = TcpListener::bind(self.address).ok();
+                    let opened = listener.is_some();
+                    self.set(if opened {
+                        DoorState::Open
+                    } else {
+                        DoorState::Closed
+                    });
+                }
+                (DoorState::Open, None) => self.set(DoorState::Closed),
                 (DoorState::Open, Some(opened)) => {
                     let accepted = opened.accept();
                     if let (Ok((stream, _)), DoorState::Open) = (accepted, *lock(&self.state)) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::http::{Body, Reply};
 use crate::record::Request;
 use crate::route::Api;
-use crate::server::Port;
+use crate::server::{Port, lock};
 
 /// Says which requests something happens to: all that match, unless limited.
 #[derive(Clone, Debug, Default)]
@@ -253,15 +253,20 @@ impl Faults {
 
     /// Lets everything that stalls go on.
     pub(crate) fn release(&self) {
-        *self.released.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        *lock(&self.released) += 1;
         self.changed.notify_all();
     }
 
-    /// Waits for the next release.
-    pub(crate) fn stall(&self, stopping: impl Fn() -> bool) {
-        let mut released = self.released.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = *released;
-        while *released == before && !stopping() {
+    /// Returns what `stall` has to know, taken when the fault is picked: a release that comes
+    /// between then and the stall itself must not be missed.
+    pub(crate) fn releases(&self) -> u64 {
+        *lock(&self.released)
+    }
+
+    /// Waits for a release that is newer than `releases`.
+    pub(crate) fn stall(&self, releases: u64, stopping: impl Fn() -> bool) {
+        let mut released = lock(&self.released);
+        while *released == releases && !stopping() {
             released = self
                 .changed
                 .wait(released)
@@ -270,7 +275,7 @@ impl Faults {
     }
 
     fn rules(&self) -> MutexGuard<'_, Vec<Rule>> {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.rules)
     }
 }
 

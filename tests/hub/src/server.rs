@@ -258,6 +258,7 @@ impl Shared {
             Api::Resolve => settings.shape.delivery == Delivery::Direct,
             _ => false,
         };
+        let releases = self.faults.releases();
         let (runs, fault) = self.faults.pick(&request, gives_content);
         runs.into_iter().for_each(|run| run());
         if matches!(fault, Some(Fault::Reset)) {
@@ -266,7 +267,7 @@ impl Shared {
         connection.accept(&mut incoming)?;
         match fault {
             Some(Fault::Close) => return Ok(false),
-            Some(Fault::NoAnswer) => self.faults.stall(|| self.is_stopping()),
+            Some(Fault::NoAnswer) => self.faults.stall(releases, || self.is_stopping()),
             _ => {}
         }
         let instead = fault.as_ref().and_then(|fault| fault.instead(&request));
@@ -280,6 +281,7 @@ impl Shared {
         let watch = Progress {
             shared: self,
             number,
+            releases,
         };
         connection.send(&reply, head_only, incoming.wants_keep_alive(), &watch)
     }
@@ -288,6 +290,7 @@ impl Shared {
 struct Progress<'s> {
     shared: &'s Shared,
     number: usize,
+    releases: u64,
 }
 
 impl Watch for Progress<'_> {
@@ -298,7 +301,9 @@ impl Watch for Progress<'_> {
     }
 
     fn stall(&self) {
-        self.shared.faults.stall(|| self.shared.is_stopping());
+        self.shared
+            .faults
+            .stall(self.releases, || self.shared.is_stopping());
     }
 }
 
