@@ -3,7 +3,8 @@
 use serde_json::json;
 
 use crate::http::{Incoming, Reply};
-use crate::repos::{Gate, RepoKey, RepoState, World};
+use crate::repos::Gate;
+use crate::world::{RepoKey, RepoState, World};
 
 /// Who asks.
 pub(crate) enum Caller {

@@ -4,11 +4,12 @@ use serde_json::{Map, Value, json};
 
 use crate::access::{Caller, error, revision_not_found};
 use crate::http::{Incoming, Reply, form_pairs};
-use crate::repos::{Commit, FileEntry, Gate, Listed, RepoState, Storage};
+use crate::repos::Gate;
 use crate::resolve::escape_segment;
 use crate::route::{Api, RepoCall};
 use crate::server::Shared;
 use crate::settings::Settings;
+use crate::world::{Commit, FileEntry, Listed, RepoState, Storage};
 
 /// Entries of a page when `expand=true` makes each of them expensive.
 const EXPANDED_PAGE: usize = 50;

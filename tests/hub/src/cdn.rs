@@ -6,9 +6,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::content::{sha1_hex, sha256_hex};
 use crate::http::{Body, Incoming, RangeAsked, Reply};
-use crate::repos::{FileEntry, RepoKey};
 use crate::resolve::escape_path;
 use crate::settings::Settings;
+use crate::world::{FileEntry, RepoKey};
 
 /// The links given out so far.
 #[derive(Default)]

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use crate::content::Content;
 use crate::http::decode;
 use crate::hub::TestHub;
-use crate::repos::{Repo, Storage};
+use crate::repos::Repo;
 use crate::server::Shared;
+use crate::world::Storage;
 
 /// Files of this size and more are large files whatever `.gitattributes` says.
 const LFS_FROM: u64 = 1024 * 1024;

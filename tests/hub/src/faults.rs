@@ -289,9 +289,6 @@ impl Fault {
         };
         Some(match self {
             Self::Status(status) => Reply::text(*status, format!("{status}")),
-            Self::RangeNotSatisfiable => {
-                Reply::text(416, "Range Not Satisfiable").with("Content-Range", "bytes */*")
-            }
             Self::TooManyRequests(hint) => {
                 let reply = Reply::json(
                     429,
@@ -331,6 +328,7 @@ impl Fault {
             Self::ShortBy(n) => resize(reply, |len| len.saturating_sub(*n)),
             Self::LongBy(n) => resize(reply, |len| len + n),
             Self::Chunked => reply.chunked = true,
+            Self::RangeNotSatisfiable => not_satisfiable(reply),
             Self::IgnoreRange => ignore_range(reply),
             Self::WrongStart(by) => wrong_range(reply, *by, 0),
             Self::WrongTotal(by) => wrong_range(reply, 0, *by),
@@ -346,6 +344,15 @@ fn resize(reply: &mut Reply, change: impl FnOnce(u64) -> u64) {
         Body::Bytes(bytes) => bytes.resize(change(bytes.len() as u64) as usize, 0),
         Body::Part { len, .. } => *len = change(*len),
     }
+}
+
+fn not_satisfiable(reply: &mut Reply) {
+    let total = match &reply.body {
+        Body::Bytes(bytes) => bytes.len() as u64,
+        Body::Part { content, .. } => content.len(),
+    };
+    *reply =
+        Reply::text(416, "Range Not Satisfiable").with("Content-Range", format!("bytes */{total}"));
 }
 
 fn ignore_range(reply: &mut Reply) {

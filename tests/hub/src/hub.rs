@@ -9,10 +9,11 @@ use crate::door::Door;
 use crate::faults::{Action, Fault, On};
 use crate::http::RangeAsked;
 use crate::record::Request;
-use crate::repos::{Repo, RepoKey};
+use crate::repos::Repo;
 use crate::route::Api;
 use crate::server::{Port, Shared, lock};
 use crate::settings::{Settings, Shape};
+use crate::world::RepoKey;
 
 /// A Hub and its CDN on two ports of 127.0.0.1; it stops when dropped.
 ///
@@ -77,7 +78,10 @@ impl TestHub {
         change(&mut lock(&self.shared.settings));
     }
 
-    /// Lets something go wrong. Of several faults that match a request the oldest happens.
+    /// Lets something go wrong.
+    ///
+    /// Of several faults that match a request the oldest happens, and the request counts for that
+    /// one only: two faults of `times(1)` spoil two requests, one after the other.
     pub fn fault(&self, on: On, fault: Fault) {
         self.shared.faults.add(on, Action::Fault(fault));
     }

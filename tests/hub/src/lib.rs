@@ -23,7 +23,8 @@
 //! | file | idea |
 //! |---|---|
 //! | `hub` | `TestHub`: start, look at, stop |
-//! | `repos` | what the hub holds: repositories, commits, files; how tests write them |
+//! | `world` | what the hub holds: repositories, commits, files |
+//! | `repos` | how tests write it |
 //! | `settings` | what a test may change about the answers, and the shapes of mirrors |
 //! | `faults` | which request goes wrong, and how |
 //! | `record` | every request, for assertions |
@@ -49,6 +50,7 @@ mod resolve;
 mod route;
 mod server;
 mod settings;
+mod world;
 
 pub use content::{generated_bytes, git_blob_id, sha256_hex};
 pub use demo::fill_with_demo;

@@ -6,10 +6,10 @@ use serde_json::json;
 use crate::access::{entry_not_found, revision_not_found};
 use crate::cdn::{Subject, content};
 use crate::http::{Body, Incoming, Reply};
-use crate::repos::{Commit, FileEntry, Storage};
 use crate::route::{Api, RepoCall};
 use crate::server::Shared;
 use crate::settings::{Delivery, Settings};
+use crate::world::{Commit, FileEntry, Storage};
 
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')

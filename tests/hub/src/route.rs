@@ -1,8 +1,8 @@
 //! What a request asks for.
 
 use crate::http::{Incoming, decode};
-use crate::repos::{Kind, RepoKey, World};
 use crate::server::Port;
+use crate::world::{Kind, RepoKey, World};
 
 /// The kinds of requests a test can count or spoil.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

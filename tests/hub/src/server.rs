@@ -13,9 +13,9 @@ use crate::cdn::Links;
 use crate::faults::{Fault, Faults};
 use crate::http::{Connection, Incoming, Reply, Watch};
 use crate::record::{Journal, Request};
-use crate::repos::World;
 use crate::route::{Api, RepoCall, Route};
 use crate::settings::{Delivery, Settings};
+use crate::world::World;
 
 /// The two hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

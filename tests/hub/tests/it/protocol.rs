@@ -184,6 +184,8 @@ fn a_small_file_goes_by_a_relative_redirect() {
         format!("\"{}\"", git_blob_id(b"hello"))
     );
     assert!(last.header("ratelimit").starts_with("\"api\";r="));
+    let policy = "\"fixed window\";\"api\";q=500;w=300";
+    assert_eq!(last.header("ratelimit-policy"), policy);
     let part = send("GET", &url, &[("Range", "bytes=1-2")]);
     assert_eq!((part.status, &*part.body), (206, &b"el"[..]));
     assert_eq!(part.header("content-range"), "bytes 1-2/5");
