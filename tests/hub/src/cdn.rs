@@ -1,0 +1,184 @@
+//! The second host: content behind signed links.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::content::{sha1_hex, sha256_hex};
+use crate::http::{Body, Incoming, RangeAsked, Reply};
+use crate::resolve::escape_path;
+use crate::settings::Settings;
+use crate::world::{FileEntry, RepoKey};
+
+/// The links given out so far.
+#[derive(Default)]
+pub(crate) struct Links(Mutex<HashMap<String, Link>>);
+
+struct Link {
+    target: String,
+    repo: String,
+    commit: String,
+    path: String,
+    file: FileEntry,
+    range: Option<String>,
+    expires: Instant,
+    uses_left: Option<u32>,
+}
+
+/// What a link is for.
+pub(crate) struct Subject<'s> {
+    pub(crate) key: &'s RepoKey,
+    pub(crate) commit: &'s str,
+    pub(crate) path: &'s str,
+    pub(crate) file: &'s FileEntry,
+}
+
+impl Links {
+    /// Returns path and query of a new signed link.
+    pub(crate) fn sign(
+        &self,
+        subject: &Subject<'_>,
+        range: Option<&str>,
+        settings: &Settings,
+    ) -> String {
+        let mut links = self.links();
+        let signature = format!(
+            "{}~{}",
+            sha1_hex(format!("{} {}", links.len(), subject.path).as_bytes()),
+            links.len()
+        );
+        let lifetime = settings.link_lifetime.as_secs();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or(Duration::ZERO);
+        let name = subject.path.rsplit('/').next().unwrap_or_default();
+        // As full of characters that a tidy client would re-encode as the real links are.
+        let target = format!(
+            "/xet-bridge-us/{}/{}?X-Xet-Cas-Uid=public&response-content-disposition=inline%3B+\
+             filename*%3DUTF-8%27%27{name}%3B+filename%3D%22{name}%22%3B&x-id=GetObject&Expires={}\
+             &Policy=eyJTdGF0ZW1lbnQiOlt7%7D&Signature={signature}&Key-Pair-Id=K2L8F4GPSG1IFC",
+            &sha1_hex(subject.key.web_path().as_bytes())[..24],
+            sha256_hex(subject.file.cdn_etag().as_bytes()),
+            now.as_secs() + lifetime,
+            name = escape_path(name),
+        );
+        let link = Link {
+            target: target.clone(),
+            repo: subject.key.web_path(),
+            commit: subject.commit.to_owned(),
+            path: subject.path.to_owned(),
+            file: subject.file.clone(),
+            range: range.filter(|_| settings.bind_range).map(str::to_owned),
+            expires: Instant::now() + settings.link_lifetime,
+            uses_left: settings.link_uses,
+        };
+        links.insert(signature, link);
+        target
+    }
+
+    /// Returns repository, commit and path that a link is for, to label the request.
+    pub(crate) fn subject(&self, target: &str) -> Option<(String, String, String)> {
+        let links = self.links();
+        let link = links.get(signature(target)?)?;
+        Some((link.repo.clone(), link.commit.clone(), link.path.clone()))
+    }
+
+    /// Makes all links given out so far expired.
+    pub(crate) fn expire(&self) {
+        for link in self.links().values_mut() {
+            link.uses_left = Some(0);
+        }
+    }
+
+    pub(crate) fn answer(&self, incoming: &Incoming, settings: &Settings) -> Reply {
+        if incoming.header("authorization").is_some() {
+            return refused(400, "InvalidArgument", "Only one auth mechanism allowed");
+        }
+        let mut links = self.links();
+        let link = signature(&incoming.target).and_then(|signature| links.get_mut(signature));
+        let Some(link) = link else {
+            return refused(403, "SignatureError", "invalid key pair id");
+        };
+        if link.target != incoming.target {
+            return refused(403, "SignatureDoesNotMatch", "the query was changed");
+        }
+        if link.expires <= Instant::now() || link.uses_left == Some(0) {
+            return expired();
+        }
+        let range = incoming.header("range");
+        if link.range.is_some() && link.range.as_deref() != range {
+            return Reply::text(403, "Auth failed: invalid range");
+        }
+        let too_large = settings
+            .unranged_limit
+            .is_some_and(|max| link.file.content.len() > max);
+        if range.is_none() && too_large {
+            return refused(
+                400,
+                "BadRequest",
+                "the file is too large for a request without range",
+            );
+        }
+        if let Some(uses) = &mut link.uses_left {
+            *uses -= 1;
+        }
+        let file = link.file.clone();
+        drop(links);
+        content(incoming, &file, settings.shape.ranges)
+            .with("Content-Type", "application/octet-stream")
+            .with("ETag", format!("\"{}\"", file.cdn_etag()))
+    }
+
+    fn links(&self) -> MutexGuard<'_, HashMap<String, Link>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the bytes of a file, or the part that was asked for.
+pub(crate) fn content(incoming: &Incoming, file: &FileEntry, ranges: bool) -> Reply {
+    let size = file.content.len();
+    let part = |start, len| Body::Part {
+        content: file.content.clone(),
+        start,
+        len,
+    };
+    if !ranges {
+        return Reply::new(200).body(part(0, size));
+    }
+    let reply = match incoming.header("range").and_then(RangeAsked::parse) {
+        None => Reply::new(200).body(part(0, size)),
+        Some(range) => match range.within(size) {
+            Some((start, len)) => Reply::new(206)
+                .with(
+                    "Content-Range",
+                    format!("bytes {start}-{}/{size}", start + len - 1),
+                )
+                .body(part(start, len)),
+            None => {
+                let reply = Reply::text(416, "Range Not Satisfiable");
+                reply.with("Content-Range", format!("bytes */{size}"))
+            }
+        },
+    };
+    reply.with("Accept-Ranges", "bytes")
+}
+
+/// Returns what the CDN answers when a link is too old.
+pub(crate) fn expired() -> Reply {
+    refused(403, "AccessDenied", "Access denied")
+}
+
+fn refused(status: u16, code: &str, message: &str) -> Reply {
+    let xml = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Error><Code>{code}</Code>\
+         <Message>{message}</Message></Error>"
+    );
+    Reply::new(status)
+        .with("Content-Type", "application/xml")
+        .body(Body::Bytes(xml.into_bytes()))
+}
+
+fn signature(target: &str) -> Option<&str> {
+    let (_, rest) = target.split_once("Signature=")?;
+    rest.split('&').next()
+}

@@ -1,0 +1,140 @@
+//! The test hub as a program: for demonstrations, scripts and other people's clients.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use hfdl_test_hub::{TestHub, fill_from_directory, fill_with_demo};
+
+const HELP: &str = "\
+A Hugging Face Hub on 127.0.0.1, for trying things out without the network
+
+Usage: hfdl-test-hub [OPTIONS] (--demo | --dir DIR)
+
+Options:
+      --demo           Serve the model acme/tiny, the dataset acme/corpus and the space acme/app
+      --dir DIR        Serve what lies in DIR, which has the form
+                         DIR/models/ORG/NAME/REVISION/files...
+                       and likewise datasets/ and spaces/. REVISION is a branch, or a full
+                       ref with `/` written as `%2F`: refs%2Fpr%2F1, refs%2Ftags%2Fv1.
+                       Files of 1 MiB and more, and those that a .gitattributes at the top of
+                       the revision gives to LFS, are large files
+      --port P         Listen here [default: a free port]
+      --cdn-port P     Serve large files here [default: a free port]
+      --ready-file F   Write the URL to F as soon as the hub answers
+  -h, --help           Print help
+
+The URL is the only thing on stdout: it is what HF_ENDPOINT has to be.
+`curl -X POST URL/__hub__/publish` publishes what has changed in DIR, or a new
+revision of the demo's acme/tiny.
+";
+
+fn main() -> ExitCode {
+    match Options::parse(std::env::args().skip(1)).and_then(run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            // Nobody is left to tell if stderr is closed.
+            let _ = writeln!(io::stderr(), "error: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+#[derive(Default)]
+struct Options {
+    help: bool,
+    demo: bool,
+    directory: Option<PathBuf>,
+    port: u16,
+    cdn_port: u16,
+    ready_file: Option<PathBuf>,
+}
+
+impl Options {
+    fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
+        let mut options = Self::default();
+        while let Some(word) = words.next() {
+            let mut value = || {
+                words
+                    .next()
+                    .ok_or_else(|| format!("`{word}` needs a value"))
+            };
+            match word.as_str() {
+                "-h" | "--help" => options.help = true,
+                "--demo" => options.demo = true,
+                "--dir" => options.directory = Some(value()?.into()),
+                "--port" => options.port = port(&value()?)?,
+                "--cdn-port" => options.cdn_port = port(&value()?)?,
+                "--ready-file" => options.ready_file = Some(value()?.into()),
+                _ => return Err(format!("unknown option `{word}`; see `--help`")),
+            }
+        }
+        if !options.help && options.demo == options.directory.is_some() {
+            return Err("give either `--demo` or `--dir DIR`; see `--help`".to_owned());
+        }
+        Ok(options)
+    }
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| format!("`{text}` is not a port"))
+}
+
+fn run(options: Options) -> Result<(), String> {
+    if options.help {
+        return say(io::stdout(), HELP);
+    }
+    let builder = TestHub::builder()
+        .port(options.port)
+        .cdn_port(options.cdn_port);
+    let hub = builder
+        .try_start()
+        .map_err(|err| format!("cannot listen: {err}"))?;
+    let held = match options.directory {
+        None => fill_with_demo(&hub),
+        Some(directory) => serve_directory(&hub, &directory)?,
+    };
+    let url = hub.endpoint();
+    say(io::stdout(), &format!("{url}\n"))?;
+    say(
+        io::stderr(),
+        &format!(
+            "\nThe hub holds\n{}\nPoint clients at it:     export HF_ENDPOINT={url}\n\
+             Publish a new revision:  curl -X POST {url}/__hub__/publish\n\
+             Stop it:                 Ctrl-C\n",
+            held.iter()
+                .map(|line| format!("    {line}\n"))
+                .collect::<String>()
+        ),
+    )?;
+    if let Some(path) = options.ready_file {
+        // Renamed into place: a script that waits for the file must not read half of it.
+        let unfinished = path.with_extension("unfinished");
+        std::fs::write(&unfinished, format!("{url}\n"))
+            .and_then(|()| std::fs::rename(&unfinished, &path))
+            .map_err(|err| format!("cannot write `{}`: {err}", path.display()))?;
+    }
+    loop {
+        std::thread::park();
+    }
+}
+
+fn serve_directory(hub: &TestHub, directory: &Path) -> Result<Vec<String>, String> {
+    let held = fill_from_directory(hub, directory)
+        .map_err(|err| format!("cannot read `{}`: {err}", directory.display()))?;
+    if held.is_empty() {
+        return Err("the directory has no repositories; see `--help` for its form".to_owned());
+    }
+    Ok(held)
+}
+
+fn say(mut stream: impl Write, text: &str) -> Result<(), String> {
+    let said = stream
+        .write_all(text.as_bytes())
+        .and_then(|()| stream.flush());
+    match said {
+        // Whoever does not want to read does not have to.
+        Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        said => said.map_err(|err| err.to_string()),
+    }
+}

@@ -1,0 +1,278 @@
+//! How a test writes repositories.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use serde_json::Value;
+
+use crate::content::{Content, sha1_hex};
+use crate::server::Shared;
+use crate::world::{Access, Commit, FileEntry, RepoKey, RepoState, Storage};
+
+/// A repository of the hub, ready to be written to.
+///
+/// The id carries the type as on the web: `acme/tiny`, `datasets/acme/corpus`, `spaces/acme/app`.
+#[derive(Clone)]
+pub struct Repo {
+    shared: Arc<Shared>,
+    key: RepoKey,
+}
+
+impl Repo {
+    pub(crate) fn new(shared: Arc<Shared>, id: &str) -> Self {
+        Self {
+            shared,
+            key: RepoKey::parse(id),
+        }
+    }
+
+    /// Begins a commit on a branch, or on `refs/pr/1`, `refs/convert/parquet`, `refs/tags/v1`.
+    ///
+    /// As in git it starts with the files of the revision as it stands; a revision that does
+    /// not exist yet starts empty.
+    pub fn commit(&self, revision: &str) -> CommitDraft {
+        let files = self.read(|repo| repo.find(revision).map(|commit| commit.files.clone()));
+        CommitDraft {
+            repo: self.clone(),
+            revision: full_ref(revision),
+            parent: self.head(revision),
+            title: "Update".to_owned(),
+            files: files.flatten().unwrap_or_default(),
+            raw_entries: Vec::new(),
+        }
+    }
+
+    /// Names a commit by a tag.
+    pub fn tag(&self, name: &str, commit: &str) -> &Self {
+        self.point(&format!("refs/tags/{name}"), commit)
+    }
+
+    /// Makes a branch or any full ref (`refs/...`) name a commit: a force-push, or a way back.
+    pub fn point(&self, revision: &str, commit: &str) -> &Self {
+        self.write(|repo| repo.refs.insert(full_ref(revision), commit.to_owned()));
+        self
+    }
+
+    /// Removes a branch, tag or full ref; its commits stay reachable by hash, as on the Hub.
+    pub fn delete_revision(&self, revision: &str) -> &Self {
+        self.write(|repo| repo.ref_name(revision).map(|name| repo.refs.remove(&name)));
+        self
+    }
+
+    /// Returns the commit that a revision names now.
+    pub fn head(&self, revision: &str) -> Option<String> {
+        self.read(|repo| repo.find(revision).map(|commit| commit.sha.clone()))
+            .flatten()
+    }
+
+    pub fn gated(&self, gate: Gate) -> &Self {
+        self.write(|repo| repo.access.gated = Some(gate));
+        self
+    }
+
+    pub fn private(&self) -> &Self {
+        self.write(|repo| repo.access.private = true);
+        self
+    }
+
+    pub fn disabled(&self) -> &Self {
+        self.write(|repo| repo.access.disabled = true);
+        self
+    }
+
+    /// Makes the repository ungated, public and enabled again.
+    pub fn open(&self) -> &Self {
+        self.write(|repo| repo.access = Access::default());
+        self
+    }
+
+    /// Gives the repository another id; the old one redirects, as after a rename on the Hub.
+    pub fn rename(&self, new_id: &str) -> Repo {
+        let renamed = RepoKey::parse(new_id);
+        let mut world = self.shared.world();
+        if let Some(state) = world.repos.remove(&self.key) {
+            world.repos.insert(renamed.clone(), state);
+        }
+        world.renamed.insert(self.key.clone(), renamed.clone());
+        drop(world);
+        Repo {
+            shared: self.shared.clone(),
+            key: renamed,
+        }
+    }
+
+    /// Removes the repository as if its owner had.
+    pub fn delete(&self) {
+        self.shared.world().repos.remove(&self.key);
+    }
+
+    fn read<T>(&self, look: impl FnOnce(&RepoState) -> T) -> Option<T> {
+        self.shared.world().repos.get(&self.key).map(look)
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut RepoState) -> T) -> T {
+        change(
+            self.shared
+                .world()
+                .repos
+                .entry(self.key.clone())
+                .or_default(),
+        )
+    }
+}
+
+/// A commit that becomes visible with [`CommitDraft::publish`].
+#[must_use = "a commit is visible only after `publish`"]
+pub struct CommitDraft {
+    repo: Repo,
+    revision: String,
+    parent: Option<String>,
+    title: String,
+    files: BTreeMap<String, FileEntry>,
+    raw_entries: Vec<Value>,
+}
+
+impl CommitDraft {
+    /// Starts from the files of another revision or commit.
+    ///
+    /// # Panics
+    /// If there is no such revision.
+    pub fn from(mut self, revision: &str) -> Self {
+        let base = self.repo.read(|repo| repo.find(revision)).flatten();
+        let base = base.unwrap_or_else(|| panic!("no revision `{revision}` to start from"));
+        self.parent = Some(base.sha.clone());
+        self.files = base.files.clone();
+        self
+    }
+
+    /// Forgets all files that the parent had.
+    pub fn empty(mut self) -> Self {
+        self.files.clear();
+        self
+    }
+
+    pub fn title(mut self, title: &str) -> Self {
+        self.title = title.to_owned();
+        self
+    }
+
+    /// Adds a file that lies in git itself. Any name is taken, hostile ones too.
+    pub fn file(self, path: &str, bytes: impl Into<Vec<u8>>) -> Self {
+        self.put(path, Content::bytes(bytes.into()), Storage::Git)
+    }
+
+    /// Adds many small files, for listings of many pages.
+    pub fn files<P: Into<String>, B: Into<Vec<u8>>>(
+        mut self,
+        files: impl IntoIterator<Item = (P, B)>,
+    ) -> Self {
+        for (path, bytes) in files {
+            self = self.put(&path.into(), Content::bytes(bytes.into()), Storage::Git);
+        }
+        self
+    }
+
+    /// Adds a large file, which the CDN serves.
+    pub fn lfs(self, path: &str, bytes: impl Into<Vec<u8>>) -> Self {
+        self.put(path, Content::bytes(bytes.into()), Storage::Lfs)
+    }
+
+    /// Adds a large file of any size that costs no memory; see [`crate::generated_bytes`].
+    pub fn lfs_generated(self, path: &str, size: u64, seed: u64) -> Self {
+        self.put(path, Content::generated(size, seed), Storage::Lfs)
+    }
+
+    /// Adds a large file that also has a Xet hash in the listing and on resolve.
+    ///
+    /// `hash` is the true one if a CAS server stands behind this hub.
+    pub fn xet(self, path: &str, bytes: impl Into<Vec<u8>>, hash: &str) -> Self {
+        self.put(
+            path,
+            Content::bytes(bytes.into()),
+            Storage::Xet(hash.to_owned()),
+        )
+    }
+
+    pub fn remove(mut self, path: &str) -> Self {
+        self.files.remove(path);
+        self
+    }
+
+    /// Adds a listing entry as it is (JSON), with no file behind it.
+    ///
+    /// # Panics
+    /// If `json` is not JSON.
+    pub fn raw_entry(mut self, json: &str) -> Self {
+        self.raw_entries
+            .push(serde_json::from_str(json).expect("a raw entry must be JSON"));
+        self
+    }
+
+    /// Makes the revision name this commit, and returns the commit's hash.
+    pub fn publish(self) -> String {
+        let (repo, revision, commit) = self.into_commit();
+        repo.write(|state| state.add(&revision, commit))
+    }
+
+    /// Publishes only if the files are not those that the revision has; returns whether they were
+    /// published.
+    pub(crate) fn publish_changes(self) -> bool {
+        let (repo, revision, commit) = self.into_commit();
+        let unchanged = repo.head(&revision).is_some_and(|head| head == commit.sha);
+        if !unchanged {
+            repo.write(|state| state.add(&revision, commit));
+        }
+        !unchanged
+    }
+
+    /// Starts without files and without a parent, so that the same files always make the same
+    /// commit.
+    pub(crate) fn orphan(mut self) -> Self {
+        self.parent = None;
+        self.empty()
+    }
+
+    pub(crate) fn put(mut self, path: &str, content: Content, storage: Storage) -> Self {
+        self.files
+            .insert(path.to_owned(), FileEntry { content, storage });
+        self
+    }
+
+    fn into_commit(self) -> (Repo, String, Commit) {
+        let mut text = format!(
+            "{} {} {} {:?}\n",
+            self.repo.key.web_path(),
+            self.revision,
+            self.title,
+            self.parent
+        );
+        for (path, file) in &self.files {
+            text += &format!("{path}\0{:?}\0{}\n", file.storage, file.content.identity());
+        }
+        let commit = Commit {
+            sha: sha1_hex(text.as_bytes()),
+            title: self.title,
+            parent: self.parent,
+            date: String::new(),
+            files: self.files,
+            raw_entries: self.raw_entries,
+            listing: OnceLock::new(),
+        };
+        (self.repo, self.revision, commit)
+    }
+}
+
+/// How a gated repository decides who may read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gate {
+    Auto,
+    Manual,
+}
+
+fn full_ref(revision: &str) -> String {
+    if revision.starts_with("refs/") {
+        revision.to_owned()
+    } else {
+        format!("refs/heads/{revision}")
+    }
+}
