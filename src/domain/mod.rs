@@ -9,6 +9,7 @@ pub mod filter;
 pub mod model;
 pub mod outcome;
 pub mod repo;
+pub mod retry;
 pub mod snapshot;
 pub mod time;
 pub mod units;
