@@ -58,9 +58,14 @@ impl Endpoint {
         if self.is_same_origin(&url) || !official.is_same_origin(&url) {
             return url;
         }
-        format!("{}{}", self.base, url.path_and_query())
-            .parse()
-            .unwrap_or(url)
+        // Some mirrors replace the host only and leave their own path in place.
+        let own_path = self.url.path().trim_end_matches('/');
+        let rest = url.path_and_query();
+        let rest = match rest.strip_prefix(own_path) {
+            Some(below) if below.starts_with('/') => below,
+            _ => rest,
+        };
+        format!("{}{rest}", self.base).parse().unwrap_or(url)
     }
 
     pub(super) fn revision(&self, repo: &Repo, revision: &Revision) -> Url {
@@ -214,6 +219,10 @@ mod tests {
         assert_eq!(
             adopt("https://huggingface.co/api/x?cursor=a%3D"),
             "http://mirror:80/hf/api/x?cursor=a%3D"
+        );
+        assert_eq!(
+            adopt("https://huggingface.co/hf/api/x"),
+            "http://mirror:80/hf/api/x"
         );
         for other in [
             "https://huggingface.co.evil/x",

@@ -186,6 +186,9 @@ fn bundle_files(path: &Path) -> io::Result<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
     use super::*;
 
     #[test]
@@ -242,5 +245,77 @@ mod tests {
         assert!(is_proxied("https://hub.example/"));
         assert!(!is_proxied("http://hub.example/"));
         assert!(!is_proxied("https://a.inner.example/"));
+    }
+
+    /// Serves `answers` on a single connection, then accepts no other.
+    fn one_connection(answers: &'static [&'static str]) -> Url {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            drop(listener);
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            for answer in answers {
+                let mut line = String::new();
+                while reader.read_line(&mut line).unwrap() > 2 {
+                    line.clear();
+                }
+                (&stream).write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        url.parse().unwrap()
+    }
+
+    #[test]
+    fn redirects_and_refusals_are_answers_and_leave_the_connection_usable() {
+        let url = one_connection(&[
+            "HTTP/1.1 302 Found\r\nLocation: /x\r\nSet-Cookie: a=b\r\nContent-Length: 4\r\n\r\nmove",
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone",
+            "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody",
+        ]);
+        let http = Http::new(&HttpSettings::default()).unwrap();
+        let send = || http.send(&Request::get(url.clone())).unwrap();
+        let redirect = send();
+        assert!(redirect.is_redirect());
+        assert_eq!(redirect.headers.get("location"), Some("/x"));
+        assert_eq!(redirect.headers.get("set-cookie"), None);
+        redirect.discard();
+        let missing = send();
+        assert_eq!(missing.status, 404);
+        missing.discard();
+        assert_eq!(send().read_text(4).unwrap(), "body");
+    }
+
+    #[test]
+    fn what_is_not_http_is_a_protocol_error() {
+        let url = one_connection(&["SSH-2.0-OpenSSH_9.9\r\n\r\n"]);
+        let http = Http::new(&HttpSettings::default()).unwrap();
+        let error = http.send(&Request::get(url)).unwrap_err();
+        assert_eq!(error.kind(), HttpErrorKind::Protocol);
+    }
+
+    #[test]
+    fn plain_http_behind_the_encrypted_port_is_named_as_such() {
+        let url = one_connection(&["HTTP/1.1 400 Bad Request\r\n\r\n"]);
+        let encrypted = url.as_str().replace("http://", "https://");
+        let http = Http::new(&HttpSettings::default()).unwrap();
+        let error = http
+            .send(&Request::get(encrypted.parse().unwrap()))
+            .unwrap_err();
+        assert!(
+            matches!(
+                error.kind(),
+                HttpErrorKind::Tls | HttpErrorKind::ClosedEarly
+            ),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_name_that_does_not_exist_is_a_dns_error() {
+        let http = Http::new(&HttpSettings::default()).unwrap();
+        let request = Request::get("http://no-such-host.invalid/".parse().unwrap());
+        let error = http.send(&request).unwrap_err();
+        assert_eq!(error.kind(), HttpErrorKind::Dns, "{error}");
     }
 }
