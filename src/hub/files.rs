@@ -343,10 +343,12 @@ fn is_refused_link(error: &HubError) -> bool {
 }
 
 fn check_commit(headers: &Headers, file: &FileAddress, about: &About) -> Result<(), HubError> {
-    match headers.get("x-repo-commit") {
-        Some(commit) if commit.trim() != file.commit.as_str() => {
+    let named = headers.get("x-repo-commit").unwrap_or("").trim();
+    match named.parse::<CommitSha>() {
+        Ok(commit) if commit != file.commit => {
             Err(about.bad_answer(format!("it is from commit `{commit}`")))
         }
+        // Mirrors leave the header out or repeat the revision in it.
         _ => Ok(()),
     }
 }

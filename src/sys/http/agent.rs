@@ -312,10 +312,27 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_does_not_exist_is_a_dns_error() {
-        let http = Http::new(&HttpSettings::default()).unwrap();
-        let request = Request::get("http://no-such-host.invalid/".parse().unwrap());
-        let error = http.send(&request).unwrap_err();
-        assert_eq!(error.kind(), HttpErrorKind::Dns, "{error}");
+    fn a_proxy_looks_up_the_host_and_its_refusal_is_final() {
+        let through = |answers| {
+            let proxy = one_connection(answers);
+            let settings = HttpSettings {
+                proxy: ProxySettings {
+                    http: Some(proxy.as_str().replace("//", "//user:geheim@")),
+                    ..ProxySettings::default()
+                },
+                ..HttpSettings::default()
+            };
+            let request = Request::get("http://no-such-host.invalid/".parse().unwrap());
+            Http::new(&settings).unwrap().send(&request)
+        };
+        let answer = through(&[
+            "HTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        ]);
+        assert_eq!(answer.unwrap().read_text(2).unwrap(), "ok");
+        let error = through(&["HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"]).unwrap_err();
+        assert_eq!(error.kind(), HttpErrorKind::Proxy);
+        assert!(!error.is_transient());
+        assert!(!format!("{error:?}").contains("geheim"), "{error:?}");
     }
 }

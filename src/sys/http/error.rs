@@ -259,6 +259,9 @@ mod tests {
             HttpErrorKind::Connect
         );
         assert!(io(io::ErrorKind::ConnectionReset).is_transient());
+        let lookup = io::Error::other("failed to lookup address information: Name unknown");
+        let lookup = HttpError::from_reader(lookup, &url());
+        assert_eq!(lookup.kind(), HttpErrorKind::Dns);
         assert!(!HttpError::from_ureq(ureq::Error::Tls("bad"), &url()).is_transient());
     }
 
