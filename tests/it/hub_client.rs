@@ -793,6 +793,26 @@ fn a_silent_hub_is_given_up_in_time() {
 }
 
 #[test]
+fn a_body_that_falls_silent_is_given_up_in_time() {
+    let hub = TestHub::start();
+    let commit = tiny(&hub);
+    hub.fault(On::cdn("model.safetensors"), Fault::StallAfter(5));
+    let settings = HttpSettings {
+        read_timeout: Duration::from_millis(100),
+        ..HttpSettings::default()
+    };
+    let http = Http::new(&settings).unwrap();
+    let endpoint = hub.endpoint().parse().unwrap();
+    let client = HubClient::new(http, endpoint, None, HubOptions::default());
+    let file = address(&commit, "model.safetensors");
+    let mut stream = client.open(&file, None).unwrap();
+    let error = std::io::copy(&mut stream.reader, &mut std::io::sink()).unwrap_err();
+    let error = HttpError::in_io(&error).unwrap();
+    assert_eq!(error.kind(), HttpErrorKind::Timeout);
+    hub.heal();
+}
+
+#[test]
 fn what_is_not_the_expected_json_is_a_bad_answer() {
     let hub = TestHub::start();
     tiny(&hub);
@@ -931,6 +951,10 @@ fn an_answer_with_other_bytes_than_asked_for_is_refused() {
     let header = |name: &str, value: &str| Fault::Header(name.into(), value.into());
     for (fault, why) in [
         (Fault::WrongStart(3), "not asked for"),
+        (
+            header("Content-Range", "bytes 5-14/100000"),
+            "not asked for",
+        ),
         (
             header("Content-Range", "bytes 10-99999/100000"),
             "not asked for",
