@@ -2,8 +2,9 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::classify::classify;
 use super::endpoint::Endpoint;
-use super::error::{About, Fault, HubError, classify};
+use super::error::{About, Fault, HubError};
 use super::files::Locations;
 use super::limits::{RateLimit, RateLimits, Warning, parse_warning};
 use super::redirect;

@@ -4,13 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use super::endpoint::Endpoint;
-use super::limits;
-use super::token::Token;
-use super::wire;
+use super::text::clean;
 use crate::domain::outcome::ErrorKind;
 use crate::domain::repo::Repo;
 use crate::domain::retry::Prospect;
-use crate::sys::http::{Headers, HttpError};
+use crate::sys::http::{HttpError, HttpErrorKind};
 
 /// A failed request to the Hub or to its storage: what was asked about, what
 /// went wrong, and what the server said. No text of it holds a token or the
@@ -22,9 +20,16 @@ pub struct HubError(Box<Inner>);
 struct Inner {
     fault: Fault,
     about: About,
-    message: Option<String>,
-    request_id: Option<String>,
-    retry_hint: Option<Duration>,
+    words: Words,
+}
+
+/// What came with a refusal, fit to be shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Words {
+    pub message: Option<String>,
+    pub request_id: Option<String>,
+    /// How long the server asked to wait.
+    pub retry_hint: Option<Duration>,
 }
 
 /// What went wrong, for code that branches on it.
@@ -103,12 +108,14 @@ impl About {
 
     /// Builds an error of which no server said anything.
     pub fn error(&self, fault: Fault) -> HubError {
+        self.refused(fault, Words::default())
+    }
+
+    pub fn refused(&self, fault: Fault, words: Words) -> HubError {
         HubError(Box::new(Inner {
             fault,
             about: self.clone(),
-            message: None,
-            request_id: None,
-            retry_hint: None,
+            words,
         }))
     }
 
@@ -127,104 +134,6 @@ impl fmt::Display for About {
     }
 }
 
-/// Turns an error status of the Hub into the error, in the order of the
-/// official client: the code in the header first, the status last.
-pub(super) fn classify(
-    status: u16,
-    headers: &Headers,
-    body: &str,
-    about: &About,
-    token: Option<&Token>,
-) -> HubError {
-    const INVALID_TOKEN: &str = "Invalid credentials in Authorization header";
-    const DISABLED: &str = "Access to this resource is disabled.";
-    let message = headers
-        .get("x-error-message")
-        .map(str::to_owned)
-        .or_else(|| wire::error_text(body));
-    let said = message.as_deref().unwrap_or("");
-    let hidden = Fault::RepoNotFoundOrPrivate {
-        anonymous: !about.has_token,
-    };
-    let fault = match (headers.get("x-error-code").unwrap_or(""), status) {
-        ("RevisionNotFound", _) => Fault::RevisionNotFound,
-        ("EntryNotFound", _) => Fault::EntryNotFound,
-        ("GatedRepo", _) => Fault::Gated,
-        _ if said.trim() == DISABLED => Fault::Disabled,
-        ("RepoNotFound", _) => hidden,
-        (_, 401) if about.repo.is_some() && !said.contains(INVALID_TOKEN) => hidden,
-        (_, 401) => Fault::BadToken,
-        (_, 400) => Fault::BadRequest,
-        (_, 403) => Fault::Forbidden,
-        (_, 429) => Fault::RateLimited {
-            retry_after: limits::retry_hint(headers),
-            bucket: limits::parse_rate_limit(headers).map(|limit| limit.bucket),
-        },
-        (_, 416) => Fault::BadRange {
-            total: total_of_unsatisfied(headers),
-        },
-        _ => Fault::Server { status },
-    };
-    with_words(fault, headers, message.as_deref(), about, token)
-}
-
-/// Turns an error status of a storage host into the error.
-pub(super) fn classify_storage(
-    status: u16,
-    host: &str,
-    headers: &Headers,
-    body: &str,
-    about: &About,
-    token: Option<&Token>,
-) -> HubError {
-    let fault = match status {
-        416 => Fault::BadRange {
-            total: total_of_unsatisfied(headers),
-        },
-        _ => Fault::Storage {
-            status,
-            host: host.to_owned(),
-        },
-    };
-    with_words(
-        fault,
-        headers,
-        wire::storage_text(body).as_deref(),
-        about,
-        token,
-    )
-}
-
-fn with_words(
-    fault: Fault,
-    headers: &Headers,
-    message: Option<&str>,
-    about: &About,
-    token: Option<&Token>,
-) -> HubError {
-    let message = message.map(|text| match token {
-        Some(token) => clean(&text.replace(token.secret(), "***")),
-        None => clean(text),
-    });
-    let request_id = ["x-request-id", "x-amzn-trace-id", "x-amz-cf-id"]
-        .iter()
-        .find_map(|name| headers.get(name))
-        .map(clean);
-    HubError(Box::new(Inner {
-        fault,
-        about: about.clone(),
-        message: message.filter(|text| !text.is_empty()),
-        request_id: request_id.filter(|id| !id.is_empty()),
-        retry_hint: limits::retry_hint(headers),
-    }))
-}
-
-/// Reads `Content-Range: bytes */1234`.
-fn total_of_unsatisfied(headers: &Headers) -> Option<u64> {
-    let range = headers.get("content-range")?.trim();
-    range.strip_prefix("bytes */")?.trim().parse().ok()
-}
-
 impl HubError {
     pub fn fault(&self) -> &Fault {
         &self.0.fault
@@ -232,12 +141,12 @@ impl HubError {
 
     /// Returns what the server said, shortened and on one line.
     pub fn server_message(&self) -> Option<&str> {
-        self.0.message.as_deref()
+        self.0.words.message.as_deref()
     }
 
     /// Returns the number under which the Hub's support finds the request.
     pub fn request_id(&self) -> Option<&str> {
-        self.0.request_id.as_deref()
+        self.0.words.request_id.as_deref()
     }
 
     /// Returns the word for sessions and exit codes.
@@ -275,7 +184,7 @@ impl HubError {
     pub(super) fn prospect(&self) -> Prospect {
         if self.is_transient() {
             Prospect::Transient {
-                wait: self.0.retry_hint,
+                wait: self.0.words.retry_hint,
             }
         } else {
             Prospect::Permanent
@@ -313,6 +222,10 @@ impl HubError {
             Fault::RateLimited { .. } if !about.has_token => {
                 Some("set `HF_TOKEN`: the limits of an account are higher".to_owned())
             }
+            Fault::Network(error) if error.kind() == HttpErrorKind::Tls => Some(
+                "if the certificate is one of your own network, set `SSL_CERT_FILE` to its CA bundle"
+                    .to_owned(),
+            ),
             Fault::Offline => Some("unset `HF_HUB_OFFLINE` and run it again".to_owned()),
             _ => None,
         }
@@ -428,8 +341,7 @@ impl fmt::Debug for HubError {
         f.debug_struct("HubError")
             .field("fault", &self.0.fault)
             .field("about", &self.0.about.to_string())
-            .field("message", &self.0.message)
-            .field("request_id", &self.0.request_id)
+            .field("words", &self.0.words)
             .finish()
     }
 }
@@ -442,42 +354,12 @@ fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 429 | 500 | 502 | 503 | 504 | 520..=524)
 }
 
-/// Makes a foreign text fit to be shown: one line, short, no control
-/// characters, no token, no query of a URL.
-pub(super) fn clean(text: &str) -> String {
-    const LONGEST: usize = 300;
-    // Cut first: what a hostile server sends may be megabytes long.
-    let start: String = text
-        .chars()
-        .take(4 * LONGEST)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    let words: Vec<String> = start.split_whitespace().map(without_secrets).collect();
-    let line = words.join(" ");
-    if line.chars().count() <= LONGEST {
-        return line;
-    }
-    line.chars().take(LONGEST).chain("…".chars()).collect()
-}
-
-fn without_secrets(word: &str) -> String {
-    let word = match word.split_once('?') {
-        Some((front, _)) if word.contains("://") || word.starts_with('/') => front,
-        _ => word,
-    };
-    match word.split_once("hf_") {
-        Some((front, rest)) if rest.bytes().take_while(u8::is_ascii_alphanumeric).count() >= 16 => {
-            format!("{front}hf_***")
-        }
-        _ => word.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::repo::RepoType;
-    use crate::hub::token::{TokenInputs, find_token};
+    use crate::hub::classify::classify;
+    use crate::sys::http::Headers;
 
     fn about(has_token: bool) -> About {
         let repo = Repo::new(RepoType::Model, "acme/tiny".parse().unwrap());
@@ -488,50 +370,6 @@ mod tests {
 
     fn refused(status: u16, pairs: &[(&str, &str)]) -> HubError {
         classify(status, &Headers::of(pairs), "", &about(false), None)
-    }
-
-    #[test]
-    fn the_code_in_the_header_is_looked_at_before_the_status() {
-        let hidden = Fault::RepoNotFoundOrPrivate { anonymous: true };
-        for (status, code, message, fault) in [
-            (404, "RevisionNotFound", "", Fault::RevisionNotFound),
-            (404, "EntryNotFound", "", Fault::EntryNotFound),
-            (401, "GatedRepo", "", Fault::Gated),
-            (403, "GatedRepo", "", Fault::Gated),
-            (
-                403,
-                "",
-                "Access to this resource is disabled.",
-                Fault::Disabled,
-            ),
-            (404, "RepoNotFound", "", hidden.clone()),
-            (401, "", "Invalid username or password.", hidden.clone()),
-            (401, "", "", hidden),
-            (
-                401,
-                "",
-                "Invalid credentials in Authorization header",
-                Fault::BadToken,
-            ),
-            (400, "", "", Fault::BadRequest),
-            (403, "", "", Fault::Forbidden),
-            (416, "", "", Fault::BadRange { total: None }),
-            (404, "", "", Fault::Server { status: 404 }),
-            (503, "Whatever", "", Fault::Server { status: 503 }),
-        ] {
-            let error = refused(
-                status,
-                &[("x-error-code", code), ("x-error-message", message)],
-            );
-            assert_eq!(error.fault(), &fault, "{status} {code} {message}");
-        }
-    }
-
-    #[test]
-    fn a_401_that_is_not_about_a_repository_is_about_the_token() {
-        let about = About::new(&Endpoint::official(), None, true);
-        let error = classify(401, &Headers::default(), "", &about, None);
-        assert_eq!(error.fault(), &Fault::BadToken);
     }
 
     #[test]
@@ -607,29 +445,5 @@ mod tests {
         );
         assert!(gated(false, "").contains("set `HF_TOKEN`"));
         assert!(gated(true, "Your request is awaiting a review").starts_with("wait until"));
-    }
-
-    #[test]
-    fn neither_token_nor_signature_survives_in_any_text() {
-        let inputs = TokenInputs {
-            explicit: Some("geheim-token".into()),
-            ..TokenInputs::default()
-        };
-        let (token, _) = find_token(&inputs).unwrap().unwrap();
-        let message =
-            "no: geheim-token at https://cdn/x?Signature=geheim hf_geheimgeheimgeheim /a?b=geheim";
-        let headers = Headers::of(&[("x-error-message", message)]);
-        let error = classify(403, &headers, "", &about(true), Some(&token));
-        let shown = format!("{error} {error:?} {:?}", error.hint());
-        assert!(!shown.contains("geheim"), "{shown}");
-        assert!(shown.contains("https://cdn/x"), "{shown}");
-    }
-
-    #[test]
-    fn a_foreign_text_is_cut_and_holds_no_control_character() {
-        let long = format!("a\u{1b}[31m\nb{}", "x".repeat(10_000));
-        let cleaned = clean(&long);
-        assert!(cleaned.starts_with("a [31m b"));
-        assert_eq!(cleaned.chars().count(), 301);
     }
 }

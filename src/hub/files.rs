@@ -11,8 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::classify::classify_storage;
 use super::client::{Arrival, HubClient, Question, lock};
-use super::error::{About, Fault, HubError, classify_storage};
+use super::error::{About, Fault, HubError};
 use super::redirect;
 use crate::domain::content::parse_hex;
 use crate::domain::repo::{CommitSha, Repo, RepoPath};

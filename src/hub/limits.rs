@@ -98,9 +98,9 @@ fn retry_after(headers: &Headers) -> Option<Duration> {
 pub(super) fn parse_warning(headers: &Headers) -> Option<Warning> {
     let text = headers.get("x-hf-warning")?;
     let (topic, message) = text.split_once(';').unwrap_or(("", text));
-    let message = super::error::clean(message);
+    let message = super::text::clean(message);
     (!message.is_empty()).then(|| Warning {
-        topic: super::error::clean(topic),
+        topic: super::text::clean(topic),
         message,
     })
 }

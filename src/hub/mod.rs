@@ -7,12 +7,14 @@
 //! verified here: that is for whoever writes it to disk.
 
 mod api;
+mod classify;
 mod client;
 mod endpoint;
 mod error;
 mod files;
 mod limits;
 mod redirect;
+mod text;
 mod token;
 mod tree;
 mod wire;
