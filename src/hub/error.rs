@@ -314,7 +314,8 @@ impl fmt::Display for HubError {
                 self.write_message(f)?;
             }
             Fault::Network(error) => {
-                write!(f, "the Hub could not be asked about {about}: {error}")?
+                let (origin, what) = (error.origin(), error.what());
+                write!(f, "no answer about {about} from `{origin}`: {what}")?;
             }
             Fault::Offline => {
                 write!(f, "offline mode is on: the Hub was not asked about {about}")?;

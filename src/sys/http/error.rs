@@ -33,6 +33,7 @@ pub enum HttpErrorKind {
 pub struct HttpError {
     kind: HttpErrorKind,
     url: String,
+    origin: String,
     what: String,
     is_transient: bool,
 }
@@ -53,6 +54,7 @@ impl HttpError {
         Self {
             kind,
             url: url.to_string(),
+            origin: url.origin().to_owned(),
             what: what.into(),
             is_transient,
         }
@@ -62,6 +64,7 @@ impl HttpError {
     pub(super) fn setup(kind: HttpErrorKind, place: String, what: impl Into<String>) -> Self {
         Self {
             kind,
+            origin: place.clone(),
             url: place,
             what: what.into(),
             is_transient: false,
@@ -172,6 +175,12 @@ impl HttpError {
     /// Tells whether the same request may succeed a little later.
     pub fn is_transient(&self) -> bool {
         self.is_transient
+    }
+
+    /// Returns the scheme, host and port that were asked, for messages in which
+    /// a path of hashes would only be in the way.
+    pub fn origin(&self) -> &str {
+        &self.origin
     }
 
     /// Returns what happened, without the place.

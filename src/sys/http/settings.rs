@@ -37,6 +37,38 @@ impl Default for HttpSettings {
     }
 }
 
+impl HttpSettings {
+    /// Reads the variables that other tools read too; `get` looks one up.
+    ///
+    /// Of the two cases of a proxy variable the lower one wins, as in curl. A
+    /// CA bundle replaces the system's store, as in curl and Python.
+    pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Self {
+        let set = |name: &str| get(name).filter(|value| !value.trim().is_empty());
+        let proxy = |lower: &str| set(lower).or_else(|| set(&lower.to_ascii_uppercase()));
+        let ca_bundle = ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]
+            .iter()
+            .find_map(|name| set(name));
+        let defaults = Self::default();
+        let read_timeout = set("HF_HUB_DOWNLOAD_TIMEOUT")
+            .and_then(|text| text.trim().parse().ok())
+            .filter(|seconds| *seconds > 0)
+            .map_or(defaults.read_timeout, Duration::from_secs);
+        Self {
+            read_timeout,
+            answer_timeout: defaults.answer_timeout.max(read_timeout),
+            user_agent: user_agent(set("HF_HUB_USER_AGENT_ORIGIN").as_deref()),
+            proxy: ProxySettings {
+                http: proxy("http_proxy"),
+                https: proxy("https_proxy"),
+                all: proxy("all_proxy"),
+                no_proxy: proxy("no_proxy"),
+            },
+            ca_bundle: ca_bundle.map(PathBuf::from),
+            ..defaults
+        }
+    }
+}
+
 /// Renders the `User-Agent`; `origin` is the value of `HF_HUB_USER_AGENT_ORIGIN`.
 pub fn user_agent(origin: Option<&str>) -> String {
     let mut text = format!(
@@ -173,6 +205,35 @@ mod tests {
         };
         assert_eq!(settings.for_https(), Some("http://secure:1"));
         assert_eq!(settings.for_http(), Some("http://all:1"));
+    }
+
+    #[test]
+    fn variables_mean_what_they_mean_to_other_tools() {
+        let settings = |pairs: &'static [(&str, &str)]| {
+            HttpSettings::from_variables(|name| {
+                let found = pairs.iter().find(|(key, _)| *key == name)?;
+                Some(found.1.to_owned())
+            })
+        };
+        let given = settings(&[
+            ("HTTPS_PROXY", "http://upper:1"),
+            ("https_proxy", "http://lower:1"),
+            ("HTTP_PROXY", "http://plain:1"),
+            ("http_proxy", ""),
+            ("NO_PROXY", "localhost"),
+            ("CURL_CA_BUNDLE", "/curl.pem"),
+            ("REQUESTS_CA_BUNDLE", "/requests.pem"),
+            ("HF_HUB_DOWNLOAD_TIMEOUT", "60"),
+        ]);
+        assert_eq!(given.proxy.for_https(), Some("http://lower:1"));
+        assert_eq!(given.proxy.for_http(), Some("http://plain:1"));
+        assert_eq!(given.proxy.no_proxy.as_deref(), Some("localhost"));
+        assert_eq!(given.ca_bundle, Some("/requests.pem".into()));
+        assert_eq!(given.read_timeout, Duration::from_secs(60));
+        assert_eq!(given.answer_timeout, Duration::from_secs(60));
+        let odd = settings(&[("HF_HUB_DOWNLOAD_TIMEOUT", "0"), ("SSL_CERT_FILE", " ")]);
+        assert_eq!(odd.read_timeout, HttpSettings::default().read_timeout);
+        assert_eq!(odd.ca_bundle, None);
     }
 
     #[test]

@@ -171,7 +171,11 @@ fn a_body_that_falls_silent_is_given_up_in_time() {
     };
     let http = Http::new(&settings).unwrap();
     let endpoint = hub.endpoint().parse().unwrap();
-    let client = HubClient::new(http, endpoint, None, HubOptions::default());
+    let options = HubOptions {
+        pause: Pause::none(),
+        ..HubOptions::default()
+    };
+    let client = HubClient::new(http, endpoint, None, options);
     let file = address(&commit, "model.safetensors");
     let mut stream = client.open(&file, None).unwrap();
     let error = std::io::copy(&mut stream.reader, &mut std::io::sink()).unwrap_err();
