@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::client::{HubClient, Question};
-use super::error::{Fault, HubError};
+use super::endpoint::Endpoint;
+use super::error::HubError;
 use super::wire;
 use crate::domain::repo::{CommitSha, Repo, RepoId, Revision};
 use crate::domain::time::Timestamp;
@@ -141,22 +142,28 @@ impl HubClient {
         let about = self.about(Some(repo)).revision(commit);
         let question = Question::get(self.endpoint().xet_read_token(repo, commit));
         let token: wire::XetReadToken = self.ask_json(&question, &about, MAX_SMALL_BYTES)?;
-        let bad = |why: &str| about.error(Fault::BadAnswer(why.to_owned()));
-        let cas_url: Url = token
-            .cas_url
-            .parse()
-            .map_err(|error| bad(&format!("the address of the Xet storage: {error}")))?;
-        let is_sendable = token.access_token.bytes().all(|b| b.is_ascii_graphic());
-        if token.access_token.is_empty() || !is_sendable {
-            return Err(bad("the Xet token is empty or malformed"));
-        }
-        Ok(XetToken {
-            cas_url,
-            access_token: token.access_token,
-            expires_at: Timestamp::from_second(token.exp)
-                .map_err(|_| bad("the Xet token's end is no time"))?,
-        })
+        parse_xet_token(token, self.endpoint()).map_err(|why| about.bad_answer(why))
     }
+}
+
+fn parse_xet_token(token: wire::XetReadToken, endpoint: &Endpoint) -> Result<XetToken, String> {
+    let cas_url: Url = token
+        .cas_url
+        .parse()
+        .map_err(|error| format!("the address of the Xet storage: {error}"))?;
+    if endpoint.is_https() && !cas_url.is_https() {
+        return Err(format!("the Xet storage is not encrypted (`{cas_url}`)"));
+    }
+    let is_sendable = token.access_token.bytes().all(|b| b.is_ascii_graphic());
+    if token.access_token.is_empty() || !is_sendable {
+        return Err("the Xet token is empty or malformed".to_owned());
+    }
+    Ok(XetToken {
+        cas_url,
+        access_token: token.access_token,
+        expires_at: Timestamp::from_second(token.exp)
+            .map_err(|_| "the Xet token's end is no time")?,
+    })
 }
 
 fn parse_revision(
@@ -275,5 +282,21 @@ mod tests {
             name(r#""name":"parquet","ref":"refs/convert/parquet""#),
             "refs/convert/parquet"
         );
+    }
+
+    #[test]
+    fn the_xet_token_is_not_handed_to_a_storage_without_encryption() {
+        let read = |endpoint: &str, cas_url: &str, token: &str| {
+            let json =
+                format!(r#"{{"casUrl":"{cas_url}","accessToken":"{token}","exp":1848535668}}"#);
+            let token = wire::parse(json.as_bytes()).unwrap();
+            parse_xet_token(token, &endpoint.parse().unwrap())
+        };
+        assert!(read("https://hub", "https://cas", "t").is_ok());
+        assert!(read("http://hub", "http://cas", "t").is_ok());
+        assert!(read("https://hub", "http://cas", "t").is_err());
+        for token in ["", "a b", "a\\nb"] {
+            assert!(read("https://hub", "https://cas", token).is_err());
+        }
     }
 }

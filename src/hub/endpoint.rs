@@ -46,6 +46,10 @@ impl Endpoint {
         self.url.is_same_origin(url)
     }
 
+    pub(super) fn is_https(&self) -> bool {
+        self.url.is_https()
+    }
+
     /// Returns the base URL as it is shown and stored.
     pub fn as_str(&self) -> &str {
         &self.base

@@ -32,7 +32,12 @@ pub(super) struct RateLimits(BTreeMap<String, (RateLimit, Stopwatch)>);
 
 impl RateLimits {
     pub fn note(&mut self, answer: &Response) {
-        if let Some(limit) = parse_rate_limit(&answer.headers) {
+        // The Hub has three counters; nobody gets to fill the memory with more.
+        const MAX_BUCKETS: usize = 16;
+        let Some(limit) = parse_rate_limit(&answer.headers) else {
+            return;
+        };
+        if self.0.len() < MAX_BUCKETS || self.0.contains_key(&limit.bucket) {
             self.0
                 .insert(limit.bucket.clone(), (limit, answer.received));
         }

@@ -319,4 +319,16 @@ mod tests {
             parsed.path_and_query()
         );
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_brings_parsing_or_joining_down(text in "\\PC*", tail in "[-a-z:/?#.@%\\[\\]ä]*") {
+            let base = url("https://h:1/a/b?c");
+            for parsed in [text.parse::<Url>(), base.join(&text), base.join(&tail)].into_iter().flatten() {
+                proptest::prop_assert!(!parsed.to_string().contains('?'));
+                proptest::prop_assert!(parsed.path().starts_with('/'));
+                proptest::prop_assert_eq!(parsed.as_str().parse::<Url>().unwrap(), parsed);
+            }
+        }
+    }
 }
