@@ -10,6 +10,7 @@ pub mod model;
 pub mod outcome;
 pub mod repo;
 pub mod schedule;
+pub mod retry;
 pub mod snapshot;
 pub mod time;
 pub mod units;

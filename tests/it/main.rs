@@ -3,4 +3,5 @@
 mod schedule_oracle;
 mod schedule_properties;
 mod schedule_truth_table;
+mod hub_client;
 mod support;

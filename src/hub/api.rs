@@ -1,0 +1,302 @@
+//! The Hub's questions with one answer: which commit, which refs, who am I.
+
+use std::fmt;
+
+use super::client::{HubClient, Question};
+use super::endpoint::Endpoint;
+use super::error::HubError;
+use super::wire;
+use crate::domain::repo::{CommitSha, Repo, RepoId, Revision};
+use crate::domain::time::Timestamp;
+use crate::sys::http::Url;
+
+/// Repository information lists every file name; the largest known is some megabytes.
+const MAX_INFO_BYTES: usize = 64 << 20;
+const MAX_SMALL_BYTES: usize = 4 << 20;
+
+/// What a revision is right now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevisionInfo {
+    pub commit: CommitSha,
+    /// The repository's own name; it differs from the one asked for after a rename.
+    pub id: RepoId,
+    pub is_private: bool,
+    pub gated: Gated,
+    pub is_disabled: bool,
+    pub last_modified: Option<Timestamp>,
+}
+
+/// Whether terms must be accepted before files can be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gated {
+    No,
+    /// Access is granted as soon as the terms are accepted.
+    Auto,
+    /// The authors look at each request.
+    Manual,
+}
+
+/// The named revisions of a repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refs {
+    pub branches: Vec<Ref>,
+    pub tags: Vec<Ref>,
+    /// Such as `refs/convert/parquet`.
+    pub converts: Vec<Ref>,
+}
+
+/// One named revision, under the name to ask for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ref {
+    pub revision: Revision,
+    /// Of an annotated tag this may be the tag's own hash.
+    pub target: CommitSha,
+}
+
+/// Whose token it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub name: String,
+    /// `user` or `org`, where the Hub tells.
+    pub kind: Option<String>,
+    pub token_name: Option<String>,
+    /// `read`, `write` or `fineGrained`.
+    pub token_role: Option<String>,
+}
+
+/// What opens the Xet storage for one repository at one commit.
+#[derive(Clone, PartialEq, Eq)]
+pub struct XetToken {
+    pub cas_url: Url,
+    /// A secret like the Hub's own token, but for the storage only.
+    pub access_token: String,
+    pub expires_at: Timestamp,
+}
+
+impl fmt::Debug for XetToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "XetToken({} until {})", self.cas_url, self.expires_at)
+    }
+}
+
+impl HubClient {
+    /// Resolves a revision with one request, commits included: whether a
+    /// commit still exists is worth knowing.
+    pub fn revision(&self, repo: &Repo, revision: &Revision) -> Result<RevisionInfo, HubError> {
+        let about = self.about(Some(repo)).revision(revision);
+        let question = Question::get(self.endpoint().revision(repo, revision));
+        let info: wire::RepoInfo = self.ask_json(&question, &about, MAX_INFO_BYTES)?;
+        parse_revision(info, repo, revision).map_err(|why| about.bad_answer(why))
+    }
+
+    /// Lists the branches, tags and converted branches of a repository.
+    pub fn refs(&self, repo: &Repo) -> Result<Refs, HubError> {
+        let about = self.about(Some(repo));
+        let question = Question::get(self.endpoint().refs(repo));
+        let refs: wire::Refs = self.ask_json(&question, &about, MAX_SMALL_BYTES)?;
+        let parse = |refs: Vec<wire::Ref>| -> Result<Vec<Ref>, HubError> {
+            refs.into_iter()
+                .map(|one| parse_ref(one).map_err(|why| about.bad_answer(why)))
+                .collect()
+        };
+        Ok(Refs {
+            branches: parse(refs.branches)?,
+            tags: parse(refs.tags)?,
+            converts: parse(refs.converts)?,
+        })
+    }
+
+    /// Asks whether the content of a repository may be read; the listing of a
+    /// gated one may be, its files not.
+    pub fn auth_check(&self, repo: &Repo) -> Result<(), HubError> {
+        let about = self.about(Some(repo));
+        let question = Question::get(self.endpoint().auth_check(repo));
+        self.ask_bytes(&question, &about, MAX_SMALL_BYTES)
+            .map(|_| ())
+    }
+
+    /// Asks whose token is in use; `None` without a token. The Hub limits this
+    /// question strictly, so it is for diagnosis and not for every run.
+    pub fn whoami(&self) -> Result<Option<Identity>, HubError> {
+        let about = self.about(None);
+        if !self.has_token() {
+            return Ok(None);
+        }
+        let question = Question::get(self.endpoint().whoami());
+        let me: wire::WhoAmI = self.ask_json(&question, &about, MAX_SMALL_BYTES)?;
+        let token = me.auth.and_then(|auth| auth.access_token);
+        let (token_name, token_role) = match token {
+            Some(token) => (token.display_name, token.role),
+            None => (None, None),
+        };
+        Ok(Some(Identity {
+            name: me.name,
+            kind: me.kind,
+            token_name,
+            token_role,
+        }))
+    }
+
+    /// Fetches a read token for the Xet storage; one serves all files of a commit.
+    pub fn xet_read_token(&self, repo: &Repo, commit: &CommitSha) -> Result<XetToken, HubError> {
+        let about = self.about(Some(repo)).revision(commit);
+        let question = Question::get(self.endpoint().xet_read_token(repo, commit));
+        let token: wire::XetReadToken = self.ask_json(&question, &about, MAX_SMALL_BYTES)?;
+        parse_xet_token(token, self.endpoint()).map_err(|why| about.bad_answer(why))
+    }
+}
+
+fn parse_xet_token(token: wire::XetReadToken, endpoint: &Endpoint) -> Result<XetToken, String> {
+    let cas_url: Url = token
+        .cas_url
+        .parse()
+        .map_err(|error| format!("the address of the Xet storage: {error}"))?;
+    if endpoint.is_https() && !cas_url.is_https() {
+        return Err(format!("the Xet storage is not encrypted (`{cas_url}`)"));
+    }
+    let is_sendable = token.access_token.bytes().all(|b| b.is_ascii_graphic());
+    if token.access_token.is_empty() || !is_sendable {
+        return Err("the Xet token is empty or malformed".to_owned());
+    }
+    Ok(XetToken {
+        cas_url,
+        access_token: token.access_token,
+        expires_at: Timestamp::from_second(token.exp)
+            .map_err(|_| "the Xet token's end is no time")?,
+    })
+}
+
+fn parse_revision(
+    info: wire::RepoInfo,
+    repo: &Repo,
+    revision: &Revision,
+) -> Result<RevisionInfo, String> {
+    let sha = info.sha.ok_or("it names no commit")?;
+    let commit: CommitSha = sha.parse().map_err(|error| format!("{error}"))?;
+    if revision.as_commit().is_some_and(|asked| asked != commit) {
+        return Err(format!("it names commit {commit} instead"));
+    }
+    let id = match info.id {
+        Some(id) => id.parse().map_err(|error| format!("{error}"))?,
+        None => repo.id.clone(),
+    };
+    let gated = match info.gated {
+        None | Some(wire::GatedForm::Flag(false)) => Gated::No,
+        Some(wire::GatedForm::Word(word)) if word == "auto" => Gated::Auto,
+        Some(wire::GatedForm::Flag(true) | wire::GatedForm::Word(_)) => Gated::Manual,
+    };
+    Ok(RevisionInfo {
+        commit,
+        id,
+        is_private: info.private.unwrap_or(false),
+        gated,
+        is_disabled: info.disabled.unwrap_or(false),
+        last_modified: info.last_modified.and_then(|at| at.parse().ok()),
+    })
+}
+
+fn parse_ref(one: wire::Ref) -> Result<Ref, String> {
+    // Branches and tags are asked for by their bare name, everything else by
+    // the full one.
+    let name = match one.full_name {
+        Some(full) if !full.starts_with("refs/heads/") && !full.starts_with("refs/tags/") => full,
+        _ => one.name,
+    };
+    Ok(Ref {
+        revision: name.parse().map_err(|error| format!("{error}"))?,
+        target: one
+            .target_commit
+            .parse()
+            .map_err(|error| format!("{error}"))?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::repo::RepoType;
+
+    const SHA: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    fn read(json: &str, revision: &str) -> Result<RevisionInfo, String> {
+        let repo = Repo::new(RepoType::Model, "old/name".parse().unwrap());
+        parse_revision(
+            wire::parse(json.as_bytes())?,
+            &repo,
+            &revision.parse().unwrap(),
+        )
+    }
+
+    #[test]
+    fn everything_but_the_commit_may_be_missing() {
+        let info = read(&format!(r#"{{"sha":"{SHA}"}}"#), "main").unwrap();
+        assert_eq!(info.commit.as_str(), SHA);
+        assert_eq!(info.id.as_str(), "old/name");
+        assert_eq!(info.gated, Gated::No);
+        assert!(read("{}", "main").is_err());
+        assert!(read(r#"{"sha":"main"}"#, "main").is_err());
+    }
+
+    #[test]
+    fn gates_and_the_new_name_are_seen() {
+        for (json, gated) in [
+            ("false", Gated::No),
+            ("null", Gated::No),
+            ("\"auto\"", Gated::Auto),
+            ("\"manual\"", Gated::Manual),
+            ("true", Gated::Manual),
+        ] {
+            let json = format!(
+                r#"{{"sha":"{SHA}","id":"new/name","gated":{json},"private":true,"lastModified":"2026-01-31T12:00:00.000Z"}}"#
+            );
+            let info = read(&json, "main").unwrap();
+            assert_eq!(info.gated, gated);
+            assert_eq!(info.id.as_str(), "new/name");
+            assert!(info.is_private);
+            assert_eq!(
+                info.last_modified.unwrap().to_string(),
+                "2026-01-31T12:00:00Z"
+            );
+        }
+    }
+
+    #[test]
+    fn another_commit_than_the_one_asked_for_is_refused() {
+        let json = format!(r#"{{"sha":"{SHA}"}}"#);
+        assert!(read(&json, SHA).is_ok());
+        assert!(read(&json, &SHA.replace('0', "f")).is_err());
+    }
+
+    #[test]
+    fn refs_are_named_as_they_are_asked_for() {
+        let name = |json: &str| {
+            let json = format!(r#"{{{json},"targetCommit":"{SHA}"}}"#);
+            parse_ref(wire::parse(json.as_bytes()).unwrap())
+                .unwrap()
+                .revision
+                .to_string()
+        };
+        assert_eq!(name(r#""name":"main","ref":"refs/heads/main""#), "main");
+        assert_eq!(name(r#""name":"v1","ref":"refs/tags/v1""#), "v1");
+        assert_eq!(
+            name(r#""name":"parquet","ref":"refs/convert/parquet""#),
+            "refs/convert/parquet"
+        );
+    }
+
+    #[test]
+    fn the_xet_token_is_not_handed_to_a_storage_without_encryption() {
+        let read = |endpoint: &str, cas_url: &str, token: &str| {
+            let json =
+                format!(r#"{{"casUrl":"{cas_url}","accessToken":"{token}","exp":1848535668}}"#);
+            let token = wire::parse(json.as_bytes()).unwrap();
+            parse_xet_token(token, &endpoint.parse().unwrap())
+        };
+        assert!(read("https://hub", "https://cas", "t").is_ok());
+        assert!(read("http://hub", "http://cas", "t").is_ok());
+        assert!(read("https://hub", "http://cas", "t").is_err());
+        for token in ["", "a b", "a\\nb"] {
+            assert!(read("https://hub", "https://cas", token).is_err());
+        }
+    }
+}

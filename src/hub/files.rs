@@ -1,0 +1,273 @@
+//! The bytes of a file: where they are, and a stream of a part of them.
+//!
+//! Large files live in a storage behind a signed URL that is good for about an
+//! hour. The Hub is asked for it once per file, without a `Range`, because the
+//! signature of a URL issued to a ranged request covers exactly that range;
+//! then every range is fetched from it, by any number of threads.
+
+use std::fmt;
+
+use super::classify::classify_storage;
+use super::client::{Arrival, HubClient, Question, lock};
+use super::error::{About, Fault, HubError};
+use super::locations::{Location, Place, check_commit};
+use super::redirect;
+use crate::domain::repo::{CommitSha, Repo, RepoPath};
+use crate::sys::http::{Body, Response, Url};
+
+/// How often one `open` asks for another URL after the storage refused one.
+const MAX_FRESH_LINKS: u32 = 3;
+
+/// A file at a commit. Only commits can be addressed: a branch may move
+/// between two requests and would mix two versions.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FileAddress {
+    pub repo: Repo,
+    pub commit: CommitSha,
+    pub path: RepoPath,
+}
+
+/// The part of a file that an answer carries; `last` is inclusive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentRange {
+    pub start: u64,
+    pub last: u64,
+    pub total: Option<u64>,
+}
+
+/// An open answer with bytes of a file.
+#[derive(Debug)]
+pub struct Stream {
+    /// 206 for a part, 200 for the whole file whatever was asked for.
+    pub status: u16,
+    /// Which part, present exactly with 206; it lies within what was asked for.
+    pub content_range: Option<ContentRange>,
+    /// How many bytes the reader yields, where the server says so.
+    pub length: Option<u64>,
+    /// Raises [`crate::sys::http::HttpError`]s; never ends quietly before `length`.
+    pub reader: Body,
+}
+
+impl HubClient {
+    /// Opens a file, or the bytes from `range.0` to `range.1` inclusively.
+    ///
+    /// A server may ignore the range and send everything (status 200), and a
+    /// storage answers a question for everything with 206 from byte 0.
+    /// Retries cover the way to the first byte; what happens later is the
+    /// reader's to report and the caller's to continue.
+    pub fn open(
+        &self,
+        file: &FileAddress,
+        range: Option<(u64, Option<u64>)>,
+    ) -> Result<Stream, HubError> {
+        let about = self.about_file(file);
+        self.with_retries(&about, || self.open_once(file, range, &about))
+    }
+
+    fn open_once(
+        &self,
+        file: &FileAddress,
+        range: Option<(u64, Option<u64>)>,
+        about: &About,
+    ) -> Result<Stream, HubError> {
+        let mut location = match self.locations().peek(file) {
+            Some(location) => location,
+            // One request less for small files, whose bytes are the answer.
+            None if range.is_none() => {
+                let question = Question::get(self.endpoint().resolve(file));
+                match self.travel(&question, about)? {
+                    Arrival::Answer(answer) => {
+                        check_commit(&answer.headers, file, about)?;
+                        return stream(answer, None, about);
+                    }
+                    Arrival::Abroad(url, headers) => {
+                        let location = self.storage_location(file, url, &headers, about)?;
+                        *lock(&self.locations().slot(file)) = Some(location.clone());
+                        location
+                    }
+                }
+            }
+            None => self.known_or_located(file, about, None)?,
+        };
+        for _ in 0..MAX_FRESH_LINKS {
+            match self.open_at(&location, range, about) {
+                Err(error) if is_refused_link(&error) => {
+                    log::debug!("{error}; asking for another link");
+                    location = self.known_or_located(file, about, Some(location.serial))?;
+                }
+                result => return result,
+            }
+        }
+        self.open_at(&location, range, about)
+    }
+
+    fn open_at(
+        &self,
+        location: &Location,
+        range: Option<(u64, Option<u64>)>,
+        about: &About,
+    ) -> Result<Stream, HubError> {
+        let url = match &location.place {
+            Place::Storage(url) => url.clone(),
+            Place::Hub(url) => {
+                let question = Question {
+                    range,
+                    ..Question::get(url.clone())
+                };
+                match self.travel(&question, about)? {
+                    Arrival::Answer(answer) => return stream(answer, range, about),
+                    // Some mirrors answer HEAD themselves and redirect GET. This
+                    // URL may be signed for the range, so it is used once.
+                    Arrival::Abroad(url, _) => url,
+                }
+            }
+        };
+        // Without a range the storage refuses files of tens of gigabytes.
+        let asked = range.unwrap_or((0, None));
+        match self.fetch_from_storage(&url, Some(asked), about) {
+            // An empty file has no first byte to begin a range with.
+            Err(error) if range.is_none() && matches!(error.fault(), Fault::BadRange { .. }) => {
+                let answer = self.fetch_from_storage(&url, None, about)?;
+                stream(answer, None, about)
+            }
+            Err(error) => Err(error),
+            Ok(answer) => stream(answer, Some(asked), about),
+        }
+    }
+
+    fn fetch_from_storage(
+        &self,
+        url: &Url,
+        range: Option<(u64, Option<u64>)>,
+        about: &About,
+    ) -> Result<Response, HubError> {
+        const MAX_ERROR_BYTES: usize = 16 * 1024;
+        let mut question = Question {
+            range,
+            ..Question::get(url.clone())
+        };
+        for _ in 0..=redirect::MAX_HOPS {
+            let answer = self.send(&question, about)?;
+            if answer.is_redirect() {
+                let target = redirect::next(&question.url, answer.headers.get("location"))
+                    .map_err(|refused| about.bad_answer(refused.0))?;
+                answer.discard();
+                question.url = target;
+                continue;
+            }
+            if answer.is_success() {
+                return Ok(answer);
+            }
+            let (status, headers) = (answer.status, answer.headers.clone());
+            let body = answer.read_text(MAX_ERROR_BYTES).unwrap_or_default();
+            let host = question.url.host();
+            return Err(classify_storage(
+                status,
+                host,
+                &headers,
+                &body,
+                about,
+                self.token(),
+            ));
+        }
+        Err(about.bad_answer("the storage redirects in circles"))
+    }
+
+    pub(super) fn about_file(&self, file: &FileAddress) -> About {
+        self.about(Some(&file.repo))
+            .revision(&file.commit)
+            .path(&file.path)
+    }
+}
+
+impl fmt::Display for FileAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}/{}", self.repo, self.commit.short(), self.path)
+    }
+}
+
+/// Tells whether another signed URL may help: this one has expired, or was
+/// signed for something else.
+fn is_refused_link(error: &HubError) -> bool {
+    matches!(error.fault(), Fault::Storage { status: 403, .. })
+}
+
+/// Checks an answer against the range that was asked for and hands out its body.
+fn stream(
+    answer: Response,
+    asked: Option<(u64, Option<u64>)>,
+    about: &About,
+) -> Result<Stream, HubError> {
+    let encoding = answer.headers.get("content-encoding").unwrap_or("identity");
+    if !encoding.trim().eq_ignore_ascii_case("identity") {
+        return Err(about.bad_answer(format!("it is compressed (`{encoding}`)")));
+    }
+    let content_range = match (answer.status, asked) {
+        (200, _) => None,
+        (206, Some(asked)) => {
+            let header = answer.headers.get("content-range").unwrap_or("");
+            let range = parse_content_range(header)
+                .ok_or_else(|| about.bad_answer("it does not say which bytes it has"))?;
+            let is_within = asked.1.is_none_or(|last| range.last <= last);
+            if range.start != asked.0 || !is_within {
+                let (start, last) = (range.start, range.last);
+                return Err(about.bad_answer(format!(
+                    "it has bytes {start} to {last}, which were not asked for"
+                )));
+            }
+            Some(range)
+        }
+        (status, _) => return Err(about.bad_answer(format!("it has no content (HTTP {status})"))),
+    };
+    Ok(Stream {
+        status: answer.status,
+        content_range,
+        length: answer.body.length(),
+        reader: answer.body,
+    })
+}
+
+/// Reads `bytes 0-15/1234`, with `*` for an unknown total.
+fn parse_content_range(text: &str) -> Option<ContentRange> {
+    let (range, total) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
+    let (start, last) = range.trim().split_once('-')?;
+    let total = match total.trim() {
+        "*" => None,
+        total => Some(total.parse().ok()?),
+    };
+    let range = ContentRange {
+        start: start.trim().parse().ok()?,
+        last: last.trim().parse().ok()?,
+        total,
+    };
+    let is_sound = range.start <= range.last && total.is_none_or(|total| range.last < total);
+    is_sound.then_some(range)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_ranges_are_read_and_nonsense_is_refused() {
+        assert_eq!(
+            parse_content_range("bytes 5-9/10"),
+            Some(ContentRange {
+                start: 5,
+                last: 9,
+                total: Some(10)
+            })
+        );
+        assert_eq!(parse_content_range("bytes 5-9/*").unwrap().total, None);
+        for bad in [
+            "",
+            "bytes */10",
+            "bytes 9-5/10",
+            "bytes 5-10/10",
+            "items 1-2/3",
+            "bytes a-b/c",
+        ] {
+            assert_eq!(parse_content_range(bad), None, "{bad}");
+        }
+    }
+}

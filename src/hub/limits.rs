@@ -1,0 +1,215 @@
+//! What the Hub says beside the answer: rate limits and warnings.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::sys::http::{Headers, Response};
+use crate::sys::pause::Stopwatch;
+
+/// The state of one of the Hub's counters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// `api`, `resolvers` or `pages`.
+    pub bucket: String,
+    pub remaining: u64,
+    /// Until the counter starts anew.
+    pub resets_in: Duration,
+    /// Requests per window, where the Hub tells.
+    pub quota: Option<u64>,
+    pub window: Option<Duration>,
+}
+
+/// An advice that the Hub sent along, to be shown once per topic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    pub topic: String,
+    pub message: String,
+}
+
+/// The latest state of each counter, as the answers told it.
+#[derive(Debug, Default)]
+pub(super) struct RateLimits(BTreeMap<String, (RateLimit, Stopwatch)>);
+
+impl RateLimits {
+    pub fn note(&mut self, answer: &Response) {
+        // The Hub has three counters; nobody gets to fill the memory with more.
+        const MAX_BUCKETS: usize = 16;
+        let Some(limit) = parse_rate_limit(&answer.headers) else {
+            return;
+        };
+        if self.0.len() < MAX_BUCKETS || self.0.contains_key(&limit.bucket) {
+            self.0
+                .insert(limit.bucket.clone(), (limit, answer.received));
+        }
+    }
+
+    /// Returns the counters whose window has not ended since.
+    pub fn current(&self) -> Vec<RateLimit> {
+        self.0
+            .values()
+            .filter_map(|(limit, since)| {
+                let resets_in = limit.resets_in.checked_sub(since.elapsed())?;
+                Some(RateLimit {
+                    resets_in,
+                    ..limit.clone()
+                })
+            })
+            .collect()
+    }
+}
+
+/// Reads `RateLimit: "api";r=487;t=212` and, for quota and window,
+/// `RateLimit-Policy: "fixed window";"api";q=500;w=300`.
+pub(super) fn parse_rate_limit(headers: &Headers) -> Option<RateLimit> {
+    let state = headers.get("ratelimit")?;
+    let bucket = quoted(state)?;
+    let policy = headers
+        .get("ratelimit-policy")
+        .filter(|policy| policy.contains(&format!("\"{bucket}\"")))
+        .unwrap_or("");
+    Some(RateLimit {
+        remaining: parameter(state, "r")?,
+        resets_in: Duration::from_secs(parameter(state, "t")?),
+        quota: parameter(policy, "q"),
+        window: parameter(policy, "w").map(Duration::from_secs),
+        bucket,
+    })
+}
+
+/// Returns how long a refused request has to wait, if the server says so.
+///
+/// `RateLimit` is trusted only with nothing remaining: its `t` is then the end
+/// of the window that is exhausted, otherwise another counter refused.
+pub(super) fn retry_hint(headers: &Headers) -> Option<Duration> {
+    match parse_rate_limit(headers) {
+        Some(limit) if limit.remaining == 0 => Some(limit.resets_in),
+        _ => retry_after(headers),
+    }
+}
+
+/// Reads `Retry-After`: seconds, or a date that is measured against the
+/// answer's own `Date`, so that a wrong local clock does not matter.
+fn retry_after(headers: &Headers) -> Option<Duration> {
+    let value = headers.get("retry-after")?.trim();
+    if let Ok(seconds) = value.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let at = httpdate::parse_http_date(value).ok()?;
+    let now = httpdate::parse_http_date(headers.get("date")?).ok()?;
+    Some(at.duration_since(now).unwrap_or_default())
+}
+
+/// Reads `X-HF-Warning: topic; message`.
+pub(super) fn parse_warning(headers: &Headers) -> Option<Warning> {
+    let text = headers.get("x-hf-warning")?;
+    let (topic, message) = text.split_once(';').unwrap_or(("", text));
+    let message = super::text::clean(message);
+    (!message.is_empty()).then(|| Warning {
+        topic: super::text::clean(topic),
+        message,
+    })
+}
+
+fn quoted(text: &str) -> Option<String> {
+    let name = text.split('"').nth(1)?;
+    let is_sane =
+        !name.is_empty() && name.len() <= 40 && name.bytes().all(|b| b.is_ascii_graphic());
+    is_sane.then(|| name.to_owned())
+}
+
+fn parameter(text: &str, name: &str) -> Option<u64> {
+    text.split([';', ','])
+        .filter_map(|part| part.trim().split_once('='))
+        .find(|(key, _)| *key == name)
+        .and_then(|(_, value)| value.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> Headers {
+        Headers::of(pairs)
+    }
+
+    #[test]
+    fn the_documented_form_is_read() {
+        let limit = parse_rate_limit(&headers(&[
+            ("ratelimit", "\"resolvers\";r=2998;t=172"),
+            (
+                "ratelimit-policy",
+                "\"fixed window\";\"resolvers\";q=3000;w=300",
+            ),
+        ]));
+        assert_eq!(
+            limit,
+            Some(RateLimit {
+                bucket: "resolvers".into(),
+                remaining: 2998,
+                resets_in: Duration::from_secs(172),
+                quota: Some(3000),
+                window: Some(Duration::from_secs(300)),
+            })
+        );
+        for bad in [
+            "",
+            "api;r=1;t=1",
+            "\"api\"",
+            "\"api\";r=x;t=1",
+            "\"\";r=1;t=1",
+            "\"a b\";r=1;t=1",
+        ] {
+            assert_eq!(
+                parse_rate_limit(&headers(&[("ratelimit", bad)])),
+                None,
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_exhausted_window_wins_over_retry_after() {
+        let exhausted = ("ratelimit", "\"api\";r=0;t=9");
+        let plenty = ("ratelimit", "\"api\";r=5;t=9");
+        let after = ("retry-after", "3");
+        for (pairs, seconds) in [
+            (vec![exhausted, after], Some(9)),
+            (vec![plenty, after], Some(3)),
+            (vec![after], Some(3)),
+            (vec![plenty], None),
+            (vec![], None),
+            (vec![("retry-after", "-1")], None),
+        ] {
+            assert_eq!(
+                retry_hint(&headers(&pairs)),
+                seconds.map(Duration::from_secs)
+            );
+        }
+    }
+
+    #[test]
+    fn a_date_is_measured_against_the_servers_own_clock() {
+        let pairs = [
+            ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            ("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT"),
+        ];
+        assert_eq!(retry_hint(&headers(&pairs)), Some(Duration::from_secs(60)));
+        assert_eq!(retry_hint(&headers(&pairs[1..])), None);
+    }
+
+    #[test]
+    fn a_warning_has_a_topic_and_a_clean_text() {
+        let warning = parse_warning(&headers(&[(
+            "x-hf-warning",
+            "deprecation; old\u{7} client",
+        )]));
+        assert_eq!(
+            warning,
+            Some(Warning {
+                topic: "deprecation".into(),
+                message: "old client".into(),
+            })
+        );
+        assert_eq!(parse_warning(&headers(&[("x-hf-warning", "x;")])), None);
+    }
+}

@@ -1,0 +1,287 @@
+//! The complete listing of a repository at a commit.
+
+use std::collections::HashSet;
+
+use sha1::{Digest, Sha1};
+
+use super::client::{HubClient, NextLink, Question};
+use super::endpoint::Endpoint;
+use super::error::{About, HubError};
+use super::wire::{self, TreeEntry};
+use crate::domain::content::{ContentId, parse_hex, render_hex};
+use crate::domain::repo::{CommitSha, Repo, RepoPath};
+use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
+use crate::sys::http::{Method, Url};
+
+/// A page of the Hub has 1000 entries of some hundred bytes; a mirror may send
+/// everything in one.
+const MAX_PAGE_BYTES: usize = 64 << 20;
+const MAX_PAGES: usize = 20_000;
+const MAX_ENTRIES: usize = 1_000_000;
+
+/// How many paths one question about selected paths names.
+const PATHS_PER_QUESTION: usize = 500;
+
+impl HubClient {
+    /// Lists all files of a repository at a commit.
+    ///
+    /// Names that could leave their folder, paths that occur twice, and
+    /// listings without end are refused as a whole: a listing with a part left
+    /// out would make files look deleted upstream.
+    pub fn tree(&self, repo: &Repo, commit: &CommitSha) -> Result<RemoteSnapshot, HubError> {
+        let about = self.about(Some(repo)).revision(commit);
+        let mut listing = Listing::default();
+        let mut visited = HashSet::new();
+        let mut url = self.endpoint().tree(repo, commit);
+        loop {
+            if !visited.insert(url.as_str().to_owned()) {
+                return Err(about.bad_answer("the pages of the listing go in circles"));
+            }
+            if visited.len() > MAX_PAGES {
+                return Err(about.bad_answer("the listing has no end"));
+            }
+            let (json, next) = self.ask_bytes(&Question::get(url), &about, MAX_PAGE_BYTES)?;
+            let entries: Vec<TreeEntry> =
+                wire::parse(&json).map_err(|why| about.bad_answer(why))?;
+            listing.add(entries).map_err(|why| about.bad_answer(why))?;
+            match next {
+                Some(link) => url = next_page(self.endpoint(), &link, &about)?,
+                None => break,
+            }
+        }
+        let files = listing.finish().map_err(|why| about.bad_answer(why))?;
+        Ok(RemoteSnapshot {
+            commit: commit.clone(),
+            files,
+        })
+    }
+
+    /// Looks up selected files at a commit; paths that do not exist there are
+    /// missing from the result, which is sorted by path.
+    pub fn paths_info(
+        &self,
+        repo: &Repo,
+        commit: &CommitSha,
+        paths: &[RepoPath],
+    ) -> Result<Vec<RemoteFile>, HubError> {
+        let about = self.about(Some(repo)).revision(commit);
+        let mut listing = Listing::default();
+        for paths in paths.chunks(PATHS_PER_QUESTION) {
+            let names: Vec<&str> = paths.iter().map(RepoPath::as_str).collect();
+            let question = Question {
+                body: Some(wire::paths_info_question(&names)),
+                ..Question::new(Method::Post, self.endpoint().paths_info(repo, commit))
+            };
+            let entries: Vec<TreeEntry> = self.ask_json(&question, &about, MAX_PAGE_BYTES)?;
+            let stranger = entries
+                .iter()
+                .find(|entry| !names.contains(&entry.path.as_str()));
+            if let Some(stranger) = stranger {
+                let why = format!("it names `{}`, which was not asked for", stranger.path);
+                return Err(about.bad_answer(why));
+            }
+            listing.add(entries).map_err(|why| about.bad_answer(why))?;
+        }
+        listing.finish().map_err(|why| about.bad_answer(why))
+    }
+}
+
+fn next_page(endpoint: &Endpoint, link: &NextLink, about: &About) -> Result<Url, HubError> {
+    let target = link
+        .base
+        .join(&link.target)
+        .map_err(|error| about.bad_answer(format!("the next page: {error}")))?;
+    let url = endpoint.adopt(target);
+    if !endpoint.is_same_origin(&url) {
+        return Err(about.bad_answer(format!("the next page is elsewhere (`{url}`)")));
+    }
+    Ok(url)
+}
+
+/// The files of the pages so far.
+#[derive(Default)]
+struct Listing {
+    files: Vec<RemoteFile>,
+    n_entries: usize,
+}
+
+impl Listing {
+    fn add(&mut self, entries: Vec<TreeEntry>) -> Result<(), String> {
+        self.n_entries += entries.len();
+        if self.n_entries > MAX_ENTRIES {
+            return Err(format!("the listing has more than {MAX_ENTRIES} entries"));
+        }
+        for entry in entries {
+            match entry.kind.as_str() {
+                "file" => self.files.push(parse_file(entry)?),
+                "directory" => {}
+                other => log::warn!(
+                    "an entry of the unknown type `{}` is left out",
+                    other.escape_debug()
+                ),
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Vec<RemoteFile>, String> {
+        self.files.sort_by(|a, b| a.path.cmp(&b.path));
+        if let Some(pair) = self
+            .files
+            .windows(2)
+            .find(|pair| pair[0].path == pair[1].path)
+        {
+            return Err(format!("it names `{}` twice", pair[0].path));
+        }
+        let names: HashSet<&str> = self.files.iter().map(|file| file.path.as_str()).collect();
+        for name in &names {
+            let mut folders = name.match_indices('/').map(|(at, _)| &name[..at]);
+            if let Some(folder) = folders.find(|folder| names.contains(folder)) {
+                return Err(format!("`{folder}` is a file and a folder at once"));
+            }
+        }
+        Ok(self.files)
+    }
+}
+
+fn parse_file(entry: TreeEntry) -> Result<RemoteFile, String> {
+    let path: RepoPath = entry.path.parse().map_err(|error| format!("{error}"))?;
+    let bad = |what: &str| format!("`{path}` has {what}");
+    let oid = entry.oid.as_deref().unwrap_or("");
+    let (content, size_bytes) = match &entry.lfs {
+        Some(lfs) => (
+            parse_hex(&lfs.oid)
+                .map(ContentId::Sha256)
+                .ok_or_else(|| bad("a malformed SHA-256"))?,
+            lfs.size.or(entry.size),
+        ),
+        None => (
+            ContentId::from_etag(oid).map_err(|_| bad("no usable hash"))?,
+            entry.size,
+        ),
+    };
+    let size_bytes = size_bytes.ok_or_else(|| bad("no size"))?;
+    let git_oid = match (parse_hex(oid), content) {
+        (Some(oid), _) => oid,
+        // Some mirrors give the SHA-256 instead of the pointer's blob id, which
+        // follows from what is known.
+        (None, ContentId::Sha256(sha256)) => pointer_oid(&sha256, size_bytes),
+        (None, ContentId::GitSha1(oid)) => oid,
+    };
+    Ok(RemoteFile {
+        size_bytes,
+        content,
+        git_oid,
+        // Of gated content it is masked with asterisks.
+        xet_hash: entry.xet_hash.as_deref().and_then(parse_hex),
+        path,
+    })
+}
+
+/// Computes the git blob id of the LFS pointer to a content.
+fn pointer_oid(sha256: &[u8; 32], size_bytes: u64) -> [u8; 20] {
+    let pointer = format!(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize {size_bytes}\n",
+        render_hex(sha256)
+    );
+    let mut hasher = Sha1::new();
+    hasher.update(format!("blob {}\0", pointer.len()));
+    hasher.update(&pointer);
+    hasher.finalize().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    const OID: &str = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
+
+    fn list(json: &str) -> Result<Vec<RemoteFile>, String> {
+        let mut listing = Listing::default();
+        listing.add(wire::parse(json.as_bytes())?)?;
+        listing.finish()
+    }
+
+    fn file(path: &str) -> String {
+        format!(
+            r#"{{"type":"file","oid":"{OID}","size":0,"path":{}}}"#,
+            wire::quote(path)
+        )
+    }
+
+    #[test]
+    fn git_and_lfs_files_are_told_apart_and_sorted() {
+        let files = list(&format!(
+            r#"[{},{{"type":"directory","oid":"x","size":0,"path":"sub"}},
+               {{"type":"file","oid":"{OID}","size":7,"path":"a.bin",
+                 "lfs":{{"oid":"{SHA256}","size":7,"pointerSize":130}},"xetHash":"{SHA256}"}}]"#,
+            file("b.txt")
+        ))
+        .unwrap();
+        assert_eq!(files.len(), 2);
+        assert_eq!(files[0].path.as_str(), "a.bin");
+        assert_eq!(files[0].content.etag(), SHA256);
+        assert_eq!(files[0].size_bytes, 7);
+        assert_eq!(files[0].xet_hash, parse_hex(SHA256));
+        assert_eq!(files[1].content.etag(), OID);
+        assert_eq!(files[1].xet_hash, None);
+    }
+
+    #[test]
+    fn a_masked_xet_hash_is_none() {
+        let files = list(&format!(
+            r#"[{{"type":"file","oid":"{OID}","size":7,"path":"a",
+                 "lfs":{{"oid":"{SHA256}","size":7}},"xetHash":"{}"}}]"#,
+            "*".repeat(64)
+        ))
+        .unwrap();
+        assert_eq!(files[0].xet_hash, None);
+    }
+
+    #[test]
+    fn the_pointers_blob_id_is_computed_where_a_mirror_hides_it() {
+        // From `git hash-object` on the pointer file of an empty content.
+        let files = list(&format!(
+            r#"[{{"type":"file","oid":"{SHA256}","size":0,"path":"a","lfs":{{"oid":"{SHA256}","size":0}}}}]"#
+        ))
+        .unwrap();
+        assert_eq!(
+            render_hex(&files[0].git_oid),
+            "fc8e42b32efb9a9bf3ae0234a18a948e499490f8"
+        );
+    }
+
+    #[test]
+    fn a_hostile_listing_is_refused_as_a_whole() {
+        for path in [
+            "../x", "/abs", "a\\..\\b", "C:x", "", "a//b", "a/./b", "x\u{0}y",
+        ] {
+            assert!(
+                list(&format!("[{},{}]", file("good"), file(path))).is_err(),
+                "{path:?}"
+            );
+        }
+        for (paths, why) in [
+            (["a", "a"], "`a` twice"),
+            (["a/b", "a"], "`a` is a file and a folder"),
+            (["a", "a/b/c"], "`a` is a file and a folder"),
+        ] {
+            let error = list(&format!("[{},{}]", file(paths[0]), file(paths[1]))).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+        assert!(list(&format!("[{},{},{}]", file("a"), file("a-b"), file("ab/c"))).is_ok());
+    }
+
+    #[test]
+    fn an_entry_without_hash_or_size_is_refused() {
+        for entry in [
+            r#"{"type":"file","size":1,"path":"a"}"#.to_owned(),
+            format!(r#"{{"type":"file","oid":"{OID}","path":"a"}}"#),
+            format!(r#"{{"type":"file","oid":"{OID}","size":-1,"path":"a"}}"#),
+            format!(r#"{{"type":"file","oid":"{OID}","size":1,"path":"a","lfs":{{"oid":"zz"}}}}"#),
+        ] {
+            assert!(list(&format!("[{entry}]")).is_err(), "{entry}");
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! The client: one set of connections, shared by all threads.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Proxy, SendBody, http};
+
+use super::body::Body;
+use super::error::{HttpError, HttpErrorKind};
+use super::message::{Headers, Method, Request, Response};
+use super::settings::{HttpSettings, ProxySettings};
+use super::url::Url;
+use crate::sys::pause::Stopwatch;
+
+/// How long an idle connection is kept; servers commonly close them after a minute.
+const MAX_IDLE: Duration = Duration::from_secs(30);
+
+/// Sends requests and returns answers; cloning shares the connections.
+#[derive(Clone)]
+pub struct Http {
+    direct: Agent,
+    // Agents of their own, because ureq would build the TLS configuration anew
+    // (and read the system's certificates) for every connection of a request
+    // that brings its own proxy.
+    http_proxied: Option<Agent>,
+    https_proxied: Option<Agent>,
+    proxy: ProxySettings,
+}
+
+impl Http {
+    /// Builds the client; fails on a malformed proxy or unreadable certificates.
+    pub fn new(settings: &HttpSettings) -> Result<Self, HttpError> {
+        let roots = match &settings.ca_bundle {
+            Some(path) => root_certificates(path)?,
+            None => RootCerts::PlatformVerifier,
+        };
+        let proxied = |url: Option<&str>| -> Result<Option<Agent>, HttpError> {
+            url.map(|url| Ok(build_agent(settings, &roots, Some(parse_proxy(url)?))))
+                .transpose()
+        };
+        Ok(Self {
+            direct: build_agent(settings, &roots, None),
+            http_proxied: proxied(settings.proxy.for_http())?,
+            https_proxied: proxied(settings.proxy.for_https())?,
+            proxy: settings.proxy.clone(),
+        })
+    }
+
+    /// Sends a request and returns the answer, whatever its status; redirects
+    /// are answers too. Returns once the head has arrived.
+    pub fn send(&self, request: &Request) -> Result<Response, HttpError> {
+        let url = &request.url;
+        let answer = match request.body_bytes() {
+            Some(bytes) => self.run(request, bytes),
+            None => self.run(request, SendBody::none()),
+        };
+        let answer = answer.map_err(|error| {
+            let error = HttpError::from_ureq(error, url);
+            log::debug!("{request:?}: {error}");
+            error
+        })?;
+        let received = Stopwatch::start();
+        let (head, body) = answer.into_parts();
+        log::debug!("{request:?}: {}", head.status.as_u16());
+        let headers = Headers::new(head.headers.iter().map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.as_str().to_owned(), value)
+        }));
+        let length = body.content_length();
+        Ok(Response {
+            status: head.status.as_u16(),
+            headers,
+            url: url.clone(),
+            body: Body::new(Box::new(body.into_reader()), length, url.clone()),
+            received,
+        })
+    }
+
+    fn run(
+        &self,
+        request: &Request,
+        body: impl ureq::AsSendBody,
+    ) -> Result<http::Response<ureq::Body>, ureq::Error> {
+        let method = match request.method {
+            Method::Get => http::Method::GET,
+            Method::Head => http::Method::HEAD,
+            Method::Post => http::Method::POST,
+        };
+        let mut builder = http::Request::builder()
+            .method(method)
+            .uri(request.url.as_str());
+        for (name, value) in request.headers() {
+            builder = builder.header(*name, value);
+        }
+        self.agent_for(&request.url).run(builder.body(body)?)
+    }
+
+    fn agent_for(&self, url: &Url) -> &Agent {
+        let proxied = if url.is_https() {
+            &self.https_proxied
+        } else {
+            &self.http_proxied
+        };
+        match proxied {
+            Some(agent) if !self.proxy.is_direct(url) => agent,
+            _ => &self.direct,
+        }
+    }
+}
+
+impl std::fmt::Debug for Http {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Http").field("proxy", &self.proxy).finish()
+    }
+}
+
+fn build_agent(settings: &HttpSettings, roots: &RootCerts, proxy: Option<Proxy>) -> Agent {
+    let tls = TlsConfig::builder().root_certs(roots.clone()).build();
+    let connections = settings.connections.max(1);
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .proxy(proxy)
+        .tls_config(tls)
+        .user_agent(settings.user_agent.as_str())
+        // Compressed content has no usable length and knows no ranges.
+        .accept_encoding("identity")
+        .timeout_resolve(Some(settings.connect_timeout))
+        .timeout_connect(Some(settings.connect_timeout))
+        .timeout_recv_response(Some(settings.answer_timeout))
+        .timeout_per_read(Some(settings.read_timeout))
+        .timeout_per_write(Some(settings.read_timeout))
+        .max_idle_age(MAX_IDLE)
+        .max_idle_connections_per_host(connections)
+        .max_idle_connections(connections * 3)
+        .build()
+        .new_agent()
+}
+
+fn parse_proxy(text: &str) -> Result<Proxy, HttpError> {
+    // ureq reads a bare `host:port` as an HTTP proxy, as curl does.
+    Proxy::new(text).map_err(|_| {
+        HttpError::setup(
+            HttpErrorKind::Proxy,
+            "proxy setting".to_owned(),
+            "the proxy's address is malformed; write `http://host:port` or `socks5://host:port`",
+        )
+    })
+}
+
+/// Reads the certificates of a PEM file or of every file in a directory.
+fn root_certificates(path: &Path) -> Result<RootCerts, HttpError> {
+    let error =
+        |what: String| HttpError::setup(HttpErrorKind::Tls, path.display().to_string(), what);
+    let unreadable = |err: io::Error| error(format!("the CA certificates cannot be read: {err}"));
+    let mut certificates: Vec<Certificate<'static>> = Vec::new();
+    for file in bundle_files(path).map_err(unreadable)? {
+        let text = fs::read(&file).map_err(unreadable)?;
+        certificates.extend(parse_pem(&text).filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        }));
+    }
+    if certificates.is_empty() {
+        return Err(error("the CA bundle holds no certificate".to_owned()));
+    }
+    Ok(RootCerts::from(certificates))
+}
+
+fn bundle_files(path: &Path) -> io::Result<Vec<PathBuf>> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let file = entry?.path();
+        if file.is_file() {
+            files.push(file);
+        }
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_missing_or_empty_ca_bundle_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let empty = folder.path().join("empty.pem");
+        fs::write(&empty, "no certificate\n").unwrap();
+        for path in [
+            folder.path().join("missing.pem"),
+            empty,
+            folder.path().to_owned(),
+        ] {
+            let settings = HttpSettings {
+                ca_bundle: Some(path.clone()),
+                ..HttpSettings::default()
+            };
+            let error = Http::new(&settings).unwrap_err();
+            assert_eq!(error.kind(), HttpErrorKind::Tls);
+            assert!(error.to_string().contains(&path.display().to_string()));
+        }
+    }
+
+    #[test]
+    fn a_malformed_proxy_is_refused_without_showing_its_password() {
+        let settings = HttpSettings {
+            proxy: ProxySettings {
+                all: Some("gopher://user:geheim@host".into()),
+                ..ProxySettings::default()
+            },
+            ..HttpSettings::default()
+        };
+        let error = Http::new(&settings).unwrap_err();
+        assert_eq!(error.kind(), HttpErrorKind::Proxy);
+        assert!(!format!("{error} {settings:?}").contains("geheim"));
+    }
+
+    #[test]
+    fn a_proxy_is_used_for_its_scheme_and_not_for_exceptions() {
+        let settings = HttpSettings {
+            proxy: ProxySettings {
+                https: Some("proxy.example:3128".into()),
+                no_proxy: Some("inner.example".into()),
+                ..ProxySettings::default()
+            },
+            ..HttpSettings::default()
+        };
+        let http = Http::new(&settings).unwrap();
+        let is_proxied = |url: &str| {
+            http.agent_for(&url.parse().unwrap())
+                .config()
+                .proxy()
+                .is_some()
+        };
+        assert!(is_proxied("https://hub.example/"));
+        assert!(!is_proxied("http://hub.example/"));
+        assert!(!is_proxied("https://a.inner.example/"));
+    }
+
+    /// Serves `answers` on a single connection, then accepts no other.
+    fn one_connection(answers: &'static [&'static str]) -> Url {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            drop(listener);
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            for answer in answers {
+                let mut line = String::new();
+                while reader.read_line(&mut line).unwrap() > 2 {
+                    line.clear();
+                }
+                (&stream).write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        url.parse().unwrap()
+    }
+
+    #[test]
+    fn redirects_and_refusals_are_answers_and_leave_the_connection_usable() {
+        let url = one_connection(&[
+            "HTTP/1.1 302 Found\r\nLocation: /x\r\nSet-Cookie: a=b\r\nContent-Length: 4\r\n\r\nmove",
+            "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone",
+            "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody",
+        ]);
+        let http = Http::new(&HttpSettings::default()).unwrap();
+        let send = || http.send(&Request::get(url.clone())).unwrap();
+        let redirect = send();
+        assert!(redirect.is_redirect());
+        assert_eq!(redirect.headers.get("location"), Some("/x"));
+        assert_eq!(redirect.headers.get("set-cookie"), None);
+        redirect.discard();
+        let missing = send();
+        assert_eq!(missing.status, 404);
+        missing.discard();
+        assert_eq!(send().read_text(4).unwrap(), "body");
+    }
+
+    #[test]
+    fn what_is_not_http_is_a_protocol_error() {
+        let url = one_connection(&["SSH-2.0-OpenSSH_9.9\r\n\r\n"]);
+        let http = Http::new(&HttpSettings::default()).unwrap();
+        let error = http.send(&Request::get(url)).unwrap_err();
+        assert_eq!(error.kind(), HttpErrorKind::Protocol);
+    }
+
+    #[test]
+    fn plain_http_behind_the_encrypted_port_is_named_as_such() {
+        let url = one_connection(&["HTTP/1.1 400 Bad Request\r\n\r\n"]);
+        let encrypted = url.as_str().replace("http://", "https://");
+        let http = Http::new(&HttpSettings::default()).unwrap();
+        let error = http
+            .send(&Request::get(encrypted.parse().unwrap()))
+            .unwrap_err();
+        assert!(
+            matches!(
+                error.kind(),
+                HttpErrorKind::Tls | HttpErrorKind::ClosedEarly
+            ),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_proxy_looks_up_the_host_and_its_refusal_is_final() {
+        let through = |answers| {
+            let proxy = one_connection(answers);
+            let settings = HttpSettings {
+                proxy: ProxySettings {
+                    http: Some(proxy.as_str().replace("//", "//user:geheim@")),
+                    ..ProxySettings::default()
+                },
+                ..HttpSettings::default()
+            };
+            let request = Request::get("http://no-such-host.invalid/".parse().unwrap());
+            Http::new(&settings).unwrap().send(&request)
+        };
+        let answer = through(&[
+            "HTTP/1.1 200 OK\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        ]);
+        assert_eq!(answer.unwrap().read_text(2).unwrap(), "ok");
+        let error = through(&["HTTP/1.1 407 Proxy Authentication Required\r\n\r\n"]).unwrap_err();
+        assert_eq!(error.kind(), HttpErrorKind::Proxy);
+        assert!(!error.is_transient());
+        assert!(!format!("{error:?}").contains("geheim"), "{error:?}");
+    }
+}

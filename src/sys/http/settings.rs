@@ -1,0 +1,246 @@
+//! What an HTTP client is built from: plain values, read by others.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::url::Url;
+
+/// Everything that decides how requests travel.
+#[derive(Clone, Debug)]
+pub struct HttpSettings {
+    /// How long name lookup, connection and TLS handshake may take together.
+    pub connect_timeout: Duration,
+    /// How long the head of an answer may take.
+    pub answer_timeout: Duration,
+    /// How long a connection may be silent while bytes are expected. There is
+    /// no limit on a whole body: a large file over a slow line is no error.
+    pub read_timeout: Duration,
+    /// Connections to keep open for reuse, the number of downloading threads.
+    pub connections: usize,
+    pub user_agent: String,
+    pub proxy: ProxySettings,
+    /// A PEM file, or a directory of them, trusted instead of the system's store.
+    pub ca_bundle: Option<PathBuf>,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            answer_timeout: Duration::from_secs(30),
+            read_timeout: Duration::from_secs(10),
+            connections: 16,
+            user_agent: user_agent(None),
+            proxy: ProxySettings::default(),
+            ca_bundle: None,
+        }
+    }
+}
+
+impl HttpSettings {
+    /// Reads the variables that other tools read too; `get` looks one up.
+    ///
+    /// Of the two cases of a proxy variable the lower one wins, as in curl. A
+    /// CA bundle replaces the system's store, as in curl and Python.
+    pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Self {
+        let set = |name: &str| get(name).filter(|value| !value.trim().is_empty());
+        let proxy = |lower: &str| set(lower).or_else(|| set(&lower.to_ascii_uppercase()));
+        let ca_bundle = ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]
+            .iter()
+            .find_map(|name| set(name));
+        let defaults = Self::default();
+        let read_timeout = set("HF_HUB_DOWNLOAD_TIMEOUT")
+            .and_then(|text| text.trim().parse().ok())
+            .filter(|seconds| *seconds > 0)
+            .map_or(defaults.read_timeout, Duration::from_secs);
+        Self {
+            read_timeout,
+            answer_timeout: defaults.answer_timeout.max(read_timeout),
+            user_agent: user_agent(set("HF_HUB_USER_AGENT_ORIGIN").as_deref()),
+            proxy: ProxySettings {
+                http: proxy("http_proxy"),
+                https: proxy("https_proxy"),
+                all: proxy("all_proxy"),
+                no_proxy: proxy("no_proxy"),
+            },
+            ca_bundle: ca_bundle.map(PathBuf::from),
+            ..defaults
+        }
+    }
+}
+
+/// Renders the `User-Agent`; `origin` is the value of `HF_HUB_USER_AGENT_ORIGIN`.
+pub fn user_agent(origin: Option<&str>) -> String {
+    let mut text = format!(
+        "hfdl/{}; rust/{}",
+        env!("CARGO_PKG_VERSION"),
+        env!("CARGO_PKG_RUST_VERSION")
+    );
+    let origin = origin.unwrap_or("").trim();
+    if !origin.is_empty() && origin.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        text.push_str("; origin/");
+        text.push_str(origin);
+    }
+    text
+}
+
+/// The values of the proxy variables, whichever case they were written in.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct ProxySettings {
+    /// `HTTP_PROXY`: for `http` URLs.
+    pub http: Option<String>,
+    /// `HTTPS_PROXY`: for `https` URLs.
+    pub https: Option<String>,
+    /// `ALL_PROXY`: for URLs whose own variable is not set.
+    pub all: Option<String>,
+    /// `NO_PROXY`: hosts that are reached directly.
+    pub no_proxy: Option<String>,
+}
+
+impl std::fmt::Debug for ProxySettings {
+    /// Writes no values, because a proxy URL often holds a password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProxySettings")
+            .field("http", &self.http.is_some())
+            .field("https", &self.https.is_some())
+            .field("all", &self.all.is_some())
+            .field("no_proxy", &self.no_proxy)
+            .finish()
+    }
+}
+
+impl ProxySettings {
+    pub(super) fn for_http(&self) -> Option<&str> {
+        given(&self.http).or(given(&self.all))
+    }
+
+    pub(super) fn for_https(&self) -> Option<&str> {
+        given(&self.https).or(given(&self.all))
+    }
+
+    /// Tells whether a URL is asked for without any proxy.
+    ///
+    /// An entry names a host and everything below it, with or without a
+    /// leading dot or `*.`, and optionally a port, as in curl and Python.
+    pub(super) fn is_direct(&self, url: &Url) -> bool {
+        let host = url.host().trim_matches(['[', ']']);
+        given(&self.no_proxy)
+            .unwrap_or("")
+            .split([',', ' '])
+            .map(|entry| entry.trim().to_ascii_lowercase())
+            .filter(|entry| !entry.is_empty())
+            .any(|entry| entry == "*" || entry_covers(&entry, host, url.port()))
+    }
+}
+
+fn entry_covers(entry: &str, host: &str, port: u16) -> bool {
+    let bare = match entry.rsplit_once(':') {
+        // A second colon makes it an IPv6 address without a port.
+        Some((name, digits)) if !name.contains(':') || name.ends_with(']') => {
+            if digits.parse() != Ok(port) {
+                return false;
+            }
+            name
+        }
+        _ => entry,
+    };
+    let name = bare
+        .trim_matches(['[', ']'])
+        .trim_start_matches('*')
+        .trim_start_matches('.');
+    match host.strip_suffix(name) {
+        Some("") => true,
+        Some(front) => !name.is_empty() && front.ends_with('.'),
+        None => false,
+    }
+}
+
+fn given(value: &Option<String>) -> Option<&str> {
+    value.as_deref().map(str::trim).filter(|v| !v.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exceptions_from_the_proxy_are_read_as_other_tools_read_them() {
+        let settings = |no_proxy: &str| ProxySettings {
+            no_proxy: Some(no_proxy.to_owned()),
+            ..ProxySettings::default()
+        };
+        for (no_proxy, url, is_direct) in [
+            ("", "http://a.example/", false),
+            ("*", "http://a.example/", true),
+            ("a.example", "http://a.example/", true),
+            ("A.Example", "https://a.example/", true),
+            ("example", "http://a.example/", true),
+            (".example", "http://a.example/", true),
+            ("*.example", "http://a.example/", true),
+            ("xample", "http://a.example/", false),
+            ("b.example, localhost", "http://localhost:80/", true),
+            ("a.example:8080", "http://a.example:8080/", true),
+            ("a.example:8080", "http://a.example/", false),
+            ("127.0.0.1", "http://127.0.0.1:9/", true),
+            ("::1", "http://[::1]:9/", true),
+            ("[::1]:9", "http://[::1]:9/", true),
+            (".", "http://a.example/", false),
+        ] {
+            let url = url.parse::<Url>().unwrap();
+            assert_eq!(
+                settings(no_proxy).is_direct(&url),
+                is_direct,
+                "{no_proxy} {url}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_variable_of_its_own_wins_over_the_one_for_all() {
+        let settings = ProxySettings {
+            https: Some("http://secure:1".into()),
+            http: Some(" ".into()),
+            all: Some("http://all:1".into()),
+            no_proxy: None,
+        };
+        assert_eq!(settings.for_https(), Some("http://secure:1"));
+        assert_eq!(settings.for_http(), Some("http://all:1"));
+    }
+
+    #[test]
+    fn variables_mean_what_they_mean_to_other_tools() {
+        let settings = |pairs: &'static [(&str, &str)]| {
+            HttpSettings::from_variables(|name| {
+                let found = pairs.iter().find(|(key, _)| *key == name)?;
+                Some(found.1.to_owned())
+            })
+        };
+        let given = settings(&[
+            ("HTTPS_PROXY", "http://upper:1"),
+            ("https_proxy", "http://lower:1"),
+            ("HTTP_PROXY", "http://plain:1"),
+            ("http_proxy", ""),
+            ("NO_PROXY", "localhost"),
+            ("CURL_CA_BUNDLE", "/curl.pem"),
+            ("REQUESTS_CA_BUNDLE", "/requests.pem"),
+            ("HF_HUB_DOWNLOAD_TIMEOUT", "60"),
+        ]);
+        assert_eq!(given.proxy.for_https(), Some("http://lower:1"));
+        assert_eq!(given.proxy.for_http(), Some("http://plain:1"));
+        assert_eq!(given.proxy.no_proxy.as_deref(), Some("localhost"));
+        assert_eq!(given.ca_bundle, Some("/requests.pem".into()));
+        assert_eq!(given.read_timeout, Duration::from_secs(60));
+        assert_eq!(given.answer_timeout, Duration::from_secs(60));
+        let odd = settings(&[("HF_HUB_DOWNLOAD_TIMEOUT", "0"), ("SSL_CERT_FILE", " ")]);
+        assert_eq!(odd.read_timeout, HttpSettings::default().read_timeout);
+        assert_eq!(odd.ca_bundle, None);
+    }
+
+    #[test]
+    fn the_user_agent_names_program_and_origin() {
+        let plain = user_agent(None);
+        assert!(plain.starts_with(concat!("hfdl/", env!("CARGO_PKG_VERSION"), "; rust/")));
+        assert_eq!(user_agent(Some("ci\r\nX: y")), plain);
+        assert_eq!(user_agent(Some("lab")), format!("{plain}; origin/lab"));
+    }
+}

@@ -1,0 +1,4 @@
+//! The doors to the outside: what talks to the operating system or the network.
+
+pub mod http;
+pub mod pause;

@@ -1,0 +1,195 @@
+//! Listings: pages, hostile names, renamed repositories, the shapes of mirrors.
+
+use hfdl::domain::outcome::ErrorKind;
+use hfdl::domain::repo::RepoPath;
+use hfdl::hub::Fault as HubFault;
+use hfdl_test_hub::{Api, Fault, Gate, On, Shape, TestHub};
+
+use super::{REPO, TOKEN, address, impatient, large, main_branch, read, repo, sha, tiny};
+
+#[test]
+fn all_pages_are_read_even_if_their_links_name_the_official_hub() {
+    for (prefix, origin) in [
+        ("", None),
+        ("", Some("https://huggingface.co")),
+        ("/hf", Some("https://huggingface.co")),
+    ] {
+        let hub = TestHub::builder().page_size(3).prefix(prefix).start();
+        hub.configure(|settings| settings.shape.link_origin = origin.map(str::to_owned));
+        let names: Vec<String> = (0..10).map(|n| format!("dir{}/f{n}", n % 2)).collect();
+        let commit = hub
+            .repo(REPO)
+            .commit("main")
+            .files(names.iter().map(|name| (name.as_str(), b"x".to_vec())))
+            .publish();
+        let client = impatient(&hub, None);
+        let tree = client.tree(&repo(REPO), &sha(&commit)).unwrap();
+        assert_eq!(tree.commit.as_str(), commit);
+        assert_eq!(tree.files.len(), 10);
+        assert!(tree.files.is_sorted_by(|a, b| a.path < b.path));
+        assert_eq!(hub.count(Api::Tree), 4, "12 entries on pages of 3");
+    }
+}
+
+#[test]
+fn pages_that_go_in_circles_or_away_are_refused() {
+    let hub = TestHub::start();
+    let commit = tiny(&hub);
+    let client = impatient(&hub, Some(TOKEN));
+    let circle = format!(
+        "<{}/api/models/{REPO}/tree/{commit}?again>; rel=\"next\"",
+        hub.endpoint()
+    );
+    let away = format!("<{}/api/x>; rel=\"next\"", hub.cdn_origin());
+    for (link, why) in [(circle, "in circles"), (away, "elsewhere")] {
+        hub.fault(On::api(Api::Tree), Fault::Header("Link".into(), link));
+        let error = client.tree(&repo(REPO), &sha(&commit)).unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Hub);
+        hub.heal();
+    }
+    assert_eq!(hub.count(Api::Cdn), 0);
+}
+
+#[test]
+fn hostile_listings_are_refused_with_a_reason() {
+    let oid = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
+    for (path, why) in [
+        ("../../etc/passwd", "`..`"),
+        ("/etc/passwd", "absolute"),
+        ("a\\\\..\\\\b", "backslash"),
+        ("C:x", "drive letter"),
+        ("x\\u001b[31m", "control character"),
+        ("config.json", "twice"),
+        ("config.json/x", "a file and a folder"),
+    ] {
+        let hub = TestHub::start();
+        let commit = hub
+            .repo(REPO)
+            .commit("main")
+            .file("config.json", b"{}")
+            .raw_entry(&format!(
+                r#"{{"type":"file","oid":"{oid}","size":0,"path":"{path}"}}"#
+            ))
+            .publish();
+        let error = impatient(&hub, None)
+            .tree(&repo(REPO), &sha(&commit))
+            .unwrap_err();
+        assert!(matches!(error.fault(), HubFault::BadAnswer(_)));
+        assert!(error.to_string().contains(why), "{error}");
+        assert!(!error.to_string().contains('\u{1b}'), "{error:?}");
+    }
+}
+
+#[test]
+fn a_masked_xet_hash_is_absent() {
+    let hub = TestHub::start();
+    let commit = hub
+        .repo(REPO)
+        .commit("main")
+        .xet("model.safetensors", large(), &"ab".repeat(32))
+        .publish();
+    let client = impatient(&hub, None);
+    let open = client.tree(&repo(REPO), &sha(&commit)).unwrap();
+    assert_eq!(open.files[0].xet_hash, Some([0xab; 32]));
+    hub.repo(REPO).gated(Gate::Manual);
+    let masked = client.tree(&repo(REPO), &sha(&commit)).unwrap();
+    assert_eq!(masked.files[0].xet_hash, None);
+}
+
+#[test]
+fn selected_paths_are_looked_up_without_those_that_are_missing() {
+    let hub = TestHub::start();
+    let commit = tiny(&hub);
+    let client = impatient(&hub, None);
+    let paths: Vec<RepoPath> = ["model.safetensors", "missing", "config.json"]
+        .map(|path| path.parse().unwrap())
+        .into();
+    let found = client
+        .paths_info(&repo(REPO), &sha(&commit), &paths)
+        .unwrap();
+    let tree = client.tree(&repo(REPO), &sha(&commit)).unwrap();
+    assert_eq!(found, tree.files);
+    hub.forget_requests();
+    assert_eq!(
+        client.paths_info(&repo(REPO), &sha(&commit), &[]).unwrap(),
+        []
+    );
+    assert_eq!(hub.requests().len(), 0);
+}
+
+#[test]
+fn a_renamed_repository_is_followed_and_noticed() {
+    let hub = TestHub::start();
+    let commit = tiny(&hub);
+    hub.token(TOKEN, &["acme/renamed"]);
+    hub.repo(REPO).rename("acme/renamed").private();
+    let client = impatient(&hub, Some(TOKEN));
+
+    let info = client.revision(&repo(REPO), &main_branch()).unwrap();
+    assert_eq!(info.id.as_str(), "acme/renamed");
+    let tree = client.tree(&repo(REPO), &info.commit).unwrap();
+    assert_eq!(tree.files.len(), 2);
+    let paths: Vec<RepoPath> = vec!["model.safetensors".parse().unwrap()];
+    let found = client
+        .paths_info(&repo(REPO), &info.commit, &paths)
+        .unwrap();
+    assert_eq!(found, tree.files[1..]);
+    for path in ["config.json", "model.safetensors"] {
+        assert!(
+            client
+                .open(&address(&commit, path), Some((0, None)))
+                .is_ok()
+        );
+    }
+}
+
+#[test]
+fn mirrors_of_every_shape_give_listing_and_bytes() {
+    for shape in [
+        Shape::hugging_face(),
+        Shape::olah(),
+        Shape::caching_proxy(),
+        Shape::kohaku(),
+    ] {
+        let hub = TestHub::builder()
+            .shape(shape.clone())
+            .prefix("/artifactory/api/huggingfaceml/x")
+            .start();
+        let commit = tiny(&hub);
+        let client = impatient(&hub, Some(TOKEN));
+        let info = client.revision(&repo(REPO), &main_branch()).unwrap();
+        assert_eq!(info.commit.as_str(), commit);
+        let tree = client.tree(&repo(REPO), &info.commit).unwrap();
+        let model = &tree.files[1];
+        assert_eq!(model.size_bytes, 100_000, "{shape:?}");
+        assert_eq!(model.content.etag(), hfdl_test_hub::sha256_hex(&large()));
+        let pointer = format!(
+            "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 100000\n",
+            model.content.etag()
+        );
+        assert_eq!(
+            hfdl::domain::content::render_hex(&model.git_oid),
+            hfdl_test_hub::git_blob_id(pointer.as_bytes())
+        );
+        for (path, bytes) in [
+            ("config.json", b"{\"a\": 1}".to_vec()),
+            ("model.safetensors", large()),
+        ] {
+            let file = address(&commit, path);
+            assert_eq!(read(client.open(&file, None).unwrap()), bytes, "{shape:?}");
+            let stream = client.open(&file, Some((2, Some(4)))).unwrap();
+            match stream.status {
+                206 => assert_eq!(read(stream), bytes[2..=4], "{shape:?}"),
+                _ => assert_eq!(read(stream), bytes, "{shape:?}"),
+            }
+            assert_eq!(
+                client.locate(&file).unwrap().etag,
+                Some(match path {
+                    "config.json" => hfdl_test_hub::git_blob_id(&bytes),
+                    _ => hfdl_test_hub::sha256_hex(&bytes),
+                })
+            );
+        }
+    }
+}
