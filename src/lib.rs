@@ -2,6 +2,7 @@
 
 pub mod domain;
 pub mod hub;
+pub mod store;
 pub mod sys;
 
 pub fn run() -> std::process::ExitCode {

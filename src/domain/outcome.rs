@@ -39,7 +39,7 @@ macro_rules! words {
         impl FromStr for $name {
             type Err = $crate::domain::outcome::UnknownWord;
 
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
+            fn from_str(text: &str) -> ::std::result::Result<Self, Self::Err> {
                 Self::ALL.iter().copied().find(|value| value.as_str() == text).ok_or_else(|| {
                     $crate::domain::outcome::UnknownWord::new(text, Self::ALL.iter().map(|v| v.as_str()))
                 })

@@ -2,3 +2,5 @@
 
 pub mod http;
 pub mod pause;
+//! The doors to the operating system: everything else asks here.
+pub mod fs;

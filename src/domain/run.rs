@@ -1,0 +1,189 @@
+//! A run: what one process of `hfdl` did, from its start to its end.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::model::ModelId;
+use super::outcome::{RunOutcome, Trigger, words};
+use super::repo::NameError;
+use super::time::Timestamp;
+
+/// The name of a run: a UUID of version 7, so that ids sort by time of start.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RunId(String);
+
+impl RunId {
+    /// Builds an id from the time of the start and 74 random bits, taken from
+    /// the low end of `random`.
+    pub fn from_parts(started_at: Timestamp, random: u128) -> Self {
+        let millis = u128::try_from(started_at.as_millisecond()).unwrap_or(0) & 0xffff_ffff_ffff;
+        let high_random = (random >> 62) & 0xfff;
+        let low_random = random & 0x3fff_ffff_ffff_ffff;
+        let bits = millis << 80 | 0x7 << 76 | high_random << 64 | 0b10 << 62 | low_random;
+        let hex = format!("{bits:032x}");
+        Self(format!(
+            "{}-{}-{}-{}-{}",
+            &hex[..8],
+            &hex[8..12],
+            &hex[12..16],
+            &hex[16..20],
+            &hex[20..]
+        ))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RunId {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let well_formed = text.len() == 36
+            && text.bytes().enumerate().all(|(at, byte)| match at {
+                8 | 13 | 18 | 23 => byte == b'-',
+                14 => byte == b'7',
+                _ => byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte),
+            });
+        if well_formed {
+            Ok(Self(text.to_owned()))
+        } else {
+            let why = "it must be a UUID of version 7, as `hfdl runs list` shows it";
+            Err(NameError::new("run id", text, why))
+        }
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+words! {
+    /// The command whose work a run is.
+    RunCommand {
+        RunDue = "run-due",
+        Download = "download",
+        Verify = "verify",
+        Prune = "prune",
+        Adopt = "adopt",
+        Models = "models",
+    }
+}
+
+/// The process behind a run, so that `stop` never takes a stranger for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunProcess {
+    pub host: String,
+    pub pid: u32,
+    /// What changes with each boot of the machine, where the platform tells.
+    pub boot_id: Option<String>,
+    /// When the process started, as its platform counts: compared, never computed with.
+    pub process_start: Option<String>,
+    /// The version of `hfdl`.
+    pub version: String,
+}
+
+/// What is known of a run when it begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunStart {
+    pub command: RunCommand,
+    pub trigger: Trigger,
+    pub process: RunProcess,
+    pub at: Timestamp,
+}
+
+/// What a run did, added up over its sessions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunTotals {
+    pub n_due: u64,
+    pub n_sessions: u64,
+    pub n_failed: u64,
+    pub files_fetched: u64,
+    pub bytes_fetched: u64,
+    pub bytes_reused: u64,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunEnd {
+    /// For a crashed run: when it was last seen alive.
+    pub at: Timestamp,
+    pub outcome: RunOutcome,
+    /// `None` for a crashed run: nobody was there to see it.
+    pub exit_code: Option<u8>,
+}
+
+/// A run as the database keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    pub id: RunId,
+    pub start: RunStart,
+    pub heartbeat_at: Timestamp,
+    pub stop_requested_at: Option<Timestamp>,
+    pub totals: RunTotals,
+    /// `None` while the run is in progress, or after a crash until the next run notices.
+    pub end: Option<RunEnd>,
+}
+
+words! {
+    /// What kind of thing happened that a person should know later.
+    EventKind {
+        MissedTick = "missed-tick",
+        MissedSlot = "missed-slot",
+        Skipped = "skipped",
+        Crashed = "crashed",
+        Recovered = "recovered",
+        Orphaned = "orphaned",
+        Gated = "gated",
+        Renamed = "renamed",
+        DiskLow = "disk-low",
+        ClockBack = "clock-back",
+        ClockReset = "clock-reset",
+        ZoneDataChanged = "zone-data-changed",
+    }
+}
+
+/// Something that a person should know later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    pub at: Timestamp,
+    pub kind: EventKind,
+    pub model_id: Option<ModelId>,
+    pub run_id: Option<RunId>,
+    pub detail: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_id_is_a_version_7_uuid_that_sorts_by_time() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        let early = RunId::from_parts(at(1_700_000_000), u128::MAX);
+        let late = RunId::from_parts(at(1_700_000_001), 0);
+        assert_eq!(early.as_str(), "018bcfe5-6800-7fff-bfff-ffffffffffff");
+        assert_eq!(late.as_str(), "018bcfe5-6be8-7000-8000-000000000000");
+        assert!(early < late);
+        for id in [early, late] {
+            assert_eq!(id.as_str().parse::<RunId>().unwrap(), id);
+        }
+    }
+
+    #[test]
+    fn other_texts_are_no_run_id() {
+        for bad in [
+            "",
+            "018bcfe5",
+            "018BCFE5-6800-7fff-bfff-ffffffffffff",
+            "018bcfe5-6800-4fff-bfff-ffffffffffff",
+            "018bcfe5x6800-7fff-bfff-ffffffffffff",
+            "018bcfe5-6800-7fff-bfff-fffffffffff\u{e9}",
+        ] {
+            assert!(bad.parse::<RunId>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! A session: one attempt at one model, and what it did to each file.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::content::ContentId;
+use super::model::{Destination, EntryName, ModelId};
+use super::outcome::{ErrorKind, Outcome, Trigger, words};
+use super::repo::{CommitSha, Repo, RepoPath, Revision};
+use super::run::RunId;
+use super::schedule::ScheduleId;
+use super::time::Timestamp;
+
+/// The database's number of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(pub i64);
+
+/// What is known of a session when it begins.
+///
+/// Names are copied beside the ids: the history outlives models and schedules,
+/// and the id becomes `None` when its entry is removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionStart {
+    pub run_id: RunId,
+    /// `None` for a repository that is not registered.
+    pub model_id: Option<ModelId>,
+    pub model_name: Option<EntryName>,
+    pub repo: Repo,
+    pub revision: Revision,
+    pub destination: Destination,
+    pub schedule_id: Option<ScheduleId>,
+    pub schedule_name: Option<EntryName>,
+    pub slot_at: Option<Timestamp>,
+    pub trigger: Trigger,
+    /// What was published before.
+    pub old_commit: Option<CommitSha>,
+    pub at: Timestamp,
+}
+
+/// How far a session has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionProgress {
+    /// The commit that is being fetched, as soon as it is known.
+    pub new_commit: Option<CommitSha>,
+    /// Where the published files are.
+    pub path: Option<PathBuf>,
+    pub files: FileCounts,
+    pub bytes: ByteCounts,
+    pub retries: u32,
+}
+
+/// Counts of files in a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FileCounts {
+    pub total: u64,
+    pub fetched: u64,
+    pub reused: u64,
+    pub deleted: u64,
+}
+
+/// Counts of bytes in a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByteCounts {
+    pub total: u64,
+    pub fetched: u64,
+    pub reused: u64,
+    pub left: u64,
+}
+
+/// What went wrong in a session, for the person who reads it later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trouble {
+    pub kind: ErrorKind,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+/// How a session ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionEnd {
+    /// For a crashed session: when its run was last seen alive.
+    pub at: Timestamp,
+    pub outcome: Outcome,
+    pub trouble: Option<Trouble>,
+}
+
+/// A session as the database keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    pub id: SessionId,
+    pub start: SessionStart,
+    pub progress: SessionProgress,
+    /// `None` while it runs.
+    pub end: Option<SessionEnd>,
+}
+
+words! {
+    /// Where the bytes of a file came from.
+    FileSource {
+        Http = "http",
+        Xet = "xet",
+        /// Bytes that lay in the cache or in a partial file.
+        Reused = "reused",
+        /// Another name of a blob that was there already.
+        Linked = "linked",
+    }
+}
+
+words! {
+    /// How a session left a file.
+    FileResult {
+        Verified = "verified",
+        Partial = "partial",
+        Failed = "failed",
+        /// Part of the old commit only.
+        Deleted = "deleted",
+    }
+}
+
+/// What a session did to one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionFile {
+    pub path: RepoPath,
+    pub content: ContentId,
+    pub size_bytes: u64,
+    pub bytes_fetched: u64,
+    pub bytes_reused: u64,
+    /// `None` when no byte came from anywhere.
+    pub source: Option<FileSource>,
+    pub retries: u32,
+    pub result: FileResult,
+}

@@ -1,0 +1,177 @@
+//! What can go wrong with the database, in the cases that callers tell apart.
+
+use std::path::PathBuf;
+
+use rusqlite::ErrorCode;
+use rusqlite::ffi;
+use thiserror::Error;
+
+use super::value::UnreadableValue;
+
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Says why the database could not do what was asked.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    #[error("the database has version {found}, and this hfdl knows versions up to {known}")]
+    NewerDatabase { found: i64, known: i64 },
+
+    #[error("`{}` is the database of another program", .0.display())]
+    NotOurs(PathBuf),
+
+    /// Never repaired or replaced by itself: what is left may be all there is.
+    #[error("the database is damaged: {detail}")]
+    Damaged { detail: String },
+
+    #[error("the database is busy: another process has been writing for longer than 5 seconds")]
+    Busy,
+
+    /// The directory may be missing, closed to this user, or no directory.
+    #[error("the database file cannot be opened")]
+    CannotOpen,
+
+    #[error("the database cannot be written: it is read-only")]
+    ReadOnly,
+
+    #[error("the database cannot be written: the disk is full")]
+    DiskFull,
+
+    /// `existing` is the name of the entry that is in the way.
+    #[error("{what} exists already: the {entity} `{existing}`")]
+    NotUnique {
+        entity: &'static str,
+        what: String,
+        existing: String,
+    },
+
+    #[error("there is no {entity} `{name}`")]
+    NotFound { entity: &'static str, name: String },
+
+    /// A run or session was to be changed after its end.
+    #[error("the {entity} `{name}` has ended already")]
+    Ended { entity: &'static str, name: String },
+
+    #[error(
+        "the entry refers to a model, schedule, run or session that is not in the database (any more)"
+    )]
+    MissingReference,
+
+    #[error("the database refuses the value: {0}")]
+    Refused(String),
+
+    #[error("the database holds a value that this hfdl cannot read: {0}")]
+    Unreadable(#[from] UnreadableValue),
+
+    #[error("the path `{}` is not valid UTF-8, so the database cannot keep it", .0.display())]
+    PathNotUtf8(PathBuf),
+
+    #[error("the database failed")]
+    Sqlite(#[source] rusqlite::Error),
+
+    #[error("{doing}")]
+    File {
+        doing: String,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl StoreError {
+    /// Returns what to do next, where that is certain.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NewerDatabase { .. } => Some(
+                "update hfdl, or restore the copy that the newer one kept beside it (`hfdl.db.before-v…`)",
+            ),
+            Self::NotOurs(_) => Some("choose another directory with `--home`"),
+            Self::Damaged { .. } => Some(
+                "nothing was changed; move the file aside and restore a backup, or begin anew with `hfdl apply` from an export",
+            ),
+            Self::Busy => Some("try again; `hfdl status` shows whether a run is in progress"),
+            Self::CannotOpen | Self::ReadOnly => {
+                Some("make the home directory and `hfdl.db` writable for this user")
+            }
+            Self::DiskFull => Some("free some space on the disk that holds the home directory"),
+            _ => None,
+        }
+    }
+
+    pub(super) fn file(doing: impl Into<String>, source: std::io::Error) -> Self {
+        let doing = doing.into();
+        Self::File { doing, source }
+    }
+
+    pub(super) fn not_found(entity: &'static str, name: impl ToString) -> Self {
+        let name = name.to_string();
+        Self::NotFound { entity, name }
+    }
+
+    /// Tells whether a UNIQUE or PRIMARY KEY rule was broken, which the table's
+    /// own file turns into `NotUnique`.
+    pub(super) fn is_duplicate(err: &rusqlite::Error) -> bool {
+        matches!(
+            err.sqlite_error().map(|inner| inner.extended_code),
+            Some(ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY)
+        )
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(err: rusqlite::Error) -> Self {
+        let (inner, message) = match err {
+            rusqlite::Error::SqliteFailure(inner, message) => (inner, message),
+            rusqlite::Error::FromSqlConversionFailure(index, kind, source) => {
+                return match source.downcast::<UnreadableValue>() {
+                    Ok(value) => Self::Unreadable(*value),
+                    Err(source) => Self::Sqlite(rusqlite::Error::FromSqlConversionFailure(
+                        index, kind, source,
+                    )),
+                };
+            }
+            other => return Self::Sqlite(other),
+        };
+        let text = || message.clone().unwrap_or_else(|| inner.to_string());
+        match inner.code {
+            ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Busy,
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
+                Self::Damaged { detail: text() }
+            }
+            ErrorCode::ReadOnly => Self::ReadOnly,
+            ErrorCode::DiskFull => Self::DiskFull,
+            ErrorCode::CannotOpen => Self::CannotOpen,
+            ErrorCode::ConstraintViolation
+                if inner.extended_code == ffi::SQLITE_CONSTRAINT_FOREIGNKEY =>
+            {
+                Self::MissingReference
+            }
+            ErrorCode::ConstraintViolation => Self::Refused(text()),
+            _ => Self::Sqlite(rusqlite::Error::SqliteFailure(inner, message)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_that_a_person_must_act_on_are_told_apart() {
+        let told = |code| {
+            let inner = ffi::Error::new(code);
+            StoreError::from(rusqlite::Error::SqliteFailure(inner, None)).to_string()
+        };
+        for (code, words) in [
+            (ffi::SQLITE_BUSY, "busy"),
+            (ffi::SQLITE_BUSY_SNAPSHOT, "busy"),
+            (ffi::SQLITE_READONLY_DIRECTORY, "read-only"),
+            (ffi::SQLITE_FULL, "full"),
+            (ffi::SQLITE_CANTOPEN, "cannot be opened"),
+            (ffi::SQLITE_NOTADB, "damaged"),
+            (ffi::SQLITE_CORRUPT_INDEX, "damaged"),
+            (ffi::SQLITE_CONSTRAINT_FOREIGNKEY, "refers to"),
+            (ffi::SQLITE_CONSTRAINT_CHECK, "refuses the value"),
+        ] {
+            assert!(told(code).contains(words), "{code}: {}", told(code));
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The table `meta`: facts that no person sets.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rusqlite::{Connection, params};
+use uuid::Uuid;
+
+use super::error::{Result, StoreError};
+use super::open::Store;
+use super::value::Columns;
+use crate::domain::outcome::words;
+
+words! {
+    /// The name of a fact.
+    MetaKey {
+        /// Random, made with the database: the seed of jitter and of the timer's minute.
+        InstallId = "install-id",
+        /// Which time zone data the cached `next_due_at` were computed with.
+        ZoneFingerprint = "zone-fingerprint",
+        /// When a timer last started `run-due`, even if nothing was due.
+        LastTimerTick = "last-timer-tick",
+        /// Until when, and why, ticks do nothing.
+        Pause = "pause",
+    }
+}
+
+impl Store {
+    pub fn install_id(&self) -> Result<Uuid> {
+        let sql = "SELECT value FROM meta WHERE key = ?1";
+        self.find(sql, [MetaKey::InstallId.as_str()], |row| {
+            row.parsed("value")
+        })?
+        .ok_or_else(|| StoreError::not_found("fact", MetaKey::InstallId))
+    }
+
+    pub fn meta(&self, key: MetaKey) -> Result<Option<String>> {
+        let sql = "SELECT value FROM meta WHERE key = ?1";
+        self.find(sql, [key.as_str()], |row| row.get("value"))
+    }
+
+    pub fn set_meta(&self, key: MetaKey, value: &str) -> Result<()> {
+        let sql = "INSERT INTO meta (key, value) VALUES (?1, ?2)
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+        self.execute(sql, params![key.as_str(), value])?;
+        Ok(())
+    }
+
+    pub fn clear_meta(&self, key: MetaKey) -> Result<()> {
+        self.execute("DELETE FROM meta WHERE key = ?1", [key.as_str()])?;
+        Ok(())
+    }
+}
+
+/// Part of the first migration.
+pub(super) fn make_install_id(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute(
+        "INSERT INTO meta (key, value) VALUES (?1, ?2)",
+        params![MetaKey::InstallId.as_str(), Uuid::new_v4().to_string()],
+    )?;
+    Ok(())
+}

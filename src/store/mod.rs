@@ -1,0 +1,39 @@
+//! What survives the process: one SQLite file.
+//!
+//! Everything about one table is in the file of its name; `open` and
+//! `migrations` make sure that the file is there, private, and of today's
+//! form. Methods that change several rows are all or nothing by themselves,
+//! and `Store::transaction` makes any number of them one step.
+//!
+//! Deliberately absent: partial downloads. Their state lies in a file beside
+//! the bytes, where a crash cannot part the two.
+
+mod blobs;
+mod error;
+mod events;
+mod journal;
+mod meta;
+mod migrations;
+mod models;
+mod open;
+#[cfg(test)]
+mod plans;
+mod rate_limits;
+mod runs;
+mod schedules;
+mod sessions;
+mod settings;
+mod value;
+mod wire;
+
+pub use blobs::Blob;
+pub use error::{Result, StoreError};
+pub use journal::Journal;
+pub use meta::MetaKey;
+pub use migrations::{MIGRATIONS, Migration};
+pub use models::ModelFilter;
+pub use open::Store;
+pub use rate_limits::RateLimit;
+pub use runs::{RunFilter, Stranded};
+pub use sessions::{Pruned, SessionFilter, SessionsOf};
+pub use settings::Setting;

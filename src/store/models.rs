@@ -1,0 +1,277 @@
+//! The tables `models` and `model_tags`: what to keep.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{Row, named_params, params};
+
+use super::error::{Result, StoreError};
+use super::open::Store;
+use super::value::{Columns, destination_text, integer, seconds};
+use super::wire;
+use crate::domain::filter::Filter;
+use crate::domain::model::{EntryName, Model, ModelId, ModelSpec, ModelState, Tag};
+use crate::domain::outcome::UpstreamState;
+use crate::domain::repo::Repo;
+use crate::domain::schedule::ScheduleId;
+use crate::domain::time::Timestamp;
+
+/// Which models to list; what is `None` does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModelFilter {
+    pub tag: Option<Tag>,
+    pub upstream_state: Option<UpstreamState>,
+    pub enabled: Option<bool>,
+}
+
+const SELECT: &str = "SELECT models.*,
+    (SELECT json_group_array(tag) FROM model_tags WHERE model_id = models.id) AS tags
+    FROM models ";
+
+impl Store {
+    /// Registers a model.
+    pub fn insert_model(&self, spec: &ModelSpec, now: Timestamp) -> Result<ModelId> {
+        self.transaction(|store| {
+            let sql = "INSERT INTO models (name, repo_type, repo_id, revision, include, exclude,
+                    destination, priority, enabled, keep_revisions, created_at, updated_at)
+                VALUES (:name, :repo_type, :repo_id, :revision, :include, :exclude,
+                    :destination, :priority, :enabled, :keep_revisions, :now, :now)";
+            store.write_model_spec(sql, None, spec, now)?;
+            let id = ModelId(store.connection().last_insert_rowid());
+            store.write_tags(id, &spec.tags)?;
+            Ok(id)
+        })
+    }
+
+    /// Changes what a person says about a model; what runs found out stays.
+    pub fn update_model(&self, id: ModelId, spec: &ModelSpec, now: Timestamp) -> Result<()> {
+        self.transaction(|store| {
+            let sql = "UPDATE models SET name = :name, repo_type = :repo_type, repo_id = :repo_id,
+                    revision = :revision, include = :include, exclude = :exclude,
+                    destination = :destination, priority = :priority, enabled = :enabled,
+                    keep_revisions = :keep_revisions, updated_at = :now
+                WHERE id = :id";
+            let n_changed = store.write_model_spec(sql, Some(id), spec, now)?;
+            expect_one(n_changed, id)?;
+            store.write_tags(id, &spec.tags)
+        })
+    }
+
+    /// Writes down what a run found out.
+    pub fn save_model_state(&self, id: ModelId, state: &ModelState) -> Result<()> {
+        let sql = "UPDATE models SET held_commit = :held_commit,
+                published_commit = :published_commit, published_at = :published_at,
+                last_check_at = :last_check_at, last_success_at = :last_success_at,
+                last_change_at = :last_change_at, consecutive_failures = :consecutive_failures,
+                upstream_state = :upstream_state
+            WHERE id = :id";
+        let n_changed = self.execute(
+            sql,
+            named_params! {
+                ":id": id.0,
+                ":held_commit": state.held_commit.as_ref().map(|commit| commit.as_str()),
+                ":published_commit": state.published_commit.as_ref().map(|commit| commit.as_str()),
+                ":published_at": state.published_at.map(seconds),
+                ":last_check_at": state.last_check_at.map(seconds),
+                ":last_success_at": state.last_success_at.map(seconds),
+                ":last_change_at": state.last_change_at.map(seconds),
+                ":consecutive_failures": state.consecutive_failures,
+                ":upstream_state": state.upstream_state.as_str(),
+            },
+        )?;
+        expect_one(n_changed, id)
+    }
+
+    pub fn set_model_enabled(&self, id: ModelId, enabled: bool, now: Timestamp) -> Result<()> {
+        let sql = "UPDATE models SET enabled = ?2, updated_at = ?3 WHERE id = ?1";
+        expect_one(self.execute(sql, params![id.0, enabled, seconds(now)])?, id)
+    }
+
+    /// Forgets a model. Its sessions stay, under its name; schedules no longer select it.
+    pub fn remove_model(&self, id: ModelId) -> Result<()> {
+        expect_one(
+            self.execute("DELETE FROM models WHERE id = ?1", [id.0])?,
+            id,
+        )
+    }
+
+    /// Returns the model of a name, or says that there is none.
+    pub fn model(&self, name: &EntryName) -> Result<Model> {
+        self.find_model(name)?
+            .ok_or_else(|| StoreError::not_found("model", name))
+    }
+
+    pub fn find_model(&self, name: &EntryName) -> Result<Option<Model>> {
+        let sql = format!("{SELECT} WHERE name = ?1");
+        self.find(&sql, [name.as_str()], read_model)
+    }
+
+    pub fn model_by_id(&self, id: ModelId) -> Result<Option<Model>> {
+        self.find(&format!("{SELECT} WHERE id = ?1"), [id.0], read_model)
+    }
+
+    /// Returns the models of a repository, whatever their revision and place.
+    pub fn models_of_repo(&self, repo: &Repo) -> Result<Vec<Model>> {
+        let sql = format!("{SELECT} WHERE repo_type = ?1 AND repo_id = ?2 ORDER BY name");
+        let params = [repo.kind.as_str(), repo.id.as_str()];
+        self.list(&sql, params, read_model)
+    }
+
+    /// Returns models by name.
+    pub fn models(&self, filter: &ModelFilter) -> Result<Vec<Model>> {
+        let sql = format!(
+            "{SELECT}
+            WHERE (:tag IS NULL
+                    OR id IN (SELECT model_id FROM model_tags WHERE tag = :tag))
+                AND (:upstream_state IS NULL OR upstream_state = :upstream_state)
+                AND (:enabled IS NULL OR enabled = :enabled)
+            ORDER BY name"
+        );
+        let params = named_params! {
+            ":tag": filter.tag.as_ref().map(|tag| tag.as_str()),
+            ":upstream_state": filter.upstream_state.map(|state| state.as_str()),
+            ":enabled": filter.enabled,
+        };
+        self.list(&sql, params, read_model)
+    }
+
+    /// Returns the enabled models that a schedule selects, by name.
+    pub fn models_of_schedule(&self, id: ScheduleId) -> Result<Vec<Model>> {
+        let sql = format!(
+            "{SELECT}
+            WHERE enabled = 1 AND (
+                EXISTS (SELECT 1 FROM schedules WHERE id = ?1 AND selects_all = 1)
+                OR id IN (SELECT model_id FROM schedule_models WHERE schedule_id = ?1)
+                OR id IN (SELECT model_id FROM schedule_tags JOIN model_tags USING (tag)
+                    WHERE schedule_id = ?1))
+            ORDER BY name"
+        );
+        self.list(&sql, [id.0], read_model)
+    }
+
+    /// Returns every tag in use.
+    pub fn tags(&self) -> Result<BTreeSet<Tag>> {
+        let sql = "SELECT DISTINCT tag FROM model_tags";
+        self.list(sql, [], |row| row.parsed("tag"))
+    }
+
+    fn write_model_spec(
+        &self,
+        sql: &str,
+        id: Option<ModelId>,
+        spec: &ModelSpec,
+        now: Timestamp,
+    ) -> Result<usize> {
+        let destination = destination_text(&spec.destination)?;
+        let include = spec.filter.include.as_deref().map(wire::render_list);
+        let exclude = wire::render_list(&spec.filter.exclude);
+        let now = seconds(now);
+        let keep_revisions = spec.keep_revisions.map(|n| integer(n.into()));
+        let priority = spec.priority.get();
+        let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = Vec::new();
+        let (name, revision) = (spec.name.as_str(), spec.revision.as_str());
+        let (repo_type, repo_id) = (spec.repo.kind.as_str(), spec.repo.id.as_str());
+        params.extend(named_params! {
+            ":name": name,
+            ":repo_type": repo_type,
+            ":repo_id": repo_id,
+            ":revision": revision,
+            ":include": include,
+            ":exclude": exclude,
+            ":destination": destination,
+            ":priority": priority,
+            ":enabled": spec.enabled,
+            ":keep_revisions": keep_revisions,
+            ":now": now,
+        });
+        let number = id.map(|id| id.0);
+        if number.is_some() {
+            params.push((":id", &number));
+        }
+        self.execute(sql, &*params)
+            .map_err(|err| match StoreError::is_duplicate(&err) {
+                true => self.name_the_twin(id, spec, err),
+                false => err.into(),
+            })
+    }
+
+    /// Finds out which entry is in the way of a model.
+    fn name_the_twin(
+        &self,
+        own: Option<ModelId>,
+        spec: &ModelSpec,
+        err: rusqlite::Error,
+    ) -> StoreError {
+        let twin = self.models(&ModelFilter::default()).map(|models| {
+            models
+                .into_iter()
+                .filter(|model| Some(model.id) != own)
+                .find(|model| {
+                    model.spec.name == spec.name
+                        || (model.spec.repo == spec.repo
+                            && model.spec.revision == spec.revision
+                            && model.spec.destination == spec.destination)
+                })
+        });
+        let Ok(Some(twin)) = twin else {
+            return err.into();
+        };
+        let what = if twin.spec.name == spec.name {
+            "the name".to_owned()
+        } else {
+            format!("`{}` at `{}`", spec.repo, spec.revision)
+        };
+        StoreError::NotUnique {
+            entity: "model",
+            what,
+            existing: twin.spec.name.to_string(),
+        }
+    }
+
+    fn write_tags(&self, id: ModelId, tags: &BTreeSet<Tag>) -> Result<()> {
+        self.execute("DELETE FROM model_tags WHERE model_id = ?1", [id.0])?;
+        for tag in tags {
+            let sql = "INSERT INTO model_tags (model_id, tag) VALUES (?1, ?2)";
+            self.execute(sql, params![id.0, tag.as_str()])?;
+        }
+        Ok(())
+    }
+}
+
+fn expect_one(n_changed: usize, id: ModelId) -> Result<()> {
+    match n_changed {
+        0 => Err(StoreError::not_found("model", id.0)),
+        _ => Ok(()),
+    }
+}
+
+fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
+    Ok(Model {
+        id: ModelId(row.get("id")?),
+        spec: ModelSpec {
+            name: row.parsed("name")?,
+            repo: Repo::new(row.parsed("repo_type")?, row.parsed("repo_id")?),
+            revision: row.parsed("revision")?,
+            filter: Filter {
+                include: wire::read_list(row, "include")?,
+                exclude: wire::read_list(row, "exclude")?.unwrap_or_default(),
+            },
+            destination: row.destination("destination")?,
+            priority: row.priority("priority")?,
+            keep_revisions: row.get("keep_revisions")?,
+            enabled: row.get("enabled")?,
+            tags: wire::read_words(row, "tags")?,
+        },
+        state: ModelState {
+            held_commit: row.parsed_if_any("held_commit")?,
+            published_commit: row.parsed_if_any("published_commit")?,
+            published_at: row.time_if_any("published_at")?,
+            last_check_at: row.time_if_any("last_check_at")?,
+            last_success_at: row.time_if_any("last_success_at")?,
+            last_change_at: row.time_if_any("last_change_at")?,
+            consecutive_failures: row.get("consecutive_failures")?,
+            upstream_state: row.parsed("upstream_state")?,
+        },
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+    })
+}

@@ -1,0 +1,308 @@
+//! The handle of the database: opening it, and doing several things as one.
+
+use std::path::Path;
+
+use anyhow::Context;
+use rusqlite::{Connection, OptionalExtension, Params, Row};
+
+use super::error::{Result, StoreError};
+use super::journal::{self, Journal};
+use super::migrations::{self, MIGRATIONS, Migration, Standing};
+use crate::domain::time::Timestamp;
+use crate::sys::fs;
+
+/// The open database.
+///
+/// Belongs to the thread that coordinates; workers never see it.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+    journal: Journal,
+}
+
+impl Store {
+    /// Opens the database, making or migrating it if need be.
+    ///
+    /// One that is current is only read, so that a tick with nothing to do
+    /// costs a few pages.
+    pub fn open(path: &Path, now: Timestamp) -> anyhow::Result<Self> {
+        Self::open_with(path, MIGRATIONS, now)
+    }
+
+    /// Opens the database with another list of steps: the door for tests of
+    /// migrations that are not written yet.
+    pub fn open_with(
+        path: &Path,
+        migrations: &[Migration],
+        now: Timestamp,
+    ) -> anyhow::Result<Self> {
+        Self::open_file(path, migrations, now)
+            .with_context(|| format!("cannot open the database `{}`", path.display()))
+    }
+
+    fn open_file(path: &Path, migrations: &[Migration], now: Timestamp) -> Result<Self> {
+        if !exists(path)? {
+            make_file(path, migrations, now)?;
+        }
+        let (mut connection, journal) = journal::connect(path)?;
+        match migrations::standing(&connection, path, migrations)? {
+            Standing::Current => {}
+            Standing::Older => {
+                migrations::migrate(&mut connection, Some(path), migrations, now)?;
+            }
+        }
+        Ok(Self {
+            connection,
+            journal,
+        })
+    }
+
+    /// Opens the database without ever writing to it.
+    ///
+    /// What does not exist yet looks like an empty database, and an old one is
+    /// migrated in memory: callers that only look need not care.
+    pub fn open_read_only(path: &Path, now: Timestamp) -> anyhow::Result<Self> {
+        Self::look(path, MIGRATIONS, now)
+            .with_context(|| format!("cannot open the database `{}`", path.display()))
+    }
+
+    fn look(path: &Path, migrations: &[Migration], now: Timestamp) -> Result<Self> {
+        let (connection, journal) = if exists(path)? {
+            let (file, journal) = journal::connect_as_it_is(path)?;
+            match migrations::standing(&file, path, migrations)? {
+                Standing::Current => (file, journal),
+                Standing::Older => (migrated_in_memory(Some(&file), migrations, now)?, journal),
+            }
+        } else {
+            (
+                migrated_in_memory(None, migrations, now)?,
+                Journal::Rollback,
+            )
+        };
+        connection.pragma_update(None, "query_only", true)?;
+        Ok(Self {
+            connection,
+            journal,
+        })
+    }
+
+    /// Returns how the file keeps half-done writes, for `doctor`.
+    pub fn journal(&self) -> Journal {
+        self.journal
+    }
+
+    /// Reads everything and returns what is wrong, for `doctor`; empty is good.
+    pub fn check_integrity(&self) -> Result<Vec<String>> {
+        let mut found: Vec<String> = self.list("PRAGMA integrity_check", [], |row| row.get(0))?;
+        found.retain(|line| line != "ok");
+        let broken: Vec<String> = self.list("PRAGMA foreign_key_check", [], |row| {
+            let (table, other): (String, String) = (row.get(0)?, row.get(2)?);
+            Ok(format!("a row of {table} refers to missing {other}"))
+        })?;
+        found.extend(broken);
+        Ok(found)
+    }
+
+    /// Does several things as one: all of it happens, or nothing.
+    ///
+    /// All methods of the store may be called inside. The lock for writing is
+    /// taken at the start, so that what is read stays true until the end. A
+    /// transaction inside another one is undone by itself if it fails.
+    pub fn transaction<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&Self) -> std::result::Result<T, E>,
+    ) -> std::result::Result<T, E> {
+        let step = Step::begin(&self.connection).map_err(StoreError::from)?;
+        let value = work(self)?;
+        step.commit().map_err(StoreError::from)?;
+        Ok(value)
+    }
+
+    /// Returns the connection, for the files of the tables.
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Runs a statement and returns how many rows it changed.
+    pub(super) fn execute(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
+        self.connection.prepare_cached(sql)?.execute(params)
+    }
+
+    /// Returns the row that a query finds, if any.
+    pub(super) fn find<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.query_row(params, read).optional()?)
+    }
+
+    /// Returns all rows that a query finds.
+    pub(super) fn list<T, C: FromIterator<T>>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<C> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params, read)?;
+        Ok(rows.collect::<rusqlite::Result<C>>()?)
+    }
+}
+
+fn exists(path: &Path) -> Result<bool> {
+    path.try_exists()
+        .map_err(|source| StoreError::file("cannot look for it", source))
+}
+
+/// Makes the database under another name and moves it into place when it is whole.
+///
+/// Processes that do this at once agree on the file of the first, and an empty
+/// file of the right name is never taken for a new database: it is a damaged one.
+fn make_file(path: &Path, migrations: &[Migration], now: Timestamp) -> Result<()> {
+    let failed = |source| StoreError::file("cannot create it", source);
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::create_private_dir(directory).map_err(failed)?;
+    // Made for its owner alone; SQLite gives the files of WAL the same mode.
+    let unfinished = tempfile::Builder::new()
+        .prefix("hfdl.db.new-")
+        .tempfile_in(directory)
+        .map_err(failed)?
+        .into_temp_path();
+    let mut connection = journal::choose(&unfinished)?;
+    migrations::migrate(&mut connection, None, migrations, now)?;
+    connection.close().map_err(|(_, err)| err)?;
+    match unfinished.persist_noclobber(path) {
+        Ok(()) => Ok(()),
+        // Another process was first; this one goes on with its file.
+        Err(err) if err.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(err) => Err(failed(err.error)),
+    }
+}
+
+/// Returns the newest schema in memory, with what an old file holds.
+fn migrated_in_memory(
+    file: Option<&Connection>,
+    migrations: &[Migration],
+    now: Timestamp,
+) -> Result<Connection> {
+    let mut memory = Connection::open_in_memory()?;
+    if let Some(file) = file {
+        let copy = rusqlite::backup::Backup::new(file, &mut memory)?;
+        copy.run_to_completion(i32::MAX, std::time::Duration::ZERO, None)?;
+    }
+    migrations::migrate(&mut memory, None, migrations, now)?;
+    Ok(memory)
+}
+
+/// A transaction, or a savepoint inside one; undone when dropped.
+struct Step<'a> {
+    connection: &'a Connection,
+    is_inner: bool,
+    is_open: bool,
+}
+
+impl<'a> Step<'a> {
+    fn begin(connection: &'a Connection) -> rusqlite::Result<Self> {
+        let is_inner = !connection.is_autocommit();
+        connection.execute_batch(if is_inner {
+            "SAVEPOINT inner_step"
+        } else {
+            "BEGIN IMMEDIATE"
+        })?;
+        Ok(Self {
+            connection,
+            is_inner,
+            is_open: true,
+        })
+    }
+
+    fn commit(mut self) -> rusqlite::Result<()> {
+        self.connection.execute_batch(if self.is_inner {
+            "RELEASE inner_step"
+        } else {
+            "COMMIT"
+        })?;
+        self.is_open = false;
+        Ok(())
+    }
+}
+
+impl Drop for Step<'_> {
+    fn drop(&mut self) {
+        // After some errors (full disk) SQLite has rolled back by itself.
+        if !self.is_open || self.connection.is_autocommit() {
+            return;
+        }
+        let undone = self.connection.execute_batch(if self.is_inner {
+            "ROLLBACK TO inner_step; RELEASE inner_step"
+        } else {
+            "ROLLBACK"
+        });
+        if let Err(err) = undone {
+            log::warn!("cannot roll back: {err}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    #[test]
+    fn looking_at_an_old_database_shows_it_in_the_new_form_and_leaves_it_old() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("hfdl.db");
+        let store = Store::open(&path, NOW).unwrap();
+        store.set_setting("disk.reserve", "20G", NOW).unwrap();
+        drop(store);
+        let before = std::fs::read(&path).unwrap();
+        let next = Migration {
+            sql: "UPDATE settings SET value = value || ' of old';",
+            then: |_, _| Ok(()),
+        };
+        let migrations = [MIGRATIONS, &[next]].concat();
+
+        let store = Store::look(&path, &migrations, NOW).unwrap();
+
+        let setting = store.setting("disk.reserve").unwrap().unwrap();
+        assert_eq!(setting.value, "20G of old");
+        let err = store.unset_setting("disk.reserve").unwrap_err();
+        assert!(matches!(err, StoreError::ReadOnly), "{err:?}");
+        drop(store);
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+        assert_eq!(home.path().read_dir().unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_full_disk_undoes_the_whole_transaction_and_is_named() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(&home.path().join("hfdl.db"), NOW).unwrap();
+        let connection = store.connection();
+        let n_pages: i64 = connection
+            .pragma_query_value(None, "page_count", |row| row.get(0))
+            .unwrap();
+        let limit = |n_pages: i64| {
+            let set = format!("PRAGMA max_page_count = {n_pages}");
+            connection.query_row(&set, [], |_| Ok(())).unwrap();
+        };
+        limit(n_pages);
+        let large = "x".repeat(100_000);
+        let result = store.transaction(|store| {
+            store.set_setting("small", "1", NOW)?;
+            store.set_setting("large", &large, NOW)
+        });
+        assert!(matches!(result, Err(StoreError::DiskFull)), "{result:?}");
+        assert_eq!(store.settings().unwrap(), []);
+        limit(n_pages + 100);
+        store.set_setting("large", &large, NOW).unwrap();
+        assert_eq!(store.check_integrity().unwrap(), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,200 @@
+//! Tests that the questions of every tick stay cheap in a database that has
+//! been used for years, and that the schema knows the words of the domain.
+
+use rusqlite::{Connection, StatementStatus, params_from_iter};
+
+use super::open::Store;
+use super::{MIGRATIONS, runs, schedules, sessions};
+use super::{SessionFilter, SessionsOf};
+use crate::domain::model::ModelId;
+use crate::domain::outcome::{ErrorKind, Outcome, RunOutcome, Trigger, UpstreamState};
+use crate::domain::repo::RepoType;
+use crate::domain::run::{EventKind, RunCommand, RunId};
+use crate::domain::schedule::CadenceKind;
+use crate::domain::session::{FileResult, FileSource};
+use crate::domain::time::Timestamp;
+
+/// 10,000 models and schedules, 1,000 runs, 1,000,000 sessions.
+const MANY: &str = "
+    PRAGMA cache_size = -400000;
+    PRAGMA synchronous = OFF;
+    PRAGMA foreign_keys = OFF;
+    BEGIN;
+    WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 9999)
+        INSERT INTO models (id, name, repo_type, repo_id, revision, exclude, destination,
+            priority, enabled, created_at, updated_at)
+        SELECT i, 'm' || i, 'model', 'm' || i, 'main', '[]', 'cache', 50, 1, 0, 0 FROM n;
+    INSERT INTO schedules (id, name, cadence_kind, cadence_spec, time_zone, windows, catch_up,
+            jitter, priority, enabled, selects_all, anchor_at, not_before_at, next_due_at,
+            created_at, updated_at)
+        SELECT id, name, 'daily', '02:30', 'UTC', '[]', 'once', 0, 50, id % 2, 1, 0, 0,
+            2000000000 + id, 0, 0 FROM models;
+    INSERT INTO runs (id, command, trigger, host, pid, version, started_at, heartbeat_at,
+            finished_at, outcome)
+        SELECT printf('%08d-0000-7000-8000-000000000000', id), 'run-due', 'timer', 'h', 1, '0',
+            id, id, id, 'ok' FROM models WHERE id < 1000;
+    WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999999)
+        INSERT INTO sessions (run_id, model_id, repo_type, repo_id, revision, destination,
+            trigger, state, outcome, started_at, finished_at)
+        SELECT printf('%08d-0000-7000-8000-000000000000', i / 1000), i % 10000, 'model', 'm',
+            'main', 'cache', 'timer', 'finished',
+            CASE WHEN i % 1000 = 0 THEN 'failed' ELSE 'up-to-date' END, i, i FROM n;
+    COMMIT;";
+
+/// Returns how SQLite goes about a query, and how many steps of its machine it takes.
+fn cost(connection: &Connection, sql: &str, params: &[rusqlite::types::Value]) -> (String, i32) {
+    let explain = format!("EXPLAIN QUERY PLAN {sql}");
+    let mut plan = connection.prepare(&explain).unwrap();
+    let lines = plan.query_map(params_from_iter(params), |row| {
+        row.get::<_, String>("detail")
+    });
+    let lines: Vec<String> = lines.unwrap().map(Result::unwrap).collect();
+    let mut statement = connection.prepare(sql).unwrap();
+    let mut rows = statement.query(params_from_iter(params)).unwrap();
+    while rows.next().unwrap().is_some() {}
+    drop(rows);
+    (
+        lines.join("\n"),
+        statement.get_status(StatementStatus::VmStep),
+    )
+}
+
+#[test]
+fn the_questions_of_every_tick_use_indexes_in_a_database_of_a_million_sessions() {
+    let home = tempfile::tempdir().unwrap();
+    let now = Timestamp::from_second(1_900_000_000).unwrap();
+    let store = Store::open(&home.path().join("hfdl.db"), now).unwrap();
+    store.connection().execute_batch(MANY).unwrap();
+    let check = |sql: &str, params: &[rusqlite::types::Value], index: &str, n_steps: i32| {
+        let (plan, steps) = cost(store.connection(), sql, params);
+        assert!(plan.contains(index), "{sql}\n{plan}");
+        assert!(!plan.contains("SCAN sessions"), "{sql}\n{plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
+        assert!(steps < n_steps, "{sql}\n{plan}\n{steps} steps");
+    };
+
+    let due = schedules::due_query();
+    check(&due, &[now.as_second().into()], "schedules_due", 100);
+    check(
+        sessions::LAST_SESSION,
+        &[77.into()],
+        "sessions_by_model",
+        200,
+    );
+    check(runs::UNFINISHED_RUNS, &[], "runs_unfinished", 100);
+
+    let any = SessionFilter::default;
+    let run = "00000500-0000-7000-8000-000000000000"
+        .parse::<RunId>()
+        .unwrap();
+    let removed = "gone".parse().unwrap();
+    for (filter, index) in [
+        (any(), "sessions_by_start"),
+        (
+            SessionFilter {
+                of: Some(SessionsOf::Model(ModelId(77))),
+                ..any()
+            },
+            "sessions_by_model",
+        ),
+        (
+            SessionFilter {
+                of: Some(SessionsOf::RemovedModel(removed)),
+                ..any()
+            },
+            "sessions_of_removed_models",
+        ),
+        (
+            SessionFilter {
+                run: Some(run),
+                ..any()
+            },
+            "sessions_by_run",
+        ),
+        (
+            SessionFilter {
+                outcome: Some(Outcome::Failed),
+                ..any()
+            },
+            "sessions_by_outcome",
+        ),
+        (
+            SessionFilter {
+                since: Some(Timestamp::from_second(999_000).unwrap()),
+                ..any()
+            },
+            "sessions_by_start",
+        ),
+    ] {
+        let (sql, params) = sessions::listing(&SessionFilter {
+            limit: Some(20),
+            ..filter
+        });
+        let (plan, steps) = cost(store.connection(), &sql, &params);
+        assert!(plan.contains(index), "{sql}\n{plan}");
+        assert!(!plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
+        assert!(steps < 2_000, "{sql}\n{plan}\n{steps} steps");
+    }
+    // `status` asks for the newest session of each model: a look for each, no pass over all.
+    let (plan, steps) = cost(store.connection(), sessions::LAST_SESSIONS, &[]);
+    assert!(plan.contains("sessions_by_model"), "{plan}");
+    assert!(steps < 10_000 * 100, "{plan}\n{steps} steps");
+
+    for trigger in [None, Some(Trigger::Timer)] {
+        let index = match trigger {
+            Some(_) => "runs_by_trigger",
+            None => "runs_by_start",
+        };
+        let word = trigger.map(|trigger| trigger.as_str().to_owned());
+        let params = [word.into(), 0.into(), 1.into()];
+        check(&runs::listing(trigger), &params, index, 200);
+    }
+}
+
+#[test]
+fn the_schema_admits_the_words_of_the_domain_and_no_others() {
+    let home = tempfile::tempdir().unwrap();
+    let store = Store::open(&home.path().join("hfdl.db"), Timestamp::UNIX_EPOCH).unwrap();
+    let schema: Vec<(String, String)> = store
+        .list(
+            "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql IS NOT NULL",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+        .unwrap();
+    let mut n_checks = 0;
+    let mut admits = |tables: &[&str], column: &str, words: Vec<&'static str>| {
+        let words: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+        let check = format!("CHECK ({column} IN ({}))", words.join(", "));
+        for table in tables {
+            let (_, sql) = schema.iter().find(|(name, _)| name == table).unwrap();
+            assert!(sql.contains(&check), "{table}.{column} lacks {check}");
+            n_checks += 1;
+        }
+    };
+    macro_rules! words_of {
+        ($kind:ty) => {
+            <$kind>::ALL.iter().map(|value| value.as_str()).collect()
+        };
+    }
+    admits(&["models", "sessions"], "repo_type", words_of!(RepoType));
+    admits(&["models"], "upstream_state", words_of!(UpstreamState));
+    admits(&["schedules"], "cadence_kind", words_of!(CadenceKind));
+    admits(&["schedules"], "catch_up", vec!["once", "skip"]);
+    admits(&["runs"], "command", words_of!(RunCommand));
+    admits(&["runs", "sessions"], "trigger", words_of!(Trigger));
+    admits(&["runs"], "outcome", words_of!(RunOutcome));
+    admits(&["sessions"], "state", vec!["running", "finished"]);
+    admits(&["sessions"], "outcome", words_of!(Outcome));
+    admits(&["sessions"], "error_kind", words_of!(ErrorKind));
+    admits(&["session_files"], "source", words_of!(FileSource));
+    admits(&["session_files"], "result", words_of!(FileResult));
+    admits(&["events"], "kind", words_of!(EventKind));
+    let all: String = schema.into_iter().map(|(_, sql)| sql).collect();
+    assert_eq!(
+        all.matches(" IN ('").count(),
+        n_checks,
+        "a check was missed"
+    );
+    assert_eq!(MIGRATIONS.len(), 1, "keep this test on today's schema");
+}

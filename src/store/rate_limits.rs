@@ -1,0 +1,47 @@
+//! The table `rate_limits`: what the Hub said about how much it still allows.
+
+use rusqlite::params;
+
+use super::error::Result;
+use super::open::Store;
+use super::value::{Columns, integer, seconds};
+use crate::domain::time::Timestamp;
+
+/// The state of one of an endpoint's quotas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    pub endpoint: String,
+    /// The endpoint's name of the quota, such as `api` or `resolvers`.
+    pub bucket: String,
+    pub remaining: u64,
+    pub resets_at: Timestamp,
+}
+
+impl Store {
+    pub fn save_rate_limit(&self, limit: &RateLimit) -> Result<()> {
+        let sql = "INSERT INTO rate_limits (endpoint, bucket, remaining, resets_at)
+            VALUES (?1, ?2, ?3, ?4)
+            ON CONFLICT (endpoint, bucket) DO UPDATE
+                SET remaining = excluded.remaining, resets_at = excluded.resets_at";
+        let remaining = integer(limit.remaining);
+        let resets_at = seconds(limit.resets_at);
+        self.execute(
+            sql,
+            params![limit.endpoint, limit.bucket, remaining, resets_at],
+        )?;
+        Ok(())
+    }
+
+    /// Returns the quotas that have not been reset since, of all endpoints.
+    pub fn rate_limits(&self, now: Timestamp) -> Result<Vec<RateLimit>> {
+        let sql = "SELECT * FROM rate_limits WHERE resets_at > ?1 ORDER BY endpoint, bucket";
+        self.list(sql, [seconds(now)], |row| {
+            Ok(RateLimit {
+                endpoint: row.get("endpoint")?,
+                bucket: row.get("bucket")?,
+                remaining: row.count("remaining")?,
+                resets_at: row.time("resets_at")?,
+            })
+        })
+    }
+}

@@ -1,0 +1,278 @@
+//! The tables `schedules`, `schedule_models` and `schedule_tags`: when, under
+//! which limits, and for which models.
+
+use rusqlite::{Row, ToSql, named_params, params};
+
+use super::error::{Result, StoreError};
+use super::open::Store;
+use super::value::{Columns, integer, seconds, unreadable};
+use super::wire;
+use crate::domain::model::EntryName;
+use crate::domain::schedule::{
+    Cadence, CatchUp, Schedule, ScheduleId, ScheduleSpec, ScheduleState, Selection, Windows,
+};
+use crate::domain::time::Timestamp;
+use crate::domain::units::{ByteSize, Seconds};
+
+const SELECT: &str = "SELECT schedules.*,
+    (SELECT json_group_array(name) FROM schedule_models JOIN models ON models.id = model_id
+        WHERE schedule_id = schedules.id) AS models,
+    (SELECT json_group_array(tag) FROM schedule_tags WHERE schedule_id = schedules.id) AS tags
+    FROM schedules ";
+
+impl Store {
+    /// Registers a schedule; the models that it names must exist.
+    pub fn insert_schedule(
+        &self,
+        spec: &ScheduleSpec,
+        state: &ScheduleState,
+        now: Timestamp,
+    ) -> Result<ScheduleId> {
+        self.transaction(|store| {
+            let sql = "INSERT INTO schedules (name, cadence_kind, cadence_spec, time_zone, windows,
+                    catch_up, catch_up_within, jitter, limit_rate, max_duration, max_transfer,
+                    priority, enabled, selects_all, anchor_at, not_before_at, created_at,
+                    updated_at)
+                VALUES (:name, :cadence_kind, :cadence_spec, :time_zone, :windows,
+                    :catch_up, :catch_up_within, :jitter, :limit_rate, :max_duration,
+                    :max_transfer, :priority, :enabled, :selects_all, :now, :now, :now, :now)";
+            store.write_schedule_spec(sql, None, spec, now)?;
+            let id = ScheduleId(store.connection().last_insert_rowid());
+            store.write_selection(id, &spec.selection)?;
+            store.save_schedule_state(id, state)?;
+            Ok(id)
+        })
+    }
+
+    /// Changes what a person says about a schedule.
+    ///
+    /// Also makes it a candidate at once: `next_due_at` may be early but never
+    /// late, and only the caller can compute it anew.
+    pub fn update_schedule(
+        &self,
+        id: ScheduleId,
+        spec: &ScheduleSpec,
+        now: Timestamp,
+    ) -> Result<()> {
+        self.transaction(|store| {
+            let sql = "UPDATE schedules SET name = :name, cadence_kind = :cadence_kind,
+                    cadence_spec = :cadence_spec, time_zone = :time_zone, windows = :windows,
+                    catch_up = :catch_up, catch_up_within = :catch_up_within, jitter = :jitter,
+                    limit_rate = :limit_rate, max_duration = :max_duration,
+                    max_transfer = :max_transfer, priority = :priority, enabled = :enabled,
+                    selects_all = :selects_all, next_due_at = :now, updated_at = :now
+                WHERE id = :id";
+            let n_changed = store.write_schedule_spec(sql, Some(id), spec, now)?;
+            expect_one(n_changed, id)?;
+            store.write_selection(id, &spec.selection)
+        })
+    }
+
+    /// Writes down what runs, or an edit, did to a schedule's slots.
+    pub fn save_schedule_state(&self, id: ScheduleId, state: &ScheduleState) -> Result<()> {
+        let sql = "UPDATE schedules SET anchor_at = :anchor_at, not_before_at = :not_before_at,
+                next_due_at = :next_due_at, last_slot_at = :last_slot_at,
+                open_slot_at = :open_slot_at, retry_at = :retry_at, retry_count = :retry_count
+            WHERE id = :id";
+        let n_changed = self.execute(
+            sql,
+            named_params! {
+                ":id": id.0,
+                ":anchor_at": seconds(state.anchor_at),
+                ":not_before_at": seconds(state.not_before_at),
+                ":next_due_at": state.next_due_at.map(seconds),
+                ":last_slot_at": state.last_slot_at.map(seconds),
+                ":open_slot_at": state.open_slot_at.map(seconds),
+                ":retry_at": state.retry_at.map(seconds),
+                ":retry_count": state.retry_count,
+            },
+        )?;
+        expect_one(n_changed, id)
+    }
+
+    /// Switches a schedule on or off; one that is switched on is a candidate at once.
+    pub fn set_schedule_enabled(
+        &self,
+        id: ScheduleId,
+        enabled: bool,
+        now: Timestamp,
+    ) -> Result<()> {
+        let sql = "UPDATE schedules SET enabled = ?2, next_due_at = ?3, updated_at = ?3
+            WHERE id = ?1";
+        expect_one(self.execute(sql, params![id.0, enabled, seconds(now)])?, id)
+    }
+
+    /// Makes every enabled schedule a candidate at once, because time zone
+    /// data, and with it every cached `next_due_at`, has changed.
+    pub fn reconsider_all_schedules(&self, now: Timestamp) -> Result<()> {
+        let sql = "UPDATE schedules SET next_due_at = ?1 WHERE enabled = 1";
+        self.execute(sql, [seconds(now)])?;
+        Ok(())
+    }
+
+    /// Forgets a schedule; sessions that it started stay, under its name.
+    pub fn remove_schedule(&self, id: ScheduleId) -> Result<()> {
+        let sql = "DELETE FROM schedules WHERE id = ?1";
+        expect_one(self.execute(sql, [id.0])?, id)
+    }
+
+    /// Returns the schedule of a name, or says that there is none.
+    pub fn schedule(&self, name: &EntryName) -> Result<Schedule> {
+        self.find_schedule(name)?
+            .ok_or_else(|| StoreError::not_found("schedule", name))
+    }
+
+    pub fn find_schedule(&self, name: &EntryName) -> Result<Option<Schedule>> {
+        let sql = format!("{SELECT} WHERE name = ?1");
+        self.find(&sql, [name.as_str()], read_schedule)
+    }
+
+    /// Returns all schedules by name.
+    pub fn schedules(&self) -> Result<Vec<Schedule>> {
+        self.list(&format!("{SELECT} ORDER BY name"), [], read_schedule)
+    }
+
+    /// Returns the enabled schedules by name.
+    pub fn enabled_schedules(&self) -> Result<Vec<Schedule>> {
+        let sql = format!("{SELECT} WHERE enabled = 1 ORDER BY name");
+        self.list(&sql, [], read_schedule)
+    }
+
+    /// Returns the enabled schedules that may be due, the longest waiting first.
+    ///
+    /// A superset of what is due, found without looking at the others.
+    pub fn due_candidates(&self, now: Timestamp) -> Result<Vec<Schedule>> {
+        self.list(&due_query(), [seconds(now)], read_schedule)
+    }
+
+    /// Returns when the next enabled schedule may be due, for `status`.
+    pub fn next_due_at(&self) -> Result<Option<Timestamp>> {
+        let sql = "SELECT next_due_at FROM schedules
+            WHERE enabled = 1 AND next_due_at IS NOT NULL ORDER BY next_due_at LIMIT 1";
+        self.find(sql, [], |row| row.time("next_due_at"))
+    }
+
+    fn write_schedule_spec(
+        &self,
+        sql: &str,
+        id: Option<ScheduleId>,
+        spec: &ScheduleSpec,
+        now: Timestamp,
+    ) -> Result<usize> {
+        let limit_rate = spec.limit_rate.as_ref().map(ToString::to_string);
+        let windows = wire::render_list(&spec.windows.texts());
+        let number = id.map(|id| id.0);
+        let mut params: Vec<(&str, &dyn ToSql)> = Vec::new();
+        let columns = named_params! {
+            ":name": spec.name.as_str(),
+            ":cadence_kind": spec.cadence.kind().as_str(),
+            ":cadence_spec": spec.cadence.spec(),
+            ":time_zone": spec.time_zone,
+            ":windows": windows,
+            ":catch_up": spec.catch_up.as_str(),
+            ":catch_up_within": spec.catch_up.within().map(|span| integer(span.get())),
+            ":jitter": integer(spec.jitter.get()),
+            ":limit_rate": limit_rate,
+            ":max_duration": spec.max_duration.map(|span| integer(span.get())),
+            ":max_transfer": spec.max_transfer.map(|size| integer(size.bytes())),
+            ":priority": spec.priority.get(),
+            ":enabled": spec.enabled,
+            ":selects_all": spec.selection.all,
+            ":now": seconds(now),
+        };
+        params.extend(columns);
+        if number.is_some() {
+            params.push((":id", &number));
+        }
+        self.execute(sql, &*params)
+            .map_err(|err| match StoreError::is_duplicate(&err) {
+                true => StoreError::NotUnique {
+                    entity: "schedule",
+                    what: "the name".to_owned(),
+                    existing: spec.name.to_string(),
+                },
+                false => err.into(),
+            })
+    }
+
+    fn write_selection(&self, id: ScheduleId, selection: &Selection) -> Result<()> {
+        self.execute("DELETE FROM schedule_models WHERE schedule_id = ?1", [id.0])?;
+        self.execute("DELETE FROM schedule_tags WHERE schedule_id = ?1", [id.0])?;
+        for model in &selection.models {
+            let sql = "INSERT INTO schedule_models (schedule_id, model_id)
+                SELECT ?1, id FROM models WHERE name = ?2";
+            if self.execute(sql, params![id.0, model.as_str()])? == 0 {
+                return Err(StoreError::not_found("model", model));
+            }
+        }
+        for tag in &selection.tags {
+            let sql = "INSERT INTO schedule_tags (schedule_id, tag) VALUES (?1, ?2)";
+            self.execute(sql, params![id.0, tag.as_str()])?;
+        }
+        Ok(())
+    }
+}
+
+/// The question of every tick: answered from the index of enabled schedules.
+pub(super) fn due_query() -> String {
+    format!("{SELECT} WHERE enabled = 1 AND next_due_at <= ?1 ORDER BY next_due_at")
+}
+
+fn expect_one(n_changed: usize, id: ScheduleId) -> Result<()> {
+    match n_changed {
+        0 => Err(StoreError::not_found("schedule", id.0)),
+        _ => Ok(()),
+    }
+}
+
+fn read_schedule(row: &Row<'_>) -> rusqlite::Result<Schedule> {
+    Ok(Schedule {
+        id: ScheduleId(row.get("id")?),
+        spec: ScheduleSpec {
+            name: row.parsed("name")?,
+            cadence: read_cadence(row)?,
+            time_zone: row.get("time_zone")?,
+            windows: read_windows(row)?,
+            catch_up: read_catch_up(row)?,
+            jitter: Seconds(row.count("jitter")?),
+            limit_rate: row.parsed_if_any("limit_rate")?,
+            max_duration: row.count_if_any("max_duration")?.map(Seconds),
+            max_transfer: row.count_if_any("max_transfer")?.map(ByteSize),
+            priority: row.priority("priority")?,
+            enabled: row.get("enabled")?,
+            selection: Selection {
+                all: row.get("selects_all")?,
+                models: wire::read_words(row, "models")?,
+                tags: wire::read_words(row, "tags")?,
+            },
+        },
+        state: ScheduleState {
+            anchor_at: row.time("anchor_at")?,
+            not_before_at: row.time("not_before_at")?,
+            next_due_at: row.time_if_any("next_due_at")?,
+            last_slot_at: row.time_if_any("last_slot_at")?,
+            open_slot_at: row.time_if_any("open_slot_at")?,
+            retry_at: row.time_if_any("retry_at")?,
+            retry_count: row.get("retry_count")?,
+        },
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+    })
+}
+
+fn read_cadence(row: &Row<'_>) -> rusqlite::Result<Cadence> {
+    let kind = row.parsed("cadence_kind")?;
+    let spec: String = row.get("cadence_spec")?;
+    Cadence::parse(kind, &spec).map_err(|err| unreadable("cadence_spec", err))
+}
+
+fn read_windows(row: &Row<'_>) -> rusqlite::Result<Windows> {
+    let texts = wire::read_list(row, "windows")?.unwrap_or_default();
+    Windows::parse(texts).map_err(|err| unreadable("windows", err))
+}
+
+fn read_catch_up(row: &Row<'_>) -> rusqlite::Result<CatchUp> {
+    let word: String = row.get("catch_up")?;
+    let within = row.count_if_any("catch_up_within")?.map(Seconds);
+    CatchUp::parse(&word, within).map_err(|err| unreadable("catch_up", err))
+}

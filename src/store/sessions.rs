@@ -1,0 +1,361 @@
+//! The tables `sessions` and `session_files`: what happened, byte by byte count.
+
+use std::collections::BTreeMap;
+
+use rusqlite::types::Value;
+use rusqlite::{Row, named_params, params_from_iter};
+
+use super::error::{Result, StoreError};
+use super::open::Store;
+use super::value::{Columns, destination_text, integer, path_text, seconds};
+use crate::domain::model::{EntryName, ModelId};
+use crate::domain::outcome::Outcome;
+use crate::domain::repo::Repo;
+use crate::domain::run::RunId;
+use crate::domain::schedule::ScheduleId;
+use crate::domain::session::{
+    ByteCounts, FileCounts, Session, SessionEnd, SessionFile, SessionId, SessionProgress,
+    SessionStart, Trouble,
+};
+use crate::domain::time::Timestamp;
+
+/// Whose sessions to list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SessionsOf {
+    Model(ModelId),
+    /// A model that has been removed, by the name that it had.
+    RemovedModel(EntryName),
+}
+
+/// Which sessions to list, newest first; what is `None` does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionFilter {
+    pub of: Option<SessionsOf>,
+    pub run: Option<RunId>,
+    pub outcome: Option<Outcome>,
+    pub since: Option<Timestamp>,
+    pub limit: Option<u32>,
+}
+
+/// How much history has been deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pruned {
+    pub n_sessions: usize,
+    pub n_runs: usize,
+    pub n_events: usize,
+}
+
+impl Store {
+    /// Opens a session.
+    pub fn open_session(&self, start: &SessionStart) -> Result<SessionId> {
+        let sql = "INSERT INTO sessions (run_id, model_id, model_name, repo_type, repo_id,
+                revision, destination, schedule_id, schedule_name, slot_at, trigger, state,
+                old_commit, started_at)
+            VALUES (:run_id, :model_id, :model_name, :repo_type, :repo_id,
+                :revision, :destination, :schedule_id, :schedule_name, :slot_at, :trigger,
+                'running', :old_commit, :at)";
+        self.execute(
+            sql,
+            named_params! {
+                ":run_id": start.run_id.as_str(),
+                ":model_id": start.model_id.map(|id| id.0),
+                ":model_name": start.model_name.as_ref().map(|name| name.as_str()),
+                ":repo_type": start.repo.kind.as_str(),
+                ":repo_id": start.repo.id.as_str(),
+                ":revision": start.revision.as_str(),
+                ":destination": destination_text(&start.destination)?,
+                ":schedule_id": start.schedule_id.map(|id| id.0),
+                ":schedule_name": start.schedule_name.as_ref().map(|name| name.as_str()),
+                ":slot_at": start.slot_at.map(seconds),
+                ":trigger": start.trigger.as_str(),
+                ":old_commit": start.old_commit.as_ref().map(|commit| commit.as_str()),
+                ":at": seconds(start.at),
+            },
+        )?;
+        Ok(SessionId(self.connection().last_insert_rowid()))
+    }
+
+    /// Writes down how far a session has come.
+    ///
+    /// Called now and then while bytes flow: after a crash these counts tell
+    /// whether bytes were kept.
+    pub fn save_progress(&self, id: SessionId, progress: &SessionProgress) -> Result<()> {
+        let path = progress.path.as_deref().map(path_text).transpose()?;
+        let sql = "UPDATE sessions SET new_commit = :new_commit, path = :path,
+                files_total = :files_total, files_fetched = :files_fetched,
+                files_reused = :files_reused, files_deleted = :files_deleted,
+                bytes_total = :bytes_total, bytes_fetched = :bytes_fetched,
+                bytes_reused = :bytes_reused, bytes_left = :bytes_left, retries = :retries
+            WHERE id = :id AND state = 'running'";
+        let n_changed = self.execute(
+            sql,
+            named_params! {
+                ":id": id.0,
+                ":new_commit": progress.new_commit.as_ref().map(|commit| commit.as_str()),
+                ":path": path,
+                ":files_total": integer(progress.files.total),
+                ":files_fetched": integer(progress.files.fetched),
+                ":files_reused": integer(progress.files.reused),
+                ":files_deleted": integer(progress.files.deleted),
+                ":bytes_total": integer(progress.bytes.total),
+                ":bytes_fetched": integer(progress.bytes.fetched),
+                ":bytes_reused": integer(progress.bytes.reused),
+                ":bytes_left": integer(progress.bytes.left),
+                ":retries": progress.retries,
+            },
+        )?;
+        match n_changed {
+            0 => Err(self.why_not_running(id)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Closes a session, once.
+    pub fn finish_session(
+        &self,
+        id: SessionId,
+        progress: &SessionProgress,
+        end: &SessionEnd,
+    ) -> Result<()> {
+        self.transaction(|store| {
+            store.save_progress(id, progress)?;
+            let sql = "UPDATE sessions SET state = 'finished', outcome = :outcome,
+                    error_kind = :error_kind, error = :error, hint = :hint, finished_at = :at
+                WHERE id = :id";
+            let trouble = end.trouble.as_ref();
+            store.execute(
+                sql,
+                named_params! {
+                    ":id": id.0,
+                    ":outcome": end.outcome.as_str(),
+                    ":error_kind": trouble.map(|trouble| trouble.kind.as_str()),
+                    ":error": trouble.map(|trouble| &trouble.message),
+                    ":hint": trouble.and_then(|trouble| trouble.hint.as_ref()),
+                    ":at": seconds(end.at),
+                },
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Writes down what a session did to a file; the last word counts.
+    pub fn save_session_file(&self, id: SessionId, file: &SessionFile) -> Result<()> {
+        let sql = "INSERT INTO session_files (session_id, path, content_id, size,
+                bytes_fetched, bytes_reused, source, retries, result)
+            VALUES (:session_id, :path, :content_id, :size,
+                :bytes_fetched, :bytes_reused, :source, :retries, :result)
+            ON CONFLICT (session_id, path) DO UPDATE SET content_id = excluded.content_id,
+                size = excluded.size, bytes_fetched = excluded.bytes_fetched,
+                bytes_reused = excluded.bytes_reused, source = excluded.source,
+                retries = excluded.retries, result = excluded.result";
+        self.execute(
+            sql,
+            named_params! {
+                ":session_id": id.0,
+                ":path": file.path.as_str(),
+                ":content_id": file.content.to_string(),
+                ":size": integer(file.size_bytes),
+                ":bytes_fetched": integer(file.bytes_fetched),
+                ":bytes_reused": integer(file.bytes_reused),
+                ":source": file.source.map(|source| source.as_str()),
+                ":retries": file.retries,
+                ":result": file.result.as_str(),
+            },
+        )?;
+        Ok(())
+    }
+
+    /// Returns the session of an id, or says that there is none.
+    pub fn session(&self, id: SessionId) -> Result<Session> {
+        self.find("SELECT * FROM sessions WHERE id = ?1", [id.0], read_session)?
+            .ok_or_else(|| StoreError::not_found("session", id.0))
+    }
+
+    /// Returns sessions, newest first.
+    pub fn sessions(&self, filter: &SessionFilter) -> Result<Vec<Session>> {
+        let (sql, params) = listing(filter);
+        self.list(&sql, params_from_iter(params), read_session)
+    }
+
+    pub fn last_session(&self, model: ModelId) -> Result<Option<Session>> {
+        self.find(LAST_SESSION, [model.0], read_session)
+    }
+
+    /// Returns the newest session of each model that has any.
+    pub fn last_sessions(&self) -> Result<BTreeMap<ModelId, Session>> {
+        self.list(LAST_SESSIONS, [], |row| {
+            Ok((ModelId(row.get("model_id")?), read_session(row)?))
+        })
+    }
+
+    /// Returns the files of a session by path.
+    pub fn session_files(&self, id: SessionId) -> Result<Vec<SessionFile>> {
+        let sql = "SELECT * FROM session_files WHERE session_id = ?1 ORDER BY path";
+        self.list(sql, [id.0], |row| {
+            Ok(SessionFile {
+                path: row.parsed("path")?,
+                content: row.parsed("content_id")?,
+                size_bytes: row.count("size")?,
+                bytes_fetched: row.count("bytes_fetched")?,
+                bytes_reused: row.count("bytes_reused")?,
+                source: row.parsed_if_any("source")?,
+                retries: row.get("retries")?,
+                result: row.parsed("result")?,
+            })
+        })
+    }
+
+    /// Deletes history from before an instant: sessions with their files, runs
+    /// that no session needs any more, and events.
+    ///
+    /// The newest session of each registered model stays, however old.
+    pub fn prune_history(&self, before: Timestamp) -> Result<Pruned> {
+        self.transaction(|store| {
+            let before = seconds(before);
+            let sessions = "DELETE FROM sessions
+                WHERE started_at < ?1 AND state = 'finished'
+                    AND (model_id IS NULL OR id <> (
+                        SELECT id FROM sessions AS newest
+                        WHERE newest.model_id = sessions.model_id
+                        ORDER BY started_at DESC, id DESC LIMIT 1))";
+            let runs = "DELETE FROM runs
+                WHERE started_at < ?1 AND finished_at IS NOT NULL
+                    AND NOT EXISTS (SELECT 1 FROM sessions WHERE run_id = runs.id)";
+            Ok(Pruned {
+                n_sessions: store.execute(sessions, [before])?,
+                n_runs: store.execute(runs, [before])?,
+                n_events: store.execute("DELETE FROM events WHERE at < ?1", [before])?,
+            })
+        })
+    }
+
+    /// Closes the sessions of all runs but one; part of `close_crashed_runs`.
+    pub(super) fn close_crashed_sessions(&self, except: &RunId) -> Result<Vec<SessionId>> {
+        let sql = "UPDATE sessions SET state = 'finished',
+                outcome = CASE WHEN bytes_fetched > 0 THEN 'partial' ELSE 'failed' END,
+                error_kind = 'internal',
+                error = 'crashed: the process ended without closing this session',
+                hint = CASE WHEN bytes_fetched > 0
+                    THEN 'the next run continues with the bytes that were kept' END,
+                finished_at = max(started_at,
+                    (SELECT heartbeat_at FROM runs WHERE runs.id = sessions.run_id))
+            WHERE state = 'running' AND run_id <> ?1
+            RETURNING id";
+        let mut ids: Vec<SessionId> =
+            self.list(sql, [except.as_str()], |row| Ok(SessionId(row.get("id")?)))?;
+        ids.sort();
+        Ok(ids)
+    }
+
+    fn why_not_running(&self, id: SessionId) -> StoreError {
+        match self.session(id) {
+            Ok(_) => StoreError::Ended {
+                entity: "session",
+                name: id.0.to_string(),
+            },
+            Err(err) => err,
+        }
+    }
+}
+
+pub(super) const LAST_SESSION: &str = "SELECT * FROM sessions WHERE model_id = ?1
+    ORDER BY started_at DESC, id DESC LIMIT 1";
+
+/// One look into the index for each model, instead of a pass over all sessions.
+pub(super) const LAST_SESSIONS: &str =
+    "SELECT sessions.* FROM models JOIN sessions ON sessions.id = (
+        SELECT id FROM sessions AS newest WHERE newest.model_id = models.id
+        ORDER BY started_at DESC, id DESC LIMIT 1)";
+
+/// Builds the query for a filter; only what is asked for appears in it, so
+/// that SQLite sees which index fits.
+pub(super) fn listing(filter: &SessionFilter) -> (String, Vec<Value>) {
+    let mut conditions = Vec::new();
+    let mut params: Vec<Value> = Vec::new();
+    let mut ask = |condition: &'static str, value: Value| {
+        conditions.push(condition);
+        params.push(value);
+    };
+    match &filter.of {
+        Some(SessionsOf::Model(id)) => ask("model_id = ?", id.0.into()),
+        Some(SessionsOf::RemovedModel(name)) => {
+            let condition = "model_id IS NULL AND model_name = ?";
+            ask(condition, name.to_string().into());
+        }
+        None => {}
+    }
+    if let Some(run) = &filter.run {
+        ask("run_id = ?", run.to_string().into());
+    }
+    if let Some(outcome) = filter.outcome {
+        ask("outcome = ?", outcome.to_string().into());
+    }
+    if let Some(since) = filter.since {
+        ask("started_at >= ?", seconds(since).into());
+    }
+    let condition = match conditions.is_empty() {
+        true => String::new(),
+        false => format!("WHERE {}", conditions.join(" AND ")),
+    };
+    params.push(filter.limit.map_or(-1, i64::from).into());
+    let sql =
+        format!("SELECT * FROM sessions {condition} ORDER BY started_at DESC, id DESC LIMIT ?");
+    (sql, params)
+}
+
+fn read_session(row: &Row<'_>) -> rusqlite::Result<Session> {
+    Ok(Session {
+        id: SessionId(row.get("id")?),
+        start: SessionStart {
+            run_id: row.parsed("run_id")?,
+            model_id: row.get::<_, Option<i64>>("model_id")?.map(ModelId),
+            model_name: row.parsed_if_any("model_name")?,
+            repo: Repo::new(row.parsed("repo_type")?, row.parsed("repo_id")?),
+            revision: row.parsed("revision")?,
+            destination: row.destination("destination")?,
+            schedule_id: row.get::<_, Option<i64>>("schedule_id")?.map(ScheduleId),
+            schedule_name: row.parsed_if_any("schedule_name")?,
+            slot_at: row.time_if_any("slot_at")?,
+            trigger: row.parsed("trigger")?,
+            old_commit: row.parsed_if_any("old_commit")?,
+            at: row.time("started_at")?,
+        },
+        progress: SessionProgress {
+            new_commit: row.parsed_if_any("new_commit")?,
+            path: row.path_if_any("path")?,
+            files: FileCounts {
+                total: row.count("files_total")?,
+                fetched: row.count("files_fetched")?,
+                reused: row.count("files_reused")?,
+                deleted: row.count("files_deleted")?,
+            },
+            bytes: ByteCounts {
+                total: row.count("bytes_total")?,
+                fetched: row.count("bytes_fetched")?,
+                reused: row.count("bytes_reused")?,
+                left: row.count("bytes_left")?,
+            },
+            retries: row.get("retries")?,
+        },
+        end: read_end(row)?,
+    })
+}
+
+fn read_end(row: &Row<'_>) -> rusqlite::Result<Option<SessionEnd>> {
+    let Some(outcome) = row.parsed_if_any("outcome")? else {
+        return Ok(None);
+    };
+    let trouble = match row.parsed_if_any("error_kind")? {
+        Some(kind) => Some(Trouble {
+            kind,
+            message: row.get("error")?,
+            hint: row.get("hint")?,
+        }),
+        None => None,
+    };
+    Ok(Some(SessionEnd {
+        at: row.time("finished_at")?,
+        outcome,
+        trouble,
+    }))
+}

@@ -1,0 +1,56 @@
+//! Files and directories that nobody but their owner may read.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+/// Creates a directory, and those above it, for the owner alone (0700 on Unix).
+///
+/// One that exists is left as it is: its owner may have opened it on purpose.
+/// On Windows the place decides; below the user's profile it is private.
+pub fn create_private_dir(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Creates an empty file for the owner alone (0600 on Unix); fails if the name is taken.
+pub fn create_private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_taken_is_not_taken_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a/b");
+        create_private_dir(&path).unwrap();
+        create_private_dir(&path).unwrap();
+        let file = path.join("file");
+        create_private_file(&file).unwrap();
+        let err = create_private_file(&file).unwrap_err();
+        assert_eq!(err.kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_private_has_no_mode_for_others() {
+        use std::os::unix::fs::PermissionsExt;
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a");
+        create_private_dir(&path).unwrap();
+        create_private_file(&path.join("file")).unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&path), 0o700);
+        assert_eq!(mode(&path.join("file")), 0o600);
+    }
+}

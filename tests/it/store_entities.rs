@@ -1,0 +1,805 @@
+//! Each entity of the database: written, read, changed, listed, refused, removed.
+
+use std::path::Path;
+
+use hfdl::domain::model::{Destination, Model, ModelState};
+use hfdl::domain::outcome::{ErrorKind, Outcome, RunOutcome, Trigger, UpstreamState};
+use hfdl::domain::run::{Event, EventKind, RunTotals};
+use hfdl::domain::schedule::{ScheduleState, Selection};
+use hfdl::domain::session::{FileResult, SessionEnd, SessionProgress, SessionStart};
+use hfdl::store::{
+    MetaKey, ModelFilter, RateLimit, RunFilter, SessionFilter, SessionsOf, StoreError,
+};
+
+use crate::store_samples::*;
+
+fn texts(models: &[Model]) -> Vec<&str> {
+    models
+        .iter()
+        .map(|model| model.spec.name.as_str())
+        .collect()
+}
+
+#[test]
+fn a_model_comes_back_as_it_was_saved() {
+    let home = Home::new();
+    let store = home.open();
+    for spec in [model("acme/plain"), rich_model("rich")] {
+        let id = store.insert_model(&spec, at(1)).unwrap();
+        let found = store.model(&spec.name).unwrap();
+        assert_eq!(found.id, id);
+        assert_eq!(found.spec, spec);
+        assert_eq!(found.state, ModelState::default());
+        assert_eq!((found.created_at, found.updated_at), (at(1), at(1)));
+        assert_eq!(store.model_by_id(id).unwrap(), Some(found));
+    }
+}
+
+#[test]
+fn an_edit_changes_what_was_said_and_keeps_what_was_found_out() {
+    let home = Home::new();
+    let store = home.open();
+    let id = store.insert_model(&rich_model("old"), at(1)).unwrap();
+    let state = ModelState {
+        held_commit: Some(commit('a')),
+        published_commit: Some(commit('b')),
+        published_at: Some(at(2)),
+        last_check_at: Some(at(3)),
+        last_success_at: Some(at(4)),
+        last_change_at: Some(at(5)),
+        consecutive_failures: 6,
+        upstream_state: UpstreamState::Gated,
+    };
+    store.save_model_state(id, &state).unwrap();
+    let mut spec = model("acme/new");
+    spec.tags = names(&["other"]);
+    store.update_model(id, &spec, at(9)).unwrap();
+    let found = store.model(&spec.name).unwrap();
+    assert_eq!((found.spec, found.state), (spec, state));
+    assert_eq!((found.created_at, found.updated_at), (at(1), at(9)));
+    assert_eq!(store.find_model(&name("old")).unwrap(), None);
+    assert_eq!(store.tags().unwrap(), names(&["other"]));
+}
+
+#[test]
+fn models_are_listed_by_tag_by_state_and_by_switch() {
+    let home = Home::new();
+    let store = home.open();
+    let mut tagged = model("b/tagged");
+    tagged.tags = names(&["llm", "x"]);
+    store.insert_model(&tagged, at(0)).unwrap();
+    let plain = store.insert_model(&model("a/plain"), at(0)).unwrap();
+    let off = store.insert_model(&model("c/off"), at(0)).unwrap();
+    store.set_model_enabled(off, false, at(0)).unwrap();
+    let orphaned = ModelState {
+        upstream_state: UpstreamState::Orphaned,
+        ..ModelState::default()
+    };
+    store.save_model_state(plain, &orphaned).unwrap();
+
+    let list = |filter: ModelFilter| {
+        let models = store.models(&filter).unwrap();
+        texts(&models).join(" ")
+    };
+    let any = ModelFilter::default;
+    assert_eq!(list(any()), "a/plain b/tagged c/off");
+    let tag = Some(name("llm"));
+    assert_eq!(list(ModelFilter { tag, ..any() }), "b/tagged");
+    let upstream_state = Some(UpstreamState::Orphaned);
+    let by_state = ModelFilter {
+        upstream_state,
+        ..any()
+    };
+    assert_eq!(list(by_state), "a/plain");
+    let enabled = Some(false);
+    assert_eq!(list(ModelFilter { enabled, ..any() }), "c/off");
+    let of_repo = store.models_of_repo(&tagged.repo).unwrap();
+    assert_eq!(texts(&of_repo), ["b/tagged"]);
+}
+
+#[test]
+fn a_second_model_of_the_same_name_or_repository_names_the_first() {
+    let home = Home::new();
+    let store = home.open();
+    store.insert_model(&model("acme/tiny"), at(0)).unwrap();
+
+    let mut same_name = model("acme/tiny");
+    same_name.repo.id = "acme/other".parse().unwrap();
+    let err = store.insert_model(&same_name, at(0)).unwrap_err();
+    assert_eq!(
+        err.to_string(),
+        "the name exists already: the model `acme/tiny`"
+    );
+
+    let mut same_repo = model("acme/tiny");
+    same_repo.name = name("a-copy");
+    let err = store.insert_model(&same_repo, at(0)).unwrap_err();
+    assert_eq!(
+        err.to_string(),
+        "`acme/tiny` at `main` exists already: the model `acme/tiny`"
+    );
+    let StoreError::NotUnique {
+        entity, existing, ..
+    } = err
+    else {
+        panic!("{err:?}");
+    };
+    assert_eq!((entity, existing.as_str()), ("model", "acme/tiny"));
+
+    // Another place is another model, but it cannot be moved onto the first.
+    same_repo.destination = Destination::Directory("/srv".into());
+    let id = store.insert_model(&same_repo, at(0)).unwrap();
+    same_repo.destination = Destination::Cache;
+    let err = store.update_model(id, &same_repo, at(0)).unwrap_err();
+    assert_eq!(
+        err.to_string(),
+        "`acme/tiny` at `main` exists already: the model `acme/tiny`"
+    );
+}
+
+#[test]
+fn what_is_not_there_is_said_by_name() {
+    let home = Home::new();
+    let store = home.open();
+    let id = store.insert_model(&model("m"), at(0)).unwrap();
+    store.remove_model(id).unwrap();
+    let of_model = [
+        store.model(&name("m")).unwrap_err(),
+        store.update_model(id, &model("m"), at(0)).unwrap_err(),
+        store
+            .save_model_state(id, &ModelState::default())
+            .unwrap_err(),
+        store.set_model_enabled(id, true, at(0)).unwrap_err(),
+        store.remove_model(id).unwrap_err(),
+    ];
+    for err in of_model {
+        let is_model = matches!(
+            &err,
+            StoreError::NotFound {
+                entity: "model",
+                ..
+            }
+        );
+        assert!(is_model, "{err:?}");
+    }
+    let err = store.schedule(&name("nightly")).unwrap_err();
+    assert_eq!(err.to_string(), "there is no schedule `nightly`");
+}
+
+#[test]
+fn a_schedule_comes_back_as_it_was_saved() {
+    let home = Home::new();
+    let store = home.open();
+    store.insert_model(&model("m"), at(0)).unwrap();
+    let mut rich = rich_schedule("rich");
+    rich.selection = Selection {
+        all: false,
+        models: names(&["m"]),
+        tags: names(&["llm", "night"]),
+    };
+    let state = ScheduleState {
+        next_due_at: None,
+        last_slot_at: Some(at(11)),
+        open_slot_at: Some(at(12)),
+        retry_at: Some(at(13)),
+        retry_count: 4,
+        ..waiting_until(at(10))
+    };
+    for (spec, state) in [(schedule("plain"), waiting_until(at(10))), (rich, state)] {
+        let id = store.insert_schedule(&spec, &state, at(1)).unwrap();
+        let found = store.schedule(&spec.name).unwrap();
+        assert_eq!((found.id, found.spec, found.state), (id, spec, state));
+        assert_eq!((found.created_at, found.updated_at), (at(1), at(1)));
+    }
+}
+
+#[test]
+fn a_schedule_is_refused_for_a_taken_name_or_a_model_that_is_not_there() {
+    let home = Home::new();
+    let store = home.open();
+    let state = waiting_until(at(0));
+    let first = store
+        .insert_schedule(&schedule("one"), &state, at(0))
+        .unwrap();
+    let err = store
+        .insert_schedule(&schedule("one"), &state, at(0))
+        .unwrap_err();
+    assert_eq!(
+        err.to_string(),
+        "the name exists already: the schedule `one`"
+    );
+
+    let mut spec = schedule("two");
+    spec.selection.models = names(&["gone"]);
+    let err = store.insert_schedule(&spec, &state, at(0)).unwrap_err();
+    assert_eq!(err.to_string(), "there is no model `gone`");
+    assert_eq!(store.find_schedule(&name("two")).unwrap(), None);
+
+    spec.name = name("one");
+    spec.jitter.0 = 99;
+    store.update_schedule(first, &spec, at(0)).unwrap_err();
+    assert_eq!(store.schedule(&name("one")).unwrap().spec, schedule("one"));
+}
+
+#[test]
+fn only_enabled_schedules_whose_time_has_come_are_candidates() {
+    let home = Home::new();
+    let store = home.open();
+    let add = |text: &str, next_due_at: i64| {
+        let state = waiting_until(at(next_due_at));
+        store
+            .insert_schedule(&schedule(text), &state, at(0))
+            .unwrap()
+    };
+    let (late, soon) = (add("late", 200), add("soon", 100));
+    let off = add("off", 50);
+    store.set_schedule_enabled(off, false, at(0)).unwrap();
+    let done = ScheduleState {
+        next_due_at: None,
+        ..waiting_until(at(0))
+    };
+    store
+        .insert_schedule(&schedule("done"), &done, at(0))
+        .unwrap();
+
+    let due = |seconds| {
+        let found = store.due_candidates(at(seconds)).unwrap();
+        found.into_iter().map(|one| one.id).collect::<Vec<_>>()
+    };
+    assert_eq!(due(99), []);
+    assert_eq!(due(100), [soon]);
+    assert_eq!(due(999), [soon, late]);
+    assert_eq!(store.next_due_at().unwrap(), Some(at(100)));
+    assert_eq!(store.enabled_schedules().unwrap().len(), 3);
+    assert_eq!(store.schedules().unwrap().len(), 4);
+
+    // Whatever changes when a schedule is due makes it a candidate at once.
+    store.set_schedule_enabled(off, true, at(60)).unwrap();
+    assert_eq!(due(60), [off]);
+    store
+        .update_schedule(late, &schedule("later"), at(61))
+        .unwrap();
+    assert_eq!(due(61), [off, late]);
+    store.reconsider_all_schedules(at(62)).unwrap();
+    assert_eq!(due(62).len(), 4);
+}
+
+#[test]
+fn a_schedule_covers_models_by_name_by_tag_or_all() {
+    let home = Home::new();
+    let store = home.open();
+    let mut tagged = model("tagged");
+    tagged.tags = names(&["llm"]);
+    let mut off = model("off");
+    off.enabled = false;
+    for spec in [&model("named"), &tagged, &off, &model("other")] {
+        store.insert_model(spec, at(0)).unwrap();
+    }
+    let mut spec = schedule("some");
+    spec.selection = Selection {
+        all: false,
+        models: names(&["named", "off"]),
+        tags: names(&["llm"]),
+    };
+    let id = store
+        .insert_schedule(&spec, &waiting_until(at(0)), at(0))
+        .unwrap();
+    let covered = store.models_of_schedule(id).unwrap();
+    assert_eq!(texts(&covered), ["named", "tagged"]);
+    spec.selection.all = true;
+    store.update_schedule(id, &spec, at(0)).unwrap();
+    let covered = store.models_of_schedule(id).unwrap();
+    assert_eq!(texts(&covered), ["named", "other", "tagged"]);
+}
+
+#[test]
+fn removing_a_model_or_schedule_keeps_the_history_of_its_sessions() {
+    let home = Home::new();
+    let store = home.open();
+    let mut tagged = model("m");
+    tagged.tags = names(&["llm"]);
+    let model_id = store.insert_model(&tagged, at(0)).unwrap();
+    let mut spec = schedule("s");
+    spec.selection.models = names(&["m"]);
+    let schedule_id = store
+        .insert_schedule(&spec, &waiting_until(at(0)), at(0))
+        .unwrap();
+    let run = store.start_run(&run_at(at(1))).unwrap();
+    let start = SessionStart {
+        model_id: Some(model_id),
+        model_name: Some(name("m")),
+        schedule_id: Some(schedule_id),
+        schedule_name: Some(name("s")),
+        slot_at: Some(at(1)),
+        ..session(&run, at(2))
+    };
+    let id = store.open_session(&start).unwrap();
+    store.save_session_file(id, &file("a")).unwrap();
+
+    store.remove_model(model_id).unwrap();
+    store.remove_schedule(schedule_id).unwrap();
+
+    let found = store.session(id).unwrap();
+    let kept = SessionStart {
+        model_id: None,
+        schedule_id: None,
+        ..start
+    };
+    assert_eq!(found.start, kept);
+    assert_eq!(store.session_files(id).unwrap(), [file("a")]);
+    let of_removed = SessionFilter {
+        of: Some(SessionsOf::RemovedModel(name("m"))),
+        ..SessionFilter::default()
+    };
+    assert_eq!(store.sessions(&of_removed).unwrap(), [found]);
+    for table in [
+        "model_tags",
+        "schedule_models",
+        "schedule_tags",
+        "models",
+        "schedules",
+    ] {
+        let sql = format!("SELECT count(*) FROM {table}");
+        let n_rows: i64 = home.sql().query_row(&sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(n_rows, 0, "{table}");
+    }
+    assert_eq!(store.check_integrity().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_run_lives_from_start_over_heartbeats_to_its_end() {
+    let home = Home::new();
+    let store = home.open();
+    let start = run_at(at(10));
+    let id = store.start_run(&start).unwrap();
+    assert_eq!(store.heartbeat(&id, at(20)).unwrap(), None);
+    // A clock that was set back does not make the run look older.
+    store.heartbeat(&id, at(15)).unwrap();
+    assert_eq!(store.run(&id).unwrap().heartbeat_at, at(20));
+    store.request_stop(&id, at(21)).unwrap();
+    store.request_stop(&id, at(99)).unwrap();
+    assert_eq!(store.heartbeat(&id, at(22)).unwrap(), Some(at(21)));
+    assert_eq!(store.unfinished_runs().unwrap().len(), 1);
+
+    let totals = RunTotals {
+        n_due: 1,
+        n_sessions: 2,
+        n_failed: 3,
+        files_fetched: 4,
+        bytes_fetched: 1 << 40,
+        bytes_reused: 6,
+    };
+    store.finish_run(&id, &totals, &run_end(at(30))).unwrap();
+    let run = store.run(&id).unwrap();
+    assert_eq!((run.start, run.totals), (start, totals));
+    assert_eq!(run.end, Some(run_end(at(30))));
+    assert_eq!(run.stop_requested_at, Some(at(21)));
+    assert_eq!(run.heartbeat_at, at(30));
+    assert_eq!(store.unfinished_runs().unwrap(), []);
+
+    for err in [
+        store.heartbeat(&id, at(31)).unwrap_err(),
+        store.request_stop(&id, at(31)).unwrap_err(),
+        store
+            .finish_run(&id, &totals, &run_end(at(31)))
+            .unwrap_err(),
+    ] {
+        assert!(
+            matches!(err, StoreError::Ended { entity: "run", .. }),
+            "{err:?}"
+        );
+    }
+}
+
+#[test]
+fn runs_are_listed_newest_first_by_trigger_and_time() {
+    let home = Home::new();
+    let store = home.open();
+    let mut ids = Vec::new();
+    for seconds in [10, 20, 30] {
+        let mut start = run_at(at(seconds));
+        if seconds == 20 {
+            start.trigger = Trigger::Manual;
+        }
+        let id = store
+            .record_skipped_run(&start, RunOutcome::SkippedLocked, 11)
+            .unwrap();
+        ids.push(id);
+    }
+    let list = |filter: RunFilter| {
+        let runs = store.runs(&filter).unwrap();
+        runs.into_iter().map(|run| run.id).collect::<Vec<_>>()
+    };
+    let any = RunFilter::default;
+    let (a, b, c) = (ids[0].clone(), ids[1].clone(), ids[2].clone());
+    assert_eq!(list(any()), [c.clone(), b.clone(), a]);
+    let since = Some(at(20));
+    assert_eq!(list(RunFilter { since, ..any() }), [c.clone(), b.clone()]);
+    let limit = Some(1);
+    assert_eq!(list(RunFilter { limit, ..any() }), [c]);
+    let latest = store.latest_run(Some(Trigger::Manual)).unwrap().unwrap();
+    assert_eq!(latest.id, b);
+    let end = latest.end.unwrap();
+    assert_eq!(
+        (end.outcome, end.exit_code),
+        (RunOutcome::SkippedLocked, Some(11))
+    );
+}
+
+#[test]
+fn a_session_comes_back_as_it_was_saved_and_ends_once() {
+    let home = Home::new();
+    let store = home.open();
+    let run = store.start_run(&run_at(at(1))).unwrap();
+    let start = SessionStart {
+        old_commit: Some(commit('a')),
+        destination: Destination::Directory("/srv/x".into()),
+        slot_at: Some(at(0)),
+        ..session(&run, at(2))
+    };
+    let id = store.open_session(&start).unwrap();
+    let opened = store.session(id).unwrap();
+    assert_eq!(
+        (opened.start, opened.progress, opened.end),
+        (start, SessionProgress::default(), None)
+    );
+    store.save_progress(id, &progress()).unwrap();
+    assert_eq!(store.session(id).unwrap().progress, progress());
+
+    let end = SessionEnd {
+        trouble: Some(trouble()),
+        ..ended(Outcome::CouldNotCheck, at(9))
+    };
+    store.finish_session(id, &progress(), &end).unwrap();
+    assert_eq!(store.session(id).unwrap().end, Some(end.clone()));
+    let err = store.finish_session(id, &progress(), &end).unwrap_err();
+    assert_eq!(err.to_string(), "the session `1` has ended already");
+}
+
+#[test]
+fn the_last_word_about_a_file_counts() {
+    let home = Home::new();
+    let store = home.open();
+    let run = store.start_run(&run_at(at(1))).unwrap();
+    let id = store.open_session(&session(&run, at(2))).unwrap();
+    store.save_session_file(id, &file("b")).unwrap();
+    let mut first = file("a");
+    first.result = FileResult::Failed;
+    first.source = None;
+    store.save_session_file(id, &first).unwrap();
+    assert_eq!(store.session_files(id).unwrap(), [first, file("b")]);
+    store.save_session_file(id, &file("a")).unwrap();
+    assert_eq!(store.session_files(id).unwrap(), [file("a"), file("b")]);
+}
+
+#[test]
+fn sessions_are_listed_by_model_run_outcome_and_time() {
+    let home = Home::new();
+    let store = home.open();
+    let model_id = store.insert_model(&model("m"), at(0)).unwrap();
+    let runs = [1, 2].map(|seconds| store.start_run(&run_at(at(seconds))).unwrap());
+    let mut ids = Vec::new();
+    for (seconds, run, of_model, outcome) in [
+        (10, 0, true, Outcome::Updated),
+        (20, 0, false, Outcome::Failed),
+        (30, 1, true, Outcome::Failed),
+    ] {
+        let mut start = session(&runs[run], at(seconds));
+        start.model_id = of_model.then_some(model_id);
+        let id = store.open_session(&start).unwrap();
+        let end = ended(outcome, at(seconds + 1));
+        store.finish_session(id, &progress(), &end).unwrap();
+        ids.push(id);
+    }
+    let list = |filter: SessionFilter| {
+        let sessions = store.sessions(&filter).unwrap();
+        sessions.into_iter().map(|one| one.id).collect::<Vec<_>>()
+    };
+    let any = SessionFilter::default;
+    let of = Some(SessionsOf::Model(model_id));
+    let (run, outcome) = (Some(runs[0].clone()), Some(Outcome::Failed));
+    let (since, limit) = (Some(at(20)), Some(2));
+    assert_eq!(list(any()), [ids[2], ids[1], ids[0]]);
+    let by_model = SessionFilter {
+        of: of.clone(),
+        ..any()
+    };
+    assert_eq!(list(by_model), [ids[2], ids[0]]);
+    assert_eq!(list(SessionFilter { run, ..any() }), [ids[1], ids[0]]);
+    assert_eq!(list(SessionFilter { outcome, ..any() }), [ids[2], ids[1]]);
+    assert_eq!(list(SessionFilter { since, ..any() }), [ids[2], ids[1]]);
+    assert_eq!(list(SessionFilter { limit, ..any() }), [ids[2], ids[1]]);
+    let all_at_once = SessionFilter {
+        of,
+        run: Some(runs[1].clone()),
+        outcome,
+        since,
+        limit,
+    };
+    assert_eq!(list(all_at_once), [ids[2]]);
+    assert_eq!(store.last_session(model_id).unwrap().unwrap().id, ids[2]);
+    let last = store.last_sessions().unwrap();
+    assert_eq!(last.len(), 1);
+    assert_eq!(last[&model_id].id, ids[2]);
+}
+
+#[test]
+fn dead_processes_leave_partial_or_failed_sessions_and_crashed_runs() {
+    let home = Home::new();
+    let store = home.open();
+    let dead = store.start_run(&run_at(at(10))).unwrap();
+    let with_bytes = store.open_session(&session(&dead, at(11))).unwrap();
+    store.save_progress(with_bytes, &progress()).unwrap();
+    let without = store.open_session(&session(&dead, at(12))).unwrap();
+    store.heartbeat(&dead, at(20)).unwrap();
+    let done = store.open_session(&session(&dead, at(13))).unwrap();
+    let end = ended(Outcome::Updated, at(14));
+    store.finish_session(done, &progress(), &end).unwrap();
+    let own = store.start_run(&run_at(at(5_000))).unwrap();
+    let running = store.open_session(&session(&own, at(5_001))).unwrap();
+
+    let stranded = store.close_crashed_runs(&own).unwrap();
+
+    assert_eq!(stranded.runs, std::slice::from_ref(&dead));
+    assert_eq!(stranded.sessions, [with_bytes, without]);
+    for (id, outcome) in [(with_bytes, Outcome::Partial), (without, Outcome::Failed)] {
+        let end = store.session(id).unwrap().end.unwrap();
+        assert_eq!((end.outcome, end.at), (outcome, at(20)));
+        let trouble = end.trouble.unwrap();
+        assert_eq!(trouble.kind, ErrorKind::Internal);
+        assert!(trouble.message.starts_with("crashed"), "{trouble:?}");
+    }
+    assert_eq!(store.session(done).unwrap().end, Some(end));
+    assert_eq!(store.session(running).unwrap().end, None);
+    let run = store.run(&dead).unwrap();
+    let end = run.end.unwrap();
+    assert_eq!(
+        (end.outcome, end.at, end.exit_code),
+        (RunOutcome::Crashed, at(20), None)
+    );
+    assert_eq!((run.totals.n_sessions, run.totals.n_failed), (3, 1));
+    assert_eq!(run.totals.bytes_fetched, 2 * progress().bytes.fetched);
+    assert_eq!(store.run(&own).unwrap().end, None);
+    let again = store.close_crashed_runs(&own).unwrap();
+    assert_eq!((again.runs.len(), again.sessions.len()), (0, 0));
+}
+
+#[test]
+fn pruning_keeps_what_is_young_running_or_the_newest_of_its_model() {
+    let home = Home::new();
+    let store = home.open();
+    let model_id = store.insert_model(&model("m"), at(0)).unwrap();
+    let mut ids = Vec::new();
+    for (seconds, of_model, is_finished) in [
+        (10, true, true),
+        (20, true, true),
+        (30, false, true),
+        (40, false, false),
+        (100, false, true),
+    ] {
+        let run = store.start_run(&run_at(at(seconds))).unwrap();
+        let mut start = session(&run, at(seconds));
+        start.model_id = of_model.then_some(model_id);
+        let id = store.open_session(&start).unwrap();
+        store.save_session_file(id, &file("a")).unwrap();
+        if is_finished {
+            let end = ended(Outcome::Updated, at(seconds));
+            store.finish_session(id, &progress(), &end).unwrap();
+            let totals = RunTotals::default();
+            store
+                .finish_run(&run, &totals, &run_end(at(seconds)))
+                .unwrap();
+        }
+        let event = Event {
+            at: at(seconds),
+            kind: EventKind::Skipped,
+            model_id: Some(model_id),
+            run_id: Some(run),
+            detail: String::new(),
+        };
+        store.record_event(&event).unwrap();
+        ids.push(id);
+    }
+
+    let pruned = store.prune_history(at(100)).unwrap();
+
+    assert_eq!(
+        (pruned.n_sessions, pruned.n_runs, pruned.n_events),
+        (2, 2, 4)
+    );
+    let left = store.sessions(&SessionFilter::default()).unwrap();
+    let left: Vec<_> = left.into_iter().map(|one| one.id).collect();
+    assert_eq!(left, [ids[4], ids[3], ids[1]]);
+    assert_eq!(store.session_files(ids[0]).unwrap(), []);
+    assert_eq!(store.runs(&RunFilter::default()).unwrap().len(), 3);
+    assert_eq!(store.check_integrity().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn settings_are_saved_listed_and_forgotten() {
+    let home = Home::new();
+    let store = home.open();
+    assert_eq!(store.setting("disk.reserve").unwrap(), None);
+    store.set_setting("disk.reserve", "20G", at(1)).unwrap();
+    store.set_setting("cache.dir", "/srv", at(2)).unwrap();
+    store.set_setting("disk.reserve", "20G", at(3)).unwrap();
+    let list = || {
+        let settings = store.settings().unwrap();
+        let rows = settings
+            .into_iter()
+            .map(|one| (one.key, one.value, one.updated_at));
+        rows.collect::<Vec<_>>()
+    };
+    let row = |key: &str, value: &str, seconds| (key.to_owned(), value.to_owned(), at(seconds));
+    assert_eq!(
+        list(),
+        [row("cache.dir", "/srv", 2), row("disk.reserve", "20G", 1)]
+    );
+    store.set_setting("disk.reserve", "5G", at(4)).unwrap();
+    assert!(store.unset_setting("cache.dir").unwrap());
+    assert!(!store.unset_setting("cache.dir").unwrap());
+    assert_eq!(list(), [row("disk.reserve", "5G", 4)]);
+}
+
+#[test]
+fn each_database_has_an_install_id_of_its_own_that_stays() {
+    let (home, other) = (Home::new(), Home::new());
+    let id = home.open().install_id().unwrap();
+    assert_eq!(id.get_version_num(), 4);
+    assert_eq!(home.open().install_id().unwrap(), id);
+    assert_ne!(other.open().install_id().unwrap(), id);
+
+    let store = home.open();
+    assert_eq!(store.meta(MetaKey::ZoneFingerprint).unwrap(), None);
+    store.set_meta(MetaKey::ZoneFingerprint, "2026e").unwrap();
+    store.set_meta(MetaKey::ZoneFingerprint, "2026f").unwrap();
+    assert_eq!(
+        store.meta(MetaKey::ZoneFingerprint).unwrap().as_deref(),
+        Some("2026f")
+    );
+    store.clear_meta(MetaKey::ZoneFingerprint).unwrap();
+    assert_eq!(store.meta(MetaKey::ZoneFingerprint).unwrap(), None);
+}
+
+#[test]
+fn blobs_are_found_by_path_by_content_and_by_age() {
+    let home = Home::new();
+    let store = home.open();
+    let (a, b) = (Path::new("/cache/blobs/a"), Path::new("/srv/a"));
+    store.save_blob(a, &content('a'), 100, at(1)).unwrap();
+    store.save_blob(b, &content('a'), 100, at(2)).unwrap();
+    let paths = |blobs: Vec<hfdl::store::Blob>| {
+        let paths = blobs.into_iter().map(|blob| blob.path);
+        paths.collect::<Vec<_>>()
+    };
+    assert_eq!(paths(store.blobs_with(&content('a')).unwrap()), [b, a]);
+    store.save_blob(a, &content('a'), 100, at(5)).unwrap();
+    let blob = store.blob(a).unwrap().unwrap();
+    assert_eq!((blob.first_seen_at, blob.verified_at), (at(1), at(5)));
+    let old = store.blobs_unverified_since(at(5), 10).unwrap();
+    assert_eq!(paths(old), [b]);
+    // Other content under the same name is another file.
+    store.save_blob(a, &content('c'), 7, at(9)).unwrap();
+    let blob = store.blob(a).unwrap().unwrap();
+    assert_eq!((blob.content, blob.size_bytes), (content('c'), 7));
+    assert_eq!(blob.first_seen_at, at(9));
+    assert!(store.forget_blob(a).unwrap());
+    assert!(!store.forget_blob(a).unwrap());
+    assert_eq!(store.blob(a).unwrap(), None);
+}
+
+#[test]
+fn events_and_quotas_are_kept() {
+    let home = Home::new();
+    let store = home.open();
+    let model_id = store.insert_model(&model("m"), at(0)).unwrap();
+    let mut event = Event {
+        at: at(5),
+        kind: EventKind::Orphaned,
+        model_id: Some(model_id),
+        run_id: None,
+        detail: "gone upstream".to_owned(),
+    };
+    store.record_event(&event).unwrap();
+    assert_eq!(store.events(at(5), 9).unwrap(), [event.clone()]);
+    assert_eq!(store.events(at(6), 9).unwrap(), []);
+    store.remove_model(model_id).unwrap();
+    event.model_id = None;
+    assert_eq!(store.events(at(0), 9).unwrap(), [event]);
+
+    let mut limit = RateLimit {
+        endpoint: "https://huggingface.co".to_owned(),
+        bucket: "api".to_owned(),
+        remaining: 500,
+        resets_at: at(300),
+    };
+    store.save_rate_limit(&limit).unwrap();
+    limit.remaining = 499;
+    store.save_rate_limit(&limit).unwrap();
+    assert_eq!(store.rate_limits(at(299)).unwrap(), [limit]);
+    assert_eq!(store.rate_limits(at(300)).unwrap(), []);
+}
+
+#[test]
+fn a_session_of_a_model_or_run_that_is_gone_is_refused_in_words() {
+    let home = Home::new();
+    let store = home.open();
+    let run = store.start_run(&run_at(at(1))).unwrap();
+    let model_id = store.insert_model(&model("m"), at(0)).unwrap();
+    store.remove_model(model_id).unwrap();
+    let mut start = session(&run, at(2));
+    start.model_id = Some(model_id);
+    let err = store.open_session(&start).unwrap_err();
+    assert!(matches!(err, StoreError::MissingReference), "{err:?}");
+    assert!(err.to_string().contains("not in the database"), "{err}");
+}
+
+#[test]
+fn a_transaction_is_all_or_nothing_across_entities() {
+    let home = Home::new();
+    let store = home.open();
+    let apply = |last: &str| {
+        store.transaction(|store| -> anyhow::Result<()> {
+            store.insert_model(&model("m"), at(0))?;
+            store.set_setting("disk.reserve", "20G", at(0))?;
+            let mut spec = schedule("s");
+            spec.selection.models = names(&[last]);
+            store.insert_schedule(&spec, &waiting_until(at(0)), at(0))?;
+            Ok(())
+        })
+    };
+    let err = apply("missing").unwrap_err();
+    assert!(err.downcast_ref::<StoreError>().is_some());
+    assert_eq!(store.models(&ModelFilter::default()).unwrap(), []);
+    assert_eq!(store.settings().unwrap(), []);
+    assert_eq!(store.schedules().unwrap(), []);
+    apply("m").unwrap();
+    assert_eq!(store.models(&ModelFilter::default()).unwrap().len(), 1);
+    assert_eq!(store.schedules().unwrap().len(), 1);
+}
+
+#[test]
+fn a_step_that_fails_inside_a_transaction_undoes_only_itself() {
+    let home = Home::new();
+    let store = home.open();
+    store
+        .transaction(|store| {
+            store.insert_model(&model("kept"), at(0))?;
+            let inner = store.transaction(|store| {
+                store.insert_model(&model("undone"), at(0))?;
+                store.insert_model(&model("kept"), at(0))
+            });
+            assert!(matches!(inner, Err(StoreError::NotUnique { .. })));
+            Ok::<_, StoreError>(())
+        })
+        .unwrap();
+    let models = store.models(&ModelFilter::default()).unwrap();
+    assert_eq!(texts(&models), ["kept"]);
+}
+
+#[test]
+fn a_panic_inside_a_transaction_undoes_it() {
+    let home = Home::new();
+    let store = home.open();
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        store.transaction(|store| -> Result<(), StoreError> {
+            store.set_setting("a", "b", at(0))?;
+            panic!("a worker's mistake");
+        })
+    }));
+    assert!(caught.is_err());
+    assert_eq!(store.settings().unwrap(), []);
+    store.set_setting("a", "b", at(0)).unwrap();
+}
+
+#[test]
+fn a_value_that_someone_edited_by_hand_is_named() {
+    let home = Home::new();
+    let store = home.open();
+    store.insert_model(&model("m"), at(0)).unwrap();
+    let sql = "UPDATE models SET repo_id = '../../etc'";
+    home.sql().execute(sql, []).unwrap();
+    let err = store.model(&name("m")).unwrap_err();
+    assert!(matches!(err, StoreError::Unreadable(_)), "{err:?}");
+    assert!(err.to_string().contains("`repo_id`"), "{err}");
+}
