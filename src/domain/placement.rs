@@ -212,7 +212,7 @@ mod tests {
             "com1",
             "LPT9.log",
             "com²",
-            "a:b",
+            "ab:c",
             "a/what?.json",
             "a./b",
             "ends ",

@@ -1,0 +1,347 @@
+//! Publishing into the cache: what readers see, and when.
+
+use std::cell::RefCell;
+use std::fs;
+
+use hfdl::cache::{
+    CacheWriter, SymlinkChoice, published_commit, snapshot_is_complete, stored_listing,
+};
+use hfdl::domain::filter::Filter;
+use hfdl::domain::plan::Action;
+
+use crate::support::cache::{Commit, TestCache, commit, model, no_lock, tree, write};
+
+fn first() -> Commit {
+    commit(
+        'a',
+        &[
+            ("config.json", "{}"),
+            ("sub/deep/model.bin", "weights"),
+            ("twin.bin", "weights"),
+        ],
+    )
+}
+
+#[test]
+fn a_published_revision_has_the_official_layout_and_nothing_else() {
+    let env = TestCache::new();
+    let (plan, published) = env.sync(&first());
+    assert_eq!(plan.totals.files_to_fetch, 2, "a content is fetched once");
+    assert!(published.ref_moved);
+    let a = "a".repeat(40);
+    let etag = |path: &str| {
+        let files = &plan.files;
+        let file = files.iter().find(|f| f.file.path.as_str() == path).unwrap();
+        file.file.content.etag()
+    };
+    let (config, weights) = (etag("config.json"), etag("twin.bin"));
+    let mut expected = vec![
+        "CACHEDIR.TAG".to_owned(),
+        format!("models--acme--tiny/.hfdl/trees/{a}.json"),
+        format!("models--acme--tiny/blobs/{config}"),
+        format!("models--acme--tiny/blobs/{weights}"),
+        "models--acme--tiny/refs/main".to_owned(),
+        format!("models--acme--tiny/snapshots/{a}/config.json -> ../../blobs/{config}"),
+        format!(
+            "models--acme--tiny/snapshots/{a}/sub/deep/model.bin -> ../../../../blobs/{weights}"
+        ),
+        format!("models--acme--tiny/snapshots/{a}/twin.bin -> ../../blobs/{weights}"),
+        format!("models--acme--tiny/trees/{a}.json"),
+    ];
+    expected.sort();
+    assert_eq!(tree(env.cache.root()), expected);
+    assert_eq!(
+        fs::read_to_string(env.layout().reference(&env.branch)).unwrap(),
+        a
+    );
+    assert_eq!(env.text(&first(), "sub/deep/model.bin"), "weights");
+}
+
+#[test]
+fn a_second_sync_finds_nothing_to_do_and_moves_nothing() {
+    for symlinks in [SymlinkChoice::WherePossible, SymlinkChoice::Never] {
+        let env = TestCache::with(symlinks);
+        env.sync(&first());
+        let before = tree(env.cache.root());
+        let (plan, published) = env.sync(&first());
+        assert!(plan.changes_nothing(), "{plan:?}");
+        assert!(!published.ref_moved);
+        assert_eq!(tree(env.cache.root()), before);
+    }
+}
+
+#[test]
+fn the_next_revision_reuses_what_did_not_change_and_keeps_the_old_one() {
+    for symlinks in [SymlinkChoice::WherePossible, SymlinkChoice::Never] {
+        let env = TestCache::with(symlinks);
+        env.sync(&first());
+        let second = commit('b', &[("config.json", "{1}"), ("moved.bin", "weights")]);
+        let (plan, _) = env.sync(&second);
+        assert_eq!(plan.totals.bytes_to_fetch, 3);
+        assert_eq!(plan.totals.bytes_reused, 7);
+        assert_eq!(plan.deleted.len(), 2);
+        assert_eq!(env.text(&second, "moved.bin"), "weights");
+        assert_eq!(env.text(&second, "config.json"), "{1}");
+        assert_eq!(env.text(&first(), "config.json"), "{}");
+        let published = published_commit(&env.layout(), &env.branch).unwrap();
+        assert_eq!(published, Some(second.listing.commit));
+    }
+}
+
+#[test]
+fn nothing_becomes_visible_while_one_content_is_missing() {
+    let env = TestCache::new();
+    env.sync(&first());
+    let second = commit('b', &[("config.json", "new"), ("other.bin", "more")]);
+    let plan = env.plan(&second);
+    let writer = env.writer();
+    let before = tree(env.cache.root());
+    let error = writer
+        .publish(&env.branch, &second.listing, &plan)
+        .unwrap_err();
+    assert!(
+        format!("{error:#}").contains("`config.json` is not ready"),
+        "{error:#}"
+    );
+    assert_eq!(tree(env.cache.root()), before);
+
+    // A content of the wrong length is as good as missing.
+    for planned in plan.fetches() {
+        write(env.layout().blob(&planned.file.content), "?");
+    }
+    assert!(writer.publish(&env.branch, &second.listing, &plan).is_err());
+    let published = published_commit(&env.layout(), &env.branch).unwrap();
+    assert_eq!(published, Some(first().listing.commit));
+}
+
+#[test]
+fn a_commit_as_revision_gets_no_ref_and_a_slashed_branch_gets_folders() {
+    let mut env = TestCache::new();
+    env.branch = "a".repeat(40).parse().unwrap();
+    assert!(!env.sync(&first()).1.ref_moved);
+    assert!(tree(&env.layout().refs()).is_empty());
+    env.branch = "refs/pr/1".parse().unwrap();
+    assert!(env.sync(&first()).1.ref_moved);
+    assert_eq!(tree(&env.layout().refs()), ["refs/pr/1"]);
+}
+
+#[test]
+fn a_snapshot_that_another_program_left_incomplete_is_completed() {
+    let env = TestCache::new();
+    let first = first();
+    env.sync(&first);
+    let layout = env.layout();
+    let at = |path: &str| layout.entry(&first.listing.commit, &path.parse().unwrap());
+    fs::remove_file(at("config.json")).unwrap();
+    fs::remove_file(at("twin.bin")).unwrap();
+    fs::write(at("twin.bin"), "cut").unwrap();
+    let complete = || snapshot_is_complete(&layout, &first.listing.commit, &first.listing.files);
+    assert!(!complete().unwrap());
+    let (plan, published) = env.sync(&first);
+    assert_eq!(plan.totals.bytes_to_fetch, 0);
+    assert!(complete().unwrap());
+    assert!(!published.ref_moved);
+    assert_eq!(env.text(&first, "twin.bin"), "weights");
+}
+
+#[test]
+fn a_link_to_the_wrong_blob_is_replaced() {
+    let env = TestCache::new();
+    let first = commit('a', &[("x.bin", "one"), ("y.bin", "two")]);
+    env.sync(&first);
+    let at = |path: &str| {
+        env.layout()
+            .entry(&first.listing.commit, &path.parse().unwrap())
+    };
+    fs::rename(at("x.bin"), at("y.bin")).unwrap();
+    env.sync(&first);
+    assert_eq!(env.text(&first, "x.bin"), "one");
+    assert_eq!(env.text(&first, "y.bin"), "two");
+}
+
+#[test]
+fn a_filtered_snapshot_has_no_official_listing_until_it_is_whole() {
+    let mut env = TestCache::new();
+    env.filter = Filter {
+        include: Some(vec!["*.json".into()]),
+        exclude: vec![],
+    };
+    let first = first();
+    env.sync(&first);
+    let layout = env.layout();
+    let official = layout.tree(&first.listing.commit);
+    assert!(!official.exists());
+    let stored = stored_listing(&layout, &first.listing.commit).unwrap();
+    assert_eq!(stored.as_ref(), Some(&first.listing));
+
+    env.filter = Filter::default();
+    let (plan, _) = env.sync(&first);
+    assert_eq!(plan.totals.files_to_fetch, 1);
+    assert!(official.exists());
+}
+
+#[test]
+fn a_marker_for_a_missing_file_goes_when_the_file_is_there() {
+    let env = TestCache::new();
+    let first = first();
+    let layout = env.layout();
+    let commit = &first.listing.commit;
+    let marker = layout.no_exist(commit, &"config.json".parse().unwrap());
+    let other = layout.no_exist(commit, &"really_missing.json".parse().unwrap());
+    write(marker.clone(), "");
+    write(other.clone(), "");
+    env.sync(&first);
+    assert!(!marker.exists());
+    assert!(other.exists());
+}
+
+#[test]
+fn content_of_another_repository_is_taken_over_and_survives_its_removal() {
+    let mut env = TestCache::new();
+    env.sync(&first());
+    let other_folder = env.layout().folder().to_path_buf();
+    env.repo = model("acme/fork");
+    let (plan, _) = env.sync(&first());
+    assert_eq!(plan.totals.bytes_to_fetch, 0);
+    assert_eq!(plan.imports().len(), 2);
+    fs::remove_dir_all(other_folder).unwrap();
+    assert_eq!(env.text(&first(), "twin.bin"), "weights");
+    assert!(
+        tree(&env.layout().private())
+            .iter()
+            .all(|name| name.starts_with("trees/"))
+    );
+}
+
+#[test]
+fn an_interrupted_publish_is_completed_by_the_next() {
+    let env = TestCache::new();
+    let first = first();
+    // As after a kill while the new snapshot was being put together.
+    let plan = env.plan(&first);
+    env.fetch(&first, &plan);
+    write(
+        env.layout()
+            .staging(&first.listing.commit)
+            .join("config.json"),
+        "half",
+    );
+    write(env.layout().private().join("tmp-0123"), "half");
+    let (plan, _) = env.sync(&first);
+    assert!(
+        plan.files
+            .iter()
+            .all(|file| matches!(file.action, Action::Link(_)))
+    );
+    assert_eq!(env.text(&first, "config.json"), "{}");
+    assert!(!env.layout().staging(&first.listing.commit).exists());
+}
+
+#[test]
+fn without_links_a_file_left_in_staging_by_a_crash_is_not_fetched_again() {
+    let env = TestCache::with(SymlinkChoice::Never);
+    let first = first();
+    env.sync(&first);
+    // As if the file system knew no hard links either: blobs were moved.
+    let commit = &first.listing.commit;
+    fs::rename(env.layout().snapshot(commit), env.layout().staging(commit)).unwrap();
+    fs::remove_dir_all(env.layout().blobs()).unwrap();
+    let (plan, _) = env.sync(&first);
+    assert_eq!(plan.totals.bytes_to_fetch, 0);
+    assert_eq!(env.text(&first, "sub/deep/model.bin"), "weights");
+}
+
+#[test]
+fn every_blob_is_written_under_its_official_lock() {
+    let env = TestCache::new();
+    let first = first();
+    let plan = env.plan(&first);
+    let taken = RefCell::new(Vec::new());
+    let take = |path: &std::path::Path| {
+        taken.borrow_mut().push(path.to_path_buf());
+        no_lock(path)
+    };
+    let writer = CacheWriter::open(&env.cache, &env.repo, env.symlinks, &take).unwrap();
+    let mut expected = Vec::new();
+    for planned in plan.fetches() {
+        let content = planned.file.content;
+        let partial = env.layout().partial(&content);
+        fs::write(&partial, &first.bytes[&content]).unwrap();
+        writer.store_blob(&content, &partial).unwrap();
+        expected.push(env.cache.blob_lock(&env.repo, &content));
+    }
+    assert_eq!(*taken.borrow(), expected);
+    assert!(expected[0].parent().unwrap().is_dir());
+}
+
+#[cfg(unix)]
+mod on_unix {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn no_write_follows_a_link_out_of_the_cache() {
+        for planted in ["snapshots", "blobs", "refs", "trees", ".hfdl", "."] {
+            let env = TestCache::new();
+            let outside = tempfile::tempdir().unwrap();
+            let folder = env.layout().folder().to_path_buf();
+            let link = match planted {
+                "." => folder.clone(),
+                name => folder.join(name),
+            };
+            fs::create_dir_all(link.parent().unwrap()).unwrap();
+            symlink(outside.path(), &link).unwrap();
+            let opened = CacheWriter::open(&env.cache, &env.repo, env.symlinks, &no_lock);
+            if planted == "trees" {
+                drop(opened);
+                let plan = env.plan(&first());
+                env.fetch(&first(), &plan);
+                let published = env.writer().publish(&env.branch, &first().listing, &plan);
+                assert!(published.is_err());
+            } else {
+                let error = format!("{:#}", opened.err().unwrap());
+                assert!(error.contains("leads out of"), "{error}");
+            }
+            assert_eq!(
+                fs::read_dir(outside.path()).unwrap().count(),
+                0,
+                "{planted}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_linked_folder_in_a_snapshot_does_not_lead_entries_out() {
+        let env = TestCache::new();
+        let first = first();
+        let outside = tempfile::tempdir().unwrap();
+        let snapshot = env.layout().snapshot(&first.listing.commit);
+        fs::create_dir_all(&snapshot).unwrap();
+        symlink(outside.path(), snapshot.join("sub")).unwrap();
+        let plan = env.plan(&first);
+        env.fetch(&first, &plan);
+        assert!(
+            env.writer()
+                .publish(&env.branch, &first.listing, &plan)
+                .is_err()
+        );
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+        assert_eq!(published_commit(&env.layout(), &env.branch).unwrap(), None);
+    }
+
+    #[test]
+    fn a_blob_has_the_permissions_of_any_new_file() {
+        let env = TestCache::new();
+        let first = first();
+        let plan = env.plan(&first);
+        let content = plan.files[0].file.content;
+        let partial = env.layout().partial(&content);
+        fs::write(&partial, &first.bytes[&content]).unwrap();
+        let fresh = fs::metadata(&partial).unwrap().permissions().mode();
+        fs::set_permissions(&partial, fs::Permissions::from_mode(0o600)).unwrap();
+        env.writer().store_blob(&content, &partial).unwrap();
+        let blob = fs::metadata(env.layout().blob(&content)).unwrap();
+        assert_eq!(blob.permissions().mode(), fresh);
+    }
+}
