@@ -10,6 +10,7 @@
 pub mod facts;
 pub mod layout;
 pub mod local_dir;
+pub mod local_publish;
 mod local_records;
 pub mod publish;
 pub mod scan;
@@ -19,7 +20,8 @@ mod wire;
 
 pub use facts::local_facts;
 pub use layout::{CacheLayout, RepoLayout};
-pub use local_dir::{LocalDir, Vanished};
+pub use local_dir::LocalDir;
+pub use local_publish::{Placed, Vanished};
 pub use publish::{CacheWriter, Published, SymlinkChoice};
 pub use scan::{
     LocalRepo, cached_repos, published_commit, scan_repo, snapshot_is_complete, stored_listing,

@@ -4,8 +4,7 @@ use std::cell::Cell;
 use std::fs;
 use std::path::Path;
 
-use hfdl::cache::local_dir::Placed;
-use hfdl::cache::{LocalDir, Vanished};
+use hfdl::cache::{LocalDir, Placed, Vanished};
 use hfdl::domain::filter::Filter;
 use hfdl::domain::plan::{Action, PlanError, SyncPlan, plan_sync};
 

@@ -2,9 +2,10 @@
 
 use std::cell::RefCell;
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hfdl::cache::{
-    CacheWriter, SymlinkChoice, published_commit, snapshot_is_complete, stored_listing,
+    CacheWriter, SymlinkChoice, published_commit, scan_repo, snapshot_is_complete, stored_listing,
 };
 use hfdl::domain::filter::Filter;
 use hfdl::domain::plan::Action;
@@ -112,6 +113,83 @@ fn nothing_becomes_visible_while_one_content_is_missing() {
     assert!(writer.publish(&env.branch, &second.listing, &plan).is_err());
     let published = published_commit(&env.layout(), &env.branch).unwrap();
     assert_eq!(published, Some(first().listing.commit));
+}
+
+#[test]
+fn the_ref_stays_when_anything_before_it_fails() {
+    let second = commit('b', &[("sub/model.bin", "new")]);
+    let at = |env: &TestCache, name: &str| env.layout().folder().join(name);
+    for obstacle in [
+        "trees",
+        ".hfdl/trees",
+        &format!("snapshots/{}", second.listing.commit),
+        &format!(".no_exist/{}/sub/model.bin/full", second.listing.commit),
+    ] {
+        let env = TestCache::new();
+        env.sync(&first());
+        let plan = env.plan(&second);
+        env.fetch(&second, &plan);
+        let path = at(&env, obstacle);
+        let _ = fs::remove_dir_all(&path);
+        write(path.clone(), "in the way");
+        let writer = env.writer();
+        let result = writer.publish(&env.branch, &second.listing, &plan);
+        assert!(result.is_err(), "{obstacle}");
+        let published = published_commit(&env.layout(), &env.branch).unwrap();
+        assert_eq!(published, Some(first().listing.commit), "{obstacle}");
+
+        fs::remove_file(&path).unwrap();
+        let _ = fs::remove_dir(path.parent().unwrap());
+        env.sync(&second);
+        assert_eq!(env.text(&second, "sub/model.bin"), "new");
+    }
+}
+
+#[test]
+fn a_reader_never_sees_half_a_revision_or_a_foreign_name() {
+    let env = TestCache::new();
+    let revisions: Vec<Commit> = "0123456789"
+        .chars()
+        .map(|digit| {
+            let files: Vec<(String, String)> = (0..20)
+                .map(|n| (format!("d{}/f{n}", n % 3), format!("{digit}{n}")))
+                .collect();
+            let files: Vec<(&str, &str)> = files
+                .iter()
+                .map(|(a, b)| (a.as_str(), b.as_str()))
+                .collect();
+            commit(digit, &files)
+        })
+        .collect();
+    env.sync(&revisions[0]);
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut n_looks = 0;
+            while !is_over.load(Ordering::Acquire) || n_looks == 0 {
+                let published = published_commit(&env.layout(), &env.branch).unwrap();
+                let now = published.expect("there is always a published revision");
+                let revision = revisions.iter().find(|r| r.listing.commit == now).unwrap();
+                for n in 0..20 {
+                    let text = env.text(revision, &format!("d{}/f{n}", n % 3));
+                    assert_eq!(text[1..], n.to_string());
+                    assert!(now.as_str().starts_with(&text[..1]));
+                }
+                let local = scan_repo(&env.cache, &env.repo).unwrap();
+                for (commit, snapshot) in &local.snapshots {
+                    assert_eq!(snapshot.entries.len(), 20, "{commit}");
+                    assert!(snapshot.contents().count() == 20 && snapshot.is_readable());
+                }
+                assert!(tree(&env.layout().refs()).iter().eq(["main"]));
+                n_looks += 1;
+            }
+        });
+        for revision in &revisions[1..] {
+            env.sync(revision);
+        }
+        is_over.store(true, Ordering::Release);
+        reader.join().unwrap();
+    });
 }
 
 #[test]
