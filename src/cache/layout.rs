@@ -269,6 +269,11 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
         #[test]
         fn relative_links_always_resolve_to_the_blob(path in "[a-z.]{1,3}(/[a-z]{1,3}){0,6}") {
             prop_assume!(path.parse::<RepoPath>().is_ok());

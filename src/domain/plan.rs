@@ -478,6 +478,11 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
         #[test]
         fn the_totals_always_add_up(remote in any_listing(), local in any_facts()) {
             let plan = plan_sync(&remote, &Filter::default(), &ANYWHERE, &local).unwrap();

@@ -3,6 +3,7 @@
 //! The place is fixed, so that the script finds it: `accept-cache/` and
 //! `accept-dir/` in cargo's folder for tests, with what each must hold in
 //! `accept-manifest.json`.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
 //! Real files in a directory, with the official notes beside them.
+#![allow(clippy::unwrap_used)]
 
 use std::cell::Cell;
 use std::fs;
@@ -110,8 +111,15 @@ fn a_directory_has_the_files_and_the_official_notes() {
     let lines: Vec<&str> = note.lines().collect();
     assert_eq!(lines[..2], [a, first().listing.files[1].content.etag()]);
     assert!(lines[2].parse::<f64>().unwrap() > 1.6e9);
-    assert_eq!(env.text("sub/model.bin"), env.text("twin.bin"));
     assert!(env.dir.is_complete(&first().listing.files).unwrap());
+}
+
+#[test]
+fn files_of_the_same_content_can_be_edited_apart() {
+    let env = Env::new();
+    env.sync(&first(), Vanished::Keep).1.unwrap();
+    fs::write(env.dir.root().join("twin.bin"), "edited").unwrap();
+    assert_eq!(env.text("sub/model.bin"), "weights");
 }
 
 #[test]
@@ -162,6 +170,11 @@ fn the_old_file_is_there_until_the_new_one_is_whole() {
         .publish(&second.listing, &plan, Vanished::Keep)
         .unwrap();
     assert_eq!(env.text("config.json"), "{2}");
+    assert_eq!(
+        env.text("twin.bin"),
+        "heavier",
+        "of the same size as before"
+    );
     assert!(env.has("sub/model.bin"), "nobody asked for its deletion");
 }
 

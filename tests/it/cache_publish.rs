@@ -1,4 +1,5 @@
 //! Publishing into the cache: what readers see, and when.
+#![allow(clippy::unwrap_used)]
 
 use std::cell::RefCell;
 use std::fs;
@@ -288,6 +289,44 @@ fn content_of_another_repository_is_taken_over_and_survives_its_removal() {
         tree(&env.layout().private())
             .iter()
             .all(|name| name.starts_with("trees/"))
+    );
+}
+
+#[test]
+fn a_content_that_is_there_already_can_be_imported_again() {
+    let mut env = TestCache::new();
+    env.sync(&first());
+    let file = first().listing.files[1].clone();
+    let source = env.layout().blob(&file.content);
+    env.repo = model("acme/fork");
+    for _ in 0..2 {
+        let writer = env.writer();
+        writer
+            .import_blob(&file.content, file.size_bytes, &source)
+            .unwrap();
+        assert!(tree(&env.layout().private()).is_empty());
+    }
+    let wrong_size = env.writer().import_blob(&file.content, 1, &source);
+    assert!(wrong_size.is_err());
+    assert!(tree(&env.layout().private()).is_empty());
+}
+
+#[test]
+fn a_wider_filter_adds_files_and_leaves_the_others_alone() {
+    let mut env = TestCache::with(SymlinkChoice::Never);
+    env.filter = Filter {
+        include: Some(vec!["*.json".into()]),
+        exclude: vec![],
+    };
+    env.sync(&first());
+    // Without any links the official client leaves nothing among the blobs.
+    fs::remove_dir_all(env.layout().blobs()).unwrap();
+    env.filter = Filter::default();
+    let (plan, _) = env.sync(&first());
+    assert_eq!(plan.files[0].action, Action::Keep);
+    assert_eq!(
+        env.text(&first(), "config.json") + &env.text(&first(), "twin.bin"),
+        "{}weights"
     );
 }
 

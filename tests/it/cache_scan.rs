@@ -1,4 +1,5 @@
 //! Reading caches that other programs wrote, in all their forms.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 
@@ -42,7 +43,7 @@ fn a_cache_of_our_own_is_read_back_exactly() {
         };
         assert_eq!(snapshot.entries[&file.path], expected);
     }
-    assert_eq!(cached_repos(&env.cache).unwrap(), [env.repo.clone()]);
+    assert_eq!(cached_repos(&env.cache).unwrap(), vec![env.repo.clone()]);
 }
 
 #[test]
@@ -74,6 +75,19 @@ fn a_ref_that_readers_refuse_counts_as_none_and_is_mended() {
         assert!(plan.changes_nothing() && published.ref_moved);
         assert_eq!(fs::read_to_string(&reference).unwrap(), commit.as_str());
     }
+}
+
+#[test]
+fn a_file_that_was_cut_makes_a_snapshot_incomplete_and_is_fetched_again() {
+    let env = TestCache::new();
+    let first = first();
+    env.sync(&first);
+    let blob = env.layout().blob(&first.listing.files[1].content);
+    fs::write(&blob, "weig").unwrap();
+    assert!(!is_complete(&env, &first));
+    let (plan, _) = env.sync(&first);
+    assert_eq!(plan.totals.bytes_to_fetch, 7);
+    assert!(is_complete(&env, &first));
 }
 
 #[test]

@@ -1,4 +1,5 @@
 //! Sweeping: what goes, what stays, and why.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -174,6 +175,44 @@ fn what_other_repositories_reach_by_links_stays() {
 
 #[cfg(unix)]
 #[test]
+fn the_shared_store_is_left_to_the_official_client() {
+    let env = TestCache::new();
+    let [a, _, c] = three_revisions(&env);
+    let content = a.listing.files[1].content;
+    let (blob, shared) = (
+        env.layout().blob(&content),
+        env.cache.root().join("blobs/5a"),
+    );
+    fs::create_dir_all(&shared).unwrap();
+    fs::rename(&blob, shared.join("xet")).unwrap();
+    std::os::unix::fs::symlink("../../blobs/5a/xet", &blob).unwrap();
+    let plan = sweep(&env, &keep(&[&c]));
+    let target = SweepTarget::Blob(content);
+    assert_eq!(
+        verdict(&plan, &target),
+        Verdict::Keep(KeepReason::SharedStore)
+    );
+    assert!(blob.exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_blob_with_another_name_elsewhere_goes_and_gains_nothing() {
+    let env = TestCache::new();
+    let [a, b, c] = three_revisions(&env);
+    let blob = env.layout().blob(&a.listing.files[1].content);
+    let other = env.cache.root().join("models--acme--fork/blobs/other");
+    crate::support::cache::write(other.clone(), "");
+    fs::remove_file(&other).unwrap();
+    fs::hard_link(&blob, &other).unwrap();
+    let plan = sweep(&env, &keep(&[&b, &c]));
+    assert_eq!(plan.freed_bytes, 0);
+    assert!(!blob.exists());
+    assert_eq!(fs::read_to_string(other).unwrap(), "old");
+}
+
+#[cfg(unix)]
+#[test]
 fn a_kept_revision_that_cannot_be_read_keeps_all_blobs() {
     let env = TestCache::new();
     let [a, _, c] = three_revisions(&env);
@@ -192,7 +231,7 @@ fn a_kept_revision_that_cannot_be_read_keeps_all_blobs() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn sweeping_never_takes_a_blob_in_use(

@@ -1,8 +1,5 @@
 //! Integration tests: contracts, stories and the real binary.
 
-// Clippy spares test functions only; a helper of tests is no different.
-#![allow(clippy::unwrap_used)]
-
 mod cache_accept;
 mod cache_local_dir;
 mod cache_publish;

@@ -1,4 +1,5 @@
 //! Caches on real temporary folders, filled without a network.
+#![allow(clippy::unwrap_used)]
 
 use std::any::Any;
 use std::collections::BTreeMap;
