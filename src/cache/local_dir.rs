@@ -41,16 +41,16 @@ pub type Prove<'a> = &'a dyn Fn(&Path, &ContentId) -> io::Result<bool>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalDir {
     root: PathBuf,
+    pub(super) permissions: fs::Permissions,
 }
 
 impl LocalDir {
     /// Creates the directory and its official folder of notes.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
-        let dir = Self { root: root.into() };
-        let root = &dir.root;
-        fs::create_dir_all(root).with_context(|| format!("cannot create `{}`", root.display()))?;
-        create_inside(root, &Path::new(RECORDS).join("download"))?;
-        let private = create_inside(root, Path::new(PRIVATE))?;
+        let root = root.into();
+        fs::create_dir_all(&root).with_context(|| format!("cannot create `{}`", root.display()))?;
+        create_inside(&root, &Path::new(RECORDS).join("download"))?;
+        let private = create_inside(&root, Path::new(PRIVATE))?;
         let records = root.join(RECORDS);
         write_tag_once(&records.join("CACHEDIR.TAG"), &private)?;
         let ignore = records.join(".gitignore");
@@ -58,7 +58,9 @@ impl LocalDir {
             files::write_atomically(&ignore, b"*", &private)
                 .with_context(|| format!("cannot write `{}`", ignore.display()))?;
         }
-        Ok(dir)
+        let permissions = files::permissions_of_new_files(&private)
+            .with_context(|| format!("cannot write to `{}`", private.display()))?;
+        Ok(Self { root, permissions })
     }
 
     pub fn root(&self) -> &Path {

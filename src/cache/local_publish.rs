@@ -44,9 +44,7 @@ impl LocalDir {
                 stored.display()
             )
         };
-        let permissions = files::permissions_of_new_files(&self.private());
-        let permissions = permissions.with_context(context)?;
-        fs::set_permissions(verified, permissions).with_context(context)?;
+        fs::set_permissions(verified, self.permissions.clone()).with_context(context)?;
         files::rename_synced(verified, &stored).with_context(context)
     }
 

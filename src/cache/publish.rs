@@ -199,6 +199,18 @@ impl<'a> CacheWriter<'a> {
         Ok(Published { path, ref_moved })
     }
 
+    /// Points a revision at a snapshot that is there, as a rollback does;
+    /// tells whether it pointed elsewhere before.
+    pub fn move_ref(&self, revision: &Revision, commit: &CommitSha) -> Result<bool> {
+        let snapshot = self.layout.snapshot(commit);
+        ensure!(snapshot.is_dir(), "there is no snapshot of commit {commit}");
+        ensure!(
+            revision.as_commit().is_none(),
+            "`{revision}` is a commit, which cannot point to another"
+        );
+        self.write_ref(revision, commit)
+    }
+
     fn check_whole(&self, plan: &SyncPlan) -> Result<()> {
         for PlannedFile { file, action } in &plan.files {
             let path = match action {

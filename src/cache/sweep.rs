@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::layout::{CacheLayout, STAGING_PREFIX, folder_name};
+use super::layout::{CacheLayout, JOURNAL_SUFFIX, RepoLayout, STAGING_PREFIX, folder_name};
 use super::publish::{create_inside, remove_dir, sync_dir};
 use super::scan::{cached_repos, files_below, read_dir, scan_repo};
 use super::sweep_plan::{SweepPlan, SweepRules, SweepTarget, Unused, Verdict, plan_sweep};
@@ -54,15 +54,7 @@ pub fn execute_sweep(
     rules: &SweepRules,
 ) -> Result<SweepPlan> {
     let layout = cache.repo(repo);
-    for folder in [
-        layout.folder().to_path_buf(),
-        layout.snapshots(),
-        layout.blobs(),
-    ] {
-        if folder.exists() {
-            files::check_inside(cache.root(), &folder)?;
-        }
-    }
+    check_folders(cache, repo)?;
     let refs = scan_repo(cache, repo)?.refs;
     let mut trash = Vec::new();
     for (item, _) in plan.removals() {
@@ -90,6 +82,7 @@ pub fn execute_sweep(
         let is_still_right = || now.removals().any(|(other, _)| other.what == item.what);
         match &item.what {
             SweepTarget::Snapshot(commit) if trash.contains(&layout.trash(commit)) => {}
+            SweepTarget::Trash(commit) => trash.push(layout.trash(commit)),
             SweepTarget::Blob(content) if is_still_right() => remove_file(layout.blob(content))?,
             SweepTarget::Partial(content) if is_still_right() => {
                 // The journal first: without it the bytes are void, but a
@@ -102,29 +95,54 @@ pub fn execute_sweep(
         done.add(item.what.clone(), item.size_bytes, Verdict::Remove(reason));
     }
     sync_if_there(layout.blobs())?;
-    for commit in done
-        .removals()
-        .filter_map(|(item, _)| item.what.as_snapshot())
-    {
-        remove_file(layout.tree(commit))?;
-        remove_file(layout.private_tree(commit))?;
-        remove_dir(&layout.no_exist_of(commit))?;
-        remove_dir(&layout.trash(commit))?;
+    for (item, _) in done.removals() {
+        if let SweepTarget::Snapshot(commit) | SweepTarget::Trash(commit) = &item.what
+            && !layout.snapshot(commit).exists()
+        {
+            remove_file(layout.tree(commit))?;
+            remove_file(layout.private_tree(commit))?;
+            remove_dir(&layout.no_exist_of(commit))?;
+        }
     }
+    trash.iter().try_for_each(|folder| remove_dir(folder))?;
     if rules.unused == Unused::Remove {
-        remove_leftovers(&layout.private())?;
+        remove_leftovers(&layout)?;
     }
     Ok(done)
 }
 
+/// Makes sure that no link leads a deletion out of the cache.
+fn check_folders(cache: &CacheLayout, repo: &Repo) -> Result<()> {
+    let folder = cache.repo(repo).folder().to_path_buf();
+    for name in [
+        "",
+        "snapshots",
+        "blobs",
+        "trees",
+        ".no_exist",
+        ".hfdl",
+        ".hfdl/trees",
+    ] {
+        let folder = folder.join(name);
+        if folder.exists() {
+            files::check_inside(cache.root(), &folder)?;
+        }
+    }
+    Ok(())
+}
+
 /// Removes what a killed process was preparing, and journals of nothing.
-fn remove_leftovers(private: &Path) -> Result<()> {
-    for entry in read_dir(private)? {
+fn remove_leftovers(layout: &RepoLayout) -> Result<()> {
+    for entry in read_dir(&layout.private())? {
         let name = entry.file_name();
         let name = name.to_str().unwrap_or_default();
+        let journal_of = name.strip_suffix(JOURNAL_SUFFIX);
+        let journal_of = journal_of.and_then(|etag| ContentId::from_etag(etag).ok());
         if name.starts_with(STAGING_PREFIX) {
             remove_dir(&entry.path())?;
-        } else if name.starts_with(files::TEMPORARY_PREFIX) {
+        } else if name.starts_with(files::TEMPORARY_PREFIX)
+            || journal_of.is_some_and(|content| !layout.partial(&content).exists())
+        {
             remove_file(entry.path())?;
         }
     }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use super::scan::{BlobKind, LocalEntry, LocalRepo};
+use super::scan::{BlobKind, LocalEntry, LocalRepo, LocalSnapshot};
 use crate::domain::content::ContentId;
 use crate::domain::repo::CommitSha;
 
@@ -48,6 +48,9 @@ pub struct SweepItem {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SweepTarget {
     Snapshot(CommitSha),
+    /// What an interrupted sweep left of a snapshot; the commit may have been
+    /// published again since.
+    Trash(CommitSha),
     Blob(ContentId),
     Partial(ContentId),
 }
@@ -125,19 +128,16 @@ impl SweepPlan {
 /// Decides what a repository's folder can do without.
 pub fn plan_sweep(local: &LocalRepo, rules: &SweepRules) -> SweepPlan {
     let mut plan = SweepPlan::default();
-    for commit in local.snapshots.keys() {
+    for (commit, snapshot) in &local.snapshots {
         let verdict = snapshot_verdict(local, rules, commit);
-        plan.add(
-            SweepTarget::Snapshot(commit.clone()),
-            own_bytes(local, commit),
-            verdict,
-        );
+        let target = SweepTarget::Snapshot(commit.clone());
+        plan.add(target, own_bytes(snapshot), verdict);
     }
-    for commit in local.trash.keys() {
+    for (commit, snapshot) in &local.trash {
         let verdict = Verdict::Remove(RemoveReason::HalfDeleted);
         plan.add(
-            SweepTarget::Snapshot(commit.clone()),
-            own_bytes(local, commit),
+            SweepTarget::Trash(commit.clone()),
+            own_bytes(snapshot),
             verdict,
         );
     }
@@ -199,16 +199,12 @@ fn snapshot_verdict(local: &LocalRepo, rules: &SweepRules, commit: &CommitSha) -
 }
 
 /// Returns the bytes that lie in a snapshot itself and not in blobs.
-fn own_bytes(local: &LocalRepo, commit: &CommitSha) -> u64 {
-    let snapshots = [&local.snapshots, &local.trash];
-    let entries = snapshots.iter().filter_map(|all| all.get(commit));
-    let sizes = entries.flat_map(|snapshot| snapshot.entries.values());
-    sizes
-        .map(|entry| match entry {
-            LocalEntry::RealFile { size_bytes } => *size_bytes,
-            LocalEntry::Blob { .. } | LocalEntry::Dangling => 0,
-        })
-        .sum()
+fn own_bytes(snapshot: &LocalSnapshot) -> u64 {
+    let sizes = snapshot.entries.values().map(|entry| match entry {
+        LocalEntry::RealFile { size_bytes } => *size_bytes,
+        LocalEntry::Blob { .. } | LocalEntry::Dangling => 0,
+    });
+    sizes.sum()
 }
 
 impl SweepPlan {

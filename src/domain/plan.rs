@@ -39,6 +39,17 @@ pub struct InPlace {
     pub content: Option<ContentId>,
 }
 
+impl LocalFacts {
+    /// Forgets a file and its content, because its bytes were found to be
+    /// wrong or are to be fetched again; the next plan fetches it.
+    pub fn distrust(&mut self, file: &RemoteFile) {
+        self.contents.remove(&file.content);
+        self.in_place.retain(|path, there| {
+            *path != file.path && there.content.is_none_or(|content| content != file.content)
+        });
+    }
+}
+
 impl InPlace {
     /// Tells whether this is the listed file, as far as its size and name tell.
     pub fn is_the_file(&self, file: &RemoteFile) -> bool {

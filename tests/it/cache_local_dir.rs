@@ -292,6 +292,21 @@ fn a_kill_between_rename_and_note_costs_a_read_and_no_fetch() {
 }
 
 #[test]
+fn contents_that_nobody_wants_any_more_are_cleared_and_partial_ones_stay() {
+    let env = Env::new();
+    env.sync(&first(), Vanished::Keep).1.unwrap();
+    let before = tree(env.dir.root());
+    let next = commit('b', &[("a.bin", "abandoned"), ("b.bin", "half")]);
+    env.fetch(&next, &env.plan(&next).unwrap());
+    let half = &next.listing.files[1].content;
+    fs::rename(env.dir.stored(half), env.dir.partial(half)).unwrap();
+    env.dir.clear_stored().unwrap();
+    assert!(env.dir.partial(half).exists());
+    fs::remove_file(env.dir.partial(half)).unwrap();
+    assert_eq!(tree(env.dir.root()), before);
+}
+
+#[test]
 fn a_repository_file_among_the_notes_is_refused() {
     let env = Env::new();
     let hostile = commit('a', &[(".cache/huggingface/download/x.metadata", "lies")]);

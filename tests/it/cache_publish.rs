@@ -6,10 +6,11 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hfdl::cache::{
-    CacheWriter, SymlinkChoice, published_commit, scan_repo, snapshot_is_complete, stored_listing,
+    CacheWriter, SymlinkChoice, local_facts, published_commit, scan_repo, snapshot_is_complete,
+    stored_listing,
 };
 use hfdl::domain::filter::Filter;
-use hfdl::domain::plan::Action;
+use hfdl::domain::plan::{Action, plan_sync};
 
 use crate::support::cache::{Commit, TestCache, commit, model, no_lock, tree, write};
 
@@ -236,6 +237,54 @@ fn a_link_to_the_wrong_blob_is_replaced() {
     env.sync(&first);
     assert_eq!(env.text(&first, "x.bin"), "one");
     assert_eq!(env.text(&first, "y.bin"), "two");
+}
+
+#[test]
+fn a_repair_replaces_wrong_bytes_of_the_right_length() {
+    for symlinks in [SymlinkChoice::WherePossible, SymlinkChoice::Never] {
+        let env = TestCache::with(symlinks);
+        let first = first();
+        env.sync(&first);
+        let bad = &first.listing.files[1];
+        let entry = env.layout().entry(&first.listing.commit, &bad.path);
+        fs::write(&entry, "wEights").unwrap();
+        assert!(env.plan(&first).changes_nothing(), "no name tells");
+
+        let listing = &first.listing;
+        let facts = local_facts(&env.cache, &env.repo, listing, &env.filter, None);
+        let mut facts = facts.unwrap();
+        facts.distrust(bad);
+        let placement = env.writer().placement().unwrap();
+        let plan = plan_sync(listing, &env.filter, &placement, &facts).unwrap();
+        assert_eq!(plan.totals.bytes_to_fetch, 7);
+        env.fetch(&first, &plan);
+        env.writer().publish(&env.branch, listing, &plan).unwrap();
+        assert_eq!(env.text(&first, bad.path.as_str()), "weights");
+    }
+}
+
+#[test]
+fn a_ref_is_moved_only_to_a_snapshot_that_is_there() {
+    let env = TestCache::new();
+    let second = commit('b', &[("config.json", "{2}")]);
+    env.sync(&first());
+    env.sync(&second);
+    let writer = env.writer();
+    let old = first().listing.commit;
+    assert!(
+        writer
+            .move_ref(&env.branch, &"d".repeat(40).parse().unwrap())
+            .is_err()
+    );
+    assert!(writer.move_ref(&env.branch, &old).unwrap());
+    assert!(!writer.move_ref(&env.branch, &old).unwrap());
+    let published = published_commit(&env.layout(), &env.branch).unwrap();
+    assert_eq!(published, Some(old.clone()));
+    assert!(
+        writer
+            .move_ref(&old.as_str().parse().unwrap(), &second.listing.commit)
+            .is_err()
+    );
 }
 
 #[test]

@@ -103,11 +103,18 @@ fn a_download_that_may_be_continued_is_left_alone_until_told() {
         (local.blobs.len(), local.partials.len())
     };
     assert_eq!(n_left(), (3, 1));
-    fs::write(env.layout().private().join("tmp-0"), "").unwrap();
+    let journal = |n: usize| env.layout().journal(&next.listing.files[n].content);
+    for leftover in [env.layout().private().join("tmp-0"), journal(0), journal(1)] {
+        fs::write(leftover, "").unwrap();
+    }
     rules.unused = Unused::Remove;
     sweep(&env, &rules);
     assert_eq!(n_left(), (2, 0));
-    assert!(!env.layout().private().join("tmp-0").exists());
+    let left = tree(&env.layout().private());
+    assert!(
+        left.iter().all(|name| name.starts_with("trees/")),
+        "{left:?}"
+    );
 }
 
 #[test]
@@ -122,6 +129,41 @@ fn a_sweep_that_was_cut_short_is_finished_by_the_next() {
     assert!(!layout.trash(commit).exists());
     assert!(!layout.tree(commit).exists());
     assert_eq!(env.text(&c, "same.bin"), "same");
+}
+
+#[test]
+fn what_is_left_of_a_sweep_does_not_take_a_revision_that_came_back() {
+    let env = TestCache::new();
+    let [a, _, c] = three_revisions(&env);
+    let layout = env.layout();
+    let commit = &a.listing.commit;
+    fs::create_dir(layout.trash(commit)).unwrap();
+    let plan = sweep(&env, &keep(&[&a, &c]));
+    let target = SweepTarget::Snapshot(commit.clone());
+    assert_eq!(verdict(&plan, &target), Verdict::Keep(KeepReason::Kept));
+    assert!(!layout.trash(commit).exists());
+    assert!(layout.tree(commit).exists());
+    assert_eq!(env.text(&a, "x.json"), "old");
+}
+
+#[cfg(unix)]
+#[test]
+fn no_deletion_follows_a_link_out_of_the_cache() {
+    for planted in ["trees", ".no_exist", ".hfdl", "snapshots"] {
+        let env = TestCache::new();
+        let [_, _, c] = three_revisions(&env);
+        let rules = keep(&[&c]);
+        let plan = plan_sweep(&scan_repo(&env.cache, &env.repo).unwrap(), &rules);
+        let outside = tempfile::tempdir().unwrap();
+        let folder = env.layout().folder().join(planted);
+        let moved = outside.path().join("moved");
+        fs::create_dir_all(&folder).unwrap();
+        fs::rename(&folder, &moved).unwrap();
+        std::os::unix::fs::symlink(&moved, &folder).unwrap();
+        let before = tree(&moved);
+        assert!(execute_sweep(&env.cache, &env.repo, &plan, &rules).is_err());
+        assert_eq!(tree(&moved), before, "{planted}");
+    }
 }
 
 #[test]
