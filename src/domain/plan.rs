@@ -387,6 +387,23 @@ mod tests {
     }
 
     #[test]
+    fn what_is_distrusted_is_fetched_again_with_its_twins_and_nothing_else() {
+        let files = vec![file("a", 1, 10), file("twin", 1, 10), file("b", 2, 20)];
+        let local = carried_out(
+            &plan(files.clone(), &LocalFacts::default()),
+            LocalFacts::default(),
+        );
+        let mut doubted = local.clone();
+        doubted.distrust(&files[0]);
+        let plan = plan(files, &doubted);
+        let actions: Vec<_> = plan.files.iter().map(|file| file.action.clone()).collect();
+        assert_eq!(
+            actions,
+            [Action::Fetch, Action::Keep, Action::LinkToFetched]
+        );
+    }
+
+    #[test]
     fn a_partial_file_counts_only_while_it_can_be_a_part() {
         for (have_bytes, expected) in [
             (0, Action::Fetch),
