@@ -22,7 +22,7 @@ pub use facts::local_facts;
 pub use layout::{CacheLayout, RepoLayout};
 pub use local_dir::LocalDir;
 pub use local_publish::{Placed, Vanished};
-pub use publish::{CacheWriter, Published, SymlinkChoice};
+pub use publish::{CacheWriter, LinkChoice, Published};
 pub use scan::{
     LocalRepo, cached_repos, published_commit, scan_repo, snapshot_is_complete, stored_listing,
 };

@@ -37,13 +37,15 @@ pub(super) const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc
 /// renames are safe without it, so whoever locks may give up waiting.
 pub type TakeLock<'a> = &'a dyn Fn(&Path) -> Result<Box<dyn Any>>;
 
-/// Whether snapshot entries may be symbolic links.
+/// What snapshot entries may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SymlinkChoice {
-    /// Where the file system and the user's rights allow them.
+pub enum LinkChoice {
+    /// Links where the file system and the user's rights allow them.
     WherePossible,
-    /// `HF_HUB_DISABLE_SYMLINKS`.
-    Never,
+    /// `HF_HUB_DISABLE_SYMLINKS`: hard links at most.
+    NoSymlinks,
+    /// Files of their own, as on a file system without any links.
+    NoLinks,
 }
 
 /// Writes one repository's folder.
@@ -59,7 +61,11 @@ pub struct CacheWriter<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EntryForm {
     Symlinks,
-    RealFiles,
+    /// A second name of the blob, which stays for the next revision.
+    HardLinks,
+    /// The blob itself, as the official client does it without links; a copy
+    /// for every other entry of that content.
+    Files,
 }
 
 /// What publishing did.
@@ -76,7 +82,7 @@ impl<'a> CacheWriter<'a> {
     pub fn open(
         cache: &'a CacheLayout,
         repo: &'a Repo,
-        symlinks: SymlinkChoice,
+        links: LinkChoice,
         take_lock: TakeLock<'a>,
     ) -> Result<Self> {
         let layout = cache.repo(repo);
@@ -92,11 +98,11 @@ impl<'a> CacheWriter<'a> {
         let private = layout.private();
         let permissions = files::permissions_of_new_files(&private)
             .with_context(|| format!("cannot write to `{}`", private.display()))?;
-        let entries = match symlinks {
-            SymlinkChoice::WherePossible if files::supports_symlinks(&private) => {
-                EntryForm::Symlinks
-            }
-            _ => EntryForm::RealFiles,
+        let entries = match links {
+            LinkChoice::WherePossible if files::supports_symlinks(&private) => EntryForm::Symlinks,
+            LinkChoice::NoLinks => EntryForm::Files,
+            _ if files::supports_hard_links(&private) => EntryForm::HardLinks,
+            _ => EntryForm::Files,
         };
         Ok(Self {
             cache,
@@ -277,9 +283,6 @@ impl<'a> CacheWriter<'a> {
             .try_for_each(|folder| sync_dir(&root.join(folder)))
     }
 
-    /// Without symbolic links an entry is a second name of the blob; where
-    /// there are none of those either, the blob itself, as the official client
-    /// does it, and a copy for every other entry of that content.
     fn make_entry(&self, file: &PlannedFile, entry: &Path, is_last_use: bool) -> Result<()> {
         let (path, content) = (&file.file.path, &file.file.content);
         let blob = self.layout.blob(content);
@@ -287,13 +290,9 @@ impl<'a> CacheWriter<'a> {
             EntryForm::Symlinks => {
                 files::symlink_file(&layout::relative_blob(path, content), entry)
             }
-            EntryForm::RealFiles => files::hard_link(&blob, entry).or_else(|_| {
-                if is_last_use && !blob.is_symlink() {
-                    fs::rename(&blob, entry)
-                } else {
-                    files::share(&blob, entry, Sharing::OwnBytes).map(drop)
-                }
-            }),
+            EntryForm::HardLinks => files::share(&blob, entry, Sharing::HardLinksToo).map(drop),
+            EntryForm::Files if is_last_use && !blob.is_symlink() => fs::rename(&blob, entry),
+            EntryForm::Files => files::share(&blob, entry, Sharing::OwnBytes).map(drop),
         };
         made.with_context(|| format!("cannot create `{}`", entry.display()))
     }

@@ -242,6 +242,16 @@ pub fn supports_symlinks(dir: &Path) -> bool {
     made
 }
 
+/// Tries whether a folder's file system can give a file two names.
+pub fn supports_hard_links(dir: &Path) -> bool {
+    let (probe, second) = (unused_name(dir), unused_name(dir));
+    let made = create_new(&probe).is_ok() && fs::hard_link(&probe, &second).is_ok();
+    for name in [probe, second] {
+        let _ = fs::remove_file(name);
+    }
+    made
+}
+
 /// Tries whether a folder's file system tells `a` from `A`.
 pub fn letter_case(dir: &Path) -> io::Result<LetterCase> {
     let probe = unused_name(dir);

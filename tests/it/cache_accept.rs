@@ -8,7 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use hfdl::cache::{LocalDir, SymlinkChoice, Vanished, scan_repo, snapshot_is_complete};
+use hfdl::cache::{LinkChoice, LocalDir, Vanished, scan_repo, snapshot_is_complete};
 use hfdl::domain::filter::Filter;
 use hfdl::domain::plan::plan_sync;
 use hfdl::domain::repo::{Repo, RepoType};
@@ -85,10 +85,14 @@ fn caches_of_every_form_are_whole_and_ready_to_be_shown_to_the_official_client()
     env.filter = Filter::default();
 
     env.repo = model("real-files");
-    env.symlinks = SymlinkChoice::Never;
+    env.links = LinkChoice::NoSymlinks;
     show(&env, &old);
     show(&env, &new);
-    env.symlinks = SymlinkChoice::WherePossible;
+    env.repo = model("no-links");
+    env.links = LinkChoice::NoLinks;
+    show(&env, &old);
+    show(&env, &new);
+    env.links = LinkChoice::WherePossible;
     env.repo = model("acme/shares-content");
     show(&env, &new);
 

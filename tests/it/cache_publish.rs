@@ -6,13 +6,19 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hfdl::cache::{
-    CacheWriter, SymlinkChoice, local_facts, published_commit, scan_repo, snapshot_is_complete,
+    CacheWriter, LinkChoice, local_facts, published_commit, scan_repo, snapshot_is_complete,
     stored_listing,
 };
 use hfdl::domain::filter::Filter;
 use hfdl::domain::plan::{Action, plan_sync};
 
 use crate::support::cache::{Commit, TestCache, commit, model, no_lock, tree, write};
+
+const EVERY_FORM: [LinkChoice; 3] = [
+    LinkChoice::WherePossible,
+    LinkChoice::NoSymlinks,
+    LinkChoice::NoLinks,
+];
 
 fn first() -> Commit {
     commit(
@@ -62,8 +68,8 @@ fn a_published_revision_has_the_official_layout_and_nothing_else() {
 
 #[test]
 fn a_second_sync_finds_nothing_to_do_and_moves_nothing() {
-    for symlinks in [SymlinkChoice::WherePossible, SymlinkChoice::Never] {
-        let env = TestCache::with(symlinks);
+    for links in EVERY_FORM {
+        let env = TestCache::with(links);
         env.sync(&first());
         let before = tree(env.cache.root());
         let (plan, published) = env.sync(&first());
@@ -75,8 +81,8 @@ fn a_second_sync_finds_nothing_to_do_and_moves_nothing() {
 
 #[test]
 fn the_next_revision_reuses_what_did_not_change_and_keeps_the_old_one() {
-    for symlinks in [SymlinkChoice::WherePossible, SymlinkChoice::Never] {
-        let env = TestCache::with(symlinks);
+    for links in EVERY_FORM {
+        let env = TestCache::with(links);
         env.sync(&first());
         let second = commit('b', &[("config.json", "{1}"), ("moved.bin", "weights")]);
         let (plan, _) = env.sync(&second);
@@ -241,8 +247,8 @@ fn a_link_to_the_wrong_blob_is_replaced() {
 
 #[test]
 fn a_repair_replaces_wrong_bytes_of_the_right_length() {
-    for symlinks in [SymlinkChoice::WherePossible, SymlinkChoice::Never] {
-        let env = TestCache::with(symlinks);
+    for links in EVERY_FORM {
+        let env = TestCache::with(links);
         let first = first();
         env.sync(&first);
         let bad = &first.listing.files[1];
@@ -362,14 +368,12 @@ fn a_content_that_is_there_already_can_be_imported_again() {
 
 #[test]
 fn a_wider_filter_adds_files_and_leaves_the_others_alone() {
-    let mut env = TestCache::with(SymlinkChoice::Never);
+    let mut env = TestCache::with(LinkChoice::NoLinks);
     env.filter = Filter {
         include: Some(vec!["*.json".into()]),
         exclude: vec![],
     };
     env.sync(&first());
-    // Without any links the official client leaves nothing among the blobs.
-    fs::remove_dir_all(env.layout().blobs()).unwrap();
     env.filter = Filter::default();
     let (plan, _) = env.sync(&first());
     assert_eq!(plan.files[0].action, Action::Keep);
@@ -405,16 +409,19 @@ fn an_interrupted_publish_is_completed_by_the_next() {
 
 #[test]
 fn without_links_a_file_left_in_staging_by_a_crash_is_not_fetched_again() {
-    let env = TestCache::with(SymlinkChoice::Never);
+    let env = TestCache::with(LinkChoice::NoLinks);
     let first = first();
     env.sync(&first);
-    // As if the file system knew no hard links either: blobs were moved.
+    assert!(
+        tree(&env.layout().blobs()).is_empty(),
+        "the blobs are the files"
+    );
     let commit = &first.listing.commit;
     fs::rename(env.layout().snapshot(commit), env.layout().staging(commit)).unwrap();
-    fs::remove_dir_all(env.layout().blobs()).unwrap();
     let (plan, _) = env.sync(&first);
     assert_eq!(plan.totals.bytes_to_fetch, 0);
     assert_eq!(env.text(&first, "sub/deep/model.bin"), "weights");
+    assert_eq!(env.text(&first, "twin.bin"), "weights");
 }
 
 #[test]
@@ -427,7 +434,7 @@ fn every_blob_is_written_under_its_official_lock() {
         taken.borrow_mut().push(path.to_path_buf());
         no_lock(path)
     };
-    let writer = CacheWriter::open(&env.cache, &env.repo, env.symlinks, &take).unwrap();
+    let writer = CacheWriter::open(&env.cache, &env.repo, env.links, &take).unwrap();
     let mut expected = Vec::new();
     for planned in plan.fetches() {
         let content = planned.file.content;
@@ -458,7 +465,7 @@ mod on_unix {
             };
             fs::create_dir_all(link.parent().unwrap()).unwrap();
             symlink(outside.path(), &link).unwrap();
-            let opened = CacheWriter::open(&env.cache, &env.repo, env.symlinks, &no_lock);
+            let opened = CacheWriter::open(&env.cache, &env.repo, env.links, &no_lock);
             if planted == "trees" {
                 drop(opened);
                 let plan = env.plan(&first());

@@ -6,8 +6,8 @@ use std::fs;
 
 use hfdl::cache::sweep_plan::{KeepReason, RemoveReason, SweepTarget, Verdict};
 use hfdl::cache::{
-    SweepPlan, SweepRules, SymlinkChoice, Unused, contents_used_elsewhere, execute_sweep,
-    plan_sweep, scan_repo, snapshot_is_complete,
+    LinkChoice, SweepPlan, SweepRules, Unused, contents_used_elsewhere, execute_sweep, plan_sweep,
+    scan_repo, snapshot_is_complete,
 };
 use proptest::prelude::*;
 
@@ -184,7 +184,7 @@ fn a_revision_that_became_current_since_the_plan_stays() {
 
 #[test]
 fn snapshots_of_real_files_free_their_own_bytes() {
-    let env = TestCache::with(SymlinkChoice::Never);
+    let env = TestCache::with(LinkChoice::NoSymlinks);
     let [a, b, c] = three_revisions(&env);
     sweep(&env, &keep(&[&c]));
     assert!(!env.layout().snapshot(&a.listing.commit).exists());
@@ -279,10 +279,10 @@ proptest! {
     fn sweeping_never_takes_a_blob_in_use(
         revisions in prop::collection::vec(prop::collection::btree_map("[a-d]\\.bin", "[x-z]{1,2}", 1..4), 1..5),
         kept in any::<u8>(),
-        links in any::<bool>(),
+        links in prop::sample::select(vec![LinkChoice::WherePossible, LinkChoice::NoSymlinks, LinkChoice::NoLinks]),
         remove_unused in any::<bool>(),
     ) {
-        let env = TestCache::with(if links { SymlinkChoice::WherePossible } else { SymlinkChoice::Never });
+        let env = TestCache::with(links);
         let digits = "abcde".chars();
         let commits: Vec<Commit> = revisions.iter().zip(digits).map(|(files, digit)| {
             let files: Vec<(&str, &str)> = files.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hfdl::cache::{
-    CacheLayout, CacheWriter, Published, RepoLayout, SymlinkChoice, local_facts, published_commit,
+    CacheLayout, CacheWriter, LinkChoice, Published, RepoLayout, local_facts, published_commit,
 };
 use hfdl::domain::content::ContentId;
 use hfdl::domain::filter::Filter;
@@ -74,7 +74,7 @@ pub struct TestCache {
     pub repo: Repo,
     pub branch: Revision,
     pub filter: Filter,
-    pub symlinks: SymlinkChoice,
+    pub links: LinkChoice,
     _dir: Option<tempfile::TempDir>,
 }
 
@@ -86,9 +86,9 @@ impl TestCache {
         cache
     }
 
-    pub fn with(symlinks: SymlinkChoice) -> Self {
+    pub fn with(links: LinkChoice) -> Self {
         let mut cache = Self::new();
-        cache.symlinks = symlinks;
+        cache.links = links;
         cache
     }
 
@@ -98,7 +98,7 @@ impl TestCache {
             repo: model("acme/tiny"),
             branch: Revision::main(),
             filter: Filter::default(),
-            symlinks: SymlinkChoice::WherePossible,
+            links: LinkChoice::WherePossible,
             _dir: None,
         }
     }
@@ -108,7 +108,7 @@ impl TestCache {
     }
 
     pub fn writer(&self) -> CacheWriter<'_> {
-        CacheWriter::open(&self.cache, &self.repo, self.symlinks, &no_lock).unwrap()
+        CacheWriter::open(&self.cache, &self.repo, self.links, &no_lock).unwrap()
     }
 
     pub fn plan(&self, commit: &Commit) -> SyncPlan {
