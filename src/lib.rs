@@ -1,5 +1,6 @@
 //! Keeps Hugging Face repositories on disk, verified and current, from cron.
 
+pub mod cache;
 pub mod domain;
 pub mod hub;
 pub mod store;

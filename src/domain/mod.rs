@@ -8,6 +8,8 @@ pub mod content;
 pub mod filter;
 pub mod model;
 pub mod outcome;
+pub mod placement;
+pub mod plan;
 pub mod repo;
 pub mod run;
 pub mod schedule;

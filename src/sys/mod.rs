@@ -4,3 +4,5 @@ pub mod http;
 pub mod pause;
 //! The doors to the operating system: everything else asks here.
 pub mod fs;
+//! The doors to the operating system; platform differences end here.
+pub mod files;

@@ -1,0 +1,198 @@
+//! What the cache holds that one sync can use.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use super::layout::{self, CacheLayout, RepoLayout};
+use super::scan::{cached_repos, files_below, read_dir, stored_listing};
+use crate::domain::content::ContentId;
+use crate::domain::filter::Filter;
+use crate::domain::plan::{Found, InPlace, LocalFacts, Place};
+use crate::domain::repo::{CommitSha, Repo};
+use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
+use crate::sys::files;
+
+/// Gathers what is there for the wanted files: in the snapshot, among the
+/// blobs, in other repositories and in older snapshots of real files.
+///
+/// Looks only for what is wanted, and at farther places only for what nearer
+/// ones lack. A blob's name is trusted, its size is not. The partial files are
+/// left out: their journals belong to whoever writes them.
+pub fn local_facts(
+    cache: &CacheLayout,
+    repo: &Repo,
+    remote: &RemoteSnapshot,
+    filter: &Filter,
+    published: Option<&CommitSha>,
+) -> Result<LocalFacts> {
+    let repo_layout = cache.repo(repo);
+    let wanted: Vec<&RemoteFile> = (remote.files.iter())
+        .filter(|file| filter.selects(file.path.as_str()))
+        .collect();
+    let mut facts = LocalFacts::default();
+    look_in_snapshot(&repo_layout, &remote.commit, &wanted, &mut facts)?;
+
+    let mut missing: HashMap<String, &RemoteFile> = wanted
+        .iter()
+        .filter(|file| !is_in_place(&facts, file))
+        .map(|file| (file.content.etag(), *file))
+        .collect();
+    look_among_blobs(&repo_layout, true, &mut missing, &mut facts)?;
+    if !missing.is_empty() {
+        // This repository's own folder has none of them, so it need not be left out.
+        look_in_cache(cache, &mut missing, &mut facts)?;
+    }
+    if !missing.is_empty() {
+        look_in_older_snapshots(&repo_layout, &mut missing, &mut facts)?;
+    }
+    if let Some(commit) = published {
+        let names = files_below(&repo_layout.snapshot(commit))?;
+        facts.previous = names.into_iter().filter_map(|(path, _)| path).collect();
+    }
+    Ok(facts)
+}
+
+/// An entry that is a link counts only if it leads to the content that is
+/// wanted; a real file has the commit's word for it.
+fn look_in_snapshot(
+    layout: &RepoLayout,
+    commit: &CommitSha,
+    wanted: &[&RemoteFile],
+    facts: &mut LocalFacts,
+) -> Result<()> {
+    if !layout.snapshot(commit).is_dir() {
+        return Ok(());
+    }
+    for file in wanted {
+        let entry = layout.entry(commit, &file.path);
+        let found = files::metadata_if_present(&entry)
+            .with_context(|| format!("cannot look at `{}`", entry.display()))?;
+        let Some(found) = found.filter(fs::Metadata::is_file) else {
+            continue;
+        };
+        let target = fs::read_link(&entry).ok();
+        let name = target.as_ref().map(|target| target.file_name());
+        let name = name.map(|name| name.and_then(OsStr::to_str).unwrap_or_default());
+        let content = match name {
+            Some(name) => match ContentId::from_etag(name) {
+                Ok(content) => Some(content),
+                Err(_) => continue,
+            },
+            None => None,
+        };
+        let there = InPlace {
+            size_bytes: found.len(),
+            content,
+        };
+        facts.in_place.insert(file.path.clone(), there);
+    }
+    Ok(())
+}
+
+/// Looks for contents among the blobs of every repository of a cache.
+pub(super) fn look_in_cache(
+    cache: &CacheLayout,
+    missing: &mut HashMap<String, &RemoteFile>,
+    facts: &mut LocalFacts,
+) -> Result<()> {
+    for repo in cached_repos(cache)? {
+        look_among_blobs(&cache.repo(&repo), false, missing, facts)?;
+    }
+    Ok(())
+}
+
+fn is_in_place(facts: &LocalFacts, file: &RemoteFile) -> bool {
+    (facts.in_place.get(&file.path)).is_some_and(|there| there.is_the_file(file))
+}
+
+/// Lists the folder once instead of asking for each name: most are there, or none.
+fn look_among_blobs(
+    layout: &RepoLayout,
+    is_own: bool,
+    missing: &mut HashMap<String, &RemoteFile>,
+    facts: &mut LocalFacts,
+) -> Result<()> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for entry in read_dir(&layout.blobs())? {
+        let name = entry.file_name();
+        let Some(file) = name.to_str().and_then(|name| missing.get(name)).copied() else {
+            continue;
+        };
+        let path = entry.path();
+        let place = if is_own {
+            Place::Here
+        } else {
+            Place::At(path.clone())
+        };
+        if let Some(found) = found_at(path, file, place)? {
+            facts.contents.insert(file.content, found);
+            missing.remove(&file.content.etag());
+        }
+    }
+    Ok(())
+}
+
+/// Where links are not possible, contents lie in the snapshots themselves and
+/// only the listings know which is which.
+fn look_in_older_snapshots(
+    layout: &RepoLayout,
+    missing: &mut HashMap<String, &RemoteFile>,
+    facts: &mut LocalFacts,
+) -> Result<()> {
+    let mut folders: BTreeMap<CommitSha, Vec<PathBuf>> = BTreeMap::new();
+    let private = [layout::STAGING_PREFIX, layout::TRASH_PREFIX];
+    for (folder, prefixes) in [
+        (layout.snapshots(), &[""][..]),
+        (layout.private(), &private),
+    ] {
+        for entry in read_dir(&folder)? {
+            let name = entry.file_name();
+            let name = name.to_str().unwrap_or_default();
+            let commits = prefixes
+                .iter()
+                .filter_map(|prefix| name.strip_prefix(prefix));
+            if let Some(commit) = commits.filter_map(|text| text.parse().ok()).next() {
+                folders.entry(commit).or_default().push(entry.path());
+            }
+        }
+    }
+    for (commit, folders) in folders {
+        let Some(listing) = stored_listing(layout, &commit)? else {
+            continue;
+        };
+        for old in listing.files {
+            let etag = old.content.etag();
+            for folder in &folders {
+                let path = folder.join(layout::native(&old.path));
+                let Some(file) = missing.get(&etag).copied() else {
+                    break;
+                };
+                let is_real = files::link_metadata_if_present(&path)
+                    .with_context(|| format!("cannot look at `{}`", path.display()))?
+                    .is_some_and(|found| found.is_file());
+                let place = Place::At(path.clone());
+                if is_real && let Some(found) = found_at(path, file, place)? {
+                    facts.contents.insert(file.content, found);
+                    missing.remove(&etag);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn found_at(path: PathBuf, file: &RemoteFile, place: Place) -> Result<Option<Found>> {
+    let found = files::metadata_if_present(&path)
+        .with_context(|| format!("cannot look at `{}`", path.display()))?;
+    let found = found.filter(|found| found.is_file() && found.len() == file.size_bytes);
+    Ok(found.map(|found| Found {
+        size_bytes: found.len(),
+        place,
+    }))
+}

@@ -1,0 +1,292 @@
+//! Where everything lies in the Hub cache: pure functions from names to paths.
+//!
+//! Paths are joined part by part, so separators are those of the platform; the
+//! standard library turns long absolute paths into their `\\?\` form on
+//! Windows by itself. What Windows cannot name is refused by
+//! `domain::placement` before any path is made.
+//!
+//! Two places are ours alone. `models--…/.hfdl/` (ignored by every reader,
+//! deleted with the repository) holds journals, listings and whatever is
+//! being prepared. A partial file is `blobs/<etag>.hfdl.incomplete`: no other
+//! program appends to that name or truncates it, and yet `hf cache prune`
+//! knows it for waste. Its journal lies in `.hfdl/`, where `prune` does not
+//! look; a journal without its partial file is void.
+
+use std::path::{Path, PathBuf};
+
+use crate::domain::content::ContentId;
+use crate::domain::repo::{CommitSha, Repo, RepoPath, RepoType, Revision};
+
+/// The suffix that tells our partial files from all others.
+pub const PARTIAL_SUFFIX: &str = ".hfdl.incomplete";
+/// The suffix of a partial file's journal.
+pub const JOURNAL_SUFFIX: &str = ".journal";
+/// Starts the names of snapshots that are being put together in `.hfdl/`.
+pub const STAGING_PREFIX: &str = "staging-";
+/// Starts the names of snapshots that are being deleted in `.hfdl/`.
+pub const TRASH_PREFIX: &str = "trash-";
+
+/// A Hub cache by its root folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheLayout {
+    root: PathBuf,
+}
+
+/// One repository's folder in a cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepoLayout {
+    folder: PathBuf,
+}
+
+impl CacheLayout {
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub fn repo(&self, repo: &Repo) -> RepoLayout {
+        RepoLayout {
+            folder: self.root.join(folder_name(repo)),
+        }
+    }
+
+    /// Returns the lock that all writers of one blob take.
+    pub fn blob_lock(&self, repo: &Repo, content: &ContentId) -> PathBuf {
+        let locks = self.root.join(".locks").join(folder_name(repo));
+        locks.join(format!("{}.lock", content.etag()))
+    }
+
+    /// Returns the file that tells backup programs to leave the cache out.
+    pub fn tag(&self) -> PathBuf {
+        self.root.join("CACHEDIR.TAG")
+    }
+}
+
+impl RepoLayout {
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn blobs(&self) -> PathBuf {
+        self.folder.join("blobs")
+    }
+
+    pub fn blob(&self, content: &ContentId) -> PathBuf {
+        self.blobs().join(content.etag())
+    }
+
+    pub fn snapshots(&self) -> PathBuf {
+        self.folder.join("snapshots")
+    }
+
+    pub fn snapshot(&self, commit: &CommitSha) -> PathBuf {
+        self.snapshots().join(commit.as_str())
+    }
+
+    pub fn entry(&self, commit: &CommitSha, path: &RepoPath) -> PathBuf {
+        below(self.snapshot(commit), path.segments())
+    }
+
+    pub fn refs(&self) -> PathBuf {
+        self.folder.join("refs")
+    }
+
+    pub fn reference(&self, revision: &Revision) -> PathBuf {
+        below(self.refs(), revision.as_str().split('/'))
+    }
+
+    /// Returns the official listing of a commit.
+    pub fn tree(&self, commit: &CommitSha) -> PathBuf {
+        self.folder.join("trees").join(format!("{commit}.json"))
+    }
+
+    pub fn no_exist(&self, commit: &CommitSha, path: &RepoPath) -> PathBuf {
+        below(self.no_exist_of(commit), path.segments())
+    }
+
+    pub fn no_exist_of(&self, commit: &CommitSha) -> PathBuf {
+        self.folder.join(".no_exist").join(commit.as_str())
+    }
+
+    /// Returns the folder that is ours alone.
+    pub fn private(&self) -> PathBuf {
+        self.folder.join(".hfdl")
+    }
+
+    pub fn partial(&self, content: &ContentId) -> PathBuf {
+        let name = format!("{}{PARTIAL_SUFFIX}", content.etag());
+        self.blobs().join(name)
+    }
+
+    pub fn journal(&self, content: &ContentId) -> PathBuf {
+        let name = format!("{}{JOURNAL_SUFFIX}", content.etag());
+        self.private().join(name)
+    }
+
+    /// Returns our own listing of a commit, kept for filtered snapshots too.
+    pub fn private_tree(&self, commit: &CommitSha) -> PathBuf {
+        let trees = self.private().join("trees");
+        trees.join(format!("{commit}.json"))
+    }
+
+    /// Returns where a new snapshot is put together.
+    ///
+    /// It is as deep as the final folder, so that relative links are right in
+    /// both places and can be checked before the rename.
+    pub fn staging(&self, commit: &CommitSha) -> PathBuf {
+        self.private().join(format!("{STAGING_PREFIX}{commit}"))
+    }
+
+    /// Returns where a snapshot waits for its deletion.
+    pub fn trash(&self, commit: &CommitSha) -> PathBuf {
+        self.private().join(format!("{TRASH_PREFIX}{commit}"))
+    }
+}
+
+/// Returns a repository's folder name, such as `models--org--name`.
+pub fn folder_name(repo: &Repo) -> String {
+    let id = repo.id.as_str().replace('/', "--");
+    format!("{}--{id}", repo.kind.plural())
+}
+
+/// Returns the repository of a folder name; ids never contain `--`, so there is one at most.
+pub fn parse_folder_name(name: &str) -> Option<Repo> {
+    let (kind, id) = name.split_once("--")?;
+    let kind = RepoType::ALL.into_iter().find(|t| t.plural() == kind)?;
+    Some(Repo::new(kind, id.replace("--", "/").parse().ok()?))
+}
+
+/// Returns the target of a snapshot's link: relative, so that a cache can be moved.
+pub fn relative_blob(path: &RepoPath, content: &ContentId) -> PathBuf {
+    let mut target: PathBuf = ["..", ".."].iter().collect();
+    for _ in path.segments().skip(1) {
+        target.push("..");
+    }
+    target.push("blobs");
+    target.push(content.etag());
+    target
+}
+
+/// Returns a repository's path as one of this platform, still relative.
+pub fn native(path: &RepoPath) -> PathBuf {
+    path.segments().collect()
+}
+
+fn below<'a>(mut folder: PathBuf, parts: impl Iterator<Item = &'a str>) -> PathBuf {
+    folder.extend(parts);
+    folder
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Component;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn repo(text: &str) -> Repo {
+        let (kind, id) = match text.strip_prefix("datasets/") {
+            Some(id) => (RepoType::Dataset, id),
+            None => (RepoType::Model, text),
+        };
+        Repo::new(kind, id.parse().unwrap())
+    }
+
+    #[test]
+    fn folder_names_can_be_turned_back() {
+        for (id, name) in [
+            ("acme/tiny", "models--acme--tiny"),
+            ("gpt2", "models--gpt2"),
+            ("datasets/a-b/c_d.e", "datasets--a-b--c_d.e"),
+        ] {
+            assert_eq!(folder_name(&repo(id)), name);
+            assert_eq!(parse_folder_name(name), Some(repo(id)));
+        }
+        for foreign in [
+            "blobs",
+            "kernels--a--b",
+            "models--a--b--c",
+            "models",
+            ".locks",
+            "models--",
+        ] {
+            assert_eq!(parse_folder_name(foreign), None, "{foreign}");
+        }
+    }
+
+    #[test]
+    fn every_name_has_its_official_place() {
+        let cache = CacheLayout::new("C");
+        let tiny = cache.repo(&repo("acme/tiny"));
+        let commit: CommitSha = "0123456789".repeat(4).parse().unwrap();
+        let content = ContentId::GitSha1([0xab; 20]);
+        let etag = "ab".repeat(20);
+        let path: RepoPath = "sub/model.bin".parse().unwrap();
+        let at = |rest: &str| Path::new("C/models--acme--tiny").join(rest);
+        for (found, expected) in [
+            (tiny.blob(&content), at(&format!("blobs/{etag}"))),
+            (
+                tiny.entry(&commit, &path),
+                at(&format!("snapshots/{commit}/sub/model.bin")),
+            ),
+            (
+                tiny.reference(&"refs/pr/1".parse().unwrap()),
+                at("refs/refs/pr/1"),
+            ),
+            (tiny.tree(&commit), at(&format!("trees/{commit}.json"))),
+            (
+                tiny.no_exist(&commit, &path),
+                at(&format!(".no_exist/{commit}/sub/model.bin")),
+            ),
+            (
+                tiny.partial(&content),
+                at(&format!("blobs/{etag}.hfdl.incomplete")),
+            ),
+            (tiny.journal(&content), at(&format!(".hfdl/{etag}.journal"))),
+        ] {
+            assert_eq!(found, expected);
+        }
+        assert_eq!(
+            cache.blob_lock(&repo("acme/tiny"), &content),
+            Path::new("C/.locks/models--acme--tiny").join(format!("{etag}.lock"))
+        );
+    }
+
+    /// Resolves `..` by names alone.
+    fn resolve(path: &Path) -> PathBuf {
+        let mut resolved = PathBuf::new();
+        for part in path.components() {
+            match part {
+                Component::ParentDir => assert!(resolved.pop()),
+                part => resolved.push(part),
+            }
+        }
+        resolved
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn relative_links_always_resolve_to_the_blob(path in "[a-z.]{1,3}(/[a-z]{1,3}){0,6}") {
+            prop_assume!(path.parse::<RepoPath>().is_ok());
+            let path: RepoPath = path.parse().unwrap();
+            let layout = CacheLayout::new("C").repo(&repo("acme/tiny"));
+            let commit: CommitSha = "a".repeat(40).parse().unwrap();
+            let content = ContentId::Sha256([7; 32]);
+            let staged = below(layout.staging(&commit), path.segments());
+            for entry in [layout.entry(&commit, &path), staged] {
+                let folder = entry.parent().unwrap();
+                let target = folder.join(relative_blob(&path, &content));
+                prop_assert_eq!(resolve(&target), layout.blob(&content));
+            }
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! A repository as real files in a directory: `--to DIR`.
+//!
+//! Whole contents wait, verified, in the private folder; publishing renames
+//! them over the old files, which are there until that moment. The notes that
+//! the official client keeps under `.cache/huggingface/` are kept in its form,
+//! so either program goes on where the other stopped. A file without a note
+//! that holds is never assumed to be anything: its bytes are asked.
+//!
+//! Files are never hard links of the cache: people edit what lies in a
+//! directory of theirs.
+
+use std::collections::HashMap;
+use std::fs::{self, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::facts::look_in_cache;
+use super::layout::{CacheLayout, JOURNAL_SUFFIX, PARTIAL_SUFFIX, native};
+use super::local_records::{FileNote, Written, parse_written};
+use super::publish::{check_size, create_inside, write_tag_once};
+use super::wire;
+use crate::domain::content::ContentId;
+use crate::domain::filter::Filter;
+use crate::domain::placement::Placement;
+use crate::domain::plan::{Found, InPlace, LocalFacts, Place};
+use crate::domain::repo::{CommitSha, RepoPath};
+use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
+use crate::sys::files;
+
+/// The folder of the official notes; no repository may put a file there.
+pub(super) const RECORDS: &str = ".cache/huggingface";
+/// The folder in it that is ours.
+pub(super) const PRIVATE: &str = ".cache/huggingface/.hfdl";
+
+/// Reads a file and tells whether its bytes hash to a content.
+pub type Prove<'a> = &'a dyn Fn(&Path, &ContentId) -> io::Result<bool>;
+
+/// A directory that holds one repository's files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalDir {
+    root: PathBuf,
+    pub(super) permissions: fs::Permissions,
+}
+
+impl LocalDir {
+    /// Creates the directory and its official folder of notes.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
+        let root = root.into();
+        fs::create_dir_all(&root).with_context(|| format!("cannot create `{}`", root.display()))?;
+        create_inside(&root, &Path::new(RECORDS).join("download"))?;
+        let private = create_inside(&root, Path::new(PRIVATE))?;
+        let records = root.join(RECORDS);
+        write_tag_once(&records.join("CACHEDIR.TAG"), &private)?;
+        let ignore = records.join(".gitignore");
+        if !ignore.exists() {
+            files::write_atomically(&ignore, b"*", &private)
+                .with_context(|| format!("cannot write `{}`", ignore.display()))?;
+        }
+        let permissions = files::permissions_of_new_files(&private)
+            .with_context(|| format!("cannot write to `{}`", private.display()))?;
+        Ok(Self { root, permissions })
+    }
+
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns the names that this directory can hold.
+    pub fn placement(&self) -> Result<Placement> {
+        let private = self.private();
+        let case = files::letter_case(&private)
+            .with_context(|| format!("cannot write to `{}`", private.display()))?;
+        Ok(Placement {
+            names: files::file_names(),
+            case,
+            private: Some(RECORDS),
+        })
+    }
+
+    /// Returns where a content is fetched to.
+    pub fn partial(&self, content: &ContentId) -> PathBuf {
+        self.private_file(content, PARTIAL_SUFFIX)
+    }
+
+    pub fn journal(&self, content: &ContentId) -> PathBuf {
+        self.private_file(content, JOURNAL_SUFFIX)
+    }
+
+    /// Returns where a verified content waits.
+    pub fn stored(&self, content: &ContentId) -> PathBuf {
+        self.private_file(content, "")
+    }
+
+    pub(super) fn private(&self) -> PathBuf {
+        self.root.join(PRIVATE)
+    }
+
+    fn private_file(&self, content: &ContentId, suffix: &str) -> PathBuf {
+        self.private().join(format!("{}{suffix}", content.etag()))
+    }
+
+    pub(super) fn file(&self, path: &RepoPath) -> PathBuf {
+        self.root.join(native(path))
+    }
+
+    pub(super) fn note_path(&self, path: &RepoPath) -> PathBuf {
+        let mut note = self.root.join(RECORDS).join("download").join(native(path));
+        note.as_mut_os_string().push(".metadata");
+        note
+    }
+
+    /// Returns the listing of a commit that an earlier download kept.
+    pub fn stored_listing(&self, commit: &CommitSha) -> Result<Option<RemoteSnapshot>> {
+        for folder in [PRIVATE, RECORDS] {
+            let path = self.listing_path(folder, commit);
+            let json = files::read_if_present(&path)
+                .with_context(|| format!("cannot read `{}`", path.display()))?;
+            if let Some(listing) = json.and_then(|json| wire::parse_tree(commit, &json)) {
+                return Ok(Some(listing));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn listing_path(&self, folder: &str, commit: &CommitSha) -> PathBuf {
+        let trees = self.root.join(folder).join("trees");
+        trees.join(format!("{commit}.json"))
+    }
+
+    /// Tells whether each file is there, unchanged since its note was made.
+    ///
+    /// Reads notes only, never contents.
+    pub fn is_complete<'a>(
+        &self,
+        wanted: impl IntoIterator<Item = &'a RemoteFile>,
+    ) -> Result<bool> {
+        for file in wanted {
+            let found = self.look_at(&file.path)?;
+            let vouched = found.filter(|found| found.len() == file.size_bytes);
+            let vouched = vouched
+                .filter(|found| self.content_by_note(&file.path, found) == Some(file.content));
+            if vouched.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Gathers what is there for the wanted files: in place, waiting, under
+    /// other names in the directory, and in a Hub cache.
+    ///
+    /// `prove` is called for files of the right size whose note does not hold.
+    pub fn facts(
+        &self,
+        remote: &RemoteSnapshot,
+        filter: &Filter,
+        cache: Option<&CacheLayout>,
+        prove: Prove<'_>,
+    ) -> Result<LocalFacts> {
+        let mut facts = LocalFacts {
+            previous: self.written()?.into_keys().collect(),
+            ..LocalFacts::default()
+        };
+        let mut missing = HashMap::new();
+        for file in &remote.files {
+            if !filter.selects(file.path.as_str()) {
+                continue;
+            }
+            if let Some(there) = self.in_place(file, prove)? {
+                facts.in_place.insert(file.path.clone(), there);
+                continue;
+            }
+            let stored = self.stored(&file.content);
+            if check_size(&stored, file.size_bytes).is_ok() {
+                let found = Found {
+                    size_bytes: file.size_bytes,
+                    place: Place::Here,
+                };
+                facts.contents.insert(file.content, found);
+            } else {
+                missing.insert(file.content.etag(), file);
+            }
+        }
+        if !missing.is_empty() {
+            self.look_under_other_names(&mut missing, &mut facts)?;
+        }
+        if let Some(cache) = cache.filter(|_| !missing.is_empty()) {
+            look_in_cache(cache, &mut missing, &mut facts)?;
+        }
+        Ok(facts)
+    }
+
+    fn in_place(&self, file: &RemoteFile, prove: Prove<'_>) -> Result<Option<InPlace>> {
+        let found = self.look_at(&file.path)?;
+        let Some(found) = found.filter(|found| found.len() == file.size_bytes) else {
+            return Ok(None);
+        };
+        let is_it = match self.content_by_note(&file.path, &found) {
+            Some(content) => content == file.content,
+            None => {
+                let path = self.file(&file.path);
+                prove(&path, &file.content)
+                    .with_context(|| format!("cannot read `{}`", path.display()))?
+            }
+        };
+        Ok(is_it.then_some(InPlace {
+            size_bytes: file.size_bytes,
+            content: Some(file.content),
+        }))
+    }
+
+    /// A file that was renamed upstream need not be fetched again.
+    fn look_under_other_names(
+        &self,
+        missing: &mut HashMap<String, &RemoteFile>,
+        facts: &mut LocalFacts,
+    ) -> Result<()> {
+        for (path, content) in self.written()? {
+            let Some(file) = missing.get(&content.etag()).copied() else {
+                continue;
+            };
+            let found = self.look_at(&path)?;
+            let Some(found) = found.filter(|found| found.len() == file.size_bytes) else {
+                continue;
+            };
+            if self.content_by_note(&path, &found) == Some(content) {
+                let place = Place::At(self.file(&path));
+                let size_bytes = found.len();
+                facts.contents.insert(content, Found { size_bytes, place });
+                missing.remove(&content.etag());
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns a real file's metadata; links and folders are not files here.
+    pub(super) fn look_at(&self, path: &RepoPath) -> Result<Option<Metadata>> {
+        let path = self.file(path);
+        let found = files::link_metadata_if_present(&path)
+            .with_context(|| format!("cannot look at `{}`", path.display()))?;
+        Ok(found.filter(Metadata::is_file))
+    }
+
+    fn note(&self, path: &RepoPath) -> Option<FileNote> {
+        FileNote::parse(&fs::read(self.note_path(path)).ok()?)
+    }
+
+    pub(super) fn content_by_note(&self, path: &RepoPath, found: &Metadata) -> Option<ContentId> {
+        let note = self.note(path).filter(|note| note.vouches_for(found));
+        note.map(|note| note.content)
+    }
+
+    pub(super) fn written(&self) -> Result<Written> {
+        let path = self.private().join("written");
+        let text = files::read_if_present(&path)
+            .with_context(|| format!("cannot read `{}`", path.display()))?;
+        Ok(parse_written(&text.unwrap_or_default()))
+    }
+
+    pub(super) fn write_private(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+        let folder = path
+            .parent()
+            .and_then(|dir| dir.strip_prefix(&self.root).ok());
+        create_inside(&self.root, folder.unwrap_or(Path::new("")))?;
+        files::write_atomically(path, bytes, &self.private())
+            .with_context(|| format!("cannot write `{}`", path.display()))
+    }
+}

@@ -1,0 +1,256 @@
+//! Puts verified contents in place in a directory of real files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::layout::native;
+use super::local_dir::{LocalDir, PRIVATE, RECORDS};
+use super::local_records::{FileNote, Written, render_written};
+use super::publish::{check_size, create_inside, sync_dir};
+use super::scan::files_below;
+use super::wire;
+use crate::domain::content::ContentId;
+use crate::domain::plan::{Action, SyncPlan};
+use crate::domain::repo::{CommitSha, RepoPath};
+use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
+use crate::sys::files::{self, Sharing};
+
+/// What becomes of files that are gone upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vanished {
+    Keep,
+    /// Removed where we wrote them and nobody changed them.
+    Delete,
+}
+
+/// What publishing to a directory did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    pub removed: Vec<RepoPath>,
+}
+
+impl LocalDir {
+    /// Puts a verified file where `publish` looks for its content.
+    pub fn store(&self, content: &ContentId, verified: &Path) -> Result<()> {
+        let stored = self.stored(content);
+        let context = || {
+            format!(
+                "cannot move `{}` to `{}`",
+                verified.display(),
+                stored.display()
+            )
+        };
+        fs::set_permissions(verified, self.permissions.clone()).with_context(context)?;
+        files::rename_synced(verified, &stored).with_context(context)
+    }
+
+    /// Brings in a content that lies elsewhere on this machine, as bytes of its own.
+    pub fn import(&self, content: &ContentId, size_bytes: u64, from: &Path) -> Result<()> {
+        let aside = files::unused_name(&self.private());
+        let import = || {
+            files::share(from, &aside, Sharing::OwnBytes)?;
+            let size = fs::metadata(&aside)?.len();
+            if size != size_bytes {
+                return Err(io::Error::other("its size has changed"));
+            }
+            files::rename_synced(&aside, &self.stored(content))
+        };
+        import()
+            .inspect_err(|_| {
+                let _ = fs::remove_file(&aside);
+            })
+            .with_context(|| format!("cannot take over `{}`", from.display()))
+    }
+
+    /// Puts a commit's files in place; their contents have been stored or imported.
+    ///
+    /// Nothing is touched unless all of them are there. A directory has no one
+    /// rename that changes it all, so old and new files stand side by side for
+    /// as long as the renames take.
+    pub fn publish(
+        &self,
+        remote: &RemoteSnapshot,
+        plan: &SyncPlan,
+        vanished: Vanished,
+    ) -> Result<Placed> {
+        let commit = &remote.commit;
+        ensure!(
+            plan.commit == *commit,
+            "the plan is for commit {}, the listing for {commit}",
+            plan.commit
+        );
+        let mut uses: BTreeMap<ContentId, usize> = BTreeMap::new();
+        for planned in &plan.files {
+            let (path, content) = (&planned.file.path, planned.file.content);
+            let source = match planned.action {
+                Action::Keep => self.file(path),
+                _ => {
+                    *uses.entry(content).or_default() += 1;
+                    self.stored(&content)
+                }
+            };
+            check_size(&source, planned.file.size_bytes)
+                .with_context(|| format!("`{path}` is not ready to be published"))?;
+        }
+        let listing = wire::render_tree(remote).context("cannot render the listing")?;
+        self.write_private(&self.listing_path(PRIVATE, commit), &listing)?;
+
+        // Before the files: one that is not on the list is never deleted, one
+        // that is on it and was not written has no note that agrees.
+        let mut written = self.written()?;
+        let new = plan.files.iter().filter(|file| file.action != Action::Keep);
+        written.extend(new.map(|new| (new.file.path.clone(), new.file.content)));
+        self.write_written(&written)?;
+
+        let mut removed = Vec::new();
+        if vanished == Vanished::Delete {
+            // Only what stands in the way goes first; the rest when all is in place.
+            let in_the_way = |path: &RepoPath| {
+                plan.files
+                    .iter()
+                    .any(|new| one_is_below(path, &new.file.path))
+            };
+            self.delete_vanished(remote, &mut written, &mut removed, in_the_way)?;
+        }
+        let mut folders = BTreeSet::new();
+        for planned in &plan.files {
+            let file = &planned.file;
+            if planned.action != Action::Keep {
+                let left = uses.entry(file.content).or_default();
+                *left -= 1;
+                folders.insert(self.put(file, *left == 0)?);
+            }
+            self.note_down(commit, file)?;
+        }
+        folders.iter().try_for_each(|folder| sync_dir(folder))?;
+        if vanished == Vanished::Delete {
+            self.delete_vanished(remote, &mut written, &mut removed, |_| true)?;
+        }
+        if plan.files.len() == remote.files.len() {
+            self.write_private(&self.listing_path(RECORDS, commit), &listing)?;
+        }
+        self.write_written(&written)?;
+        Ok(Placed { removed })
+    }
+
+    fn put(&self, file: &RemoteFile, is_last_use: bool) -> Result<PathBuf> {
+        let target = self.file(&file.path);
+        let native = native(&file.path);
+        let folder = create_inside(self.root(), native.parent().unwrap_or(Path::new("")))?;
+        let context = || format!("cannot write `{}`", target.display());
+        if target.is_dir() && !target.is_symlink() {
+            bail!("{}: there is a folder of that name", context());
+        }
+        let mut source = self.stored(&file.content);
+        if !is_last_use {
+            let copy = files::unused_name(&self.private());
+            files::share(&source, &copy, Sharing::OwnBytes).with_context(context)?;
+            source = copy;
+        }
+        files::rename_synced(&source, &target).with_context(context)?;
+        Ok(folder)
+    }
+
+    /// Writes the official note unless a good one is there.
+    fn note_down(&self, commit: &CommitSha, file: &RemoteFile) -> Result<()> {
+        let Some(found) = self.look_at(&file.path)? else {
+            bail!("`{}` went away", self.file(&file.path).display());
+        };
+        if self.content_by_note(&file.path, &found) == Some(file.content) {
+            return Ok(());
+        }
+        let path = self.note_path(&file.path);
+        let folder = path
+            .parent()
+            .and_then(|dir| dir.strip_prefix(self.root()).ok());
+        create_inside(self.root(), folder.unwrap_or(Path::new("")))?;
+        let note = FileNote::new(commit, &file.content, &found).render();
+        files::write_unsynced(&path, note.as_bytes(), &self.private())
+            .with_context(|| format!("cannot write `{}`", path.display()))
+    }
+
+    fn write_written(&self, written: &Written) -> Result<()> {
+        let path = self.private().join("written");
+        let text = render_written(written);
+        files::write_atomically(&path, text.as_bytes(), &self.private())
+            .with_context(|| format!("cannot write `{}`", path.display()))
+    }
+
+    fn delete_vanished(
+        &self,
+        remote: &RemoteSnapshot,
+        written: &mut Written,
+        removed: &mut Vec<RepoPath>,
+        choose: impl Fn(&RepoPath) -> bool,
+    ) -> Result<()> {
+        let listed: BTreeSet<&RepoPath> = remote.files.iter().map(|file| &file.path).collect();
+        let gone: Vec<(RepoPath, ContentId)> = written
+            .iter()
+            .filter(|(path, _)| !listed.contains(path) && choose(path))
+            .map(|(path, content)| (path.clone(), *content))
+            .collect();
+        for (path, content) in gone {
+            if self.delete_if_ours(&path, content)? {
+                removed.push(path.clone());
+            }
+            written.remove(&path);
+        }
+        Ok(())
+    }
+
+    fn delete_if_ours(&self, path: &RepoPath, content: ContentId) -> Result<bool> {
+        let file = self.file(path);
+        let Some(found) = self.look_at(path)? else {
+            return Ok(false);
+        };
+        let folder = file.parent().unwrap_or(self.root());
+        if self.content_by_note(path, &found) != Some(content)
+            || files::check_inside(self.root(), folder).is_err()
+        {
+            return Ok(false);
+        }
+        let note = self.note_path(path);
+        for path in [&file, &note] {
+            files::remove_if_present(path)
+                .with_context(|| format!("cannot remove `{}`", path.display()))?;
+        }
+        // Folders that this emptied; `remove_dir` leaves all others alone.
+        let emptied = folder.ancestors().take_while(|dir| *dir != self.root());
+        for dir in emptied {
+            if fs::remove_dir(dir).is_err() {
+                break;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Removes contents that were stored and are not wanted any more, and what
+    /// a killed process was preparing. Partial files stay.
+    pub fn clear_stored(&self) -> Result<()> {
+        for (_, entry) in files_below(&self.private())? {
+            let name = entry.file_name();
+            let name = name.to_str().unwrap_or_default();
+            let is_stored = ContentId::from_etag(name).is_ok();
+            if is_stored || name.starts_with(files::TEMPORARY_PREFIX) {
+                let path = entry.path();
+                files::remove_if_present(&path)
+                    .with_context(|| format!("cannot remove `{}`", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Tells whether one path would have to be a folder for the other to exist.
+fn one_is_below(a: &RepoPath, b: &RepoPath) -> bool {
+    let below = |inner: &str, outer: &str| {
+        inner
+            .strip_prefix(outer)
+            .is_some_and(|rest| rest.starts_with('/'))
+    };
+    below(a.as_str(), b.as_str()) || below(b.as_str(), a.as_str())
+}

@@ -1,0 +1,129 @@
+//! What is noted about the files of a `--to DIR` download.
+//!
+//! `<path>.metadata` is the official note: commit, etag and time on three
+//! lines, good as long as the file was not changed after that time. Anybody
+//! may have written it. Our own list of written files says which of them are
+//! ours, since only those may ever be deleted.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::fs::Metadata;
+use std::time::UNIX_EPOCH;
+
+use crate::domain::content::ContentId;
+use crate::domain::repo::{CommitSha, RepoPath};
+
+/// The official note about one file.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct FileNote {
+    pub commit: CommitSha,
+    pub content: ContentId,
+    /// Seconds since 1970.
+    noted_at: f64,
+}
+
+impl FileNote {
+    /// Makes the note for a file as it lies on disk now.
+    ///
+    /// It carries the file's own time of change, not the clock's: that is never
+    /// too early, and lets no later change of the same minute pass unseen.
+    pub fn new(commit: &CommitSha, content: &ContentId, file: &Metadata) -> Self {
+        Self {
+            commit: commit.clone(),
+            content: *content,
+            noted_at: changed_at(file),
+        }
+    }
+
+    /// Tells whether the file is still the one that the note was made for.
+    pub fn vouches_for(&self, file: &Metadata) -> bool {
+        changed_at(file) - 1.0 <= self.noted_at
+    }
+
+    pub fn render(&self) -> String {
+        let (commit, etag) = (&self.commit, self.content.etag());
+        format!("{commit}\n{etag}\n{:.6}\n", self.noted_at)
+    }
+
+    /// Parses a note; `None` makes the file one that nothing is known about.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let mut lines = std::str::from_utf8(text).ok()?.lines();
+        let mut next = || lines.next().map(str::trim);
+        Some(Self {
+            commit: next()?.parse().ok()?,
+            content: ContentId::from_etag(next()?).ok()?,
+            noted_at: next()?.parse().ok().filter(|at: &f64| at.is_finite())?,
+        })
+    }
+}
+
+fn changed_at(file: &Metadata) -> f64 {
+    let since = file.modified().ok();
+    let since = since.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    since.unwrap_or_default().as_secs_f64()
+}
+
+/// The files that we wrote, and with which content.
+pub(super) type Written = BTreeMap<RepoPath, ContentId>;
+
+pub(super) fn render_written(written: &Written) -> String {
+    let mut text = String::new();
+    for (path, content) in written {
+        // A path has no control characters, so a line is a file.
+        let _ = writeln!(text, "{content} {path}");
+    }
+    text
+}
+
+/// Parses the list; a line that is not understood only makes a file not ours.
+pub(super) fn parse_written(text: &[u8]) -> Written {
+    let text = String::from_utf8_lossy(text);
+    let lines = text.lines().filter_map(|line| line.split_once(' '));
+    lines
+        .filter_map(|(content, path)| Some((path.parse().ok()?, content.parse().ok()?)))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_has_three_lines_and_survives_them() {
+        let note = FileNote {
+            commit: "a".repeat(40).parse().unwrap(),
+            content: ContentId::GitSha1([0xbc; 20]),
+            noted_at: 1_712_656_091.25,
+        };
+        let text = note.render();
+        let (a, bc) = ("a".repeat(40), "bc".repeat(20));
+        assert_eq!(text, format!("{a}\n{bc}\n1712656091.250000\n"));
+        assert_eq!(FileNote::parse(text.as_bytes()), Some(note));
+    }
+
+    #[test]
+    fn a_damaged_note_is_none() {
+        let (a, bc) = ("a".repeat(40), "bc".repeat(20));
+        for bad in [
+            String::new(),
+            format!("{a}\n{bc}\n"),
+            format!("{a}\n{bc}\nsoon\n"),
+            format!("{a}\n{bc}\nNaN\n"),
+            format!("main\n{bc}\n1.5\n"),
+            format!("{a}\nW/\"x\"\n1.5\n"),
+        ] {
+            assert_eq!(FileNote::parse(bad.as_bytes()), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_list_of_written_files_survives_odd_names_and_odd_lines() {
+        let files = [("a b", 1), ("sub/ünï  x", 2), (" lead", 3)];
+        let written: Written = files
+            .iter()
+            .map(|(path, n)| (path.parse().unwrap(), ContentId::Sha256([*n; 32])))
+            .collect();
+        let text = render_written(&written) + "git:zz x\n../../x\n\nsha256:00";
+        assert_eq!(parse_written(text.as_bytes()), written);
+    }
+}

@@ -1,0 +1,30 @@
+//! The official Hub cache on disk, and the form with real files in a directory.
+//!
+//! What `huggingface_hub`, `transformers` and `hf cache` read is written here
+//! in their layout, and read in every form that they write. Three rules hold:
+//! a name in `blobs/` means verified content; nothing of ours ever stands at
+//! the cache root or in a snapshot; the ref moves last. Deliberately absent:
+//! the network, and the shared Xet store (`blobs/` at the cache root), which is
+//! read through the links that lead into it but never written.
+
+pub mod facts;
+pub mod layout;
+pub mod local_dir;
+pub mod local_publish;
+mod local_records;
+pub mod publish;
+pub mod scan;
+pub mod sweep;
+pub mod sweep_plan;
+mod wire;
+
+pub use facts::local_facts;
+pub use layout::{CacheLayout, RepoLayout};
+pub use local_dir::LocalDir;
+pub use local_publish::{Placed, Vanished};
+pub use publish::{CacheWriter, LinkChoice, Published};
+pub use scan::{
+    LocalRepo, cached_repos, published_commit, scan_repo, snapshot_is_complete, stored_listing,
+};
+pub use sweep::{contents_used_elsewhere, execute_sweep};
+pub use sweep_plan::{SweepPlan, SweepRules, Unused, plan_sweep};

@@ -1,0 +1,407 @@
+//! Makes a revision visible: blobs, then the snapshot, then the listing, the ref last.
+//!
+//! Order and places keep two promises at every instant, also after `kill -9` or
+//! a power cut. Readers see the old revision or the new one: a new snapshot is
+//! put together in `.hfdl/` and gets its name in one rename, and the ref, which
+//! makes it current, is replaced after all else is on disk. And nothing foreign
+//! ever stands where readers look: every file is prepared in `.hfdl/`, on the
+//! same file system, and renamed into place.
+//!
+//! A filtered download gets no official `trees/<commit>.json`, because that
+//! file says what a whole snapshot holds, and offline readers that ask for
+//! everything would refuse the folder. Our own copy in `.hfdl/trees/` serves us.
+
+use std::any::Any;
+use std::collections::{BTreeSet, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::layout::{self, CacheLayout, RepoLayout};
+use super::wire;
+use crate::domain::content::ContentId;
+use crate::domain::placement::{FileNames, Placement, why_not_on_windows};
+use crate::domain::plan::{Action, PlannedFile, SyncPlan};
+use crate::domain::repo::{CommitSha, Repo, Revision};
+use crate::domain::snapshot::RemoteSnapshot;
+use crate::sys::files::{self, Sharing};
+
+/// The first line is the standard's; the rest is for people.
+pub(super) const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
+    # This file marks a cache directory: its content can be downloaded again.\n\
+    # For information about such files see https://bford.info/cachedir/\n";
+
+/// Takes the lock that all writers of a blob share, at this path, until the
+/// returned guard is dropped. Another writer may hold it for hours and our
+/// renames are safe without it, so whoever locks may give up waiting.
+pub type TakeLock<'a> = &'a dyn Fn(&Path) -> Result<Box<dyn Any>>;
+
+/// What snapshot entries may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkChoice {
+    /// Links where the file system and the user's rights allow them.
+    WherePossible,
+    /// `HF_HUB_DISABLE_SYMLINKS`: hard links at most.
+    NoSymlinks,
+    /// Files of their own, as on a file system without any links.
+    NoLinks,
+}
+
+/// Writes one repository's folder.
+pub struct CacheWriter<'a> {
+    cache: &'a CacheLayout,
+    repo: &'a Repo,
+    layout: RepoLayout,
+    entries: EntryForm,
+    permissions: fs::Permissions,
+    take_lock: TakeLock<'a>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum EntryForm {
+    Symlinks,
+    /// A second name of the blob, which stays for the next revision.
+    HardLinks,
+    /// The blob itself, as the official client does it without links; a copy
+    /// for every other entry of that content.
+    Files,
+}
+
+/// What publishing did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The snapshot's folder.
+    pub path: PathBuf,
+    /// Whether the ref names another commit than before.
+    pub ref_moved: bool,
+}
+
+impl<'a> CacheWriter<'a> {
+    /// Creates what a repository's folder must have, and tries what links it can hold.
+    pub fn open(
+        cache: &'a CacheLayout,
+        repo: &'a Repo,
+        links: LinkChoice,
+        take_lock: TakeLock<'a>,
+    ) -> Result<Self> {
+        let layout = cache.repo(repo);
+        let root = cache.root();
+        fs::create_dir_all(root).with_context(|| format!("cannot create `{}`", root.display()))?;
+        let folder = PathBuf::from(layout::folder_name(repo));
+        // `snapshots` first: without it the folder counts as damaged.
+        for name in ["snapshots", "blobs", "refs", ".hfdl"] {
+            create_inside(root, &folder.join(name))?;
+        }
+        create_inside(root, &Path::new(".locks").join(&folder))?;
+        write_tag_once(&cache.tag(), &layout.private())?;
+        let private = layout.private();
+        let permissions = files::permissions_of_new_files(&private)
+            .with_context(|| format!("cannot write to `{}`", private.display()))?;
+        let entries = match links {
+            LinkChoice::WherePossible if files::supports_symlinks(&private) => EntryForm::Symlinks,
+            LinkChoice::NoLinks => EntryForm::Files,
+            _ if files::supports_hard_links(&private) => EntryForm::HardLinks,
+            _ => EntryForm::Files,
+        };
+        Ok(Self {
+            cache,
+            repo,
+            layout,
+            entries,
+            permissions,
+            take_lock,
+        })
+    }
+
+    pub fn layout(&self) -> &RepoLayout {
+        &self.layout
+    }
+
+    /// Returns the names that this cache can hold.
+    pub fn placement(&self) -> Result<Placement> {
+        let private = self.layout.private();
+        let case = files::letter_case(&private)
+            .with_context(|| format!("cannot write to `{}`", private.display()))?;
+        Ok(Placement {
+            names: files::file_names(),
+            case,
+            private: None,
+        })
+    }
+
+    /// Gives a verified file the name of its content.
+    ///
+    /// The bytes are forced to disk before the rename; the name is, by
+    /// `publish`, once for all blobs and before anything refers to them.
+    pub fn store_blob(&self, content: &ContentId, verified: &Path) -> Result<()> {
+        let blob = self.layout.blob(content);
+        let context = || {
+            format!(
+                "cannot move `{}` to `{}`",
+                verified.display(),
+                blob.display()
+            )
+        };
+        fs::set_permissions(verified, self.permissions.clone()).with_context(context)?;
+        let _lock = self.lock(content)?;
+        files::rename_synced(verified, &blob).with_context(context)
+    }
+
+    /// Brings in a content that lies elsewhere on this machine, at the least cost.
+    pub fn import_blob(&self, content: &ContentId, size_bytes: u64, from: &Path) -> Result<()> {
+        let aside = files::unused_name(&self.layout.private());
+        let import = || {
+            let context = || format!("cannot take over `{}`", from.display());
+            files::share(from, &aside, Sharing::HardLinksToo).with_context(context)?;
+            let size = fs::metadata(&aside).with_context(context)?.len();
+            ensure!(size == size_bytes, "`{}` changed its size", from.display());
+            let _lock = self.lock(content)?;
+            let blob = self.layout.blob(content);
+            files::rename_synced(&aside, &blob).with_context(context)?;
+            // Renaming one name of a file over another of it does nothing at all.
+            files::remove_if_present(&aside).with_context(context)
+        };
+        import().map(drop).inspect_err(|_| {
+            let _ = fs::remove_file(&aside);
+        })
+    }
+
+    /// Publishes a commit whose missing contents have all been stored or imported.
+    ///
+    /// Nothing is touched unless the snapshot will be whole. After any
+    /// interruption the next plan and `publish` complete it.
+    pub fn publish(
+        &self,
+        revision: &Revision,
+        remote: &RemoteSnapshot,
+        plan: &SyncPlan,
+    ) -> Result<Published> {
+        let commit = &remote.commit;
+        ensure!(
+            plan.commit == *commit,
+            "the plan is for commit {}, the listing for {commit}",
+            plan.commit
+        );
+        self.check_whole(plan)?;
+        sync_dir(&self.layout.blobs())?;
+        let listing = wire::render_tree(remote).context("cannot render the listing")?;
+        self.write(&self.layout.private_tree(commit), &listing)?;
+
+        let path = self.layout.snapshot(commit);
+        let found = files::link_metadata_if_present(&path)
+            .with_context(|| format!("cannot look at `{}`", path.display()))?;
+        let is_done = found.is_none() && self.put_together(plan)?;
+        if !is_done {
+            self.complete(plan)?;
+        }
+        self.remove_denials(plan)?;
+        if plan.files.len() == remote.files.len() {
+            self.write(&self.layout.tree(commit), &listing)?;
+        }
+        // Last, because it makes the revision current: a ref to a snapshot
+        // that is not there damages the whole repository for its readers.
+        let ref_moved = revision.as_commit().is_none() && self.write_ref(revision, commit)?;
+        Ok(Published { path, ref_moved })
+    }
+
+    /// Points a revision at a snapshot that is there, as a rollback does;
+    /// tells whether it pointed elsewhere before.
+    pub fn move_ref(&self, revision: &Revision, commit: &CommitSha) -> Result<bool> {
+        let snapshot = self.layout.snapshot(commit);
+        ensure!(snapshot.is_dir(), "there is no snapshot of commit {commit}");
+        ensure!(
+            revision.as_commit().is_none(),
+            "`{revision}` is a commit, which cannot point to another"
+        );
+        self.write_ref(revision, commit)
+    }
+
+    fn check_whole(&self, plan: &SyncPlan) -> Result<()> {
+        for PlannedFile { file, action } in &plan.files {
+            let path = match action {
+                Action::Keep => self.layout.entry(&plan.commit, &file.path),
+                _ => self.layout.blob(&file.content),
+            };
+            check_size(&path, file.size_bytes)
+                .with_context(|| format!("`{}` is not ready to be published", file.path))?;
+        }
+        Ok(())
+    }
+
+    /// Builds the snapshot aside and renames it; `false` if there is one by now.
+    fn put_together(&self, plan: &SyncPlan) -> Result<bool> {
+        let staging = self.layout.staging(&plan.commit);
+        remove_dir(&staging)?;
+        let mut folders = BTreeSet::from([staging.clone()]);
+        for (file, is_last_use) in with_last_use(plan) {
+            let entry = staging.join(layout::native(&file.file.path));
+            let inner = entry.ancestors().skip(1).take_while(|dir| *dir != staging);
+            folders.extend(inner.map(Path::to_path_buf));
+            let folder = entry.parent().unwrap_or(&staging);
+            fs::create_dir_all(folder)
+                .with_context(|| format!("cannot create `{}`", folder.display()))?;
+            self.make_entry(file, &entry, is_last_use)?;
+        }
+        fs::create_dir_all(&staging)
+            .with_context(|| format!("cannot create `{}`", staging.display()))?;
+        folders.iter().try_for_each(|folder| sync_dir(folder))?;
+        let snapshot = self.layout.snapshot(&plan.commit);
+        if let Err(err) = fs::rename(&staging, &snapshot) {
+            if snapshot.is_dir() {
+                return Ok(false);
+            }
+            return Err(err).with_context(|| format!("cannot create `{}`", snapshot.display()));
+        }
+        sync_dir(&self.layout.snapshots())?;
+        Ok(true)
+    }
+
+    /// Adds to a snapshot that is there: cut short by another program, wanted
+    /// with a wider filter, or under repair. Each entry appears in one rename.
+    fn complete(&self, plan: &SyncPlan) -> Result<()> {
+        let root = self.cache.root();
+        let snapshot = self.layout.snapshot(&plan.commit);
+        let below_root = snapshot.strip_prefix(root).unwrap_or(&snapshot);
+        let mut folders = BTreeSet::new();
+        for (file, is_last_use) in with_last_use(plan) {
+            let path = layout::native(&file.file.path);
+            let folder = below_root.join(path.parent().unwrap_or(Path::new("")));
+            if !folders.contains(&folder) {
+                create_inside(root, &folder)?;
+                folders.insert(folder);
+            }
+            let aside = files::unused_name(&self.layout.private());
+            self.make_entry(file, &aside, is_last_use)?;
+            let entry = snapshot.join(path);
+            fs::rename(&aside, &entry)
+                .and_then(|()| files::remove_if_present(&aside))
+                .with_context(|| format!("cannot create `{}`", entry.display()))?;
+        }
+        folders
+            .iter()
+            .try_for_each(|folder| sync_dir(&root.join(folder)))
+    }
+
+    fn make_entry(&self, file: &PlannedFile, entry: &Path, is_last_use: bool) -> Result<()> {
+        let (path, content) = (&file.file.path, &file.file.content);
+        let blob = self.layout.blob(content);
+        let made = match self.entries {
+            EntryForm::Symlinks => {
+                files::symlink_file(&layout::relative_blob(path, content), entry)
+            }
+            EntryForm::HardLinks => files::share(&blob, entry, Sharing::HardLinksToo).map(drop),
+            EntryForm::Files if is_last_use && !blob.is_symlink() => fs::rename(&blob, entry),
+            EntryForm::Files => files::share(&blob, entry, Sharing::OwnBytes).map(drop),
+        };
+        made.with_context(|| format!("cannot create `{}`", entry.display()))
+    }
+
+    /// Readers look at `.no_exist` first, so a marker hides a file that exists.
+    fn remove_denials(&self, plan: &SyncPlan) -> Result<()> {
+        let folder = self.layout.no_exist_of(&plan.commit);
+        if !folder.is_dir() {
+            return Ok(());
+        }
+        for PlannedFile { file, .. } in &plan.files {
+            let marker = self.layout.no_exist(&plan.commit, &file.path);
+            let context = || format!("cannot remove `{}`", marker.display());
+            if files::link_metadata_if_present(&marker)
+                .with_context(context)?
+                .is_some()
+            {
+                let folder = marker.parent().unwrap_or(&folder);
+                files::check_inside(self.cache.root(), folder).with_context(context)?;
+                files::remove_if_present(&marker).with_context(context)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn write_ref(&self, revision: &Revision, commit: &CommitSha) -> Result<bool> {
+        if files::file_names() == FileNames::Windows
+            && let Some(why) = revision.as_str().split('/').find_map(why_not_on_windows)
+        {
+            bail!("revision `{revision}` cannot be a file on Windows: {why}");
+        }
+        self.write(&self.layout.reference(revision), commit.as_str().as_bytes())
+    }
+
+    /// Replaces a file unless it says so already; tells whether it did.
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<bool> {
+        let context = || format!("cannot write `{}`", path.display());
+        if files::read_if_present(path)
+            .with_context(context)?
+            .as_deref()
+            == Some(bytes)
+        {
+            return Ok(false);
+        }
+        let root = self.cache.root();
+        let folder = path
+            .parent()
+            .and_then(|folder| folder.strip_prefix(root).ok());
+        create_inside(root, folder.unwrap_or(Path::new("")))?;
+        files::write_atomically(path, bytes, &self.layout.private()).with_context(context)?;
+        Ok(true)
+    }
+
+    fn lock(&self, content: &ContentId) -> Result<Box<dyn Any>> {
+        (self.take_lock)(&self.cache.blob_lock(self.repo, content))
+    }
+}
+
+/// Returns the files that need an entry, and whether each is the last to use its content.
+fn with_last_use(plan: &SyncPlan) -> Vec<(&PlannedFile, bool)> {
+    let new = plan.files.iter().filter(|file| file.action != Action::Keep);
+    let mut later = HashSet::new();
+    let backwards = new.rev();
+    let mut files: Vec<_> = backwards
+        .map(|file| (file, later.insert(file.file.content)))
+        .collect();
+    files.reverse();
+    files
+}
+
+pub(super) fn check_size(path: &Path, size_bytes: u64) -> Result<()> {
+    let context = || format!("cannot look at `{}`", path.display());
+    let found = files::metadata_if_present(path).with_context(context)?;
+    let Some(found) = found.filter(fs::Metadata::is_file) else {
+        bail!("`{}` is missing", path.display());
+    };
+    let size = found.len();
+    ensure!(
+        size == size_bytes,
+        "`{}` has {size} bytes instead of {size_bytes}",
+        path.display()
+    );
+    Ok(())
+}
+
+/// Writes the mark of a cache unless there is one; prepared elsewhere, because
+/// any stray file at a cache's root is complained about.
+pub(super) fn write_tag_once(tag: &Path, aside: &Path) -> Result<()> {
+    if tag.exists() {
+        return Ok(());
+    }
+    files::write_atomically(tag, CACHEDIR_TAG.as_bytes(), aside)
+        .with_context(|| format!("cannot write `{}`", tag.display()))
+}
+
+pub(super) fn create_inside(root: &Path, below: &Path) -> Result<PathBuf> {
+    files::create_dirs_inside(root, below)
+        .with_context(|| format!("cannot create `{}`", root.join(below).display()))
+}
+
+pub(super) fn sync_dir(dir: &Path) -> Result<()> {
+    files::sync_dir(dir).with_context(|| format!("cannot force `{}` to disk", dir.display()))
+}
+
+pub(super) fn remove_dir(dir: &Path) -> Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(err) if !files::is_absent(&err) => {
+            Err(err).with_context(|| format!("cannot remove `{}`", dir.display()))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,359 @@
+//! What the disk holds for one repository, whoever wrote it.
+//!
+//! Two depths. The cheap one answers "is this revision published and whole?"
+//! with one small read and one look per wanted file. The full scan reads every
+//! name below the repository's folder; only `sweep` and people need it.
+//! Neither trusts the other writers: whatever cannot be understood is reported
+//! as junk or as unknown, and never stops the scan.
+
+use std::collections::BTreeMap;
+use std::fs::{self, DirEntry};
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::layout::{self, CacheLayout, PARTIAL_SUFFIX, RepoLayout};
+use super::wire;
+use crate::domain::content::ContentId;
+use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
+use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
+use crate::sys::files::{self, FileIdentity};
+
+/// Everything that stands on disk for one repository.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LocalRepo {
+    pub refs: BTreeMap<Revision, CommitSha>,
+    pub snapshots: BTreeMap<CommitSha, LocalSnapshot>,
+    /// Snapshots whose deletion was begun and not ended.
+    pub trash: BTreeMap<CommitSha, LocalSnapshot>,
+    pub blobs: BTreeMap<ContentId, LocalBlob>,
+    pub partials: BTreeMap<ContentId, LocalPartial>,
+    /// What nobody can account for; left alone.
+    pub junk: Vec<PathBuf>,
+}
+
+/// One revision's folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LocalSnapshot {
+    pub entries: BTreeMap<RepoPath, LocalEntry>,
+    /// Names in the folder that are no files of a repository.
+    pub n_unreadable: u64,
+}
+
+impl LocalSnapshot {
+    /// Returns the blobs that the snapshot uses.
+    pub fn contents(&self) -> impl Iterator<Item = ContentId> {
+        self.entries.values().filter_map(|entry| match entry {
+            LocalEntry::Blob { content, .. } => Some(*content),
+            LocalEntry::RealFile { .. } | LocalEntry::Dangling => None,
+        })
+    }
+
+    /// Tells whether every name in it was understood.
+    pub fn is_readable(&self) -> bool {
+        self.n_unreadable == 0
+    }
+}
+
+/// One name in a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LocalEntry {
+    /// A link to, or another name of, this repository's blob.
+    Blob { content: ContentId, size_bytes: u64 },
+    /// A file that is no blob of this repository.
+    RealFile { size_bytes: u64 },
+    /// A link that leads to no file.
+    Dangling,
+}
+
+/// One content in `blobs/`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalBlob {
+    pub size_bytes: u64,
+    pub kind: BlobKind,
+    /// Names that the file has, where the platform counts them.
+    pub n_names: u64,
+    identity: Option<FileIdentity>,
+}
+
+/// Whether a blob's bytes lie under its own name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BlobKind {
+    Plain,
+    /// A link, as into the shared Xet store of the official client.
+    Link,
+}
+
+/// A partial file of ours; how much of it counts is told by its journal alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalPartial {
+    pub path: PathBuf,
+    pub journal: PathBuf,
+    pub size_bytes: u64,
+}
+
+/// Returns the commit that a revision is published at.
+///
+/// Strict, like the readers that matter: a ref with a newline, or to a folder
+/// that does not exist, makes the whole repository vanish from `hf cache ls`
+/// and fails offline. Such a ref counts as none, so that the next sync mends it.
+pub fn published_commit(layout: &RepoLayout, revision: &Revision) -> Result<Option<CommitSha>> {
+    let commit = match revision.as_commit() {
+        Some(commit) => Some(commit),
+        None => {
+            let path = layout.reference(revision);
+            read_ref(&path).with_context(|| format!("cannot read `{}`", path.display()))?
+        }
+    };
+    Ok(commit.filter(|commit| layout.snapshot(commit).is_dir()))
+}
+
+/// Tells whether a snapshot has each of these files at its right size.
+pub fn snapshot_is_complete<'a>(
+    layout: &RepoLayout,
+    commit: &CommitSha,
+    files: impl IntoIterator<Item = &'a RemoteFile>,
+) -> Result<bool> {
+    for file in files {
+        let entry = layout.entry(commit, &file.path);
+        let found = files::metadata_if_present(&entry)
+            .with_context(|| format!("cannot look at `{}`", entry.display()))?;
+        if !found.is_some_and(|found| found.is_file() && found.len() == file.size_bytes) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Returns the listing of a commit that an earlier download kept: ours, or the official one.
+pub fn stored_listing(layout: &RepoLayout, commit: &CommitSha) -> Result<Option<RemoteSnapshot>> {
+    for path in [layout.private_tree(commit), layout.tree(commit)] {
+        let json = files::read_if_present(&path)
+            .with_context(|| format!("cannot read `{}`", path.display()))?;
+        if let Some(listing) = json.and_then(|json| wire::parse_tree(commit, &json)) {
+            return Ok(Some(listing));
+        }
+    }
+    Ok(None)
+}
+
+/// Returns the repositories that have a folder in a cache, sorted.
+pub fn cached_repos(cache: &CacheLayout) -> Result<Vec<Repo>> {
+    let mut repos: Vec<Repo> = read_dir(cache.root())?
+        .iter()
+        .filter_map(|entry| layout::parse_folder_name(entry.file_name().to_str()?))
+        .collect();
+    repos.sort();
+    Ok(repos)
+}
+
+/// Reads every name in a repository's folder.
+pub fn scan_repo(cache: &CacheLayout, repo: &Repo) -> Result<LocalRepo> {
+    let layout = cache.repo(repo);
+    let mut local = LocalRepo::default();
+    scan_blobs(&layout, &mut local)?;
+    scan_refs(&layout, &mut local)?;
+    let names: BTreeMap<FileIdentity, ContentId> = local
+        .blobs
+        .iter()
+        .filter_map(|(content, blob)| Some((blob.identity?, *content)))
+        .collect();
+    let snapshots = Snapshots {
+        blobs: layout.blobs(),
+        real_blobs: fs::canonicalize(layout.blobs()).ok(),
+        names,
+    };
+    for entry in read_dir(&layout.snapshots())? {
+        match commit_of(&entry, "") {
+            Some(commit) => {
+                let snapshot = snapshots.scan(&entry.path())?;
+                local.snapshots.insert(commit, snapshot);
+            }
+            None => local.junk.push(entry.path()),
+        }
+    }
+    for entry in read_dir(&layout.private())? {
+        if let Some(commit) = commit_of(&entry, layout::TRASH_PREFIX) {
+            let snapshot = snapshots.scan(&entry.path())?;
+            local.trash.insert(commit, snapshot);
+        }
+    }
+    Ok(local)
+}
+
+fn commit_of(entry: &DirEntry, prefix: &str) -> Option<CommitSha> {
+    let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+    let name = entry.file_name();
+    let commit = name.to_str()?.strip_prefix(prefix)?.parse().ok()?;
+    is_dir.then_some(commit)
+}
+
+fn scan_blobs(layout: &RepoLayout, local: &mut LocalRepo) -> Result<()> {
+    for entry in read_dir(&layout.blobs())? {
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_str().unwrap_or_default();
+        let is_link = entry.file_type().is_ok_and(|kind| kind.is_symlink());
+        let found = files::metadata_if_present(&path)
+            .with_context(|| format!("cannot look at `{}`", path.display()))?;
+        let Some(found) = found.filter(fs::Metadata::is_file) else {
+            local.junk.push(path);
+            continue;
+        };
+        if let Some(content) = content_of(name) {
+            let identity = files::identity(&found);
+            let blob = LocalBlob {
+                size_bytes: found.len(),
+                kind: if is_link {
+                    BlobKind::Link
+                } else {
+                    BlobKind::Plain
+                },
+                n_names: identity.map_or(1, |(_, n_names)| n_names),
+                identity: identity.map(|(identity, _)| identity),
+            };
+            local.blobs.insert(content, blob);
+        } else if let Some(content) = name.strip_suffix(PARTIAL_SUFFIX).and_then(content_of) {
+            let partial = LocalPartial {
+                path,
+                journal: layout.journal(&content),
+                size_bytes: found.len(),
+            };
+            local.partials.insert(content, partial);
+        } else {
+            local.junk.push(path);
+        }
+    }
+    Ok(())
+}
+
+/// Returns the content of a blob's name; only the one form that everybody writes.
+fn content_of(name: &str) -> Option<ContentId> {
+    let content = ContentId::from_etag(name).ok()?;
+    (content.etag() == name).then_some(content)
+}
+
+fn scan_refs(layout: &RepoLayout, local: &mut LocalRepo) -> Result<()> {
+    let mut folders = vec![(layout.refs(), String::new())];
+    while let Some((folder, prefix)) = folders.pop() {
+        for entry in read_dir(&folder)? {
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push((entry.path(), format!("{name}/")));
+                continue;
+            }
+            let commit = read_ref(&entry.path());
+            match (name.parse(), commit) {
+                (Ok(revision), Ok(Some(commit))) => {
+                    local.refs.insert(revision, commit);
+                }
+                _ => local.junk.push(entry.path()),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_ref(path: &Path) -> std::io::Result<Option<CommitSha>> {
+    let bytes = files::read_if_present(path)?;
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+    Ok(text.and_then(|text| text.parse().ok()))
+}
+
+/// What it takes to tell which blob a snapshot's entry is.
+struct Snapshots {
+    blobs: PathBuf,
+    real_blobs: Option<PathBuf>,
+    names: BTreeMap<FileIdentity, ContentId>,
+}
+
+impl Snapshots {
+    fn scan(&self, root: &Path) -> Result<LocalSnapshot> {
+        let mut snapshot = LocalSnapshot::default();
+        for (path, entry) in files_below(root)? {
+            match (path, self.entry(&entry.path())?) {
+                (Some(path), Some(entry)) => {
+                    snapshot.entries.insert(path, entry);
+                }
+                _ => snapshot.n_unreadable += 1,
+            }
+        }
+        Ok(snapshot)
+    }
+
+    /// Returns what one name is; `None` for a linked folder, a socket and the like.
+    fn entry(&self, path: &Path) -> Result<Option<LocalEntry>> {
+        let context = || format!("cannot look at `{}`", path.display());
+        let Some(found) = files::metadata_if_present(path).with_context(context)? else {
+            return Ok(Some(LocalEntry::Dangling));
+        };
+        if !found.is_file() {
+            return Ok(None);
+        }
+        let size_bytes = found.len();
+        let by_link = || self.linked_content(path, &fs::read_link(path).ok()?);
+        let by_identity = || {
+            let (identity, _) = files::identity(&found)?;
+            self.names.get(&identity).copied()
+        };
+        Ok(Some(match by_link().or_else(by_identity) {
+            Some(content) => LocalEntry::Blob {
+                content,
+                size_bytes,
+            },
+            None => LocalEntry::RealFile { size_bytes },
+        }))
+    }
+
+    /// Returns the content whose blob a link names, however it is written.
+    fn linked_content(&self, link: &Path, target: &Path) -> Option<ContentId> {
+        let content = content_of(target.file_name()?.to_str()?)?;
+        let folder = link.parent()?.join(target.parent()?);
+        let is_ours = by_names_alone(&folder) == by_names_alone(&self.blobs)
+            || fs::canonicalize(&folder).ok().as_ref() == self.real_blobs.as_ref();
+        is_ours.then_some(content)
+    }
+}
+
+/// Takes `..` away without asking the disk: almost every link is told by that.
+fn by_names_alone(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        let is_parent = part == Component::ParentDir;
+        if !(is_parent && matches!(plain.components().next_back(), Some(Component::Normal(_)))) {
+            plain.push(part);
+        } else {
+            plain.pop();
+        }
+    }
+    plain
+}
+
+/// Returns all names below a folder that are no folders, with the path each
+/// stands for, if it is one. Linked folders are names, not folders.
+pub(super) fn files_below(root: &Path) -> Result<Vec<(Option<RepoPath>, DirEntry)>> {
+    let mut files = Vec::new();
+    let mut folders = vec![(root.to_path_buf(), Some(String::new()))];
+    while let Some((folder, prefix)) = folders.pop() {
+        for entry in read_dir(&folder)? {
+            let name = entry.file_name();
+            let path = prefix.as_ref().zip(name.to_str());
+            let path = path.map(|(prefix, name)| format!("{prefix}{name}"));
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                folders.push((entry.path(), path.map(|path| path + "/")));
+            } else {
+                files.push((path.and_then(|path| path.parse().ok()), entry));
+            }
+        }
+    }
+    Ok(files)
+}
+
+/// Returns a folder's entries, none when it does not exist.
+pub(super) fn read_dir(path: &Path) -> Result<Vec<DirEntry>> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries.collect(),
+        Err(err) if files::is_absent(&err) => Ok(Vec::new()),
+        Err(err) => Err(err),
+    };
+    entries.with_context(|| format!("cannot list `{}`", path.display()))
+}

@@ -1,0 +1,260 @@
+//! Whether a repository's paths can be files at one place.
+//!
+//! A `RepoPath` cannot leave its folder, but two of them may still be one file
+//! on a disk that ignores case, or be no file name at all on Windows. That is
+//! told here, by pure functions, before a byte is fetched.
+
+use std::collections::HashMap;
+
+use thiserror::Error;
+
+use super::repo::RepoPath;
+
+/// What a place allows as file names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    pub names: FileNames,
+    pub case: LetterCase,
+    /// The top folder that holds the writer's own records, where there is one;
+    /// no repository may put a file there.
+    pub private: Option<&'static str>,
+}
+
+/// Whose rules for file names apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileNames {
+    Posix,
+    Windows,
+}
+
+/// Whether `A` and `a` are two files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LetterCase {
+    Matters,
+    Ignored,
+}
+
+/// Says which paths cannot be laid out, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PlacementError {
+    #[error("`{path}` cannot be a file on Windows: {why}")]
+    NotAName { path: RepoPath, why: &'static str },
+    #[error("`{first}` and `{second}` would be one file on this file system, which ignores case")]
+    SameFile { first: RepoPath, second: RepoPath },
+    #[error("`{file}` is a file, but `{below}` needs a folder of that name")]
+    FileAndFolder { file: RepoPath, below: RepoPath },
+    #[error("`{path}` lies in the folder that holds the download's own records")]
+    Private { path: RepoPath },
+}
+
+impl Placement {
+    /// Checks that all paths can be files side by side.
+    pub fn check<'a>(
+        &self,
+        paths: impl IntoIterator<Item = &'a RepoPath>,
+    ) -> Result<(), PlacementError> {
+        let mut files: HashMap<String, &RepoPath> = HashMap::new();
+        for path in paths {
+            self.check_one(path)?;
+            if let Some(first) = files.insert(self.key(path.as_str()), path) {
+                return Err(PlacementError::SameFile {
+                    first: first.clone(),
+                    second: path.clone(),
+                });
+            }
+        }
+        for (key, path) in &files {
+            let folders = key.match_indices('/').map(|(end, _)| &key[..end]);
+            if let Some(file) = folders.filter_map(|folder| files.get(folder)).next() {
+                return Err(PlacementError::FileAndFolder {
+                    file: (*file).clone(),
+                    below: (*path).clone(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn check_one(&self, path: &RepoPath) -> Result<(), PlacementError> {
+        if self.names == FileNames::Windows
+            && let Some(why) = path.segments().find_map(why_not_on_windows)
+        {
+            let path = path.clone();
+            return Err(PlacementError::NotAName { path, why });
+        }
+        match self.private {
+            Some(private) if self.is_private(private, path) => {
+                Err(PlacementError::Private { path: path.clone() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Case is ignored here on every platform: it costs no honest repository
+    /// anything, and the probe of the file system need not be trusted.
+    fn is_private(&self, private: &str, path: &RepoPath) -> bool {
+        let path = fold(path.as_str());
+        let inside = path
+            .strip_prefix(&fold(private))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        // On Windows `.cache` also answers to a short name such as `CACHE~1`.
+        let short_name = self.names == FileNames::Windows
+            && path.starts_with("ca")
+            && path.split('/').next().is_some_and(|top| top.contains('~'));
+        inside || short_name
+    }
+
+    fn key(&self, path: &str) -> String {
+        match self.case {
+            LetterCase::Matters => path.to_owned(),
+            LetterCase::Ignored => fold(path),
+        }
+    }
+}
+
+/// Brings letters of either case to one form.
+///
+/// Up and down again, so that letters with two lower-case forms (`ſ`, `s`)
+/// meet. It joins a few more than any one file system does, which refuses a
+/// repository that nobody has, instead of losing a file.
+fn fold(text: &str) -> String {
+    text.chars()
+        .flat_map(char::to_uppercase)
+        .flat_map(char::to_lowercase)
+        .collect()
+}
+
+/// Returns why one part of a path is no file name on Windows.
+pub fn why_not_on_windows(segment: &str) -> Option<&'static str> {
+    if segment.contains(['<', '>', ':', '"', '|', '?', '*', '\\']) {
+        return Some("it contains one of < > : \" | ? *");
+    }
+    if segment.ends_with(['.', ' ']) {
+        return Some("a part of it ends with a dot or a space");
+    }
+    let stem = segment.split('.').next().unwrap_or(segment);
+    let stem = stem.trim_end().to_ascii_uppercase();
+    let numbered = |device: &str| {
+        stem.strip_prefix(device)
+            .is_some_and(|rest| matches!(rest.chars().next(), Some('1'..='9' | '¹' | '²' | '³')))
+            && stem.chars().count() == device.len() + 1
+    };
+    let reserved = matches!(
+        stem.as_str(),
+        "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$"
+    );
+    (reserved || numbered("COM") || numbered("LPT"))
+        .then_some("a part of it is the name of a device, such as CON or NUL")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(placement: Placement, paths: &[&str]) -> Result<(), PlacementError> {
+        let paths: Vec<RepoPath> = paths.iter().map(|path| path.parse().unwrap()).collect();
+        placement.check(&paths)
+    }
+
+    const POSIX: Placement = Placement {
+        names: FileNames::Posix,
+        case: LetterCase::Matters,
+        private: None,
+    };
+
+    #[test]
+    fn names_that_differ_in_case_clash_only_where_case_is_ignored() {
+        let mac = Placement {
+            case: LetterCase::Ignored,
+            ..POSIX
+        };
+        for pair in [
+            ["README.md", "readme.MD"],
+            ["a/B/c", "A/b/C"],
+            ["ÄRGER", "ärger"],
+            ["ſ", "S"],
+        ] {
+            assert_eq!(check(POSIX, &pair), Ok(()), "{pair:?}");
+            assert!(
+                matches!(check(mac, &pair), Err(PlacementError::SameFile { .. })),
+                "{pair:?}"
+            );
+        }
+        assert_eq!(check(mac, &["a/x", "A/y"]), Ok(()), "two files, one folder");
+    }
+
+    #[test]
+    fn a_name_cannot_be_a_file_and_a_folder() {
+        let clash = Err(PlacementError::FileAndFolder {
+            file: "a/b".parse().unwrap(),
+            below: "a/b/c/d".parse().unwrap(),
+        });
+        assert_eq!(check(POSIX, &["a/b", "a/b/c/d"]), clash);
+        assert_eq!(check(POSIX, &["a/b/c/d", "a/b"]), clash);
+        assert_eq!(check(POSIX, &["a/b", "a/bc/d", "a/B/e"]), Ok(()));
+        let mac = Placement {
+            case: LetterCase::Ignored,
+            ..POSIX
+        };
+        assert!(check(mac, &["a/b", "a/B/e"]).is_err());
+    }
+
+    #[test]
+    fn what_windows_cannot_name_is_refused_there_only() {
+        let windows = Placement {
+            names: FileNames::Windows,
+            ..POSIX
+        };
+        for bad in [
+            "CON",
+            "sub/nul.txt",
+            "aux.tar.gz",
+            "com1",
+            "LPT9.log",
+            "com²",
+            "ab:c",
+            "a/what?.json",
+            "a./b",
+            "ends ",
+            "x/conin$",
+            "nul .txt",
+        ] {
+            assert_eq!(check(POSIX, &[bad]), Ok(()), "{bad}");
+            assert!(check(windows, &[bad]).is_err(), "{bad}");
+        }
+        for good in [
+            "console",
+            "com",
+            "com10",
+            "a/nullable.txt",
+            ".gitattributes",
+            "lpt0",
+        ] {
+            assert_eq!(check(windows, &[good]), Ok(()), "{good}");
+        }
+    }
+
+    #[test]
+    fn no_repository_file_may_lie_among_the_records() {
+        let directory = Placement {
+            private: Some(".cache/huggingface"),
+            ..POSIX
+        };
+        for bad in [
+            ".cache/huggingface/download/x.metadata",
+            ".Cache/HuggingFace/x",
+            ".cache/huggingface",
+        ] {
+            assert_eq!(check(POSIX, &[bad]), Ok(()), "{bad}");
+            assert!(check(directory, &[bad]).is_err(), "{bad}");
+        }
+        for good in [".cache/other", ".cache/huggingface2/x", "cache~1/x"] {
+            assert_eq!(check(directory, &[good]), Ok(()), "{good}");
+        }
+        let windows = Placement {
+            names: FileNames::Windows,
+            ..directory
+        };
+        assert!(check(windows, &["CACHE~1/HUGGIN~1/x"]).is_err());
+    }
+}

@@ -1,0 +1,352 @@
+//! Real files in a directory, with the official notes beside them.
+#![allow(clippy::unwrap_used)]
+
+use std::cell::Cell;
+use std::fs;
+use std::path::Path;
+
+use hfdl::cache::{LocalDir, Placed, Vanished};
+use hfdl::domain::filter::Filter;
+use hfdl::domain::plan::{Action, PlanError, SyncPlan, plan_sync};
+
+use crate::support::cache::{Commit, TestCache, commit, prove, tree, write};
+
+struct Env {
+    dir: LocalDir,
+    cache: TestCache,
+    n_proved: Cell<usize>,
+    _temporary: tempfile::TempDir,
+}
+
+impl Env {
+    fn new() -> Self {
+        let temporary = tempfile::tempdir().unwrap();
+        Self {
+            dir: LocalDir::open(temporary.path().join("models/tiny")).unwrap(),
+            cache: TestCache::new(),
+            n_proved: Cell::new(0),
+            _temporary: temporary,
+        }
+    }
+
+    fn plan(&self, commit: &Commit) -> Result<SyncPlan, PlanError> {
+        let filter = Filter::default();
+        let count_and_prove = |path: &Path, content: &_| {
+            self.n_proved.set(self.n_proved.get() + 1);
+            prove(path, content)
+        };
+        let cache = Some(&self.cache.cache);
+        let facts = self
+            .dir
+            .facts(&commit.listing, &filter, cache, &count_and_prove);
+        let placement = self.dir.placement().unwrap();
+        plan_sync(&commit.listing, &filter, &placement, &facts.unwrap())
+    }
+
+    fn fetch(&self, commit: &Commit, plan: &SyncPlan) {
+        for (content, (size_bytes, from)) in plan.imports() {
+            self.dir.import(&content, size_bytes, from).unwrap();
+        }
+        for planned in plan.fetches() {
+            let content = planned.file.content;
+            fs::write(self.dir.partial(&content), &commit.bytes[&content]).unwrap();
+            self.dir
+                .store(&content, &self.dir.partial(&content))
+                .unwrap();
+        }
+    }
+
+    fn sync(&self, commit: &Commit, vanished: Vanished) -> (SyncPlan, anyhow::Result<Placed>) {
+        let plan = self.plan(commit).unwrap();
+        self.fetch(commit, &plan);
+        let placed = self.dir.publish(&commit.listing, &plan, vanished);
+        (plan, placed)
+    }
+
+    fn text(&self, path: &str) -> String {
+        fs::read_to_string(self.dir.root().join(path)).unwrap()
+    }
+
+    fn has(&self, path: &str) -> bool {
+        self.dir.root().join(path).exists()
+    }
+}
+
+fn first() -> Commit {
+    commit(
+        'a',
+        &[
+            ("config.json", "{}"),
+            ("sub/model.bin", "weights"),
+            ("twin.bin", "weights"),
+        ],
+    )
+}
+
+#[test]
+fn a_directory_has_the_files_and_the_official_notes() {
+    let env = Env::new();
+    let (plan, placed) = env.sync(&first(), Vanished::Keep);
+    placed.unwrap();
+    assert_eq!(plan.totals.files_to_fetch, 2);
+    let a = "a".repeat(40);
+    let records = ".cache/huggingface";
+    assert_eq!(
+        tree(env.dir.root()),
+        [
+            &format!("{records}/.gitignore"),
+            &format!("{records}/.hfdl/trees/{a}.json"),
+            &format!("{records}/.hfdl/written"),
+            &format!("{records}/CACHEDIR.TAG"),
+            &format!("{records}/download/config.json.metadata"),
+            &format!("{records}/download/sub/model.bin.metadata"),
+            &format!("{records}/download/twin.bin.metadata"),
+            &format!("{records}/trees/{a}.json"),
+            "config.json",
+            "sub/model.bin",
+            "twin.bin",
+        ]
+    );
+    let note = env.text(&format!("{records}/download/sub/model.bin.metadata"));
+    let lines: Vec<&str> = note.lines().collect();
+    assert_eq!(lines[..2], [a, first().listing.files[1].content.etag()]);
+    assert!(lines[2].parse::<f64>().unwrap() > 1.6e9);
+    assert!(env.dir.is_complete(&first().listing.files).unwrap());
+}
+
+#[test]
+fn files_of_the_same_content_can_be_edited_apart() {
+    let env = Env::new();
+    env.sync(&first(), Vanished::Keep).1.unwrap();
+    fs::write(env.dir.root().join("twin.bin"), "edited").unwrap();
+    assert_eq!(env.text("sub/model.bin"), "weights");
+}
+
+#[test]
+fn a_second_sync_reads_notes_and_no_contents() {
+    let env = Env::new();
+    env.sync(&first(), Vanished::Keep).1.unwrap();
+    let (plan, placed) = env.sync(&first(), Vanished::Delete);
+    assert!(plan.changes_nothing());
+    assert!(placed.unwrap().removed.is_empty());
+    assert_eq!(env.n_proved.get(), 0);
+}
+
+#[test]
+fn files_that_were_there_before_are_proven_and_noted() {
+    let env = Env::new();
+    write(env.dir.root().join("config.json"), "{}");
+    write(env.dir.root().join("twin.bin"), "WEIGHTS");
+    let (plan, placed) = env.sync(&first(), Vanished::Keep);
+    placed.unwrap();
+    let fetched: Vec<_> = plan.fetches().map(|f| f.file.path.as_str()).collect();
+    assert_eq!(
+        fetched,
+        ["sub/model.bin"],
+        "and its twin, which had other bytes"
+    );
+    assert_eq!(env.text("twin.bin"), "weights");
+    assert_eq!(env.n_proved.get(), 2);
+    env.sync(&first(), Vanished::Keep).1.unwrap();
+    assert_eq!(env.n_proved.get(), 2);
+}
+
+#[test]
+fn the_old_file_is_there_until_the_new_one_is_whole() {
+    let env = Env::new();
+    env.sync(&first(), Vanished::Keep).1.unwrap();
+    let second = commit('b', &[("config.json", "{2}"), ("twin.bin", "heavier")]);
+    let plan = env.plan(&second).unwrap();
+    let error = env
+        .dir
+        .publish(&second.listing, &plan, Vanished::Delete)
+        .unwrap_err();
+    assert!(format!("{error:#}").contains("not ready"), "{error:#}");
+    assert_eq!(env.text("config.json"), "{}");
+    assert!(env.has("sub/model.bin"));
+    env.fetch(&second, &plan);
+    assert_eq!(env.text("config.json"), "{}");
+    env.dir
+        .publish(&second.listing, &plan, Vanished::Keep)
+        .unwrap();
+    assert_eq!(env.text("config.json"), "{2}");
+    assert_eq!(
+        env.text("twin.bin"),
+        "heavier",
+        "of the same size as before"
+    );
+    assert!(env.has("sub/model.bin"), "nobody asked for its deletion");
+}
+
+#[test]
+fn only_unchanged_files_of_ours_are_deleted_and_only_when_asked() {
+    let env = Env::new();
+    let first = commit(
+        'a',
+        &[
+            ("ours.bin", "1"),
+            ("deep/er/ours.bin", "2"),
+            ("edited.txt", "3"),
+            ("stays", "4"),
+        ],
+    );
+    env.sync(&first, Vanished::Keep).1.unwrap();
+    let edited = env.dir.root().join("edited.txt");
+    fs::write(&edited, "mine").unwrap();
+    let later =
+        fs::metadata(&edited).unwrap().modified().unwrap() + std::time::Duration::from_secs(60);
+    fs::File::options()
+        .write(true)
+        .open(&edited)
+        .unwrap()
+        .set_modified(later)
+        .unwrap();
+    write(env.dir.root().join("foreign.txt"), "theirs");
+    let second = commit('b', &[("stays", "4")]);
+
+    env.sync(&second, Vanished::Keep).1.unwrap();
+    assert!(env.has("ours.bin"));
+    let (plan, placed) = env.sync(&second, Vanished::Delete);
+    assert_eq!(plan.deleted.len(), 3);
+    let removed = placed.unwrap().removed;
+    assert_eq!(
+        removed,
+        ["deep/er/ours.bin", "ours.bin"].map(|path| path.parse().unwrap())
+    );
+    assert!(!env.has("deep"), "the emptied folders go too");
+    assert_eq!(env.text("edited.txt"), "mine");
+    assert_eq!(env.text("foreign.txt"), "theirs");
+    assert_eq!(env.text("stays"), "4");
+}
+
+#[test]
+fn a_file_that_hf_wrote_is_used_but_never_deleted() {
+    let env = Env::new();
+    write(env.dir.root().join("config.json"), "{}");
+    let notes = env.dir.root().join(".cache/huggingface/download");
+    let content = first().listing.files[0].content.etag();
+    let note = format!("{}\n{content}\n4000000000.5\n", "a".repeat(40));
+    write(notes.join("config.json.metadata"), &note);
+    let (plan, placed) = env.sync(&first(), Vanished::Keep);
+    placed.unwrap();
+    assert_eq!(plan.files[0].action, Action::Keep);
+    assert_eq!(env.n_proved.get(), 0);
+    let second = commit('b', &[("twin.bin", "weights")]);
+    let removed = env.sync(&second, Vanished::Delete).1.unwrap().removed;
+    assert_eq!(removed.len(), 1);
+    assert!(env.has("config.json"));
+}
+
+#[test]
+fn contents_under_other_names_and_in_the_cache_are_not_fetched() {
+    let env = Env::new();
+    env.sync(&first(), Vanished::Keep).1.unwrap();
+    env.cache
+        .sync(&commit('c', &[("big.bin", "from the cache")]));
+    let second = commit(
+        'b',
+        &[
+            ("moved/model.bin", "weights"),
+            ("big.bin", "from the cache"),
+        ],
+    );
+    let (plan, placed) = env.sync(&second, Vanished::Delete);
+    placed.unwrap();
+    assert_eq!(plan.totals.bytes_to_fetch, 0);
+    assert_eq!(env.text("moved/model.bin"), "weights");
+    // Whoever edits the file must not edit the cache.
+    fs::write(env.dir.root().join("big.bin"), "edited in place").unwrap();
+    let cached = commit('c', &[("big.bin", "from the cache")]);
+    assert_eq!(env.cache.text(&cached, "big.bin"), "from the cache");
+}
+
+#[test]
+fn a_file_may_become_a_folder_and_a_folder_a_file() {
+    let env = Env::new();
+    env.sync(
+        &commit('a', &[("x", "file"), ("y/z", "deep")]),
+        Vanished::Keep,
+    )
+    .1
+    .unwrap();
+    let second = commit('b', &[("x/inner", "1"), ("y", "2")]);
+    let (_, refused) = env.sync(&second, Vanished::Keep);
+    assert!(refused.is_err());
+    let (_, placed) = env.sync(&second, Vanished::Delete);
+    assert_eq!(placed.unwrap().removed.len(), 2);
+    assert_eq!(env.text("x/inner") + &env.text("y"), "12");
+}
+
+#[test]
+fn a_kill_between_rename_and_note_costs_a_read_and_no_fetch() {
+    let env = Env::new();
+    env.sync(&first(), Vanished::Keep).1.unwrap();
+    let notes = env.dir.root().join(".cache/huggingface/download");
+    fs::remove_file(notes.join("config.json.metadata")).unwrap();
+    fs::write(notes.join("twin.bin.metadata"), "").unwrap();
+    let (plan, placed) = env.sync(&first(), Vanished::Keep);
+    placed.unwrap();
+    assert!(plan.changes_nothing());
+    assert_eq!(env.n_proved.get(), 2);
+    assert!(env.dir.is_complete(&first().listing.files).unwrap());
+}
+
+#[test]
+fn contents_that_nobody_wants_any_more_are_cleared_and_partial_ones_stay() {
+    let env = Env::new();
+    env.sync(&first(), Vanished::Keep).1.unwrap();
+    let before = tree(env.dir.root());
+    let next = commit('b', &[("a.bin", "abandoned"), ("b.bin", "half")]);
+    env.fetch(&next, &env.plan(&next).unwrap());
+    let half = &next.listing.files[1].content;
+    fs::rename(env.dir.stored(half), env.dir.partial(half)).unwrap();
+    env.dir.clear_stored().unwrap();
+    assert!(env.dir.partial(half).exists());
+    fs::remove_file(env.dir.partial(half)).unwrap();
+    assert_eq!(tree(env.dir.root()), before);
+}
+
+#[test]
+fn a_repository_file_among_the_notes_is_refused() {
+    let env = Env::new();
+    let hostile = commit('a', &[(".cache/huggingface/download/x.metadata", "lies")]);
+    assert!(matches!(env.plan(&hostile), Err(PlanError::Placement(_))));
+}
+
+#[cfg(unix)]
+#[test]
+fn no_write_and_no_deletion_follows_a_link_out_of_the_directory() {
+    use std::os::unix::fs::symlink;
+    let env = Env::new();
+    let outside = tempfile::tempdir().unwrap();
+    symlink(outside.path(), env.dir.root().join("sub")).unwrap();
+    assert!(env.sync(&first(), Vanished::Keep).1.is_err());
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+
+    // A link in place of the file itself is replaced, not followed.
+    fs::remove_file(env.dir.root().join("sub")).unwrap();
+    let victim = outside.path().join("victim");
+    fs::write(&victim, "{}").unwrap();
+    fs::remove_file(env.dir.root().join("config.json")).unwrap();
+    symlink(&victim, env.dir.root().join("config.json")).unwrap();
+    env.sync(&first(), Vanished::Keep).1.unwrap();
+    assert!(!env.dir.root().join("config.json").is_symlink());
+    assert_eq!(fs::read_to_string(&victim).unwrap(), "{}");
+
+    // A folder that became a link out since it was written.
+    fs::rename(env.dir.root().join("sub"), outside.path().join("sub")).unwrap();
+    symlink(outside.path().join("sub"), env.dir.root().join("sub")).unwrap();
+    let second = commit('b', &[("config.json", "{}")]);
+    env.sync(&second, Vanished::Delete).1.unwrap();
+    assert!(outside.path().join("sub/model.bin").exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_of_notes_that_leads_out_is_refused() {
+    let temporary = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(outside.path(), temporary.path().join(".cache")).unwrap();
+    assert!(LocalDir::open(temporary.path()).is_err());
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+}
