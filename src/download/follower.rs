@@ -86,10 +86,14 @@ fn hash(shared: &Shared, large: &Large, buffer: &mut [u8]) -> Result<Pass, FileE
                 return Ok(Pass::Over);
             }
             let n = (stop_at - hashed).min(buffer.len() as u64) as usize;
-            large
-                .partial
-                .read_at(&mut buffer[..n], hashed)
-                .map_err(|err| FileError::disk("could not read back what has come", &err))?;
+            if let Err(err) = large.partial.read_at(&mut buffer[..n], hashed) {
+                // The file is emptied under our hands when it starts over.
+                if large.epoch() != epoch {
+                    return Ok(Pass::Restarted);
+                }
+                let what = "could not read back what has come";
+                return Err(FileError::disk(what, &err));
+            }
             hasher.update(&buffer[..n]);
             hashed += n as u64;
         }

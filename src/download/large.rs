@@ -378,30 +378,30 @@ impl Large {
 
     /// Forces what has come to disk and records it; returns how much that is.
     pub(crate) fn save(&self) -> Result<u64, FileError> {
-        let (done, finished_with) = {
+        let (done, epoch, finished_with) = {
             let mut state = self.state();
             state.unsaved = 0;
             let front = state.hashed.min(state.coverage.front());
             let behind = ByteRange::new(state.forgotten.min(front), front);
             state.forgotten = front;
-            (state.coverage.done(), behind)
+            (state.coverage.done(), state.epoch, behind)
         };
         let saved = self
             .partial
-            .save(&done)
+            .save(&done, epoch)
             .map_err(|err| FileError::disk("could not save what has come", &err))?;
         self.partial.forget(finished_with);
         Ok(saved)
     }
 
     fn throw_away(&self, state: &mut State) {
-        if let Err(err) = self.partial.restart() {
+        state.epoch += 1;
+        if let Err(err) = self.partial.restart(state.epoch) {
             state.failure = Some(FileError::disk("could not start over", &err));
         }
         self.costs.reused.store(0, Ordering::Relaxed);
         state.coverage.reset();
         state.shape = Shape::OneStream;
-        state.epoch += 1;
         (state.hashed, state.forgotten, state.unsaved) = (0, 0, 0);
     }
 

@@ -52,8 +52,14 @@ pub(crate) struct Partial {
     content: ContentId,
     size_bytes: u64,
     file: File,
-    journal: Mutex<Journal>,
+    records: Mutex<Records>,
     lock: Mutex<Option<FileLock>>,
+}
+
+/// The journal, and how often everything was thrown away before it began.
+struct Records {
+    journal: Journal,
+    epoch: u32,
 }
 
 /// What opening a partial file comes to.
@@ -90,7 +96,7 @@ impl Partial {
             content,
             size_bytes,
             file,
-            journal: Mutex::new(journal),
+            records: Mutex::new(Records { journal, epoch: 0 }),
             lock: Mutex::new(Some(lock)),
         };
         Ok(Opening::Ready(Box::new(partial), on_disk))
@@ -116,29 +122,31 @@ impl Partial {
         file_io::forget(&self.file, range);
     }
 
-    /// Forces to disk what has come, then records it. `done` was written
-    /// before this call.
-    pub(crate) fn save(&self, done: &RangeSet) -> io::Result<u64> {
-        let mut journal = self.journal();
-        if !done.minus(journal.recorded()).is_empty() {
+    /// Forces to disk what has come, then records it; returns how much is
+    /// recorded. `done` was written before this call, in the given epoch: what
+    /// was thrown away since then is not recorded.
+    pub(crate) fn save(&self, done: &RangeSet, epoch: u32) -> io::Result<u64> {
+        let mut records = self.records();
+        if records.epoch == epoch && !done.minus(records.journal.recorded()).is_empty() {
             self.file.sync_data()?;
-            journal.record(done)?;
+            records.journal.record(done)?;
         }
-        Ok(journal.recorded().total())
+        Ok(records.journal.recorded().total())
     }
 
     /// Returns how many bytes the next run would find.
     pub(crate) fn saved_bytes(&self) -> u64 {
-        self.journal().recorded().total()
+        self.records().journal.recorded().total()
     }
 
-    /// Throws away everything that has come.
-    pub(crate) fn restart(&self) -> io::Result<()> {
-        let mut journal = self.journal();
+    /// Throws away everything that has come, and begins another epoch.
+    pub(crate) fn restart(&self, epoch: u32) -> io::Result<()> {
+        let mut records = self.records();
+        records.epoch = epoch;
         let journal_path = Journal::path_of(&self.path);
         clear(&self.file, &journal_path)?;
         file_io::allocate(&self.file, self.size_bytes)?;
-        *journal = Journal::create(
+        records.journal = Journal::create(
             &journal_path,
             &self.content,
             self.size_bytes,
@@ -155,8 +163,8 @@ impl Partial {
             .take()
     }
 
-    fn journal(&self) -> MutexGuard<'_, Journal> {
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    fn records(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -221,7 +229,7 @@ mod tests {
         let (partial, _) = open(path);
         partial.write_at(&[1; 500], 0).unwrap();
         let done: RangeSet = [ByteRange::new(0, 500)].into_iter().collect();
-        assert_eq!(partial.save(&done).unwrap(), 500);
+        assert_eq!(partial.save(&done, 0).unwrap(), 500);
     }
 
     #[test]
@@ -232,6 +240,17 @@ mod tests {
         assert_eq!(reusable_bytes(&path, &CONTENT, 1000), 500);
         assert_eq!(open(&path).1.total(), 500);
         assert_eq!(open(&path).1.total(), 500);
+    }
+
+    #[test]
+    fn what_was_thrown_away_is_not_recorded_by_a_late_saver() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("blob");
+        let (partial, _) = open(&path);
+        let done: RangeSet = [ByteRange::new(0, 500)].into_iter().collect();
+        partial.restart(1).unwrap();
+        assert_eq!(partial.save(&done, 0).unwrap(), 0);
+        assert_eq!(partial.save(&done, 1).unwrap(), 500);
     }
 
     #[test]

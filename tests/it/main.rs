@@ -1,3 +1,4 @@
 //! Integration tests: contracts, stories and the real binary.
 
+mod engine;
 mod support;
