@@ -8,9 +8,9 @@ use super::board::{End, Shared};
 use super::event::{Event, FetchJob, FileError};
 use super::large::Costs;
 use super::partial::{self, VerifiedFile, keep_evidence, remove_if_present};
-use super::source::SourceError;
 use super::verify::ContentHasher;
 use super::worker::{Intake, Trouble, check_answer, drain};
+use crate::domain::content::ContentId;
 use crate::domain::outcome::ErrorKind;
 use crate::domain::retry::{History, Prospect, Verdict, decide};
 
@@ -109,7 +109,7 @@ fn attempt(
     Ok(hasher.finish().map_err(|found| mismatch(job, &found)))
 }
 
-pub(crate) fn mismatch(job: &FetchJob, found: &crate::domain::content::ContentId) -> FileError {
+pub(crate) fn mismatch(job: &FetchJob, found: &ContentId) -> FileError {
     FileError::new(
         ErrorKind::Integrity,
         format!("the bytes hash to {found}, but should to {}", job.content),
@@ -129,10 +129,4 @@ pub(crate) fn with_evidence(job: &FetchJob, mismatch: FileError) -> FileError {
 
 fn disk_error(job: &FetchJob, err: &std::io::Error) -> FileError {
     FileError::disk(&format!("could not write `{}`", job.partial.display()), err)
-}
-
-impl From<SourceError> for End {
-    fn from(error: SourceError) -> Self {
-        Self::Failed(error.into())
-    }
 }
