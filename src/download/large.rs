@@ -188,7 +188,9 @@ impl Large {
             (state.window_began, state.window_bytes) = (now, 0);
         }
         state.holders += 1;
-        let request = (state.shape != Shape::OneStream).then_some(claim.range);
+        // After a cut even the one stream is continued, not begun again.
+        let is_whole = state.shape == Shape::OneStream && claim.range.start == 0;
+        let request = (!is_whole).then_some(claim.range);
         Some(Order {
             claim,
             request,
@@ -231,10 +233,12 @@ impl Large {
     pub(crate) fn become_the_only_stream(&self, id: u64) -> bool {
         let mut state = self.state();
         state.coverage.release(id);
-        if state.shape == Shape::RangesIgnored && state.holders > 1 {
-            return false;
+        match state.shape {
+            Shape::RangesIgnored if state.holders > 1 => return false,
+            Shape::Ranges | Shape::RangesIgnored => state.shape = Shape::RangesIgnored,
+            // It must be known later that this was the second try.
+            Shape::OneStream => {}
         }
-        state.shape = Shape::RangesIgnored;
         true
     }
 
@@ -472,4 +476,85 @@ pub(crate) fn wrong_size(expected: u64, found: u64) -> SourceError {
         ErrorKind::Integrity,
         format!("the server has {found} bytes, but the file should have {expected}"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::partial::Opening;
+    use super::super::source::{ByteSource, ByteStream};
+    use super::*;
+    use crate::domain::content::ContentId;
+    use std::sync::Arc;
+
+    struct Nothing;
+
+    impl ByteSource for Nothing {
+        fn open(&self, _range: Option<ByteRange>) -> Result<ByteStream, SourceError> {
+            Err(broken())
+        }
+    }
+
+    fn broken() -> SourceError {
+        SourceError::transient(ErrorKind::Network, "broken")
+    }
+
+    fn large(dir: &std::path::Path) -> Large {
+        let job = FetchJob {
+            name: "model.bin".to_owned(),
+            content: ContentId::Sha256([1; 32]),
+            size_bytes: 400 << 20,
+            partial: dir.join("blob"),
+            source: Arc::new(Nothing),
+        };
+        // The size on disk does not matter here.
+        match Partial::open(&job.partial, job.content, 1000).unwrap() {
+            Opening::Ready(partial, on_disk) => Large::new(0, job, partial, &on_disk),
+            Opening::Busy => panic!("busy"),
+        }
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn connections_join_one_after_the_other_while_the_line_is_slow() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = large(dir.path());
+        let began = Instant::now() - 60 * SECOND;
+        let join = |after: u32| file.order(began + after * SECOND, 4, false).is_some();
+        assert_eq!([join(0), join(0)], [true, false]);
+        assert_eq!([join(1), join(1)], [true, false]);
+        assert_eq!([join(2), join(2), join(2)], [true, true, false]);
+        assert!(!join(3), "four is the bound");
+    }
+
+    #[test]
+    fn a_fast_line_is_left_to_one_connection() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = large(dir.path());
+        let began = Instant::now() - 60 * SECOND;
+        let order = file.order(began, 4, false).unwrap();
+        assert_eq!(order.claim.range, ByteRange::new(0, 400 << 20));
+        file.advance(order.claim.id, 0, 300 << 20).unwrap();
+        assert!(file.order(began + SECOND, 4, false).is_none());
+    }
+
+    #[test]
+    fn connections_that_break_together_count_as_one_failure() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = large(dir.path());
+        let began = Instant::now() - 60 * SECOND;
+        let orders = [0, 1, 2].map(|n| file.order(began + n * SECOND, 4, false).unwrap());
+        let policy = RetryPolicy {
+            base: Duration::ZERO,
+            ..RetryPolicy::default()
+        };
+        let aftermaths = orders.map(|order| {
+            let leaving = Leaving::Source(broken());
+            file.leave(&order, order.claim.id, leaving, &policy)
+        });
+        let once = Aftermath::Retry(Duration::ZERO, broken());
+        assert_eq!(aftermaths, [once, Aftermath::Nothing, Aftermath::Nothing]);
+        assert_eq!(file.costs.retries.load(Ordering::Relaxed), 1);
+        assert_eq!(file.take_failure(), None);
+    }
 }

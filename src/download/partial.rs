@@ -89,7 +89,13 @@ impl Partial {
         if on_disk.ranges().is_empty() {
             clear(&file, &journal_path)?;
         }
-        file_io::allocate(&file, size_bytes)?;
+        if let Err(err) = file_io::allocate(&file, size_bytes) {
+            // A full disk must not be kept full by bytes that never came.
+            if on_disk.ranges().is_empty() {
+                let _ = file.set_len(0);
+            }
+            return Err(err);
+        }
         let journal = Journal::create(&journal_path, &content, size_bytes, &on_disk)?;
         let partial = Self {
             path: path.to_owned(),
