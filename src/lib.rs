@@ -4,6 +4,7 @@ pub mod cache;
 pub mod domain;
 pub mod hub;
 pub mod store;
+pub mod download;
 pub mod sys;
 
 pub fn run() -> std::process::ExitCode {

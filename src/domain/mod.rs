@@ -15,6 +15,7 @@ pub mod run;
 pub mod schedule;
 pub mod retry;
 pub mod session;
+pub mod ranges;
 pub mod snapshot;
 pub mod time;
 pub mod units;

@@ -6,3 +6,6 @@ pub mod pause;
 pub mod fs;
 //! The doors to the operating system; platform differences end here.
 pub mod files;
+pub mod file_io;
+pub mod lock;
+pub mod stop;

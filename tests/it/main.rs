@@ -14,4 +14,5 @@ mod cache_local_dir;
 mod cache_publish;
 mod cache_scan;
 mod cache_sweep;
+mod engine;
 mod support;

@@ -1,3 +1,4 @@
 //! What the tests share.
 
 pub mod cache;
+pub mod http_source;

@@ -1,0 +1,140 @@
+//! Parts of a file: one range of bytes, and sets of them.
+
+/// The bytes from `start` up to but not including `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ByteRange {
+    pub start: u64,
+    pub end: u64,
+}
+
+impl ByteRange {
+    pub fn new(start: u64, end: u64) -> Self {
+        debug_assert!(start <= end);
+        Self { start, end }
+    }
+
+    pub fn len(self) -> u64 {
+        self.end.saturating_sub(self.start)
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// A set of bytes: sorted ranges that neither overlap nor touch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RangeSet {
+    ranges: Vec<ByteRange>,
+}
+
+impl RangeSet {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn ranges(&self) -> &[ByteRange] {
+        &self.ranges
+    }
+
+    /// Returns how many bytes the set has.
+    pub fn total(&self) -> u64 {
+        self.ranges.iter().map(|range| range.len()).sum()
+    }
+
+    pub fn insert(&mut self, new: ByteRange) {
+        if new.is_empty() {
+            return;
+        }
+        let first = self.ranges.partition_point(|range| range.end < new.start);
+        let behind = self.ranges.partition_point(|range| range.start <= new.end);
+        let merged = self.ranges[first..behind]
+            .iter()
+            .fold(new, |sum, range| ByteRange {
+                start: sum.start.min(range.start),
+                end: sum.end.max(range.end),
+            });
+        self.ranges.splice(first..behind, [merged]);
+    }
+
+    /// Returns the bytes below `size` that the set lacks.
+    pub fn gaps(&self, size: u64) -> Vec<ByteRange> {
+        let mut gaps = Vec::new();
+        let mut at = 0;
+        for range in &self.ranges {
+            if range.start.min(size) > at {
+                gaps.push(ByteRange::new(at, range.start.min(size)));
+            }
+            at = at.max(range.end);
+        }
+        if at < size {
+            gaps.push(ByteRange::new(at, size));
+        }
+        gaps
+    }
+
+    /// Returns the bytes of this set that `other` lacks.
+    pub fn minus(&self, other: &Self) -> Vec<ByteRange> {
+        let mut left = Vec::new();
+        for range in &self.ranges {
+            for gap in other.gaps(range.end) {
+                let start = gap.start.max(range.start);
+                if start < gap.end {
+                    left.push(ByteRange::new(start, gap.end));
+                }
+            }
+        }
+        left
+    }
+}
+
+impl FromIterator<ByteRange> for RangeSet {
+    fn from_iter<I: IntoIterator<Item = ByteRange>>(ranges: I) -> Self {
+        let mut set = Self::new();
+        for range in ranges {
+            set.insert(range);
+        }
+        set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn set(ranges: &[(u64, u64)]) -> RangeSet {
+        ranges.iter().map(|&(a, b)| ByteRange::new(a, b)).collect()
+    }
+
+    #[test]
+    fn ranges_that_touch_become_one() {
+        assert_eq!(set(&[(0, 4), (8, 12), (4, 8)]), set(&[(0, 12)]));
+        assert_eq!(set(&[(5, 5)]), RangeSet::new());
+    }
+
+    proptest! {
+        #[test]
+        fn a_set_holds_exactly_the_bytes_put_into_it(
+            ours in prop::collection::vec((0u64..60, 0u64..12), 0..8),
+            theirs in prop::collection::vec((0u64..60, 0u64..12), 0..8),
+        ) {
+            let build = |parts: &[(u64, u64)]| -> RangeSet {
+                parts.iter().map(|&(at, len)| ByteRange::new(at, at + len)).collect()
+            };
+            let holds = |parts: &[(u64, u64)], byte: u64| {
+                parts.iter().any(|&(at, len)| (at..at + len).contains(&byte))
+            };
+            let within = |ranges: &[ByteRange], byte: u64| {
+                ranges.iter().any(|range| (range.start..range.end).contains(&byte))
+            };
+            let (a, b) = (build(&ours), build(&theirs));
+            prop_assert!(a.ranges().windows(2).all(|pair| pair[0].end < pair[1].start));
+            for byte in 0..80 {
+                prop_assert_eq!(within(a.ranges(), byte), holds(&ours, byte));
+                prop_assert_eq!(within(&a.gaps(50), byte), byte < 50 && !holds(&ours, byte));
+                prop_assert_eq!(within(&a.minus(&b), byte), holds(&ours, byte) && !holds(&theirs, byte));
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! What goes into the engine and what comes out.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::partial::VerifiedFile;
+use super::source::{ByteSource, SourceError};
+use crate::domain::content::ContentId;
+use crate::domain::outcome::ErrorKind;
+use crate::domain::retry::RetryPolicy;
+use crate::sys::stop::StopFlag;
+
+/// One file to fetch. No two jobs of a run may share a partial path.
+#[derive(Clone)]
+pub struct FetchJob {
+    /// What the file is called in messages.
+    pub name: String,
+    pub content: ContentId,
+    pub size_bytes: u64,
+    /// Where the bytes gather; its folder exists.
+    pub partial: PathBuf,
+    pub source: Arc<dyn ByteSource>,
+}
+
+/// The bounds that a run of the engine keeps.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// The most requests under way at any time, over all files.
+    pub connections: usize,
+    /// The most large files under way at any time.
+    pub files: usize,
+    /// A connection that brings less than so many bytes a second ...
+    pub min_rate: u64,
+    /// ... over such a span is given up.
+    pub stall_after: Duration,
+    /// How often a file is tried again without progress.
+    pub retry: RetryPolicy,
+    /// Bytes a second for all connections together, changed at will from
+    /// outside; zero is no limit.
+    pub rate: Arc<AtomicU64>,
+    /// After so many bytes the run stops with `TransferBudget`.
+    pub max_transfer: Option<u64>,
+    pub stop: StopFlag,
+    /// How long a stopped run waits for connections that say nothing.
+    pub grace: Duration,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            connections: 16,
+            files: 4,
+            min_rate: 1024,
+            stall_after: Duration::from_secs(60),
+            retry: RetryPolicy::default(),
+            rate: Arc::default(),
+            max_transfer: None,
+            stop: StopFlag::new(),
+            grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What happens while files are fetched; `job` is the place in the list of jobs.
+#[derive(Debug)]
+pub enum Event {
+    /// Work on a file begins; so many of its bytes are there already.
+    Started { job: usize, reused: u64 },
+    /// Further bytes came over the line.
+    Progress { job: usize, bytes: u64 },
+    /// So many bytes of a file are on disk for a later run, whatever happens.
+    Saved { job: usize, bytes: u64 },
+    /// Something went wrong and is tried again.
+    Retrying {
+        job: usize,
+        after: Duration,
+        error: SourceError,
+    },
+    /// A file is whole and has its hash: now it can be published.
+    Verified {
+        report: FileReport,
+        file: VerifiedFile,
+    },
+    /// A file ended in any other way.
+    Ended { report: FileReport },
+}
+
+/// How one file ended, and what it cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileReport {
+    pub job: usize,
+    pub result: FileResult,
+    /// Bytes that came over the line, the useless ones too.
+    pub fetched: u64,
+    /// Bytes of earlier runs that were used again.
+    pub reused: u64,
+    pub retries: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FileResult {
+    /// Size and hash match. `durable` when the bytes were forced to disk;
+    /// small files are left to one sync of the file system.
+    Verified {
+        durable: bool,
+    },
+    /// The run was stopped; so many bytes wait on disk for the next one.
+    Partial {
+        kept: u64,
+    },
+    /// Another process fetches the same file at this moment.
+    Busy,
+    Failed(FileError),
+}
+
+/// Why a file could not be had.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{message}")]
+pub struct FileError {
+    pub kind: ErrorKind,
+    pub message: String,
+    /// Where bytes with a wrong hash were put.
+    pub evidence: Option<PathBuf>,
+}
+
+impl FileError {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            evidence: None,
+        }
+    }
+
+    pub(crate) fn disk(what: &str, err: &std::io::Error) -> Self {
+        Self::new(ErrorKind::Disk, format!("{what}: {err}"))
+    }
+}
+
+impl From<SourceError> for FileError {
+    fn from(error: SourceError) -> Self {
+        Self::new(error.kind, error.message)
+    }
+}

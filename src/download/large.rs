@@ -1,0 +1,560 @@
+//! A file that arrives in pieces: its state, shared by its connections, the
+//! thread that hashes it and the one that saves it.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::coverage::{Claim, Coverage, SEGMENT};
+use super::event::{FetchJob, FileError};
+use super::pace::next_target;
+use super::partial::Partial;
+use super::source::SourceError;
+use crate::domain::outcome::ErrorKind;
+use crate::domain::ranges::{ByteRange, RangeSet};
+use crate::domain::retry::{History, Prospect, RetryPolicy, Verdict, decide};
+
+/// How often the number of connections is thought over.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Bytes after which a failure counts as the first one again.
+const PROGRESS: u64 = 64 << 10;
+
+/// So many bytes wait for the disk before they are saved ahead of time.
+pub(crate) const SAVE_AT: u64 = 64 << 20;
+
+/// What a file has cost so far.
+#[derive(Debug, Default)]
+pub(crate) struct Costs {
+    pub(crate) fetched: AtomicU64,
+    pub(crate) reused: AtomicU64,
+    pub(crate) retries: AtomicU32,
+}
+
+pub(crate) struct Large {
+    pub(crate) index: usize,
+    pub(crate) job: FetchJob,
+    pub(crate) partial: Box<Partial>,
+    pub(crate) costs: Costs,
+    state: Mutex<State>,
+    /// The front moved, or the file ended.
+    moved: Condvar,
+}
+
+struct State {
+    coverage: Coverage,
+    /// Connections at work, by their claims; the stream of a server that
+    /// ignores ranges stays one while it changes claims.
+    holders: usize,
+    /// How many connections the file may have now.
+    target: usize,
+    shape: Shape,
+    restart: Restart,
+    failure: Option<FileError>,
+    ended: bool,
+    history: History,
+    since_failure: u64,
+    failed_at: Option<Instant>,
+    not_before: Option<Instant>,
+    window_began: Instant,
+    window_bytes: u64,
+    hashed: u64,
+    forgotten: u64,
+    unsaved: u64,
+    unsaved_since: Instant,
+    /// Changes when everything that came is thrown away.
+    epoch: u32,
+}
+
+/// How the file may be asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// In ranges, by several connections.
+    Ranges,
+    /// The server sends everything whatever is asked, so one connection is
+    /// enough; it skips what is there.
+    RangesIgnored,
+    /// From the beginning in one stream, for bytes that were wrong before.
+    OneStream,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Restart {
+    Unused,
+    /// As soon as nobody writes any more.
+    Wanted,
+    Used,
+}
+
+/// A claim and the request that it stands for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Order {
+    pub(crate) claim: Claim,
+    pub(crate) request: Option<ByteRange>,
+    pub(crate) given_at: Instant,
+}
+
+/// How a connection leaves a file.
+#[derive(Debug)]
+pub(crate) enum Leaving {
+    /// Its piece is done, was given to others, or the run stops.
+    Quietly,
+    Source(SourceError),
+    /// No other attempt can help.
+    Fatal(FileError),
+}
+
+/// What follows a connection's leaving.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Aftermath {
+    Nothing,
+    Retry(Duration, SourceError),
+}
+
+/// What the thread that hashes finds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Front {
+    At(u64),
+    /// Begin again.
+    Restarted,
+    Over,
+}
+
+impl Large {
+    pub(crate) fn new(
+        index: usize,
+        job: FetchJob,
+        partial: Box<Partial>,
+        on_disk: &RangeSet,
+    ) -> Self {
+        let costs = Costs::default();
+        costs.reused.store(on_disk.total(), Ordering::Relaxed);
+        let now = Instant::now();
+        let state = State {
+            coverage: Coverage::new(job.size_bytes, on_disk),
+            holders: 0,
+            target: 1,
+            shape: Shape::Ranges,
+            restart: Restart::Unused,
+            failure: None,
+            ended: false,
+            history: History::default(),
+            since_failure: 0,
+            failed_at: None,
+            not_before: None,
+            window_began: now,
+            window_bytes: 0,
+            hashed: 0,
+            forgotten: 0,
+            unsaved: 0,
+            unsaved_since: now,
+            epoch: 0,
+        };
+        Self {
+            index,
+            job,
+            partial,
+            costs,
+            state: Mutex::new(state),
+            moved: Condvar::new(),
+        }
+    }
+
+    pub(crate) fn holders(&self) -> usize {
+        self.state().holders
+    }
+
+    /// Gives a connection something to fetch, if another one helps here.
+    pub(crate) fn order(&self, now: Instant, connections: usize, held_back: bool) -> Option<Order> {
+        let mut state = self.state();
+        state.look(now, connections, held_back);
+        if !state.is_open(now) {
+            return None;
+        }
+        let most = if state.shape == Shape::Ranges {
+            state.target
+        } else {
+            1
+        };
+        if state.holders >= most {
+            return None;
+        }
+        let limit = if most > 1 { SEGMENT } else { u64::MAX };
+        let claim = match state.coverage.claim(limit) {
+            Some(claim) => claim,
+            None => state.coverage.steal()?,
+        };
+        if state.holders == 0 {
+            (state.window_began, state.window_bytes) = (now, 0);
+        }
+        state.holders += 1;
+        // After a cut even the one stream is continued, not begun again.
+        let is_whole = state.shape == Shape::OneStream && claim.range.start == 0;
+        let request = (!is_whole).then_some(claim.range);
+        Some(Order {
+            claim,
+            request,
+            given_at: now,
+        })
+    }
+
+    /// Returns when the file may be asked for again, if that is in the future.
+    pub(crate) fn not_before(&self) -> Option<Instant> {
+        self.state().not_before
+    }
+
+    /// Notes what a connection has written up to `to`; returns its end, or
+    /// `None` if it shall leave.
+    pub(crate) fn advance(&self, id: u64, from: u64, to: u64) -> Option<u64> {
+        let mut state = self.state();
+        let before = state.coverage.front();
+        let end = state.coverage.advance(id, to)?;
+        let bytes = to - from;
+        state.window_bytes += bytes;
+        state.since_failure += bytes;
+        if state.since_failure >= PROGRESS || to >= end {
+            state.history = History::default();
+        }
+        if state.unsaved == 0 {
+            state.unsaved_since = Instant::now();
+        }
+        state.unsaved += bytes;
+        let leave = state.failure.is_some() || state.ended || state.restart == Restart::Wanted;
+        let front_moved = state.coverage.front() > before;
+        drop(state);
+        if front_moved {
+            self.moved.notify_all();
+        }
+        (!leave).then_some(end)
+    }
+
+    /// Turns a claim into the one stream of a server that ignores ranges;
+    /// false if there is such a stream already.
+    pub(crate) fn become_the_only_stream(&self, id: u64) -> bool {
+        let mut state = self.state();
+        state.coverage.release(id);
+        match state.shape {
+            Shape::RangesIgnored if state.holders > 1 => return false,
+            Shape::Ranges | Shape::RangesIgnored => state.shape = Shape::RangesIgnored,
+            // It must be known later that this was the second try.
+            Shape::OneStream => {}
+        }
+        true
+    }
+
+    /// Gives that stream the next piece behind its position.
+    pub(crate) fn next_piece(&self, position: u64) -> Option<Claim> {
+        let mut state = self.state();
+        if state.failure.is_some() || state.ended || state.restart == Restart::Wanted {
+            return None;
+        }
+        state.coverage.claim_from(position)
+    }
+
+    /// Takes a connection off the file; the last one to leave clears up.
+    pub(crate) fn leave(
+        &self,
+        order: &Order,
+        claim_id: u64,
+        leaving: Leaving,
+        policy: &RetryPolicy,
+    ) -> Aftermath {
+        let now = Instant::now();
+        let mut state = self.state();
+        state.coverage.release(claim_id);
+        state.holders = state.holders.saturating_sub(1);
+        let mut aftermath = Aftermath::Nothing;
+        match leaving {
+            Leaving::Quietly => {}
+            _ if state.coverage.is_complete() => {}
+            Leaving::Fatal(error) => {
+                state.failure.get_or_insert(error);
+            }
+            Leaving::Source(error) if error.range_refused => {
+                if state.restart == Restart::Used {
+                    state.failure.get_or_insert(error.into());
+                } else {
+                    state.restart = Restart::Wanted;
+                }
+            }
+            Leaving::Source(error) => {
+                aftermath = state.failed(error, order.given_at, now, policy);
+            }
+        }
+        if matches!(aftermath, Aftermath::Retry(..)) {
+            self.costs.retries.fetch_add(1, Ordering::Relaxed);
+        }
+        if state.holders == 0 && state.restart == Restart::Wanted && state.failure.is_none() {
+            state.restart = Restart::Used;
+            self.costs.retries.fetch_add(1, Ordering::Relaxed);
+            self.throw_away(&mut state);
+        }
+        drop(state);
+        self.moved.notify_all();
+        aftermath
+    }
+
+    /// Starts over in one stream after a wrong hash; false if that was done before.
+    pub(crate) fn try_once_more(&self) -> bool {
+        let mut state = self.state();
+        if state.shape == Shape::OneStream {
+            return false;
+        }
+        self.costs.retries.fetch_add(1, Ordering::Relaxed);
+        self.throw_away(&mut state);
+        true
+    }
+
+    pub(crate) fn fail(&self, error: FileError) {
+        self.state().failure.get_or_insert(error);
+        self.moved.notify_all();
+    }
+
+    /// Returns the error of a failed file once, when its last connection has left.
+    pub(crate) fn take_failure(&self) -> Option<FileError> {
+        let mut state = self.state();
+        if state.ended || state.holders > 0 {
+            return None;
+        }
+        let failure = state.failure.take()?;
+        state.ended = true;
+        drop(state);
+        self.moved.notify_all();
+        Some(failure)
+    }
+
+    /// Ends the file unless it has ended; tells whether this call did.
+    pub(crate) fn end(&self) -> bool {
+        let ended_before = std::mem::replace(&mut self.state().ended, true);
+        self.moved.notify_all();
+        !ended_before
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.state().coverage.is_complete()
+    }
+
+    /// Waits until the front is behind `hashed` in the given epoch.
+    pub(crate) fn wait_for_front(&self, hashed: u64, epoch: u32, over: impl Fn() -> bool) -> Front {
+        let mut state = self.state();
+        loop {
+            if state.ended || state.failure.is_some() {
+                return Front::Over;
+            }
+            if state.epoch != epoch {
+                return Front::Restarted;
+            }
+            state.hashed = hashed;
+            if state.coverage.front() > hashed {
+                return Front::At(state.coverage.front());
+            }
+            if over() {
+                return Front::Over;
+            }
+            state = self
+                .moved
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    pub(crate) fn epoch(&self) -> u32 {
+        self.state().epoch
+    }
+
+    /// Wakes whoever waits, to look whether the run stops.
+    pub(crate) fn wake(&self) {
+        drop(self.state());
+        self.moved.notify_all();
+    }
+
+    /// Tells whether enough bytes, or old enough ones, wait for the disk.
+    pub(crate) fn wants_saving(&self, longest: Duration) -> bool {
+        let state = self.state();
+        !state.ended
+            && (state.unsaved >= SAVE_AT
+                || state.unsaved > 0 && state.unsaved_since.elapsed() >= longest)
+    }
+
+    pub(crate) fn unsaved(&self) -> u64 {
+        self.state().unsaved
+    }
+
+    /// Forces what has come to disk and records it; returns how much that is.
+    pub(crate) fn save(&self) -> Result<u64, FileError> {
+        let (done, epoch, finished_with) = {
+            let mut state = self.state();
+            state.unsaved = 0;
+            let front = state.hashed.min(state.coverage.front());
+            let behind = ByteRange::new(state.forgotten.min(front), front);
+            state.forgotten = front;
+            (state.coverage.done(), state.epoch, behind)
+        };
+        let saved = self
+            .partial
+            .save(&done, epoch)
+            .map_err(|err| FileError::disk("could not save what has come", &err))?;
+        self.partial.forget(finished_with);
+        Ok(saved)
+    }
+
+    fn throw_away(&self, state: &mut State) {
+        state.epoch += 1;
+        if let Err(err) = self.partial.restart(state.epoch) {
+            state.failure = Some(FileError::disk("could not start over", &err));
+        }
+        self.costs.reused.store(0, Ordering::Relaxed);
+        state.coverage.reset();
+        state.shape = Shape::OneStream;
+        (state.hashed, state.forgotten, state.unsaved) = (0, 0, 0);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_open(&self, now: Instant) -> bool {
+        self.failure.is_none()
+            && !self.ended
+            && self.restart != Restart::Wanted
+            && self.not_before.is_none_or(|then| then <= now)
+    }
+
+    /// Thinks over the number of connections, when it is time.
+    fn look(&mut self, now: Instant, connections: usize, held_back: bool) {
+        let span = now.saturating_duration_since(self.window_began);
+        if span < LOOK_EVERY || self.holders < self.target {
+            return;
+        }
+        let target = next_target(self.target, self.window_bytes, span, held_back);
+        self.target = target.min(connections.max(1));
+        (self.window_began, self.window_bytes) = (now, 0);
+    }
+
+    /// Weighs a failure. Connections that failed together count once: the
+    /// others had been sent out before the first one came back.
+    fn failed(
+        &mut self,
+        error: SourceError,
+        sent_at: Instant,
+        now: Instant,
+        policy: &RetryPolicy,
+    ) -> Aftermath {
+        let counted_already = self.failed_at.is_some_and(|then| sent_at < then);
+        if error.transient && counted_already {
+            return Aftermath::Nothing;
+        }
+        self.failed_at = Some(now);
+        self.since_failure = 0;
+        self.history.failures += 1;
+        let prospect = if error.transient {
+            Prospect::Transient {
+                wait: error.retry_after,
+            }
+        } else {
+            Prospect::Permanent
+        };
+        match decide(policy, self.history, prospect, fastrand::f64()) {
+            Verdict::RetryAfter(pause) => {
+                self.history.waited += pause;
+                self.not_before = Some(now + pause);
+                Aftermath::Retry(pause, error)
+            }
+            Verdict::GiveUp(_) => {
+                self.failure.get_or_insert(error.into());
+                Aftermath::Nothing
+            }
+        }
+    }
+}
+
+/// Says that a server's file is not the one that was asked for.
+pub(crate) fn wrong_size(expected: u64, found: u64) -> SourceError {
+    SourceError::transient(
+        ErrorKind::Integrity,
+        format!("the server has {found} bytes, but the file should have {expected}"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::partial::Opening;
+    use super::super::source::{ByteSource, ByteStream};
+    use super::*;
+    use crate::domain::content::ContentId;
+    use std::sync::Arc;
+
+    struct Nothing;
+
+    impl ByteSource for Nothing {
+        fn open(&self, _range: Option<ByteRange>) -> Result<ByteStream, SourceError> {
+            Err(broken())
+        }
+    }
+
+    fn broken() -> SourceError {
+        SourceError::transient(ErrorKind::Network, "broken")
+    }
+
+    fn large(dir: &std::path::Path) -> Large {
+        let job = FetchJob {
+            name: "model.bin".to_owned(),
+            content: ContentId::Sha256([1; 32]),
+            size_bytes: 400 << 20,
+            partial: dir.join("blob"),
+            source: Arc::new(Nothing),
+        };
+        // The size on disk does not matter here.
+        match Partial::open(&job.partial, job.content, 1000).unwrap() {
+            Opening::Ready(partial, on_disk) => Large::new(0, job, partial, &on_disk),
+            Opening::Busy => panic!("busy"),
+        }
+    }
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn connections_join_one_after_the_other_while_the_line_is_slow() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = large(dir.path());
+        let began = Instant::now() - 60 * SECOND;
+        let join = |after: u32| file.order(began + after * SECOND, 4, false).is_some();
+        assert_eq!([join(0), join(0)], [true, false]);
+        assert_eq!([join(1), join(1)], [true, false]);
+        assert_eq!([join(2), join(2), join(2)], [true, true, false]);
+        assert!(!join(3), "four is the bound");
+    }
+
+    #[test]
+    fn a_fast_line_is_left_to_one_connection() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = large(dir.path());
+        let began = Instant::now() - 60 * SECOND;
+        let order = file.order(began, 4, false).unwrap();
+        assert_eq!(order.claim.range, ByteRange::new(0, 400 << 20));
+        file.advance(order.claim.id, 0, 300 << 20).unwrap();
+        assert!(file.order(began + SECOND, 4, false).is_none());
+    }
+
+    #[test]
+    fn connections_that_break_together_count_as_one_failure() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = large(dir.path());
+        let began = Instant::now() - 60 * SECOND;
+        let orders = [0, 1, 2].map(|n| file.order(began + n * SECOND, 4, false).unwrap());
+        let policy = RetryPolicy {
+            base: Duration::ZERO,
+            ..RetryPolicy::default()
+        };
+        let aftermaths = orders.map(|order| {
+            let leaving = Leaving::Source(broken());
+            file.leave(&order, order.claim.id, leaving, &policy)
+        });
+        let once = Aftermath::Retry(Duration::ZERO, broken());
+        assert_eq!(aftermaths, [once, Aftermath::Nothing, Aftermath::Nothing]);
+        assert_eq!(file.costs.retries.load(Ordering::Relaxed), 1);
+        assert_eq!(file.take_failure(), None);
+    }
+}

@@ -1,0 +1,44 @@
+//! Turns "these files from these sources" into verified partial files.
+//!
+//! [`fetch`] is the whole interface. It works on any number of files with a
+//! bounded number of connections, and reports each file's end; a bad file
+//! never stops the others. Final names are the caller's business: a file that
+//! is proven lies at its partial path, locked until its [`VerifiedFile`] is
+//! dropped.
+//!
+//! | file | idea |
+//! |---|---|
+//! | `engine` | starts threads, gathers reports, ends |
+//! | `board` | which work a connection takes next |
+//! | `worker` | one connection: bytes from a source to a place in a file |
+//! | `large`, `coverage` | a file in pieces: who fetches which, and what came |
+//! | `small` | a file in one request |
+//! | `follower`, `verify` | hashes behind the front of what has come |
+//! | `saver` | forces bytes to disk, then says so in the journal |
+//! | `partial`, `journal` | what a later run finds |
+//! | `pace` | rate limit, slow connections, how many connections help |
+//!
+//! Threads meet at two locks, always taken in this order: the board's, then one
+//! file's. No lock is held while bytes travel. Sources cannot be interrupted,
+//! so a stopped run leaves a connection that says nothing behind, and with it
+//! the lock of its file.
+
+mod board;
+mod coverage;
+mod engine;
+mod event;
+mod follower;
+mod journal;
+mod large;
+mod pace;
+mod partial;
+mod saver;
+mod small;
+mod source;
+mod verify;
+mod worker;
+
+pub use engine::fetch;
+pub use event::{EngineOptions, Event, FetchJob, FileError, FileReport, FileResult};
+pub use partial::{VerifiedFile, reusable_bytes};
+pub use source::{ByteSource, ByteStream, SourceError};

@@ -1,0 +1,75 @@
+//! The hash that bytes must have, computed while they pass.
+
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+
+use crate::domain::content::ContentId;
+
+/// Computes the kind of hash that a content is known by.
+pub(crate) struct ContentHasher {
+    expected: ContentId,
+    state: State,
+}
+
+enum State {
+    Sha256(Sha256),
+    Sha1(Sha1),
+}
+
+impl ContentHasher {
+    pub(crate) fn new(expected: ContentId, size_bytes: u64) -> Self {
+        let state = match expected {
+            ContentId::Sha256(_) => State::Sha256(Sha256::new()),
+            ContentId::GitSha1(_) => {
+                // Git hashes a header that names kind and length before the bytes.
+                let mut sha1 = Sha1::new();
+                sha1.update(format!("blob {size_bytes}\0"));
+                State::Sha1(sha1)
+            }
+        };
+        Self { expected, state }
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        match &mut self.state {
+            State::Sha256(sha256) => sha256.update(bytes),
+            State::Sha1(sha1) => sha1.update(bytes),
+        }
+    }
+
+    /// Returns what the bytes are, if that is not what they should be.
+    pub(crate) fn finish(self) -> Result<(), ContentId> {
+        let found = match self.state {
+            State::Sha256(sha256) => ContentId::Sha256(sha256.finalize().into()),
+            State::Sha1(sha1) => ContentId::GitSha1(sha1.finalize().into()),
+        };
+        if found == self.expected {
+            Ok(())
+        } else {
+            Err(found)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_kinds_of_hash_know_their_content() {
+        let ids = [
+            "b45ef6fec89518d314f546fd6c3025367b721684",
+            "dffd6021bb2bd5b0af676290809ec3a53191dd81c7f70a4b28688a362182986f",
+        ];
+        for id in ids {
+            let id = ContentId::from_etag(id).unwrap();
+            let hashed = |parts: &[&str]| {
+                let mut hasher = ContentHasher::new(id, 13);
+                parts.iter().for_each(|part| hasher.update(part.as_bytes()));
+                hasher.finish()
+            };
+            assert_eq!(hashed(&["Hello, ", "World!"]), Ok(()));
+            assert!(hashed(&["Hello, ", "World?"]).is_err());
+        }
+    }
+}

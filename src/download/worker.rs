@@ -1,0 +1,326 @@
+//! One connection: takes work from the board, and bytes from a source to their
+//! place in a file. Its one buffer serves all files.
+
+use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::board::{End, Shared, Task};
+use super::coverage::STRIDE;
+use super::event::{Event, FileError};
+use super::large::{Aftermath, Costs, Large, Leaving, Order, SAVE_AT, wrong_size};
+use super::pace::SlowWatch;
+use super::partial::{Opening, Partial};
+use super::source::{ByteStream, SourceError};
+use super::{follower, small};
+use crate::domain::outcome::ErrorKind;
+use crate::domain::ranges::ByteRange;
+
+/// Larger pieces cost twice the processor time on some file systems.
+const BUFFER_BYTES: usize = 64 << 10;
+
+/// Whoever watches wants to see slow lines move, too.
+const REPORT_EVERY: Duration = Duration::from_millis(250);
+
+/// Works until nothing is left to do or the run stops.
+pub(crate) fn work(shared: &Arc<Shared>) {
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        match shared.next_task() {
+            Task::Leave => break,
+            Task::Small(index) => fetch_small(shared, index, &mut buffer),
+            Task::Begin(index) => begin(shared, index),
+            Task::Piece(large, order) => fetch_piece(shared, &large, &order, &mut buffer),
+        }
+    }
+    shared.worker_left();
+}
+
+pub(crate) fn panicked() -> FileError {
+    FileError::new(
+        ErrorKind::Internal,
+        "a programming error ended the download of this file",
+    )
+}
+
+fn fetch_small(shared: &Arc<Shared>, index: usize, buffer: &mut [u8]) {
+    let costs = Costs::default();
+    let end = catch_unwind(AssertUnwindSafe(|| {
+        small::fetch(shared, index, &costs, buffer)
+    }));
+    shared.small_done();
+    let end = end.unwrap_or_else(|_| End::Failed(panicked()));
+    shared.report(index, &costs, end);
+}
+
+/// Opens a large file's partial, and puts a thread behind it that hashes.
+fn begin(shared: &Arc<Shared>, index: usize) {
+    let job = shared.jobs[index].clone();
+    let (partial, on_disk) = match Partial::open(&job.partial, job.content, job.size_bytes) {
+        Ok(Opening::Ready(partial, on_disk)) => (partial, on_disk),
+        Ok(Opening::Busy) => {
+            shared.begun(None);
+            return shared.report(index, &Costs::default(), End::Busy);
+        }
+        Err(err) => {
+            shared.begun(None);
+            let what = format!("could not open `{}`", job.partial.display());
+            let error = FileError::disk(&what, &err);
+            return shared.report(index, &Costs::default(), End::Failed(error));
+        }
+    };
+    let large = Arc::new(Large::new(index, job, partial, &on_disk));
+    shared.send(Event::Started {
+        job: index,
+        reused: on_disk.total(),
+    });
+    shared.begun(Some(large.clone()));
+    if let Err(err) = follower::start(shared.clone(), large.clone()) {
+        let message = format!("could not start a thread: {err}");
+        large.fail(FileError::new(ErrorKind::Internal, message));
+        shared.close_if_failed(&large);
+    }
+}
+
+fn fetch_piece(shared: &Arc<Shared>, large: &Arc<Large>, order: &Order, buffer: &mut [u8]) {
+    let mut claim_id = order.claim.id;
+    let leaving = catch_unwind(AssertUnwindSafe(|| {
+        receive_piece(shared, large, order, &mut claim_id, buffer)
+    }));
+    let leaving = match leaving {
+        Ok(Ok(())) => Leaving::Quietly,
+        Ok(Err(Trouble::Stopped)) => Leaving::Quietly,
+        Ok(Err(Trouble::Source(error))) => Leaving::Source(error),
+        Ok(Err(Trouble::Fatal(error))) => Leaving::Fatal(error),
+        Err(_) => Leaving::Fatal(panicked()),
+    };
+    let aftermath = large.leave(order, claim_id, leaving, &shared.options.retry);
+    if let Aftermath::Retry(after, error) = aftermath {
+        let job = large.index;
+        shared.send(Event::Retrying { job, after, error });
+    }
+    shared.close_if_failed(large);
+    shared.call_workers();
+}
+
+/// Why a connection ends early.
+#[derive(Debug)]
+pub(crate) enum Trouble {
+    /// The run stops, or somebody else has the bytes.
+    Stopped,
+    Source(SourceError),
+    Fatal(FileError),
+}
+
+impl From<SourceError> for Trouble {
+    fn from(error: SourceError) -> Self {
+        Self::Source(error)
+    }
+}
+
+fn receive_piece(
+    shared: &Shared,
+    large: &Large,
+    order: &Order,
+    claim_id: &mut u64,
+    buffer: &mut [u8],
+) -> Result<(), Trouble> {
+    let mut stream = large.job.source.open(order.request)?;
+    check_answer(&stream, order.claim.range.start, large.job.size_bytes)?;
+    let mut intake = Intake::new(shared, large.index, &large.costs);
+    if order.request.is_none() || !stream.whole_file {
+        let claim = order.claim;
+        let end = write_piece(
+            large,
+            &mut intake,
+            &mut stream,
+            claim.id,
+            claim.range,
+            buffer,
+        )?;
+        if end == claim.range.end {
+            drain(&mut stream, buffer);
+        }
+        return Ok(());
+    }
+    if !large.become_the_only_stream(order.claim.id) {
+        return Ok(());
+    }
+    let mut position = 0;
+    while let Some(claim) = large.next_piece(position) {
+        *claim_id = claim.id;
+        while position < claim.range.start {
+            let wanted = (claim.range.start - position).min(buffer.len() as u64) as usize;
+            position += intake.read(&mut stream, &mut buffer[..wanted])? as u64;
+        }
+        position = write_piece(
+            large,
+            &mut intake,
+            &mut stream,
+            claim.id,
+            claim.range,
+            buffer,
+        )?;
+    }
+    if position == large.job.size_bytes {
+        drain(&mut stream, buffer);
+    }
+    Ok(())
+}
+
+/// Checks that an answer is about our file and begins where it was asked to.
+pub(crate) fn check_answer(
+    stream: &ByteStream,
+    start: u64,
+    size_bytes: u64,
+) -> Result<(), SourceError> {
+    if let Some(total) = stream.total_size
+        && total != size_bytes
+    {
+        return Err(wrong_size(size_bytes, total));
+    }
+    let start = if stream.whole_file { 0 } else { start };
+    if stream.starts_at != start {
+        return Err(SourceError::transient(
+            ErrorKind::Hub,
+            format!(
+                "asked for bytes from {start}, the server sent bytes from {}",
+                stream.starts_at
+            ),
+        ));
+    }
+    Ok(())
+}
+
+/// Writes a piece, as far as it stays ours; returns where it ended.
+fn write_piece(
+    large: &Large,
+    intake: &mut Intake<'_>,
+    stream: &mut ByteStream,
+    claim_id: u64,
+    range: ByteRange,
+    buffer: &mut [u8],
+) -> Result<u64, Trouble> {
+    let (mut position, mut reported, mut end) = (range.start, range.start, range.end);
+    let mut reported_at = Instant::now();
+    while position < end {
+        let most = (end - position)
+            .min(reported + STRIDE - position)
+            .min(buffer.len() as u64) as usize;
+        let received = intake.read(stream, &mut buffer[..most]);
+        if let Ok(n) = &received {
+            large
+                .partial
+                .write_at(&buffer[..*n], position)
+                .map_err(|err| {
+                    let what = format!("could not write `{}`", large.partial.path().display());
+                    Trouble::Fatal(FileError::disk(&what, &err))
+                })?;
+            position += *n as u64;
+        }
+        let due = position - reported == STRIDE
+            || position == end
+            || received.is_err()
+            || reported_at.elapsed() >= REPORT_EVERY;
+        if due && position > reported {
+            end = large
+                .advance(claim_id, reported, position)
+                .ok_or(Trouble::Stopped)?;
+            intake.report();
+            large
+                .partial
+                .start_write_back(ByteRange::new(reported, position));
+            if large.unsaved() >= SAVE_AT {
+                intake.shared.save_now.notify_one();
+            }
+            (reported, reported_at) = (position, Instant::now());
+        }
+        received?;
+    }
+    Ok(position)
+}
+
+/// Reads the end of an answer, which lets the connection serve again.
+pub(crate) fn drain(stream: &mut ByteStream, buffer: &mut [u8]) {
+    let _ = stream.reader.read(&mut buffer[..1]);
+}
+
+/// Reads from streams under the rules of the run, and counts.
+pub(crate) struct Intake<'a> {
+    shared: &'a Shared,
+    job: usize,
+    costs: &'a Costs,
+    watch: SlowWatch,
+    began: Instant,
+    paused: Duration,
+    unreported: u64,
+}
+
+impl<'a> Intake<'a> {
+    pub(crate) fn new(shared: &'a Shared, job: usize, costs: &'a Costs) -> Self {
+        let options = &shared.options;
+        Self {
+            shared,
+            job,
+            costs,
+            watch: SlowWatch::new(options.min_rate, options.stall_after, Duration::ZERO),
+            began: Instant::now(),
+            paused: Duration::ZERO,
+            unreported: 0,
+        }
+    }
+
+    /// Reads at least one byte.
+    pub(crate) fn read(
+        &mut self,
+        stream: &mut ByteStream,
+        buffer: &mut [u8],
+    ) -> Result<usize, Trouble> {
+        if self.shared.is_stopping() {
+            return Err(Trouble::Stopped);
+        }
+        let portion = self.shared.limiter.portion(buffer.len());
+        let n = loop {
+            match stream.reader.read(&mut buffer[..portion]) {
+                Ok(0) => {
+                    let message = "the connection closed early";
+                    return Err(SourceError::transient(ErrorKind::Network, message).into());
+                }
+                Ok(n) => break n,
+                Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+                Err(err) => return Err(SourceError::from_read(&err).into()),
+            }
+        };
+        let bytes = n as u64;
+        self.costs.fetched.fetch_add(bytes, Ordering::Relaxed);
+        self.unreported += bytes;
+        self.shared.count(bytes);
+        self.paused += self.shared.limiter.pay(bytes, &self.shared.options.stop);
+        let receiving = self.began.elapsed().saturating_sub(self.paused);
+        if self.watch.is_too_slow(bytes, receiving) {
+            let message = format!(
+                "the connection brought less than {} bytes a second",
+                self.shared.options.min_rate
+            );
+            return Err(SourceError::transient(ErrorKind::Network, message).into());
+        }
+        Ok(n)
+    }
+
+    /// Tells the caller of the run how many bytes came since the last time.
+    pub(crate) fn report(&mut self) {
+        let bytes = std::mem::take(&mut self.unreported);
+        if bytes > 0 {
+            let job = self.job;
+            self.shared.send(Event::Progress { job, bytes });
+        }
+    }
+}
+
+impl Drop for Intake<'_> {
+    fn drop(&mut self) {
+        self.report();
+    }
+}

@@ -1,0 +1,94 @@
+//! The wish that a run ends: raised once, seen by every thread.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Why a run is to end before its work is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// Ctrl-C.
+    Interrupted,
+    /// SIGTERM or `hfdl stop`.
+    Terminated,
+    /// The longest duration or the end of the window.
+    TimeBudget,
+    /// The most bytes that may be transferred.
+    TransferBudget,
+}
+
+/// A flag that is raised once; clones share it.
+///
+/// Raising it only asks: threads hand in what they have and leave on the
+/// ordinary way. Whoever waits through the flag is woken by it.
+#[derive(Clone, Debug, Default)]
+pub struct StopFlag(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    reason: Mutex<Option<StopReason>>,
+    raised: Condvar,
+}
+
+impl StopFlag {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Raises the flag; the first reason is kept.
+    pub fn raise(&self, reason: StopReason) {
+        self.lock().get_or_insert(reason);
+        self.0.raised.notify_all();
+    }
+
+    pub fn reason(&self) -> Option<StopReason> {
+        *self.lock()
+    }
+
+    pub fn is_raised(&self) -> bool {
+        self.reason().is_some()
+    }
+
+    /// Waits for so long, or until the flag is raised; tells whether it is.
+    pub fn pause(&self, span: Duration) -> bool {
+        let end = Instant::now() + span;
+        let mut reason = self.lock();
+        while reason.is_none() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            reason = match self.0.raised.wait_timeout(reason, left) {
+                Ok((reason, _)) => reason,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+        true
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<StopReason>> {
+        self.0.reason.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_reason_is_kept() {
+        let stop = StopFlag::new();
+        assert!(!stop.pause(Duration::ZERO));
+        stop.clone().raise(StopReason::TimeBudget);
+        stop.raise(StopReason::Interrupted);
+        assert_eq!(stop.reason(), Some(StopReason::TimeBudget));
+    }
+
+    #[test]
+    fn raising_the_flag_ends_a_pause() {
+        let stop = StopFlag::new();
+        let waiting = stop.clone();
+        let thread = std::thread::spawn(move || waiting.pause(Duration::from_secs(3600)));
+        stop.raise(StopReason::Terminated);
+        assert!(thread.join().unwrap());
+    }
+}
