@@ -56,6 +56,22 @@ pub fn local_facts(
     Ok(facts)
 }
 
+/// Gathers what any repository of the cache holds of the wanted files, for a
+/// place that has nothing of its own.
+pub fn facts_of_cache(
+    cache: &CacheLayout,
+    remote: &RemoteSnapshot,
+    filter: &Filter,
+) -> Result<LocalFacts> {
+    let mut facts = LocalFacts::default();
+    let mut missing: HashMap<String, &RemoteFile> = (remote.files.iter())
+        .filter(|file| filter.selects(file.path.as_str()))
+        .map(|file| (file.content.etag(), file))
+        .collect();
+    look_in_cache(cache, &mut missing, &mut facts)?;
+    Ok(facts)
+}
+
 /// An entry that is a link counts only if it leads to the content that is
 /// wanted; a real file has the commit's word for it.
 fn look_in_snapshot(

@@ -6,11 +6,10 @@
 //! `domain::placement` before any path is made.
 //!
 //! Two places are ours alone. `models--…/.hfdl/` (ignored by every reader,
-//! deleted with the repository) holds journals, listings and whatever is
-//! being prepared. A partial file is `blobs/<etag>.hfdl.incomplete`: no other
-//! program appends to that name or truncates it, and yet `hf cache prune`
-//! knows it for waste. Its journal lies in `.hfdl/`, where `prune` does not
-//! look; a journal without its partial file is void.
+//! deleted with the repository) holds partial files with their journals,
+//! listings and whatever is being prepared. Partial files are not in `blobs/`,
+//! as those of the official client are: `hf cache prune` would delete there
+//! what the next night is to go on with. A journal without its file is void.
 
 use std::path::{Path, PathBuf};
 
@@ -18,9 +17,9 @@ use crate::domain::content::ContentId;
 use crate::domain::repo::{CommitSha, Repo, RepoPath, RepoType, Revision};
 
 /// The suffix that tells our partial files from all others.
-pub const PARTIAL_SUFFIX: &str = ".hfdl.incomplete";
-/// The suffix of a partial file's journal.
-pub const JOURNAL_SUFFIX: &str = ".journal";
+pub const PARTIAL_SUFFIX: &str = ".incomplete";
+/// The suffix of a partial file's journal, which lies beside it.
+pub const JOURNAL_SUFFIX: &str = ".incomplete.journal";
 /// Starts the names of snapshots that are being put together in `.hfdl/`.
 pub const STAGING_PREFIX: &str = "staging-";
 /// Starts the names of snapshots that are being deleted in `.hfdl/`.
@@ -118,7 +117,7 @@ impl RepoLayout {
 
     pub fn partial(&self, content: &ContentId) -> PathBuf {
         let name = format!("{}{PARTIAL_SUFFIX}", content.etag());
-        self.blobs().join(name)
+        self.private().join(name)
     }
 
     pub fn journal(&self, content: &ContentId) -> PathBuf {
@@ -244,9 +243,12 @@ mod tests {
             ),
             (
                 tiny.partial(&content),
-                at(&format!("blobs/{etag}.hfdl.incomplete")),
+                at(&format!(".hfdl/{etag}.incomplete")),
             ),
-            (tiny.journal(&content), at(&format!(".hfdl/{etag}.journal"))),
+            (
+                tiny.journal(&content),
+                at(&format!(".hfdl/{etag}.incomplete.journal")),
+            ),
         ] {
             assert_eq!(found, expected);
         }

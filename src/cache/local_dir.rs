@@ -63,6 +63,15 @@ impl LocalDir {
         Ok(Self { root, permissions })
     }
 
+    /// The folder of the official notes; no repository may put a file there.
+    pub const RECORDS: &'static str = RECORDS;
+
+    /// Opens a directory that something was downloaded to before; creates none.
+    pub fn open_existing(root: &Path) -> Result<Option<Self>> {
+        let is_known = root.join(RECORDS).is_dir();
+        is_known.then(|| Self::open(root)).transpose()
+    }
+
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -81,7 +90,13 @@ impl LocalDir {
 
     /// Returns where a content is fetched to.
     pub fn partial(&self, content: &ContentId) -> PathBuf {
-        self.private_file(content, PARTIAL_SUFFIX)
+        Self::partial_below(&self.root, content)
+    }
+
+    /// Returns where a content is fetched to in a directory that may not exist yet.
+    pub fn partial_below(root: &Path, content: &ContentId) -> PathBuf {
+        root.join(PRIVATE)
+            .join(format!("{}{PARTIAL_SUFFIX}", content.etag()))
     }
 
     pub fn journal(&self, content: &ContentId) -> PathBuf {
@@ -243,7 +258,7 @@ impl LocalDir {
         Ok(found.filter(Metadata::is_file))
     }
 
-    fn note(&self, path: &RepoPath) -> Option<FileNote> {
+    pub(super) fn note(&self, path: &RepoPath) -> Option<FileNote> {
         FileNote::parse(&fs::read(self.note_path(path)).ok()?)
     }
 

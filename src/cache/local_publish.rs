@@ -202,15 +202,15 @@ impl LocalDir {
         Ok(())
     }
 
-    fn delete_if_ours(&self, path: &RepoPath, content: ContentId) -> Result<bool> {
+    pub(super) fn delete_if_ours(&self, path: &RepoPath, content: ContentId) -> Result<bool> {
         let file = self.file(path);
         let Some(found) = self.look_at(path)? else {
             return Ok(false);
         };
         let folder = file.parent().unwrap_or(self.root());
-        if self.content_by_note(path, &found) != Some(content)
-            || files::check_inside(self.root(), folder).is_err()
-        {
+        let is_ours = (self.note(path))
+            .is_some_and(|note| note.content == content && note.is_of_this_very(&found));
+        if !is_ours || files::check_inside(self.root(), folder).is_err() {
             return Ok(false);
         }
         let note = self.note_path(path);

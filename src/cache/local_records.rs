@@ -40,6 +40,12 @@ impl FileNote {
         changed_at(file) - 1.0 <= self.noted_at
     }
 
+    /// Tells whether the file has not been written since, to the last digit
+    /// that the note holds. Before a deletion a second of slack is too much.
+    pub fn is_of_this_very(&self, file: &Metadata) -> bool {
+        (changed_at(file) - self.noted_at).abs() < 2e-6
+    }
+
     pub fn render(&self) -> String {
         let (commit, etag) = (&self.commit, self.content.etag());
         format!("{commit}\n{etag}\n{:.6}\n", self.noted_at)

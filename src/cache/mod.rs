@@ -8,6 +8,7 @@
 //! read through the links that lead into it but never written.
 
 pub mod facts;
+mod forget;
 pub mod layout;
 pub mod local_dir;
 pub mod local_publish;
@@ -18,7 +19,8 @@ pub mod sweep;
 pub mod sweep_plan;
 mod wire;
 
-pub use facts::local_facts;
+pub use facts::{facts_of_cache, local_facts};
+pub use forget::{Rest, forget_revision};
 pub use layout::{CacheLayout, RepoLayout};
 pub use local_dir::LocalDir;
 pub use local_publish::{Placed, Vanished};

@@ -35,7 +35,7 @@ pub(super) const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc
 /// Takes the lock that all writers of a blob share, at this path, until the
 /// returned guard is dropped. Another writer may hold it for hours and our
 /// renames are safe without it, so whoever locks may give up waiting.
-pub type TakeLock<'a> = &'a dyn Fn(&Path) -> Result<Box<dyn Any>>;
+pub type TakeLock<'a> = &'a (dyn Fn(&Path) -> Result<Box<dyn Any>> + Sync);
 
 /// What snapshot entries may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

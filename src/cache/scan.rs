@@ -152,6 +152,7 @@ pub fn scan_repo(cache: &CacheLayout, repo: &Repo) -> Result<LocalRepo> {
     let layout = cache.repo(repo);
     let mut local = LocalRepo::default();
     scan_blobs(&layout, &mut local)?;
+    scan_partials(&layout, &mut local)?;
     scan_refs(&layout, &mut local)?;
     let names: BTreeMap<FileIdentity, ContentId> = local
         .blobs
@@ -212,16 +213,32 @@ fn scan_blobs(layout: &RepoLayout, local: &mut LocalRepo) -> Result<()> {
                 identity: identity.map(|(identity, _)| identity),
             };
             local.blobs.insert(content, blob);
-        } else if let Some(content) = name.strip_suffix(PARTIAL_SUFFIX).and_then(content_of) {
-            let partial = LocalPartial {
-                path,
-                journal: layout.journal(&content),
-                size_bytes: found.len(),
-            };
-            local.partials.insert(content, partial);
         } else {
             local.junk.push(path);
         }
+    }
+    Ok(())
+}
+
+fn scan_partials(layout: &RepoLayout, local: &mut LocalRepo) -> Result<()> {
+    for entry in read_dir(&layout.private())? {
+        let name = entry.file_name();
+        let name = name.to_str().unwrap_or_default();
+        let Some(content) = name.strip_suffix(PARTIAL_SUFFIX).and_then(content_of) else {
+            continue;
+        };
+        let path = entry.path();
+        let found = files::metadata_if_present(&path)
+            .with_context(|| format!("cannot look at `{}`", path.display()))?;
+        let Some(found) = found.filter(fs::Metadata::is_file) else {
+            continue;
+        };
+        let partial = LocalPartial {
+            path,
+            journal: layout.journal(&content),
+            size_bytes: found.len(),
+        };
+        local.partials.insert(content, partial);
     }
     Ok(())
 }

@@ -132,24 +132,31 @@ fn class_end(chars: &[char], start: usize) -> Option<usize> {
 }
 
 fn parse_class(body: &[char]) -> Token {
-    let (negated, body) = match body.split_first() {
-        Some(('!', rest)) => (true, rest),
-        _ => (false, body),
-    };
-    let mut ranges = Vec::new();
-    for chunk in class_chunks(body) {
-        ranges.push(chunk);
+    let mut chunks = class_chunks(body);
+    // Python looks for the `!` only now, so that one which a backwards range
+    // leaves in front negates too: `[z-a!b]` is `[!b]`.
+    let negated = chunks.first().and_then(|first| first.first()) == Some(&'!');
+    if negated {
+        chunks[0].remove(0);
+        if chunks[0].is_empty() && chunks.len() > 1 {
+            // A `!` that began a range is gone; its hyphen stands for itself.
+            chunks.remove(0);
+            chunks[0].insert(0, '-');
+        }
     }
-    Token::Class { negated, ranges }
+    Token::Class {
+        negated,
+        ranges: chunk_ranges(&chunks),
+    }
 }
 
-/// Splits a class into ranges the way Python does: a `-` joins its neighbours
-/// unless it comes first or last, the search for the next one starts three
-/// places on, and a range that runs backwards matches nothing.
-fn class_chunks(body: &[char]) -> Vec<(char, char)> {
+/// Splits a class at the hyphens that make ranges, the way Python does: a `-`
+/// joins its neighbours unless it comes first or last, the search for the next
+/// one starts three places on, and a range that runs backwards matches nothing.
+fn class_chunks(body: &[char]) -> Vec<Vec<char>> {
     let mut chunks: Vec<Vec<char>> = Vec::new();
     let mut start = 0;
-    let mut search = 1;
+    let mut search = if body.first() == Some(&'!') { 2 } else { 1 };
     while let Some(hyphen) = (search..body.len()).find(|i| body[*i] == '-') {
         chunks.push(body[start..hyphen].to_vec());
         start = hyphen + 1;
@@ -159,7 +166,7 @@ fn class_chunks(body: &[char]) -> Vec<(char, char)> {
     if tail.is_empty() {
         match chunks.last_mut() {
             Some(last) => last.push('-'),
-            None => return Vec::new(),
+            None => return chunks,
         }
     } else {
         chunks.push(tail.to_vec());
@@ -175,6 +182,11 @@ fn class_chunks(body: &[char]) -> Vec<(char, char)> {
             chunks[k - 1].extend(&rest[1..]);
         }
     }
+    chunks
+}
+
+/// Returns the ranges between neighbouring chunks and the single members inside them.
+fn chunk_ranges(chunks: &[Vec<char>]) -> Vec<(char, char)> {
     let mut ranges = Vec::new();
     for (k, chunk) in chunks.iter().enumerate() {
         let from = usize::from(k > 0);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::filter::Filter;
-use super::outcome::UpstreamState;
+use super::outcome::{UpstreamState, words};
 use super::repo::{CommitSha, NameError, Repo, Revision};
 use super::time::Timestamp;
 
@@ -114,6 +114,16 @@ pub struct ModelSpec {
     pub tags: BTreeSet<Tag>,
 }
 
+impl ModelSpec {
+    /// Tells whether two entries mean the same repository at the same revision
+    /// in the same place; there can be only one entry of each.
+    pub fn is_same_copy(&self, other: &Self) -> bool {
+        self.repo == other.repo
+            && self.revision == other.revision
+            && self.destination == other.destination
+    }
+}
+
 /// What runs have found out about a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelState {
@@ -143,6 +153,20 @@ impl Default for ModelState {
     }
 }
 
+impl ModelState {
+    /// Returns what is still true of a model when its entry is changed.
+    ///
+    /// Everything found out belongs to one repository at one revision in one
+    /// place: with another of these it is a model that no run has seen yet.
+    pub fn after_edit(&self, old: &ModelSpec, new: &ModelSpec) -> Self {
+        if new.is_same_copy(old) {
+            self.clone()
+        } else {
+            Self::default()
+        }
+    }
+}
+
 /// A registered model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
@@ -151,4 +175,76 @@ pub struct Model {
     pub state: ModelState,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+}
+
+words! {
+    /// A model's condition in one word, the worst first.
+    ModelSummary {
+        Disabled = "disabled",
+        Orphaned = "orphaned",
+        Gated = "gated",
+        Failing = "failing",
+        Held = "held",
+        NeverDownloaded = "never-downloaded",
+        Renamed = "renamed",
+        Ok = "ok",
+    }
+}
+
+impl Model {
+    /// Returns the word that a list shows and `--state` filters by.
+    pub fn summary(&self) -> ModelSummary {
+        if !self.spec.enabled {
+            return ModelSummary::Disabled;
+        }
+        match self.state.upstream_state {
+            UpstreamState::Orphaned => ModelSummary::Orphaned,
+            UpstreamState::Gated => ModelSummary::Gated,
+            _ if self.state.consecutive_failures > 0 => ModelSummary::Failing,
+            _ if self.state.held_commit.is_some() => ModelSummary::Held,
+            _ if self.state.published_commit.is_none() => ModelSummary::NeverDownloaded,
+            UpstreamState::Renamed => ModelSummary::Renamed,
+            UpstreamState::Ok => ModelSummary::Ok,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::repo::RepoType;
+
+    #[test]
+    fn what_was_found_out_stays_until_the_entry_means_another_copy() {
+        let old = ModelSpec {
+            name: "tiny".parse().unwrap(),
+            repo: Repo::new(RepoType::Model, "a/b".parse().unwrap()),
+            revision: Revision::main(),
+            filter: Filter::default(),
+            destination: Destination::Cache,
+            priority: Priority::default(),
+            keep_revisions: None,
+            enabled: true,
+            tags: BTreeSet::new(),
+        };
+        let state = ModelState {
+            published_commit: "a".repeat(40).parse().ok(),
+            consecutive_failures: 3,
+            upstream_state: UpstreamState::Gated,
+            ..ModelState::default()
+        };
+        let edit = |change: fn(&mut ModelSpec)| {
+            let mut new = old.clone();
+            change(&mut new);
+            state.after_edit(&old, &new)
+        };
+        assert_eq!(edit(|new| new.name = "other".parse().unwrap()), state);
+        assert_eq!(edit(|new| new.filter.exclude.push("*".into())), state);
+        assert_eq!(edit(|new| new.enabled = false), state);
+        let unseen = ModelState::default();
+        assert_eq!(edit(|new| new.repo.id = "a/c".parse().unwrap()), unseen);
+        assert_eq!(edit(|new| new.revision = "v1".parse().unwrap()), unseen);
+        let elsewhere = |new: &mut ModelSpec| new.destination = Destination::Directory("/x".into());
+        assert_eq!(edit(elsewhere), unseen);
+    }
 }

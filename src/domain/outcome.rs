@@ -1,8 +1,5 @@
 //! How things end: the words that close sessions and runs, and exit codes.
 
-use std::fmt;
-use std::str::FromStr;
-
 use thiserror::Error;
 
 /// Says that a stored or typed word is none of the known ones.
@@ -30,13 +27,13 @@ macro_rules! words {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.pad(self.as_str())
             }
         }
 
-        impl FromStr for $name {
+        impl std::str::FromStr for $name {
             type Err = $crate::domain::outcome::UnknownWord;
 
             fn from_str(text: &str) -> ::std::result::Result<Self, Self::Err> {

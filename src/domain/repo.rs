@@ -199,6 +199,12 @@ impl Revision {
     }
 }
 
+impl From<&CommitSha> for Revision {
+    fn from(commit: &CommitSha) -> Self {
+        Self(commit.as_str().to_owned())
+    }
+}
+
 impl FromStr for Revision {
     type Err = NameError;
 

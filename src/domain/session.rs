@@ -1,8 +1,6 @@
 //! A session: one attempt at one model, and what it did to each file.
 
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
 use super::content::ContentId;
 use super::model::{Destination, EntryName, ModelId};

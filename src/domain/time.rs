@@ -1,6 +1,9 @@
 //! Instants: whole seconds UTC in the database, RFC 3339 in JSON.
 
 pub use jiff::Timestamp;
+use jiff::civil;
+use jiff::tz::{AmbiguousOffset, TimeZone};
+use thiserror::Error;
 
 /// Cuts an instant to whole seconds, the resolution of everything that is stored.
 pub fn whole_seconds(at: Timestamp) -> Timestamp {
@@ -10,4 +13,83 @@ pub fn whole_seconds(at: Timestamp) -> Timestamp {
 /// Renders an instant for machines: RFC 3339 in UTC with whole seconds.
 pub fn render_utc(at: Timestamp) -> String {
     whole_seconds(at).to_string()
+}
+
+/// Says that a text is no moment.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("`{0}` is not a time: write RFC 3339, `2026-06-01 08:00` or `2026-06-01`")]
+pub struct MomentError(String);
+
+/// Parses a moment: RFC 3339, or a local time or date in a zone.
+pub fn parse_moment(text: &str, zone: &TimeZone) -> Result<Timestamp, MomentError> {
+    let trimmed = text.trim();
+    let error = || {
+        MomentError(
+            trimmed
+                .chars()
+                .take(80)
+                .flat_map(char::escape_debug)
+                .collect(),
+        )
+    };
+    if let Ok(at) = trimmed.parse::<Timestamp>() {
+        return Ok(at);
+    }
+    // A zone or offset that `Timestamp` did not take would be dropped silently here.
+    let local = if trimmed.contains(['[', '+', 'Z', 'z']) {
+        None
+    } else {
+        let form = trimmed.replacen(' ', "T", 1);
+        let with_time = form
+            .parse::<civil::DateTime>()
+            .ok()
+            .filter(|_| form.contains('T'));
+        with_time.or_else(|| Some(trimmed.parse::<civil::Date>().ok()?.at(0, 0, 0, 0)))
+    };
+    let local = local.ok_or_else(error)?;
+    let ambiguous = zone.to_ambiguous_timestamp(local);
+    // A reading that does not exist means the first moment after the gap.
+    let earlier = ambiguous.earlier().map_err(|_| error())?;
+    match ambiguous.offset() {
+        AmbiguousOffset::Gap { .. } => zone
+            .following(earlier)
+            .next()
+            .map(|change| change.timestamp())
+            .ok_or_else(error),
+        _ => Ok(earlier),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_rfc_3339_or_local() {
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        for (text, utc) in [
+            ("2026-06-01T08:00:00Z", "2026-06-01T08:00:00Z"),
+            ("2026-06-01T08:00:00+02:00", "2026-06-01T06:00:00Z"),
+            ("2026-06-01 08:00", "2026-06-01T06:00:00Z"),
+            ("2026-06-01", "2026-05-31T22:00:00Z"),
+            ("2026-03-29 02:30", "2026-03-29T01:00:00Z"),
+            ("2026-10-25 02:30", "2026-10-25T00:30:00Z"),
+        ] {
+            assert_eq!(
+                render_utc(parse_moment(text, &zone).unwrap()),
+                utc,
+                "{text}"
+            );
+        }
+        for bad in [
+            "",
+            "tomorrow",
+            "08:00",
+            "2026-13-01",
+            "2026-06-01 25:00",
+            "2026-06-01T08:00+99:00",
+        ] {
+            assert!(parse_moment(bad, &zone).is_err(), "{bad}");
+        }
+    }
 }

@@ -192,8 +192,8 @@ impl fmt::Display for Seconds {
         let mut text = String::new();
         let mut left = self.0;
         for (name, unit) in DURATION_UNITS {
-            // Weeks only when nothing else is left: `10d` reads better than `1w3d`.
-            if left < unit || (name == 'w' && !left.is_multiple_of(unit)) {
+            // Never in weeks: `7d` and `10d` compare better than `1w` and `1w3d`.
+            if left < unit || name == 'w' {
                 continue;
             }
             text.push_str(&format!("{}{name}", left / unit));

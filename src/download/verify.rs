@@ -1,9 +1,28 @@
 //! The hash that bytes must have, computed while they pass.
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use crate::domain::content::ContentId;
+
+/// Reads a file and tells whether its bytes hash to a content.
+pub fn has_content(path: &Path, content: &ContentId) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let mut hasher = ContentHasher::new(*content, file.metadata()?.len());
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finish().is_ok()),
+            Ok(n) => hasher.update(&buffer[..n]),
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            Err(err) => return Err(err),
+        }
+    }
+}
 
 /// Computes the kind of hash that a content is known by.
 pub(crate) struct ContentHasher {

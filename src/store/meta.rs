@@ -1,8 +1,5 @@
 //! The table `meta`: facts that no person sets.
 
-use std::fmt;
-use std::str::FromStr;
-
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 

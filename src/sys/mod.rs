@@ -1,11 +1,17 @@
-//! The doors to the outside: what talks to the operating system or the network.
+//! Doors to the operating system: clock, environment, files, locks, network.
+//!
+//! Nobody else asks what time it is, what a variable says or where a terminal
+//! ends, so that everything above can be driven with plain values.
 
-pub mod http;
-pub mod pause;
-//! The doors to the operating system: everything else asks here.
-pub mod fs;
-//! The doors to the operating system; platform differences end here.
-pub mod files;
+pub mod disk;
 pub mod file_io;
+pub mod files;
+pub mod fs;
+pub mod host;
+pub mod http;
 pub mod lock;
+pub mod logging;
+pub mod paths;
+pub mod pause;
+pub mod signals;
 pub mod stop;

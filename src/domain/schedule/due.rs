@@ -4,9 +4,6 @@
 //! slots collapse into one run, and what was started and not finished comes
 //! first. Nothing here remembers when it was asked before.
 
-use std::fmt;
-use std::str::FromStr;
-
 use jiff::tz::TimeZone;
 
 use super::entry::{CatchUp, ScheduleSpec, ScheduleState};

@@ -1,0 +1,77 @@
+//! How much space a place has.
+
+use std::io;
+use std::path::Path;
+
+/// The space of the file system that a path is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// The same for two paths on one file system, where the platform tells.
+    pub file_system: u64,
+    /// What this user may still write.
+    pub free_bytes: u64,
+}
+
+/// Asks for the space at an existing path.
+pub fn space_at(path: &Path) -> io::Result<Space> {
+    Ok(Space {
+        file_system: file_system_of(path)?,
+        free_bytes: fs2::available_space(path)?,
+    })
+}
+
+#[cfg(unix)]
+fn file_system_of(path: &Path) -> io::Result<u64> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(std::fs::metadata(path)?.dev())
+}
+
+/// Takes the drive or share for the file system.
+#[cfg(not(unix))]
+fn file_system_of(path: &Path) -> io::Result<u64> {
+    let path = std::fs::canonicalize(path)?;
+    let prefix = path
+        .components()
+        .next()
+        .map(|part| part.as_os_str().to_ascii_lowercase());
+    let name = prefix.unwrap_or_default();
+    Ok(name.as_encoded_bytes().iter().fold(0, |sum, byte| {
+        sum.wrapping_mul(257).wrapping_add(u64::from(*byte))
+    }))
+}
+
+/// Returns how many bytes of the disk a file owns already; 0 when it is missing.
+pub fn allocated_bytes(path: &Path) -> u64 {
+    let Ok(found) = std::fs::metadata(path) else {
+        return 0;
+    };
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        found.blocks().saturating_mul(512)
+    }
+    #[cfg(not(unix))]
+    {
+        found.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_has_space_and_a_written_file_owns_some() {
+        let folder = tempfile::tempdir().unwrap();
+        let space = space_at(folder.path()).unwrap();
+        assert_eq!(
+            space.file_system,
+            space_at(&folder.path().join(".")).unwrap().file_system
+        );
+        assert!(space.free_bytes > 0);
+        let file = folder.path().join("x");
+        assert_eq!(allocated_bytes(&file), 0);
+        std::fs::write(&file, vec![1; 100_000]).unwrap();
+        assert!(allocated_bytes(&file) > 0);
+    }
+}

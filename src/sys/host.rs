@@ -1,0 +1,148 @@
+//! The one door to clock, environment, terminal and pauses.
+//!
+//! Test builds (those with debug assertions) have two more doors: a settable
+//! clock, `HFDL_TEST_NOW`, and `HFDL_TEST_NO_PAUSES`. A release build does not
+//! look at them.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+use crate::domain::time::Timestamp;
+
+/// What the process was given by whoever started it.
+#[derive(Clone, Debug)]
+pub struct Host {
+    arguments: Vec<OsString>,
+    environment: BTreeMap<String, String>,
+}
+
+impl Host {
+    /// Reads arguments and environment of this process, once.
+    pub fn from_process() -> Self {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| {
+                Some((
+                    name.into_string().ok()?,
+                    value.to_string_lossy().into_owned(),
+                ))
+            })
+            .collect();
+        Self {
+            arguments: std::env::args_os().collect(),
+            environment,
+        }
+    }
+
+    pub fn arguments(&self) -> &[OsString] {
+        &self.arguments
+    }
+
+    /// Returns a variable's value; an empty one counts as unset, as it does
+    /// for the official client.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.environment
+            .get(name)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    }
+
+    /// Tells whether a Hub variable says yes: `1`, `ON`, `YES` or `TRUE`.
+    pub fn is_on(&self, name: &str) -> bool {
+        let yes = ["1", "ON", "YES", "TRUE"];
+        self.variable(name)
+            .is_some_and(|value| yes.contains(&value.trim().to_uppercase().as_str()))
+    }
+
+    /// Returns the present, in whole seconds.
+    pub fn now(&self) -> Timestamp {
+        let now = self
+            .test_variable("HFDL_TEST_NOW")
+            .and_then(|text| text.parse().ok());
+        crate::domain::time::whole_seconds(now.unwrap_or_else(Timestamp::now))
+    }
+
+    /// Waits, unless a test has taken all pauses out.
+    pub fn pause(&self, duration: Duration) {
+        if self.test_variable("HFDL_TEST_NO_PAUSES").is_none() {
+            std::thread::sleep(duration);
+        }
+    }
+
+    fn test_variable(&self, name: &str) -> Option<&str> {
+        if cfg!(debug_assertions) {
+            self.variable(name)
+        } else {
+            None
+        }
+    }
+
+    pub fn stdin_is_terminal(&self) -> bool {
+        std::io::stdin().is_terminal()
+    }
+
+    pub fn stdout_is_terminal(&self) -> bool {
+        std::io::stdout().is_terminal()
+    }
+
+    pub fn stderr_is_terminal(&self) -> bool {
+        std::io::stderr().is_terminal()
+    }
+
+    /// Returns the width that the user asked for by `COLUMNS`.
+    pub fn columns(&self) -> Option<u16> {
+        self.variable("COLUMNS")?
+            .parse()
+            .ok()
+            .filter(|columns| *columns >= 20)
+    }
+
+    /// Returns the name of this machine, or an empty text where it has none.
+    pub fn name(&self) -> String {
+        #[cfg(unix)]
+        let name = rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned();
+        #[cfg(not(unix))]
+        let name = self.variable("COMPUTERNAME").unwrap_or_default().to_owned();
+        name
+    }
+
+    /// Returns what changes with each boot of the machine, where the platform tells.
+    pub fn boot_id(&self) -> Option<String> {
+        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+        Some(id.trim().to_owned())
+    }
+
+    pub fn current_dir(&self) -> Result<PathBuf> {
+        std::env::current_dir().context("cannot tell the current directory")
+    }
+
+    /// Returns the IANA name of the system's time zone, if it has one.
+    pub fn time_zone_name(&self) -> Option<String> {
+        if let Some(name) = self.variable("TZ").map(|name| name.trim_start_matches(':'))
+            && jiff::tz::TimeZone::get(name).is_ok()
+        {
+            return Some(name.to_owned());
+        }
+        jiff::tz::TimeZone::system().iana_name().map(str::to_owned)
+    }
+
+    pub fn time_zone(&self) -> jiff::tz::TimeZone {
+        self.time_zone_name()
+            .and_then(|name| jiff::tz::TimeZone::get(&name).ok())
+            .unwrap_or_else(jiff::tz::TimeZone::system)
+    }
+}
+
+/// Returns the time since the first call, for measuring only.
+pub fn elapsed() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
+}

@@ -1,0 +1,305 @@
+//! The diary: `log` records on stderr and, during a run, in a file of its own.
+//!
+//! Two `env_logger`s share the work: the one for stderr follows `-q`, `-v` and
+//! `HFDL_LOG`, the one for the file keeps JSON lines at `debug` whatever the
+//! screen shows, because the question comes after the run.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{OnceLock, RwLock};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use log::{LevelFilter, Log, Metadata, Record};
+
+use crate::domain::outcome::words;
+use crate::domain::time::Timestamp;
+
+words! {
+    /// The form of diary lines on stderr.
+    LogFormat {
+        Text = "text",
+        Json = "json",
+    }
+}
+
+/// What the diary on stderr shows.
+#[derive(Clone, Debug)]
+pub struct DiarySettings {
+    /// 0 shows warnings, 1 more, and so on; -1 only errors.
+    pub verbosity: i8,
+    /// The `HFDL_LOG` filter, which beats the verbosity.
+    pub filter: Option<String>,
+    pub format: LogFormat,
+    pub colour: bool,
+}
+
+/// The target of records about the end of a session. Whoever runs the command
+/// shows that in better words, so the screen has them only with `-v`.
+pub const SESSION: &str = "hfdl::session";
+
+struct Diary {
+    screen: env_logger::Logger,
+    file: RwLock<Option<env_logger::Logger>>,
+}
+
+static DIARY: OnceLock<Diary> = OnceLock::new();
+
+struct Door;
+
+impl Log for Door {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        // At this level the HTTP package writes whole URLs, and a signed one is a secret.
+        if metadata.level() == log::Level::Trace && metadata.target().starts_with("ureq") {
+            return false;
+        }
+        DIARY.get().is_some_and(|diary| {
+            diary.screen.enabled(metadata)
+                || diary
+                    .with_file(|file| file.enabled(metadata))
+                    .unwrap_or(false)
+        })
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if let Some(diary) = DIARY.get().filter(|_| self.enabled(record.metadata())) {
+            diary.screen.log(record);
+            diary.with_file(|file| file.log(record));
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+impl Diary {
+    fn with_file<T>(&self, act: impl FnOnce(&env_logger::Logger) -> T) -> Option<T> {
+        self.file.read().ok()?.as_ref().map(act)
+    }
+}
+
+/// Starts the diary on stderr. Later calls change nothing.
+pub fn start(settings: &DiarySettings) {
+    let level = match settings.verbosity {
+        i8::MIN..=-1 => LevelFilter::Error,
+        0 => LevelFilter::Warn,
+        1 => LevelFilter::Info,
+        2 => LevelFilter::Debug,
+        _ => LevelFilter::Trace,
+    };
+    let mut builder = env_logger::Builder::new();
+    match &settings.filter {
+        Some(filter) => builder.parse_filters(filter),
+        // Other packages speak only when something is wrong.
+        None => builder
+            .filter_level(level.min(LevelFilter::Warn))
+            .filter_module("hfdl", level)
+            .filter_module(
+                SESSION,
+                if level > LevelFilter::Warn {
+                    level
+                } else {
+                    LevelFilter::Off
+                },
+            ),
+    };
+    let (format, colour) = (settings.format, settings.colour);
+    builder
+        .target(env_logger::Target::Stderr)
+        .format(move |out, record| match format {
+            LogFormat::Json => write_json(out, record),
+            LogFormat::Text => write_text(out, record, colour),
+        });
+    let diary = Diary {
+        screen: builder.build(),
+        file: RwLock::new(None),
+    };
+    let level = diary.screen.filter();
+    if DIARY.set(diary).is_ok() && log::set_logger(&Door).is_ok() {
+        log::set_max_level(level);
+    }
+}
+
+/// Opens the log file of a run; from now on every record goes there too.
+pub fn start_file(directory: &Path, run_id: &str, started_at: Timestamp) -> Result<PathBuf> {
+    let path = directory.join(file_name(run_id, started_at));
+    let context = || format!("cannot create the log file `{}`", path.display());
+    std::fs::create_dir_all(directory).with_context(context)?;
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(&path)
+        .with_context(context)?;
+    let logger = env_logger::Builder::new()
+        .filter_level(LevelFilter::Warn)
+        .filter_module("hfdl", LevelFilter::Debug)
+        .target(env_logger::Target::Pipe(Box::new(file)))
+        .format(write_json)
+        .build();
+    if let Some(diary) = DIARY.get() {
+        log::set_max_level(diary.screen.filter().max(logger.filter()));
+        if let Ok(mut slot) = diary.file.write() {
+            *slot = Some(logger);
+        }
+    }
+    Ok(path)
+}
+
+/// Names sort by time, and the run's id finds its file.
+fn file_name(run_id: &str, started_at: Timestamp) -> String {
+    format!("{}-{run_id}.log", started_at.strftime("%Y%m%dT%H%M%SZ"))
+}
+
+fn write_text(out: &mut impl Write, record: &Record<'_>, colour: bool) -> io::Result<()> {
+    let level = record.level().as_str().to_lowercase();
+    if colour {
+        let code = match record.level() {
+            log::Level::Error => 31,
+            log::Level::Warn => 33,
+            log::Level::Info => 32,
+            log::Level::Debug | log::Level::Trace => 36,
+        };
+        writeln!(out, "\u{1b}[{code}m{level}\u{1b}[0m: {}", record.args())
+    } else {
+        writeln!(out, "{level}: {}", record.args())
+    }
+}
+
+/// One JSON object a line: `at`, `level`, `target`, `message`.
+fn write_json(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
+    writeln!(
+        out,
+        "{{\"at\":\"{}\",\"level\":\"{}\",\"target\":\"{}\",\"message\":{}}}",
+        // Lines are stamped with the real clock even when a test has set another:
+        // they order events, they do not decide anything.
+        Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ"),
+        record.level().as_str().to_lowercase(),
+        record.target(),
+        json_string(&record.args().to_string()),
+    )
+}
+
+fn json_string(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", c as u32)),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// A log file that a run left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFile {
+    pub path: PathBuf,
+    pub run_id: String,
+    pub started_at: Timestamp,
+    pub size_bytes: u64,
+}
+
+/// Lists the log files, oldest first; other files are left alone.
+pub fn list_files(directory: &Path) -> Result<Vec<LogFile>> {
+    let context = || format!("cannot list the log files in `{}`", directory.display());
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(err) => return Err(err).with_context(context),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let entry = entry.with_context(context)?;
+        let name = entry.file_name();
+        let Some((started_at, run_id)) = name.to_str().and_then(parse_file_name) else {
+            continue;
+        };
+        // A file that another process has just pruned is no error.
+        let Ok(metadata) = entry.metadata() else {
+            continue;
+        };
+        files.push(LogFile {
+            path: entry.path(),
+            run_id,
+            started_at,
+            size_bytes: metadata.len(),
+        });
+    }
+    files.sort_by(|a, b| (a.started_at, &a.run_id).cmp(&(b.started_at, &b.run_id)));
+    Ok(files)
+}
+
+fn parse_file_name(name: &str) -> Option<(Timestamp, String)> {
+    let (stamp, run_id) = name.strip_suffix(".log")?.split_once('-')?;
+    let at = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%SZ", stamp).ok()?;
+    let at = at.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+    Some((at, run_id.to_owned()))
+}
+
+/// Decides which log files go: those that are too old, then the oldest until
+/// the rest fits the size. The newest always stays.
+pub fn plan_pruning(
+    files: &[LogFile],
+    now: Timestamp,
+    keep: Duration,
+    most_bytes: u64,
+) -> Vec<LogFile> {
+    let mut total: u64 = files.iter().map(|file| file.size_bytes).sum();
+    let keep = jiff::SignedDuration::try_from(keep).unwrap_or(jiff::SignedDuration::MAX);
+    let mut pruned = Vec::new();
+    for file in files.iter().take(files.len().saturating_sub(1)) {
+        if now.duration_since(file.started_at) > keep || total > most_bytes {
+            total -= file.size_bytes;
+            pruned.push(file.clone());
+        }
+    }
+    pruned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(day: i8, size_bytes: u64) -> LogFile {
+        let started_at: Timestamp = format!("2026-01-{day:02}T00:00:00Z").parse().unwrap();
+        LogFile {
+            path: PathBuf::from(format!("{day}")),
+            run_id: "x".to_owned(),
+            started_at,
+            size_bytes,
+        }
+    }
+
+    #[test]
+    fn old_logs_go_first_then_the_oldest_until_the_rest_fits() {
+        let files = [file(1, 10), file(2, 10), file(3, 10), file(4, 10)];
+        let now = "2026-01-04T12:00:00Z".parse().unwrap();
+        let days = |n: u64| Duration::from_secs(n * 86_400);
+        let pruned = |keep, most| plan_pruning(&files, now, keep, most).len();
+        assert_eq!(pruned(days(30), 100), 0);
+        assert_eq!(pruned(days(2), 100), 2);
+        assert_eq!(pruned(days(30), 25), 2);
+        assert_eq!(pruned(days(0), 0), 3, "the newest stays");
+    }
+
+    #[test]
+    fn a_log_file_is_found_again_by_its_name() {
+        let at: Timestamp = "2026-01-31T23:59:58Z".parse().unwrap();
+        let id = "01936b1e-0000-7000-8000-000000000000";
+        assert_eq!(
+            parse_file_name(&file_name(id, at)),
+            Some((at, id.to_owned()))
+        );
+        assert_eq!(parse_file_name("notes.txt"), None);
+    }
+
+    #[test]
+    fn a_message_stays_one_line_of_json() {
+        assert_eq!(json_string("a\"b\\c\nd\u{1}"), r#""a\"b\\c\nd\u0001""#);
+    }
+}

@@ -1,0 +1,148 @@
+//! Where things are: the home directory of hfdl, the Hub's cache and token.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use etcetera::BaseStrategy;
+
+use super::host::Host;
+
+/// The state directory of hfdl and what lies in it.
+#[derive(Clone, Debug)]
+pub struct Home(PathBuf);
+
+impl Home {
+    /// Takes the directory that was asked for, or the platform's data directory.
+    pub fn find(host: &Host, asked: Option<&Path>) -> Result<Self> {
+        if let Some(path) = asked {
+            return Ok(Self(absolute(host, path)?));
+        }
+        #[cfg(windows)]
+        let base = host.variable("LOCALAPPDATA").map(PathBuf::from);
+        #[cfg(target_os = "macos")]
+        let base = user_home(host)
+            .ok()
+            .map(|home| home.join("Library/Application Support"));
+        #[cfg(not(any(windows, target_os = "macos")))]
+        let base = host
+            .variable("XDG_DATA_HOME")
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+            .or_else(|| user_home(host).ok().map(|home| home.join(".local/share")));
+        let base = base.context(
+            "cannot tell where to keep state: no home directory is known; give --home DIR",
+        )?;
+        Ok(Self(base.join("hfdl")))
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.0.join("hfdl.db")
+    }
+
+    pub fn logs(&self) -> PathBuf {
+        self.0.join("logs")
+    }
+
+    pub fn lock(&self) -> PathBuf {
+        self.0.join("run.lock")
+    }
+}
+
+/// Returns the user's home directory.
+pub fn user_home(host: &Host) -> Result<PathBuf> {
+    if let Some(home) = host.variable(if cfg!(windows) { "USERPROFILE" } else { "HOME" }) {
+        return Ok(PathBuf::from(home));
+    }
+    etcetera::choose_base_strategy()
+        .map(|strategy| strategy.home_dir().to_path_buf())
+        .map_err(|err| anyhow!("cannot tell the home directory: {err}"))
+}
+
+/// Makes a path absolute without asking the disk, so that links stay as typed.
+pub fn absolute(host: &Host, path: &Path) -> Result<PathBuf> {
+    let path = if path.is_absolute() {
+        path.to_path_buf()
+    } else {
+        host.current_dir()?.join(path)
+    };
+    let mut clean = PathBuf::new();
+    for component in path.components() {
+        match component {
+            std::path::Component::CurDir => {}
+            // `a/..` stays when `a` may be a link: only the system knows where that leads.
+            other => clean.push(other),
+        }
+    }
+    Ok(clean)
+}
+
+/// Returns `$HF_HOME`, by default `~/.cache/huggingface` or its XDG form.
+pub fn hugging_face_home(host: &Host) -> Result<PathBuf> {
+    if let Some(path) = host.variable("HF_HOME") {
+        return expand(host, path);
+    }
+    if let Some(base) = host.variable("XDG_CACHE_HOME") {
+        return Ok(expand(host, base)?.join("huggingface"));
+    }
+    Ok(user_home(host)?.join(".cache").join("huggingface"))
+}
+
+/// Returns the Hub cache that the environment names, and the variable's name.
+pub fn hub_cache_from_environment(host: &Host) -> Result<Option<(PathBuf, &'static str)>> {
+    for name in ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"] {
+        if let Some(path) = host.variable(name) {
+            return Ok(Some((expand(host, path)?, name)));
+        }
+    }
+    if host.variable("HF_HOME").is_some() {
+        return Ok(Some((hugging_face_home(host)?.join("hub"), "HF_HOME")));
+    }
+    Ok(None)
+}
+
+/// Expands `~` and `$NAME` the way the official client does.
+pub fn expand(host: &Host, text: &str) -> Result<PathBuf> {
+    let mut expanded = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(dollar) = rest.find('$') {
+        expanded.push_str(&rest[..dollar]);
+        let behind = &rest[dollar + 1..];
+        let braced = behind
+            .strip_prefix('{')
+            .and_then(|inner| inner.split_once('}'));
+        let word_end = behind
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .unwrap_or(behind.len());
+        let (name, tail, literal) = match braced {
+            Some((name, tail)) => (name, tail, &rest[dollar..rest.len() - tail.len()]),
+            None => (
+                &behind[..word_end],
+                &behind[word_end..],
+                &rest[dollar..dollar + 1 + word_end],
+            ),
+        };
+        // An unknown variable stays as it is, as Python's expandvars leaves it.
+        expanded.push_str(
+            host.variable(name)
+                .filter(|_| !name.is_empty())
+                .unwrap_or(literal),
+        );
+        rest = tail;
+    }
+    expanded.push_str(rest);
+    expand_home(host, &expanded)
+}
+
+/// Expands a leading `~`, which no shell does in `--to=~/models`.
+pub fn expand_home(host: &Host, text: &str) -> Result<PathBuf> {
+    let path = match text.strip_prefix('~') {
+        Some("") => user_home(host)?,
+        Some(tail) if tail.starts_with(['/', '\\']) => user_home(host)?.join(&tail[1..]),
+        _ => PathBuf::from(text),
+    };
+    absolute(host, &path)
+}
