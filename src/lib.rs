@@ -1,12 +1,50 @@
-//! Keeps Hugging Face repositories on disk, verified and current, from cron.
+//! Keeps Hugging Face repositories on disk, verified and current, with nothing
+//! resident: a timer of the operating system starts `hfdl`, it does what there
+//! is to do and exits.
+//!
+//! # Map of the code
+//!
+//! | layer | module | what it is | may import |
+//! |---|---|---|---|
+//! | 0 | [`domain`] | values and decisions: repositories, schedules, plans, outcomes; pure | nothing of ours |
+//! | 1 | [`sys`] | doors to the system: clock, environment, files, locks, HTTP, diary | `domain` |
+//! | 2 | [`store`] | one SQLite file: models, schedules, runs, sessions, settings | `domain`, `sys` |
+//! | 2 | [`hub`] | the Hub's API and its redirects; where the token may go | `domain`, `sys` |
+//! | 2 | [`download`] | the engine: sources in, verified partial files out | `domain`, `sys` |
+//! | 2 | [`cache`] | the official cache and plain directories: look, publish, sweep | `domain`, `sys` |
+//! | 3 | [`ops`] | use cases; the only place where the above meet | layers 0 to 2 |
+//! | 4 | [`ui`] | tables, JSON, YAML, progress; the only place that prints | `domain`, `sys` |
+//! | 4 | `cli` | one file per command; errors become words and exit codes | all |
+//!
+//! Modules of layer 2 never import each other. A test reads the sources and
+//! fails when one imports against this direction or uses a package outside
+//! its border.
+//!
+//! # The way of a download
+//!
+//! ```text
+//! argv → command → Settings → Store (migrated) → lock → close crashed runs
+//! → per target: revision → listing → what is on disk → SyncPlan
+//! → preflight → one pool fetches and verifies all files
+//! → per target: blobs, links, ref (last) → session closed
+//! → report on stdout → exit code
+//! ```
+//!
+//! Four ideas hold everywhere. *Decide, then do*: a plan is a plain value, and a
+//! dry run prints it. *One door*: only `sys` asks the system anything.
+//! *Crash-only*: any step may be the last, and the next start goes on from what
+//! the disk says. *One writer*: threads fetch and hash, the coordinating thread
+//! alone touches the database and final names.
 
 pub mod cache;
 pub mod domain;
-pub mod hub;
-pub mod store;
 pub mod download;
+pub mod hub;
+pub mod ops;
+pub mod store;
 pub mod sys;
+pub mod ui;
 
-pub fn run() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
-}
+mod cli;
+
+pub use cli::run;

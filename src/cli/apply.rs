@@ -1,0 +1,270 @@
+//! `hfdl apply`
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::explain::Complaint;
+use crate::domain::outcome::ExitStatus;
+use crate::domain::settings::{SettingKey, Settings};
+use crate::domain::units::Seconds;
+use crate::ops;
+use crate::ops::apply::{Action, ApplyPlan, Change, Current, Kind, Rules, plan_apply};
+use crate::ops::document::{Document, Fault, MAX_BYTES, Node, to_json};
+use crate::ops::entries::{Objection, Surroundings, Wanted};
+use crate::store::Store;
+use crate::sys::paths;
+use crate::ui::json::document;
+use crate::ui::text;
+
+/// Make models, schedules and settings what a file says
+///
+/// Prints the differences. All of the file is applied, or nothing. Entries belong together by
+/// name; what the file does not mention stays, unless --prune is given. A section that the file
+/// does not have is never touched.
+#[derive(Debug, Args)]
+#[command(after_long_help = "The file is YAML or JSON:
+  version: 1
+  config:
+    download.connections: 16
+  models:
+    - repo: org/name
+      include: [\"*.safetensors\", \"*.json\"]
+      tags: [llm]
+    - {repo: datasets/org/corpus, to: /srv/data/corpus}
+  schedules:
+    - {name: nightly, daily: \"02:30\", tz: Europe/Berlin, window: \"22:00-07:00\", tags: [llm]}
+
+Examples:
+  hfdl apply -f hfdl.yaml --dry-run
+  hfdl apply -f hfdl.yaml --prune
+  ssh old hfdl export | hfdl apply -f -")]
+pub struct Apply {
+    /// The file, or - for stdin
+    #[arg(short, long, value_name = "FILE")]
+    file: PathBuf,
+
+    /// Print the differences and change nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Remove models, schedules and settings that are not in the file; asks
+    #[arg(long)]
+    prune: bool,
+}
+
+impl Apply {
+    pub fn run(self, context: &Context) -> Result<ExitStatus> {
+        let file = Document::parse(&self.read()?).map_err(|fault| self.complain(fault))?;
+        // A look that makes no database and changes none.
+        let looked = Store::open_read_only(&context.home.database(), context.now())?;
+        let settings = context.settings(Some(&looked))?;
+        let object = |objection: Objection| self.complain(objection.locate(&file));
+        let around = Surroundings {
+            endpoint: settings.endpoint().to_owned(),
+            time_zone: context.host.time_zone_name(),
+            home: paths::user_home(&context.host).ok(),
+        };
+        let wanted = Wanted::read(&file.root, &around).map_err(object)?;
+        let cache_dir = wanted
+            .setting(SettingKey::CacheDir)
+            .unwrap_or(settings.cache_dir());
+        let rules = Rules {
+            prune: self.prune,
+            now: context.now(),
+            tick: tick(&wanted, &settings),
+            cache_dir: Path::new(cache_dir),
+        };
+        let plan = plan_apply(&Current::read(&looked)?, &wanted, &rules).map_err(object)?;
+        drop(looked);
+        for warning in &plan.warnings {
+            context.out.warn(warning);
+        }
+        if !self.dry_run && !plan.changes.is_empty() {
+            if let Some(question) = question(&plan) {
+                context.confirm(&question)?;
+            }
+            let store = context.store()?;
+            plan.carry_out(&store, &wanted, &rules)?;
+            // Until this is written too, the next look is merely too early.
+            ops::schedules::save_next_looks(&store, &context.host, rules.tick)?;
+        }
+        self.report(context, &plan)?;
+        Ok(ExitStatus::Ok)
+    }
+
+    fn read(&self) -> Result<Vec<u8>> {
+        // One byte more than is allowed tells that there is too much.
+        let limit = MAX_BYTES as u64 + 1;
+        let mut bytes = Vec::new();
+        if self.is_stdin() {
+            std::io::stdin()
+                .lock()
+                .take(limit)
+                .read_to_end(&mut bytes)
+                .context("cannot read stdin")?;
+            return Ok(bytes);
+        }
+        File::open(&self.file)
+            .and_then(|file| file.take(limit).read_to_end(&mut bytes))
+            .map_err(|err| {
+                Complaint::usage(format!("cannot read `{}`", self.file.display()))
+                    .cause(err.to_string())
+            })?;
+        Ok(bytes)
+    }
+
+    fn is_stdin(&self) -> bool {
+        self.file == Path::new("-")
+    }
+
+    fn complain(&self, fault: Fault) -> Complaint {
+        let file = match self.is_stdin() {
+            true => "<stdin>".to_owned(),
+            false => self.file.display().to_string(),
+        };
+        let complaint = Complaint::usage(format!(
+            "{file}:{}:{}: {}",
+            fault.line, fault.column, fault.message
+        ));
+        match fault.hint {
+            Some(hint) => complaint.next(hint),
+            None => complaint,
+        }
+    }
+
+    fn report(&self, context: &Context, plan: &ApplyPlan) -> Result<()> {
+        let out = &context.out;
+        let document = || {
+            let changes: Vec<Value> = plan.changes.iter().map(change_document).collect();
+            let body = json!({ "dry_run": self.dry_run, "changes": changes });
+            document("hfdl.apply/1", body)
+        };
+        let sentences = || {
+            if plan.changes.is_empty() {
+                return "nothing to do: everything is as the file says".to_owned();
+            }
+            let mut lines: Vec<String> = plan
+                .changes
+                .iter()
+                .map(|change| line(change, out.colour))
+                .collect();
+            if self.dry_run {
+                lines.push("dry run: nothing was changed".to_owned());
+            }
+            lines.join("\n")
+        };
+        if self.dry_run {
+            // The differences are what was asked for.
+            return out.result(|_| sentences(), document);
+        }
+        out.done(sentences, document)
+    }
+}
+
+/// Takes the timer's period from the file when the file sets it.
+fn tick(wanted: &Wanted, settings: &Settings) -> Seconds {
+    let new = wanted.setting(SettingKey::TimerEvery);
+    new.and_then(|text| text.parse().ok())
+        .unwrap_or(settings.timer_every())
+}
+
+/// Asks about what goes, by name; nothing goes without asking.
+fn question(plan: &ApplyPlan) -> Option<String> {
+    const MOST: usize = 20;
+    let gone: Vec<String> = plan
+        .changes
+        .iter()
+        .filter(|change| change.action == Action::Remove)
+        .map(|change| format!("{} `{}`", change.kind.as_str(), change.name))
+        .collect();
+    let more = gone.len().saturating_sub(MOST);
+    let named = gone[..gone.len() - more].join(", ");
+    let rest = match more {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!gone.is_empty()).then(|| format!("remove {named}{rest}? Downloaded files stay."))
+}
+
+fn line(change: &Change, colour: bool) -> String {
+    let (sign, code) = match change.action {
+        Action::Add => ('+', 32),
+        Action::Change => ('~', 33),
+        Action::Remove => ('-', 31),
+    };
+    let fields: Vec<String> = change
+        .fields
+        .iter()
+        .map(|field| {
+            let new = shown(&field.new);
+            match (change.kind, change.action) {
+                (_, Action::Remove) => shown(&field.old),
+                (Kind::Setting, Action::Add) => new,
+                (Kind::Setting, Action::Change) => format!("{} → {new}", shown(&field.old)),
+                (_, Action::Add) => format!("{} {new}", field.field),
+                (_, Action::Change) => {
+                    format!("{} {} → {new}", field.field, shown(&field.old))
+                }
+            }
+        })
+        .collect();
+    let mut line = format!("{sign} {} {}", change.kind.as_str(), change.name);
+    if !fields.is_empty() {
+        line.push_str(": ");
+        line.push_str(&fields.join(", "));
+    }
+    if colour {
+        line = format!("\u{1b}[{code}m{line}\u{1b}[0m");
+    }
+    line
+}
+
+fn shown(node: &Node) -> String {
+    match node {
+        Node::Null | Node::Fraction => text::NOTHING.to_owned(),
+        Node::Switch(true) => "yes".to_owned(),
+        Node::Switch(false) => "no".to_owned(),
+        Node::Number(number) => number.to_string(),
+        Node::Text(text) => escaped(text),
+        Node::List(nodes) if nodes.is_empty() => text::NOTHING.to_owned(),
+        Node::List(nodes) => {
+            let items: Vec<String> = nodes.iter().map(shown).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Node::Map(_) => "…".to_owned(),
+    }
+}
+
+/// Control characters in a pattern must not move the cursor.
+fn escaped(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            c if c.is_control() => shown.extend(c.escape_debug()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+fn change_document(change: &Change) -> Value {
+    let fields: Vec<Value> = change
+        .fields
+        .iter()
+        .map(|field| {
+            json!({ "field": field.field, "old": to_json(&field.old), "new": to_json(&field.new) })
+        })
+        .collect();
+    json!({
+        "action": change.action.as_str(),
+        "kind": change.kind.as_str(),
+        "name": change.name,
+        "fields": fields,
+    })
+}

@@ -1,0 +1,163 @@
+//! `hfdl config`
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::context::Context;
+use crate::domain::outcome::ExitStatus;
+use crate::domain::settings::{Origin, SettingKey};
+use crate::sys::paths;
+use crate::ui::json::{SettingView, document};
+use crate::ui::{table, text};
+
+/// Show and change settings
+///
+/// Each setting is found in this order: flag (`--set KEY=VALUE`), environment, saved value, default.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl config list
+  hfdl config set download.connections 32
+  hfdl config set download.limit_rate \"08:00,512K 19:00,10M 23:00,off\"
+  hfdl config unset download.connections")]
+pub struct Config {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List all settings with their values
+    List {
+        /// Show where each value came from and what it is for
+        #[arg(long)]
+        origin: bool,
+    },
+    /// Print the value of a setting
+    Get {
+        /// Such as download.connections
+        key: String,
+    },
+    /// Save a value
+    Set {
+        /// Such as download.connections
+        key: String,
+        /// Such as 32
+        value: String,
+    },
+    /// Remove a saved value, so that the default applies again
+    Unset {
+        /// Such as download.connections
+        key: String,
+    },
+    /// Print the path of the database, where settings are saved
+    Path,
+}
+
+impl Config {
+    pub fn run(self, context: &Context) -> Result<ExitStatus> {
+        match self.command {
+            Command::List { origin } => list(context, origin),
+            Command::Get { key } => get(context, &key),
+            Command::Set { key, value } => set(context, &key, &value),
+            Command::Unset { key } => unset(context, &key),
+            Command::Path => path(context),
+        }?;
+        Ok(ExitStatus::Ok)
+    }
+}
+
+fn list(context: &Context, origin: bool) -> Result<()> {
+    let store = context.existing_store()?;
+    let settings = context.settings(store.as_ref())?;
+    let views: Vec<SettingView> = SettingKey::ALL
+        .iter()
+        .map(|key| SettingView::new(*key, &settings))
+        .collect();
+    context.out.result(
+        |out| {
+            let mut columns = vec![table::left("SETTING"), table::left("VALUE")];
+            if origin {
+                columns.extend([table::left("FROM"), table::left("WHAT IT IS")]);
+            }
+            let rows = SettingKey::ALL.iter().zip(&views).map(|(key, view)| {
+                let mut row = vec![
+                    key.to_string(),
+                    view.value
+                        .clone()
+                        .unwrap_or_else(|| text::NOTHING.to_owned()),
+                ];
+                if origin {
+                    let from = settings
+                        .get(*key)
+                        .map_or(&Origin::Default, |(_, origin)| origin);
+                    row.extend([from.to_string(), view.help.to_owned()]);
+                }
+                row
+            });
+            table::render(out, &columns, rows.collect())
+        },
+        || document("hfdl.config/1", json!({ "settings": views })),
+    )
+}
+
+fn get(context: &Context, key: &str) -> Result<()> {
+    let key = SettingKey::find(key)?;
+    let store = context.existing_store()?;
+    let view = SettingView::new(key, &context.settings(store.as_ref())?);
+    context.out.result(
+        |_| format!("{}\n", view.value.as_deref().unwrap_or_default()),
+        || document("hfdl.setting/1", &view),
+    )
+}
+
+fn set(context: &Context, key: &str, value: &str) -> Result<()> {
+    let key = SettingKey::find(key)?;
+    let mut value = key.check(value)?.to_string();
+    if key == SettingKey::CacheDir {
+        // A relative path would mean another place for each caller.
+        value = paths::expand(&context.host, &value)?
+            .to_string_lossy()
+            .into_owned();
+    }
+    context
+        .store()?
+        .set_setting(key.as_str(), &value, context.now())?;
+    context.out.done(
+        || format!("{key} = {value}"),
+        || {
+            document(
+                "hfdl.setting-change/1",
+                json!({ "key": key.as_str(), "value": value }),
+            )
+        },
+    )
+}
+
+fn unset(context: &Context, key: &str) -> Result<()> {
+    // A key from a newer version may be removed although it is not known here.
+    let name = match context.existing_store()? {
+        Some(store) if store.setting(key)?.is_some() => {
+            store.unset_setting(key)?;
+            key.to_owned()
+        }
+        _ => SettingKey::find(key)?.to_string(),
+    };
+    context.out.done(
+        || format!("{name} is no longer saved"),
+        || {
+            document(
+                "hfdl.setting-change/1",
+                json!({ "key": name, "value": null }),
+            )
+        },
+    )
+}
+
+fn path(context: &Context) -> Result<()> {
+    let path = context.home.database();
+    context.out.result(
+        |_| format!("{}\n", path.display()),
+        || document("hfdl.path/1", json!({ "path": path.display().to_string() })),
+    )
+}

@@ -1,0 +1,82 @@
+//! What every command is given: the host, the home, the output, the settings.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result};
+
+use super::explain::{self, Complaint, Explanation};
+use crate::domain::model::EntryName;
+use crate::domain::settings::{SettingKey, Settings};
+use crate::domain::time::Timestamp;
+use crate::ops::settings::resolve_settings;
+use crate::store::Store;
+use crate::sys::host::Host;
+use crate::sys::logging::LogFormat;
+use crate::sys::paths::Home;
+use crate::ui::{self, Output};
+
+pub struct Context {
+    pub host: Host,
+    pub home: Home,
+    pub out: Output,
+    pub yes: bool,
+    pub log_format: LogFormat,
+    /// Settings given by `--set`.
+    pub flags: BTreeMap<SettingKey, String>,
+}
+
+impl Context {
+    pub fn now(&self) -> Timestamp {
+        self.host.now()
+    }
+
+    /// Opens the database, making it when there is none.
+    pub fn store(&self) -> Result<Store> {
+        Store::open(&self.home.database(), self.now())
+    }
+
+    /// Opens the database for a command that only looks: where there is none,
+    /// looking makes none.
+    pub fn existing_store(&self) -> Result<Option<Store>> {
+        let path = self.home.database();
+        let exists = path
+            .try_exists()
+            .with_context(|| format!("cannot look at `{}`", path.display()))?;
+        exists.then(|| self.store()).transpose()
+    }
+
+    pub fn settings(&self, store: Option<&Store>) -> Result<Settings> {
+        resolve_settings(&self.host, store, self.flags.clone())
+    }
+
+    /// Shows a problem of one model; the command goes on with the others.
+    pub fn show_problem(&self, explanation: &Explanation) {
+        explain::show(explanation, &self.out, self.log_format);
+    }
+
+    /// Asks before something that cannot be taken back. Without a terminal
+    /// and without `--yes` the answer is no, loudly.
+    pub fn confirm(&self, question: &str) -> Result<()> {
+        if self.yes {
+            return Ok(());
+        }
+        if !self.host.stdin_is_terminal() || !self.host.stderr_is_terminal() {
+            return Err(Complaint::usage(format!("not confirmed: {question}"))
+                .cause("there is no terminal to ask on")
+                .next("add `--yes` if that is what you want")
+                .into());
+        }
+        if ui::ask(question)? {
+            Ok(())
+        } else {
+            Err(Complaint::usage("not confirmed; nothing was changed").into())
+        }
+    }
+}
+
+/// Leaves out the names that were given before: once is enough for everything.
+pub fn distinct(names: Vec<EntryName>) -> Vec<EntryName> {
+    let mut seen = BTreeSet::new();
+    let is_first = |name: &EntryName| seen.insert(name.clone());
+    names.into_iter().filter(is_first).collect()
+}

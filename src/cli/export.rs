@@ -1,0 +1,42 @@
+//! `hfdl export`
+
+use anyhow::Result;
+use clap::Args;
+
+use super::context::Context;
+use crate::domain::outcome::ExitStatus;
+use crate::ops::apply::Current;
+use crate::ops::document::{to_json, to_yaml};
+use crate::ops::export::export;
+use crate::store::Store;
+use crate::ui::{Format, json};
+
+/// Write models, schedules and settings down, as a file for `hfdl apply`
+///
+/// YAML unless --format json is given. Holds what was said, not what was downloaded, and no
+/// secrets. Applying it changes nothing here and makes the same entries elsewhere.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl export > hfdl.yaml
+  hfdl export --format json")]
+pub struct Export {}
+
+impl Export {
+    pub fn run(self, context: &Context) -> Result<ExitStatus> {
+        let store = Store::open_read_only(&context.home.database(), context.now())?;
+        let (root, warnings) = export(&Current::read(&store)?)?;
+        for warning in warnings {
+            context.out.warn(&warning);
+        }
+        let text = match context.out.format {
+            Format::Json => json::render(&to_json(&root)),
+            Format::Table | Format::Yaml => format!(
+                "# Models, schedules and settings of hfdl.\n\
+                 # To apply: hfdl apply -f FILE (first with --dry-run to see the differences)\n{}",
+                to_yaml(&root)?
+            ),
+        };
+        context.out.print(&text)?;
+        Ok(ExitStatus::Ok)
+    }
+}

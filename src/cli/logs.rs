@@ -1,0 +1,175 @@
+//! `hfdl logs`
+
+use std::io::{BufRead, BufReader};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::explain::Complaint;
+use crate::domain::outcome::{ExitStatus, words};
+use crate::sys::logging::{self, LogFile};
+use crate::ui::json::document;
+use crate::ui::{Format, table, text};
+
+words! {
+    /// The least important level that is shown.
+    Level {
+        Error = "error",
+        Warn = "warn",
+        Info = "info",
+        Debug = "debug",
+    }
+}
+
+/// Show the diary that each run leaves
+///
+/// Without options: the list of log files, one a run.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl logs --last
+  hfdl logs --last --level warn
+  hfdl logs --last --follow")]
+pub struct Logs {
+    /// Show the run with this id, or the only one whose id ends so
+    #[arg(long, value_name = "ID", conflicts_with = "last")]
+    run: Option<String>,
+
+    /// Show the latest run
+    #[arg(long)]
+    last: bool,
+
+    /// Show lines of this level and worse: error, warn, info or debug
+    #[arg(long, value_name = "LEVEL", default_value = "debug")]
+    level: Level,
+
+    /// Go on showing lines as they are written
+    #[arg(long)]
+    follow: bool,
+}
+
+impl Logs {
+    pub fn run(self, context: &Context) -> Result<ExitStatus> {
+        let mut files = logging::list_files(&context.home.logs())?;
+        let file = match &self.run {
+            Some(id) => find(&files, id)?,
+            None if self.last || self.follow => match files.pop() {
+                Some(file) => file,
+                None => {
+                    return Err(
+                        Complaint::new(ExitStatus::Failed, "no run has left a log yet").into(),
+                    );
+                }
+            },
+            None => return list(context, &files),
+        };
+        show(context, &file, self.level, self.follow)
+    }
+}
+
+/// Ids are long and begin with the time, so a unique ending is enough.
+fn find(files: &[LogFile], id: &str) -> Result<LogFile> {
+    let fits = |file: &&LogFile| file.run_id == id || (id.len() >= 4 && file.run_id.ends_with(id));
+    match files.iter().filter(fits).collect::<Vec<_>>().as_slice() {
+        [file] => Ok((*file).clone()),
+        [] => Err(Complaint::usage(format!("no log of a run `{id}`"))
+            .next("`hfdl logs` lists what there is")
+            .into()),
+        _ => Err(Complaint::usage(format!("several runs end in `{id}`"))
+            .next("give more of the id")
+            .into()),
+    }
+}
+
+fn list(context: &Context, files: &[LogFile]) -> Result<ExitStatus> {
+    let zone = context.host.time_zone();
+    context.out.result(
+        |out| {
+            if files.is_empty() {
+                return String::new();
+            }
+            let columns = [table::left("RUN"), table::left("STARTED"), table::right("BYTES"), table::left("FILE")];
+            let rows = files.iter().map(|file| {
+                let path = file.path.display().to_string();
+                vec![file.run_id.clone(), text::local_time(file.started_at, &zone), file.size_bytes.to_string(), path]
+            });
+            table::render(out, &columns, rows.collect())
+        },
+        || {
+            let logs: Vec<Value> = files
+                .iter()
+                .map(|file| {
+                    json!({"run_id": file.run_id, "started_at": file.started_at.to_string(), "bytes": file.size_bytes, "path": file.path.display().to_string()})
+                })
+                .collect();
+            document("hfdl.logs/1", json!({ "logs": logs }))
+        },
+    )?;
+    Ok(ExitStatus::Ok)
+}
+
+fn show(context: &Context, file: &LogFile, level: Level, follow: bool) -> Result<ExitStatus> {
+    let problem = || format!("cannot read the log file `{}`", file.path.display());
+    let mut reader = BufReader::new(std::fs::File::open(&file.path).with_context(problem)?);
+    let mut line = String::new();
+    loop {
+        if reader.read_line(&mut line).with_context(problem)? == 0 {
+            if !follow {
+                return Ok(ExitStatus::Ok);
+            }
+            context.host.pause(Duration::from_millis(250));
+            continue;
+        }
+        // The writer may be in the middle of a line.
+        if follow && !line.ends_with('\n') {
+            continue;
+        }
+        if let Some(shown) = render(&line, level, context.out.format)
+            && !context.out.print_line(&shown)?
+        {
+            return Ok(ExitStatus::Ok);
+        }
+        line.clear();
+    }
+}
+
+/// Renders one line of a log file; `None` for a level that is not wanted.
+fn render(line: &str, least: Level, format: Format) -> Option<String> {
+    let line = line.trim_end();
+    let Ok(entry) = serde_json::from_str::<Value>(line) else {
+        // Half a line that a kill left behind is shown as it is.
+        return Some(line.to_owned());
+    };
+    let word = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
+    let shown = match word("level") {
+        "error" => true,
+        "warn" => least >= Level::Warn,
+        "info" => least >= Level::Info,
+        _ => least >= Level::Debug,
+    };
+    shown.then(|| match format {
+        Format::Table => format!("{} {:5} {}", word("at"), word("level"), word("message")),
+        Format::Json | Format::Yaml => line.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_hides_what_matters_less() {
+        let line = r#"{"at":"T","level":"info","target":"hfdl","message":"m"}"#;
+        assert_eq!(
+            render(line, Level::Info, Format::Table).as_deref(),
+            Some("T info  m")
+        );
+        assert_eq!(render(line, Level::Warn, Format::Table), None);
+        assert_eq!(
+            render("half a li", Level::Error, Format::Table).as_deref(),
+            Some("half a li")
+        );
+    }
+}

@@ -1,0 +1,234 @@
+//! The command line: one file per command, one way in, one way out.
+
+mod apply;
+mod completions;
+mod config;
+mod context;
+mod download;
+mod explain;
+mod export;
+mod logs;
+mod man;
+mod models;
+mod models_edit;
+mod schedules;
+mod schedules_edit;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Error, Result};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use self::context::Context;
+use self::explain::{Complaint, explain};
+use crate::domain::outcome::ExitStatus;
+use crate::domain::settings::SettingKey;
+use crate::sys::host::Host;
+use crate::sys::logging::{self, DiarySettings, LogFormat};
+use crate::sys::paths::Home;
+use crate::ui::{ColourChoice, Format, Output};
+
+/// Keep Hugging Face models, datasets and spaces on disk, verified and current
+///
+/// hfdl has nothing resident: a timer of the operating system starts it, it does what is due and
+/// exits. What to keep are models, when to look are schedules; both are kept in one database.
+#[derive(Debug, Parser)]
+#[command(
+    name = "hfdl",
+    version,
+    propagate_version = false,
+    disable_help_subcommand = false,
+    max_term_width = 100
+)]
+#[command(
+    after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 3 integrity, 4 auth, 5 temporary, 6 disk, 8 transfer budget, \
+                        10 time budget, 11 locked, 130/143 interrupted"
+)]
+#[command(after_long_help = EXAMPLES)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  hfdl models add org/name                        keep a model
+  hfdl models add org/name:Q4_K_M                 keep one quantisation of a GGUF repository
+  hfdl models add datasets/org/corpus --to /srv/corpus
+  hfdl schedules add nightly --daily 02:30 --all --window 22:00-07:00
+  hfdl schedules next                             see what is planned
+  hfdl export > hfdl.yaml                         write everything down
+  hfdl apply -f hfdl.yaml                         set it up elsewhere
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 integrity, 4 auth, 5 temporary, 6 disk, 8 transfer budget, \
+10 time budget, 11 locked, 130/143 interrupted";
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+struct Global {
+    // Not read by clap: what stands in the environment would make it print
+    // `--home <DIR>` in every usage line and keep it from showing its help.
+    /// Directory of the database, the logs and the lock [env: HFDL_HOME]
+    #[arg(long, global = true, value_name = "DIR")]
+    home: Option<PathBuf>,
+
+    /// What stdout carries: table, json or yaml
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        env = "HFDL_FORMAT",
+        hide_env_values = true,
+        default_value = "table"
+    )]
+    format: Format,
+
+    /// Short for --format json
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// Say less on stderr
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+
+    /// Say more on stderr; twice or three times for even more
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    verbose: u8,
+
+    /// Form of diary lines and errors on stderr: text or json
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORM",
+        env = "HFDL_LOG_FORMAT",
+        hide_env_values = true,
+        default_value = "text"
+    )]
+    log_format: LogFormat,
+
+    /// When to use colours: auto, always or never
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: ColourChoice,
+
+    /// Answer yes to confirmations
+    #[arg(short, long, global = true)]
+    yes: bool,
+
+    /// Use another value for a setting, this time only
+    #[arg(short = 'c', long = "set", global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(alias = "model")]
+    Models(models::Models),
+    #[command(alias = "schedule")]
+    Schedules(schedules::Schedules),
+    Download(download::Download),
+    Config(config::Config),
+    Apply(apply::Apply),
+    Export(export::Export),
+    Logs(logs::Logs),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+/// Runs the program: arguments in, exit code out.
+pub fn run() -> ExitCode {
+    let host = Host::from_process();
+    let status = catch_unwind(AssertUnwindSafe(|| run_with(&host))).unwrap_or(ExitStatus::Failed);
+    ExitCode::from(status.code())
+}
+
+fn run_with(host: &Host) -> ExitStatus {
+    let parsed = command()
+        .try_get_matches_from(host.arguments())
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
+        Ok(cli) => cli,
+        Err(err) => {
+            // clap knows its own words best: usage, suggestions, help, version.
+            let _ = err.print();
+            return if err.use_stderr() {
+                ExitStatus::Usage
+            } else {
+                ExitStatus::Ok
+            };
+        }
+    };
+    let global = cli.global;
+    let format = if global.json {
+        Format::Json
+    } else {
+        global.format
+    };
+    let out = Output::new(host, format, global.color, global.quiet);
+    logging::start(&DiarySettings {
+        verbosity: if global.quiet {
+            -1
+        } else {
+            i8::try_from(global.verbose).unwrap_or(i8::MAX)
+        },
+        filter: host.variable("HFDL_LOG").map(str::to_owned),
+        format: global.log_format,
+        colour: out.colour_on_stderr,
+    });
+    let result =
+        prepare(host, &global, out.clone()).and_then(|context| dispatch(cli.command, &context));
+    match result {
+        Ok(status) => status,
+        Err(error) => {
+            log::debug!("{error:?}");
+            let explanation = explain(&error);
+            explain::show(&explanation, &out, global.log_format);
+            explanation.status
+        }
+    }
+}
+
+/// Returns the description of all commands, for parsing, completions and manual pages.
+fn command() -> clap::Command {
+    Cli::command()
+}
+
+fn prepare(host: &Host, global: &Global, out: Output) -> Result<Context> {
+    let mut flags = BTreeMap::new();
+    for pair in &global.set {
+        let (key, value) = pair.split_once('=').ok_or_else(|| {
+            let complaint = Complaint::usage(format!("`{pair}` is not a setting"));
+            Error::new(complaint.next("write `--set KEY=VALUE`"))
+        })?;
+        let key = SettingKey::find(key.trim())?;
+        key.check(value)?;
+        flags.insert(key, value.to_owned());
+    }
+    let given = host.variable("HFDL_HOME").map(PathBuf::from);
+    let home = global.home.as_deref().or(given.as_deref());
+    Ok(Context {
+        host: host.clone(),
+        home: Home::find(host, home)?,
+        out,
+        yes: global.yes || host.is_on("HFDL_YES"),
+        log_format: global.log_format,
+        flags,
+    })
+}
+
+fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
+    match command {
+        Command::Models(command) => command.run(context),
+        Command::Schedules(command) => command.run(context),
+        Command::Download(command) => command.run(context),
+        Command::Config(command) => command.run(context),
+        Command::Apply(command) => command.run(context),
+        Command::Export(command) => command.run(context),
+        Command::Logs(command) => command.run(context),
+        Command::Completions(command) => command.run(context),
+        Command::Man(command) => command.run(context),
+    }
+}

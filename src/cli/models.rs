@@ -1,0 +1,537 @@
+//! `hfdl models`
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::context::{Context, distinct};
+use super::explain::Complaint;
+use super::models_edit::{ModelClears, ModelFlags};
+use crate::domain::model::{EntryName, Model, ModelSummary, Tag};
+use crate::domain::outcome::ExitStatus;
+use crate::domain::repo_arg::RepoArg;
+use crate::domain::schedule::Schedule;
+use crate::domain::session::Session;
+use crate::domain::units::ByteSize;
+use crate::ops;
+use crate::ops::models::Finding;
+use crate::store::{ModelFilter, SessionFilter, SessionsOf, Store};
+use crate::ui::json::{ModelView, SessionView, destination, document};
+use crate::ui::{table, text};
+
+/// Say what to keep: repositories, revisions, files
+#[derive(Debug, Args)]
+pub struct Models {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Add(Add),
+    List(List),
+    Show(Show),
+    Set(Set),
+    /// Let schedules and `--all` take models again
+    Enable(Names),
+    /// Leave models out until they are enabled again
+    Disable(Names),
+    Remove(Remove),
+}
+
+impl Models {
+    pub fn run(self, context: &Context) -> Result<ExitStatus> {
+        match self.command {
+            Command::Add(command) => command.run(context),
+            Command::List(command) => command.run(context),
+            Command::Show(command) => command.run(context),
+            Command::Set(command) => command.run(context),
+            Command::Enable(names) => switch(context, &distinct(names.names), true),
+            Command::Disable(names) => switch(context, &distinct(names.names), false),
+            Command::Remove(command) => command.run(context),
+        }?;
+        Ok(ExitStatus::Ok)
+    }
+}
+
+/// Keep a repository
+///
+/// Asks the Hub whether repository and revision exist and can be read, and says how many files and
+/// bytes are selected. Nothing is downloaded yet.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Repositories are written as org/name, datasets/org/name, spaces/org/name, \
+hf://datasets/org/name@rev, the address of a page of the Hub, or org/name:Q4_K_M for one GGUF quantisation.
+
+Examples:
+  hfdl models add org/name --include '*.safetensors' --include '*.json' --tag llm
+  hfdl models add datasets/org/corpus --to /srv/corpus
+  hfdl models add org/name --revision refs/pr/1 --name candidate
+  hfdl models add org/name --no-check"
+)]
+struct Add {
+    /// The repository
+    #[arg(value_name = "REPO")]
+    repo: String,
+
+    #[command(flatten)]
+    flags: ModelFlags,
+
+    /// Do not ask the Hub
+    #[arg(long)]
+    no_check: bool,
+}
+
+impl Add {
+    fn run(self, context: &Context) -> Result<()> {
+        let existing = context.existing_store()?;
+        let settings = context.settings(existing.as_ref())?;
+        let arg = RepoArg::parse(&self.repo, settings.endpoint())?;
+        let spec = self.flags.describe(context, &settings, &arg)?;
+        if let Some(store) = &existing {
+            ops::models::refuse_known(store, &spec)?;
+            ops::models::refuse_shared_directory(store, &spec, None)?;
+        }
+        let finding = if self.no_check {
+            None
+        } else {
+            let hub = ops::hub::connect(&context.host, &settings)?;
+            Some(ops::models::check_with_hub(&hub, &spec).map_err(|err| {
+                anyhow::Error::new(err).context(format!("could not add `{}`", spec.name))
+            })?)
+        };
+        let store = match existing {
+            Some(store) => store,
+            None => context.store()?,
+        };
+        store.insert_model(&spec, context.now())?;
+        let model = store.model(&spec.name)?;
+        if let Some(finding) = &finding {
+            warn_about(context, &model, finding);
+        }
+        context.out.done(
+            || match &finding {
+                Some(finding) => format!("added `{}`: {}", spec.name, amount(finding)),
+                None => format!("added `{}` without asking the Hub", spec.name),
+            },
+            || added(&model, finding.as_ref()),
+        )
+    }
+}
+
+fn warn_about(context: &Context, model: &Model, finding: &Finding) {
+    if finding.selected.files == 0 {
+        context.out.warn(&format!(
+            "the patterns of `{}` select none of its files",
+            model.spec.name
+        ));
+    }
+    if let Some(new) = &finding.renamed_to {
+        context.out.warn(&format!(
+            "`{}` is called `{new}` now; the Hub still answers to the old name",
+            model.spec.repo
+        ));
+    }
+    if finding.access_missing {
+        context.out.warn(&format!(
+            "`{}` is gated and access is not granted yet: accept its terms on the Hub before the first download",
+            model.spec.repo
+        ));
+    }
+}
+
+fn amount(finding: &Finding) -> String {
+    let (selected, total) = (finding.selected, finding.total);
+    let count = text::count(selected.files, "file", "files");
+    let bytes = ByteSize(selected.bytes).render_short();
+    let at = finding.commit.short();
+    if selected == total {
+        format!("{count}, {bytes}, at {at}")
+    } else {
+        let whole = ByteSize(total.bytes).render_short();
+        format!("{count} of {}, {bytes} of {whole}, at {at}", total.files)
+    }
+}
+
+fn added(model: &Model, finding: Option<&Finding>) -> Value {
+    let mut value = document("hfdl.model/1", ModelView::from(model));
+    value["check"] = match finding {
+        Some(finding) => json!({
+            "commit": finding.commit.as_str(),
+            "files": finding.selected.files,
+            "bytes": finding.selected.bytes,
+            "files_total": finding.total.files,
+            "bytes_total": finding.total.bytes,
+            "renamed_to": finding.renamed_to.as_ref().map(ToString::to_string),
+            "access_missing": finding.access_missing,
+        }),
+        None => Value::Null,
+    };
+    value
+}
+
+/// List what is kept
+#[derive(Debug, Args)]
+struct List {
+    /// Only models with this tag
+    #[arg(long)]
+    tag: Option<Tag>,
+
+    /// Only models in this state: ok, disabled, held, failing, gated, orphaned, renamed or never-downloaded
+    #[arg(long)]
+    state: Option<ModelSummary>,
+}
+
+impl List {
+    fn run(self, context: &Context) -> Result<()> {
+        let mut models = match context.existing_store()? {
+            Some(store) => store.models(&ModelFilter {
+                tag: self.tag,
+                ..ModelFilter::default()
+            })?,
+            None => Vec::new(),
+        };
+        models.retain(|model| self.state.is_none_or(|state| model.summary() == state));
+        let zone = context.host.time_zone();
+        context.out.result(
+            |out| {
+                if models.is_empty() {
+                    return String::new();
+                }
+                let columns = [
+                    "NAME", "REVISION", "TO", "STATE", "COMMIT", "CHECKED", "TAGS",
+                ]
+                .map(table::left);
+                let rows = models.iter().map(|model| {
+                    let commit = model.state.published_commit.as_ref();
+                    vec![
+                        model.spec.name.to_string(),
+                        model.spec.revision.to_string(),
+                        destination(&model.spec.destination),
+                        model.summary().to_string(),
+                        commit
+                            .map_or(text::NOTHING, |commit| commit.short())
+                            .to_owned(),
+                        text::optional_time(model.state.last_check_at, &zone),
+                        text::list(&model.spec.tags),
+                    ]
+                });
+                table::render(out, &columns, rows.collect())
+            },
+            || {
+                let views: Vec<ModelView> = models.iter().map(ModelView::from).collect();
+                document("hfdl.models/1", json!({ "models": views }))
+            },
+        )?;
+        if models.is_empty() && !context.out.quiet && context.out.format == crate::ui::Format::Table
+        {
+            context
+                .out
+                .say("no models; `hfdl models add org/name` keeps one");
+        }
+        Ok(())
+    }
+}
+
+/// Show everything known about a model
+#[derive(Debug, Args)]
+struct Show {
+    /// Name of the model
+    name: EntryName,
+}
+
+/// What `show` tells beside the model itself.
+struct Surroundings {
+    schedules: Vec<Schedule>,
+    sessions: Vec<Session>,
+    partial_bytes: u64,
+}
+
+impl Show {
+    fn run(self, context: &Context) -> Result<()> {
+        let (store, model) = find(context, &self.name)?;
+        let settings = context.settings(Some(&store))?;
+        let all = store.schedules()?;
+        let sessions = SessionFilter {
+            of: Some(SessionsOf::Model(model.id)),
+            limit: Some(5),
+            ..SessionFilter::default()
+        };
+        let around = Surroundings {
+            schedules: all
+                .into_iter()
+                .filter(|schedule| schedule.spec.selection.covers(&model.spec))
+                .collect(),
+            sessions: store.sessions(&sessions)?,
+            partial_bytes: ops::models::partial_bytes(&model.spec, &settings)?,
+        };
+        context.out.result(
+            |_| show_text(context, &model, &around),
+            || show_document(&model, &around),
+        )
+    }
+}
+
+fn next_due(around: &Surroundings) -> Option<crate::domain::time::Timestamp> {
+    let enabled = around
+        .schedules
+        .iter()
+        .filter(|schedule| schedule.spec.enabled);
+    enabled
+        .filter_map(|schedule| schedule.state.next_due_at)
+        .min()
+}
+
+fn show_text(context: &Context, model: &Model, around: &Surroundings) -> String {
+    let zone = context.host.time_zone();
+    let (spec, state) = (&model.spec, &model.state);
+    let commit = |commit: Option<&crate::domain::repo::CommitSha>| match commit {
+        Some(commit) => commit.to_string(),
+        None => text::NOTHING.to_owned(),
+    };
+    let include = match &spec.filter.include {
+        Some(patterns) => text::list(patterns),
+        None => "all files".to_owned(),
+    };
+    let sessions: Vec<String> = around
+        .sessions
+        .iter()
+        .map(|session| {
+            let outcome = session
+                .end
+                .as_ref()
+                .map_or("running", |end| end.outcome.as_str());
+            format!("{}  {outcome}", text::local_time(session.start.at, &zone))
+        })
+        .collect();
+    let schedules = around.schedules.iter().map(|schedule| &schedule.spec.name);
+    table::facts(&[
+        ("name", spec.name.to_string()),
+        ("repository", format!("{} ({})", spec.repo, spec.repo.kind)),
+        ("revision", spec.revision.to_string()),
+        ("include", include),
+        ("exclude", text::list(&spec.filter.exclude)),
+        ("to", destination(&spec.destination)),
+        ("tags", text::list(&spec.tags)),
+        ("priority", spec.priority.get().to_string()),
+        (
+            "keep revisions",
+            spec.keep_revisions
+                .map_or_else(|| "as the setting says".to_owned(), |n| n.to_string()),
+        ),
+        ("state", model.summary().to_string()),
+        ("published", commit(state.published_commit.as_ref())),
+        ("held at", commit(state.held_commit.as_ref())),
+        (
+            "last check",
+            text::optional_time(state.last_check_at, &zone),
+        ),
+        (
+            "last success",
+            text::optional_time(state.last_success_at, &zone),
+        ),
+        (
+            "last change",
+            text::optional_time(state.last_change_at, &zone),
+        ),
+        ("schedules", text::list(schedules)),
+        ("next due", text::optional_time(next_due(around), &zone)),
+        (
+            "partial bytes",
+            ByteSize(around.partial_bytes).render_short(),
+        ),
+        (
+            "last sessions",
+            if sessions.is_empty() {
+                text::NOTHING.to_owned()
+            } else {
+                sessions.join("\n")
+            },
+        ),
+    ])
+}
+
+fn show_document(model: &Model, around: &Surroundings) -> Value {
+    let mut value = document("hfdl.model/1", ModelView::from(model));
+    let names = around
+        .schedules
+        .iter()
+        .map(|schedule| schedule.spec.name.to_string());
+    value["schedules"] = json!(names.collect::<Vec<_>>());
+    value["next_due_at"] = json!(next_due(around).map(crate::domain::time::render_utc));
+    value["partial_bytes"] = json!(around.partial_bytes);
+    value["sessions"] = json!(
+        around
+            .sessions
+            .iter()
+            .map(SessionView::from)
+            .collect::<Vec<_>>()
+    );
+    value
+}
+
+/// Change what is said about a model
+///
+/// Only what is named changes. A new revision or place takes effect with the next run.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl models set org/name --priority 90 --tag llm --tag nightly
+  hfdl models set org/name --no-include
+  hfdl models set org/name --name short")]
+struct Set {
+    /// Name of the model
+    #[arg(value_name = "NAME")]
+    model: EntryName,
+
+    #[command(flatten)]
+    flags: ModelFlags,
+
+    #[command(flatten)]
+    clears: ModelClears,
+}
+
+impl Set {
+    fn run(self, context: &Context) -> Result<()> {
+        if self.flags.is_empty() && self.clears.is_empty() {
+            return Err(Complaint::usage("nothing to change")
+                .cause("no flag says what")
+                .next("`hfdl models set --help` lists the flags")
+                .into());
+        }
+        let (store, model) = find(context, &self.model)?;
+        let settings = context.settings(Some(&store))?;
+        let mut spec = model.spec.clone();
+        self.flags.change(context, &settings, &mut spec)?;
+        self.clears.change(&mut spec);
+        ops::models::refuse_shared_directory(&store, &spec, Some(model.id))?;
+        let state = model.state.after_edit(&model.spec, &spec);
+        store.transaction(|store| -> Result<()> {
+            store.update_model(model.id, &spec, context.now())?;
+            Ok(store.save_model_state(model.id, &state)?)
+        })?;
+        let model = store.model(&spec.name)?;
+        context.out.done(
+            || format!("changed `{}`", spec.name),
+            || document("hfdl.model/1", ModelView::from(&model)),
+        )
+    }
+}
+
+#[derive(Debug, Args)]
+struct Names {
+    /// Names of models
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<EntryName>,
+}
+
+fn switch(context: &Context, names: &[EntryName], enabled: bool) -> Result<()> {
+    let store = open_for(context, names.first())?;
+    store.transaction(|store| -> Result<()> {
+        for name in names {
+            let model = known(store, name)?;
+            store.set_model_enabled(model.id, enabled, context.now())?;
+        }
+        Ok(())
+    })?;
+    let word = if enabled { "enabled" } else { "disabled" };
+    context.out.done(
+        || format!("{word} {}", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+        || document("hfdl.change/1", json!({ "models": names.iter().map(EntryName::as_str).collect::<Vec<_>>(), "enabled": enabled })),
+    )
+}
+
+/// Keep models no longer
+///
+/// Files stay on disk unless --delete-files is given; the history of sessions stays in any case.
+#[derive(Debug, Args)]
+struct Remove {
+    /// Names of models
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<EntryName>,
+
+    /// Delete the files too, unless another model uses them
+    #[arg(long)]
+    delete_files: bool,
+}
+
+impl Remove {
+    fn run(self, context: &Context) -> Result<()> {
+        let names = distinct(self.names);
+        let store = open_for(context, names.first())?;
+        let models = names
+            .iter()
+            .map(|name| known(&store, name))
+            .collect::<Result<Vec<_>>>()?;
+        let settings = context.settings(Some(&store))?;
+        let listed = names
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let what = if self.delete_files {
+            "and delete the files"
+        } else {
+            "and leave the files"
+        };
+        context.confirm(&format!("remove {listed} {what}?"))?;
+        store.transaction(|store| -> Result<()> {
+            for model in &models {
+                store.remove_model(model.id)?;
+            }
+            Ok(())
+        })?;
+        // The entries go first: a crash in between leaves files too many, not
+        // a model whose files are gone.
+        let mut freed = 0;
+        if self.delete_files {
+            let remaining = store.models(&ModelFilter::default())?;
+            for model in &models {
+                freed += ops::models::delete_files(model, &remaining, &settings)?;
+            }
+        }
+        context.out.done(
+            || {
+                if self.delete_files {
+                    format!("removed {listed}; {} freed", ByteSize(freed).render_short())
+                } else {
+                    format!("removed {listed}; files stay")
+                }
+            },
+            || {
+                let names: Vec<&str> = names.iter().map(EntryName::as_str).collect();
+                document("hfdl.removal/1", json!({ "models": names, "files_deleted": self.delete_files, "bytes_freed": freed }))
+            },
+        )
+    }
+}
+
+/// Opens the database for a command that needs an entry to be there.
+fn open_for(context: &Context, name: Option<&EntryName>) -> Result<Store> {
+    match context.existing_store()? {
+        Some(store) => Ok(store),
+        None => Err(no_model(&name.map(ToString::to_string).unwrap_or_default(), &[]).into()),
+    }
+}
+
+fn find(context: &Context, name: &EntryName) -> Result<(Store, Model)> {
+    let store = open_for(context, Some(name))?;
+    let model = known(&store, name)?;
+    Ok((store, model))
+}
+
+/// Finds a model by its name; a wrong one names the nearest right one.
+fn known(store: &Store, name: &EntryName) -> Result<Model> {
+    if let Some(model) = store.find_model(name)? {
+        return Ok(model);
+    }
+    let models = store.models(&ModelFilter::default())?;
+    let names: Vec<&str> = models
+        .iter()
+        .map(|model| model.spec.name.as_str())
+        .collect();
+    Err(no_model(name.as_str(), &names).into())
+}
+
+fn no_model(name: &str, names: &[&str]) -> Complaint {
+    Complaint::unknown("model", name, names, "hfdl models list")
+}

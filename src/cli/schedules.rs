@@ -1,0 +1,634 @@
+//! `hfdl schedules`
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use super::context::{Context, distinct};
+use super::explain::Complaint;
+use super::schedules_edit::{CadenceFlags, ScheduleClears, ScheduleFlags};
+use crate::domain::model::EntryName;
+use crate::domain::outcome::ExitStatus;
+use crate::domain::schedule::{Overlap, PlannedSlot, Schedule, ScheduleSpec, ScheduleState};
+use crate::domain::time::{Timestamp, parse_moment, render_utc};
+use crate::domain::units::Seconds;
+use crate::ops;
+use crate::store::Store;
+use crate::ui::json::{ScheduleView, document};
+use crate::ui::{Format, table, text};
+
+/// Say when to look, under which limits, for which models
+#[derive(Debug, Args)]
+pub struct Schedules {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Add(Add),
+    /// List all schedules
+    List,
+    /// Show everything known about a schedule
+    Show {
+        /// Name of the schedule
+        name: EntryName,
+    },
+    Set(Set),
+    /// Let schedules run again; what they missed meanwhile is not caught up with
+    Enable(Names),
+    /// Stop schedules until they are enabled again
+    Disable(Names),
+    Remove(Names),
+    Next(Next),
+}
+
+impl Schedules {
+    pub fn run(self, context: &Context) -> Result<ExitStatus> {
+        match self.command {
+            Command::Add(command) => command.run(context),
+            Command::List => list(context),
+            Command::Show { name } => show(context, &name),
+            Command::Set(command) => command.run(context),
+            Command::Enable(names) => switch(context, &distinct(names.names), true),
+            Command::Disable(names) => switch(context, &distinct(names.names), false),
+            Command::Remove(names) => remove(context, &distinct(names.names)),
+            Command::Next(command) => command.run(context),
+        }?;
+        Ok(ExitStatus::Ok)
+    }
+}
+
+/// Add a schedule
+///
+/// An interval (--every) is due at once and then counts from now; the others wait for their first
+/// slot. A local time that a change of clocks skips means the first moment after the gap; one that
+/// comes twice means its first pass.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl schedules add nightly --daily 02:30 --all --window 22:00-07:00
+  hfdl schedules add llm --every 6h --tag llm --max-duration 2h
+  hfdl schedules add weekend --weekly Sat@03:00 --all --limit-rate \"08:00,2M 23:00,off\"
+  hfdl schedules add release --once \"2026-06-01 08:00\" --tz Europe/Berlin --model org/name")]
+struct Add {
+    /// What to call it
+    name: EntryName,
+
+    #[command(flatten)]
+    cadence: CadenceFlags,
+
+    #[command(flatten)]
+    flags: ScheduleFlags,
+}
+
+impl Add {
+    fn run(self, context: &Context) -> Result<()> {
+        let spec = self.flags.describe(context, self.name, &self.cadence)?;
+        let now = context.now();
+        let state = ScheduleState::new(now);
+        // Checked before a database is made: what is refused leaves no trace.
+        if let Some(store) = context.existing_store()? {
+            refuse_taken_name(&store, &spec)?;
+            refuse_unknown_models(Some(&store), &spec)?;
+        } else {
+            refuse_unknown_models(None, &spec)?;
+        }
+        let existing = context.existing_store()?;
+        let tick = context.settings(existing.as_ref())?.timer_every();
+        let overlaps = check(existing.as_ref(), &spec, &state, tick, now)?;
+        let store = match existing {
+            Some(store) => store,
+            None => context.store()?,
+        };
+        let schedule = store.transaction(|store| -> Result<Schedule> {
+            store.insert_schedule(&spec, &state, now)?;
+            ops::schedules::save_next_look(store, &context.host, &spec.name, tick)
+        })?;
+        finish(context, &store, &schedule, &overlaps, "added")
+    }
+}
+
+fn refuse_taken_name(store: &Store, spec: &ScheduleSpec) -> Result<()> {
+    match store.find_schedule(&spec.name)? {
+        Some(_) => Err(
+            Complaint::usage(format!("the schedule `{}` exists already", spec.name))
+                .next("`hfdl schedules set` changes it")
+                .into(),
+        ),
+        None => Ok(()),
+    }
+}
+
+fn refuse_unknown_models(store: Option<&Store>, spec: &ScheduleSpec) -> Result<()> {
+    let models = store
+        .map(ops::schedules::all_models)
+        .transpose()?
+        .unwrap_or_default();
+    let names: Vec<&str> = models
+        .iter()
+        .map(|model| model.spec.name.as_str())
+        .collect();
+    for name in &spec.selection.models {
+        if !names.contains(&name.as_str()) {
+            return Err(
+                Complaint::unknown("model", name.as_str(), &names, "hfdl models list").into(),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn check(
+    store: Option<&Store>,
+    spec: &ScheduleSpec,
+    state: &ScheduleState,
+    tick: Seconds,
+    now: Timestamp,
+) -> Result<Vec<Overlap>> {
+    let (others, models) = match store {
+        Some(store) => (store.schedules()?, ops::schedules::all_models(store)?),
+        None => (Vec::new(), Vec::new()),
+    };
+    ops::schedules::check(spec, state, &others, &models, tick, now)
+        .map_err(|err| err.context(format!("the schedule `{}` makes no sense", spec.name)))
+}
+
+/// Says what was done, and what is worth a warning.
+fn finish(
+    context: &Context,
+    store: &Store,
+    schedule: &Schedule,
+    overlaps: &[Overlap],
+    word: &str,
+) -> Result<()> {
+    for overlap in overlaps {
+        context.out.warn(&format!("schedule {overlap}"));
+    }
+    let covered = ops::schedules::all_models(store)?;
+    let covered = covered
+        .iter()
+        .filter(|model| schedule.spec.selection.covers(&model.spec))
+        .count();
+    if covered == 0 {
+        context
+            .out
+            .warn(&format!("`{}` covers no model yet", schedule.spec.name));
+    }
+    context.out.done(
+        || {
+            let next = schedule.state.next_due_at.map_or_else(
+                || "never".to_owned(),
+                |at| {
+                    if at <= context.now() {
+                        "now".to_owned()
+                    } else {
+                        text::local_time(at, &context.host.time_zone())
+                    }
+                },
+            );
+            let count = text::count(covered as u64, "model", "models");
+            format!("{word} `{}`: {count}, next due {next}", schedule.spec.name)
+        },
+        || {
+            let mut value = document("hfdl.schedule/1", ScheduleView::from(schedule));
+            value["warnings"] = json!(overlaps.iter().map(ToString::to_string).collect::<Vec<_>>());
+            value
+        },
+    )
+}
+
+fn list(context: &Context) -> Result<()> {
+    let schedules = match context.existing_store()? {
+        Some(store) => store.schedules()?,
+        None => Vec::new(),
+    };
+    let zone = context.host.time_zone();
+    context.out.result(
+        |out| {
+            if schedules.is_empty() {
+                return String::new();
+            }
+            let columns = [
+                "NAME",
+                "WHEN",
+                "ZONE",
+                "COVERS",
+                "WINDOWS",
+                "NEXT DUE",
+                "LAST SLOT",
+            ]
+            .map(table::left);
+            let rows = schedules.iter().map(|schedule| {
+                let spec = &schedule.spec;
+                let next = if spec.enabled {
+                    text::optional_time(schedule.state.next_due_at, &zone)
+                } else {
+                    "disabled".to_owned()
+                };
+                vec![
+                    spec.name.to_string(),
+                    when(spec),
+                    spec.time_zone.clone(),
+                    covers(spec),
+                    text::list(spec.windows.texts()),
+                    next,
+                    text::optional_time(schedule.state.last_slot_at, &zone),
+                ]
+            });
+            table::render(out, &columns, rows.collect())
+        },
+        || {
+            let views: Vec<ScheduleView> = schedules.iter().map(ScheduleView::from).collect();
+            document("hfdl.schedules/1", json!({ "schedules": views }))
+        },
+    )?;
+    if schedules.is_empty() && !context.out.quiet && context.out.format == Format::Table {
+        context
+            .out
+            .say("no schedules; `hfdl schedules add nightly --daily 02:30 --all` makes one");
+    }
+    Ok(())
+}
+
+fn when(spec: &ScheduleSpec) -> String {
+    let word = match spec.cadence.kind().as_str() {
+        "interval" => "every",
+        other => other,
+    };
+    format!("{word} {}", spec.cadence.spec())
+}
+
+fn covers(spec: &ScheduleSpec) -> String {
+    if spec.selection.all {
+        return "all".to_owned();
+    }
+    let models = spec.selection.models.iter().map(ToString::to_string);
+    let tags = spec.selection.tags.iter().map(|tag| format!("tag {tag}"));
+    text::list(models.chain(tags))
+}
+
+fn show(context: &Context, name: &EntryName) -> Result<()> {
+    let (store, schedule) = find(context, name)?;
+    let (spec, state) = (&schedule.spec, &schedule.state);
+    let models = ops::schedules::all_models(&store)?;
+    let covered: Vec<String> = models
+        .iter()
+        .filter(|model| spec.selection.covers(&model.spec))
+        .map(|model| model.spec.name.to_string())
+        .collect();
+    let zone = context.host.time_zone();
+    context.out.result(
+        |_| {
+            let within = spec
+                .catch_up
+                .within()
+                .map_or_else(String::new, |span| format!(" within {span}"));
+            let or_setting =
+                |value: Option<String>| value.unwrap_or_else(|| "as the setting says".to_owned());
+            table::facts(&[
+                ("name", spec.name.to_string()),
+                ("when", when(spec)),
+                ("time zone", spec.time_zone.clone()),
+                ("covers", covers(spec)),
+                ("models", text::list(&covered)),
+                (
+                    "windows",
+                    if spec.windows.is_empty() {
+                        "any hour".to_owned()
+                    } else {
+                        text::list(spec.windows.texts())
+                    },
+                ),
+                ("catch up", format!("{}{within}", spec.catch_up.as_str())),
+                ("jitter", spec.jitter.to_string()),
+                (
+                    "rate limit",
+                    or_setting(spec.limit_rate.as_ref().map(ToString::to_string)),
+                ),
+                (
+                    "max duration",
+                    or_setting(spec.max_duration.map(|span| span.to_string())),
+                ),
+                (
+                    "max transfer",
+                    or_setting(spec.max_transfer.map(|size| size.to_string())),
+                ),
+                ("priority", spec.priority.get().to_string()),
+                (
+                    "enabled",
+                    if spec.enabled { "yes" } else { "no" }.to_owned(),
+                ),
+                (
+                    "next due",
+                    text::optional_time(state.next_due_at.filter(|_| spec.enabled), &zone),
+                ),
+                ("last slot", text::optional_time(state.last_slot_at, &zone)),
+                (
+                    "unfinished slot",
+                    text::optional_time(state.open_slot_at, &zone),
+                ),
+                ("retry at", text::optional_time(state.retry_at, &zone)),
+            ])
+        },
+        || {
+            let mut value = document("hfdl.schedule/1", ScheduleView::from(&schedule));
+            value["covers"] = json!(covered);
+            value
+        },
+    )
+}
+
+/// Change what is said about a schedule
+///
+/// Only what is named changes. Another cadence, zone or window starts anew: what was missed before
+/// is not caught up with.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl schedules set nightly --daily 03:00
+  hfdl schedules set nightly --window 22:00-06:00 --window Sat,Sun@00:00-24:00
+  hfdl schedules set nightly --no-window")]
+struct Set {
+    /// Name of the schedule
+    name: EntryName,
+
+    #[command(flatten)]
+    cadence: CadenceFlags,
+
+    #[command(flatten)]
+    flags: ScheduleFlags,
+
+    #[command(flatten)]
+    clears: ScheduleClears,
+
+    /// Call it by another name
+    #[arg(long = "name", value_name = "NEW")]
+    new_name: Option<EntryName>,
+}
+
+impl Set {
+    fn run(self, context: &Context) -> Result<()> {
+        let nothing = self.cadence.is_empty() && self.flags.is_empty() && self.clears.is_empty();
+        if nothing && self.new_name.is_none() {
+            return Err(Complaint::usage("nothing to change")
+                .cause("no flag says what")
+                .next("`hfdl schedules set --help` lists the flags")
+                .into());
+        }
+        let (store, schedule) = find(context, &self.name)?;
+        let mut spec = schedule.spec.clone();
+        self.flags.change(&mut spec, &self.cadence)?;
+        self.clears.change(&mut spec)?;
+        if let Some(name) = self.new_name {
+            spec.name = name;
+            if spec.name != schedule.spec.name {
+                refuse_taken_name(&store, &spec)?;
+            }
+        }
+        refuse_unknown_models(Some(&store), &spec)?;
+        let now = context.now();
+        let tick = context.settings(Some(&store))?.timer_every();
+        let state = schedule.state.after_edit(&schedule.spec, &spec, now);
+        let mut others = store.schedules()?;
+        others.retain(|other| other.id != schedule.id);
+        let models = ops::schedules::all_models(&store)?;
+        let overlaps =
+            ops::schedules::check(&spec, &state, &others, &models, tick, now).map_err(|err| {
+                err.context(format!("the schedule `{}` would make no sense", spec.name))
+            })?;
+        let schedule = store.transaction(|store| -> Result<Schedule> {
+            store.update_schedule(schedule.id, &spec, now)?;
+            store.save_schedule_state(schedule.id, &state)?;
+            ops::schedules::save_next_look(store, &context.host, &spec.name, tick)
+        })?;
+        finish(context, &store, &schedule, &overlaps, "changed")
+    }
+}
+
+#[derive(Debug, Args)]
+struct Names {
+    /// Names of schedules
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<EntryName>,
+}
+
+fn switch(context: &Context, names: &[EntryName], enabled: bool) -> Result<()> {
+    let store = open_for(context, names.first())?;
+    let tick = context.settings(Some(&store))?.timer_every();
+    let now = context.now();
+    store.transaction(|store| -> Result<()> {
+        for name in names {
+            let schedule = known(store, name)?;
+            let mut spec = schedule.spec.clone();
+            spec.enabled = enabled;
+            let state = schedule.state.after_edit(&schedule.spec, &spec, now);
+            store.set_schedule_enabled(schedule.id, enabled, now)?;
+            store.save_schedule_state(schedule.id, &state)?;
+            ops::schedules::save_next_look(store, &context.host, name, tick)?;
+        }
+        Ok(())
+    })?;
+    let word = if enabled { "enabled" } else { "disabled" };
+    context.out.done(
+        || format!("{word} {}", listed(names)),
+        || {
+            document(
+                "hfdl.change/1",
+                json!({ "schedules": words_of(names), "enabled": enabled }),
+            )
+        },
+    )
+}
+
+fn listed(names: &[EntryName]) -> String {
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn words_of(names: &[EntryName]) -> Vec<&str> {
+    names.iter().map(EntryName::as_str).collect()
+}
+
+fn remove(context: &Context, names: &[EntryName]) -> Result<()> {
+    let store = open_for(context, names.first())?;
+    let schedules = names
+        .iter()
+        .map(|name| known(&store, name))
+        .collect::<Result<Vec<_>>>()?;
+    context.confirm(&format!("remove the schedule {}?", listed(names)))?;
+    store.transaction(|store| -> Result<()> {
+        for schedule in &schedules {
+            store.remove_schedule(schedule.id)?;
+        }
+        Ok(())
+    })?;
+    context.out.done(
+        || format!("removed {}", listed(names)),
+        || document("hfdl.removal/1", json!({ "schedules": words_of(names) })),
+    )
+}
+
+/// Show the slots to come
+///
+/// Each with the moment at which it can run (after jitter, and when a window is open) and the end of
+/// that window, in the schedule's zone and in UTC.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl schedules next
+  hfdl schedules next nightly --count 10 --from 2026-10-24")]
+struct Next {
+    /// One schedule (default: all that are enabled)
+    name: Option<EntryName>,
+
+    /// How many slots of each
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    count: u16,
+
+    /// Start at another time than now: a date, a local time, or RFC 3339
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+}
+
+/// The slots to come of one schedule.
+struct Upcoming {
+    schedule: Schedule,
+    zone: TimeZone,
+    slots: Vec<PlannedSlot>,
+}
+
+impl Next {
+    fn run(self, context: &Context) -> Result<()> {
+        let (store, schedules) = match &self.name {
+            Some(name) => {
+                let (store, schedule) = find(context, name)?;
+                (Some(store), vec![schedule])
+            }
+            None => match context.existing_store()? {
+                Some(store) => {
+                    let schedules = store.enabled_schedules()?;
+                    (Some(store), schedules)
+                }
+                None => (None, Vec::new()),
+            },
+        };
+        let mut all = Vec::new();
+        for schedule in schedules {
+            let Some(store) = &store else { break };
+            let from = match &self.from {
+                Some(text) => {
+                    let zone = crate::domain::schedule::find_zone(&schedule.spec.time_zone)?;
+                    parse_moment(text, &zone)?
+                }
+                None => context.now(),
+            };
+            let count = usize::from(self.count);
+            let (zone, slots) =
+                ops::schedules::upcoming(store, &context.host, &schedule, from, count)?;
+            all.push(Upcoming {
+                schedule,
+                zone,
+                slots,
+            });
+        }
+        if let (true, Some(text)) = (all.is_empty(), &self.from) {
+            parse_moment(text, &TimeZone::UTC)?;
+        }
+        context
+            .out
+            .result(|out| next_table(out, &all), || next_document(&all))
+    }
+}
+
+fn next_table(out: &crate::ui::Output, all: &[Upcoming]) -> String {
+    let mut rows: Vec<(Timestamp, Vec<String>)> = Vec::new();
+    for upcoming in all {
+        for slot in &upcoming.slots {
+            let local = |at: Timestamp| {
+                at.to_zoned(upcoming.zone.clone())
+                    .strftime("%a %Y-%m-%d %H:%M %Z")
+                    .to_string()
+            };
+            rows.push((
+                slot.slot,
+                vec![
+                    upcoming.schedule.spec.name.to_string(),
+                    local(slot.slot),
+                    render_utc(slot.slot),
+                    if slot.ready == slot.slot {
+                        text::NOTHING.to_owned()
+                    } else {
+                        local(slot.ready)
+                    },
+                    slot.deadline
+                        .map_or_else(|| text::NOTHING.to_owned(), local),
+                ],
+            ));
+        }
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    rows.sort();
+    let columns = ["SCHEDULE", "SLOT", "UTC", "STARTS", "WINDOW ENDS"].map(table::left);
+    table::render(
+        out,
+        &columns,
+        rows.into_iter().map(|(_, row)| row).collect(),
+    )
+}
+
+fn next_document(all: &[Upcoming]) -> Value {
+    let mut slots = Vec::new();
+    for upcoming in all {
+        for slot in &upcoming.slots {
+            let local = |at: Timestamp| {
+                at.to_zoned(upcoming.zone.clone())
+                    .strftime("%Y-%m-%dT%H:%M:%S%:z")
+                    .to_string()
+            };
+            slots.push(json!({
+                "schedule": upcoming.schedule.spec.name.as_str(),
+                "time_zone": upcoming.schedule.spec.time_zone,
+                "slot": render_utc(slot.slot),
+                "slot_local": local(slot.slot),
+                "starts": render_utc(slot.ready),
+                "starts_local": local(slot.ready),
+                "window_ends": slot.deadline.map(render_utc),
+            }));
+        }
+    }
+    document("hfdl.next/1", json!({ "slots": slots }))
+}
+
+fn open_for(context: &Context, name: Option<&EntryName>) -> Result<Store> {
+    match context.existing_store()? {
+        Some(store) => Ok(store),
+        None => Err(no_schedule(name.map_or("", EntryName::as_str), &[]).into()),
+    }
+}
+
+fn find(context: &Context, name: &EntryName) -> Result<(Store, Schedule)> {
+    let store = open_for(context, Some(name))?;
+    let schedule = known(&store, name)?;
+    Ok((store, schedule))
+}
+
+/// Finds a schedule by its name; a wrong one names the nearest right one.
+fn known(store: &Store, name: &EntryName) -> Result<Schedule> {
+    if let Some(schedule) = store.find_schedule(name)? {
+        return Ok(schedule);
+    }
+    let schedules = store.schedules()?;
+    let names: Vec<&str> = schedules
+        .iter()
+        .map(|schedule| schedule.spec.name.as_str())
+        .collect();
+    Err(no_schedule(name.as_str(), &names).into())
+}
+
+fn no_schedule(name: &str, names: &[&str]) -> Complaint {
+    Complaint::unknown("schedule", name, names, "hfdl schedules list")
+}

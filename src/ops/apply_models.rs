@@ -1,0 +1,239 @@
+//! The part of a plan that is about models: which entry is which model.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::apply::{
+    ApplyPlan, FieldChange, Kind, Rules, Step, added, changed, differences, removed,
+};
+use super::document::Node;
+use super::entries::{Entry, Objection};
+use super::entry_fields::model_fields;
+use crate::domain::model::{Destination, EntryName, Model, ModelId, ModelSpec, ModelState};
+use crate::domain::schedule::ScheduleSpec;
+
+/// The models as they will be.
+pub(super) struct Models {
+    pub(super) list: Vec<Model>,
+    /// What becomes of those whose name goes away: another name, or nothing.
+    pub(super) gone: BTreeMap<EntryName, Option<EntryName>>,
+}
+
+impl Models {
+    pub(super) fn unchanged(models: &[Model]) -> Self {
+        Self {
+            list: models.to_vec(),
+            gone: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn has(&self, name: &EntryName) -> bool {
+        self.list.iter().any(|model| model.spec.name == *name)
+    }
+
+    /// Returns a saved schedule with the new names of its models, so that a
+    /// renamed model is no difference but a removed one is.
+    pub(super) fn renamed_only(&self, spec: &ScheduleSpec) -> ScheduleSpec {
+        let mut spec = spec.clone();
+        spec.selection.models = spec
+            .selection
+            .models
+            .into_iter()
+            .map(|name| match self.gone.get(&name) {
+                Some(Some(new)) => new.clone(),
+                _ => name,
+            })
+            .collect();
+        spec
+    }
+
+    /// Returns what a schedule selects once models are renamed and removed.
+    pub(super) fn selected_after(&self, spec: &ScheduleSpec) -> ScheduleSpec {
+        let mut spec = spec.clone();
+        spec.selection.models = spec
+            .selection
+            .models
+            .into_iter()
+            .filter_map(|name| match self.gone.get(&name) {
+                Some(other) => other.clone(),
+                None => Some(name),
+            })
+            .collect();
+        spec
+    }
+}
+
+pub(super) fn plan_models(
+    plan: &mut ApplyPlan,
+    current: &[Model],
+    entries: &[Entry<ModelSpec>],
+    rules: &Rules<'_>,
+) -> Result<Models, Objection> {
+    refuse_twins(entries)?;
+    let partners = pair_up(current, entries, rules.prune);
+    let is_taken = |model: &Model| partners.contains(&Some(model.id));
+    let (taken, rest): (Vec<&Model>, Vec<&Model>) = current.iter().partition(|m| is_taken(m));
+    let mut models = Models {
+        list: Vec::new(),
+        gone: BTreeMap::new(),
+    };
+    for (entry, partner) in entries.iter().zip(&partners) {
+        let new = &entry.value;
+        let old = taken.iter().find(|model| Some(model.id) == *partner);
+        let is_new_copy = old.is_none_or(|old| !old.spec.is_same_copy(new));
+        if !rules.prune
+            && let Some(twin) = rest.iter().find(|model| model.spec.is_same_copy(new))
+        {
+            return Err(registered_already(entry, &twin.spec));
+        }
+        if is_new_copy {
+            refuse_inside_cache(entry, rules.cache_dir)?;
+        }
+        match old {
+            None => {
+                plan.changes
+                    .push(added(Kind::Model, &new.name, model_fields(new)));
+                plan.models.push(Step::Add(new.clone()));
+                models.list.push(Model {
+                    id: ModelId(0),
+                    spec: new.clone(),
+                    state: ModelState::default(),
+                    created_at: rules.now,
+                    updated_at: rules.now,
+                });
+            }
+            Some(old) => {
+                let mut fields = differences(model_fields(&old.spec), model_fields(new));
+                if old.spec.name != new.name {
+                    models
+                        .gone
+                        .insert(old.spec.name.clone(), Some(new.name.clone()));
+                    let node = |name: &EntryName| Node::Text(name.to_string());
+                    fields.insert(
+                        0,
+                        FieldChange {
+                            field: "name",
+                            old: node(&old.spec.name),
+                            new: node(&new.name),
+                        },
+                    );
+                }
+                if !fields.is_empty() {
+                    plan.changes.push(changed(Kind::Model, &new.name, fields));
+                    plan.models.push(Step::Change((*old).clone(), new.clone()));
+                }
+                models.list.push(Model {
+                    spec: new.clone(),
+                    ..(*old).clone()
+                });
+            }
+        }
+    }
+    for model in rest {
+        if rules.prune {
+            let name = &model.spec.name;
+            plan.changes.push(removed(Kind::Model, name));
+            plan.models.push(Step::Remove(model.clone()));
+            models.gone.insert(name.clone(), None);
+        } else {
+            models.list.push(model.clone());
+        }
+    }
+    refuse_shared_directories(entries, &models.list)?;
+    Ok(models)
+}
+
+/// Two models in one directory would each take the other's files for vanished ones.
+fn refuse_shared_directories(
+    entries: &[Entry<ModelSpec>],
+    models: &[Model],
+) -> Result<(), Objection> {
+    for entry in entries {
+        let Destination::Directory(path) = &entry.value.destination else {
+            continue;
+        };
+        let is_other = |model: &&Model| {
+            model.spec.name != entry.value.name && model.spec.destination == entry.value.destination
+        };
+        if let Some(other) = models.iter().find(is_other) {
+            let message = format!(
+                "the model `{}` uses the directory `{}`",
+                other.spec.name,
+                path.display()
+            );
+            let hint = "give each model a directory of its own";
+            return Err(Objection::new(&entry.place, message).hint(hint));
+        }
+    }
+    Ok(())
+}
+
+/// Finds for each entry the model that it is about.
+fn pair_up(current: &[Model], entries: &[Entry<ModelSpec>], prune: bool) -> Vec<Option<ModelId>> {
+    let mut partners: Vec<Option<ModelId>> = vec![None; entries.len()];
+    let mut taken = BTreeSet::new();
+    let mut pair = |is_same: &dyn Fn(&ModelSpec, &ModelSpec) -> bool| {
+        for (entry, partner) in entries.iter().zip(&mut partners) {
+            let found = current
+                .iter()
+                .find(|model| !taken.contains(&model.id) && is_same(&model.spec, &entry.value));
+            if let (None, Some(model)) = (*partner, found) {
+                taken.insert(model.id);
+                *partner = Some(model.id);
+            }
+        }
+    };
+    if prune {
+        // The copy is what has state and history; the name is just a label.
+        pair(&ModelSpec::is_same_copy);
+    }
+    pair(&|one, other| one.name == other.name);
+    partners
+}
+
+fn refuse_twins(entries: &[Entry<ModelSpec>]) -> Result<(), Objection> {
+    for (index, entry) in entries.iter().enumerate() {
+        let spec = &entry.value;
+        for earlier in entries[..index].iter().map(|earlier| &earlier.value) {
+            if earlier.name == spec.name {
+                let message = format!("a second model `{}`", spec.name);
+                let hint = "give one of them another `name`";
+                return Err(Objection::new(&entry.place, message).hint(hint));
+            }
+            if earlier.is_same_copy(spec) {
+                return Err(Objection::new(
+                    &entry.place,
+                    format!(
+                        "`{}` at `{}` stands here a second time, in the same place as `{}`",
+                        spec.repo, spec.revision, earlier.name
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn registered_already(entry: &Entry<ModelSpec>, twin: &ModelSpec) -> Objection {
+    let message = format!(
+        "`{}` at `{}` is registered already, as the model `{}`",
+        twin.repo, twin.revision, twin.name
+    );
+    Objection::new(&entry.place, message).hint(format!(
+        "write `name: {}`, or add `--prune`, which renames it and removes what the file does not have",
+        twin.name
+    ))
+}
+
+fn refuse_inside_cache(entry: &Entry<ModelSpec>, cache_dir: &Path) -> Result<(), Objection> {
+    match &entry.value.destination {
+        Destination::Directory(path)
+            if !cache_dir.as_os_str().is_empty() && path.starts_with(cache_dir) =>
+        {
+            let message = format!("`{}` lies inside the Hub's cache", path.display());
+            let hint = "write `to: cache`, or a directory elsewhere";
+            Err(Objection::new(&entry.place, message).hint(hint))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,207 @@
+//! The part of a plan that is about schedules, and what is wrong with them.
+
+use std::collections::BTreeSet;
+
+use super::apply::{ApplyPlan, Current, Kind, Rules, Step, added, changed, differences, removed};
+use super::apply_models::Models;
+use super::entries::{Entry, Objection, Wanted};
+use super::entry_fields::schedule_fields;
+use crate::domain::model::Model;
+use crate::domain::nearest::nearest;
+use crate::domain::schedule::{
+    Impossible, Schedule, ScheduleId, ScheduleSpec, ScheduleState, check_possible, duplicate_of,
+    find_zone, overlaps,
+};
+
+pub(super) fn plan_schedules(
+    plan: &mut ApplyPlan,
+    current: &Current,
+    wanted: &Wanted,
+    models: &Models,
+    rules: &Rules<'_>,
+) -> Result<(), Objection> {
+    let entries = wanted.schedules.as_deref().unwrap_or_default();
+    refuse_same_names(entries)?;
+    let prune = rules.prune && wanted.schedules.is_some();
+    let mut others: Vec<Schedule> = Vec::new();
+    for old in &current.schedules {
+        if entries
+            .iter()
+            .any(|entry| entry.value.name == old.spec.name)
+        {
+            continue;
+        }
+        if prune {
+            plan.changes.push(removed(Kind::Schedule, &old.spec.name));
+            plan.schedules.push(Step::Remove(old.clone()));
+            continue;
+        }
+        let spec = models.selected_after(&old.spec);
+        let lost = spec.selection.models.len() < old.spec.selection.models.len();
+        if lost {
+            warn_if_idle(plan, &spec, models);
+            // The database takes removed models out by itself; it is only told here.
+            let fields = differences(schedule_fields(&old.spec), schedule_fields(&spec));
+            plan.changes
+                .push(changed(Kind::Schedule, &spec.name, fields));
+        }
+        others.push(Schedule {
+            spec,
+            ..old.clone()
+        });
+    }
+    for entry in entries {
+        refuse_missing_models(entry, models)?;
+        let old = current
+            .schedules
+            .iter()
+            .find(|old| old.spec.name == entry.value.name);
+        let schedule = match old {
+            None => {
+                let schedule = Schedule {
+                    id: ScheduleId(0),
+                    spec: entry.value.clone(),
+                    state: ScheduleState::new(rules.now),
+                    created_at: rules.now,
+                    updated_at: rules.now,
+                };
+                check_schedule(plan, entry, &schedule, &others, models, rules)?;
+                warn_if_idle(plan, &schedule.spec, models);
+                let fields = schedule_fields(&schedule.spec);
+                plan.changes
+                    .push(added(Kind::Schedule, &schedule.spec.name, fields));
+                plan.schedules.push(Step::Add(schedule.spec.clone()));
+                schedule
+            }
+            Some(old) => {
+                let schedule = Schedule {
+                    spec: with_zone_as_saved(&entry.value, &old.spec),
+                    ..old.clone()
+                };
+                if is_another_plan(&old.spec, &schedule.spec) {
+                    check_schedule(plan, entry, &schedule, &others, models, rules)?;
+                }
+                let renamed = models.renamed_only(&old.spec);
+                let fields =
+                    differences(schedule_fields(&renamed), schedule_fields(&schedule.spec));
+                if !fields.is_empty() {
+                    plan.changes
+                        .push(changed(Kind::Schedule, &schedule.spec.name, fields));
+                    warn_if_idle(plan, &schedule.spec, models);
+                    let new = schedule.spec.clone();
+                    plan.schedules.push(Step::Change(old.clone(), new));
+                }
+                schedule
+            }
+        };
+        others.push(schedule);
+    }
+    Ok(())
+}
+
+fn refuse_same_names(entries: &[Entry<ScheduleSpec>]) -> Result<(), Objection> {
+    let mut seen = BTreeSet::new();
+    match entries.iter().find(|entry| !seen.insert(&entry.value.name)) {
+        Some(entry) => {
+            let message = format!("a second schedule `{}`", entry.value.name);
+            Err(Objection::new(&entry.place, message).hint("give one of them another `name`"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn refuse_missing_models(entry: &Entry<ScheduleSpec>, models: &Models) -> Result<(), Objection> {
+    let Some((name, place)) = entry.mentions.iter().find(|(name, _)| !models.has(name)) else {
+        return Ok(());
+    };
+    let names = models.list.iter().map(|model| model.spec.name.as_str());
+    let (message, hint) = match models.gone.get(name) {
+        Some(None) => (format!("the model `{name}` would be removed"), None),
+        Some(Some(new)) => (
+            format!("the model `{name}` would be renamed"),
+            Some(new.as_str()),
+        ),
+        None => (
+            format!("there is no model `{name}`"),
+            nearest(name.as_str(), names),
+        ),
+    };
+    let objection = Objection::new(place, message);
+    Err(match hint {
+        Some(near) => objection.hint(format!("did you mean `{near}`?")),
+        None => objection,
+    })
+}
+
+/// Checks what is new about a schedule. One that is there already and stays
+/// as it is may be over, or double, and is nobody's mistake today.
+fn check_schedule(
+    plan: &mut ApplyPlan,
+    entry: &Entry<ScheduleSpec>,
+    schedule: &Schedule,
+    others: &[Schedule],
+    models: &Models,
+    rules: &Rules<'_>,
+) -> Result<(), Objection> {
+    let spec = &schedule.spec;
+    let refuse = |message: String| Objection::new(&entry.place, message);
+    let zone = find_zone(&spec.time_zone).map_err(|err| refuse(err.to_string()))?;
+    let anchor = schedule.state.anchor_at;
+    if let Some(twin) = duplicate_of(spec, others) {
+        return Err(refuse(format!(
+            "the schedule `{}` does exactly the same as `{}`",
+            spec.name, twin.spec.name
+        )));
+    }
+    if !spec.enabled {
+        return Ok(());
+    }
+    match check_possible(spec, &zone, anchor, rules.now, rules.tick) {
+        Ok(()) => {}
+        // An export may hold a schedule that has had its day.
+        Err(err @ Impossible::OnceInThePast { .. }) => plan.warnings.push(format!(
+            "the schedule `{}` will never run: {err}",
+            spec.name
+        )),
+        Err(err) => {
+            return Err(refuse(format!(
+                "the schedule `{}` can never run: {err}",
+                spec.name
+            )));
+        }
+    }
+    for overlap in overlaps(spec, &zone, anchor, rules.now, others, &models.list) {
+        plan.warnings
+            .push(format!("the schedule `{}`: {overlap}", spec.name));
+    }
+    Ok(())
+}
+
+/// A mistyped tag covers nothing, silently.
+fn warn_if_idle(plan: &mut ApplyPlan, spec: &ScheduleSpec, models: &Models) {
+    let covers = |model: &Model| spec.selection.covers(&model.spec);
+    if !spec.selection.all && !models.list.iter().any(covers) {
+        let warning = format!("the schedule `{}` covers no model", spec.name);
+        plan.warnings.push(warning);
+    }
+}
+
+/// Tells whether an edit makes anything that is worth checking.
+fn is_another_plan(old: &ScheduleSpec, new: &ScheduleSpec) -> bool {
+    let mut same = new.clone();
+    same.limit_rate = old.limit_rate.clone();
+    same.max_duration = old.max_duration;
+    same.max_transfer = old.max_transfer;
+    same.priority = old.priority;
+    same.enabled = old.enabled && new.enabled;
+    same != *old
+}
+
+/// Zone names are one whatever their capitals.
+fn with_zone_as_saved(new: &ScheduleSpec, old: &ScheduleSpec) -> ScheduleSpec {
+    let mut spec = new.clone();
+    if spec.time_zone.eq_ignore_ascii_case(&old.time_zone) {
+        spec.time_zone = old.time_zone.clone();
+    }
+    spec
+}

@@ -1,0 +1,239 @@
+//! Values of the file under their names: taking a text, a list, a mapping,
+//! and saying where that is not what stands there.
+
+use std::collections::BTreeSet;
+use std::str::FromStr;
+
+use super::document::{Node, Place};
+use super::entries::{Objection, Result};
+use crate::domain::model::EntryName;
+use crate::domain::nearest::nearest;
+
+/// A value of the file, by what it is called and where it stands.
+pub(super) struct Item<'a> {
+    pub(super) name: String,
+    pub(super) node: &'a Node,
+    pub(super) place: Place,
+}
+
+impl<'a> Item<'a> {
+    pub(super) fn root(node: &'a Node) -> Self {
+        Self {
+            name: "the file".to_owned(),
+            node,
+            place: Place::default(),
+        }
+    }
+
+    pub(super) fn child(&self, index: usize, name: &str, node: &'a Node) -> Self {
+        Self {
+            name: name.to_owned(),
+            node,
+            place: self.place.child(index),
+        }
+    }
+
+    pub(super) fn refuse(&self, message: impl Into<String>) -> Objection {
+        Objection::new(&self.place, message)
+    }
+
+    pub(super) fn refuse_value(&self, err: impl ToString) -> Objection {
+        self.refuse(format!("`{}`: {}", self.name, err.to_string()))
+    }
+
+    pub(super) fn refuse_kind(&self, wanted: &str) -> Objection {
+        let found = match self.node {
+            Node::Null => "nothing",
+            Node::Switch(_) => "true or false",
+            Node::Number(_) => "a number",
+            Node::Fraction => "a number with a fraction",
+            Node::Text(_) => "a text",
+            Node::List(_) => "a list",
+            Node::Map(_) => "a mapping",
+        };
+        self.refuse(format!("`{}` must be {wanted}, not {found}", self.name))
+    }
+
+    /// Takes a text as it stands. What only looks like one is refused, because
+    /// its spelling is lost: `1.0` and `1.00` are the same number.
+    pub(super) fn text(&self) -> Result<&'a str> {
+        match self.node {
+            Node::Text(text) => Ok(text),
+            Node::Switch(_) | Node::Number(_) | Node::Fraction => {
+                Err(self.refuse_kind("a text").hint("write it in quotes"))
+            }
+            _ => Err(self.refuse_kind("a text")),
+        }
+    }
+
+    pub(super) fn number_or_text(&self) -> Result<String> {
+        match self.node {
+            Node::Number(number) => Ok(number.to_string()),
+            _ => self.text().map(str::to_owned),
+        }
+    }
+
+    /// Takes a list, or one value as a list of one.
+    pub(super) fn list(&self) -> Vec<Item<'a>> {
+        match self.node {
+            Node::List(nodes) => nodes
+                .iter()
+                .enumerate()
+                .map(|(index, node)| self.child(index, &self.name, node))
+                .collect(),
+            node => vec![Item {
+                name: self.name.clone(),
+                node,
+                place: self.place.clone(),
+            }],
+        }
+    }
+
+    pub(super) fn refuse_repeated(&self, entries: &[(String, Node)]) -> Result<()> {
+        let mut seen = BTreeSet::new();
+        match entries.iter().position(|(key, _)| !seen.insert(key)) {
+            Some(index) => {
+                let message = format!("`{}` stands here a second time", shown(&entries[index].0));
+                Err(Objection::new(&self.place.key(index), message))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Takes a mapping with some of the known keys, each at most once.
+    pub(super) fn fields(&self, what: &str, known: &[&str]) -> Result<Fields<'a>> {
+        let Node::Map(entries) = self.node else {
+            return Err(self.refuse(format!("{what} must be a mapping of keys to values")));
+        };
+        for (index, (key, _)) in entries.iter().enumerate() {
+            if known.contains(&key.as_str()) {
+                continue;
+            }
+            let place = self.place.key(index);
+            let wrong = Objection::new(&place, format!("{what} has no key `{}`", shown(key)));
+            return Err(wrong.hint(match nearest(key, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the keys are {}", known.join(", ")),
+            }));
+        }
+        self.refuse_repeated(entries)?;
+        Ok(Fields {
+            item: Item {
+                name: what.to_owned(),
+                node: self.node,
+                place: self.place.clone(),
+            },
+            entries,
+        })
+    }
+}
+
+/// A hostile key may be megabytes long or full of control characters.
+fn shown(key: &str) -> String {
+    key.chars().take(80).flat_map(char::escape_debug).collect()
+}
+
+/// A mapping whose keys are all known. A key without a value counts as absent.
+pub(super) struct Fields<'a> {
+    pub(super) item: Item<'a>,
+    pub(super) entries: &'a [(String, Node)],
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn get(&self, name: &str) -> Option<Item<'a>> {
+        let index = self.entries.iter().position(|(key, _)| key == name)?;
+        let node = &self.entries[index].1;
+        (*node != Node::Null).then(|| self.item.child(index, name, node))
+    }
+
+    pub(super) fn missing(&self, name: &str) -> Objection {
+        self.item.refuse(format!("`{name}` is missing"))
+    }
+
+    pub(super) fn required(&self, name: &str) -> Result<Item<'a>> {
+        self.get(name).ok_or_else(|| self.missing(name))
+    }
+
+    pub(super) fn parsed<T: FromStr<Err: ToString>>(&self, name: &str) -> Result<Option<T>> {
+        let parse = |item: Item<'a>| item.text()?.parse().map_err(|err| item.refuse_value(err));
+        self.get(name).map(parse).transpose()
+    }
+
+    /// Also takes a number, where a number is one of the spellings.
+    pub(super) fn parsed_number<T: FromStr<Err: ToString>>(&self, name: &str) -> Result<Option<T>> {
+        let parse = |item: Item<'a>| {
+            item.number_or_text()?
+                .parse()
+                .map_err(|err| item.refuse_value(err))
+        };
+        self.get(name).map(parse).transpose()
+    }
+
+    pub(super) fn switch(&self, name: &str) -> Result<Option<bool>> {
+        let read = |item: Item<'a>| match item.node {
+            Node::Switch(value) => Ok(*value),
+            _ => Err(item.refuse_kind("true or false")),
+        };
+        self.get(name).map(read).transpose()
+    }
+
+    pub(super) fn texts(&self, name: &str) -> Result<Option<Vec<String>>> {
+        let read = |part: &Item<'a>| match part.text()? {
+            "" => Err(part.refuse("it is empty")),
+            text if text.contains('\0') => Err(part.refuse("it contains a NUL")),
+            text => Ok(text.to_owned()),
+        };
+        self.get(name)
+            .map(|item| item.list().iter().map(read).collect())
+            .transpose()
+    }
+
+    pub(super) fn words(&self, name: &str) -> Result<Option<Vec<EntryName>>> {
+        if self.get(name).is_none() {
+            return Ok(None);
+        }
+        let words = self.places_of_words(name)?;
+        Ok(Some(words.into_iter().map(|(word, _)| word).collect()))
+    }
+
+    /// Returns words that name other entries, each with its place.
+    pub(super) fn places_of_words(&self, name: &str) -> Result<Vec<(EntryName, Place)>> {
+        let items = self.get(name).map(|item| item.list()).unwrap_or_default();
+        let read = |part: Item<'a>| {
+            let word = part.text()?.parse().map_err(|err| part.refuse_value(err))?;
+            Ok((word, part.place))
+        };
+        items.into_iter().map(read).collect()
+    }
+
+    /// A section that is there and empty is too likely a slip to delete by.
+    pub(super) fn section(&self, name: &str, empty: &str) -> Result<Option<Item<'a>>> {
+        let Some(index) = self.entries.iter().position(|(key, _)| key == name) else {
+            return Ok(None);
+        };
+        let item = self.item.child(index, name, &self.entries[index].1);
+        match item.node {
+            Node::Null => Err(Objection::new(
+                &self.item.place.key(index),
+                format!("`{name}` has no value"),
+            )
+            .hint(format!("write `{name}: {empty}` for none, or leave it out"))),
+            _ => Ok(Some(item)),
+        }
+    }
+
+    pub(super) fn entries<T>(
+        &self,
+        name: &str,
+        read: impl Fn(Item<'a>) -> Result<T>,
+    ) -> Result<Option<Vec<T>>> {
+        let Some(section) = self.section(name, "[]")? else {
+            return Ok(None);
+        };
+        match section.node {
+            Node::List(_) => section.list().into_iter().map(read).collect(),
+            _ => Err(section.refuse_kind("a list")),
+        }
+        .map(Some)
+    }
+}

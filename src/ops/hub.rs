@@ -1,0 +1,89 @@
+//! Makes the client for the Hub out of settings and environment.
+
+use anyhow::{Context, Result};
+
+use crate::domain::settings::Settings;
+use crate::hub::{Endpoint, HubClient, HubOptions, Token, TokenInputs, find_token};
+use crate::sys::host::Host;
+use crate::sys::http::{Http, HttpSettings};
+use crate::sys::paths;
+use crate::sys::pause::Pause;
+
+/// Returns a client for the configured Hub; nothing is sent yet.
+pub fn connect(host: &Host, settings: &Settings) -> Result<HubClient> {
+    let endpoint: Endpoint = settings
+        .endpoint()
+        .parse()
+        .context("cannot use the setting `hub.endpoint`")?;
+    let http = Http::new(&http_settings(host, settings)?).context("cannot set up HTTP")?;
+    let options = HubOptions {
+        is_offline: is_offline(host),
+        pause: pause(host),
+        ..HubOptions::default()
+    };
+    Ok(HubClient::new(http, endpoint, token(host)?, options))
+}
+
+/// Tells whether the environment forbids the network.
+pub fn is_offline(host: &Host) -> bool {
+    host.is_on("HF_HUB_OFFLINE") || host.is_on("TRANSFORMERS_OFFLINE")
+}
+
+fn pause(host: &Host) -> Pause {
+    let host = host.clone();
+    Pause::new(move |span| {
+        host.pause(span);
+        crate::sys::pause::Waited::Done
+    })
+}
+
+fn http_settings(host: &Host, settings: &Settings) -> Result<HttpSettings> {
+    let read = HttpSettings::from_variables(|name| host.variable(name).map(str::to_owned));
+    let ca_bundle = match &read.ca_bundle {
+        Some(path) => Some(paths::expand(host, &path.to_string_lossy())?),
+        None => None,
+    };
+    Ok(HttpSettings {
+        connections: settings.connections(),
+        ca_bundle,
+        ..read
+    })
+}
+
+fn token(host: &Host) -> Result<Option<Token>> {
+    let given = |name: &str| host.variable(name).map(str::to_owned);
+    let mut inputs = TokenInputs {
+        explicit: None,
+        hf_token: given("HF_TOKEN"),
+        legacy_variable: given("HUGGING_FACE_HUB_TOKEN"),
+        file: None,
+        is_implicit_disabled: host.is_on("HF_HUB_DISABLE_IMPLICIT_TOKEN"),
+    };
+    if inputs.hf_token.is_none() && inputs.legacy_variable.is_none() && !inputs.is_implicit_disabled
+    {
+        inputs.file = token_file(host)?;
+    }
+    Ok(find_token(&inputs)?.map(|(token, origin)| {
+        log::debug!("using the token from {origin}");
+        token
+    }))
+}
+
+/// Reads the token file. A file that is there but cannot be read is an error:
+/// going on without would make a private repository look as if it were gone.
+fn token_file(host: &Host) -> Result<Option<String>> {
+    let path = match host.variable("HF_TOKEN_PATH") {
+        Some(path) => paths::expand(host, path)?,
+        None => match paths::hugging_face_home(host) {
+            Ok(home) => home.join("token"),
+            Err(_) => return Ok(None),
+        },
+    };
+    match std::fs::read(&path) {
+        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(err) => {
+            Err(err).with_context(|| format!("cannot read the token file `{}`", path.display()))
+        }
+    }
+}

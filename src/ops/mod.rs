@@ -1,0 +1,18 @@
+//! Use cases: the only place where store, hub, cache and engine meet.
+
+pub mod apply;
+mod apply_models;
+mod apply_schedules;
+pub mod document;
+pub mod download;
+pub mod entries;
+mod entry_fields;
+mod entry_items;
+pub mod export;
+pub mod hub;
+pub mod models;
+pub mod records;
+pub mod schedules;
+pub mod settings;
+pub mod sync;
+pub mod watch;

@@ -1,0 +1,118 @@
+//! What a session's end means for its model, for its run and for the caller.
+
+use super::sync::SyncEnd;
+use crate::domain::model::{Model, ModelState};
+use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, RunOutcome, UpstreamState};
+use crate::domain::run::RunTotals;
+use crate::domain::session::Session;
+use crate::domain::time::Timestamp;
+use crate::sys::stop::StopReason;
+
+/// Decides what a session's end says about its model: check, success and
+/// change are three different facts.
+pub fn state_after(model: &Model, end: &SyncEnd, now: Timestamp) -> ModelState {
+    let mut state = model.state.clone();
+    let commit = end.progress.new_commit.clone();
+    if commit.is_some() {
+        state.last_check_at = Some(now);
+        state.upstream_state = UpstreamState::Ok;
+    }
+    match end.outcome {
+        Outcome::Updated | Outcome::Repaired | Outcome::UpToDate => {
+            state.last_success_at = Some(now);
+            state.consecutive_failures = 0;
+            if state.published_commit != commit {
+                state.published_at = Some(now);
+                state.last_change_at = Some(now);
+            }
+            state.published_commit = commit;
+        }
+        Outcome::Held => state.last_success_at = Some(now),
+        Outcome::Orphaned => {
+            state.upstream_state = UpstreamState::Orphaned;
+            state.last_check_at = Some(now);
+        }
+        Outcome::Failed | Outcome::CouldNotCheck => {
+            state.consecutive_failures = state.consecutive_failures.saturating_add(1);
+            if end
+                .trouble
+                .as_ref()
+                .is_some_and(|trouble| trouble.kind == ErrorKind::Auth)
+            {
+                state.upstream_state = UpstreamState::Gated;
+            }
+        }
+        Outcome::Partial | Outcome::Skipped => {}
+    }
+    state
+}
+
+/// Names the exit code that one session asks for.
+pub fn status_of(session: &Session, stop: Option<StopReason>) -> ExitStatus {
+    let Some(end) = &session.end else {
+        return ExitStatus::Failed;
+    };
+    let by_kind = || {
+        end.trouble
+            .as_ref()
+            .map_or(ExitStatus::Failed, |trouble| trouble.kind.exit_status())
+    };
+    match end.outcome {
+        Outcome::Updated
+        | Outcome::UpToDate
+        | Outcome::Repaired
+        | Outcome::Held
+        | Outcome::Skipped => ExitStatus::Ok,
+        Outcome::CouldNotCheck => ExitStatus::Temporary,
+        Outcome::Orphaned | Outcome::Failed => by_kind(),
+        Outcome::Partial => match stop {
+            Some(StopReason::Interrupted) => ExitStatus::Interrupted,
+            Some(StopReason::Terminated) => ExitStatus::Terminated,
+            Some(StopReason::TimeBudget) => ExitStatus::TimeBudget,
+            Some(StopReason::TransferBudget) => ExitStatus::TransferBudget,
+            None => by_kind(),
+        },
+    }
+}
+
+pub fn run_outcome(status: ExitStatus) -> RunOutcome {
+    match status {
+        ExitStatus::Ok => RunOutcome::Ok,
+        ExitStatus::TimeBudget | ExitStatus::TransferBudget => RunOutcome::Partial,
+        ExitStatus::Interrupted | ExitStatus::Terminated => RunOutcome::Interrupted,
+        ExitStatus::Locked => RunOutcome::SkippedLocked,
+        ExitStatus::Failed
+        | ExitStatus::Usage
+        | ExitStatus::Integrity
+        | ExitStatus::Auth
+        | ExitStatus::Temporary
+        | ExitStatus::Disk => RunOutcome::Failed,
+    }
+}
+
+pub fn add_up(sessions: &[Session]) -> RunTotals {
+    let failed = |session: &Session| {
+        let outcome = session.end.as_ref().map(|end| end.outcome);
+        matches!(
+            outcome,
+            None | Some(Outcome::Failed | Outcome::CouldNotCheck)
+        )
+    };
+    RunTotals {
+        n_due: 0,
+        n_sessions: sessions.len() as u64,
+        n_failed: sessions.iter().filter(|session| failed(session)).count() as u64,
+        files_fetched: sessions
+            .iter()
+            .map(|session| session.progress.files.fetched)
+            .sum(),
+        bytes_fetched: sessions
+            .iter()
+            .map(|session| session.progress.bytes.fetched)
+            .sum(),
+        bytes_reused: sessions
+            .iter()
+            .map(|session| session.progress.bytes.reused)
+            .sum(),
+    }
+}

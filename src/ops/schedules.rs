@@ -1,0 +1,118 @@
+//! Registers schedules: what would be wrong with one, and when it looks.
+
+use anyhow::Result;
+use jiff::tz::TimeZone;
+use thiserror::Error;
+
+use crate::domain::model::{EntryName, Model};
+use crate::domain::schedule::{
+    Look, Overlap, PlannedSlot, Schedule, ScheduleSpec, ScheduleState, assess, check_possible,
+    duplicate_of, find_zone, jitter_offset, overlaps, planned,
+};
+use crate::domain::time::Timestamp;
+use crate::domain::units::Seconds;
+use crate::store::{ModelFilter, Store};
+use crate::sys::host::Host;
+
+/// Another schedule does the same already.
+#[derive(Debug, Error)]
+#[error("the schedule `{existing}` does exactly the same: cadence, zone, windows and selection")]
+pub struct Duplicate {
+    pub existing: EntryName,
+}
+
+/// Refuses a schedule that can never run or is there already, and returns
+/// what is worth a warning.
+pub fn check(
+    spec: &ScheduleSpec,
+    state: &ScheduleState,
+    others: &[Schedule],
+    models: &[Model],
+    tick: Seconds,
+    now: Timestamp,
+) -> Result<Vec<Overlap>> {
+    let zone = find_zone(&spec.time_zone)?;
+    check_possible(spec, &zone, state.anchor_at, now, tick)?;
+    if let Some(other) = duplicate_of(spec, others) {
+        return Err(Duplicate {
+            existing: other.spec.name.clone(),
+        }
+        .into());
+    }
+    Ok(overlaps(spec, &zone, state.anchor_at, now, others, models))
+}
+
+/// Computes when a schedule is to be looked at next, for the database and for people.
+pub fn next_look(
+    store: &Store,
+    host: &Host,
+    schedule: &Schedule,
+    tick: Seconds,
+) -> Result<Option<Timestamp>> {
+    let now = host.now();
+    let zone = find_zone(&schedule.spec.time_zone)?;
+    let look = Look {
+        now,
+        offset: offset(store, host, schedule)?,
+        tick,
+    };
+    Ok(assess(&schedule.spec, &schedule.state, &zone, &look)
+        .state
+        .next_look(now))
+}
+
+/// Writes the next look of a schedule down after it was made or changed.
+pub fn save_next_look(
+    store: &Store,
+    host: &Host,
+    name: &EntryName,
+    tick: Seconds,
+) -> Result<Schedule> {
+    let mut schedule = store.schedule(name)?;
+    schedule.state.next_due_at = next_look(store, host, &schedule, tick)?;
+    store.save_schedule_state(schedule.id, &schedule.state)?;
+    Ok(schedule)
+}
+
+/// Writes the next look of every enabled schedule down, after many may have changed.
+pub fn save_next_looks(store: &Store, host: &Host, tick: Seconds) -> Result<()> {
+    store.transaction(|store| -> Result<()> {
+        for mut schedule in store.enabled_schedules()? {
+            schedule.state.next_due_at = next_look(store, host, &schedule, tick)?;
+            store.save_schedule_state(schedule.id, &schedule.state)?;
+        }
+        Ok(())
+    })
+}
+
+/// Lists the slots to come of one schedule, with the zone to show them in.
+pub fn upcoming(
+    store: &Store,
+    host: &Host,
+    schedule: &Schedule,
+    from: Timestamp,
+    count: usize,
+) -> Result<(TimeZone, Vec<PlannedSlot>)> {
+    let zone = find_zone(&schedule.spec.time_zone)?;
+    let offset = offset(store, host, schedule)?;
+    let slots = planned(&schedule.spec, &schedule.state, &zone, offset, from, count);
+    Ok((zone, slots))
+}
+
+fn offset(store: &Store, host: &Host, schedule: &Schedule) -> Result<Seconds> {
+    if schedule.spec.jitter == Seconds(0) {
+        return Ok(Seconds(0));
+    }
+    let install_id = store.install_id()?.to_string();
+    Ok(jitter_offset(
+        &install_id,
+        &host.name(),
+        schedule.id,
+        schedule.spec.jitter,
+    ))
+}
+
+/// Returns all models, for the questions that need to know what a schedule covers.
+pub fn all_models(store: &Store) -> Result<Vec<Model>> {
+    Ok(store.models(&ModelFilter::default())?)
+}

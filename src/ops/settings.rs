@@ -1,0 +1,83 @@
+//! Finds every setting: flag, environment, saved, default.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+
+use crate::domain::settings::{SettingKey, SettingLayers, Settings};
+use crate::store::Store;
+use crate::sys::host::Host;
+use crate::sys::paths;
+
+/// Resolves all settings for this process.
+pub fn resolve_settings(
+    host: &Host,
+    store: Option<&Store>,
+    flags: BTreeMap<SettingKey, String>,
+) -> Result<Settings> {
+    let layers = SettingLayers {
+        flags,
+        environment: from_environment(host)?,
+        saved: store.map(saved).transpose()?.unwrap_or_default(),
+        machine: machine_defaults(host)?,
+    };
+    Ok(Settings::resolve(&layers)?)
+}
+
+/// Reads hfdl's own variables first, then those with an official meaning.
+fn from_environment(host: &Host) -> Result<BTreeMap<SettingKey, (String, String)>> {
+    let mut found = BTreeMap::new();
+    if let Some(endpoint) = host.variable("HF_ENDPOINT") {
+        found.insert(
+            SettingKey::HubEndpoint,
+            (endpoint.trim().to_owned(), "HF_ENDPOINT".to_owned()),
+        );
+    }
+    if let Some((path, name)) = paths::hub_cache_from_environment(host)? {
+        found.insert(
+            SettingKey::CacheDir,
+            (path.to_string_lossy().into_owned(), name.to_owned()),
+        );
+    }
+    if host.is_on("HF_HUB_DISABLE_XET") {
+        found.insert(
+            SettingKey::Xet,
+            ("off".to_owned(), "HF_HUB_DISABLE_XET".to_owned()),
+        );
+    }
+    for key in SettingKey::ALL.iter().copied() {
+        let name = key.variable();
+        if let Some(value) = host.variable(&name) {
+            found.insert(key, (value.to_owned(), name));
+        }
+    }
+    Ok(found)
+}
+
+/// Reads what was saved. A key that this version does not know is left for
+/// the version that wrote it, with a warning.
+fn saved(store: &Store) -> Result<BTreeMap<SettingKey, String>> {
+    let mut known = BTreeMap::new();
+    for setting in store.settings()? {
+        match SettingKey::find(&setting.key) {
+            Ok(key) => {
+                known.insert(key, setting.value);
+            }
+            Err(err) => log::warn!("ignoring a saved setting: {err}"),
+        }
+    }
+    Ok(known)
+}
+
+fn machine_defaults(host: &Host) -> Result<BTreeMap<SettingKey, String>> {
+    // Without a home directory there is no default; commands that need the
+    // cache say so, the others work.
+    Ok(paths::hugging_face_home(host)
+        .map(|home| {
+            BTreeMap::from([(
+                SettingKey::CacheDir,
+                home.join("hub").to_string_lossy().into_owned(),
+            )])
+        })
+        .unwrap_or_default())
+}

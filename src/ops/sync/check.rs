@@ -1,0 +1,191 @@
+//! Asks the Hub what a target is now, and plans what that means for the disk.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Result, anyhow};
+
+use super::place::Place;
+use super::{CacheChoice, Target};
+use crate::cache::CacheLayout;
+use crate::domain::plan::{SyncPlan, plan_sync};
+use crate::domain::repo::{CommitSha, RepoPath};
+use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
+use crate::hub::{Fault, Gated, HubClient, HubError};
+
+/// What a look at the Hub and at the disk came to.
+pub enum Checked<'a> {
+    /// Nothing has changed and every file is there: one request, no listing.
+    Current {
+        place: Place<'a>,
+        commit: CommitSha,
+        n_files: u64,
+        n_bytes: u64,
+    },
+    /// A rollback holds an older commit in place, and this one is newer.
+    Held {
+        commit: CommitSha,
+    },
+    Planned(Box<Planned<'a>>),
+}
+
+/// A target with everything that is needed to carry its sync out.
+pub struct Planned<'a> {
+    pub place: Place<'a>,
+    pub remote: RemoteSnapshot,
+    pub plan: SyncPlan,
+    /// What was published before.
+    pub old_commit: Option<CommitSha>,
+    /// Whether the revision's ref may move to this commit.
+    pub moves_ref: bool,
+    /// The Hub's present name of the repository, when it was renamed.
+    pub renamed_to: Option<String>,
+}
+
+/// Checks all targets, several at a time, and returns the results in their order.
+pub fn check_all<'a>(
+    hub: &HubClient,
+    cache: &'a CacheLayout,
+    choice: &CacheChoice,
+    targets: &'a [Target],
+) -> Vec<Result<Checked<'a>>> {
+    // Waiting for answers is most of the work; more at a time would only bring
+    // the rate limit nearer.
+    const AT_A_TIME: usize = 8;
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<Result<Checked<'a>>>>> =
+        targets.iter().map(|_| Mutex::new(None)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..AT_A_TIME.min(targets.len()) {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(target) = targets.get(index) else {
+                        break;
+                    };
+                    let result = check(hub, cache, choice, target);
+                    if let Ok(mut slot) = results[index].lock() {
+                        *slot = Some(result);
+                    }
+                }
+            });
+        }
+    });
+    results
+        .into_iter()
+        .map(|slot| match slot.into_inner() {
+            Ok(Some(result)) => result,
+            _ => Err(anyhow!("the check ended without a result")),
+        })
+        .collect()
+}
+
+fn check<'a>(
+    hub: &HubClient,
+    cache: &'a CacheLayout,
+    choice: &CacheChoice,
+    target: &'a Target,
+) -> Result<Checked<'a>> {
+    let info = hub.revision(&target.repo, &target.revision)?;
+    let commit = info.commit;
+    if target
+        .held_commit
+        .as_ref()
+        .is_some_and(|held| *held != commit)
+    {
+        return Ok(Checked::Held { commit });
+    }
+    let place = Place::new(cache, choice, target)?;
+    let old_commit = place.published(target)?;
+    let known = place.stored_listing(&commit)?;
+    if let Some(remote) = &known
+        && !target.force
+        && old_commit.as_ref() == Some(&commit)
+    {
+        let wanted = wanted(remote, target)?;
+        if place.is_complete(&commit, &wanted)? {
+            let n_bytes = wanted.iter().map(|file| file.size_bytes).sum();
+            let n_files = wanted.len() as u64;
+            return Ok(Checked::Current {
+                place,
+                commit,
+                n_files,
+                n_bytes,
+            });
+        }
+    }
+    let remote = match known {
+        Some(remote) => remote,
+        None => hub.tree(&target.repo, &commit)?,
+    };
+    let chosen = wanted(&remote, target)?;
+    let mut facts = place.facts(&remote, &target.filter, old_commit.as_ref())?;
+    if target.force {
+        for file in chosen {
+            facts.distrust(file);
+            facts.partials.remove(&file.content);
+        }
+    }
+    let moves_ref = target.model.is_some() || !hides_files(&remote, target, &facts.previous);
+    let plan = plan_sync(&remote, &target.filter, &place.likely_placement(), &facts)?;
+    if info.gated != Gated::No && plan.fetches().next().is_some() {
+        // The listing of a gated repository is open; refuse before any byte.
+        hub.auth_check(&target.repo)?;
+    }
+    let renamed_to = (info.id != target.repo.id).then(|| info.id.to_string());
+    Ok(Checked::Planned(Box::new(Planned {
+        place,
+        remote,
+        plan,
+        old_commit,
+        moves_ref,
+        renamed_to,
+    })))
+}
+
+/// Tells whether readers of the revision would lose files by this sync that
+/// they have now and that the repository still has.
+///
+/// One file fetched by hand must not take a whole model out of sight.
+fn hides_files(remote: &RemoteSnapshot, target: &Target, published: &BTreeSet<RepoPath>) -> bool {
+    let left_out = |file: &&RemoteFile| !target.filter.selects(file.path.as_str());
+    remote
+        .files
+        .iter()
+        .filter(left_out)
+        .any(|file| published.contains(&file.path))
+}
+
+/// Returns the selected files; one that was asked for by name must be among them.
+fn wanted<'r>(remote: &'r RemoteSnapshot, target: &Target) -> Result<Vec<&'r RemoteFile>> {
+    for path in &target.required {
+        if !remote.files.iter().any(|file| file.path == *path) {
+            return Err(MissingFile {
+                path: path.to_string(),
+                repo: target.repo.to_string(),
+                commit: remote.commit.short().to_owned(),
+            }
+            .into());
+        }
+    }
+    let selected = |file: &&RemoteFile| target.filter.selects(file.path.as_str());
+    Ok(remote.files.iter().filter(selected).collect())
+}
+
+/// A file was asked for by name and the repository has none of that name.
+#[derive(Debug, thiserror::Error)]
+#[error("`{repo}` has no file `{path}` at {commit}")]
+pub struct MissingFile {
+    path: String,
+    repo: String,
+    commit: String,
+}
+
+/// Tells whether the Hub says that the repository is not there (any more).
+pub fn is_gone(error: &HubError) -> bool {
+    matches!(
+        error.fault(),
+        Fault::RepoNotFoundOrPrivate { .. } | Fault::RevisionNotFound | Fault::Disabled
+    )
+}

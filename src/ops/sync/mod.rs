@@ -1,0 +1,62 @@
+//! Brings one or many repositories on disk up to date.
+//!
+//! Three steps: `check` asks the Hub and plans, `preflight` refuses what cannot
+//! end well, `carry_out` fetches the files of all models in one pool and
+//! publishes each model as soon as its last file is proven. An error of a model
+//! stops there: it becomes the end of that model's session.
+
+mod carry_out;
+mod check;
+mod place;
+mod preflight;
+mod source;
+mod trouble;
+
+pub use carry_out::{Limits, Progress, SyncEnd, carry_out};
+pub use check::{Checked, Planned, check_all};
+pub use place::Place;
+pub use preflight::refuse_what_does_not_fit;
+pub use trouble::{outcome_of, trouble_of};
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use crate::domain::filter::Filter;
+use crate::domain::model::{Destination, EntryName, ModelId};
+use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
+
+/// A repository to bring up to date, registered or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// `None` for a repository that is not registered.
+    pub model: Option<(ModelId, EntryName)>,
+    pub repo: Repo,
+    pub revision: Revision,
+    pub filter: Filter,
+    /// Files that must be there, or it is an error.
+    pub required: BTreeSet<RepoPath>,
+    pub destination: Destination,
+    /// What the database says was published; a directory has no ref that could.
+    pub known_commit: Option<CommitSha>,
+    /// A rollback holds this commit in place.
+    pub held_commit: Option<CommitSha>,
+    /// Fetch again what is there already.
+    pub force: bool,
+}
+
+impl Target {
+    /// Returns what the target is called in messages.
+    pub fn label(&self) -> String {
+        match &self.model {
+            Some((_, name)) => name.to_string(),
+            None => self.repo.to_string(),
+        }
+    }
+}
+
+/// Where the cache is and what it may hold.
+#[derive(Clone, Debug)]
+pub struct CacheChoice {
+    pub root: PathBuf,
+    pub links: crate::cache::LinkChoice,
+}

@@ -1,0 +1,252 @@
+//! Where a target's files go: the Hub cache, or a directory of plain files.
+//!
+//! A [`Place`] only looks; opening it gives the [`Writer`] that creates what
+//! is missing. So a check that ends in an error, or a dry run, leaves no trace.
+
+use std::any::Any;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::{CacheChoice, Target};
+use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, LocalDir, Vanished};
+use crate::domain::content::ContentId;
+use crate::domain::filter::Filter;
+use crate::domain::model::Destination;
+use crate::domain::placement::{LetterCase, Placement};
+use crate::domain::plan::{LocalFacts, SyncPlan};
+use crate::domain::repo::{CommitSha, Repo, Revision};
+use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
+use crate::download::{has_content, reusable_bytes};
+use crate::sys::files;
+use crate::sys::lock::FileLock;
+use crate::sys::stop::StopFlag;
+
+/// A destination as it is.
+pub enum Place<'a> {
+    Cache {
+        cache: &'a CacheLayout,
+        repo: &'a Repo,
+        links: LinkChoice,
+    },
+    Directory {
+        root: &'a Path,
+        cache: &'a CacheLayout,
+        /// `None`: nothing was ever downloaded there.
+        known: Option<LocalDir>,
+    },
+}
+
+impl<'a> Place<'a> {
+    pub fn new(cache: &'a CacheLayout, choice: &CacheChoice, target: &'a Target) -> Result<Self> {
+        Ok(match &target.destination {
+            Destination::Cache => Self::Cache {
+                cache,
+                repo: &target.repo,
+                links: choice.links,
+            },
+            Destination::Directory(root) => Self::Directory {
+                root,
+                cache,
+                known: LocalDir::open_existing(root)?,
+            },
+        })
+    }
+
+    /// Returns the commit that the disk, or for a directory the database, says is published.
+    pub fn published(&self, target: &Target) -> Result<Option<CommitSha>> {
+        match self {
+            Self::Cache { cache, repo, .. } => {
+                cache::published_commit(&cache.repo(repo), &target.revision)
+            }
+            Self::Directory { .. } => Ok(target.known_commit.clone()),
+        }
+    }
+
+    pub fn stored_listing(&self, commit: &CommitSha) -> Result<Option<RemoteSnapshot>> {
+        match self {
+            Self::Cache { cache, repo, .. } => cache::stored_listing(&cache.repo(repo), commit),
+            Self::Directory { known, .. } => match known {
+                Some(dir) => dir.stored_listing(commit),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// Tells whether each of these files is there under its final name.
+    pub fn is_complete(&self, commit: &CommitSha, wanted: &[&RemoteFile]) -> Result<bool> {
+        let wanted = wanted.iter().copied();
+        match self {
+            Self::Cache { cache, repo, .. } => {
+                cache::snapshot_is_complete(&cache.repo(repo), commit, wanted)
+            }
+            Self::Directory { known, .. } => match known {
+                Some(dir) => dir.is_complete(wanted),
+                None => Ok(false),
+            },
+        }
+    }
+
+    /// Gathers what is there that this sync can use, partial files included.
+    pub fn facts(
+        &self,
+        remote: &RemoteSnapshot,
+        filter: &Filter,
+        published: Option<&CommitSha>,
+    ) -> Result<LocalFacts> {
+        let mut facts = match self {
+            Self::Cache { cache, repo, .. } => {
+                cache::local_facts(cache, repo, remote, filter, published)?
+            }
+            Self::Directory { cache, known, .. } => match known {
+                Some(dir) => dir.facts(remote, filter, Some(cache), &has_content)?,
+                None => cache::facts_of_cache(cache, remote, filter)?,
+            },
+        };
+        for file in &remote.files {
+            if filter.selects(file.path.as_str()) && !facts.contents.contains_key(&file.content) {
+                let partial = self.partial(&file.content);
+                let have = reusable_bytes(&partial, &file.content, file.size_bytes);
+                if have > 0 {
+                    facts.partials.insert(file.content, have);
+                }
+            }
+        }
+        Ok(facts)
+    }
+
+    /// Returns the names that this kind of machine usually can hold; the
+    /// writer asks the disk itself before anything is published.
+    pub fn likely_placement(&self) -> Placement {
+        Placement {
+            names: files::file_names(),
+            case: if cfg!(any(windows, target_os = "macos")) {
+                LetterCase::Ignored
+            } else {
+                LetterCase::Matters
+            },
+            private: match self {
+                Self::Cache { .. } => None,
+                Self::Directory { .. } => Some(LocalDir::RECORDS),
+            },
+        }
+    }
+
+    /// Returns where a content is fetched to.
+    pub fn partial(&self, content: &ContentId) -> PathBuf {
+        match self {
+            Self::Cache { cache, repo, .. } => cache.repo(repo).partial(content),
+            Self::Directory { root, .. } => LocalDir::partial_below(root, content),
+        }
+    }
+
+    /// Returns the folder that everything goes into; it need not exist.
+    pub fn folder(&self) -> PathBuf {
+        match self {
+            Self::Cache { cache, repo, .. } => cache.repo(repo).folder().to_path_buf(),
+            Self::Directory { root, .. } => root.to_path_buf(),
+        }
+    }
+
+    /// Returns the folder in which a published commit can be read.
+    pub fn readable_at(&self, commit: &CommitSha) -> PathBuf {
+        match self {
+            Self::Cache { cache, repo, .. } => cache.repo(repo).snapshot(commit),
+            Self::Directory { root, .. } => root.to_path_buf(),
+        }
+    }
+
+    /// Creates what the destination needs and tries what it can hold.
+    pub fn open(&self) -> Result<Writer<'a>> {
+        match self {
+            Self::Cache { cache, repo, links } => {
+                CacheWriter::open(cache, repo, *links, &take_blob_lock).map(Writer::Cache)
+            }
+            Self::Directory { root, .. } => LocalDir::open(*root).map(Writer::Directory),
+        }
+    }
+}
+
+/// A destination that can be written.
+pub enum Writer<'a> {
+    Cache(CacheWriter<'a>),
+    Directory(LocalDir),
+}
+
+impl Writer<'_> {
+    /// Returns the names that the disk really can hold.
+    pub fn placement(&self) -> Result<Placement> {
+        match self {
+            Self::Cache(writer) => writer.placement(),
+            Self::Directory(dir) => dir.placement(),
+        }
+    }
+
+    /// Gives a verified file the place where `publish` looks for its content.
+    pub fn store(&self, content: &ContentId, verified: &Path) -> Result<()> {
+        match self {
+            Self::Cache(writer) => writer.store_blob(content, verified),
+            Self::Directory(dir) => dir.store(content, verified),
+        }
+    }
+
+    /// Brings in a content that lies elsewhere on this machine.
+    pub fn import(&self, content: &ContentId, size_bytes: u64, from: &Path) -> Result<()> {
+        match self {
+            Self::Cache(writer) => writer.import_blob(content, size_bytes, from),
+            Self::Directory(dir) => dir.import(content, size_bytes, from),
+        }
+    }
+
+    /// Makes a commit visible whose contents have all been stored, and returns
+    /// the folder of its files. Without a revision no ref moves: the files can
+    /// be read by commit only.
+    pub fn publish(
+        &self,
+        revision: Option<&Revision>,
+        remote: &RemoteSnapshot,
+        plan: &SyncPlan,
+    ) -> Result<PathBuf> {
+        match self {
+            Self::Cache(writer) => {
+                let by_commit = Revision::from(&remote.commit);
+                let revision = revision.unwrap_or(&by_commit);
+                Ok(writer.publish(revision, remote, plan)?.path)
+            }
+            Self::Directory(dir) => {
+                dir.publish(remote, plan, Vanished::Keep)?;
+                dir.clear_stored()?;
+                Ok(dir.root().to_path_buf())
+            }
+        }
+    }
+
+    /// Returns where a published file's bytes lie.
+    pub fn file_of(&self, file: &RemoteFile) -> PathBuf {
+        match self {
+            Self::Cache(writer) => writer.layout().blob(&file.content),
+            Self::Directory(dir) => dir.root().join(file.path.as_str()),
+        }
+    }
+}
+
+/// Takes the lock that the official client takes while it writes a blob.
+///
+/// Our renames are safe without it, so after a while the wait is given up:
+/// the other program may be downloading the same file for hours.
+fn take_blob_lock(path: &Path) -> Result<Box<dyn Any>> {
+    const STEP: Duration = Duration::from_millis(50);
+    const STEPS: u32 = 40;
+    let pause = StopFlag::new();
+    for _ in 0..STEPS {
+        let lock = FileLock::try_acquire(path)
+            .with_context(|| format!("cannot lock `{}`", path.display()))?;
+        if let Some(lock) = lock {
+            return Ok(Box::new(lock));
+        }
+        pause.pause(STEP);
+    }
+    log::debug!("`{}` is held by another program; going on", path.display());
+    Ok(Box::new(()))
+}

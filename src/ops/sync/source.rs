@@ -1,0 +1,73 @@
+//! Lets the engine read files from the Hub.
+
+use std::io::{self, Read};
+
+use crate::domain::outcome::ErrorKind;
+use crate::domain::ranges::ByteRange;
+use crate::domain::retry::RetryPolicy;
+use crate::download::{ByteSource, ByteStream, SourceError};
+use crate::hub::{Fault, FileAddress, HubClient, HubError};
+use crate::sys::http::HttpError;
+
+/// One file of a repository at a commit, read by plain HTTP.
+pub struct HubFile {
+    hub: HubClient,
+    address: FileAddress,
+}
+
+impl HubFile {
+    pub fn new(hub: &HubClient, address: FileAddress) -> Self {
+        // The engine counts attempts by progress, so every failure is told at once.
+        Self {
+            hub: hub.with_retry(RetryPolicy::never()),
+            address,
+        }
+    }
+}
+
+impl ByteSource for HubFile {
+    fn open(&self, range: Option<ByteRange>) -> Result<ByteStream, SourceError> {
+        let asked = range.map(|range| (range.start, Some(range.end.saturating_sub(1))));
+        let stream = self.hub.open(&self.address, asked).map_err(source_error)?;
+        let part = stream.content_range;
+        Ok(ByteStream {
+            starts_at: part.map_or(0, |part| part.start),
+            total_size: part.map_or(stream.length, |part| part.total),
+            whole_file: part.is_none(),
+            reader: Box::new(Reader(stream.reader)),
+        })
+    }
+}
+
+/// Gives read errors the form in which the engine understands them.
+struct Reader<R>(R);
+
+impl<R: Read> Read for Reader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0
+            .read(buffer)
+            .map_err(|err| match HttpError::in_io(&err) {
+                Some(http) if http.is_transient() => {
+                    SourceError::transient(ErrorKind::Network, http.to_string()).into()
+                }
+                Some(http) => SourceError::permanent(ErrorKind::Network, http.to_string()).into(),
+                None => err,
+            })
+    }
+}
+
+fn source_error(error: HubError) -> SourceError {
+    let (kind, transient) = (error.kind(), error.is_transient());
+    let (retry_after, range_refused) = match error.fault() {
+        Fault::RateLimited { retry_after, .. } => (*retry_after, false),
+        Fault::BadRange { .. } => (None, true),
+        _ => (None, false),
+    };
+    SourceError {
+        kind,
+        transient,
+        retry_after,
+        range_refused,
+        message: error.to_string(),
+    }
+}

@@ -1,0 +1,87 @@
+//! What an error means for a session: its kind, its words, its outcome.
+
+use anyhow::Error;
+
+use super::check::{MissingFile, is_gone};
+use super::preflight::NoSpace;
+use crate::domain::outcome::{ErrorKind, Outcome};
+use crate::domain::placement::PlacementError;
+use crate::domain::plan::PlanError;
+use crate::domain::session::Trouble;
+use crate::hub::HubError;
+use crate::store::StoreError;
+
+/// Turns an error into what the session keeps and a person reads.
+pub fn trouble_of(error: &Error) -> Trouble {
+    let mut message = String::new();
+    for link in error.chain() {
+        let text = link.to_string();
+        // A wrapper that repeats what it wraps says nothing new.
+        if message.contains(&text) {
+            continue;
+        }
+        if !message.is_empty() {
+            message.push_str(": ");
+        }
+        message.push_str(&text);
+    }
+    let (kind, hint) = kind_and_hint(error);
+    Trouble {
+        kind,
+        message,
+        hint,
+    }
+}
+
+fn kind_and_hint(error: &Error) -> (ErrorKind, Option<String>) {
+    for link in error.chain() {
+        if let Some(hub) = link.downcast_ref::<HubError>() {
+            return (hub.kind(), hub.hint());
+        }
+        if let Some(space) = link.downcast_ref::<NoSpace>() {
+            return (ErrorKind::Disk, Some(space.hint()));
+        }
+        if link.is::<MissingFile>() {
+            return (ErrorKind::NotFound, None);
+        }
+        if link.is::<PlanError>() || link.is::<PlacementError>() {
+            return (ErrorKind::Hub, None);
+        }
+        if let Some(store) = link.downcast_ref::<StoreError>() {
+            return (ErrorKind::Internal, store.hint().map(str::to_owned));
+        }
+        if let Some(io) = link.downcast_ref::<std::io::Error>() {
+            use std::io::ErrorKind as Io;
+            return match io.kind() {
+                Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge => {
+                    let hint =
+                        "free space there; what was fetched is kept and the next run goes on";
+                    (ErrorKind::Disk, Some(hint.to_owned()))
+                }
+                Io::ReadOnlyFilesystem | Io::PermissionDenied => {
+                    let hint = "make the place writable for this user";
+                    (ErrorKind::Disk, Some(hint.to_owned()))
+                }
+                _ => (ErrorKind::Internal, None),
+            };
+        }
+    }
+    (ErrorKind::Internal, None)
+}
+
+/// Names the outcome of a session whose check failed.
+///
+/// What could not be asked is never called current, and what vanished upstream
+/// keeps its local copy.
+pub fn outcome_of(error: &Error, was_published: bool) -> Outcome {
+    let hub = error
+        .chain()
+        .find_map(|link| link.downcast_ref::<HubError>());
+    match hub {
+        Some(hub) if matches!(hub.kind(), ErrorKind::Network | ErrorKind::RateLimit) => {
+            Outcome::CouldNotCheck
+        }
+        Some(hub) if is_gone(hub) && was_published => Outcome::Orphaned,
+        _ => Outcome::Failed,
+    }
+}

@@ -1,0 +1,113 @@
+//! Progress on a terminal: one bar over everything, and the busiest files below it.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// At most so many files have a line of their own.
+const MOST_FILES: usize = 4;
+
+/// Files smaller than this come and go too quickly to be read.
+const LEAST_BYTES: u64 = 16 << 20;
+
+/// The bars of one run.
+pub struct Bars {
+    lines: MultiProgress,
+    total: ProgressBar,
+    files: HashMap<String, ProgressBar>,
+}
+
+impl Bars {
+    /// Draws on stderr, a few times a second.
+    pub fn new() -> Self {
+        let lines = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
+        let total = lines.add(ProgressBar::new(0));
+        total.set_style(style(
+            "{bar:24} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} left",
+        ));
+        Self {
+            lines,
+            total,
+            files: HashMap::new(),
+        }
+    }
+
+    pub fn begin(&self, n_bytes: u64) {
+        self.total.set_length(n_bytes);
+        self.total.enable_steady_tick(Duration::from_millis(500));
+    }
+
+    pub fn start_file(&mut self, name: &str, n_bytes: u64, have: u64) {
+        if n_bytes < LEAST_BYTES || self.files.len() >= MOST_FILES {
+            return;
+        }
+        let bar = self
+            .lines
+            .add(ProgressBar::new(n_bytes).with_position(have));
+        bar.set_style(style("  {percent:>3}% {wide_msg}"));
+        bar.set_message(clean(name));
+        self.files.insert(name.to_owned(), bar);
+    }
+
+    pub fn advance(&self, name: &str, n_bytes: u64) {
+        self.total.inc(n_bytes);
+        if let Some(bar) = self.files.get(name) {
+            bar.inc(n_bytes);
+        }
+    }
+
+    pub fn end_file(&mut self, name: &str) {
+        if let Some(bar) = self.files.remove(name) {
+            bar.finish_and_clear();
+            self.lines.remove(&bar);
+        }
+    }
+
+    /// Takes all bars off the screen.
+    pub fn finish(&self) {
+        self.total.finish_and_clear();
+        let _ = self.lines.clear();
+    }
+}
+
+impl Default for Bars {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+/// Names come from elsewhere and must not move the cursor.
+fn clean(name: &str) -> String {
+    name.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_templates_are_valid_and_small_files_have_no_line() {
+        for template in [
+            "{bar:24} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} left",
+            "  {percent:>3}% {wide_msg}",
+        ] {
+            assert!(ProgressStyle::with_template(template).is_ok());
+        }
+        let mut bars = Bars::new();
+        bars.start_file("small", 10, 0);
+        assert!(bars.files.is_empty());
+        for i in 0..9 {
+            bars.start_file(&format!("large {i}"), LEAST_BYTES, 0);
+        }
+        assert_eq!(bars.files.len(), MOST_FILES);
+        bars.end_file("large 0");
+        assert_eq!(bars.files.len(), MOST_FILES - 1);
+    }
+}
