@@ -1,8 +1,8 @@
 //! Publishing into the cache: what readers see, and when.
 #![allow(clippy::unwrap_used)]
 
-use std::cell::RefCell;
 use std::fs;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hfdl::cache::{
@@ -429,9 +429,9 @@ fn every_blob_is_written_under_its_official_lock() {
     let env = TestCache::new();
     let first = first();
     let plan = env.plan(&first);
-    let taken = RefCell::new(Vec::new());
+    let taken = Mutex::new(Vec::new());
     let take = |path: &std::path::Path| {
-        taken.borrow_mut().push(path.to_path_buf());
+        taken.lock().unwrap().push(path.to_path_buf());
         no_lock(path)
     };
     let writer = CacheWriter::open(&env.cache, &env.repo, env.links, &take).unwrap();
@@ -443,7 +443,7 @@ fn every_blob_is_written_under_its_official_lock() {
         writer.store_blob(&content, &partial).unwrap();
         expected.push(env.cache.blob_lock(&env.repo, &content));
     }
-    assert_eq!(*taken.borrow(), expected);
+    assert_eq!(*taken.lock().unwrap(), expected);
     assert!(expected[0].parent().unwrap().is_dir());
 }
 

@@ -1,18 +1,40 @@
 //! Integration tests: contracts, stories and the real binary.
 
-mod schedule_oracle;
-mod schedule_properties;
-mod schedule_truth_table;
-mod hub_client;
-mod store_entities;
-mod store_file;
-mod store_processes;
-mod store_properties;
-mod store_samples;
+// Clippy spares test functions only; a helper of tests is no different.
+#![allow(clippy::unwrap_used)]
+
+mod apply_env;
+mod apply_round_trip;
+mod apply_stories;
+mod apply_wrong_files;
 mod cache_accept;
 mod cache_local_dir;
 mod cache_publish;
 mod cache_scan;
 mod cache_sweep;
+mod changelog;
+mod cli_config;
+mod cli_database;
+mod cli_help;
+mod cli_json;
+mod cli_models;
+mod cli_output;
+mod cli_pictures;
+mod cli_remove_files;
+mod cli_schedules;
+mod cli_wrong_lines;
+mod download;
 mod engine;
+mod fnmatch_corpus;
+mod hub_client;
+mod layers;
+mod readme;
+mod schedule_oracle;
+mod schedule_properties;
+mod schedule_truth_table;
+mod store_entities;
+mod store_file;
+mod store_processes;
+mod store_properties;
+mod store_samples;
 mod support;

@@ -1,4 +1,6 @@
 //! What the tests share.
 
 pub mod cache;
+pub mod env;
 pub mod http_source;
+pub mod source;

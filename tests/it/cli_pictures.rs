@@ -1,0 +1,354 @@
+//! Pictures of what people see: help, tables, documents and errors.
+//!
+//! After a wanted change `INSTA_UPDATE=always cargo test --test it pictures`
+//! writes them anew; then the differences are to be read. Only paths differ
+//! between systems, so Unix is enough.
+
+use hfdl_test_hub::{Fault, Gate, Hint, On};
+
+use crate::support::env::TestEnv;
+
+/// Compares a text with the picture of that name.
+fn look(name: impl Into<String>, text: impl AsRef<str>) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.bind(|| insta::assert_snapshot!(name.into(), text.as_ref()));
+}
+
+/// A world without a path or port that differs from one time to the next.
+fn fixed() -> TestEnv {
+    let env = TestEnv::new();
+    env.set("HF_HUB_CACHE", "/srv/hub")
+        .set("HF_ENDPOINT", "https://hub.example");
+    env
+}
+
+/// Three models in three states, and two schedules.
+fn populated() -> TestEnv {
+    let env = fixed();
+    for line in [
+        "models add acme/tiny --tag llm --tag nightly --no-check",
+        "models add acme/large-language-model:Q4_K_M --priority 90 --no-check",
+        "models add datasets/acme/corpus --revision refs/convert/parquet --to /srv/corpus --name corpus --include data/ --exclude *.tmp --exclude *.bak --no-check",
+        "models disable corpus",
+        "schedules add nightly --daily 02:30 --tz Europe/Berlin --all --window 22:00-07:00 --window Sat,Sun@00:00-24:00 --max-duration 4h --limit-rate '08:00,2M 23:00,off'",
+        "schedules add llm --every 6h --tag llm --model corpus --catch-up-within 3h --max-transfer 20G",
+        "config set download.connections 32",
+        "config set disk.reserve 20G",
+    ] {
+        env.line(line).succeeds();
+    }
+    let database = rusqlite::Connection::open(env.database()).unwrap();
+    let found_out =
+        "UPDATE models SET published_commit = '0123456789abcdef0123456789abcdef01234567',
+        published_at = 1772000000, last_check_at = 1772300000, last_success_at = 1772300000,
+        last_change_at = 1772000000 WHERE name = 'acme/tiny'";
+    database.execute(found_out, []).unwrap();
+    env
+}
+
+/// Returns the command lines of all commands, as their help lists them.
+fn all_commands(env: &TestEnv) -> Vec<String> {
+    let mut found = vec![String::new()];
+    let mut at = 0;
+    while let Some(path) = found.get(at).cloned() {
+        let help = env
+            .line(&format!("{path} -h"))
+            .succeeds()
+            .stdout()
+            .to_owned();
+        let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+        for line in listed.take_while(|line| !line.is_empty()) {
+            let name = line.split_whitespace().next().unwrap();
+            // What help tells, and the continuation of a folded line.
+            if name != "help" && line.starts_with("  ") && !line.starts_with("   ") {
+                found.push(format!("{path} {name}").trim().to_owned());
+            }
+        }
+        at += 1;
+    }
+    found
+}
+
+#[test]
+fn help_looks_right() {
+    let env = fixed();
+    for path in all_commands(&env) {
+        let short = env.line(&format!("{path} -h"));
+        let long = env.line(&format!("{path} --help"));
+        short.succeeds().silently();
+        long.succeeds().silently();
+        let name = format!("help {path}").trim().replace(' ', "-");
+        look(name, format!("{}\n{}", short.picture(), long.picture()));
+    }
+}
+
+/// Takes one picture of several command lines.
+fn picture(env: &TestEnv, lines: &[&str]) -> String {
+    let pictures: Vec<String> = lines.iter().map(|line| env.line(line).picture()).collect();
+    pictures.join("\n")
+}
+
+#[test]
+fn tables_look_right() {
+    let env = populated();
+    look(
+        "tables-models",
+        picture(
+            &env,
+            &[
+                "models list",
+                "models list --tag llm",
+                "models show acme/tiny",
+                "models show corpus",
+            ],
+        ),
+    );
+    look(
+        "tables-schedules",
+        picture(
+            &env,
+            &[
+                "schedules list",
+                "schedules show nightly",
+                "schedules show llm",
+            ],
+        ),
+    );
+    look(
+        "tables-next",
+        picture(
+            &env,
+            &[
+                "schedules next nightly",
+                "schedules next nightly --from 2026-10-24 --count 2",
+            ],
+        ),
+    );
+    look(
+        "tables-config",
+        picture(
+            &env,
+            &["config list", "config list --origin", "config path"],
+        ),
+    );
+}
+
+#[test]
+fn tables_fit_a_narrow_terminal() {
+    let env = populated();
+    env.set("COLUMNS", "60");
+    look(
+        "tables-narrow",
+        picture(
+            &env,
+            &["models list", "schedules list", "config list --origin"],
+        ),
+    );
+}
+
+#[test]
+fn what_was_done_looks_right() {
+    let env = populated();
+    look(
+        "done",
+        picture(
+            &env,
+            &[
+                "models add spaces/acme/app --no-check",
+                "models set corpus --priority 3",
+                "models enable corpus spaces/acme/app",
+                "models disable corpus",
+                "models remove corpus spaces/acme/app --yes",
+                "schedules add weekly --weekly Mon@04:00 --tag nobody",
+                "schedules add again --daily 02:30 --tz Europe/Berlin --model acme/tiny",
+                "schedules set weekly --weekly Tue@04:00 --all",
+                "schedules disable weekly again",
+                "schedules enable again",
+                "schedules remove again weekly --yes",
+                "config set download.limit_rate '08:00,512K 19:00,10M 23:00,off'",
+                "config get download.limit_rate",
+                "config unset download.limit_rate",
+                "config get run.max_duration",
+                "logs",
+            ],
+        ),
+    );
+}
+
+#[test]
+fn what_the_hub_says_looks_right() {
+    let env = TestEnv::new();
+    let repo = env.hub().repo("acme/tiny");
+    let draft = repo.commit("main").file("config.json", b"{}");
+    draft.lfs("model.safetensors", vec![1; 5_000_000]).publish();
+    look(
+        "hub",
+        picture(
+            &env,
+            &[
+                "models add acme/tiny",
+                "models add acme/tiny --name some --include *.json",
+                "models add acme/tiny --name some --to some --include *.json",
+                "models add acme/tiny --name none --to none --include *.gguf",
+                "models add acme/tiny --revision v9",
+                "models add acme/missing",
+            ],
+        ),
+    );
+}
+
+#[test]
+fn what_the_hub_refuses_looks_right() {
+    let env = TestEnv::new();
+    let hub = env.hub();
+    hub.repo("acme/tiny")
+        .commit("main")
+        .file("a", b"a")
+        .publish();
+    let repo = hub.repo("acme/gated");
+    repo.commit("main").file("a", b"a").publish();
+    repo.gated(Gate::Manual);
+    hub.repo("acme/banned")
+        .commit("main")
+        .file("a", b"a")
+        .publish();
+    hub.repo("acme/banned").disabled();
+    let lines = [
+        "models add acme/tiny@v9",
+        "models add acme/gated",
+        "models add acme/banned",
+    ];
+    let mut pictures = vec![picture(&env, &lines)];
+    let add = ["models add acme/tiny"];
+    for fault in [
+        Fault::Status(503),
+        Fault::TooManyRequests(Hint::RateLimit(212)),
+        Fault::Garbage("text/html".to_owned(), b"<html>".to_vec()),
+        Fault::Close,
+    ] {
+        hub.fault(On::any(), fault);
+        pictures.push(picture(&env, &add));
+        hub.heal();
+    }
+    env.set("HF_TOKEN", "hf_old");
+    pictures.push(picture(&env, &add));
+    env.set("HF_TOKEN", "not a token");
+    pictures.push(picture(&env, &add));
+    look("errors-hub", pictures.join("\n"));
+}
+
+#[test]
+fn empty_lists_look_right() {
+    let lines = [
+        "models list",
+        "schedules list",
+        "schedules next",
+        "logs",
+        "logs --last",
+    ];
+    look("empty", picture(&fixed(), &lines));
+}
+
+#[test]
+fn documents_look_right() {
+    let env = populated();
+    look(
+        "json-models",
+        picture(
+            &env,
+            &["models list --json", "models show acme/tiny --json"],
+        ),
+    );
+    look(
+        "json-schedules",
+        picture(
+            &env,
+            &["schedules list --json", "schedules show llm --json"],
+        ),
+    );
+    look(
+        "json-next",
+        picture(&env, &["schedules next nightly --count 2 --json"]),
+    );
+    look(
+        "json-config",
+        picture(&env, &["config list --json", "config path --json"]),
+    );
+    look(
+        "json-changes",
+        picture(
+            &env,
+            &[
+                "models add acme/other --no-check --json",
+                "models disable acme/other --json",
+                "models remove acme/other --yes --json",
+                "schedules enable nightly --json",
+                "schedules remove nightly --yes --json",
+                "config get disk.reserve --json",
+                "config set keep.logs 3d --json",
+                "config unset keep.logs --json",
+                "logs --json",
+                "models show acme/tinny --log-format json",
+            ],
+        ),
+    );
+    look(
+        "yaml",
+        picture(&env, &["models show acme/tiny --format yaml"]),
+    );
+}
+
+#[test]
+fn errors_look_right() {
+    let env = populated();
+    look(
+        "errors",
+        picture(
+            &env,
+            &[
+                "modles list",
+                "models add",
+                "models add a/b/c",
+                "models add https://example.com/a/b",
+                "models add acme/tiny",
+                "models add acme/new --name acme/tiny --no-check",
+                "models add acme/new --priority 101",
+                "models add acme/new --to /srv/hub/x --no-check",
+                "models show acme/tinny",
+                "models set acme/tiny",
+                "models remove acme/tiny",
+                "schedules add x --all",
+                "schedules add x --daily 25:00 --all",
+                "schedules add nightly --daily 03:00 --all",
+                "schedules add x --cron '0 0 31 4 *' --all",
+                "schedules add x --daily 03:00 --all --window 04:00-04:05",
+                "schedules add x --daily 03:00 --all --jitter 2d",
+                "schedules add x --daily 03:00 --all --catch-up skip --catch-up-within 3h",
+                "schedules add x --once 2026-02-01T00:00 --all",
+                "schedules add x --every 6h --tag llm --model corpus",
+                "schedules show nightyl",
+                "config set keep.lgos 3d",
+                "config set keep.logs 3",
+                "models list --set x",
+            ],
+        ),
+    );
+    env.set("HF_HUB_OFFLINE", "1");
+    look("errors-offline", picture(&env, &["models add acme/new"]));
+}
+
+#[test]
+fn databases_that_cannot_be_used_look_right() {
+    let env = populated();
+    let database = rusqlite::Connection::open(env.database()).unwrap();
+    database.pragma_update(None, "user_version", 99).unwrap();
+    drop(database);
+    let newer = picture(&env, &["models list"]);
+    std::fs::write(env.database(), "no database").unwrap();
+    look(
+        "errors-database",
+        format!("{newer}\n{}", picture(&env, &["models list"])),
+    );
+}

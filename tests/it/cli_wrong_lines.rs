@@ -1,0 +1,375 @@
+//! Wrong command lines: the right code, a message that helps, and nothing done.
+
+use hfdl_test_hub::{Api, Fault, Gate, On, Port};
+
+use crate::support::env::{Ran, TestEnv};
+
+/// A hub with a few repositories, two models and one schedule.
+fn prepared() -> TestEnv {
+    let env = TestEnv::new();
+    let hub = env.hub();
+    for id in ["acme/tiny", "acme/other", "datasets/acme/corpus"] {
+        let commit = hub.repo(id).commit("main");
+        commit.file("config.json", b"{}").publish();
+    }
+    env.line("models add acme/tiny --tag llm").succeeds();
+    env.line("models add acme/other").succeeds();
+    env.line("schedules add nightly --daily 02:30 --all")
+        .succeeds();
+    env.line("config set download.retries 7").succeeds();
+    env
+}
+
+/// Runs each line and checks code, message, silence on stdout and the database.
+///
+/// A row of the table is an exit code, a command line, `=>`, and a piece of
+/// what stderr says.
+fn check(env: &TestEnv, table: &str) {
+    let before = env.database_content();
+    assert!(before.contains("acme/other") && before.contains("nightly"));
+    let mut failures = String::new();
+    for row in table.trim().lines() {
+        let (code, rest) = row.trim().split_once(' ').unwrap();
+        let (line, says) = rest.split_once("=>").unwrap();
+        let (line, says) = (line.trim(), says.trim());
+        let ran = env.line(line);
+        let problems = problems(&ran, code.parse().unwrap(), says);
+        if !problems.is_empty() {
+            failures += &format!(
+                "{}: expected `{says}`\n{}\n",
+                problems.join(", "),
+                ran.report()
+            );
+        }
+        assert_eq!(
+            env.database_content(),
+            before,
+            "`hfdl {line}` changed the database"
+        );
+    }
+    assert!(failures.is_empty(), "{failures}");
+}
+
+fn problems(ran: &Ran, code: i32, says: &str) -> Vec<&'static str> {
+    let checks = [
+        (ran.code() == Some(code), "wrong code"),
+        (ran.stderr().contains(says), "wrong message"),
+        (ran.stdout().is_empty(), "something on stdout"),
+        (!ran.stderr().contains("panicked"), "panic"),
+    ];
+    let failed = checks.into_iter().filter(|(holds, _)| !holds);
+    failed.map(|(_, problem)| problem).collect()
+}
+
+#[test]
+fn wrong_words_and_flags_are_refused() {
+    check(
+        &prepared(),
+        r"
+        2  => Usage: hfdl
+        2 modles list => unrecognized subcommand 'modles'
+        2 modles list => 'models'
+        2 models => Usage: hfdl models
+        2 models lst => a similar subcommand exists: 'list'
+        2 models list extra => unexpected argument 'extra'
+        2 models list --tga llm => unexpected argument '--tga'
+        2 schedules => Usage: hfdl schedules
+        2 config => Usage: hfdl config
+        2 models add => <REPO>
+        2 models show => <NAME>
+        2 models enable => <NAME>...
+        2 models disable => <NAME>...
+        2 models remove => <NAME>...
+        2 schedules remove => <NAME>...
+        2 schedules add => <NAME>
+        2 config set disk.reserve => <VALUE>
+        2 --format xml models list => `xml` is not one of table, json, yaml
+        2 --color sometimes models list => `sometimes` is not one of auto, always, never
+        2 --log-format xml models list => `xml` is not one of text, json
+        2 -q -v models list => cannot be used with
+        2 completions tcsh => invalid value 'tcsh'
+        2 completions => <SHELL>
+        2 logs --run x --last => cannot be used with
+        2 logs --run nope => no log of a run `nope`
+        2 logs --level loud => `loud` is not one of error, warn, info, debug
+        1 logs --last => no run has left a log yet
+        2 models list --state broken => `broken` is not one of
+        ",
+    );
+}
+
+#[test]
+fn wrong_descriptions_of_models_are_refused() {
+    check(
+        &prepared(),
+        r"
+        2 models add a/b/c => the first is none of models, datasets and spaces
+        2 models add datasets/x => write `datasets/org/name`
+        2 models add acme/ti*ny => is not valid
+        2 models add '' => is not valid
+        2 models add acme/tiny: => GGUF quantisation
+        2 models add datasets/acme/corpus:Q4_0 => only models have quantisations
+        2 models add https://example.com/acme/tiny => is not valid
+        2 models add hf://acme => write `hf://org/name`
+        2 models add https://huggingface.co/acme/tiny/discussions/3 => is not valid
+        2 models add acme/new --revision 'a b' => invalid value 'a b' for '--revision <REV>'
+        2 models add acme/new --revision '' => for '--revision <REV>'
+        2 models add acme/new --revision ../x => for '--revision <REV>'
+        2 models add acme/new@dev --revision main => two different revisions are given
+        2 models add acme/new --name 'two words' => is not allowed
+        2 models add acme/new --name '' => it is empty
+        2 models add acme/new --tag 'a,b' => is not allowed
+        2 models add acme/new --priority 101 => a whole number from 0 to 100
+        2 models add acme/new --priority -1 => unexpected argument '-1'
+        2 models add acme/new --priority high => a whole number from 0 to 100
+        2 models add acme/new --keep-revisions 0 => 0 is not in 1..=1000
+        2 models add acme/new --keep-revisions 1001 => 1001 is not in 1..=1000
+        2 models add acme/new --include '' => an empty pattern
+        2 models set acme/tiny --exclude '' => an empty pattern
+        2 models add acme/new --to '' => needs a directory
+        2 models add acme/tiny --no-check => the model `acme/tiny`
+        2 models add acme/tiny => exists already
+        2 models add acme/tiny --name another => the model `acme/tiny`
+        2 models add acme/new --name acme/tiny --no-check => the name `acme/tiny` exists already
+        2 models set acme/tiny => nothing to change
+        2 models set acme/tiny --name acme/other => exists already
+        2 models set acme/tiny --tag x --no-tag => cannot be used with
+        2 models set acme/tiny --include x --no-include => cannot be used with
+        2 models set acme/tni --priority 3 => did you mean `acme/tiny`?
+        2 models show acme/tinny => did you mean `acme/tiny`?
+        2 models show quite-different => `hfdl models list` shows all
+        2 models enable acme/tiny acme/nothing => there is no model `acme/nothing`
+        2 models disable acme/tiny acme/nothing => there is no model `acme/nothing`
+        2 models remove acme/tiny => there is no terminal to ask on
+        2 models remove acme/tiny --delete-files => add `--yes`
+        2 models remove acme/tiny acme/nothing --yes => there is no model `acme/nothing`
+        ",
+    );
+}
+
+#[test]
+fn a_place_inside_the_cache_is_refused() {
+    let env = prepared();
+    let inside = env.cache().join("mine").display().to_string();
+    let before = env.database_content();
+    env.hfdl(["models", "add", "datasets/acme/corpus", "--to", &inside])
+        .exits(2)
+        .explains("lies inside the Hub's cache");
+    assert_eq!(env.database_content(), before);
+}
+
+#[test]
+fn wrong_and_impossible_schedules_are_refused() {
+    check(
+        &prepared(),
+        r"
+        2 schedules add x --all => it is not said when to look
+        2 schedules add x --every 6h => it is not said what to look at
+        2 schedules add x --every 6h --daily 02:00 --all => cannot be used with
+        2 schedules add x --every 6h --all --tag llm => cannot be used with
+        2 schedules add x --every 6h --all --model acme/tiny => cannot be used with
+        2 schedules add x --every 6h --model acme/tinny => did you mean `acme/tiny`?
+        2 schedules add 'x y' --every 6h --all => is not allowed
+        2 schedules add nightly --every 6h --all => the schedule `nightly` exists already
+        2 schedules add x --daily 02:30 --all => does exactly the same
+        2 schedules add x --every 6x --all => is not an interval: write a duration
+        2 schedules add x --every 0s --all => the shortest interval is one minute
+        2 schedules add x --every 5s --all => the shortest interval is one minute
+        2 schedules add x --daily 25:00 --all => hours go from 00 to 23
+        2 schedules add x --daily 2h30 --all => write a 24-hour time
+        2 schedules add x --weekly Mon --all => write days and a time such as
+        2 schedules add x --weekly Foo@02:00 --all => `Foo`: write Mon, Tue
+        2 schedules add x --monthly 32@04:00 --all => write a number from 1 to 31, or last
+        2 schedules add x --monthly 0@04:00 --all => write a number from 1 to 31, or last
+        2 schedules add x --cron '* * *' --all => five fields are needed
+        2 schedules add x --cron '61 * * * *' --all => `61` is no number from 0 to 59
+        2 schedules add x --cron '0 0 31 4 *' --all => never comes
+        2 schedules add x --cron '0 0 31 2 *' --all => never comes
+        2 schedules add x --once 2026-02-28T08:00 --all => has passed already
+        2 schedules add x --once tomorrow --all => `tomorrow` is not a time
+        2 schedules add x --once '2026-02-30 08:00' --all => is not a time
+        2 schedules add x --daily 03:00 --all --tz Mars/Base => `Mars/Base` is not a time zone
+        2 schedules add x --daily 03:00 --all --window 22:00-22:00 => it starts when it ends
+        2 schedules add x --daily 03:00 --all --window 22-23 => write a 24-hour time
+        2 schedules add x --daily 03:00 --all --window Foo@22:00-23:00 => `Foo`: write Mon, Tue
+        2 schedules add x --daily 03:00 --all --window 04:00-04:05 => its windows never let it run
+        2 schedules add x --daily 03:00 --all --catch-up twice => `twice` is not one of once, skip
+        2 schedules add x --daily 03:00 --all --catch-up skip --catch-up-within 3h => never caught up
+        2 schedules add x --daily 03:00 --all --catch-up-within 20m => is too short
+        2 schedules add x --daily 03:00 --all --catch-up-within soon => is not a duration
+        2 schedules add x --daily 03:00 --all --jitter 24h => is too large
+        2 schedules add x --every 1h --all --jitter 1h => is too large
+        2 schedules add x --daily 03:00 --all --limit-rate fast => is not a rate
+        2 schedules add x --daily 03:00 --all --limit-rate '08:00,512K 08:00,off' => `08:00` has two rates
+        2 schedules add x --daily 03:00 --all --max-transfer 10X => is not a size
+        2 schedules add x --daily 03:00 --all --max-transfer 0 => more than nothing
+        2 schedules add x --daily 03:00 --all --max-duration 0s => more than nothing
+        2 schedules add x --daily 03:00 --all --max-duration forever => is not a duration
+        2 schedules add x --daily 03:00 --all --priority 200 => a whole number from 0 to 100
+        2 schedules set nightly => nothing to change
+        2 schedules set nightyl --daily 03:00 => did you mean `nightly`?
+        2 schedules set nightly --window 04:00-04:05 --catch-up skip => never let it run
+        2 schedules set nightly --model nope => there is no model `nope`
+        2 schedules set nightly --window 22:00-23:00 --no-window => cannot be used with
+        2 schedules show nightyl => did you mean `nightly`?
+        2 schedules enable nightyl => did you mean `nightly`?
+        2 schedules disable nightly nothing => there is no schedule `nothing`
+        2 schedules remove nightly => there is no terminal to ask on
+        2 schedules remove nightly nothing -y => there is no schedule `nothing`
+        2 schedules next nightyl => did you mean `nightly`?
+        2 schedules next --count 0 => 0 is not in 1..=1000
+        2 schedules next --from yesterday => `yesterday` is not a time
+        ",
+    );
+}
+
+#[test]
+fn wrong_settings_are_refused() {
+    check(
+        &prepared(),
+        r"
+        2 config set download.conections 3 => did you mean `download.connections`?
+        2 config set colour red => there is no setting `colour`
+        2 config get keep.lgos => did you mean `keep.logs`?
+        2 config unset keep.lgos => did you mean `keep.logs`?
+        2 config set download.connections 0 => a whole number from 1 to 256
+        2 config set download.connections many => a whole number from 1 to 256
+        2 config set disk.reserve 5X => is not a size
+        2 config set keep.logs 30 => is not a duration
+        2 config set keep.sessions 1h => it must be at least 1d
+        2 config set timer.every 7m => it must be 1m, 2m
+        2 config set download.xet perhaps => it must be one of auto, off
+        2 config set download.limit_rate fast => no value for `download.limit_rate`
+        2 config set hub.endpoint ftp://x => it must start with https:// or http://
+        2 config set hub.endpoint https://me:secret@x => must not contain a user name
+        2 config set cache.dir '' => it must be a directory
+        2 models list --set nonsense => `nonsense` is not a setting
+        2 models list --set disk.reserv=1G => did you mean `disk.reserve`?
+        2 models list --set disk.reserve= => is not a size
+        2 config list -c download.files=0 => a whole number from 1 to 256
+        ",
+    );
+}
+
+#[test]
+fn what_the_hub_refuses_is_not_added() {
+    let env = prepared();
+    let hub = env.hub();
+    check(
+        &env,
+        r"
+        1 models add acme/missing => `acme/missing` does not exist, or is private
+        1 models add datasets/acme/corpus@gone => has no revision `gone`
+        1 models add datasets/acme/corpus --revision v9 => next: choose one of the revisions at
+        ",
+    );
+    hub.repo("acme/closed")
+        .commit("main")
+        .file("a", b"a")
+        .publish();
+    hub.repo("acme/closed").private();
+    hub.repo("acme/banned")
+        .commit("main")
+        .file("a", b"a")
+        .publish();
+    hub.repo("acme/banned").disabled();
+    hub.token("hf_good", &[]);
+    env.set("HF_TOKEN", "hf_good");
+    check(
+        &env,
+        r"
+        1 models add acme/closed => or the token has no access to it
+        1 models add acme/banned => the Hub has disabled `acme/banned`
+        ",
+    );
+    env.set("HF_TOKEN", "hf_bad");
+    check(
+        &env,
+        "4 models add datasets/acme/corpus => the Hub refused the token",
+    );
+    env.set("HF_TOKEN", "two\nlines");
+    check(
+        &env,
+        "4 models add datasets/acme/corpus => the Hub refused the token",
+    );
+}
+
+#[test]
+fn trouble_on_the_way_to_the_hub_is_temporary() {
+    let env = prepared();
+    let hub = env.hub();
+    let add = "5 models add datasets/acme/corpus => could not add `datasets/acme/corpus`";
+    for status in [500, 502, 503, 504] {
+        hub.fault(On::any(), Fault::Status(status));
+        check(&env, add);
+        hub.heal();
+    }
+    for (fault, says) in [
+        (
+            Fault::TooManyRequests(hfdl_test_hub::Hint::RetryAfter(9)),
+            "rate limit",
+        ),
+        (Fault::Reset, "no answer"),
+        (Fault::Close, "no answer"),
+    ] {
+        hub.fault(On::any(), fault);
+        check(
+            &env,
+            &format!("5 models add datasets/acme/corpus => {says}"),
+        );
+        hub.heal();
+    }
+    hub.fault(On::api(Api::Tree), Fault::Status(503));
+    check(&env, add);
+    hub.heal();
+    hub.fault(
+        On::any(),
+        Fault::Garbage("text/html".to_owned(), b"<html>log in".to_vec()),
+    );
+    check(&env, "1 models add datasets/acme/corpus => is not usable");
+    hub.heal();
+    hub.close_port(Port::Hub);
+    check(&env, add);
+    env.set("HF_HUB_OFFLINE", "1");
+    check(
+        &env,
+        "5 models add datasets/acme/corpus => offline mode is on",
+    );
+}
+
+#[test]
+fn a_gate_that_cannot_be_asked_about_is_temporary() {
+    let env = prepared();
+    let repo = env.hub().repo("acme/gated");
+    repo.commit("main").file("a", b"a").publish();
+    repo.gated(Gate::Auto);
+    env.hub().fault(On::api(Api::AuthCheck), Fault::Status(500));
+    check(&env, "5 models add acme/gated => HTTP 500");
+}
+
+#[test]
+fn wrong_lines_in_an_empty_home_leave_it_empty() {
+    let env = TestEnv::new();
+    for line in [
+        "models add a/b/c",
+        "models add acme/tiny",
+        "models set acme/tiny --priority 3",
+        "models show acme/tiny",
+        "models remove acme/tiny --yes",
+        "models enable acme/tiny",
+        "schedules add x --daily 02:30",
+        "schedules add x --once 2020-01-01T00:00 --all",
+        "schedules add x --daily 02:30 --model acme/tiny",
+        "schedules show x",
+        "schedules set x --daily 02:30",
+        "schedules remove x --yes",
+        "config set nonsense 1",
+        "config get nonsense",
+        "logs --last",
+    ] {
+        let ran = env.line(line);
+        assert!(matches!(ran.code(), Some(1 | 2 | 5)), "{}", ran.report());
+        assert!(ran.stdout().is_empty(), "{}", ran.report());
+        assert!(!env.home().exists(), "{}", ran.report());
+    }
+}

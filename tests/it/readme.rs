@@ -1,0 +1,217 @@
+//! The README tells the truth: its tables are those of the code, its tour is run.
+//!
+//! `HFDL_UPDATE_README=1 cargo test --test it readme` writes the output of the
+//! tour into the README; look at the difference before keeping it.
+
+use hfdl::domain::outcome::ExitStatus;
+
+const README: &str = include_str!("../../README.md");
+const CI: &str = include_str!("../../.ci/run");
+
+/// One code block: what stands behind the fence, the number of its first line, its lines.
+struct Block<'a> {
+    language: &'a str,
+    first_line: usize,
+    lines: Vec<&'a str>,
+}
+
+fn blocks(text: &str) -> Vec<Block<'_>> {
+    let mut found = Vec::new();
+    let mut open: Option<Block> = None;
+    for (index, line) in text.lines().enumerate() {
+        match (line.strip_prefix("```"), open.take()) {
+            (Some(language), None) => {
+                open = Some(Block {
+                    language,
+                    first_line: index + 1,
+                    lines: Vec::new(),
+                });
+            }
+            (Some(_), Some(block)) => found.push(block),
+            (None, Some(mut block)) => {
+                block.lines.push(line);
+                open = Some(block);
+            }
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a code block is not closed");
+    found
+}
+
+/// Returns what stands below a heading, up to the next one of the same level.
+fn section<'a>(text: &'a str, heading: &str) -> &'a str {
+    let (_, rest) = text
+        .split_once(&format!("\n## {heading}\n"))
+        .unwrap_or_else(|| panic!("there is no section `{heading}`"));
+    rest.split_once("\n## ").map_or(rest, |(own, _)| own)
+}
+
+#[test]
+fn the_table_of_exit_codes_is_that_of_the_code() {
+    let rows: Vec<&str> = section(README, "Exit codes")
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        // The titles, and the line that parts them from the rows.
+        .skip(2)
+        .collect();
+    let expected: Vec<String> = ExitStatus::ALL
+        .iter()
+        .map(|status| {
+            format!(
+                "| {} | `{}` | {} |",
+                status.code(),
+                status.word(),
+                status.meaning()
+            )
+        })
+        .collect();
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn setting_up_takes_two_commands_and_ci_runs_both() {
+    let commands: Vec<&str> = blocks(section(README, "Set-up"))
+        .iter()
+        .flat_map(|block| block.lines.clone())
+        .collect();
+    assert_eq!(commands.len(), 2, "{commands:?}");
+    for command in commands {
+        assert!(
+            CI.lines().any(|line| line.trim_end().ends_with(command)),
+            "`.ci/run` does not run `{command}`"
+        );
+    }
+}
+
+#[test]
+fn commands_of_hfdl_stand_only_where_they_are_run() {
+    for block in blocks(README) {
+        let shown = block.lines.iter().any(|line| line.contains("hfdl "));
+        assert!(
+            block.language == "console" || block.language == "text" || !shown,
+            "line {}: `hfdl` in a block that no test runs",
+            block.first_line
+        );
+    }
+}
+
+/// The clock can be set only in builds with debug assertions, and the tour is
+/// written down as a POSIX shell shows it.
+#[cfg(all(unix, debug_assertions))]
+mod tour {
+    use std::fmt::Write as _;
+    use std::path::Path;
+    use std::process::Command;
+
+    use hfdl_test_hub::{TestHub, fill_with_demo};
+
+    use super::{Block, README, blocks};
+
+    /// The places that the README speaks of, where a test has its own.
+    const STATE: &str = "/tmp/hfdl-tour";
+    const HUB: &str = "http://127.0.0.1:48800";
+
+    /// A folder and a hub of its own, in which the tour is made.
+    struct Tour {
+        folder: tempfile::TempDir,
+        hub: TestHub,
+        path: String,
+    }
+
+    impl Tour {
+        fn new() -> Self {
+            let hub = TestHub::start();
+            fill_with_demo(&hub);
+            let bin = Path::new(env!("CARGO_BIN_EXE_hfdl")).parent().unwrap();
+            Self {
+                folder: tempfile::tempdir().unwrap(),
+                hub,
+                path: format!("{}:/usr/bin:/bin", bin.display()),
+            }
+        }
+
+        /// Runs a command line; returns what it prints, as the README shows it, and its exit code.
+        fn run(&self, line: &str) -> (String, i32) {
+            let output = Command::new("/bin/sh")
+                .args(["-c", line])
+                .current_dir(&self.folder)
+                .env_clear()
+                .env("PATH", &self.path)
+                .env("HOME", self.folder.path())
+                .env("HFDL_HOME", self.folder.path())
+                .env("HF_HOME", self.folder.path().join("hf"))
+                .env("HF_ENDPOINT", self.hub.endpoint())
+                .env("HFDL_TEST_NOW", "2026-11-20T09:00:00Z")
+                .env("TZ", "Europe/Berlin")
+                .output()
+                .unwrap();
+            let printed = [output.stdout, output.stderr].concat();
+            let printed = String::from_utf8(printed)
+                .unwrap()
+                .replace(self.folder.path().to_str().unwrap(), STATE)
+                .replace(&self.hub.endpoint(), HUB);
+            (printed, output.status.code().unwrap())
+        }
+
+        /// Runs the commands of a block and returns the block as it should be.
+        fn walk(&self, block: &Block) -> String {
+            let mut truth = String::new();
+            let mut code = 0;
+            for line in &block.lines {
+                let Some(command) = line.strip_prefix("$ ") else {
+                    continue;
+                };
+                writeln!(truth, "{line}").unwrap();
+                if command == "echo $?" {
+                    writeln!(truth, "{code}").unwrap();
+                    code = 0;
+                    continue;
+                }
+                assert_eq!(
+                    code, 0,
+                    "line {}: the command before `{command}` fails, and no `echo $?` says so",
+                    block.first_line
+                );
+                let printed;
+                (printed, code) = self.run(command);
+                truth.push_str(&printed);
+            }
+            assert_eq!(code, 0, "line {}:\n{truth}", block.first_line);
+            truth
+        }
+    }
+
+    #[test]
+    fn the_tour_shows_what_the_program_prints() {
+        let tour = Tour::new();
+        let mut truth = String::new();
+        let mut rest = README;
+        let mut n_commands = 0;
+        for block in blocks(README).iter().filter(|b| b.language == "console") {
+            let shown = block.lines.iter().map(|line| format!("{line}\n"));
+            let shown: String = shown.collect();
+            let (before, after) = rest.split_once(&format!("```console\n{shown}")).unwrap();
+            truth.push_str(before);
+            truth.push_str("```console\n");
+            truth.push_str(&tour.walk(block));
+            rest = after;
+            n_commands += block.lines.iter().filter(|l| l.starts_with("$ ")).count();
+        }
+        truth.push_str(rest);
+        assert!(n_commands >= 10, "only {n_commands} commands were found");
+        if std::env::var_os("HFDL_UPDATE_README").is_some() {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+            std::fs::write(path, &truth).unwrap();
+        } else if truth != README {
+            let mut pairs = truth.lines().zip(README.lines()).enumerate();
+            let (index, (expected, found)) = pairs
+                .find(|(_, (expected, found))| expected != found)
+                .unwrap_or((0, ("another number of lines", "")));
+            panic!(
+                "README.md:{}: shown  {found}\n  but it is  {expected}\n(see the head of tests/it/readme.rs)",
+                index + 1
+            );
+        }
+    }
+}

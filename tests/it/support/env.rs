@@ -1,0 +1,299 @@
+//! The real binary in a world of its own: empty environment, own directories,
+//! fixed clock, and a hub on 127.0.0.1 that starts when it is first asked for.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use hfdl_test_hub::TestHub;
+use serde_json::Value;
+
+use super::cache::tree;
+
+/// A Sunday morning; nothing is special about it.
+pub const NOW: &str = "2026-03-01T09:00:00Z";
+
+/// Nobody listens there: a test that never starts a hub cannot reach a real one.
+const NO_HUB: &str = "http://127.0.0.1:1";
+
+pub struct TestEnv {
+    root: tempfile::TempDir,
+    hub: OnceCell<TestHub>,
+    variables: RefCell<BTreeMap<String, String>>,
+}
+
+impl TestEnv {
+    pub fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let place = |name: &str| root.path().join(name).to_string_lossy().into_owned();
+        for name in ["user", "work"] {
+            fs::create_dir(root.path().join(name)).unwrap();
+        }
+        let mut variables = BTreeMap::from(
+            [
+                ("HOME", place("user")),
+                ("HFDL_HOME", place("state")),
+                ("HF_HUB_CACHE", place("hub")),
+                ("HF_ENDPOINT", NO_HUB.to_owned()),
+                ("TZ", "UTC".to_owned()),
+                ("HFDL_TEST_NOW", NOW.to_owned()),
+                ("HFDL_TEST_NO_PAUSES", "1".to_owned()),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
+        );
+        if cfg!(windows) {
+            variables.insert("USERPROFILE".to_owned(), place("user"));
+            variables.insert("LOCALAPPDATA".to_owned(), place("user"));
+            // Without it Windows gives no sockets.
+            let system = std::env::var("SystemRoot").unwrap_or_default();
+            variables.insert("SystemRoot".to_owned(), system);
+        }
+        Self {
+            root,
+            hub: OnceCell::new(),
+            variables: RefCell::new(variables),
+        }
+    }
+
+    /// Returns the hub; from the first call on `HF_ENDPOINT` points at it.
+    pub fn hub(&self) -> &TestHub {
+        self.hub.get_or_init(|| {
+            let hub = TestHub::start();
+            self.set("HF_ENDPOINT", &hub.endpoint());
+            hub
+        })
+    }
+
+    pub fn set(&self, name: &str, value: &str) -> &Self {
+        let mut variables = self.variables.borrow_mut();
+        variables.insert(name.to_owned(), value.to_owned());
+        drop(variables);
+        self
+    }
+
+    pub fn unset(&self, name: &str) -> &Self {
+        self.variables.borrow_mut().remove(name);
+        self
+    }
+
+    /// Sets the clock that the program sees.
+    pub fn now(&self, at: &str) -> &Self {
+        self.set("HFDL_TEST_NOW", at)
+    }
+
+    /// Returns the directory that holds everything of this world.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
+    /// Returns the state directory, `HFDL_HOME`.
+    pub fn home(&self) -> PathBuf {
+        self.root().join("state")
+    }
+
+    /// Returns the Hub cache, `HF_HUB_CACHE`.
+    pub fn cache(&self) -> PathBuf {
+        self.root().join("hub")
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.home().join("hfdl.db")
+    }
+
+    /// Returns the command that `hfdl` would run, for tests with their own pipes.
+    pub fn command<A: AsRef<str>>(&self, args: impl IntoIterator<Item = A>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hfdl"));
+        command
+            .args(args.into_iter().map(|arg| arg.as_ref().to_owned()))
+            .env_clear()
+            .envs(&*self.variables.borrow())
+            .current_dir(self.root().join("work"))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the program to its end.
+    pub fn hfdl<A: AsRef<str>>(&self, args: impl IntoIterator<Item = A>) -> Ran {
+        let args: Vec<String> = args
+            .into_iter()
+            .map(|arg| arg.as_ref().to_owned())
+            .collect();
+        let output = self.command(&args).output().unwrap();
+        let text = |bytes: Vec<u8>| {
+            String::from_utf8(bytes).unwrap_or_else(|err| panic!("output is not UTF-8: {err}"))
+        };
+        Ran {
+            line: format!("hfdl {}", args.join(" ")),
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+            tree: tree(self.root()),
+            endpoint: self.variables.borrow().get("HF_ENDPOINT").cloned(),
+            root: self.root().to_path_buf(),
+        }
+    }
+
+    /// Runs a command line as a person would type it, without the `hfdl`.
+    pub fn line(&self, line: &str) -> Ran {
+        self.hfdl(words(line))
+    }
+
+    /// Returns every row of every table as text: what the database says,
+    /// however it is laid out in the file.
+    pub fn database_content(&self) -> String {
+        let mut content = String::new();
+        if !self.database().exists() {
+            return content;
+        }
+        let connection = rusqlite::Connection::open(self.database()).unwrap();
+        let mut names = connection
+            .prepare("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+            .unwrap();
+        let names: Vec<String> = names
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        for name in names {
+            let mut rows = connection
+                .prepare(&format!("SELECT * FROM {name} ORDER BY 1, 2"))
+                .unwrap();
+            let columns = rows.column_count();
+            let mut rows = rows.query([]).unwrap();
+            while let Some(row) = rows.next().unwrap() {
+                let cell = |n| format!("{:?}", row.get::<_, rusqlite::types::Value>(n).unwrap());
+                let cells: Vec<String> = (0..columns).map(cell).collect();
+                writeln!(content, "{name}: {}", cells.join(" | ")).unwrap();
+            }
+        }
+        content
+    }
+}
+
+/// Splits a line at its spaces, except between single quotes.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut is_quoted = false;
+    for c in line.chars() {
+        match c {
+            '\'' => {
+                is_quoted = !is_quoted;
+                word.get_or_insert_default();
+            }
+            ' ' if !is_quoted => words.extend(word.take()),
+            c => word.get_or_insert_default().push(c),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// A program that has ended, with all it said.
+pub struct Ran {
+    line: String,
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+    tree: Vec<String>,
+    endpoint: Option<String>,
+    root: PathBuf,
+}
+
+impl Ran {
+    pub fn succeeds(&self) -> &Self {
+        self.exits(0)
+    }
+
+    pub fn exits(&self, code: i32) -> &Self {
+        assert!(
+            self.code == Some(code),
+            "expected exit code {code}\n{}",
+            self.report()
+        );
+        self
+    }
+
+    /// Checks that stderr says something.
+    pub fn explains(&self, text: &str) -> &Self {
+        assert!(
+            self.stderr.contains(text),
+            "expected `{text}` on stderr\n{}",
+            self.report()
+        );
+        self
+    }
+
+    /// Checks that stdout says something.
+    pub fn prints(&self, text: &str) -> &Self {
+        assert!(
+            self.stdout.contains(text),
+            "expected `{text}` on stdout\n{}",
+            self.report()
+        );
+        self
+    }
+
+    /// Checks that stderr is empty.
+    pub fn silently(&self) -> &Self {
+        assert!(
+            self.stderr.is_empty(),
+            "expected an empty stderr\n{}",
+            self.report()
+        );
+        self
+    }
+
+    pub fn stdout(&self) -> &str {
+        &self.stdout
+    }
+
+    pub fn stderr(&self) -> &str {
+        &self.stderr
+    }
+
+    pub fn code(&self) -> Option<i32> {
+        self.code
+    }
+
+    /// Returns stdout as the JSON document that it must be.
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout)
+            .unwrap_or_else(|err| panic!("stdout is no JSON: {err}\n{}", self.report()))
+    }
+
+    /// Returns command line, code and both streams as one text to compare
+    /// with a snapshot; what differs between machines is replaced.
+    pub fn picture(&self) -> String {
+        let mut picture = format!("$ {}\n", self.line);
+        for (name, text) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
+            if !text.is_empty() {
+                let end = if text.ends_with('\n') { "" } else { "⏎\n" };
+                write!(picture, "--- {name}\n{text}{end}").unwrap();
+            }
+        }
+        writeln!(picture, "--- exit {:?}", self.code.unwrap_or(-1)).unwrap();
+        let picture = picture.replace(&*self.root.to_string_lossy(), "[ROOT]");
+        let picture = match &self.endpoint {
+            Some(endpoint) if endpoint.contains("127.0.0.1") => picture.replace(endpoint, "[HUB]"),
+            _ => picture,
+        };
+        picture.replace("hfdl.exe", "hfdl")
+    }
+
+    /// Returns everything that helps to understand a failure.
+    pub fn report(&self) -> String {
+        format!(
+            "$ {}\ncode: {:?}\n--- stdout\n{}\n--- stderr\n{}\n--- files below {}\n{}\n",
+            self.line,
+            self.code,
+            self.stdout,
+            self.stderr,
+            self.root.display(),
+            self.tree.join("\n"),
+        )
+    }
+}
