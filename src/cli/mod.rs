@@ -13,6 +13,8 @@ mod models;
 mod models_edit;
 mod schedules;
 mod schedules_edit;
+mod schedules_next;
+mod schedules_show;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

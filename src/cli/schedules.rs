@@ -2,21 +2,21 @@
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use jiff::tz::TimeZone;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::context::{Context, distinct};
 use super::explain::Complaint;
 use super::schedules_edit::{CadenceFlags, ScheduleClears, ScheduleFlags};
+use super::{schedules_next, schedules_show};
 use crate::domain::model::EntryName;
 use crate::domain::outcome::ExitStatus;
-use crate::domain::schedule::{Overlap, PlannedSlot, Schedule, ScheduleSpec, ScheduleState};
-use crate::domain::time::{Timestamp, parse_moment, render_utc};
+use crate::domain::schedule::{Overlap, Schedule, ScheduleSpec, ScheduleState};
+use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
 use crate::ops;
 use crate::store::Store;
 use crate::ui::json::{ScheduleView, document};
-use crate::ui::{Format, table, text};
+use crate::ui::text;
 
 /// Say when to look, under which limits, for which models
 #[derive(Debug, Args)]
@@ -41,15 +41,15 @@ enum Command {
     /// Stop schedules until they are enabled again
     Disable(Names),
     Remove(Names),
-    Next(Next),
+    Next(schedules_next::Next),
 }
 
 impl Schedules {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
         match self.command {
             Command::Add(command) => command.run(context),
-            Command::List => list(context),
-            Command::Show { name } => show(context, &name),
+            Command::List => schedules_show::list(context),
+            Command::Show { name } => schedules_show::show(context, &name),
             Command::Set(command) => command.run(context),
             Command::Enable(names) => switch(context, &distinct(names.names), true),
             Command::Disable(names) => switch(context, &distinct(names.names), false),
@@ -198,147 +198,6 @@ fn finish(
     )
 }
 
-fn list(context: &Context) -> Result<()> {
-    let schedules = match context.existing_store()? {
-        Some(store) => store.schedules()?,
-        None => Vec::new(),
-    };
-    let zone = context.host.time_zone();
-    context.out.result(
-        |out| {
-            if schedules.is_empty() {
-                return String::new();
-            }
-            let columns = [
-                "NAME",
-                "WHEN",
-                "ZONE",
-                "COVERS",
-                "WINDOWS",
-                "NEXT DUE",
-                "LAST SLOT",
-            ]
-            .map(table::left);
-            let rows = schedules.iter().map(|schedule| {
-                let spec = &schedule.spec;
-                let next = if spec.enabled {
-                    text::optional_time(schedule.state.next_due_at, &zone)
-                } else {
-                    "disabled".to_owned()
-                };
-                vec![
-                    spec.name.to_string(),
-                    when(spec),
-                    spec.time_zone.clone(),
-                    covers(spec),
-                    text::list(spec.windows.texts()),
-                    next,
-                    text::optional_time(schedule.state.last_slot_at, &zone),
-                ]
-            });
-            table::render(out, &columns, rows.collect())
-        },
-        || {
-            let views: Vec<ScheduleView> = schedules.iter().map(ScheduleView::from).collect();
-            document("hfdl.schedules/1", json!({ "schedules": views }))
-        },
-    )?;
-    if schedules.is_empty() && !context.out.quiet && context.out.format == Format::Table {
-        context
-            .out
-            .say("no schedules; `hfdl schedules add nightly --daily 02:30 --all` makes one");
-    }
-    Ok(())
-}
-
-fn when(spec: &ScheduleSpec) -> String {
-    let word = match spec.cadence.kind().as_str() {
-        "interval" => "every",
-        other => other,
-    };
-    format!("{word} {}", spec.cadence.spec())
-}
-
-fn covers(spec: &ScheduleSpec) -> String {
-    if spec.selection.all {
-        return "all".to_owned();
-    }
-    let models = spec.selection.models.iter().map(ToString::to_string);
-    let tags = spec.selection.tags.iter().map(|tag| format!("tag {tag}"));
-    text::list(models.chain(tags))
-}
-
-fn show(context: &Context, name: &EntryName) -> Result<()> {
-    let (store, schedule) = find(context, name)?;
-    let (spec, state) = (&schedule.spec, &schedule.state);
-    let models = ops::schedules::all_models(&store)?;
-    let covered: Vec<String> = models
-        .iter()
-        .filter(|model| spec.selection.covers(&model.spec))
-        .map(|model| model.spec.name.to_string())
-        .collect();
-    let zone = context.host.time_zone();
-    context.out.result(
-        |_| {
-            let within = spec
-                .catch_up
-                .within()
-                .map_or_else(String::new, |span| format!(" within {span}"));
-            let or_setting =
-                |value: Option<String>| value.unwrap_or_else(|| "as the setting says".to_owned());
-            table::facts(&[
-                ("name", spec.name.to_string()),
-                ("when", when(spec)),
-                ("time zone", spec.time_zone.clone()),
-                ("covers", covers(spec)),
-                ("models", text::list(&covered)),
-                (
-                    "windows",
-                    if spec.windows.is_empty() {
-                        "any hour".to_owned()
-                    } else {
-                        text::list(spec.windows.texts())
-                    },
-                ),
-                ("catch up", format!("{}{within}", spec.catch_up.as_str())),
-                ("jitter", spec.jitter.to_string()),
-                (
-                    "rate limit",
-                    or_setting(spec.limit_rate.as_ref().map(ToString::to_string)),
-                ),
-                (
-                    "max duration",
-                    or_setting(spec.max_duration.map(|span| span.to_string())),
-                ),
-                (
-                    "max transfer",
-                    or_setting(spec.max_transfer.map(|size| size.to_string())),
-                ),
-                ("priority", spec.priority.get().to_string()),
-                (
-                    "enabled",
-                    if spec.enabled { "yes" } else { "no" }.to_owned(),
-                ),
-                (
-                    "next due",
-                    text::optional_time(state.next_due_at.filter(|_| spec.enabled), &zone),
-                ),
-                ("last slot", text::optional_time(state.last_slot_at, &zone)),
-                (
-                    "unfinished slot",
-                    text::optional_time(state.open_slot_at, &zone),
-                ),
-                ("retry at", text::optional_time(state.retry_at, &zone)),
-            ])
-        },
-        || {
-            let mut value = document("hfdl.schedule/1", ScheduleView::from(&schedule));
-            value["covers"] = json!(covered);
-            value
-        },
-    )
-}
-
 /// Change what is said about a schedule
 ///
 /// Only what is named changes. Another cadence, zone or window starts anew: what was missed before
@@ -471,138 +330,6 @@ fn remove(context: &Context, names: &[EntryName]) -> Result<()> {
     )
 }
 
-/// Show the slots to come
-///
-/// Each with the moment at which it can run (after jitter, and when a window is open) and the end of
-/// that window, in the schedule's zone and in UTC.
-#[derive(Debug, Args)]
-#[command(after_long_help = "Examples:
-  hfdl schedules next
-  hfdl schedules next nightly --count 10 --from 2026-10-24")]
-struct Next {
-    /// One schedule (default: all that are enabled)
-    name: Option<EntryName>,
-
-    /// How many slots of each
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
-    count: u16,
-
-    /// Start at another time than now: a date, a local time, or RFC 3339
-    #[arg(long, value_name = "TIME")]
-    from: Option<String>,
-}
-
-/// The slots to come of one schedule.
-struct Upcoming {
-    schedule: Schedule,
-    zone: TimeZone,
-    slots: Vec<PlannedSlot>,
-}
-
-impl Next {
-    fn run(self, context: &Context) -> Result<()> {
-        let (store, schedules) = match &self.name {
-            Some(name) => {
-                let (store, schedule) = find(context, name)?;
-                (Some(store), vec![schedule])
-            }
-            None => match context.existing_store()? {
-                Some(store) => {
-                    let schedules = store.enabled_schedules()?;
-                    (Some(store), schedules)
-                }
-                None => (None, Vec::new()),
-            },
-        };
-        let mut all = Vec::new();
-        for schedule in schedules {
-            let Some(store) = &store else { break };
-            let from = match &self.from {
-                Some(text) => {
-                    let zone = crate::domain::schedule::find_zone(&schedule.spec.time_zone)?;
-                    parse_moment(text, &zone)?
-                }
-                None => context.now(),
-            };
-            let count = usize::from(self.count);
-            let (zone, slots) =
-                ops::schedules::upcoming(store, &context.host, &schedule, from, count)?;
-            all.push(Upcoming {
-                schedule,
-                zone,
-                slots,
-            });
-        }
-        if let (true, Some(text)) = (all.is_empty(), &self.from) {
-            parse_moment(text, &TimeZone::UTC)?;
-        }
-        context
-            .out
-            .result(|out| next_table(out, &all), || next_document(&all))
-    }
-}
-
-fn next_table(out: &crate::ui::Output, all: &[Upcoming]) -> String {
-    let mut rows: Vec<(Timestamp, Vec<String>)> = Vec::new();
-    for upcoming in all {
-        for slot in &upcoming.slots {
-            let local = |at: Timestamp| {
-                at.to_zoned(upcoming.zone.clone())
-                    .strftime("%a %Y-%m-%d %H:%M %Z")
-                    .to_string()
-            };
-            rows.push((
-                slot.slot,
-                vec![
-                    upcoming.schedule.spec.name.to_string(),
-                    local(slot.slot),
-                    render_utc(slot.slot),
-                    if slot.ready == slot.slot {
-                        text::NOTHING.to_owned()
-                    } else {
-                        local(slot.ready)
-                    },
-                    slot.deadline
-                        .map_or_else(|| text::NOTHING.to_owned(), local),
-                ],
-            ));
-        }
-    }
-    if rows.is_empty() {
-        return String::new();
-    }
-    rows.sort();
-    let columns = ["SCHEDULE", "SLOT", "UTC", "STARTS", "WINDOW ENDS"].map(table::left);
-    table::render(
-        out,
-        &columns,
-        rows.into_iter().map(|(_, row)| row).collect(),
-    )
-}
-
-fn next_document(all: &[Upcoming]) -> Value {
-    let mut slots = Vec::new();
-    for upcoming in all {
-        for slot in &upcoming.slots {
-            let local = |at: Timestamp| {
-                at.to_zoned(upcoming.zone.clone())
-                    .strftime("%Y-%m-%dT%H:%M:%S%:z")
-                    .to_string()
-            };
-            slots.push(json!({
-                "schedule": upcoming.schedule.spec.name.as_str(),
-                "time_zone": upcoming.schedule.spec.time_zone,
-                "slot": render_utc(slot.slot),
-                "slot_local": local(slot.slot),
-                "starts": render_utc(slot.ready),
-                "starts_local": local(slot.ready),
-                "window_ends": slot.deadline.map(render_utc),
-            }));
-        }
-    }
-    document("hfdl.next/1", json!({ "slots": slots }))
-}
-
 fn open_for(context: &Context, name: Option<&EntryName>) -> Result<Store> {
     match context.existing_store()? {
         Some(store) => Ok(store),
@@ -610,7 +337,7 @@ fn open_for(context: &Context, name: Option<&EntryName>) -> Result<Store> {
     }
 }
 
-fn find(context: &Context, name: &EntryName) -> Result<(Store, Schedule)> {
+pub(super) fn find(context: &Context, name: &EntryName) -> Result<(Store, Schedule)> {
     let store = open_for(context, Some(name))?;
     let schedule = known(&store, name)?;
     Ok((store, schedule))

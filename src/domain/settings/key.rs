@@ -1,0 +1,244 @@
+//! The table of keys, and what a value of each may be.
+
+use super::value::{SettingError, SettingValue};
+use crate::domain::nearest::nearest;
+use crate::domain::outcome::words;
+use crate::domain::schedule::RateTable;
+use crate::domain::units::Seconds;
+
+words! {
+    /// The key of a setting.
+    SettingKey {
+        CacheDir = "cache.dir",
+        CheckMaxAge = "check.max_age",
+        DiskReserve = "disk.reserve",
+        Connections = "download.connections",
+        Files = "download.files",
+        LimitRate = "download.limit_rate",
+        MinRate = "download.min_rate",
+        Retries = "download.retries",
+        StallAfter = "download.stall_after",
+        Xet = "download.xet",
+        HubEndpoint = "hub.endpoint",
+        KeepLogs = "keep.logs",
+        KeepRevisions = "keep.revisions",
+        KeepSessions = "keep.sessions",
+        RunMaxDuration = "run.max_duration",
+        RunMaxTransfer = "run.max_transfer",
+        TimerEvery = "timer.every",
+    }
+}
+
+/// What a value may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueKind {
+    Count {
+        min: u64,
+        max: u64,
+    },
+    Size,
+    /// A span of time; `min` is the shortest that makes sense.
+    Duration {
+        min: u64,
+    },
+    /// A span of time that divides an hour, so that a timer can tick evenly.
+    TickPeriod,
+    Rate,
+    Choice(&'static [&'static str]),
+    Url,
+    Path,
+}
+
+/// Everything about one key.
+#[derive(Clone, Copy, Debug)]
+pub struct SettingSpec {
+    pub kind: ValueKind,
+    /// `None`: unlimited or worked out from the environment.
+    pub default: Option<&'static str>,
+    pub help: &'static str,
+}
+
+impl SettingKey {
+    pub fn spec(self) -> SettingSpec {
+        use ValueKind::{Choice, Count, Duration, Path, Rate, Size, TickPeriod, Url};
+        let spec = |kind, default, help| SettingSpec {
+            kind,
+            default,
+            help,
+        };
+        match self {
+            Self::HubEndpoint => spec(
+                Url,
+                Some("https://huggingface.co"),
+                "base URL of the Hub or of a mirror",
+            ),
+            Self::CacheDir => spec(Path, None, "the Hub cache that models go to"),
+            Self::Connections => spec(
+                Count { min: 1, max: 256 },
+                Some("16"),
+                "connections of a whole run, over all files",
+            ),
+            Self::Files => spec(
+                Count { min: 1, max: 256 },
+                Some("4"),
+                "large files in progress at a time",
+            ),
+            Self::LimitRate => spec(
+                Rate,
+                Some("off"),
+                "bytes per second of a whole run, or a time table",
+            ),
+            Self::MinRate => spec(
+                Size,
+                Some("1K"),
+                "a connection slower than this for `download.stall_after` is dropped",
+            ),
+            Self::StallAfter => spec(
+                Duration { min: 1 },
+                Some("1m"),
+                "how long a connection may be too slow",
+            ),
+            Self::Retries => spec(
+                Count { min: 0, max: 100 },
+                Some("5"),
+                "attempts without progress before a file fails",
+            ),
+            Self::Xet => spec(
+                Choice(&["auto", "off"]),
+                Some("auto"),
+                "whether Xet storage may be used",
+            ),
+            Self::DiskReserve => spec(Size, Some("5G"), "space that downloads leave free"),
+            Self::RunMaxDuration => spec(Duration { min: 1 }, None, "how long a run may take"),
+            Self::RunMaxTransfer => spec(Size, None, "how many bytes a run may fetch"),
+            Self::CheckMaxAge => spec(
+                Duration { min: 60 },
+                Some("7d"),
+                "a model not checked for longer needs a person",
+            ),
+            Self::KeepRevisions => spec(
+                Count { min: 1, max: 1_000 },
+                Some("2"),
+                "revisions kept of each model, the published one included",
+            ),
+            Self::KeepSessions => spec(
+                Duration { min: 86_400 },
+                Some("180d"),
+                "how long the history of sessions is kept",
+            ),
+            Self::KeepLogs => spec(
+                Duration { min: 3_600 },
+                Some("30d"),
+                "how long log files are kept",
+            ),
+            Self::TimerEvery => spec(
+                TickPeriod,
+                Some("15m"),
+                "how often the timer starts `hfdl run-due`",
+            ),
+        }
+    }
+
+    /// Returns the variable that sets this key for one process, such as
+    /// `HFDL_DOWNLOAD_CONNECTIONS`.
+    pub fn variable(self) -> String {
+        format!("HFDL_{}", self.as_str().replace('.', "_").to_uppercase())
+    }
+
+    /// Finds a key by its name; a wrong one names the nearest right one.
+    pub fn find(name: &str) -> Result<Self, SettingError> {
+        name.parse().map_err(|_| SettingError::UnknownKey {
+            key: name.chars().take(80).flat_map(char::escape_debug).collect(),
+            nearest: nearest(name, Self::ALL.iter().map(|key| key.as_str())),
+        })
+    }
+
+    /// Parses a value for this key and returns it in its canonical spelling.
+    pub fn check(self, value: &str) -> Result<SettingValue, SettingError> {
+        let value = value.trim();
+        let refuse = |why: String| SettingError::WrongValue {
+            key: self,
+            value: without_credentials(value)
+                .chars()
+                .take(80)
+                .flat_map(char::escape_debug)
+                .collect(),
+            why,
+        };
+        match self.spec().kind {
+            ValueKind::Count { min, max } => match value.parse::<u64>() {
+                Ok(count) if (min..=max).contains(&count) => Ok(SettingValue::Count(count)),
+                _ => Err(refuse(format!(
+                    "it must be a whole number from {min} to {max}"
+                ))),
+            },
+            ValueKind::Size => value
+                .parse()
+                .map(SettingValue::Size)
+                .map_err(|err| refuse(err.to_string())),
+            ValueKind::Duration { min } => match value.parse::<Seconds>() {
+                Ok(span) if span.get() >= min => Ok(SettingValue::Duration(span)),
+                Ok(_) => Err(refuse(format!("it must be at least {}", Seconds(min)))),
+                Err(err) => Err(refuse(err.to_string())),
+            },
+            ValueKind::TickPeriod => match value.parse::<Seconds>() {
+                Ok(span) if span.get() >= 60 && 3_600 % span.get() == 0 && span.get() % 60 == 0 => {
+                    Ok(SettingValue::Duration(span))
+                }
+                _ => Err(refuse(
+                    "it must be 1m, 2m, 3m, 4m, 5m, 6m, 10m, 12m, 15m, 20m, 30m or 1h".to_owned(),
+                )),
+            },
+            ValueKind::Rate => value
+                .parse::<RateTable>()
+                .map(SettingValue::Rate)
+                .map_err(|err| refuse(err.to_string())),
+            ValueKind::Choice(words) => match words.iter().find(|word| **word == value) {
+                Some(word) => Ok(SettingValue::Choice(word)),
+                None => Err(refuse(format!("it must be one of {}", words.join(", ")))),
+            },
+            ValueKind::Url => check_url(value).map(SettingValue::Text).map_err(refuse),
+            ValueKind::Path => match value {
+                "" => Err(refuse("it must be a directory".to_owned())),
+                path if path.contains('\0') => Err(refuse("it contains a NUL".to_owned())),
+                path => Ok(SettingValue::Text(path.to_owned())),
+            },
+        }
+    }
+}
+
+/// Accepts `http://` and `https://` with a host, without credentials, and
+/// drops the final slash.
+fn check_url(value: &str) -> Result<String, String> {
+    let rest = value
+        .strip_prefix("https://")
+        .or_else(|| value.strip_prefix("http://"))
+        .ok_or("it must start with https:// or http://")?;
+    let authority = rest.split('/').next().unwrap_or_default();
+    if authority.contains('@') {
+        return Err("it must not contain a user name or password; tokens belong in HF_TOKEN or a token file".to_owned());
+    }
+    let host = authority
+        .rsplit_once(':')
+        .map_or(authority, |(host, _)| host);
+    let odd =
+        |c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#' | '"' | '<' | '>');
+    if host.is_empty() || value.contains(odd) {
+        return Err(
+            "it must be a host with an optional port and path, such as https://huggingface.co"
+                .to_owned(),
+        );
+    }
+    Ok(value.trim_end_matches('/').to_owned())
+}
+
+/// Hides what stands before the host of an address: a refused password is one
+/// all the same, and messages end up in mails and logs.
+fn without_credentials(value: &str) -> String {
+    let hidden = value.split_once("://").and_then(|(scheme, rest)| {
+        let authority = rest.split('/').next().unwrap_or_default();
+        let (credentials, _) = authority.rsplit_once('@')?;
+        Some(format!("{scheme}://***{}", &rest[credentials.len()..]))
+    });
+    hidden.unwrap_or_else(|| value.to_owned())
+}

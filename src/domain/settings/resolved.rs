@@ -1,0 +1,244 @@
+//! All settings of a process, resolved once.
+
+use std::collections::BTreeMap;
+
+use super::key::SettingKey;
+use super::value::{Origin, SettingError, SettingValue};
+use crate::domain::schedule::RateTable;
+use crate::domain::units::{ByteSize, Seconds};
+
+/// The texts that were found for the keys, by where they were found.
+#[derive(Clone, Debug, Default)]
+pub struct SettingLayers {
+    pub flags: BTreeMap<SettingKey, String>,
+    /// Value and name of the variable.
+    pub environment: BTreeMap<SettingKey, (String, String)>,
+    pub saved: BTreeMap<SettingKey, String>,
+    /// Defaults that depend on the machine, such as the cache directory.
+    pub machine: BTreeMap<SettingKey, String>,
+}
+
+/// All settings, parsed, each with its origin. A key without a value is unlimited.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    values: BTreeMap<SettingKey, (SettingValue, Origin)>,
+}
+
+impl Settings {
+    /// Takes for each key the first of flag, environment, saved and default.
+    pub fn resolve(layers: &SettingLayers) -> Result<Self, SettingError> {
+        let mut values = BTreeMap::new();
+        for key in SettingKey::ALL.iter().copied() {
+            let found = if let Some(text) = layers.flags.get(&key) {
+                Some((text.as_str(), Origin::Flag))
+            } else if let Some((text, name)) = layers.environment.get(&key) {
+                Some((text.as_str(), Origin::Environment(name.clone())))
+            } else if let Some(text) = layers.saved.get(&key) {
+                Some((text.as_str(), Origin::Saved))
+            } else {
+                let default = layers
+                    .machine
+                    .get(&key)
+                    .map(String::as_str)
+                    .or(key.spec().default);
+                default.map(|text| (text, Origin::Default))
+            };
+            if let Some((text, origin)) = found {
+                let value = key.check(text).map_err(|err| SettingError::At {
+                    origin: origin.clone(),
+                    source: Box::new(err),
+                })?;
+                values.insert(key, (value, origin));
+            }
+        }
+        Ok(Self { values })
+    }
+
+    pub fn get(&self, key: SettingKey) -> Option<&(SettingValue, Origin)> {
+        self.values.get(&key)
+    }
+
+    fn text(&self, key: SettingKey) -> &str {
+        match self.values.get(&key) {
+            Some((SettingValue::Text(text), _)) => text,
+            _ => "",
+        }
+    }
+
+    fn count(&self, key: SettingKey) -> u64 {
+        match self.values.get(&key) {
+            Some((SettingValue::Count(count), _)) => *count,
+            _ => 0,
+        }
+    }
+
+    fn size(&self, key: SettingKey) -> Option<ByteSize> {
+        match self.values.get(&key) {
+            Some((SettingValue::Size(size), _)) => Some(*size),
+            _ => None,
+        }
+    }
+
+    fn duration(&self, key: SettingKey) -> Option<Seconds> {
+        match self.values.get(&key) {
+            Some((SettingValue::Duration(span), _)) => Some(*span),
+            _ => None,
+        }
+    }
+
+    pub fn endpoint(&self) -> &str {
+        self.text(SettingKey::HubEndpoint)
+    }
+
+    pub fn cache_dir(&self) -> &str {
+        self.text(SettingKey::CacheDir)
+    }
+
+    pub fn connections(&self) -> usize {
+        self.count(SettingKey::Connections) as usize
+    }
+
+    pub fn files(&self) -> usize {
+        self.count(SettingKey::Files) as usize
+    }
+
+    pub fn retries(&self) -> u32 {
+        self.count(SettingKey::Retries) as u32
+    }
+
+    pub fn keep_revisions(&self) -> u32 {
+        self.count(SettingKey::KeepRevisions) as u32
+    }
+
+    pub fn limit_rate(&self) -> Option<&RateTable> {
+        match self.values.get(&SettingKey::LimitRate) {
+            Some((SettingValue::Rate(table), _)) => Some(table),
+            _ => None,
+        }
+    }
+
+    pub fn min_rate(&self) -> ByteSize {
+        self.size(SettingKey::MinRate).unwrap_or_default()
+    }
+
+    pub fn stall_after(&self) -> Seconds {
+        self.duration(SettingKey::StallAfter).unwrap_or_default()
+    }
+
+    pub fn xet_is_off(&self) -> bool {
+        matches!(
+            self.values.get(&SettingKey::Xet),
+            Some((SettingValue::Choice("off"), _))
+        )
+    }
+
+    pub fn disk_reserve(&self) -> ByteSize {
+        self.size(SettingKey::DiskReserve).unwrap_or_default()
+    }
+
+    pub fn run_max_duration(&self) -> Option<Seconds> {
+        self.duration(SettingKey::RunMaxDuration)
+    }
+
+    pub fn run_max_transfer(&self) -> Option<ByteSize> {
+        self.size(SettingKey::RunMaxTransfer)
+    }
+
+    pub fn check_max_age(&self) -> Seconds {
+        self.duration(SettingKey::CheckMaxAge).unwrap_or_default()
+    }
+
+    pub fn keep_sessions(&self) -> Seconds {
+        self.duration(SettingKey::KeepSessions).unwrap_or_default()
+    }
+
+    pub fn keep_logs(&self) -> Seconds {
+        self.duration(SettingKey::KeepLogs).unwrap_or_default()
+    }
+
+    pub fn timer_every(&self) -> Seconds {
+        self.duration(SettingKey::TimerEvery).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layers() -> SettingLayers {
+        SettingLayers {
+            machine: BTreeMap::from([(SettingKey::CacheDir, "/cache".to_owned())]),
+            ..SettingLayers::default()
+        }
+    }
+
+    #[test]
+    fn every_default_is_a_valid_value_in_canonical_spelling() {
+        for key in SettingKey::ALL {
+            if let Some(default) = key.spec().default {
+                assert_eq!(key.check(default).unwrap().to_string(), default, "{key}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_flag_beats_the_environment_beats_a_saved_value_beats_the_default() {
+        let key = SettingKey::Connections;
+        let mut layers = layers();
+        let origin = |layers: &SettingLayers| {
+            let settings = Settings::resolve(layers).unwrap();
+            (
+                settings.connections(),
+                settings.get(key).unwrap().1.to_string(),
+            )
+        };
+        assert_eq!(origin(&layers), (16, "default".to_owned()));
+        layers.saved.insert(key, "3".to_owned());
+        assert_eq!(origin(&layers), (3, "saved".to_owned()));
+        layers
+            .environment
+            .insert(key, ("4".to_owned(), "X".to_owned()));
+        assert_eq!(origin(&layers), (4, "environment (X)".to_owned()));
+        layers.flags.insert(key, "5".to_owned());
+        assert_eq!(origin(&layers), (5, "flag".to_owned()));
+    }
+
+    #[test]
+    fn a_wrong_value_says_what_is_allowed_and_where_it_stood() {
+        let mut layers = layers();
+        layers
+            .saved
+            .insert(SettingKey::Connections, "many".to_owned());
+        let text = Settings::resolve(&layers).unwrap_err().to_string();
+        assert!(
+            text.contains("saved") && text.contains("from 1 to 256"),
+            "{text}"
+        );
+        assert!(
+            SettingKey::find("download.conections")
+                .unwrap_err()
+                .hint()
+                .contains("download.connections")
+        );
+    }
+
+    #[test]
+    fn an_endpoint_has_a_scheme_and_a_host_and_no_password() {
+        let key = SettingKey::HubEndpoint;
+        assert_eq!(
+            key.check("http://[::1]:8080/hub/").unwrap().to_string(),
+            "http://[::1]:8080/hub"
+        );
+        for bad in [
+            "",
+            "huggingface.co",
+            "ftp://x",
+            "https://",
+            "https://u:p@host",
+            "https://a b",
+            "https://h?x",
+        ] {
+            assert!(key.check(bad).is_err(), "{bad}");
+        }
+    }
+}

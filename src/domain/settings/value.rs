@@ -1,0 +1,99 @@
+//! A value, where it came from, and what may be wrong with it.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use super::key::SettingKey;
+use crate::domain::schedule::RateTable;
+use crate::domain::units::{ByteSize, Seconds};
+
+/// A value that has been parsed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SettingValue {
+    Count(u64),
+    Size(ByteSize),
+    Duration(Seconds),
+    Rate(RateTable),
+    Choice(&'static str),
+    Text(String),
+}
+
+impl fmt::Display for SettingValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => write!(f, "{count}"),
+            Self::Size(size) => write!(f, "{size}"),
+            Self::Duration(span) => write!(f, "{span}"),
+            Self::Rate(table) => write!(f, "{table}"),
+            Self::Choice(word) => f.write_str(word),
+            Self::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+/// Says what is wrong with a setting and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SettingError {
+    #[error("there is no setting `{key}`")]
+    UnknownKey {
+        key: String,
+        nearest: Option<&'static str>,
+    },
+    #[error("`{value}` is no value for `{key}`: {why}")]
+    WrongValue {
+        key: SettingKey,
+        value: String,
+        why: String,
+    },
+    #[error("{origin}: {source}")]
+    At {
+        origin: Origin,
+        source: Box<SettingError>,
+    },
+}
+
+impl SettingError {
+    /// Returns what to try instead.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::UnknownKey {
+                nearest: Some(key), ..
+            } => format!("did you mean `{key}`? `hfdl config list` shows all settings"),
+            Self::UnknownKey { nearest: None, .. } => {
+                "`hfdl config list` shows all settings".to_owned()
+            }
+            Self::WrongValue { key, .. } => match key.spec().default {
+                Some(default) => {
+                    format!("the default is `{default}`; `hfdl config unset {key}` goes back to it")
+                }
+                None => format!("`hfdl config unset {key}` removes the setting"),
+            },
+            Self::At { origin, source } => match origin {
+                Origin::Environment(name) => format!("correct `{name}` or unset it"),
+                Origin::Flag | Origin::Saved | Origin::Default => source.hint(),
+            },
+        }
+    }
+}
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    Flag,
+    /// The name of the variable.
+    Environment(String),
+    Saved,
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("flag"),
+            Self::Environment(name) => write!(f, "environment ({name})"),
+            Self::Saved => f.write_str("saved"),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
