@@ -171,11 +171,7 @@ fn run_with(host: &Host) -> ExitStatus {
     };
     let out = Output::new(host, format, global.color, global.quiet);
     logging::start(&DiarySettings {
-        verbosity: if global.quiet {
-            -1
-        } else {
-            i8::try_from(global.verbose).unwrap_or(i8::MAX)
-        },
+        verbosity: verbosity(host, &global),
         filter: host.variable("HFDL_LOG").map(str::to_owned),
         format: global.log_format,
         colour: out.colour_on_stderr,
@@ -190,6 +186,23 @@ fn run_with(host: &Host) -> ExitStatus {
             explain::show(&explanation, &out, global.log_format);
             explanation.status
         }
+    }
+}
+
+/// Finds how much to say: the flags, else what the Hub's own variables ask for.
+fn verbosity(host: &Host, global: &Global) -> i8 {
+    if global.quiet {
+        return -1;
+    }
+    if global.verbose > 0 {
+        return i8::try_from(global.verbose).unwrap_or(i8::MAX);
+    }
+    match host.variable("HF_HUB_VERBOSITY") {
+        Some("debug") => 2,
+        Some("info") => 1,
+        Some("error" | "critical") => -1,
+        _ if host.is_on("HF_DEBUG") => 2,
+        _ => 0,
     }
 }
 

@@ -17,6 +17,7 @@ mod cli_config;
 mod cli_database;
 mod cli_help;
 mod cli_json;
+mod cli_logs;
 mod cli_models;
 mod cli_output;
 mod cli_pictures;

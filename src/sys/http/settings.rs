@@ -49,13 +49,17 @@ impl HttpSettings {
             .iter()
             .find_map(|name| set(name));
         let defaults = Self::default();
-        let read_timeout = set("HF_HUB_DOWNLOAD_TIMEOUT")
-            .and_then(|text| text.trim().parse().ok())
-            .filter(|seconds| *seconds > 0)
-            .map_or(defaults.read_timeout, Duration::from_secs);
+        // Whole seconds; zero and what is no number mean the default.
+        let seconds = |name: &str| {
+            let value = set(name)?.trim().parse().ok()?;
+            (value > 0).then(|| Duration::from_secs(value))
+        };
+        let read_timeout = seconds("HF_HUB_DOWNLOAD_TIMEOUT").unwrap_or(defaults.read_timeout);
+        let answer_timeout = seconds("HF_HUB_ETAG_TIMEOUT")
+            .unwrap_or_else(|| defaults.answer_timeout.max(read_timeout));
         Self {
             read_timeout,
-            answer_timeout: defaults.answer_timeout.max(read_timeout),
+            answer_timeout,
             user_agent: user_agent(set("HF_HUB_USER_AGENT_ORIGIN").as_deref()),
             proxy: ProxySettings {
                 http: proxy("http_proxy"),
@@ -231,6 +235,9 @@ mod tests {
         assert_eq!(given.ca_bundle, Some("/requests.pem".into()));
         assert_eq!(given.read_timeout, Duration::from_secs(60));
         assert_eq!(given.answer_timeout, Duration::from_secs(60));
+        let patient = settings(&[("HF_HUB_ETAG_TIMEOUT", "90")]);
+        assert_eq!(patient.answer_timeout, Duration::from_secs(90));
+        assert_eq!(patient.read_timeout, HttpSettings::default().read_timeout);
         let odd = settings(&[("HF_HUB_DOWNLOAD_TIMEOUT", "0"), ("SSL_CERT_FILE", " ")]);
         assert_eq!(odd.read_timeout, HttpSettings::default().read_timeout);
         assert_eq!(odd.ca_bundle, None);
