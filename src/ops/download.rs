@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::rate_limits;
 use super::records::{add_up, run_outcome, state_after, status_of};
 use super::sync::{
     CacheChoice, Checked, Limits, Planned, Progress, SyncEnd, Target, carry_out, check_all,
@@ -153,7 +154,9 @@ impl Download<'_> {
                 stranded.runs.len()
             );
         }
+        self.wait_for_the_hub()?;
         let sessions = self.sync(&run_id, trigger, show)?;
+        rate_limits::remember(self.store, self.hub, self.host.now())?;
         let finished_at = self.host.now();
         let status = sessions.iter().fold(ExitStatus::Ok, |worst, session| {
             worst.worst(status_of(session, self.stop.reason()))
@@ -176,6 +179,26 @@ impl Download<'_> {
             finished_at,
             sessions,
         })
+    }
+
+    /// Sits out what an earlier process has used up of the Hub's patience:
+    /// asking before would only be refused.
+    fn wait_for_the_hub(&self) -> Result<()> {
+        const STEP: Duration = Duration::from_millis(250);
+        // One window of the Hub's counters; what is told beyond is not believed.
+        const LONGEST: Duration = Duration::from_secs(330);
+        let now = self.host.now();
+        let Some(until) = rate_limits::exhausted_until(self.store, self.hub, now)? else {
+            return Ok(());
+        };
+        log::info!("the Hub allows no more requests until {until}; waiting");
+        let span = Duration::try_from(until.duration_since(now)).unwrap_or_default();
+        let mut waited = Duration::ZERO;
+        while waited < span.min(LONGEST) && !self.stop.is_raised() {
+            self.host.pause(STEP);
+            waited += STEP;
+        }
+        Ok(())
     }
 
     /// A log that cannot be written is no reason not to download.

@@ -11,6 +11,7 @@ mod entry_items;
 pub mod export;
 pub mod hub;
 pub mod models;
+pub mod rate_limits;
 pub mod records;
 pub mod schedules;
 pub mod settings;

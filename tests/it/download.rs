@@ -663,3 +663,25 @@ fn a_registered_name_uses_what_is_stored_and_its_state_is_kept() {
     assert_eq!(shown["sessions"][0]["outcome"], "updated");
     env.hfdl(["download", "--tag", "nobody"]).exits(2);
 }
+
+#[test]
+fn the_next_process_knows_that_the_hub_allows_no_more_requests() {
+    let env = world();
+    publish_tiny(&env);
+    let hub = env.hub();
+    let used_up = Fault::Header("RateLimit".to_owned(), "\"api\";r=0;t=120".to_owned());
+    hub.fault(On::any(), used_up);
+    env.hfdl(["download", "acme/tiny"]).succeeds();
+    hub.heal();
+    let waiting = "the Hub allows no more requests until 2026-03-01T09:02:00Z";
+    env.hfdl(["download", "acme/tiny", "-v"])
+        .succeeds()
+        .explains(waiting);
+    env.now("2026-03-01T09:02:01Z");
+    let later = env.hfdl(["download", "acme/tiny", "-v"]);
+    assert!(
+        !later.stderr().contains("allows no more"),
+        "{}",
+        later.report()
+    );
+}
