@@ -15,13 +15,15 @@ use crate::domain::model::{Destination, Model, Tag};
 use crate::domain::outcome::{ExitStatus, Outcome};
 use crate::domain::repo::{RepoPath, Revision};
 use crate::domain::repo_arg::{RepoArg, RepoPart, escape_pattern};
+use crate::domain::run::RunCommand;
 use crate::domain::schedule::RateTable;
 use crate::domain::session::Session;
 use crate::domain::settings::Settings;
 use crate::domain::time::render_utc;
 use crate::domain::units::{ByteSize, Seconds};
 use crate::ops;
-use crate::ops::download::{Bounds, Download as Work, DryRun, RunReport};
+use crate::ops::download::{Download as Work, DryRun};
+use crate::ops::run::{Bounds, RunReport, Tools};
 use crate::ops::sync::{Progress, Target};
 use crate::store::{ModelFilter, Store};
 use crate::sys::signals;
@@ -114,9 +116,9 @@ impl Download {
         let lock = if self.dry_run {
             None
         } else {
-            match ops::download::take_run_lock(&context.host, &context.home, self.wait)? {
+            match ops::run::take_run_lock(&context.host, &context.home, self.wait)? {
                 Some(lock) => Some(lock),
-                None => return locked(context),
+                None => return locked(context, RunCommand::Download),
             }
         };
         let store = match existing {
@@ -125,24 +127,27 @@ impl Download {
             None => context.store()?,
         };
         let hub = ops::hub::connect(&context.host, &settings)?;
+        let stop = StopFlag::new();
         let work = Work {
-            host: &context.host,
-            home: &context.home,
-            store: &store,
-            settings: &settings,
-            hub: &hub,
+            tools: Tools {
+                host: &context.host,
+                home: &context.home,
+                store: &store,
+                settings: &settings,
+                hub: &hub,
+                stop: &stop,
+            },
             targets,
             bounds: Bounds {
                 max_duration: self.max_duration.or(settings.run_max_duration()),
                 max_transfer: self.max_transfer.or(settings.run_max_transfer()),
                 limit_rate: self.limit_rate.or_else(|| settings.limit_rate().cloned()),
             },
-            stop: StopFlag::new(),
         };
         if self.dry_run {
             return dry_run(context, &work);
         }
-        signals::stop_on_interrupt(&work.stop)?;
+        signals::stop_on_interrupt(&stop)?;
         let mut bars = wants_bars(context).then(Bars::new);
         let report = work.run(&mut |progress| draw(bars.as_mut(), progress));
         if let Some(bars) = &bars {
@@ -359,7 +364,8 @@ fn looks_like_file(word: &str) -> bool {
     })
 }
 
-fn locked(context: &Context) -> Result<ExitStatus> {
+/// Says that another run holds the lock, and writes down that this one was skipped.
+pub(super) fn locked(context: &Context, command: RunCommand) -> Result<ExitStatus> {
     let store = context.existing_store()?;
     let holder = store
         .as_ref()
@@ -378,9 +384,9 @@ fn locked(context: &Context) -> Result<ExitStatus> {
     });
     if let Some(store) = &store {
         let start = crate::domain::run::RunStart {
-            command: crate::domain::run::RunCommand::Download,
+            command,
             trigger: crate::domain::outcome::Trigger::Manual,
-            process: ops::download::this_process(&context.host),
+            process: ops::run::this_process(&context.host),
             at: context.now(),
         };
         let outcome = crate::domain::outcome::RunOutcome::SkippedLocked;
@@ -395,13 +401,13 @@ fn locked(context: &Context) -> Result<ExitStatus> {
         .into())
 }
 
-fn wants_bars(context: &Context) -> bool {
+pub(super) fn wants_bars(context: &Context) -> bool {
     context.host.stderr_is_terminal()
         && !context.out.quiet
         && !context.host.is_on("HF_HUB_DISABLE_PROGRESS_BARS")
 }
 
-fn draw(bars: Option<&mut Bars>, progress: &Progress<'_>) {
+pub(super) fn draw(bars: Option<&mut Bars>, progress: &Progress<'_>) {
     let Some(bars) = bars else { return };
     match progress {
         Progress::Begins { n_bytes, .. } => bars.begin(*n_bytes),

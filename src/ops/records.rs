@@ -4,7 +4,7 @@ use super::sync::SyncEnd;
 use crate::domain::model::{Model, ModelState};
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, RunOutcome, UpstreamState};
 use crate::domain::run::RunTotals;
-use crate::domain::session::Session;
+use crate::domain::session::{Session, SessionProgress, Trouble};
 use crate::domain::time::Timestamp;
 use crate::sys::stop::StopReason;
 
@@ -45,6 +45,21 @@ pub fn state_after(model: &Model, end: &SyncEnd, now: Timestamp) -> ModelState {
         Outcome::Partial | Outcome::Skipped => {}
     }
     state
+}
+
+/// Describes the end of a target for which no file was touched.
+pub fn end_without_files(
+    outcome: Outcome,
+    trouble: Option<Trouble>,
+    progress: SessionProgress,
+) -> SyncEnd {
+    SyncEnd {
+        outcome,
+        trouble,
+        progress,
+        files: Vec::new(),
+        proven: Vec::new(),
+    }
 }
 
 /// Names the exit code that one session asks for.

@@ -464,6 +464,7 @@ impl<'p, 'a> Work<'p, 'a> {
 
     fn publish(&mut self, target: &Target) -> Result<PathBuf> {
         let Planned {
+            place,
             remote,
             plan,
             moves_ref,
@@ -475,7 +476,7 @@ impl<'p, 'a> Work<'p, 'a> {
             .with_context(|| format!("cannot publish `{}`", target.label()))?;
         let fetched = plan.fetches().map(|planned| &planned.file);
         self.proven = fetched
-            .map(|file| (writer.file_of(file), file.content, file.size_bytes))
+            .map(|file| (place.file_of(file), file.content, file.size_bytes))
             .collect();
         Ok(path)
     }

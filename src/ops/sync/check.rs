@@ -1,8 +1,6 @@
 //! Asks the Hub what a target is now, and plans what that means for the disk.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Result, anyhow};
 
@@ -13,6 +11,7 @@ use crate::domain::plan::{SyncPlan, plan_sync};
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::hub::{Fault, Gated, HubClient, HubError};
+use crate::ops::parallel::{QUESTIONS_AT_ONCE, map_at_once};
 
 /// What a look at the Hub and at the disk came to.
 pub enum Checked<'a> {
@@ -50,34 +49,12 @@ pub fn check_all<'a>(
     choice: &CacheChoice,
     targets: &'a [Target],
 ) -> Vec<Result<Checked<'a>>> {
-    // Waiting for answers is most of the work; more at a time would only bring
-    // the rate limit nearer.
-    const AT_A_TIME: usize = 8;
-    let next = AtomicUsize::new(0);
-    let results: Vec<Mutex<Option<Result<Checked<'a>>>>> =
-        targets.iter().map(|_| Mutex::new(None)).collect();
-    std::thread::scope(|scope| {
-        for _ in 0..AT_A_TIME.min(targets.len()) {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(target) = targets.get(index) else {
-                        break;
-                    };
-                    let result = check(hub, cache, choice, target);
-                    if let Ok(mut slot) = results[index].lock() {
-                        *slot = Some(result);
-                    }
-                }
-            });
-        }
+    let results = map_at_once(targets, QUESTIONS_AT_ONCE, |target| {
+        check(hub, cache, choice, target)
     });
+    let results = results.into_iter();
     results
-        .into_iter()
-        .map(|slot| match slot.into_inner() {
-            Ok(Some(result)) => result,
-            _ => Err(anyhow!("the check ended without a result")),
-        })
+        .map(|result| result.unwrap_or_else(|| Err(anyhow!("the check ended without a result"))))
         .collect()
 }
 

@@ -13,7 +13,7 @@ mod source;
 mod trouble;
 
 pub use carry_out::{Limits, Progress, SyncEnd, carry_out};
-pub use check::{Checked, Planned, check_all};
+pub use check::{Checked, Planned, check_all, is_gone};
 pub use place::Place;
 pub use preflight::refuse_what_does_not_fit;
 pub use trouble::{outcome_of, trouble_of};
@@ -22,7 +22,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::domain::filter::Filter;
-use crate::domain::model::{Destination, EntryName, ModelId};
+use crate::domain::model::{Destination, EntryName, Model, ModelId};
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 
 /// A repository to bring up to date, registered or not.
@@ -42,6 +42,23 @@ pub struct Target {
     pub held_commit: Option<CommitSha>,
     /// Fetch again what is there already.
     pub force: bool,
+}
+
+impl From<&Model> for Target {
+    fn from(model: &Model) -> Self {
+        let (spec, state) = (&model.spec, &model.state);
+        Self {
+            model: Some((model.id, spec.name.clone())),
+            repo: spec.repo.clone(),
+            revision: spec.revision.clone(),
+            filter: spec.filter.clone(),
+            required: BTreeSet::new(),
+            destination: spec.destination.clone(),
+            known_commit: state.published_commit.clone(),
+            held_commit: state.held_commit.clone(),
+            force: false,
+        }
+    }
 }
 
 impl Target {

@@ -10,13 +10,14 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::{CacheChoice, Target};
+use crate::cache::layout::native;
 use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, LocalDir, Vanished};
 use crate::domain::content::ContentId;
 use crate::domain::filter::Filter;
 use crate::domain::model::Destination;
 use crate::domain::placement::{LetterCase, Placement};
 use crate::domain::plan::{LocalFacts, SyncPlan};
-use crate::domain::repo::{CommitSha, Repo, Revision};
+use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::download::{has_content, reusable_bytes};
 use crate::sys::files;
@@ -157,6 +158,22 @@ impl<'a> Place<'a> {
         }
     }
 
+    /// Returns where a published file's bytes lie.
+    pub fn file_of(&self, file: &RemoteFile) -> PathBuf {
+        match self {
+            Self::Cache { cache, repo, .. } => cache.repo(repo).blob(&file.content),
+            Self::Directory { root, .. } => root.join(native(&file.path)),
+        }
+    }
+
+    /// Returns the name under which readers of a commit find a file.
+    pub fn entry(&self, commit: &CommitSha, path: &RepoPath) -> PathBuf {
+        match self {
+            Self::Cache { cache, repo, .. } => cache.repo(repo).entry(commit, path),
+            Self::Directory { root, .. } => root.join(native(path)),
+        }
+    }
+
     /// Creates what the destination needs and tries what it can hold.
     pub fn open(&self) -> Result<Writer<'a>> {
         match self {
@@ -219,14 +236,6 @@ impl Writer<'_> {
                 dir.clear_stored()?;
                 Ok(dir.root().to_path_buf())
             }
-        }
-    }
-
-    /// Returns where a published file's bytes lie.
-    pub fn file_of(&self, file: &RemoteFile) -> PathBuf {
-        match self {
-            Self::Cache(writer) => writer.layout().blob(&file.content),
-            Self::Directory(dir) => dir.root().join(file.path.as_str()),
         }
     }
 }

@@ -1,0 +1,64 @@
+//! Does the same for many items, several at a time.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How many questions to the Hub are under way at once: waiting for answers is
+/// most of the work, and more would only bring the rate limit nearer.
+pub const QUESTIONS_AT_ONCE: usize = 8;
+
+/// Returns what `work` makes of each item, in the order of the items; `None`
+/// where it ended in a panic.
+pub fn map_at_once<'i, T: Sync, R: Send>(
+    items: &'i [T],
+    at_once: usize,
+    work: impl Fn(&'i T) -> R + Sync,
+) -> Vec<Option<R>> {
+    let next = AtomicUsize::new(0);
+    let results: Vec<Mutex<Option<R>>> = items.iter().map(|_| Mutex::new(None)).collect();
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..at_once.clamp(1, items.len().max(1)))
+            .map(|_| {
+                scope.spawn(|| {
+                    while let Some((item, slot)) = take(&next, items, &results) {
+                        let result = work(item);
+                        if let Ok(mut slot) = slot.lock() {
+                            *slot = Some(result);
+                        }
+                    }
+                })
+            })
+            .collect();
+        for thread in threads {
+            // A panic has been printed; its item has no result, the others have.
+            let _ = thread.join();
+        }
+    });
+    let results = results.into_iter();
+    results
+        .map(|slot| slot.into_inner().ok().flatten())
+        .collect()
+}
+
+fn take<'a, 'i, T, R>(
+    next: &AtomicUsize,
+    items: &'i [T],
+    results: &'a [Mutex<Option<R>>],
+) -> Option<(&'i T, &'a Mutex<Option<R>>)> {
+    let index = next.fetch_add(1, Ordering::Relaxed);
+    Some((items.get(index)?, results.get(index)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_stand_in_the_order_of_the_items() {
+        let items: Vec<u32> = (0..100).collect();
+        let doubled = map_at_once(&items, 3, |n| n * 2);
+        let expected: Vec<_> = items.iter().map(|n| Some(n * 2)).collect();
+        assert_eq!(doubled, expected);
+        assert!(map_at_once(&[], 3, |n: &u32| *n).is_empty());
+    }
+}
