@@ -11,6 +11,7 @@ mod logs;
 mod man;
 mod models;
 mod models_edit;
+mod models_outdated;
 mod schedules;
 mod schedules_edit;
 mod schedules_next;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::context::{Context, distinct};
 use super::explain::Complaint;
 use super::models_edit::{ModelClears, ModelFlags};
+use super::models_outdated::Outdated;
 use crate::domain::model::{EntryName, Model, ModelSummary, Tag};
 use crate::domain::outcome::ExitStatus;
 use crate::domain::repo_arg::RepoArg;
@@ -37,6 +38,7 @@ enum Command {
     /// Leave models out until they are enabled again
     Disable(Names),
     Remove(Remove),
+    Outdated(Outdated),
 }
 
 impl Models {
@@ -49,6 +51,7 @@ impl Models {
             Command::Enable(names) => switch(context, &distinct(names.names), true),
             Command::Disable(names) => switch(context, &distinct(names.names), false),
             Command::Remove(command) => command.run(context),
+            Command::Outdated(command) => return command.run(context),
         }?;
         Ok(ExitStatus::Ok)
     }
@@ -520,7 +523,7 @@ fn find(context: &Context, name: &EntryName) -> Result<(Store, Model)> {
 }
 
 /// Finds a model by its name; a wrong one names the nearest right one.
-fn known(store: &Store, name: &EntryName) -> Result<Model> {
+pub(super) fn known(store: &Store, name: &EntryName) -> Result<Model> {
     if let Some(model) = store.find_model(name)? {
         return Ok(model);
     }

@@ -29,6 +29,7 @@ mod engine;
 mod fnmatch_corpus;
 mod hub_client;
 mod layers;
+mod outdated;
 mod readme;
 mod schedule_oracle;
 mod schedule_properties;

@@ -1,0 +1,85 @@
+//! `hfdl models outdated`: asks what is current upstream, and writes nothing.
+
+use anyhow::{Error, anyhow};
+
+use super::parallel::{QUESTIONS_AT_ONCE, map_at_once};
+use super::sync::{is_gone, trouble_of};
+use crate::domain::model::Model;
+use crate::domain::outcome::{ExitStatus, words};
+use crate::domain::repo::CommitSha;
+use crate::domain::session::Trouble;
+use crate::hub::{HubClient, HubError};
+
+words! {
+    /// How a published model stands to its repository.
+    Standing {
+        UpToDate = "up-to-date",
+        Outdated = "outdated",
+        /// The question had no answer; nothing is known.
+        CouldNotCheck = "could-not-check",
+        /// Gone upstream.
+        Orphaned = "orphaned",
+        NeverDownloaded = "never-downloaded",
+    }
+}
+
+/// What the Hub said about one model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    pub model: Model,
+    pub standing: Standing,
+    pub upstream: Option<CommitSha>,
+    /// Why it could not be checked, or what makes it orphaned.
+    pub trouble: Option<Trouble>,
+}
+
+/// Asks about all models, one request each, several at a time.
+pub fn ask_all(hub: &HubClient, models: Vec<Model>) -> Vec<Answer> {
+    let found = map_at_once(&models, QUESTIONS_AT_ONCE, |model| {
+        hub.revision(&model.spec.repo, &model.spec.revision)
+            .map(|info| info.commit)
+    });
+    let pairs = models.into_iter().zip(found);
+    pairs.map(|(model, found)| answer(model, found)).collect()
+}
+
+fn answer(model: Model, found: Option<Result<CommitSha, HubError>>) -> Answer {
+    let published = model.state.published_commit.as_ref();
+    let (standing, upstream, error) = match found {
+        Some(Ok(commit)) => (stand(published, &commit), Some(commit), None),
+        Some(Err(err)) if is_gone(&err) && published.is_some() => {
+            (Standing::Orphaned, None, Some(Error::new(err)))
+        }
+        Some(Err(err)) => (Standing::CouldNotCheck, None, Some(Error::new(err))),
+        None => {
+            let err = anyhow!("the question ended without a result");
+            (Standing::CouldNotCheck, None, Some(err))
+        }
+    };
+    Answer {
+        trouble: error.as_ref().map(trouble_of),
+        model,
+        standing,
+        upstream,
+    }
+}
+
+fn stand(published: Option<&CommitSha>, upstream: &CommitSha) -> Standing {
+    match published {
+        None => Standing::NeverDownloaded,
+        Some(published) if published == upstream => Standing::UpToDate,
+        Some(_) => Standing::Outdated,
+    }
+}
+
+/// Names the exit code: being outdated or gone is an answer, no answer is not.
+pub fn status_of(answers: &[Answer]) -> ExitStatus {
+    let unchecked = answers
+        .iter()
+        .filter(|answer| answer.standing == Standing::CouldNotCheck);
+    unchecked
+        .filter_map(|answer| answer.trouble.as_ref())
+        .fold(ExitStatus::Ok, |worst, trouble| {
+            worst.worst(trouble.kind.exit_status())
+        })
+}
