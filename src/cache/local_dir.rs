@@ -258,6 +258,16 @@ impl LocalDir {
         Ok(found.filter(Metadata::is_file))
     }
 
+    /// Tells whether what stands under a name is not what was put there, by the
+    /// word of its note: somebody changed it, which no failing disk does.
+    pub fn was_edited(&self, path: &RepoPath) -> bool {
+        let Ok(found) = fs::symlink_metadata(self.file(path)) else {
+            return false;
+        };
+        let note = self.note(path).filter(|_| found.is_file());
+        !note.is_some_and(|note| note.is_of_this_very(&found))
+    }
+
     pub(super) fn note(&self, path: &RepoPath) -> Option<FileNote> {
         FileNote::parse(&fs::read(self.note_path(path)).ok()?)
     }

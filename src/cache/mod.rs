@@ -26,7 +26,8 @@ pub use local_dir::LocalDir;
 pub use local_publish::{Placed, Vanished};
 pub use publish::{CacheWriter, LinkChoice, Published};
 pub use scan::{
-    LocalRepo, cached_repos, published_commit, scan_repo, snapshot_is_complete, stored_listing,
+    LocalEntry, LocalRepo, cached_repos, published_commit, scan_repo, snapshot_is_complete,
+    stored_listing,
 };
 pub use sweep::{contents_used_elsewhere, execute_sweep};
 pub use sweep_plan::{SweepPlan, SweepRules, Unused, plan_sweep};

@@ -16,6 +16,7 @@ mod schedules;
 mod schedules_edit;
 mod schedules_next;
 mod schedules_show;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -133,6 +134,7 @@ enum Command {
     #[command(alias = "schedule")]
     Schedules(schedules::Schedules),
     Download(download::Download),
+    Verify(verify::Verify),
     Config(config::Config),
     Apply(apply::Apply),
     Export(export::Export),
@@ -240,6 +242,7 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::Models(command) => command.run(context),
         Command::Schedules(command) => command.run(context),
         Command::Download(command) => command.run(context),
+        Command::Verify(command) => command.run(context),
         Command::Config(command) => command.run(context),
         Command::Apply(command) => command.run(context),
         Command::Export(command) => command.run(context),

@@ -16,6 +16,7 @@ pub mod repo;
 pub mod repo_arg;
 pub mod retry;
 pub mod run;
+pub mod sample;
 pub mod schedule;
 pub mod session;
 pub mod settings;

@@ -42,4 +42,4 @@ pub use engine::fetch;
 pub use event::{EngineOptions, Event, FetchJob, FileError, FileReport, FileResult};
 pub use partial::{VerifiedFile, reusable_bytes};
 pub use source::{ByteSource, ByteStream, SourceError};
-pub use verify::has_content;
+pub use verify::{has_content, prove_content};

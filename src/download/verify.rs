@@ -2,22 +2,51 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use crate::domain::content::ContentId;
+use crate::domain::ranges::ByteRange;
+use crate::sys::file_io;
 
 /// Reads a file and tells whether its bytes hash to a content.
 pub fn has_content(path: &Path, content: &ContentId) -> io::Result<bool> {
+    let proven = prove_content(path, content, &mut |_| ControlFlow::Continue(()))?;
+    Ok(proven == Some(true))
+}
+
+/// As `has_content`, and tells about each piece that was read; `None` when the
+/// listener broke off.
+///
+/// What was read is not kept in memory by the system: a look at everything on
+/// disk must not push out what others use.
+pub fn prove_content(
+    path: &Path,
+    content: &ContentId,
+    on_read: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> io::Result<Option<bool>> {
+    const FORGET_EVERY: u64 = 8 << 20;
     let mut file = File::open(path)?;
     let mut hasher = ContentHasher::new(*content, file.metadata()?.len());
     let mut buffer = vec![0; 256 * 1024];
+    let (mut position, mut forgotten) = (0, 0);
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finish().is_ok()),
-            Ok(n) => hasher.update(&buffer[..n]),
+            Ok(0) => return Ok(Some(hasher.finish().is_ok())),
+            Ok(n) => {
+                hasher.update(&buffer[..n]);
+                position += n as u64;
+                if position - forgotten >= FORGET_EVERY {
+                    file_io::forget(&file, ByteRange::new(forgotten, position));
+                    forgotten = position;
+                }
+                if on_read(n as u64).is_break() {
+                    return Ok(None);
+                }
+            }
             Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
             Err(err) => return Err(err),
         }

@@ -19,4 +19,5 @@ pub mod run;
 pub mod schedules;
 pub mod settings;
 pub mod sync;
+pub mod verify;
 pub mod watch;

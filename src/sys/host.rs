@@ -120,6 +120,11 @@ impl Host {
         Some(id.trim().to_owned())
     }
 
+    /// Returns how many threads can compute at the same time.
+    pub fn cores(&self) -> usize {
+        std::thread::available_parallelism().map_or(1, usize::from)
+    }
+
     pub fn current_dir(&self) -> Result<PathBuf> {
         std::env::current_dir().context("cannot tell the current directory")
     }

@@ -40,3 +40,4 @@ mod store_processes;
 mod store_properties;
 mod store_samples;
 mod support;
+mod verify;

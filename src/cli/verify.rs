@@ -1,0 +1,371 @@
+//! `hfdl verify`
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::download::{draw, locked, wants_bars};
+use super::explain::Explanation;
+use crate::domain::filter::Filter;
+use crate::domain::model::{Destination, EntryName};
+use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome};
+use crate::domain::repo::Revision;
+use crate::domain::repo_arg::RepoArg;
+use crate::domain::run::RunCommand;
+use crate::domain::session::Session;
+use crate::domain::settings::Settings;
+use crate::domain::time::render_utc;
+use crate::domain::units::{ByteSize, Seconds};
+use crate::ops;
+use crate::ops::run::Tools;
+use crate::ops::sync::{Progress, Target};
+use crate::ops::verify::{BadFile, Listed, Verified, Verify as Work, VerifyReport};
+use crate::store::{ModelFilter, Store};
+use crate::sys::signals;
+use crate::sys::stop::StopFlag;
+use crate::ui::json::document;
+use crate::ui::progress::Bars;
+use crate::ui::{self, Format, Output, table, text};
+
+/// Read again what is published, and check every hash
+///
+/// Reads all files of the published revisions and compares them with their hashes. The Hub is asked
+/// only for a listing that is not kept. Nothing is changed unless --repair is given: then just what
+/// is bad is fetched again, at the same commit, and replaced when the new bytes are proven.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl verify                        all models that are enabled
+  hfdl verify org/name --repair
+  hfdl verify --sample 50G --repair  a part each night: what was verified longest ago
+  hfdl verify --offline --json")]
+pub struct Verify {
+    /// Registered names, or repositories in the cache (default: all models that are enabled)
+    #[arg(value_name = "NAME|REPO")]
+    what: Vec<String>,
+
+    /// Fetch again what is bad, at the same commit
+    #[arg(long, conflicts_with = "offline")]
+    repair: bool,
+
+    /// Read so many bytes only, those verified longest ago
+    #[arg(long, value_name = "SIZE")]
+    sample: Option<ByteSize>,
+
+    /// Never ask the Hub
+    #[arg(long)]
+    offline: bool,
+
+    /// Wait for another run to end (for so long, or without limit)
+    #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "36500d")]
+    wait: Option<Seconds>,
+}
+
+impl Verify {
+    pub fn run(self, context: &Context) -> Result<ExitStatus> {
+        let existing = context.existing_store()?;
+        let settings = context.settings(existing.as_ref())?;
+        let targets = self.targets(existing.as_ref(), &settings)?;
+        if targets.is_empty() {
+            if !context.out.quiet && context.out.format == Format::Table {
+                context
+                    .out
+                    .say("no models; `hfdl models add org/name` keeps one");
+                return Ok(ExitStatus::Ok);
+            }
+            let nothing = document(
+                "hfdl.verify/1",
+                json!({ "run_id": null, "outcome": "ok", "exit_code": 0, "models": [] }),
+            );
+            context.out.result(|_| String::new(), || nothing)?;
+            return Ok(ExitStatus::Ok);
+        }
+        let lock = ops::run::take_run_lock(&context.host, &context.home, self.wait)?;
+        let Some(lock) = lock else {
+            return locked(context, RunCommand::Verify);
+        };
+        let store = match existing {
+            Some(store) => store,
+            None => context.store()?,
+        };
+        let hub = ops::hub::connect(&context.host, &settings)?;
+        let stop = StopFlag::new();
+        let work = Work {
+            tools: Tools {
+                host: &context.host,
+                home: &context.home,
+                store: &store,
+                settings: &settings,
+                hub: &hub,
+                stop: &stop,
+            },
+            targets,
+            repair: self.repair,
+            sample: self.sample,
+            offline: self.offline,
+        };
+        signals::stop_on_interrupt(&stop)?;
+        let mut bars: Option<Bars> = None;
+        let mut show = |progress: &Progress<'_>| {
+            if matches!(progress, Progress::Begins { .. }) && wants_bars(context) {
+                // Reading and fetching count their bytes apart.
+                if let Some(old) = bars.replace(Bars::new()) {
+                    old.finish();
+                }
+            }
+            draw(bars.as_mut(), progress);
+        };
+        let report = work.run(&mut |files| may_replace(context, files), &mut show);
+        if let Some(bars) = &bars {
+            bars.finish();
+        }
+        drop(lock);
+        report_run(context, &report?)
+    }
+
+    fn targets(&self, store: Option<&Store>, settings: &Settings) -> Result<Vec<Target>> {
+        if self.what.is_empty() {
+            let enabled = ModelFilter {
+                enabled: Some(true),
+                ..ModelFilter::default()
+            };
+            let models = store.map_or_else(|| Ok(Vec::new()), |store| store.models(&enabled))?;
+            return Ok(models.iter().map(Target::from).collect());
+        }
+        let mut targets: Vec<Target> = Vec::new();
+        for word in &self.what {
+            let target = find(store, settings, word)?;
+            if !targets.contains(&target) {
+                targets.push(target);
+            }
+        }
+        Ok(targets)
+    }
+}
+
+fn find(store: Option<&Store>, settings: &Settings, word: &str) -> Result<Target> {
+    if let (Some(store), Ok(name)) = (store, word.parse::<EntryName>())
+        && let Some(model) = store.find_model(&name)?
+    {
+        return Ok(Target::from(&model));
+    }
+    let arg = RepoArg::parse(word, settings.endpoint())?;
+    Ok(Target {
+        model: None,
+        filter: Filter {
+            include: arg.include_patterns(),
+            exclude: Vec::new(),
+        },
+        repo: arg.repo,
+        revision: arg.revision.unwrap_or_else(Revision::main),
+        required: Default::default(),
+        destination: Destination::Cache,
+        known_commit: None,
+        held_commit: None,
+        force: false,
+    })
+}
+
+/// Without an answer a person's changes stay, and everything else is repaired.
+fn may_replace(context: &Context, files: &[PathBuf]) -> Result<bool> {
+    if context.yes {
+        return Ok(true);
+    }
+    if !context.host.stdin_is_terminal() || !context.host.stderr_is_terminal() {
+        return Ok(false);
+    }
+    for file in files {
+        context.out.say(&format!("changed: {}", file.display()));
+    }
+    let count = text::count(files.len() as u64, "file", "files");
+    ui::ask(&format!(
+        "replace {count} that somebody changed by the published ones?"
+    ))
+}
+
+fn report_run(context: &Context, report: &VerifyReport) -> Result<ExitStatus> {
+    let pairs = || report.run.sessions.iter().zip(&report.models);
+    for (session, model) in pairs() {
+        if let Some(explanation) = explain_session(session, model) {
+            context.show_problem(&explanation);
+        }
+    }
+    context.out.done(
+        || {
+            let mut text = models_text(&context.out, pairs());
+            text.push_str(&bad_text(&context.out, pairs()));
+            text
+        },
+        || run_document(report),
+    )?;
+    Ok(report.run.status)
+}
+
+fn label(session: &Session) -> String {
+    match &session.start.model_name {
+        Some(name) => name.to_string(),
+        None => session.start.repo.to_string(),
+    }
+}
+
+/// Says why a session did not end well.
+fn explain_session(session: &Session, model: &Verified) -> Option<Explanation> {
+    let end = session.end.as_ref()?;
+    let label = label(session);
+    let trouble = end.trouble.as_ref();
+    let is_bytes = trouble.is_some_and(|trouble| trouble.kind == ErrorKind::Integrity);
+    let headline = match end.outcome {
+        Outcome::Updated
+        | Outcome::UpToDate
+        | Outcome::Repaired
+        | Outcome::Held
+        | Outcome::Skipped => return None,
+        Outcome::Partial => format!("`{label}` was not verified to its end"),
+        Outcome::CouldNotCheck => format!("could not verify `{label}`"),
+        Outcome::Orphaned | Outcome::Failed if model.bad.is_empty() => {
+            format!("could not verify `{label}`")
+        }
+        Outcome::Orphaned | Outcome::Failed if is_bytes => format!("`{label}` is damaged"),
+        Outcome::Orphaned | Outcome::Failed => {
+            let count = text::count(model.bad.len() as u64, "bad file", "bad files");
+            format!("could not repair `{label}`: {count} as before")
+        }
+    };
+    Some(Explanation {
+        headline,
+        cause: trouble.map(|trouble| trouble.message.clone()),
+        next: match end.outcome {
+            Outcome::Partial => Some("run the same again".to_owned()),
+            _ => trouble.and_then(|trouble| trouble.hint.clone()),
+        },
+        status: trouble.map_or(ExitStatus::Failed, |trouble| trouble.kind.exit_status()),
+    })
+}
+
+/// The word of a person's table; a session's own word for good is `up-to-date`,
+/// which here would promise more than was asked.
+fn result_word(session: &Session, model: &Verified) -> &'static str {
+    match session.end.as_ref().map(|end| end.outcome) {
+        Some(Outcome::UpToDate) => "good",
+        Some(Outcome::Skipped) => "never-downloaded",
+        Some(Outcome::Failed) if !model.bad.is_empty() => "bad",
+        Some(outcome) => outcome.as_str(),
+        None => "running",
+    }
+}
+
+fn models_text<'r>(
+    out: &Output,
+    pairs: impl Iterator<Item = (&'r Session, &'r Verified)>,
+) -> String {
+    let columns = [
+        table::left("MODEL"),
+        table::left("RESULT"),
+        table::left("COMMIT"),
+        table::right("VERIFIED"),
+        table::right("BYTES"),
+        table::right("BAD"),
+        table::left("KNOWN BY"),
+    ];
+    let rows = pairs.map(|(session, model)| {
+        let commit = model.commit.as_ref();
+        let known_by = match (commit, model.listed) {
+            (None, _) => text::NOTHING,
+            (Some(_), Listed::ByListing) => "listing",
+            (Some(_), Listed::ByNames) => "blob names",
+        };
+        let repaired = || model.bad.iter().filter(|bad| bad.is_repaired);
+        let n_repaired = repaired().count() as u64;
+        let bytes_repaired: u64 = repaired().map(BadFile::size_bytes).sum();
+        vec![
+            label(session),
+            result_word(session, model).to_owned(),
+            commit
+                .map_or(text::NOTHING, |commit| commit.short())
+                .to_owned(),
+            // What is fetched is verified on its way.
+            format!("{} of {}", model.files_good + n_repaired, model.n_files),
+            ByteSize(model.bytes_good + bytes_repaired).render_short(),
+            model.bad.len().to_string(),
+            known_by.to_owned(),
+        ]
+    });
+    table::render(out, &columns, rows.collect())
+}
+
+fn bad_text<'r>(out: &Output, pairs: impl Iterator<Item = (&'r Session, &'r Verified)>) -> String {
+    let row = |session: &Session, bad: &BadFile| {
+        vec![
+            label(session),
+            bad.path.to_string(),
+            bad.reason.to_string(),
+            if bad.is_repaired { "repaired" } else { "bad" }.to_owned(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = pairs
+        .flat_map(|(session, model)| model.bad.iter().map(move |bad| row(session, bad)))
+        .collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let columns = ["MODEL", "FILE", "REASON", "NOW"].map(table::left);
+    format!("\n{}", table::render(out, &columns, rows))
+}
+
+fn run_document(report: &VerifyReport) -> Value {
+    let run = &report.run;
+    let models = run.sessions.iter().zip(&report.models);
+    let models: Vec<Value> = models
+        .map(|(session, model)| model_view(session, model))
+        .collect();
+    document(
+        "hfdl.verify/1",
+        json!({
+            "run_id": run.run_id.as_str(),
+            "trigger": run.trigger.as_str(),
+            "outcome": run.outcome.as_str(),
+            "exit_code": run.status.code(),
+            "started_at": render_utc(run.started_at),
+            "finished_at": render_utc(run.finished_at),
+            "models": models,
+        }),
+    )
+}
+
+fn model_view(session: &Session, model: &Verified) -> Value {
+    let (start, end) = (&session.start, session.end.as_ref());
+    let trouble = end.and_then(|end| end.trouble.as_ref());
+    let repaired = model.bad.iter().filter(|bad| bad.is_repaired).count();
+    let bad: Vec<Value> = model
+        .bad
+        .iter()
+        .map(|bad| {
+            json!({
+                "path": bad.path.as_str(),
+                "reason": bad.reason.as_str(),
+                "detail": bad.detail,
+                "size": bad.file.as_ref().map(|file| file.size_bytes),
+                "repaired": bad.is_repaired,
+            })
+        })
+        .collect();
+    json!({
+        "session_id": session.id.0,
+        "model": start.model_name.as_ref().map(ToString::to_string),
+        "repo": start.repo.to_string(),
+        "repo_type": start.repo.kind.as_str(),
+        "revision": start.revision.to_string(),
+        "commit": model.commit.as_ref().map(ToString::to_string),
+        "outcome": end.map(|end| end.outcome.as_str()),
+        "error_kind": trouble.map(|trouble| trouble.kind.as_str()),
+        "error": trouble.map(|trouble| trouble.message.clone()),
+        "hint": trouble.and_then(|trouble| trouble.hint.clone()),
+        "path": session.progress.path.as_ref().map(|path| path.display().to_string()),
+        "known_by": model.commit.as_ref().map(|_| model.listed.as_str()),
+        "files": {"total": model.n_files, "verified": model.files_good, "unknown": model.files_unknown, "bad": model.bad.len(), "repaired": repaired},
+        "bytes": {"total": model.n_bytes, "verified": model.bytes_good, "fetched": session.progress.bytes.fetched},
+        "bad": bad,
+    })
+}

@@ -1,0 +1,61 @@
+//! Which files a bounded verification reads: those proven longest ago.
+
+use super::time::Timestamp;
+use super::units::ByteSize;
+
+/// A file that could be verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// `None`: nobody knows that it ever was.
+    pub verified_at: Option<Timestamp>,
+    pub size_bytes: u64,
+}
+
+/// Chooses files up to a number of bytes, the longest unverified first, and
+/// returns their places in that order.
+///
+/// It ends at the first that does not fit, and does not look for smaller ones:
+/// so every file has its turn. The first is always taken, or a file larger
+/// than the bound would never be.
+pub fn choose_sample(candidates: &[Candidate], most: ByteSize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..candidates.len()).collect();
+    // `None` sorts first; the sort is stable, so equals keep their order.
+    order.sort_by_key(|&place| candidates[place].verified_at);
+    let mut sum = 0u64;
+    let fitting = order.iter().take_while(|&&place| {
+        sum = sum.saturating_add(candidates[place].size_bytes);
+        sum <= most.bytes()
+    });
+    let n_chosen = fitting.count().max(1).min(order.len());
+    order.truncate(n_chosen);
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(verified_at: Option<i64>, size_bytes: u64) -> Candidate {
+        Candidate {
+            verified_at: verified_at.map(|at| Timestamp::from_second(at).unwrap()),
+            size_bytes,
+        }
+    }
+
+    #[test]
+    fn the_longest_unverified_come_first_and_each_has_its_turn() {
+        let files = [
+            candidate(Some(30), 10),
+            candidate(Some(10), 10),
+            candidate(None, 10),
+            candidate(Some(20), 100),
+            candidate(None, 0),
+        ];
+        let chosen = |most| choose_sample(&files, ByteSize(most));
+        assert_eq!(chosen(20), [2, 4, 1]);
+        assert_eq!(chosen(35), [2, 4, 1], "nothing overtakes the large one");
+        assert_eq!(chosen(1000), [2, 4, 1, 3, 0]);
+        assert_eq!(chosen(0), [2], "the first is always taken");
+        assert_eq!(choose_sample(&[], ByteSize(9)), [0usize; 0]);
+    }
+}

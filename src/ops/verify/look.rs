@@ -1,0 +1,279 @@
+//! Finds out which files a published commit should have, and what is seen of
+//! them without reading one.
+
+use std::fmt;
+
+use anyhow::{Context, Result};
+
+use super::prove::Proof;
+use super::report::Verified;
+use crate::cache::{self, CacheLayout, LocalEntry};
+use crate::domain::content::ContentId;
+use crate::domain::filter::Filter;
+use crate::domain::outcome::words;
+use crate::domain::repo::{CommitSha, RepoPath};
+use crate::domain::repo_arg::escape_pattern;
+use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
+use crate::hub::HubClient;
+use crate::ops::sync::{CacheChoice, Place, Target};
+use crate::sys::files;
+
+words! {
+    /// What is wrong with a file.
+    Reason {
+        Missing = "missing",
+        WrongSize = "wrong-size",
+        WrongBytes = "wrong-bytes",
+        Unreadable = "unreadable",
+        /// In a directory of their own, people edit files.
+        Changed = "changed",
+    }
+}
+
+/// Who says what the files should be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Listed {
+    /// The listing of the commit: every file is known, with its hash.
+    #[default]
+    ByListing,
+    /// Nobody but the blobs' own names: what is not there at all is not missed.
+    ByNames,
+}
+
+impl Listed {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ByListing => "listing",
+            Self::ByNames => "blob-names",
+        }
+    }
+}
+
+/// A file that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadFile {
+    pub path: RepoPath,
+    pub reason: Reason,
+    pub detail: String,
+    /// What it should be, where that is known.
+    pub file: Option<RemoteFile>,
+    pub is_repaired: bool,
+}
+
+impl BadFile {
+    pub fn size_bytes(&self) -> u64 {
+        self.file.as_ref().map_or(0, |file| file.size_bytes)
+    }
+}
+
+impl fmt::Display for BadFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` {}", self.path, self.detail)
+    }
+}
+
+/// What a look at one target's published files found.
+pub struct Look<'a> {
+    pub place: Place<'a>,
+    pub commit: CommitSha,
+    pub listed: Listed,
+    /// The listing, unless the blobs' names had to do.
+    pub remote: Option<RemoteSnapshot>,
+    /// Which files of the listing the target means.
+    pub filter: Filter,
+    /// Files of the right size, to be read.
+    pub present: Vec<RemoteFile>,
+    bad: Vec<BadFile>,
+    n_unknown: u64,
+}
+
+/// Looks at what a target has published; `None` when that is nothing.
+///
+/// Without a hub, or when it does not answer, a listing that is not kept is
+/// made from the names of the blobs.
+pub fn look<'a>(
+    hub: Option<&HubClient>,
+    cache: &'a CacheLayout,
+    choice: &CacheChoice,
+    target: &'a Target,
+) -> Result<Option<Look<'a>>> {
+    let place = Place::new(cache, choice, target)?;
+    // What hfdl published counts, even if another program has moved the ref since.
+    let commit = match &target.known_commit {
+        Some(commit) => commit.clone(),
+        None => match place.published(target)? {
+            Some(commit) => commit,
+            None => return Ok(None),
+        },
+    };
+    let mut look = Look {
+        listed: Listed::ByListing,
+        remote: place.stored_listing(&commit)?,
+        filter: target.filter.clone(),
+        present: Vec::new(),
+        bad: Vec::new(),
+        n_unknown: 0,
+        commit,
+        place,
+    };
+    let mut unanswered = None;
+    if let (None, Some(hub)) = (&look.remote, hub) {
+        match hub.tree(&target.repo, &look.commit) {
+            Ok(remote) => look.remote = Some(remote),
+            Err(err) => unanswered = Some(err),
+        }
+    }
+    if look.remote.is_some() {
+        look.by_listing(target)?;
+        return Ok(Some(look));
+    }
+    let folder = look.place.readable_at(&look.commit);
+    if matches!(look.place, Place::Cache { .. }) && folder.is_dir() {
+        log::warn!(
+            "no listing of `{}` at {} is kept; its blobs are verified by their names",
+            target.label(),
+            look.commit.short()
+        );
+        look.by_names(cache, target)?;
+        return Ok(Some(look));
+    }
+    let missing = format!(
+        "no listing of commit {} is kept for `{}`",
+        look.commit.short(),
+        folder.display()
+    );
+    Err(match unanswered {
+        Some(err) => anyhow::Error::new(err).context(missing),
+        None => anyhow::anyhow!("{missing}, and `--offline` forbids asking for it"),
+    })
+}
+
+impl Look<'_> {
+    /// Returns the report with what is known before a file is read.
+    pub fn begin(&self) -> Verified {
+        let bad_bytes: u64 = self.bad.iter().map(BadFile::size_bytes).sum();
+        let present_bytes: u64 = self.present.iter().map(|file| file.size_bytes).sum();
+        Verified {
+            commit: Some(self.commit.clone()),
+            listed: self.listed,
+            n_files: (self.present.len() + self.bad.len()) as u64 + self.n_unknown,
+            n_bytes: present_bytes + bad_bytes,
+            files_unknown: self.n_unknown,
+            bad: self.bad.clone(),
+            ..Verified::default()
+        }
+    }
+
+    /// Says what is wrong with a file that was read.
+    pub fn bad(&self, file: &RemoteFile, proof: &Proof) -> BadFile {
+        let (reason, detail) = match proof {
+            Proof::Unreadable(why) => (Reason::Unreadable, format!("cannot be read: {why}")),
+            Proof::Good | Proof::Bad => (
+                Reason::WrongBytes,
+                "does not hash to what it should".to_owned(),
+            ),
+        };
+        self.judge(file, reason, detail)
+    }
+
+    fn by_listing(&mut self, target: &Target) -> Result<()> {
+        let files = self.remote.iter().flat_map(|remote| &remote.files);
+        let mut wanted: Vec<RemoteFile> = files
+            .filter(|file| target.filter.selects(file.path.as_str()))
+            .cloned()
+            .collect();
+        if target.model.is_none() {
+            // Nobody said which files of it are wanted; those that have a name here are.
+            let has_name = |file: &RemoteFile| {
+                let entry = self.place.entry(&self.commit, &file.path);
+                entry.symlink_metadata().is_ok()
+            };
+            wanted.retain(has_name);
+            let paths = wanted.iter().map(|file| escape_pattern(file.path.as_str()));
+            self.filter.include = Some(paths.collect());
+        }
+        for file in wanted {
+            let entry = self.place.entry(&self.commit, &file.path);
+            let found = match self.place {
+                Place::Cache { .. } => files::metadata_if_present(&entry),
+                // A link is not the file that was put there.
+                Place::Directory { .. } => files::link_metadata_if_present(&entry),
+            };
+            let found = found.with_context(|| format!("cannot look at `{}`", entry.display()))?;
+            match found.filter(std::fs::Metadata::is_file) {
+                Some(found) if found.len() == file.size_bytes => self.present.push(file),
+                Some(found) => {
+                    let (has, wants) = (found.len(), file.size_bytes);
+                    let detail = format!("has {has} bytes instead of {wants}");
+                    self.bad.push(self.judge(&file, Reason::WrongSize, detail));
+                }
+                None => {
+                    let detail = "is missing".to_owned();
+                    self.bad.push(self.judge(&file, Reason::Missing, detail));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn by_names(&mut self, cache: &CacheLayout, target: &Target) -> Result<()> {
+        self.listed = Listed::ByNames;
+        let mut local = cache::scan_repo(cache, &target.repo)?;
+        let snapshot = local.snapshots.remove(&self.commit).unwrap_or_default();
+        self.n_unknown = snapshot.n_unreadable;
+        let entries = snapshot.entries.into_iter();
+        for (path, entry) in entries.filter(|(path, _)| target.filter.selects(path.as_str())) {
+            match entry {
+                LocalEntry::Blob {
+                    content,
+                    size_bytes,
+                } => self.present.push(named(path, content, size_bytes)),
+                LocalEntry::RealFile { .. } => self.n_unknown += 1,
+                LocalEntry::Dangling => self.bad.push(BadFile {
+                    path,
+                    reason: Reason::Missing,
+                    detail: "is missing".to_owned(),
+                    file: None,
+                    is_repaired: false,
+                }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells what the disk spoiled from what a person changed.
+    fn judge(&self, file: &RemoteFile, reason: Reason, detail: String) -> BadFile {
+        let is_edited = match &self.place {
+            Place::Directory {
+                known: Some(dir), ..
+            } => dir.was_edited(&file.path),
+            _ => false,
+        };
+        let (reason, detail) = if is_edited {
+            (Reason::Changed, "was changed by somebody".to_owned())
+        } else {
+            (reason, detail)
+        };
+        BadFile {
+            path: file.path.clone(),
+            reason,
+            detail,
+            file: Some(file.clone()),
+            is_repaired: false,
+        }
+    }
+}
+
+/// Describes a blob as its own name does; good for reading, not for publishing.
+fn named(path: RepoPath, content: ContentId, size_bytes: u64) -> RemoteFile {
+    RemoteFile {
+        path,
+        size_bytes,
+        content,
+        git_oid: match content {
+            ContentId::GitSha1(oid) => oid,
+            ContentId::Sha256(_) => [0; 20],
+        },
+        xet_hash: None,
+    }
+}

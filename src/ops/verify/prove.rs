@@ -1,0 +1,152 @@
+//! Hashes files on all cores; memory is one small buffer for each.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+
+use crate::domain::content::ContentId;
+use crate::download::prove_content;
+use crate::sys::stop::StopFlag;
+
+/// A file to read.
+pub struct Job {
+    pub name: String,
+    pub path: PathBuf,
+    pub content: ContentId,
+    pub size_bytes: u64,
+}
+
+/// What reading a file showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    Good,
+    Bad,
+    Unreadable(String),
+}
+
+/// What happens meanwhile; `job` is the place in the list of jobs.
+pub enum Proving {
+    Started { job: usize },
+    Read { job: usize, bytes: u64 },
+    Ended { job: usize, proof: Proof },
+}
+
+/// Reads the chosen jobs in their order; a stop leaves the rest without an end.
+///
+/// Events arrive on the calling thread.
+pub fn prove_all(
+    jobs: &[Job],
+    chosen: &[usize],
+    threads: usize,
+    stop: &StopFlag,
+    on: &mut dyn FnMut(Proving),
+) {
+    let next = AtomicUsize::new(0);
+    let (events, inbox) = sync_channel(64);
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(chosen.len()) {
+            let (events, next) = (events.clone(), &next);
+            scope.spawn(move || {
+                while !stop.is_raised() {
+                    let Some(&job) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) else {
+                        break;
+                    };
+                    prove(job, &jobs[job], stop, &events);
+                }
+            });
+        }
+        drop(events);
+        inbox.iter().for_each(on);
+    });
+}
+
+fn prove(index: usize, job: &Job, stop: &StopFlag, events: &SyncSender<Proving>) {
+    const TELL_EVERY: u64 = 4 << 20;
+    // The listener outlives the threads, so a send cannot fail.
+    let tell = |event| drop(events.send(event));
+    tell(Proving::Started { job: index });
+    let mut untold = 0;
+    let result = prove_content(&job.path, &job.content, &mut |bytes| {
+        untold += bytes;
+        if untold >= TELL_EVERY {
+            tell(Proving::Read {
+                job: index,
+                bytes: std::mem::take(&mut untold),
+            });
+        }
+        if stop.is_raised() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+    tell(Proving::Read {
+        job: index,
+        bytes: untold,
+    });
+    let proof = match result {
+        Ok(Some(true)) => Proof::Good,
+        Ok(Some(false)) => Proof::Bad,
+        Ok(None) => return,
+        Err(err) => Proof::Unreadable(err.to_string()),
+    };
+    tell(Proving::Ended { job: index, proof });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::stop::StopReason;
+
+    /// Three empty files, two of which should be something else.
+    fn jobs(dir: &std::path::Path) -> Vec<Job> {
+        let empty = "git:e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
+        let other = "git:b45ef6fec89518d314f546fd6c3025367b721684";
+        let job = |(name, content): (&str, &str)| {
+            let path = dir.join(name);
+            if name != "gone" {
+                std::fs::write(&path, "").unwrap();
+            }
+            Job {
+                name: name.to_owned(),
+                path,
+                content: content.parse().unwrap(),
+                size_bytes: 0,
+            }
+        };
+        [("good", empty), ("bad", other), ("gone", empty)]
+            .map(job)
+            .into()
+    }
+
+    fn ended(stop: &StopFlag) -> Vec<(usize, Proof)> {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ended = Vec::new();
+        prove_all(&jobs(dir.path()), &[0, 1, 2], 2, stop, &mut |event| {
+            if let Proving::Ended { job, proof } = event {
+                ended.push((job, proof));
+            }
+        });
+        ended.sort_by_key(|(job, _)| *job);
+        ended
+    }
+
+    #[test]
+    fn each_file_has_its_own_end() {
+        let ended = ended(&StopFlag::new());
+        assert_eq!(ended[..2], [(0, Proof::Good), (1, Proof::Bad)]);
+        assert!(
+            matches!(ended[2], (2, Proof::Unreadable(_))),
+            "{:?}",
+            ended[2]
+        );
+    }
+
+    #[test]
+    fn a_stop_leaves_the_rest_without_an_end() {
+        let stop = StopFlag::new();
+        stop.raise(StopReason::Interrupted);
+        assert!(ended(&stop).is_empty());
+    }
+}

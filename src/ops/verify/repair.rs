@@ -1,0 +1,172 @@
+//! Fetches again what is bad, at the commit that is published.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::look::{BadFile, Look, Reason};
+use super::report::{Verified, end_of, session_files, trouble_with};
+use super::run::{MayReplace, Verify};
+use crate::domain::outcome::Outcome;
+use crate::domain::plan::plan_sync;
+use crate::domain::repo::RepoPath;
+use crate::domain::repo_arg::escape_pattern;
+use crate::hub::HubClient;
+use crate::ops::run::{Bounds, Run};
+use crate::ops::sync::{
+    Planned, Progress, SyncEnd, Target, outcome_of, refuse_what_does_not_fit, trouble_of,
+};
+
+impl Verify<'_> {
+    /// Repairs models whose bad files are known, and closes their sessions.
+    pub(super) fn repair(
+        &self,
+        run: &Run<'_>,
+        broken: Vec<(usize, Look<'_>)>,
+        models: &mut [Verified],
+        may_replace: MayReplace<'_>,
+        show: &mut dyn FnMut(&Progress<'_>),
+    ) -> Result<()> {
+        if broken.is_empty() {
+            return Ok(());
+        }
+        let may_replace = self.ask(&broken, models, may_replace)?;
+        let mut plans: Vec<(usize, Planned<'_>)> = Vec::new();
+        for (index, look) in broken {
+            let bad = &models[index].bad;
+            let spared: BTreeSet<&RepoPath> = bad
+                .iter()
+                .filter(|bad| bad.reason == Reason::Changed && !may_replace)
+                .map(|bad| &bad.path)
+                .collect();
+            let path = look.place.readable_at(&look.commit);
+            if spared.len() == bad.len() {
+                run.close(index, &still_bad(&models[index], path))?;
+                continue;
+            }
+            match plan_repair(self.tools.hub, look, &self.targets[index], bad, &spared) {
+                Ok(planned) => plans.push((index, planned)),
+                Err(err) => {
+                    let end = failed(&models[index], path, &err);
+                    run.close(index, &end)?;
+                }
+            }
+        }
+        let all: Vec<&Planned<'_>> = plans.iter().map(|(_, planned)| planned).collect();
+        let fits = refuse_what_does_not_fit(&all, self.tools.settings.disk_reserve());
+        let mut go: Vec<(usize, &Planned<'_>)> = Vec::new();
+        for ((index, planned), fits) in plans.iter().zip(fits) {
+            match fits {
+                Ok(()) => go.push((*index, planned)),
+                Err(err) => {
+                    let path = planned.place.readable_at(&planned.remote.commit);
+                    run.close(*index, &failed(&models[*index], path, &err))?;
+                }
+            }
+        }
+        let bounds = Bounds {
+            limit_rate: self.tools.settings.limit_rate().cloned(),
+            ..Bounds::default()
+        };
+        let mut close = |index: usize, end: &SyncEnd| {
+            let model = &mut models[index];
+            let mut end = end.clone();
+            if matches!(end.outcome, Outcome::Repaired | Outcome::UpToDate) {
+                for bad in &mut model.bad {
+                    bad.is_repaired = bad.reason != Reason::Changed || may_replace;
+                }
+                let left: Vec<BadFile> = still_there(model);
+                if !left.is_empty() {
+                    end.outcome = Outcome::Failed;
+                    end.trouble = Some(trouble_with(&left, spared_hint()));
+                    end.files.extend(session_files(&left));
+                }
+            }
+            run.close(index, &end)
+        };
+        run.fetch(&go, &bounds, &mut close, show)
+    }
+
+    /// Asks once about all files that a person changed; they are the only
+    /// ones whose bytes cannot be had again.
+    fn ask(
+        &self,
+        broken: &[(usize, Look<'_>)],
+        models: &[Verified],
+        may_replace: MayReplace<'_>,
+    ) -> Result<bool> {
+        let mut changed: Vec<PathBuf> = Vec::new();
+        for (index, look) in broken {
+            let bad = models[*index].bad.iter();
+            let bad = bad.filter(|bad| bad.reason == Reason::Changed);
+            changed.extend(bad.map(|bad| look.place.entry(&look.commit, &bad.path)));
+        }
+        if changed.is_empty() {
+            return Ok(true);
+        }
+        may_replace(&changed)
+    }
+}
+
+/// Plans as for a download of the published commit, with the bad files distrusted.
+///
+/// The ref stays where it is, whatever has happened upstream.
+fn plan_repair<'a>(
+    hub: &HubClient,
+    look: Look<'a>,
+    target: &Target,
+    bad: &[BadFile],
+    spared: &BTreeSet<&RepoPath>,
+) -> Result<Planned<'a>> {
+    let remote = match look.remote {
+        Some(remote) => remote,
+        None => hub.tree(&target.repo, &look.commit)?,
+    };
+    let mut filter = look.filter;
+    let spared = spared.iter().map(|path| escape_pattern(path.as_str()));
+    filter.exclude.extend(spared);
+    let mut facts = look.place.facts(&remote, &filter, Some(&look.commit))?;
+    let bad: BTreeSet<&RepoPath> = bad.iter().map(|bad| &bad.path).collect();
+    for file in remote.files.iter().filter(|file| bad.contains(&file.path)) {
+        facts.distrust(file);
+    }
+    let plan = plan_sync(&remote, &filter, &look.place.likely_placement(), &facts)?;
+    Ok(Planned {
+        place: look.place,
+        remote,
+        plan,
+        old_commit: Some(look.commit),
+        moves_ref: false,
+        renamed_to: None,
+    })
+}
+
+fn still_there(model: &Verified) -> Vec<BadFile> {
+    let left = model.bad.iter().filter(|bad| !bad.is_repaired);
+    left.cloned().collect()
+}
+
+fn still_bad(model: &Verified, path: PathBuf) -> SyncEnd {
+    let trouble = trouble_with(&model.bad, spared_hint());
+    let mut end = end_of(Outcome::Failed, Some(trouble));
+    end.files = session_files(&model.bad);
+    end.progress = model.progress(path);
+    end
+}
+
+fn failed(model: &Verified, path: PathBuf, err: &anyhow::Error) -> SyncEnd {
+    let outcome = match outcome_of(err, false) {
+        // It was checked; what failed is the repair.
+        Outcome::CouldNotCheck => Outcome::Failed,
+        outcome => outcome,
+    };
+    let mut end = end_of(outcome, Some(trouble_of(err)));
+    end.files = session_files(&model.bad);
+    end.progress = model.progress(path);
+    end
+}
+
+fn spared_hint() -> Option<String> {
+    Some("files that somebody changed are replaced only with `--repair --yes`".to_owned())
+}

@@ -1,0 +1,106 @@
+//! What was found, and how it is told: to the caller, and to the session.
+
+use std::path::PathBuf;
+
+use super::look::{BadFile, Listed};
+use crate::domain::outcome::{ErrorKind, Outcome};
+use crate::domain::repo::CommitSha;
+use crate::domain::session::{FileResult, SessionFile, SessionProgress, Trouble};
+use crate::ops::records::end_without_files;
+use crate::ops::run::RunReport;
+use crate::ops::sync::{SyncEnd, Target};
+
+/// What a verification came to; the models stand in the order of the sessions.
+#[derive(Clone, Debug)]
+pub struct VerifyReport {
+    pub run: RunReport,
+    pub models: Vec<Verified>,
+}
+
+/// What was found of one model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// `None`: nothing of it is published.
+    pub commit: Option<CommitSha>,
+    pub listed: Listed,
+    pub n_files: u64,
+    pub n_bytes: u64,
+    /// Files and bytes whose hash was found right in this run.
+    pub files_good: u64,
+    pub bytes_good: u64,
+    /// Files of which nothing says what they should be.
+    pub files_unknown: u64,
+    pub bad: Vec<BadFile>,
+    /// The run was stopped before all of them were read.
+    pub is_cut_short: bool,
+}
+
+impl Verified {
+    pub(super) fn progress(&self, path: PathBuf) -> SessionProgress {
+        let mut progress = SessionProgress {
+            new_commit: self.commit.clone(),
+            path: Some(path),
+            ..SessionProgress::default()
+        };
+        progress.files.total = self.n_files;
+        progress.files.reused = self.files_good;
+        progress.bytes.total = self.n_bytes;
+        progress.bytes.reused = self.bytes_good;
+        progress.bytes.left = self.bad.iter().map(BadFile::size_bytes).sum();
+        progress
+    }
+}
+
+/// A registered model that nobody has downloaded yet is no trouble.
+pub(super) fn nothing_published(target: &Target) -> SyncEnd {
+    if target.model.is_some() {
+        return end_of(Outcome::Skipped, None);
+    }
+    let trouble = Trouble {
+        kind: ErrorKind::NotFound,
+        message: format!(
+            "`{}` is no registered model, and the cache has no revision `{}` of it",
+            target.repo, target.revision
+        ),
+        hint: Some("`hfdl models list` shows all models".to_owned()),
+    };
+    end_of(Outcome::Failed, Some(trouble))
+}
+
+pub(super) fn trouble_with(bad: &[BadFile], hint: Option<String>) -> Trouble {
+    const MOST: usize = 3;
+    let mut message = match bad.len() {
+        1 => "1 file is bad: ".to_owned(),
+        n => format!("{n} files are bad: "),
+    };
+    let named: Vec<String> = bad.iter().take(MOST).map(ToString::to_string).collect();
+    message.push_str(&named.join(", "));
+    if bad.len() > MOST {
+        message.push_str(&format!(" and {} more", bad.len() - MOST));
+    }
+    Trouble {
+        kind: ErrorKind::Integrity,
+        message,
+        hint,
+    }
+}
+
+pub(super) fn session_files(bad: &[BadFile]) -> Vec<SessionFile> {
+    let known = bad.iter().filter_map(|bad| bad.file.as_ref());
+    known
+        .map(|file| SessionFile {
+            path: file.path.clone(),
+            content: file.content,
+            size_bytes: file.size_bytes,
+            bytes_fetched: 0,
+            bytes_reused: 0,
+            source: None,
+            retries: 0,
+            result: FileResult::Failed,
+        })
+        .collect()
+}
+
+pub(super) fn end_of(outcome: Outcome, trouble: Option<Trouble>) -> SyncEnd {
+    end_without_files(outcome, trouble, SessionProgress::default())
+}

@@ -1,0 +1,268 @@
+//! The run from its first look to its last session.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::look::{Look, look};
+use super::prove::{Job, Proof, Proving, prove_all};
+use super::report::{
+    Verified, VerifyReport, end_of, nothing_published, session_files, trouble_with,
+};
+use crate::cache::CacheLayout;
+use crate::domain::content::ContentId;
+use crate::domain::outcome::{Outcome, Trigger};
+use crate::domain::run::RunCommand;
+use crate::domain::sample::{Candidate, choose_sample};
+use crate::domain::snapshot::RemoteFile;
+use crate::domain::units::ByteSize;
+use crate::ops::download::cache_choice;
+use crate::ops::run::{Run, Tools};
+use crate::ops::sync::{Progress, SyncEnd, Target, outcome_of, trouble_of};
+
+/// Everything that a verification works with.
+pub struct Verify<'a> {
+    pub tools: Tools<'a>,
+    pub targets: Vec<Target>,
+    /// Fetch again what is bad.
+    pub repair: bool,
+    /// Hash so many bytes only, those proven longest ago.
+    pub sample: Option<ByteSize>,
+    /// Ask nobody, not even for a listing that is not kept.
+    pub offline: bool,
+}
+
+/// Asks whether files that a person changed may be replaced.
+pub type MayReplace<'a> = &'a mut dyn FnMut(&[PathBuf]) -> Result<bool>;
+
+impl Verify<'_> {
+    /// Verifies; the lock of the home is held by the caller.
+    pub fn run(
+        &self,
+        may_replace: MayReplace<'_>,
+        show: &mut dyn FnMut(&Progress<'_>),
+    ) -> Result<VerifyReport> {
+        let run = Run::begin(
+            self.tools,
+            RunCommand::Verify,
+            Trigger::Manual,
+            &self.targets,
+        )?;
+        let choice = cache_choice(self.tools.host, self.tools.settings);
+        let cache = CacheLayout::new(&choice.root);
+        let mut models = vec![Verified::default(); self.targets.len()];
+        let mut looks: Vec<(usize, Look<'_>)> = Vec::new();
+        for (index, target) in self.targets.iter().enumerate() {
+            let hub = (!self.offline).then_some(self.tools.hub);
+            match look(hub, &cache, &choice, target) {
+                Ok(Some(look)) => looks.push((index, look)),
+                Ok(None) => run.close(index, &nothing_published(target))?,
+                Err(err) => {
+                    let end = end_of(outcome_of(&err, false), Some(trouble_of(&err)));
+                    run.close(index, &end)?;
+                }
+            }
+        }
+        for (index, look) in &looks {
+            models[*index] = look.begin();
+        }
+        self.prove(&run, &looks, &mut models, show)?;
+        let is_stopped = self.tools.stop.is_raised();
+        let mut broken = Vec::new();
+        for (index, look) in looks {
+            let model = &models[index];
+            if self.repair && !is_stopped && !model.bad.is_empty() {
+                broken.push((index, look));
+            } else {
+                let end = self.end_without_repair(index, &look, model);
+                run.close(index, &end)?;
+            }
+        }
+        self.repair(&run, broken, &mut models, may_replace, show)?;
+        Ok(VerifyReport {
+            run: run.end()?,
+            models,
+        })
+    }
+
+    /// Hashes what is there, and writes down at once what is proven: a run of
+    /// many hours that is cut short has not worked in vain.
+    fn prove(
+        &self,
+        run: &Run<'_>,
+        looks: &[(usize, Look<'_>)],
+        models: &mut [Verified],
+        show: &mut dyn FnMut(&Progress<'_>),
+    ) -> Result<()> {
+        let (jobs, uses) = self.jobs(looks);
+        let chosen = self.choose(&jobs, &uses, looks)?;
+        let n_bytes = chosen.iter().map(|&job| jobs[job].size_bytes).sum();
+        show(&Progress::Begins {
+            n_files: chosen.len() as u64,
+            n_bytes,
+        });
+        let mut proofs: Vec<Option<Proof>> = vec![None; jobs.len()];
+        let mut problem = None;
+        let threads = self.tools.host.cores();
+        prove_all(&jobs, &chosen, threads, self.tools.stop, &mut |event| {
+            let result = match event {
+                Proving::Started { job } => {
+                    show(&Progress::FileStarted {
+                        name: &jobs[job].name,
+                        n_bytes: jobs[job].size_bytes,
+                        have: 0,
+                    });
+                    Ok(())
+                }
+                Proving::Read { job, bytes } => {
+                    show(&Progress::Bytes {
+                        name: &jobs[job].name,
+                        n_bytes: bytes,
+                    });
+                    run.beat(None)
+                }
+                Proving::Ended { job, proof } => {
+                    show(&Progress::FileEnded {
+                        name: &jobs[job].name,
+                    });
+                    let result = self.note_down(&uses[job], looks, &proof);
+                    proofs[job] = Some(proof);
+                    result
+                }
+            };
+            if let Err(err) = result {
+                log::error!("{err:#}");
+                problem.get_or_insert(err);
+            }
+        });
+        for &job in &chosen {
+            for one in &uses[job] {
+                let (index, look) = &looks[one.look];
+                let (model, file) = (&mut models[*index], &look.present[one.file]);
+                match &proofs[job] {
+                    Some(Proof::Good) => {
+                        model.files_good += 1;
+                        model.bytes_good += file.size_bytes;
+                    }
+                    Some(proof) => model.bad.push(look.bad(file, proof)),
+                    None => model.is_cut_short = true,
+                }
+            }
+        }
+        for model in models.iter_mut() {
+            model.bad.sort_by(|a, b| a.path.cmp(&b.path));
+        }
+        problem.map_or(Ok(()), Err)
+    }
+
+    /// Makes one job of each file on disk: several names may stand for one.
+    fn jobs(&self, looks: &[(usize, Look<'_>)]) -> (Vec<Job>, Vec<Vec<Use>>) {
+        let mut jobs = Vec::new();
+        let mut uses: Vec<Vec<Use>> = Vec::new();
+        let mut known: HashMap<(PathBuf, ContentId), usize> = HashMap::new();
+        for (place, (index, look)) in looks.iter().enumerate() {
+            for (at, file) in look.present.iter().enumerate() {
+                let path = look.place.entry(&look.commit, &file.path);
+                let real = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
+                let job = *known.entry((real, file.content)).or_insert_with(|| {
+                    jobs.push(Job {
+                        name: format!("{}: {}", self.targets[*index].label(), file.path),
+                        path,
+                        content: file.content,
+                        size_bytes: file.size_bytes,
+                    });
+                    uses.push(Vec::new());
+                    jobs.len() - 1
+                });
+                uses[job].push(Use {
+                    look: place,
+                    file: at,
+                });
+            }
+        }
+        (jobs, uses)
+    }
+
+    /// Chooses what to hash, the largest first, so that no core waits for the
+    /// last one at the end.
+    fn choose(
+        &self,
+        jobs: &[Job],
+        uses: &[Vec<Use>],
+        looks: &[(usize, Look<'_>)],
+    ) -> Result<Vec<usize>> {
+        let mut chosen: Vec<usize> = match self.sample {
+            None => (0..jobs.len()).collect(),
+            Some(most) => {
+                let mut candidates = Vec::new();
+                for (job, uses) in jobs.iter().zip(uses) {
+                    let known = match uses.first() {
+                        Some(one) => self.tools.store.blob(&one.kept_at(looks))?,
+                        None => None,
+                    };
+                    candidates.push(Candidate {
+                        verified_at: known.map(|known| known.verified_at),
+                        size_bytes: job.size_bytes,
+                    });
+                }
+                choose_sample(&candidates, most)
+            }
+        };
+        chosen.sort_by_key(|&job| std::cmp::Reverse(jobs[job].size_bytes));
+        Ok(chosen)
+    }
+
+    fn note_down(&self, uses: &[Use], looks: &[(usize, Look<'_>)], proof: &Proof) -> Result<()> {
+        let now = self.tools.host.now();
+        for one in uses {
+            let (path, file) = (one.kept_at(looks), one.of(looks));
+            if *proof == Proof::Good {
+                let store = self.tools.store;
+                store.save_blob(&path, &file.content, file.size_bytes, now)?;
+            } else {
+                self.tools.store.forget_blob(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end_without_repair(&self, index: usize, look: &Look<'_>, model: &Verified) -> SyncEnd {
+        let progress = model.progress(look.place.readable_at(&look.commit));
+        let mut end = if !model.bad.is_empty() {
+            let hint = (!self.repair).then(|| {
+                let label = self.targets[index].label();
+                format!(
+                    "`hfdl verify {label} --repair` fetches again what is bad, at the same commit"
+                )
+            });
+            end_of(Outcome::Failed, Some(trouble_with(&model.bad, hint)))
+        } else if model.is_cut_short {
+            end_of(Outcome::Partial, None)
+        } else {
+            end_of(Outcome::UpToDate, None)
+        };
+        end.files = session_files(&model.bad);
+        end.progress = progress;
+        end
+    }
+}
+
+/// One name that a file on disk has.
+#[derive(Clone, Copy)]
+struct Use {
+    look: usize,
+    /// The place among the files that the look found present.
+    file: usize,
+}
+
+impl Use {
+    fn of<'l>(&self, looks: &'l [(usize, Look<'_>)]) -> &'l RemoteFile {
+        &looks[self.look].1.present[self.file]
+    }
+
+    /// Returns the path under which the database knows the file.
+    fn kept_at(&self, looks: &[(usize, Look<'_>)]) -> PathBuf {
+        looks[self.look].1.place.file_of(self.of(looks))
+    }
+}
