@@ -38,6 +38,10 @@ class Hub:
         request = urllib.request.Request(f"{self.url}/__hub__/publish", method="POST")
         return urllib.request.urlopen(request).read().decode()
 
+    def requests(self):
+        """Returns `PORT METHOD TARGET STATUS` of each request so far."""
+        return urllib.request.urlopen(f"{self.url}/__hub__/requests").read().decode().splitlines()
+
     def error(self, path):
         """Returns status and error code of an anonymous request."""
         try:

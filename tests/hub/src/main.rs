@@ -26,7 +26,8 @@ Options:
 
 The URL is the only thing on stdout: it is what HF_ENDPOINT has to be.
 `curl -X POST URL/__hub__/publish` publishes what has changed in DIR, or a new
-revision of the demo's acme/tiny.
+revision of the demo's acme/tiny. `curl URL/__hub__/requests` lists what was asked for
+so far, a line each: port (hub or cdn), method, target, status.
 ";
 
 fn main() -> ExitCode {

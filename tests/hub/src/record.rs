@@ -74,6 +74,31 @@ impl Journal {
         self.pages().entries.clone()
     }
 
+    /// Writes one line for each request: `PORT METHOD TARGET STATUS`. What steers the hub is no request.
+    pub(crate) fn as_text(&self) -> String {
+        let pages = self.pages();
+        let requests = pages
+            .entries
+            .iter()
+            .filter(|request| request.api != Api::Control);
+        requests
+            .map(|request| {
+                let Request {
+                    port,
+                    method,
+                    target,
+                    status,
+                    ..
+                } = request;
+                let port = match port {
+                    Port::Hub => "hub",
+                    Port::Cdn => "cdn",
+                };
+                format!("{port} {method} {target} {status}\n")
+            })
+            .collect()
+    }
+
     pub(crate) fn forget(&self) {
         let mut pages = self.pages();
         pages.forgotten += pages.entries.len();

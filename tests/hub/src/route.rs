@@ -4,6 +4,9 @@ use crate::http::{Incoming, decode};
 use crate::server::Port;
 use crate::world::{Kind, RepoKey, World};
 
+/// Where the program's users can read what was asked for so far.
+pub(crate) const REQUESTS: &str = "/__hub__/requests";
+
 /// The kinds of requests a test can count or spoil.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Api {
@@ -58,7 +61,7 @@ impl Route {
             return Self::Other(Api::Cdn);
         }
         let raw = incoming.raw_path();
-        if raw == "/__hub__/publish" {
+        if raw == "/__hub__/publish" || raw == REQUESTS {
             return Self::Other(Api::Control);
         }
         let Some(raw) = raw

@@ -13,7 +13,7 @@ use crate::cdn::Links;
 use crate::faults::{Fault, Faults};
 use crate::http::{Connection, Incoming, Reply, Watch};
 use crate::record::{Journal, Request};
-use crate::route::{Api, RepoCall, Route};
+use crate::route::{Api, REQUESTS, RepoCall, Route};
 use crate::settings::{Delivery, Settings};
 use crate::world::World;
 
@@ -104,7 +104,7 @@ impl Shared {
     fn answer(&self, route: &Route, incoming: &Incoming, settings: &Settings) -> Reply {
         match route {
             Route::Other(Api::Cdn) => return self.links.answer(incoming, settings),
-            Route::Other(Api::Control) => return self.publish(incoming),
+            Route::Other(Api::Control) => return self.control(incoming),
             _ => {}
         }
         let reply = self
@@ -206,7 +206,10 @@ impl Shared {
         Some(format!("{}{path}{tail}{query}", self.prefix))
     }
 
-    fn publish(&self, incoming: &Incoming) -> Reply {
+    fn control(&self, incoming: &Incoming) -> Reply {
+        if incoming.raw_path() == REQUESTS {
+            return Reply::text(200, self.journal.as_text());
+        }
         if incoming.method != "POST" {
             return Reply::text(405, "POST publishes\n");
         }

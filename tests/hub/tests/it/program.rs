@@ -78,6 +78,16 @@ fn the_demonstration_has_three_repositories_and_can_be_moved_on() {
 }
 
 #[test]
+fn what_was_asked_for_can_be_read_without_being_counted() {
+    let (_program, url) = Program::start(&["--demo"]);
+    let requests = || get(&format!("{url}/__hub__/requests")).text();
+    assert_eq!(requests(), "");
+    get(&format!("{url}/api/models/acme/none?a=b"));
+    assert_eq!(requests(), "hub GET /api/models/acme/none?a=b 401\n");
+    assert_eq!(requests(), "hub GET /api/models/acme/none?a=b 401\n");
+}
+
+#[test]
 fn a_directory_is_served_and_published_again_when_asked() {
     let scratch = Scratch::new("directory");
     let large = generated_bytes(2 << 20, 3);

@@ -1,0 +1,34 @@
+"""The program `hfdl`, alone with one hub and the home of an official client."""
+
+import json
+import subprocess
+
+from official_client import Failed
+
+
+class Hfdl:
+    """Works on the cache of a client, with that client's settings and a state of its own."""
+
+    def __init__(self, program, client, state):
+        self.program = str(program)
+        self.environment = client.environment | {"HFDL_HOME": str(state)}
+
+    def download(self, *words):
+        """Returns the session of the one repository that the words name."""
+        done = subprocess.run(
+            [self.program, "download", "--json", *map(str, words)],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        if done.returncode != 0:
+            command = " ".join(map(str, words))
+            raise Failed(f"`hfdl download {command}` exited {done.returncode}\n{done.stdout}{done.stderr}")
+        (session,) = json.loads(done.stdout)["sessions"]
+        return session
+
+
+def argument(kind, repo):
+    """Returns how hfdl names a repository."""
+    return repo if kind == "model" else f"{kind}s/{repo}"
