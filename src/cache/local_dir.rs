@@ -163,6 +163,20 @@ impl LocalDir {
         Ok(true)
     }
 
+    /// Tells whether the notes of these files all say that they came with this commit.
+    ///
+    /// The files themselves are not looked at.
+    pub fn is_noted_at<'a>(
+        &self,
+        commit: &CommitSha,
+        wanted: impl IntoIterator<Item = &'a RemoteFile>,
+    ) -> bool {
+        wanted.into_iter().all(|file| {
+            self.note(&file.path)
+                .is_some_and(|note| note.commit == *commit)
+        })
+    }
+
     /// Gathers what is there for the wanted files: in place, waiting, under
     /// other names in the directory, and in a Hub cache.
     ///

@@ -434,6 +434,16 @@ fn a_directory_gets_plain_files_and_keeps_the_users_own() {
     assert_eq!(printed_path(&ran), dir);
     assert!(!dir.join("model.safetensors").is_symlink());
     assert_eq!(fs::read(dir.join("mine.txt")).unwrap(), b"mine");
+    env.hub().forget_requests();
+    let again = env.hfdl(["download", "acme/tiny", "--to", &to, "--json"]);
+    again.succeeds();
+    assert_eq!(again.json()["sessions"][0]["outcome"], "up-to-date");
+    assert_eq!(
+        env.hub().requests().len(),
+        1,
+        "{}",
+        env.hub().describe_requests()
+    );
     env.hub()
         .repo("acme/tiny")
         .commit("main")

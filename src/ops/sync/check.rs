@@ -74,8 +74,8 @@ fn check<'a>(
         return Ok(Checked::Held { commit });
     }
     let place = Place::new(cache, choice, target)?;
-    let old_commit = place.published(target)?;
     let known = place.stored_listing(&commit)?;
+    let old_commit = place.published(target, known.as_ref())?;
     if let Some(remote) = &known
         && !target.force
         && old_commit.as_ref() == Some(&commit)

@@ -55,13 +55,30 @@ impl<'a> Place<'a> {
         })
     }
 
-    /// Returns the commit that the disk, or for a directory the database, says is published.
-    pub fn published(&self, target: &Target) -> Result<Option<CommitSha>> {
+    /// Returns the commit that is published here.
+    ///
+    /// A cache says so itself. For a directory the database knows; of one that
+    /// is not registered, the notes beside the files tell whether it is the
+    /// commit of `listing`.
+    pub fn published(
+        &self,
+        target: &Target,
+        listing: Option<&RemoteSnapshot>,
+    ) -> Result<Option<CommitSha>> {
         match self {
             Self::Cache { cache, repo, .. } => {
                 cache::published_commit(&cache.repo(repo), &target.revision)
             }
-            Self::Directory { .. } => Ok(target.known_commit.clone()),
+            Self::Directory { known, .. } => {
+                let noted = || {
+                    let (dir, listing) = (known.as_ref()?, listing?);
+                    let files = listing.files.iter();
+                    let wanted = files.filter(|file| target.filter.selects(file.path.as_str()));
+                    dir.is_noted_at(&listing.commit, wanted)
+                        .then(|| listing.commit.clone())
+                };
+                Ok(target.known_commit.clone().or_else(noted))
+            }
         }
     }
 
