@@ -286,7 +286,7 @@ def a_new_revision_costs_what_changed(lab, root):
     check(session["outcome"] == "updated", "hfdl sees the new revision")
     check(session["bytes"]["fetched"] == 21, "it fetches what changed and nothing else")
     client.finds_offline(kind, repo, "main", new_files, "the new revision")
-    client.finds_offline(kind, repo, old.name, old_files, "the old revision, by its commit,")
+    client.finds_offline(kind, repo, old.name, old_files, "the old revision by its commit")
     client.verifies(kind, repo)
     client.verifies(kind, repo, "--revision", old.name)
     client.lists_cleanly(kind, repo)

@@ -69,7 +69,7 @@ class Client:
         """Lets the official checker hash every file and compare it with the hub's listing."""
         strict = ("--fail-on-missing-files", "--fail-on-extra-files")
         self.succeeds("cache", "verify", repo, "--type", kind, *strict, *words)
-        check(True, f"`hf cache verify {repo} {' '.join(map(str, words))}` passes")
+        check(True, f"`{' '.join(map(str, ('hf cache verify', repo, *words)))}` passes")
 
     def lists_cleanly(self, kind, repo):
         """Shows that the cache scan finds the repository and complains about nothing."""
