@@ -42,7 +42,8 @@ pub fn rename_synced(from: &Path, to: &Path) -> io::Result<()> {
     // for that would fail on a read-only file.
     let mut options = OpenOptions::new();
     options.read(true).write(cfg!(windows));
-    options.open(from)?.sync_all()?;
+    // The bytes and no more: a change of permissions alone is not worth the wait.
+    options.open(from)?.sync_data()?;
     fs::rename(from, to)
 }
 

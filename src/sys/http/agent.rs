@@ -5,9 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ureq::config::Config;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, Proxy, SendBody, http};
 
+use super::addresses::Addresses;
 use super::body::Body;
 use super::error::{HttpError, HttpErrorKind};
 use super::message::{Headers, Method, Request, Response};
@@ -28,6 +31,7 @@ pub struct Http {
     http_proxied: Option<Agent>,
     https_proxied: Option<Agent>,
     proxy: ProxySettings,
+    addresses: Addresses,
 }
 
 impl Http {
@@ -37,15 +41,18 @@ impl Http {
             Some(path) => root_certificates(path)?,
             None => RootCerts::PlatformVerifier,
         };
+        let addresses = Addresses::default();
+        let build = |proxy| build_agent(settings, &roots, proxy, addresses.clone());
         let proxied = |url: Option<&str>| -> Result<Option<Agent>, HttpError> {
-            url.map(|url| Ok(build_agent(settings, &roots, Some(parse_proxy(url)?))))
+            url.map(|url| Ok(build(Some(parse_proxy(url)?))))
                 .transpose()
         };
         Ok(Self {
-            direct: build_agent(settings, &roots, None),
+            direct: build(None),
             http_proxied: proxied(settings.proxy.for_http())?,
             https_proxied: proxied(settings.proxy.for_https())?,
             proxy: settings.proxy.clone(),
+            addresses,
         })
     }
 
@@ -58,6 +65,7 @@ impl Http {
             None => self.run(request, SendBody::none()),
         };
         let answer = answer.map_err(|error| {
+            self.addresses.forget();
             let error = HttpError::from_ureq(error, url);
             log::debug!("{request:?}: {error}");
             error
@@ -117,10 +125,15 @@ impl std::fmt::Debug for Http {
     }
 }
 
-fn build_agent(settings: &HttpSettings, roots: &RootCerts, proxy: Option<Proxy>) -> Agent {
+fn build_agent(
+    settings: &HttpSettings,
+    roots: &RootCerts,
+    proxy: Option<Proxy>,
+    addresses: Addresses,
+) -> Agent {
     let tls = TlsConfig::builder().root_certs(roots.clone()).build();
     let connections = settings.connections.max(1);
-    Agent::config_builder()
+    let config: Config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .proxy(proxy)
@@ -136,8 +149,8 @@ fn build_agent(settings: &HttpSettings, roots: &RootCerts, proxy: Option<Proxy>)
         .max_idle_age(MAX_IDLE)
         .max_idle_connections_per_host(connections)
         .max_idle_connections(connections * 3)
-        .build()
-        .new_agent()
+        .build();
+    Agent::with_parts(config, DefaultConnector::default(), addresses)
 }
 
 fn parse_proxy(text: &str) -> Result<Proxy, HttpError> {
@@ -284,6 +297,21 @@ mod tests {
         assert_eq!(missing.status, 404);
         missing.discard();
         assert_eq!(send().read_text(4).unwrap(), "body");
+    }
+
+    #[test]
+    fn a_failure_has_the_host_looked_up_again() {
+        let url = one_connection(&["HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"]);
+        let http = Http::new(&HttpSettings::default()).unwrap();
+        let host = url
+            .as_str()
+            .trim_start_matches("http://")
+            .trim_end_matches('/');
+        let send = || http.send(&Request::get(url.clone()));
+        send().unwrap().discard();
+        assert!(http.addresses.recall(host).is_some());
+        send().unwrap_err();
+        assert_eq!(http.addresses.recall(host), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! nothing is decompressed; every wait has a limit; the `Display` of a URL or
 //! an error never holds a query string, user name or password.
 
+mod addresses;
 mod agent;
 mod body;
 mod error;
