@@ -34,7 +34,7 @@ pub struct Placed {
 }
 
 impl LocalDir {
-    /// Puts a verified file where `publish` looks for its content.
+    /// Puts a verified file, whose bytes are on disk, where `publish` looks for its content.
     pub fn store(&self, content: &ContentId, verified: &Path) -> Result<()> {
         let stored = self.stored(content);
         let context = || {
@@ -45,7 +45,7 @@ impl LocalDir {
             )
         };
         fs::set_permissions(verified, self.permissions.clone()).with_context(context)?;
-        files::rename_synced(verified, &stored).with_context(context)
+        fs::rename(verified, &stored).with_context(context)
     }
 
     /// Brings in a content that lies elsewhere on this machine, as bytes of its own.
@@ -145,13 +145,16 @@ impl LocalDir {
         if target.is_dir() && !target.is_symlink() {
             bail!("{}: there is a folder of that name", context());
         }
-        let mut source = self.stored(&file.content);
-        if !is_last_use {
+        let stored = self.stored(&file.content);
+        let renamed = if is_last_use {
+            // Its bytes are on disk since it was stored.
+            fs::rename(&stored, &target)
+        } else {
             let copy = files::unused_name(&self.private());
-            files::share(&source, &copy, Sharing::OwnBytes).with_context(context)?;
-            source = copy;
-        }
-        files::rename_synced(&source, &target).with_context(context)?;
+            files::share(&stored, &copy, Sharing::OwnBytes).with_context(context)?;
+            files::rename_synced(&copy, &target)
+        };
+        renamed.with_context(context)?;
         Ok(folder)
     }
 

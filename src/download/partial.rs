@@ -174,7 +174,7 @@ impl Partial {
     }
 }
 
-/// A file whose bytes are proven, at its partial path.
+/// A file whose bytes are proven and forced to disk, at its partial path.
 ///
 /// It stays locked as long as this value lives: rename it first, drop this
 /// then. If it was not renamed, the next run finds it whole and only hashes it.
