@@ -1,5 +1,7 @@
 //! Makes the client for the Hub out of settings and environment.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 
 use crate::domain::settings::Settings;
@@ -43,8 +45,11 @@ fn http_settings(host: &Host, settings: &Settings) -> Result<HttpSettings> {
         Some(path) => Some(paths::expand(host, &path.to_string_lossy())?),
         None => None,
     };
+    // A connection that says nothing at all is the slowest of all.
+    let stall_after = Duration::from_secs(settings.stall_after().get().max(1));
     Ok(HttpSettings {
         connections: settings.connections(),
+        read_timeout: read.read_timeout.min(stall_after),
         ca_bundle,
         ..read
     })
