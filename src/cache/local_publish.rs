@@ -18,6 +18,7 @@ use crate::domain::plan::{Action, SyncPlan};
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::sys::files::{self, Sharing};
+use crate::sys::host::checkpoint;
 
 /// What becomes of files that are gone upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,6 +125,7 @@ impl LocalDir {
                 *left -= 1;
                 folders.insert(self.put(file, *left == 0)?);
             }
+            checkpoint("file in place");
             self.note_down(commit, file)?;
         }
         folders.iter().try_for_each(|folder| sync_dir(folder))?;

@@ -26,6 +26,7 @@ use crate::domain::plan::{Action, PlannedFile, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, Revision};
 use crate::domain::snapshot::RemoteSnapshot;
 use crate::sys::files::{self, Sharing};
+use crate::sys::host::checkpoint;
 
 /// The first line is the standard's; the rest is for people.
 pub(super) const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
@@ -201,6 +202,7 @@ impl<'a> CacheWriter<'a> {
         if plan.files.len() == remote.files.len() {
             self.write(&self.layout.tree(commit), &listing)?;
         }
+        checkpoint("before the ref");
         // Last, because it makes the revision current: a ref to a snapshot
         // that is not there damages the whole repository for its readers.
         let ref_moved = revision.as_commit().is_none() && self.write_ref(revision, commit)?;
@@ -249,6 +251,7 @@ impl<'a> CacheWriter<'a> {
             .with_context(|| format!("cannot create `{}`", staging.display()))?;
         folders.iter().try_for_each(|folder| sync_dir(folder))?;
         let snapshot = self.layout.snapshot(&plan.commit);
+        checkpoint("snapshot put together");
         if let Err(err) = fs::rename(&staging, &snapshot) {
             if snapshot.is_dir() {
                 return Ok(false);

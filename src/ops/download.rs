@@ -16,7 +16,7 @@ use crate::domain::outcome::{Outcome, Trigger};
 use crate::domain::run::RunCommand;
 use crate::domain::session::{ByteCounts, FileCounts, Session, SessionProgress};
 use crate::domain::settings::Settings;
-use crate::sys::host::Host;
+use crate::sys::host::{Host, checkpoint};
 
 /// Everything that a download works with.
 pub struct Download<'a> {
@@ -83,6 +83,7 @@ impl Download<'_> {
         let choice = cache_choice(self.tools.host, self.tools.settings);
         let cache = CacheLayout::new(&choice.root);
         let checked = check_all(self.tools.hub, &cache, &choice, &self.targets);
+        checkpoint("checked");
         let mut plans: Vec<(usize, Box<Planned<'_>>)> = Vec::new();
         for (index, checked) in checked.into_iter().enumerate() {
             match checked {

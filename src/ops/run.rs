@@ -26,7 +26,7 @@ use crate::domain::units::{ByteSize, Seconds};
 use crate::download::EngineOptions;
 use crate::hub::HubClient;
 use crate::store::Store;
-use crate::sys::host::Host;
+use crate::sys::host::{Host, checkpoint};
 use crate::sys::lock::FileLock;
 use crate::sys::logging;
 use crate::sys::paths::Home;
@@ -121,6 +121,7 @@ impl<'a> Run<'a> {
             at: started_at,
         };
         let id = tools.store.start_run(&start)?;
+        checkpoint("run started");
         start_log(&tools, &id, started_at);
         let stranded = tools.store.close_crashed_runs(&id)?;
         if !stranded.runs.is_empty() {
@@ -140,6 +141,7 @@ impl<'a> Run<'a> {
             last_beat: Cell::new(started_at),
         };
         run.sessions = run.open_sessions()?;
+        checkpoint("sessions opened");
         Ok(run)
     }
 
@@ -227,6 +229,7 @@ impl<'a> Run<'a> {
             stall_after: Duration::from_secs(settings.stall_after().get()),
             retry: RetryPolicy {
                 max_attempts: settings.retries().saturating_add(1),
+                waits: self.tools.host.takes_pauses(),
                 ..defaults.retry
             },
             rate: Arc::clone(rate),
@@ -308,6 +311,7 @@ impl<'a> Run<'a> {
             outcome,
             exit_code: Some(status.code()),
         };
+        checkpoint("run ends");
         store.finish_run(&self.id, &add_up(&sessions), &end)?;
         log::info!("run {} ended: {outcome}", self.id);
         Ok(RunReport {

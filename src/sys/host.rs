@@ -1,8 +1,8 @@
 //! The one door to clock, environment, terminal and pauses.
 //!
-//! Test builds (those with debug assertions) have two more doors: a settable
-//! clock, `HFDL_TEST_NOW`, and `HFDL_TEST_NO_PAUSES`. A release build does not
-//! look at them.
+//! Test builds (those with debug assertions) have three more doors: a settable
+//! clock, `HFDL_TEST_NOW`, `HFDL_TEST_NO_PAUSES`, and `HFDL_TEST_CRASH_AT`, the
+//! checkpoint that kills the process. A release build does not look at them.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -69,9 +69,14 @@ impl Host {
 
     /// Waits, unless a test has taken all pauses out.
     pub fn pause(&self, duration: Duration) {
-        if self.test_variable("HFDL_TEST_NO_PAUSES").is_none() {
+        if self.takes_pauses() {
             std::thread::sleep(duration);
         }
+    }
+
+    /// Tells whether pauses are real; whoever waits in its own way asks this.
+    pub fn takes_pauses(&self) -> bool {
+        self.test_variable("HFDL_TEST_NO_PAUSES").is_none()
     }
 
     fn test_variable(&self, name: &str) -> Option<&str> {
@@ -143,6 +148,26 @@ impl Host {
         self.time_zone_name()
             .and_then(|name| jiff::tz::TimeZone::get(&name).ok())
             .unwrap_or_else(jiff::tz::TimeZone::system)
+    }
+}
+
+/// Names a step after which a crash must heal. A test that chose this one has
+/// the process killed here, as `kill -9` does it: no destructor runs.
+///
+/// A function of its own because steps lie in layers that have no `Host`.
+pub fn checkpoint(step: &str) {
+    static CHOSEN: OnceLock<Option<OsString>> = OnceLock::new();
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    let chosen = CHOSEN.get_or_init(|| std::env::var_os("HFDL_TEST_CRASH_AT"));
+    if chosen.as_ref().is_some_and(|chosen| chosen == step) {
+        #[cfg(unix)]
+        {
+            use rustix::process::{Signal, getpid, kill_process};
+            let _ = kill_process(getpid(), Signal::KILL);
+        }
+        std::process::abort();
     }
 }
 

@@ -24,6 +24,7 @@ use crate::domain::session::{
 use crate::domain::units::ByteSize;
 use crate::download::{self, EngineOptions, Event, FetchJob, FileReport, FileResult as Fetched};
 use crate::hub::{FileAddress, HubClient};
+use crate::sys::host::checkpoint;
 use crate::sys::logging;
 
 /// The bounds of the whole run.
@@ -118,6 +119,7 @@ pub fn carry_out(
         if let Err(err) = work.open().and_then(|()| work.import()) {
             work.fail(&err);
         }
+        checkpoint("place opened");
         if work.is_hopeless() || work.waiting == 0 {
             work.waiting = 0;
             work.end(&targets[work.target], on);
@@ -174,6 +176,7 @@ pub fn carry_out(
         Event::Verified { report, file } => {
             let stored = store_first(&works, &uses[report.job], file.path());
             drop(file);
+            checkpoint("first content stored");
             on(Progress::FileEnded {
                 name: &names[report.job].0,
             });
@@ -439,11 +442,13 @@ impl<'p, 'a> Work<'p, 'a> {
     /// Publishes if everything is there, and reports how it went.
     fn end(&mut self, target: &Target, on: &mut dyn FnMut(Progress<'_>)) {
         if self.trouble.is_none() && !self.is_stopped {
+            checkpoint("before publishing");
             match self.publish(target) {
                 Ok(path) => self.progress.path = Some(path),
                 Err(err) => self.fail(&err),
             }
         }
+        checkpoint("before the session closes");
         let outcome = match (&self.trouble, self.is_stopped) {
             (Some(_), _) => Outcome::Failed,
             (None, true) => Outcome::Partial,

@@ -101,7 +101,7 @@ pub fn look<'a>(
     // What hfdl published counts, even if another program has moved the ref since.
     let commit = match &target.known_commit {
         Some(commit) => commit.clone(),
-        None => match place.published(target)? {
+        None => match place.published(target, None)? {
             Some(commit) => commit,
             None => return Ok(None),
         },
