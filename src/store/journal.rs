@@ -7,12 +7,13 @@
 //! file that is later moved to such a mount is taken back to the rollback
 //! journal.
 
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, ffi};
 
-use super::error::Result;
+use super::error::{Result, StoreError};
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -52,6 +53,7 @@ pub(super) fn connect(path: &Path) -> Result<(Connection, Journal)> {
         Ok(journal) => configure(connection, journal),
         Err(err) if shared_memory_is_missing(&err) => {
             drop(connection);
+            can_be_written_beside(path)?;
             leave_wal(path)?;
             connect_as_it_is(path)
         }
@@ -113,6 +115,22 @@ fn leave_wal(path: &Path) -> Result<()> {
     connection.query_row("PRAGMA locking_mode = EXCLUSIVE", [], |_| Ok(()))?;
     connection.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()))?;
     Ok(())
+}
+
+/// Checks that the file of shared memory has a place at all.
+///
+/// On a full or read-only disk it is missing, too; that passes, and is no
+/// reason to give up WAL.
+fn can_be_written_beside(path: &Path) -> Result<()> {
+    /// What SQLite takes at first.
+    const BYTES: usize = 32 << 10;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let tried = tempfile::tempfile_in(folder).and_then(|mut file| file.write_all(&[0; BYTES]));
+    match tried.map_err(|err| err.kind()) {
+        Err(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => Err(StoreError::DiskFull),
+        Err(ErrorKind::ReadOnlyFilesystem) => Err(StoreError::ReadOnly),
+        _ => Ok(()),
+    }
 }
 
 /// Tells the errors of missing shared memory from all others.

@@ -14,7 +14,7 @@ use super::Target;
 use super::check::Planned;
 use super::place::Writer;
 use super::source::HubFile;
-use super::trouble::trouble_of;
+use super::trouble::{hint_for_file, trouble_of};
 use crate::domain::content::ContentId;
 use crate::domain::outcome::{ErrorKind, Outcome};
 use crate::domain::plan::Action;
@@ -419,7 +419,7 @@ impl<'p, 'a> Work<'p, 'a> {
                 self.note(Trouble {
                     kind: error.kind,
                     message,
-                    hint: None,
+                    hint: hint_for_file(error.kind),
                 });
             }
         }

@@ -48,7 +48,11 @@ fn kind_and_hint(error: &Error) -> (ErrorKind, Option<String>) {
             return (ErrorKind::Hub, None);
         }
         if let Some(store) = link.downcast_ref::<StoreError>() {
-            return (ErrorKind::Internal, store.hint().map(str::to_owned));
+            let kind = match store {
+                StoreError::DiskFull | StoreError::ReadOnly => ErrorKind::Disk,
+                _ => ErrorKind::Internal,
+            };
+            return (kind, store.hint().map(str::to_owned));
         }
         if let Some(io) = link.downcast_ref::<std::io::Error>() {
             use std::io::ErrorKind as Io;
@@ -67,6 +71,14 @@ fn kind_and_hint(error: &Error) -> (ErrorKind, Option<String>) {
         }
     }
     (ErrorKind::Internal, None)
+}
+
+/// Returns what a person does about a file whose kind of trouble is all that is known.
+pub fn hint_for_file(kind: ErrorKind) -> Option<String> {
+    (kind == ErrorKind::Disk).then(|| {
+        "free space there, or make it writable; what was fetched is kept and the next run goes on"
+            .to_owned()
+    })
 }
 
 /// Names the outcome of a session whose check failed.
