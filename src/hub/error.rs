@@ -158,6 +158,8 @@ impl HubError {
             | Fault::Server { status: 404 | 410 } => ErrorKind::NotFound,
             Fault::Gated | Fault::BadToken | Fault::Forbidden => ErrorKind::Auth,
             Fault::RateLimited { .. } => ErrorKind::RateLimit,
+            // The line is fine; what comes over it is not.
+            Fault::Network(error) if error.kind() == HttpErrorKind::TooLarge => ErrorKind::Hub,
             Fault::Network(_) | Fault::Offline => ErrorKind::Network,
             Fault::Server { status } | Fault::Storage { status, .. } if is_passing(*status) => {
                 ErrorKind::Network

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Error, Result, anyhow};
 
@@ -103,6 +104,12 @@ struct Use {
     file: usize,
 }
 
+/// How often, and after which pause, a file is looked at again that another
+/// process is fetching. Two processes may each have what the other lacks, and
+/// then both get everything; one that fetches for hours is not waited for.
+const BUSY_ROUNDS: u32 = 20;
+const BUSY_PAUSE: Duration = Duration::from_millis(500);
+
 /// Carries plans out and tells `on` about it; each plan comes with its target's place.
 pub fn carry_out(
     hub: &HubClient,
@@ -125,7 +132,7 @@ pub fn carry_out(
             work.end(&targets[work.target], on);
         }
     }
-    let (jobs, uses) = jobs(hub, targets, &works);
+    let (mut jobs, mut uses) = jobs(hub, targets, &works);
     let going = works.iter().filter(|work| work.waiting > 0);
     let n_bytes = going
         .map(|work| work.planned.plan.totals.bytes_to_fetch)
@@ -135,10 +142,38 @@ pub fn carry_out(
         n_bytes,
     });
 
+    let mut rounds = BUSY_ROUNDS;
+    loop {
+        let again = fetch_round(&mut works, &jobs, &uses, rounds > 0, targets, limits, on);
+        if again.is_empty() {
+            break;
+        }
+        rounds -= 1;
+        limits.engine.stop.pause(BUSY_PAUSE);
+        (jobs, uses) = again
+            .into_iter()
+            .filter(|&job| !take_from_another(&mut works, &jobs[job], &uses[job], targets, on))
+            .map(|job| (jobs[job].clone(), uses[job].clone()))
+            .unzip();
+    }
+}
+
+/// Fetches once, and returns the jobs that another process had at that moment
+/// and that shall be looked at again.
+fn fetch_round(
+    works: &mut [Work<'_, '_>],
+    jobs: &[FetchJob],
+    uses: &[Vec<Use>],
+    waits_for_others: bool,
+    targets: &[Target],
+    limits: &Limits,
+    on: &mut dyn FnMut(Progress<'_>),
+) -> Vec<usize> {
     let names: Vec<(String, u64)> = jobs
         .iter()
         .map(|job| (job.name.clone(), job.size_bytes))
         .collect();
+    let mut again = Vec::new();
     let mut on_event = |event: Event| match event {
         Event::Started { job, reused } => {
             on(Progress::FileStarted {
@@ -174,29 +209,54 @@ pub fn carry_out(
             }
         }
         Event::Verified { report, file } => {
-            let stored = store_first(&works, &uses[report.job], file.path());
+            let stored = store_first(works, &uses[report.job], file.path());
             drop(file);
             checkpoint("first content stored");
             on(Progress::FileEnded {
                 name: &names[report.job].0,
             });
-            settle(
-                &mut works,
-                &uses[report.job],
-                &report,
-                stored.as_ref().err(),
-            );
-            end_those_done(&mut works, &uses[report.job], targets, on);
+            settle(works, &uses[report.job], &report, stored.as_ref().err());
+            end_those_done(works, &uses[report.job], targets, on);
+        }
+        Event::Ended { report } if waits_for_others && report.result == Fetched::Busy => {
+            again.push(report.job);
         }
         Event::Ended { report } => {
             on(Progress::FileEnded {
                 name: &names[report.job].0,
             });
-            settle(&mut works, &uses[report.job], &report, None);
-            end_those_done(&mut works, &uses[report.job], targets, on);
+            settle(works, &uses[report.job], &report, None);
+            end_those_done(works, &uses[report.job], targets, on);
         }
     };
-    download::fetch(jobs, &limits.engine, &mut on_event);
+    download::fetch(jobs.to_vec(), &limits.engine, &mut on_event);
+    again
+}
+
+/// Uses what another process has stored meanwhile; tells whether there was any.
+fn take_from_another(
+    works: &mut [Work<'_, '_>],
+    job: &FetchJob,
+    uses: &[Use],
+    targets: &[Target],
+    on: &mut dyn FnMut(Progress<'_>),
+) -> bool {
+    let first = uses.first().and_then(|first| works.get(first.work));
+    let is_stored = first
+        .and_then(|work| work.writer.as_ref())
+        .is_some_and(|writer| writer.has(&job.content, job.size_bytes));
+    if is_stored {
+        let report = FileReport {
+            job: 0,
+            result: Fetched::Verified { durable: true },
+            fetched: 0,
+            reused: job.size_bytes,
+            retries: 0,
+        };
+        settle(works, uses, &report, None);
+        end_those_done(works, uses, targets, on);
+    }
+    is_stored
 }
 
 /// Makes one job of each partial file: two models of one repository may want

@@ -225,6 +225,16 @@ impl Writer<'_> {
         }
     }
 
+    /// Tells whether a content is where `store` puts it, whoever did that.
+    pub fn has(&self, content: &ContentId, size_bytes: u64) -> bool {
+        let path = match self {
+            Self::Cache(writer) => writer.layout().blob(content),
+            Self::Directory(dir) => dir.stored(content),
+        };
+        let found = files::metadata_if_present(&path).ok().flatten();
+        found.is_some_and(|found| found.is_file() && found.len() == size_bytes)
+    }
+
     /// Brings in a content that lies elsewhere on this machine.
     pub fn import(&self, content: &ContentId, size_bytes: u64, from: &Path) -> Result<()> {
         match self {
