@@ -3,4 +3,5 @@
 pub mod cache;
 pub mod env;
 pub mod http_source;
+pub mod sound;
 pub mod source;

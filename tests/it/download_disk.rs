@@ -1,0 +1,282 @@
+//! Full, too small and read-only file systems.
+//!
+//! Linux as root mounts small file systems in memory. Where that cannot be, a
+//! test prints why and checks the same refusal through `disk.reserve`.
+#![cfg(target_os = "linux")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use hfdl_test_hub::{Api, On, generated_bytes};
+
+use crate::support::env::TestEnv;
+use crate::support::sound::{Truth, damage, files_below, open_runs, open_sessions, say};
+
+const MIB: usize = 1 << 20;
+
+/// A file system in memory that goes away with the test.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Mounts one at a new folder; says why not.
+    fn mount(at: PathBuf, mebibytes: usize) -> Result<Self, String> {
+        fs::create_dir_all(&at).unwrap();
+        let size = format!("size={mebibytes}m,mode=0755");
+        mount(&["-t", "tmpfs", "-o", &size, "tmpfs"], &at)?;
+        Ok(Self(at))
+    }
+
+    fn make_read_only(&self) -> Result<(), String> {
+        mount(&["-o", "remount,ro"], &self.0)
+    }
+
+    fn make_writable(&self) -> Result<(), String> {
+        mount(&["-o", "remount,rw"], &self.0)
+    }
+
+    /// Takes all the space that is left.
+    fn fill(at: &Path) {
+        let mut file = fs::File::create(at.join("filler")).unwrap();
+        for size in [1 << 16, 1 << 12, 1] {
+            let piece = vec![1; size];
+            while std::io::Write::write_all(&mut file, &piece).is_ok() {}
+        }
+    }
+
+    fn give_back(at: &Path) {
+        fs::remove_file(at.join("filler")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn mount(args: &[&str], at: &Path) -> Result<(), String> {
+    let tried = Command::new("mount").args(args).arg(at).output();
+    match tried {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        Err(err) => Err(err.to_string()),
+    }
+}
+
+/// A world with a model of so many bytes, and maybe a small disk for one of its folders.
+struct World {
+    /// Before the folder that it lies in: fields are dropped in order.
+    disk: Option<SmallDisk>,
+    env: TestEnv,
+    truth: Truth,
+}
+
+impl World {
+    fn new(size: usize, folder: &str, mebibytes: usize) -> Self {
+        let env = TestEnv::new();
+        env.set("HFDL_DISK_RESERVE", "0");
+        let files = BTreeMap::from([
+            ("config.json".to_owned(), b"{}".to_vec()),
+            ("model.safetensors".to_owned(), generated_bytes(size, 1)),
+        ]);
+        let commit = env
+            .hub()
+            .repo("acme/tiny")
+            .commit("main")
+            .file("config.json", b"{}")
+            .lfs("model.safetensors", files["model.safetensors"].clone())
+            .publish();
+        let disk = SmallDisk::mount(env.root().join(folder), mebibytes)
+            .inspect_err(|why| {
+                say(&format!(
+                    "no small file system ({why}); by `disk.reserve` instead"
+                ))
+            })
+            .ok();
+        Self {
+            env,
+            truth: Truth::from([(commit, files)]),
+            disk,
+        }
+    }
+
+    fn reference(&self) -> PathBuf {
+        self.env.cache().join("models--acme--tiny/refs/main")
+    }
+
+    /// Checks the same refusal without a mount.
+    fn is_refused_by_reserve(&self) {
+        self.env
+            .hfdl(["download", "acme/tiny", "-c", "disk.reserve=4P"])
+            .exits(6)
+            .explains("it needs");
+        assert!(!self.reference().exists());
+        self.heals();
+    }
+
+    fn heals(&self) {
+        self.env.hfdl(["download", "acme/tiny"]).succeeds();
+        assert!(self.reference().exists());
+        damage(&self.env, &self.truth).unwrap();
+        assert_eq!((open_sessions(&self.env), open_runs(&self.env)), (0, 0));
+    }
+}
+
+#[test]
+fn a_model_larger_than_the_disk_is_refused_before_any_byte() {
+    let world = World::new(30 * MIB, "hub", 24);
+    if world.disk.is_none() {
+        return world.is_refused_by_reserve();
+    }
+    world
+        .env
+        .hfdl(["download", "acme/tiny"])
+        .exits(6)
+        .explains("it needs 30.0 MiB more")
+        .explains("free space there");
+    assert_eq!(world.env.hub().count(Api::Cdn), 0);
+    assert!(files_below(&world.env.cache()).is_empty());
+    damage(&world.env, &world.truth).unwrap();
+}
+
+#[test]
+fn a_disk_that_fills_meanwhile_keeps_what_came_and_goes_on_with_space() {
+    let mut world = World::new(6 * MIB, "hub", 24);
+    if world.disk.is_none() {
+        return world.is_refused_by_reserve();
+    }
+    let second = generated_bytes(8 * MIB, 2);
+    let (_, mut files) = world.truth.pop_first().unwrap();
+    let repo = world.env.hub().repo("acme/tiny");
+    let draft = repo.commit("main").lfs("z.safetensors", second.clone());
+    files.insert("z.safetensors".to_owned(), second);
+    world.truth.insert(draft.publish(), files);
+
+    let env = &world.env;
+    let at = env.cache();
+    // The first file has its space by now, the second has not.
+    env.hub()
+        .before(On::cdn("model.safetensors"), move || SmallDisk::fill(&at));
+    let ran = env.hfdl([
+        "download",
+        "acme/tiny",
+        "-c",
+        "download.connections=1",
+        "-c",
+        "download.files=1",
+    ]);
+    ran.exits(6)
+        .explains("z.safetensors")
+        .explains("No space left on device")
+        .explains("next: free space there");
+    assert!(!world.reference().exists());
+    assert_eq!((open_sessions(env), open_runs(env)), (0, 0));
+    SmallDisk::give_back(&env.cache());
+    damage(env, &world.truth).unwrap();
+    env.hub().forget_requests();
+    world.heals();
+    assert!(
+        env.hub().downloads("model.safetensors").is_empty(),
+        "the file that was whole is not fetched again"
+    );
+}
+
+#[test]
+fn a_read_only_cache_is_a_disk_error_and_the_session_says_so() {
+    let world = World::new(MIB, "hub", 24);
+    let Some(disk) = &world.disk else {
+        return world.is_refused_by_reserve();
+    };
+    disk.make_read_only().unwrap();
+    let ran = world.env.hfdl(["download", "acme/tiny"]);
+    ran.exits(6)
+        .explains("hub")
+        .explains("make the place writable");
+    assert_eq!((open_sessions(&world.env), open_runs(&world.env)), (0, 0));
+    disk.make_writable().unwrap();
+    world.heals();
+}
+
+#[test]
+fn a_disk_without_space_for_the_listing_publishes_nothing_and_heals() {
+    let world = World::new(MIB, "hub", 24);
+    if world.disk.is_none() {
+        return world.is_refused_by_reserve();
+    }
+    let at = world.env.cache();
+    world
+        .env
+        .hub()
+        .before(On::cdn("model.safetensors"), move || {
+            SmallDisk::fill(&at);
+        });
+    world.env.hfdl(["download", "acme/tiny"]).exits(6);
+    SmallDisk::give_back(&world.env.cache());
+    world.heals();
+}
+
+#[test]
+fn a_database_on_a_full_disk_is_named_and_nothing_is_lost() {
+    let world = World::new(MIB, "state", 4);
+    if world.disk.is_none() {
+        return world.is_refused_by_reserve();
+    }
+    let env = &world.env;
+    env.hfdl(["models", "add", "acme/tiny"]).succeeds();
+    SmallDisk::fill(&env.home());
+    env.hfdl(["download", "acme/tiny"])
+        .exits(6)
+        .explains("the disk is full")
+        .explains("free some space");
+    SmallDisk::give_back(&env.home());
+    world.heals();
+    env.hfdl(["models", "list"]).succeeds().prints("acme/tiny");
+}
+
+#[test]
+fn a_database_whose_disk_fills_during_the_download_loses_no_bytes() {
+    let world = World::new(MIB, "state", 4);
+    if world.disk.is_none() {
+        return world.is_refused_by_reserve();
+    }
+    let env = &world.env;
+    let at = env.home();
+    env.hub()
+        .before(On::cdn("model.safetensors"), move || SmallDisk::fill(&at));
+    let ran = env.hfdl(["download", "acme/tiny"]);
+    ran.exits(6).explains("the disk is full");
+    SmallDisk::give_back(&env.home());
+    env.hub().forget_requests();
+    world.heals();
+    assert_eq!(env.hub().count(Api::Cdn), 0, "the model was there already");
+}
+
+#[test]
+fn a_home_on_a_full_disk_from_the_start_is_named() {
+    let world = World::new(MIB, "state", 1);
+    if world.disk.is_none() {
+        return world.is_refused_by_reserve();
+    }
+    SmallDisk::fill(&world.env.home());
+    let ran = world.env.hfdl(["download", "acme/tiny"]);
+    ran.exits(6);
+    assert!(ran.stderr().contains("full") || ran.stderr().contains("No space"));
+    SmallDisk::give_back(&world.env.home());
+    world.heals();
+}
+
+#[test]
+fn a_read_only_home_is_a_disk_error() {
+    let world = World::new(MIB, "state", 4);
+    let Some(disk) = &world.disk else {
+        return world.is_refused_by_reserve();
+    };
+    world.env.hfdl(["models", "add", "acme/tiny"]).succeeds();
+    disk.make_read_only().unwrap();
+    let ran = world.env.hfdl(["download", "acme/tiny"]);
+    ran.exits(6).explains("read-only");
+    disk.make_writable().unwrap();
+    world.heals();
+}
