@@ -11,6 +11,7 @@ mod place;
 mod preflight;
 mod source;
 mod trouble;
+mod work;
 
 pub use carry_out::{Limits, Progress, SyncEnd, carry_out};
 pub use check::{Checked, Planned, check_all, is_gone};
