@@ -6,17 +6,20 @@ use serde_json::{Value, json};
 
 use super::context::{Context, distinct};
 use super::explain::Complaint;
+use super::lock::take_lock;
 use super::models_edit::{ModelClears, ModelFlags};
 use super::models_outdated::Outdated;
 use crate::domain::model::{EntryName, Model, ModelSummary, Tag};
 use crate::domain::outcome::ExitStatus;
 use crate::domain::repo_arg::RepoArg;
+use crate::domain::run::RunCommand;
 use crate::domain::schedule::Schedule;
 use crate::domain::session::Session;
 use crate::domain::units::ByteSize;
 use crate::ops;
 use crate::ops::models::Finding;
 use crate::store::{ModelFilter, SessionFilter, SessionsOf, Store};
+use crate::sys::stop::StopFlag;
 use crate::ui::json::{ModelView, SessionView, destination, document};
 use crate::ui::{table, text};
 
@@ -98,7 +101,7 @@ impl Add {
         let finding = if self.no_check {
             None
         } else {
-            let hub = ops::hub::connect(&context.host, &settings)?;
+            let hub = ops::hub::connect(&context.host, &settings, &StopFlag::new())?;
             Some(ops::models::check_with_hub(&hub, &spec).map_err(|err| {
                 anyhow::Error::new(err).context(format!("could not add `{}`", spec.name))
             })?)
@@ -477,6 +480,11 @@ impl Remove {
             "and leave the files"
         };
         context.confirm(&format!("remove {listed} {what}?"))?;
+        // Nobody may be downloading what is about to be deleted.
+        let lock = self
+            .delete_files
+            .then(|| take_lock(context, RunCommand::Models, None));
+        let _lock = lock.transpose()?;
         store.transaction(|store| -> Result<()> {
             for model in &models {
                 store.remove_model(model.id)?;

@@ -12,6 +12,7 @@ use crate::domain::outcome::ExitStatus;
 use crate::ops;
 use crate::ops::outdated::{Answer, Standing};
 use crate::store::{ModelFilter, Store};
+use crate::sys::stop::StopFlag;
 use crate::ui::json::document;
 use crate::ui::{Format, table, text};
 
@@ -31,7 +32,7 @@ impl Outdated {
         let store = Store::open_read_only(&context.home.database(), context.now())?;
         let settings = context.settings(Some(&store))?;
         let models = self.models(&store)?;
-        let hub = ops::hub::connect(&context.host, &settings)?;
+        let hub = ops::hub::connect(&context.host, &settings, &StopFlag::new())?;
         let answers = ops::outdated::ask_all(&hub, models);
         for answer in &answers {
             if let Some(explanation) = explain(answer) {

@@ -7,8 +7,9 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::download::{draw, locked, wants_bars};
+use super::download_report::{draw, wants_bars};
 use super::explain::Explanation;
+use super::lock::take_lock;
 use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, EntryName};
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome};
@@ -82,16 +83,13 @@ impl Verify {
             context.out.result(|_| String::new(), || nothing)?;
             return Ok(ExitStatus::Ok);
         }
-        let lock = ops::run::take_run_lock(&context.host, &context.home, self.wait)?;
-        let Some(lock) = lock else {
-            return locked(context, RunCommand::Verify);
-        };
+        let lock = take_lock(context, RunCommand::Verify, self.wait)?;
         let store = match existing {
             Some(store) => store,
             None => context.store()?,
         };
-        let hub = ops::hub::connect(&context.host, &settings)?;
         let stop = StopFlag::new();
+        let hub = ops::hub::connect(&context.host, &settings, &stop)?;
         let work = Work {
             tools: Tools {
                 host: &context.host,

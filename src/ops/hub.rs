@@ -9,10 +9,13 @@ use crate::hub::{Endpoint, HubClient, HubOptions, Token, TokenInputs, find_token
 use crate::sys::host::Host;
 use crate::sys::http::{Http, HttpSettings};
 use crate::sys::paths;
-use crate::sys::pause::Pause;
+use crate::sys::pause::{Pause, Waited};
+use crate::sys::stop::StopFlag;
 
 /// Returns a client for the configured Hub; nothing is sent yet.
-pub fn connect(host: &Host, settings: &Settings) -> Result<HubClient> {
+///
+/// A raised `stop` ends its waiting for another attempt.
+pub fn connect(host: &Host, settings: &Settings, stop: &StopFlag) -> Result<HubClient> {
     let endpoint: Endpoint = settings
         .endpoint()
         .parse()
@@ -20,7 +23,7 @@ pub fn connect(host: &Host, settings: &Settings) -> Result<HubClient> {
     let http = Http::new(&http_settings(host, settings)?).context("cannot set up HTTP")?;
     let options = HubOptions {
         is_offline: is_offline(host),
-        pause: pause(host),
+        pause: pause(host, stop),
         ..HubOptions::default()
     };
     Ok(HubClient::new(http, endpoint, token(host)?, options))
@@ -31,11 +34,15 @@ pub fn is_offline(host: &Host) -> bool {
     host.is_on("HF_HUB_OFFLINE") || host.is_on("TRANSFORMERS_OFFLINE")
 }
 
-fn pause(host: &Host) -> Pause {
-    let host = host.clone();
+fn pause(host: &Host, stop: &StopFlag) -> Pause {
+    let (takes_pauses, stop) = (host.takes_pauses(), stop.clone());
     Pause::new(move |span| {
-        host.pause(span);
-        crate::sys::pause::Waited::Done
+        let span = if takes_pauses { span } else { Duration::ZERO };
+        if stop.pause(span) {
+            Waited::Stopped
+        } else {
+            Waited::Done
+        }
     })
 }
 

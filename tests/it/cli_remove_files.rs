@@ -270,3 +270,18 @@ fn a_directory_that_another_model_uses_stays() {
     env.line("models remove v1 --delete-files --yes").succeeds();
     assert_eq!(tree(&place), before);
 }
+
+#[test]
+fn files_are_not_deleted_while_another_run_may_be_writing_them() {
+    let env = TestEnv::new();
+    env.line("models add acme/tiny --no-check").succeeds();
+    let lock = fs::File::create(env.home().join("run.lock")).unwrap();
+    lock.lock().unwrap();
+    env.line("models remove acme/tiny --delete-files --yes")
+        .exits(11)
+        .explains("another run holds the lock");
+    env.line("models show acme/tiny").succeeds();
+    lock.unlock().unwrap();
+    env.line("models remove acme/tiny --delete-files --yes")
+        .succeeds();
+}

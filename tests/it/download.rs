@@ -672,6 +672,8 @@ fn a_registered_name_uses_what_is_stored_and_its_state_is_kept() {
     assert_eq!(shown["state"], "ok");
     assert_eq!(shown["sessions"][0]["outcome"], "updated");
     env.hfdl(["download", "--tag", "nobody"]).exits(2);
+    let nothing = TestEnv::new();
+    nothing.hfdl(["download", "--all"]).succeeds().silently();
 }
 
 #[test]

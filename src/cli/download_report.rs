@@ -1,0 +1,204 @@
+//! What `hfdl download` shows: progress, problems, paths, documents.
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::explain::{self, Explanation};
+use crate::domain::outcome::{ExitStatus, Outcome};
+use crate::domain::repo::RepoPath;
+use crate::domain::session::Session;
+use crate::domain::time::render_utc;
+use crate::domain::units::ByteSize;
+use crate::ops;
+use crate::ops::download::{Download as Work, DryRun};
+use crate::ops::run::RunReport;
+use crate::ops::sync::Progress;
+use crate::ui::json::{SessionView, document};
+use crate::ui::progress::Bars;
+use crate::ui::{Format, Output, table};
+
+/// Shows what became of each model: problems on stderr, paths or the document on stdout.
+pub fn report_run(
+    context: &Context,
+    report: &RunReport,
+    single: Option<&RepoPath>,
+) -> Result<ExitStatus> {
+    let file = single.map(|path| Path::new(path.as_str()));
+    for session in &report.sessions {
+        if let Some(explanation) = explain_session(session) {
+            context.show_problem(&explanation);
+        }
+    }
+    context.out.result(
+        |_| {
+            let mut lines = String::new();
+            for session in &report.sessions {
+                if let Some(path) = ops::download::shown_path(session, file) {
+                    lines.push_str(&format!("{}\n", path.display()));
+                }
+            }
+            lines
+        },
+        || run_document(report),
+    )?;
+    if context.out.format == Format::Table && wants_bars(context) {
+        let fetched = report
+            .sessions
+            .iter()
+            .map(|session| session.progress.bytes.fetched)
+            .sum();
+        let reused = report
+            .sessions
+            .iter()
+            .map(|session| session.progress.bytes.reused)
+            .sum();
+        context.out.say(&format!(
+            "{} fetched, {} there already",
+            ByteSize(fetched).render_short(),
+            ByteSize(reused).render_short()
+        ));
+    }
+    Ok(report.status)
+}
+
+/// Says why a session did not end well.
+fn explain_session(session: &Session) -> Option<Explanation> {
+    let end = session.end.as_ref()?;
+    let label = match &session.start.model_name {
+        Some(name) => name.to_string(),
+        None => session.start.repo.to_string(),
+    };
+    let trouble = end.trouble.as_ref();
+    let headline = match end.outcome {
+        Outcome::Updated | Outcome::UpToDate | Outcome::Repaired | Outcome::Skipped => return None,
+        Outcome::Partial => format!("`{label}` is not whole yet; what was fetched is kept"),
+        Outcome::Held => format!("`{label}` is held at an older revision"),
+        Outcome::CouldNotCheck => format!("could not check `{label}`"),
+        Outcome::Orphaned => format!("`{label}` is gone upstream; the local copy is kept"),
+        Outcome::Failed => format!("could not update `{label}`"),
+    };
+    Some(Explanation {
+        headline,
+        cause: trouble.map(|trouble| trouble.message.clone()),
+        next: match end.outcome {
+            Outcome::Partial => Some("run the same again: it goes on where this ended".to_owned()),
+            _ => trouble.and_then(|trouble| trouble.hint.clone()),
+        },
+        status: trouble.map_or(ExitStatus::Failed, |trouble| trouble.kind.exit_status()),
+    })
+}
+
+fn run_document(report: &RunReport) -> Value {
+    let sessions: Vec<Value> = report
+        .sessions
+        .iter()
+        .map(|session| document("hfdl.session/1", SessionView::from(session)))
+        .collect();
+    document(
+        "hfdl.run/1",
+        json!({
+            "run_id": report.run_id.as_str(),
+            "trigger": report.trigger.as_str(),
+            "outcome": report.outcome.as_str(),
+            "exit_code": report.status.code(),
+            "started_at": render_utc(report.started_at),
+            "finished_at": render_utc(report.finished_at),
+            "due": 0,
+            "skipped": [],
+            "sessions": sessions,
+        }),
+    )
+}
+
+/// Tells whether somebody watches.
+pub fn wants_bars(context: &Context) -> bool {
+    context.host.stderr_is_terminal()
+        && !context.out.quiet
+        && !context.host.is_on("HF_HUB_DISABLE_PROGRESS_BARS")
+}
+
+/// Moves the bars along.
+pub fn draw(bars: Option<&mut Bars>, progress: &Progress<'_>) {
+    let Some(bars) = bars else { return };
+    match progress {
+        Progress::Begins { n_bytes, .. } => bars.begin(*n_bytes),
+        Progress::FileStarted {
+            name,
+            n_bytes,
+            have,
+        } => bars.start_file(name, *n_bytes, *have),
+        Progress::Bytes { name, n_bytes } => bars.advance(name, *n_bytes),
+        Progress::FileEnded { name } => bars.end_file(name),
+        Progress::Retrying { .. } | Progress::Kept { .. } | Progress::Ended { .. } => {}
+    }
+}
+
+/// Shows what would be fetched.
+pub fn dry_run(context: &Context, work: &Work<'_>) -> Result<ExitStatus> {
+    let mut worst = ExitStatus::Ok;
+    let mut found = Vec::new();
+    for (_, result) in work.dry_run() {
+        match result {
+            Ok(plan) => found.push(plan),
+            Err(err) => {
+                let explanation = explain::explain(&err);
+                worst = worst.worst(explanation.status);
+                context.show_problem(&explanation);
+            }
+        }
+    }
+    context
+        .out
+        .result(|out| dry_run_text(out, &found), || dry_run_document(&found))?;
+    Ok(worst)
+}
+
+fn dry_run_text(out: &Output, found: &[DryRun]) -> String {
+    let mut rows = Vec::new();
+    for plan in found {
+        let totals = plan.totals;
+        rows.push(vec![
+            plan.label.clone(),
+            plan.commit.chars().take(10).collect(),
+            format!("{} of {}", totals.files_to_fetch, totals.files),
+            ByteSize(totals.bytes_to_fetch).render_short(),
+            ByteSize(totals.bytes_reused + totals.bytes_from_partials).render_short(),
+        ]);
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    let columns = [
+        table::left("MODEL"),
+        table::left("COMMIT"),
+        table::right("FILES"),
+        table::right("WOULD FETCH"),
+        table::right("REUSABLE"),
+    ];
+    table::render(out, &columns, rows)
+}
+
+fn dry_run_document(found: &[DryRun]) -> Value {
+    let models: Vec<Value> = found
+        .iter()
+        .map(|plan| {
+            let totals = plan.totals;
+            let files: Vec<Value> = plan
+                .files
+                .iter()
+                .map(|(path, size, fetch)| json!({"path": path, "size": size, "bytes_to_fetch": fetch}))
+                .collect();
+            json!({
+                "model": plan.label,
+                "commit": plan.commit,
+                "files": {"total": totals.files, "to_fetch": totals.files_to_fetch, "reused": totals.files_reused},
+                "bytes": {"total": totals.bytes, "to_fetch": totals.bytes_to_fetch, "reused": totals.bytes_reused + totals.bytes_from_partials},
+                "fetch": files,
+            })
+        })
+        .collect();
+    document("hfdl.plan/1", json!({ "models": models }))
+}
