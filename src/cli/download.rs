@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::context::Context;
-use super::download_report::{draw, dry_run, report_run, wants_bars};
+use super::download_report::{Lines, draw, dry_run, report_run, wants_bars};
 use super::explain::Complaint;
 use super::lock::take_lock;
 use super::models_edit::destination;
@@ -22,7 +22,7 @@ use crate::domain::units::{ByteSize, Seconds};
 use crate::ops;
 use crate::ops::download::Download as Work;
 use crate::ops::run::{Bounds, Tools};
-use crate::ops::sync::Target;
+use crate::ops::sync::{Target, Vanished};
 use crate::store::{ModelFilter, Store};
 use crate::sys::signals;
 use crate::sys::stop::StopFlag;
@@ -77,6 +77,10 @@ pub struct Download {
     /// Fetch again what is there already
     #[arg(long)]
     force: bool,
+
+    /// Remove files of a directory that are gone upstream, if hfdl put them there
+    #[arg(long)]
+    delete: bool,
 
     /// Say what would be fetched, and fetch nothing
     #[arg(long)]
@@ -146,7 +150,11 @@ impl Download {
         }
         signals::stop_on_interrupt(&stop)?;
         let mut bars = wants_bars(context).then(Bars::new);
-        let report = work.run(&mut |progress| draw(bars.as_mut(), progress));
+        let mut lines = Lines::new();
+        let report = work.run(&mut |progress| match bars.as_mut() {
+            Some(bars) => draw(Some(bars), progress),
+            None => lines.note(progress),
+        });
         if let Some(bars) = &bars {
             bars.finish();
         }
@@ -157,6 +165,14 @@ impl Download {
                 .warn(&format!("the Hub says: {}", warning.message));
         }
         report_run(context, &report?, single.as_ref())
+    }
+
+    fn vanished(&self) -> Vanished {
+        if self.delete {
+            Vanished::Delete
+        } else {
+            Vanished::Keep
+        }
     }
 
     /// Understands the arguments; the second value is the one file that was
@@ -248,6 +264,7 @@ impl Download {
                 .filter(|_| is_the_model),
             held_commit: model.state.held_commit.clone().filter(|_| is_the_model),
             force: self.force,
+            vanished: self.vanished(),
         })
     }
 
@@ -293,6 +310,7 @@ impl Download {
             known_commit: None,
             held_commit: None,
             force: self.force,
+            vanished: self.vanished(),
         })
     }
 

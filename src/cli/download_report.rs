@@ -1,6 +1,7 @@
 //! What `hfdl download` shows: progress, problems, paths, documents.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -16,6 +17,7 @@ use crate::ops;
 use crate::ops::download::{Download as Work, DryRun};
 use crate::ops::run::RunReport;
 use crate::ops::sync::Progress;
+use crate::sys::pause::Stopwatch;
 use crate::ui::json::{SessionView, document};
 use crate::ui::progress::Bars;
 use crate::ui::{Format, Output, table};
@@ -120,6 +122,49 @@ pub fn wants_bars(context: &Context) -> bool {
         && !context.host.is_on("HF_HUB_DISABLE_PROGRESS_BARS")
 }
 
+/// Progress where nobody watches: a line in the diary now and then, which
+/// stderr shows with `-v`.
+pub struct Lines {
+    fetched: u64,
+    total: u64,
+    since_last: Stopwatch,
+}
+
+impl Lines {
+    pub fn new() -> Self {
+        Self {
+            fetched: 0,
+            total: 0,
+            since_last: Stopwatch::start(),
+        }
+    }
+
+    pub fn note(&mut self, progress: &Progress<'_>) {
+        const EVERY: Duration = Duration::from_secs(30);
+        match progress {
+            Progress::Begins { n_bytes, .. } => self.total = *n_bytes,
+            Progress::Bytes { n_bytes, .. } => {
+                self.fetched += n_bytes;
+                if self.since_last.elapsed() >= EVERY {
+                    self.since_last = Stopwatch::start();
+                    log::info!("{}", self.line());
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn line(&self) -> String {
+        let percent = (self.fetched * 100).checked_div(self.total).unwrap_or(100);
+        let (fetched, total) = (ByteSize(self.fetched), ByteSize(self.total));
+        format!(
+            "{} of {} fetched ({percent} %)",
+            fetched.render_short(),
+            total.render_short()
+        )
+    }
+}
+
 /// Moves the bars along.
 pub fn draw(bars: Option<&mut Bars>, progress: &Progress<'_>) {
     let Some(bars) = bars else { return };
@@ -201,4 +246,24 @@ fn dry_run_document(found: &[DryRun]) -> Value {
         })
         .collect();
     document("hfdl.plan/1", json!({ "models": models }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_progress_counts_what_came() {
+        let mut lines = Lines::new();
+        lines.note(&Progress::Begins {
+            n_files: 1,
+            n_bytes: 4 << 20,
+        });
+        lines.note(&Progress::Bytes {
+            name: "x",
+            n_bytes: 1 << 20,
+        });
+        assert_eq!(lines.line(), "1.00 MiB of 4.00 MiB fetched (25 %)");
+        assert_eq!(Lines::new().line(), "0 B of 0 B fetched (100 %)");
+    }
 }

@@ -22,7 +22,7 @@ use crate::domain::time::render_utc;
 use crate::domain::units::{ByteSize, Seconds};
 use crate::ops;
 use crate::ops::run::Tools;
-use crate::ops::sync::{Progress, Target};
+use crate::ops::sync::{Progress, Target, Vanished};
 use crate::ops::verify::{BadFile, Listed, Verified, Verify as Work, VerifyReport};
 use crate::store::{ModelFilter, Store};
 use crate::sys::signals;
@@ -162,6 +162,7 @@ fn find(store: Option<&Store>, settings: &Settings, word: &str) -> Result<Target
         destination: Destination::Cache,
         known_commit: None,
         held_commit: None,
+        vanished: Vanished::Keep,
         force: false,
     })
 }

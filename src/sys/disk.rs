@@ -10,6 +10,8 @@ pub struct Space {
     pub file_system: u64,
     /// What this user may still write.
     pub free_bytes: u64,
+    /// How many files may still be made, where the file system has a limit.
+    pub free_files: Option<u64>,
 }
 
 /// Asks for the space at an existing path.
@@ -17,7 +19,20 @@ pub fn space_at(path: &Path) -> io::Result<Space> {
     Ok(Space {
         file_system: file_system_of(path)?,
         free_bytes: fs2::available_space(path)?,
+        free_files: free_files(path)?,
     })
+}
+
+#[cfg(unix)]
+fn free_files(path: &Path) -> io::Result<Option<u64>> {
+    let found = rustix::fs::statvfs(path)?;
+    // Without a limit the total is zero or absurd.
+    Ok((found.f_files > 0 && found.f_favail <= found.f_files).then_some(found.f_favail))
+}
+
+#[cfg(not(unix))]
+fn free_files(_path: &Path) -> io::Result<Option<u64>> {
+    Ok(None)
 }
 
 #[cfg(unix)]

@@ -457,6 +457,19 @@ fn a_directory_gets_plain_files_and_keeps_the_users_own() {
         !env.cache().join("models--acme--tiny").exists(),
         "the cache is not touched"
     );
+
+    env.hub()
+        .repo("acme/tiny")
+        .commit("main")
+        .remove("sub/empty.txt")
+        .publish();
+    env.hfdl(["download", "acme/tiny", "--to", &to]).succeeds();
+    assert!(dir.join("sub/empty.txt").exists(), "kept unless asked");
+    let ran = env.hfdl(["download", "acme/tiny", "--to", &to, "--delete", "--json"]);
+    ran.succeeds();
+    assert_eq!(ran.json()["sessions"][0]["files"]["deleted"], 1);
+    assert!(!dir.join("sub").exists(), "its folder is empty now");
+    assert_eq!(fs::read(dir.join("mine.txt")).unwrap(), b"mine");
 }
 
 #[test]

@@ -28,6 +28,11 @@ impl SmallDisk {
         Ok(Self(at))
     }
 
+    /// Lets it hold no more than so many files.
+    fn limit_files(&self, n_files: usize) -> Result<(), String> {
+        mount(&["-o", &format!("remount,nr_inodes={n_files}")], &self.0)
+    }
+
     fn make_read_only(&self) -> Result<(), String> {
         mount(&["-o", "remount,ro"], &self.0)
     }
@@ -279,4 +284,20 @@ fn a_read_only_home_is_a_disk_error() {
     ran.exits(6).explains("read-only");
     disk.make_writable().unwrap();
     world.heals();
+}
+
+#[test]
+fn a_file_system_without_room_for_more_files_is_refused_before_any_byte() {
+    let world = World::new(MIB, "hub", 24);
+    let Some(disk) = &world.disk else {
+        return world.is_refused_by_reserve();
+    };
+    disk.limit_files(3).unwrap();
+    let ran = world.env.hfdl(["download", "acme/tiny"]);
+    ran.exits(6)
+        .explains("more files on the file system")
+        .explains("inodes");
+    assert!(world.env.hub().downloads("model.safetensors").is_empty());
+    disk.limit_files(1000).unwrap();
+    world.env.hfdl(["download", "acme/tiny"]).succeeds();
 }

@@ -6,7 +6,7 @@ use anyhow::{Result, anyhow};
 
 use super::place::Place;
 use super::{CacheChoice, Target};
-use crate::cache::CacheLayout;
+use crate::cache::{CacheLayout, Vanished};
 use crate::domain::plan::{SyncPlan, plan_sync};
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
@@ -78,6 +78,7 @@ fn check<'a>(
     let old_commit = place.published(target, known.as_ref())?;
     if let Some(remote) = &known
         && !target.force
+        && target.vanished == Vanished::Keep
         && old_commit.as_ref() == Some(&commit)
     {
         let wanted = wanted(remote, target)?;

@@ -22,6 +22,7 @@ pub use trouble::{outcome_of, trouble_of};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+pub use crate::cache::Vanished;
 use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, EntryName, Model, ModelId};
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
@@ -43,6 +44,8 @@ pub struct Target {
     pub held_commit: Option<CommitSha>,
     /// Fetch again what is there already.
     pub force: bool,
+    /// What becomes of the files of a directory that are gone upstream.
+    pub vanished: Vanished,
 }
 
 impl From<&Model> for Target {
@@ -58,6 +61,7 @@ impl From<&Model> for Target {
             known_commit: state.published_commit.clone(),
             held_commit: state.held_commit.clone(),
             force: false,
+            vanished: Vanished::Keep,
         }
     }
 }

@@ -244,24 +244,28 @@ impl Writer<'_> {
     }
 
     /// Makes a commit visible whose contents have all been stored, and returns
-    /// the folder of its files. Without a revision no ref moves: the files can
-    /// be read by commit only.
+    /// the folder of its files and how many others were removed from it.
+    ///
+    /// Without a revision no ref moves: the files can be read by commit only.
     pub fn publish(
         &self,
         revision: Option<&Revision>,
         remote: &RemoteSnapshot,
         plan: &SyncPlan,
-    ) -> Result<PathBuf> {
+        vanished: Vanished,
+    ) -> Result<(PathBuf, u64)> {
         match self {
             Self::Cache(writer) => {
                 let by_commit = Revision::from(&remote.commit);
                 let revision = revision.unwrap_or(&by_commit);
-                Ok(writer.publish(revision, remote, plan)?.path)
+                // A snapshot is built anew: what is gone is not in it.
+                let n_gone = plan.deleted.len() as u64;
+                Ok((writer.publish(revision, remote, plan)?.path, n_gone))
             }
             Self::Directory(dir) => {
-                dir.publish(remote, plan, Vanished::Keep)?;
+                let placed = dir.publish(remote, plan, vanished)?;
                 dir.clear_stored()?;
-                Ok(dir.root().to_path_buf())
+                Ok((dir.root().to_path_buf(), placed.removed.len() as u64))
             }
         }
     }

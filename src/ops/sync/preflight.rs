@@ -20,6 +20,17 @@ pub struct NoSpace {
     reserve: ByteSize,
 }
 
+/// The file system can hold no more files, however small.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "it needs up to {need} more files on the file system of `{place}`, which has room for {free}"
+)]
+pub struct NoFiles {
+    place: String,
+    need: u64,
+    free: u64,
+}
+
 impl NoSpace {
     pub fn hint(&self) -> String {
         "free space there, choose fewer files with `--include`, or lower `disk.reserve`".to_owned()
@@ -51,6 +62,14 @@ pub fn refuse_what_does_not_fit(plans: &[&Planned<'_>], reserve: ByteSize) -> Ve
                     reserve,
                 }
                 .into());
+            }
+            if let Some(free) = space.free_files {
+                // A blob and a name in the snapshot each.
+                let need = 2 * planned.plan.files.len() as u64;
+                if need > free {
+                    let place = folder.display().to_string();
+                    return Err(NoFiles { place, need, free }.into());
+                }
             }
             *promised += need;
             Ok(())

@@ -3,7 +3,7 @@
 use anyhow::Error;
 
 use super::check::{MissingFile, is_gone};
-use super::preflight::NoSpace;
+use super::preflight::{NoFiles, NoSpace};
 use crate::domain::outcome::{ErrorKind, Outcome};
 use crate::domain::placement::PlacementError;
 use crate::domain::plan::PlanError;
@@ -40,6 +40,10 @@ fn kind_and_hint(error: &Error) -> (ErrorKind, Option<String>) {
         }
         if let Some(space) = link.downcast_ref::<NoSpace>() {
             return (ErrorKind::Disk, Some(space.hint()));
+        }
+        if link.is::<NoFiles>() {
+            let hint = "delete small files there, or use a file system with more inodes";
+            return (ErrorKind::Disk, Some(hint.to_owned()));
         }
         if link.is::<MissingFile>() {
             return (ErrorKind::NotFound, None);

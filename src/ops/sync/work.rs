@@ -44,7 +44,7 @@ impl<'p, 'a> Work<'p, 'a> {
                 total: totals.files,
                 reused: totals.files_reused,
                 fetched: 0,
-                deleted: planned.plan.deleted.len() as u64,
+                deleted: 0,
             },
             bytes: ByteCounts {
                 total: totals.bytes,
@@ -245,13 +245,15 @@ impl<'p, 'a> Work<'p, 'a> {
             ..
         } = self.planned;
         let writer = self.writer()?;
-        let path = writer
-            .publish(Some(&target.revision).filter(|_| *moves_ref), remote, plan)
+        let revision = Some(&target.revision).filter(|_| *moves_ref);
+        let (path, n_removed) = writer
+            .publish(revision, remote, plan, target.vanished)
             .with_context(|| format!("cannot publish `{}`", target.label()))?;
         let fetched = plan.fetches().map(|planned| &planned.file);
         self.proven = fetched
             .map(|file| (place.file_of(file), file.content, file.size_bytes))
             .collect();
+        self.progress.files.deleted = n_removed;
         Ok(path)
     }
 
