@@ -14,6 +14,7 @@ mod man;
 mod models;
 mod models_edit;
 mod models_outdated;
+mod models_show;
 mod schedules;
 mod schedules_edit;
 mod schedules_next;

@@ -9,18 +9,17 @@ use super::explain::Complaint;
 use super::lock::take_lock;
 use super::models_edit::{ModelClears, ModelFlags};
 use super::models_outdated::Outdated;
+use super::models_show;
 use crate::domain::model::{EntryName, Model, ModelSummary, Tag};
 use crate::domain::outcome::ExitStatus;
 use crate::domain::repo_arg::RepoArg;
 use crate::domain::run::RunCommand;
-use crate::domain::schedule::Schedule;
-use crate::domain::session::Session;
 use crate::domain::units::ByteSize;
 use crate::ops;
 use crate::ops::models::Finding;
-use crate::store::{ModelFilter, SessionFilter, SessionsOf, Store};
+use crate::store::{ModelFilter, Store};
 use crate::sys::stop::StopFlag;
-use crate::ui::json::{ModelView, SessionView, destination, document};
+use crate::ui::json::{ModelView, destination, document};
 use crate::ui::{table, text};
 
 /// Say what to keep: repositories, revisions, files
@@ -34,7 +33,7 @@ pub struct Models {
 enum Command {
     Add(Add),
     List(List),
-    Show(Show),
+    Show(models_show::Show),
     Set(Set),
     /// Let schedules and `--all` take models again
     Enable(Names),
@@ -239,143 +238,6 @@ impl List {
     }
 }
 
-/// Show everything known about a model
-#[derive(Debug, Args)]
-struct Show {
-    /// Name of the model
-    name: EntryName,
-}
-
-/// What `show` tells beside the model itself.
-struct Surroundings {
-    schedules: Vec<Schedule>,
-    sessions: Vec<Session>,
-    partial_bytes: u64,
-}
-
-impl Show {
-    fn run(self, context: &Context) -> Result<()> {
-        let (store, model) = find(context, &self.name)?;
-        let settings = context.settings(Some(&store))?;
-        let all = store.schedules()?;
-        let sessions = SessionFilter {
-            of: Some(SessionsOf::Model(model.id)),
-            limit: Some(5),
-            ..SessionFilter::default()
-        };
-        let around = Surroundings {
-            schedules: all
-                .into_iter()
-                .filter(|schedule| schedule.spec.selection.covers(&model.spec))
-                .collect(),
-            sessions: store.sessions(&sessions)?,
-            partial_bytes: ops::models::partial_bytes(&model.spec, &settings)?,
-        };
-        context.out.result(
-            |_| show_text(context, &model, &around),
-            || show_document(&model, &around),
-        )
-    }
-}
-
-fn next_due(around: &Surroundings) -> Option<crate::domain::time::Timestamp> {
-    let enabled = around
-        .schedules
-        .iter()
-        .filter(|schedule| schedule.spec.enabled);
-    enabled
-        .filter_map(|schedule| schedule.state.next_due_at)
-        .min()
-}
-
-fn show_text(context: &Context, model: &Model, around: &Surroundings) -> String {
-    let zone = context.host.time_zone();
-    let (spec, state) = (&model.spec, &model.state);
-    let commit = |commit: Option<&crate::domain::repo::CommitSha>| match commit {
-        Some(commit) => commit.to_string(),
-        None => text::NOTHING.to_owned(),
-    };
-    let include = match &spec.filter.include {
-        Some(patterns) => text::list(patterns),
-        None => "all files".to_owned(),
-    };
-    let sessions: Vec<String> = around
-        .sessions
-        .iter()
-        .map(|session| {
-            let outcome = session
-                .end
-                .as_ref()
-                .map_or("running", |end| end.outcome.as_str());
-            format!("{}  {outcome}", text::local_time(session.start.at, &zone))
-        })
-        .collect();
-    let schedules = around.schedules.iter().map(|schedule| &schedule.spec.name);
-    table::facts(&[
-        ("name", spec.name.to_string()),
-        ("repository", format!("{} ({})", spec.repo, spec.repo.kind)),
-        ("revision", spec.revision.to_string()),
-        ("include", include),
-        ("exclude", text::list(&spec.filter.exclude)),
-        ("to", destination(&spec.destination)),
-        ("tags", text::list(&spec.tags)),
-        ("priority", spec.priority.get().to_string()),
-        (
-            "keep revisions",
-            spec.keep_revisions
-                .map_or_else(|| "as the setting says".to_owned(), |n| n.to_string()),
-        ),
-        ("state", model.summary().to_string()),
-        ("published", commit(state.published_commit.as_ref())),
-        ("held at", commit(state.held_commit.as_ref())),
-        (
-            "last check",
-            text::optional_time(state.last_check_at, &zone),
-        ),
-        (
-            "last success",
-            text::optional_time(state.last_success_at, &zone),
-        ),
-        (
-            "last change",
-            text::optional_time(state.last_change_at, &zone),
-        ),
-        ("schedules", text::list(schedules)),
-        ("next due", text::optional_time(next_due(around), &zone)),
-        (
-            "partial bytes",
-            ByteSize(around.partial_bytes).render_short(),
-        ),
-        (
-            "last sessions",
-            if sessions.is_empty() {
-                text::NOTHING.to_owned()
-            } else {
-                sessions.join("\n")
-            },
-        ),
-    ])
-}
-
-fn show_document(model: &Model, around: &Surroundings) -> Value {
-    let mut value = document("hfdl.model/1", ModelView::from(model));
-    let names = around
-        .schedules
-        .iter()
-        .map(|schedule| schedule.spec.name.to_string());
-    value["schedules"] = json!(names.collect::<Vec<_>>());
-    value["next_due_at"] = json!(next_due(around).map(crate::domain::time::render_utc));
-    value["partial_bytes"] = json!(around.partial_bytes);
-    value["sessions"] = json!(
-        around
-            .sessions
-            .iter()
-            .map(SessionView::from)
-            .collect::<Vec<_>>()
-    );
-    value
-}
-
 /// Change what is said about a model
 ///
 /// Only what is named changes. A new revision or place takes effect with the next run.
@@ -524,7 +386,7 @@ fn open_for(context: &Context, name: Option<&EntryName>) -> Result<Store> {
     }
 }
 
-fn find(context: &Context, name: &EntryName) -> Result<(Store, Model)> {
+pub(super) fn find(context: &Context, name: &EntryName) -> Result<(Store, Model)> {
     let store = open_for(context, Some(name))?;
     let model = known(&store, name)?;
     Ok((store, model))
