@@ -135,10 +135,21 @@ words! {
         MissedSlot = "missed-slot",
         Skipped = "skipped",
         Crashed = "crashed",
+        /// A model's first failure after it was well.
+        Failing = "failing",
+        /// A model's first success after failures.
         Recovered = "recovered",
         Orphaned = "orphaned",
         Gated = "gated",
         Renamed = "renamed",
+        Held = "held",
+        RolledBack = "rolled-back",
+        Released = "released",
+        Pruned = "pruned",
+        /// A published file whose bytes no longer have their hash.
+        Corrupt = "corrupt",
+        DeltaAbandoned = "delta-abandoned",
+        HookFailed = "hook-failed",
         DiskLow = "disk-low",
         ClockBack = "clock-back",
         ClockReset = "clock-reset",

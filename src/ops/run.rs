@@ -287,7 +287,13 @@ impl<'a> Run<'a> {
                 && let Some((id, _)) = &target.model
                 && let Some(model) = store.model_by_id(*id)?
             {
-                store.save_model_state(*id, &state_after(&model, end, now))?;
+                let state = state_after(&model, end, now);
+                if let Some(commit) = &state.published_commit
+                    && state.published_at != model.state.published_at
+                {
+                    store.save_revision(*id, commit, now)?;
+                }
+                store.save_model_state(*id, &state)?;
             }
             Ok(())
         })

@@ -17,6 +17,8 @@ words! {
         ZoneFingerprint = "zone-fingerprint",
         /// When a timer last started `run-due`, even if nothing was due.
         LastTimerTick = "last-timer-tick",
+        /// When `run-due` was last started by whomever: a clock that goes back shows by it.
+        LastTick = "last-tick",
         /// Until when, and why, ticks do nothing.
         Pause = "pause",
     }

@@ -25,10 +25,16 @@ pub struct Migration {
 }
 
 /// All steps; released ones never change.
-pub const MIGRATIONS: &[Migration] = &[Migration {
-    sql: include_str!("schema/0001.sql"),
-    then: |connection, _| meta::make_install_id(connection),
-}];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration {
+        sql: include_str!("schema/0001.sql"),
+        then: |connection, _| meta::make_install_id(connection),
+    },
+    Migration {
+        sql: include_str!("schema/0002.sql"),
+        then: |_, _| Ok(()),
+    },
+];
 
 /// What has to happen before a file can be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

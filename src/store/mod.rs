@@ -19,6 +19,7 @@ mod open;
 #[cfg(test)]
 mod plans;
 mod rate_limits;
+mod revisions;
 mod runs;
 mod schedules;
 mod sessions;
@@ -34,6 +35,7 @@ pub use migrations::{MIGRATIONS, Migration};
 pub use models::ModelFilter;
 pub use open::Store;
 pub use rate_limits::RateLimit;
+pub use revisions::PublishedRevision;
 pub use runs::{RunFilter, Stranded};
 pub use sessions::{Pruned, SessionFilter, SessionsOf};
 pub use settings::Setting;

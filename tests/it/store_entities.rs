@@ -4,6 +4,7 @@ use std::path::Path;
 
 use hfdl::domain::model::{Destination, Model, ModelState};
 use hfdl::domain::outcome::{ErrorKind, Outcome, RunOutcome, Trigger, UpstreamState};
+use hfdl::domain::repo::CommitSha;
 use hfdl::domain::run::{Event, EventKind, RunTotals};
 use hfdl::domain::schedule::{ScheduleState, Selection};
 use hfdl::domain::session::{FileResult, SessionEnd, SessionProgress, SessionStart};
@@ -686,6 +687,28 @@ fn blobs_are_found_by_path_by_content_and_by_age() {
     assert!(store.forget_blob(a).unwrap());
     assert!(!store.forget_blob(a).unwrap());
     assert_eq!(store.blob(a).unwrap(), None);
+}
+
+#[test]
+fn the_commits_of_a_model_are_kept_with_the_time_they_were_made_visible() {
+    let home = Home::new();
+    let store = home.open();
+    let model_id = store.insert_model(&model("m"), at(0)).unwrap();
+    let [a, b] = ["a", "b"].map(|digit| digit.repeat(40).parse::<CommitSha>().unwrap());
+    store.save_revision(model_id, &a, at(1)).unwrap();
+    store.save_revision(model_id, &b, at(2)).unwrap();
+    let commits = || -> Vec<_> {
+        let found = store.revisions(model_id).unwrap().into_iter();
+        found.map(|one| (one.commit, one.published_at)).collect()
+    };
+    assert_eq!(commits(), [(b.clone(), at(2)), (a.clone(), at(1))]);
+    // A rollback makes an old one the latest again.
+    store.save_revision(model_id, &a, at(3)).unwrap();
+    assert_eq!(commits(), [(a.clone(), at(3)), (b, at(2))]);
+    assert!(store.forget_revision(model_id, &a).unwrap());
+    assert!(!store.forget_revision(model_id, &a).unwrap());
+    store.remove_model(model_id).unwrap();
+    assert_eq!(commits(), []);
 }
 
 #[test]
