@@ -19,7 +19,9 @@ use crate::domain::content::ContentId;
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::Action;
 use crate::domain::session::{SessionFile, SessionProgress, Trouble};
-use crate::download::{self, EngineOptions, Event, FetchJob, FileReport, FileResult as Fetched};
+use crate::download::{
+    self, EngineOptions, Event, FetchJob, FileReport, FileResult as Fetched, Lane,
+};
 use crate::hub::{FileAddress, HubClient};
 use crate::sys::host::checkpoint;
 
@@ -249,6 +251,8 @@ fn jobs(
     let mut jobs: Vec<FetchJob> = Vec::new();
     let mut uses: Vec<Vec<Use>> = Vec::new();
     let mut by_partial: HashMap<PathBuf, usize> = HashMap::new();
+    // All share the limits of the run, and no others.
+    let lane = Lane::default();
     let going = works.iter().enumerate();
     for (index, work) in going.filter(|(_, work)| work.waiting > 0) {
         let target = &targets[work.target];
@@ -270,6 +274,8 @@ fn jobs(
                     size_bytes: wanted.size_bytes,
                     partial,
                     source: Arc::new(HubFile::new(hub, address)),
+                    lane: lane.clone(),
+                    rank: 0,
                 });
                 uses.push(Vec::new());
                 jobs.len() - 1
