@@ -9,6 +9,7 @@ pub mod filter;
 pub mod model;
 pub mod nearest;
 pub mod outcome;
+pub mod pause;
 pub mod placement;
 pub mod plan;
 pub mod ranges;
