@@ -22,5 +22,6 @@ pub mod schedule;
 pub mod session;
 pub mod settings;
 pub mod snapshot;
+pub mod status;
 pub mod time;
 pub mod units;

@@ -19,6 +19,7 @@ pub mod records;
 pub mod run;
 pub mod schedules;
 pub mod settings;
+pub mod status;
 pub mod sync;
 pub mod ticks;
 pub mod verify;
