@@ -10,15 +10,15 @@ use super::context::Context;
 use super::explain::{self, Explanation};
 use crate::domain::outcome::{ExitStatus, Outcome};
 use crate::domain::repo::RepoPath;
+use crate::domain::run::RunEnd;
 use crate::domain::session::Session;
-use crate::domain::time::render_utc;
 use crate::domain::units::ByteSize;
 use crate::ops;
 use crate::ops::download::{Download as Work, DryRun};
 use crate::ops::run::RunReport;
 use crate::ops::sync::Progress;
 use crate::sys::pause::Stopwatch;
-use crate::ui::json::{SessionView, document};
+use crate::ui::json::{self, RunFacts, document};
 use crate::ui::progress::Bars;
 use crate::ui::{Format, Output, table};
 
@@ -69,10 +69,7 @@ pub fn report_run(
 /// Says why a session did not end well.
 fn explain_session(session: &Session) -> Option<Explanation> {
     let end = session.end.as_ref()?;
-    let label = match &session.start.model_name {
-        Some(name) => name.to_string(),
-        None => session.start.repo.to_string(),
-    };
+    let label = session.start.label();
     let trouble = end.trouble.as_ref();
     let headline = match end.outcome {
         Outcome::Updated | Outcome::UpToDate | Outcome::Repaired | Outcome::Skipped => return None,
@@ -93,26 +90,20 @@ fn explain_session(session: &Session) -> Option<Explanation> {
     })
 }
 
-fn run_document(report: &RunReport) -> Value {
-    let sessions: Vec<Value> = report
-        .sessions
-        .iter()
-        .map(|session| document("hfdl.session/1", SessionView::from(session)))
-        .collect();
-    document(
-        "hfdl.run/1",
-        json!({
-            "run_id": report.run_id.as_str(),
-            "trigger": report.trigger.as_str(),
-            "outcome": report.outcome.as_str(),
-            "exit_code": report.status.code(),
-            "started_at": render_utc(report.started_at),
-            "finished_at": render_utc(report.finished_at),
-            "due": 0,
-            "skipped": [],
-            "sessions": sessions,
+/// Renders the document of a run that has just ended.
+pub fn run_document(report: &RunReport) -> Value {
+    json::run(&RunFacts {
+        id: &report.run_id,
+        trigger: report.trigger,
+        started_at: report.started_at,
+        end: Some(RunEnd {
+            at: report.finished_at,
+            outcome: report.outcome,
+            exit_code: Some(report.status.code()),
         }),
-    )
+        n_due: 0,
+        sessions: &report.sessions,
+    })
 }
 
 /// Tells whether somebody watches.

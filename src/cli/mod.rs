@@ -15,10 +15,15 @@ mod models;
 mod models_edit;
 mod models_outdated;
 mod models_show;
+mod run_id;
+mod runs;
 mod schedules;
 mod schedules_edit;
 mod schedules_next;
 mod schedules_show;
+mod sessions;
+mod sessions_show;
+mod since;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -138,10 +143,14 @@ enum Command {
     Schedules(schedules::Schedules),
     Download(download::Download),
     Verify(verify::Verify),
+    #[command(alias = "session")]
+    Sessions(sessions::Sessions),
+    #[command(alias = "run")]
+    Runs(runs::Runs),
+    Logs(logs::Logs),
     Config(config::Config),
     Apply(apply::Apply),
     Export(export::Export),
-    Logs(logs::Logs),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -246,6 +255,8 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::Schedules(command) => command.run(context),
         Command::Download(command) => command.run(context),
         Command::Verify(command) => command.run(context),
+        Command::Sessions(command) => command.run(context),
+        Command::Runs(command) => command.run(context),
         Command::Config(command) => command.run(context),
         Command::Apply(command) => command.run(context),
         Command::Export(command) => command.run(context),

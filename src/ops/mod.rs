@@ -18,6 +18,7 @@ pub mod rate_limits;
 pub mod records;
 pub mod run;
 pub mod schedules;
+pub mod sessions;
 pub mod settings;
 pub mod status;
 pub mod sync;

@@ -24,7 +24,7 @@ const CHECK: &str = "commit files bytes files_total bytes_total renamed_to acces
 
 const SLOT: &str = "schedule time_zone slot slot_local starts starts_local window_ends";
 
-const SESSION: &str = "session_id run_id model repo repo_type revision schedule trigger outcome \
+const SESSION: &str = "session_id run_id model repo repo_type revision schedule slot_at trigger outcome \
     error_kind error hint old_commit new_commit path files bytes retries started_at finished_at";
 
 /// A command line, its schema, its fields besides `schema`, and a JSON pointer

@@ -4,6 +4,7 @@
 //! dropped; a change of meaning gets a new schema number.
 
 mod models;
+mod runs;
 mod schedules;
 mod sessions;
 mod settings;
@@ -15,8 +16,9 @@ use crate::domain::outcome::ExitStatus;
 use crate::domain::time::{Timestamp, render_utc};
 
 pub use models::{ModelView, destination};
+pub use runs::{RunFacts, RunSummaryView, run};
 pub use schedules::ScheduleView;
-pub use sessions::SessionView;
+pub use sessions::{SessionFileView, SessionView};
 pub use settings::SettingView;
 
 /// Renders a document for stdout: indented, with a final newline.
