@@ -10,6 +10,7 @@ use super::download_report::{Lines, draw, dry_run, report_run, wants_bars};
 use super::explain::Complaint;
 use super::lock::take_lock;
 use super::models_edit::destination;
+use super::status::leave_status_file;
 use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, Model, Tag};
 use crate::domain::outcome::ExitStatus;
@@ -158,6 +159,7 @@ impl Download {
         if let Some(bars) = &bars {
             bars.finish();
         }
+        leave_status_file(context, &store, &settings);
         drop(lock);
         for warning in hub.warnings() {
             context

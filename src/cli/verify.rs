@@ -10,6 +10,7 @@ use super::context::Context;
 use super::download_report::{draw, wants_bars};
 use super::explain::Explanation;
 use super::lock::take_lock;
+use super::status::leave_status_file;
 use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, EntryName};
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome};
@@ -119,6 +120,7 @@ impl Verify {
         if let Some(bars) = &bars {
             bars.finish();
         }
+        leave_status_file(context, &store, &settings);
         drop(lock);
         report_run(context, &report?)
     }

@@ -4,10 +4,12 @@
 //! dropped; a change of meaning gets a new schema number.
 
 mod models;
+mod pause;
 mod runs;
 mod schedules;
 mod sessions;
 mod settings;
+mod status;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -16,10 +18,12 @@ use crate::domain::outcome::ExitStatus;
 use crate::domain::time::{Timestamp, render_utc};
 
 pub use models::{ModelView, destination};
+pub use pause::PauseView;
 pub use runs::{RunFacts, RunSummaryView, run};
 pub use schedules::ScheduleView;
 pub use sessions::{SessionFileView, SessionView};
 pub use settings::SettingView;
+pub use status::status;
 
 /// Renders a document for stdout: indented, with a final newline.
 pub fn render(document: &Value) -> String {
