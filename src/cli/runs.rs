@@ -156,7 +156,7 @@ impl Show {
         // In the order in which they began, as the run itself reports them.
         sessions.reverse();
         context.out.result(
-            |out| show_text(context, out, &run, outcome(&run, &crashed), &sessions),
+            |out| show_text(context, out, &run, &sessions, &crashed),
             || show_document(&run, &sessions),
         )
     }
@@ -171,8 +171,8 @@ fn show_text(
     context: &Context,
     out: &Output,
     run: &Run,
-    outcome: &str,
     sessions: &[Session],
+    crashed: &[Run],
 ) -> String {
     let zone = context.host.time_zone();
     let (start, end) = (&run.start, run.end);
@@ -197,7 +197,7 @@ fn show_text(
         ),
         ("ended", text::optional_time(ended, &zone)),
         ("took", text::took(start.at, ended)),
-        ("outcome", outcome.to_owned()),
+        ("outcome", outcome(run, crashed).to_owned()),
         (
             "exit code",
             text::or_nothing(end.and_then(|end| end.exit_code)),
@@ -207,7 +207,7 @@ fn show_text(
     if sessions.is_empty() {
         return facts;
     }
-    format!("{facts}\n{}", list_text(context, out, sessions))
+    format!("{facts}\n{}", list_text(context, out, sessions, crashed))
 }
 
 /// The document that the run itself printed, and what else is known of it.

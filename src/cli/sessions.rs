@@ -10,9 +10,11 @@ use super::runs::find_run;
 use super::sessions_show::Show;
 use super::since::parse_since;
 use crate::domain::model::EntryName;
-use crate::domain::outcome::{ExitStatus, Outcome};
+use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome};
+use crate::domain::run::Run;
 use crate::domain::session::Session;
 use crate::domain::units::ByteSize;
+use crate::ops::status::unfinished;
 use crate::store::{ModelFilter, SessionFilter, SessionsOf, Store};
 use crate::ui::json::{SessionView, document};
 use crate::ui::{Format, Output, table, text};
@@ -73,7 +75,8 @@ impl List {
     fn run(self, context: &Context) -> Result<()> {
         let since = self.since.as_deref();
         let since = since.map(|text| parse_since(context, text)).transpose()?;
-        let (mut sessions, limit) = (Vec::new(), self.limit as usize);
+        let (mut sessions, mut crashed) = (Vec::new(), Vec::new());
+        let limit = self.limit as usize;
         if let Some(store) = existing_store(context, self.model.as_ref(), self.run.as_deref())? {
             let of = self.model.as_ref().map(|name| whose(&store, name));
             let run = self.run.as_deref().map(|id| find_run(&store, id));
@@ -85,11 +88,12 @@ impl List {
                 // One more tells whether there are more.
                 limit: Some(self.limit.saturating_add(1)),
             })?;
+            crashed = unfinished(&store, &context.home)?.1;
         }
         let has_more = sessions.len() > limit;
         sessions.truncate(limit);
         context.out.result(
-            |out| list_text(context, out, &sessions),
+            |out| list_text(context, out, &sessions, &crashed),
             || {
                 let views = sessions.iter().map(SessionView::from);
                 let views: Vec<Value> = views.map(|it| document("hfdl.session/1", it)).collect();
@@ -151,7 +155,12 @@ fn whose(store: &Store, name: &EntryName) -> Result<SessionsOf> {
     Ok(removed)
 }
 
-pub(super) fn list_text(context: &Context, out: &Output, sessions: &[Session]) -> String {
+pub(super) fn list_text(
+    context: &Context,
+    out: &Output,
+    sessions: &[Session],
+    crashed: &[Run],
+) -> String {
     if sessions.is_empty() {
         return String::new();
     }
@@ -173,7 +182,7 @@ pub(super) fn list_text(context: &Context, out: &Output, sessions: &[Session]) -
             session.id.0.to_string(),
             text::local_time(session.start.at, &zone),
             session.start.label(),
-            outcome(session).to_owned(),
+            outcome(session, crashed).to_owned(),
             ByteSize(bytes.fetched).render_short(),
             ByteSize(bytes.reused).render_short(),
             text::took(session.start.at, end.map(|end| end.at)),
@@ -186,7 +195,13 @@ pub(super) fn list_text(context: &Context, out: &Output, sessions: &[Session]) -
     table::render(out, &columns, rows.collect())
 }
 
-pub(super) fn outcome(session: &Session) -> &'static str {
-    let end = session.end.as_ref();
-    end.map_or("running", |end| end.outcome.as_str())
+/// Returns the word for a table: a session whose run died is not called
+/// running although the next run has not closed it yet.
+pub(super) fn outcome(session: &Session, crashed: &[Run]) -> &'static str {
+    let has_crashed = crashed.iter().any(|run| run.id == session.start.run_id);
+    match &session.end {
+        Some(end) => end.outcome.as_str(),
+        None if has_crashed => RunOutcome::Crashed.as_str(),
+        None => "running",
+    }
 }

@@ -39,15 +39,17 @@ impl Show {
             other => anyhow::Error::from(other),
         })?;
         let settings = context.settings(Some(&store))?;
+        let crashed = ops::status::unfinished(&store, &context.home)?.1;
+        let outcome = outcome(&session, &crashed);
         let details = ops::sessions::details(&store, &settings, session)?;
         context.out.result(
-            |out| show_text(context, out, &details),
+            |out| show_text(context, out, &details, outcome),
             || show_document(&details),
         )
     }
 }
 
-fn show_text(context: &Context, out: &Output, details: &SessionDetails) -> String {
+fn show_text(context: &Context, out: &Output, details: &SessionDetails, outcome: &str) -> String {
     let zone = context.host.time_zone();
     let session = &details.session;
     let (start, progress, end) = (&session.start, &session.progress, session.end.as_ref());
@@ -70,7 +72,7 @@ fn show_text(context: &Context, out: &Output, details: &SessionDetails) -> Strin
         ("started", text::local_time(start.at, &zone)),
         ("ended", text::optional_time(end.map(|end| end.at), &zone)),
         ("took", text::took(start.at, end.map(|end| end.at))),
-        ("outcome", outcome(session).to_owned()),
+        ("outcome", outcome.to_owned()),
     ];
     if let Some(trouble) = trouble {
         facts.push(("error", format!("{} ({})", trouble.message, trouble.kind)));

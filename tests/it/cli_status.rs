@@ -257,6 +257,7 @@ fn a_run_in_progress_is_told_with_how_far_it_has_come() {
         .prints("running    download since")
         .prints("0 of 1 model done");
     env.line("runs list").succeeds().prints("running");
+    env.line("sessions list").succeeds().prints("running");
     let listed = env.line("runs list --json").json();
     assert_eq!(listed["runs"][0]["outcome"], Value::Null);
     env.line("pause").succeeds();
@@ -265,7 +266,9 @@ fn a_run_in_progress_is_told_with_how_far_it_has_come() {
     child.wait().unwrap();
     assert_eq!(warnings(&env), ["crashed-run"]);
     assert_eq!(status(&env)["run"], Value::Null);
-    env.line("runs list").succeeds().prints("crashed");
+    for line in ["runs list", "sessions list", "sessions show 1"] {
+        env.line(line).succeeds().prints("crashed");
+    }
     env.hub().heal();
     env.line("download acme/tiny").succeeds();
     assert_eq!(warnings(&env), Vec::<String>::new());
