@@ -128,8 +128,13 @@ impl LocalDir {
 
     /// Returns the listing of a commit that an earlier download kept.
     pub fn stored_listing(&self, commit: &CommitSha) -> Result<Option<RemoteSnapshot>> {
+        Self::listing_below(&self.root, commit)
+    }
+
+    /// As `stored_listing`, in a directory that is only looked at.
+    pub fn listing_below(root: &Path, commit: &CommitSha) -> Result<Option<RemoteSnapshot>> {
         for folder in [PRIVATE, RECORDS] {
-            let path = self.listing_path(folder, commit);
+            let path = listing_path(root, folder, commit);
             let json = files::read_if_present(&path)
                 .with_context(|| format!("cannot read `{}`", path.display()))?;
             if let Some(listing) = json.and_then(|json| wire::parse_tree(commit, &json)) {
@@ -140,8 +145,7 @@ impl LocalDir {
     }
 
     pub(super) fn listing_path(&self, folder: &str, commit: &CommitSha) -> PathBuf {
-        let trees = self.root.join(folder).join("trees");
-        trees.join(format!("{commit}.json"))
+        listing_path(&self.root, folder, commit)
     }
 
     /// Tells whether each file is there, unchanged since its note was made.
@@ -306,4 +310,8 @@ impl LocalDir {
         files::write_atomically(path, bytes, &self.private())
             .with_context(|| format!("cannot write `{}`", path.display()))
     }
+}
+fn listing_path(root: &Path, folder: &str, commit: &CommitSha) -> PathBuf {
+    let trees = root.join(folder).join("trees");
+    trees.join(format!("{commit}.json"))
 }

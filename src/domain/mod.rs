@@ -4,6 +4,7 @@
 //! check it again. Nothing here derives serde: what others read has structs
 //! of its own in `ui::json` and the wire modules.
 
+pub mod changes;
 pub mod content;
 pub mod filter;
 pub mod model;
@@ -24,5 +25,6 @@ pub mod settings;
 pub mod shard;
 pub mod share;
 pub mod snapshot;
+pub mod status;
 pub mod time;
 pub mod units;

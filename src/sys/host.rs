@@ -106,6 +106,19 @@ impl Host {
             .filter(|columns| *columns >= 20)
     }
 
+    /// Returns how many lines the terminal behind stdout has, where it tells.
+    pub fn rows(&self) -> Option<u16> {
+        #[cfg(unix)]
+        let rows = rustix::termios::tcgetwinsize(std::io::stdout())
+            .map(|size| size.ws_row)
+            .ok();
+        #[cfg(not(unix))]
+        let rows = self
+            .variable("LINES")
+            .and_then(|lines| lines.parse::<u16>().ok());
+        rows.filter(|rows| *rows > 0)
+    }
+
     /// Returns the name of this machine, or an empty text where it has none.
     pub fn name(&self) -> String {
         #[cfg(unix)]

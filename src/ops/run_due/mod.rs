@@ -51,13 +51,6 @@ pub struct RunDue<'a> {
     pub options: Options,
 }
 
-/// A model that was due and not looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Skipped {
-    pub model: EntryName,
-    pub reason: String,
-}
-
 /// What a tick came to.
 #[derive(Debug)]
 pub enum Ran {
@@ -67,7 +60,8 @@ pub enum Ran {
     Done {
         report: RunReport,
         n_due: u64,
-        skipped: Vec<Skipped>,
+        /// Models that were not looked at, each with the reason.
+        left_out: Vec<(String, String)>,
     },
 }
 
@@ -128,12 +122,14 @@ impl RunDue<'_> {
                 run.keep_problem(claimed);
             }
         }
-        let Desk { n_due, skipped, .. } = desk;
+        let Desk {
+            n_due, left_out, ..
+        } = desk;
         let report = run.end(n_due)?;
         Ok(Ran::Done {
             report,
             n_due,
-            skipped,
+            left_out,
         })
     }
 
@@ -175,7 +171,9 @@ impl RunDue<'_> {
             store.record_event(&event(now, EventKind::ClockBack, detail))?;
         }
         let has_new_rules = notice_new_zone_data(store, host, now)?;
-        Ok(match went_back.is_some() || has_new_rules {
+        // Whoever names schedules wants to hear of those that wait, too.
+        let names_some = !self.options.only.is_empty();
+        Ok(match went_back.is_some() || has_new_rules || names_some {
             true => Among::All,
             false => Among::Candidates,
         })
