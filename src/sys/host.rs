@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use super::file_io;
 use crate::domain::time::Timestamp;
 
 /// What the process was given by whoever started it.
@@ -133,8 +134,7 @@ impl Host {
 
     /// Returns what changes with each boot of the machine, where the platform tells.
     pub fn boot_id(&self) -> Option<String> {
-        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-        Some(id.trim().to_owned())
+        file_io::boot_id()
     }
 
     /// Returns how many threads can compute at the same time.
