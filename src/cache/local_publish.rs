@@ -147,6 +147,7 @@ impl LocalDir {
         if target.is_dir() && !target.is_symlink() {
             bail!("{}: there is a folder of that name", context());
         }
+        self.warn_of_changes(&file.path)?;
         let stored = self.stored(&file.content);
         let renamed = if is_last_use {
             // Its bytes are on disk since it was stored.
@@ -158,6 +159,22 @@ impl LocalDir {
         };
         renamed.with_context(context)?;
         Ok(folder)
+    }
+
+    /// Says so when a file is replaced that somebody changed.
+    ///
+    /// Whoever downloads to a directory wants the files of the commit there, as
+    /// with the official client; but nobody's work goes without a word.
+    fn warn_of_changes(&self, path: &RepoPath) -> Result<()> {
+        if let Some(found) = self.look_at(path)?
+            && self.content_by_note(path, &found).is_none()
+        {
+            log::warn!(
+                "`{}` is not as a download left it; it is replaced by the repository's file",
+                self.file(path).display()
+            );
+        }
+        Ok(())
     }
 
     /// Writes the official note unless a good one is there.

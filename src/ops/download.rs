@@ -49,11 +49,12 @@ pub fn cache_choice(host: &Host, settings: &Settings) -> CacheChoice {
 
 impl Download<'_> {
     /// Finds out what a run would fetch; only looks.
-    pub fn dry_run(&self) -> Vec<(usize, Result<DryRun>)> {
+    pub fn dry_run(&self) -> Result<Vec<(usize, Result<DryRun>)>> {
         let choice = cache_choice(self.tools.host, self.tools.settings);
         let cache = CacheLayout::new(&choice.root);
-        let checked = check_all(self.tools.hub, &cache, &choice, &self.targets);
-        checked
+        let bad = self.tools.store.bad_files()?;
+        let checked = check_all(self.tools.hub, &cache, &choice, &self.targets, &bad);
+        Ok(checked
             .into_iter()
             .enumerate()
             .map(|(index, checked)| {
@@ -62,7 +63,7 @@ impl Download<'_> {
                     checked.map(|checked| describe(&self.targets[index], checked)),
                 )
             })
-            .collect()
+            .collect())
     }
 
     /// Downloads; the lock of the home is held by the caller.
@@ -82,7 +83,8 @@ impl Download<'_> {
     fn sync(&self, run: &Run<'_>, show: &mut dyn FnMut(&Progress<'_>)) -> Result<()> {
         let choice = cache_choice(self.tools.host, self.tools.settings);
         let cache = CacheLayout::new(&choice.root);
-        let checked = check_all(self.tools.hub, &cache, &choice, &self.targets);
+        let bad = self.tools.store.bad_files()?;
+        let checked = check_all(self.tools.hub, &cache, &choice, &self.targets, &bad);
         checkpoint("checked");
         let mut plans: Vec<(usize, Box<Planned<'_>>)> = Vec::new();
         for (index, checked) in checked.into_iter().enumerate() {

@@ -299,6 +299,10 @@ impl<'a> Run<'a> {
         })
     }
 
+    pub fn id(&self) -> &RunId {
+        &self.id
+    }
+
     /// Ends the run; each of its sessions has been closed.
     pub fn end(self) -> Result<RunReport> {
         let store = self.tools.store;

@@ -45,3 +45,4 @@ mod store_properties;
 mod store_samples;
 mod support;
 mod verify;
+mod verify_memory;

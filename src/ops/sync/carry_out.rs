@@ -222,6 +222,8 @@ fn take_from_another(
     on: &mut dyn FnMut(Progress<'_>),
 ) -> bool {
     let first = uses.first().and_then(|first| works.get(first.work));
+    // What is not believed has the right size too.
+    let first = first.filter(|work| !work.planned.distrusted.contains(&job.content));
     let is_stored = first
         .and_then(|work| work.writer.as_ref())
         .is_some_and(|writer| writer.has(&job.content, job.size_bytes));

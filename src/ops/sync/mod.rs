@@ -14,7 +14,7 @@ mod trouble;
 mod work;
 
 pub use carry_out::{Limits, Progress, SyncEnd, carry_out};
-pub use check::{Checked, Planned, check_all, is_gone};
+pub use check::{BadFiles, Checked, Planned, check_all, is_gone};
 pub use place::Place;
 pub use preflight::refuse_what_does_not_fit;
 pub use trouble::{outcome_of, trouble_of};

@@ -175,11 +175,17 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// Returns where a published file's bytes lie.
-    pub fn file_of(&self, file: &RemoteFile) -> PathBuf {
+    /// Returns where the bytes of a commit's file lie; the database knows them
+    /// by this path.
+    ///
+    /// Where links are not possible, a snapshot has real files: two of one
+    /// content are two files, of which one may rot.
+    pub fn file_of(&self, commit: &CommitSha, file: &RemoteFile) -> PathBuf {
+        let entry = self.entry(commit, &file.path);
+        let is_real = || entry.symlink_metadata().is_ok_and(|found| found.is_file());
         match self {
-            Self::Cache { cache, repo, .. } => cache.repo(repo).blob(&file.content),
-            Self::Directory { root, .. } => root.join(native(&file.path)),
+            Self::Cache { cache, repo, .. } if !is_real() => cache.repo(repo).blob(&file.content),
+            _ => entry,
         }
     }
 

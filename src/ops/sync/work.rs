@@ -11,7 +11,7 @@ use super::place::Writer;
 use super::trouble::{hint_for_file, trouble_of};
 use crate::domain::content::ContentId;
 use crate::domain::outcome::{ErrorKind, Outcome};
-use crate::domain::plan::Action;
+use crate::domain::plan::{Action, PlannedFile};
 use crate::domain::session::{
     ByteCounts, FileCounts, FileResult, FileSource, SessionFile, SessionProgress, Trouble,
 };
@@ -249,9 +249,16 @@ impl<'p, 'a> Work<'p, 'a> {
         let (path, n_removed) = writer
             .publish(revision, remote, plan, target.vanished)
             .with_context(|| format!("cannot publish `{}`", target.label()))?;
-        let fetched = plan.fetches().map(|planned| &planned.file);
-        self.proven = fetched
-            .map(|file| (place.file_of(file), file.content, file.size_bytes))
+        let is_proven = |planned: &&PlannedFile| match planned.action {
+            Action::Fetch | Action::Resume { .. } | Action::LinkToFetched => true,
+            Action::Keep | Action::Link(_) => false,
+        };
+        let proven = plan.files.iter().filter(is_proven);
+        self.proven = proven
+            .map(|PlannedFile { file, .. }| {
+                let path = place.file_of(&remote.commit, file);
+                (path, file.content, file.size_bytes)
+            })
             .collect();
         self.progress.files.deleted = n_removed;
         Ok(path)

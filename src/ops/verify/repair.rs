@@ -128,8 +128,10 @@ fn plan_repair<'a>(
     filter.exclude.extend(spared);
     let mut facts = look.place.facts(&remote, &filter, Some(&look.commit))?;
     let bad: BTreeSet<&RepoPath> = bad.iter().map(|bad| &bad.path).collect();
+    let mut distrusted = BTreeSet::new();
     for file in remote.files.iter().filter(|file| bad.contains(&file.path)) {
         facts.distrust(file);
+        distrusted.insert(file.content);
     }
     let plan = plan_sync(&remote, &filter, &look.place.likely_placement(), &facts)?;
     Ok(Planned {
@@ -139,6 +141,7 @@ fn plan_repair<'a>(
         old_commit: Some(look.commit),
         moves_ref: false,
         renamed_to: None,
+        distrusted,
     })
 }
 
