@@ -148,7 +148,7 @@ impl Download {
         if self.dry_run {
             return dry_run(context, &work);
         }
-        signals::stop_on_interrupt(&stop)?;
+        signals::stop_on_signals(&stop)?;
         let mut bars = wants_bars(context).then(Bars::new);
         let mut lines = Lines::new();
         let report = work.run(&mut |progress| match bars.as_mut() {

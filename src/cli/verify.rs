@@ -105,7 +105,7 @@ impl Verify {
             sample: self.sample,
             offline: self.offline,
         };
-        signals::stop_on_interrupt(&stop)?;
+        signals::stop_on_signals(&stop)?;
         let mut bars: Option<Bars> = None;
         let mut show = |progress: &Progress<'_>| {
             if matches!(progress, Progress::Begins { .. }) && wants_bars(context) {

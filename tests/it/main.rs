@@ -38,6 +38,8 @@ mod readme;
 mod schedule_oracle;
 mod schedule_properties;
 mod schedule_truth_table;
+#[cfg(unix)]
+mod signals;
 mod store_entities;
 mod store_file;
 mod store_processes;
