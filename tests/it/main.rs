@@ -46,5 +46,6 @@ mod store_processes;
 mod store_properties;
 mod store_samples;
 mod support;
+mod tls;
 mod verify;
 mod verify_memory;
