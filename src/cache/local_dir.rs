@@ -126,6 +126,11 @@ impl LocalDir {
         note
     }
 
+    /// Returns the lock that all writers of one file and its note take.
+    pub fn file_lock(&self, path: &RepoPath) -> PathBuf {
+        self.note_path(path).with_extension("lock")
+    }
+
     /// Returns the listing of a commit that an earlier download kept.
     pub fn stored_listing(&self, commit: &CommitSha) -> Result<Option<RemoteSnapshot>> {
         for folder in [PRIVATE, RECORDS] {

@@ -201,7 +201,7 @@ impl<'a> Place<'a> {
     pub fn open(&self) -> Result<Writer<'a>> {
         match self {
             Self::Cache { cache, repo, links } => {
-                CacheWriter::open(cache, repo, *links, &take_blob_lock).map(Writer::Cache)
+                CacheWriter::open(cache, repo, *links, &take_official_lock).map(Writer::Cache)
             }
             Self::Directory { root, .. } => LocalDir::open(*root).map(Writer::Directory),
         }
@@ -269,7 +269,7 @@ impl Writer<'_> {
                 Ok((writer.publish(revision, remote, plan)?.path, n_gone))
             }
             Self::Directory(dir) => {
-                let placed = dir.publish(remote, plan, vanished)?;
+                let placed = dir.publish(remote, plan, vanished, &take_official_lock)?;
                 dir.clear_stored()?;
                 Ok((dir.root().to_path_buf(), placed.removed.len() as u64))
             }
@@ -277,11 +277,12 @@ impl Writer<'_> {
     }
 }
 
-/// Takes the lock that the official client takes while it writes a blob.
+/// Takes the lock that the official client takes while it writes a blob or a
+/// file of a directory.
 ///
 /// Our renames are safe without it, so after a while the wait is given up:
 /// the other program may be downloading the same file for hours.
-fn take_blob_lock(path: &Path) -> Result<Box<dyn Any>> {
+fn take_official_lock(path: &Path) -> Result<Box<dyn Any>> {
     const STEP: Duration = Duration::from_millis(50);
     const STEPS: u32 = 40;
     let pause = StopFlag::new();
