@@ -28,6 +28,7 @@ use crate::domain::plan::{Found, InPlace, LocalFacts, Place};
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::sys::files;
+use crate::sys::names;
 
 /// The folder of the official notes; no repository may put a file there.
 pub(super) const RECORDS: &str = ".cache/huggingface";
@@ -79,11 +80,13 @@ impl LocalDir {
     /// Returns the names that this directory can hold.
     pub fn placement(&self) -> Result<Placement> {
         let private = self.private();
-        let case = files::letter_case(&private)
-            .with_context(|| format!("cannot write to `{}`", private.display()))?;
+        let context = || format!("cannot write to `{}`", private.display());
+        let case = files::letter_case(&private).with_context(context)?;
+        let forms = names::normal_forms(&private).with_context(context)?;
         Ok(Placement {
             names: files::file_names(),
             case,
+            forms,
             private: Some(RECORDS),
         })
     }
@@ -108,7 +111,7 @@ impl LocalDir {
         self.private_file(content, "")
     }
 
-    pub(super) fn private(&self) -> PathBuf {
+    pub fn private(&self) -> PathBuf {
         self.root.join(PRIVATE)
     }
 

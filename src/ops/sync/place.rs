@@ -15,13 +15,14 @@ use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, LocalDir, Vanishe
 use crate::domain::content::ContentId;
 use crate::domain::filter::Filter;
 use crate::domain::model::Destination;
-use crate::domain::placement::{LetterCase, Placement};
+use crate::domain::placement::{LetterCase, NormalForms, Placement};
 use crate::domain::plan::{LocalFacts, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::download::{has_content, reusable_bytes};
 use crate::sys::files;
 use crate::sys::lock::FileLock;
+use crate::sys::names;
 use crate::sys::stop::StopFlag;
 
 /// A destination as it is.
@@ -144,6 +145,8 @@ impl<'a> Place<'a> {
             } else {
                 LetterCase::Matters
             },
+            // Nothing can be tried before the place is open.
+            forms: NormalForms::Matter,
             private: match self {
                 Self::Cache { .. } => None,
                 Self::Directory { .. } => Some(LocalDir::RECORDS),
@@ -215,12 +218,16 @@ pub enum Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// Returns the names that the disk really can hold.
-    pub fn placement(&self) -> Result<Placement> {
-        match self {
-            Self::Cache(writer) => writer.placement(),
-            Self::Directory(dir) => dir.placement(),
-        }
+    /// Checks that the disk really can hold these names side by side.
+    pub fn check_names(&self, paths: &[&RepoPath]) -> Result<()> {
+        let (placement, aside) = match self {
+            Self::Cache(writer) => (writer.placement()?, writer.layout().private()),
+            Self::Directory(dir) => (dir.placement()?, dir.private()),
+        };
+        placement.check_with_disk(paths, |private, paths| {
+            names::first_clash(&aside, private, paths)
+                .with_context(|| format!("cannot try names in `{}`", aside.display()))
+        })
     }
 
     /// Gives a verified file the place where `publish` looks for its content.

@@ -70,8 +70,9 @@ impl<'p, 'a> Work<'p, 'a> {
     /// Gets the place ready, and asks it itself which names it can hold.
     pub(super) fn open(&mut self) -> Result<()> {
         let writer = self.planned.place.open()?;
-        let paths = self.planned.plan.files.iter().map(|file| &file.file.path);
-        writer.placement()?.check(paths)?;
+        let files = self.planned.plan.files.iter();
+        let paths: Vec<_> = files.map(|file| &file.file.path).collect();
+        writer.check_names(&paths)?;
         self.writer = Some(writer);
         Ok(())
     }
