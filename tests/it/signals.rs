@@ -59,11 +59,14 @@ impl Drop for Running {
     }
 }
 
-/// Starts a download that takes eight seconds, and waits until bytes flow.
+/// Starts a download that takes four seconds, and waits until bytes have come:
+/// more than one connection has in its buffers on the way.
 fn begin(env: &TestEnv) -> Running {
-    let args = ["download", "acme/tiny", "--limit-rate", "6M", "-q"];
-    let running = Running::start(env.command(args));
-    wait_for_bytes(env, 4 * MIB);
+    let args = ["download", "acme/tiny", "--limit-rate", "12M", "-q"];
+    let mut command = env.command(args);
+    command.args(["-c", "download.connections=1"]);
+    let running = Running::start(command);
+    wait_for_bytes(env, 16 * MIB);
     running
 }
 
