@@ -28,6 +28,7 @@ use crate::domain::plan::{Found, InPlace, LocalFacts, Place};
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::sys::files;
+use crate::sys::names;
 
 /// The folder of the official notes; no repository may put a file there.
 pub(super) const RECORDS: &str = ".cache/huggingface";
@@ -79,11 +80,13 @@ impl LocalDir {
     /// Returns the names that this directory can hold.
     pub fn placement(&self) -> Result<Placement> {
         let private = self.private();
-        let case = files::letter_case(&private)
-            .with_context(|| format!("cannot write to `{}`", private.display()))?;
+        let context = || format!("cannot write to `{}`", private.display());
+        let case = files::letter_case(&private).with_context(context)?;
+        let forms = names::normal_forms(&private).with_context(context)?;
         Ok(Placement {
             names: files::file_names(),
             case,
+            forms,
             private: Some(RECORDS),
         })
     }
@@ -108,7 +111,7 @@ impl LocalDir {
         self.private_file(content, "")
     }
 
-    pub(super) fn private(&self) -> PathBuf {
+    pub fn private(&self) -> PathBuf {
         self.root.join(PRIVATE)
     }
 
@@ -124,6 +127,11 @@ impl LocalDir {
         let mut note = self.root.join(RECORDS).join("download").join(native(path));
         note.as_mut_os_string().push(".metadata");
         note
+    }
+
+    /// Returns the lock that all writers of one file and its note take.
+    pub fn file_lock(&self, path: &RepoPath) -> PathBuf {
+        self.note_path(path).with_extension("lock")
     }
 
     /// Returns the listing of a commit that an earlier download kept.

@@ -213,7 +213,7 @@ pub fn draw(bars: Option<&mut Bars>, progress: &Progress<'_>) {
 pub fn dry_run(context: &Context, work: &Work<'_>) -> Result<ExitStatus> {
     let mut worst = ExitStatus::Ok;
     let mut found = Vec::new();
-    for result in work.dry_run() {
+    for result in work.dry_run()? {
         match result {
             Ok(plan) => found.push(plan),
             Err(err) => {

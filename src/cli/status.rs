@@ -136,7 +136,7 @@ pub(super) fn leave_status_file(context: &Context, store: &Store, settings: &Set
 fn watch(context: &Context) -> Result<ExitStatus> {
     const EVERY: Duration = Duration::from_secs(2);
     let stop = StopFlag::new();
-    signals::stop_on_interrupt(&stop)?;
+    signals::stop_on_signals(&stop)?;
     let every = if context.host.takes_pauses() {
         EVERY
     } else {

@@ -33,7 +33,8 @@ use crate::ui::{self, Format, Output, table, text};
 ///
 /// Reads all files of the published revisions and compares them with their hashes. The Hub is asked
 /// only for a listing that is not kept. Nothing is changed unless --repair is given: then just what
-/// is bad is fetched again, at the same commit, and replaced when the new bytes are proven.
+/// is bad is fetched again, at the same commit, and replaced when the new bytes are proven. Without
+/// it what is bad is remembered, and the next download fetches it again.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl verify                        all models that are enabled

@@ -59,6 +59,7 @@ const BORDERS: &[(&str, &[&str])] = &[
     ("clap_mangen", &["cli/"]),
     ("comfy_table", &["ui/"]),
     ("ctrlc", &["sys/"]),
+    ("nix", &["sys/"]),
     ("env_logger", &["sys/logging.rs"]),
     ("etcetera", &["sys/"]),
     ("fastrand", BEYOND_DOMAIN),

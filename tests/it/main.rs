@@ -44,10 +44,14 @@ mod run_due;
 mod schedule_oracle;
 mod schedule_properties;
 mod schedule_truth_table;
+#[cfg(unix)]
+mod signals;
 mod store_entities;
 mod store_file;
 mod store_processes;
 mod store_properties;
 mod store_samples;
 mod support;
+mod tls;
 mod verify;
+mod verify_memory;

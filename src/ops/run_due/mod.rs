@@ -95,7 +95,7 @@ impl RunDue<'_> {
         }
         let mut run = Run::begin(self.tools, RunCommand::RunDue, self.options.trigger)?;
         rate_limits::wait_out(store, self.tools.hub, host, self.tools.stop)?;
-        let (mut flow, watch) = run.start_flow(&self.options.bounds);
+        let (mut flow, watch) = run.start_flow(&self.options.bounds)?;
         let mut desk = Desk::new(self.tools, looker, &self.options);
         desk.claim(found.due, now, &mut run, &mut flow, &watch)?;
         let mut looked = Stopwatch::start();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 
-use super::check::{Checked, check};
+use super::check::{BadFiles, Checked, check};
 use super::{CacheChoice, Target};
 use crate::hub::HubClient;
 use crate::ops::parallel::QUESTIONS_AT_ONCE;
@@ -28,12 +28,13 @@ pub(super) struct Checker {
     answer: Sender<Answer>,
     hub: HubClient,
     choice: CacheChoice,
+    bad: Arc<BadFiles>,
     n_threads: usize,
     n_pending: usize,
 }
 
 impl Checker {
-    pub(super) fn new(hub: &HubClient, choice: &CacheChoice) -> Self {
+    pub(super) fn new(hub: &HubClient, choice: &CacheChoice, bad: BadFiles) -> Self {
         let (questions, waiting) = channel();
         let (answer, answers) = channel();
         Self {
@@ -43,6 +44,7 @@ impl Checker {
             answer,
             hub: hub.clone(),
             choice: choice.clone(),
+            bad: Arc::new(bad),
             n_threads: 0,
             n_pending: 0,
         }
@@ -76,7 +78,7 @@ impl Checker {
 
     fn start_thread(&self) -> std::io::Result<()> {
         let (waiting, answer) = (self.waiting.clone(), self.answer.clone());
-        let (hub, choice) = (self.hub.clone(), self.choice.clone());
+        let (hub, choice, bad) = (self.hub.clone(), self.choice.clone(), self.bad.clone());
         let thread = std::thread::Builder::new().name("check".into());
         thread.spawn(move || {
             loop {
@@ -87,7 +89,8 @@ impl Checker {
                 let Ok((index, target)) = question else {
                     return;
                 };
-                let checked = catch_unwind(AssertUnwindSafe(|| check(&hub, &choice, &target)));
+                let checked =
+                    catch_unwind(AssertUnwindSafe(|| check(&hub, &choice, &target, &bad)));
                 let checked =
                     checked.unwrap_or_else(|_| Err(anyhow!("a programming error ended the check")));
                 if answer.send((index, checked)).is_err() {
