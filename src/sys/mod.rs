@@ -11,6 +11,7 @@ pub mod host;
 pub mod http;
 pub mod lock;
 pub mod logging;
+pub mod open_files;
 pub mod paths;
 pub mod pause;
 pub mod signals;
