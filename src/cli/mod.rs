@@ -14,7 +14,9 @@ mod man;
 mod models;
 mod models_edit;
 mod models_outdated;
+mod models_rollback;
 mod models_show;
+mod prune;
 mod schedules;
 mod schedules_edit;
 mod schedules_next;
@@ -138,6 +140,7 @@ enum Command {
     Schedules(schedules::Schedules),
     Download(download::Download),
     Verify(verify::Verify),
+    Prune(prune::Prune),
     Config(config::Config),
     Apply(apply::Apply),
     Export(export::Export),
@@ -246,6 +249,7 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::Schedules(command) => command.run(context),
         Command::Download(command) => command.run(context),
         Command::Verify(command) => command.run(context),
+        Command::Prune(command) => command.run(context),
         Command::Config(command) => command.run(context),
         Command::Apply(command) => command.run(context),
         Command::Export(command) => command.run(context),

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::rate_limits;
 use super::records::end_without_files;
 use super::run::{Bounds, Run, RunReport, Tools};
 use super::sync::{
     CacheChoice, Checked, Planned, Progress, SyncEnd, Target, check_all, outcome_of,
     refuse_what_does_not_fit, trouble_of,
 };
+use super::{rate_limits, retention, rollback};
 use crate::cache::{CacheLayout, LinkChoice};
 use crate::domain::outcome::{Outcome, Trigger};
 use crate::domain::run::RunCommand;
@@ -76,6 +76,12 @@ impl Download<'_> {
         let tools = &self.tools;
         rate_limits::wait_out(tools.store, tools.hub, tools.host, tools.stop)?;
         self.sync(&run, show)?;
+        // What arrived is published, whatever becomes of what is old.
+        let let_go = retention::newly_published(tools.store, &self.targets)
+            .and_then(|moved| retention::after_run(tools, &moved, tools.host.now()));
+        if let Err(err) = let_go {
+            log::warn!("could not let go of what is old: {err:#}");
+        }
         run.end()
     }
 
@@ -112,6 +118,7 @@ impl Download<'_> {
                     run.close(index, &end_without_files(Outcome::UpToDate, None, progress))?;
                 }
                 Ok(Checked::Held { commit }) => {
+                    rollback::hold(&cache, &self.targets[index]);
                     let progress = SessionProgress {
                         new_commit: Some(commit),
                         ..SessionProgress::default()

@@ -15,6 +15,8 @@ pub mod outdated;
 pub mod parallel;
 pub mod rate_limits;
 pub mod records;
+pub mod retention;
+pub mod rollback;
 pub mod run;
 pub mod schedules;
 pub mod settings;

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::rate_limits;
 use super::records::{add_up, run_outcome, state_after, status_of};
 use super::sync::{Limits, Planned, Progress, SyncEnd, Target, carry_out};
 use super::watch::Watch;
+use super::{rate_limits, retention};
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::run::{RunCommand, RunEnd, RunId, RunProcess, RunStart};
@@ -122,7 +122,8 @@ impl<'a> Run<'a> {
         };
         let id = tools.store.start_run(&start)?;
         checkpoint("run started");
-        start_log(&tools, &id, started_at);
+        start_log(tools.home, &id, started_at);
+        retention::prune_logs(tools.home, tools.settings.keep_logs(), started_at);
         let stranded = tools.store.close_crashed_runs(&id)?;
         if !stranded.runs.is_empty() {
             log::info!(
@@ -333,26 +334,15 @@ impl<'a> Run<'a> {
 }
 
 /// A log that cannot be written is no reason not to work.
-fn start_log(tools: &Tools<'_>, run_id: &RunId, started_at: Timestamp) {
-    const MOST_BYTES: u64 = 64 << 20;
-    let logs = tools.home.logs();
+pub fn start_log(home: &Home, run_id: &RunId, started_at: Timestamp) {
+    let logs = home.logs();
     if let Err(err) = logging::start_file(&logs, run_id.as_str(), started_at) {
         log::warn!("{err:#}");
         return;
     }
-    let keep = Duration::from_secs(tools.settings.keep_logs().get());
-    let files = logging::list_files(&logs).unwrap_or_default();
-    for old in logging::plan_pruning(&files, started_at, keep, MOST_BYTES) {
-        if let Err(err) = std::fs::remove_file(&old.path) {
-            log::warn!(
-                "cannot remove the old log file `{}`: {err}",
-                old.path.display()
-            );
-        }
-    }
     log::info!(
         "hfdl {} run {run_id} in `{}`",
         env!("CARGO_PKG_VERSION"),
-        tools.home.path().display()
+        home.path().display()
     );
 }

@@ -83,6 +83,18 @@ fn documents() -> Vec<Document> {
             None,
         ),
         (
+            "prune --dry-run",
+            "hfdl.prune/1",
+            of("dry_run freed_bytes bytes_left history items"),
+            Some(("/history", "sessions runs events logs log_bytes")),
+        ),
+        (
+            "models release acme/tiny",
+            "hfdl.release/1",
+            of("model released"),
+            None,
+        ),
+        (
             "schedules list",
             "hfdl.schedules/1",
             of("schedules"),
