@@ -210,7 +210,9 @@ impl Folder {
             })?)
         })?;
         checkpoint("revisions forgotten");
-        log::info!("{}: {n_revisions} revision(s) let go", self.repo);
+        if n_removed > 0 {
+            log::info!("{}: {n_revisions} revision(s) let go", self.repo);
+        }
         Ok(())
     }
 }
