@@ -11,6 +11,7 @@
 mod blobs;
 mod error;
 mod events;
+mod history;
 mod journal;
 mod meta;
 mod migrations;
@@ -30,13 +31,13 @@ mod wire;
 
 pub use blobs::Blob;
 pub use error::{Result, StoreError};
+pub use history::Pruned;
 pub use journal::Journal;
 pub use meta::MetaKey;
 pub use migrations::{MIGRATIONS, Migration};
 pub use models::ModelFilter;
 pub use open::Store;
 pub use rate_limits::RateLimit;
-pub use revisions::PublishedRevision;
 pub use runs::{RunFilter, Stranded};
-pub use sessions::{Pruned, SessionFilter, SessionsOf};
+pub use sessions::{SessionFilter, SessionsOf};
 pub use settings::Setting;
