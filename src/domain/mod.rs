@@ -25,4 +25,5 @@ pub mod shard;
 pub mod share;
 pub mod snapshot;
 pub mod time;
+pub mod timer;
 pub mod units;
