@@ -21,6 +21,8 @@ mod schedules;
 mod schedules_edit;
 mod schedules_next;
 mod schedules_show;
+mod start;
+mod stop;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -70,6 +72,7 @@ const EXAMPLES: &str = "Examples:
   hfdl models add datasets/org/corpus --to /srv/corpus
   hfdl schedules add nightly --daily 02:30 --all --window 22:00-07:00
   hfdl schedules next                             see what is planned
+  hfdl start                                      have the system look every 15 minutes
   hfdl export > hfdl.yaml                         write everything down
   hfdl apply -f hfdl.yaml                         set it up elsewhere
 
@@ -141,6 +144,8 @@ enum Command {
     RunDue(run_due::RunDue),
     Download(download::Download),
     Verify(verify::Verify),
+    Start(start::Start),
+    Stop(stop::Stop),
     Config(config::Config),
     Apply(apply::Apply),
     Export(export::Export),
@@ -253,6 +258,8 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::RunDue(command) => command.run(context),
         Command::Download(command) => command.run(context),
         Command::Verify(command) => command.run(context),
+        Command::Start(command) => command.run(context),
+        Command::Stop(command) => command.run(context),
         Command::Config(command) => command.run(context),
         Command::Apply(command) => command.run(context),
         Command::Export(command) => command.run(context),

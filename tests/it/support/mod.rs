@@ -3,5 +3,7 @@
 pub mod cache;
 pub mod env;
 pub mod http_source;
+#[cfg(unix)]
+pub mod programs;
 pub mod sound;
 pub mod source;
