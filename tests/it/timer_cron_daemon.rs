@@ -5,7 +5,7 @@
 //! so that no crontab of the machine is touched and nothing is left behind. Its
 //! clock goes sixty times as fast (libfaketime); the jobs see the real time.
 //! Needs root, `unshare`, `cron` and `faketime`. Where one is missing the test
-//! says so and passes, unless `CI` is set.
+//! says so and passes; for root in `CI`, where all can be had, it fails.
 #![cfg(target_os = "linux")]
 
 use std::fs;
@@ -90,7 +90,7 @@ fn the_line_works_in_the_environment_of_cron_and_says_nothing() {
 fn a_real_cron_daemon_publishes_new_revisions_until_the_timer_is_stopped() {
     let library = match needs() {
         Ok(library) => library,
-        Err(missing) if std::env::var_os("CI").is_some() => panic!("{missing}"),
+        Err(missing) if std::env::var_os("CI").is_some() && is_root() => panic!("{missing}"),
         Err(missing) => {
             eprintln!("skipped: {missing}");
             return;
@@ -128,6 +128,10 @@ fn a_real_cron_daemon_publishes_new_revisions_until_the_timer_is_stopped() {
     std::thread::sleep(Duration::from_secs(5));
     assert_eq!(last_tick(&env), last, "no tick comes after `stop`");
     daemon.end();
+}
+
+fn is_root() -> bool {
+    hfdl::sys::host::Host::from_process().user_id() == Some(0)
 }
 
 /// Finds libfaketime, or says what is missing.
