@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Asks the judges of each format whether the entries of `hfdl start` are well made.
+"""Asks the judges of each format whether the entries of `hfdl start`, and the examples, are well made.
 
 Usage: rendered.py HFDL
 
@@ -75,13 +75,13 @@ def files(document):
     return {os.path.basename(step["write"]): step["text"] for step in document["steps"] if "write" in step}
 
 
-def judge_units(units, folder):
+def judge_units(units, folder, manager="--user"):
     for name, text in units.items():
         with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
             file.write(text)
     paths = [os.path.join(folder, name) for name in units]
     ran = subprocess.run(
-        ["systemd-analyze", "--user", "--man=no", "verify", *paths],
+        ["systemd-analyze", manager, "--man=no", "verify", *paths],
         capture_output=True,
         text=True,
         env={"XDG_RUNTIME_DIR": folder, "HOME": folder, "PATH": os.environ["PATH"]},
@@ -109,7 +109,7 @@ def judge_plist(text):
     kinds = {
         "Label": str, "ProgramArguments": list, "StartCalendarInterval": list, "RunAtLoad": bool, "ProcessType": str,
         "LowPriorityIO": bool, "Nice": int, "ExitTimeOut": int, "LimitLoadToSessionType": str,
-        "EnvironmentVariables": dict,
+        "EnvironmentVariables": dict, "UserName": str,
     }
     for key, value in agent.items():
         if type(value) is not kinds.get(key):
@@ -251,6 +251,30 @@ def check_variables(program, home, folder, there):
     assert words[:3] == ["/usr/bin/env", *(f"{name}={value}" for name, value in expected.items())], words
 
 
+def check_examples(program, folder, there):
+    """The units, the property list and the task that people copy."""
+    examples = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "cron-examples")
+
+    def read(name):
+        with open(os.path.join(examples, name), encoding="utf-8") as file:
+            return file.read()
+
+    if there["systemd-analyze"]:
+        units = {f"hfdl.{kind}": read(f"systemd-hfdl.{kind}") for kind in ["service", "timer"]}
+        units = {name: text.replace("/usr/local/bin/hfdl", program) for name, text in units.items()}
+        judge_units(units, folder, "--system")
+        must_refuse(judge_units, {name: text.replace("Protect", "Protekt") for name, text in units.items()}, folder, "--system")
+    agent = judge_plist(read("launchd.plist"))
+    assert agent["ProgramArguments"][1:] == [
+        "--home", "/Users/models/Library/Application Support/hfdl", "run-due", "--trigger", "timer",
+    ], agent
+    # Kept as UTF-8 for those who read it; a task in UTF-16 would say so in its first line.
+    task = judge_task(read("task-scheduler.xml"), folder)
+    assert arguments_of_task(task) == ["run-due", "--trigger", "timer"]
+    if there["crontab"]:
+        judge_crontab(read("crontab"), folder)
+
+
 def check_judges(program, home, folder, there):
     """A judge that refuses nothing is none."""
     units = files(entry(program, home, "systemd"))
@@ -291,8 +315,9 @@ def main():
         if there["systemd-analyze"]:
             judge_units(files(entry(odd, os.path.join(folder, "state"), "systemd")), folder)
         check_variables(program, os.path.join(folder, "state"), folder, there)
+        check_examples(program, folder, there)
         check_judges(program, os.path.join(folder, "state"), folder, there)
-    print(f"{len(HOMES) + len(PERIODS)} homes and periods, four formats: well made")
+    print(f"{len(HOMES) + len(PERIODS)} homes and periods, four formats, and the examples: well made")
 
 
 main()
