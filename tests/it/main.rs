@@ -34,6 +34,7 @@ mod engine;
 mod engine_lanes;
 mod fnmatch_corpus;
 mod hub_client;
+mod install_script;
 mod layers;
 mod outdated;
 mod readme;
