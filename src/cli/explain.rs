@@ -19,6 +19,7 @@ use crate::hub::{HubError, TokenError};
 use crate::ops::models::DirectoryInUse;
 use crate::ops::run_due::WrongClock;
 use crate::ops::schedules::Duplicate;
+use crate::ops::timer::Refusal;
 use crate::store::StoreError;
 use crate::sys::logging::LogFormat;
 use crate::ui::Output;
@@ -147,6 +148,13 @@ fn classify(error: &Error) -> (ExitStatus, Option<String>) {
             || link.is::<ShardError>()
         {
             return (ExitStatus::Usage, None);
+        }
+        if let Some(refusal) = link.downcast_ref::<Refusal>() {
+            let status = match refusal.is_usage {
+                true => ExitStatus::Usage,
+                false => ExitStatus::Failed,
+            };
+            return (status, refusal.next.clone());
         }
         if let Some(hub) = link.downcast_ref::<HubError>() {
             return (hub_status(hub), hub.hint());

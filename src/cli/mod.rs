@@ -29,8 +29,10 @@ mod schedules_show;
 mod sessions;
 mod sessions_show;
 mod since;
+mod start;
 mod status;
 mod status_text;
+mod stop;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -80,6 +82,7 @@ const EXAMPLES: &str = "Examples:
   hfdl models add datasets/org/corpus --to /srv/corpus
   hfdl schedules add nightly --daily 02:30 --all --window 22:00-07:00
   hfdl schedules next                             see what is planned
+  hfdl start                                      have the system look every 15 minutes
   hfdl export > hfdl.yaml                         write everything down
   hfdl apply -f hfdl.yaml                         set it up elsewhere
 
@@ -160,6 +163,8 @@ enum Command {
     Logs(logs::Logs),
     Pause(pause::Pause),
     Resume(pause::Resume),
+    Start(start::Start),
+    Stop(stop::Stop),
     Config(config::Config),
     Apply(apply::Apply),
     Export(export::Export),
@@ -277,6 +282,8 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::Runs(command) => command.run(context),
         Command::Pause(command) => command.run(context),
         Command::Resume(command) => command.run(context),
+        Command::Start(command) => command.run(context),
+        Command::Stop(command) => command.run(context),
         Command::Config(command) => command.run(context),
         Command::Apply(command) => command.run(context),
         Command::Export(command) => command.run(context),

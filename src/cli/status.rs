@@ -14,6 +14,7 @@ use crate::domain::settings::Settings;
 use crate::domain::status::{DatabaseTrouble, Status as Standing, Warning, assess};
 use crate::domain::time::render_utc;
 use crate::ops::status::{Places, gather, trouble_of, write_status_file};
+use crate::ops::timer;
 use crate::store::Store;
 use crate::sys::pause::Stopwatch;
 use crate::sys::signals;
@@ -116,7 +117,16 @@ fn gather_with(
         home: &context.home,
         settings,
     };
-    gather(&places, store, None)
+    let place = timer::Place {
+        host: &context.host,
+        home: &context.home,
+        settings,
+    };
+    let timer = match &store {
+        Ok(store) => timer::standing(place, store)?,
+        Err(_) => None,
+    };
+    gather(&places, store, timer)
 }
 
 /// Leaves what `hfdl status --json` would print beside the database, for

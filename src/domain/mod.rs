@@ -28,4 +28,5 @@ pub mod share;
 pub mod snapshot;
 pub mod status;
 pub mod time;
+pub mod timer;
 pub mod units;

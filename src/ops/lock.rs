@@ -9,6 +9,7 @@ use crate::domain::units::Seconds;
 use crate::sys::host::Host;
 use crate::sys::lock::FileLock;
 use crate::sys::paths::Home;
+use crate::sys::process;
 
 /// Takes the lock of the home, waiting as long as was asked for.
 pub fn take_run_lock(host: &Host, home: &Home, wait: Option<Seconds>) -> Result<Option<FileLock>> {
@@ -35,7 +36,7 @@ pub fn this_process(host: &Host) -> RunProcess {
         host: host.name(),
         pid: std::process::id(),
         boot_id: host.boot_id(),
-        process_start: None,
+        process_start: process::start_of(std::process::id()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

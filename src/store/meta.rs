@@ -19,6 +19,8 @@ words! {
         LastTimerTick = "last-timer-tick",
         /// When `run-due` was last started by whomever: a clock that goes back shows by it.
         LastTick = "last-tick",
+        /// Which timer entry `start` has installed, and what goes into it.
+        TimerEntry = "timer-entry",
         /// Until when, and why, ticks do nothing.
         Pause = "pause",
     }

@@ -1,9 +1,12 @@
 //! The one door to clock, environment, terminal and pauses.
 //!
-//! Test builds (those with debug assertions) have three more doors: a settable
+//! Test builds (those with debug assertions) have more doors: a settable
 //! clock, `HFDL_TEST_NOW` (`2026-03-01T09:00:00Z` stands still, with `+60`
-//! behind it it goes on sixty times as fast), `HFDL_TEST_NO_PAUSES`, and `HFDL_TEST_CRASH_AT`, the
-//! checkpoint that kills the process. A release build does not look at them.
+//! behind it it goes on sixty times as fast), `HFDL_TEST_NO_PAUSES`,
+//! `HFDL_TEST_CRASH_AT`, the checkpoint that kills the process, and
+//! `HFDL_TEST_PROGRAMS` and `HFDL_TEST_PROCESSES`, folders that stand for the
+//! machine's helper programs and its running processes. A release build does
+//! not look at them.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -38,6 +41,14 @@ impl Host {
         Self {
             arguments: std::env::args_os().collect(),
             environment,
+        }
+    }
+
+    /// Returns this process with another environment.
+    pub fn with_variables(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self {
+            arguments: std::env::args_os().collect(),
+            environment: variables.into_iter().collect(),
         }
     }
 
@@ -79,7 +90,7 @@ impl Host {
         self.test_variable("HFDL_TEST_NO_PAUSES").is_none()
     }
 
-    fn test_variable(&self, name: &str) -> Option<&str> {
+    pub(super) fn test_variable(&self, name: &str) -> Option<&str> {
         if cfg!(debug_assertions) {
             self.variable(name)
         } else {
@@ -137,6 +148,15 @@ impl Host {
         file_io::boot_id()
     }
 
+    /// Returns the number of this user, where users have numbers.
+    pub fn user_id(&self) -> Option<u32> {
+        #[cfg(unix)]
+        let id = Some(rustix::process::getuid().as_raw());
+        #[cfg(not(unix))]
+        let id = None;
+        id
+    }
+
     /// Returns how many threads can compute at the same time.
     pub fn cores(&self) -> usize {
         std::thread::available_parallelism().map_or(1, usize::from)
@@ -154,6 +174,22 @@ impl Host {
             return Some(name.to_owned());
         }
         jiff::tz::TimeZone::system().iana_name().map(str::to_owned)
+    }
+
+    /// Returns the zone of programs that have no `TZ`, as those that a timer starts.
+    pub fn system_zone_name(&self) -> Option<String> {
+        if cfg!(not(unix)) {
+            // `TZ` means nothing to Windows.
+            return self.time_zone_name();
+        }
+        let Ok(link) = std::fs::read_link("/etc/localtime") else {
+            // Without the link it may be a copy of any zone; without a file it is UTC.
+            let has_copy = std::path::Path::new("/etc/localtime").exists();
+            return (!has_copy).then(|| "UTC".to_owned());
+        };
+        let link = link.to_string_lossy();
+        link.split_once("zoneinfo/")
+            .map(|(_, name)| name.to_owned())
     }
 
     pub fn time_zone(&self) -> jiff::tz::TimeZone {

@@ -1,4 +1,4 @@
-//! Doors to the operating system: clock, environment, files, locks, network.
+//! Doors to the operating system: clock, environment, files, locks, network, programs.
 //!
 //! Nobody else asks what time it is, what a variable says or where a terminal
 //! ends, so that everything above can be driven with plain values.
@@ -15,6 +15,9 @@ pub mod names;
 pub mod open_files;
 pub mod paths;
 pub mod pause;
+pub mod process;
+pub mod program;
 pub mod signals;
 pub mod stop;
+pub mod windowless;
 pub mod zone_data;

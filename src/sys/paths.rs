@@ -85,6 +85,25 @@ pub fn absolute(host: &Host, path: &Path) -> Result<PathBuf> {
     Ok(clean)
 }
 
+/// Resolves the links in as much of a path as exists: two ways to one place
+/// become one, even before the place is made.
+pub fn resolved(path: &Path) -> PathBuf {
+    let mut missing = Vec::new();
+    let mut existing = path;
+    loop {
+        if let Ok(real) = existing.canonicalize() {
+            return missing.iter().rev().fold(real, |at, name| at.join(name));
+        }
+        match (existing.parent(), existing.file_name()) {
+            (Some(parent), Some(name)) => {
+                missing.push(name);
+                existing = parent;
+            }
+            _ => return path.to_path_buf(),
+        }
+    }
+}
+
 /// Returns `$HF_HOME`, by default `~/.cache/huggingface` or its XDG form.
 pub fn hugging_face_home(host: &Host) -> Result<PathBuf> {
     if let Some(path) = host.variable("HF_HOME") {

@@ -197,6 +197,13 @@ fn documents() -> Vec<Document> {
             .with("/models/0", STATUS_MODEL)
             .with("/disks/0", "used_for:text path:text free_bytes:number reserve_bytes:number"),
         document("resume", "hfdl.pause/1", PAUSE),
+        document(
+            "start --dry-run --backend launchd",
+            "hfdl.timer/1",
+            "backend:text id:text program:text home:text every:text minutes:list env:list \
+             notes:list warnings:list installed:flag steps:list",
+        ),
+        document("stop --run-only", "hfdl.stop/1", "timer_removed:text? run:object?"),
         document("models set acme/tiny --priority 3", "hfdl.model/1", MODEL),
         document("models disable acme/tiny", "hfdl.change/1", "models:list enabled:flag"),
         document("models enable acme/tiny", "hfdl.change/1", "models:list enabled:flag"),
@@ -240,10 +247,11 @@ fn documents() -> Vec<Document> {
 }
 
 /// Commands whose output is no document of ours, and why.
-const WITHOUT_DOCUMENT: [(&str, &str); 3] = [
+const WITHOUT_DOCUMENT: [(&str, &str); 4] = [
     ("completions", "a script for a shell"),
     ("man", "manual pages"),
     ("export", "the form that `apply` reads"),
+    ("models rollback", "it needs two revisions: `rollback.rs` has them"),
 ];
 
 /// Says what is wrong with an object: fields too many or too few, or of another type.

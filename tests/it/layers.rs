@@ -209,7 +209,7 @@ fn lies_in(file: &str, places: &[&str]) -> bool {
 fn modules(file: &str) -> Vec<&str> {
     let parts: Vec<&str> = file.trim_end_matches(".rs").split('/').collect();
     match parts.as_slice() {
-        ["lib" | "main"] => Vec::new(),
+        ["lib" | "main" | "hfdlw"] => Vec::new(),
         [folders @ .., "mod"] => folders.to_vec(),
         all => all.to_vec(),
     }

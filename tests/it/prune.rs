@@ -432,10 +432,14 @@ fn a_begun_download_stays_until_nothing_can_go_on_with_it() {
         assert_eq!(partials(&place), 1);
         let kept = env.line("prune --yes --json").succeeds().json();
         let begun = kept["items"].as_array().unwrap();
-        // The small file has arrived, and waits for the large one.
+        // The small file may have arrived, and waits for the large one then.
         let whats = begun.iter().filter_map(|item| item["what"].as_str());
         let whats: BTreeSet<&str> = whats.collect();
-        assert_eq!(whats, BTreeSet::from(["blob", "partial"]));
+        assert!(whats.contains("partial"), "{whats:?}");
+        assert!(
+            whats.is_subset(&BTreeSet::from(["blob", "partial"])),
+            "{whats:?}"
+        );
         for item in begun {
             assert_eq!(item["reason"], "an interrupted download may continue it");
         }

@@ -1,0 +1,235 @@
+//! `hfdl start`
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::context::Context;
+use crate::domain::outcome::ExitStatus;
+use crate::domain::settings::{SettingKey, Settings};
+use crate::domain::timer::TimerKind;
+use crate::domain::units::Seconds;
+use crate::ops::timer::{self, Draft, Encoding, Gap, Place, Step, Wish, render_steps};
+use crate::store::Store;
+use crate::ui::json::document;
+
+/// Have the operating system start `hfdl run-due` every few minutes
+///
+/// Installs one entry for this home, or brings it up to date: twice is the same as once. The entry is
+/// the same for all schedules; which of them are due is decided at each tick. `hfdl stop` removes it
+/// and leaves everything else as it was.
+///
+/// A timer starts programs with an almost empty environment. What decides where bytes come from and
+/// go to (`HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`) is saved as a setting; what else would be missing is
+/// said.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl start
+  hfdl start --dry-run                      show what would be installed
+  hfdl start --every 5m
+  hfdl start --backend crontab
+  hfdl start --env HTTPS_PROXY --env NO_PROXY")]
+pub struct Start {
+    /// How often: 1m, 2m, 3m, 4m, 5m, 6m, 10m, 12m, 15m, 20m, 30m or 1h; saved as timer.every
+    #[arg(long, value_name = "DUR")]
+    every: Option<String>,
+
+    /// auto, crontab, systemd, launchd or task-scheduler; auto keeps what is installed
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    backend: Backend,
+
+    /// Take this variable along into the entry, never a secret; repeatable
+    ///
+    /// With NAME alone the value is that of this shell. Once given, variables stay until `--env` is
+    /// given again or the timer is stopped.
+    #[arg(long, value_name = "NAME[=VALUE]")]
+    env: Vec<String>,
+
+    /// Show the lines, files and commands, and install nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Backend(Option<TimerKind>);
+
+impl std::str::FromStr for Backend {
+    type Err = crate::domain::outcome::UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, Self::Err> {
+        match word {
+            "auto" => Ok(Self(None)),
+            word => word.parse().map(|kind| Self(Some(kind))),
+        }
+    }
+}
+
+impl Start {
+    pub fn run(self, context: &Context) -> Result<ExitStatus> {
+        let store = if self.dry_run {
+            context.existing_store()?
+        } else {
+            Some(context.store()?)
+        };
+        let settings = context.settings(store.as_ref())?;
+        let every = self.every(context)?;
+        let wish = Wish {
+            every,
+            kind: self.backend.0,
+            variables: self.env,
+        };
+        let place = place(context, &settings);
+        let draft = timer::draft(place, store.as_ref(), &wish)?;
+        match store {
+            Some(store) if !self.dry_run => install(context, &draft, &store, every),
+            _ => show(context, &draft),
+        }
+    }
+
+    /// Checks the period as its setting is checked.
+    fn every(&self, context: &Context) -> Result<Option<Seconds>> {
+        let typed = self.every.as_ref();
+        let Some(text) = typed.or(context.flags.get(&SettingKey::TimerEvery)) else {
+            return Ok(None);
+        };
+        let value = SettingKey::TimerEvery.check(text)?;
+        Ok(Some(value.to_string().parse()?))
+    }
+}
+
+/// Returns the home as the timer's use cases take it.
+fn place<'a>(context: &'a Context, settings: &'a Settings) -> Place<'a> {
+    Place {
+        host: &context.host,
+        home: &context.home,
+        settings,
+    }
+}
+
+fn install(
+    context: &Context,
+    draft: &Draft<'_>,
+    store: &Store,
+    every: Option<Seconds>,
+) -> Result<ExitStatus> {
+    let started = draft.install(store, context.now(), every)?;
+    let warnings = [said(draft), draft.warnings.clone(), started.warnings].concat();
+    let notes = saves(draft, "is now saved");
+    let replaced: Vec<&str> = started.replaced.iter().map(|kind| kind.as_str()).collect();
+    context.out.done(
+        || {
+            let state = match started.has_changed {
+                true => "installed",
+                false => "already installed",
+            };
+            let mut sentence = format!(
+                "timer {state} ({}): hfdl looks for due schedules {}",
+                draft.kind(),
+                draft.spec.tick
+            );
+            for kind in &replaced {
+                sentence.push_str(&format!("\nthe earlier entry ({kind}) is removed"));
+            }
+            sentence
+        },
+        || {
+            let mut body = facts(draft, &notes, &warnings);
+            body["installed"] = json!(true);
+            body["changed"] = json!(started.has_changed);
+            body["replaced"] = json!(replaced);
+            document("hfdl.timer/1", body)
+        },
+    )?;
+    tell(context, &notes, &warnings);
+    Ok(ExitStatus::Ok)
+}
+
+fn show(context: &Context, draft: &Draft<'_>) -> Result<ExitStatus> {
+    let steps = draft.steps()?;
+    let warnings = [said(draft), draft.warnings.clone()].concat();
+    let notes = saves(draft, "would be saved");
+    context.out.result(
+        |_| render_steps(&steps),
+        || {
+            let mut body = facts(draft, &notes, &warnings);
+            body["installed"] = json!(false);
+            body["steps"] = steps.iter().map(step).collect();
+            document("hfdl.timer/1", body)
+        },
+    )?;
+    tell(context, &notes, &warnings);
+    Ok(ExitStatus::Ok)
+}
+
+/// Says which settings this shell has and a tick would not have, and are saved therefore.
+fn saves(draft: &Draft<'_>, saved: &str) -> Vec<String> {
+    let say = |gap: &Gap| match gap {
+        Gap::Say(_) => None,
+        Gap::Save { key, value, origin } => Some(format!(
+            "`{key}` {saved} as `{value}`: it comes from {origin}, which the timer does not have"
+        )),
+    };
+    draft.gaps.iter().filter_map(say).collect()
+}
+
+/// Says which other differences between this shell and a tick there are.
+fn said(draft: &Draft<'_>) -> Vec<String> {
+    let say = |gap: &Gap| match gap {
+        Gap::Say(text) => Some(text.clone()),
+        Gap::Save { .. } => None,
+    };
+    draft.gaps.iter().filter_map(say).collect()
+}
+
+fn tell(context: &Context, notes: &[String], warnings: &[String]) {
+    if context.out.quiet {
+        return;
+    }
+    for note in notes {
+        context.out.say(&format!("note: {note}"));
+    }
+    for warning in warnings {
+        context.out.warn(warning);
+    }
+}
+
+fn facts(draft: &Draft<'_>, notes: &[String], warnings: &[String]) -> Value {
+    let spec = &draft.spec;
+    json!({
+        "backend": draft.kind().as_str(),
+        "id": spec.id.as_str(),
+        "program": spec.program,
+        "home": spec.home,
+        "every": Seconds(u64::from(spec.tick.every()) * 60).to_string(),
+        "minutes": spec.tick.minutes(),
+        "env": spec.variables.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+        "notes": notes,
+        "warnings": warnings,
+    })
+}
+
+fn step(step: &Step) -> Value {
+    match step {
+        Step::Write {
+            path,
+            text,
+            encoding,
+        } => {
+            let encoding = match encoding {
+                Encoding::Utf8 => "utf-8",
+                Encoding::Utf16 => "utf-16le",
+            };
+            json!({"write": path.display().to_string(), "encoding": encoding, "text": text})
+        }
+        Step::Remove { path } => json!({"remove": path.display().to_string()}),
+        Step::Run {
+            program, arguments, ..
+        } => {
+            let line: Vec<&str> = std::iter::once(*program)
+                .chain(arguments.iter().map(String::as_str))
+                .collect();
+            json!({ "run": line })
+        }
+        Step::AddToCrontab { lines } => json!({"crontab": lines}),
+    }
+}

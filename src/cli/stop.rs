@@ -1,0 +1,169 @@
+//! `hfdl stop`
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::explain::Complaint;
+use crate::domain::outcome::ExitStatus;
+use crate::domain::timer::TimerKind;
+use crate::domain::units::Seconds;
+use crate::ops::stop::{StopAsked, ask_to_stop, is_held, wait_for_end};
+use crate::ops::timer;
+use crate::store::Store;
+use crate::ui::json::document;
+use crate::ui::text;
+
+/// Remove the timer, and ask a run in progress to save its state and end
+///
+/// Removes what `hfdl start` installed for this home and nothing else: every other line of a crontab
+/// stays as it is. A run in progress keeps what it has fetched; the next one goes on from there.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl stop
+  hfdl stop --timer-only          let the run in progress finish
+  hfdl stop --run-only --wait     end the run, and return when it has ended")]
+pub struct Stop {
+    /// Remove the timer and leave a run in progress alone
+    #[arg(long, conflicts_with_all = ["run_only", "wait"])]
+    timer_only: bool,
+
+    /// Ask the run in progress to end and leave the timer alone
+    #[arg(long)]
+    run_only: bool,
+
+    /// Wait until the run has ended (for so long, or without limit)
+    #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "36500d")]
+    wait: Option<Seconds>,
+}
+
+/// What was done about the timer.
+struct TimerPart {
+    removed: Vec<TimerKind>,
+    warnings: Vec<String>,
+}
+
+impl Stop {
+    pub fn run(self, context: &Context) -> Result<ExitStatus> {
+        // A database that cannot be read is a reason to stop the timer, not to keep it.
+        let (store, problem) = match context.existing_store() {
+            Ok(store) => (store, None),
+            Err(err) => (None, Some(format!("{err:#}"))),
+        };
+        // The timer first, so that no tick begins what is being ended.
+        let timer = if self.run_only {
+            None
+        } else {
+            Some(self.remove_timer(context, store.as_ref())?)
+        };
+        let run = if self.timer_only {
+            None
+        } else {
+            Some(ask_to_stop(&context.host, &context.home, store.as_ref())?)
+        };
+        let mut has_ended = true;
+        if let Some(limit) = self.wait
+            && !matches!(run, Some(StopAsked::NothingRuns))
+        {
+            has_ended = wait_for_end(&context.host, &context.home, limit)?;
+        }
+        let waited = self.wait.is_some();
+        context.out.done(
+            || {
+                let timer = timer.as_ref().map(timer_sentence);
+                let run = run
+                    .as_ref()
+                    .map(|run| run_sentence(context, run, waited && has_ended));
+                timer.into_iter().chain(run).collect::<Vec<_>>().join("\n")
+            },
+            || {
+                let removed = timer.as_ref().map(|timer| {
+                    timer
+                        .removed
+                        .iter()
+                        .map(|kind| kind.as_str())
+                        .collect::<Vec<_>>()
+                });
+                let run = run
+                    .as_ref()
+                    .map(|run| run_document(run, waited && has_ended));
+                document("hfdl.stop/1", json!({"timer_removed": removed, "run": run}))
+            },
+        )?;
+        let warnings = timer.iter().flat_map(|timer| &timer.warnings);
+        for warning in problem.iter().chain(warnings) {
+            context.out.warn(warning);
+        }
+        if has_ended {
+            return Ok(ExitStatus::Ok);
+        }
+        Err(
+            Complaint::new(ExitStatus::Locked, "the run has not ended yet")
+                .cause("it has been asked to, and saves its state first")
+                .next("wait longer, or look at it with `hfdl logs --follow`")
+                .into(),
+        )
+    }
+
+    fn remove_timer(&self, context: &Context, store: Option<&Store>) -> Result<TimerPart> {
+        let was_running = is_held(&context.home)?;
+        let (removed, mut warnings) = timer::remove(&context.host, &context.home, store)?;
+        if self.timer_only && was_running && removed.contains(&TimerKind::Launchd) {
+            warnings.push(
+                "launchd ends what it has started together with the agent: if the run in progress \
+                 is a tick, it saves its state and ends"
+                    .to_owned(),
+            );
+        }
+        Ok(TimerPart { removed, warnings })
+    }
+}
+
+fn timer_sentence(timer: &TimerPart) -> String {
+    if timer.removed.is_empty() {
+        "no timer was installed for this home".to_owned()
+    } else {
+        format!("timer removed ({})", text::list(timer.removed.iter()))
+    }
+}
+
+fn run_sentence(context: &Context, run: &StopAsked, has_ended: bool) -> String {
+    match run {
+        StopAsked::NothingRuns => "no run is in progress".to_owned(),
+        StopAsked::Nameless if has_ended => "what held the lock has ended".to_owned(),
+        StopAsked::Nameless => {
+            "another command of hfdl holds the lock and cannot be asked to end; it is a short one"
+                .to_owned()
+        }
+        StopAsked::Asked(run) => {
+            let process = &run.start.process;
+            let what = format!(
+                "{} (process {} on {}, since {})",
+                run.start.command,
+                process.pid,
+                process.host,
+                text::local_time(run.start.at, &context.host.time_zone())
+            );
+            match has_ended {
+                true => format!("{what} has ended"),
+                false => format!("{what} is asked to save its state and end"),
+            }
+        }
+    }
+}
+
+fn run_document(run: &StopAsked, has_ended: bool) -> Value {
+    match run {
+        StopAsked::NothingRuns => json!({"state": "none"}),
+        _ if has_ended => json!({"state": "ended", "run_id": run_id(run)}),
+        _ => json!({"state": "asked", "run_id": run_id(run)}),
+    }
+}
+
+fn run_id(run: &StopAsked) -> Option<&str> {
+    match run {
+        StopAsked::Asked(run) => Some(run.id.as_str()),
+        StopAsked::NothingRuns | StopAsked::Nameless => None,
+    }
+}

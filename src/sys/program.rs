@@ -1,0 +1,43 @@
+//! This program: the name by which its user reaches it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::host::Host;
+use super::process;
+use super::{files, paths};
+
+/// Returns the absolute path by which this program was started, links unresolved.
+///
+/// A package manager's link outlives the versioned folder behind it, which is
+/// what the system would name (`std::env::current_exe`). The typed name counts
+/// only if it leads to the same file.
+pub fn path(host: &Host) -> Result<PathBuf> {
+    let real = std::env::current_exe().context("cannot tell where this program lies")?;
+    let typed = host.arguments().first().and_then(|typed| {
+        if Path::new(typed).components().count() > 1 {
+            paths::absolute(host, Path::new(typed)).ok()
+        } else {
+            process::find_in_path(host, typed)
+        }
+    });
+    Ok(typed
+        .filter(|typed| is_same_file(typed, &real))
+        .unwrap_or(real))
+}
+
+/// Returns the program without a console window that lies beside this one, if it is there.
+pub fn windowless(program: &Path) -> Option<PathBuf> {
+    let name = if cfg!(windows) { "hfdlw.exe" } else { "hfdlw" };
+    Some(program.with_file_name(name)).filter(|path| path.is_file())
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path: &Path| files::identity(&path.metadata().ok()?).map(|(file, _)| file);
+    match (identity(one), identity(other)) {
+        (Some(one), Some(other)) => one == other,
+        // Where files have no identity their resolved names must do.
+        _ => matches!((one.canonicalize(), other.canonicalize()), (Ok(a), Ok(b)) if a == b),
+    }
+}

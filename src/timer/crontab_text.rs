@@ -1,0 +1,600 @@
+//! A crontab as bytes: our block is put in, found and taken out, and every
+//! other byte stays.
+//!
+//! Bytes, because crontabs hold Latin-1, carriage returns and last lines
+//! without an end, and nothing of that is ours to mend. The block:
+//!
+//! ```text
+//! # >>> hfdl 7f3a9c12 >>> managed by "hfdl start"; remove it with "hfdl stop"
+//! 4,19,34,49 * * * * '/usr/bin/hfdl' --home '/home/me/.local/share/hfdl' run-due --trigger timer
+//! # <<< hfdl 7f3a9c12 <<<
+//! ```
+//!
+//! It sets no variables: BusyBox knows three and drops the rest, and they
+//! would leak onto the lines that somebody adds below.
+
+use std::ops::Range;
+
+use super::refusal::Refusal;
+use super::spec::{LINK_HINT, TimerId, TimerSpec};
+
+/// What was done to the file besides adding the block, and is to be undone with it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Words {
+    /// `nl`: the file did not end in a newline, and got one.
+    pub newline_added: bool,
+    /// `new`: there was no crontab at all.
+    pub is_new: bool,
+}
+
+/// Our block in a crontab.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Block {
+    range: Range<usize>,
+    words: Words,
+}
+
+/// A crontab after an edit; `None`: there is to be none.
+pub type Crontab = Option<Vec<u8>>;
+
+/// Renders the block.
+pub fn render(spec: &TimerSpec, words: Words) -> Result<String, Refusal> {
+    let id = &spec.id;
+    let mut marker = String::new();
+    if words.newline_added {
+        marker.push_str(" nl");
+    }
+    if words.is_new {
+        marker.push_str(" new");
+    }
+    Ok(format!(
+        "# >>> hfdl {id}{marker} >>> managed by \"hfdl start\"; remove it with \"hfdl stop\"\n{}\n# <<< hfdl {id} <<<\n",
+        line(spec)?
+    ))
+}
+
+/// Renders the line that cron runs.
+fn line(spec: &TimerSpec) -> Result<String, Refusal> {
+    // Debian refuses commands of more than about a thousand bytes.
+    const LONGEST: usize = 990;
+    let mut command = String::new();
+    if !spec.variables.is_empty() {
+        command.push_str("/usr/bin/env ");
+        for (name, value) in &spec.variables {
+            command.push_str(&quote(&format!("{name}={value}"), name)?);
+            command.push(' ');
+        }
+    }
+    let program = quote(&spec.program, "program's path")?;
+    let home = quote(&spec.home, "home directory's path")?;
+    command.push_str(&format!("{program} --home {home} run-due --trigger timer"));
+    if command.len() > LONGEST {
+        let why = format!(
+            "the command for the crontab has {} bytes, and cron takes about 1000",
+            command.len()
+        );
+        return Err(Refusal::asked(why).next("use shorter paths, or `--backend systemd`"));
+    }
+    let minutes: Vec<String> = spec.tick.minutes().iter().map(u8::to_string).collect();
+    let minutes = match spec.tick.every() {
+        1 => "*".to_owned(),
+        // A list, not `4/15`: every cron understands it, and not one the other.
+        _ => minutes.join(","),
+    };
+    Ok(format!("{minutes} * * * * {command}"))
+}
+
+/// Puts a text between single quotes, in which every shell that `SHELL=` may
+/// name takes it literally.
+fn quote(text: &str, what: &str) -> Result<String, Refusal> {
+    // Debian's cron turns `%` into a line break, BusyBox takes `\%` literally:
+    // there is no spelling for both.
+    let odd = |c: char| matches!(c, '%' | '\'' | '\\') || c.is_control();
+    match text.chars().find(|c| odd(*c)) {
+        Some(c) => {
+            let why = format!(
+                "the {what} holds `{}`, which no crontab can",
+                c.escape_debug()
+            );
+            Err(Refusal::asked(why).next(LINK_HINT))
+        }
+        None => Ok(format!("'{text}'")),
+    }
+}
+
+/// Returns a crontab with the block of `spec` in it: replaced where it is, or at the end.
+pub fn with_block(before: Option<&[u8]>, spec: &TimerSpec) -> Result<Vec<u8>, Refusal> {
+    let text = before.unwrap_or_default();
+    if let Some(block) = find(text, &spec.id)? {
+        let ours = render(spec, block.words)?;
+        return Ok([
+            &text[..block.range.start],
+            ours.as_bytes(),
+            &text[block.range.end..],
+        ]
+        .concat());
+    }
+    let words = Words {
+        newline_added: !text.is_empty() && !text.ends_with(b"\n"),
+        is_new: before.is_none(),
+    };
+    let newline: &[u8] = if words.newline_added { b"\n" } else { b"" };
+    Ok([text, newline, render(spec, words)?.as_bytes()].concat())
+}
+
+/// Returns a crontab without the block of `id`; `None` when it has none.
+pub fn without_block(text: &[u8], id: &TimerId) -> Result<Option<Crontab>, Refusal> {
+    let Some(block) = find(text, id)? else {
+        return Ok(None);
+    };
+    let mut before = text[..block.range.start].to_vec();
+    let mut after = text[block.range.end..].to_vec();
+    if after.is_empty() {
+        if block.words.newline_added && before.ends_with(b"\n") {
+            before.pop();
+        }
+        let is_gone = block.words.is_new && before.is_empty();
+        return Ok(Some((!is_gone).then_some(before)));
+    }
+    // The block of another home that came later takes over what is to be
+    // undone when the last of them goes.
+    if let Some(marked) = hand_over(&after, block.words) {
+        after = marked;
+    }
+    before.extend(after);
+    Ok(Some(Some(before)))
+}
+
+/// Tells whether a crontab holds exactly the block that `spec` would have.
+///
+/// `None` when it holds none.
+pub fn is_current(text: &[u8], spec: &TimerSpec) -> Result<Option<bool>, Refusal> {
+    let Some(block) = find(text, &spec.id)? else {
+        return Ok(None);
+    };
+    let ours = render(spec, block.words);
+    Ok(Some(
+        ours.is_ok_and(|ours| ours.as_bytes() == &text[block.range]),
+    ))
+}
+
+/// Returns the text of the block of `id`, as it stands.
+pub fn block_text(text: &[u8], id: &TimerId) -> Option<String> {
+    let block = find(text, id).ok()??;
+    Some(String::from_utf8_lossy(&text[block.range]).into_owned())
+}
+
+/// Finds the block of an id, and refuses anything but one well-formed pair of
+/// markers with at most our one line between them.
+pub fn find(text: &[u8], id: &TimerId) -> Result<Option<Block>, Refusal> {
+    let mut start = None;
+    let mut found = None;
+    let mut line_number = 0;
+    let mut n_inside = 0;
+    let mut at = 0;
+    let damaged = |line: usize, what: &str| {
+        let why =
+            format!("the markers of hfdl {id} in the crontab are damaged: line {line} {what}");
+        Err(Refusal::met(why).next(format!(
+            "remove the lines of hfdl {id} by hand with `crontab -e`, then try again"
+        )))
+    };
+    for line in text.split_inclusive(|byte| *byte == b'\n') {
+        let range = at..at + line.len();
+        at = range.end;
+        line_number += 1;
+        match (marker(line, id), start) {
+            (Some(Marker::Start(words)), None) if found.is_none() => {
+                start = Some((range.start, words));
+                n_inside = 0;
+            }
+            (Some(Marker::Start(_)), _) => return damaged(line_number, "begins a second block"),
+            (Some(Marker::End), Some((start_at, words))) => {
+                found = Some(Block {
+                    range: start_at..range.end,
+                    words,
+                });
+                start = None;
+            }
+            (Some(Marker::End), None) => {
+                return damaged(line_number, "ends a block that has not begun");
+            }
+            (None, Some(_)) => {
+                n_inside += 1;
+                if n_inside > 1 || !is_ours(line) {
+                    return damaged(line_number, "is within the block and not from hfdl");
+                }
+            }
+            (None, None) => {}
+        }
+    }
+    match start {
+        Some(_) => damaged(line_number, "is the last, and the block has not ended"),
+        None => Ok(found),
+    }
+}
+
+/// Takes a line with other minutes, or one that somebody has commented out, for ours.
+fn is_ours(line: &[u8]) -> bool {
+    contains(line, b" run-due --trigger ")
+}
+
+enum Marker {
+    Start(Words),
+    End,
+}
+
+fn marker(line: &[u8], id: &TimerId) -> Option<Marker> {
+    let line = std::str::from_utf8(line).ok()?.trim_end();
+    if let Some(rest) = line.strip_prefix(END) {
+        let is_end = rest.strip_suffix(" <<<") == Some(id.as_str());
+        return is_end.then_some(Marker::End);
+    }
+    let (found, words) = start_marker(line)?;
+    (found == id.as_str()).then_some(Marker::Start(words))
+}
+
+const START: &str = "# >>> hfdl ";
+const END: &str = "# <<< hfdl ";
+
+/// Reads the id and the words of a line that begins a block.
+fn start_marker(line: &str) -> Option<(&str, Words)> {
+    let (head, _) = line.strip_prefix(START)?.split_once(" >>>")?;
+    let mut parts = head.split(' ');
+    let id = parts.next()?;
+    let mut words = Words::default();
+    for word in parts {
+        match word {
+            "nl" => words.newline_added = true,
+            "new" => words.is_new = true,
+            _ => {}
+        }
+    }
+    Some((id, words))
+}
+
+/// Writes words into the marker of the block that a text begins with, if it does.
+fn hand_over(text: &[u8], words: Words) -> Option<Vec<u8>> {
+    let end = text.iter().position(|byte| *byte == b'\n')?;
+    let line = std::str::from_utf8(&text[..end]).ok()?;
+    let (id, own) = start_marker(line)?;
+    let (_, rest) = line.strip_prefix(START)?.split_once(" >>>")?;
+    let mut marked = format!("{START}{id}");
+    if words.newline_added || own.newline_added {
+        marked.push_str(" nl");
+    }
+    if words.is_new || own.is_new {
+        marked.push_str(" new");
+    }
+    marked.push_str(" >>>");
+    Some([marked.as_bytes(), rest.as_bytes(), &text[end..]].concat())
+}
+
+/// Removes the three lines that old versions of `crontab -l` put on top of
+/// what they list; written back, they would double each time.
+pub fn without_header(text: &[u8]) -> &[u8] {
+    let mut rest = text;
+    let mut take = |is_header: fn(&[u8]) -> bool| {
+        let end = rest.iter().position(|byte| *byte == b'\n')? + 1;
+        let is_header = is_header(&rest[..end]);
+        rest = &rest[end..];
+        is_header.then_some(())
+    };
+    let is_whole =
+        take(|line| line.starts_with(b"# DO NOT EDIT THIS FILE - edit the master and reinstall."))
+            .and_then(|()| {
+                take(|line| line.starts_with(b"# (") && contains(line, b" installed on "))
+            })
+            .and_then(|()| take(|line| line.starts_with(b"# (Cron version")));
+    if is_whole.is_some() { rest } else { text }
+}
+
+/// Tells whether comments at the top say that a program writes this file: then
+/// our block would be gone with its next turn, and perhaps something with it.
+pub fn is_machine_owned(text: &[u8]) -> bool {
+    let top = text
+        .split(|byte| *byte == b'\n')
+        .take_while(|line| line.starts_with(b"#") && !line.starts_with(START.as_bytes()));
+    let phrases: [&[u8]; 4] = [
+        b"do not edit",
+        b"do not modify",
+        b"autogenerated",
+        b"automatically generated",
+    ];
+    top.map(<[u8]>::to_ascii_lowercase)
+        .any(|line| phrases.iter().any(|phrase| contains(&line, phrase)))
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window == part)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::spec::tests::{plain, with_tick};
+    use super::*;
+
+    const BLOCK: &str = "# >>> hfdl 7f3a9c12 >>> managed by \"hfdl start\"; remove it with \"hfdl stop\"
+4,19,34,49 * * * * '/home/me/.cargo/bin/hfdl' --home '/home/me/.local/share/hfdl' run-due --trigger timer
+# <<< hfdl 7f3a9c12 <<<
+";
+
+    fn other_home() -> TimerSpec {
+        TimerSpec {
+            id: TimerId::parse("00c0ffee").unwrap(),
+            home: "/srv/hfdl".to_owned(),
+            ..plain()
+        }
+    }
+
+    fn install(text: Option<&[u8]>, spec: &TimerSpec) -> Vec<u8> {
+        with_block(text, spec).unwrap()
+    }
+
+    fn remove(text: &[u8], spec: &TimerSpec) -> Crontab {
+        without_block(text, &spec.id)
+            .unwrap()
+            .expect("there is a block")
+    }
+
+    #[test]
+    fn the_block_stands_at_the_end_and_nothing_else_changes() {
+        let before = b"MAILTO=me\n\t5 4 * * *\tbackup\n";
+        let after = install(Some(before), &plain());
+        assert_eq!(after, [before, BLOCK.as_bytes()].concat());
+        assert_eq!(install(Some(&after), &plain()), after, "twice is once");
+    }
+
+    #[test]
+    fn a_missing_newline_and_a_missing_crontab_are_remembered() {
+        let text = install(Some(b"0 1 * * * x"), &plain());
+        assert!(text.starts_with(b"0 1 * * * x\n# >>> hfdl 7f3a9c12 nl >>> managed"));
+        assert_eq!(remove(&text, &plain()), Some(b"0 1 * * * x".to_vec()));
+        let text = install(None, &plain());
+        assert!(text.starts_with(b"# >>> hfdl 7f3a9c12 new >>> managed"));
+        assert_eq!(remove(&text, &plain()), None);
+        let text = install(Some(b""), &plain());
+        assert_eq!(remove(&text, &plain()), Some(Vec::new()));
+    }
+
+    #[test]
+    fn what_was_added_behind_a_block_stays_and_keeps_its_line() {
+        for (before, kept) in [
+            (None, &b"0 2 * * * y\n"[..]),
+            (Some(&b"x"[..]), b"x\n0 2 * * * y\n"),
+        ] {
+            let mut text = install(before, &plain());
+            text.extend(b"0 2 * * * y\n");
+            assert_eq!(remove(&text, &plain()), Some(kept.to_vec()));
+        }
+    }
+
+    #[test]
+    fn a_changed_interval_or_program_replaces_only_what_is_between_the_markers() {
+        let text = install(Some(b"a\n"), &plain());
+        let text = [&text, &b"z\n"[..]].concat();
+        let changed = install(Some(&text), &with_tick(30, 4));
+        let expected = String::from_utf8(text)
+            .unwrap()
+            .replace("4,19,34,49", "4,34");
+        assert_eq!(changed, expected.as_bytes());
+        assert_eq!(is_current(&changed, &plain()).unwrap(), Some(false));
+        assert_eq!(is_current(&changed, &with_tick(30, 4)).unwrap(), Some(true));
+        assert_eq!(is_current(b"a\n", &plain()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_line_that_somebody_commented_out_or_emptied_is_still_ours() {
+        for edited in [
+            BLOCK.replace("4,19", "#4,19"),
+            BLOCK.replace('\n', "\r\n"),
+            {
+                let lines: Vec<&str> = BLOCK.lines().collect();
+                format!("{}\n{}", lines[0], lines[2])
+            },
+        ] {
+            assert_eq!(
+                is_current(edited.as_bytes(), &plain()).unwrap(),
+                Some(false)
+            );
+            assert_eq!(install(Some(edited.as_bytes()), &plain()), BLOCK.as_bytes());
+        }
+    }
+
+    #[test]
+    fn damaged_markers_are_refused_and_the_message_names_the_line() {
+        let lines: Vec<&str> = BLOCK.lines().collect();
+        let (start, line, end) = (lines[0], lines[1], lines[2]);
+        for (text, why) in [
+            (
+                format!("{start}\n{line}\n"),
+                "line 2 is the last, and the block has not ended",
+            ),
+            (
+                format!("{line}\n{end}\n"),
+                "line 2 ends a block that has not begun",
+            ),
+            (
+                format!("{end}\n{line}\n{start}\n"),
+                "line 1 ends a block that has not begun",
+            ),
+            (format!("{BLOCK}{BLOCK}"), "line 4 begins a second block"),
+            (
+                format!("{start}\n{start}\n{line}\n{end}\n"),
+                "line 2 begins a second block",
+            ),
+            (
+                format!("{start}\nMAILTO=x\n{line}\n{end}\n"),
+                "line 2 is within the block and not from hfdl",
+            ),
+            (
+                format!("{start}\n{line}\n{line}\n{end}\n"),
+                "line 3 is within the block and not from hfdl",
+            ),
+        ] {
+            let refusal = with_block(Some(text.as_bytes()), &plain()).unwrap_err();
+            assert!(refusal.why.contains(why), "{text}\n{refusal}");
+            assert_eq!(
+                without_block(text.as_bytes(), &plain().id).unwrap_err(),
+                refusal
+            );
+            assert!(is_current(text.as_bytes(), &plain()).is_err());
+            // Another home's block is none of our business.
+            assert!(with_block(Some(text.as_bytes()), &other_home()).is_ok());
+        }
+    }
+
+    #[test]
+    fn names_that_no_crontab_can_hold_are_refused() {
+        for bad in ["/a%b", "/a'b", "/a\\b", "/a\nb"] {
+            for spec in [
+                TimerSpec {
+                    home: bad.to_owned(),
+                    ..plain()
+                },
+                TimerSpec {
+                    program: bad.to_owned(),
+                    ..plain()
+                },
+                TimerSpec {
+                    variables: vec![("X".to_owned(), bad.to_owned())],
+                    ..plain()
+                },
+            ] {
+                let refusal = with_block(None, &spec).unwrap_err();
+                assert!(refusal.is_usage && refusal.next.is_some(), "{refusal}");
+            }
+        }
+        let long = TimerSpec {
+            home: "/a".repeat(480),
+            ..plain()
+        };
+        assert!(with_block(None, &long).unwrap_err().why.contains("bytes"));
+        for good in ["/a b", "/a\"b", "/a$b`c`", "/\u{e4}/#/!"] {
+            let spec = TimerSpec {
+                home: good.to_owned(),
+                ..plain()
+            };
+            let text = String::from_utf8(install(None, &spec)).unwrap();
+            assert!(text.contains(&format!("--home '{good}' ")), "{text}");
+        }
+    }
+
+    #[test]
+    fn variables_stand_within_the_command() {
+        let spec = TimerSpec {
+            variables: vec![("HTTPS_PROXY".to_owned(), "http://proxy:3128".to_owned())],
+            ..with_tick(1, 0)
+        };
+        let text = String::from_utf8(install(None, &spec)).unwrap();
+        let line = text.lines().nth(1).unwrap();
+        assert!(
+            line.starts_with("* * * * * /usr/bin/env 'HTTPS_PROXY=http://proxy:3128' '/home/me/"),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn only_the_header_of_old_crontabs_is_taken_off() {
+        let header = "# DO NOT EDIT THIS FILE - edit the master and reinstall.
+# (/tmp/crontab.XX installed on Thu Nov 12 10:00:00 2026)
+# (Cron version -- $Id: crontab.c,v 2.13 1994/01/17 03:20:37 vixie Exp $)
+";
+        let text = format!("{header}0 1 * * * x\n");
+        assert_eq!(without_header(text.as_bytes()), b"0 1 * * * x\n");
+        let others = [
+            format!("\n{text}"),
+            header.lines().next().unwrap().to_owned(),
+            text.replace("(Cron version", "(Kron version"),
+            "0 1 * * * x\n".to_owned(),
+            String::new(),
+        ];
+        for other in others {
+            assert_eq!(without_header(other.as_bytes()), other.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_file_that_a_program_writes_is_recognised_by_its_top() {
+        for text in [
+            "# This file is managed by Puppet, DO NOT EDIT\n0 1 * * * x\n",
+            "# Server crontab\n# Autogenerated by cPanel\n",
+        ] {
+            assert!(is_machine_owned(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "",
+            BLOCK,
+            "0 1 * * * x # do not edit\n",
+            "# my jobs\n0 1 * * * x\n# do not edit below\n",
+            "#Ansible: backup\n0 1 * * * x\n",
+        ] {
+            assert!(!is_machine_owned(text.as_bytes()), "{text}");
+        }
+    }
+
+    /// Pieces that crontabs are made of, odd ones more often than in life.
+    fn crontab() -> impl Strategy<Value = Option<Vec<u8>>> {
+        let line = prop_oneof![
+            Just(b"# a comment".to_vec()),
+            Just(b"MAILTO=\"me@example.org\"".to_vec()),
+            Just(b"CRON_TZ=Europe/Berlin".to_vec()),
+            Just(b"5 4 * * sun\tbackup --to '/mnt/a b' %stdin%line".to_vec()),
+            Just(b"30 1 * * * caf\xe9 \xff".to_vec()),
+            Just(b"# <<< hfdl <<<".to_vec()),
+            Just(b"# >>> hfdl 7f3a9c1 >>>".to_vec()),
+            Just(install(None, &other_home()).trim_ascii_end().to_vec()),
+            Just(install(
+                Some(b"x"),
+                &TimerSpec {
+                    id: TimerId::parse("abcdef01").unwrap(),
+                    ..plain()
+                }
+            )),
+            proptest::collection::vec(any::<u8>(), 0..20),
+        ];
+        let ending = prop_oneof![
+            Just(&b"\n"[..]),
+            Just(&b"\r\n"[..]),
+            Just(&b"\n\n"[..]),
+            Just(&b""[..])
+        ];
+        let text = proptest::collection::vec((line, ending), 0..12).prop_map(|lines| {
+            lines
+                .into_iter()
+                .flat_map(|(line, ending)| [line, ending.to_vec()].concat())
+                .collect()
+        });
+        proptest::option::weighted(0.95, text)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn install_then_remove_is_identity(before in crontab()) {
+            let with = install(before.as_deref(), &plain());
+            prop_assert_eq!(is_current(&with, &plain()).unwrap(), Some(true));
+            prop_assert_eq!(&install(Some(&with), &plain()), &with);
+            let changed = install(Some(&with), &with_tick(5, 1));
+            prop_assert_eq!(remove(&changed, &plain()), before.clone());
+            prop_assert_eq!(remove(&with, &plain()), before);
+        }
+
+        #[test]
+        fn two_homes_come_and_go_in_any_order(before in crontab(), first_goes_first in any::<bool>()) {
+            let one = TimerSpec { id: TimerId::parse("11111111").unwrap(), ..plain() };
+            let two = TimerSpec { id: TimerId::parse("22222222").unwrap(), ..plain() };
+            let with = install(Some(&install(before.as_deref(), &one)), &two);
+            let (first, last) = if first_goes_first { (&one, &two) } else { (&two, &one) };
+            let left = remove(&with, first).expect("the other block is left");
+            prop_assert_eq!(is_current(&left, last).unwrap(), Some(true));
+            prop_assert_eq!(remove(&left, last), before);
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! An agent for launchd, the timer of macOS.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use super::backend::{Entry, TimerBackend};
+use super::spec::{TimerId, TimerSpec};
+use super::step::{Encoding, Step, answer, carry_out};
+use super::xml::escape;
+use crate::domain::timer::TimerKind;
+use crate::sys::files::read_if_present;
+use crate::sys::host::Host;
+use crate::sys::paths::user_home;
+
+/// Where an agent lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Session {
+    /// From log-in at the screen to log-out.
+    Screen,
+    /// Without anybody at the screen, as over SSH; it has no keychain.
+    Background,
+}
+
+impl Session {
+    /// Returns the type that the file names, and the domain it is loaded into.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Screen => ("Aqua", "gui"),
+            Self::Background => ("Background", "user"),
+        }
+    }
+}
+
+/// Renders the property list.
+///
+/// By the calendar, because `StartInterval` loses what falls into sleep. No
+/// paths for output: launchd appends to them for ever, and each run has a log
+/// of its own. `RunAtLoad`: one tick after log-in does no harm.
+pub fn render(spec: &TimerSpec, session: Session) -> String {
+    let strings = |texts: &[&str]| -> String {
+        texts
+            .iter()
+            .map(|text| format!("\t\t<string>{}</string>\n", escape(text)))
+            .collect()
+    };
+    let words = [&[spec.program.as_str()][..], &spec.arguments()].concat();
+    let minutes: String = spec
+        .tick
+        .minutes()
+        .iter()
+        .map(|minute| {
+            format!("\t\t<dict>\n\t\t\t<key>Minute</key>\n\t\t\t<integer>{minute}</integer>\n\t\t</dict>\n")
+        })
+        .collect();
+    let variables: String = spec
+        .variables
+        .iter()
+        .map(|(name, value)| {
+            let (name, value) = (escape(name), escape(value));
+            format!("\t\t<key>{name}</key>\n\t\t<string>{value}</string>\n")
+        })
+        .collect();
+    let environment = match variables.as_str() {
+        "" => String::new(),
+        all => format!("\t<key>EnvironmentVariables</key>\n\t<dict>\n{all}\t</dict>\n"),
+    };
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>
+<!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">
+<!-- Managed by \"hfdl start\"; remove it with \"hfdl stop\". -->
+<plist version=\"1.0\">
+<dict>
+\t<key>Label</key>
+\t<string>{label}</string>
+\t<key>ProgramArguments</key>
+\t<array>
+{program}\t</array>
+{environment}\t<key>StartCalendarInterval</key>
+\t<array>
+{minutes}\t</array>
+\t<key>RunAtLoad</key>
+\t<true/>
+\t<key>ProcessType</key>
+\t<string>Background</string>
+\t<key>LowPriorityIO</key>
+\t<true/>
+\t<key>Nice</key>
+\t<integer>10</integer>
+\t<key>ExitTimeOut</key>
+\t<integer>120</integer>
+\t<key>LimitLoadToSessionType</key>
+\t<string>{session}</string>
+</dict>
+</plist>
+",
+        label = label(&spec.id),
+        program = strings(&words),
+        session = session.names().0,
+    )
+}
+
+fn label(id: &TimerId) -> String {
+    format!("io.hfdl.run-due.{id}")
+}
+
+/// launchd, reached through `launchctl`.
+pub struct LaunchdTimer<'a> {
+    host: &'a Host,
+}
+
+impl<'a> LaunchdTimer<'a> {
+    pub fn new(host: &'a Host) -> Self {
+        Self { host }
+    }
+
+    fn path(&self, id: &TimerId) -> Result<PathBuf> {
+        let name = format!("{}.plist", label(id));
+        Ok(user_home(self.host)?
+            .join("Library/LaunchAgents")
+            .join(name))
+    }
+
+    fn domain(&self, session: Session) -> String {
+        let user = self.host.user_id().unwrap_or_default();
+        format!("{}/{user}", session.names().1)
+    }
+
+    fn is_loaded(&self, id: &TimerId, session: Session) -> Result<bool> {
+        let service = format!("{}/{}", self.domain(session), label(id));
+        Ok(answer(self.host, "launchctl", &["print", &service])? == Some(0))
+    }
+
+    /// Writes the file and loads it; returns the code of the loading.
+    fn load(&self, spec: &TimerSpec, session: Session) -> Result<Option<i32>> {
+        let steps = self.steps(spec, session)?;
+        let (first, load) = steps.split_at(steps.len() - 1);
+        carry_out(self.host, first)?;
+        self.unload(&spec.id, session)?;
+        let [Step::Run { arguments, .. }] = load else {
+            bail!("loading is one command");
+        };
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let code = answer(self.host, "launchctl", &arguments)?;
+        if code != Some(5) {
+            return Ok(code);
+        }
+        // Unloading goes on after `bootout` has returned, and until it is done
+        // loading ends with "5: Input/output error".
+        self.host.pause(std::time::Duration::from_secs(1));
+        Ok(answer(self.host, "launchctl", &arguments)?)
+    }
+
+    fn unload(&self, id: &TimerId, session: Session) -> Result<()> {
+        if self.is_loaded(id, session)? {
+            // With the label: without it the user's whole session would go.
+            let service = format!("{}/{}", self.domain(session), label(id));
+            answer(self.host, "launchctl", &["bootout", &service])?;
+        }
+        Ok(())
+    }
+
+    fn steps(&self, spec: &TimerSpec, session: Session) -> Result<Vec<Step>> {
+        let path = self.path(&spec.id)?;
+        let file = path.display().to_string();
+        let domain = self.domain(session);
+        let service = format!("{domain}/{}", label(&spec.id));
+        Ok(vec![
+            Step::Write {
+                path,
+                text: render(spec, session),
+                encoding: Encoding::Utf8,
+            },
+            // Someone's old `launchctl disable` is remembered outside the file.
+            Step::try_to_run("launchctl", &["enable", &service]),
+            Step::run("launchctl", &["bootstrap", &domain, &file]),
+        ])
+    }
+
+    fn found(&self, spec: &TimerSpec) -> Result<Option<Vec<u8>>> {
+        let path = self.path(&spec.id)?;
+        read_if_present(&path).with_context(|| format!("cannot read `{}`", path.display()))
+    }
+}
+
+const SESSIONS: [Session; 2] = [Session::Screen, Session::Background];
+
+impl TimerBackend for LaunchdTimer<'_> {
+    fn kind(&self) -> TimerKind {
+        TimerKind::Launchd
+    }
+
+    fn is_there(&self) -> bool {
+        crate::sys::process::find(self.host, "launchctl").is_some()
+    }
+
+    fn plan(&self, spec: &TimerSpec) -> Result<Vec<Step>> {
+        self.steps(spec, Session::Screen)
+    }
+
+    fn install(&self, spec: &TimerSpec) -> Result<bool> {
+        // What the domain over SSH answers when nobody sits at the screen.
+        const NO_SUCH_DOMAIN: i32 = 125;
+        if let Some(entry) = self.look(spec)?
+            && entry.is_current
+            && entry.problem.is_none()
+        {
+            return Ok(false);
+        }
+        let mut code = self.load(spec, Session::Screen)?;
+        if code == Some(NO_SUCH_DOMAIN) {
+            code = self.load(spec, Session::Background)?;
+        }
+        match code {
+            Some(0) => Ok(true),
+            Some(code) => {
+                bail!("cannot install the timer: `launchctl bootstrap` ended with {code}")
+            }
+            None => {
+                bail!("cannot install the timer: there is no program `launchctl` on this machine")
+            }
+        }
+    }
+
+    fn remove(&self, id: &TimerId) -> Result<bool> {
+        let path = self.path(id)?;
+        if !path.exists() {
+            return Ok(false);
+        }
+        for session in SESSIONS {
+            self.unload(id, session)?;
+        }
+        carry_out(self.host, &[Step::Remove { path }]).context("cannot remove the timer")?;
+        Ok(true)
+    }
+
+    fn look(&self, spec: &TimerSpec) -> Result<Option<Entry>> {
+        let Some(found) = self.found(spec)? else {
+            return Ok(None);
+        };
+        let mut is_loaded = false;
+        for session in SESSIONS {
+            is_loaded = is_loaded || self.is_loaded(&spec.id, session)?;
+        }
+        let label = label(&spec.id);
+        Ok(Some(Entry {
+            place: self.path(&spec.id)?.display().to_string(),
+            is_current: SESSIONS
+                .iter()
+                .any(|session| found == render(spec, *session).as_bytes()),
+            problem: (!is_loaded).then(|| format!("the agent `{label}` is not loaded")),
+        }))
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
+}

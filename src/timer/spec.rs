@@ -1,0 +1,231 @@
+//! What a timer entry says: what to start, and when.
+
+use std::fmt;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::refusal::Refusal;
+use crate::domain::units::Seconds;
+
+/// Everything that goes into an entry, whatever the back-end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimerSpec {
+    pub id: TimerId,
+    /// The program by the name through which its user reaches it.
+    pub program: String,
+    pub home: String,
+    pub tick: Tick,
+    /// Variables that the user asked for by name: a timer has none of its own.
+    pub variables: Vec<(String, String)>,
+}
+
+impl TimerSpec {
+    /// Returns the arguments that the program gets.
+    pub fn arguments(&self) -> [&str; 5] {
+        ["--home", &self.home, "run-due", "--trigger", "timer"]
+    }
+
+    /// Refuses what no entry can hold in any format.
+    pub fn check(&self) -> Result<(), Refusal> {
+        let named = [("program", &self.program), ("home directory", &self.home)];
+        let variables = self
+            .variables
+            .iter()
+            .map(|(name, value)| (name.as_str(), value));
+        for (what, text) in named.into_iter().chain(variables) {
+            if text.chars().any(char::is_control) {
+                let why = format!("the {what} holds a line break or another control character");
+                return Err(Refusal::asked(why).next(LINK_HINT));
+            }
+        }
+        Ok(())
+    }
+}
+
+pub(super) const LINK_HINT: &str = "make a link with a plain name to it and use that";
+
+/// Tells entries of several homes apart: eight hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TimerId(String);
+
+impl TimerId {
+    /// Returns the id of a home directory, whose links have been resolved.
+    pub fn of(home: &Path) -> Self {
+        let hash = Sha256::digest(home.as_os_str().as_encoded_bytes());
+        Self(hash[..4].iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// Takes an id that was written down.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (text.len() == 8 && text.bytes().all(is_digit)).then(|| Self(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TimerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// The minutes of each hour at which a timer fires: `offset`, and every
+/// `every` minutes from there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tick {
+    every: u8,
+    offset: u8,
+}
+
+impl Tick {
+    /// Chooses the minutes for an installation on a host.
+    ///
+    /// They are spread so that not all the world asks the Hub at the full
+    /// hour, and computed so that they stay where they are. `every` divides an
+    /// hour; the setting `timer.every` allows nothing else.
+    pub fn new(every: Seconds, install_id: &str, host_name: &str) -> Self {
+        let every = (every.get() / 60).clamp(1, 60);
+        let mut hash = Sha256::new();
+        // The zero bytes keep `a` + `bc` and `ab` + `c` apart.
+        for part in [install_id, host_name] {
+            hash.update(part.as_bytes());
+            hash.update([0]);
+        }
+        let mut first = [0; 8];
+        first.copy_from_slice(&hash.finalize()[..8]);
+        Self {
+            every: every as u8,
+            offset: (u64::from_be_bytes(first) % every) as u8,
+        }
+    }
+
+    pub fn every(self) -> u8 {
+        self.every
+    }
+
+    pub fn offset(self) -> u8 {
+        self.offset
+    }
+
+    pub fn minutes(self) -> Vec<u8> {
+        (self.offset..60).step_by(usize::from(self.every)).collect()
+    }
+}
+
+impl fmt::Display for Tick {
+    /// Writes it as a sentence goes on: `every 15 minutes, at :04, :19, :34 and :49`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let minutes = self.minutes();
+        match minutes.as_slice() {
+            [only] => write!(f, "every hour, at :{only:02}"),
+            _ if self.every == 1 => f.write_str("every minute"),
+            _ if minutes.len() > 6 => {
+                write!(
+                    f,
+                    "every {} minutes, from :{:02} on",
+                    self.every, self.offset
+                )
+            }
+            [start @ .., last] => {
+                let start: Vec<String> = start.iter().map(|m| format!(":{m:02}")).collect();
+                let start = start.join(", ");
+                write!(f, "every {} minutes, at {start} and :{last:02}", self.every)
+            }
+            [] => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A specification with names that need quoting in one format or another.
+    pub fn awkward() -> TimerSpec {
+        TimerSpec {
+            home: "/home/me/A & B <state> \"x\" $y".to_owned(),
+            ..plain()
+        }
+    }
+
+    /// The example of the documentation: every 15 minutes from :04.
+    pub fn plain() -> TimerSpec {
+        TimerSpec {
+            id: TimerId("7f3a9c12".to_owned()),
+            program: "/home/me/.cargo/bin/hfdl".to_owned(),
+            home: "/home/me/.local/share/hfdl".to_owned(),
+            tick: Tick {
+                every: 15,
+                offset: 4,
+            },
+            variables: Vec::new(),
+        }
+    }
+
+    pub fn with_tick(every: u8, offset: u8) -> TimerSpec {
+        TimerSpec {
+            tick: Tick { every, offset },
+            ..plain()
+        }
+    }
+
+    #[test]
+    fn ticks_divide_each_hour_and_begin_within_the_first_period() {
+        for every in [1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60] {
+            let tick = Tick::new(Seconds(every * 60), "install", "host");
+            let minutes = tick.minutes();
+            assert_eq!(minutes.len() as u64, 60 / every);
+            assert!(u64::from(minutes[0]) < every, "{minutes:?}");
+            let steps = minutes.windows(2).map(|pair| u64::from(pair[1] - pair[0]));
+            assert!(steps.into_iter().all(|step| step == every));
+        }
+    }
+
+    #[test]
+    fn hosts_and_installations_are_spread_and_stay_where_they_are() {
+        let offset = |id: &str, host: &str| Tick::new(Seconds(3600), id, host).offset();
+        // Stored nowhere, so this number must never change between releases.
+        assert_eq!(offset("install", "host"), 48);
+        let spread: std::collections::BTreeSet<u8> = (0..200)
+            .map(|n| offset("install", &format!("host-{n}")))
+            .collect();
+        assert!(spread.len() > 50, "{spread:?}");
+        assert_ne!(offset("one", "host-1"), offset("two", "host-1"));
+    }
+
+    #[test]
+    fn an_id_is_that_of_the_directory() {
+        let id = TimerId::of(Path::new("/home/me/.local/share/hfdl"));
+        assert_eq!(TimerId::parse(id.as_str()), Some(id.clone()));
+        assert_ne!(id, TimerId::of(Path::new("/srv/hfdl")));
+        for bad in ["", "7f3a9c1", "7F3A9C12", "7f3a9c1x"] {
+            assert_eq!(TimerId::parse(bad), None);
+        }
+    }
+
+    #[test]
+    fn a_tick_is_said_in_words() {
+        let said = |every, offset| with_tick(every, offset).tick.to_string();
+        assert_eq!(said(15, 4), "every 15 minutes, at :04, :19, :34 and :49");
+        assert_eq!(said(60, 7), "every hour, at :07");
+        assert_eq!(said(1, 0), "every minute");
+        assert_eq!(said(5, 3), "every 5 minutes, from :03 on");
+        assert_eq!(said(30, 9), "every 30 minutes, at :09 and :39");
+    }
+
+    #[test]
+    fn no_entry_holds_a_line_break() {
+        assert_eq!(awkward().check(), Ok(()));
+        for bad in ["/a\nb", "/a\rb", "/a\0b"] {
+            let spec = TimerSpec {
+                home: bad.to_owned(),
+                ..plain()
+            };
+            assert!(spec.check().is_err(), "{bad:?}");
+        }
+    }
+}
