@@ -5,6 +5,7 @@
 //! of its own in `ui::json` and the wire modules.
 
 pub mod alert;
+pub mod argv;
 pub mod content;
 pub mod filter;
 pub mod model;
