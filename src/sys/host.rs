@@ -52,6 +52,11 @@ impl Host {
             .filter(|value| !value.is_empty())
     }
 
+    /// Returns the names of all variables, for whoever keeps some from a child.
+    pub fn variable_names(&self) -> impl Iterator<Item = &str> {
+        self.environment.keys().map(String::as_str)
+    }
+
     /// Tells whether a Hub variable says yes: `1`, `ON`, `YES` or `TRUE`.
     pub fn is_on(&self, name: &str) -> bool {
         let yes = ["1", "ON", "YES", "TRUE"];
