@@ -46,18 +46,23 @@ fn pause(host: &Host, stop: &StopFlag) -> Pause {
     })
 }
 
-fn http_settings(host: &Host, settings: &Settings) -> Result<HttpSettings> {
+/// Reads what the environment says about the network: proxies, certificates, patience.
+pub fn network(host: &Host) -> Result<HttpSettings> {
     let read = HttpSettings::from_variables(|name| host.variable(name).map(str::to_owned));
     let ca_bundle = match &read.ca_bundle {
         Some(path) => Some(paths::expand(host, &path.to_string_lossy())?),
         None => None,
     };
+    Ok(HttpSettings { ca_bundle, ..read })
+}
+
+fn http_settings(host: &Host, settings: &Settings) -> Result<HttpSettings> {
+    let read = network(host)?;
     // A connection that says nothing at all is the slowest of all.
     let stall_after = Duration::from_secs(settings.stall_after().get().max(1));
     Ok(HttpSettings {
         connections: settings.connections(),
         read_timeout: read.read_timeout.min(stall_after),
-        ca_bundle,
         ..read
     })
 }

@@ -11,6 +11,7 @@ mod entry_items;
 pub mod export;
 pub mod hub;
 pub mod models;
+pub mod notify;
 pub mod outdated;
 pub mod parallel;
 pub mod rate_limits;
