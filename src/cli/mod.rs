@@ -4,6 +4,7 @@ mod apply;
 mod completions;
 mod config;
 mod context;
+mod doctor;
 mod download;
 mod download_report;
 mod explain;
@@ -138,6 +139,7 @@ enum Command {
     Schedules(schedules::Schedules),
     Download(download::Download),
     Verify(verify::Verify),
+    Doctor(doctor::Doctor),
     Config(config::Config),
     Apply(apply::Apply),
     Export(export::Export),
@@ -246,6 +248,7 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::Schedules(command) => command.run(context),
         Command::Download(command) => command.run(context),
         Command::Verify(command) => command.run(context),
+        Command::Doctor(command) => command.run(context),
         Command::Config(command) => command.run(context),
         Command::Apply(command) => command.run(context),
         Command::Export(command) => command.run(context),
