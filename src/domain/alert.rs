@@ -12,7 +12,7 @@ use super::outcome::{ErrorKind, ExitStatus, Outcome, RunOutcome, Trigger, words}
 use super::repo::CommitSha;
 use super::run::{RunCommand, RunId, RunStart};
 use super::session::{Session, SessionEnd};
-use super::time::{Timestamp, render_utc};
+use super::time::Timestamp;
 
 /// So many failures in a row are no accident: temporary trouble is told now
 /// for the first time, other trouble once more.
@@ -118,29 +118,29 @@ pub struct Alerts {
     pub standings: BTreeMap<ModelId, Standing>,
 }
 
-/// Decides what is worth telling.
+/// Decides what is worth telling of registered models; one that was only
+/// downloaded by hand is nobody's to watch.
 ///
-/// A session of a model that is not registered has no memory: only its update
-/// is told. `known` holds what was remembered before this run.
+/// `known` holds what was remembered before this run.
 pub fn decide(sessions: &[Session], known: &BTreeMap<ModelId, Standing>, now: Timestamp) -> Alerts {
     let mut alerts = Alerts::default();
     for (index, session) in sessions.iter().enumerate() {
-        let Some(end) = &session.end else { continue };
-        let model = session.start.model_id;
-        let standing = model.and_then(|id| alerts.standings.get(&id).or(known.get(&id)));
-        let before = standing.cloned().unwrap_or_default();
+        let (Some(id), Some(end)) = (session.start.model_id, &session.end) else {
+            continue;
+        };
+        // A long run may look at a model twice.
+        let before = alerts.standings.get(&id).or(known.get(&id));
+        let before = before.cloned().unwrap_or_default();
         let commit = session.progress.new_commit.as_ref();
         let (after, told) = judge(&before, end, commit, now);
-        let told = told
-            .into_iter()
-            .filter(|(reason, _)| model.is_some() || *reason == Reason::Published);
-        alerts.notices.extend(told.map(|(reason, failing)| Notice {
+        let notices = told.into_iter().map(|(reason, failing)| Notice {
             event: event_of(reason),
             reason,
             session: index,
             failing,
-        }));
-        if let Some(id) = model.filter(|_| after != before) {
+        });
+        alerts.notices.extend(notices);
+        if after != before {
             alerts.standings.insert(id, after);
         }
     }
@@ -254,76 +254,6 @@ fn is_temporary(outcome: Outcome, kind: ErrorKind) -> bool {
 
 fn is_passing(kind: ErrorKind) -> bool {
     matches!(kind, ErrorKind::Network | ErrorKind::RateLimit)
-}
-
-impl Alerts {
-    /// Renders what a timer's owner is mailed; `None` when all is well or was
-    /// told before.
-    ///
-    /// The first line is a summary that makes sense as a subject, in ASCII
-    /// because the character set of cron's mails is often `C`.
-    pub fn mail(&self, run: &RunFacts) -> Option<String> {
-        let of = |event| {
-            let notices = self.notices.iter();
-            notices.filter(move |notice| notice.event == event)
-        };
-        let failed: Vec<&Notice> = of(HookEvent::OnFailure).collect();
-        let well: Vec<&Notice> = of(HookEvent::OnRecovery).collect();
-        let session = |notice: &Notice| run.sessions.get(notice.session);
-        let name = |notice: &Notice| session(notice).map_or_else(String::new, Session::label);
-        let trouble = |notice: &Notice| session(notice)?.end.as_ref()?.trouble.clone();
-        let (told, verb) = match failed.is_empty() {
-            true => (&well, "recovered"),
-            false => (&failed, "failed"),
-        };
-        let first = told.first()?;
-        let message = match trouble(first).filter(|_| !failed.is_empty()) {
-            Some(trouble) => format!(": {}", trouble.message),
-            None => String::new(),
-        };
-        let (n_told, n_models) = (told.len(), run.sessions.len());
-        let more = if n_told > 1 { ", ..." } else { "" };
-        let mut text = ascii_line(&format!(
-            "hfdl: {n_told} of {n_models} models {verb}: {}{message}{more}",
-            name(first)
-        ));
-        for notice in failed {
-            text.push_str(&format!("\n{}\n", name(notice)));
-            if let Some(trouble) = trouble(notice) {
-                text.push_str(&format!("  error: {}\n", trouble.message));
-                if let Some(hint) = &trouble.hint {
-                    text.push_str(&format!("   next: {hint}\n"));
-                }
-            }
-            if let Some(failing) = notice.failing.filter(|failing| failing.n_failures > 1) {
-                let (times, since) = (failing.n_failures, render_utc(failing.since));
-                text.push_str(&format!("  since: {since}, {times} failures in a row\n"));
-            }
-        }
-        for notice in well {
-            let Some(failing) = notice.failing else {
-                continue;
-            };
-            let (times, since) = (failing.n_failures, render_utc(failing.since));
-            text.push_str(&format!(
-                "\n{}\n  well again: it had failed since {since} ({times} times)\n",
-                name(notice)
-            ));
-        }
-        text.push_str(&format!("\nlook further: hfdl logs --run {}\n", run.run_id));
-        Some(text)
-    }
-}
-
-fn ascii_line(text: &str) -> String {
-    let plain = |c: char| match c {
-        ' '..='~' => c,
-        _ if c.is_whitespace() => ' ',
-        _ => '?',
-    };
-    let mut line: String = text.chars().map(plain).take(300).collect();
-    line.push('\n');
-    line
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ mod engine_lanes;
 mod fnmatch_corpus;
 mod hub_client;
 mod layers;
+mod notify;
 mod outdated;
 mod readme;
 mod schedule_oracle;

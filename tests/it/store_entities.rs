@@ -882,7 +882,7 @@ fn totals_count_crashes_too_and_survive_the_history() {
     assert!(each > 0);
     begin(0);
     let (run, ended_one) = begin(1);
-    store.close_crashed_runs(&run).unwrap();
+    store.close_crashed_runs(Some(&run)).unwrap();
     let end = ended(Outcome::Updated, at(2));
     store.finish_session(ended_one, &progress(), &end).unwrap();
     let totals = RunTotals::default();

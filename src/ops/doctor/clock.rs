@@ -1,11 +1,8 @@
 //! The clock and the time zone.
 
 use super::finding::Finding;
-use crate::domain::time::{Timestamp, render_utc};
+use crate::domain::time::{EARLIEST_BELIEVABLE, Timestamp, render_utc};
 use crate::sys::host::Host;
-
-/// A clock that shows an earlier time than this is not set.
-const EARLIEST_BELIEVABLE: i64 = 1_767_225_600;
 
 /// Off by more than this, links that expire and slots are wrong by a bit.
 const WARN_SECONDS: u64 = 120;
@@ -17,7 +14,7 @@ const FAIL_SECONDS: u64 = 3_600;
 pub(super) fn clock(now: Timestamp, hub: Option<Timestamp>) -> Finding {
     let shown = render_utc(now);
     let set = "set the clock, and have it kept right (NTP)";
-    if now.as_second() < EARLIEST_BELIEVABLE {
+    if now < EARLIEST_BELIEVABLE {
         return Finding::fail(
             "clock",
             format!("it shows {shown}, which is before this program was made"),

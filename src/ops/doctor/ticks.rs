@@ -5,18 +5,18 @@ use super::finding::Finding;
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
-use crate::store::{MetaKey, Store};
+use crate::ops::ticks::last_ticks;
+use crate::store::Store;
 
 /// Looks when a timer last started a run.
 pub(super) fn timer(store: Option<&Store>, settings: &Settings, now: Timestamp) -> Vec<Finding> {
     let Some(store) = store else {
         return vec![Finding::skipped("ticks", "nothing is registered yet")];
     };
-    let tick = match store.meta(MetaKey::LastTimerTick) {
-        Ok(tick) => tick.and_then(|text| text.parse().ok()),
-        Err(err) => return vec![Finding::of_error("ticks", "cannot be read", &err.into())],
-    };
-    vec![judge(tick, settings.timer_every(), now)]
+    vec![match last_ticks(store) {
+        Ok(ticks) => judge(ticks.by_timer, settings.timer_every(), now),
+        Err(err) => Finding::of_error("ticks", "cannot be read", &err),
+    }]
 }
 
 fn judge(tick: Option<Timestamp>, every: Seconds, now: Timestamp) -> Finding {

@@ -12,7 +12,8 @@ use crate::domain::outcome::RunOutcome;
 use crate::domain::run::{Run, RunCommand};
 use crate::domain::session::Session;
 use crate::notify::metrics::{Facts, LastRun, ModelFacts, render};
-use crate::store::{MetaKey, ModelFilter, RunFilter, Store};
+use crate::ops::ticks::last_ticks;
+use crate::store::{ModelFilter, RunFilter, Store};
 use crate::sys::disk::space_at;
 use crate::sys::files;
 
@@ -33,13 +34,12 @@ pub fn write_metrics(voice: &Voice<'_>, path: &Path) {
 fn gather(voice: &Voice<'_>) -> Result<Facts> {
     let (store, now) = (voice.store, voice.host.now());
     let models = store.models(&ModelFilter::default())?;
-    let tick = store.meta(MetaKey::LastTick)?;
     let runs = store.runs_ever_ended()?;
     let n_runs = |outcome| runs.get(&outcome).copied().unwrap_or(0);
     let limits = store.rate_limits(now)?;
     Ok(Facts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        last_tick_at: tick.and_then(|text| text.parse().ok()),
+        last_tick_at: last_ticks(store)?.by_anyone,
         last_run: last_run(store)?,
         n_skipped: vec![
             ("locked", n_runs(RunOutcome::SkippedLocked)),

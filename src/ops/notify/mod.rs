@@ -10,12 +10,13 @@
 mod metrics;
 mod ping;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::run::RunReport;
+use self::metrics::write_metrics;
+use super::run::{RunReport, Tools};
 use crate::domain::alert::{Alerts, HookEvent, Notice, Reason, RunFacts, decide};
 use crate::domain::argv::Argv;
 use crate::domain::run::{Event, EventKind, RunCommand};
@@ -26,7 +27,6 @@ use crate::sys::host::Host;
 use crate::sys::paths::{self, Home};
 use crate::sys::pause::Stopwatch;
 
-pub use metrics::write_metrics;
 pub use ping::Ping;
 
 /// How long all hooks of a run may take together: a hundred models that fail
@@ -50,9 +50,21 @@ pub struct News {
 }
 
 impl News {
-    /// Renders what the owner of a timer is mailed, if anything is worth it.
-    pub fn mail(&self) -> Option<String> {
-        self.alerts.mail(&self.run)
+    /// Returns what is told by one hook.
+    pub fn of(&self, event: HookEvent) -> impl Iterator<Item = &Notice> {
+        let notices = self.alerts.notices.iter();
+        notices.filter(move |notice| notice.event == event)
+    }
+}
+
+impl<'a> From<Tools<'a>> for Voice<'a> {
+    fn from(tools: Tools<'a>) -> Self {
+        Self {
+            host: tools.host,
+            home: tools.home,
+            store: tools.store,
+            settings: tools.settings,
+        }
     }
 }
 
@@ -74,25 +86,31 @@ impl Voice<'_> {
     /// Finds out what is news in a run, and remembers that it has been told.
     ///
     /// For whoever holds the lock of the home: two runs that did this at once
-    /// would both tell the same.
-    pub fn learn(&self, run: RunFacts) -> Result<News> {
+    /// would both tell the same. `None`: the database does not let us, and then
+    /// everything is shown and no hook is run.
+    pub fn learn(&self, run: RunFacts) -> Option<News> {
+        match self.remember(run) {
+            Ok(news) => Some(news),
+            Err(err) => {
+                log::warn!("cannot tell what is news, so no hook is run: {err:#}");
+                None
+            }
+        }
+    }
+
+    fn remember(&self, run: RunFacts) -> Result<News> {
         let now = self.host.now();
         let alerts = self.store.transaction(|store| -> Result<Alerts> {
             let alerts = decide(&run.sessions, &store.standings()?, now);
             for (model, standing) in &alerts.standings {
                 store.save_standing(*model, standing)?;
             }
-            for notice in &alerts.notices {
-                if let Some(event) = event_of(&run, notice) {
-                    store.record_event(&event)?;
-                }
-            }
             Ok(alerts)
         })?;
         Ok(News { run, alerts })
     }
 
-    /// Runs the hooks for what is news, and `finally` at the end.
+    /// Runs the hooks for what is news, and `finally` after a `run-due` that had work.
     pub fn tell(&self, news: &News) {
         let notices = news.alerts.notices.iter().map(|notice| Call {
             event: notice.event,
@@ -108,7 +126,21 @@ impl Voice<'_> {
             session: None,
             failing: None,
         };
-        self.call_all(notices.chain([end]));
+        let had_work = news.run.command == RunCommand::RunDue && !news.run.sessions.is_empty();
+        let end = Some(end).filter(|_| had_work);
+        self.call_all(notices.chain(end));
+    }
+
+    /// Writes the files that others read, where settings name them.
+    pub fn write_files(&self, metrics: Option<&Path>) {
+        let named = self.settings.metrics_file();
+        let named = named.map(|path| paths::expand(self.host, path));
+        match (metrics, named) {
+            (Some(path), _) => write_metrics(self, path),
+            (None, Some(Ok(path))) => write_metrics(self, &path),
+            (None, Some(Err(err))) => log::warn!("no metrics: {err:#}"),
+            (None, None) => {}
+        }
     }
 
     /// Runs the hook for a run that did not take place.
@@ -198,33 +230,6 @@ impl Voice<'_> {
             false => Ok(argv.program().into()),
         }
     }
-}
-
-/// Returns what is written down of a notice, if it is a change for the worse
-/// or the better.
-fn event_of(run: &RunFacts, notice: &Notice) -> Option<Event> {
-    let session = run.sessions.get(notice.session)?;
-    let kind = match notice.reason {
-        Reason::Began | Reason::Changed | Reason::Lasts => EventKind::Failing,
-        Reason::Recovered => EventKind::Recovered,
-        Reason::Held => EventKind::Held,
-        Reason::Published | Reason::Reminder | Reason::Skipped | Reason::Ended => return None,
-    };
-    let trouble = session.end.as_ref().and_then(|end| end.trouble.as_ref());
-    let detail = match (kind, trouble, notice.failing) {
-        (EventKind::Failing, Some(trouble), _) => format!("{}: {}", trouble.kind, trouble.message),
-        (EventKind::Recovered, _, Some(failing)) => {
-            format!("after {} failures ({})", failing.n_failures, failing.kind)
-        }
-        _ => String::new(),
-    };
-    Some(Event {
-        at: run.finished_at,
-        kind,
-        model_id: session.start.model_id,
-        run_id: Some(run.run_id.clone()),
-        detail,
-    })
 }
 
 /// Takes what would move a cursor out of a stranger's line.
