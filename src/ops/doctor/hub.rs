@@ -19,6 +19,10 @@ use crate::sys::host::Host;
 use crate::sys::http::{Http, HttpError, HttpErrorKind, Method, Request, Response, Url};
 use crate::sys::stop::StopFlag;
 
+/// Where large files come from changes by region and over the years.
+const FIREWALL: &str =
+    "a firewall or proxy must let the storage through, too: `*.hf.co` and `*.xethub.hf.co`";
+
 /// Asks the Hub for nothing in particular; returns what time it is there.
 pub(super) fn reach(
     host: &Host,
@@ -39,7 +43,12 @@ pub(super) fn reach(
     });
     match asked {
         Err(err) => {
-            found.push(Finding::of_error("hub", "it cannot be asked", &err));
+            let finding = Finding::of_error("hub", "it cannot be asked", &err);
+            let kind = err.downcast_ref::<HttpError>().map(HttpError::kind);
+            found.push(match kind {
+                Some(kind) => finding.next(remedy(kind)),
+                None => finding,
+            });
             None
         }
         Ok(Err(err)) => {
@@ -63,7 +72,13 @@ fn parse_date(text: &str) -> Option<Timestamp> {
 }
 
 fn unreachable(endpoint: &str, err: &HttpError) -> Finding {
-    let next = match err.kind() {
+    Finding::fail("hub", format!("`{endpoint}` cannot be reached"))
+        .why(err.what())
+        .next(remedy(err.kind()))
+}
+
+fn remedy(kind: HttpErrorKind) -> &'static str {
+    match kind {
         HttpErrorKind::Proxy => {
             "correct `HTTPS_PROXY` and `HTTP_PROXY`, or name the host in `NO_PROXY`"
         }
@@ -72,10 +87,7 @@ fn unreachable(endpoint: &str, err: &HttpError) -> Finding {
         }
         HttpErrorKind::Dns => "look whether this machine knows other names, and `hub.endpoint`",
         _ => "look whether this machine reaches other hosts; behind a firewall set `HTTPS_PROXY`",
-    };
-    Finding::fail("hub", format!("`{endpoint}` cannot be reached"))
-        .why(err.what())
-        .next(next)
+    }
 }
 
 fn answered(endpoint: &str, answer: &Response) -> Finding {
@@ -210,11 +222,12 @@ pub(super) fn storage(host: &Host, settings: &Settings, store: Option<&Store>) -
     vec![match fetch_a_byte(&hub, model) {
         Ok(Some(place)) => Finding::ok("storage", format!("`{place}` hands out bytes of `{name}`")),
         Ok(None) => Finding::skipped("storage", format!("`{name}` has no file with bytes")),
-        Err(err) => Finding::of_error(
-            "storage",
-            format!("no bytes of `{name}` can be fetched"),
-            &err,
-        ),
+        Err(err) => {
+            let what = format!("no bytes of `{name}` can be fetched");
+            let finding = Finding::of_error("storage", what, &err);
+            let next = finding.next.clone();
+            finding.next(next.unwrap_or_else(|| FIREWALL.to_owned()))
+        }
     }]
 }
 

@@ -1,6 +1,8 @@
 //! What the tests share.
 
 pub mod cache;
+#[cfg(target_os = "linux")]
+pub mod disk;
 pub mod env;
 pub mod exposition;
 pub mod http_source;
