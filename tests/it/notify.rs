@@ -5,7 +5,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use hfdl_test_hub::{Api, Fault, On};
+use hfdl::domain::pause::Pause;
+use hfdl::store::Store;
+use hfdl_test_hub::{Fault, On};
 use serde_json::Value;
 
 use crate::support::env::{Ran, TestEnv};
@@ -271,10 +273,9 @@ fn a_hook_that_fails_hangs_or_is_missing_changes_nothing_but_the_diary() {
 }
 
 #[test]
-fn skipped_runs_have_a_hook_of_their_own_outside_the_lock() {
+fn skipped_runs_have_a_hook_of_their_own() {
     let world = World::new();
     world.write_down();
-    // The hook itself takes the lock: it would wait for ever inside of one.
     let lock = world.env.home().join("run.lock");
     let held = fs::File::create(&lock).unwrap();
     fs2::FileExt::lock_exclusive(&held).unwrap();
@@ -284,25 +285,64 @@ fn skipped_runs_have_a_hook_of_their_own_outside_the_lock() {
     assert_eq!(facts[0].0["run"]["outcome"], "skipped-locked");
     assert_eq!(facts[0].0["run"]["exit_code"], 11);
     fs2::FileExt::unlock(&held).unwrap();
+
+    let now = "2026-03-01T11:00:00Z".parse().unwrap();
+    let store = Store::open(&world.env.database(), now).unwrap();
+    let pause = Pause {
+        since: now,
+        until: None,
+        reason: Some("a move".to_owned()),
+    };
+    store.set_pause(&pause).unwrap();
+    world.tick().exits(0).silently();
+    let (events, facts) = world.told();
+    assert_eq!(events, ["on_skip skipped"]);
+    assert_eq!(facts[0].0["run"]["outcome"], "skipped-paused");
 }
 
 #[test]
-fn a_hook_may_start_hfdl_itself() {
+fn a_revision_that_is_held_back_is_told_once() {
     let world = World::new();
+    world.write_down();
+    world.tick().exits(0);
+    let connection = rusqlite::Connection::open(world.env.database()).unwrap();
+    let hold = "UPDATE models SET held_commit = published_commit";
+    connection.execute(hold, []).unwrap();
+    publish(&world.env, "two");
+    world.told();
+    world.tick().exits(0).silently();
+    assert_eq!(world.told().0, ["on_hold held", "finally ended"]);
+    world.tick().exits(0);
+    assert_eq!(world.told().0, ["finally ended"]);
+    publish(&world.env, "three");
+    world.tick().exits(0);
+    assert_eq!(world.told().0, ["on_hold held", "finally ended"]);
+}
+
+#[test]
+fn a_hook_may_start_a_run_which_then_starts_no_hook() {
+    let world = World::new();
+    let (starts, heard) = (
+        world.env.root().join("starts"),
+        world.env.root().join("heard"),
+    );
     let text = format!(
-        "exec '{}' download acme/tiny -q > '{}' 2>&1",
+        "echo start >> '{}'\nHFDL_TEST_NOW=2026-03-02T10:00:00Z '{}' run-due --json > '{}'",
+        starts.display(),
         env!("CARGO_BIN_EXE_hfdl"),
-        world.env.root().join("heard").display()
+        heard.display()
     );
     let script = world.script("hook", &text);
-    for hook in ["hooks.on_update", "hooks.finally"] {
-        let set = ["config", "set", hook, script.to_str().unwrap()];
-        world.env.hfdl(set).succeeds();
-    }
+    let set = ["config", "set", "hooks.finally", script.to_str().unwrap()];
+    world.env.hfdl(set).succeeds();
     world.tick().exits(0).silently();
-    let heard = fs::read_to_string(world.env.root().join("heard")).unwrap();
-    assert!(heard.contains("snapshots"), "{heard}");
-    assert_eq!(world.env.hub().count(Api::WhoAmI), 0);
+    let heard = fs::read_to_string(heard).unwrap();
+    let heard: Value = serde_json::from_str(&heard).unwrap();
+    assert_eq!(
+        heard["sessions"][0]["outcome"], "up-to-date",
+        "the lock was free"
+    );
+    assert_eq!(fs::read_to_string(starts).unwrap(), "start\n");
 }
 
 #[test]
