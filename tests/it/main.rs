@@ -38,6 +38,7 @@ mod layers;
 mod notify;
 mod outdated;
 mod readme;
+mod run_due;
 mod schedule_oracle;
 mod schedule_properties;
 mod schedule_truth_table;

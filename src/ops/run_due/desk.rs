@@ -35,6 +35,8 @@ pub(super) struct Desk<'a> {
     claims: BTreeMap<ScheduleId, Claim>,
     /// By the run's number of the target.
     jobs: BTreeMap<usize, Job>,
+    /// Slots that this run could not finish: the next tick goes on with them.
+    left: BTreeMap<ScheduleId, Timestamp>,
     /// Wanted again by a slot that came while they are under way.
     again: BTreeMap<ModelId, Vec<ScheduleId>>,
     pub(super) skipped: Vec<Skipped>,
@@ -65,15 +67,21 @@ impl<'a> Desk<'a> {
             options,
             claims: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            left: BTreeMap::new(),
             again: BTreeMap::new(),
             skipped: Vec::new(),
             n_due: 0,
         }
     }
 
-    /// Leaves out what is being worked on already.
+    /// Leaves out what is being worked on already, and what is left for the
+    /// next tick: its limit would not be one if the same run went on with it.
     pub(super) fn without_claimed(&self, mut due: Vec<DueNow>) -> Vec<DueNow> {
-        due.retain(|one| !self.claims.contains_key(&one.schedule.id));
+        due.retain(|one| {
+            let id = &one.schedule.id;
+            let is_left = self.left.get(id).is_some_and(|slot| one.due.slot <= *slot);
+            !self.claims.contains_key(id) && !is_left
+        });
         due
     }
 
@@ -277,6 +285,10 @@ impl<'a> Desk<'a> {
             .collect();
         for id in done {
             if let Some(claim) = self.claims.remove(&id) {
+                let worst = claim.ends.iter().max();
+                if matches!(worst, Some(LookEnd::Offline | LookEnd::Unfinished)) {
+                    self.left.insert(id, claim.due.due.slot);
+                }
                 let served = self.serve(&claim);
                 run.keep_problem(served);
                 checkpoint("slot served");

@@ -116,13 +116,17 @@ impl RunDue<'_> {
         let mut desk = Desk::new(self.tools, looker, &self.options);
         desk.claim(found.due, now, &mut run, &mut flow, &watch)?;
         let mut looked = Stopwatch::start();
+        let look_every = match host.takes_pauses() {
+            true => LOOK_EVERY,
+            false => Duration::ZERO,
+        };
         while !flow.is_idle() {
             for (index, end) in run.step(&mut flow, show) {
                 run.close(index, &end);
                 let noted = desk.ended(index, &end, &mut run, &mut flow);
                 run.keep_problem(noted);
             }
-            if looked.elapsed() >= LOOK_EVERY && !self.tools.stop.is_raised() {
+            if looked.elapsed() >= look_every && !self.tools.stop.is_raised() {
                 looked = Stopwatch::start();
                 let now = host.now();
                 let claimed = looker.look(now, Among::Candidates).and_then(|found| {
