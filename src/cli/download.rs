@@ -10,6 +10,7 @@ use super::download_report::{Watcher, dry_run, report_run};
 use super::explain::Complaint;
 use super::lock::take_lock;
 use super::models_edit::destination;
+use super::status::leave_status_file;
 use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, Model, Tag};
 use crate::domain::outcome::{ExitStatus, Trigger};
@@ -157,6 +158,7 @@ impl Download {
             let facts = facts_of(RunCommand::Download, report);
             voice.learn(facts)
         });
+        leave_status_file(context, work.tools.store, work.tools.settings);
         drop(lock);
         context.show_hub_warnings(&workshop);
         let status = report_run(context, &report?, single.as_ref());

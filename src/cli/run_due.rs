@@ -7,10 +7,11 @@ use anyhow::Result;
 use clap::Args;
 
 use super::context::Context;
-use super::download_report::Watcher;
+use super::download_report::{Due, Watcher};
 use super::explain::Complaint;
 use super::lock::take_lock;
 use super::run_due_report::{report_nothing, report_paused, report_plan, report_run};
+use super::status::leave_status_file;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::run::RunCommand;
@@ -130,6 +131,9 @@ impl RunDue {
             Ok(Ran::Done { report, .. }) => voice.learn(facts_of(RunCommand::RunDue, report)),
             _ => None,
         };
+        if !matches!(ran, Ok(Ran::NothingDue)) {
+            leave_status_file(context, tools.store, tools.settings);
+        }
         drop(lock);
         context.show_hub_warnings(&workshop);
         let status = match &ran {
@@ -168,12 +172,15 @@ impl RunDue {
             Ran::Done {
                 report,
                 n_due,
-                skipped,
+                left_out,
             } => {
+                let due = Due {
+                    n_models: *n_due,
+                    left_out,
+                };
                 // A timer comes again and again, and mails whatever is said.
                 let is_timer = self.trigger == Trigger::Timer && !context.host.stderr_is_terminal();
-                let news = news.filter(|_| is_timer);
-                report_run(context, report, *n_due, skipped, news)
+                report_run(context, report, &due, news.filter(|_| is_timer))
             }
         }
     }

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::download_report::{explain_session, run_document, wants_bars};
+use super::download_report::{Due, explain_session, run_document, wants_bars};
 use super::explain;
 use crate::domain::alert::{HookEvent, Notice};
 use crate::domain::outcome::{ExitStatus, Outcome};
@@ -16,7 +16,7 @@ use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::ByteSize;
 use crate::ops::notify::News;
 use crate::ops::run::RunReport;
-use crate::ops::run_due::{DuePlan, PlannedModel, PlannedSchedule, Skipped};
+use crate::ops::run_due::{DuePlan, PlannedModel, PlannedSchedule};
 use crate::ui::json::document;
 use crate::ui::{Format, Output, table, text};
 
@@ -57,8 +57,7 @@ pub fn report_paused(context: &Context, pause: &Pause) -> Result<()> {
 pub fn report_run(
     context: &Context,
     report: &RunReport,
-    n_due: u64,
-    skipped: &[Skipped],
+    due: &Due<'_>,
     news: Option<&News>,
 ) -> Result<ExitStatus> {
     let is_news = |index: usize| {
@@ -102,10 +101,9 @@ pub fn report_run(
             .say(&format!(" next: `hfdl runs show {id}` tells more"));
     }
     if context.out.format != Format::Table {
-        context.out.result(
-            |_| String::new(),
-            || run_document(report, n_due, &skipped_values(skipped)),
-        )?;
+        context
+            .out
+            .result(|_| String::new(), || run_document(report, due))?;
     } else if wants_bars(context) {
         context.out.print(&run_text(&context.out, report))?;
     }
@@ -181,12 +179,6 @@ fn run_text(out: &Output, report: &RunReport) -> String {
         table::right("REUSED"),
     ];
     table::render(out, &columns, rows.collect())
-}
-
-fn skipped_values(skipped: &[Skipped]) -> Vec<Value> {
-    let one =
-        |skipped: &Skipped| json!({"model": skipped.model.as_str(), "reason": skipped.reason});
-    skipped.iter().map(one).collect()
 }
 
 /// The document of a tick that made no run.

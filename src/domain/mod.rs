@@ -6,6 +6,7 @@
 
 pub mod alert;
 pub mod argv;
+pub mod changes;
 pub mod content;
 pub mod filter;
 pub mod model;
@@ -26,5 +27,6 @@ pub mod settings;
 pub mod shard;
 pub mod share;
 pub mod snapshot;
+pub mod status;
 pub mod time;
 pub mod units;

@@ -218,7 +218,7 @@ fn a_secret_address_is_not_exported_and_not_pruned() {
 fn a_file_says_a_program_as_a_word_or_as_a_list() {
     let env = TestEnv::new();
     let file = env.root().join("hfdl.yaml");
-    let mut apply = |value: &str| {
+    let apply = |value: &str| {
         let text = format!("version: 1\nconfig:\n  hooks.finally: {value}\n");
         std::fs::write(&file, text).unwrap();
         env.hfdl(["apply", "-f", file.to_str().unwrap()])

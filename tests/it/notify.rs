@@ -535,3 +535,35 @@ fn the_flag_names_another_file_and_a_missing_folder_is_a_warning() {
         .succeeds()
         .explains("no metrics: cannot write `/nowhere/at/all.prom`");
 }
+
+#[test]
+fn the_status_is_left_where_others_read_it() {
+    let world = World::new();
+    let file = world.env.root().join("status.json");
+    let set = ["config", "set", "status.file", file.to_str().unwrap()];
+    world.env.hfdl(set).succeeds();
+    world.tick().exits(0).silently();
+    let text = fs::read_to_string(&file).unwrap();
+    assert_eq!(
+        text,
+        fs::read_to_string(world.env.home().join("status.json")).unwrap()
+    );
+    let document: Value = serde_json::from_str(&text).unwrap();
+    assert!(
+        document["schema"]
+            .as_str()
+            .unwrap()
+            .starts_with("hfdl.status/")
+    );
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o644);
+
+    world
+        .env
+        .line("config set status.file /nowhere/status.json")
+        .succeeds();
+    world
+        .tick()
+        .exits(0)
+        .explains("cannot write `/nowhere/status.json`");
+}

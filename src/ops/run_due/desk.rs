@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+use super::Options;
 use super::look::{DueNow, Looker};
-use super::{Options, Skipped};
 use crate::domain::model::{Model, ModelId};
 use crate::domain::outcome::UpstreamState;
 use crate::domain::schedule::{
@@ -39,7 +39,7 @@ pub(super) struct Desk<'a> {
     left: BTreeMap<ScheduleId, Timestamp>,
     /// Wanted again by a slot that came while they are under way.
     again: BTreeMap<ModelId, Vec<ScheduleId>>,
-    pub(super) skipped: Vec<Skipped>,
+    pub(super) left_out: Vec<(String, String)>,
     pub(super) n_due: u64,
 }
 
@@ -69,7 +69,7 @@ impl<'a> Desk<'a> {
             jobs: BTreeMap::new(),
             left: BTreeMap::new(),
             again: BTreeMap::new(),
-            skipped: Vec::new(),
+            left_out: Vec::new(),
             n_due: 0,
         }
     }
@@ -244,12 +244,9 @@ impl<'a> Desk<'a> {
                 continue;
             }
             if !is_probe_due(model, now) {
-                self.skipped.push(Skipped {
-                    model: model.spec.name.clone(),
-                    reason: format!(
-                        "it is gone upstream, and asked about once every {PROBE_EVERY}"
-                    ),
-                });
+                let reason =
+                    format!("it is gone upstream, and asked about once every {PROBE_EVERY}");
+                self.left_out.push((model.spec.name.to_string(), reason));
                 continue;
             }
             wanted.push((model.clone(), serves));

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Error, Result};
 
-use super::check::{Checked, Planned};
+use super::check::{BadFiles, Checked, Planned};
 use super::checker::Checker;
 use super::end::{Progress, SyncEnd};
 use super::pool::Pool;
@@ -55,11 +55,12 @@ impl Flow {
     pub fn new(
         hub: &HubClient,
         choice: &CacheChoice,
+        bad: BadFiles,
         options: EngineOptions,
         reserve: ByteSize,
     ) -> Self {
         Self {
-            checker: Checker::new(hub, choice),
+            checker: Checker::new(hub, choice, bad),
             asked: BTreeMap::new(),
             answers: BTreeMap::new(),
             first_has_waited: Stopwatch::start(),

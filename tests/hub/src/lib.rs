@@ -28,7 +28,7 @@
 //! | `settings` | what a test may change about the answers, and the shapes of mirrors |
 //! | `faults` | which request goes wrong, and how |
 //! | `record` | every request, for assertions |
-//! | `server`, `door`, `http` | threads, sockets, HTTP/1.1 |
+//! | `server`, `door`, `tls`, `http` | threads, sockets, encryption, HTTP/1.1 |
 //! | `route`, `access`, `api`, `resolve`, `cdn` | the answers |
 //! | `content` | bytes with their hashes |
 //! | `directory`, `demo` | what the binary serves |
@@ -50,6 +50,7 @@ mod resolve;
 mod route;
 mod server;
 mod settings;
+mod tls;
 mod world;
 
 pub use content::{generated_bytes, git_blob_id, sha256_hex};

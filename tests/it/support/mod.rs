@@ -7,5 +7,6 @@ pub mod env;
 pub mod exposition;
 pub mod http_source;
 pub mod inbox;
+pub mod proxy;
 pub mod sound;
 pub mod source;
