@@ -52,14 +52,17 @@ pub fn forget_revision(
         Rest::Keep => own.contains(commit),
         Rest::Remove => own.contains(commit) || layout.private_tree(commit).exists(),
     };
+    let leftovers = match rest {
+        Rest::Keep => Unused::Keep,
+        Rest::Remove => Unused::Remove,
+    };
     let commits = local.snapshots.keys();
     let rules = SweepRules {
         keep: commits.filter(|commit| !goes(commit)).cloned().collect(),
         used_elsewhere: contents_used_elsewhere(cache, repo)?,
-        unused: match rest {
-            Rest::Keep => Unused::Keep,
-            Rest::Remove => Unused::Remove,
-        },
+        open: BTreeSet::new(),
+        unused: leftovers,
+        evidence: leftovers,
     };
     let plan = plan_sweep(&local, &rules);
     let done = execute_sweep(cache, repo, &plan, &rules)?;

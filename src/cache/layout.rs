@@ -20,6 +20,10 @@ use crate::domain::repo::{CommitSha, Repo, RepoPath, RepoType, Revision};
 pub const PARTIAL_SUFFIX: &str = ".incomplete";
 /// The suffix of a partial file's journal, which lies beside it.
 pub const JOURNAL_SUFFIX: &str = ".incomplete.journal";
+/// The suffix of bytes with a wrong hash, which are kept to be looked at.
+pub const EVIDENCE_SUFFIX: &str = ".incomplete.bad";
+/// The suffix of the lock that whoever fetches a partial file holds.
+pub const PARTIAL_LOCK_SUFFIX: &str = ".incomplete.lock";
 /// Starts the names of snapshots that are being put together in `.hfdl/`.
 pub const STAGING_PREFIX: &str = "staging-";
 /// Starts the names of snapshots that are being deleted in `.hfdl/`.
@@ -122,6 +126,12 @@ impl RepoLayout {
 
     pub fn journal(&self, content: &ContentId) -> PathBuf {
         let name = format!("{}{JOURNAL_SUFFIX}", content.etag());
+        self.private().join(name)
+    }
+
+    /// Returns where bytes lie that twice did not have this content's hash.
+    pub fn evidence(&self, content: &ContentId) -> PathBuf {
+        let name = format!("{}{EVIDENCE_SUFFIX}", content.etag());
         self.private().join(name)
     }
 

@@ -16,6 +16,7 @@ mod local_records;
 pub mod publish;
 pub mod scan;
 pub mod sweep;
+mod sweep_dir;
 pub mod sweep_plan;
 mod wire;
 
@@ -26,8 +27,9 @@ pub use local_dir::LocalDir;
 pub use local_publish::{Placed, Vanished};
 pub use publish::{CacheWriter, LinkChoice, Published};
 pub use scan::{
-    LocalEntry, LocalRepo, cached_repos, published_commit, scan_repo, snapshot_is_complete,
-    stored_listing,
+    BlobKind, LocalEntry, LocalRepo, LocalSnapshot, cached_repos, published_commit, scan_repo,
+    snapshot_is_complete, stored_listing,
 };
-pub use sweep::{contents_used_elsewhere, execute_sweep};
-pub use sweep_plan::{SweepPlan, SweepRules, Unused, plan_sweep};
+pub use sweep::{borrowed_contents, contents_used_elsewhere, execute_sweep, is_being_fetched};
+pub use sweep_dir::{DirLeftover, LeftoverKind};
+pub use sweep_plan::{SweepPlan, SweepRules, SweepTarget, Unused, plan_sweep};

@@ -12,7 +12,7 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::layout::{self, CacheLayout, PARTIAL_SUFFIX, RepoLayout};
+use super::layout::{self, CacheLayout, EVIDENCE_SUFFIX, PARTIAL_SUFFIX, RepoLayout};
 use super::wire;
 use crate::domain::content::ContentId;
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
@@ -28,8 +28,27 @@ pub struct LocalRepo {
     pub trash: BTreeMap<CommitSha, LocalSnapshot>,
     pub blobs: BTreeMap<ContentId, LocalBlob>,
     pub partials: BTreeMap<ContentId, LocalPartial>,
+    /// Bytes that did not have the hash of the content that they were to be.
+    pub evidence: BTreeMap<ContentId, u64>,
     /// What nobody can account for; left alone.
     pub junk: Vec<PathBuf>,
+}
+
+impl LocalRepo {
+    /// Returns what the disk gains when a blob goes with all its names in this
+    /// folder: nothing when its bytes lie elsewhere or have a name there.
+    pub fn gain_of(&self, content: &ContentId) -> u64 {
+        let Some(blob) = self.blobs.get(content) else {
+            return 0;
+        };
+        let folders = self.snapshots.values().chain(self.trash.values());
+        let links = folders.filter_map(|folder| folder.hard_links.get(content));
+        let n_names_here = 1 + links.sum::<u64>();
+        match blob.kind {
+            BlobKind::Plain if blob.n_names <= n_names_here => blob.size_bytes,
+            _ => 0,
+        }
+    }
 }
 
 /// One revision's folder.
@@ -38,6 +57,8 @@ pub struct LocalSnapshot {
     pub entries: BTreeMap<RepoPath, LocalEntry>,
     /// Names in the folder that are no files of a repository.
     pub n_unreadable: u64,
+    /// How many of the entries are second names of a blob, and no links to it.
+    pub hard_links: BTreeMap<ContentId, u64>,
 }
 
 impl LocalSnapshot {
@@ -224,6 +245,10 @@ fn scan_partials(layout: &RepoLayout, local: &mut LocalRepo) -> Result<()> {
     for entry in read_dir(&layout.private())? {
         let name = entry.file_name();
         let name = name.to_str().unwrap_or_default();
+        if let Some(content) = name.strip_suffix(EVIDENCE_SUFFIX).and_then(content_of) {
+            let size_bytes = entry.metadata().map_or(0, |found| found.len());
+            local.evidence.insert(content, size_bytes);
+        }
         let Some(content) = name.strip_suffix(PARTIAL_SUFFIX).and_then(content_of) else {
             continue;
         };
@@ -288,8 +313,13 @@ impl Snapshots {
         let mut snapshot = LocalSnapshot::default();
         for (path, entry) in files_below(root)? {
             match (path, self.entry(&entry.path())?) {
-                (Some(path), Some(entry)) => {
-                    snapshot.entries.insert(path, entry);
+                (Some(path), Some(found)) => {
+                    if let LocalEntry::Blob { content, .. } = found
+                        && !entry.file_type().is_ok_and(|kind| kind.is_symlink())
+                    {
+                        *snapshot.hard_links.entry(content).or_default() += 1;
+                    }
+                    snapshot.entries.insert(path, found);
                 }
                 _ => snapshot.n_unreadable += 1,
             }
@@ -332,7 +362,7 @@ impl Snapshots {
 }
 
 /// Takes `..` away without asking the disk: almost every link is told by that.
-fn by_names_alone(path: &Path) -> PathBuf {
+pub(super) fn by_names_alone(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
         let is_parent = part == Component::ParentDir;

@@ -18,7 +18,11 @@ pub struct SweepRules {
     pub keep: BTreeSet<CommitSha>,
     /// Contents that other repositories reach through links into this one.
     pub used_elsewhere: BTreeSet<ContentId>,
+    /// Contents that another program has open or is about to write.
+    pub open: BTreeSet<ContentId>,
     pub unused: Unused,
+    /// What becomes of bytes with a wrong hash, which are kept to be looked at.
+    pub evidence: Unused,
 }
 
 /// What becomes of blobs and partial files that no snapshot uses, kept or removed.
@@ -53,6 +57,8 @@ pub enum SweepTarget {
     Trash(CommitSha),
     Blob(ContentId),
     Partial(ContentId),
+    /// Bytes that did not have this content's hash.
+    Evidence(ContentId),
 }
 
 impl SweepTarget {
@@ -77,6 +83,7 @@ pub enum RemoveReason {
     HalfDeleted,
     OnlyRemovedSnapshotsUseIt,
     NothingUsesIt,
+    WrongHash,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +96,8 @@ pub enum KeepReason {
     UsedElsewhere,
     SharedStore,
     PerhapsContinued,
+    Open,
+    ToBeLookedAt,
 }
 
 impl RemoveReason {
@@ -98,6 +107,7 @@ impl RemoveReason {
             Self::HalfDeleted => "its deletion was interrupted",
             Self::OnlyRemovedSnapshotsUseIt => "only removed revisions use it",
             Self::NothingUsesIt => "nothing uses it",
+            Self::WrongHash => "its bytes have a wrong hash",
         }
     }
 }
@@ -112,6 +122,8 @@ impl KeepReason {
             Self::UsedElsewhere => "another repository uses it",
             Self::SharedStore => "it lies in the store that repositories share",
             Self::PerhapsContinued => "an interrupted download may continue it",
+            Self::Open => "another program has it open",
+            Self::ToBeLookedAt => "its bytes have a wrong hash, which somebody may want to look at",
         }
     }
 }
@@ -162,6 +174,8 @@ pub fn plan_sweep(local: &LocalRepo, rules: &SweepRules) -> SweepPlan {
         };
         let verdict = if in_use.contains(content) {
             Verdict::Keep(KeepReason::InUse)
+        } else if rules.open.contains(content) {
+            Verdict::Keep(KeepReason::Open)
         } else if rules.used_elsewhere.contains(content) {
             Verdict::Keep(KeepReason::UsedElsewhere)
         } else if blob.kind == BlobKind::Link {
@@ -175,8 +189,7 @@ pub fn plan_sweep(local: &LocalRepo, rules: &SweepRules) -> SweepPlan {
         };
         // Another name may be in another repository: removing ours is safe for
         // it, and gains nothing.
-        let size_bytes = if blob.n_names > 1 { 0 } else { blob.size_bytes };
-        plan.add(SweepTarget::Blob(*content), size_bytes, verdict);
+        plan.add(SweepTarget::Blob(*content), local.gain_of(content), verdict);
     }
     for (content, partial) in &local.partials {
         let verdict = match rules.unused {
@@ -184,6 +197,13 @@ pub fn plan_sweep(local: &LocalRepo, rules: &SweepRules) -> SweepPlan {
             Unused::Remove => Verdict::Remove(RemoveReason::NothingUsesIt),
         };
         plan.add(SweepTarget::Partial(*content), partial.size_bytes, verdict);
+    }
+    for (content, size_bytes) in &local.evidence {
+        let verdict = match rules.evidence {
+            Unused::Keep => Verdict::Keep(KeepReason::ToBeLookedAt),
+            Unused::Remove => Verdict::Remove(RemoveReason::WrongHash),
+        };
+        plan.add(SweepTarget::Evidence(*content), *size_bytes, verdict);
     }
     plan
 }
@@ -199,7 +219,7 @@ fn snapshot_verdict(local: &LocalRepo, rules: &SweepRules, commit: &CommitSha) -
 }
 
 /// Returns the bytes that lie in a snapshot itself and not in blobs.
-fn own_bytes(snapshot: &LocalSnapshot) -> u64 {
+pub fn own_bytes(snapshot: &LocalSnapshot) -> u64 {
     let sizes = snapshot.entries.values().map(|entry| match entry {
         LocalEntry::RealFile { size_bytes } => *size_bytes,
         LocalEntry::Blob { .. } | LocalEntry::Dangling => 0,

@@ -15,8 +15,10 @@ mod man;
 mod models;
 mod models_edit;
 mod models_outdated;
+mod models_rollback;
 mod models_show;
 mod pause;
+mod prune;
 mod run_due;
 mod run_due_report;
 mod run_id;
@@ -150,6 +152,7 @@ enum Command {
     RunDue(run_due::RunDue),
     Download(download::Download),
     Verify(verify::Verify),
+    Prune(prune::Prune),
     Status(status::Status),
     #[command(alias = "session")]
     Sessions(sessions::Sessions),
@@ -270,6 +273,7 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::RunDue(command) => command.run(context),
         Command::Download(command) => command.run(context),
         Command::Verify(command) => command.run(context),
+        Command::Prune(command) => command.run(context),
         Command::Status(command) => command.run(context),
         Command::Sessions(command) => command.run(context),
         Command::Runs(command) => command.run(context),

@@ -9,6 +9,7 @@ use super::explain::Complaint;
 use super::lock::take_lock;
 use super::models_edit::{ModelClears, ModelFlags};
 use super::models_outdated::Outdated;
+use super::models_rollback::{Release, Rollback};
 use super::models_show;
 use crate::domain::model::{EntryName, Model, ModelSummary, Tag};
 use crate::domain::outcome::{ExitStatus, Trigger};
@@ -41,6 +42,8 @@ enum Command {
     Disable(Names),
     Remove(Remove),
     Outdated(Outdated),
+    Rollback(Rollback),
+    Release(Release),
 }
 
 impl Models {
@@ -54,6 +57,8 @@ impl Models {
             Command::Disable(names) => switch(context, &distinct(names.names), false),
             Command::Remove(command) => command.run(context),
             Command::Outdated(command) => return command.run(context),
+            Command::Rollback(command) => command.run(context),
+            Command::Release(command) => command.run(context),
         }?;
         Ok(ExitStatus::Ok)
     }

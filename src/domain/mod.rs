@@ -18,6 +18,7 @@ pub mod plan;
 pub mod ranges;
 pub mod repo;
 pub mod repo_arg;
+pub mod retention;
 pub mod retry;
 pub mod run;
 pub mod sample;

@@ -12,11 +12,11 @@ use std::time::Duration;
 use anyhow::{Error, Result};
 
 use super::download::cache_choice;
-use super::rate_limits;
 use super::records::{add_up, news_of, run_outcome, state_after, status_of};
 use super::recover::recover;
 use super::sync::{Flow, Progress, SyncEnd, Target};
 use super::watch::{Watch, Watched};
+use super::{rate_limits, retention};
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::retry::RetryPolicy;
@@ -107,7 +107,8 @@ impl<'a> Run<'a> {
         };
         let id = tools.store.start_run(&start)?;
         checkpoint("run started");
-        start_log(&tools, &id, started_at);
+        start_log(tools.home, &id, started_at);
+        retention::prune_logs(tools.home, tools.settings.keep_logs(), started_at);
         Ok(Self {
             tools,
             command,
@@ -321,6 +322,16 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Lets go of what is old; what arrived is published, whatever becomes of that.
+    fn let_go(&self) {
+        let targets = self.entries.iter().map(|entry| &*entry.target);
+        let let_go = retention::newly_published(self.tools.store, targets)
+            .and_then(|moved| retention::after_run(&self.tools, &moved, self.tools.host.now()));
+        if let Err(err) = let_go {
+            log::warn!("could not let go of what is old: {err:#}");
+        }
+    }
+
     fn is_open(&self, index: usize) -> bool {
         self.entries
             .get(index)
@@ -330,6 +341,9 @@ impl<'a> Run<'a> {
     /// Ends the run; each of its sessions has been closed.
     pub fn end(mut self, n_due: u64) -> Result<RunReport> {
         let store = self.tools.store;
+        if self.command != RunCommand::Verify {
+            self.let_go();
+        }
         let remembered = rate_limits::remember(store, self.tools.hub, self.tools.host.now());
         self.keep_problem(remembered);
         if let Some(problem) = self.problem {
@@ -385,26 +399,15 @@ impl<'a> Run<'a> {
 }
 
 /// A log that cannot be written is no reason not to work.
-fn start_log(tools: &Tools<'_>, run_id: &RunId, started_at: Timestamp) {
-    const MOST_BYTES: u64 = 64 << 20;
-    let logs = tools.home.logs();
+pub fn start_log(home: &Home, run_id: &RunId, started_at: Timestamp) {
+    let logs = home.logs();
     if let Err(err) = logging::start_file(&logs, run_id.as_str(), started_at) {
         log::warn!("{err:#}");
         return;
     }
-    let keep = Duration::from_secs(tools.settings.keep_logs().get());
-    let files = logging::list_files(&logs).unwrap_or_default();
-    for old in logging::plan_pruning(&files, started_at, keep, MOST_BYTES) {
-        if let Err(err) = std::fs::remove_file(&old.path) {
-            log::warn!(
-                "cannot remove the old log file `{}`: {err}",
-                old.path.display()
-            );
-        }
-    }
     log::info!(
         "hfdl {} run {run_id} in `{}`",
         env!("CARGO_PKG_VERSION"),
-        tools.home.path().display()
+        home.path().display()
     );
 }

@@ -7,15 +7,8 @@ use super::open::Store;
 use super::value::{Columns, seconds};
 use crate::domain::model::ModelId;
 use crate::domain::repo::CommitSha;
+use crate::domain::retention::PublishedRevision;
 use crate::domain::time::Timestamp;
-
-/// A commit that was published for a model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublishedRevision {
-    pub commit: CommitSha,
-    /// When it was last made the visible one.
-    pub published_at: Timestamp,
-}
 
 impl Store {
     /// Writes down that a commit of a model is visible now.

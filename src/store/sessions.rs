@@ -37,14 +37,6 @@ pub struct SessionFilter {
     pub limit: Option<u32>,
 }
 
-/// How much history has been deleted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pruned {
-    pub n_sessions: usize,
-    pub n_runs: usize,
-    pub n_events: usize,
-}
-
 impl Store {
     /// Opens a session.
     pub fn open_session(&self, start: &SessionStart) -> Result<SessionId> {
@@ -216,30 +208,6 @@ impl Store {
                 source: row.parsed_if_any("source")?,
                 retries: row.get("retries")?,
                 result: row.parsed("result")?,
-            })
-        })
-    }
-
-    /// Deletes history from before an instant: sessions with their files, runs
-    /// that no session needs any more, and events.
-    ///
-    /// The newest session of each registered model stays, however old.
-    pub fn prune_history(&self, before: Timestamp) -> Result<Pruned> {
-        self.transaction(|store| {
-            let before = seconds(before);
-            let sessions = "DELETE FROM sessions
-                WHERE started_at < ?1 AND state = 'finished'
-                    AND (model_id IS NULL OR id <> (
-                        SELECT id FROM sessions AS newest
-                        WHERE newest.model_id = sessions.model_id
-                        ORDER BY started_at DESC, id DESC LIMIT 1))";
-            let runs = "DELETE FROM runs
-                WHERE started_at < ?1 AND finished_at IS NOT NULL
-                    AND NOT EXISTS (SELECT 1 FROM sessions WHERE run_id = runs.id)";
-            Ok(Pruned {
-                n_sessions: store.execute(sessions, [before])?,
-                n_runs: store.execute(runs, [before])?,
-                n_events: store.execute("DELETE FROM events WHERE at < ?1", [before])?,
             })
         })
     }

@@ -158,6 +158,15 @@ pub fn is_absent(err: &io::Error) -> bool {
     matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
+/// Tells whether a name cannot go because another program has the file open.
+/// Elsewhere than on Windows only a mount or a running program is in the way.
+pub fn is_in_use(err: &io::Error) -> bool {
+    // ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION, ERROR_USER_MAPPED_FILE;
+    // a folder in which a file is open answers ERROR_ACCESS_DENIED.
+    let on_windows = cfg!(windows) && matches!(err.raw_os_error(), Some(5 | 32 | 33 | 1224));
+    on_windows || err.kind() == ErrorKind::ResourceBusy
+}
+
 /// Returns what a name stands for, through links; `None` when that is nothing.
 pub fn metadata_if_present(path: &Path) -> io::Result<Option<Metadata>> {
     present(fs::metadata(path))

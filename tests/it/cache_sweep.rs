@@ -20,7 +20,9 @@ fn keep(commits: &[&Commit]) -> SweepRules {
             .map(|commit| commit.listing.commit.clone())
             .collect(),
         used_elsewhere: BTreeSet::new(),
+        open: BTreeSet::new(),
         unused: Unused::Keep,
+        evidence: Unused::Keep,
     }
 }
 

@@ -204,6 +204,16 @@ fn documents() -> Vec<Document> {
         document("models set acme/tiny --priority 3", "hfdl.model/1", MODEL),
         document("models disable acme/tiny", "hfdl.change/1", "models:list enabled:flag"),
         document("models enable acme/tiny", "hfdl.change/1", "models:list enabled:flag"),
+        document(
+            "prune --dry-run",
+            "hfdl.prune/1",
+            "dry_run:flag freed_bytes:number bytes_left:number history:object items:list",
+        )
+        .with(
+            "/history",
+            "sessions:number runs:number events:number logs:number log_bytes:number",
+        ),
+        document("models release acme/tiny", "hfdl.release/1", "model:text released:text?"),
         document("schedules list", "hfdl.schedules/1", "schedules:list")
             .with("/schedules/0", SCHEDULE),
         document("schedules show n", "hfdl.schedule/1", &plus(SCHEDULE, "covers:list")),

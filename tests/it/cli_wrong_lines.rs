@@ -143,6 +143,34 @@ fn wrong_descriptions_of_models_are_refused() {
         2 models remove acme/tiny => there is no terminal to ask on
         2 models remove acme/tiny --delete-files => add `--yes`
         2 models remove acme/tiny acme/nothing --yes => there is no model `acme/nothing`
+        2 models rollback => <NAME>
+        2 models rollback acme/tinny => did you mean `acme/tiny`?
+        2 models rollback acme/tiny acme/other => unexpected argument 'acme/other'
+        2 models rollback acme/tiny --to => a value is required
+        1 models rollback acme/tiny => nothing has been published for it yet
+        1 models rollback acme/tiny --to 0123456 => `hfdl download acme/tiny` fetches it
+        2 models release => <NAME>
+        2 models release acme/tinny => did you mean `acme/tiny`?
+        ",
+    );
+}
+
+#[test]
+fn wrong_prunes_are_refused() {
+    check(
+        &prepared(),
+        r"
+        2 prune => not confirmed: remove what is not kept any more?
+        2 prune acme/tiny => add `--yes`
+        2 prune acme/tinny --yes => did you mean `acme/tiny`?
+        2 prune acme/tiny acme/nothing --dry-run => there is no model `acme/nothing`
+        2 prune --keep-revisions 0 --yes => 0 is not in 1..=1000
+        2 prune --keep-revisions few --yes => invalid value 'few'
+        2 prune --older-than 30 --yes => `30` is not a duration
+        2 prune --older-than soon --yes => `soon` is not a duration
+        2 prune --max-size 5X --yes => `5X` is not a size
+        2 prune --max-size -1 --yes => unexpected argument '-1'
+        2 prune --all --yes => unexpected argument '--all'
         ",
     );
 }

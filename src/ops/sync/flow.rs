@@ -16,12 +16,14 @@ use super::pool::Pool;
 use super::preflight::refuse_what_does_not_fit;
 use super::trouble::{is_offline, outcome_of, trouble_of};
 use super::{CacheChoice, Target};
+use crate::cache::CacheLayout;
 use crate::domain::outcome::Outcome;
 use crate::domain::session::{ByteCounts, FileCounts, SessionProgress};
 use crate::domain::share::Share;
 use crate::domain::units::ByteSize;
 use crate::download::{EngineOptions, Lane};
 use crate::hub::HubClient;
+use crate::ops::rollback;
 use crate::sys::host::checkpoint;
 use crate::sys::pause::Stopwatch;
 use crate::sys::stop::{StopFlag, StopReason};
@@ -47,6 +49,7 @@ pub struct Flow {
     answers: BTreeMap<usize, Result<Checked>>,
     first_has_waited: Stopwatch,
     pool: Pool,
+    cache: CacheLayout,
     reserve: ByteSize,
     stop: StopFlag,
 }
@@ -65,6 +68,7 @@ impl Flow {
             answers: BTreeMap::new(),
             first_has_waited: Stopwatch::start(),
             reserve,
+            cache: choice.layout(),
             stop: options.stop.clone(),
             pool: Pool::new(hub, options),
         }
@@ -219,6 +223,7 @@ impl Flow {
                 }
             }
             Ok(Checked::Held { commit }) => {
+                rollback::hold(&self.cache, &order.target);
                 let progress = SessionProgress {
                     new_commit: Some(commit),
                     ..SessionProgress::default()

@@ -1,0 +1,314 @@
+//! `hfdl prune`
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::context::{Context, distinct};
+use super::explain;
+use super::lock::take_lock;
+use super::models::known;
+use crate::domain::model::{EntryName, Model};
+use crate::domain::outcome::{ExitStatus, Trigger};
+use crate::domain::retention::RetentionRules;
+use crate::domain::run::{RunCommand, RunEnd, RunStart, RunTotals};
+use crate::domain::settings::Settings;
+use crate::domain::units::{ByteSize, Seconds};
+use crate::ops::lock::this_process;
+use crate::ops::records::run_outcome;
+use crate::ops::recover::recover;
+use crate::ops::retention::{
+    HistoryPruned, Item, ItemKind, Prune as Work, PruneLimits, PrunePlan, PruneReport,
+};
+use crate::ops::run::start_log;
+use crate::store::{ModelFilter, Store};
+use crate::ui::json::document;
+use crate::ui::{Output, table, text};
+
+/// Remove what is not kept any more: old revisions, unfinished downloads, history
+///
+/// Never goes: the published revision, the one that a rollback would go to, one that a rollback
+/// holds, one that any branch or tag in the cache points to, one that another program put there,
+/// and a file that is open. With names, only what belongs to these models; without, also sessions
+/// and logs older than keep.sessions and keep.logs.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl prune --dry-run               see what would go, and why the rest stays
+  hfdl prune --yes
+  hfdl prune org/name --keep-revisions 1
+  hfdl prune --max-size 500G --older-than 30d")]
+pub struct Prune {
+    /// Names of models (default: all)
+    #[arg(value_name = "NAME")]
+    names: Vec<EntryName>,
+
+    /// Say what would be removed, and remove nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Revisions to keep of each model, the published one included (default: as it is set)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    keep_revisions: Option<u32>,
+
+    /// Only revisions that were published longer ago
+    #[arg(long, value_name = "DUR")]
+    older_than: Option<Seconds>,
+
+    /// Remove the oldest revisions until the repositories of these models in the cache fit this size
+    #[arg(long, value_name = "SIZE")]
+    max_size: Option<ByteSize>,
+}
+
+impl Prune {
+    pub fn run(self, context: &Context) -> Result<ExitStatus> {
+        let limits = PruneLimits {
+            keep_revisions: self.keep_revisions,
+            rules: RetentionRules {
+                older_than: self.older_than,
+                max_size: self.max_size,
+            },
+        };
+        let names = distinct(self.names);
+        let existing = context.existing_store()?;
+        let settings = context.settings(existing.as_ref())?;
+        let store = match existing {
+            Some(store) => store,
+            None if self.dry_run => Store::open_read_only(&context.home.database(), context.now())?,
+            None => context.store()?,
+        };
+        let models = models(&store, &names)?;
+        let work = Work {
+            store: &store,
+            home: &context.home,
+            settings: &settings,
+            models,
+            limits,
+            with_history: names.is_empty(),
+        };
+        let is_asked = context.host.stdin_is_terminal() && context.host.stderr_is_terminal();
+        if !self.dry_run && !context.yes && !is_asked {
+            // Also when there is nothing to remove: a cron line shows its
+            // mistake the first time, not on the day that matters.
+            context.confirm("remove what is not kept any more?")?;
+        }
+        if self.dry_run {
+            let report = work.plan(context.now())?.into_report();
+            return show(context, &settings, &report, limits, true);
+        }
+        let plan = work.plan(context.now())?;
+        if !is_nothing(&plan) {
+            context.confirm(&question(&plan))?;
+        }
+        let _lock = take_lock(context, RunCommand::Prune, Trigger::Manual, None)?;
+        let report = carry_out(context, &store, &work)?;
+        show(context, &settings, &report, limits, false)
+    }
+}
+
+fn models(store: &Store, names: &[EntryName]) -> Result<Vec<Model>> {
+    if names.is_empty() {
+        return Ok(store.models(&ModelFilter::default())?);
+    }
+    names.iter().map(|name| known(store, name)).collect()
+}
+
+/// Does the work as a run of its own.
+fn carry_out(context: &Context, store: &Store, work: &Work<'_>) -> Result<PruneReport> {
+    let started_at = context.now();
+    recover(store, started_at)?;
+    let run = store.start_run(&RunStart {
+        command: RunCommand::Prune,
+        trigger: Trigger::Manual,
+        process: this_process(&context.host),
+        at: started_at,
+    })?;
+    start_log(&context.home, &run, started_at);
+    // A run may have published something until the lock was free.
+    let report = work
+        .plan(started_at)
+        .and_then(|plan| work.carry_out(plan, &run, context.now()));
+    let status = match &report {
+        Ok(report) => status_of(report),
+        Err(err) => explain::explain(err).status,
+    };
+    let end = RunEnd {
+        at: context.now(),
+        outcome: run_outcome(status),
+        exit_code: Some(status.code()),
+    };
+    store.finish_run(&run, &RunTotals::default(), &end)?;
+    report
+}
+
+fn status_of(report: &PruneReport) -> ExitStatus {
+    let problems = report.problems.iter();
+    problems.fold(ExitStatus::Ok, |worst, err| {
+        worst.worst(explain::explain(err).status)
+    })
+}
+
+fn is_nothing(plan: &PrunePlan) -> bool {
+    let history = plan.history.unwrap_or_default();
+    history.is_nothing() && !plan.items().any(|item| item.goes)
+}
+
+fn question(plan: &PrunePlan) -> String {
+    let going: Vec<&Item> = plan.items().filter(|item| item.goes).collect();
+    let is_revision = |item: &&&Item| item.what == ItemKind::Revision;
+    let n_revisions = going.iter().filter(is_revision).count();
+    let bytes = going.iter().map(|item| item.size_bytes).sum();
+    let mut parts = vec![format!(
+        "{} ({})",
+        counts(n_revisions, going.len() - n_revisions),
+        ByteSize(bytes).render_short()
+    )];
+    parts.extend(plan.history.as_ref().and_then(history_text));
+    format!("remove {}?", parts.join(" and "))
+}
+
+fn counts(n_revisions: usize, n_others: usize) -> String {
+    let revisions = text::count(n_revisions as u64, "revision", "revisions");
+    match n_others {
+        0 => revisions,
+        _ => format!(
+            "{revisions} and {}",
+            text::count(n_others as u64, "leftover", "leftovers")
+        ),
+    }
+}
+
+/// Says how much of the past goes; `None` when nothing does.
+fn history_text(history: &HistoryPruned) -> Option<String> {
+    let counted = [
+        (history.rows.n_sessions, "session", "sessions"),
+        (history.rows.n_runs, "run", "runs"),
+        (history.rows.n_events, "event", "events"),
+        (history.n_logs, "log file", "log files"),
+    ];
+    let parts: Vec<String> = counted
+        .into_iter()
+        .filter(|(number, ..)| *number > 0)
+        .map(|(number, one, many)| text::count(number as u64, one, many))
+        .collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+fn show(
+    context: &Context,
+    settings: &Settings,
+    report: &PruneReport,
+    limits: PruneLimits,
+    is_dry_run: bool,
+) -> Result<ExitStatus> {
+    for problem in &report.problems {
+        context.show_problem(&explain::explain(problem));
+    }
+    context.out.done(
+        || describe(&context.out, report, is_dry_run),
+        || prune_document(report, is_dry_run),
+    )?;
+    if let Some(most) = limits.rules.max_size
+        && report.bytes_left > most.bytes()
+        && !context.out.quiet
+    {
+        context.out.warn(&format!(
+            "the repositories hold {} in `{}`, which is more than {}: what is left may not go",
+            ByteSize(report.bytes_left).render_short(),
+            settings.cache_dir(),
+            most.render_short()
+        ));
+    }
+    Ok(status_of(report))
+}
+
+fn describe(out: &Output, report: &PruneReport, is_dry_run: bool) -> String {
+    let columns = [
+        table::left("MODEL"),
+        table::left("WHAT"),
+        table::left("ID"),
+        table::right("SIZE"),
+        table::left("VERDICT"),
+        table::left("REASON"),
+    ];
+    let rows: Vec<Vec<String>> = report
+        .items
+        .iter()
+        .map(|item| {
+            let model = item.model.as_ref().map(ToString::to_string);
+            vec![
+                model.unwrap_or_else(|| item.repo.to_string()),
+                item.what.to_string(),
+                short(&item.id).to_owned(),
+                ByteSize(item.size_bytes).render_short(),
+                verdict(item).to_owned(),
+                item.reason.to_owned(),
+            ]
+        })
+        .collect();
+    let mut text = match rows.is_empty() {
+        true => String::new(),
+        false => table::render(out, &columns, rows) + "\n",
+    };
+    let freed = ByteSize(report.freed_bytes).render_short();
+    text.push_str(&match is_dry_run {
+        true => format!("{freed} would be freed\n"),
+        false => format!("{freed} freed\n"),
+    });
+    if let Some(past) = report.history.as_ref().and_then(history_text) {
+        text.push_str(&match is_dry_run {
+            true => format!("{past} would go\n"),
+            false => format!("{past} gone\n"),
+        });
+    }
+    text
+}
+
+/// Shortens a commit as everywhere, and a hash to what tells it from others.
+fn short(id: &str) -> &str {
+    let id = id.split_once(':').map_or(id, |(_, hash)| hash);
+    id.get(..10).unwrap_or(id)
+}
+
+fn verdict(item: &Item) -> &'static str {
+    match item.goes {
+        true => "remove",
+        false => "keep",
+    }
+}
+
+fn prune_document(report: &PruneReport, is_dry_run: bool) -> Value {
+    let items: Vec<Value> = report
+        .items
+        .iter()
+        .map(|item| {
+            json!({
+                "model": item.model.as_ref().map(ToString::to_string),
+                "repo": item.repo.to_string(),
+                "what": item.what.as_str(),
+                "id": item.id,
+                "size": item.size_bytes,
+                "verdict": verdict(item),
+                "reason": item.reason,
+            })
+        })
+        .collect();
+    let history = report.history.map(|history| {
+        json!({
+            "sessions": history.rows.n_sessions,
+            "runs": history.rows.n_runs,
+            "events": history.rows.n_events,
+            "logs": history.n_logs,
+            "log_bytes": history.log_bytes,
+        })
+    });
+    document(
+        "hfdl.prune/1",
+        json!({
+            "dry_run": is_dry_run,
+            "freed_bytes": report.freed_bytes,
+            "bytes_left": report.bytes_left,
+            "history": history,
+            "items": items,
+        }),
+    )
+}

@@ -1,0 +1,141 @@
+//! The order of a model's revisions, and the one that a rollback goes to.
+
+use thiserror::Error;
+
+use crate::domain::repo::CommitSha;
+use crate::domain::time::Timestamp;
+
+/// A commit that was published for a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishedRevision {
+    pub commit: CommitSha,
+    /// When it was last made the visible one.
+    pub published_at: Timestamp,
+}
+
+/// Returns revisions in the order in which they are kept: the current one,
+/// then the others by when they were last visible.
+///
+/// The current one is first by its name, not by its time: after a clock that
+/// was set back an older revision may bear the later time.
+pub fn latest_first<'r>(
+    revisions: impl IntoIterator<Item = &'r PublishedRevision>,
+    current: Option<&CommitSha>,
+) -> Vec<&'r PublishedRevision> {
+    let mut revisions: Vec<_> = revisions.into_iter().collect();
+    revisions.sort_by(|a, b| {
+        let is_current = |revision: &PublishedRevision| current == Some(&revision.commit);
+        (is_current(b).cmp(&is_current(a)))
+            .then(b.published_at.cmp(&a.published_at))
+            .then(a.commit.cmp(&b.commit))
+    });
+    revisions
+}
+
+/// Returns the latest revision that was published before the current one.
+pub fn previous_of<'r>(
+    revisions: &'r [PublishedRevision],
+    current: Option<&CommitSha>,
+) -> Option<&'r PublishedRevision> {
+    let others = revisions
+        .iter()
+        .filter(|revision| current != Some(&revision.commit));
+    latest_first(others, current).into_iter().next()
+}
+
+/// The shortest beginning of a commit that may stand for it.
+pub const SHORTEST_PREFIX: usize = 7;
+
+/// Why there is no revision to go back to.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum NoTarget {
+    #[error("no other revision of it is kept")]
+    NothingElse,
+    #[error("`{0}` is no commit, nor the first 7 or more digits of one")]
+    NoCommit(String),
+    #[error("no revision that is kept begins with `{0}`")]
+    Unknown(String),
+    #[error("more than one revision that is kept begins with `{0}`")]
+    Ambiguous(String),
+}
+
+/// Chooses the revision that a rollback goes to: the one that was asked for by
+/// its commit or the beginning of it, else the latest published before the
+/// current one.
+pub fn rollback_target<'r>(
+    kept: &'r [PublishedRevision],
+    current: Option<&CommitSha>,
+    asked: Option<&str>,
+) -> Result<&'r PublishedRevision, NoTarget> {
+    let Some(asked) = asked else {
+        return previous_of(kept, current).ok_or(NoTarget::NothingElse);
+    };
+    let prefix = asked.trim().to_ascii_lowercase();
+    let is_hex = prefix.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if !is_hex || !(SHORTEST_PREFIX..=40).contains(&prefix.len()) {
+        let shown = asked.chars().take(80).flat_map(char::escape_debug);
+        return Err(NoTarget::NoCommit(shown.collect()));
+    }
+    let mut meant = kept
+        .iter()
+        .filter(|revision| revision.commit.as_str().starts_with(&prefix));
+    match (meant.next(), meant.next()) {
+        (Some(target), None) => Ok(target),
+        (None, _) => Err(NoTarget::Unknown(prefix)),
+        (Some(_), Some(_)) => Err(NoTarget::Ambiguous(prefix)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn revision(commit: &str, at: i64) -> PublishedRevision {
+        let commit = format!("{commit}{}", "0".repeat(40 - commit.len()));
+        PublishedRevision {
+            commit: commit.parse().unwrap(),
+            published_at: Timestamp::from_second(at).unwrap(),
+        }
+    }
+
+    #[test]
+    fn without_a_wish_it_is_the_latest_before_the_current_one() {
+        let kept = [revision("a", 10), revision("b", 30), revision("c", 20)];
+        let of = |current: usize| {
+            let current = Some(&kept[current].commit);
+            rollback_target(&kept, current, None)
+                .unwrap()
+                .commit
+                .clone()
+        };
+        assert_eq!(of(1), kept[2].commit);
+        assert_eq!(of(2), kept[1].commit, "after a rollback it leads back");
+        let alone = rollback_target(&kept[..1], Some(&kept[0].commit), None);
+        assert_eq!(alone, Err(NoTarget::NothingElse));
+        assert_eq!(rollback_target(&kept, None, None), Ok(&kept[1]));
+    }
+
+    #[test]
+    fn a_wish_is_a_commit_or_an_unmistakable_beginning_of_one() {
+        let kept = [revision("abcdef01", 1), revision("abcdef02", 2)];
+        let target = |asked: &str| rollback_target(&kept, Some(&kept[1].commit), Some(asked));
+        assert_eq!(target("ABCDEF01"), Ok(&kept[0]));
+        assert_eq!(target(kept[0].commit.as_str()), Ok(&kept[0]));
+        assert_eq!(target("abcdef02"), Ok(&kept[1]), "the current one is there");
+        assert_eq!(
+            target("abcdef0"),
+            Err(NoTarget::Ambiguous("abcdef0".into()))
+        );
+        assert_eq!(target("1234567"), Err(NoTarget::Unknown("1234567".into())));
+        for bad in ["", "abcdef", "main", "abcdefg", &"a".repeat(41)] {
+            assert!(matches!(target(bad), Err(NoTarget::NoCommit(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_current_revision_is_first_even_if_the_clock_was_set_back() {
+        let revisions = [revision("a", 10), revision("b", 30), revision("c", 20)];
+        let order = latest_first(&revisions, Some(&revisions[0].commit));
+        assert_eq!(order, [&revisions[0], &revisions[1], &revisions[2]]);
+    }
+}

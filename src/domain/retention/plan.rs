@@ -1,0 +1,369 @@
+//! The plan: each revision of each folder, oldest first, with a verdict.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::history::{PublishedRevision, latest_first};
+use crate::domain::content::ContentId;
+use crate::domain::repo::CommitSha;
+use crate::domain::time::Timestamp;
+use crate::domain::units::{ByteSize, Seconds};
+
+/// What one model needs of the folder of its repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelClaim {
+    pub published: Option<CommitSha>,
+    pub held: Option<CommitSha>,
+    /// How many revisions to keep, the current one included. Nought keeps the
+    /// current one all the same; from two on one can be gone back to.
+    pub keep: u32,
+    pub history: Vec<PublishedRevision>,
+    /// Whether revisions of this model may go, or only what it keeps matters.
+    pub is_meant: bool,
+}
+
+/// One repository's folder: several models may share it, by other branches or filters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FolderFacts {
+    pub models: Vec<ModelClaim>,
+    pub snapshots: BTreeMap<CommitSha, SnapshotFacts>,
+    pub named_by_refs: BTreeSet<CommitSha>,
+    /// What the disk gains when a content goes; nothing where its bytes have
+    /// other names or lie elsewhere.
+    pub gains: BTreeMap<ContentId, u64>,
+    /// Contents that another program has open.
+    pub open: BTreeSet<ContentId>,
+    /// What the folder holds in all.
+    pub total_bytes: u64,
+}
+
+/// One snapshot on disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotFacts {
+    /// Bytes that lie in the snapshot itself and not in blobs.
+    pub own_bytes: u64,
+    pub contents: BTreeSet<ContentId>,
+    pub is_by_hfdl: bool,
+    /// Another program has one of its own files open.
+    pub is_open: bool,
+}
+
+/// What a person asked for, beyond the number of revisions of each model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RetentionRules {
+    /// Nothing younger goes.
+    pub older_than: Option<Seconds>,
+    /// The oldest go, kept by number or not, until the folders fit.
+    pub max_size: Option<ByteSize>,
+}
+
+/// What becomes of every revision, in the order of the folders.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RetentionPlan {
+    /// For each folder its revisions, oldest first.
+    pub folders: Vec<Vec<RevisionVerdict>>,
+    /// What the folders hold when the plan is carried out.
+    pub bytes_left: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RevisionVerdict {
+    pub commit: CommitSha,
+    /// `None`: no model has had it.
+    pub published_at: Option<Timestamp>,
+    /// Of one that goes: what the disk gains, those before it being gone
+    /// already. Of one that stays: what it alone holds.
+    pub size_bytes: u64,
+    pub verdict: Verdict,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Go(GoReason),
+    Stay(StayReason),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GoReason {
+    BeyondNumber,
+    BeyondSize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StayReason {
+    Published,
+    Held,
+    RollbackTarget,
+    /// No published revision is on disk, and this is the best there is.
+    Latest,
+    NamedByRef,
+    NotOurs,
+    OfNoModel,
+    OfOtherModel,
+    AmongNewest,
+    TooYoung,
+    Open,
+}
+
+impl GoReason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BeyondNumber => "older than the revisions to keep",
+            Self::BeyondSize => "the oldest, and more is there than may be",
+        }
+    }
+}
+
+impl StayReason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Published => "it is the published revision",
+            Self::Held => "a rollback holds it",
+            Self::RollbackTarget => "it is the revision to go back to",
+            Self::Latest => "it is the latest on disk",
+            Self::NamedByRef => "a branch or tag points to it",
+            Self::NotOurs => "another program put it there",
+            Self::OfNoModel => "it was not published for a model",
+            Self::OfOtherModel => "it belongs to a model that was not named",
+            Self::AmongNewest => "it is among the revisions to keep",
+            Self::TooYoung => "it is younger than what may go",
+            Self::Open => "another program has it open",
+        }
+    }
+}
+
+impl RetentionPlan {
+    /// Returns the revisions of a folder that stay.
+    pub fn staying(&self, folder: usize) -> BTreeSet<CommitSha> {
+        let verdicts = self.folders.get(folder).into_iter().flatten();
+        verdicts
+            .filter(|verdict| matches!(verdict.verdict, Verdict::Stay(_)))
+            .map(|verdict| verdict.commit.clone())
+            .collect()
+    }
+}
+
+/// Decides about all revisions of some folders.
+///
+/// The number of revisions comes first. If the folders hold too much after
+/// that, the oldest of those that only their number keeps go as well, whichever
+/// folder they are in.
+pub fn plan_retention(
+    folders: &[FolderFacts],
+    rules: RetentionRules,
+    now: Timestamp,
+) -> RetentionPlan {
+    let mut states: Vec<FolderState<'_>> = folders.iter().map(FolderState::new).collect();
+    let mut revisions: Vec<Judged> = Vec::new();
+    for (folder, facts) in folders.iter().enumerate() {
+        for (commit, snapshot) in &facts.snapshots {
+            let published_at = published_at(facts, commit);
+            let mut wish = wish(facts, commit, snapshot);
+            let is_young = published_at
+                .zip(rules.older_than)
+                .is_some_and(|(at, span)| now.duration_since(at) <= span.span());
+            if is_young && !matches!(wish, Wish::Stay(_)) {
+                wish = Wish::Stay(StayReason::TooYoung);
+            }
+            revisions.push(Judged {
+                folder,
+                commit,
+                published_at,
+                wish,
+                gained: None,
+            });
+        }
+    }
+    revisions.sort_by_key(|revision| (revision.published_at, revision.commit));
+
+    let mut total: u64 = folders.iter().map(|facts| facts.total_bytes).sum();
+    for revision in &mut revisions {
+        if revision.wish == Wish::Go {
+            revision.try_to_go(&mut states, GoReason::BeyondNumber, &mut total);
+        }
+    }
+    for revision in &mut revisions {
+        let is_too_much = rules.max_size.is_some_and(|most| total > most.bytes());
+        if is_too_much && revision.wish == Wish::StayByNumber {
+            revision.try_to_go(&mut states, GoReason::BeyondSize, &mut total);
+        }
+    }
+
+    let mut plan = RetentionPlan {
+        folders: vec![Vec::new(); folders.len()],
+        bytes_left: total,
+    };
+    for revision in revisions {
+        let (verdict, size_bytes) = match (revision.gained, revision.wish) {
+            (Some((reason, bytes)), _) => (Verdict::Go(reason), bytes),
+            (None, wish) => {
+                let held = states[revision.folder].gain_of(revision.commit);
+                let reason = match wish {
+                    Wish::Stay(reason) => reason,
+                    Wish::StayByNumber => StayReason::AmongNewest,
+                    Wish::Go => StayReason::Open,
+                };
+                (Verdict::Stay(reason), held)
+            }
+        };
+        plan.folders[revision.folder].push(RevisionVerdict {
+            commit: revision.commit.clone(),
+            published_at: revision.published_at,
+            size_bytes,
+            verdict,
+        });
+    }
+    plan
+}
+
+/// What the rules say of a revision before size and open files are looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wish {
+    Go,
+    StayByNumber,
+    Stay(StayReason),
+}
+
+fn published_at(facts: &FolderFacts, commit: &CommitSha) -> Option<Timestamp> {
+    let histories = facts.models.iter().flat_map(|model| &model.history);
+    histories
+        .filter(|revision| revision.commit == *commit)
+        .map(|revision| revision.published_at)
+        .max()
+}
+
+/// Adds up what each model says of a revision: the strongest reason to keep it wins.
+fn wish(facts: &FolderFacts, commit: &CommitSha, snapshot: &SnapshotFacts) -> Wish {
+    let mut reasons = BTreeSet::new();
+    if facts.named_by_refs.contains(commit) {
+        reasons.insert(StayReason::NamedByRef);
+    }
+    if !snapshot.is_by_hfdl {
+        reasons.insert(StayReason::NotOurs);
+    }
+    let (mut is_had, mut is_meant, mut is_counted) = (false, false, false);
+    for model in &facts.models {
+        if model.published.as_ref() == Some(commit) {
+            reasons.insert(StayReason::Published);
+        }
+        if model.held.as_ref() == Some(commit) {
+            reasons.insert(StayReason::Held);
+        }
+        let on_disk = model
+            .history
+            .iter()
+            .filter(|revision| facts.snapshots.contains_key(&revision.commit));
+        let order = latest_first(on_disk, model.published.as_ref());
+        let Some(rank) = order.iter().position(|revision| revision.commit == *commit) else {
+            continue;
+        };
+        is_had = true;
+        is_meant |= model.is_meant;
+        let keep = model.keep.max(1) as usize;
+        match rank {
+            0 => drop(reasons.insert(StayReason::Latest)),
+            1 if keep >= 2 => drop(reasons.insert(StayReason::RollbackTarget)),
+            rank if rank >= keep => {}
+            _ if model.is_meant => is_counted = true,
+            _ => drop(reasons.insert(StayReason::OfOtherModel)),
+        }
+    }
+    if !is_had {
+        reasons.insert(StayReason::OfNoModel);
+    } else if !is_meant {
+        reasons.insert(StayReason::OfOtherModel);
+    }
+    match reasons.first() {
+        Some(reason) => Wish::Stay(*reason),
+        None if is_counted => Wish::StayByNumber,
+        None => Wish::Go,
+    }
+}
+
+/// A revision on its way through the plan.
+struct Judged<'f> {
+    folder: usize,
+    commit: &'f CommitSha,
+    published_at: Option<Timestamp>,
+    wish: Wish,
+    gained: Option<(GoReason, u64)>,
+}
+
+impl Judged<'_> {
+    fn try_to_go(&mut self, states: &mut [FolderState<'_>], reason: GoReason, total: &mut u64) {
+        let state = &mut states[self.folder];
+        if state.is_open(self.commit) {
+            self.wish = Wish::Stay(StayReason::Open);
+            return;
+        }
+        let bytes = state.remove(self.commit);
+        *total = total.saturating_sub(bytes);
+        self.gained = Some((reason, bytes));
+    }
+}
+
+/// What a folder still holds while revisions are being taken from it.
+struct FolderState<'f> {
+    facts: &'f FolderFacts,
+    /// How many of the remaining snapshots use a content.
+    uses: BTreeMap<ContentId, u32>,
+}
+
+impl<'f> FolderState<'f> {
+    fn new(facts: &'f FolderFacts) -> Self {
+        let mut uses = BTreeMap::new();
+        for content in facts.snapshots.values().flat_map(|it| &it.contents) {
+            *uses.entry(*content).or_default() += 1;
+        }
+        Self { facts, uses }
+    }
+
+    /// Returns the contents that this snapshot alone uses by now.
+    fn only_here(&self, commit: &CommitSha) -> impl Iterator<Item = &'f ContentId> {
+        let contents = self.facts.snapshots.get(commit).into_iter();
+        let contents = contents.flat_map(|snapshot| &snapshot.contents);
+        contents.filter(|content| self.uses.get(*content) == Some(&1))
+    }
+
+    /// Tells whether another program works with a snapshot: it has a file open
+    /// that it can have from there alone. What is open of the files that newer
+    /// revisions share says nothing about an old one.
+    fn is_open(&self, commit: &CommitSha) -> bool {
+        let own_is_open = self
+            .facts
+            .snapshots
+            .get(commit)
+            .is_some_and(|it| it.is_open);
+        own_is_open
+            || self
+                .only_here(commit)
+                .any(|it| self.facts.open.contains(it))
+    }
+
+    fn gain_of(&self, commit: &CommitSha) -> u64 {
+        let own = self
+            .facts
+            .snapshots
+            .get(commit)
+            .map_or(0, |it| it.own_bytes);
+        let gains = self
+            .only_here(commit)
+            .filter_map(|it| self.facts.gains.get(it));
+        own + gains.sum::<u64>()
+    }
+
+    fn remove(&mut self, commit: &CommitSha) -> u64 {
+        let bytes = self.gain_of(commit);
+        for content in self
+            .facts
+            .snapshots
+            .get(commit)
+            .into_iter()
+            .flat_map(|it| &it.contents)
+        {
+            if let Some(count) = self.uses.get_mut(content) {
+                *count -= 1;
+            }
+        }
+        bytes
+    }
+}

@@ -1,0 +1,158 @@
+//! What a run does at its end: the models that it moved let go of their
+//! oldest revision, and the history of what is too old.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Error, Result};
+
+use super::folder::Folder;
+use super::history::prune_history;
+use crate::cache::{CacheLayout, Unused, execute_sweep, plan_sweep};
+use crate::domain::model::{Destination, Model, ModelId};
+use crate::domain::repo::{CommitSha, Repo};
+use crate::domain::retention::{GoReason, RetentionPlan, RetentionRules, Verdict, plan_retention};
+use crate::domain::run::RunId;
+use crate::domain::settings::Settings;
+use crate::domain::time::Timestamp;
+use crate::ops::run::Tools;
+use crate::ops::sync::Target;
+use crate::store::{Pruned, Store};
+
+/// What a run's end has let go of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    pub n_revisions: u64,
+    pub freed_bytes: u64,
+    pub rows: Pruned,
+    pub n_logs: usize,
+}
+
+/// Returns the models that have another published commit than when a run began.
+pub fn newly_published<'t>(
+    store: &Store,
+    targets: impl IntoIterator<Item = &'t Target>,
+) -> Result<Vec<ModelId>> {
+    let mut moved = Vec::new();
+    for target in targets {
+        let Some((id, _)) = &target.model else {
+            continue;
+        };
+        let model = store.model_by_id(*id)?;
+        if model.is_some_and(|model| model.state.published_commit != target.known_commit) {
+            moved.push(*id);
+        }
+    }
+    Ok(moved)
+}
+
+/// Lets go of what the settings do not keep, at the end of a run.
+///
+/// `models_touched` are those that have just been given a new revision; of all
+/// others no folder is looked at. Whoever calls holds the lock of the home. A
+/// folder that cannot be swept is reported and does not stop the others.
+pub fn after_run(tools: &Tools<'_>, models_touched: &[ModelId], now: Timestamp) -> Result<Summary> {
+    let (store, settings) = (tools.store, tools.settings);
+    let mut summary = Summary::default();
+    let repos = repos_with_too_many(store, settings, models_touched)?;
+    if !repos.is_empty() {
+        let run = store.unfinished_runs()?.pop().map(|run| run.id);
+        let cache = CacheLayout::new(settings.cache_dir());
+        sweep(
+            store,
+            settings,
+            &cache,
+            &repos,
+            run.as_ref(),
+            now,
+            &mut summary,
+        )?;
+    }
+    let history = prune_history(store, tools.home, settings, now)?;
+    summary.rows = history.rows;
+    summary.n_logs = history.n_logs;
+    Ok(summary)
+}
+
+/// Finds out from the database alone where there may be something to let go.
+fn repos_with_too_many(
+    store: &Store,
+    settings: &Settings,
+    models: &[ModelId],
+) -> Result<BTreeSet<Repo>> {
+    let mut repos = BTreeSet::new();
+    for id in models {
+        let Some(model) = store.model_by_id(*id)? else {
+            continue;
+        };
+        let is_in_cache = model.spec.destination == Destination::Cache;
+        if is_in_cache && store.revisions(*id)?.len() > keep_of(&model, settings) as usize {
+            repos.insert(model.spec.repo);
+        }
+    }
+    Ok(repos)
+}
+
+pub(super) fn keep_of(model: &Model, settings: &Settings) -> u32 {
+    let own = model.spec.keep_revisions;
+    own.unwrap_or_else(|| settings.keep_revisions())
+}
+
+fn sweep(
+    store: &Store,
+    settings: &Settings,
+    cache: &CacheLayout,
+    repos: &BTreeSet<Repo>,
+    run: Option<&RunId>,
+    now: Timestamp,
+    summary: &mut Summary,
+) -> Result<()> {
+    let say = |model: &Model| (keep_of(model, settings), true);
+    let mut folders = Vec::new();
+    for repo in repos {
+        match Folder::look(store, cache, repo, &say) {
+            Ok(folder) => folders.extend(folder),
+            Err(err) => warn(repo, err),
+        }
+    }
+    let facts = |folders: &[Folder]| -> Vec<_> {
+        folders.iter().map(|folder| folder.facts.clone()).collect()
+    };
+    let rules = RetentionRules::default();
+    let mut plan = plan_retention(&facts(&folders), rules, now);
+    if going(&plan).next().is_some() {
+        Folder::ask_others(&mut folders, cache)?;
+        plan = plan_retention(&facts(&folders), rules, now);
+    }
+    for (commit, reason) in going(&plan) {
+        log::debug!("{commit} goes: {}", reason.as_str());
+    }
+    for (index, folder) in folders.iter().enumerate() {
+        // What a download has begun belongs to the next run.
+        let rules = folder.sweep_rules(plan.staying(index), Unused::Keep, Unused::Keep);
+        let swept = plan_sweep(&folder.local, &rules);
+        let swept = execute_sweep(cache, &folder.repo, &swept, &rules);
+        match swept.and_then(|done| folder.forget(store, cache, &done, run, now).map(|()| done)) {
+            Ok(done) => {
+                let snapshots = done.removals();
+                let snapshots = snapshots.filter(|(item, _)| item.what.as_snapshot().is_some());
+                summary.n_revisions += snapshots.count() as u64;
+                summary.freed_bytes += done.freed_bytes;
+            }
+            Err(err) => warn(&folder.repo, err),
+        }
+    }
+    Ok(())
+}
+
+/// The run has done its work; what is kept too long goes the next time.
+fn warn(repo: &Repo, err: Error) {
+    log::warn!("could not let old revisions of `{repo}` go: {err:#}");
+}
+
+fn going(plan: &RetentionPlan) -> impl Iterator<Item = (&CommitSha, GoReason)> {
+    let revisions = plan.folders.iter().flatten();
+    revisions.filter_map(|revision| match revision.verdict {
+        Verdict::Go(reason) => Some((&revision.commit, reason)),
+        Verdict::Stay(_) => None,
+    })
+}

@@ -1,0 +1,255 @@
+//! One repository's folder in the cache: looked at, judged, swept.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use crate::cache::layout::native;
+use crate::cache::sweep_plan::own_bytes;
+use crate::cache::{
+    self, CacheLayout, LocalEntry, LocalRepo, SweepPlan, SweepRules, SweepTarget, Unused,
+};
+use crate::domain::content::ContentId;
+use crate::domain::model::{Destination, Model};
+use crate::domain::repo::{CommitSha, Repo};
+use crate::domain::retention::{FolderFacts, ModelClaim, SnapshotFacts};
+use crate::domain::run::{Event, EventKind, RunId};
+use crate::domain::time::Timestamp;
+use crate::domain::units::ByteSize;
+use crate::store::Store;
+use crate::sys::host::checkpoint;
+use crate::sys::lock::FileLock;
+use crate::sys::open_files;
+
+/// A folder with all models that use it.
+pub(super) struct Folder {
+    pub repo: Repo,
+    pub models: Vec<Model>,
+    pub local: LocalRepo,
+    pub facts: FolderFacts,
+    pub used_elsewhere: BTreeSet<ContentId>,
+}
+
+/// What a model has a say in: how many revisions it keeps, and whether it is meant.
+pub(super) type Say<'a> = &'a dyn Fn(&Model) -> (u32, bool);
+
+impl Folder {
+    /// Looks at a repository's folder; `None` when there is none.
+    ///
+    /// Whether others need something is asked later: it takes a look at the
+    /// whole cache and at all processes.
+    pub fn look(
+        store: &Store,
+        cache: &CacheLayout,
+        repo: &Repo,
+        say: Say<'_>,
+    ) -> Result<Option<Self>> {
+        let layout = cache.repo(repo);
+        if !layout.folder().is_dir() {
+            return Ok(None);
+        }
+        let mut models = store.models_of_repo(repo)?;
+        models.retain(|model| model.spec.destination == Destination::Cache);
+        let local = cache::scan_repo(cache, repo)?;
+        let mut facts = FolderFacts {
+            models: claims(store, &models, say)?,
+            named_by_refs: local.refs.values().cloned().collect(),
+            total_bytes: total_bytes(&local),
+            ..FolderFacts::default()
+        };
+        // What cannot be read may use any blob, so none will go.
+        if local
+            .snapshots
+            .values()
+            .all(cache::LocalSnapshot::is_readable)
+        {
+            let blobs = local.blobs.keys();
+            facts.gains = blobs.map(|it| (*it, local.gain_of(it))).collect();
+        }
+        for (commit, snapshot) in &local.snapshots {
+            let seen = SnapshotFacts {
+                own_bytes: own_bytes(snapshot),
+                contents: snapshot.contents().collect(),
+                // Every snapshot of ours has a listing in the private folder.
+                is_by_hfdl: layout.private_tree(commit).exists(),
+                is_open: false,
+            };
+            facts.snapshots.insert(commit.clone(), seen);
+        }
+        Ok(Some(Self {
+            repo: repo.clone(),
+            models,
+            local,
+            facts,
+            used_elsewhere: BTreeSet::new(),
+        }))
+    }
+
+    /// Asks whether other repositories or other programs use what is here.
+    pub fn ask_others(folders: &mut [Self], cache: &CacheLayout) -> Result<()> {
+        let repos: Vec<&Repo> = folders.iter().map(|folder| &folder.repo).collect();
+        let borrowed = cache::borrowed_contents(cache, &repos)?;
+        let mut files: BTreeMap<PathBuf, (usize, Held)> = BTreeMap::new();
+        for (index, (folder, used)) in folders.iter_mut().zip(borrowed).enumerate() {
+            for content in &used {
+                folder.facts.gains.remove(content);
+            }
+            folder.used_elsewhere = used;
+            for (path, held) in folder.files(cache) {
+                files.insert(path, (index, held));
+            }
+            for content in folder.local.blobs.keys() {
+                if is_locked(&cache.blob_lock(&folder.repo, content)) {
+                    folder.facts.open.insert(*content);
+                }
+            }
+        }
+        for path in open_files::opened_by_others(files.keys().cloned()) {
+            match files.remove(&path) {
+                Some((index, Held::Content(content))) => {
+                    folders[index].facts.open.insert(content);
+                }
+                Some((index, Held::Snapshot(commit))) => {
+                    let snapshot = folders[index].facts.snapshots.get_mut(&commit);
+                    snapshot.into_iter().for_each(|it| it.is_open = true);
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells whether there are bytes that a download may want to go on with.
+    pub fn has_begun_downloads(&self) -> bool {
+        let contents = self.local.snapshots.values().flat_map(|it| it.contents());
+        let used: BTreeSet<ContentId> = contents.collect();
+        let unused = self.local.blobs.keys().any(|blob| !used.contains(blob));
+        unused || !self.local.partials.is_empty()
+    }
+
+    /// Returns the files that hold bytes, and whose they are.
+    fn files(&self, cache: &CacheLayout) -> Vec<(PathBuf, Held)> {
+        let layout = cache.repo(&self.repo);
+        let blobs = self.local.blobs.keys();
+        let mut files: Vec<_> = blobs
+            .map(|content| (layout.blob(content), Held::Content(*content)))
+            .collect();
+        for (commit, snapshot) in &self.local.snapshots {
+            for (path, entry) in &snapshot.entries {
+                if matches!(entry, LocalEntry::RealFile { .. }) {
+                    let path = layout.snapshot(commit).join(native(path));
+                    files.push((path, Held::Snapshot(commit.clone())));
+                }
+            }
+        }
+        files
+    }
+
+    /// Returns what the sweep may take when these revisions stay.
+    pub fn sweep_rules(
+        &self,
+        keep: BTreeSet<CommitSha>,
+        unused: Unused,
+        evidence: Unused,
+    ) -> SweepRules {
+        SweepRules {
+            keep,
+            used_elsewhere: self.used_elsewhere.clone(),
+            open: self.facts.open.clone(),
+            unused,
+            evidence,
+        }
+    }
+
+    /// Forgets what is gone, and writes down that it was let go.
+    pub fn forget(
+        &self,
+        store: &Store,
+        cache: &CacheLayout,
+        done: &SweepPlan,
+        run: Option<&RunId>,
+        now: Timestamp,
+    ) -> Result<()> {
+        checkpoint("swept");
+        let layout = cache.repo(&self.repo);
+        let mut n_revisions = 0u64;
+        let mut n_removed = 0u64;
+        store.transaction(|store| -> Result<()> {
+            for (item, _) in done.removals() {
+                n_removed += 1;
+                match &item.what {
+                    SweepTarget::Snapshot(_) => n_revisions += 1,
+                    SweepTarget::Blob(content) => {
+                        store.forget_blob(&layout.blob(content))?;
+                    }
+                    _ => {}
+                }
+            }
+            // Also those whose files an earlier sweep took before it was killed.
+            for (model, claim) in self.models.iter().zip(&self.facts.models) {
+                for revision in &claim.history {
+                    let is_current = claim.published.as_ref() == Some(&revision.commit);
+                    if !is_current && !layout.snapshot(&revision.commit).is_dir() {
+                        store.forget_revision(model.id, &revision.commit)?;
+                    }
+                }
+            }
+            if n_removed == 0 {
+                return Ok(());
+            }
+            let freed = ByteSize(done.freed_bytes).render_short();
+            let meant = self.models.iter().zip(&self.facts.models);
+            let mut meant = meant.filter(|(_, claim)| claim.is_meant);
+            Ok(store.record_event(&Event {
+                at: now,
+                kind: EventKind::Pruned,
+                model_id: meant.next().map(|(model, _)| model.id),
+                run_id: run.cloned(),
+                detail: format!("`{}`: {n_revisions} revision(s), {freed} freed", self.repo),
+            })?)
+        })?;
+        checkpoint("revisions forgotten");
+        if n_removed > 0 {
+            log::info!("{}: {n_revisions} revision(s) let go", self.repo);
+        }
+        Ok(())
+    }
+}
+
+/// What a file on disk belongs to.
+enum Held {
+    Content(ContentId),
+    Snapshot(CommitSha),
+}
+
+fn claims(store: &Store, models: &[Model], say: Say<'_>) -> Result<Vec<ModelClaim>> {
+    let claim = |model: &Model| {
+        let (keep, is_meant) = say(model);
+        Ok(ModelClaim {
+            published: model.state.published_commit.clone(),
+            held: model.state.held_commit.clone(),
+            keep,
+            history: store.revisions(model.id)?,
+            is_meant,
+        })
+    };
+    models.iter().map(claim).collect()
+}
+
+fn total_bytes(local: &LocalRepo) -> u64 {
+    let blobs = local.blobs.values();
+    let blobs = blobs.filter(|blob| blob.kind == cache::BlobKind::Plain);
+    let own = local.snapshots.values().chain(local.trash.values());
+    blobs.map(|blob| blob.size_bytes).sum::<u64>()
+        + own.map(own_bytes).sum::<u64>()
+        + local.partials.values().map(|it| it.size_bytes).sum::<u64>()
+        + local.evidence.values().sum::<u64>()
+}
+
+/// Tells whether another program holds the lock under which blobs are written
+/// and linked. Where there is no lock file, nobody does; where it cannot be
+/// tried, somebody may.
+fn is_locked(path: &Path) -> bool {
+    path.exists() && !FileLock::try_acquire(path).is_ok_and(|lock| lock.is_some())
+}

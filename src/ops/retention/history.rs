@@ -1,0 +1,90 @@
+//! The history in the database and the log files, by age.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::domain::settings::Settings;
+use crate::domain::time::Timestamp;
+use crate::domain::units::Seconds;
+use crate::store::{Pruned, Store};
+use crate::sys::logging::{self, LogFile};
+use crate::sys::paths::Home;
+
+/// All log files together hold at most this much.
+const MOST_LOG_BYTES: u64 = 64 << 20;
+
+/// How much of the past has been, or would be, deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HistoryPruned {
+    pub rows: Pruned,
+    pub n_logs: usize,
+    pub log_bytes: u64,
+}
+
+impl HistoryPruned {
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Deletes old rows and log files.
+pub(super) fn prune_history(
+    store: &Store,
+    home: &Home,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<HistoryPruned> {
+    let rows = store.prune_history(long_ago(settings.keep_sessions(), now))?;
+    let (n_logs, log_bytes) = prune_logs(home, settings.keep_logs(), now);
+    Ok(HistoryPruned {
+        rows,
+        n_logs,
+        log_bytes,
+    })
+}
+
+/// Counts what `prune_history` would delete.
+pub(super) fn old_history(
+    store: &Store,
+    home: &Home,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<HistoryPruned> {
+    let logs = old_logs(home, settings.keep_logs(), now);
+    Ok(HistoryPruned {
+        rows: store.old_history(long_ago(settings.keep_sessions(), now))?,
+        n_logs: logs.len(),
+        log_bytes: logs.iter().map(|log| log.size_bytes).sum(),
+    })
+}
+
+fn long_ago(keep: Seconds, now: Timestamp) -> Timestamp {
+    now.checked_sub(keep.span()).unwrap_or(Timestamp::MIN)
+}
+
+/// Removes log files by age and total size; returns how many, and their bytes.
+///
+/// One that cannot be removed is no reason to end a run.
+pub fn prune_logs(home: &Home, keep: Seconds, now: Timestamp) -> (usize, u64) {
+    let (mut n_logs, mut bytes) = (0, 0);
+    for old in old_logs(home, keep, now) {
+        match std::fs::remove_file(&old.path) {
+            Ok(()) => {
+                n_logs += 1;
+                bytes += old.size_bytes;
+            }
+            Err(err) => log::warn!(
+                "cannot remove the old log file `{}`: {err}",
+                old.path.display()
+            ),
+        }
+    }
+    (n_logs, bytes)
+}
+
+fn old_logs(home: &Home, keep: Seconds, now: Timestamp) -> Vec<LogFile> {
+    let files = logging::list_files(&home.logs()).unwrap_or_default();
+    let keep = Duration::from_secs(keep.get());
+    logging::plan_pruning(&files, now, keep, MOST_LOG_BYTES)
+}

@@ -1,0 +1,232 @@
+//! Goes back to a revision that is still on disk, and holds the model there.
+//!
+//! Offline: the Hub has no say in it. The database learns of it before the ref
+//! moves. Killed in between, the model is held but readers still see the newer
+//! revision; then the next run, or the same command again, moves the ref. The
+//! other way round the next run would take the ref for an old one and publish
+//! the newest again, as if nobody had gone back.
+
+use std::any::Any;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use thiserror::Error;
+
+use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, RepoLayout};
+use crate::domain::model::{Destination, Model};
+use crate::domain::repo::{CommitSha, Repo};
+use crate::domain::retention::{NoTarget, PublishedRevision, rollback_target};
+use crate::domain::run::{Event, EventKind};
+use crate::domain::settings::Settings;
+use crate::domain::time::Timestamp;
+use crate::ops::sync::Target;
+use crate::store::Store;
+use crate::sys::host::checkpoint;
+
+/// Why a model cannot be rolled back, or not to there.
+#[derive(Debug, Error)]
+pub enum CannotRollBack {
+    #[error("`{0}` is a directory, which holds one revision only")]
+    Directory(PathBuf),
+    #[error("it is kept at one commit, which no other can take the place of")]
+    ByCommit,
+    #[error("nothing has been published for it yet")]
+    NeverPublished,
+    #[error("{why}")]
+    NoTarget {
+        why: NoTarget,
+        kept: Vec<PublishedRevision>,
+    },
+    #[error("{commit} is not whole: {why}")]
+    NotWhole { commit: CommitSha, why: String },
+}
+
+/// What a rollback did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RolledBack {
+    pub from: CommitSha,
+    pub to: CommitSha,
+    /// The snapshot's folder.
+    pub path: PathBuf,
+}
+
+impl RolledBack {
+    /// Tells whether the model was there already, and nothing was done.
+    pub fn is_nothing(&self) -> bool {
+        self.from == self.to
+    }
+}
+
+/// Points a model's revision at another commit that is kept, and holds it there.
+///
+/// `asked` is a commit or the beginning of one; without it the latest revision
+/// that was published before the current one is meant. Whoever calls holds the
+/// lock of the home.
+pub fn roll_back(
+    store: &Store,
+    cache: &CacheLayout,
+    model: &Model,
+    asked: Option<&str>,
+    now: Timestamp,
+) -> Result<RolledBack> {
+    if let Destination::Directory(path) = &model.spec.destination {
+        return Err(CannotRollBack::Directory(path.clone()).into());
+    }
+    if model.spec.revision.as_commit().is_some() {
+        return Err(CannotRollBack::ByCommit.into());
+    }
+    let layout = cache.repo(&model.spec.repo);
+    // What readers see counts, should the database say something else.
+    let published = cache::published_commit(&layout, &model.spec.revision)?;
+    let Some(from) = published.or_else(|| model.state.published_commit.clone()) else {
+        return Err(CannotRollBack::NeverPublished.into());
+    };
+    let kept = kept_revisions(store, &layout, model)?;
+    let target = match rollback_target(&kept, Some(&from), asked) {
+        Ok(target) => target.commit.clone(),
+        Err(why) => return Err(CannotRollBack::NoTarget { why, kept }.into()),
+    };
+    let rolled_back = RolledBack {
+        path: layout.snapshot(&target),
+        from,
+        to: target,
+    };
+    if rolled_back.is_nothing() {
+        return Ok(rolled_back);
+    }
+    check_whole(&layout, model, &rolled_back.to)?;
+    remember(store, model, &rolled_back, now)?;
+    checkpoint("rollback remembered");
+    move_ref(cache, model, &rolled_back.to)?;
+    checkpoint("rolled back");
+    Ok(rolled_back)
+}
+
+/// Returns the cache that the settings name.
+pub fn cache_of(settings: &Settings) -> CacheLayout {
+    CacheLayout::new(settings.cache_dir())
+}
+
+/// Returns the revisions of a model that are on disk, the latest published first.
+pub fn kept_revisions(
+    store: &Store,
+    layout: &RepoLayout,
+    model: &Model,
+) -> Result<Vec<PublishedRevision>> {
+    let mut kept = store.revisions(model.id)?;
+    kept.retain(|revision| layout.snapshot(&revision.commit).is_dir());
+    Ok(kept)
+}
+
+/// Moves the ref of a held target to where it is held, unless it is there.
+///
+/// A rollback may have been killed before it came to that, or another program
+/// may have moved the ref since. That it cannot be done ends no run.
+pub fn hold(cache: &CacheLayout, target: &Target) {
+    let moved = || -> Result<bool> {
+        let (repo, revision) = (&target.repo, &target.revision);
+        let layout = cache.repo(repo);
+        let Some(held) = &target.held_commit else {
+            return Ok(false);
+        };
+        let can_move = target.destination == Destination::Cache
+            && revision.as_commit().is_none()
+            && layout.snapshot(held).is_dir();
+        if !can_move || cache::published_commit(&layout, revision)?.as_ref() == Some(held) {
+            return Ok(false);
+        }
+        writer(cache, repo)?.move_ref(revision, held)
+    };
+    match moved() {
+        Ok(true) => log::warn!(
+            "`{}` had left the commit that it is held at; it is there again",
+            target.label()
+        ),
+        Ok(false) => {}
+        Err(err) => log::warn!("`{}` cannot be held in place: {err:#}", target.label()),
+    }
+}
+
+/// Lets a model follow its revision again; tells which commit had held it.
+pub fn release(store: &Store, model: &Model, now: Timestamp) -> Result<Option<CommitSha>> {
+    store.transaction(|store| {
+        let Some(model) = store.model_by_id(model.id)? else {
+            return Ok(None);
+        };
+        let mut state = model.state.clone();
+        let Some(held) = state.held_commit.take() else {
+            return Ok(None);
+        };
+        store.save_model_state(model.id, &state)?;
+        store.record_event(&Event {
+            at: now,
+            kind: EventKind::Released,
+            model_id: Some(model.id),
+            run_id: None,
+            detail: format!("no longer held at {held}"),
+        })?;
+        Ok(Some(held))
+    })
+}
+
+/// Compares a snapshot with the listing that was kept of it.
+fn check_whole(layout: &RepoLayout, model: &Model, commit: &CommitSha) -> Result<()> {
+    let broken = |why: String| CannotRollBack::NotWhole {
+        commit: commit.clone(),
+        why,
+    };
+    let Some(listing) = cache::stored_listing(layout, commit)? else {
+        return Err(broken("the listing of its files is gone".to_owned()).into());
+    };
+    let files = listing.files.iter();
+    let wanted = files.filter(|file| model.spec.filter.selects(file.path.as_str()));
+    for file in wanted {
+        if !cache::snapshot_is_complete(layout, commit, [file])? {
+            let why = format!("`{}` is missing or has another size", file.path);
+            return Err(broken(why).into());
+        }
+    }
+    Ok(())
+}
+
+fn remember(store: &Store, model: &Model, went: &RolledBack, now: Timestamp) -> Result<()> {
+    store.transaction(|store| {
+        let mut state = model.state.clone();
+        state.held_commit = Some(went.to.clone());
+        state.published_commit = Some(went.to.clone());
+        state.published_at = Some(now);
+        state.last_change_at = Some(now);
+        store.save_model_state(model.id, &state)?;
+        store.save_revision(model.id, &went.to, now)?;
+        store.record_event(&Event {
+            at: now,
+            kind: EventKind::RolledBack,
+            model_id: Some(model.id),
+            run_id: None,
+            detail: format!("from {} to {}", went.from, went.to),
+        })?;
+        Ok(())
+    })
+}
+
+fn move_ref(cache: &CacheLayout, model: &Model, commit: &CommitSha) -> Result<()> {
+    let (repo, revision) = (&model.spec.repo, &model.spec.revision);
+    writer(cache, repo)?
+        .move_ref(revision, commit)
+        .map(drop)
+        .with_context(|| {
+            format!(
+                "cannot point `{revision}` of `{repo}` at {}",
+                commit.short()
+            )
+        })
+}
+
+fn writer<'a>(cache: &'a CacheLayout, repo: &'a Repo) -> Result<CacheWriter<'a>> {
+    // A ref is moved and nothing else: no links are made, no blob is written.
+    CacheWriter::open(cache, repo, LinkChoice::NoLinks, &no_lock)
+}
+
+fn no_lock(_path: &Path) -> Result<Box<dyn Any>> {
+    Ok(Box::new(()))
+}
