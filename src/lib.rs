@@ -13,6 +13,7 @@
 //! | 2 | [`download`] | the engine: sources in, verified partial files out | `domain`, `sys` |
 //! | 2 | [`cache`] | the official cache and plain directories: look, publish, sweep | `domain`, `sys` |
 //! | 2 | [`timer`] | the operating system's timer entry: render, install, remove | `domain`, `sys` |
+//! | 2 | [`notify`] | hooks, pings, metrics: what others are told | `domain`, `sys` |
 //! | 3 | [`ops`] | use cases; the only place where the above meet | layers 0 to 2 |
 //! | 4 | [`ui`] | tables, JSON, YAML, progress; the only place that prints | `domain`, `sys` |
 //! | 4 | `cli` | one file per command; errors become words and exit codes | all |
@@ -41,6 +42,7 @@ pub mod cache;
 pub mod domain;
 pub mod download;
 pub mod hub;
+pub mod notify;
 pub mod ops;
 pub mod store;
 pub mod sys;

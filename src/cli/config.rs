@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::context::Context;
 use crate::domain::outcome::ExitStatus;
-use crate::domain::settings::{Origin, SettingKey};
+use crate::domain::settings::{Origin, SettingKey, ValueKind};
 use crate::sys::paths;
 use crate::ui::json::{SettingView, document};
 use crate::ui::{table, text};
@@ -18,6 +18,7 @@ use crate::ui::{table, text};
 #[command(after_long_help = "Examples:
   hfdl config list
   hfdl config set download.connections 32
+  hfdl config set hooks.on_update '[\"systemctl\", \"--user\", \"restart\", \"vllm\"]'
   hfdl config set download.limit_rate \"08:00,512K 19:00,10M 23:00,off\"
   hfdl config unset download.connections")]
 pub struct Config {
@@ -104,7 +105,10 @@ fn list(context: &Context, origin: bool) -> Result<()> {
 fn get(context: &Context, key: &str) -> Result<()> {
     let key = SettingKey::find(key)?;
     let store = context.existing_store()?;
-    let view = SettingView::new(key, &context.settings(store.as_ref())?);
+    let settings = context.settings(store.as_ref())?;
+    let mut view = SettingView::new(key, &settings);
+    // Whoever asks for this one wants it whole.
+    view.value = settings.get(key).map(|(value, _)| value.to_string());
     context.out.result(
         |_| format!("{}\n", view.value.as_deref().unwrap_or_default()),
         || document("hfdl.setting/1", &view),
@@ -114,7 +118,7 @@ fn get(context: &Context, key: &str) -> Result<()> {
 fn set(context: &Context, key: &str, value: &str) -> Result<()> {
     let key = SettingKey::find(key)?;
     let mut value = key.check(value)?.to_string();
-    if key == SettingKey::CacheDir {
+    if matches!(key.spec().kind, ValueKind::Path | ValueKind::File) {
         // A relative path would mean another place for each caller.
         value = paths::expand(&context.host, &value)?
             .to_string_lossy()
@@ -123,6 +127,7 @@ fn set(context: &Context, key: &str, value: &str) -> Result<()> {
     context
         .store()?
         .set_setting(key.as_str(), &value, context.now())?;
+    let value = key.shown(&value);
     context.out.done(
         || format!("{key} = {value}"),
         || {

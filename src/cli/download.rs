@@ -21,6 +21,7 @@ use crate::domain::schedule::RateTable;
 use crate::domain::settings::Settings;
 use crate::domain::units::{ByteSize, Seconds};
 use crate::ops::download::Download as Work;
+use crate::ops::notify::{Voice, facts_of};
 use crate::ops::run::Bounds;
 use crate::ops::sync::{Target, Vanished};
 use crate::ops::workshop::Workshop;
@@ -151,10 +152,21 @@ impl Download {
         let mut watcher = Watcher::new(context);
         let report = work.run(&mut |progress| watcher.note(progress));
         watcher.finish();
+        let voice = Voice::from(workshop.tools());
+        let news = report.as_ref().ok().and_then(|report| {
+            // Nobody asked for a schedule, but what serves the model has to hear of its update.
+            let facts = facts_of(RunCommand::Download, report);
+            voice.learn(facts)
+        });
         leave_status_file(context, work.tools.store, work.tools.settings);
         drop(lock);
         context.show_hub_warnings(&workshop);
-        report_run(context, &report?, single.as_ref())
+        let status = report_run(context, &report?, single.as_ref());
+        if let Some(news) = &news {
+            voice.tell(news);
+            voice.write_files(None);
+        }
+        status
     }
 
     fn vanished(&self) -> Vanished {

@@ -4,10 +4,12 @@ use anyhow::Result;
 
 use super::context::Context;
 use super::explain::{Complaint, Quiet};
+use crate::domain::alert::RunFacts;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
-use crate::domain::run::{Event, EventKind, Run, RunCommand, RunStart};
+use crate::domain::run::{Event, EventKind, Run, RunCommand, RunId, RunStart};
 use crate::domain::units::Seconds;
 use crate::ops::lock::{take_run_lock, this_process};
+use crate::ops::notify::Voice;
 use crate::ops::ticks::record_tick;
 use crate::store::Store;
 use crate::sys::lock::FileLock;
@@ -33,11 +35,20 @@ pub fn take_lock(
             process: this_process(&context.host),
             at: context.now(),
         };
-        record_skip(store, &start, holder.as_ref())?;
+        let id = record_skip(store, &start, holder.as_ref())?;
         if command == RunCommand::RunDue {
             // A tick that found a long run is one all the same.
-            let every = context.settings(Some(store))?.timer_every();
-            record_tick(store, trigger, every, start.at)?;
+            let settings = context.settings(Some(store))?;
+            record_tick(store, trigger, settings.timer_every(), start.at)?;
+            let (outcome, status) = (RunOutcome::SkippedLocked, ExitStatus::Locked);
+            let run = RunFacts::skipped(&start, id, outcome, status);
+            let voice = Voice {
+                host: &context.host,
+                home: &context.home,
+                store,
+                settings: &settings,
+            };
+            voice.tell_skipped(&run);
         }
     }
     if trigger == Trigger::Timer && !context.host.stderr_is_terminal() {
@@ -65,8 +76,8 @@ pub fn take_lock(
 }
 
 /// Writes down that this run was skipped.
-fn record_skip(store: &Store, start: &RunStart, holder: Option<&Run>) -> Result<()> {
-    store.transaction(|store| -> Result<()> {
+fn record_skip(store: &Store, start: &RunStart, holder: Option<&Run>) -> Result<RunId> {
+    store.transaction(|store| -> Result<RunId> {
         let code = ExitStatus::Locked.code();
         let id = store.record_skipped_run(start, RunOutcome::SkippedLocked, code)?;
         let other = holder.map_or("another run".to_owned(), |run| {
@@ -76,9 +87,9 @@ fn record_skip(store: &Store, start: &RunStart, holder: Option<&Run>) -> Result<
             at: start.at,
             kind: EventKind::Skipped,
             model_id: None,
-            run_id: Some(id),
+            run_id: Some(id.clone()),
             detail: format!("{} found the lock held by {other}", start.command),
         })?;
-        Ok(())
+        Ok(id)
     })
 }

@@ -4,6 +4,7 @@ mod apply;
 mod completions;
 mod config;
 mod context;
+mod doctor;
 mod download;
 mod download_report;
 mod explain;
@@ -165,6 +166,7 @@ enum Command {
     Resume(pause::Resume),
     Start(start::Start),
     Stop(stop::Stop),
+    Doctor(doctor::Doctor),
     Config(config::Config),
     Apply(apply::Apply),
     Export(export::Export),
@@ -284,6 +286,7 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::Resume(command) => command.run(context),
         Command::Start(command) => command.run(context),
         Command::Stop(command) => command.run(context),
+        Command::Doctor(command) => command.run(context),
         Command::Config(command) => command.run(context),
         Command::Apply(command) => command.run(context),
         Command::Export(command) => command.run(context),

@@ -1,6 +1,7 @@
 //! `hfdl run-due`
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
@@ -18,6 +19,7 @@ use crate::domain::schedule::RateTable;
 use crate::domain::shard::{Shard, ShardArg};
 use crate::domain::time::parse_moment;
 use crate::domain::units::{ByteSize, Seconds};
+use crate::ops::notify::{News, Ping, Voice, facts_of};
 use crate::ops::run::Bounds;
 use crate::ops::run_due::{Options, Ran, RunDue as Work};
 use crate::ops::workshop::Workshop;
@@ -72,6 +74,10 @@ pub struct RunDue {
     #[arg(long, value_name = "I/N")]
     shard: Option<ShardArg>,
 
+    /// Write a Prometheus text file there (default: metrics.file)
+    #[arg(long, value_name = "PATH")]
+    metrics_file: Option<PathBuf>,
+
     /// Who started it: timer, ci or manual
     #[arg(long, value_name = "WHO", default_value = "manual")]
     trigger: Trigger,
@@ -114,20 +120,53 @@ impl RunDue {
         let workshop = Workshop::open(&context.host, &context.home, settings, store)?;
         let tools = workshop.tools();
         let mut watcher = Watcher::new(context);
-        let ran = Work { tools, options }.run(&mut |progress| watcher.note(progress));
+        let mut ping = None;
+        let ran = Work { tools, options }.run(
+            &mut |run| ping = Ping::start(tools.host, tools.settings, run),
+            &mut |progress| watcher.note(progress),
+        );
         watcher.finish();
+        let voice = Voice::from(tools);
+        let news = match &ran {
+            Ok(Ran::Done { report, .. }) => voice.learn(facts_of(RunCommand::RunDue, report)),
+            _ => None,
+        };
         if !matches!(ran, Ok(Ran::NothingDue)) {
             leave_status_file(context, tools.store, tools.settings);
         }
         drop(lock);
         context.show_hub_warnings(&workshop);
-        match ran? {
+        let status = match &ran {
+            Ok(ran) => self.report(context, ran, news.as_ref()),
+            Err(err) => {
+                if let Some(ping) = ping.take() {
+                    ping.fail(&format!("{err:#}"));
+                }
+                Ok(ExitStatus::Failed)
+            }
+        };
+        if let Ok(Ran::Paused { run, .. }) = &ran {
+            voice.tell_skipped(run);
+        }
+        if let Some(news) = &news {
+            voice.tell(news);
+        }
+        voice.write_files(self.metrics_file.as_deref());
+        if let (Some(ping), Some(news)) = (ping, &news) {
+            ping.end(&news.run);
+        }
+        ran?;
+        status
+    }
+
+    fn report(&self, context: &Context, ran: &Ran, news: Option<&News>) -> Result<ExitStatus> {
+        match ran {
             Ran::NothingDue => {
                 report_nothing(context)?;
                 Ok(ExitStatus::Ok)
             }
-            Ran::Paused(pause) => {
-                report_paused(context, &pause)?;
+            Ran::Paused { pause, .. } => {
+                report_paused(context, pause)?;
                 Ok(ExitStatus::Ok)
             }
             Ran::Done {
@@ -136,10 +175,12 @@ impl RunDue {
                 left_out,
             } => {
                 let due = Due {
-                    n_models: n_due,
-                    left_out: &left_out,
+                    n_models: *n_due,
+                    left_out,
                 };
-                report_run(context, &report, &due)
+                // A timer comes again and again, and mails whatever is said.
+                let is_timer = self.trigger == Trigger::Timer && !context.host.stderr_is_terminal();
+                report_run(context, report, &due, news.filter(|_| is_timer))
             }
         }
     }

@@ -7,12 +7,14 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::download_report::{Due, explain_session, run_document, wants_bars};
 use super::explain;
+use crate::domain::alert::{HookEvent, Notice};
 use crate::domain::outcome::{ExitStatus, Outcome};
 use crate::domain::pause::Pause;
 use crate::domain::schedule::DueState;
 use crate::domain::session::Session;
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::ByteSize;
+use crate::ops::notify::News;
 use crate::ops::run::RunReport;
 use crate::ops::run_due::{DuePlan, PlannedModel, PlannedSchedule};
 use crate::ui::json::document;
@@ -50,13 +52,26 @@ pub fn report_paused(context: &Context, pause: &Pause) -> Result<()> {
 
 /// Shows what became of each model: trouble on stderr, the document on stdout.
 ///
-/// The first line makes sense as the subject of a mail.
-pub fn report_run(context: &Context, report: &RunReport, due: &Due<'_>) -> Result<ExitStatus> {
+/// The first line makes sense as the subject of a mail. With `news`, trouble
+/// that was told before is passed over.
+pub fn report_run(
+    context: &Context,
+    report: &RunReport,
+    due: &Due<'_>,
+    news: Option<&News>,
+) -> Result<ExitStatus> {
+    let is_news = |index: usize| {
+        news.is_none_or(|news| {
+            news.of(HookEvent::OnFailure)
+                .any(|notice| notice.session == index)
+        })
+    };
     let troubles: Vec<_> = report
         .sessions
         .iter()
-        .filter(|session| !is_quiet(session))
-        .filter_map(|session| Some((session, explain_session(session)?)))
+        .enumerate()
+        .filter(|(index, session)| !is_quiet(session) && is_news(*index))
+        .filter_map(|(_, session)| Some((session, explain_session(session)?)))
         .collect();
     if let [(first, explanation), ..] = troubles.as_slice()
         && !context.host.stderr_is_terminal()
@@ -67,14 +82,17 @@ pub fn report_run(context: &Context, report: &RunReport, due: &Due<'_>) -> Resul
             .as_deref()
             .unwrap_or(&explanation.headline);
         let n_models = text::count(report.sessions.len() as u64, "model", "models");
-        context.out.say(&format!(
+        context.out.say(&ascii(&format!(
             "hfdl: {} of {n_models} need a look: {}: {cause}",
             troubles.len(),
             label(first),
-        ));
+        )));
     }
     for (_, explanation) in &troubles {
         context.show_problem(explanation);
+    }
+    if let Some(news) = news {
+        say_what_lasts(context, news);
     }
     if !troubles.is_empty() && !context.host.stderr_is_terminal() {
         let id = &report.run_id;
@@ -90,6 +108,40 @@ pub fn report_run(context: &Context, report: &RunReport, due: &Due<'_>) -> Resul
         context.out.print(&run_text(&context.out, report))?;
     }
     Ok(report.status)
+}
+
+/// Says how long trouble has lasted, and what is over.
+fn say_what_lasts(context: &Context, news: &News) {
+    let zone = context.host.time_zone();
+    let line = |notice: &Notice, words: &str| {
+        let failing = notice.failing?;
+        let session = news.run.sessions.get(notice.session)?;
+        let times = text::count(failing.n_failures.into(), "time", "times");
+        let since = text::local_time(failing.since, &zone);
+        Some(format!(
+            "`{}` {words} {times} since {since}",
+            session.label()
+        ))
+    };
+    let lasting = news
+        .of(HookEvent::OnFailure)
+        .filter(|notice| notice.failing.is_some_and(|failing| failing.n_failures > 1))
+        .filter_map(|notice| line(notice, "has failed"));
+    let over = news.of(HookEvent::OnRecovery).filter_map(|notice| {
+        Some(format!(
+            "hfdl: {}",
+            line(notice, "is well again; it had failed")?
+        ))
+    });
+    for line in lasting.chain(over) {
+        context.out.say(&line);
+    }
+}
+
+/// Keeps a line to ASCII: the character set of cron's mails is often `C`.
+fn ascii(text: &str) -> String {
+    let plain = |c: char| if matches!(c, ' '..='~') { c } else { '?' };
+    text.chars().map(plain).collect()
 }
 
 /// Limits that a person has set, and a rollback that one has made, are no trouble.

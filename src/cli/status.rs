@@ -16,6 +16,8 @@ use crate::domain::time::render_utc;
 use crate::ops::status::{Places, gather, trouble_of, write_status_file};
 use crate::ops::timer;
 use crate::store::Store;
+use crate::sys::files::write_for_all;
+use crate::sys::paths;
 use crate::sys::pause::Stopwatch;
 use crate::sys::signals;
 use crate::sys::stop::StopFlag;
@@ -130,16 +132,24 @@ fn gather_with(
 }
 
 /// Leaves what `hfdl status --json` would print beside the database, for
-/// programs that look often. A run calls this when it has ended; that it
-/// cannot be written is no reason to call the run failed.
+/// programs that look often, and where `status.file` says, for those of
+/// others. A run calls this when it has ended; that it cannot be written is no
+/// reason to call the run failed.
 pub(super) fn leave_status_file(context: &Context, store: &Store, settings: &Settings) {
+    let document = match gather_with(context, settings, Ok(store)) {
+        Ok(status) => json::render(&Report::new(status, None).document()),
+        Err(err) => return log::warn!("cannot tell how things stand: {err:#}"),
+    };
     let path = context.home.status_file();
-    let left = gather_with(context, settings, Ok(store)).and_then(|status| {
-        let document = Report::new(status, None).document();
-        Ok(write_status_file(&path, &json::render(&document))?)
-    });
-    if let Err(err) = left {
+    if let Err(err) = write_status_file(&path, &document) {
         log::warn!("cannot write `{}`: {err:#}", path.display());
+    }
+    if let Some(path) = settings.status_file() {
+        let written = paths::expand(&context.host, path)
+            .and_then(|path| Ok(write_for_all(&path, document.as_bytes())?));
+        if let Err(err) = written {
+            log::warn!("cannot write `{path}`: {err:#}");
+        }
     }
 }
 

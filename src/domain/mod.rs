@@ -4,6 +4,8 @@
 //! check it again. Nothing here derives serde: what others read has structs
 //! of its own in `ui::json` and the wire modules.
 
+pub mod alert;
+pub mod argv;
 pub mod changes;
 pub mod content;
 pub mod filter;

@@ -103,6 +103,17 @@ pub struct Session {
     pub end: Option<SessionEnd>,
 }
 
+impl Session {
+    /// Returns what its model is called in messages.
+    pub fn label(&self) -> String {
+        let start = &self.start;
+        match &start.model_name {
+            Some(name) => name.to_string(),
+            None => start.repo.to_string(),
+        }
+    }
+}
+
 words! {
     /// Where the bytes of a file came from.
     FileSource {

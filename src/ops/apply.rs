@@ -229,7 +229,7 @@ fn plan_settings(
     entries: &[Entry<(SettingKey, String)>],
     prune: bool,
 ) {
-    let value = |text: &str| Node::Text(text.to_owned());
+    let value = |key: SettingKey, text: &str| Node::Text(key.shown(text));
     let mut change = |action, key: SettingKey, old, new| {
         plan.changes.push(Change {
             action,
@@ -254,8 +254,13 @@ fn plan_settings(
             {
                 continue;
             }
-            Some(old) => change(Action::Change, *key, value(&old.value), value(new)),
-            None => change(Action::Add, *key, Node::Null, value(new)),
+            Some(old) => change(
+                Action::Change,
+                *key,
+                value(*key, &old.value),
+                value(*key, new),
+            ),
+            None => change(Action::Add, *key, Node::Null, value(*key, new)),
         }
         plan.settings.push(SettingStep::Save(*key, new.clone()));
     }
@@ -267,8 +272,9 @@ fn plan_settings(
         let Ok(key) = old.key.parse::<SettingKey>() else {
             continue;
         };
-        if !entries.iter().any(|entry| entry.value.0 == key) {
-            change(Action::Remove, key, value(&old.value), Node::Null);
+        // A secret is not exported, so that its absence says nothing.
+        if !key.is_secret() && !entries.iter().any(|entry| entry.value.0 == key) {
+            change(Action::Remove, key, value(key, &old.value), Node::Null);
             plan.settings.push(SettingStep::Remove(key));
         }
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::document::{Document, Fault, Node, Place};
 use super::entry_fields::cadence_field;
 use super::entry_items::{Fields, Item};
+use crate::domain::argv::Argv;
 use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, EntryName, ModelSpec};
 use crate::domain::repo::Revision;
@@ -145,7 +146,7 @@ impl Wanted {
             endpoint: endpoint.unwrap_or_else(|| around.endpoint.clone()),
             ..around.clone()
         };
-        let settings = settings.map(|list| expand_cache_dir(list, &around));
+        let settings = settings.map(|list| expand_paths(list, &around));
         Ok(Self {
             settings: settings.transpose()?,
             models: file.entries("models", |item| read_model(item, &around))?,
@@ -179,12 +180,14 @@ fn read_settings(section: Item<'_>) -> Result<Vec<Entry<(SettingKey, String)>>> 
         );
         let text = match item.node {
             Node::Number(number) if takes_number => number.to_string(),
+            Node::List(_) if key.spec().kind == ValueKind::Argv => program(&item)?.to_string(),
             _ => item.text()?.to_owned(),
         };
         let value = key.check(&text).map_err(|err| match err {
-            SettingError::WrongValue { why, .. } => {
-                item.refuse(format!("`{text}` is no value for `{key}`: {why}"))
-            }
+            SettingError::WrongValue { why, .. } => item.refuse(format!(
+                "`{}` is no value for `{key}`: {why}",
+                key.shown(&text)
+            )),
             other => item.refuse(other.to_string()),
         })?;
         settings.push(Entry::new((key, value.to_string()), item.place));
@@ -192,13 +195,23 @@ fn read_settings(section: Item<'_>) -> Result<Vec<Entry<(SettingKey, String)>>> 
     Ok(settings)
 }
 
-fn expand_cache_dir(
+fn program(item: &Item<'_>) -> Result<Argv> {
+    let words = item
+        .list()
+        .iter()
+        .map(Item::text_owned)
+        .collect::<Result<Vec<_>>>()?;
+    Argv::from_words(words).map_err(|err| item.refuse_value(err))
+}
+
+/// A relative path would mean another place for each caller.
+fn expand_paths(
     mut settings: Vec<Entry<(SettingKey, String)>>,
     around: &Surroundings,
 ) -> Result<Vec<Entry<(SettingKey, String)>>> {
     for entry in &mut settings {
         let (key, value) = &mut entry.value;
-        if *key == SettingKey::CacheDir {
+        if matches!(key.spec().kind, ValueKind::Path | ValueKind::File) {
             let path = directory(value, around)
                 .map_err(|why| Objection::new(&entry.place, format!("`{value}`: {why}")))?;
             *value = path.to_string_lossy().into_owned();

@@ -66,6 +66,10 @@ impl<'a> Item<'a> {
         }
     }
 
+    pub(super) fn text_owned(&self) -> Result<String> {
+        self.text().map(str::to_owned)
+    }
+
     pub(super) fn number_or_text(&self) -> Result<String> {
         match self.node {
             Node::Number(number) => Ok(number.to_string()),

@@ -22,11 +22,22 @@ pub fn export(current: &Current) -> Result<(Node, Vec<String>)> {
             ));
             continue;
         };
+        if key.is_secret() {
+            warnings.push(format!(
+                "the setting `{key}` is left out: its value is a secret; set it elsewhere with `hfdl config set {key} …`"
+            ));
+            continue;
+        }
         let value = key
             .check(&setting.value)
             .context("a saved setting has a wrong value")?;
         let node = match value {
             SettingValue::Count(count) => Node::Number(count.into()),
+            SettingValue::Argv(argv) if !argv.arguments().is_empty() => Node::List(
+                argv.words()
+                    .map(|word| Node::Text(word.to_owned()))
+                    .collect(),
+            ),
             other => Node::Text(other.to_string()),
         };
         settings.push((key.to_string(), node));

@@ -1,11 +1,12 @@
 //! Makes the client for the Hub out of settings and environment.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use crate::domain::settings::Settings;
-use crate::hub::{Endpoint, HubClient, HubOptions, Token, TokenInputs, find_token};
+use crate::hub::{Endpoint, HubClient, HubOptions, Token, TokenInputs, TokenOrigin, find_token};
 use crate::sys::host::Host;
 use crate::sys::http::{Http, HttpSettings};
 use crate::sys::paths;
@@ -20,13 +21,18 @@ pub fn connect(host: &Host, settings: &Settings, stop: &StopFlag) -> Result<HubC
         .endpoint()
         .parse()
         .context("cannot use the setting `hub.endpoint`")?;
-    let http = Http::new(&http_settings(host, settings)?).context("cannot set up HTTP")?;
+    let http = http(host, settings)?;
     let options = HubOptions {
         is_offline: is_offline(host),
         pause: pause(host, stop),
         ..HubOptions::default()
     };
     Ok(HubClient::new(http, endpoint, token(host)?, options))
+}
+
+/// Returns the way to the network that a client for the Hub takes.
+pub fn http(host: &Host, settings: &Settings) -> Result<Http> {
+    Http::new(&http_settings(host, settings)?).context("cannot set up HTTP")
 }
 
 /// Tells whether the environment forbids the network.
@@ -46,23 +52,36 @@ fn pause(host: &Host, stop: &StopFlag) -> Pause {
     })
 }
 
-fn http_settings(host: &Host, settings: &Settings) -> Result<HttpSettings> {
+/// Reads what the environment says about the network: proxies, certificates, patience.
+pub fn network(host: &Host) -> Result<HttpSettings> {
     let read = HttpSettings::from_variables(|name| host.variable(name).map(str::to_owned));
     let ca_bundle = match &read.ca_bundle {
         Some(path) => Some(paths::expand(host, &path.to_string_lossy())?),
         None => None,
     };
+    Ok(HttpSettings { ca_bundle, ..read })
+}
+
+fn http_settings(host: &Host, settings: &Settings) -> Result<HttpSettings> {
+    let read = network(host)?;
     // A connection that says nothing at all is the slowest of all.
     let stall_after = Duration::from_secs(settings.stall_after().get().max(1));
     Ok(HttpSettings {
         connections: settings.connections(),
         read_timeout: read.read_timeout.min(stall_after),
-        ca_bundle,
         ..read
     })
 }
 
 fn token(host: &Host) -> Result<Option<Token>> {
+    Ok(find_token_here(host)?.map(|(token, origin)| {
+        log::debug!("using the token from {origin}");
+        token
+    }))
+}
+
+/// Finds the token that this process uses, and where it is from.
+pub fn find_token_here(host: &Host) -> Result<Option<(Token, TokenOrigin)>> {
     let given = |name: &str| host.variable(name).map(str::to_owned);
     let mut inputs = TokenInputs {
         explicit: None,
@@ -75,21 +94,24 @@ fn token(host: &Host) -> Result<Option<Token>> {
     {
         inputs.file = token_file(host)?;
     }
-    Ok(find_token(&inputs)?.map(|(token, origin)| {
-        log::debug!("using the token from {origin}");
-        token
-    }))
+    Ok(find_token(&inputs)?)
+}
+
+/// Returns where the token file is, if there is one.
+pub fn token_path(host: &Host) -> Result<PathBuf> {
+    match host.variable("HF_TOKEN_PATH") {
+        Some(path) => paths::expand(host, path),
+        None => Ok(paths::hugging_face_home(host)?.join("token")),
+    }
 }
 
 /// Reads the token file. A file that is there but cannot be read is an error:
 /// going on without would make a private repository look as if it were gone.
 fn token_file(host: &Host) -> Result<Option<String>> {
-    let path = match host.variable("HF_TOKEN_PATH") {
-        Some(path) => paths::expand(host, path)?,
-        None => match paths::hugging_face_home(host) {
-            Ok(home) => home.join("token"),
-            Err(_) => return Ok(None),
-        },
+    let path = match token_path(host) {
+        Ok(path) => path,
+        Err(err) if host.variable("HF_TOKEN_PATH").is_some() => return Err(err),
+        Err(_) => return Ok(None),
     };
     match std::fs::read(&path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),

@@ -3,6 +3,7 @@
 pub mod apply;
 mod apply_models;
 mod apply_schedules;
+pub mod doctor;
 pub mod document;
 pub mod download;
 pub mod entries;
@@ -12,6 +13,7 @@ pub mod export;
 pub mod hub;
 pub mod lock;
 pub mod models;
+pub mod notify;
 pub mod outdated;
 pub mod parallel;
 pub mod pause;

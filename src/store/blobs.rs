@@ -76,6 +76,19 @@ impl Store {
         self.list(sql, params![seconds(since), limit], read_blob)
     }
 
+    /// Returns when the file below a folder was verified that waits longest for it.
+    pub fn oldest_verified_below(&self, folder: &Path) -> Result<Option<Timestamp>> {
+        let mut first = path_text(folder)?.to_owned();
+        first.push(std::path::MAIN_SEPARATOR);
+        let mut end = first.clone();
+        end.pop();
+        // The character behind the separator ends the range of names below it.
+        end.extend(char::from_u32(u32::from(std::path::MAIN_SEPARATOR) + 1));
+        let sql = "SELECT min(verified_at) AS oldest FROM blobs WHERE path >= ?1 AND path < ?2";
+        let oldest = self.find(sql, [first, end], |row| row.time_if_any("oldest"))?;
+        Ok(oldest.flatten())
+    }
+
     /// Writes down that a file was read whole and does not hold the content that
     /// it should; tells whether that is news.
     pub fn save_bad_file(&self, path: &Path, content: &ContentId, now: Timestamp) -> Result<bool> {

@@ -8,6 +8,7 @@
 //! Deliberately absent: partial downloads. Their state lies in a file beside
 //! the bytes, where a crash cannot part the two.
 
+mod alerts;
 mod blobs;
 mod error;
 mod events;
@@ -26,6 +27,7 @@ mod runs;
 mod schedules;
 mod sessions;
 mod settings;
+mod totals;
 mod value;
 mod wire;
 

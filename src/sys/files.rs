@@ -88,6 +88,24 @@ pub fn write_unsynced(path: &Path, bytes: &[u8], aside: &Path) -> io::Result<()>
     })
 }
 
+/// Replaces a file that everybody on the machine may read, such as one that a
+/// monitoring agent picks up: it sees the old one or the new one.
+pub fn write_for_all(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let aside = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    write_aside(path, bytes, aside, |temporary, path| {
+        // Whatever the umask says: cron's often leaves others out.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            fs::set_permissions(temporary, fs::Permissions::from_mode(0o644))?;
+        }
+        fs::rename(temporary, path)
+    })
+}
+
 fn write_aside(
     path: &Path,
     bytes: &[u8],

@@ -27,6 +27,49 @@ pub fn create_private_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
+/// Returns the part of a file's mode that concerns others than its owner;
+/// `None` where the platform has no such thing.
+#[cfg(unix)]
+pub fn modes_for_others(path: &Path) -> io::Result<Option<u32>> {
+    use std::os::unix::fs::PermissionsExt;
+    Ok(Some(path.metadata()?.permissions().mode() & 0o077))
+}
+
+/// Returns the part of a file's mode that concerns others than its owner;
+/// `None` where the platform has no such thing.
+#[cfg(not(unix))]
+pub fn modes_for_others(path: &Path) -> io::Result<Option<u32>> {
+    path.metadata().map(|_| None)
+}
+
+/// Takes all rights from others than the owner.
+pub fn make_private(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = path.metadata()?.permissions().mode();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode & 0o7700))?;
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+/// Tells whether a path is a file that may be started.
+pub fn is_program(path: &Path) -> bool {
+    let Ok(found) = path.metadata() else {
+        return false;
+    };
+    #[cfg(unix)]
+    let may_start = {
+        use rustix::fs::{Access, access};
+        access(path, Access::EXEC_OK).is_ok()
+    };
+    #[cfg(not(unix))]
+    let may_start = true;
+    found.is_file() && may_start
+}
+
 /// Replaces a file that is for the owner alone: readers see the old bytes or
 /// the new ones.
 ///

@@ -222,6 +222,12 @@ fn settings() -> impl Strategy<Value = Vec<(SettingKey, &'static str)>> {
         ),
         (SettingKey::Connections, "12"),
         (SettingKey::LimitRate, "off"),
+        (SettingKey::HooksOnUpdate, "notify"),
+        (
+            SettingKey::HooksOnFailure,
+            "[\"notify\", \"a b\", \"# \\\"x\\\"\", \"1.0\"]",
+        ),
+        (SettingKey::HooksOnHold, "[\"my notify\"]"),
         (SettingKey::LimitRate, "1048577"),
         (SettingKey::HubEndpoint, "http://[::1]:8080/hub"),
         (SettingKey::Xet, "off"),

@@ -98,6 +98,13 @@ fn values_are_saved_in_one_spelling() {
         ("download.stall_after", "90s", "1m30s"),
         ("hub.endpoint", "https://x.example/", "https://x.example"),
         ("download.limit_rate", "10M", "10M"),
+        ("hooks.on_hold", "[\"notify\"]", "notify"),
+        (
+            "hooks.on_skip",
+            "[ \"notify\",\"a b\" ]",
+            "[\"notify\", \"a b\"]",
+        ),
+        ("ping.url", "https://x.example/y/", "https://x.example/y"),
     ] {
         env.hfdl(["config", "set", key, typed]).succeeds();
         let stored = env.database_content();
@@ -159,4 +166,74 @@ fn the_tick_decides_what_is_possible() {
     env.line(add).exits(2).explains("the timer ticks every 15m");
     env.line("config set timer.every 5m").succeeds();
     env.line(add).succeeds();
+}
+
+#[test]
+fn a_secret_address_is_shown_by_its_host_unless_it_is_asked_for() {
+    let env = TestEnv::new();
+    let (url, shown) = (
+        "https://ping.example/geheim?create=1",
+        "https://ping.example/***",
+    );
+    let set = env.hfdl(["config", "set", "ping.url", url]);
+    let listed = [env.line("config list"), env.line("config list --json"), set];
+    for ran in &listed {
+        ran.succeeds().prints(shown);
+        assert!(!ran.stdout().contains("geheim"), "{}", ran.report());
+    }
+    env.line("config get ping.url").succeeds().prints(url);
+}
+
+#[test]
+fn a_secret_address_is_not_exported_and_not_pruned() {
+    let env = TestEnv::new();
+    env.line("config set ping.url https://ping.example/geheim")
+        .succeeds();
+    env.line("config set hooks.on_update '[\"notify\", \"a b\"]'")
+        .succeeds();
+    let exported = env.line("export");
+    exported
+        .succeeds()
+        .prints("hooks.on_update:\n  - notify\n  - a b\n")
+        .explains("`ping.url` is left out");
+    let file = env.root().join("hfdl.yaml");
+    std::fs::write(&file, exported.stdout()).unwrap();
+    let apply = ["apply", "--prune", "-y", "-f", file.to_str().unwrap()];
+    env.hfdl(apply).succeeds();
+    env.line("config get ping.url")
+        .succeeds()
+        .prints("/geheim\n");
+
+    let text = "version: 1\nconfig: {ping.url: 'https://ping.example/anders'}\n";
+    std::fs::write(&file, text).unwrap();
+    let ran = env.hfdl(apply);
+    ran.succeeds().prints("https://ping.example/***");
+    assert!(!ran.stdout().contains("anders"), "{}", ran.report());
+    env.line("config get ping.url")
+        .succeeds()
+        .prints("/anders\n");
+}
+
+#[test]
+fn a_file_says_a_program_as_a_word_or_as_a_list() {
+    let env = TestEnv::new();
+    let file = env.root().join("hfdl.yaml");
+    let apply = |value: &str| {
+        let text = format!("version: 1\nconfig:\n  hooks.finally: {value}\n");
+        std::fs::write(&file, text).unwrap();
+        env.hfdl(["apply", "-f", file.to_str().unwrap()])
+    };
+    apply("notify").succeeds();
+    env.line("config get hooks.finally").prints("notify\n");
+    apply("[notify, a b]").succeeds();
+    env.line("config get hooks.finally")
+        .prints("[\"notify\", \"a b\"]\n");
+    for (bad, why) in [
+        ("[]", "a JSON array"),
+        ("[notify, 1]", "must be a text"),
+        ("notify me", "nothing is split at spaces"),
+        ("{a: b}", "must be a text"),
+    ] {
+        apply(bad).exits(2).explains(why);
+    }
 }

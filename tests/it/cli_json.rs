@@ -168,6 +168,10 @@ fn documents() -> Vec<Document> {
             "total:number verified:number unknown:number bad:number repaired:number",
         )
         .with("/models/0/bytes", "total:number verified:number fetched:number"),
+        document("doctor", "hfdl.doctor/1", "verdict:text checks:list").with(
+            "/checks/0",
+            "name:text verdict:text what:text why:text? next:text? mended:text?",
+        ),
         document("sessions list", "hfdl.sessions/1", "sessions:list more:flag")
             .with("/sessions/0", &*session),
         document(
@@ -251,7 +255,10 @@ const WITHOUT_DOCUMENT: [(&str, &str); 4] = [
     ("completions", "a script for a shell"),
     ("man", "manual pages"),
     ("export", "the form that `apply` reads"),
-    ("models rollback", "it needs two revisions: `rollback.rs` has them"),
+    (
+        "models rollback",
+        "it needs two revisions: `rollback.rs` has them",
+    ),
 ];
 
 /// Says what is wrong with an object: fields too many or too few, or of another type.

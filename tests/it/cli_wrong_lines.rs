@@ -310,6 +310,23 @@ fn wrong_settings_are_refused() {
         2 config set hub.endpoint ftp://x => it must start with https:// or http://
         2 config set hub.endpoint https://me:secret@x => must not contain a user name
         2 config set cache.dir '' => it must be a directory
+        2 config set hooks.on_update '' => write the program alone, or a JSON array
+        2 config set hooks.on_update 'notify me' => nothing is split at spaces
+        2 config set hooks.on_update '[notify, 1]' => write the program alone, or a JSON array
+        2 config set hooks.on_failure '[]' => write the program alone, or a JSON array
+        2 config set hooks.on_failure ./notify => a bare name, which PATH finds, or a whole path
+        2 config set hooks.finaly true => did you mean `hooks.finally`?
+        2 config set hooks.timeout 0s => it must be at least 1s
+        2 config set hooks.timeout soon => is not a duration
+        2 config set ping.url hc-ping.com/geheim => it must start with https:// or http://
+        2 config set ping.url https://me:geheim@x/y => must not contain a user name
+        2 config set ping.url 'https://x/y?a b' => characters that no address has
+        2 config set metrics.file '' => it must be the path of a file
+        2 config set status.file /srv/ => it must be the path of a file
+        2 models list --set hooks.on_skip='a b' => nothing is split at spaces
+        2 run-due --metrics-file => a value is required
+        2 doctor extra => unexpected argument 'extra'
+        2 doctor --fixx => a similar argument exists: '--fix'
         2 models list --set nonsense => `nonsense` is not a setting
         2 models list --set disk.reserv=1G => did you mean `disk.reserve`?
         2 models list --set disk.reserve= => is not a size
@@ -444,5 +461,19 @@ fn wrong_lines_in_an_empty_home_leave_it_empty() {
         assert!(matches!(ran.code(), Some(1 | 2 | 5)), "{}", ran.report());
         assert!(ran.stdout().is_empty(), "{}", ran.report());
         assert!(!env.home().exists(), "{}", ran.report());
+    }
+}
+
+#[test]
+fn a_refused_address_of_a_ping_is_not_repeated() {
+    let env = prepared();
+    for value in [
+        "hc-ping.com/geheim",
+        "https://me:geheim@x/geheim",
+        "ftp://x/geheim",
+    ] {
+        let ran = env.hfdl(["config", "set", "ping.url", value]);
+        ran.exits(2);
+        assert!(!ran.stderr().contains("geheim"), "{}", ran.report());
     }
 }

@@ -1,7 +1,9 @@
 //! Each entity of the database: written, read, changed, listed, refused, removed.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
+use hfdl::domain::alert::{Failing, Standing};
 use hfdl::domain::model::{Destination, Model, ModelState};
 use hfdl::domain::outcome::{ErrorKind, Outcome, RunOutcome, Trigger, UpstreamState};
 use hfdl::domain::repo::CommitSha;
@@ -845,4 +847,101 @@ fn a_value_that_someone_edited_by_hand_is_named() {
     let err = store.model(&name("m")).unwrap_err();
     assert!(matches!(err, StoreError::Unreadable(_)), "{err:?}");
     assert!(err.to_string().contains("`repo_id`"), "{err}");
+}
+
+#[test]
+fn what_was_told_of_a_model_is_remembered_until_it_is_well_or_gone() {
+    let home = Home::new();
+    let store = home.open();
+    let id = store.insert_model(&model("m"), at(0)).unwrap();
+    let standing = Standing {
+        failing: Some(Failing {
+            kind: ErrorKind::Auth,
+            since: at(1),
+            told_at: None,
+            n_failures: 2,
+        }),
+        held: None,
+    };
+    let told = Standing {
+        failing: standing.failing.map(|failing| Failing {
+            told_at: Some(at(2)),
+            ..failing
+        }),
+        held: Some(commit('a')),
+    };
+    for standing in [&standing, &told] {
+        store.save_standing(id, standing).unwrap();
+        let known = store.standings().unwrap();
+        assert_eq!(known, BTreeMap::from([(id, standing.clone())]));
+    }
+    store.save_standing(id, &Standing::default()).unwrap();
+    assert_eq!(store.standings().unwrap(), BTreeMap::new());
+    store.save_standing(id, &told).unwrap();
+    store.remove_model(id).unwrap();
+    store.save_standing(id, &told).unwrap();
+    assert_eq!(store.standings().unwrap(), BTreeMap::new());
+}
+
+#[test]
+fn totals_count_crashes_too_and_survive_the_history() {
+    let home = Home::new();
+    let store = home.open();
+    let id = store.insert_model(&model("m"), at(0)).unwrap();
+    let begin = |second| {
+        let run = store.start_run(&run_at(at(second))).unwrap();
+        let start = SessionStart {
+            model_id: Some(id),
+            ..session(&run, at(second))
+        };
+        let session = store.open_session(&start).unwrap();
+        store.save_progress(session, &progress()).unwrap();
+        (run, session)
+    };
+    let each = progress().bytes.fetched;
+    assert!(each > 0);
+    begin(0);
+    let (run, ended_one) = begin(1);
+    store.close_crashed_runs(Some(&run)).unwrap();
+    let end = ended(Outcome::Updated, at(2));
+    store.finish_session(ended_one, &progress(), &end).unwrap();
+    let totals = RunTotals::default();
+    store.finish_run(&run, &totals, &run_end(at(2))).unwrap();
+    store
+        .record_skipped_run(&run_at(at(3)), RunOutcome::SkippedLocked, 11)
+        .unwrap();
+    let check = || {
+        let fetched = store.bytes_ever_fetched().unwrap();
+        assert_eq!(fetched, BTreeMap::from([(id, 2 * each)]));
+        let runs = store.runs_ever_ended().unwrap();
+        let of = |outcome| runs.get(&outcome).copied();
+        assert_eq!(of(RunOutcome::Crashed), Some(1));
+        assert_eq!(of(RunOutcome::SkippedLocked), Some(1));
+        assert_eq!(runs.values().sum::<u64>(), 3);
+    };
+    check();
+    let pruned = store.prune_history(at(1_000)).unwrap();
+    assert_eq!((pruned.n_sessions, pruned.n_runs), (1, 2));
+    check();
+}
+
+#[test]
+fn the_oldest_verified_file_is_looked_for_below_one_folder_only() {
+    let home = Home::new();
+    let store = home.open();
+    let folder = Path::new("/hub/models--a--b");
+    assert_eq!(store.oldest_verified_below(folder).unwrap(), None);
+    for (path, second) in [
+        ("/hub/models--a--b/blobs/x", 5),
+        ("/hub/models--a--b/blobs/y", 3),
+        ("/hub/models--a--b-c/blobs/x", 1),
+        ("/hub/models--a--b", 2),
+    ] {
+        store
+            .save_blob(Path::new(path), &content('a'), 1, at(second))
+            .unwrap();
+    }
+    if cfg!(unix) {
+        assert_eq!(store.oldest_verified_below(folder).unwrap(), Some(at(3)));
+    }
 }

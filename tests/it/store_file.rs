@@ -360,6 +360,8 @@ fn the_file_itself_refuses_unknown_words_and_values_of_the_wrong_kind() {
         .unwrap();
     sql.execute_batch(include_str!("store_rows/v2.sql"))
         .unwrap();
+    sql.execute_batch(include_str!("store_rows/v3.sql"))
+        .unwrap();
     for (table, column) in [
         ("models", "repo_type"),
         ("models", "upstream_state"),
@@ -375,6 +377,8 @@ fn the_file_itself_refuses_unknown_words_and_values_of_the_wrong_kind() {
         ("bad_files", "content_id"),
         ("model_revisions", "commit_sha"),
         ("events", "kind"),
+        ("alerts", "error_kind"),
+        ("alerts", "held_commit"),
     ] {
         let update = format!("UPDATE {table} SET {column} = 'nonsense'");
         let err = sql.execute(&update, []).unwrap_err().to_string();

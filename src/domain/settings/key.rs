@@ -1,6 +1,7 @@
 //! The table of keys, and what a value of each may be.
 
 use super::value::{SettingError, SettingValue};
+use crate::domain::argv::Argv;
 use crate::domain::nearest::nearest;
 use crate::domain::outcome::words;
 use crate::domain::schedule::RateTable;
@@ -19,12 +20,22 @@ words! {
         Retries = "download.retries",
         StallAfter = "download.stall_after",
         Xet = "download.xet",
+        HooksFinally = "hooks.finally",
+        HooksOnFailure = "hooks.on_failure",
+        HooksOnHold = "hooks.on_hold",
+        HooksOnRecovery = "hooks.on_recovery",
+        HooksOnSkip = "hooks.on_skip",
+        HooksOnUpdate = "hooks.on_update",
+        HooksTimeout = "hooks.timeout",
         HubEndpoint = "hub.endpoint",
         KeepLogs = "keep.logs",
         KeepRevisions = "keep.revisions",
         KeepSessions = "keep.sessions",
+        MetricsFile = "metrics.file",
+        PingUrl = "ping.url",
         RunMaxDuration = "run.max_duration",
         RunMaxTransfer = "run.max_transfer",
+        StatusFile = "status.file",
         TimerEvery = "timer.every",
     }
 }
@@ -46,7 +57,13 @@ pub enum ValueKind {
     Rate,
     Choice(&'static [&'static str]),
     Url,
+    /// An address that whoever knows it can use: shown by its host only.
+    SecretUrl,
     Path,
+    /// A file that is written, in a directory that exists.
+    File,
+    /// A program and its arguments.
+    Argv,
 }
 
 /// Everything about one key.
@@ -60,7 +77,9 @@ pub struct SettingSpec {
 
 impl SettingKey {
     pub fn spec(self) -> SettingSpec {
-        use ValueKind::{Choice, Count, Duration, Path, Rate, Size, TickPeriod, Url};
+        use ValueKind::{
+            Argv, Choice, Count, Duration, File, Path, Rate, SecretUrl, Size, TickPeriod, Url,
+        };
         let spec = |kind, default, help| SettingSpec {
             kind,
             default,
@@ -131,11 +150,55 @@ impl SettingKey {
                 Some("30d"),
                 "how long log files are kept",
             ),
+            Self::HooksOnUpdate => spec(Argv, None, "program for each published update"),
+            Self::HooksOnFailure => spec(
+                Argv,
+                None,
+                "program for a model that began to fail, fails otherwise, or still does",
+            ),
+            Self::HooksOnRecovery => spec(Argv, None, "program for a model that is well again"),
+            Self::HooksOnHold => spec(
+                Argv,
+                None,
+                "program for a new revision that a hold keeps back",
+            ),
+            Self::HooksOnSkip => spec(
+                Argv,
+                None,
+                "program for a run that found the lock taken or ticks paused",
+            ),
+            Self::HooksFinally => spec(Argv, None, "program after each run that had work"),
+            Self::HooksTimeout => spec(Duration { min: 1 }, Some("1m"), "how long a hook may take"),
+            Self::MetricsFile => spec(
+                File,
+                None,
+                "Prometheus text file, such as for the node exporter",
+            ),
+            Self::PingUrl => spec(
+                SecretUrl,
+                None,
+                "address that is told of each run, such as of Healthchecks",
+            ),
+            Self::StatusFile => spec(File, None, "JSON file with the last state of everything"),
             Self::TimerEvery => spec(
                 TickPeriod,
                 Some("15m"),
                 "how often the timer starts `hfdl run-due`",
             ),
+        }
+    }
+
+    /// Tells whether a value of this key opens something to whoever reads it.
+    pub fn is_secret(self) -> bool {
+        matches!(self.spec().kind, ValueKind::SecretUrl)
+    }
+
+    /// Returns a value of this key as lists and messages may show it.
+    pub fn shown(self, value: &str) -> String {
+        if self.is_secret() {
+            without_path(value)
+        } else {
+            value.to_owned()
         }
     }
 
@@ -158,7 +221,8 @@ impl SettingKey {
         let value = value.trim();
         let refuse = |why: String| SettingError::WrongValue {
             key: self,
-            value: without_credentials(value)
+            value: self
+                .shown(&without_credentials(value))
                 .chars()
                 .take(80)
                 .flat_map(char::escape_debug)
@@ -198,8 +262,20 @@ impl SettingKey {
                 None => Err(refuse(format!("it must be one of {}", words.join(", ")))),
             },
             ValueKind::Url => check_url(value).map(SettingValue::Text).map_err(refuse),
+            ValueKind::SecretUrl => check_ping(value).map(SettingValue::Text).map_err(refuse),
+            ValueKind::Argv => value
+                .parse::<Argv>()
+                .map(SettingValue::Argv)
+                .map_err(|err| refuse(err.to_string())),
             ValueKind::Path => match value {
                 "" => Err(refuse("it must be a directory".to_owned())),
+                path if path.contains('\0') => Err(refuse("it contains a NUL".to_owned())),
+                path => Ok(SettingValue::Text(path.to_owned())),
+            },
+            ValueKind::File => match value {
+                path if path.is_empty() || path.ends_with(['/', std::path::MAIN_SEPARATOR]) => {
+                    Err(refuse("it must be the path of a file".to_owned()))
+                }
                 path if path.contains('\0') => Err(refuse("it contains a NUL".to_owned())),
                 path => Ok(SettingValue::Text(path.to_owned())),
             },
@@ -230,6 +306,34 @@ fn check_url(value: &str) -> Result<String, String> {
         );
     }
     Ok(value.trim_end_matches('/').to_owned())
+}
+
+/// Accepts `http://` and `https://` with a host; a query stays, because some
+/// services are told by it what to do.
+fn check_ping(value: &str) -> Result<String, String> {
+    let (base, query) = match value.split_once('?') {
+        Some((base, query)) => (base, Some(query)),
+        None => (value, None),
+    };
+    let base = check_url(base)?;
+    match query {
+        Some(query)
+            if query.contains(|c: char| c.is_whitespace() || c.is_control() || c == '#') =>
+        {
+            Err("its query holds characters that no address has".to_owned())
+        }
+        Some(query) => Ok(format!("{base}?{query}")),
+        None => Ok(base),
+    }
+}
+
+/// Hides what stands behind the host of an address.
+fn without_path(value: &str) -> String {
+    let Some((scheme, rest)) = value.split_once("://") else {
+        return "***".to_owned();
+    };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    format!("{scheme}://{host}/***")
 }
 
 /// Hides what stands before the host of an address: a refused password is one

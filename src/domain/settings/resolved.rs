@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::key::SettingKey;
 use super::value::{Origin, SettingError, SettingValue};
+use crate::domain::argv::Argv;
 use crate::domain::schedule::RateTable;
 use crate::domain::units::{ByteSize, Seconds};
 
@@ -63,6 +64,10 @@ impl Settings {
             Some((SettingValue::Text(text), _)) => text,
             _ => "",
         }
+    }
+
+    fn given(&self, key: SettingKey) -> Option<&str> {
+        self.values.contains_key(&key).then(|| self.text(key))
     }
 
     fn count(&self, key: SettingKey) -> u64 {
@@ -154,6 +159,30 @@ impl Settings {
 
     pub fn keep_logs(&self) -> Seconds {
         self.duration(SettingKey::KeepLogs).unwrap_or_default()
+    }
+
+    /// Returns the program of a hook, if there is one.
+    pub fn hook(&self, key: SettingKey) -> Option<&Argv> {
+        match self.values.get(&key) {
+            Some((SettingValue::Argv(argv), _)) => Some(argv),
+            _ => None,
+        }
+    }
+
+    pub fn hooks_timeout(&self) -> Seconds {
+        self.duration(SettingKey::HooksTimeout).unwrap_or_default()
+    }
+
+    pub fn ping_url(&self) -> Option<&str> {
+        self.given(SettingKey::PingUrl)
+    }
+
+    pub fn metrics_file(&self) -> Option<&str> {
+        self.given(SettingKey::MetricsFile)
+    }
+
+    pub fn status_file(&self) -> Option<&str> {
+        self.given(SettingKey::StatusFile)
     }
 
     pub fn timer_every(&self) -> Seconds {

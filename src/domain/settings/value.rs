@@ -5,6 +5,7 @@ use std::fmt;
 use thiserror::Error;
 
 use super::key::SettingKey;
+use crate::domain::argv::Argv;
 use crate::domain::schedule::RateTable;
 use crate::domain::units::{ByteSize, Seconds};
 
@@ -16,6 +17,7 @@ pub enum SettingValue {
     Duration(Seconds),
     Rate(RateTable),
     Choice(&'static str),
+    Argv(Argv),
     Text(String),
 }
 
@@ -27,6 +29,7 @@ impl fmt::Display for SettingValue {
             Self::Duration(span) => write!(f, "{span}"),
             Self::Rate(table) => write!(f, "{table}"),
             Self::Choice(word) => f.write_str(word),
+            Self::Argv(argv) => write!(f, "{argv}"),
             Self::Text(text) => f.write_str(text),
         }
     }

@@ -24,10 +24,11 @@ use super::run::{Bounds, Run, RunReport, Tools};
 use super::sync::Progress;
 use super::ticks::record_tick;
 use super::zones::notice_new_zone_data;
+use crate::domain::alert::RunFacts;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::pause::Pause;
-use crate::domain::run::{Event, EventKind, RunCommand, RunStart};
+use crate::domain::run::{Event, EventKind, RunCommand, RunId, RunStart};
 use crate::domain::shard::Shard;
 use crate::domain::time::{EARLIEST_BELIEVABLE, Timestamp, render_utc};
 use crate::ops::lock::this_process;
@@ -56,7 +57,10 @@ pub struct RunDue<'a> {
 pub enum Ran {
     NothingDue,
     /// Something was due, and ticks are paused.
-    Paused(Pause),
+    Paused {
+        pause: Pause,
+        run: RunFacts,
+    },
     Done {
         report: RunReport,
         n_due: u64,
@@ -78,7 +82,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 impl RunDue<'_> {
     /// Does what is due; the lock of the home is held by the caller.
-    pub fn run(&self, show: &mut dyn FnMut(&Progress<'_>)) -> Result<Ran> {
+    ///
+    /// `begun` is told the id as soon as there is work.
+    pub fn run(
+        &self,
+        begun: &mut dyn FnMut(&RunId),
+        show: &mut dyn FnMut(&Progress<'_>),
+    ) -> Result<Ran> {
         let Tools { store, host, .. } = self.tools;
         let now = self.believable_now()?;
         recover(store, now)?;
@@ -90,10 +100,11 @@ impl RunDue<'_> {
             return Ok(Ran::NothingDue);
         }
         if let Some(pause) = pause_in_force(store, now)? {
-            self.record_paused(&pause, now)?;
-            return Ok(Ran::Paused(pause));
+            let run = self.record_paused(&pause, now)?;
+            return Ok(Ran::Paused { pause, run });
         }
         let mut run = Run::begin(self.tools, RunCommand::RunDue, self.options.trigger)?;
+        begun(run.id());
         rate_limits::wait_out(store, self.tools.hub, host, self.tools.stop)?;
         let (mut flow, watch) = run.start_flow(&self.options.bounds)?;
         let mut desk = Desk::new(self.tools, looker, &self.options);
@@ -186,10 +197,10 @@ impl RunDue<'_> {
         }
         let detail = found.closed.join("; ");
         log::info!("{detail}");
-        self.record_skip(RunOutcome::Ok, detail, now)
+        self.record_skip(RunOutcome::Ok, detail, now).map(drop)
     }
 
-    fn record_paused(&self, pause: &Pause, now: Timestamp) -> Result<()> {
+    fn record_paused(&self, pause: &Pause, now: Timestamp) -> Result<RunFacts> {
         let until = pause
             .until
             .map_or("somebody resumes".to_owned(), render_utc);
@@ -200,20 +211,21 @@ impl RunDue<'_> {
     }
 
     /// Writes down a run that did nothing, and why.
-    fn record_skip(&self, outcome: RunOutcome, detail: String, now: Timestamp) -> Result<()> {
+    fn record_skip(&self, outcome: RunOutcome, detail: String, now: Timestamp) -> Result<RunFacts> {
         let start = RunStart {
             command: RunCommand::RunDue,
             trigger: self.options.trigger,
             process: this_process(self.tools.host),
             at: now,
         };
-        self.tools.store.transaction(|store| -> Result<()> {
-            let id = store.record_skipped_run(&start, outcome, ExitStatus::Ok.code())?;
+        self.tools.store.transaction(|store| -> Result<RunFacts> {
+            let status = ExitStatus::Ok;
+            let id = store.record_skipped_run(&start, outcome, status.code())?;
             store.record_event(&Event {
-                run_id: Some(id),
+                run_id: Some(id.clone()),
                 ..event(now, EventKind::Skipped, detail)
             })?;
-            Ok(())
+            Ok(RunFacts::skipped(&start, id, outcome, status))
         })
     }
 }

@@ -18,6 +18,7 @@ pub struct Url {
     port: u16,
     /// Where the path begins in `text`; it always begins with `/`.
     path_at: usize,
+    is_path_secret: bool,
 }
 
 /// Says why a text is no URL that can be asked for. The text is not repeated,
@@ -65,6 +66,15 @@ impl Url {
     /// Returns scheme, host and port as they were written.
     pub fn origin(&self) -> &str {
         &self.text[..self.path_at]
+    }
+
+    /// Returns the same URL, of which no text for people shows more than the host.
+    #[must_use]
+    pub fn with_secret_path(self) -> Self {
+        Self {
+            is_path_secret: true,
+            ..self
+        }
     }
 
     /// Resolves a `Location` or a link target against this URL.
@@ -138,6 +148,7 @@ impl FromStr for Url {
             host: host.to_ascii_lowercase(),
             port,
             path_at: origin.len(),
+            is_path_secret: false,
             text: format!("{origin}{slash}{tail}"),
         })
     }
@@ -145,7 +156,11 @@ impl FromStr for Url {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", self.origin(), self.path())
+        let path = match self.is_path_secret {
+            true => "/***",
+            false => self.path(),
+        };
+        write!(f, "{}{path}", self.origin())
     }
 }
 
@@ -249,6 +264,15 @@ mod tests {
         for shown in [signed.to_string(), format!("{signed:?}")] {
             assert_eq!(shown, "https://cdn.example/x/y");
         }
+    }
+
+    #[test]
+    fn a_secret_path_is_sent_and_not_shown() {
+        let ping = url("https://ping.example/geheim?create=1").with_secret_path();
+        for shown in [ping.to_string(), format!("{ping:?}")] {
+            assert_eq!(shown, "https://ping.example/***");
+        }
+        assert_eq!(ping.path_and_query(), "/geheim?create=1");
     }
 
     #[test]

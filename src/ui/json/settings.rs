@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use crate::domain::settings::{Origin, SettingKey, Settings};
 
-/// A setting with its value and where that came from.
+/// A setting with its value and where that came from; of a secret value, only
+/// what may be shown.
 #[derive(Debug, Serialize)]
 pub struct SettingView {
     pub key: &'static str,
@@ -27,7 +28,7 @@ impl SettingView {
         let spec = key.spec();
         Self {
             key: key.as_str(),
-            value: found.map(|(value, _)| value.to_string()),
+            value: found.map(|(value, _)| key.shown(&value.to_string())),
             default: spec.default,
             origin,
             variable,

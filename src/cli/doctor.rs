@@ -1,0 +1,149 @@
+//! `hfdl doctor`
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::context::Context;
+use crate::domain::outcome::ExitStatus;
+use crate::ops::doctor::{Doctor as Work, Finding, Mending, Verdict, examine_as_cron, worst};
+use crate::ui::json::document;
+use crate::ui::{Format, Output};
+
+/// Test what a run that nobody watches needs, and say how to mend it
+///
+/// Tries directories, database, clock, token, Hub, storage, hooks and timer by using them, and
+/// leaves nothing behind. Ends with 0 when no check fails, and with 1 otherwise; warnings do not fail.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl doctor
+  hfdl doctor --as-cron     with the environment that a timer gives
+  hfdl doctor --fix
+  hfdl doctor --json | jq '.checks[] | select(.verdict == \"fail\")'")]
+pub struct Doctor {
+    /// Examine with the poor environment in which a timer starts runs
+    #[arg(long)]
+    as_cron: bool,
+
+    /// Mend what is hfdl's own and safe to mend, and say what was done
+    #[arg(long)]
+    fix: bool,
+}
+
+impl Doctor {
+    pub fn run(self, context: &Context) -> Result<ExitStatus> {
+        if self.as_cron {
+            if context.out.format == Format::Table && !context.out.quiet {
+                context
+                    .out
+                    .say("examined as cron starts a run: without the variables of this shell\n");
+            }
+            return Ok(match examine_as_cron(&context.host, &context.home)? {
+                0 => ExitStatus::Ok,
+                2 => ExitStatus::Usage,
+                _ => ExitStatus::Failed,
+            });
+        }
+        let findings = Work {
+            host: &context.host,
+            home: &context.home,
+            flags: context.flags.clone(),
+            mending: match self.fix {
+                true => Mending::Mend,
+                false => Mending::LookOnly,
+            },
+        }
+        .examine();
+        let verdict = worst(&findings);
+        context.out.result(
+            |out| text(out, &findings),
+            || {
+                let checks: Vec<Value> = findings.iter().map(check).collect();
+                document(
+                    "hfdl.doctor/1",
+                    json!({ "verdict": verdict.as_str(), "checks": checks }),
+                )
+            },
+        )?;
+        Ok(match verdict {
+            Verdict::Fail => ExitStatus::Failed,
+            Verdict::Ok | Verdict::Skipped | Verdict::Warn => ExitStatus::Ok,
+        })
+    }
+}
+
+fn check(finding: &Finding) -> Value {
+    json!({
+        "name": finding.check,
+        "verdict": finding.verdict.as_str(),
+        "what": finding.what,
+        "why": finding.why,
+        "next": finding.next,
+        "mended": finding.mended,
+    })
+}
+
+/// One line for each check, and below it what a person needs where all is not well.
+fn text(out: &Output, findings: &[Finding]) -> String {
+    let width = findings.iter().map(|finding| finding.check.len()).max();
+    let width = width.unwrap_or(0);
+    let mut text = String::new();
+    let shown = |finding: &&Finding| {
+        !(out.quiet && finding.verdict <= Verdict::Skipped && finding.mended.is_none())
+    };
+    for finding in findings.iter().filter(shown) {
+        let verdict = coloured(finding.verdict, out.colour);
+        text.push_str(&format!(
+            "{verdict}  {:width$}  {}\n",
+            finding.check,
+            plain(&finding.what)
+        ));
+        let more = [
+            ("why", &finding.why),
+            ("next", &finding.next),
+            ("mended", &finding.mended),
+        ];
+        for (label, words) in more {
+            if let Some(words) = words {
+                text.push_str(&format!(
+                    "{:9}{:width$}  {label}: {}\n",
+                    "",
+                    "",
+                    plain(words)
+                ));
+            }
+        }
+    }
+    let count = |verdict| {
+        let of = findings.iter().filter(|finding| finding.verdict == verdict);
+        of.count()
+    };
+    let (n_fail, n_warn) = (count(Verdict::Fail), count(Verdict::Warn));
+    if !out.quiet {
+        text.push_str(&match (n_fail, n_warn) {
+            (0, 0) => "\nall is well\n".to_owned(),
+            _ => format!("\n{n_fail} failed, {n_warn} with a warning\n"),
+        });
+    }
+    text
+}
+
+fn coloured(verdict: Verdict, colour: bool) -> String {
+    let word = format!("{verdict:7}");
+    let code = match verdict {
+        Verdict::Ok => 32,
+        Verdict::Skipped => 2,
+        Verdict::Warn => 33,
+        Verdict::Fail => 31,
+    };
+    match colour {
+        true => format!("\u{1b}[{code}m{word}\u{1b}[0m"),
+        false => word,
+    }
+}
+
+/// Words from elsewhere must not move the cursor.
+fn plain(text: &str) -> String {
+    let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    text.chars().map(plain).collect()
+}

@@ -1,0 +1,173 @@
+//! Pings: a monitoring service is told that a run began and how it ended.
+//!
+//! The convention is that of Healthchecks, which others understand too: the
+//! address alone means success, `/start` the beginning, `/fail` or an exit
+//! code behind it the other ends, and `rid` pairs beginning and end.
+
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use crate::domain::alert::RunFacts;
+use crate::domain::outcome::ExitStatus;
+use crate::domain::run::RunId;
+use crate::domain::units::ByteSize;
+use crate::sys::http::{Http, Method, Request, Url, UrlError};
+
+/// How long a ping may take in all, its second try included.
+pub const TIME_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long each step of one try may take: looking up, connecting, answering.
+pub const STEP_LIMIT: Duration = Duration::from_secs(4);
+
+/// Services keep about 100 kB; nobody reads more than a screen of it.
+const MOST_BODY_BYTES: usize = 8 << 10;
+
+/// What a ping says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    Start,
+    Success,
+    Code(u8),
+    /// It ended without an exit code that means anything.
+    Fail,
+}
+
+/// Names the signal for an end. A budget or a window that came first is how
+/// slow lines work every night, and no failure.
+pub fn signal_of(status: ExitStatus) -> Signal {
+    match status {
+        ExitStatus::Ok | ExitStatus::TransferBudget | ExitStatus::TimeBudget => Signal::Success,
+        other => Signal::Code(other.code()),
+    }
+}
+
+/// Returns the address for a signal; no text shows more of it than the host.
+pub fn address(base: &str, signal: Signal, run: &RunId) -> Result<Url, UrlError> {
+    let (place, query) = match base.split_once('?') {
+        Some((place, query)) => (place, format!("{query}&")),
+        None => (base, String::new()),
+    };
+    let place = place.trim_end_matches('/');
+    let tail = match signal {
+        Signal::Start => "/start".to_owned(),
+        Signal::Success => String::new(),
+        Signal::Code(code) => format!("/{code}"),
+        Signal::Fail => "/fail".to_owned(),
+    };
+    let url: Url = format!("{place}{tail}?{query}rid={run}").parse()?;
+    Ok(url.with_secret_path())
+}
+
+/// Renders what a person finds at the service when something is wrong.
+pub fn summary(run: &RunFacts) -> String {
+    let fetched: u64 = run
+        .sessions
+        .iter()
+        .map(|session| session.progress.bytes.fetched)
+        .sum();
+    let mut text = format!(
+        "{}: {} models, {} fetched\n",
+        run.outcome,
+        run.sessions.len(),
+        ByteSize(fetched).render_short()
+    );
+    for session in &run.sessions {
+        let Some(end) = &session.end else { continue };
+        text.push_str(&format!("{}: {}", session.label(), end.outcome));
+        if let Some(trouble) = &end.trouble {
+            text.push_str(&format!(": {}", trouble.message));
+        }
+        text.push('\n');
+        if text.len() > MOST_BODY_BYTES {
+            text.push_str("…\n");
+            break;
+        }
+    }
+    text
+}
+
+/// Sends a ping, and once more if need be; says why it did not arrive.
+///
+/// A thread of its own waits for the network, so that not even a name server
+/// that says nothing holds us longer than the limit.
+pub fn send(http: &Http, url: &Url, body: String, limit: Duration) -> Result<(), String> {
+    let request = Request::new(Method::Post, url.clone())
+        .body("text/plain; charset=utf-8", body.into_bytes());
+    let http = http.clone();
+    let (sender, receiver) = channel();
+    std::thread::spawn(move || {
+        let answer = try_once(&http, &request).or_else(|_| try_once(&http, &request));
+        // Nobody listens any more once the limit has passed.
+        let _ = sender.send(answer);
+    });
+    match receiver.recv_timeout(limit) {
+        Ok(answer) => answer,
+        Err(_) => Err(format!("no answer within {} s", limit.as_secs())),
+    }
+}
+
+fn try_once(http: &Http, request: &Request) -> Result<(), String> {
+    match http.send(request) {
+        Ok(answer) => {
+            let status = answer.status;
+            let is_success = answer.is_success();
+            answer.discard();
+            match is_success {
+                true => Ok(()),
+                false => Err(format!("the answer is HTTP {status}")),
+            }
+        }
+        Err(err) => Err(err.what().to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::http::HttpSettings;
+
+    fn run() -> RunId {
+        "018bcfe5-6800-7fff-bfff-ffffffffffff".parse().unwrap()
+    }
+
+    #[test]
+    fn addresses_follow_the_convention() {
+        let rid = "rid=018bcfe5-6800-7fff-bfff-ffffffffffff";
+        for (base, signal, expected) in [
+            ("https://p/u", Signal::Start, "https://p/u/start?"),
+            ("https://p/u/", Signal::Success, "https://p/u?"),
+            ("https://p/u", Signal::Code(4), "https://p/u/4?"),
+            ("https://p/u", Signal::Fail, "https://p/u/fail?"),
+            (
+                "https://p/k/slug?create=1",
+                Signal::Start,
+                "https://p/k/slug/start?create=1&",
+            ),
+        ] {
+            let url = address(base, signal, &run()).unwrap();
+            assert_eq!(url.as_str(), format!("{expected}{rid}"));
+            assert_eq!(url.to_string(), "https://p/***");
+        }
+    }
+
+    #[test]
+    fn only_what_needs_somebody_is_a_failure() {
+        for status in ExitStatus::ALL {
+            let expected = match status.code() {
+                0 | 8 | 10 => Signal::Success,
+                code => Signal::Code(code),
+            };
+            assert_eq!(signal_of(status), expected);
+        }
+    }
+
+    #[test]
+    fn a_service_that_says_nothing_holds_us_no_longer_than_the_limit() {
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let base = format!("http://{}/geheim", listener.local_addr().unwrap());
+        let url = address(&base, Signal::Success, &run()).unwrap();
+        let http = Http::new(&HttpSettings::default()).unwrap();
+        let why = send(&http, &url, String::new(), Duration::from_millis(50)).unwrap_err();
+        assert!(why.contains("no answer"), "{why}");
+    }
+}

@@ -1,0 +1,212 @@
+//! What a folder's file system can do, found out by doing it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::finding::Finding;
+use crate::sys::files;
+use crate::sys::lock::FileLock;
+
+/// Whether a folder's file system does what runs rely on; an error is a no.
+#[derive(Debug)]
+pub(super) struct Abilities {
+    /// A file can be written beside, forced to disk, and take another's name.
+    pub replaces: io::Result<()>,
+    pub locks: io::Result<Locking>,
+    pub has_symlinks: bool,
+    pub has_hard_links: bool,
+}
+
+/// What a second taker of a lock is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Locking {
+    Refused,
+    /// It was given the lock, too.
+    Granted,
+}
+
+/// A folder of probes, which goes away with the value.
+struct Probes(PathBuf);
+
+impl Probes {
+    fn new(folder: &Path) -> io::Result<Self> {
+        let path = files::unused_name(folder);
+        std::fs::create_dir(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Probes {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Tries everything in a folder; fails where nothing can be written there.
+pub(super) fn try_out(folder: &Path) -> io::Result<Abilities> {
+    let probes = Probes::new(folder)?;
+    let at = &probes.0;
+    let file = at.join("replaced");
+    let write = |text: &str| files::write_atomically(&file, text.as_bytes(), at);
+    // The first write tells whether there is any space at all.
+    write("old")?;
+    let replaces = write("new").and_then(|()| match std::fs::read(&file)?.as_slice() {
+        b"new" => Ok(()),
+        _ => Err(io::Error::other("a renamed file has other bytes")),
+    });
+    Ok(Abilities {
+        replaces,
+        locks: lock_twice(&at.join("locked")),
+        has_symlinks: files::supports_symlinks(at),
+        has_hard_links: files::supports_hard_links(at),
+    })
+}
+
+fn lock_twice(path: &Path) -> io::Result<Locking> {
+    let held = FileLock::try_acquire(path)?
+        .ok_or_else(|| io::Error::other("a lock that nobody holds is refused"))?;
+    let second = FileLock::try_acquire(path)?;
+    drop(held);
+    Ok(match second {
+        Some(_) => Locking::Granted,
+        None => Locking::Refused,
+    })
+}
+
+/// Whether links may be used at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Symlinks {
+    Wanted,
+    SwitchedOff,
+    /// Nothing there is linked.
+    NotNeeded,
+}
+
+/// Judges what was found out.
+pub(super) fn judge(
+    check: &'static str,
+    folder: &Path,
+    abilities: &Abilities,
+    symlinks: Symlinks,
+) -> Finding {
+    let place = format!("`{}`", folder.display());
+    let elsewhere = "use a place on a local disk";
+    if let Err(err) = &abilities.replaces {
+        return Finding::fail(check, format!("{place} cannot replace a file in one step"))
+            .why(err.to_string())
+            .next(elsewhere);
+    }
+    match &abilities.locks {
+        Ok(Locking::Refused) => {}
+        Ok(Locking::Granted) => {
+            return Finding::fail(check, format!("{place} gives the same lock twice"))
+                .why("two runs at once would write the same files")
+                .next(elsewhere);
+        }
+        Err(err) => {
+            return Finding::fail(check, format!("{place} gives no locks"))
+                .why(err.to_string())
+                .next(format!(
+                    "{elsewhere}; a network mount may need its lock service"
+                ));
+        }
+    }
+    let copies = "files that revisions share are copied, which takes more space";
+    match symlinks {
+        Symlinks::SwitchedOff => {
+            Finding::warn(check, format!("{place}: symbolic links are switched off"))
+                .why(format!("`HF_HUB_DISABLE_SYMLINKS` is set; {copies}"))
+                .next("unset `HF_HUB_DISABLE_SYMLINKS` if the place has links")
+        }
+        Symlinks::Wanted if !abilities.has_symlinks => {
+            Finding::warn(check, format!("{place} has no symbolic links"))
+                .why(copies)
+                .next(match cfg!(windows) {
+                    true => "switch on the developer mode of Windows, or use another place",
+                    false => "use a place with links for the cache",
+                })
+        }
+        _ => {
+            let mut can = vec!["locks", "renames", "forces to disk"];
+            if symlinks == Symlinks::Wanted {
+                can.push("has symbolic links");
+            }
+            if abilities.has_hard_links {
+                can.push("has hard links");
+            }
+            Finding::ok(check, format!("{place} {}", can.join(", ")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::doctor::finding::Verdict;
+
+    fn able() -> Abilities {
+        Abilities {
+            replaces: Ok(()),
+            locks: Ok(Locking::Refused),
+            has_symlinks: true,
+            has_hard_links: true,
+        }
+    }
+
+    fn verdict(abilities: Abilities, symlinks: Symlinks) -> (Verdict, bool) {
+        let finding = judge("x", Path::new("/x"), &abilities, symlinks);
+        (finding.verdict, finding.next.is_some())
+    }
+
+    #[test]
+    fn a_folder_of_this_machine_is_able_and_stays_as_it_was() {
+        let folder = tempfile::tempdir().unwrap();
+        let abilities = try_out(folder.path()).unwrap();
+        assert_eq!(
+            verdict(abilities, Symlinks::NotNeeded),
+            (Verdict::Ok, false)
+        );
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+        assert!(try_out(&folder.path().join("missing")).is_err());
+        assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        assert!(try_out(&folder.path().join("file")).is_err());
+    }
+
+    #[test]
+    fn each_lack_is_told_with_what_to_do() {
+        let broken = || io::Error::other("no");
+        let fails = |abilities| verdict(abilities, Symlinks::Wanted);
+        assert_eq!(fails(able()), (Verdict::Ok, false));
+        let lacks = [
+            Abilities {
+                replaces: Err(broken()),
+                ..able()
+            },
+            Abilities {
+                locks: Err(broken()),
+                ..able()
+            },
+            Abilities {
+                locks: Ok(Locking::Granted),
+                ..able()
+            },
+        ];
+        for lack in lacks {
+            assert_eq!(fails(lack), (Verdict::Fail, true));
+        }
+        let no_links = || Abilities {
+            has_symlinks: false,
+            ..able()
+        };
+        assert_eq!(fails(no_links()), (Verdict::Warn, true));
+        assert_eq!(
+            verdict(no_links(), Symlinks::NotNeeded),
+            (Verdict::Ok, false)
+        );
+        assert_eq!(
+            verdict(able(), Symlinks::SwitchedOff),
+            (Verdict::Warn, true)
+        );
+    }
+}

@@ -1,0 +1,80 @@
+//! The clock and the time zone.
+
+use super::finding::Finding;
+use crate::domain::time::{EARLIEST_BELIEVABLE, Timestamp, render_utc};
+use crate::sys::host::Host;
+
+/// Off by more than this, links that expire and slots are wrong by a bit.
+const WARN_SECONDS: u64 = 120;
+
+/// Off by more than this, certificates and windows are not what they seem.
+const FAIL_SECONDS: u64 = 3_600;
+
+/// Compares the clock with that of the Hub, where it told its own.
+pub(super) fn clock(now: Timestamp, hub: Option<Timestamp>) -> Finding {
+    let shown = render_utc(now);
+    let set = "set the clock, and have it kept right (NTP)";
+    if now < EARLIEST_BELIEVABLE {
+        return Finding::fail(
+            "clock",
+            format!("it shows {shown}, which is before this program was made"),
+        )
+        .why("runs refuse to work by such a clock")
+        .next(set);
+    }
+    let Some(hub) = hub else {
+        return Finding::skipped(
+            "clock",
+            format!("it shows {shown}; the Hub did not tell its own"),
+        );
+    };
+    let off = (now.as_second() - hub.as_second()).unsigned_abs();
+    let direction = if now < hub { "behind" } else { "ahead of" };
+    let what = format!("it shows {shown}, {off} s {direction} that of the Hub");
+    match off {
+        0..=WARN_SECONDS => Finding::ok("clock", format!("{shown}, as the Hub says")),
+        _ if off <= FAIL_SECONDS => Finding::warn("clock", what)
+            .why("schedules and links that expire go by it")
+            .next(set),
+        _ => Finding::fail("clock", what)
+            .why("schedules start at the wrong time, and certificates may seem invalid")
+            .next(set),
+    }
+}
+
+/// Checks that the time zone has a name.
+pub(super) fn zone(host: &Host) -> Finding {
+    match host.time_zone_name() {
+        Some(name) => Finding::ok("time-zone", name),
+        None => Finding::warn("time-zone", "the system's zone has no name")
+            .why("`/etc/localtime` and `TZ` lead to no IANA zone, so that a change of clocks is not known")
+            .next("set the system's zone (`timedatectl set-timezone`), or give schedules their own: `--tz`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::doctor::finding::Verdict;
+
+    #[test]
+    fn a_clock_may_be_a_little_off() {
+        let hub: Timestamp = "2026-03-01T09:00:00Z".parse().unwrap();
+        let verdict = |off: i64| {
+            let now = Timestamp::from_second(hub.as_second() + off).unwrap();
+            clock(now, Some(hub)).verdict
+        };
+        for (off, expected) in [
+            (0, Verdict::Ok),
+            (-120, Verdict::Ok),
+            (121, Verdict::Warn),
+            (-3_600, Verdict::Warn),
+            (3_601, Verdict::Fail),
+            (-100 * 86_400, Verdict::Fail),
+        ] {
+            assert_eq!(verdict(off), expected, "{off}");
+        }
+        assert_eq!(clock(hub, None).verdict, Verdict::Skipped);
+        assert_eq!(clock(Timestamp::UNIX_EPOCH, None).verdict, Verdict::Fail);
+    }
+}

@@ -1,0 +1,68 @@
+//! The database: whole, of this version, and how it keeps half-done writes.
+
+use super::Mending;
+use super::finding::Finding;
+use crate::domain::time::Timestamp;
+use crate::store::{Journal, Store};
+use crate::sys::paths::Home;
+
+/// So many lines say enough about damage.
+const MOST_LINES: usize = 5;
+
+/// Opens the database without writing to it, and looks at all of it.
+pub(super) fn open(
+    home: &Home,
+    now: Timestamp,
+    mending: Mending,
+    found: &mut Vec<Finding>,
+) -> Option<Store> {
+    let path = home.database();
+    // What cannot be looked at is told when it is opened.
+    if !path.try_exists().unwrap_or(true) {
+        found.push(Finding::skipped(
+            "database",
+            "there is none yet; `hfdl models add` makes it",
+        ));
+        return None;
+    }
+    let opened = match mending {
+        Mending::LookOnly => Store::open_read_only(&path, now),
+        // Opening takes the steps to today's form.
+        Mending::Mend => Store::open(&path, now),
+    };
+    let store = match opened {
+        Ok(store) => store,
+        Err(err) => {
+            let what = format!("`{}` cannot be used", path.display());
+            found.push(Finding::of_error("database", what, &err));
+            return None;
+        }
+    };
+    found.push(integrity(&store));
+    found.push(journal(store.journal()));
+    Some(store)
+}
+
+fn integrity(store: &Store) -> Finding {
+    match store.check_integrity() {
+        Ok(wrong) if wrong.is_empty() => {
+            Finding::ok("database", "every page and reference is whole")
+        }
+        Ok(mut wrong) => {
+            wrong.truncate(MOST_LINES);
+            Finding::fail("database", "it is damaged")
+                .why(wrong.join("; "))
+                .next("move `hfdl.db` aside and restore a backup, or begin anew with `hfdl apply` from an export")
+        }
+        Err(err) => Finding::of_error("database", "it cannot be read", &err.into()),
+    }
+}
+
+fn journal(journal: Journal) -> Finding {
+    match journal {
+        Journal::Wal => Finding::ok("journal", "others can read while a run writes"),
+        Journal::Rollback => Finding::warn("journal", "others wait while a run writes")
+            .why("the file system gives no shared memory, as network mounts do not")
+            .next("if that is in the way, keep the home on a local disk: `--home DIR`"),
+    }
+}

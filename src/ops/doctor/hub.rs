@@ -1,0 +1,271 @@
+//! The Hub: whether it answers, knows the token, and hands out bytes.
+
+use std::io::Read;
+
+use anyhow::{Context, Result};
+
+use super::finding::Finding;
+use crate::domain::model::{Destination, Model};
+use crate::domain::outcome::ErrorKind;
+use crate::domain::retry::RetryPolicy;
+use crate::domain::settings::Settings;
+use crate::domain::snapshot::RemoteFile;
+use crate::domain::time::Timestamp;
+use crate::hub::{FileAddress, HubClient, TokenOrigin};
+use crate::ops::hub::{connect, find_token_here, http, is_offline, token_path};
+use crate::store::{ModelFilter, Store};
+use crate::sys::fs::modes_for_others;
+use crate::sys::host::Host;
+use crate::sys::http::{Http, HttpError, HttpErrorKind, Method, Request, Response, Url};
+use crate::sys::stop::StopFlag;
+
+/// Where large files come from changes by region and over the years.
+const FIREWALL: &str =
+    "a firewall or proxy must let the storage through, too: `*.hf.co` and `*.xethub.hf.co`";
+
+/// Asks the Hub for nothing in particular; returns what time it is there.
+pub(super) fn reach(
+    host: &Host,
+    settings: &Settings,
+    found: &mut Vec<Finding>,
+) -> Option<Timestamp> {
+    let endpoint = settings.endpoint();
+    if is_offline(host) {
+        found.push(
+            Finding::warn("hub", "offline mode is on, so no run fetches anything")
+                .next("unset `HF_HUB_OFFLINE` and `TRANSFORMERS_OFFLINE` where runs start"),
+        );
+        return None;
+    }
+    let asked = http(host, settings).and_then(|http| {
+        let url: Url = endpoint.parse().context("cannot use `hub.endpoint`")?;
+        Ok(ask(&http, &url))
+    });
+    match asked {
+        Err(err) => {
+            let finding = Finding::of_error("hub", "it cannot be asked", &err);
+            let kind = err.downcast_ref::<HttpError>().map(HttpError::kind);
+            found.push(match kind {
+                Some(kind) => finding.next(remedy(kind)),
+                None => finding,
+            });
+            None
+        }
+        Ok(Err(err)) => {
+            found.push(unreachable(endpoint, &err));
+            None
+        }
+        Ok(Ok(answer)) => {
+            found.push(answered(endpoint, &answer));
+            answer.headers.get("date").and_then(parse_date)
+        }
+    }
+}
+
+fn ask(http: &Http, url: &Url) -> Result<Response, HttpError> {
+    http.send(&Request::new(Method::Head, url.clone()))
+}
+
+fn parse_date(text: &str) -> Option<Timestamp> {
+    let date = httpdate::parse_http_date(text).ok()?;
+    Timestamp::try_from(date).ok()
+}
+
+fn unreachable(endpoint: &str, err: &HttpError) -> Finding {
+    Finding::fail("hub", format!("`{endpoint}` cannot be reached"))
+        .why(err.what())
+        .next(remedy(err.kind()))
+}
+
+fn remedy(kind: HttpErrorKind) -> &'static str {
+    match kind {
+        HttpErrorKind::Proxy => {
+            "correct `HTTPS_PROXY` and `HTTP_PROXY`, or name the host in `NO_PROXY`"
+        }
+        HttpErrorKind::Tls => {
+            "if the certificate is one of your own network, set `SSL_CERT_FILE` to its CA bundle"
+        }
+        HttpErrorKind::Dns => "look whether this machine knows other names, and `hub.endpoint`",
+        _ => "look whether this machine reaches other hosts; behind a firewall set `HTTPS_PROXY`",
+    }
+}
+
+fn answered(endpoint: &str, answer: &Response) -> Finding {
+    let elsewhere = answer
+        .headers
+        .get("location")
+        .filter(|_| answer.is_redirect());
+    let elsewhere = elsewhere.and_then(|target| answer.url.join(target).ok());
+    if let Some(target) = elsewhere.filter(|target| !target.is_same_origin(&answer.url)) {
+        return Finding::fail(
+            "hub",
+            format!("`{endpoint}` leads to `{}`", target.origin()),
+        )
+        .why("a network that wants a log-in first answers like this")
+        .next("log in to the network, or set `hub.endpoint` to where the Hub is now");
+    }
+    match answer.status {
+        status @ (401 | 403 | 407 | 451) => {
+            Finding::warn("hub", format!("`{endpoint}` refuses us")).why(format!(
+                "HTTP {status}, perhaps from a proxy or firewall on the way"
+            ))
+        }
+        status @ 500.. => {
+            Finding::warn("hub", format!("`{endpoint}` has trouble")).why(format!("HTTP {status}"))
+        }
+        _ => Finding::ok("hub", format!("`{endpoint}` answers")),
+    }
+}
+
+/// Looks for the token, and asks the Hub whose it is.
+pub(super) fn token(host: &Host, settings: &Settings) -> Vec<Finding> {
+    let origin = match find_token_here(host) {
+        Ok(Some((_, origin))) => origin,
+        Ok(None) => {
+            return vec![
+                Finding::ok("token", "there is none; public repositories need none")
+                    .why("limits are higher with one, and private and gated repositories need it"),
+            ];
+        }
+        Err(err) => {
+            let finding = Finding::of_error("token", "it cannot be used", &err);
+            let next =
+                "make the file readable for this user, or write the token anew: `hf auth login`";
+            let next = finding.next.clone().unwrap_or_else(|| next.to_owned());
+            return vec![finding.next(next)];
+        }
+    };
+    let mut found = Vec::new();
+    if let Ok(path) = token_path(host)
+        && origin == TokenOrigin::File
+        && modes_for_others(&path).is_ok_and(|mode| mode.is_some_and(|mode| mode != 0))
+    {
+        found.push(
+            Finding::warn(
+                "token-file",
+                format!("others can read `{}`", path.display()),
+            )
+            .next(format!("chmod 600 '{}'", path.display())),
+        );
+    }
+    let is_in_file = token_path(host).is_ok_and(|path| path.is_file());
+    if origin != TokenOrigin::File && !is_in_file {
+        found.push(
+            Finding::warn("token-file", format!("the token is in {origin} only"))
+                .why("a timer starts runs without the variables of your shell")
+                .next("keep it in a file as well: `hf auth login`"),
+        );
+    }
+    found.push(match client(host, settings) {
+        Ok(hub) => validity(&hub, origin),
+        Err(err) => Finding::of_error("token", "it cannot be tried", &err),
+    });
+    found
+}
+
+/// Makes a client that says at once what is wrong.
+fn client(host: &Host, settings: &Settings) -> Result<HubClient> {
+    let hub = connect(host, settings, &StopFlag::new())?;
+    Ok(hub.with_retry(RetryPolicy::never()))
+}
+
+fn validity(hub: &HubClient, origin: TokenOrigin) -> Finding {
+    match hub.whoami() {
+        Ok(Some(me)) => {
+            let role = me
+                .token_role
+                .map_or(String::new(), |role| format!(", role {role}"));
+            Finding::ok("token", format!("from {origin}: `{}`{role}", me.name))
+        }
+        Ok(None) => Finding::skipped("token", format!("from {origin}")),
+        Err(err) if err.kind() == ErrorKind::Auth => Finding::of_error(
+            "token",
+            format!("from {origin}: it is not valid"),
+            &err.into(),
+        ),
+        // A mirror that knows no accounts, or a Hub that cannot be reached.
+        Err(err) => Finding::skipped("token", format!("from {origin}: nobody says whose it is"))
+            .why(err.to_string()),
+    }
+}
+
+/// Fetches one byte of a registered model from where large files are.
+pub(super) fn storage(host: &Host, settings: &Settings, store: Option<&Store>) -> Vec<Finding> {
+    if is_offline(host) {
+        return Vec::new();
+    }
+    let nothing = Finding::skipped(
+        "storage",
+        "no model is registered whose bytes could be tried",
+    );
+    let models = store.map(|store| {
+        store.models(&ModelFilter {
+            enabled: Some(true),
+            ..ModelFilter::default()
+        })
+    });
+    let models = models.transpose().unwrap_or_default().unwrap_or_default();
+    let Some(model) = choose(&models) else {
+        return vec![nothing];
+    };
+    let hub = match client(host, settings) {
+        Ok(hub) => hub,
+        // The token is to blame, and told already.
+        Err(_) => {
+            return vec![Finding::skipped(
+                "storage",
+                "it cannot be tried without a usable token",
+            )];
+        }
+    };
+    let name = &model.spec.name;
+    vec![match fetch_a_byte(&hub, model) {
+        Ok(Some(place)) => Finding::ok("storage", format!("`{place}` hands out bytes of `{name}`")),
+        Ok(None) => Finding::skipped("storage", format!("`{name}` has no file with bytes")),
+        Err(err) => {
+            let what = format!("no bytes of `{name}` can be fetched");
+            let finding = Finding::of_error("storage", what, &err);
+            let next = finding.next.clone();
+            finding.next(next.unwrap_or_else(|| FIREWALL.to_owned()))
+        }
+    }]
+}
+
+/// Takes a model that was fetched before: with it, the network is to blame.
+fn choose(models: &[Model]) -> Option<&Model> {
+    let is_known = |model: &&Model| model.state.published_commit.is_some();
+    let in_cache = |model: &&Model| model.spec.destination == Destination::Cache;
+    models
+        .iter()
+        .filter(is_known)
+        .find(in_cache)
+        .or(models.iter().find(is_known))
+        .or(models.first())
+}
+
+fn fetch_a_byte(hub: &HubClient, model: &Model) -> Result<Option<String>> {
+    let spec = &model.spec;
+    let commit = hub.revision(&spec.repo, &spec.revision)?.commit;
+    let remote = hub.tree(&spec.repo, &commit)?;
+    // Large files are where the storage is; small ones come from the Hub itself.
+    let wanted =
+        |file: &&RemoteFile| file.size_bytes > 0 && spec.filter.selects(file.path.as_str());
+    let Some(file) = remote
+        .files
+        .iter()
+        .filter(wanted)
+        .max_by_key(|file| file.size_bytes)
+    else {
+        return Ok(None);
+    };
+    let address = FileAddress {
+        repo: spec.repo.clone(),
+        commit,
+        path: file.path.clone(),
+    };
+    let place = hub.locate(&address)?.host().to_owned();
+    let stream = hub.open(&address, Some((0, Some(0))))?;
+    let mut reader = stream.reader;
+    reader.read_exact(&mut [0]).context("no byte arrived")?;
+    Ok(Some(place))
+}

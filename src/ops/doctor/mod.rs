@@ -1,0 +1,92 @@
+//! `hfdl doctor`: tests what a run that nobody watches needs.
+//!
+//! Each check tries the thing itself instead of reading about it, leaves
+//! nothing behind, and knows what mends what it finds. Nothing is changed
+//! unless mending was asked for, and then only what is ours and safe.
+
+mod abilities;
+mod as_cron;
+mod clock;
+mod database;
+mod finding;
+mod hub;
+mod places;
+mod programs;
+mod schedules;
+mod ticks;
+
+use std::collections::BTreeMap;
+
+use crate::domain::settings::{SettingKey, SettingLayers, Settings};
+use crate::domain::time::Timestamp;
+use crate::ops::settings::resolve_settings;
+use crate::store::Store;
+use crate::sys::host::Host;
+use crate::sys::paths::Home;
+
+pub use as_cron::examine_as_cron;
+pub use finding::{Finding, Verdict, worst};
+
+/// What may be done about what is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mending {
+    LookOnly,
+    /// What is ours and safe.
+    Mend,
+}
+
+/// What is examined.
+pub struct Doctor<'a> {
+    pub host: &'a Host,
+    pub home: &'a Home,
+    /// Settings given for this command only.
+    pub flags: BTreeMap<SettingKey, String>,
+    pub mending: Mending,
+}
+
+impl Doctor<'_> {
+    /// Examines everything, in the order in which one thing rests on another.
+    pub fn examine(&self) -> Vec<Finding> {
+        let (host, home, now) = (self.host, self.home, self.host.now());
+        let mut found = places::home(home, self.mending);
+        let store = database::open(home, now, self.mending, &mut found);
+        let settings = self.settings(store.as_ref(), &mut found);
+        found.extend(places::cache(host, &settings, self.mending));
+        found.extend(places::space(home, &settings));
+        found.push(clock::zone(host));
+        let answer = hub::reach(host, &settings, &mut found);
+        found.push(clock::clock(now, answer));
+        found.extend(hub::token(host, &settings));
+        found.extend(hub::storage(host, &settings, store.as_ref()));
+        found.extend(programs::hooks(host, &settings));
+        found.extend(programs::files(host, &settings));
+        found.extend(schedules::schedules(store.as_ref()));
+        found.extend(ticks::timer(store.as_ref(), &settings, now));
+        found
+    }
+
+    /// Resolves the settings; with a wrong one, those that do not need it.
+    fn settings(&self, store: Option<&Store>, found: &mut Vec<Finding>) -> Settings {
+        let wrong = match resolve_settings(self.host, store, self.flags.clone()) {
+            Ok(settings) => return settings,
+            Err(err) => err,
+        };
+        found.push(Finding::of_error("settings", "cannot be used", &wrong));
+        resolve_settings(self.host, None, self.flags.clone())
+            .or_else(|_| Settings::resolve(&SettingLayers::default()))
+            .expect("a unit test parses every default")
+    }
+}
+
+/// How long ago something was, in words that need no clock at hand.
+fn ago(at: Timestamp, now: Timestamp) -> String {
+    let seconds = (now.as_second() - at.as_second()).max(0).unsigned_abs();
+    let (number, unit) = match seconds {
+        0..=119 => (seconds, "second"),
+        120..=7_199 => (seconds / 60, "minute"),
+        7_200..=172_799 => (seconds / 3_600, "hour"),
+        _ => (seconds / 86_400, "day"),
+    };
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {unit}{s} ago")
+}

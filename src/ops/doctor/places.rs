@@ -1,0 +1,222 @@
+//! The directories that runs write to: ours, and the cache.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::Mending;
+use super::abilities::{Symlinks, judge, try_out};
+use super::finding::Finding;
+use crate::domain::settings::Settings;
+use crate::domain::units::ByteSize;
+use crate::sys::disk::space_at;
+use crate::sys::fs::{create_private_dir, make_private, modes_for_others};
+use crate::sys::host::Host;
+use crate::sys::paths::Home;
+
+/// What the database and the logs of a run need.
+const HOME_RESERVE: ByteSize = ByteSize(64 << 20);
+
+/// Names that a crash may leave in the home: copies that were being made.
+const LEFTOVERS: [&str; 2] = ["hfdl.db.new-", "hfdl.db.copy-"];
+
+/// Looks at the home: that it can be written to, and by nobody else.
+pub(super) fn home(home: &Home, mending: Mending) -> Vec<Finding> {
+    let path = home.path();
+    let mut found = Vec::new();
+    match path.try_exists() {
+        Ok(true) => {}
+        Ok(false) if mending == Mending::Mend => match create_private_dir(path) {
+            Ok(()) => found.push(
+                Finding::ok("home", format!("`{}` is there now", path.display()))
+                    .mended("made the directory"),
+            ),
+            Err(err) => return vec![unwritable("home", path, &err)],
+        },
+        Ok(false) => {
+            let above = path.ancestors().find(|above| above.exists());
+            let above = above.unwrap_or(Path::new("/"));
+            return vec![match try_out(above) {
+                Ok(_) => Finding::skipped(
+                    "home",
+                    format!(
+                        "`{}` is not there yet; the first command that saves something makes it",
+                        path.display()
+                    ),
+                ),
+                Err(err) => unwritable("home", above, &err),
+            }];
+        }
+        Err(err) => return vec![unwritable("home", path, &err)],
+    }
+    match try_out(path) {
+        Ok(abilities) => found.push(judge("home", path, &abilities, Symlinks::NotNeeded)),
+        Err(err) => return vec![unwritable("home", path, &err)],
+    }
+    found.push(private(home, mending));
+    found.extend(leftovers(path, mending));
+    found
+}
+
+fn unwritable(check: &'static str, path: &Path, err: &io::Error) -> Finding {
+    let full = matches!(
+        err.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    );
+    Finding::fail(
+        check,
+        format!("nothing can be written to `{}`", path.display()),
+    )
+    .why(err.to_string())
+    .next(match full {
+        true => "free space there",
+        false => "make it writable for this user, or use another place",
+    })
+}
+
+/// Checks that neither directory nor database is open to others.
+fn private(home: &Home, mending: Mending) -> Finding {
+    let mut open = Vec::new();
+    for path in [home.path().to_path_buf(), home.database()] {
+        match modes_for_others(&path) {
+            Ok(Some(mode)) if mode != 0 => open.push(path),
+            Ok(_) => {}
+            Err(err) if err.kind() == io::ErrorKind::NotFound => {}
+            Err(err) => {
+                return Finding::fail("privacy", format!("cannot look at `{}`", path.display()))
+                    .why(err.to_string());
+            }
+        }
+    }
+    if open.is_empty() {
+        return Finding::ok(
+            "privacy",
+            "directory and database are for their owner alone",
+        );
+    }
+    let names: Vec<String> = open
+        .iter()
+        .map(|path| format!("`{}`", path.display()))
+        .collect();
+    let names = names.join(" and ");
+    if mending == Mending::LookOnly {
+        return Finding::warn("privacy", format!("others can open {names}"))
+            .why("the database names private repositories, and settings may hold secrets")
+            .next("`hfdl doctor --fix` closes it");
+    }
+    match open.iter().try_for_each(|path| make_private(path)) {
+        Ok(()) => Finding::ok(
+            "privacy",
+            "directory and database are for their owner alone",
+        )
+        .mended(format!("closed {names} to others")),
+        Err(err) => Finding::warn("privacy", format!("others can open {names}"))
+            .why(format!("it cannot be closed: {err}"))
+            .next("close it as the owner, with `chmod go=`"),
+    }
+}
+
+/// Finds copies that a crash left half made; a young one may be in the making.
+fn leftovers(home: &Path, mending: Mending) -> Option<Finding> {
+    const YOUNG_SECONDS: u64 = 3_600;
+    let is_left = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let age = path.metadata().and_then(|found| found.modified());
+        let age = age.ok().and_then(|at| at.elapsed().ok());
+        LEFTOVERS.iter().any(|start| name.starts_with(start))
+            && age.is_some_and(|age| age.as_secs() >= YOUNG_SECONDS)
+    };
+    let entries = std::fs::read_dir(home).ok()?;
+    let left: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(is_left)
+        .collect();
+    let (first, n_files) = (left.first()?, left.len());
+    let what = format!(
+        "{n_files} unfinished copies of the database, such as `{}`",
+        first.display()
+    );
+    if mending == Mending::LookOnly {
+        let finding = Finding::warn("leftovers", what);
+        return Some(
+            finding
+                .why("a process was killed while it made them")
+                .next("`hfdl doctor --fix` removes them"),
+        );
+    }
+    Some(match left.iter().try_for_each(std::fs::remove_file) {
+        Ok(()) => Finding::ok("leftovers", "none").mended(format!("removed {what}")),
+        Err(err) => Finding::warn("leftovers", what).why(err.to_string()),
+    })
+}
+
+/// Looks at the cache, or at the place where it will be.
+pub(super) fn cache(host: &Host, settings: &Settings, mending: Mending) -> Vec<Finding> {
+    let path = Path::new(settings.cache_dir());
+    if settings.cache_dir().is_empty() {
+        return vec![
+            Finding::fail("cache", "there is no place for the cache")
+                .why("no home directory is known")
+                .next("set `cache.dir`: `hfdl config set cache.dir DIR`"),
+        ];
+    }
+    let mut made = None;
+    if mending == Mending::Mend && !path.exists() && std::fs::create_dir_all(path).is_ok() {
+        made = Some(format!("made `{}`", path.display()));
+    }
+    let existing = path.ancestors().find(|path| path.exists());
+    let existing = existing.unwrap_or(Path::new("/"));
+    let symlinks = match host.is_on("HF_HUB_DISABLE_SYMLINKS") {
+        true => Symlinks::SwitchedOff,
+        false => Symlinks::Wanted,
+    };
+    let finding = match try_out(existing) {
+        Ok(abilities) => judge("cache", existing, &abilities, symlinks),
+        Err(err) => unwritable("cache", existing, &err),
+    };
+    vec![Finding {
+        mended: made,
+        ..finding
+    }]
+}
+
+/// Compares the free space with what has to stay free.
+pub(super) fn space(home: &Home, settings: &Settings) -> Vec<Finding> {
+    let cache = PathBuf::from(settings.cache_dir());
+    let reserve = settings.disk_reserve();
+    let mut found = Vec::new();
+    if !settings.cache_dir().is_empty() {
+        found.push(free_at("disk", &cache, reserve, "`disk.reserve`"));
+    }
+    let least = reserve.min(HOME_RESERVE);
+    found.push(free_at(
+        "disk-home",
+        home.path(),
+        least,
+        "what the database and logs need",
+    ));
+    found
+}
+
+fn free_at(check: &'static str, path: &Path, reserve: ByteSize, whose: &str) -> Finding {
+    let place = format!("`{}`", path.display());
+    let space = path.ancestors().find_map(|folder| space_at(folder).ok());
+    let Some(space) = space else {
+        return Finding::fail(check, format!("cannot tell how much is free at {place}"));
+    };
+    let free = ByteSize(space.free_bytes);
+    let what = format!("{} free at {place}", free.render_short());
+    if free < reserve {
+        return Finding::fail(check, what)
+            .why(format!("{whose} is {}", reserve.render_short()))
+            .next("free space there; `hfdl config set disk.reserve` changes how much stays free");
+    }
+    if space.free_files.is_some_and(|n_files| n_files < 1_000) {
+        return Finding::fail(
+            check,
+            format!("almost no file can be made any more at {place}"),
+        )
+        .why("the file system has run out of inodes")
+        .next("delete small files there");
+    }
+    Finding::ok(check, what)
+}

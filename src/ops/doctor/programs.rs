@@ -1,0 +1,79 @@
+//! What settings name outside of us: the programs of hooks, files for others.
+
+use std::path::{Path, PathBuf};
+
+use super::abilities::try_out;
+use super::finding::Finding;
+use crate::domain::alert::HookEvent;
+use crate::domain::settings::Settings;
+use crate::notify::hooks::setting_of;
+use crate::sys::host::Host;
+use crate::sys::paths;
+
+/// Looks for the program of each hook, as a run would.
+pub(super) fn hooks(host: &Host, settings: &Settings) -> Vec<Finding> {
+    let check = |event: &HookEvent| {
+        let key = setting_of(*event);
+        let program = settings.hook(key)?.program();
+        Some(match find_program(host, program) {
+            Some(path) => Finding::ok("hooks", format!("`{key}`: `{}`", path.display())),
+            None => Finding::fail("hooks", format!("`{key}`: there is no program `{program}`"))
+                .why(match program.contains('/') {
+                    true => "it is missing, or this user may not run it".to_owned(),
+                    false => format!("`PATH` is `{}`", host.variable("PATH").unwrap_or_default()),
+                })
+                .next(format!("write its whole path: `hfdl config set {key} …`")),
+        })
+    };
+    HookEvent::ALL.iter().filter_map(check).collect()
+}
+
+fn find_program(host: &Host, program: &str) -> Option<PathBuf> {
+    let is_program = |path: &PathBuf| crate::sys::fs::is_program(path);
+    if program.starts_with('~') {
+        return paths::expand_home(host, program).ok().filter(is_program);
+    }
+    if program.contains(['/', std::path::MAIN_SEPARATOR]) {
+        return Some(PathBuf::from(program)).filter(is_program);
+    }
+    let endings: &[&str] = if cfg!(windows) {
+        &["", ".exe", ".cmd", ".bat"]
+    } else {
+        &[""]
+    };
+    let folders = host.search_path();
+    let names = |folder: &PathBuf| -> Vec<PathBuf> {
+        let name = |ending: &&str| folder.join(format!("{program}{ending}"));
+        endings.iter().map(name).collect()
+    };
+    folders.iter().flat_map(names).find(is_program)
+}
+
+/// Looks whether the files for others can be written.
+pub(super) fn files(host: &Host, settings: &Settings) -> Vec<Finding> {
+    let named = [
+        ("metrics-file", settings.metrics_file()),
+        ("status-file", settings.status_file()),
+    ];
+    let check = |(check, path): (&'static str, Option<&str>)| {
+        let path = paths::expand(host, path?).ok()?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        Some(match folder.is_dir() {
+            true => match try_out(folder) {
+                Ok(_) => Finding::ok(check, format!("`{}`", path.display())),
+                Err(err) => Finding::fail(
+                    check,
+                    format!("nothing can be written to `{}`", folder.display()),
+                )
+                .why(err.to_string())
+                .next("make the directory writable for this user"),
+            },
+            false => Finding::fail(
+                check,
+                format!("there is no directory `{}`", folder.display()),
+            )
+            .next("make it, or name another file"),
+        })
+    };
+    named.into_iter().filter_map(check).collect()
+}

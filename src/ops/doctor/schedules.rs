@@ -1,0 +1,55 @@
+//! Whether there is anything to do at all.
+
+use super::finding::Finding;
+use crate::domain::model::Model;
+use crate::domain::outcome::UpstreamState;
+use crate::store::{ModelFilter, Store};
+
+/// Looks whether models and schedules are there, and whether a model's own
+/// repository keeps us out.
+pub(super) fn schedules(store: Option<&Store>) -> Vec<Finding> {
+    let Some(store) = store else {
+        return vec![Finding::skipped("schedules", "nothing is registered yet")];
+    };
+    let read = || -> anyhow::Result<(Vec<Model>, usize)> {
+        let enabled = ModelFilter {
+            enabled: Some(true),
+            ..ModelFilter::default()
+        };
+        let schedules = store.schedules()?;
+        let n_enabled = schedules.iter().filter(|one| one.spec.enabled).count();
+        Ok((store.models(&enabled)?, n_enabled))
+    };
+    let (models, n_schedules) = match read() {
+        Ok(read) => read,
+        Err(err) => return vec![Finding::of_error("schedules", "cannot be read", &err)],
+    };
+    let mut found = vec![if models.is_empty() {
+        Finding::warn("schedules", "no model is registered and enabled")
+            .next("`hfdl models add org/name` keeps one")
+    } else if n_schedules == 0 {
+        Finding::warn(
+            "schedules",
+            "no schedule is enabled, so nothing is ever due",
+        )
+        .next("`hfdl schedules add nightly --daily 02:30 --all` makes one")
+    } else {
+        let n_models = models.len();
+        Finding::ok("schedules", format!("{n_schedules} for {n_models} models"))
+    }];
+    let gated: Vec<String> = models
+        .iter()
+        .filter(|model| model.state.upstream_state == UpstreamState::Gated)
+        .map(|model| format!("`{}`", model.spec.name))
+        .collect();
+    if !gated.is_empty() {
+        found.push(
+            Finding::warn(
+                "access",
+                format!("access is not granted: {}", gated.join(", ")),
+            )
+            .next("accept the terms on their pages with the account of the token"),
+        );
+    }
+    found
+}

@@ -1,0 +1,129 @@
+//! The metrics file: gathered from the database and the disks.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::Voice;
+use crate::cache::CacheLayout;
+use crate::domain::model::{Destination, Model, ModelId};
+use crate::domain::outcome::RunOutcome;
+use crate::domain::run::{Run, RunCommand};
+use crate::domain::session::Session;
+use crate::notify::metrics::{Facts, LastRun, ModelFacts, render};
+use crate::ops::ticks::last_ticks;
+use crate::store::{ModelFilter, RunFilter, Store};
+use crate::sys::disk::space_at;
+use crate::sys::files;
+
+/// How far back a run with work is looked for among those that were skipped.
+const RECENT_RUNS: u32 = 200;
+
+/// Writes the metrics file; that it cannot be written is a warning.
+pub fn write_metrics(voice: &Voice<'_>, path: &Path) {
+    let written = gather(voice).and_then(|facts| {
+        files::write_for_all(path, render(&facts).as_bytes())
+            .with_context(|| format!("cannot write `{}`", path.display()))
+    });
+    if let Err(err) = written {
+        log::warn!("no metrics: {err:#}");
+    }
+}
+
+fn gather(voice: &Voice<'_>) -> Result<Facts> {
+    let (store, now) = (voice.store, voice.host.now());
+    let models = store.models(&ModelFilter::default())?;
+    let runs = store.runs_ever_ended()?;
+    let n_runs = |outcome| runs.get(&outcome).copied().unwrap_or(0);
+    let limits = store.rate_limits(now)?;
+    Ok(Facts {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        last_tick_at: last_ticks(store)?.by_anyone,
+        last_run: last_run(store)?,
+        n_skipped: vec![
+            ("locked", n_runs(RunOutcome::SkippedLocked)),
+            ("paused", n_runs(RunOutcome::SkippedPaused)),
+        ],
+        free: free_space(voice, &models),
+        models: describe(voice, models)?,
+        rate_limits: limits
+            .into_iter()
+            .map(|limit| (limit.endpoint, limit.bucket, limit.remaining))
+            .collect(),
+    })
+}
+
+/// Returns the newest `run-due` that had work and has ended.
+fn last_run(store: &Store) -> Result<Option<LastRun>> {
+    let recent = store.runs(&RunFilter {
+        limit: Some(RECENT_RUNS),
+        ..RunFilter::default()
+    })?;
+    let had_work =
+        |run: &&Run| run.start.command == RunCommand::RunDue && run.totals.n_sessions > 0;
+    Ok(recent.iter().filter(had_work).find_map(|run| {
+        let end = run.end?;
+        Some(LastRun {
+            started_at: run.start.at,
+            duration_seconds: (end.at.as_second() - run.start.at.as_second()).max(0),
+            exit_code: end.exit_code?,
+        })
+    }))
+}
+
+fn describe(voice: &Voice<'_>, models: Vec<Model>) -> Result<Vec<ModelFacts>> {
+    let cache = CacheLayout::new(voice.settings.cache_dir());
+    let mut last = voice.store.last_sessions()?;
+    let fetched = voice.store.bytes_ever_fetched()?;
+    let describe = |model: Model| describe_one(voice.store, &cache, model, &mut last, &fetched);
+    models.into_iter().map(describe).collect()
+}
+
+fn describe_one(
+    store: &Store,
+    cache: &CacheLayout,
+    model: Model,
+    last: &mut BTreeMap<ModelId, Session>,
+    fetched: &BTreeMap<ModelId, u64>,
+) -> Result<ModelFacts> {
+    let last = last.remove(&model.id);
+    // A session that failed before it saw the listing knows no sizes.
+    let bytes = last
+        .as_ref()
+        .map(|session| session.progress.bytes)
+        .filter(|bytes| bytes.total > 0);
+    let folder = match &model.spec.destination {
+        Destination::Cache => cache.repo(&model.spec.repo).folder().to_path_buf(),
+        Destination::Directory(path) => path.clone(),
+    };
+    Ok(ModelFacts {
+        name: model.spec.name.to_string(),
+        last_check_at: model.state.last_check_at,
+        last_change_at: model.state.last_change_at,
+        last_outcome: last.and_then(|session| Some(session.end?.outcome)),
+        n_failures: model.state.consecutive_failures,
+        bytes_ever_fetched: fetched.get(&model.id).copied().unwrap_or(0),
+        bytes_left: bytes.map(|bytes| bytes.left),
+        size_bytes: bytes.map(|bytes| bytes.total),
+        oldest_verified_at: store.oldest_verified_below(&folder)?,
+    })
+}
+
+/// Asks for the space where models go; a place that does not exist yet is that
+/// of the nearest folder above it.
+fn free_space(voice: &Voice<'_>, models: &[Model]) -> Vec<(String, u64)> {
+    let mut places = vec![PathBuf::from(voice.settings.cache_dir())];
+    for model in models {
+        if let Destination::Directory(path) = &model.spec.destination
+            && !places.contains(path)
+        {
+            places.push(path.clone());
+        }
+    }
+    let free = |place: &PathBuf| {
+        let space = place.ancestors().find_map(|folder| space_at(folder).ok())?;
+        Some((place.display().to_string(), space.free_bytes))
+    };
+    places.iter().filter_map(free).collect()
+}

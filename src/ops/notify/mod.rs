@@ -1,0 +1,239 @@
+//! What a run tells others: decided under the lock, told after it.
+//!
+//! ```text
+//! run ended → learn (what is news, remembered) → lock released
+//! → hooks, one after the other → finally → metrics → ping
+//! ```
+//!
+//! Everything here ends in warnings: what a run came to has been decided before.
+
+mod metrics;
+mod ping;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use self::metrics::write_metrics;
+use super::run::{RunReport, Tools};
+use crate::domain::alert::{Alerts, HookEvent, Notice, Reason, RunFacts, decide};
+use crate::domain::argv::Argv;
+use crate::domain::run::{Event, EventKind, RunCommand};
+use crate::domain::settings::Settings;
+use crate::notify::hooks::{self, Answer, Call, EVENT_VARIABLE, Manner};
+use crate::store::Store;
+use crate::sys::host::Host;
+use crate::sys::paths::{self, Home};
+use crate::sys::pause::Stopwatch;
+
+pub use ping::Ping;
+
+/// How long all hooks of a run may take together: a hundred models that fail
+/// at once must not keep a process for hours.
+const MOST_TIME: Duration = Duration::from_secs(15 * 60);
+
+/// What telling needs.
+#[derive(Clone, Copy)]
+pub struct Voice<'a> {
+    pub host: &'a Host,
+    pub home: &'a Home,
+    pub store: &'a Store,
+    pub settings: &'a Settings,
+}
+
+/// What there is to tell of a run.
+#[derive(Clone, Debug)]
+pub struct News {
+    pub run: RunFacts,
+    pub alerts: Alerts,
+}
+
+impl News {
+    /// Returns what is told by one hook.
+    pub fn of(&self, event: HookEvent) -> impl Iterator<Item = &Notice> {
+        let notices = self.alerts.notices.iter();
+        notices.filter(move |notice| notice.event == event)
+    }
+}
+
+impl<'a> From<Tools<'a>> for Voice<'a> {
+    fn from(tools: Tools<'a>) -> Self {
+        Self {
+            host: tools.host,
+            home: tools.home,
+            store: tools.store,
+            settings: tools.settings,
+        }
+    }
+}
+
+/// Returns the facts of a run that has ended.
+pub fn facts_of(command: RunCommand, report: &RunReport) -> RunFacts {
+    RunFacts {
+        run_id: report.run_id.clone(),
+        command,
+        trigger: report.trigger,
+        outcome: report.outcome,
+        status: report.status,
+        started_at: report.started_at,
+        finished_at: report.finished_at,
+        sessions: report.sessions.clone(),
+    }
+}
+
+impl Voice<'_> {
+    /// Finds out what is news in a run, and remembers that it has been told.
+    ///
+    /// For whoever holds the lock of the home: two runs that did this at once
+    /// would both tell the same. `None`: the database does not let us, and then
+    /// everything is shown and no hook is run.
+    pub fn learn(&self, run: RunFacts) -> Option<News> {
+        match self.remember(run) {
+            Ok(news) => Some(news),
+            Err(err) => {
+                log::warn!("cannot tell what is news, so no hook is run: {err:#}");
+                None
+            }
+        }
+    }
+
+    fn remember(&self, run: RunFacts) -> Result<News> {
+        let now = self.host.now();
+        let alerts = self.store.transaction(|store| -> Result<Alerts> {
+            let alerts = decide(&run.sessions, &store.standings()?, now);
+            for (model, standing) in &alerts.standings {
+                store.save_standing(*model, standing)?;
+            }
+            Ok(alerts)
+        })?;
+        Ok(News { run, alerts })
+    }
+
+    /// Runs the hooks for what is news, and `finally` after a `run-due` that had work.
+    pub fn tell(&self, news: &News) {
+        let notices = news.alerts.notices.iter().map(|notice| Call {
+            event: notice.event,
+            reason: notice.reason,
+            run: &news.run,
+            session: news.run.sessions.get(notice.session),
+            failing: notice.failing,
+        });
+        let end = Call {
+            event: HookEvent::Finally,
+            reason: Reason::Ended,
+            run: &news.run,
+            session: None,
+            failing: None,
+        };
+        let had_work = news.run.command == RunCommand::RunDue && !news.run.sessions.is_empty();
+        let end = Some(end).filter(|_| had_work);
+        self.call_all(notices.chain(end));
+    }
+
+    /// Writes the files that others read, where settings name them.
+    pub fn write_files(&self, metrics: Option<&Path>) {
+        let named = self.settings.metrics_file();
+        let named = named.map(|path| paths::expand(self.host, path));
+        match (metrics, named) {
+            (Some(path), _) => write_metrics(self, path),
+            (None, Some(Ok(path))) => write_metrics(self, &path),
+            (None, Some(Err(err))) => log::warn!("no metrics: {err:#}"),
+            (None, None) => {}
+        }
+    }
+
+    /// Runs the hook for a run that did not take place.
+    pub fn tell_skipped(&self, run: &RunFacts) {
+        self.call_all(std::iter::once(Call {
+            event: HookEvent::OnSkip,
+            reason: Reason::Skipped,
+            run,
+            session: None,
+            failing: None,
+        }));
+    }
+
+    fn call_all<'c>(&self, calls: impl Iterator<Item = Call<'c>>) {
+        if let Some(event) = self.host.variable(EVENT_VARIABLE) {
+            // A hook that starts a run would otherwise start itself for ever.
+            log::debug!("no hooks: this run is part of a hook (`{event}`)");
+            return;
+        }
+        let began = Stopwatch::start();
+        let manner = Manner {
+            home: self.home.path().to_path_buf(),
+            timeout: Duration::from_secs(self.settings.hooks_timeout().get()),
+            variables: self.host.variable_names().map(str::to_owned).collect(),
+        };
+        let mut n_left_out = 0;
+        for call in calls {
+            let Some(argv) = self.settings.hook(hooks::setting_of(call.event)) else {
+                continue;
+            };
+            // `finally` is told even then: it may be what reports the trouble.
+            if began.elapsed() >= MOST_TIME && call.event != HookEvent::Finally {
+                n_left_out += 1;
+                continue;
+            }
+            self.call(argv, &call, &manner);
+        }
+        if n_left_out > 0 {
+            let minutes = MOST_TIME.as_secs() / 60;
+            log::warn!("{n_left_out} calls of hooks left out: those before took {minutes} minutes");
+        }
+    }
+
+    fn call(&self, argv: &Argv, call: &Call<'_>, manner: &Manner) {
+        let key = hooks::setting_of(call.event);
+        log::debug!("`{key}` runs `{argv}`");
+        let program = match self.program(argv) {
+            Ok(program) => program,
+            Err(err) => return log::warn!("`{key}`: {err:#}"),
+        };
+        let (answer, printed) = hooks::run(&program, argv, call, manner);
+        for line in printed.lines() {
+            log::info!("`{key}` says: {}", plain(line));
+        }
+        match answer {
+            Answer::Done => {}
+            Answer::LeftOut => log::debug!("`{key}` had nothing to do"),
+            Answer::Failed(why) => {
+                let whose = call
+                    .session
+                    .map_or_else(String::new, |session| format!(" for `{}`", session.label()));
+                let detail = format!("`{key}`{whose}: {why}");
+                log::warn!("{detail} (`{argv}`)");
+                self.record_failed_hook(call, detail);
+            }
+        }
+    }
+
+    fn record_failed_hook(&self, call: &Call<'_>, detail: String) {
+        let event = Event {
+            at: self.host.now(),
+            kind: EventKind::HookFailed,
+            model_id: call.session.and_then(|session| session.start.model_id),
+            run_id: Some(call.run.run_id.clone()),
+            detail,
+        };
+        if let Err(err) = self.store.record_event(&event) {
+            log::warn!("cannot write down that a hook failed: {err}");
+        }
+    }
+
+    /// Returns where a hook's program is; a bare name is left to `PATH`.
+    fn program(&self, argv: &Argv) -> Result<PathBuf> {
+        match argv.program().starts_with('~') {
+            true => paths::expand_home(self.host, argv.program())
+                .context("cannot find the home directory"),
+            false => Ok(argv.program().into()),
+        }
+    }
+}
+
+/// Takes what would move a cursor out of a stranger's line.
+fn plain(line: &str) -> String {
+    let plain = line.chars().filter(|c| !c.is_control() || *c == '\t');
+    plain.collect()
+}

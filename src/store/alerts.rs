@@ -1,0 +1,65 @@
+//! The table `alerts`: what has been told of each model.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Row, named_params};
+
+use super::error::Result;
+use super::open::Store;
+use super::value::{Columns, seconds};
+use crate::domain::alert::{Failing, Standing};
+use crate::domain::model::ModelId;
+
+impl Store {
+    /// Returns what is remembered of the models of which anything is.
+    pub fn standings(&self) -> Result<BTreeMap<ModelId, Standing>> {
+        self.list("SELECT * FROM alerts", [], |row| {
+            Ok((ModelId(row.get("model_id")?), read_standing(row)?))
+        })
+    }
+
+    /// Remembers what has been told of a model; a model that has been removed
+    /// meanwhile is passed over.
+    pub fn save_standing(&self, model: ModelId, standing: &Standing) -> Result<()> {
+        if *standing == Standing::default() {
+            self.execute("DELETE FROM alerts WHERE model_id = ?1", [model.0])?;
+            return Ok(());
+        }
+        let sql =
+            "INSERT INTO alerts (model_id, error_kind, since, told_at, n_failures, held_commit)
+            SELECT :model_id, :error_kind, :since, :told_at, :n_failures, :held_commit
+            WHERE EXISTS (SELECT 1 FROM models WHERE id = :model_id)
+            ON CONFLICT (model_id) DO UPDATE SET error_kind = excluded.error_kind,
+                since = excluded.since, told_at = excluded.told_at,
+                n_failures = excluded.n_failures, held_commit = excluded.held_commit";
+        let failing = standing.failing.as_ref();
+        self.execute(
+            sql,
+            named_params! {
+                ":model_id": model.0,
+                ":error_kind": failing.map(|failing| failing.kind.as_str()),
+                ":since": failing.map(|failing| seconds(failing.since)),
+                ":told_at": failing.and_then(|failing| failing.told_at).map(seconds),
+                ":n_failures": failing.map_or(0, |failing| failing.n_failures),
+                ":held_commit": standing.held.as_ref().map(|commit| commit.as_str()),
+            },
+        )?;
+        Ok(())
+    }
+}
+
+fn read_standing(row: &Row<'_>) -> rusqlite::Result<Standing> {
+    let failing = match row.parsed_if_any("error_kind")? {
+        Some(kind) => Some(Failing {
+            kind,
+            since: row.time("since")?,
+            told_at: row.time_if_any("told_at")?,
+            n_failures: row.get("n_failures")?,
+        }),
+        None => None,
+    };
+    Ok(Standing {
+        failing,
+        held: row.parsed_if_any("held_commit")?,
+    })
+}

@@ -1,0 +1,463 @@
+//! `hfdl doctor`: each thing is broken, and each is found with what mends it.
+#![cfg(unix)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use hfdl_test_hub::{Api, Fault, On, Port};
+use serde_json::Value;
+
+use crate::support::cache::tree;
+use crate::support::env::{Ran, TestEnv};
+
+const TOKEN: &str = "hf_geheim_und_lang";
+
+/// A world in which everything is well: a token in its file, a model that a
+/// timer keeps, a hub whose clock is ours.
+fn healthy() -> TestEnv {
+    let env = TestEnv::new();
+    env.set("PATH", "/usr/bin:/bin")
+        .set("HFDL_DISK_RESERVE", "1M");
+    let hub = env.hub();
+    hub.token(TOKEN, &[]);
+    let date = Fault::Header(
+        "Date".to_owned(),
+        "Sun, 01 Mar 2026 09:00:30 GMT".to_owned(),
+    );
+    hub.fault(On::any(), date);
+    let commit = hub.repo("acme/tiny").commit("main");
+    commit
+        .file("config.json", b"{}")
+        .lfs("model.bin", vec![7; 5_000])
+        .publish();
+    let folder = env.root().join("user/.cache/huggingface");
+    fs::create_dir_all(&folder).unwrap();
+    write_private(&folder.join("token"), TOKEN);
+    env.line("models add acme/tiny").succeeds();
+    env.line("schedules add hourly --every 1h --all").succeeds();
+    env.line("run-due --trigger timer").succeeds();
+    env
+}
+
+fn write_private(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+/// Runs the examination and returns verdict, words and remedy of one check.
+fn check(env: &TestEnv, name: &str) -> (String, String, String) {
+    let ran = env.line("doctor --json");
+    let document = ran.json();
+    let checks = document["checks"].as_array().unwrap();
+    let found = checks.iter().find(|check| check["name"] == name);
+    let found = found.unwrap_or_else(|| panic!("no check `{name}`\n{}", ran.report()));
+    let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
+    let verdict = text("verdict");
+    if verdict == "fail" {
+        ran.exits(1);
+    }
+    let words = format!("{} | {}", text("what"), text("why"));
+    (verdict, words, text("next"))
+}
+
+/// Checks that something is found, explained, and answered with a remedy.
+fn finds(env: &TestEnv, name: &str, verdict: &str, words: &str, remedy: &str) {
+    let found = check(env, name);
+    assert_eq!(found.0, verdict, "{found:?}");
+    assert!(found.1.contains(words), "{words}: {found:?}");
+    assert!(
+        found.2.contains(remedy) && !found.2.is_empty(),
+        "{remedy}: {found:?}"
+    );
+}
+
+fn not_ok(ran: &Ran) -> Vec<Value> {
+    let document = ran.json();
+    let checks = document["checks"].as_array().unwrap().clone();
+    checks
+        .into_iter()
+        .filter(|check| check["verdict"] != "ok")
+        .collect()
+}
+
+#[test]
+fn where_all_is_well_it_says_so_and_leaves_nothing() {
+    let env = healthy();
+    let before = (tree(env.root()), env.database_content());
+    let ran = env.line("doctor --json");
+    ran.succeeds().silently();
+    let document = ran.json();
+    assert_eq!(document["schema"], "hfdl.doctor/1");
+    // Whether this machine has a timer is not the test's to say.
+    let odd: Vec<Value> = not_ok(&ran)
+        .into_iter()
+        .filter(|check| check["name"] != "timer")
+        .collect();
+    assert_eq!(odd, Vec::<Value>::new());
+    let checks = document["checks"].as_array().unwrap();
+    for name in [
+        "home",
+        "privacy",
+        "database",
+        "journal",
+        "cache",
+        "disk",
+        "disk-home",
+        "time-zone",
+        "hub",
+        "clock",
+        "token",
+        "storage",
+        "schedules",
+        "ticks",
+    ] {
+        assert!(checks.iter().any(|check| check["name"] == name), "{name}");
+    }
+    assert_eq!((tree(env.root()), env.database_content()), before);
+    assert_eq!(env.hub().count(Api::WhoAmI), 1);
+    assert!(!ran.stdout().contains(TOKEN));
+}
+
+#[test]
+fn in_an_empty_world_it_makes_nothing() {
+    let env = TestEnv::new();
+    let ran = env.line("doctor");
+    ran.exits(1).prints("none yet").prints("cannot be reached");
+    assert!(!env.home().exists() && !env.cache().exists());
+    env.line("doctor --fix")
+        .exits(1)
+        .prints("mended: made the directory");
+    assert!(env.home().is_dir() && env.cache().is_dir());
+}
+
+#[test]
+fn a_token_that_cannot_be_read_or_is_not_known_is_found() {
+    let env = healthy();
+    env.hub().revoke_token(TOKEN);
+    finds(&env, "token", "fail", "is not valid", "make a new token");
+    let file = env.root().join("user/.cache/huggingface/token");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    finds(&env, "token-file", "warn", "others can read", "chmod 600");
+    // Modes do not keep root out; a folder in its place does.
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    finds(
+        &env,
+        "token",
+        "fail",
+        "cannot read the token file",
+        "hf auth login",
+    );
+    fs::remove_dir(&file).unwrap();
+    assert_eq!(
+        check(&env, "token").0,
+        "ok",
+        "public repositories need none"
+    );
+    env.hub().token("hf_other", &[]);
+    env.set("HF_TOKEN", "hf_other");
+    finds(
+        &env,
+        "token-file",
+        "warn",
+        "in `HF_TOKEN` only",
+        "in a file",
+    );
+    env.set("HF_TOKEN", "two\nwords here");
+    finds(&env, "token", "fail", "cannot be used", "token");
+}
+
+#[test]
+fn a_hub_that_cannot_be_reached_is_told_with_its_reason() {
+    let env = healthy();
+    env.set("http_proxy", "http://127.0.0.1:1");
+    finds(&env, "hub", "fail", "refused", "HTTPS_PROXY");
+    env.set("http_proxy", "gopher://x");
+    finds(
+        &env,
+        "hub",
+        "fail",
+        "the proxy's address is malformed",
+        "PROXY",
+    );
+    env.unset("http_proxy");
+    env.hub().close_port(Port::Hub);
+    finds(&env, "hub", "fail", "refused", "other hosts");
+    assert_eq!(check(&env, "clock").0, "skipped");
+    env.hub().open_port(Port::Hub);
+    env.set("HF_HUB_OFFLINE", "1");
+    finds(&env, "hub", "warn", "offline mode", "HF_HUB_OFFLINE");
+    env.unset("HF_HUB_OFFLINE");
+    env.hub().heal();
+    let elsewhere = Fault::Redirect(302, "http://portal.invalid/login".to_owned());
+    env.hub().fault(On::any(), elsewhere);
+    finds(&env, "hub", "fail", "portal.invalid", "log in");
+    env.hub().heal();
+    env.hub().fault(On::any(), Fault::Status(503));
+    assert_eq!(check(&env, "hub").0, "warn");
+    env.hub().heal();
+    env.hub().close_port(Port::Cdn);
+    finds(
+        &env,
+        "storage",
+        "fail",
+        "no bytes of `acme/tiny`",
+        "firewall",
+    );
+}
+
+#[test]
+fn a_wrong_clock_is_found() {
+    let env = healthy();
+    env.now("2020-01-01T00:00:00Z");
+    finds(
+        &env,
+        "clock",
+        "fail",
+        "before this program was made",
+        "set the clock",
+    );
+    env.now("2026-03-01T11:00:00Z");
+    finds(
+        &env,
+        "clock",
+        "fail",
+        "ahead of that of the Hub",
+        "set the clock",
+    );
+    env.now("2026-03-01T08:50:00Z");
+    finds(
+        &env,
+        "clock",
+        "warn",
+        "behind that of the Hub",
+        "set the clock",
+    );
+    env.hub().heal();
+    assert_eq!(check(&env, "clock").0, "skipped", "the Hub tells no time");
+}
+
+#[test]
+fn a_cache_without_links_is_told() {
+    let env = healthy();
+    env.set("HF_HUB_DISABLE_SYMLINKS", "1");
+    finds(
+        &env,
+        "cache",
+        "warn",
+        "more space",
+        "HF_HUB_DISABLE_SYMLINKS",
+    );
+    env.unset("HF_HUB_DISABLE_SYMLINKS");
+    env.set("HF_HUB_CACHE", "/proc/nothing/here");
+    finds(&env, "cache", "fail", "/proc", "use another place");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn full_and_read_only_disks_are_found() {
+    use crate::support::disk::SmallDisk;
+    use crate::support::sound::say;
+    let env = healthy();
+    env.set("HFDL_DISK_RESERVE", "4P");
+    finds(&env, "disk", "fail", "`disk.reserve` is 4", "free space");
+    env.set("HFDL_DISK_RESERVE", "1M");
+    let place = env.root().join("small");
+    let disk = match SmallDisk::mount(place.clone(), 4) {
+        Ok(disk) => disk,
+        Err(why) => return say(&format!("no small file system ({why})")),
+    };
+    env.set("HF_HUB_CACHE", place.to_str().unwrap());
+    assert_eq!(check(&env, "cache").0, "ok");
+    SmallDisk::fill(&place);
+    finds(
+        &env,
+        "cache",
+        "fail",
+        "nothing can be written",
+        "free space there",
+    );
+    finds(&env, "disk", "fail", "0 B free", "free space there");
+    SmallDisk::give_back(&place);
+    disk.make_read_only().unwrap();
+    finds(&env, "cache", "fail", "Read-only", "make it writable");
+    disk.make_writable().unwrap();
+    let left = fs::read_dir(&place).unwrap().count();
+    assert_eq!(left, 0, "no probe stays");
+}
+
+#[test]
+fn a_damaged_database_is_found_and_the_rest_is_examined() {
+    let env = healthy();
+    let bytes = fs::read(env.database()).unwrap();
+    let broken = rusqlite::Connection::open(env.database()).unwrap();
+    broken.pragma_update(None, "foreign_keys", false).unwrap();
+    broken
+        .execute("INSERT INTO model_tags VALUES (77, 'x')", [])
+        .unwrap();
+    drop(broken);
+    finds(
+        &env,
+        "database",
+        "fail",
+        "model_tags refers to missing models",
+        "restore a backup",
+    );
+    fs::write(env.database(), &bytes[..700]).unwrap();
+    finds(&env, "database", "fail", "damaged", "restore a backup");
+    assert_eq!(check(&env, "token").0, "ok");
+    assert_eq!(
+        fs::read(env.database()).unwrap(),
+        &bytes[..700],
+        "not touched"
+    );
+}
+
+#[test]
+fn a_wrong_setting_is_found_and_the_rest_is_examined() {
+    let env = healthy();
+    env.line("config set download.retries 3").succeeds();
+    let connection = rusqlite::Connection::open(env.database()).unwrap();
+    let update = "UPDATE settings SET value = 'many'";
+    connection.execute(update, []).unwrap();
+    finds(
+        &env,
+        "settings",
+        "fail",
+        "`many` is no value",
+        "config unset",
+    );
+    assert_eq!(check(&env, "cache").0, "ok");
+}
+
+#[test]
+fn a_silent_timer_is_found() {
+    let env = healthy();
+    env.now("2026-03-01T09:30:00Z");
+    assert_eq!(check(&env, "ticks").0, "ok");
+    env.now("2026-03-01T09:31:00Z");
+    finds(&env, "ticks", "fail", "31 minutes ago", "daemon runs");
+    let fresh = TestEnv::new();
+    fresh.line("config set disk.reserve 1M").succeeds();
+    finds(&fresh, "ticks", "warn", "no timer has started", "timer");
+    finds(&fresh, "schedules", "warn", "no model", "models add");
+}
+
+#[test]
+fn programs_and_files_that_settings_name_are_looked_for() {
+    let env = healthy();
+    for (key, value, name, words, remedy) in [
+        (
+            "hooks.on_update",
+            "not-there",
+            "hooks",
+            "`PATH` is `/usr/bin:/bin`",
+            "whole path",
+        ),
+        (
+            "hooks.on_update",
+            "/not/there",
+            "hooks",
+            "may not run it",
+            "whole path",
+        ),
+        (
+            "metrics.file",
+            "/not/there/x.prom",
+            "metrics-file",
+            "no directory",
+            "make it",
+        ),
+        (
+            "status.file",
+            "/not/there/x.json",
+            "status-file",
+            "no directory",
+            "make it",
+        ),
+    ] {
+        env.line(&format!("config set {key} {value}")).succeeds();
+        finds(&env, name, "fail", words, remedy);
+        env.line(&format!("config unset {key}")).succeeds();
+    }
+    env.line("config set hooks.finally true").succeeds();
+    assert_eq!(check(&env, "hooks").0, "ok");
+}
+
+#[test]
+fn fixing_mends_what_is_ours_and_says_so() {
+    let env = healthy();
+    let open = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    open(&env.home(), 0o755);
+    open(&env.database(), 0o644);
+    let left = env.home().join("hfdl.db.copy-x1");
+    let young = env.home().join("hfdl.db.new-x2");
+    for path in [&left, &young] {
+        fs::write(path, "half").unwrap();
+    }
+    let old = std::time::SystemTime::now() - std::time::Duration::from_secs(7_200);
+    let file = fs::File::options().write(true).open(&left).unwrap();
+    file.set_modified(old).unwrap();
+    finds(&env, "privacy", "warn", "others can open", "--fix");
+    finds(&env, "leftovers", "warn", "hfdl.db.copy-x1", "--fix");
+    assert!(left.exists());
+
+    env.line("doctor --fix")
+        .prints("mended: closed")
+        .prints("mended: removed 1 unfinished");
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&env.home()), mode(&env.database())), (0o700, 0o600));
+    assert!(!left.exists() && young.exists());
+    assert_eq!(check(&env, "privacy").0, "ok");
+}
+
+#[test]
+fn as_cron_it_sees_what_cron_sees() {
+    let env = healthy();
+    let endpoint = env.hub().endpoint();
+    env.hfdl(["config", "set", "hub.endpoint", &endpoint])
+        .succeeds();
+    env.hfdl(["config", "set", "cache.dir", env.cache().to_str().unwrap()])
+        .succeeds();
+    env.line("config set disk.reserve 1M").succeeds();
+    let program = env.root().join("only-mine");
+    fs::write(&program, "#!/bin/sh\n").unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    env.line("config set hooks.finally only-mine").succeeds();
+    env.set("PATH", &format!("{}:/usr/bin:/bin", env.root().display()));
+    env.set("HF_TOKEN", "hf_unknown");
+    let here = env.line("doctor --json");
+    let (verdict, ..) = check(&env, "token");
+    assert_eq!(verdict, "fail", "{}", here.report());
+    assert_eq!(check(&env, "hooks").0, "ok");
+
+    let ran = env.line("doctor --as-cron --json");
+    ran.exits(1).silently();
+    let failed: Vec<Value> = not_ok(&ran)
+        .into_iter()
+        .filter(|check| check["verdict"] == "fail" && check["name"] != "timer")
+        .collect();
+    let [hooks] = failed.as_slice() else {
+        panic!("{failed:?}\n{}", ran.report());
+    };
+    assert_eq!(hooks["name"], "hooks", "{}", ran.report());
+    let text = env.line("doctor --as-cron");
+    text.exits(1)
+        .explains("as cron starts a run")
+        .prints("`only-mine`")
+        .prints("from the token file: `");
+}
+
+#[test]
+fn quietly_it_shows_only_what_is_wrong() {
+    let env = healthy();
+    env.now("2026-03-01T09:05:00Z");
+    let ran = env.line("doctor -q");
+    assert!(!ran.stdout().contains("ok  "), "{}", ran.report());
+    env.set("HF_HUB_DISABLE_SYMLINKS", "1");
+    env.line("doctor -q")
+        .prints("symbolic links are switched off");
+}

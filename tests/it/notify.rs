@@ -1,0 +1,569 @@
+//! What a run tells others: hooks, pings, metrics, and that none of them harms it.
+#![cfg(unix)]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use hfdl::domain::pause::Pause;
+use hfdl::store::Store;
+use hfdl_test_hub::{Fault, On};
+use serde_json::Value;
+
+use crate::support::env::{Ran, TestEnv};
+use crate::support::exposition::Exposition;
+use crate::support::inbox::Inbox;
+
+const TOKEN: &str = "hf_geheim_und_lang";
+
+/// A world with a model that is due every hour, and a hook that writes down
+/// what it is given.
+struct World {
+    env: TestEnv,
+    hour: std::cell::Cell<u32>,
+}
+
+impl World {
+    fn new() -> Self {
+        let env = TestEnv::new();
+        env.set("PATH", "/usr/bin:/bin").set("HF_TOKEN", TOKEN);
+        env.hub().token(TOKEN, &[]);
+        publish(&env, "one");
+        env.line("models add acme/tiny").succeeds();
+        env.line("schedules add hourly --every 1h --all").succeeds();
+        Self {
+            env,
+            hour: std::cell::Cell::new(9),
+        }
+    }
+
+    fn script(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.env.root().join(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    /// Has all hooks write down their facts in a file each.
+    fn write_down(&self) -> &Self {
+        let told = self.env.root().join("told");
+        fs::create_dir(&told).unwrap();
+        let text = format!(
+            "n=$(ls '{0}' | wc -l)\ncat > '{0}'/$n-$HFDL_EVENT.json\nenv > '{0}'/$n-$HFDL_EVENT.json.env",
+            told.display()
+        );
+        let script = self.script("write down", &text);
+        let words = format!("[\"{}\", \"an argument\"]", script.display());
+        for hook in [
+            "on_update",
+            "on_failure",
+            "on_recovery",
+            "on_hold",
+            "on_skip",
+            "finally",
+        ] {
+            let key = format!("hooks.{hook}");
+            self.env.hfdl(["config", "set", &key, &words]).succeeds();
+        }
+        self
+    }
+
+    /// Returns what hooks were told since the last time, in order: the events, the
+    /// documents and the environments.
+    fn told(&self) -> (Vec<String>, Vec<(Value, String)>) {
+        let folder = self.env.root().join("told");
+        let mut files: Vec<PathBuf> = fs::read_dir(&folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
+            .collect();
+        let number = |path: &PathBuf| -> u32 {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            name.split('-').next().unwrap().parse().unwrap()
+        };
+        files.sort_by_key(number);
+        let mut facts = Vec::new();
+        for file in &files {
+            let environment = PathBuf::from(format!("{}.env", file.display()));
+            let document = fs::read_to_string(file).unwrap();
+            let document = serde_json::from_str(&document).unwrap();
+            facts.push((document, fs::read_to_string(&environment).unwrap()));
+            fs::remove_file(file).unwrap();
+            fs::remove_file(environment).unwrap();
+        }
+        let word = |(document, _): &(Value, String)| {
+            let text = |name: &str| document[name].as_str().unwrap().to_owned();
+            format!("{} {}", text("event"), text("reason"))
+        };
+        (facts.iter().map(word).collect(), facts)
+    }
+
+    /// Lets an hour pass and has the timer start a run.
+    fn tick(&self) -> Ran {
+        self.hour.set(self.hour.get() + 1);
+        let (day, hour) = (1 + self.hour.get() / 24, self.hour.get() % 24);
+        self.env.now(&format!("2026-03-{day:02}T{hour:02}:00:00Z"));
+        self.env.line("run-due --trigger timer")
+    }
+
+    fn events(&self) -> String {
+        let content = self.env.database_content();
+        let events = content.lines().filter(|line| line.starts_with("events"));
+        events.collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn publish(env: &TestEnv, text: &str) {
+    let commit = env.hub().repo("acme/tiny").commit("main");
+    commit.file("config.json", text.as_bytes()).publish();
+}
+
+#[test]
+fn hooks_are_told_of_changes_and_of_nothing_else() {
+    let world = World::new();
+    world.write_down();
+    let events = |ran: &Ran, code| {
+        ran.exits(code);
+        world.told().0.join(", ")
+    };
+    assert_eq!(
+        events(&world.tick(), 0),
+        "on_update published, finally ended"
+    );
+    assert_eq!(events(&world.tick(), 0), "finally ended");
+    publish(&world.env, "two");
+    assert_eq!(
+        events(&world.tick(), 0),
+        "on_update published, finally ended"
+    );
+
+    // Trouble that passes is kept quiet until it has lasted, also on stderr.
+    world.env.hub().fault(On::any(), Fault::Status(503));
+    for _ in 0..2 {
+        let ran = world.tick();
+        ran.exits(5).silently();
+        assert_eq!(events(&ran, 5), "finally ended");
+    }
+    let ran = world.tick();
+    ran.explains("hfdl: 1 of 1 model need a look: acme/tiny: ")
+        .explains("has failed 3 times since 2026-03-01 13:00");
+    assert_eq!(events(&ran, 5), "on_failure lasts, finally ended");
+    let ran = world.tick();
+    ran.exits(5).silently();
+    assert_eq!(events(&ran, 5), "finally ended");
+
+    world.env.hub().heal();
+    let ran = world.tick();
+    ran.explains("hfdl: `acme/tiny` is well again; it had failed 4 times");
+    assert_eq!(events(&ran, 0), "on_recovery recovered, finally ended");
+
+    // What a person must mend is told at once, and again when it is something else.
+    world.env.hub().repo("acme/tiny").private();
+    let ran = world.tick();
+    ran.explains("acme/tiny");
+    let code = ran.code().unwrap();
+    assert_eq!(events(&ran, code), "on_failure began, finally ended");
+    world.tick().exits(0).silently();
+    assert_eq!(
+        world.told().0,
+        Vec::<String>::new(),
+        "asked about once a day"
+    );
+}
+
+#[test]
+fn a_hook_gets_facts_and_no_secrets() {
+    let world = World::new();
+    world.write_down();
+    world
+        .env
+        .set("HUGGING_FACE_HUB_TOKEN", TOKEN)
+        .set("HF_TOKEN_PATH", "/nowhere/token")
+        .set("HFDL_PING_URL", "http://127.0.0.1:1/geheim")
+        .set("HFDL_ERROR", "stale")
+        .set("SOMETHING", "else");
+    world.tick().exits(0);
+    let (_, told) = world.told();
+    let [(update, environment), (end, of_end)] = told.as_slice() else {
+        panic!("{told:?}");
+    };
+    assert_eq!(update["schema"], "hfdl.hook/1");
+    assert_eq!(update["run"]["command"], "run-due");
+    assert_eq!(update["run"]["exit_code"], 0);
+    assert_eq!(update["session"]["model"], "acme/tiny");
+    assert_eq!(update["session"]["outcome"], "updated");
+    assert_eq!(update["session"]["schedule"], "hourly");
+    assert_eq!(update["sessions"].as_array().unwrap().len(), 1);
+    assert!(end["session"].is_null());
+    let commit = update["session"]["new_commit"].as_str().unwrap();
+    let path = update["session"]["path"].as_str().unwrap();
+    assert!(fs::metadata(path).unwrap().is_dir());
+    let home = world.env.home();
+    for line in [
+        "HFDL_EVENT=on_update",
+        "HFDL_REASON=published",
+        "HFDL_MODEL=acme/tiny",
+        "HFDL_REPO=acme/tiny",
+        "HFDL_REVISION=main",
+        "HFDL_SCHEDULE=hourly",
+        "HFDL_OUTCOME=updated",
+        "HFDL_TRIGGER=timer",
+        "HFDL_EXIT_CODE=0",
+        "HFDL_BYTES=3",
+        "HFDL_DURATION_SECONDS=0",
+        "SOMETHING=else",
+        &format!("HFDL_NEW_COMMIT={commit}"),
+        &format!("HFDL_PATH={path}"),
+        &format!("HFDL_HOME={}", home.display()),
+        &format!("PWD={}", home.canonicalize().unwrap().display()),
+        &format!("HFDL_RUN_ID={}", update["run"]["run_id"].as_str().unwrap()),
+    ] {
+        let has = environment.lines().any(|found| found == line);
+        assert!(has, "{line}\n{environment}");
+    }
+    assert!(of_end.contains("HFDL_EVENT=finally") && !of_end.contains("HFDL_MODEL="));
+    for all in [environment, of_end, &update.to_string()] {
+        for secret in [TOKEN, "HF_TOKEN", "/nowhere/token", "geheim", "stale"] {
+            assert!(!all.contains(secret), "{secret}\n{all}");
+        }
+    }
+}
+
+#[test]
+fn a_hook_that_fails_hangs_or_is_missing_changes_nothing_but_the_diary() {
+    let world = World::new();
+    world.env.line("config set hooks.timeout 1s").succeeds();
+    let cases = [
+        ("echo told; echo more >&2; exit 3", "it ended with code 3"),
+        ("kill -9 $$", "signal 9 ended it"),
+        ("sleep 60", "it took longer than 1 s and was ended"),
+        ("exit 75", ""),
+        ("sleep 60 & exec 0<&- ; exit 0", ""),
+    ];
+    for (index, (text, why)) in cases.iter().enumerate() {
+        let script = world.script("hook", text);
+        let set = ["config", "set", "hooks.on_update", script.to_str().unwrap()];
+        world.env.hfdl(set).succeeds();
+        publish(&world.env, &index.to_string());
+        let ran = world.tick();
+        ran.exits(0);
+        if why.is_empty() {
+            ran.silently();
+        } else {
+            ran.explains(&format!("`hooks.on_update` for `acme/tiny`: {why}"));
+            let failed = format!("`hooks.on_update` for `acme/tiny`: {why}");
+            assert!(world.events().contains(&failed), "{}", world.events());
+        }
+    }
+    let n_failed = world.events().matches("hook-failed").count();
+    assert_eq!(n_failed, 3, "{}", world.events());
+    world
+        .env
+        .line("config set hooks.on_update not-there")
+        .succeeds();
+    publish(&world.env, "last");
+    world.tick().exits(0).explains("cannot be started");
+    let logs = fs::read_dir(world.env.home().join("logs")).unwrap();
+    let logs: String = logs
+        .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
+        .collect();
+    for line in ["says: told", "says: more"] {
+        assert!(logs.contains(line), "{line}");
+    }
+}
+
+#[test]
+fn skipped_runs_have_a_hook_of_their_own() {
+    let world = World::new();
+    world.write_down();
+    let lock = world.env.home().join("run.lock");
+    let held = fs::File::create(&lock).unwrap();
+    fs2::FileExt::lock_exclusive(&held).unwrap();
+    world.tick().exits(11).silently();
+    let (events, facts) = world.told();
+    assert_eq!(events, ["on_skip skipped"]);
+    assert_eq!(facts[0].0["run"]["outcome"], "skipped-locked");
+    assert_eq!(facts[0].0["run"]["exit_code"], 11);
+    fs2::FileExt::unlock(&held).unwrap();
+
+    let now = "2026-03-01T11:00:00Z".parse().unwrap();
+    let store = Store::open(&world.env.database(), now).unwrap();
+    let pause = Pause {
+        since: now,
+        until: None,
+        reason: Some("a move".to_owned()),
+    };
+    store.set_pause(&pause).unwrap();
+    world.tick().exits(0).silently();
+    let (events, facts) = world.told();
+    assert_eq!(events, ["on_skip skipped"]);
+    assert_eq!(facts[0].0["run"]["outcome"], "skipped-paused");
+}
+
+#[test]
+fn a_revision_that_is_held_back_is_told_once() {
+    let world = World::new();
+    world.write_down();
+    world.tick().exits(0);
+    let connection = rusqlite::Connection::open(world.env.database()).unwrap();
+    let hold = "UPDATE models SET held_commit = published_commit";
+    connection.execute(hold, []).unwrap();
+    publish(&world.env, "two");
+    world.told();
+    world.tick().exits(0).silently();
+    assert_eq!(world.told().0, ["on_hold held", "finally ended"]);
+    world.tick().exits(0);
+    assert_eq!(world.told().0, ["finally ended"]);
+    publish(&world.env, "three");
+    world.tick().exits(0);
+    assert_eq!(world.told().0, ["on_hold held", "finally ended"]);
+}
+
+#[test]
+fn a_hook_may_start_a_run_which_then_starts_no_hook() {
+    let world = World::new();
+    let (starts, heard) = (
+        world.env.root().join("starts"),
+        world.env.root().join("heard"),
+    );
+    let text = format!(
+        "echo start >> '{}'\nHFDL_TEST_NOW=2026-03-02T10:00:00Z '{}' run-due --json > '{}'",
+        starts.display(),
+        env!("CARGO_BIN_EXE_hfdl"),
+        heard.display()
+    );
+    let script = world.script("hook", &text);
+    let set = ["config", "set", "hooks.finally", script.to_str().unwrap()];
+    world.env.hfdl(set).succeeds();
+    world.tick().exits(0).silently();
+    let heard = fs::read_to_string(heard).unwrap();
+    let heard: Value = serde_json::from_str(&heard).unwrap();
+    assert_eq!(
+        heard["sessions"][0]["outcome"], "up-to-date",
+        "the lock was free"
+    );
+    assert_eq!(fs::read_to_string(starts).unwrap(), "start\n");
+}
+
+#[test]
+fn a_download_by_hand_is_an_update_too() {
+    let world = World::new();
+    world.write_down();
+    world.env.line("download acme/tiny").succeeds();
+    assert_eq!(world.told().0, ["on_update published"]);
+    world.tick().exits(0);
+    assert_eq!(world.told().0, ["finally ended"]);
+}
+
+#[test]
+fn a_service_is_pinged_at_both_ends_with_the_id_of_the_run() {
+    let world = World::new();
+    let inbox = Inbox::answering(200);
+    let url = format!("{}/geheim-42?create=1", inbox.base());
+    let set = ["config", "set", "ping.url", &url];
+    world.env.hfdl(set).succeeds();
+    let ran = world
+        .env
+        .now("2026-03-01T10:00:00Z")
+        .hfdl(["run-due", "--json", "-vv"]);
+    ran.succeeds();
+    let id = ran.json()["run_id"].as_str().unwrap().to_owned();
+    let pings = inbox.take();
+    let targets: Vec<&str> = pings.iter().map(|ping| ping.target.as_str()).collect();
+    assert_eq!(
+        targets,
+        [
+            format!("/geheim-42/start?create=1&rid={id}"),
+            format!("/geheim-42?create=1&rid={id}"),
+        ]
+    );
+    assert!(pings[1].body.contains("acme/tiny: updated"), "{pings:?}");
+    for ping in &pings {
+        assert_eq!(ping.method, "POST");
+        assert_eq!(ping.header("authorization"), None);
+        assert!(!format!("{ping:?}").contains(TOKEN));
+    }
+    // The address is in no diary, at any level.
+    assert!(ran.stderr().contains("/***"), "{}", ran.report());
+    assert!(!ran.stderr().contains("geheim-42"), "{}", ran.report());
+    for entry in fs::read_dir(world.env.home().join("logs")).unwrap() {
+        let log = fs::read_to_string(entry.unwrap().path()).unwrap();
+        assert!(!log.contains("geheim-42"), "{log}");
+    }
+
+    // Nothing is due: nobody is asked, nobody is told.
+    world.env.line("run-due").succeeds();
+    assert!(inbox.take().is_empty());
+
+    world.env.hub().fault(On::any(), Fault::Status(503));
+    world.hour.set(10);
+    world.tick().exits(5);
+    let pings = inbox.take();
+    assert!(
+        pings[1].target.starts_with("/geheim-42/5?create=1&rid="),
+        "{pings:?}"
+    );
+    assert!(pings[1].body.contains("could-not-check"), "{pings:?}");
+}
+
+#[test]
+fn a_ping_that_does_not_arrive_is_a_warning_that_names_the_host_only() {
+    let world = World::new();
+    let inbox = Inbox::answering(404);
+    for (url, why) in [
+        (format!("{}/geheim", inbox.base()), "HTTP 404"),
+        ("http://127.0.0.1:1/geheim".to_owned(), "refused"),
+    ] {
+        let set = ["config", "set", "ping.url", &url];
+        world.env.hfdl(set).succeeds().prints("/***");
+        let ran = world.tick();
+        ran.exits(0)
+            .explains("the ping did not arrive")
+            .explains(why);
+        assert!(!ran.stderr().contains("geheim"), "{}", ran.report());
+    }
+    // Each is tried twice.
+    assert_eq!(inbox.take().len(), 4);
+    world.env.set("HF_HUB_OFFLINE", "1");
+    let ran = world.tick();
+    assert!(!ran.stderr().contains("ping"), "{}", ran.report());
+}
+
+#[test]
+fn metrics_are_strict_readable_by_all_and_count_on() {
+    let world = World::new();
+    let env = &world.env;
+    let folder = env.root().join("textfiles");
+    fs::create_dir(&folder).unwrap();
+    let file = folder.join("hfdl.prom");
+    env.hfdl(["config", "set", "metrics.file", file.to_str().unwrap()])
+        .succeeds();
+    let read = || {
+        let text = fs::read_to_string(&file).unwrap();
+        Exposition::parse(&text).unwrap_or_else(|why| panic!("{why}\n{text}"))
+    };
+    world.tick().exits(0).silently();
+    let metrics = read();
+    let at = |time: &str| {
+        let at: jiff::Timestamp = time.parse().unwrap();
+        Some(at.as_second() as f64)
+    };
+    let version = format!(
+        "hfdl_build_info{{version=\"{}\"}}",
+        env!("CARGO_PKG_VERSION")
+    );
+    let of_model = |name: &str| format!("{name}{{model=\"acme/tiny\"}}");
+    let ten = at("2026-03-01T10:00:00Z");
+    for (sample, value) in [
+        (version.as_str(), Some(1.0)),
+        ("hfdl_last_tick_timestamp_seconds", ten),
+        ("hfdl_run_last_start_timestamp_seconds", ten),
+        ("hfdl_run_last_duration_seconds", Some(0.0)),
+        ("hfdl_run_last_exit_code", Some(0.0)),
+        ("hfdl_runs_skipped_total{reason=\"locked\"}", Some(0.0)),
+        (
+            &of_model("hfdl_model_last_check_success_timestamp_seconds"),
+            ten,
+        ),
+        (&of_model("hfdl_model_last_update_timestamp_seconds"), ten),
+        (&of_model("hfdl_model_fetched_bytes_total"), Some(3.0)),
+        (&of_model("hfdl_model_size_bytes"), Some(3.0)),
+        (&of_model("hfdl_model_pending_bytes"), Some(0.0)),
+        (
+            &of_model("hfdl_model_oldest_verified_timestamp_seconds"),
+            ten,
+        ),
+        (
+            "hfdl_model_outcome{model=\"acme/tiny\",outcome=\"updated\"}",
+            Some(1.0),
+        ),
+        (
+            "hfdl_model_outcome{model=\"acme/tiny\",outcome=\"failed\"}",
+            Some(0.0),
+        ),
+    ] {
+        assert_eq!(metrics.get(sample), value, "{sample}\n{metrics:?}");
+    }
+    let free = format!("hfdl_disk_free_bytes{{path=\"{}\"}}", env.cache().display());
+    assert!(metrics.get(&free).unwrap() > 0.0);
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o644);
+    assert_eq!(
+        fs::read_dir(&folder).unwrap().count(),
+        1,
+        "nothing lies aside"
+    );
+
+    // With nothing due the tick is told all the same.
+    env.now("2026-03-01T10:15:00Z").line("run-due").succeeds();
+    let metrics = read();
+    let quarter = at("2026-03-01T10:15:00Z");
+    assert_eq!(metrics.get("hfdl_last_tick_timestamp_seconds"), quarter);
+    assert_eq!(metrics.get("hfdl_run_last_start_timestamp_seconds"), ten);
+
+    publish(env, "two!");
+    env.hub().fault(On::any(), Fault::Status(503));
+    world.tick().exits(5);
+    env.hub().heal();
+    let metrics = read();
+    assert_eq!(metrics.get("hfdl_run_last_exit_code"), Some(5.0));
+    assert_eq!(
+        metrics.get(&of_model("hfdl_model_consecutive_failures")),
+        Some(1.0)
+    );
+    world.tick().exits(0);
+    let total = of_model("hfdl_model_fetched_bytes_total");
+    assert_eq!(read().get(&total), Some(7.0));
+}
+
+#[test]
+fn the_flag_names_another_file_and_a_missing_folder_is_a_warning() {
+    let world = World::new();
+    let (saved, given) = (
+        world.env.root().join("a.prom"),
+        world.env.root().join("b.prom"),
+    );
+    let set = ["config", "set", "metrics.file", saved.to_str().unwrap()];
+    world.env.hfdl(set).succeeds();
+    let args = ["run-due", "--metrics-file", given.to_str().unwrap()];
+    world.env.hfdl(args).succeeds();
+    assert!(given.exists() && !saved.exists());
+    let args = ["run-due", "--metrics-file", "/nowhere/at/all.prom"];
+    world
+        .env
+        .hfdl(args)
+        .succeeds()
+        .explains("no metrics: cannot write `/nowhere/at/all.prom`");
+}
+
+#[test]
+fn the_status_is_left_where_others_read_it() {
+    let world = World::new();
+    let file = world.env.root().join("status.json");
+    let set = ["config", "set", "status.file", file.to_str().unwrap()];
+    world.env.hfdl(set).succeeds();
+    world.tick().exits(0).silently();
+    let text = fs::read_to_string(&file).unwrap();
+    assert_eq!(
+        text,
+        fs::read_to_string(world.env.home().join("status.json")).unwrap()
+    );
+    let document: Value = serde_json::from_str(&text).unwrap();
+    assert!(
+        document["schema"]
+            .as_str()
+            .unwrap()
+            .starts_with("hfdl.status/")
+    );
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o644);
+
+    world
+        .env
+        .line("config set status.file /nowhere/status.json")
+        .succeeds();
+    world
+        .tick()
+        .exits(0)
+        .explains("cannot write `/nowhere/status.json`");
+}
