@@ -11,6 +11,7 @@
 //! | 2 | [`store`] | one SQLite file: models, schedules, runs, sessions, settings | `domain`, `sys` |
 //! | 2 | [`hub`] | the Hub's API and its redirects; where the token may go | `domain`, `sys` |
 //! | 2 | [`download`] | the engine: sources in, verified partial files out | `domain`, `sys` |
+//! | 2 | [`xet`] | Xet storage: what files are made of, and how to fetch only what changed | `domain`, `sys` |
 //! | 2 | [`cache`] | the official cache and plain directories: look, publish, sweep | `domain`, `sys` |
 //! | 3 | [`ops`] | use cases; the only place where the above meet | layers 0 to 2 |
 //! | 4 | [`ui`] | tables, JSON, YAML, progress; the only place that prints | `domain`, `sys` |
@@ -44,6 +45,7 @@ pub mod ops;
 pub mod store;
 pub mod sys;
 pub mod ui;
+pub mod xet;
 
 mod cli;
 

@@ -23,3 +23,4 @@ pub mod settings;
 pub mod snapshot;
 pub mod time;
 pub mod units;
+pub mod xet;

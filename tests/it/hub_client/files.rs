@@ -1,5 +1,6 @@
 //! The bytes of files: where they are, who sees the token, which part comes.
 
+use hfdl::domain::xet::XetHash;
 use hfdl::hub::{ContentRange, Fault as HubFault};
 use hfdl_test_hub::{Api, Fault, On, Port, TestHub};
 
@@ -98,7 +99,7 @@ fn a_location_tells_what_the_hub_knows_about_the_file() {
     assert!(stored.is_in_storage());
     assert_eq!(stored.size_bytes, Some(100_000));
     assert_eq!(stored.etag, Some(hfdl_test_hub::sha256_hex(&large())));
-    assert_eq!(stored.xet_hash, Some([0xab; 32]));
+    assert_eq!(stored.xet_hash, Some(XetHash::from_bytes([0xab; 32])));
     let shown = format!("{stored:?}");
     assert!(!shown.contains("Signature"), "{shown}");
 
