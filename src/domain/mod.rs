@@ -5,6 +5,7 @@
 //! of its own in `ui::json` and the wire modules.
 
 pub mod content;
+pub mod delta;
 pub mod filter;
 pub mod model;
 pub mod nearest;
