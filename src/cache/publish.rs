@@ -51,8 +51,8 @@ pub enum LinkChoice {
 
 /// Writes one repository's folder.
 pub struct CacheWriter<'a> {
-    cache: &'a CacheLayout,
-    repo: &'a Repo,
+    cache: CacheLayout,
+    repo: Repo,
     layout: RepoLayout,
     entries: EntryForm,
     permissions: fs::Permissions,
@@ -81,8 +81,8 @@ pub struct Published {
 impl<'a> CacheWriter<'a> {
     /// Creates what a repository's folder must have, and tries what links it can hold.
     pub fn open(
-        cache: &'a CacheLayout,
-        repo: &'a Repo,
+        cache: &CacheLayout,
+        repo: &Repo,
         links: LinkChoice,
         take_lock: TakeLock<'a>,
     ) -> Result<Self> {
@@ -106,8 +106,8 @@ impl<'a> CacheWriter<'a> {
             _ => EntryForm::Files,
         };
         Ok(Self {
-            cache,
-            repo,
+            cache: cache.clone(),
+            repo: repo.clone(),
             layout,
             entries,
             permissions,
@@ -352,7 +352,7 @@ impl<'a> CacheWriter<'a> {
     }
 
     fn lock(&self, content: &ContentId) -> Result<Box<dyn Any>> {
-        (self.take_lock)(&self.cache.blob_lock(self.repo, content))
+        (self.take_lock)(&self.cache.blob_lock(&self.repo, content))
     }
 }
 

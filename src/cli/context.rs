@@ -9,6 +9,7 @@ use crate::domain::model::EntryName;
 use crate::domain::settings::{SettingKey, Settings};
 use crate::domain::time::Timestamp;
 use crate::ops::settings::resolve_settings;
+use crate::ops::workshop::Workshop;
 use crate::store::Store;
 use crate::sys::host::Host;
 use crate::sys::logging::LogFormat;
@@ -47,6 +48,13 @@ impl Context {
 
     pub fn settings(&self, store: Option<&Store>) -> Result<Settings> {
         resolve_settings(&self.host, store, self.flags.clone())
+    }
+
+    /// Passes on what the Hub wants people to know.
+    pub fn show_hub_warnings(&self, workshop: &Workshop<'_>) {
+        for message in workshop.warnings() {
+            self.out.warn(&format!("the Hub says: {message}"));
+        }
     }
 
     /// Shows a problem of one model; the command goes on with the others.

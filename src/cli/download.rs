@@ -6,27 +6,24 @@ use anyhow::Result;
 use clap::Args;
 
 use super::context::Context;
-use super::download_report::{Lines, draw, dry_run, report_run, wants_bars};
+use super::download_report::{Watcher, dry_run, report_run};
 use super::explain::Complaint;
 use super::lock::take_lock;
 use super::models_edit::destination;
 use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, Model, Tag};
-use crate::domain::outcome::ExitStatus;
+use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::repo::{RepoPath, Revision};
 use crate::domain::repo_arg::{RepoArg, RepoPart, escape_pattern};
 use crate::domain::run::RunCommand;
 use crate::domain::schedule::RateTable;
 use crate::domain::settings::Settings;
 use crate::domain::units::{ByteSize, Seconds};
-use crate::ops;
 use crate::ops::download::Download as Work;
-use crate::ops::run::{Bounds, Tools};
+use crate::ops::run::Bounds;
 use crate::ops::sync::{Target, Vanished};
+use crate::ops::workshop::Workshop;
 use crate::store::{ModelFilter, Store};
-use crate::sys::signals;
-use crate::sys::stop::StopFlag;
-use crate::ui::progress::Bars;
 
 /// Download now, by hand or in CI
 ///
@@ -120,50 +117,41 @@ impl Download {
         let lock = if self.dry_run {
             None
         } else {
-            Some(take_lock(context, RunCommand::Download, self.wait)?)
+            let trigger = Trigger::Manual;
+            Some(take_lock(
+                context,
+                RunCommand::Download,
+                trigger,
+                self.wait,
+            )?)
         };
         let store = match existing {
             Some(store) => store,
             None if self.dry_run => Store::open_read_only(&context.home.database(), context.now())?,
             None => context.store()?,
         };
-        let stop = StopFlag::new();
-        let hub = ops::hub::connect(&context.host, &settings, &stop)?;
+        let bounds = Bounds {
+            max_duration: self.max_duration.or(settings.run_max_duration()),
+            max_transfer: self.max_transfer.or(settings.run_max_transfer()),
+            limit_rate: self.limit_rate.or_else(|| settings.limit_rate().cloned()),
+        };
+        let workshop = match self.dry_run {
+            true => Workshop::to_look(&context.host, &context.home, settings, store)?,
+            false => Workshop::open(&context.host, &context.home, settings, store)?,
+        };
         let work = Work {
-            tools: Tools {
-                host: &context.host,
-                home: &context.home,
-                store: &store,
-                settings: &settings,
-                hub: &hub,
-                stop: &stop,
-            },
+            tools: workshop.tools(),
             targets,
-            bounds: Bounds {
-                max_duration: self.max_duration.or(settings.run_max_duration()),
-                max_transfer: self.max_transfer.or(settings.run_max_transfer()),
-                limit_rate: self.limit_rate.or_else(|| settings.limit_rate().cloned()),
-            },
+            bounds,
         };
         if self.dry_run {
             return dry_run(context, &work);
         }
-        signals::stop_on_interrupt(&stop)?;
-        let mut bars = wants_bars(context).then(Bars::new);
-        let mut lines = Lines::new();
-        let report = work.run(&mut |progress| match bars.as_mut() {
-            Some(bars) => draw(Some(bars), progress),
-            None => lines.note(progress),
-        });
-        if let Some(bars) = &bars {
-            bars.finish();
-        }
+        let mut watcher = Watcher::new(context);
+        let report = work.run(&mut |progress| watcher.note(progress));
+        watcher.finish();
         drop(lock);
-        for warning in hub.warnings() {
-            context
-                .out
-                .warn(&format!("the Hub says: {}", warning.message));
-        }
+        context.show_hub_warnings(&workshop);
         report_run(context, &report?, single.as_ref())
     }
 

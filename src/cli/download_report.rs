@@ -44,7 +44,7 @@ pub fn report_run(
             }
             lines
         },
-        || run_document(report),
+        || run_document(report, 0, &[]),
     )?;
     if context.out.format == Format::Table && wants_bars(context) {
         let fetched = report
@@ -67,7 +67,7 @@ pub fn report_run(
 }
 
 /// Says why a session did not end well.
-fn explain_session(session: &Session) -> Option<Explanation> {
+pub fn explain_session(session: &Session) -> Option<Explanation> {
     let end = session.end.as_ref()?;
     let label = match &session.start.model_name {
         Some(name) => name.to_string(),
@@ -93,7 +93,9 @@ fn explain_session(session: &Session) -> Option<Explanation> {
     })
 }
 
-fn run_document(report: &RunReport) -> Value {
+/// Describes a run for programs, with the number of models that were due and
+/// those that were left out.
+pub fn run_document(report: &RunReport, n_due: u64, skipped: &[Value]) -> Value {
     let sessions: Vec<Value> = report
         .sessions
         .iter()
@@ -108,8 +110,8 @@ fn run_document(report: &RunReport) -> Value {
             "exit_code": report.status.code(),
             "started_at": render_utc(report.started_at),
             "finished_at": render_utc(report.finished_at),
-            "due": 0,
-            "skipped": [],
+            "due": n_due,
+            "skipped": skipped,
             "sessions": sessions,
         }),
     )
@@ -142,7 +144,7 @@ impl Lines {
     pub fn note(&mut self, progress: &Progress<'_>) {
         const EVERY: Duration = Duration::from_secs(30);
         match progress {
-            Progress::Begins { n_bytes, .. } => self.total = *n_bytes,
+            Progress::Comes { n_bytes, .. } => self.total += *n_bytes,
             Progress::Bytes { n_bytes, .. } => {
                 self.fetched += n_bytes;
                 if self.since_last.elapsed() >= EVERY {
@@ -165,11 +167,39 @@ impl Lines {
     }
 }
 
+/// Shows how far a run is: bars to whoever watches, else lines in the diary.
+pub struct Watcher {
+    bars: Option<Bars>,
+    lines: Lines,
+}
+
+impl Watcher {
+    pub fn new(context: &Context) -> Self {
+        Self {
+            bars: wants_bars(context).then(Bars::new),
+            lines: Lines::new(),
+        }
+    }
+
+    pub fn note(&mut self, progress: &Progress<'_>) {
+        match self.bars.as_mut() {
+            Some(bars) => draw(Some(bars), progress),
+            None => self.lines.note(progress),
+        }
+    }
+
+    pub fn finish(&self) {
+        if let Some(bars) = &self.bars {
+            bars.finish();
+        }
+    }
+}
+
 /// Moves the bars along.
 pub fn draw(bars: Option<&mut Bars>, progress: &Progress<'_>) {
     let Some(bars) = bars else { return };
     match progress {
-        Progress::Begins { n_bytes, .. } => bars.begin(*n_bytes),
+        Progress::Comes { n_bytes, .. } => bars.add(*n_bytes),
         Progress::FileStarted {
             name,
             n_bytes,
@@ -185,7 +215,7 @@ pub fn draw(bars: Option<&mut Bars>, progress: &Progress<'_>) {
 pub fn dry_run(context: &Context, work: &Work<'_>) -> Result<ExitStatus> {
     let mut worst = ExitStatus::Ok;
     let mut found = Vec::new();
-    for (_, result) in work.dry_run() {
+    for result in work.dry_run() {
         match result {
             Ok(plan) => found.push(plan),
             Err(err) => {
@@ -255,7 +285,7 @@ mod tests {
     #[test]
     fn a_line_of_progress_counts_what_came() {
         let mut lines = Lines::new();
-        lines.note(&Progress::Begins {
+        lines.note(&Progress::Comes {
             n_files: 1,
             n_bytes: 4 << 20,
         });

@@ -12,10 +12,12 @@ use crate::domain::outcome::{ExitStatus, UnknownWord};
 use crate::domain::repo::NameError;
 use crate::domain::schedule::{Impossible, SpecError};
 use crate::domain::settings::SettingError;
+use crate::domain::shard::ShardError;
 use crate::domain::time::MomentError;
 use crate::domain::units::UnitError;
 use crate::hub::{HubError, TokenError};
 use crate::ops::models::DirectoryInUse;
+use crate::ops::run_due::WrongClock;
 use crate::ops::schedules::Duplicate;
 use crate::store::StoreError;
 use crate::sys::logging::LogFormat;
@@ -76,6 +78,18 @@ impl fmt::Display for Complaint {
 
 impl std::error::Error for Complaint {}
 
+/// Ends the program with a code and without a word.
+#[derive(Debug)]
+pub struct Quiet(pub ExitStatus);
+
+impl fmt::Display for Quiet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.word())
+    }
+}
+
+impl std::error::Error for Quiet {}
+
 /// What a person is told about an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
@@ -130,6 +144,7 @@ fn classify(error: &Error) -> (ExitStatus, Option<String>) {
             || link.is::<Duplicate>()
             || link.is::<MomentError>()
             || link.is::<UnknownWord>()
+            || link.is::<ShardError>()
         {
             return (ExitStatus::Usage, None);
         }
@@ -138,6 +153,11 @@ fn classify(error: &Error) -> (ExitStatus, Option<String>) {
         }
         if let Some(store) = link.downcast_ref::<StoreError>() {
             return (store_status(store), store_hint(store));
+        }
+        if link.is::<WrongClock>() {
+            let next =
+                "set the clock, or switch time synchronisation on; the next tick tries again";
+            return (ExitStatus::Temporary, Some(next.to_owned()));
         }
         if link.is::<TokenError>() {
             return (ExitStatus::Auth, None);

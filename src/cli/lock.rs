@@ -3,11 +3,12 @@
 use anyhow::Result;
 
 use super::context::Context;
-use super::explain::Complaint;
+use super::explain::{Complaint, Quiet};
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
-use crate::domain::run::{RunCommand, RunStart};
+use crate::domain::run::{Event, EventKind, Run, RunCommand, RunStart};
 use crate::domain::units::Seconds;
-use crate::ops::run::{take_run_lock, this_process};
+use crate::ops::lock::{take_run_lock, this_process};
+use crate::ops::ticks::record_tick;
 use crate::store::Store;
 use crate::sys::lock::FileLock;
 use crate::ui::text;
@@ -16,6 +17,7 @@ use crate::ui::text;
 pub fn take_lock(
     context: &Context,
     command: RunCommand,
+    trigger: Trigger,
     wait: Option<Seconds>,
 ) -> Result<FileLock> {
     if let Some(lock) = take_run_lock(&context.host, &context.home, wait)? {
@@ -27,11 +29,21 @@ pub fn take_lock(
     if let Some(store) = &store {
         let start = RunStart {
             command,
-            trigger: Trigger::Manual,
+            trigger,
             process: this_process(&context.host),
             at: context.now(),
         };
-        store.record_skipped_run(&start, RunOutcome::SkippedLocked, ExitStatus::Locked.code())?;
+        record_skip(store, &start, holder.as_ref())?;
+        if command == RunCommand::RunDue {
+            // A tick that found a long run is one all the same.
+            let every = context.settings(Some(store))?.timer_every();
+            record_tick(store, trigger, every, start.at)?;
+        }
+    }
+    if trigger == Trigger::Timer && !context.host.stderr_is_terminal() {
+        // A long run is no trouble, and a mail for each tick meanwhile would be.
+        log::info!("another run holds the lock");
+        return Err(Quiet(ExitStatus::Locked).into());
     }
     let mut complaint = Complaint::new(ExitStatus::Locked, "another run holds the lock");
     if let Some(run) = holder {
@@ -44,10 +56,29 @@ pub fn take_lock(
         ));
     }
     let next = match command {
-        RunCommand::Download | RunCommand::Verify => {
+        RunCommand::RunDue | RunCommand::Download | RunCommand::Verify => {
             "add `--wait` to wait for its end, or `--wait=10m` for so long"
         }
         _ => "try again when it has ended",
     };
     Err(complaint.next(next).into())
+}
+
+/// Writes down that this run was skipped.
+fn record_skip(store: &Store, start: &RunStart, holder: Option<&Run>) -> Result<()> {
+    store.transaction(|store| -> Result<()> {
+        let code = ExitStatus::Locked.code();
+        let id = store.record_skipped_run(start, RunOutcome::SkippedLocked, code)?;
+        let other = holder.map_or("another run".to_owned(), |run| {
+            format!("{} (process {})", run.start.command, run.start.process.pid)
+        });
+        store.record_event(&Event {
+            at: start.at,
+            kind: EventKind::Skipped,
+            model_id: None,
+            run_id: Some(id),
+            detail: format!("{} found the lock held by {other}", start.command),
+        })?;
+        Ok(())
+    })
 }

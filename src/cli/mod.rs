@@ -15,6 +15,8 @@ mod models;
 mod models_edit;
 mod models_outdated;
 mod models_show;
+mod run_due;
+mod run_due_report;
 mod schedules;
 mod schedules_edit;
 mod schedules_next;
@@ -30,7 +32,7 @@ use anyhow::{Error, Result};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::context::Context;
-use self::explain::{Complaint, explain};
+use self::explain::{Complaint, Quiet, explain};
 use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::SettingKey;
 use crate::sys::host::Host;
@@ -136,6 +138,7 @@ enum Command {
     Models(models::Models),
     #[command(alias = "schedule")]
     Schedules(schedules::Schedules),
+    RunDue(run_due::RunDue),
     Download(download::Download),
     Verify(verify::Verify),
     Config(config::Config),
@@ -187,6 +190,9 @@ fn run_with(host: &Host) -> ExitStatus {
     match result {
         Ok(status) => status,
         Err(error) => {
+            if let Some(Quiet(status)) = error.downcast_ref::<Quiet>() {
+                return *status;
+            }
             log::debug!("{error:?}");
             let explanation = explain(&error);
             explain::show(&explanation, &out, global.log_format);
@@ -244,6 +250,7 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
     match command {
         Command::Models(command) => command.run(context),
         Command::Schedules(command) => command.run(context),
+        Command::RunDue(command) => command.run(context),
         Command::Download(command) => command.run(context),
         Command::Verify(command) => command.run(context),
         Command::Config(command) => command.run(context),

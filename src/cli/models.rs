@@ -11,7 +11,7 @@ use super::models_edit::{ModelClears, ModelFlags};
 use super::models_outdated::Outdated;
 use super::models_show;
 use crate::domain::model::{EntryName, Model, ModelSummary, Tag};
-use crate::domain::outcome::ExitStatus;
+use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::repo_arg::RepoArg;
 use crate::domain::run::RunCommand;
 use crate::domain::units::ByteSize;
@@ -345,7 +345,7 @@ impl Remove {
         // Nobody may be downloading what is about to be deleted.
         let lock = self
             .delete_files
-            .then(|| take_lock(context, RunCommand::Models, None));
+            .then(|| take_lock(context, RunCommand::Models, Trigger::Manual, None));
         let _lock = lock.transpose()?;
         store.transaction(|store| -> Result<()> {
             for model in &models {

@@ -12,7 +12,7 @@ use super::explain::Explanation;
 use super::lock::take_lock;
 use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, EntryName};
-use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome};
+use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, Trigger};
 use crate::domain::repo::Revision;
 use crate::domain::repo_arg::RepoArg;
 use crate::domain::run::RunCommand;
@@ -20,13 +20,10 @@ use crate::domain::session::Session;
 use crate::domain::settings::Settings;
 use crate::domain::time::render_utc;
 use crate::domain::units::{ByteSize, Seconds};
-use crate::ops;
-use crate::ops::run::Tools;
 use crate::ops::sync::{Progress, Target, Vanished};
 use crate::ops::verify::{BadFile, Listed, Verified, Verify as Work, VerifyReport};
+use crate::ops::workshop::Workshop;
 use crate::store::{ModelFilter, Store};
-use crate::sys::signals;
-use crate::sys::stop::StopFlag;
 use crate::ui::json::document;
 use crate::ui::progress::Bars;
 use crate::ui::{self, Format, Output, table, text};
@@ -83,35 +80,23 @@ impl Verify {
             context.out.result(|_| String::new(), || nothing)?;
             return Ok(ExitStatus::Ok);
         }
-        let lock = take_lock(context, RunCommand::Verify, self.wait)?;
+        let lock = take_lock(context, RunCommand::Verify, Trigger::Manual, self.wait)?;
         let store = match existing {
             Some(store) => store,
             None => context.store()?,
         };
-        let stop = StopFlag::new();
-        let hub = ops::hub::connect(&context.host, &settings, &stop)?;
+        let workshop = Workshop::open(&context.host, &context.home, settings, store)?;
         let work = Work {
-            tools: Tools {
-                host: &context.host,
-                home: &context.home,
-                store: &store,
-                settings: &settings,
-                hub: &hub,
-                stop: &stop,
-            },
+            tools: workshop.tools(),
             targets,
             repair: self.repair,
             sample: self.sample,
             offline: self.offline,
         };
-        signals::stop_on_interrupt(&stop)?;
         let mut bars: Option<Bars> = None;
         let mut show = |progress: &Progress<'_>| {
-            if matches!(progress, Progress::Begins { .. }) && wants_bars(context) {
-                // Reading and fetching count their bytes apart.
-                if let Some(old) = bars.replace(Bars::new()) {
-                    old.finish();
-                }
+            if matches!(progress, Progress::Comes { .. }) && bars.is_none() && wants_bars(context) {
+                bars = Some(Bars::new());
             }
             draw(bars.as_mut(), progress);
         };

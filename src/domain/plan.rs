@@ -108,6 +108,24 @@ pub enum Action {
     Fetch,
 }
 
+impl PlannedFile {
+    /// Counts the bytes that have to come over the line.
+    pub fn missing_bytes(&self) -> u64 {
+        match self.action {
+            Action::Fetch => self.file.size_bytes,
+            Action::Resume { have_bytes } => self.file.size_bytes.saturating_sub(have_bytes),
+            Action::Keep | Action::Link(_) | Action::LinkToFetched => 0,
+        }
+    }
+}
+
+impl Action {
+    /// Tells whether bytes have to come over the line.
+    pub fn is_fetch(&self) -> bool {
+        matches!(self, Self::Fetch | Self::Resume { .. })
+    }
+}
+
 /// Counts that always add up: files are fetched or reused; bytes are fetched,
 /// reused or taken from partial files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -142,9 +160,7 @@ impl SyncPlan {
 
     /// Returns the files whose bytes must come from the network, each content once.
     pub fn fetches(&self) -> impl Iterator<Item = &PlannedFile> {
-        self.files
-            .iter()
-            .filter(|file| matches!(file.action, Action::Fetch | Action::Resume { .. }))
+        self.files.iter().filter(|file| file.action.is_fetch())
     }
 
     /// Returns the contents to bring in from elsewhere on this machine, each once.

@@ -5,6 +5,9 @@ use jiff::civil;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use thiserror::Error;
 
+/// A clock that shows an earlier time than this is broken: the program is younger.
+pub const EARLIEST_BELIEVABLE: Timestamp = Timestamp::constant(1_767_225_600, 0);
+
 /// Cuts an instant to whole seconds, the resolution of everything that is stored.
 pub fn whole_seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)

@@ -1,98 +1,88 @@
 //! Which work a connection takes next, and what all threads of a run share.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::event::{EngineOptions, Event, FetchJob, FileError, FileReport, FileResult};
+use super::event::{EngineOptions, Event, FileError, FileReport, FileResult};
+use super::lane::Lane;
 use super::large::{Costs, Large, Order};
 use super::pace::RateLimiter;
 use super::partial::VerifiedFile;
+use super::waiting::{Numbered, Waiting};
 use crate::sys::stop::StopReason;
-
-/// Files up to this size come in one request and are not resumed.
-pub(crate) const SMALL: u64 = 1 << 20;
 
 /// How long an idle connection waits before it looks for work again.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 
-/// What the threads tell the one that called.
-pub(crate) enum Message {
-    Event(Event),
-    WorkerLeft,
-}
+/// The longest that somebody waits without a look at the stop flags.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) struct Shared {
-    pub(crate) jobs: Vec<FetchJob>,
     pub(crate) options: EngineOptions,
-    pub(crate) limiter: RateLimiter,
+    limiter: RateLimiter,
     /// Bytes over the line, of all files.
-    pub(crate) transferred: AtomicU64,
-    /// The run is over; whoever is left drops what it holds.
-    pub(crate) closed: AtomicBool,
-    pub(crate) save_now: Condvar,
+    transferred: AtomicU64,
+    /// The engine is given up; whoever works leaves.
+    closed: AtomicBool,
+    save_now: Condvar,
     board: Mutex<Board>,
     work: Condvar,
-    messages: Sender<Message>,
+    events: Sender<Event>,
 }
 
 #[derive(Default)]
 struct Board {
-    small: VecDeque<usize>,
-    large: VecDeque<usize>,
+    waiting: Waiting,
     active: Vec<Arc<Large>>,
-    /// Large files whose partial is being opened.
-    starting: usize,
-    small_running: usize,
-    unfinished: usize,
+    /// The lanes of large files whose partial is being opened.
+    starting: Vec<Lane>,
+    /// The lanes of small files under way.
+    small: Vec<Lane>,
 }
 
 /// What a connection does next.
 pub(crate) enum Task {
-    Small(usize),
+    Small(Numbered),
     /// Open a large file's partial, then look again.
-    Begin(usize),
+    Begin(Numbered),
     Piece(Arc<Large>, Order),
     Leave,
 }
 
 impl Shared {
-    pub(crate) fn new(
-        jobs: Vec<FetchJob>,
-        options: EngineOptions,
-        messages: Sender<Message>,
-    ) -> Self {
-        let (small, large) = (0..jobs.len()).partition(|&index| jobs[index].size_bytes <= SMALL);
-        let board = Board {
-            small,
-            large,
-            unfinished: jobs.len(),
-            ..Board::default()
-        };
+    pub(crate) fn new(options: EngineOptions, events: Sender<Event>) -> Self {
         Self {
             limiter: RateLimiter::new(options.rate.clone()),
-            jobs,
             options,
             transferred: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             save_now: Condvar::new(),
-            board: Mutex::new(board),
+            board: Mutex::default(),
             work: Condvar::new(),
-            messages,
+            events,
         }
+    }
+
+    /// Adds all at once, so that the first connection chooses among them all.
+    pub(crate) fn add(&self, jobs: Vec<Numbered>) {
+        let mut board = self.board();
+        for (number, job) in jobs {
+            board.waiting.add(number, job);
+        }
+        drop(board);
+        self.work.notify_all();
     }
 
     /// Waits until there is something for a connection to do.
     pub(crate) fn next_task(&self) -> Task {
         let mut board = self.board();
         loop {
-            if self.is_stopping() || board.unfinished == 0 {
+            if self.is_stopping() {
                 return Task::Leave;
             }
-            let held_back = self.limiter.took_effect();
-            if let Some(task) = board.pick(&self.options, held_back) {
+            if let Some(task) = board.pick(&self.options, self.limiter.holds_back()) {
                 return task;
             }
             let now = Instant::now();
@@ -103,62 +93,125 @@ impl Shared {
                 .map(|then| then.saturating_duration_since(now))
                 .filter(|wait| !wait.is_zero())
                 .fold(LOOK_AGAIN, Duration::min);
-            board = match self.work.wait_timeout(board, wait) {
-                Ok((board, _)) => board,
-                Err(poisoned) => poisoned.into_inner().0,
+            // What could make work for us tells us so; only a file under way, or a
+            // rate limit, changes its mind with time.
+            let waited = match board.is_quiet() {
+                true => self.work.wait(board).map_err(PoisonError::into_inner),
+                false => match self.work.wait_timeout(board, wait) {
+                    Ok((board, _)) => Ok(board),
+                    Err(poisoned) => Err(poisoned.into_inner().0),
+                },
             };
+            board = waited.unwrap_or_else(|board| board);
         }
     }
 
     /// Puts an opened large file among those that connections may join.
-    pub(crate) fn begun(&self, large: Option<Arc<Large>>) {
+    pub(crate) fn begun(&self, lane: &Lane, large: Option<Arc<Large>>) {
         let mut board = self.board();
-        board.starting -= 1;
+        remove_one(&mut board.starting, lane);
         board.active.extend(large);
         drop(board);
         self.work.notify_all();
+        self.save_now.notify_all();
     }
 
-    pub(crate) fn small_done(&self) {
-        self.board().small_running -= 1;
+    pub(crate) fn small_done(&self, lane: &Lane) {
+        remove_one(&mut self.board().small, lane);
         self.work.notify_all();
     }
 
-    /// Lets idle connections look for work again.
+    /// Lets idle threads look for work again.
     pub(crate) fn call_workers(&self) {
         drop(self.board());
         self.work.notify_all();
+        self.save_now.notify_all();
     }
 
     pub(crate) fn active(&self) -> Vec<Arc<Large>> {
         self.board().active.clone()
     }
 
+    /// Takes what nobody has begun out of some lanes.
+    pub(crate) fn take_waiting(&self, of: impl Fn(&Lane) -> bool) -> Vec<Numbered> {
+        self.board().waiting.take_all(of)
+    }
+
+    pub(crate) fn save_now(&self) {
+        self.save_now.notify_one();
+    }
+
     /// Waits a moment, or until somebody has much to save.
     pub(crate) fn wait_for_saving(&self, longest: Duration) {
         let board = self.board();
-        drop(self.save_now.wait_timeout(board, longest));
+        if self.is_closed() {
+            return;
+        }
+        if board.active.is_empty() {
+            drop(self.save_now.wait(board));
+        } else {
+            drop(self.save_now.wait_timeout(board, longest));
+        }
     }
 
+    /// Tells all threads to leave.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.call_workers();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Tells whether nothing more is to come, for any file.
     pub(crate) fn is_stopping(&self) -> bool {
-        self.closed.load(Ordering::Acquire) || self.options.stop.is_raised()
+        self.is_closed() || self.options.stop.is_raised()
     }
 
-    /// Counts bytes that came; raises the stop flag when the budget is used up.
-    pub(crate) fn count(&self, bytes: u64) {
+    /// Tells whether nothing more is to come for the files of a lane.
+    pub(crate) fn is_over_for(&self, lane: &Lane) -> bool {
+        self.is_stopping() || lane.stop().is_raised()
+    }
+
+    /// Waits, unless that is over for the lane; tells whether it is.
+    pub(crate) fn pause(&self, lane: &Lane, span: Duration) -> bool {
+        let end = Instant::now() + span;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if self.is_over_for(lane) {
+                return true;
+            }
+            if left.is_zero() {
+                return false;
+            }
+            self.options.stop.pause(left.min(LONGEST_PAUSE));
+        }
+    }
+
+    /// Returns how much may be read at once.
+    pub(crate) fn portion(&self, lane: &Lane, wanted: usize) -> usize {
+        lane.limiter().portion(self.limiter.portion(wanted))
+    }
+
+    /// Counts bytes that came, and pays for them under both rate limits; returns
+    /// how long that took.
+    pub(crate) fn take_in(&self, lane: &Lane, bytes: u64) -> Duration {
+        let wait = self.limiter.pay(bytes).max(lane.limiter().pay(bytes));
         let sum = self.transferred.fetch_add(bytes, Ordering::Relaxed) + bytes;
         if self.options.max_transfer.is_some_and(|most| sum >= most) {
             self.options.stop.raise(StopReason::TransferBudget);
         }
+        lane.count(bytes);
+        if !wait.is_zero() {
+            self.pause(lane, wait);
+        }
+        wait
     }
 
     pub(crate) fn send(&self, event: Event) {
-        // Nobody listens any more once the run was closed; nothing is lost by that.
-        let _ = self.messages.send(Message::Event(event));
-    }
-
-    pub(crate) fn worker_left(&self) {
-        let _ = self.messages.send(Message::WorkerLeft);
+        // Nobody listens any more once the engine was closed; nothing is lost by that.
+        let _ = self.events.send(event);
     }
 
     /// Reports the end of a file.
@@ -185,13 +238,8 @@ impl Shared {
                 report: report(FileResult::Failed(error)),
             },
         };
-        // Before the workers hear of it: the last of them to leave must not
-        // overtake the last report.
         self.send(event);
-        let mut board = self.board();
-        board.unfinished = board.unfinished.saturating_sub(1);
-        board.active.retain(|large| large.index != job);
-        drop(board);
+        self.board().active.retain(|large| large.index != job);
         self.work.notify_all();
     }
 
@@ -206,6 +254,23 @@ impl Shared {
         }
         drop(large.partial.take_lock());
         self.report(large.index, &large.costs, End::Failed(error));
+    }
+
+    /// Saves and closes a large file of which nothing more is to come, unless
+    /// another thread ends it at this very moment.
+    pub(crate) fn close_unfinished(&self, large: &Large) {
+        if !large.end() {
+            return;
+        }
+        let kept = large.save().unwrap_or_else(|error| {
+            log::warn!("`{}`: {error}", large.job.name);
+            large.partial.saved_bytes()
+        });
+        // Whoever is stuck in a read may still write: the lock stays with it.
+        if large.holders() == 0 {
+            drop(large.partial.take_lock());
+        }
+        self.report(large.index, &large.costs, End::Partial(kept));
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {
@@ -225,23 +290,27 @@ impl Board {
     /// Large files are begun first, then small ones take all connections but
     /// one for each large file, then everybody helps where it helps most.
     fn pick(&mut self, options: &EngineOptions, held_back: bool) -> Option<Task> {
-        let large_files = self.active.len() + self.starting;
+        let goes_on = |lane: &Lane| !lane.stop().is_raised();
+        let lanes = self.active.iter().map(|large| &large.job.lane);
+        let large_files = lanes.chain(&self.starting).filter(|l| goes_on(l)).count();
         if large_files < options.files.max(1)
-            && let Some(index) = self.large.pop_front()
+            && let Some((number, job)) = self.waiting.next_large(goes_on)
         {
-            self.starting += 1;
-            return Some(Task::Begin(index));
+            self.starting.push(job.lane.clone());
+            return Some(Task::Begin((number, job)));
         }
         let reserved = large_files.min(options.connections.saturating_sub(1));
-        if self.small_running + reserved < options.connections.max(1)
+        if self.small.len() + reserved < options.connections.max(1)
             && let Some(task) = self.pick_small()
         {
             return Some(task);
         }
         let now = Instant::now();
-        let mut files: Vec<_> = self.active.iter().map(|f| (f.holders(), f)).collect();
+        let going = self.active.iter().filter(|large| goes_on(&large.job.lane));
+        let mut files: Vec<_> = going.map(|large| (large.holders(), large)).collect();
         files.sort_by_key(|(holders, _)| *holders);
         for (_, large) in files {
+            let held_back = held_back || large.job.lane.limiter().holds_back();
             if let Some(order) = large.order(now, options.connections, held_back) {
                 return Some(Task::Piece(large.clone(), order));
             }
@@ -250,8 +319,24 @@ impl Board {
     }
 
     fn pick_small(&mut self) -> Option<Task> {
-        let index = self.small.pop_front()?;
-        self.small_running += 1;
-        Some(Task::Small(index))
+        let under_way = &self.small;
+        let (number, job) = self.waiting.next_small(|lane| {
+            // Connections that only wait for their lane's rate are lost to the others.
+            let has_enough = || lane.limiter().holds_back() && under_way.iter().any(|l| l.is(lane));
+            !lane.stop().is_raised() && !has_enough()
+        })?;
+        self.small.push(job.lane.clone());
+        Some(Task::Small((number, job)))
+    }
+
+    /// Tells whether nothing here changes by itself.
+    fn is_quiet(&self) -> bool {
+        self.active.is_empty() && self.waiting.is_empty()
+    }
+}
+
+fn remove_one(lanes: &mut Vec<Lane>, lane: &Lane) {
+    if let Some(index) = lanes.iter().position(|other| other.is(lane)) {
+        lanes.swap_remove(index);
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::lane::Lane;
 use super::partial::VerifiedFile;
 use super::source::{ByteSource, SourceError};
 use crate::domain::content::ContentId;
@@ -24,6 +25,10 @@ pub struct FetchJob {
     /// Where the bytes gather; its folder exists.
     pub partial: PathBuf,
     pub source: Arc<dyn ByteSource>,
+    /// The limits that it shares with others, besides those of the run.
+    pub lane: Lane,
+    /// Lower comes first; equal ones in the order of their adding.
+    pub rank: u64,
 }
 
 /// The bounds that a run of the engine keeps.
@@ -65,7 +70,7 @@ impl Default for EngineOptions {
     }
 }
 
-/// What happens while files are fetched; `job` is the place in the list of jobs.
+/// What happens while files are fetched; `job` is the number from its adding.
 #[derive(Debug)]
 pub enum Event {
     /// Work on a file begins; so many of its bytes are there already.
@@ -89,6 +94,23 @@ pub enum Event {
     Ended { report: FileReport },
 }
 
+impl Event {
+    pub fn job(&self) -> usize {
+        match self {
+            Self::Started { job, .. }
+            | Self::Progress { job, .. }
+            | Self::Saved { job, .. }
+            | Self::Retrying { job, .. } => *job,
+            Self::Verified { report, .. } | Self::Ended { report } => report.job,
+        }
+    }
+
+    /// Tells whether this is the last that is heard of a file.
+    pub fn is_end(&self) -> bool {
+        matches!(self, Self::Verified { .. } | Self::Ended { .. })
+    }
+}
+
 /// How one file ended, and what it cost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileReport {
@@ -108,7 +130,7 @@ pub enum FileResult {
     Verified {
         durable: bool,
     },
-    /// The run was stopped; so many bytes wait on disk for the next one.
+    /// The run or the lane was stopped; so many bytes wait on disk for the next one.
     Partial {
         kept: u64,
     },

@@ -7,7 +7,6 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::board::{End, Shared};
 use super::event::{Event, FileError};
@@ -74,17 +73,15 @@ fn hash(shared: &Shared, large: &Large, buffer: &mut [u8]) -> Result<Pass, FileE
     let mut hasher = ContentHasher::new(large.job.content, large.job.size_bytes);
     let mut hashed = 0;
     while hashed < large.job.size_bytes {
-        let front = match large.wait_for_front(hashed, epoch, || shared.is_stopping()) {
+        let is_over = || shared.is_over_for(&large.job.lane);
+        let front = match large.wait_for_front(hashed, epoch, is_over) {
             Front::At(front) => front,
             Front::Restarted => return Ok(Pass::Restarted),
             Front::Over => return Ok(Pass::Over),
         };
-        // Somebody must hear now and then how far this is.
+        // Now and then to hear whether this is still wanted, and to tell how far it is.
         let stop_at = front.min(hashed + (8 << 20));
         while hashed < stop_at {
-            if shared.closed.load(Ordering::Acquire) {
-                return Ok(Pass::Over);
-            }
             let n = (stop_at - hashed).min(buffer.len() as u64) as usize;
             if let Err(err) = large.partial.read_at(&mut buffer[..n], hashed) {
                 // The file is emptied under our hands when it starts over.

@@ -97,7 +97,7 @@ pub(crate) struct Order {
 /// How a connection leaves a file.
 #[derive(Debug)]
 pub(crate) enum Leaving {
-    /// Its piece is done, was given to others, or the run stops.
+    /// Its piece is done, was given to others, or nothing more is to come.
     Quietly,
     Source(SourceError),
     /// No other attempt can help.
@@ -334,7 +334,8 @@ impl Large {
         self.state().coverage.is_complete()
     }
 
-    /// Waits until the front is behind `hashed` in the given epoch.
+    /// Waits until the front is behind `hashed` in the given epoch, or `over`
+    /// says that nothing more is to come.
     pub(crate) fn wait_for_front(&self, hashed: u64, epoch: u32, over: impl Fn() -> bool) -> Front {
         let mut state = self.state();
         loop {
@@ -348,7 +349,8 @@ impl Large {
             if state.coverage.front() > hashed {
                 return Front::At(state.coverage.front());
             }
-            if over() {
+            // A connection on its way out may still bring the last byte.
+            if state.holders == 0 && over() {
                 return Front::Over;
             }
             state = self
@@ -480,6 +482,7 @@ pub(crate) fn wrong_size(expected: u64, found: u64) -> SourceError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::lane::Lane;
     use super::super::partial::Opening;
     use super::super::source::{ByteSource, ByteStream};
     use super::*;
@@ -505,6 +508,8 @@ mod tests {
             size_bytes: 400 << 20,
             partial: dir.join("blob"),
             source: Arc::new(Nothing),
+            lane: Lane::default(),
+            rank: 0,
         };
         // The size on disk does not matter here.
         match Partial::open(&job.partial, job.content, 1000).unwrap() {

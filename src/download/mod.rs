@@ -1,14 +1,18 @@
 //! Turns "these files from these sources" into verified partial files.
 //!
-//! [`fetch`] is the whole interface. It works on any number of files with a
+//! [`Engine`] is the whole interface, and [`fetch`] the same for a list that is
+//! known from the beginning. It works on any number of files with a
 //! bounded number of connections, and reports each file's end; a bad file
-//! never stops the others. Final names are the caller's business: a file that
+//! never stops the others. Files that share a [`Lane`] share limits, and stop
+//! together while others go on. Final names are the caller's business: a file that
 //! is proven lies at its partial path, locked until its [`VerifiedFile`] is
 //! dropped.
 //!
 //! | file | idea |
 //! |---|---|
-//! | `engine` | starts threads, gathers reports, ends |
+//! | `engine` | takes jobs in, hands events out, ends what is to end |
+//! | `lane` | limits that some files share |
+//! | `waiting` | files that no connection has begun, by lane and rank |
 //! | `board` | which work a connection takes next |
 //! | `worker` | one connection: bytes from a source to a place in a file |
 //! | `large`, `coverage` | a file in pieces: who fetches which, and what came |
@@ -29,6 +33,7 @@ mod engine;
 mod event;
 mod follower;
 mod journal;
+mod lane;
 mod large;
 mod pace;
 mod partial;
@@ -36,10 +41,12 @@ mod saver;
 mod small;
 mod source;
 mod verify;
+mod waiting;
 mod worker;
 
-pub use engine::fetch;
+pub use engine::{Engine, fetch};
 pub use event::{EngineOptions, Event, FetchJob, FileError, FileReport, FileResult};
+pub use lane::Lane;
 pub use partial::{VerifiedFile, reusable_bytes};
 pub use source::{ByteSource, ByteStream, SourceError};
 pub use verify::{has_content, prove_content};

@@ -1,21 +1,24 @@
 //! How fast bytes may come, how slow is too slow, and how many connections help.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-
-use crate::sys::stop::StopFlag;
 
 /// One allowance of bytes per second, shared by all connections.
 ///
 /// The rate is a plain number that others may change while bytes flow; zero
 /// means no limit. Time tables are resolved outside.
+#[derive(Debug)]
 pub(crate) struct RateLimiter {
     bytes_per_second: Arc<AtomicU64>,
     started_at: Instant,
     bucket: Mutex<Bucket>,
-    waited: AtomicBool,
+    /// When the last wait is over, in milliseconds since the start; zero is never.
+    waits_until: AtomicU64,
 }
+
+/// So long after a wait the limit still counts as what holds the bytes back.
+const ECHO: Duration = Duration::from_millis(500);
 
 impl RateLimiter {
     pub(crate) fn new(bytes_per_second: Arc<AtomicU64>) -> Self {
@@ -23,7 +26,7 @@ impl RateLimiter {
             bytes_per_second,
             started_at: Instant::now(),
             bucket: Mutex::default(),
-            waited: AtomicBool::new(false),
+            waits_until: AtomicU64::new(0),
         }
     }
 
@@ -36,9 +39,8 @@ impl RateLimiter {
         }
     }
 
-    /// Pays for bytes that came; waits as long as they were too early. Returns
-    /// how long that was.
-    pub(crate) fn pay(&self, bytes: u64, stop: &StopFlag) -> Duration {
+    /// Pays for bytes that came; returns how long too early they were.
+    pub(crate) fn pay(&self, bytes: u64) -> Duration {
         let rate = self.bytes_per_second.load(Ordering::Relaxed);
         if rate == 0 {
             return Duration::ZERO;
@@ -50,15 +52,17 @@ impl RateLimiter {
             .unwrap_or_else(PoisonError::into_inner)
             .take(now, bytes, rate);
         if !wait.is_zero() {
-            self.waited.store(true, Ordering::Relaxed);
-            stop.pause(wait);
+            let until = (now + wait).as_millis() as u64;
+            self.waits_until.fetch_max(until.max(1), Ordering::Relaxed);
         }
         wait
     }
 
-    /// Tells whether somebody waited since the last call.
-    pub(crate) fn took_effect(&self) -> bool {
-        self.waited.swap(false, Ordering::Relaxed)
+    /// Tells whether it is this limit, and not the line, that holds the bytes back.
+    pub(crate) fn holds_back(&self) -> bool {
+        let until = self.waits_until.load(Ordering::Relaxed);
+        let limited = self.bytes_per_second.load(Ordering::Relaxed) > 0;
+        limited && until > 0 && self.started_at.elapsed() < Duration::from_millis(until) + ECHO
     }
 }
 

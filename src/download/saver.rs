@@ -4,7 +4,6 @@
 //! for it. What a killed run loses is at most what came since the last round:
 //! a second's worth, or [`super::large::SAVE_AT`] bytes on a fast line.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::board::Shared;
@@ -13,9 +12,9 @@ use super::event::Event;
 const LONGEST: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Saves until the run is closed.
+/// Saves until the engine is closed.
 pub(crate) fn save_as_they_come(shared: &Shared) {
-    while !shared.closed.load(Ordering::Acquire) {
+    while !shared.is_closed() {
         let mut idle = true;
         for large in shared.active() {
             if !large.wants_saving(LONGEST) {

@@ -15,8 +15,13 @@ use crate::domain::outcome::ErrorKind;
 use crate::domain::retry::{History, Prospect, Verdict, decide};
 
 /// Fetches a small file, again and again where that can help.
-pub(crate) fn fetch(shared: &Shared, index: usize, costs: &Costs, buffer: &mut [u8]) -> End {
-    let job = &shared.jobs[index];
+pub(crate) fn fetch(
+    shared: &Shared,
+    index: usize,
+    job: &FetchJob,
+    costs: &Costs,
+    buffer: &mut [u8],
+) -> End {
     let lock = match partial::lock(&job.partial) {
         Ok(Some(lock)) => lock,
         Ok(None) => return End::Busy,
@@ -26,7 +31,7 @@ pub(crate) fn fetch(shared: &Shared, index: usize, costs: &Costs, buffer: &mut [
         job: index,
         reused: 0,
     });
-    let end = attempts(shared, index, costs, buffer);
+    let end = attempts(shared, index, job, costs, buffer);
     match end {
         Ok(()) => {
             let file = VerifiedFile::new(job.partial.clone(), Some(lock));
@@ -40,12 +45,17 @@ pub(crate) fn fetch(shared: &Shared, index: usize, costs: &Costs, buffer: &mut [
     }
 }
 
-fn attempts(shared: &Shared, index: usize, costs: &Costs, buffer: &mut [u8]) -> Result<(), End> {
-    let job = &shared.jobs[index];
+fn attempts(
+    shared: &Shared,
+    index: usize,
+    job: &FetchJob,
+    costs: &Costs,
+    buffer: &mut [u8],
+) -> Result<(), End> {
     let mut history = History::default();
     let mut was_wrong = false;
     loop {
-        let error = match attempt(shared, index, costs, buffer) {
+        let error = match attempt(shared, index, job, costs, buffer) {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(mismatch)) if was_wrong => {
                 return Err(End::Failed(with_evidence(job, mismatch)));
@@ -72,9 +82,12 @@ fn attempts(shared: &Shared, index: usize, costs: &Costs, buffer: &mut [u8]) -> 
         };
         history.waited += after;
         costs.retries.fetch_add(1, Ordering::Relaxed);
-        let job = index;
-        shared.send(Event::Retrying { job, after, error });
-        if shared.options.stop.pause(after) {
+        shared.send(Event::Retrying {
+            job: index,
+            after,
+            error,
+        });
+        if shared.pause(&job.lane, after) {
             return Err(End::Partial(0));
         }
     }
@@ -84,10 +97,10 @@ fn attempts(shared: &Shared, index: usize, costs: &Costs, buffer: &mut [u8]) -> 
 fn attempt(
     shared: &Shared,
     index: usize,
+    job: &FetchJob,
     costs: &Costs,
     buffer: &mut [u8],
 ) -> Result<Result<(), FileError>, Trouble> {
-    let job = &shared.jobs[index];
     let disk = |err| Trouble::Fatal(disk_error(job, &err));
     let mut file = File::create(&job.partial).map_err(disk)?;
     let mut hasher = ContentHasher::new(job.content, job.size_bytes);
@@ -95,7 +108,7 @@ fn attempt(
     if job.size_bytes > 0 {
         let mut stream = job.source.open(None)?;
         check_answer(&stream, 0, job.size_bytes)?;
-        let mut intake = Intake::new(shared, index, costs);
+        let mut intake = Intake::new(shared, index, &job.lane, costs);
         let mut left = job.size_bytes;
         while left > 0 {
             let most = left.min(buffer.len() as u64) as usize;

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use super::board::{End, Shared, Task};
 use super::coverage::STRIDE;
-use super::event::{Event, FileError};
+use super::event::{Event, FetchJob, FileError};
+use super::lane::Lane;
 use super::large::{Aftermath, Costs, Large, Leaving, Order, SAVE_AT, wrong_size};
 use super::pace::SlowWatch;
 use super::partial::{Opening, Partial};
@@ -24,18 +25,17 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// Whoever watches wants to see slow lines move, too.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 
-/// Works until nothing is left to do or the run stops.
+/// Works until the run stops or the engine is closed.
 pub(crate) fn work(shared: &Arc<Shared>) {
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         match shared.next_task() {
             Task::Leave => break,
-            Task::Small(index) => fetch_small(shared, index, &mut buffer),
-            Task::Begin(index) => begin(shared, index),
+            Task::Small((index, job)) => fetch_small(shared, index, &job, &mut buffer),
+            Task::Begin((index, job)) => begin(shared, index, job),
             Task::Piece(large, order) => fetch_piece(shared, &large, &order, &mut buffer),
         }
     }
-    shared.worker_left();
 }
 
 pub(crate) fn panicked() -> FileError {
@@ -45,27 +45,27 @@ pub(crate) fn panicked() -> FileError {
     )
 }
 
-fn fetch_small(shared: &Arc<Shared>, index: usize, buffer: &mut [u8]) {
+fn fetch_small(shared: &Arc<Shared>, index: usize, job: &FetchJob, buffer: &mut [u8]) {
     let costs = Costs::default();
     let end = catch_unwind(AssertUnwindSafe(|| {
-        small::fetch(shared, index, &costs, buffer)
+        small::fetch(shared, index, job, &costs, buffer)
     }));
-    shared.small_done();
+    shared.small_done(&job.lane);
     let end = end.unwrap_or_else(|_| End::Failed(panicked()));
     shared.report(index, &costs, end);
 }
 
 /// Opens a large file's partial, and puts a thread behind it that hashes.
-fn begin(shared: &Arc<Shared>, index: usize) {
-    let job = shared.jobs[index].clone();
+fn begin(shared: &Arc<Shared>, index: usize, job: FetchJob) {
+    let lane = job.lane.clone();
     let (partial, on_disk) = match Partial::open(&job.partial, job.content, job.size_bytes) {
         Ok(Opening::Ready(partial, on_disk)) => (partial, on_disk),
         Ok(Opening::Busy) => {
-            shared.begun(None);
+            shared.begun(&lane, None);
             return shared.report(index, &Costs::default(), End::Busy);
         }
         Err(err) => {
-            shared.begun(None);
+            shared.begun(&lane, None);
             let what = format!("could not open `{}`", job.partial.display());
             let error = FileError::disk(&what, &err);
             return shared.report(index, &Costs::default(), End::Failed(error));
@@ -76,7 +76,7 @@ fn begin(shared: &Arc<Shared>, index: usize) {
         job: index,
         reused: on_disk.total(),
     });
-    shared.begun(Some(large.clone()));
+    shared.begun(&lane, Some(large.clone()));
     if let Err(err) = follower::start(shared.clone(), large.clone()) {
         let message = format!("could not start a thread: {err}");
         large.fail(FileError::new(ErrorKind::Internal, message));
@@ -108,7 +108,7 @@ fn fetch_piece(shared: &Arc<Shared>, large: &Arc<Large>, order: &Order, buffer: 
 /// Why a connection ends early.
 #[derive(Debug)]
 pub(crate) enum Trouble {
-    /// The run stops, or somebody else has the bytes.
+    /// Nothing more is to come, or somebody else has the bytes.
     Stopped,
     Source(SourceError),
     Fatal(FileError),
@@ -129,7 +129,7 @@ fn receive_piece(
 ) -> Result<(), Trouble> {
     let mut stream = large.job.source.open(order.request)?;
     check_answer(&stream, order.claim.range.start, large.job.size_bytes)?;
-    let mut intake = Intake::new(shared, large.index, &large.costs);
+    let mut intake = Intake::new(shared, large.index, &large.job.lane, &large.costs);
     if order.request.is_none() || !stream.whole_file {
         let claim = order.claim;
         let end = write_piece(
@@ -233,7 +233,7 @@ fn write_piece(
                 .partial
                 .start_write_back(ByteRange::new(reported, position));
             if large.unsaved() >= SAVE_AT {
-                intake.shared.save_now.notify_one();
+                intake.shared.save_now();
             }
             (reported, reported_at) = (position, Instant::now());
         }
@@ -247,10 +247,11 @@ pub(crate) fn drain(stream: &mut ByteStream, buffer: &mut [u8]) {
     let _ = stream.reader.read(&mut buffer[..1]);
 }
 
-/// Reads from streams under the rules of the run, and counts.
+/// Reads from streams under the rules of the run and the lane, and counts.
 pub(crate) struct Intake<'a> {
     shared: &'a Shared,
     job: usize,
+    lane: &'a Lane,
     costs: &'a Costs,
     watch: SlowWatch,
     began: Instant,
@@ -259,11 +260,12 @@ pub(crate) struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    pub(crate) fn new(shared: &'a Shared, job: usize, costs: &'a Costs) -> Self {
+    pub(crate) fn new(shared: &'a Shared, job: usize, lane: &'a Lane, costs: &'a Costs) -> Self {
         let options = &shared.options;
         Self {
             shared,
             job,
+            lane,
             costs,
             watch: SlowWatch::new(options.min_rate, options.stall_after, Duration::ZERO),
             began: Instant::now(),
@@ -278,10 +280,10 @@ impl<'a> Intake<'a> {
         stream: &mut ByteStream,
         buffer: &mut [u8],
     ) -> Result<usize, Trouble> {
-        if self.shared.is_stopping() {
+        if self.shared.is_over_for(self.lane) {
             return Err(Trouble::Stopped);
         }
-        let portion = self.shared.limiter.portion(buffer.len());
+        let portion = self.shared.portion(self.lane, buffer.len());
         let n = loop {
             match stream.reader.read(&mut buffer[..portion]) {
                 Ok(0) => {
@@ -296,8 +298,7 @@ impl<'a> Intake<'a> {
         let bytes = n as u64;
         self.costs.fetched.fetch_add(bytes, Ordering::Relaxed);
         self.unreported += bytes;
-        self.shared.count(bytes);
-        self.paused += self.shared.limiter.pay(bytes, &self.shared.options.stop);
+        self.paused += self.shared.take_in(self.lane, bytes);
         let receiving = self.began.elapsed().saturating_sub(self.paused);
         if self.watch.is_too_slow(bytes, receiving) {
             let message = format!(
@@ -309,7 +310,7 @@ impl<'a> Intake<'a> {
         Ok(n)
     }
 
-    /// Tells the caller of the run how many bytes came since the last time.
+    /// Tells the caller of the engine how many bytes came since the last time.
     pub(crate) fn report(&mut self) {
         let bytes = std::mem::take(&mut self.unreported);
         if bytes > 0 {

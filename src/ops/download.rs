@@ -1,22 +1,23 @@
 //! `hfdl download`: one run over targets that a person or a CI step named.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Result;
 
 use super::rate_limits;
-use super::records::end_without_files;
-use super::run::{Bounds, Run, RunReport, Tools};
-use super::sync::{
-    CacheChoice, Checked, Planned, Progress, SyncEnd, Target, check_all, outcome_of,
-    refuse_what_does_not_fit, trouble_of,
-};
-use crate::cache::{CacheLayout, LinkChoice};
-use crate::domain::outcome::{Outcome, Trigger};
+use super::run::{Bounds, Opening, Run, RunReport, Tools};
+use super::sync::{CacheChoice, Checked, Order, Progress, Target, check_all};
+use crate::cache::LinkChoice;
+use crate::domain::model::Priority;
+use crate::domain::outcome::Trigger;
+use crate::domain::plan::Totals;
 use crate::domain::run::RunCommand;
-use crate::domain::session::{ByteCounts, FileCounts, Session, SessionProgress};
+use crate::domain::session::Session;
 use crate::domain::settings::Settings;
-use crate::sys::host::{Host, checkpoint};
+use crate::domain::share::Share;
+use crate::download::Lane;
+use crate::sys::host::Host;
 
 /// Everything that a download works with.
 pub struct Download<'a> {
@@ -31,7 +32,7 @@ pub struct DryRun {
     pub label: String,
     pub commit: String,
     pub files: Vec<(String, u64, u64)>,
-    pub totals: crate::domain::plan::Totals,
+    pub totals: Totals,
 }
 
 /// Returns where models go and which links may be used there.
@@ -49,111 +50,47 @@ pub fn cache_choice(host: &Host, settings: &Settings) -> CacheChoice {
 
 impl Download<'_> {
     /// Finds out what a run would fetch; only looks.
-    pub fn dry_run(&self) -> Vec<(usize, Result<DryRun>)> {
-        let choice = cache_choice(self.tools.host, self.tools.settings);
-        let cache = CacheLayout::new(&choice.root);
-        let checked = check_all(self.tools.hub, &cache, &choice, &self.targets);
-        checked
-            .into_iter()
-            .enumerate()
-            .map(|(index, checked)| {
-                (
-                    index,
-                    checked.map(|checked| describe(&self.targets[index], checked)),
-                )
-            })
-            .collect()
+    pub fn dry_run(&self) -> Vec<Result<DryRun>> {
+        dry_run(&self.tools, &self.targets)
     }
 
     /// Downloads; the lock of the home is held by the caller.
     pub fn run(&self, show: &mut dyn FnMut(&Progress<'_>)) -> Result<RunReport> {
-        let run = Run::begin(
-            self.tools,
-            RunCommand::Download,
-            Trigger::Manual,
-            &self.targets,
-        )?;
         let tools = &self.tools;
+        let mut run = Run::begin(self.tools, RunCommand::Download, Trigger::Manual)?;
         rate_limits::wait_out(tools.store, tools.hub, tools.host, tools.stop)?;
-        self.sync(&run, show)?;
-        run.end()
-    }
-
-    fn sync(&self, run: &Run<'_>, show: &mut dyn FnMut(&Progress<'_>)) -> Result<()> {
-        let choice = cache_choice(self.tools.host, self.tools.settings);
-        let cache = CacheLayout::new(&choice.root);
-        let checked = check_all(self.tools.hub, &cache, &choice, &self.targets);
-        checkpoint("checked");
-        let mut plans: Vec<(usize, Box<Planned<'_>>)> = Vec::new();
-        for (index, checked) in checked.into_iter().enumerate() {
-            match checked {
-                Ok(Checked::Planned(planned)) => plans.push((index, planned)),
-                Ok(Checked::Current {
-                    place,
-                    commit,
-                    n_files,
-                    n_bytes,
-                }) => {
-                    let progress = SessionProgress {
-                        path: Some(place.readable_at(&commit)),
-                        files: FileCounts {
-                            total: n_files,
-                            reused: n_files,
-                            ..FileCounts::default()
-                        },
-                        bytes: ByteCounts {
-                            total: n_bytes,
-                            reused: n_bytes,
-                            ..ByteCounts::default()
-                        },
-                        new_commit: Some(commit),
-                        retries: 0,
-                    };
-                    run.close(index, &end_without_files(Outcome::UpToDate, None, progress))?;
-                }
-                Ok(Checked::Held { commit }) => {
-                    let progress = SessionProgress {
-                        new_commit: Some(commit),
-                        ..SessionProgress::default()
-                    };
-                    run.close(index, &end_without_files(Outcome::Held, None, progress))?;
-                }
-                Err(err) => {
-                    let outcome = outcome_of(&err, self.targets[index].known_commit.is_some());
-                    let end = end_without_files(
-                        outcome,
-                        Some(trouble_of(&err)),
-                        SessionProgress::default(),
-                    );
-                    run.close(index, &end)?;
-                }
-            }
+        let (mut flow, _watch) = run.start_flow(&self.bounds);
+        let targets: Vec<Arc<Target>> = self.targets.iter().cloned().map(Arc::new).collect();
+        let openings = targets.iter().map(|target| Opening {
+            target: target.clone(),
+            slot: None,
+        });
+        let lane = Lane::default();
+        for (index, target) in run.open(openings.collect())?.zip(targets) {
+            let share = Share::new(Priority::default(), Priority::default());
+            let order = Order {
+                target,
+                lane: lane.clone(),
+                share,
+            };
+            flow.add(index, order);
         }
-        let all: Vec<&Planned<'_>> = plans.iter().map(|(_, planned)| planned.as_ref()).collect();
-        let fits = refuse_what_does_not_fit(&all, self.tools.settings.disk_reserve());
-        let mut go: Vec<(usize, &Planned<'_>)> = Vec::new();
-        for ((index, planned), fits) in plans.iter().zip(fits) {
-            if let Some(new) = &planned.renamed_to {
-                log::warn!("`{}` is called `{new}` now", self.targets[*index].repo);
-            }
-            match fits {
-                Ok(()) => go.push((*index, planned)),
-                Err(err) => {
-                    let progress = SessionProgress {
-                        new_commit: Some(planned.remote.commit.clone()),
-                        ..SessionProgress::default()
-                    };
-                    let end = end_without_files(Outcome::Failed, Some(trouble_of(&err)), progress);
-                    run.close(*index, &end)?;
-                }
-            }
-        }
-        let mut close = |index: usize, end: &SyncEnd| run.close(index, end);
-        run.fetch(&go, &self.bounds, &mut close, show)
+        run.lead(flow, &mut |_, end| end, show);
+        run.end(0)
     }
 }
 
-fn describe(target: &Target, checked: Checked<'_>) -> DryRun {
+/// Finds out what targets would fetch; only looks.
+pub fn dry_run(tools: &Tools<'_>, targets: &[Target]) -> Vec<Result<DryRun>> {
+    let choice = cache_choice(tools.host, tools.settings);
+    let checked = check_all(tools.hub, &choice, targets);
+    let pairs = targets.iter().zip(checked);
+    pairs
+        .map(|(target, checked)| checked.map(|checked| describe(target, checked)))
+        .collect()
+}
+
+fn describe(target: &Target, checked: Checked) -> DryRun {
     let (commit, files, totals) = match checked {
         Checked::Current {
             commit,
@@ -161,7 +98,7 @@ fn describe(target: &Target, checked: Checked<'_>) -> DryRun {
             n_bytes,
             ..
         } => {
-            let totals = crate::domain::plan::Totals {
+            let totals = Totals {
                 files: n_files,
                 files_reused: n_files,
                 bytes: n_bytes,
@@ -173,14 +110,10 @@ fn describe(target: &Target, checked: Checked<'_>) -> DryRun {
         Checked::Held { commit } => (commit, Vec::new(), Default::default()),
         Checked::Planned(planned) => {
             let files = planned.plan.fetches().map(|file| {
-                let have = match file.action {
-                    crate::domain::plan::Action::Resume { have_bytes } => have_bytes,
-                    _ => 0,
-                };
                 (
                     file.file.path.to_string(),
                     file.file.size_bytes,
-                    file.file.size_bytes - have,
+                    file.missing_bytes(),
                 )
             });
             (

@@ -55,7 +55,11 @@ pub fn wait_out(store: &Store, hub: &HubClient, host: &Host, stop: &StopFlag) ->
 
 /// Returns when the Hub will answer again, if an earlier process has used up
 /// what it allows.
-fn exhausted_until(store: &Store, hub: &HubClient, now: Timestamp) -> Result<Option<Timestamp>> {
+pub fn exhausted_until(
+    store: &Store,
+    hub: &HubClient,
+    now: Timestamp,
+) -> Result<Option<Timestamp>> {
     let endpoint = hub.endpoint().as_str();
     let limits = store.rate_limits(now)?;
     let exhausted = limits.into_iter().filter(|limit| {

@@ -3,8 +3,8 @@
 use super::sync::SyncEnd;
 use crate::domain::model::{Model, ModelState};
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, RunOutcome, UpstreamState};
-use crate::domain::run::RunTotals;
-use crate::domain::session::{Session, SessionProgress, Trouble};
+use crate::domain::run::{EventKind, RunTotals};
+use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
 use crate::sys::stop::StopReason;
 
@@ -15,7 +15,10 @@ pub fn state_after(model: &Model, end: &SyncEnd, now: Timestamp) -> ModelState {
     let commit = end.progress.new_commit.clone();
     if commit.is_some() {
         state.last_check_at = Some(now);
-        state.upstream_state = UpstreamState::Ok;
+        state.upstream_state = match end.renamed_to {
+            Some(_) => UpstreamState::Renamed,
+            None => UpstreamState::Ok,
+        };
     }
     match end.outcome {
         Outcome::Updated | Outcome::Repaired | Outcome::UpToDate => {
@@ -47,26 +50,53 @@ pub fn state_after(model: &Model, end: &SyncEnd, now: Timestamp) -> ModelState {
     state
 }
 
-/// Describes the end of a target for which no file was touched.
-pub fn end_without_files(
-    outcome: Outcome,
-    trouble: Option<Trouble>,
-    progress: SessionProgress,
-) -> SyncEnd {
-    SyncEnd {
-        outcome,
-        trouble,
-        progress,
-        files: Vec::new(),
-        proven: Vec::new(),
+/// Names what a person should know later: changes, each told once.
+pub fn news_of(before: &Model, after: &ModelState, end: &SyncEnd) -> Vec<(EventKind, String)> {
+    let (name, old) = (&before.spec.name, &before.state);
+    let mut news = Vec::new();
+    if after.upstream_state != old.upstream_state {
+        match after.upstream_state {
+            UpstreamState::Orphaned => news.push((
+                EventKind::Orphaned,
+                format!("`{name}` is gone upstream; the local copy is kept"),
+            )),
+            UpstreamState::Gated => {
+                news.push((EventKind::Gated, format!("access to `{name}` was refused")))
+            }
+            UpstreamState::Renamed => {
+                let new = end.renamed_to.as_deref().unwrap_or_default();
+                news.push((
+                    EventKind::Renamed,
+                    format!("`{}` is called `{new}` now", before.spec.repo),
+                ));
+            }
+            UpstreamState::Ok => {}
+        }
     }
+    match (old.consecutive_failures, after.consecutive_failures) {
+        (0, 1..) => {
+            let why = end.trouble.as_ref().map(|trouble| trouble.message.as_str());
+            news.push((EventKind::Failing, why.unwrap_or("it failed").to_owned()));
+        }
+        (failures @ 1.., 0) => news.push((
+            EventKind::Recovered,
+            format!("`{name}` is well again after {failures} failures"),
+        )),
+        _ => {}
+    }
+    if end.outcome == Outcome::Held
+        && let Some(commit) = &end.progress.new_commit
+    {
+        news.push((
+            EventKind::Held,
+            format!("`{name}` is held; upstream has {}", commit.short()),
+        ));
+    }
+    news
 }
 
-/// Names the exit code that one session asks for.
-pub fn status_of(session: &Session, stop: Option<StopReason>) -> ExitStatus {
-    let Some(end) = &session.end else {
-        return ExitStatus::Failed;
-    };
+/// Names the exit code that one target asks for.
+pub fn status_of(end: &SyncEnd) -> ExitStatus {
     let by_kind = || {
         end.trouble
             .as_ref()
@@ -80,7 +110,7 @@ pub fn status_of(session: &Session, stop: Option<StopReason>) -> ExitStatus {
         | Outcome::Skipped => ExitStatus::Ok,
         Outcome::CouldNotCheck => ExitStatus::Temporary,
         Outcome::Orphaned | Outcome::Failed => by_kind(),
-        Outcome::Partial => match stop {
+        Outcome::Partial => match end.stopped {
             Some(StopReason::Interrupted) => ExitStatus::Interrupted,
             Some(StopReason::Terminated) => ExitStatus::Terminated,
             Some(StopReason::TimeBudget) => ExitStatus::TimeBudget,
@@ -105,7 +135,7 @@ pub fn run_outcome(status: ExitStatus) -> RunOutcome {
     }
 }
 
-pub fn add_up(sessions: &[Session]) -> RunTotals {
+pub fn add_up(sessions: &[Session], n_due: u64) -> RunTotals {
     let failed = |session: &Session| {
         let outcome = session.end.as_ref().map(|end| end.outcome);
         matches!(
@@ -114,7 +144,7 @@ pub fn add_up(sessions: &[Session]) -> RunTotals {
         )
     };
     RunTotals {
-        n_due: 0,
+        n_due,
         n_sessions: sessions.len() as u64,
         n_failed: sessions.iter().filter(|session| failed(session)).count() as u64,
         files_fetched: sessions

@@ -1,24 +1,27 @@
 //! One run of this process: its row in the database, its log file, its sessions.
 //!
-//! What `download` and `verify` have in common lies here: both hold the lock
-//! of the home, open a session for each target, fetch through the same engine,
-//! and close each session once.
+//! What `run-due`, `download` and `verify` have in common lies here: they hold
+//! the lock of the home, open a session for each target, fetch through the same
+//! engine, and close each session once.
 
-use std::cell::Cell;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Error, Result};
 
+use super::download::cache_choice;
 use super::rate_limits;
-use super::records::{add_up, run_outcome, state_after, status_of};
-use super::sync::{Limits, Planned, Progress, SyncEnd, Target, carry_out};
-use super::watch::Watch;
+use super::records::{add_up, news_of, run_outcome, state_after, status_of};
+use super::recover::recover;
+use super::sync::{Flow, Progress, SyncEnd, Target};
+use super::watch::{Watch, Watched};
+use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::retry::RetryPolicy;
-use crate::domain::run::{RunCommand, RunEnd, RunId, RunProcess, RunStart};
-use crate::domain::schedule::RateTable;
+use crate::domain::run::{Event, RunCommand, RunEnd, RunId, RunStart};
+use crate::domain::schedule::{RateTable, ScheduleId};
 use crate::domain::session::{Session, SessionEnd, SessionId, SessionProgress, SessionStart};
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
@@ -27,9 +30,9 @@ use crate::download::EngineOptions;
 use crate::hub::HubClient;
 use crate::store::Store;
 use crate::sys::host::{Host, checkpoint};
-use crate::sys::lock::FileLock;
 use crate::sys::logging;
 use crate::sys::paths::Home;
+use crate::sys::pause::Stopwatch;
 use crate::sys::stop::{StopFlag, StopReason};
 
 /// What a run works with, whatever its command.
@@ -51,16 +54,32 @@ pub struct Bounds {
     pub limit_rate: Option<RateTable>,
 }
 
-/// A run that has begun, with an open session for each of its targets.
+/// A run that has begun.
 pub struct Run<'a> {
-    tools: Tools<'a>,
-    targets: &'a [Target],
+    pub tools: Tools<'a>,
     command: RunCommand,
     trigger: Trigger,
     id: RunId,
-    sessions: Vec<SessionId>,
     started_at: Timestamp,
-    last_beat: Cell<Timestamp>,
+    entries: Vec<Entry>,
+    last_beat: Stopwatch,
+    /// The first thing that could not be written down.
+    problem: Option<Error>,
+}
+
+/// One target and its session.
+struct Entry {
+    target: Arc<Target>,
+    session: SessionId,
+    status: Option<ExitStatus>,
+}
+
+/// A target for which a session is to be opened.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    pub target: Arc<Target>,
+    /// The schedule that asked for it, and the slot that it serves.
+    pub slot: Option<(ScheduleId, EntryName, Timestamp)>,
 }
 
 /// What a run came to.
@@ -75,148 +94,272 @@ pub struct RunReport {
     pub sessions: Vec<Session>,
 }
 
-/// Takes the lock of the home, waiting as long as was asked for.
-pub fn take_run_lock(host: &Host, home: &Home, wait: Option<Seconds>) -> Result<Option<FileLock>> {
-    const STEP: Duration = Duration::from_millis(200);
-    crate::sys::fs::create_private_dir(home.path())
-        .with_context(|| format!("cannot create `{}`", home.path().display()))?;
-    let path = home.lock();
-    let mut waited = Duration::ZERO;
-    loop {
-        let lock = FileLock::try_acquire(&path)
-            .with_context(|| format!("cannot lock `{}`", path.display()))?;
-        let may_wait = wait.is_some_and(|wait| waited < Duration::from_secs(wait.get()));
-        if lock.is_some() || !may_wait {
-            return Ok(lock);
-        }
-        host.pause(STEP);
-        waited += STEP;
-    }
-}
-
-/// Describes this process for the database.
-pub fn this_process(host: &Host) -> RunProcess {
-    RunProcess {
-        host: host.name(),
-        pid: std::process::id(),
-        boot_id: host.boot_id(),
-        process_start: None,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    }
-}
-
 impl<'a> Run<'a> {
     /// Begins a run; the lock of the home is held by the caller.
-    pub fn begin(
-        tools: Tools<'a>,
-        command: RunCommand,
-        trigger: Trigger,
-        targets: &'a [Target],
-    ) -> Result<Self> {
+    pub fn begin(tools: Tools<'a>, command: RunCommand, trigger: Trigger) -> Result<Self> {
+        recover(tools.store, tools.host.now())?;
         let started_at = tools.host.now();
         let start = RunStart {
             command,
             trigger,
-            process: this_process(tools.host),
+            process: super::lock::this_process(tools.host),
             at: started_at,
         };
         let id = tools.store.start_run(&start)?;
         checkpoint("run started");
         start_log(&tools, &id, started_at);
-        let stranded = tools.store.close_crashed_runs(&id)?;
-        if !stranded.runs.is_empty() {
-            log::info!(
-                "{} earlier run(s) had ended without a word; what they fetched is used",
-                stranded.runs.len()
-            );
-        }
-        let mut run = Self {
+        Ok(Self {
             tools,
-            targets,
             command,
             trigger,
             id,
-            sessions: Vec::new(),
             started_at,
-            last_beat: Cell::new(started_at),
-        };
-        run.sessions = run.open_sessions()?;
-        checkpoint("sessions opened");
-        Ok(run)
+            entries: Vec::new(),
+            last_beat: Stopwatch::start(),
+            problem: None,
+        })
     }
 
-    fn open_sessions(&self) -> Result<Vec<SessionId>> {
-        let now = self.tools.host.now();
-        self.tools
+    pub fn id(&self) -> &RunId {
+        &self.id
+    }
+
+    /// Opens a session for each of some targets; returns their numbers.
+    pub fn open(&mut self, openings: Vec<Opening>) -> Result<Range<usize>> {
+        let first = self.entries.len();
+        let at = self.tools.host.now();
+        let entries = self
+            .tools
             .store
-            .transaction(|store| -> Result<Vec<SessionId>> {
-                let open = |target: &Target| {
+            .transaction(|store| -> Result<Vec<Entry>> {
+                let open = |Opening { target, slot }: Opening| {
                     let (model_id, model_name) = target.model.clone().unzip();
-                    Ok(store.open_session(&SessionStart {
+                    let (schedule_id, schedule_name, slot_at) = match slot {
+                        Some((id, name, slot)) => (Some(id), Some(name), Some(slot)),
+                        None => (None, None, None),
+                    };
+                    let session = store.open_session(&SessionStart {
                         run_id: self.id.clone(),
                         model_id,
                         model_name,
                         repo: target.repo.clone(),
                         revision: target.revision.clone(),
                         destination: target.destination.clone(),
-                        schedule_id: None,
-                        schedule_name: None,
-                        slot_at: None,
+                        schedule_id,
+                        schedule_name,
+                        slot_at,
                         trigger: self.trigger,
                         old_commit: target.known_commit.clone(),
-                        at: now,
-                    })?)
+                        at,
+                    })?;
+                    Ok(Entry {
+                        target,
+                        session,
+                        status: None,
+                    })
                 };
-                self.targets.iter().map(open).collect()
-            })
+                openings.into_iter().map(open).collect()
+            })?;
+        self.entries.extend(entries);
+        checkpoint("sessions opened");
+        Ok(first..self.entries.len())
     }
 
-    /// Fetches and publishes, with somebody watching clock and rate meanwhile.
-    ///
-    /// `close` is told the end of each target, and closes its session.
-    pub fn fetch(
-        &self,
-        plans: &[(usize, &Planned<'_>)],
-        bounds: &Bounds,
-        close: &mut dyn FnMut(usize, &SyncEnd) -> Result<()>,
-        show: &mut dyn FnMut(&Progress<'_>),
-    ) -> Result<()> {
+    /// Returns the way for this run's targets, and what watches the clock for it.
+    pub fn start_flow(&self, bounds: &Bounds) -> (Flow, Watch) {
         let host = self.tools.host;
-        let rate = Arc::new(AtomicU64::new(0));
-        let limits = Limits {
-            engine: self.engine_options(bounds, &rate),
-        };
-        let done = StopFlag::new();
-        let mut problem = None;
+        let rate = Arc::default();
+        let options = self.engine_options(bounds, &rate);
+        let choice = cache_choice(host, self.tools.settings);
+        let reserve = self.tools.settings.disk_reserve();
+        let flow = Flow::new(self.tools.hub, &choice, options, reserve);
+        let watch = Watch::start(host);
         let now = host.now();
-        let watch = Watch {
-            host,
-            deadline: bounds
-                .max_duration
-                .and_then(|span| now.checked_add(span.span()).ok()),
-            limit_rate: bounds.limit_rate.as_ref(),
-            stop: self.tools.stop,
-        };
-        std::thread::scope(|scope| {
-            watch.set_rate(&rate);
-            scope.spawn(|| watch.until(&done, &rate));
-            let hub = self.tools.hub;
-            carry_out(hub, self.targets, plans, &limits, &mut |progress| {
-                show(&progress);
-                let result = match &progress {
-                    Progress::Ended { target, end } => close(*target, end),
-                    Progress::Kept { target, progress } => self.beat(Some((*target, progress))),
-                    _ => Ok(()),
-                };
-                if let Err(err) = result {
-                    // The bytes go on; the first thing that could not be written is told at the end.
-                    log::error!("{err:#}");
-                    problem.get_or_insert(err);
-                }
-            });
-            done.raise(StopReason::TimeBudget);
+        let span = bounds.max_duration.map(Seconds::span);
+        watch.add(Watched {
+            stop: self.tools.stop.clone(),
+            deadline: span.and_then(|span| now.checked_add(span).ok()),
+            limit_rate: bounds
+                .limit_rate
+                .clone()
+                .map(|table| (table, host.time_zone())),
+            rate,
         });
-        problem.map_or(Ok(()), Err)
+        (flow, watch)
+    }
+
+    /// Goes on for a moment, and returns what has ended. With it goes a sign of
+    /// life, and an ear for the wish that the run ends.
+    pub fn step(
+        &mut self,
+        flow: &mut Flow,
+        show: &mut dyn FnMut(&Progress<'_>),
+    ) -> Vec<(usize, SyncEnd)> {
+        const WAIT: Duration = Duration::from_millis(100);
+        let (mut ended, mut kept) = (Vec::new(), None);
+        flow.step(WAIT, &mut |progress| {
+            show(&progress);
+            match progress {
+                Progress::Ended { target, end } => ended.push((target, end.clone())),
+                Progress::Kept { target, progress } => kept = Some((target, progress)),
+                _ => {}
+            }
+        });
+        if let Some((index, progress)) = kept.filter(|(index, _)| self.is_open(*index)) {
+            self.note(index, &progress);
+        }
+        self.beat();
+        ended
+    }
+
+    /// Leads everything in a flow to its end; `alter` may change how one ends.
+    pub fn lead(
+        &mut self,
+        mut flow: Flow,
+        alter: &mut dyn FnMut(usize, SyncEnd) -> SyncEnd,
+        show: &mut dyn FnMut(&Progress<'_>),
+    ) {
+        while !flow.is_idle() {
+            for (index, end) in self.step(&mut flow, show) {
+                self.close(index, &alter(index, end));
+            }
+        }
+    }
+
+    /// Writes down how far a target has come: after a crash it tells that bytes were kept.
+    fn note(&mut self, index: usize, progress: &SessionProgress) {
+        let session = self.entries[index].session;
+        let saved = self.tools.store.save_progress(session, progress);
+        self.keep_problem(saved.map_err(Error::from));
+    }
+
+    /// Says that the run is alive, and hears whether it is to stop; at most
+    /// once a second.
+    pub fn beat(&mut self) {
+        const EVERY: Duration = Duration::from_secs(1);
+        if self.last_beat.elapsed() < EVERY {
+            return;
+        }
+        self.last_beat = Stopwatch::start();
+        match self.tools.store.heartbeat(&self.id, self.tools.host.now()) {
+            Ok(None) => {}
+            Ok(Some(_)) => self.tools.stop.raise(StopReason::Terminated),
+            // The next beat may find room; what has to be written down will tell.
+            Err(err) => log::debug!("no heartbeat: {err}"),
+        }
+    }
+
+    /// Closes the session of a target and writes down what is known of its model now.
+    ///
+    /// The bytes of others go on when that fails; the first such problem is
+    /// told at the end of the run.
+    pub fn close(&mut self, index: usize, end: &SyncEnd) {
+        let entry = &mut self.entries[index];
+        entry.status = Some(status_of(end));
+        let label = entry.target.label();
+        if let Some(trouble) = &end.trouble {
+            log::warn!(target: logging::SESSION, "{label}: {}: {}", end.outcome, trouble.message);
+        } else {
+            log::info!("{label}: {}", end.outcome);
+        }
+        let written = self.write_down(index, end);
+        self.keep_problem(written);
+        checkpoint("session closed");
+    }
+
+    fn write_down(&self, index: usize, end: &SyncEnd) -> Result<()> {
+        let Entry {
+            target, session, ..
+        } = &self.entries[index];
+        let now = self.tools.host.now();
+        self.tools.store.transaction(|store| -> Result<()> {
+            for file in &end.files {
+                store.save_session_file(*session, file)?;
+            }
+            for (path, content, size_bytes) in &end.proven {
+                store.save_blob(path, content, *size_bytes, now)?;
+            }
+            let close = SessionEnd {
+                at: now,
+                outcome: end.outcome,
+                trouble: end.trouble.clone(),
+            };
+            store.finish_session(*session, &end.progress, &close)?;
+            // Whoever verifies does not ask what is current upstream, so the
+            // end says nothing about the model's last check or success.
+            if self.command != RunCommand::Verify
+                && let Some((id, _)) = &target.model
+                && let Some(model) = store.model_by_id(*id)?
+            {
+                let state = state_after(&model, end, now);
+                if let Some(commit) = &state.published_commit
+                    && state.published_at != model.state.published_at
+                {
+                    store.save_revision(*id, commit, now)?;
+                }
+                for (kind, detail) in news_of(&model, &state, end) {
+                    store.record_event(&Event {
+                        at: now,
+                        kind,
+                        model_id: Some(*id),
+                        run_id: Some(self.id.clone()),
+                        detail,
+                    })?;
+                }
+                store.save_model_state(*id, &state)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Goes on after something could not be written down; the first is told at the end.
+    pub fn keep_problem(&mut self, result: Result<()>) {
+        if let Err(err) = result {
+            log::error!("{err:#}");
+            self.problem.get_or_insert(err);
+        }
+    }
+
+    fn is_open(&self, index: usize) -> bool {
+        self.entries
+            .get(index)
+            .is_some_and(|entry| entry.status.is_none())
+    }
+
+    /// Ends the run; each of its sessions has been closed.
+    pub fn end(mut self, n_due: u64) -> Result<RunReport> {
+        let store = self.tools.store;
+        let remembered = rate_limits::remember(store, self.tools.hub, self.tools.host.now());
+        self.keep_problem(remembered);
+        if let Some(problem) = self.problem {
+            return Err(problem);
+        }
+        let sessions = self.entries.iter();
+        let sessions = sessions
+            .map(|entry| Ok(store.session(entry.session)?))
+            .collect::<Result<Vec<Session>>>()?;
+        let finished_at = self.tools.host.now();
+        let status = self.entries.iter().fold(ExitStatus::Ok, |worst, entry| {
+            worst.worst(entry.status.unwrap_or(ExitStatus::Failed))
+        });
+        let outcome = run_outcome(status);
+        let end = RunEnd {
+            at: finished_at,
+            outcome,
+            exit_code: Some(status.code()),
+        };
+        checkpoint("run ends");
+        store.finish_run(&self.id, &add_up(&sessions, n_due), &end)?;
+        log::info!("run {} ended: {outcome}", self.id);
+        Ok(RunReport {
+            run_id: self.id,
+            trigger: self.trigger,
+            outcome,
+            status,
+            started_at: self.started_at,
+            finished_at,
+            sessions,
+        })
     }
 
     fn engine_options(&self, bounds: &Bounds, rate: &Arc<AtomicU64>) -> EngineOptions {
@@ -237,98 +380,6 @@ impl<'a> Run<'a> {
             stop: self.tools.stop.clone(),
             ..defaults
         }
-    }
-
-    /// Says that the run is alive, and hears whether it is to stop; at most
-    /// once a second. With it goes how far a target has come.
-    pub fn beat(&self, came_so_far: Option<(usize, &SessionProgress)>) -> Result<()> {
-        let now = self.tools.host.now();
-        if now <= self.last_beat.get() {
-            return Ok(());
-        }
-        self.last_beat.set(now);
-        if let Some((target, progress)) = came_so_far {
-            self.tools
-                .store
-                .save_progress(self.sessions[target], progress)?;
-        }
-        if self.tools.store.heartbeat(&self.id, now)?.is_some() {
-            self.tools.stop.raise(StopReason::Terminated);
-        }
-        Ok(())
-    }
-
-    /// Closes the session of a target and writes down what is known of its model now.
-    pub fn close(&self, target: usize, end: &SyncEnd) -> Result<()> {
-        let session = self.sessions[target];
-        let target = &self.targets[target];
-        let now = self.tools.host.now();
-        if let Some(trouble) = &end.trouble {
-            log::warn!(target: logging::SESSION, "{}: {}: {}", target.label(), end.outcome, trouble.message);
-        } else {
-            log::info!("{}: {}", target.label(), end.outcome);
-        }
-        self.tools.store.transaction(|store| -> Result<()> {
-            for file in &end.files {
-                store.save_session_file(session, file)?;
-            }
-            for (path, content, size_bytes) in &end.proven {
-                store.save_blob(path, content, *size_bytes, now)?;
-            }
-            let close = SessionEnd {
-                at: now,
-                outcome: end.outcome,
-                trouble: end.trouble.clone(),
-            };
-            store.finish_session(session, &end.progress, &close)?;
-            // Whoever verifies does not ask what is current upstream, so the
-            // end says nothing about the model's last check or success.
-            if self.command != RunCommand::Verify
-                && let Some((id, _)) = &target.model
-                && let Some(model) = store.model_by_id(*id)?
-            {
-                let state = state_after(&model, end, now);
-                if let Some(commit) = &state.published_commit
-                    && state.published_at != model.state.published_at
-                {
-                    store.save_revision(*id, commit, now)?;
-                }
-                store.save_model_state(*id, &state)?;
-            }
-            Ok(())
-        })
-    }
-
-    /// Ends the run; each of its sessions has been closed.
-    pub fn end(self) -> Result<RunReport> {
-        let store = self.tools.store;
-        rate_limits::remember(store, self.tools.hub, self.tools.host.now())?;
-        let sessions = self.sessions.iter();
-        let sessions = sessions
-            .map(|id| Ok(store.session(*id)?))
-            .collect::<Result<Vec<Session>>>()?;
-        let finished_at = self.tools.host.now();
-        let status = sessions.iter().fold(ExitStatus::Ok, |worst, session| {
-            worst.worst(status_of(session, self.tools.stop.reason()))
-        });
-        let outcome = run_outcome(status);
-        let end = RunEnd {
-            at: finished_at,
-            outcome,
-            exit_code: Some(status.code()),
-        };
-        checkpoint("run ends");
-        store.finish_run(&self.id, &add_up(&sessions), &end)?;
-        log::info!("run {} ended: {outcome}", self.id);
-        Ok(RunReport {
-            run_id: self.id,
-            trigger: self.trigger,
-            outcome,
-            status,
-            started_at: self.started_at,
-            finished_at,
-            sessions,
-        })
     }
 }
 

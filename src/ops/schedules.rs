@@ -99,7 +99,7 @@ pub fn upcoming(
     Ok((zone, slots))
 }
 
-fn offset(store: &Store, host: &Host, schedule: &Schedule) -> Result<Seconds> {
+pub fn offset(store: &Store, host: &Host, schedule: &Schedule) -> Result<Seconds> {
     if schedule.spec.jitter == Seconds(0) {
         return Ok(Seconds(0));
     }

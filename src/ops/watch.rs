@@ -1,7 +1,10 @@
 //! Watches the clock while others work: deadlines and the rate of the hour.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use jiff::tz::TimeZone;
 
 use crate::domain::schedule::RateTable;
 use crate::domain::time::Timestamp;
@@ -9,39 +12,74 @@ use crate::domain::units::ByteSize;
 use crate::sys::host::Host;
 use crate::sys::stop::{StopFlag, StopReason};
 
-/// What changes with the time of day during a run.
-pub struct Watch<'a> {
-    pub host: &'a Host,
+/// What changes with the time of day during a run, or for some of its files.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// Raised when the deadline has come.
+    pub stop: StopFlag,
     pub deadline: Option<Timestamp>,
-    pub limit_rate: Option<&'a RateTable>,
-    pub stop: &'a StopFlag,
+    /// The table, and the zone whose clock it means.
+    pub limit_rate: Option<(RateTable, TimeZone)>,
+    /// Where the rate of the moment goes; zero is no limit.
+    pub rate: Arc<AtomicU64>,
 }
 
-impl Watch<'_> {
-    /// Watches until the flag is raised.
-    ///
-    /// It looks at the wall clock, because after a suspend no other clock knows.
-    pub fn until(&self, done: &StopFlag, rate: &AtomicU64) {
+/// A thread of its own, because the coordinating thread may be busy for minutes
+/// with a file that has to be copied. It ends with this value.
+pub struct Watch {
+    host: Host,
+    watched: Arc<Mutex<Vec<Watched>>>,
+    done: StopFlag,
+}
+
+impl Watch {
+    pub fn start(host: &Host) -> Self {
         const STEP: Duration = Duration::from_millis(250);
-        while !done.pause(STEP) {
-            if self
-                .deadline
-                .is_some_and(|deadline| self.host.now() >= deadline)
-            {
-                self.stop.raise(StopReason::TimeBudget);
+        let watch = Self {
+            host: host.clone(),
+            watched: Arc::default(),
+            done: StopFlag::new(),
+        };
+        let (host, watched, done) = (host.clone(), watch.watched.clone(), watch.done.clone());
+        let thread = std::thread::Builder::new().name("watch".into());
+        let started = thread.spawn(move || {
+            while !done.pause(STEP) {
+                lock(&watched).iter().for_each(|one| one.look(&host));
             }
-            self.set_rate(rate);
+        });
+        if let Err(err) = started {
+            log::warn!("could not start a thread: {err}; limits of time do not hold");
         }
+        watch
     }
 
-    /// Sets the rate that the table has for this moment; zero is no limit.
-    pub fn set_rate(&self, rate: &AtomicU64) {
-        if let Some(table) = self.limit_rate {
-            let local = self.host.now().to_zoned(self.host.time_zone()).datetime();
-            rate.store(
-                table.rate_at(local).map_or(0, ByteSize::bytes),
-                Ordering::Relaxed,
-            );
+    pub fn add(&self, watched: Watched) {
+        watched.look(&self.host);
+        lock(&self.watched).push(watched);
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.done.raise(StopReason::TimeBudget);
+    }
+}
+
+impl Watched {
+    /// Looks at the wall clock, because after a suspend no other clock knows.
+    fn look(&self, host: &Host) {
+        let now = host.now();
+        if self.deadline.is_some_and(|deadline| now >= deadline) {
+            self.stop.raise(StopReason::TimeBudget);
+        }
+        if let Some((table, zone)) = &self.limit_rate {
+            let rate = table.rate_at(zone.to_datetime(now));
+            let rate = rate.map_or(0, ByteSize::bytes);
+            self.rate.store(rate, Ordering::Relaxed);
         }
     }
+}
+
+fn lock(watched: &Mutex<Vec<Watched>>) -> MutexGuard<'_, Vec<Watched>> {
+    watched.lock().unwrap_or_else(PoisonError::into_inner)
 }

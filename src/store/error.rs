@@ -101,6 +101,10 @@ impl StoreError {
         Self::File { doing, source }
     }
 
+    pub(super) fn unreadable(what: impl ToString, why: impl ToString) -> Self {
+        UnreadableValue::new(what, why).into()
+    }
+
     pub(super) fn not_found(entity: &'static str, name: impl ToString) -> Self {
         let name = name.to_string();
         Self::NotFound { entity, name }

@@ -16,6 +16,7 @@ mod meta;
 mod migrations;
 mod models;
 mod open;
+mod pause;
 #[cfg(test)]
 mod plans;
 mod rate_limits;

@@ -156,7 +156,7 @@ impl Store {
     /// `failed`; slots stay unserved, so that the same start goes on with them.
     /// Everything ends at the last heartbeat: a crash on Friday that is noticed
     /// on Monday did not run over the weekend.
-    pub fn close_crashed_runs(&self, except: &RunId) -> Result<Stranded> {
+    pub fn close_crashed_runs(&self, except: Option<&RunId>) -> Result<Stranded> {
         self.transaction(|store| {
             let sessions = store.close_crashed_sessions(except)?;
             let sql = "UPDATE runs SET finished_at = heartbeat_at, outcome = 'crashed',
@@ -165,10 +165,10 @@ impl Store {
                             coalesce(sum(files_fetched), 0), coalesce(sum(bytes_fetched), 0),
                             coalesce(sum(bytes_reused), 0)
                         FROM sessions WHERE run_id = runs.id)
-                WHERE finished_at IS NULL AND id <> ?1
+                WHERE finished_at IS NULL AND (?1 IS NULL OR id <> ?1)
                 RETURNING id";
-            let mut runs: Vec<RunId> =
-                store.list(sql, [except.as_str()], |row| row.parsed("id"))?;
+            let params = [except.map(RunId::as_str)];
+            let mut runs: Vec<RunId> = store.list(sql, params, |row| row.parsed("id"))?;
             runs.sort();
             Ok(Stranded { runs, sessions })
         })

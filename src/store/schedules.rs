@@ -122,6 +122,18 @@ impl Store {
             .ok_or_else(|| StoreError::not_found("schedule", name))
     }
 
+    /// Returns a schedule by its number; `None` when it has been removed.
+    pub fn schedule_by_id(&self, id: ScheduleId) -> Result<Option<Schedule>> {
+        let sql = format!("{SELECT} WHERE id = ?1");
+        self.find(&sql, [id.0], read_schedule)
+    }
+
+    /// Returns the time zones that enabled schedules name.
+    pub fn time_zones_in_use(&self) -> Result<Vec<String>> {
+        let sql = "SELECT DISTINCT time_zone FROM schedules WHERE enabled = 1 ORDER BY time_zone";
+        self.list(sql, [], |row| row.get("time_zone"))
+    }
+
     pub fn find_schedule(&self, name: &EntryName) -> Result<Option<Schedule>> {
         let sql = format!("{SELECT} WHERE name = ?1");
         self.find(&sql, [name.as_str()], read_schedule)

@@ -1,6 +1,6 @@
 //! The tables `sessions` and `session_files`: what happened, byte by byte count.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::types::Value;
 use rusqlite::{Row, named_params, params_from_iter};
@@ -188,6 +188,21 @@ impl Store {
         })
     }
 
+    /// Returns the models that a schedule's run has looked at since an instant
+    /// with an end that needs no other look before the next slot.
+    pub fn models_done_since(&self, since: Timestamp) -> Result<BTreeSet<ModelId>> {
+        let sql = "SELECT DISTINCT model_id FROM sessions
+            WHERE started_at >= ?1 AND slot_at IS NOT NULL AND model_id IS NOT NULL
+                AND outcome IN ('updated', 'up-to-date', 'repaired', 'held', 'orphaned', 'failed')
+                AND (outcome <> 'failed'
+                    OR error_kind NOT IN ('network', 'rate-limit')
+                        AND error NOT LIKE 'crashed:%')";
+        let ids: Vec<ModelId> = self.list(sql, [seconds(since)], |row| {
+            Ok(ModelId(row.get("model_id")?))
+        })?;
+        Ok(ids.into_iter().collect())
+    }
+
     /// Returns the files of a session by path.
     pub fn session_files(&self, id: SessionId) -> Result<Vec<SessionFile>> {
         let sql = "SELECT * FROM session_files WHERE session_id = ?1 ORDER BY path";
@@ -229,8 +244,8 @@ impl Store {
         })
     }
 
-    /// Closes the sessions of all runs but one; part of `close_crashed_runs`.
-    pub(super) fn close_crashed_sessions(&self, except: &RunId) -> Result<Vec<SessionId>> {
+    /// Closes the sessions of all runs, or of all but one; part of `close_crashed_runs`.
+    pub(super) fn close_crashed_sessions(&self, except: Option<&RunId>) -> Result<Vec<SessionId>> {
         let sql = "UPDATE sessions SET state = 'finished',
                 outcome = CASE WHEN bytes_fetched > 0 THEN 'partial' ELSE 'failed' END,
                 error_kind = 'internal',
@@ -239,10 +254,11 @@ impl Store {
                     THEN 'the next run continues with the bytes that were kept' END,
                 finished_at = max(started_at,
                     (SELECT heartbeat_at FROM runs WHERE runs.id = sessions.run_id))
-            WHERE state = 'running' AND run_id <> ?1
+            WHERE state = 'running' AND (?1 IS NULL OR run_id <> ?1)
             RETURNING id";
+        let params = [except.map(RunId::as_str)];
         let mut ids: Vec<SessionId> =
-            self.list(sql, [except.as_str()], |row| Ok(SessionId(row.get("id")?)))?;
+            self.list(sql, params, |row| Ok(SessionId(row.get("id")?)))?;
         ids.sort();
         Ok(ids)
     }

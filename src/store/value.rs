@@ -22,6 +22,15 @@ pub struct UnreadableValue {
     why: String,
 }
 
+impl UnreadableValue {
+    pub(super) fn new(column: impl ToString, why: impl ToString) -> Self {
+        Self {
+            column: column.to_string(),
+            why: why.to_string(),
+        }
+    }
+}
+
 /// What the word of a destination is, beside the absolute paths of directories.
 const CACHE: &str = "cache";
 
@@ -103,10 +112,7 @@ fn checked<T: FromSql>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
 
 /// Wraps a reason the way a row mapper must: as an error of rusqlite.
 pub(super) fn unreadable(column: &str, why: impl ToString) -> rusqlite::Error {
-    let value = UnreadableValue {
-        column: column.to_owned(),
-        why: why.to_string(),
-    };
+    let value = UnreadableValue::new(column, why);
     rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(value))
 }
 

@@ -1,7 +1,8 @@
 //! The one door to clock, environment, terminal and pauses.
 //!
 //! Test builds (those with debug assertions) have three more doors: a settable
-//! clock, `HFDL_TEST_NOW`, `HFDL_TEST_NO_PAUSES`, and `HFDL_TEST_CRASH_AT`, the
+//! clock, `HFDL_TEST_NOW` (`2026-03-01T09:00:00Z` stands still, with `+60`
+//! behind it it goes on sixty times as fast), `HFDL_TEST_NO_PAUSES`, and `HFDL_TEST_CRASH_AT`, the
 //! checkpoint that kills the process. A release build does not look at them.
 
 use std::collections::BTreeMap;
@@ -61,9 +62,7 @@ impl Host {
 
     /// Returns the present, in whole seconds.
     pub fn now(&self) -> Timestamp {
-        let now = self
-            .test_variable("HFDL_TEST_NOW")
-            .and_then(|text| text.parse().ok());
+        let now = self.test_variable("HFDL_TEST_NOW").and_then(test_clock);
         crate::domain::time::whole_seconds(now.unwrap_or_else(Timestamp::now))
     }
 
@@ -149,6 +148,16 @@ impl Host {
             .and_then(|name| jiff::tz::TimeZone::get(&name).ok())
             .unwrap_or_else(jiff::tz::TimeZone::system)
     }
+}
+
+/// Reads the clock that a test has set: standing still, or going on by a factor.
+fn test_clock(text: &str) -> Option<Timestamp> {
+    let Some((start, factor)) = text.split_once("Z+") else {
+        return text.parse().ok();
+    };
+    let start: Timestamp = format!("{start}Z").parse().ok()?;
+    let passed = elapsed().mul_f64(factor.parse().ok()?);
+    start.checked_add(passed).ok()
 }
 
 /// Names a step after which a crash must heal. A test that chose this one has

@@ -15,3 +15,4 @@ pub mod paths;
 pub mod pause;
 pub mod signals;
 pub mod stop;
+pub mod zone_data;

@@ -33,8 +33,9 @@ impl Bars {
         }
     }
 
-    pub fn begin(&self, n_bytes: u64) {
-        self.total.set_length(n_bytes);
+    /// Tells of so many more bytes that are to come.
+    pub fn add(&self, n_bytes: u64) {
+        self.total.inc_length(n_bytes);
         self.total.enable_steady_tick(Duration::from_millis(500));
     }
 

@@ -15,7 +15,7 @@ use hfdl::domain::ranges::ByteRange;
 use hfdl::domain::retry::RetryPolicy;
 use hfdl::download::{
     ByteSource, ByteStream, EngineOptions, Event, FetchJob, FileError, FileReport, FileResult,
-    SourceError, fetch,
+    Lane, SourceError, fetch,
 };
 use hfdl::sys::stop::{StopFlag, StopReason};
 use hfdl_test_hub::{
@@ -27,20 +27,22 @@ use crate::support::http_source::HttpSource;
 const MIB: u64 = 1 << 20;
 
 /// A hub with one repository, and a folder for what is fetched from it.
-struct Env {
-    hub: TestHub,
+pub(crate) struct Env {
+    pub(crate) hub: TestHub,
     dir: tempfile::TempDir,
-    options: EngineOptions,
+    pub(crate) options: EngineOptions,
+    /// The lane of all files that are not given another.
+    pub(crate) lane: Lane,
 }
 
 /// What a file should be.
-struct Wanted {
-    bytes: Vec<u8>,
-    job: FetchJob,
+pub(crate) struct Wanted {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) job: FetchJob,
 }
 
 impl Env {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             hub: TestHub::builder().shape(Shape::caching_proxy()).start(),
             dir: tempfile::tempdir().unwrap(),
@@ -51,11 +53,12 @@ impl Env {
                 },
                 ..EngineOptions::default()
             },
+            lane: Lane::default(),
         }
     }
 
     /// Publishes a file of noise that the engine fetches in ranges.
-    fn large(&self, name: &str, size: u64) -> Wanted {
+    pub(crate) fn large(&self, name: &str, size: u64) -> Wanted {
         let bytes = generated_bytes(size as usize, size);
         self.publish_lfs(name, bytes)
     }
@@ -75,11 +78,13 @@ impl Env {
             size_bytes: bytes.len() as u64,
             partial: self.dir.path().join(name.replace('/', "-")),
             source: Arc::new(HttpSource::new(&url)),
+            lane: self.lane.clone(),
+            rank: 0,
         };
         Wanted { bytes, job }
     }
 
-    fn fetch(&self, wanted: &Wanted) -> FileReport {
+    pub(crate) fn fetch(&self, wanted: &Wanted) -> FileReport {
         self.fetch_with(wanted, &mut |_| ())
     }
 
@@ -89,7 +94,7 @@ impl Env {
         reports.remove(0)
     }
 
-    fn sent(&self, name: &str) -> u64 {
+    pub(crate) fn sent(&self, name: &str) -> u64 {
         self.hub.downloads(name).iter().map(|r| r.bytes_sent).sum()
     }
 
@@ -104,7 +109,7 @@ impl Env {
 }
 
 #[track_caller]
-fn assert_verified(report: &FileReport, wanted: &Wanted) {
+pub(crate) fn assert_verified(report: &FileReport, wanted: &Wanted) {
     assert!(
         matches!(report.result, FileResult::Verified { .. }),
         "{report:?}"
@@ -455,11 +460,11 @@ fn a_server_in_trouble_is_asked_so_often_and_not_more() {
     }
 }
 
-/// Sends a part of its bytes, then asks the run to stop, and says nothing more.
-struct Silent {
-    bytes: Vec<u8>,
-    stop: StopFlag,
-    released: Arc<(Mutex<bool>, Condvar)>,
+/// Sends a part of its bytes, then raises a stop flag, and says nothing more.
+pub(crate) struct Silent {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) stop: StopFlag,
+    pub(crate) released: Arc<(Mutex<bool>, Condvar)>,
 }
 
 impl ByteSource for Silent {
@@ -641,6 +646,8 @@ fn child_fetches(wanted_by_parent: &str) {
         size_bytes: parts[2].parse().unwrap(),
         partial: PathBuf::from(parts[3]),
         source: Arc::new(HttpSource::new(parts[0])),
+        lane: Lane::default(),
+        rank: 0,
     };
     let options = EngineOptions {
         connections: 4,

@@ -30,6 +30,7 @@ mod download_disk;
 mod download_faults;
 mod download_hostile;
 mod engine;
+mod engine_lanes;
 mod fnmatch_corpus;
 mod hub_client;
 mod layers;

@@ -539,7 +539,7 @@ fn dead_processes_leave_partial_or_failed_sessions_and_crashed_runs() {
     let own = store.start_run(&run_at(at(5_000))).unwrap();
     let running = store.open_session(&session(&own, at(5_001))).unwrap();
 
-    let stranded = store.close_crashed_runs(&own).unwrap();
+    let stranded = store.close_crashed_runs(Some(&own)).unwrap();
 
     assert_eq!(stranded.runs, std::slice::from_ref(&dead));
     assert_eq!(stranded.sessions, [with_bytes, without]);
@@ -561,7 +561,7 @@ fn dead_processes_leave_partial_or_failed_sessions_and_crashed_runs() {
     assert_eq!((run.totals.n_sessions, run.totals.n_failed), (3, 1));
     assert_eq!(run.totals.bytes_fetched, 2 * progress().bytes.fetched);
     assert_eq!(store.run(&own).unwrap().end, None);
-    let again = store.close_crashed_runs(&own).unwrap();
+    let again = store.close_crashed_runs(Some(&own)).unwrap();
     assert_eq!((again.runs.len(), again.sessions.len()), (0, 0));
 }
 

@@ -148,7 +148,7 @@ impl World {
             }
             Operation::CloseCrashed => {
                 if let Some(last) = self.runs.last() {
-                    store.close_crashed_runs(last)?;
+                    store.close_crashed_runs(Some(last))?;
                 }
             }
             Operation::Prune(before) => {

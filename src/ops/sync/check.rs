@@ -6,7 +6,8 @@ use anyhow::{Result, anyhow};
 
 use super::place::Place;
 use super::{CacheChoice, Target};
-use crate::cache::{CacheLayout, Vanished};
+use crate::cache::Vanished;
+use crate::domain::content::ContentId;
 use crate::domain::plan::{SyncPlan, plan_sync};
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
@@ -14,24 +15,26 @@ use crate::hub::{Fault, Gated, HubClient, HubError};
 use crate::ops::parallel::{QUESTIONS_AT_ONCE, map_at_once};
 
 /// What a look at the Hub and at the disk came to.
-pub enum Checked<'a> {
+pub enum Checked {
     /// Nothing has changed and every file is there: one request, no listing.
     Current {
-        place: Place<'a>,
+        place: Place,
         commit: CommitSha,
         n_files: u64,
         n_bytes: u64,
+        /// The Hub's present name of the repository, when it was renamed.
+        renamed_to: Option<String>,
     },
     /// A rollback holds an older commit in place, and this one is newer.
     Held {
         commit: CommitSha,
     },
-    Planned(Box<Planned<'a>>),
+    Planned(Box<Planned>),
 }
 
 /// A target with everything that is needed to carry its sync out.
-pub struct Planned<'a> {
-    pub place: Place<'a>,
+pub struct Planned {
+    pub place: Place,
     pub remote: RemoteSnapshot,
     pub plan: SyncPlan,
     /// What was published before.
@@ -40,17 +43,18 @@ pub struct Planned<'a> {
     pub moves_ref: bool,
     /// The Hub's present name of the repository, when it was renamed.
     pub renamed_to: Option<String>,
+    /// Contents that are there and fetched all the same.
+    pub distrusted: BTreeSet<ContentId>,
 }
 
 /// Checks all targets, several at a time, and returns the results in their order.
-pub fn check_all<'a>(
+pub fn check_all(
     hub: &HubClient,
-    cache: &'a CacheLayout,
     choice: &CacheChoice,
-    targets: &'a [Target],
-) -> Vec<Result<Checked<'a>>> {
+    targets: &[Target],
+) -> Vec<Result<Checked>> {
     let results = map_at_once(targets, QUESTIONS_AT_ONCE, |target| {
-        check(hub, cache, choice, target)
+        check(hub, choice, target)
     });
     let results = results.into_iter();
     results
@@ -58,12 +62,8 @@ pub fn check_all<'a>(
         .collect()
 }
 
-fn check<'a>(
-    hub: &HubClient,
-    cache: &'a CacheLayout,
-    choice: &CacheChoice,
-    target: &'a Target,
-) -> Result<Checked<'a>> {
+/// Checks one target: one request where nothing has changed.
+pub fn check(hub: &HubClient, choice: &CacheChoice, target: &Target) -> Result<Checked> {
     let info = hub.revision(&target.repo, &target.revision)?;
     let commit = info.commit;
     if target
@@ -73,7 +73,8 @@ fn check<'a>(
     {
         return Ok(Checked::Held { commit });
     }
-    let place = Place::new(cache, choice, target)?;
+    let renamed_to = (info.id != target.repo.id).then(|| info.id.to_string());
+    let place = Place::new(choice, target)?;
     let known = place.stored_listing(&commit)?;
     let old_commit = place.published(target, known.as_ref())?;
     if let Some(remote) = &known
@@ -90,6 +91,7 @@ fn check<'a>(
                 commit,
                 n_files,
                 n_bytes,
+                renamed_to,
             });
         }
     }
@@ -99,10 +101,12 @@ fn check<'a>(
     };
     let chosen = wanted(&remote, target)?;
     let mut facts = place.facts(&remote, &target.filter, old_commit.as_ref())?;
+    let mut distrusted = BTreeSet::new();
     if target.force {
         for file in chosen {
             facts.distrust(file);
             facts.partials.remove(&file.content);
+            distrusted.insert(file.content);
         }
     }
     let moves_ref = target.model.is_some() || !hides_files(&remote, target, &facts.previous);
@@ -111,7 +115,6 @@ fn check<'a>(
         // The listing of a gated repository is open; refuse before any byte.
         hub.auth_check(&target.repo)?;
     }
-    let renamed_to = (info.id != target.repo.id).then(|| info.id.to_string());
     Ok(Checked::Planned(Box::new(Planned {
         place,
         remote,
@@ -119,6 +122,7 @@ fn check<'a>(
         old_commit,
         moves_ref,
         renamed_to,
+        distrusted,
     })))
 }
 

@@ -1,27 +1,31 @@
 //! Brings one or many repositories on disk up to date.
 //!
 //! Three steps: `check` asks the Hub and plans, `preflight` refuses what cannot
-//! end well, `carry_out` fetches the files of all models in one pool and
-//! publishes each model as soon as its last file is proven. An error of a model
-//! stops there: it becomes the end of that model's session.
+//! end well, `pool` fetches the files of all models together and publishes each
+//! model as soon as its last file is proven. `flow` leads every target through
+//! them. An error of a model stops there: it becomes the end of its session.
 
-mod carry_out;
 mod check;
+mod checker;
+mod end;
+mod flow;
 mod place;
+mod pool;
 mod preflight;
 mod source;
 mod trouble;
 mod work;
 
-pub use carry_out::{Limits, Progress, SyncEnd, carry_out};
 pub use check::{Checked, Planned, check_all, is_gone};
+pub use end::{Progress, SyncEnd};
+pub use flow::{Flow, Order};
 pub use place::Place;
-pub use preflight::refuse_what_does_not_fit;
 pub use trouble::{outcome_of, trouble_of};
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use crate::cache::CacheLayout;
 pub use crate::cache::Vanished;
 use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, EntryName, Model, ModelId};
@@ -81,4 +85,10 @@ impl Target {
 pub struct CacheChoice {
     pub root: PathBuf,
     pub links: crate::cache::LinkChoice,
+}
+
+impl CacheChoice {
+    pub fn layout(&self) -> CacheLayout {
+        CacheLayout::new(&self.root)
+    }
 }

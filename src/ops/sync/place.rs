@@ -25,30 +25,31 @@ use crate::sys::lock::FileLock;
 use crate::sys::stop::StopFlag;
 
 /// A destination as it is.
-pub enum Place<'a> {
+pub enum Place {
     Cache {
-        cache: &'a CacheLayout,
-        repo: &'a Repo,
+        cache: CacheLayout,
+        repo: Repo,
         links: LinkChoice,
     },
     Directory {
-        root: &'a Path,
-        cache: &'a CacheLayout,
+        root: PathBuf,
+        cache: CacheLayout,
         /// `None`: nothing was ever downloaded there.
         known: Option<LocalDir>,
     },
 }
 
-impl<'a> Place<'a> {
-    pub fn new(cache: &'a CacheLayout, choice: &CacheChoice, target: &'a Target) -> Result<Self> {
+impl Place {
+    pub fn new(choice: &CacheChoice, target: &Target) -> Result<Self> {
+        let cache = choice.layout();
         Ok(match &target.destination {
             Destination::Cache => Self::Cache {
                 cache,
-                repo: &target.repo,
+                repo: target.repo.clone(),
                 links: choice.links,
             },
             Destination::Directory(root) => Self::Directory {
-                root,
+                root: root.clone(),
                 cache,
                 known: LocalDir::open_existing(root)?,
             },
@@ -192,23 +193,23 @@ impl<'a> Place<'a> {
     }
 
     /// Creates what the destination needs and tries what it can hold.
-    pub fn open(&self) -> Result<Writer<'a>> {
+    pub fn open(&self) -> Result<Writer> {
         match self {
             Self::Cache { cache, repo, links } => {
                 CacheWriter::open(cache, repo, *links, &take_blob_lock).map(Writer::Cache)
             }
-            Self::Directory { root, .. } => LocalDir::open(*root).map(Writer::Directory),
+            Self::Directory { root, .. } => LocalDir::open(root).map(Writer::Directory),
         }
     }
 }
 
 /// A destination that can be written.
-pub enum Writer<'a> {
-    Cache(CacheWriter<'a>),
+pub enum Writer {
+    Cache(CacheWriter<'static>),
     Directory(LocalDir),
 }
 
-impl Writer<'_> {
+impl Writer {
     /// Returns the names that the disk really can hold.
     pub fn placement(&self) -> Result<Placement> {
         match self {

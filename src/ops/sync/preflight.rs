@@ -1,12 +1,10 @@
 //! Refuses before the first byte what cannot fit.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, Result};
 use thiserror::Error;
 
 use super::check::Planned;
-use crate::domain::plan::Action;
+use crate::domain::plan::PlannedFile;
 use crate::domain::units::ByteSize;
 use crate::sys::disk;
 
@@ -37,58 +35,57 @@ impl NoSpace {
     }
 }
 
-/// Goes through the plans in order and returns for each whether it fits beside
-/// those before it; a model that does not fit takes no space from the next.
-pub fn refuse_what_does_not_fit(plans: &[&Planned<'_>], reserve: ByteSize) -> Vec<Result<()>> {
-    let mut promised: BTreeMap<u64, u64> = BTreeMap::new();
-    plans
-        .iter()
-        .map(|planned| {
-            let need = missing_bytes(planned);
-            if need == 0 {
-                return Ok(());
-            }
-            let folder = planned.place.folder();
-            let exists = folder.ancestors().find(|folder| folder.exists());
-            let space = disk::space_at(exists.unwrap_or(&folder))
-                .with_context(|| format!("cannot tell the free space at `{}`", folder.display()))?;
-            let promised = promised.entry(space.file_system).or_default();
-            let free = space.free_bytes.saturating_sub(*promised);
-            if need.saturating_add(reserve.bytes()) > free {
-                return Err(NoSpace {
-                    place: folder.display().to_string(),
-                    need: ByteSize(need),
-                    free: ByteSize(free),
-                    reserve,
-                }
-                .into());
-            }
-            if let Some(free) = space.free_files {
-                // A blob and a name in the snapshot each.
-                let need = 2 * planned.plan.files.len() as u64;
-                if need > free {
-                    let place = folder.display().to_string();
-                    return Err(NoFiles { place, need, free }.into());
-                }
-            }
-            *promised += need;
-            Ok(())
-        })
-        .collect()
+/// Tells whether a plan fits beside those that are being carried out; `promised`
+/// counts the bytes that they have still to write on a file system.
+///
+/// A model that does not fit takes no space from the next.
+pub(super) fn refuse_what_does_not_fit(
+    planned: &Planned,
+    reserve: ByteSize,
+    promised: impl Fn(u64) -> u64,
+) -> Result<()> {
+    let fetches = planned.plan.fetches();
+    let need = fetches.fold(0, |sum: u64, file| {
+        sum.saturating_add(missing_bytes(planned, file))
+    });
+    if need == 0 {
+        return Ok(());
+    }
+    let place = || planned.place.folder().display().to_string();
+    let space = space_of(planned)?;
+    let free = space.free_bytes.saturating_sub(promised(space.file_system));
+    if need.saturating_add(reserve.bytes()) > free {
+        return Err(NoSpace {
+            place: place(),
+            need: ByteSize(need),
+            free: ByteSize(free),
+            reserve,
+        }
+        .into());
+    }
+    if let Some(free) = space.free_files {
+        // A blob and a name in the snapshot each.
+        let need = 2 * planned.plan.files.len() as u64;
+        if need > free {
+            let place = place();
+            return Err(NoFiles { place, need, free }.into());
+        }
+    }
+    Ok(())
+}
+
+/// Asks for the space where a plan's files go.
+pub(super) fn space_of(planned: &Planned) -> Result<disk::Space> {
+    let folder = planned.place.folder();
+    let exists = folder.ancestors().find(|folder| folder.exists());
+    disk::space_at(exists.unwrap_or(&folder))
+        .with_context(|| format!("cannot tell the free space at `{}`", folder.display()))
 }
 
 /// Counts what has still to be written. A partial file may own its whole space already.
-fn missing_bytes(planned: &Planned<'_>) -> u64 {
-    let files = planned.plan.files.iter();
-    let need = files.map(|file| match file.action {
-        Action::Fetch => file.file.size_bytes,
-        Action::Resume { .. } => {
-            let partial = planned.place.partial(&file.file.content);
-            file.file
-                .size_bytes
-                .saturating_sub(disk::allocated_bytes(&partial))
-        }
-        _ => 0,
-    });
-    need.fold(0, u64::saturating_add)
+pub(super) fn missing_bytes(planned: &Planned, file: &PlannedFile) -> u64 {
+    let partial = planned.place.partial(&file.file.content);
+    file.file
+        .size_bytes
+        .saturating_sub(disk::allocated_bytes(&partial))
 }

@@ -8,7 +8,7 @@ use crate::domain::outcome::{ErrorKind, Outcome};
 use crate::domain::placement::PlacementError;
 use crate::domain::plan::PlanError;
 use crate::domain::session::Trouble;
-use crate::hub::HubError;
+use crate::hub::{Fault, HubError};
 use crate::store::StoreError;
 
 /// Turns an error into what the session keeps and a person reads.
@@ -83,6 +83,18 @@ pub fn hint_for_file(kind: ErrorKind) -> Option<String> {
         "free space there, or make it writable; what was fetched is kept and the next run goes on"
             .to_owned()
     })
+}
+
+/// Tells whether this machine had no network at all: then nothing was tried.
+pub fn is_offline(error: &Error) -> bool {
+    let hub = error
+        .chain()
+        .find_map(|link| link.downcast_ref::<HubError>());
+    match hub.map(HubError::fault) {
+        Some(Fault::Network(http)) => http.kind().is_offline(),
+        Some(Fault::Offline) => true,
+        _ => false,
+    }
 }
 
 /// Names the outcome of a session whose check failed.

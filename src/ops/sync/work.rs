@@ -1,13 +1,17 @@
 //! One model on its way: from the open place to the published commit.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
 
 use anyhow::{Context, Error, Result, anyhow};
 
 use super::Target;
-use super::carry_out::{Progress, SyncEnd};
 use super::check::Planned;
+use super::end::{Progress, SyncEnd};
 use super::place::Writer;
+use super::preflight::missing_bytes;
 use super::trouble::{hint_for_file, trouble_of};
 use crate::domain::content::ContentId;
 use crate::domain::outcome::{ErrorKind, Outcome};
@@ -16,27 +20,31 @@ use crate::domain::session::{
     ByteCounts, FileCounts, FileResult, FileSource, SessionFile, SessionProgress, Trouble,
 };
 use crate::domain::units::ByteSize;
-use crate::download::{FileReport, FileResult as Fetched};
+use crate::download::{FileReport, FileResult as Fetched, Lane};
 use crate::sys::host::checkpoint;
 use crate::sys::logging;
+use crate::sys::stop::StopFlag;
 
 /// A model on its way.
-pub(super) struct Work<'p, 'a> {
-    pub(super) target: usize,
-    pub(super) planned: &'p Planned<'a>,
+pub(super) struct Work {
+    /// The number under which the caller knows the target.
+    pub(super) index: usize,
+    pub(super) target: Arc<Target>,
+    pub(super) planned: Rc<Planned>,
+    pub(super) lane: Lane,
     /// `None` when the place cannot be written; `trouble` says why.
-    pub(super) writer: Option<Writer<'a>>,
+    pub(super) writer: Option<Writer>,
     pub(super) progress: SessionProgress,
     files: Vec<SessionFile>,
     proven: Vec<(PathBuf, ContentId, u64)>,
-    /// Fetches that have not ended yet.
-    pub(super) waiting: usize,
+    /// Places in the plan of fetches that have not ended yet.
+    waiting: BTreeSet<usize>,
     trouble: Option<Trouble>,
     is_stopped: bool,
 }
 
-impl<'p, 'a> Work<'p, 'a> {
-    pub(super) fn new(target: usize, planned: &'p Planned<'a>) -> Self {
+impl Work {
+    pub(super) fn new(index: usize, target: Arc<Target>, planned: Rc<Planned>, lane: Lane) -> Self {
         let totals = planned.plan.totals;
         let progress = SessionProgress {
             new_commit: Some(planned.remote.commit.clone()),
@@ -54,14 +62,18 @@ impl<'p, 'a> Work<'p, 'a> {
             },
             ..SessionProgress::default()
         };
+        let files = planned.plan.files.iter().enumerate();
+        let waiting = files.filter(|(_, file)| file.action.is_fetch());
         Self {
+            waiting: waiting.map(|(place, _)| place).collect(),
+            index,
             target,
             planned,
+            lane,
             writer: None,
             progress,
             files: Vec::new(),
             proven: Vec::new(),
-            waiting: planned.plan.fetches().count(),
             trouble: None,
             is_stopped: false,
         }
@@ -76,12 +88,23 @@ impl<'p, 'a> Work<'p, 'a> {
         Ok(())
     }
 
-    /// Tells whether nothing could be published even if all bytes came.
-    pub(super) fn is_hopeless(&self) -> bool {
-        self.trouble.is_some()
+    /// Tells whether nothing is being fetched for it any more.
+    pub(super) fn is_done(&self) -> bool {
+        self.waiting.is_empty()
     }
 
-    pub(super) fn writer(&self) -> Result<&Writer<'a>> {
+    /// Counts the bytes that are still to be written on a file system.
+    pub(super) fn outstanding_bytes(&self) -> u64 {
+        let files = self
+            .waiting
+            .iter()
+            .map(|place| &self.planned.plan.files[*place]);
+        files.fold(0, |sum: u64, file| {
+            sum.saturating_add(missing_bytes(&self.planned, file))
+        })
+    }
+
+    pub(super) fn writer(&self) -> Result<&Writer> {
         self.writer
             .as_ref()
             .ok_or_else(|| anyhow!("the place is not open"))
@@ -92,7 +115,8 @@ impl<'p, 'a> Work<'p, 'a> {
         for (content, (size_bytes, from)) in self.planned.plan.imports() {
             self.writer()?.import(&content, size_bytes, from)?;
         }
-        for planned in &self.planned.plan.files {
+        let planned = self.planned.clone();
+        for planned in &planned.plan.files {
             if matches!(planned.action, Action::Link(_)) {
                 self.files.push(SessionFile {
                     path: planned.file.path.clone(),
@@ -132,8 +156,9 @@ impl<'p, 'a> Work<'p, 'a> {
         pays: bool,
         storing: Option<&Error>,
     ) {
-        self.waiting -= 1;
-        let wanted = &self.planned.plan.files[file].file;
+        self.waiting.remove(&file);
+        let planned = self.planned.clone();
+        let wanted = &planned.plan.files[file].file;
         let (fetched, reused) = if pays {
             (report.fetched, report.reused)
         } else {
@@ -209,10 +234,10 @@ impl<'p, 'a> Work<'p, 'a> {
     }
 
     /// Publishes if everything is there, and reports how it went.
-    pub(super) fn end(&mut self, target: &Target, on: &mut dyn FnMut(Progress<'_>)) {
+    pub(super) fn end(mut self, stop: &StopFlag, on: &mut dyn FnMut(Progress<'_>)) {
         if self.trouble.is_none() && !self.is_stopped {
             checkpoint("before publishing");
-            match self.publish(target) {
+            match self.publish() {
                 Ok(path) => self.progress.path = Some(path),
                 Err(err) => self.fail(&err),
             }
@@ -225,25 +250,30 @@ impl<'p, 'a> Work<'p, 'a> {
         };
         let end = SyncEnd {
             outcome,
-            trouble: self.trouble.take(),
-            progress: self.progress.clone(),
-            files: std::mem::take(&mut self.files),
-            proven: std::mem::take(&mut self.proven),
+            trouble: self.trouble,
+            progress: self.progress,
+            files: self.files,
+            proven: self.proven,
+            // The lane's own reason first: it was the nearer one.
+            stopped: self.lane.stop().reason().or(stop.reason()),
+            renamed_to: self.planned.renamed_to.clone(),
+            is_offline: false,
         };
         on(Progress::Ended {
-            target: self.target,
+            target: self.index,
             end: &end,
         });
     }
 
-    fn publish(&mut self, target: &Target) -> Result<PathBuf> {
+    fn publish(&mut self) -> Result<PathBuf> {
+        let (planned, target) = (self.planned.clone(), self.target.clone());
         let Planned {
             place,
             remote,
             plan,
             moves_ref,
             ..
-        } = self.planned;
+        } = &*planned;
         let writer = self.writer()?;
         let revision = Some(&target.revision).filter(|_| *moves_ref);
         let (path, n_removed) = writer

@@ -73,8 +73,8 @@ impl fmt::Display for BadFile {
 }
 
 /// What a look at one target's published files found.
-pub struct Look<'a> {
-    pub place: Place<'a>,
+pub struct Look {
+    pub place: Place,
     pub commit: CommitSha,
     pub listed: Listed,
     /// The listing, unless the blobs' names had to do.
@@ -91,13 +91,12 @@ pub struct Look<'a> {
 ///
 /// Without a hub, or when it does not answer, a listing that is not kept is
 /// made from the names of the blobs.
-pub fn look<'a>(
+pub fn look(
     hub: Option<&HubClient>,
-    cache: &'a CacheLayout,
     choice: &CacheChoice,
-    target: &'a Target,
-) -> Result<Option<Look<'a>>> {
-    let place = Place::new(cache, choice, target)?;
+    target: &Target,
+) -> Result<Option<Look>> {
+    let place = Place::new(choice, target)?;
     // What hfdl published counts, even if another program has moved the ref since.
     let commit = match &target.known_commit {
         Some(commit) => commit.clone(),
@@ -134,7 +133,7 @@ pub fn look<'a>(
             target.label(),
             look.commit.short()
         );
-        look.by_names(cache, target)?;
+        look.by_names(&choice.layout(), target)?;
         return Ok(Some(look));
     }
     let missing = format!(
@@ -148,7 +147,7 @@ pub fn look<'a>(
     })
 }
 
-impl Look<'_> {
+impl Look {
     /// Returns the report with what is known before a file is read.
     pub fn begin(&self) -> Verified {
         let bad_bytes: u64 = self.bad.iter().map(BadFile::size_bytes).sum();

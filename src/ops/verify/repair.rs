@@ -2,28 +2,30 @@
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Result;
 
 use super::look::{BadFile, Look, Reason};
 use super::report::{Verified, end_of, session_files, trouble_with};
 use super::run::{MayReplace, Verify};
+use crate::domain::model::Priority;
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::plan_sync;
 use crate::domain::repo::RepoPath;
 use crate::domain::repo_arg::escape_pattern;
+use crate::domain::share::Share;
+use crate::download::Lane;
 use crate::hub::HubClient;
 use crate::ops::run::{Bounds, Run};
-use crate::ops::sync::{
-    Planned, Progress, SyncEnd, Target, outcome_of, refuse_what_does_not_fit, trouble_of,
-};
+use crate::ops::sync::{Order, Planned, Progress, SyncEnd, Target, outcome_of, trouble_of};
 
 impl Verify<'_> {
     /// Repairs models whose bad files are known, and closes their sessions.
     pub(super) fn repair(
         &self,
-        run: &Run<'_>,
-        broken: Vec<(usize, Look<'_>)>,
+        run: &mut Run<'_>,
+        broken: Vec<(usize, Look)>,
         models: &mut [Verified],
         may_replace: MayReplace<'_>,
         show: &mut dyn FnMut(&Progress<'_>),
@@ -32,7 +34,13 @@ impl Verify<'_> {
             return Ok(());
         }
         let may_replace = self.ask(&broken, models, may_replace)?;
-        let mut plans: Vec<(usize, Planned<'_>)> = Vec::new();
+        let bounds = Bounds {
+            limit_rate: self.tools.settings.limit_rate().cloned(),
+            ..Bounds::default()
+        };
+        let (mut flow, _watch) = run.start_flow(&bounds);
+        let lane = Lane::default();
+        let mut at_once: Vec<(usize, SyncEnd)> = Vec::new();
         for (index, look) in broken {
             let bad = &models[index].bad;
             let spared: BTreeSet<&RepoPath> = bad
@@ -42,36 +50,33 @@ impl Verify<'_> {
                 .collect();
             let path = look.place.readable_at(&look.commit);
             if spared.len() == bad.len() {
-                run.close(index, &still_bad(&models[index], path))?;
+                run.close(index, &still_bad(&models[index], path));
                 continue;
             }
-            match plan_repair(self.tools.hub, look, &self.targets[index], bad, &spared) {
-                Ok(planned) => plans.push((index, planned)),
+            let target = &self.targets[index];
+            match plan_repair(self.tools.hub, look, target, bad, &spared) {
+                Ok(planned) => {
+                    let order = Order {
+                        target: Arc::new(target.clone()),
+                        lane: lane.clone(),
+                        share: Share::new(Priority::default(), Priority::default()),
+                    };
+                    let mut on = |progress: Progress<'_>| {
+                        show(&progress);
+                        if let Progress::Ended { end, .. } = progress {
+                            at_once.push((index, end.clone()));
+                        }
+                    };
+                    flow.begin(index, order, Box::new(planned), &mut on);
+                }
                 Err(err) => {
                     let end = failed(&models[index], path, &err);
-                    run.close(index, &end)?;
+                    run.close(index, &end);
                 }
             }
         }
-        let all: Vec<&Planned<'_>> = plans.iter().map(|(_, planned)| planned).collect();
-        let fits = refuse_what_does_not_fit(&all, self.tools.settings.disk_reserve());
-        let mut go: Vec<(usize, &Planned<'_>)> = Vec::new();
-        for ((index, planned), fits) in plans.iter().zip(fits) {
-            match fits {
-                Ok(()) => go.push((*index, planned)),
-                Err(err) => {
-                    let path = planned.place.readable_at(&planned.remote.commit);
-                    run.close(*index, &failed(&models[*index], path, &err))?;
-                }
-            }
-        }
-        let bounds = Bounds {
-            limit_rate: self.tools.settings.limit_rate().cloned(),
-            ..Bounds::default()
-        };
-        let mut close = |index: usize, end: &SyncEnd| {
+        let mut alter = |index: usize, mut end: SyncEnd| {
             let model = &mut models[index];
-            let mut end = end.clone();
             if matches!(end.outcome, Outcome::Repaired | Outcome::UpToDate) {
                 for bad in &mut model.bad {
                     bad.is_repaired = bad.reason != Reason::Changed || may_replace;
@@ -83,16 +88,20 @@ impl Verify<'_> {
                     end.files.extend(session_files(&left));
                 }
             }
-            run.close(index, &end)
+            end
         };
-        run.fetch(&go, &bounds, &mut close, show)
+        for (index, end) in at_once {
+            run.close(index, &alter(index, end));
+        }
+        run.lead(flow, &mut alter, show);
+        Ok(())
     }
 
     /// Asks once about all files that a person changed; they are the only
     /// ones whose bytes cannot be had again.
     fn ask(
         &self,
-        broken: &[(usize, Look<'_>)],
+        broken: &[(usize, Look)],
         models: &[Verified],
         may_replace: MayReplace<'_>,
     ) -> Result<bool> {
@@ -112,13 +121,13 @@ impl Verify<'_> {
 /// Plans as for a download of the published commit, with the bad files distrusted.
 ///
 /// The ref stays where it is, whatever has happened upstream.
-fn plan_repair<'a>(
+fn plan_repair(
     hub: &HubClient,
-    look: Look<'a>,
+    look: Look,
     target: &Target,
     bad: &[BadFile],
     spared: &BTreeSet<&RepoPath>,
-) -> Result<Planned<'a>> {
+) -> Result<Planned> {
     let remote = match look.remote {
         Some(remote) => remote,
         None => hub.tree(&target.repo, &look.commit)?,
@@ -128,8 +137,10 @@ fn plan_repair<'a>(
     filter.exclude.extend(spared);
     let mut facts = look.place.facts(&remote, &filter, Some(&look.commit))?;
     let bad: BTreeSet<&RepoPath> = bad.iter().map(|bad| &bad.path).collect();
+    let mut distrusted = BTreeSet::new();
     for file in remote.files.iter().filter(|file| bad.contains(&file.path)) {
         facts.distrust(file);
+        distrusted.insert(file.content);
     }
     let plan = plan_sync(&remote, &filter, &look.place.likely_placement(), &facts)?;
     Ok(Planned {
@@ -139,6 +150,7 @@ fn plan_repair<'a>(
         old_commit: Some(look.commit),
         moves_ref: false,
         renamed_to: None,
+        distrusted,
     })
 }
 

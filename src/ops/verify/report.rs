@@ -6,7 +6,6 @@ use super::look::{BadFile, Listed};
 use crate::domain::outcome::{ErrorKind, Outcome};
 use crate::domain::repo::CommitSha;
 use crate::domain::session::{FileResult, SessionFile, SessionProgress, Trouble};
-use crate::ops::records::end_without_files;
 use crate::ops::run::RunReport;
 use crate::ops::sync::{SyncEnd, Target};
 
@@ -102,5 +101,5 @@ pub(super) fn session_files(bad: &[BadFile]) -> Vec<SessionFile> {
 }
 
 pub(super) fn end_of(outcome: Outcome, trouble: Option<Trouble>) -> SyncEnd {
-    end_without_files(outcome, trouble, SessionProgress::default())
+    SyncEnd::without_files(outcome, trouble, SessionProgress::default())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Result;
 
@@ -10,7 +11,6 @@ use super::prove::{Job, Proof, Proving, prove_all};
 use super::report::{
     Verified, VerifyReport, end_of, nothing_published, session_files, trouble_with,
 };
-use crate::cache::CacheLayout;
 use crate::domain::content::ContentId;
 use crate::domain::outcome::{Outcome, Trigger};
 use crate::domain::run::RunCommand;
@@ -18,7 +18,7 @@ use crate::domain::sample::{Candidate, choose_sample};
 use crate::domain::snapshot::RemoteFile;
 use crate::domain::units::ByteSize;
 use crate::ops::download::cache_choice;
-use crate::ops::run::{Run, Tools};
+use crate::ops::run::{Opening, Run, Tools};
 use crate::ops::sync::{Progress, SyncEnd, Target, outcome_of, trouble_of};
 
 /// Everything that a verification works with.
@@ -43,31 +43,30 @@ impl Verify<'_> {
         may_replace: MayReplace<'_>,
         show: &mut dyn FnMut(&Progress<'_>),
     ) -> Result<VerifyReport> {
-        let run = Run::begin(
-            self.tools,
-            RunCommand::Verify,
-            Trigger::Manual,
-            &self.targets,
-        )?;
+        let mut run = Run::begin(self.tools, RunCommand::Verify, Trigger::Manual)?;
+        let openings = self.targets.iter().map(|target| Opening {
+            target: Arc::new(target.clone()),
+            slot: None,
+        });
+        run.open(openings.collect())?;
         let choice = cache_choice(self.tools.host, self.tools.settings);
-        let cache = CacheLayout::new(&choice.root);
         let mut models = vec![Verified::default(); self.targets.len()];
-        let mut looks: Vec<(usize, Look<'_>)> = Vec::new();
+        let mut looks: Vec<(usize, Look)> = Vec::new();
         for (index, target) in self.targets.iter().enumerate() {
             let hub = (!self.offline).then_some(self.tools.hub);
-            match look(hub, &cache, &choice, target) {
+            match look(hub, &choice, target) {
                 Ok(Some(look)) => looks.push((index, look)),
-                Ok(None) => run.close(index, &nothing_published(target))?,
+                Ok(None) => run.close(index, &nothing_published(target)),
                 Err(err) => {
                     let end = end_of(outcome_of(&err, false), Some(trouble_of(&err)));
-                    run.close(index, &end)?;
+                    run.close(index, &end);
                 }
             }
         }
         for (index, look) in &looks {
             models[*index] = look.begin();
         }
-        self.prove(&run, &looks, &mut models, show)?;
+        self.prove(&mut run, &looks, &mut models, show)?;
         let is_stopped = self.tools.stop.is_raised();
         let mut broken = Vec::new();
         for (index, look) in looks {
@@ -76,12 +75,12 @@ impl Verify<'_> {
                 broken.push((index, look));
             } else {
                 let end = self.end_without_repair(index, &look, model);
-                run.close(index, &end)?;
+                run.close(index, &end);
             }
         }
-        self.repair(&run, broken, &mut models, may_replace, show)?;
+        self.repair(&mut run, broken, &mut models, may_replace, show)?;
         Ok(VerifyReport {
-            run: run.end()?,
+            run: run.end(0)?,
             models,
         })
     }
@@ -90,15 +89,15 @@ impl Verify<'_> {
     /// many hours that is cut short has not worked in vain.
     fn prove(
         &self,
-        run: &Run<'_>,
-        looks: &[(usize, Look<'_>)],
+        run: &mut Run<'_>,
+        looks: &[(usize, Look)],
         models: &mut [Verified],
         show: &mut dyn FnMut(&Progress<'_>),
     ) -> Result<()> {
         let (jobs, uses) = self.jobs(looks);
         let chosen = self.choose(&jobs, &uses, looks)?;
         let n_bytes = chosen.iter().map(|&job| jobs[job].size_bytes).sum();
-        show(&Progress::Begins {
+        show(&Progress::Comes {
             n_files: chosen.len() as u64,
             n_bytes,
         });
@@ -120,7 +119,8 @@ impl Verify<'_> {
                         name: &jobs[job].name,
                         n_bytes: bytes,
                     });
-                    run.beat(None)
+                    run.beat();
+                    Ok(())
                 }
                 Proving::Ended { job, proof } => {
                     show(&Progress::FileEnded {
@@ -157,7 +157,7 @@ impl Verify<'_> {
     }
 
     /// Makes one job of each file on disk: several names may stand for one.
-    fn jobs(&self, looks: &[(usize, Look<'_>)]) -> (Vec<Job>, Vec<Vec<Use>>) {
+    fn jobs(&self, looks: &[(usize, Look)]) -> (Vec<Job>, Vec<Vec<Use>>) {
         let mut jobs = Vec::new();
         let mut uses: Vec<Vec<Use>> = Vec::new();
         let mut known: HashMap<(PathBuf, ContentId), usize> = HashMap::new();
@@ -190,7 +190,7 @@ impl Verify<'_> {
         &self,
         jobs: &[Job],
         uses: &[Vec<Use>],
-        looks: &[(usize, Look<'_>)],
+        looks: &[(usize, Look)],
     ) -> Result<Vec<usize>> {
         let mut chosen: Vec<usize> = match self.sample {
             None => (0..jobs.len()).collect(),
@@ -213,7 +213,7 @@ impl Verify<'_> {
         Ok(chosen)
     }
 
-    fn note_down(&self, uses: &[Use], looks: &[(usize, Look<'_>)], proof: &Proof) -> Result<()> {
+    fn note_down(&self, uses: &[Use], looks: &[(usize, Look)], proof: &Proof) -> Result<()> {
         let now = self.tools.host.now();
         for one in uses {
             let (path, file) = (one.kept_at(looks), one.of(looks));
@@ -227,7 +227,7 @@ impl Verify<'_> {
         Ok(())
     }
 
-    fn end_without_repair(&self, index: usize, look: &Look<'_>, model: &Verified) -> SyncEnd {
+    fn end_without_repair(&self, index: usize, look: &Look, model: &Verified) -> SyncEnd {
         let progress = model.progress(look.place.readable_at(&look.commit));
         let mut end = if !model.bad.is_empty() {
             let hint = (!self.repair).then(|| {
@@ -257,12 +257,12 @@ struct Use {
 }
 
 impl Use {
-    fn of<'l>(&self, looks: &'l [(usize, Look<'_>)]) -> &'l RemoteFile {
+    fn of<'l>(&self, looks: &'l [(usize, Look)]) -> &'l RemoteFile {
         &looks[self.look].1.present[self.file]
     }
 
     /// Returns the path under which the database knows the file.
-    fn kept_at(&self, looks: &[(usize, Look<'_>)]) -> PathBuf {
+    fn kept_at(&self, looks: &[(usize, Look)]) -> PathBuf {
         looks[self.look].1.place.file_of(self.of(looks))
     }
 }

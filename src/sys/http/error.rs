@@ -13,6 +13,8 @@ pub enum HttpErrorKind {
     Connect,
     /// The host's name is not known.
     Dns,
+    /// No way leads there from this machine.
+    NoRoute,
     Timeout,
     /// The certificate or the handshake was not acceptable.
     Tls,
@@ -38,11 +40,19 @@ pub struct HttpError {
     is_transient: bool,
 }
 
+impl HttpErrorKind {
+    /// Tells whether this machine seems to have no network at all.
+    pub fn is_offline(self) -> bool {
+        matches!(self, Self::Dns | Self::NoRoute)
+    }
+}
+
 impl HttpError {
     pub(super) fn new(kind: HttpErrorKind, url: &Url, what: impl Into<String>) -> Self {
         let is_transient = match kind {
             HttpErrorKind::Connect
             | HttpErrorKind::Dns
+            | HttpErrorKind::NoRoute
             | HttpErrorKind::Timeout
             | HttpErrorKind::ClosedEarly
             | HttpErrorKind::Protocol => true,
@@ -143,11 +153,13 @@ impl HttpError {
                 new(HttpErrorKind::ClosedEarly, "the connection was reset")
             }
             Io::ConnectionRefused => new(HttpErrorKind::Connect, "the connection was refused"),
-            Io::HostUnreachable
-            | Io::NetworkUnreachable
-            | Io::AddrNotAvailable
-            | Io::NotConnected => new(HttpErrorKind::Connect, "the host cannot be reached"),
-            Io::NetworkDown => new(HttpErrorKind::Connect, "the network is down"),
+            Io::HostUnreachable | Io::NetworkUnreachable => {
+                new(HttpErrorKind::NoRoute, "the host cannot be reached")
+            }
+            Io::AddrNotAvailable | Io::NotConnected => {
+                new(HttpErrorKind::Connect, "the host cannot be reached")
+            }
+            Io::NetworkDown => new(HttpErrorKind::NoRoute, "the network is down"),
             // A failed handshake arrives as unreadable data; its text names the reason.
             Io::InvalidData if error.raw_os_error().is_none() => Self::tls(&error.to_string(), url),
             _ if is_lookup_failure(error) => {

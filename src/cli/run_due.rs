@@ -1,0 +1,161 @@
+//! `hfdl run-due`
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+use clap::Args;
+
+use super::context::Context;
+use super::download_report::Watcher;
+use super::explain::Complaint;
+use super::lock::take_lock;
+use super::run_due_report::{report_nothing, report_paused, report_plan, report_run};
+use crate::domain::model::EntryName;
+use crate::domain::outcome::{ExitStatus, Trigger};
+use crate::domain::run::RunCommand;
+use crate::domain::schedule::RateTable;
+use crate::domain::shard::{Shard, ShardArg};
+use crate::domain::time::parse_moment;
+use crate::domain::units::{ByteSize, Seconds};
+use crate::ops::run::Bounds;
+use crate::ops::run_due::{Options, Ran, RunDue as Work};
+use crate::ops::workshop::Workshop;
+use crate::store::Store;
+
+/// Do what is due: the main job, for a timer of the operating system
+///
+/// Looks which schedules are due, asks the Hub about their models, fetches what has changed,
+/// verifies every byte, publishes each model in one step, writes down what happened, and exits.
+/// With nothing due it asks nobody and says nothing.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Without a terminal it is silent when all is well, so that cron mails trouble only. \
+`hfdl status` tells how things stand, `hfdl runs list` what happened.
+
+Examples:
+  hfdl run-due
+  hfdl run-due --dry-run --at '2026-06-01 02:30'
+  hfdl run-due --max-duration 4h --max-transfer 20G
+  hfdl run-due --shard auto/8"
+)]
+pub struct RunDue {
+    /// Say what is due and what would be fetched; takes no lock, writes nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    /// The moment to answer for: RFC 3339, or a local time
+    #[arg(long, value_name = "TIME", requires = "dry_run")]
+    at: Option<String>,
+
+    /// Only these schedules, when they are due
+    #[arg(long, value_name = "NAME")]
+    schedule: Vec<EntryName>,
+
+    /// Wait for another run to end (for so long, or without limit)
+    #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "36500d")]
+    wait: Option<Seconds>,
+
+    /// End after so much time; the next tick goes on (default: run.max_duration)
+    #[arg(long, value_name = "DUR")]
+    max_duration: Option<Seconds>,
+
+    /// End after so many bytes; the next tick goes on (default: run.max_transfer)
+    #[arg(long, value_name = "SIZE")]
+    max_transfer: Option<ByteSize>,
+
+    /// Bytes per second, or a time table (default: download.limit_rate)
+    #[arg(long, value_name = "TABLE")]
+    limit_rate: Option<RateTable>,
+
+    /// Only the models of one shard: I/N counted from 0, or auto/N in a Kubernetes or Slurm array
+    #[arg(long, value_name = "I/N")]
+    shard: Option<ShardArg>,
+
+    /// Who started it: timer, ci or manual
+    #[arg(long, value_name = "WHO", default_value = "manual")]
+    trigger: Trigger,
+}
+
+impl RunDue {
+    pub fn run(self, context: &Context) -> Result<ExitStatus> {
+        let existing = context.existing_store()?;
+        let shard = self.shard(context)?;
+        self.check_names(existing.as_ref())?;
+        let Some(store) = existing else {
+            // Before anything was set up a tick finds nothing, and leaves nothing.
+            report_nothing(context)?;
+            return Ok(ExitStatus::Ok);
+        };
+        let settings = context.settings(Some(&store))?;
+        let options = Options {
+            only: self.schedule.iter().cloned().collect(),
+            shard,
+            bounds: Bounds {
+                max_duration: self.max_duration.or(settings.run_max_duration()),
+                max_transfer: self.max_transfer.or(settings.run_max_transfer()),
+                limit_rate: self
+                    .limit_rate
+                    .clone()
+                    .or_else(|| settings.limit_rate().cloned()),
+            },
+            trigger: self.trigger,
+        };
+        if self.dry_run {
+            let at = match &self.at {
+                Some(text) => parse_moment(text, &context.host.time_zone())?,
+                None => context.now(),
+            };
+            let workshop = Workshop::to_look(&context.host, &context.home, settings, store)?;
+            let tools = workshop.tools();
+            return report_plan(context, &Work { tools, options }.plan(at)?);
+        }
+        let lock = take_lock(context, RunCommand::RunDue, self.trigger, self.wait)?;
+        let workshop = Workshop::open(&context.host, &context.home, settings, store)?;
+        let tools = workshop.tools();
+        let mut watcher = Watcher::new(context);
+        let ran = Work { tools, options }.run(&mut |progress| watcher.note(progress));
+        watcher.finish();
+        drop(lock);
+        context.show_hub_warnings(&workshop);
+        match ran? {
+            Ran::NothingDue => {
+                report_nothing(context)?;
+                Ok(ExitStatus::Ok)
+            }
+            Ran::Paused(pause) => {
+                report_paused(context, &pause)?;
+                Ok(ExitStatus::Ok)
+            }
+            Ran::Done {
+                report,
+                n_due,
+                skipped,
+            } => report_run(context, &report, n_due, &skipped),
+        }
+    }
+
+    fn shard(&self, context: &Context) -> Result<Option<Shard>> {
+        let index = ["JOB_COMPLETION_INDEX", "SLURM_ARRAY_TASK_ID"]
+            .into_iter()
+            .find_map(|name| context.host.variable(name));
+        let shard = self.shard.map(|shard| shard.resolve(index));
+        Ok(shard.transpose()?)
+    }
+
+    /// A timer that names a schedule which is gone must not fall silent.
+    fn check_names(&self, store: Option<&Store>) -> Result<()> {
+        if self.schedule.is_empty() {
+            return Ok(());
+        }
+        let schedules = store.map_or_else(|| Ok(Vec::new()), Store::schedules)?;
+        let known: BTreeSet<&str> = schedules.iter().map(|s| s.spec.name.as_str()).collect();
+        for name in &self.schedule {
+            if !known.contains(name.as_str()) {
+                let known: Vec<&str> = known.iter().copied().collect();
+                let list = "hfdl schedules list";
+                return Err(Complaint::unknown("schedule", name.as_str(), &known, list).into());
+            }
+        }
+        Ok(())
+    }
+}

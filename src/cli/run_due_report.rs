@@ -1,0 +1,316 @@
+//! What `hfdl run-due` shows: nothing when all is well and nobody watches.
+
+use anyhow::Result;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::download_report::{explain_session, run_document, wants_bars};
+use super::explain;
+use crate::domain::outcome::{ExitStatus, Outcome};
+use crate::domain::pause::Pause;
+use crate::domain::schedule::DueState;
+use crate::domain::session::Session;
+use crate::domain::time::{Timestamp, render_utc};
+use crate::domain::units::ByteSize;
+use crate::ops::run::RunReport;
+use crate::ops::run_due::{DuePlan, PlannedModel, PlannedSchedule, Skipped};
+use crate::ui::json::document;
+use crate::ui::{Format, Output, table, text};
+
+/// Tells a program that nothing was due; people on a terminal hear it, cron does not.
+pub fn report_nothing(context: &Context) -> Result<()> {
+    if context.out.format == Format::Table {
+        if context.host.stderr_is_terminal() && !context.out.quiet {
+            context
+                .out
+                .say("nothing is due; `hfdl schedules next` tells when something is");
+        }
+        return Ok(());
+    }
+    context
+        .out
+        .result(|_| String::new(), || idle_document("ok"))
+}
+
+pub fn report_paused(context: &Context, pause: &Pause) -> Result<()> {
+    if context.out.format != Format::Table {
+        let paused = || idle_document("skipped-paused");
+        return context.out.result(|_| String::new(), paused);
+    }
+    if context.host.stderr_is_terminal() && !context.out.quiet {
+        let zone = context.host.time_zone();
+        let until = pause.until.map_or("`hfdl resume`".to_owned(), |until| {
+            text::local_time(until, &zone)
+        });
+        context.out.say(&format!("ticks are paused until {until}"));
+    }
+    Ok(())
+}
+
+/// Shows what became of each model: trouble on stderr, the document on stdout.
+///
+/// The first line makes sense as the subject of a mail.
+pub fn report_run(
+    context: &Context,
+    report: &RunReport,
+    n_due: u64,
+    skipped: &[Skipped],
+) -> Result<ExitStatus> {
+    let troubles: Vec<_> = report
+        .sessions
+        .iter()
+        .filter(|session| !is_quiet(session))
+        .filter_map(|session| Some((session, explain_session(session)?)))
+        .collect();
+    if let [(first, explanation), ..] = troubles.as_slice()
+        && !context.host.stderr_is_terminal()
+        && context.out.format == Format::Table
+    {
+        let cause = explanation
+            .cause
+            .as_deref()
+            .unwrap_or(&explanation.headline);
+        let n_models = text::count(report.sessions.len() as u64, "model", "models");
+        context.out.say(&format!(
+            "hfdl: {} of {n_models} need a look: {}: {cause}",
+            troubles.len(),
+            label(first),
+        ));
+    }
+    for (_, explanation) in &troubles {
+        context.show_problem(explanation);
+    }
+    if !troubles.is_empty() && !context.host.stderr_is_terminal() {
+        let id = &report.run_id;
+        context
+            .out
+            .say(&format!(" next: `hfdl runs show {id}` tells more"));
+    }
+    if context.out.format != Format::Table {
+        context.out.result(
+            |_| String::new(),
+            || run_document(report, n_due, &skipped_values(skipped)),
+        )?;
+    } else if wants_bars(context) {
+        context.out.print(&run_text(&context.out, report))?;
+    }
+    Ok(report.status)
+}
+
+/// Limits that a person has set, and a rollback that one has made, are no trouble.
+fn is_quiet(session: &Session) -> bool {
+    let Some(end) = &session.end else {
+        return false;
+    };
+    end.trouble.is_none() && matches!(end.outcome, Outcome::Partial | Outcome::Held)
+}
+
+fn label(session: &Session) -> String {
+    match &session.start.model_name {
+        Some(name) => name.to_string(),
+        None => session.start.repo.to_string(),
+    }
+}
+
+fn run_text(out: &Output, report: &RunReport) -> String {
+    let rows = report.sessions.iter().map(|session| {
+        let (bytes, end) = (session.progress.bytes, session.end.as_ref());
+        let commit = session.progress.new_commit.as_ref();
+        vec![
+            label(session),
+            end.map_or("-", |end| end.outcome.as_str()).to_owned(),
+            commit.map_or("-", |commit| commit.short()).to_owned(),
+            ByteSize(bytes.fetched).render_short(),
+            ByteSize(bytes.reused).render_short(),
+        ]
+    });
+    let columns = [
+        table::left("MODEL"),
+        table::left("OUTCOME"),
+        table::left("COMMIT"),
+        table::right("FETCHED"),
+        table::right("REUSED"),
+    ];
+    table::render(out, &columns, rows.collect())
+}
+
+fn skipped_values(skipped: &[Skipped]) -> Vec<Value> {
+    let one =
+        |skipped: &Skipped| json!({"model": skipped.model.as_str(), "reason": skipped.reason});
+    skipped.iter().map(one).collect()
+}
+
+/// The document of a tick that made no run.
+fn idle_document(outcome: &str) -> Value {
+    document(
+        "hfdl.run/1",
+        json!({
+            "run_id": null,
+            "trigger": null,
+            "outcome": outcome,
+            "exit_code": 0,
+            "started_at": null,
+            "finished_at": null,
+            "due": 0,
+            "skipped": [],
+            "sessions": [],
+        }),
+    )
+}
+
+/// Shows what is due and what would be fetched.
+pub fn report_plan(context: &Context, plan: &DuePlan) -> Result<ExitStatus> {
+    let mut worst = ExitStatus::Ok;
+    for model in &plan.models {
+        if let Err(err) = &model.fetch {
+            let explanation = explain::explain(err);
+            worst = worst.worst(explanation.status);
+            context.show_problem(&explanation);
+        }
+    }
+    context
+        .out
+        .result(|out| plan_text(out, plan), || plan_document(plan))?;
+    Ok(worst)
+}
+
+fn plan_text(out: &Output, plan: &DuePlan) -> String {
+    let mut shown = String::new();
+    if !plan.schedules.is_empty() {
+        let rows = plan.schedules.iter().map(|schedule| {
+            let (state, slot, next) = state_words(&schedule.state);
+            let time = |at: Option<Timestamp>| {
+                at.map_or("-".to_owned(), |at| text::local_time(at, &schedule.zone))
+            };
+            vec![
+                schedule.name.to_string(),
+                state.to_owned(),
+                time(slot),
+                time(next),
+            ]
+        });
+        let columns = [
+            table::left("SCHEDULE"),
+            table::left("STATE"),
+            table::left("SLOT"),
+            table::left("NEXT"),
+        ];
+        shown.push_str(&table::render(out, &columns, rows.collect()));
+    }
+    if plan.models.is_empty() {
+        shown.push_str("nothing is due\n");
+        return shown;
+    }
+    let rows = plan.models.iter().map(model_row);
+    let columns = [
+        table::left("MODEL"),
+        table::left("FOR"),
+        table::left("COMMIT"),
+        table::right("FILES"),
+        table::right("WOULD FETCH"),
+        table::right("REUSABLE"),
+    ];
+    shown.push('\n');
+    shown.push_str(&table::render(out, &columns, rows.collect()));
+    shown
+}
+
+fn model_row(model: &PlannedModel) -> Vec<String> {
+    let schedules: Vec<&str> = model.schedules.iter().map(|name| name.as_str()).collect();
+    let mut row = vec![model.name.to_string(), schedules.join(", ")];
+    match &model.fetch {
+        Ok(found) => {
+            let totals = found.totals;
+            let reusable = totals.bytes_reused + totals.bytes_from_partials;
+            row.extend([
+                found.commit.chars().take(10).collect(),
+                format!("{} of {}", totals.files_to_fetch, totals.files),
+                ByteSize(totals.bytes_to_fetch).render_short(),
+                ByteSize(reusable).render_short(),
+            ]);
+        }
+        Err(_) => row.extend(["?", "?", "?", "?"].map(str::to_owned)),
+    }
+    row
+}
+
+/// Returns the state in one word, its slot, and when to look again.
+fn state_words(state: &DueState) -> (&'static str, Option<Timestamp>, Option<Timestamp>) {
+    match *state {
+        DueState::Disabled => ("disabled", None, None),
+        DueState::Wait { next } => ("waits", None, Some(next)),
+        DueState::Done => ("done", None, None),
+        DueState::Backoff { slot, until } => ("retries later", Some(slot), Some(until)),
+        DueState::Closed { slot, next } => ("waits for its window", Some(slot), Some(next)),
+        DueState::Due(due) if due.resume => ("due, goes on", Some(due.slot), None),
+        DueState::Due(due) => ("due", Some(due.slot), None),
+        DueState::Expired { slot, next, .. } => ("missed", Some(slot), next),
+    }
+}
+
+fn plan_document(plan: &DuePlan) -> Value {
+    let schedules: Vec<Value> = plan.schedules.iter().map(schedule_value).collect();
+    let models = plan.models.iter().map(|model| {
+        let names: Vec<&str> = model.schedules.iter().map(|name| name.as_str()).collect();
+        let found = model.fetch.as_ref().ok();
+        let bytes = found.map(|found| {
+            let totals = found.totals;
+            json!({"total": totals.bytes, "to_fetch": totals.bytes_to_fetch, "reused": totals.bytes_reused + totals.bytes_from_partials})
+        });
+        let files = found.map(|found| {
+            let totals = found.totals;
+            json!({"total": totals.files, "to_fetch": totals.files_to_fetch, "reused": totals.files_reused})
+        });
+        json!({
+            "model": model.name.as_str(),
+            "schedules": names,
+            "commit": found.map(|found| found.commit.as_str()),
+            "files": files,
+            "bytes": bytes,
+            "error": model.fetch.as_ref().err().map(|err| format!("{err:#}")),
+        })
+    });
+    let models: Vec<Value> = models.collect();
+    document(
+        "hfdl.due/1",
+        json!({"at": render_utc(plan.at), "schedules": schedules, "models": models}),
+    )
+}
+
+fn schedule_value(schedule: &PlannedSchedule) -> Value {
+    let word = match schedule.state {
+        DueState::Disabled => "disabled",
+        DueState::Wait { .. } => "wait",
+        DueState::Done => "done",
+        DueState::Backoff { .. } => "backoff",
+        DueState::Closed { .. } => "closed",
+        DueState::Due(_) => "due",
+        DueState::Expired { .. } => "expired",
+    };
+    let (_, slot, next) = state_words(&schedule.state);
+    let due = match schedule.state {
+        DueState::Due(due) => Some(due),
+        _ => None,
+    };
+    let missed = match schedule.state {
+        DueState::Expired { missed, .. } => Some(missed),
+        _ => None,
+    };
+    json!({
+        "schedule": schedule.name.as_str(),
+        "time_zone": zone_name(&schedule.zone),
+        "state": word,
+        "slot": slot.map(render_utc),
+        "next": next.map(render_utc),
+        "resume": due.map(|due| due.resume),
+        "coalesced": due.map(|due| due.coalesced),
+        "late": due.map(|due| due.late.get()),
+        "deadline": due.and_then(|due| due.deadline).map(render_utc),
+        "missed": missed,
+    })
+}
+
+fn zone_name(zone: &TimeZone) -> Option<String> {
+    zone.iana_name().map(str::to_owned)
+}

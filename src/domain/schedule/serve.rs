@@ -1,0 +1,208 @@
+//! What the ends of a slot's models mean for the schedule: served, tried again, or gone on with.
+
+use super::entry::ScheduleState;
+use super::zone::shift;
+use crate::domain::outcome::{ErrorKind, Outcome};
+use crate::domain::session::Trouble;
+use crate::domain::time::Timestamp;
+
+/// The pause after the first temporary error; it doubles with each further one.
+const FIRST_RETRY_SECONDS: i64 = 5 * 60;
+
+/// The longest pause where no newer slot takes over.
+const LONGEST_RETRY_SECONDS: i64 = 24 * 3600;
+
+/// How the look at one model ended, as far as the slot is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LookEnd {
+    /// Nothing more can be done about it before the next slot.
+    Final,
+    /// This machine had no network at all: nothing was tried, so nothing counts.
+    Offline,
+    /// The network or the Hub was at fault, and may be better soon.
+    Temporary,
+    /// A limit, a stop or a crash came first; the next tick goes on.
+    Unfinished,
+}
+
+impl LookEnd {
+    pub fn of(outcome: Outcome, trouble: Option<&Trouble>) -> Self {
+        let kind = trouble.map(|trouble| trouble.kind);
+        match (outcome, kind) {
+            (Outcome::Partial, _) => Self::Unfinished,
+            (Outcome::CouldNotCheck, _)
+            | (Outcome::Failed, Some(ErrorKind::Network | ErrorKind::RateLimit)) => Self::Temporary,
+            _ => Self::Final,
+        }
+    }
+}
+
+/// What is known when all models of a slot have ended.
+#[derive(Clone, Copy, Debug)]
+pub struct SlotEnd<'a> {
+    pub slot: Timestamp,
+    pub ends: &'a [LookEnd],
+    pub now: Timestamp,
+    /// The schedule's next slot, which needs no retry before it.
+    pub next_slot: Option<Timestamp>,
+    /// Before this the Hub refuses everything.
+    pub not_before: Option<Timestamp>,
+    /// A number from 0 to 1, so that machines that failed together do not come back together.
+    pub dice: f64,
+}
+
+/// Returns a schedule's state after a slot has been worked on.
+///
+/// It is served when every model ended in something final; `next_due_at` is
+/// left for whoever can look at the calendar.
+pub fn after_slot(state: &ScheduleState, end: &SlotEnd<'_>) -> ScheduleState {
+    let mut after = state.clone();
+    let worst = end.ends.iter().copied().max().unwrap_or(LookEnd::Final);
+    after.retry_at = None;
+    match worst {
+        LookEnd::Final => {
+            after.last_slot_at = Some(state.last_slot_at.map_or(end.slot, |at| at.max(end.slot)));
+            after.open_slot_at = None;
+            after.retry_count = 0;
+        }
+        LookEnd::Offline => after.open_slot_at = Some(end.slot),
+        LookEnd::Unfinished => {
+            after.open_slot_at = Some(end.slot);
+            after.retry_count = 0;
+        }
+        LookEnd::Temporary => {
+            after.open_slot_at = Some(end.slot);
+            after.retry_at = Some(retry_at(state.retry_count, end));
+            after.retry_count = state.retry_count.saturating_add(1);
+        }
+    }
+    after
+}
+
+fn retry_at(n_retries: u32, end: &SlotEnd<'_>) -> Timestamp {
+    let longest = end.next_slot.map_or(LONGEST_RETRY_SECONDS, |next| {
+        (next.as_second() - end.now.as_second()).max(0)
+    });
+    let doubled = FIRST_RETRY_SECONDS.saturating_mul(1 << n_retries.min(16));
+    let pause = doubled.min(LONGEST_RETRY_SECONDS) as f64;
+    let spread = pause * (0.9 + 0.2 * end.dice.clamp(0.0, 1.0));
+    let at = shift(end.now, (spread as i64).min(longest));
+    end.not_before.map_or(at, |not_before| at.max(not_before))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::schedule::fixture;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_000_000 + second).unwrap()
+    }
+
+    fn open() -> ScheduleState {
+        let mut state = fixture::schedule(1, "daily 03:00").state;
+        state.open_slot_at = Some(at(0));
+        state
+    }
+
+    fn end(ends: &[LookEnd]) -> SlotEnd<'_> {
+        SlotEnd {
+            slot: at(0),
+            ends,
+            now: at(60),
+            next_slot: Some(at(86_400)),
+            not_before: None,
+            dice: 0.5,
+        }
+    }
+
+    #[test]
+    fn a_slot_is_served_when_every_model_ended_in_something_final() {
+        for ends in [&[][..], &[LookEnd::Final, LookEnd::Final]] {
+            let after = after_slot(&open(), &end(ends));
+            assert_eq!(
+                (after.last_slot_at, after.open_slot_at),
+                (Some(at(0)), None)
+            );
+            assert_eq!((after.retry_at, after.retry_count), (None, 0));
+        }
+        // A slot that the clock has overtaken does not take the history back.
+        let mut state = open();
+        state.last_slot_at = Some(at(500));
+        let after = after_slot(&state, &end(&[LookEnd::Final]));
+        assert_eq!(after.last_slot_at, Some(at(500)));
+    }
+
+    #[test]
+    fn temporary_errors_wait_longer_each_time_but_not_beyond_the_next_slot() {
+        let mut state = open();
+        let mut pauses = Vec::new();
+        for _ in 0..12 {
+            state = after_slot(&state, &end(&[LookEnd::Final, LookEnd::Temporary]));
+            assert_eq!(
+                (state.last_slot_at, state.open_slot_at),
+                (None, Some(at(0)))
+            );
+            let until = state.retry_at.unwrap();
+            pauses.push(until.as_second() - at(60).as_second());
+        }
+        assert_eq!(pauses[..4], [300, 600, 1200, 2400]);
+        assert_eq!(pauses[11], 86_340);
+        let spread = |dice| {
+            let end = SlotEnd {
+                dice,
+                ..end(&[LookEnd::Temporary])
+            };
+            after_slot(&open(), &end).retry_at
+        };
+        assert_eq!((spread(0.0), spread(1.0)), (Some(at(330)), Some(at(390))));
+        let told = SlotEnd {
+            not_before: Some(at(2_000)),
+            ..end(&[LookEnd::Temporary])
+        };
+        assert_eq!(after_slot(&open(), &told).retry_at, Some(at(2_000)));
+    }
+
+    #[test]
+    fn what_a_limit_cut_short_is_due_again_at_once_and_offline_counts_nothing() {
+        let mut state = open();
+        state.retry_count = 3;
+        let cut = after_slot(&state, &end(&[LookEnd::Temporary, LookEnd::Unfinished]));
+        assert_eq!((cut.open_slot_at, cut.retry_at), (Some(at(0)), None));
+        let offline = after_slot(&state, &end(&[LookEnd::Offline, LookEnd::Final]));
+        assert_eq!(
+            (offline.open_slot_at, offline.retry_at),
+            (Some(at(0)), None)
+        );
+        assert_eq!(offline.retry_count, 3);
+    }
+
+    #[test]
+    fn the_end_of_a_session_says_whether_trying_again_helps() {
+        let trouble = |kind| Trouble {
+            kind,
+            message: String::new(),
+            hint: None,
+        };
+        let of =
+            |outcome, kind: Option<ErrorKind>| LookEnd::of(outcome, kind.map(trouble).as_ref());
+        assert_eq!(of(Outcome::Updated, None), LookEnd::Final);
+        assert_eq!(
+            of(Outcome::Orphaned, Some(ErrorKind::NotFound)),
+            LookEnd::Final
+        );
+        assert_eq!(of(Outcome::Failed, Some(ErrorKind::Disk)), LookEnd::Final);
+        assert_eq!(
+            of(Outcome::Failed, Some(ErrorKind::Network)),
+            LookEnd::Temporary
+        );
+        assert_eq!(
+            of(Outcome::CouldNotCheck, Some(ErrorKind::RateLimit)),
+            LookEnd::Temporary
+        );
+        assert_eq!(
+            of(Outcome::Partial, Some(ErrorKind::Internal)),
+            LookEnd::Unfinished
+        );
+    }
+}

@@ -1,0 +1,76 @@
+//! In which order the files of many models come over one line.
+
+use super::model::Priority;
+
+/// Where in the queue one model's files stand.
+///
+/// Among models of one priority every one gets the same share of the bytes:
+/// a file's place is the number of bytes that its model will have had with it.
+/// So ten small models are whole before a large one has had as much as each of
+/// them, whatever was asked for first, and two large ones that a budget cuts
+/// short night after night both come nearer to their end.
+#[derive(Clone, Copy, Debug)]
+pub struct Share {
+    schedule: Priority,
+    model: Priority,
+    bytes: u64,
+}
+
+/// Bytes are counted in units of 64 KiB, so that exabytes fit beside the priorities.
+const UNIT: u32 = 16;
+
+impl Share {
+    pub fn new(schedule: Priority, model: Priority) -> Self {
+        Self {
+            schedule,
+            model,
+            bytes: 0,
+        }
+    }
+
+    /// Returns the place of the model's next file; lower comes first.
+    pub fn next(&mut self, missing_bytes: u64) -> u64 {
+        self.bytes = self.bytes.saturating_add(missing_bytes);
+        let least = |priority: Priority| u64::from(100 - priority.get().min(100));
+        let bytes = (self.bytes >> UNIT).min((1 << 48) - 1);
+        least(self.schedule) << 56 | least(self.model) << 48 | bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn share(schedule: &str, model: &str) -> Share {
+        Share::new(schedule.parse().unwrap(), model.parse().unwrap())
+    }
+
+    #[test]
+    fn small_models_are_whole_before_a_large_one_has_had_as_much() {
+        let (mut large, mut small) = (share("50", "50"), share("50", "50"));
+        let large: Vec<u64> = (0..100).map(|_| large.next(4 << 30)).collect();
+        let small: Vec<u64> = (0..3).map(|_| small.next(1 << 30)).collect();
+        assert!(small.iter().all(|place| *place < large[0]));
+        assert!(large.is_sorted());
+    }
+
+    #[test]
+    fn two_large_models_take_turns() {
+        let (mut a, mut b) = (share("50", "50"), share("50", "50"));
+        let mut places: Vec<(u64, char)> = (0..4)
+            .flat_map(|_| [(a.next(1 << 30), 'a'), (b.next(1 << 30), 'b')])
+            .collect();
+        places.sort();
+        let order: String = places.iter().map(|(_, name)| *name).collect();
+        assert_eq!(order, "abababab");
+    }
+
+    #[test]
+    fn priorities_come_first_the_schedules_before_the_models() {
+        let urgent = share("60", "0").next(u64::MAX);
+        let dear = share("50", "60").next(u64::MAX);
+        let plain = share("50", "50").next(1);
+        assert!(urgent < dear && dear < plain);
+        assert!(share("0", "0").next(u64::MAX) > plain);
+    }
+}

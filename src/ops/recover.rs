@@ -1,0 +1,34 @@
+//! Closes what dead processes left open.
+
+use anyhow::Result;
+
+use crate::domain::run::{Event, EventKind};
+use crate::domain::time::Timestamp;
+use crate::store::Store;
+
+/// Closes the runs and sessions that ended without a word; the caller holds the
+/// lock of the home, which proves that they are dead. Slots stay unserved, so
+/// that the same start goes on with them.
+pub fn recover(store: &Store, now: Timestamp) -> Result<()> {
+    // Looking first: a tick that finds nothing to heal writes nothing.
+    if store.unfinished_runs()?.is_empty() {
+        return Ok(());
+    }
+    store.transaction(|store| -> Result<()> {
+        let stranded = store.close_crashed_runs(None)?;
+        for id in &stranded.runs {
+            let run = store.run(id)?;
+            let (command, pid) = (run.start.command, run.start.process.pid);
+            let detail = format!("{command} (process {pid}) ended without a word");
+            log::info!("{detail}; what it fetched is used");
+            store.record_event(&Event {
+                at: now,
+                kind: EventKind::Crashed,
+                model_id: None,
+                run_id: Some(id.clone()),
+                detail,
+            })?;
+        }
+        Ok(())
+    })
+}

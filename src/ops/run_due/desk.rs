@@ -1,0 +1,319 @@
+//! Slots that this run works on: claimed before the first byte, served when
+//! their last model has ended.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use super::look::{DueNow, Looker};
+use super::{Options, Skipped};
+use crate::domain::model::{Model, ModelId};
+use crate::domain::outcome::UpstreamState;
+use crate::domain::schedule::{
+    DueSchedule, LookEnd, Schedule, ScheduleId, ScheduleState, SlotEnd, Slots, after_slot, due_jobs,
+};
+use crate::domain::share::Share;
+use crate::domain::time::Timestamp;
+use crate::domain::units::{ByteSize, Seconds};
+use crate::download::Lane;
+use crate::ops::rate_limits;
+use crate::ops::run::{Opening, Run, Tools};
+use crate::ops::sync::{Flow, Order, SyncEnd, Target};
+use crate::ops::watch::{Watch, Watched};
+use crate::store::ModelFilter;
+use crate::sys::host::checkpoint;
+
+/// A repository that is gone upstream is asked about once in so long.
+const PROBE_EVERY: Seconds = Seconds(24 * 3600);
+
+/// What this run has taken upon itself.
+pub(super) struct Desk<'a> {
+    tools: Tools<'a>,
+    looker: Looker<'a>,
+    options: &'a Options,
+    claims: BTreeMap<ScheduleId, Claim>,
+    /// By the run's number of the target.
+    jobs: BTreeMap<usize, Job>,
+    /// Wanted again by a slot that came while they are under way.
+    again: BTreeMap<ModelId, Vec<ScheduleId>>,
+    pub(super) skipped: Vec<Skipped>,
+    pub(super) n_due: u64,
+}
+
+/// A slot that is being worked on.
+struct Claim {
+    schedule: Schedule,
+    due: DueNow,
+    lane: Lane,
+    waiting: BTreeSet<ModelId>,
+    ends: Vec<LookEnd>,
+}
+
+/// One look at one model.
+struct Job {
+    model: Model,
+    /// The schedules that it serves; the limits of the first hold.
+    serves: Vec<ScheduleId>,
+}
+
+impl<'a> Desk<'a> {
+    pub(super) fn new(tools: Tools<'a>, looker: Looker<'a>, options: &'a Options) -> Self {
+        Self {
+            tools,
+            looker,
+            options,
+            claims: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            again: BTreeMap::new(),
+            skipped: Vec::new(),
+            n_due: 0,
+        }
+    }
+
+    /// Leaves out what is being worked on already.
+    pub(super) fn without_claimed(&self, mut due: Vec<DueNow>) -> Vec<DueNow> {
+        due.retain(|one| !self.claims.contains_key(&one.schedule.id));
+        due
+    }
+
+    /// Claims the slots of due schedules and sends their models on the way.
+    pub(super) fn claim(
+        &mut self,
+        due: Vec<DueNow>,
+        now: Timestamp,
+        run: &mut Run<'_>,
+        flow: &mut Flow,
+        watch: &Watch,
+    ) -> Result<()> {
+        let models = self.tools.store.models(&ModelFilter {
+            enabled: Some(true),
+            ..ModelFilter::default()
+        })?;
+        self.tools.store.transaction(|_| -> Result<()> {
+            for one in &due {
+                let slot = one.due.slot;
+                self.looker.update(one.schedule.id, now, |fresh| {
+                    Some(ScheduleState {
+                        open_slot_at: Some(slot),
+                        ..fresh.state.clone()
+                    })
+                })?;
+            }
+            Ok(())
+        })?;
+        checkpoint("slots claimed");
+        let wanted = self.wanted(&due, &models, now)?;
+        for one in due {
+            let lane = self.lane(&one, now, watch);
+            let serves =
+                |(_, serves): &&(Model, Vec<ScheduleId>)| serves.contains(&one.schedule.id);
+            let waiting = wanted.iter().filter(serves).map(|(model, _)| model.id);
+            let claim = Claim {
+                waiting: waiting.collect(),
+                schedule: one.schedule.clone(),
+                due: one,
+                lane,
+                ends: Vec::new(),
+            };
+            self.claims.insert(claim.schedule.id, claim);
+        }
+        let mut jobs = Vec::new();
+        for (model, serves) in wanted {
+            self.n_due += 1;
+            if self.jobs.values().any(|job| job.model.id == model.id) {
+                self.again.entry(model.id).or_default().extend(serves);
+            } else {
+                jobs.push(Job { model, serves });
+            }
+        }
+        self.begin(jobs, run, flow)?;
+        self.serve_those_done(run);
+        Ok(())
+    }
+
+    /// Notes how a target ended; a slot whose last model this was is served or
+    /// set to be tried again.
+    pub(super) fn ended(
+        &mut self,
+        index: usize,
+        end: &SyncEnd,
+        run: &mut Run<'_>,
+        flow: &mut Flow,
+    ) -> Result<()> {
+        let Some(job) = self.jobs.remove(&index) else {
+            return Ok(());
+        };
+        let look_end = match end.is_offline {
+            true => LookEnd::Offline,
+            false => LookEnd::of(end.outcome, end.trouble.as_ref()),
+        };
+        let (over, others) = match look_end {
+            // One schedule's limit is not the others'.
+            LookEnd::Unfinished => job.serves.split_at(1.min(job.serves.len())),
+            _ => (job.serves.as_slice(), [].as_slice()),
+        };
+        for id in over {
+            if let Some(claim) = self.claims.get_mut(id)
+                && claim.waiting.remove(&job.model.id)
+            {
+                claim.ends.push(look_end);
+            }
+        }
+        let mut next: Vec<ScheduleId> = others.to_vec();
+        next.extend(self.again.remove(&job.model.id).unwrap_or_default());
+        if !next.is_empty() {
+            let model = self.tools.store.model_by_id(job.model.id)?;
+            let model = model.unwrap_or(job.model);
+            let serves = next;
+            self.begin(vec![Job { model, serves }], run, flow)?;
+        }
+        self.serve_those_done(run);
+        Ok(())
+    }
+
+    /// Opens sessions for models and sends them on the way.
+    fn begin(&mut self, jobs: Vec<Job>, run: &mut Run<'_>, flow: &mut Flow) -> Result<()> {
+        let mut openings = Vec::new();
+        let mut orders = Vec::new();
+        for job in &jobs {
+            let first = job.serves.first().and_then(|id| self.claims.get(id));
+            let Some(claim) = first else { continue };
+            let target = Arc::new(Target::from(&job.model));
+            let spec = &claim.schedule.spec;
+            openings.push(Opening {
+                target: target.clone(),
+                slot: Some((claim.schedule.id, spec.name.clone(), claim.due.due.slot)),
+            });
+            orders.push(Order {
+                target,
+                lane: claim.lane.clone(),
+                share: Share::new(spec.priority, job.model.spec.priority),
+            });
+        }
+        let numbers = run.open(openings)?;
+        for ((index, order), job) in numbers.zip(orders).zip(jobs) {
+            self.jobs.insert(index, job);
+            flow.add(index, order);
+        }
+        Ok(())
+    }
+
+    /// Chooses the models that due schedules want, each once with all that it serves.
+    fn wanted(
+        &mut self,
+        due: &[DueNow],
+        models: &[Model],
+        now: Timestamp,
+    ) -> Result<Vec<(Model, Vec<ScheduleId>)>> {
+        let due_schedules: Vec<DueSchedule<'_>> = due
+            .iter()
+            .map(|one| DueSchedule {
+                schedule: &one.schedule,
+                due: one.due,
+            })
+            .collect();
+        let mut done: BTreeMap<ScheduleId, BTreeSet<ModelId>> = BTreeMap::new();
+        for one in due.iter().filter(|one| one.due.resume) {
+            // What this slot has seen to its end is not looked at again; a
+            // newer slot that takes over wants everything anew.
+            let since = one.due.slot;
+            done.insert(one.schedule.id, self.tools.store.models_done_since(since)?);
+        }
+        let mut wanted = Vec::new();
+        for job in due_jobs(&due_schedules, models).jobs {
+            let model = job.model;
+            let in_shard = |shard: &crate::domain::shard::Shard| {
+                shard.holds(&model.spec.repo, &model.spec.revision)
+            };
+            if !self.options.shard.as_ref().is_none_or(in_shard) {
+                continue;
+            }
+            let is_done = |id: &ScheduleId| done.get(id).is_some_and(|d| d.contains(&model.id));
+            let serves = job.serves.iter().map(|serves| serves.schedule.id);
+            let serves: Vec<ScheduleId> = serves.filter(|id| !is_done(id)).collect();
+            if serves.is_empty() {
+                continue;
+            }
+            if !is_probe_due(model, now) {
+                self.skipped.push(Skipped {
+                    model: model.spec.name.clone(),
+                    reason: format!(
+                        "it is gone upstream, and asked about once every {PROBE_EVERY}"
+                    ),
+                });
+                continue;
+            }
+            wanted.push((model.clone(), serves));
+        }
+        Ok(wanted)
+    }
+
+    /// Makes the lane in which a schedule's limits hold.
+    fn lane(&self, one: &DueNow, now: Timestamp, watch: &Watch) -> Lane {
+        let spec = &one.schedule.spec;
+        let lane = Lane::new(spec.max_transfer.map(ByteSize::bytes));
+        let longest = spec.max_duration.map(Seconds::span);
+        let longest = longest.and_then(|span| now.checked_add(span).ok());
+        watch.add(Watched {
+            stop: lane.stop().clone(),
+            deadline: longest.into_iter().chain(one.due.deadline).min(),
+            limit_rate: spec
+                .limit_rate
+                .clone()
+                .map(|table| (table, one.zone.clone())),
+            rate: lane.rate().clone(),
+        });
+        lane
+    }
+
+    /// Serves the slots that wait for nothing more.
+    fn serve_those_done(&mut self, run: &mut Run<'_>) {
+        let done: Vec<ScheduleId> = self
+            .claims
+            .iter()
+            .filter(|(_, claim)| claim.waiting.is_empty())
+            .map(|(id, _)| *id)
+            .collect();
+        for id in done {
+            if let Some(claim) = self.claims.remove(&id) {
+                let served = self.serve(&claim);
+                run.keep_problem(served);
+                checkpoint("slot served");
+            }
+        }
+    }
+
+    fn serve(&self, claim: &Claim) -> Result<()> {
+        let Tools {
+            store, hub, host, ..
+        } = self.tools;
+        let (now, slot) = (host.now(), claim.due.due.slot);
+        let not_before = rate_limits::exhausted_until(store, hub, now)?;
+        self.looker.update(claim.schedule.id, now, |fresh| {
+            // An edit during the run has dropped the slot.
+            if fresh.state.open_slot_at != Some(slot) {
+                return None;
+            }
+            let zone = &claim.due.zone;
+            let slots = Slots::new(&fresh.spec.cadence, zone, fresh.state.anchor_at);
+            let end = SlotEnd {
+                slot,
+                ends: &claim.ends,
+                now,
+                next_slot: slots.after(now.max(slot)),
+                not_before,
+                dice: fastrand::f64(),
+            };
+            Some(after_slot(&fresh.state, &end))
+        })
+    }
+}
+
+fn is_probe_due(model: &Model, now: Timestamp) -> bool {
+    let state = &model.state;
+    let next = state
+        .last_check_at
+        .and_then(|at| at.checked_add(PROBE_EVERY.span()).ok());
+    state.upstream_state != UpstreamState::Orphaned || next.is_none_or(|next| now >= next)
+}

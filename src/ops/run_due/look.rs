@@ -1,0 +1,216 @@
+//! Which schedules are due, and what has to be written down about the others.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result};
+use jiff::tz::TimeZone;
+
+use crate::domain::model::EntryName;
+use crate::domain::run::{Event, EventKind};
+use crate::domain::schedule::{
+    ClockEvent, Due, DueState, Look, Schedule, ScheduleId, ScheduleState, assess, find_zone,
+};
+use crate::domain::time::{Timestamp, render_utc};
+use crate::domain::units::Seconds;
+use crate::ops::schedules::offset;
+use crate::store::Store;
+use crate::sys::host::Host;
+
+/// What a look at the schedules needs.
+#[derive(Clone, Copy)]
+pub(super) struct Looker<'a> {
+    pub store: &'a Store,
+    pub host: &'a Host,
+    /// How often the timer ticks.
+    pub tick: Seconds,
+    /// The only schedules that count; empty is all of them.
+    pub only: &'a BTreeSet<EntryName>,
+}
+
+/// A schedule with the answer to whether it is due.
+pub(super) struct Judged {
+    pub schedule: Schedule,
+    pub zone: TimeZone,
+    pub state: DueState,
+    pub clock: Option<ClockEvent>,
+}
+
+/// A due schedule, its slot and its zone.
+#[derive(Clone, Debug)]
+pub(super) struct DueNow {
+    pub schedule: Schedule,
+    pub zone: TimeZone,
+    pub due: Due,
+}
+
+/// Which schedules to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Among {
+    /// Those whose next look has come; an index finds them.
+    Candidates,
+    /// All that are enabled: the clock or its rules have changed.
+    All,
+}
+
+/// What a look found.
+#[derive(Default)]
+pub(super) struct Found {
+    pub due: Vec<DueNow>,
+    /// Slots that have come while no window is open, for the first time.
+    pub closed: Vec<String>,
+}
+
+impl Looker<'_> {
+    /// Asks about each schedule; only looks.
+    pub(super) fn judge(&self, now: Timestamp, among: Among) -> Result<Vec<Judged>> {
+        let schedules = match among {
+            Among::Candidates => self.store.due_candidates(now)?,
+            Among::All => self.store.enabled_schedules()?,
+        };
+        let wanted =
+            |schedule: &Schedule| self.only.is_empty() || self.only.contains(&schedule.spec.name);
+        let schedules = schedules.into_iter().filter(wanted);
+        schedules.map(|schedule| self.ask(schedule, now)).collect()
+    }
+
+    /// Looks, and writes down what needs no work: the next look of those that
+    /// wait, slots that were missed, clocks that went wrong.
+    pub(super) fn look(&self, now: Timestamp, among: Among) -> Result<Found> {
+        let mut found = Found::default();
+        for judged in self.judge(now, among)? {
+            let id = judged.schedule.id;
+            if judged.clock.is_some() {
+                self.mend_clock(&judged, now)?;
+            }
+            match judged.state {
+                DueState::Due(due) => found.due.push(DueNow {
+                    schedule: judged.schedule,
+                    zone: judged.zone,
+                    due,
+                }),
+                DueState::Expired { slot, missed, .. } => self.let_go(id, slot, missed, now)?,
+                DueState::Closed { slot, next } => {
+                    let name = &judged.schedule.spec.name;
+                    let (slot, next) = (render_utc(slot), render_utc(next));
+                    found.closed.push(format!(
+                        "`{name}`: the slot of {slot} waits for its window, which opens at {next}"
+                    ));
+                    self.save_next_look(&judged, now)?;
+                }
+                _ => self.save_next_look(&judged, now)?,
+            }
+        }
+        Ok(found)
+    }
+
+    /// Changes the state of a schedule as it is now, and plans its next look.
+    ///
+    /// Read again inside the transaction: a person may edit it at any moment,
+    /// and what is gone is left alone.
+    pub(super) fn update(
+        &self,
+        id: ScheduleId,
+        now: Timestamp,
+        change: impl FnOnce(&Schedule) -> Option<ScheduleState>,
+    ) -> Result<()> {
+        self.store.transaction(|store| -> Result<()> {
+            let Some(mut schedule) = store.schedule_by_id(id)? else {
+                return Ok(());
+            };
+            let Some(state) = change(&schedule) else {
+                return Ok(());
+            };
+            schedule.state = state;
+            let judged = self.ask(schedule, now)?;
+            let mut state = judged.schedule.state;
+            state.next_due_at = judged.state.next_look(now);
+            Ok(store.save_schedule_state(id, &state)?)
+        })
+    }
+
+    fn ask(&self, schedule: Schedule, now: Timestamp) -> Result<Judged> {
+        let name = &schedule.spec.name;
+        let zone = find_zone(&schedule.spec.time_zone)
+            .with_context(|| format!("cannot plan the schedule `{name}`"))?;
+        let look = Look {
+            now,
+            offset: offset(self.store, self.host, &schedule)?,
+            tick: self.tick,
+        };
+        let verdict = assess(&schedule.spec, &schedule.state, &zone, &look);
+        Ok(Judged {
+            schedule,
+            zone,
+            state: verdict.state,
+            clock: verdict.clock,
+        })
+    }
+
+    fn save_next_look(&self, judged: &Judged, now: Timestamp) -> Result<()> {
+        if judged.state.next_look(now) == judged.schedule.state.next_due_at {
+            return Ok(());
+        }
+        self.update(judged.schedule.id, now, |fresh| Some(fresh.state.clone()))
+    }
+
+    /// Records a slot as missed, and as history.
+    fn let_go(&self, id: ScheduleId, slot: Timestamp, missed: u32, now: Timestamp) -> Result<()> {
+        self.store.transaction(|store| -> Result<()> {
+            let mut name = None;
+            self.update(id, now, |fresh| {
+                name = Some(fresh.spec.name.clone());
+                Some(ScheduleState {
+                    last_slot_at: fresh.state.last_slot_at.max(Some(slot)),
+                    open_slot_at: None,
+                    retry_at: None,
+                    retry_count: 0,
+                    ..fresh.state.clone()
+                })
+            })?;
+            let Some(name) = name else { return Ok(()) };
+            let slot = render_utc(slot);
+            let slots = match missed {
+                1 => "the slot".to_owned(),
+                n => format!("{n} slots, the last one"),
+            };
+            let detail = format!("`{name}`: {slots} of {slot}, came too late to be caught up");
+            log::warn!("{detail}");
+            Ok(store.record_event(&event(now, EventKind::MissedSlot, detail))?)
+        })
+    }
+
+    /// Forgets a history that lies in the future, and says so once.
+    fn mend_clock(&self, judged: &Judged, now: Timestamp) -> Result<()> {
+        let name = &judged.schedule.spec.name;
+        if judged.clock == Some(ClockEvent::Back) {
+            log::debug!("`{name}`: the clock went back; nothing runs twice");
+            return Ok(());
+        }
+        let detail = format!(
+            "`{name}`: its history lies in the future, so the clock was wrong then or is now; \
+             it begins anew"
+        );
+        log::warn!("{detail}");
+        self.store.transaction(|store| -> Result<()> {
+            store.record_event(&event(now, EventKind::ClockReset, detail))?;
+            self.update(judged.schedule.id, now, |fresh| {
+                Some(ScheduleState {
+                    // What is at or before this moment counts as history.
+                    not_before_at: now.checked_add(Seconds(1).span()).ok()?,
+                    last_slot_at: None,
+                    ..fresh.state.clone()
+                })
+            })
+        })
+    }
+}
+
+pub(super) fn event(at: Timestamp, kind: EventKind, detail: String) -> Event {
+    Event {
+        at,
+        kind,
+        model_id: None,
+        run_id: None,
+        detail,
+    }
+}

@@ -1,0 +1,89 @@
+//! What the sync of many targets tells while it goes on, and how one of them ends.
+
+use std::path::PathBuf;
+
+use crate::domain::content::ContentId;
+use crate::domain::outcome::Outcome;
+use crate::domain::session::{SessionFile, SessionProgress, Trouble};
+use crate::sys::stop::StopReason;
+
+/// What happens meanwhile, for whoever shows or records it.
+#[derive(Debug)]
+pub enum Progress<'e> {
+    /// So many more are to come.
+    Comes {
+        n_files: u64,
+        n_bytes: u64,
+    },
+    FileStarted {
+        name: &'e str,
+        n_bytes: u64,
+        have: u64,
+    },
+    Bytes {
+        name: &'e str,
+        n_bytes: u64,
+    },
+    FileEnded {
+        name: &'e str,
+    },
+    Retrying {
+        name: &'e str,
+        why: String,
+    },
+    /// Bytes are on disk for a later run.
+    Kept {
+        target: usize,
+        progress: SessionProgress,
+    },
+    /// A model has ended.
+    Ended {
+        target: usize,
+        end: &'e SyncEnd,
+    },
+}
+
+/// How the sync of one target ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncEnd {
+    pub outcome: Outcome,
+    pub trouble: Option<Trouble>,
+    pub progress: SessionProgress,
+    pub files: Vec<SessionFile>,
+    /// Proven contents and where they lie now.
+    pub proven: Vec<(PathBuf, ContentId, u64)>,
+    /// What cut it short, when it is partial.
+    pub stopped: Option<StopReason>,
+    /// The Hub's present name of the repository, when it was renamed.
+    pub renamed_to: Option<String>,
+    /// This machine had no network at all.
+    pub is_offline: bool,
+}
+
+impl SyncEnd {
+    /// Describes the end of a target for which no file was touched.
+    pub fn without_files(
+        outcome: Outcome,
+        trouble: Option<Trouble>,
+        progress: SessionProgress,
+    ) -> Self {
+        Self {
+            outcome,
+            trouble,
+            progress,
+            files: Vec::new(),
+            proven: Vec::new(),
+            stopped: None,
+            renamed_to: None,
+            is_offline: false,
+        }
+    }
+
+    /// Describes the end of a target that was stopped before it was looked at.
+    pub fn unseen(stopped: StopReason) -> Self {
+        Self {
+            stopped: Some(stopped),
+            ..Self::without_files(Outcome::Partial, None, SessionProgress::default())
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The way of every target: check, preflight, fetch, publish; many at a time.
+//!
+//! Targets may be added while others are on their way. An error of one stops
+//! with it: it becomes the end of that one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Error, Result};
+
+use super::check::{Checked, Planned};
+use super::checker::Checker;
+use super::end::{Progress, SyncEnd};
+use super::pool::Pool;
+use super::preflight::refuse_what_does_not_fit;
+use super::trouble::{is_offline, outcome_of, trouble_of};
+use super::{CacheChoice, Target};
+use crate::domain::outcome::Outcome;
+use crate::domain::session::{ByteCounts, FileCounts, SessionProgress};
+use crate::domain::share::Share;
+use crate::domain::units::ByteSize;
+use crate::download::{EngineOptions, Lane};
+use crate::hub::HubClient;
+use crate::sys::host::checkpoint;
+use crate::sys::pause::Stopwatch;
+use crate::sys::stop::{StopFlag, StopReason};
+
+/// Answers are taken in the order of the questions, so that a disk that is
+/// nearly full goes to what comes first; a server that is slow about one
+/// target holds up the others no longer than this.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A target and the conditions under which it is brought up to date.
+#[derive(Clone, Debug)]
+pub struct Order {
+    pub target: Arc<Target>,
+    pub lane: Lane,
+    pub share: Share,
+}
+
+/// Targets on their way.
+pub struct Flow {
+    checker: Checker,
+    /// Those whose check has not been dealt with yet, by the caller's numbers.
+    asked: BTreeMap<usize, Order>,
+    answers: BTreeMap<usize, Result<Checked>>,
+    first_has_waited: Stopwatch,
+    pool: Pool,
+    reserve: ByteSize,
+    stop: StopFlag,
+}
+
+impl Flow {
+    pub fn new(
+        hub: &HubClient,
+        choice: &CacheChoice,
+        options: EngineOptions,
+        reserve: ByteSize,
+    ) -> Self {
+        Self {
+            checker: Checker::new(hub, choice),
+            asked: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            first_has_waited: Stopwatch::start(),
+            reserve,
+            stop: options.stop.clone(),
+            pool: Pool::new(hub, options),
+        }
+    }
+
+    /// Adds a target, which will end exactly once; `index` is the caller's number.
+    pub fn add(&mut self, index: usize, order: Order) {
+        self.checker.ask(index, order.target.clone());
+        self.asked.insert(index, order);
+    }
+
+    /// Adds a target whose plan is made already.
+    pub fn begin(
+        &mut self,
+        index: usize,
+        order: Order,
+        planned: Box<Planned>,
+        on: &mut dyn FnMut(Progress<'_>),
+    ) {
+        if let Some(new) = &planned.renamed_to {
+            log::warn!("`{}` is called `{new}` now", order.target.repo);
+        }
+        let promised = |file_system| self.pool.promised_bytes(file_system);
+        match refuse_what_does_not_fit(&planned, self.reserve, promised) {
+            Ok(()) => {
+                let Order {
+                    target,
+                    lane,
+                    share,
+                } = order;
+                self.pool.begin(index, target, planned, lane, share, on);
+            }
+            Err(err) => {
+                let progress = SessionProgress {
+                    new_commit: Some(planned.remote.commit.clone()),
+                    ..SessionProgress::default()
+                };
+                let trouble = Some(trouble_of(&err));
+                let mut end = SyncEnd::without_files(Outcome::Failed, trouble, progress);
+                end.renamed_to = planned.renamed_to;
+                on(Progress::Ended {
+                    target: index,
+                    end: &end,
+                });
+            }
+        }
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.asked.is_empty() && self.pool.is_idle()
+    }
+
+    /// Waits so long for something to happen, and deals with it.
+    pub fn step(&mut self, wait: Duration, on: &mut dyn FnMut(Progress<'_>)) {
+        self.end_stopped(on);
+        // Whoever has nothing to fetch waits for an answer instead.
+        let mut answer = match self.pool.is_idle() && self.answers.is_empty() {
+            true => self.checker.next(wait),
+            false => self.checker.next(Duration::ZERO),
+        };
+        while let Some((index, checked)) = answer {
+            if self.asked.contains_key(&index) {
+                self.answers.insert(index, checked);
+            }
+            answer = self.checker.next(Duration::ZERO);
+        }
+        while let Some((index, order, checked)) = self.next_checked() {
+            self.deal_with(index, order, checked, on);
+        }
+        if !self.pool.is_idle() {
+            self.pool.step(wait, on);
+        }
+    }
+
+    /// Ends everything that is still under way, with its bytes kept.
+    pub fn close(self, on: &mut dyn FnMut(Progress<'_>)) {
+        let reason = self.stop.reason().unwrap_or(StopReason::Terminated);
+        for target in self.asked.into_keys() {
+            let end = SyncEnd::unseen(reason);
+            on(Progress::Ended { target, end: &end });
+        }
+        self.pool.close(on);
+    }
+
+    /// Returns the next answer whose turn it is.
+    fn next_checked(&mut self) -> Option<(usize, Order, Result<Checked>)> {
+        let first = *self.asked.keys().next()?;
+        let (&answered, _) = self.answers.first_key_value()?;
+        if answered != first && self.first_has_waited.elapsed() < PATIENCE {
+            return None;
+        }
+        self.first_has_waited = Stopwatch::start();
+        let (index, checked) = self.answers.pop_first()?;
+        let order = self.asked.remove(&index)?;
+        Some((index, order, checked))
+    }
+
+    /// Ends what was asked about and whose time is over.
+    fn end_stopped(&mut self, on: &mut dyn FnMut(Progress<'_>)) {
+        let run = self.stop.reason();
+        let over: Vec<(usize, StopReason)> = self
+            .asked
+            .iter()
+            .filter_map(|(index, order)| {
+                let reason = order.lane.stop().reason().or(run)?;
+                Some((*index, reason))
+            })
+            .collect();
+        for (target, reason) in over {
+            self.asked.remove(&target);
+            self.answers.remove(&target);
+            let end = SyncEnd::unseen(reason);
+            on(Progress::Ended { target, end: &end });
+        }
+    }
+
+    fn deal_with(
+        &mut self,
+        index: usize,
+        order: Order,
+        checked: Result<Checked>,
+        on: &mut dyn FnMut(Progress<'_>),
+    ) {
+        checkpoint("checked");
+        let end = match checked {
+            Ok(Checked::Planned(planned)) => return self.begin(index, order, planned, on),
+            Ok(Checked::Current {
+                place,
+                commit,
+                n_files,
+                n_bytes,
+                renamed_to,
+            }) => {
+                let progress = SessionProgress {
+                    path: Some(place.readable_at(&commit)),
+                    files: FileCounts {
+                        total: n_files,
+                        reused: n_files,
+                        ..FileCounts::default()
+                    },
+                    bytes: ByteCounts {
+                        total: n_bytes,
+                        reused: n_bytes,
+                        ..ByteCounts::default()
+                    },
+                    new_commit: Some(commit),
+                    retries: 0,
+                };
+                SyncEnd {
+                    renamed_to,
+                    ..SyncEnd::without_files(Outcome::UpToDate, None, progress)
+                }
+            }
+            Ok(Checked::Held { commit }) => {
+                let progress = SessionProgress {
+                    new_commit: Some(commit),
+                    ..SessionProgress::default()
+                };
+                SyncEnd::without_files(Outcome::Held, None, progress)
+            }
+            Err(err) => failed_check(&order.target, &err),
+        };
+        on(Progress::Ended {
+            target: index,
+            end: &end,
+        });
+    }
+}
+
+fn failed_check(target: &Target, err: &Error) -> SyncEnd {
+    let outcome = outcome_of(err, target.known_commit.is_some());
+    SyncEnd {
+        is_offline: is_offline(err),
+        ..SyncEnd::without_files(outcome, Some(trouble_of(err)), SessionProgress::default())
+    }
+}

@@ -1,0 +1,361 @@
+//! Fetches what plans lack, in one pool for all models, and publishes each model
+//! as soon as its last file is proven.
+//!
+//! Everything here happens on the coordinating thread: it alone gives final
+//! names. The engine's threads only fetch and hash.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Error, Result, anyhow};
+
+use super::Target;
+use super::check::Planned;
+use super::end::Progress;
+use super::preflight::space_of;
+use super::source::HubFile;
+use super::work::Work;
+use crate::domain::share::Share;
+use crate::download::{
+    Engine, EngineOptions, Event, FetchJob, FileReport, FileResult as Fetched, Lane,
+};
+use crate::hub::{FileAddress, HubClient};
+use crate::sys::host::checkpoint;
+use crate::sys::pause::Stopwatch;
+use crate::sys::stop::StopFlag;
+
+/// How often, and after which pause, a file is looked at again that another
+/// process is fetching. Two processes may each have what the other lacks, and
+/// then both get everything; one that fetches for hours is not waited for.
+const BUSY_ROUNDS: u32 = 20;
+const BUSY_PAUSE: Duration = Duration::from_millis(500);
+
+/// Models on their way, and the engine that fetches for them.
+pub(super) struct Pool {
+    engine: Engine,
+    desk: Desk,
+    hub: HubClient,
+}
+
+/// What the coordinating thread knows of the engine's jobs.
+struct Desk {
+    works: BTreeMap<usize, Work>,
+    n_works: usize,
+    /// By the engine's number, as long as they are under way.
+    jobs: HashMap<usize, Job>,
+    by_partial: HashMap<PathBuf, usize>,
+    /// Files that another process had a moment ago.
+    busy: Vec<Busy>,
+    stop: StopFlag,
+}
+
+/// One file that is being fetched, once for all models that want it.
+struct Job {
+    fetch: FetchJob,
+    uses: Vec<Use>,
+    rounds_left: u32,
+}
+
+struct Busy {
+    job: Job,
+    since: Stopwatch,
+}
+
+/// One file of one model that a job serves.
+#[derive(Clone, Copy)]
+struct Use {
+    work: usize,
+    /// The place in the plan's files.
+    file: usize,
+}
+
+impl Pool {
+    pub(super) fn new(hub: &HubClient, options: EngineOptions) -> Self {
+        let desk = Desk {
+            works: BTreeMap::new(),
+            n_works: 0,
+            jobs: HashMap::new(),
+            by_partial: HashMap::new(),
+            busy: Vec::new(),
+            stop: options.stop.clone(),
+        };
+        Self {
+            engine: Engine::start(options),
+            desk,
+            hub: hub.clone(),
+        }
+    }
+
+    /// Begins to carry a plan out; `index` is the caller's number of the target.
+    pub(super) fn begin(
+        &mut self,
+        index: usize,
+        target: Arc<Target>,
+        planned: Box<Planned>,
+        lane: Lane,
+        mut share: Share,
+        on: &mut dyn FnMut(Progress<'_>),
+    ) {
+        let planned: Rc<Planned> = Rc::from(planned);
+        let mut work = Work::new(index, target, planned.clone(), lane.clone());
+        let opened = work.open().and_then(|()| work.import());
+        checkpoint("place opened");
+        if let Err(err) = opened {
+            work.fail(&err);
+            return work.end(&self.desk.stop, on);
+        }
+        if work.is_done() {
+            return work.end(&self.desk.stop, on);
+        }
+        let number = self.desk.n_works;
+        self.desk.n_works += 1;
+        let target = work.target.clone();
+        self.desk.works.insert(number, work);
+        let mut jobs = Vec::new();
+        let mut n_bytes = 0;
+        for (file, wanted) in planned.plan.files.iter().enumerate() {
+            if !wanted.action.is_fetch() {
+                continue;
+            }
+            let one = Use { work: number, file };
+            let partial = planned.place.partial(&wanted.file.content);
+            if let Some(known) = self.desk.by_partial.get(&partial)
+                && let Some(job) = self.desk.jobs.get_mut(known)
+            {
+                // Two models of one repository want the same content.
+                job.uses.push(one);
+                continue;
+            }
+            let missing = wanted.missing_bytes();
+            n_bytes += missing;
+            let address = FileAddress {
+                repo: target.repo.clone(),
+                commit: planned.remote.commit.clone(),
+                path: wanted.file.path.clone(),
+            };
+            let fetch = FetchJob {
+                name: format!("{}: {}", target.label(), wanted.file.path),
+                content: wanted.file.content,
+                size_bytes: wanted.file.size_bytes,
+                partial,
+                source: Arc::new(HubFile::new(&self.hub, address)),
+                lane: lane.clone(),
+                rank: share.next(missing),
+            };
+            jobs.push(Job {
+                fetch,
+                uses: vec![one],
+                rounds_left: BUSY_ROUNDS,
+            });
+        }
+        on(Progress::Comes {
+            n_files: jobs.len() as u64,
+            n_bytes,
+        });
+        let jobs = jobs.into_iter();
+        let jobs = jobs.filter_map(|job| self.desk.unless_stored(job, on));
+        let jobs: Vec<Job> = jobs.collect();
+        self.add(jobs);
+    }
+
+    /// Counts the bytes that models under way have still to write on a file system.
+    pub(super) fn promised_bytes(&self, file_system: u64) -> u64 {
+        let works = self.desk.works.values();
+        let there = works.filter(|work| {
+            space_of(&work.planned).is_ok_and(|space| space.file_system == file_system)
+        });
+        there.fold(0, |sum: u64, work| {
+            sum.saturating_add(work.outstanding_bytes())
+        })
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.engine.is_idle() && self.desk.busy.is_empty()
+    }
+
+    /// Waits so long for something to happen, and deals with it.
+    pub(super) fn step(&mut self, wait: Duration, on: &mut dyn FnMut(Progress<'_>)) {
+        self.look_at_busy_ones(on);
+        let mut event = self.engine.next(wait);
+        while let Some(happened) = event {
+            self.desk.take(happened, on);
+            event = self.engine.next(Duration::ZERO);
+        }
+    }
+
+    /// Ends everything that is still under way, with its bytes kept.
+    pub(super) fn close(self, on: &mut dyn FnMut(Progress<'_>)) {
+        let mut desk = self.desk;
+        self.engine.close(&mut |event| desk.take(event, on));
+        for busy in std::mem::take(&mut desk.busy) {
+            desk.settle_as_busy(busy.job, on);
+        }
+    }
+
+    fn add(&mut self, jobs: Vec<Job>) {
+        let fetches = jobs.iter().map(|job| job.fetch.clone()).collect();
+        for (number, job) in self.engine.add_all(fetches).zip(jobs) {
+            let partial = job.fetch.partial.clone();
+            self.desk.by_partial.insert(partial, number);
+            self.desk.jobs.insert(number, job);
+        }
+    }
+
+    /// Tries again what another process was fetching: it may have stored it, or left.
+    fn look_at_busy_ones(&mut self, on: &mut dyn FnMut(Progress<'_>)) {
+        let is_stopping = self.desk.stop.is_raised();
+        let waited = |busy: &Busy| is_stopping || busy.since.elapsed() >= BUSY_PAUSE;
+        let (due, later): (Vec<Busy>, Vec<Busy>) = std::mem::take(&mut self.desk.busy)
+            .into_iter()
+            .partition(waited);
+        self.desk.busy = later;
+        let due = due.into_iter();
+        let again = due.filter_map(|busy| self.desk.unless_stored(busy.job, on));
+        let again: Vec<Job> = again.collect();
+        self.add(again);
+    }
+}
+
+impl Desk {
+    fn take(&mut self, event: Event, on: &mut dyn FnMut(Progress<'_>)) {
+        match event {
+            Event::Started { job, reused } => {
+                if let Some(job) = self.jobs.get(&job) {
+                    on(Progress::FileStarted {
+                        name: &job.fetch.name,
+                        n_bytes: job.fetch.size_bytes,
+                        have: reused,
+                    });
+                }
+            }
+            Event::Progress { job, bytes } => {
+                if let Some(job) = self.jobs.get(&job) {
+                    on(Progress::Bytes {
+                        name: &job.fetch.name,
+                        n_bytes: bytes,
+                    });
+                }
+            }
+            Event::Retrying { job, after, error } => {
+                if let Some(job) = self.jobs.get(&job) {
+                    let (name, pause) = (&job.fetch.name, after.as_secs_f64());
+                    log::info!("`{name}`: {error}; trying again in {pause:.1} s");
+                    let why = error.to_string();
+                    on(Progress::Retrying { name, why });
+                }
+            }
+            Event::Saved { job, bytes } => self.tell_kept(job, bytes, on),
+            Event::Verified { report, file } => {
+                if let Some(job) = self.finished(&report, on) {
+                    let stored = self.store_first(&job, file.path());
+                    drop(file);
+                    checkpoint("first content stored");
+                    self.settle(&job.uses, &report, stored.as_ref().err(), on);
+                }
+            }
+            Event::Ended { report } => {
+                let Some(mut job) = self.finished(&report, on) else {
+                    return;
+                };
+                if report.result != Fetched::Busy {
+                    self.settle(&job.uses, &report, None, on);
+                } else if job.rounds_left == 0 || self.stop.is_raised() {
+                    self.settle_as_busy(job, on);
+                } else {
+                    job.rounds_left -= 1;
+                    let since = Stopwatch::start();
+                    self.busy.push(Busy { job, since });
+                }
+            }
+        }
+    }
+
+    /// Takes a job off the list of those under way.
+    fn finished(&mut self, report: &FileReport, on: &mut dyn FnMut(Progress<'_>)) -> Option<Job> {
+        let job = self.jobs.remove(&report.job)?;
+        self.by_partial.remove(&job.fetch.partial);
+        on(Progress::FileEnded {
+            name: &job.fetch.name,
+        });
+        Some(job)
+    }
+
+    fn tell_kept(&mut self, job: usize, bytes: u64, on: &mut dyn FnMut(Progress<'_>)) {
+        let first = self.jobs.get(&job).and_then(|job| job.uses.first());
+        if let Some(work) = first.and_then(|first| self.works.get(&first.work)) {
+            let mut progress = work.progress.clone();
+            progress.bytes.fetched += bytes;
+            progress.bytes.left = progress.bytes.left.saturating_sub(bytes);
+            on(Progress::Kept {
+                target: work.index,
+                progress,
+            });
+        }
+    }
+
+    /// Uses what somebody has stored meanwhile; returns the job if nobody has.
+    fn unless_stored(&mut self, job: Job, on: &mut dyn FnMut(Progress<'_>)) -> Option<Job> {
+        let first = job.uses.first().and_then(|one| self.works.get(&one.work));
+        let is_stored = first
+            .and_then(|work| work.writer().ok())
+            .is_some_and(|writer| writer.has(&job.fetch.content, job.fetch.size_bytes));
+        let is_distrusted =
+            || first.is_some_and(|work| work.planned.distrusted.contains(&job.fetch.content));
+        if !is_stored || is_distrusted() {
+            return Some(job);
+        }
+        let report = FileReport {
+            job: 0,
+            result: Fetched::Verified { durable: true },
+            fetched: 0,
+            reused: job.fetch.size_bytes,
+            retries: 0,
+        };
+        self.settle(&job.uses, &report, None, on);
+        None
+    }
+
+    /// Moves a verified file to where all models that wanted it will find it.
+    fn store_first(&self, job: &Job, verified: &Path) -> Result<()> {
+        let first = job.uses.first().and_then(|one| self.works.get(&one.work));
+        let work = first.ok_or_else(|| anyhow!("a fetched file belongs to no model"))?;
+        work.writer()?.store(&job.fetch.content, verified)
+    }
+
+    fn settle_as_busy(&mut self, job: Job, on: &mut dyn FnMut(Progress<'_>)) {
+        let report = FileReport {
+            job: 0,
+            result: Fetched::Busy,
+            fetched: 0,
+            reused: 0,
+            retries: 0,
+        };
+        self.settle(&job.uses, &report, None, on);
+    }
+
+    /// Tells all models that wanted a file how it ended, and ends those that
+    /// wait for nothing more.
+    fn settle(
+        &mut self,
+        uses: &[Use],
+        report: &FileReport,
+        storing: Option<&Error>,
+        on: &mut dyn FnMut(Progress<'_>),
+    ) {
+        for (position, one) in uses.iter().enumerate() {
+            let Some(work) = self.works.get_mut(&one.work) else {
+                continue;
+            };
+            // The bytes were fetched once; only the first model pays for them.
+            work.settle(one.file, report, position == 0, storing);
+            if work.is_done()
+                && let Some(work) = self.works.remove(&one.work)
+            {
+                work.end(&self.stop, on);
+            }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! When `run-due` was started, and ticks of the timer that did not come.
+
+use anyhow::Result;
+
+use crate::domain::outcome::Trigger;
+use crate::domain::run::{Event, EventKind};
+use crate::domain::time::{Timestamp, render_utc};
+use crate::domain::units::Seconds;
+use crate::store::{MetaKey, Store};
+
+/// When `run-due` was started last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ticks {
+    pub by_timer: Option<Timestamp>,
+    /// By whomever.
+    pub by_anyone: Option<Timestamp>,
+}
+
+pub fn last_ticks(store: &Store) -> Result<Ticks> {
+    let read = |key| -> Result<Option<Timestamp>> {
+        // What nobody can read is as good as nothing.
+        Ok(store.meta(key)?.and_then(|text| text.parse().ok()))
+    };
+    Ok(Ticks {
+        by_timer: read(MetaKey::LastTimerTick)?,
+        by_anyone: read(MetaKey::LastTick)?,
+    })
+}
+
+/// Writes down that `run-due` was started, and once what was missed before;
+/// returns the ticks before this one.
+///
+/// One fact each and not a row for every tick: there are 35,000 a year.
+pub fn record_tick(
+    store: &Store,
+    trigger: Trigger,
+    every: Seconds,
+    now: Timestamp,
+) -> Result<Ticks> {
+    store.transaction(|store| -> Result<Ticks> {
+        let last = last_ticks(store)?;
+        if trigger == Trigger::Timer {
+            if let Some(missed) = last.by_timer.and_then(|from| missed(from, every, now)) {
+                store.record_event(&Event {
+                    at: now,
+                    kind: EventKind::MissedTick,
+                    model_id: None,
+                    run_id: None,
+                    detail: missed,
+                })?;
+            }
+            store.set_meta(MetaKey::LastTimerTick, &render_utc(now))?;
+        }
+        store.set_meta(MetaKey::LastTick, &render_utc(now))?;
+        Ok(last)
+    })
+}
+
+/// Tells how many ticks did not come; one that is late is no missed one.
+fn missed(from: Timestamp, every: Seconds, now: Timestamp) -> Option<String> {
+    let (passed, every) = (now.as_second() - from.as_second(), every.span().as_secs());
+    if every <= 0 || passed <= 2 * every {
+        return None;
+    }
+    let count = passed / every - 1;
+    Some(format!(
+        "{count} ticks of the timer did not come between {} and {}",
+        render_utc(from),
+        render_utc(now)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_missed_after_two_periods_without_one() {
+        let at = |minutes: i64| Timestamp::from_second(1_000_000 + 60 * minutes).unwrap();
+        let ask = |minutes| missed(at(0), Seconds(900), at(minutes));
+        assert_eq!((ask(15), ask(30), ask(-5)), (None, None, None));
+        assert!(ask(31).unwrap().starts_with("1 ticks"));
+        assert!(ask(150).unwrap().starts_with("9 ticks"));
+    }
+}
