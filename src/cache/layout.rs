@@ -20,6 +20,8 @@ use crate::domain::repo::{CommitSha, Repo, RepoPath, RepoType, Revision};
 pub const PARTIAL_SUFFIX: &str = ".incomplete";
 /// The suffix of a partial file's journal, which lies beside it.
 pub const JOURNAL_SUFFIX: &str = ".incomplete.journal";
+/// The suffix of the file that says what a content is made of.
+pub const SIDECAR_SUFFIX: &str = ".xet";
 /// Starts the names of snapshots that are being put together in `.hfdl/`.
 pub const STAGING_PREFIX: &str = "staging-";
 /// Starts the names of snapshots that are being deleted in `.hfdl/`.
@@ -122,6 +124,12 @@ impl RepoLayout {
 
     pub fn journal(&self, content: &ContentId) -> PathBuf {
         let name = format!("{}{JOURNAL_SUFFIX}", content.etag());
+        self.private().join(name)
+    }
+
+    /// Returns where it is written down what a content is made of.
+    pub fn sidecar(&self, content: &ContentId) -> PathBuf {
+        let name = format!("{}{SIDECAR_SUFFIX}", content.etag());
         self.private().join(name)
     }
 

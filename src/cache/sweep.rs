@@ -83,7 +83,10 @@ pub fn execute_sweep(
         match &item.what {
             SweepTarget::Snapshot(commit) if trash.contains(&layout.trash(commit)) => {}
             SweepTarget::Trash(commit) => trash.push(layout.trash(commit)),
-            SweepTarget::Blob(content) if is_still_right() => remove_file(layout.blob(content))?,
+            SweepTarget::Blob(content) if is_still_right() => {
+                remove_file(layout.blob(content))?;
+                remove_file(layout.sidecar(content))?;
+            }
             SweepTarget::Partial(content) if is_still_right() => {
                 // The journal first: without it the bytes are void, but a
                 // journal without its bytes would speak of another file's.

@@ -107,6 +107,19 @@ pub fn plan_delta(
     delta.is_worth_it(size_bytes, rules).then_some(delta)
 }
 
+/// Returns the lengths of a new file's chunks as far as old files tell them.
+pub fn known_lengths(new: &[Term], old: &[FileMap]) -> Vec<Option<u32>> {
+    let index = Index::new(old);
+    let chunks = new.iter().flat_map(|term| {
+        let known = index.chunks.get(&term.xorb);
+        term.chunks().map(move |chunk| {
+            let spot = *known?.get(chunk as usize)?;
+            spot.map(|spot| spot.length)
+        })
+    });
+    chunks.collect()
+}
+
 /// Where an old file has something.
 #[derive(Clone, Copy)]
 struct Spot {
@@ -390,6 +403,14 @@ mod tests {
         assert!(with(100, 10));
         assert!(!with(101, 10));
         assert!(!with(100, 9));
+    }
+
+    #[test]
+    fn lengths_are_known_where_an_old_file_has_the_chunk() {
+        let old = map(&[term(1, 0, 2, 30)], Some(&[10, 20]));
+        let new = [term(1, 1, 3, 25), term(2, 0, 1, 9), term(1, 0, 1, 10)];
+        let known = known_lengths(&new, &[old]);
+        assert_eq!(known, [Some(20), None, None, Some(10)]);
     }
 
     #[test]

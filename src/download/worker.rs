@@ -15,7 +15,7 @@ use super::large::{Aftermath, Costs, Large, Leaving, Order, SAVE_AT, wrong_size}
 use super::pace::SlowWatch;
 use super::partial::{Opening, Partial};
 use super::source::{ByteStream, SourceError};
-use super::{follower, small};
+use super::{copies, follower, small};
 use crate::domain::outcome::ErrorKind;
 use crate::domain::ranges::ByteRange;
 
@@ -76,11 +76,25 @@ fn begin(shared: &Arc<Shared>, index: usize, job: FetchJob) {
         job: index,
         reused: on_disk.total(),
     });
+    if large.job.copies.is_some() {
+        large.begin_copying();
+    }
     shared.begun(&lane, Some(large.clone()));
     if let Err(err) = follower::start(shared.clone(), large.clone()) {
         let message = format!("could not start a thread: {err}");
         large.fail(FileError::new(ErrorKind::Internal, message));
         shared.close_if_failed(&large);
+    }
+    if let Some(copies) = &large.job.copies {
+        let brought = catch_unwind(AssertUnwindSafe(|| {
+            copies::bring_in(shared, &large, copies, &on_disk);
+        }));
+        if brought.is_err() {
+            large.fail(panicked());
+        }
+        large.end_copying();
+        shared.close_if_failed(&large);
+        shared.call_workers();
     }
 }
 

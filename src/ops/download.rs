@@ -83,7 +83,7 @@ impl Download<'_> {
 /// Finds out what targets would fetch; only looks.
 pub fn dry_run(tools: &Tools<'_>, targets: &[Target]) -> Vec<Result<DryRun>> {
     let choice = cache_choice(tools.host, tools.settings);
-    let checked = check_all(tools.hub, &choice, targets);
+    let checked = check_all(tools.hub, tools.xet, &choice, targets);
     let pairs = targets.iter().zip(checked);
     pairs
         .map(|(target, checked)| checked.map(|checked| describe(target, checked)))

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::domain::retry::RetryPolicy;
 use crate::domain::settings::Settings;
 use crate::hub::{Endpoint, HubClient, HubOptions, Token, TokenInputs, find_token};
 use crate::sys::host::Host;
@@ -11,6 +12,7 @@ use crate::sys::http::{Http, HttpSettings};
 use crate::sys::paths;
 use crate::sys::pause::{Pause, Waited};
 use crate::sys::stop::StopFlag;
+use crate::xet::XetStorage;
 
 /// Returns a client for the configured Hub; nothing is sent yet.
 ///
@@ -27,6 +29,25 @@ pub fn connect(host: &Host, settings: &Settings, stop: &StopFlag) -> Result<HubC
         ..HubOptions::default()
     };
     Ok(HubClient::new(http, endpoint, token(host)?, options))
+}
+
+/// Returns the way to Xet storage; `None` when it is not to be used.
+pub fn connect_to_xet(
+    host: &Host,
+    settings: &Settings,
+    stop: &StopFlag,
+) -> Result<Option<XetStorage>> {
+    if settings.xet_is_off() || is_offline(host) {
+        return Ok(None);
+    }
+    let http = Http::new(&http_settings(host, settings)?).context("cannot set up HTTP")?;
+    let clock = host.clone();
+    Ok(Some(XetStorage::new(
+        http,
+        RetryPolicy::default(),
+        pause(host, stop),
+        move || clock.now(),
+    )))
 }
 
 /// Tells whether the environment forbids the network.

@@ -3,6 +3,7 @@
 //! Nobody else asks what time it is, what a variable says or where a terminal
 //! ends, so that everything above can be driven with plain values.
 
+pub mod copy;
 pub mod disk;
 pub mod file_io;
 pub mod files;

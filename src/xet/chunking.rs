@@ -146,6 +146,43 @@ pub fn chunk_file(
     }))
 }
 
+/// Finds out by reading how long the chunks of a file are whose length is not
+/// known; those whose length is known are not read.
+pub fn complete_lengths(
+    file: &File,
+    size_bytes: u64,
+    known: &[Option<u32>],
+) -> io::Result<Vec<u32>> {
+    let mut lengths = Vec::with_capacity(known.len());
+    let mut buffer = vec![0; MAX_CHUNK];
+    let mut at = 0;
+    for length in known {
+        let length = match length {
+            Some(length) => *length,
+            None => {
+                let n = size_bytes.saturating_sub(at).min(MAX_CHUNK as u64) as usize;
+                file_io::read_exact_at(file, &mut buffer[..n], at)?;
+                first_length(&buffer[..n])
+            }
+        };
+        at += u64::from(length);
+        lengths.push(length);
+    }
+    Ok(lengths)
+}
+
+/// Returns how long the chunk is with which these bytes begin.
+fn first_length(bytes: &[u8]) -> u32 {
+    let mut first = None;
+    let mut chunker = Chunker::new();
+    let mut note = |_, length| {
+        first.get_or_insert(length);
+    };
+    chunker.update(bytes, &mut note);
+    chunker.finish(&mut note);
+    first.unwrap_or(0)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -411,6 +448,22 @@ mod tests {
         std::fs::write(&path, b"").unwrap();
         let empty = chunk_file(&path, &mut |_| ControlFlow::Continue(())).unwrap();
         assert_eq!(empty.unwrap().hash, XetHash::ZERO);
+    }
+
+    #[test]
+    fn lengths_that_are_missing_are_found_by_reading() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let bytes = noise(1_000_000, 0);
+        std::fs::write(&path, &bytes).unwrap();
+        let all: Vec<u32> = chunks(&bytes).iter().map(|(_, length)| *length).collect();
+        let file = File::open(&path).unwrap();
+        for missing in [&[][..], &[0], &[18], &[3, 4, 9], &[0, 1, 17, 18]] {
+            let known = |n: usize| (!missing.contains(&n)).then_some(all[n]);
+            let known: Vec<_> = (0..all.len()).map(known).collect();
+            let found = complete_lengths(&file, 1_000_000, &known).unwrap();
+            assert_eq!(found, all, "{missing:?}");
+        }
     }
 
     /// The rule as it is written, byte by byte.

@@ -79,6 +79,7 @@ impl Env {
             partial: self.dir.path().join(name.replace('/', "-")),
             source: Arc::new(HttpSource::new(&url)),
             lane: self.lane.clone(),
+            copies: None,
             rank: 0,
         };
         Wanted { bytes, job }
@@ -647,6 +648,7 @@ fn child_fetches(wanted_by_parent: &str) {
         partial: PathBuf::from(parts[3]),
         source: Arc::new(HttpSource::new(parts[0])),
         lane: Lane::default(),
+        copies: None,
         rank: 0,
     };
     let options = EngineOptions {

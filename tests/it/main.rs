@@ -24,6 +24,8 @@ mod cli_pictures;
 mod cli_remove_files;
 mod cli_schedules;
 mod cli_wrong_lines;
+mod delta;
+mod delta_properties;
 mod download;
 mod download_crash;
 mod download_disk;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Result, anyhow};
 
+use super::delta::Asker;
 use super::place::Place;
 use super::{CacheChoice, Target};
 use crate::cache::Vanished;
@@ -13,6 +14,7 @@ use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::hub::{Fault, Gated, HubClient, HubError};
 use crate::ops::parallel::{QUESTIONS_AT_ONCE, map_at_once};
+use crate::xet::XetStorage;
 
 /// What a look at the Hub and at the disk came to.
 pub enum Checked {
@@ -50,11 +52,12 @@ pub struct Planned {
 /// Checks all targets, several at a time, and returns the results in their order.
 pub fn check_all(
     hub: &HubClient,
+    xet: Option<&XetStorage>,
     choice: &CacheChoice,
     targets: &[Target],
 ) -> Vec<Result<Checked>> {
     let results = map_at_once(targets, QUESTIONS_AT_ONCE, |target| {
-        check(hub, choice, target)
+        check(hub, xet, choice, target)
     });
     let results = results.into_iter();
     results
@@ -63,7 +66,14 @@ pub fn check_all(
 }
 
 /// Checks one target: one request where nothing has changed.
-pub fn check(hub: &HubClient, choice: &CacheChoice, target: &Target) -> Result<Checked> {
+///
+/// With `xet` it also finds out what changed files share with old ones.
+pub fn check(
+    hub: &HubClient,
+    xet: Option<&XetStorage>,
+    choice: &CacheChoice,
+    target: &Target,
+) -> Result<Checked> {
     let info = hub.revision(&target.repo, &target.revision)?;
     let commit = info.commit;
     if target
@@ -110,10 +120,22 @@ pub fn check(hub: &HubClient, choice: &CacheChoice, target: &Target) -> Result<C
         }
     }
     let moves_ref = target.model.is_some() || !hides_files(&remote, target, &facts.previous);
-    let plan = plan_sync(&remote, &target.filter, &place.likely_placement(), &facts)?;
+    let mut plan = plan_sync(&remote, &target.filter, &place.likely_placement(), &facts)?;
     if info.gated != Gated::No && plan.fetches().next().is_some() {
         // The listing of a gated repository is open; refuse before any byte.
         hub.auth_check(&target.repo)?;
+    }
+    // Whoever fetches by force trusts nothing that is there.
+    if let Some(xet) = xet.filter(|_| !target.force) {
+        let asker = Asker {
+            hub,
+            xet,
+            target,
+            place: &place,
+            remote: &remote,
+            old_commit: old_commit.as_ref(),
+        };
+        asker.add_deltas(&mut plan);
     }
     Ok(Checked::Planned(Box::new(Planned {
         place,

@@ -11,6 +11,7 @@ use super::check::{Checked, check};
 use super::{CacheChoice, Target};
 use crate::hub::HubClient;
 use crate::ops::parallel::QUESTIONS_AT_ONCE;
+use crate::xet::XetStorage;
 
 /// A few threads that check one target after the other.
 ///
@@ -22,13 +23,14 @@ pub(super) struct Checker {
     answers: Receiver<(usize, Result<Checked>)>,
     answer: Sender<(usize, Result<Checked>)>,
     hub: HubClient,
+    xet: Option<XetStorage>,
     choice: CacheChoice,
     n_threads: usize,
     n_pending: usize,
 }
 
 impl Checker {
-    pub(super) fn new(hub: &HubClient, choice: &CacheChoice) -> Self {
+    pub(super) fn new(hub: &HubClient, xet: Option<&XetStorage>, choice: &CacheChoice) -> Self {
         let (orders, waiting) = channel();
         let (answer, answers) = channel();
         Self {
@@ -37,6 +39,7 @@ impl Checker {
             answers,
             answer,
             hub: hub.clone(),
+            xet: xet.cloned(),
             choice: choice.clone(),
             n_threads: 0,
             n_pending: 0,
@@ -74,7 +77,7 @@ impl Checker {
 
     fn start_thread(&self) -> std::io::Result<()> {
         let (waiting, answer) = (self.waiting.clone(), self.answer.clone());
-        let (hub, choice) = (self.hub.clone(), self.choice.clone());
+        let (hub, xet, choice) = (self.hub.clone(), self.xet.clone(), self.choice.clone());
         let thread = std::thread::Builder::new().name("check".into());
         thread.spawn(move || {
             loop {
@@ -83,7 +86,9 @@ impl Checker {
                     .unwrap_or_else(PoisonError::into_inner)
                     .recv();
                 let Ok((index, target)) = order else { return };
-                let checked = catch_unwind(AssertUnwindSafe(|| check(&hub, &choice, &target)));
+                let checked = catch_unwind(AssertUnwindSafe(|| {
+                    check(&hub, xet.as_ref(), &choice, &target)
+                }));
                 let checked =
                     checked.unwrap_or_else(|_| Err(anyhow!("a programming error ended the check")));
                 if answer.send((index, checked)).is_err() {

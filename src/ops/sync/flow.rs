@@ -25,6 +25,7 @@ use crate::hub::HubClient;
 use crate::sys::host::checkpoint;
 use crate::sys::pause::Stopwatch;
 use crate::sys::stop::{StopFlag, StopReason};
+use crate::xet::XetStorage;
 
 /// Answers are taken in the order of the questions, so that a disk that is
 /// nearly full goes to what comes first; a server that is slow about one
@@ -54,12 +55,13 @@ pub struct Flow {
 impl Flow {
     pub fn new(
         hub: &HubClient,
+        xet: Option<&XetStorage>,
         choice: &CacheChoice,
         options: EngineOptions,
         reserve: ByteSize,
     ) -> Self {
         Self {
-            checker: Checker::new(hub, choice),
+            checker: Checker::new(hub, xet, choice),
             asked: BTreeMap::new(),
             answers: BTreeMap::new(),
             first_has_waited: Stopwatch::start(),

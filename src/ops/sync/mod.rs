@@ -7,6 +7,7 @@
 
 mod check;
 mod checker;
+mod delta;
 mod end;
 mod flow;
 mod place;

@@ -14,13 +14,15 @@ use anyhow::{Error, Result, anyhow};
 
 use super::Target;
 use super::check::Planned;
+use super::delta::{write_down, write_down_learnt};
 use super::end::Progress;
 use super::preflight::space_of;
 use super::source::HubFile;
 use super::work::Work;
+use crate::domain::plan::FileDelta;
 use crate::domain::share::Share;
 use crate::download::{
-    Engine, EngineOptions, Event, FetchJob, FileReport, FileResult as Fetched, Lane,
+    Copies, Engine, EngineOptions, Event, FetchJob, FileReport, FileResult as Fetched, Lane,
 };
 use crate::hub::{FileAddress, HubClient};
 use crate::sys::host::checkpoint;
@@ -129,6 +131,9 @@ impl Pool {
                 job.uses.push(one);
                 continue;
             }
+            if let Some(delta) = &wanted.delta {
+                write_down_learnt(&planned.place, delta);
+            }
             let missing = wanted.missing_bytes();
             n_bytes += missing;
             let address = FileAddress {
@@ -143,6 +148,7 @@ impl Pool {
                 partial,
                 source: Arc::new(HubFile::new(&self.hub, address)),
                 lane: lane.clone(),
+                copies: wanted.delta.as_ref().map(|delta| copies(delta)),
                 rank: share.next(missing),
             };
             jobs.push(Job {
@@ -219,6 +225,14 @@ impl Pool {
     }
 }
 
+/// Hands the engine what it needs to know of a delta.
+fn copies(delta: &FileDelta) -> Arc<Copies> {
+    Arc::new(Copies {
+        files: delta.files.clone(),
+        copies: delta.copies.clone(),
+    })
+}
+
 impl Desk {
     fn take(&mut self, event: Event, on: &mut dyn FnMut(Progress<'_>)) {
         match event {
@@ -250,6 +264,7 @@ impl Desk {
             Event::Saved { job, bytes } => self.tell_kept(job, bytes, on),
             Event::Verified { report, file } => {
                 if let Some(job) = self.finished(&report, on) {
+                    self.write_down(&job, &report, file.path());
                     let stored = self.store_first(&job, file.path());
                     drop(file);
                     checkpoint("first content stored");
@@ -312,6 +327,8 @@ impl Desk {
             result: Fetched::Verified { durable: true },
             fetched: 0,
             reused: job.fetch.size_bytes,
+            copied: 0,
+            copies_were_wrong: false,
             retries: 0,
         };
         self.settle(&job.uses, &report, None, on);
@@ -325,12 +342,29 @@ impl Desk {
         work.writer()?.store(&job.fetch.content, verified)
     }
 
+    /// Keeps what a file is made of for its next version.
+    fn write_down(&self, job: &Job, report: &FileReport, proven: &Path) {
+        let first = job.uses.first();
+        let work = first.and_then(|one| Some((self.works.get(&one.work)?, one.file)));
+        let Some((work, file)) = work else {
+            return;
+        };
+        let wanted = &work.planned.plan.files[file];
+        if let Some(delta) = &wanted.delta
+            && !report.copies_were_wrong
+        {
+            write_down(&work.planned.place, &wanted.file, delta, proven);
+        }
+    }
+
     fn settle_as_busy(&mut self, job: Job, on: &mut dyn FnMut(Progress<'_>)) {
         let report = FileReport {
             job: 0,
             result: Fetched::Busy,
             fetched: 0,
             reused: 0,
+            copied: 0,
+            copies_were_wrong: false,
             retries: 0,
         };
         self.settle(&job.uses, &report, None, on);

@@ -81,7 +81,7 @@ pub(crate) fn root(mut nodes: Vec<(Hash, u64)>) -> Option<Hash> {
 
 fn group_size(nodes: &[(Hash, u64)]) -> usize {
     let most = nodes.len().min(9);
-    let ends_a_group = |index: &usize| nodes[*index].0[24] % 4 == 0;
+    let ends_a_group = |index: &usize| nodes[*index].0[24].is_multiple_of(4);
     (2..most).find(ends_a_group).map_or(most, |index| index + 1)
 }
 
