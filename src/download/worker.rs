@@ -306,13 +306,15 @@ impl<'a> Intake<'a> {
                 }
                 Ok(n) => break n,
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-                Err(err) => return Err(SourceError::from_read(&err).into()),
+                Err(err) => {
+                    self.pay(stream, 0);
+                    return Err(SourceError::from_read(&err).into());
+                }
             }
         };
         let bytes = n as u64;
-        self.costs.fetched.fetch_add(bytes, Ordering::Relaxed);
         self.unreported += bytes;
-        self.paused += self.shared.take_in(self.lane, bytes);
+        self.pay(stream, bytes);
         let receiving = self.began.elapsed().saturating_sub(self.paused);
         if self.watch.is_too_slow(bytes, receiving) {
             let message = format!(
@@ -322,6 +324,14 @@ impl<'a> Intake<'a> {
             return Err(SourceError::transient(ErrorKind::Network, message).into());
         }
         Ok(n)
+    }
+
+    /// Counts what came over the line for some bytes that were read.
+    fn pay(&mut self, stream: &ByteStream, bytes: u64) {
+        let counter = stream.wire_bytes.as_ref();
+        let bytes = counter.map_or(bytes, |counter| counter.swap(0, Ordering::Relaxed));
+        self.costs.fetched.fetch_add(bytes, Ordering::Relaxed);
+        self.paused += self.shared.take_in(self.lane, bytes);
     }
 
     /// Tells the caller of the engine how many bytes came since the last time.

@@ -4,7 +4,7 @@
 //! nobody else; signed addresses get no header of ours but the range, exactly
 //! as it was signed. Redirects are not followed: none is part of the protocol.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -43,6 +43,8 @@ impl fmt::Debug for CasToken {
 /// Gets a token from the Hub; called again when the last one is about to expire.
 pub type TokenSource = Arc<dyn Fn() -> Result<CasToken, XetFault> + Send + Sync>;
 
+type TokenSlot = Arc<Mutex<Option<CasToken>>>;
+
 /// What all clients of a run share: connections, patience, and what is known
 /// about the hosts.
 #[derive(Clone)]
@@ -57,6 +59,10 @@ struct Shared {
     now: Box<dyn Fn() -> Timestamp + Send + Sync>,
     /// Hosts that know only the first form of the API.
     first_form_only: Mutex<HashSet<String>>,
+    /// The latest token for each scope.
+    tokens: Mutex<HashMap<String, TokenSlot>>,
+    /// Hosts whose chunks were of no use.
+    of_no_use: Mutex<HashSet<String>>,
 }
 
 /// Asks the storage about the files of one repository at one commit.
@@ -65,7 +71,7 @@ pub struct XetClient {
     storage: XetStorage,
     retry: RetryPolicy,
     tokens: TokenSource,
-    token: Arc<Mutex<Option<CasToken>>>,
+    token: TokenSlot,
 }
 
 impl XetStorage {
@@ -82,17 +88,22 @@ impl XetStorage {
                 pause,
                 now: Box::new(now),
                 first_form_only: Mutex::default(),
+                tokens: Mutex::default(),
+                of_no_use: Mutex::default(),
             }),
         }
     }
 
-    /// Returns a client that asks `tokens` whenever it needs one.
-    pub fn client(&self, tokens: TokenSource) -> XetClient {
+    /// Returns a client that asks `tokens` whenever it needs one. All clients
+    /// of one scope share the token: a repository at a commit, in words.
+    pub fn client(&self, scope: &str, tokens: TokenSource) -> XetClient {
+        let mut known = lock(&self.shared.tokens);
+        let slot = known.entry(scope.to_owned()).or_default();
         XetClient {
             storage: self.clone(),
             retry: self.shared.retry,
             tokens,
-            token: Arc::default(),
+            token: Arc::clone(slot),
         }
     }
 }
@@ -112,6 +123,15 @@ impl XetClient {
             retry,
             ..self.clone()
         }
+    }
+
+    /// Remembers that a host's chunks could not be had or used.
+    pub fn give_up_on(&self, host: &str) {
+        lock(&self.storage.shared.of_no_use).insert(host.to_owned());
+    }
+
+    pub fn has_given_up_on(&self, host: &str) -> bool {
+        lock(&self.storage.shared.of_no_use).contains(host)
     }
 
     /// Asks what a file, or a part of it, is made of.

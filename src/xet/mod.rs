@@ -6,6 +6,7 @@
 //! | `chunking` | where a file is cut, and its hash, in one pass |
 //! | `client`, `wire`, `reconstruction` | what the storage says about a file |
 //! | `terms` | all of what it says, window by window |
+//! | `stream` | a part of a file, out of its chunks |
 //! | `xorb` | packed chunks and back |
 //! | `sidecar` | what is known of a file, kept beside it |
 //! | `error` | why the storage did not give what was asked for |
@@ -20,6 +21,7 @@ mod error;
 mod hashes;
 mod reconstruction;
 pub mod sidecar;
+mod stream;
 mod terms;
 mod wire;
 pub mod xorb;
@@ -29,5 +31,6 @@ pub use client::{CasToken, TokenSource, XetClient, XetStorage};
 pub use error::{TokenTrouble, XetError, XetFault};
 pub use hashes::{MerkleTree, chunk_hash, file_hash};
 pub use reconstruction::{Fetch, Reconstruction};
+pub use stream::XetStream;
 pub use terms::AllTerms;
 pub use wire::{Form, parse_reconstruction};

@@ -11,7 +11,7 @@ use crate::sys::http::Url;
 ///
 /// Chaining the chunks of all terms and dropping the first `offset` bytes gives
 /// the bytes that were asked for, and maybe some behind them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reconstruction {
     pub offset: u64,
     pub terms: Vec<Term>,

@@ -79,10 +79,10 @@ fn events(env: &TestEnv) -> Vec<String> {
 #[test]
 fn a_changed_file_costs_the_bytes_that_changed_and_a_dry_run_says_so_before() {
     let env = world();
-    let old = noise(8 * MIB, 1);
+    let old = noise(7 * MIB, 1);
     let new = edited(&old);
     publish(&env, &[(MODEL, &old)]);
-    assert_eq!(bytes(&download(&env), "fetched"), 8 * MIB as u64 + 2);
+    assert_eq!(bytes(&download(&env), "fetched"), 7 * MIB as u64 + 2);
     assert_eq!(storage_questions(&env), 0, "nothing old, nothing to ask");
 
     let commit = publish(&env, &[(MODEL, &new)]);

@@ -475,6 +475,7 @@ impl ByteSource for Silent {
             starts_at: 0,
             total_size: None,
             whole_file: false,
+            wire_bytes: None,
             reader: Box::new(Cursor::new(self.bytes.clone()).chain(last_words)),
         })
     }
@@ -599,6 +600,7 @@ impl ByteSource for Explosive {
             starts_at: start,
             total_size: None,
             whole_file: false,
+            wire_bytes: None,
             reader: Box::new(Cursor::new(self.1[start as usize..].to_vec())),
         })
     }

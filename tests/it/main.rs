@@ -48,3 +48,4 @@ mod store_properties;
 mod store_samples;
 mod support;
 mod verify;
+mod xet_chunks;

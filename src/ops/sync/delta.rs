@@ -265,8 +265,9 @@ pub(crate) fn client_for(
     repo: &Repo,
     commit: &CommitSha,
 ) -> XetClient {
+    let scope = format!("{repo}@{commit}");
     let (hub, repo, commit) = (hub.clone(), repo.clone(), commit.clone());
-    xet.client(Arc::new(move || {
+    let tokens = move || {
         let token = hub.xet_read_token(&repo, &commit);
         let token = token.map_err(|err| {
             XetFault::NoToken(TokenTrouble {
@@ -281,7 +282,8 @@ pub(crate) fn client_for(
             secret: token.access_token,
             expires_at: token.expires_at,
         })
-    }))
+    };
+    xet.client(&scope, Arc::new(tokens))
 }
 
 /// Writes down what was found out about old contents.

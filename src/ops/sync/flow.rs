@@ -67,7 +67,7 @@ impl Flow {
             first_has_waited: Stopwatch::start(),
             reserve,
             stop: options.stop.clone(),
-            pool: Pool::new(hub, options),
+            pool: Pool::new(hub, xet, options),
         }
     }
 

@@ -8,6 +8,7 @@
 mod check;
 mod checker;
 mod delta;
+mod either_source;
 mod end;
 mod flow;
 mod place;

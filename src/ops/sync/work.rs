@@ -156,9 +156,11 @@ impl Work {
         &mut self,
         file: usize,
         report: &FileReport,
-        pays: bool,
+        way: Option<FileSource>,
         storing: Option<&Error>,
     ) {
+        // Whoever only shares in what another model fetched has no way.
+        let pays = way.is_some();
         self.waiting.remove(&file);
         let planned = self.planned.clone();
         let wanted = &planned.plan.files[file].file;
@@ -229,10 +231,10 @@ impl Work {
             size_bytes: wanted.size_bytes,
             bytes_fetched: fetched,
             bytes_reused: reused,
-            source: Some(match pays {
-                true if fetched == 0 && reused > 0 => FileSource::Reused,
-                true => FileSource::Http,
-                false => FileSource::Linked,
+            source: Some(match way {
+                Some(_) if fetched == 0 && reused > 0 => FileSource::Reused,
+                Some(way) => way,
+                None => FileSource::Linked,
             }),
             retries: report.retries,
             result,
