@@ -28,6 +28,7 @@ use crate::domain::plan::{Found, InPlace, LocalFacts, Place};
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::sys::files;
+use crate::sys::names;
 
 /// The folder of the official notes; no repository may put a file there.
 pub(super) const RECORDS: &str = ".cache/huggingface";
@@ -79,11 +80,13 @@ impl LocalDir {
     /// Returns the names that this directory can hold.
     pub fn placement(&self) -> Result<Placement> {
         let private = self.private();
-        let case = files::letter_case(&private)
-            .with_context(|| format!("cannot write to `{}`", private.display()))?;
+        let context = || format!("cannot write to `{}`", private.display());
+        let case = files::letter_case(&private).with_context(context)?;
+        let forms = names::normal_forms(&private).with_context(context)?;
         Ok(Placement {
             names: files::file_names(),
             case,
+            forms,
             private: Some(RECORDS),
         })
     }
@@ -108,7 +111,7 @@ impl LocalDir {
         self.private_file(content, "")
     }
 
-    pub(super) fn private(&self) -> PathBuf {
+    pub fn private(&self) -> PathBuf {
         self.root.join(PRIVATE)
     }
 
@@ -126,10 +129,20 @@ impl LocalDir {
         note
     }
 
+    /// Returns the lock that all writers of one file and its note take.
+    pub fn file_lock(&self, path: &RepoPath) -> PathBuf {
+        self.note_path(path).with_extension("lock")
+    }
+
     /// Returns the listing of a commit that an earlier download kept.
     pub fn stored_listing(&self, commit: &CommitSha) -> Result<Option<RemoteSnapshot>> {
+        Self::listing_below(&self.root, commit)
+    }
+
+    /// As `stored_listing`, in a directory that is only looked at.
+    pub fn listing_below(root: &Path, commit: &CommitSha) -> Result<Option<RemoteSnapshot>> {
         for folder in [PRIVATE, RECORDS] {
-            let path = self.listing_path(folder, commit);
+            let path = listing_path(root, folder, commit);
             let json = files::read_if_present(&path)
                 .with_context(|| format!("cannot read `{}`", path.display()))?;
             if let Some(listing) = json.and_then(|json| wire::parse_tree(commit, &json)) {
@@ -140,8 +153,7 @@ impl LocalDir {
     }
 
     pub(super) fn listing_path(&self, folder: &str, commit: &CommitSha) -> PathBuf {
-        let trees = self.root.join(folder).join("trees");
-        trees.join(format!("{commit}.json"))
+        listing_path(&self.root, folder, commit)
     }
 
     /// Tells whether each file is there, unchanged since its note was made.
@@ -306,4 +318,8 @@ impl LocalDir {
         files::write_atomically(path, bytes, &self.private())
             .with_context(|| format!("cannot write `{}`", path.display()))
     }
+}
+fn listing_path(root: &Path, folder: &str, commit: &CommitSha) -> PathBuf {
+    let trees = root.join(folder).join("trees");
+    trees.join(format!("{commit}.json"))
 }

@@ -1,5 +1,6 @@
 //! Puts verified contents in place in a directory of real files.
 
+use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
@@ -10,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::layout::native;
 use super::local_dir::{LocalDir, PRIVATE, RECORDS};
 use super::local_records::{FileNote, Written, render_written};
-use super::publish::{check_size, create_inside, sync_dir};
+use super::publish::{TakeLock, check_size, create_inside, sync_dir};
 use super::scan::files_below;
 use super::wire;
 use crate::domain::content::ContentId;
@@ -71,12 +72,14 @@ impl LocalDir {
     ///
     /// Nothing is touched unless all of them are there. A directory has no one
     /// rename that changes it all, so old and new files stand side by side for
-    /// as long as the renames take.
+    /// as long as the renames take. Each file changes together with its note under
+    /// the official lock: the official client may be writing the same file.
     pub fn publish(
         &self,
         remote: &RemoteSnapshot,
         plan: &SyncPlan,
         vanished: Vanished,
+        take_lock: TakeLock<'_>,
     ) -> Result<Placed> {
         let commit = &remote.commit;
         ensure!(
@@ -120,6 +123,10 @@ impl LocalDir {
         let mut folders = BTreeSet::new();
         for planned in &plan.files {
             let file = &planned.file;
+            if planned.action == Action::Keep && self.is_noted(file)? {
+                continue;
+            }
+            let _lock = self.lock(&file.path, take_lock)?;
             if planned.action != Action::Keep {
                 let left = uses.entry(file.content).or_default();
                 *left -= 1;
@@ -147,6 +154,7 @@ impl LocalDir {
         if target.is_dir() && !target.is_symlink() {
             bail!("{}: there is a folder of that name", context());
         }
+        self.warn_of_changes(&file.path)?;
         let stored = self.stored(&file.content);
         let renamed = if is_last_use {
             // Its bytes are on disk since it was stored.
@@ -160,19 +168,52 @@ impl LocalDir {
         Ok(folder)
     }
 
-    /// Writes the official note unless a good one is there.
+    /// Says so when a file is replaced that somebody changed.
+    ///
+    /// Whoever downloads to a directory wants the files of the commit there, as
+    /// with the official client; but nobody's work goes without a word.
+    fn warn_of_changes(&self, path: &RepoPath) -> Result<()> {
+        if let Some(found) = self.look_at(path)?
+            && self.content_by_note(path, &found).is_none()
+        {
+            log::warn!(
+                "`{}` is not as a download left it; it is replaced by the repository's file",
+                self.file(path).display()
+            );
+        }
+        Ok(())
+    }
+
+    fn lock(&self, path: &RepoPath, take_lock: TakeLock<'_>) -> Result<Box<dyn Any>> {
+        let lock = self.file_lock(path);
+        let folder = lock.parent();
+        let folder = folder.and_then(|dir| dir.strip_prefix(self.root()).ok());
+        create_inside(self.root(), folder.unwrap_or(Path::new("")))?;
+        if lock.is_symlink() {
+            // Opening it would create a file wherever it leads.
+            files::remove_if_present(&lock)
+                .with_context(|| format!("cannot remove the link `{}`", lock.display()))?;
+        }
+        take_lock(&lock)
+    }
+
+    /// Tells whether a good note vouches for the file.
+    fn is_noted(&self, file: &RemoteFile) -> Result<bool> {
+        let found = self.look_at(&file.path)?;
+        Ok(found
+            .is_some_and(|found| self.content_by_note(&file.path, &found) == Some(file.content)))
+    }
+
+    /// Writes the official note unless a good one is there; the folder of the
+    /// file's lock is its folder.
     fn note_down(&self, commit: &CommitSha, file: &RemoteFile) -> Result<()> {
+        if self.is_noted(file)? {
+            return Ok(());
+        }
         let Some(found) = self.look_at(&file.path)? else {
             bail!("`{}` went away", self.file(&file.path).display());
         };
-        if self.content_by_note(&file.path, &found) == Some(file.content) {
-            return Ok(());
-        }
         let path = self.note_path(&file.path);
-        let folder = path
-            .parent()
-            .and_then(|dir| dir.strip_prefix(self.root()).ok());
-        create_inside(self.root(), folder.unwrap_or(Path::new("")))?;
         let note = FileNote::new(commit, &file.content, &found).render();
         files::write_unsynced(&path, note.as_bytes(), &self.private())
             .with_context(|| format!("cannot write `{}`", path.display()))

@@ -27,6 +27,7 @@ use crate::domain::repo::{CommitSha, Repo, Revision};
 use crate::domain::snapshot::RemoteSnapshot;
 use crate::sys::files::{self, Sharing};
 use crate::sys::host::checkpoint;
+use crate::sys::names;
 
 /// The first line is the standard's; the rest is for people.
 pub(super) const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
@@ -122,11 +123,13 @@ impl<'a> CacheWriter<'a> {
     /// Returns the names that this cache can hold.
     pub fn placement(&self) -> Result<Placement> {
         let private = self.layout.private();
-        let case = files::letter_case(&private)
-            .with_context(|| format!("cannot write to `{}`", private.display()))?;
+        let context = || format!("cannot write to `{}`", private.display());
+        let case = files::letter_case(&private).with_context(context)?;
+        let forms = names::normal_forms(&private).with_context(context)?;
         Ok(Placement {
             names: files::file_names(),
             case,
+            forms,
             private: None,
         })
     }

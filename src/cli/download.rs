@@ -10,6 +10,7 @@ use super::download_report::{Watcher, dry_run, report_run};
 use super::explain::Complaint;
 use super::lock::take_lock;
 use super::models_edit::destination;
+use super::status::leave_status_file;
 use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, Model, Tag};
 use crate::domain::outcome::{ExitStatus, Trigger};
@@ -150,6 +151,7 @@ impl Download {
         let mut watcher = Watcher::new(context);
         let report = work.run(&mut |progress| watcher.note(progress));
         watcher.finish();
+        leave_status_file(context, work.tools.store, work.tools.settings);
         drop(lock);
         context.show_hub_warnings(&workshop);
         report_run(context, &report?, single.as_ref())

@@ -10,15 +10,15 @@ use super::context::Context;
 use super::explain::{self, Explanation};
 use crate::domain::outcome::{ExitStatus, Outcome};
 use crate::domain::repo::RepoPath;
+use crate::domain::run::RunEnd;
 use crate::domain::session::Session;
-use crate::domain::time::render_utc;
 use crate::domain::units::ByteSize;
 use crate::ops;
 use crate::ops::download::{Download as Work, DryRun};
 use crate::ops::run::RunReport;
 use crate::ops::sync::Progress;
 use crate::sys::pause::Stopwatch;
-use crate::ui::json::{SessionView, document};
+use crate::ui::json::{self, RunFacts, document};
 use crate::ui::progress::Bars;
 use crate::ui::{Format, Output, table};
 
@@ -44,7 +44,7 @@ pub fn report_run(
             }
             lines
         },
-        || run_document(report, 0, &[]),
+        || run_document(report, &Due::default()),
     )?;
     if context.out.format == Format::Table && wants_bars(context) {
         let fetched = report
@@ -69,10 +69,7 @@ pub fn report_run(
 /// Says why a session did not end well.
 pub fn explain_session(session: &Session) -> Option<Explanation> {
     let end = session.end.as_ref()?;
-    let label = match &session.start.model_name {
-        Some(name) => name.to_string(),
-        None => session.start.repo.to_string(),
-    };
+    let label = session.start.label();
     let trouble = end.trouble.as_ref();
     let headline = match end.outcome {
         Outcome::Updated | Outcome::UpToDate | Outcome::Repaired | Outcome::Skipped => return None,
@@ -93,28 +90,29 @@ pub fn explain_session(session: &Session) -> Option<Explanation> {
     })
 }
 
-/// Describes a run for programs, with the number of models that were due and
-/// those that were left out.
-pub fn run_document(report: &RunReport, n_due: u64, skipped: &[Value]) -> Value {
-    let sessions: Vec<Value> = report
-        .sessions
-        .iter()
-        .map(|session| document("hfdl.session/1", SessionView::from(session)))
-        .collect();
-    document(
-        "hfdl.run/1",
-        json!({
-            "run_id": report.run_id.as_str(),
-            "trigger": report.trigger.as_str(),
-            "outcome": report.outcome.as_str(),
-            "exit_code": report.status.code(),
-            "started_at": render_utc(report.started_at),
-            "finished_at": render_utc(report.finished_at),
-            "due": n_due,
-            "skipped": skipped,
-            "sessions": sessions,
+/// What was due in a run, where a schedule asked for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Due<'a> {
+    pub n_models: u64,
+    /// Models that were not looked at, each with the reason.
+    pub left_out: &'a [(String, String)],
+}
+
+/// Renders the document of a run that has just ended.
+pub fn run_document(report: &RunReport, due: &Due<'_>) -> Value {
+    json::run(&RunFacts {
+        id: &report.run_id,
+        trigger: report.trigger,
+        started_at: report.started_at,
+        end: Some(RunEnd {
+            at: report.finished_at,
+            outcome: report.outcome,
+            exit_code: Some(report.status.code()),
         }),
-    )
+        n_due: due.n_models,
+        left_out: due.left_out,
+        sessions: &report.sessions,
+    })
 }
 
 /// Tells whether somebody watches.
@@ -215,7 +213,7 @@ pub fn draw(bars: Option<&mut Bars>, progress: &Progress<'_>) {
 pub fn dry_run(context: &Context, work: &Work<'_>) -> Result<ExitStatus> {
     let mut worst = ExitStatus::Ok;
     let mut found = Vec::new();
-    for result in work.dry_run() {
+    for result in work.dry_run()? {
         match result {
             Ok(plan) => found.push(plan),
             Err(err) => {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::explain::Complaint;
+use super::run_id;
 use crate::domain::outcome::{ExitStatus, words};
 use crate::sys::logging::{self, LogFile};
 use crate::ui::json::document;
@@ -69,18 +70,9 @@ impl Logs {
     }
 }
 
-/// Ids are long and begin with the time, so a unique ending is enough.
 fn find(files: &[LogFile], id: &str) -> Result<LogFile> {
-    let fits = |file: &&LogFile| file.run_id == id || (id.len() >= 4 && file.run_id.ends_with(id));
-    match files.iter().filter(fits).collect::<Vec<_>>().as_slice() {
-        [file] => Ok((*file).clone()),
-        [] => Err(Complaint::usage(format!("no log of a run `{id}`"))
-            .next("`hfdl logs` lists what there is")
-            .into()),
-        _ => Err(Complaint::usage(format!("several runs end in `{id}`"))
-            .next("give more of the id")
-            .into()),
-    }
+    let fits = files.iter().filter(|file| run_id::names(id, &file.run_id));
+    run_id::the_only(fits.cloned().collect(), id, "log of a run", "hfdl logs")
 }
 
 fn list(context: &Context, files: &[LogFile]) -> Result<ExitStatus> {

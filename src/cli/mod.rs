@@ -15,12 +15,20 @@ mod models;
 mod models_edit;
 mod models_outdated;
 mod models_show;
+mod pause;
 mod run_due;
 mod run_due_report;
+mod run_id;
+mod runs;
 mod schedules;
 mod schedules_edit;
 mod schedules_next;
 mod schedules_show;
+mod sessions;
+mod sessions_show;
+mod since;
+mod status;
+mod status_text;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -141,10 +149,17 @@ enum Command {
     RunDue(run_due::RunDue),
     Download(download::Download),
     Verify(verify::Verify),
+    Status(status::Status),
+    #[command(alias = "session")]
+    Sessions(sessions::Sessions),
+    #[command(alias = "run")]
+    Runs(runs::Runs),
+    Logs(logs::Logs),
+    Pause(pause::Pause),
+    Resume(pause::Resume),
     Config(config::Config),
     Apply(apply::Apply),
     Export(export::Export),
-    Logs(logs::Logs),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -253,6 +268,11 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::RunDue(command) => command.run(context),
         Command::Download(command) => command.run(context),
         Command::Verify(command) => command.run(context),
+        Command::Status(command) => command.run(context),
+        Command::Sessions(command) => command.run(context),
+        Command::Runs(command) => command.run(context),
+        Command::Pause(command) => command.run(context),
+        Command::Resume(command) => command.run(context),
         Command::Config(command) => command.run(context),
         Command::Apply(command) => command.run(context),
         Command::Export(command) => command.run(context),

@@ -397,12 +397,16 @@ pub(super) fn known(store: &Store, name: &EntryName) -> Result<Model> {
     if let Some(model) = store.find_model(name)? {
         return Ok(model);
     }
-    let models = store.models(&ModelFilter::default())?;
+    Err(unknown(name, &store.models(&ModelFilter::default())?).into())
+}
+
+/// Says that no model has a name, and which name is near.
+pub(super) fn unknown(name: &EntryName, models: &[Model]) -> Complaint {
     let names: Vec<&str> = models
         .iter()
         .map(|model| model.spec.name.as_str())
         .collect();
-    Err(no_model(name.as_str(), &names).into())
+    no_model(name.as_str(), &names)
 }
 
 fn no_model(name: &str, names: &[&str]) -> Complaint {

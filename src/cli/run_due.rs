@@ -6,10 +6,11 @@ use anyhow::Result;
 use clap::Args;
 
 use super::context::Context;
-use super::download_report::Watcher;
+use super::download_report::{Due, Watcher};
 use super::explain::Complaint;
 use super::lock::take_lock;
 use super::run_due_report::{report_nothing, report_paused, report_plan, report_run};
+use super::status::leave_status_file;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::run::RunCommand;
@@ -115,6 +116,9 @@ impl RunDue {
         let mut watcher = Watcher::new(context);
         let ran = Work { tools, options }.run(&mut |progress| watcher.note(progress));
         watcher.finish();
+        if !matches!(ran, Ok(Ran::NothingDue)) {
+            leave_status_file(context, tools.store, tools.settings);
+        }
         drop(lock);
         context.show_hub_warnings(&workshop);
         match ran? {
@@ -129,8 +133,14 @@ impl RunDue {
             Ran::Done {
                 report,
                 n_due,
-                skipped,
-            } => report_run(context, &report, n_due, &skipped),
+                left_out,
+            } => {
+                let due = Due {
+                    n_models: n_due,
+                    left_out: &left_out,
+                };
+                report_run(context, &report, &due)
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::download_report::{explain_session, run_document, wants_bars};
+use super::download_report::{Due, explain_session, run_document, wants_bars};
 use super::explain;
 use crate::domain::outcome::{ExitStatus, Outcome};
 use crate::domain::pause::Pause;
@@ -14,7 +14,7 @@ use crate::domain::session::Session;
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::ByteSize;
 use crate::ops::run::RunReport;
-use crate::ops::run_due::{DuePlan, PlannedModel, PlannedSchedule, Skipped};
+use crate::ops::run_due::{DuePlan, PlannedModel, PlannedSchedule};
 use crate::ui::json::document;
 use crate::ui::{Format, Output, table, text};
 
@@ -51,12 +51,7 @@ pub fn report_paused(context: &Context, pause: &Pause) -> Result<()> {
 /// Shows what became of each model: trouble on stderr, the document on stdout.
 ///
 /// The first line makes sense as the subject of a mail.
-pub fn report_run(
-    context: &Context,
-    report: &RunReport,
-    n_due: u64,
-    skipped: &[Skipped],
-) -> Result<ExitStatus> {
+pub fn report_run(context: &Context, report: &RunReport, due: &Due<'_>) -> Result<ExitStatus> {
     let troubles: Vec<_> = report
         .sessions
         .iter()
@@ -88,10 +83,9 @@ pub fn report_run(
             .say(&format!(" next: `hfdl runs show {id}` tells more"));
     }
     if context.out.format != Format::Table {
-        context.out.result(
-            |_| String::new(),
-            || run_document(report, n_due, &skipped_values(skipped)),
-        )?;
+        context
+            .out
+            .result(|_| String::new(), || run_document(report, due))?;
     } else if wants_bars(context) {
         context.out.print(&run_text(&context.out, report))?;
     }
@@ -133,12 +127,6 @@ fn run_text(out: &Output, report: &RunReport) -> String {
         table::right("REUSED"),
     ];
     table::render(out, &columns, rows.collect())
-}
-
-fn skipped_values(skipped: &[Skipped]) -> Vec<Value> {
-    let one =
-        |skipped: &Skipped| json!({"model": skipped.model.as_str(), "reason": skipped.reason});
-    skipped.iter().map(one).collect()
 }
 
 /// The document of a tick that made no run.

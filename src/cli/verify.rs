@@ -10,6 +10,7 @@ use super::context::Context;
 use super::download_report::{draw, wants_bars};
 use super::explain::Explanation;
 use super::lock::take_lock;
+use super::status::leave_status_file;
 use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, EntryName};
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, Trigger};
@@ -32,7 +33,8 @@ use crate::ui::{self, Format, Output, table, text};
 ///
 /// Reads all files of the published revisions and compares them with their hashes. The Hub is asked
 /// only for a listing that is not kept. Nothing is changed unless --repair is given: then just what
-/// is bad is fetched again, at the same commit, and replaced when the new bytes are proven.
+/// is bad is fetched again, at the same commit, and replaced when the new bytes are proven. Without
+/// it what is bad is remembered, and the next download fetches it again.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl verify                        all models that are enabled
@@ -104,6 +106,7 @@ impl Verify {
         if let Some(bars) = &bars {
             bars.finish();
         }
+        leave_status_file(context, work.tools.store, work.tools.settings);
         drop(lock);
         report_run(context, &report?)
     }
@@ -187,17 +190,10 @@ fn report_run(context: &Context, report: &VerifyReport) -> Result<ExitStatus> {
     Ok(report.run.status)
 }
 
-fn label(session: &Session) -> String {
-    match &session.start.model_name {
-        Some(name) => name.to_string(),
-        None => session.start.repo.to_string(),
-    }
-}
-
 /// Says why a session did not end well.
 fn explain_session(session: &Session, model: &Verified) -> Option<Explanation> {
     let end = session.end.as_ref()?;
-    let label = label(session);
+    let label = session.start.label();
     let trouble = end.trouble.as_ref();
     let is_bytes = trouble.is_some_and(|trouble| trouble.kind == ErrorKind::Integrity);
     let headline = match end.outcome {
@@ -264,7 +260,7 @@ fn models_text<'r>(
         let n_repaired = repaired().count() as u64;
         let bytes_repaired: u64 = repaired().map(BadFile::size_bytes).sum();
         vec![
-            label(session),
+            session.start.label(),
             result_word(session, model).to_owned(),
             commit
                 .map_or(text::NOTHING, |commit| commit.short())
@@ -282,7 +278,7 @@ fn models_text<'r>(
 fn bad_text<'r>(out: &Output, pairs: impl Iterator<Item = (&'r Session, &'r Verified)>) -> String {
     let row = |session: &Session, bad: &BadFile| {
         vec![
-            label(session),
+            session.start.label(),
             bad.path.to_string(),
             bad.reason.to_string(),
             if bad.is_repaired { "repaired" } else { "bad" }.to_owned(),

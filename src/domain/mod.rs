@@ -4,6 +4,7 @@
 //! check it again. Nothing here derives serde: what others read has structs
 //! of its own in `ui::json` and the wire modules.
 
+pub mod changes;
 pub mod content;
 pub mod delta;
 pub mod filter;
@@ -25,6 +26,7 @@ pub mod settings;
 pub mod shard;
 pub mod share;
 pub mod snapshot;
+pub mod status;
 pub mod time;
 pub mod units;
 pub mod xet;

@@ -3,6 +3,11 @@
 //! A `RepoPath` cannot leave its folder, but two of them may still be one file
 //! on a disk that ignores case, or be no file name at all on Windows. That is
 //! told here, by pure functions, before a byte is fetched.
+//!
+//! Some disks, those of macOS among them, also take names for one that differ
+//! only in how accents are written: `é` as one code point or as two. Which
+//! names these are is not guessed from a table, which would be of another
+//! version of Unicode than the disk's, but asked of the disk.
 
 use std::collections::HashMap;
 
@@ -15,6 +20,7 @@ use super::repo::RepoPath;
 pub struct Placement {
     pub names: FileNames,
     pub case: LetterCase,
+    pub forms: NormalForms,
     /// The top folder that holds the writer's own records, where there is one;
     /// no repository may put a file there.
     pub private: Option<&'static str>,
@@ -34,6 +40,21 @@ pub enum LetterCase {
     Ignored,
 }
 
+/// Whether `é` as one code point and as two are two files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormalForms {
+    Matter,
+    Ignored,
+}
+
+/// What a disk took for one name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clash<'a> {
+    Files(&'a RepoPath, &'a RepoPath),
+    /// The folder of the writer's own records, and this.
+    Private(&'a RepoPath),
+}
+
 /// Says which paths cannot be laid out, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PlacementError {
@@ -41,6 +62,13 @@ pub enum PlacementError {
     NotAName { path: RepoPath, why: &'static str },
     #[error("`{first}` and `{second}` would be one file on this file system, which ignores case")]
     SameFile { first: RepoPath, second: RepoPath },
+    // The two look the same, so what differs is spelt out.
+    #[error(
+        "`{}` and `{}` would be one file on this file system, which takes their names for one",
+        first.as_str().escape_default(),
+        second.as_str().escape_default()
+    )]
+    SameName { first: RepoPath, second: RepoPath },
     #[error("`{file}` is a file, but `{below}` needs a folder of that name")]
     FileAndFolder { file: RepoPath, below: RepoPath },
     #[error("`{path}` lies in the folder that holds the download's own records")]
@@ -73,6 +101,30 @@ impl Placement {
             }
         }
         Ok(())
+    }
+
+    /// As `check`, and has the disk try the names where only it knows which are one.
+    ///
+    /// `first_clash` is given the folder of the writer's own records and all paths.
+    pub fn check_with_disk<'a, E: From<PlacementError>>(
+        &self,
+        paths: &[&'a RepoPath],
+        first_clash: impl FnOnce(Option<&str>, &[&'a RepoPath]) -> Result<Option<Clash<'a>>, E>,
+    ) -> Result<(), E> {
+        self.check(paths.iter().copied())?;
+        let is_plain = paths.iter().all(|path| path.as_str().is_ascii());
+        if is_plain || self.forms == NormalForms::Matter {
+            return Ok(());
+        }
+        let error = match first_clash(self.private, paths)? {
+            None => return Ok(()),
+            Some(Clash::Files(first, second)) => PlacementError::SameName {
+                first: first.clone(),
+                second: second.clone(),
+            },
+            Some(Clash::Private(path)) => PlacementError::Private { path: path.clone() },
+        };
+        Err(error.into())
     }
 
     fn check_one(&self, path: &RepoPath) -> Result<(), PlacementError> {
@@ -159,6 +211,7 @@ mod tests {
     const POSIX: Placement = Placement {
         names: FileNames::Posix,
         case: LetterCase::Matters,
+        forms: NormalForms::Matter,
         private: None,
     };
 
@@ -181,6 +234,34 @@ mod tests {
             );
         }
         assert_eq!(check(mac, &["a/x", "A/y"]), Ok(()), "two files, one folder");
+    }
+
+    #[test]
+    fn names_that_only_the_disk_knows_to_be_one_are_tried_there() {
+        let paths = ["caf\u{e9}.txt", "cafe\u{301}.txt"].map(|path| path.parse().unwrap());
+        let paths: Vec<&RepoPath> = paths.iter().collect();
+        let mac = Placement {
+            forms: NormalForms::Ignored,
+            ..POSIX
+        };
+        let check = |placement: Placement, clash| {
+            placement.check_with_disk(&paths, |_, _| Ok::<_, PlacementError>(clash))
+        };
+        assert_eq!(check(mac, None), Ok(()));
+        let clash = Some(Clash::Files(paths[0], paths[1]));
+        let error = check(mac, clash).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`caf\\u{e9}.txt` and `cafe\\u{301}.txt` would be one file on this file system, \
+             which takes their names for one"
+        );
+        let error = check(mac, Some(Clash::Private(paths[0]))).unwrap_err();
+        assert!(matches!(error, PlacementError::Private { .. }));
+        assert_eq!(check(POSIX, clash), Ok(()), "no disk is asked for nothing");
+        let plain: RepoPath = "cafe.txt".parse().unwrap();
+        let never = |_: Option<&str>, _: &[&RepoPath]| unreachable!("ASCII has one form");
+        let tried: Result<(), PlacementError> = mac.check_with_disk(&[&plain], never);
+        assert_eq!(tried, Ok(()));
     }
 
     #[test]

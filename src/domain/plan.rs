@@ -331,11 +331,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::placement::{FileNames, LetterCase};
+    use crate::domain::placement::{FileNames, LetterCase, NormalForms};
 
     const ANYWHERE: Placement = Placement {
         names: FileNames::Posix,
         case: LetterCase::Matters,
+        forms: NormalForms::Matter,
         private: None,
     };
 

@@ -34,6 +34,10 @@ impl RunId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The shortest ending by which people may name a run: ids begin with the
+    /// time, so that only their ends tell them apart at a glance.
+    pub const SHORTEST_ENDING: usize = 4;
 }
 
 impl FromStr for RunId {

@@ -36,6 +36,16 @@ pub struct SessionStart {
     pub at: Timestamp,
 }
 
+impl SessionStart {
+    /// Returns what people call the target: the model's name, or the repository.
+    pub fn label(&self) -> String {
+        match &self.model_name {
+            Some(name) => name.to_string(),
+            None => self.repo.to_string(),
+        }
+    }
+}
+
 /// How far a session has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionProgress {

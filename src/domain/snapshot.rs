@@ -12,6 +12,14 @@ pub struct RemoteSnapshot {
     pub files: Vec<RemoteFile>,
 }
 
+impl RemoteSnapshot {
+    /// Returns the file of a path, if the commit has one.
+    pub fn find(&self, path: &RepoPath) -> Option<&RemoteFile> {
+        let at = self.files.binary_search_by(|file| file.path.cmp(path));
+        self.files.get(at.ok()?)
+    }
+}
+
 /// One file of a listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteFile {

@@ -134,6 +134,15 @@ impl Seconds {
         self.0
     }
 
+    /// Renders a span for people, in whole days, hours, minutes or seconds:
+    /// the largest unit of which it has two.
+    pub fn render_short(self) -> String {
+        let days_and_less = &DURATION_UNITS[1..];
+        let unit = days_and_less.iter().find(|(_, unit)| self.0 >= 2 * unit);
+        let (name, unit) = unit.unwrap_or(&('s', 1));
+        format!("{}{name}", self.0 / unit)
+    }
+
     /// Returns the span for arithmetic with instants.
     pub fn span(self) -> jiff::SignedDuration {
         jiff::SignedDuration::from_secs(i64::try_from(self.0).unwrap_or(i64::MAX))
@@ -206,6 +215,14 @@ impl fmt::Display for Seconds {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_short_span_has_one_unit() {
+        for (seconds, text) in [(0, "0s"), (119, "119s"), (7199, "119m"), (172_799, "47h")] {
+            assert_eq!(Seconds(seconds).render_short(), text);
+        }
+        assert_eq!(Seconds(1_000_000).render_short(), "11d");
+    }
 
     #[test]
     fn sizes_are_binary() {

@@ -181,10 +181,6 @@ impl Engine {
     /// Looks whether anything is to stop, and ends what nobody works on.
     fn look(&mut self) {
         self.looked_at = Instant::now();
-        // Whatever ended by itself must not be ended by us.
-        while let Ok(event) = self.inbox.try_recv() {
-            self.take(event);
-        }
         if !self.notice_stops() {
             return;
         }
@@ -244,10 +240,14 @@ impl Engine {
     /// Ends what hangs in a thread that does not come back. A report that was
     /// sent a moment ago gets the time to arrive.
     fn give_up_the_stuck(&mut self) {
+        let active = self.shared.active();
+        // A large file that is no longer active was reported before it left.
+        while let Ok(event) = self.inbox.try_recv() {
+            self.take(event);
+        }
         let is_past = |leave_at: Option<Instant>| {
             leave_at.is_some_and(|leave_at| self.looked_at >= leave_at + LOOK_EVERY)
         };
-        let active = self.shared.active();
         let stuck: Vec<usize> = self
             .open
             .iter()

@@ -23,6 +23,10 @@ const PROGRESS: u64 = 64 << 10;
 /// So many bytes wait for the disk before they are saved ahead of time.
 pub(crate) const SAVE_AT: u64 = 64 << 20;
 
+/// A killed run loses at most so much of each file, and what its connections
+/// have not reported yet.
+const NOTE_AT: u64 = 2 << 20;
+
 /// What a file has cost so far.
 #[derive(Debug, Default)]
 pub(crate) struct Costs {
@@ -64,6 +68,7 @@ struct State {
     window_bytes: u64,
     hashed: u64,
     forgotten: u64,
+    unnoted: u64,
     unsaved: u64,
     unsaved_since: Instant,
     /// Changes when everything that came is thrown away.
@@ -151,6 +156,7 @@ impl Large {
             window_bytes: 0,
             hashed: 0,
             forgotten: 0,
+            unnoted: 0,
             unsaved: 0,
             unsaved_since: now,
             epoch: 0,
@@ -258,6 +264,12 @@ impl Large {
             state.unsaved_since = Instant::now();
         }
         state.unsaved += bytes;
+        state.unnoted += bytes;
+        if state.unnoted >= NOTE_AT {
+            state.unnoted = 0;
+            // Under the lock, so that this is not about bytes of before a restart.
+            self.partial.note(&state.coverage.done());
+        }
         let leave = state.failure.is_some() || state.ended || state.restart == Restart::Wanted;
         let front_moved = state.coverage.front() > before;
         drop(state);
@@ -450,7 +462,8 @@ impl Large {
         }
         state.coverage.reset();
         state.shape = Shape::OneStream;
-        (state.hashed, state.forgotten, state.unsaved) = (0, 0, 0);
+        (state.hashed, state.forgotten) = (0, 0);
+        (state.unsaved, state.unnoted) = (0, 0);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

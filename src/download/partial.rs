@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::journal::{self, Journal};
+use super::journal::{self, Journal, Told};
 use crate::domain::content::ContentId;
 use crate::domain::ranges::{ByteRange, RangeSet};
 use crate::sys::copy::copy_range;
@@ -48,7 +48,8 @@ pub fn reusable_ranges(partial: &Path, content: &ContentId, size_bytes: u64) -> 
     if !is_whole_length {
         return RangeSet::new();
     }
-    journal::read(&Journal::path_of(partial), content, size_bytes).unwrap_or_default()
+    journal::read(&Journal::path_of(partial), content, size_bytes)
+        .map_or_else(|_| RangeSet::new(), |told| told.all())
 }
 
 /// An open partial file that this process alone writes.
@@ -58,6 +59,8 @@ pub(crate) struct Partial {
     size_bytes: u64,
     file: File,
     records: Mutex<Records>,
+    /// Held by whoever forces bytes to disk. Nobody else waits for that.
+    saving: Mutex<()>,
     lock: Mutex<Option<FileLock>>,
 }
 
@@ -87,10 +90,15 @@ impl Partial {
             .create(true)
             .truncate(false)
             .open(path)?;
-        let mut on_disk = journal::read(&journal_path, &content, size_bytes)?;
+        let mut told = journal::read(&journal_path, &content, size_bytes)?;
         if file.metadata()?.len() != size_bytes {
-            on_disk = RangeSet::new();
+            told = Told::default();
         }
+        let on_disk = match told.written.minus(&told.forced).is_empty() || file.sync_data().is_ok()
+        {
+            true => told.all(),
+            false => told.forced,
+        };
         if on_disk.ranges().is_empty() {
             clear(&file, &journal_path)?;
         }
@@ -108,6 +116,7 @@ impl Partial {
             size_bytes,
             file,
             records: Mutex::new(Records { journal, epoch: 0 }),
+            saving: Mutex::default(),
             lock: Mutex::new(Some(lock)),
         };
         Ok(Opening::Ready(Box::new(partial), on_disk))
@@ -149,12 +158,29 @@ impl Partial {
     /// recorded. `done` was written before this call, in the given epoch: what
     /// was thrown away since then is not recorded.
     pub(crate) fn save(&self, done: &RangeSet, epoch: u32) -> io::Result<u64> {
-        let mut records = self.records();
-        if records.epoch == epoch && !done.minus(records.journal.recorded()).is_empty() {
+        let _turn = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = |records: &Records| {
+            records.epoch == epoch && !done.minus(records.journal.recorded()).is_empty()
+        };
+        if is_news(&self.records()) {
             self.file.sync_data()?;
-            records.journal.record(done)?;
+            let mut records = self.records();
+            if is_news(&records) {
+                let journal = records.journal.record(done)?;
+                drop(records);
+                journal.sync_data()?;
+            }
         }
-        Ok(records.journal.recorded().total())
+        Ok(self.saved_bytes())
+    }
+
+    /// Notes what has come, for a next run that finds this one killed. The
+    /// caller sees to it that nothing is thrown away meanwhile.
+    pub(crate) fn note(&self, done: &RangeSet) {
+        // The bytes themselves are not affected, and they are recorded when they are saved.
+        if let Err(err) = self.records().journal.note(done) {
+            log::debug!("`{}`: {err}", self.path.display());
+        }
     }
 
     /// Returns how many bytes the next run would find.

@@ -1,8 +1,9 @@
 //! Forces bytes to disk while others come, and then says so in the journals.
 //!
 //! A thread of its own, because forcing takes long and receiving must not wait
-//! for it. What a killed run loses is at most what came since the last round:
-//! a second's worth, or [`super::large::SAVE_AT`] bytes on a fast line.
+//! for it. What a power cut costs is at most what came since the last round:
+//! a second's worth, or [`super::large::SAVE_AT`] bytes on a fast line. A killed
+//! process loses less, because the journal also says what was only written.
 
 use std::time::Duration;
 

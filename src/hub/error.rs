@@ -70,6 +70,9 @@ pub enum Fault {
     Offline,
     /// The answer is malformed, contradicts itself or is hostile.
     BadAnswer(String),
+    /// The answer is a part of the file, and not the one that was asked for. A
+    /// cache on the way confuses parts now and then; another try may get it right.
+    WrongPart(String),
 }
 
 /// What a request was about; the words of its error message.
@@ -122,6 +125,10 @@ impl About {
     pub fn bad_answer(&self, why: impl fmt::Display) -> HubError {
         self.error(Fault::BadAnswer(clean(&why.to_string())))
     }
+
+    pub fn wrong_part(&self, why: impl fmt::Display) -> HubError {
+        self.error(Fault::WrongPart(clean(&why.to_string())))
+    }
 }
 
 impl fmt::Display for About {
@@ -169,14 +176,15 @@ impl HubError {
             | Fault::BadRange { .. }
             | Fault::Server { .. }
             | Fault::Storage { .. }
-            | Fault::BadAnswer(_) => ErrorKind::Hub,
+            | Fault::BadAnswer(_)
+            | Fault::WrongPart(_) => ErrorKind::Hub,
         }
     }
 
     /// Tells whether the same request may succeed a little later.
     pub fn is_transient(&self) -> bool {
         match self.fault() {
-            Fault::RateLimited { .. } => true,
+            Fault::RateLimited { .. } | Fault::WrongPart(_) => true,
             Fault::Server { status } | Fault::Storage { status, .. } => is_passing(*status),
             Fault::Network(error) => error.is_transient(),
             _ => false,
@@ -322,7 +330,7 @@ impl fmt::Display for HubError {
             Fault::Offline => {
                 write!(f, "offline mode is on: the Hub was not asked about {about}")?;
             }
-            Fault::BadAnswer(why) => {
+            Fault::BadAnswer(why) | Fault::WrongPart(why) => {
                 write!(f, "the Hub's answer about {about} is not usable: {why}")?
             }
         }

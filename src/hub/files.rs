@@ -207,11 +207,11 @@ fn stream(
         (206, Some(asked)) => {
             let header = answer.headers.get("content-range").unwrap_or("");
             let range = parse_content_range(header)
-                .ok_or_else(|| about.bad_answer("it does not say which bytes it has"))?;
+                .ok_or_else(|| about.wrong_part("it does not say which bytes it has"))?;
             let is_within = asked.1.is_none_or(|last| range.last <= last);
             if range.start != asked.0 || !is_within {
                 let (start, last) = (range.start, range.last);
-                return Err(about.bad_answer(format!(
+                return Err(about.wrong_part(format!(
                     "it has bytes {start} to {last}, which were not asked for"
                 )));
             }

@@ -50,7 +50,7 @@ pub fn cache_choice(host: &Host, settings: &Settings) -> CacheChoice {
 
 impl Download<'_> {
     /// Finds out what a run would fetch; only looks.
-    pub fn dry_run(&self) -> Vec<Result<DryRun>> {
+    pub fn dry_run(&self) -> Result<Vec<Result<DryRun>>> {
         dry_run(&self.tools, &self.targets)
     }
 
@@ -59,7 +59,7 @@ impl Download<'_> {
         let tools = &self.tools;
         let mut run = Run::begin(self.tools, RunCommand::Download, Trigger::Manual)?;
         rate_limits::wait_out(tools.store, tools.hub, tools.host, tools.stop)?;
-        let (mut flow, _watch) = run.start_flow(&self.bounds);
+        let (mut flow, _watch) = run.start_flow(&self.bounds)?;
         let targets: Vec<Arc<Target>> = self.targets.iter().cloned().map(Arc::new).collect();
         let openings = targets.iter().map(|target| Opening {
             target: target.clone(),
@@ -81,13 +81,14 @@ impl Download<'_> {
 }
 
 /// Finds out what targets would fetch; only looks.
-pub fn dry_run(tools: &Tools<'_>, targets: &[Target]) -> Vec<Result<DryRun>> {
+pub fn dry_run(tools: &Tools<'_>, targets: &[Target]) -> Result<Vec<Result<DryRun>>> {
     let choice = cache_choice(tools.host, tools.settings);
-    let checked = check_all(tools.hub, tools.xet, &choice, targets);
+    let bad = tools.store.bad_files()?;
+    let checked = check_all(tools.hub, tools.xet, &choice, targets, &bad);
     let pairs = targets.iter().zip(checked);
-    pairs
+    Ok(pairs
         .map(|(target, checked)| checked.map(|checked| describe(target, checked)))
-        .collect()
+        .collect())
 }
 
 fn describe(target: &Target, checked: Checked) -> DryRun {

@@ -169,13 +169,21 @@ impl<'a> Run<'a> {
     }
 
     /// Returns the way for this run's targets, and what watches the clock for it.
-    pub fn start_flow(&self, bounds: &Bounds) -> (Flow, Watch) {
+    pub fn start_flow(&self, bounds: &Bounds) -> Result<(Flow, Watch)> {
         let host = self.tools.host;
         let rate = Arc::default();
         let options = self.engine_options(bounds, &rate);
         let choice = cache_choice(host, self.tools.settings);
         let reserve = self.tools.settings.disk_reserve();
-        let flow = Flow::new(self.tools.hub, self.tools.xet, &choice, options, reserve);
+        let bad = self.tools.store.bad_files()?;
+        let flow = Flow::new(
+            self.tools.hub,
+            self.tools.xet,
+            &choice,
+            bad,
+            options,
+            reserve,
+        );
         let watch = Watch::start(host);
         let now = host.now();
         let span = bounds.max_duration.map(Seconds::span);
@@ -188,7 +196,7 @@ impl<'a> Run<'a> {
                 .map(|table| (table, host.time_zone())),
             rate,
         });
-        (flow, watch)
+        Ok((flow, watch))
     }
 
     /// Goes on for a moment, and returns what has ended. With it goes a sign of

@@ -6,8 +6,8 @@ use thiserror::Error;
 
 use crate::domain::model::{EntryName, Model};
 use crate::domain::schedule::{
-    Look, Overlap, PlannedSlot, Schedule, ScheduleSpec, ScheduleState, assess, check_possible,
-    duplicate_of, find_zone, jitter_offset, overlaps, planned,
+    self as domain, Look, NextStart, Overlap, PlannedSlot, Schedule, ScheduleSpec, ScheduleState,
+    assess, check_possible, duplicate_of, find_zone, jitter_offset, overlaps, planned,
 };
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
@@ -97,6 +97,27 @@ pub fn upcoming(
     let offset = offset(store, host, schedule)?;
     let slots = planned(&schedule.spec, &schedule.state, &zone, offset, from, count);
     Ok((zone, slots))
+}
+
+/// Tells what an enabled schedule does next.
+pub fn next_start(
+    store: &Store,
+    host: &Host,
+    schedule: &Schedule,
+    tick: Seconds,
+) -> Result<Option<NextStart>> {
+    let zone = find_zone(&schedule.spec.time_zone)?;
+    let look = Look {
+        now: host.now(),
+        offset: offset(store, host, schedule)?,
+        tick,
+    };
+    Ok(domain::next_start(
+        &schedule.spec,
+        &schedule.state,
+        &zone,
+        &look,
+    ))
 }
 
 pub fn offset(store: &Store, host: &Host, schedule: &Schedule) -> Result<Seconds> {

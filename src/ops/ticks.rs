@@ -82,4 +82,21 @@ mod tests {
         assert!(ask(31).unwrap().starts_with("1 ticks"));
         assert!(ask(150).unwrap().starts_with("9 ticks"));
     }
+
+    #[test]
+    fn a_tick_by_hand_says_nothing_about_the_timer() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        let store = Store::open(&home.path().join("hfdl.db"), at(0)).unwrap();
+        assert_eq!(last_ticks(&store).unwrap(), Ticks::default());
+        record_tick(&store, Trigger::Timer, Seconds(900), at(10)).unwrap();
+        record_tick(&store, Trigger::Manual, Seconds(900), at(20)).unwrap();
+        let ticks = last_ticks(&store).unwrap();
+        assert_eq!(
+            (ticks.by_timer, ticks.by_anyone),
+            (Some(at(10)), Some(at(20)))
+        );
+        store.set_meta(MetaKey::LastTick, "yesterday").unwrap();
+        assert_eq!(last_ticks(&store).unwrap().by_anyone, None);
+    }
 }

@@ -24,14 +24,14 @@ pub struct Workshop<'a> {
 }
 
 impl<'a> Workshop<'a> {
-    /// Puts the tools together; from now on Ctrl-C asks the run to end.
+    /// Puts the tools together; from now on a signal asks the run to end.
     pub fn open(host: &'a Host, home: &'a Home, settings: Settings, store: Store) -> Result<Self> {
         let workshop = Self::to_look(host, home, settings, store)?;
-        signals::stop_on_interrupt(&workshop.stop)?;
+        signals::stop_on_signals(&workshop.stop)?;
         Ok(workshop)
     }
 
-    /// As `open`, for commands that only look: Ctrl-C just ends them.
+    /// As `open`, for commands that only look: a signal just ends them.
     pub fn to_look(
         host: &'a Host,
         home: &'a Home,

@@ -1,8 +1,11 @@
-//! The table `blobs`: which file was proven to hold which content, and when.
+//! The tables `blobs` and `bad_files`: which file was proven to hold which
+//! content and when, and which file was found to hold something else.
 //!
 //! A memory of work done, for `verify` by age and for `adopt`; never trusted
-//! over the disk.
+//! over the disk. Rot must be remembered, because the disk does not tell of it:
+//! the size is right, and only a whole read shows the rest.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Row, named_params, params};
@@ -27,6 +30,7 @@ impl Store {
     /// Writes down that a file has just been verified.
     ///
     /// A path that held other content before counts as seen for the first time.
+    /// What was held against the file before is forgotten.
     pub fn save_blob(
         &self,
         path: &Path,
@@ -40,16 +44,19 @@ impl Store {
                 size = excluded.size, verified_at = excluded.verified_at,
                 first_seen_at = CASE WHEN content_id = excluded.content_id
                     THEN first_seen_at ELSE excluded.first_seen_at END";
-        self.execute(
-            sql,
-            named_params! {
-                ":path": path_text(path)?,
-                ":content_id": content.to_string(),
-                ":size": integer(size_bytes),
-                ":now": seconds(now),
-            },
-        )?;
-        Ok(())
+        self.transaction(|store| {
+            store.execute(
+                sql,
+                named_params! {
+                    ":path": path_text(path)?,
+                    ":content_id": content.to_string(),
+                    ":size": integer(size_bytes),
+                    ":now": seconds(now),
+                },
+            )?;
+            store.forget_bad_file(path)?;
+            Ok(())
+        })
     }
 
     pub fn blob(&self, path: &Path) -> Result<Option<Blob>> {
@@ -67,6 +74,35 @@ impl Store {
     pub fn blobs_unverified_since(&self, since: Timestamp, limit: u32) -> Result<Vec<Blob>> {
         let sql = "SELECT * FROM blobs WHERE verified_at < ?1 ORDER BY verified_at LIMIT ?2";
         self.list(sql, params![seconds(since), limit], read_blob)
+    }
+
+    /// Writes down that a file was read whole and does not hold the content that
+    /// it should; tells whether that is news.
+    pub fn save_bad_file(&self, path: &Path, content: &ContentId, now: Timestamp) -> Result<bool> {
+        let sql = "INSERT INTO bad_files (path, content_id, found_at) VALUES (?1, ?2, ?3)
+            ON CONFLICT (path) DO UPDATE SET content_id = excluded.content_id,
+                found_at = excluded.found_at WHERE content_id <> excluded.content_id";
+        self.transaction(|store| {
+            store.forget_blob(path)?;
+            let params = params![path_text(path)?, content.to_string(), seconds(now)];
+            Ok(store.execute(sql, params)? > 0)
+        })
+    }
+
+    /// Returns the files that were found bad, with the contents that they should hold.
+    pub fn bad_files(&self) -> Result<BTreeMap<PathBuf, ContentId>> {
+        let sql = "SELECT path, content_id FROM bad_files";
+        let rows: Vec<(PathBuf, ContentId)> = self.list(sql, [], |row| {
+            let path = PathBuf::from(row.get::<_, String>("path")?);
+            Ok((path, row.parsed("content_id")?))
+        })?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// Forgets what was held against a file; tells whether there was anything.
+    pub fn forget_bad_file(&self, path: &Path) -> Result<bool> {
+        let sql = "DELETE FROM bad_files WHERE path = ?1";
+        Ok(self.execute(sql, [path_text(path)?])? > 0)
     }
 
     /// Forgets a file that is gone or different; tells whether it was known.

@@ -133,6 +133,19 @@ impl Store {
         self.list(&listing(filter.trigger), params, read_run)
     }
 
+    /// Returns the runs whose id is a text or ends in it, newest first: two
+    /// are enough to know that the text does not tell them apart.
+    pub fn runs_by_ending(&self, ending: &str) -> Result<Vec<Run>> {
+        let sql = "SELECT * FROM runs
+            WHERE id = ?1 OR (length(?1) >= ?2 AND substr(id, -length(?1)) = ?1)
+            ORDER BY id DESC LIMIT 2";
+        self.list(
+            sql,
+            params![ending, RunId::SHORTEST_ENDING as i64],
+            read_run,
+        )
+    }
+
     /// Returns the newest run, of any trigger or of one.
     pub fn latest_run(&self, trigger: Option<Trigger>) -> Result<Option<Run>> {
         let filter = RunFilter {

@@ -93,6 +93,15 @@ fn advise_not_needed(file: &File, range: ByteRange) {
 #[cfg(not(target_os = "linux"))]
 fn advise_not_needed(_file: &File, _range: ByteRange) {}
 
+/// Returns what changes with each boot of the machine, where the platform tells.
+///
+/// As long as it is the same, what a process wrote is there for the next one,
+/// whether it was forced to disk or not.
+pub fn boot_id() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned())
+}
+
 /// Forces everything on a folder's file system to disk; tells whether the
 /// platform can. One call for thousands of small files that were not synced.
 pub fn sync_file_system(dir: &Path) -> io::Result<bool> {

@@ -1,8 +1,10 @@
 //! Files and directories that nobody but their owner may read.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
+
+use super::files::{remove_if_present, rename_synced};
 
 /// Creates a directory, and those above it, for the owner alone (0700 on Unix).
 ///
@@ -25,6 +27,20 @@ pub fn create_private_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
+/// Replaces a file that is for the owner alone: readers see the old bytes or
+/// the new ones.
+///
+/// Written aside under one name, `NAME.new`, so that a crash leaves one file
+/// behind and the next writer takes its place. For one writer at a time.
+pub fn replace_private_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut aside = path.as_os_str().to_owned();
+    aside.push(".new");
+    let aside = Path::new(&aside);
+    remove_if_present(aside)?;
+    create_private_file(aside)?.write_all(bytes)?;
+    rename_synced(aside, path)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,6 +55,25 @@ mod tests {
         create_private_file(&file).unwrap();
         let err = create_private_file(&file).unwrap_err();
         assert_eq!(err.kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn a_replaced_file_is_whole_and_leaves_nothing_aside() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("status.json");
+        // What a crash left.
+        std::fs::write(directory.path().join("status.json.new"), "ha").unwrap();
+        for text in ["old and long", "new"] {
+            replace_private_file(&path, text.as_bytes()).unwrap();
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+        assert_eq!(directory.path().read_dir().unwrap().count(), 1);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = path.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
     }
 
     #[cfg(unix)]

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use super::file_io;
 use crate::domain::time::Timestamp;
 
 /// What the process was given by whoever started it.
@@ -106,6 +107,19 @@ impl Host {
             .filter(|columns| *columns >= 20)
     }
 
+    /// Returns how many lines the terminal behind stdout has, where it tells.
+    pub fn rows(&self) -> Option<u16> {
+        #[cfg(unix)]
+        let rows = rustix::termios::tcgetwinsize(std::io::stdout())
+            .map(|size| size.ws_row)
+            .ok();
+        #[cfg(not(unix))]
+        let rows = self
+            .variable("LINES")
+            .and_then(|lines| lines.parse::<u16>().ok());
+        rows.filter(|rows| *rows > 0)
+    }
+
     /// Returns the name of this machine, or an empty text where it has none.
     pub fn name(&self) -> String {
         #[cfg(unix)]
@@ -120,8 +134,7 @@ impl Host {
 
     /// Returns what changes with each boot of the machine, where the platform tells.
     pub fn boot_id(&self) -> Option<String> {
-        let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-        Some(id.trim().to_owned())
+        file_io::boot_id()
     }
 
     /// Returns how many threads can compute at the same time.

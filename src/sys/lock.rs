@@ -7,8 +7,12 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fs2::FileExt;
+
+/// How often a busy lock is tried before it counts as held.
+const LOOKS_OUTLASTED: u32 = 5;
 
 /// A held lock; dropping it, or the end of the process, releases it.
 #[derive(Debug)]
@@ -28,17 +32,37 @@ impl FileLock {
             .truncate(false)
             .write(true)
             .open(path)?;
+        let pause = || std::thread::sleep(Duration::from_millis(2));
         // Named through the trait: newer `std::fs::File`s have methods with
         // fs2's names and other error types.
-        match FileExt::try_lock_exclusive(&file) {
-            Ok(()) => Ok(Some(Self {
-                file,
-                path: path.to_owned(),
-                removed_at_release: false,
-            })),
-            Err(err) if err.raw_os_error() == fs2::lock_contended_error().raw_os_error() => {
-                Ok(None)
+        match outlast_looks(|| FileExt::try_lock_exclusive(&file), pause) {
+            Ok(()) => {}
+            Err(err) if is_contended(&err) => return Ok(None),
+            Err(err) => return Err(err),
+        }
+        Ok(Some(Self {
+            file,
+            path: path.to_owned(),
+            removed_at_release: false,
+        }))
+    }
+
+    /// Tells whether somebody holds the lock; makes no file.
+    ///
+    /// A look needs the lock itself for some microseconds, shared with other
+    /// looks. Whoever wants it at that moment tries again, see `try_acquire`.
+    pub fn is_held(path: &Path) -> io::Result<bool> {
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(err) => return Err(err),
+        };
+        match FileExt::try_lock_shared(&file) {
+            Ok(()) => {
+                let _ = FileExt::unlock(&file);
+                Ok(false)
             }
+            Err(err) if is_contended(&err) => Ok(true),
             Err(err) => Err(err),
         }
     }
@@ -70,6 +94,22 @@ impl Drop for FileLock {
     }
 }
 
+/// Tries a busy lock a few times: a tick must not be left out because somebody
+/// asked for the status at that moment.
+fn outlast_looks(mut try_lock: impl FnMut() -> io::Result<()>, pause: impl Fn()) -> io::Result<()> {
+    for _ in 1..LOOKS_OUTLASTED {
+        match try_lock() {
+            Err(err) if is_contended(&err) => pause(),
+            other => return other,
+        }
+    }
+    try_lock()
+}
+
+fn is_contended(err: &io::Error) -> bool {
+    err.raw_os_error() == fs2::lock_contended_error().raw_os_error()
+}
+
 #[cfg(unix)]
 fn is_still_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
@@ -98,6 +138,39 @@ mod tests {
             drop(held);
             assert!(acquire(&path).unwrap().is_some());
         }
+    }
+
+    #[test]
+    fn a_look_tells_whether_a_lock_is_held_and_makes_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run.lock");
+        assert!(!FileLock::is_held(&path).unwrap());
+        assert!(!path.exists());
+        let held = FileLock::try_acquire(&path).unwrap();
+        assert!(FileLock::is_held(&path).unwrap());
+        drop(held);
+        assert!(!FileLock::is_held(&path).unwrap());
+    }
+
+    #[test]
+    fn looks_do_not_keep_a_lock_from_being_taken_and_a_holder_does() {
+        let busy_for = |n_tries: u32| {
+            let mut tries = 0;
+            let result = outlast_looks(
+                || {
+                    tries += 1;
+                    match tries > n_tries {
+                        true => Ok(()),
+                        false => Err(fs2::lock_contended_error()),
+                    }
+                },
+                || {},
+            );
+            (result.is_ok(), tries)
+        };
+        assert_eq!(busy_for(0), (true, 1));
+        assert_eq!(busy_for(LOOKS_OUTLASTED - 1), (true, LOOKS_OUTLASTED));
+        assert_eq!(busy_for(u32::MAX), (false, LOOKS_OUTLASTED));
     }
 
     #[cfg(unix)]

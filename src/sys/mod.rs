@@ -12,6 +12,7 @@ pub mod host;
 pub mod http;
 pub mod lock;
 pub mod logging;
+pub mod names;
 pub mod paths;
 pub mod pause;
 pub mod signals;

@@ -50,6 +50,11 @@ impl Home {
     pub fn lock(&self) -> PathBuf {
         self.0.join("run.lock")
     }
+
+    /// Returns where each run leaves what `hfdl status` would tell.
+    pub fn status_file(&self) -> PathBuf {
+        self.0.join("status.json")
+    }
 }
 
 /// Returns the user's home directory.

@@ -128,6 +128,19 @@ impl Output {
         }
     }
 
+    /// Replaces what is on the terminal by a text, in one write and line by line
+    /// over the old one, so that nothing flickers; `false` when nobody reads.
+    /// What does not fit is left out: a terminal that scrolls would show it twice.
+    pub fn redraw(&self, text: &str, rows: Option<u16>) -> Result<bool> {
+        let mut out = io::stdout().lock();
+        let frame = frame(text, rows);
+        match out.write_all(frame.as_bytes()).and_then(|()| out.flush()) {
+            Ok(()) => Ok(true),
+            Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(err) => Err(err).context("cannot write to stdout"),
+        }
+    }
+
     /// Writes a message for a person to stderr; when that fails nobody is left to tell.
     pub fn say(&self, message: &str) {
         let _ = writeln!(io::stderr().lock(), "{message}");
@@ -142,6 +155,17 @@ impl Output {
         };
         self.say(&format!("{label}: {message}"));
     }
+}
+
+/// Goes to the upper left corner, clears the rest of each line, and then all below.
+fn frame(text: &str, rows: Option<u16>) -> String {
+    // The last line holds the cursor.
+    let most = rows.map_or(usize::MAX, |rows| usize::from(rows.saturating_sub(1)));
+    let lines = text
+        .lines()
+        .take(most)
+        .map(|line| format!("{line}\u{1b}[K\n"));
+    format!("\u{1b}[H{}\u{1b}[J", lines.collect::<String>())
 }
 
 fn decide_colour(terminal: bool, no_colour: bool, forced: bool, dumb: bool) -> bool {
@@ -164,6 +188,13 @@ pub fn ask(question: &str) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_frame_overwrites_and_then_clears_what_was_longer() {
+        let drawn = "\u{1b}[Ha\u{1b}[K\nb\u{1b}[K\n\u{1b}[J";
+        assert_eq!(frame("a\nb\n", None), drawn);
+        assert_eq!(frame("a\nb\nc\n", Some(3)), drawn);
+    }
 
     #[test]
     fn colour_needs_a_terminal_or_force_and_no_veto() {

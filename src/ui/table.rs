@@ -125,6 +125,11 @@ fn clean(text: &str) -> String {
         .collect()
 }
 
+/// As `clean`, for a text of several lines.
+pub fn clean_lines(text: &str) -> String {
+    text.lines().map(clean).collect::<Vec<_>>().join("\n")
+}
+
 fn trim_lines(text: &str) -> String {
     let mut trimmed = String::with_capacity(text.len());
     for line in text.lines() {

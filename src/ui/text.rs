@@ -3,6 +3,7 @@
 use jiff::tz::TimeZone;
 
 use crate::domain::time::Timestamp;
+use crate::domain::units::Seconds;
 
 /// What stands where there is no value.
 pub const NOTHING: &str = "-";
@@ -16,6 +17,28 @@ pub fn local_time(at: Timestamp, zone: &TimeZone) -> String {
 
 pub fn optional_time(at: Option<Timestamp>, zone: &TimeZone) -> String {
     at.map_or_else(|| NOTHING.to_owned(), |at| local_time(at, zone))
+}
+
+/// Renders a value, or a dash where there is none.
+pub fn or_nothing<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(|| NOTHING.to_owned(), |value| value.to_string())
+}
+
+/// Renders how long something took, or a dash while it goes on.
+pub fn took(from: Timestamp, to: Option<Timestamp>) -> String {
+    let span = to.map(|to| to.duration_since(from).as_secs());
+    // A clock that went back meanwhile took no time.
+    or_nothing(span.map(|seconds| Seconds(u64::try_from(seconds).unwrap_or(0))))
+}
+
+/// Renders the first line of a text, cut to so many characters.
+pub fn shorten(text: &str, most: usize) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    if line.chars().count() <= most && line.len() == text.trim_end().len() {
+        return line.to_owned();
+    }
+    let kept: String = line.chars().take(most.saturating_sub(1)).collect();
+    format!("{}…", kept.trim_end())
 }
 
 /// Renders a list in one line, or a dash.
@@ -34,5 +57,26 @@ pub fn count(number: u64, one: &str, many: &str) -> String {
         format!("1 {one}")
     } else {
         format!("{number} {many}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_only_where_it_is_too_long() {
+        assert_eq!(shorten("short", 5), "short");
+        assert_eq!(shorten("shorter", 5), "shor…");
+        assert_eq!(shorten("two\nlines", 9), "two…");
+        assert_eq!(shorten("äöüß", 4), "äöüß");
+    }
+
+    #[test]
+    fn what_took_how_long() {
+        let at = |seconds| Timestamp::from_second(seconds).unwrap();
+        assert_eq!(took(at(10), Some(at(100))), "1m30s");
+        assert_eq!(took(at(10), Some(at(9))), "0s");
+        assert_eq!(took(at(10), None), NOTHING);
     }
 }

@@ -104,7 +104,13 @@ fn caches_of_every_form_are_whole_and_ready_to_be_shown_to_the_official_client()
     for (content, (size_bytes, from)) in plan.imports() {
         dir.import(&content, size_bytes, from).unwrap();
     }
-    dir.publish(&new.listing, &plan, Vanished::Keep).unwrap();
+    dir.publish(
+        &new.listing,
+        &plan,
+        Vanished::Keep,
+        &crate::support::cache::no_lock,
+    )
+    .unwrap();
     assert!(dir.is_complete(&new.listing.files).unwrap());
 
     for (commit, n_snapshots) in [(&old, 2), (&new, 2)] {

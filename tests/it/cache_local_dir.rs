@@ -1,15 +1,18 @@
 //! Real files in a directory, with the official notes beside them.
 #![allow(clippy::unwrap_used)]
 
+use std::any::Any;
 use std::cell::Cell;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use hfdl::cache::{LocalDir, Placed, Vanished};
 use hfdl::domain::filter::Filter;
 use hfdl::domain::plan::{Action, PlanError, SyncPlan, plan_sync};
 
-use crate::support::cache::{Commit, TestCache, commit, prove, tree, write};
+use crate::support::cache::{Commit, TestCache, commit, no_lock, prove, tree, write};
 
 struct Env {
     dir: LocalDir,
@@ -59,7 +62,7 @@ impl Env {
     fn sync(&self, commit: &Commit, vanished: Vanished) -> (SyncPlan, anyhow::Result<Placed>) {
         let plan = self.plan(commit).unwrap();
         self.fetch(commit, &plan);
-        let placed = self.dir.publish(&commit.listing, &plan, vanished);
+        let placed = self.dir.publish(&commit.listing, &plan, vanished, &no_lock);
         (plan, placed)
     }
 
@@ -159,7 +162,7 @@ fn the_old_file_is_there_until_the_new_one_is_whole() {
     let plan = env.plan(&second).unwrap();
     let error = env
         .dir
-        .publish(&second.listing, &plan, Vanished::Delete)
+        .publish(&second.listing, &plan, Vanished::Delete, &no_lock)
         .unwrap_err();
     assert!(format!("{error:#}").contains("not ready"), "{error:#}");
     assert_eq!(env.text("config.json"), "{}");
@@ -167,7 +170,7 @@ fn the_old_file_is_there_until_the_new_one_is_whole() {
     env.fetch(&second, &plan);
     assert_eq!(env.text("config.json"), "{}");
     env.dir
-        .publish(&second.listing, &plan, Vanished::Keep)
+        .publish(&second.listing, &plan, Vanished::Keep, &no_lock)
         .unwrap();
     assert_eq!(env.text("config.json"), "{2}");
     assert_eq!(
@@ -289,6 +292,77 @@ fn a_kill_between_rename_and_note_costs_a_read_and_no_fetch() {
     assert!(plan.changes_nothing());
     assert_eq!(env.n_proved.get(), 2);
     assert!(env.dir.is_complete(&first().listing.files).unwrap());
+}
+
+/// Looks at what the official client would find when it gets the lock.
+struct Released {
+    lock: PathBuf,
+    n_noted: Arc<AtomicUsize>,
+}
+
+impl Drop for Released {
+    fn drop(&mut self) {
+        let note = fs::read_to_string(self.lock.with_extension("metadata")).unwrap_or_default();
+        if target_of(&self.lock).is_file() && note.lines().count() == 3 {
+            self.n_noted.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Returns the file that a lock is for.
+fn target_of(lock: &Path) -> PathBuf {
+    let mut parts = lock.to_str().unwrap().split(".cache/huggingface/download/");
+    let root = Path::new(parts.next().unwrap());
+    root.join(parts.next().unwrap().strip_suffix(".lock").unwrap())
+}
+
+#[test]
+fn each_file_changes_with_its_note_under_the_official_lock() {
+    let env = Env::new();
+    let plan = env.plan(&first()).unwrap();
+    env.fetch(&first(), &plan);
+    let (taken, n_noted) = (Mutex::new(Vec::new()), Arc::new(AtomicUsize::new(0)));
+    let take = |lock: &Path| -> anyhow::Result<Box<dyn Any>> {
+        assert!(!target_of(lock).exists(), "it is there before the lock");
+        taken.lock().unwrap().push(lock.to_path_buf());
+        Ok(Box::new(Released {
+            lock: lock.to_path_buf(),
+            n_noted: Arc::clone(&n_noted),
+        }))
+    };
+    let publish = |plan| {
+        let placed = env
+            .dir
+            .publish(&first().listing, plan, Vanished::Keep, &take);
+        placed.unwrap();
+    };
+    publish(&plan);
+    let names = ["config.json", "sub/model.bin", "twin.bin"];
+    let locks = names.map(|name| env.dir.file_lock(&name.parse().unwrap()));
+    assert_eq!(*taken.lock().unwrap(), locks);
+    let notes = env.dir.root().join(".cache/huggingface/download");
+    assert_eq!(locks[1], notes.join("sub/model.bin.lock"));
+    assert_eq!(n_noted.load(Ordering::Relaxed), 3);
+    // What is in place and noted is not touched, and needs no lock.
+    publish(&env.plan(&first()).unwrap());
+    assert_eq!(taken.lock().unwrap().len(), 3);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_in_the_place_of_a_lock_is_not_followed() {
+    let env = Env::new();
+    let outside = env.dir.root().with_file_name("outside");
+    let lock = env.dir.file_lock(&"config.json".parse().unwrap());
+    std::os::unix::fs::symlink(&outside, &lock).unwrap();
+    let plan = env.plan(&first()).unwrap();
+    env.fetch(&first(), &plan);
+    let take = |lock: &Path| -> anyhow::Result<Box<dyn Any>> { Ok(Box::new(fs::write(lock, "")?)) };
+    let placed = env
+        .dir
+        .publish(&first().listing, &plan, Vanished::Keep, &take);
+    placed.unwrap();
+    assert!(!outside.exists());
 }
 
 #[test]

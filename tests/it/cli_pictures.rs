@@ -49,7 +49,7 @@ fn populated() -> TestEnv {
 }
 
 /// Returns the command lines of all commands, as their help lists them.
-fn all_commands(env: &TestEnv) -> Vec<String> {
+pub fn all_commands(env: &TestEnv) -> Vec<String> {
     let mut found = vec![String::new()];
     let mut at = 0;
     while let Some(path) = found.get(at).cloned() {
@@ -133,6 +133,94 @@ fn tables_look_right() {
             &["config list", "config list --origin", "config path"],
         ),
     );
+}
+
+/// Three models of a hub, three runs over them, and a schedule: one model is
+/// fine, one is damaged on its way, one is gone.
+fn with_a_history() -> TestEnv {
+    let env = TestEnv::new();
+    env.set("HFDL_DISK_RESERVE", "0");
+    for (number, name) in [(1, "acme/tiny"), (2, "acme/bad"), (3, "acme/gone")] {
+        let commit = env.hub().repo(name).commit("main");
+        let commit = commit.file("config.json", b"{}");
+        commit
+            .lfs("model.safetensors", vec![number; 3_000_000])
+            .publish();
+        env.line(&format!("models add {name}")).succeeds();
+    }
+    env.line("schedules add nightly --daily 02:30 --all --window 22:00-07:00")
+        .succeeds();
+    env.line("download acme/tiny acme/gone").succeeds();
+    env.now("2026-03-01T10:00:00Z");
+    let next = env.hub().repo("acme/tiny").commit("main");
+    next.file("config.json", b"{\"a\": 1}")
+        .file("new.txt", b"n")
+        .publish();
+    env.line("download acme/tiny").succeeds();
+    env.now("2026-03-01T11:00:00Z");
+    env.hub().repo("acme/gone").delete();
+    let bytes = On::cdn("model.safetensors");
+    env.hub().fault(bytes, Fault::FlipByteAt(5));
+    env.line("download acme/bad acme/gone").exits(3);
+    env
+}
+
+/// Takes one picture of several command lines; ids and free space are hidden,
+/// widths stay.
+fn picture_of_runs(env: &TestEnv, lines: &[&str]) -> String {
+    let mut text = picture(env, lines);
+    let listed = env.line("runs list --json").json();
+    for (number, run) in listed["runs"].as_array().unwrap().iter().enumerate() {
+        let id = run["run_id"].as_str().unwrap();
+        let (start, end) = id.rsplit_once('-').unwrap();
+        text = text.replace(start, "019ca8b5-0000-7000-8000");
+        text = text.replace(end, &format!("{number:012}"));
+        let process = format!("{} on {}", run["pid"], run["host"].as_str().unwrap());
+        text = text.replace(&process, "[PID] on [HOST]");
+    }
+    let hide = |line: &str| match line.split_once(" free for the ") {
+        Some((before, after)) => {
+            let start = before.trim_end_matches(|c: char| c != ' ').trim_end();
+            let label = start.trim_end_matches(|c: char| c != ' ');
+            format!("{label}[FREE] free for the {after}\n")
+        }
+        None => format!("{line}\n"),
+    };
+    text.lines().map(hide).collect()
+}
+
+#[test]
+fn runs_and_sessions_look_right() {
+    let env = with_a_history();
+    let lines = [
+        "sessions list",
+        "sessions list --model acme/tiny --limit 1",
+        "sessions show 3",
+        "sessions show 4",
+        "runs list",
+    ];
+    let mut pictures = picture_of_runs(&env, &lines);
+    let newest = env.line("runs list --json --limit 1").json()["runs"][0]["run_id"].clone();
+    let show = format!("runs show {}", newest.as_str().unwrap());
+    pictures.push_str(&picture_of_runs(&env, &[&show]));
+    look("tables-runs", pictures);
+}
+
+#[test]
+fn the_status_looks_right() {
+    let env = with_a_history();
+    let mut pictures = picture_of_runs(&env, &["status", "pause --for 2h --reason 'a demo'"]);
+    env.line("models disable acme/bad acme/gone").succeeds();
+    let lines = [
+        "status",
+        "resume",
+        "resume",
+        "pause",
+        "sessions show 9",
+        "runs show 1",
+    ];
+    pictures.push_str(&picture_of_runs(&env, &lines));
+    look("tables-status", pictures);
 }
 
 #[test]
@@ -247,6 +335,9 @@ fn empty_lists_look_right() {
         "schedules next",
         "logs",
         "logs --last",
+        "sessions list",
+        "runs list",
+        "resume",
     ];
     look("empty", picture(&fixed(), &lines));
 }

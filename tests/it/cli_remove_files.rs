@@ -196,8 +196,13 @@ fn fill_directory(root: &Path, commit: &Commit) {
         fs::write(dir.partial(&content), &commit.bytes[&content]).unwrap();
         dir.store(&content, &dir.partial(&content)).unwrap();
     }
-    dir.publish(&commit.listing, &plan, Vanished::Delete)
-        .unwrap();
+    dir.publish(
+        &commit.listing,
+        &plan,
+        Vanished::Delete,
+        &crate::support::cache::no_lock,
+    )
+    .unwrap();
 }
 
 #[test]

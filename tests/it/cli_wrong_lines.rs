@@ -224,6 +224,45 @@ fn wrong_and_impossible_schedules_are_refused() {
 }
 
 #[test]
+fn wrong_questions_about_runs_are_refused() {
+    check(
+        &prepared(),
+        r"
+        2 sessions => Usage: hfdl sessions
+        2 sessions show => <ID>
+        2 sessions show x => invalid value 'x' for '<ID>'
+        2 sessions show 77 => `hfdl sessions list` shows those that are kept
+        2 sessions list --model acme/tinny => did you mean `acme/tiny`?
+        2 sessions list --model 'two words' => is not allowed
+        2 sessions list --outcome done => `done` is not one of updated, up-to-date
+        2 sessions list --since yesterday => `yesterday` is neither a duration nor a time
+        2 sessions list --since '' => is neither a duration nor a time
+        2 sessions list --limit 0 => 0 is not in 1..=1000000
+        2 sessions list --limit -1 => unexpected argument '-1'
+        2 sessions list --run ffff => no run `ffff`
+        2 sessions list --run f => its last 4 or more characters
+        2 runs => Usage: hfdl runs
+        2 runs show => <ID>
+        2 runs show nothing => `hfdl runs list` lists what there is
+        2 runs show % => no run `%`
+        2 runs list --since 6 => `6` is neither a duration nor a time
+        2 runs list --limit many => invalid value 'many'
+        2 pause --until 2020-01-01 => a pause cannot end before it begins
+        2 pause --until 2026-03-01T09:00:00Z => it is 2026-03-01 09:00 now
+        2 pause --until tomorrow => `tomorrow` is not a time
+        2 pause --for 0s => a pause cannot end before it begins
+        2 pause --for soon => is not a duration
+        2 pause --for 2h --until 2027-01-01 => cannot be used with
+        2 pause 2h => unexpected argument '2h'
+        2 resume now => unexpected argument 'now'
+        2 status acme/tiny => unexpected argument 'acme/tiny'
+        2 status -c check.max_age=never => is not a duration
+        2 status --watch -c disk.reserve=x => is not a size
+        ",
+    );
+}
+
+#[test]
 fn wrong_settings_are_refused() {
     check(
         &prepared(),
@@ -366,6 +405,12 @@ fn wrong_lines_in_an_empty_home_leave_it_empty() {
         "config set nonsense 1",
         "config get nonsense",
         "logs --last",
+        "sessions list --model acme/tiny",
+        "sessions list --run 12345678",
+        "sessions show 1",
+        "runs show 12345678",
+        "pause --until 2020-01-01",
+        "status --set nonsense=1",
     ] {
         let ran = env.line(line);
         assert!(matches!(ran.code(), Some(1 | 2 | 5)), "{}", ran.report());

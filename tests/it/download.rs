@@ -473,6 +473,22 @@ fn a_directory_gets_plain_files_and_keeps_the_users_own() {
 }
 
 #[test]
+fn a_file_that_the_official_client_holds_is_waited_for_and_not_for_ever() {
+    let env = world();
+    publish_tiny(&env);
+    let dir = env.root().join("out");
+    let notes = dir.join(".cache/huggingface/download");
+    fs::create_dir_all(&notes).unwrap();
+    let lock = fs::File::create(notes.join("config.json.lock")).unwrap();
+    lock.lock().unwrap();
+    let to = dir.to_string_lossy().into_owned();
+    env.hfdl(["download", "acme/tiny", "--to", &to, "-vv"])
+        .succeeds()
+        .explains("config.json.lock` is held by another program");
+    assert!(dir.join("config.json").exists());
+}
+
+#[test]
 fn one_file_by_hand_prints_its_path_and_does_not_hide_the_others() {
     let env = world();
     let old = publish_tiny(&env);

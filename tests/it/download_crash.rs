@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use hfdl_test_hub::{Api, On, TestHub, generated_bytes};
+use hfdl_test_hub::{Api, Fault, On, TestHub, generated_bytes};
 
 use crate::support::env::TestEnv;
 use crate::support::sound::{Truth, damage, files_below, open_runs, open_sessions, say};
@@ -266,4 +266,44 @@ fn strike(env: &TestEnv, dice: &mut Dice) -> bool {
     }
     victim.0.kill().unwrap();
     was_killed(victim.0.wait().unwrap())
+}
+
+/// What each connection may lose when the process is killed.
+const BLOCK: u64 = 4 << 20;
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_kill_costs_at_most_a_block_of_each_connection() {
+    const SEED: u64 = 20_261_126;
+    const SIZE: usize = 160 * MIB;
+    say(&format!("seed {SEED}"));
+    let mut dice = Dice(SEED);
+    for connections in [1, 3] {
+        let env = world();
+        let mut truth = Truth::new();
+        let commit = publish(env.hub(), 0, SIZE, 0, &mut truth);
+        let model = On::content("model.safetensors");
+        let pause = Duration::from_millis(2);
+        env.hub().fault(model, Fault::Trickle(64 << 10, pause));
+        env.set("HFDL_DOWNLOAD_CONNECTIONS", &connections.to_string());
+        let mut kills = 0;
+        loop {
+            let mut victim = Victim::start(env.command(["download", "acme/tiny"]));
+            std::thread::sleep(Duration::from_millis(200 + dice.below(1000)));
+            victim.0.kill().unwrap();
+            if !was_killed(victim.0.wait().unwrap()) {
+                break;
+            }
+            kills += 1;
+            assert!(kills < 200, "it never gets there");
+        }
+        heals(&env, &truth, &commit, "killed again and again");
+        let answers = env.hub().downloads("model.safetensors");
+        let fetched: u64 = answers.iter().map(|answer| answer.bytes_sent).sum();
+        let twice = fetched - SIZE as u64;
+        let what = format!("{connections} connections, {kills} kills: {twice} bytes came twice");
+        say(&what);
+        assert!(twice <= kills * connections * BLOCK, "{what}");
+        assert!(kills >= 2, "{what}");
+    }
 }

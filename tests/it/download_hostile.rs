@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::process::Stdio;
 
+use hfdl::domain::placement::NormalForms;
+use hfdl::sys::names::normal_forms;
 use hfdl_test_hub::{Api, Fault, On, generated_bytes};
 
 use crate::support::env::TestEnv;
@@ -129,6 +131,26 @@ fn names_that_windows_reserves_are_refused_there_only() {
             damage(&env, &Truth::from([(commit, files)])).unwrap();
         }
     }
+}
+
+#[test]
+fn accents_in_two_forms_are_two_files_or_refused_by_the_disk_itself() {
+    let env = world();
+    let draft = env.hub().repo("acme/tiny").commit("main");
+    let draft = draft.file("caf\u{e9}.txt", b"one");
+    let commit = draft.file("cafe\u{301}.txt", b"two").publish();
+    let ran = env.hfdl(["download", "acme/tiny"]);
+    if normal_forms(env.root()).unwrap() == NormalForms::Ignored {
+        ran.exits(1)
+            .explains("`caf\\u{e9}.txt` and `cafe\\u{301}.txt` would be one file");
+        assert!(env.hub().downloads("caf\u{e9}.txt").is_empty());
+        return;
+    }
+    let snapshots = env.cache().join("models--acme--tiny/snapshots");
+    let read = |name: &str| fs::read(snapshots.join(&commit).join(name)).unwrap();
+    assert_eq!(ran.succeeds().stdout().lines().count(), 1);
+    assert_eq!(read("caf\u{e9}.txt"), b"one");
+    assert_eq!(read("cafe\u{301}.txt"), b"two");
 }
 
 #[test]

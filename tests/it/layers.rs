@@ -51,7 +51,7 @@ const WITHOUT_TYPED_ERRORS: &[&str] = &[
 ];
 
 /// A package and the places that may use it: a folder (`cli/`), a file
-/// (`ui/json.rs`), or files of one name anywhere (`*/wire.rs`).
+/// (`ui/yaml.rs`), or files of one name anywhere (`*/wire.rs`).
 const BORDERS: &[(&str, &[&str])] = &[
     ("anyhow", WITHOUT_TYPED_ERRORS),
     ("blake3", &["xet/"]),
@@ -60,6 +60,7 @@ const BORDERS: &[(&str, &[&str])] = &[
     ("clap_mangen", &["cli/"]),
     ("comfy_table", &["ui/"]),
     ("ctrlc", &["sys/"]),
+    ("nix", &["sys/"]),
     ("env_logger", &["sys/logging.rs"]),
     ("etcetera", &["sys/"]),
     ("fastrand", BEYOND_DOMAIN),
@@ -73,8 +74,8 @@ const BORDERS: &[(&str, &[&str])] = &[
     ("percent_encoding", BEYOND_DOMAIN),
     ("rusqlite", &["store/"]),
     ("rustix", &["sys/"]),
-    ("serde", &["*/wire.rs", "ui/json.rs", "ops/document.rs"]),
-    // Commands put their document together from the shapes in `ui/json.rs`.
+    ("serde", &["*/wire.rs", "ui/json/", "ops/document.rs"]),
+    // Commands put their document together from the shapes in `ui/json/`.
     (
         "serde_json",
         &["*/wire.rs", "ui/", "cli/", "ops/document.rs"],

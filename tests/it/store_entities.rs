@@ -690,6 +690,26 @@ fn blobs_are_found_by_path_by_content_and_by_age() {
 }
 
 #[test]
+fn bad_files_are_news_once_and_forgotten_when_they_are_good_again() {
+    let home = Home::new();
+    let store = home.open();
+    let path = Path::new("/cache/blobs/a");
+    store.save_blob(path, &content('a'), 100, at(1)).unwrap();
+    assert!(store.save_bad_file(path, &content('a'), at(2)).unwrap());
+    assert!(!store.save_bad_file(path, &content('a'), at(3)).unwrap());
+    assert_eq!(store.blob(path).unwrap(), None, "it is not proven any more");
+    // It should hold something else now, and does not hold that either.
+    assert!(store.save_bad_file(path, &content('b'), at(4)).unwrap());
+    let bad: Vec<_> = store.bad_files().unwrap().into_iter().collect();
+    assert_eq!(bad, [(path.to_path_buf(), content('b'))]);
+    store.save_blob(path, &content('b'), 100, at(5)).unwrap();
+    assert!(store.bad_files().unwrap().is_empty());
+    store.save_bad_file(path, &content('b'), at(6)).unwrap();
+    assert!(store.forget_bad_file(path).unwrap());
+    assert!(!store.forget_bad_file(path).unwrap());
+}
+
+#[test]
 fn the_commits_of_a_model_are_kept_with_the_time_they_were_made_visible() {
     let home = Home::new();
     let store = home.open();

@@ -10,18 +10,18 @@ use crate::support::env::{Ran, TestEnv};
 
 const MIB: usize = 1 << 20;
 
-fn world() -> TestEnv {
+pub fn world() -> TestEnv {
     let env = TestEnv::new();
     env.set("HFDL_DISK_RESERVE", "0");
     env
 }
 
-fn model_bytes() -> Vec<u8> {
+pub fn model_bytes() -> Vec<u8> {
     generated_bytes(3 * MIB, 1)
 }
 
 /// Publishes, registers and downloads a model with a large file and two small ones.
-fn kept(env: &TestEnv) -> String {
+pub fn kept(env: &TestEnv) -> String {
     let commit = env
         .hub()
         .repo("acme/tiny")
@@ -40,17 +40,17 @@ fn repo_folder(env: &TestEnv) -> PathBuf {
     env.cache().join("models--acme--tiny")
 }
 
-fn in_snapshot(env: &TestEnv, commit: &str, file: &str) -> PathBuf {
+pub fn in_snapshot(env: &TestEnv, commit: &str, file: &str) -> PathBuf {
     repo_folder(env).join("snapshots").join(commit).join(file)
 }
 
 /// Returns where the bytes of a published file lie.
-fn blob(env: &TestEnv, commit: &str, file: &str) -> PathBuf {
+pub fn blob(env: &TestEnv, commit: &str, file: &str) -> PathBuf {
     fs::canonicalize(in_snapshot(env, commit, file)).unwrap()
 }
 
 /// Inverts one byte as a failing disk does: nothing else tells of it.
-fn rot(path: &Path) {
+pub fn rot(path: &Path) {
     let modified = fs::metadata(path).unwrap().modified().unwrap();
     let mut bytes = fs::read(path).unwrap();
     let middle = bytes.len() / 2;
@@ -61,7 +61,7 @@ fn rot(path: &Path) {
 }
 
 /// Returns what the database says about the last session: outcome and kind of error.
-fn last_session(env: &TestEnv) -> (String, Option<String>) {
+pub fn last_session(env: &TestEnv) -> (String, Option<String>) {
     let connection = rusqlite::Connection::open(env.database()).unwrap();
     let sql = "SELECT outcome, error_kind FROM sessions ORDER BY id DESC LIMIT 1";
     let row = connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)));
@@ -84,7 +84,7 @@ fn verified_at(env: &TestEnv, at: &str) -> Vec<String> {
     paths.iter().map(name).collect()
 }
 
-fn only_model(ran: &Ran) -> Value {
+pub fn only_model(ran: &Ran) -> Value {
     let document = ran.json();
     assert_eq!(document["schema"], "hfdl.verify/1");
     let models = document["models"].as_array().unwrap().clone();
@@ -93,7 +93,7 @@ fn only_model(ran: &Ran) -> Value {
 }
 
 /// Checks that every file can be read under its name, with the right bytes.
-fn readers_see_all(env: &TestEnv, commit: &str) {
+pub fn readers_see_all(env: &TestEnv, commit: &str) {
     let read = |file: &str| fs::read(in_snapshot(env, commit, file)).unwrap();
     assert_eq!(read("config.json"), b"{\"a\": 1}");
     assert_eq!(read("sub/empty.txt"), b"");
@@ -410,7 +410,7 @@ fn an_unregistered_repository_of_the_cache_is_verified_as_far_as_it_is_there() {
 }
 
 /// Downloads the model into a directory, and returns that.
-fn kept_in_directory(env: &TestEnv) -> PathBuf {
+pub fn kept_in_directory(env: &TestEnv) -> PathBuf {
     env.hub()
         .repo("acme/tiny")
         .commit("main")

@@ -31,7 +31,7 @@ pub use due::{ClockEvent, Due, DueState, Look, Verdict, assess};
 pub use entry::{CatchUp, Schedule, ScheduleId, ScheduleSpec, ScheduleState, Selection};
 pub use jitter::jitter_offset;
 pub use jobs::{DueJob, DueJobs, DueSchedule, due_jobs};
-pub use planned::{PlannedSlot, planned};
+pub use planned::{NextStart, PlannedSlot, Waiting, next_start, planned};
 pub use rate_table::RateTable;
 pub use serve::{LookEnd, SlotEnd, after_slot};
 pub use slots::Slots;

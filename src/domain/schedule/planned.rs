@@ -1,11 +1,13 @@
-//! The slots to come, as `schedules next` shows them.
+//! The slots to come, as `schedules next` and `status` show them.
 
 use jiff::tz::TimeZone;
 
+use super::due::{DueState, Look, assess};
 use super::entry::{ScheduleSpec, ScheduleState};
 use super::slots::Slots;
 use super::zone::shift;
-use crate::domain::time::Timestamp;
+use crate::domain::outcome::words;
+use crate::domain::time::{Timestamp, whole_seconds};
 use crate::domain::units::Seconds;
 
 /// A slot to come.
@@ -48,6 +50,62 @@ pub fn planned(
         .collect()
 }
 
+words! {
+    /// What a schedule waits for.
+    Waiting {
+        /// For nothing: the next tick runs it.
+        Due = "due",
+        /// For its next slot.
+        Slot = "waiting",
+        /// Its slot has come, and its window is closed.
+        Window = "window-closed",
+        /// A temporary error came, and it is tried again later.
+        Retry = "retrying",
+    }
+}
+
+/// What a schedule does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextStart {
+    pub waiting: Waiting,
+    pub planned: PlannedSlot,
+}
+
+/// Tells what an enabled schedule does next; `None` when it never runs again.
+pub fn next_start(
+    spec: &ScheduleSpec,
+    state: &ScheduleState,
+    zone: &TimeZone,
+    look: &Look,
+) -> Option<NextStart> {
+    let now = whole_seconds(look.now);
+    let at = |waiting, slot, ready| {
+        let planned = PlannedSlot {
+            slot,
+            ready,
+            deadline: spec.windows.closes_after(zone, ready),
+        };
+        Some(NextStart { waiting, planned })
+    };
+    match assess(spec, state, zone, look).state {
+        DueState::Disabled | DueState::Done => None,
+        DueState::Due(due) => at(Waiting::Due, due.slot, now),
+        DueState::Closed { slot, next } => at(Waiting::Window, slot, next),
+        DueState::Backoff { slot, until } => at(Waiting::Retry, slot, until),
+        // The slots that have passed by now are served, or will never be.
+        DueState::Wait { .. } | DueState::Expired { .. } => {
+            let passed = shift(now, -look.offset.span().as_secs());
+            let passed = state.last_slot_at.map_or(passed, |last| last.max(passed));
+            let from = shift(passed, 1);
+            let next = planned(spec, state, zone, look.offset, from, 1).pop()?;
+            Some(NextStart {
+                waiting: Waiting::Slot,
+                planned: next,
+            })
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +130,48 @@ mod tests {
         assert_eq!(noon.slot, at("2026-02-01T12:00Z"));
         assert_eq!(plan("2026-02-01T06:55:00.5Z", 1)[0].slot, noon.slot);
         assert!(plan("2026-02-01T06:55Z", 0).is_empty());
+    }
+
+    #[test]
+    fn what_a_schedule_does_next_agrees_with_whether_it_is_due() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let mut schedule = fixture::schedule(1, "daily 03:00");
+        schedule.spec.windows = fixture::windows("22:00-07:00");
+        schedule.state.not_before_at = at("2026-02-01T00:00Z");
+        let ask = |schedule: &crate::domain::schedule::Schedule, now| {
+            let look = Look {
+                now: at(now),
+                offset: Seconds(600),
+                tick: Seconds(900),
+            };
+            next_start(&schedule.spec, &schedule.state, &TimeZone::UTC, &look)
+                .map(|next| (next.waiting, next.planned.slot, next.planned.ready))
+        };
+        let slot = at("2026-02-01T03:00Z");
+        let ready = at("2026-02-01T03:10Z");
+        assert_eq!(
+            ask(&schedule, "2026-02-01T03:09Z"),
+            Some((Waiting::Slot, slot, ready))
+        );
+        let now = at("2026-02-01T04:00Z");
+        assert_eq!(
+            ask(&schedule, "2026-02-01T04:00Z"),
+            Some((Waiting::Due, slot, now))
+        );
+        let evening = at("2026-02-01T22:00Z");
+        let closed = Some((Waiting::Window, slot, evening));
+        assert_eq!(ask(&schedule, "2026-02-01T08:00Z"), closed);
+        schedule.state.last_slot_at = Some(slot);
+        let tomorrow = (at("2026-02-02T03:00Z"), at("2026-02-02T03:10Z"));
+        let waits = Some((Waiting::Slot, tomorrow.0, tomorrow.1));
+        assert_eq!(ask(&schedule, "2026-02-01T04:00Z"), waits);
+        schedule.state.last_slot_at = None;
+        schedule.state.open_slot_at = Some(slot);
+        schedule.state.retry_at = Some(at("2026-02-01T04:30Z"));
+        let retries = Some((Waiting::Retry, slot, at("2026-02-01T04:30Z")));
+        assert_eq!(ask(&schedule, "2026-02-01T04:00Z"), retries);
+        schedule.spec.enabled = false;
+        assert_eq!(ask(&schedule, "2026-02-01T04:00Z"), None);
     }
 
     #[test]

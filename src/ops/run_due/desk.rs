@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+use super::Options;
 use super::look::{DueNow, Looker};
-use super::{Options, Skipped};
 use crate::domain::model::{Model, ModelId};
 use crate::domain::outcome::UpstreamState;
 use crate::domain::schedule::{
@@ -35,9 +35,11 @@ pub(super) struct Desk<'a> {
     claims: BTreeMap<ScheduleId, Claim>,
     /// By the run's number of the target.
     jobs: BTreeMap<usize, Job>,
+    /// Slots that this run could not finish: the next tick goes on with them.
+    left: BTreeMap<ScheduleId, Timestamp>,
     /// Wanted again by a slot that came while they are under way.
     again: BTreeMap<ModelId, Vec<ScheduleId>>,
-    pub(super) skipped: Vec<Skipped>,
+    pub(super) left_out: Vec<(String, String)>,
     pub(super) n_due: u64,
 }
 
@@ -65,15 +67,21 @@ impl<'a> Desk<'a> {
             options,
             claims: BTreeMap::new(),
             jobs: BTreeMap::new(),
+            left: BTreeMap::new(),
             again: BTreeMap::new(),
-            skipped: Vec::new(),
+            left_out: Vec::new(),
             n_due: 0,
         }
     }
 
-    /// Leaves out what is being worked on already.
+    /// Leaves out what is being worked on already, and what is left for the
+    /// next tick: its limit would not be one if the same run went on with it.
     pub(super) fn without_claimed(&self, mut due: Vec<DueNow>) -> Vec<DueNow> {
-        due.retain(|one| !self.claims.contains_key(&one.schedule.id));
+        due.retain(|one| {
+            let id = &one.schedule.id;
+            let is_left = self.left.get(id).is_some_and(|slot| one.due.slot <= *slot);
+            !self.claims.contains_key(id) && !is_left
+        });
         due
     }
 
@@ -236,12 +244,9 @@ impl<'a> Desk<'a> {
                 continue;
             }
             if !is_probe_due(model, now) {
-                self.skipped.push(Skipped {
-                    model: model.spec.name.clone(),
-                    reason: format!(
-                        "it is gone upstream, and asked about once every {PROBE_EVERY}"
-                    ),
-                });
+                let reason =
+                    format!("it is gone upstream, and asked about once every {PROBE_EVERY}");
+                self.left_out.push((model.spec.name.to_string(), reason));
                 continue;
             }
             wanted.push((model.clone(), serves));
@@ -277,6 +282,10 @@ impl<'a> Desk<'a> {
             .collect();
         for id in done {
             if let Some(claim) = self.claims.remove(&id) {
+                let worst = claim.ends.iter().max();
+                if matches!(worst, Some(LookEnd::Offline | LookEnd::Unfinished)) {
+                    self.left.insert(id, claim.due.due.slot);
+                }
                 let served = self.serve(&claim);
                 run.keep_problem(served);
                 checkpoint("slot served");

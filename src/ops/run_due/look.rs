@@ -104,6 +104,8 @@ impl Looker<'_> {
     }
 
     /// Changes the state of a schedule as it is now, and plans its next look.
+    /// One that is left with an open slot is looked at by the next tick, which
+    /// goes on with it or says why it cannot.
     ///
     /// Read again inside the transaction: a person may edit it at any moment,
     /// and what is gone is left alone.
@@ -120,10 +122,14 @@ impl Looker<'_> {
             let Some(state) = change(&schedule) else {
                 return Ok(());
             };
+            let is_left_open = state.open_slot_at.is_some() && state.retry_at.is_none();
             schedule.state = state;
             let judged = self.ask(schedule, now)?;
             let mut state = judged.schedule.state;
-            state.next_due_at = judged.state.next_look(now);
+            state.next_due_at = match is_left_open {
+                true => Some(now),
+                false => judged.state.next_look(now),
+            };
             Ok(store.save_schedule_state(id, &state)?)
         })
     }
@@ -147,10 +153,20 @@ impl Looker<'_> {
     }
 
     fn save_next_look(&self, judged: &Judged, now: Timestamp) -> Result<()> {
-        if judged.state.next_look(now) == judged.schedule.state.next_due_at {
+        let next = judged.state.next_look(now);
+        if next == judged.schedule.state.next_due_at {
             return Ok(());
         }
-        self.update(judged.schedule.id, now, |fresh| Some(fresh.state.clone()))
+        self.store.transaction(|store| -> Result<()> {
+            let fresh = store.schedule_by_id(judged.schedule.id)?;
+            // Whoever has edited it has planned its next look.
+            let Some(fresh) = fresh.filter(|fresh| fresh.state == judged.schedule.state) else {
+                return Ok(());
+            };
+            let mut state = fresh.state;
+            state.next_due_at = next;
+            Ok(store.save_schedule_state(fresh.id, &state)?)
+        })
     }
 
     /// Records a slot as missed, and as history.
@@ -195,6 +211,7 @@ impl Looker<'_> {
             store.record_event(&event(now, EventKind::ClockReset, detail))?;
             self.update(judged.schedule.id, now, |fresh| {
                 Some(ScheduleState {
+                    anchor_at: fresh.state.anchor_at.min(now),
                     // What is at or before this moment counts as history.
                     not_before_at: now.checked_add(Seconds(1).span()).ok()?,
                     last_slot_at: None,

@@ -51,13 +51,6 @@ pub struct RunDue<'a> {
     pub options: Options,
 }
 
-/// A model that was due and not looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Skipped {
-    pub model: EntryName,
-    pub reason: String,
-}
-
 /// What a tick came to.
 #[derive(Debug)]
 pub enum Ran {
@@ -67,7 +60,8 @@ pub enum Ran {
     Done {
         report: RunReport,
         n_due: u64,
-        skipped: Vec<Skipped>,
+        /// Models that were not looked at, each with the reason.
+        left_out: Vec<(String, String)>,
     },
 }
 
@@ -101,17 +95,21 @@ impl RunDue<'_> {
         }
         let mut run = Run::begin(self.tools, RunCommand::RunDue, self.options.trigger)?;
         rate_limits::wait_out(store, self.tools.hub, host, self.tools.stop)?;
-        let (mut flow, watch) = run.start_flow(&self.options.bounds);
+        let (mut flow, watch) = run.start_flow(&self.options.bounds)?;
         let mut desk = Desk::new(self.tools, looker, &self.options);
         desk.claim(found.due, now, &mut run, &mut flow, &watch)?;
         let mut looked = Stopwatch::start();
+        let look_every = match host.takes_pauses() {
+            true => LOOK_EVERY,
+            false => Duration::ZERO,
+        };
         while !flow.is_idle() {
             for (index, end) in run.step(&mut flow, show) {
                 run.close(index, &end);
                 let noted = desk.ended(index, &end, &mut run, &mut flow);
                 run.keep_problem(noted);
             }
-            if looked.elapsed() >= LOOK_EVERY && !self.tools.stop.is_raised() {
+            if looked.elapsed() >= look_every && !self.tools.stop.is_raised() {
                 looked = Stopwatch::start();
                 let now = host.now();
                 let claimed = looker.look(now, Among::Candidates).and_then(|found| {
@@ -124,12 +122,14 @@ impl RunDue<'_> {
                 run.keep_problem(claimed);
             }
         }
-        let Desk { n_due, skipped, .. } = desk;
+        let Desk {
+            n_due, left_out, ..
+        } = desk;
         let report = run.end(n_due)?;
         Ok(Ran::Done {
             report,
             n_due,
-            skipped,
+            left_out,
         })
     }
 
@@ -171,7 +171,9 @@ impl RunDue<'_> {
             store.record_event(&event(now, EventKind::ClockBack, detail))?;
         }
         let has_new_rules = notice_new_zone_data(store, host, now)?;
-        Ok(match went_back.is_some() || has_new_rules {
+        // Whoever names schedules wants to hear of those that wait, too.
+        let names_some = !self.options.only.is_empty();
+        Ok(match went_back.is_some() || has_new_rules || names_some {
             true => Among::All,
             false => Among::Candidates,
         })

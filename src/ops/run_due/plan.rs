@@ -51,7 +51,7 @@ impl RunDue<'_> {
             jobs.retain(|job| shard.holds(&job.model.spec.repo, &job.model.spec.revision));
         }
         let targets: Vec<Target> = jobs.iter().map(|job| Target::from(job.model)).collect();
-        let fetches = dry_run(&self.tools, &targets);
+        let fetches = dry_run(&self.tools, &targets)?;
         let planned = jobs.iter().zip(fetches).map(|(job, fetch)| PlannedModel {
             name: job.model.spec.name.clone(),
             schedules: job

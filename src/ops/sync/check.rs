@@ -1,6 +1,7 @@
 //! Asks the Hub what a target is now, and plans what that means for the disk.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 
@@ -9,7 +10,7 @@ use super::place::Place;
 use super::{CacheChoice, Target};
 use crate::cache::Vanished;
 use crate::domain::content::ContentId;
-use crate::domain::plan::{SyncPlan, plan_sync};
+use crate::domain::plan::{self, LocalFacts, SyncPlan, plan_sync};
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::hub::{Fault, Gated, HubClient, HubError};
@@ -45,9 +46,14 @@ pub struct Planned {
     pub moves_ref: bool,
     /// The Hub's present name of the repository, when it was renamed.
     pub renamed_to: Option<String>,
-    /// Contents that are there and fetched all the same.
+    /// Contents that may be there in their right size and are not to be believed.
     pub distrusted: BTreeSet<ContentId>,
 }
+
+/// Files that were read whole and found bad, with what they should hold.
+///
+/// Their size is right, so the disk does not tell; only this memory does.
+pub type BadFiles = BTreeMap<PathBuf, ContentId>;
 
 /// Checks all targets, several at a time, and returns the results in their order.
 pub fn check_all(
@@ -55,9 +61,10 @@ pub fn check_all(
     xet: Option<&XetStorage>,
     choice: &CacheChoice,
     targets: &[Target],
+    bad: &BadFiles,
 ) -> Vec<Result<Checked>> {
     let results = map_at_once(targets, QUESTIONS_AT_ONCE, |target| {
-        check(hub, xet, choice, target)
+        check(hub, xet, choice, target, bad)
     });
     let results = results.into_iter();
     results
@@ -73,6 +80,7 @@ pub fn check(
     xet: Option<&XetStorage>,
     choice: &CacheChoice,
     target: &Target,
+    bad: &BadFiles,
 ) -> Result<Checked> {
     let info = hub.revision(&target.repo, &target.revision)?;
     let commit = info.commit;
@@ -93,7 +101,8 @@ pub fn check(
         && old_commit.as_ref() == Some(&commit)
     {
         let wanted = wanted(remote, target)?;
-        if place.is_complete(&commit, &wanted)? {
+        let is_bad = |file: &&RemoteFile| is_bad(&place, &commit, file, bad);
+        if place.is_complete(&commit, &wanted)? && !wanted.iter().any(is_bad) {
             let n_bytes = wanted.iter().map(|file| file.size_bytes).sum();
             let n_files = wanted.len() as u64;
             return Ok(Checked::Current {
@@ -112,10 +121,21 @@ pub fn check(
     let chosen = wanted(&remote, target)?;
     let mut facts = place.facts(&remote, &target.filter, old_commit.as_ref())?;
     let mut distrusted = BTreeSet::new();
-    if target.force {
-        for file in chosen {
-            facts.distrust(file);
+    leave_out_bad_sources(&mut facts, bad);
+    for file in chosen {
+        if target.force {
             facts.partials.remove(&file.content);
+        }
+        let is_bad = is_bad(&place, &commit, file, bad);
+        if is_bad {
+            let label = target.label();
+            log::info!(
+                "{label}: `{}` was found bad and is fetched again",
+                file.path
+            );
+        }
+        if target.force || is_bad {
+            facts.distrust(file);
             distrusted.insert(file.content);
         }
     }
@@ -146,6 +166,20 @@ pub fn check(
         renamed_to,
         distrusted,
     })))
+}
+
+/// Tells whether a file was found bad where it lies.
+fn is_bad(place: &Place, commit: &CommitSha, file: &RemoteFile, bad: &BadFiles) -> bool {
+    // The path costs a look at the disk, and mostly nothing is bad.
+    !bad.is_empty() && bad.get(&place.file_of(commit, file)) == Some(&file.content)
+}
+
+/// Takes no content from a file that was found bad in another place.
+fn leave_out_bad_sources(facts: &mut LocalFacts, bad: &BadFiles) {
+    facts.contents.retain(|content, found| match &found.place {
+        plan::Place::Here => true,
+        plan::Place::At(path) => bad.get(path) != Some(content),
+    });
 }
 
 /// Tells whether readers of the revision would lose files by this sync that

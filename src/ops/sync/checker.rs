@@ -1,46 +1,58 @@
 //! Asks the Hub about targets while others are being fetched.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 
-use super::check::{Checked, check};
+use super::check::{BadFiles, Checked, check};
 use super::{CacheChoice, Target};
 use crate::hub::HubClient;
 use crate::ops::parallel::QUESTIONS_AT_ONCE;
 use crate::xet::XetStorage;
+
+/// A target to check, by the caller's number.
+type Question = (usize, Arc<Target>);
+
+type Answer = (usize, Result<Checked>);
 
 /// A few threads that check one target after the other.
 ///
 /// They are never waited for: a run that is to end does not sit out a server
 /// that says nothing, and a check leaves no trace.
 pub(super) struct Checker {
-    orders: Sender<(usize, Arc<Target>)>,
-    waiting: Arc<Mutex<Receiver<(usize, Arc<Target>)>>>,
-    answers: Receiver<(usize, Result<Checked>)>,
-    answer: Sender<(usize, Result<Checked>)>,
+    questions: Sender<Question>,
+    waiting: Arc<Mutex<Receiver<Question>>>,
+    answers: Receiver<Answer>,
+    answer: Sender<Answer>,
     hub: HubClient,
     xet: Option<XetStorage>,
     choice: CacheChoice,
+    bad: Arc<BadFiles>,
     n_threads: usize,
     n_pending: usize,
 }
 
 impl Checker {
-    pub(super) fn new(hub: &HubClient, xet: Option<&XetStorage>, choice: &CacheChoice) -> Self {
-        let (orders, waiting) = channel();
+    pub(super) fn new(
+        hub: &HubClient,
+        xet: Option<&XetStorage>,
+        choice: &CacheChoice,
+        bad: BadFiles,
+    ) -> Self {
+        let (questions, waiting) = channel();
         let (answer, answers) = channel();
         Self {
-            orders,
+            questions,
             waiting: Arc::new(Mutex::new(waiting)),
             answers,
             answer,
             hub: hub.clone(),
             xet: xet.cloned(),
             choice: choice.clone(),
+            bad: Arc::new(bad),
             n_threads: 0,
             n_pending: 0,
         }
@@ -49,7 +61,7 @@ impl Checker {
     pub(super) fn ask(&mut self, index: usize, target: Arc<Target>) {
         self.n_pending += 1;
         // We hold the other end ourselves.
-        let _ = self.orders.send((index, target));
+        let _ = self.questions.send((index, target));
         if self.n_threads < self.n_pending.min(QUESTIONS_AT_ONCE) {
             match self.start_thread() {
                 Ok(()) => self.n_threads += 1,
@@ -63,13 +75,10 @@ impl Checker {
     }
 
     /// Returns an answer, waiting so long for one.
-    pub(super) fn next(&mut self, wait: Duration) -> Option<(usize, Result<Checked>)> {
+    pub(super) fn next(&mut self, wait: Duration) -> Option<Answer> {
         let answer = match wait.is_zero() {
             true => self.answers.try_recv().ok(),
-            false => match self.answers.recv_timeout(wait) {
-                Ok(answer) => Some(answer),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-            },
+            false => self.answers.recv_timeout(wait).ok(),
         };
         self.n_pending -= usize::from(answer.is_some());
         answer
@@ -77,17 +86,20 @@ impl Checker {
 
     fn start_thread(&self) -> std::io::Result<()> {
         let (waiting, answer) = (self.waiting.clone(), self.answer.clone());
-        let (hub, xet, choice) = (self.hub.clone(), self.xet.clone(), self.choice.clone());
+        let (hub, xet) = (self.hub.clone(), self.xet.clone());
+        let (choice, bad) = (self.choice.clone(), self.bad.clone());
         let thread = std::thread::Builder::new().name("check".into());
         thread.spawn(move || {
             loop {
-                let order = waiting
+                let question = waiting
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .recv();
-                let Ok((index, target)) = order else { return };
+                let Ok((index, target)) = question else {
+                    return;
+                };
                 let checked = catch_unwind(AssertUnwindSafe(|| {
-                    check(&hub, xet.as_ref(), &choice, &target)
+                    check(&hub, xet.as_ref(), &choice, &target, &bad)
                 }));
                 let checked =
                     checked.unwrap_or_else(|_| Err(anyhow!("a programming error ended the check")));

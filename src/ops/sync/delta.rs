@@ -177,6 +177,7 @@ impl Asker<'_> {
     fn old_files(&self, file: &RemoteFile, old_listing: Option<&RemoteSnapshot>) -> Vec<Old> {
         const MOST_GONE: usize = 4;
         let mut found: Vec<Old> = Vec::new();
+        let at = self.old_commit.unwrap_or(&self.remote.commit);
         let listed = old_listing
             .map(|listing| listing.files.as_slice())
             .unwrap_or_default();
@@ -190,7 +191,7 @@ impl Asker<'_> {
             .iter()
             .filter(|old| old.path == file.path && old.xet_hash.is_some());
         for old in same.chain(gone.into_iter().take(MOST_GONE)) {
-            let path = self.place.file_of(old);
+            let path = self.place.file_of(at, old);
             let is_there = std::fs::metadata(&path).is_ok_and(|m| m.len() == old.size_bytes);
             if !is_there || old.content == file.content {
                 continue;

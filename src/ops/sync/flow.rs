@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Error, Result};
 
-use super::check::{Checked, Planned};
+use super::check::{BadFiles, Checked, Planned};
 use super::checker::Checker;
 use super::end::{Progress, SyncEnd};
 use super::pool::Pool;
@@ -57,11 +57,12 @@ impl Flow {
         hub: &HubClient,
         xet: Option<&XetStorage>,
         choice: &CacheChoice,
+        bad: BadFiles,
         options: EngineOptions,
         reserve: ByteSize,
     ) -> Self {
         Self {
-            checker: Checker::new(hub, xet, choice),
+            checker: Checker::new(hub, xet, choice, bad),
             asked: BTreeMap::new(),
             answers: BTreeMap::new(),
             first_has_waited: Stopwatch::start(),

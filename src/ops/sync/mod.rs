@@ -18,7 +18,7 @@ mod source;
 mod trouble;
 mod work;
 
-pub use check::{Checked, Planned, check_all, is_gone};
+pub use check::{BadFiles, Checked, Planned, check_all, is_gone};
 pub use end::{Progress, SyncEnd};
 pub use flow::{Flow, Order};
 pub use place::Place;

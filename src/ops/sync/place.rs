@@ -15,13 +15,14 @@ use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, LocalDir, Vanishe
 use crate::domain::content::ContentId;
 use crate::domain::filter::Filter;
 use crate::domain::model::Destination;
-use crate::domain::placement::{LetterCase, Placement};
+use crate::domain::placement::{LetterCase, NormalForms, Placement};
 use crate::domain::plan::{LocalFacts, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::download::{has_content, reusable_bytes};
 use crate::sys::files;
 use crate::sys::lock::FileLock;
+use crate::sys::names;
 use crate::sys::stop::StopFlag;
 
 /// A destination as it is.
@@ -145,6 +146,8 @@ impl Place {
             } else {
                 LetterCase::Matters
             },
+            // Nothing can be tried before the place is open.
+            forms: NormalForms::Matter,
             private: match self {
                 Self::Cache { .. } => None,
                 Self::Directory { .. } => Some(LocalDir::RECORDS),
@@ -204,11 +207,17 @@ impl Place {
         }
     }
 
-    /// Returns where a published file's bytes lie.
-    pub fn file_of(&self, file: &RemoteFile) -> PathBuf {
+    /// Returns where the bytes of a commit's file lie; the database knows them
+    /// by this path.
+    ///
+    /// Where links are not possible, a snapshot has real files: two of one
+    /// content are two files, of which one may rot.
+    pub fn file_of(&self, commit: &CommitSha, file: &RemoteFile) -> PathBuf {
+        let entry = self.entry(commit, &file.path);
+        let is_real = || entry.symlink_metadata().is_ok_and(|found| found.is_file());
         match self {
-            Self::Cache { cache, repo, .. } => cache.repo(repo).blob(&file.content),
-            Self::Directory { root, .. } => root.join(native(&file.path)),
+            Self::Cache { cache, repo, .. } if !is_real() => cache.repo(repo).blob(&file.content),
+            _ => entry,
         }
     }
 
@@ -224,7 +233,7 @@ impl Place {
     pub fn open(&self) -> Result<Writer> {
         match self {
             Self::Cache { cache, repo, links } => {
-                CacheWriter::open(cache, repo, *links, &take_blob_lock).map(Writer::Cache)
+                CacheWriter::open(cache, repo, *links, &take_official_lock).map(Writer::Cache)
             }
             Self::Directory { root, .. } => LocalDir::open(root).map(Writer::Directory),
         }
@@ -238,12 +247,16 @@ pub enum Writer {
 }
 
 impl Writer {
-    /// Returns the names that the disk really can hold.
-    pub fn placement(&self) -> Result<Placement> {
-        match self {
-            Self::Cache(writer) => writer.placement(),
-            Self::Directory(dir) => dir.placement(),
-        }
+    /// Checks that the disk really can hold these names side by side.
+    pub fn check_names(&self, paths: &[&RepoPath]) -> Result<()> {
+        let (placement, aside) = match self {
+            Self::Cache(writer) => (writer.placement()?, writer.layout().private()),
+            Self::Directory(dir) => (dir.placement()?, dir.private()),
+        };
+        placement.check_with_disk(paths, |private, paths| {
+            names::first_clash(&aside, private, paths)
+                .with_context(|| format!("cannot try names in `{}`", aside.display()))
+        })
     }
 
     /// Gives a verified file the place where `publish` looks for its content.
@@ -292,7 +305,7 @@ impl Writer {
                 Ok((writer.publish(revision, remote, plan)?.path, n_gone))
             }
             Self::Directory(dir) => {
-                let placed = dir.publish(remote, plan, vanished)?;
+                let placed = dir.publish(remote, plan, vanished, &take_official_lock)?;
                 dir.clear_stored()?;
                 Ok((dir.root().to_path_buf(), placed.removed.len() as u64))
             }
@@ -300,11 +313,12 @@ impl Writer {
     }
 }
 
-/// Takes the lock that the official client takes while it writes a blob.
+/// Takes the lock that the official client takes while it writes a blob or a
+/// file of a directory.
 ///
 /// Our renames are safe without it, so after a while the wait is given up:
 /// the other program may be downloading the same file for hours.
-fn take_blob_lock(path: &Path) -> Result<Box<dyn Any>> {
+fn take_official_lock(path: &Path) -> Result<Box<dyn Any>> {
     const STEP: Duration = Duration::from_millis(50);
     const STEPS: u32 = 40;
     let pause = StopFlag::new();

@@ -15,7 +15,7 @@ use super::preflight::missing_bytes;
 use super::trouble::{hint_for_file, trouble_of};
 use crate::domain::content::ContentId;
 use crate::domain::outcome::{ErrorKind, Outcome};
-use crate::domain::plan::Action;
+use crate::domain::plan::{Action, PlannedFile};
 use crate::domain::session::{
     ByteCounts, FileCounts, FileResult, FileSource, SessionFile, SessionProgress, Trouble,
 };
@@ -85,8 +85,9 @@ impl Work {
     /// Gets the place ready, and asks it itself which names it can hold.
     pub(super) fn open(&mut self) -> Result<()> {
         let writer = self.planned.place.open()?;
-        let paths = self.planned.plan.files.iter().map(|file| &file.file.path);
-        writer.placement()?.check(paths)?;
+        let files = self.planned.plan.files.iter();
+        let paths: Vec<_> = files.map(|file| &file.file.path).collect();
+        writer.check_names(&paths)?;
         self.writer = Some(writer);
         Ok(())
     }
@@ -315,9 +316,16 @@ impl Work {
         let (path, n_removed) = writer
             .publish(revision, remote, plan, target.vanished)
             .with_context(|| format!("cannot publish `{}`", target.label()))?;
-        let fetched = plan.fetches().map(|planned| &planned.file);
-        self.proven = fetched
-            .map(|file| (place.file_of(file), file.content, file.size_bytes))
+        let is_proven = |planned: &&PlannedFile| match planned.action {
+            Action::Fetch | Action::Resume { .. } | Action::LinkToFetched => true,
+            Action::Keep | Action::Link(_) => false,
+        };
+        let proven = plan.files.iter().filter(is_proven);
+        self.proven = proven
+            .map(|PlannedFile { file, .. }| {
+                let path = place.file_of(&remote.commit, file);
+                (path, file.content, file.size_bytes)
+            })
             .collect();
         self.progress.files.deleted = n_removed;
         Ok(path)

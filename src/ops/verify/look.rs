@@ -240,15 +240,19 @@ impl Look {
         Ok(())
     }
 
-    /// Tells what the disk spoiled from what a person changed.
-    fn judge(&self, file: &RemoteFile, reason: Reason, detail: String) -> BadFile {
-        let is_edited = match &self.place {
+    /// Tells whether somebody changed a file, which no failing disk does.
+    pub fn is_edited(&self, file: &RemoteFile) -> bool {
+        match &self.place {
             Place::Directory {
                 known: Some(dir), ..
             } => dir.was_edited(&file.path),
             _ => false,
-        };
-        let (reason, detail) = if is_edited {
+        }
+    }
+
+    /// Tells what the disk spoiled from what a person changed.
+    fn judge(&self, file: &RemoteFile, reason: Reason, detail: String) -> BadFile {
+        let (reason, detail) = if self.is_edited(file) {
             (Reason::Changed, "was changed by somebody".to_owned())
         } else {
             (reason, detail)

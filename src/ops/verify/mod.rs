@@ -5,6 +5,12 @@
 //! the bad files to the engine that every download uses, pinned at the commit
 //! that is published. Bad bytes stay under their name until good ones replace
 //! them by a rename: broken is better than gone, and readers never see less.
+//!
+//! What has wrong bytes is written down until good ones have replaced it. A
+//! download looks at names and sizes only, and would call it current; so it is
+//! told which files not to believe. In a directory, a file that somebody
+//! changed is not written down: `--repair` replaces it only with `--yes`, and a
+//! download, which is asked for the files of a commit, says that it does.
 
 mod look;
 mod prove;

@@ -38,7 +38,7 @@ impl Verify<'_> {
             limit_rate: self.tools.settings.limit_rate().cloned(),
             ..Bounds::default()
         };
-        let (mut flow, _watch) = run.start_flow(&bounds);
+        let (mut flow, _watch) = run.start_flow(&bounds)?;
         let lane = Lane::default();
         let mut at_once: Vec<(usize, SyncEnd)> = Vec::new();
         for (index, look) in broken {

@@ -13,7 +13,7 @@ use super::report::{
 };
 use crate::domain::content::ContentId;
 use crate::domain::outcome::{Outcome, Trigger};
-use crate::domain::run::RunCommand;
+use crate::domain::run::{Event, EventKind, RunCommand};
 use crate::domain::sample::{Candidate, choose_sample};
 use crate::domain::snapshot::RemoteFile;
 use crate::domain::units::ByteSize;
@@ -126,7 +126,7 @@ impl Verify<'_> {
                     show(&Progress::FileEnded {
                         name: &jobs[job].name,
                     });
-                    let result = self.note_down(&uses[job], looks, &proof);
+                    let result = self.note_down(run, &uses[job], looks, &proof);
                     proofs[job] = Some(proof);
                     result
                 }
@@ -213,15 +213,41 @@ impl Verify<'_> {
         Ok(chosen)
     }
 
-    fn note_down(&self, uses: &[Use], looks: &[(usize, Look)], proof: &Proof) -> Result<()> {
-        let now = self.tools.host.now();
+    /// Writes down what reading a file showed.
+    ///
+    /// Rot is remembered, so that the next download replaces the file. What a
+    /// person changed is theirs and no rot: only they can say what becomes of it.
+    fn note_down(
+        &self,
+        run: &Run<'_>,
+        uses: &[Use],
+        looks: &[(usize, Look)],
+        proof: &Proof,
+    ) -> Result<()> {
+        let (store, now) = (self.tools.store, self.tools.host.now());
         for one in uses {
+            let (index, look) = &looks[one.look];
             let (path, file) = (one.kept_at(looks), one.of(looks));
-            if *proof == Proof::Good {
-                let store = self.tools.store;
-                store.save_blob(&path, &file.content, file.size_bytes, now)?;
-            } else {
-                self.tools.store.forget_blob(&path)?;
+            match proof {
+                Proof::Good => store.save_blob(&path, &file.content, file.size_bytes, now)?,
+                Proof::Unreadable(_) => drop(store.forget_blob(&path)?),
+                Proof::Bad if look.is_edited(file) => {
+                    store.forget_blob(&path)?;
+                    store.forget_bad_file(&path)?;
+                }
+                Proof::Bad => store.transaction(|store| -> Result<()> {
+                    if store.save_bad_file(&path, &file.content, now)? {
+                        let model = self.targets[*index].model.as_ref();
+                        store.record_event(&Event {
+                            at: now,
+                            kind: EventKind::Corrupt,
+                            model_id: model.map(|(id, _)| *id),
+                            run_id: Some(run.id().clone()),
+                            detail: format!("`{}` no longer has its hash", path.display()),
+                        })?;
+                    }
+                    Ok(())
+                })?,
             }
         }
         Ok(())
@@ -263,6 +289,7 @@ impl Use {
 
     /// Returns the path under which the database knows the file.
     fn kept_at(&self, looks: &[(usize, Look)]) -> PathBuf {
-        looks[self.look].1.place.file_of(self.of(looks))
+        let look = &looks[self.look].1;
+        look.place.file_of(&look.commit, self.of(looks))
     }
 }

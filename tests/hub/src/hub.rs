@@ -14,6 +14,7 @@ use crate::repos::Repo;
 use crate::route::Api;
 use crate::server::{Port, Shared, lock};
 use crate::settings::{Settings, Shape, XetService};
+use crate::tls::Tls;
 use crate::world::RepoKey;
 
 /// A Hub, its CDN and its Xet storage on three ports of 127.0.0.1; it stops when dropped.
@@ -39,6 +40,7 @@ impl TestHub {
             port: 0,
             cdn_port: 0,
             prefix: String::new(),
+            has_tls: false,
             settings: Settings::default(),
             guards_secrets: true,
         }
@@ -46,7 +48,21 @@ impl TestHub {
 
     /// Returns what `HF_ENDPOINT` has to be; no slash at the end.
     pub fn endpoint(&self) -> String {
-        format!("http://{}{}", self.shared.hub_address, self.shared.prefix)
+        let Shared {
+            hub_address,
+            prefix,
+            ..
+        } = &*self.shared;
+        format!("{}://{hub_address}{prefix}", self.shared.scheme())
+    }
+
+    /// Returns the certificate of the private CA.
+    ///
+    /// # Panics
+    /// If the hub does not speak TLS.
+    pub fn ca_pem(&self) -> &str {
+        let tls = self.shared.tls.as_ref();
+        &tls.expect("built with `tls`").ca_pem
     }
 
     /// Returns scheme, host and port of the CDN.
@@ -253,6 +269,7 @@ pub struct Builder {
     port: u16,
     cdn_port: u16,
     prefix: String,
+    has_tls: bool,
     settings: Settings,
     guards_secrets: bool,
 }
@@ -275,6 +292,12 @@ impl Builder {
             "" => String::new(),
             path => format!("/{path}"),
         };
+        self
+    }
+
+    /// Lets both hosts speak TLS, with certificates of a CA that nobody knows.
+    pub fn tls(mut self) -> Self {
+        self.has_tls = true;
         self
     }
 
@@ -312,6 +335,7 @@ impl Builder {
             cdn_address,
             cas_address,
             self.prefix,
+            self.has_tls.then(Tls::new).transpose()?,
             self.settings,
         ));
         let hub_door = Arc::new(Door::new(Port::Hub, hub_address));

@@ -28,7 +28,7 @@
 //! | `settings` | what a test may change about the answers, and the shapes of mirrors |
 //! | `faults` | which request goes wrong, and how |
 //! | `record` | every request, for assertions |
-//! | `server`, `door`, `http` | threads, sockets, HTTP/1.1 |
+//! | `server`, `door`, `tls`, `http` | threads, sockets, encryption, HTTP/1.1 |
 //! | `route`, `access`, `api`, `resolve`, `cdn` | the answers |
 //! | `cas`, `store`, `xet` | Xet storage: its answers, what it holds, chunks and hashes |
 //! | `content` | bytes with their hashes |
@@ -53,6 +53,7 @@ mod route;
 mod server;
 mod settings;
 mod store;
+mod tls;
 mod world;
 mod xet;
 

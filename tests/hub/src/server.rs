@@ -16,6 +16,7 @@ use crate::record::{Journal, Request};
 use crate::route::{Api, REQUESTS, RepoCall, Route};
 use crate::settings::{Delivery, Settings};
 use crate::store::Store;
+use crate::tls::Tls;
 use crate::world::World;
 
 /// The three hosts.
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) cas_address: SocketAddr,
     /// Path in front of everything, as some mirrors have; empty or `/...` without end slash.
     pub(crate) prefix: String,
+    /// `None`: both hosts speak plain HTTP.
+    pub(crate) tls: Option<Tls>,
     pub(crate) journal: Journal,
     pub(crate) faults: Faults,
     pub(crate) links: Links,
@@ -54,6 +57,7 @@ impl Shared {
         cdn_address: SocketAddr,
         cas_address: SocketAddr,
         prefix: String,
+        tls: Option<Tls>,
         settings: Settings,
     ) -> Self {
         Self {
@@ -61,6 +65,7 @@ impl Shared {
             cdn_address,
             cas_address,
             prefix,
+            tls,
             journal: Journal::default(),
             faults: Faults::default(),
             links: Links::default(),
@@ -80,7 +85,7 @@ impl Shared {
 
     /// Returns scheme, host and port that absolute links of the Hub have.
     pub(crate) fn bare_origin(&self, settings: &Settings) -> String {
-        let own = || format!("http://{}", self.hub_address);
+        let own = || format!("{}://{}", self.scheme(), self.hub_address);
         settings.shape.link_origin.clone().unwrap_or_else(own)
     }
 
@@ -89,11 +94,18 @@ impl Shared {
     }
 
     pub(crate) fn cdn_origin(&self) -> String {
-        format!("http://{}", self.cdn_address)
+        format!("{}://{}", self.scheme(), self.cdn_address)
+    }
+
+    pub(crate) fn scheme(&self) -> &'static str {
+        match self.tls {
+            Some(_) => "https",
+            None => "http",
+        }
     }
 
     pub(crate) fn cas_origin(&self) -> String {
-        format!("http://{}", self.cas_address)
+        format!("{}://{}", self.scheme(), self.cas_address)
     }
 
     pub(crate) fn is_stopping(&self) -> bool {
@@ -330,11 +342,15 @@ impl Watch for Progress<'_> {
 
 /// Serves a connection on a thread of its own.
 pub(crate) fn begin(shared: &Arc<Shared>, port: Port, stream: TcpStream) {
-    let Ok(second) = stream.try_clone() else {
-        return;
-    };
     // Failure only costs speed.
     let _ = stream.set_nodelay(true);
+    let plain = match &shared.tls {
+        Some(tls) => tls.open(stream),
+        None => Ok(stream),
+    };
+    let Ok((stream, second)) = plain.and_then(|plain| Ok((plain.try_clone()?, plain))) else {
+        return;
+    };
     let id = shared.connections.add(port, second);
     let shared = shared.clone();
     std::thread::spawn(move || {

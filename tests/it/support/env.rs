@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use hfdl_test_hub::TestHub;
+use hfdl_test_hub::{Builder, TestHub};
 use serde_json::Value;
 
 use super::cache::tree;
@@ -65,6 +65,14 @@ impl TestEnv {
             self.set("HF_ENDPOINT", &hub.endpoint());
             hub
         })
+    }
+
+    /// As `hub`, for a hub that is built in a special way.
+    pub fn start_hub(&self, builder: Builder) -> &TestHub {
+        assert!(self.hub.get().is_none(), "there is a hub already");
+        self.hub.get_or_init(|| builder.start());
+        self.set("HF_ENDPOINT", &self.hub().endpoint());
+        self.hub()
     }
 
     pub fn set(&self, name: &str, value: &str) -> &Self {

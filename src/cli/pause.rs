@@ -1,0 +1,110 @@
+//! `hfdl pause` and `hfdl resume`
+
+use anyhow::Result;
+use clap::Args;
+use jiff::tz::TimeZone;
+
+use super::context::Context;
+use super::explain::Complaint;
+use crate::domain::outcome::ExitStatus;
+use crate::domain::pause::Pause as Held;
+use crate::domain::time::{Timestamp, parse_moment};
+use crate::domain::units::Seconds;
+use crate::ops;
+use crate::ui::json::{PauseView, document};
+use crate::ui::text;
+
+/// Let ticks do nothing for a while
+///
+/// Each tick of the timer records a skipped run and ends. A run in progress goes on, and what you
+/// start by hand works as ever. A second pause replaces the end and the reason of the first.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl pause
+  hfdl pause --for 2h --reason 'demo on the same line'
+  hfdl pause --until '2026-06-01 08:00'
+  hfdl resume")]
+pub struct Pause {
+    /// End by itself then: a local time, or RFC 3339 (default: `hfdl resume` ends it)
+    #[arg(long, value_name = "TIME", conflicts_with = "span")]
+    until: Option<String>,
+
+    /// End by itself after so long
+    #[arg(id = "span", long = "for", value_name = "DUR")]
+    span: Option<Seconds>,
+
+    /// Why; `hfdl status` shows it
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+impl Pause {
+    pub fn run(self, context: &Context) -> Result<ExitStatus> {
+        let now = context.now();
+        let until = self.end(context, now)?;
+        let reason = self.reason.filter(|reason| !reason.trim().is_empty());
+        let store = context.store()?;
+        let pause = ops::pause::pause(&store, until, reason, now)?;
+        context.out.done(
+            || {
+                format!(
+                    "ticks are paused {}",
+                    describe(&pause, &context.host.time_zone())
+                )
+            },
+            || document("hfdl.pause/1", PauseView::from(Some(&pause))),
+        )?;
+        Ok(ExitStatus::Ok)
+    }
+
+    fn end(&self, context: &Context, now: Timestamp) -> Result<Option<Timestamp>> {
+        let until = match (&self.until, self.span) {
+            (Some(text), _) => Some(parse_moment(text, &context.host.time_zone())?),
+            (None, Some(span)) => Some(now.checked_add(span.span())?),
+            (None, None) => None,
+        };
+        if until.is_some_and(|until| until <= now) {
+            return Err(Complaint::usage("a pause cannot end before it begins")
+                .cause(format!(
+                    "it is {} now",
+                    text::local_time(now, &context.host.time_zone())
+                ))
+                .next("name a time to come, or `--for 2h`")
+                .into());
+        }
+        Ok(until)
+    }
+}
+
+/// Says until when and why: `until 2026-06-01 08:00: reason`.
+pub(super) fn describe(pause: &Held, zone: &TimeZone) -> String {
+    let until = match pause.until {
+        Some(until) => format!("until {}", text::local_time(until, zone)),
+        None => "until `hfdl resume`".to_owned(),
+    };
+    match &pause.reason {
+        Some(reason) => format!("{until}: {reason}"),
+        None => until,
+    }
+}
+
+/// Let ticks work again after `hfdl pause`
+#[derive(Debug, Args)]
+pub struct Resume {}
+
+impl Resume {
+    pub fn run(self, context: &Context) -> Result<ExitStatus> {
+        let ended = match context.existing_store()? {
+            Some(store) => ops::pause::resume(&store, context.now())?,
+            None => None,
+        };
+        context.out.done(
+            || match &ended {
+                Some(_) => "ticks work again".to_owned(),
+                None => "ticks were not paused".to_owned(),
+            },
+            || document("hfdl.pause/1", PauseView::from(None)),
+        )?;
+        Ok(ExitStatus::Ok)
+    }
+}

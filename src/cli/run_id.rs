@@ -1,0 +1,59 @@
+//! Runs as people name them: by the whole id, or by its end.
+
+use anyhow::Result;
+
+use super::explain::Complaint;
+use crate::domain::run::RunId;
+
+/// Tells whether a text names the run of an id. Ids are long and begin with
+/// the time, so a unique ending is enough.
+pub fn names(typed: &str, id: &str) -> bool {
+    id == typed || (typed.len() >= RunId::SHORTEST_ENDING && id.ends_with(typed))
+}
+
+/// Takes the only one that was found; `what` is how a message calls it.
+pub fn the_only<T>(found: Vec<T>, typed: &str, what: &str, list_command: &str) -> Result<T> {
+    let mut found = found.into_iter();
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(one),
+        (None, _) => {
+            let mut complaint = Complaint::usage(format!("no {what} `{typed}`"));
+            if typed.len() < RunId::SHORTEST_ENDING {
+                complaint = complaint.cause(format!(
+                    "an id is given whole, or by its last {} or more characters",
+                    RunId::SHORTEST_ENDING
+                ));
+            }
+            Err(complaint
+                .next(format!("`{list_command}` lists what there is"))
+                .into())
+        }
+        (Some(_), Some(_)) => Err(Complaint::usage(format!("several runs end in `{typed}`"))
+            .next("give more of the id")
+            .into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_named_by_its_id_or_a_long_enough_end_of_it() {
+        let id = "018bcfe5-6800-7fff-bfff-ffffffff1234";
+        assert!(names(id, id) && names("1234", id));
+        assert!(!names("234", id) && !names("", id) && !names("018bcfe5", id));
+    }
+
+    #[test]
+    fn one_is_taken_and_none_or_several_are_refused() {
+        assert_eq!(the_only(vec![7], "x", "run", "y").unwrap(), 7);
+        let refuse = |found| {
+            the_only::<i32>(found, "abcd", "run", "y")
+                .unwrap_err()
+                .to_string()
+        };
+        assert_eq!(refuse(vec![]), "no run `abcd`");
+        assert_eq!(refuse(vec![1, 2]), "several runs end in `abcd`");
+    }
+}

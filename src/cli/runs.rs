@@ -1,0 +1,225 @@
+//! `hfdl runs`
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::run_id;
+use super::sessions::{hint_at_more, list_text};
+use super::since::parse_since;
+use crate::domain::outcome::{ExitStatus, RunOutcome};
+use crate::domain::run::Run;
+use crate::domain::session::Session;
+use crate::domain::units::ByteSize;
+use crate::ops::status::unfinished;
+use crate::store::{RunFilter, SessionFilter, Store};
+use crate::ui::json::{self, RunFacts, RunSummaryView, document};
+use crate::ui::{Output, table, text};
+
+/// See which runs there were: one for each process that worked, or found that it must not
+#[derive(Debug, Args)]
+pub struct Runs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(List),
+    Show(Show),
+}
+
+impl Runs {
+    pub fn run(self, context: &Context) -> Result<ExitStatus> {
+        match self.command {
+            Command::List(command) => command.run(context),
+            Command::Show(command) => command.run(context),
+        }?;
+        Ok(ExitStatus::Ok)
+    }
+}
+
+/// List runs, the newest first
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl runs list
+  hfdl runs list --since 2d --limit 200")]
+struct List {
+    /// Only runs that began since then: so long ago, or a time
+    #[arg(long, value_name = "DUR|TIME")]
+    since: Option<String>,
+
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    limit: u32,
+}
+
+impl List {
+    fn run(self, context: &Context) -> Result<()> {
+        let since = self.since.as_deref();
+        let since = since.map(|text| parse_since(context, text)).transpose()?;
+        let limit = self.limit as usize;
+        let (mut runs, mut crashed) = (Vec::new(), Vec::new());
+        if let Some(store) = context.existing_store()? {
+            runs = store.runs(&RunFilter {
+                since,
+                limit: Some(self.limit.saturating_add(1)),
+                ..RunFilter::default()
+            })?;
+            crashed = unfinished(&store, &context.home)?.1;
+        }
+        let has_more = runs.len() > limit;
+        runs.truncate(limit);
+        context.out.result(
+            |out| runs_text(context, out, &runs, &crashed),
+            || {
+                let views: Vec<RunSummaryView> = runs.iter().map(RunSummaryView::from).collect();
+                document("hfdl.runs/1", json!({ "runs": views, "more": has_more }))
+            },
+        )?;
+        hint_at_more(context, has_more, limit);
+        Ok(())
+    }
+}
+
+fn runs_text(context: &Context, out: &Output, runs: &[Run], crashed: &[Run]) -> String {
+    if runs.is_empty() {
+        return String::new();
+    }
+    let zone = context.host.time_zone();
+    let columns = [
+        table::left("RUN"),
+        table::left("STARTED"),
+        table::left("COMMAND"),
+        table::left("STARTED BY"),
+        table::left("OUTCOME"),
+        table::right("CODE"),
+        table::right("SESSIONS"),
+        table::right("FAILED"),
+        table::right("FETCHED"),
+        table::right("TOOK"),
+    ];
+    let rows = runs.iter().map(|run| {
+        let (start, totals) = (&run.start, run.totals);
+        // What a run did is added up at its end.
+        let count = |text: String| run.end.map_or_else(|| text::NOTHING.to_owned(), |_| text);
+        vec![
+            ending(run),
+            text::local_time(start.at, &zone),
+            start.command.to_string(),
+            start.trigger.to_string(),
+            outcome(run, crashed).to_owned(),
+            text::or_nothing(run.end.and_then(|end| end.exit_code)),
+            count(totals.n_sessions.to_string()),
+            count(totals.n_failed.to_string()),
+            count(ByteSize(totals.bytes_fetched).render_short()),
+            text::took(start.at, run.end.map(|end| end.at)),
+        ]
+    });
+    table::render(out, &columns, rows.collect())
+}
+
+/// Returns the end of an id: enough to name the run, and short enough for a table.
+fn ending(run: &Run) -> String {
+    let id = run.id.as_str();
+    id.rsplit('-').next().unwrap_or(id).to_owned()
+}
+
+/// Returns the word for a table: a run that died is not called running
+/// although the next one has not closed it yet.
+fn outcome(run: &Run, crashed: &[Run]) -> &'static str {
+    let has_crashed = crashed.iter().any(|other| other.id == run.id);
+    match run.end {
+        Some(end) => end.outcome.as_str(),
+        None if has_crashed => RunOutcome::Crashed.as_str(),
+        None => "running",
+    }
+}
+
+/// Show a run and its sessions
+#[derive(Debug, Args)]
+struct Show {
+    /// Id of the run, or an ending that no other has
+    id: String,
+}
+
+impl Show {
+    fn run(self, context: &Context) -> Result<()> {
+        let store = Store::open_read_only(&context.home.database(), context.now())?;
+        let run = find_run(&store, &self.id)?;
+        let crashed = unfinished(&store, &context.home)?.1;
+        let mut sessions = store.sessions(&SessionFilter {
+            run: Some(run.id.clone()),
+            ..SessionFilter::default()
+        })?;
+        // In the order in which they began, as the run itself reports them.
+        sessions.reverse();
+        context.out.result(
+            |out| show_text(context, out, &run, &sessions, &crashed),
+            || show_document(&run, &sessions),
+        )
+    }
+}
+
+/// Finds a run by its id or the end of it.
+pub(super) fn find_run(store: &Store, id: &str) -> Result<Run> {
+    run_id::the_only(store.runs_by_ending(id)?, id, "run", "hfdl runs list")
+}
+
+fn show_text(
+    context: &Context,
+    out: &Output,
+    run: &Run,
+    sessions: &[Session],
+    crashed: &[Run],
+) -> String {
+    let zone = context.host.time_zone();
+    let (start, end) = (&run.start, run.end);
+    let process = &start.process;
+    let ended = end.map(|end| end.at);
+    let facts = table::facts(&[
+        ("run", run.id.to_string()),
+        ("command", start.command.to_string()),
+        ("started by", start.trigger.to_string()),
+        (
+            "process",
+            format!(
+                "{} on {}, hfdl {}",
+                process.pid, process.host, process.version
+            ),
+        ),
+        ("started", text::local_time(start.at, &zone)),
+        ("last seen", text::local_time(run.heartbeat_at, &zone)),
+        (
+            "asked to stop",
+            text::optional_time(run.stop_requested_at, &zone),
+        ),
+        ("ended", text::optional_time(ended, &zone)),
+        ("took", text::took(start.at, ended)),
+        ("outcome", outcome(run, crashed).to_owned()),
+        (
+            "exit code",
+            text::or_nothing(end.and_then(|end| end.exit_code)),
+        ),
+        ("due", run.totals.n_due.to_string()),
+    ]);
+    if sessions.is_empty() {
+        return facts;
+    }
+    format!("{facts}\n{}", list_text(context, out, sessions, crashed))
+}
+
+/// The document that the run itself printed, and what else is known of it.
+fn show_document(run: &Run, sessions: &[Session]) -> Value {
+    let mut value = json::run(&RunFacts::of(run, sessions));
+    if let (Value::Object(fields), Value::Object(more)) = (
+        &mut value,
+        document("hfdl.run/1", RunSummaryView::from(run)),
+    ) {
+        for (name, value) in more {
+            fields.entry(name).or_insert(value);
+        }
+    }
+    value
+}

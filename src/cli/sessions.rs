@@ -1,0 +1,207 @@
+//! `hfdl sessions`
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::models;
+use super::runs::find_run;
+use super::sessions_show::Show;
+use super::since::parse_since;
+use crate::domain::model::EntryName;
+use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome};
+use crate::domain::run::Run;
+use crate::domain::session::Session;
+use crate::domain::units::ByteSize;
+use crate::ops::status::unfinished;
+use crate::store::{ModelFilter, SessionFilter, SessionsOf, Store};
+use crate::ui::json::{SessionView, document};
+use crate::ui::{Format, Output, table, text};
+
+/// See what was done: one session for each attempt at a model
+#[derive(Debug, Args)]
+pub struct Sessions {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(List),
+    Show(Show),
+}
+
+impl Sessions {
+    pub fn run(self, context: &Context) -> Result<ExitStatus> {
+        match self.command {
+            Command::List(command) => command.run(context),
+            Command::Show(command) => command.run(context),
+        }?;
+        Ok(ExitStatus::Ok)
+    }
+}
+
+/// List sessions, the newest first
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl sessions list --model org/name
+  hfdl sessions list --outcome failed --since 7d
+  hfdl sessions list --run 5c0ffee1 --json")]
+struct List {
+    /// Only sessions of this model; the name of one that was removed will do
+    #[arg(long, value_name = "NAME")]
+    model: Option<EntryName>,
+
+    /// Only sessions of the run with this id, or the only one whose id ends so
+    #[arg(long, value_name = "ID")]
+    run: Option<String>,
+
+    /// Only sessions that ended so: updated, up-to-date, repaired, partial, held, could-not-check,
+    /// orphaned, skipped or failed
+    #[arg(long, value_name = "WORD")]
+    outcome: Option<Outcome>,
+
+    /// Only sessions that began since then: so long ago, or a time
+    #[arg(long, value_name = "DUR|TIME")]
+    since: Option<String>,
+
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    limit: u32,
+}
+
+impl List {
+    fn run(self, context: &Context) -> Result<()> {
+        let since = self.since.as_deref();
+        let since = since.map(|text| parse_since(context, text)).transpose()?;
+        let (mut sessions, mut crashed) = (Vec::new(), Vec::new());
+        let limit = self.limit as usize;
+        if let Some(store) = existing_store(context, self.model.as_ref(), self.run.as_deref())? {
+            let of = self.model.as_ref().map(|name| whose(&store, name));
+            let run = self.run.as_deref().map(|id| find_run(&store, id));
+            sessions = store.sessions(&SessionFilter {
+                of: of.transpose()?,
+                run: run.transpose()?.map(|run| run.id),
+                outcome: self.outcome,
+                since,
+                // One more tells whether there are more.
+                limit: Some(self.limit.saturating_add(1)),
+            })?;
+            crashed = unfinished(&store, &context.home)?.1;
+        }
+        let has_more = sessions.len() > limit;
+        sessions.truncate(limit);
+        context.out.result(
+            |out| list_text(context, out, &sessions, &crashed),
+            || {
+                let views = sessions.iter().map(SessionView::from);
+                let views: Vec<Value> = views.map(|it| document("hfdl.session/1", it)).collect();
+                document(
+                    "hfdl.sessions/1",
+                    json!({ "sessions": views, "more": has_more }),
+                )
+            },
+        )?;
+        hint_at_more(context, has_more, limit);
+        Ok(())
+    }
+}
+
+/// Opens the database if there is one; where a name or an id is asked for and
+/// there is none, nothing can have it.
+fn existing_store(
+    context: &Context,
+    model: Option<&EntryName>,
+    run: Option<&str>,
+) -> Result<Option<Store>> {
+    let is_particular = model.is_some() || run.is_some();
+    match context.existing_store()? {
+        None if is_particular => {
+            let home = &context.home;
+            Ok(Some(Store::open_read_only(
+                &home.database(),
+                context.now(),
+            )?))
+        }
+        store => Ok(store),
+    }
+}
+
+/// Says that a list was cut, to a person who looks at it.
+pub(super) fn hint_at_more(context: &Context, has_more: bool, limit: usize) {
+    let looks = context.host.stderr_is_terminal() && !context.out.quiet;
+    if has_more && looks && context.out.format == Format::Table {
+        let say = format!("these are the newest {limit}; `--limit` shows more");
+        context.out.say(&say);
+    }
+}
+
+/// Finds whose sessions are meant: those of a model, or of one that was removed.
+fn whose(store: &Store, name: &EntryName) -> Result<SessionsOf> {
+    if let Some(model) = store.find_model(name)? {
+        return Ok(SessionsOf::Model(model.id));
+    }
+    let removed = SessionsOf::RemovedModel(name.clone());
+    let any = store.sessions(&SessionFilter {
+        of: Some(removed.clone()),
+        limit: Some(1),
+        ..SessionFilter::default()
+    })?;
+    if any.is_empty() {
+        let known = store.models(&ModelFilter::default())?;
+        return Err(models::unknown(name, &known).into());
+    }
+    Ok(removed)
+}
+
+pub(super) fn list_text(
+    context: &Context,
+    out: &Output,
+    sessions: &[Session],
+    crashed: &[Run],
+) -> String {
+    if sessions.is_empty() {
+        return String::new();
+    }
+    let zone = context.host.time_zone();
+    let columns = [
+        table::right("ID"),
+        table::left("STARTED"),
+        table::left("MODEL"),
+        table::left("OUTCOME"),
+        table::right("FETCHED"),
+        table::right("REUSED"),
+        table::right("TOOK"),
+        table::left("ERROR"),
+    ];
+    let rows = sessions.iter().map(|session| {
+        let (bytes, end) = (session.progress.bytes, session.end.as_ref());
+        let trouble = end.and_then(|end| end.trouble.as_ref());
+        vec![
+            session.id.0.to_string(),
+            text::local_time(session.start.at, &zone),
+            session.start.label(),
+            outcome(session, crashed).to_owned(),
+            ByteSize(bytes.fetched).render_short(),
+            ByteSize(bytes.reused).render_short(),
+            text::took(session.start.at, end.map(|end| end.at)),
+            trouble.map_or_else(
+                || text::NOTHING.to_owned(),
+                |it| text::shorten(&it.message, 60),
+            ),
+        ]
+    });
+    table::render(out, &columns, rows.collect())
+}
+
+/// Returns the word for a table: a session whose run died is not called
+/// running although the next run has not closed it yet.
+pub(super) fn outcome(session: &Session, crashed: &[Run]) -> &'static str {
+    let has_crashed = crashed.iter().any(|run| run.id == session.start.run_id);
+    match &session.end {
+        Some(end) => end.outcome.as_str(),
+        None if has_crashed => RunOutcome::Crashed.as_str(),
+        None => "running",
+    }
+}

@@ -1,0 +1,178 @@
+//! `hfdl sessions show`
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::context::Context;
+use super::explain::Complaint;
+use super::sessions::outcome;
+use crate::domain::changes::FileChange;
+use crate::domain::repo::CommitSha;
+use crate::domain::session::SessionId;
+use crate::domain::units::ByteSize;
+use crate::ops;
+use crate::ops::sessions::SessionDetails;
+use crate::store::{Store, StoreError};
+use crate::ui::json::{SessionFileView, SessionView, document};
+use crate::ui::{Output, table, text};
+
+/// Show what a session did to each file
+///
+/// Which files were added, changed and removed is known as long as the listing of the commit before
+/// is kept.
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// Number of the session
+    id: i64,
+}
+
+impl Show {
+    pub(super) fn run(self, context: &Context) -> Result<()> {
+        let store = Store::open_read_only(&context.home.database(), context.now())?;
+        let session = store.session(SessionId(self.id)).map_err(|err| match err {
+            StoreError::NotFound { .. } => {
+                let none = Complaint::usage(format!("there is no session {}", self.id));
+                none.next("`hfdl sessions list` shows those that are kept")
+                    .into()
+            }
+            other => anyhow::Error::from(other),
+        })?;
+        let settings = context.settings(Some(&store))?;
+        let crashed = ops::status::unfinished(&store, &context.home)?.1;
+        let outcome = outcome(&session, &crashed);
+        let details = ops::sessions::details(&store, &settings, session)?;
+        context.out.result(
+            |out| show_text(context, out, &details, outcome),
+            || show_document(&details),
+        )
+    }
+}
+
+fn show_text(context: &Context, out: &Output, details: &SessionDetails, outcome: &str) -> String {
+    let zone = context.host.time_zone();
+    let session = &details.session;
+    let (start, progress, end) = (&session.start, &session.progress, session.end.as_ref());
+    let (files, bytes) = (progress.files, progress.bytes);
+    let commit = |commit: &Option<CommitSha>| text::or_nothing(commit.as_ref());
+    let size = |bytes: u64| ByteSize(bytes).render_short();
+    let trouble = end.and_then(|end| end.trouble.as_ref());
+    let mut facts = vec![
+        ("session", session.id.0.to_string()),
+        ("model", text::or_nothing(start.model_name.as_ref())),
+        (
+            "repository",
+            format!("{} ({})", start.repo, start.repo.kind),
+        ),
+        ("revision", start.revision.to_string()),
+        ("run", start.run_id.to_string()),
+        ("started by", start.trigger.to_string()),
+        ("schedule", text::or_nothing(start.schedule_name.as_ref())),
+        ("slot", text::optional_time(start.slot_at, &zone)),
+        ("started", text::local_time(start.at, &zone)),
+        ("ended", text::optional_time(end.map(|end| end.at), &zone)),
+        ("took", text::took(start.at, end.map(|end| end.at))),
+        ("outcome", outcome.to_owned()),
+    ];
+    if let Some(trouble) = trouble {
+        facts.push(("error", format!("{} ({})", trouble.message, trouble.kind)));
+        facts.push(("next", text::or_nothing(trouble.hint.as_ref())));
+    }
+    let path = progress
+        .path
+        .as_ref()
+        .map(|path| path.display().to_string());
+    facts.extend([
+        ("old commit", commit(&start.old_commit)),
+        ("new commit", commit(&progress.new_commit)),
+        ("path", text::or_nothing(path)),
+        (
+            "files",
+            format!(
+                "{}: {} fetched, {} there already, {} deleted",
+                files.total, files.fetched, files.reused, files.deleted
+            ),
+        ),
+        (
+            "bytes",
+            format!(
+                "{}: {} fetched, {} there already, {} left",
+                size(bytes.total),
+                size(bytes.fetched),
+                size(bytes.reused),
+                size(bytes.left)
+            ),
+        ),
+        ("retries", progress.retries.to_string()),
+    ]);
+    let files = files_text(out, details);
+    if files.is_empty() {
+        return table::facts(&facts);
+    }
+    format!("{}\n{files}", table::facts(&facts))
+}
+
+fn files_text(out: &Output, details: &SessionDetails) -> String {
+    let columns = [
+        table::left("FILE"),
+        table::left("CHANGE"),
+        table::right("SIZE"),
+        table::right("FETCHED"),
+        table::right("REUSED"),
+        table::left("SOURCE"),
+        table::right("RETRIES"),
+        table::left("RESULT"),
+        table::left("HASH"),
+    ];
+    let size = |bytes: u64| ByteSize(bytes).render_short();
+    let touched = details.files.iter().zip(&details.changes);
+    let mut rows: Vec<Vec<String>> = touched
+        .map(|(file, change)| {
+            vec![
+                file.path.to_string(),
+                text::or_nothing(*change),
+                size(file.size_bytes),
+                size(file.bytes_fetched),
+                size(file.bytes_reused),
+                text::or_nothing(file.source),
+                file.retries.to_string(),
+                file.result.to_string(),
+                file.content.to_string(),
+            ]
+        })
+        .collect();
+    rows.extend(details.gone.iter().map(|path| {
+        let mut row = vec![text::NOTHING.to_owned(); columns.len()];
+        row[0] = path.to_string();
+        row[1] = FileChange::Removed.to_string();
+        row
+    }));
+    if rows.is_empty() {
+        return String::new();
+    }
+    table::render(out, &columns, rows)
+}
+
+fn show_document(details: &SessionDetails) -> Value {
+    let mut value = document("hfdl.session/1", SessionView::from(&details.session));
+    let touched = details.files.iter().zip(&details.changes);
+    let views: Vec<SessionFileView> = touched
+        .map(|(file, change)| SessionFileView::new(file, *change))
+        .collect();
+    let paths = |wanted: FileChange| -> Vec<&str> {
+        let touched = details.files.iter().zip(&details.changes);
+        let found = touched.filter(|(_, change)| **change == Some(wanted));
+        let mut paths: Vec<&str> = found.map(|(file, _)| file.path.as_str()).collect();
+        if wanted == FileChange::Removed {
+            paths.extend(details.gone.iter().map(|path| path.as_str()));
+        }
+        paths
+    };
+    value["changes"] = json!({
+        "added": paths(FileChange::Added),
+        "changed": paths(FileChange::Changed),
+        "removed": paths(FileChange::Removed),
+    });
+    value["file_list"] = json!(views);
+    value
+}

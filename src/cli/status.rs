@@ -1,0 +1,288 @@
+//! `hfdl status`
+
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::Value;
+
+use super::context::Context;
+use super::status_text::render;
+use crate::domain::outcome::ExitStatus;
+use crate::domain::run::RunId;
+use crate::domain::settings::Settings;
+use crate::domain::status::{DatabaseTrouble, Status as Standing, Warning, assess};
+use crate::domain::time::render_utc;
+use crate::ops::status::{Places, gather, trouble_of, write_status_file};
+use crate::store::Store;
+use crate::sys::pause::Stopwatch;
+use crate::sys::signals;
+use crate::sys::stop::StopFlag;
+use crate::ui::json::{self, line};
+use crate::ui::{Format, table};
+
+/// See how things stand, and whether a person is needed
+///
+/// Tells about the timer, the run in progress, what is due next, what became of each model, and the
+/// disk. Ends with 0 when all is well and with 1 when something needs a person: a model that fails
+/// or is gone or closed upstream, a check older than check.max_age, a tick that did not come, a run
+/// that died, a full disk, trouble with the database. What the next tick tries again needs nobody.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl status
+  hfdl status --watch
+  hfdl status -q || mail -s 'hfdl needs you' me < /dev/null
+  hfdl status --json")]
+pub struct Status {
+    /// Look again every two seconds until Ctrl-C; into a pipe, write only what is new
+    #[arg(long)]
+    watch: bool,
+}
+
+/// One look, judged.
+struct Report {
+    status: Standing,
+    warnings: Vec<Warning>,
+    bytes_per_second: Option<u64>,
+}
+
+impl Report {
+    fn new(status: Standing, bytes_per_second: Option<u64>) -> Self {
+        Self {
+            warnings: assess(&status),
+            status,
+            bytes_per_second,
+        }
+    }
+
+    fn document(&self) -> Value {
+        json::status(&self.status, &self.warnings, self.bytes_per_second)
+    }
+
+    fn text(&self, context: &Context) -> String {
+        let (zone, out) = (context.host.time_zone(), &context.out);
+        render(
+            &self.status,
+            &self.warnings,
+            self.bytes_per_second,
+            &zone,
+            out,
+        )
+    }
+}
+
+impl Status {
+    pub fn run(self, context: &Context) -> Result<ExitStatus> {
+        if self.watch {
+            return watch(context);
+        }
+        let report = Report::new(look(context)?, None);
+        if !(context.out.quiet && context.out.format == Format::Table) {
+            context
+                .out
+                .result(|_| report.text(context), || report.document())?;
+        }
+        Ok(if report.warnings.is_empty() {
+            ExitStatus::Ok
+        } else {
+            ExitStatus::Failed
+        })
+    }
+}
+
+/// Gathers everything once; a database that cannot be read is part of the answer.
+fn look(context: &Context) -> Result<Standing> {
+    let opened = Store::open_read_only(&context.home.database(), context.now());
+    let store = opened.map_err(|err| trouble_of(&err));
+    // Saved settings lie in the same database.
+    match (context.settings(store.as_ref().ok()), store) {
+        (Ok(settings), store) => {
+            gather_with(context, &settings, store.as_ref().map_err(Clone::clone))
+        }
+        (Err(err), Ok(_)) if err.is::<crate::store::StoreError>() => {
+            gather_with(context, &context.settings(None)?, Err(trouble_of(&err)))
+        }
+        (Err(err), _) => Err(err),
+    }
+}
+
+fn gather_with(
+    context: &Context,
+    settings: &Settings,
+    store: Result<&Store, DatabaseTrouble>,
+) -> Result<Standing> {
+    let places = Places {
+        host: &context.host,
+        home: &context.home,
+        settings,
+    };
+    gather(&places, store, None)
+}
+
+/// Leaves what `hfdl status --json` would print beside the database, for
+/// programs that look often. A run calls this when it has ended; that it
+/// cannot be written is no reason to call the run failed.
+pub(super) fn leave_status_file(context: &Context, store: &Store, settings: &Settings) {
+    let path = context.home.status_file();
+    let left = gather_with(context, settings, Ok(store)).and_then(|status| {
+        let document = Report::new(status, None).document();
+        Ok(write_status_file(&path, &json::render(&document))?)
+    });
+    if let Err(err) = left {
+        log::warn!("cannot write `{}`: {err:#}", path.display());
+    }
+}
+
+fn watch(context: &Context) -> Result<ExitStatus> {
+    const EVERY: Duration = Duration::from_secs(2);
+    let stop = StopFlag::new();
+    signals::stop_on_signals(&stop)?;
+    let every = if context.host.takes_pauses() {
+        EVERY
+    } else {
+        EVERY / 100
+    };
+    let mut rate = Rate::default();
+    let mut screen = Screen::new(context);
+    loop {
+        let status = look(context)?;
+        let bytes_per_second = rate.measure(&status);
+        if !screen.show(&Report::new(status, bytes_per_second))? || stop.pause(every) {
+            return Ok(ExitStatus::Ok);
+        }
+    }
+}
+
+/// How fast the bytes of a run come, from one look to the next.
+#[derive(Default)]
+struct Rate(Option<(RunId, u64, Stopwatch)>);
+
+impl Rate {
+    fn measure(&mut self, status: &Standing) -> Option<u64> {
+        let before = self.0.take();
+        let progress = status.run.as_ref()?;
+        let (id, fetched) = (progress.run.id.clone(), progress.bytes.fetched);
+        self.0 = Some((id.clone(), fetched, Stopwatch::start()));
+        let (_, earlier, since) = before.filter(|(run, _, _)| *run == id)?;
+        let millis = since.elapsed().as_millis().max(1);
+        let bytes = u128::from(fetched.saturating_sub(earlier)) * 1000 / millis;
+        u64::try_from(bytes).ok()
+    }
+}
+
+/// Where a watcher's reports go.
+struct Screen<'a> {
+    context: &'a Context,
+    is_terminal: bool,
+    /// What was new the last time.
+    last: String,
+}
+
+impl<'a> Screen<'a> {
+    fn new(context: &'a Context) -> Self {
+        Self {
+            context,
+            is_terminal: context.host.stdout_is_terminal(),
+            last: String::new(),
+        }
+    }
+
+    /// Shows a report; `false` when nobody reads any more.
+    fn show(&mut self, report: &Report) -> Result<bool> {
+        let out = &self.context.out;
+        match out.format {
+            Format::Json => return out.print_line(&line(&report.document())),
+            Format::Yaml => {
+                out.result(|_| String::new(), || report.document())?;
+                return out.print_line("---");
+            }
+            Format::Table => {}
+        }
+        let text = report.text(self.context);
+        if self.is_terminal {
+            return out.redraw(&text, self.context.host.rows());
+        }
+        // A file or a pipe gets a report when there is something new in it;
+        // that other programs use the disk is not.
+        let mut status = report.status.clone();
+        status.disks.clear();
+        let news = Report::new(status, report.bytes_per_second).text(self.context);
+        if news == self.last {
+            return Ok(true);
+        }
+        self.last = news;
+        let at = table::facts(&[("at", render_utc(report.status.now))]);
+        out.print_line(&format!("{at}{text}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::outcome::Trigger;
+    use crate::domain::run::{Run, RunCommand, RunProcess, RunStart, RunTotals};
+    use crate::domain::session::ByteCounts;
+    use crate::domain::status::RunInProgress;
+    use crate::domain::time::Timestamp;
+    use crate::domain::units::Seconds;
+
+    fn fetched(seed: u128, bytes: u64) -> Standing {
+        let start = RunStart {
+            command: RunCommand::Download,
+            trigger: Trigger::Manual,
+            process: RunProcess {
+                host: "h".to_owned(),
+                pid: 1,
+                boot_id: None,
+                process_start: None,
+                version: "0".to_owned(),
+            },
+            at: Timestamp::UNIX_EPOCH,
+        };
+        let run = Run {
+            id: RunId::from_parts(Timestamp::UNIX_EPOCH, seed),
+            start,
+            heartbeat_at: Timestamp::UNIX_EPOCH,
+            stop_requested_at: None,
+            totals: RunTotals::default(),
+            end: None,
+        };
+        Standing {
+            now: Timestamp::UNIX_EPOCH,
+            home: "/state".into(),
+            is_set_up: true,
+            timer: None,
+            last_timer_tick: None,
+            last_tick: None,
+            pause: None,
+            next_due: Vec::new(),
+            run: Some(RunInProgress {
+                run,
+                n_sessions: 1,
+                n_finished: 0,
+                bytes: ByteCounts {
+                    fetched: bytes,
+                    ..ByteCounts::default()
+                },
+            }),
+            crashed: Vec::new(),
+            models: Vec::new(),
+            disks: Vec::new(),
+            check_max_age: Seconds(0),
+            database_trouble: None,
+        }
+    }
+
+    #[test]
+    fn a_rate_needs_two_looks_at_the_same_run() {
+        let mut rate = Rate::default();
+        assert_eq!(rate.measure(&fetched(1, 1_000)), None);
+        assert!(rate.measure(&fetched(1, 1 << 40)).unwrap() > 0);
+        assert_eq!(rate.measure(&fetched(1, 1 << 40)), Some(0));
+        assert_eq!(rate.measure(&fetched(2, 1 << 41)), None, "another run");
+        let mut idle = fetched(2, 0);
+        idle.run = None;
+        assert_eq!(rate.measure(&idle), None);
+        assert_eq!(rate.measure(&fetched(2, 1 << 41)), None);
+    }
+}

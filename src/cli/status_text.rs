@@ -1,0 +1,231 @@
+//! What `hfdl status` shows a person.
+
+use std::cmp::Reverse;
+
+use jiff::tz::TimeZone;
+
+use super::pause::describe;
+use crate::domain::model::ModelSummary;
+use crate::domain::schedule::Waiting;
+use crate::domain::status::{
+    DiskFacts, ModelStatus, NextDue, RunInProgress, Status, Warning, missed_ticks,
+};
+use crate::domain::units::ByteSize;
+use crate::ui::{Output, table, text};
+
+/// So many models are shown, those in trouble first.
+const MOST_MODELS: usize = 10;
+
+/// So many warnings are told in full.
+const MOST_WARNINGS: usize = 10;
+
+/// Renders a report: facts, the models, then what a person should look at.
+pub(super) fn render(
+    status: &Status,
+    warnings: &[Warning],
+    bytes_per_second: Option<u64>,
+    zone: &TimeZone,
+    out: &Output,
+) -> String {
+    let mut parts = Vec::new();
+    if status.is_set_up && status.database_trouble.is_none() {
+        parts.push(facts(status, warnings, bytes_per_second, zone));
+        parts.push(models_text(status, zone, out));
+    } else if !status.is_set_up {
+        parts.push(format!(
+            "nothing is set up in `{}`; `hfdl models add org/name` keeps a model\n",
+            status.home.display()
+        ));
+    }
+    parts.push(warnings_text(warnings, out));
+    parts.retain(|part| !part.is_empty());
+    parts.join("\n")
+}
+
+fn facts(
+    status: &Status,
+    warnings: &[Warning],
+    bytes_per_second: Option<u64>,
+    zone: &TimeZone,
+) -> String {
+    let health = match warnings.len() as u64 {
+        0 => "healthy".to_owned(),
+        n => format!("needs a person: {}", text::count(n, "warning", "warnings")),
+    };
+    let mut facts = vec![
+        ("state", health),
+        ("timer", timer(status)),
+        ("last tick", last_tick(status, zone)),
+    ];
+    if let Some(pause) = &status.pause {
+        facts.push(("paused", describe(pause, zone)));
+    }
+    let running = status.run.as_ref();
+    let running = running.map(|run| in_progress(run, bytes_per_second, zone));
+    facts.push(("running", text::or_nothing(running)));
+    let next: Vec<String> = status
+        .next_due
+        .iter()
+        .map(|due| next_due(due, zone))
+        .collect();
+    facts.push(("next due", lines(&next)));
+    if status.bytes_left() > 0 {
+        facts.push((
+            "left to fetch",
+            ByteSize(status.bytes_left()).render_short(),
+        ));
+    }
+    let disks: Vec<String> = status.disks.iter().map(disk).collect();
+    facts.push(("disk", lines(&disks)));
+    table::facts(&facts)
+}
+
+fn lines(lines: &[String]) -> String {
+    match lines {
+        [] => text::NOTHING.to_owned(),
+        lines => lines.join("\n"),
+    }
+}
+
+fn timer(status: &Status) -> String {
+    let Some(timer) = status.timer.as_ref().filter(|timer| timer.installed) else {
+        return "not installed by hfdl".to_owned();
+    };
+    let says = format!("every {} by {}", timer.every, timer.backend);
+    match missed_ticks(timer, status.last_timer_tick, status.now) {
+        0 => says,
+        n => format!("{says}, {} missed", text::count(n, "tick", "ticks")),
+    }
+}
+
+fn last_tick(status: &Status, zone: &TimeZone) -> String {
+    let time = |at| text::local_time(at, zone);
+    match (status.last_timer_tick, status.last_tick) {
+        (Some(timer), Some(any)) if any > timer => {
+            format!("{} by the timer, {} by hand", time(timer), time(any))
+        }
+        (Some(timer), _) => format!("{} by the timer", time(timer)),
+        (None, Some(any)) => format!("{} by hand", time(any)),
+        (None, None) => text::NOTHING.to_owned(),
+    }
+}
+
+fn in_progress(progress: &RunInProgress, rate: Option<u64>, zone: &TimeZone) -> String {
+    let (start, bytes) = (&progress.run.start, progress.bytes);
+    let size = |bytes: u64| ByteSize(bytes).render_short();
+    let mut says = format!(
+        "{} since {} as process {} on {}",
+        start.command,
+        text::local_time(start.at, zone),
+        start.process.pid,
+        start.process.host
+    );
+    if progress.run.stop_requested_at.is_some() {
+        says.push_str(", asked to stop");
+    }
+    says.push_str(&format!(
+        "\n{} of {} done, {} of {} fetched, {} left",
+        progress.n_finished,
+        text::count(progress.n_sessions, "model", "models"),
+        size(bytes.fetched),
+        size(bytes.fetched + bytes.left),
+        size(bytes.left)
+    ));
+    if let Some(rate) = rate {
+        says.push_str(&format!(", {}/s", size(rate)));
+    }
+    says
+}
+
+fn next_due(due: &NextDue, zone: &TimeZone) -> String {
+    let planned = due.next.planned;
+    let when = match due.next.waiting {
+        Waiting::Due => "now".to_owned(),
+        _ => text::local_time(planned.ready, zone),
+    };
+    let mut says = format!("{when}  {}", due.schedule);
+    match due.next.waiting {
+        Waiting::Due | Waiting::Slot => {}
+        Waiting::Window => says.push_str(", when its window opens"),
+        Waiting::Retry => says.push_str(", tried again after an error"),
+    }
+    if let Some(deadline) = planned.deadline {
+        let until = text::local_time(deadline, zone);
+        says.push_str(&format!(" (until {until})"));
+    }
+    says
+}
+
+fn disk(disk: &DiskFacts) -> String {
+    format!(
+        "{} free for the {}, {} to stay free",
+        disk.free.render_short(),
+        disk.used_for,
+        disk.reserve.render_short()
+    )
+}
+
+fn models_text(status: &Status, zone: &TimeZone, out: &Output) -> String {
+    if status.models.is_empty() {
+        return "no models; `hfdl models add org/name` keeps one\n".to_owned();
+    }
+    let mut models: Vec<&ModelStatus> = status.models.iter().collect();
+    // What is off is of the least interest, what is in trouble of the most.
+    models.sort_by_key(|model| {
+        let is_off = model.summary == ModelSummary::Disabled;
+        (is_off, model.summary, Reverse(model.consecutive_failures))
+    });
+    let columns = [
+        table::left("MODEL"),
+        table::left("STATE"),
+        table::left("LAST OUTCOME"),
+        table::left("CHECKED"),
+        table::left("SUCCESS"),
+        table::left("CHANGE"),
+        table::right("FAILURES"),
+    ];
+    let rows = models.iter().take(MOST_MODELS).map(|model| {
+        vec![
+            model.name.to_string(),
+            model.summary.to_string(),
+            text::or_nothing(model.last_outcome),
+            text::optional_time(model.last_check_at, zone),
+            text::optional_time(model.last_success_at, zone),
+            text::optional_time(model.last_change_at, zone),
+            model.consecutive_failures.to_string(),
+        ]
+    });
+    let mut says = table::render(out, &columns, rows.collect());
+    if let Some(more) = models
+        .len()
+        .checked_sub(MOST_MODELS)
+        .filter(|more| *more > 0)
+    {
+        says.push_str(&format!("and {more} more; `hfdl models list` shows all\n"));
+    }
+    says
+}
+
+fn warnings_text(warnings: &[Warning], out: &Output) -> String {
+    let label = match out.colour {
+        true => "\u{1b}[33mwarning\u{1b}[0m",
+        false => "warning",
+    };
+    let mut says = String::new();
+    for warning in warnings.iter().take(MOST_WARNINGS) {
+        let indented = |text: &str| table::clean_lines(text).replace('\n', "\n         ");
+        says.push_str(&format!("{label}: {}\n", indented(&warning.message)));
+        if let Some(hint) = &warning.hint {
+            says.push_str(&format!("   next: {}\n", indented(hint)));
+        }
+    }
+    if let Some(more) = warnings
+        .len()
+        .checked_sub(MOST_WARNINGS)
+        .filter(|more| *more > 0)
+    {
+        let count = text::count(more as u64, "more warning", "more warnings");
+        says.push_str(&format!("and {count}; `hfdl status --json` tells all\n"));
+    }
+    says
+}

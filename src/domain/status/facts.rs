@@ -1,0 +1,160 @@
+//! What `status` tells, as plain values.
+
+use std::path::PathBuf;
+
+use crate::domain::model::{EntryName, Model, ModelSummary};
+use crate::domain::outcome::{Outcome, words};
+use crate::domain::pause::Pause;
+use crate::domain::run::Run;
+use crate::domain::schedule::NextStart;
+use crate::domain::session::{ByteCounts, Session, Trouble};
+use crate::domain::time::Timestamp;
+use crate::domain::units::{ByteSize, Seconds};
+
+/// Everything that `status` tells, as it was at one moment.
+#[derive(Clone, Debug)]
+pub struct Status {
+    pub now: Timestamp,
+    pub home: PathBuf,
+    /// Whether there is a database at all.
+    pub is_set_up: bool,
+    /// `None`: no timer was ever installed by hfdl.
+    pub timer: Option<TimerFacts>,
+    pub last_timer_tick: Option<Timestamp>,
+    pub last_tick: Option<Timestamp>,
+    pub pause: Option<Pause>,
+    /// What the enabled schedules do next, the earliest first.
+    pub next_due: Vec<NextDue>,
+    pub run: Option<RunInProgress>,
+    /// Runs that ended without a word; the next one closes them.
+    pub crashed: Vec<Run>,
+    pub models: Vec<ModelStatus>,
+    pub disks: Vec<DiskFacts>,
+    pub check_max_age: Seconds,
+    /// Why the database could not be read; then most of the above is missing.
+    pub database_trouble: Option<DatabaseTrouble>,
+}
+
+impl Status {
+    /// Returns what the last attempts left to fetch, of the models that are to be kept.
+    pub fn bytes_left(&self) -> u64 {
+        let models = self.models.iter();
+        let kept = models.filter(|model| model.summary != ModelSummary::Disabled);
+        kept.map(|model| model.bytes_left).sum()
+    }
+}
+
+/// What is known about the timer entry of this home.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimerFacts {
+    pub installed: bool,
+    /// Such as `crontab`.
+    pub backend: String,
+    pub every: Seconds,
+    /// When it was installed or last changed; nothing before that was missed.
+    pub since: Option<Timestamp>,
+    /// How the entry differs from what hfdl would write now.
+    pub drift: Option<String>,
+}
+
+/// What one schedule does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextDue {
+    pub schedule: EntryName,
+    pub next: NextStart,
+}
+
+/// The run that holds the lock, and how far it has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunInProgress {
+    pub run: Run,
+    pub n_sessions: u64,
+    pub n_finished: u64,
+    pub bytes: ByteCounts,
+}
+
+impl RunInProgress {
+    /// Adds up the sessions of a run.
+    pub fn new(run: Run, sessions: &[Session]) -> Self {
+        let mut bytes = ByteCounts::default();
+        for session in sessions {
+            let own = session.progress.bytes;
+            bytes.total += own.total;
+            bytes.fetched += own.fetched;
+            bytes.reused += own.reused;
+            // While a file is on its way, its bytes still count as left.
+            let missing = own.total.saturating_sub(own.fetched + own.reused);
+            bytes.left += own.left.min(missing);
+        }
+        Self {
+            run,
+            n_sessions: sessions.len() as u64,
+            n_finished: sessions.iter().filter(|it| it.end.is_some()).count() as u64,
+            bytes,
+        }
+    }
+}
+
+/// How a model stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelStatus {
+    pub name: EntryName,
+    pub summary: ModelSummary,
+    pub last_outcome: Option<Outcome>,
+    pub trouble: Option<Trouble>,
+    /// What the last attempt left to fetch.
+    pub bytes_left: u64,
+    pub last_check_at: Option<Timestamp>,
+    pub last_success_at: Option<Timestamp>,
+    pub last_change_at: Option<Timestamp>,
+    pub consecutive_failures: u32,
+    pub created_at: Timestamp,
+    /// Whether an enabled schedule covers it.
+    pub is_scheduled: bool,
+}
+
+impl ModelStatus {
+    pub fn new(model: &Model, last: Option<&Session>, is_scheduled: bool) -> Self {
+        let (state, end) = (&model.state, last.and_then(|last| last.end.as_ref()));
+        let outcome = end.map(|end| end.outcome);
+        let is_unfinished = matches!(outcome, Some(Outcome::Partial | Outcome::Failed));
+        Self {
+            name: model.spec.name.clone(),
+            summary: model.summary(),
+            last_outcome: outcome,
+            trouble: end.and_then(|end| end.trouble.clone()),
+            bytes_left: last.map_or(0, |last| last.progress.bytes.left) * u64::from(is_unfinished),
+            last_check_at: state.last_check_at,
+            last_success_at: state.last_success_at,
+            last_change_at: state.last_change_at,
+            consecutive_failures: state.consecutive_failures,
+            created_at: model.created_at,
+            is_scheduled,
+        }
+    }
+}
+
+words! {
+    /// What a file system is needed for.
+    DiskUse {
+        Cache = "cache",
+        Home = "home",
+    }
+}
+
+/// The space of a place that is written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DiskFacts {
+    pub used_for: DiskUse,
+    pub path: PathBuf,
+    pub free: ByteSize,
+    /// What is to stay free there.
+    pub reserve: ByteSize,
+}
+
+/// Why the database could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseTrouble {
+    pub message: String,
+    pub hint: Option<String>,
+}

@@ -1,0 +1,432 @@
+//! Whether a person is needed: a judgement about plain values.
+//!
+//! What the next tick puts right by itself needs nobody: an unreachable Hub
+//! becomes a warning when it has lasted.
+
+use super::facts::{DiskFacts, ModelStatus, Status, TimerFacts};
+use crate::domain::model::{EntryName, ModelSummary};
+use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, words};
+use crate::domain::run::Run;
+use crate::domain::time::Timestamp;
+use crate::domain::units::Seconds;
+
+/// So many temporary failures in a row are no longer somebody else's bad day.
+const MOST_TEMPORARY_FAILURES: u32 = 3;
+
+/// A timer that has been silent for more than so many periods has missed a tick.
+const PERIODS_OF_SILENCE: u64 = 2;
+
+words! {
+    /// What kind of thing a person should look at.
+    WarningKind {
+        Database = "database",
+        DiskLow = "disk-low",
+        MissedTick = "missed-tick",
+        TimerDrift = "timer-drift",
+        CrashedRun = "crashed-run",
+        ModelFailed = "model-failed",
+        ModelGated = "model-gated",
+        ModelOrphaned = "model-orphaned",
+        StaleCheck = "stale-check",
+    }
+}
+
+/// Something that a person should look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    pub kind: WarningKind,
+    /// The model that it is about, if it is about one.
+    pub model: Option<EntryName>,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+impl Warning {
+    fn new(kind: WarningKind, message: String, hint: impl Into<String>) -> Self {
+        Self {
+            kind,
+            model: None,
+            message,
+            hint: Some(hint.into()),
+        }
+    }
+
+    fn about(mut self, model: &ModelStatus) -> Self {
+        self.model = Some(model.name.clone());
+        self
+    }
+}
+
+/// Finds what a person should look at, the gravest first; nothing means healthy.
+pub fn assess(status: &Status) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if let Some(trouble) = &status.database_trouble {
+        warnings.push(Warning {
+            kind: WarningKind::Database,
+            model: None,
+            message: trouble.message.clone(),
+            hint: trouble.hint.clone(),
+        });
+    }
+    warnings.extend(status.disks.iter().filter_map(low_disk));
+    warnings.extend(timer_warnings(status));
+    warnings.extend(status.crashed.iter().map(crashed_run));
+    warnings.extend(status.models.iter().filter_map(model_trouble));
+    let is_stale = |model: &&ModelStatus| is_stale(model, status.check_max_age, status.now);
+    let stale = status.models.iter().filter(is_stale);
+    warnings.extend(stale.map(|model| stale_check(model, status)));
+    warnings
+}
+
+fn low_disk(disk: &DiskFacts) -> Option<Warning> {
+    let message = format!(
+        "{} free in `{}`, and {} are to stay free for the {}",
+        disk.free.render_short(),
+        disk.path.display(),
+        disk.reserve.render_short(),
+        disk.used_for
+    );
+    let hint = "free some space there, or lower `disk.reserve`";
+    (disk.free < disk.reserve).then(|| Warning::new(WarningKind::DiskLow, message, hint))
+}
+
+fn timer_warnings(status: &Status) -> Vec<Warning> {
+    let Some(timer) = status.timer.as_ref().filter(|timer| timer.installed) else {
+        return Vec::new();
+    };
+    let mut warnings = Vec::new();
+    let n_missed = missed_ticks(timer, status.last_timer_tick, status.now);
+    if n_missed > 0 {
+        let message = format!(
+            "the timer ({}) starts a tick every {}, and {n_missed} have not come",
+            timer.backend, timer.every
+        );
+        let hint =
+            "`hfdl start` installs the timer anew; the system's own log says why it is silent";
+        warnings.push(Warning::new(WarningKind::MissedTick, message, hint));
+    }
+    if let Some(drift) = &timer.drift {
+        let message = format!("the timer's entry is not as hfdl would write it: {drift}");
+        let hint = "`hfdl start` brings it up to date";
+        warnings.push(Warning::new(WarningKind::TimerDrift, message, hint));
+    }
+    warnings
+}
+
+/// Counts the ticks that an installed timer owes.
+pub fn missed_ticks(timer: &TimerFacts, last: Option<Timestamp>, now: Timestamp) -> u64 {
+    // Without any moment to count from, nothing can be said.
+    let Some(from) = last.max(timer.since) else {
+        return 0;
+    };
+    let every = timer.every.get().max(1);
+    let silent = u64::try_from(now.duration_since(from).as_secs()).unwrap_or(0);
+    if silent > PERIODS_OF_SILENCE * every {
+        silent / every
+    } else {
+        0
+    }
+}
+
+fn crashed_run(run: &Run) -> Warning {
+    let message = format!(
+        "the run {} ({}, process {}) ended without a word",
+        run.id, run.start.command, run.start.process.pid
+    );
+    let hint = "the next tick or download closes it and goes on with the bytes that were kept";
+    Warning::new(WarningKind::CrashedRun, message, hint)
+}
+
+/// Judges what the last attempts at a model came to.
+fn model_trouble(model: &ModelStatus) -> Option<Warning> {
+    let name = &model.name;
+    let said = model.trouble.as_ref().map(|trouble| &trouble.message);
+    let with_cause = |text: String| match said {
+        Some(cause) => format!("{text}: {cause}"),
+        None => text,
+    };
+    let (kind, message, otherwise) = match model.summary {
+        ModelSummary::Disabled => return None,
+        ModelSummary::Orphaned => (
+            WarningKind::ModelOrphaned,
+            format!("`{name}` is gone upstream; the local copy is kept"),
+            format!("`hfdl models disable {name}` if that is as it should be"),
+        ),
+        ModelSummary::Gated => (
+            WarningKind::ModelGated,
+            with_cause(format!("access to `{name}` is not granted")),
+            format!("accept its terms on the Hub, then `hfdl download {name}`"),
+        ),
+        _ if has_failed(model) => {
+            let text = match model.consecutive_failures {
+                0 | 1 => format!("`{name}` failed"),
+                n => format!("`{name}` failed {n} times in a row"),
+            };
+            (
+                WarningKind::ModelFailed,
+                with_cause(text),
+                format!("`hfdl sessions list --model {name}` shows what happened"),
+            )
+        }
+        _ => return None,
+    };
+    let hint = model.trouble.as_ref().and_then(|it| it.hint.clone());
+    let hint = match model.summary {
+        // The advice of that session was for the moment it failed.
+        ModelSummary::Orphaned => otherwise,
+        _ => hint.unwrap_or(otherwise),
+    };
+    Some(Warning::new(kind, message, hint).about(model))
+}
+
+fn has_failed(model: &ModelStatus) -> bool {
+    let is_temporary = |kind: ErrorKind| kind.exit_status() == ExitStatus::Temporary;
+    let is_lasting = model.last_outcome == Some(Outcome::Failed)
+        && !model
+            .trouble
+            .as_ref()
+            .is_some_and(|it| is_temporary(it.kind));
+    is_lasting || model.consecutive_failures >= MOST_TEMPORARY_FAILURES
+}
+
+fn is_stale(model: &ModelStatus, max_age: Seconds, now: Timestamp) -> bool {
+    let is_kept = model.is_scheduled && model.summary != ModelSummary::Disabled;
+    is_kept && checked_ago(model, now) > max_age
+}
+
+/// A model that was never checked has waited since it was added.
+fn checked_ago(model: &ModelStatus, now: Timestamp) -> Seconds {
+    let since = model.last_check_at.unwrap_or(model.created_at);
+    let age = now.duration_since(since).as_secs();
+    Seconds(u64::try_from(age).unwrap_or(0))
+}
+
+fn stale_check(model: &ModelStatus, status: &Status) -> Warning {
+    let age = checked_ago(model, status.now).render_short();
+    let (name, allowed) = (&model.name, status.check_max_age);
+    let message = match model.last_check_at {
+        Some(_) => {
+            format!("`{name}` was last checked {age} ago, longer than `check.max_age` ({allowed})")
+        }
+        None => format!(
+            "`{name}` was added {age} ago and never checked, longer than `check.max_age` ({allowed})"
+        ),
+    };
+    let hint =
+        "see whether the timer ticks and the schedule is due; `hfdl schedules next` tells when";
+    Warning::new(WarningKind::StaleCheck, message, hint).about(model)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::pause::Pause;
+    use crate::domain::session::Trouble;
+    use crate::domain::status::{DatabaseTrouble, DiskUse};
+    use crate::domain::units::ByteSize;
+
+    const HOUR: i64 = 3600;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_900_000_000 + seconds).unwrap()
+    }
+
+    /// A home where all is well.
+    fn well() -> Status {
+        Status {
+            now: at(0),
+            home: "/state".into(),
+            is_set_up: true,
+            timer: None,
+            last_timer_tick: None,
+            last_tick: None,
+            pause: None,
+            next_due: Vec::new(),
+            run: None,
+            crashed: Vec::new(),
+            models: vec![model()],
+            disks: vec![DiskFacts {
+                used_for: DiskUse::Cache,
+                path: "/hub".into(),
+                free: ByteSize(10),
+                reserve: ByteSize(10),
+            }],
+            check_max_age: Seconds(7 * 86_400),
+            database_trouble: None,
+        }
+    }
+
+    fn model() -> ModelStatus {
+        ModelStatus {
+            name: "tiny".parse().unwrap(),
+            summary: ModelSummary::Ok,
+            last_outcome: Some(Outcome::UpToDate),
+            trouble: None,
+            bytes_left: 0,
+            last_check_at: Some(at(-HOUR)),
+            last_success_at: Some(at(-HOUR)),
+            last_change_at: None,
+            consecutive_failures: 0,
+            created_at: at(-30 * 24 * HOUR),
+            is_scheduled: true,
+        }
+    }
+
+    fn kinds(status: &Status) -> Vec<WarningKind> {
+        assess(status).iter().map(|warning| warning.kind).collect()
+    }
+
+    /// Judges a home whose only model is this one.
+    fn judge(change: impl FnOnce(&mut ModelStatus)) -> Vec<WarningKind> {
+        let mut status = well();
+        change(&mut status.models[0]);
+        kinds(&status)
+    }
+
+    fn failed(kind: ErrorKind, outcome: Outcome, n_times: u32) -> Vec<WarningKind> {
+        judge(|model| {
+            model.summary = ModelSummary::Failing;
+            model.last_outcome = Some(outcome);
+            model.consecutive_failures = n_times;
+            model.trouble = Some(Trouble {
+                kind,
+                message: "because".to_owned(),
+                hint: None,
+            });
+        })
+    }
+
+    #[test]
+    fn a_home_where_all_is_well_needs_nobody() {
+        assert_eq!(assess(&well()), []);
+        let mut paused = well();
+        paused.pause = Some(Pause {
+            since: at(0),
+            until: None,
+            reason: None,
+        });
+        assert_eq!(assess(&paused), [], "a pause is somebody's wish");
+    }
+
+    #[test]
+    fn what_the_next_tick_tries_again_needs_somebody_only_when_it_lasts() {
+        let temporary = [
+            (ErrorKind::Network, Outcome::CouldNotCheck),
+            (ErrorKind::Network, Outcome::Failed),
+            (ErrorKind::RateLimit, Outcome::CouldNotCheck),
+        ];
+        for (kind, outcome) in temporary {
+            assert_eq!(failed(kind, outcome, 2), [], "{kind}");
+            assert_eq!(
+                failed(kind, outcome, 3),
+                [WarningKind::ModelFailed],
+                "{kind}"
+            );
+        }
+        for kind in [ErrorKind::Integrity, ErrorKind::Disk, ErrorKind::Internal] {
+            assert_eq!(failed(kind, Outcome::Failed, 1), [WarningKind::ModelFailed]);
+        }
+        // A verification finds damage without counting as a failed attempt.
+        let damaged = failed(ErrorKind::Integrity, Outcome::Failed, 0);
+        assert_eq!(damaged, [WarningKind::ModelFailed]);
+        assert_eq!(failed(ErrorKind::Internal, Outcome::Partial, 0), []);
+    }
+
+    #[test]
+    fn the_state_of_a_model_decides_what_is_said_about_it() {
+        let of = |summary| {
+            judge(|model| {
+                model.summary = summary;
+                model.consecutive_failures = 9;
+                model.last_check_at = Some(at(-8 * 24 * HOUR));
+            })
+        };
+        let stale = WarningKind::StaleCheck;
+        assert_eq!(
+            of(ModelSummary::Orphaned),
+            [WarningKind::ModelOrphaned, stale]
+        );
+        assert_eq!(of(ModelSummary::Gated), [WarningKind::ModelGated, stale]);
+        assert_eq!(of(ModelSummary::Failing), [WarningKind::ModelFailed, stale]);
+        assert_eq!(of(ModelSummary::Disabled), []);
+    }
+
+    #[test]
+    fn a_check_is_stale_when_it_is_older_than_allowed_or_never_came() {
+        let checked = |seconds| judge(|model| model.last_check_at = Some(at(seconds)));
+        let week = 7 * 24 * HOUR;
+        assert_eq!(checked(-week), []);
+        assert_eq!(checked(-week - 1), [WarningKind::StaleCheck]);
+        assert_eq!(checked(HOUR), [], "checked by a clock that ran ahead");
+        assert_eq!(
+            judge(|model| model.last_check_at = None),
+            [WarningKind::StaleCheck]
+        );
+        let new = judge(|model| {
+            model.last_check_at = None;
+            model.created_at = at(-HOUR);
+        });
+        assert_eq!(new, []);
+        let unscheduled = judge(|model| {
+            model.last_check_at = None;
+            model.is_scheduled = false;
+        });
+        assert_eq!(unscheduled, [], "nobody said that it is to be checked");
+    }
+
+    #[test]
+    fn ticks_are_missed_after_two_periods_of_an_installed_timer() {
+        let mut timer = TimerFacts {
+            installed: true,
+            backend: "crontab".to_owned(),
+            every: Seconds(900),
+            since: Some(at(-10 * HOUR)),
+            drift: None,
+        };
+        let missed =
+            |timer: &TimerFacts, last: Option<i64>| missed_ticks(timer, last.map(at), at(0));
+        assert_eq!(missed(&timer, Some(-1800)), 0);
+        assert_eq!(missed(&timer, Some(-1801)), 2);
+        assert_eq!(missed(&timer, None), 40, "since it was installed");
+        assert_eq!(
+            missed(&timer, Some(-20 * HOUR)),
+            40,
+            "a tick of an older timer"
+        );
+        timer.since = Some(at(-60));
+        assert_eq!(
+            missed(&timer, Some(-20 * HOUR)),
+            0,
+            "it has just been installed"
+        );
+        timer.since = None;
+        assert_eq!(missed(&timer, None), 0);
+
+        let mut status = well();
+        status.last_timer_tick = Some(at(-HOUR));
+        timer.drift = Some("the program has moved".to_owned());
+        status.timer = Some(timer.clone());
+        let both = [WarningKind::MissedTick, WarningKind::TimerDrift];
+        assert_eq!(kinds(&status), both);
+        timer.installed = false;
+        status.timer = Some(timer);
+        assert_eq!(kinds(&status), []);
+    }
+
+    #[test]
+    fn a_low_disk_and_an_unreadable_database_come_first() {
+        let mut status = well();
+        status.models[0].summary = ModelSummary::Gated;
+        status.disks[0].free = ByteSize(9);
+        status.database_trouble = Some(DatabaseTrouble {
+            message: "damaged".to_owned(),
+            hint: None,
+        });
+        let all = [
+            WarningKind::Database,
+            WarningKind::DiskLow,
+            WarningKind::ModelGated,
+        ];
+        assert_eq!(kinds(&status), all);
+    }
+}

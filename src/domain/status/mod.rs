@@ -1,0 +1,11 @@
+//! How things stand, and whether a person is needed.
+//!
+//! Everything is gathered first, by `ops::status`; [`assess`] only judges.
+
+mod facts;
+mod health;
+
+pub use facts::{
+    DatabaseTrouble, DiskFacts, DiskUse, ModelStatus, NextDue, RunInProgress, Status, TimerFacts,
+};
+pub use health::{Warning, WarningKind, assess, missed_ticks};

@@ -1,0 +1,62 @@
+//! What a session of the past changed.
+
+use anyhow::Result;
+
+use crate::cache::{self, CacheLayout, LocalDir};
+use crate::domain::changes::{FileChange, file_changes};
+use crate::domain::filter::Filter;
+use crate::domain::model::Destination;
+use crate::domain::repo::{CommitSha, RepoPath};
+use crate::domain::session::{Session, SessionFile};
+use crate::domain::settings::Settings;
+use crate::domain::snapshot::RemoteSnapshot;
+use crate::store::Store;
+
+/// A session with everything that is still known about it.
+#[derive(Clone, Debug)]
+pub struct SessionDetails {
+    pub session: Session,
+    pub files: Vec<SessionFile>,
+    /// For each of `files`; `None` where the commit before is not known any more.
+    pub changes: Vec<Option<FileChange>>,
+    /// Files of the commit before that are gone and that the session did not touch.
+    pub gone: Vec<RepoPath>,
+}
+
+/// Finds out what a session did to each file.
+pub fn details(store: &Store, settings: &Settings, session: Session) -> Result<SessionDetails> {
+    let files = store.session_files(session.id)?;
+    let old = listing(settings, &session, session.start.old_commit.as_ref())?;
+    let new = listing(settings, &session, session.progress.new_commit.as_ref())?;
+    // What the filter was then is not written down; today's is the best guess.
+    let model = match session.start.model_id {
+        Some(id) => store.model_by_id(id)?,
+        None => None,
+    };
+    let filter = model.map_or_else(Filter::default, |model| model.spec.filter);
+    let (changes, gone) = file_changes(&session, &files, old.as_ref(), new.as_ref(), &filter);
+    Ok(SessionDetails {
+        session,
+        files,
+        changes,
+        gone,
+    })
+}
+
+/// Returns the listing of a commit if it lies beside the files, touching nothing.
+fn listing(
+    settings: &Settings,
+    session: &Session,
+    commit: Option<&CommitSha>,
+) -> Result<Option<RemoteSnapshot>> {
+    let Some(commit) = commit else {
+        return Ok(None);
+    };
+    match &session.start.destination {
+        Destination::Cache => {
+            let cache = CacheLayout::new(settings.cache_dir());
+            cache::stored_listing(&cache.repo(&session.start.repo), commit)
+        }
+        Destination::Directory(root) => LocalDir::listing_below(root, commit),
+    }
+}

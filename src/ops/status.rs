@@ -1,0 +1,216 @@
+//! Gathers how things stand, changing nothing.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Error, Result};
+
+use super::pause::pause_in_force;
+use super::schedules::next_start;
+use super::ticks::{Ticks, last_ticks};
+use crate::domain::model::ModelSpec;
+use crate::domain::run::Run;
+use crate::domain::schedule::{Schedule, Selection};
+use crate::domain::settings::Settings;
+use crate::domain::status::{
+    DatabaseTrouble, DiskFacts, DiskUse, ModelStatus, NextDue, RunInProgress, Status, TimerFacts,
+};
+use crate::domain::time::Timestamp;
+use crate::domain::units::ByteSize;
+use crate::store::{ModelFilter, SessionFilter, Store, StoreError};
+use crate::sys::disk::space_at;
+use crate::sys::fs::replace_private_file;
+use crate::sys::host::Host;
+use crate::sys::lock::FileLock;
+use crate::sys::paths::Home;
+
+/// So many schedules are told of: a person wants to know what comes next.
+const MOST_NEXT_DUE: usize = 5;
+
+/// What the home itself needs: a database and logs, no models.
+const HOME_RESERVE: ByteSize = ByteSize(64 << 20);
+
+/// Where to look.
+#[derive(Clone, Copy)]
+pub struct Places<'a> {
+    pub host: &'a Host,
+    pub home: &'a Home,
+    pub settings: &'a Settings,
+}
+
+/// Gathers everything. Trouble with the database is part of the answer, and
+/// never hides what else can be seen.
+pub fn gather(
+    places: &Places<'_>,
+    store: Result<&Store, DatabaseTrouble>,
+    timer: Option<TimerFacts>,
+) -> Result<Status> {
+    let mut status = without_database(places, timer)?;
+    match store {
+        Ok(store) => {
+            if let Err(err) = read_database(&mut status, places, store) {
+                status.database_trouble = Some(trouble_of(&err));
+            }
+        }
+        Err(trouble) => status.database_trouble = Some(trouble),
+    }
+    Ok(status)
+}
+
+/// Says what is wrong with the database, and what to do about it.
+pub fn trouble_of(err: &Error) -> DatabaseTrouble {
+    let store = err
+        .chain()
+        .find_map(|link| link.downcast_ref::<StoreError>());
+    DatabaseTrouble {
+        message: format!("{err:#}"),
+        hint: store.and_then(StoreError::hint).map(str::to_owned),
+    }
+}
+
+fn without_database(places: &Places<'_>, timer: Option<TimerFacts>) -> Result<Status> {
+    let database = places.home.database();
+    Ok(Status {
+        now: places.host.now(),
+        home: places.home.path().to_path_buf(),
+        is_set_up: database
+            .try_exists()
+            .with_context(|| format!("cannot look at `{}`", database.display()))?,
+        timer,
+        last_timer_tick: None,
+        last_tick: None,
+        pause: None,
+        next_due: Vec::new(),
+        run: None,
+        crashed: Vec::new(),
+        models: Vec::new(),
+        disks: disks(places),
+        check_max_age: places.settings.check_max_age(),
+        database_trouble: None,
+    })
+}
+
+fn read_database(status: &mut Status, places: &Places<'_>, store: &Store) -> Result<()> {
+    let Ticks {
+        by_timer,
+        by_anyone,
+    } = last_ticks(store)?;
+    (status.last_timer_tick, status.last_tick) = (by_timer, by_anyone);
+    status.pause = pause_in_force(store, status.now)?;
+    let schedules = store.enabled_schedules()?;
+    status.next_due = next_due(places, store, &schedules)?;
+    status.models = models(store, &schedules)?;
+    (status.run, status.crashed) = unfinished(store, places.home)?;
+    Ok(())
+}
+
+/// Finds what comes next, and looks at no more schedules than it takes: the
+/// cached look of a schedule may be early, but is never late.
+fn next_due(places: &Places<'_>, store: &Store, schedules: &[Schedule]) -> Result<Vec<NextDue>> {
+    let (now, tick) = (places.host.now(), places.settings.timer_every());
+    let looks = schedules.iter();
+    let looks = looks.filter_map(|schedule| Some((schedule.state.next_due_at?, schedule)));
+    let mut waiting: Vec<(Timestamp, &Schedule)> = looks.collect();
+    waiting.sort_by_key(|(look, _)| *look);
+    let mut found: Vec<NextDue> = Vec::new();
+    for (look, schedule) in waiting {
+        let is_enough = found.len() == MOST_NEXT_DUE;
+        if is_enough
+            && found
+                .iter()
+                .all(|due| due.next.planned.ready <= look.max(now))
+        {
+            break;
+        }
+        if let Some(next) = next_start(store, places.host, schedule, tick)? {
+            let schedule = schedule.spec.name.clone();
+            found.push(NextDue { schedule, next });
+        }
+        found.sort_by_key(|due| (due.next.planned.ready, due.next.planned.slot));
+        found.truncate(MOST_NEXT_DUE);
+    }
+    Ok(found)
+}
+
+fn models(store: &Store, schedules: &[Schedule]) -> Result<Vec<ModelStatus>> {
+    let covered = all_selections(schedules);
+    let last = store.last_sessions()?;
+    let models = store.models(&ModelFilter::default())?;
+    let covers = |spec: &ModelSpec| covered.covers(spec);
+    Ok(models
+        .iter()
+        .map(|model| ModelStatus::new(model, last.get(&model.id), covers(&model.spec)))
+        .collect())
+}
+
+/// Puts the selections of all schedules together: with thousands of models,
+/// asking each schedule about each of them takes too long.
+fn all_selections(schedules: &[Schedule]) -> Selection {
+    let mut all = Selection::default();
+    for schedule in schedules {
+        let selection = &schedule.spec.selection;
+        all.all |= selection.all;
+        all.models.extend(selection.models.iter().cloned());
+        all.tags.extend(selection.tags.iter().cloned());
+    }
+    all
+}
+
+/// Tells the run in progress from those that died.
+pub fn unfinished(store: &Store, home: &Home) -> Result<(Option<RunInProgress>, Vec<Run>)> {
+    let mut seen = store.unfinished_runs()?;
+    // Only then does it matter who holds the lock, and nobody is disturbed.
+    if seen.is_empty() {
+        return Ok((None, Vec::new()));
+    }
+    let path = home.lock();
+    let is_held = FileLock::is_held(&path)
+        .with_context(|| format!("cannot look at the lock `{}`", path.display()))?;
+    if !is_held {
+        // The run may have ended between the two looks.
+        let now = store.unfinished_runs()?;
+        seen.retain(|run| now.iter().any(|other| other.id == run.id));
+        return Ok((None, seen));
+    }
+    // The newest holds the lock, and closes the others.
+    let alive = seen.pop().map(|run| -> Result<RunInProgress> {
+        let sessions = store.sessions(&SessionFilter {
+            run: Some(run.id.clone()),
+            ..SessionFilter::default()
+        })?;
+        Ok(RunInProgress::new(run, &sessions))
+    });
+    Ok((alive.transpose()?, seen))
+}
+
+fn disks(places: &Places<'_>) -> Vec<DiskFacts> {
+    let reserve = places.settings.disk_reserve();
+    let cache = PathBuf::from(places.settings.cache_dir());
+    let home = places.home.path().to_path_buf();
+    let wanted = [
+        (DiskUse::Cache, cache, reserve),
+        (DiskUse::Home, home, reserve.min(HOME_RESERVE)),
+    ];
+    let look = |(used_for, path, reserve): (DiskUse, PathBuf, ByteSize)| {
+        let existing = path.ancestors().find(|path| path.exists())?;
+        match space_at(existing) {
+            Ok(space) => Some(DiskFacts {
+                used_for,
+                free: ByteSize(space.free_bytes),
+                reserve,
+                path,
+            }),
+            Err(err) => {
+                log::warn!("cannot tell the space at `{}`: {err}", existing.display());
+                None
+            }
+        }
+    };
+    wanted.into_iter().filter_map(look).collect()
+}
+
+/// Writes what `hfdl status --json` would print where other programs read it,
+/// without starting hfdl. A run calls this at its end.
+pub fn write_status_file(path: &Path, document: &str) -> io::Result<()> {
+    replace_private_file(path, document.as_bytes())
+}

@@ -1,0 +1,74 @@
+//! A registered model, as programs read it.
+
+use serde::Serialize;
+
+use super::time;
+use crate::domain::model::{Destination, Model};
+use crate::domain::time::render_utc;
+
+/// A registered model.
+#[derive(Debug, Serialize)]
+pub struct ModelView {
+    pub name: String,
+    pub repo: String,
+    pub repo_type: &'static str,
+    pub repo_id: String,
+    pub revision: String,
+    pub include: Option<Vec<String>>,
+    pub exclude: Vec<String>,
+    pub to: String,
+    pub tags: Vec<String>,
+    pub priority: u8,
+    pub keep_revisions: Option<u32>,
+    pub enabled: bool,
+    pub state: &'static str,
+    pub upstream_state: &'static str,
+    pub held_commit: Option<String>,
+    pub published_commit: Option<String>,
+    pub published_at: Option<String>,
+    pub last_check_at: Option<String>,
+    pub last_success_at: Option<String>,
+    pub last_change_at: Option<String>,
+    pub consecutive_failures: u32,
+    pub created_at: String,
+    pub updated_at: String,
+}
+
+impl From<&Model> for ModelView {
+    fn from(model: &Model) -> Self {
+        let (spec, state) = (&model.spec, &model.state);
+        Self {
+            name: spec.name.to_string(),
+            repo: spec.repo.to_string(),
+            repo_type: spec.repo.kind.as_str(),
+            repo_id: spec.repo.id.to_string(),
+            revision: spec.revision.to_string(),
+            include: spec.filter.include.clone(),
+            exclude: spec.filter.exclude.clone(),
+            to: destination(&spec.destination),
+            tags: spec.tags.iter().map(ToString::to_string).collect(),
+            priority: spec.priority.get(),
+            keep_revisions: spec.keep_revisions,
+            enabled: spec.enabled,
+            state: model.summary().as_str(),
+            upstream_state: state.upstream_state.as_str(),
+            held_commit: state.held_commit.as_ref().map(ToString::to_string),
+            published_commit: state.published_commit.as_ref().map(ToString::to_string),
+            published_at: time(state.published_at),
+            last_check_at: time(state.last_check_at),
+            last_success_at: time(state.last_success_at),
+            last_change_at: time(state.last_change_at),
+            consecutive_failures: state.consecutive_failures,
+            created_at: render_utc(model.created_at),
+            updated_at: render_utc(model.updated_at),
+        }
+    }
+}
+
+/// Writes a destination as `--to` takes it.
+pub fn destination(destination: &Destination) -> String {
+    match destination {
+        Destination::Cache => "cache".to_owned(),
+        Destination::Directory(path) => path.display().to_string(),
+    }
+}

@@ -1,0 +1,101 @@
+//! One attempt at one model, and what it did to each file, as programs read them.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::time;
+use crate::domain::changes::FileChange;
+use crate::domain::session::{Session, SessionFile};
+use crate::domain::time::render_utc;
+
+/// A session: `hfdl.session/1`.
+#[derive(Debug, Serialize)]
+pub struct SessionView {
+    pub session_id: i64,
+    pub run_id: String,
+    pub model: Option<String>,
+    pub repo: String,
+    pub repo_type: &'static str,
+    pub revision: String,
+    pub schedule: Option<String>,
+    pub slot_at: Option<String>,
+    pub trigger: &'static str,
+    pub outcome: Option<&'static str>,
+    pub error_kind: Option<&'static str>,
+    pub error: Option<String>,
+    pub hint: Option<String>,
+    pub old_commit: Option<String>,
+    pub new_commit: Option<String>,
+    pub path: Option<String>,
+    pub files: Value,
+    pub bytes: Value,
+    pub retries: u32,
+    pub started_at: String,
+    pub finished_at: Option<String>,
+}
+
+impl From<&Session> for SessionView {
+    fn from(session: &Session) -> Self {
+        let (start, progress, end) = (&session.start, &session.progress, session.end.as_ref());
+        let trouble = end.and_then(|end| end.trouble.as_ref());
+        let (files, bytes) = (progress.files, progress.bytes);
+        Self {
+            session_id: session.id.0,
+            run_id: start.run_id.to_string(),
+            model: start.model_name.as_ref().map(ToString::to_string),
+            repo: start.repo.to_string(),
+            repo_type: start.repo.kind.as_str(),
+            revision: start.revision.to_string(),
+            schedule: start.schedule_name.as_ref().map(ToString::to_string),
+            slot_at: time(start.slot_at),
+            trigger: start.trigger.as_str(),
+            outcome: end.map(|end| end.outcome.as_str()),
+            error_kind: trouble.map(|trouble| trouble.kind.as_str()),
+            error: trouble.map(|trouble| trouble.message.clone()),
+            hint: trouble.and_then(|trouble| trouble.hint.clone()),
+            old_commit: start.old_commit.as_ref().map(ToString::to_string),
+            new_commit: progress.new_commit.as_ref().map(ToString::to_string),
+            path: progress
+                .path
+                .as_ref()
+                .map(|path| path.display().to_string()),
+            files: json!({"total": files.total, "fetched": files.fetched, "reused": files.reused, "deleted": files.deleted}),
+            bytes: json!({"total": bytes.total, "fetched": bytes.fetched, "reused": bytes.reused, "left": bytes.left}),
+            retries: progress.retries,
+            started_at: render_utc(start.at),
+            finished_at: end.map(|end| render_utc(end.at)),
+        }
+    }
+}
+
+/// What a session did to one file.
+#[derive(Debug, Serialize)]
+pub struct SessionFileView {
+    pub path: String,
+    pub size: u64,
+    /// The hash that the bytes have when `result` is `verified`.
+    pub content: String,
+    pub bytes_fetched: u64,
+    pub bytes_reused: u64,
+    pub source: Option<&'static str>,
+    pub retries: u32,
+    pub result: &'static str,
+    /// Against the commit before; `None` where that is not known any more.
+    pub change: Option<&'static str>,
+}
+
+impl SessionFileView {
+    pub fn new(file: &SessionFile, change: Option<FileChange>) -> Self {
+        Self {
+            path: file.path.to_string(),
+            size: file.size_bytes,
+            content: file.content.to_string(),
+            bytes_fetched: file.bytes_fetched,
+            bytes_reused: file.bytes_reused,
+            source: file.source.map(|source| source.as_str()),
+            retries: file.retries,
+            result: file.result.as_str(),
+            change: change.map(|change| change.as_str()),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! TLS before the sockets: a private CA, and a pump that turns what is encrypted
+//! into the plain HTTP that the rest of the hub speaks.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection};
+
+use crate::server::lock;
+
+const BLOCK: usize = 16 * 1024;
+
+/// A certificate for `127.0.0.1` and `localhost`, and the CA that nobody knows.
+pub(crate) struct Tls {
+    config: Arc<ServerConfig>,
+    pub(crate) ca_pem: String,
+}
+
+impl Tls {
+    /// Makes new keys, so that a CA bundle of another hub does not do.
+    pub(crate) fn new() -> io::Result<Self> {
+        let (ca_pem, chain, key) = certify().map_err(io::Error::other)?;
+        // The provider that the client uses too, so that no second one is built.
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(io::Error::other)?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .map_err(io::Error::other)?;
+        Ok(Self {
+            config: Arc::new(config),
+            ca_pem,
+        })
+    }
+
+    /// Returns the plain end of an encrypted connection.
+    ///
+    /// Closing it closes the connection without the farewell that TLS has: that
+    /// is how a connection breaks.
+    pub(crate) fn open(&self, encrypted: TcpStream) -> io::Result<TcpStream> {
+        let session = ServerConnection::new(self.config.clone()).map_err(io::Error::other)?;
+        let (ours, plain) = pair()?;
+        let pump = Pump {
+            session: Mutex::new(session),
+            encrypted,
+            plain: ours,
+        };
+        std::thread::spawn(move || {
+            std::thread::scope(|scope| {
+                scope.spawn(|| pump.until_closed(Pump::outwards));
+                pump.until_closed(Pump::inwards);
+            });
+        });
+        Ok(plain)
+    }
+}
+
+type Certified = (
+    String,
+    Vec<rustls::pki_types::CertificateDer<'static>>,
+    PrivateKeyDer<'static>,
+);
+
+fn certify() -> Result<Certified, rcgen::Error> {
+    let mut params = CertificateParams::new([])?;
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+    let name = &mut params.distinguished_name;
+    name.push(DnType::CommonName, "hfdl test hub CA");
+    let ca_key = KeyPair::generate()?;
+    let ca_pem = params.self_signed(&ca_key)?.pem();
+    let issuer = Issuer::new(params, ca_key);
+
+    let names = ["127.0.0.1", "localhost"].map(str::to_owned);
+    let key = KeyPair::generate()?;
+    let certificate = CertificateParams::new(names)?.signed_by(&key, &issuer)?;
+    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    Ok((ca_pem, vec![certificate.der().clone()], key))
+}
+
+/// Returns two ends of one connection; there is no portable call for it.
+fn pair() -> io::Result<(TcpStream, TcpStream)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let one = TcpStream::connect(listener.local_addr()?)?;
+    loop {
+        let (other, from) = listener.accept()?;
+        if from == one.local_addr()? {
+            return Ok((one, other));
+        }
+    }
+}
+
+struct Pump {
+    session: Mutex<ServerConnection>,
+    encrypted: TcpStream,
+    plain: TcpStream,
+}
+
+impl Pump {
+    /// When one direction has ended, so has the other.
+    fn until_closed(&self, pump: fn(&Self) -> io::Result<()>) {
+        // How it ended is the client's business.
+        let _ = pump(self);
+        for stream in [&self.encrypted, &self.plain] {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    fn inwards(&self) -> io::Result<()> {
+        let mut block = vec![0; BLOCK];
+        loop {
+            let n = (&self.encrypted).read(&mut block)?;
+            if n == 0 {
+                return Ok(());
+            }
+            let mut rest = &block[..n];
+            while !rest.is_empty() {
+                let plain = self.decrypt(&mut rest)?;
+                (&self.plain).write_all(&plain)?;
+            }
+        }
+    }
+
+    fn decrypt(&self, bytes: &mut &[u8]) -> io::Result<Vec<u8>> {
+        let mut session = lock(&self.session);
+        session.read_tls(bytes)?;
+        let state = session.process_new_packets().map_err(io::Error::other);
+        // The handshake's answer, or the alert that says why there is none.
+        while session.wants_write() {
+            session.write_tls(&mut &self.encrypted)?;
+        }
+        let mut plain = vec![0; state?.plaintext_bytes_to_read()];
+        session.reader().read_exact(&mut plain)?;
+        Ok(plain)
+    }
+
+    fn outwards(&self) -> io::Result<()> {
+        let mut block = vec![0; BLOCK];
+        loop {
+            let n = (&self.plain).read(&mut block)?;
+            if n == 0 {
+                return Ok(());
+            }
+            let mut session = lock(&self.session);
+            session.writer().write_all(&block[..n])?;
+            while session.wants_write() {
+                session.write_tls(&mut &self.encrypted)?;
+            }
+        }
+    }
+}

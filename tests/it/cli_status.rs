@@ -1,0 +1,375 @@
+//! `hfdl status`: how things stand, told by the real binary over real runs.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Stdio};
+
+use hfdl_test_hub::{Fault, Gate, On};
+use serde_json::Value;
+
+use super::cli_sessions::{publish, world};
+use crate::support::cache::tree;
+use crate::support::env::TestEnv;
+
+const MIB: u64 = 1 << 20;
+
+/// A model that has been downloaded at 09:00 and is checked every six hours.
+fn scheduled() -> TestEnv {
+    let env = world();
+    env.line("schedules add often --every 6h --all").succeeds();
+    env.line("download acme/tiny").succeeds();
+    env
+}
+
+fn status(env: &TestEnv) -> Value {
+    let document = env.line("status --json").json();
+    assert_eq!(document["schema"], "hfdl.status/1");
+    document
+}
+
+/// Returns the kinds of warnings, which the exit code must agree with.
+fn warnings(env: &TestEnv) -> Vec<String> {
+    let ran = env.line("status --json");
+    let document = ran.json();
+    let warnings = document["warnings"].as_array().unwrap();
+    ran.silently().exits(i32::from(!warnings.is_empty()));
+    assert_eq!(document["healthy"], warnings.is_empty());
+    let kind = |warning: &Value| warning["kind"].as_str().unwrap().to_owned();
+    warnings.iter().map(kind).collect()
+}
+
+#[test]
+fn where_nothing_is_set_up_status_says_so_and_sets_nothing_up() {
+    let env = TestEnv::new();
+    env.line("status")
+        .succeeds()
+        .silently()
+        .prints("nothing is set up in");
+    assert_eq!(status(&env)["set_up"], false);
+    assert!(!env.home().exists());
+}
+
+#[test]
+fn a_look_changes_no_file() {
+    let env = scheduled();
+    let before = (tree(&env.home()), env.database_content());
+    env.line("status").succeeds();
+    assert_eq!((tree(&env.home()), env.database_content()), before);
+}
+
+#[test]
+fn a_healthy_home_tells_what_was_and_what_comes_next() {
+    let env = scheduled();
+    let database = rusqlite::Connection::open(env.database()).unwrap();
+    let served = "UPDATE schedules SET last_slot_at = next_due_at";
+    database.execute(served, []).unwrap();
+    assert_eq!(warnings(&env), Vec::<String>::new());
+    let document = status(&env);
+    let model = &document["models"][0];
+    assert_eq!(model["name"], "acme/tiny");
+    assert_eq!(model["state"], "ok");
+    assert_eq!(model["scheduled"], true);
+    assert_eq!(model["last_outcome"], "updated");
+    for time in ["last_check_at", "last_success_at", "last_change_at"] {
+        assert_eq!(model[time], "2026-03-01T09:00:00Z", "{time}");
+    }
+    let next = &document["next_due"][0];
+    assert_eq!(next["schedule"], "often");
+    assert_eq!(next["slot"], "2026-03-01T15:00:00Z");
+    assert_eq!(
+        (&document["run"], &document["pause"]["paused"]),
+        (&Value::Null, &false.into())
+    );
+    env.line("status").succeeds().prints("state      healthy");
+    assert_eq!(env.line("status -q").succeeds().stdout(), "");
+}
+
+#[test]
+fn the_next_five_schedules_are_told_in_order() {
+    let env = world();
+    for hour in [20, 10, 15, 11, 23, 12] {
+        let add = format!(
+            "schedules add at{hour} --daily {hour:02}:00 --model acme/tiny --priority {hour}"
+        );
+        env.line(&add).succeeds();
+    }
+    env.line("schedules disable at11").succeeds();
+    env.line("schedules add windowed --daily 09:30 --all --window 22:00-23:00")
+        .succeeds();
+    let document = status(&env);
+    let due = document["next_due"].as_array().unwrap();
+    let names: Vec<&str> = due
+        .iter()
+        .map(|due| due["schedule"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["at10", "at12", "at15", "at20", "windowed"]);
+    assert_eq!(due[4]["slot"], "2026-03-01T09:30:00Z");
+    assert_eq!(due[4]["starts"], "2026-03-01T22:00:00Z");
+    assert_eq!(due[4]["window_ends"], "2026-03-01T23:00:00Z");
+}
+
+#[test]
+fn trouble_that_only_a_person_can_end_is_told_at_once() {
+    let env = scheduled();
+    publish(&env, 2);
+    env.hub()
+        .fault(On::cdn("model.safetensors"), Fault::FlipByteAt(5));
+    env.line("download acme/tiny").exits(3);
+    assert_eq!(warnings(&env), ["model-failed"]);
+    env.line("status")
+        .exits(1)
+        .prints("needs a person: 1 warning")
+        .prints("warning: `acme/tiny` failed: ");
+    env.hub().heal();
+    env.line("download acme/tiny").succeeds();
+    assert_eq!(warnings(&env), Vec::<String>::new());
+
+    env.hub().repo("acme/tiny").gated(Gate::Manual);
+    publish(&env, 3);
+    env.line("download acme/tiny").exits(4);
+    assert_eq!(warnings(&env), ["model-gated"]);
+    env.hub().repo("acme/tiny").delete();
+    env.line("download acme/tiny").exits(1);
+    assert_eq!(warnings(&env), ["model-orphaned"]);
+    env.line("models disable acme/tiny").succeeds();
+    assert_eq!(warnings(&env), Vec::<String>::new());
+}
+
+#[test]
+fn a_hub_that_is_away_needs_a_person_only_when_it_stays_away() {
+    let env = scheduled();
+    env.hub().fault(On::any(), Fault::Status(503));
+    for expected in [vec![], vec![], vec!["model-failed"]] {
+        env.line("download acme/tiny").exits(5);
+        assert_eq!(warnings(&env), expected);
+    }
+    let document = status(&env);
+    assert_eq!(document["models"][0]["consecutive_failures"], 3);
+    assert_eq!(document["models"][0]["last_outcome"], "could-not-check");
+}
+
+#[test]
+fn a_check_that_is_too_old_is_told() {
+    let env = scheduled();
+    env.now("2026-03-08T09:00:00Z");
+    assert_eq!(warnings(&env), Vec::<String>::new());
+    env.now("2026-03-08T09:00:01Z");
+    assert_eq!(warnings(&env), ["stale-check"]);
+    env.set("HFDL_CHECK_MAX_AGE", "10d");
+    assert_eq!(warnings(&env), Vec::<String>::new());
+    env.unset("HFDL_CHECK_MAX_AGE");
+    env.line("schedules disable often").succeeds();
+    assert_eq!(
+        warnings(&env),
+        Vec::<String>::new(),
+        "no schedule wants a check"
+    );
+}
+
+#[test]
+fn a_disk_below_the_reserve_is_told() {
+    let env = scheduled();
+    env.set("HFDL_DISK_RESERVE", "4096T");
+    assert_eq!(warnings(&env), ["disk-low"]);
+    let disks = status(&env)["disks"].clone();
+    assert_eq!(disks[0]["used_for"], "cache");
+    assert_eq!(disks[0]["reserve_bytes"], 4096_u64 << 40);
+    assert_eq!(
+        disks[1]["reserve_bytes"],
+        64 * MIB,
+        "a home needs no room for models"
+    );
+}
+
+#[test]
+fn a_database_that_cannot_be_read_is_part_of_the_answer() {
+    let env = scheduled();
+    std::fs::write(env.database(), "no database").unwrap();
+    assert_eq!(warnings(&env), ["database"]);
+    env.line("status")
+        .exits(1)
+        .prints("is not a database")
+        .prints("next: ");
+    assert!(!status(&env)["disks"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn the_last_ticks_are_told_apart() {
+    let env = scheduled();
+    let database = rusqlite::Connection::open(env.database()).unwrap();
+    let ticks = "INSERT INTO meta (key, value) VALUES
+        ('last-timer-tick', '2026-03-01T08:00:00Z'), ('last-tick', '2026-03-01T08:30:00Z')";
+    database.execute(ticks, []).unwrap();
+    let document = status(&env);
+    assert_eq!(document["last_timer_tick_at"], "2026-03-01T08:00:00Z");
+    assert_eq!(document["last_tick_at"], "2026-03-01T08:30:00Z");
+    assert_eq!(
+        document["timer"]["missed_ticks"], 0,
+        "no timer of ours is installed"
+    );
+    env.line("status")
+        .prints("2026-03-01 08:00 by the timer, 2026-03-01 08:30 by hand");
+}
+
+/// Starts a download that hangs after some bytes, under the real clock, and
+/// waits until it has written down that some are on disk.
+fn hanging_download(env: &TestEnv) -> (Child, Value) {
+    env.unset("HFDL_TEST_NOW");
+    let commit = env.hub().repo("acme/tiny").commit("main");
+    commit.lfs_generated("large.bin", 64 * MIB, 7).publish();
+    env.hub()
+        .fault(On::cdn("large.bin"), Fault::StallAfter(40 * MIB));
+    let mut child = env
+        .command(["download", "acme/tiny", "-c", "download.connections=1"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    for _ in 0..3_000 {
+        let document = status(env);
+        if document["run"]["bytes"]["fetched"].as_u64() > Some(0) {
+            return (child, document);
+        }
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+    }
+    let _ = child.kill();
+    panic!("no progress was written down: {:#}", status(env));
+}
+
+#[test]
+fn a_run_in_progress_is_told_with_how_far_it_has_come() {
+    let env = world();
+    let (mut child, document) = hanging_download(&env);
+    let run = &document["run"];
+    assert_eq!(run["command"], "download");
+    assert_eq!(run["pid"], child.id());
+    assert_eq!(run["sessions"]["total"], 1);
+    assert_eq!(run["sessions"]["finished"], 0);
+    let bytes = |name: &str| run["bytes"][name].as_u64().unwrap();
+    assert!(bytes("total") > 64 * MIB);
+    assert!(bytes("fetched") <= 40 * MIB + 3 * MIB, "{run}");
+    assert_eq!(
+        bytes("fetched") + bytes("left") + bytes("reused"),
+        bytes("total")
+    );
+    assert_eq!(document["healthy"], true);
+    env.line("status")
+        .succeeds()
+        .prints("running    download since")
+        .prints("0 of 1 model done");
+    env.line("runs list").succeeds().prints("running");
+    env.line("sessions list").succeeds().prints("running");
+    let listed = env.line("runs list --json").json();
+    assert_eq!(listed["runs"][0]["outcome"], Value::Null);
+    env.line("pause").succeeds();
+
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(warnings(&env), ["crashed-run"]);
+    assert_eq!(status(&env)["run"], Value::Null);
+    for line in ["runs list", "sessions list", "sessions show 1"] {
+        env.line(line).succeeds().prints("crashed");
+    }
+    env.hub().heal();
+    env.line("download acme/tiny").succeeds();
+    assert_eq!(warnings(&env), Vec::<String>::new());
+}
+
+#[cfg(unix)]
+fn interrupt(child: &mut Child) -> Option<i32> {
+    let pid = child.id().to_string();
+    let sent = std::process::Command::new("kill")
+        .args(["-INT", &pid])
+        .status();
+    assert!(sent.unwrap().success());
+    child.wait().unwrap().code()
+}
+
+#[cfg(unix)]
+#[test]
+fn watching_in_json_is_a_document_a_line_until_ctrl_c() {
+    let env = world();
+    let (mut run, _) = hanging_download(&env);
+    let mut child = env
+        .command(["status", "--watch", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || -> Value { serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap() };
+    let first = next();
+    assert_eq!(first["schema"], "hfdl.status/1");
+    assert_eq!(first["run"]["bytes_per_second"], Value::Null);
+    assert!(next()["run"]["bytes_per_second"].is_u64());
+    assert_eq!(interrupt(&mut child), Some(0));
+    run.kill().unwrap();
+    run.wait().unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn watching_into_a_pipe_prints_what_is_new() {
+    let env = scheduled();
+    let mut child = env
+        .command(["status", "--watch"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut until = |wanted: &str| -> usize {
+        let found = lines.by_ref().map(Result::unwrap);
+        found
+            .take_while(|line| !line.contains(wanted))
+            .filter(|line| line.starts_with("at  "))
+            .count()
+    };
+    assert_eq!(until("acme/tiny"), 1);
+    env.line("pause --reason 'something new'").succeeds();
+    assert_eq!(
+        until("something new"),
+        1,
+        "nothing was printed while nothing changed"
+    );
+    assert_eq!(interrupt(&mut child), Some(0));
+}
+
+#[test]
+fn a_run_leaves_the_status_in_a_file_for_its_owner() {
+    let env = scheduled();
+    let path = env.home().join("status.json");
+    let left: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let mut now = status(&env);
+    // Other programs use the disk, too.
+    now["disks"] = left["disks"].clone();
+    assert_eq!(left, now);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = path.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    env.hub().fault(On::any(), Fault::Status(503));
+    env.line("download acme/tiny").exits(5);
+    let left: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    assert_eq!(left["models"][0]["last_outcome"], "could-not-check");
+    assert!(!tree(&env.home()).iter().any(|name| name.ends_with(".new")));
+}
+
+#[test]
+fn thousands_of_models_are_told_in_ten_lines() {
+    let env = world();
+    let database = rusqlite::Connection::open(env.database()).unwrap();
+    let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+        INSERT INTO models (name, repo_type, repo_id, revision, exclude, destination, priority,
+            enabled, consecutive_failures, created_at, updated_at)
+        SELECT 'm' || i, 'model', 'm' || i, 'main', '[]', 'cache', 50, 1,
+            CASE WHEN i % 100 = 7 THEN 5 ELSE 0 END, 0, 0 FROM n";
+    database.execute(many, []).unwrap();
+    assert_eq!(warnings(&env).len(), 30);
+    assert_eq!(status(&env)["models"].as_array().unwrap().len(), 3001);
+    let table = env.line("status");
+    table
+        .exits(1)
+        .prints("and 2991 more; `hfdl models list` shows all")
+        .prints("and 20 more warnings");
+    assert!(table.stdout().lines().count() < 50, "{}", table.report());
+}

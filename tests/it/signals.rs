@@ -1,0 +1,165 @@
+//! Signals to the real process: asked to end it saves its state, and asked
+//! twice it leaves at once.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use hfdl_test_hub::{Api, Fault, On};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::support::env::{Ran, TestEnv};
+use crate::support::sound::{open_runs, open_sessions};
+
+const MIB: u64 = 1 << 20;
+const SIZE: u64 = 48 * MIB;
+
+fn world() -> TestEnv {
+    let env = TestEnv::new();
+    env.set("HFDL_DISK_RESERVE", "0");
+    let repo = env.hub().repo("acme/tiny");
+    let draft = repo
+        .commit("main")
+        .lfs_generated("model.safetensors", SIZE, 7);
+    draft.publish();
+    env
+}
+
+/// A process that must not outlive a failed test.
+struct Running(Child);
+
+impl Running {
+    fn start(mut command: Command) -> Self {
+        Self(command.stdout(Stdio::null()).spawn().unwrap())
+    }
+
+    fn send(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.0), signal).unwrap();
+    }
+
+    /// Returns the exit code, if the process ends by itself in time.
+    fn code_within(&mut self, span: Duration) -> Option<i32> {
+        let start = Instant::now();
+        while start.elapsed() < span {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                let code = status.code();
+                assert!(code.is_some(), "it was killed: {status}");
+                return code;
+            }
+            std::thread::yield_now();
+        }
+        None
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a download that takes four seconds, and waits until bytes have come:
+/// more than one connection has in its buffers on the way.
+fn begin(env: &TestEnv) -> Running {
+    let args = ["download", "acme/tiny", "--limit-rate", "12M", "-q"];
+    let mut command = env.command(args);
+    command.args(["-c", "download.connections=1"]);
+    let running = Running::start(command);
+    wait_for_bytes(env, 16 * MIB);
+    running
+}
+
+fn wait_for_bytes(env: &TestEnv, n_bytes: u64) {
+    env.hub().wait_until("bytes flow", |requests| {
+        let cdn = requests.iter().filter(|request| request.api == Api::Cdn);
+        cdn.map(|request| request.bytes_sent).sum::<u64>() >= n_bytes
+    });
+}
+
+/// Returns the outcome of the last session and of the last run, and its exit code.
+fn last_words(env: &TestEnv) -> (String, String, i64) {
+    let connection = rusqlite::Connection::open(env.database()).unwrap();
+    let sql = "SELECT s.outcome, r.outcome, r.exit_code FROM sessions s
+        JOIN runs r ON r.id = s.run_id ORDER BY s.id DESC LIMIT 1";
+    let row = connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+    row.unwrap()
+}
+
+/// Downloads the rest, and checks that what had come was used.
+fn resumes(env: &TestEnv) -> Ran {
+    let ran = env.hfdl(["download", "acme/tiny", "--json"]);
+    let session = &ran.succeeds().json()["sessions"][0];
+    let n_bytes = |name: &str| session["bytes"][name].as_u64().unwrap();
+    assert_eq!(n_bytes("fetched") + n_bytes("reused"), SIZE);
+    assert!(n_bytes("reused") > 0, "{}", ran.report());
+    assert_eq!((open_sessions(env), open_runs(env)), (0, 0));
+    env.hfdl(["verify", "acme/tiny"]).succeeds();
+    ran
+}
+
+#[test]
+fn a_signal_ends_the_run_with_its_code_and_the_next_goes_on() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 143)] {
+        let env = world();
+        let mut running = begin(&env);
+        running.send(signal);
+        let ended = running.code_within(Duration::from_secs(5));
+        assert_eq!(ended, Some(code), "{signal:?}");
+        let words = ("partial".to_owned(), "interrupted".to_owned(), code.into());
+        assert_eq!(last_words(&env), words, "{signal:?}");
+        resumes(&env);
+    }
+}
+
+#[test]
+fn a_second_signal_leaves_at_once_and_loses_nothing() {
+    for (second, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let env = world();
+        let mut running = begin(&env);
+        running.send(Signal::TERM);
+        assert_eq!(running.code_within(Duration::from_secs(5)), Some(143));
+
+        // A question to the Hub that is not answered keeps the run from ending.
+        env.hub().fault(On::api(Api::Info), Fault::NoAnswer);
+        env.set("HF_HUB_ETAG_TIMEOUT", "600");
+        env.hub().forget_requests();
+        let mut command = env.command(["download", "acme/tiny", "-v"]);
+        command.stderr(Stdio::piped());
+        let mut running = Running::start(command);
+        env.hub()
+            .wait_until("it asks", |requests| !requests.is_empty());
+        running.send(Signal::TERM);
+        let diary = BufReader::new(running.0.stderr.take().unwrap());
+        let heard = diary.lines().map(Result::unwrap);
+        let mut heard = heard.filter(|line| line.contains("asked to end"));
+        assert!(heard.next().is_some(), "the first signal was not heard");
+        running.send(second);
+        let ended = running.code_within(Duration::from_secs(5));
+        assert_eq!(ended, Some(code), "{second:?}");
+        assert_eq!((open_sessions(&env), open_runs(&env)), (1, 1));
+        env.hub().heal();
+        resumes(&env);
+    }
+}
+
+#[test]
+fn what_was_to_be_ignored_stays_ignored() {
+    let env = world();
+    let args = ["download", "acme/tiny", "--limit-rate", "24M", "-q"];
+    let hfdl = env.command(args);
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]);
+    shell.arg(hfdl.get_program()).args(hfdl.get_args());
+    shell.env_clear();
+    let set = hfdl
+        .get_envs()
+        .filter_map(|(name, value)| Some((name, value?)));
+    shell.envs(set).stdin(Stdio::null());
+    let mut running = Running::start(shell);
+    wait_for_bytes(&env, 4 * MIB);
+    running.send(Signal::HUP);
+    assert_eq!(running.code_within(Duration::from_secs(30)), Some(0));
+    let words = ("updated".to_owned(), "ok".to_owned(), 0);
+    assert_eq!(last_words(&env), words);
+}

@@ -1,0 +1,233 @@
+//! TLS and proxies through the real binary: a private CA, redirects that would
+//! give encryption up, and where the token goes.
+
+use std::fs;
+use std::path::PathBuf;
+
+use hfdl_test_hub::{Fault, Gate, On, Shape, TestHub};
+
+use crate::support::env::{Ran, TestEnv};
+use crate::support::proxy::Proxy;
+
+const MIB: usize = 1 << 20;
+const TOKEN: &str = "hf_a_token_for_tests";
+
+/// A hub that speaks TLS, with a small and a large file behind a gate.
+fn world() -> TestEnv {
+    let env = TestEnv::new();
+    env.set("HFDL_DISK_RESERVE", "0").set("HF_TOKEN", TOKEN);
+    publish(env.start_hub(TestHub::builder().tls()));
+    env
+}
+
+fn publish(hub: &TestHub) {
+    hub.token(TOKEN, &["acme/tiny"]);
+    let repo = hub.repo("acme/tiny");
+    let draft = repo.commit("main").file("config.json", b"{}");
+    let draft = draft.lfs_generated("model.safetensors", 24 * MIB as u64, 7);
+    draft.publish();
+    repo.gated(Gate::Auto);
+}
+
+/// Writes the hub's CA where a variable can name it.
+fn ca_bundle(env: &TestEnv) -> PathBuf {
+    let path = env.root().join("ca.pem");
+    fs::write(&path, env.hub().ca_pem()).unwrap();
+    path
+}
+
+fn trust(env: &TestEnv) {
+    env.set("SSL_CERT_FILE", &ca_bundle(env).to_string_lossy());
+}
+
+fn download(env: &TestEnv) -> Ran {
+    let args = ["download", "acme/tiny", "--json"];
+    env.hfdl(args.into_iter().chain(["-c", "download.retries=0"]))
+}
+
+fn tokens_seen(hub: &TestHub) -> usize {
+    let requests = hub.requests();
+    let with_token = requests
+        .iter()
+        .filter(|r| r.header("authorization").is_some());
+    with_token.count()
+}
+
+#[test]
+fn a_private_ca_is_trusted_by_each_variable_that_names_it() {
+    for variable in ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"] {
+        let env = world();
+        env.set(variable, &ca_bundle(&env).to_string_lossy());
+        let ran = download(&env);
+        assert_eq!(ran.succeeds().json()["sessions"][0]["outcome"], "updated");
+        env.hfdl(["verify", "acme/tiny"]).succeeds().silently();
+        assert!(tokens_seen(env.hub()) > 0, "the Hub itself gets the token");
+        // The storage is another https host; the hub fails the test if it got the token.
+        assert!(!env.hub().downloads("model.safetensors").is_empty());
+    }
+}
+
+#[test]
+fn a_folder_of_certificates_will_do() {
+    let env = world();
+    let folder = env.root().join("certs");
+    fs::create_dir(&folder).unwrap();
+    fs::copy(ca_bundle(&env), folder.join("own.pem")).unwrap();
+    env.set("SSL_CERT_FILE", &folder.to_string_lossy());
+    download(&env).succeeds();
+}
+
+#[test]
+fn a_certificate_of_nobody_known_is_named_with_the_way_out() {
+    let env = world();
+    let other = TestHub::builder().tls().start();
+    let foreign = env.root().join("other.pem");
+    fs::write(&foreign, other.ca_pem()).unwrap();
+    for bundle in [None, Some(foreign)] {
+        if let Some(bundle) = &bundle {
+            env.set("SSL_CERT_FILE", &bundle.to_string_lossy());
+        }
+        download(&env)
+            .exits(5)
+            .explains("no safe connection")
+            .explains("certificate")
+            .explains("set `SSL_CERT_FILE` to its CA bundle");
+        assert!(env.hub().requests().is_empty(), "nothing was asked");
+    }
+    env.set("SSL_CERT_FILE", "/no/such/bundle.pem");
+    download(&env)
+        .exits(1)
+        .explains("the CA certificates cannot be read")
+        .explains("/no/such/bundle.pem");
+}
+
+#[test]
+fn a_redirect_that_gives_encryption_up_is_refused() {
+    let plain = TestHub::start();
+    publish(&plain);
+    let target = format!("{}/acme/tiny/resolve/main/config.json", plain.endpoint());
+    for on in [
+        On::resolve("config.json"),
+        On::resolve("model.safetensors"),
+        On::cdn("model.safetensors"),
+    ] {
+        let env = world();
+        trust(&env);
+        let redirect = Fault::Redirect(307, target.clone());
+        env.hub().fault(on, redirect);
+        download(&env)
+            .exits(1)
+            .explains("a redirect from https to http");
+        assert!(plain.requests().is_empty(), "nobody listens in");
+        env.hub().heal();
+        download(&env).succeeds();
+    }
+}
+
+#[test]
+fn another_https_host_gets_no_token() {
+    let env = world();
+    trust(&env);
+    // The same certificate and the same machine, under another name.
+    let hub = env.hub().endpoint();
+    let elsewhere = hub.replace("127.0.0.1", "localhost");
+    let target = format!("{elsewhere}/acme/tiny/resolve/main/config.json");
+    env.hub().fault(
+        On::resolve("config.json").times(1),
+        Fault::Redirect(307, target),
+    );
+    download(&env)
+        .exits(1)
+        .explains("the storage host `localhost` answered HTTP 401");
+    let resolved = env.hub().requests();
+    let resolved = resolved
+        .iter()
+        .filter(|r| r.file.as_deref() == Some("config.json"));
+    let with_token: Vec<bool> = resolved
+        .map(|request| request.header("authorization").is_some())
+        .collect();
+    assert_eq!(with_token, [true, false]);
+}
+
+#[test]
+fn an_encrypted_download_that_is_cut_goes_on_where_it_stopped() {
+    let env = world();
+    trust(&env);
+    let cut = Fault::CutAfter(16 * MIB as u64);
+    env.hub().fault(On::cdn("model.safetensors"), cut);
+    let args = ["-c", "download.retries=0", "-c", "download.connections=1"];
+    env.hfdl(["download", "acme/tiny"].into_iter().chain(args))
+        .exits(5);
+    env.hub().heal();
+    let ran = download(&env);
+    let bytes = &ran.succeeds().json()["sessions"][0]["bytes"];
+    assert!(bytes["reused"].as_u64().unwrap() > 0, "{}", ran.report());
+    env.hfdl(["verify", "acme/tiny"]).succeeds();
+}
+
+#[test]
+fn a_byte_that_flips_behind_the_encryption_is_found() {
+    let env = world();
+    trust(&env);
+    let flip = Fault::FlipByteAt(1000);
+    env.hub().fault(On::cdn("model.safetensors"), flip);
+    download(&env).exits(3);
+}
+
+#[test]
+fn a_mirror_with_a_path_speaks_tls_too() {
+    let env = TestEnv::new();
+    env.set("HFDL_DISK_RESERVE", "0").set("HF_TOKEN", TOKEN);
+    let builder = TestHub::builder().tls().prefix("/api/hf");
+    publish(env.start_hub(builder.shape(Shape::caching_proxy())));
+    trust(&env);
+    download(&env).succeeds();
+}
+
+#[test]
+fn a_proxy_is_asked_for_every_host_but_the_exceptions() {
+    for has_tls in [false, true] {
+        let env = TestEnv::new();
+        env.set("HFDL_DISK_RESERVE", "0").set("HF_TOKEN", TOKEN);
+        let builder = TestHub::builder();
+        let hub = env.start_hub(if has_tls { builder.tls() } else { builder });
+        publish(hub);
+        let (hub, storage) = (hub.endpoint(), hub.cdn_origin());
+        let (variable, other) = if has_tls {
+            trust(&env);
+            ("HTTPS_PROXY", "HTTP_PROXY")
+        } else {
+            ("HTTP_PROXY", "HTTPS_PROXY")
+        };
+        let (proxy, idle) = (Proxy::start(), Proxy::start());
+        env.set(variable, &proxy.url()).set(other, &idle.url());
+
+        env.set("NO_PROXY", "127.0.0.1");
+        env.hfdl(["models", "add", "acme/tiny"]).succeeds();
+        assert_eq!(proxy.heads(), Vec::<String>::new());
+
+        let (_, only) = storage.split_once("://").unwrap();
+        env.set("NO_PROXY", only);
+        download(&env).succeeds();
+        assert!(proxy.connected_to(&hub) && !proxy.connected_to(&storage));
+
+        env.unset("NO_PROXY");
+        let ran = env.hfdl(["download", "acme/tiny", "--force", "--json"]);
+        ran.succeeds();
+        assert!(proxy.connected_to(&hub) && proxy.connected_to(&storage));
+        assert!(
+            !proxy.heads().concat().contains(TOKEN),
+            "a proxy connects and hears no secret"
+        );
+        assert_eq!(idle.heads(), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_proxy_that_is_not_there_is_temporary() {
+    let env = world();
+    trust(&env);
+    env.set("HTTPS_PROXY", "http://127.0.0.1:1");
+    download(&env).exits(5);
+    assert!(env.hub().requests().is_empty());
+}

@@ -1,0 +1,188 @@
+//! What `hfdl verify` found bad is remembered: the next download mends it.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::Duration;
+
+use hfdl_test_hub::{Fault, On};
+
+use crate::support::env::{Ran, TestEnv};
+use crate::verify::{
+    blob, in_snapshot, kept, kept_in_directory, last_session, model_bytes, readers_see_all, rot,
+    world,
+};
+
+/// Counts the rows of a table.
+fn count(env: &TestEnv, table: &str) -> u32 {
+    let connection = rusqlite::Connection::open(env.database()).unwrap();
+    let sql = format!("SELECT count(*) FROM {table}");
+    connection.query_row(&sql, [], |row| row.get(0)).unwrap()
+}
+
+fn outcome(ran: &Ran) -> String {
+    let word = &ran.succeeds().json()["sessions"][0]["outcome"];
+    word.as_str().unwrap().to_owned()
+}
+
+fn download(env: &TestEnv) -> Ran {
+    env.hfdl(["download", "acme/tiny", "--json"])
+}
+
+/// Writes to a file as a person does, an hour after it was downloaded.
+fn edit(path: &Path, bytes: &[u8]) {
+    let before = fs::metadata(path).unwrap().modified().unwrap();
+    fs::write(path, bytes).unwrap();
+    let file = File::options().write(true).open(path).unwrap();
+    file.set_modified(before + Duration::from_secs(3600))
+        .unwrap();
+}
+
+#[test]
+fn a_download_mends_what_verify_found_and_nothing_else() {
+    let env = world();
+    let commit = kept(&env);
+    rot(&blob(&env, &commit, "model.safetensors"));
+    assert_eq!(outcome(&download(&env)), "up-to-date", "nobody has read it");
+    env.hfdl(["verify"]).exits(3);
+    env.hub().forget_requests();
+
+    env.hfdl(["download", "acme/tiny", "--dry-run", "--json"])
+        .succeeds()
+        .prints("model.safetensors");
+    let ran = download(&env);
+    assert_eq!(outcome(&ran), "repaired");
+    assert_eq!(ran.json()["sessions"][0]["new_commit"], commit.as_str());
+    assert!(env.hub().downloads("config.json").is_empty());
+    readers_see_all(&env, &commit);
+    assert_eq!(count(&env, "bad_files"), 0);
+    assert_eq!(outcome(&download(&env)), "up-to-date");
+    env.hfdl(["verify"]).succeeds().silently();
+}
+
+#[test]
+fn rot_is_an_event_once() {
+    let env = world();
+    let commit = kept(&env);
+    rot(&blob(&env, &commit, "model.safetensors"));
+    for _ in 0..2 {
+        env.hfdl(["verify"]).exits(3);
+        assert_eq!((count(&env, "bad_files"), count(&env, "events")), (1, 1));
+    }
+    let content = env.database_content();
+    assert!(content.contains("corrupt"), "{content}");
+    assert!(content.contains("no longer has its hash"), "{content}");
+}
+
+#[test]
+fn a_repair_or_good_bytes_let_the_memory_go() {
+    let env = world();
+    let commit = kept(&env);
+    let path = blob(&env, &commit, "model.safetensors");
+    rot(&path);
+    env.hfdl(["verify"]).exits(3);
+    env.hfdl(["verify", "--repair"]).succeeds();
+    assert_eq!(count(&env, "bad_files"), 0);
+    rot(&path);
+    env.hfdl(["verify"]).exits(3);
+    assert_eq!(count(&env, "bad_files"), 1);
+    fs::write(&path, model_bytes()).unwrap();
+    env.hfdl(["verify"]).succeeds();
+    assert_eq!(count(&env, "bad_files"), 0);
+    env.hub().forget_requests();
+    assert_eq!(outcome(&download(&env)), "up-to-date");
+}
+
+#[test]
+fn a_repair_that_failed_is_made_up_for_by_the_next_download() {
+    let env = world();
+    let commit = kept(&env);
+    rot(&blob(&env, &commit, "model.safetensors"));
+    env.hub().fault(On::any(), Fault::Status(503));
+    env.hfdl(["verify", "--repair", "-c", "download.retries=0"])
+        .exits(5);
+    env.hub().heal();
+    assert_eq!(outcome(&download(&env)), "repaired");
+    readers_see_all(&env, &commit);
+}
+
+#[test]
+fn a_new_revision_does_not_inherit_the_rot() {
+    let env = world();
+    let commit = kept(&env);
+    rot(&blob(&env, &commit, "model.safetensors"));
+    env.hfdl(["verify"]).exits(3);
+    let newer = env.hub().repo("acme/tiny").commit("main");
+    let newer = newer.file("notes.txt", b"new").publish();
+    assert_eq!(outcome(&download(&env)), "updated");
+    readers_see_all(&env, &newer);
+    assert_eq!(count(&env, "bad_files"), 0);
+}
+
+#[test]
+fn another_repository_does_not_take_over_the_rot() {
+    let env = world();
+    let commit = kept(&env);
+    rot(&blob(&env, &commit, "model.safetensors"));
+    env.hfdl(["verify"]).exits(3);
+    let copy = env.hub().repo("acme/copy").commit("main");
+    copy.lfs("model.safetensors", model_bytes()).publish();
+    env.hfdl(["download", "acme/copy"]).succeeds();
+    assert_eq!(env.hub().downloads("model.safetensors").len(), 1);
+    env.hfdl(["verify", "acme/copy"]).succeeds();
+}
+
+#[test]
+fn without_symbolic_links_two_files_of_one_content_are_two_files() {
+    let env = world();
+    env.set("HF_HUB_DISABLE_SYMLINKS", "1");
+    let draft = env.hub().repo("acme/tiny").commit("main");
+    let draft = draft
+        .lfs("a.bin", model_bytes())
+        .lfs("b.bin", model_bytes());
+    let commit = draft.publish();
+    env.hfdl(["models", "add", "acme/tiny"]).succeeds();
+    env.hfdl(["download", "acme/tiny"]).succeeds();
+    for name in ["a.bin", "b.bin"] {
+        // The two may be names of one file; then they rot together.
+        let other = in_snapshot(&env, &commit, "b.bin");
+        fs::remove_file(&other).unwrap();
+        fs::write(&other, model_bytes()).unwrap();
+        rot(&in_snapshot(&env, &commit, name));
+        env.hfdl(["verify"]).exits(3);
+        assert_eq!(outcome(&download(&env)), "repaired", "{name}");
+        assert_eq!(count(&env, "bad_files"), 0, "{name}");
+        env.hfdl(["verify"]).succeeds();
+    }
+}
+
+#[test]
+fn a_directory_is_mended_by_a_download_too() {
+    let env = world();
+    let dir = kept_in_directory(&env);
+    rot(&dir.join("model.safetensors"));
+    assert_eq!(outcome(&download(&env)), "up-to-date");
+    env.hfdl(["verify"]).exits(3);
+    let ran = download(&env);
+    assert_eq!(outcome(&ran), "repaired");
+    ran.silently();
+    assert!(fs::read(dir.join("model.safetensors")).unwrap() == model_bytes());
+    assert_eq!(count(&env, "bad_files"), 0);
+    assert_eq!(outcome(&download(&env)), "up-to-date");
+}
+
+#[test]
+fn what_a_person_changed_is_no_rot_and_is_never_replaced_without_a_word() {
+    let env = world();
+    let dir = kept_in_directory(&env);
+    let config = dir.join("config.json");
+    edit(&config, b"{\"a\": 2}");
+    env.hfdl(["verify"])
+        .exits(3)
+        .explains("was changed by somebody");
+    assert_eq!((count(&env, "bad_files"), count(&env, "events")), (0, 0));
+    let ran = download(&env);
+    assert_eq!(outcome(&ran), "repaired");
+    ran.explains("config.json` is not as a download left it");
+    assert_eq!(fs::read(&config).unwrap(), b"{\"a\": 1}");
+    assert_eq!(last_session(&env), ("repaired".to_owned(), None));
+}
