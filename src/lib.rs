@@ -11,6 +11,7 @@
 //! | 2 | [`store`] | one SQLite file: models, schedules, runs, sessions, settings | `domain`, `sys` |
 //! | 2 | [`hub`] | the Hub's API and its redirects; where the token may go | `domain`, `sys` |
 //! | 2 | [`download`] | the engine: sources in, verified partial files out | `domain`, `sys` |
+//! | 2 | [`xet`] | Xet storage: what files are made of, and how to fetch only what changed | `domain`, `sys` |
 //! | 2 | [`cache`] | the official cache and plain directories: look, publish, sweep | `domain`, `sys` |
 //! | 2 | [`timer`] | the operating system's timer entry: render, install, remove | `domain`, `sys` |
 //! | 2 | [`notify`] | hooks, pings, metrics: what others are told | `domain`, `sys` |
@@ -48,6 +49,7 @@ pub mod store;
 pub mod sys;
 pub mod timer;
 pub mod ui;
+pub mod xet;
 
 mod cli;
 

@@ -24,6 +24,8 @@ pub const JOURNAL_SUFFIX: &str = ".incomplete.journal";
 pub const EVIDENCE_SUFFIX: &str = ".incomplete.bad";
 /// The suffix of the lock that whoever fetches a partial file holds.
 pub const PARTIAL_LOCK_SUFFIX: &str = ".incomplete.lock";
+/// The suffix of the file that says what a content is made of.
+pub const SIDECAR_SUFFIX: &str = ".xet";
 /// Starts the names of snapshots that are being put together in `.hfdl/`.
 pub const STAGING_PREFIX: &str = "staging-";
 /// Starts the names of snapshots that are being deleted in `.hfdl/`.
@@ -132,6 +134,12 @@ impl RepoLayout {
     /// Returns where bytes lie that twice did not have this content's hash.
     pub fn evidence(&self, content: &ContentId) -> PathBuf {
         let name = format!("{}{EVIDENCE_SUFFIX}", content.etag());
+        self.private().join(name)
+    }
+
+    /// Returns where it is written down what a content is made of.
+    pub fn sidecar(&self, content: &ContentId) -> PathBuf {
+        let name = format!("{}{SIDECAR_SUFFIX}", content.etag());
         self.private().join(name)
     }
 

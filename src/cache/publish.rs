@@ -225,7 +225,7 @@ impl<'a> CacheWriter<'a> {
     }
 
     fn check_whole(&self, plan: &SyncPlan) -> Result<()> {
-        for PlannedFile { file, action } in &plan.files {
+        for PlannedFile { file, action, .. } in &plan.files {
             let path = match action {
                 Action::Keep => self.layout.entry(&plan.commit, &file.path),
                 _ => self.layout.blob(&file.content),

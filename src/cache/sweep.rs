@@ -124,6 +124,7 @@ pub fn execute_sweep(
                 if !let_go(layout.blob(content))? {
                     continue;
                 }
+                remove_file(layout.sidecar(content))?;
                 checkpoint("one blob swept");
             }
             SweepTarget::Partial(content) if is_still_right() => {

@@ -74,7 +74,7 @@ impl From<&RemoteFile> for TreeFile {
             blob_id: render_hex(&file.git_oid),
             lfs_sha256: is_lfs.then(|| file.content.etag()),
             lfs_size: is_lfs.then_some(file.size_bytes),
-            xet_hash: file.xet_hash.as_ref().map(|hash| render_hex(hash)),
+            xet_hash: file.xet_hash.map(|hash| hash.to_string()),
         }
     }
 }
@@ -91,7 +91,7 @@ impl TreeFile {
             },
             git_oid,
             xet_hash: match self.xet_hash {
-                Some(hash) => Some(parse_hex(&hash)?),
+                Some(hash) => Some(hash.parse().ok()?),
                 None => None,
             },
         })
@@ -101,6 +101,7 @@ impl TreeFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::xet::XetHash;
 
     fn listing() -> RemoteSnapshot {
         let file = |path: &str, content, xet_hash| RemoteFile {
@@ -114,7 +115,11 @@ mod tests {
             commit: "0".repeat(40).parse().unwrap(),
             files: vec![
                 file("config.json", ContentId::GitSha1([0xab; 20]), None),
-                file("model.bin", ContentId::Sha256([0xcd; 32]), Some([0xef; 32])),
+                file(
+                    "model.bin",
+                    ContentId::Sha256([0xcd; 32]),
+                    Some(XetHash::from_bytes([0xef; 32])),
+                ),
                 file("ünï/x", ContentId::Sha256([1; 32]), None),
             ],
         }

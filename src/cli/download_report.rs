@@ -238,7 +238,7 @@ fn dry_run_text(out: &Output, found: &[DryRun]) -> String {
             plan.commit.chars().take(10).collect(),
             format!("{} of {}", totals.files_to_fetch, totals.files),
             ByteSize(totals.bytes_to_fetch).render_short(),
-            ByteSize(totals.bytes_reused + totals.bytes_from_partials).render_short(),
+            ByteSize(totals.bytes_here()).render_short(),
         ]);
     }
     if rows.is_empty() {
@@ -268,7 +268,7 @@ fn dry_run_document(found: &[DryRun]) -> Value {
                 "model": plan.label,
                 "commit": plan.commit,
                 "files": {"total": totals.files, "to_fetch": totals.files_to_fetch, "reused": totals.files_reused},
-                "bytes": {"total": totals.bytes, "to_fetch": totals.bytes_to_fetch, "reused": totals.bytes_reused + totals.bytes_from_partials},
+                "bytes": {"total": totals.bytes, "to_fetch": totals.bytes_to_fetch, "reused": totals.bytes_here()},
                 "fetch": files,
             })
         })

@@ -262,7 +262,7 @@ fn model_row(model: &PlannedModel) -> Vec<String> {
     match &model.fetch {
         Ok(found) => {
             let totals = found.totals;
-            let reusable = totals.bytes_reused + totals.bytes_from_partials;
+            let reusable = totals.bytes_here();
             row.extend([
                 found.commit.chars().take(10).collect(),
                 format!("{} of {}", totals.files_to_fetch, totals.files),
@@ -296,7 +296,7 @@ fn plan_document(plan: &DuePlan) -> Value {
         let found = model.fetch.as_ref().ok();
         let bytes = found.map(|found| {
             let totals = found.totals;
-            json!({"total": totals.bytes, "to_fetch": totals.bytes_to_fetch, "reused": totals.bytes_reused + totals.bytes_from_partials})
+            json!({"total": totals.bytes, "to_fetch": totals.bytes_to_fetch, "reused": totals.bytes_here()})
         });
         let files = found.map(|found| {
             let totals = found.totals;

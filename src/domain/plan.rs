@@ -5,14 +5,17 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use thiserror::Error;
 
 use super::content::ContentId;
+use super::delta::Copy;
 use super::filter::Filter;
 use super::placement::{Placement, PlacementError};
 use super::repo::{CommitSha, RepoPath};
 use super::snapshot::{RemoteFile, RemoteSnapshot};
+use super::xet::FileMap;
 
 /// What the disk holds that a sync can use.
 ///
@@ -90,6 +93,25 @@ pub struct SyncPlan {
 pub struct PlannedFile {
     pub file: RemoteFile,
     pub action: Action,
+    /// How to make it of old files, where that saves fetching.
+    pub delta: Option<Arc<FileDelta>>,
+}
+
+/// How a file is made of old ones on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileDelta {
+    /// The copies name the old files by their places in `files`.
+    pub copies: Vec<Copy>,
+    pub files: Vec<PathBuf>,
+    /// Bytes to copy, and bytes to fetch, beyond those that are in the partial file.
+    pub copied_bytes: u64,
+    pub missing_bytes: u64,
+    /// What the new file is made of.
+    pub map: FileMap,
+    /// What the old ones are made of.
+    pub old: Vec<FileMap>,
+    /// What was found out about old contents and is worth writing down.
+    pub learnt: Vec<(ContentId, u64, FileMap)>,
 }
 
 /// How a file comes to its place.
@@ -111,6 +133,9 @@ pub enum Action {
 impl PlannedFile {
     /// Counts the bytes that have to come over the line.
     pub fn missing_bytes(&self) -> u64 {
+        if let Some(delta) = &self.delta {
+            return delta.missing_bytes;
+        }
         match self.action {
             Action::Fetch => self.file.size_bytes,
             Action::Resume { have_bytes } => self.file.size_bytes.saturating_sub(have_bytes),
@@ -127,7 +152,7 @@ impl Action {
 }
 
 /// Counts that always add up: files are fetched or reused; bytes are fetched,
-/// reused or taken from partial files.
+/// reused, taken from partial files or copied from old ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     pub files: u64,
@@ -137,6 +162,8 @@ pub struct Totals {
     pub bytes_to_fetch: u64,
     pub bytes_reused: u64,
     pub bytes_from_partials: u64,
+    /// Bytes to copy out of old files.
+    pub bytes_copied: u64,
 }
 
 /// Says why a listing cannot be synchronised to a place.
@@ -158,6 +185,22 @@ impl SyncPlan {
         self.files.iter().all(|file| file.action == Action::Keep)
     }
 
+    /// Makes a file that is fetched of old ones.
+    pub fn use_delta(&mut self, content: &ContentId, delta: FileDelta) {
+        let is_it = |file: &&mut PlannedFile| {
+            file.action.is_fetch() && file.delta.is_none() && file.file.content == *content
+        };
+        let Some(file) = self.files.iter_mut().find(is_it) else {
+            return;
+        };
+        let before = file.missing_bytes();
+        let totals = &mut self.totals;
+        totals.bytes_to_fetch = totals.bytes_to_fetch.saturating_sub(before);
+        totals.bytes_to_fetch = totals.bytes_to_fetch.saturating_add(delta.missing_bytes);
+        totals.bytes_copied = totals.bytes_copied.saturating_add(delta.copied_bytes);
+        file.delta = Some(Arc::new(delta));
+    }
+
     /// Returns the files whose bytes must come from the network, each content once.
     pub fn fetches(&self) -> impl Iterator<Item = &PlannedFile> {
         self.files.iter().filter(|file| file.action.is_fetch())
@@ -166,7 +209,7 @@ impl SyncPlan {
     /// Returns the contents to bring in from elsewhere on this machine, each once.
     pub fn imports(&self) -> BTreeMap<ContentId, (u64, &PathBuf)> {
         let mut imports = BTreeMap::new();
-        for PlannedFile { file, action } in &self.files {
+        for PlannedFile { file, action, .. } in &self.files {
             if let Action::Link(Place::At(path)) = action {
                 imports.insert(file.content, (file.size_bytes, path));
             }
@@ -213,6 +256,7 @@ pub fn plan_sync(
         files.push(PlannedFile {
             file: file.clone(),
             action,
+            delta: None,
         });
     }
     files.sort_by(|a, b| a.file.path.cmp(&b.file.path));
@@ -248,6 +292,17 @@ fn decide(file: &RemoteFile, local: &LocalFacts) -> Action {
 }
 
 impl Totals {
+    /// Counts the bytes that need not come over the line.
+    pub fn bytes_here(&self) -> u64 {
+        [
+            self.bytes_reused,
+            self.bytes_from_partials,
+            self.bytes_copied,
+        ]
+        .into_iter()
+        .fold(0, u64::saturating_add)
+    }
+
     fn add(&mut self, size_bytes: u64, action: &Action) {
         // Saturating: the sizes are the Hub's word, not measured.
         let plus = |total: &mut u64, bytes: u64| *total = total.saturating_add(bytes);
@@ -372,10 +427,38 @@ mod tests {
                 bytes_to_fetch: 75,
                 bytes_reused: 110,
                 bytes_from_partials: 15,
+                bytes_copied: 0,
             }
         );
         assert_eq!(plan.deleted, ["gone".parse().unwrap()]);
         assert_eq!(plan.imports().len(), 1);
+    }
+
+    #[test]
+    fn a_delta_moves_bytes_from_fetched_to_copied() {
+        let mut plan = plan(
+            vec![file("a", 1, 100), file("b", 2, 7)],
+            &LocalFacts::default(),
+        );
+        let delta = FileDelta {
+            copies: Vec::new(),
+            files: Vec::new(),
+            copied_bytes: 90,
+            missing_bytes: 10,
+            map: FileMap {
+                hash: crate::domain::xet::XetHash::ZERO,
+                terms: Vec::new(),
+                chunk_lengths: None,
+            },
+            old: Vec::new(),
+            learnt: Vec::new(),
+        };
+        plan.use_delta(&content(9), delta.clone());
+        assert_eq!(plan.totals.bytes_to_fetch, 107);
+        plan.use_delta(&content(1), delta);
+        assert_eq!(plan.files[0].missing_bytes(), 10);
+        let totals = plan.totals;
+        assert_eq!((totals.bytes_to_fetch, totals.bytes_here()), (17, 90));
     }
 
     #[test]

@@ -73,18 +73,39 @@ impl RangeSet {
         gaps
     }
 
+    /// Tells whether the set has a byte.
+    pub fn contains(&self, position: u64) -> bool {
+        let next = self.ranges.partition_point(|range| range.end <= position);
+        let next = self.ranges.get(next);
+        next.is_some_and(|range| range.start <= position)
+    }
+
+    /// Returns the bytes of a range that the set lacks.
+    pub fn lacking(&self, range: ByteRange) -> Vec<ByteRange> {
+        let mut lacking = Vec::new();
+        let first = self.ranges.partition_point(|own| own.end <= range.start);
+        let mut at = range.start;
+        for own in &self.ranges[first..] {
+            if own.start >= range.end {
+                break;
+            }
+            if own.start > at {
+                lacking.push(ByteRange::new(at, own.start));
+            }
+            at = own.end;
+        }
+        if at < range.end {
+            lacking.push(ByteRange::new(at, range.end));
+        }
+        lacking
+    }
+
     /// Returns the bytes of this set that `other` lacks.
     pub fn minus(&self, other: &Self) -> Vec<ByteRange> {
-        let mut left = Vec::new();
-        for range in &self.ranges {
-            for gap in other.gaps(range.end) {
-                let start = gap.start.max(range.start);
-                if start < gap.end {
-                    left.push(ByteRange::new(start, gap.end));
-                }
-            }
-        }
-        left
+        self.ranges
+            .iter()
+            .flat_map(|range| other.lacking(*range))
+            .collect()
     }
 }
 
@@ -132,6 +153,7 @@ mod tests {
             prop_assert!(a.ranges().windows(2).all(|pair| pair[0].end < pair[1].start));
             for byte in 0..80 {
                 prop_assert_eq!(within(a.ranges(), byte), holds(&ours, byte));
+                prop_assert_eq!(a.contains(byte), holds(&ours, byte));
                 prop_assert_eq!(within(&a.gaps(50), byte), byte < 50 && !holds(&ours, byte));
                 prop_assert_eq!(within(&a.minus(&b), byte), holds(&ours, byte) && !holds(&theirs, byte));
             }

@@ -2,6 +2,7 @@
 
 use super::content::ContentId;
 use super::repo::{CommitSha, RepoPath};
+use super::xet::XetHash;
 
 /// A repository's complete listing at one commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,5 +31,5 @@ pub struct RemoteFile {
     /// listing kept in the cache names it.
     pub git_oid: [u8; 20],
     /// The Xet file hash, where the content lives in Xet storage and may be read.
-    pub xet_hash: Option<[u8; 32]>,
+    pub xet_hash: Option<XetHash>,
 }

@@ -129,6 +129,32 @@ impl Coverage {
         Some(end)
     }
 
+    /// Notes that a range has come that nobody claimed.
+    pub(crate) fn insert(&mut self, range: ByteRange) {
+        let mut left = Vec::with_capacity(self.pieces.len() + 1);
+        for piece in &self.pieces {
+            let is_apart = piece.end <= range.start || range.end <= piece.at;
+            if is_apart || piece.holder.is_some() {
+                left.push(*piece);
+                continue;
+            }
+            let front = Piece {
+                end: range.start,
+                ..*piece
+            };
+            let back = Piece {
+                at: range.end,
+                ..*piece
+            };
+            left.extend(
+                [front, back]
+                    .into_iter()
+                    .filter(|piece| piece.at < piece.end),
+            );
+        }
+        self.pieces = left;
+    }
+
     /// Gives back what is left of a claim.
     pub(crate) fn release(&mut self, id: u64) {
         let Some(mut index) = self.held(id) else {
@@ -200,6 +226,23 @@ mod tests {
     use proptest::prelude::*;
 
     const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn what_came_without_a_claim_is_no_longer_open() {
+        let mut file = Coverage::new(100, &RangeSet::new());
+        file.insert(ByteRange::new(0, 10));
+        assert_eq!(file.front(), 10);
+        file.insert(ByteRange::new(20, 30));
+        file.insert(ByteRange::new(90, 100));
+        let claim = file.claim(u64::MAX).unwrap();
+        assert_eq!(claim.range, ByteRange::new(10, 20));
+        // A claim is its holder's.
+        file.insert(ByteRange::new(12, 50));
+        assert_eq!(file.advance(claim.id, 20), Some(20));
+        assert_eq!(file.front(), 50);
+        file.insert(ByteRange::new(50, 90));
+        assert!(file.is_complete());
+    }
 
     #[test]
     fn one_connection_alone_takes_everything_in_one_piece() {

@@ -275,6 +275,8 @@ impl Engine {
             result,
             fetched: 0,
             reused: 0,
+            copied: 0,
+            copies_were_wrong: false,
             retries: 0,
         };
         self.take(Event::Ended { report });

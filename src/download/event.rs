@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::copies::Copies;
 use super::lane::Lane;
 use super::partial::VerifiedFile;
 use super::source::{ByteSource, SourceError};
@@ -27,6 +28,8 @@ pub struct FetchJob {
     pub source: Arc<dyn ByteSource>,
     /// The limits that it shares with others, besides those of the run.
     pub lane: Lane,
+    /// What old files have of it; `None` to fetch all of it.
+    pub copies: Option<Arc<Copies>>,
     /// Lower comes first; equal ones in the order of their adding.
     pub rank: u64,
 }
@@ -118,8 +121,12 @@ pub struct FileReport {
     pub result: FileResult,
     /// Bytes that came over the line, the useless ones too.
     pub fetched: u64,
-    /// Bytes of earlier runs that were used again.
+    /// Bytes of earlier runs that were used again, and those copied from old files.
     pub reused: u64,
+    /// Bytes copied from old files.
+    pub copied: u64,
+    /// What was made of copies did not have the hash and was thrown away.
+    pub copies_were_wrong: bool,
     pub retries: u32,
 }
 

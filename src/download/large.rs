@@ -1,7 +1,7 @@
 //! A file that arrives in pieces: its state, shared by its connections, the
 //! thread that hashes it and the one that saves it.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,8 @@ const NOTE_AT: u64 = 2 << 20;
 pub(crate) struct Costs {
     pub(crate) fetched: AtomicU64,
     pub(crate) reused: AtomicU64,
+    pub(crate) copied: AtomicU64,
+    pub(crate) copies_were_wrong: AtomicBool,
     pub(crate) retries: AtomicU32,
 }
 
@@ -56,6 +58,8 @@ struct State {
     restart: Restart,
     failure: Option<FileError>,
     ended: bool,
+    /// Old files are being copied from; nothing is fetched before that is over.
+    copying: bool,
     history: History,
     since_failure: u64,
     failed_at: Option<Instant>,
@@ -143,6 +147,7 @@ impl Large {
             restart: Restart::Unused,
             failure: None,
             ended: false,
+            copying: false,
             history: History::default(),
             since_failure: 0,
             failed_at: None,
@@ -168,6 +173,40 @@ impl Large {
 
     pub(crate) fn holders(&self) -> usize {
         self.state().holders
+    }
+
+    /// Keeps connections away while old files are copied from.
+    pub(crate) fn begin_copying(&self) {
+        let mut state = self.state();
+        state.copying = true;
+        state.holders += 1;
+    }
+
+    pub(crate) fn end_copying(&self) {
+        let mut state = self.state();
+        state.copying = false;
+        state.holders = state.holders.saturating_sub(1);
+        drop(state);
+        self.moved.notify_all();
+    }
+
+    /// Notes what was copied; false if nothing more is wanted.
+    pub(crate) fn copied(&self, range: ByteRange) -> bool {
+        let mut state = self.state();
+        if state.failure.is_some() || state.ended {
+            return false;
+        }
+        state.coverage.insert(range);
+        if state.unsaved == 0 {
+            state.unsaved_since = Instant::now();
+        }
+        state.unsaved += range.len();
+        // Before the lock goes: with the last copy the file may end at once.
+        self.costs.reused.fetch_add(range.len(), Ordering::Relaxed);
+        self.costs.copied.fetch_add(range.len(), Ordering::Relaxed);
+        drop(state);
+        self.moved.notify_all();
+        true
     }
 
     /// Gives a connection something to fetch, if another one helps here.
@@ -418,6 +457,9 @@ impl Large {
             state.failure = Some(FileError::disk("could not start over", &err));
         }
         self.costs.reused.store(0, Ordering::Relaxed);
+        if self.costs.copied.swap(0, Ordering::Relaxed) > 0 {
+            self.costs.copies_were_wrong.store(true, Ordering::Relaxed);
+        }
         state.coverage.reset();
         state.shape = Shape::OneStream;
         (state.hashed, state.forgotten) = (0, 0);
@@ -433,6 +475,7 @@ impl State {
     fn is_open(&self, now: Instant) -> bool {
         self.failure.is_none()
             && !self.ended
+            && !self.copying
             && self.restart != Restart::Wanted
             && self.not_before.is_none_or(|then| then <= now)
     }
@@ -522,6 +565,7 @@ mod tests {
             partial: dir.join("blob"),
             source: Arc::new(Nothing),
             lane: Lane::default(),
+            copies: None,
             rank: 0,
         };
         // The size on disk does not matter here.

@@ -16,6 +16,7 @@
 //! | `board` | which work a connection takes next |
 //! | `worker` | one connection: bytes from a source to a place in a file |
 //! | `large`, `coverage` | a file in pieces: who fetches which, and what came |
+//! | `copies` | what old files have of a new one |
 //! | `small` | a file in one request |
 //! | `follower`, `verify` | hashes behind the front of what has come |
 //! | `saver` | forces bytes to disk, then says so in the journal |
@@ -28,6 +29,7 @@
 //! the lock of its file.
 
 mod board;
+mod copies;
 mod coverage;
 mod engine;
 mod event;
@@ -44,9 +46,10 @@ mod verify;
 mod waiting;
 mod worker;
 
+pub use copies::Copies;
 pub use engine::{Engine, fetch};
 pub use event::{EngineOptions, Event, FetchJob, FileError, FileReport, FileResult};
 pub use lane::Lane;
-pub use partial::{VerifiedFile, reusable_bytes};
+pub use partial::{VerifiedFile, reusable_bytes, reusable_ranges};
 pub use source::{ByteSource, ByteStream, SourceError};
 pub use verify::{has_content, prove_content};

@@ -12,6 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::journal::{self, Journal, Told};
 use crate::domain::content::ContentId;
 use crate::domain::ranges::{ByteRange, RangeSet};
+use crate::sys::copy::copy_range;
 use crate::sys::file_io;
 use crate::sys::lock::FileLock;
 
@@ -38,12 +39,17 @@ pub(crate) fn keep_evidence(path: &Path) -> io::Result<PathBuf> {
 
 /// Returns how many bytes of a content an earlier run left behind for this one.
 pub fn reusable_bytes(partial: &Path, content: &ContentId, size_bytes: u64) -> u64 {
+    reusable_ranges(partial, content, size_bytes).total()
+}
+
+/// Returns which bytes of a content an earlier run left behind for this one.
+pub fn reusable_ranges(partial: &Path, content: &ContentId, size_bytes: u64) -> RangeSet {
     let is_whole_length = fs::metadata(partial).is_ok_and(|found| found.len() == size_bytes);
     if !is_whole_length {
-        return 0;
+        return RangeSet::new();
     }
     journal::read(&Journal::path_of(partial), content, size_bytes)
-        .map_or(0, |told| told.all().total())
+        .map_or_else(|_| RangeSet::new(), |told| told.all())
 }
 
 /// An open partial file that this process alone writes.
@@ -122,6 +128,18 @@ impl Partial {
 
     pub(crate) fn write_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
         file_io::write_all_at(&self.file, bytes, position)
+    }
+
+    /// Writes what another file has.
+    pub(crate) fn write_from(
+        &self,
+        from: &File,
+        from_at: u64,
+        position: u64,
+        length: u64,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        copy_range(from, from_at, &self.file, position, length, buffer)
     }
 
     pub(crate) fn read_at(&self, buffer: &mut [u8], position: u64) -> io::Result<()> {

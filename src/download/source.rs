@@ -2,12 +2,15 @@
 
 use std::fmt;
 use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::domain::outcome::ErrorKind;
 use crate::domain::ranges::ByteRange;
+use crate::domain::session::FileSource;
 
 /// The origin of one file's bytes.
 ///
@@ -17,6 +20,11 @@ use crate::domain::ranges::ByteRange;
 pub trait ByteSource: Send + Sync {
     /// Opens a part of the file, or with `None` all of it.
     fn open(&self, range: Option<ByteRange>) -> Result<ByteStream, SourceError>;
+
+    /// Returns by which way bytes come at present.
+    fn way(&self) -> FileSource {
+        FileSource::Http
+    }
 }
 
 /// An answer with bytes, and what it says about them.
@@ -27,6 +35,9 @@ pub struct ByteStream {
     pub total_size: Option<u64>,
     /// The server sends everything, whatever part was asked for.
     pub whole_file: bool,
+    /// Counts the bytes over the line, where those are not the ones that the
+    /// reader yields; whoever reads takes them from it.
+    pub wire_bytes: Option<Arc<AtomicU64>>,
     /// Errors may carry a [`SourceError`]; all others count as passing trouble
     /// of the network.
     pub reader: Box<dyn Read + Send>,

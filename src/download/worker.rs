@@ -15,7 +15,7 @@ use super::large::{Aftermath, Costs, Large, Leaving, Order, SAVE_AT, wrong_size}
 use super::pace::SlowWatch;
 use super::partial::{Opening, Partial};
 use super::source::{ByteStream, SourceError};
-use super::{follower, small};
+use super::{copies, follower, small};
 use crate::domain::outcome::ErrorKind;
 use crate::domain::ranges::ByteRange;
 
@@ -76,11 +76,25 @@ fn begin(shared: &Arc<Shared>, index: usize, job: FetchJob) {
         job: index,
         reused: on_disk.total(),
     });
+    if large.job.copies.is_some() {
+        large.begin_copying();
+    }
     shared.begun(&lane, Some(large.clone()));
     if let Err(err) = follower::start(shared.clone(), large.clone()) {
         let message = format!("could not start a thread: {err}");
         large.fail(FileError::new(ErrorKind::Internal, message));
         shared.close_if_failed(&large);
+    }
+    if let Some(copies) = &large.job.copies {
+        let brought = catch_unwind(AssertUnwindSafe(|| {
+            copies::bring_in(shared, &large, copies, &on_disk);
+        }));
+        if brought.is_err() {
+            large.fail(panicked());
+        }
+        large.end_copying();
+        shared.close_if_failed(&large);
+        shared.call_workers();
     }
 }
 
@@ -292,13 +306,15 @@ impl<'a> Intake<'a> {
                 }
                 Ok(n) => break n,
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-                Err(err) => return Err(SourceError::from_read(&err).into()),
+                Err(err) => {
+                    self.pay(stream, 0);
+                    return Err(SourceError::from_read(&err).into());
+                }
             }
         };
         let bytes = n as u64;
-        self.costs.fetched.fetch_add(bytes, Ordering::Relaxed);
         self.unreported += bytes;
-        self.paused += self.shared.take_in(self.lane, bytes);
+        self.pay(stream, bytes);
         let receiving = self.began.elapsed().saturating_sub(self.paused);
         if self.watch.is_too_slow(bytes, receiving) {
             let message = format!(
@@ -308,6 +324,14 @@ impl<'a> Intake<'a> {
             return Err(SourceError::transient(ErrorKind::Network, message).into());
         }
         Ok(n)
+    }
+
+    /// Counts what came over the line for some bytes that were read.
+    fn pay(&mut self, stream: &ByteStream, bytes: u64) {
+        let counter = stream.wire_bytes.as_ref();
+        let bytes = counter.map_or(bytes, |counter| counter.swap(0, Ordering::Relaxed));
+        self.costs.fetched.fetch_add(bytes, Ordering::Relaxed);
+        self.paused += self.shared.take_in(self.lane, bytes);
     }
 
     /// Tells the caller of the engine how many bytes came since the last time.

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::client::{Arrival, HubClient, Question, lock};
 use super::error::{About, HubError};
 use super::files::FileAddress;
-use crate::domain::content::parse_hex;
 use crate::domain::repo::CommitSha;
+use crate::domain::xet::XetHash;
 use crate::sys::http::{Headers, Method, Url};
 use crate::sys::pause::Stopwatch;
 
@@ -24,7 +24,7 @@ pub struct Location {
     pub size_bytes: Option<u64>,
     /// The normalised etag: 64 digits of SHA-256 or 40 of a git blob id.
     pub etag: Option<String>,
-    pub xet_hash: Option<[u8; 32]>,
+    pub xet_hash: Option<XetHash>,
     pub(super) place: Place,
     since: Stopwatch,
     /// Tells this answer from later ones to the same question.
@@ -98,7 +98,7 @@ impl HubClient {
                     size_bytes: number(headers, "x-linked-size")
                         .or_else(|| number(headers, "content-length")),
                     etag: etag(headers, "x-linked-etag").or_else(|| etag(headers, "etag")),
-                    xet_hash: headers.get("x-xet-hash").and_then(parse_hex),
+                    xet_hash: headers.get("x-xet-hash").and_then(|text| text.parse().ok()),
                     place: Place::Hub(answer.url.clone()),
                     since: answer.received,
                     serial: self.locations().next_serial(),
@@ -120,7 +120,7 @@ impl HubClient {
         Ok(Location {
             size_bytes: number(headers, "x-linked-size"),
             etag: etag(headers, "x-linked-etag"),
-            xet_hash: headers.get("x-xet-hash").and_then(parse_hex),
+            xet_hash: headers.get("x-xet-hash").and_then(|text| text.parse().ok()),
             place: Place::Storage(url),
             since: Stopwatch::start(),
             serial: self.locations().next_serial(),

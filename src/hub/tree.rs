@@ -173,7 +173,7 @@ fn parse_file(entry: TreeEntry) -> Result<RemoteFile, String> {
         content,
         git_oid,
         // Of gated content it is masked with asterisks.
-        xet_hash: entry.xet_hash.as_deref().and_then(parse_hex),
+        xet_hash: entry.xet_hash.and_then(|text| text.parse().ok()),
         path,
     })
 }
@@ -223,7 +223,7 @@ mod tests {
         assert_eq!(files[0].path.as_str(), "a.bin");
         assert_eq!(files[0].content.etag(), SHA256);
         assert_eq!(files[0].size_bytes, 7);
-        assert_eq!(files[0].xet_hash, parse_hex(SHA256));
+        assert_eq!(files[0].xet_hash, SHA256.parse().ok());
         assert_eq!(files[1].content.etag(), OID);
         assert_eq!(files[1].xet_hash, None);
     }

@@ -84,7 +84,7 @@ impl Download<'_> {
 pub fn dry_run(tools: &Tools<'_>, targets: &[Target]) -> Result<Vec<Result<DryRun>>> {
     let choice = cache_choice(tools.host, tools.settings);
     let bad = tools.store.bad_files()?;
-    let checked = check_all(tools.hub, &choice, targets, &bad);
+    let checked = check_all(tools.hub, tools.xet, &choice, targets, &bad);
     let pairs = targets.iter().zip(checked);
     Ok(pairs
         .map(|(target, checked)| checked.map(|checked| describe(target, checked)))

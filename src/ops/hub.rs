@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::domain::retry::RetryPolicy;
 use crate::domain::settings::Settings;
 use crate::hub::{Endpoint, HubClient, HubOptions, Token, TokenInputs, TokenOrigin, find_token};
 use crate::sys::host::Host;
@@ -12,6 +13,7 @@ use crate::sys::http::{Http, HttpSettings};
 use crate::sys::paths;
 use crate::sys::pause::{Pause, Waited};
 use crate::sys::stop::StopFlag;
+use crate::xet::XetStorage;
 
 /// Returns a client for the configured Hub; nothing is sent yet.
 ///
@@ -33,6 +35,24 @@ pub fn connect(host: &Host, settings: &Settings, stop: &StopFlag) -> Result<HubC
 /// Returns the way to the network that a client for the Hub takes.
 pub fn http(host: &Host, settings: &Settings) -> Result<Http> {
     Http::new(&http_settings(host, settings)?).context("cannot set up HTTP")
+}
+
+/// Returns the way to Xet storage; `None` when it is not to be used.
+pub fn connect_to_xet(
+    host: &Host,
+    settings: &Settings,
+    stop: &StopFlag,
+) -> Result<Option<XetStorage>> {
+    if settings.xet_is_off() || is_offline(host) {
+        return Ok(None);
+    }
+    let clock = host.clone();
+    Ok(Some(XetStorage::new(
+        http(host, settings)?,
+        RetryPolicy::default(),
+        pause(host, stop),
+        move || clock.now(),
+    )))
 }
 
 /// Tells whether the environment forbids the network.

@@ -20,7 +20,7 @@ use super::{rate_limits, retention};
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::retry::RetryPolicy;
-use crate::domain::run::{Event, RunCommand, RunEnd, RunId, RunStart};
+use crate::domain::run::{Event, EventKind, RunCommand, RunEnd, RunId, RunStart};
 use crate::domain::schedule::{RateTable, ScheduleId};
 use crate::domain::session::{Session, SessionEnd, SessionId, SessionProgress, SessionStart};
 use crate::domain::settings::Settings;
@@ -34,6 +34,7 @@ use crate::sys::logging;
 use crate::sys::paths::Home;
 use crate::sys::pause::Stopwatch;
 use crate::sys::stop::{StopFlag, StopReason};
+use crate::xet::XetStorage;
 
 /// What a run works with, whatever its command.
 #[derive(Clone, Copy)]
@@ -43,6 +44,8 @@ pub struct Tools<'a> {
     pub store: &'a Store,
     pub settings: &'a Settings,
     pub hub: &'a HubClient,
+    /// `None` when Xet storage is not to be used.
+    pub xet: Option<&'a XetStorage>,
     pub stop: &'a StopFlag,
 }
 
@@ -174,7 +177,14 @@ impl<'a> Run<'a> {
         let choice = cache_choice(host, self.tools.settings);
         let reserve = self.tools.settings.disk_reserve();
         let bad = self.tools.store.bad_files()?;
-        let flow = Flow::new(self.tools.hub, &choice, bad, options, reserve);
+        let flow = Flow::new(
+            self.tools.hub,
+            self.tools.xet,
+            &choice,
+            bad,
+            options,
+            reserve,
+        );
         let watch = Watch::start(host);
         let now = host.now();
         let span = bounds.max_duration.map(Seconds::span);
@@ -287,6 +297,15 @@ impl<'a> Run<'a> {
                 trouble: end.trouble.clone(),
             };
             store.finish_session(*session, &end.progress, &close)?;
+            for detail in &end.abandoned_deltas {
+                store.record_event(&Event {
+                    at: now,
+                    kind: EventKind::DeltaAbandoned,
+                    model_id: target.model.as_ref().map(|(id, _)| *id),
+                    run_id: Some(self.id.clone()),
+                    detail: detail.clone(),
+                })?;
+            }
             // Whoever verifies does not ask what is current upstream, so the
             // end says nothing about the model's last check or success.
             if self.command != RunCommand::Verify

@@ -11,6 +11,7 @@ use crate::sys::host::Host;
 use crate::sys::paths::Home;
 use crate::sys::signals;
 use crate::sys::stop::StopFlag;
+use crate::xet::XetStorage;
 
 pub struct Workshop<'a> {
     host: &'a Host,
@@ -18,6 +19,7 @@ pub struct Workshop<'a> {
     settings: Settings,
     store: Store,
     hub: HubClient,
+    xet: Option<XetStorage>,
     stop: StopFlag,
 }
 
@@ -38,12 +40,14 @@ impl<'a> Workshop<'a> {
     ) -> Result<Self> {
         let stop = StopFlag::new();
         let hub = super::hub::connect(host, &settings, &stop)?;
+        let xet = super::hub::connect_to_xet(host, &settings, &stop)?;
         Ok(Self {
             host,
             home,
             settings,
             store,
             hub,
+            xet,
             stop,
         })
     }
@@ -55,6 +59,7 @@ impl<'a> Workshop<'a> {
             store: &self.store,
             settings: &self.settings,
             hub: &self.hub,
+            xet: self.xet.as_ref(),
             stop: &self.stop,
         }
     }

@@ -4,6 +4,7 @@
 //! ends, so that everything above can be driven with plain values.
 
 pub mod child;
+pub mod copy;
 pub mod disk;
 pub mod file_io;
 pub mod files;

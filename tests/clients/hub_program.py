@@ -13,8 +13,8 @@ from official_client import Failed
 class Hub:
     """The hub program on a directory, for as long as the `with` block lasts."""
 
-    def __init__(self, program, directory, scratch):
-        self.command = [str(program), "--dir", str(directory)]
+    def __init__(self, program, directory, scratch, *options):
+        self.command = [str(program), "--dir", str(directory), *options]
         self.ready = Path(scratch) / "ready"
         self.log = Path(scratch) / "hub.log"
 

@@ -79,6 +79,7 @@ impl Env {
             partial: self.dir.path().join(name.replace('/', "-")),
             source: Arc::new(HttpSource::new(&url)),
             lane: self.lane.clone(),
+            copies: None,
             rank: 0,
         };
         Wanted { bytes, job }
@@ -474,6 +475,7 @@ impl ByteSource for Silent {
             starts_at: 0,
             total_size: None,
             whole_file: false,
+            wire_bytes: None,
             reader: Box::new(Cursor::new(self.bytes.clone()).chain(last_words)),
         })
     }
@@ -598,6 +600,7 @@ impl ByteSource for Explosive {
             starts_at: start,
             total_size: None,
             whole_file: false,
+            wire_bytes: None,
             reader: Box::new(Cursor::new(self.1[start as usize..].to_vec())),
         })
     }
@@ -647,6 +650,7 @@ fn child_fetches(wanted_by_parent: &str) {
         partial: PathBuf::from(parts[3]),
         source: Arc::new(HttpSource::new(parts[0])),
         lane: Lane::default(),
+        copies: None,
         rank: 0,
     };
     let options = EngineOptions {

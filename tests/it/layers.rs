@@ -54,6 +54,7 @@ const WITHOUT_TYPED_ERRORS: &[&str] = &[
 /// (`ui/yaml.rs`), or files of one name anywhere (`*/wire.rs`).
 const BORDERS: &[(&str, &[&str])] = &[
     ("anyhow", WITHOUT_TYPED_ERRORS),
+    ("blake3", &["xet/"]),
     ("clap", &["cli/"]),
     ("clap_complete", &["cli/"]),
     ("clap_mangen", &["cli/"]),
@@ -64,10 +65,12 @@ const BORDERS: &[(&str, &[&str])] = &[
     ("etcetera", &["sys/"]),
     ("fastrand", BEYOND_DOMAIN),
     ("fs2", &["sys/"]),
+    ("gearhash", &["xet/"]),
     ("httpdate", BEYOND_DOMAIN),
     ("indicatif", &["ui/"]),
     ("jiff", &[""]),
     ("log", BEYOND_DOMAIN),
+    ("lz4_flex", &["xet/"]),
     ("percent_encoding", BEYOND_DOMAIN),
     ("rusqlite", &["store/"]),
     ("rustix", &["sys/"]),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 
+use super::delta::Asker;
 use super::place::Place;
 use super::{CacheChoice, Target};
 use crate::cache::Vanished;
@@ -14,6 +15,7 @@ use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::hub::{Fault, Gated, HubClient, HubError};
 use crate::ops::parallel::{QUESTIONS_AT_ONCE, map_at_once};
+use crate::xet::XetStorage;
 
 /// What a look at the Hub and at the disk came to.
 pub enum Checked {
@@ -56,12 +58,13 @@ pub type BadFiles = BTreeMap<PathBuf, ContentId>;
 /// Checks all targets, several at a time, and returns the results in their order.
 pub fn check_all(
     hub: &HubClient,
+    xet: Option<&XetStorage>,
     choice: &CacheChoice,
     targets: &[Target],
     bad: &BadFiles,
 ) -> Vec<Result<Checked>> {
     let results = map_at_once(targets, QUESTIONS_AT_ONCE, |target| {
-        check(hub, choice, target, bad)
+        check(hub, xet, choice, target, bad)
     });
     let results = results.into_iter();
     results
@@ -70,8 +73,11 @@ pub fn check_all(
 }
 
 /// Checks one target: one request where nothing has changed.
+///
+/// With `xet` it also finds out what changed files share with old ones.
 pub fn check(
     hub: &HubClient,
+    xet: Option<&XetStorage>,
     choice: &CacheChoice,
     target: &Target,
     bad: &BadFiles,
@@ -134,10 +140,22 @@ pub fn check(
         }
     }
     let moves_ref = target.model.is_some() || !hides_files(&remote, target, &facts.previous);
-    let plan = plan_sync(&remote, &target.filter, &place.likely_placement(), &facts)?;
+    let mut plan = plan_sync(&remote, &target.filter, &place.likely_placement(), &facts)?;
     if info.gated != Gated::No && plan.fetches().next().is_some() {
         // The listing of a gated repository is open; refuse before any byte.
         hub.auth_check(&target.repo)?;
+    }
+    // Whoever fetches by force trusts nothing that is there.
+    if let Some(xet) = xet.filter(|_| !target.force) {
+        let asker = Asker {
+            hub,
+            xet,
+            target,
+            place: &place,
+            remote: &remote,
+            old_commit: old_commit.as_ref(),
+        };
+        asker.add_deltas(&mut plan);
     }
     Ok(Checked::Planned(Box::new(Planned {
         place,

@@ -11,6 +11,7 @@ use super::check::{BadFiles, Checked, check};
 use super::{CacheChoice, Target};
 use crate::hub::HubClient;
 use crate::ops::parallel::QUESTIONS_AT_ONCE;
+use crate::xet::XetStorage;
 
 /// A target to check, by the caller's number.
 type Question = (usize, Arc<Target>);
@@ -27,6 +28,7 @@ pub(super) struct Checker {
     answers: Receiver<Answer>,
     answer: Sender<Answer>,
     hub: HubClient,
+    xet: Option<XetStorage>,
     choice: CacheChoice,
     bad: Arc<BadFiles>,
     n_threads: usize,
@@ -34,7 +36,12 @@ pub(super) struct Checker {
 }
 
 impl Checker {
-    pub(super) fn new(hub: &HubClient, choice: &CacheChoice, bad: BadFiles) -> Self {
+    pub(super) fn new(
+        hub: &HubClient,
+        xet: Option<&XetStorage>,
+        choice: &CacheChoice,
+        bad: BadFiles,
+    ) -> Self {
         let (questions, waiting) = channel();
         let (answer, answers) = channel();
         Self {
@@ -43,6 +50,7 @@ impl Checker {
             answers,
             answer,
             hub: hub.clone(),
+            xet: xet.cloned(),
             choice: choice.clone(),
             bad: Arc::new(bad),
             n_threads: 0,
@@ -78,7 +86,8 @@ impl Checker {
 
     fn start_thread(&self) -> std::io::Result<()> {
         let (waiting, answer) = (self.waiting.clone(), self.answer.clone());
-        let (hub, choice, bad) = (self.hub.clone(), self.choice.clone(), self.bad.clone());
+        let (hub, xet) = (self.hub.clone(), self.xet.clone());
+        let (choice, bad) = (self.choice.clone(), self.bad.clone());
         let thread = std::thread::Builder::new().name("check".into());
         thread.spawn(move || {
             loop {
@@ -89,8 +98,9 @@ impl Checker {
                 let Ok((index, target)) = question else {
                     return;
                 };
-                let checked =
-                    catch_unwind(AssertUnwindSafe(|| check(&hub, &choice, &target, &bad)));
+                let checked = catch_unwind(AssertUnwindSafe(|| {
+                    check(&hub, xet.as_ref(), &choice, &target, &bad)
+                }));
                 let checked =
                     checked.unwrap_or_else(|_| Err(anyhow!("a programming error ended the check")));
                 if answer.send((index, checked)).is_err() {

@@ -58,6 +58,8 @@ pub struct SyncEnd {
     pub renamed_to: Option<String>,
     /// This machine had no network at all.
     pub is_offline: bool,
+    /// Files that old ones were of no use for, in words.
+    pub abandoned_deltas: Vec<String>,
 }
 
 impl SyncEnd {
@@ -76,6 +78,7 @@ impl SyncEnd {
             stopped: None,
             renamed_to: None,
             is_offline: false,
+            abandoned_deltas: Vec::new(),
         }
     }
 

@@ -27,6 +27,7 @@ use crate::ops::rollback;
 use crate::sys::host::checkpoint;
 use crate::sys::pause::Stopwatch;
 use crate::sys::stop::{StopFlag, StopReason};
+use crate::xet::XetStorage;
 
 /// Answers are taken in the order of the questions, so that a disk that is
 /// nearly full goes to what comes first; a server that is slow about one
@@ -57,20 +58,21 @@ pub struct Flow {
 impl Flow {
     pub fn new(
         hub: &HubClient,
+        xet: Option<&XetStorage>,
         choice: &CacheChoice,
         bad: BadFiles,
         options: EngineOptions,
         reserve: ByteSize,
     ) -> Self {
         Self {
-            checker: Checker::new(hub, choice, bad),
+            checker: Checker::new(hub, xet, choice, bad),
             asked: BTreeMap::new(),
             answers: BTreeMap::new(),
             first_has_waited: Stopwatch::start(),
             reserve,
             cache: choice.layout(),
             stop: options.stop.clone(),
-            pool: Pool::new(hub, options),
+            pool: Pool::new(hub, xet, options),
         }
     }
 

@@ -7,6 +7,8 @@
 
 mod check;
 mod checker;
+mod delta;
+mod either_source;
 mod end;
 mod flow;
 mod place;

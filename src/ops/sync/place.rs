@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::{CacheChoice, Target};
-use crate::cache::layout::native;
+use crate::cache::layout::{SIDECAR_SUFFIX, native};
 use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, LocalDir, Vanished};
 use crate::domain::content::ContentId;
 use crate::domain::filter::Filter;
@@ -161,6 +161,34 @@ impl Place {
             Self::Cache { cache, repo, .. } => cache.repo(repo).partial(content),
             Self::Directory { root, .. } => LocalDir::partial_below(root, content),
         }
+    }
+
+    /// Returns where it is written down what a content is made of.
+    pub fn sidecar(&self, content: &ContentId) -> PathBuf {
+        self.partial(content).with_extension(&SIDECAR_SUFFIX[1..])
+    }
+
+    /// Returns the contents that are there, and about which something is
+    /// written down: content, path, size. A directory keeps no content by its
+    /// name, so it has none.
+    pub fn described_contents(&self) -> Vec<(ContentId, PathBuf, u64)> {
+        let Self::Cache { cache, repo, .. } = self else {
+            return Vec::new();
+        };
+        let layout = cache.repo(repo);
+        let entries = std::fs::read_dir(layout.private()).into_iter().flatten();
+        let mut found: Vec<_> = entries
+            .filter_map(|entry| {
+                let name = entry.ok()?.file_name();
+                let etag = name.to_str()?.strip_suffix(SIDECAR_SUFFIX)?;
+                let content = ContentId::from_etag(etag).ok()?;
+                let path = layout.blob(&content);
+                let size_bytes = std::fs::metadata(&path).ok()?.len();
+                Some((content, path, size_bytes))
+            })
+            .collect();
+        found.sort();
+        found
     }
 
     /// Returns the folder that everything goes into; it need not exist.

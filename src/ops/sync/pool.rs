@@ -14,18 +14,23 @@ use anyhow::{Error, Result, anyhow};
 
 use super::Target;
 use super::check::Planned;
+use super::delta::{client_for, write_down, write_down_learnt};
+use super::either_source::EitherSource;
 use super::end::Progress;
 use super::preflight::space_of;
 use super::source::HubFile;
 use super::work::Work;
+use crate::domain::plan::{FileDelta, PlannedFile};
 use crate::domain::share::Share;
 use crate::download::{
-    Engine, EngineOptions, Event, FetchJob, FileReport, FileResult as Fetched, Lane,
+    ByteSource, Copies, Engine, EngineOptions, Event, FetchJob, FileReport, FileResult as Fetched,
+    Lane,
 };
 use crate::hub::{FileAddress, HubClient};
 use crate::sys::host::checkpoint;
 use crate::sys::pause::Stopwatch;
 use crate::sys::stop::StopFlag;
+use crate::xet::XetStorage;
 
 /// How often, and after which pause, a file is looked at again that another
 /// process is fetching. Two processes may each have what the other lacks, and
@@ -38,6 +43,7 @@ pub(super) struct Pool {
     engine: Engine,
     desk: Desk,
     hub: HubClient,
+    xet: Option<XetStorage>,
 }
 
 /// What the coordinating thread knows of the engine's jobs.
@@ -73,7 +79,7 @@ struct Use {
 }
 
 impl Pool {
-    pub(super) fn new(hub: &HubClient, options: EngineOptions) -> Self {
+    pub(super) fn new(hub: &HubClient, xet: Option<&XetStorage>, options: EngineOptions) -> Self {
         let desk = Desk {
             works: BTreeMap::new(),
             n_works: 0,
@@ -86,6 +92,7 @@ impl Pool {
             engine: Engine::start(options),
             desk,
             hub: hub.clone(),
+            xet: xet.cloned(),
         }
     }
 
@@ -129,6 +136,9 @@ impl Pool {
                 job.uses.push(one);
                 continue;
             }
+            if let Some(delta) = &wanted.delta {
+                write_down_learnt(&planned.place, delta);
+            }
             let missing = wanted.missing_bytes();
             n_bytes += missing;
             let address = FileAddress {
@@ -141,8 +151,9 @@ impl Pool {
                 content: wanted.file.content,
                 size_bytes: wanted.file.size_bytes,
                 partial,
-                source: Arc::new(HubFile::new(&self.hub, address)),
+                source: self.source(wanted, address),
                 lane: lane.clone(),
+                copies: wanted.delta.as_ref().map(|delta| copies(delta)),
                 rank: share.next(missing),
             };
             jobs.push(Job {
@@ -159,6 +170,24 @@ impl Pool {
         let jobs = jobs.filter_map(|job| self.desk.unless_stored(job, on));
         let jobs: Vec<Job> = jobs.collect();
         self.add(jobs);
+    }
+
+    /// Returns where a file's bytes come from.
+    fn source(&self, wanted: &PlannedFile, address: FileAddress) -> Arc<dyn ByteSource> {
+        let (repo, commit) = (address.repo.clone(), address.commit.clone());
+        let plain = HubFile::new(&self.hub, address);
+        match (&self.xet, wanted.file.xet_hash) {
+            (Some(xet), Some(hash)) => {
+                let client = client_for(xet, &self.hub, &repo, &commit);
+                // Of a file that is mostly copied only little pieces are missing.
+                let is_settled = wanted.delta.is_some();
+                let size_bytes = wanted.file.size_bytes;
+                Arc::new(EitherSource::new(
+                    plain, &client, hash, size_bytes, is_settled,
+                ))
+            }
+            _ => Arc::new(plain),
+        }
     }
 
     /// Counts the bytes that models under way have still to write on a file system.
@@ -219,6 +248,14 @@ impl Pool {
     }
 }
 
+/// Hands the engine what it needs to know of a delta.
+fn copies(delta: &FileDelta) -> Arc<Copies> {
+    Arc::new(Copies {
+        files: delta.files.clone(),
+        copies: delta.copies.clone(),
+    })
+}
+
 impl Desk {
     fn take(&mut self, event: Event, on: &mut dyn FnMut(Progress<'_>)) {
         match event {
@@ -250,10 +287,11 @@ impl Desk {
             Event::Saved { job, bytes } => self.tell_kept(job, bytes, on),
             Event::Verified { report, file } => {
                 if let Some(job) = self.finished(&report, on) {
+                    self.write_down(&job, &report, file.path());
                     let stored = self.store_first(&job, file.path());
                     drop(file);
                     checkpoint("first content stored");
-                    self.settle(&job.uses, &report, stored.as_ref().err(), on);
+                    self.settle(&job, &report, stored.as_ref().err(), on);
                 }
             }
             Event::Ended { report } => {
@@ -261,7 +299,7 @@ impl Desk {
                     return;
                 };
                 if report.result != Fetched::Busy {
-                    self.settle(&job.uses, &report, None, on);
+                    self.settle(&job, &report, None, on);
                 } else if job.rounds_left == 0 || self.stop.is_raised() {
                     self.settle_as_busy(job, on);
                 } else {
@@ -312,9 +350,11 @@ impl Desk {
             result: Fetched::Verified { durable: true },
             fetched: 0,
             reused: job.fetch.size_bytes,
+            copied: 0,
+            copies_were_wrong: false,
             retries: 0,
         };
-        self.settle(&job.uses, &report, None, on);
+        self.settle(&job, &report, None, on);
         None
     }
 
@@ -325,32 +365,51 @@ impl Desk {
         work.writer()?.store(&job.fetch.content, verified)
     }
 
+    /// Keeps what a file is made of for its next version.
+    fn write_down(&self, job: &Job, report: &FileReport, proven: &Path) {
+        let first = job.uses.first();
+        let work = first.and_then(|one| Some((self.works.get(&one.work)?, one.file)));
+        let Some((work, file)) = work else {
+            return;
+        };
+        let wanted = &work.planned.plan.files[file];
+        if let Some(delta) = &wanted.delta
+            && !report.copies_were_wrong
+        {
+            write_down(&work.planned.place, &wanted.file, delta, proven);
+        }
+    }
+
     fn settle_as_busy(&mut self, job: Job, on: &mut dyn FnMut(Progress<'_>)) {
         let report = FileReport {
             job: 0,
             result: Fetched::Busy,
             fetched: 0,
             reused: 0,
+            copied: 0,
+            copies_were_wrong: false,
             retries: 0,
         };
-        self.settle(&job.uses, &report, None, on);
+        self.settle(&job, &report, None, on);
     }
 
     /// Tells all models that wanted a file how it ended, and ends those that
     /// wait for nothing more.
     fn settle(
         &mut self,
-        uses: &[Use],
+        job: &Job,
         report: &FileReport,
         storing: Option<&Error>,
         on: &mut dyn FnMut(Progress<'_>),
     ) {
-        for (position, one) in uses.iter().enumerate() {
+        let way = job.fetch.source.way();
+        for (position, one) in job.uses.iter().enumerate() {
             let Some(work) = self.works.get_mut(&one.work) else {
                 continue;
             };
             // The bytes were fetched once; only the first model pays for them.
-            work.settle(one.file, report, position == 0, storing);
+            let pays = position == 0;
+            work.settle(one.file, report, pays.then_some(way), storing);
             if work.is_done()
                 && let Some(work) = self.works.remove(&one.work)
             {

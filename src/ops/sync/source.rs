@@ -34,6 +34,7 @@ impl ByteSource for HubFile {
             starts_at: part.map_or(0, |part| part.start),
             total_size: part.map_or(stream.length, |part| part.total),
             whole_file: part.is_none(),
+            wire_bytes: None,
             reader: Box::new(Reader(stream.reader)),
         })
     }

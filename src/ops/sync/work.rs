@@ -39,6 +39,8 @@ pub(super) struct Work {
     proven: Vec<(PathBuf, ContentId, u64)>,
     /// Places in the plan of fetches that have not ended yet.
     waiting: BTreeSet<usize>,
+    /// What is to be told of deltas that were of no use.
+    abandoned: Vec<String>,
     trouble: Option<Trouble>,
     is_stopped: bool,
 }
@@ -74,6 +76,7 @@ impl Work {
             progress,
             files: Vec::new(),
             proven: Vec::new(),
+            abandoned: Vec::new(),
             trouble: None,
             is_stopped: false,
         }
@@ -154,9 +157,11 @@ impl Work {
         &mut self,
         file: usize,
         report: &FileReport,
-        pays: bool,
+        way: Option<FileSource>,
         storing: Option<&Error>,
     ) {
+        // Whoever only shares in what another model fetched has no way.
+        let pays = way.is_some();
         self.waiting.remove(&file);
         let planned = self.planned.clone();
         let wanted = &planned.plan.files[file].file;
@@ -167,6 +172,9 @@ impl Work {
         };
         self.progress.bytes.fetched += fetched;
         self.progress.bytes.reused += reused;
+        if pays {
+            self.note_copies(file, report);
+        }
         self.progress.retries += if pays { report.retries } else { 0 };
         let mut result = FileResult::Failed;
         match &report.result {
@@ -224,14 +232,41 @@ impl Work {
             size_bytes: wanted.size_bytes,
             bytes_fetched: fetched,
             bytes_reused: reused,
-            source: Some(if pays {
-                FileSource::Http
-            } else {
-                FileSource::Linked
+            source: Some(match way {
+                Some(_) if fetched == 0 && reused > 0 => FileSource::Reused,
+                Some(way) => way,
+                None => FileSource::Linked,
             }),
             retries: report.retries,
             result,
         });
+    }
+
+    /// Tells where copied bytes came from, or that they were of no use.
+    fn note_copies(&mut self, file: usize, report: &FileReport) {
+        let planned = self.planned.clone();
+        let wanted = &planned.plan.files[file];
+        let Some(delta) = &wanted.delta else {
+            return;
+        };
+        let path = &wanted.file.path;
+        if report.copies_were_wrong {
+            self.abandoned.push(format!(
+                "`{}`: what old files have of `{path}` was not right; it was fetched as a whole",
+                self.target.label()
+            ));
+        } else if report.copied > 0 {
+            let from: Vec<String> = delta
+                .files
+                .iter()
+                .map(|old| old.display().to_string())
+                .collect();
+            log::info!(
+                "`{path}`: {} copied from {}",
+                ByteSize(report.copied).render_short(),
+                from.join(", ")
+            );
+        }
     }
 
     /// Publishes if everything is there, and reports how it went.
@@ -259,6 +294,7 @@ impl Work {
             stopped: self.lane.stop().reason().or(stop.reason()),
             renamed_to: self.planned.renamed_to.clone(),
             is_offline: false,
+            abandoned_deltas: self.abandoned,
         };
         on(Progress::Ended {
             target: self.index,

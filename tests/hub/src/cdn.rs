@@ -1,18 +1,31 @@
 //! The second host: content behind signed links.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::content::{sha1_hex, sha256_hex};
+use crate::content::{Content, sha1_hex, sha256_hex};
 use crate::http::{Body, Incoming, RangeAsked, Reply};
 use crate::resolve::escape_path;
+use crate::server::lock;
 use crate::settings::Settings;
 use crate::world::{FileEntry, RepoKey};
 
 /// The links given out so far.
 #[derive(Default)]
-pub(crate) struct Links(Mutex<HashMap<String, Link>>);
+pub(crate) struct Links {
+    files: Mutex<HashMap<String, Link>>,
+    xorbs: Mutex<HashMap<String, XorbLink>>,
+}
+
+/// A link for some runs of chunks, each by exactly its own `Range`.
+struct XorbLink {
+    target: String,
+    content: Content,
+    ranges: Vec<(u64, u64)>,
+    expires: Instant,
+    uses_left: Option<u32>,
+}
 
 struct Link {
     target: String,
@@ -88,6 +101,71 @@ impl Links {
         for link in self.links().values_mut() {
             link.uses_left = Some(0);
         }
+        for link in lock(&self.xorbs).values_mut() {
+            link.uses_left = Some(0);
+        }
+    }
+
+    /// Returns path and query of a new signed link to parts of a xorb.
+    pub(crate) fn sign_xorb(
+        &self,
+        name: &str,
+        content: &Content,
+        ranges: &[(u64, u64)],
+        settings: &Settings,
+    ) -> String {
+        let mut links = lock(&self.xorbs);
+        let signature = format!("{}~{}", sha1_hex(name.as_bytes()), links.len());
+        let signed: Vec<String> = ranges.iter().map(|(a, b)| format!("{a}-{b}")).collect();
+        let target = format!(
+            "/xorbs/default/{name}?X-Xet-Signed-Range=bytes%3D{}&Policy=eyJTdGF0ZW1lbnQiOlt7%7D\
+             &Signature={signature}&Key-Pair-Id=K2L8F4GPSG1IFC",
+            signed.join("%2C")
+        );
+        let link = XorbLink {
+            target: target.clone(),
+            content: content.clone(),
+            ranges: ranges.to_vec(),
+            expires: Instant::now() + settings.link_lifetime,
+            uses_left: settings.link_uses,
+        };
+        links.insert(signature, link);
+        target
+    }
+
+    /// Sends the chunks of a link: the `Range` must be one of those signed, to the letter.
+    pub(crate) fn answer_xorb(&self, incoming: &Incoming) -> Reply {
+        if incoming.header("authorization").is_some() {
+            return refused(400, "InvalidArgument", "Only one auth mechanism allowed");
+        }
+        let mut links = lock(&self.xorbs);
+        let link = signature(&incoming.target).and_then(|signature| links.get_mut(signature));
+        let Some(link) = link.filter(|link| link.target == incoming.target) else {
+            return refused(403, "SignatureDoesNotMatch", "the query was changed");
+        };
+        if link.expires <= Instant::now() || link.uses_left == Some(0) {
+            return expired();
+        }
+        let header = incoming.header("range").unwrap_or_default();
+        let signed = |(first, last): &&(u64, u64)| header == format!("bytes={first}-{last}");
+        let Some(&(first, last)) = link.ranges.iter().find(signed) else {
+            return Reply::text(403, "Auth failed: invalid range");
+        };
+        if let Some(uses) = &mut link.uses_left {
+            *uses -= 1;
+        }
+        let body = Body::Part {
+            content: link.content.clone(),
+            start: first,
+            len: last - first + 1,
+        };
+        Reply::new(206)
+            .with("Content-Type", "application/octet-stream")
+            .with(
+                "Content-Range",
+                format!("bytes {first}-{last}/{}", link.content.len()),
+            )
+            .body(body)
     }
 
     pub(crate) fn answer(&self, incoming: &Incoming, settings: &Settings) -> Reply {
@@ -130,7 +208,7 @@ impl Links {
     }
 
     fn links(&self) -> MutexGuard<'_, HashMap<String, Link>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.files)
     }
 }
 

@@ -140,7 +140,7 @@ impl Content {
         )
     }
 
-    fn each_block(&self, mut visit: impl FnMut(&[u8])) {
+    pub(crate) fn each_block(&self, mut visit: impl FnMut(&[u8])) {
         let mut buffer = vec![0; BLOCK];
         let mut offset = 0;
         while offset < self.len() {

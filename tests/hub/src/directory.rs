@@ -9,7 +9,8 @@ use crate::content::Content;
 use crate::http::decode;
 use crate::hub::TestHub;
 use crate::repos::Repo;
-use crate::server::Shared;
+use crate::server::{Shared, lock};
+use crate::store::hash_of;
 use crate::world::Storage;
 
 /// Files of this size and more are large files whatever `.gitattributes` says.
@@ -72,20 +73,33 @@ fn publish(shared: &Arc<Shared>, id: &str, revision: &str, root: &Path) -> io::R
         .orphan();
     for (path, file) in files {
         let large = file.metadata()?.len() >= LFS_FROM;
-        let storage = if large || is_lfs(&attributes, &path) {
-            Storage::Lfs
-        } else {
-            Storage::Git
-        };
         // Small files are kept, so that old commits stay readable when the directory changes.
         let content = if large {
             Content::disk(&file)?
         } else {
             Content::bytes(fs::read(&file)?)
         };
+        let storage = if large || is_lfs(&attributes, &path) {
+            storage_of_large(shared, &content)
+        } else {
+            Storage::Git
+        };
         commit = commit.put(&path, content, storage);
     }
     Ok(commit.publish_changes())
+}
+
+/// Puts a large file into the hub's own Xet storage, if it has one. If another stands behind the
+/// hub, whoever filled it has put the file there.
+fn storage_of_large(shared: &Shared, content: &Content) -> Storage {
+    let xet = lock(&shared.settings).xet.clone();
+    match xet {
+        None => Storage::Lfs,
+        Some(xet) if xet.cas_url == shared.cas_origin() => {
+            Storage::Xet(lock(&shared.store).add(content))
+        }
+        Some(_) => Storage::Xet(hash_of(content)),
+    }
 }
 
 fn folders(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {

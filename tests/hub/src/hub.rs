@@ -4,6 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::door::Door;
 use crate::faults::{Action, Fault, On};
@@ -12,17 +13,18 @@ use crate::record::Request;
 use crate::repos::Repo;
 use crate::route::Api;
 use crate::server::{Port, Shared, lock};
-use crate::settings::{Settings, Shape};
+use crate::settings::{Settings, Shape, XetService};
 use crate::tls::Tls;
 use crate::world::RepoKey;
 
-/// A Hub and its CDN on two ports of 127.0.0.1; it stops when dropped.
+/// A Hub, its CDN and its Xet storage on three ports of 127.0.0.1; it stops when dropped.
 ///
-/// Dropping it panics if a credential reached the CDN, unless the test is failing already.
+/// Dropping it panics if a credential reached a host that it is not for, unless the test is failing already.
 pub struct TestHub {
     pub(crate) shared: Arc<Shared>,
     hub_door: Arc<Door>,
     cdn_door: Arc<Door>,
+    cas_door: Arc<Door>,
     threads: Vec<JoinHandle<()>>,
     guards_secrets: bool,
 }
@@ -66,6 +68,20 @@ impl TestHub {
     /// Returns scheme, host and port of the CDN.
     pub fn cdn_origin(&self) -> String {
         self.shared.cdn_origin()
+    }
+
+    /// Lets the Hub give tokens for its own Xet storage, which holds what
+    /// [`crate::CommitDraft::stored`] puts into it.
+    pub fn serve_xet(&self) {
+        let cas_url = self.shared.cas_origin();
+        self.configure(|settings| {
+            settings.xet = Some(XetService {
+                cas_url,
+                access_token: "xet-4a11d35cb27e".to_owned(),
+                lifetime: Duration::from_secs(900),
+                second_form: true,
+            });
+        });
     }
 
     /// Returns a repository to write to; it begins to exist with its first commit.
@@ -224,6 +240,7 @@ impl TestHub {
         match port {
             Port::Hub => &self.hub_door,
             Port::Cdn => &self.cdn_door,
+            Port::Cas => &self.cas_door,
         }
     }
 }
@@ -232,6 +249,7 @@ impl Drop for TestHub {
     fn drop(&mut self) {
         self.hub_door.leave();
         self.cdn_door.leave();
+        self.cas_door.leave();
         self.shared.stop();
         // Both may hold repositories, and so the hub itself.
         self.shared.faults.clear();
@@ -303,23 +321,27 @@ impl Builder {
     /// If a port cannot be had.
     pub fn start(self) -> TestHub {
         self.try_start()
-            .expect("the test hub needs two ports of 127.0.0.1")
+            .expect("the test hub needs three ports of 127.0.0.1")
     }
 
     pub fn try_start(self) -> io::Result<TestHub> {
         let hub = TcpListener::bind((Ipv4Addr::LOCALHOST, self.port))?;
         let cdn = TcpListener::bind((Ipv4Addr::LOCALHOST, self.cdn_port))?;
+        let cas = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let (hub_address, cdn_address) = (hub.local_addr()?, cdn.local_addr()?);
+        let cas_address = cas.local_addr()?;
         let shared = Arc::new(Shared::new(
             hub_address,
             cdn_address,
+            cas_address,
             self.prefix,
             self.has_tls.then(Tls::new).transpose()?,
             self.settings,
         ));
         let hub_door = Arc::new(Door::new(Port::Hub, hub_address));
         let cdn_door = Arc::new(Door::new(Port::Cdn, cdn_address));
-        let threads = [(hub, &hub_door), (cdn, &cdn_door)]
+        let cas_door = Arc::new(Door::new(Port::Cas, cas_address));
+        let threads = [(hub, &hub_door), (cdn, &cdn_door), (cas, &cas_door)]
             .map(|(listener, door)| {
                 let (door, shared) = (door.clone(), shared.clone());
                 std::thread::spawn(move || door.keep(listener, &shared))
@@ -330,6 +352,7 @@ impl Builder {
             shared,
             hub_door,
             cdn_door,
+            cas_door,
             threads,
             guards_secrets,
         })

@@ -16,8 +16,8 @@
 //! // Point the client at `hub.endpoint()`, then look at `hub.requests()`.
 //! ```
 //!
-//! Two listeners play two hosts: the Hub, and the "CDN" that holds large files behind signed
-//! URLs. HTTP is written by hand over blocking sockets, because faults on the wire (a cut, a
+//! Three listeners play three hosts: the Hub, the "CDN" that holds large files behind signed
+//! URLs, and the storage that knows what Xet files are made of. HTTP is written by hand over blocking sockets, because faults on the wire (a cut, a
 //! stall, a reset) need the socket itself.
 //!
 //! | file | idea |
@@ -30,11 +30,13 @@
 //! | `record` | every request, for assertions |
 //! | `server`, `door`, `tls`, `http` | threads, sockets, encryption, HTTP/1.1 |
 //! | `route`, `access`, `api`, `resolve`, `cdn` | the answers |
+//! | `cas`, `store`, `xet` | Xet storage: its answers, what it holds, chunks and hashes |
 //! | `content` | bytes with their hashes |
 //! | `directory`, `demo` | what the binary serves |
 
 mod access;
 mod api;
+mod cas;
 mod cdn;
 mod content;
 mod demo;
@@ -50,8 +52,10 @@ mod resolve;
 mod route;
 mod server;
 mod settings;
+mod store;
 mod tls;
 mod world;
+mod xet;
 
 pub use content::{generated_bytes, git_blob_id, sha256_hex};
 pub use demo::fill_with_demo;

@@ -19,6 +19,8 @@ Options:
                        ref with `/` written as `%2F`: refs%2Fpr%2F1, refs%2Ftags%2Fv1.
                        Files of 1 MiB and more, and those that a .gitattributes at the top of
                        the revision gives to LFS, are large files
+      --xet            Keep large files of DIR in Xet storage, too, which the hub then has
+      --cas-url URL    Send clients to this Xet storage; its files are those of DIR
       --port P         Listen here [default: a free port]
       --cdn-port P     Serve large files here [default: a free port]
       --ready-file F   Write the URL to F as soon as the hub answers
@@ -46,6 +48,8 @@ struct Options {
     help: bool,
     demo: bool,
     directory: Option<PathBuf>,
+    xet: bool,
+    cas_url: Option<String>,
     port: u16,
     cdn_port: u16,
     ready_file: Option<PathBuf>,
@@ -64,6 +68,8 @@ impl Options {
                 "-h" | "--help" => options.help = true,
                 "--demo" => options.demo = true,
                 "--dir" => options.directory = Some(value()?.into()),
+                "--xet" => options.xet = true,
+                "--cas-url" => options.cas_url = Some(value()?),
                 "--port" => options.port = port(&value()?)?,
                 "--cdn-port" => options.cdn_port = port(&value()?)?,
                 "--ready-file" => options.ready_file = Some(value()?.into()),
@@ -91,6 +97,16 @@ fn run(options: Options) -> Result<(), String> {
     let hub = builder
         .try_start()
         .map_err(|err| format!("cannot listen: {err}"))?;
+    if options.xet || options.cas_url.is_some() {
+        hub.serve_xet();
+    }
+    if let Some(url) = options.cas_url {
+        hub.configure(|settings| {
+            if let Some(xet) = &mut settings.xet {
+                xet.cas_url = url;
+            }
+        });
+    }
     let held = match options.directory {
         None => fill_with_demo(&hub),
         Some(directory) => serve_directory(&hub, &directory)?,

@@ -93,6 +93,7 @@ impl Journal {
                 let port = match port {
                     Port::Hub => "hub",
                     Port::Cdn => "cdn",
+                    Port::Cas => "cas",
                 };
                 format!("{port} {method} {target} {status}\n")
             })
@@ -146,16 +147,20 @@ impl Journal {
     }
 }
 
-/// Says what is wrong if a secret of the Hub reached the CDN.
+/// Says what is wrong if a secret reached a host that it is not for.
 fn leak<'t>(request: &Request, mut tokens: impl Iterator<Item = &'t String>) -> Option<String> {
-    if request.port != Port::Cdn {
-        return None;
-    }
     let file = request.file.as_deref().unwrap_or("an unknown file");
+    let host = match request.port {
+        Port::Hub => return None,
+        Port::Cdn => "the CDN",
+        Port::Cas => "the Xet storage",
+    };
     for name in ["authorization", "cookie"] {
-        if request.header(name).is_some() {
+        // The storage has a token of its own.
+        let is_its_own = request.port == Port::Cas && name == "authorization";
+        if request.header(name).is_some() && !is_its_own {
             return Some(format!(
-                "`{name}` was sent to the CDN with a request for `{file}`"
+                "`{name}` was sent to {host} with a request for `{file}`"
             ));
         }
     }
@@ -166,5 +171,5 @@ fn leak<'t>(request: &Request, mut tokens: impl Iterator<Item = &'t String>) -> 
             .any(|(_, value)| value.contains(token.as_str()));
         in_headers || request.target.contains(token.as_str())
     });
-    told.then(|| format!("a token was sent to the CDN with a request for `{file}`"))
+    told.then(|| format!("a token was sent to {host} with a request for `{file}`"))
 }

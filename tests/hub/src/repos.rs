@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::Value;
 
 use crate::content::{Content, sha1_hex};
-use crate::server::Shared;
+use crate::server::{Shared, lock};
 use crate::world::{Access, Commit, FileEntry, RepoKey, RepoState, Storage};
 
 /// A repository of the hub, ready to be written to.
@@ -191,6 +191,13 @@ impl CommitDraft {
             Content::bytes(bytes.into()),
             Storage::Xet(hash.to_owned()),
         )
+    }
+
+    /// Adds a large file that lies in this hub's own Xet storage; see [`crate::TestHub::serve_xet`].
+    pub fn stored(self, path: &str, bytes: impl Into<Vec<u8>>) -> Self {
+        let content = Content::bytes(bytes.into());
+        let hash = lock(&self.repo.shared.store).add(&content);
+        self.put(path, content, Storage::Xet(hash))
     }
 
     pub fn remove(mut self, path: &str) -> Self {

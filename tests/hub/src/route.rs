@@ -22,8 +22,12 @@ pub enum Api {
     /// Where the relative redirect of small files leads.
     ResolveCache,
     Raw,
-    /// Anything on the second port.
+    /// Anything else on the second port.
     Cdn,
+    /// Chunks of a xorb, on the second port.
+    Xorb,
+    /// Anything on the third port.
+    Reconstruction,
     /// The hub's own `/__hub__/...`.
     Control,
     Unknown,
@@ -57,10 +61,13 @@ impl Route {
     }
 
     pub(crate) fn parse(port: Port, incoming: &Incoming, prefix: &str, world: &World) -> Self {
-        if port == Port::Cdn {
-            return Self::Other(Api::Cdn);
-        }
         let raw = incoming.raw_path();
+        match port {
+            Port::Cas => return Self::Other(Api::Reconstruction),
+            Port::Cdn if raw.starts_with("/xorbs/") => return Self::Other(Api::Xorb),
+            Port::Cdn => return Self::Other(Api::Cdn),
+            Port::Hub => {}
+        }
         if raw == "/__hub__/publish" || raw == REQUESTS {
             return Self::Other(Api::Control);
         }

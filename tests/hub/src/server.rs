@@ -15,14 +15,16 @@ use crate::http::{Connection, Incoming, Reply, Watch};
 use crate::record::{Journal, Request};
 use crate::route::{Api, REQUESTS, RepoCall, Route};
 use crate::settings::{Delivery, Settings};
+use crate::store::Store;
 use crate::tls::Tls;
 use crate::world::World;
 
-/// The two hosts.
+/// The three hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Port {
     Hub,
     Cdn,
+    Cas,
 }
 
 type Publisher = dyn Fn() -> Result<String, String> + Send + Sync;
@@ -31,6 +33,7 @@ type Publisher = dyn Fn() -> Result<String, String> + Send + Sync;
 pub(crate) struct Shared {
     pub(crate) hub_address: SocketAddr,
     pub(crate) cdn_address: SocketAddr,
+    pub(crate) cas_address: SocketAddr,
     /// Path in front of everything, as some mirrors have; empty or `/...` without end slash.
     pub(crate) prefix: String,
     /// `None`: both hosts speak plain HTTP.
@@ -38,6 +41,7 @@ pub(crate) struct Shared {
     pub(crate) journal: Journal,
     pub(crate) faults: Faults,
     pub(crate) links: Links,
+    pub(crate) store: Mutex<Store>,
     pub(crate) settings: Mutex<Settings>,
     /// What `POST /__hub__/publish` does.
     pub(crate) publisher: Mutex<Option<Arc<Publisher>>>,
@@ -51,6 +55,7 @@ impl Shared {
     pub(crate) fn new(
         hub_address: SocketAddr,
         cdn_address: SocketAddr,
+        cas_address: SocketAddr,
         prefix: String,
         tls: Option<Tls>,
         settings: Settings,
@@ -58,11 +63,13 @@ impl Shared {
         Self {
             hub_address,
             cdn_address,
+            cas_address,
             prefix,
             tls,
             journal: Journal::default(),
             faults: Faults::default(),
             links: Links::default(),
+            store: Mutex::default(),
             settings: Mutex::new(settings),
             publisher: Mutex::new(None),
             world: Mutex::new(World::default()),
@@ -97,6 +104,10 @@ impl Shared {
         }
     }
 
+    pub(crate) fn cas_origin(&self) -> String {
+        format!("{}://{}", self.scheme(), self.cas_address)
+    }
+
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
     }
@@ -115,6 +126,10 @@ impl Shared {
 
     fn answer(&self, route: &Route, incoming: &Incoming, settings: &Settings) -> Reply {
         match route {
+            Route::Other(Api::Reconstruction) => {
+                return crate::cas::answer(self, incoming, settings);
+            }
+            Route::Other(Api::Xorb) => return self.links.answer_xorb(incoming),
             Route::Other(Api::Cdn) => return self.links.answer(incoming, settings),
             Route::Other(Api::Control) => return self.control(incoming),
             _ => {}
@@ -253,6 +268,9 @@ impl Shared {
         } else if let Some((repo, commit, path)) = self.links.subject(&incoming.target) {
             (request.repo, request.revision) = (Some(repo), Some(commit));
             request.file = Some(path);
+        } else if matches!(request.api, Api::Reconstruction | Api::Xorb) {
+            // The hash at the end of the path.
+            request.file = incoming.raw_path().rsplit('/').next().map(str::to_owned);
         }
         let number = self
             .journal

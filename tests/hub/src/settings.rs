@@ -43,6 +43,8 @@ pub struct XetService {
     pub cas_url: String,
     pub access_token: String,
     pub lifetime: Duration,
+    /// Whether reconstructions can be had in their second form, too.
+    pub second_form: bool,
 }
 
 /// What kind of server this is; users point `HF_ENDPOINT` at other ones than huggingface.co.

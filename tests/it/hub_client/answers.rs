@@ -220,6 +220,7 @@ fn the_storage_of_chunks_gets_a_token_of_its_own() {
             cas_url: "http://127.0.0.1:9".into(),
             access_token: "geheim".into(),
             lifetime: Duration::from_secs(900),
+            second_form: true,
         });
     });
     let client = impatient(&hub, None);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hfdl::domain::xet::XetHash;
 use hfdl::hub::{ContentRange, Fault as HubFault};
 use hfdl_test_hub::{Api, Fault, On, Port, TestHub};
 
@@ -100,7 +101,7 @@ fn a_location_tells_what_the_hub_knows_about_the_file() {
     assert!(stored.is_in_storage());
     assert_eq!(stored.size_bytes, Some(100_000));
     assert_eq!(stored.etag, Some(hfdl_test_hub::sha256_hex(&large())));
-    assert_eq!(stored.xet_hash, Some([0xab; 32]));
+    assert_eq!(stored.xet_hash, Some(XetHash::from_bytes([0xab; 32])));
     let shown = format!("{stored:?}");
     assert!(!shown.contains("Signature"), "{shown}");
 

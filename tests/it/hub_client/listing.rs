@@ -2,6 +2,7 @@
 
 use hfdl::domain::outcome::ErrorKind;
 use hfdl::domain::repo::RepoPath;
+use hfdl::domain::xet::XetHash;
 use hfdl::hub::Fault as HubFault;
 use hfdl_test_hub::{Api, Fault, Gate, On, Shape, TestHub};
 
@@ -91,7 +92,10 @@ fn a_masked_xet_hash_is_absent() {
         .publish();
     let client = impatient(&hub, None);
     let open = client.tree(&repo(REPO), &sha(&commit)).unwrap();
-    assert_eq!(open.files[0].xet_hash, Some([0xab; 32]));
+    assert_eq!(
+        open.files[0].xet_hash,
+        Some(XetHash::from_bytes([0xab; 32]))
+    );
     hub.repo(REPO).gated(Gate::Manual);
     let masked = client.tree(&repo(REPO), &sha(&commit)).unwrap();
     assert_eq!(masked.files[0].xet_hash, None);

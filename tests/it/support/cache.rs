@@ -14,6 +14,7 @@ use hfdl::domain::filter::Filter;
 use hfdl::domain::plan::{SyncPlan, plan_sync};
 use hfdl::domain::repo::{Repo, RepoType, Revision};
 use hfdl::domain::snapshot::{RemoteFile, RemoteSnapshot};
+use hfdl::domain::xet::XetHash;
 use sha2::Digest;
 
 /// A repository's commit with its bytes.
@@ -38,7 +39,9 @@ pub fn commit(digit: char, files: &[(&str, &str)]) -> Commit {
             size_bytes: text.len() as u64,
             content,
             git_oid,
-            xet_hash: path.ends_with(".bin").then_some([0x5a; 32]),
+            xet_hash: path
+                .ends_with(".bin")
+                .then_some(XetHash::from_bytes([0x5a; 32])),
         });
     }
     listed.sort_by(|a, b| a.path.cmp(&b.path));

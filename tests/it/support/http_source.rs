@@ -98,6 +98,7 @@ fn answer(head: &Head, reader: impl Read + Send + 'static) -> Result<ByteStream,
             starts_at: 0,
             total_size: length,
             whole_file: true,
+            wire_bytes: None,
             reader,
         }),
         206 => {
@@ -111,6 +112,7 @@ fn answer(head: &Head, reader: impl Read + Send + 'static) -> Result<ByteStream,
                 starts_at: start.expect("a number"),
                 total_size: total.parse().ok(),
                 whole_file: false,
+                wire_bytes: None,
                 reader,
             })
         }

@@ -345,6 +345,7 @@ fn a_xet_file_shows_its_hash_and_a_token_only_when_enabled() {
             cas_url: "http://127.0.0.1:1".to_owned(),
             access_token: "secret".to_owned(),
             lifetime: std::time::Duration::from_secs(600),
+            second_form: true,
         });
     });
     let token = get(&url);

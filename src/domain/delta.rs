@@ -1,0 +1,446 @@
+//! How a new file can be made of old ones: what to copy and what to fetch.
+//!
+//! The same address, xorb and chunk, is the same bytes wherever it occurs. So
+//! the chunks of the new file are looked up among those of the old ones. All
+//! offsets follow from lengths, before the first byte is fetched. Whatever is
+//! wrong here the file's own hash finds out: it costs a download, never a
+//! wrong file.
+
+use std::collections::HashMap;
+
+use super::ranges::{ByteRange, RangeSet};
+use super::xet::{FileMap, Term, XetHash};
+
+/// Bytes that an old file has at one place and the new one at another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copy {
+    /// The place of the old file among those that were offered.
+    pub source: usize,
+    pub from: u64,
+    pub to: u64,
+    pub length: u64,
+}
+
+impl Copy {
+    /// Returns where the bytes go.
+    pub fn target(&self) -> ByteRange {
+        ByteRange::new(self.to, self.to + self.length)
+    }
+}
+
+/// How to make a new file: copies and missing bytes are all of it, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Delta {
+    /// In the order of the new file.
+    pub copies: Vec<Copy>,
+    pub missing: RangeSet,
+}
+
+/// When a delta is worth it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeltaRules {
+    /// Missing pieces closer than this are fetched as one: a request costs as
+    /// much as such a gap.
+    pub merge_below: u64,
+    /// With fewer bytes to copy the file is fetched as a whole ...
+    pub least_copied: u64,
+    /// ... and also if they are a smaller part of it than one in so many.
+    pub least_part: u64,
+}
+
+impl Default for DeltaRules {
+    fn default() -> Self {
+        Self {
+            merge_below: 128 << 10,
+            least_copied: 1 << 20,
+            least_part: 10,
+        }
+    }
+}
+
+impl Delta {
+    pub fn copied_bytes(&self) -> u64 {
+        self.copies.iter().map(|copy| copy.length).sum()
+    }
+
+    /// Returns the copies that are still to be made when some bytes are there.
+    pub fn copies_beyond(&self, on_disk: &RangeSet) -> Vec<Copy> {
+        let mut left = Vec::new();
+        for copy in &self.copies {
+            for part in on_disk.lacking(copy.target()) {
+                left.push(Copy {
+                    from: copy.from + (part.start - copy.to),
+                    to: part.start,
+                    length: part.len(),
+                    ..*copy
+                });
+            }
+        }
+        left
+    }
+
+    fn is_worth_it(&self, size_bytes: u64, rules: &DeltaRules) -> bool {
+        let copied = self.copied_bytes();
+        copied >= rules.least_copied && copied.saturating_mul(rules.least_part) >= size_bytes
+    }
+}
+
+/// Plans how to make a file with these terms; `None` when too little is saved.
+///
+/// Old files whose chunk lengths are known are searched chunk by chunk, others
+/// for terms that the new file has exactly like that.
+pub fn plan_delta(
+    size_bytes: u64,
+    new: &[Term],
+    old: &[FileMap],
+    rules: &DeltaRules,
+) -> Option<Delta> {
+    let index = Index::new(old);
+    let mut pieces = Pieces::default();
+    for term in new {
+        index.look_up(term, &mut pieces);
+    }
+    if pieces.position != size_bytes {
+        return None;
+    }
+    let delta = merge_close(pieces, rules.merge_below);
+    delta.is_worth_it(size_bytes, rules).then_some(delta)
+}
+
+/// Returns the lengths of a new file's chunks as far as old files tell them.
+pub fn known_lengths(new: &[Term], old: &[FileMap]) -> Vec<Option<u32>> {
+    let index = Index::new(old);
+    let chunks = new.iter().flat_map(|term| {
+        let known = index.chunks.get(&term.xorb);
+        term.chunks().map(move |chunk| {
+            let spot = *known?.get(chunk as usize)?;
+            spot.map(|spot| spot.length)
+        })
+    });
+    chunks.collect()
+}
+
+/// Where an old file has something.
+#[derive(Clone, Copy)]
+struct Spot {
+    source: usize,
+    offset: u64,
+    length: u32,
+}
+
+/// What the old files have, by address.
+struct Index {
+    /// For each xorb its chunks, by number.
+    chunks: HashMap<XetHash, Vec<Option<Spot>>>,
+    terms: HashMap<Term, Spot>,
+}
+
+impl Index {
+    fn new(old: &[FileMap]) -> Self {
+        let mut index = Self {
+            chunks: HashMap::new(),
+            terms: HashMap::new(),
+        };
+        for (source, map) in old.iter().enumerate() {
+            let mut lengths = map.chunk_lengths.as_deref().map(|lengths| lengths.iter());
+            let mut offset = 0;
+            for term in &map.terms {
+                let spot = |offset, length| Spot {
+                    source,
+                    offset,
+                    length,
+                };
+                index
+                    .terms
+                    .entry(*term)
+                    .or_insert_with(|| spot(offset, term.length));
+                if let Some(lengths) = &mut lengths {
+                    let chunks = index.chunks.entry(term.xorb).or_default();
+                    let end = term.end as usize;
+                    if chunks.len() < end {
+                        chunks.resize(end, None);
+                    }
+                    let mut at = offset;
+                    for (chunk, length) in term.chunks().zip(lengths) {
+                        chunks[chunk as usize].get_or_insert_with(|| spot(at, *length));
+                        at += u64::from(*length);
+                    }
+                }
+                offset += u64::from(term.length);
+            }
+        }
+        index
+    }
+
+    /// Splits a term into what is known from its front, what is known up to
+    /// its end, and what lies between.
+    ///
+    /// Between two unknown chunks the offsets are not known either, so known
+    /// ones there are fetched, too. They are rare: what is new lies in xorbs
+    /// of its own.
+    fn look_up(&self, term: &Term, pieces: &mut Pieces) {
+        let total = u64::from(term.length);
+        if let Some(spot) = self.terms.get(term) {
+            pieces.copy(spot);
+            return;
+        }
+        let known = self.chunks.get(&term.xorb);
+        let known = |chunk: u32| known.and_then(|known| *known.get(chunk as usize)?);
+        let front: Vec<Spot> = term.chunks().map_while(known).collect();
+        let rest = term.start + front.len() as u32..term.end;
+        let mut back: Vec<Spot> = rest.rev().map_while(known).collect();
+        back.reverse();
+        let length = |spots: &[Spot]| -> u64 { spots.iter().map(|s| u64::from(s.length)).sum() };
+        let found = length(&front) + length(&back);
+        let is_whole = front.len() == term.n_chunks() as usize;
+        // Lengths that contradict each other: believe none of them.
+        if found > total || is_whole != (found == total) {
+            pieces.miss(total);
+            return;
+        }
+        front.iter().for_each(|spot| pieces.copy(spot));
+        pieces.miss(total - found);
+        back.iter().for_each(|spot| pieces.copy(spot));
+    }
+}
+
+/// The new file from its front, piece by piece.
+#[derive(Default)]
+struct Pieces {
+    position: u64,
+    copies: Vec<Copy>,
+    missing: RangeSet,
+}
+
+impl Pieces {
+    fn copy(&mut self, spot: &Spot) {
+        let length = u64::from(spot.length);
+        let to = self.position;
+        self.position += length;
+        if let Some(last) = self.copies.last_mut()
+            && last.source == spot.source
+            && last.from + last.length == spot.offset
+            && last.to + last.length == to
+        {
+            last.length += length;
+            return;
+        }
+        self.copies.push(Copy {
+            source: spot.source,
+            from: spot.offset,
+            to,
+            length,
+        });
+    }
+
+    fn miss(&mut self, length: u64) {
+        let end = self.position + length;
+        self.missing.insert(ByteRange::new(self.position, end));
+        self.position = end;
+    }
+}
+
+/// Fetches what lies between two missing pieces, too, where that is little.
+fn merge_close(pieces: Pieces, merge_below: u64) -> Delta {
+    let mut missing = RangeSet::new();
+    let mut last: Option<ByteRange> = None;
+    for range in pieces.missing.ranges() {
+        if let Some(last) = last
+            && range.start - last.end < merge_below
+        {
+            missing.insert(ByteRange::new(last.end, range.start));
+        }
+        missing.insert(*range);
+        last = Some(*range);
+    }
+    let mut copies = pieces.copies;
+    // A gap is merged as a whole, so a copy lies within what is missing or outside.
+    copies.retain(|copy| !missing.contains(copy.to));
+    Delta { copies, missing }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ANY: DeltaRules = DeltaRules {
+        merge_below: 0,
+        least_copied: 1,
+        least_part: u64::MAX,
+    };
+
+    fn term(xorb: u8, start: u32, end: u32, length: u32) -> Term {
+        Term {
+            xorb: XetHash::from_bytes([xorb; 32]),
+            start,
+            end,
+            length,
+        }
+    }
+
+    fn map(terms: &[Term], lengths: Option<&[u32]>) -> FileMap {
+        FileMap {
+            hash: XetHash::ZERO,
+            terms: terms.to_vec(),
+            chunk_lengths: lengths.map(<[u32]>::to_vec),
+        }
+    }
+
+    fn plan(new: &[Term], old: &[FileMap], rules: &DeltaRules) -> Option<Delta> {
+        let size = new.iter().map(|term| u64::from(term.length)).sum();
+        plan_delta(size, new, old, rules)
+    }
+
+    fn copies(delta: &Delta) -> Vec<(usize, u64, u64, u64)> {
+        let copies = delta.copies.iter();
+        copies.map(|c| (c.source, c.from, c.to, c.length)).collect()
+    }
+
+    fn missing(delta: &Delta) -> Vec<(u64, u64)> {
+        let ranges = delta.missing.ranges().iter();
+        ranges.map(|range| (range.start, range.end)).collect()
+    }
+
+    #[test]
+    fn a_replaced_middle_is_fetched_and_the_rest_is_copied() {
+        let old = map(&[term(1, 0, 4, 100)], Some(&[10, 20, 30, 40]));
+        let new = [term(1, 0, 2, 30), term(2, 0, 1, 7), term(1, 3, 4, 40)];
+        let delta = plan(&new, &[old], &ANY).unwrap();
+        assert_eq!(copies(&delta), [(0, 0, 0, 30), (0, 60, 37, 40)]);
+        assert_eq!(missing(&delta), [(30, 37)]);
+        assert_eq!(delta.copied_bytes(), 70);
+    }
+
+    #[test]
+    fn without_chunk_lengths_only_the_same_terms_are_found() {
+        let old = map(&[term(1, 0, 4, 100), term(1, 4, 5, 9)], None);
+        let new = [term(1, 4, 5, 9), term(1, 0, 3, 60), term(1, 0, 4, 100)];
+        let delta = plan(&new, &[old], &ANY).unwrap();
+        assert_eq!(copies(&delta), [(0, 100, 0, 9), (0, 0, 69, 100)]);
+        assert_eq!(missing(&delta), [(9, 69)]);
+    }
+
+    #[test]
+    fn several_old_files_help_and_neighbours_are_one_copy() {
+        let one = map(&[term(1, 0, 2, 30)], Some(&[10, 20]));
+        let two = map(
+            &[term(2, 5, 7, 9), term(1, 1, 3, 50)],
+            Some(&[4, 5, 20, 30]),
+        );
+        let new = [term(1, 0, 3, 60), term(2, 5, 6, 4), term(2, 6, 7, 5)];
+        let delta = plan(&new, &[one, two], &ANY).unwrap();
+        assert_eq!(
+            copies(&delta),
+            [(0, 0, 0, 30), (1, 29, 30, 30), (1, 0, 60, 9)]
+        );
+        assert!(delta.missing.ranges().is_empty());
+    }
+
+    #[test]
+    fn between_two_unknown_chunks_everything_is_fetched() {
+        let old = map(
+            &[term(1, 1, 2, 10), term(1, 3, 4, 20), term(1, 5, 7, 50)],
+            Some(&[10, 20, 20, 30]),
+        );
+        let new = [term(1, 1, 7, 1000)];
+        let delta = plan(&new, &[old], &ANY).unwrap();
+        assert_eq!(copies(&delta), [(0, 0, 0, 10), (0, 30, 950, 50)]);
+        assert_eq!(missing(&delta), [(10, 950)]);
+    }
+
+    #[test]
+    fn lengths_that_contradict_each_other_are_not_used() {
+        let old = map(&[term(1, 0, 2, 30), term(2, 0, 1, 5)], Some(&[10, 20, 5]));
+        for wrong in [
+            term(1, 0, 2, 29),
+            term(1, 0, 2, 31),
+            term(1, 0, 3, 30),
+            term(1, 0, 3, 12),
+        ] {
+            let delta = plan(&[term(2, 0, 1, 5), wrong], std::slice::from_ref(&old), &ANY).unwrap();
+            let end = 5 + u64::from(wrong.length);
+            assert_eq!(missing(&delta), [(5, end)], "{wrong:?}");
+        }
+        assert_eq!(plan_delta(31, &[term(1, 0, 2, 30)], &[old], &ANY), None);
+    }
+
+    #[test]
+    fn small_gaps_between_missing_pieces_are_fetched_too() {
+        let old = map(&[term(1, 0, 4, 100)], Some(&[10, 20, 30, 40]));
+        let new = [
+            term(9, 0, 1, 5),
+            term(1, 0, 1, 10),
+            term(9, 1, 2, 5),
+            term(1, 3, 4, 40),
+            term(9, 2, 3, 5),
+        ];
+        let merging = |merge_below| {
+            plan(
+                &new,
+                std::slice::from_ref(&old),
+                &DeltaRules { merge_below, ..ANY },
+            )
+        };
+        let delta = merging(11).unwrap();
+        assert_eq!(missing(&delta), [(0, 20), (60, 65)]);
+        assert_eq!(copies(&delta), [(0, 60, 20, 40)]);
+        assert_eq!(missing(&merging(10).unwrap()).len(), 3);
+        assert_eq!(merging(41), None, "nothing is left to copy");
+    }
+
+    #[test]
+    fn a_delta_that_saves_little_is_none() {
+        let old = map(&[term(1, 0, 1, 100)], Some(&[100]));
+        let new = [term(1, 0, 1, 100), term(2, 0, 1, 900)];
+        let with = |least_copied, least_part| {
+            let rules = DeltaRules {
+                least_copied,
+                least_part,
+                ..ANY
+            };
+            plan(&new, std::slice::from_ref(&old), &rules).is_some()
+        };
+        assert!(with(100, 10));
+        assert!(!with(101, 10));
+        assert!(!with(100, 9));
+    }
+
+    #[test]
+    fn lengths_are_known_where_an_old_file_has_the_chunk() {
+        let old = map(&[term(1, 0, 2, 30)], Some(&[10, 20]));
+        let new = [term(1, 1, 3, 25), term(2, 0, 1, 9), term(1, 0, 1, 10)];
+        let known = known_lengths(&new, &[old]);
+        assert_eq!(known, [Some(20), None, None, Some(10)]);
+    }
+
+    #[test]
+    fn what_is_on_disk_is_not_copied_again() {
+        let delta = Delta {
+            copies: vec![
+                Copy {
+                    source: 0,
+                    from: 1000,
+                    to: 0,
+                    length: 100,
+                },
+                Copy {
+                    source: 1,
+                    from: 5,
+                    to: 150,
+                    length: 50,
+                },
+            ],
+            missing: RangeSet::from_iter([ByteRange::new(100, 150)]),
+        };
+        let on_disk = RangeSet::from_iter([ByteRange::new(10, 30), ByteRange::new(120, 160)]);
+        let left = delta.copies_beyond(&on_disk);
+        let left: Vec<_> = left
+            .iter()
+            .map(|c| (c.source, c.from, c.to, c.length))
+            .collect();
+        assert_eq!(
+            left,
+            [(0, 1000, 0, 10), (0, 1030, 30, 70), (1, 15, 160, 40)]
+        );
+    }
+}

@@ -1,0 +1,358 @@
+//! Finds out which bytes of a changed file old files on this disk have already.
+//!
+//! Asked for one token and one list of terms per changed Xet file, and that
+//! only where an old file is likely to share something with it. Whatever goes
+//! wrong here is a reason to fetch the file plainly and never to fail.
+
+use std::fs::File;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::Target;
+use super::place::Place;
+use crate::domain::content::ContentId;
+use crate::domain::delta::{Delta, DeltaRules, known_lengths, plan_delta};
+use crate::domain::plan::{FileDelta, PlannedFile, SyncPlan};
+use crate::domain::repo::{CommitSha, Repo};
+use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
+use crate::domain::units::ByteSize;
+use crate::domain::xet::FileMap;
+use crate::download::reusable_ranges;
+use crate::hub::HubClient;
+use crate::xet::{
+    CasToken, TokenTrouble, XetClient, XetError, XetFault, XetStorage, chunk_file,
+    complete_lengths, sidecar,
+};
+
+/// Smaller files come in one request anyway.
+const SMALLEST: u64 = 1 << 20;
+
+/// The most old files that one new one is compared with.
+const MOST_SOURCES: usize = 32;
+
+/// Reading the old file again is not worth it for a smaller part than one in so many.
+const GOOD_ENOUGH: u64 = 20;
+
+/// What it takes to ask for deltas.
+pub(super) struct Asker<'a> {
+    pub(super) hub: &'a HubClient,
+    pub(super) xet: &'a XetStorage,
+    pub(super) target: &'a Target,
+    pub(super) place: &'a Place,
+    pub(super) remote: &'a RemoteSnapshot,
+    pub(super) old_commit: Option<&'a CommitSha>,
+}
+
+/// An old file on this disk, and what it is known to be made of.
+struct Old {
+    path: PathBuf,
+    content: ContentId,
+    size_bytes: u64,
+    /// `None` for one about which the storage must be asked.
+    map: Option<FileMap>,
+    /// What the listing says about it.
+    listed: Option<RemoteFile>,
+    is_same_path: bool,
+}
+
+impl Asker<'_> {
+    /// Adds to a plan how its changed files can be made of old ones.
+    pub(super) fn add_deltas(&self, plan: &mut SyncPlan) {
+        let is_candidate = |file: &PlannedFile| {
+            file.action.is_fetch()
+                && file.file.size_bytes > SMALLEST
+                && file.file.xet_hash.is_some()
+        };
+        let wanted: Vec<RemoteFile> = plan
+            .files
+            .iter()
+            .filter(|file| is_candidate(file))
+            .map(|file| file.file.clone())
+            .collect();
+        if wanted.is_empty() {
+            return;
+        }
+        let old_listing = self.old_listing();
+        let client = self.client(&self.remote.commit);
+        for file in wanted {
+            match self.delta_of(&file, old_listing.as_ref(), &client) {
+                Ok(Some(delta)) => {
+                    log::info!(
+                        "`{}`: {} of {} are in old files, {} to fetch",
+                        file.path,
+                        ByteSize(delta.copied_bytes).render_short(),
+                        ByteSize(file.size_bytes).render_short(),
+                        ByteSize(delta.missing_bytes).render_short()
+                    );
+                    plan.use_delta(&file.content, delta);
+                }
+                Ok(None) => log::debug!("`{}`: no old file helps", file.path),
+                Err(err) => log::info!("`{}` is fetched as a whole: {err}", file.path),
+            }
+        }
+    }
+
+    fn old_listing(&self) -> Option<RemoteSnapshot> {
+        let commit = self.old_commit?;
+        let listing = self.place.stored_listing(commit);
+        listing
+            .inspect_err(|err| log::debug!("cannot read an old listing: {err:#}"))
+            .ok()?
+    }
+
+    fn delta_of(
+        &self,
+        file: &RemoteFile,
+        old_listing: Option<&RemoteSnapshot>,
+        client: &XetClient,
+    ) -> Result<Option<FileDelta>, XetError> {
+        let Some(hash) = file.xet_hash else {
+            return Ok(None);
+        };
+        let mut old = self.old_files(file, old_listing);
+        if old.is_empty() {
+            return Ok(None);
+        }
+        let terms = client.terms(hash, file.size_bytes)?.terms;
+        let map = FileMap {
+            hash,
+            terms,
+            chunk_lengths: None,
+        };
+        let old_client = self.old_commit.map(|commit| self.client(commit));
+        for one in &mut old {
+            if one.map.is_none() {
+                one.map = self.ask_about(one, client, old_client.as_ref());
+            }
+        }
+        old.retain(|one| one.map.is_some());
+        let rules = DeltaRules::default();
+        let mut delta = plan(file, &map, &old, &rules);
+        let is_good =
+            |delta: &Delta| delta.missing.total().saturating_mul(GOOD_ENOUGH) <= file.size_bytes;
+        if !delta.as_ref().is_some_and(is_good) && read_again(&mut old) {
+            delta = plan(file, &map, &old, &rules).or(delta);
+        }
+        Ok(delta.map(|delta| self.file_delta(file, map, old, delta)))
+    }
+
+    fn file_delta(
+        &self,
+        file: &RemoteFile,
+        map: FileMap,
+        old: Vec<Old>,
+        delta: Delta,
+    ) -> FileDelta {
+        let partial = self.place.partial(&file.content);
+        let on_disk = reusable_ranges(&partial, &file.content, file.size_bytes);
+        let copies = delta.copies_beyond(&on_disk);
+        let copied_bytes: u64 = copies.iter().map(|copy| copy.length).sum();
+        let (mut files, mut maps, mut learnt) = (Vec::new(), Vec::new(), Vec::new());
+        for one in old {
+            let Some(known) = one.map else {
+                continue;
+            };
+            let path = self.place.sidecar(&one.content);
+            if known.chunk_lengths.is_some() && !path.exists() {
+                learnt.push((one.content, one.size_bytes, known.clone()));
+            }
+            files.push(one.path);
+            maps.push(known);
+        }
+        FileDelta {
+            missing_bytes: file.size_bytes - on_disk.total() - copied_bytes,
+            copied_bytes,
+            copies: delta.copies,
+            files,
+            map,
+            old: maps,
+            learnt,
+        }
+    }
+
+    /// Returns old files that may share something with a new one: the one of the
+    /// same name, those that somebody wrote down before, and large ones whose
+    /// name is gone.
+    fn old_files(&self, file: &RemoteFile, old_listing: Option<&RemoteSnapshot>) -> Vec<Old> {
+        const MOST_GONE: usize = 4;
+        let mut found: Vec<Old> = Vec::new();
+        let at = self.old_commit.unwrap_or(&self.remote.commit);
+        let listed = old_listing
+            .map(|listing| listing.files.as_slice())
+            .unwrap_or_default();
+        let mut gone: Vec<&RemoteFile> = listed
+            .iter()
+            .filter(|old| old.xet_hash.is_some() && old.size_bytes > SMALLEST)
+            .filter(|old| !self.remote.files.iter().any(|new| new.path == old.path))
+            .collect();
+        gone.sort_by_key(|old| std::cmp::Reverse(old.size_bytes));
+        let same = listed
+            .iter()
+            .filter(|old| old.path == file.path && old.xet_hash.is_some());
+        for old in same.chain(gone.into_iter().take(MOST_GONE)) {
+            let path = self.place.file_of(at, old);
+            let is_there = std::fs::metadata(&path).is_ok_and(|m| m.len() == old.size_bytes);
+            if !is_there || old.content == file.content {
+                continue;
+            }
+            found.push(Old {
+                path,
+                content: old.content,
+                size_bytes: old.size_bytes,
+                map: self.written_down(old.content, old.size_bytes),
+                listed: Some(old.clone()),
+                is_same_path: old.path == file.path,
+            });
+        }
+        for (content, path, size_bytes) in self.place.described_contents() {
+            let is_known = found.iter().any(|one| one.content == content);
+            if is_known || content == file.content || found.len() >= MOST_SOURCES {
+                continue;
+            }
+            if let Some(map) = self.written_down(content, size_bytes) {
+                found.push(Old {
+                    path,
+                    content,
+                    size_bytes,
+                    map: Some(map),
+                    listed: None,
+                    is_same_path: false,
+                });
+            }
+        }
+        found
+    }
+
+    fn written_down(&self, content: ContentId, size_bytes: u64) -> Option<FileMap> {
+        let path = self.place.sidecar(&content);
+        sidecar::read(&path, &content, size_bytes).ok()?
+    }
+
+    /// Asks what an old file is made of; with the new commit's token first, for
+    /// it is at hand, then with its own.
+    fn ask_about(
+        &self,
+        old: &Old,
+        client: &XetClient,
+        old_client: Option<&XetClient>,
+    ) -> Option<FileMap> {
+        let hash = old.listed.as_ref()?.xet_hash?;
+        let clients = [Some(client), old_client];
+        for client in clients.into_iter().flatten() {
+            match client.terms(hash, old.size_bytes) {
+                Ok(all) => {
+                    return Some(FileMap {
+                        hash,
+                        terms: all.terms,
+                        chunk_lengths: None,
+                    });
+                }
+                Err(err) => log::debug!("cannot tell what an old file is made of: {err}"),
+            }
+        }
+        None
+    }
+
+    fn client(&self, commit: &CommitSha) -> XetClient {
+        client_for(self.xet, self.hub, &self.target.repo, commit)
+    }
+}
+
+/// Returns a client for the Xet files of a repository at a commit.
+pub(crate) fn client_for(
+    xet: &XetStorage,
+    hub: &HubClient,
+    repo: &Repo,
+    commit: &CommitSha,
+) -> XetClient {
+    let scope = format!("{repo}@{commit}");
+    let (hub, repo, commit) = (hub.clone(), repo.clone(), commit.clone());
+    let tokens = move || {
+        let token = hub.xet_read_token(&repo, &commit);
+        let token = token.map_err(|err| {
+            XetFault::NoToken(TokenTrouble {
+                kind: err.kind(),
+                is_transient: err.is_transient(),
+                retry_after: None,
+                message: err.to_string(),
+            })
+        })?;
+        Ok(CasToken {
+            cas_url: token.cas_url,
+            secret: token.access_token,
+            expires_at: token.expires_at,
+        })
+    };
+    xet.client(&scope, Arc::new(tokens))
+}
+
+/// Writes down what was found out about old contents.
+pub(super) fn write_down_learnt(place: &Place, delta: &FileDelta) {
+    for (content, size_bytes, map) in &delta.learnt {
+        let path = place.sidecar(content);
+        if let Err(err) = sidecar::write(&path, content, *size_bytes, map) {
+            log::debug!("cannot write `{}`: {err}", path.display());
+        }
+    }
+}
+
+/// Writes down what a new content is made of, as its bytes are proven and at
+/// hand: only the chunks that no old file has are read for that.
+pub(super) fn write_down(place: &Place, file: &RemoteFile, delta: &FileDelta, proven: &Path) {
+    let known = known_lengths(&delta.map.terms, &delta.old);
+    let lengths =
+        File::open(proven).and_then(|proven| complete_lengths(&proven, file.size_bytes, &known));
+    let map = FileMap {
+        chunk_lengths: lengths.ok(),
+        ..delta.map.clone()
+    };
+    let path = place.sidecar(&file.content);
+    if !map.is_sound(file.size_bytes) {
+        log::debug!("`{}` is not cut as its terms say", file.path);
+        return;
+    }
+    if let Err(err) = sidecar::write(&path, &file.content, file.size_bytes, &map) {
+        log::debug!("cannot write `{}`: {err}", path.display());
+    }
+}
+
+fn plan(file: &RemoteFile, map: &FileMap, old: &[Old], rules: &DeltaRules) -> Option<Delta> {
+    let maps: Vec<FileMap> = old.iter().filter_map(|one| one.map.clone()).collect();
+    plan_delta(file.size_bytes, &map.terms, &maps, rules)
+}
+
+/// Reads old files whose chunk lengths nobody knows; tells whether that helped.
+///
+/// Only where their bytes have the Xet hash they should have: then the chunks
+/// found are those of the terms, one by one.
+fn read_again(old: &mut [Old]) -> bool {
+    let mut helped = false;
+    for one in old.iter_mut() {
+        let Some(map) = one.map.as_mut().filter(|map| map.chunk_lengths.is_none()) else {
+            continue;
+        };
+        let began = crate::sys::pause::Stopwatch::start();
+        let read = chunk_file(&one.path, &mut |_| ControlFlow::Continue(()));
+        match read {
+            Ok(Some(found)) if found.hash == map.hash => {
+                map.chunk_lengths = Some(found.chunk_lengths);
+                let is_sound = map.is_sound(one.size_bytes);
+                if !is_sound {
+                    map.chunk_lengths = None;
+                }
+                helped |= is_sound;
+                let seconds = began.elapsed().as_secs_f64();
+                let name = if one.is_same_path {
+                    "the old version"
+                } else {
+                    "an old file"
+                };
+                log::debug!("read {name} again in {seconds:.1} s");
+            }
+            Ok(_) => log::info!("`{}` is not cut as its Xet hash says", one.path.display()),
+            Err(err) => log::info!("cannot read `{}`: {err}", one.path.display()),
+        }
+    }
+    helped
+}

@@ -1,0 +1,118 @@
+//! Copying a part of one file into another, by the cheapest means there is.
+
+use std::fs::File;
+use std::io;
+
+use super::file_io::{read_exact_at, write_all_at};
+
+/// File systems that can share space between files do it in units of this or less.
+#[cfg(target_os = "linux")]
+const SHARED_UNIT: u64 = 4096;
+
+/// Copies bytes from a place in one file to a place in another.
+///
+/// On Linux the file system does it, which shares the space instead of copying
+/// where it can; elsewhere, and where it cannot, bytes are read and written.
+pub fn copy_range(
+    from: &File,
+    from_at: u64,
+    to: &File,
+    to_at: u64,
+    length: u64,
+    buffer: &mut Vec<u8>,
+) -> io::Result<()> {
+    let mut done = 0;
+    #[cfg(target_os = "linux")]
+    {
+        // Only whole units can be shared, so what leads up to one goes first.
+        if from_at % SHARED_UNIT == to_at % SHARED_UNIT {
+            done = from_at.next_multiple_of(SHARED_UNIT) - from_at;
+            done = done.min(length);
+            read_and_write(from, from_at, to, to_at, done, buffer)?;
+        }
+        done += let_the_system_copy(from, from_at + done, to, to_at + done, length - done);
+    }
+    read_and_write(
+        from,
+        from_at + done,
+        to,
+        to_at + done,
+        length - done,
+        buffer,
+    )
+}
+
+/// Returns how much the system copied; whatever stopped it, the slow way tells.
+#[cfg(target_os = "linux")]
+fn let_the_system_copy(from: &File, from_at: u64, to: &File, to_at: u64, length: u64) -> u64 {
+    let (mut from_at, mut to_at, mut done) = (from_at, to_at, 0);
+    while done < length {
+        let most = usize::try_from(length - done)
+            .unwrap_or(usize::MAX)
+            .min(1 << 30);
+        match rustix::fs::copy_file_range(from, Some(&mut from_at), to, Some(&mut to_at), most) {
+            Ok(0) | Err(_) => break,
+            Ok(n) => done += n as u64,
+        }
+    }
+    done
+}
+
+fn read_and_write(
+    from: &File,
+    from_at: u64,
+    to: &File,
+    to_at: u64,
+    length: u64,
+    buffer: &mut Vec<u8>,
+) -> io::Result<()> {
+    const PIECE: u64 = 64 << 10;
+    buffer.resize(PIECE as usize, 0);
+    let mut done = 0;
+    while done < length {
+        let n = (length - done).min(PIECE) as usize;
+        read_exact_at(from, &mut buffer[..n], from_at + done)?;
+        write_all_at(to, &buffer[..n], to_at + done)?;
+        done += n as u64;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_arrives_wherever_it_is_sent_and_nothing_beside_it() {
+        let bytes: Vec<u8> = (0..300_000u32).map(|n| (n * 7 % 251) as u8).collect();
+        let (from, to) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        write_all_at(&from, &bytes, 0).unwrap();
+        for (from_at, to_at, length) in [
+            (0, 0, 300_000),
+            (1, 2, 100_000),
+            (5000, 904, 200_000),
+            (8192, 4096, 8192),
+            (4095, 12_287, 2),
+            (7, 7, 0),
+        ] {
+            to.set_len(0).unwrap();
+            to.set_len(400_000).unwrap();
+            copy_range(&from, from_at, &to, to_at, length, &mut Vec::new()).unwrap();
+            let mut found = vec![0; 400_000];
+            read_exact_at(&to, &mut found, 0).unwrap();
+            let mut expected = vec![0; 400_000];
+            let (f, t, n) = (from_at as usize, to_at as usize, length as usize);
+            expected[t..t + n].copy_from_slice(&bytes[f..f + n]);
+            assert!(found == expected, "{from_at} {to_at} {length}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_too_short_is_an_error() {
+        let (from, to) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        write_all_at(&from, &[1; 10_000], 0).unwrap();
+        to.set_len(20_000).unwrap();
+        let error = copy_range(&from, 5000, &to, 0, 5001, &mut Vec::new()).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+}

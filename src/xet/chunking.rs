@@ -1,0 +1,519 @@
+//! Cuts a file where its content says, and hashes it on the way.
+//!
+//! A rolling hash over the last 64 bytes decides. It begins anew at every cut,
+//! so the same content is cut in the same places wherever it lies in a file.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use super::hashes::{MerkleTree, chunk_hasher, file_hash};
+use crate::domain::ranges::ByteRange;
+use crate::domain::xet::{MAX_CHUNK, MIN_CHUNK, XetHash};
+use crate::sys::file_io;
+
+/// A cut follows where these bits of the rolling hash are all zero.
+const MASK: u64 = 0xffff_0000_0000_0000;
+
+/// So many bytes determine the rolling hash.
+const WINDOW: usize = 64;
+
+/// Cuts bytes that come piece by piece.
+pub struct Chunker {
+    gear: gearhash::Hasher<'static>,
+    hasher: blake3::Hasher,
+    /// Bytes of the chunk that is under way.
+    length: usize,
+}
+
+impl Default for Chunker {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Chunker {
+    pub fn new() -> Self {
+        Self {
+            gear: gearhash::Hasher::default(),
+            hasher: chunk_hasher(),
+            length: 0,
+        }
+    }
+
+    /// Takes further bytes and tells about each chunk that ends in them: its
+    /// hash and its length.
+    pub fn update(&mut self, mut bytes: &[u8], on_chunk: &mut dyn FnMut(XetHash, u32)) {
+        while !bytes.is_empty() {
+            let (n, is_cut) = self.next_cut(bytes);
+            let (own, rest) = bytes.split_at(n);
+            self.hasher.update(own);
+            self.length += n;
+            if is_cut {
+                self.end_chunk(on_chunk);
+            }
+            bytes = rest;
+        }
+    }
+
+    /// Tells about the last chunk: what is left when the file ends.
+    pub fn finish(mut self, on_chunk: &mut dyn FnMut(XetHash, u32)) {
+        if self.length > 0 {
+            self.end_chunk(on_chunk);
+        }
+    }
+
+    fn end_chunk(&mut self, on_chunk: &mut dyn FnMut(XetHash, u32)) {
+        let hash = XetHash::from_bytes(*self.hasher.finalize().as_bytes());
+        on_chunk(hash, self.length as u32);
+        self.hasher.reset();
+        self.gear.set_hash(0);
+        self.length = 0;
+    }
+
+    /// Returns how many of the bytes belong to the chunk, and whether it ends there.
+    ///
+    /// No cut can be before the minimum, so what the hash there does not
+    /// depend on is never looked at.
+    fn next_cut(&mut self, bytes: &[u8]) -> (usize, bool) {
+        const FIRST_SEEN: usize = MIN_CHUNK - WINDOW;
+        const LAST_WITHOUT_CUT: usize = MIN_CHUNK - 1;
+        let mut n = FIRST_SEEN.saturating_sub(self.length).min(bytes.len());
+        let warm_up = LAST_WITHOUT_CUT.saturating_sub(self.length + n);
+        let warm_up = warm_up.min(bytes.len() - n);
+        self.gear.update(&bytes[n..n + warm_up]);
+        n += warm_up;
+        let most = (MAX_CHUNK - self.length).min(bytes.len());
+        if self.length + n < LAST_WITHOUT_CUT {
+            return (n, false);
+        }
+        match self.gear.next_match(&bytes[n..most], MASK) {
+            Some(matched) => (n + matched, true),
+            None => (most, self.length + most == MAX_CHUNK),
+        }
+    }
+}
+
+/// What chunking a whole file tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChunkedFile {
+    pub hash: XetHash,
+    pub chunk_lengths: Vec<u32>,
+}
+
+/// Reads a file once and tells its Xet hash and the lengths of its chunks;
+/// `None` when the listener, who hears of each piece, broke off.
+///
+/// What was read is not kept in memory by the system.
+pub fn chunk_file(
+    path: &Path,
+    on_read: &mut dyn FnMut(u64) -> ControlFlow<()>,
+) -> io::Result<Option<ChunkedFile>> {
+    const FORGET_EVERY: u64 = 8 << 20;
+    let mut file = File::open(path)?;
+    let mut chunker = Chunker::new();
+    let mut tree = MerkleTree::new();
+    let mut chunk_lengths = Vec::new();
+    let mut on_chunk = |hash, length| {
+        tree.push(hash, u64::from(length));
+        chunk_lengths.push(length);
+    };
+    let mut buffer = vec![0; 256 << 10];
+    let (mut position, mut forgotten) = (0, 0);
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(n) => {
+                chunker.update(&buffer[..n], &mut on_chunk);
+                position += n as u64;
+                if position - forgotten >= FORGET_EVERY {
+                    file_io::forget(&file, ByteRange::new(forgotten, position));
+                    forgotten = position;
+                }
+                if on_read(n as u64).is_break() {
+                    return Ok(None);
+                }
+            }
+            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
+            Err(err) => return Err(err),
+        }
+    }
+    chunker.finish(&mut on_chunk);
+    Ok(Some(ChunkedFile {
+        hash: file_hash(tree.root()),
+        chunk_lengths,
+    }))
+}
+
+/// Finds out by reading how long the chunks of a file are whose length is not
+/// known; those whose length is known are not read.
+pub fn complete_lengths(
+    file: &File,
+    size_bytes: u64,
+    known: &[Option<u32>],
+) -> io::Result<Vec<u32>> {
+    let mut lengths = Vec::with_capacity(known.len());
+    let mut buffer = vec![0; MAX_CHUNK];
+    let mut at = 0;
+    for length in known {
+        let length = match length {
+            Some(length) => *length,
+            None => {
+                let n = size_bytes.saturating_sub(at).min(MAX_CHUNK as u64) as usize;
+                file_io::read_exact_at(file, &mut buffer[..n], at)?;
+                first_length(&buffer[..n])
+            }
+        };
+        at += u64::from(length);
+        lengths.push(length);
+    }
+    Ok(lengths)
+}
+
+/// Returns how long the chunk is with which these bytes begin.
+fn first_length(bytes: &[u8]) -> u32 {
+    let mut first = None;
+    let mut chunker = Chunker::new();
+    let mut note = |_, length| {
+        first.get_or_insert(length);
+    };
+    chunker.update(bytes, &mut note);
+    chunker.finish(&mut note);
+    first.unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The generator of the published vectors, SplitMix64.
+    fn noise(n: usize, seed: u64) -> Vec<u8> {
+        let mut state = seed;
+        let mut bytes = Vec::with_capacity(n + 8);
+        while bytes.len() < n {
+            state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mut z = state;
+            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            bytes.extend_from_slice(&(z ^ (z >> 31)).to_le_bytes());
+        }
+        bytes.truncate(n);
+        bytes
+    }
+
+    fn chunks(bytes: &[u8]) -> Vec<(XetHash, u32)> {
+        let mut found = Vec::new();
+        let mut chunker = Chunker::new();
+        chunker.update(bytes, &mut |hash, length| found.push((hash, length)));
+        chunker.finish(&mut |hash, length| found.push((hash, length)));
+        found
+    }
+
+    fn root(chunks: &[(XetHash, u32)]) -> Option<XetHash> {
+        let mut tree = MerkleTree::new();
+        for (hash, length) in chunks {
+            tree.push(*hash, u64::from(*length));
+        }
+        tree.root()
+    }
+
+    #[test]
+    fn noise_is_cut_and_hashed_as_published() {
+        assert_eq!(
+            noise(10, 0),
+            [0xaf, 0xcd, 0x1d, 0x7b, 0x39, 0xa8, 0x20, 0xe2, 0xf4, 0x65]
+        );
+        let found = chunks(&noise(1_000_000, 0));
+        let expected = [
+            (
+                84493,
+                "6eca1e7dadaf08cca5d82d318c800f07c2ddcec115a7e8627e5edd9605b94b8d",
+            ),
+            (
+                49928,
+                "624ea34d72a06e5d43a1b8dd10763f0d22f165992c397ed97563899b27fdd88a",
+            ),
+            (
+                10432,
+                "4411d2ec847c6e3f451a7451ff3933adb4f1c31587421b9f730b698a78313b47",
+            ),
+            (
+                98465,
+                "6342bde97433e29e0779ad33eb8040d986679040361b3cc3a06230fe60dd6c9b",
+            ),
+            (
+                28475,
+                "405253fcf15bba751adc4f507d3453273daff81ed4d8acd71c521aa1cbddc0b5",
+            ),
+            (
+                64664,
+                "4482374af7f8bebfdb5c5df0299f80128d6c58886ad7b218c562b1d74064e4cb",
+            ),
+            (
+                131072,
+                "80acc8d39c853b4b8a8c6ad7b63bf2ea68f62c2226b92f06349f92cc84d213cc",
+            ),
+            (
+                27052,
+                "a7076d7d343f711fb20fe6cd023248d8d051e8fe7d44172596cd5c7ea7edaf65",
+            ),
+            (
+                87419,
+                "44755217bbb4dadc81ea7695765230a34a2e6cb3b55f373f1de35aeba79ae92c",
+            ),
+            (
+                14735,
+                "001adc1d302d5f039278325dcbd5ec3b194f4794f1629d6f962f9f4bb78a7bff",
+            ),
+            (
+                20080,
+                "f8460a337c186f07c2e225bb287a1d3d3d686dc69d0828e99640f7d8852c5b90",
+            ),
+            (
+                36349,
+                "c9bc3da29025dc1ba562d303d815151d9a937367abb766ae842a165e8493d9fe",
+            ),
+            (
+                25038,
+                "5044339dfd65e8163bdfe642614a6be604b04d6aeacf222cf219ad287bfc5cf1",
+            ),
+            (
+                46308,
+                "163622db0fe0da93f2ef964eed4c485f3c7a9c312f8e8e8a312ab4bb8141f13e",
+            ),
+            (
+                91081,
+                "e1730534a858aa0258ad8904ef12b829b8a123a1c611250275c9ca9471e4c650",
+            ),
+            (
+                12169,
+                "1fbc6854f9185caba1e1f55393f41f83b895b18f9c99245c029025ca48f1e14b",
+            ),
+            (
+                131072,
+                "8a27b66ccf05b864b6bef6fb5c970fe894f73d2330e8e98fe7841dcdbd9e9576",
+            ),
+            (
+                32260,
+                "bc70a33e7a9ec820cac24b87023469a57bdae1bf91cc3961b95806c64a525221",
+            ),
+            (
+                8908,
+                "03e5b5f5a088269ec4b329f1e04debfac4cb54b9c0facf038f7e8e0f054be7e2",
+            ),
+        ];
+        let found_texts: Vec<_> = found.iter().map(|(h, n)| (*n, h.to_string())).collect();
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|(n, h)| (*n, (*h).to_owned()))
+            .collect();
+        assert_eq!(found_texts, expected);
+        assert_eq!(
+            file_hash(root(&found)).to_string(),
+            "3d17b2d7d64a0e011b6717a52d9a16bd2c3f05b743fa8adf52a7d75dafab6d89"
+        );
+    }
+
+    #[test]
+    fn edge_cases_are_cut_and_hashed_as_published() {
+        type Case<'a> = (Vec<u8>, usize, &'a [u32], &'a str, &'a str);
+        let cases: &[Case<'_>] = &[
+            (
+                vec![59; 1_000_000],
+                8,
+                &[131_072, 131_072],
+                "a6b5a7f0bb38b6fd5fb39031eb7564e18ea0e7a0b7bea87de54ed1db8bc85884",
+                "53f845640fcd1c7440befff65bd93434c83a30c6559a705597d61f2ef64e2f88",
+            ),
+            (
+                vec![0; 300_000],
+                3,
+                &[131_072, 131_072, 37_856],
+                "c2c391c2780688107997606ed6798520928296386f08a43bdf7e28cd1b06b37b",
+                "3d7bd4178bc2851ba07d59c24c3a88ae0c7220e9920d6c5c6a06b01556d46404",
+            ),
+            (
+                noise(16_777_216, 1),
+                250,
+                &[25_125, 79_372, 131_072, 94_636],
+                "17660e173d6753437395464aebf8fea0ca127a4d0867e25c54ff7d2ce6ca8902",
+                "aba260b17117d465008ab35f153ce92ee17256dd7991295ae092eb73c4303229",
+            ),
+            (
+                noise(8192, 5),
+                1,
+                &[8192],
+                "f66d2da8e0bafad4a3b83fccdceb4f4c20d86654be024ea4c0851d022459bf6c",
+                "ee904b7d1cca80379533df879c344cd676f4e48e3bbf99ba1cab00df8070889e",
+            ),
+            (
+                noise(8193, 5),
+                1,
+                &[8193],
+                "fecab7eec331b7cb7e787324e40cffb61734f91e303a1e7ac5ab27fb0357c61b",
+                "ca352b3919c747673285b3c72bf3638f5c608061eab8e55013e7b4a2e19a28e1",
+            ),
+            (
+                noise(131_072, 6),
+                3,
+                &[32_172, 19_277, 79_623],
+                "95c3141b99d6ace02575105427bd35e6195f3b0157a4b4dbd2951df5c3ec3cee",
+                "e4748bfc017f4e9abebcceb69783f009ae9abf5221729ff25b2a6d4f96a1c1bd",
+            ),
+            (
+                noise(131_073, 6),
+                3,
+                &[32_172, 19_277, 79_624],
+                "d97a0c4a1c6abaa2fcbb5a87e7f201a5ffe4f4d18aa55779f912073688f40df3",
+                "0b4ff7d14c762eaa550ce56defc35e010cc5412193932a0bfc2cea9c81238395",
+            ),
+            (
+                noise(1, 7),
+                1,
+                &[1],
+                "376d347ac7331c6d0a75fdb44ccf779f35a4d2026a0ec086b7e9b1d701b00aa6",
+                "59f4ff5bcbe140e0cceea47dd1884f0759da89217ffa3b218085566d3cbf87d8",
+            ),
+            (
+                b"x".to_vec(),
+                1,
+                &[1],
+                "06ce6a7a21b7b0a1d5f78961c0121bad538b70f033b096dfa588f37bc0805276",
+                "ee8f129a399d20f10cae506c65e70831a63945b2cf619d39bb4eae90736fd8d7",
+            ),
+            (
+                b"abcdefgh".repeat(1024),
+                1,
+                &[8192],
+                "e73d87f65584b984bb31bd8504c82fa0a48bd8d14472c85d87d5a3edc007e374",
+                "491acc840026650d63eafaa8d4097fbcac5b5eac1e40d3d71b15b93a6acd50ba",
+            ),
+        ];
+        for (bytes, n_chunks, first_lengths, expected_root, expected_file) in cases {
+            let found = chunks(bytes);
+            let lengths: Vec<u32> = found.iter().map(|(_, length)| *length).collect();
+            assert_eq!(lengths.len(), *n_chunks, "{expected_root}");
+            assert_eq!(&lengths[..first_lengths.len()], *first_lengths);
+            let found = root(&found);
+            assert_eq!(found.unwrap().to_string(), *expected_root);
+            assert_eq!(file_hash(found).to_string(), *expected_file);
+        }
+    }
+
+    #[test]
+    fn sixty_four_mebibytes_have_their_published_hash() {
+        let found = chunks(&noise(64 << 20, 2));
+        assert_eq!(found.len(), 1058);
+        assert_eq!(
+            file_hash(root(&found)).to_string(),
+            "741e8dd160682afd99f71baf3566e10bb32f4d4f1d06c767ee270ed5e2faef54"
+        );
+    }
+
+    #[test]
+    fn zeros_are_one_chunk_used_many_times() {
+        let found = chunks(&vec![0; 5 << 20]);
+        assert!(found.iter().all(|chunk| *chunk == found[0]));
+        assert_eq!(
+            found[0].0.to_string(),
+            "2e39f13c248013b27e22913ba2893a654120ed0ad8eb7ecbf3f05b9d708634fc"
+        );
+        assert_eq!(
+            file_hash(root(&found)).to_string(),
+            "cb734480fbf82ac5292d8b0da056c30b4982ea4ef0f7d68b40c8369ea9fb3dde"
+        );
+    }
+
+    #[test]
+    fn a_file_is_chunked_from_disk_and_the_listener_may_end_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, noise(1_000_000, 0)).unwrap();
+        let mut n_read = 0;
+        let mut listen = |n| {
+            n_read += n;
+            ControlFlow::Continue(())
+        };
+        let found = chunk_file(&path, &mut listen).unwrap().unwrap();
+        assert_eq!((n_read, found.chunk_lengths.len()), (1_000_000, 19));
+        assert_eq!(
+            found.hash.to_string(),
+            "3d17b2d7d64a0e011b6717a52d9a16bd2c3f05b743fa8adf52a7d75dafab6d89"
+        );
+        let broken_off = chunk_file(&path, &mut |_| ControlFlow::Break(())).unwrap();
+        assert_eq!(broken_off, None);
+        std::fs::write(&path, b"").unwrap();
+        let empty = chunk_file(&path, &mut |_| ControlFlow::Continue(())).unwrap();
+        assert_eq!(empty.unwrap().hash, XetHash::ZERO);
+    }
+
+    #[test]
+    fn lengths_that_are_missing_are_found_by_reading() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let bytes = noise(1_000_000, 0);
+        std::fs::write(&path, &bytes).unwrap();
+        let all: Vec<u32> = chunks(&bytes).iter().map(|(_, length)| *length).collect();
+        let file = File::open(&path).unwrap();
+        for missing in [&[][..], &[0], &[18], &[3, 4, 9], &[0, 1, 17, 18]] {
+            let known = |n: usize| (!missing.contains(&n)).then_some(all[n]);
+            let known: Vec<_> = (0..all.len()).map(known).collect();
+            let found = complete_lengths(&file, 1_000_000, &known).unwrap();
+            assert_eq!(found, all, "{missing:?}");
+        }
+    }
+
+    /// The rule as it is written, byte by byte.
+    fn cuts_by_the_rule(bytes: &[u8]) -> Vec<u32> {
+        let (mut cuts, mut hash, mut size) = (Vec::new(), 0u64, 0usize);
+        for byte in bytes {
+            hash = (hash << 1).wrapping_add(gearhash::DEFAULT_TABLE[usize::from(*byte)]);
+            size += 1;
+            if size >= MIN_CHUNK && hash & MASK == 0 || size == MAX_CHUNK {
+                cuts.push(size as u32);
+                (hash, size) = (0, 0);
+            }
+        }
+        if size > 0 {
+            cuts.push(size as u32);
+        }
+        cuts
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 24,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn cuts_are_those_of_the_rule_however_the_bytes_come(
+            seed in any::<u64>(),
+            size in 0usize..700_000,
+            few_values in any::<bool>(),
+            pieces in prop::collection::vec(1usize..90_000, 1..20),
+        ) {
+            let mut bytes = noise(size, seed);
+            if few_values {
+                bytes.iter_mut().for_each(|byte| *byte &= 3);
+            }
+            let mut found = Vec::new();
+            let mut chunker = Chunker::new();
+            let mut rest = bytes.as_slice();
+            for n in pieces.into_iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let (piece, others) = rest.split_at(n.min(rest.len()));
+                chunker.update(piece, &mut |_, length| found.push(length));
+                rest = others;
+            }
+            chunker.finish(&mut |_, length| found.push(length));
+            prop_assert_eq!(found, cuts_by_the_rule(&bytes));
+        }
+    }
+}

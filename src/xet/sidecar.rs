@@ -1,0 +1,225 @@
+//! What a file on disk is made of, kept beside it for the day it changes.
+//!
+//! The terms come from the storage, the lengths of the chunks from the bytes;
+//! a few bytes a chunk save asking and reading again. The file names the
+//! content and the Xet hash that it describes, and ends in a hash of itself:
+//! one that is torn, altered or about something else says nothing.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use crate::domain::content::ContentId;
+use crate::domain::xet::{FileMap, Term, XetHash};
+use crate::sys::files;
+
+const MAGIC: &[u8; 8] = b"hfdl-x1\n";
+const CHECK_BYTES: usize = 16;
+
+/// A file of 2 TB has thirty million chunks.
+const LARGEST: u64 = 128 << 20;
+
+/// Writes what is known of a content: aside, then renamed.
+pub fn write(path: &Path, content: &ContentId, size_bytes: u64, map: &FileMap) -> io::Result<()> {
+    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    fs::create_dir_all(folder)?;
+    // A power cut may tear it: then it does not check and is made again.
+    files::write_unsynced(path, &render(content, size_bytes, map), folder)
+}
+
+/// Reads what is known of a content; `None` for whatever is no sound sidecar of
+/// exactly this content.
+pub fn read(path: &Path, content: &ContentId, size_bytes: u64) -> io::Result<Option<FileMap>> {
+    match files::metadata_if_present(path)? {
+        Some(found) if found.is_file() && found.len() <= LARGEST => {}
+        _ => return Ok(None),
+    }
+    let bytes = files::read_if_present(path)?;
+    Ok(bytes.and_then(|bytes| parse(&bytes, content, size_bytes)))
+}
+
+pub fn render(content: &ContentId, size_bytes: u64, map: &FileMap) -> Vec<u8> {
+    let mut bytes = header(content, size_bytes);
+    bytes.extend_from_slice(map.hash.as_bytes());
+    let mut places: HashMap<XetHash, u32> = HashMap::new();
+    let mut xorbs = Vec::new();
+    for term in &map.terms {
+        places.entry(term.xorb).or_insert_with(|| {
+            xorbs.push(term.xorb);
+            xorbs.len() as u32 - 1
+        });
+    }
+    let mut number = |value: u32| bytes.extend_from_slice(&value.to_le_bytes());
+    number(xorbs.len() as u32);
+    number(map.terms.len() as u32);
+    number(
+        map.chunk_lengths
+            .as_ref()
+            .map_or(0, |lengths| lengths.len() as u32),
+    );
+    for xorb in xorbs {
+        bytes.extend_from_slice(xorb.as_bytes());
+    }
+    for term in &map.terms {
+        for value in [places[&term.xorb], term.start, term.end, term.length] {
+            bytes.extend_from_slice(&value.to_le_bytes());
+        }
+    }
+    for length in map.chunk_lengths.iter().flatten() {
+        bytes.extend_from_slice(&length.to_le_bytes()[..3]);
+    }
+    let check = blake3::hash(&bytes);
+    bytes.extend_from_slice(&check.as_bytes()[..CHECK_BYTES]);
+    bytes
+}
+
+pub fn parse(bytes: &[u8], content: &ContentId, size_bytes: u64) -> Option<FileMap> {
+    let (body, check) = bytes.split_last_chunk::<CHECK_BYTES>()?;
+    if blake3::hash(body).as_bytes()[..CHECK_BYTES] != *check {
+        return None;
+    }
+    let mut rest = body.strip_prefix(header(content, size_bytes).as_slice())?;
+    let hash = XetHash::from_bytes(*take(&mut rest)?);
+    let n_xorbs = number(&mut rest)? as usize;
+    let n_terms = number(&mut rest)? as usize;
+    let n_chunks = number(&mut rest)? as usize;
+    // Every entry takes bytes of its own, so no count makes this reserve more
+    // than the file is long.
+    if n_xorbs
+        .checked_mul(32)?
+        .checked_add(n_terms.checked_mul(16)?)?
+        > rest.len()
+    {
+        return None;
+    }
+    let mut xorbs = Vec::with_capacity(n_xorbs);
+    for _ in 0..n_xorbs {
+        xorbs.push(XetHash::from_bytes(*take(&mut rest)?));
+    }
+    let mut terms = Vec::with_capacity(n_terms);
+    for _ in 0..n_terms {
+        terms.push(Term {
+            xorb: *xorbs.get(number(&mut rest)? as usize)?,
+            start: number(&mut rest)?,
+            end: number(&mut rest)?,
+            length: number(&mut rest)?,
+        });
+    }
+    if n_chunks.checked_mul(3)? != rest.len() {
+        return None;
+    }
+    let lengths = rest.chunks_exact(3);
+    let lengths = lengths.map(|l| u32::from_le_bytes([l[0], l[1], l[2], 0]));
+    let map = FileMap {
+        hash,
+        terms,
+        chunk_lengths: (n_chunks > 0).then(|| lengths.collect()),
+    };
+    map.is_sound(size_bytes).then_some(map)
+}
+
+fn header(content: &ContentId, size_bytes: u64) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend_from_slice(format!("{content}\n").as_bytes());
+    bytes.extend_from_slice(&size_bytes.to_le_bytes());
+    bytes
+}
+
+fn take<'b, const N: usize>(rest: &mut &'b [u8]) -> Option<&'b [u8; N]> {
+    let (first, others) = rest.split_first_chunk()?;
+    *rest = others;
+    Some(first)
+}
+
+fn number(rest: &mut &[u8]) -> Option<u32> {
+    take(rest).map(|bytes| u32::from_le_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CONTENT: ContentId = ContentId::Sha256([7; 32]);
+
+    fn map() -> FileMap {
+        let term = |xorb, start, end, length| Term {
+            xorb: XetHash::from_bytes([xorb; 32]),
+            start,
+            end,
+            length,
+        };
+        FileMap {
+            hash: XetHash::from_bytes([9; 32]),
+            terms: vec![
+                term(1, 0, 2, 70_000),
+                term(2, 5, 6, 9000),
+                term(1, 8, 9, 131_072),
+            ],
+            chunk_lengths: Some(vec![30_000, 40_000, 9000, 131_072]),
+        }
+    }
+
+    const SIZE: u64 = 70_000 + 9000 + 131_072;
+
+    #[test]
+    fn what_was_written_is_read_and_nothing_about_another_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deep/sidecar");
+        assert_eq!(read(&path, &CONTENT, SIZE).unwrap(), None);
+        let without_lengths = FileMap {
+            chunk_lengths: None,
+            ..map()
+        };
+        for map in [without_lengths, map()] {
+            write(&path, &CONTENT, SIZE, &map).unwrap();
+            assert_eq!(read(&path, &CONTENT, SIZE).unwrap(), Some(map));
+        }
+        assert_eq!(
+            read(&path, &ContentId::Sha256([8; 32]), SIZE).unwrap(),
+            None
+        );
+        assert_eq!(read(&path, &CONTENT, SIZE + 1).unwrap(), None);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn lengths_that_do_not_add_up_are_not_believed_however_well_signed() {
+        let mut wrong = map();
+        wrong.chunk_lengths = Some(vec![30_001, 40_000, 9000, 131_072]);
+        assert_eq!(parse(&render(&CONTENT, SIZE, &wrong), &CONTENT, SIZE), None);
+        let mut wrong = map();
+        wrong.terms.pop();
+        assert_eq!(parse(&render(&CONTENT, SIZE, &wrong), &CONTENT, SIZE), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn a_damaged_sidecar_says_nothing(
+            flips in prop::collection::vec((any::<prop::sample::Index>(), 1u8..), 0..4),
+            cut in any::<prop::sample::Index>(),
+            resigned in any::<bool>(),
+        ) {
+            let whole = render(&CONTENT, SIZE, &map());
+            let mut bytes = whole.clone();
+            for (index, mask) in flips {
+                let at = index.index(bytes.len());
+                bytes[at] ^= mask;
+            }
+            bytes.truncate(cut.index(bytes.len() + 1));
+            if resigned && bytes.len() > CHECK_BYTES {
+                let end = bytes.len() - CHECK_BYTES;
+                let check = blake3::hash(&bytes[..end]);
+                bytes[end..].copy_from_slice(&check.as_bytes()[..CHECK_BYTES]);
+            }
+            match parse(&bytes, &CONTENT, SIZE) {
+                Some(found) => prop_assert!(found.is_sound(SIZE)),
+                None => prop_assert_ne!(bytes, whole),
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! All terms of a file, asked for window by window.
+
+use super::client::XetClient;
+use super::error::{XetError, XetFault};
+use crate::domain::ranges::ByteRange;
+use crate::domain::xet::{Term, XetHash};
+
+/// The official advice is not to ask for much more at once.
+const WINDOW: u64 = 8 << 30;
+
+/// No file has more; the memory for them stays below a gigabyte.
+const MAX_TERMS: usize = 8 << 20;
+
+/// The terms of a whole file, and how many bytes all of them are packed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllTerms {
+    pub terms: Vec<Term>,
+    pub packed_bytes: u64,
+}
+
+impl XetClient {
+    /// Asks for all terms of a file; together they are exactly `size_bytes`.
+    pub fn terms(&self, file: XetHash, size_bytes: u64) -> Result<AllTerms, XetError> {
+        self.terms_by(file, size_bytes, WINDOW)
+    }
+
+    /// Each window begins where the terms of the one before ended, which is
+    /// the end of a chunk: so no chunk is counted twice.
+    fn terms_by(&self, file: XetHash, size_bytes: u64, window: u64) -> Result<AllTerms, XetError> {
+        let bad = |why: &str| XetError::new(file, XetFault::BadAnswer(why.to_owned()));
+        let mut all = AllTerms {
+            terms: Vec::new(),
+            packed_bytes: 0,
+        };
+        let mut at = 0;
+        while at < size_bytes {
+            let end = size_bytes.min(at.saturating_add(window));
+            let whole = at == 0 && end == size_bytes;
+            let asked = (!whole).then(|| ByteRange::new(at, end));
+            let part = self.reconstruction(file, asked)?;
+            if part.offset != 0 {
+                return Err(bad("its terms do not begin where those before ended"));
+            }
+            let total = part.total();
+            if total < end - at {
+                return Err(bad("its terms are shorter than the file"));
+            }
+            all.packed_bytes += part.packed_bytes();
+            all.terms.extend(part.terms);
+            at += total;
+            if all.terms.len() > MAX_TERMS {
+                return Err(bad("it has too many terms"));
+            }
+        }
+        if at != size_bytes {
+            return Err(bad("its terms are longer than the file"));
+        }
+        Ok(all)
+    }
+}
