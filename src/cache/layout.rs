@@ -157,6 +157,12 @@ impl RepoLayout {
         self.private().join(format!("{STAGING_PREFIX}{commit}"))
     }
 
+    /// Returns the lock of whoever puts a snapshot together: another home may
+    /// publish the same commit into the same cache.
+    pub fn staging_lock(&self, commit: &CommitSha) -> PathBuf {
+        self.private().join(format!("{commit}{PARTIAL_LOCK_SUFFIX}"))
+    }
+
     /// Returns where a snapshot waits for its deletion.
     pub fn trash(&self, commit: &CommitSha) -> PathBuf {
         self.private().join(format!("{TRASH_PREFIX}{commit}"))

@@ -15,6 +15,7 @@ use std::any::Any;
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -27,6 +28,8 @@ use crate::domain::repo::{CommitSha, Repo, Revision};
 use crate::domain::snapshot::RemoteSnapshot;
 use crate::sys::files::{self, Sharing};
 use crate::sys::host::checkpoint;
+use crate::sys::lock::FileLock;
+use crate::sys::stop::StopFlag;
 use crate::sys::names;
 
 /// The first line is the standard's; the rest is for people.
@@ -238,6 +241,10 @@ impl<'a> CacheWriter<'a> {
 
     /// Builds the snapshot aside and renames it; `false` if there is one by now.
     fn put_together(&self, plan: &SyncPlan) -> Result<bool> {
+        let _lock = self.lock_staging(&plan.commit)?;
+        if self.layout.snapshot(&plan.commit).is_dir() {
+            return Ok(false);
+        }
         let staging = self.layout.staging(&plan.commit);
         remove_dir(&staging)?;
         let mut folders = BTreeSet::from([staging.clone()]);
@@ -263,6 +270,27 @@ impl<'a> CacheWriter<'a> {
         }
         sync_dir(&self.layout.snapshots())?;
         Ok(true)
+    }
+
+    /// Waits until nobody else puts this snapshot together.
+    fn lock_staging(&self, commit: &CommitSha) -> Result<FileLock> {
+        const STEP: Duration = Duration::from_millis(20);
+        // Links are made in moments; copies, where there are none, take longer.
+        const STEPS: u32 = 50 * 600;
+        let path = self.layout.staging_lock(commit);
+        let pause = StopFlag::new();
+        for _ in 0..STEPS {
+            let lock = FileLock::try_acquire_passing(&path)
+                .with_context(|| format!("cannot lock `{}`", path.display()))?;
+            if let Some(lock) = lock {
+                return Ok(lock);
+            }
+            pause.pause(STEP);
+        }
+        bail!(
+            "another process is publishing the same commit and does not end; it holds `{}`",
+            path.display()
+        )
     }
 
     /// Adds to a snapshot that is there: cut short by another program, wanted

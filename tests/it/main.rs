@@ -50,6 +50,7 @@ mod readme;
 mod retention;
 mod rollback;
 mod run_due;
+mod run_due_limits;
 mod schedule_oracle;
 mod schedule_properties;
 mod schedule_truth_table;
