@@ -70,11 +70,6 @@ impl Host {
         self.environment.keys().map(String::as_str)
     }
 
-    /// Returns where this program is.
-    pub fn program(&self) -> Result<PathBuf> {
-        std::env::current_exe().context("cannot tell where this program is")
-    }
-
     /// Returns the doors for tests that are open, for a child that is to see the same.
     pub fn test_doors(&self) -> impl Iterator<Item = (&str, &str)> {
         let is_door =
@@ -82,12 +77,6 @@ impl Host {
         let all = self.environment.iter();
         all.map(|(name, value)| (name.as_str(), value.as_str()))
             .filter(is_door)
-    }
-
-    /// Returns the folders in which programs without a path are looked for.
-    pub fn search_path(&self) -> Vec<PathBuf> {
-        let path = self.variable("PATH").unwrap_or_default();
-        std::env::split_paths(path).collect()
     }
 
     /// Tells whether a Hub variable says yes: `1`, `ON`, `YES` or `TRUE`.

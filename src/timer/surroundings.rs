@@ -116,10 +116,13 @@ fn setting_gap(look: &Surroundings<'_>, key: SettingKey) -> Option<Gap> {
     };
     match look.saved.get(&key) {
         Some(saved) if *saved == value => None,
-        Some(saved) => Some(Gap::Say(format!(
-            "`{key}` is `{value}` here by {from}, and the timer will use `{saved}`, which is saved; \
-             `hfdl config set {key} '{value}'` changes that"
-        ))),
+        Some(saved) => {
+            let (value, saved) = (key.shown(&value), key.shown(saved));
+            Some(Gap::Say(format!(
+                "`{key}` is `{value}` here by {from}, and the timer will use `{saved}`, which is saved; \
+                 `hfdl config set {key} '{value}'` changes that"
+            )))
+        }
         None if PLACES.contains(&key) => Some(Gap::Save {
             key,
             value,
@@ -128,10 +131,13 @@ fn setting_gap(look: &Surroundings<'_>, key: SettingKey) -> Option<Gap> {
                 other => other.clone(),
             },
         }),
-        None => Some(Gap::Say(format!(
-            "`{key}` is `{value}` here by {from}, and {}; `hfdl config set {key} '{value}'` keeps it",
-            missing(look.kind)
-        ))),
+        None => {
+            let value = key.shown(&value);
+            Some(Gap::Say(format!(
+                "`{key}` is `{value}` here by {from}, and {}; `hfdl config set {key} '{value}'` keeps it",
+                missing(look.kind)
+            )))
+        }
     }
 }
 
@@ -275,6 +281,31 @@ mod tests {
             Gap::Save { key, value, origin } => format!("save {key}={value} from {origin}"),
         });
         lines.collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn an_address_that_is_a_secret_is_spoken_of_without_it() {
+        let given = (
+            SettingKey::PingUrl,
+            "https://ping.example/geheim",
+            "HFDL_PING_URL",
+        );
+        let other = (
+            SettingKey::PingUrl,
+            "https://ping.example/anders".to_owned(),
+        );
+        for saved in [BTreeMap::new(), BTreeMap::from([other])] {
+            let settings = settings(&[given], &saved);
+            let said = said(&Surroundings {
+                saved,
+                ..surroundings(&settings)
+            });
+            assert!(said.contains("https://ping.example/***"), "{said}");
+            assert!(
+                !said.contains("geheim") && !said.contains("anders"),
+                "{said}"
+            );
+        }
     }
 
     #[test]

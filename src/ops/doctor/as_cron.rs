@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use crate::sys::child::{self, Ended};
 use crate::sys::host::Host;
 use crate::sys::paths::{self, Home};
+use crate::sys::program;
 
 /// What cron knows of the world, and what the others' poorer ones have in common.
 const SHELL: &str = "/bin/sh";
@@ -17,7 +18,7 @@ const OF_THE_ACCOUNT: [&str; 3] = ["SystemRoot", "USERPROFILE", "LOCALAPPDATA"];
 
 /// Starts this program once more as cron would, and returns its exit code.
 pub fn examine_as_cron(host: &Host, home: &Home) -> Result<u8> {
-    let program = host.program()?;
+    let program = program::path(host)?;
     let directory = paths::user_home(host)?;
     let arguments = arguments(&host.arguments()[1..], home);
     let ended = child::stand_in(&program, &arguments, &environment(host)?, &directory)

@@ -13,13 +13,14 @@ mod hub;
 mod places;
 mod programs;
 mod schedules;
-mod ticks;
+mod timer;
 
 use std::collections::BTreeMap;
 
 use crate::domain::settings::{SettingKey, SettingLayers, Settings};
 use crate::domain::time::Timestamp;
 use crate::ops::settings::resolve_settings;
+use crate::ops::timer::Place;
 use crate::store::Store;
 use crate::sys::host::Host;
 use crate::sys::paths::Home;
@@ -61,7 +62,12 @@ impl Doctor<'_> {
         found.extend(programs::hooks(host, &settings));
         found.extend(programs::files(host, &settings));
         found.extend(schedules::schedules(store.as_ref()));
-        found.extend(ticks::timer(store.as_ref(), &settings, now));
+        let place = Place {
+            host,
+            home,
+            settings: &settings,
+        };
+        found.extend(timer::timer(place, store.as_ref(), now, self.mending));
         found
     }
 

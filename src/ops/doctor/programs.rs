@@ -8,7 +8,7 @@ use crate::domain::alert::HookEvent;
 use crate::domain::settings::Settings;
 use crate::notify::hooks::setting_of;
 use crate::sys::host::Host;
-use crate::sys::paths;
+use crate::sys::{paths, process};
 
 /// Looks for the program of each hook, as a run would.
 pub(super) fn hooks(host: &Host, settings: &Settings) -> Vec<Finding> {
@@ -36,17 +36,7 @@ fn find_program(host: &Host, program: &str) -> Option<PathBuf> {
     if program.contains(['/', std::path::MAIN_SEPARATOR]) {
         return Some(PathBuf::from(program)).filter(is_program);
     }
-    let endings: &[&str] = if cfg!(windows) {
-        &["", ".exe", ".cmd", ".bat"]
-    } else {
-        &[""]
-    };
-    let folders = host.search_path();
-    let names = |folder: &PathBuf| -> Vec<PathBuf> {
-        let name = |ending: &&str| folder.join(format!("{program}{ending}"));
-        endings.iter().map(name).collect()
-    };
-    folders.iter().flat_map(names).find(is_program)
+    process::find_in_path(host, program.as_ref())
 }
 
 /// Looks whether the files for others can be written.

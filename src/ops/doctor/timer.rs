@@ -1,0 +1,186 @@
+//! Whether a timer starts runs: what is installed, and what it does.
+//!
+//! What it does counts: an entry proves nothing, and ticks may come from a line
+//! that somebody wrote by hand.
+
+use anyhow::Result;
+
+use super::finding::Finding;
+use super::{Mending, ago};
+use crate::domain::time::Timestamp;
+use crate::domain::units::Seconds;
+use crate::ops::ticks::last_ticks;
+use crate::ops::timer::{Place, TimerFacts, Wish, draft, facts, standing};
+use crate::store::Store;
+
+/// Looks at the entry, and when a timer last started a run.
+pub(super) fn timer(
+    place: Place<'_>,
+    store: Option<&Store>,
+    now: Timestamp,
+    mending: Mending,
+) -> Vec<Finding> {
+    let Some(store) = store else {
+        return vec![Finding::skipped("timer", "nothing is registered yet")];
+    };
+    let every = place.settings.timer_every();
+    let read = || -> Result<(Option<Timestamp>, Option<Timestamp>)> {
+        let since = standing(place, store)?.and_then(|standing| standing.since);
+        Ok((last_ticks(store)?.by_timer, since))
+    };
+    let (tick, since) = match read() {
+        Ok(read) => read,
+        Err(err) => return vec![Finding::of_error("timer", "its state cannot be read", &err)],
+    };
+    let found = facts(place, Some(store));
+    let is_ours = found.backend.is_some();
+    let mut entry = judge_entry(&found, is_recent(tick, every, now));
+    if mending == Mending::Mend && is_ours && !(found.installed && found.is_current) {
+        entry = put_right(place, store, now, entry);
+    }
+    vec![entry, judge_ticks(tick, since, every, now)]
+}
+
+/// Does what `hfdl start` does, for an entry that it once made.
+fn put_right(place: Place<'_>, store: &Store, now: Timestamp, entry: Finding) -> Finding {
+    let started = draft(place, Some(store), &Wish::default())
+        .and_then(|draft| draft.install(store, now, None).map(|_| draft.kind()));
+    match started {
+        Ok(kind) => judge_entry(&facts(place, Some(store)), false).mended(format!(
+            "put the entry right, as `hfdl start` does ({kind})"
+        )),
+        Err(err) => entry.why(format!("it cannot be put right: {err:#}")),
+    }
+}
+
+fn judge_entry(found: &TimerFacts, ticks_come: bool) -> Finding {
+    let kind = found.backend.map_or("timer", |kind| kind.as_str());
+    match (found.installed, found.is_current, &found.last_problem) {
+        (true, true, None) => Finding::ok("timer", format!("installed ({kind})")),
+        // A guess about a daemon weighs less than what it does.
+        (true, true, Some(_)) if ticks_come => Finding::ok("timer", format!("installed ({kind})")),
+        (true, true, Some(problem)) => {
+            Finding::fail("timer", format!("installed ({kind}), and it does not fire"))
+                .why(problem)
+                .next("start that daemon, or take another timer: `hfdl start --backend …`")
+        }
+        (true, false, problem) => {
+            let why = "it was edited, or the program, its home or the interval is another one now";
+            Finding::warn(
+                "timer",
+                format!("the entry ({kind}) is not what hfdl would write"),
+            )
+            .why(problem.as_deref().unwrap_or(why))
+            .next("`hfdl start` writes it anew, and so does `hfdl doctor --fix`")
+        }
+        (false, _, Some(problem)) if found.backend.is_some() => {
+            Finding::fail("timer", format!("the entry ({kind}) is gone"))
+                .why(problem)
+                .next("`hfdl start` puts it back; `hfdl stop` says that it is to be gone")
+        }
+        (false, _, _) if ticks_come => {
+            Finding::ok("timer", "none made by `hfdl start`, and ticks come")
+        }
+        (false, _, problem) => {
+            let why = "nothing runs unless a timer, a CI job or somebody starts it";
+            Finding::warn("timer", "none is installed")
+                .why(problem.as_deref().unwrap_or(why))
+                .next("`hfdl start` installs one")
+        }
+    }
+}
+
+fn is_recent(tick: Option<Timestamp>, every: Seconds, now: Timestamp) -> bool {
+    tick.is_some_and(|tick| now.as_second() - tick.as_second() <= 2 * every.span().as_secs())
+}
+
+/// Judges the last tick; nothing from before the entry was made is missed.
+fn judge_ticks(
+    tick: Option<Timestamp>,
+    since: Option<Timestamp>,
+    every: Seconds,
+    now: Timestamp,
+) -> Finding {
+    let look = "look whether the timer is there and its daemon runs; `hfdl logs --last` shows the last run";
+    if !is_recent(tick, every, now) && is_recent(since, every, now) {
+        return Finding::skipped("ticks", "the entry is new; the first tick comes soon");
+    }
+    let Some(tick) = tick else {
+        let finding = "no timer has started `hfdl run-due` yet";
+        return match since {
+            Some(since) => Finding::fail("ticks", finding)
+                .why(format!("the entry was made {}", ago(since, now)))
+                .next(look),
+            None => Finding::warn("ticks", finding)
+                .why("entries that `hfdl start` did not make pass `--trigger timer` to be told apart")
+                .next(look),
+        };
+    };
+    let what = format!("the last one came {}", ago(tick, now));
+    match is_recent(Some(tick), every, now) {
+        true => Finding::ok("ticks", what),
+        false => Finding::fail("ticks", what)
+            .why(format!("one should come every {every}"))
+            .next(look),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::timer::TimerKind;
+    use crate::ops::doctor::finding::Verdict;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_772_000_000 + seconds).unwrap()
+    }
+
+    #[test]
+    fn two_periods_without_a_tick_are_a_failure() {
+        let verdict = |tick: Option<i64>, since: Option<i64>, now| {
+            let every = Seconds(900);
+            judge_ticks(tick.map(at), since.map(at), every, at(now)).verdict
+        };
+        assert_eq!(verdict(Some(0), None, 1_800), Verdict::Ok);
+        assert_eq!(verdict(Some(0), None, 1_801), Verdict::Fail);
+        // A clock that went back is another check's.
+        assert_eq!(verdict(Some(0), None, -5), Verdict::Ok);
+        assert_eq!(verdict(None, None, 0), Verdict::Warn);
+        // An entry that was made just now need not have fired.
+        assert_eq!(verdict(None, Some(0), 60), Verdict::Skipped);
+        assert_eq!(verdict(Some(0), Some(9_000), 9_060), Verdict::Skipped);
+        assert_eq!(verdict(None, Some(0), 1_801), Verdict::Fail);
+    }
+
+    #[test]
+    fn what_fires_weighs_more_than_what_is_installed() {
+        let found = |installed, is_current, problem: Option<&str>, backend| TimerFacts {
+            installed,
+            is_current,
+            backend,
+            last_problem: problem.map(str::to_owned),
+            ..TimerFacts::default()
+        };
+        let cron = Some(TimerKind::Crontab);
+        for (facts, quiet, ticking) in [
+            (found(true, true, None, cron), Verdict::Ok, Verdict::Ok),
+            (
+                found(true, true, Some("no daemon"), cron),
+                Verdict::Fail,
+                Verdict::Ok,
+            ),
+            (found(true, false, None, cron), Verdict::Warn, Verdict::Warn),
+            (
+                found(false, false, Some("gone"), cron),
+                Verdict::Fail,
+                Verdict::Fail,
+            ),
+            (found(false, false, None, None), Verdict::Warn, Verdict::Ok),
+        ] {
+            assert_eq!(judge_entry(&facts, false).verdict, quiet, "{facts:?}");
+            assert_eq!(judge_entry(&facts, true).verdict, ticking, "{facts:?}");
+            let finding = judge_entry(&facts, false);
+            assert_eq!(finding.next.is_some(), finding.verdict != Verdict::Ok);
+        }
+    }
+}
