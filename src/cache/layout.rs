@@ -160,7 +160,8 @@ impl RepoLayout {
     /// Returns the lock of whoever puts a snapshot together: another home may
     /// publish the same commit into the same cache.
     pub fn staging_lock(&self, commit: &CommitSha) -> PathBuf {
-        self.private().join(format!("{commit}{PARTIAL_LOCK_SUFFIX}"))
+        self.private()
+            .join(format!("{commit}{PARTIAL_LOCK_SUFFIX}"))
     }
 
     /// Returns where a snapshot waits for its deletion.

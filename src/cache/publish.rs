@@ -29,8 +29,8 @@ use crate::domain::snapshot::RemoteSnapshot;
 use crate::sys::files::{self, Sharing};
 use crate::sys::host::checkpoint;
 use crate::sys::lock::FileLock;
-use crate::sys::stop::StopFlag;
 use crate::sys::names;
+use crate::sys::stop::StopFlag;
 
 /// The first line is the standard's; the rest is for people.
 pub(super) const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\

