@@ -477,3 +477,29 @@ fn a_refused_address_of_a_ping_is_not_repeated() {
         assert!(!ran.stderr().contains("geheim"), "{}", ran.report());
     }
 }
+
+#[test]
+fn wrong_ways_to_do_what_is_due_are_refused() {
+    check(
+        &prepared(),
+        r"
+        2 run-due extra => unexpected argument 'extra'
+        2 run-due --at '2026-06-01 02:30' => --dry-run
+        2 run-due --dry-run --at tomorrow => `tomorrow` is not a time
+        2 run-due --dry-run --at '2026-06-01 25:00' => is not a time
+        2 run-due --schedule nope => there is no schedule `nope`
+        2 run-due --max-duration long => invalid value 'long'
+        2 run-due --max-duration 5 => invalid value '5'
+        2 run-due --max-transfer lots => invalid value 'lots'
+        2 run-due --limit-rate fast => invalid value 'fast'
+        2 run-due --limit-rate 25:00,1M => invalid value '25:00,1M'
+        2 run-due --shard 4/4 => of 4 shards the last one has the number 3
+        2 run-due --shard 0/0 => there must be at least one shard
+        2 run-due --shard half => write I/N such as 0/4
+        2 run-due --shard auto/4 => neither `JOB_COMPLETION_INDEX` nor `SLURM_ARRAY_TASK_ID` is set
+        2 run-due --trigger nobody => invalid value 'nobody'
+        2 run-due --wait=soon => invalid value 'soon'
+        2 run-due --metrics-file => a value is required
+        ",
+    );
+}
