@@ -105,13 +105,16 @@ pub struct ChunkedFile {
 /// Reads a file once and tells its Xet hash and the lengths of its chunks;
 /// `None` when the listener, who hears of each piece, broke off.
 ///
-/// What was read is not kept in memory by the system.
+/// Most of it will be copied right after, so it stays in the system's memory,
+/// unless it is so large that it would only push out what others use.
 pub fn chunk_file(
     path: &Path,
     on_read: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> io::Result<Option<ChunkedFile>> {
     const FORGET_EVERY: u64 = 8 << 20;
+    const KEPT_UP_TO: u64 = 8 << 30;
     let mut file = File::open(path)?;
+    let is_kept = file.metadata()?.len() <= KEPT_UP_TO;
     let mut chunker = Chunker::new();
     let mut tree = MerkleTree::new();
     let mut chunk_lengths = Vec::new();
@@ -127,7 +130,7 @@ pub fn chunk_file(
             Ok(n) => {
                 chunker.update(&buffer[..n], &mut on_chunk);
                 position += n as u64;
-                if position - forgotten >= FORGET_EVERY {
+                if !is_kept && position - forgotten >= FORGET_EVERY {
                     file_io::forget(&file, ByteRange::new(forgotten, position));
                     forgotten = position;
                 }
