@@ -18,7 +18,7 @@ use crate::domain::shard::{Shard, ShardArg};
 use crate::domain::time::parse_moment;
 use crate::domain::units::{ByteSize, Seconds};
 use crate::ops::run::Bounds;
-use crate::ops::run_due::{Options, Ran, RunDue as Work};
+use crate::ops::run_due::{Options, Ran, RunDue as Work, believable_now};
 use crate::ops::workshop::Workshop;
 use crate::store::Store;
 
@@ -109,6 +109,8 @@ impl RunDue {
             let tools = workshop.tools();
             return report_plan(context, &Work { tools, options }.plan(at)?);
         }
+        // Before the lock: that it was held would be written down, too.
+        believable_now(&context.host)?;
         let lock = take_lock(context, RunCommand::RunDue, self.trigger, self.wait)?;
         let workshop = Workshop::open(&context.host, &context.home, settings, store)?;
         let tools = workshop.tools();

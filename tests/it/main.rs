@@ -36,6 +36,7 @@ mod hub_client;
 mod layers;
 mod outdated;
 mod readme;
+mod run_due_truth;
 mod schedule_oracle;
 mod schedule_properties;
 mod schedule_truth_table;

@@ -13,6 +13,7 @@ use crate::domain::schedule::{
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::Seconds;
 use crate::ops::schedules::offset;
+use crate::ops::ticks::note_look;
 use crate::store::Store;
 use crate::sys::host::Host;
 
@@ -48,7 +49,7 @@ pub(super) struct DueNow {
 pub(super) enum Among {
     /// Those whose next look has come; an index finds them.
     Candidates,
-    /// All that are enabled: the clock or its rules have changed.
+    /// All that are enabled, for a moment that the cache knows nothing of.
     All,
 }
 
@@ -75,9 +76,9 @@ impl Looker<'_> {
 
     /// Looks, and writes down what needs no work: the next look of those that
     /// wait, slots that were missed, clocks that went wrong.
-    pub(super) fn look(&self, now: Timestamp, among: Among) -> Result<Found> {
+    pub(super) fn look(&self, now: Timestamp) -> Result<Found> {
         let mut found = Found::default();
-        for judged in self.judge(now, among)? {
+        for judged in self.judge(now, Among::Candidates)? {
             let id = judged.schedule.id;
             if judged.clock.is_some() {
                 self.mend_clock(&judged, now)?;
@@ -124,6 +125,7 @@ impl Looker<'_> {
             let judged = self.ask(schedule, now)?;
             let mut state = judged.schedule.state;
             state.next_due_at = judged.state.next_look(now);
+            note_look(store, now)?;
             Ok(store.save_schedule_state(id, &state)?)
         })
     }

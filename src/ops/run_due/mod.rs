@@ -16,13 +16,13 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 
 use self::desk::Desk;
-use self::look::{Among, Found, Looker, event};
+use self::look::{Found, Looker, event};
 use super::pause::pause_in_force;
 use super::rate_limits;
 use super::recover::recover;
 use super::run::{Bounds, Run, RunReport, Tools};
 use super::sync::Progress;
-use super::ticks::record_tick;
+use super::ticks::{notice_clock_back, record_tick};
 use super::zones::notice_new_zone_data;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
@@ -30,7 +30,9 @@ use crate::domain::pause::Pause;
 use crate::domain::run::{Event, EventKind, RunCommand, RunStart};
 use crate::domain::shard::Shard;
 use crate::domain::time::{EARLIEST_BELIEVABLE, Timestamp, render_utc};
+use crate::domain::units::Seconds;
 use crate::ops::lock::this_process;
+use crate::sys::host::Host;
 use crate::sys::pause::Stopwatch;
 
 pub use plan::{DuePlan, PlannedModel, PlannedSchedule};
@@ -78,6 +80,17 @@ pub struct WrongClock {
     now: String,
 }
 
+/// Returns the present, unless it lies in a past that this program cannot have seen:
+/// nothing is to be written down with such a date.
+pub fn believable_now(host: &Host) -> Result<Timestamp> {
+    let now = host.now();
+    let shown = || WrongClock {
+        now: render_utc(now),
+    };
+    ensure!(now >= EARLIEST_BELIEVABLE, shown());
+    Ok(now)
+}
+
 /// Schedules are looked at again so often while others are being worked on: a
 /// download of nine hours does not hold up the small one of every night.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -86,11 +99,13 @@ impl RunDue<'_> {
     /// Does what is due; the lock of the home is held by the caller.
     pub fn run(&self, show: &mut dyn FnMut(&Progress<'_>)) -> Result<Ran> {
         let Tools { store, host, .. } = self.tools;
-        let now = self.believable_now()?;
+        let now = believable_now(host)?;
         recover(store, now)?;
-        let among = self.tick(now)?;
+        record_tick(store, self.options.trigger, self.tick_every(), now)?;
+        notice_clock_back(store, now)?;
+        notice_new_zone_data(store, host, now)?;
         let looker = self.looker();
-        let found = looker.look(now, among)?;
+        let found = looker.look(now)?;
         self.tell_closed(&found, now)?;
         if found.due.is_empty() {
             return Ok(Ran::NothingDue);
@@ -114,7 +129,7 @@ impl RunDue<'_> {
             if looked.elapsed() >= LOOK_EVERY && !self.tools.stop.is_raised() {
                 looked = Stopwatch::start();
                 let now = host.now();
-                let claimed = looker.look(now, Among::Candidates).and_then(|found| {
+                let claimed = looker.look(now).and_then(|found| {
                     let due = desk.without_claimed(found.due);
                     if due.is_empty() {
                         return Ok(());
@@ -137,44 +152,13 @@ impl RunDue<'_> {
         Looker {
             store: self.tools.store,
             host: self.tools.host,
-            tick: self.tools.settings.timer_every(),
+            tick: self.tick_every(),
             only: &self.options.only,
         }
     }
 
-    fn believable_now(&self) -> Result<Timestamp> {
-        let now = self.tools.host.now();
-        let shown = || WrongClock {
-            now: render_utc(now),
-        };
-        ensure!(now >= EARLIEST_BELIEVABLE, shown());
-        Ok(now)
-    }
-
-    /// Writes the tick down, and decides which schedules to look at.
-    fn tick(&self, now: Timestamp) -> Result<Among> {
-        let Tools {
-            store,
-            host,
-            settings,
-            ..
-        } = self.tools;
-        let last = record_tick(store, self.options.trigger, settings.timer_every(), now)?;
-        let went_back = last.by_anyone.filter(|last| now < *last);
-        if let Some(last) = went_back {
-            let detail = format!(
-                "the clock went back from {} to {}",
-                render_utc(last),
-                render_utc(now)
-            );
-            log::warn!("{detail}");
-            store.record_event(&event(now, EventKind::ClockBack, detail))?;
-        }
-        let has_new_rules = notice_new_zone_data(store, host, now)?;
-        Ok(match went_back.is_some() || has_new_rules {
-            true => Among::All,
-            false => Among::Candidates,
-        })
+    fn tick_every(&self) -> Seconds {
+        self.tools.settings.timer_every()
     }
 
     /// Records, once for each slot, that it came outside its window.
