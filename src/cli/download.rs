@@ -136,11 +136,11 @@ impl Download {
             limit_rate: self.limit_rate.or_else(|| settings.limit_rate().cloned()),
         };
         let workshop = match self.dry_run {
-            true => Workshop::to_look(&context.host, &context.home, settings, store)?,
+            true => Workshop::to_look(&context.host, &context.home, settings, store),
             false => Workshop::open(&context.host, &context.home, settings, store)?,
         };
         let work = Work {
-            tools: workshop.tools(),
+            tools: workshop.tools()?,
             targets,
             bounds,
         };

@@ -105,20 +105,18 @@ impl RunDue {
                 Some(text) => parse_moment(text, &context.host.time_zone())?,
                 None => context.now(),
             };
-            let workshop = Workshop::to_look(&context.host, &context.home, settings, store)?;
-            let tools = workshop.tools();
-            return report_plan(context, &Work { tools, options }.plan(at)?);
+            let shop = &Workshop::to_look(&context.host, &context.home, settings, store);
+            return report_plan(context, &Work { shop, options }.plan(at)?);
         }
         // Before the lock: that it was held would be written down, too.
         believable_now(&context.host)?;
         let lock = take_lock(context, RunCommand::RunDue, self.trigger, self.wait)?;
-        let workshop = Workshop::open(&context.host, &context.home, settings, store)?;
-        let tools = workshop.tools();
+        let shop = &Workshop::open(&context.host, &context.home, settings, store)?;
         let mut watcher = Watcher::new(context);
-        let ran = Work { tools, options }.run(&mut |progress| watcher.note(progress));
+        let ran = Work { shop, options }.run(&mut |progress| watcher.note(progress));
         watcher.finish();
         drop(lock);
-        context.show_hub_warnings(&workshop);
+        context.show_hub_warnings(shop);
         match ran? {
             Ran::NothingDue => {
                 report_nothing(context)?;

@@ -1,6 +1,8 @@
 //! What commands that work need besides their arguments: settings, database,
 //! a client for the Hub, and the wish to stop.
 
+use std::cell::OnceCell;
+
 use anyhow::Result;
 
 use super::run::Tools;
@@ -17,51 +19,66 @@ pub struct Workshop<'a> {
     home: &'a Home,
     settings: Settings,
     store: Store,
-    hub: HubClient,
+    hub: OnceCell<HubClient>,
     stop: StopFlag,
 }
 
 impl<'a> Workshop<'a> {
     /// Puts the tools together; from now on Ctrl-C asks the run to end.
     pub fn open(host: &'a Host, home: &'a Home, settings: Settings, store: Store) -> Result<Self> {
-        let workshop = Self::to_look(host, home, settings, store)?;
+        let workshop = Self::to_look(host, home, settings, store);
         signals::stop_on_interrupt(&workshop.stop)?;
         Ok(workshop)
     }
 
     /// As `open`, for commands that only look: Ctrl-C just ends them.
-    pub fn to_look(
-        host: &'a Host,
-        home: &'a Home,
-        settings: Settings,
-        store: Store,
-    ) -> Result<Self> {
-        let stop = StopFlag::new();
-        let hub = super::hub::connect(host, &settings, &stop)?;
-        Ok(Self {
+    pub fn to_look(host: &'a Host, home: &'a Home, settings: Settings, store: Store) -> Self {
+        Self {
             host,
             home,
             settings,
             store,
-            hub,
-            stop,
-        })
+            hub: OnceCell::new(),
+            stop: StopFlag::new(),
+        }
     }
 
-    pub fn tools(&self) -> Tools<'_> {
-        Tools {
+    pub fn host(&self) -> &Host {
+        self.host
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns everything. The client for the Hub is made when this is first
+    /// called: with its certificates it costs more than a tick that finds nothing due.
+    pub fn tools(&self) -> Result<Tools<'_>> {
+        let hub = match self.hub.get() {
+            Some(hub) => hub,
+            None => {
+                let hub = super::hub::connect(self.host, &self.settings, &self.stop)?;
+                self.hub.get_or_init(|| hub)
+            }
+        };
+        Ok(Tools {
             host: self.host,
             home: self.home,
             store: &self.store,
             settings: &self.settings,
-            hub: &self.hub,
+            hub,
             stop: &self.stop,
-        }
+        })
     }
 
     /// Returns what the Hub wants people to know.
     pub fn warnings(&self) -> Vec<String> {
-        let warnings = self.hub.warnings().into_iter();
+        let warnings = self.hub.get().map(HubClient::warnings);
+        let warnings = warnings.unwrap_or_default().into_iter();
         warnings.map(|warning| warning.message).collect()
     }
 }

@@ -20,9 +20,10 @@ use self::look::{Found, Looker, event};
 use super::pause::pause_in_force;
 use super::rate_limits;
 use super::recover::recover;
-use super::run::{Bounds, Run, RunReport, Tools};
+use super::run::{Bounds, Run, RunReport};
 use super::sync::Progress;
 use super::ticks::{notice_clock_back, record_tick};
+use super::workshop::Workshop;
 use super::zones::notice_new_zone_data;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
@@ -49,7 +50,7 @@ pub struct Options {
 
 /// Everything that `run-due` works with.
 pub struct RunDue<'a> {
-    pub tools: Tools<'a>,
+    pub shop: &'a Workshop<'a>,
     pub options: Options,
 }
 
@@ -98,7 +99,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 impl RunDue<'_> {
     /// Does what is due; the lock of the home is held by the caller.
     pub fn run(&self, show: &mut dyn FnMut(&Progress<'_>)) -> Result<Ran> {
-        let Tools { store, host, .. } = self.tools;
+        let (store, host) = (self.shop.store(), self.shop.host());
         let now = believable_now(host)?;
         recover(store, now)?;
         record_tick(store, self.options.trigger, self.tick_every(), now)?;
@@ -114,10 +115,11 @@ impl RunDue<'_> {
             self.record_paused(&pause, now)?;
             return Ok(Ran::Paused(pause));
         }
-        let mut run = Run::begin(self.tools, RunCommand::RunDue, self.options.trigger)?;
-        rate_limits::wait_out(store, self.tools.hub, host, self.tools.stop)?;
+        let tools = self.shop.tools()?;
+        let mut run = Run::begin(tools, RunCommand::RunDue, self.options.trigger)?;
+        rate_limits::wait_out(store, tools.hub, host, tools.stop)?;
         let (mut flow, watch) = run.start_flow(&self.options.bounds);
-        let mut desk = Desk::new(self.tools, looker, &self.options);
+        let mut desk = Desk::new(tools, looker, &self.options);
         desk.claim(found.due, now, &mut run, &mut flow, &watch)?;
         let mut looked = Stopwatch::start();
         while !flow.is_idle() {
@@ -126,7 +128,7 @@ impl RunDue<'_> {
                 let noted = desk.ended(index, &end, &mut run, &mut flow);
                 run.keep_problem(noted);
             }
-            if looked.elapsed() >= LOOK_EVERY && !self.tools.stop.is_raised() {
+            if looked.elapsed() >= LOOK_EVERY && !tools.stop.is_raised() {
                 looked = Stopwatch::start();
                 let now = host.now();
                 let claimed = looker.look(now).and_then(|found| {
@@ -150,15 +152,15 @@ impl RunDue<'_> {
 
     fn looker(&self) -> Looker<'_> {
         Looker {
-            store: self.tools.store,
-            host: self.tools.host,
+            store: self.shop.store(),
+            host: self.shop.host(),
             tick: self.tick_every(),
             only: &self.options.only,
         }
     }
 
     fn tick_every(&self) -> Seconds {
-        self.tools.settings.timer_every()
+        self.shop.settings().timer_every()
     }
 
     /// Records, once for each slot, that it came outside its window.
@@ -186,10 +188,10 @@ impl RunDue<'_> {
         let start = RunStart {
             command: RunCommand::RunDue,
             trigger: self.options.trigger,
-            process: this_process(self.tools.host),
+            process: this_process(self.shop.host()),
             at: now,
         };
-        self.tools.store.transaction(|store| -> Result<()> {
+        self.shop.store().transaction(|store| -> Result<()> {
             let id = store.record_skipped_run(&start, outcome, ExitStatus::Ok.code())?;
             store.record_event(&Event {
                 run_id: Some(id),

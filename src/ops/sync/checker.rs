@@ -1,7 +1,7 @@
 //! Asks the Hub about targets while others are being fetched.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,13 +12,16 @@ use super::{CacheChoice, Target};
 use crate::hub::HubClient;
 use crate::ops::parallel::QUESTIONS_AT_ONCE;
 
+/// A target and the caller's number of it.
+type Question = (usize, Arc<Target>);
+
 /// A few threads that check one target after the other.
 ///
 /// They are never waited for: a run that is to end does not sit out a server
 /// that says nothing, and a check leaves no trace.
 pub(super) struct Checker {
-    orders: Sender<(usize, Arc<Target>)>,
-    waiting: Arc<Mutex<Receiver<(usize, Arc<Target>)>>>,
+    orders: Sender<Question>,
+    waiting: Arc<Mutex<Receiver<Question>>>,
     answers: Receiver<(usize, Result<Checked>)>,
     answer: Sender<(usize, Result<Checked>)>,
     hub: HubClient,
@@ -63,10 +66,7 @@ impl Checker {
     pub(super) fn next(&mut self, wait: Duration) -> Option<(usize, Result<Checked>)> {
         let answer = match wait.is_zero() {
             true => self.answers.try_recv().ok(),
-            false => match self.answers.recv_timeout(wait) {
-                Ok(answer) => Some(answer),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-            },
+            false => self.answers.recv_timeout(wait).ok(),
         };
         self.n_pending -= usize::from(answer.is_some());
         answer
