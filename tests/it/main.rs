@@ -36,6 +36,8 @@ mod hub_client;
 mod layers;
 mod outdated;
 mod readme;
+mod run_due_crash;
+mod run_due_crowd;
 mod run_due_truth;
 mod schedule_oracle;
 mod schedule_properties;

@@ -158,7 +158,7 @@ fn problem(env: &TestEnv, row: &Row<'_>) -> Option<String> {
         let mut words = answer.split(' ');
         words.find_map(|word| word.strip_prefix(&format!("{key}=")).map(str::to_owned))
     };
-    let second = |key: &str| word(key).and_then(|text| Some(text.parse::<Timestamp>().ok()?));
+    let second = |key: &str| word(key).and_then(|text| text.parse::<Timestamp>().ok());
     let state = &before.state;
     let (mut last, mut open, mut retry) = (state.last_slot_at, state.open_slot_at, state.retry_at);
     let mut not_before = state.not_before_at.as_second();

@@ -13,7 +13,7 @@ mod plan;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use self::desk::Desk;
 use self::look::{Found, Looker, event};
@@ -102,7 +102,9 @@ impl RunDue<'_> {
         let (store, host) = (self.shop.store(), self.shop.host());
         let now = believable_now(host)?;
         recover(store, now)?;
-        record_tick(store, self.options.trigger, self.tick_every(), now)?;
+        // What cannot be written down must not happen, so on a full disk a tick ends here.
+        record_tick(store, self.options.trigger, self.tick_every(), now)
+            .context("cannot write down this tick, and without that nothing is fetched")?;
         notice_clock_back(store, now)?;
         notice_new_zone_data(store, host, now)?;
         let looker = self.looker();
@@ -124,8 +126,8 @@ impl RunDue<'_> {
         let mut looked = Stopwatch::start();
         while !flow.is_idle() {
             for (index, end) in run.step(&mut flow, show) {
-                run.close(index, &end);
-                let noted = desk.ended(index, &end, &mut run, &mut flow);
+                let record = run.close(index, &end);
+                let noted = desk.ended(index, &end, record, &mut run, &mut flow);
                 run.keep_problem(noted);
             }
             if looked.elapsed() >= LOOK_EVERY && !tools.stop.is_raised() {
