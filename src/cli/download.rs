@@ -138,11 +138,11 @@ impl Download {
             limit_rate: self.limit_rate.or_else(|| settings.limit_rate().cloned()),
         };
         let workshop = match self.dry_run {
-            true => Workshop::to_look(&context.host, &context.home, settings, store)?,
+            true => Workshop::to_look(&context.host, &context.home, settings, store),
             false => Workshop::open(&context.host, &context.home, settings, store)?,
         };
         let work = Work {
-            tools: workshop.tools(),
+            tools: workshop.tools()?,
             targets,
             bounds,
         };
@@ -152,7 +152,7 @@ impl Download {
         let mut watcher = Watcher::new(context);
         let report = work.run(&mut |progress| watcher.note(progress));
         watcher.finish();
-        let voice = Voice::from(workshop.tools());
+        let voice = Voice::from(&workshop);
         let news = report.as_ref().ok().and_then(|report| {
             // Nobody asked for a schedule, but what serves the model has to hear of its update.
             let facts = facts_of(RunCommand::Download, report);

@@ -21,7 +21,7 @@ use crate::domain::time::parse_moment;
 use crate::domain::units::{ByteSize, Seconds};
 use crate::ops::notify::{News, Ping, Voice, facts_of};
 use crate::ops::run::Bounds;
-use crate::ops::run_due::{Options, Ran, RunDue as Work};
+use crate::ops::run_due::{Options, Ran, RunDue as Work, believable_now};
 use crate::ops::workshop::Workshop;
 use crate::store::Store;
 
@@ -112,30 +112,30 @@ impl RunDue {
                 Some(text) => parse_moment(text, &context.host.time_zone())?,
                 None => context.now(),
             };
-            let workshop = Workshop::to_look(&context.host, &context.home, settings, store)?;
-            let tools = workshop.tools();
-            return report_plan(context, &Work { tools, options }.plan(at)?);
+            let shop = &Workshop::to_look(&context.host, &context.home, settings, store);
+            return report_plan(context, &Work { shop, options }.plan(at)?);
         }
+        // Before the lock: that it was held would be written down, too.
+        believable_now(&context.host)?;
         let lock = take_lock(context, RunCommand::RunDue, self.trigger, self.wait)?;
-        let workshop = Workshop::open(&context.host, &context.home, settings, store)?;
-        let tools = workshop.tools();
+        let shop = &Workshop::open(&context.host, &context.home, settings, store)?;
         let mut watcher = Watcher::new(context);
         let mut ping = None;
-        let ran = Work { tools, options }.run(
-            &mut |run| ping = Ping::start(tools.host, tools.settings, run),
+        let ran = Work { shop, options }.run(
+            &mut |run| ping = Ping::start(shop.host(), shop.settings(), run),
             &mut |progress| watcher.note(progress),
         );
         watcher.finish();
-        let voice = Voice::from(tools);
+        let voice = Voice::from(shop);
         let news = match &ran {
             Ok(Ran::Done { report, .. }) => voice.learn(facts_of(RunCommand::RunDue, report)),
             _ => None,
         };
         if !matches!(ran, Ok(Ran::NothingDue)) {
-            leave_status_file(context, tools.store, tools.settings);
+            leave_status_file(context, shop.store(), shop.settings());
         }
         drop(lock);
-        context.show_hub_warnings(&workshop);
+        context.show_hub_warnings(shop);
         let status = match &ran {
             Ok(ran) => self.report(context, ran, news.as_ref()),
             Err(err) => {

@@ -89,7 +89,7 @@ impl Verify {
         };
         let workshop = Workshop::open(&context.host, &context.home, settings, store)?;
         let work = Work {
-            tools: workshop.tools(),
+            tools: workshop.tools()?,
             targets,
             repair: self.repair,
             sample: self.sample,

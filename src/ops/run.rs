@@ -85,6 +85,14 @@ pub struct Opening {
     pub slot: Option<(ScheduleId, EntryName, Timestamp)>,
 }
 
+/// Whether the end of a session is in the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Record {
+    Written,
+    /// The next start will take the session for one that crashed.
+    Lost,
+}
+
 /// What a run came to.
 #[derive(Clone, Debug)]
 pub struct RunReport {
@@ -265,7 +273,7 @@ impl<'a> Run<'a> {
     ///
     /// The bytes of others go on when that fails; the first such problem is
     /// told at the end of the run.
-    pub fn close(&mut self, index: usize, end: &SyncEnd) {
+    pub fn close(&mut self, index: usize, end: &SyncEnd) -> Record {
         let entry = &mut self.entries[index];
         entry.status = Some(status_of(end));
         let label = entry.target.label();
@@ -275,8 +283,13 @@ impl<'a> Run<'a> {
             log::info!("{label}: {}", end.outcome);
         }
         let written = self.write_down(index, end);
+        let record = match &written {
+            Ok(()) => Record::Written,
+            Err(_) => Record::Lost,
+        };
         self.keep_problem(written);
         checkpoint("session closed");
+        record
     }
 
     fn write_down(&self, index: usize, end: &SyncEnd) -> Result<()> {

@@ -4,6 +4,7 @@ use anyhow::Result;
 use jiff::tz::TimeZone;
 use thiserror::Error;
 
+use super::ticks::note_look;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::schedule::{
     self as domain, Look, NextStart, Overlap, PlannedSlot, Schedule, ScheduleSpec, ScheduleState,
@@ -71,6 +72,7 @@ pub fn save_next_look(
     let mut schedule = store.schedule(name)?;
     schedule.state.next_due_at = next_look(store, host, &schedule, tick)?;
     store.save_schedule_state(schedule.id, &schedule.state)?;
+    note_look(store, host.now())?;
     Ok(schedule)
 }
 
@@ -81,7 +83,7 @@ pub fn save_next_looks(store: &Store, host: &Host, tick: Seconds) -> Result<()> 
             schedule.state.next_due_at = next_look(store, host, &schedule, tick)?;
             store.save_schedule_state(schedule.id, &schedule.state)?;
         }
-        Ok(())
+        note_look(store, host.now())
     })
 }
 

@@ -1,4 +1,4 @@
-//! When `run-due` was started, and ticks of the timer that did not come.
+//! When `run-due` was started, ticks of the timer that did not come, and clocks that go back.
 
 use anyhow::Result;
 
@@ -7,6 +7,9 @@ use crate::domain::run::{Event, EventKind};
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::Seconds;
 use crate::store::{MetaKey, Store};
+
+/// Keeping a clock right means small steps, and they are nobody's concern.
+const NO_NEWS_SECONDS: i64 = 60;
 
 /// When `run-due` was started last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,17 +30,11 @@ pub fn last_ticks(store: &Store) -> Result<Ticks> {
     })
 }
 
-/// Writes down that `run-due` was started, and once what was missed before;
-/// returns the ticks before this one.
+/// Writes down that `run-due` was started, and once what was missed before.
 ///
 /// One fact each and not a row for every tick: there are 35,000 a year.
-pub fn record_tick(
-    store: &Store,
-    trigger: Trigger,
-    every: Seconds,
-    now: Timestamp,
-) -> Result<Ticks> {
-    store.transaction(|store| -> Result<Ticks> {
+pub fn record_tick(store: &Store, trigger: Trigger, every: Seconds, now: Timestamp) -> Result<()> {
+    store.transaction(|store| -> Result<()> {
         let last = last_ticks(store)?;
         if trigger == Trigger::Timer {
             if let Some(missed) = last.by_timer.and_then(|from| missed(from, every, now)) {
@@ -51,9 +48,54 @@ pub fn record_tick(
             }
             store.set_meta(MetaKey::LastTimerTick, &render_utc(now))?;
         }
-        store.set_meta(MetaKey::LastTick, &render_utc(now))?;
-        Ok(last)
+        // A tick that finds the lock taken goes no further, and must not hide this from the next.
+        if let Some(ahead) = last.by_anyone.filter(|last| now < *last) {
+            note_look(store, ahead)?;
+        }
+        Ok(store.set_meta(MetaKey::LastTick, &render_utc(now))?)
     })
+}
+
+/// Notes for which moment the next look of a schedule was computed.
+pub fn note_look(store: &Store, now: Timestamp) -> Result<()> {
+    if latest_look(store)?.is_some_and(|latest| now <= latest) {
+        return Ok(());
+    }
+    Ok(store.set_meta(MetaKey::LatestLook, &render_utc(now))?)
+}
+
+/// Makes every schedule a candidate when the clock has gone back since the
+/// last look at any of them: what was cached then may lie years ahead.
+pub fn notice_clock_back(store: &Store, now: Timestamp) -> Result<()> {
+    let Some(ahead) = latest_look(store)?.filter(|latest| now < *latest) else {
+        return Ok(());
+    };
+    store.transaction(|store| -> Result<()> {
+        store.reconsider_all_schedules(now)?;
+        store.set_meta(MetaKey::LatestLook, &render_utc(now))?;
+        if ahead.as_second() - now.as_second() <= NO_NEWS_SECONDS {
+            return Ok(());
+        }
+        let detail = format!(
+            "the clock went back from {} to {}",
+            render_utc(ahead),
+            render_utc(now)
+        );
+        log::warn!("{detail}");
+        store.record_event(&Event {
+            at: now,
+            kind: EventKind::ClockBack,
+            model_id: None,
+            run_id: None,
+            detail,
+        })?;
+        Ok(())
+    })
+}
+
+fn latest_look(store: &Store) -> Result<Option<Timestamp>> {
+    let text = store.meta(MetaKey::LatestLook)?;
+    Ok(text.and_then(|text| text.parse().ok()))
 }
 
 /// Tells how many ticks did not come; one that is late is no missed one.

@@ -1,6 +1,8 @@
 //! What commands that work need besides their arguments: settings, database,
 //! a client for the Hub, and the wish to stop.
 
+use std::cell::OnceCell;
+
 use anyhow::Result;
 
 use super::run::Tools;
@@ -18,55 +20,84 @@ pub struct Workshop<'a> {
     home: &'a Home,
     settings: Settings,
     store: Store,
+    network: OnceCell<Network>,
+    stop: StopFlag,
+}
+
+struct Network {
     hub: HubClient,
     xet: Option<XetStorage>,
-    stop: StopFlag,
 }
 
 impl<'a> Workshop<'a> {
     /// Puts the tools together; from now on a signal asks the run to end.
     pub fn open(host: &'a Host, home: &'a Home, settings: Settings, store: Store) -> Result<Self> {
-        let workshop = Self::to_look(host, home, settings, store)?;
+        let workshop = Self::to_look(host, home, settings, store);
         signals::stop_on_signals(&workshop.stop)?;
         Ok(workshop)
     }
 
     /// As `open`, for commands that only look: a signal just ends them.
-    pub fn to_look(
-        host: &'a Host,
-        home: &'a Home,
-        settings: Settings,
-        store: Store,
-    ) -> Result<Self> {
-        let stop = StopFlag::new();
-        let hub = super::hub::connect(host, &settings, &stop)?;
-        let xet = super::hub::connect_to_xet(host, &settings, &stop)?;
-        Ok(Self {
+    pub fn to_look(host: &'a Host, home: &'a Home, settings: Settings, store: Store) -> Self {
+        Self {
             host,
             home,
             settings,
             store,
-            hub,
-            xet,
-            stop,
-        })
+            network: OnceCell::new(),
+            stop: StopFlag::new(),
+        }
     }
 
-    pub fn tools(&self) -> Tools<'_> {
-        Tools {
+    pub fn host(&self) -> &Host {
+        self.host
+    }
+
+    pub fn home(&self) -> &Home {
+        self.home
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns everything. The client for the Hub is made when this is first
+    /// called: with its certificates it costs more than a tick that finds nothing due.
+    pub fn tools(&self) -> Result<Tools<'_>> {
+        let network = match self.network.get() {
+            Some(network) => network,
+            None => {
+                let network = self.connect()?;
+                self.network.get_or_init(|| network)
+            }
+        };
+        Ok(Tools {
             host: self.host,
             home: self.home,
             store: &self.store,
             settings: &self.settings,
-            hub: &self.hub,
-            xet: self.xet.as_ref(),
+            hub: &network.hub,
+            xet: network.xet.as_ref(),
             stop: &self.stop,
-        }
+        })
+    }
+
+    fn connect(&self) -> Result<Network> {
+        let (host, settings, stop) = (self.host, &self.settings, &self.stop);
+        Ok(Network {
+            hub: super::hub::connect(host, settings, stop)?,
+            xet: super::hub::connect_to_xet(host, settings, stop)?,
+        })
     }
 
     /// Returns what the Hub wants people to know.
     pub fn warnings(&self) -> Vec<String> {
-        let warnings = self.hub.warnings().into_iter();
+        let warnings = self.network.get().map(|network| network.hub.warnings());
+        let warnings = warnings.unwrap_or_default().into_iter();
         warnings.map(|warning| warning.message).collect()
     }
 }

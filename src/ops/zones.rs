@@ -9,15 +9,15 @@ use crate::sys::host::Host;
 use crate::sys::zone_data;
 
 /// Makes every schedule a candidate when the zone data that `next_due_at` was
-/// computed with is not today's any more; tells whether that was so.
-pub fn notice_new_zone_data(store: &Store, host: &Host, now: Timestamp) -> Result<bool> {
+/// computed with is not today's any more.
+pub fn notice_new_zone_data(store: &Store, host: &Host, now: Timestamp) -> Result<()> {
     let zones = store.time_zones_in_use()?;
     let today = zone_data::fingerprint(host, &zones);
     let known = store.meta(MetaKey::ZoneFingerprint)?;
     if known.as_deref() == Some(today.as_str()) {
-        return Ok(false);
+        return Ok(());
     }
-    store.transaction(|store| -> Result<bool> {
+    store.transaction(|store| -> Result<()> {
         store.set_meta(MetaKey::ZoneFingerprint, &today)?;
         // Another set of zones is no news by itself: a new schedule was looked at when it was made.
         let has_changed = known.is_some_and(|known| zone_data::differs(&known, &today));
@@ -32,6 +32,6 @@ pub fn notice_new_zone_data(store: &Store, host: &Host, now: Timestamp) -> Resul
                     .to_owned(),
             })?;
         }
-        Ok(has_changed)
+        Ok(())
     })
 }

@@ -17,10 +17,13 @@ words! {
         ZoneFingerprint = "zone-fingerprint",
         /// When a timer last started `run-due`, even if nothing was due.
         LastTimerTick = "last-timer-tick",
-        /// When `run-due` was last started by whomever: a clock that goes back shows by it.
+        /// When `run-due` was last started by whomever.
         LastTick = "last-tick",
         /// Which timer entry `start` has installed, and what goes into it.
         TimerEntry = "timer-entry",
+        /// The latest moment for which a `next_due_at` was computed: if it is still to come, the
+        /// clock went back and none of them can be trusted.
+        LatestLook = "latest-look",
         /// Until when, and why, ticks do nothing.
         Pause = "pause",
     }

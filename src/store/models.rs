@@ -134,18 +134,17 @@ impl Store {
         self.list(&sql, params, read_model)
     }
 
-    /// Returns the enabled models that a schedule selects, by name.
-    pub fn models_of_schedule(&self, id: ScheduleId) -> Result<Vec<Model>> {
-        let sql = format!(
-            "{SELECT}
-            WHERE enabled = 1 AND (
-                EXISTS (SELECT 1 FROM schedules WHERE id = ?1 AND selects_all = 1)
-                OR id IN (SELECT model_id FROM schedule_models WHERE schedule_id = ?1)
-                OR id IN (SELECT model_id FROM schedule_tags JOIN model_tags USING (tag)
-                    WHERE schedule_id = ?1))
-            ORDER BY name"
-        );
-        self.list(&sql, [id.0], read_model)
+    /// Returns the enabled models that any of some schedules selects, by name.
+    pub fn models_of_schedules(
+        &self,
+        ids: impl IntoIterator<Item = ScheduleId>,
+    ) -> Result<Vec<Model>> {
+        let ids: Vec<String> = ids.into_iter().map(|id| id.0.to_string()).collect();
+        self.list(
+            &of_schedules(),
+            [format!("[{}]", ids.join(","))],
+            read_model,
+        )
     }
 
     /// Returns every tag in use.
@@ -235,6 +234,21 @@ impl Store {
         }
         Ok(())
     }
+}
+
+/// Goes from the schedules to their models: the others are not looked at.
+pub(super) fn of_schedules() -> String {
+    format!(
+        "{SELECT}
+        WHERE enabled = 1 AND id IN (
+            SELECT model_id FROM json_each(?1) CROSS JOIN schedule_models ON schedule_id = value
+            UNION SELECT model_id FROM json_each(?1) CROSS JOIN schedule_tags ON schedule_id = value
+                CROSS JOIN model_tags USING (tag)
+            UNION SELECT id FROM models
+                WHERE EXISTS (SELECT 1 FROM json_each(?1) CROSS JOIN schedules
+                    ON schedules.id = value WHERE selects_all = 1))
+        ORDER BY name"
+    )
 }
 
 fn expect_one(n_changed: usize, id: ModelId) -> Result<()> {

@@ -3,7 +3,8 @@
 //! Test builds (those with debug assertions) have more doors: a settable
 //! clock, `HFDL_TEST_NOW` (`2026-03-01T09:00:00Z` stands still, with `+60`
 //! behind it it goes on sixty times as fast), `HFDL_TEST_NO_PAUSES`,
-//! `HFDL_TEST_CRASH_AT`, the checkpoint that kills the process, and
+//! `HFDL_TEST_CRASH_AT`, the checkpoint that kills the process (`run ends`, or
+//! `checked:3` for its third time), and
 //! `HFDL_TEST_PROGRAMS` and `HFDL_TEST_PROCESSES`, folders that stand for the
 //! machine's helper programs and its running processes. A release build does
 //! not look at them.
@@ -13,6 +14,7 @@ use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -228,12 +230,22 @@ fn test_clock(text: &str) -> Option<Timestamp> {
 ///
 /// A function of its own because steps lie in layers that have no `Host`.
 pub fn checkpoint(step: &str) {
-    static CHOSEN: OnceLock<Option<OsString>> = OnceLock::new();
+    static CHOSEN: OnceLock<Option<(String, usize)>> = OnceLock::new();
+    static SEEN: AtomicUsize = AtomicUsize::new(0);
     if !cfg!(debug_assertions) {
         return;
     }
-    let chosen = CHOSEN.get_or_init(|| std::env::var_os("HFDL_TEST_CRASH_AT"));
-    if chosen.as_ref().is_some_and(|chosen| chosen == step) {
+    let chosen = CHOSEN.get_or_init(|| {
+        let text = std::env::var("HFDL_TEST_CRASH_AT").ok()?;
+        let counted = text
+            .rsplit_once(':')
+            .and_then(|(step, times)| Some((step.to_owned(), times.parse().ok()?)));
+        Some(counted.unwrap_or((text, 1)))
+    });
+    let Some((chosen, times)) = chosen else {
+        return;
+    };
+    if chosen == step && SEEN.fetch_add(1, Ordering::Relaxed) + 1 == *times {
         #[cfg(unix)]
         {
             use rustix::process::{Signal, getpid, kill_process};

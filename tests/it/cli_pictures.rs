@@ -177,6 +177,8 @@ fn picture_of_runs(env: &TestEnv, lines: &[&str]) -> String {
         text = text.replace(end, &format!("{number:012}"));
         let process = format!("{} on {}", run["pid"], run["host"].as_str().unwrap());
         text = text.replace(&process, "[PID] on [HOST]");
+        let version = format!("hfdl {}", env!("CARGO_PKG_VERSION"));
+        text = text.replace(&version, "hfdl [VERSION]");
     }
     let hide = |line: &str| match line.split_once(" free for the ") {
         Some((before, after)) => {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use hfdl_test_hub::{Api, Fault, On, TestHub, generated_bytes};
 
 use crate::support::env::TestEnv;
+use crate::support::process::{Dice, Victim, was_killed};
 use crate::support::sound::{Truth, damage, files_below, open_runs, open_sessions, say};
 
 const MIB: usize = 1 << 20;
@@ -48,17 +48,6 @@ fn publish(hub: &TestHub, n_small: usize, large: usize, turn: u64, truth: &mut T
     let commit = draft.publish();
     truth.insert(commit.clone(), files);
     commit
-}
-
-fn was_killed(status: std::process::ExitStatus) -> bool {
-    #[cfg(unix)]
-    {
-        std::os::unix::process::ExitStatusExt::signal(&status).is_some()
-    }
-    #[cfg(not(unix))]
-    {
-        !status.success()
-    }
 }
 
 /// Runs to the end and checks that all is as if nothing had ever happened.
@@ -144,36 +133,6 @@ fn a_kill_while_a_directory_is_filled_is_healed_by_the_next_run() {
     }
 }
 
-/// A process that must not outlive a failed test.
-struct Victim(Child);
-
-impl Victim {
-    fn start(mut command: Command) -> Self {
-        let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
-        Self(quiet.spawn().unwrap())
-    }
-}
-
-impl Drop for Victim {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Numbers that are the same for the same seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
-    }
-}
-
 #[test]
 fn two_hundred_kills_at_random_moments_lose_nothing() {
     const KILLS: u64 = 200;
@@ -252,7 +211,7 @@ fn strike(env: &TestEnv, dice: &mut Dice) -> bool {
     let patience = Duration::from_micros(dice.below(40_000));
     let mut enough_at = None;
     loop {
-        if let Some(status) = victim.0.try_wait().unwrap() {
+        if let Some(status) = victim.has_ended() {
             assert!(status.success(), "it ended by itself: {status}");
             return false;
         }
@@ -264,8 +223,7 @@ fn strike(env: &TestEnv, dice: &mut Dice) -> bool {
         }
         std::thread::yield_now();
     }
-    victim.0.kill().unwrap();
-    was_killed(victim.0.wait().unwrap())
+    was_killed(victim.kill())
 }
 
 /// What each connection may lose when the process is killed.
@@ -290,8 +248,7 @@ fn a_kill_costs_at_most_a_block_of_each_connection() {
         loop {
             let mut victim = Victim::start(env.command(["download", "acme/tiny"]));
             std::thread::sleep(Duration::from_millis(200 + dice.below(1000)));
-            victim.0.kill().unwrap();
-            if !was_killed(victim.0.wait().unwrap()) {
+            if !was_killed(victim.kill()) {
                 break;
             }
             kills += 1;

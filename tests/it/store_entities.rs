@@ -287,11 +287,11 @@ fn a_schedule_covers_models_by_name_by_tag_or_all() {
     let id = store
         .insert_schedule(&spec, &waiting_until(at(0)), at(0))
         .unwrap();
-    let covered = store.models_of_schedule(id).unwrap();
+    let covered = store.models_of_schedules([id]).unwrap();
     assert_eq!(texts(&covered), ["named", "tagged"]);
     spec.selection.all = true;
     store.update_schedule(id, &spec, at(0)).unwrap();
-    let covered = store.models_of_schedule(id).unwrap();
+    let covered = store.models_of_schedules([id]).unwrap();
     assert_eq!(texts(&covered), ["named", "other", "tagged"]);
 }
 

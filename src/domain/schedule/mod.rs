@@ -36,4 +36,4 @@ pub use rate_table::RateTable;
 pub use serve::{LookEnd, SlotEnd, after_slot};
 pub use slots::Slots;
 pub use window::{Window, Windows};
-pub use zone::find_zone;
+pub use zone::{find_zone, shift};

@@ -189,7 +189,7 @@ pub(super) fn minutes_after(midnight: Timestamp, minute: i16) -> Timestamp {
 }
 
 /// Moves an instant by some seconds, stopping at the ends of time.
-pub(super) fn shift(at: Timestamp, seconds: i64) -> Timestamp {
+pub fn shift(at: Timestamp, seconds: i64) -> Timestamp {
     let end = if seconds < 0 {
         Timestamp::MIN
     } else {

@@ -16,7 +16,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use self::metrics::write_metrics;
-use super::run::{RunReport, Tools};
+use super::run::RunReport;
+use super::workshop::Workshop;
 use crate::domain::alert::{Alerts, HookEvent, Notice, Reason, RunFacts, decide};
 use crate::domain::argv::Argv;
 use crate::domain::run::{Event, EventKind, RunCommand};
@@ -57,13 +58,13 @@ impl News {
     }
 }
 
-impl<'a> From<Tools<'a>> for Voice<'a> {
-    fn from(tools: Tools<'a>) -> Self {
+impl<'a> From<&'a Workshop<'_>> for Voice<'a> {
+    fn from(shop: &'a Workshop<'_>) -> Self {
         Self {
-            host: tools.host,
-            home: tools.home,
-            store: tools.store,
-            settings: tools.settings,
+            host: shop.host(),
+            home: shop.home(),
+            store: shop.store(),
+            settings: shop.settings(),
         }
     }
 }

@@ -18,10 +18,9 @@ use crate::domain::time::Timestamp;
 use crate::domain::units::{ByteSize, Seconds};
 use crate::download::Lane;
 use crate::ops::rate_limits;
-use crate::ops::run::{Opening, Run, Tools};
+use crate::ops::run::{Opening, Record, Run, Tools};
 use crate::ops::sync::{Flow, Order, SyncEnd, Target};
 use crate::ops::watch::{Watch, Watched};
-use crate::store::ModelFilter;
 use crate::sys::host::checkpoint;
 
 /// A repository that is gone upstream is asked about once in so long.
@@ -94,10 +93,8 @@ impl<'a> Desk<'a> {
         flow: &mut Flow,
         watch: &Watch,
     ) -> Result<()> {
-        let models = self.tools.store.models(&ModelFilter {
-            enabled: Some(true),
-            ..ModelFilter::default()
-        })?;
+        let ids = due.iter().map(|one| one.schedule.id);
+        let models = self.tools.store.models_of_schedules(ids)?;
         self.tools.store.transaction(|_| -> Result<()> {
             for one in &due {
                 let slot = one.due.slot;
@@ -146,19 +143,22 @@ impl<'a> Desk<'a> {
         &mut self,
         index: usize,
         end: &SyncEnd,
+        record: Record,
         run: &mut Run<'_>,
         flow: &mut Flow,
     ) -> Result<()> {
         let Some(job) = self.jobs.remove(&index) else {
             return Ok(());
         };
-        let look_end = match end.is_offline {
-            true => LookEnd::Offline,
-            false => LookEnd::of(end.outcome, end.trouble.as_ref()),
+        let look_end = match record {
+            // No slot is served by what nobody can read afterwards.
+            Record::Lost => LookEnd::Unfinished,
+            Record::Written if end.is_offline => LookEnd::Offline,
+            Record::Written => LookEnd::of(end.outcome, end.trouble.as_ref()),
         };
-        let (over, others) = match look_end {
+        let (over, others) = match (record, look_end) {
             // One schedule's limit is not the others'.
-            LookEnd::Unfinished => job.serves.split_at(1.min(job.serves.len())),
+            (Record::Written, LookEnd::Unfinished) => job.serves.split_at(1.min(job.serves.len())),
             _ => (job.serves.as_slice(), [].as_slice()),
         };
         for id in over {
@@ -171,13 +171,39 @@ impl<'a> Desk<'a> {
         let mut next: Vec<ScheduleId> = others.to_vec();
         next.extend(self.again.remove(&job.model.id).unwrap_or_default());
         if !next.is_empty() {
-            let model = self.tools.store.model_by_id(job.model.id)?;
-            let model = model.unwrap_or(job.model);
-            let serves = next;
-            self.begin(vec![Job { model, serves }], run, flow)?;
+            self.look_again(job.model.id, next, run, flow)?;
         }
         self.serve_those_done(run);
         Ok(())
+    }
+
+    /// Looks at a model once more for other schedules, unless a person has
+    /// removed it, switched it off, or removed the schedules meanwhile.
+    fn look_again(
+        &mut self,
+        id: ModelId,
+        mut serves: Vec<ScheduleId>,
+        run: &mut Run<'_>,
+        flow: &mut Flow,
+    ) -> Result<()> {
+        let store = self.tools.store;
+        let model = store.model_by_id(id)?.filter(|model| model.spec.enabled);
+        let mut gone = Vec::new();
+        for schedule in &serves {
+            if model.is_none() || store.schedule_by_id(*schedule)?.is_none() {
+                gone.push(*schedule);
+            }
+        }
+        for schedule in &gone {
+            if let Some(claim) = self.claims.get_mut(schedule) {
+                claim.waiting.remove(&id);
+            }
+        }
+        serves.retain(|schedule| !gone.contains(schedule));
+        match model {
+            Some(model) if !serves.is_empty() => self.begin(vec![Job { model, serves }], run, flow),
+            _ => Ok(()),
+        }
     }
 
     /// Opens sessions for models and sends them on the way.

@@ -13,6 +13,7 @@ use crate::domain::schedule::{
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::Seconds;
 use crate::ops::schedules::offset;
+use crate::ops::ticks::note_look;
 use crate::store::Store;
 use crate::sys::host::Host;
 
@@ -48,7 +49,7 @@ pub(super) struct DueNow {
 pub(super) enum Among {
     /// Those whose next look has come; an index finds them.
     Candidates,
-    /// All that are enabled: the clock or its rules have changed.
+    /// All that are enabled, for a moment that the cache knows nothing of.
     All,
 }
 
@@ -130,6 +131,7 @@ impl Looker<'_> {
                 true => Some(now),
                 false => judged.state.next_look(now),
             };
+            note_look(store, now)?;
             Ok(store.save_schedule_state(id, &state)?)
         })
     }

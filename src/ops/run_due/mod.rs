@@ -11,28 +11,30 @@ mod look;
 mod plan;
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use self::desk::Desk;
 use self::look::{Among, Found, Looker, event};
 use super::pause::pause_in_force;
 use super::rate_limits;
 use super::recover::recover;
-use super::run::{Bounds, Run, RunReport, Tools};
+use super::run::{Bounds, Run, RunReport};
 use super::sync::Progress;
-use super::ticks::record_tick;
+use super::ticks::{notice_clock_back, record_tick};
+use super::workshop::Workshop;
 use super::zones::notice_new_zone_data;
 use crate::domain::alert::RunFacts;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::pause::Pause;
 use crate::domain::run::{Event, EventKind, RunCommand, RunId, RunStart};
+use crate::domain::schedule::shift;
 use crate::domain::shard::Shard;
 use crate::domain::time::{EARLIEST_BELIEVABLE, Timestamp, render_utc};
+use crate::domain::units::Seconds;
 use crate::ops::lock::this_process;
-use crate::sys::pause::Stopwatch;
+use crate::sys::host::Host;
 
 pub use plan::{DuePlan, PlannedModel, PlannedSchedule};
 
@@ -48,7 +50,7 @@ pub struct Options {
 
 /// Everything that `run-due` works with.
 pub struct RunDue<'a> {
-    pub tools: Tools<'a>,
+    pub shop: &'a Workshop<'a>,
     pub options: Options,
 }
 
@@ -76,9 +78,20 @@ pub struct WrongClock {
     now: String,
 }
 
+/// Returns the present, unless it lies in a past that this program cannot have seen:
+/// nothing is to be written down with such a date.
+pub fn believable_now(host: &Host) -> Result<Timestamp> {
+    let now = host.now();
+    let shown = || WrongClock {
+        now: render_utc(now),
+    };
+    ensure!(now >= EARLIEST_BELIEVABLE, shown());
+    Ok(now)
+}
+
 /// Schedules are looked at again so often while others are being worked on: a
 /// download of nine hours does not hold up the small one of every night.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+const LOOK_EVERY_SECONDS: i64 = 10;
 
 impl RunDue<'_> {
     /// Does what is due; the lock of the home is held by the caller.
@@ -89,11 +102,20 @@ impl RunDue<'_> {
         begun: &mut dyn FnMut(&RunId),
         show: &mut dyn FnMut(&Progress<'_>),
     ) -> Result<Ran> {
-        let Tools { store, host, .. } = self.tools;
-        let now = self.believable_now()?;
+        let (store, host) = (self.shop.store(), self.shop.host());
+        let now = believable_now(host)?;
         recover(store, now)?;
-        let among = self.tick(now)?;
+        // What cannot be written down must not happen, so on a full disk a tick ends here.
+        record_tick(store, self.options.trigger, self.tick_every(), now)
+            .context("cannot write down this tick, and without that nothing is fetched")?;
+        notice_clock_back(store, now)?;
+        notice_new_zone_data(store, host, now)?;
         let looker = self.looker();
+        // Whoever names schedules wants to hear of those that wait, too.
+        let among = match self.options.only.is_empty() {
+            true => Among::Candidates,
+            false => Among::All,
+        };
         let found = looker.look(now, among)?;
         self.tell_closed(&found, now)?;
         if found.due.is_empty() {
@@ -103,26 +125,26 @@ impl RunDue<'_> {
             let run = self.record_paused(&pause, now)?;
             return Ok(Ran::Paused { pause, run });
         }
-        let mut run = Run::begin(self.tools, RunCommand::RunDue, self.options.trigger)?;
+        let tools = self.shop.tools()?;
+        let mut run = Run::begin(tools, RunCommand::RunDue, self.options.trigger)?;
         begun(run.id());
-        rate_limits::wait_out(store, self.tools.hub, host, self.tools.stop)?;
+        rate_limits::wait_out(store, tools.hub, host, tools.stop)?;
         let (mut flow, watch) = run.start_flow(&self.options.bounds)?;
-        let mut desk = Desk::new(self.tools, looker, &self.options);
+        let mut desk = Desk::new(tools, looker, &self.options);
         desk.claim(found.due, now, &mut run, &mut flow, &watch)?;
-        let mut looked = Stopwatch::start();
-        let look_every = match host.takes_pauses() {
-            true => LOOK_EVERY,
-            false => Duration::ZERO,
-        };
+        let mut looked = now;
         while !flow.is_idle() {
             for (index, end) in run.step(&mut flow, show) {
-                run.close(index, &end);
-                let noted = desk.ended(index, &end, &mut run, &mut flow);
+                let record = run.close(index, &end);
+                let noted = desk.ended(index, &end, record, &mut run, &mut flow);
                 run.keep_problem(noted);
             }
-            if looked.elapsed() >= look_every && !self.tools.stop.is_raised() {
-                looked = Stopwatch::start();
-                let now = host.now();
+            // Never for its own sake: a run that has nothing left to do ends, and
+            // what comes then is the next tick's.
+            let now = host.now();
+            let has_time_passed = now < looked || now >= shift(looked, LOOK_EVERY_SECONDS);
+            if has_time_passed && !flow.is_idle() && !tools.stop.is_raised() {
+                looked = now;
                 let claimed = looker.look(now, Among::Candidates).and_then(|found| {
                     let due = desk.without_claimed(found.due);
                     if due.is_empty() {
@@ -146,48 +168,15 @@ impl RunDue<'_> {
 
     fn looker(&self) -> Looker<'_> {
         Looker {
-            store: self.tools.store,
-            host: self.tools.host,
-            tick: self.tools.settings.timer_every(),
+            store: self.shop.store(),
+            host: self.shop.host(),
+            tick: self.tick_every(),
             only: &self.options.only,
         }
     }
 
-    fn believable_now(&self) -> Result<Timestamp> {
-        let now = self.tools.host.now();
-        let shown = || WrongClock {
-            now: render_utc(now),
-        };
-        ensure!(now >= EARLIEST_BELIEVABLE, shown());
-        Ok(now)
-    }
-
-    /// Writes the tick down, and decides which schedules to look at.
-    fn tick(&self, now: Timestamp) -> Result<Among> {
-        let Tools {
-            store,
-            host,
-            settings,
-            ..
-        } = self.tools;
-        let last = record_tick(store, self.options.trigger, settings.timer_every(), now)?;
-        let went_back = last.by_anyone.filter(|last| now < *last);
-        if let Some(last) = went_back {
-            let detail = format!(
-                "the clock went back from {} to {}",
-                render_utc(last),
-                render_utc(now)
-            );
-            log::warn!("{detail}");
-            store.record_event(&event(now, EventKind::ClockBack, detail))?;
-        }
-        let has_new_rules = notice_new_zone_data(store, host, now)?;
-        // Whoever names schedules wants to hear of those that wait, too.
-        let names_some = !self.options.only.is_empty();
-        Ok(match went_back.is_some() || has_new_rules || names_some {
-            true => Among::All,
-            false => Among::Candidates,
-        })
+    fn tick_every(&self) -> Seconds {
+        self.shop.settings().timer_every()
     }
 
     /// Records, once for each slot, that it came outside its window.
@@ -215,10 +204,10 @@ impl RunDue<'_> {
         let start = RunStart {
             command: RunCommand::RunDue,
             trigger: self.options.trigger,
-            process: this_process(self.tools.host),
+            process: this_process(self.shop.host()),
             at: now,
         };
-        self.tools.store.transaction(|store| -> Result<RunFacts> {
+        self.shop.store().transaction(|store| -> Result<RunFacts> {
             let status = ExitStatus::Ok;
             let id = store.record_skipped_run(&start, outcome, status.code())?;
             store.record_event(&Event {

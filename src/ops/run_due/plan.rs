@@ -10,7 +10,6 @@ use crate::domain::schedule::{DueSchedule, DueState, due_jobs};
 use crate::domain::time::Timestamp;
 use crate::ops::download::{DryRun, dry_run};
 use crate::ops::sync::Target;
-use crate::store::ModelFilter;
 
 /// The answer of a dry run.
 #[derive(Debug)]
@@ -41,17 +40,17 @@ impl RunDue<'_> {
     pub fn plan(&self, at: Timestamp) -> Result<DuePlan> {
         let judged = self.looker().judge(at, Among::All)?;
         let due: Vec<DueSchedule<'_>> = judged.iter().filter_map(due_of).collect();
-        let enabled = ModelFilter {
-            enabled: Some(true),
-            ..ModelFilter::default()
-        };
-        let models = self.tools.store.models(&enabled)?;
+        let ids = due.iter().map(|one| one.schedule.id);
+        let models = self.shop.store().models_of_schedules(ids)?;
         let mut jobs = due_jobs(&due, &models).jobs;
         if let Some(shard) = &self.options.shard {
             jobs.retain(|job| shard.holds(&job.model.spec.repo, &job.model.spec.revision));
         }
         let targets: Vec<Target> = jobs.iter().map(|job| Target::from(job.model)).collect();
-        let fetches = dry_run(&self.tools, &targets)?;
+        let fetches = match targets.is_empty() {
+            true => Vec::new(),
+            false => dry_run(&self.shop.tools()?, &targets)?,
+        };
         let planned = jobs.iter().zip(fetches).map(|(job, fetch)| PlannedModel {
             name: job.model.spec.name.clone(),
             schedules: job

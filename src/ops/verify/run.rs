@@ -56,7 +56,9 @@ impl Verify<'_> {
             let hub = (!self.offline).then_some(self.tools.hub);
             match look(hub, &choice, target) {
                 Ok(Some(look)) => looks.push((index, look)),
-                Ok(None) => run.close(index, &nothing_published(target)),
+                Ok(None) => {
+                    run.close(index, &nothing_published(target));
+                }
                 Err(err) => {
                     let end = end_of(outcome_of(&err, false), Some(trouble_of(&err)));
                     run.close(index, &end);

@@ -1,14 +1,17 @@
 //! What the tests share.
 
 pub mod cache;
+pub mod database;
 #[cfg(target_os = "linux")]
 pub mod disk;
 pub mod env;
 pub mod exposition;
 pub mod http_source;
 pub mod inbox;
+pub mod process;
 #[cfg(unix)]
 pub mod programs;
 pub mod proxy;
 pub mod sound;
 pub mod source;
+pub mod truth_table;

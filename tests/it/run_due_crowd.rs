@@ -1,0 +1,318 @@
+//! Many processes at once, people who change things meanwhile, and work that
+//! several homes share.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Output;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use hfdl_test_hub::{Api, Fault, On, generated_bytes};
+use serde_json::Value;
+
+use crate::support::database::{ask, number};
+use crate::support::env::TestEnv;
+use crate::support::process::{Victim, was_killed};
+use crate::support::sound::{open_runs, open_sessions};
+
+const MIB: usize = 1 << 20;
+
+/// A world with two models and a schedule that is due.
+fn world() -> TestEnv {
+    let env = TestEnv::new();
+    env.set("HFDL_DISK_RESERVE", "0");
+    for name in ["tiny", "other"] {
+        let draft = env.hub().repo(&format!("acme/{name}")).commit("main");
+        let large = generated_bytes(MIB, name.len() as u64);
+        draft
+            .file("config.json", name.as_bytes())
+            .lfs("model.safetensors", large)
+            .publish();
+        let line = format!("models add acme/{name} --name {name}");
+        env.line(&line).succeeds();
+    }
+    env.line("schedules add often --every 1h --all").succeeds();
+    env.hub().forget_requests();
+    env
+}
+
+fn code(output: &Output) -> Option<i32> {
+    output.status.code()
+}
+
+fn words(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Starts a run and returns when it waits for an answer that does not come
+/// before `heal`.
+fn stuck(env: &TestEnv) -> Victim {
+    env.hub().fault(On::api(Api::Info), Fault::NoAnswer);
+    let victim = Victim::heard(env.command(["run-due"]));
+    env.hub().wait_until("the run asks", |requests| {
+        requests.iter().any(|request| request.api == Api::Info)
+    });
+    victim
+}
+
+#[test]
+fn of_fifty_at_once_one_runs_and_the_others_are_written_down() {
+    let env = world();
+    env.hub().fault(On::api(Api::Info), Fault::NoAnswer);
+    let mut crowd: Vec<Victim> = (0..50)
+        .map(|_| Victim::heard(env.command(["run-due"])))
+        .collect();
+    let mut others = Vec::new();
+    while crowd.len() > 1 {
+        let ended = crowd.iter_mut().position(|one| one.has_ended().is_some());
+        match ended {
+            Some(place) => others.push(crowd.swap_remove(place).output()),
+            None => std::thread::yield_now(),
+        }
+    }
+    env.hub().heal();
+    let runner = crowd.pop().unwrap().output();
+    assert_eq!(code(&runner), Some(0), "{}", words(&runner));
+    for other in &others {
+        assert_eq!(code(other), Some(11), "{}", words(other));
+        assert!(words(other).contains("another run holds the lock"));
+    }
+    let outcomes =
+        "SELECT outcome, exit_code, count(*) FROM runs GROUP BY outcome ORDER BY outcome";
+    assert_eq!(
+        ask(&env, outcomes),
+        ["ok | 0 | 1", "skipped-locked | 11 | 49"]
+    );
+    let events = "SELECT kind, count(*), count(DISTINCT run_id) FROM events GROUP BY kind";
+    assert_eq!(ask(&env, events), ["skipped | 49 | 49"]);
+    assert_eq!(number(&env, "SELECT count(*) FROM sessions"), 2);
+    let slots = "SELECT last_slot_at IS NOT NULL, open_slot_at FROM schedules";
+    assert_eq!(ask(&env, slots), ["1 | -"]);
+    assert_eq!((open_sessions(&env), open_runs(&env)), (0, 0));
+}
+
+#[test]
+fn waiting_ends_with_the_lock_or_with_patience() {
+    let env = world();
+    let mut holder = stuck(&env);
+    env.unset("HFDL_TEST_NO_PAUSES");
+    let started = Instant::now();
+    env.line("run-due --wait=1s")
+        .exits(11)
+        .explains("run-due runs on")
+        .explains(&format!("process {}", holder.id()));
+    assert!(started.elapsed() >= Duration::from_secs(1));
+    // One that will find nothing more to do, and one whose clock is a day later.
+    let idle = Victim::heard(env.command(["run-due", "--wait=60s"]));
+    env.now("2026-03-02T09:00:00Z");
+    let busy = Victim::heard(env.command(["run-due", "--wait"]));
+    assert!(holder.has_ended().is_none());
+    env.hub().heal();
+    for ended in [holder.output(), idle.output(), busy.output()] {
+        assert_eq!(code(&ended), Some(0), "{}", words(&ended));
+    }
+    let slots = "SELECT DISTINCT date(slot_at, 'unixepoch') FROM sessions ORDER BY 1";
+    assert_eq!(ask(&env, slots), ["2026-03-01", "2026-03-02"]);
+    let outcomes = "SELECT outcome, count(*) FROM runs GROUP BY outcome ORDER BY outcome";
+    assert_eq!(ask(&env, outcomes), ["ok | 2", "skipped-locked | 1"]);
+}
+
+#[test]
+fn people_can_look_and_change_things_while_a_run_writes() {
+    let env = world();
+    let slow = Fault::Trickle(MIB / 512, Duration::from_millis(4));
+    env.hub().fault(On::cdn("model.safetensors"), slow);
+    let mut run = Victim::heard(env.command(["run-due"]));
+    env.hub().wait_until("bytes flow", |requests| {
+        requests.iter().any(|request| request.api == Api::Cdn)
+    });
+    for line in [
+        "models add acme/new --no-check",
+        "models set tiny --tag llm",
+        "schedules add nightly --daily 02:30 --tag llm",
+        "models list",
+        "models show tiny",
+        "schedules show often",
+        "schedules next",
+        "logs --last",
+        "config set keep.logs 7d",
+        "export",
+    ] {
+        env.line(line).succeeds();
+    }
+    assert!(run.has_ended().is_none(), "the run was over too soon");
+    env.hub().heal();
+    let ended = run.output();
+    assert_eq!(code(&ended), Some(0), "{}", words(&ended));
+    let outcomes = "SELECT DISTINCT outcome FROM sessions";
+    assert_eq!(ask(&env, outcomes), ["updated"]);
+    env.line("models show tiny").prints("llm");
+}
+
+#[test]
+fn the_lock_file_of_a_process_that_was_killed_blocks_nobody() {
+    let env = world();
+    let mut holder = stuck(&env);
+    assert!(was_killed(holder.kill()));
+    env.hub().heal();
+    assert!(env.home().join("run.lock").exists());
+    env.line("run-due").succeeds().silently();
+    let outcomes = "SELECT outcome, count(*) FROM runs GROUP BY outcome ORDER BY outcome";
+    assert_eq!(ask(&env, outcomes), ["crashed | 1", "ok | 1"]);
+    assert_eq!((open_sessions(&env), open_runs(&env)), (0, 0));
+}
+
+/// Names the models that a shard of a home would do.
+fn part(env: &TestEnv, home: usize, shard: &str) -> BTreeSet<String> {
+    let place = env.root().join("outside").join(home.to_string());
+    env.set("HFDL_HOME", &place.to_string_lossy());
+    let line = format!("run-due --dry-run --json --shard {shard}");
+    let plan = env.line(&line).succeeds().json();
+    names(&plan["models"])
+}
+
+fn names(models: &Value) -> BTreeSet<String> {
+    let models = models.as_array().unwrap().iter();
+    models
+        .map(|model| model["model"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn shards_of_several_homes_are_everything_and_share_nothing_and_are_stable() {
+    const HOMES: usize = 3;
+    let env = TestEnv::new();
+    env.set("HFDL_DISK_RESERVE", "0");
+    let all: BTreeSet<String> = (0..12).map(|n| format!("acme/m{n}")).collect();
+    for name in all.iter().chain([&"acme/late".to_owned()]) {
+        let draft = env.hub().repo(name).commit("main");
+        draft.file("config.json", name.as_bytes()).publish();
+    }
+    let set_up = |name: &String| {
+        for home in 0..HOMES {
+            let place = env.root().join("outside").join(home.to_string());
+            env.set("HFDL_HOME", &place.to_string_lossy());
+            env.line(&format!("models add {name} --no-check"))
+                .succeeds();
+        }
+    };
+    all.iter().for_each(set_up);
+    for home in 0..HOMES {
+        let place = env.root().join("outside").join(home.to_string());
+        env.set("HFDL_HOME", &place.to_string_lossy());
+        env.line("schedules add often --every 1h --all").succeeds();
+    }
+    let parts = || -> Vec<BTreeSet<String>> {
+        let homes = 0..HOMES;
+        homes
+            .map(|home| part(&env, home, &format!("{home}/{HOMES}")))
+            .collect()
+    };
+    let before = parts();
+    let union: BTreeSet<String> = before.iter().flatten().cloned().collect();
+    assert_eq!(union, all);
+    assert_eq!(before.iter().map(BTreeSet::len).sum::<usize>(), all.len());
+    assert!(before.iter().all(|part| !part.is_empty()), "{before:?}");
+
+    set_up(&"acme/late".to_owned());
+    let after = parts();
+    for (before, after) in before.iter().zip(&after) {
+        assert!(before.is_subset(after), "{before:?} {after:?}");
+    }
+
+    // The number comes from the cluster, whichever it is.
+    for variable in ["JOB_COMPLETION_INDEX", "SLURM_ARRAY_TASK_ID"] {
+        for (home, after) in after.iter().enumerate() {
+            env.set(variable, &home.to_string());
+            assert_eq!(part(&env, home, "auto/3"), *after, "{variable}");
+        }
+        env.unset(variable);
+    }
+    env.line("run-due --shard auto/3")
+        .exits(2)
+        .explains("JOB_COMPLETION_INDEX");
+
+    // Together the homes fetch each model once.
+    let mut fetched = BTreeMap::new();
+    for home in 0..HOMES {
+        let place = env.root().join("outside").join(home.to_string());
+        env.set("HFDL_HOME", &place.to_string_lossy());
+        let line = format!("run-due --json --shard {home}/{HOMES}");
+        let ran = env.line(&line).succeeds().json();
+        for name in names(&ran["sessions"]) {
+            assert_eq!(fetched.insert(name, home), None);
+        }
+    }
+    assert_eq!(fetched.len(), all.len() + 1);
+}
+
+/// Lets somebody do something while the Hub is asked about a model; what that
+/// came to can be received.
+fn meanwhile(env: &TestEnv, on: On, line: &str) -> Receiver<Output> {
+    let (sender, receiver) = channel();
+    let mut command = env.command(line.split(' '));
+    env.hub().before(on, move || {
+        let _ = sender.send(command.output().unwrap());
+    });
+    receiver
+}
+
+#[test]
+fn whatever_a_person_does_during_a_run_it_ends_well() {
+    // The command; what is then known of the schedule: served, open.
+    for (line, state) in [
+        (
+            "models set tiny --exclude *.md --priority 90",
+            &["1 | 0"][..],
+        ),
+        ("models set tiny --include *.json", &["1 | 0"]),
+        ("models disable tiny", &["1 | 0"]),
+        ("models remove tiny --yes", &["1 | 0"]),
+        ("schedules set often --model other", &["1 | 0"]),
+        ("schedules set often --max-transfer 1G", &["1 | 0"]),
+        ("schedules disable often", &["1 | 0"]),
+        ("schedules remove often --yes", &[]),
+        // Another plan: the slot that was begun is none of its.
+        ("schedules set often --daily 05:00", &["0 | 0"]),
+        ("schedules set often --every 2h", &["0 | 0"]),
+        ("schedules set often --window 08:00-10:00", &["0 | 0"]),
+    ] {
+        let env = world();
+        let on = On::api(Api::Info).repo("acme/tiny");
+        let done = meanwhile(&env, on, line);
+        let ran = env.line("run-due");
+        let done = done.try_recv().unwrap();
+        assert_eq!(code(&done), Some(0), "{line}: {}", words(&done));
+        assert_eq!(ran.code(), Some(0), "{line}: {}", ran.report());
+        assert_eq!(ran.stderr(), "", "{line}");
+        let slots = "SELECT last_slot_at IS NOT NULL, open_slot_at IS NOT NULL FROM schedules";
+        assert_eq!(ask(&env, slots), state, "{line}");
+        assert_eq!((open_sessions(&env), open_runs(&env)), (0, 0), "{line}");
+        let sessions = "SELECT outcome FROM sessions ORDER BY id";
+        assert_eq!(ask(&env, sessions), ["updated"; 2], "{line}");
+        env.line("run-due").succeeds();
+    }
+}
+
+#[test]
+fn what_a_limit_cut_short_is_handed_to_the_next_schedule_only_if_both_still_exist() {
+    for line in [
+        "models remove tiny --yes",
+        "models disable tiny",
+        "schedules remove often --yes",
+        "schedules set often --daily 05:00",
+    ] {
+        let env = world();
+        let add = "schedules add first --every 1h --model tiny --priority 90 --max-transfer 1K";
+        env.line(add).succeeds();
+        let on = On::cdn("model.safetensors").repo("acme/tiny");
+        let done = meanwhile(&env, on, line);
+        let ran = env.line("run-due");
+        let done = done.try_recv().unwrap();
+        assert_eq!(code(&done), Some(0), "{line}: {}", words(&done));
+        assert_eq!(ran.code(), Some(8), "{line}: {}", ran.report());
+        assert!(!ran.stderr().contains("error"), "{line}: {}", ran.report());
+        assert_eq!((open_sessions(&env), open_runs(&env)), (0, 0), "{line}");
+        let open = "SELECT name FROM schedules WHERE open_slot_at IS NOT NULL";
+        assert_eq!(ask(&env, open), ["first"], "{line}");
+    }
+}

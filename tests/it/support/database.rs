@@ -1,0 +1,52 @@
+//! Questions to the database of a world, and changes behind the program's back.
+
+use std::path::Path;
+
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use super::env::TestEnv;
+
+/// Returns the rows of a query as text, cells joined by ` | `; NULL is `-`.
+pub fn ask(env: &TestEnv, sql: &str) -> Vec<String> {
+    ask_file(&env.database(), sql)
+}
+
+/// As `ask`, of the database of another home.
+pub fn ask_file(path: &Path, sql: &str) -> Vec<String> {
+    let connection = open(path);
+    let mut statement = connection.prepare(sql).unwrap();
+    let n_columns = statement.column_count();
+    let rows = statement.query_map([], |row| {
+        let cells: Vec<String> = (0..n_columns)
+            .map(|column| match row.get(column).unwrap() {
+                Value::Null => "-".to_owned(),
+                Value::Integer(number) => number.to_string(),
+                Value::Real(number) => number.to_string(),
+                Value::Text(text) => text,
+                Value::Blob(bytes) => format!("{bytes:?}"),
+            })
+            .collect();
+        Ok(cells.join(" | "))
+    });
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+/// Returns the only cell of the only row, a number.
+pub fn number(env: &TestEnv, sql: &str) -> i64 {
+    let rows = ask(env, sql);
+    assert_eq!(rows.len(), 1, "{sql}");
+    rows[0].parse().unwrap()
+}
+
+/// Runs statements.
+pub fn change(env: &TestEnv, sql: &str) {
+    open(&env.database()).execute_batch(sql).unwrap();
+}
+
+fn open(path: &Path) -> Connection {
+    let connection = Connection::open(path).unwrap();
+    let patience = std::time::Duration::from_secs(10);
+    connection.busy_timeout(patience).unwrap();
+    connection
+}

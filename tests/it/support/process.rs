@@ -1,0 +1,73 @@
+//! Processes that are started beside the test, and killed.
+
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+
+/// A process that must not outlive a failed test.
+pub struct Victim(Option<Child>);
+
+impl Victim {
+    /// Starts one that nobody listens to.
+    pub fn start(mut command: Command) -> Self {
+        let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
+        Self(Some(quiet.spawn().unwrap()))
+    }
+
+    /// Starts one whose words are kept.
+    pub fn heard(mut command: Command) -> Self {
+        let heard = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(Some(heard.spawn().unwrap()))
+    }
+
+    pub fn id(&self) -> u32 {
+        self.0.as_ref().unwrap().id()
+    }
+
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.0.as_mut().unwrap().try_wait().unwrap()
+    }
+
+    /// Kills it, as `kill -9` does.
+    pub fn kill(&mut self) -> ExitStatus {
+        let child = self.0.as_mut().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap()
+    }
+
+    /// Waits for its end and returns what it said.
+    pub fn output(mut self) -> Output {
+        self.0.take().unwrap().wait_with_output().unwrap()
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+pub fn was_killed(status: ExitStatus) -> bool {
+    #[cfg(unix)]
+    {
+        std::os::unix::process::ExitStatusExt::signal(&status).is_some()
+    }
+    #[cfg(not(unix))]
+    {
+        !status.success()
+    }
+}
+
+/// Numbers that are the same for the same seed.
+pub struct Dice(pub u64);
+
+impl Dice {
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+}
