@@ -38,6 +38,7 @@ mod outdated;
 mod readme;
 mod run_due_crash;
 mod run_due_crowd;
+mod run_due_scale;
 mod run_due_truth;
 mod schedule_oracle;
 mod schedule_properties;
