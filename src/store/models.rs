@@ -244,9 +244,9 @@ pub(super) fn of_schedules() -> String {
             SELECT model_id FROM json_each(?1) CROSS JOIN schedule_models ON schedule_id = value
             UNION SELECT model_id FROM json_each(?1) CROSS JOIN schedule_tags ON schedule_id = value
                 CROSS JOIN model_tags USING (tag)
-            UNION SELECT id FROM models
-                WHERE EXISTS (SELECT 1 FROM json_each(?1) CROSS JOIN schedules
-                    ON schedules.id = value WHERE selects_all = 1))
+            UNION SELECT models.id FROM (
+                SELECT 1 FROM json_each(?1) CROSS JOIN schedules ON schedules.id = value
+                WHERE selects_all = 1 LIMIT 1) CROSS JOIN models)
         ORDER BY name"
     )
 }

@@ -4,7 +4,7 @@
 use rusqlite::{Connection, StatementStatus, params_from_iter};
 
 use super::open::Store;
-use super::{MIGRATIONS, runs, schedules, sessions};
+use super::{MIGRATIONS, models, runs, schedules, sessions};
 use super::{SessionFilter, SessionsOf};
 use crate::domain::model::ModelId;
 use crate::domain::outcome::{ErrorKind, Outcome, RunOutcome, Trigger, UpstreamState};
@@ -82,6 +82,18 @@ fn the_questions_of_every_tick_use_indexes_in_a_database_of_a_million_sessions()
         200,
     );
     check(runs::UNFINISHED_RUNS, &[], "runs_unfinished", 100);
+    // The models of one due schedule, not all ten thousand.
+    let one = "INSERT INTO model_tags VALUES (7, 'llm'); UPDATE schedules SET selects_all = 0;
+        INSERT INTO schedule_tags VALUES (5, 'llm'); INSERT INTO schedule_models VALUES (5, 8)";
+    store.connection().execute_batch(one).unwrap();
+    let (plan, steps) = cost(
+        store.connection(),
+        &models::of_schedules(),
+        &["[5]".to_owned().into()],
+    );
+    let by_number = "SEARCH models USING INTEGER PRIMARY KEY";
+    assert!(plan.contains(by_number), "{plan}");
+    assert!(steps < 1_000, "{plan}\n{steps} steps");
 
     let any = SessionFilter::default;
     let run = "00000500-0000-7000-8000-000000000000"

@@ -53,6 +53,7 @@ mod run_due;
 mod run_due_crash;
 mod run_due_crowd;
 mod run_due_limits;
+mod run_due_scale;
 mod run_due_truth;
 mod schedule_oracle;
 mod schedule_properties;
