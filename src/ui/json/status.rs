@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{PauseView, RunSummaryView, document, time};
+use super::{PauseView, RunSummaryView, time};
 use crate::domain::status::{
     DiskFacts, ModelStatus, NextDue, RunInProgress, Status, TimerFacts, Warning, missed_ticks,
 };
@@ -13,9 +13,9 @@ use crate::domain::time::{Timestamp, render_utc};
 /// The rate is known only to somebody who has looked before.
 pub fn status(status: &Status, warnings: &[Warning], bytes_per_second: Option<u64>) -> Value {
     let models = &status.models;
-    document(
-        "hfdl.status/1",
-        json!({
+    // Written in one piece: with thousands of models a second copy of the tree weighs.
+    json!({
+            "schema": "hfdl.status/1",
             "at": render_utc(status.now),
             "home": status.home.display().to_string(),
             "set_up": status.is_set_up,
@@ -31,8 +31,7 @@ pub fn status(status: &Status, warnings: &[Warning], bytes_per_second: Option<u6
             "models": models.iter().map(model).collect::<Vec<_>>(),
             "bytes_left": status.bytes_left(),
             "disks": status.disks.iter().map(disk).collect::<Vec<_>>(),
-        }),
-    )
+    })
 }
 
 fn warning(warning: &Warning) -> Value {
