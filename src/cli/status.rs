@@ -137,7 +137,10 @@ fn gather_with(
 /// reason to call the run failed.
 pub(super) fn leave_status_file(context: &Context, store: &Store, settings: &Settings) {
     let document = match gather_with(context, settings, Ok(store)) {
-        Ok(status) => json::render(&Report::new(status, None).document()),
+        Ok(status) => {
+            let report = Report::new(status, None);
+            json::status_text(&report.status, &report.warnings)
+        }
         Err(err) => return log::warn!("cannot tell how things stand: {err:#}"),
     };
     let path = context.home.status_file();

@@ -23,7 +23,7 @@ pub use runs::{RunFacts, RunSummaryView, run};
 pub use schedules::ScheduleView;
 pub use sessions::{SessionFileView, SessionView};
 pub use settings::SettingView;
-pub use status::status;
+pub use status::{status, status_text};
 
 /// Renders a document for stdout: indented, with a final newline.
 pub fn render(document: &Value) -> String {

@@ -1,5 +1,6 @@
 //! How things stand, as programs read it.
 
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::{PauseView, RunSummaryView, time};
@@ -12,25 +13,60 @@ use crate::domain::time::{Timestamp, render_utc};
 ///
 /// The rate is known only to somebody who has looked before.
 pub fn status(status: &Status, warnings: &[Warning], bytes_per_second: Option<u64>) -> Value {
-    let models = &status.models;
-    // Written in one piece: with thousands of models a second copy of the tree weighs.
+    let mut document = head(status, warnings, bytes_per_second);
+    document["warnings"] = warnings.iter().map(warning).collect();
+    document["models"] = status.models.iter().map(model).collect();
+    document
+}
+
+/// Renders the same as text, model by model: as one tree, ten thousand of them
+/// weigh more than the run that leaves this behind.
+pub fn status_text(status: &Status, warnings: &[Warning]) -> String {
+    let document = Text {
+        head: head(status, warnings, None),
+        warnings: Each(warnings, warning),
+        models: Each(&status.models, model),
+    };
+    // Values with text keys, which cannot fail.
+    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+#[derive(Serialize)]
+struct Text<'a> {
+    #[serde(flatten)]
+    head: Value,
+    warnings: Each<'a, Warning>,
+    models: Each<'a, ModelStatus>,
+}
+
+/// A list of which one item at a time becomes a value.
+struct Each<'a, T>(&'a [T], fn(&T) -> Value);
+
+impl<T> Serialize for Each<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(self.1))
+    }
+}
+
+/// Renders everything but the two lists that may be long.
+fn head(status: &Status, warnings: &[Warning], bytes_per_second: Option<u64>) -> Value {
     json!({
-            "schema": "hfdl.status/1",
-            "at": render_utc(status.now),
-            "home": status.home.display().to_string(),
-            "set_up": status.is_set_up,
-            "healthy": warnings.is_empty(),
-            "warnings": warnings.iter().map(warning).collect::<Vec<_>>(),
-            "timer": timer(status.timer.as_ref(), status.last_timer_tick, status.now),
-            "last_timer_tick_at": time(status.last_timer_tick),
-            "last_tick_at": time(status.last_tick),
-            "pause": PauseView::from(status.pause.as_ref()),
-            "next_due": status.next_due.iter().map(next_due).collect::<Vec<_>>(),
-            "run": status.run.as_ref().map(|run| run_in_progress(run, bytes_per_second)),
-            "crashed_runs": status.crashed.iter().map(RunSummaryView::from).collect::<Vec<_>>(),
-            "models": models.iter().map(model).collect::<Vec<_>>(),
-            "bytes_left": status.bytes_left(),
-            "disks": status.disks.iter().map(disk).collect::<Vec<_>>(),
+        "schema": "hfdl.status/1",
+        "at": render_utc(status.now),
+        "home": status.home.display().to_string(),
+        "set_up": status.is_set_up,
+        "healthy": warnings.is_empty(),
+        "timer": timer(status.timer.as_ref(), status.last_timer_tick, status.now),
+        "last_timer_tick_at": time(status.last_timer_tick),
+        "last_tick_at": time(status.last_tick),
+        "pause": PauseView::from(status.pause.as_ref()),
+        "next_due": status.next_due.iter().map(next_due).collect::<Vec<_>>(),
+        "run": status.run.as_ref().map(|run| run_in_progress(run, bytes_per_second)),
+        "crashed_runs": status.crashed.iter().map(RunSummaryView::from).collect::<Vec<_>>(),
+        "bytes_left": status.bytes_left(),
+        "disks": status.disks.iter().map(disk).collect::<Vec<_>>(),
     })
 }
 
