@@ -129,7 +129,7 @@ impl XetFault {
     }
 }
 
-/// All of 5xx but "not implemented", and what asks for patience.
+/// All of 5xx but 501, which no second attempt changes, and what asks for patience.
 fn is_passing(status: u16) -> bool {
     matches!(status, 408 | 429) || (500..600).contains(&status) && status != 501
 }
