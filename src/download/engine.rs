@@ -112,6 +112,11 @@ impl Engine {
     /// Adds files at once, so that the first connection chooses among them all.
     pub fn add_all(&mut self, jobs: Vec<FetchJob>) -> Range<usize> {
         let first = self.n_added;
+        if jobs.is_empty() {
+            // Whoever has nothing to add may ask after each event, and idle
+            // connections shall not be woken each time.
+            return first..first;
+        }
         self.n_added += jobs.len();
         let mut going = Vec::with_capacity(jobs.len());
         for (number, job) in (first..).zip(jobs) {
