@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::event::{EngineOptions, Event, FileError, FileReport, FileResult};
+use super::fresh::Buffers;
 use super::lane::Lane;
 use super::large::{Costs, Large, Order};
 use super::pace::RateLimiter;
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     transferred: AtomicU64,
     /// The engine is given up; whoever works leaves.
     closed: AtomicBool,
+    /// For what is to be hashed at once.
+    pub(crate) buffers: Arc<Buffers>,
     save_now: Condvar,
     board: Mutex<Board>,
     work: Condvar,
@@ -58,6 +61,7 @@ impl Shared {
             options,
             transferred: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            buffers: Arc::default(),
             save_now: Condvar::new(),
             board: Mutex::default(),
             work: Condvar::new(),

@@ -1,8 +1,9 @@
 //! Hashes a large file behind the front of what has come.
 //!
-//! It reads what was written a moment ago, which is still in memory. So the
-//! hash is ready when the last byte is, receiving never waits for it, and one
-//! way serves a fresh file, a resumed one and one in pieces alike.
+//! What was written a moment ago is handed over in memory where that goes, and
+//! read back otherwise. So the hash is ready when the last byte is, receiving
+//! never waits for it, and one way serves a fresh file, a resumed one and one in
+//! pieces alike.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,13 +11,13 @@ use std::sync::Arc;
 
 use super::board::{End, Shared};
 use super::event::{Event, FileError};
+use super::fresh::{BUFFER_BYTES, Fresh};
 use super::large::{Front, Large};
 use super::partial::VerifiedFile;
 use super::small::{mismatch, with_evidence};
 use super::verify::ContentHasher;
 use super::worker::panicked;
-
-const BUFFER_BYTES: usize = 128 << 10;
+use crate::domain::ranges::ByteRange;
 
 /// Starts the thread that ends a file: verified, wrong twice, or left to others.
 pub(crate) fn start(shared: Arc<Shared>, large: Arc<Large>) -> io::Result<()> {
@@ -74,28 +75,55 @@ fn hash(shared: &Shared, large: &Large, buffer: &mut [u8]) -> Result<Pass, FileE
     let mut hashed = 0;
     while hashed < large.job.size_bytes {
         let is_over = || shared.is_over_for(&large.job.lane);
-        let front = match large.wait_for_front(hashed, epoch, is_over) {
-            Front::At(front) => front,
+        let (stop_at, fresh) = match large.wait_for_front(hashed, epoch, is_over) {
+            Front::At(stop_at, fresh) => (stop_at, fresh),
             Front::Restarted => return Ok(Pass::Restarted),
             Front::Over => return Ok(Pass::Over),
         };
-        // Now and then to hear whether this is still wanted, and to tell how far it is.
-        let stop_at = front.min(hashed + (8 << 20));
-        while hashed < stop_at {
-            let n = (stop_at - hashed).min(buffer.len() as u64) as usize;
-            if let Err(err) = large.partial.read_at(&mut buffer[..n], hashed) {
-                // The file is emptied under our hands when it starts over.
-                if large.epoch() != epoch {
-                    return Ok(Pass::Restarted);
-                }
-                let what = "could not read back what has come";
-                return Err(FileError::disk(what, &err));
+        let range = ByteRange::new(hashed, stop_at);
+        if let Err(err) = hash_range(large, &mut hasher, range, fresh, buffer) {
+            // The file is emptied under our hands when it starts over.
+            if large.epoch() != epoch {
+                return Ok(Pass::Restarted);
             }
-            hasher.update(&buffer[..n]);
-            hashed += n as u64;
+            let what = "could not read back what has come";
+            return Err(FileError::disk(what, &err));
         }
+        hashed = stop_at;
     }
     Ok(Pass::Hashed(hasher))
+}
+
+fn hash_range(
+    large: &Large,
+    hasher: &mut ContentHasher,
+    range: ByteRange,
+    fresh: Vec<Fresh>,
+    buffer: &mut [u8],
+) -> io::Result<()> {
+    let mut at = range.start;
+    for piece in fresh {
+        hash_from_disk(large, hasher, ByteRange::new(at, piece.start()), buffer)?;
+        hasher.update(piece.bytes());
+        at = piece.end();
+    }
+    hash_from_disk(large, hasher, ByteRange::new(at, range.end), buffer)
+}
+
+fn hash_from_disk(
+    large: &Large,
+    hasher: &mut ContentHasher,
+    range: ByteRange,
+    buffer: &mut [u8],
+) -> io::Result<()> {
+    let mut at = range.start;
+    while at < range.end {
+        let n = (range.end - at).min(buffer.len() as u64) as usize;
+        large.partial.read_at(&mut buffer[..n], at)?;
+        hasher.update(&buffer[..n]);
+        at += n as u64;
+    }
+    Ok(())
 }
 
 /// Forces the last bytes to disk and hands the file over.

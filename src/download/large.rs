@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::coverage::{Claim, Coverage, SEGMENT};
 use super::event::{FetchJob, FileError};
+use super::fresh::Fresh;
 use super::pace::next_target;
 use super::partial::Partial;
 use super::source::SourceError;
@@ -26,6 +27,9 @@ pub(crate) const SAVE_AT: u64 = 64 << 20;
 /// A killed run loses at most so much of each file, and what its connections
 /// have not reported yet.
 const NOTE_AT: u64 = 2 << 20;
+
+/// Hashed between two looks whether that is still wanted.
+const STEP: u64 = 8 << 20;
 
 /// What a file has cost so far.
 #[derive(Debug, Default)]
@@ -67,6 +71,8 @@ struct State {
     window_began: Instant,
     window_bytes: u64,
     hashed: u64,
+    /// Bytes behind that, in their order, which need not be read back.
+    fresh: Vec<Fresh>,
     forgotten: u64,
     unnoted: u64,
     unsaved: u64,
@@ -120,10 +126,19 @@ pub(crate) enum Aftermath {
     Retry(Duration, SourceError),
 }
 
+/// Where a connection is in its file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    pub(crate) end: u64,
+    /// Nothing before what it brings next is open, and the hash is close behind.
+    pub(crate) is_hashed_next: bool,
+}
+
 /// What the thread that hashes finds.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Front {
-    At(u64),
+    /// Hash up to here; some of that need not be read back.
+    At(u64, Vec<Fresh>),
     /// Begin again.
     Restarted,
     Over,
@@ -155,6 +170,7 @@ impl Large {
             window_began: now,
             window_bytes: 0,
             hashed: 0,
+            fresh: Vec::new(),
             forgotten: 0,
             unnoted: 0,
             unsaved: 0,
@@ -248,12 +264,25 @@ impl Large {
         self.state().not_before
     }
 
-    /// Notes what a connection has written up to `to`; returns its end, or
-    /// `None` if it shall leave.
-    pub(crate) fn advance(&self, id: u64, from: u64, to: u64) -> Option<u64> {
+    /// Tells whether what comes here is hashed as soon as it has come.
+    pub(crate) fn is_hashed_next(&self, position: u64) -> bool {
+        self.state().is_hashed_next(position)
+    }
+
+    /// Notes what a connection has written up to `to`, of which `fresh` is in
+    /// memory still; returns where it stands, or `None` if it shall leave.
+    pub(crate) fn advance(
+        &self,
+        id: u64,
+        from: u64,
+        to: u64,
+        fresh: &mut Vec<Fresh>,
+    ) -> Option<Standing> {
         let mut state = self.state();
         let before = state.coverage.front();
         let end = state.coverage.advance(id, to)?;
+        // What was thrown away meanwhile is not among them: that claim is void.
+        state.fresh.append(fresh);
         let bytes = to - from;
         state.window_bytes += bytes;
         state.since_failure += bytes;
@@ -272,11 +301,15 @@ impl Large {
         }
         let leave = state.failure.is_some() || state.ended || state.restart == Restart::Wanted;
         let front_moved = state.coverage.front() > before;
+        let is_hashed_next = state.is_hashed_next(to);
         drop(state);
         if front_moved {
             self.moved.notify_all();
         }
-        (!leave).then_some(end)
+        (!leave).then_some(Standing {
+            end,
+            is_hashed_next,
+        })
     }
 
     /// Turns a claim into the one stream of a server that ignores ranges;
@@ -397,8 +430,15 @@ impl Large {
                 return Front::Restarted;
             }
             state.hashed = hashed;
-            if state.coverage.front() > hashed {
-                return Front::At(state.coverage.front());
+            let front = state.coverage.front();
+            if front > hashed {
+                let mut stop_at = front.min(hashed + STEP);
+                let n_ready = state.fresh.partition_point(|piece| piece.end() <= stop_at);
+                if let Some(next) = state.fresh.get(n_ready) {
+                    // Not in its middle; it lies ahead, for it is shorter than a step.
+                    stop_at = stop_at.min(next.start());
+                }
+                return Front::At(stop_at, state.fresh.drain(..n_ready).collect());
             }
             // A connection on its way out may still bring the last byte.
             if state.holders == 0 && over() {
@@ -461,6 +501,7 @@ impl Large {
             self.costs.copies_were_wrong.store(true, Ordering::Relaxed);
         }
         state.coverage.reset();
+        state.fresh.clear();
         state.shape = Shape::OneStream;
         (state.hashed, state.forgotten) = (0, 0);
         (state.unsaved, state.unnoted) = (0, 0);
@@ -472,6 +513,10 @@ impl Large {
 }
 
 impl State {
+    fn is_hashed_next(&self, position: u64) -> bool {
+        position == self.coverage.front() && position - self.hashed.min(position) <= STEP
+    }
+
     fn is_open(&self, now: Instant) -> bool {
         self.failure.is_none()
             && !self.ended
@@ -538,6 +583,7 @@ pub(crate) fn wrong_size(expected: u64, found: u64) -> SourceError {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fresh::Buffers;
     use super::super::lane::Lane;
     use super::super::partial::Opening;
     use super::super::source::{ByteSource, ByteStream};
@@ -596,8 +642,64 @@ mod tests {
         let began = Instant::now() - 60 * SECOND;
         let order = file.order(began, 4, false).unwrap();
         assert_eq!(order.claim.range, ByteRange::new(0, 400 << 20));
-        file.advance(order.claim.id, 0, 300 << 20).unwrap();
+        file.advance(order.claim.id, 0, 300 << 20, &mut Vec::new())
+            .unwrap();
         assert!(file.order(began + SECOND, 4, false).is_none());
+    }
+
+    fn fresh(buffers: &Arc<Buffers>, at: u64, length: usize) -> Fresh {
+        buffers.keep(at, &mut vec![0; length], length).unwrap()
+    }
+
+    /// Returns where to hash to, and what is in memory of that.
+    fn heard(file: &Large, hashed: u64) -> (u64, Vec<(u64, u64)>) {
+        match file.wait_for_front(hashed, file.epoch(), || true) {
+            Front::At(to, fresh) => (to, fresh.iter().map(|f| (f.start(), f.end())).collect()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn what_was_written_a_moment_ago_is_handed_over_for_hashing() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = large(dir.path());
+        let buffers = Arc::new(Buffers::default());
+        let id = file.order(Instant::now(), 1, false).unwrap().claim.id;
+        assert!(file.is_hashed_next(0));
+        assert!(!file.is_hashed_next(MIB), "something before it is open");
+        let mut pieces = vec![fresh(&buffers, 0, 1000), fresh(&buffers, 5000, 1000)];
+        let standing = file.advance(id, 0, MIB, &mut pieces).unwrap();
+        assert!(standing.is_hashed_next && pieces.is_empty());
+        assert_eq!(heard(&file, 0), (MIB, vec![(0, 1000), (5000, 6000)]));
+        // The hash is far behind, so the next bytes will be read back.
+        let standing = file.advance(id, MIB, 10 * MIB, &mut pieces).unwrap();
+        assert!(!standing.is_hashed_next);
+        // A step ends in no piece's middle.
+        let mut pieces = vec![fresh(&buffers, 9 * MIB - 10, 1000)];
+        file.advance(id, 10 * MIB, 11 * MIB, &mut pieces).unwrap();
+        assert_eq!(heard(&file, MIB), (9 * MIB - 10, vec![]));
+        let piece = (9 * MIB - 10, 9 * MIB + 990);
+        assert_eq!(heard(&file, 9 * MIB - 10), (11 * MIB, vec![piece]));
+    }
+
+    #[test]
+    fn what_is_thrown_away_is_not_hashed() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = large(dir.path());
+        let buffers = Arc::new(Buffers::default());
+        let order = file.order(Instant::now(), 1, false).unwrap();
+        let first = order.claim.id;
+        let mut pieces = vec![fresh(&buffers, 0, 1000)];
+        file.advance(first, 0, MIB, &mut pieces).unwrap();
+        assert!(file.try_once_more());
+        let mut late = vec![fresh(&buffers, MIB, 1000)];
+        assert!(file.advance(first, MIB, 2 * MIB, &mut late).is_none());
+        file.leave(&order, first, Leaving::Quietly, &RetryPolicy::default());
+        let second = file.order(Instant::now(), 1, false).unwrap().claim.id;
+        file.advance(second, 0, 3 * MIB, &mut Vec::new()).unwrap();
+        assert_eq!(heard(&file, 0), (3 * MIB, vec![]));
     }
 
     #[test]

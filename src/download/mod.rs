@@ -19,6 +19,7 @@
 //! | `copies` | what old files have of a new one |
 //! | `small` | a file in one request |
 //! | `follower`, `verify` | hashes behind the front of what has come |
+//! | `fresh` | what was written a moment ago, kept for hashing |
 //! | `saver` | forces bytes to disk, then says so in the journal |
 //! | `partial`, `journal` | what a later run finds |
 //! | `pace` | rate limit, slow connections, how many connections help |
@@ -34,6 +35,7 @@ mod coverage;
 mod engine;
 mod event;
 mod follower;
+mod fresh;
 mod journal;
 mod lane;
 mod large;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::board::{End, Shared, Task};
 use super::coverage::STRIDE;
 use super::event::{Event, FetchJob, FileError};
+use super::fresh::BUFFER_BYTES;
 use super::lane::Lane;
 use super::large::{Aftermath, Costs, Large, Leaving, Order, SAVE_AT, wrong_size};
 use super::pace::SlowWatch;
@@ -18,11 +19,6 @@ use super::source::{ByteStream, SourceError};
 use super::{copies, follower, small};
 use crate::domain::outcome::ErrorKind;
 use crate::domain::ranges::ByteRange;
-
-/// As much as the HTTP client takes from the line at once, so that one write
-/// follows one read. Larger pieces cost twice the processor time on some file
-/// systems.
-const BUFFER_BYTES: usize = 128 << 10;
 
 /// Whoever watches wants to see slow lines move, too.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
@@ -100,7 +96,7 @@ fn begin(shared: &Arc<Shared>, index: usize, job: FetchJob) {
     }
 }
 
-fn fetch_piece(shared: &Arc<Shared>, large: &Arc<Large>, order: &Order, buffer: &mut [u8]) {
+fn fetch_piece(shared: &Arc<Shared>, large: &Arc<Large>, order: &Order, buffer: &mut Vec<u8>) {
     let mut claim_id = order.claim.id;
     let leaving = catch_unwind(AssertUnwindSafe(|| {
         receive_piece(shared, large, order, &mut claim_id, buffer)
@@ -141,7 +137,7 @@ fn receive_piece(
     large: &Large,
     order: &Order,
     claim_id: &mut u64,
-    buffer: &mut [u8],
+    buffer: &mut Vec<u8>,
 ) -> Result<(), Trouble> {
     let mut stream = large.job.source.open(order.request)?;
     check_answer(&stream, order.claim.range.start, large.job.size_bytes)?;
@@ -217,33 +213,44 @@ fn write_piece(
     stream: &mut ByteStream,
     claim_id: u64,
     range: ByteRange,
-    buffer: &mut [u8],
+    buffer: &mut Vec<u8>,
 ) -> Result<u64, Trouble> {
     let (mut position, mut reported, mut end) = (range.start, range.start, range.end);
+    let mut is_next = large.is_hashed_next(position);
+    let mut fresh = Vec::new();
+    let mut filled = 0;
     let mut reported_at = Instant::now();
     while position < end {
         let most = (end - position)
             .min(reported + STRIDE - position)
             .min(buffer.len() as u64) as usize;
-        let received = intake.read(stream, &mut buffer[..most]);
-        if let Ok(n) = &received {
+        let received = intake.read(stream, &mut buffer[filled..most]);
+        filled += received.as_ref().map_or(0, |n| *n);
+        let is_late = reported_at.elapsed() >= REPORT_EVERY;
+        // An encrypted line brings less at once than is good to write at once.
+        if filled < most && received.is_ok() && !is_late {
+            continue;
+        }
+        if filled > 0 {
             large
                 .partial
-                .write_at(&buffer[..*n], position)
+                .write_at(&buffer[..filled], position)
                 .map_err(|err| {
                     let what = format!("could not write `{}`", large.partial.path().display());
                     Trouble::Fatal(FileError::disk(&what, &err))
                 })?;
-            position += *n as u64;
+            if is_next {
+                fresh.extend(intake.shared.buffers.keep(position, buffer, filled));
+            }
+            position += filled as u64;
+            filled = 0;
         }
-        let due = position - reported == STRIDE
-            || position == end
-            || received.is_err()
-            || reported_at.elapsed() >= REPORT_EVERY;
+        let due = position - reported == STRIDE || position == end || received.is_err() || is_late;
         if due && position > reported {
-            end = large
-                .advance(claim_id, reported, position)
+            let standing = large
+                .advance(claim_id, reported, position, &mut fresh)
                 .ok_or(Trouble::Stopped)?;
+            (end, is_next) = (standing.end, standing.is_hashed_next);
             intake.report();
             large
                 .partial
