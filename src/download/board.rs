@@ -93,7 +93,8 @@ impl Shared {
             let wait = board
                 .active
                 .iter()
-                .filter_map(|large| large.not_before())
+                .flat_map(|large| [large.not_before(), large.next_look()])
+                .flatten()
                 .map(|then| then.saturating_duration_since(now))
                 .filter(|wait| !wait.is_zero())
                 .fold(LOOK_AGAIN, Duration::min);

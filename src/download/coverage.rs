@@ -14,6 +14,10 @@ pub(crate) const STRIDE: u64 = 1 << 20;
 /// way there costs nothing, small enough that hashing stays close behind.
 pub(crate) const SEGMENT: u64 = 64 << 20;
 
+/// The same when little is left, so that all connections end at about one
+/// time and the hash soon after them.
+const LAST_SEGMENT: u64 = 16 << 20;
+
 /// Less than this is not worth another connection.
 const LEAST_PIECE: u64 = 4 << 20;
 
@@ -64,6 +68,14 @@ impl Coverage {
     pub(crate) fn claim(&mut self, limit: u64) -> Option<Claim> {
         let index = self.pieces.iter().position(|p| p.holder.is_none())?;
         Some(self.take(index, limit))
+    }
+
+    /// Returns what each of several connections should claim now.
+    pub(crate) fn segment(&self, connections: usize) -> u64 {
+        let free = self.pieces.iter().filter(|piece| piece.holder.is_none());
+        let free: u64 = free.map(|piece| piece.end - piece.at).sum();
+        let share = free / (2 * connections.max(1) as u64);
+        share.next_multiple_of(STRIDE).clamp(LAST_SEGMENT, SEGMENT)
     }
 
     /// Claims the first free piece behind a position, for a stream that only goes forward.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::coverage::{Claim, Coverage, SEGMENT};
+use super::coverage::{Claim, Coverage};
 use super::event::{FetchJob, FileError};
 use super::fresh::Fresh;
 use super::pace::next_target;
@@ -17,6 +17,9 @@ use crate::domain::retry::{History, Prospect, RetryPolicy, Verdict, decide};
 
 /// How often the number of connections is thought over.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// The same for the first time: how slow a line is shows soon.
+const FIRST_LOOK: Duration = Duration::from_millis(100);
 
 /// Bytes after which a failure counts as the first one again.
 const PROGRESS: u64 = 64 << 10;
@@ -68,8 +71,7 @@ struct State {
     since_failure: u64,
     failed_at: Option<Instant>,
     not_before: Option<Instant>,
-    window_began: Instant,
-    window_bytes: u64,
+    window: Option<Window>,
     hashed: u64,
     /// Bytes behind that, in their order, which need not be read back.
     fresh: Vec<Fresh>,
@@ -79,6 +81,15 @@ struct State {
     unsaved_since: Instant,
     /// Changes when everything that came is thrown away.
     epoch: u32,
+}
+
+/// A span over which it is seen how fast bytes come.
+#[derive(Clone, Copy)]
+struct Window {
+    began: Instant,
+    /// What had been fetched then.
+    fetched: u64,
+    span: Duration,
 }
 
 /// How the file may be asked for.
@@ -167,8 +178,7 @@ impl Large {
             since_failure: 0,
             failed_at: None,
             not_before: None,
-            window_began: now,
-            window_bytes: 0,
+            window: None,
             hashed: 0,
             fresh: Vec::new(),
             forgotten: 0,
@@ -228,7 +238,8 @@ impl Large {
     /// Gives a connection something to fetch, if another one helps here.
     pub(crate) fn order(&self, now: Instant, connections: usize, held_back: bool) -> Option<Order> {
         let mut state = self.state();
-        state.look(now, connections, held_back);
+        let fetched = self.costs.fetched.load(Ordering::Relaxed);
+        state.look(now, fetched, connections, held_back);
         if !state.is_open(now) {
             return None;
         }
@@ -240,13 +251,16 @@ impl Large {
         if state.holders >= most {
             return None;
         }
-        let limit = if most > 1 { SEGMENT } else { u64::MAX };
+        let limit = match most {
+            1 => u64::MAX,
+            _ => state.coverage.segment(most),
+        };
         let claim = match state.coverage.claim(limit) {
             Some(claim) => claim,
             None => state.coverage.steal()?,
         };
         if state.holders == 0 {
-            (state.window_began, state.window_bytes) = (now, 0);
+            state.window = None;
         }
         state.holders += 1;
         // After a cut even the one stream is continued, not begun again.
@@ -257,6 +271,28 @@ impl Large {
             request,
             given_at: now,
         })
+    }
+
+    /// Notes that a source has begun to answer. How fast the line is shows only
+    /// from now on, and the next connections find the way that this one found.
+    /// Tells whether this is news.
+    pub(crate) fn answered(&self, now: Instant) -> bool {
+        let fetched = self.costs.fetched.load(Ordering::Relaxed);
+        let first = Window {
+            began: now,
+            fetched,
+            span: FIRST_LOOK,
+        };
+        let mut state = self.state();
+        let is_news = state.window.is_none();
+        state.window.get_or_insert(first);
+        is_news
+    }
+
+    /// Returns when the number of connections is thought over next.
+    pub(crate) fn next_look(&self) -> Option<Instant> {
+        let window = self.state().window?;
+        Some(window.began + window.span)
     }
 
     /// Returns when the file may be asked for again, if that is in the future.
@@ -284,7 +320,6 @@ impl Large {
         // What was thrown away meanwhile is not among them: that claim is void.
         state.fresh.append(fresh);
         let bytes = to - from;
-        state.window_bytes += bytes;
         state.since_failure += bytes;
         if state.since_failure >= PROGRESS || to >= end {
             state.history = History::default();
@@ -526,14 +561,22 @@ impl State {
     }
 
     /// Thinks over the number of connections, when it is time.
-    fn look(&mut self, now: Instant, connections: usize, held_back: bool) {
-        let span = now.saturating_duration_since(self.window_began);
-        if span < LOOK_EVERY || self.holders < self.target {
+    fn look(&mut self, now: Instant, fetched: u64, connections: usize, held_back: bool) {
+        let Some(window) = self.window else {
+            return;
+        };
+        let span = now.saturating_duration_since(window.began);
+        if span < window.span || self.holders < self.target {
             return;
         }
-        let target = next_target(self.target, self.window_bytes, span, held_back);
+        let bytes = fetched.saturating_sub(window.fetched);
+        let target = next_target(self.target, bytes, span, held_back);
         self.target = target.min(connections.max(1));
-        (self.window_began, self.window_bytes) = (now, 0);
+        self.window = Some(Window {
+            began: now,
+            fetched,
+            span: LOOK_EVERY,
+        });
     }
 
     /// Weighs a failure. Connections that failed together count once: the
@@ -624,15 +667,31 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn connections_join_one_after_the_other_while_the_line_is_slow() {
+    fn all_connections_join_when_the_line_turns_out_slow() {
         let dir = tempfile::tempdir().unwrap();
         let file = large(dir.path());
         let began = Instant::now() - 60 * SECOND;
         let join = |after: u32| file.order(began + after * SECOND, 4, false).is_some();
-        assert_eq!([join(0), join(0)], [true, false]);
-        assert_eq!([join(1), join(1)], [true, false]);
-        assert_eq!([join(2), join(2), join(2)], [true, true, false]);
+        assert!(join(0));
+        assert!(!join(1), "the first one has no answer yet");
+        assert!(file.answered(began + SECOND));
+        assert!(!join(1));
+        assert_eq!([join(2), join(2), join(2)], [true; 3]);
         assert!(!join(3), "four is the bound");
+    }
+
+    #[test]
+    fn a_line_that_is_neither_slow_nor_fast_is_felt_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = large(dir.path());
+        let began = Instant::now() - 60 * SECOND;
+        let join = |after: u32| file.order(began + after * SECOND, 4, false).is_some();
+        assert!(join(0));
+        file.answered(began);
+        file.costs.fetched.fetch_add(100_000_000, Ordering::Relaxed);
+        assert_eq!([join(1), join(1)], [true, false]);
+        file.costs.fetched.fetch_add(200_000_000, Ordering::Relaxed);
+        assert_eq!([join(2), join(2), join(2)], [true, true, false]);
     }
 
     #[test]
@@ -642,6 +701,8 @@ mod tests {
         let began = Instant::now() - 60 * SECOND;
         let order = file.order(began, 4, false).unwrap();
         assert_eq!(order.claim.range, ByteRange::new(0, 400 << 20));
+        file.answered(began);
+        file.costs.fetched.fetch_add(300 << 20, Ordering::Relaxed);
         file.advance(order.claim.id, 0, 300 << 20, &mut Vec::new())
             .unwrap();
         assert!(file.order(began + SECOND, 4, false).is_none());
@@ -707,7 +768,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = large(dir.path());
         let began = Instant::now() - 60 * SECOND;
-        let orders = [0, 1, 2].map(|n| file.order(began + n * SECOND, 4, false).unwrap());
+        let orders = [0, 1, 2].map(|n| {
+            let order = file.order(began + n * SECOND, 4, false).unwrap();
+            file.answered(began);
+            order
+        });
         let policy = RetryPolicy {
             base: Duration::ZERO,
             ..RetryPolicy::default()

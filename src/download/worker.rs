@@ -141,6 +141,9 @@ fn receive_piece(
 ) -> Result<(), Trouble> {
     let mut stream = large.job.source.open(order.request)?;
     check_answer(&stream, order.claim.range.start, large.job.size_bytes)?;
+    if large.answered(Instant::now()) {
+        shared.call_workers();
+    }
     let mut intake = Intake::new(shared, large.index, &large.job.lane, &large.costs);
     if order.request.is_none() || !stream.whole_file {
         let claim = order.claim;
