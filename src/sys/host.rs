@@ -175,7 +175,7 @@ impl Host {
 
     /// Returns how many threads can compute at the same time.
     pub fn cores(&self) -> usize {
-        std::thread::available_parallelism().map_or(1, usize::from)
+        cores()
     }
 
     pub fn current_dir(&self) -> Result<PathBuf> {
@@ -259,4 +259,8 @@ pub fn checkpoint(step: &str) {
 pub fn elapsed() -> Duration {
     static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed()
+}
+/// Returns how many threads can compute at the same time.
+pub fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -3,15 +3,8 @@
 //! A rolling hash over the last 64 bytes decides. It begins anew at every cut,
 //! so the same content is cut in the same places wherever it lies in a file.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::ops::ControlFlow;
-use std::path::Path;
-
-use super::hashes::{MerkleTree, chunk_hasher, file_hash};
-use crate::domain::ranges::ByteRange;
+use super::hashes::chunk_hasher;
 use crate::domain::xet::{MAX_CHUNK, MIN_CHUNK, XetHash};
-use crate::sys::file_io;
 
 /// A cut follows where these bits of the rolling hash are all zero.
 const MASK: u64 = 0xffff_0000_0000_0000;
@@ -95,105 +88,15 @@ impl Chunker {
     }
 }
 
-/// What chunking a whole file tells.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChunkedFile {
-    pub hash: XetHash,
-    pub chunk_lengths: Vec<u32>,
-}
-
-/// Reads a file once and tells its Xet hash and the lengths of its chunks;
-/// `None` when the listener, who hears of each piece, broke off.
-///
-/// Most of it will be copied right after, so it stays in the system's memory,
-/// unless it is so large that it would only push out what others use.
-pub fn chunk_file(
-    path: &Path,
-    on_read: &mut dyn FnMut(u64) -> ControlFlow<()>,
-) -> io::Result<Option<ChunkedFile>> {
-    const FORGET_EVERY: u64 = 8 << 20;
-    const KEPT_UP_TO: u64 = 8 << 30;
-    let mut file = File::open(path)?;
-    let is_kept = file.metadata()?.len() <= KEPT_UP_TO;
-    let mut chunker = Chunker::new();
-    let mut tree = MerkleTree::new();
-    let mut chunk_lengths = Vec::new();
-    let mut on_chunk = |hash, length| {
-        tree.push(hash, u64::from(length));
-        chunk_lengths.push(length);
-    };
-    let mut buffer = vec![0; 256 << 10];
-    let (mut position, mut forgotten) = (0, 0);
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(n) => {
-                chunker.update(&buffer[..n], &mut on_chunk);
-                position += n as u64;
-                if !is_kept && position - forgotten >= FORGET_EVERY {
-                    file_io::forget(&file, ByteRange::new(forgotten, position));
-                    forgotten = position;
-                }
-                if on_read(n as u64).is_break() {
-                    return Ok(None);
-                }
-            }
-            Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
-            Err(err) => return Err(err),
-        }
-    }
-    chunker.finish(&mut on_chunk);
-    Ok(Some(ChunkedFile {
-        hash: file_hash(tree.root()),
-        chunk_lengths,
-    }))
-}
-
-/// Finds out by reading how long the chunks of a file are whose length is not
-/// known; those whose length is known are not read.
-pub fn complete_lengths(
-    file: &File,
-    size_bytes: u64,
-    known: &[Option<u32>],
-) -> io::Result<Vec<u32>> {
-    let mut lengths = Vec::with_capacity(known.len());
-    let mut buffer = vec![0; MAX_CHUNK];
-    let mut at = 0;
-    for length in known {
-        let length = match length {
-            Some(length) => *length,
-            None => {
-                let n = size_bytes.saturating_sub(at).min(MAX_CHUNK as u64) as usize;
-                file_io::read_exact_at(file, &mut buffer[..n], at)?;
-                first_length(&buffer[..n])
-            }
-        };
-        at += u64::from(length);
-        lengths.push(length);
-    }
-    Ok(lengths)
-}
-
-/// Returns how long the chunk is with which these bytes begin.
-fn first_length(bytes: &[u8]) -> u32 {
-    let mut first = None;
-    let mut chunker = Chunker::new();
-    let mut note = |_, length| {
-        first.get_or_insert(length);
-    };
-    chunker.update(bytes, &mut note);
-    chunker.finish(&mut note);
-    first.unwrap_or(0)
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
+    use super::super::hashes::{MerkleTree, file_hash};
     use super::*;
 
     /// The generator of the published vectors, SplitMix64.
-    fn noise(n: usize, seed: u64) -> Vec<u8> {
+    pub(in super::super) fn noise(n: usize, seed: u64) -> Vec<u8> {
         let mut state = seed;
         let mut bytes = Vec::with_capacity(n + 8);
         while bytes.len() < n {
@@ -428,45 +331,6 @@ mod tests {
             file_hash(root(&found)).to_string(),
             "cb734480fbf82ac5292d8b0da056c30b4982ea4ef0f7d68b40c8369ea9fb3dde"
         );
-    }
-
-    #[test]
-    fn a_file_is_chunked_from_disk_and_the_listener_may_end_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("file");
-        std::fs::write(&path, noise(1_000_000, 0)).unwrap();
-        let mut n_read = 0;
-        let mut listen = |n| {
-            n_read += n;
-            ControlFlow::Continue(())
-        };
-        let found = chunk_file(&path, &mut listen).unwrap().unwrap();
-        assert_eq!((n_read, found.chunk_lengths.len()), (1_000_000, 19));
-        assert_eq!(
-            found.hash.to_string(),
-            "3d17b2d7d64a0e011b6717a52d9a16bd2c3f05b743fa8adf52a7d75dafab6d89"
-        );
-        let broken_off = chunk_file(&path, &mut |_| ControlFlow::Break(())).unwrap();
-        assert_eq!(broken_off, None);
-        std::fs::write(&path, b"").unwrap();
-        let empty = chunk_file(&path, &mut |_| ControlFlow::Continue(())).unwrap();
-        assert_eq!(empty.unwrap().hash, XetHash::ZERO);
-    }
-
-    #[test]
-    fn lengths_that_are_missing_are_found_by_reading() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("file");
-        let bytes = noise(1_000_000, 0);
-        std::fs::write(&path, &bytes).unwrap();
-        let all: Vec<u32> = chunks(&bytes).iter().map(|(_, length)| *length).collect();
-        let file = File::open(&path).unwrap();
-        for missing in [&[][..], &[0], &[18], &[3, 4, 9], &[0, 1, 17, 18]] {
-            let known = |n: usize| (!missing.contains(&n)).then_some(all[n]);
-            let known: Vec<_> = (0..all.len()).map(known).collect();
-            let found = complete_lengths(&file, 1_000_000, &known).unwrap();
-            assert_eq!(found, all, "{missing:?}");
-        }
     }
 
     /// The rule as it is written, byte by byte.

@@ -3,7 +3,8 @@
 //! | file | idea |
 //! |---|---|
 //! | `hashes` | chunk, node and file hashes |
-//! | `chunking` | where a file is cut, and its hash, in one pass |
+//! | `chunking` | where bytes are cut, and the hashes of the chunks, in one pass |
+//! | `chunked_file` | a whole file cut by several threads |
 //! | `client`, `wire`, `reconstruction` | what the storage says about a file |
 //! | `terms` | all of what it says, window by window |
 //! | `stream` | a part of a file, out of its chunks |
@@ -15,6 +16,7 @@
 //! every list has a bound, every length is checked against the others, and the
 //! file's SHA-256 decides in the end whatever was believed here.
 
+mod chunked_file;
 mod chunking;
 mod client;
 mod error;
@@ -26,7 +28,8 @@ mod terms;
 mod wire;
 pub mod xorb;
 
-pub use chunking::{ChunkedFile, Chunker, chunk_file, complete_lengths};
+pub use chunked_file::{ChunkedFile, chunk_file, complete_lengths};
+pub use chunking::Chunker;
 pub use client::{CasToken, TokenSource, XetClient, XetStorage};
 pub use error::{TokenTrouble, XetError, XetFault};
 pub use hashes::{MerkleTree, chunk_hash, file_hash};

@@ -20,6 +20,7 @@ use crate::domain::units::ByteSize;
 use crate::domain::xet::FileMap;
 use crate::download::reusable_ranges;
 use crate::hub::HubClient;
+use crate::sys::host::cores;
 use crate::xet::{
     CasToken, TokenTrouble, XetClient, XetError, XetFault, XetStorage, chunk_file,
     complete_lengths, sidecar,
@@ -333,7 +334,7 @@ fn read_again(old: &mut [Old]) -> bool {
             continue;
         };
         let began = crate::sys::pause::Stopwatch::start();
-        let read = chunk_file(&one.path, &mut |_| ControlFlow::Continue(()));
+        let read = chunk_file(&one.path, cores(), &mut |_| ControlFlow::Continue(()));
         match read {
             Ok(Some(found)) if found.hash == map.hash => {
                 map.chunk_lengths = Some(found.chunk_lengths);
