@@ -93,7 +93,7 @@ impl Shared {
             let wait = board
                 .active
                 .iter()
-                .flat_map(|large| [large.not_before(), large.next_look()])
+                .flat_map(|large| large.next_looks())
                 .flatten()
                 .map(|then| then.saturating_duration_since(now))
                 .filter(|wait| !wait.is_zero())

@@ -6,23 +6,15 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::coverage::{Claim, Coverage};
+use super::crew::Crew;
 use super::event::{FetchJob, FileError};
 use super::fresh::Fresh;
-use super::pace::next_target;
 use super::partial::Partial;
+use super::setbacks::{Setbacks, Weighed};
 use super::source::SourceError;
 use crate::domain::outcome::ErrorKind;
 use crate::domain::ranges::{ByteRange, RangeSet};
-use crate::domain::retry::{History, Prospect, RetryPolicy, Verdict, decide};
-
-/// How often the number of connections is thought over.
-const LOOK_EVERY: Duration = Duration::from_millis(250);
-
-/// The same for the first time: how slow a line is shows soon.
-const FIRST_LOOK: Duration = Duration::from_millis(100);
-
-/// Bytes after which a failure counts as the first one again.
-const PROGRESS: u64 = 64 << 10;
+use crate::domain::retry::RetryPolicy;
 
 /// So many bytes wait for the disk before they are saved ahead of time.
 pub(crate) const SAVE_AT: u64 = 64 << 20;
@@ -56,22 +48,15 @@ pub(crate) struct Large {
 
 struct State {
     coverage: Coverage,
-    /// Connections at work, by their claims; the stream of a server that
-    /// ignores ranges stays one while it changes claims.
-    holders: usize,
-    /// How many connections the file may have now.
-    target: usize,
+    /// The stream of a server that ignores ranges stays one while it changes claims.
+    crew: Crew,
     shape: Shape,
     restart: Restart,
     failure: Option<FileError>,
     ended: bool,
     /// Old files are being copied from; nothing is fetched before that is over.
     copying: bool,
-    history: History,
-    since_failure: u64,
-    failed_at: Option<Instant>,
-    not_before: Option<Instant>,
-    window: Option<Window>,
+    setbacks: Setbacks,
     hashed: u64,
     /// Bytes behind that, in their order, which need not be read back.
     fresh: Vec<Fresh>,
@@ -81,15 +66,6 @@ struct State {
     unsaved_since: Instant,
     /// Changes when everything that came is thrown away.
     epoch: u32,
-}
-
-/// A span over which it is seen how fast bytes come.
-#[derive(Clone, Copy)]
-struct Window {
-    began: Instant,
-    /// What had been fetched then.
-    fetched: u64,
-    span: Duration,
 }
 
 /// How the file may be asked for.
@@ -167,18 +143,13 @@ impl Large {
         let now = Instant::now();
         let state = State {
             coverage: Coverage::new(job.size_bytes, on_disk),
-            holders: 0,
-            target: 1,
+            crew: Crew::new(),
             shape: Shape::Ranges,
             restart: Restart::Unused,
             failure: None,
             ended: false,
             copying: false,
-            history: History::default(),
-            since_failure: 0,
-            failed_at: None,
-            not_before: None,
-            window: None,
+            setbacks: Setbacks::default(),
             hashed: 0,
             fresh: Vec::new(),
             forgotten: 0,
@@ -198,20 +169,20 @@ impl Large {
     }
 
     pub(crate) fn holders(&self) -> usize {
-        self.state().holders
+        self.state().crew.working()
     }
 
     /// Keeps connections away while old files are copied from.
     pub(crate) fn begin_copying(&self) {
         let mut state = self.state();
         state.copying = true;
-        state.holders += 1;
+        state.crew.join();
     }
 
     pub(crate) fn end_copying(&self) {
         let mut state = self.state();
         state.copying = false;
-        state.holders = state.holders.saturating_sub(1);
+        state.crew.leave();
         drop(state);
         self.moved.notify_all();
     }
@@ -239,16 +210,16 @@ impl Large {
     pub(crate) fn order(&self, now: Instant, connections: usize, held_back: bool) -> Option<Order> {
         let mut state = self.state();
         let fetched = self.costs.fetched.load(Ordering::Relaxed);
-        state.look(now, fetched, connections, held_back);
+        state.crew.look(now, fetched, connections, held_back);
         if !state.is_open(now) {
             return None;
         }
         let most = if state.shape == Shape::Ranges {
-            state.target
+            state.crew.target()
         } else {
             1
         };
-        if state.holders >= most {
+        if state.crew.working() >= most {
             return None;
         }
         let limit = match most {
@@ -259,10 +230,7 @@ impl Large {
             Some(claim) => claim,
             None => state.coverage.steal()?,
         };
-        if state.holders == 0 {
-            state.window = None;
-        }
-        state.holders += 1;
+        state.crew.join();
         // After a cut even the one stream is continued, not begun again.
         let is_whole = state.shape == Shape::OneStream && claim.range.start == 0;
         let request = (!is_whole).then_some(claim.range);
@@ -273,31 +241,17 @@ impl Large {
         })
     }
 
-    /// Notes that a source has begun to answer. How fast the line is shows only
-    /// from now on, and the next connections find the way that this one found.
-    /// Tells whether this is news.
+    /// Notes that a source has begun to answer; tells whether this is news.
     pub(crate) fn answered(&self, now: Instant) -> bool {
         let fetched = self.costs.fetched.load(Ordering::Relaxed);
-        let first = Window {
-            began: now,
-            fetched,
-            span: FIRST_LOOK,
-        };
-        let mut state = self.state();
-        let is_news = state.window.is_none();
-        state.window.get_or_insert(first);
-        is_news
+        self.state().crew.answered(now, fetched)
     }
 
-    /// Returns when the number of connections is thought over next.
-    pub(crate) fn next_look(&self) -> Option<Instant> {
-        let window = self.state().window?;
-        Some(window.began + window.span)
-    }
-
-    /// Returns when the file may be asked for again, if that is in the future.
-    pub(crate) fn not_before(&self) -> Option<Instant> {
-        self.state().not_before
+    /// Returns when it is to be looked at again whether more connections help,
+    /// and whether it may be asked for again.
+    pub(crate) fn next_looks(&self) -> [Option<Instant>; 2] {
+        let state = self.state();
+        [state.crew.next_look(), state.setbacks.not_before()]
     }
 
     /// Tells whether what comes here is hashed as soon as it has come.
@@ -320,10 +274,7 @@ impl Large {
         // What was thrown away meanwhile is not among them: that claim is void.
         state.fresh.append(fresh);
         let bytes = to - from;
-        state.since_failure += bytes;
-        if state.since_failure >= PROGRESS || to >= end {
-            state.history = History::default();
-        }
+        state.setbacks.progressed(bytes, to >= end);
         if state.unsaved == 0 {
             state.unsaved_since = Instant::now();
         }
@@ -353,7 +304,7 @@ impl Large {
         let mut state = self.state();
         state.coverage.release(id);
         match state.shape {
-            Shape::RangesIgnored if state.holders > 1 => return false,
+            Shape::RangesIgnored if state.crew.working() > 1 => return false,
             Shape::Ranges | Shape::RangesIgnored => state.shape = Shape::RangesIgnored,
             // It must be known later that this was the second try.
             Shape::OneStream => {}
@@ -381,7 +332,7 @@ impl Large {
         let now = Instant::now();
         let mut state = self.state();
         state.coverage.release(claim_id);
-        state.holders = state.holders.saturating_sub(1);
+        state.crew.leave();
         let mut aftermath = Aftermath::Nothing;
         match leaving {
             Leaving::Quietly => {}
@@ -397,13 +348,20 @@ impl Large {
                 }
             }
             Leaving::Source(error) => {
-                aftermath = state.failed(error, order.given_at, now, policy);
+                match state.setbacks.weigh(error, order.given_at, now, policy) {
+                    Weighed::Nothing => {}
+                    Weighed::Retry(pause, error) => aftermath = Aftermath::Retry(pause, error),
+                    Weighed::GiveUp(error) => {
+                        state.failure.get_or_insert(error.into());
+                    }
+                }
             }
         }
         if matches!(aftermath, Aftermath::Retry(..)) {
             self.costs.retries.fetch_add(1, Ordering::Relaxed);
         }
-        if state.holders == 0 && state.restart == Restart::Wanted && state.failure.is_none() {
+        if state.crew.working() == 0 && state.restart == Restart::Wanted && state.failure.is_none()
+        {
             state.restart = Restart::Used;
             self.costs.retries.fetch_add(1, Ordering::Relaxed);
             self.throw_away(&mut state);
@@ -432,7 +390,7 @@ impl Large {
     /// Returns the error of a failed file once, when its last connection has left.
     pub(crate) fn take_failure(&self) -> Option<FileError> {
         let mut state = self.state();
-        if state.ended || state.holders > 0 {
+        if state.ended || state.crew.working() > 0 {
             return None;
         }
         let failure = state.failure.take()?;
@@ -476,7 +434,7 @@ impl Large {
                 return Front::At(stop_at, state.fresh.drain(..n_ready).collect());
             }
             // A connection on its way out may still bring the last byte.
-            if state.holders == 0 && over() {
+            if state.crew.working() == 0 && over() {
                 return Front::Over;
             }
             state = self
@@ -557,62 +515,7 @@ impl State {
             && !self.ended
             && !self.copying
             && self.restart != Restart::Wanted
-            && self.not_before.is_none_or(|then| then <= now)
-    }
-
-    /// Thinks over the number of connections, when it is time.
-    fn look(&mut self, now: Instant, fetched: u64, connections: usize, held_back: bool) {
-        let Some(window) = self.window else {
-            return;
-        };
-        let span = now.saturating_duration_since(window.began);
-        if span < window.span || self.holders < self.target {
-            return;
-        }
-        let bytes = fetched.saturating_sub(window.fetched);
-        let target = next_target(self.target, bytes, span, held_back);
-        self.target = target.min(connections.max(1));
-        self.window = Some(Window {
-            began: now,
-            fetched,
-            span: LOOK_EVERY,
-        });
-    }
-
-    /// Weighs a failure. Connections that failed together count once: the
-    /// others had been sent out before the first one came back.
-    fn failed(
-        &mut self,
-        error: SourceError,
-        sent_at: Instant,
-        now: Instant,
-        policy: &RetryPolicy,
-    ) -> Aftermath {
-        let counted_already = self.failed_at.is_some_and(|then| sent_at < then);
-        if error.transient && counted_already {
-            return Aftermath::Nothing;
-        }
-        self.failed_at = Some(now);
-        self.since_failure = 0;
-        self.history.failures += 1;
-        let prospect = if error.transient {
-            Prospect::Transient {
-                wait: error.retry_after,
-            }
-        } else {
-            Prospect::Permanent
-        };
-        match decide(policy, self.history, prospect, fastrand::f64()) {
-            Verdict::RetryAfter(pause) => {
-                self.history.waited += pause;
-                self.not_before = Some(now + pause);
-                Aftermath::Retry(pause, error)
-            }
-            Verdict::GiveUp(_) => {
-                self.failure.get_or_insert(error.into());
-                Aftermath::Nothing
-            }
-        }
+            && self.setbacks.not_before().is_none_or(|then| then <= now)
     }
 }
 
@@ -678,20 +581,6 @@ mod tests {
         assert!(!join(1));
         assert_eq!([join(2), join(2), join(2)], [true; 3]);
         assert!(!join(3), "four is the bound");
-    }
-
-    #[test]
-    fn a_line_that_is_neither_slow_nor_fast_is_felt_out() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = large(dir.path());
-        let began = Instant::now() - 60 * SECOND;
-        let join = |after: u32| file.order(began + after * SECOND, 4, false).is_some();
-        assert!(join(0));
-        file.answered(began);
-        file.costs.fetched.fetch_add(100_000_000, Ordering::Relaxed);
-        assert_eq!([join(1), join(1)], [true, false]);
-        file.costs.fetched.fetch_add(200_000_000, Ordering::Relaxed);
-        assert_eq!([join(2), join(2), join(2)], [true, true, false]);
     }
 
     #[test]

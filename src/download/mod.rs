@@ -22,7 +22,9 @@
 //! | `fresh` | what was written a moment ago, kept for hashing |
 //! | `saver` | forces bytes to disk, then says so in the journal |
 //! | `partial`, `journal` | what a later run finds |
-//! | `pace` | rate limit, slow connections, how many connections help |
+//! | `crew` | how many connections help a large file |
+//! | `setbacks` | its failures, weighed together |
+//! | `pace` | rate limit, slow connections |
 //!
 //! Threads meet at two locks, always taken in this order: the board's, then one
 //! file's. No lock is held while bytes travel. Sources cannot be interrupted,
@@ -32,6 +34,7 @@
 mod board;
 mod copies;
 mod coverage;
+mod crew;
 mod engine;
 mod event;
 mod follower;
@@ -42,6 +45,7 @@ mod large;
 mod pace;
 mod partial;
 mod saver;
+mod setbacks;
 mod small;
 mod source;
 mod verify;

@@ -1,4 +1,4 @@
-//! How fast bytes may come, how slow is too slow, and how many connections help.
+//! How fast bytes may come, and how slow is too slow.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -117,28 +117,6 @@ impl SlowWatch {
     }
 }
 
-/// A connection this fast is held up by disk and processor, not by the line.
-const FAST_CONNECTION: f64 = 150e6;
-
-/// One this slow says that the line gives each connection a small share.
-const SLOW_CONNECTION: f64 = FAST_CONNECTION / 4.0;
-
-/// Decides how many connections a file may have after a look at those it has.
-///
-/// Lines give each connection a share, so more of them help; where one alone
-/// brings all that the machine can take in, others only cost. A slow line gets
-/// as many as there are, at once; one in between is felt out.
-pub(crate) fn next_target(target: usize, bytes: u64, span: Duration, held_back: bool) -> usize {
-    let per_connection = bytes as f64 / span.as_secs_f64().max(1e-3) / target.max(1) as f64;
-    if held_back || per_connection >= FAST_CONNECTION {
-        target
-    } else if per_connection < SLOW_CONNECTION {
-        usize::MAX
-    } else {
-        target.saturating_mul(2)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,15 +160,5 @@ mod tests {
         assert!(!watch.is_too_slow(60_000, 60 * SECOND));
         // What came long ago does not excuse what comes now.
         assert!(watch.is_too_slow(10, 120 * SECOND));
-    }
-
-    #[test]
-    fn connections_join_where_the_line_is_the_limit() {
-        assert_eq!(next_target(1, 40_000_000, SECOND, false), 2);
-        assert_eq!(next_target(2, 280_000_000, SECOND, false), 4);
-        assert_eq!(next_target(1, 20_000_000, SECOND, false), usize::MAX);
-        assert_eq!(next_target(1, 0, SECOND, false), usize::MAX);
-        assert_eq!(next_target(1, 900_000_000, SECOND, false), 1);
-        assert_eq!(next_target(1, 1_000, SECOND, true), 1);
     }
 }
