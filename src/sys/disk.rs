@@ -12,6 +12,8 @@ pub struct Space {
     pub free_bytes: u64,
     /// How many files may still be made, where the file system has a limit.
     pub free_files: Option<u64>,
+    /// The largest size that a file may have, where that is known to be little.
+    pub largest_file: Option<u64>,
 }
 
 /// Asks for the space at an existing path.
@@ -20,6 +22,10 @@ pub fn space_at(path: &Path) -> io::Result<Space> {
         file_system: file_system_of(path)?,
         free_bytes: fs2::available_space(path)?,
         free_files: free_files(path)?,
+        largest_file: [largest_on(path)?, largest_for_us()]
+            .into_iter()
+            .flatten()
+            .min(),
     })
 }
 
@@ -33,6 +39,40 @@ fn free_files(path: &Path) -> io::Result<Option<u64>> {
 #[cfg(not(unix))]
 fn free_files(_path: &Path) -> io::Result<Option<u64>> {
     Ok(None)
+}
+
+/// What a directory entry of the FAT family, exFAT aside, has room for.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+const LARGEST_ON_FAT: u64 = u32::MAX as u64;
+
+#[cfg(target_os = "linux")]
+fn largest_on(path: &Path) -> io::Result<Option<u64>> {
+    const FAT: i128 = 0x4d44;
+    let kind = i128::from(rustix::fs::statfs(path)?.f_type);
+    Ok((kind == FAT).then_some(LARGEST_ON_FAT))
+}
+
+#[cfg(target_os = "macos")]
+fn largest_on(path: &Path) -> io::Result<Option<u64>> {
+    let name = rustix::fs::statfs(path)?.f_fstypename;
+    let is_fat = name.iter().zip(b"msdos\0").all(|(a, b)| *a as u8 == *b);
+    Ok(is_fat.then_some(LARGEST_ON_FAT))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+fn largest_on(_path: &Path) -> io::Result<Option<u64>> {
+    Ok(None)
+}
+
+/// Returns the limit that whoever started this process put on its files.
+#[cfg(unix)]
+fn largest_for_us() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Fsize).current
+}
+
+#[cfg(not(unix))]
+fn largest_for_us() -> Option<u64> {
+    None
 }
 
 #[cfg(unix)]

@@ -246,3 +246,17 @@ fn a_file_system_without_room_for_more_files_is_refused_before_any_byte() {
     disk.limit_files(1000).unwrap();
     world.env.hfdl(["download", "acme/tiny"]).succeeds();
 }
+
+#[test]
+fn a_file_larger_than_a_file_may_be_is_refused_before_any_byte() {
+    let world = World::new(30 * MIB, "hub", 64);
+    let args = ["download", "acme/tiny"];
+    let ran = world.env.hfdl_after("ulimit -f 20000", args);
+    ran.exits(6)
+        .explains("`model.safetensors` has 30.0 MiB")
+        .explains("a file can have")
+        .explains("ulimit -f");
+    assert!(world.env.hub().downloads("model.safetensors").is_empty());
+    assert!(world.env.hub().downloads("config.json").is_empty());
+    world.heals();
+}

@@ -29,6 +29,16 @@ pub struct NoFiles {
     free: u64,
 }
 
+/// A file is larger than any may be there.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("`{path}` has {}, but on the file system of `{place}` a file can have {} at most", .size.render_short(), .most.render_short())]
+pub struct TooLarge {
+    path: String,
+    place: String,
+    size: ByteSize,
+    most: ByteSize,
+}
+
 impl NoSpace {
     pub fn hint(&self) -> String {
         "free space there, choose fewer files with `--include`, or lower `disk.reserve`".to_owned()
@@ -53,6 +63,20 @@ pub(super) fn refuse_what_does_not_fit(
     }
     let place = || planned.place.folder().display().to_string();
     let space = space_of(planned)?;
+    if let Some(most) = space.largest_file {
+        let files = planned.plan.fetches().map(|file| &file.file);
+        if let Some(file) = files.max_by_key(|file| file.size_bytes)
+            && file.size_bytes > most
+        {
+            return Err(TooLarge {
+                path: file.path.to_string(),
+                place: place(),
+                size: ByteSize(file.size_bytes),
+                most: ByteSize(most),
+            }
+            .into());
+        }
+    }
     let free = space.free_bytes.saturating_sub(promised(space.file_system));
     if need.saturating_add(reserve.bytes()) > free {
         return Err(NoSpace {

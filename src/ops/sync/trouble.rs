@@ -3,7 +3,7 @@
 use anyhow::Error;
 
 use super::check::{MissingFile, is_gone};
-use super::preflight::{NoFiles, NoSpace};
+use super::preflight::{NoFiles, NoSpace, TooLarge};
 use crate::domain::outcome::{ErrorKind, Outcome};
 use crate::domain::placement::PlacementError;
 use crate::domain::plan::PlanError;
@@ -43,6 +43,11 @@ fn kind_and_hint(error: &Error) -> (ErrorKind, Option<String>) {
         }
         if link.is::<NoFiles>() {
             let hint = "delete small files there, or use a file system with more inodes";
+            return (ErrorKind::Disk, Some(hint.to_owned()));
+        }
+        if link.is::<TooLarge>() {
+            let hint =
+                "use a file system for large files (exFAT, NTFS, APFS, ext4), and no `ulimit -f`";
             return (ErrorKind::Disk, Some(hint.to_owned()));
         }
         if link.is::<MissingFile>() {

@@ -132,12 +132,33 @@ impl TestEnv {
             .into_iter()
             .map(|arg| arg.as_ref().to_owned())
             .collect();
-        let output = self.command(&args).output().unwrap();
+        let command = self.command(&args);
+        self.run(command, format!("hfdl {}", args.join(" ")))
+    }
+
+    /// Runs the program as a shell does that has done something before.
+    #[cfg(unix)]
+    pub fn hfdl_after<A: AsRef<str>>(&self, words: &str, args: impl IntoIterator<Item = A>) -> Ran {
+        let program = self.command(args);
+        let mut shell = Command::new("/bin/sh");
+        shell
+            .args(["-c", &format!("{words} && exec \"$0\" \"$@\"")])
+            .arg(program.get_program())
+            .args(program.get_args())
+            .env_clear()
+            .envs(&*self.variables.borrow())
+            .current_dir(self.root().join("work"))
+            .stdin(Stdio::null());
+        self.run(shell, format!("{words} && hfdl ..."))
+    }
+
+    fn run(&self, mut command: Command, line: String) -> Ran {
+        let output = command.output().unwrap();
         let text = |bytes: Vec<u8>| {
             String::from_utf8(bytes).unwrap_or_else(|err| panic!("output is not UTF-8: {err}"))
         };
         Ran {
-            line: format!("hfdl {}", args.join(" ")),
+            line,
             code: output.status.code(),
             stdout: text(output.stdout),
             stderr: text(output.stderr),
