@@ -1,6 +1,5 @@
 //! `hfdl run-due`
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -10,18 +9,20 @@ use super::context::Context;
 use super::download_report::{Due, Watcher};
 use super::explain::Complaint;
 use super::lock::take_lock;
-use super::run_due_report::{report_nothing, report_paused, report_plan, report_run};
+use super::run_due_report::{
+    report_nothing, report_paused, report_plan, report_run, report_unusable,
+};
 use super::status::leave_status_file;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::run::RunCommand;
-use crate::domain::schedule::RateTable;
+use crate::domain::schedule::{RateTable, Schedules};
 use crate::domain::shard::{Shard, ShardArg};
 use crate::domain::time::parse_moment;
 use crate::domain::units::{ByteSize, Seconds};
 use crate::ops::notify::{News, Ping, Voice, facts_of};
 use crate::ops::run::Bounds;
-use crate::ops::run_due::{Options, Ran, RunDue as Work, believable_now};
+use crate::ops::run_due::{Options, PassedOver, Ran, RunDue as Work, believable_now};
 use crate::ops::workshop::Workshop;
 use crate::store::Store;
 
@@ -90,8 +91,7 @@ impl RunDue {
         self.check_names(existing.as_ref())?;
         let Some(store) = existing else {
             // Before anything was set up a tick finds nothing, and leaves nothing.
-            report_nothing(context)?;
-            return Ok(ExitStatus::Ok);
+            return report_nothing(context, &[]);
         };
         let settings = context.settings(Some(&store))?;
         let options = Options {
@@ -121,23 +121,27 @@ impl RunDue {
         let shop = &Workshop::open(&context.host, &context.home, settings, store)?;
         let mut watcher = Watcher::new(context);
         let mut ping = None;
-        let ran = Work { shop, options }.run(
+        let tick = Work { shop, options }.run(
             &mut |run| ping = Ping::start(shop.host(), shop.settings(), run),
             &mut |progress| watcher.note(progress),
         );
         watcher.finish();
+        let (ran, passed_over) = match tick {
+            Ok(tick) => (Ok(tick.ran), tick.passed_over),
+            Err(err) => (Err(err), PassedOver::default()),
+        };
         let voice = Voice::from(shop);
         let news = match &ran {
             Ok(Ran::Done { report, .. }) => voice.learn(facts_of(RunCommand::RunDue, report)),
             _ => None,
         };
-        if !matches!(ran, Ok(Ran::NothingDue)) {
+        if !matches!(ran, Ok(Ran::NothingDue)) || !passed_over.untold.is_empty() {
             leave_status_file(context, shop.store(), shop.settings());
         }
         drop(lock);
         context.show_hub_warnings(shop);
         let status = match &ran {
-            Ok(ran) => self.report(context, ran, news.as_ref()),
+            Ok(ran) => self.report(context, ran, &passed_over, news.as_ref()),
             Err(err) => {
                 if let Some(ping) = ping.take() {
                     ping.fail(&format!("{err:#}"));
@@ -159,16 +163,23 @@ impl RunDue {
         status
     }
 
-    fn report(&self, context: &Context, ran: &Ran, news: Option<&News>) -> Result<ExitStatus> {
+    fn report(
+        &self,
+        context: &Context,
+        ran: &Ran,
+        passed_over: &PassedOver,
+        news: Option<&News>,
+    ) -> Result<ExitStatus> {
+        // A timer comes again and again, and mails whatever is said.
+        let is_timer = self.trigger == Trigger::Timer && !context.host.stderr_is_terminal();
+        let unusable = passed_over.schedules.as_slice();
+        let to_tell = unusable
+            .iter()
+            .filter(|one| !is_timer || passed_over.untold.contains(&one.id));
+        report_unusable(context, to_tell);
         match ran {
-            Ran::NothingDue => {
-                report_nothing(context)?;
-                Ok(ExitStatus::Ok)
-            }
-            Ran::Paused { pause, .. } => {
-                report_paused(context, pause)?;
-                Ok(ExitStatus::Ok)
-            }
+            Ran::NothingDue => report_nothing(context, unusable),
+            Ran::Paused { pause, .. } => report_paused(context, pause, unusable),
             Ran::Done {
                 report,
                 n_due,
@@ -177,9 +188,8 @@ impl RunDue {
                 let due = Due {
                     n_models: *n_due,
                     left_out,
+                    unusable,
                 };
-                // A timer comes again and again, and mails whatever is said.
-                let is_timer = self.trigger == Trigger::Timer && !context.host.stderr_is_terminal();
                 report_run(context, report, &due, news.filter(|_| is_timer))
             }
         }
@@ -198,11 +208,10 @@ impl RunDue {
         if self.schedule.is_empty() {
             return Ok(());
         }
-        let schedules = store.map_or_else(|| Ok(Vec::new()), Store::schedules)?;
-        let known: BTreeSet<&str> = schedules.iter().map(|s| s.spec.name.as_str()).collect();
+        let schedules = store.map_or_else(|| Ok(Schedules::default()), Store::schedules)?;
+        let known = schedules.names();
         for name in &self.schedule {
-            if !known.contains(name.as_str()) {
-                let known: Vec<&str> = known.iter().copied().collect();
+            if !known.contains(&name.as_str()) {
                 let list = "hfdl schedules list";
                 return Err(Complaint::unknown("schedule", name.as_str(), &known, list).into());
             }

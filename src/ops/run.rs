@@ -65,6 +65,8 @@ pub struct Run<'a> {
     id: RunId,
     started_at: Timestamp,
     entries: Vec<Entry>,
+    /// What the run comes to at best, whatever becomes of its targets.
+    at_best: ExitStatus,
     last_beat: Stopwatch,
     /// The first thing that could not be written down.
     problem: Option<Error>,
@@ -127,6 +129,7 @@ impl<'a> Run<'a> {
             id,
             started_at,
             entries: Vec::new(),
+            at_best: ExitStatus::Ok,
             last_beat: Stopwatch::start(),
             problem: None,
         })
@@ -134,6 +137,11 @@ impl<'a> Run<'a> {
 
     pub fn id(&self) -> &RunId {
         &self.id
+    }
+
+    /// Notes trouble that belongs to no target.
+    pub fn is_no_better_than(&mut self, status: ExitStatus) {
+        self.at_best = self.at_best.worst(status);
     }
 
     /// Opens a session for each of some targets; returns their numbers.
@@ -386,7 +394,7 @@ impl<'a> Run<'a> {
             .map(|entry| Ok(store.session(entry.session)?))
             .collect::<Result<Vec<Session>>>()?;
         let finished_at = self.tools.host.now();
-        let status = self.entries.iter().fold(ExitStatus::Ok, |worst, entry| {
+        let status = self.entries.iter().fold(self.at_best, |worst, entry| {
             worst.worst(entry.status.unwrap_or(ExitStatus::Failed))
         });
         let outcome = run_outcome(status);
