@@ -4,7 +4,6 @@
 //! the lock of the home, open a session for each target, fetch through the same
 //! engine, and close each session once.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -144,15 +143,19 @@ impl<'a> Run<'a> {
         self.at_best = self.at_best.worst(status);
     }
 
-    /// Opens a session for each of some targets; returns their numbers.
-    pub fn open(&mut self, openings: Vec<Opening>) -> Result<Range<usize>> {
-        let first = self.entries.len();
+    /// Opens a session for each of some targets and returns their numbers. What
+    /// a schedule asked for and a person has removed meanwhile gets none.
+    pub fn open(&mut self, openings: Vec<Opening>) -> Result<Vec<Option<usize>>> {
         let at = self.tools.host.now();
         let entries = self
             .tools
             .store
-            .transaction(|store| -> Result<Vec<Entry>> {
-                let open = |Opening { target, slot }: Opening| {
+            .transaction(|store| -> Result<Vec<Option<Entry>>> {
+                let open = |opening: Opening| {
+                    if !is_still_there(store, &opening)? {
+                        return Ok(None);
+                    }
+                    let Opening { target, slot } = opening;
                     let (model_id, model_name) = target.model.clone().unzip();
                     let (schedule_id, schedule_name, slot_at) = match slot {
                         Some((id, name, slot)) => (Some(id), Some(name), Some(slot)),
@@ -172,17 +175,20 @@ impl<'a> Run<'a> {
                         old_commit: target.known_commit.clone(),
                         at,
                     })?;
-                    Ok(Entry {
+                    Ok(Some(Entry {
                         target,
                         session,
                         status: None,
-                    })
+                    }))
                 };
                 openings.into_iter().map(open).collect()
             })?;
-        self.entries.extend(entries);
         checkpoint("sessions opened");
-        Ok(first..self.entries.len())
+        let number = |entry: Option<Entry>| {
+            self.entries.push(entry?);
+            Some(self.entries.len() - 1)
+        };
+        Ok(entries.into_iter().map(number).collect())
     }
 
     /// Returns the way for this run's targets, and what watches the clock for it.
@@ -306,6 +312,11 @@ impl<'a> Run<'a> {
         } = &self.entries[index];
         let now = self.tools.host.now();
         self.tools.store.transaction(|store| -> Result<()> {
+            // A person may have removed it since the session was opened.
+            let model = match &target.model {
+                Some((id, _)) => store.model_by_id(*id)?,
+                None => None,
+            };
             for file in &end.files {
                 store.save_session_file(*session, file)?;
             }
@@ -322,7 +333,7 @@ impl<'a> Run<'a> {
                 store.record_event(&Event {
                     at: now,
                     kind: EventKind::DeltaAbandoned,
-                    model_id: target.model.as_ref().map(|(id, _)| *id),
+                    model_id: model.as_ref().map(|model| model.id),
                     run_id: Some(self.id.clone()),
                     detail: detail.clone(),
                 })?;
@@ -330,25 +341,25 @@ impl<'a> Run<'a> {
             // Whoever verifies does not ask what is current upstream, so the
             // end says nothing about the model's last check or success.
             if self.command != RunCommand::Verify
-                && let Some((id, _)) = &target.model
-                && let Some(model) = store.model_by_id(*id)?
+                && let Some(model) = &model
             {
-                let state = state_after(&model, end, now);
+                let id = model.id;
+                let state = state_after(model, end, now);
                 if let Some(commit) = &state.published_commit
                     && state.published_at != model.state.published_at
                 {
-                    store.save_revision(*id, commit, now)?;
+                    store.save_revision(id, commit, now)?;
                 }
-                for (kind, detail) in news_of(&model, &state, end) {
+                for (kind, detail) in news_of(model, &state, end) {
                     store.record_event(&Event {
                         at: now,
                         kind,
-                        model_id: Some(*id),
+                        model_id: Some(id),
                         run_id: Some(self.id.clone()),
                         detail,
                     })?;
                 }
-                store.save_model_state(*id, &state)?;
+                store.save_model_state(id, &state)?;
             }
             Ok(())
         })
@@ -436,6 +447,15 @@ impl<'a> Run<'a> {
             ..defaults
         }
     }
+}
+
+/// Tells whether a schedule and its model are still there to refer to.
+fn is_still_there(store: &Store, opening: &Opening) -> Result<bool> {
+    let Some((schedule, ..)) = &opening.slot else {
+        return Ok(true);
+    };
+    let model = opening.target.model.as_ref();
+    Ok(store.has_schedule(*schedule)? && model.map_or(Ok(true), |(id, _)| store.has_model(*id))?)
 }
 
 /// A log that cannot be written is no reason not to work.

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use hfdl_test_hub::{Api, Fault, On, generated_bytes};
 use serde_json::Value;
 
-use crate::support::database::{ask, number};
+use crate::support::database::{ask, change, number};
 use crate::support::env::TestEnv;
 use crate::support::process::{Victim, was_killed};
 use crate::support::sound::{open_runs, open_sessions};
@@ -290,6 +290,50 @@ fn whatever_a_person_does_during_a_run_it_ends_well() {
         let sessions = "SELECT outcome FROM sessions ORDER BY id";
         assert_eq!(ask(&env, sessions), ["updated"; 2], "{line}");
         env.line("run-due").succeeds();
+    }
+}
+
+const WHO_DID_WHAT: &str = "SELECT schedule_name, model_name, outcome FROM sessions ORDER BY 1, 2";
+
+#[test]
+fn what_is_removed_before_its_session_opens_is_passed_over_and_the_others_go_on() {
+    for (removal, sessions) in [
+        (
+            "DELETE FROM models WHERE name = 'tiny'",
+            &["often | other | updated"][..],
+        ),
+        (
+            // The other schedule takes its model over.
+            "DELETE FROM schedules WHERE name = 'first'",
+            &["often | other | updated", "often | tiny | updated"],
+        ),
+        (
+            "DELETE FROM schedules WHERE name = 'often'",
+            &["first | tiny | updated"],
+        ),
+        ("DELETE FROM schedules", &[]),
+        ("DELETE FROM models", &[]),
+    ] {
+        let env = world();
+        env.line("schedules add first --every 1h --model tiny --priority 90")
+            .succeeds();
+        // Models have been read by the moment at which slots are claimed.
+        let meanwhile = format!(
+            "CREATE TRIGGER meanwhile AFTER UPDATE OF open_slot_at ON schedules
+                WHEN new.open_slot_at IS NOT NULL BEGIN {removal}; END"
+        );
+        change(&env, &meanwhile);
+
+        let ran = env.line("run-due -v");
+
+        assert_eq!(ran.code(), Some(0), "{removal}: {}", ran.report());
+        assert!(!ran.stderr().contains("rror"), "{}", ran.report());
+        ran.explains("has just been removed: passed over");
+        assert_eq!(ask(&env, WHO_DID_WHAT), sessions, "{removal}");
+        assert_eq!((open_sessions(&env), open_runs(&env)), (0, 0), "{removal}");
+        let open = "SELECT name FROM schedules WHERE open_slot_at IS NOT NULL";
+        assert!(ask(&env, open).is_empty(), "{removal}");
+        env.line("run-due").succeeds().silently();
     }
 }
 
