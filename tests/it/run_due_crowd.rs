@@ -339,11 +339,12 @@ fn what_is_removed_before_its_session_opens_is_passed_over_and_the_others_go_on(
 
 #[test]
 fn what_a_limit_cut_short_is_handed_to_the_next_schedule_only_if_both_still_exist() {
-    for line in [
-        "models remove tiny --yes",
-        "models disable tiny",
-        "schedules remove often --yes",
-        "schedules set often --daily 05:00",
+    for (line, is_handed_on) in [
+        ("models set tiny --tag llm", true),
+        ("models remove tiny --yes", false),
+        ("models disable tiny", false),
+        ("schedules remove often --yes", false),
+        ("schedules set often --daily 05:00", true),
     ] {
         let env = world();
         let add = "schedules add first --every 1h --model tiny --priority 90 --max-transfer 1K";
@@ -358,5 +359,10 @@ fn what_a_limit_cut_short_is_handed_to_the_next_schedule_only_if_both_still_exis
         assert_eq!((open_sessions(&env), open_runs(&env)), (0, 0), "{line}");
         let open = "SELECT name FROM schedules WHERE open_slot_at IS NOT NULL";
         assert_eq!(ask(&env, open), ["first"], "{line}");
+        let mut expected = vec!["first | tiny | partial", "often | other | updated"];
+        if is_handed_on {
+            expected.push("often | tiny | updated");
+        }
+        assert_eq!(ask(&env, WHO_DID_WHAT), expected, "{line}");
     }
 }
