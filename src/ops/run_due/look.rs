@@ -15,6 +15,7 @@ use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::Seconds;
 use crate::ops::schedules::offset;
 use crate::ops::ticks::note_look;
+use crate::ops::zones::note_zone;
 use crate::store::{Store, StoreError};
 use crate::sys::host::Host;
 
@@ -154,6 +155,7 @@ impl Looker<'_> {
                 true => Some(now),
                 false => judged.state.next_look(now),
             };
+            note_zone(store, self.host, &judged.schedule.spec.time_zone)?;
             note_look(store, now)?;
             Ok(store.save_schedule_state(id, &state)?)
         })
@@ -188,6 +190,7 @@ impl Looker<'_> {
             };
             let mut state = fresh.state;
             state.next_due_at = next;
+            note_zone(store, self.host, &fresh.spec.time_zone)?;
             Ok(store.save_schedule_state(fresh.id, &state)?)
         })
     }
