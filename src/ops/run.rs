@@ -367,9 +367,15 @@ impl<'a> Run<'a> {
 
     /// Goes on after something could not be written down; the first is told at the end.
     pub fn keep_problem(&mut self, result: Result<()>) {
-        if let Err(err) = result {
-            log::error!("{err:#}");
-            self.problem.get_or_insert(err);
+        let Err(err) = result else {
+            return;
+        };
+        let text = format!("{err:#}");
+        let first = self.problem.get_or_insert(err);
+        // A disk that is full refuses everything, and is told of once.
+        match format!("{first:#}") == text {
+            true => log::error!(target: logging::SESSION, "{text}"),
+            false => log::error!("{text}"),
         }
     }
 
