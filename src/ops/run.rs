@@ -436,7 +436,12 @@ impl<'a> Run<'a> {
 
     fn engine_options(&self, bounds: &Bounds, rate: &Arc<AtomicU64>) -> EngineOptions {
         let settings = self.tools.settings;
-        let defaults = EngineOptions::default();
+        let defaults = EngineOptions {
+            // Whoever presses Ctrl-C waits for this; what is lost by leaving
+            // is what a crash would lose.
+            grace: Duration::from_millis(1_500),
+            ..EngineOptions::default()
+        };
         EngineOptions {
             connections: settings.connections(),
             files: settings.files(),
