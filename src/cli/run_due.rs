@@ -8,6 +8,7 @@ use clap::Args;
 use super::context::Context;
 use super::download_report::{Due, Watcher};
 use super::explain::Complaint;
+use super::limits::{Limits, Waiting};
 use super::lock::take_lock;
 use super::run_due_report::{
     report_nothing, report_paused, report_plan, report_run, report_unusable,
@@ -16,12 +17,10 @@ use super::status::leave_status_file;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::run::RunCommand;
-use crate::domain::schedule::{RateTable, Schedules};
+use crate::domain::schedule::Schedules;
 use crate::domain::shard::{Shard, ShardArg};
 use crate::domain::time::parse_moment;
-use crate::domain::units::{ByteSize, Seconds};
 use crate::ops::notify::{News, Ping, Voice, facts_of};
-use crate::ops::run::Bounds;
 use crate::ops::run_due::{Options, PassedOver, Ran, RunDue as Work, believable_now};
 use crate::ops::workshop::Workshop;
 use crate::store::Store;
@@ -55,21 +54,11 @@ pub struct RunDue {
     #[arg(long, value_name = "NAME")]
     schedule: Vec<EntryName>,
 
-    /// Wait for another run to end (for so long, or without limit)
-    #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "36500d")]
-    wait: Option<Seconds>,
+    #[command(flatten)]
+    waiting: Waiting,
 
-    /// End after so much time; the next tick goes on (default: run.max_duration)
-    #[arg(long, value_name = "DUR")]
-    max_duration: Option<Seconds>,
-
-    /// End after so many bytes; the next tick goes on (default: run.max_transfer)
-    #[arg(long, value_name = "SIZE")]
-    max_transfer: Option<ByteSize>,
-
-    /// Bytes per second, or a time table (default: download.limit_rate)
-    #[arg(long, value_name = "TABLE")]
-    limit_rate: Option<RateTable>,
+    #[command(flatten)]
+    limits: Limits,
 
     /// Only the models of one shard: I/N counted from 0, or auto/N in a Kubernetes or Slurm array
     #[arg(long, value_name = "I/N")]
@@ -97,14 +86,7 @@ impl RunDue {
         let options = Options {
             only: self.schedule.iter().cloned().collect(),
             shard,
-            bounds: Bounds {
-                max_duration: self.max_duration.or(settings.run_max_duration()),
-                max_transfer: self.max_transfer.or(settings.run_max_transfer()),
-                limit_rate: self
-                    .limit_rate
-                    .clone()
-                    .or_else(|| settings.limit_rate().cloned()),
-            },
+            bounds: self.limits.bounds(&settings),
             trigger: self.trigger,
         };
         if self.dry_run {
@@ -117,7 +99,7 @@ impl RunDue {
         }
         // Before the lock: that it was held would be written down, too.
         believable_now(&context.host)?;
-        let lock = take_lock(context, RunCommand::RunDue, self.trigger, self.wait)?;
+        let lock = take_lock(context, RunCommand::RunDue, self.trigger, self.waiting.wait)?;
         let shop = &Workshop::open(&context.host, &context.home, settings, store)?;
         let mut watcher = Watcher::new(context);
         let mut ping = None;
