@@ -10,6 +10,7 @@ use hfdl_test_hub::{Api, Fault, On, generated_bytes};
 use serde_json::Value;
 
 use crate::support::database::{ask, change, number};
+use crate::support::due::roomy_world;
 use crate::support::env::TestEnv;
 use crate::support::process::{Victim, was_killed};
 use crate::support::sound::{open_runs, open_sessions};
@@ -18,8 +19,7 @@ const MIB: usize = 1 << 20;
 
 /// A world with two models and a schedule that is due.
 fn world() -> TestEnv {
-    let env = TestEnv::new();
-    env.set("HFDL_DISK_RESERVE", "0");
+    let env = roomy_world();
     for name in ["tiny", "other"] {
         let draft = env.hub().repo(&format!("acme/{name}")).commit("main");
         let large = generated_bytes(MIB, name.len() as u64);
@@ -180,8 +180,7 @@ fn names(models: &Value) -> BTreeSet<String> {
 #[test]
 fn shards_of_several_homes_are_everything_and_share_nothing_and_are_stable() {
     const HOMES: usize = 3;
-    let env = TestEnv::new();
-    env.set("HFDL_DISK_RESERVE", "0");
+    let env = roomy_world();
     let all: BTreeSet<String> = (0..12).map(|n| format!("acme/m{n}")).collect();
     for name in all.iter().chain([&"acme/late".to_owned()]) {
         let draft = env.hub().repo(name).commit("main");

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use crate::support::database::{ask, change, number};
+use crate::support::due::{roomy_world, slots};
 use crate::support::env::TestEnv;
 
 const MORNING: &str = "2026-03-01T09:00:00Z";
@@ -26,8 +27,7 @@ const SICK: &[(&str, &str)] = &[
 
 /// A world with two models, each in a schedule of its own.
 fn world() -> TestEnv {
-    let env = TestEnv::new();
-    env.set("HFDL_DISK_RESERVE", "0");
+    let env = roomy_world();
     for (repo, schedule) in [("acme/one", "sick"), ("acme/two", "well")] {
         let draft = env.hub().repo(repo).commit("main");
         draft.file("config.json", repo.as_bytes()).publish();
@@ -43,11 +43,6 @@ fn make_sick(env: &TestEnv, how: &str) {
         env,
         &format!("UPDATE schedules SET {how} WHERE name = 'sick'"),
     );
-}
-
-fn last_slot(env: &TestEnv, schedule: &str) -> Value {
-    let shown = env.hfdl(["schedules", "show", schedule, "--json"]).json();
-    shown["last_slot_at"].clone()
 }
 
 const RUNS: &str = "SELECT outcome, exit_code FROM runs ORDER BY id";
@@ -73,7 +68,7 @@ fn one_schedule_that_cannot_be_followed_holds_up_no_other() {
         assert_eq!(skipped["schedule"], "sick");
         assert!(skipped["reason"].as_str().unwrap().contains(why), "{how}");
         assert_eq!(document["exit_code"], 2);
-        assert_eq!(last_slot(&env, "well"), MORNING);
+        assert_eq!(slots(&env, "well")[0], MORNING);
         assert_eq!(ask(&env, RUNS), ["failed | 2"]);
         let run = document["run_id"].as_str().unwrap();
         let told = format!("{TOLD} AND run_id = '{run}' AND detail LIKE '%`sick`%'");
@@ -126,7 +121,7 @@ fn a_schedule_is_followed_again_as_soon_as_its_zone_is_known() {
         .explains("hfdl schedules set sick --tz");
     env.line("schedules set sick --tz Europe/Berlin").succeeds();
     env.hfdl(["run-due"]).succeeds().silently();
-    assert_eq!(last_slot(&env, "sick"), MORNING);
+    assert_eq!(slots(&env, "sick")[0], MORNING);
 }
 
 #[test]
