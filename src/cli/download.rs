@@ -8,6 +8,7 @@ use clap::Args;
 use super::context::Context;
 use super::download_report::{Watcher, dry_run, report_run};
 use super::explain::Complaint;
+use super::limits::{Limits, Waiting};
 use super::lock::take_lock;
 use super::models_edit::destination;
 use super::status::leave_status_file;
@@ -17,12 +18,9 @@ use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::repo::{RepoPath, Revision};
 use crate::domain::repo_arg::{RepoArg, RepoPart, escape_pattern};
 use crate::domain::run::RunCommand;
-use crate::domain::schedule::RateTable;
 use crate::domain::settings::Settings;
-use crate::domain::units::{ByteSize, Seconds};
 use crate::ops::download::Download as Work;
 use crate::ops::notify::{Voice, facts_of};
-use crate::ops::run::Bounds;
 use crate::ops::sync::{Target, Vanished};
 use crate::ops::workshop::Workshop;
 use crate::store::{ModelFilter, Store};
@@ -85,21 +83,11 @@ pub struct Download {
     #[arg(long)]
     dry_run: bool,
 
-    /// Wait for another run to end (for so long, or without limit)
-    #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "36500d")]
-    wait: Option<Seconds>,
+    #[command(flatten)]
+    waiting: Waiting,
 
-    /// End after so much time; the next run goes on (default: run.max_duration)
-    #[arg(long, value_name = "DUR")]
-    max_duration: Option<Seconds>,
-
-    /// End after so many bytes; the next run goes on (default: run.max_transfer)
-    #[arg(long, value_name = "SIZE")]
-    max_transfer: Option<ByteSize>,
-
-    /// Bytes per second, or a time table (default: download.limit_rate)
-    #[arg(long, value_name = "TABLE")]
-    limit_rate: Option<RateTable>,
+    #[command(flatten)]
+    limits: Limits,
 }
 
 impl Download {
@@ -124,7 +112,7 @@ impl Download {
                 context,
                 RunCommand::Download,
                 trigger,
-                self.wait,
+                self.waiting.wait,
             )?)
         };
         let store = match existing {
@@ -132,11 +120,7 @@ impl Download {
             None if self.dry_run => Store::open_read_only(&context.home.database(), context.now())?,
             None => context.store()?,
         };
-        let bounds = Bounds {
-            max_duration: self.max_duration.or(settings.run_max_duration()),
-            max_transfer: self.max_transfer.or(settings.run_max_transfer()),
-            limit_rate: self.limit_rate.or_else(|| settings.limit_rate().cloned()),
-        };
+        let bounds = self.limits.bounds(&settings);
         let workshop = match self.dry_run {
             true => Workshop::to_look(&context.host, &context.home, settings, store),
             false => Workshop::open(&context.host, &context.home, settings, store)?,

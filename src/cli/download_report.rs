@@ -11,6 +11,7 @@ use super::explain::{self, Explanation};
 use crate::domain::outcome::{ExitStatus, Outcome};
 use crate::domain::repo::RepoPath;
 use crate::domain::run::RunEnd;
+use crate::domain::schedule::Unusable;
 use crate::domain::session::Session;
 use crate::domain::units::ByteSize;
 use crate::ops;
@@ -96,6 +97,8 @@ pub struct Due<'a> {
     pub n_models: u64,
     /// Models that were not looked at, each with the reason.
     pub left_out: &'a [(String, String)],
+    /// Schedules that could not be followed.
+    pub unusable: &'a [Unusable],
 }
 
 /// Renders the document of a run that has just ended.
@@ -111,6 +114,7 @@ pub fn run_document(report: &RunReport, due: &Due<'_>) -> Value {
         }),
         n_due: due.n_models,
         left_out: due.left_out,
+        unusable: due.unusable,
         sessions: &report.sessions,
     })
 }

@@ -210,6 +210,7 @@ fn store_hint(error: &StoreError) -> Option<String> {
         } => Some(format!(
             "`hfdl models set {existing}` changes it; another revision or place needs another `--name`"
         )),
+        StoreError::UnusableSchedule(schedule) => Some(schedule.hint()),
         other => other.hint().map(str::to_owned),
     }
 }
@@ -222,6 +223,7 @@ fn store_status(error: &StoreError) -> ExitStatus {
         | StoreError::NotFound { .. }
         | StoreError::Refused(_)
         | StoreError::PathNotUtf8(_)
+        | StoreError::UnusableSchedule(_)
         | StoreError::MissingReference => ExitStatus::Usage,
         _ => ExitStatus::Failed,
     }

@@ -9,6 +9,8 @@ mod download;
 mod download_report;
 mod explain;
 mod export;
+mod limits;
+mod list_options;
 mod lock;
 mod logs;
 mod man;

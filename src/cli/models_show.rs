@@ -43,6 +43,7 @@ impl Show {
         };
         let around = Surroundings {
             schedules: all
+                .readable
                 .into_iter()
                 .filter(|schedule| schedule.spec.selection.covers(&model.spec))
                 .collect(),

@@ -1,6 +1,5 @@
 //! `hfdl run-due`
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -9,19 +8,20 @@ use clap::Args;
 use super::context::Context;
 use super::download_report::{Due, Watcher};
 use super::explain::Complaint;
+use super::limits::{Limits, Waiting};
 use super::lock::take_lock;
-use super::run_due_report::{report_nothing, report_paused, report_plan, report_run};
+use super::run_due_report::{
+    report_nothing, report_paused, report_plan, report_run, report_unusable,
+};
 use super::status::leave_status_file;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::run::RunCommand;
-use crate::domain::schedule::RateTable;
+use crate::domain::schedule::Schedules;
 use crate::domain::shard::{Shard, ShardArg};
 use crate::domain::time::parse_moment;
-use crate::domain::units::{ByteSize, Seconds};
 use crate::ops::notify::{News, Ping, Voice, facts_of};
-use crate::ops::run::Bounds;
-use crate::ops::run_due::{Options, Ran, RunDue as Work, believable_now};
+use crate::ops::run_due::{Options, PassedOver, Ran, RunDue as Work, believable_now};
 use crate::ops::workshop::Workshop;
 use crate::store::Store;
 
@@ -54,21 +54,11 @@ pub struct RunDue {
     #[arg(long, value_name = "NAME")]
     schedule: Vec<EntryName>,
 
-    /// Wait for another run to end (for so long, or without limit)
-    #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "36500d")]
-    wait: Option<Seconds>,
+    #[command(flatten)]
+    waiting: Waiting,
 
-    /// End after so much time; the next tick goes on (default: run.max_duration)
-    #[arg(long, value_name = "DUR")]
-    max_duration: Option<Seconds>,
-
-    /// End after so many bytes; the next tick goes on (default: run.max_transfer)
-    #[arg(long, value_name = "SIZE")]
-    max_transfer: Option<ByteSize>,
-
-    /// Bytes per second, or a time table (default: download.limit_rate)
-    #[arg(long, value_name = "TABLE")]
-    limit_rate: Option<RateTable>,
+    #[command(flatten)]
+    limits: Limits,
 
     /// Only the models of one shard: I/N counted from 0, or auto/N in a Kubernetes or Slurm array
     #[arg(long, value_name = "I/N")]
@@ -90,21 +80,13 @@ impl RunDue {
         self.check_names(existing.as_ref())?;
         let Some(store) = existing else {
             // Before anything was set up a tick finds nothing, and leaves nothing.
-            report_nothing(context)?;
-            return Ok(ExitStatus::Ok);
+            return report_nothing(context, &[]);
         };
         let settings = context.settings(Some(&store))?;
         let options = Options {
             only: self.schedule.iter().cloned().collect(),
             shard,
-            bounds: Bounds {
-                max_duration: self.max_duration.or(settings.run_max_duration()),
-                max_transfer: self.max_transfer.or(settings.run_max_transfer()),
-                limit_rate: self
-                    .limit_rate
-                    .clone()
-                    .or_else(|| settings.limit_rate().cloned()),
-            },
+            bounds: self.limits.bounds(&settings),
             trigger: self.trigger,
         };
         if self.dry_run {
@@ -117,27 +99,31 @@ impl RunDue {
         }
         // Before the lock: that it was held would be written down, too.
         believable_now(&context.host)?;
-        let lock = take_lock(context, RunCommand::RunDue, self.trigger, self.wait)?;
+        let lock = take_lock(context, RunCommand::RunDue, self.trigger, self.waiting.wait)?;
         let shop = &Workshop::open(&context.host, &context.home, settings, store)?;
         let mut watcher = Watcher::new(context);
         let mut ping = None;
-        let ran = Work { shop, options }.run(
+        let tick = Work { shop, options }.run(
             &mut |run| ping = Ping::start(shop.host(), shop.settings(), run),
             &mut |progress| watcher.note(progress),
         );
         watcher.finish();
+        let (ran, passed_over) = match tick {
+            Ok(tick) => (Ok(tick.ran), tick.passed_over),
+            Err(err) => (Err(err), PassedOver::default()),
+        };
         let voice = Voice::from(shop);
         let news = match &ran {
             Ok(Ran::Done { report, .. }) => voice.learn(facts_of(RunCommand::RunDue, report)),
             _ => None,
         };
-        if !matches!(ran, Ok(Ran::NothingDue)) {
+        if !matches!(ran, Ok(Ran::NothingDue)) || !passed_over.untold.is_empty() {
             leave_status_file(context, shop.store(), shop.settings());
         }
         drop(lock);
         context.show_hub_warnings(shop);
         let status = match &ran {
-            Ok(ran) => self.report(context, ran, news.as_ref()),
+            Ok(ran) => self.report(context, ran, &passed_over, news.as_ref()),
             Err(err) => {
                 if let Some(ping) = ping.take() {
                     ping.fail(&format!("{err:#}"));
@@ -159,16 +145,23 @@ impl RunDue {
         status
     }
 
-    fn report(&self, context: &Context, ran: &Ran, news: Option<&News>) -> Result<ExitStatus> {
+    fn report(
+        &self,
+        context: &Context,
+        ran: &Ran,
+        passed_over: &PassedOver,
+        news: Option<&News>,
+    ) -> Result<ExitStatus> {
+        // A timer comes again and again, and mails whatever is said.
+        let is_timer = self.trigger == Trigger::Timer && !context.host.stderr_is_terminal();
+        let unusable = passed_over.schedules.as_slice();
+        let to_tell = unusable
+            .iter()
+            .filter(|one| !is_timer || passed_over.untold.contains(&one.id));
+        report_unusable(context, to_tell);
         match ran {
-            Ran::NothingDue => {
-                report_nothing(context)?;
-                Ok(ExitStatus::Ok)
-            }
-            Ran::Paused { pause, .. } => {
-                report_paused(context, pause)?;
-                Ok(ExitStatus::Ok)
-            }
+            Ran::NothingDue => report_nothing(context, unusable),
+            Ran::Paused { pause, .. } => report_paused(context, pause, unusable),
             Ran::Done {
                 report,
                 n_due,
@@ -177,9 +170,8 @@ impl RunDue {
                 let due = Due {
                     n_models: *n_due,
                     left_out,
+                    unusable,
                 };
-                // A timer comes again and again, and mails whatever is said.
-                let is_timer = self.trigger == Trigger::Timer && !context.host.stderr_is_terminal();
                 report_run(context, report, &due, news.filter(|_| is_timer))
             }
         }
@@ -198,11 +190,10 @@ impl RunDue {
         if self.schedule.is_empty() {
             return Ok(());
         }
-        let schedules = store.map_or_else(|| Ok(Vec::new()), Store::schedules)?;
-        let known: BTreeSet<&str> = schedules.iter().map(|s| s.spec.name.as_str()).collect();
+        let schedules = store.map_or_else(|| Ok(Schedules::default()), Store::schedules)?;
+        let known = schedules.names();
         for name in &self.schedule {
-            if !known.contains(name.as_str()) {
-                let known: Vec<&str> = known.iter().copied().collect();
+            if !known.contains(&name.as_str()) {
                 let list = "hfdl schedules list";
                 return Err(Complaint::unknown("schedule", name.as_str(), &known, list).into());
             }

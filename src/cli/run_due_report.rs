@@ -6,39 +6,59 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::download_report::{Due, explain_session, run_document, wants_bars};
-use super::explain;
+use super::explain::{self, Explanation};
 use crate::domain::alert::{HookEvent, Notice};
-use crate::domain::outcome::{ExitStatus, Outcome};
+use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome};
 use crate::domain::pause::Pause;
-use crate::domain::schedule::DueState;
+use crate::domain::schedule::{DueState, Unusable};
 use crate::domain::session::Session;
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::ByteSize;
 use crate::ops::notify::News;
 use crate::ops::run::RunReport;
 use crate::ops::run_due::{DuePlan, PlannedModel, PlannedSchedule};
-use crate::ui::json::document;
+use crate::ui::json::{document, skipped_schedules};
 use crate::ui::{Format, Output, table, text};
 
-/// Tells a program that nothing was due; people on a terminal hear it, cron does not.
-pub fn report_nothing(context: &Context) -> Result<()> {
-    if context.out.format == Format::Table {
-        if context.host.stderr_is_terminal() && !context.out.quiet {
-            context
-                .out
-                .say("nothing is due; `hfdl schedules next` tells when something is");
-        }
-        return Ok(());
+/// Says which schedules no run can follow; the first line makes sense as the
+/// subject of a mail.
+pub fn report_unusable<'a>(context: &Context, unusable: impl Iterator<Item = &'a Unusable>) {
+    for schedule in unusable {
+        context.show_problem(&Explanation {
+            headline: format!("the schedule `{}` is passed over", schedule.name),
+            cause: Some(schedule.why.clone()),
+            next: Some(schedule.hint()),
+            status: ExitStatus::Usage,
+        });
     }
-    context
-        .out
-        .result(|_| String::new(), || idle_document("ok"))
 }
 
-pub fn report_paused(context: &Context, pause: &Pause) -> Result<()> {
+/// Tells a program that nothing was due; people on a terminal hear it, cron does not.
+pub fn report_nothing(context: &Context, unusable: &[Unusable]) -> Result<ExitStatus> {
+    let outcome = match unusable {
+        [] => RunOutcome::Ok,
+        _ => RunOutcome::Failed,
+    };
     if context.out.format != Format::Table {
-        let paused = || idle_document("skipped-paused");
-        return context.out.result(|_| String::new(), paused);
+        let idle = || idle_document(outcome, unusable);
+        context.out.result(|_| String::new(), idle)?;
+    } else if context.host.stderr_is_terminal() && !context.out.quiet {
+        context
+            .out
+            .say("nothing is due; `hfdl schedules next` tells when something is");
+    }
+    Ok(idle_status(unusable))
+}
+
+pub fn report_paused(
+    context: &Context,
+    pause: &Pause,
+    unusable: &[Unusable],
+) -> Result<ExitStatus> {
+    if context.out.format != Format::Table {
+        let paused = || idle_document(RunOutcome::SkippedPaused, unusable);
+        context.out.result(|_| String::new(), paused)?;
+        return Ok(idle_status(unusable));
     }
     if context.host.stderr_is_terminal() && !context.out.quiet {
         let zone = context.host.time_zone();
@@ -47,7 +67,15 @@ pub fn report_paused(context: &Context, pause: &Pause) -> Result<()> {
         });
         context.out.say(&format!("ticks are paused until {until}"));
     }
-    Ok(())
+    Ok(idle_status(unusable))
+}
+
+/// Returns how a tick ends that made no run.
+fn idle_status(unusable: &[Unusable]) -> ExitStatus {
+    match unusable {
+        [] => ExitStatus::Ok,
+        _ => ExitStatus::Usage,
+    }
 }
 
 /// Shows what became of each model: trouble on stderr, the document on stdout.
@@ -182,18 +210,19 @@ fn run_text(out: &Output, report: &RunReport) -> String {
 }
 
 /// The document of a tick that made no run.
-fn idle_document(outcome: &str) -> Value {
+fn idle_document(outcome: RunOutcome, unusable: &[Unusable]) -> Value {
+    let skipped: Vec<Value> = skipped_schedules(unusable).collect();
     document(
         "hfdl.run/1",
         json!({
             "run_id": null,
             "trigger": null,
-            "outcome": outcome,
-            "exit_code": 0,
+            "outcome": outcome.as_str(),
+            "exit_code": idle_status(unusable).code(),
             "started_at": null,
             "finished_at": null,
             "due": 0,
-            "skipped": [],
+            "skipped": skipped,
             "sessions": [],
         }),
     )
@@ -201,7 +230,8 @@ fn idle_document(outcome: &str) -> Value {
 
 /// Shows what is due and what would be fetched.
 pub fn report_plan(context: &Context, plan: &DuePlan) -> Result<ExitStatus> {
-    let mut worst = ExitStatus::Ok;
+    report_unusable(context, plan.unusable.iter());
+    let mut worst = idle_status(&plan.unusable);
     for model in &plan.models {
         if let Err(err) = &model.fetch {
             let explanation = explain::explain(err);
@@ -217,7 +247,7 @@ pub fn report_plan(context: &Context, plan: &DuePlan) -> Result<ExitStatus> {
 
 fn plan_text(out: &Output, plan: &DuePlan) -> String {
     let mut shown = String::new();
-    if !plan.schedules.is_empty() {
+    if !plan.schedules.is_empty() || !plan.unusable.is_empty() {
         let rows = plan.schedules.iter().map(|schedule| {
             let (state, slot, next) = state_words(&schedule.state);
             let time = |at: Option<Timestamp>| {
@@ -230,13 +260,26 @@ fn plan_text(out: &Output, plan: &DuePlan) -> String {
                 time(next),
             ]
         });
+        let unusable = plan.unusable.iter().map(|one| {
+            let unknown = text::NOTHING.to_owned();
+            vec![
+                one.name.clone(),
+                "unusable".to_owned(),
+                unknown.clone(),
+                unknown,
+            ]
+        });
         let columns = [
             table::left("SCHEDULE"),
             table::left("STATE"),
             table::left("SLOT"),
             table::left("NEXT"),
         ];
-        shown.push_str(&table::render(out, &columns, rows.collect()));
+        shown.push_str(&table::render(
+            out,
+            &columns,
+            rows.chain(unusable).collect(),
+        ));
     }
     if plan.models.is_empty() {
         shown.push_str("nothing is due\n");
@@ -290,7 +333,9 @@ fn state_words(state: &DueState) -> (&'static str, Option<Timestamp>, Option<Tim
 }
 
 fn plan_document(plan: &DuePlan) -> Value {
-    let schedules: Vec<Value> = plan.schedules.iter().map(schedule_value).collect();
+    let unusable = plan.unusable.iter().map(unusable_value);
+    let schedules = plan.schedules.iter().map(schedule_value).chain(unusable);
+    let schedules: Vec<Value> = schedules.collect();
     let models = plan.models.iter().map(|model| {
         let names: Vec<&str> = model.schedules.iter().map(|name| name.as_str()).collect();
         let found = model.fetch.as_ref().ok();
@@ -348,6 +393,23 @@ fn schedule_value(schedule: &PlannedSchedule) -> Value {
         "late": due.map(|due| due.late.get()),
         "deadline": due.and_then(|due| due.deadline).map(render_utc),
         "missed": missed,
+        "error": null,
+    })
+}
+
+fn unusable_value(schedule: &Unusable) -> Value {
+    json!({
+        "schedule": schedule.name,
+        "time_zone": null,
+        "state": "unusable",
+        "slot": null,
+        "next": null,
+        "resume": null,
+        "coalesced": null,
+        "late": null,
+        "deadline": null,
+        "missed": null,
+        "error": schedule.why,
     })
 }
 

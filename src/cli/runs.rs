@@ -5,9 +5,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::context::Context;
+use super::list_options::ListOptions;
 use super::run_id;
-use super::sessions::{hint_at_more, list_text};
-use super::since::parse_since;
+use super::sessions::list_text;
 use crate::domain::outcome::{ExitStatus, RunOutcome};
 use crate::domain::run::Run;
 use crate::domain::session::Session;
@@ -46,31 +46,23 @@ impl Runs {
   hfdl runs list
   hfdl runs list --since 2d --limit 200")]
 struct List {
-    /// Only runs that began since then: so long ago, or a time
-    #[arg(long, value_name = "DUR|TIME")]
-    since: Option<String>,
-
-    /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    limit: u32,
+    #[command(flatten)]
+    options: ListOptions,
 }
 
 impl List {
     fn run(self, context: &Context) -> Result<()> {
-        let since = self.since.as_deref();
-        let since = since.map(|text| parse_since(context, text)).transpose()?;
-        let limit = self.limit as usize;
+        let since = self.options.since(context)?;
         let (mut runs, mut crashed) = (Vec::new(), Vec::new());
         if let Some(store) = context.existing_store()? {
             runs = store.runs(&RunFilter {
                 since,
-                limit: Some(self.limit.saturating_add(1)),
+                limit: Some(self.options.to_ask_for()),
                 ..RunFilter::default()
             })?;
             crashed = unfinished(&store, &context.home)?.1;
         }
-        let has_more = runs.len() > limit;
-        runs.truncate(limit);
+        let has_more = self.options.cut(&mut runs);
         context.out.result(
             |out| runs_text(context, out, &runs, &crashed),
             || {
@@ -78,7 +70,7 @@ impl List {
                 document("hfdl.runs/1", json!({ "runs": views, "more": has_more }))
             },
         )?;
-        hint_at_more(context, has_more, limit);
+        self.options.hint_at_more(context, has_more);
         Ok(())
     }
 }

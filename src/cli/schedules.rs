@@ -1,6 +1,6 @@
 //! `hfdl schedules`
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -10,7 +10,9 @@ use super::schedules_edit::{CadenceFlags, ScheduleClears, ScheduleFlags};
 use super::{schedules_next, schedules_show};
 use crate::domain::model::EntryName;
 use crate::domain::outcome::ExitStatus;
-use crate::domain::schedule::{Overlap, Schedule, ScheduleSpec, ScheduleState};
+use crate::domain::schedule::{
+    Overlap, Schedule, ScheduleId, ScheduleSpec, ScheduleState, Unusable,
+};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
 use crate::ops;
@@ -147,7 +149,10 @@ fn check(
     now: Timestamp,
 ) -> Result<Vec<Overlap>> {
     let (others, models) = match store {
-        Some(store) => (store.schedules()?, ops::schedules::all_models(store)?),
+        Some(store) => (
+            store.schedules()?.readable,
+            ops::schedules::all_models(store)?,
+        ),
         None => (Vec::new(), Vec::new()),
     };
     ops::schedules::check(spec, state, &others, &models, tick, now)
@@ -248,7 +253,7 @@ impl Set {
         let now = context.now();
         let tick = context.settings(Some(&store))?.timer_every();
         let state = schedule.state.after_edit(&schedule.spec, &spec, now);
-        let mut others = store.schedules()?;
+        let mut others = store.schedules()?.readable;
         others.retain(|other| other.id != schedule.id);
         let models = ops::schedules::all_models(&store)?;
         let overlaps =
@@ -277,6 +282,11 @@ fn switch(context: &Context, names: &[EntryName], enabled: bool) -> Result<()> {
     let now = context.now();
     store.transaction(|store| -> Result<()> {
         for name in names {
+            if !enabled {
+                // All that it takes, so that also one that cannot be read is silenced.
+                store.set_schedule_enabled(known_id(store, name)?, false, now)?;
+                continue;
+            }
             let schedule = known(store, name)?;
             let mut spec = schedule.spec.clone();
             spec.enabled = enabled;
@@ -313,14 +323,14 @@ fn words_of(names: &[EntryName]) -> Vec<&str> {
 
 fn remove(context: &Context, names: &[EntryName]) -> Result<()> {
     let store = open_for(context, names.first())?;
-    let schedules = names
+    let ids = names
         .iter()
-        .map(|name| known(&store, name))
+        .map(|name| known_id(&store, name))
         .collect::<Result<Vec<_>>>()?;
     context.confirm(&format!("remove the schedule {}?", listed(names)))?;
     store.transaction(|store| -> Result<()> {
-        for schedule in &schedules {
-            store.remove_schedule(schedule.id)?;
+        for id in ids {
+            store.remove_schedule(id)?;
         }
         Ok(())
     })?;
@@ -348,12 +358,29 @@ fn known(store: &Store, name: &EntryName) -> Result<Schedule> {
     if let Some(schedule) = store.find_schedule(name)? {
         return Ok(schedule);
     }
-    let schedules = store.schedules()?;
-    let names: Vec<&str> = schedules
-        .iter()
-        .map(|schedule| schedule.spec.name.as_str())
-        .collect();
-    Err(no_schedule(name.as_str(), &names).into())
+    Err(unknown(store, name))
+}
+
+/// Finds the number of a schedule, which may be one that cannot be read.
+fn known_id(store: &Store, name: &EntryName) -> Result<ScheduleId> {
+    match store.find_schedule_id(name)? {
+        Some(id) => Ok(id),
+        None => Err(unknown(store, name)),
+    }
+}
+
+fn unknown(store: &Store, name: &EntryName) -> Error {
+    match store.schedules() {
+        Ok(schedules) => no_schedule(name.as_str(), &schedules.names()).into(),
+        Err(err) => err.into(),
+    }
+}
+
+/// Says which schedules no run can follow, beside what can be shown.
+pub(super) fn warn_about(context: &Context, unusable: &[Unusable]) {
+    for schedule in unusable {
+        context.out.warn(&schedule.to_string());
+    }
 }
 
 fn no_schedule(name: &str, names: &[&str]) -> Complaint {

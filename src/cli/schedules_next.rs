@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::schedules::find;
+use super::schedules::{find, warn_about};
 use crate::domain::model::EntryName;
 use crate::domain::schedule::{PlannedSlot, Schedule, find_zone};
 use crate::domain::time::{Timestamp, parse_moment, render_utc};
@@ -51,8 +51,13 @@ impl Next {
             }
             None => match context.existing_store()? {
                 Some(store) => {
-                    let schedules = store.enabled_schedules()?;
-                    (Some(store), schedules)
+                    let mut schedules = store.enabled_schedules()?;
+                    let unusable = schedules.unusable();
+                    warn_about(context, &unusable);
+                    schedules
+                        .readable
+                        .retain(|one| unusable.iter().all(|other| other.id != one.id));
+                    (Some(store), schedules.readable)
                 }
                 None => (None, Vec::new()),
             },

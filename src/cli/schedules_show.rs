@@ -1,25 +1,30 @@
 //! `hfdl schedules list` and `hfdl schedules show`
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::context::Context;
-use super::schedules::find;
+use super::schedules::{find, warn_about};
 use crate::domain::model::EntryName;
-use crate::domain::schedule::ScheduleSpec;
+use crate::domain::schedule::{ScheduleSpec, Schedules, usable_zone};
 use crate::ops;
 use crate::ui::json::{ScheduleView, document};
 use crate::ui::{Format, table, text};
 
 pub fn list(context: &Context) -> Result<()> {
-    let schedules = match context.existing_store()? {
+    let all = match context.existing_store()? {
         Some(store) => store.schedules()?,
-        None => Vec::new(),
+        None => Schedules::default(),
     };
+    warn_about(context, &all.unusable());
+    let Schedules {
+        readable: schedules,
+        unreadable,
+    } = all;
     let zone = context.host.time_zone();
     context.out.result(
         |out| {
-            if schedules.is_empty() {
+            if schedules.is_empty() && unreadable.is_empty() {
                 return String::new();
             }
             let columns = [
@@ -49,14 +54,30 @@ pub fn list(context: &Context) -> Result<()> {
                     text::optional_time(schedule.state.last_slot_at, &zone),
                 ]
             });
-            table::render(out, &columns, rows.collect())
+            let broken = unreadable.iter().map(|one| {
+                let mut row = vec![one.name.clone(), "unreadable".to_owned()];
+                row.resize(columns.len(), text::NOTHING.to_owned());
+                row
+            });
+            table::render(out, &columns, rows.chain(broken).collect())
         },
         || {
             let views: Vec<ScheduleView> = schedules.iter().map(ScheduleView::from).collect();
-            document("hfdl.schedules/1", json!({ "schedules": views }))
+            let broken = unreadable
+                .iter()
+                .map(|one| json!({"name": one.name, "enabled": one.is_enabled, "error": one.why}));
+            let broken: Vec<Value> = broken.collect();
+            document(
+                "hfdl.schedules/1",
+                json!({ "schedules": views, "unreadable": broken }),
+            )
         },
     )?;
-    if schedules.is_empty() && !context.out.quiet && context.out.format == Format::Table {
+    if schedules.is_empty()
+        && unreadable.is_empty()
+        && !context.out.quiet
+        && context.out.format == Format::Table
+    {
         context
             .out
             .say("no schedules; `hfdl schedules add nightly --daily 02:30 --all` makes one");
@@ -83,6 +104,9 @@ fn covers(spec: &ScheduleSpec) -> String {
 
 pub fn show(context: &Context, name: &EntryName) -> Result<()> {
     let (store, schedule) = find(context, name)?;
+    if let Err(unusable) = usable_zone(&schedule) {
+        warn_about(context, &[unusable]);
+    }
     let (spec, state) = (&schedule.spec, &schedule.state);
     let models = ops::schedules::all_models(&store)?;
     let covered: Vec<String> = models

@@ -5,10 +5,10 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::context::Context;
+use super::list_options::ListOptions;
 use super::models;
 use super::runs::find_run;
 use super::sessions_show::Show;
-use super::since::parse_since;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome};
 use crate::domain::run::Run;
@@ -17,7 +17,7 @@ use crate::domain::units::ByteSize;
 use crate::ops::status::unfinished;
 use crate::store::{ModelFilter, SessionFilter, SessionsOf, Store};
 use crate::ui::json::{SessionView, document};
-use crate::ui::{Format, Output, table, text};
+use crate::ui::{Output, table, text};
 
 /// See what was done: one session for each attempt at a model
 #[derive(Debug, Args)]
@@ -62,21 +62,14 @@ struct List {
     #[arg(long, value_name = "WORD")]
     outcome: Option<Outcome>,
 
-    /// Only sessions that began since then: so long ago, or a time
-    #[arg(long, value_name = "DUR|TIME")]
-    since: Option<String>,
-
-    /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    limit: u32,
+    #[command(flatten)]
+    options: ListOptions,
 }
 
 impl List {
     fn run(self, context: &Context) -> Result<()> {
-        let since = self.since.as_deref();
-        let since = since.map(|text| parse_since(context, text)).transpose()?;
+        let since = self.options.since(context)?;
         let (mut sessions, mut crashed) = (Vec::new(), Vec::new());
-        let limit = self.limit as usize;
         if let Some(store) = existing_store(context, self.model.as_ref(), self.run.as_deref())? {
             let of = self.model.as_ref().map(|name| whose(&store, name));
             let run = self.run.as_deref().map(|id| find_run(&store, id));
@@ -85,13 +78,11 @@ impl List {
                 run: run.transpose()?.map(|run| run.id),
                 outcome: self.outcome,
                 since,
-                // One more tells whether there are more.
-                limit: Some(self.limit.saturating_add(1)),
+                limit: Some(self.options.to_ask_for()),
             })?;
             crashed = unfinished(&store, &context.home)?.1;
         }
-        let has_more = sessions.len() > limit;
-        sessions.truncate(limit);
+        let has_more = self.options.cut(&mut sessions);
         context.out.result(
             |out| list_text(context, out, &sessions, &crashed),
             || {
@@ -103,7 +94,7 @@ impl List {
                 )
             },
         )?;
-        hint_at_more(context, has_more, limit);
+        self.options.hint_at_more(context, has_more);
         Ok(())
     }
 }
@@ -125,15 +116,6 @@ fn existing_store(
             )?))
         }
         store => Ok(store),
-    }
-}
-
-/// Says that a list was cut, to a person who looks at it.
-pub(super) fn hint_at_more(context: &Context, has_more: bool, limit: usize) {
-    let looks = context.host.stderr_is_terminal() && !context.out.quiet;
-    if has_more && looks && context.out.format == Format::Table {
-        let say = format!("these are the newest {limit}; `--limit` shows more");
-        context.out.say(&say);
     }
 }
 

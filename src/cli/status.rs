@@ -279,6 +279,7 @@ mod tests {
             last_tick: None,
             pause: None,
             next_due: Vec::new(),
+            unusable: Vec::new(),
             run: Some(RunInProgress {
                 run,
                 n_sessions: 1,

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::download_report::{draw, wants_bars};
 use super::explain::Explanation;
+use super::limits::Waiting;
 use super::lock::take_lock;
 use super::status::leave_status_file;
 use crate::domain::filter::Filter;
@@ -20,7 +21,7 @@ use crate::domain::run::RunCommand;
 use crate::domain::session::Session;
 use crate::domain::settings::Settings;
 use crate::domain::time::render_utc;
-use crate::domain::units::{ByteSize, Seconds};
+use crate::domain::units::ByteSize;
 use crate::ops::sync::{Progress, Target, Vanished};
 use crate::ops::verify::{BadFile, Listed, Verified, Verify as Work, VerifyReport};
 use crate::ops::workshop::Workshop;
@@ -58,9 +59,8 @@ pub struct Verify {
     #[arg(long)]
     offline: bool,
 
-    /// Wait for another run to end (for so long, or without limit)
-    #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "36500d")]
-    wait: Option<Seconds>,
+    #[command(flatten)]
+    waiting: Waiting,
 }
 
 impl Verify {
@@ -82,7 +82,12 @@ impl Verify {
             context.out.result(|_| String::new(), || nothing)?;
             return Ok(ExitStatus::Ok);
         }
-        let lock = take_lock(context, RunCommand::Verify, Trigger::Manual, self.wait)?;
+        let lock = take_lock(
+            context,
+            RunCommand::Verify,
+            Trigger::Manual,
+            self.waiting.wait,
+        )?;
         let store = match existing {
             Some(store) => store,
             None => context.store()?,

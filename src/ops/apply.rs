@@ -14,7 +14,7 @@ use super::document::Node;
 use super::entries::{Entry, Objection, Wanted};
 use super::entry_fields::Field;
 use crate::domain::model::{EntryName, Model, ModelSpec};
-use crate::domain::schedule::{Schedule, ScheduleSpec, ScheduleState};
+use crate::domain::schedule::{Schedule, ScheduleSpec, ScheduleState, Schedules};
 use crate::domain::settings::SettingKey;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
@@ -29,11 +29,20 @@ pub struct Current {
 }
 
 impl Current {
+    /// Reads all of it, or nothing: a copy that lacks what cannot be read would
+    /// be taken for a whole one.
     pub fn read(store: &Store) -> Result<Self, StoreError> {
+        let Schedules {
+            readable: schedules,
+            unreadable,
+        } = store.schedules()?;
+        if let Some(unusable) = unreadable.into_iter().next() {
+            return Err(StoreError::UnusableSchedule(Box::new(unusable)));
+        }
         Ok(Self {
             settings: store.settings()?,
             models: store.models(&ModelFilter::default())?,
-            schedules: store.schedules()?,
+            schedules,
         })
     }
 }

@@ -66,7 +66,12 @@ impl Download<'_> {
             slot: None,
         });
         let lane = Lane::default();
-        for (index, target) in run.open(openings.collect())?.zip(targets) {
+        for (index, target) in run
+            .open(openings.collect())?
+            .into_iter()
+            .flatten()
+            .zip(targets)
+        {
             let share = Share::new(Priority::default(), Priority::default());
             let order = Order {
                 target,

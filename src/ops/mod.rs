@@ -16,6 +16,7 @@ pub mod models;
 pub mod notify;
 pub mod outdated;
 pub mod parallel;
+pub mod patience;
 pub mod pause;
 pub mod rate_limits;
 pub mod records;

@@ -4,7 +4,6 @@
 //! the lock of the home, open a session for each target, fetch through the same
 //! engine, and close each session once.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -65,6 +64,8 @@ pub struct Run<'a> {
     id: RunId,
     started_at: Timestamp,
     entries: Vec<Entry>,
+    /// What the run comes to at best, whatever becomes of its targets.
+    at_best: ExitStatus,
     last_beat: Stopwatch,
     /// The first thing that could not be written down.
     problem: Option<Error>,
@@ -127,6 +128,7 @@ impl<'a> Run<'a> {
             id,
             started_at,
             entries: Vec::new(),
+            at_best: ExitStatus::Ok,
             last_beat: Stopwatch::start(),
             problem: None,
         })
@@ -136,15 +138,24 @@ impl<'a> Run<'a> {
         &self.id
     }
 
-    /// Opens a session for each of some targets; returns their numbers.
-    pub fn open(&mut self, openings: Vec<Opening>) -> Result<Range<usize>> {
-        let first = self.entries.len();
+    /// Notes trouble that belongs to no target.
+    pub fn is_no_better_than(&mut self, status: ExitStatus) {
+        self.at_best = self.at_best.worst(status);
+    }
+
+    /// Opens a session for each of some targets and returns their numbers. What
+    /// a schedule asked for and a person has removed meanwhile gets none.
+    pub fn open(&mut self, openings: Vec<Opening>) -> Result<Vec<Option<usize>>> {
         let at = self.tools.host.now();
         let entries = self
             .tools
             .store
-            .transaction(|store| -> Result<Vec<Entry>> {
-                let open = |Opening { target, slot }: Opening| {
+            .transaction(|store| -> Result<Vec<Option<Entry>>> {
+                let open = |opening: Opening| {
+                    if !is_still_there(store, &opening)? {
+                        return Ok(None);
+                    }
+                    let Opening { target, slot } = opening;
                     let (model_id, model_name) = target.model.clone().unzip();
                     let (schedule_id, schedule_name, slot_at) = match slot {
                         Some((id, name, slot)) => (Some(id), Some(name), Some(slot)),
@@ -164,17 +175,20 @@ impl<'a> Run<'a> {
                         old_commit: target.known_commit.clone(),
                         at,
                     })?;
-                    Ok(Entry {
+                    Ok(Some(Entry {
                         target,
                         session,
                         status: None,
-                    })
+                    }))
                 };
                 openings.into_iter().map(open).collect()
             })?;
-        self.entries.extend(entries);
         checkpoint("sessions opened");
-        Ok(first..self.entries.len())
+        let number = |entry: Option<Entry>| {
+            self.entries.push(entry?);
+            Some(self.entries.len() - 1)
+        };
+        Ok(entries.into_iter().map(number).collect())
     }
 
     /// Returns the way for this run's targets, and what watches the clock for it.
@@ -298,6 +312,11 @@ impl<'a> Run<'a> {
         } = &self.entries[index];
         let now = self.tools.host.now();
         self.tools.store.transaction(|store| -> Result<()> {
+            // A person may have removed it since the session was opened.
+            let model = match &target.model {
+                Some((id, _)) => store.model_by_id(*id)?,
+                None => None,
+            };
             for file in &end.files {
                 store.save_session_file(*session, file)?;
             }
@@ -314,7 +333,7 @@ impl<'a> Run<'a> {
                 store.record_event(&Event {
                     at: now,
                     kind: EventKind::DeltaAbandoned,
-                    model_id: target.model.as_ref().map(|(id, _)| *id),
+                    model_id: model.as_ref().map(|model| model.id),
                     run_id: Some(self.id.clone()),
                     detail: detail.clone(),
                 })?;
@@ -322,25 +341,25 @@ impl<'a> Run<'a> {
             // Whoever verifies does not ask what is current upstream, so the
             // end says nothing about the model's last check or success.
             if self.command != RunCommand::Verify
-                && let Some((id, _)) = &target.model
-                && let Some(model) = store.model_by_id(*id)?
+                && let Some(model) = &model
             {
-                let state = state_after(&model, end, now);
+                let id = model.id;
+                let state = state_after(model, end, now);
                 if let Some(commit) = &state.published_commit
                     && state.published_at != model.state.published_at
                 {
-                    store.save_revision(*id, commit, now)?;
+                    store.save_revision(id, commit, now)?;
                 }
-                for (kind, detail) in news_of(&model, &state, end) {
+                for (kind, detail) in news_of(model, &state, end) {
                     store.record_event(&Event {
                         at: now,
                         kind,
-                        model_id: Some(*id),
+                        model_id: Some(id),
                         run_id: Some(self.id.clone()),
                         detail,
                     })?;
                 }
-                store.save_model_state(*id, &state)?;
+                store.save_model_state(id, &state)?;
             }
             Ok(())
         })
@@ -348,9 +367,15 @@ impl<'a> Run<'a> {
 
     /// Goes on after something could not be written down; the first is told at the end.
     pub fn keep_problem(&mut self, result: Result<()>) {
-        if let Err(err) = result {
-            log::error!("{err:#}");
-            self.problem.get_or_insert(err);
+        let Err(err) = result else {
+            return;
+        };
+        let text = format!("{err:#}");
+        let first = self.problem.get_or_insert(err);
+        // A disk that is full refuses everything, and is told of once.
+        match format!("{first:#}") == text {
+            true => log::error!(target: logging::SESSION, "{text}"),
+            false => log::error!("{text}"),
         }
     }
 
@@ -386,7 +411,7 @@ impl<'a> Run<'a> {
             .map(|entry| Ok(store.session(entry.session)?))
             .collect::<Result<Vec<Session>>>()?;
         let finished_at = self.tools.host.now();
-        let status = self.entries.iter().fold(ExitStatus::Ok, |worst, entry| {
+        let status = self.entries.iter().fold(self.at_best, |worst, entry| {
             worst.worst(entry.status.unwrap_or(ExitStatus::Failed))
         });
         let outcome = run_outcome(status);
@@ -411,7 +436,12 @@ impl<'a> Run<'a> {
 
     fn engine_options(&self, bounds: &Bounds, rate: &Arc<AtomicU64>) -> EngineOptions {
         let settings = self.tools.settings;
-        let defaults = EngineOptions::default();
+        let defaults = EngineOptions {
+            // Whoever presses Ctrl-C waits for this; what is lost by leaving
+            // is what a crash would lose.
+            grace: Duration::from_millis(1_500),
+            ..EngineOptions::default()
+        };
         EngineOptions {
             connections: settings.connections(),
             files: settings.files(),
@@ -428,6 +458,15 @@ impl<'a> Run<'a> {
             ..defaults
         }
     }
+}
+
+/// Tells whether a schedule and its model are still there to refer to.
+fn is_still_there(store: &Store, opening: &Opening) -> Result<bool> {
+    let Some((schedule, ..)) = &opening.slot else {
+        return Ok(true);
+    };
+    let model = opening.target.model.as_ref();
+    Ok(store.has_schedule(*schedule)? && model.map_or(Ok(true), |(id, _)| store.has_model(*id))?)
 }
 
 /// A log that cannot be written is no reason not to work.

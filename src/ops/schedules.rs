@@ -5,6 +5,7 @@ use jiff::tz::TimeZone;
 use thiserror::Error;
 
 use super::ticks::note_look;
+use super::zones::note_zone;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::schedule::{
     self as domain, Look, NextStart, Overlap, PlannedSlot, Schedule, ScheduleSpec, ScheduleState,
@@ -50,6 +51,10 @@ pub fn next_look(
     schedule: &Schedule,
     tick: Seconds,
 ) -> Result<Option<Timestamp>> {
+    if !schedule.spec.enabled {
+        // Also one whose zone is not known here can be switched off.
+        return Ok(None);
+    }
     let now = host.now();
     let zone = find_zone(&schedule.spec.time_zone)?;
     let look = Look {
@@ -72,16 +77,22 @@ pub fn save_next_look(
     let mut schedule = store.schedule(name)?;
     schedule.state.next_due_at = next_look(store, host, &schedule, tick)?;
     store.save_schedule_state(schedule.id, &schedule.state)?;
+    note_zone(store, host, &schedule.spec.time_zone)?;
     note_look(store, host.now())?;
     Ok(schedule)
 }
 
-/// Writes the next look of every enabled schedule down, after many may have changed.
+/// Writes the next look of every enabled schedule down, after many may have
+/// changed. One that nobody can follow is for `run-due` and `status` to tell of.
 pub fn save_next_looks(store: &Store, host: &Host, tick: Seconds) -> Result<()> {
     store.transaction(|store| -> Result<()> {
-        for mut schedule in store.enabled_schedules()? {
+        for mut schedule in store.enabled_schedules()?.readable {
+            if find_zone(&schedule.spec.time_zone).is_err() {
+                continue;
+            }
             schedule.state.next_due_at = next_look(store, host, &schedule, tick)?;
             store.save_schedule_state(schedule.id, &schedule.state)?;
+            note_zone(store, host, &schedule.spec.time_zone)?;
         }
         note_look(store, host.now())
     })

@@ -10,7 +10,7 @@ use super::schedules::next_start;
 use super::ticks::{Ticks, last_ticks};
 use crate::domain::model::ModelSpec;
 use crate::domain::run::Run;
-use crate::domain::schedule::{Schedule, Selection};
+use crate::domain::schedule::{Schedule, Selection, usable_zone};
 use crate::domain::settings::Settings;
 use crate::domain::status::{
     DatabaseTrouble, DiskFacts, DiskUse, ModelStatus, NextDue, RunInProgress, Status, TimerFacts,
@@ -81,6 +81,7 @@ fn without_database(places: &Places<'_>, timer: Option<TimerFacts>) -> Result<St
         last_tick: None,
         pause: None,
         next_due: Vec::new(),
+        unusable: Vec::new(),
         run: None,
         crashed: Vec::new(),
         models: Vec::new(),
@@ -98,8 +99,9 @@ fn read_database(status: &mut Status, places: &Places<'_>, store: &Store) -> Res
     (status.last_timer_tick, status.last_tick) = (by_timer, by_anyone);
     status.pause = pause_in_force(store, status.now)?;
     let schedules = store.enabled_schedules()?;
-    status.next_due = next_due(places, store, &schedules)?;
-    status.models = models(store, &schedules)?;
+    status.unusable = schedules.unusable();
+    status.next_due = next_due(places, store, &schedules.readable)?;
+    status.models = models(store, &schedules.readable)?;
     (status.run, status.crashed) = unfinished(store, places.home)?;
     Ok(())
 }
@@ -109,6 +111,8 @@ fn read_database(status: &mut Status, places: &Places<'_>, store: &Store) -> Res
 fn next_due(places: &Places<'_>, store: &Store, schedules: &[Schedule]) -> Result<Vec<NextDue>> {
     let (now, tick) = (places.host.now(), places.settings.timer_every());
     let looks = schedules.iter();
+    // An unknown zone has a warning of its own.
+    let looks = looks.filter(|schedule| usable_zone(schedule).is_ok());
     let looks = looks.filter_map(|schedule| Some((schedule.state.next_due_at?, schedule)));
     let mut waiting: Vec<(Timestamp, &Schedule)> = looks.collect();
     waiting.sort_by_key(|(look, _)| *look);

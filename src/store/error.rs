@@ -7,6 +7,7 @@ use rusqlite::ffi;
 use thiserror::Error;
 
 use super::value::UnreadableValue;
+use crate::domain::schedule::Unusable;
 
 pub type Result<T> = std::result::Result<T, StoreError>;
 
@@ -61,6 +62,9 @@ pub enum StoreError {
 
     #[error("the database holds a value that this hfdl cannot read: {0}")]
     Unreadable(#[from] UnreadableValue),
+
+    #[error("{0}")]
+    UnusableSchedule(Box<Unusable>),
 
     #[error("the path `{}` is not valid UTF-8, so the database cannot keep it", .0.display())]
     PathNotUtf8(PathBuf),

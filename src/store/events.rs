@@ -6,7 +6,7 @@ use super::error::Result;
 use super::open::Store;
 use super::value::{Columns, seconds};
 use crate::domain::model::ModelId;
-use crate::domain::run::Event;
+use crate::domain::run::{Event, EventKind};
 use crate::domain::time::Timestamp;
 
 impl Store {
@@ -24,6 +24,13 @@ impl Store {
             ],
         )?;
         Ok(())
+    }
+
+    /// Tells whether something was recorded, in these words, since an instant.
+    pub fn has_event(&self, kind: EventKind, detail: &str, since: Timestamp) -> Result<bool> {
+        let sql = "SELECT 1 FROM events WHERE at >= ?1 AND kind = ?2 AND detail = ?3 LIMIT 1";
+        let params = params![seconds(since), kind.as_str(), detail];
+        Ok(self.find(sql, params, |_| Ok(()))?.is_some())
     }
 
     /// Returns events since an instant, newest first.

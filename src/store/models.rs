@@ -109,6 +109,12 @@ impl Store {
         self.find(&format!("{SELECT} WHERE id = ?1"), [id.0], read_model)
     }
 
+    /// Tells whether a model is still registered.
+    pub fn has_model(&self, id: ModelId) -> Result<bool> {
+        let sql = "SELECT 1 FROM models WHERE id = ?1";
+        Ok(self.find(sql, [id.0], |_| Ok(()))?.is_some())
+    }
+
     /// Returns the models of a repository, whatever their revision and place.
     pub fn models_of_repo(&self, repo: &Repo) -> Result<Vec<Model>> {
         let sql = format!("{SELECT} WHERE repo_type = ?1 AND repo_id = ?2 ORDER BY name");

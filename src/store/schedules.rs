@@ -1,7 +1,7 @@
 //! The tables `schedules`, `schedule_models` and `schedule_tags`: when, under
 //! which limits, and for which models.
 
-use rusqlite::{Row, ToSql, named_params, params};
+use rusqlite::{Params, Row, ToSql, named_params, params};
 
 use super::error::{Result, StoreError};
 use super::open::Store;
@@ -9,7 +9,8 @@ use super::value::{Columns, integer, seconds, unreadable};
 use super::wire;
 use crate::domain::model::EntryName;
 use crate::domain::schedule::{
-    Cadence, CatchUp, Schedule, ScheduleId, ScheduleSpec, ScheduleState, Selection, Windows,
+    Cadence, CatchUp, Schedule, ScheduleId, ScheduleSpec, ScheduleState, Schedules, Selection,
+    Unusable, UnusableKind, Windows,
 };
 use crate::domain::time::Timestamp;
 use crate::domain::units::{ByteSize, Seconds};
@@ -97,7 +98,8 @@ impl Store {
         enabled: bool,
         now: Timestamp,
     ) -> Result<()> {
-        let sql = "UPDATE schedules SET enabled = ?2, next_due_at = ?3, updated_at = ?3
+        let sql =
+            "UPDATE schedules SET enabled = ?2, next_due_at = iif(?2, ?3, NULL), updated_at = ?3
             WHERE id = ?1";
         expect_one(self.execute(sql, params![id.0, enabled, seconds(now)])?, id)
     }
@@ -124,8 +126,13 @@ impl Store {
 
     /// Returns a schedule by its number; `None` when it has been removed.
     pub fn schedule_by_id(&self, id: ScheduleId) -> Result<Option<Schedule>> {
-        let sql = format!("{SELECT} WHERE id = ?1");
-        self.find(&sql, [id.0], read_schedule)
+        self.find_one(&format!("{SELECT} WHERE id = ?1"), [id.0])
+    }
+
+    /// Tells whether a schedule is still there, in whatever state.
+    pub fn has_schedule(&self, id: ScheduleId) -> Result<bool> {
+        let sql = "SELECT 1 FROM schedules WHERE id = ?1";
+        Ok(self.find(sql, [id.0], |_| Ok(()))?.is_some())
     }
 
     /// Returns the time zones that enabled schedules name.
@@ -135,26 +142,31 @@ impl Store {
     }
 
     pub fn find_schedule(&self, name: &EntryName) -> Result<Option<Schedule>> {
-        let sql = format!("{SELECT} WHERE name = ?1");
-        self.find(&sql, [name.as_str()], read_schedule)
+        self.find_one(&format!("{SELECT} WHERE name = ?1"), [name.as_str()])
+    }
+
+    /// Returns the number of a schedule, of which no more need be readable than its name.
+    pub fn find_schedule_id(&self, name: &EntryName) -> Result<Option<ScheduleId>> {
+        let sql = "SELECT id FROM schedules WHERE name = ?1";
+        self.find(sql, [name.as_str()], |row| Ok(ScheduleId(row.get("id")?)))
     }
 
     /// Returns all schedules by name.
-    pub fn schedules(&self) -> Result<Vec<Schedule>> {
-        self.list(&format!("{SELECT} ORDER BY name"), [], read_schedule)
+    pub fn schedules(&self) -> Result<Schedules> {
+        self.list_all(&format!("{SELECT} ORDER BY name"), [])
     }
 
     /// Returns the enabled schedules by name.
-    pub fn enabled_schedules(&self) -> Result<Vec<Schedule>> {
+    pub fn enabled_schedules(&self) -> Result<Schedules> {
         let sql = format!("{SELECT} WHERE enabled = 1 ORDER BY name");
-        self.list(&sql, [], read_schedule)
+        self.list_all(&sql, [])
     }
 
     /// Returns the enabled schedules that may be due, the longest waiting first.
     ///
     /// A superset of what is due, found without looking at the others.
-    pub fn due_candidates(&self, now: Timestamp) -> Result<Vec<Schedule>> {
-        self.list(&due_query(), [seconds(now)], read_schedule)
+    pub fn due_candidates(&self, now: Timestamp) -> Result<Schedules> {
+        self.list_all(&due_query(), [seconds(now)])
     }
 
     /// Returns when the next enabled schedule may be due, for `status`.
@@ -162,6 +174,28 @@ impl Store {
         let sql = "SELECT next_due_at FROM schedules
             WHERE enabled = 1 AND next_due_at IS NOT NULL ORDER BY next_due_at LIMIT 1";
         self.find(sql, [], |row| row.time("next_due_at"))
+    }
+
+    /// Reads one schedule that somebody asks for: if it cannot be read, that is the answer.
+    fn find_one(&self, sql: &str, params: impl Params) -> Result<Option<Schedule>> {
+        match self.find(sql, params, read_or_tell)? {
+            Some(Ok(schedule)) => Ok(Some(schedule)),
+            Some(Err(unusable)) => Err(StoreError::UnusableSchedule(Box::new(unusable))),
+            None => Ok(None),
+        }
+    }
+
+    /// Reads many schedules, of which one that cannot be read hides no other.
+    fn list_all(&self, sql: &str, params: impl Params) -> Result<Schedules> {
+        let rows: Vec<_> = self.list(sql, params, read_or_tell)?;
+        let mut all = Schedules::default();
+        for row in rows {
+            match row {
+                Ok(schedule) => all.readable.push(schedule),
+                Err(unusable) => all.unreadable.push(unusable),
+            }
+        }
+        Ok(all)
     }
 
     fn write_schedule_spec(
@@ -235,6 +269,23 @@ fn expect_one(n_changed: usize, id: ScheduleId) -> Result<()> {
         0 => Err(StoreError::not_found("schedule", id.0)),
         _ => Ok(()),
     }
+}
+
+/// Reads a row, or tells which schedule it is and why it cannot be read. What
+/// ails the whole database stays an error.
+fn read_or_tell(row: &Row<'_>) -> rusqlite::Result<std::result::Result<Schedule, Unusable>> {
+    let why = match read_schedule(row) {
+        Ok(schedule) => return Ok(Ok(schedule)),
+        Err(rusqlite::Error::FromSqlConversionFailure(_, _, source)) => source.to_string(),
+        Err(err) => return Err(err),
+    };
+    Ok(Err(Unusable {
+        id: ScheduleId(row.get("id")?),
+        name: row.get::<_, String>("name")?.escape_debug().to_string(),
+        is_enabled: row.get("enabled")?,
+        why,
+        kind: UnusableKind::Unreadable,
+    }))
 }
 
 fn read_schedule(row: &Row<'_>) -> rusqlite::Result<Schedule> {

@@ -35,8 +35,9 @@ pub struct DiarySettings {
     pub colour: bool,
 }
 
-/// The target of records about the end of a session. Whoever runs the command
-/// shows that in better words, so the screen has them only with `-v`.
+/// The target of records about the end of a session, and about what ends a
+/// run. Whoever runs the command shows that in better words, so the screen has
+/// them only with `-v`.
 pub const SESSION: &str = "hfdl::session";
 
 struct Diary {

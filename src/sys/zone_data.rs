@@ -31,6 +31,12 @@ pub fn fingerprint(host: &Host, zones: &[String]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// Returns the zones that a fingerprint names, in its order.
+pub fn zones(fingerprint: &str) -> Vec<String> {
+    let zones = fingerprint.lines().filter_map(|line| line.split_once('='));
+    zones.map(|(zone, _)| zone.to_owned()).collect()
+}
+
 /// Tells whether two fingerprints disagree about a zone that both name.
 pub fn differs(old: &str, new: &str) -> bool {
     let (old, new) = (parse(old), parse(new));

@@ -132,7 +132,7 @@ fn documents() -> Vec<Document> {
         .with(
             "/schedules/0",
             "schedule:text time_zone:text state:text slot:time? next:time? resume:flag? \
-             coalesced:number? late:number? deadline:time? missed:number?",
+             coalesced:number? late:number? deadline:time? missed:number? error:text?",
         )
         .with(
             "/models/0",
@@ -221,7 +221,7 @@ fn documents() -> Vec<Document> {
             "sessions:number runs:number events:number logs:number log_bytes:number",
         ),
         document("models release acme/tiny", "hfdl.release/1", "model:text released:text?"),
-        document("schedules list", "hfdl.schedules/1", "schedules:list")
+        document("schedules list", "hfdl.schedules/1", "schedules:list unreadable:list")
             .with("/schedules/0", SCHEDULE),
         document("schedules show n", "hfdl.schedule/1", &plus(SCHEDULE, "covers:list")),
         document(

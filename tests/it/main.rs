@@ -55,6 +55,7 @@ mod run_due_crowd;
 mod run_due_limits;
 mod run_due_scale;
 mod run_due_truth;
+mod run_due_unusable;
 mod schedule_oracle;
 mod schedule_properties;
 mod schedule_truth_table;

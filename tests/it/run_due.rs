@@ -6,7 +6,9 @@ use std::time::Duration;
 use hfdl_test_hub::{Api, Fault, On, Port, generated_bytes};
 use serde_json::Value;
 
-use crate::support::env::{Ran, TestEnv};
+use crate::support::database::{cell, change};
+use crate::support::due::{keep_large, outcomes, roomy_world, slots};
+use crate::support::env::TestEnv;
 
 const MIB: usize = 1 << 20;
 
@@ -14,12 +16,6 @@ const MIB: usize = 1 << 20;
 const MORNING: &str = "2026-03-01T09:00:00Z";
 const NOON: &str = "2026-03-01T12:00:00Z";
 const NEXT_DAY: &str = "2026-03-02T09:30:00Z";
-
-fn world() -> TestEnv {
-    let env = TestEnv::new();
-    env.set("HFDL_DISK_RESERVE", "0");
-    env
-}
 
 fn publish(env: &TestEnv, repo: &str, text: &str) -> String {
     let draft = env.hub().repo(repo).commit("main");
@@ -34,43 +30,9 @@ fn keep(env: &TestEnv, repos: &[&str]) {
     }
 }
 
-/// Returns one number or text of the database.
-fn ask(env: &TestEnv, sql: &str) -> String {
-    let connection = rusqlite::Connection::open(env.database()).unwrap();
-    let found: rusqlite::types::Value = connection.query_row(sql, [], |row| row.get(0)).unwrap();
-    match found {
-        rusqlite::types::Value::Null => "-".to_owned(),
-        rusqlite::types::Value::Integer(number) => number.to_string(),
-        rusqlite::types::Value::Text(text) => text,
-        other => format!("{other:?}"),
-    }
-}
-
-fn execute(env: &TestEnv, sql: &str) {
-    let connection = rusqlite::Connection::open(env.database()).unwrap();
-    connection.execute_batch(sql).unwrap();
-}
-
-/// Returns the slots of a schedule: served, unfinished, to be retried.
-fn slots(env: &TestEnv, schedule: &str) -> [Value; 3] {
-    let shown = env.hfdl(["schedules", "show", schedule, "--json"]).json();
-    ["last_slot_at", "open_slot_at", "retry_at"].map(|field| shown[field].clone())
-}
-
 fn events(env: &TestEnv, kind: &str) -> usize {
     let sql = format!("SELECT count(*) FROM events WHERE kind = '{kind}'");
-    ask(env, &sql).parse().unwrap()
-}
-
-fn outcomes(ran: &Ran) -> Vec<(String, String)> {
-    let document = ran.json();
-    let sessions = document["sessions"].as_array().unwrap().iter();
-    let word = |session: &Value, field: &str| session[field].as_str().unwrap().to_owned();
-    let mut all: Vec<_> = sessions
-        .map(|session| (word(session, "model"), word(session, "outcome")))
-        .collect();
-    all.sort();
-    all
+    cell(env, &sql).parse().unwrap()
 }
 
 fn pairs(wanted: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -80,7 +42,7 @@ fn pairs(wanted: &[(&str, &str)]) -> Vec<(String, String)> {
 
 #[test]
 fn a_tick_before_anything_is_set_up_leaves_nothing() {
-    let env = world();
+    let env = roomy_world();
     env.hfdl(["run-due"]).succeeds().silently();
     assert!(!env.home().exists());
     assert_eq!(
@@ -94,7 +56,7 @@ fn a_tick_before_anything_is_set_up_leaves_nothing() {
 
 #[test]
 fn what_is_due_is_fetched_and_served_and_then_nothing_is_due() {
-    let env = world();
+    let env = roomy_world();
     keep(&env, &["acme/one", "acme/two"]);
     env.line("schedules add often --every 6h --all").succeeds();
     let ran = env.hfdl(["run-due", "--json", "--trigger", "timer"]);
@@ -124,16 +86,16 @@ fn what_is_due_is_fetched_and_served_and_then_nothing_is_due() {
     env.now(NOON).hfdl(["run-due"]).succeeds().silently();
     assert_eq!(env.hub().requests().len(), 0, "nothing due asks nobody");
     assert_eq!(
-        ask(&env, "SELECT count(*) FROM runs"),
+        cell(&env, "SELECT count(*) FROM runs"),
         "1",
         "an idle tick is no run"
     );
     assert_eq!(
-        ask(&env, "SELECT value FROM meta WHERE key = 'last-tick'"),
+        cell(&env, "SELECT value FROM meta WHERE key = 'last-tick'"),
         NOON
     );
     assert_eq!(
-        ask(&env, "SELECT value FROM meta WHERE key = 'last-timer-tick'"),
+        cell(&env, "SELECT value FROM meta WHERE key = 'last-timer-tick'"),
         MORNING
     );
 
@@ -154,7 +116,7 @@ fn what_is_due_is_fetched_and_served_and_then_nothing_is_due() {
 
 #[test]
 fn two_schedules_that_want_the_same_model_share_one_look() {
-    let env = world();
+    let env = roomy_world();
     keep(&env, &["acme/one", "acme/two"]);
     env.line("schedules add all --every 6h --all --priority 10")
         .succeeds();
@@ -181,7 +143,7 @@ fn two_schedules_that_want_the_same_model_share_one_look() {
 
 #[test]
 fn a_hub_that_cannot_be_reached_is_never_up_to_date_and_is_tried_again() {
-    let env = world();
+    let env = roomy_world();
     keep(&env, &["acme/one"]);
     env.line("schedules add often --every 6h --all").succeeds();
     env.hfdl(["run-due"]).succeeds();
@@ -224,7 +186,7 @@ fn a_hub_that_cannot_be_reached_is_never_up_to_date_and_is_tried_again() {
 
 #[test]
 fn a_machine_without_a_network_has_not_tried() {
-    let env = world();
+    let env = roomy_world();
     keep(&env, &["acme/one"]);
     env.line("schedules add often --every 6h --all").succeeds();
     env.set("HF_ENDPOINT", "http://no-such-host.invalid");
@@ -242,7 +204,7 @@ fn a_machine_without_a_network_has_not_tried() {
 
 #[test]
 fn what_a_person_must_mend_serves_its_slot_and_has_its_code() {
-    let env = world();
+    let env = roomy_world();
     keep(&env, &["acme/gated", "acme/good"]);
     env.hub()
         .repo("acme/gated")
@@ -258,7 +220,7 @@ fn what_a_person_must_mend_serves_its_slot_and_has_its_code() {
     );
     assert_eq!(events(&env, "gated"), 1);
     assert_eq!(
-        ask(
+        cell(
             &env,
             "SELECT upstream_state FROM models WHERE name = 'acme/gated'"
         ),
@@ -269,7 +231,7 @@ fn what_a_person_must_mend_serves_its_slot_and_has_its_code() {
 
 #[test]
 fn a_repository_that_vanishes_is_told_once_kept_and_asked_about_slowly() {
-    let env = world();
+    let env = roomy_world();
     keep(&env, &["acme/gone"]);
     env.line("schedules add often --every 1h --all").succeeds();
     env.hfdl(["run-due"]).succeeds();
@@ -298,7 +260,7 @@ fn a_repository_that_vanishes_is_told_once_kept_and_asked_about_slowly() {
 
 #[test]
 fn a_renamed_repository_is_followed_and_noted_once() {
-    let env = world();
+    let env = roomy_world();
     keep(&env, &["acme/old"]);
     env.line("schedules add often --every 1h --all").succeeds();
     env.hfdl(["run-due"]).succeeds();
@@ -310,8 +272,8 @@ fn a_renamed_repository_is_followed_and_noted_once() {
         assert_eq!(outcomes(&ran), pairs(&[("acme/old", "up-to-date")]));
     }
     assert_eq!(events(&env, "renamed"), 1);
-    assert_eq!(ask(&env, "SELECT upstream_state FROM models"), "renamed");
-    let detail = ask(&env, "SELECT detail FROM events WHERE kind = 'renamed'");
+    assert_eq!(cell(&env, "SELECT upstream_state FROM models"), "renamed");
+    let detail = cell(&env, "SELECT detail FROM events WHERE kind = 'renamed'");
     assert_eq!(detail, "`acme/old` is called `acme/new` now");
 }
 
@@ -322,7 +284,7 @@ fn wrong_bytes_a_full_disk_and_odd_answers_have_kinds_and_codes_of_their_own() {
         (Fault::Status(404), "failed", 1, "not-found"),
     ];
     for (fault, outcome, code, kind) in cases {
-        let env = world();
+        let env = roomy_world();
         keep(&env, &["acme/one"]);
         env.line("schedules add often --every 6h --all").succeeds();
         env.hub().fault(On::content("config.json"), fault.clone());
@@ -336,14 +298,14 @@ fn wrong_bytes_a_full_disk_and_odd_answers_have_kinds_and_codes_of_their_own() {
             "{fault:?}: nothing to wait for"
         );
     }
-    let env = world();
+    let env = roomy_world();
     keep(&env, &["acme/one"]);
     env.line("schedules add often --every 6h --all").succeeds();
     let ran = env.hfdl(["run-due", "--json", "-c", "disk.reserve=900000G"]);
     ran.exits(6);
     assert_eq!(ran.json()["sessions"][0]["error_kind"], "disk");
 
-    let env = world();
+    let env = roomy_world();
     keep(&env, &["acme/one"]);
     env.line("schedules add often --every 6h --all").succeeds();
     env.hub().fault(
@@ -365,11 +327,11 @@ fn wrong_bytes_a_full_disk_and_odd_answers_have_kinds_and_codes_of_their_own() {
 
 #[test]
 fn a_rollback_holds_and_is_no_trouble() {
-    let env = world();
+    let env = roomy_world();
     keep(&env, &["acme/one"]);
     env.line("schedules add often --every 6h --all").succeeds();
     env.hfdl(["run-due"]).succeeds();
-    execute(&env, "UPDATE models SET held_commit = published_commit");
+    change(&env, "UPDATE models SET held_commit = published_commit");
     publish(&env, "acme/one", "newer");
     let ran = env.now("2026-03-01T15:00:00Z").hfdl(["run-due", "--json"]);
     ran.succeeds().silently();
@@ -379,7 +341,7 @@ fn a_rollback_holds_and_is_no_trouble() {
 
 #[test]
 fn missed_slots_are_answered_by_one_run_or_recorded_as_missed() {
-    let env = world();
+    let env = roomy_world();
     keep(&env, &["acme/one"]);
     env.line("schedules add nightly --daily 03:00 --tz UTC --all")
         .succeeds();
@@ -403,7 +365,7 @@ fn missed_slots_are_answered_by_one_run_or_recorded_as_missed() {
     }
     assert_eq!(ran.json()["sessions"][0]["schedule"], "nightly");
     assert_eq!(events(&env, "missed-slot"), 1);
-    let detail = ask(&env, "SELECT detail FROM events WHERE kind = 'missed-slot'");
+    let detail = cell(&env, "SELECT detail FROM events WHERE kind = 'missed-slot'");
     assert_eq!(
         detail,
         "`strict`: 4 slots, the last one of 2026-03-05T03:00:00Z, came too late to be caught up"
@@ -412,14 +374,8 @@ fn missed_slots_are_answered_by_one_run_or_recorded_as_missed() {
 
 #[test]
 fn a_slot_whose_window_has_closed_waits_and_says_so_once() {
-    let env = world();
-    let hub = env.hub();
-    let large = generated_bytes(3 * MIB, 1);
-    hub.repo("acme/large")
-        .commit("main")
-        .lfs("model.safetensors", large)
-        .publish();
-    env.hfdl(["models", "add", "acme/large"]).succeeds();
+    let env = roomy_world();
+    keep_large(&env, "acme/large", 3 * MIB, 1);
     env.now("2026-03-01T23:00:00Z");
     env.line("schedules add nightly --every 12h --all --tz UTC --window 22:00-07:00")
         .succeeds();
@@ -429,9 +385,12 @@ fn a_slot_whose_window_has_closed_waits_and_says_so_once() {
         env.hfdl(["run-due"]).succeeds().silently();
     }
     assert_eq!(events(&env, "skipped"), 1);
-    assert_eq!(ask(&env, "SELECT count(*) FROM runs"), "2");
+    assert_eq!(cell(&env, "SELECT count(*) FROM runs"), "2");
     assert_eq!(
-        ask(&env, "SELECT n_sessions FROM runs ORDER BY started_at DESC"),
+        cell(
+            &env,
+            "SELECT n_sessions FROM runs ORDER BY started_at DESC LIMIT 1"
+        ),
         "0"
     );
     assert_eq!(slots(&env, "nightly")[1], "2026-03-01T23:00:00Z");
@@ -449,7 +408,7 @@ fn a_slot_whose_window_has_closed_waits_and_says_so_once() {
 
 #[test]
 fn a_pause_makes_ticks_record_that_they_skipped() {
-    let env = world();
+    let env = roomy_world();
     keep(&env, &["acme/one"]);
     env.line("schedules add often --every 6h --all").succeeds();
     env.line("pause --until 2026-03-01T12:00:00Z --reason moving")
@@ -457,8 +416,8 @@ fn a_pause_makes_ticks_record_that_they_skipped() {
     env.hub().forget_requests();
     env.hfdl(["run-due"]).succeeds().silently();
     assert_eq!(env.hub().requests().len(), 0);
-    assert_eq!(ask(&env, "SELECT outcome FROM runs"), "skipped-paused");
-    let detail = ask(&env, "SELECT detail FROM events WHERE kind = 'skipped'");
+    assert_eq!(cell(&env, "SELECT outcome FROM runs"), "skipped-paused");
+    let detail = cell(&env, "SELECT detail FROM events WHERE kind = 'skipped'");
     assert_eq!(
         detail,
         "ticks are paused until 2026-03-01T12:00:00Z: moving"
@@ -473,7 +432,7 @@ fn a_pause_makes_ticks_record_that_they_skipped() {
 
 #[test]
 fn only_the_named_schedules_count() {
-    let env = world();
+    let env = roomy_world();
     keep(&env, &["acme/one", "acme/two"]);
     env.line("schedules add a --every 6h --model acme/one")
         .succeeds();
@@ -491,7 +450,7 @@ fn only_the_named_schedules_count() {
 
 #[test]
 fn a_schedule_without_models_is_served_at_once() {
-    let env = world();
+    let env = roomy_world();
     publish(&env, "acme/one", "1");
     env.hfdl(["models", "add", "acme/one", "--tag", "llm"])
         .succeeds();
@@ -504,7 +463,7 @@ fn a_schedule_without_models_is_served_at_once() {
 
 #[test]
 fn a_dry_run_answers_for_any_moment_and_writes_nothing() {
-    let env = world();
+    let env = roomy_world();
     keep(&env, &["acme/one"]);
     env.line("schedules add nightly --daily 03:00 --tz UTC --all --window 02:00-05:00")
         .succeeds();
@@ -535,14 +494,8 @@ fn a_dry_run_answers_for_any_moment_and_writes_nothing() {
 
 #[test]
 fn a_schedule_that_becomes_due_during_a_long_run_is_not_held_up_by_it() {
-    let env = world();
-    let hub = env.hub();
-    let large = generated_bytes(3 * MIB, 1);
-    hub.repo("acme/large")
-        .commit("main")
-        .lfs("model.safetensors", large)
-        .publish();
-    env.hfdl(["models", "add", "acme/large"]).succeeds();
+    let env = roomy_world();
+    keep_large(&env, "acme/large", 3 * MIB, 1);
     keep(&env, &["acme/small"]);
     env.line("schedules add long --every 6h --model acme/large")
         .succeeds();
@@ -550,20 +503,22 @@ fn a_schedule_that_becomes_due_during_a_long_run_is_not_held_up_by_it() {
         .succeeds();
     // Ten minutes pass in half a second, while the large file hangs.
     env.set("HFDL_TEST_NOW", "2026-03-01T09:00:00Z+1200");
-    hub.fault(On::cdn("model.safetensors"), Fault::StallAfter(1000));
+    env.hub()
+        .fault(On::cdn("model.safetensors"), Fault::StallAfter(1000));
     let child = env
         .command(["run-due", "--json"])
         .stdout(std::process::Stdio::piped())
         .spawn();
     let child = child.unwrap();
-    hub.wait_until("the small model was fetched", |requests| {
-        requests.iter().any(|request| {
-            request.repo.as_deref() == Some("acme/small")
-                && request.api != Api::Info
-                && request.file.is_some()
-        })
-    });
-    hub.heal();
+    env.hub()
+        .wait_until("the small model was fetched", |requests| {
+            requests.iter().any(|request| {
+                request.repo.as_deref() == Some("acme/small")
+                    && request.api != Api::Info
+                    && request.file.is_some()
+            })
+        });
+    env.hub().heal();
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{output:?}");
     let document: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -585,7 +540,7 @@ fn a_schedule_that_becomes_due_during_a_long_run_is_not_held_up_by_it() {
 
 #[test]
 fn ticks_of_the_timer_that_did_not_come_are_recorded_once() {
-    let env = world();
+    let env = roomy_world();
     keep(&env, &["acme/one"]);
     let tick = |at: &str| {
         env.now(at)
@@ -607,7 +562,7 @@ fn ticks_of_the_timer_that_did_not_come_are_recorded_once() {
 
 #[test]
 fn a_clock_that_goes_back_is_told_and_one_from_before_the_program_stops_everything() {
-    let env = world();
+    let env = roomy_world();
     keep(&env, &["acme/one"]);
     env.line("schedules add often --every 6h --all").succeeds();
     env.hfdl(["run-due"]).succeeds();
@@ -630,7 +585,7 @@ fn a_clock_that_goes_back_is_told_and_one_from_before_the_program_stops_everythi
 
 #[test]
 fn a_wish_to_stop_in_the_database_ends_the_run_with_its_state_saved() {
-    let env = world();
+    let env = roomy_world();
     let hub = env.hub();
     hub.repo("acme/large")
         .commit("main")
@@ -646,13 +601,13 @@ fn a_wish_to_stop_in_the_database_ends_the_run_with_its_state_saved() {
     hub.wait_until("bytes flow", |requests| {
         requests.iter().any(|r| r.api == Api::Cdn)
     });
-    execute(
+    change(
         &env,
         "UPDATE runs SET stop_requested_at = started_at WHERE finished_at IS NULL",
     );
     assert_eq!(child.wait().unwrap().code(), Some(143));
-    assert_eq!(ask(&env, "SELECT outcome FROM runs"), "interrupted");
-    assert_eq!(ask(&env, "SELECT outcome FROM sessions"), "partial");
+    assert_eq!(cell(&env, "SELECT outcome FROM runs"), "interrupted");
+    assert_eq!(cell(&env, "SELECT outcome FROM sessions"), "partial");
     assert_eq!(slots(&env, "often")[1], MORNING, "the slot stays open");
     hub.heal();
     let ran = env.hfdl(["run-due", "--json"]);

@@ -231,6 +231,23 @@ fn a_slot_whose_end_cannot_be_written_down_is_looked_at_again() {
     assert_eq!(number(env, known), 0);
 }
 
+#[test]
+fn what_the_database_refuses_is_told_once_and_the_log_has_it_each_time() {
+    let world = World::new(3);
+    set_up(&world);
+    let env = &world.env;
+    let refuse = "CREATE TRIGGER refuse BEFORE UPDATE OF state ON sessions
+        WHEN NEW.state = 'finished' BEGIN SELECT RAISE(ABORT, 'no'); END";
+    change(env, refuse);
+    let ran = env.line("run-due");
+    ran.exits(2);
+    let told = ran.stderr().matches("the database refuses").count();
+    assert_eq!(told, 1, "{}", ran.report());
+    let log = env.line("logs --last");
+    let noted = log.stdout().matches("error the database refuses").count();
+    assert_eq!(noted, 3, "one for each session: {}", log.report());
+}
+
 /// Registers twenty models and three schedules with selections that overlap.
 fn set_up_twenty(world: &World) {
     let env = &world.env;

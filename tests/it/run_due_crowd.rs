@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use hfdl_test_hub::{Api, Fault, On, generated_bytes};
 use serde_json::Value;
 
-use crate::support::database::{ask, number};
+use crate::support::database::{ask, change, number};
+use crate::support::due::roomy_world;
 use crate::support::env::TestEnv;
 use crate::support::process::{Victim, was_killed};
 use crate::support::sound::{open_runs, open_sessions};
@@ -18,8 +19,7 @@ const MIB: usize = 1 << 20;
 
 /// A world with two models and a schedule that is due.
 fn world() -> TestEnv {
-    let env = TestEnv::new();
-    env.set("HFDL_DISK_RESERVE", "0");
+    let env = roomy_world();
     for name in ["tiny", "other"] {
         let draft = env.hub().repo(&format!("acme/{name}")).commit("main");
         let large = generated_bytes(MIB, name.len() as u64);
@@ -180,8 +180,7 @@ fn names(models: &Value) -> BTreeSet<String> {
 #[test]
 fn shards_of_several_homes_are_everything_and_share_nothing_and_are_stable() {
     const HOMES: usize = 3;
-    let env = TestEnv::new();
-    env.set("HFDL_DISK_RESERVE", "0");
+    let env = roomy_world();
     let all: BTreeSet<String> = (0..12).map(|n| format!("acme/m{n}")).collect();
     for name in all.iter().chain([&"acme/late".to_owned()]) {
         let draft = env.hub().repo(name).commit("main");
@@ -293,13 +292,58 @@ fn whatever_a_person_does_during_a_run_it_ends_well() {
     }
 }
 
+const WHO_DID_WHAT: &str = "SELECT schedule_name, model_name, outcome FROM sessions ORDER BY 1, 2";
+
+#[test]
+fn what_is_removed_before_its_session_opens_is_passed_over_and_the_others_go_on() {
+    for (removal, sessions) in [
+        (
+            "DELETE FROM models WHERE name = 'tiny'",
+            &["often | other | updated"][..],
+        ),
+        (
+            // The other schedule takes its model over.
+            "DELETE FROM schedules WHERE name = 'first'",
+            &["often | other | updated", "often | tiny | updated"],
+        ),
+        (
+            "DELETE FROM schedules WHERE name = 'often'",
+            &["first | tiny | updated"],
+        ),
+        ("DELETE FROM schedules", &[]),
+        ("DELETE FROM models", &[]),
+    ] {
+        let env = world();
+        env.line("schedules add first --every 1h --model tiny --priority 90")
+            .succeeds();
+        // Models have been read by the moment at which slots are claimed.
+        let meanwhile = format!(
+            "CREATE TRIGGER meanwhile AFTER UPDATE OF open_slot_at ON schedules
+                WHEN new.open_slot_at IS NOT NULL BEGIN {removal}; END"
+        );
+        change(&env, &meanwhile);
+
+        let ran = env.line("run-due -v");
+
+        assert_eq!(ran.code(), Some(0), "{removal}: {}", ran.report());
+        assert!(!ran.stderr().contains("rror"), "{}", ran.report());
+        ran.explains("has just been removed: passed over");
+        assert_eq!(ask(&env, WHO_DID_WHAT), sessions, "{removal}");
+        assert_eq!((open_sessions(&env), open_runs(&env)), (0, 0), "{removal}");
+        let open = "SELECT name FROM schedules WHERE open_slot_at IS NOT NULL";
+        assert!(ask(&env, open).is_empty(), "{removal}");
+        env.line("run-due").succeeds().silently();
+    }
+}
+
 #[test]
 fn what_a_limit_cut_short_is_handed_to_the_next_schedule_only_if_both_still_exist() {
-    for line in [
-        "models remove tiny --yes",
-        "models disable tiny",
-        "schedules remove often --yes",
-        "schedules set often --daily 05:00",
+    for (line, is_handed_on) in [
+        ("models set tiny --tag llm", true),
+        ("models remove tiny --yes", false),
+        ("models disable tiny", false),
+        ("schedules remove often --yes", false),
+        ("schedules set often --daily 05:00", true),
     ] {
         let env = world();
         let add = "schedules add first --every 1h --model tiny --priority 90 --max-transfer 1K";
@@ -314,5 +358,10 @@ fn what_a_limit_cut_short_is_handed_to_the_next_schedule_only_if_both_still_exis
         assert_eq!((open_sessions(&env), open_runs(&env)), (0, 0), "{line}");
         let open = "SELECT name FROM schedules WHERE open_slot_at IS NOT NULL";
         assert_eq!(ask(&env, open), ["first"], "{line}");
+        let mut expected = vec!["first | tiny | partial", "often | other | updated"];
+        if is_handed_on {
+            expected.push("often | tiny | updated");
+        }
+        assert_eq!(ask(&env, WHO_DID_WHAT), expected, "{line}");
     }
 }

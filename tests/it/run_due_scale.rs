@@ -9,6 +9,7 @@ use hfdl::store::Store;
 use hfdl_test_hub::{Api, On};
 
 use crate::support::database::{ask, change, number};
+use crate::support::due::roomy_world;
 use crate::support::env::{NOW, TestEnv};
 use crate::support::process::Victim;
 use crate::support::sound::say;
@@ -19,8 +20,7 @@ const YEARS_OF_USE: &str = include_str!("data/many.sql");
 const MOST_MEMORY: u64 = 64 << 20;
 
 fn old_home() -> TestEnv {
-    let env = TestEnv::new();
-    env.set("HFDL_DISK_RESERVE", "0");
+    let env = roomy_world();
     let store = Store::open(&env.database(), NOW.parse().unwrap()).unwrap();
     drop(store);
     change(&env, YEARS_OF_USE);

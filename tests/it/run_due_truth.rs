@@ -22,6 +22,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::support::database::{ask, number};
+use crate::support::due::roomy_world;
 use crate::support::env::TestEnv;
 use crate::support::sound::say;
 use crate::support::truth_table::{Row, instant, normalise, rows};
@@ -32,8 +33,7 @@ const EVENTS: &str = "SELECT kind, detail FROM events
     WHERE kind IN ('missed-slot', 'clock-reset', 'clock-back', 'missed-tick') ORDER BY id";
 
 fn world() -> TestEnv {
-    let env = TestEnv::new();
-    env.set("HFDL_DISK_RESERVE", "0");
+    let env = roomy_world();
     let draft = env.hub().repo("acme/tiny").commit("main");
     draft.file("config.json", b"{}").publish();
     env

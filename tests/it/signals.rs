@@ -1,6 +1,7 @@
 //! Signals to the real process: asked to end it saves its state, and asked
 //! twice it leaves at once.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -120,15 +121,16 @@ fn a_second_signal_leaves_at_once_and_loses_nothing() {
         running.send(Signal::TERM);
         assert_eq!(running.code_within(Duration::from_secs(5)), Some(143));
 
-        // A question to the Hub that is not answered keeps the run from ending.
-        env.hub().fault(On::api(Api::Info), Fault::NoAnswer);
-        env.set("HF_HUB_ETAG_TIMEOUT", "600");
+        // A connection that says nothing keeps the run from ending for a moment.
+        env.hub().fault(On::api(Api::Cdn), Fault::NoAnswer);
+        env.set("HF_HUB_DOWNLOAD_TIMEOUT", "600");
         env.hub().forget_requests();
         let mut command = env.command(["download", "acme/tiny", "-v"]);
         command.stderr(Stdio::piped());
         let mut running = Running::start(command);
-        env.hub()
-            .wait_until("it asks", |requests| !requests.is_empty());
+        env.hub().wait_until("it asks", |requests| {
+            requests.iter().any(|request| request.api == Api::Cdn)
+        });
         running.send(Signal::TERM);
         let diary = BufReader::new(running.0.stderr.take().unwrap());
         let heard = diary.lines().map(Result::unwrap);
@@ -140,6 +142,52 @@ fn a_second_signal_leaves_at_once_and_loses_nothing() {
         assert_eq!((open_sessions(&env), open_runs(&env)), (1, 1));
         env.hub().heal();
         resumes(&env);
+    }
+}
+
+#[test]
+fn a_signal_ends_the_run_soon_although_the_hub_says_nothing() {
+    let (int, term) = (Signal::INT, Signal::TERM);
+    for (line, asked, signal, code) in [
+        ("run-due", Api::Info, term, 143),
+        ("run-due", Api::Tree, int, 130),
+        ("download acme/tiny", Api::Info, int, 130),
+        ("download acme/tiny", Api::Resolve, term, 143),
+        ("download acme/tiny", Api::Cdn, term, 143),
+        ("verify acme/tiny", Api::Tree, int, 130),
+    ] {
+        let env = world();
+        env.line("models add acme/tiny").succeeds();
+        env.line("schedules add often --every 1h --all").succeeds();
+        if line.starts_with("verify") {
+            env.line("download acme/tiny").succeeds();
+            forget_listings(&env);
+        }
+        env.set("HF_HUB_ETAG_TIMEOUT", "600");
+        env.set("HF_HUB_DOWNLOAD_TIMEOUT", "600");
+        env.hub().forget_requests();
+        env.hub().fault(On::api(asked), Fault::NoAnswer);
+        let mut running = Running::start(env.command(line.split(' ')));
+        env.hub().wait_until("it asks", |requests| {
+            requests.iter().any(|request| request.api == asked)
+        });
+        running.send(signal);
+        // Two seconds, and some for a machine that has other things to do.
+        let ended = running.code_within(Duration::from_secs(4));
+        assert_eq!(ended, Some(code), "{line}: {asked:?}");
+        let words = ("partial".to_owned(), "interrupted".to_owned(), code.into());
+        assert_eq!(last_words(&env), words, "{line}: {asked:?}");
+        assert_eq!((open_sessions(&env), open_runs(&env)), (0, 0));
+        env.hub().heal();
+        env.line(line).succeeds();
+    }
+}
+
+/// Removes what is kept of the files of each commit, so that the Hub has to be asked.
+fn forget_listings(env: &TestEnv) {
+    let repo = env.cache().join("models--acme--tiny");
+    for listings in ["trees", ".hfdl/trees"] {
+        fs::remove_dir_all(repo.join(listings)).unwrap();
     }
 }
 

@@ -246,15 +246,15 @@ fn only_enabled_schedules_whose_time_has_come_are_candidates() {
         .unwrap();
 
     let due = |seconds| {
-        let found = store.due_candidates(at(seconds)).unwrap();
+        let found = store.due_candidates(at(seconds)).unwrap().readable;
         found.into_iter().map(|one| one.id).collect::<Vec<_>>()
     };
     assert_eq!(due(99), []);
     assert_eq!(due(100), [soon]);
     assert_eq!(due(999), [soon, late]);
     assert_eq!(store.next_due_at().unwrap(), Some(at(100)));
-    assert_eq!(store.enabled_schedules().unwrap().len(), 3);
-    assert_eq!(store.schedules().unwrap().len(), 4);
+    assert_eq!(store.enabled_schedules().unwrap().readable.len(), 3);
+    assert_eq!(store.schedules().unwrap().readable.len(), 4);
 
     // Whatever changes when a schedule is due makes it a candidate at once.
     store.set_schedule_enabled(off, true, at(60)).unwrap();
@@ -797,10 +797,10 @@ fn a_transaction_is_all_or_nothing_across_entities() {
     assert!(err.downcast_ref::<StoreError>().is_some());
     assert_eq!(store.models(&ModelFilter::default()).unwrap(), []);
     assert_eq!(store.settings().unwrap(), []);
-    assert_eq!(store.schedules().unwrap(), []);
+    assert_eq!(store.schedules().unwrap().readable, []);
     apply("m").unwrap();
     assert_eq!(store.models(&ModelFilter::default()).unwrap().len(), 1);
-    assert_eq!(store.schedules().unwrap().len(), 1);
+    assert_eq!(store.schedules().unwrap().readable.len(), 1);
 }
 
 #[test]

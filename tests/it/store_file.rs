@@ -79,7 +79,7 @@ fn opening_and_reading_a_current_database_writes_nothing() {
     assert_eq!(names_of(&before), ["hfdl.db"]);
     {
         let store = home.open();
-        assert_eq!(store.due_candidates(at(0)).unwrap(), []);
+        assert_eq!(store.due_candidates(at(0)).unwrap().readable, []);
         let wal = fs::metadata(home.path().join("hfdl.db-wal")).unwrap();
         assert_eq!(wal.len(), 0);
     }
@@ -203,7 +203,7 @@ fn looking_makes_no_database_and_writes_to_none() {
     let home = Home::new();
     let store = Store::open_read_only(&home.database(), at(0)).unwrap();
     assert_eq!(store.models(&ModelFilter::default()).unwrap(), []);
-    assert_eq!(store.due_candidates(at(0)).unwrap(), []);
+    assert_eq!(store.due_candidates(at(0)).unwrap().readable, []);
     assert!(!home.path().exists());
     drop(store);
 
@@ -341,7 +341,7 @@ fn every_released_schema_migrates_to_todays() {
         let models = store.models(&ModelFilter::default()).unwrap();
         assert_eq!(models[0].spec.name, name("acme/tiny"));
         assert_eq!(models[0].spec.tags, names(&["llm"]));
-        let schedules = store.schedules().unwrap();
+        let schedules = store.schedules().unwrap().readable;
         assert_eq!(schedules[0].spec.selection.models, names(&["acme/tiny"]));
         let sessions = store.sessions(&SessionFilter::default()).unwrap();
         assert_eq!(sessions.len(), 1);

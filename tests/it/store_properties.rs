@@ -216,7 +216,7 @@ proptest! {
         let models = world.store.models(&ModelFilter::default()).unwrap();
         prop_assert_eq!(models.len(), world.models.len());
         prop_assert!(!models.iter().any(|model| model.spec.name.as_str().starts_with("half")));
-        prop_assert_eq!(world.store.schedules().unwrap().len(), world.schedules.len());
+        prop_assert_eq!(world.store.schedules().unwrap().readable.len(), world.schedules.len());
         world.store.sessions(&Default::default()).unwrap();
         world.store.runs(&Default::default()).unwrap();
     }

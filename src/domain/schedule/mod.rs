@@ -20,6 +20,7 @@ mod planned;
 mod rate_table;
 mod serve;
 mod slots;
+mod unusable;
 mod window;
 mod zone;
 
@@ -35,5 +36,6 @@ pub use planned::{NextStart, PlannedSlot, Waiting, next_start, planned};
 pub use rate_table::RateTable;
 pub use serve::{LookEnd, SlotEnd, after_slot};
 pub use slots::Slots;
+pub use unusable::{Schedules, Unusable, UnusableKind, usable_zone};
 pub use window::{Window, Windows};
 pub use zone::{find_zone, shift};

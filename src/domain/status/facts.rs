@@ -6,7 +6,7 @@ use crate::domain::model::{EntryName, Model, ModelSummary};
 use crate::domain::outcome::{Outcome, words};
 use crate::domain::pause::Pause;
 use crate::domain::run::Run;
-use crate::domain::schedule::NextStart;
+use crate::domain::schedule::{NextStart, Unusable};
 use crate::domain::session::{ByteCounts, Session, Trouble};
 use crate::domain::time::Timestamp;
 use crate::domain::units::{ByteSize, Seconds};
@@ -25,6 +25,8 @@ pub struct Status {
     pub pause: Option<Pause>,
     /// What the enabled schedules do next, the earliest first.
     pub next_due: Vec<NextDue>,
+    /// Enabled schedules that no run can follow.
+    pub unusable: Vec<Unusable>,
     pub run: Option<RunInProgress>,
     /// Runs that ended without a word; the next one closes them.
     pub crashed: Vec<Run>,

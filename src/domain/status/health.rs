@@ -7,6 +7,7 @@ use super::facts::{DiskFacts, ModelStatus, Status, TimerFacts};
 use crate::domain::model::{EntryName, ModelSummary};
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, words};
 use crate::domain::run::Run;
+use crate::domain::schedule::Unusable;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
 
@@ -24,6 +25,7 @@ words! {
         MissedTick = "missed-tick",
         TimerDrift = "timer-drift",
         CrashedRun = "crashed-run",
+        ScheduleUnusable = "schedule-unusable",
         ModelFailed = "model-failed",
         ModelGated = "model-gated",
         ModelOrphaned = "model-orphaned",
@@ -71,6 +73,7 @@ pub fn assess(status: &Status) -> Vec<Warning> {
     warnings.extend(status.disks.iter().filter_map(low_disk));
     warnings.extend(timer_warnings(status));
     warnings.extend(status.crashed.iter().map(crashed_run));
+    warnings.extend(status.unusable.iter().map(unusable_schedule));
     warnings.extend(status.models.iter().filter_map(model_trouble));
     let is_stale = |model: &&ModelStatus| is_stale(model, status.check_max_age, status.now);
     let stale = status.models.iter().filter(is_stale);
@@ -135,6 +138,11 @@ fn crashed_run(run: &Run) -> Warning {
     );
     let hint = "the next tick or download closes it and goes on with the bytes that were kept";
     Warning::new(WarningKind::CrashedRun, message, hint)
+}
+
+fn unusable_schedule(schedule: &Unusable) -> Warning {
+    let kind = WarningKind::ScheduleUnusable;
+    Warning::new(kind, schedule.to_string(), schedule.hint())
 }
 
 /// Judges what the last attempts at a model came to.
@@ -221,6 +229,7 @@ fn stale_check(model: &ModelStatus, status: &Status) -> Warning {
 mod tests {
     use super::*;
     use crate::domain::pause::Pause;
+    use crate::domain::schedule::{ScheduleId, UnusableKind};
     use crate::domain::session::Trouble;
     use crate::domain::status::{DatabaseTrouble, DiskUse};
     use crate::domain::units::ByteSize;
@@ -242,6 +251,7 @@ mod tests {
             last_tick: None,
             pause: None,
             next_due: Vec::new(),
+            unusable: Vec::new(),
             run: None,
             crashed: Vec::new(),
             models: vec![model()],
@@ -418,6 +428,13 @@ mod tests {
         let mut status = well();
         status.models[0].summary = ModelSummary::Gated;
         status.disks[0].free = ByteSize(9);
+        status.unusable = vec![Unusable {
+            id: ScheduleId(1),
+            name: "nightly".to_owned(),
+            is_enabled: true,
+            why: "because".to_owned(),
+            kind: UnusableKind::Unreadable,
+        }];
         status.database_trouble = Some(DatabaseTrouble {
             message: "damaged".to_owned(),
             hint: None,
@@ -425,6 +442,7 @@ mod tests {
         let all = [
             WarningKind::Database,
             WarningKind::DiskLow,
+            WarningKind::ScheduleUnusable,
             WarningKind::ModelGated,
         ];
         assert_eq!(kinds(&status), all);

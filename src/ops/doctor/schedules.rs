@@ -3,6 +3,7 @@
 use super::finding::Finding;
 use crate::domain::model::Model;
 use crate::domain::outcome::UpstreamState;
+use crate::domain::schedule::Unusable;
 use crate::store::{ModelFilter, Store};
 
 /// Looks whether models and schedules are there, and whether a model's own
@@ -11,16 +12,17 @@ pub(super) fn schedules(store: Option<&Store>) -> Vec<Finding> {
     let Some(store) = store else {
         return vec![Finding::skipped("schedules", "nothing is registered yet")];
     };
-    let read = || -> anyhow::Result<(Vec<Model>, usize)> {
+    let read = || -> anyhow::Result<(Vec<Model>, usize, Vec<Unusable>)> {
         let enabled = ModelFilter {
             enabled: Some(true),
             ..ModelFilter::default()
         };
         let schedules = store.schedules()?;
-        let n_enabled = schedules.iter().filter(|one| one.spec.enabled).count();
-        Ok((store.models(&enabled)?, n_enabled))
+        let enabled_schedules = schedules.readable.iter().filter(|one| one.spec.enabled);
+        let (n_enabled, unusable) = (enabled_schedules.count(), schedules.unusable());
+        Ok((store.models(&enabled)?, n_enabled, unusable))
     };
-    let (models, n_schedules) = match read() {
+    let (models, n_schedules, unusable) = match read() {
         Ok(read) => read,
         Err(err) => return vec![Finding::of_error("schedules", "cannot be read", &err)],
     };
@@ -37,6 +39,8 @@ pub(super) fn schedules(store: Option<&Store>) -> Vec<Finding> {
         let n_models = models.len();
         Finding::ok("schedules", format!("{n_schedules} for {n_models} models"))
     }];
+    let broken = unusable.iter();
+    found.extend(broken.map(|one| Finding::fail("schedules", one.to_string()).next(one.hint())));
     let gated: Vec<String> = models
         .iter()
         .filter(|model| model.state.upstream_state == UpstreamState::Gated)

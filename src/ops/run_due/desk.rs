@@ -190,7 +190,7 @@ impl<'a> Desk<'a> {
         let model = store.model_by_id(id)?.filter(|model| model.spec.enabled);
         let mut gone = Vec::new();
         for schedule in &serves {
-            if model.is_none() || store.schedule_by_id(*schedule)?.is_none() {
+            if model.is_none() || !store.has_schedule(*schedule)? {
                 gone.push(*schedule);
             }
         }
@@ -206,11 +206,12 @@ impl<'a> Desk<'a> {
         }
     }
 
-    /// Opens sessions for models and sends them on the way.
+    /// Opens sessions for models and sends them on the way; what a person has
+    /// removed since it was read is passed over.
     fn begin(&mut self, jobs: Vec<Job>, run: &mut Run<'_>, flow: &mut Flow) -> Result<()> {
         let mut openings = Vec::new();
-        let mut orders = Vec::new();
-        for job in &jobs {
+        let mut begun = Vec::new();
+        for job in jobs {
             let first = job.serves.first().and_then(|id| self.claims.get(id));
             let Some(claim) = first else { continue };
             let target = Arc::new(Target::from(&job.model));
@@ -219,16 +220,23 @@ impl<'a> Desk<'a> {
                 target: target.clone(),
                 slot: Some((claim.schedule.id, spec.name.clone(), claim.due.due.slot)),
             });
-            orders.push(Order {
+            let order = Order {
                 target,
                 lane: claim.lane.clone(),
                 share: Share::new(spec.priority, job.model.spec.priority),
-            });
+            };
+            begun.push((order, job));
         }
         let numbers = run.open(openings)?;
-        for ((index, order), job) in numbers.zip(orders).zip(jobs) {
-            self.jobs.insert(index, job);
-            flow.add(index, order);
+        for (number, (order, job)) in numbers.into_iter().zip(begun) {
+            if let Some(index) = number {
+                self.jobs.insert(index, job);
+                flow.add(index, order);
+            } else {
+                let name = &job.model.spec.name;
+                log::info!("`{name}` or its schedule has just been removed: passed over");
+                self.look_again(job.model.id, job.serves, run, flow)?;
+            }
         }
         Ok(())
     }

@@ -2,19 +2,21 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use jiff::tz::TimeZone;
 
 use crate::domain::model::EntryName;
 use crate::domain::run::{Event, EventKind};
 use crate::domain::schedule::{
-    ClockEvent, Due, DueState, Look, Schedule, ScheduleId, ScheduleState, assess, find_zone,
+    ClockEvent, Due, DueState, Look, Schedule, ScheduleId, ScheduleState, Schedules, Unusable,
+    assess, usable_zone,
 };
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::Seconds;
 use crate::ops::schedules::offset;
 use crate::ops::ticks::note_look;
-use crate::store::Store;
+use crate::ops::zones::note_zone;
+use crate::store::{Store, StoreError};
 use crate::sys::host::Host;
 
 /// What a look at the schedules needs.
@@ -59,26 +61,48 @@ pub(super) struct Found {
     pub due: Vec<DueNow>,
     /// Slots that have come while no window is open, for the first time.
     pub closed: Vec<String>,
+    /// Schedules that cannot be followed, whether they are due or not.
+    pub unusable: Vec<Unusable>,
 }
 
 impl Looker<'_> {
-    /// Asks about each schedule; only looks.
-    pub(super) fn judge(&self, now: Timestamp, among: Among) -> Result<Vec<Judged>> {
-        let schedules = match among {
+    /// Asks about each schedule, and parts them from those that cannot be
+    /// followed; only looks.
+    pub(super) fn judge(
+        &self,
+        now: Timestamp,
+        among: Among,
+    ) -> Result<(Vec<Judged>, Vec<Unusable>)> {
+        let Schedules {
+            readable,
+            unreadable: mut unusable,
+        } = match among {
             Among::Candidates => self.store.due_candidates(now)?,
             Among::All => self.store.enabled_schedules()?,
         };
-        let wanted =
-            |schedule: &Schedule| self.only.is_empty() || self.only.contains(&schedule.spec.name);
-        let schedules = schedules.into_iter().filter(wanted);
-        schedules.map(|schedule| self.ask(schedule, now)).collect()
+        let is_wanted =
+            |name: &str| self.only.is_empty() || self.only.iter().any(|one| one.as_str() == name);
+        unusable.retain(|one| is_wanted(&one.name));
+        let mut judged = Vec::new();
+        for schedule in readable {
+            if !is_wanted(schedule.spec.name.as_str()) {
+                continue;
+            }
+            match usable_zone(&schedule) {
+                Ok(zone) => judged.push(self.ask(schedule, zone, now)?),
+                Err(one) => unusable.push(one),
+            }
+        }
+        Ok((judged, unusable))
     }
 
     /// Looks, and writes down what needs no work: the next look of those that
     /// wait, slots that were missed, clocks that went wrong.
     pub(super) fn look(&self, now: Timestamp, among: Among) -> Result<Found> {
         let mut found = Found::default();
-        for judged in self.judge(now, among)? {
+        let (judged, unusable) = self.judge(now, among)?;
+        found.unusable = unusable;
+        for judged in judged {
             let id = judged.schedule.id;
             if judged.clock.is_some() {
                 self.mend_clock(&judged, now)?;
@@ -109,7 +133,7 @@ impl Looker<'_> {
     /// goes on with it or says why it cannot.
     ///
     /// Read again inside the transaction: a person may edit it at any moment,
-    /// and what is gone is left alone.
+    /// and what is gone, or makes no sense any more, is left alone.
     pub(super) fn update(
         &self,
         id: ScheduleId,
@@ -117,7 +141,7 @@ impl Looker<'_> {
         change: impl FnOnce(&Schedule) -> Option<ScheduleState>,
     ) -> Result<()> {
         self.store.transaction(|store| -> Result<()> {
-            let Some(mut schedule) = store.schedule_by_id(id)? else {
+            let Some((mut schedule, zone)) = read_again(store, id)? else {
                 return Ok(());
             };
             let Some(state) = change(&schedule) else {
@@ -125,21 +149,19 @@ impl Looker<'_> {
             };
             let is_left_open = state.open_slot_at.is_some() && state.retry_at.is_none();
             schedule.state = state;
-            let judged = self.ask(schedule, now)?;
+            let judged = self.ask(schedule, zone, now)?;
             let mut state = judged.schedule.state;
             state.next_due_at = match is_left_open {
                 true => Some(now),
                 false => judged.state.next_look(now),
             };
+            note_zone(store, self.host, &judged.schedule.spec.time_zone)?;
             note_look(store, now)?;
             Ok(store.save_schedule_state(id, &state)?)
         })
     }
 
-    fn ask(&self, schedule: Schedule, now: Timestamp) -> Result<Judged> {
-        let name = &schedule.spec.name;
-        let zone = find_zone(&schedule.spec.time_zone)
-            .with_context(|| format!("cannot plan the schedule `{name}`"))?;
+    fn ask(&self, schedule: Schedule, zone: TimeZone, now: Timestamp) -> Result<Judged> {
         let look = Look {
             now,
             offset: offset(self.store, self.host, &schedule)?,
@@ -160,13 +182,15 @@ impl Looker<'_> {
             return Ok(());
         }
         self.store.transaction(|store| -> Result<()> {
-            let fresh = store.schedule_by_id(judged.schedule.id)?;
+            let fresh = read_again(store, judged.schedule.id)?;
             // Whoever has edited it has planned its next look.
-            let Some(fresh) = fresh.filter(|fresh| fresh.state == judged.schedule.state) else {
+            let Some((fresh, _)) = fresh.filter(|(one, _)| one.state == judged.schedule.state)
+            else {
                 return Ok(());
             };
             let mut state = fresh.state;
             state.next_due_at = next;
+            note_zone(store, self.host, &fresh.spec.time_zone)?;
             Ok(store.save_schedule_state(fresh.id, &state)?)
         })
     }
@@ -222,6 +246,19 @@ impl Looker<'_> {
             })
         })
     }
+}
+
+/// Reads a schedule and its zone as they are now; `None` when it is gone, or
+/// somebody has made it one that cannot be followed: the next look tells of that.
+fn read_again(store: &Store, id: ScheduleId) -> Result<Option<(Schedule, TimeZone)>> {
+    let schedule = match store.schedule_by_id(id) {
+        Err(StoreError::UnusableSchedule(_)) => None,
+        read => read?,
+    };
+    Ok(schedule.and_then(|schedule| {
+        let zone = usable_zone(&schedule).ok()?;
+        Some((schedule, zone))
+    }))
 }
 
 pub(super) fn event(at: Timestamp, kind: EventKind, detail: String) -> Event {

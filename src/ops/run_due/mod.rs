@@ -9,13 +9,14 @@
 mod desk;
 mod look;
 mod plan;
+mod unusable;
 
 use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, ensure};
 
 use self::desk::Desk;
-use self::look::{Among, Found, Looker, event};
+use self::look::{Among, Looker, event};
 use super::pause::pause_in_force;
 use super::rate_limits;
 use super::recover::recover;
@@ -37,6 +38,7 @@ use crate::ops::lock::this_process;
 use crate::sys::host::Host;
 
 pub use plan::{DuePlan, PlannedModel, PlannedSchedule};
+pub use unusable::PassedOver;
 
 /// What was asked of a run, besides the schedules' own limits.
 #[derive(Clone, Debug)]
@@ -54,7 +56,14 @@ pub struct RunDue<'a> {
     pub options: Options,
 }
 
-/// What a tick came to.
+/// What a tick came to, and what it could not look at.
+#[derive(Debug)]
+pub struct Tick {
+    pub ran: Ran,
+    pub passed_over: PassedOver,
+}
+
+/// What a tick did.
 #[derive(Debug)]
 pub enum Ran {
     NothingDue,
@@ -101,7 +110,7 @@ impl RunDue<'_> {
         &self,
         begun: &mut dyn FnMut(&RunId),
         show: &mut dyn FnMut(&Progress<'_>),
-    ) -> Result<Ran> {
+    ) -> Result<Tick> {
         let (store, host) = (self.shop.store(), self.shop.host());
         let now = believable_now(host)?;
         recover(store, now)?;
@@ -117,17 +126,26 @@ impl RunDue<'_> {
             false => Among::All,
         };
         let found = looker.look(now, among)?;
-        self.tell_closed(&found, now)?;
+        let passed_over = PassedOver::new(store, found.unusable, now)?;
+        self.tell_closed(found.closed, now)?;
         if found.due.is_empty() {
-            return Ok(Ran::NothingDue);
+            self.record_passed_over(&passed_over, now)?;
+            let ran = Ran::NothingDue;
+            return Ok(Tick { ran, passed_over });
         }
         if let Some(pause) = pause_in_force(store, now)? {
+            self.record_passed_over(&passed_over, now)?;
             let run = self.record_paused(&pause, now)?;
-            return Ok(Ran::Paused { pause, run });
+            let ran = Ran::Paused { pause, run };
+            return Ok(Tick { ran, passed_over });
         }
         let tools = self.shop.tools()?;
         let mut run = Run::begin(tools, RunCommand::RunDue, self.options.trigger)?;
         begun(run.id());
+        if !passed_over.is_empty() {
+            run.is_no_better_than(ExitStatus::Usage);
+            passed_over.record(store, run.id(), now)?;
+        }
         rate_limits::wait_out(store, tools.hub, host, tools.stop)?;
         let (mut flow, watch) = run.start_flow(&self.options.bounds)?;
         let mut desk = Desk::new(tools, looker, &self.options);
@@ -145,6 +163,7 @@ impl RunDue<'_> {
             let has_time_passed = now < looked || now >= shift(looked, LOOK_EVERY_SECONDS);
             if has_time_passed && !flow.is_idle() && !tools.stop.is_raised() {
                 looked = now;
+                // What cannot be followed has been told of, or is by the next tick.
                 let claimed = looker.look(now, Among::Candidates).and_then(|found| {
                     let due = desk.without_claimed(found.due);
                     if due.is_empty() {
@@ -159,11 +178,12 @@ impl RunDue<'_> {
             n_due, left_out, ..
         } = desk;
         let report = run.end(n_due)?;
-        Ok(Ran::Done {
+        let ran = Ran::Done {
             report,
             n_due,
             left_out,
-        })
+        };
+        Ok(Tick { ran, passed_over })
     }
 
     fn looker(&self) -> Looker<'_> {
@@ -180,13 +200,24 @@ impl RunDue<'_> {
     }
 
     /// Records, once for each slot, that it came outside its window.
-    fn tell_closed(&self, found: &Found, now: Timestamp) -> Result<()> {
-        if found.closed.is_empty() {
+    fn tell_closed(&self, closed: Vec<String>, now: Timestamp) -> Result<()> {
+        if closed.is_empty() {
             return Ok(());
         }
-        let detail = found.closed.join("; ");
+        let detail = closed.join("; ");
         log::info!("{detail}");
-        self.record_skip(RunOutcome::Ok, detail, now).map(drop)
+        let skipped = self.record_skip(RunOutcome::Ok, ExitStatus::Ok, vec![detail], now);
+        skipped.map(drop)
+    }
+
+    /// Records, once a day, what is passed over at every tick.
+    fn record_passed_over(&self, passed_over: &PassedOver, now: Timestamp) -> Result<()> {
+        let news = passed_over.news();
+        if news.is_empty() {
+            return Ok(());
+        }
+        let skipped = self.record_skip(RunOutcome::Failed, ExitStatus::Usage, news, now);
+        skipped.map(drop)
     }
 
     fn record_paused(&self, pause: &Pause, now: Timestamp) -> Result<RunFacts> {
@@ -196,11 +227,17 @@ impl RunDue<'_> {
         let reason = pause.reason.as_deref().unwrap_or("no reason was given");
         let detail = format!("ticks are paused until {until}: {reason}");
         log::info!("{detail}");
-        self.record_skip(RunOutcome::SkippedPaused, detail, now)
+        self.record_skip(RunOutcome::SkippedPaused, ExitStatus::Ok, vec![detail], now)
     }
 
     /// Writes down a run that did nothing, and why.
-    fn record_skip(&self, outcome: RunOutcome, detail: String, now: Timestamp) -> Result<RunFacts> {
+    fn record_skip(
+        &self,
+        outcome: RunOutcome,
+        status: ExitStatus,
+        details: Vec<String>,
+        now: Timestamp,
+    ) -> Result<RunFacts> {
         let start = RunStart {
             command: RunCommand::RunDue,
             trigger: self.options.trigger,
@@ -208,12 +245,13 @@ impl RunDue<'_> {
             at: now,
         };
         self.shop.store().transaction(|store| -> Result<RunFacts> {
-            let status = ExitStatus::Ok;
             let id = store.record_skipped_run(&start, outcome, status.code())?;
-            store.record_event(&Event {
-                run_id: Some(id.clone()),
-                ..event(now, EventKind::Skipped, detail)
-            })?;
+            for detail in details {
+                store.record_event(&Event {
+                    run_id: Some(id.clone()),
+                    ..event(now, EventKind::Skipped, detail)
+                })?;
+            }
             Ok(RunFacts::skipped(&start, id, outcome, status))
         })
     }

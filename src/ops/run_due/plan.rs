@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use super::RunDue;
 use super::look::{Among, Judged};
 use crate::domain::model::EntryName;
-use crate::domain::schedule::{DueSchedule, DueState, due_jobs};
+use crate::domain::schedule::{DueSchedule, DueState, Unusable, due_jobs};
 use crate::domain::time::Timestamp;
 use crate::ops::download::{DryRun, dry_run};
 use crate::ops::sync::Target;
@@ -17,6 +17,8 @@ pub struct DuePlan {
     pub at: Timestamp,
     pub schedules: Vec<PlannedSchedule>,
     pub models: Vec<PlannedModel>,
+    /// Schedules of which nothing can be said.
+    pub unusable: Vec<Unusable>,
 }
 
 /// One enabled schedule and what there is to do about it.
@@ -38,7 +40,7 @@ pub struct PlannedModel {
 impl RunDue<'_> {
     /// Finds out what is due at a moment and what that would fetch.
     pub fn plan(&self, at: Timestamp) -> Result<DuePlan> {
-        let judged = self.looker().judge(at, Among::All)?;
+        let (judged, unusable) = self.looker().judge(at, Among::All)?;
         let due: Vec<DueSchedule<'_>> = judged.iter().filter_map(due_of).collect();
         let ids = due.iter().map(|one| one.schedule.id);
         let models = self.shop.store().models_of_schedules(ids)?;
@@ -70,6 +72,7 @@ impl RunDue<'_> {
             at,
             schedules: schedules.collect(),
             models,
+            unusable,
         })
     }
 }

@@ -11,12 +11,14 @@ use crate::cache::{self, CacheLayout, LocalEntry};
 use crate::domain::content::ContentId;
 use crate::domain::filter::Filter;
 use crate::domain::outcome::words;
-use crate::domain::repo::{CommitSha, RepoPath};
+use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::repo_arg::escape_pattern;
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::hub::HubClient;
+use crate::ops::patience::unless_stopped;
 use crate::ops::sync::{CacheChoice, Place, Target};
 use crate::sys::files;
+use crate::sys::stop::StopFlag;
 
 words! {
     /// What is wrong with a file.
@@ -93,6 +95,7 @@ pub struct Look {
 /// made from the names of the blobs.
 pub fn look(
     hub: Option<&HubClient>,
+    stop: &StopFlag,
     choice: &CacheChoice,
     target: &Target,
 ) -> Result<Option<Look>> {
@@ -117,8 +120,9 @@ pub fn look(
     };
     let mut unanswered = None;
     if let (None, Some(hub)) = (&look.remote, hub) {
-        match hub.tree(&target.repo, &look.commit) {
+        match ask_for_listing(hub, stop, &target.repo, &look.commit) {
             Ok(remote) => look.remote = Some(remote),
+            Err(err) if stop.is_raised() => return Err(err),
             Err(err) => unanswered = Some(err),
         }
     }
@@ -142,9 +146,20 @@ pub fn look(
         folder.display()
     );
     Err(match unanswered {
-        Some(err) => anyhow::Error::new(err).context(missing),
+        Some(err) => err.context(missing),
         None => anyhow::anyhow!("{missing}, and `--offline` forbids asking for it"),
     })
+}
+
+/// Asks for the listing of a commit, as long as the run is not to end.
+pub(super) fn ask_for_listing(
+    hub: &HubClient,
+    stop: &StopFlag,
+    repo: &Repo,
+    commit: &CommitSha,
+) -> Result<RemoteSnapshot> {
+    let (hub, repo, commit) = (hub.clone(), repo.clone(), commit.clone());
+    Ok(unless_stopped(stop, move || hub.tree(&repo, &commit))??)
 }
 
 impl Look {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::look::{BadFile, Look, Reason};
+use super::look::{BadFile, Look, Reason, ask_for_listing};
 use super::report::{Verified, end_of, session_files, trouble_with};
 use super::run::{MayReplace, Verify};
 use crate::domain::model::Priority;
@@ -16,8 +16,7 @@ use crate::domain::repo::RepoPath;
 use crate::domain::repo_arg::escape_pattern;
 use crate::domain::share::Share;
 use crate::download::Lane;
-use crate::hub::HubClient;
-use crate::ops::run::{Bounds, Run};
+use crate::ops::run::{Bounds, Run, Tools};
 use crate::ops::sync::{Order, Planned, Progress, SyncEnd, Target, outcome_of, trouble_of};
 
 impl Verify<'_> {
@@ -54,7 +53,7 @@ impl Verify<'_> {
                 continue;
             }
             let target = &self.targets[index];
-            match plan_repair(self.tools.hub, look, target, bad, &spared) {
+            match plan_repair(&self.tools, look, target, bad, &spared) {
                 Ok(planned) => {
                     let order = Order {
                         target: Arc::new(target.clone()),
@@ -70,7 +69,10 @@ impl Verify<'_> {
                     flow.begin(index, order, Box::new(planned), &mut on);
                 }
                 Err(err) => {
-                    let end = failed(&models[index], path, &err);
+                    let end = match self.tools.stop.reason() {
+                        Some(reason) => SyncEnd::unseen(reason),
+                        None => failed(&models[index], path, &err),
+                    };
                     run.close(index, &end);
                 }
             }
@@ -122,7 +124,7 @@ impl Verify<'_> {
 ///
 /// The ref stays where it is, whatever has happened upstream.
 fn plan_repair(
-    hub: &HubClient,
+    tools: &Tools<'_>,
     look: Look,
     target: &Target,
     bad: &[BadFile],
@@ -130,7 +132,7 @@ fn plan_repair(
 ) -> Result<Planned> {
     let remote = match look.remote {
         Some(remote) => remote,
-        None => hub.tree(&target.repo, &look.commit)?,
+        None => ask_for_listing(tools.hub, tools.stop, &target.repo, &look.commit)?,
     };
     let mut filter = look.filter;
     let spared = spared.iter().map(|path| escape_pattern(path.as_str()));

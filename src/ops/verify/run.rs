@@ -54,13 +54,16 @@ impl Verify<'_> {
         let mut looks: Vec<(usize, Look)> = Vec::new();
         for (index, target) in self.targets.iter().enumerate() {
             let hub = (!self.offline).then_some(self.tools.hub);
-            match look(hub, &choice, target) {
+            match look(hub, self.tools.stop, &choice, target) {
                 Ok(Some(look)) => looks.push((index, look)),
                 Ok(None) => {
                     run.close(index, &nothing_published(target));
                 }
                 Err(err) => {
-                    let end = end_of(outcome_of(&err, false), Some(trouble_of(&err)));
+                    let end = match self.tools.stop.reason() {
+                        Some(reason) => SyncEnd::unseen(reason),
+                        None => end_of(outcome_of(&err, false), Some(trouble_of(&err))),
+                    };
                     run.close(index, &end);
                 }
             }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::{SessionView, document, time};
 use crate::domain::outcome::{Outcome, Trigger};
 use crate::domain::run::{Run, RunEnd, RunId};
+use crate::domain::schedule::Unusable;
 use crate::domain::session::Session;
 use crate::domain::time::{Timestamp, render_utc};
 
@@ -22,6 +23,8 @@ pub struct RunFacts<'a> {
     pub n_due: u64,
     /// Models that were due and have no session, each with the reason.
     pub left_out: &'a [(String, String)],
+    /// Schedules that could not be followed.
+    pub unusable: &'a [Unusable],
     pub sessions: &'a [Session],
 }
 
@@ -34,6 +37,7 @@ impl<'a> RunFacts<'a> {
             end: run.end,
             n_due: run.totals.n_due,
             left_out: &[],
+            unusable: &[],
             sessions,
         }
     }
@@ -47,9 +51,12 @@ pub fn run(facts: &RunFacts<'_>) -> Value {
         .map(|session| document("hfdl.session/1", SessionView::from(session)))
         .collect();
     let left_out = facts.left_out.iter();
-    let left_out = left_out.map(|(model, reason)| json!({"model": model, "reason": reason}));
+    let left_out = left_out.map(|(model, reason)| skipped_model(model, Some(reason)));
     let skipped = facts.sessions.iter().filter_map(skipped);
-    let skipped: Vec<Value> = skipped.chain(left_out).collect();
+    let skipped = skipped
+        .chain(left_out)
+        .chain(skipped_schedules(facts.unusable));
+    let skipped: Vec<Value> = skipped.collect();
     document(
         "hfdl.run/1",
         json!({
@@ -71,7 +78,17 @@ fn skipped(session: &Session) -> Option<Value> {
     let end = session.end.as_ref()?;
     let reason = end.trouble.as_ref().map(|trouble| trouble.message.clone());
     let name = session.start.label();
-    (end.outcome == Outcome::Skipped).then(|| json!({"model": name, "reason": reason}))
+    (end.outcome == Outcome::Skipped).then(|| skipped_model(&name, reason.as_deref()))
+}
+
+fn skipped_model(name: &str, reason: Option<&str>) -> Value {
+    json!({"model": name, "schedule": null, "reason": reason})
+}
+
+/// Names schedules that were left out with all that they cover, and why.
+pub fn skipped_schedules(unusable: &[Unusable]) -> impl Iterator<Item = Value> {
+    let named = |one: &Unusable| json!({"model": null, "schedule": one.name, "reason": one.why});
+    unusable.iter().map(named)
 }
 
 /// A run in a list: who it was and what it came to, without its sessions.

@@ -32,11 +32,16 @@ pub fn ask_file(path: &Path, sql: &str) -> Vec<String> {
     rows.unwrap().map(Result::unwrap).collect()
 }
 
+/// Returns the only cell of the only row.
+pub fn cell(env: &TestEnv, sql: &str) -> String {
+    let mut rows = ask(env, sql);
+    assert_eq!(rows.len(), 1, "{sql}");
+    rows.remove(0)
+}
+
 /// Returns the only cell of the only row, a number.
 pub fn number(env: &TestEnv, sql: &str) -> i64 {
-    let rows = ask(env, sql);
-    assert_eq!(rows.len(), 1, "{sql}");
-    rows[0].parse().unwrap()
+    cell(env, sql).parse().unwrap()
 }
 
 /// Runs statements.

@@ -4,6 +4,7 @@ pub mod cache;
 pub mod database;
 #[cfg(target_os = "linux")]
 pub mod disk;
+pub mod due;
 pub mod env;
 pub mod exposition;
 pub mod http_source;

@@ -1,0 +1,42 @@
+//! Options that the commands of a run have in common.
+
+use clap::Args;
+
+use crate::domain::schedule::RateTable;
+use crate::domain::settings::Settings;
+use crate::domain::units::{ByteSize, Seconds};
+use crate::ops::run::Bounds;
+
+#[derive(Debug, Args)]
+pub struct Waiting {
+    /// Wait for another run to end (for so long, or without limit)
+    #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "36500d")]
+    pub wait: Option<Seconds>,
+}
+
+#[derive(Debug, Args)]
+pub struct Limits {
+    /// End after so much time; the next run goes on (default: run.max_duration)
+    #[arg(long, value_name = "DUR")]
+    max_duration: Option<Seconds>,
+
+    /// End after so many bytes; the next run goes on (default: run.max_transfer)
+    #[arg(long, value_name = "SIZE")]
+    max_transfer: Option<ByteSize>,
+
+    /// Bytes per second, or a time table (default: download.limit_rate)
+    #[arg(long, value_name = "TABLE")]
+    limit_rate: Option<RateTable>,
+}
+
+impl Limits {
+    /// Returns how much the run may use, by these options and the settings behind them.
+    pub fn bounds(&self, settings: &Settings) -> Bounds {
+        let limit_rate = self.limit_rate.as_ref().or(settings.limit_rate());
+        Bounds {
+            max_duration: self.max_duration.or(settings.run_max_duration()),
+            max_transfer: self.max_transfer.or(settings.run_max_transfer()),
+            limit_rate: limit_rate.cloned(),
+        }
+    }
+}

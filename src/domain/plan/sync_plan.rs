@@ -1,0 +1,159 @@
+//! A plan: each wanted file and how it comes to its place.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::{Place, Totals};
+use crate::domain::content::ContentId;
+use crate::domain::delta::Copy;
+use crate::domain::repo::{CommitSha, RepoPath};
+use crate::domain::snapshot::RemoteFile;
+use crate::domain::xet::FileMap;
+
+/// What to do for each wanted file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncPlan {
+    pub commit: CommitSha,
+    /// Every wanted file, sorted by path.
+    pub files: Vec<PlannedFile>,
+    /// Files of the published snapshot that the repository no longer has.
+    pub deleted: Vec<RepoPath>,
+    pub totals: Totals,
+}
+
+/// One wanted file and its action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedFile {
+    pub file: RemoteFile,
+    pub action: Action,
+    /// How to make it of old files, where that saves fetching.
+    pub delta: Option<Arc<FileDelta>>,
+}
+
+/// How a file is made of old ones on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileDelta {
+    /// The copies name the old files by their places in `files`.
+    pub copies: Vec<Copy>,
+    pub files: Vec<PathBuf>,
+    /// Bytes to copy, and bytes to fetch, beyond those that are in the partial file.
+    pub copied_bytes: u64,
+    pub missing_bytes: u64,
+    /// What the new file is made of.
+    pub map: FileMap,
+    /// What the old ones are made of.
+    pub old: Vec<FileMap>,
+    /// What was found out about old contents and is worth writing down.
+    pub learnt: Vec<(ContentId, u64, FileMap)>,
+}
+
+/// How a file comes to its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// It is there already.
+    Keep,
+    /// Its content is on this machine.
+    Link(Place),
+    /// Its content is fetched for another file of this plan.
+    LinkToFetched,
+    /// It is fetched, except for the bytes that an earlier fetch left.
+    Resume {
+        have_bytes: u64,
+    },
+    Fetch,
+}
+
+impl PlannedFile {
+    /// Counts the bytes that have to come over the line.
+    pub fn missing_bytes(&self) -> u64 {
+        if let Some(delta) = &self.delta {
+            return delta.missing_bytes;
+        }
+        match self.action {
+            Action::Fetch => self.file.size_bytes,
+            Action::Resume { have_bytes } => self.file.size_bytes.saturating_sub(have_bytes),
+            Action::Keep | Action::Link(_) | Action::LinkToFetched => 0,
+        }
+    }
+}
+
+impl Action {
+    /// Tells whether bytes have to come over the line.
+    pub fn is_fetch(&self) -> bool {
+        matches!(self, Self::Fetch | Self::Resume { .. })
+    }
+}
+
+impl SyncPlan {
+    /// Tells whether every wanted file is in place already.
+    pub fn changes_nothing(&self) -> bool {
+        self.files.iter().all(|file| file.action == Action::Keep)
+    }
+
+    /// Makes a file that is fetched of old ones.
+    pub fn use_delta(&mut self, content: &ContentId, delta: FileDelta) {
+        let is_it = |file: &&mut PlannedFile| {
+            file.action.is_fetch() && file.delta.is_none() && file.file.content == *content
+        };
+        let Some(file) = self.files.iter_mut().find(is_it) else {
+            return;
+        };
+        let before = file.missing_bytes();
+        let totals = &mut self.totals;
+        totals.bytes_to_fetch = totals.bytes_to_fetch.saturating_sub(before);
+        totals.bytes_to_fetch = totals.bytes_to_fetch.saturating_add(delta.missing_bytes);
+        totals.bytes_copied = totals.bytes_copied.saturating_add(delta.copied_bytes);
+        file.delta = Some(Arc::new(delta));
+    }
+
+    /// Returns the files whose bytes must come from the network, each content once.
+    pub fn fetches(&self) -> impl Iterator<Item = &PlannedFile> {
+        self.files.iter().filter(|file| file.action.is_fetch())
+    }
+
+    /// Returns the contents to bring in from elsewhere on this machine, each once.
+    pub fn imports(&self) -> BTreeMap<ContentId, (u64, &PathBuf)> {
+        let mut imports = BTreeMap::new();
+        for PlannedFile { file, action, .. } in &self.files {
+            if let Action::Link(Place::At(path)) = action {
+                imports.insert(file.content, (file.size_bytes, path));
+            }
+        }
+        imports
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::plan::LocalFacts;
+    use crate::domain::plan::fixture::{content, file, plan};
+
+    #[test]
+    fn a_delta_moves_bytes_from_fetched_to_copied() {
+        let mut plan = plan(
+            vec![file("a", 1, 100), file("b", 2, 7)],
+            &LocalFacts::default(),
+        );
+        let delta = FileDelta {
+            copies: Vec::new(),
+            files: Vec::new(),
+            copied_bytes: 90,
+            missing_bytes: 10,
+            map: FileMap {
+                hash: crate::domain::xet::XetHash::ZERO,
+                terms: Vec::new(),
+                chunk_lengths: None,
+            },
+            old: Vec::new(),
+            learnt: Vec::new(),
+        };
+        plan.use_delta(&content(9), delta.clone());
+        assert_eq!(plan.totals.bytes_to_fetch, 107);
+        plan.use_delta(&content(1), delta);
+        assert_eq!(plan.files[0].missing_bytes(), 10);
+        let totals = plan.totals;
+        assert_eq!((totals.bytes_to_fetch, totals.bytes_here()), (17, 90));
+    }
+}

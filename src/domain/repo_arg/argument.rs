@@ -1,0 +1,207 @@
+//! An argument, taken apart, whatever its form.
+
+use super::address::{HUB_HOSTS, parse_page, parse_uri};
+use super::patterns::{escape_pattern, gguf_patterns};
+use super::short::parse_short;
+use crate::domain::repo::{NameError, Repo, RepoPath, Revision};
+
+/// A repository argument, taken apart.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RepoArg {
+    pub repo: Repo,
+    pub revision: Option<Revision>,
+    /// A file or folder inside the repository.
+    pub part: Option<RepoPart>,
+    /// A GGUF quantisation such as `Q4_K_M`.
+    pub quantisation: Option<String>,
+}
+
+/// Which part of a repository was named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RepoPart {
+    File(RepoPath),
+    Folder(RepoPath),
+}
+
+impl RepoArg {
+    /// Parses a repository argument; `endpoint` is the base URL whose pages count as the Hub's.
+    pub fn parse(text: &str, endpoint: &str) -> Result<Self, NameError> {
+        let text = text.trim();
+        if let Some(rest) = text.strip_prefix("hf://") {
+            return parse_uri(text, rest);
+        }
+        if let Some(rest) = text
+            .strip_prefix("https://")
+            .or_else(|| text.strip_prefix("http://"))
+        {
+            return parse_page(text, rest, endpoint);
+        }
+        for host in HUB_HOSTS {
+            if text
+                .strip_prefix(host)
+                .is_some_and(|rest| rest.starts_with('/'))
+            {
+                return parse_page(text, text, endpoint);
+            }
+        }
+        parse_short(text)
+    }
+
+    /// Returns the name that the model gets when the user gives none.
+    pub fn default_name(&self) -> String {
+        match &self.quantisation {
+            Some(quantisation) => format!("{}:{quantisation}", self.repo),
+            None => self.repo.to_string(),
+        }
+    }
+
+    /// Returns the include patterns that the argument itself stands for.
+    pub fn include_patterns(&self) -> Option<Vec<String>> {
+        if let Some(quantisation) = &self.quantisation {
+            return Some(gguf_patterns(quantisation));
+        }
+        self.part.as_ref().map(|part| match part {
+            RepoPart::File(path) => vec![escape_pattern(path.as_str())],
+            RepoPart::Folder(path) => vec![format!("{}/", escape_pattern(path.as_str()))],
+        })
+    }
+}
+
+pub(super) fn refuse<T>(text: &str, why: impl Into<String>) -> Result<T, NameError> {
+    Err(NameError::new("repository", text, why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HUB: &str = "https://huggingface.co";
+
+    fn parse(text: &str) -> RepoArg {
+        RepoArg::parse(text, HUB).unwrap_or_else(|err| panic!("{text}: {err}"))
+    }
+
+    #[test]
+    fn all_forms_that_people_paste_are_understood() {
+        for (text, repo, revision, part) in [
+            ("gpt2", "gpt2", None, None),
+            ("org/name", "org/name", None, None),
+            ("models/org/name", "org/name", None, None),
+            ("datasets/org/name", "datasets/org/name", None, None),
+            ("spaces/org/name", "spaces/org/name", None, None),
+            ("org/name@v1.0", "org/name", Some("v1.0"), None),
+            ("org/name@refs/pr/1", "org/name", Some("refs/pr/1"), None),
+            ("hf://org/name", "org/name", None, None),
+            (
+                "hf://datasets/org/name@rev",
+                "datasets/org/name",
+                Some("rev"),
+                None,
+            ),
+            (
+                "hf://org/name@refs/pr/1/a/b.txt",
+                "org/name",
+                Some("refs/pr/1"),
+                Some(("a/b.txt", true)),
+            ),
+            (
+                "hf://org/name@a%2Fb/x/",
+                "org/name",
+                Some("a/b"),
+                Some(("x", false)),
+            ),
+            ("https://huggingface.co/org/name", "org/name", None, None),
+            ("https://huggingface.co/org/name/", "org/name", None, None),
+            ("https://huggingface.co/gpt2", "gpt2", None, None),
+            ("huggingface.co/org/name", "org/name", None, None),
+            (
+                "https://hf.co/datasets/org/name?x=1#y",
+                "datasets/org/name",
+                None,
+                None,
+            ),
+            (
+                "https://huggingface.co/org/name/tree/main",
+                "org/name",
+                Some("main"),
+                None,
+            ),
+            (
+                "https://huggingface.co/org/name/tree/refs%2Fpr%2F2",
+                "org/name",
+                Some("refs/pr/2"),
+                None,
+            ),
+            (
+                "https://huggingface.co/org/name/tree/refs/pr/2/sub",
+                "org/name",
+                Some("refs/pr/2"),
+                Some(("sub", false)),
+            ),
+            (
+                "https://huggingface.co/spaces/org/name/blob/dev/a/b%20c.py",
+                "spaces/org/name",
+                Some("dev"),
+                Some(("a/b c.py", true)),
+            ),
+            (
+                "https://huggingface.co/org/name/resolve/main/x.bin?download=true",
+                "org/name",
+                Some("main"),
+                Some(("x.bin", true)),
+            ),
+        ] {
+            let arg = parse(text);
+            assert_eq!(arg.repo.to_string(), repo, "{text}");
+            assert_eq!(
+                arg.revision.as_ref().map(Revision::as_str),
+                revision,
+                "{text}"
+            );
+            let found = arg.part.as_ref().map(|part| match part {
+                RepoPart::File(path) => (path.as_str(), true),
+                RepoPart::Folder(path) => (path.as_str(), false),
+            });
+            assert_eq!(found, part, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_page_of_the_configured_endpoint_counts_as_the_hubs() {
+        let arg = RepoArg::parse(
+            "http://127.0.0.1:8080/x/org/name/tree/main",
+            "http://127.0.0.1:8080/x",
+        )
+        .unwrap();
+        assert_eq!(arg.repo.to_string(), "org/name");
+        assert!(RepoArg::parse("https://example.com/org/name", HUB).is_err());
+    }
+
+    #[test]
+    fn what_names_no_repository_is_refused() {
+        for bad in [
+            "",
+            "/",
+            "a/b/c",
+            "kernels/a/b",
+            "datasets/x",
+            "a/b/c/d",
+            "org/name:",
+            "org/name:a b",
+            "datasets/org/name:Q4_0",
+            "hf://",
+            "hf://name",
+            "hf://buckets/a/b",
+            "https://huggingface.co",
+            "https://huggingface.co/org/name/discussions/3",
+            "https://huggingface.co/org/name/blob/main",
+            "hf://org/name/../x",
+            "org/name@",
+            "org/name@a b",
+            "-x/y",
+            "https://huggingface.co/org/name/tree/%FF",
+        ] {
+            assert!(RepoArg::parse(bad, HUB).is_err(), "{bad}");
+        }
+    }
+}
