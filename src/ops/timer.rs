@@ -14,11 +14,13 @@ use crate::domain::units::Seconds;
 use crate::store::{MetaKey, Store};
 use crate::sys::host::Host;
 use crate::sys::paths::{self, Home};
-use crate::sys::process::SECRETS;
 use crate::sys::program;
 use crate::timer::{self, Surroundings, Tick, TimerBackend, TimerId, TimerSpec, WATCHED};
 
 pub use crate::timer::{Encoding, Gap, Refusal, Step, render_steps};
+
+/// The variables that may hold a token.
+const TOKEN_VARIABLES: [&str; 2] = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"];
 
 /// What was asked for on the command line.
 #[derive(Clone, Debug, Default)]
@@ -378,7 +380,7 @@ fn surroundings<'a>(
             .collect(),
         settings,
         saved: saved.collect(),
-        token_variable: SECRETS
+        token_variable: TOKEN_VARIABLES
             .into_iter()
             .find(|name| host.variable(name).is_some()),
         finds_token_file: token_file(host, |name| host.variable(name))?.is_file(),

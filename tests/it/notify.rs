@@ -257,12 +257,19 @@ fn a_hook_that_fails_hangs_or_is_missing_changes_nothing_but_the_diary() {
     }
     let n_failed = world.events().matches("hook-failed").count();
     assert_eq!(n_failed, 3, "{}", world.events());
-    world
-        .env
-        .line("config set hooks.on_update not-there")
-        .succeeds();
-    publish(&world.env, "last");
-    world.tick().exits(0).explains("cannot be started");
+    let broken = world.script("broken", "");
+    fs::write(&broken, "#!/not/there\n").unwrap();
+    for (program, why) in [
+        ("not-there", "there is no such program"),
+        ("/not/there", "there is no such program"),
+        (broken.to_str().unwrap(), "it cannot be started"),
+    ] {
+        let set = ["config", "set", "hooks.on_update", program];
+        world.env.hfdl(set).succeeds();
+        publish(&world.env, program);
+        world.tick().exits(0).explains(why);
+        assert!(world.events().contains(why), "{}", world.events());
+    }
     let logs = fs::read_dir(world.env.home().join("logs")).unwrap();
     let logs: String = logs
         .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
