@@ -271,9 +271,10 @@ fn variables_go_along_when_asked_for_and_secrets_never() {
     env.line("start").succeeds().prints("already installed");
     for (flag, why) in [
         ("HF_TOKEN", "may hold a secret"),
+        ("https_proxy=http://me:pass@proxy", "holds a password"),
         (
-            "https_proxy=http://me:pass@proxy",
-            "holds a password or token",
+            "HFDL_PING_URL=https://ping.example/x",
+            "hfdl config set ping.url",
         ),
         ("X=50%", "which no crontab can"),
         ("NOT_SET", "is not set here"),
