@@ -238,7 +238,7 @@ fn a_wrong_clock_is_found() {
 }
 
 #[test]
-fn a_cache_without_links_is_told() {
+fn a_cache_where_links_are_switched_off_is_told() {
     let env = healthy();
     env.set("HF_HUB_DISABLE_SYMLINKS", "1");
     finds(
@@ -251,6 +251,29 @@ fn a_cache_without_links_is_told() {
     env.unset("HF_HUB_DISABLE_SYMLINKS");
     env.set("HF_HUB_CACHE", "/proc/nothing/here");
     finds(&env, "cache", "fail", "/proc", "use another place");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_memory_card_without_links_is_told_and_works_all_the_same() {
+    use crate::support::disk::CardDisk;
+    use crate::support::sound::say;
+    let env = healthy();
+    let place = env.root().join("card");
+    let _disk = match CardDisk::mount(place.clone(), 16) {
+        Ok(disk) => disk,
+        Err(why) => return say(&format!("no file system without links ({why})")),
+    };
+    env.set("HF_HUB_CACHE", place.to_str().unwrap());
+    let remedy = "use a place with links for the cache";
+    finds(&env, "cache", "warn", "no symbolic links", remedy);
+    let left = fs::read_dir(&place).unwrap().count();
+    assert_eq!(left, 0, "no probe stays");
+    let ran = env.line("download acme/tiny");
+    ran.succeeds();
+    let model = Path::new(ran.stdout().trim()).join("model.bin");
+    assert_eq!(fs::read(&model).unwrap(), vec![7; 5_000]);
+    assert!(!model.is_symlink());
 }
 
 #[cfg(target_os = "linux")]
