@@ -167,6 +167,61 @@ fn a_token_that_cannot_be_read_or_is_not_known_is_found() {
     finds(&env, "token", "fail", "cannot be used", "token");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_token_file_of_somebody_else_is_found() {
+    use crate::support::sound::{files_below, say};
+    use std::os::unix::fs::chown;
+    // Modes do not keep root out, so the world is given to somebody whom they do.
+    const NOBODY: u32 = 65_534;
+    let env = healthy();
+    let file = env.root().join("user/.cache/huggingface/token");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
+    let mut folders: Vec<_> = files_below(env.root());
+    folders.extend(folders.clone().iter().flat_map(|path| {
+        let above = path.ancestors().skip(1);
+        let inside = above.take_while(|folder| folder.starts_with(env.root()));
+        inside.map(Path::to_path_buf).collect::<Vec<_>>()
+    }));
+    for path in folders.iter().filter(|path| !path.is_symlink()) {
+        if let Err(why) = chown(path, Some(NOBODY), Some(NOBODY)) {
+            return say(&format!("nothing can be given away ({why})"));
+        }
+    }
+    let plain = env.command(["doctor", "--json"]);
+    let mut command = std::process::Command::new("setpriv");
+    command
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .current_dir("/")
+        .env_clear();
+    for (name, value) in plain.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    let output = command.output().unwrap();
+    let Ok(document) = serde_json::from_slice::<Value>(&output.stdout) else {
+        return say(&format!("nobody cannot run it: {output:?}"));
+    };
+    let checks = document["checks"].as_array().unwrap();
+    let token = checks
+        .iter()
+        .find(|check| check["name"] == "token")
+        .unwrap();
+    assert_eq!(token["verdict"], "fail", "{token}");
+    assert!(
+        token["why"].as_str().unwrap().contains("Permission denied"),
+        "{token}"
+    );
+    assert!(
+        token["next"]
+            .as_str()
+            .unwrap()
+            .contains("readable for this user"),
+        "{token}"
+    );
+}
+
 #[test]
 fn a_hub_that_cannot_be_reached_is_told_with_its_reason() {
     let env = healthy();
