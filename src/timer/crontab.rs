@@ -164,7 +164,8 @@ impl TimerBackend for CrontabTimer<'_> {
         Ok(Some(Entry {
             place: text::block_text(&now, &spec.id).unwrap_or_default(),
             is_current,
-            problem: self.silent_daemon(),
+            problem: None,
+            doubt: self.silent_daemon(),
         }))
     }
 

@@ -249,6 +249,7 @@ impl TimerBackend for LaunchdTimer<'_> {
                 .iter()
                 .any(|session| found == render(spec, *session).as_bytes()),
             problem: (!is_loaded).then(|| format!("the agent `{label}` is not loaded")),
+            doubt: None,
         }))
     }
 

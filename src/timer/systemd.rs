@@ -254,6 +254,7 @@ impl TimerBackend for SystemdTimer<'_> {
             place: units[1].0.display().to_string(),
             is_current: found.iter().all(|same| *same == Some(true)),
             problem: is_silent.then(|| format!("the unit `{timer}` is not active")),
+            doubt: None,
         }))
     }
 

@@ -228,6 +228,7 @@ impl TimerBackend for TaskSchedulerTimer<'_> {
             place: task(&spec.id),
             is_current: found == Some(wanted),
             problem: None,
+            doubt: None,
         }))
     }
 

@@ -31,7 +31,7 @@ pub fn check_variable(name: &str, value: &str) -> Result<(), Refusal> {
     if !is_name {
         return Err(Refusal::asked(format!("`{name}` is no name of a variable")));
     }
-    let kept = "which does not belong into a timer's entry";
+    let kept = "which does not belong in a timer's entry";
     let upper = name.to_ascii_uppercase();
     if upper == "HFDL_HOME" {
         let why = "the timer gets its home directory by `--home`";

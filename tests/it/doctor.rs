@@ -563,6 +563,15 @@ fn a_crontab_edited_by_hand_and_an_entry_that_is_gone_are_found_and_put_right() 
         [whole.as_slice(), b"5 4 * * * mine\n"].concat()
     );
 
+    // What nobody can tell apart from a person's own lines is left to that person.
+    let stuffed = String::from_utf8(whole.clone()).unwrap();
+    let stuffed = stuffed.replace("# <<<", "7 7 * * * mine\n# <<<");
+    fs::write(env.crontab_file(), &stuffed).unwrap();
+    let words = "line 3 is within the block and not from hfdl";
+    finds(&env, "timer", "warn", words, "crontab -e");
+    env.line("doctor --fix").prints("it cannot be put right");
+    assert_eq!(env.crontab().unwrap(), stuffed.as_bytes());
+
     fs::write(env.crontab_file(), "5 4 * * * mine\n").unwrap();
     finds(&env, "timer", "fail", "removed by hand", "hfdl start");
     env.line("doctor --fix")
