@@ -80,13 +80,13 @@ fn judge_entry(found: &TimerFacts, ticks_come: bool) -> Finding {
                     None => "start that daemon, or take another timer: `hfdl start --backend …`",
                 })
         }
-        (true, false, problem) => {
+        (true, false, _) => {
             let why = "it was edited, or the program, its home or the interval is another one now";
             Finding::warn(
                 "timer",
                 format!("the entry ({kind}) is not what hfdl would write"),
             )
-            .why(problem.map_or(why, String::as_str))
+            .why(found.last_problem.as_deref().unwrap_or(why))
             .next("`hfdl start` writes it anew, and so does `hfdl doctor --fix`")
         }
         (false, _, Some(problem)) if found.backend.is_some() => {
