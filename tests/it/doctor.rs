@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::support::cache::tree;
 use crate::support::env::{Ran, TestEnv};
+use crate::support::inbox::Inbox;
 use crate::support::programs::Cron;
 
 const TOKEN: &str = "hf_geheim_und_lang";
@@ -226,7 +227,11 @@ fn a_token_file_of_somebody_else_is_found() {
 fn a_hub_that_cannot_be_reached_is_told_with_its_reason() {
     let env = healthy();
     env.set("http_proxy", "http://127.0.0.1:1");
-    finds(&env, "hub", "fail", "refused", "HTTPS_PROXY");
+    let words = "refused (asked through a proxy)";
+    finds(&env, "hub", "fail", words, "whether the proxy runs");
+    let proxy = Inbox::answering(407);
+    env.set("http_proxy", proxy.base());
+    finds(&env, "hub", "fail", "407", "whether the proxy runs");
     env.set("http_proxy", "gopher://x");
     finds(
         &env,

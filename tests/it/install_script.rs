@@ -118,13 +118,13 @@ fn without_a_program_it_builds_one_where_cargo_is_told_to() {
             .output()
             .unwrap()
     };
-    let output = build("/usr/bin:/bin", "built");
-    assert!(!output.status.success());
-    assert!(
-        said(&output).contains("cargo is missing"),
-        "{}",
-        said(&output)
-    );
+    // Some systems have a cargo of their own, which would be asked.
+    if !Path::new("/usr/bin/cargo").exists() {
+        let output = build("/usr/bin:/bin", "built");
+        assert!(!output.status.success());
+        let said = said(&output);
+        assert!(said.contains("cargo is missing"), "{said}");
+    }
 
     let path = format!("{}:/usr/bin:/bin", root.join("tools").display());
     let output = build(&path, "built");
