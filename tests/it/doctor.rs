@@ -531,6 +531,16 @@ fn as_cron_it_sees_what_cron_sees() {
         .explains("as cron starts a run")
         .prints("`only-mine`")
         .prints("from the token file: `");
+
+    // The entry's own variables are part of what a tick sees.
+    env.line("config unset hooks.finally").succeeds();
+    env.line("doctor --as-cron").succeeds();
+    env.line("start --env http_proxy=http://127.0.0.1:1")
+        .succeeds();
+    assert_eq!(check(&env, "hub").0, "ok", "not here");
+    env.line("doctor --as-cron")
+        .exits(1)
+        .prints("refused (asked through a proxy)");
 }
 
 #[test]

@@ -35,7 +35,11 @@ pub(super) fn schedules(store: Option<&Store>) -> Vec<Finding> {
         .next("`hfdl schedules add nightly --daily 02:30 --all` makes one")
     } else {
         let n_models = models.len();
-        Finding::ok("schedules", format!("{n_schedules} for {n_models} models"))
+        let s = if n_models == 1 { "" } else { "s" };
+        Finding::ok(
+            "schedules",
+            format!("{n_schedules} for {n_models} model{s}"),
+        )
     }];
     let gated: Vec<String> = models
         .iter()
