@@ -80,8 +80,14 @@ program=${HFDL_BIN:-}
 if [ -z "$program" ]; then
     command -v cargo >/dev/null 2>&1 ||
         fail 'cargo is missing: install Rust as https://www.rust-lang.org/tools/install says'
-    (cd "$root" && cargo build --release --locked --package hfdl)
-    program=${CARGO_TARGET_DIR:-$root/target}/release/hfdl
+    target=${CARGO_TARGET_DIR:-$root/target}
+    case $target in
+    /*) ;;
+    *) target=$PWD/$target ;;
+    esac
+    # Named on the line, so that no configuration of cargo puts the program elsewhere.
+    (cd "$root" && cargo build --release --locked --bin hfdl --target-dir "$target")
+    program=$target/release/hfdl
 fi
 [ -x "$program" ] || fail "there is no program \`$program\`"
 

@@ -36,20 +36,20 @@ pub fn take_lock(
             at: context.now(),
         };
         let id = record_skip(store, &start, holder.as_ref())?;
+        let settings = context.settings(Some(store))?;
         if command == RunCommand::RunDue {
             // A tick that found a long run is one all the same.
-            let settings = context.settings(Some(store))?;
             record_tick(store, trigger, settings.timer_every(), start.at)?;
-            let (outcome, status) = (RunOutcome::SkippedLocked, ExitStatus::Locked);
-            let run = RunFacts::skipped(&start, id, outcome, status);
-            let voice = Voice {
-                host: &context.host,
-                home: &context.home,
-                store,
-                settings: &settings,
-            };
-            voice.tell_skipped(&run);
         }
+        let (outcome, status) = (RunOutcome::SkippedLocked, ExitStatus::Locked);
+        let run = RunFacts::skipped(&start, id, outcome, status);
+        let voice = Voice {
+            host: &context.host,
+            home: &context.home,
+            store,
+            settings: &settings,
+        };
+        voice.tell_skipped(&run);
     }
     if trigger == Trigger::Timer && !context.host.stderr_is_terminal() {
         // A long run is no trouble, and a mail for each tick meanwhile would be.

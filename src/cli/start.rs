@@ -66,24 +66,29 @@ impl std::str::FromStr for Backend {
 
 impl Start {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
-        let store = if self.dry_run {
-            context.existing_store()?
-        } else {
-            Some(context.store()?)
-        };
-        let settings = context.settings(store.as_ref())?;
+        let existing = context.existing_store()?;
         let every = self.every(context)?;
         let wish = Wish {
             every,
             kind: self.backend.0,
             variables: self.env,
         };
-        let place = place(context, &settings);
-        let draft = timer::draft(place, store.as_ref(), &wish)?;
-        match store {
-            Some(store) if !self.dry_run => install(context, &draft, &store, every),
-            _ => show(context, &draft),
+        let settings = context.settings(existing.as_ref())?;
+        if self.dry_run {
+            let draft = timer::draft(place(context, &settings), existing.as_ref(), &wish)?;
+            return show(context, &draft);
         }
+        let store = match existing {
+            Some(store) => store,
+            None => {
+                // What cannot be installed must not leave a home behind.
+                timer::draft(place(context, &settings), None, &wish)?.steps()?;
+                context.store()?
+            }
+        };
+        let settings = context.settings(Some(&store))?;
+        let draft = timer::draft(place(context, &settings), Some(&store), &wish)?;
+        install(context, &draft, &store, every)
     }
 
     /// Checks the period as its setting is checked.

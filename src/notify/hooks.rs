@@ -10,11 +10,14 @@ use crate::domain::argv::Argv;
 use crate::domain::session::Session;
 use crate::domain::settings::SettingKey;
 use crate::domain::time::{Timestamp, render_utc};
-use crate::sys::child::{self, Ended, Errand, Returned};
+use crate::sys::child::{self, Ended, Errand, Pipes, Returned};
 
 /// The exit code by which a hook says that there was nothing for it to do, as
 /// for borgmatic.
 const LEAVE_OUT: i32 = 75;
+
+/// What is kept of what a hook prints.
+const MOST_OUTPUT_BYTES: usize = 16 << 10;
 
 /// As much of a text as goes into a variable; the facts on stdin are whole.
 const MOST_VARIABLE_CHARS: usize = 4_096;
@@ -39,8 +42,6 @@ pub struct Manner {
     /// The state directory: theirs to be in, and that of an `hfdl` they start.
     pub home: PathBuf,
     pub timeout: Duration,
-    /// The names in our environment, of which some are secrets.
-    pub variables: Vec<String>,
 }
 
 /// What became of a hook.
@@ -67,27 +68,21 @@ pub fn setting_of(event: HookEvent) -> SettingKey {
 
 /// Runs a hook to its end; returns what became of it and what it printed.
 pub fn run(program: &Path, argv: &Argv, call: &Call<'_>, manner: &Manner) -> (Answer, String) {
-    let facts = facts(call, &manner.home);
-    let names = manner.variables.iter();
-    let withheld = names.filter(|name| is_withheld(name)).cloned();
-    // What has no value here must not come from our own environment either.
-    let stale = facts.iter().map(|(name, _)| (*name).to_owned());
-    let given = facts
-        .iter()
-        .filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+    let facts = facts(call, &manner.home).into_iter();
     let errand = Errand {
         program: program.as_os_str(),
         arguments: argv.arguments().iter().map(OsStr::new).collect(),
-        removed: withheld.chain(stale).collect(),
-        added: given
-            .map(|(name, value)| (name.to_owned(), sendable(value)))
+        variables: facts
+            .map(|(name, value)| (name, value.map(|value| sendable(&value))))
             .collect(),
-        directory: &manner.home,
-        stdin: wire::hook(call).into_bytes(),
+        directory: Some(&manner.home),
+        stdin: Some(wire::hook(call).into_bytes()),
         timeout: manner.timeout,
+        most_output_bytes: MOST_OUTPUT_BYTES,
+        pipes: Pipes::MayStayOpen,
     };
     match child::run(errand) {
-        Ok(returned) => (answer(&returned, manner.timeout), printed(returned)),
+        Ok(returned) => (answer(&returned, manner.timeout), printed(&returned)),
         Err(err) => (
             Answer::Failed(format!("it cannot be started: {err}")),
             String::new(),
@@ -109,29 +104,16 @@ fn answer(returned: &Returned, timeout: Duration) -> Answer {
     }
 }
 
-fn printed(returned: Returned) -> String {
-    let mut text = returned.output.trim_end().to_owned();
+fn printed(returned: &Returned) -> String {
+    let mut text = returned.text().trim_end().to_owned();
     if returned.is_cut {
         text.push_str(" […]");
     }
     text
 }
 
-/// Tells whether a variable is kept from hooks: tokens, where they lie, and
-/// addresses that are secrets. What belongs to other programs is handed on,
-/// because the hook may be about just that.
-pub fn is_withheld(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    let is_ours = ["HF_", "HFDL_", "HUGGING", "XET_"]
-        .iter()
-        .any(|start| name.starts_with(start));
-    let has_token = ["TOKEN", "SECRET", "PASSWORD"]
-        .iter()
-        .any(|word| name.contains(word));
-    (is_ours && has_token) || name == SettingKey::PingUrl.variable()
-}
-
-/// Returns the variables that a hook gets where they have a value.
+/// Returns the variables that a hook gets. One without a value must not come from
+/// our own environment either.
 fn facts(call: &Call<'_>, home: &Path) -> Vec<(&'static str, Option<String>)> {
     let (run, session) = (call.run, call.session);
     let end = session.and_then(|session| session.end.as_ref());
@@ -216,35 +198,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_and_secret_addresses_are_withheld_and_nothing_else() {
-        for secret in [
-            "HF_TOKEN",
-            "HUGGING_FACE_HUB_TOKEN",
-            "HUGGINGFACE_HUB_TOKEN",
-            "HF_TOKEN_PATH",
-            "HFDL_TOKEN",
-            "hf_token",
-            "HFDL_PING_URL",
-        ] {
-            assert!(is_withheld(secret), "{secret}");
-        }
-        for open in [
-            "PATH",
-            "HF_HOME",
-            "SLACK_TOKEN",
-            "HFDL_METRICS_FILE",
-            "HTTPS_PROXY",
-        ] {
-            assert!(!is_withheld(open), "{open}");
-        }
-    }
-
-    #[test]
     fn codes_of_hooks_mean_done_nothing_to_do_or_failed() {
         let answer = |ended| {
             let returned = Returned {
                 ended,
-                output: String::new(),
+                pieces: Vec::new(),
                 is_cut: false,
             };
             super::answer(&returned, Duration::from_secs(60))

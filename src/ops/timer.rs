@@ -14,11 +14,13 @@ use crate::domain::units::Seconds;
 use crate::store::{MetaKey, Store};
 use crate::sys::host::Host;
 use crate::sys::paths::{self, Home};
-use crate::sys::process::SECRETS;
 use crate::sys::program;
 use crate::timer::{self, Surroundings, Tick, TimerBackend, TimerId, TimerSpec, WATCHED};
 
 pub use crate::timer::{Encoding, Gap, Refusal, Step, render_steps};
+
+/// The variables that may hold a token.
+const TOKEN_VARIABLES: [&str; 2] = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"];
 
 /// What was asked for on the command line.
 #[derive(Clone, Debug, Default)]
@@ -68,8 +70,18 @@ pub struct TimerFacts {
     pub is_current: bool,
     /// The file, or the crontab's lines.
     pub entry: Option<String>,
-    /// Why it may never fire, or why nothing could be learnt.
+    /// Why it does not fire, or why nothing could be learnt.
     pub last_problem: Option<String>,
+    /// Why it may not fire, which is a guess.
+    pub doubt: Option<String>,
+    /// Nothing could be learnt, and this is what to do about it, where that is known.
+    pub unknown: Option<Unknown>,
+}
+
+/// An entry that cannot be looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    pub next: Option<String>,
 }
 
 /// Decides what the entry says. Writes nothing.
@@ -194,9 +206,18 @@ pub fn remove(
 
 /// Looks at the entry of a home. Never fails: what cannot be learnt is a problem.
 pub fn facts(place: Place<'_>, store: Option<&Store>) -> TimerFacts {
-    look(place, store).unwrap_or_else(|err| TimerFacts {
-        last_problem: Some(format!("{err:#}")),
-        ..TimerFacts::default()
+    look(place, store).unwrap_or_else(|err| {
+        let record = store.and_then(|store| TimerRecord::load(store).ok().flatten());
+        let refusal = err.downcast_ref::<Refusal>();
+        TimerFacts {
+            backend: record.as_ref().map(|record| record.kind),
+            every: record.map(|record| record.every),
+            last_problem: Some(format!("{err:#}")),
+            unknown: Some(Unknown {
+                next: refusal.and_then(|refusal| refusal.next.clone()),
+            }),
+            ..TimerFacts::default()
+        }
     })
 }
 
@@ -217,6 +238,7 @@ pub fn standing(place: Place<'_>, store: &Store) -> Result<Option<Standing>> {
         every: record.every,
         since: record.since,
         drift: facts.last_problem.clone().or_else(drift),
+        doubt: facts.doubt.clone(),
     }))
 }
 
@@ -250,6 +272,8 @@ fn look(place: Place<'_>, store: Option<&Store>) -> Result<TimerFacts> {
                 is_current: entry.is_current,
                 entry: Some(entry.place),
                 last_problem: entry.problem,
+                doubt: entry.doubt,
+                unknown: None,
             });
         }
     }
@@ -378,7 +402,7 @@ fn surroundings<'a>(
             .collect(),
         settings,
         saved: saved.collect(),
-        token_variable: SECRETS
+        token_variable: TOKEN_VARIABLES
             .into_iter()
             .find(|name| host.variable(name).is_some()),
         finds_token_file: token_file(host, |name| host.variable(name))?.is_file(),

@@ -26,6 +26,8 @@ words! {
         LatestLook = "latest-look",
         /// Until when, and why, ticks do nothing.
         Pause = "pause",
+        /// Which trouble with the metrics file has been told, and when.
+        MetricsTrouble = "metrics-trouble",
     }
 }
 

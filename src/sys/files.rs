@@ -90,7 +90,13 @@ pub fn write_unsynced(path: &Path, bytes: &[u8], aside: &Path) -> io::Result<()>
 
 /// Replaces a file that everybody on the machine may read, such as one that a
 /// monitoring agent picks up: it sees the old one or the new one.
+///
+/// What is there and no file, such as `/dev/null`, stays what it is.
 pub fn write_for_all(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    if path.metadata().is_ok_and(|found| !found.is_file()) {
+        let why = "there is something that is no file";
+        return Err(io::Error::new(ErrorKind::AlreadyExists, why));
+    }
     let aside = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

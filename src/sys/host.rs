@@ -67,11 +67,6 @@ impl Host {
             .filter(|value| !value.is_empty())
     }
 
-    /// Returns the names of all variables, for whoever keeps some from a child.
-    pub fn variable_names(&self) -> impl Iterator<Item = &str> {
-        self.environment.keys().map(String::as_str)
-    }
-
     /// Returns the doors for tests that are open, for a child that is to see the same.
     pub fn test_doors(&self) -> impl Iterator<Item = (&str, &str)> {
         let is_door =

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::host::Host;
-use super::process;
+use super::search_path::find_in_path;
 use super::{files, paths};
 
 /// Returns the absolute path by which this program was started, links unresolved.
@@ -19,7 +19,7 @@ pub fn path(host: &Host) -> Result<PathBuf> {
         if Path::new(typed).components().count() > 1 {
             paths::absolute(host, Path::new(typed)).ok()
         } else {
-            process::find_in_path(host, typed)
+            find_in_path(host, typed)
         }
     });
     Ok(typed

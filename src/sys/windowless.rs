@@ -19,7 +19,7 @@ pub fn run() -> ExitCode {
     command
         .args(std::env::args_os().skip(1))
         .stdin(Stdio::null());
-    super::process::hide_window(&mut command);
+    super::child::hide_window(&mut command);
     let code = command.status().ok().and_then(|status| status.code());
     ExitCode::from(
         code.and_then(|code| u8::try_from(code).ok())

@@ -21,8 +21,10 @@ pub struct Entry {
     pub place: String,
     /// Whether it is, to the byte, what would be installed now.
     pub is_current: bool,
-    /// Why it may never fire, if that shows.
+    /// Why it does not fire, where the system says so; installing anew mends it.
     pub problem: Option<String>,
+    /// Why it may not fire, which is a guess: only ticks prove anything.
+    pub doubt: Option<String>,
 }
 
 /// A part of an operating system that starts programs at given times.

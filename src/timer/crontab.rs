@@ -14,10 +14,12 @@ use super::spec::{TimerId, TimerSpec};
 use super::step::Step;
 use crate::domain::timer::TimerKind;
 use crate::sys::fs::create_private_dir;
+use crate::sys::helper::{self, HelperError};
 use crate::sys::host::Host;
 use crate::sys::lock::FileLock;
 use crate::sys::paths::Home;
-use crate::sys::process::{self, HelperError};
+use crate::sys::process;
+use crate::sys::search_path::find_helper;
 
 /// The program `crontab` of this user.
 pub struct CrontabTimer<'a> {
@@ -30,7 +32,7 @@ impl<'a> CrontabTimer<'a> {
     }
 
     fn read(&self) -> Result<Crontab> {
-        let ended = process::run(self.host, "crontab", &["-l"], None)?;
+        let ended = helper::run(self.host, "crontab", &["-l"], None)?;
         if ended.is_success() {
             return Ok(Some(text::without_header(&ended.stdout).to_vec()));
         }
@@ -45,7 +47,7 @@ impl<'a> CrontabTimer<'a> {
             Some(_) => ("-", new),
             None => ("-r", None),
         };
-        let ended = process::run(self.host, "crontab", &[line], stdin)?;
+        let ended = helper::run(self.host, "crontab", &[line], stdin)?;
         if ended.is_success() {
             return Ok(());
         }
@@ -116,7 +118,7 @@ impl TimerBackend for CrontabTimer<'_> {
     }
 
     fn is_there(&self) -> bool {
-        process::find(self.host, "crontab").is_some()
+        find_helper(self.host, "crontab").is_some()
     }
 
     fn plan(&self, spec: &TimerSpec) -> Result<Vec<Step>> {
@@ -162,7 +164,8 @@ impl TimerBackend for CrontabTimer<'_> {
         Ok(Some(Entry {
             place: text::block_text(&now, &spec.id).unwrap_or_default(),
             is_current,
-            problem: self.silent_daemon(),
+            problem: None,
+            doubt: self.silent_daemon(),
         }))
     }
 

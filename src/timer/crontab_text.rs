@@ -92,10 +92,11 @@ fn quote(text: &str, what: &str) -> Result<String, Refusal> {
     let odd = |c: char| matches!(c, '%' | '\'' | '\\') || c.is_control();
     match text.chars().find(|c| odd(*c)) {
         Some(c) => {
-            let why = format!(
-                "the {what} holds `{}`, which no crontab can",
-                c.escape_debug()
-            );
+            let shown = match c.is_control() {
+                true => c.escape_debug().to_string(),
+                false => c.to_string(),
+            };
+            let why = format!("the {what} holds `{shown}`, which no crontab can");
             Err(Refusal::asked(why).next(LINK_HINT))
         }
         None => Ok(format!("'{text}'")),
@@ -214,9 +215,10 @@ pub fn find(text: &[u8], id: &TimerId) -> Result<Option<Block>, Refusal> {
     }
 }
 
-/// Takes a line with other minutes, or one that somebody has commented out, for ours.
+/// Takes a line that somebody has edited, or commented out, for ours as long as it
+/// is about what ours is about.
 fn is_ours(line: &[u8]) -> bool {
-    contains(line, b" run-due --trigger ")
+    contains(line, b" run-due")
 }
 
 enum Marker {
@@ -389,6 +391,7 @@ mod tests {
     fn a_line_that_somebody_commented_out_or_emptied_is_still_ours() {
         for edited in [
             BLOCK.replace("4,19", "#4,19"),
+            BLOCK.replace(" --trigger timer", " >/dev/null 2>&1"),
             BLOCK.replace('\n', "\r\n"),
             {
                 let lines: Vec<&str> = BLOCK.lines().collect();

@@ -191,7 +191,7 @@ impl TimerBackend for LaunchdTimer<'_> {
     }
 
     fn is_there(&self) -> bool {
-        crate::sys::process::find(self.host, "launchctl").is_some()
+        crate::sys::search_path::find_helper(self.host, "launchctl").is_some()
     }
 
     fn plan(&self, spec: &TimerSpec) -> Result<Vec<Step>> {
@@ -249,6 +249,7 @@ impl TimerBackend for LaunchdTimer<'_> {
                 .iter()
                 .any(|session| found == render(spec, *session).as_bytes()),
             problem: (!is_loaded).then(|| format!("the agent `{label}` is not loaded")),
+            doubt: None,
         }))
     }
 

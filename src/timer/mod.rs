@@ -19,6 +19,7 @@ mod step;
 mod surroundings;
 mod systemd;
 mod task_scheduler;
+mod variables;
 mod xml;
 
 /// Each back-end's rendering, a pure function of the specification.
@@ -33,4 +34,5 @@ pub use backend::{Entry, TimerBackend, all, choose, of_kind};
 pub use refusal::Refusal;
 pub use spec::{Tick, TimerId, TimerSpec};
 pub use step::{Encoding, Step, render_steps};
-pub use surroundings::{Gap, Surroundings, WATCHED, check_variable, gaps};
+pub use surroundings::{Gap, Surroundings, WATCHED, gaps};
+pub use variables::check_variable;

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use crate::sys::helper::{self, HelperError};
 use crate::sys::host::Host;
-use crate::sys::process::{self, HelperError};
 use crate::sys::{files, fs};
 
 /// How the text of a file becomes bytes.
@@ -99,7 +99,7 @@ pub fn carry_out(host: &Host, steps: &[Step]) -> Result<()> {
                 arguments,
                 on_failure,
             } => {
-                let ended = process::run(host, program, arguments, None)?;
+                let ended = helper::run(host, program, arguments, None)?;
                 if !ended.is_success() && *on_failure == Failure::EndsAll {
                     bail!("`{program} {}`: {}", arguments.join(" "), ended.complaint());
                 }
@@ -122,7 +122,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Asks a program a question that it answers by its exit code; `None` when it
 /// is not there or does not answer.
 pub fn answer(host: &Host, program: &str, line: &[&str]) -> Result<Option<i32>, HelperError> {
-    match process::run(host, program, line, None) {
+    match helper::run(host, program, line, None) {
         Ok(ended) => Ok(ended.code),
         Err(HelperError::Missing(_)) => Ok(None),
         Err(err) => Err(err),

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::refusal::Refusal;
+use super::variables::has_password;
 use crate::domain::settings::{Origin, SettingKey, Settings};
 use crate::domain::timer::TimerKind;
 
@@ -98,6 +98,13 @@ fn missing(kind: TimerKind) -> &'static str {
 fn setting_gap(look: &Surroundings<'_>, key: SettingKey) -> Option<Gap> {
     let (value, origin) = look.settings.get(key)?;
     let value = value.to_string();
+    let shown = key.shown(&value);
+    // What is shown without its secret must not be copied as it stands.
+    let meant = if shown == value {
+        format!("'{value}'")
+    } else {
+        "VALUE".to_owned()
+    };
     let from = match origin {
         Origin::Environment(name) if is_carried(look, name) => return None,
         Origin::Environment(name) => format!("`{name}`"),
@@ -117,10 +124,10 @@ fn setting_gap(look: &Surroundings<'_>, key: SettingKey) -> Option<Gap> {
     match look.saved.get(&key) {
         Some(saved) if *saved == value => None,
         Some(saved) => {
-            let (value, saved) = (key.shown(&value), key.shown(saved));
+            let saved = key.shown(saved);
             Some(Gap::Say(format!(
-                "`{key}` is `{value}` here by {from}, and the timer will use `{saved}`, which is saved; \
-                 `hfdl config set {key} '{value}'` changes that"
+                "`{key}` is `{shown}` here by {from}, and the timer will use `{saved}`, which is saved; \
+                 `hfdl config set {key} {meant}` changes that"
             )))
         }
         None if PLACES.contains(&key) => Some(Gap::Save {
@@ -131,34 +138,41 @@ fn setting_gap(look: &Surroundings<'_>, key: SettingKey) -> Option<Gap> {
                 other => other.clone(),
             },
         }),
-        None => {
-            let value = key.shown(&value);
-            Some(Gap::Say(format!(
-                "`{key}` is `{value}` here by {from}, and {}; `hfdl config set {key} '{value}'` keeps it",
-                missing(look.kind)
-            )))
-        }
+        None => Some(Gap::Say(format!(
+            "`{key}` is `{shown}` here by {from}, and {}; `hfdl config set {key} {meant}` keeps it",
+            missing(look.kind)
+        ))),
     }
 }
 
 fn network_gap(look: &Surroundings<'_>) -> Option<String> {
     let is_network =
         |name: &str| name.starts_with("SSL_") || name.to_ascii_lowercase().ends_with("_proxy");
-    let names = look.variables.keys().copied();
-    let names: Vec<&str> = names
-        .filter(|name| is_network(name) && !is_carried(look, name))
+    let lacking: Vec<(&str, &String)> = look
+        .variables
+        .iter()
+        .map(|(name, value)| (*name, value))
+        .filter(|(name, _)| is_network(name) && !is_carried(look, name))
         .collect();
-    let (subject, advice) = match names.as_slice() {
+    let names: Vec<&str> = lacking.iter().map(|(name, _)| *name).collect();
+    let (are, them) = match names.as_slice() {
         [] => return None,
-        [name] => (format!("`{name}` is"), take_along(look.kind, &names)),
-        _ => (
-            format!("`{}` are", names.join("`, `")),
-            take_along(look.kind, &names),
-        ),
+        [_] => ("is", "it"),
+        _ => ("are", "them"),
+    };
+    let missing = match look.kind {
+        TimerKind::TaskScheduler => format!("the timer has {them} only if set for your account"),
+        _ => format!("the timer will not have {them}"),
+    };
+    // An entry must not hold a password, so it cannot be told to take it along.
+    let secret = lacking.iter().find(|(_, value)| has_password(value));
+    let advice = match secret {
+        Some((name, _)) => format!("; `{name}` holds a password, which no entry takes along"),
+        None => take_along(look.kind, &names),
     };
     Some(format!(
-        "{subject} set here, and {}{advice}",
-        missing(look.kind)
+        "`{}` {are} set here, and {missing}{advice}",
+        names.join("`, `")
     ))
 }
 
@@ -168,7 +182,8 @@ fn take_along(kind: TimerKind, names: &[&str]) -> String {
         return String::new();
     }
     let flags: Vec<String> = names.iter().map(|name| format!("--env {name}")).collect();
-    format!("; `{}` takes it along", flags.join(" "))
+    let them = if names.len() == 1 { "it" } else { "them" };
+    format!("; `{}` takes {them} along", flags.join(" "))
 }
 
 fn token_gap(look: &Surroundings<'_>) -> Option<String> {
@@ -192,51 +207,6 @@ fn token_gap(look: &Surroundings<'_>) -> Option<String> {
             take_along(look.kind, &[name])
         )
     })
-}
-
-/// Refuses variables that have no place in an entry, secrets above all:
-/// crontabs and unit files are read by more than one program and person.
-pub fn check_variable(name: &str, value: &str) -> Result<(), Refusal> {
-    let is_name = name
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        && !name.is_empty()
-        && !name.starts_with(|c: char| c.is_ascii_digit());
-    if !is_name {
-        return Err(Refusal::asked(format!("`{name}` is no name of a variable")));
-    }
-    if name == "HFDL_HOME" {
-        let why = "the timer gets its home directory by `--home`";
-        return Err(Refusal::asked(why).next("use `--home DIR` and leave `--env HFDL_HOME` out"));
-    }
-    let upper = name.to_ascii_uppercase();
-    let names_a_file =
-        upper.ends_with("_PATH") || upper.ends_with("_FILE") || upper.ends_with("_DIR");
-    let words = [
-        "TOKEN",
-        "SECRET",
-        "PASSWORD",
-        "PASSWD",
-        "CREDENTIAL",
-        "API_KEY",
-        "PRIVATE_KEY",
-        "ACCESS_KEY",
-    ];
-    if !names_a_file && words.iter().any(|word| upper.contains(word)) {
-        let why = format!("`{name}` may hold a secret, which does not belong into a timer's entry");
-        return Err(Refusal::asked(why)
-            .next("keep tokens in a file: `hf auth login`, or `--env HF_TOKEN_PATH`"));
-    }
-    let authority = value
-        .split_once("://")
-        .map(|(_, rest)| rest.split('/').next().unwrap_or(rest));
-    if authority.is_some_and(|authority| authority.contains('@')) || value.starts_with("hf_") {
-        let why = format!(
-            "the value of `{name}` holds a password or token, which does not belong into a timer's entry"
-        );
-        return Err(Refusal::asked(why).next("give an address without user name and password"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -301,6 +271,7 @@ mod tests {
                 ..surroundings(&settings)
             });
             assert!(said.contains("https://ping.example/***"), "{said}");
+            assert!(said.contains("`hfdl config set ping.url VALUE`"), "{said}");
             assert!(
                 !said.contains("geheim") && !said.contains("anders"),
                 "{said}"
@@ -386,11 +357,21 @@ mod tests {
         }
         let text = said(&look);
         assert!(
-            text.contains("`--env SSL_CERT_FILE --env https_proxy` takes it along"),
+            text.contains("`--env SSL_CERT_FILE --env https_proxy` takes them along"),
             "{text}"
         );
         look.carried = vec!["https_proxy".to_owned(), "SSL_CERT_FILE".to_owned()];
         assert_eq!(gaps(&look), []);
+        let proxy = "http://me:pass@proxy:3128".to_owned();
+        look.carried.clear();
+        look.variables.insert("https_proxy", proxy);
+        let text = said(&look);
+        assert!(
+            text.contains("`https_proxy` holds a password, which no entry takes along"),
+            "{text}"
+        );
+        assert!(!text.contains("--env"), "{text}");
+        look.variables.clear();
         look.other_zone = Some("Asia/Tokyo".to_owned());
         assert!(said(&look).contains("`TZ` is `Asia/Tokyo` here"));
     }
@@ -411,31 +392,5 @@ mod tests {
         look.finds_token_file = true;
         look.variables.insert("HF_HOME", "/data".to_owned());
         assert!(said(&look).contains("`--env HF_HOME` takes it along"));
-    }
-
-    #[test]
-    fn secrets_have_no_place_in_an_entry() {
-        for (name, value) in [
-            ("HF_TOKEN", "hf_x"),
-            ("HUGGING_FACE_HUB_TOKEN", "x"),
-            ("MY_API_KEY", "x"),
-            ("https_proxy", "http://me:pass@proxy:3128"),
-            ("X", "hf_abc"),
-            ("HFDL_HOME", "/x"),
-            ("", "x"),
-            ("A=B", "x"),
-            ("1A", "x"),
-        ] {
-            assert!(check_variable(name, value).is_err(), "{name}={value}");
-        }
-        for (name, value) in [
-            ("HF_TOKEN_PATH", "/run/secrets/hf"),
-            ("HTTPS_PROXY", "http://proxy:3128"),
-            ("no_proxy", "localhost,.example.org"),
-            ("SSL_CERT_FILE", "/etc/ssl/corp.pem"),
-            ("TZ", "Europe/Berlin"),
-        ] {
-            assert_eq!(check_variable(name, value), Ok(()), "{name}={value}");
-        }
     }
 }

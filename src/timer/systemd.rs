@@ -10,9 +10,9 @@ use super::spec::{Tick, TimerId, TimerSpec};
 use super::step::{Encoding, Step, answer, carry_out};
 use crate::domain::timer::TimerKind;
 use crate::sys::files::read_if_present;
+use crate::sys::helper;
 use crate::sys::host::Host;
 use crate::sys::paths::user_home;
-use crate::sys::process;
 
 /// Renders the service: one tick.
 ///
@@ -148,7 +148,7 @@ impl<'a> SystemdTimer<'a> {
     fn lingers(&self) -> Option<bool> {
         let user = self.host.user_id()?.to_string();
         let line = ["show-user", &user, "--property=Linger"];
-        let ended = process::run(self.host, "loginctl", &line, None).ok()?;
+        let ended = helper::run(self.host, "loginctl", &line, None).ok()?;
         match ended.stdout.trim_ascii() {
             b"Linger=yes" => Some(true),
             b"Linger=no" => Some(false),
@@ -254,6 +254,7 @@ impl TimerBackend for SystemdTimer<'_> {
             place: units[1].0.display().to_string(),
             is_current: found.iter().all(|same| *same == Some(true)),
             problem: is_silent.then(|| format!("the unit `{timer}` is not active")),
+            doubt: None,
         }))
     }
 

@@ -12,7 +12,8 @@ use super::xml::escape;
 use crate::domain::timer::TimerKind;
 use crate::sys::files::read_if_present;
 use crate::sys::host::Host;
-use crate::sys::{process, program};
+use crate::sys::search_path::find_helper;
+use crate::sys::{helper, program};
 
 /// Who runs the task and what starts the program for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -138,7 +139,7 @@ impl<'a> TaskSchedulerTimer<'a> {
     /// Takes the last field of the only line: `"machine\me","S-1-5-21-…"`.
     fn sid(&self) -> Option<String> {
         let line = ["/user", "/fo", "csv", "/nh"];
-        let ended = process::run(self.host, "whoami", &line, None).ok()?;
+        let ended = helper::run(self.host, "whoami", &line, None).ok()?;
         let said = String::from_utf8_lossy(&ended.stdout);
         let sid = said.trim().rsplit('"').nth(1)?;
         sid.starts_with("S-1-").then(|| sid.to_owned())
@@ -160,7 +161,7 @@ impl TimerBackend for TaskSchedulerTimer<'_> {
     }
 
     fn is_there(&self) -> bool {
-        process::find(self.host, "schtasks").is_some()
+        find_helper(self.host, "schtasks").is_some()
     }
 
     fn plan(&self, spec: &TimerSpec) -> Result<Vec<Step>> {
@@ -227,6 +228,7 @@ impl TimerBackend for TaskSchedulerTimer<'_> {
             place: task(&spec.id),
             is_current: found == Some(wanted),
             problem: None,
+            doubt: None,
         }))
     }
 

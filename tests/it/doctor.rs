@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::support::cache::tree;
 use crate::support::env::{Ran, TestEnv};
+use crate::support::inbox::Inbox;
 use crate::support::programs::Cron;
 
 const TOKEN: &str = "hf_geheim_und_lang";
@@ -167,11 +168,70 @@ fn a_token_that_cannot_be_read_or_is_not_known_is_found() {
     finds(&env, "token", "fail", "cannot be used", "token");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_token_file_of_somebody_else_is_found() {
+    use crate::support::sound::{files_below, say};
+    use std::os::unix::fs::chown;
+    // Modes do not keep root out, so the world is given to somebody whom they do.
+    const NOBODY: u32 = 65_534;
+    let env = healthy();
+    let file = env.root().join("user/.cache/huggingface/token");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
+    let mut folders: Vec<_> = files_below(env.root());
+    folders.extend(folders.clone().iter().flat_map(|path| {
+        let above = path.ancestors().skip(1);
+        let inside = above.take_while(|folder| folder.starts_with(env.root()));
+        inside.map(Path::to_path_buf).collect::<Vec<_>>()
+    }));
+    for path in folders.iter().filter(|path| !path.is_symlink()) {
+        if let Err(why) = chown(path, Some(NOBODY), Some(NOBODY)) {
+            return say(&format!("nothing can be given away ({why})"));
+        }
+    }
+    let plain = env.command(["doctor", "--json"]);
+    let mut command = std::process::Command::new("setpriv");
+    command
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(plain.get_program())
+        .args(plain.get_args())
+        .current_dir("/")
+        .env_clear();
+    for (name, value) in plain.get_envs() {
+        command.env(name, value.unwrap_or_default());
+    }
+    let output = command.output().unwrap();
+    let Ok(document) = serde_json::from_slice::<Value>(&output.stdout) else {
+        return say(&format!("nobody cannot run it: {output:?}"));
+    };
+    let checks = document["checks"].as_array().unwrap();
+    let token = checks
+        .iter()
+        .find(|check| check["name"] == "token")
+        .unwrap();
+    assert_eq!(token["verdict"], "fail", "{token}");
+    assert!(
+        token["why"].as_str().unwrap().contains("Permission denied"),
+        "{token}"
+    );
+    assert!(
+        token["next"]
+            .as_str()
+            .unwrap()
+            .contains("readable for this user"),
+        "{token}"
+    );
+}
+
 #[test]
 fn a_hub_that_cannot_be_reached_is_told_with_its_reason() {
     let env = healthy();
     env.set("http_proxy", "http://127.0.0.1:1");
-    finds(&env, "hub", "fail", "refused", "HTTPS_PROXY");
+    let words = "refused (asked through a proxy)";
+    finds(&env, "hub", "fail", words, "whether the proxy runs");
+    let proxy = Inbox::answering(407);
+    env.set("http_proxy", proxy.base());
+    finds(&env, "hub", "fail", "407", "whether the proxy runs");
     env.set("http_proxy", "gopher://x");
     finds(
         &env,
@@ -238,7 +298,7 @@ fn a_wrong_clock_is_found() {
 }
 
 #[test]
-fn a_cache_without_links_is_told() {
+fn a_cache_where_links_are_switched_off_is_told() {
     let env = healthy();
     env.set("HF_HUB_DISABLE_SYMLINKS", "1");
     finds(
@@ -251,6 +311,29 @@ fn a_cache_without_links_is_told() {
     env.unset("HF_HUB_DISABLE_SYMLINKS");
     env.set("HF_HUB_CACHE", "/proc/nothing/here");
     finds(&env, "cache", "fail", "/proc", "use another place");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_memory_card_without_links_is_told_and_works_all_the_same() {
+    use crate::support::disk::CardDisk;
+    use crate::support::sound::say;
+    let env = healthy();
+    let place = env.root().join("card");
+    let _disk = match CardDisk::mount(place.clone(), 16) {
+        Ok(disk) => disk,
+        Err(why) => return say(&format!("no file system without links ({why})")),
+    };
+    env.set("HF_HUB_CACHE", place.to_str().unwrap());
+    let remedy = "use a place with links for the cache";
+    finds(&env, "cache", "warn", "no symbolic links", remedy);
+    let left = fs::read_dir(&place).unwrap().count();
+    assert_eq!(left, 0, "no probe stays");
+    let ran = env.line("download acme/tiny");
+    ran.succeeds();
+    let model = Path::new(ran.stdout().trim()).join("model.bin");
+    assert_eq!(fs::read(&model).unwrap(), vec![7; 5_000]);
+    assert!(!model.is_symlink());
 }
 
 #[cfg(target_os = "linux")]
@@ -448,6 +531,16 @@ fn as_cron_it_sees_what_cron_sees() {
         .explains("as cron starts a run")
         .prints("`only-mine`")
         .prints("from the token file: `");
+
+    // The entry's own variables are part of what a tick sees.
+    env.line("config unset hooks.finally").succeeds();
+    env.line("doctor --as-cron").succeeds();
+    env.line("start --env http_proxy=http://127.0.0.1:1")
+        .succeeds();
+    assert_eq!(check(&env, "hub").0, "ok", "not here");
+    env.line("doctor --as-cron")
+        .exits(1)
+        .prints("refused (asked through a proxy)");
 }
 
 #[test]
@@ -484,6 +577,15 @@ fn a_crontab_edited_by_hand_and_an_entry_that_is_gone_are_found_and_put_right() 
         mended.as_bytes(),
         [whole.as_slice(), b"5 4 * * * mine\n"].concat()
     );
+
+    // What nobody can tell apart from a person's own lines is left to that person.
+    let stuffed = String::from_utf8(whole.clone()).unwrap();
+    let stuffed = stuffed.replace("# <<<", "7 7 * * * mine\n# <<<");
+    fs::write(env.crontab_file(), &stuffed).unwrap();
+    let words = "line 3 is within the block and not from hfdl";
+    finds(&env, "timer", "warn", words, "crontab -e");
+    env.line("doctor --fix").prints("it cannot be put right");
+    assert_eq!(env.crontab().unwrap(), stuffed.as_bytes());
 
     fs::write(env.crontab_file(), "5 4 * * * mine\n").unwrap();
     finds(&env, "timer", "fail", "removed by hand", "hfdl start");

@@ -92,6 +92,56 @@ fn a_staging_directory_holds_everything_and_the_prefix_nothing() {
 }
 
 #[test]
+fn without_a_program_it_builds_one_where_cargo_is_told_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/install.sh");
+    // A cargo that notes what it is asked for and has a program at hand.
+    let cargo = root.join("tools/cargo");
+    fs::create_dir(root.join("tools")).unwrap();
+    let text = format!(
+        "#!/bin/sh\nset -eu\necho \"$PWD: $*\" >>'{0}/asked'\n\
+         for last do :; done\nmkdir -p \"$last/release\"\ncp '{1}' \"$last/release/hfdl\"\n",
+        root.display(),
+        env!("CARGO_BIN_EXE_hfdl")
+    );
+    fs::write(&cargo, text).unwrap();
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+    let build = |path: &str, target: &str| {
+        Command::new("/bin/sh")
+            .arg(&script)
+            .args(["--prefix", "prefix"])
+            .env_clear()
+            .env("PATH", path)
+            .env("CARGO_TARGET_DIR", target)
+            .current_dir(root)
+            .output()
+            .unwrap()
+    };
+    // Some systems have a cargo of their own, which would be asked.
+    if !Path::new("/usr/bin/cargo").exists() {
+        let output = build("/usr/bin:/bin", "built");
+        assert!(!output.status.success());
+        let said = said(&output);
+        assert!(said.contains("cargo is missing"), "{said}");
+    }
+
+    let path = format!("{}:/usr/bin:/bin", root.join("tools").display());
+    let output = build(&path, "built");
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(root.join("prefix/bin/hfdl").exists());
+    let place = root.canonicalize().unwrap().join("built");
+    assert_eq!(
+        fs::read_to_string(root.join("asked")).unwrap(),
+        format!(
+            "{}: build --release --locked --bin hfdl --target-dir {}\n",
+            env!("CARGO_MANIFEST_DIR"),
+            place.display()
+        )
+    );
+}
+
+#[test]
 fn wrong_arguments_do_nothing() {
     let folder = tempfile::tempdir().unwrap();
     for (arguments, code) in [

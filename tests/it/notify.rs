@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::process::Command;
 
 use hfdl::domain::pause::Pause;
 use hfdl::store::Store;
@@ -257,12 +258,19 @@ fn a_hook_that_fails_hangs_or_is_missing_changes_nothing_but_the_diary() {
     }
     let n_failed = world.events().matches("hook-failed").count();
     assert_eq!(n_failed, 3, "{}", world.events());
-    world
-        .env
-        .line("config set hooks.on_update not-there")
-        .succeeds();
-    publish(&world.env, "last");
-    world.tick().exits(0).explains("cannot be started");
+    let broken = world.script("broken", "");
+    fs::write(&broken, "#!/not/there\n").unwrap();
+    for (program, why) in [
+        ("not-there", "there is no such program"),
+        ("/not/there", "there is no such program"),
+        (broken.to_str().unwrap(), "it cannot be started"),
+    ] {
+        let set = ["config", "set", "hooks.on_update", program];
+        world.env.hfdl(set).succeeds();
+        publish(&world.env, program);
+        world.tick().exits(0).explains(why);
+        assert!(world.events().contains(why), "{}", world.events());
+    }
     let logs = fs::read_dir(world.env.home().join("logs")).unwrap();
     let logs: String = logs
         .map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap())
@@ -284,6 +292,23 @@ fn skipped_runs_have_a_hook_of_their_own() {
     assert_eq!(events, ["on_skip skipped"]);
     assert_eq!(facts[0].0["run"]["outcome"], "skipped-locked");
     assert_eq!(facts[0].0["run"]["exit_code"], 11);
+    // Whoever is skipped is told of, in the same words as it is written down.
+    for (line, command) in [
+        ("download acme/tiny", "download"),
+        ("verify", "verify"),
+        ("prune --dry-run", ""),
+    ] {
+        let ran = world.env.line(line);
+        let (events, facts) = world.told();
+        if command.is_empty() {
+            ran.succeeds();
+            assert_eq!(events, [""; 0], "{line} needs no lock");
+            continue;
+        }
+        ran.exits(11).explains("another run holds the lock");
+        assert_eq!(events, ["on_skip skipped"], "{line}");
+        assert_eq!(facts[0].0["run"]["command"], command);
+    }
     fs2::FileExt::unlock(&held).unwrap();
 
     let now = "2026-03-01T11:00:00Z".parse().unwrap();
@@ -534,6 +559,36 @@ fn the_flag_names_another_file_and_a_missing_folder_is_a_warning() {
         .hfdl(args)
         .succeeds()
         .explains("no metrics: cannot write `/nowhere/at/all.prom`");
+    // As `/dev/null` is none, which root would lose.
+    let pipe = world.env.root().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let args = ["run-due", "--metrics-file", pipe.to_str().unwrap()];
+    let ran = world.env.hfdl(args);
+    ran.succeeds().explains("something that is no file");
+    assert!(!pipe.is_file());
+}
+
+#[test]
+fn metrics_that_cannot_be_written_are_told_once_and_not_at_each_tick() {
+    let world = World::new();
+    let folder = world.env.root().join("later");
+    let file = folder.join("hfdl.prom");
+    let set = ["config", "set", "metrics.file", file.to_str().unwrap()];
+    world.env.hfdl(set).succeeds();
+    let at = |time: &str| {
+        world.env.now(time);
+        world.env.line("run-due --trigger timer")
+    };
+    at("2026-03-01T10:00:00Z").exits(0).explains("no metrics");
+    at("2026-03-01T10:15:00Z").exits(0).silently();
+    at("2026-03-01T11:00:00Z").exits(0).silently();
+    at("2026-03-02T10:00:00Z").exits(0).explains("no metrics");
+    fs::create_dir(&folder).unwrap();
+    at("2026-03-02T10:15:00Z").exits(0).silently();
+    assert!(file.exists());
+    fs::remove_dir_all(&folder).unwrap();
+    at("2026-03-02T10:30:00Z").exits(0).explains("no metrics");
 }
 
 #[test]

@@ -39,6 +39,37 @@ fn a_machine_without_a_timer_is_told_so() {
 }
 
 #[test]
+fn what_cannot_be_installed_leaves_no_home_behind() {
+    let env = world();
+    let odd = env.root().join("it's");
+    env.hfdl(["start", "--home", odd.to_str().unwrap()])
+        .exits(2)
+        .explains("holds `'`, which no crontab can");
+    env.line("start --env HF_TOKEN=hf_x").exits(2);
+    env.line("start --every 7m").exits(2);
+    assert!(!odd.exists() && !env.home().exists());
+    assert_eq!(env.crontab(), None);
+}
+
+#[test]
+fn a_daemon_that_seems_to_be_missing_is_a_doubt_until_ticks_come() {
+    let env = world();
+    env.line("start").succeeds();
+    env.line("status").succeeds();
+    let processes = env.root().join("processes");
+    fs::remove_dir_all(&processes).unwrap();
+    fs::create_dir_all(processes.join("1")).unwrap();
+    fs::write(processes.join("1/comm"), "init\n").unwrap();
+    let ran = env.line("status");
+    ran.exits(1)
+        .prints("no tick has come from the timer (crontab): no cron daemon seems to run here")
+        .prints("start that daemon, or take another timer");
+    assert!(!ran.stdout().contains("brings it up to date"));
+    env.line("run-due --trigger timer").succeeds();
+    env.line("status").succeeds();
+}
+
+#[test]
 fn systemd_comes_before_the_crontab_where_it_answers() {
     let env = world();
     env.has_systemd();
@@ -271,9 +302,10 @@ fn variables_go_along_when_asked_for_and_secrets_never() {
     env.line("start").succeeds().prints("already installed");
     for (flag, why) in [
         ("HF_TOKEN", "may hold a secret"),
+        ("https_proxy=http://me:pass@proxy", "holds a password"),
         (
-            "https_proxy=http://me:pass@proxy",
-            "holds a password or token",
+            "HFDL_PING_URL=https://ping.example/x",
+            "hfdl config set ping.url",
         ),
         ("X=50%", "which no crontab can"),
         ("NOT_SET", "is not set here"),

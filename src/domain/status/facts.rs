@@ -55,8 +55,10 @@ pub struct TimerFacts {
     pub every: Seconds,
     /// When it was installed or last changed; nothing before that was missed.
     pub since: Option<Timestamp>,
-    /// How the entry differs from what hfdl would write now.
+    /// How the entry differs from what hfdl would write now, or why it does not fire.
     pub drift: Option<String>,
+    /// Why it may not fire, which is a guess: ticks weigh more.
+    pub doubt: Option<String>,
 }
 
 /// What one schedule does next.

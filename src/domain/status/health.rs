@@ -24,6 +24,7 @@ words! {
         DiskLow = "disk-low",
         MissedTick = "missed-tick",
         TimerDrift = "timer-drift",
+        TimerDoubt = "timer-doubt",
         CrashedRun = "crashed-run",
         ScheduleUnusable = "schedule-unusable",
         ModelFailed = "model-failed",
@@ -109,9 +110,20 @@ fn timer_warnings(status: &Status) -> Vec<Warning> {
         warnings.push(Warning::new(WarningKind::MissedTick, message, hint));
     }
     if let Some(drift) = &timer.drift {
-        let message = format!("the timer's entry is not as hfdl would write it: {drift}");
+        let message = format!("the timer's entry is not as it should be: {drift}");
         let hint = "`hfdl start` brings it up to date";
         warnings.push(Warning::new(WarningKind::TimerDrift, message, hint));
+    }
+    let ticks_come = status
+        .last_timer_tick
+        .is_some_and(|tick| n_missed == 0 && timer.since.is_none_or(|since| tick >= since));
+    if let Some(doubt) = timer.doubt.as_ref().filter(|_| !ticks_come) {
+        let message = format!(
+            "no tick has come from the timer ({}): {doubt}",
+            timer.backend
+        );
+        let hint = "start that daemon, or take another timer: `hfdl start --backend NAME`";
+        warnings.push(Warning::new(WarningKind::TimerDoubt, message, hint));
     }
     warnings
 }
@@ -392,6 +404,7 @@ mod tests {
             every: Seconds(900),
             since: Some(at(-10 * HOUR)),
             drift: None,
+            doubt: None,
         };
         let missed =
             |timer: &TimerFacts, last: Option<i64>| missed_ticks(timer, last.map(at), at(0));
@@ -418,7 +431,15 @@ mod tests {
         status.timer = Some(timer.clone());
         let both = [WarningKind::MissedTick, WarningKind::TimerDrift];
         assert_eq!(kinds(&status), both);
+        // A guess weighs nothing once ticks come.
+        (timer.drift, timer.doubt) = (None, Some("no daemon seems to run".to_owned()));
+        timer.since = Some(at(-60));
+        status.timer = Some(timer.clone());
+        assert_eq!(kinds(&status), [WarningKind::TimerDoubt]);
+        status.last_timer_tick = Some(at(-30));
+        assert_eq!(kinds(&status), []);
         timer.installed = false;
+        status.last_timer_tick = None;
         status.timer = Some(timer);
         assert_eq!(kinds(&status), []);
     }

@@ -1,9 +1,12 @@
-//! The same examination with next to no environment, as a timer gives it.
+//! The same examination with next to no environment, as a timer gives it: what cron
+//! sets, and what `start --env` has put into the entry.
 
 use std::ffi::OsString;
 
 use anyhow::{Context, Result};
 
+use crate::ops::timer_record::TimerRecord;
+use crate::store::Store;
 use crate::sys::child::{self, Ended};
 use crate::sys::host::Host;
 use crate::sys::paths::{self, Home};
@@ -21,7 +24,9 @@ pub fn examine_as_cron(host: &Host, home: &Home) -> Result<u8> {
     let program = program::path(host)?;
     let directory = paths::user_home(host)?;
     let arguments = arguments(&host.arguments()[1..], home);
-    let ended = child::stand_in(&program, &arguments, &environment(host)?, &directory)
+    let mut environment = environment(host)?;
+    environment.extend(carried(host, home));
+    let ended = child::stand_in(&program, &arguments, &environment, &directory)
         .with_context(|| format!("cannot start `{}` again", program.display()))?;
     Ok(match ended {
         Ended::Code(code) => u8::try_from(code).unwrap_or(1),
@@ -66,6 +71,18 @@ fn environment(host: &Host) -> Result<Vec<(String, String)>> {
     let doors = host.test_doors();
     variables.extend(doors.map(|(name, value)| (name.to_owned(), value.to_owned())));
     Ok(variables)
+}
+
+/// Returns the variables that the installed entry sets. What keeps the database
+/// from being read is told by the examination itself.
+fn carried(host: &Host, home: &Home) -> Vec<(String, String)> {
+    let path = home.database();
+    if !path.exists() {
+        return Vec::new();
+    }
+    let store = Store::open_read_only(&path, host.now()).ok();
+    let record = store.and_then(|store| TimerRecord::load(&store).ok().flatten());
+    record.map_or_else(Vec::new, |record| record.variables)
 }
 
 #[cfg(test)]

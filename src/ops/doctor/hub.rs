@@ -12,7 +12,7 @@ use crate::domain::settings::Settings;
 use crate::domain::snapshot::RemoteFile;
 use crate::domain::time::Timestamp;
 use crate::hub::{FileAddress, HubClient, TokenOrigin};
-use crate::ops::hub::{connect, find_token_here, http, is_offline, token_path};
+use crate::ops::hub::{connect, find_token_here, http, is_offline, network, token_path};
 use crate::store::{ModelFilter, Store};
 use crate::sys::fs::modes_for_others;
 use crate::sys::host::Host;
@@ -46,13 +46,13 @@ pub(super) fn reach(
             let finding = Finding::of_error("hub", "it cannot be asked", &err);
             let kind = err.downcast_ref::<HttpError>().map(HttpError::kind);
             found.push(match kind {
-                Some(kind) => finding.next(remedy(kind)),
+                Some(kind) => finding.next(remedy(kind, Way::Direct)),
                 None => finding,
             });
             None
         }
         Ok(Err(err)) => {
-            found.push(unreachable(endpoint, &err));
+            found.push(unreachable(endpoint, &err, way(host, endpoint)));
             None
         }
         Ok(Ok(answer)) => {
@@ -71,19 +71,45 @@ fn parse_date(text: &str) -> Option<Timestamp> {
     Timestamp::try_from(date).ok()
 }
 
-fn unreachable(endpoint: &str, err: &HttpError) -> Finding {
-    Finding::fail("hub", format!("`{endpoint}` cannot be reached"))
-        .why(err.what())
-        .next(remedy(err.kind()))
+/// How a request leaves this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Direct,
+    /// Who does not answer may then be the proxy.
+    ByProxy,
 }
 
-fn remedy(kind: HttpErrorKind) -> &'static str {
+fn way(host: &Host, endpoint: &str) -> Way {
+    let asks_proxy = || {
+        Some(
+            network(host)
+                .ok()?
+                .proxy
+                .is_asked_for(&endpoint.parse().ok()?),
+        )
+    };
+    match asks_proxy() {
+        Some(true) => Way::ByProxy,
+        _ => Way::Direct,
+    }
+}
+
+fn unreachable(endpoint: &str, err: &HttpError, way: Way) -> Finding {
+    let finding = Finding::fail("hub", format!("`{endpoint}` cannot be reached"));
+    let why = match way {
+        Way::Direct => err.what().to_owned(),
+        Way::ByProxy => format!("{} (asked through a proxy)", err.what()),
+    };
+    finding.why(why).next(remedy(err.kind(), way))
+}
+
+fn remedy(kind: HttpErrorKind, way: Way) -> &'static str {
     match kind {
-        HttpErrorKind::Proxy => {
-            "correct `HTTPS_PROXY` and `HTTP_PROXY`, or name the host in `NO_PROXY`"
-        }
         HttpErrorKind::Tls => {
             "if the certificate is one of your own network, set `SSL_CERT_FILE` to its CA bundle"
+        }
+        _ if kind == HttpErrorKind::Proxy || way == Way::ByProxy => {
+            "look whether the proxy runs, and correct `HTTPS_PROXY` and `HTTP_PROXY`, or name the host in `NO_PROXY`"
         }
         HttpErrorKind::Dns => "look whether this machine knows other names, and `hub.endpoint`",
         _ => "look whether this machine reaches other hosts; behind a firewall set `HTTPS_PROXY`",

@@ -1,6 +1,6 @@
 //! What settings name outside of us: the programs of hooks, files for others.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::abilities::try_out;
 use super::finding::Finding;
@@ -8,14 +8,15 @@ use crate::domain::alert::HookEvent;
 use crate::domain::settings::Settings;
 use crate::notify::hooks::setting_of;
 use crate::sys::host::Host;
-use crate::sys::{paths, process};
+use crate::sys::paths;
+use crate::sys::search_path::find_named;
 
 /// Looks for the program of each hook, as a run would.
 pub(super) fn hooks(host: &Host, settings: &Settings) -> Vec<Finding> {
     let check = |event: &HookEvent| {
         let key = setting_of(*event);
         let program = settings.hook(key)?.program();
-        Some(match find_program(host, program) {
+        Some(match find_named(host, program) {
             Some(path) => Finding::ok("hooks", format!("`{key}`: `{}`", path.display())),
             None => Finding::fail("hooks", format!("`{key}`: there is no program `{program}`"))
                 .why(match program.contains('/') {
@@ -26,17 +27,6 @@ pub(super) fn hooks(host: &Host, settings: &Settings) -> Vec<Finding> {
         })
     };
     HookEvent::ALL.iter().filter_map(check).collect()
-}
-
-fn find_program(host: &Host, program: &str) -> Option<PathBuf> {
-    let is_program = |path: &PathBuf| crate::sys::fs::is_program(path);
-    if program.starts_with('~') {
-        return paths::expand_home(host, program).ok().filter(is_program);
-    }
-    if program.contains(['/', std::path::MAIN_SEPARATOR]) {
-        return Some(PathBuf::from(program)).filter(is_program);
-    }
-    process::find_in_path(host, program.as_ref())
 }
 
 /// Looks whether the files for others can be written.

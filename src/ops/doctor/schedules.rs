@@ -37,7 +37,11 @@ pub(super) fn schedules(store: Option<&Store>) -> Vec<Finding> {
         .next("`hfdl schedules add nightly --daily 02:30 --all` makes one")
     } else {
         let n_models = models.len();
-        Finding::ok("schedules", format!("{n_schedules} for {n_models} models"))
+        let s = if n_models == 1 { "" } else { "s" };
+        Finding::ok(
+            "schedules",
+            format!("{n_schedules} for {n_models} model{s}"),
+        )
     }];
     let broken = unusable.iter();
     found.extend(broken.map(|one| Finding::fail("schedules", one.to_string()).next(one.hint())));

@@ -35,7 +35,8 @@ pub(super) fn timer(
     let found = facts(place, Some(store));
     let is_ours = found.backend.is_some();
     let mut entry = judge_entry(&found, is_recent(tick, every, now));
-    if mending == Mending::Mend && is_ours && !(found.installed && found.is_current) {
+    let is_right = found.installed && found.is_current && found.last_problem.is_none();
+    if mending == Mending::Mend && is_ours && !is_right {
         entry = put_right(place, store, now, entry);
     }
     vec![entry, judge_ticks(tick, since, every, now)]
@@ -55,22 +56,37 @@ fn put_right(place: Place<'_>, store: &Store, now: Timestamp, entry: Finding) ->
 
 fn judge_entry(found: &TimerFacts, ticks_come: bool) -> Finding {
     let kind = found.backend.map_or("timer", |kind| kind.as_str());
-    match (found.installed, found.is_current, &found.last_problem) {
+    if let Some(unknown) = &found.unknown
+        && found.backend.is_some()
+    {
+        let why = found.last_problem.clone().unwrap_or_default();
+        let look = "`hfdl start` says what is in its way";
+        return Finding::warn("timer", format!("the entry ({kind}) cannot be judged"))
+            .why(why)
+            .next(unknown.next.as_deref().unwrap_or(look));
+    }
+    let problem = found.last_problem.as_ref().or(found.doubt.as_ref());
+    match (found.installed, found.is_current, problem) {
         (true, true, None) => Finding::ok("timer", format!("installed ({kind})")),
         // A guess about a daemon weighs less than what it does.
-        (true, true, Some(_)) if ticks_come => Finding::ok("timer", format!("installed ({kind})")),
+        (true, true, Some(_)) if ticks_come && found.last_problem.is_none() => {
+            Finding::ok("timer", format!("installed ({kind})"))
+        }
         (true, true, Some(problem)) => {
             Finding::fail("timer", format!("installed ({kind}), and it does not fire"))
                 .why(problem)
-                .next("start that daemon, or take another timer: `hfdl start --backend …`")
+                .next(match found.last_problem {
+                    Some(_) => "`hfdl start` puts it right, and so does `hfdl doctor --fix`",
+                    None => "start that daemon, or take another timer: `hfdl start --backend …`",
+                })
         }
-        (true, false, problem) => {
+        (true, false, _) => {
             let why = "it was edited, or the program, its home or the interval is another one now";
             Finding::warn(
                 "timer",
                 format!("the entry ({kind}) is not what hfdl would write"),
             )
-            .why(problem.as_deref().unwrap_or(why))
+            .why(found.last_problem.as_deref().unwrap_or(why))
             .next("`hfdl start` writes it anew, and so does `hfdl doctor --fix`")
         }
         (false, _, Some(problem)) if found.backend.is_some() => {
@@ -84,7 +100,7 @@ fn judge_entry(found: &TimerFacts, ticks_come: bool) -> Finding {
         (false, _, problem) => {
             let why = "nothing runs unless a timer, a CI job or somebody starts it";
             Finding::warn("timer", "none is installed")
-                .why(problem.as_deref().unwrap_or(why))
+                .why(problem.map_or(why, String::as_str))
                 .next("`hfdl start` installs one")
         }
     }
@@ -130,6 +146,7 @@ mod tests {
     use super::*;
     use crate::domain::timer::TimerKind;
     use crate::ops::doctor::finding::Verdict;
+    use crate::ops::timer::Unknown;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_772_000_000 + seconds).unwrap()
@@ -162,12 +179,22 @@ mod tests {
             ..TimerFacts::default()
         };
         let cron = Some(TimerKind::Crontab);
+        let doubtful = TimerFacts {
+            doubt: Some("no daemon".to_owned()),
+            ..found(true, true, None, cron)
+        };
+        let unknown = TimerFacts {
+            unknown: Some(Unknown { next: None }),
+            ..found(false, false, Some("damaged"), cron)
+        };
         for (facts, quiet, ticking) in [
+            (doubtful, Verdict::Fail, Verdict::Ok),
+            (unknown, Verdict::Warn, Verdict::Warn),
             (found(true, true, None, cron), Verdict::Ok, Verdict::Ok),
             (
-                found(true, true, Some("no daemon"), cron),
+                found(true, true, Some("not active"), cron),
                 Verdict::Fail,
-                Verdict::Ok,
+                Verdict::Fail,
             ),
             (found(true, false, None, cron), Verdict::Warn, Verdict::Warn),
             (

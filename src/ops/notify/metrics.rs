@@ -11,14 +11,18 @@ use crate::domain::model::{Destination, Model, ModelId};
 use crate::domain::outcome::RunOutcome;
 use crate::domain::run::{Run, RunCommand};
 use crate::domain::session::Session;
+use crate::domain::time::{Timestamp, render_utc};
 use crate::notify::metrics::{Facts, LastRun, ModelFacts, render};
 use crate::ops::ticks::last_ticks;
-use crate::store::{ModelFilter, RunFilter, Store};
+use crate::store::{MetaKey, ModelFilter, RunFilter, Store};
 use crate::sys::disk::space_at;
 use crate::sys::files;
 
 /// How far back a run with work is looked for among those that were skipped.
 const RECENT_RUNS: u32 = 200;
+
+/// How long nothing is said of a file that still cannot be written.
+const REMINDS_AFTER_SECONDS: i64 = 24 * 3_600;
 
 /// Writes the metrics file; that it cannot be written is a warning.
 pub fn write_metrics(voice: &Voice<'_>, path: &Path) {
@@ -26,9 +30,42 @@ pub fn write_metrics(voice: &Voice<'_>, path: &Path) {
         files::write_for_all(path, render(&facts).as_bytes())
             .with_context(|| format!("cannot write `{}`", path.display()))
     });
-    if let Err(err) = written {
-        log::warn!("no metrics: {err:#}");
+    let trouble = written.err().map(|err| format!("no metrics: {err:#}"));
+    match say(voice, trouble.as_deref()) {
+        Ok(true) => log::warn!("{}", trouble.unwrap_or_default()),
+        Ok(false) => {}
+        Err(err) => log::warn!("{}: {err:#}", trouble.unwrap_or_default()),
     }
+}
+
+/// Tells whether there is trouble to speak of, and remembers that it was told.
+///
+/// The file is written at each tick, with nothing due as well; who mails what
+/// is printed would send the same sentence a hundred times a day.
+fn say(voice: &Voice<'_>, trouble: Option<&str>) -> Result<bool> {
+    let (store, now) = (voice.store, voice.host.now());
+    let told = store.meta(MetaKey::MetricsTrouble)?;
+    let Some(trouble) = trouble else {
+        if told.is_some() {
+            store.clear_meta(MetaKey::MetricsTrouble)?;
+        }
+        return Ok(false);
+    };
+    let is_news = voice.host.stderr_is_terminal() || is_news(told.as_deref(), trouble, now);
+    if is_news {
+        let told = format!("{} {trouble}", render_utc(now));
+        store.set_meta(MetaKey::MetricsTrouble, &told)?;
+    }
+    Ok(is_news)
+}
+
+/// Judges trouble by what was told of it last: an instant, a space, the words.
+fn is_news(told: Option<&str>, trouble: &str, now: Timestamp) -> bool {
+    let told = told.and_then(|told| told.split_once(' '));
+    let Some((Ok(at), words)) = told.map(|(at, words)| (at.parse::<Timestamp>(), words)) else {
+        return true;
+    };
+    words != trouble || now.as_second() - at.as_second() >= REMINDS_AFTER_SECONDS
 }
 
 fn gather(voice: &Voice<'_>) -> Result<Facts> {
@@ -126,4 +163,24 @@ fn free_space(voice: &Voice<'_>, models: &[Model]) -> Vec<(String, u64)> {
         Some((place.display().to_string(), space.free_bytes))
     };
     places.iter().filter_map(free).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_trouble_is_news_once_a_day() {
+        let now: Timestamp = "2026-03-02T10:00:00Z".parse().unwrap();
+        for (told, expected) in [
+            (None, true),
+            (Some("2026-03-02T09:45:00Z no metrics"), false),
+            (Some("2026-03-01T10:00:01Z no metrics"), false),
+            (Some("2026-03-01T10:00:00Z no metrics"), true),
+            (Some("2026-03-02T09:45:00Z another trouble"), true),
+            (Some("nobody can read this"), true),
+        ] {
+            assert_eq!(is_news(told, "no metrics", now), expected, "{told:?}");
+        }
+    }
 }

@@ -10,10 +10,10 @@
 mod metrics;
 mod ping;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use self::metrics::write_metrics;
 use super::run::RunReport;
@@ -27,6 +27,7 @@ use crate::store::Store;
 use crate::sys::host::Host;
 use crate::sys::paths::{self, Home};
 use crate::sys::pause::Stopwatch;
+use crate::sys::search_path::find_named;
 
 pub use ping::Ping;
 
@@ -165,7 +166,6 @@ impl Voice<'_> {
         let manner = Manner {
             home: self.home.path().to_path_buf(),
             timeout: Duration::from_secs(self.settings.hooks_timeout().get()),
-            variables: self.host.variable_names().map(str::to_owned).collect(),
         };
         let mut n_left_out = 0;
         for call in calls {
@@ -188,11 +188,13 @@ impl Voice<'_> {
     fn call(&self, argv: &Argv, call: &Call<'_>, manner: &Manner) {
         let key = hooks::setting_of(call.event);
         log::debug!("`{key}` runs `{argv}`");
-        let program = match self.program(argv) {
-            Ok(program) => program,
-            Err(err) => return log::warn!("`{key}`: {err:#}"),
+        let (answer, printed) = match find_named(self.host, argv.program()) {
+            Some(program) => hooks::run(&program, argv, call, manner),
+            None => {
+                let why = "there is no such program, or this user may not run it";
+                (Answer::Failed(why.to_owned()), String::new())
+            }
         };
-        let (answer, printed) = hooks::run(&program, argv, call, manner);
         for line in printed.lines() {
             log::info!("`{key}` says: {}", plain(line));
         }
@@ -220,15 +222,6 @@ impl Voice<'_> {
         };
         if let Err(err) = self.store.record_event(&event) {
             log::warn!("cannot write down that a hook failed: {err}");
-        }
-    }
-
-    /// Returns where a hook's program is; a bare name is left to `PATH`.
-    fn program(&self, argv: &Argv) -> Result<PathBuf> {
-        match argv.program().starts_with('~') {
-            true => paths::expand_home(self.host, argv.program())
-                .context("cannot find the home directory"),
-            false => Ok(argv.program().into()),
         }
     }
 }

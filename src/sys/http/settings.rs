@@ -122,6 +122,15 @@ impl ProxySettings {
         given(&self.https).or(given(&self.all))
     }
 
+    /// Tells whether a URL is asked for through a proxy.
+    pub fn is_asked_for(&self, url: &Url) -> bool {
+        let proxy = match url.is_https() {
+            true => self.for_https(),
+            false => self.for_http(),
+        };
+        proxy.is_some() && !self.is_direct(url)
+    }
+
     /// Tells whether a URL is asked for without any proxy.
     ///
     /// An entry names a host and everything below it, with or without a

@@ -1,4 +1,4 @@
-//! Small file systems in memory, for tests of full and read-only ones.
+//! Small file systems, for tests of full and read-only ones, and of those without links.
 //!
 //! Only root can mount them; others are told why not.
 
@@ -51,11 +51,53 @@ impl Drop for SmallDisk {
     }
 }
 
+/// An exFAT file system, as memory cards have it: without links of either kind.
+///
+/// Needs the packages exfat-fuse and exfatprogs, and a machine with loop devices.
+pub struct CardDisk {
+    at: PathBuf,
+    device: String,
+}
+
+impl CardDisk {
+    /// Mounts one at a new folder; says why not.
+    pub fn mount(at: PathBuf, mebibytes: u64) -> Result<Self, String> {
+        fs::create_dir_all(&at).unwrap();
+        let image = at.with_extension("image");
+        let file = fs::File::create(&image).unwrap();
+        file.set_len(mebibytes << 20).unwrap();
+        ask(Command::new("mkfs.exfat").arg(&image))?;
+        let device = ask(Command::new("losetup").args(["-f", "--show"]).arg(&image))?;
+        let device = device.trim().to_owned();
+        let disk = Self { at, device };
+        ask(Command::new("mount.exfat-fuse")
+            .arg(&disk.device)
+            .arg(&disk.at))?;
+        Ok(disk)
+    }
+}
+
+impl Drop for CardDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.at).output();
+        let _ = Command::new("losetup").arg("-d").arg(&self.device).output();
+    }
+}
+
 fn mount(args: &[&str], at: &Path) -> Result<(), String> {
-    let tried = Command::new("mount").args(args).arg(at).output();
-    match tried {
-        Ok(output) if output.status.success() => Ok(()),
+    ask(Command::new("mount").args(args).arg(at)).map(drop)
+}
+
+/// Runs a program; returns what it says, or what it complains of.
+fn ask(command: &mut Command) -> Result<String, String> {
+    match command.output() {
+        Ok(output) if output.status.success() => {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        }
         Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-        Err(err) => Err(err.to_string()),
+        Err(err) => Err(format!(
+            "`{}`: {err}",
+            command.get_program().to_string_lossy()
+        )),
     }
 }

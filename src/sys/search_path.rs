@@ -1,0 +1,82 @@
+//! Where programs lie, given their names.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use super::fs::is_program;
+use super::host::Host;
+use super::paths::expand_home;
+
+/// Where the system's programs lie when `PATH` does not say, as for whoever cron started.
+#[cfg(not(windows))]
+const KNOWN_FOLDERS: [&str; 6] = [
+    "/usr/bin",
+    "/bin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/sbin",
+    "/run/current-system/sw/bin",
+];
+
+/// Finds a program of the system: in `PATH`, then where such programs lie.
+pub fn find_helper(host: &Host, name: &str) -> Option<PathBuf> {
+    if let Some(folder) = host.test_variable("HFDL_TEST_PROGRAMS") {
+        // A test never meets the programs of the machine that it runs on.
+        return Some(Path::new(folder).join(name)).filter(|path| is_program(path));
+    }
+    find_in_path(host, OsStr::new(name)).or_else(|| {
+        known_folders(host)
+            .into_iter()
+            .map(|folder| folder.join(file_name(name)))
+            .find(|path| is_program(path))
+    })
+}
+
+/// Finds a program that a person has named: by its path, which `~` may begin,
+/// or by its bare name in `PATH`.
+pub fn find_named(host: &Host, name: &str) -> Option<PathBuf> {
+    if name.starts_with('~') {
+        return expand_home(host, name).ok().filter(|path| is_program(path));
+    }
+    if name.contains(['/', std::path::MAIN_SEPARATOR]) {
+        return Some(PathBuf::from(name)).filter(|path| is_program(path));
+    }
+    find_in_path(host, OsStr::new(name))
+}
+
+/// Finds a program in the absolute folders of `PATH`, as a shell would.
+pub fn find_in_path(host: &Host, name: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(host.variable("PATH")?)
+        // A relative folder means another program for each current directory.
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(file_name(name)))
+        .find(|path| is_program(path))
+}
+
+#[cfg(windows)]
+fn file_name(name: impl AsRef<OsStr>) -> PathBuf {
+    let name = Path::new(name.as_ref());
+    match name.extension() {
+        Some(_) => name.to_path_buf(),
+        None => name.with_extension("exe"),
+    }
+}
+
+#[cfg(not(windows))]
+fn file_name(name: impl AsRef<OsStr>) -> PathBuf {
+    PathBuf::from(name.as_ref())
+}
+
+#[cfg(windows)]
+fn known_folders(host: &Host) -> Vec<PathBuf> {
+    let system = host.variable("SystemRoot").map(PathBuf::from);
+    system
+        .map(|root| root.join("System32"))
+        .into_iter()
+        .collect()
+}
+
+#[cfg(not(windows))]
+fn known_folders(_host: &Host) -> Vec<PathBuf> {
+    KNOWN_FOLDERS.iter().map(PathBuf::from).collect()
+}

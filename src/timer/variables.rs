@@ -1,0 +1,167 @@
+//! Which variables a timer's entry may hold: none that is a secret.
+//!
+//! Crontabs, units and task files are read by more than one program and
+//! person, and are copied into backups and tickets.
+
+use super::refusal::Refusal;
+
+/// Words of which one in a variable's name says that its value is a secret.
+const SECRET_WORDS: [&str; 12] = [
+    "TOKEN",
+    "SECRET",
+    "PASSWORD",
+    "PASSWD",
+    "PASSPHRASE",
+    "PASS",
+    "CREDENTIAL",
+    "CREDENTIALS",
+    "KEY",
+    "APIKEY",
+    "AUTH",
+    "COOKIE",
+];
+
+/// Refuses variables that have no place in an entry, and says what to do instead.
+pub fn check_variable(name: &str, value: &str) -> Result<(), Refusal> {
+    let is_name = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && !name.is_empty()
+        && !name.starts_with(|c: char| c.is_ascii_digit());
+    if !is_name {
+        return Err(Refusal::asked(format!("`{name}` is no name of a variable")));
+    }
+    let kept = "which does not belong in a timer's entry";
+    let upper = name.to_ascii_uppercase();
+    if upper == "HFDL_HOME" {
+        let why = "the timer gets its home directory by `--home`";
+        return Err(Refusal::asked(why).next("use `--home DIR` and leave `--env HFDL_HOME` out"));
+    }
+    if upper == "HFDL_PING_URL" {
+        let why = format!("`{name}` is an address that is a secret, {kept}");
+        return Err(Refusal::asked(why)
+            .next("`hfdl config set ping.url URL` keeps it in the home directory, for you alone"));
+    }
+    if names_a_secret(&upper) {
+        let why = format!("`{name}` may hold a secret, {kept}");
+        return Err(Refusal::asked(why)
+            .next("keep tokens in a file: `hf auth login`, or `--env HF_TOKEN_PATH`"));
+    }
+    if has_token(value) {
+        let why = format!("the value of `{name}` holds a token, {kept}");
+        return Err(Refusal::asked(why)
+            .next("keep tokens in a file: `hf auth login`, or `--env HF_TOKEN_PATH`"));
+    }
+    if has_password(value) {
+        let why = format!("the value of `{name}` holds a password, {kept}");
+        return Err(Refusal::asked(why).next(
+            "give an address without user name and password; or have a script that only you can read \
+             set the variable and run `hfdl run-due --trigger timer`, and put that into your crontab",
+        ));
+    }
+    Ok(())
+}
+
+/// Tells it by whole words, so that `KEYBOARD` is none; the name of a file or
+/// folder is no secret.
+fn names_a_secret(upper: &str) -> bool {
+    let names_a_place = ["_PATH", "_FILE", "_DIR"];
+    let mut words = upper.split('_');
+    let has_word = words.any(|word| {
+        let word = word.trim_end_matches(|c: char| c.is_ascii_digit());
+        SECRET_WORDS.contains(&word) || SECRET_WORDS[..4].iter().any(|s| word.ends_with(s))
+    });
+    has_word && !names_a_place.iter().any(|end| upper.ends_with(end))
+}
+
+/// Tells whether a value is a token of the Hub, or holds one as a word.
+fn has_token(value: &str) -> bool {
+    // A path may have a part that begins so.
+    let is_inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
+    value
+        .split(|c| !is_inside(c))
+        .any(|word| word.starts_with("hf_"))
+}
+
+/// Tells whether a value is an address with a user name and a password, with a
+/// scheme or, as some programs write proxies, without.
+pub fn has_password(value: &str) -> bool {
+    let behind_scheme = value.split_once("://").map(|(_, rest)| rest);
+    let address = behind_scheme.unwrap_or(value);
+    // Without a scheme only `USER:PASSWORD@HOST`: anything may hold an `@`.
+    address.rsplit_once('@').is_some_and(|(user, _)| {
+        let is_path = user.starts_with(['/', '.', '~']);
+        behind_scheme.is_some() || (user.contains(':') && !is_path)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_have_no_place_in_an_entry() {
+        for (name, value) in [
+            ("HF_TOKEN", "hf_x"),
+            ("hf_token", "x"),
+            ("HUGGING_FACE_HUB_TOKEN", "x"),
+            ("GITHUB_TOKEN_2", "x"),
+            ("MYTOKEN", "x"),
+            ("PGPASSWORD", "x"),
+            ("PROXY_PASS", "x"),
+            ("SSH_PASSPHRASE", "x"),
+            ("CLIENT_SECRET", "x"),
+            ("MY_API_KEY", "x"),
+            ("OPENAI_KEY", "x"),
+            ("AWS_SECRET_ACCESS_KEY", "x"),
+            ("HTTP_PROXY_AUTH", "me:pass"),
+            ("HFDL_PING_URL", "https://ping.example/x"),
+            ("https_proxy", "http://me:pass@proxy:3128"),
+            ("https_proxy", "http://me:pa/ss@proxy:3128"),
+            ("https_proxy", "me:pass@proxy:3128"),
+            ("ALL_PROXY", "socks5h://token@proxy:1080"),
+            ("X", "hf_abc"),
+            ("HEADERS", "Authorization: Bearer hf_abc"),
+            ("HFDL_HOME", "/x"),
+            ("", "x"),
+            ("A=B", "x"),
+            ("1A", "x"),
+        ] {
+            let refusal = check_variable(name, value).expect_err(name);
+            assert!(!refusal.to_string().contains("pass@"), "{refusal}");
+        }
+        for (name, value) in [
+            ("HF_TOKEN_PATH", "/run/secrets/hf"),
+            ("HTTPS_PROXY", "http://proxy:3128"),
+            ("no_proxy", "localhost,.example.org"),
+            ("SSL_CERT_FILE", "/etc/ssl/corp.pem"),
+            ("TZ", "Europe/Berlin"),
+            ("HF_HOME", "/srv/hf_models"),
+            ("XDG_CACHE_HOME", "/srv/a:b@c"),
+            ("KEYBOARD", "us"),
+            ("MAIL_TO", "me@example.org"),
+            ("COMPASS", "x"),
+        ] {
+            assert_eq!(check_variable(name, value), Ok(()), "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_do_instead() {
+        for (name, value, next) in [
+            ("HF_TOKEN", "x", "hf auth login"),
+            ("HFDL_PING_URL", "https://p/x", "hfdl config set ping.url"),
+            (
+                "https_proxy",
+                "http://me:pass@proxy",
+                "a script that only you can read",
+            ),
+        ] {
+            let refusal = check_variable(name, value).expect_err(name);
+            assert!(
+                refusal.next.as_deref().unwrap_or_default().contains(next),
+                "{refusal:?}"
+            );
+        }
+    }
+}
