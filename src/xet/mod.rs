@@ -26,7 +26,7 @@ mod terms;
 mod wire;
 pub mod xorb;
 
-pub use chunking::{ChunkedFile, Chunker, chunk_file, complete_lengths};
+pub use chunking::{ChunkedFile, Chunker, FileHasher, chunk_file, complete_lengths};
 pub use client::{CasToken, TokenSource, XetClient, XetStorage};
 pub use error::{TokenTrouble, XetError, XetFault};
 pub use hashes::{MerkleTree, chunk_hash, file_hash};

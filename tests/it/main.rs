@@ -73,4 +73,5 @@ mod timer_render;
 mod tls;
 mod verify;
 mod verify_memory;
+mod verify_xet;
 mod xet_chunks;
