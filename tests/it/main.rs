@@ -30,6 +30,7 @@ mod cli_status;
 mod cli_wrong_lines;
 mod cron_examples;
 mod delta;
+mod delta_crash;
 mod delta_properties;
 mod doctor;
 mod download;
