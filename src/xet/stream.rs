@@ -22,8 +22,9 @@ const WINDOW: u64 = 256 << 20;
 pub struct XetStream {
     client: XetClient,
     file: XetHash,
-    /// What is still to be asked for.
+    /// What is still to be asked for, and how much of it at once.
     left: ByteRange,
+    window: u64,
     /// What was asked for and is not read yet.
     parts: Reconstruction,
     terms: VecDeque<Term>,
@@ -64,10 +65,22 @@ impl Read for Counted {
 impl XetClient {
     /// Begins to read a part of a file; asks for the first of what it is made of.
     pub fn read(&self, file: XetHash, range: ByteRange) -> Result<XetStream, XetError> {
+        self.read_by(file, range, WINDOW)
+    }
+
+    /// As `read`, with other windows; open to tests, whose files are small.
+    #[doc(hidden)]
+    pub fn read_by(
+        &self,
+        file: XetHash,
+        range: ByteRange,
+        window: u64,
+    ) -> Result<XetStream, XetError> {
         let mut stream = XetStream {
             client: self.clone(),
             file,
             left: range,
+            window,
             parts: Reconstruction::default(),
             terms: VecDeque::new(),
             open: None,
@@ -101,7 +114,10 @@ impl XetStream {
     }
 
     fn next_window(&mut self) -> Result<(), XetError> {
-        let end = self.left.end.min(self.left.start.saturating_add(WINDOW));
+        let end = self
+            .left
+            .end
+            .min(self.left.start.saturating_add(self.window));
         let window = ByteRange::new(self.left.start, end);
         let parts = self.client.reconstruction(self.file, Some(window))?;
         if parts.total() - parts.offset < window.len() {

@@ -76,3 +76,4 @@ mod verify;
 mod verify_memory;
 mod verify_xet;
 mod xet_chunks;
+mod xet_client;
