@@ -31,6 +31,9 @@ pub struct XetStream {
     open: Option<Run>,
     unpacker: Unpacker,
     chunk: Vec<u8>,
+    /// Which one that is: zeros are the same chunk again and again, and each
+    /// time it was asked for anew it would cost a request.
+    held: Option<(XetHash, u32)>,
     /// Bytes of the chunk that were handed out, or are before the range.
     used: usize,
     /// Bytes before the range in the chunks to come.
@@ -86,6 +89,7 @@ impl XetClient {
             open: None,
             unpacker: Unpacker::new(),
             chunk: Vec::new(),
+            held: None,
             used: 0,
             skip: 0,
             window_left: 0,
@@ -129,9 +133,17 @@ impl XetStream {
         self.terms = parts.terms.iter().copied().collect();
         self.parts = parts;
         self.open = None;
+        self.used = self.chunk.len();
+        Ok(())
+    }
+
+    /// Forgets what is under way: after trouble no byte of it can be trusted.
+    fn give_up(&mut self) {
+        self.open = None;
+        self.held = None;
+        self.terms.clear();
         self.chunk.clear();
         self.used = 0;
-        Ok(())
     }
 
     /// Gets the next chunk that has bytes of the range.
@@ -140,7 +152,11 @@ impl XetStream {
             let Some(term) = self.terms.front().copied() else {
                 return Err(self.bad_answer("its terms end too early"));
             };
-            self.read_chunk_of(&term)?;
+            let address = Some((term.xorb, term.start));
+            if self.held != address {
+                self.read_chunk_of(&term)?;
+                self.held = address;
+            }
             let length = self.chunk.len() as u64;
             let skipped = self.skip.min(length);
             self.skip -= skipped;
@@ -194,7 +210,6 @@ impl XetStream {
             let read = self.unpacker.read_chunk(&mut run.body, &mut self.chunk);
             run.chunks.start += 1;
             if let Err(err) = read {
-                self.open = None;
                 return Err(self.read_error(&err));
             }
         }
@@ -230,8 +245,11 @@ impl Read for XetStream {
         if self.window_left == 0 || buffer.is_empty() {
             return Ok(0);
         }
-        if self.used == self.chunk.len() {
-            self.next_chunk().map_err(io::Error::other)?;
+        if self.used == self.chunk.len()
+            && let Err(error) = self.next_chunk()
+        {
+            self.give_up();
+            return Err(io::Error::other(error));
         }
         let ready = &self.chunk[self.used..];
         let most = usize::try_from(self.window_left).unwrap_or(usize::MAX);

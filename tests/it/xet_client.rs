@@ -362,3 +362,19 @@ fn a_part_is_read_to_the_byte_whatever_the_windows() {
         }
     }
 }
+
+#[test]
+fn after_trouble_with_chunks_a_stream_gives_no_more_bytes() {
+    let (hub, world) = (hub(), World::new(RetryPolicy::never()));
+    let client = world.client(&hub, "acme/tiny@1");
+    let range = ByteRange::new(0, SIZE as u64);
+    let mut stream = client.read(hash(), range).unwrap();
+    hub.fault(On::api(Api::Xorb), Fault::CutAfter(300_000));
+    let mut read = Vec::new();
+    let error = stream.read_to_end(&mut read).unwrap_err();
+    assert!(error.get_ref().unwrap().is::<XetError>(), "{error}");
+    assert!(read == bytes()[..read.len()] && read.len() > 100_000);
+    let before = hub.requests().len();
+    assert!(stream.read(&mut [0; 9]).is_err());
+    assert_eq!(hub.requests().len(), before, "nothing is asked again");
+}
