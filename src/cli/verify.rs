@@ -23,7 +23,7 @@ use crate::domain::settings::Settings;
 use crate::domain::time::render_utc;
 use crate::domain::units::ByteSize;
 use crate::ops::sync::{Progress, Target, Vanished};
-use crate::ops::verify::{BadFile, Listed, Verified, Verify as Work, VerifyReport};
+use crate::ops::verify::{BadFile, Listed, Verified, Verify as Work, VerifyReport, Word};
 use crate::ops::workshop::Workshop;
 use crate::store::{ModelFilter, Store};
 use crate::ui::json::document;
@@ -333,6 +333,11 @@ fn model_view(session: &Session, model: &Verified) -> Value {
                 "detail": bad.detail,
                 "size": bad.file.as_ref().map(|file| file.size_bytes),
                 "repaired": bad.is_repaired,
+                "xet": match bad.xet {
+                    Word::Silent => None,
+                    Word::Agrees => Some("agrees"),
+                    Word::Differs => Some("differs"),
+                },
             })
         })
         .collect();
@@ -350,6 +355,7 @@ fn model_view(session: &Session, model: &Verified) -> Value {
         "path": session.progress.path.as_ref().map(|path| path.display().to_string()),
         "known_by": model.commit.as_ref().map(|_| model.listed.as_str()),
         "files": {"total": model.n_files, "verified": model.files_good, "unknown": model.files_unknown, "bad": model.bad.len(), "repaired": repaired},
+        "xet": {"agrees": model.xet_agrees, "differs": model.xet_differs},
         "bytes": {"total": model.n_bytes, "verified": model.bytes_good, "fetched": session.progress.bytes.fetched},
         "bad": bad,
     })

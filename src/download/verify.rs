@@ -18,15 +18,15 @@ pub fn has_content(path: &Path, content: &ContentId) -> io::Result<bool> {
     Ok(proven == Some(true))
 }
 
-/// As `has_content`, and tells about each piece that was read; `None` when the
-/// listener broke off.
+/// As `has_content`, and shows each piece that was read; `None` when whoever
+/// looks on broke off.
 ///
 /// What was read is not kept in memory by the system: a look at everything on
 /// disk must not push out what others use.
 pub fn prove_content(
     path: &Path,
     content: &ContentId,
-    on_read: &mut dyn FnMut(u64) -> ControlFlow<()>,
+    on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
 ) -> io::Result<Option<bool>> {
     const FORGET_EVERY: u64 = 8 << 20;
     let mut file = File::open(path)?;
@@ -43,7 +43,7 @@ pub fn prove_content(
                     file_io::forget(&file, ByteRange::new(forgotten, position));
                     forgotten = position;
                 }
-                if on_read(n as u64).is_break() {
+                if on_read(&buffer[..n]).is_break() {
                     return Ok(None);
                 }
             }

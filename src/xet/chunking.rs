@@ -3,7 +3,7 @@
 //! A rolling hash over the last 64 bytes decides. It begins anew at every cut,
 //! so the same content is cut in the same places wherever it lies in a file.
 
-use super::hashes::chunk_hasher;
+use super::hashes::{MerkleTree, chunk_hasher, file_hash};
 use crate::domain::xet::{MAX_CHUNK, MIN_CHUNK, XetHash};
 
 /// A cut follows where these bits of the rolling hash are all zero.
@@ -88,11 +88,36 @@ impl Chunker {
     }
 }
 
+/// Computes the Xet hash of a file whose bytes come piece by piece.
+#[derive(Default)]
+pub struct FileHasher {
+    chunker: Chunker,
+    tree: MerkleTree,
+}
+
+impl FileHasher {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn update(&mut self, bytes: &[u8]) {
+        let Self { chunker, tree } = self;
+        chunker.update(bytes, &mut |hash, length| {
+            tree.push(hash, u64::from(length));
+        });
+    }
+
+    pub fn finish(self) -> XetHash {
+        let Self { chunker, mut tree } = self;
+        chunker.finish(&mut |hash, length| tree.push(hash, u64::from(length)));
+        file_hash(tree.root())
+    }
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use proptest::prelude::*;
 
-    use super::super::hashes::{MerkleTree, file_hash};
     use super::*;
 
     /// The generator of the published vectors, SplitMix64.
@@ -124,6 +149,20 @@ pub(super) mod tests {
             tree.push(*hash, u64::from(*length));
         }
         tree.root()
+    }
+
+    #[test]
+    fn a_file_hashed_in_pieces_of_any_length_has_its_published_hash() {
+        let bytes = noise(1_000_000, 0);
+        for n in [1, 63, 8192, 1_000_000] {
+            let mut hasher = FileHasher::new();
+            bytes.chunks(n).for_each(|piece| hasher.update(piece));
+            assert_eq!(
+                hasher.finish().to_string(),
+                "3d17b2d7d64a0e011b6717a52d9a16bd2c3f05b743fa8adf52a7d75dafab6d89"
+            );
+        }
+        assert_eq!(FileHasher::new().finish(), XetHash::ZERO);
     }
 
     #[test]

@@ -147,7 +147,7 @@ impl XetClient {
     /// Opens a run of chunks; one attempt, because its link may be too old.
     pub fn open(&self, file: XetHash, fetch: &Fetch) -> Result<Body, XetError> {
         let request =
-            Request::get(fetch.url.clone()).range(fetch.first_byte, Some(fetch.last_byte));
+            Request::get(Url::clone(&fetch.url)).range(fetch.first_byte, Some(fetch.last_byte));
         let fault = |fault| XetError::new(file, fault);
         let answer = self.storage.shared.http.send(&request);
         let answer = answer.map_err(|error| fault(XetFault::Network(error)))?;

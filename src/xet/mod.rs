@@ -29,7 +29,7 @@ mod wire;
 pub mod xorb;
 
 pub use chunked_file::{ChunkedFile, chunk_file, complete_lengths};
-pub use chunking::Chunker;
+pub use chunking::{Chunker, FileHasher};
 pub use client::{CasToken, TokenSource, XetClient, XetStorage};
 pub use error::{TokenTrouble, XetError, XetFault};
 pub use hashes::{MerkleTree, chunk_hash, file_hash};

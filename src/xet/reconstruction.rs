@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::domain::xet::{Term, XetHash};
 use crate::sys::http::Url;
@@ -21,8 +22,9 @@ pub struct Reconstruction {
 /// A run of chunks of one xorb that one request brings.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Fetch {
-    /// Signed, good for about an hour, and for exactly these bytes.
-    pub url: Url,
+    /// Signed, good for about an hour, and for exactly these bytes. Shared by all
+    /// runs of an address: an answer may have a long one for very many.
+    pub url: Arc<Url>,
     pub chunks: Range<u32>,
     pub first_byte: u64,
     /// Inclusive, as it goes into the `Range`.

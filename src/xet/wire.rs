@@ -1,6 +1,7 @@
 //! The JSON of the storage's API: what a file is made of, and where that is.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -110,6 +111,11 @@ pub fn parse_reconstruction(json: &[u8], form: Form) -> Result<Reconstruction, S
     if terms.len() > MAX_TERMS {
         return Err("it has too many terms".to_owned());
     }
+    // Each run has chunks of its own: those that touch are listed as one.
+    let most_runs = MAX_XORB_CHUNKS as usize;
+    if fetches.values().any(|runs| runs.len() > most_runs) {
+        return Err("it has too many runs of one xorb".to_owned());
+    }
     let terms: Vec<Term> = terms.into_iter().map(term).collect::<Result<_, _>>()?;
     let total: u64 = terms.iter().map(|term| u64::from(term.length)).sum();
     if offset > total {
@@ -132,9 +138,10 @@ fn hash(text: &str) -> Result<XetHash, String> {
         .map_err(|_| "a xorb's name is no hash".to_owned())
 }
 
-fn url(text: &str) -> Result<Url, String> {
+fn url(text: &str) -> Result<Arc<Url>, String> {
     // The error of the parser could repeat a signature.
     text.parse()
+        .map(Arc::new)
         .map_err(|_| "the address of a xorb is malformed".to_owned())
 }
 
@@ -155,7 +162,7 @@ fn term(form: TermForm) -> Result<Term, String> {
     }
 }
 
-fn fetch(url: &Url, chunks: Chunks, bytes: Bytes) -> Result<Fetch, String> {
+fn fetch(url: &Arc<Url>, chunks: Chunks, bytes: Bytes) -> Result<Fetch, String> {
     let is_sound = chunks.start < chunks.end
         && chunks.end <= MAX_XORB_CHUNKS
         && bytes.start <= bytes.end
@@ -167,7 +174,7 @@ fn fetch(url: &Url, chunks: Chunks, bytes: Bytes) -> Result<Fetch, String> {
         ));
     }
     Ok(Fetch {
-        url: url.clone(),
+        url: Arc::clone(url),
         chunks: chunks.start..chunks.end,
         first_byte: bytes.start,
         last_byte: bytes.end,
@@ -250,6 +257,20 @@ mod tests {
                 assert!(found.is_err(), "{form:?}: {from} to {to}");
             }
         }
+    }
+
+    #[test]
+    fn a_xorb_has_no_more_runs_than_chunks() {
+        let run = r#"{"chunks":{"start":0,"end":1},"bytes":{"start":0,"end":9}}"#;
+        let with = |n| {
+            let (name, runs) = (name(1), vec![run; n].join(","));
+            let json = format!(
+                r#"{{"terms":[],"xorbs":{{"{name}":[{{"url":"http://h/a","ranges":[{runs}]}}]}}}}"#
+            );
+            parse_reconstruction(json.as_bytes(), Form::V2)
+        };
+        assert!(with(8192).is_ok());
+        assert!(with(8193).is_err());
     }
 
     #[test]

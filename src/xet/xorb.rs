@@ -1,7 +1,8 @@
 //! Chunks as they come over the line: a header each, and packed bytes.
 //!
 //! Whatever is wrong with them is an error, never a panic, and no length in
-//! them makes this take more memory than a few of the longest chunks.
+//! them makes this take more memory than the longest block that LZ4 knows, some
+//! megabytes.
 
 use std::io::{self, Read};
 

@@ -56,7 +56,7 @@ const TOTALS: &str = "sessions:number failed:number files_fetched:number bytes_f
 
 const VERIFIED: &str = "session_id:number model:text? repo:text repo_type:text revision:text \
     commit:text? outcome:text? error_kind:text? error:text? hint:text? path:text? known_by:text? \
-    files:object bytes:object bad:list";
+    files:object xet:object bytes:object bad:list";
 
 const OUTDATED: &str = "model:text repo:text repo_type:text revision:text state:text \
     published_commit:text? upstream_commit:text? error_kind:text? error:text? hint:text?";
@@ -167,6 +167,7 @@ fn documents() -> Vec<Document> {
             "/models/0/files",
             "total:number verified:number unknown:number bad:number repaired:number",
         )
+        .with("/models/0/xet", "agrees:number differs:number")
         .with("/models/0/bytes", "total:number verified:number fetched:number"),
         document("doctor", "hfdl.doctor/1", "verdict:text checks:list").with(
             "/checks/0",

@@ -14,7 +14,7 @@ use crate::support::sound::{Truth, damage, files_below, open_runs, open_sessions
 const MIB: usize = 1 << 20;
 
 /// From the first line in the database to the last.
-const STEPS: &[&str] = &[
+pub const STEPS: &[&str] = &[
     "run started",
     "sessions opened",
     "checked",
@@ -50,8 +50,9 @@ fn publish(hub: &TestHub, n_small: usize, large: usize, turn: u64, truth: &mut T
     commit
 }
 
-/// Runs to the end and checks that all is as if nothing had ever happened.
-fn heals(env: &TestEnv, truth: &Truth, commit: &str, what: &str) -> u64 {
+/// Runs to the end and checks that all is as if nothing had ever happened;
+/// returns how many bytes that took from the line.
+pub fn heals(env: &TestEnv, truth: &Truth, commit: &str, what: &str) -> u64 {
     let ran = env.hfdl(["download", "acme/tiny", "--json"]);
     assert_eq!(ran.code(), Some(0), "{what}: {}", ran.report());
     damage(env, truth).unwrap_or_else(|problem| panic!("{what}: {problem}\n{}", ran.report()));
@@ -159,7 +160,7 @@ fn two_hundred_kills_at_random_moments_lose_nothing() {
             commit = publish(env.hub(), 20, LARGE, turn, &mut truth);
         }
         let moved = (dice.below(16) == 0).then(|| move_in_the_middle(&env, &truth[&commit], turn));
-        let was_hit = strike(&env, &mut dice);
+        let was_hit = strike(&env, &mut dice, 6);
         env.hub().heal();
         if let Some((name, files)) = moved.and_then(|moved| moved.try_recv().ok()) {
             truth.insert(name.clone(), files);
@@ -202,12 +203,12 @@ fn move_in_the_middle(
     receiver
 }
 
-/// Starts a download and kills it: after some requests, and some microseconds.
-/// Tells whether it was still running.
-fn strike(env: &TestEnv, dice: &mut Dice) -> bool {
+/// Starts a download and kills it: after fewer requests than that, and some
+/// microseconds. Tells whether it was still running.
+pub fn strike(env: &TestEnv, dice: &mut Dice, requests: u64) -> bool {
     env.hub().forget_requests();
     let mut victim = Victim::start(env.command(["download", "acme/tiny"]));
-    let n_requests = dice.below(6) as usize;
+    let n_requests = dice.below(requests) as usize;
     let patience = Duration::from_micros(dice.below(40_000));
     let mut enough_at = None;
     loop {
@@ -227,7 +228,7 @@ fn strike(env: &TestEnv, dice: &mut Dice) -> bool {
 }
 
 /// What each connection may lose when the process is killed.
-const BLOCK: u64 = 4 << 20;
+pub const BLOCK: u64 = 4 << 20;
 
 #[test]
 #[cfg(target_os = "linux")]

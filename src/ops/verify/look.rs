@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use super::prove::Proof;
 use super::report::Verified;
+use super::witness::Word;
 use crate::cache::{self, CacheLayout, LocalEntry};
 use crate::domain::content::ContentId;
 use crate::domain::filter::Filter;
@@ -59,6 +60,8 @@ pub struct BadFile {
     pub detail: String,
     /// What it should be, where that is known.
     pub file: Option<RemoteFile>,
+    /// What the Xet hash says about the bytes that were read.
+    pub xet: Word,
     pub is_repaired: bool,
 }
 
@@ -182,12 +185,15 @@ impl Look {
     pub fn bad(&self, file: &RemoteFile, proof: &Proof) -> BadFile {
         let (reason, detail) = match proof {
             Proof::Unreadable(why) => (Reason::Unreadable, format!("cannot be read: {why}")),
-            Proof::Good | Proof::Bad => (
-                Reason::WrongBytes,
-                "does not hash to what it should".to_owned(),
-            ),
+            Proof::Good(found) | Proof::Bad(found) => {
+                (Reason::WrongBytes, found.fault().to_owned())
+            }
         };
-        self.judge(file, reason, detail)
+        let mut bad = self.judge(file, reason, detail);
+        if let Proof::Bad(found) = proof {
+            bad.xet = found.xet();
+        }
+        bad
     }
 
     fn by_listing(&mut self, target: &Target) -> Result<()> {
@@ -248,6 +254,7 @@ impl Look {
                     reason: Reason::Missing,
                     detail: "is missing".to_owned(),
                     file: None,
+                    xet: Word::Silent,
                     is_repaired: false,
                 }),
             }
@@ -277,6 +284,7 @@ impl Look {
             reason,
             detail,
             file: Some(file.clone()),
+            xet: Word::Silent,
             is_repaired: false,
         }
     }

@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
+use super::witness::{Claims, Finding, Note};
 use crate::domain::content::ContentId;
+use crate::domain::xet::XetHash;
 use crate::download::prove_content;
 use crate::sys::stop::StopFlag;
+use crate::xet::{FileHasher, sidecar};
 
 /// A file to read.
 pub struct Job {
@@ -15,13 +18,17 @@ pub struct Job {
     pub path: PathBuf,
     pub content: ContentId,
     pub size_bytes: u64,
+    /// The Xet hash that the listing gives.
+    pub xet_hash: Option<XetHash>,
+    /// Where it would be written down what the file is made of.
+    pub sidecar: PathBuf,
 }
 
 /// What reading a file showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
-    Good,
-    Bad,
+    Good(Finding),
+    Bad(Finding),
     Unreadable(String),
 }
 
@@ -66,9 +73,14 @@ fn prove(index: usize, job: &Job, stop: &StopFlag, events: &SyncSender<Proving>)
     // The listener outlives the threads, so a send cannot fail.
     let tell = |event| drop(events.send(event));
     tell(Proving::Started { job: index });
+    let claims = claims(job);
+    let mut xet = claims.is_any().then(FileHasher::new);
     let mut untold = 0;
     let result = prove_content(&job.path, &job.content, &mut |bytes| {
-        untold += bytes;
+        if let Some(xet) = &mut xet {
+            xet.update(bytes);
+        }
+        untold += bytes.len() as u64;
         if untold >= TELL_EVERY {
             tell(Proving::Read {
                 job: index,
@@ -86,12 +98,30 @@ fn prove(index: usize, job: &Job, stop: &StopFlag, events: &SyncSender<Proving>)
         bytes: untold,
     });
     let proof = match result {
-        Ok(Some(true)) => Proof::Good,
-        Ok(Some(false)) => Proof::Bad,
+        Ok(Some(has_content)) => {
+            let found = xet.map(FileHasher::finish);
+            let finding = Finding::new(has_content, &claims, found);
+            match finding.is_good(&job.content) {
+                true => Proof::Good(finding),
+                false => Proof::Bad(finding),
+            }
+        }
         Ok(None) => return,
         Err(err) => Proof::Unreadable(err.to_string()),
     };
     tell(Proving::Ended { job: index, proof });
+}
+
+fn claims(job: &Job) -> Claims {
+    let read = sidecar::read(&job.sidecar, &job.content, job.size_bytes);
+    Claims {
+        listed: job.xet_hash,
+        sidecar: match read {
+            Ok(Some(map)) => Note::Hash(map.hash),
+            Ok(None) if job.sidecar.exists() => Note::Unsound,
+            Ok(None) | Err(_) => Note::None,
+        },
+    }
 }
 
 #[cfg(test)]
@@ -113,6 +143,8 @@ mod tests {
                 path,
                 content: content.parse().unwrap(),
                 size_bytes: 0,
+                xet_hash: None,
+                sidecar: dir.join("none.xet"),
             }
         };
         [("good", empty), ("bad", other), ("gone", empty)]
@@ -135,7 +167,9 @@ mod tests {
     #[test]
     fn each_file_has_its_own_end() {
         let ended = ended(&StopFlag::new());
-        assert_eq!(ended[..2], [(0, Proof::Good), (1, Proof::Bad)]);
+        let found = |has_content| Finding::new(has_content, &Claims::default(), None);
+        let expected = [(0, Proof::Good(found(true))), (1, Proof::Bad(found(false)))];
+        assert_eq!(ended[..2], expected);
         assert!(
             matches!(ended[2], (2, Proof::Unreadable(_))),
             "{:?}",

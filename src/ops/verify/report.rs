@@ -27,6 +27,10 @@ pub struct Verified {
     /// Files and bytes whose hash was found right in this run.
     pub files_good: u64,
     pub bytes_good: u64,
+    /// Files whose bytes have the Xet hash that somebody knew, and files whose
+    /// bytes do not.
+    pub xet_agrees: u64,
+    pub xet_differs: u64,
     /// Files of which nothing says what they should be.
     pub files_unknown: u64,
     pub bad: Vec<BadFile>,

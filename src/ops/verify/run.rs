@@ -11,6 +11,7 @@ use super::prove::{Job, Proof, Proving, prove_all};
 use super::report::{
     Verified, VerifyReport, end_of, nothing_published, session_files, trouble_with,
 };
+use super::witness::Word;
 use crate::domain::content::ContentId;
 use crate::domain::outcome::{Outcome, Trigger};
 use crate::domain::run::{Event, EventKind, RunCommand};
@@ -132,6 +133,7 @@ impl Verify<'_> {
                         name: &jobs[job].name,
                     });
                     let result = self.note_down(run, &uses[job], looks, &proof);
+                    tell_of_witnesses(&jobs[job], &proof);
                     proofs[job] = Some(proof);
                     result
                 }
@@ -145,8 +147,15 @@ impl Verify<'_> {
             for one in &uses[job] {
                 let (index, look) = &looks[one.look];
                 let (model, file) = (&mut models[*index], &look.present[one.file]);
+                if let Some(Proof::Good(found) | Proof::Bad(found)) = &proofs[job] {
+                    match found.xet() {
+                        Word::Silent => {}
+                        Word::Agrees => model.xet_agrees += 1,
+                        Word::Differs => model.xet_differs += 1,
+                    }
+                }
                 match &proofs[job] {
-                    Some(Proof::Good) => {
+                    Some(Proof::Good(_)) => {
                         model.files_good += 1;
                         model.bytes_good += file.size_bytes;
                     }
@@ -176,6 +185,8 @@ impl Verify<'_> {
                         path,
                         content: file.content,
                         size_bytes: file.size_bytes,
+                        xet_hash: file.xet_hash,
+                        sidecar: look.place.sidecar(&file.content),
                     });
                     uses.push(Vec::new());
                     jobs.len() - 1
@@ -234,13 +245,13 @@ impl Verify<'_> {
             let (index, look) = &looks[one.look];
             let (path, file) = (one.kept_at(looks), one.of(looks));
             match proof {
-                Proof::Good => store.save_blob(&path, &file.content, file.size_bytes, now)?,
+                Proof::Good(_) => store.save_blob(&path, &file.content, file.size_bytes, now)?,
                 Proof::Unreadable(_) => drop(store.forget_blob(&path)?),
-                Proof::Bad if look.is_edited(file) => {
+                Proof::Bad(_) if look.is_edited(file) => {
                     store.forget_blob(&path)?;
                     store.forget_bad_file(&path)?;
                 }
-                Proof::Bad => store.transaction(|store| -> Result<()> {
+                Proof::Bad(_) => store.transaction(|store| -> Result<()> {
                     if store.save_bad_file(&path, &file.content, now)? {
                         let model = self.targets[*index].model.as_ref();
                         store.record_event(&Event {
@@ -276,6 +287,30 @@ impl Verify<'_> {
         end.files = session_files(&model.bad);
         end.progress = progress;
         end
+    }
+}
+
+/// Says where a witness was wrong, and throws a sidecar away that was: nobody
+/// misses it but the next update, which makes it anew.
+fn tell_of_witnesses(job: &Job, proof: &Proof) {
+    let (Proof::Good(found) | Proof::Bad(found)) = proof else {
+        return;
+    };
+    if found.listing_contradicts_itself() {
+        log::warn!(
+            "`{}`: the listing gives another Xet hash than the bytes have that its content's hash names",
+            job.name
+        );
+    }
+    if found.sidecar_lies() {
+        let path = job.sidecar.display();
+        match std::fs::remove_file(&job.sidecar) {
+            Ok(()) => log::warn!(
+                "`{path}` was damaged and is removed; `{}` is good",
+                job.name
+            ),
+            Err(err) => log::warn!("`{path}` is damaged and cannot be removed: {err}"),
+        }
     }
 }
 
