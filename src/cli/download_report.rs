@@ -204,6 +204,7 @@ pub fn draw(bars: Option<&mut Bars>, progress: &Progress<'_>) {
             have,
         } => bars.start_file(name, *n_bytes, *have),
         Progress::Bytes { name, n_bytes } => bars.advance(name, *n_bytes),
+        Progress::Copied { name, n_bytes } => bars.advance_file(name, *n_bytes),
         Progress::FileEnded { name } => bars.end_file(name),
         Progress::Retrying { .. } | Progress::Kept { .. } | Progress::Ended { .. } => {}
     }

@@ -12,6 +12,7 @@ pub mod delta;
 pub mod filter;
 pub mod model;
 pub mod nearest;
+pub mod origin;
 pub mod outcome;
 pub mod pause;
 pub mod placement;

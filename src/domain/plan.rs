@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::content::ContentId;
 use super::delta::Copy;
 use super::filter::Filter;
+use super::origin::Origin;
 use super::placement::{Placement, PlacementError};
 use super::repo::{CommitSha, RepoPath};
 use super::snapshot::{RemoteFile, RemoteSnapshot};
@@ -100,9 +101,9 @@ pub struct PlannedFile {
 /// How a file is made of old ones on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileDelta {
-    /// The copies name the old files by their places in `files`.
+    /// The copies name the old files by their places in `sources`.
     pub copies: Vec<Copy>,
-    pub files: Vec<PathBuf>,
+    pub sources: Vec<DeltaSource>,
     /// Bytes to copy, and bytes to fetch, beyond those that are in the partial file.
     pub copied_bytes: u64,
     pub missing_bytes: u64,
@@ -112,6 +113,13 @@ pub struct FileDelta {
     pub old: Vec<FileMap>,
     /// What was found out about old contents and is worth writing down.
     pub learnt: Vec<(ContentId, u64, FileMap)>,
+}
+
+/// An old file that bytes are copied from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeltaSource {
+    pub file: PathBuf,
+    pub origin: Origin,
 }
 
 /// How a file comes to its place.
@@ -442,7 +450,7 @@ mod tests {
         );
         let delta = FileDelta {
             copies: Vec::new(),
-            files: Vec::new(),
+            sources: Vec::new(),
             copied_bytes: 90,
             missing_bytes: 10,
             map: FileMap {

@@ -53,6 +53,11 @@ impl Bars {
 
     pub fn advance(&self, name: &str, n_bytes: u64) {
         self.total.inc(n_bytes);
+        self.advance_file(name, n_bytes);
+    }
+
+    /// Moves one file's bar by bytes that the bar over everything does not wait for.
+    pub fn advance_file(&self, name: &str, n_bytes: u64) {
         if let Some(bar) = self.files.get(name) {
             bar.inc(n_bytes);
         }

@@ -48,6 +48,7 @@ mod outdated;
 mod prune;
 mod readme;
 mod retention;
+mod reused_from;
 mod rollback;
 mod run_due;
 mod run_due_crash;

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow};
 
 use super::delta::Asker;
+use super::origins::origins_of;
 use super::place::Place;
 use super::{CacheChoice, Target};
 use crate::cache::Vanished;
 use crate::domain::content::ContentId;
+use crate::domain::origin::Origins;
 use crate::domain::plan::{self, LocalFacts, SyncPlan, plan_sync};
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
@@ -48,6 +50,8 @@ pub struct Planned {
     pub renamed_to: Option<String>,
     /// Contents that may be there in their right size and are not to be believed.
     pub distrusted: BTreeSet<ContentId>,
+    /// Where the files come from that are neither fetched nor in place.
+    pub origins: Origins,
 }
 
 /// Files that were read whole and found bad, with what they should hold.
@@ -157,7 +161,9 @@ pub fn check(
         };
         asker.add_deltas(&mut plan);
     }
+    let origins = origins_of(&plan, &place, &target.repo, old_commit.as_ref());
     Ok(Checked::Planned(Box::new(Planned {
+        origins,
         place,
         remote,
         plan,

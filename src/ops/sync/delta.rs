@@ -13,8 +13,9 @@ use super::Target;
 use super::place::Place;
 use crate::domain::content::ContentId;
 use crate::domain::delta::{Delta, DeltaRules, known_lengths, plan_delta};
-use crate::domain::plan::{FileDelta, PlannedFile, SyncPlan};
-use crate::domain::repo::{CommitSha, Repo};
+use crate::domain::origin::{Origin, OriginKind};
+use crate::domain::plan::{DeltaSource, FileDelta, PlannedFile, SyncPlan};
+use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::domain::units::ByteSize;
 use crate::domain::xet::FileMap;
@@ -53,6 +54,8 @@ struct Old {
     map: Option<FileMap>,
     /// What the listing says about it.
     listed: Option<RemoteFile>,
+    /// What it is called in the history.
+    origin: Origin,
     is_same_path: bool,
 }
 
@@ -148,7 +151,7 @@ impl Asker<'_> {
         let on_disk = reusable_ranges(&partial, &file.content, file.size_bytes);
         let copies = delta.copies_beyond(&on_disk);
         let copied_bytes: u64 = copies.iter().map(|copy| copy.length).sum();
-        let (mut files, mut maps, mut learnt) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut sources, mut maps, mut learnt) = (Vec::new(), Vec::new(), Vec::new());
         for one in old {
             let Some(known) = one.map else {
                 continue;
@@ -157,14 +160,17 @@ impl Asker<'_> {
             if known.chunk_lengths.is_some() && !path.exists() {
                 learnt.push((one.content, one.size_bytes, known.clone()));
             }
-            files.push(one.path);
+            sources.push(DeltaSource {
+                file: one.path,
+                origin: one.origin,
+            });
             maps.push(known);
         }
         FileDelta {
             missing_bytes: file.size_bytes - on_disk.total() - copied_bytes,
             copied_bytes,
             copies: delta.copies,
-            files,
+            sources,
             map,
             old: maps,
             learnt,
@@ -202,6 +208,7 @@ impl Asker<'_> {
                 size_bytes: old.size_bytes,
                 map: self.written_down(old.content, old.size_bytes),
                 listed: Some(old.clone()),
+                origin: old_file(old.content, Some((&old.path, at))),
                 is_same_path: old.path == file.path,
             });
         }
@@ -211,12 +218,15 @@ impl Asker<'_> {
                 continue;
             }
             if let Some(map) = self.written_down(content, size_bytes) {
+                let name = listed.iter().find(|old| old.content == content);
+                let name = name.map(|old| (&old.path, at));
                 found.push(Old {
                     path,
                     content,
                     size_bytes,
                     map: Some(map),
                     listed: None,
+                    origin: old_file(content, name),
                     is_same_path: false,
                 });
             }
@@ -256,6 +266,17 @@ impl Asker<'_> {
 
     fn client(&self, commit: &CommitSha) -> XetClient {
         client_for(self.xet, self.hub, &self.target.repo, commit)
+    }
+}
+
+/// Names an old file for the history: by path and commit, where those are known.
+fn old_file(content: ContentId, name: Option<(&RepoPath, &CommitSha)>) -> Origin {
+    let (path, revision) = name.map(|(path, at)| (path.clone(), at.clone())).unzip();
+    Origin {
+        path,
+        revision,
+        content: Some(content),
+        ..Origin::of_kind(OriginKind::OldFile)
     }
 }
 

@@ -24,6 +24,11 @@ pub enum Progress<'e> {
         name: &'e str,
         n_bytes: u64,
     },
+    /// Bytes that need not be fetched, for an old file has them.
+    Copied {
+        name: &'e str,
+        n_bytes: u64,
+    },
     FileEnded {
         name: &'e str,
     },

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::{CacheChoice, Target};
-use crate::cache::layout::{SIDECAR_SUFFIX, native};
+use crate::cache::layout::{SIDECAR_SUFFIX, native, repo_path};
 use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, LocalDir, Vanished};
 use crate::domain::content::ContentId;
 use crate::domain::filter::Filter;
@@ -189,6 +189,21 @@ impl Place {
             .collect();
         found.sort();
         found
+    }
+
+    /// Returns the cache, where contents are looked for whatever the destination is.
+    pub fn cache(&self) -> &CacheLayout {
+        match self {
+            Self::Cache { cache, .. } | Self::Directory { cache, .. } => cache,
+        }
+    }
+
+    /// Returns the name of a file that lies in this directory of plain files.
+    pub fn path_below(&self, file: &Path) -> Option<RepoPath> {
+        match self {
+            Self::Cache { .. } => None,
+            Self::Directory { root, .. } => repo_path(file.strip_prefix(root).ok()?),
+        }
     }
 
     /// Returns the folder that everything goes into; it need not exist.

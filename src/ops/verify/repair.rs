@@ -18,7 +18,9 @@ use crate::domain::share::Share;
 use crate::download::Lane;
 use crate::hub::HubClient;
 use crate::ops::run::{Bounds, Run};
-use crate::ops::sync::{Order, Planned, Progress, SyncEnd, Target, outcome_of, trouble_of};
+use crate::ops::sync::{
+    Order, Planned, Progress, SyncEnd, Target, origins_of, outcome_of, trouble_of,
+};
 
 impl Verify<'_> {
     /// Repairs models whose bad files are known, and closes their sessions.
@@ -143,7 +145,9 @@ fn plan_repair(
         distrusted.insert(file.content);
     }
     let plan = plan_sync(&remote, &filter, &look.place.likely_placement(), &facts)?;
+    let origins = origins_of(&plan, &look.place, &target.repo, Some(&look.commit));
     Ok(Planned {
+        origins,
         place: look.place,
         remote,
         plan,
