@@ -34,4 +34,5 @@ pub mod status;
 pub mod time;
 pub mod timer;
 pub mod units;
+pub mod way;
 pub mod xet;

@@ -8,6 +8,7 @@
 //! | `terms` | all of what it says, window by window |
 //! | `stream` | a part of a file, out of its chunks |
 //! | `xorb` | packed chunks and back |
+//! | `ways` | which ways lead nowhere, so that they are not tried again |
 //! | `sidecar` | what is known of a file, kept beside it |
 //! | `error` | why the storage did not give what was asked for |
 //!
@@ -23,6 +24,7 @@ mod reconstruction;
 pub mod sidecar;
 mod stream;
 mod terms;
+mod ways;
 mod wire;
 pub mod xorb;
 
@@ -33,4 +35,5 @@ pub use hashes::{MerkleTree, chunk_hash, file_hash};
 pub use reconstruction::{Fetch, Reconstruction};
 pub use stream::XetStream;
 pub use terms::AllTerms;
+pub use ways::Ways;
 pub use wire::{Form, parse_reconstruction};

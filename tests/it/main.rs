@@ -29,6 +29,7 @@ mod cli_sessions;
 mod cli_status;
 mod cli_wrong_lines;
 mod cron_examples;
+mod dead_ends;
 mod delta;
 mod delta_properties;
 mod doctor;

@@ -390,6 +390,7 @@ fn the_file_itself_refuses_unknown_words_and_values_of_the_wrong_kind() {
         ("events", "kind"),
         ("alerts", "error_kind"),
         ("alerts", "held_commit"),
+        ("dead_ends", "way"),
     ] {
         let update = format!("UPDATE {table} SET {column} = 'nonsense'");
         let err = sql.execute(&update, []).unwrap_err().to_string();

@@ -15,6 +15,7 @@ use crate::domain::origin::Origins;
 use crate::domain::plan::{self, LocalFacts, SyncPlan, plan_sync};
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
+use crate::domain::way::Way;
 use crate::hub::{Fault, Gated, HubClient, HubError};
 use crate::ops::parallel::{QUESTIONS_AT_ONCE, map_at_once};
 use crate::xet::XetStorage;
@@ -150,7 +151,8 @@ pub fn check(
         hub.auth_check(&target.repo)?;
     }
     // Whoever fetches by force trusts nothing that is there.
-    if let Some(xet) = xet.filter(|_| !target.force) {
+    let answers = |xet: &&XetStorage| !xet.ways().is_dead_end(Way::XetAnswers, 0);
+    if let Some(xet) = xet.filter(|_| !target.force).filter(answers) {
         let asker = Asker {
             hub,
             xet,

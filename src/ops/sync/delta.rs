@@ -18,6 +18,7 @@ use crate::domain::plan::{DeltaSource, FileDelta, PlannedFile, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::domain::units::ByteSize;
+use crate::domain::way::Way;
 use crate::domain::xet::FileMap;
 use crate::download::reusable_ranges;
 use crate::hub::HubClient;
@@ -79,6 +80,9 @@ impl Asker<'_> {
         let old_listing = self.old_listing();
         let client = self.client(&self.remote.commit);
         for file in wanted {
+            if self.xet.ways().is_dead_end(Way::XetAnswers, 0) {
+                return;
+            }
             match self.delta_of(&file, old_listing.as_ref(), &client) {
                 Ok(Some(delta)) => {
                     log::info!(
