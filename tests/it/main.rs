@@ -46,6 +46,7 @@ mod install_script;
 mod layers;
 mod notify;
 mod outdated;
+mod progress;
 mod prune;
 mod readme;
 mod retention;

@@ -63,6 +63,8 @@ struct Job {
     fetch: FetchJob,
     uses: Vec<Use>,
     saved: Saved,
+    /// Bytes that others have been told of and that have not come yet.
+    expected: u64,
     rounds_left: u32,
 }
 
@@ -123,7 +125,6 @@ impl Pool {
         let target = work.target.clone();
         self.desk.works.insert(number, work);
         let mut jobs = Vec::new();
-        let mut n_bytes = 0;
         for (file, wanted) in planned.plan.files.iter().enumerate() {
             if !wanted.action.is_fetch() {
                 continue;
@@ -141,7 +142,6 @@ impl Pool {
                 write_down_learnt(&planned.place, delta);
             }
             let missing = wanted.missing_bytes();
-            n_bytes += missing;
             let address = FileAddress {
                 repo: target.repo.clone(),
                 commit: planned.remote.commit.clone(),
@@ -161,16 +161,17 @@ impl Pool {
                 fetch,
                 uses: vec![one],
                 saved: Saved::default(),
+                expected: missing,
                 rounds_left: BUSY_ROUNDS,
             });
         }
-        on(Progress::Comes {
-            n_files: jobs.len() as u64,
-            n_bytes,
-        });
         let jobs = jobs.into_iter();
         let jobs = jobs.filter_map(|job| self.desk.unless_stored(job, on));
         let jobs: Vec<Job> = jobs.collect();
+        on(Progress::Comes {
+            n_files: jobs.len() as u64,
+            n_bytes: jobs.iter().map(|job| job.expected).sum(),
+        });
         self.add(jobs);
     }
 
@@ -272,7 +273,16 @@ impl Desk {
                 }
             }
             Event::Progress { job, bytes } => {
-                if let Some(job) = self.jobs.get(&job) {
+                if let Some(job) = self.jobs.get_mut(&job) {
+                    let more = bytes.saturating_sub(job.expected);
+                    job.expected = job.expected.saturating_sub(bytes);
+                    if more > 0 {
+                        // What could not be copied, or was wrong and comes again.
+                        on(Progress::Comes {
+                            n_files: 0,
+                            n_bytes: more,
+                        });
+                    }
                     on(Progress::Bytes {
                         name: &job.fetch.name,
                         n_bytes: bytes,
