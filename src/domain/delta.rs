@@ -59,6 +59,20 @@ impl Default for DeltaRules {
 }
 
 impl Delta {
+    /// Plans to take from an old file, at the same places, what is right in it.
+    pub fn of_what_is_there(right: &RangeSet, size_bytes: u64) -> Self {
+        let copy = |range: &ByteRange| Copy {
+            source: 0,
+            from: range.start,
+            to: range.start,
+            length: range.len(),
+        };
+        Self {
+            copies: right.ranges().iter().map(copy).collect(),
+            missing: right.gaps(size_bytes).into_iter().collect(),
+        }
+    }
+
     pub fn copied_bytes(&self) -> u64 {
         self.copies.iter().map(|copy| copy.length).sum()
     }
@@ -79,7 +93,8 @@ impl Delta {
         left
     }
 
-    fn is_worth_it(&self, size_bytes: u64, rules: &DeltaRules) -> bool {
+    /// Tells whether it saves enough to be carried out.
+    pub fn is_worth_it(&self, size_bytes: u64, rules: &DeltaRules) -> bool {
         let copied = self.copied_bytes();
         copied >= rules.least_copied && copied.saturating_mul(rules.least_part) >= size_bytes
     }

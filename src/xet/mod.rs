@@ -7,6 +7,7 @@
 //! | `client`, `wire`, `reconstruction` | what the storage says about a file |
 //! | `terms` | all of what it says, window by window |
 //! | `stream` | a part of a file, out of its chunks |
+//! | `proven` | which parts of a damaged file are still right |
 //! | `xorb` | packed chunks and back |
 //! | `ways` | which ways lead nowhere, so that they are not tried again |
 //! | `sidecar` | what is known of a file, kept beside it |
@@ -20,6 +21,7 @@ mod chunking;
 mod client;
 mod error;
 mod hashes;
+mod proven;
 mod reconstruction;
 pub mod sidecar;
 mod stream;
@@ -32,6 +34,7 @@ pub use chunking::{ChunkedFile, Chunker, chunk_file, complete_lengths};
 pub use client::{CasToken, TokenSource, XetClient, XetStorage};
 pub use error::{TokenTrouble, XetError, XetFault};
 pub use hashes::{MerkleTree, chunk_hash, file_hash};
+pub use proven::{Proven, prove_terms};
 pub use reconstruction::{Fetch, Reconstruction};
 pub use stream::XetStream;
 pub use terms::AllTerms;

@@ -31,6 +31,7 @@ mod cli_wrong_lines;
 mod cron_examples;
 mod dead_ends;
 mod delta;
+mod delta_places;
 mod delta_properties;
 mod doctor;
 mod download;

@@ -15,7 +15,6 @@ use crate::domain::origin::Origins;
 use crate::domain::plan::{self, LocalFacts, SyncPlan, plan_sync};
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
-use crate::domain::way::Way;
 use crate::hub::{Fault, Gated, HubClient, HubError};
 use crate::ops::parallel::{QUESTIONS_AT_ONCE, map_at_once};
 use crate::xet::XetStorage;
@@ -151,15 +150,21 @@ pub fn check(
         hub.auth_check(&target.repo)?;
     }
     // Whoever fetches by force trusts nothing that is there.
-    let answers = |xet: &&XetStorage| !xet.ways().is_dead_end(Way::XetAnswers, 0);
-    if let Some(xet) = xet.filter(|_| !target.force).filter(answers) {
+    if let Some(xet) = xet.filter(|_| !target.force) {
+        let noted = place.noted_commit(&remote);
         let asker = Asker {
             hub,
             xet,
             target,
             place: &place,
             remote: &remote,
-            old_commit: old_commit.as_ref(),
+            old_commit: old_commit.as_ref().or(noted.as_ref()),
+            // Nobody waits for a check that is not wanted any more.
+            goes_on: &|| true,
+            bad: &|file| {
+                let is_bad = is_bad(&place, &commit, file, bad);
+                is_bad.then(|| place.file_of(&commit, file))
+            },
         };
         asker.add_deltas(&mut plan);
     }

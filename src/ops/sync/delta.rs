@@ -4,7 +4,7 @@
 //! only where an old file is likely to share something with it. Whatever goes
 //! wrong here is a reason to fetch the file plainly and never to fail.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::domain::units::ByteSize;
 use crate::domain::way::Way;
-use crate::domain::xet::FileMap;
+use crate::domain::xet::{FileMap, XetHash};
 use crate::download::reusable_ranges;
 use crate::hub::HubClient;
 use crate::xet::{
     CasToken, TokenTrouble, XetClient, XetError, XetFault, XetStorage, chunk_file,
-    complete_lengths, sidecar,
+    complete_lengths, prove_terms, sidecar,
 };
 
 /// Smaller files come in one request anyway.
@@ -37,13 +37,18 @@ const MOST_SOURCES: usize = 32;
 const GOOD_ENOUGH: u64 = 20;
 
 /// What it takes to ask for deltas.
-pub(super) struct Asker<'a> {
-    pub(super) hub: &'a HubClient,
-    pub(super) xet: &'a XetStorage,
-    pub(super) target: &'a Target,
-    pub(super) place: &'a Place,
-    pub(super) remote: &'a RemoteSnapshot,
-    pub(super) old_commit: Option<&'a CommitSha>,
+pub struct Asker<'a> {
+    pub hub: &'a HubClient,
+    pub xet: &'a XetStorage,
+    pub target: &'a Target,
+    pub place: &'a Place,
+    pub remote: &'a RemoteSnapshot,
+    /// The commit that the old files are of.
+    pub old_commit: Option<&'a CommitSha>,
+    /// Tells whether the answer is still wanted; asked while much is read.
+    pub goes_on: &'a dyn Fn() -> bool,
+    /// Tells where a file lies that is to be replaced because its bytes are wrong.
+    pub bad: &'a dyn Fn(&RemoteFile) -> Option<PathBuf>,
 }
 
 /// An old file on this disk, and what it is known to be made of.
@@ -62,7 +67,7 @@ struct Old {
 
 impl Asker<'_> {
     /// Adds to a plan how its changed files can be made of old ones.
-    pub(super) fn add_deltas(&self, plan: &mut SyncPlan) {
+    pub fn add_deltas(&self, plan: &mut SyncPlan) {
         let is_candidate = |file: &PlannedFile| {
             file.action.is_fetch()
                 && file.file.size_bytes > SMALLEST
@@ -95,7 +100,13 @@ impl Asker<'_> {
                     plan.use_delta(&file.content, delta);
                 }
                 Ok(None) => log::debug!("`{}`: no old file helps", file.path),
-                Err(err) => log::info!("`{}` is fetched as a whole: {err}", file.path),
+                Err(err) => {
+                    log::info!("`{}` is fetched as a whole: {err}", file.path);
+                    if matches!(err.fault, XetFault::NoToken(_)) {
+                        // All files of the commit need the same one.
+                        return;
+                    }
+                }
             }
         }
     }
@@ -117,6 +128,11 @@ impl Asker<'_> {
         let Some(hash) = file.xet_hash else {
             return Ok(None);
         };
+        if let Some(bad) = (self.bad)(file)
+            && let Some(delta) = self.of_what_is_right(file, hash, &bad, client)?
+        {
+            return Ok(Some(delta));
+        }
         let mut old = self.old_files(file, old_listing);
         if old.is_empty() {
             return Ok(None);
@@ -144,6 +160,58 @@ impl Asker<'_> {
         Ok(delta.map(|delta| self.file_delta(file, map, old, delta)))
     }
 
+    /// Makes a file of what is still right in one with a few wrong bytes.
+    fn of_what_is_right(
+        &self,
+        file: &RemoteFile,
+        hash: XetHash,
+        bad: &Path,
+        client: &XetClient,
+    ) -> Result<Option<FileDelta>, XetError> {
+        let is_whole_length = fs::metadata(bad).is_ok_and(|found| found.len() == file.size_bytes);
+        if !is_whole_length {
+            return Ok(None);
+        }
+        let terms = client.terms(hash, file.size_bytes)?.terms;
+        let mut on_read = |_| match (self.goes_on)() {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        };
+        let proven = File::open(bad).and_then(|bad| prove_terms(&bad, hash, &terms, &mut on_read));
+        let proven = match proven {
+            Ok(Some(proven)) => proven,
+            Ok(None) => return Ok(None),
+            Err(err) => {
+                log::info!("cannot read `{}`: {err}", bad.display());
+                return Ok(None);
+            }
+        };
+        let delta = Delta::of_what_is_there(&proven.ranges, file.size_bytes);
+        if !delta.is_worth_it(file.size_bytes, &DeltaRules::default()) {
+            return Ok(None);
+        }
+        let map = FileMap {
+            hash,
+            terms,
+            chunk_lengths: None,
+        };
+        let (path, revision) = (file.path.clone(), self.remote.commit.clone());
+        let old = Old {
+            path: bad.to_owned(),
+            content: file.content,
+            size_bytes: file.size_bytes,
+            map: Some(proven.map),
+            listed: None,
+            origin: Origin {
+                path: Some(path),
+                revision: Some(revision),
+                ..Origin::of_kind(OriginKind::OldFile)
+            },
+            is_same_path: true,
+        };
+        Ok(Some(self.file_delta(file, map, vec![old], delta)))
+    }
+
     fn file_delta(
         &self,
         file: &RemoteFile,
@@ -161,7 +229,9 @@ impl Asker<'_> {
                 continue;
             };
             let path = self.place.sidecar(&one.content);
-            if known.chunk_lengths.is_some() && !path.exists() {
+            // Of a damaged file only a part is known, and its sidecar comes with the whole.
+            let is_whole = one.content != file.content;
+            if is_whole && known.chunk_lengths.is_some() && !path.exists() {
                 learnt.push((one.content, one.size_bytes, known.clone()));
             }
             sources.push(DeltaSource {
@@ -203,7 +273,7 @@ impl Asker<'_> {
         for old in same.chain(gone.into_iter().take(MOST_GONE)) {
             let path = self.place.file_of(at, old);
             let is_there = std::fs::metadata(&path).is_ok_and(|m| m.len() == old.size_bytes);
-            if !is_there || old.content == file.content {
+            if !is_there || old.content == file.content || !self.place.vouches_for(old) {
                 continue;
             }
             found.push(Old {

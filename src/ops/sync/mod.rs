@@ -20,6 +20,7 @@ mod trouble;
 mod work;
 
 pub use check::{BadFiles, Checked, Planned, check_all, is_gone};
+pub use delta::Asker;
 pub use end::{Progress, SyncEnd};
 pub use flow::{Flow, Order};
 pub use origins::origins_of;

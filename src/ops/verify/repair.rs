@@ -15,11 +15,11 @@ use crate::domain::plan::plan_sync;
 use crate::domain::repo::RepoPath;
 use crate::domain::repo_arg::escape_pattern;
 use crate::domain::share::Share;
+use crate::domain::snapshot::RemoteFile;
 use crate::download::Lane;
-use crate::hub::HubClient;
-use crate::ops::run::{Bounds, Run};
+use crate::ops::run::{Bounds, Run, Tools};
 use crate::ops::sync::{
-    Order, Planned, Progress, SyncEnd, Target, origins_of, outcome_of, trouble_of,
+    Asker, Order, Planned, Progress, SyncEnd, Target, origins_of, outcome_of, trouble_of,
 };
 
 impl Verify<'_> {
@@ -56,7 +56,7 @@ impl Verify<'_> {
                 continue;
             }
             let target = &self.targets[index];
-            match plan_repair(self.tools.hub, look, target, bad, &spared) {
+            match plan_repair(&self.tools, look, target, bad, &spared) {
                 Ok(planned) => {
                     let order = Order {
                         target: Arc::new(target.clone()),
@@ -124,7 +124,7 @@ impl Verify<'_> {
 ///
 /// The ref stays where it is, whatever has happened upstream.
 fn plan_repair(
-    hub: &HubClient,
+    tools: &Tools<'_>,
     look: Look,
     target: &Target,
     bad: &[BadFile],
@@ -132,7 +132,7 @@ fn plan_repair(
 ) -> Result<Planned> {
     let remote = match look.remote {
         Some(remote) => remote,
-        None => hub.tree(&target.repo, &look.commit)?,
+        None => tools.hub.tree(&target.repo, &look.commit)?,
     };
     let mut filter = look.filter;
     let spared = spared.iter().map(|path| escape_pattern(path.as_str()));
@@ -144,7 +144,21 @@ fn plan_repair(
         facts.distrust(file);
         distrusted.insert(file.content);
     }
-    let plan = plan_sync(&remote, &filter, &look.place.likely_placement(), &facts)?;
+    let mut plan = plan_sync(&remote, &filter, &look.place.likely_placement(), &facts)?;
+    if let Some(xet) = tools.xet {
+        let place_of = |file: &RemoteFile| look.place.file_of(&look.commit, file);
+        let asker = Asker {
+            hub: tools.hub,
+            xet,
+            target,
+            place: &look.place,
+            remote: &remote,
+            old_commit: Some(&look.commit),
+            goes_on: &|| !tools.stop.is_raised(),
+            bad: &|file| distrusted.contains(&file.content).then(|| place_of(file)),
+        };
+        asker.add_deltas(&mut plan);
+    }
     let origins = origins_of(&plan, &look.place, &target.repo, Some(&look.commit));
     Ok(Planned {
         origins,
