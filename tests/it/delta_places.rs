@@ -153,6 +153,28 @@ fn a_damaged_file_is_repaired_with_what_is_still_right_in_it() {
 }
 
 #[test]
+fn what_a_damaged_file_cannot_prove_is_taken_from_the_version_before() {
+    let env = world();
+    let old = publish_in_xorbs(&env);
+    env.line("models add acme/tiny").succeeds();
+    env.line("download acme/tiny").succeeds();
+    // Two of the xorbs are not whole in the new version; what is new in it is one.
+    let mut model = old.clone();
+    for (at, seed) in [(MIB, 31), (5 * MIB, 32)] {
+        model[at..at + 1000].copy_from_slice(&noise(1000, seed));
+    }
+    publish(&env, &model);
+    env.line("download acme/tiny").succeeds();
+    let folder: PathBuf = newest_session(&env)["path"].as_str().unwrap().into();
+    flip(&fs::canonicalize(folder.join(FILE)).unwrap(), 3 * MIB);
+    env.line("verify --repair").succeeds();
+    assert!(fs::read(folder.join(FILE)).unwrap() == model);
+    let session = newest_session(&env);
+    assert_eq!(bytes(&session, "fetched"), 0, "{session:#}");
+    assert_eq!(session["reused_from"].as_array().unwrap().len(), 2);
+}
+
+#[test]
 fn the_next_download_repairs_what_was_found_bad_in_the_same_way() {
     let env = world();
     let model = publish_in_xorbs(&env);

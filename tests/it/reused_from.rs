@@ -100,10 +100,19 @@ fn kill_within(env: &TestEnv, file: &str, sent: usize) -> u64 {
     let before = kept();
     env.hub()
         .fault(On::cdn(file), Fault::StallAfter(sent as u64));
-    // A second connection would bring as much again.
-    env.set("HFDL_DOWNLOAD_CONNECTIONS", "1");
+    // A second connection would bring as much again, at once or after a while.
+    let patience = [
+        ("HFDL_DOWNLOAD_CONNECTIONS", "1"),
+        ("HFDL_DOWNLOAD_STALL_AFTER", "10m"),
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "600"),
+    ];
+    for (name, value) in patience {
+        env.set(name, value);
+    }
     let mut victim = Victim::start(env.command(["download", "acme/tiny"]));
-    env.unset("HFDL_DOWNLOAD_CONNECTIONS");
+    for (name, _) in patience {
+        env.unset(name);
+    }
     env.hub().wait_until("the file is under way", |requests| {
         let to_it = requests
             .iter()

@@ -15,11 +15,12 @@ use crate::domain::content::ContentId;
 use crate::domain::delta::{Delta, DeltaRules, known_lengths, plan_delta};
 use crate::domain::origin::{Origin, OriginKind};
 use crate::domain::plan::{DeltaSource, FileDelta, PlannedFile, SyncPlan};
+use crate::domain::ranges::RangeSet;
 use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::domain::units::ByteSize;
 use crate::domain::way::Way;
-use crate::domain::xet::{FileMap, XetHash};
+use crate::domain::xet::{FileMap, Term, XetHash};
 use crate::download::reusable_ranges;
 use crate::hub::HubClient;
 use crate::xet::{
@@ -128,16 +129,16 @@ impl Asker<'_> {
         let Some(hash) = file.xet_hash else {
             return Ok(None);
         };
-        if let Some(bad) = (self.bad)(file)
-            && let Some(delta) = self.of_what_is_right(file, hash, &bad, client)?
-        {
-            return Ok(Some(delta));
-        }
+        let bad = (self.bad)(file).filter(|bad| {
+            let found = fs::metadata(bad);
+            found.is_ok_and(|found| found.len() == file.size_bytes)
+        });
         let mut old = self.old_files(file, old_listing);
-        if old.is_empty() {
+        if old.is_empty() && bad.is_none() {
             return Ok(None);
         }
         let terms = client.terms(hash, file.size_bytes)?.terms;
+        let proven = bad.and_then(|bad| self.what_is_right(file, hash, &terms, &bad));
         let map = FileMap {
             hash,
             terms,
@@ -157,59 +158,47 @@ impl Asker<'_> {
         if !delta.as_ref().is_some_and(is_good) && read_again(&mut old) {
             delta = plan(file, &map, &old, &rules).or(delta);
         }
+        if let Some((bad, right)) = proven {
+            let around = Delta::around(&right, delta.as_ref(), file.size_bytes);
+            delta = around
+                .is_worth_it(file.size_bytes, &rules)
+                .then_some(around);
+            old.insert(0, bad);
+        }
         Ok(delta.map(|delta| self.file_delta(file, map, old, delta)))
     }
 
-    /// Makes a file of what is still right in one with a few wrong bytes.
-    fn of_what_is_right(
+    /// Finds out what is still right in a file with a few wrong bytes.
+    fn what_is_right(
         &self,
         file: &RemoteFile,
         hash: XetHash,
+        terms: &[Term],
         bad: &Path,
-        client: &XetClient,
-    ) -> Result<Option<FileDelta>, XetError> {
-        let is_whole_length = fs::metadata(bad).is_ok_and(|found| found.len() == file.size_bytes);
-        if !is_whole_length {
-            return Ok(None);
-        }
-        let terms = client.terms(hash, file.size_bytes)?.terms;
+    ) -> Option<(Old, RangeSet)> {
         let mut on_read = |_| match (self.goes_on)() {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         };
-        let proven = File::open(bad).and_then(|bad| prove_terms(&bad, hash, &terms, &mut on_read));
-        let proven = match proven {
-            Ok(Some(proven)) => proven,
-            Ok(None) => return Ok(None),
-            Err(err) => {
-                log::info!("cannot read `{}`: {err}", bad.display());
-                return Ok(None);
-            }
+        let proven = File::open(bad).and_then(|bad| prove_terms(&bad, hash, terms, &mut on_read));
+        let proven = proven
+            .inspect_err(|err| log::info!("cannot read `{}`: {err}", bad.display()))
+            .ok()??;
+        let origin = Origin {
+            path: Some(file.path.clone()),
+            revision: Some(self.remote.commit.clone()),
+            ..Origin::of_kind(OriginKind::OldFile)
         };
-        let delta = Delta::of_what_is_there(&proven.ranges, file.size_bytes);
-        if !delta.is_worth_it(file.size_bytes, &DeltaRules::default()) {
-            return Ok(None);
-        }
-        let map = FileMap {
-            hash,
-            terms,
-            chunk_lengths: None,
-        };
-        let (path, revision) = (file.path.clone(), self.remote.commit.clone());
-        let old = Old {
+        let bad = Old {
             path: bad.to_owned(),
             content: file.content,
             size_bytes: file.size_bytes,
             map: Some(proven.map),
             listed: None,
-            origin: Origin {
-                path: Some(path),
-                revision: Some(revision),
-                ..Origin::of_kind(OriginKind::OldFile)
-            },
+            origin,
             is_same_path: true,
         };
-        Ok(Some(self.file_delta(file, map, vec![old], delta)))
+        Some((bad, proven.ranges))
     }
 
     fn file_delta(
