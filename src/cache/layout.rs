@@ -58,6 +58,14 @@ impl CacheLayout {
         }
     }
 
+    /// Returns what a file somewhere in the cache is called: its repository, and
+    /// the rest of its path below that one's folder.
+    pub fn name_of<'p>(&self, file: &'p Path) -> Option<(Repo, &'p Path)> {
+        let mut parts = file.strip_prefix(&self.root).ok()?.components();
+        let folder = parts.next()?.as_os_str().to_str()?;
+        Some((parse_folder_name(folder)?, parts.as_path()))
+    }
+
     /// Returns the lock that all writers of one blob take.
     pub fn blob_lock(&self, repo: &Repo, content: &ContentId) -> PathBuf {
         let locks = self.root.join(".locks").join(folder_name(repo));
@@ -197,6 +205,12 @@ pub fn relative_blob(path: &RepoPath, content: &ContentId) -> PathBuf {
 /// Returns a repository's path as one of this platform, still relative.
 pub fn native(path: &RepoPath) -> PathBuf {
     path.segments().collect()
+}
+
+/// Returns a relative path of this platform as a repository's, if it can be one.
+pub fn repo_path(path: &Path) -> Option<RepoPath> {
+    let parts: Option<Vec<&str>> = path.iter().map(|part| part.to_str()).collect();
+    parts?.join("/").parse().ok()
 }
 
 fn below<'a>(mut folder: PathBuf, parts: impl Iterator<Item = &'a str>) -> PathBuf {

@@ -294,6 +294,11 @@ impl LocalDir {
         !note.is_some_and(|note| note.is_of_this_very(&found))
     }
 
+    /// Returns the commit that a file came with, by its note.
+    pub fn noted_commit(&self, path: &RepoPath) -> Option<CommitSha> {
+        Some(self.note(path)?.commit)
+    }
+
     pub(super) fn note(&self, path: &RepoPath) -> Option<FileNote> {
         FileNote::parse(&fs::read(self.note_path(path)).ok()?)
     }

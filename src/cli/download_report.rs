@@ -130,6 +130,7 @@ pub fn wants_bars(context: &Context) -> bool {
 /// stderr shows with `-v`.
 pub struct Lines {
     fetched: u64,
+    copied: u64,
     total: u64,
     since_last: Stopwatch,
 }
@@ -138,6 +139,7 @@ impl Lines {
     pub fn new() -> Self {
         Self {
             fetched: 0,
+            copied: 0,
             total: 0,
             since_last: Stopwatch::start(),
         }
@@ -147,25 +149,25 @@ impl Lines {
         const EVERY: Duration = Duration::from_secs(30);
         match progress {
             Progress::Comes { n_bytes, .. } => self.total += *n_bytes,
-            Progress::Bytes { n_bytes, .. } => {
-                self.fetched += n_bytes;
-                if self.since_last.elapsed() >= EVERY {
-                    self.since_last = Stopwatch::start();
-                    log::info!("{}", self.line());
-                }
-            }
-            _ => {}
+            Progress::Bytes { n_bytes, .. } => self.fetched += n_bytes,
+            Progress::Copied { n_bytes, .. } => self.copied += n_bytes,
+            _ => return,
+        }
+        if self.since_last.elapsed() >= EVERY {
+            self.since_last = Stopwatch::start();
+            log::info!("{}", self.line());
         }
     }
 
     fn line(&self) -> String {
         let percent = (self.fetched * 100).checked_div(self.total).unwrap_or(100);
-        let (fetched, total) = (ByteSize(self.fetched), ByteSize(self.total));
-        format!(
-            "{} of {} fetched ({percent} %)",
-            fetched.render_short(),
-            total.render_short()
-        )
+        let size = |bytes| ByteSize(bytes).render_short();
+        let (fetched, total) = (size(self.fetched), size(self.total));
+        let mut line = format!("{fetched} of {total} fetched ({percent} %)");
+        if self.copied > 0 {
+            line.push_str(&format!(", {} copied from old files", size(self.copied)));
+        }
+        line
     }
 }
 
@@ -208,6 +210,7 @@ pub fn draw(bars: Option<&mut Bars>, progress: &Progress<'_>) {
             have,
         } => bars.start_file(name, *n_bytes, *have),
         Progress::Bytes { name, n_bytes } => bars.advance(name, *n_bytes),
+        Progress::Copied { name, n_bytes } => bars.copied(name, *n_bytes),
         Progress::FileEnded { name } => bars.end_file(name),
         Progress::Retrying { .. } | Progress::Kept { .. } | Progress::Ended { .. } => {}
     }
@@ -296,6 +299,13 @@ mod tests {
             n_bytes: 1 << 20,
         });
         assert_eq!(lines.line(), "1.00 MiB of 4.00 MiB fetched (25 %)");
+        // What is copied is neither waited for nor part of the share.
+        lines.note(&Progress::Copied {
+            name: "x",
+            n_bytes: 7 << 20,
+        });
+        let line = "1.00 MiB of 4.00 MiB fetched (25 %), 7.00 MiB copied from old files";
+        assert_eq!(lines.line(), line);
         assert_eq!(Lines::new().line(), "0 B of 0 B fetched (100 %)");
     }
 }

@@ -8,6 +8,7 @@ use super::context::Context;
 use super::explain::Complaint;
 use super::sessions::outcome;
 use crate::domain::changes::FileChange;
+use crate::domain::origin::{OriginKind, Reused};
 use crate::domain::repo::CommitSha;
 use crate::domain::session::SessionId;
 use crate::domain::units::ByteSize;
@@ -103,13 +104,42 @@ fn show_text(context: &Context, out: &Output, details: &SessionDetails, outcome:
                 size(bytes.left)
             ),
         ),
-        ("retries", progress.retries.to_string()),
     ]);
+    let from: Vec<String> = progress.all_reused().iter().map(origin_text).collect();
+    if !from.is_empty() {
+        facts.push(("reused", from.join("\n")));
+    }
+    facts.push(("retries", progress.retries.to_string()));
     let files = files_text(out, details);
     if files.is_empty() {
         return table::facts(&facts);
     }
     format!("{}\n{files}", table::facts(&facts))
+}
+
+/// Says where some bytes came from: how many, from what, and of which commit.
+fn origin_text(reused: &Reused) -> String {
+    let origin = &reused.origin;
+    let size = ByteSize(reused.bytes).render_short();
+    let mut name = match (&origin.path, &origin.content) {
+        (Some(path), _) => format!("`{path}`"),
+        (None, Some(content)) => format!("the blob `{content}`"),
+        (None, None) => String::new(),
+    };
+    if let Some(commit) = &origin.revision {
+        name.push_str(&format!(" at {}", commit.short()));
+    }
+    if let Some(repo) = &origin.repo {
+        name.push_str(&format!(" of `{repo}`"));
+    }
+    match origin.kind {
+        OriginKind::InPlace => format!("{size} in place"),
+        OriginKind::OtherRun => format!("{size} of {name}, which another run had fetched"),
+        OriginKind::SameContent => format!("{size} of the same content, {name}"),
+        OriginKind::OldFile => format!("{size} copied from {name}"),
+        OriginKind::Others => format!("{size} from {} others", reused.n_origins),
+        OriginKind::Unknown => format!("{size} from wherever; that was not written down"),
+    }
 }
 
 fn files_text(out: &Output, details: &SessionDetails) -> String {

@@ -59,6 +59,32 @@ impl Default for DeltaRules {
 }
 
 impl Delta {
+    /// Plans to keep what is right in a damaged file, and to make the rest as
+    /// `others` would: the damaged file comes before their sources.
+    pub fn around(right: &RangeSet, others: Option<&Self>, size_bytes: u64) -> Self {
+        let kept = right.ranges().iter().map(|range| Copy {
+            source: 0,
+            from: range.start,
+            to: range.start,
+            length: range.len(),
+        });
+        let beyond = others.map(|others| others.copies_beyond(right));
+        let beyond = beyond.into_iter().flatten().map(|copy| Copy {
+            source: copy.source + 1,
+            ..copy
+        });
+        let mut copies: Vec<Copy> = kept.chain(beyond).collect();
+        copies.sort_by_key(|copy| copy.to);
+        let missing = match others {
+            Some(others) => others.missing.minus(right),
+            None => right.gaps(size_bytes),
+        };
+        Self {
+            copies,
+            missing: missing.into_iter().collect(),
+        }
+    }
+
     pub fn copied_bytes(&self) -> u64 {
         self.copies.iter().map(|copy| copy.length).sum()
     }
@@ -79,7 +105,8 @@ impl Delta {
         left
     }
 
-    fn is_worth_it(&self, size_bytes: u64, rules: &DeltaRules) -> bool {
+    /// Tells whether it saves enough to be carried out.
+    pub fn is_worth_it(&self, size_bytes: u64, rules: &DeltaRules) -> bool {
         let copied = self.copied_bytes();
         copied >= rules.least_copied && copied.saturating_mul(rules.least_part) >= size_bytes
     }
@@ -442,5 +469,38 @@ mod tests {
             left,
             [(0, 1000, 0, 10), (0, 1030, 30, 70), (1, 15, 160, 40)]
         );
+    }
+
+    #[test]
+    fn what_is_right_in_a_damaged_file_stays_and_the_rest_is_made_as_before() {
+        let right: RangeSet = [ByteRange::new(0, 40), ByteRange::new(90, 100)]
+            .into_iter()
+            .collect();
+        let alone = Delta::around(&right, None, 120);
+        assert_eq!(copies(&alone), [(0, 0, 0, 40), (0, 90, 90, 10)]);
+        assert_eq!(missing(&alone), [(40, 90), (100, 120)]);
+
+        let copy = |from, to, length| Copy {
+            source: 1,
+            from,
+            to,
+            length,
+        };
+        let others = Delta {
+            copies: vec![copy(500, 0, 50), copy(700, 60, 50)],
+            missing: [ByteRange::new(50, 60), ByteRange::new(110, 120)]
+                .into_iter()
+                .collect(),
+        };
+        let both = Delta::around(&right, Some(&others), 120);
+        let expected = [
+            (0, 0, 0, 40),
+            (2, 540, 40, 10),
+            (2, 700, 60, 30),
+            (0, 90, 90, 10),
+            (2, 740, 100, 10),
+        ];
+        assert_eq!(copies(&both), expected);
+        assert_eq!(missing(&both), [(50, 60), (110, 120)]);
     }
 }

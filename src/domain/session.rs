@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::content::ContentId;
 use super::model::{Destination, EntryName, ModelId};
+use super::origin::{Reused, with_those_in_place};
 use super::outcome::{ErrorKind, Outcome, Trigger, words};
 use super::repo::{CommitSha, Repo, RepoPath, Revision};
 use super::run::RunId;
@@ -55,7 +56,16 @@ pub struct SessionProgress {
     pub path: Option<PathBuf>,
     pub files: FileCounts,
     pub bytes: ByteCounts,
+    /// Where the reused bytes came from that were not in place.
+    pub reused_from: Vec<Reused>,
     pub retries: u32,
+}
+
+impl SessionProgress {
+    /// Returns where all reused bytes came from; the sum is that of `bytes`.
+    pub fn all_reused(&self) -> Vec<Reused> {
+        with_those_in_place(&self.reused_from, self.bytes.reused)
+    }
 }
 
 /// Counts of files in a session.

@@ -226,7 +226,7 @@ impl Shared {
             result,
             fetched: costs.fetched.load(Ordering::Relaxed),
             reused: costs.reused.load(Ordering::Relaxed),
-            copied: costs.copied.load(Ordering::Relaxed),
+            copied: costs.copied(),
             copies_were_wrong: costs.copies_were_wrong.load(Ordering::Relaxed),
             retries: costs.retries.load(Ordering::Relaxed),
         };

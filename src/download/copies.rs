@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::board::Shared;
+use super::event::Event;
 use super::large::Large;
 use crate::domain::delta::Copy;
 use crate::domain::ranges::{ByteRange, RangeSet};
@@ -46,7 +47,15 @@ pub(crate) fn bring_in(shared: &Shared, large: &Large, copies: &Copies, on_disk:
         };
         for part in on_disk.lacking(copy.target()) {
             let from_at = copy.from + (part.start - copy.to);
-            match copy_part(shared, large, &from, from_at, part, &mut buffer) {
+            match copy_part(
+                shared,
+                large,
+                copy.source,
+                &from,
+                from_at,
+                part,
+                &mut buffer,
+            ) {
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(err) => {
@@ -63,6 +72,7 @@ pub(crate) fn bring_in(shared: &Shared, large: &Large, copies: &Copies, on_disk:
 fn copy_part(
     shared: &Shared,
     large: &Large,
+    source: usize,
     from: &File,
     from_at: u64,
     part: ByteRange,
@@ -78,9 +88,14 @@ fn copy_part(
         large
             .partial
             .write_from(from, from_at, at, end - at, buffer)?;
-        if !large.copied(ByteRange::new(at, end)) {
+        if !large.copied(source, ByteRange::new(at, end)) {
             return Ok(false);
         }
+        shared.send(Event::Copied {
+            job: large.index,
+            source,
+            bytes: end - at,
+        });
         large.partial.start_write_back(ByteRange::new(at, end));
         checkpoint("copied from an old file");
         at = end;

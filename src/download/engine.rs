@@ -280,7 +280,7 @@ impl Engine {
             result,
             fetched: 0,
             reused: 0,
-            copied: 0,
+            copied: Vec::new(),
             copies_were_wrong: false,
             retries: 0,
         };

@@ -80,6 +80,12 @@ pub enum Event {
     Started { job: usize, reused: u64 },
     /// Further bytes came over the line.
     Progress { job: usize, bytes: u64 },
+    /// Further bytes were copied from an old file, which has this place in `Copies`.
+    Copied {
+        job: usize,
+        source: usize,
+        bytes: u64,
+    },
     /// So many bytes of a file are on disk for a later run, whatever happens.
     Saved { job: usize, bytes: u64 },
     /// Something went wrong and is tried again.
@@ -102,6 +108,7 @@ impl Event {
         match self {
             Self::Started { job, .. }
             | Self::Progress { job, .. }
+            | Self::Copied { job, .. }
             | Self::Saved { job, .. }
             | Self::Retrying { job, .. } => *job,
             Self::Verified { report, .. } | Self::Ended { report } => report.job,
@@ -123,8 +130,9 @@ pub struct FileReport {
     pub fetched: u64,
     /// Bytes of earlier runs that were used again, and those copied from old files.
     pub reused: u64,
-    /// Bytes copied from old files.
-    pub copied: u64,
+    /// Bytes copied from each of the old files, in the order of `Copies`; may be
+    /// shorter.
+    pub copied: Vec<u64>,
     /// What was made of copies did not have the hash and was thrown away.
     pub copies_were_wrong: bool,
     pub retries: u32,

@@ -31,9 +31,37 @@ const STEP: u64 = 8 << 20;
 pub(crate) struct Costs {
     pub(crate) fetched: AtomicU64,
     pub(crate) reused: AtomicU64,
-    pub(crate) copied: AtomicU64,
+    /// By old file.
+    copied: Mutex<Vec<u64>>,
     pub(crate) copies_were_wrong: AtomicBool,
     pub(crate) retries: AtomicU32,
+}
+
+impl Costs {
+    pub(crate) fn copied(&self) -> Vec<u64> {
+        self.by_source().clone()
+    }
+
+    fn add_copied(&self, source: usize, bytes: u64) {
+        let mut copied = self.by_source();
+        if copied.len() <= source {
+            copied.resize(source + 1, 0);
+        }
+        copied[source] += bytes;
+        self.reused.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Forgets what was reused, because it was thrown away.
+    fn nothing_reused(&self) {
+        self.reused.store(0, Ordering::Relaxed);
+        if !std::mem::take(&mut *self.by_source()).is_empty() {
+            self.copies_were_wrong.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn by_source(&self) -> MutexGuard<'_, Vec<u64>> {
+        self.copied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 pub(crate) struct Large {
@@ -188,7 +216,7 @@ impl Large {
     }
 
     /// Notes what was copied; false if nothing more is wanted.
-    pub(crate) fn copied(&self, range: ByteRange) -> bool {
+    pub(crate) fn copied(&self, source: usize, range: ByteRange) -> bool {
         let mut state = self.state();
         if state.failure.is_some() || state.ended {
             return false;
@@ -199,8 +227,7 @@ impl Large {
         }
         state.unsaved += range.len();
         // Before the lock goes: with the last copy the file may end at once.
-        self.costs.reused.fetch_add(range.len(), Ordering::Relaxed);
-        self.costs.copied.fetch_add(range.len(), Ordering::Relaxed);
+        self.costs.add_copied(source, range.len());
         drop(state);
         self.moved.notify_all();
         true
@@ -489,10 +516,7 @@ impl Large {
         if let Err(err) = self.partial.restart(state.epoch) {
             state.failure = Some(FileError::disk("could not start over", &err));
         }
-        self.costs.reused.store(0, Ordering::Relaxed);
-        if self.costs.copied.swap(0, Ordering::Relaxed) > 0 {
-            self.costs.copies_were_wrong.store(true, Ordering::Relaxed);
-        }
+        self.costs.nothing_reused();
         state.coverage.reset();
         state.fresh.clear();
         state.shape = Shape::OneStream;

@@ -55,6 +55,11 @@ impl Endpoint {
         &self.base
     }
 
+    /// Returns what is remembered about a Hub by: no path and no secret is in it.
+    pub fn host_and_port(&self) -> String {
+        format!("{}:{}", self.url.host(), self.url.port())
+    }
+
     /// Turns an absolute URL of the official Hub, as mirrors hand them on from
     /// upstream, into one of this endpoint; leaves every other URL alone.
     pub(super) fn adopt(&self, url: Url) -> Url {

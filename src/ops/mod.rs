@@ -3,6 +3,7 @@
 pub mod apply;
 mod apply_models;
 mod apply_schedules;
+pub mod dead_ends;
 pub mod doctor;
 pub mod document;
 pub mod download;

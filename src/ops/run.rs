@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Error, Result};
 
+use super::dead_ends;
 use super::download::cache_choice;
 use super::records::{add_up, news_of, run_outcome, state_after, status_of};
 use super::recover::recover;
@@ -403,6 +404,11 @@ impl<'a> Run<'a> {
         }
         let remembered = rate_limits::remember(store, self.tools.hub, self.tools.host.now());
         self.keep_problem(remembered);
+        if let Some(xet) = self.tools.xet {
+            let now = self.tools.host.now();
+            let remembered = dead_ends::remember(store, self.tools.hub, xet, now);
+            self.keep_problem(remembered);
+        }
         if let Some(problem) = self.problem {
             return Err(problem);
         }

@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 
 use anyhow::Result;
 
+use super::dead_ends;
 use super::run::Tools;
 use crate::domain::settings::Settings;
 use crate::hub::HubClient;
@@ -88,10 +89,12 @@ impl<'a> Workshop<'a> {
 
     fn connect(&self) -> Result<Network> {
         let (host, settings, stop) = (self.host, &self.settings, &self.stop);
-        Ok(Network {
-            hub: super::hub::connect(host, settings, stop)?,
-            xet: super::hub::connect_to_xet(host, settings, stop)?,
-        })
+        let hub = super::hub::connect(host, settings, stop)?;
+        let xet = super::hub::connect_to_xet(host, settings, stop)?;
+        if let Some(xet) = &xet {
+            dead_ends::recall(&self.store, &hub, xet, host.now())?;
+        }
+        Ok(Network { hub, xet })
     }
 
     /// Returns what the Hub wants people to know.

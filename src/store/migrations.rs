@@ -38,6 +38,10 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("schema/0003.sql"),
         then: |_, _| Ok(()),
     },
+    Migration {
+        sql: include_str!("schema/0004.sql"),
+        then: |_, _| Ok(()),
+    },
 ];
 
 /// What has to happen before a file can be used.

@@ -10,6 +10,7 @@
 
 mod alerts;
 mod blobs;
+mod dead_ends;
 mod error;
 mod events;
 mod history;
@@ -32,6 +33,7 @@ mod value;
 mod wire;
 
 pub use blobs::Blob;
+pub use dead_ends::DeadEnd;
 pub use error::{Result, StoreError};
 pub use history::Pruned;
 pub use journal::Journal;

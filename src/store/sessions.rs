@@ -8,6 +8,7 @@ use rusqlite::{Row, named_params, params_from_iter};
 use super::error::{Result, StoreError};
 use super::open::Store;
 use super::value::{Columns, destination_text, integer, path_text, seconds};
+use super::wire::{read_reused, render_reused};
 use crate::domain::model::{EntryName, ModelId};
 use crate::domain::outcome::Outcome;
 use crate::domain::repo::Repo;
@@ -77,7 +78,8 @@ impl Store {
                 files_total = :files_total, files_fetched = :files_fetched,
                 files_reused = :files_reused, files_deleted = :files_deleted,
                 bytes_total = :bytes_total, bytes_fetched = :bytes_fetched,
-                bytes_reused = :bytes_reused, bytes_left = :bytes_left, retries = :retries
+                bytes_reused = :bytes_reused, bytes_left = :bytes_left,
+                reused_from = :reused_from, retries = :retries
             WHERE id = :id AND state = 'running'";
         let n_changed = self.execute(
             sql,
@@ -93,6 +95,7 @@ impl Store {
                 ":bytes_fetched": integer(progress.bytes.fetched),
                 ":bytes_reused": integer(progress.bytes.reused),
                 ":bytes_left": integer(progress.bytes.left),
+                ":reused_from": render_reused(&progress.reused_from),
                 ":retries": progress.retries,
             },
         )?;
@@ -319,6 +322,7 @@ fn read_session(row: &Row<'_>) -> rusqlite::Result<Session> {
                 reused: row.count("bytes_reused")?,
                 left: row.count("bytes_left")?,
             },
+            reused_from: read_reused(row, "reused_from", row.count("bytes_reused")?)?,
             retries: row.get("retries")?,
         },
         end: read_end(row)?,

@@ -5,17 +5,24 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::domain::units::ByteSize;
+
 /// At most so many files have a line of their own.
 const MOST_FILES: usize = 4;
 
 /// Files smaller than this come and go too quickly to be read.
 const LEAST_BYTES: u64 = 16 << 20;
 
+const TOTAL: &str =
+    "{bar:24} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} left{msg}";
+const FILE: &str = "  {percent:>3}% {wide_msg}";
+
 /// The bars of one run.
 pub struct Bars {
     lines: MultiProgress,
     total: ProgressBar,
     files: HashMap<String, ProgressBar>,
+    n_copied: u64,
 }
 
 impl Bars {
@@ -23,13 +30,12 @@ impl Bars {
     pub fn new() -> Self {
         let lines = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
         let total = lines.add(ProgressBar::new(0));
-        total.set_style(style(
-            "{bar:24} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} left",
-        ));
+        total.set_style(style(TOTAL));
         Self {
             lines,
             total,
             files: HashMap::new(),
+            n_copied: 0,
         }
     }
 
@@ -46,13 +52,30 @@ impl Bars {
         let bar = self
             .lines
             .add(ProgressBar::new(n_bytes).with_position(have));
-        bar.set_style(style("  {percent:>3}% {wide_msg}"));
+        bar.set_style(style(FILE));
         bar.set_message(clean(name));
         self.files.insert(name.to_owned(), bar);
     }
 
     pub fn advance(&self, name: &str, n_bytes: u64) {
         self.total.inc(n_bytes);
+        self.advance_file(name, n_bytes);
+    }
+
+    /// Moves one file's bar by bytes that an old file has. The bar over
+    /// everything measures the line and does not wait for them.
+    pub fn copied(&mut self, name: &str, n_bytes: u64) {
+        self.n_copied += n_bytes;
+        let copied = ByteSize(self.n_copied).render_short();
+        self.total.set_message(format!(", {copied} copied"));
+        if self.total.position() == 0 {
+            // Copying is no time in which the line was slow.
+            self.total.reset_eta();
+        }
+        self.advance_file(name, n_bytes);
+    }
+
+    fn advance_file(&self, name: &str, n_bytes: u64) {
         if let Some(bar) = self.files.get(name) {
             bar.inc(n_bytes);
         }
@@ -95,10 +118,7 @@ mod tests {
 
     #[test]
     fn the_templates_are_valid_and_small_files_have_no_line() {
-        for template in [
-            "{bar:24} {binary_bytes}/{binary_total_bytes} {binary_bytes_per_sec} {eta} left",
-            "  {percent:>3}% {wide_msg}",
-        ] {
+        for template in [TOTAL, FILE] {
             assert!(ProgressStyle::with_template(template).is_ok());
         }
         let mut bars = Bars::new();
@@ -110,5 +130,18 @@ mod tests {
         assert_eq!(bars.files.len(), MOST_FILES);
         bars.end_file("large 0");
         assert_eq!(bars.files.len(), MOST_FILES - 1);
+    }
+
+    #[test]
+    fn copied_bytes_fill_the_bar_of_their_file_and_not_the_one_over_everything() {
+        let mut bars = Bars::new();
+        bars.add(10);
+        bars.start_file("large", LEAST_BYTES, 2);
+        bars.copied("large", LEAST_BYTES - 12);
+        assert_eq!((bars.total.position(), bars.total.length()), (0, Some(10)));
+        bars.advance("large", 10);
+        assert_eq!(bars.total.position(), 10);
+        assert_eq!(bars.files["large"].position(), LEAST_BYTES);
+        assert_eq!(bars.total.message(), ", 16.0 MiB copied");
     }
 }

@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use super::error::{XetError, XetFault};
 use super::reconstruction::{Fetch, Reconstruction};
+use super::ways::Ways;
 use super::wire::{Form, parse_reconstruction};
 use crate::domain::ranges::ByteRange;
 use crate::domain::retry::{self, History, RetryPolicy, Verdict};
 use crate::domain::time::Timestamp;
+use crate::domain::way::Way;
 use crate::domain::xet::XetHash;
 use crate::sys::http::{Body, Headers, Http, Request, Response, Url};
 use crate::sys::pause::{Pause, Waited};
@@ -61,8 +63,7 @@ struct Shared {
     first_form_only: Mutex<HashSet<String>>,
     /// The latest token for each scope.
     tokens: Mutex<HashMap<String, TokenSlot>>,
-    /// Hosts whose chunks were of no use.
-    of_no_use: Mutex<HashSet<String>>,
+    ways: Ways,
 }
 
 /// Asks the storage about the files of one repository at one commit.
@@ -89,9 +90,14 @@ impl XetStorage {
                 now: Box::new(now),
                 first_form_only: Mutex::default(),
                 tokens: Mutex::default(),
-                of_no_use: Mutex::default(),
+                ways: Ways::default(),
             }),
         }
+    }
+
+    /// Returns what is known about which ways lead nowhere.
+    pub fn ways(&self) -> &Ways {
+        &self.shared.ways
     }
 
     /// Returns a client that asks `tokens` whenever it needs one. All clients
@@ -125,13 +131,8 @@ impl XetClient {
         }
     }
 
-    /// Remembers that a host's chunks could not be had or used.
-    pub fn give_up_on(&self, host: &str) {
-        lock(&self.storage.shared.of_no_use).insert(host.to_owned());
-    }
-
-    pub fn has_given_up_on(&self, host: &str) -> bool {
-        lock(&self.storage.shared.of_no_use).contains(host)
+    pub fn ways(&self) -> &Ways {
+        self.storage.ways()
     }
 
     /// Asks what a file, or a part of it, is made of.
@@ -270,9 +271,13 @@ impl XetClient {
         let mut history = History::default();
         loop {
             let fault = match attempt() {
-                Ok(value) => return Ok(value),
+                Ok(value) => {
+                    self.ways().works(Way::XetAnswers, 0);
+                    return Ok(value);
+                }
                 Err(fault) => fault,
             };
+            self.ways().question_failed(&fault);
             history.failures += 1;
             let verdict = retry::decide(&self.retry, history, fault.prospect(), fastrand::f64());
             let Verdict::RetryAfter(pause) = verdict else {

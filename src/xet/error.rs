@@ -120,7 +120,9 @@ impl XetFault {
     }
 
     pub(super) fn prospect(&self) -> Prospect {
-        if self.is_transient() {
+        // Whoever asks for a token has had patience of its own.
+        let is_final = matches!(self, Self::NoToken(_));
+        if self.is_transient() && !is_final {
             let wait = self.retry_after();
             Prospect::Transient { wait }
         } else {

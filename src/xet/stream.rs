@@ -111,12 +111,6 @@ impl XetStream {
         (self.parts.packed_bytes(), self.window_left)
     }
 
-    /// Returns the host that sends the chunks.
-    pub fn host(&self) -> Option<String> {
-        let fetch = self.parts.fetches.values().flatten().next()?;
-        Some(fetch.url.host().to_owned())
-    }
-
     fn next_window(&mut self) -> Result<(), XetError> {
         let end = self
             .left

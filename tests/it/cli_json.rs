@@ -36,7 +36,10 @@ const SLOT: &str = "schedule:text time_zone:text slot:time slot_local:text start
 const SESSION: &str = "session_id:number run_id:text model:text? repo:text repo_type:text \
     revision:text schedule:text? slot_at:time? trigger:text outcome:text? error_kind:text? \
     error:text? hint:text? old_commit:text? new_commit:text? path:text? files:object bytes:object \
-    retries:number started_at:time finished_at:time?";
+    reused_from:list retries:number started_at:time finished_at:time?";
+
+const REUSED: &str = "kind:text repo:text repo_type:text revision:text? path:text? content:text? \
+    origins:number bytes:number";
 
 const SESSION_FILE: &str = "path:text size:number content:text bytes_fetched:number \
     bytes_reused:number source:text? retries:number result:text change:text?";
@@ -174,7 +177,8 @@ fn documents() -> Vec<Document> {
             "name:text verdict:text what:text why:text? next:text? mended:text?",
         ),
         document("sessions list", "hfdl.sessions/1", "sessions:list more:flag")
-            .with("/sessions/0", &*session),
+            .with("/sessions/0", &*session)
+            .with("/sessions/0/reused_from/0", REUSED),
         document(
             "sessions show 1",
             "hfdl.session/1",

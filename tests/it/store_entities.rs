@@ -10,8 +10,9 @@ use hfdl::domain::repo::CommitSha;
 use hfdl::domain::run::{Event, EventKind, RunTotals};
 use hfdl::domain::schedule::{ScheduleState, Selection};
 use hfdl::domain::session::{FileResult, SessionEnd, SessionProgress, SessionStart};
+use hfdl::domain::way::Way;
 use hfdl::store::{
-    MetaKey, ModelFilter, RateLimit, RunFilter, SessionFilter, SessionsOf, StoreError,
+    DeadEnd, MetaKey, ModelFilter, RateLimit, RunFilter, SessionFilter, SessionsOf, StoreError,
 };
 
 use crate::store_samples::*;
@@ -427,6 +428,35 @@ fn runs_are_listed_newest_first_by_trigger_and_time() {
         (end.outcome, end.exit_code),
         (RunOutcome::SkippedLocked, Some(11))
     );
+}
+
+#[test]
+fn a_dead_end_is_kept_by_host_and_way_until_it_expires_or_is_forgotten() {
+    let home = Home::new();
+    let store = home.open();
+    let end = |way, from_size, expires| DeadEnd {
+        host: "huggingface.co:443".to_owned(),
+        way,
+        from_size,
+        expires_at: at(expires),
+    };
+    let found = |now| store.dead_ends("huggingface.co:443", at(now)).unwrap();
+    store.save_dead_end(&end(Way::PlainFiles, 70, 100)).unwrap();
+    store.save_dead_end(&end(Way::XetChunks, 0, 50)).unwrap();
+    let other = DeadEnd {
+        host: "mirror.example:8080".to_owned(),
+        ..end(Way::XetAnswers, 0, 100)
+    };
+    store.save_dead_end(&other).unwrap();
+    store.save_dead_end(&end(Way::PlainFiles, 60, 90)).unwrap();
+    let (plain, chunks) = (end(Way::PlainFiles, 60, 90), end(Way::XetChunks, 0, 50));
+    assert_eq!(found(49), [plain.clone(), chunks]);
+    assert_eq!(found(50), [plain]);
+    assert_eq!(found(90), []);
+    let forget = || store.forget_dead_end("huggingface.co:443", Way::PlainFiles);
+    assert_eq!((forget().unwrap(), forget().unwrap()), (true, false));
+    assert_eq!(found(49).len(), 1);
+    assert_eq!(store.dead_ends(&other.host, at(0)).unwrap(), [other]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use hfdl::domain::origin::OriginKind;
 use hfdl::store::{
     Journal, MIGRATIONS, MetaKey, Migration, ModelFilter, SessionFilter, Store, StoreError,
 };
@@ -346,6 +347,14 @@ fn every_released_schema_migrates_to_todays() {
         let sessions = store.sessions(&SessionFilter::default()).unwrap();
         assert_eq!(sessions.len(), 1);
         assert_eq!(store.session_files(sessions[0].id).unwrap().len(), 1);
+        let from = &sessions[0].progress.reused_from;
+        let kind = if released < 4 {
+            OriginKind::Unknown
+        } else {
+            OriginKind::OtherRun
+        };
+        assert_eq!(from[0].origin.kind, kind, "from version {released}");
+        assert_eq!(from[0].bytes, 5);
         assert_eq!(store.setting("disk.reserve").unwrap().unwrap().value, "20G");
         assert!(store.meta(MetaKey::InstallId).unwrap().is_some());
     }
@@ -361,6 +370,8 @@ fn the_file_itself_refuses_unknown_words_and_values_of_the_wrong_kind() {
     sql.execute_batch(include_str!("store_rows/v2.sql"))
         .unwrap();
     sql.execute_batch(include_str!("store_rows/v3.sql"))
+        .unwrap();
+    sql.execute_batch(include_str!("store_rows/v4.sql"))
         .unwrap();
     for (table, column) in [
         ("models", "repo_type"),
@@ -379,6 +390,7 @@ fn the_file_itself_refuses_unknown_words_and_values_of_the_wrong_kind() {
         ("events", "kind"),
         ("alerts", "error_kind"),
         ("alerts", "held_commit"),
+        ("dead_ends", "way"),
     ] {
         let update = format!("UPDATE {table} SET {column} = 'nonsense'");
         let err = sql.execute(&update, []).unwrap_err().to_string();
@@ -391,6 +403,7 @@ fn the_file_itself_refuses_unknown_words_and_values_of_the_wrong_kind() {
         "UPDATE sessions SET bytes_fetched = -1",
         "UPDATE sessions SET outcome = NULL",
         "UPDATE runs SET outcome = 'ok'",
+        "UPDATE sessions SET reused_from = '{}'",
     ] {
         let err = sql.execute(update, []).unwrap_err().to_string();
         assert!(err.contains("CHECK constraint failed"), "{update}: {err}");

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{Place, Totals};
 use crate::domain::content::ContentId;
 use crate::domain::delta::Copy;
+use crate::domain::origin::Origin;
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::RemoteFile;
 use crate::domain::xet::FileMap;
@@ -34,9 +35,9 @@ pub struct PlannedFile {
 /// How a file is made of old ones on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileDelta {
-    /// The copies name the old files by their places in `files`.
+    /// The copies name the old files by their places in `sources`.
     pub copies: Vec<Copy>,
-    pub files: Vec<PathBuf>,
+    pub sources: Vec<DeltaSource>,
     /// Bytes to copy, and bytes to fetch, beyond those that are in the partial file.
     pub copied_bytes: u64,
     pub missing_bytes: u64,
@@ -46,6 +47,13 @@ pub struct FileDelta {
     pub old: Vec<FileMap>,
     /// What was found out about old contents and is worth writing down.
     pub learnt: Vec<(ContentId, u64, FileMap)>,
+}
+
+/// An old file that bytes are copied from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeltaSource {
+    pub file: PathBuf,
+    pub origin: Origin,
 }
 
 /// How a file comes to its place.
@@ -138,7 +146,7 @@ mod tests {
         );
         let delta = FileDelta {
             copies: Vec::new(),
-            files: Vec::new(),
+            sources: Vec::new(),
             copied_bytes: 90,
             missing_bytes: 10,
             map: FileMap {

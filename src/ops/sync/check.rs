@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow};
 
 use super::delta::Asker;
+use super::origins::origins_of;
 use super::place::Place;
 use super::{CacheChoice, Target};
 use crate::cache::Vanished;
 use crate::domain::content::ContentId;
+use crate::domain::origin::Origins;
 use crate::domain::plan::{self, LocalFacts, SyncPlan, plan_sync};
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
@@ -48,6 +50,8 @@ pub struct Planned {
     pub renamed_to: Option<String>,
     /// Contents that may be there in their right size and are not to be believed.
     pub distrusted: BTreeSet<ContentId>,
+    /// Where the files come from that are neither fetched nor in place.
+    pub origins: Origins,
 }
 
 /// Files that were read whole and found bad, with what they should hold.
@@ -147,17 +151,26 @@ pub fn check(
     }
     // Whoever fetches by force trusts nothing that is there.
     if let Some(xet) = xet.filter(|_| !target.force) {
+        let noted = place.noted_commit(&remote);
         let asker = Asker {
             hub,
             xet,
             target,
             place: &place,
             remote: &remote,
-            old_commit: old_commit.as_ref(),
+            old_commit: old_commit.as_ref().or(noted.as_ref()),
+            // Nobody waits for a check that is not wanted any more.
+            goes_on: &|| true,
+            bad: &|file| {
+                let is_bad = is_bad(&place, &commit, file, bad);
+                is_bad.then(|| place.file_of(&commit, file))
+            },
         };
         asker.add_deltas(&mut plan);
     }
+    let origins = origins_of(&plan, &place, &target.repo, old_commit.as_ref());
     Ok(Checked::Planned(Box::new(Planned {
+        origins,
         place,
         remote,
         plan,

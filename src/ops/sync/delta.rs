@@ -4,7 +4,7 @@
 //! only where an old file is likely to share something with it. Whatever goes
 //! wrong here is a reason to fetch the file plainly and never to fail.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,17 +13,20 @@ use super::Target;
 use super::place::Place;
 use crate::domain::content::ContentId;
 use crate::domain::delta::{Delta, DeltaRules, known_lengths, plan_delta};
-use crate::domain::plan::{FileDelta, PlannedFile, SyncPlan};
-use crate::domain::repo::{CommitSha, Repo};
+use crate::domain::origin::{Origin, OriginKind};
+use crate::domain::plan::{DeltaSource, FileDelta, PlannedFile, SyncPlan};
+use crate::domain::ranges::RangeSet;
+use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::domain::units::ByteSize;
-use crate::domain::xet::FileMap;
+use crate::domain::way::Way;
+use crate::domain::xet::{FileMap, Term, XetHash};
 use crate::download::reusable_ranges;
 use crate::hub::HubClient;
 use crate::sys::host::cores;
 use crate::xet::{
     CasToken, TokenTrouble, XetClient, XetError, XetFault, XetStorage, chunk_file,
-    complete_lengths, sidecar,
+    complete_lengths, prove_terms, sidecar,
 };
 
 /// Smaller files come in one request anyway.
@@ -36,13 +39,18 @@ const MOST_SOURCES: usize = 32;
 const GOOD_ENOUGH: u64 = 20;
 
 /// What it takes to ask for deltas.
-pub(super) struct Asker<'a> {
-    pub(super) hub: &'a HubClient,
-    pub(super) xet: &'a XetStorage,
-    pub(super) target: &'a Target,
-    pub(super) place: &'a Place,
-    pub(super) remote: &'a RemoteSnapshot,
-    pub(super) old_commit: Option<&'a CommitSha>,
+pub struct Asker<'a> {
+    pub hub: &'a HubClient,
+    pub xet: &'a XetStorage,
+    pub target: &'a Target,
+    pub place: &'a Place,
+    pub remote: &'a RemoteSnapshot,
+    /// The commit that the old files are of.
+    pub old_commit: Option<&'a CommitSha>,
+    /// Tells whether the answer is still wanted; asked while much is read.
+    pub goes_on: &'a dyn Fn() -> bool,
+    /// Tells where a file lies that is to be replaced because its bytes are wrong.
+    pub bad: &'a dyn Fn(&RemoteFile) -> Option<PathBuf>,
 }
 
 /// An old file on this disk, and what it is known to be made of.
@@ -54,12 +62,14 @@ struct Old {
     map: Option<FileMap>,
     /// What the listing says about it.
     listed: Option<RemoteFile>,
+    /// What it is called in the history.
+    origin: Origin,
     is_same_path: bool,
 }
 
 impl Asker<'_> {
     /// Adds to a plan how its changed files can be made of old ones.
-    pub(super) fn add_deltas(&self, plan: &mut SyncPlan) {
+    pub fn add_deltas(&self, plan: &mut SyncPlan) {
         let is_candidate = |file: &PlannedFile| {
             file.action.is_fetch()
                 && file.file.size_bytes > SMALLEST
@@ -77,6 +87,9 @@ impl Asker<'_> {
         let old_listing = self.old_listing();
         let client = self.client(&self.remote.commit);
         for file in wanted {
+            if self.xet.ways().is_dead_end(Way::XetAnswers, 0) {
+                return;
+            }
             match self.delta_of(&file, old_listing.as_ref(), &client) {
                 Ok(Some(delta)) => {
                     log::info!(
@@ -89,7 +102,13 @@ impl Asker<'_> {
                     plan.use_delta(&file.content, delta);
                 }
                 Ok(None) => log::debug!("`{}`: no old file helps", file.path),
-                Err(err) => log::info!("`{}` is fetched as a whole: {err}", file.path),
+                Err(err) => {
+                    log::info!("`{}` is fetched as a whole: {err}", file.path);
+                    if matches!(err.fault, XetFault::NoToken(_)) {
+                        // All files of the commit need the same one.
+                        return;
+                    }
+                }
             }
         }
     }
@@ -111,11 +130,16 @@ impl Asker<'_> {
         let Some(hash) = file.xet_hash else {
             return Ok(None);
         };
+        let bad = (self.bad)(file).filter(|bad| {
+            let found = fs::metadata(bad);
+            found.is_ok_and(|found| found.len() == file.size_bytes)
+        });
         let mut old = self.old_files(file, old_listing);
-        if old.is_empty() {
+        if old.is_empty() && bad.is_none() {
             return Ok(None);
         }
         let terms = client.terms(hash, file.size_bytes)?.terms;
+        let proven = bad.and_then(|bad| self.what_is_right(file, hash, &terms, &bad));
         let map = FileMap {
             hash,
             terms,
@@ -135,7 +159,47 @@ impl Asker<'_> {
         if !delta.as_ref().is_some_and(is_good) && read_again(&mut old) {
             delta = plan(file, &map, &old, &rules).or(delta);
         }
+        if let Some((bad, right)) = proven {
+            let around = Delta::around(&right, delta.as_ref(), file.size_bytes);
+            delta = around
+                .is_worth_it(file.size_bytes, &rules)
+                .then_some(around);
+            old.insert(0, bad);
+        }
         Ok(delta.map(|delta| self.file_delta(file, map, old, delta)))
+    }
+
+    /// Finds out what is still right in a file with a few wrong bytes.
+    fn what_is_right(
+        &self,
+        file: &RemoteFile,
+        hash: XetHash,
+        terms: &[Term],
+        bad: &Path,
+    ) -> Option<(Old, RangeSet)> {
+        let mut on_read = |_| match (self.goes_on)() {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        };
+        let proven = File::open(bad).and_then(|bad| prove_terms(&bad, hash, terms, &mut on_read));
+        let proven = proven
+            .inspect_err(|err| log::info!("cannot read `{}`: {err}", bad.display()))
+            .ok()??;
+        let origin = Origin {
+            path: Some(file.path.clone()),
+            revision: Some(self.remote.commit.clone()),
+            ..Origin::of_kind(OriginKind::OldFile)
+        };
+        let bad = Old {
+            path: bad.to_owned(),
+            content: file.content,
+            size_bytes: file.size_bytes,
+            map: Some(proven.map),
+            listed: None,
+            origin,
+            is_same_path: true,
+        };
+        Some((bad, proven.ranges))
     }
 
     fn file_delta(
@@ -149,23 +213,28 @@ impl Asker<'_> {
         let on_disk = reusable_ranges(&partial, &file.content, file.size_bytes);
         let copies = delta.copies_beyond(&on_disk);
         let copied_bytes: u64 = copies.iter().map(|copy| copy.length).sum();
-        let (mut files, mut maps, mut learnt) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut sources, mut maps, mut learnt) = (Vec::new(), Vec::new(), Vec::new());
         for one in old {
             let Some(known) = one.map else {
                 continue;
             };
             let path = self.place.sidecar(&one.content);
-            if known.chunk_lengths.is_some() && !path.exists() {
+            // Of a damaged file only a part is known, and its sidecar comes with the whole.
+            let is_whole = one.content != file.content;
+            if is_whole && known.chunk_lengths.is_some() && !path.exists() {
                 learnt.push((one.content, one.size_bytes, known.clone()));
             }
-            files.push(one.path);
+            sources.push(DeltaSource {
+                file: one.path,
+                origin: one.origin,
+            });
             maps.push(known);
         }
         FileDelta {
             missing_bytes: file.size_bytes - on_disk.total() - copied_bytes,
             copied_bytes,
             copies: delta.copies,
-            files,
+            sources,
             map,
             old: maps,
             learnt,
@@ -194,7 +263,7 @@ impl Asker<'_> {
         for old in same.chain(gone.into_iter().take(MOST_GONE)) {
             let path = self.place.file_of(at, old);
             let is_there = std::fs::metadata(&path).is_ok_and(|m| m.len() == old.size_bytes);
-            if !is_there || old.content == file.content {
+            if !is_there || old.content == file.content || !self.place.vouches_for(old) {
                 continue;
             }
             found.push(Old {
@@ -203,6 +272,7 @@ impl Asker<'_> {
                 size_bytes: old.size_bytes,
                 map: self.written_down(old.content, old.size_bytes),
                 listed: Some(old.clone()),
+                origin: old_file(old.content, Some((&old.path, at))),
                 is_same_path: old.path == file.path,
             });
         }
@@ -212,12 +282,15 @@ impl Asker<'_> {
                 continue;
             }
             if let Some(map) = self.written_down(content, size_bytes) {
+                let name = listed.iter().find(|old| old.content == content);
+                let name = name.map(|old| (&old.path, at));
                 found.push(Old {
                     path,
                     content,
                     size_bytes,
                     map: Some(map),
                     listed: None,
+                    origin: old_file(content, name),
                     is_same_path: false,
                 });
             }
@@ -257,6 +330,17 @@ impl Asker<'_> {
 
     fn client(&self, commit: &CommitSha) -> XetClient {
         client_for(self.xet, self.hub, &self.target.repo, commit)
+    }
+}
+
+/// Names an old file for the history: by path and commit, where those are known.
+fn old_file(content: ContentId, name: Option<(&RepoPath, &CommitSha)>) -> Origin {
+    let (path, revision) = name.map(|(path, at)| (path.clone(), at.clone())).unzip();
+    Origin {
+        path,
+        revision,
+        content: Some(content),
+        ..Origin::of_kind(OriginKind::OldFile)
     }
 }
 

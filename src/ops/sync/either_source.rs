@@ -13,6 +13,7 @@ use super::source::HubFile;
 use crate::domain::ranges::ByteRange;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::session::FileSource;
+use crate::domain::way::Way;
 use crate::domain::xet::XetHash;
 use crate::download::{ByteSource, ByteStream, SourceError};
 use crate::xet::{XetClient, XetError, XetStream};
@@ -52,7 +53,9 @@ impl EitherSource {
         size_bytes: u64,
         is_settled: bool,
     ) -> Self {
-        let state = if is_settled {
+        let state = if xet.ways().is_dead_end(Way::PlainFiles, size_bytes) {
+            State::Chunks
+        } else if is_settled {
             State::Plain
         } else {
             State::Open
@@ -83,6 +86,11 @@ impl EitherSource {
         }
         // Whoever else asks meanwhile goes by plain HTTP.
         self.set(State::Plain);
+        let ways = self.xet.ways();
+        let mut needed = [Way::XetAnswers, Way::XetChunks].into_iter();
+        if needed.any(|way| ways.is_dead_end(way, 0)) {
+            return None;
+        }
         let stream = match self.xet.read(self.hash, range) {
             Ok(stream) => stream,
             Err(err) => {
@@ -90,11 +98,6 @@ impl EitherSource {
                 return None;
             }
         };
-        let host = stream.host().unwrap_or_default();
-        if self.xet.has_given_up_on(&host) {
-            self.set(State::OnlyPlain);
-            return None;
-        }
         let (packed, unpacked) = stream.price();
         let is_cheaper = packed.saturating_mul(10) <= unpacked.saturating_mul(9);
         log::debug!("{packed} bytes in chunks, {unpacked} bytes plain");
@@ -121,7 +124,6 @@ impl EitherSource {
             whole_file: false,
             wire_bytes: Some(stream.wire_bytes()),
             reader: Box::new(Reader {
-                host: stream.host(),
                 stream,
                 client: self.xet.clone(),
                 failures: Arc::clone(&self.failures),
@@ -161,7 +163,11 @@ impl ByteSource for EitherSource {
         }
         let refused = match self.plain.open(Some(range)) {
             Err(error) if !error.transient && !error.range_refused => error,
-            answer => return answer,
+            Ok(stream) => {
+                self.xet.ways().works(Way::PlainFiles, self.size_bytes);
+                return Ok(stream);
+            }
+            Err(error) => return Err(error),
         };
         if self.state() == State::OnlyPlain {
             return Err(refused);
@@ -173,6 +179,8 @@ impl ByteSource for EitherSource {
             refused
         })?;
         self.set(State::Chunks);
+        // It is known now that the file can be had at all.
+        self.xet.ways().give_up(Way::PlainFiles, self.size_bytes);
         Ok(stream)
     }
 }
@@ -180,7 +188,6 @@ impl ByteSource for EitherSource {
 struct Reader {
     stream: XetStream,
     client: XetClient,
-    host: Option<String>,
     failures: Arc<AtomicU32>,
 }
 
@@ -189,14 +196,15 @@ impl Read for Reader {
         match self.stream.read(buffer) {
             Ok(n) => {
                 self.failures.store(0, Ordering::Relaxed);
+                if n > 0 {
+                    self.client.ways().works(Way::XetChunks, 0);
+                }
                 Ok(n)
             }
             Err(err) => {
                 let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-                if failures >= MOST_FAILURES
-                    && let Some(host) = &self.host
-                {
-                    self.client.give_up_on(host);
+                if failures >= MOST_FAILURES {
+                    self.client.ways().give_up(Way::XetChunks, 0);
                 }
                 let inner = err
                     .get_ref()

@@ -10,7 +10,7 @@ use crate::sys::stop::StopReason;
 /// What happens meanwhile, for whoever shows or records it.
 #[derive(Debug)]
 pub enum Progress<'e> {
-    /// So many more are to come.
+    /// So many more are to come over the line.
     Comes {
         n_files: u64,
         n_bytes: u64,
@@ -20,7 +20,13 @@ pub enum Progress<'e> {
         n_bytes: u64,
         have: u64,
     },
+    /// Bytes that came over the line.
     Bytes {
+        name: &'e str,
+        n_bytes: u64,
+    },
+    /// Bytes that need not be fetched, for an old file has them.
+    Copied {
         name: &'e str,
         n_bytes: u64,
     },

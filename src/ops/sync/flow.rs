@@ -226,7 +226,7 @@ impl Flow {
                         ..ByteCounts::default()
                     },
                     new_commit: Some(commit),
-                    retries: 0,
+                    ..SessionProgress::default()
                 };
                 SyncEnd {
                     renamed_to,

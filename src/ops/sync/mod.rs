@@ -11,6 +11,7 @@ mod delta;
 mod either_source;
 mod end;
 mod flow;
+mod origins;
 mod place;
 mod pool;
 mod preflight;
@@ -19,8 +20,10 @@ mod trouble;
 mod work;
 
 pub use check::{BadFiles, Checked, Planned, check_all, is_gone};
+pub use delta::Asker;
 pub use end::{Progress, SyncEnd};
 pub use flow::{Flow, Order};
+pub use origins::origins_of;
 pub use place::Place;
 pub use trouble::{outcome_of, trouble_of};
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::{CacheChoice, Target};
-use crate::cache::layout::{SIDECAR_SUFFIX, native};
+use crate::cache::layout::{SIDECAR_SUFFIX, native, repo_path};
 use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, LocalDir, Vanished};
 use crate::domain::content::ContentId;
 use crate::domain::filter::Filter;
@@ -189,6 +189,53 @@ impl Place {
             .collect();
         found.sort();
         found
+    }
+
+    /// Returns the commit that a directory's files are of, by the notes beside
+    /// them: the first whose listing is there. A cache has refs for that.
+    pub fn noted_commit(&self, like: &RemoteSnapshot) -> Option<CommitSha> {
+        let Self::Directory { known, .. } = self else {
+            return None;
+        };
+        let dir = known.as_ref()?;
+        let mut commits: Vec<CommitSha> = Vec::new();
+        for file in &like.files {
+            let noted = dir.noted_commit(&file.path);
+            if let Some(commit) = noted.filter(|commit| !commits.contains(commit)) {
+                if dir.stored_listing(&commit).ok().flatten().is_some() {
+                    return Some(commit);
+                }
+                commits.push(commit);
+            }
+        }
+        None
+    }
+
+    /// Tells whether what lies under a file's name may be taken for its content:
+    /// people edit what lies in a directory of theirs.
+    pub fn vouches_for(&self, file: &RemoteFile) -> bool {
+        match self {
+            Self::Cache { .. } => true,
+            Self::Directory { known, .. } => {
+                let dir = known.as_ref();
+                dir.is_some_and(|dir| dir.is_complete([file]).unwrap_or(false))
+            }
+        }
+    }
+
+    /// Returns the cache, where contents are looked for whatever the destination is.
+    pub fn cache(&self) -> &CacheLayout {
+        match self {
+            Self::Cache { cache, .. } | Self::Directory { cache, .. } => cache,
+        }
+    }
+
+    /// Returns the name of a file that lies in this directory of plain files.
+    pub fn path_below(&self, file: &Path) -> Option<RepoPath> {
+        match self {
+            Self::Cache { .. } => None,
+            Self::Directory { root, .. } => repo_path(file.strip_prefix(root).ok()?),
+        }
     }
 
     /// Returns the folder that everything goes into; it need not exist.

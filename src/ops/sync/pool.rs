@@ -19,7 +19,7 @@ use super::either_source::EitherSource;
 use super::end::Progress;
 use super::preflight::space_of;
 use super::source::HubFile;
-use super::work::Work;
+use super::work::{Saved, Work};
 use crate::domain::plan::{FileDelta, PlannedFile};
 use crate::domain::share::Share;
 use crate::download::{
@@ -62,6 +62,9 @@ struct Desk {
 struct Job {
     fetch: FetchJob,
     uses: Vec<Use>,
+    saved: Saved,
+    /// Bytes that others have been told of and that have not come yet.
+    expected: u64,
     rounds_left: u32,
 }
 
@@ -122,7 +125,6 @@ impl Pool {
         let target = work.target.clone();
         self.desk.works.insert(number, work);
         let mut jobs = Vec::new();
-        let mut n_bytes = 0;
         for (file, wanted) in planned.plan.files.iter().enumerate() {
             if !wanted.action.is_fetch() {
                 continue;
@@ -140,7 +142,6 @@ impl Pool {
                 write_down_learnt(&planned.place, delta);
             }
             let missing = wanted.missing_bytes();
-            n_bytes += missing;
             let address = FileAddress {
                 repo: target.repo.clone(),
                 commit: planned.remote.commit.clone(),
@@ -159,16 +160,18 @@ impl Pool {
             jobs.push(Job {
                 fetch,
                 uses: vec![one],
+                saved: Saved::default(),
+                expected: missing,
                 rounds_left: BUSY_ROUNDS,
             });
         }
-        on(Progress::Comes {
-            n_files: jobs.len() as u64,
-            n_bytes,
-        });
         let jobs = jobs.into_iter();
         let jobs = jobs.filter_map(|job| self.desk.unless_stored(job, on));
         let jobs: Vec<Job> = jobs.collect();
+        on(Progress::Comes {
+            n_files: jobs.len() as u64,
+            n_bytes: jobs.iter().map(|job| job.expected).sum(),
+        });
         self.add(jobs);
     }
 
@@ -251,7 +254,7 @@ impl Pool {
 /// Hands the engine what it needs to know of a delta.
 fn copies(delta: &FileDelta) -> Arc<Copies> {
     Arc::new(Copies {
-        files: delta.files.clone(),
+        files: delta.sources.iter().map(|old| old.file.clone()).collect(),
         copies: delta.copies.clone(),
     })
 }
@@ -260,7 +263,8 @@ impl Desk {
     fn take(&mut self, event: Event, on: &mut dyn FnMut(Progress<'_>)) {
         match event {
             Event::Started { job, reused } => {
-                if let Some(job) = self.jobs.get(&job) {
+                if let Some(job) = self.jobs.get_mut(&job) {
+                    job.saved.was_there = reused;
                     on(Progress::FileStarted {
                         name: &job.fetch.name,
                         n_bytes: job.fetch.size_bytes,
@@ -269,8 +273,26 @@ impl Desk {
                 }
             }
             Event::Progress { job, bytes } => {
-                if let Some(job) = self.jobs.get(&job) {
+                if let Some(job) = self.jobs.get_mut(&job) {
+                    let more = bytes.saturating_sub(job.expected);
+                    job.expected = job.expected.saturating_sub(bytes);
+                    if more > 0 {
+                        // What could not be copied, or was wrong and comes again.
+                        on(Progress::Comes {
+                            n_files: 0,
+                            n_bytes: more,
+                        });
+                    }
                     on(Progress::Bytes {
+                        name: &job.fetch.name,
+                        n_bytes: bytes,
+                    });
+                }
+            }
+            Event::Copied { job, source, bytes } => {
+                if let Some(job) = self.jobs.get_mut(&job) {
+                    job.saved.add_copied(source, bytes);
+                    on(Progress::Copied {
                         name: &job.fetch.name,
                         n_bytes: bytes,
                     });
@@ -322,14 +344,16 @@ impl Desk {
     }
 
     fn tell_kept(&mut self, job: usize, bytes: u64, on: &mut dyn FnMut(Progress<'_>)) {
-        let first = self.jobs.get(&job).and_then(|job| job.uses.first());
-        if let Some(work) = first.and_then(|first| self.works.get(&first.work)) {
-            let mut progress = work.progress.clone();
-            progress.bytes.fetched += bytes;
-            progress.bytes.left = progress.bytes.left.saturating_sub(bytes);
+        let Some(job) = self.jobs.get_mut(&job) else {
+            return;
+        };
+        job.saved.grow_to(bytes);
+        if let Some(first) = job.uses.first()
+            && let Some(work) = self.works.get(&first.work)
+        {
             on(Progress::Kept {
                 target: work.index,
-                progress,
+                progress: work.progress_with(first.file, &job.saved),
             });
         }
     }
@@ -350,7 +374,7 @@ impl Desk {
             result: Fetched::Verified { durable: true },
             fetched: 0,
             reused: job.fetch.size_bytes,
-            copied: 0,
+            copied: Vec::new(),
             copies_were_wrong: false,
             retries: 0,
         };
@@ -386,7 +410,7 @@ impl Desk {
             result: Fetched::Busy,
             fetched: 0,
             reused: 0,
-            copied: 0,
+            copied: Vec::new(),
             copies_were_wrong: false,
             retries: 0,
         };

@@ -14,6 +14,7 @@ use super::place::Writer;
 use super::preflight::missing_bytes;
 use super::trouble::{hint_for_file, trouble_of};
 use crate::domain::content::ContentId;
+use crate::domain::origin::{MOST_ORIGINS, Origin, OriginKind, Origins};
 use crate::domain::outcome::{ErrorKind, Outcome};
 use crate::domain::plan::{Action, PlannedFile};
 use crate::domain::session::{
@@ -35,6 +36,8 @@ pub(super) struct Work {
     /// `None` when the place cannot be written; `trouble` says why.
     pub(super) writer: Option<Writer>,
     pub(super) progress: SessionProgress,
+    /// Where the reused bytes of `progress` came from, but for those in place.
+    origins: Origins,
     files: Vec<SessionFile>,
     proven: Vec<(PathBuf, ContentId, u64)>,
     /// Places in the plan of fetches that have not ended yet.
@@ -43,6 +46,34 @@ pub(super) struct Work {
     abandoned: Vec<String>,
     trouble: Option<Trouble>,
     is_stopped: bool,
+}
+
+/// What is on disk of a file that is still under way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Saved {
+    pub(super) bytes: u64,
+    /// By another run.
+    pub(super) was_there: u64,
+    /// From each of its old files; may be shorter.
+    pub(super) copied: Vec<u64>,
+}
+
+impl Saved {
+    pub(super) fn add_copied(&mut self, source: usize, bytes: u64) {
+        if self.copied.len() <= source {
+            self.copied.resize(source + 1, 0);
+        }
+        self.copied[source] += bytes;
+    }
+
+    /// Notes how much is on disk now; less than before means that all of it was
+    /// thrown away and is fetched anew.
+    pub(super) fn grow_to(&mut self, bytes: u64) {
+        if bytes < self.bytes {
+            *self = Self::default();
+        }
+        self.bytes = bytes;
+    }
 }
 
 impl Work {
@@ -64,6 +95,7 @@ impl Work {
             },
             ..SessionProgress::default()
         };
+        let origins = planned.origins.clone();
         let files = planned.plan.files.iter().enumerate();
         let waiting = files.filter(|(_, file)| file.action.is_fetch());
         Self {
@@ -74,6 +106,7 @@ impl Work {
             lane,
             writer: None,
             progress,
+            origins,
             files: Vec::new(),
             proven: Vec::new(),
             abandoned: Vec::new(),
@@ -165,15 +198,28 @@ impl Work {
         self.waiting.remove(&file);
         let planned = self.planned.clone();
         let wanted = &planned.plan.files[file].file;
-        let (fetched, reused) = if pays {
-            (report.fetched, report.reused)
-        } else {
-            (0, wanted.size_bytes)
+        let is_there = matches!(report.result, Fetched::Verified { .. });
+        let (fetched, reused) = match pays {
+            true => (report.fetched, report.reused),
+            false if is_there => (0, wanted.size_bytes),
+            false => (0, 0),
         };
         self.progress.bytes.fetched += fetched;
         self.progress.bytes.reused += reused;
         if pays {
+            name_reused(
+                &mut self.origins,
+                &planned.plan.files[file],
+                reused,
+                &report.copied,
+            );
             self.note_copies(file, report);
+        } else {
+            let origin = Origin {
+                content: Some(wanted.content),
+                ..Origin::of_kind(OriginKind::SameContent)
+            };
+            self.origins.add(origin, reused);
         }
         self.progress.retries += if pays { report.retries } else { 0 };
         let mut result = FileResult::Failed;
@@ -242,6 +288,23 @@ impl Work {
         });
     }
 
+    /// Returns how far the session has come with a file of which so much is on
+    /// disk; so much of that was there before, and so much was copied.
+    pub(super) fn progress_with(&self, file: usize, saved: &Saved) -> SessionProgress {
+        let mut progress = self.progress.clone();
+        let reused = saved
+            .bytes
+            .min(saved.was_there + saved.copied.iter().sum::<u64>());
+        progress.bytes.reused += reused;
+        progress.bytes.fetched += saved.bytes - reused;
+        progress.bytes.left = progress.bytes.left.saturating_sub(saved.bytes);
+        let mut origins = self.origins.clone();
+        let planned = &self.planned.plan.files[file];
+        name_reused(&mut origins, planned, reused, &saved.copied);
+        progress.reused_from = origins.largest(MOST_ORIGINS);
+        progress
+    }
+
     /// Tells where copied bytes came from, or that they were of no use.
     fn note_copies(&mut self, file: usize, report: &FileReport) {
         let planned = self.planned.clone();
@@ -255,17 +318,12 @@ impl Work {
                 "`{}`: what old files have of `{path}` was not right; it was fetched as a whole",
                 self.target.label()
             ));
-        } else if report.copied > 0 {
-            let from: Vec<String> = delta
-                .files
-                .iter()
-                .map(|old| old.display().to_string())
-                .collect();
-            log::info!(
-                "`{path}`: {} copied from {}",
-                ByteSize(report.copied).render_short(),
-                from.join(", ")
-            );
+        }
+        for (old, bytes) in delta.sources.iter().zip(&report.copied) {
+            if *bytes > 0 {
+                let (bytes, old) = (ByteSize(*bytes).render_short(), old.file.display());
+                log::info!("`{path}`: {bytes} copied from `{old}`");
+            }
         }
     }
 
@@ -279,6 +337,7 @@ impl Work {
             }
         }
         checkpoint("before the session closes");
+        self.progress.reused_from = self.origins.largest(MOST_ORIGINS);
         let outcome = match (&self.trouble, self.is_stopped) {
             (Some(_), _) => Outcome::Failed,
             (None, true) => Outcome::Partial,
@@ -339,4 +398,18 @@ impl Work {
             (false, _) => Outcome::Updated,
         }
     }
+}
+
+/// Names where a fetched file's reused bytes came from: what was not copied
+/// another run had brought.
+fn name_reused(origins: &mut Origins, planned: &PlannedFile, reused: u64, copied: &[u64]) {
+    let mut left = reused;
+    let sources = planned.delta.iter().flat_map(|delta| &delta.sources);
+    for (old, bytes) in sources.zip(copied) {
+        // Of a file that is still under way not all copies need be saved yet.
+        let bytes = left.min(*bytes);
+        origins.add(old.origin.clone(), bytes);
+        left -= bytes;
+    }
+    origins.add(Origin::other_run(planned.file.path.clone()), left);
 }

@@ -15,9 +15,12 @@ use crate::domain::plan::plan_sync;
 use crate::domain::repo::RepoPath;
 use crate::domain::repo_arg::escape_pattern;
 use crate::domain::share::Share;
+use crate::domain::snapshot::RemoteFile;
 use crate::download::Lane;
 use crate::ops::run::{Bounds, Run, Tools};
-use crate::ops::sync::{Order, Planned, Progress, SyncEnd, Target, outcome_of, trouble_of};
+use crate::ops::sync::{
+    Asker, Order, Planned, Progress, SyncEnd, Target, origins_of, outcome_of, trouble_of,
+};
 
 impl Verify<'_> {
     /// Repairs models whose bad files are known, and closes their sessions.
@@ -144,8 +147,24 @@ fn plan_repair(
         facts.distrust(file);
         distrusted.insert(file.content);
     }
-    let plan = plan_sync(&remote, &filter, &look.place.likely_placement(), &facts)?;
+    let mut plan = plan_sync(&remote, &filter, &look.place.likely_placement(), &facts)?;
+    if let Some(xet) = tools.xet {
+        let place_of = |file: &RemoteFile| look.place.file_of(&look.commit, file);
+        let asker = Asker {
+            hub: tools.hub,
+            xet,
+            target,
+            place: &look.place,
+            remote: &remote,
+            old_commit: Some(&look.commit),
+            goes_on: &|| !tools.stop.is_raised(),
+            bad: &|file| distrusted.contains(&file.content).then(|| place_of(file)),
+        };
+        asker.add_deltas(&mut plan);
+    }
+    let origins = origins_of(&plan, &look.place, &target.repo, Some(&look.commit));
     Ok(Planned {
+        origins,
         place: look.place,
         remote,
         plan,

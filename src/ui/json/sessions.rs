@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 
 use super::time;
 use crate::domain::changes::FileChange;
+use crate::domain::origin::Reused;
+use crate::domain::repo::Repo;
 use crate::domain::session::{Session, SessionFile};
 use crate::domain::time::render_utc;
 
@@ -29,6 +31,8 @@ pub struct SessionView {
     pub path: Option<String>,
     pub files: Value,
     pub bytes: Value,
+    /// Adds up to `bytes.reused`.
+    pub reused_from: Vec<ReusedView>,
     pub retries: u32,
     pub started_at: String,
     pub finished_at: Option<String>,
@@ -61,9 +65,45 @@ impl From<&Session> for SessionView {
                 .map(|path| path.display().to_string()),
             files: json!({"total": files.total, "fetched": files.fetched, "reused": files.reused, "deleted": files.deleted}),
             bytes: json!({"total": bytes.total, "fetched": bytes.fetched, "reused": bytes.reused, "left": bytes.left}),
+            reused_from: progress
+                .all_reused()
+                .iter()
+                .map(|reused| ReusedView::new(reused, &start.repo))
+                .collect(),
             retries: progress.retries,
             started_at: render_utc(start.at),
             finished_at: end.map(|end| render_utc(end.at)),
+        }
+    }
+}
+
+/// Bytes that were not fetched, and where they came from.
+#[derive(Debug, Serialize)]
+pub struct ReusedView {
+    pub kind: &'static str,
+    pub repo: String,
+    pub repo_type: &'static str,
+    pub revision: Option<String>,
+    pub path: Option<String>,
+    pub content: Option<String>,
+    /// How many origins were added up: 1 for all but `others`.
+    pub origins: u64,
+    pub bytes: u64,
+}
+
+impl ReusedView {
+    fn new(reused: &Reused, own: &Repo) -> Self {
+        let origin = &reused.origin;
+        let repo = origin.repo.as_ref().unwrap_or(own);
+        Self {
+            kind: origin.kind.as_str(),
+            repo: repo.to_string(),
+            repo_type: repo.kind.as_str(),
+            revision: origin.revision.as_ref().map(ToString::to_string),
+            path: origin.path.as_ref().map(ToString::to_string),
+            content: origin.content.as_ref().map(ToString::to_string),
+            origins: reused.n_origins,
+            bytes: reused.bytes,
         }
     }
 }

@@ -1,0 +1,52 @@
+//! Which ways to a file's bytes led nowhere, from one process to the next.
+
+use anyhow::Result;
+
+use crate::domain::time::Timestamp;
+use crate::domain::units::Seconds;
+use crate::hub::HubClient;
+use crate::store::{DeadEnd, Store};
+use crate::xet::XetStorage;
+
+/// Less than a day, so that what starts every night tries again every night.
+const GOOD_FOR: Seconds = Seconds(20 * 3600);
+
+/// Tells a run, before it asks anything, what an earlier one found out.
+pub fn recall(store: &Store, hub: &HubClient, xet: &XetStorage, now: Timestamp) -> Result<()> {
+    let host = hub.endpoint().host_and_port();
+    // A clock that was wrong must not close a way for years.
+    let latest = now.saturating_add(GOOD_FOR.span())?;
+    for end in store.dead_ends(&host, now)? {
+        if end.expires_at <= latest {
+            log::debug!("`{}` is not tried before {}", end.way, end.expires_at);
+            xet.ways().recall(end.way, end.from_size);
+        }
+    }
+    Ok(())
+}
+
+/// Writes down what a run found out, and forgets what turned out to be over.
+pub fn remember(store: &Store, hub: &HubClient, xet: &XetStorage, now: Timestamp) -> Result<()> {
+    let news = xet.ways().news();
+    if news.is_empty() {
+        return Ok(());
+    }
+    let host = hub.endpoint().host_and_port();
+    let expires_at = now.saturating_add(GOOD_FOR.span())?;
+    store.transaction(|store| -> Result<()> {
+        for (way, dead_from) in news {
+            match dead_from {
+                Some(from_size) => store.save_dead_end(&DeadEnd {
+                    host: host.clone(),
+                    way,
+                    from_size,
+                    expires_at,
+                })?,
+                None => {
+                    store.forget_dead_end(&host, way)?;
+                }
+            }
+        }
+        Ok(())
+    })
+}

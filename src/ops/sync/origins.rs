@@ -1,0 +1,107 @@
+//! Names the places that a plan takes whole contents from, for the history.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::place::Place;
+use crate::cache::layout;
+use crate::domain::content::ContentId;
+use crate::domain::origin::{Origin, OriginKind, Origins};
+use crate::domain::plan::{self, Action, PlannedFile, SyncPlan};
+use crate::domain::repo::{CommitSha, Repo, RepoPath};
+use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
+
+/// Gathers where the files of a plan come from that are neither fetched nor in
+/// place; a file of the commit before that is the same counts as in place.
+pub fn origins_of(
+    plan: &SyncPlan,
+    place: &Place,
+    own: &Repo,
+    old_commit: Option<&CommitSha>,
+) -> Origins {
+    let mut origins = Origins::default();
+    let mut names: Option<Names> = None;
+    for planned in &plan.files {
+        let file = &planned.file;
+        let origin = match &planned.action {
+            Action::Keep | Action::Resume { .. } | Action::Fetch => continue,
+            Action::Link(plan::Place::At(path)) => named_by_place(path, place, own),
+            Action::Link(plan::Place::Here) | Action::LinkToFetched => {
+                let names = names.get_or_insert_with(|| Names::new(plan, place, old_commit));
+                if names.is_unchanged(file) {
+                    continue;
+                }
+                names.find(&file.content)
+            }
+        };
+        let content = Some(file.content);
+        origins.add(Origin { content, ..origin }, file.size_bytes);
+    }
+    origins
+}
+
+/// What contents are called, in this commit and in the one before.
+struct Names {
+    old: Option<RemoteSnapshot>,
+    known: HashMap<ContentId, (RepoPath, CommitSha)>,
+}
+
+impl Names {
+    fn new(plan: &SyncPlan, place: &Place, old_commit: Option<&CommitSha>) -> Self {
+        let old = old_commit.filter(|old| **old != plan.commit);
+        let old = old.and_then(|old| place.stored_listing(old).ok().flatten());
+        let mut known = HashMap::new();
+        // The others of this commit are to get that content themselves.
+        let is_first =
+            |planned: &&PlannedFile| planned.action == Action::Keep || planned.action.is_fetch();
+        let here = plan.files.iter().filter(is_first);
+        let here = here.map(|planned| (&planned.file, &plan.commit));
+        let before = old.iter().flat_map(|old| {
+            let files = old.files.iter();
+            files.map(|file| (file, &old.commit))
+        });
+        for (file, commit) in here.chain(before) {
+            let name = || (file.path.clone(), commit.clone());
+            known.entry(file.content).or_insert_with(name);
+        }
+        Self { old, known }
+    }
+
+    fn is_unchanged(&self, file: &RemoteFile) -> bool {
+        let before = self.old.as_ref().and_then(|old| old.find(&file.path));
+        before.is_some_and(|before| before.content == file.content)
+    }
+
+    fn find(&self, content: &ContentId) -> Origin {
+        let (path, revision) = self.known.get(content).cloned().unzip();
+        Origin {
+            path,
+            revision,
+            ..Origin::of_kind(OriginKind::SameContent)
+        }
+    }
+}
+
+/// Names a file by where it lies: in a repository of the cache, in a snapshot
+/// of one, or in the directory itself.
+fn named_by_place(file: &Path, place: &Place, own: &Repo) -> Origin {
+    let mut origin = Origin::of_kind(OriginKind::SameContent);
+    if let Some(path) = place.path_below(file) {
+        origin.path = Some(path);
+        return origin;
+    }
+    let Some((repo, rest)) = place.cache().name_of(file) else {
+        return origin;
+    };
+    origin.repo = Some(repo).filter(|repo| repo != own);
+    let mut parts = rest.components();
+    let folder = parts.next().and_then(|part| part.as_os_str().to_str());
+    let commit = parts.next().and_then(|part| part.as_os_str().to_str());
+    if folder == Some("snapshots")
+        && let Some(commit) = commit.and_then(|commit| commit.parse().ok())
+    {
+        origin.revision = Some(commit);
+        origin.path = layout::repo_path(parts.as_path());
+    }
+    origin
+}

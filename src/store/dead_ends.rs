@@ -1,0 +1,52 @@
+//! The table `dead_ends`: ways to a file's bytes that led nowhere.
+
+use rusqlite::params;
+
+use super::error::Result;
+use super::open::Store;
+use super::value::{Columns, integer, seconds};
+use crate::domain::time::Timestamp;
+use crate::domain::way::Way;
+
+/// A way that is not tried for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadEnd {
+    /// The Hub's host and port, and no more of its address.
+    pub host: String,
+    pub way: Way,
+    /// For files of this size and larger ones.
+    pub from_size: u64,
+    pub expires_at: Timestamp,
+}
+
+impl Store {
+    pub fn save_dead_end(&self, end: &DeadEnd) -> Result<()> {
+        let sql = "INSERT INTO dead_ends (host, way, from_size, expires_at)
+            VALUES (?1, ?2, ?3, ?4)
+            ON CONFLICT (host, way) DO UPDATE
+                SET from_size = excluded.from_size, expires_at = excluded.expires_at";
+        let (from_size, expires_at) = (integer(end.from_size), seconds(end.expires_at));
+        let params = params![end.host, end.way.as_str(), from_size, expires_at];
+        self.execute(sql, params)?;
+        Ok(())
+    }
+
+    /// Forgets a dead end, which leads somewhere again; tells whether there was one.
+    pub fn forget_dead_end(&self, host: &str, way: Way) -> Result<bool> {
+        let sql = "DELETE FROM dead_ends WHERE host = ?1 AND way = ?2";
+        Ok(self.execute(sql, [host, way.as_str()])? > 0)
+    }
+
+    /// Returns a host's dead ends that have not expired.
+    pub fn dead_ends(&self, host: &str, now: Timestamp) -> Result<Vec<DeadEnd>> {
+        let sql = "SELECT * FROM dead_ends WHERE host = ?1 AND expires_at > ?2 ORDER BY way";
+        self.list(sql, params![host, seconds(now)], |row| {
+            Ok(DeadEnd {
+                host: row.get("host")?,
+                way: row.parsed("way")?,
+                from_size: row.count("from_size")?,
+                expires_at: row.time("expires_at")?,
+            })
+        })
+    }
+}

@@ -1,0 +1,167 @@
+//! What is told while a download goes on adds up, as a bar needs it.
+
+use std::collections::BTreeSet;
+
+use hfdl::domain::filter::Filter;
+use hfdl::domain::model::Destination;
+use hfdl::domain::repo::{Repo, RepoType, Revision};
+use hfdl::ops::download::Download;
+use hfdl::ops::run::Bounds;
+use hfdl::ops::settings::resolve_settings;
+use hfdl::ops::sync::{Progress, Target, Vanished};
+use hfdl::ops::workshop::Workshop;
+use hfdl::store::Store;
+use hfdl::sys::host::Host;
+use hfdl::sys::paths::Home;
+use hfdl_test_hub::{Fault, On};
+
+use crate::support::env::TestEnv;
+
+const MIB: usize = 1 << 20;
+const FILE: &str = "model.bin";
+
+fn world() -> TestEnv {
+    let env = TestEnv::new();
+    env.set("HFDL_DISK_RESERVE", "0");
+    env.hub().serve_xet();
+    env
+}
+
+fn noise(n: usize, seed: u64) -> Vec<u8> {
+    let mut random = fastrand::Rng::with_seed(seed);
+    std::iter::repeat_with(|| random.u8(..)).take(n).collect()
+}
+
+fn publish(env: &TestEnv, bytes: &[u8]) {
+    let draft = env.hub().repo("acme/tiny").commit("main");
+    draft.stored(FILE, bytes).publish();
+}
+
+/// Everything that was told of a download.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Told {
+    n_files: u64,
+    n_bytes: u64,
+    fetched: u64,
+    copied: u64,
+    have: u64,
+    /// The bar was full before its end.
+    overflowed: bool,
+}
+
+/// Downloads in this very process, and listens.
+fn listen(env: &TestEnv) -> Told {
+    let variables = env.command(["x"]);
+    let variables = variables.get_envs().map(|(name, value)| {
+        let value = value.unwrap_or_default().to_string_lossy().into_owned();
+        (name.to_string_lossy().into_owned(), value)
+    });
+    let host = Host::with_variables(variables);
+    let home = Home::find(&host, Some(&env.home())).unwrap();
+    let store = Store::open(&env.database(), host.now()).unwrap();
+    let settings = resolve_settings(&host, Some(&store), Default::default()).unwrap();
+    let shop = Workshop::to_look(&host, &home, settings, store);
+    let target = Target {
+        model: None,
+        repo: Repo::new(RepoType::Model, "acme/tiny".parse().unwrap()),
+        revision: Revision::main(),
+        filter: Filter::default(),
+        required: BTreeSet::new(),
+        destination: Destination::Cache,
+        known_commit: None,
+        held_commit: None,
+        force: false,
+        vanished: Vanished::Keep,
+    };
+    let download = Download {
+        tools: shop.tools().unwrap(),
+        targets: vec![target],
+        bounds: Bounds::default(),
+    };
+    let mut told = Told::default();
+    let report = download.run(&mut |progress| {
+        match progress {
+            Progress::Comes { n_files, n_bytes } => {
+                told.n_files += n_files;
+                told.n_bytes += n_bytes;
+            }
+            Progress::FileStarted { have, .. } => told.have += have,
+            Progress::Bytes { n_bytes, .. } => told.fetched += n_bytes,
+            Progress::Copied { n_bytes, .. } => told.copied += n_bytes,
+            _ => {}
+        }
+        told.overflowed |= told.fetched > told.n_bytes;
+    });
+    let report = report.unwrap();
+    assert_eq!(report.status.code(), 0, "{report:?}");
+    told
+}
+
+#[test]
+fn what_is_copied_is_told_apart_from_what_comes_over_the_line() {
+    let env = world();
+    let mut bytes = noise(9 * MIB, 1);
+    publish(&env, &bytes);
+    let fresh = listen(&env);
+    let all = bytes.len() as u64;
+    let expected = Told {
+        n_files: 1,
+        n_bytes: all,
+        fetched: all,
+        ..Told::default()
+    };
+    assert_eq!(fresh, expected);
+
+    bytes.splice(2 * MIB..2 * MIB, noise(100_000, 2));
+    bytes.splice(7 * MIB..7 * MIB, noise(100_000, 3));
+    publish(&env, &bytes);
+    let delta = listen(&env);
+    assert_eq!(delta.fetched, delta.n_bytes, "the bar is full");
+    assert!(delta.n_bytes < MIB as u64 && !delta.overflowed, "{delta:?}");
+    let whole = delta.fetched + delta.copied;
+    assert_eq!(whole, bytes.len() as u64, "and so is that of the file");
+}
+
+#[test]
+fn what_cannot_be_copied_in_the_end_makes_the_bar_longer_and_not_overfull() {
+    let env = world();
+    let old = noise(6 * MIB, 4);
+    publish(&env, &old);
+    listen(&env);
+    let mut other = old.clone();
+    other[MIB..MIB + 1000].copy_from_slice(&noise(1000, 5));
+    let mut new = other.clone();
+    new[4 * MIB] ^= 1;
+    let draft = env.hub().repo("acme/other").commit("main");
+    draft.stored("x", other.clone()).publish();
+    // The listing gives the new file the Xet hash of another one.
+    let draft = env.hub().repo("acme/tiny").commit("main");
+    draft.xet(FILE, new.clone(), &xet_hash(&other)).publish();
+    let wrong = listen(&env);
+    assert!(wrong.copied > 0 && !wrong.overflowed, "{wrong:?}");
+    assert_eq!(wrong.fetched, wrong.n_bytes, "{wrong:?}");
+    assert!(wrong.fetched >= new.len() as u64);
+}
+
+#[test]
+fn a_line_that_breaks_within_a_delta_leaves_the_bar_right() {
+    let env = world();
+    let mut bytes = noise(6 * MIB, 6);
+    publish(&env, &bytes);
+    listen(&env);
+    bytes.splice(3 * MIB..3 * MIB, noise(300_000, 7));
+    publish(&env, &bytes);
+    env.hub()
+        .fault(On::cdn(FILE).times(2), Fault::CutAfter(50_000));
+    let told = listen(&env);
+    assert_eq!(told.fetched, told.n_bytes);
+    assert_eq!(told.fetched + told.copied, bytes.len() as u64);
+}
+
+fn xet_hash(bytes: &[u8]) -> String {
+    let (mut tree, mut chunker) = (hfdl::xet::MerkleTree::new(), hfdl::xet::Chunker::new());
+    let mut note = |hash, length: u32| tree.push(hash, u64::from(length));
+    chunker.update(bytes, &mut note);
+    chunker.finish(&mut note);
+    hfdl::xet::file_hash(tree.root()).to_string()
+}
