@@ -12,6 +12,10 @@ use crate::domain::xet::MAX_CHUNK;
 
 pub const HEADER_BYTES: usize = 8;
 
+/// How an LZ4 frame begins. The older kind, which begins otherwise, is no part of
+/// Xet, and its blocks alone would take 16 MiB for a chunk of any length.
+const FRAME: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
+
 /// As long as a packed chunk may be: the writer stores what does not shrink.
 const MAX_PACKED: usize = 2 * MAX_CHUNK;
 
@@ -126,6 +130,9 @@ fn invalid(error: BadChunk) -> io::Error {
 
 /// Unpacks a frame that must have exactly so many bytes.
 fn unpack_frame(packed: &[u8], unpacked: usize, out: &mut Vec<u8>) -> Result<(), BadChunk> {
+    if !packed.starts_with(&FRAME) {
+        return bad("a chunk is no LZ4 frame");
+    }
     // One byte more than there may be shows a frame that is too long.
     let mut reader = lz4_flex::frame::FrameDecoder::new(packed).take(unpacked as u64 + 1);
     match reader.read_to_end(out) {
@@ -245,6 +252,7 @@ mod tests {
             record(1, &zeros, MAX_CHUNK + 1),
             record(2, &good[..good.len() - 6], 4),
             record(1, b"no frame", 8),
+            record(1, b"\x02\x21\x4c\x18\x05\0\0\0\x40good", 4),
             b"XETBLOB\x01".to_vec(),
         ] {
             let error = read(&bytes).unwrap_err();

@@ -40,9 +40,9 @@ fn is_sound(found: &Reconstruction) {
         let most = MAX_XORB_BYTES + 16 * u64::from(MAX_XORB_CHUNKS);
         assert!((1..=most).contains(&fetch.n_bytes()));
         packed += fetch.n_bytes();
+        // The signature is in the query, and nobody shall read that.
         let shown = format!("{fetch:?}");
-        let query = fetch.url.as_str().split_once('?');
-        assert!(query.is_none_or(|(_, query)| query.len() < 4 || !shown.contains(query)));
+        assert!(!shown.contains('?'), "{shown}");
     }
     assert_eq!(found.packed_bytes(), packed);
     for term in &found.terms {
