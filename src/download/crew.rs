@@ -8,6 +8,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// The same for the first time: how slow a line is shows soon.
 const FIRST_LOOK: Duration = Duration::from_millis(100);
 
+/// Who has no answer for so long is not waited for by the others.
+const SILENCE: Duration = Duration::from_secs(2);
+
 /// A connection this fast is held up by disk and processor, not by the line.
 const FAST_CONNECTION: f64 = 150e6;
 
@@ -18,6 +21,8 @@ pub(crate) struct Crew {
     working: usize,
     /// How many may work now.
     target: usize,
+    /// When the first of them asked; others join when it has an answer.
+    asked_at: Option<Instant>,
     window: Option<Window>,
 }
 
@@ -35,6 +40,7 @@ impl Crew {
         Self {
             working: 0,
             target: 1,
+            asked_at: None,
             window: None,
         }
     }
@@ -47,9 +53,9 @@ impl Crew {
         self.target
     }
 
-    pub(crate) fn join(&mut self) {
+    pub(crate) fn join(&mut self, now: Instant) {
         if self.working == 0 {
-            self.window = None;
+            (self.asked_at, self.window) = (Some(now), None);
         }
         self.working += 1;
     }
@@ -80,6 +86,11 @@ impl Crew {
     /// Thinks over the number of connections, when it is time.
     pub(crate) fn look(&mut self, now: Instant, fetched: u64, most: usize, held_back: bool) {
         let Some(window) = self.window else {
+            let is_silent = self.asked_at.is_some_and(|then| now >= then + SILENCE);
+            if is_silent && !held_back && self.working >= self.target {
+                self.target = (2 * self.target).min(most.max(1));
+                self.asked_at = Some(now);
+            }
             return;
         };
         let span = now.saturating_duration_since(window.began);
@@ -133,7 +144,7 @@ mod tests {
     fn nothing_is_decided_before_there_is_an_answer_and_time_to_see() {
         let mut crew = Crew::new();
         let began = Instant::now();
-        crew.join();
+        crew.join(began);
         crew.look(began + SECOND, 0, 8, false);
         assert_eq!((crew.target(), crew.next_look()), (1, None));
         assert!(crew.answered(began + SECOND, 0));
@@ -148,13 +159,13 @@ mod tests {
     fn a_line_that_is_neither_slow_nor_fast_is_felt_out() {
         let mut crew = Crew::new();
         let began = Instant::now();
-        crew.join();
+        crew.join(began);
         crew.answered(began, 0);
         crew.look(began + SECOND, 100_000_000, 8, false);
         assert_eq!(crew.target(), 2);
         crew.look(began + 2 * SECOND, 300_000_000, 8, false);
         assert_eq!(crew.target(), 2, "the second one has not come yet");
-        crew.join();
+        crew.join(began);
         crew.look(began + 2 * SECOND, 300_000_000, 8, false);
         assert_eq!(crew.target(), 4);
     }
@@ -163,11 +174,28 @@ mod tests {
     fn whoever_begins_again_after_all_have_left_is_looked_at_anew() {
         let mut crew = Crew::new();
         let began = Instant::now();
-        crew.join();
+        crew.join(began);
         crew.answered(began, 0);
         crew.leave();
-        crew.join();
+        crew.join(began);
         crew.look(began + SECOND, 0, 8, false);
         assert_eq!(crew.target(), 1);
+    }
+
+    #[test]
+    fn a_silent_source_does_not_keep_the_others_away() {
+        let mut crew = Crew::new();
+        let began = Instant::now();
+        crew.join(began);
+        crew.look(began + SILENCE - FIRST_LOOK, 0, 8, false);
+        assert_eq!(crew.target(), 1);
+        crew.look(began + SILENCE, 0, 8, false);
+        crew.look(began + SILENCE, 0, 8, false);
+        assert_eq!(crew.target(), 2);
+        crew.join(began + SILENCE);
+        crew.look(began + SILENCE + SECOND, 0, 8, false);
+        assert_eq!(crew.target(), 2);
+        crew.look(began + 2 * SILENCE, 0, 8, false);
+        assert_eq!(crew.target(), 4);
     }
 }

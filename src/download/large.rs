@@ -204,7 +204,7 @@ impl Large {
     pub(crate) fn begin_copying(&self) {
         let mut state = self.state();
         state.copying = true;
-        state.crew.join();
+        state.crew.join(Instant::now());
     }
 
     pub(crate) fn end_copying(&self) {
@@ -257,7 +257,7 @@ impl Large {
             Some(claim) => claim,
             None => state.coverage.steal()?,
         };
-        state.crew.join();
+        state.crew.join(now);
         // After a cut even the one stream is continued, not begun again.
         let is_whole = state.shape == Shape::OneStream && claim.range.start == 0;
         let request = (!is_whole).then_some(claim.range);

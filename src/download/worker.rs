@@ -224,9 +224,9 @@ fn write_piece(
     let mut filled = 0;
     let mut reported_at = Instant::now();
     while position < end {
-        let most = (end - position)
-            .min(reported + STRIDE - position)
-            .min(buffer.len() as u64) as usize;
+        // Late reports do not move the places of the others.
+        let stride_end = range.start + ((position - range.start) / STRIDE + 1) * STRIDE;
+        let most = (end.min(stride_end) - position).min(buffer.len() as u64) as usize;
         let received = intake.read(stream, &mut buffer[filled..most]);
         filled += received.as_ref().map_or(0, |n| *n);
         let is_late = reported_at.elapsed() >= REPORT_EVERY;
@@ -248,7 +248,7 @@ fn write_piece(
             position += filled as u64;
             filled = 0;
         }
-        let due = position - reported == STRIDE || position == end || received.is_err() || is_late;
+        let due = position == stride_end || position == end || received.is_err() || is_late;
         if due && position > reported {
             let standing = large
                 .advance(claim_id, reported, position, &mut fresh)
