@@ -12,9 +12,13 @@ use crate::domain::time::Timestamp;
 
 impl Store {
     /// Writes down that a commit of a model is visible now.
+    ///
+    /// The time orders revisions, so it is later than that of all others also
+    /// when two came within a second, or the clock was set back.
     pub fn save_revision(&self, model: ModelId, commit: &CommitSha, now: Timestamp) -> Result<()> {
         let sql = "INSERT INTO model_revisions (model_id, commit_sha, published_at)
-            VALUES (?1, ?2, ?3)
+            VALUES (?1, ?2, max(?3, 1 + coalesce((SELECT max(published_at) FROM model_revisions
+                WHERE model_id = ?1 AND commit_sha <> ?2), ?3 - 1)))
             ON CONFLICT (model_id, commit_sha) DO UPDATE SET published_at = excluded.published_at";
         self.execute(sql, params![model.0, commit.as_str(), seconds(now)])?;
         Ok(())

@@ -756,7 +756,15 @@ fn the_commits_of_a_model_are_kept_with_the_time_they_were_made_visible() {
     assert_eq!(commits(), [(b.clone(), at(2)), (a.clone(), at(1))]);
     // A rollback makes an old one the latest again.
     store.save_revision(model_id, &a, at(3)).unwrap();
-    assert_eq!(commits(), [(a.clone(), at(3)), (b, at(2))]);
+    assert_eq!(commits(), [(a.clone(), at(3)), (b.clone(), at(2))]);
+    // Two within a second, and one after the clock was set back.
+    store.save_revision(model_id, &b, at(3)).unwrap();
+    assert_eq!(commits(), [(b.clone(), at(4)), (a.clone(), at(3))]);
+    store.save_revision(model_id, &a, at(1)).unwrap();
+    assert_eq!(commits(), [(a.clone(), at(5)), (b.clone(), at(4))]);
+    // Once more makes it no later.
+    store.save_revision(model_id, &a, at(5)).unwrap();
+    assert_eq!(commits(), [(a.clone(), at(5)), (b, at(4))]);
     assert!(store.forget_revision(model_id, &a).unwrap());
     assert!(!store.forget_revision(model_id, &a).unwrap());
     store.remove_model(model_id).unwrap();
