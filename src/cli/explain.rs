@@ -16,6 +16,7 @@ use crate::domain::shard::ShardError;
 use crate::domain::time::MomentError;
 use crate::domain::units::UnitError;
 use crate::hub::{HubError, TokenError};
+use crate::ops::hub::UnreadableTokenFile;
 use crate::ops::models::DirectoryInUse;
 use crate::ops::run_due::WrongClock;
 use crate::ops::schedules::Duplicate;
@@ -169,6 +170,10 @@ fn classify(error: &Error) -> (ExitStatus, Option<String>) {
         }
         if link.is::<TokenError>() {
             return (ExitStatus::Auth, None);
+        }
+        if link.is::<UnreadableTokenFile>() {
+            let next = "make it readable for this user, or name another one with `HF_TOKEN_PATH`";
+            return (ExitStatus::Auth, Some(next.to_owned()));
         }
         if let Some(io) = link.downcast_ref::<std::io::Error>() {
             use std::io::ErrorKind;

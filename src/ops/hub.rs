@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use thiserror::Error;
 
 use crate::domain::retry::RetryPolicy;
 use crate::domain::settings::Settings;
@@ -117,6 +118,14 @@ pub fn find_token_here(host: &Host) -> Result<Option<(Token, TokenOrigin)>> {
     Ok(find_token(&inputs)?)
 }
 
+/// A token file is there, but not for this process.
+#[derive(Debug, Error)]
+#[error("cannot read the token file `{}`", .path.display())]
+pub struct UnreadableTokenFile {
+    path: PathBuf,
+    source: std::io::Error,
+}
+
 /// Returns where the token file is, if there is one.
 pub fn token_path(host: &Host) -> Result<PathBuf> {
     match host.variable("HF_TOKEN_PATH") {
@@ -136,8 +145,6 @@ fn token_file(host: &Host) -> Result<Option<String>> {
     match std::fs::read(&path) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
         Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(err) => {
-            Err(err).with_context(|| format!("cannot read the token file `{}`", path.display()))
-        }
+        Err(source) => Err(UnreadableTokenFile { path, source }.into()),
     }
 }
