@@ -4,6 +4,7 @@
 //! the lock of the home, open a session for each target, fetch through the same
 //! engine, and close each session once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -231,17 +232,21 @@ impl<'a> Run<'a> {
         show: &mut dyn FnMut(&Progress<'_>),
     ) -> Vec<(usize, SyncEnd)> {
         const WAIT: Duration = Duration::from_millis(100);
-        let (mut ended, mut kept) = (Vec::new(), None);
+        let (mut ended, mut kept) = (Vec::new(), BTreeMap::new());
         flow.step(WAIT, &mut |progress| {
             show(&progress);
             match progress {
                 Progress::Ended { target, end } => ended.push((target, end.clone())),
-                Progress::Kept { target, progress } => kept = Some((target, progress)),
+                Progress::Kept { target, progress } => {
+                    kept.insert(target, progress);
+                }
                 _ => {}
             }
         });
-        if let Some((index, progress)) = kept.filter(|(index, _)| self.is_open(*index)) {
-            self.note(index, &progress);
+        for (index, progress) in kept {
+            if self.is_open(index) {
+                self.note(index, &progress);
+            }
         }
         self.beat();
         ended

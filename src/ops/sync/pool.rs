@@ -348,12 +348,17 @@ impl Desk {
             return;
         };
         job.saved.grow_to(bytes);
-        if let Some(first) = job.uses.first()
-            && let Some(work) = self.works.get(&first.work)
-        {
+        let Some(number) = job.uses.first().map(|first| first.work) else {
+            return;
+        };
+        if let Some(work) = self.works.get(&number) {
+            let under_way = self.jobs.values().filter_map(|job| {
+                let first = job.uses.first().filter(|first| first.work == number)?;
+                (job.saved.bytes > 0).then_some((first.file, &job.saved))
+            });
             on(Progress::Kept {
                 target: work.index,
-                progress: work.progress_with(first.file, &job.saved),
+                progress: work.progress_with(under_way),
             });
         }
     }

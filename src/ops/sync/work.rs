@@ -288,19 +288,23 @@ impl Work {
         });
     }
 
-    /// Returns how far the session has come with a file of which so much is on
-    /// disk; so much of that was there before, and so much was copied.
-    pub(super) fn progress_with(&self, file: usize, saved: &Saved) -> SessionProgress {
+    /// Returns how far the session has come with its files that are under way.
+    pub(super) fn progress_with<'s>(
+        &self,
+        under_way: impl Iterator<Item = (usize, &'s Saved)>,
+    ) -> SessionProgress {
         let mut progress = self.progress.clone();
-        let reused = saved
-            .bytes
-            .min(saved.was_there + saved.copied.iter().sum::<u64>());
-        progress.bytes.reused += reused;
-        progress.bytes.fetched += saved.bytes - reused;
-        progress.bytes.left = progress.bytes.left.saturating_sub(saved.bytes);
         let mut origins = self.origins.clone();
-        let planned = &self.planned.plan.files[file];
-        name_reused(&mut origins, planned, reused, &saved.copied);
+        for (file, saved) in under_way {
+            let reused = saved
+                .bytes
+                .min(saved.was_there + saved.copied.iter().sum::<u64>());
+            progress.bytes.reused += reused;
+            progress.bytes.fetched += saved.bytes - reused;
+            progress.bytes.left = progress.bytes.left.saturating_sub(saved.bytes);
+            let planned = &self.planned.plan.files[file];
+            name_reused(&mut origins, planned, reused, &saved.copied);
+        }
         progress.reused_from = origins.largest(MOST_ORIGINS);
         progress
     }
