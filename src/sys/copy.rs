@@ -21,17 +21,19 @@ pub fn copy_range(
     length: u64,
     buffer: &mut Vec<u8>,
 ) -> io::Result<()> {
-    let mut done = 0;
     #[cfg(target_os = "linux")]
-    {
+    let done = {
+        let mut done = 0;
         // Only whole units can be shared, so what leads up to one goes first.
         if from_at % SHARED_UNIT == to_at % SHARED_UNIT {
             done = from_at.next_multiple_of(SHARED_UNIT) - from_at;
             done = done.min(length);
             read_and_write(from, from_at, to, to_at, done, buffer)?;
         }
-        done += let_the_system_copy(from, from_at + done, to, to_at + done, length - done);
-    }
+        done + let_the_system_copy(from, from_at + done, to, to_at + done, length - done)
+    };
+    #[cfg(not(target_os = "linux"))]
+    let done = 0;
     read_and_write(
         from,
         from_at + done,

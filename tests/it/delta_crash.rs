@@ -10,9 +10,13 @@ use std::time::Duration;
 use hfdl_test_hub::{Fault, On};
 
 use crate::delta::{edited, noise, world};
-use crate::download_crash::{BLOCK, STEPS, heals, strike};
+#[cfg(target_os = "linux")]
+use crate::download_crash::BLOCK;
+use crate::download_crash::{STEPS, heals, strike};
 use crate::support::env::TestEnv;
-use crate::support::process::{Dice, Victim, was_killed};
+#[cfg(target_os = "linux")]
+use crate::support::process::Victim;
+use crate::support::process::{Dice, was_killed};
 use crate::support::sound::{Truth, damage, files_below, say};
 
 const MIB: usize = 1 << 20;

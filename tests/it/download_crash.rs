@@ -5,7 +5,9 @@ use std::fs;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use hfdl_test_hub::{Api, Fault, On, TestHub, generated_bytes};
+#[cfg(target_os = "linux")]
+use hfdl_test_hub::Fault;
+use hfdl_test_hub::{Api, On, TestHub, generated_bytes};
 
 use crate::support::env::TestEnv;
 use crate::support::process::{Dice, Victim, was_killed};
@@ -228,6 +230,7 @@ pub fn strike(env: &TestEnv, dice: &mut Dice, requests: u64) -> bool {
 }
 
 /// What each connection may lose when the process is killed.
+#[cfg(target_os = "linux")]
 pub const BLOCK: u64 = 4 << 20;
 
 #[test]

@@ -137,7 +137,7 @@ impl TestEnv {
     }
 
     /// Runs the program as a shell does that has done something before.
-    #[cfg(unix)]
+    #[cfg(target_os = "linux")]
     pub fn hfdl_after<A: AsRef<str>>(&self, words: &str, args: impl IntoIterator<Item = A>) -> Ran {
         let program = self.command(args);
         let mut shell = Command::new("/bin/sh");
