@@ -1,5 +1,6 @@
 //! Integration tests: contracts, stories and the real binary.
-
+// Windows runs a part of the tests, and needs a part of what they share.
+#![cfg_attr(windows, allow(unused_imports, dead_code))]
 // Clippy spares test functions only; a helper of tests is no different.
 #![allow(clippy::unwrap_used)]
 
