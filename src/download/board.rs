@@ -5,10 +5,11 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::costs::Costs;
 use super::event::{EngineOptions, Event, FileError, FileReport, FileResult};
 use super::fresh::Buffers;
 use super::lane::Lane;
-use super::large::{Costs, Large, Order};
+use super::large::{Large, Order};
 use super::pace::RateLimiter;
 use super::partial::VerifiedFile;
 use super::waiting::{Numbered, Waiting};

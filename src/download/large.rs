@@ -1,10 +1,11 @@
 //! A file that arrives in pieces: its state, shared by its connections, the
 //! thread that hashes it and the one that saves it.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::costs::Costs;
 use super::coverage::{Claim, Coverage};
 use super::crew::Crew;
 use super::event::{FetchJob, FileError};
@@ -25,44 +26,6 @@ const NOTE_AT: u64 = 2 << 20;
 
 /// Hashed between two looks whether that is still wanted.
 const STEP: u64 = 8 << 20;
-
-/// What a file has cost so far.
-#[derive(Debug, Default)]
-pub(crate) struct Costs {
-    pub(crate) fetched: AtomicU64,
-    pub(crate) reused: AtomicU64,
-    /// By old file.
-    copied: Mutex<Vec<u64>>,
-    pub(crate) copies_were_wrong: AtomicBool,
-    pub(crate) retries: AtomicU32,
-}
-
-impl Costs {
-    pub(crate) fn copied(&self) -> Vec<u64> {
-        self.by_source().clone()
-    }
-
-    fn add_copied(&self, source: usize, bytes: u64) {
-        let mut copied = self.by_source();
-        if copied.len() <= source {
-            copied.resize(source + 1, 0);
-        }
-        copied[source] += bytes;
-        self.reused.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Forgets what was reused, because it was thrown away.
-    fn nothing_reused(&self) {
-        self.reused.store(0, Ordering::Relaxed);
-        if !std::mem::take(&mut *self.by_source()).is_empty() {
-            self.copies_were_wrong.store(true, Ordering::Relaxed);
-        }
-    }
-
-    fn by_source(&self) -> MutexGuard<'_, Vec<u64>> {
-        self.copied.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 pub(crate) struct Large {
     pub(crate) index: usize,
@@ -222,10 +185,7 @@ impl Large {
             return false;
         }
         state.coverage.insert(range);
-        if state.unsaved == 0 {
-            state.unsaved_since = Instant::now();
-        }
-        state.unsaved += range.len();
+        state.wait_for_disk(range.len());
         // Before the lock goes: with the last copy the file may end at once.
         self.costs.add_copied(source, range.len());
         drop(state);
@@ -302,10 +262,7 @@ impl Large {
         state.fresh.append(fresh);
         let bytes = to - from;
         state.setbacks.progressed(bytes, to >= end);
-        if state.unsaved == 0 {
-            state.unsaved_since = Instant::now();
-        }
-        state.unsaved += bytes;
+        state.wait_for_disk(bytes);
         state.unnoted += bytes;
         if state.unnoted >= NOTE_AT {
             state.unnoted = 0;
@@ -530,6 +487,14 @@ impl Large {
 }
 
 impl State {
+    /// Notes bytes that are written and not forced to disk.
+    fn wait_for_disk(&mut self, bytes: u64) {
+        if self.unsaved == 0 {
+            self.unsaved_since = Instant::now();
+        }
+        self.unsaved += bytes;
+    }
+
     fn is_hashed_next(&self, position: u64) -> bool {
         position == self.coverage.front() && position - self.hashed.min(position) <= STEP
     }

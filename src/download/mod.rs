@@ -22,6 +22,7 @@
 //! | `fresh` | what was written a moment ago, kept for hashing |
 //! | `saver` | forces bytes to disk, then says so in the journal |
 //! | `partial`, `journal` | what a later run finds |
+//! | `costs` | what is counted of a file |
 //! | `crew` | how many connections help a large file |
 //! | `setbacks` | its failures, weighed together |
 //! | `pace` | rate limit, slow connections |
@@ -33,6 +34,7 @@
 
 mod board;
 mod copies;
+mod costs;
 mod coverage;
 mod crew;
 mod engine;

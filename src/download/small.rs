@@ -5,8 +5,8 @@ use std::io::Write;
 use std::sync::atomic::Ordering;
 
 use super::board::{End, Shared};
+use super::costs::Costs;
 use super::event::{Event, FetchJob, FileError};
-use super::large::Costs;
 use super::partial::{self, VerifiedFile, keep_evidence, remove_if_present};
 use super::verify::ContentHasher;
 use super::worker::{Intake, Trouble, check_answer, drain};

@@ -8,11 +8,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::board::{End, Shared, Task};
+use super::costs::Costs;
 use super::coverage::STRIDE;
 use super::event::{Event, FetchJob, FileError};
 use super::fresh::BUFFER_BYTES;
 use super::lane::Lane;
-use super::large::{Aftermath, Costs, Large, Leaving, Order, SAVE_AT, wrong_size};
+use super::large::{Aftermath, Large, Leaving, Order, SAVE_AT, wrong_size};
 use super::pace::SlowWatch;
 use super::partial::{Opening, Partial};
 use super::source::{ByteStream, SourceError};

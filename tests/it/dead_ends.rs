@@ -4,6 +4,7 @@ use hfdl_test_hub::{Api, Fault, On, Port};
 use serde_json::Value;
 
 use crate::support::env::TestEnv;
+use crate::support::xet::noise;
 
 const MIB: usize = 1 << 20;
 const FILE: &str = "model.bin";
@@ -20,11 +21,6 @@ fn world() -> TestEnv {
     env.set("HFDL_DISK_RESERVE", "0").now(NIGHTS[0]);
     env.hub().serve_xet();
     env
-}
-
-fn noise(n: usize, seed: u64) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    std::iter::repeat_with(|| random.u8(..)).take(n).collect()
 }
 
 /// Text that is packed to less than half.

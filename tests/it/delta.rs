@@ -7,23 +7,10 @@ use hfdl_test_hub::{Api, Fault, On};
 use serde_json::Value;
 
 use crate::support::env::{Ran, TestEnv};
+use crate::support::xet::{noise, world_with_xet as world};
 
 const MIB: usize = 1 << 20;
 const MODEL: &str = "model.safetensors";
-
-pub fn world() -> TestEnv {
-    let env = TestEnv::new();
-    env.set("HFDL_DISK_RESERVE", "0");
-    env.hub().serve_xet();
-    env
-}
-
-/// Noise without any repetition.
-pub fn noise(n: usize, seed: u64) -> Vec<u8> {
-    let mut bytes = vec![0; n];
-    fastrand::Rng::with_seed(seed).fill(&mut bytes);
-    bytes
-}
 
 /// Replaces some bytes, puts some in and takes some out.
 pub fn edited(old: &[u8]) -> Vec<u8> {

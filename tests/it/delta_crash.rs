@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use hfdl_test_hub::{Fault, On};
 
-use crate::delta::{edited, noise, world};
+use crate::delta::edited;
 #[cfg(target_os = "linux")]
 use crate::download_crash::BLOCK;
 use crate::download_crash::{STEPS, heals, strike};
@@ -18,6 +18,7 @@ use crate::support::env::TestEnv;
 use crate::support::process::Victim;
 use crate::support::process::{Dice, was_killed};
 use crate::support::sound::{Truth, damage, files_below, say};
+use crate::support::xet::{noise, world_with_xet as world};
 
 const MIB: usize = 1 << 20;
 const MODEL: &str = "model.safetensors";

@@ -7,21 +7,10 @@ use hfdl_test_hub::{Api, Fault, On};
 use serde_json::Value;
 
 use crate::support::env::TestEnv;
+use crate::support::xet::{noise, world_with_xet as world};
 
 const MIB: usize = 1 << 20;
 const FILE: &str = "model.bin";
-
-fn world() -> TestEnv {
-    let env = TestEnv::new();
-    env.set("HFDL_DISK_RESERVE", "0");
-    env.hub().serve_xet();
-    env
-}
-
-fn noise(n: usize, seed: u64) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    std::iter::repeat_with(|| random.u8(..)).take(n).collect()
-}
 
 /// Noise that ends where a chunk ends, so that a file made of such parts is
 /// made of exactly their chunks.

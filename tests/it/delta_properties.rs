@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use crate::support::xet::noise;
 use hfdl::domain::delta::{DeltaRules, known_lengths, plan_delta};
 use hfdl::domain::xet::{FileMap, Term, XetHash};
 use hfdl::xet::Chunker;
@@ -64,11 +65,6 @@ fn chunks(bytes: &[u8]) -> Vec<(XetHash, u32)> {
     chunker.update(bytes, &mut |hash, length| found.push((hash, length)));
     chunker.finish(&mut |hash, length| found.push((hash, length)));
     found
-}
-
-fn noise(n: usize, seed: u64) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    std::iter::repeat_with(|| random.u8(..)).take(n).collect()
 }
 
 #[derive(Clone, Debug)]

@@ -16,21 +16,10 @@ use hfdl::sys::paths::Home;
 use hfdl_test_hub::{Fault, On};
 
 use crate::support::env::TestEnv;
+use crate::support::xet::{noise, world_with_xet as world};
 
 const MIB: usize = 1 << 20;
 const FILE: &str = "model.bin";
-
-fn world() -> TestEnv {
-    let env = TestEnv::new();
-    env.set("HFDL_DISK_RESERVE", "0");
-    env.hub().serve_xet();
-    env
-}
-
-fn noise(n: usize, seed: u64) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    std::iter::repeat_with(|| random.u8(..)).take(n).collect()
-}
 
 fn publish(env: &TestEnv, bytes: &[u8]) {
     let draft = env.hub().repo("acme/tiny").commit("main");

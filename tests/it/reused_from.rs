@@ -7,25 +7,13 @@ use serde_json::Value;
 
 use crate::support::env::TestEnv;
 use crate::support::process::Victim;
+use crate::support::xet::{noise, world_with_xet as world};
 
 const MIB: usize = 1 << 20;
 const MODEL: &str = "model.safetensors";
 
 /// More than what changes around an edit, less than what is copied.
 const EDGE: u64 = 300 << 10;
-
-fn world() -> TestEnv {
-    let env = TestEnv::new();
-    env.set("HFDL_DISK_RESERVE", "0");
-    env.hub().serve_xet();
-    env
-}
-
-/// Noise without any repetition.
-fn noise(n: usize, seed: u64) -> Vec<u8> {
-    let mut random = fastrand::Rng::with_seed(seed);
-    std::iter::repeat_with(|| random.u8(..)).take(n).collect()
-}
 
 fn publish(env: &TestEnv, repo: &str, files: &[(&str, &[u8])]) -> String {
     let mut draft = env.hub().repo(repo).commit("main").empty();

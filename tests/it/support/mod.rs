@@ -16,3 +16,4 @@ pub mod proxy;
 pub mod sound;
 pub mod source;
 pub mod truth_table;
+pub mod xet;

@@ -1,0 +1,18 @@
+//! A hub with Xet storage, and bytes for it.
+
+use super::env::TestEnv;
+
+/// Returns a world whose hub stores files in Xet, too.
+pub fn world_with_xet() -> TestEnv {
+    let env = TestEnv::new();
+    env.set("HFDL_DISK_RESERVE", "0");
+    env.hub().serve_xet();
+    env
+}
+
+/// Noise without any repetition.
+pub fn noise(n: usize, seed: u64) -> Vec<u8> {
+    let mut bytes = vec![0; n];
+    fastrand::Rng::with_seed(seed).fill(&mut bytes);
+    bytes
+}
