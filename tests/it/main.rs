@@ -44,6 +44,7 @@ mod download_hostile;
 mod engine;
 mod engine_lanes;
 mod fnmatch_corpus;
+mod held_updates;
 mod hub_client;
 mod install_script;
 mod layers;
