@@ -8,11 +8,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::board::{End, Shared, Task};
+use super::budget::Grant;
 use super::costs::Costs;
 use super::coverage::STRIDE;
 use super::event::{Event, FetchJob, FileError};
 use super::fresh::BUFFER_BYTES;
-use super::lane::Lane;
 use super::large::{Aftermath, Large, Leaving, Order, SAVE_AT, wrong_size};
 use super::pace::SlowWatch;
 use super::partial::{Opening, Partial};
@@ -30,9 +30,13 @@ pub(crate) fn work(shared: &Arc<Shared>) {
     loop {
         match shared.next_task() {
             Task::Leave => break,
-            Task::Small((index, job)) => fetch_small(shared, index, &job, &mut buffer),
+            Task::Small((index, job), grant) => {
+                fetch_small(shared, index, &job, grant, &mut buffer);
+            }
             Task::Begin((index, job)) => begin(shared, index, job),
-            Task::Piece(large, order) => fetch_piece(shared, &large, &order, &mut buffer),
+            Task::Piece(large, order, grant) => {
+                fetch_piece(shared, &large, &order, grant, &mut buffer);
+            }
         }
     }
 }
@@ -44,11 +48,19 @@ pub(crate) fn panicked() -> FileError {
     )
 }
 
-fn fetch_small(shared: &Arc<Shared>, index: usize, job: &FetchJob, buffer: &mut [u8]) {
+fn fetch_small(
+    shared: &Arc<Shared>,
+    index: usize,
+    job: &FetchJob,
+    mut grant: Grant,
+    buffer: &mut [u8],
+) {
     let costs = Costs::default();
     let end = catch_unwind(AssertUnwindSafe(|| {
-        small::fetch(shared, index, job, &costs, buffer)
+        small::fetch(shared, index, job, &costs, &mut grant, buffer)
     }));
+    // Before others look for work: it may be what they need.
+    drop(grant);
     shared.small_done(&job.lane);
     let end = end.unwrap_or_else(|_| End::Failed(panicked()));
     shared.report(index, &costs, end);
@@ -97,11 +109,18 @@ fn begin(shared: &Arc<Shared>, index: usize, job: FetchJob) {
     }
 }
 
-fn fetch_piece(shared: &Arc<Shared>, large: &Arc<Large>, order: &Order, buffer: &mut Vec<u8>) {
+fn fetch_piece(
+    shared: &Arc<Shared>,
+    large: &Arc<Large>,
+    order: &Order,
+    mut grant: Grant,
+    buffer: &mut Vec<u8>,
+) {
     let mut claim_id = order.claim.id;
     let leaving = catch_unwind(AssertUnwindSafe(|| {
-        receive_piece(shared, large, order, &mut claim_id, buffer)
+        receive_piece(shared, large, order, &mut grant, &mut claim_id, buffer)
     }));
+    drop(grant);
     let leaving = match leaving {
         Ok(Ok(())) => Leaving::Quietly,
         Ok(Err(Trouble::Stopped)) => Leaving::Quietly,
@@ -137,6 +156,7 @@ fn receive_piece(
     shared: &Shared,
     large: &Large,
     order: &Order,
+    grant: &mut Grant,
     claim_id: &mut u64,
     buffer: &mut Vec<u8>,
 ) -> Result<(), Trouble> {
@@ -145,7 +165,13 @@ fn receive_piece(
     if large.answered(Instant::now()) {
         shared.call_workers();
     }
-    let mut intake = Intake::new(shared, large.index, &large.job.lane, &large.costs);
+    if let Some(total) = stream.wire_total {
+        grant.keep(total);
+        if !shared.wait_for_budget(grant, total) {
+            return Err(Trouble::Stopped);
+        }
+    }
+    let mut intake = Intake::new(shared, large.index, grant, &large.costs);
     if order.request.is_none() || !stream.whole_file {
         let claim = order.claim;
         let end = write_piece(
@@ -278,7 +304,7 @@ pub(crate) fn drain(stream: &mut ByteStream, buffer: &mut [u8]) {
 pub(crate) struct Intake<'a> {
     shared: &'a Shared,
     job: usize,
-    lane: &'a Lane,
+    grant: &'a mut Grant,
     costs: &'a Costs,
     watch: SlowWatch,
     began: Instant,
@@ -287,12 +313,17 @@ pub(crate) struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    pub(crate) fn new(shared: &'a Shared, job: usize, lane: &'a Lane, costs: &'a Costs) -> Self {
+    pub(crate) fn new(
+        shared: &'a Shared,
+        job: usize,
+        grant: &'a mut Grant,
+        costs: &'a Costs,
+    ) -> Self {
         let options = &shared.options;
         Self {
             shared,
             job,
-            lane,
+            grant,
             costs,
             watch: SlowWatch::new(options.min_rate, options.stall_after, Duration::ZERO),
             began: Instant::now(),
@@ -307,10 +338,11 @@ impl<'a> Intake<'a> {
         stream: &mut ByteStream,
         buffer: &mut [u8],
     ) -> Result<usize, Trouble> {
-        if self.shared.is_over_for(self.lane) {
+        if self.shared.is_over_for(self.grant.lane()) {
             return Err(Trouble::Stopped);
         }
-        let portion = self.shared.portion(self.lane, buffer.len());
+        let most = self.may_come(stream, buffer.len() as u64)?;
+        let portion = self.shared.portion(self.grant.lane(), most as usize);
         let n = loop {
             match stream.reader.read(&mut buffer[..portion]) {
                 Ok(0) => {
@@ -339,12 +371,28 @@ impl<'a> Intake<'a> {
         Ok(n)
     }
 
+    /// Returns how much of the wanted bytes may come. Only a server that sends
+    /// more than it was asked for brings a grant to its end.
+    fn may_come(&mut self, stream: &ByteStream, wanted: u64) -> Result<u64, Trouble> {
+        // Chunks are paid for when their bytes have come.
+        if stream.wire_bytes.is_some() {
+            return Ok(wanted);
+        }
+        if self.grant.left() == Some(0) {
+            self.grant.add(wanted);
+            if !self.grant.covers(1) && !self.shared.wait_for_budget(self.grant, 1) {
+                return Err(Trouble::Stopped);
+            }
+        }
+        Ok(self.grant.left().map_or(wanted, |left| left.min(wanted)))
+    }
+
     /// Counts what came over the line for some bytes that were read.
     fn pay(&mut self, stream: &ByteStream, bytes: u64) {
         let counter = stream.wire_bytes.as_ref();
         let bytes = counter.map_or(bytes, |counter| counter.swap(0, Ordering::Relaxed));
         self.costs.fetched.fetch_add(bytes, Ordering::Relaxed);
-        self.paused += self.shared.take_in(self.lane, bytes);
+        self.paused += self.shared.take_in(self.grant, bytes);
     }
 
     /// Tells the caller of the engine how many bytes came since the last time.
