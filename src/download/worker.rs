@@ -166,8 +166,14 @@ fn receive_piece(
         shared.call_workers();
     }
     if let Some(total) = stream.wire_total {
+        // Only now it is known that chunks come; the next order allows for them.
+        let is_news = grant.left() == Some(order.claim.range.len());
         grant.keep(total);
-        if !shared.wait_for_budget(grant, total) {
+        let is_granted = match is_news {
+            true => grant.grow_to(total),
+            false => shared.wait_for_budget(grant, total),
+        };
+        if !is_granted {
             return Err(Trouble::Stopped);
         }
     }
