@@ -26,6 +26,13 @@ pub(crate) const SAVE_AT: u64 = 64 << 20;
 /// have not reported yet.
 const NOTE_AT: u64 = 2 << 20;
 
+/// Less is noted, too, but not more often. A gigabyte a second brings that much in
+/// this time, so on all slower lines a killed run loses less.
+const NOTE_EVERY: Duration = Duration::from_millis(2);
+
+/// So much may have come over all connections of a file and not be reported.
+const UNREPORTED: u64 = 256 << 10;
+
 /// Two chunks of the largest size, at both ends of a range, and the headers of
 /// those between them.
 const CHUNK_OVERHEAD: u64 = (2 * 128 + 64) << 10;
@@ -59,6 +66,7 @@ struct State {
     fresh: Vec<Fresh>,
     forgotten: u64,
     unnoted: u64,
+    noted_at: Instant,
     unsaved: u64,
     unsaved_since: Instant,
     /// Changes when everything that came is thrown away.
@@ -116,6 +124,8 @@ pub(crate) struct Standing {
     pub(crate) end: u64,
     /// Nothing before what it brings next is open, and the hash is close behind.
     pub(crate) is_hashed_next: bool,
+    /// When so many bytes have come it reports them.
+    pub(crate) report_at: u64,
 }
 
 /// What the thread that hashes finds.
@@ -151,6 +161,7 @@ impl Large {
             fresh: Vec::new(),
             forgotten: 0,
             unnoted: 0,
+            noted_at: now,
             unsaved: 0,
             unsaved_since: now,
             epoch: 0,
@@ -286,9 +297,9 @@ impl Large {
         [state.crew.next_look(), state.setbacks.not_before()]
     }
 
-    /// Tells whether what comes here is hashed as soon as it has come.
-    pub(crate) fn is_hashed_next(&self, position: u64) -> bool {
-        self.state().is_hashed_next(position)
+    /// Returns where a connection stands that begins with a piece.
+    pub(crate) fn standing(&self, piece: ByteRange) -> Standing {
+        self.state().standing(piece.start, piece.end)
     }
 
     /// Notes what a connection has written up to `to`, of which `fresh` is in
@@ -309,22 +320,19 @@ impl Large {
         state.setbacks.progressed(bytes, to >= end);
         state.wait_for_disk(bytes);
         state.unnoted += bytes;
-        if state.unnoted >= NOTE_AT {
-            state.unnoted = 0;
+        if state.unnoted >= NOTE_AT || state.noted_at.elapsed() >= NOTE_EVERY {
+            (state.unnoted, state.noted_at) = (0, Instant::now());
             // Under the lock, so that this is not about bytes of before a restart.
             self.partial.note(&state.coverage.done());
         }
         let leave = state.failure.is_some() || state.ended || state.restart == Restart::Wanted;
         let front_moved = state.coverage.front() > before;
-        let is_hashed_next = state.is_hashed_next(to);
+        let standing = state.standing(to, end);
         drop(state);
         if front_moved {
             self.moved.notify_all();
         }
-        (!leave).then_some(Standing {
-            end,
-            is_hashed_next,
-        })
+        (!leave).then_some(standing)
     }
 
     /// Turns a claim into the one stream of a server that ignores ranges;
@@ -541,8 +549,13 @@ impl State {
         self.unsaved += bytes;
     }
 
-    fn is_hashed_next(&self, position: u64) -> bool {
-        position == self.coverage.front() && position - self.hashed.min(position) <= STEP
+    fn standing(&self, position: u64, end: u64) -> Standing {
+        let is_at_front = position == self.coverage.front();
+        Standing {
+            end,
+            is_hashed_next: is_at_front && position - self.hashed.min(position) <= STEP,
+            report_at: UNREPORTED / self.crew.working().max(1) as u64,
+        }
     }
 
     fn is_open(&self, now: Instant) -> bool {
@@ -652,8 +665,9 @@ mod tests {
         let file = large(dir.path());
         let buffers = Arc::new(Buffers::default());
         let id = file.order(Instant::now(), 1, false, None).unwrap().claim.id;
-        assert!(file.is_hashed_next(0));
-        assert!(!file.is_hashed_next(MIB), "something before it is open");
+        let is_next = |at| file.standing(ByteRange::new(at, 2 * MIB)).is_hashed_next;
+        assert!(is_next(0));
+        assert!(!is_next(MIB), "something before it is open");
         let mut pieces = vec![fresh(&buffers, 0, 1000), fresh(&buffers, 5000, 1000)];
         let standing = file.advance(id, 0, MIB, &mut pieces).unwrap();
         assert!(standing.is_hashed_next && pieces.is_empty());

@@ -24,6 +24,10 @@ use crate::domain::ranges::ByteRange;
 /// Whoever watches wants to see slow lines move, too.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 
+/// Reports cost a lock and a line in the journal: a hundred a second and
+/// connection are not felt.
+const REPORT_NO_SOONER: Duration = Duration::from_millis(10);
+
 /// Works until the run stops or the engine is closed.
 pub(crate) fn work(shared: &Arc<Shared>) {
     let mut buffer = vec![0; BUFFER_BYTES];
@@ -243,6 +247,9 @@ pub(crate) fn check_answer(
 }
 
 /// Writes a piece, as far as it stays ours; returns where it ended.
+///
+/// Bytes are reported often, so that a killed process loses few of them, but not
+/// so often that it costs speed. What costs more is done once in a stride.
 fn write_piece(
     large: &Large,
     intake: &mut Intake<'_>,
@@ -251,54 +258,77 @@ fn write_piece(
     range: ByteRange,
     buffer: &mut Vec<u8>,
 ) -> Result<u64, Trouble> {
-    let (mut position, mut reported, mut end) = (range.start, range.start, range.end);
-    let mut is_next = large.is_hashed_next(position);
+    let (mut position, mut reported, mut filled) = (range.start, range.start, 0);
+    let mut standing = large.standing(range);
     let mut fresh = Vec::new();
-    let mut filled = 0;
+    let mut stride = Stride::begin(range.start);
     let mut reported_at = Instant::now();
-    while position < end {
+    while position < standing.end {
         // Late reports do not move the places of the others.
         let stride_end = range.start + ((position - range.start) / STRIDE + 1) * STRIDE;
-        let most = (end.min(stride_end) - position).min(buffer.len() as u64) as usize;
+        let most = (standing.end.min(stride_end) - position).min(buffer.len() as u64) as usize;
         let received = intake.read(stream, &mut buffer[filled..most]);
         filled += received.as_ref().map_or(0, |n| *n);
-        let is_late = reported_at.elapsed() >= REPORT_EVERY;
+        let waited = reported_at.elapsed();
+        let unreported = position + filled as u64 - reported;
+        let is_much = unreported >= standing.report_at && waited >= REPORT_NO_SOONER;
+        let is_late = is_much || waited >= REPORT_EVERY;
         // An encrypted line brings less at once than is good to write at once.
         if filled < most && received.is_ok() && !is_late {
             continue;
         }
         if filled > 0 {
-            large
-                .partial
-                .write_at(&buffer[..filled], position)
-                .map_err(|err| {
-                    let what = format!("could not write `{}`", large.partial.path().display());
-                    Trouble::Fatal(FileError::disk(&what, &err))
-                })?;
-            if is_next {
+            write_at(large, &buffer[..filled], position)?;
+            if standing.is_hashed_next {
                 fresh.extend(intake.shared.buffers.keep(position, buffer, filled));
             }
             position += filled as u64;
             filled = 0;
         }
-        let due = position == stride_end || position == end || received.is_err() || is_late;
-        if due && position > reported {
-            let standing = large
-                .advance(claim_id, reported, position, &mut fresh)
-                .ok_or(Trouble::Stopped)?;
-            (end, is_next) = (standing.end, standing.is_hashed_next);
-            intake.report();
-            large
-                .partial
-                .start_write_back(ByteRange::new(reported, position));
-            if large.unsaved() >= SAVE_AT {
-                intake.shared.save_now();
-            }
+        let is_last = position == stride_end || position == standing.end || received.is_err();
+        if (is_last || is_late) && position > reported {
+            let advanced = large.advance(claim_id, reported, position, &mut fresh);
+            standing = advanced.ok_or(Trouble::Stopped)?;
             (reported, reported_at) = (position, Instant::now());
+            if is_last || stride.began.elapsed() >= REPORT_EVERY {
+                stride.end(large, intake, position);
+            }
         }
         received?;
     }
     Ok(position)
+}
+
+fn write_at(large: &Large, bytes: &[u8], position: u64) -> Result<(), Trouble> {
+    large.partial.write_at(bytes, position).map_err(|err| {
+        let what = format!("could not write `{}`", large.partial.path().display());
+        Trouble::Fatal(FileError::disk(&what, &err))
+    })
+}
+
+/// Bytes of which nobody has been told and that the disk has not begun to write.
+struct Stride {
+    from: u64,
+    began: Instant,
+}
+
+impl Stride {
+    fn begin(from: u64) -> Self {
+        Self {
+            from,
+            began: Instant::now(),
+        }
+    }
+
+    fn end(&mut self, large: &Large, intake: &mut Intake<'_>, to: u64) {
+        intake.report();
+        let range = ByteRange::new(self.from, to);
+        large.partial.start_write_back(range);
+        if large.unsaved() >= SAVE_AT {
+            intake.shared.save_now();
+        }
+        *self = Self::begin(to);
+    }
 }
 
 /// Reads the end of an answer, which lets the connection serve again.

@@ -48,6 +48,7 @@ mod fnmatch_corpus;
 mod held_updates;
 mod hub_client;
 mod install_script;
+mod kills;
 mod layers;
 mod notify;
 mod outdated;
