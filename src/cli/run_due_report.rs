@@ -5,7 +5,9 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::download_report::{Due, explain_session, run_document, show_session, wants_bars};
+use super::download_report::{
+    Due, explain_held, explain_session, run_document, show_session, wants_bars,
+};
 use super::explain::{self, Explanation};
 use crate::domain::alert::{HookEvent, Notice};
 use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome};
@@ -234,10 +236,17 @@ pub fn report_plan(context: &Context, plan: &DuePlan) -> Result<ExitStatus> {
     report_unusable(context, plan.unusable.iter());
     let mut worst = idle_status(&plan.unusable);
     for model in &plan.models {
-        if let Err(err) = &model.fetch {
-            let explanation = explain::explain(err);
-            worst = worst.worst(explanation.status);
-            context.show_problem(&explanation);
+        match &model.fetch {
+            Ok(found) => {
+                if let Some(explanation) = explain_held(found) {
+                    context.show_note(&explanation);
+                }
+            }
+            Err(err) => {
+                let explanation = explain::explain(err);
+                worst = worst.worst(explanation.status);
+                context.show_problem(&explanation);
+            }
         }
     }
     context

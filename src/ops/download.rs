@@ -9,6 +9,7 @@ use super::rate_limits;
 use super::run::{Bounds, Opening, Run, RunReport, Tools};
 use super::sync::{CacheChoice, Checked, Order, Progress, Target, check_all};
 use crate::cache::LinkChoice;
+use crate::domain::hold::Loss;
 use crate::domain::model::Priority;
 use crate::domain::outcome::Trigger;
 use crate::domain::plan::Totals;
@@ -33,6 +34,8 @@ pub struct DryRun {
     pub commit: String,
     pub files: Vec<(String, u64, u64)>,
     pub totals: Totals,
+    /// The newer commit that is held because it looks like a loss.
+    pub held: Option<Loss>,
 }
 
 /// Returns where models go and which links may be used there.
@@ -97,6 +100,7 @@ pub fn dry_run(tools: &Tools<'_>, targets: &[Target]) -> Result<Vec<Result<DryRu
 }
 
 fn describe(target: &Target, checked: Checked) -> DryRun {
+    let mut held = None;
     let (commit, files, totals) = match checked {
         Checked::Current {
             commit,
@@ -115,7 +119,9 @@ fn describe(target: &Target, checked: Checked) -> DryRun {
         }
         Checked::Held { commit, .. } => (commit, Vec::new(), Default::default()),
         Checked::Suspicious { loss, .. } => {
-            (loss.published.0.clone(), Vec::new(), Default::default())
+            let commit = loss.published.0.clone();
+            held = Some(*loss);
+            (commit, Vec::new(), Default::default())
         }
         Checked::Planned(planned) => {
             let files = planned.plan.fetches().map(|file| {
@@ -137,6 +143,7 @@ fn describe(target: &Target, checked: Checked) -> DryRun {
         commit: commit.to_string(),
         files,
         totals,
+        held,
     }
 }
 

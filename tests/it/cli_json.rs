@@ -123,7 +123,7 @@ fn documents() -> Vec<Document> {
             &plus(SCHEDULE, "warnings:list"),
         ),
         document("download acme/tiny --dry-run", "hfdl.plan/1", "models:list")
-            .with("/models/0", "model:text commit:text files:object bytes:object fetch:list")
+            .with("/models/0", "model:text commit:text held_update:text? files:object bytes:object fetch:list")
             .with("/models/0/files", "total:number to_fetch:number reused:number")
             .with("/models/0/bytes", "total:number to_fetch:number reused:number")
             .with("/models/0/fetch/0", "path:text size:number bytes_to_fetch:number"),

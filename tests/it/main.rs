@@ -48,6 +48,7 @@ mod fnmatch_corpus;
 mod held_updates;
 mod hub_client;
 mod install_script;
+#[cfg(target_os = "linux")]
 mod kills;
 mod layers;
 mod notify;
