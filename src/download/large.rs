@@ -1,9 +1,13 @@
 //! A file that arrives in pieces: its state, shared by its connections, the
 //! thread that hashes it and the one that saves it.
 
+mod exchange;
+
 use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+pub(crate) use exchange::{Aftermath, Front, Leaving, Order, Standing, wrong_size};
 
 use super::budget::LEAST_REQUEST;
 use super::costs::Costs;
@@ -13,8 +17,6 @@ use super::event::{FetchJob, FileError};
 use super::fresh::Fresh;
 use super::partial::Partial;
 use super::setbacks::{Setbacks, Weighed};
-use super::source::SourceError;
-use crate::domain::outcome::ErrorKind;
 use crate::domain::ranges::{ByteRange, RangeSet};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::session::FileSource;
@@ -91,51 +93,6 @@ enum Restart {
     /// As soon as nobody writes any more.
     Wanted,
     Used,
-}
-
-/// A claim and the request that it stands for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Order {
-    pub(crate) claim: Claim,
-    pub(crate) request: Option<ByteRange>,
-    pub(crate) given_at: Instant,
-}
-
-/// How a connection leaves a file.
-#[derive(Debug)]
-pub(crate) enum Leaving {
-    /// Its piece is done, was given to others, or nothing more is to come.
-    Quietly,
-    Source(SourceError),
-    /// No other attempt can help.
-    Fatal(FileError),
-}
-
-/// What follows a connection's leaving.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Aftermath {
-    Nothing,
-    Retry(Duration, SourceError),
-}
-
-/// Where a connection is in its file.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Standing {
-    pub(crate) end: u64,
-    /// Nothing before what it brings next is open, and the hash is close behind.
-    pub(crate) is_hashed_next: bool,
-    /// When so many bytes have come it reports them.
-    pub(crate) report_at: u64,
-}
-
-/// What the thread that hashes finds.
-#[derive(Debug)]
-pub(crate) enum Front {
-    /// Hash up to here; some of that need not be read back.
-    At(u64, Vec<Fresh>),
-    /// Begin again.
-    Restarted,
-    Over,
 }
 
 impl Large {
@@ -565,14 +522,6 @@ impl State {
             && self.restart != Restart::Wanted
             && self.setbacks.not_before().is_none_or(|then| then <= now)
     }
-}
-
-/// Says that a server's file is not the one that was asked for.
-pub(crate) fn wrong_size(expected: u64, found: u64) -> SourceError {
-    SourceError::transient(
-        ErrorKind::Integrity,
-        format!("the server has {found} bytes, but the file should have {expected}"),
-    )
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use hfdl_test_hub::{Api, generated_bytes};
 use serde_json::Value;
 
 use crate::support::env::{Ran, TestEnv};
+use crate::support::sound::files_below;
 
 const MIB: usize = 1 << 20;
 
@@ -210,6 +211,27 @@ fn what_was_never_registered_is_held_and_accepted_too() {
     env.line(&format!("download acme/tiny --accept {}", &empty[..10]))
         .succeeds();
     assert_eq!(main_ref(&env), empty);
+}
+
+#[test]
+fn a_published_commit_whose_listing_is_unknown_is_not_replaced_by_nothing_either() {
+    let (env, good) = world("");
+    let folder = env.cache().join("models--acme--tiny");
+    let is_listing = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.contains(&good) && name.ends_with(".json")
+    };
+    let listings: Vec<_> = files_below(&folder)
+        .into_iter()
+        .filter(is_listing)
+        .collect();
+    assert!(!listings.is_empty());
+    for listing in listings {
+        fs::remove_file(listing).unwrap();
+    }
+    emptied(&env);
+    assert_eq!(session(night(&env, 1).succeeds())["outcome"], "held");
+    assert_eq!(main_ref(&env), good);
 }
 
 #[test]

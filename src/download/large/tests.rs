@@ -1,9 +1,12 @@
+//! The state of a large file, without a connection.
+
 use super::*;
 use crate::domain::content::ContentId;
+use crate::domain::outcome::ErrorKind;
 use crate::download::fresh::Buffers;
 use crate::download::lane::Lane;
 use crate::download::partial::Opening;
-use crate::download::source::{ByteSource, ByteStream};
+use crate::download::source::{ByteSource, ByteStream, SourceError};
 use std::sync::Arc;
 
 struct Nothing;
