@@ -132,12 +132,22 @@ class Database:
         self.folder.cleanup()
 
 
+def database_is_whole(database):
+    must(database.ask("PRAGMA integrity_check") == [("ok",)], "the database is damaged")
+    must(database.ask("PRAGMA foreign_key_check") == [], "the database has rows without their parents")
+
+
+def status_file_is_whole(files):
+    status = files.get("home/status.json")
+    must(status is None or is_json(status), f"`status.json` is no JSON: {status}")
+
+
 def state_is_sound(files, world, served):
     """Checks a disk as a power cut left it. `served` are slots whose run had ended well, with their sessions."""
     readers_see_whole_and_verified_files(files, world)
+    status_file_is_whole(files)
     with Database(files) as database:
-        must(database.ask("PRAGMA integrity_check") == [("ok",)], "the database is damaged")
-        must(database.ask("PRAGMA foreign_key_check") == [], "the database has rows without their parents")
+        database_is_whole(database)
         names = database.ask("SELECT name FROM models ORDER BY name")
         must(names == [(name,) for name in sorted(MODELS)], f"the database has the models {names}")
         twice = database.ask(DONE_TWICE)

@@ -48,6 +48,10 @@ class Hung(Exception):
     """The machine did not come to the expected point."""
 
 
+class NotStarted(Exception):
+    """The kernel did not come up, which says nothing about the disk: it was not touched."""
+
+
 def missing_tools(file_systems):
     tools = ["qemu-system-x86_64", "busybox", "strip", *(f"mkfs.{kind}" for kind in file_systems)]
     return [tool for tool in tools if shutil.which(tool, path=search_path()) is None]
@@ -175,7 +179,7 @@ class Machine:
             "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
             "-machine", "pc", "-accel", settings.accel, "-smp", "2", "-m", "512",
             "-kernel", image, "-initrd", initramfs,
-            "-append", "console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on",
+            "-append", "console=ttyS0 quiet panic=-1 mitigations=off random.trust_cpu=on no_timer_check",
             "-serial", "stdio",
             "-blockdev", disk, "-device", "virtio-blk-pci,drive=disk,write-cache=on",
             "-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile=",
@@ -187,7 +191,8 @@ class Machine:
         self.said, self.lines = [], queue.Queue()
         threading.Thread(target=self.listen, daemon=True).start()
         self.listener = socket.create_server(("127.0.0.1", 0))
-        self.wait_for("#ready")
+        if self.wait_for("#ready") is None:
+            raise NotStarted(self.tail())
 
     def listen(self):
         for line in self.process.stdout:
