@@ -65,9 +65,9 @@ def make_file_system(kind, image, megabytes):
     with open(image, "wb") as file:
         file.truncate(megabytes << 20)
     quiet = {"ext4": ["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"], "xfs": ["-q", "-f"], "btrfs": ["-q", "-f"]}
-    subprocess.run(
-        [f"mkfs.{kind}", *quiet[kind], image], check=True, env={**os.environ, "PATH": search_path()}
-    )
+    environment = {**os.environ, "PATH": search_path()}
+    line = [f"mkfs.{kind}", *quiet[kind], image]
+    subprocess.run(line, check=True, env=environment, stdout=subprocess.DEVNULL)
 
 
 class Initramfs:
@@ -95,8 +95,10 @@ class Initramfs:
         for folder in ["proc", "sys", "dev", "tmp", "data"]:
             self.add(folder, b"", stat.S_IFDIR | 0o755)
         self.add("TRAILER!!!", b"", 0)
-        with gzip.open(path, "wb", compresslevel=1) as file:
+        with gzip.open(path + ".new", "wb", compresslevel=1) as file:
             file.write(b"".join(self.parts))
+        # Another campaign may be starting machines from it.
+        os.rename(path + ".new", path)
 
 
 def padded(data):
