@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::atomic::Ordering;
 
 use super::board::{End, Shared};
+use super::budget::Grant;
 use super::costs::Costs;
 use super::event::{Event, FetchJob, FileError};
 use super::partial::{self, VerifiedFile, keep_evidence, remove_if_present};
@@ -20,6 +21,7 @@ pub(crate) fn fetch(
     index: usize,
     job: &FetchJob,
     costs: &Costs,
+    grant: &mut Grant,
     buffer: &mut [u8],
 ) -> End {
     let lock = match partial::lock(&job.partial) {
@@ -31,7 +33,7 @@ pub(crate) fn fetch(
         job: index,
         reused: 0,
     });
-    let end = attempts(shared, index, job, costs, buffer);
+    let end = attempts(shared, index, job, costs, grant, buffer);
     match end {
         Ok(()) => {
             let file = VerifiedFile::new(job.partial.clone(), Some(lock));
@@ -50,12 +52,13 @@ fn attempts(
     index: usize,
     job: &FetchJob,
     costs: &Costs,
+    grant: &mut Grant,
     buffer: &mut [u8],
 ) -> Result<(), End> {
     let mut history = History::default();
     let mut was_wrong = false;
     loop {
-        let error = match attempt(shared, index, job, costs, buffer) {
+        let error = match attempt(shared, index, job, costs, grant, buffer) {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(mismatch)) if was_wrong => {
                 return Err(End::Failed(with_evidence(job, mismatch)));
@@ -99,6 +102,7 @@ fn attempt(
     index: usize,
     job: &FetchJob,
     costs: &Costs,
+    grant: &mut Grant,
     buffer: &mut [u8],
 ) -> Result<Result<(), FileError>, Trouble> {
     let disk = |err| Trouble::Fatal(disk_error(job, &err));
@@ -106,9 +110,13 @@ fn attempt(
     let mut hasher = ContentHasher::new(job.content, job.size_bytes);
     // Nobody needs to be asked for nothing.
     if job.size_bytes > 0 {
+        // What an earlier attempt has brought is spent.
+        if !shared.wait_for_budget(grant, job.size_bytes) {
+            return Err(Trouble::Stopped);
+        }
         let mut stream = job.source.open(None)?;
         check_answer(&stream, 0, job.size_bytes)?;
-        let mut intake = Intake::new(shared, index, &job.lane, costs);
+        let mut intake = Intake::new(shared, index, grant, costs);
         let mut left = job.size_bytes;
         while left > 0 {
             let most = left.min(buffer.len() as u64) as usize;

@@ -8,6 +8,7 @@ use crate::domain::outcome::{ErrorKind, Outcome};
 use crate::domain::placement::PlacementError;
 use crate::domain::plan::PlanError;
 use crate::domain::session::Trouble;
+use crate::domain::snapshot::NothingSelected;
 use crate::hub::{Fault, HubError};
 use crate::store::StoreError;
 
@@ -49,6 +50,9 @@ fn kind_and_hint(error: &Error) -> (ErrorKind, Option<String>) {
             let hint =
                 "use a file system for large files (exFAT, NTFS, APFS, ext4), and no `ulimit -f`";
             return (ErrorKind::Disk, Some(hint.to_owned()));
+        }
+        if let Some(nothing) = link.downcast_ref::<NothingSelected>() {
+            return (ErrorKind::Config, nothing.hint().map(str::to_owned));
         }
         if link.is::<MissingFile>() {
             return (ErrorKind::NotFound, None);
