@@ -22,6 +22,7 @@ use crate::ops::run_due::WrongClock;
 use crate::ops::schedules::Duplicate;
 use crate::ops::timer::Refusal;
 use crate::store::StoreError;
+use crate::sys::files::is_disk_failure;
 use crate::sys::logging::LogFormat;
 use crate::ui::Output;
 use crate::ui::json;
@@ -190,6 +191,7 @@ fn classify(error: &Error) -> (ExitStatus, Option<String>) {
                         Some("make that file system writable or use another place".to_owned()),
                     );
                 }
+                _ if is_disk_failure(io) => return (ExitStatus::Disk, None),
                 _ => {}
             }
         }

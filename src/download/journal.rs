@@ -14,7 +14,7 @@
 //! journal says less than the truth and never more. Should a written line be
 //! wrong after all, because a disk was pulled out, the hash finds it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::content::ContentId;
 use crate::domain::ranges::{ByteRange, RangeSet};
-use crate::sys::file_io;
+use crate::sys::{file_io, open};
 
 const MAGIC: &[u8; 8] = b"hfdl-p1\n";
 const CHECK_BYTES: usize = 8;
@@ -155,22 +155,24 @@ fn write_anew(
     bytes.extend(lines(header, forced.ranges(), None));
     bytes.extend(lines(header, written, boot));
     let aside = super::partial::beside(path, ".new");
-    let mut file = File::create(&aside)?;
+    let mut file = open::anew(&aside)?;
     file.write_all(&bytes)?;
     file.sync_data()?;
     drop(file);
     std::fs::rename(&aside, path)?;
-    let file = OpenOptions::new().append(true).open(path)?;
-    Ok((Arc::new(file), bytes.len() as u64))
+    Ok((Arc::new(open::append(path)?), bytes.len() as u64))
 }
 
 /// Reads which bytes of a content are there; nothing for whatever is no journal
 /// of exactly this content.
 pub(crate) fn read(path: &Path, content: &ContentId, size_bytes: u64) -> io::Result<Told> {
     let mut bytes = Vec::new();
-    match File::open(path) {
+    match open::read(path) {
         Ok(file) => file.take(LARGEST).read_to_end(&mut bytes)?,
-        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(Told::default()),
+        // The next journal takes the place of anything that is no plain file.
+        Err(err) if err.kind() == io::ErrorKind::NotFound || open::is_not_plain(&err) => {
+            return Ok(Told::default());
+        }
         Err(err) => return Err(err),
     };
     let boot = file_io::boot_id();

@@ -4,7 +4,7 @@
 //! of them are there, `NAME.lock` keeps other processes away, and `NAME.bad`
 //! is what twice did not have its hash. No final name is known here.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,6 +15,7 @@ use crate::domain::ranges::{ByteRange, RangeSet};
 use crate::sys::copy::copy_range;
 use crate::sys::file_io;
 use crate::sys::lock::FileLock;
+use crate::sys::open;
 
 /// Returns the name of something that belongs to a partial file.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -44,7 +45,8 @@ pub fn reusable_bytes(partial: &Path, content: &ContentId, size_bytes: u64) -> u
 
 /// Returns which bytes of a content an earlier run left behind for this one.
 pub fn reusable_ranges(partial: &Path, content: &ContentId, size_bytes: u64) -> RangeSet {
-    let is_whole_length = fs::metadata(partial).is_ok_and(|found| found.len() == size_bytes);
+    let found = fs::symlink_metadata(partial);
+    let is_whole_length = found.is_ok_and(|it| it.is_file() && it.len() == size_bytes);
     if !is_whole_length {
         return RangeSet::new();
     }
@@ -84,19 +86,15 @@ impl Partial {
             return Ok(Opening::Busy);
         };
         let journal_path = Journal::path_of(path);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
+        let file = open::own(path)?;
         let mut told = journal::read(&journal_path, &content, size_bytes)?;
         if file.metadata()?.len() != size_bytes {
             told = Told::default();
         }
-        let on_disk = match told.written.minus(&told.forced).is_empty() || file.sync_data().is_ok()
-        {
+        let is_forced = told.written.minus(&told.forced).is_empty();
+        let on_disk = match is_forced || file.sync_data().is_ok() {
             true => told.all(),
+            // What is only written is fetched again; the new journal does not name it.
             false => told.forced,
         };
         if on_disk.ranges().is_empty() {

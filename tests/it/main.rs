@@ -49,6 +49,7 @@ mod install_script;
 mod layers;
 mod notify;
 mod outdated;
+mod planted_names;
 mod progress;
 mod prune;
 mod readme;

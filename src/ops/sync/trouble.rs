@@ -10,6 +10,7 @@ use crate::domain::plan::PlanError;
 use crate::domain::session::Trouble;
 use crate::hub::{Fault, HubError};
 use crate::store::StoreError;
+use crate::sys::files::is_disk_failure;
 
 /// Turns an error into what the session keeps and a person reads.
 pub fn trouble_of(error: &Error) -> Trouble {
@@ -75,6 +76,7 @@ fn kind_and_hint(error: &Error) -> (ErrorKind, Option<String>) {
                     let hint = "make the place writable for this user";
                     (ErrorKind::Disk, Some(hint.to_owned()))
                 }
+                _ if is_disk_failure(io) => (ErrorKind::Disk, None),
                 _ => (ErrorKind::Internal, None),
             };
         }
