@@ -224,7 +224,9 @@ fn store_hint(error: &StoreError) -> Option<String> {
 
 fn store_status(error: &StoreError) -> ExitStatus {
     match error {
-        StoreError::DiskFull | StoreError::ReadOnly => ExitStatus::Disk,
+        StoreError::DiskFull | StoreError::DiskFailed { .. } | StoreError::ReadOnly => {
+            ExitStatus::Disk
+        }
         StoreError::Busy => ExitStatus::Temporary,
         StoreError::NotUnique { .. }
         | StoreError::NotFound { .. }

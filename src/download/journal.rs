@@ -23,6 +23,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::content::ContentId;
 use crate::domain::ranges::{ByteRange, RangeSet};
+use crate::sys::files::{remove_if_present, sync_dir};
 use crate::sys::{file_io, open};
 
 const MAGIC: &[u8; 8] = b"hfdl-p1\n";
@@ -125,6 +126,25 @@ impl Journal {
             self.noted.insert(range);
         }
         Ok(())
+    }
+
+    /// Removes all notes of what was only written, because it may be lost. The
+    /// journal is written anew on disk; where even that fails, it is removed.
+    pub(crate) fn withdraw_notes(&mut self) -> io::Result<()> {
+        self.noted = self.recorded.clone();
+        match write_anew(&self.path, &self.header, &self.recorded, &[], None) {
+            Ok((file, len)) => {
+                (self.file, self.len) = (file, len);
+                Ok(())
+            }
+            Err(err) => {
+                // Without its journal all of the partial file is fetched again.
+                (self.recorded, self.noted) = Default::default();
+                remove_if_present(&self.path)?;
+                let folder = self.path.parent().unwrap_or(Path::new("."));
+                sync_dir(folder).map_err(|_| err)
+            }
+        }
     }
 
     pub(crate) fn recorded(&self) -> &RangeSet {
@@ -294,6 +314,30 @@ mod tests {
         assert_eq!(told(Some("monday")).forced, set(&[(0, 20)]));
         assert_eq!(told(Some("tuesday")).all(), set(&[(0, 20)]));
         assert_eq!(told(None).all(), set(&[(0, 20)]));
+    }
+
+    #[test]
+    fn withdrawn_notes_are_gone_and_what_was_forced_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.journal");
+        let mut journal = with_notes(&path);
+        journal.withdraw_notes().unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let told = parse(&bytes, &CONTENT, SIZE, Some("monday"));
+        assert_eq!(told.all(), set(&[(0, 20)]));
+        assert_eq!(journal.recorded(), &set(&[(0, 20)]));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_journal_that_cannot_be_written_anew_goes_altogether() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.journal");
+        let mut journal = with_notes(&path);
+        std::fs::create_dir_all(dir.path().join("x.journal.new/in the way")).unwrap();
+        journal.withdraw_notes().unwrap();
+        assert!(!path.exists());
+        assert_eq!(journal.recorded(), &set(&[]));
     }
 
     #[test]

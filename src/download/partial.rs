@@ -70,6 +70,9 @@ pub(crate) struct Partial {
 struct Records {
     journal: Journal,
     epoch: u32,
+    /// A flush failed. The system reports that once and may drop the bytes, so a
+    /// later flush proves nothing: nothing more is recorded or noted.
+    failed: bool,
 }
 
 /// What opening a partial file comes to.
@@ -113,7 +116,11 @@ impl Partial {
             content,
             size_bytes,
             file,
-            records: Mutex::new(Records { journal, epoch: 0 }),
+            records: Mutex::new(Records {
+                journal,
+                epoch: 0,
+                failed: false,
+            }),
             saving: Mutex::default(),
             lock: Mutex::new(Some(lock)),
         };
@@ -155,13 +162,22 @@ impl Partial {
     /// Forces to disk what has come, then records it; returns how much is
     /// recorded. `done` was written before this call, in the given epoch: what
     /// was thrown away since then is not recorded.
+    ///
+    /// After a flush that failed the file counts as holding what was forced
+    /// before it, for this process and for the next one.
     pub(crate) fn save(&self, done: &RangeSet, epoch: u32) -> io::Result<u64> {
         let _turn = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let is_news = |records: &Records| {
             records.epoch == epoch && !done.minus(records.journal.recorded()).is_empty()
         };
         if is_news(&self.records()) {
-            self.file.sync_data()?;
+            if self.records().failed {
+                return Err(io::Error::other("an earlier flush of the file failed"));
+            }
+            if let Err(err) = self.file.sync_data() {
+                self.withdraw_notes();
+                return Err(err);
+            }
             let mut records = self.records();
             if is_news(&records) {
                 let journal = records.journal.record(done)?;
@@ -172,11 +188,24 @@ impl Partial {
         Ok(self.saved_bytes())
     }
 
+    /// Takes back what the journal says of bytes that are not forced to disk.
+    fn withdraw_notes(&self) {
+        let mut records = self.records();
+        records.failed = true;
+        if let Err(err) = records.journal.withdraw_notes() {
+            log::warn!("`{}`: its journal: {err}", self.path.display());
+        }
+    }
+
     /// Notes what has come, for a next run that finds this one killed. The
     /// caller sees to it that nothing is thrown away meanwhile.
     pub(crate) fn note(&self, done: &RangeSet) {
+        let mut records = self.records();
+        if records.failed {
+            return;
+        }
         // The bytes themselves are not affected, and they are recorded when they are saved.
-        if let Err(err) = self.records().journal.note(done) {
+        if let Err(err) = records.journal.note(done) {
             log::debug!("`{}`: {err}", self.path.display());
         }
     }

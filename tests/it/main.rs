@@ -43,6 +43,7 @@ mod download_faults;
 mod download_hostile;
 mod engine;
 mod engine_lanes;
+mod failing_disk;
 mod fnmatch_corpus;
 mod hub_client;
 mod install_script;

@@ -59,7 +59,9 @@ fn kind_and_hint(error: &Error) -> (ErrorKind, Option<String>) {
         }
         if let Some(store) = link.downcast_ref::<StoreError>() {
             let kind = match store {
-                StoreError::DiskFull | StoreError::ReadOnly => ErrorKind::Disk,
+                StoreError::DiskFull | StoreError::DiskFailed { .. } | StoreError::ReadOnly => {
+                    ErrorKind::Disk
+                }
                 _ => ErrorKind::Internal,
             };
             return (kind, store.hint().map(str::to_owned));
