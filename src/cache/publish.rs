@@ -27,7 +27,7 @@ use crate::domain::placement::{FileNames, Placement, why_not_on_windows};
 use crate::domain::plan::{Action, PlannedFile, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, Revision};
 use crate::domain::snapshot::RemoteSnapshot;
-use crate::sys::files::{self, Sharing};
+use crate::sys::files::{self, Shared, Sharing};
 use crate::sys::host::checkpoint;
 use crate::sys::lock::FileLock;
 use crate::sys::names;
@@ -155,9 +155,16 @@ impl<'a> CacheWriter<'a> {
             )
         };
         let file = open::flushable(verified).with_context(context)?;
-        open::set_permissions(&file, self.permissions.clone()).with_context(context)?;
         let _lock = self.lock(content)?;
-        files::rename_over(verified, &blob).with_context(context)
+        files::rename_over(verified, &blob).with_context(context)?;
+        // Under its final name only: a partial file is written again.
+        self.make_read_only(&file).with_context(context)
+    }
+
+    /// A program that writes through a snapshot's link shall get an error, and
+    /// not spoil the blob for all.
+    fn make_read_only(&self, file: &fs::File) -> io::Result<()> {
+        open::set_permissions(file, files::read_only(&self.permissions))
     }
 
     /// Brings in a content that lies elsewhere on this machine, at the least cost.
@@ -165,13 +172,18 @@ impl<'a> CacheWriter<'a> {
         let aside = files::unused_name(&self.layout.private());
         let import = || {
             let context = || format!("cannot take over `{}`", from.display());
-            files::share(from, &aside, Sharing::HardLinksToo).with_context(context)?;
+            let shared = files::share(from, &aside, Sharing::HardLinksToo);
+            let shared = shared.with_context(context)?;
             let file = open::flushable(&aside).with_context(context)?;
             let size = file.metadata().with_context(context)?.len();
             ensure!(size == size_bytes, "`{}` changed its size", from.display());
             let _lock = self.lock(content)?;
             let blob = self.layout.blob(content);
             files::rename_synced(&aside, &blob).with_context(context)?;
+            // A second name has the permissions of the first.
+            if shared != Shared::HardLinked {
+                self.make_read_only(&file).with_context(context)?;
+            }
             // Renaming one name of a file over another of it does nothing at all.
             files::remove_if_present(&aside).with_context(context)
         };
@@ -336,11 +348,18 @@ impl<'a> CacheWriter<'a> {
             EntryForm::Symlinks => {
                 files::symlink_file(&layout::relative_blob(path, content), entry)
             }
-            EntryForm::HardLinks => files::share(&blob, entry, Sharing::HardLinksToo).map(drop),
+            EntryForm::HardLinks => self.share(&blob, entry, Sharing::HardLinksToo),
             EntryForm::Files if is_last_use && !blob.is_symlink() => fs::rename(&blob, entry),
-            EntryForm::Files => files::share(&blob, entry, Sharing::OwnBytes).map(drop),
+            EntryForm::Files => self.share(&blob, entry, Sharing::OwnBytes),
         };
         made.with_context(|| format!("cannot create `{}`", entry.display()))
+    }
+
+    fn share(&self, blob: &Path, entry: &Path, sharing: Sharing) -> io::Result<()> {
+        match files::share(blob, entry, sharing)? {
+            Shared::HardLinked => Ok(()),
+            Shared::Reflinked | Shared::Copied => self.make_read_only(&open::flushable(entry)?),
+        }
     }
 
     /// Readers look at `.no_exist` first, so a marker hides a file that exists.

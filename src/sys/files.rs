@@ -289,6 +289,22 @@ pub fn permissions_of_new_files(dir: &Path) -> io::Result<fs::Permissions> {
     Ok(permissions)
 }
 
+/// Returns these permissions without the right to write.
+///
+/// On Windows they stay as they are: there a read-only file cannot be deleted
+/// by its folder's owner, and `hf cache rm` would leave it behind.
+pub fn read_only(permissions: &fs::Permissions) -> fs::Permissions {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::Permissions::from_mode(permissions.mode() & !0o222)
+    }
+    #[cfg(not(unix))]
+    {
+        permissions.clone()
+    }
+}
+
 /// Makes a symbolic link to a file.
 #[cfg(unix)]
 pub fn symlink_file(target: &Path, link: &Path) -> io::Result<()> {

@@ -53,6 +53,7 @@ mod outdated;
 mod planted_names;
 mod progress;
 mod prune;
+mod read_only_blobs;
 mod readme;
 mod retention;
 mod reused_from;
