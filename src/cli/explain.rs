@@ -24,6 +24,7 @@ use crate::ops::run_due::WrongClock;
 use crate::ops::schedules::Duplicate;
 use crate::ops::timer::Refusal;
 use crate::store::StoreError;
+use crate::sys::files::is_disk_failure;
 use crate::sys::logging::LogFormat;
 use crate::ui::Output;
 use crate::ui::json;
@@ -199,6 +200,7 @@ fn classify(error: &Error) -> (ExitStatus, Option<String>) {
                         Some("make that file system writable or use another place".to_owned()),
                     );
                 }
+                _ if is_disk_failure(io) => return (ExitStatus::Disk, None),
                 _ => {}
             }
         }
@@ -231,7 +233,9 @@ fn store_hint(error: &StoreError) -> Option<String> {
 
 fn store_status(error: &StoreError) -> ExitStatus {
     match error {
-        StoreError::DiskFull | StoreError::ReadOnly => ExitStatus::Disk,
+        StoreError::DiskFull | StoreError::DiskFailed { .. } | StoreError::ReadOnly => {
+            ExitStatus::Disk
+        }
         StoreError::Busy => ExitStatus::Temporary,
         StoreError::NotUnique { .. }
         | StoreError::NotFound { .. }

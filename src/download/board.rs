@@ -288,15 +288,15 @@ impl Shared {
         if !large.end() {
             return;
         }
-        let kept = large.save().unwrap_or_else(|error| {
-            log::warn!("`{}`: {error}", large.job.name);
-            large.partial.saved_bytes()
-        });
+        let end = match large.save() {
+            Ok(kept) => End::Partial(kept),
+            Err(error) => End::Failed(error),
+        };
         // Whoever is stuck in a read may still write: the lock stays with it.
         if large.holders() == 0 {
             drop(large.partial.take_lock());
         }
-        self.report(large.index, &large.costs, End::Partial(kept));
+        self.report(large.index, &large.costs, end);
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {

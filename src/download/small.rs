@@ -1,6 +1,5 @@
 //! A file in one request: hashed as it comes, without a journal.
 
-use std::fs::File;
 use std::io::Write;
 use std::sync::atomic::Ordering;
 
@@ -14,6 +13,7 @@ use super::worker::{Intake, Trouble, check_answer, drain};
 use crate::domain::content::ContentId;
 use crate::domain::outcome::ErrorKind;
 use crate::domain::retry::{History, Prospect, Verdict, decide};
+use crate::sys::open;
 
 /// Fetches a small file, again and again where that can help.
 pub(crate) fn fetch(
@@ -106,7 +106,7 @@ fn attempt(
     buffer: &mut [u8],
 ) -> Result<Result<(), FileError>, Trouble> {
     let disk = |err| Trouble::Fatal(disk_error(job, &err));
-    let mut file = File::create(&job.partial).map_err(disk)?;
+    let mut file = open::anew(&job.partial).map_err(disk)?;
     let mut hasher = ContentHasher::new(job.content, job.size_bytes);
     // Nobody needs to be asked for nothing.
     if job.size_bytes > 0 {

@@ -11,6 +11,7 @@ use crate::domain::session::Trouble;
 use crate::domain::snapshot::NothingSelected;
 use crate::hub::{Fault, HubError};
 use crate::store::StoreError;
+use crate::sys::files::is_disk_failure;
 
 /// Turns an error into what the session keeps and a person reads.
 pub fn trouble_of(error: &Error) -> Trouble {
@@ -62,7 +63,9 @@ fn kind_and_hint(error: &Error) -> (ErrorKind, Option<String>) {
         }
         if let Some(store) = link.downcast_ref::<StoreError>() {
             let kind = match store {
-                StoreError::DiskFull | StoreError::ReadOnly => ErrorKind::Disk,
+                StoreError::DiskFull | StoreError::DiskFailed { .. } | StoreError::ReadOnly => {
+                    ErrorKind::Disk
+                }
                 _ => ErrorKind::Internal,
             };
             return (kind, store.hint().map(str::to_owned));
@@ -79,6 +82,7 @@ fn kind_and_hint(error: &Error) -> (ErrorKind, Option<String>) {
                     let hint = "make the place writable for this user";
                     (ErrorKind::Disk, Some(hint.to_owned()))
                 }
+                _ if is_disk_failure(io) => (ErrorKind::Disk, None),
                 _ => (ErrorKind::Internal, None),
             };
         }
