@@ -18,9 +18,10 @@ use crate::domain::units::UnitError;
 use crate::hub::{HubError, TokenError};
 use crate::ops::hub::UnreadableTokenFile;
 use crate::ops::models::DirectoryInUse;
+use crate::ops::places::PlaceError;
 use crate::ops::run_due::WrongClock;
 use crate::ops::schedules::Duplicate;
-use crate::ops::timer::Refusal;
+use crate::ops::timer::{OtherPlace, Refusal};
 use crate::store::StoreError;
 use crate::sys::logging::LogFormat;
 use crate::ui::Output;
@@ -134,6 +135,12 @@ fn classify(error: &Error) -> (ExitStatus, Option<String>) {
     for link in error.chain() {
         if let Some(setting) = link.downcast_ref::<SettingError>() {
             return (ExitStatus::Usage, Some(setting.hint()));
+        }
+        if let Some(place) = link.downcast_ref::<PlaceError>() {
+            return (place.kind().exit_status(), Some(place.hint()));
+        }
+        if let Some(place) = link.downcast_ref::<OtherPlace>() {
+            return (ExitStatus::Usage, Some(place.hint()));
         }
         if link.is::<DirectoryInUse>() {
             let next = "name another directory: each model deletes what is not in its revision";

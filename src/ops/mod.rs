@@ -19,6 +19,7 @@ pub mod outdated;
 pub mod parallel;
 pub mod patience;
 pub mod pause;
+pub mod places;
 pub mod rate_limits;
 pub mod records;
 pub mod recover;

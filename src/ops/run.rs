@@ -4,7 +4,7 @@
 //! the lock of the home, open a session for each target, fetch through the same
 //! engine, and close each session once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -13,12 +13,13 @@ use anyhow::{Error, Result};
 
 use super::dead_ends;
 use super::download::cache_choice;
+use super::places::Places;
 use super::records::{add_up, news_of, run_outcome, state_after, status_of};
 use super::recover::recover;
-use super::sync::{Flow, Progress, SyncEnd, Target};
+use super::sync::{CacheChoice, Flow, Progress, SyncEnd, Target};
 use super::watch::{Watch, Watched};
 use super::{rate_limits, retention};
-use crate::domain::model::EntryName;
+use crate::domain::model::{Destination, EntryName};
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::run::{Event, EventKind, RunCommand, RunEnd, RunId, RunStart};
@@ -66,6 +67,9 @@ pub struct Run<'a> {
     id: RunId,
     started_at: Timestamp,
     entries: Vec<Entry>,
+    places: Arc<Places>,
+    /// Places that this run has written down already.
+    remembered: BTreeSet<Destination>,
     /// What the run comes to at best, whatever becomes of its targets.
     at_best: ExitStatus,
     last_beat: Stopwatch,
@@ -122,6 +126,7 @@ impl<'a> Run<'a> {
         let id = tools.store.start_run(&start)?;
         checkpoint("run started");
         start_log(tools.home, &id, started_at);
+        sweep_home(tools.home);
         retention::prune_logs(tools.home, tools.settings.keep_logs(), started_at);
         Ok(Self {
             tools,
@@ -130,6 +135,8 @@ impl<'a> Run<'a> {
             id,
             started_at,
             entries: Vec::new(),
+            places: Arc::new(Places::load(tools.store, tools.settings)?),
+            remembered: BTreeSet::new(),
             at_best: ExitStatus::Ok,
             last_beat: Stopwatch::start(),
             problem: None,
@@ -193,12 +200,18 @@ impl<'a> Run<'a> {
         Ok(entries.into_iter().map(number).collect())
     }
 
+    /// Returns the cache of this run, with the places that the home knows.
+    pub fn cache_choice(&self) -> CacheChoice {
+        let Tools { host, settings, .. } = self.tools;
+        cache_choice(host, settings, self.places.clone())
+    }
+
     /// Returns the way for this run's targets, and what watches the clock for it.
     pub fn start_flow(&self, bounds: &Bounds) -> Result<(Flow, Watch)> {
         let host = self.tools.host;
         let rate = Arc::default();
         let options = self.engine_options(bounds, &rate);
-        let choice = cache_choice(host, self.tools.settings);
+        let choice = self.cache_choice();
         let reserve = self.tools.settings.disk_reserve();
         let bad = self.tools.store.bad_files()?;
         let flow = Flow::new(
@@ -268,9 +281,18 @@ impl<'a> Run<'a> {
 
     /// Writes down how far a target has come: after a crash it tells that bytes were kept.
     fn note(&mut self, index: usize, progress: &SessionProgress) {
-        let session = self.entries[index].session;
-        let saved = self.tools.store.save_progress(session, progress);
+        let Entry {
+            target, session, ..
+        } = &self.entries[index];
+        let saved = self.tools.store.save_progress(*session, progress);
+        let target = target.clone();
         self.keep_problem(saved.map_err(Error::from));
+        // Before the first revision is published there: the disk may be gone tomorrow.
+        if target.model.is_some() && self.remembered.insert(target.destination.clone()) {
+            let (store, now) = (self.tools.store, self.tools.host.now());
+            let remembered = self.places.remember(store, &target.destination, None, now);
+            self.keep_problem(remembered);
+        }
     }
 
     /// Says that the run is alive, and hears whether it is to stop; at most
@@ -366,6 +388,13 @@ impl<'a> Run<'a> {
                     })?;
                 }
                 store.save_model_state(id, &state)?;
+            }
+            if let Some(model) = &model {
+                let published = end.progress.path.as_ref().map(|_| model.id);
+                if published.is_some() || end.progress.bytes.fetched > 0 {
+                    let places = &self.places;
+                    places.remember(store, &target.destination, published, now)?;
+                }
             }
             Ok(())
         })
@@ -478,6 +507,16 @@ fn is_still_there(store: &Store, opening: &Opening) -> Result<bool> {
     };
     let model = opening.target.model.as_ref();
     Ok(store.has_schedule(*schedule)? && model.map_or(Ok(true), |(id, _)| store.has_model(*id))?)
+}
+
+/// Removes copies of the database that killed processes left.
+fn sweep_home(home: &Home) {
+    for path in home.leftovers() {
+        match std::fs::remove_file(&path) {
+            Ok(()) => log::info!("removed the unfinished `{}`", path.display()),
+            Err(err) => log::debug!("cannot remove `{}`: {err}", path.display()),
+        }
+    }
 }
 
 /// A log that cannot be written is no reason not to work.

@@ -21,7 +21,7 @@ pub(super) fn timer(
     mending: Mending,
 ) -> Vec<Finding> {
     let Some(store) = store else {
-        return vec![Finding::skipped("timer", "nothing is registered yet")];
+        return vec![without_database(place)];
     };
     let every = place.settings.timer_every();
     let read = || -> Result<(Option<Timestamp>, Option<Timestamp>)> {
@@ -40,6 +40,23 @@ pub(super) fn timer(
         entry = put_right(place, store, now, entry);
     }
     vec![entry, judge_ticks(tick, since, every, now)]
+}
+
+/// An entry whose database is missing starts nothing but complaints.
+fn without_database(place: Place<'_>) -> Finding {
+    if !facts(place, None).installed {
+        return Finding::skipped("timer", "nothing is registered yet");
+    }
+    let database = place.home.database();
+    Finding::fail(
+        "timer",
+        "an entry is installed, and its database is missing",
+    )
+    .why(format!(
+        "there is no `{}`; its disk may not be mounted",
+        database.display()
+    ))
+    .next("mount the disk or restore the file; `hfdl stop` removes the entry")
 }
 
 /// Does what `hfdl start` does, for an entry that it once made.
@@ -81,7 +98,7 @@ fn judge_entry(found: &TimerFacts, ticks_come: bool) -> Finding {
                 })
         }
         (true, false, _) => {
-            let why = "it was edited, or the program, its home or the interval is another one now";
+            let why = "it is from another version, it was edited, or the program, its home or the interval has changed";
             Finding::warn(
                 "timer",
                 format!("the entry ({kind}) is not what hfdl would write"),

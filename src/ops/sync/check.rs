@@ -86,6 +86,8 @@ pub fn check(
     target: &Target,
     bad: &BadFiles,
 ) -> Result<Checked> {
+    // Before the Hub is asked: holding a model in place writes, too.
+    let place = Place::new(choice, target)?;
     let info = hub.revision(&target.repo, &target.revision)?;
     let commit = info.commit;
     if target
@@ -96,7 +98,6 @@ pub fn check(
         return Ok(Checked::Held { commit });
     }
     let renamed_to = (info.id != target.repo.id).then(|| info.id.to_string());
-    let place = Place::new(choice, target)?;
     let known = place.stored_listing(&commit)?;
     let old_commit = place.published(target, known.as_ref())?;
     if let Some(remote) = &known

@@ -9,6 +9,7 @@ use crate::domain::placement::PlacementError;
 use crate::domain::plan::PlanError;
 use crate::domain::session::Trouble;
 use crate::hub::{Fault, HubError};
+use crate::ops::places::PlaceError;
 use crate::store::StoreError;
 
 /// Turns an error into what the session keeps and a person reads.
@@ -40,6 +41,9 @@ fn kind_and_hint(error: &Error) -> (ErrorKind, Option<String>) {
         }
         if let Some(space) = link.downcast_ref::<NoSpace>() {
             return (ErrorKind::Disk, Some(space.hint()));
+        }
+        if let Some(place) = link.downcast_ref::<PlaceError>() {
+            return (place.kind(), Some(place.hint()));
         }
         if link.is::<NoFiles>() {
             let hint = "delete small files there, or use a file system with more inodes";
