@@ -23,7 +23,7 @@ pub struct Waiting {
 
 #[derive(Debug, Args)]
 pub struct NewPlace {
-    /// Begin anew where a disk seems to be missing, or in another cache than before
+    /// Accept another disk or cache than before, and begin anew there
     #[arg(long)]
     new_place: bool,
 }

@@ -130,9 +130,9 @@ fn a_cache_whose_disk_is_not_mounted_is_left_alone_by_every_command() {
     world.is_untouched();
 
     world.disk.bring_back();
+    env.hub().forget_requests();
     world.tick(2).succeeds();
-    let n_asked = env.hub().downloads("model.safetensors").len();
-    assert_eq!(n_asked, 2, "each revision once");
+    assert!(env.hub().downloads("model.safetensors").is_empty());
     // No command has concluded anything from the empty folder.
     env.line("models rollback acme/tiny").succeeds();
     env.line("verify").succeeds();
@@ -146,9 +146,9 @@ fn a_directory_whose_disk_is_not_mounted_is_left_alone_by_every_command() {
     world.disk.take_away();
     every_command_refuses(&world, n_fetched);
     world.disk.bring_back();
+    world.env.hub().forget_requests();
     world.tick(2).succeeds();
-    let n_asked = world.env.hub().downloads("model.safetensors").len();
-    assert_eq!(n_asked, 1);
+    assert!(world.env.hub().downloads("model.safetensors").is_empty());
 }
 
 #[test]
