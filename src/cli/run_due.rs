@@ -22,7 +22,7 @@ use crate::domain::shard::{Shard, ShardArg};
 use crate::domain::time::parse_moment;
 use crate::ops::notify::{News, Ping, Voice, facts_of};
 use crate::ops::run_due::{Options, PassedOver, Ran, RunDue as Work, believable_now};
-use crate::ops::timer::{check_places_of_tick, database_id};
+use crate::ops::timer_places::{check_places_of_tick, database_id};
 use crate::ops::workshop::Workshop;
 use crate::store::Store;
 

@@ -18,6 +18,7 @@ use crate::cache::{CacheLayout, LocalDir, ensure_mark, read_mark};
 use crate::domain::model::{Destination, EntryName, ModelId};
 use crate::domain::outcome::ErrorKind;
 use crate::domain::place::{Content, Doubt, Witness, doubt_about};
+use crate::domain::session::SessionProgress;
 use crate::domain::settings::{SettingKey, Settings};
 use crate::domain::time::Timestamp;
 use crate::store::{PublishedModel, Store};
@@ -182,6 +183,22 @@ impl Places {
             store.save_model_cache(id, root)?;
         }
         Ok(())
+    }
+
+    /// Writes down where the sync of a registered model has put something.
+    pub fn remember_end(
+        &self,
+        store: &Store,
+        destination: &Destination,
+        model: ModelId,
+        progress: &SessionProgress,
+        now: Timestamp,
+    ) -> Result<()> {
+        let published = progress.path.as_ref().map(|_| model);
+        if published.is_none() && progress.bytes.fetched == 0 {
+            return Ok(());
+        }
+        self.remember(store, destination, published, now)
     }
 
     /// Looks at each place of the registered models.

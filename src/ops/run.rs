@@ -14,8 +14,9 @@ use anyhow::{Error, Result};
 use super::dead_ends;
 use super::download::cache_choice;
 use super::places::Places;
-use super::records::{add_up, news_of, run_outcome, state_after, status_of};
+use super::records::{add_up, is_still_there, news_of, run_outcome, state_after, status_of};
 use super::recover::recover;
+use super::run_log::sweep_home;
 use super::sync::{CacheChoice, Flow, Progress, SyncEnd, Target};
 use super::watch::{Watch, Watched};
 use super::{rate_limits, retention};
@@ -37,6 +38,8 @@ use crate::sys::paths::Home;
 use crate::sys::pause::Stopwatch;
 use crate::sys::stop::{StopFlag, StopReason};
 use crate::xet::XetStorage;
+
+pub use super::run_log::start_log;
 
 /// What a run works with, whatever its command.
 #[derive(Clone, Copy)]
@@ -202,8 +205,7 @@ impl<'a> Run<'a> {
 
     /// Returns the cache of this run, with the places that the home knows.
     pub fn cache_choice(&self) -> CacheChoice {
-        let Tools { host, settings, .. } = self.tools;
-        cache_choice(host, settings, self.places.clone())
+        cache_choice(self.tools.host, self.tools.settings, self.places.clone())
     }
 
     /// Returns the way for this run's targets, and what watches the clock for it.
@@ -281,17 +283,15 @@ impl<'a> Run<'a> {
 
     /// Writes down how far a target has come: after a crash it tells that bytes were kept.
     fn note(&mut self, index: usize, progress: &SessionProgress) {
-        let Entry {
-            target, session, ..
-        } = &self.entries[index];
-        let saved = self.tools.store.save_progress(*session, progress);
-        let target = target.clone();
+        let entry = &self.entries[index];
+        let saved = self.tools.store.save_progress(entry.session, progress);
+        let target = entry.target.clone();
         self.keep_problem(saved.map_err(Error::from));
         // Before the first revision is published there: the disk may be gone tomorrow.
         if target.model.is_some() && self.remembered.insert(target.destination.clone()) {
-            let (store, now) = (self.tools.store, self.tools.host.now());
-            let remembered = self.places.remember(store, &target.destination, None, now);
-            self.keep_problem(remembered);
+            let Tools { store, host, .. } = self.tools;
+            let place = &target.destination;
+            self.keep_problem(self.places.remember(store, place, None, host.now()));
         }
     }
 
@@ -390,11 +390,8 @@ impl<'a> Run<'a> {
                 store.save_model_state(id, &state)?;
             }
             if let Some(model) = &model {
-                let published = end.progress.path.as_ref().map(|_| model.id);
-                if published.is_some() || end.progress.bytes.fetched > 0 {
-                    let places = &self.places;
-                    places.remember(store, &target.destination, published, now)?;
-                }
+                let (places, to) = (&self.places, &target.destination);
+                places.remember_end(store, to, model.id, &end.progress, now)?;
             }
             Ok(())
         })
@@ -498,37 +495,4 @@ impl<'a> Run<'a> {
             ..defaults
         }
     }
-}
-
-/// Tells whether a schedule and its model are still there to refer to.
-fn is_still_there(store: &Store, opening: &Opening) -> Result<bool> {
-    let Some((schedule, ..)) = &opening.slot else {
-        return Ok(true);
-    };
-    let model = opening.target.model.as_ref();
-    Ok(store.has_schedule(*schedule)? && model.map_or(Ok(true), |(id, _)| store.has_model(*id))?)
-}
-
-/// Removes copies of the database that killed processes left.
-fn sweep_home(home: &Home) {
-    for path in home.leftovers() {
-        match std::fs::remove_file(&path) {
-            Ok(()) => log::info!("removed the unfinished `{}`", path.display()),
-            Err(err) => log::debug!("cannot remove `{}`: {err}", path.display()),
-        }
-    }
-}
-
-/// A log that cannot be written is no reason not to work.
-pub fn start_log(home: &Home, run_id: &RunId, started_at: Timestamp) {
-    let logs = home.logs();
-    if let Err(err) = logging::start_file(&logs, run_id.as_str(), started_at) {
-        log::warn!("{err:#}");
-        return;
-    }
-    log::info!(
-        "hfdl {} run {run_id} in `{}`",
-        env!("CARGO_PKG_VERSION"),
-        home.path().display()
-    );
 }

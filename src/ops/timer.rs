@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use thiserror::Error;
 
+use super::timer_places::{database_id, places_of_tick};
 use super::timer_record::TimerRecord;
-use crate::domain::settings::{Origin, SettingKey, Settings};
+use crate::domain::settings::{SettingKey, Settings};
 use crate::domain::status::TimerFacts as Standing;
 use crate::domain::time::Timestamp;
 use crate::domain::timer::TimerKind;
@@ -16,7 +16,7 @@ use crate::store::{MetaKey, Store};
 use crate::sys::host::Host;
 use crate::sys::paths::{self, Home};
 use crate::sys::program;
-use crate::timer::{self, PLACES, Surroundings, Tick, TimerBackend, TimerId, TimerSpec, WATCHED};
+use crate::timer::{self, Surroundings, Tick, TimerBackend, TimerId, TimerSpec, WATCHED};
 
 pub use crate::timer::{Encoding, Gap, Refusal, Step, render_steps};
 
@@ -145,7 +145,7 @@ impl Draft<'_> {
         }
         let former = self.former.as_ref().and_then(|former| former.since);
         let since = former.filter(|_| !has_changed).unwrap_or(now);
-        let places = self.places(store)?;
+        let places = places_of_tick(store, self.place.settings)?;
         TimerRecord::new(self.kind(), &self.spec, places, since).save(store)?;
         let replaced = self.remove_replaced()?;
         Ok(Started {
@@ -153,18 +153,6 @@ impl Draft<'_> {
             replaced,
             warnings: self.backend.warnings(),
         })
-    }
-
-    /// Returns the places that a tick will use: saved ones come before those of this shell.
-    fn places(&self, store: &Store) -> Result<Vec<(SettingKey, String)>> {
-        let mut places = Vec::new();
-        for key in PLACES {
-            let saved = store.setting(key.as_str())?.map(|setting| setting.value);
-            let here = self.place.settings.get(key);
-            let value = saved.or_else(|| here.map(|(value, _)| value.to_string()));
-            places.extend(value.map(|value| (key, value)));
-        }
-        Ok(places)
     }
 
     fn remove_replaced(&self) -> Result<Vec<TimerKind>> {
@@ -216,59 +204,6 @@ pub fn remove(
     }
     removed.dedup();
     Ok((removed, warnings))
-}
-
-/// A tick would use another place than the timer was installed with.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error(
-    "the timer was installed with `{key}` = `{installed}`, and this run would use `{now}` ({origin})"
-)]
-pub struct OtherPlace {
-    key: SettingKey,
-    installed: String,
-    now: String,
-    /// What names the place of this run.
-    origin: String,
-}
-
-impl OtherPlace {
-    pub fn hint(&self) -> String {
-        format!(
-            "`hfdl start` takes the new one over; `hfdl config set {} '{}'` and no variable keep the old one",
-            self.key, self.installed
-        )
-    }
-}
-
-/// Refuses a tick whose environment leads it to another cache or Hub than
-/// `start` found: it would fetch everything again, or ask elsewhere.
-///
-/// A saved setting is a person's word, and so is a variable in the entry.
-pub fn check_places_of_tick(store: &Store, settings: &Settings) -> Result<()> {
-    let Some(record) = TimerRecord::load(store)? else {
-        return Ok(());
-    };
-    for (key, installed) in record.places {
-        let Some((now, origin)) = settings.get(key) else {
-            continue;
-        };
-        let is_meant = match origin {
-            Origin::Saved | Origin::Flag => true,
-            Origin::Environment(name) => record.variables.iter().any(|(own, _)| own == name),
-            Origin::Default => false,
-        };
-        let now = now.to_string();
-        if !is_meant && now != installed {
-            return Err(OtherPlace {
-                key,
-                installed,
-                now,
-                origin: origin.to_string(),
-            }
-            .into());
-        }
-    }
-    Ok(())
 }
 
 /// Looks at the entry of a home. Never fails: what cannot be learnt is a problem.
@@ -381,14 +316,6 @@ fn base_spec(place: Place<'_>, store: Option<&Store>) -> Result<TimerSpec> {
         tick: tick(place, store, settings.timer_every())?,
         variables: Vec::new(),
     })
-}
-
-/// Returns the id by which an entry knows its database: the beginning of the
-/// random id that is made with it.
-pub fn database_id(store: &Store) -> Result<String> {
-    let mut id = store.install_id()?.simple().to_string();
-    id.truncate(8);
-    Ok(id)
 }
 
 fn tick(place: Place<'_>, store: Option<&Store>, every: Seconds) -> Result<Tick> {
