@@ -173,8 +173,13 @@ impl Places {
             // A cache that is only read from has none; then the file system has to do.
             log::debug!("no mark in `{}`: {err:#}", root.display());
         }
-        let witness = self.witness(destination);
-        if self.known.get(root) != Some(&witness) {
+        let mut witness = self.witness(destination);
+        let known = self.known.get(root);
+        if witness.mark.is_none() {
+            // One that cannot be read or written now is not forgotten.
+            witness.mark = known.and_then(|known| known.mark.clone());
+        }
+        if known != Some(&witness) {
             store.save_place(root, &witness, now)?;
         }
         if let Some(id) = published.filter(|_| *destination == Destination::Cache)

@@ -4,6 +4,7 @@
 use anyhow::Result;
 use thiserror::Error;
 
+use super::timer::{Place, facts};
 use super::timer_record::TimerRecord;
 use crate::domain::settings::{Origin, SettingKey, Settings};
 use crate::store::Store;
@@ -16,6 +17,24 @@ pub fn database_id(store: &Store) -> Result<String> {
     id.truncate(8);
     Ok(id)
 }
+
+/// Says what is wrong with a home whose timer is installed and whose database is
+/// missing; `None` for any other.
+pub fn lost_database(place: Place<'_>) -> Option<String> {
+    let database = place.home.database();
+    // A file that cannot be looked at is told when it is opened.
+    let is_missing = database.try_exists().is_ok_and(|exists| !exists);
+    (is_missing && facts(place, None).installed).then(|| {
+        format!(
+            "a timer is installed for it, and there is no `{}`; its disk may not be mounted",
+            database.display()
+        )
+    })
+}
+
+/// What to do about a lost database.
+pub const LOST_DATABASE_HINT: &str =
+    "mount the disk or restore the file; `hfdl stop` removes the timer's entry";
 
 /// Returns the places that a tick will use: saved ones come before those of this shell.
 pub fn places_of_tick(store: &Store, settings: &Settings) -> Result<Vec<(SettingKey, String)>> {

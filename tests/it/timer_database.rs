@@ -49,7 +49,10 @@ fn a_timer_whose_database_is_missing_says_so_at_each_tick_and_makes_none() {
     assert_eq!(env.home().read_dir().unwrap().count(), 0);
     env.line("doctor")
         .exits(1)
-        .prints("an entry is installed, and its database is missing");
+        .prints("the database of the installed timer is missing");
+    env.line("status")
+        .exits(1)
+        .prints("a timer is installed for it");
     assert_eq!(env.home().read_dir().unwrap().count(), 0);
 
     fs::remove_dir(env.home()).unwrap();

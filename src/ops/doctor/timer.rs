@@ -11,6 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
 use crate::ops::ticks::last_ticks;
 use crate::ops::timer::{Place, TimerFacts, Wish, draft, facts, standing};
+use crate::ops::timer_places::{LOST_DATABASE_HINT, lost_database};
 use crate::store::Store;
 
 /// Looks at the entry, and when a timer last started a run.
@@ -44,19 +45,12 @@ pub(super) fn timer(
 
 /// An entry whose database is missing starts nothing but complaints.
 fn without_database(place: Place<'_>) -> Finding {
-    if !facts(place, None).installed {
-        return Finding::skipped("timer", "nothing is registered yet");
+    match lost_database(place) {
+        None => Finding::skipped("timer", "nothing is registered yet"),
+        Some(why) => Finding::fail("timer", "the database of the installed timer is missing")
+            .why(why)
+            .next(LOST_DATABASE_HINT),
     }
-    let database = place.home.database();
-    Finding::fail(
-        "timer",
-        "an entry is installed, and its database is missing",
-    )
-    .why(format!(
-        "there is no `{}`; its disk may not be mounted",
-        database.display()
-    ))
-    .next("mount the disk or restore the file; `hfdl stop` removes the entry")
 }
 
 /// Does what `hfdl start` does, for an entry that it once made.
