@@ -1,32 +1,7 @@
--- Version 5. Which disk a place is on.
+-- Version 5. Updates that wait for a person.
 
--- Caches and directories that registered models were published in, with what
--- tells each from the empty mount point of its disk.
-CREATE TABLE places (
-    path        TEXT NOT NULL PRIMARY KEY CHECK (path <> ''),
-    mark        TEXT CHECK (mark <> ''),
-    file_system TEXT CHECK (file_system <> ''),
-    seen_at     INTEGER NOT NULL
-) STRICT, WITHOUT ROWID;
-
--- The cache that each model was published in last.
-CREATE TABLE model_caches (
-    model_id INTEGER NOT NULL PRIMARY KEY REFERENCES models (id) ON DELETE CASCADE,
-    path     TEXT NOT NULL CHECK (path <> '')
-) STRICT;
-
--- The last session of a model names its snapshot: `CACHE/models--org--name/snapshots/COMMIT`.
-INSERT INTO model_caches (model_id, path)
-SELECT id, substr(snapshot, 1, length(snapshot) - tail)
-FROM (
-    SELECT models.id,
-        length('/' || repo_type || 's--' || replace(repo_id, '/', '--') || '/snapshots/') + 40 AS tail,
-        repo_type || 's--' || replace(repo_id, '/', '--') AS folder,
-        (SELECT path FROM sessions
-            WHERE model_id = models.id AND sessions.destination = 'cache' AND path IS NOT NULL
-            ORDER BY started_at DESC, sessions.id DESC LIMIT 1) AS snapshot
-    FROM models
-    WHERE destination = 'cache' AND published_commit IS NOT NULL
-)
-WHERE length(snapshot) > tail
-    AND substr(snapshot, length(snapshot) - tail + 2, length(folder)) = folder;
+-- A commit upstream that looks like a loss: why it is held, and whether a
+-- person has accepted it. NULL while there is none.
+ALTER TABLE models ADD COLUMN update_commit TEXT CHECK (length(update_commit) = 40);
+ALTER TABLE models ADD COLUMN update_reason TEXT CHECK ((update_reason IS NULL) = (update_commit IS NULL));
+ALTER TABLE models ADD COLUMN update_accepted INTEGER NOT NULL DEFAULT 0 CHECK (update_accepted IN (0, 1));
