@@ -20,9 +20,11 @@ use crate::hub::{HubError, TokenError};
 use crate::ops::hold::OtherUpdate;
 use crate::ops::hub::UnreadableTokenFile;
 use crate::ops::models::DirectoryInUse;
+use crate::ops::places::PlaceError;
 use crate::ops::run_due::WrongClock;
 use crate::ops::schedules::Duplicate;
 use crate::ops::timer::Refusal;
+use crate::ops::timer_places::OtherPlace;
 use crate::store::StoreError;
 use crate::sys::files::is_disk_failure;
 use crate::sys::logging::LogFormat;
@@ -137,6 +139,12 @@ fn classify(error: &Error) -> (ExitStatus, Option<String>) {
     for link in error.chain() {
         if let Some(setting) = link.downcast_ref::<SettingError>() {
             return (ExitStatus::Usage, Some(setting.hint()));
+        }
+        if let Some(place) = link.downcast_ref::<PlaceError>() {
+            return (place.kind().exit_status(), Some(place.hint()));
+        }
+        if let Some(place) = link.downcast_ref::<OtherPlace>() {
+            return (ExitStatus::Usage, Some(place.hint()));
         }
         if link.is::<DirectoryInUse>() {
             let next = "name another directory: each model deletes what is not in its revision";

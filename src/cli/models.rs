@@ -367,6 +367,13 @@ impl Remove {
             .delete_files
             .then(|| take_lock(context, RunCommand::Models, Trigger::Manual, None));
         let _lock = lock.transpose()?;
+        if self.delete_files {
+            // Files that are not there now would stay for ever, claimed by no model.
+            let places = ops::places::Places::load(&store, &settings)?;
+            for model in &models {
+                places.check(&model.spec.destination, Some(model.id))?;
+            }
+        }
         store.transaction(|store| -> Result<()> {
             for model in &models {
                 store.remove_model(model.id)?;

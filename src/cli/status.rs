@@ -15,6 +15,7 @@ use crate::domain::status::{DatabaseTrouble, Status as Standing, Warning, assess
 use crate::domain::time::render_utc;
 use crate::ops::status::{Places, gather, trouble_of, write_status_file};
 use crate::ops::timer;
+use crate::ops::timer_places::{LOST_DATABASE_HINT, lost_database};
 use crate::store::Store;
 use crate::sys::files::write_for_all;
 use crate::sys::paths;
@@ -96,7 +97,20 @@ impl Status {
 /// Gathers everything once; a database that cannot be read is part of the answer.
 fn look(context: &Context) -> Result<Standing> {
     let opened = Store::open_read_only(&context.home.database(), context.now());
-    let store = opened.map_err(|err| trouble_of(&err));
+    let mut store = opened.map_err(|err| trouble_of(&err));
+    if !context.home.database().exists() {
+        // A missing database looks like an empty one, and a timer counts on it.
+        let settings = context.settings(None)?;
+        let place = timer::Place {
+            host: &context.host,
+            home: &context.home,
+            settings: &settings,
+        };
+        if let Some(message) = lost_database(place) {
+            let hint = Some(LOST_DATABASE_HINT.to_owned());
+            store = Err(DatabaseTrouble { message, hint });
+        }
+    }
     // Saved settings lie in the same database.
     match (context.settings(store.as_ref().ok()), store) {
         (Ok(settings), store) => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+use super::places::Places;
 use super::rate_limits;
 use super::run::{Bounds, Opening, Run, RunReport, Tools};
 use super::sync::{CacheChoice, Checked, Order, Progress, Target, check_all};
@@ -39,7 +40,7 @@ pub struct DryRun {
 }
 
 /// Returns where models go and which links may be used there.
-pub fn cache_choice(host: &Host, settings: &Settings) -> CacheChoice {
+pub fn cache_choice(host: &Host, settings: &Settings, places: Arc<Places>) -> CacheChoice {
     let links = if host.is_on("HF_HUB_DISABLE_SYMLINKS") {
         LinkChoice::NoSymlinks
     } else {
@@ -48,6 +49,7 @@ pub fn cache_choice(host: &Host, settings: &Settings) -> CacheChoice {
     CacheChoice {
         root: settings.cache_dir().into(),
         links,
+        places,
     }
 }
 
@@ -90,7 +92,8 @@ impl Download<'_> {
 
 /// Finds out what targets would fetch; only looks.
 pub fn dry_run(tools: &Tools<'_>, targets: &[Target]) -> Result<Vec<Result<DryRun>>> {
-    let choice = cache_choice(tools.host, tools.settings);
+    let places = Places::load(tools.store, tools.settings)?;
+    let choice = cache_choice(tools.host, tools.settings, Arc::new(places));
     let bad = tools.store.bad_files()?;
     let checked = check_all(tools.hub, tools.xet, &choice, targets, &bad);
     let pairs = targets.iter().zip(checked);

@@ -20,6 +20,7 @@ mod migrations;
 mod models;
 mod open;
 mod pause;
+mod places;
 #[cfg(test)]
 mod plans;
 mod rate_limits;
@@ -41,6 +42,7 @@ pub use meta::MetaKey;
 pub use migrations::{MIGRATIONS, Migration};
 pub use models::ModelFilter;
 pub use open::Store;
+pub use places::PublishedModel;
 pub use rate_limits::RateLimit;
 pub use runs::{RunFilter, Stranded};
 pub use sessions::{SessionFilter, SessionsOf};

@@ -155,7 +155,7 @@ fn documents() -> Vec<Document> {
         document(
             "models show acme/tiny",
             "hfdl.model/1",
-            &plus(MODEL, "schedules:list next_due_at:time? partial_bytes:number sessions:list"),
+            &plus(MODEL, "schedules:list next_due_at:time? partial_bytes:number sessions:list place_problem:text?"),
         )
         .with("/sessions/0", SESSION),
         document("models outdated", "hfdl.outdated/1", "models:list").with("/models/0", OUTDATED),

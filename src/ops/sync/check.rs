@@ -96,9 +96,10 @@ pub fn check(
     target: &Target,
     bad: &BadFiles,
 ) -> Result<Checked> {
+    // Before the Hub is asked: holding a model in place writes, too.
+    let place = Place::new(choice, target)?;
     let info = hub.revision(&target.repo, &target.revision)?;
     let commit = info.commit;
-    let place = Place::new(choice, target)?;
     if let Some(held) = target.held_commit.as_ref().filter(|held| **held != commit) {
         let path = place.readable_at(held);
         return Ok(Checked::Held { commit, path });
