@@ -18,6 +18,7 @@ use crate::domain::units::UnitError;
 use crate::hub::{HubError, TokenError};
 use crate::ops::hub::UnreadableTokenFile;
 use crate::ops::models::DirectoryInUse;
+use crate::ops::rate_limits::AskedToWait;
 use crate::ops::run_due::WrongClock;
 use crate::ops::schedules::Duplicate;
 use crate::ops::timer::Refusal;
@@ -162,6 +163,10 @@ fn classify(error: &Error) -> (ExitStatus, Option<String>) {
         }
         if let Some(store) = link.downcast_ref::<StoreError>() {
             return (store_status(store), store_hint(store));
+        }
+        if link.is::<AskedToWait>() {
+            let next = "run it again after that time";
+            return (ExitStatus::Temporary, Some(next.to_owned()));
         }
         if link.is::<WrongClock>() {
             let next =

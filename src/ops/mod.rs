@@ -29,6 +29,7 @@ pub mod run_due;
 pub mod schedules;
 pub mod sessions;
 pub mod settings;
+pub mod shards;
 pub mod status;
 pub mod stop;
 pub mod sync;

@@ -357,6 +357,9 @@ fn every_released_schema_migrates_to_todays() {
         assert_eq!(from[0].bytes, 5);
         assert_eq!(store.setting("disk.reserve").unwrap().unwrap().value, "20G");
         assert!(store.meta(MetaKey::InstallId).unwrap().is_some());
+        let n_shards = usize::from(released >= 5);
+        assert_eq!(store.shard_ticks().unwrap().0.len(), n_shards);
+        assert_eq!(store.shards_of_schedules().unwrap().len(), n_shards);
     }
 }
 
@@ -372,6 +375,8 @@ fn the_file_itself_refuses_unknown_words_and_values_of_the_wrong_kind() {
     sql.execute_batch(include_str!("store_rows/v3.sql"))
         .unwrap();
     sql.execute_batch(include_str!("store_rows/v4.sql"))
+        .unwrap();
+    sql.execute_batch(include_str!("store_rows/v5.sql"))
         .unwrap();
     for (table, column) in [
         ("models", "repo_type"),
@@ -404,6 +409,8 @@ fn the_file_itself_refuses_unknown_words_and_values_of_the_wrong_kind() {
         "UPDATE sessions SET outcome = NULL",
         "UPDATE runs SET outcome = 'ok'",
         "UPDATE sessions SET reused_from = '{}'",
+        "UPDATE shards SET number = n_shards",
+        "UPDATE schedule_shards SET retry_count = -1",
     ] {
         let err = sql.execute(update, []).unwrap_err().to_string();
         assert!(err.contains("CHECK constraint failed"), "{update}: {err}");
