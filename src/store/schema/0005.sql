@@ -1,26 +1,7 @@
--- Version 5. Homes that do a part of the work, and sessions in their true order.
+-- Version 5. Updates that wait for a person.
 
--- The shards for which this home was asked to run; 0 of 1 is all models.
-CREATE TABLE shards (
-    number       INTEGER NOT NULL CHECK (number >= 0),
-    n_shards     INTEGER NOT NULL CHECK (n_shards > number),
-    last_tick_at INTEGER NOT NULL,
-    PRIMARY KEY (n_shards, number)
-) STRICT, WITHOUT ROWID;
-
--- The slots of a schedule as far as a shard's models are concerned. For all
--- models together they are in `schedules`.
-CREATE TABLE schedule_shards (
-    schedule_id  INTEGER NOT NULL REFERENCES schedules (id) ON DELETE CASCADE,
-    number       INTEGER NOT NULL CHECK (number >= 0),
-    n_shards     INTEGER NOT NULL CHECK (n_shards > number),
-    last_slot_at INTEGER,
-    open_slot_at INTEGER,
-    retry_at     INTEGER,
-    retry_count  INTEGER NOT NULL CHECK (retry_count BETWEEN 0 AND 4294967295),
-    PRIMARY KEY (schedule_id, n_shards, number)
-) STRICT, WITHOUT ROWID;
-
--- The newest session of a model is the one that was written last: by its date
--- it would be one from a time when the clock was ahead.
-CREATE INDEX sessions_of_model ON sessions (model_id) WHERE model_id IS NOT NULL;
+-- A commit upstream that looks like a loss: why it is held, and whether a
+-- person has accepted it. NULL while there is none.
+ALTER TABLE models ADD COLUMN update_commit TEXT CHECK (length(update_commit) = 40);
+ALTER TABLE models ADD COLUMN update_reason TEXT CHECK ((update_reason IS NULL) = (update_commit IS NULL));
+ALTER TABLE models ADD COLUMN update_accepted INTEGER NOT NULL DEFAULT 0 CHECK (update_accepted IN (0, 1));
