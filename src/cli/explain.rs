@@ -21,6 +21,7 @@ use crate::ops::hold::OtherUpdate;
 use crate::ops::hub::UnreadableTokenFile;
 use crate::ops::models::DirectoryInUse;
 use crate::ops::places::PlaceError;
+use crate::ops::rate_limits::AskedToWait;
 use crate::ops::run_due::WrongClock;
 use crate::ops::schedules::Duplicate;
 use crate::ops::timer::Refusal;
@@ -180,6 +181,10 @@ fn classify(error: &Error) -> (ExitStatus, Option<String>) {
         }
         if let Some(store) = link.downcast_ref::<StoreError>() {
             return (store_status(store), store_hint(store));
+        }
+        if link.is::<AskedToWait>() {
+            let next = "run it again after that time";
+            return (ExitStatus::Temporary, Some(next.to_owned()));
         }
         if link.is::<WrongClock>() {
             let next =

@@ -217,6 +217,10 @@ impl List {
             None => Vec::new(),
         };
         models.retain(|model| self.state.is_none_or(|state| model.summary() == state));
+        let now = context.now();
+        for model in &mut models {
+            model.state = model.state.as_of(now);
+        }
         let zone = context.host.time_zone();
         context.out.result(
             |out| {

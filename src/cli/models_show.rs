@@ -36,10 +36,13 @@ struct Surroundings {
 
 impl Show {
     pub fn run(self, context: &Context) -> Result<()> {
-        let (store, model) = find(context, &self.name)?;
+        let (store, mut model) = find(context, &self.name)?;
+        model.state = model.state.as_of(context.now());
         let settings = context.settings(Some(&store))?;
         let places = ops::places::Places::load(&store, &settings)?;
-        let all = store.schedules()?;
+        let mut all = store.schedules()?;
+        let tick = settings.timer_every();
+        ops::shards::show_as_run_here(&store, &context.host, &mut all.readable, tick)?;
         let sessions = SessionFilter {
             of: Some(SessionsOf::Model(model.id)),
             limit: Some(5),

@@ -11,7 +11,7 @@ use super::explain::Complaint;
 use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
 use super::run_due_report::{
-    report_nothing, report_paused, report_plan, report_run, report_unusable,
+    report_nothing, report_paused, report_plan, report_run, report_unusable, report_wait,
 };
 use super::status::leave_status_file;
 use crate::domain::model::EntryName;
@@ -110,7 +110,11 @@ impl RunDue {
             return report_plan(context, &Work { shop, options }.plan(at)?);
         }
         // Before the lock: that it was held would be written down, too.
-        believable_now(&context.host)?;
+        if let Err(err) = believable_now(&context.host) {
+            // Nothing is written down with such a date, but whoever looks must see it.
+            leave_status_file(context, &store, &settings);
+            return Err(err);
+        }
         let lock = take_lock(context, RunCommand::RunDue, self.trigger, self.waiting.wait)?;
         let shop = &Workshop::open(&context.host, &context.home, settings, store)?;
         self.place.confirm(context, shop, None)?;
@@ -174,6 +178,7 @@ impl RunDue {
         report_unusable(context, to_tell);
         match ran {
             Ran::NothingDue => report_nothing(context, unusable),
+            Ran::AskedToWait(asked) => report_wait(context, asked, is_timer, unusable),
             Ran::Paused { pause, .. } => report_paused(context, pause, unusable),
             Ran::Done {
                 report,
@@ -222,12 +227,12 @@ impl RunDue {
             .into())
     }
 
-    fn shard(&self, context: &Context) -> Result<Option<Shard>> {
+    fn shard(&self, context: &Context) -> Result<Shard> {
         let index = ["JOB_COMPLETION_INDEX", "SLURM_ARRAY_TASK_ID"]
             .into_iter()
             .find_map(|name| context.host.variable(name));
         let shard = self.shard.map(|shard| shard.resolve(index));
-        Ok(shard.transpose()?)
+        Ok(shard.transpose()?.unwrap_or(Shard::ALL))
     }
 
     /// A timer that names a schedule which is gone must not fall silent.

@@ -29,8 +29,10 @@ use crate::ui::{Format, table};
 ///
 /// Tells about the timer, the run in progress, what is due next, what became of each model, and the
 /// disk. Ends with 0 when all is well and with 1 when something needs a person: a model that fails
-/// or is gone or closed upstream, a check older than check.max_age, a tick that did not come, a run
-/// that died, a full disk, trouble with the database. What the next tick tries again needs nobody.
+/// or is gone or closed upstream, a check older than check.max_age and than twice the longest gap of
+/// its schedule, a tick that did not come, a schedule that no tick can serve, a run that died, a full
+/// disk, a clock that cannot be right, trouble with the database. What the next tick tries again
+/// needs nobody.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl status
@@ -294,6 +296,11 @@ mod tests {
             pause: None,
             next_due: Vec::new(),
             unusable: Vec::new(),
+            impossible: Vec::new(),
+            missed_slots: Vec::new(),
+            shards: Vec::new(),
+            asked_to_wait: None,
+            false_future: None,
             run: Some(RunInProgress {
                 run,
                 n_sessions: 1,

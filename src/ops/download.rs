@@ -62,9 +62,12 @@ impl Download<'_> {
     /// Downloads; the lock of the home is held by the caller.
     pub fn run(&self, show: &mut dyn FnMut(&Progress<'_>)) -> Result<RunReport> {
         let tools = &self.tools;
+        let now = tools.host.now();
+        rate_limits::refuse_long_wait(tools.store, tools.hub, now)?;
         let mut run = Run::begin(self.tools, RunCommand::Download, Trigger::Manual)?;
-        rate_limits::wait_out(tools.store, tools.hub, tools.host, tools.stop)?;
         let (mut flow, _watch) = run.start_flow(&self.bounds)?;
+        // Behind the start of the flow, whose deadline ends this wait as well.
+        rate_limits::wait_out(tools, &mut || run.beat())?;
         let targets: Vec<Arc<Target>> = self.targets.iter().cloned().map(Arc::new).collect();
         let openings = targets.iter().map(|target| Opening {
             target: target.clone(),

@@ -32,6 +32,7 @@ mod run_log;
 pub mod schedules;
 pub mod sessions;
 pub mod settings;
+pub mod shards;
 pub mod status;
 pub mod stop;
 pub mod sync;

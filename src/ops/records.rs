@@ -46,6 +46,8 @@ pub fn state_after(model: &Model, end: &SyncEnd, now: Timestamp) -> ModelState {
             state.upstream_state = UpstreamState::Orphaned;
             state.last_check_at = Some(now);
         }
+        // Without a network nothing was tried, so nothing has failed.
+        Outcome::Failed | Outcome::CouldNotCheck if end.is_offline => {}
         Outcome::Failed | Outcome::CouldNotCheck => {
             state.consecutive_failures = state.consecutive_failures.saturating_add(1);
             if end

@@ -27,7 +27,7 @@ use crate::domain::run::{Event, EventKind, RunCommand, RunEnd, RunId, RunStart};
 use crate::domain::schedule::{RateTable, ScheduleId};
 use crate::domain::session::{Session, SessionEnd, SessionId, SessionProgress, SessionStart};
 use crate::domain::settings::Settings;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, whole_seconds};
 use crate::domain::units::{ByteSize, Seconds};
 use crate::download::EngineOptions;
 use crate::hub::HubClient;
@@ -73,6 +73,7 @@ pub struct Run<'a> {
     places: Arc<Places>,
     /// Places that this run has written down already.
     remembered: BTreeSet<Destination>,
+    offline: BTreeSet<SessionId>,
     /// What the run comes to at best, whatever becomes of its targets.
     at_best: ExitStatus,
     last_beat: Stopwatch,
@@ -113,18 +114,21 @@ pub struct RunReport {
     pub started_at: Timestamp,
     pub finished_at: Timestamp,
     pub sessions: Vec<Session>,
+    /// The sessions in which this machine had no network.
+    pub offline: BTreeSet<SessionId>,
 }
 
 impl<'a> Run<'a> {
     /// Begins a run; the lock of the home is held by the caller.
     pub fn begin(tools: Tools<'a>, command: RunCommand, trigger: Trigger) -> Result<Self> {
         recover(tools.store, tools.host.now())?;
-        let started_at = tools.host.now();
+        let at = tools.host.precise_now();
+        let started_at = whole_seconds(at);
         let start = RunStart {
             command,
             trigger,
             process: super::lock::this_process(tools.host),
-            at: started_at,
+            at,
         };
         let id = tools.store.start_run(&start)?;
         checkpoint("run started");
@@ -140,6 +144,7 @@ impl<'a> Run<'a> {
             entries: Vec::new(),
             places: Arc::new(Places::load(tools.store, tools.settings)?),
             remembered: BTreeSet::new(),
+            offline: BTreeSet::new(),
             at_best: ExitStatus::Ok,
             last_beat: Stopwatch::start(),
             problem: None,
@@ -225,16 +230,13 @@ impl<'a> Run<'a> {
             reserve,
         );
         let watch = Watch::start(host);
-        let now = host.now();
-        let span = bounds.max_duration.map(Seconds::span);
+        let table = bounds.limit_rate.clone();
         watch.add(Watched {
             stop: self.tools.stop.clone(),
-            deadline: span.and_then(|span| now.checked_add(span).ok()),
-            limit_rate: bounds
-                .limit_rate
-                .clone()
-                .map(|table| (table, host.time_zone())),
+            lasts: bounds.max_duration,
+            limit_rate: table.map(|table| (table, host.time_zone())),
             rate,
+            ..Watched::default()
         });
         Ok((flow, watch))
     }
@@ -318,6 +320,7 @@ impl<'a> Run<'a> {
     pub fn close(&mut self, index: usize, end: &SyncEnd) -> Record {
         let entry = &mut self.entries[index];
         entry.status = Some(status_of(end));
+        self.offline.extend(end.is_offline.then_some(entry.session));
         let label = entry.target.label();
         if let Some(trouble) = &end.trouble {
             log::warn!(target: logging::SESSION, "{label}: {}: {}", end.outcome, trouble.message);
@@ -374,7 +377,7 @@ impl<'a> Run<'a> {
                 let id = model.id;
                 let state = state_after(model, end, now);
                 if let Some(commit) = &state.published_commit
-                    && state.published_at != model.state.published_at
+                    && state.published_commit != model.state.published_commit
                 {
                     store.save_revision(id, commit, now)?;
                 }
@@ -468,6 +471,7 @@ impl<'a> Run<'a> {
             started_at: self.started_at,
             finished_at,
             sessions,
+            offline: self.offline,
         })
     }
 

@@ -29,6 +29,7 @@ mod runs;
 mod schedules;
 mod sessions;
 mod settings;
+mod shards;
 mod totals;
 mod value;
 mod wire;

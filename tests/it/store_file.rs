@@ -361,6 +361,9 @@ fn every_released_schema_migrates_to_todays() {
         assert!(store.meta(MetaKey::InstallId).unwrap().is_some());
         let n_places = usize::from(released >= 6);
         assert_eq!(store.places().unwrap().len(), n_places);
+        let n_shards = usize::from(released >= 7);
+        assert_eq!(store.shard_ticks().unwrap().0.len(), n_shards);
+        assert_eq!(store.shards_of_schedules().unwrap().len(), n_shards);
     }
 }
 
@@ -478,6 +481,8 @@ fn the_file_itself_refuses_unknown_words_and_values_of_the_wrong_kind() {
         "UPDATE sessions SET outcome = NULL",
         "UPDATE runs SET outcome = 'ok'",
         "UPDATE sessions SET reused_from = '{}'",
+        "UPDATE shards SET number = n_shards",
+        "UPDATE schedule_shards SET retry_count = -1",
     ] {
         let err = sql.execute(update, []).unwrap_err().to_string();
         assert!(err.contains("CHECK constraint failed"), "{update}: {err}");

@@ -27,7 +27,7 @@ pub(super) fn timer(
     let every = place.settings.timer_every();
     let read = || -> Result<(Option<Timestamp>, Option<Timestamp>)> {
         let since = standing(place, store)?.and_then(|standing| standing.since);
-        Ok((last_ticks(store)?.by_timer, since))
+        Ok((last_ticks(store, now)?.by_timer, since))
     };
     let (tick, since) = match read() {
         Ok(read) => read,
