@@ -23,6 +23,7 @@ use crate::ops::schedules::Duplicate;
 use crate::ops::timer::Refusal;
 use crate::store::StoreError;
 use crate::sys::logging::LogFormat;
+use crate::sys::text::escaped;
 use crate::ui::Output;
 use crate::ui::json;
 
@@ -255,7 +256,7 @@ fn render(explanation: &Explanation, colour: bool) -> String {
             text.to_owned()
         }
     };
-    let indented = |text: &str| text.replace('\n', "\n       ");
+    let indented = |text: &str| escaped(text).replace('\n', "\n       ");
     let mut lines = format!(
         "{}: {}",
         label("error", 31),

@@ -11,7 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::sys::http::Url;
 
 /// Repository information lists every file name; the largest known is some megabytes.
-const MAX_INFO_BYTES: usize = 64 << 20;
+const MAX_INFO_BYTES: usize = 32 << 20;
 const MAX_SMALL_BYTES: usize = 4 << 20;
 
 /// What a revision is right now.
@@ -111,8 +111,10 @@ impl HubClient {
     pub fn auth_check(&self, repo: &Repo) -> Result<(), HubError> {
         let about = self.about(Some(repo));
         let question = Question::get(self.endpoint().auth_check(repo));
-        self.ask_bytes(&question, &about, MAX_SMALL_BYTES)
-            .map(|_| ())
+        self.ask(&question, &about, MAX_SMALL_BYTES, |body| {
+            wire::read_away(body)
+        })
+        .map(|_| ())
     }
 
     /// Asks whose token is in use; `None` without a token. The Hub limits this
@@ -221,7 +223,7 @@ mod tests {
     fn read(json: &str, revision: &str) -> Result<RevisionInfo, String> {
         let repo = Repo::new(RepoType::Model, "old/name".parse().unwrap());
         parse_revision(
-            wire::parse(json.as_bytes())?,
+            wire::parse_bytes(json.as_bytes())?,
             &repo,
             &revision.parse().unwrap(),
         )
@@ -271,7 +273,7 @@ mod tests {
     fn refs_are_named_as_they_are_asked_for() {
         let name = |json: &str| {
             let json = format!(r#"{{{json},"targetCommit":"{SHA}"}}"#);
-            parse_ref(wire::parse(json.as_bytes()).unwrap())
+            parse_ref(wire::parse_bytes(json.as_bytes()).unwrap())
                 .unwrap()
                 .revision
                 .to_string()
@@ -289,7 +291,7 @@ mod tests {
         let read = |endpoint: &str, cas_url: &str, token: &str| {
             let json =
                 format!(r#"{{"casUrl":"{cas_url}","accessToken":"{token}","exp":1848535668}}"#);
-            let token = wire::parse(json.as_bytes()).unwrap();
+            let token = wire::parse_bytes(json.as_bytes()).unwrap();
             parse_xet_token(token, &endpoint.parse().unwrap())
         };
         assert!(read("https://hub", "https://cas", "t").is_ok());

@@ -15,6 +15,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 
 use crate::domain::outcome::words;
 use crate::domain::time::Timestamp;
+use crate::sys::text::escaped;
 
 words! {
     /// The form of diary lines on stderr.
@@ -153,6 +154,9 @@ fn file_name(run_id: &str, started_at: Timestamp) -> String {
 
 fn write_text(out: &mut impl Write, record: &Record<'_>, colour: bool) -> io::Result<()> {
     let level = record.level().as_str().to_lowercase();
+    let message = record.args().to_string();
+    // Records hold words of servers, programs and file names.
+    let message = escaped(&message);
     if colour {
         let code = match record.level() {
             log::Level::Error => 31,
@@ -160,9 +164,9 @@ fn write_text(out: &mut impl Write, record: &Record<'_>, colour: bool) -> io::Re
             log::Level::Info => 32,
             log::Level::Debug | log::Level::Trace => 36,
         };
-        writeln!(out, "\u{1b}[{code}m{level}\u{1b}[0m: {}", record.args())
+        writeln!(out, "\u{1b}[{code}m{level}\u{1b}[0m: {message}")
     } else {
-        writeln!(out, "{level}: {}", record.args())
+        writeln!(out, "{level}: {message}")
     }
 }
 

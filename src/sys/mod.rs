@@ -24,5 +24,6 @@ pub mod program;
 pub mod search_path;
 pub mod signals;
 pub mod stop;
+pub mod text;
 pub mod windowless;
 pub mod zone_data;
