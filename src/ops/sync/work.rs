@@ -395,10 +395,14 @@ impl Work {
     }
 
     fn good_outcome(&self) -> Outcome {
-        let is_same = self.planned.old_commit.as_ref() == Some(&self.planned.remote.commit);
-        match (is_same, self.planned.plan.changes_nothing()) {
+        let commit = Some(&self.planned.remote.commit);
+        let is_in_place = self.planned.old_commit.as_ref() == commit;
+        // The database knows it even when the ref or all files have gone.
+        let is_known = self.target.known_commit.as_ref() == commit;
+        match (is_in_place, self.planned.plan.changes_nothing()) {
             (true, true) => Outcome::UpToDate,
             (true, false) => Outcome::Repaired,
+            (false, _) if is_known => Outcome::Repaired,
             (false, _) => Outcome::Updated,
         }
     }
