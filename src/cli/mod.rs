@@ -50,6 +50,8 @@ use self::context::Context;
 use self::explain::{Complaint, Quiet, explain};
 use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::SettingKey;
+use crate::ops::hub::known_tokens;
+use crate::sys::child;
 use crate::sys::host::Host;
 use crate::sys::logging::{self, DiarySettings, LogFormat};
 use crate::sys::paths::Home;
@@ -212,6 +214,7 @@ fn run_with(host: &Host) -> ExitStatus {
         format: global.log_format,
         colour: out.colour_on_stderr,
     });
+    child::withhold(known_tokens(host));
     let result =
         prepare(host, &global, out.clone()).and_then(|context| dispatch(cli.command, &context));
     match result {

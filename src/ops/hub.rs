@@ -125,6 +125,17 @@ pub fn find_token_here(host: &Host) -> Result<Option<(Token, TokenOrigin)>> {
     Ok(find_token(&inputs)?)
 }
 
+/// Returns every token that this process could find, used or not: other
+/// programs get none of them.
+pub fn known_tokens(host: &Host) -> Vec<String> {
+    let variables = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"];
+    let given = variables.iter().filter_map(|name| host.variable(name));
+    // One that cannot be read is no secret to this process either.
+    let file = token_file(host).ok().flatten();
+    let found = given.map(str::to_owned).chain(file);
+    found.map(|token| token.trim().to_owned()).collect()
+}
+
 /// A token file is there, but not for this process.
 #[derive(Debug, Error)]
 #[error("cannot read the token file `{}`", .path.display())]
