@@ -14,6 +14,7 @@ use crate::ui::{table, text};
 /// Show and change settings
 ///
 /// Each setting is found in this order: flag (`--set KEY=VALUE`), environment, saved value, default.
+/// `HF_HUB_DOWNLOAD_TIMEOUT` replaces the default of `download.stall_after` for silent connections.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl config list

@@ -248,6 +248,7 @@ impl Download {
                 .published_commit
                 .clone()
                 .filter(|_| is_the_model),
+            needs_token: model.state.needs_token,
             held_commit: model.state.held_commit.clone().filter(|_| is_the_model),
             force: self.force,
             vanished: self.vanished(),
@@ -294,6 +295,7 @@ impl Download {
             required,
             destination: place.unwrap_or(Destination::Cache),
             known_commit: None,
+            needs_token: false,
             held_commit: None,
             force: self.force,
             vanished: self.vanished(),

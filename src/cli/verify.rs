@@ -154,6 +154,7 @@ fn find(store: Option<&Store>, settings: &Settings, word: &str) -> Result<Target
         required: Default::default(),
         destination: Destination::Cache,
         known_commit: None,
+        needs_token: false,
         held_commit: None,
         vanished: Vanished::Keep,
         force: false,

@@ -4,7 +4,9 @@ use std::fmt;
 
 use super::client::{HubClient, Question};
 use super::endpoint::Endpoint;
-use super::error::HubError;
+use super::error::{Fault, HubError};
+use super::files::FileAddress;
+use super::text::clean;
 use super::wire;
 use crate::domain::repo::{CommitSha, Repo, RepoId, Revision};
 use crate::domain::time::Timestamp;
@@ -86,7 +88,32 @@ impl HubClient {
         let about = self.about(Some(repo)).revision(revision);
         let question = Question::get(self.endpoint().revision(repo, revision));
         let info: wire::RepoInfo = self.ask_json(&question, &about, MAX_INFO_BYTES)?;
-        parse_revision(info, repo, revision).map_err(|why| about.bad_answer(why))
+        // A mirror may not say whether it is private.
+        let needs_token = self.has_token() && info.private.unwrap_or(true);
+        let info = parse_revision(info, repo, revision).map_err(|why| about.bad_answer(why))?;
+        self.note_needs_token(repo, needs_token);
+        Ok(info)
+    }
+
+    /// Finds out whether a repository that the Hub says is not there is only
+    /// not shown: without a token, or with one that is no longer valid, a
+    /// private repository looks as if it were gone.
+    pub fn explain_absence(&self, error: HubError, needed_token: bool) -> HubError {
+        let Fault::RepoNotFoundOrPrivate { anonymous } = *error.fault() else {
+            return error;
+        };
+        if !needed_token {
+            return error;
+        }
+        if anonymous {
+            return error.with_fault(Fault::TokenMissing);
+        }
+        match self.whoami() {
+            Err(refused) if *refused.fault() == Fault::BadToken => {
+                error.with_fault(Fault::BadToken)
+            }
+            _ => error,
+        }
     }
 
     /// Lists the branches, tags and converted branches of a repository.
@@ -106,8 +133,35 @@ impl HubClient {
         })
     }
 
-    /// Asks whether the content of a repository may be read; the listing of a
-    /// gated one may be, its files not.
+    /// Asks whether the content of a gated repository may be read; its listing
+    /// may be, its files not. A mirror that does not know the question shows it
+    /// by the answer about `file`.
+    pub fn check_access(&self, file: &FileAddress) -> Result<(), HubError> {
+        let answer = self.auth_check(&file.repo);
+        let is_unknown = answer.as_ref().is_err_and(|error| {
+            matches!(
+                error.fault(),
+                Fault::EntryNotFound
+                    | Fault::Server {
+                        status: 404 | 405 | 501
+                    }
+            )
+        });
+        if !is_unknown {
+            return answer;
+        }
+        match self.locate(file) {
+            Ok(_) => Ok(()),
+            Err(error) => match error.fault() {
+                Fault::Forbidden | Fault::RepoNotFoundOrPrivate { .. } => {
+                    Err(error.with_fault(Fault::Gated))
+                }
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Asks the Hub's own question about access; a mirror may not know it.
     pub fn auth_check(&self, repo: &Repo) -> Result<(), HubError> {
         let about = self.about(Some(repo));
         let question = Question::get(self.endpoint().auth_check(repo));
@@ -131,11 +185,12 @@ impl HubClient {
             Some(token) => (token.display_name, token.role),
             None => (None, None),
         };
+        let shown = |text: Option<String>| text.as_deref().map(clean);
         Ok(Some(Identity {
-            name: me.name,
-            kind: me.kind,
-            token_name,
-            token_role,
+            name: clean(&me.name),
+            kind: shown(me.kind),
+            token_name: shown(token_name),
+            token_role: shown(token_role),
         }))
     }
 

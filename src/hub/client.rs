@@ -1,5 +1,6 @@
 //! The way to the Hub and back: token, redirects, retries, limits.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -54,6 +55,8 @@ struct Shared {
     pause: Pause,
     limits: Mutex<RateLimits>,
     warnings: Mutex<Vec<Warning>>,
+    /// Whether repositories that were asked about are shown to the token only.
+    needs_token: Mutex<HashMap<Repo, bool>>,
     locations: Locations,
 }
 
@@ -113,6 +116,7 @@ impl HubClient {
                 pause: options.pause,
                 limits: Mutex::default(),
                 warnings: Mutex::default(),
+                needs_token: Mutex::default(),
                 locations: Locations::default(),
             }),
         }
@@ -145,6 +149,16 @@ impl HubClient {
     /// Returns what the Hub advised so far, once per topic, in order of arrival.
     pub fn warnings(&self) -> Vec<Warning> {
         lock(&self.shared.warnings).clone()
+    }
+
+    /// Tells whether the Hub shows a repository to the token only, as far as
+    /// this client has had an answer about it.
+    pub fn needs_token(&self, repo: &Repo) -> Option<bool> {
+        lock(&self.shared.needs_token).get(repo).copied()
+    }
+
+    pub(super) fn note_needs_token(&self, repo: &Repo, needs_token: bool) {
+        lock(&self.shared.needs_token).insert(repo.clone(), needs_token);
     }
 
     pub(super) fn locations(&self) -> &Locations {

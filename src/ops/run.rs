@@ -350,7 +350,10 @@ impl<'a> Run<'a> {
                 && let Some(model) = &model
             {
                 let id = model.id;
-                let state = state_after(model, end, now);
+                let mut state = state_after(model, end, now);
+                if let Some(needs_token) = self.tools.hub.needs_token(&target.repo) {
+                    state.needs_token = needs_token;
+                }
                 if let Some(commit) = &state.published_commit
                     && state.published_at != model.state.published_at
                 {

@@ -62,7 +62,7 @@ impl Store {
                 published_commit = :published_commit, published_at = :published_at,
                 last_check_at = :last_check_at, last_success_at = :last_success_at,
                 last_change_at = :last_change_at, consecutive_failures = :consecutive_failures,
-                upstream_state = :upstream_state
+                upstream_state = :upstream_state, needs_token = :needs_token
             WHERE id = :id";
         let n_changed = self.execute(
             sql,
@@ -76,6 +76,7 @@ impl Store {
                 ":last_change_at": state.last_change_at.map(seconds),
                 ":consecutive_failures": state.consecutive_failures,
                 ":upstream_state": state.upstream_state.as_str(),
+                ":needs_token": state.needs_token,
             },
         )?;
         expect_one(n_changed, id)
@@ -290,6 +291,7 @@ fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
             last_change_at: row.time_if_any("last_change_at")?,
             consecutive_failures: row.get("consecutive_failures")?,
             upstream_state: row.parsed("upstream_state")?,
+            needs_token: row.get("needs_token")?,
         },
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,

@@ -191,6 +191,8 @@ impl Store {
                 AND outcome IN ('updated', 'up-to-date', 'repaired', 'held', 'orphaned', 'failed')
                 AND (outcome <> 'failed'
                     OR error_kind NOT IN ('network', 'rate-limit')
+                        AND NOT (error_kind = 'auth' AND model_id IN
+                            (SELECT id FROM models WHERE needs_token = 1))
                         AND error NOT LIKE 'crashed:%')";
         let ids: Vec<ModelId> = self.list(sql, [seconds(since)], |row| {
             Ok(ModelId(row.get("model_id")?))

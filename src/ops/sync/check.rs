@@ -15,7 +15,7 @@ use crate::domain::origin::Origins;
 use crate::domain::plan::{self, LocalFacts, SyncPlan, plan_sync};
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
-use crate::hub::{Fault, Gated, HubClient, HubError};
+use crate::hub::{Fault, FileAddress, Gated, HubClient, HubError};
 use crate::ops::parallel::{QUESTIONS_AT_ONCE, map_at_once};
 use crate::xet::XetStorage;
 
@@ -86,7 +86,9 @@ pub fn check(
     target: &Target,
     bad: &BadFiles,
 ) -> Result<Checked> {
-    let info = hub.revision(&target.repo, &target.revision)?;
+    let info = hub
+        .revision(&target.repo, &target.revision)
+        .map_err(|error| hub.explain_absence(error, target.needs_token))?;
     let commit = info.commit;
     if target
         .held_commit
@@ -145,9 +147,15 @@ pub fn check(
     }
     let moves_ref = target.model.is_some() || !hides_files(&remote, target, &facts.previous);
     let mut plan = plan_sync(&remote, &target.filter, &place.likely_placement(), &facts)?;
-    if info.gated != Gated::No && plan.fetches().next().is_some() {
+    if info.gated != Gated::No
+        && let Some(file) = plan.fetches().next()
+    {
         // The listing of a gated repository is open; refuse before any byte.
-        hub.auth_check(&target.repo)?;
+        hub.check_access(&FileAddress {
+            repo: target.repo.clone(),
+            commit: commit.clone(),
+            path: file.file.path.clone(),
+        })?;
     }
     // Whoever fetches by force trusts nothing that is there.
     if let Some(xet) = xet.filter(|_| !target.force) {

@@ -160,6 +160,8 @@ pub enum Fault {
     RetryAfter(String),
     /// 403, as the CDN answers for an expired link.
     Expired,
+    /// An answer with this status, these headers and this body.
+    Refusal(u16, Vec<(String, String)>, String),
     /// A redirect to the same URL, again and again.
     RedirectLoop,
     /// A redirect of this status to this `Location`.
@@ -311,6 +313,12 @@ impl Fault {
                 }
             }
             Self::RetryAfter(value) => Reply::text(503, "503").with("Retry-After", value.clone()),
+            Self::Refusal(status, headers, body) => {
+                let reply = Reply::text(*status, body.clone());
+                headers.iter().fold(reply, |reply, (name, value)| {
+                    reply.with(name, value.clone())
+                })
+            }
             Self::Expired => crate::cdn::expired(),
             Self::RedirectLoop => {
                 Reply::text(302, "Found").with("Location", request.target.clone())

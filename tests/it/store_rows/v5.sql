@@ -1,0 +1,1 @@
+UPDATE models SET needs_token = 1;
