@@ -52,6 +52,7 @@ use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::SettingKey;
 use crate::ops::hub::known_tokens;
 use crate::sys::child;
+use crate::sys::file_limit;
 use crate::sys::host::Host;
 use crate::sys::logging::{self, DiarySettings, LogFormat};
 use crate::sys::paths::Home;
@@ -215,6 +216,7 @@ fn run_with(host: &Host) -> ExitStatus {
         colour: out.colour_on_stderr,
     });
     child::withhold(known_tokens(host));
+    file_limit::raise();
     let result =
         prepare(host, &global, out.clone()).and_then(|context| dispatch(cli.command, &context));
     match result {

@@ -32,6 +32,7 @@
 //! so a stopped run leaves a connection that says nothing behind, and with it
 //! the lock of its file.
 
+mod backlog;
 mod board;
 mod copies;
 mod costs;

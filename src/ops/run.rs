@@ -30,6 +30,7 @@ use crate::domain::units::{ByteSize, Seconds};
 use crate::download::EngineOptions;
 use crate::hub::HubClient;
 use crate::store::Store;
+use crate::sys::file_limit::{self, connections_within};
 use crate::sys::host::{Host, checkpoint};
 use crate::sys::logging;
 use crate::sys::paths::Home;
@@ -457,7 +458,7 @@ impl<'a> Run<'a> {
             ..EngineOptions::default()
         };
         EngineOptions {
-            connections: settings.connections(),
+            connections: connections_within(settings.connections(), file_limit::current()),
             files: settings.files(),
             min_rate: settings.min_rate().bytes(),
             stall_after: Duration::from_secs(settings.stall_after().get()),

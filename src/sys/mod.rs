@@ -8,6 +8,7 @@ pub mod copy;
 pub mod disk;
 mod family;
 pub mod file_io;
+pub mod file_limit;
 pub mod files;
 pub mod fs;
 pub mod helper;

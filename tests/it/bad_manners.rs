@@ -363,3 +363,27 @@ fn json_lines_of_the_diary_name_their_run() {
         assert_eq!(ended.unwrap()["run_id"], id, "{text}");
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn many_new_models_need_no_more_open_files_than_few() {
+    const MODELS: usize = 120;
+    let env = TestEnv::new();
+    env.set("HFDL_DISK_RESERVE", "0");
+    for n in 0..MODELS {
+        let id = format!("acme/m{n}");
+        let draft = env.hub().repo(&id).commit("main");
+        let draft = draft.file("config.json", format!("{n}").into_bytes());
+        let draft = draft.lfs_generated("model.bin", 20_000 + n as u64, n as u64);
+        draft.publish();
+        env.hfdl(["models", "add", &id, "--no-check"]).succeeds();
+    }
+    let ran = env.hfdl_after("ulimit -n 80", ["download", "--all", "--json"]);
+    let sessions = ran.json()["sessions"].as_array().unwrap().len();
+    assert_eq!(
+        (ran.code(), sessions),
+        (Some(0), MODELS),
+        "{}",
+        ran.stderr()
+    );
+}

@@ -10,6 +10,7 @@ use crate::domain::plan::PlanError;
 use crate::domain::session::Trouble;
 use crate::hub::{Fault, HubError};
 use crate::store::StoreError;
+use crate::sys::file_limit;
 
 /// Turns an error into what the session keeps and a person reads.
 pub fn trouble_of(error: &Error) -> Trouble {
@@ -64,6 +65,9 @@ fn kind_and_hint(error: &Error) -> (ErrorKind, Option<String>) {
             return (kind, store.hint().map(str::to_owned));
         }
         if let Some(io) = link.downcast_ref::<std::io::Error>() {
+            if file_limit::is_reached(io) {
+                return (ErrorKind::Internal, Some(file_limit::ADVICE.to_owned()));
+            }
             use std::io::ErrorKind as Io;
             return match io.kind() {
                 Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge => {
