@@ -170,7 +170,7 @@ impl Download {
         settings: &Settings,
     ) -> Result<(Vec<Target>, Option<RepoPath>)> {
         let models = match store {
-            Some(store) => store.models(&ModelFilter::default())?,
+            Some(store) => store.readable_models(&ModelFilter::default())?,
             None => Vec::new(),
         };
         if self.all || !self.tag.is_empty() {

@@ -280,6 +280,7 @@ mod tests {
             pause: None,
             next_due: Vec::new(),
             unusable: Vec::new(),
+            bad_rows: Vec::new(),
             run: Some(RunInProgress {
                 run,
                 n_sessions: 1,

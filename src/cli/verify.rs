@@ -122,7 +122,8 @@ impl Verify {
                 enabled: Some(true),
                 ..ModelFilter::default()
             };
-            let models = store.map_or_else(|| Ok(Vec::new()), |store| store.models(&enabled))?;
+            let models =
+                store.map_or_else(|| Ok(Vec::new()), |store| store.readable_models(&enabled))?;
             return Ok(models.iter().map(Target::from).collect());
         }
         let mut targets: Vec<Target> = Vec::new();

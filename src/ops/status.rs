@@ -82,6 +82,7 @@ fn without_database(places: &Places<'_>, timer: Option<TimerFacts>) -> Result<St
         pause: None,
         next_due: Vec::new(),
         unusable: Vec::new(),
+        bad_rows: Vec::new(),
         run: None,
         crashed: Vec::new(),
         models: Vec::new(),
@@ -103,6 +104,7 @@ fn read_database(status: &mut Status, places: &Places<'_>, store: &Store) -> Res
     status.next_due = next_due(places, store, &schedules.readable)?;
     status.models = models(store, &schedules.readable)?;
     (status.run, status.crashed) = unfinished(store, places.home)?;
+    status.bad_rows = store.bad_rows(status.now)?;
     Ok(())
 }
 
@@ -139,7 +141,7 @@ fn next_due(places: &Places<'_>, store: &Store, schedules: &[Schedule]) -> Resul
 fn models(store: &Store, schedules: &[Schedule]) -> Result<Vec<ModelStatus>> {
     let covered = all_selections(schedules);
     let last = store.last_sessions()?;
-    let models = store.models(&ModelFilter::default())?;
+    let models = store.readable_models(&ModelFilter::default())?;
     let covers = |spec: &ModelSpec| covered.covers(spec);
     Ok(models
         .iter()

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Row, named_params, params};
+use rusqlite::{Row, ToSql, named_params, params};
 
 use super::error::{Result, StoreError};
 use super::open::Store;
@@ -123,22 +123,18 @@ impl Store {
         self.list(&sql, params, read_model)
     }
 
-    /// Returns models by name.
+    /// Returns models by name; fails when one of them cannot be read.
     pub fn models(&self, filter: &ModelFilter) -> Result<Vec<Model>> {
-        let sql = format!(
-            "{SELECT}
-            WHERE (:tag IS NULL
-                    OR id IN (SELECT model_id FROM model_tags WHERE tag = :tag))
-                AND (:upstream_state IS NULL OR upstream_state = :upstream_state)
-                AND (:enabled IS NULL OR enabled = :enabled)
-            ORDER BY name"
-        );
-        let params = named_params! {
-            ":tag": filter.tag.as_ref().map(|tag| tag.as_str()),
-            ":upstream_state": filter.upstream_state.map(|state| state.as_str()),
-            ":enabled": filter.enabled,
-        };
-        self.list(&sql, params, read_model)
+        let strictly =
+            |sql: &str, params: &[(&str, &dyn ToSql)]| self.list(sql, params, read_model);
+        with_filter(filter, strictly)
+    }
+
+    /// Returns the models that can be read, by name.
+    pub fn readable_models(&self, filter: &ModelFilter) -> Result<Vec<Model>> {
+        with_filter(filter, |sql, params| {
+            self.list_readable("models", sql, params, read_model)
+        })
     }
 
     /// Returns the enabled models that any of some schedules selects, by name.
@@ -147,7 +143,8 @@ impl Store {
         ids: impl IntoIterator<Item = ScheduleId>,
     ) -> Result<Vec<Model>> {
         let ids: Vec<String> = ids.into_iter().map(|id| id.0.to_string()).collect();
-        self.list(
+        self.list_readable(
+            "models",
             &of_schedules(),
             [format!("[{}]", ids.join(","))],
             read_model,
@@ -241,6 +238,26 @@ impl Store {
         }
         Ok(())
     }
+}
+
+fn with_filter(
+    filter: &ModelFilter,
+    list: impl FnOnce(&str, &[(&str, &dyn ToSql)]) -> Result<Vec<Model>>,
+) -> Result<Vec<Model>> {
+    let sql = format!(
+        "{SELECT}
+        WHERE (:tag IS NULL
+                OR id IN (SELECT model_id FROM model_tags WHERE tag = :tag))
+            AND (:upstream_state IS NULL OR upstream_state = :upstream_state)
+            AND (:enabled IS NULL OR enabled = :enabled)
+        ORDER BY name"
+    );
+    let params = named_params! {
+        ":tag": filter.tag.as_ref().map(|tag| tag.as_str()),
+        ":upstream_state": filter.upstream_state.map(|state| state.as_str()),
+        ":enabled": filter.enabled,
+    };
+    list(&sql, params)
 }
 
 /// Goes from the schedules to their models: the others are not looked at.

@@ -35,7 +35,7 @@ impl Store {
     /// Returns the quotas that have not been reset since, of all endpoints.
     pub fn rate_limits(&self, now: Timestamp) -> Result<Vec<RateLimit>> {
         let sql = "SELECT * FROM rate_limits WHERE resets_at > ?1 ORDER BY endpoint, bucket";
-        self.list(sql, [seconds(now)], |row| {
+        self.list_readable("rate_limits", sql, [seconds(now)], |row| {
             Ok(RateLimit {
                 endpoint: row.get("endpoint")?,
                 bucket: row.get("bucket")?,

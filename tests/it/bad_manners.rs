@@ -387,3 +387,83 @@ fn many_new_models_need_no_more_open_files_than_few() {
         ran.stderr()
     );
 }
+
+/// Writes behind the program's back what no program writes.
+fn spoil(env: &TestEnv, sql: &str) {
+    let connection = rusqlite::Connection::open(env.database()).unwrap();
+    let unchecked = [("ignore_check_constraints", true), ("foreign_keys", false)];
+    for (name, value) in unchecked {
+        connection.pragma_update(None, name, value).unwrap();
+    }
+    connection.execute_batch(sql).unwrap();
+}
+
+#[test]
+fn a_row_that_means_nothing_is_passed_over_and_named() {
+    let run = "INSERT INTO runs (id, command, trigger, host, pid, boot_id, process_start, version,
+            started_at, heartbeat_at)
+        SELECT upper(id), 'no such command', trigger, host, pid, boot_id, process_start, version,
+            started_at, heartbeat_at FROM runs LIMIT 1";
+    for (sql, named, is_healed) in [
+        (
+            "UPDATE models SET repo_id = 'no \u{1b}such/thing/at all' WHERE name = 'acme/bad'",
+            "acme/bad",
+            false,
+        ),
+        (
+            "UPDATE models SET published_commit = 'zz' WHERE name = 'acme/bad'",
+            "acme/bad",
+            false,
+        ),
+        (
+            "INSERT INTO bad_files VALUES ('/some/file', 'no hash', 0)",
+            "/some/file",
+            false,
+        ),
+        (
+            "INSERT INTO rate_limits VALUES ('http://h', 'api', -1, 9999999999999999)",
+            "http://h",
+            false,
+        ),
+        (run, "`runs`", true),
+    ] {
+        let env = world();
+        publish(&env, "acme/bad");
+        env.line("models add acme/tiny").succeeds();
+        env.line("models add acme/bad").succeeds();
+        env.line("schedules add hourly --every 1h --all").succeeds();
+        env.line("run-due").succeeds();
+        spoil(&env, sql);
+        env.line("status")
+            .exits(1)
+            .prints("cannot be read")
+            .prints(named);
+        let ran = env.line("doctor");
+        assert_eq!(
+            ran.stdout().contains(named),
+            true,
+            "{sql}\n{}",
+            ran.report()
+        );
+
+        env.now("2026-03-01T10:10:00Z");
+        let ran = env.hfdl(["run-due", "--json"]);
+        assert!(matches!(ran.code(), Some(0)), "{sql}\n{}", ran.report());
+        let sessions = ran.json()["sessions"].clone();
+        let names: Vec<&str> = sessions
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["model"].as_str().unwrap())
+            .collect();
+        assert!(names.contains(&"acme/tiny"), "{sql}: {names:?}");
+        let status = env.line("status");
+        assert_eq!(
+            status.stdout().contains(named),
+            !is_healed,
+            "{sql}\n{}",
+            status.report()
+        );
+        env.line("models list").succeeds().prints("acme/tiny");
+    }
+}

@@ -27,6 +27,8 @@ pub struct Status {
     pub next_due: Vec<NextDue>,
     /// Enabled schedules that no run can follow.
     pub unusable: Vec<Unusable>,
+    /// Rows of the database that mean nothing and that runs pass over.
+    pub bad_rows: Vec<String>,
     pub run: Option<RunInProgress>,
     /// Runs that ended without a word; the next one closes them.
     pub crashed: Vec<Run>,

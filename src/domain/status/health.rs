@@ -27,6 +27,7 @@ words! {
         TimerDoubt = "timer-doubt",
         CrashedRun = "crashed-run",
         ScheduleUnusable = "schedule-unusable",
+        BadRow = "bad-row",
         ModelFailed = "model-failed",
         ModelGated = "model-gated",
         ModelOrphaned = "model-orphaned",
@@ -75,6 +76,7 @@ pub fn assess(status: &Status) -> Vec<Warning> {
     warnings.extend(timer_warnings(status));
     warnings.extend(status.crashed.iter().map(crashed_run));
     warnings.extend(status.unusable.iter().map(unusable_schedule));
+    warnings.extend(status.bad_rows.iter().map(|row| bad_row(row)));
     warnings.extend(status.models.iter().filter_map(model_trouble));
     let is_stale = |model: &&ModelStatus| is_stale(model, status.check_max_age, status.now);
     let stale = status.models.iter().filter(is_stale);
@@ -150,6 +152,12 @@ fn crashed_run(run: &Run) -> Warning {
     );
     let hint = "the next tick or download closes it and goes on with the bytes that were kept";
     Warning::new(WarningKind::CrashedRun, message, hint)
+}
+
+fn bad_row(row: &str) -> Warning {
+    let message = format!("a row of the database cannot be read and is passed over: {row}");
+    let hint = "remove the entry and add it anew, or restore `hfdl.db` from a backup";
+    Warning::new(WarningKind::BadRow, message, hint)
 }
 
 fn unusable_schedule(schedule: &Unusable) -> Warning {
@@ -264,6 +272,7 @@ mod tests {
             pause: None,
             next_due: Vec::new(),
             unusable: Vec::new(),
+            bad_rows: Vec::new(),
             run: None,
             crashed: Vec::new(),
             models: vec![model()],
