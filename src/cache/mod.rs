@@ -25,7 +25,7 @@ pub use forget::{Rest, forget_revision};
 pub use layout::{CacheLayout, RepoLayout};
 pub use local_dir::LocalDir;
 pub use local_publish::{Placed, Vanished};
-pub use publish::{CacheWriter, LinkChoice, Published};
+pub use publish::{AskedToEnd, CacheWriter, LinkChoice, Published};
 pub use scan::{
     BlobKind, LocalEntry, LocalRepo, LocalSnapshot, cached_repos, published_commit, scan_repo,
     snapshot_is_complete, stored_listing,

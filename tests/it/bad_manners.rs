@@ -467,3 +467,32 @@ fn a_row_that_means_nothing_is_passed_over_and_named() {
         env.line("models list").succeeds().prints("acme/tiny");
     }
 }
+
+#[test]
+fn busy_files_are_waited_for_together() {
+    const FILES: usize = 12;
+    let env = TestEnv::new();
+    env.set("HFDL_DISK_RESERVE", "0");
+    let mut draft = env.hub().repo("acme/tiny").commit("main");
+    for n in 0..FILES {
+        draft = draft.file(&format!("{n}.txt"), format!("{n}").into_bytes());
+    }
+    draft.publish();
+    env.line("download acme/tiny").succeeds();
+    let locks = files_below(&env.cache().join(".locks"));
+    assert_eq!(locks.len(), FILES);
+    let held: Vec<_> = locks
+        .iter()
+        .map(|path| {
+            hfdl::sys::lock::FileLock::try_acquire(path)
+                .unwrap()
+                .unwrap()
+        })
+        .collect();
+    fs::remove_dir_all(env.cache().join("models--acme--tiny")).unwrap();
+    let began = std::time::Instant::now();
+    env.line("download acme/tiny").succeeds();
+    let waited = began.elapsed();
+    assert!(waited < Duration::from_secs(10), "{waited:?}");
+    drop(held);
+}

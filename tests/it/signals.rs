@@ -194,6 +194,37 @@ fn a_signal_ends_the_run_soon_although_the_hub_says_nothing() {
     }
 }
 
+#[test]
+fn a_signal_ends_the_wait_for_another_process_that_publishes() {
+    let env = TestEnv::new();
+    env.set("HFDL_DISK_RESERVE", "0");
+    let repo = env.hub().repo("acme/tiny");
+    let commit = repo.commit("main").file("config.json", b"{}").publish();
+    env.line("download acme/tiny --dry-run").succeeds();
+    let private = env.cache().join("models--acme--tiny/.hfdl");
+    fs::create_dir_all(&private).unwrap();
+    let lock = private.join(format!("{commit}.incomplete.lock"));
+    let held = hfdl::sys::lock::FileLock::try_acquire(&lock).unwrap();
+    assert!(held.is_some());
+    let mut running = Running::start(env.command(["download", "acme/tiny"]));
+    env.hub().wait_until("it fetches", |requests| {
+        requests
+            .iter()
+            .any(|request| request.bytes_sent > 0 && request.api == Api::ResolveCache)
+    });
+    assert_eq!(
+        running.code_within(Duration::from_millis(500)),
+        None,
+        "it waits"
+    );
+    running.send(Signal::TERM);
+    assert_eq!(running.code_within(Duration::from_secs(4)), Some(143));
+    let words = ("partial".to_owned(), "interrupted".to_owned(), 143);
+    assert_eq!(last_words(&env), words);
+    drop(held);
+    env.line("download acme/tiny").succeeds();
+}
+
 /// Removes what is kept of the files of each commit, so that the Hub has to be asked.
 fn forget_listings(env: &TestEnv) {
     let repo = env.cache().join("models--acme--tiny");

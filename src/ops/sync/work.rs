@@ -13,6 +13,7 @@ use super::end::{Progress, SyncEnd};
 use super::place::Writer;
 use super::preflight::missing_bytes;
 use super::trouble::{hint_for_file, trouble_of};
+use crate::cache::AskedToEnd;
 use crate::domain::content::ContentId;
 use crate::domain::origin::{MOST_ORIGINS, Origin, OriginKind, Origins};
 use crate::domain::outcome::{ErrorKind, Outcome};
@@ -337,6 +338,10 @@ impl Work {
             checkpoint("before publishing");
             match self.publish() {
                 Ok(path) => self.progress.path = Some(path),
+                Err(err) if err.chain().any(|link| link.is::<AskedToEnd>()) => {
+                    log::info!("{err:#}");
+                    self.is_stopped = true;
+                }
                 Err(err) => self.fail(&err),
             }
         }
