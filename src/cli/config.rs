@@ -121,9 +121,7 @@ fn set(context: &Context, key: &str, value: &str) -> Result<()> {
     let mut value = key.check(value)?.to_string();
     if matches!(key.spec().kind, ValueKind::Path | ValueKind::File) {
         // A relative path would mean another place for each caller.
-        value = paths::expand(&context.host, &value)?
-            .to_string_lossy()
-            .into_owned();
+        value = paths::text(&paths::expand(&context.host, &value)?)?;
     }
     context
         .store()?

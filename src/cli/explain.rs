@@ -22,7 +22,9 @@ use crate::ops::run_due::WrongClock;
 use crate::ops::schedules::Duplicate;
 use crate::ops::timer::Refusal;
 use crate::store::StoreError;
+use crate::sys::host::VariableNotUtf8;
 use crate::sys::logging::LogFormat;
+use crate::sys::paths::PathNotUtf8;
 use crate::sys::text::escaped;
 use crate::ui::Output;
 use crate::ui::json;
@@ -148,8 +150,13 @@ fn classify(error: &Error) -> (ExitStatus, Option<String>) {
             || link.is::<MomentError>()
             || link.is::<UnknownWord>()
             || link.is::<ShardError>()
+            || link.is::<PathNotUtf8>()
         {
             return (ExitStatus::Usage, None);
+        }
+        if link.is::<VariableNotUtf8>() {
+            let next = "give it a value in UTF-8, or unset it";
+            return (ExitStatus::Usage, Some(next.to_owned()));
         }
         if let Some(refusal) = link.downcast_ref::<Refusal>() {
             let status = match refusal.is_usage {

@@ -256,6 +256,7 @@ fn command() -> clap::Command {
 }
 
 fn prepare(host: &Host, global: &Global, out: Output) -> Result<Context> {
+    host.check_variables()?;
     let mut flags = BTreeMap::new();
     for pair in &global.set {
         let (key, value) = pair.split_once('=').ok_or_else(|| {

@@ -337,3 +337,34 @@ fn refusal(status: u16, headers: &Headers) -> XetFault {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encryption_is_not_given_up_for_the_address_of_a_xorb() {
+        let url = |text: &str| -> Url { text.parse().unwrap() };
+        let leads_to = |text: &str| {
+            let fetch = Fetch {
+                url: Arc::new(url(text)),
+                chunks: 0..1,
+                first_byte: 0,
+                last_byte: 9,
+            };
+            let name = XetHash::from_bytes([1; 32]);
+            Reconstruction {
+                fetches: HashMap::from([(name, vec![fetch])]),
+                ..Reconstruction::default()
+            }
+        };
+        let (open, safe) = (
+            leads_to("http://cdn/x?sig=geheim"),
+            leads_to("https://cdn/x"),
+        );
+        let refused = check_encryption(&url("https://cas"), &open).unwrap_err();
+        assert!(!refused.to_string().contains("geheim"), "{refused}");
+        assert!(check_encryption(&url("https://cas"), &safe).is_ok());
+        assert!(check_encryption(&url("http://cas"), &open).is_ok());
+    }
+}

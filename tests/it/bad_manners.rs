@@ -496,3 +496,65 @@ fn busy_files_are_waited_for_together() {
     assert!(waited < Duration::from_secs(10), "{waited:?}");
     drop(held);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_path_that_is_no_text_is_refused_and_never_altered() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let odd = |env: &TestEnv| {
+        let mut path = env.root().as_os_str().to_owned();
+        path.push(OsStr::from_bytes(b"/odd-\xff"));
+        path
+    };
+    for name in [
+        "HF_HUB_CACHE",
+        "HF_HOME",
+        "HFDL_HOME",
+        "HFDL_CACHE_DIR",
+        "HOME",
+    ] {
+        let env = world();
+        let mut command = env.command(["download", "acme/tiny"]);
+        let output = command.env(name, odd(&env)).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{name}: {said}");
+        assert!(
+            said.contains(&format!("`{name}`")) && said.contains("UTF-8"),
+            "{said}"
+        );
+        assert_eq!(
+            fs::read_dir(env.root()).unwrap().count(),
+            2,
+            "{name}: something was made"
+        );
+    }
+    for args in [
+        &["download", "acme/tiny", "--to"][..],
+        &["models", "add", "acme/tiny", "--to"],
+    ] {
+        let env = world();
+        let mut command = env.command(args);
+        let output = command.arg(odd(&env)).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+        let folders = fs::read_dir(env.root()).unwrap().flatten();
+        let made: Vec<_> = folders.map(|entry| entry.file_name()).collect();
+        let is_odd = |name: &std::ffi::OsString| name.as_bytes().starts_with(b"odd");
+        assert!(!made.iter().any(is_odd), "{made:?}");
+    }
+    // Other programs' variables may hold what they like.
+    let env = world();
+    let mut command = env.command(["download", "acme/tiny"]);
+    let ended = command.env("OTHER", odd(&env)).output().unwrap();
+    assert!(ended.status.success());
+    // The state directory can be used as it is.
+    let mut command = env.command(["download", "acme/tiny", "--home"]);
+    let ended = command.arg(odd(&env)).output().unwrap();
+    assert!(
+        ended.status.success(),
+        "{}",
+        String::from_utf8_lossy(&ended.stderr)
+    );
+    assert!(std::path::Path::new(&odd(&env)).join("hfdl.db").exists());
+}
