@@ -157,6 +157,7 @@ fn find(store: Option<&Store>, settings: &Settings, word: &str) -> Result<Target
         known_commit: None,
         needs_token: false,
         held_commit: None,
+        accepted: None,
         vanished: Vanished::Keep,
         force: false,
     })

@@ -439,12 +439,7 @@ fn a_row_that_means_nothing_is_passed_over_and_named() {
             .prints("cannot be read")
             .prints(named);
         let ran = env.line("doctor");
-        assert_eq!(
-            ran.stdout().contains(named),
-            true,
-            "{sql}\n{}",
-            ran.report()
-        );
+        assert!(ran.stdout().contains(named), "{sql}\n{}", ran.report());
 
         env.now("2026-03-01T10:10:00Z");
         let ran = env.hfdl(["run-due", "--json"]);

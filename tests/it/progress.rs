@@ -60,6 +60,7 @@ fn listen(env: &TestEnv) -> Told {
         known_commit: None,
         needs_token: false,
         held_commit: None,
+        accepted: None,
         force: false,
         vanished: Vanished::Keep,
     };
