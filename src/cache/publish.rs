@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use thiserror::Error;
 
 use super::layout::{self, CacheLayout, RepoLayout};
 use super::{links, wire};
@@ -32,7 +33,7 @@ use crate::sys::host::checkpoint;
 use crate::sys::lock::FileLock;
 use crate::sys::names;
 use crate::sys::open;
-use crate::sys::stop::StopFlag;
+use crate::sys::signals::process_stop;
 
 /// The first line is the standard's; the rest is for people.
 pub(super) const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
@@ -43,6 +44,11 @@ pub(super) const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc
 /// returned guard is dropped. Another writer may hold it for hours and our
 /// renames are safe without it, so whoever locks may give up waiting.
 pub type TakeLock<'a> = &'a (dyn Fn(&Path) -> Result<Box<dyn Any>> + Sync);
+
+/// The run was asked to end while it waited for another one.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("the run was asked to end while another process published the same commit")]
+pub struct AskedToEnd;
 
 /// What snapshot entries may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,14 +306,16 @@ impl<'a> CacheWriter<'a> {
         // Links are made in moments; copies, where there are none, take longer.
         const STEPS: u32 = 50 * 600;
         let path = self.layout.staging_lock(commit);
-        let pause = StopFlag::new();
+        let stop = process_stop();
         for _ in 0..STEPS {
             let lock = FileLock::try_acquire_passing(&path)
                 .with_context(|| format!("cannot lock `{}`", path.display()))?;
             if let Some(lock) = lock {
                 return Ok(lock);
             }
-            pause.pause(STEP);
+            if stop.pause(STEP) {
+                return Err(AskedToEnd.into());
+            }
         }
         bail!(
             "another process is publishing the same commit and does not end; it holds `{}`",

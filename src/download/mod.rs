@@ -33,6 +33,7 @@
 //! so a stopped run leaves a connection that says nothing behind, and with it
 //! the lock of its file.
 
+mod backlog;
 mod board;
 mod budget;
 mod copies;

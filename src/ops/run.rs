@@ -32,6 +32,7 @@ use crate::domain::units::{ByteSize, Seconds};
 use crate::download::EngineOptions;
 use crate::hub::HubClient;
 use crate::store::Store;
+use crate::sys::file_limit::{self, connections_within};
 use crate::sys::host::{Host, checkpoint};
 use crate::sys::logging;
 use crate::sys::paths::Home;
@@ -375,7 +376,10 @@ impl<'a> Run<'a> {
                 && let Some(model) = &model
             {
                 let id = model.id;
-                let state = state_after(model, end, now);
+                let mut state = state_after(model, end, now);
+                if let Some(needs_token) = self.tools.hub.needs_token(&target.repo) {
+                    state.needs_token = needs_token;
+                }
                 if let Some(commit) = &state.published_commit
                     && state.published_commit != model.state.published_commit
                 {
@@ -484,7 +488,7 @@ impl<'a> Run<'a> {
             ..EngineOptions::default()
         };
         EngineOptions {
-            connections: settings.connections(),
+            connections: connections_within(settings.connections(), file_limit::current()),
             files: settings.files(),
             min_rate: settings.min_rate().bytes(),
             stall_after: Duration::from_secs(settings.stall_after().get()),

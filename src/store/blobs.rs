@@ -105,7 +105,7 @@ impl Store {
     /// Returns the files that were found bad, with the contents that they should hold.
     pub fn bad_files(&self) -> Result<BTreeMap<PathBuf, ContentId>> {
         let sql = "SELECT path, content_id FROM bad_files";
-        let rows: Vec<(PathBuf, ContentId)> = self.list(sql, [], |row| {
+        let rows: Vec<(PathBuf, ContentId)> = self.list_readable("bad_files", sql, [], |row| {
             let path = PathBuf::from(row.get::<_, String>("path")?);
             Ok((path, row.parsed("content_id")?))
         })?;

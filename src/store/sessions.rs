@@ -193,6 +193,8 @@ impl Store {
                 AND outcome IN ('updated', 'up-to-date', 'repaired', 'held', 'orphaned', 'failed')
                 AND (outcome <> 'failed'
                     OR error_kind NOT IN ('network', 'rate-limit')
+                        AND NOT (error_kind = 'auth' AND model_id IN
+                            (SELECT id FROM models WHERE needs_token = 1))
                         AND error NOT LIKE 'crashed:%')";
         let params = [seconds(since), seconds(latest_believable(now))];
         let ids: Vec<ModelId> = self.list(sql, params, |row| Ok(ModelId(row.get("model_id")?)))?;

@@ -8,6 +8,7 @@ mod apply_env;
 mod apply_round_trip;
 mod apply_stories;
 mod apply_wrong_files;
+mod bad_manners;
 mod budgets;
 mod cache_accept;
 mod cache_local_dir;

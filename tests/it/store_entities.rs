@@ -59,6 +59,7 @@ fn an_edit_changes_what_was_said_and_keeps_what_was_found_out() {
         last_change_at: Some(at(5)),
         consecutive_failures: 6,
         upstream_state: UpstreamState::Gated,
+        needs_token: true,
     };
     store.save_model_state(id, &state).unwrap();
     let mut spec = model("acme/new");
@@ -83,6 +84,7 @@ fn models_are_listed_by_tag_by_state_and_by_switch() {
     store.set_model_enabled(off, false, at(0)).unwrap();
     let orphaned = ModelState {
         upstream_state: UpstreamState::Orphaned,
+        needs_token: false,
         ..ModelState::default()
     };
     store.save_model_state(plain, &orphaned).unwrap();

@@ -16,7 +16,7 @@ use crate::domain::origin::Origins;
 use crate::domain::plan::{self, LocalFacts, SyncPlan, plan_sync};
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{Amount, NothingSelected, RemoteFile, RemoteSnapshot};
-use crate::hub::{Fault, Gated, HubClient, HubError};
+use crate::hub::{Fault, FileAddress, Gated, HubClient, HubError};
 use crate::ops::parallel::{QUESTIONS_AT_ONCE, map_at_once};
 use crate::xet::XetStorage;
 
@@ -98,7 +98,9 @@ pub fn check(
 ) -> Result<Checked> {
     // Before the Hub is asked: holding a model in place writes, too.
     let place = Place::new(choice, target)?;
-    let info = hub.revision(&target.repo, &target.revision)?;
+    let info = hub
+        .revision(&target.repo, &target.revision)
+        .map_err(|error| hub.explain_absence(error, target.needs_token))?;
     let commit = info.commit;
     if let Some(held) = target.held_commit.as_ref().filter(|held| **held != commit) {
         let path = place.readable_at(held);
@@ -161,9 +163,15 @@ pub fn check(
     }
     let moves_ref = target.model.is_some() || !hides_files(&remote, target, &facts.previous);
     let mut plan = plan_sync(&remote, &target.filter, &place.likely_placement(), &facts)?;
-    if info.gated != Gated::No && plan.fetches().next().is_some() {
+    if info.gated != Gated::No
+        && let Some(file) = plan.fetches().next()
+    {
         // The listing of a gated repository is open; refuse before any byte.
-        hub.auth_check(&target.repo)?;
+        hub.check_access(&FileAddress {
+            repo: target.repo.clone(),
+            commit: commit.clone(),
+            path: file.file.path.clone(),
+        })?;
     }
     // Whoever fetches by force trusts nothing that is there.
     if let Some(xet) = xet.filter(|_| !target.force) {

@@ -172,6 +172,9 @@ impl Flow {
         });
         for (index, order, planned) in ready {
             self.begin(index, order, planned, on);
+            // Files that are whole by now have their locks open until they
+            // are stored; of many new models they would add up.
+            self.pool.step(Duration::ZERO, on);
         }
     }
 

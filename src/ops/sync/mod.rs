@@ -51,6 +51,8 @@ pub struct Target {
     pub destination: Destination,
     /// What the database says was published; a directory has no ref that could.
     pub known_commit: Option<CommitSha>,
+    /// The Hub showed the repository to the token only.
+    pub needs_token: bool,
     /// A rollback holds this commit in place.
     pub held_commit: Option<CommitSha>,
     /// A commit, or the beginning of one, that is published even if it looks like a loss.
@@ -74,6 +76,7 @@ impl From<&Model> for Target {
             required: BTreeSet::new(),
             destination: spec.destination.clone(),
             known_commit: state.published_commit.clone(),
+            needs_token: state.needs_token,
             held_commit: state.held_commit.clone(),
             accepted: accepted.map(|update| update.commit.to_string()),
             force: false,

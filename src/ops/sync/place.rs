@@ -5,6 +5,7 @@
 
 use std::any::Any;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -23,7 +24,7 @@ use crate::download::{has_content, reusable_bytes};
 use crate::sys::files;
 use crate::sys::lock::FileLock;
 use crate::sys::names;
-use crate::sys::stop::StopFlag;
+use crate::sys::signals::process_stop;
 
 /// A destination as it is.
 pub enum Place {
@@ -365,18 +366,23 @@ impl Writer {
 /// file of a directory.
 ///
 /// Our renames are safe without it, so after a while the wait is given up:
-/// the other program may be downloading the same file for hours.
+/// the other program may be downloading the same file for hours. All waits of a
+/// process share that while: a hundred busy files are not waited for in turn.
 fn take_official_lock(path: &Path) -> Result<Box<dyn Any>> {
     const STEP: Duration = Duration::from_millis(50);
     const STEPS: u32 = 40;
-    let pause = StopFlag::new();
-    for _ in 0..STEPS {
+    static STEPS_TAKEN: AtomicU32 = AtomicU32::new(0);
+    let stop = process_stop();
+    loop {
         let lock = FileLock::try_acquire(path)
             .with_context(|| format!("cannot lock `{}`", path.display()))?;
         if let Some(lock) = lock {
             return Ok(Box::new(lock));
         }
-        pause.pause(STEP);
+        let is_over = STEPS_TAKEN.fetch_add(1, Ordering::Relaxed) >= STEPS;
+        if is_over || stop.pause(STEP) {
+            break;
+        }
     }
     log::debug!("`{}` is held by another program; going on", path.display());
     Ok(Box::new(()))

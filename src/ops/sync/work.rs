@@ -13,6 +13,7 @@ use super::end::{Progress, SyncEnd};
 use super::place::Writer;
 use super::preflight::missing_bytes;
 use super::trouble::{hint_for_file, trouble_of};
+use crate::cache::AskedToEnd;
 use crate::domain::content::ContentId;
 use crate::domain::origin::{MOST_ORIGINS, Origin, OriginKind, Origins};
 use crate::domain::outcome::{ErrorKind, Outcome};
@@ -337,6 +338,10 @@ impl Work {
             checkpoint("before publishing");
             match self.publish() {
                 Ok(path) => self.progress.path = Some(path),
+                Err(err) if err.chain().any(|link| link.is::<AskedToEnd>()) => {
+                    log::info!("{err:#}");
+                    self.is_stopped = true;
+                }
                 Err(err) => self.fail(&err),
             }
         }
@@ -396,10 +401,14 @@ impl Work {
     }
 
     fn good_outcome(&self) -> Outcome {
-        let is_same = self.planned.old_commit.as_ref() == Some(&self.planned.remote.commit);
-        match (is_same, self.planned.plan.changes_nothing()) {
+        let commit = Some(&self.planned.remote.commit);
+        let is_in_place = self.planned.old_commit.as_ref() == commit;
+        // The database knows it even when the ref or all files have gone.
+        let is_known = self.target.known_commit.as_ref() == commit;
+        match (is_in_place, self.planned.plan.changes_nothing()) {
             (true, true) => Outcome::UpToDate,
             (true, false) => Outcome::Repaired,
+            (false, _) if is_known => Outcome::Repaired,
             (false, _) => Outcome::Updated,
         }
     }
