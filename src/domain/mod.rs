@@ -17,6 +17,7 @@ pub mod outcome;
 pub mod pause;
 pub mod placement;
 pub mod plan;
+pub mod proof;
 pub mod ranges;
 pub mod repo;
 pub mod repo_arg;

@@ -15,7 +15,7 @@ use super::dead_ends;
 use super::download::cache_choice;
 use super::records::{add_up, news_of, run_outcome, state_after, status_of};
 use super::recover::recover;
-use super::sync::{Flow, Progress, SyncEnd, Target};
+use super::sync::{Flow, Progress, Proofs, SyncEnd, Target};
 use super::watch::{Watch, Watched};
 use super::{rate_limits, retention};
 use crate::domain::model::EntryName;
@@ -194,21 +194,21 @@ impl<'a> Run<'a> {
     }
 
     /// Returns the way for this run's targets, and what watches the clock for it.
-    pub fn start_flow(&self, bounds: &Bounds) -> Result<(Flow, Watch)> {
+    pub fn start_flow(&self, bounds: &Bounds) -> Result<(Flow<'a>, Watch)> {
         let host = self.tools.host;
         let rate = Arc::default();
         let options = self.engine_options(bounds, &rate);
         let choice = cache_choice(host, self.tools.settings);
         let reserve = self.tools.settings.disk_reserve();
-        let bad = self.tools.store.bad_files()?;
+        let proofs = Proofs::new(self.tools.store, host, self.id.clone());
         let flow = Flow::new(
             self.tools.hub,
             self.tools.xet,
             &choice,
-            bad,
+            proofs,
             options,
             reserve,
-        );
+        )?;
         let watch = Watch::start(host);
         let now = host.now();
         let span = bounds.max_duration.map(Seconds::span);
@@ -228,7 +228,7 @@ impl<'a> Run<'a> {
     /// life, and an ear for the wish that the run ends.
     pub fn step(
         &mut self,
-        flow: &mut Flow,
+        flow: &mut Flow<'_>,
         show: &mut dyn FnMut(&Progress<'_>),
     ) -> Vec<(usize, SyncEnd)> {
         const WAIT: Duration = Duration::from_millis(100);
@@ -255,7 +255,7 @@ impl<'a> Run<'a> {
     /// Leads everything in a flow to its end; `alter` may change how one ends.
     pub fn lead(
         &mut self,
-        mut flow: Flow,
+        mut flow: Flow<'_>,
         alter: &mut dyn FnMut(usize, SyncEnd) -> SyncEnd,
         show: &mut dyn FnMut(&Progress<'_>),
     ) {
@@ -326,8 +326,11 @@ impl<'a> Run<'a> {
             for file in &end.files {
                 store.save_session_file(*session, file)?;
             }
-            for (path, content, size_bytes) in &end.proven {
-                store.save_blob(path, content, *size_bytes, now)?;
+            for path in &end.moved {
+                store.forget_blob(path)?;
+            }
+            for file in &end.proven {
+                store.save_blob(&file.path, &file.content, &file.stamp, now)?;
             }
             let close = SessionEnd {
                 at: now,

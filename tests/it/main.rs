@@ -50,6 +50,8 @@ mod layers;
 mod notify;
 mod outdated;
 mod progress;
+#[cfg(unix)]
+mod proof;
 mod prune;
 mod readme;
 mod retention;

@@ -373,6 +373,8 @@ fn the_file_itself_refuses_unknown_words_and_values_of_the_wrong_kind() {
         .unwrap();
     sql.execute_batch(include_str!("store_rows/v4.sql"))
         .unwrap();
+    sql.execute_batch(include_str!("store_rows/v5.sql"))
+        .unwrap();
     for (table, column) in [
         ("models", "repo_type"),
         ("models", "upstream_state"),
@@ -382,8 +384,6 @@ fn the_file_itself_refuses_unknown_words_and_values_of_the_wrong_kind() {
         ("runs", "trigger"),
         ("sessions", "state"),
         ("sessions", "outcome"),
-        ("session_files", "source"),
-        ("session_files", "result"),
         ("blobs", "content_id"),
         ("bad_files", "content_id"),
         ("model_revisions", "commit_sha"),
@@ -404,6 +404,7 @@ fn the_file_itself_refuses_unknown_words_and_values_of_the_wrong_kind() {
         "UPDATE sessions SET outcome = NULL",
         "UPDATE runs SET outcome = 'ok'",
         "UPDATE sessions SET reused_from = '{}'",
+        "UPDATE session_files SET found_bad = 2",
     ] {
         let err = sql.execute(update, []).unwrap_err().to_string();
         assert!(err.contains("CHECK constraint failed"), "{update}: {err}");

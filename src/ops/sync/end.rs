@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::domain::content::ContentId;
 use crate::domain::outcome::Outcome;
+use crate::domain::proof::FileStamp;
 use crate::domain::session::{SessionFile, SessionProgress, Trouble};
 use crate::sys::stop::StopReason;
 
@@ -19,6 +20,16 @@ pub enum Progress<'e> {
         name: &'e str,
         n_bytes: u64,
         have: u64,
+    },
+    /// So many more are to be read on this machine.
+    ToRead {
+        n_files: u64,
+        n_bytes: u64,
+    },
+    /// Bytes of a file on this machine that were hashed.
+    Read {
+        name: &'e str,
+        n_bytes: u64,
     },
     /// Bytes that came over the line.
     Bytes {
@@ -42,11 +53,21 @@ pub enum Progress<'e> {
         target: usize,
         progress: SessionProgress,
     },
+    /// A fetched content was stored.
+    Stored(ProvenFile),
     /// A model has ended.
     Ended {
         target: usize,
         end: &'e SyncEnd,
     },
+}
+
+/// A file that was hashed, with its stamp since then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProvenFile {
+    pub path: PathBuf,
+    pub content: ContentId,
+    pub stamp: FileStamp,
 }
 
 /// How the sync of one target ended.
@@ -57,7 +78,9 @@ pub struct SyncEnd {
     pub progress: SessionProgress,
     pub files: Vec<SessionFile>,
     /// Proven contents and where they lie now.
-    pub proven: Vec<(PathBuf, ContentId, u64)>,
+    pub proven: Vec<ProvenFile>,
+    /// Where proven contents lay that have been moved.
+    pub moved: Vec<PathBuf>,
     /// What cut it short, when it is partial.
     pub stopped: Option<StopReason>,
     /// The Hub's present name of the repository, when it was renamed.
@@ -81,6 +104,7 @@ impl SyncEnd {
             progress,
             files: Vec::new(),
             proven: Vec::new(),
+            moved: Vec::new(),
             stopped: None,
             renamed_to: None,
             is_offline: false,

@@ -1,24 +1,32 @@
-//! The way of every target: check, preflight, fetch, publish; many at a time.
+//! The way of every target: check, prove, preflight, import, fetch, publish; many
+//! at a time.
 //!
 //! Targets may be added while others are on their way. An error of one stops
 //! with it: it becomes the end of that one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Error, Result};
+use anyhow::{Error, Result, anyhow};
 
-use super::check::{BadFiles, Checked, Planned};
+use super::check::{Checked, Planned};
 use super::checker::Checker;
 use super::end::{Progress, SyncEnd};
+use super::findings::Findings;
+use super::importing::Importing;
 use super::pool::Pool;
 use super::preflight::refuse_what_does_not_fit;
+use super::proofs::Proofs;
+use super::proving::{FileKey, Unproven};
+use super::readers::{GoodRead, ReadEvent, ReadId, ReadJob, ReadResult, Readers};
 use super::trouble::{is_offline, outcome_of, trouble_of};
 use super::{CacheChoice, Target};
 use crate::cache::CacheLayout;
+use crate::domain::content::ContentId;
 use crate::domain::outcome::Outcome;
-use crate::domain::session::{ByteCounts, FileCounts, SessionProgress};
+use crate::domain::session::{ByteCounts, FileCounts, FileSource, SessionProgress};
 use crate::domain::share::Share;
 use crate::domain::units::ByteSize;
 use crate::download::{EngineOptions, Lane};
@@ -26,6 +34,7 @@ use crate::hub::HubClient;
 use crate::ops::rollback;
 use crate::sys::host::checkpoint;
 use crate::sys::pause::Stopwatch;
+use crate::sys::stamp::stamp_at;
 use crate::sys::stop::{StopFlag, StopReason};
 use crate::xet::XetStorage;
 
@@ -42,39 +51,73 @@ pub struct Order {
     pub share: Share,
 }
 
+/// A reason to read a file on this machine.
+pub(super) enum Purpose {
+    /// Some targets use it as it is.
+    Proof(FileKey),
+    /// A target takes its content in.
+    Import {
+        index: usize,
+        from: PathBuf,
+        aside: PathBuf,
+        content: ContentId,
+    },
+    /// It was stored by another process while the pool was to fetch it.
+    Stored(usize),
+}
+
 /// Targets on their way.
-pub struct Flow {
-    checker: Checker,
+pub struct Flow<'a> {
+    pub(super) checker: Checker,
     /// Those whose check has not been dealt with yet, by the caller's numbers.
     asked: BTreeMap<usize, Order>,
     /// Plans that nothing has been done about yet.
     ready: Vec<(usize, Order, Box<Planned>)>,
     first_is_ready: Stopwatch,
-    pool: Pool,
+    readers: Readers,
+    /// Files that are being read: for which reason, and their names in messages.
+    reads: BTreeMap<ReadId, (Purpose, String)>,
+    pub(super) proofs: Proofs<'a>,
+    pub(super) proofs_under_way: BTreeSet<FileKey>,
+    /// Targets whose files are being proven.
+    pub(super) proving: BTreeMap<usize, Unproven>,
+    /// Targets that take in contents of this machine.
+    pub(super) importing: BTreeMap<usize, Importing>,
+    /// Results of reading for targets that have not got to the pool yet.
+    pub(super) findings: BTreeMap<usize, Findings>,
+    pub(super) pool: Pool,
     cache: CacheLayout,
-    reserve: ByteSize,
-    stop: StopFlag,
+    pub(super) reserve: ByteSize,
+    pub(super) stop: StopFlag,
 }
 
-impl Flow {
+impl<'a> Flow<'a> {
     pub fn new(
         hub: &HubClient,
         xet: Option<&XetStorage>,
         choice: &CacheChoice,
-        bad: BadFiles,
+        proofs: Proofs<'a>,
         options: EngineOptions,
         reserve: ByteSize,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        let bad = proofs.bad_files()?;
+        Ok(Self {
             checker: Checker::new(hub, xet, choice, bad),
             asked: BTreeMap::new(),
             ready: Vec::new(),
             first_is_ready: Stopwatch::start(),
+            readers: Readers::new(),
+            reads: BTreeMap::new(),
+            proofs,
+            proofs_under_way: BTreeSet::new(),
+            proving: BTreeMap::new(),
+            importing: BTreeMap::new(),
+            findings: BTreeMap::new(),
             reserve,
             cache: choice.layout(),
             stop: options.stop.clone(),
             pool: Pool::new(hub, xet, options),
-        }
+        })
     }
 
     /// Adds a target, which will end exactly once; `index` is the caller's number.
@@ -94,15 +137,18 @@ impl Flow {
         if let Some(new) = &planned.renamed_to {
             log::warn!("`{}` is called `{new}` now", order.target.repo);
         }
-        let promised = |file_system| self.pool.promised_bytes(file_system);
+        let promised = |file_system| self.promised_bytes(file_system);
         match refuse_what_does_not_fit(&planned, self.reserve, promised) {
-            Ok(()) => {
-                let Order {
-                    target,
-                    lane,
-                    share,
-                } = order;
-                self.pool.begin(index, target, planned, lane, share, on);
+            Ok(need) => {
+                let opened = planned.open();
+                checkpoint("place opened");
+                match opened {
+                    Ok(writer) if !planned.plan.imports().is_empty() => {
+                        self.import(index, order, planned, writer, need, on);
+                    }
+                    opened => self.pool.begin(index, order, planned, opened, on),
+                }
+                self.read_stored(on);
             }
             Err(err) => {
                 let progress = SessionProgress {
@@ -120,15 +166,30 @@ impl Flow {
         }
     }
 
+    /// Counts the bytes that targets under way have still to write on a file system.
+    pub(super) fn promised_bytes(&self, file_system: u64) -> u64 {
+        let importing = self.importing.values().map(|importing| importing.need);
+        let there = importing.filter(|need| need.file_system == file_system);
+        there.fold(self.pool.promised_bytes(file_system), |sum, need| {
+            sum.saturating_add(need.bytes)
+        })
+    }
+
     pub fn is_idle(&self) -> bool {
-        self.asked.is_empty() && self.ready.is_empty() && self.pool.is_idle()
+        self.asked.is_empty()
+            && self.ready.is_empty()
+            && self.proving.is_empty()
+            && self.importing.is_empty()
+            && self.pool.is_idle()
     }
 
     /// Waits so long for something to happen, and deals with it.
     pub fn step(&mut self, wait: Duration, on: &mut dyn FnMut(Progress<'_>)) {
         self.end_stopped(on);
-        // Whoever has nothing to fetch waits for an answer instead.
-        let has_to_wait = self.pool.is_idle() && !self.asked.is_empty();
+        self.give_up_imports(on);
+        // With no fetch and no reading under way, block on the checker.
+        let is_reading = self.readers.is_busy();
+        let has_to_wait = self.pool.is_idle() && !is_reading && !self.asked.is_empty();
         let mut answer = self.checker.next(match has_to_wait {
             true => wait,
             false => Duration::ZERO,
@@ -141,16 +202,150 @@ impl Flow {
             answer = self.checker.next(Duration::ZERO);
         }
         self.begin_ready(on);
+        // With a fetch under way, block on the engine below.
+        self.take_reads(
+            if self.pool.is_idle() {
+                wait
+            } else {
+                Duration::ZERO
+            },
+            on,
+        );
         if !self.pool.is_idle() {
-            self.pool.step(wait, on);
+            let proofs = &mut self.proofs;
+            self.pool.step(wait, &mut |progress| {
+                if let Progress::Stored(file) = &progress {
+                    proofs.add(&file.path, file.content, file.stamp);
+                }
+                on(progress);
+            });
+            self.read_stored(on);
         }
+        self.proofs.flush();
+    }
+
+    /// Hands a file to the readers.
+    pub(super) fn read(
+        &mut self,
+        job: ReadJob,
+        purpose: Purpose,
+        on: &mut dyn FnMut(Progress<'_>),
+    ) {
+        on(Progress::ToRead {
+            n_files: 1,
+            n_bytes: job.size_bytes,
+        });
+        let name = job.name.clone();
+        let id = self.readers.add(job);
+        self.reads.insert(id, (purpose, name));
+    }
+
+    /// Deals with the news of the readers, waiting so long for the first.
+    fn take_reads(&mut self, wait: Duration, on: &mut dyn FnMut(Progress<'_>)) {
+        if !self.readers.is_busy() {
+            return;
+        }
+        let mut event = self.readers.next(wait);
+        while let Some(happened) = event {
+            match happened {
+                ReadEvent::Started { id, n_bytes } => {
+                    if let Some((_, name)) = self.reads.get(&id) {
+                        on(Progress::FileStarted {
+                            name,
+                            n_bytes,
+                            have: 0,
+                        });
+                    }
+                }
+                ReadEvent::Read { id, bytes } => {
+                    if let Some((_, name)) = self.reads.get(&id) {
+                        on(Progress::Read {
+                            name,
+                            n_bytes: bytes,
+                        });
+                    }
+                }
+                ReadEvent::Ended { id, result } => {
+                    if let Some((purpose, name)) = self.reads.remove(&id) {
+                        on(Progress::FileEnded { name: &name });
+                        self.end_read(purpose, result, on);
+                    }
+                }
+            }
+            event = self.readers.next(Duration::ZERO);
+        }
+    }
+
+    fn end_read(&mut self, purpose: Purpose, result: ReadResult, on: &mut dyn FnMut(Progress<'_>)) {
+        match purpose {
+            Purpose::Proof(key) => self.proved(key, result, on),
+            Purpose::Import {
+                index,
+                from,
+                aside,
+                content,
+            } => self.imported(index, content, (&from, &aside), result, on),
+            Purpose::Stored(number) => self.pool.proved(number, result, on),
+        }
+        self.read_stored(on);
+    }
+
+    /// Proves what other processes have stored of the pool's files.
+    fn read_stored(&mut self, on: &mut dyn FnMut(Progress<'_>)) {
+        for (number, path, job) in self.pool.take_reads() {
+            let stamp = stamp_at(&path).ok().flatten();
+            match stamp.filter(|stamp| self.proofs.hold_for(&path, &job.content, Some(stamp))) {
+                Some(stamp) => {
+                    let source = FileSource::Found;
+                    let stamp = Some(stamp);
+                    let read = ReadResult::Good(GoodRead { stamp, source });
+                    self.pool.proved(number, read, on);
+                }
+                None => self.read(job, Purpose::Stored(number), on),
+            }
+        }
+    }
+
+    /// Checks a target once more, without the files that were found bad.
+    pub(super) fn ask_again(
+        &mut self,
+        index: usize,
+        order: Order,
+        on: &mut dyn FnMut(Progress<'_>),
+    ) {
+        const MOST: u32 = 5;
+        let findings = self.findings.entry(index).or_default();
+        findings.n_checks += 1;
+        if findings.n_checks > MOST {
+            let err = anyhow!("its files are damaged faster than they can be replaced");
+            return self.end_failed(index, &order, &err, on);
+        }
+        self.checker.ask(index, order.target.clone());
+        self.asked.insert(index, order);
+    }
+
+    /// Ends a target for which nothing more can be done.
+    pub(super) fn end_failed(
+        &mut self,
+        index: usize,
+        order: &Order,
+        err: &Error,
+        on: &mut dyn FnMut(Progress<'_>),
+    ) {
+        self.findings.remove(&index);
+        let end = failed_check(&order.target, err);
+        on(Progress::Ended {
+            target: index,
+            end: &end,
+        });
     }
 
     /// Ends everything that is still under way, with its bytes kept.
     pub fn close(self, on: &mut dyn FnMut(Progress<'_>)) {
         let reason = self.stop.reason().unwrap_or(StopReason::Terminated);
         let ready = self.ready.into_iter().map(|(index, ..)| index);
-        for target in self.asked.into_keys().chain(ready) {
+        let reading = self.proving.into_keys().chain(self.importing.into_keys());
+        for target in self.asked.into_keys().chain(ready).chain(reading) {
             let end = SyncEnd::unseen(reason);
             on(Progress::Ended { target, end: &end });
         }
@@ -177,7 +372,9 @@ impl Flow {
     fn end_stopped(&mut self, on: &mut dyn FnMut(Progress<'_>)) {
         let run = self.stop.reason();
         let ready = self.ready.iter().map(|(index, order, _)| (index, order));
-        let over: Vec<(usize, StopReason)> = (self.asked.iter().chain(ready))
+        let proving = self.proving.iter();
+        let proving = proving.map(|(index, target)| (index, &target.order));
+        let over: Vec<(usize, StopReason)> = (self.asked.iter().chain(ready).chain(proving))
             .filter_map(|(index, order)| {
                 let reason = order.lane.stop().reason().or(run)?;
                 Some((*index, reason))
@@ -186,12 +383,14 @@ impl Flow {
         for (target, reason) in over {
             self.asked.remove(&target);
             self.ready.retain(|(index, ..)| *index != target);
-            let end = SyncEnd::unseen(reason);
+            let end = self.end_unproven(target, reason);
+            let end = end.unwrap_or_else(|| SyncEnd::unseen(reason));
+            self.findings.remove(&target);
             on(Progress::Ended { target, end: &end });
         }
     }
 
-    fn deal_with(
+    pub(super) fn deal_with(
         &mut self,
         index: usize,
         order: Order,
@@ -199,8 +398,17 @@ impl Flow {
         on: &mut dyn FnMut(Progress<'_>),
     ) {
         checkpoint("checked");
+        let (order, checked) = match checked {
+            Ok(checked) => match self.prove_first(index, order, checked, on) {
+                Some((order, checked)) => (order, Ok(checked)),
+                None => return,
+            },
+            Err(err) => (order, Err(err)),
+        };
+        let findings = self.findings.remove(&index).unwrap_or_default();
         let end = match checked {
-            Ok(Checked::Planned(planned)) => {
+            Ok(Checked::Planned(mut planned)) => {
+                planned.findings = findings;
                 if self.ready.is_empty() {
                     self.first_is_ready = Stopwatch::start();
                 }
@@ -211,6 +419,7 @@ impl Flow {
                 commit,
                 n_files,
                 n_bytes,
+                reused,
                 renamed_to,
             }) => {
                 let progress = SessionProgress {
@@ -230,6 +439,7 @@ impl Flow {
                 };
                 SyncEnd {
                     renamed_to,
+                    files: findings.found_files(&reused),
                     ..SyncEnd::without_files(Outcome::UpToDate, None, progress)
                 }
             }

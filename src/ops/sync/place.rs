@@ -20,9 +20,10 @@ use crate::domain::plan::{LocalFacts, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::download::{has_content, reusable_bytes};
-use crate::sys::files;
+use crate::sys::files::{self, Sharing};
 use crate::sys::lock::FileLock;
 use crate::sys::names;
+use crate::sys::stamp::is_same_file;
 use crate::sys::stop::StopFlag;
 
 /// A destination as it is.
@@ -163,6 +164,34 @@ impl Place {
         }
     }
 
+    /// Returns where a whole content lies before it is published.
+    pub fn stored(&self, content: &ContentId) -> PathBuf {
+        match self {
+            Self::Cache { cache, repo, .. } => cache.repo(repo).blob(content),
+            Self::Directory { root, .. } => LocalDir::stored_below(root, content),
+        }
+    }
+
+    /// Returns the file that readers of a commit's file get: the one that
+    /// `file_of` names, unless another program has put something else there.
+    pub fn read_as(&self, commit: &CommitSha, file: &RemoteFile) -> PathBuf {
+        let (known, entry) = (self.file_of(commit, file), self.entry(commit, &file.path));
+        match known == entry || is_same_file(&known, &entry) {
+            true => known,
+            false => entry,
+        }
+    }
+
+    /// Tells whether somebody changed a file, which no failing disk does.
+    pub fn was_edited(&self, path: &RepoPath) -> bool {
+        match self {
+            Self::Directory {
+                known: Some(dir), ..
+            } => dir.was_edited(path),
+            _ => false,
+        }
+    }
+
     /// Returns where it is written down what a content is made of.
     pub fn sidecar(&self, content: &ContentId) -> PathBuf {
         self.partial(content).with_extension(&SIDECAR_SUFFIX[1..])
@@ -235,6 +264,15 @@ impl Place {
         match self {
             Self::Cache { .. } => None,
             Self::Directory { root, .. } => repo_path(file.strip_prefix(root).ok()?),
+        }
+    }
+
+    /// Tells how contents of other places may be taken in: people edit what lies
+    /// in a directory of theirs, and nobody a blob.
+    pub fn sharing(&self) -> Sharing {
+        match self {
+            Self::Cache { .. } => Sharing::HardLinksToo,
+            Self::Directory { .. } => Sharing::OwnBytes,
         }
     }
 
@@ -316,19 +354,32 @@ impl Writer {
 
     /// Tells whether a content is where `store` puts it, whoever did that.
     pub fn has(&self, content: &ContentId, size_bytes: u64) -> bool {
-        let path = match self {
-            Self::Cache(writer) => writer.layout().blob(content),
-            Self::Directory(dir) => dir.stored(content),
-        };
-        let found = files::metadata_if_present(&path).ok().flatten();
+        let found = files::metadata_if_present(&self.stored(content));
+        let found = found.ok().flatten();
         found.is_some_and(|found| found.is_file() && found.len() == size_bytes)
     }
 
-    /// Brings in a content that lies elsewhere on this machine.
-    pub fn import(&self, content: &ContentId, size_bytes: u64, from: &Path) -> Result<()> {
+    /// Returns where `store` puts a content.
+    pub fn stored(&self, content: &ContentId) -> PathBuf {
         match self {
-            Self::Cache(writer) => writer.import_blob(content, size_bytes, from),
-            Self::Directory(dir) => dir.import(content, size_bytes, from),
+            Self::Cache(writer) => writer.layout().blob(content),
+            Self::Directory(dir) => dir.stored(content),
+        }
+    }
+
+    /// Returns an unused name for a file that is being prepared.
+    pub fn aside(&self) -> PathBuf {
+        files::unused_name(&match self {
+            Self::Cache(writer) => writer.layout().private(),
+            Self::Directory(dir) => dir.private(),
+        })
+    }
+
+    /// Takes in a file that was prepared aside from another one on this machine.
+    pub fn import(&self, content: &ContentId, aside: &Path) -> Result<()> {
+        match self {
+            Self::Cache(writer) => writer.import_blob(content, aside),
+            Self::Directory(dir) => dir.store(content, aside),
         }
     }
 

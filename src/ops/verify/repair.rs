@@ -19,7 +19,7 @@ use crate::domain::snapshot::RemoteFile;
 use crate::download::Lane;
 use crate::ops::run::{Bounds, Run, Tools};
 use crate::ops::sync::{
-    Asker, Order, Planned, Progress, SyncEnd, Target, origins_of, outcome_of, trouble_of,
+    Asker, Findings, Order, Planned, Progress, SyncEnd, Target, origins_of, outcome_of, trouble_of,
 };
 
 impl Verify<'_> {
@@ -165,6 +165,9 @@ fn plan_repair(
     let origins = origins_of(&plan, &look.place, &target.repo, Some(&look.commit));
     Ok(Planned {
         origins,
+        // They have been read by this very run, or are the sample's rest.
+        reused: Vec::new(),
+        findings: Findings::default(),
         place: look.place,
         remote,
         plan,
