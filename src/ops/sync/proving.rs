@@ -49,8 +49,8 @@ impl Flow<'_> {
         if unproven.is_empty() {
             return Some((order, checked));
         }
-        // The largest first, so that no core waits for the last one at the end.
-        unproven.sort_by_key(|file| std::cmp::Reverse(file.size_bytes));
+        // The smallest first: a run that is cut short keeps the most proofs.
+        unproven.sort_by_key(|file| file.size_bytes);
         let key = |file: &super::check::Reused| (file.file.clone(), file.content);
         let left = unproven.iter().map(key).collect();
         let label = order.target.label();
