@@ -23,7 +23,7 @@ mod wire;
 pub use facts::{facts_of_cache, local_facts};
 pub use forget::{Rest, forget_revision};
 pub use layout::{CacheLayout, RepoLayout};
-pub use local_dir::LocalDir;
+pub use local_dir::{LocalDir, Prove};
 pub use local_publish::{Placed, Vanished};
 pub use publish::{CacheWriter, LinkChoice, Published};
 pub use scan::{

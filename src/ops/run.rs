@@ -326,11 +326,11 @@ impl<'a> Run<'a> {
             for file in &end.files {
                 store.save_session_file(*session, file)?;
             }
+            for (from, to) in &end.named {
+                store.copy_proof(from, to)?;
+            }
             for path in &end.moved {
                 store.forget_blob(path)?;
-            }
-            for file in &end.proven {
-                store.save_blob(&file.path, &file.content, &file.stamp, now)?;
             }
             let close = SessionEnd {
                 at: now,

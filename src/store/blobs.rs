@@ -69,6 +69,23 @@ impl Store {
         self.find(sql, [path_text(path)?], read_blob)
     }
 
+    /// Gives the proof of a file to another name of it, with the time when it was
+    /// verified. The file behind that name is no longer held to be bad.
+    pub fn copy_proof(&self, from: &Path, to: &Path) -> Result<()> {
+        let sql = "INSERT INTO blobs (path, content_id, size, modified_ns, inode, verified_at,
+                first_seen_at)
+            SELECT ?2, content_id, size, modified_ns, inode, verified_at, first_seen_at
+            FROM blobs WHERE path = ?1
+            ON CONFLICT (path) DO UPDATE SET content_id = excluded.content_id,
+                size = excluded.size, modified_ns = excluded.modified_ns,
+                inode = excluded.inode, verified_at = excluded.verified_at";
+        self.transaction(|store| {
+            store.execute(sql, [path_text(from)?, path_text(to)?])?;
+            store.forget_bad_file(to)?;
+            Ok(())
+        })
+    }
+
     /// Returns the proof that is kept for a file, whatever has become of it.
     pub fn proof(&self, path: &Path) -> Result<Option<Proof>> {
         let sql = "SELECT content_id, size, modified_ns, inode, verified_at FROM blobs

@@ -147,8 +147,12 @@ fn a_file_that_this_program_fetched_is_proven_by_the_fetch() {
     assert_eq!(env.hub().requests().len(), 1);
     // The next revision links the same content, for nothing.
     publish(&env, "acme/tiny", b"{}");
+    env.now("2026-03-02T09:00:00Z");
     assert_eq!(download(&env, "acme/tiny")["outcome"], "updated");
     assert_eq!(file_of_session(&env, MODEL), told("linked", false));
+    // It was not read again, and does not count as verified since.
+    let dates = "SELECT count(DISTINCT verified_at) FROM blobs";
+    assert_eq!(number(&env, dates), 2);
 }
 
 #[test]
@@ -278,6 +282,53 @@ fn a_damaged_file_with_the_official_note_is_not_believed_in_a_directory() {
     // A content that has got its final name leaves no row behind.
     let stale = "SELECT path FROM blobs WHERE path LIKE '%/.hfdl/%'";
     assert_eq!(ask(&env, stale), Vec::<String>::new());
+}
+
+#[test]
+fn a_content_that_another_process_stores_meanwhile_is_not_believed() {
+    let env = world();
+    publish(&env, "acme/tiny", CONFIG);
+    let folder = folder(&env, "acme/tiny");
+    let name = sha256_hex(&model_bytes());
+    for place in [".hfdl", "blobs"] {
+        fs::create_dir_all(folder.join(place)).unwrap();
+    }
+    // Another process is fetching the file.
+    let lock = folder.join(format!(".hfdl/{name}.incomplete.lock"));
+    let lock = fs::File::create(lock).unwrap();
+    lock.try_lock().unwrap();
+    let mut command = env.command(["download", "acme/tiny", "-q"]);
+    command.stdout(Stdio::null());
+    let mut running = Running(command.spawn().unwrap());
+    // The plan is made, and waits for that process.
+    let locks = env.cache().join(".locks/models--acme--tiny");
+    wait_until("the place is open", || locks.exists());
+    fs::write(blob(&env, "acme/tiny", &name), damaged(&model_bytes())).unwrap();
+    drop(lock);
+    assert!(running.0.wait().unwrap().success());
+    assert!(fs::read(blob(&env, "acme/tiny", &name)).unwrap() == model_bytes());
+}
+
+#[test]
+fn a_tick_that_is_cut_short_while_it_hashes_leaves_its_slot_to_the_next() {
+    let env = world();
+    let commit = publish(&env, "acme/tiny", CONFIG);
+    write_model_as_hf(&env, "acme/tiny", &commit, &model_bytes());
+    env.line("models add acme/tiny").succeeds();
+    env.line("schedules add nightly --every 6h --all --max-duration 30s")
+        .succeeds();
+    env.set("HFDL_TEST_READ_RATE", "1000");
+    env.now("2026-03-01T09:00:00Z+60");
+    env.line("run-due").exits(10);
+    let outcomes = "SELECT group_concat(outcome) FROM sessions";
+    assert_eq!(cell(&env, outcomes), "partial");
+    let open = "SELECT count(*) FROM schedules WHERE open_slot_at IS NOT NULL";
+    assert_eq!(number(&env, open), 1);
+    env.unset("HFDL_TEST_READ_RATE");
+    env.now("2026-03-01T09:15:00Z");
+    env.line("run-due").succeeds();
+    assert_eq!(cell(&env, outcomes), "partial,up-to-date");
+    assert_eq!(number(&env, open), 0);
 }
 
 /// A process that must not outlive a failed test.

@@ -722,6 +722,14 @@ fn blobs_are_found_by_path_by_content_and_by_age() {
     let blob = store.blob(a).unwrap().unwrap();
     assert_eq!((blob.content, blob.size_bytes), (content('c'), 7));
     assert_eq!(blob.first_seen_at, at(9));
+    // Another name of it is proven as long as this one.
+    let proof = store.proof(a).unwrap().unwrap();
+    assert!(proof.holds_for(&content('c'), &stamp(7), at(9)));
+    assert!(!proof.holds_for(&content('c'), &stamp(8), at(9)));
+    store.save_bad_file(b, &content('c'), at(10)).unwrap();
+    store.copy_proof(a, b).unwrap();
+    assert_eq!(store.proof(b).unwrap(), Some(proof));
+    assert!(store.bad_files().unwrap().is_empty());
     assert!(store.forget_blob(a).unwrap());
     assert!(!store.forget_blob(a).unwrap());
     assert_eq!(store.blob(a).unwrap(), None);

@@ -10,13 +10,14 @@ use super::findings::Findings;
 use super::origins::origins_of;
 use super::place::{Place, Writer};
 use super::{CacheChoice, Target};
-use crate::cache::Vanished;
+use crate::cache::{Prove, Vanished};
 use crate::domain::content::ContentId;
 use crate::domain::origin::Origins;
 use crate::domain::plan::{self, Action, LocalFacts, SyncPlan, plan_sync};
 use crate::domain::proof::FileStamp;
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
+use crate::download::has_content;
 use crate::hub::{Fault, Gated, HubClient, HubError};
 use crate::ops::parallel::{QUESTIONS_AT_ONCE, map_at_once};
 use crate::sys::stamp::stamp_at;
@@ -119,7 +120,7 @@ pub fn check_all(
     bad: &BadFiles,
 ) -> Vec<Result<Checked>> {
     let results = map_at_once(targets, QUESTIONS_AT_ONCE, |target| {
-        check(hub, xet, choice, target, bad)
+        check(hub, xet, choice, target, bad, &has_content)
     });
     let results = results.into_iter();
     results
@@ -129,13 +130,15 @@ pub fn check_all(
 
 /// Checks one target: one request where nothing has changed.
 ///
-/// With `xet` it also finds out what changed files share with old ones.
+/// With `xet` it also finds out what changed files share with old ones. `prove`
+/// is asked about files of a directory that no note vouches for.
 pub fn check(
     hub: &HubClient,
     xet: Option<&XetStorage>,
     choice: &CacheChoice,
     target: &Target,
     bad: &BadFiles,
+    prove: Prove<'_>,
 ) -> Result<Checked> {
     let info = hub.revision(&target.repo, &target.revision)?;
     let commit = info.commit;
@@ -176,7 +179,7 @@ pub fn check(
         None => hub.tree(&target.repo, &commit)?,
     };
     let chosen = wanted(&remote, target)?;
-    let mut facts = place.facts(&remote, &target.filter, old_commit.as_ref())?;
+    let mut facts = place.facts(&remote, &target.filter, old_commit.as_ref(), prove)?;
     let mut distrusted = BTreeSet::new();
     leave_out_bad_sources(&mut facts, &place, bad);
     for file in chosen {

@@ -106,7 +106,9 @@ impl Checker {
                     return;
                 };
                 let checked = catch_unwind(AssertUnwindSafe(|| {
-                    check(&hub, xet.as_ref(), &choice, &target, &bad)
+                    // Files of the right size are hashed later, like all that no proof holds for.
+                    let prove = |_: &Path, _: &ContentId| Ok(true);
+                    check(&hub, xet.as_ref(), &choice, &target, &bad, &prove)
                 }));
                 let checked =
                     checked.unwrap_or_else(|_| Err(anyhow!("a programming error ended the check")));

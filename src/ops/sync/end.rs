@@ -77,9 +77,9 @@ pub struct SyncEnd {
     pub trouble: Option<Trouble>,
     pub progress: SessionProgress,
     pub files: Vec<SessionFile>,
-    /// Proven contents and where they lie now.
-    pub proven: Vec<ProvenFile>,
-    /// Where proven contents lay that have been moved.
+    /// Proven files that have got another name: the old one and the new one.
+    pub named: Vec<(PathBuf, PathBuf)>,
+    /// Old names of proven files that are gone.
     pub moved: Vec<PathBuf>,
     /// What cut it short, when it is partial.
     pub stopped: Option<StopReason>,
@@ -103,7 +103,7 @@ impl SyncEnd {
             trouble,
             progress,
             files: Vec::new(),
-            proven: Vec::new(),
+            named: Vec::new(),
             moved: Vec::new(),
             stopped: None,
             renamed_to: None,

@@ -63,7 +63,7 @@ pub(super) enum Purpose {
         content: ContentId,
     },
     /// It was stored by another process while the pool was to fetch it.
-    Stored(usize),
+    Stored(usize, FileKey),
 }
 
 /// Targets on their way.
@@ -203,14 +203,11 @@ impl<'a> Flow<'a> {
         }
         self.begin_ready(on);
         // With a fetch under way, block on the engine below.
-        self.take_reads(
-            if self.pool.is_idle() {
-                wait
-            } else {
-                Duration::ZERO
-            },
-            on,
-        );
+        let wait_for_reads = match self.pool.is_idle() {
+            true => wait,
+            false => Duration::ZERO,
+        };
+        self.take_reads(wait_for_reads, on);
         if !self.pool.is_idle() {
             let proofs = &mut self.proofs;
             self.pool.step(wait, &mut |progress| {
@@ -285,7 +282,14 @@ impl<'a> Flow<'a> {
                 aside,
                 content,
             } => self.imported(index, content, (&from, &aside), result, on),
-            Purpose::Stored(number) => self.pool.proved(number, result, on),
+            Purpose::Stored(number, (path, content)) => {
+                if let ReadResult::Good(GoodRead { stamp, .. }) = &result
+                    && let Some(stamp) = stamp
+                {
+                    self.proofs.add(&path, content, *stamp);
+                }
+                self.pool.proved(number, result, on);
+            }
         }
         self.read_stored(on);
     }
@@ -301,7 +305,10 @@ impl<'a> Flow<'a> {
                     let read = ReadResult::Good(GoodRead { stamp, source });
                     self.pool.proved(number, read, on);
                 }
-                None => self.read(job, Purpose::Stored(number), on),
+                None => {
+                    let key = (path, job.content);
+                    self.read(job, Purpose::Stored(number, key), on);
+                }
             }
         }
     }

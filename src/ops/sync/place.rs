@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 
 use super::{CacheChoice, Target};
 use crate::cache::layout::{SIDECAR_SUFFIX, native, repo_path};
-use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, LocalDir, Vanished};
+use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, LocalDir, Prove, Vanished};
 use crate::domain::content::ContentId;
 use crate::domain::filter::Filter;
 use crate::domain::model::Destination;
@@ -19,7 +19,7 @@ use crate::domain::placement::{LetterCase, NormalForms, Placement};
 use crate::domain::plan::{LocalFacts, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
-use crate::download::{has_content, reusable_bytes};
+use crate::download::reusable_bytes;
 use crate::sys::files::{self, Sharing};
 use crate::sys::lock::FileLock;
 use crate::sys::names;
@@ -110,18 +110,20 @@ impl Place {
     }
 
     /// Gathers what is there that this sync can use, partial files included.
+    /// `prove` is asked about files of a directory that no note vouches for.
     pub fn facts(
         &self,
         remote: &RemoteSnapshot,
         filter: &Filter,
         published: Option<&CommitSha>,
+        prove: Prove<'_>,
     ) -> Result<LocalFacts> {
         let mut facts = match self {
             Self::Cache { cache, repo, .. } => {
                 cache::local_facts(cache, repo, remote, filter, published)?
             }
             Self::Directory { cache, known, .. } => match known {
-                Some(dir) => dir.facts(remote, filter, Some(cache), &has_content)?,
+                Some(dir) => dir.facts(remote, filter, Some(cache), prove)?,
                 None => cache::facts_of_cache(cache, remote, filter)?,
             },
         };

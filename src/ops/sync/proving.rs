@@ -5,13 +5,13 @@
 //! fetches it.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 
-use super::check::Checked;
+use super::check::{Checked, Reused};
 use super::end::{Progress, SyncEnd};
-use super::flow::{Flow, Order};
+use super::flow::{Flow, Order, Purpose};
 use super::readers::{ReadJob, ReadResult, Task};
 use crate::domain::content::ContentId;
 use crate::domain::proof::FileStamp;
@@ -41,7 +41,7 @@ impl Flow<'_> {
         on: &mut dyn FnMut(Progress<'_>),
     ) -> Option<(Order, Checked)> {
         let reused = checked.reused().map_or(&[][..], |(_, reused)| reused);
-        let is_unproven = |file: &&super::check::Reused| {
+        let is_unproven = |file: &&Reused| {
             let stamp = file.stamp.as_ref();
             !self.proofs.hold_for(&file.file, &file.content, stamp)
         };
@@ -51,7 +51,7 @@ impl Flow<'_> {
         }
         // The smallest first: a run that is cut short keeps the most proofs.
         unproven.sort_by_key(|file| file.size_bytes);
-        let key = |file: &super::check::Reused| (file.file.clone(), file.content);
+        let key = |file: &Reused| (file.file.clone(), file.content);
         let left = unproven.iter().map(key).collect();
         let label = order.target.label();
         let n_bytes: u64 = unproven.iter().map(|file| file.size_bytes).sum();
@@ -93,7 +93,7 @@ impl Flow<'_> {
             },
             stops: [order.lane.stop().clone(), self.stop.clone()],
         };
-        self.read(job, super::flow::Purpose::Proof(key), on);
+        self.read(job, Purpose::Proof(key), on);
     }
 
     /// Deals with a file that was read.
@@ -112,19 +112,7 @@ impl Flow<'_> {
             ReadResult::Good(read) => read.stamp,
             ReadResult::Stopped => return self.prove_for_another(key, &waiting, on),
             ReadResult::Bad => {
-                log::warn!("`{}` does not have its hash", path.display());
-                let order = |index| self.proving.get(index).map(|target| &target.order);
-                let model = waiting.first().and_then(order);
-                let model = model.and_then(|order| order.target.model.as_ref());
-                let model = model.map(|(id, _)| *id);
-                let is_edited = |index| {
-                    let target = self.proving.get(index);
-                    target.is_some_and(|target| target.was_edited(&key))
-                };
-                // An edit is no damage to remember; the file is replaced by this run only.
-                if !waiting.iter().any(is_edited) {
-                    self.proofs.add_bad(path, &content, model);
-                }
+                self.note_bad(&key, &waiting);
                 None
             }
             ReadResult::Unreadable(err) => {
@@ -154,6 +142,23 @@ impl Flow<'_> {
                 self.proven(index, target, on);
             }
         }
+    }
+
+    /// Writes down that a file of some targets does not have its hash.
+    fn note_bad(&mut self, (path, content): &FileKey, waiting: &[usize]) {
+        let targets = waiting.iter().filter_map(|index| self.proving.get(index));
+        let mut targets = targets.peekable();
+        let model = targets.peek().and_then(|target| {
+            let model = target.order.target.model.as_ref();
+            model.map(|(id, _)| *id)
+        });
+        if targets.any(|target| target.was_edited(path)) {
+            // An edit is no damage to remember; the file is replaced by this run only.
+            log::info!("`{}` was changed by somebody", path.display());
+            return;
+        }
+        log::warn!("`{}` does not have its hash", path.display());
+        self.proofs.add_bad(path, content, model);
     }
 
     fn note_proof(&mut self, index: usize, key: &FileKey, stamp: Option<FileStamp>) {
@@ -223,11 +228,11 @@ impl Unproven {
         self.left.is_empty()
     }
 
-    fn was_edited(&self, key: &FileKey) -> bool {
+    fn was_edited(&self, path: &Path) -> bool {
         let Some((place, reused)) = self.checked.reused() else {
             return false;
         };
-        let mut same = reused.iter().filter(|file| file.file == key.0);
+        let mut same = reused.iter().filter(|file| file.file == path);
         same.any(|file| place.was_edited(&file.path))
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Error, Result, anyhow, ensure};
 
 use super::Target;
 use super::check::Planned;
-use super::end::{Progress, ProvenFile, SyncEnd};
+use super::end::{Progress, SyncEnd};
 use super::place::Writer;
 use super::preflight::missing_bytes;
 use super::trouble::{hint_for_file, trouble_of};
@@ -41,7 +41,7 @@ pub(super) struct Work {
     /// Where the reused bytes of `progress` came from, but for those in place.
     origins: Origins,
     files: Vec<SessionFile>,
-    proven: Vec<ProvenFile>,
+    named: Vec<(PathBuf, PathBuf)>,
     moved: Vec<PathBuf>,
     /// Stamps of proven contents that are stored and have no final name yet.
     pub(super) stamps: BTreeMap<ContentId, FileStamp>,
@@ -114,7 +114,7 @@ impl Work {
             writer: None,
             progress,
             origins,
-            proven: Vec::new(),
+            named: Vec::new(),
             moved: Vec::new(),
             abandoned: Vec::new(),
             trouble: None,
@@ -327,7 +327,7 @@ impl Work {
             trouble: self.trouble,
             progress: self.progress,
             files: self.files,
-            proven: self.proven,
+            named: self.named,
             moved: self.moved,
             // The lane's own reason first: it was the nearer one.
             stopped: self.lane.stop().reason().or(stop.reason()),
@@ -356,23 +356,18 @@ impl Work {
         let (path, n_removed) = writer
             .publish(revision, remote, plan, target.vanished)
             .with_context(|| format!("cannot publish `{}`", target.label()))?;
-        // Compared, and not just noted: another program may have written to a
-        // file since it was hashed.
-        let proven = |PlannedFile { file, .. }: &PlannedFile| {
-            let content = file.content;
-            let stamp = *self.stamps.get(&content)?;
+        // A file that another program has written to since is not the proven one.
+        let named = |PlannedFile { file, .. }: &PlannedFile| {
+            let stamp = self.stamps.get(&file.content)?;
+            let stored = writer.stored(&file.content);
             let path = place.file_of(&remote.commit, file);
             let found = stamp_at(&path).ok().flatten();
-            (found == Some(stamp)).then_some(ProvenFile {
-                path,
-                content,
-                stamp,
-            })
+            (path != stored && found.as_ref() == Some(stamp)).then_some((stored, path))
         };
-        let proven = plan.files.iter().filter_map(proven).collect();
+        let named = plan.files.iter().filter_map(named).collect();
         let stored = self.stamps.keys().map(|content| writer.stored(content));
         self.moved = stored.filter(|path| !path.exists()).collect();
-        self.proven = proven;
+        self.named = named;
         self.progress.files.deleted = n_removed;
         Ok(path)
     }
@@ -392,12 +387,10 @@ fn files_on_this_machine(planned: &Planned) -> Vec<SessionFile> {
     let findings = &planned.findings;
     let linked = planned.plan.files.iter();
     let linked = linked.filter_map(|file| findings.linked_file(file));
-    let mut files: Vec<SessionFile> = linked.collect();
     let found = findings.found_files(&planned.reused).into_iter();
-    let is_new = |found: &SessionFile| files.iter().all(|file| file.path != found.path);
-    let found: Vec<SessionFile> = found.filter(is_new).collect();
-    files.extend(found);
-    files
+    let by_path = |file: SessionFile| (file.path.clone(), file);
+    let files: BTreeMap<_, _> = found.chain(linked).map(by_path).collect();
+    files.into_values().collect()
 }
 
 /// Returns the stamps of proven contents that a plan does not fetch.
