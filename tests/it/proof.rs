@@ -331,6 +331,38 @@ fn a_tick_that_is_cut_short_while_it_hashes_leaves_its_slot_to_the_next() {
     assert_eq!(number(&env, open), 0);
 }
 
+#[test]
+fn a_kill_while_files_are_proven_or_taken_in_is_healed_by_the_next_run() {
+    for step in [
+        "file proven",
+        "content imported",
+        "place opened",
+        "before the ref",
+    ] {
+        let env = world();
+        let base = publish(&env, "acme/base", CONFIG);
+        write_model_as_hf(&env, "acme/base", &base, &model_bytes());
+        let commit = publish(&env, "acme/tiny", CONFIG);
+        write_as_hf(&env, "acme/tiny", &commit, &[]);
+        let model = sha256_hex(&model_bytes());
+        let config = blob(&env, "acme/tiny", &git_blob_id(CONFIG));
+        fs::write(config, CONFIG).unwrap();
+        env.set("HFDL_TEST_CRASH_AT", step);
+        let killed = env.line("download acme/tiny");
+        assert_eq!(killed.code(), None, "{step}: {}", killed.report());
+        env.unset("HFDL_TEST_CRASH_AT");
+        let session = download(&env, "acme/tiny");
+        assert_eq!(session["bytes"]["fetched"], 0, "{step}");
+        let read = |file: &str| fs::read(in_snapshot(&env, "acme/tiny", &commit, file)).unwrap();
+        assert!(
+            read(MODEL) == model_bytes() && read("config.json") == CONFIG,
+            "{step}"
+        );
+        assert!(blob(&env, "acme/base", &model).exists(), "{step}");
+        env.line("verify acme/tiny").succeeds();
+    }
+}
+
 /// A process that must not outlive a failed test.
 struct Running(Child);
 

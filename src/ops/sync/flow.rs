@@ -26,6 +26,7 @@ use super::{CacheChoice, Target};
 use crate::cache::CacheLayout;
 use crate::domain::content::ContentId;
 use crate::domain::outcome::Outcome;
+use crate::domain::repo::CommitSha;
 use crate::domain::session::{ByteCounts, FileCounts, FileSource, SessionProgress};
 use crate::domain::share::Share;
 use crate::domain::units::ByteSize;
@@ -429,21 +430,8 @@ impl<'a> Flow<'a> {
                 reused,
                 renamed_to,
             }) => {
-                let progress = SessionProgress {
-                    path: Some(place.readable_at(&commit)),
-                    files: FileCounts {
-                        total: n_files,
-                        reused: n_files,
-                        ..FileCounts::default()
-                    },
-                    bytes: ByteCounts {
-                        total: n_bytes,
-                        reused: n_bytes,
-                        ..ByteCounts::default()
-                    },
-                    new_commit: Some(commit),
-                    ..SessionProgress::default()
-                };
+                let path = place.readable_at(&commit);
+                let progress = all_in_place(path, commit, n_files, n_bytes);
                 SyncEnd {
                     renamed_to,
                     files: findings.found_files(&reused),
@@ -464,6 +452,25 @@ impl<'a> Flow<'a> {
             target: index,
             end: &end,
         });
+    }
+}
+
+/// Describes a session for which nothing had to be done.
+fn all_in_place(path: PathBuf, commit: CommitSha, n_files: u64, n_bytes: u64) -> SessionProgress {
+    SessionProgress {
+        path: Some(path),
+        files: FileCounts {
+            total: n_files,
+            reused: n_files,
+            ..FileCounts::default()
+        },
+        bytes: ByteCounts {
+            total: n_bytes,
+            reused: n_bytes,
+            ..ByteCounts::default()
+        },
+        new_commit: Some(commit),
+        ..SessionProgress::default()
     }
 }
 

@@ -68,22 +68,22 @@ pub(super) fn refuse_what_does_not_fit(
     let fetched = fetches.fold(0, |sum: u64, file| {
         sum.saturating_add(missing_bytes(planned, file))
     });
-    let has_imports = !planned.plan.imports().is_empty();
-    if fetched == 0 && !has_imports {
+    if fetched == 0 && planned.plan.imports().is_empty() {
         return Ok(Need::default());
     }
     let place = || planned.place.folder().display().to_string();
     let space = space_of(planned)?;
-    let need = fetched.saturating_add(bytes_to_copy(planned, &space, reserve));
+    let free = space.free_bytes.saturating_sub(promised(space.file_system));
+    let room = free.saturating_sub(reserve.bytes().saturating_add(fetched));
+    let need = fetched.saturating_add(bytes_to_copy(planned, space.file_system, room));
     if need == 0 {
         return Ok(Need::default());
     }
     if let Some(most) = space.largest_file {
-        let is_written = |file: &&PlannedFile| {
-            let is_import = matches!(file.action, Action::Link(Place::At(_)));
-            file.action.is_fetch() || is_import && need > fetched
-        };
-        let files = planned.plan.files.iter().filter(is_written);
+        let is_copied =
+            |action: &Action| need > fetched && matches!(action, Action::Link(Place::At(_)));
+        let files = planned.plan.files.iter();
+        let files = files.filter(|file| file.action.is_fetch() || is_copied(&file.action));
         let files = files.map(|file| &file.file);
         if let Some(file) = files.max_by_key(|file| file.size_bytes)
             && file.size_bytes > most
@@ -97,7 +97,6 @@ pub(super) fn refuse_what_does_not_fit(
             .into());
         }
     }
-    let free = space.free_bytes.saturating_sub(promised(space.file_system));
     if need.saturating_add(reserve.bytes()) > free {
         return Err(NoSpace {
             place: place(),
@@ -124,13 +123,13 @@ pub(super) fn refuse_what_does_not_fit(
 /// Counts the bytes of contents on this machine that cannot be linked or cloned.
 ///
 /// Whether a file system can clone shows only when it is tried, which is left
-/// for a plan that would not fit otherwise.
-fn bytes_to_copy(planned: &Planned, space: &disk::Space, reserve: ByteSize) -> u64 {
+/// for a plan that would not fit into the `room` otherwise.
+fn bytes_to_copy(planned: &Planned, file_system: u64, room: u64) -> u64 {
     let (mut apart, mut beside) = (0u64, 0u64);
     let mut probe = None;
     for (size_bytes, from) in planned.plan.imports().into_values() {
         let source = disk::space_at(from);
-        if source.is_ok_and(|source| source.file_system == space.file_system) {
+        if source.is_ok_and(|source| source.file_system == file_system) {
             beside = beside.saturating_add(size_bytes);
             probe = Some(from);
         } else {
@@ -145,10 +144,9 @@ fn bytes_to_copy(planned: &Planned, space: &disk::Space, reserve: ByteSize) -> u
             .zip(folder)
             .is_some_and(|(from, to)| can_clone(from, to))
     };
-    let fits = all.saturating_add(reserve.bytes()) <= space.free_bytes;
     match planned.place.sharing() {
         Sharing::HardLinksToo => apart,
-        Sharing::OwnBytes if !fits && can_clone() => apart,
+        Sharing::OwnBytes if all > room && can_clone() => apart,
         Sharing::OwnBytes => all,
     }
 }
