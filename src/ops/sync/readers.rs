@@ -261,7 +261,8 @@ impl Import<'_> {
             return self.copy(report);
         }
         if let Err(err) = flush(self.aside) {
-            return ReadResult::Failed(err);
+            // The bytes are the source's, and it is its disk that fails.
+            return ReadResult::Unreadable(err);
         }
         let is_unchanged = matches!(stamp_at(self.from), Ok(Some(found)) if found == before);
         if self.is_proven && is_unchanged {
