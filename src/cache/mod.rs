@@ -10,6 +10,7 @@
 pub mod facts;
 mod forget;
 pub mod layout;
+mod links;
 pub mod local_dir;
 pub mod local_publish;
 mod local_records;
@@ -23,6 +24,7 @@ mod wire;
 pub use facts::{facts_of_cache, local_facts};
 pub use forget::{Rest, forget_revision};
 pub use layout::{CacheLayout, RepoLayout};
+pub use links::{blob_metadata, entry_metadata};
 pub use local_dir::{LocalDir, Prove};
 pub use local_publish::{Placed, Vanished};
 pub use publish::{CacheWriter, LinkChoice, Published};

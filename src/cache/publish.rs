@@ -14,22 +14,24 @@
 use std::any::Any;
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::layout::{self, CacheLayout, RepoLayout};
-use super::wire;
+use super::{links, wire};
 use crate::domain::content::ContentId;
 use crate::domain::placement::{FileNames, Placement, why_not_on_windows};
 use crate::domain::plan::{Action, PlannedFile, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, Revision};
 use crate::domain::snapshot::RemoteSnapshot;
-use crate::sys::files::{self, Sharing};
+use crate::sys::files::{self, Shared, Sharing};
 use crate::sys::host::checkpoint;
 use crate::sys::lock::FileLock;
 use crate::sys::names;
+use crate::sys::open;
 use crate::sys::stop::StopFlag;
 
 /// The first line is the standard's; the rest is for people.
@@ -152,9 +154,17 @@ impl<'a> CacheWriter<'a> {
                 blob.display()
             )
         };
-        fs::set_permissions(verified, self.permissions.clone()).with_context(context)?;
+        let file = open::flushable(verified).with_context(context)?;
         let _lock = self.lock(content)?;
-        fs::rename(verified, &blob).with_context(context)
+        files::rename_over(verified, &blob).with_context(context)?;
+        // Under its final name only: a partial file is written again.
+        self.make_read_only(&file).with_context(context)
+    }
+
+    /// A program that writes through a snapshot's link shall get an error, and
+    /// not spoil the blob for all.
+    fn make_read_only(&self, file: &fs::File) -> io::Result<()> {
+        open::set_permissions(file, files::read_only(&self.permissions))
     }
 
     /// Gives a file that was prepared aside the name of its content: a second
@@ -164,12 +174,13 @@ impl<'a> CacheWriter<'a> {
         let blob = self.layout.blob(content);
         let context = || format!("cannot move `{}` to `{}`", aside.display(), blob.display());
         let found = fs::metadata(aside).with_context(context)?;
+        let _lock = self.lock(content)?;
+        files::rename_over(aside, &blob).with_context(context)?;
         // A hard link shares its permissions with a file that may be another user's.
         if files::identity(&found).is_none_or(|(_, n_names)| n_names == 1) {
-            fs::set_permissions(aside, self.permissions.clone()).with_context(context)?;
+            let file = open::flushable(&blob).with_context(context)?;
+            self.make_read_only(&file).with_context(context)?;
         }
-        let _lock = self.lock(content)?;
-        fs::rename(aside, &blob).with_context(context)?;
         // Renaming one name of a file over another of it does nothing at all.
         files::remove_if_present(aside).with_context(context)?;
         Ok(())
@@ -228,11 +239,17 @@ impl<'a> CacheWriter<'a> {
 
     fn check_whole(&self, plan: &SyncPlan) -> Result<()> {
         for PlannedFile { file, action, .. } in &plan.files {
-            let path = match action {
-                Action::Keep => self.layout.entry(&plan.commit, &file.path),
-                _ => self.layout.blob(&file.content),
+            let (path, found) = match action {
+                Action::Keep => (
+                    self.layout.entry(&plan.commit, &file.path),
+                    links::entry_metadata(&self.layout, &plan.commit, &file.path),
+                ),
+                _ => (
+                    self.layout.blob(&file.content),
+                    links::blob_metadata(&self.layout, &file.content),
+                ),
             };
-            check_size(&path, file.size_bytes)
+            check_size(&path, found, file.size_bytes)
                 .with_context(|| format!("`{}` is not ready to be published", file.path))?;
         }
         Ok(())
@@ -325,11 +342,18 @@ impl<'a> CacheWriter<'a> {
             EntryForm::Symlinks => {
                 files::symlink_file(&layout::relative_blob(path, content), entry)
             }
-            EntryForm::HardLinks => files::share(&blob, entry, Sharing::HardLinksToo).map(drop),
+            EntryForm::HardLinks => self.share(&blob, entry, Sharing::HardLinksToo),
             EntryForm::Files if is_last_use && !blob.is_symlink() => fs::rename(&blob, entry),
-            EntryForm::Files => files::share(&blob, entry, Sharing::OwnBytes).map(drop),
+            EntryForm::Files => self.share(&blob, entry, Sharing::OwnBytes),
         };
         made.with_context(|| format!("cannot create `{}`", entry.display()))
+    }
+
+    fn share(&self, blob: &Path, entry: &Path, sharing: Sharing) -> io::Result<()> {
+        match files::share(blob, entry, sharing)? {
+            Shared::HardLinked => Ok(()),
+            Shared::Reflinked | Shared::Copied => self.make_read_only(&open::flushable(entry)?),
+        }
     }
 
     /// Readers look at `.no_exist` first, so a marker hides a file that exists.
@@ -365,11 +389,7 @@ impl<'a> CacheWriter<'a> {
     /// Replaces a file unless it says so already; tells whether it did.
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<bool> {
         let context = || format!("cannot write `{}`", path.display());
-        if files::read_if_present(path)
-            .with_context(context)?
-            .as_deref()
-            == Some(bytes)
-        {
+        if open::read_if_plain(path).with_context(context)?.as_deref() == Some(bytes) {
             return Ok(false);
         }
         let root = self.cache.root();
@@ -398,9 +418,13 @@ fn with_last_use(plan: &SyncPlan) -> Vec<(&PlannedFile, bool)> {
     files
 }
 
-pub(super) fn check_size(path: &Path, size_bytes: u64) -> Result<()> {
-    let context = || format!("cannot look at `{}`", path.display());
-    let found = files::metadata_if_present(path).with_context(context)?;
+/// Checks that what was found at a path is a file of this size.
+pub(super) fn check_size(
+    path: &Path,
+    found: io::Result<Option<fs::Metadata>>,
+    size_bytes: u64,
+) -> Result<()> {
+    let found = found.with_context(|| format!("cannot look at `{}`", path.display()))?;
     let Some(found) = found.filter(fs::Metadata::is_file) else {
         bail!("`{}` is missing", path.display());
     };

@@ -10,6 +10,7 @@ pub mod changes;
 pub mod content;
 pub mod delta;
 pub mod filter;
+pub mod hold;
 pub mod model;
 pub mod nearest;
 pub mod origin;

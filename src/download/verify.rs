@@ -1,6 +1,5 @@
 //! The hash that bytes must have, computed while they pass.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -11,8 +10,8 @@ use sha2::{Digest, Sha256};
 use crate::domain::content::ContentId;
 use crate::domain::proof::FileStamp;
 use crate::domain::ranges::ByteRange;
-use crate::sys::file_io;
 use crate::sys::stamp::stamp_of;
+use crate::sys::{file_io, open};
 
 /// The result of reading a file from its first byte to its last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +37,7 @@ pub fn prove_content(
     on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
 ) -> io::Result<Option<WholeRead>> {
     const FORGET_EVERY: u64 = 8 << 20;
-    let mut file = File::open(path)?;
+    let mut file = open::read_through_links(path)?;
     let before = stamp_of(&file.metadata()?);
     let mut hasher = ContentHasher::new(*content, before.size_bytes);
     let mut buffer = vec![0; 256 * 1024];

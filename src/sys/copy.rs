@@ -1,11 +1,12 @@
 //! Copying a file or a part of one into another, by the cheapest means there is.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use super::file_io::{read_exact_at, write_all_at};
 use super::files::{self, Sharing};
+use super::open;
 
 /// Gives a content a second name without copying a byte: as a clone, or as a
 /// hard link where the caller allows one.
@@ -26,11 +27,7 @@ pub fn can_clone(source: &Path, folder: &Path) -> bool {
 
 /// Forces a file's bytes to disk.
 pub fn flush(path: &Path) -> io::Result<()> {
-    // Windows flushes only through a handle that may write; elsewhere asking
-    // for that would fail on a read-only file.
-    let mut options = OpenOptions::new();
-    options.read(true).write(cfg!(windows));
-    match options.open(path) {
+    match open::flushable(path) {
         // Nothing could have been written through this name.
         Err(err) if cfg!(windows) && err.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         file => file?.sync_data(),

@@ -25,9 +25,10 @@ use super::trouble::{is_offline, outcome_of, trouble_of};
 use super::{CacheChoice, Target};
 use crate::cache::CacheLayout;
 use crate::domain::content::ContentId;
-use crate::domain::outcome::Outcome;
+use crate::domain::hold::{HeldUpdate, Loss};
+use crate::domain::outcome::{ErrorKind, Outcome};
 use crate::domain::repo::CommitSha;
-use crate::domain::session::{ByteCounts, FileCounts, FileSource, SessionProgress};
+use crate::domain::session::{ByteCounts, FileCounts, FileSource, SessionProgress, Trouble};
 use crate::domain::share::Share;
 use crate::domain::units::ByteSize;
 use crate::download::{EngineOptions, Lane};
@@ -438,14 +439,23 @@ impl<'a> Flow<'a> {
                     ..SyncEnd::without_files(Outcome::UpToDate, None, progress)
                 }
             }
-            Ok(Checked::Held { commit }) => {
+            Ok(Checked::Held { commit, path }) => {
                 rollback::hold(&self.cache, &order.target);
                 let progress = SessionProgress {
+                    path: Some(path),
                     new_commit: Some(commit),
                     ..SessionProgress::default()
                 };
                 SyncEnd::without_files(Outcome::Held, None, progress)
             }
+            Ok(Checked::Suspicious {
+                loss,
+                path,
+                renamed_to,
+            }) => SyncEnd {
+                renamed_to,
+                ..hold_update(&order.target, &loss, path)
+            },
             Err(err) => failed_check(&order.target, &err),
         };
         on(Progress::Ended {
@@ -471,6 +481,44 @@ fn all_in_place(path: PathBuf, commit: CommitSha, n_files: u64, n_bytes: u64) ->
         },
         new_commit: Some(commit),
         ..SessionProgress::default()
+    }
+}
+
+/// Ends a target whose newest commit waits for a person.
+fn hold_update(target: &Target, loss: &Loss, path: PathBuf) -> SyncEnd {
+    let (commit, published) = (&loss.found.0, &loss.published.1);
+    let label = target.label();
+    let short = commit.short();
+    let trouble = Trouble {
+        kind: ErrorKind::Hub,
+        message: loss.message(),
+        hint: Some(format!(
+            "`hfdl download {label} --accept {short}` publishes it all the same"
+        )),
+    };
+    log::warn!("`{label}` is held: {}", trouble.message);
+    let progress = SessionProgress {
+        path: Some(path),
+        new_commit: Some(commit.clone()),
+        files: FileCounts {
+            total: published.files,
+            reused: published.files,
+            ..FileCounts::default()
+        },
+        bytes: ByteCounts {
+            total: published.bytes,
+            reused: published.bytes,
+            ..ByteCounts::default()
+        },
+        ..SessionProgress::default()
+    };
+    SyncEnd {
+        held_update: Some(HeldUpdate {
+            commit: commit.clone(),
+            reason: loss.reason,
+            is_accepted: false,
+        }),
+        ..SyncEnd::without_files(Outcome::Held, Some(trouble), progress)
     }
 }
 

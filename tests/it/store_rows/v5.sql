@@ -1,3 +1,3 @@
 -- Rows as version 5 wrote them, besides those that version 4 had already.
-UPDATE blobs SET modified_ns = 1790000000123456789, inode = 42;
-UPDATE session_files SET source = 'found', found_bad = 1;
+UPDATE models SET update_commit = 'ffffffffffffffffffffffffffffffffffffffff', update_reason = 'no-files',
+    update_accepted = 1;
