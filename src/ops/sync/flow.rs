@@ -20,15 +20,15 @@ use super::pool::Pool;
 use super::preflight::refuse_what_does_not_fit;
 use super::proofs::Proofs;
 use super::proving::{FileKey, Unproven};
-use super::readers::{GoodRead, ReadEvent, ReadId, ReadJob, ReadResult, Readers};
+use super::readers::{ReadId, Readers};
+use super::reading::Purpose;
 use super::trouble::{is_offline, outcome_of, trouble_of};
 use super::{CacheChoice, Target};
 use crate::cache::CacheLayout;
-use crate::domain::content::ContentId;
 use crate::domain::hold::{HeldUpdate, Loss};
 use crate::domain::outcome::{ErrorKind, Outcome};
 use crate::domain::repo::CommitSha;
-use crate::domain::session::{ByteCounts, FileCounts, FileSource, SessionProgress, Trouble};
+use crate::domain::session::{ByteCounts, FileCounts, SessionProgress, Trouble};
 use crate::domain::share::Share;
 use crate::domain::units::ByteSize;
 use crate::download::{EngineOptions, Lane};
@@ -36,7 +36,6 @@ use crate::hub::HubClient;
 use crate::ops::rollback;
 use crate::sys::host::checkpoint;
 use crate::sys::pause::Stopwatch;
-use crate::sys::stamp::stamp_at;
 use crate::sys::stop::{StopFlag, StopReason};
 use crate::xet::XetStorage;
 
@@ -53,21 +52,6 @@ pub struct Order {
     pub share: Share,
 }
 
-/// A reason to read a file on this machine.
-pub(super) enum Purpose {
-    /// Some targets use it as it is.
-    Proof(FileKey),
-    /// A target takes its content in.
-    Import {
-        index: usize,
-        from: PathBuf,
-        aside: PathBuf,
-        content: ContentId,
-    },
-    /// It was stored by another process while the pool was to fetch it.
-    Stored(usize, FileKey),
-}
-
 /// Targets on their way.
 pub struct Flow<'a> {
     pub(super) checker: Checker,
@@ -76,9 +60,9 @@ pub struct Flow<'a> {
     /// Plans that nothing has been done about yet.
     ready: Vec<(usize, Order, Box<Planned>)>,
     first_is_ready: Stopwatch,
-    readers: Readers,
+    pub(super) readers: Readers,
     /// Files that are being read: for which reason, and their names in messages.
-    reads: BTreeMap<ReadId, (Purpose, String)>,
+    pub(super) reads: BTreeMap<ReadId, (Purpose, String)>,
     pub(super) proofs: Proofs<'a>,
     pub(super) proofs_under_way: BTreeSet<FileKey>,
     /// Targets whose files are being proven.
@@ -221,98 +205,6 @@ impl<'a> Flow<'a> {
             self.read_stored(on);
         }
         self.proofs.flush();
-    }
-
-    /// Hands a file to the readers.
-    pub(super) fn read(
-        &mut self,
-        job: ReadJob,
-        purpose: Purpose,
-        on: &mut dyn FnMut(Progress<'_>),
-    ) {
-        on(Progress::ToRead {
-            n_files: 1,
-            n_bytes: job.size_bytes,
-        });
-        let name = job.name.clone();
-        let id = self.readers.add(job);
-        self.reads.insert(id, (purpose, name));
-    }
-
-    /// Deals with the news of the readers, waiting so long for the first.
-    fn take_reads(&mut self, wait: Duration, on: &mut dyn FnMut(Progress<'_>)) {
-        if !self.readers.is_busy() {
-            return;
-        }
-        let mut event = self.readers.next(wait);
-        while let Some(happened) = event {
-            match happened {
-                ReadEvent::Started { id, n_bytes } => {
-                    if let Some((_, name)) = self.reads.get(&id) {
-                        on(Progress::FileStarted {
-                            name,
-                            n_bytes,
-                            have: 0,
-                        });
-                    }
-                }
-                ReadEvent::Read { id, bytes } => {
-                    if let Some((_, name)) = self.reads.get(&id) {
-                        on(Progress::Read {
-                            name,
-                            n_bytes: bytes,
-                        });
-                    }
-                }
-                ReadEvent::Ended { id, result } => {
-                    if let Some((purpose, name)) = self.reads.remove(&id) {
-                        on(Progress::FileEnded { name: &name });
-                        self.end_read(purpose, result, on);
-                    }
-                }
-            }
-            event = self.readers.next(Duration::ZERO);
-        }
-    }
-
-    fn end_read(&mut self, purpose: Purpose, result: ReadResult, on: &mut dyn FnMut(Progress<'_>)) {
-        match purpose {
-            Purpose::Proof(key) => self.proved(key, result, on),
-            Purpose::Import {
-                index,
-                from,
-                aside,
-                content,
-            } => self.imported(index, content, (&from, &aside), result, on),
-            Purpose::Stored(number, (path, content)) => {
-                if let ReadResult::Good(GoodRead { stamp, .. }) = &result
-                    && let Some(stamp) = stamp
-                {
-                    self.proofs.add(&path, content, *stamp);
-                }
-                self.pool.proved(number, result, on);
-            }
-        }
-        self.read_stored(on);
-    }
-
-    /// Proves what other processes have stored of the pool's files.
-    fn read_stored(&mut self, on: &mut dyn FnMut(Progress<'_>)) {
-        for (number, path, job) in self.pool.take_reads() {
-            let stamp = stamp_at(&path).ok().flatten();
-            match stamp.filter(|stamp| self.proofs.hold_for(&path, &job.content, Some(stamp))) {
-                Some(stamp) => {
-                    let source = FileSource::Found;
-                    let stamp = Some(stamp);
-                    let read = ReadResult::Good(GoodRead { stamp, source });
-                    self.pool.proved(number, read, on);
-                }
-                None => {
-                    let key = (path, job.content);
-                    self.read(job, Purpose::Stored(number, key), on);
-                }
-            }
-        }
     }
 
     /// Checks a target once more, without the files that were found bad.

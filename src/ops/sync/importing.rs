@@ -11,11 +11,12 @@ use anyhow::{Context, Error};
 
 use super::check::Planned;
 use super::end::Progress;
-use super::flow::{Flow, Order, Purpose};
+use super::flow::{Flow, Order};
 use super::origins::origins_of;
 use super::place::Writer;
 use super::preflight::{Need, refuse_what_does_not_fit};
 use super::readers::{GoodRead, ReadJob, ReadResult, Task};
+use super::reading::Purpose;
 use crate::domain::content::ContentId;
 use crate::sys::files;
 use crate::sys::host::checkpoint;

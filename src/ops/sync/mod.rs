@@ -27,6 +27,7 @@ mod preflight;
 mod proofs;
 mod proving;
 mod readers;
+mod reading;
 mod source;
 mod trouble;
 mod work;

@@ -11,8 +11,9 @@ use anyhow::anyhow;
 
 use super::check::{Checked, Reused};
 use super::end::{Progress, SyncEnd};
-use super::flow::{Flow, Order, Purpose};
+use super::flow::{Flow, Order};
 use super::readers::{ReadJob, ReadResult, Task};
+use super::reading::Purpose;
 use crate::domain::content::ContentId;
 use crate::domain::proof::FileStamp;
 use crate::domain::units::ByteSize;
