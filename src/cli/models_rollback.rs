@@ -43,6 +43,8 @@ impl Rollback {
         let _lock = take_lock(context, RunCommand::Models, Trigger::Manual, None)?;
         // A run may have moved the model until the lock was free.
         let model = known(&store, &self.name)?;
+        let places = ops::places::Places::load(&store, &settings)?;
+        places.check(&model.spec.destination, Some(model.id))?;
         let cache = ops::rollback::cache_of(&settings);
         let asked = self.to.as_deref();
         let went = ops::rollback::roll_back(&store, &cache, &model, asked, context.now())

@@ -14,6 +14,7 @@ use crate::domain::retention::{GoReason, RetentionPlan, RetentionRules, Verdict,
 use crate::domain::run::RunId;
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
+use crate::ops::places::Places;
 use crate::ops::run::Tools;
 use crate::ops::sync::Target;
 use crate::store::{Pruned, Store};
@@ -55,6 +56,8 @@ pub fn after_run(tools: &Tools<'_>, models_touched: &[ModelId], now: Timestamp) 
     let mut summary = Summary::default();
     let repos = repos_with_too_many(store, settings, models_touched)?;
     if !repos.is_empty() {
+        // Its disk may have gone since the last file arrived.
+        Places::load(store, settings)?.check(&Destination::Cache, None)?;
         let run = store.unfinished_runs()?.pop().map(|run| run.id);
         let cache = CacheLayout::new(settings.cache_dir());
         sweep(

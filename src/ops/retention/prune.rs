@@ -21,6 +21,7 @@ use crate::domain::run::RunId;
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::domain::units::ByteSize;
+use crate::ops::places::Places;
 use crate::store::Store;
 use crate::sys::paths::Home;
 
@@ -93,9 +94,10 @@ impl Prune<'_> {
     /// Decides what goes; only looks.
     pub fn plan(&self, now: Timestamp) -> Result<PrunePlan> {
         let cache = CacheLayout::new(self.settings.cache_dir());
+        let places = Places::load(self.store, self.settings)?;
         let unsettled = Unsettled::new(self.store);
         let mut problems = Vec::new();
-        let mut folders = self.look(&cache, &mut problems)?;
+        let mut folders = self.look(&cache, &places, &mut problems)?;
         Folder::ask_others(&mut folders, &cache)?;
 
         let mut unused = Vec::new();
@@ -128,7 +130,7 @@ impl Prune<'_> {
             .then(|| old_history(self.store, self.home, self.settings, now));
         Ok(PrunePlan {
             folders: planned,
-            in_directories: self.look_into_directories(&unsettled, &mut problems),
+            in_directories: self.look_into_directories(&unsettled, &places, &mut problems),
             history: history.transpose()?,
             bytes_left: plan.bytes_left,
             problems,
@@ -138,6 +140,7 @@ impl Prune<'_> {
     fn look_into_directories(
         &self,
         unsettled: &Unsettled<'_>,
+        places: &Places,
         problems: &mut Vec<Error>,
     ) -> Vec<(Item, DirLeftover)> {
         let mut found = Vec::new();
@@ -146,6 +149,7 @@ impl Prune<'_> {
                 continue;
             };
             let look = || -> Result<Vec<(Item, DirLeftover)>> {
+                places.check(&model.spec.destination, Some(model.id))?;
                 let left = LocalDir::leftovers(root)?;
                 let may_be_continued = !left.is_empty()
                     && (LocalDir::is_being_fetched(root)?
@@ -162,7 +166,12 @@ impl Prune<'_> {
         found
     }
 
-    fn look(&self, cache: &CacheLayout, problems: &mut Vec<Error>) -> Result<Vec<Folder>> {
+    fn look(
+        &self,
+        cache: &CacheLayout,
+        places: &Places,
+        problems: &mut Vec<Error>,
+    ) -> Result<Vec<Folder>> {
         let meant: BTreeSet<ModelId> = self.models.iter().map(|model| model.id).collect();
         let say = |model: &Model| {
             let is_meant = meant.contains(&model.id);
@@ -172,11 +181,22 @@ impl Prune<'_> {
                 is_meant,
             )
         };
-        let in_cache = self.models.iter().map(|model| &model.spec);
-        let repos: BTreeSet<&Repo> = in_cache
-            .filter(|spec| spec.destination == Destination::Cache)
-            .map(|spec| &spec.repo)
-            .collect();
+        let mut repos: BTreeSet<&Repo> = BTreeSet::new();
+        let mut refused: BTreeSet<&Repo> = BTreeSet::new();
+        let in_cache = self.models.iter();
+        for model in in_cache.filter(|model| model.spec.destination == Destination::Cache) {
+            match places.check(&model.spec.destination, Some(model.id)) {
+                Ok(()) => drop(repos.insert(&model.spec.repo)),
+                Err(err) => {
+                    // One disk that is not mounted is one problem, however many models it holds.
+                    if refused.is_empty() {
+                        problems.push(err.into());
+                    }
+                    refused.insert(&model.spec.repo);
+                }
+            }
+        }
+        repos.retain(|repo| !refused.contains(repo));
         let mut folders = Vec::new();
         for repo in repos {
             match Folder::look(self.store, cache, repo, &say) {

@@ -44,12 +44,14 @@ pub use trouble::{outcome_of, trouble_of};
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::cache::CacheLayout;
 pub use crate::cache::Vanished;
 use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, EntryName, Model, ModelId};
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
+use crate::ops::places::{PlaceError, Places};
 
 /// A repository to bring up to date, registered or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,10 +118,17 @@ impl Target {
 pub struct CacheChoice {
     pub root: PathBuf,
     pub links: crate::cache::LinkChoice,
+    pub places: Arc<Places>,
 }
 
 impl CacheChoice {
     pub fn layout(&self) -> CacheLayout {
         CacheLayout::new(&self.root)
+    }
+
+    /// Refuses a target whose place is not the one that it was published in.
+    pub fn check_place(&self, target: &Target) -> Result<(), PlaceError> {
+        let model = target.model.as_ref().map(|(id, _)| *id);
+        self.places.check(&target.destination, model)
     }
 }

@@ -1,28 +1,32 @@
--- Version 6. A proof holds while the file is the one that was read.
+-- Version 6. Which disk a place is on.
 
--- What the file was when it was read: time of change in nanoseconds since
--- 1970, and inode. NULL in rows of older versions and where a platform does
--- not tell.
-ALTER TABLE blobs ADD COLUMN modified_ns INTEGER;
-ALTER TABLE blobs ADD COLUMN inode INTEGER;
-
--- The words for source and result are checked by the code. `found_bad`: what
--- was on this machine before did not have its hash.
-CREATE TABLE session_files_new (
-    session_id    INTEGER NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
-    path          TEXT NOT NULL CHECK (path <> ''),
-    content_id    TEXT NOT NULL CHECK (content_id GLOB 'sha256:*' OR content_id GLOB 'git:*'),
-    size          INTEGER NOT NULL CHECK (size >= 0),
-    bytes_fetched INTEGER NOT NULL CHECK (bytes_fetched >= 0),
-    bytes_reused  INTEGER NOT NULL CHECK (bytes_reused >= 0),
-    source        TEXT,
-    retries       INTEGER NOT NULL CHECK (retries BETWEEN 0 AND 4294967295),
-    result        TEXT NOT NULL,
-    found_bad     INTEGER NOT NULL DEFAULT 0 CHECK (found_bad IN (0, 1)),
-    PRIMARY KEY (session_id, path)
+-- Caches and directories that registered models were published in, with what
+-- tells each from the empty mount point of its disk.
+CREATE TABLE places (
+    path        TEXT NOT NULL PRIMARY KEY CHECK (path <> ''),
+    mark        TEXT CHECK (mark <> ''),
+    file_system TEXT CHECK (file_system <> ''),
+    seen_at     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-INSERT INTO session_files_new
-    SELECT session_id, path, content_id, size, bytes_fetched, bytes_reused, source, retries, result, 0
-    FROM session_files;
-DROP TABLE session_files;
-ALTER TABLE session_files_new RENAME TO session_files;
+
+-- The cache that each model was published in last.
+CREATE TABLE model_caches (
+    model_id INTEGER NOT NULL PRIMARY KEY REFERENCES models (id) ON DELETE CASCADE,
+    path     TEXT NOT NULL CHECK (path <> '')
+) STRICT;
+
+-- The last session of a model names its snapshot: `CACHE/models--org--name/snapshots/COMMIT`.
+INSERT INTO model_caches (model_id, path)
+SELECT id, substr(snapshot, 1, length(snapshot) - tail)
+FROM (
+    SELECT models.id,
+        length('/' || repo_type || 's--' || replace(repo_id, '/', '--') || '/snapshots/') + 40 AS tail,
+        repo_type || 's--' || replace(repo_id, '/', '--') AS folder,
+        (SELECT path FROM sessions
+            WHERE model_id = models.id AND sessions.destination = 'cache' AND path IS NOT NULL
+            ORDER BY started_at DESC, sessions.id DESC LIMIT 1) AS snapshot
+    FROM models
+    WHERE destination = 'cache' AND published_commit IS NOT NULL
+)
+WHERE length(snapshot) > tail
+    AND substr(snapshot, length(snapshot) - tail + 2, length(folder)) = folder;
