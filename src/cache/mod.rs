@@ -26,7 +26,7 @@ pub use facts::{facts_of_cache, local_facts};
 pub use forget::{Rest, forget_revision};
 pub use layout::{CacheLayout, RepoLayout};
 pub use links::{blob_metadata, entry_metadata};
-pub use local_dir::LocalDir;
+pub use local_dir::{LocalDir, Prove};
 pub use local_publish::{Placed, Vanished};
 pub use mark::{ensure_mark, read_mark};
 pub use publish::{AskedToEnd, CacheWriter, LinkChoice, Published};

@@ -173,29 +173,23 @@ impl<'a> CacheWriter<'a> {
         open::set_permissions(file, files::read_only(&self.permissions))
     }
 
-    /// Brings in a content that lies elsewhere on this machine, at the least cost.
-    pub fn import_blob(&self, content: &ContentId, size_bytes: u64, from: &Path) -> Result<()> {
-        let aside = files::unused_name(&self.layout.private());
-        let import = || {
-            let context = || format!("cannot take over `{}`", from.display());
-            let shared = files::share(from, &aside, Sharing::HardLinksToo);
-            let shared = shared.with_context(context)?;
-            let file = open::flushable(&aside).with_context(context)?;
-            let size = file.metadata().with_context(context)?.len();
-            ensure!(size == size_bytes, "`{}` changed its size", from.display());
-            let _lock = self.lock(content)?;
-            let blob = self.layout.blob(content);
-            files::rename_synced(&aside, &blob).with_context(context)?;
-            // A second name has the permissions of the first.
-            if shared != Shared::HardLinked {
-                self.make_read_only(&file).with_context(context)?;
-            }
-            // Renaming one name of a file over another of it does nothing at all.
-            files::remove_if_present(&aside).with_context(context)
-        };
-        import().map(drop).inspect_err(|_| {
-            let _ = fs::remove_file(&aside);
-        })
+    /// Gives a file that was prepared aside the name of its content: a second
+    /// name of a proven file, or a copy that was hashed on the way. Its bytes
+    /// have been forced to disk.
+    pub fn import_blob(&self, content: &ContentId, aside: &Path) -> Result<()> {
+        let blob = self.layout.blob(content);
+        let context = || format!("cannot move `{}` to `{}`", aside.display(), blob.display());
+        let found = fs::metadata(aside).with_context(context)?;
+        let _lock = self.lock(content)?;
+        files::rename_over(aside, &blob).with_context(context)?;
+        // A hard link shares its permissions with a file that may be another user's.
+        if files::identity(&found).is_none_or(|(_, n_names)| n_names == 1) {
+            let file = open::flushable(&blob).with_context(context)?;
+            self.make_read_only(&file).with_context(context)?;
+        }
+        // Renaming one name of a file over another of it does nothing at all.
+        files::remove_if_present(aside).with_context(context)?;
+        Ok(())
     }
 
     /// Publishes a commit whose missing contents have all been stored or imported.

@@ -63,4 +63,4 @@ pub use event::{EngineOptions, Event, FetchJob, FileError, FileReport, FileResul
 pub use lane::Lane;
 pub use partial::{VerifiedFile, reusable_bytes, reusable_ranges};
 pub use source::{ByteSource, ByteStream, SourceError};
-pub use verify::{has_content, prove_content};
+pub use verify::{WholeRead, has_content, prove_content};

@@ -5,7 +5,8 @@
 //! behind it it goes on sixty times as fast, with `+-60` backwards), `HFDL_TEST_NO_PAUSES`,
 //! `HFDL_TEST_CRASH_AT`, the checkpoint that kills the process (`run ends`, or
 //! `checked:3` for its third time), and
-//! `HFDL_TEST_PROGRAMS` and `HFDL_TEST_PROCESSES`, folders that stand for the
+//! `HFDL_TEST_READ_RATE`, the bytes that a file on this machine gives in a second when it
+//! is hashed, `HFDL_TEST_PROGRAMS` and `HFDL_TEST_PROCESSES`, folders that stand for the
 //! machine's helper programs and its running processes. A release build does
 //! not look at them.
 
@@ -293,6 +294,18 @@ pub fn checkpoint(step: &str) {
             let _ = kill_process(getpid(), Signal::KILL);
         }
         std::process::abort();
+    }
+}
+
+/// Makes reading a file on this machine as slow as a test wants it.
+pub fn slow_down_reading(bytes: usize) {
+    static RATE: OnceLock<Option<f64>> = OnceLock::new();
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    let rate = RATE.get_or_init(|| std::env::var("HFDL_TEST_READ_RATE").ok()?.parse().ok());
+    if let Some(rate) = rate {
+        std::thread::sleep(Duration::from_secs_f64(bytes as f64 / rate));
     }
 }
 

@@ -25,6 +25,7 @@ pub mod process;
 pub mod program;
 pub mod search_path;
 pub mod signals;
+pub mod stamp;
 pub mod stop;
 pub mod text;
 pub mod windowless;

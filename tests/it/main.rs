@@ -58,6 +58,8 @@ mod outdated;
 mod places;
 mod planted_names;
 mod progress;
+#[cfg(unix)]
+mod proof;
 mod prune;
 mod read_only_blobs;
 mod readme;

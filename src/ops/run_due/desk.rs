@@ -91,7 +91,7 @@ impl<'a> Desk<'a> {
         due: Vec<DueNow>,
         now: Timestamp,
         run: &mut Run<'_>,
-        flow: &mut Flow,
+        flow: &mut Flow<'_>,
         watch: &Watch,
     ) -> Result<()> {
         let ids = due.iter().map(|one| one.schedule.id);
@@ -143,7 +143,7 @@ impl<'a> Desk<'a> {
         end: &SyncEnd,
         record: Record,
         run: &mut Run<'_>,
-        flow: &mut Flow,
+        flow: &mut Flow<'_>,
     ) -> Result<()> {
         let Some(job) = self.jobs.remove(&index) else {
             return Ok(());
@@ -183,7 +183,7 @@ impl<'a> Desk<'a> {
         id: ModelId,
         mut serves: Vec<ScheduleId>,
         run: &mut Run<'_>,
-        flow: &mut Flow,
+        flow: &mut Flow<'_>,
     ) -> Result<()> {
         let store = self.tools.store;
         let model = store.model_by_id(id)?.filter(|model| model.spec.enabled);
@@ -207,7 +207,7 @@ impl<'a> Desk<'a> {
 
     /// Opens sessions for models and sends them on the way; what a person has
     /// removed since it was read is passed over.
-    fn begin(&mut self, jobs: Vec<Job>, run: &mut Run<'_>, flow: &mut Flow) -> Result<()> {
+    fn begin(&mut self, jobs: Vec<Job>, run: &mut Run<'_>, flow: &mut Flow<'_>) -> Result<()> {
         let mut openings = Vec::new();
         let mut begun = Vec::new();
         for job in jobs {
