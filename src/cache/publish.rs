@@ -22,6 +22,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::layout::{self, CacheLayout, RepoLayout};
 use super::wire;
 use crate::domain::content::ContentId;
+use crate::domain::deletion::{Fetch, Permit};
 use crate::domain::placement::{FileNames, Placement, why_not_on_windows};
 use crate::domain::plan::{Action, PlannedFile, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, Revision};
@@ -30,6 +31,7 @@ use crate::sys::files::{self, Sharing};
 use crate::sys::host::checkpoint;
 use crate::sys::lock::FileLock;
 use crate::sys::names;
+use crate::sys::removal;
 use crate::sys::stop::StopFlag;
 
 /// The first line is the standard's; the rest is for people.
@@ -99,8 +101,11 @@ impl<'a> CacheWriter<'a> {
             create_inside(root, &folder.join(name))?;
         }
         create_inside(root, &Path::new(".locks").join(&folder))?;
-        write_tag_once(&cache.tag(), &layout.private())?;
-        let private = layout.private();
+        if let Some(home) = layout.home() {
+            home.create()?;
+        }
+        write_tag_once(&cache.tag(), &layout.aside())?;
+        let private = layout.aside();
         let permissions = files::permissions_of_new_files(&private)
             .with_context(|| format!("cannot write to `{}`", private.display()))?;
         let entries = match links {
@@ -154,12 +159,13 @@ impl<'a> CacheWriter<'a> {
         };
         fs::set_permissions(verified, self.permissions.clone()).with_context(context)?;
         let _lock = self.lock(content)?;
+        self.note_blob(content, verified)?;
         fs::rename(verified, &blob).with_context(context)
     }
 
     /// Brings in a content that lies elsewhere on this machine, at the least cost.
     pub fn import_blob(&self, content: &ContentId, size_bytes: u64, from: &Path) -> Result<()> {
-        let aside = files::unused_name(&self.layout.private());
+        let aside = files::unused_name(&self.layout.aside());
         let import = || {
             let context = || format!("cannot take over `{}`", from.display());
             files::share(from, &aside, Sharing::HardLinksToo).with_context(context)?;
@@ -167,6 +173,7 @@ impl<'a> CacheWriter<'a> {
             ensure!(size == size_bytes, "`{}` changed its size", from.display());
             let _lock = self.lock(content)?;
             let blob = self.layout.blob(content);
+            self.note_blob(content, &aside)?;
             files::rename_synced(&aside, &blob).with_context(context)?;
             // Renaming one name of a file over another of it does nothing at all.
             files::remove_if_present(&aside).with_context(context)
@@ -174,6 +181,19 @@ impl<'a> CacheWriter<'a> {
         import().map(drop).inspect_err(|_| {
             let _ = fs::remove_file(&aside);
         })
+    }
+
+    /// Claims what a plan needs before the first byte of it is fetched.
+    pub fn begin(&self, revision: &Revision, plan: &SyncPlan) -> Result<()> {
+        let contents = plan.files.iter().map(|planned| planned.file.content);
+        let fetch = Fetch {
+            commit: plan.commit.clone(),
+            contents: contents.collect(),
+        };
+        match self.layout.home() {
+            Some(home) => home.begin(revision, fetch),
+            None => Ok(()),
+        }
     }
 
     /// Publishes a commit whose missing contents have all been stored or imported.
@@ -246,7 +266,8 @@ impl<'a> CacheWriter<'a> {
             return Ok(false);
         }
         let staging = self.layout.staging(&plan.commit);
-        remove_dir(&staging)?;
+        self.note_snapshot(plan, true)?;
+        remove_scratch(&staging)?;
         let mut folders = BTreeSet::from([staging.clone()]);
         for (file, is_last_use) in with_last_use(plan) {
             let entry = staging.join(layout::native(&file.file.path));
@@ -297,6 +318,7 @@ impl<'a> CacheWriter<'a> {
     /// with a wider filter, or under repair. Each entry appears in one rename.
     fn complete(&self, plan: &SyncPlan) -> Result<()> {
         let root = self.cache.root();
+        self.note_snapshot(plan, false)?;
         let snapshot = self.layout.snapshot(&plan.commit);
         let below_root = snapshot.strip_prefix(root).unwrap_or(&snapshot);
         let mut folders = BTreeSet::new();
@@ -307,7 +329,7 @@ impl<'a> CacheWriter<'a> {
                 create_inside(root, &folder)?;
                 folders.insert(folder);
             }
-            let aside = files::unused_name(&self.layout.private());
+            let aside = files::unused_name(&self.layout.aside());
             self.make_entry(file, &aside, is_last_use)?;
             let entry = snapshot.join(path);
             fs::rename(&aside, &entry)
@@ -328,7 +350,8 @@ impl<'a> CacheWriter<'a> {
             }
             EntryForm::HardLinks => files::share(&blob, entry, Sharing::HardLinksToo).map(drop),
             EntryForm::Files if is_last_use && !blob.is_symlink() => fs::rename(&blob, entry),
-            EntryForm::Files => files::share(&blob, entry, Sharing::OwnBytes).map(drop),
+            EntryForm::Files => files::share(&blob, entry, Sharing::OwnBytes)
+                .and_then(|_| files::take_time_of(&blob, entry)),
         };
         made.with_context(|| format!("cannot create `{}`", entry.display()))
     }
@@ -348,7 +371,7 @@ impl<'a> CacheWriter<'a> {
             {
                 let folder = marker.parent().unwrap_or(&folder);
                 files::check_inside(self.cache.root(), folder).with_context(context)?;
-                files::remove_if_present(&marker).with_context(context)?;
+                removal::remove_file(&marker, Permit::note()).with_context(context)?;
             }
         }
         Ok(())
@@ -378,8 +401,26 @@ impl<'a> CacheWriter<'a> {
             .parent()
             .and_then(|folder| folder.strip_prefix(root).ok());
         create_inside(root, folder.unwrap_or(Path::new("")))?;
-        files::write_atomically(path, bytes, &self.layout.private()).with_context(context)?;
+        files::write_atomically(path, bytes, &self.layout.aside()).with_context(context)?;
         Ok(true)
+    }
+
+    fn note_blob(&self, content: &ContentId, verified: &Path) -> Result<()> {
+        match self.layout.home() {
+            Some(home) => home.note_blob(content, verified),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes down which names of a snapshot are about to be this home's.
+    fn note_snapshot(&self, plan: &SyncPlan, is_new: bool) -> Result<()> {
+        let Some(home) = self.layout.home() else {
+            return Ok(());
+        };
+        let new = plan.files.iter();
+        let new = new.filter(|planned| is_new || planned.action != Action::Keep);
+        let entries = new.map(|planned| (planned.file.path.clone(), planned.file.content));
+        home.note_snapshot(&plan.commit, is_new, entries)
     }
 
     fn lock(&self, content: &ContentId) -> Result<Box<dyn Any>> {
@@ -433,11 +474,9 @@ pub(super) fn sync_dir(dir: &Path) -> Result<()> {
     files::sync_dir(dir).with_context(|| format!("cannot force `{}` to disk", dir.display()))
 }
 
-pub(super) fn remove_dir(dir: &Path) -> Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(err) if !files::is_absent(&err) => {
-            Err(err).with_context(|| format!("cannot remove `{}`", dir.display()))
-        }
-        _ => Ok(()),
-    }
+/// Removes a folder in which a killed process prepared something.
+pub(super) fn remove_scratch(dir: &Path) -> Result<()> {
+    removal::remove_tree(dir, Permit::scratch())
+        .map(drop)
+        .with_context(|| format!("cannot remove `{}`", dir.display()))
 }

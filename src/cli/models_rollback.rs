@@ -43,10 +43,14 @@ impl Rollback {
         let _lock = take_lock(context, RunCommand::Models, Trigger::Manual, None)?;
         // A run may have moved the model until the lock was free.
         let model = known(&store, &self.name)?;
-        let cache = ops::rollback::cache_of(&settings);
+        let identity = ops::ownership::identity(&context.host, &context.home, &store)?;
+        let cache = ops::ownership::cache_of(&settings, &identity);
+        let (repo, place) = (&model.spec.repo, &model.spec.destination);
+        ops::ownership::prepare_place(&store, &cache, repo, place);
         let asked = self.to.as_deref();
         let went = ops::rollback::roll_back(&store, &cache, &model, asked, context.now())
             .map_err(|err| explain(context, &model, err))?;
+        ops::ownership::note_claims(&store, &cache, [repo]);
         context.out.done(
             || sentence(&model, &went),
             || {

@@ -15,6 +15,7 @@ use crate::domain::run::{RunCommand, RunEnd, RunStart, RunTotals};
 use crate::domain::settings::Settings;
 use crate::domain::units::{ByteSize, Seconds};
 use crate::ops::lock::this_process;
+use crate::ops::ownership::identity;
 use crate::ops::records::run_outcome;
 use crate::ops::recover::recover;
 use crate::ops::retention::{
@@ -81,6 +82,7 @@ impl Prune {
             store: &store,
             home: &context.home,
             settings: &settings,
+            identity: identity(&context.host, &context.home, &store)?,
             models,
             limits,
             with_history: names.is_empty(),
@@ -202,6 +204,16 @@ fn show(
 ) -> Result<ExitStatus> {
     for problem in &report.problems {
         context.show_problem(&explain::explain(problem));
+    }
+    if !context.out.quiet {
+        for home in &report.outdated {
+            context.out.warn(&format!(
+                "the hfdl home `{}` on `{}` was last seen on {}: after 90 days its claims do not count any more",
+                home.path,
+                home.host,
+                home.seen_at.strftime("%Y-%m-%d")
+            ));
+        }
     }
     context.out.done(
         || describe(&context.out, report, is_dry_run),

@@ -44,6 +44,7 @@ pub fn cache_choice(host: &Host, settings: &Settings) -> CacheChoice {
     };
     CacheChoice {
         root: settings.cache_dir().into(),
+        home: None,
         links,
     }
 }

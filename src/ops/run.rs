@@ -4,7 +4,7 @@
 //! the lock of the home, open a session for each target, fetch through the same
 //! engine, and close each session once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -17,9 +17,11 @@ use super::records::{add_up, news_of, run_outcome, state_after, status_of};
 use super::recover::recover;
 use super::sync::{Flow, Progress, SyncEnd, Target};
 use super::watch::{Watch, Watched};
-use super::{rate_limits, retention};
-use crate::domain::model::EntryName;
-use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
+use super::{ownership, rate_limits, retention};
+use crate::cache::CacheLayout;
+use crate::domain::model::{Destination, EntryName};
+use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome, Trigger};
+use crate::domain::repo::Repo;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::run::{Event, EventKind, RunCommand, RunEnd, RunId, RunStart};
 use crate::domain::schedule::{RateTable, ScheduleId};
@@ -71,6 +73,10 @@ pub struct Run<'a> {
     last_beat: Stopwatch,
     /// The first thing that could not be written down.
     problem: Option<Error>,
+    /// The cache, as this home writes to it.
+    cache: CacheLayout,
+    /// The repositories in the cache of which a download has come to its end.
+    whole: BTreeSet<Repo>,
 }
 
 /// One target and its session.
@@ -133,6 +139,11 @@ impl<'a> Run<'a> {
             at_best: ExitStatus::Ok,
             last_beat: Stopwatch::start(),
             problem: None,
+            cache: ownership::cache_of(
+                tools.settings,
+                &ownership::identity(tools.host, tools.home, tools.store)?,
+            ),
+            whole: BTreeSet::new(),
         })
     }
 
@@ -149,6 +160,9 @@ impl<'a> Run<'a> {
     /// a schedule asked for and a person has removed meanwhile gets none.
     pub fn open(&mut self, openings: Vec<Opening>) -> Result<Vec<Option<usize>>> {
         let at = self.tools.host.now();
+        for opening in &openings {
+            ownership::prepare(self.tools.store, &self.cache, &opening.target);
+        }
         let entries = self
             .tools
             .store
@@ -198,7 +212,8 @@ impl<'a> Run<'a> {
         let host = self.tools.host;
         let rate = Arc::default();
         let options = self.engine_options(bounds, &rate);
-        let choice = cache_choice(host, self.tools.settings);
+        let mut choice = cache_choice(host, self.tools.settings);
+        choice.home = self.cache.home().cloned();
         let reserve = self.tools.settings.disk_reserve();
         let bad = self.tools.store.bad_files()?;
         let flow = Flow::new(
@@ -309,7 +324,22 @@ impl<'a> Run<'a> {
         };
         self.keep_problem(written);
         checkpoint("session closed");
+        self.note_success(index, end.outcome);
         record
+    }
+
+    fn note_success(&mut self, index: usize, outcome: Outcome) {
+        let is_whole = matches!(
+            outcome,
+            Outcome::Updated | Outcome::UpToDate | Outcome::Repaired
+        );
+        if is_whole {
+            let target = &self.entries[index].target;
+            ownership::note_success(self.tools.store, &self.cache, target, outcome);
+            if target.destination == Destination::Cache {
+                self.whole.insert(target.repo.clone());
+            }
+        }
     }
 
     fn write_down(&self, index: usize, end: &SyncEnd) -> Result<()> {
@@ -388,8 +418,10 @@ impl<'a> Run<'a> {
     /// Lets go of what is old; what arrived is published, whatever becomes of that.
     fn let_go(&self) {
         let targets = self.entries.iter().map(|entry| &*entry.target);
-        let let_go = retention::newly_published(self.tools.store, targets)
-            .and_then(|moved| retention::after_run(&self.tools, &moved, self.tools.host.now()));
+        let let_go = retention::newly_published(self.tools.store, targets).and_then(|moved| {
+            let now = self.tools.host.now();
+            retention::after_run(&self.tools, &moved, self.whole.clone(), now)
+        });
         if let Err(err) = let_go {
             log::warn!("could not let go of what is old: {err:#}");
         }

@@ -29,9 +29,11 @@ pub use trouble::{outcome_of, trouble_of};
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::cache::CacheLayout;
 pub use crate::cache::Vanished;
+use crate::domain::deletion::HomeIdentity;
 use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, EntryName, Model, ModelId};
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
@@ -89,11 +91,17 @@ impl Target {
 #[derive(Clone, Debug)]
 pub struct CacheChoice {
     pub root: PathBuf,
+    /// On whose behalf files are written.
+    pub home: Option<Arc<HomeIdentity>>,
     pub links: crate::cache::LinkChoice,
 }
 
 impl CacheChoice {
     pub fn layout(&self) -> CacheLayout {
-        CacheLayout::new(&self.root)
+        let layout = CacheLayout::new(&self.root);
+        match &self.home {
+            Some(home) => layout.of_home(home),
+            None => layout,
+        }
     }
 }

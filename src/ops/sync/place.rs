@@ -34,6 +34,7 @@ pub enum Place {
     },
     Directory {
         root: PathBuf,
+        repo: Repo,
         cache: CacheLayout,
         /// `None`: nothing was ever downloaded there.
         known: Option<LocalDir>,
@@ -51,6 +52,7 @@ impl Place {
             },
             Destination::Directory(root) => Self::Directory {
                 root: root.clone(),
+                repo: target.repo.clone(),
                 cache,
                 known: LocalDir::open_existing(root)?,
             },
@@ -282,7 +284,12 @@ impl Place {
             Self::Cache { cache, repo, links } => {
                 CacheWriter::open(cache, repo, *links, &take_official_lock).map(Writer::Cache)
             }
-            Self::Directory { root, .. } => LocalDir::open(root).map(Writer::Directory),
+            Self::Directory {
+                root, repo, cache, ..
+            } => {
+                let dir = LocalDir::open(root)?.of_home(cache.home());
+                Ok(Writer::Directory(dir, repo.clone()))
+            }
         }
     }
 }
@@ -290,15 +297,23 @@ impl Place {
 /// A destination that can be written.
 pub enum Writer {
     Cache(CacheWriter<'static>),
-    Directory(LocalDir),
+    Directory(LocalDir, Repo),
 }
 
 impl Writer {
+    /// Claims what a plan needs where other homes and programs can see it.
+    pub fn begin(&self, revision: &Revision, plan: &SyncPlan) -> Result<()> {
+        match self {
+            Self::Cache(writer) => writer.begin(revision, plan),
+            Self::Directory(dir, _) => dir.begin(revision, plan),
+        }
+    }
+
     /// Checks that the disk really can hold these names side by side.
     pub fn check_names(&self, paths: &[&RepoPath]) -> Result<()> {
         let (placement, aside) = match self {
             Self::Cache(writer) => (writer.placement()?, writer.layout().private()),
-            Self::Directory(dir) => (dir.placement()?, dir.private()),
+            Self::Directory(dir, _) => (dir.placement()?, dir.private()),
         };
         placement.check_with_disk(paths, |private, paths| {
             names::first_clash(&aside, private, paths)
@@ -310,7 +325,7 @@ impl Writer {
     pub fn store(&self, content: &ContentId, verified: &Path) -> Result<()> {
         match self {
             Self::Cache(writer) => writer.store_blob(content, verified),
-            Self::Directory(dir) => dir.store(content, verified),
+            Self::Directory(dir, _) => dir.store(content, verified),
         }
     }
 
@@ -318,7 +333,7 @@ impl Writer {
     pub fn has(&self, content: &ContentId, size_bytes: u64) -> bool {
         let path = match self {
             Self::Cache(writer) => writer.layout().blob(content),
-            Self::Directory(dir) => dir.stored(content),
+            Self::Directory(dir, _) => dir.stored(content),
         };
         let found = files::metadata_if_present(&path).ok().flatten();
         found.is_some_and(|found| found.is_file() && found.len() == size_bytes)
@@ -328,7 +343,7 @@ impl Writer {
     pub fn import(&self, content: &ContentId, size_bytes: u64, from: &Path) -> Result<()> {
         match self {
             Self::Cache(writer) => writer.import_blob(content, size_bytes, from),
-            Self::Directory(dir) => dir.import(content, size_bytes, from),
+            Self::Directory(dir, _) => dir.import(content, size_bytes, from),
         }
     }
 
@@ -341,7 +356,7 @@ impl Writer {
         revision: Option<&Revision>,
         remote: &RemoteSnapshot,
         plan: &SyncPlan,
-        vanished: Vanished,
+        vanished: &Vanished,
     ) -> Result<(PathBuf, u64)> {
         match self {
             Self::Cache(writer) => {
@@ -351,9 +366,8 @@ impl Writer {
                 let n_gone = plan.deleted.len() as u64;
                 Ok((writer.publish(revision, remote, plan)?.path, n_gone))
             }
-            Self::Directory(dir) => {
-                let placed = dir.publish(remote, plan, vanished, &take_official_lock)?;
-                dir.clear_stored()?;
+            Self::Directory(dir, repo) => {
+                let placed = dir.publish(repo, remote, plan, vanished, &take_official_lock)?;
                 Ok((dir.root().to_path_buf(), placed.removed.len() as u64))
             }
         }

@@ -121,6 +121,7 @@ impl Work {
         let files = self.planned.plan.files.iter();
         let paths: Vec<_> = files.map(|file| &file.file.path).collect();
         writer.check_names(&paths)?;
+        writer.begin(&self.target.revision, &self.planned.plan)?;
         self.writer = Some(writer);
         Ok(())
     }
@@ -377,7 +378,7 @@ impl Work {
         let writer = self.writer()?;
         let revision = Some(&target.revision).filter(|_| *moves_ref);
         let (path, n_removed) = writer
-            .publish(revision, remote, plan, target.vanished)
+            .publish(revision, remote, plan, &target.vanished)
             .with_context(|| format!("cannot publish `{}`", target.label()))?;
         let is_proven = |planned: &&PlannedFile| match planned.action {
             Action::Fetch | Action::Resume { .. } | Action::LinkToFetched => true,
