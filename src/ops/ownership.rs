@@ -14,13 +14,13 @@ use crate::cache::{
     self, CacheLayout, HomeFolder, LocalDir, LocalEntry, LocalRepo, LocalSnapshot, RepoLayout,
 };
 use crate::domain::content::ContentId;
-use crate::domain::deletion::{Fetch, HomeIdentity, HomeRecord, Ownership};
+use crate::domain::deletion::{Fetch, HomeIdentity, HomeRecord, Origin, Ownership, Refusal};
 use crate::domain::model::{Destination, Model};
 use crate::domain::outcome::Outcome;
 use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
-use crate::store::Store;
+use crate::store::{ModelFilter, Store};
 use crate::sys::host::Host;
 use crate::sys::paths::Home;
 
@@ -310,23 +310,45 @@ fn unused_contents(local: &LocalRepo) -> BTreeSet<ContentId> {
 /// Counts the bytes that downloads of this home left in the cache and that no
 /// revision wants; they go with the next success of their repository.
 pub fn leftover_bytes(store: &Store, cache: &CacheLayout, now: Timestamp) -> Result<u64> {
-    let models = store.models(&crate::store::ModelFilter::default())?;
-    let repos: BTreeSet<Repo> = models.into_iter().map(|model| model.spec.repo).collect();
+    let models = store.models(&ModelFilter::default())?;
     let mut sum = 0;
+    for model in &models {
+        if let Destination::Directory(root) = &model.spec.destination {
+            sum += leftover_bytes_in(root, cache, now)?;
+        }
+    }
+    let repos: BTreeSet<Repo> = models.into_iter().map(|model| model.spec.repo).collect();
     for repo in repos.iter().filter(|repo| has_begun(cache, repo)) {
-        let own = cache::ownership_in_cache(cache, repo, now)?.own.begun;
+        let ownership = cache::ownership_in_cache(cache, repo, now)?;
         let local = cache::scan_repo(cache, repo)?;
-        let is_claimed = |content: &ContentId| {
-            let mut fetches = own.fetches.values();
-            fetches.any(|fetch| fetch.contents.contains(content))
-        };
         let left = unused_contents(&local);
-        let left = left
-            .iter()
-            .filter(|content| own.earlier.contains(content) && !is_claimed(content));
+        let left = left.iter().filter(|it| is_left_over(&ownership, it));
         sum += left.map(|content| bytes_of(&local, content)).sum::<u64>();
     }
     Ok(sum)
+}
+
+fn leftover_bytes_in(root: &Path, cache: &CacheLayout, now: Timestamp) -> Result<u64> {
+    let Some(identity) = cache.home() else {
+        return Ok(0);
+    };
+    if !HomeFolder::in_directory(root, identity).has_begun() {
+        return Ok(0);
+    }
+    let ownership = cache::ownership_in_directory(root, identity, now)?;
+    let left = LocalDir::leftovers(root)?.into_iter();
+    let left = left.filter(|left| is_left_over(&ownership, &left.content));
+    Ok(left.map(|left| left.size_bytes).sum())
+}
+
+/// Tells whether this home began a content that no download wants any more.
+fn is_left_over(ownership: &Ownership, content: &ContentId) -> bool {
+    let claimed = ownership.refusal_of_content(content);
+    ownership.origin_of_partial(content) == Origin::ThisHome
+        && !matches!(
+            claimed,
+            Some(Refusal::PerhapsContinued | Refusal::OtherHome)
+        )
 }
 
 fn bytes_of(local: &LocalRepo, content: &ContentId) -> u64 {

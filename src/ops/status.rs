@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Error, Result};
 
+use super::ownership;
 use super::pause::pause_in_force;
 use super::schedules::next_start;
 use super::ticks::{Ticks, last_ticks};
@@ -86,6 +87,7 @@ fn without_database(places: &Places<'_>, timer: Option<TimerFacts>) -> Result<St
         crashed: Vec::new(),
         models: Vec::new(),
         disks: disks(places),
+        leftover_bytes: 0,
         check_max_age: places.settings.check_max_age(),
         database_trouble: None,
     })
@@ -103,6 +105,13 @@ fn read_database(status: &mut Status, places: &Places<'_>, store: &Store) -> Res
     status.next_due = next_due(places, store, &schedules.readable)?;
     status.models = models(store, &schedules.readable)?;
     (status.run, status.crashed) = unfinished(store, places.home)?;
+    let identity = ownership::identity(places.host, places.home, store)?;
+    let cache = ownership::cache_of(places.settings, &identity);
+    match ownership::leftover_bytes(store, &cache, status.now) {
+        Ok(bytes) => status.leftover_bytes = bytes,
+        // A cache that cannot be read has warnings of its own.
+        Err(err) => log::debug!("cannot count what is left over: {err:#}"),
+    }
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use hfdl::domain::plan::plan_sync;
 use hfdl::domain::time::Timestamp;
 use hfdl::store::Store;
 
-use crate::support::cache::{Commit, TestCache, commit, model, prove, tree, write};
+use crate::support::cache::{Commit, TestCache, commit, model, prove, repo, tree, write};
 use crate::support::env::{NOW, TestEnv};
 
 fn now() -> Timestamp {
@@ -22,7 +22,9 @@ fn now() -> Timestamp {
 
 /// Puts a commit where a run would have, under a ref.
 fn publish(env: &TestEnv, branch: &str, commit: &Commit) {
-    let mut cache = TestCache::at(&env.cache());
+    let store = Store::open(&env.database(), now()).unwrap();
+    let home = store.install_id().unwrap().to_string();
+    let mut cache = TestCache::at(&env.cache()).of_home(&home);
     cache.branch = branch.parse().unwrap();
     cache.sync(commit);
 }
@@ -197,9 +199,10 @@ fn fill_directory(root: &Path, commit: &Commit) {
         dir.store(&content, &dir.partial(&content)).unwrap();
     }
     dir.publish(
+        &repo(),
         &commit.listing,
         &plan,
-        Vanished::Delete,
+        &Vanished::Delete(Default::default()),
         &crate::support::cache::no_lock,
     )
     .unwrap();

@@ -49,6 +49,8 @@ mod install_script;
 mod layers;
 mod notify;
 mod outdated;
+mod ownership;
+mod ownership_directories;
 mod progress;
 mod prune;
 mod readme;

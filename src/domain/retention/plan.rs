@@ -254,7 +254,7 @@ fn wish(facts: &FolderFacts, commit: &CommitSha, snapshot: &SnapshotFacts) -> Wi
         };
         is_had = true;
         is_meant |= model.is_meant;
-        if last_with_files(facts, &order) == Some(rank) {
+        if is_last_with_files(facts, &order, rank) {
             reasons.insert(StayReason::LastWithFiles);
         }
         let keep = model.keep.max(1) as usize;
@@ -278,21 +278,16 @@ fn wish(facts: &FolderFacts, commit: &CommitSha, snapshot: &SnapshotFacts) -> Wi
     }
 }
 
-/// Returns the newest revision that has what the current one lacks: one with
-/// less than a tenth of the bytes of an earlier one was emptied, or its filter
-/// selects nothing any more, and the earlier files have no other copy.
-fn last_with_files(facts: &FolderFacts, order: &[&PublishedRevision]) -> Option<usize> {
+/// Tells whether a revision is the last that had the files: more than ten times
+/// the bytes of every later one. A repository that was emptied, or a filter that
+/// selects nothing any more, must not cost the only copy.
+fn is_last_with_files(facts: &FolderFacts, order: &[&PublishedRevision], rank: usize) -> bool {
     let bytes = |revision: &&PublishedRevision| {
         let snapshot = facts.snapshots.get(&revision.commit);
         snapshot.map_or(0, |snapshot| snapshot.seen_bytes)
     };
-    let current = order.first().map(bytes)?;
-    let most = order.iter().map(bytes).max()?;
-    let is_small = |bytes: u64| bytes.saturating_mul(10) < most;
-    if !is_small(current) {
-        return None;
-    }
-    order.iter().position(|revision| !is_small(bytes(revision)))
+    let later = order[..rank].iter().map(bytes).max();
+    later.is_some_and(|most| bytes(&order[rank]) > most.saturating_mul(10))
 }
 
 /// A revision on its way through the plan.

@@ -66,6 +66,7 @@ fn head(status: &Status, warnings: &[Warning], bytes_per_second: Option<u64>) ->
         "run": status.run.as_ref().map(|run| run_in_progress(run, bytes_per_second)),
         "crashed_runs": status.crashed.iter().map(RunSummaryView::from).collect::<Vec<_>>(),
         "bytes_left": status.bytes_left(),
+        "leftover_bytes": status.leftover_bytes,
         "disks": status.disks.iter().map(disk).collect::<Vec<_>>(),
     })
 }
