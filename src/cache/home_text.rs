@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use crate::domain::content::ContentId;
-use crate::domain::deletion::{Begun, Fetch, HomeIdentity, HomeRecord, Stamp};
-use crate::domain::repo::{CommitSha, Revision};
+use crate::domain::deletion::{Begun, Fetch, FetchKey, HomeIdentity, HomeRecord, Stamp};
+use crate::domain::repo::CommitSha;
 use crate::domain::time::Timestamp;
 
 const HEAD: &str = "hfdl home record 1";
+const FETCH: &str = "fetch";
+const BY_HAND: &str = "fetch-by-hand";
 
 pub(super) fn render_claims(home: &HomeIdentity, wanted: &BTreeSet<CommitSha>) -> String {
     // A path may hold anything, also the end of a line.
@@ -51,8 +53,9 @@ pub(super) fn parse_claims(id: &str, text: &[u8], record: &mut HomeRecord) {
 
 pub(super) fn render_begun(begun: &Begun) -> String {
     let mut text = String::new();
-    for (revision, fetch) in &begun.fetches {
-        let _ = writeln!(text, "fetch {} {revision}", fetch.commit);
+    for (key, fetch) in &begun.fetches {
+        let word = if key.is_by_hand { BY_HAND } else { FETCH };
+        let _ = writeln!(text, "{word} {} {}", fetch.commit, key.revision);
         for content in &fetch.contents {
             let _ = writeln!(text, "part {}", content.etag());
         }
@@ -82,19 +85,22 @@ pub(super) fn blob_line(content: &ContentId, stamp: &Stamp) -> String {
 /// Parses what `render_begun` and `blob_line` write.
 pub(super) fn parse_made(text: &[u8], record: &mut HomeRecord) {
     let text = String::from_utf8_lossy(text);
-    let mut fetched: Option<Revision> = None;
+    let mut fetched: Option<FetchKey> = None;
     for (word, value) in text.lines().filter_map(|line| line.split_once(' ')) {
         let content = || ContentId::from_etag(value).ok();
         match word {
-            "fetch" => {
+            FETCH | BY_HAND => {
                 fetched = value.split_once(' ').and_then(|(commit, revision)| {
                     let fetch = Fetch {
                         commit: commit.parse().ok()?,
                         contents: BTreeSet::new(),
                     };
-                    let revision: Revision = revision.parse().ok()?;
-                    record.begun.fetches.insert(revision.clone(), fetch);
-                    Some(revision)
+                    let key = FetchKey {
+                        revision: revision.parse().ok()?,
+                        is_by_hand: word == BY_HAND,
+                    };
+                    record.begun.fetches.insert(key.clone(), fetch);
+                    Some(key)
                 });
             }
             "part" => {
@@ -144,7 +150,13 @@ mod tests {
             commit: commit('c'),
             contents: BTreeSet::from([content(1), content(2)]),
         };
-        begun.begin(&"refs/pr/1".parse().unwrap(), fetch);
+        for is_by_hand in [false, true] {
+            let key = FetchKey {
+                revision: "refs/pr/1".parse().unwrap(),
+                is_by_hand,
+            };
+            begun.begin(&key, fetch.clone());
+        }
         begun.earlier.insert(content(3));
         let stamp = Stamp {
             size_bytes: 7,

@@ -24,9 +24,9 @@ use super::publish::create_inside;
 use super::scan::{LocalRepo, LocalSnapshot, read_dir};
 use crate::domain::content::ContentId;
 use crate::domain::deletion::{
-    Begun, Fetch, HomeIdentity, HomeRecord, Origin, Ownership, Permit, SEEN_EVERY, Stamp,
+    Begun, Fetch, FetchKey, HomeIdentity, HomeRecord, Origin, Ownership, Permit, SEEN_EVERY, Stamp,
 };
-use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
+use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::time::Timestamp;
 use crate::sys::files;
 use crate::sys::lock::FileLock;
@@ -110,23 +110,27 @@ impl HomeFolder {
     }
 
     /// Claims a commit and its contents before the first byte is fetched.
-    pub fn begin(&self, revision: &Revision, fetch: Fetch) -> Result<()> {
+    pub fn begin(&self, key: &FetchKey, fetch: Fetch) -> Result<()> {
         let mut record = self.record()?;
-        record.begun.begin(revision, fetch);
+        record.begun.begin(key, fetch);
         if record.home.is_none() {
             self.write_claims(&record.wanted)?;
         }
         self.write_begun(&record.begun)
     }
 
-    /// Ends the claim of a download that has succeeded.
-    pub fn end(&self, revision: &Revision) -> Result<()> {
+    /// Changes what is noted of downloads, if anything is.
+    pub fn change_begun(&self, change: impl FnOnce(&mut Begun)) -> Result<()> {
         if !self.has_begun() {
             return Ok(());
         }
-        let mut begun = self.record()?.begun;
-        begun.end(revision);
-        self.write_begun(&begun)
+        let begun = self.record()?.begun;
+        let mut changed = begun.clone();
+        change(&mut changed);
+        match changed == begun {
+            true => Ok(()),
+            false => self.write_begun(&changed),
+        }
     }
 
     pub fn write_begun(&self, begun: &Begun) -> Result<()> {
@@ -199,18 +203,15 @@ impl HomeFolder {
         if record.blobs.len() != n_blobs {
             self.replace("made", &home_text::render_made(&record.blobs))?;
         }
-        let n_earlier = record.begun.earlier.len();
         let snapshots = local.snapshots.values();
         let in_use: BTreeSet<ContentId> = snapshots.flat_map(|it| it.contents()).collect();
-        record.begun.earlier.retain(|content| {
-            local.partials.contains_key(content)
-                || local.evidence.contains_key(content)
-                || local.blobs.contains_key(content) && !in_use.contains(content)
-        });
-        if record.begun.earlier.len() != n_earlier || record.begun.is_empty() {
-            self.write_begun(&record.begun)?;
-        }
-        Ok(())
+        self.change_begun(|begun| {
+            begun.retain(|content| {
+                local.partials.contains_key(content)
+                    || local.evidence.contains_key(content)
+                    || local.blobs.contains_key(content) && !in_use.contains(content)
+            });
+        })
     }
 
     /// Removes the temporary files that a killed process of this home left.

@@ -17,9 +17,9 @@ use super::sweep::let_go;
 use super::sweep_dir::LeftoverKind;
 use super::wire;
 use crate::domain::content::ContentId;
-use crate::domain::deletion::{Fetch, Origin, Ownership, Permit, Reason, Refusal, judge};
+use crate::domain::deletion::{Fetch, FetchKey, Origin, Ownership, Permit, Reason, Refusal, judge};
 use crate::domain::plan::{Action, SyncPlan};
-use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
+use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::sys::files::{self, Sharing};
 use crate::sys::host::checkpoint;
@@ -74,14 +74,13 @@ impl LocalDir {
     }
 
     /// Claims what a plan needs before the first byte of it is fetched.
-    pub fn begin(&self, revision: &Revision, plan: &SyncPlan) -> Result<()> {
+    pub fn begin(&self, key: &FetchKey, plan: &SyncPlan) -> Result<()> {
         let contents = plan.files.iter().map(|planned| planned.file.content);
         let fetch = Fetch {
             commit: plan.commit.clone(),
             contents: contents.collect(),
         };
-        self.home()
-            .map_or(Ok(()), |home| home.begin(revision, fetch))
+        self.home().map_or(Ok(()), |home| home.begin(key, fetch))
     }
 
     /// Puts a commit's files in place; their contents have been stored or imported.

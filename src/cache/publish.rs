@@ -22,7 +22,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::layout::{self, CacheLayout, RepoLayout};
 use super::wire;
 use crate::domain::content::ContentId;
-use crate::domain::deletion::{Fetch, Permit};
+use crate::domain::deletion::{Fetch, FetchKey, Permit};
 use crate::domain::placement::{FileNames, Placement, why_not_on_windows};
 use crate::domain::plan::{Action, PlannedFile, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, Revision};
@@ -184,14 +184,14 @@ impl<'a> CacheWriter<'a> {
     }
 
     /// Claims what a plan needs before the first byte of it is fetched.
-    pub fn begin(&self, revision: &Revision, plan: &SyncPlan) -> Result<()> {
+    pub fn begin(&self, key: &FetchKey, plan: &SyncPlan) -> Result<()> {
         let contents = plan.files.iter().map(|planned| planned.file.content);
         let fetch = Fetch {
             commit: plan.commit.clone(),
             contents: contents.collect(),
         };
         match self.layout.home() {
-            Some(home) => home.begin(revision, fetch),
+            Some(home) => home.begin(key, fetch),
             None => Ok(()),
         }
     }

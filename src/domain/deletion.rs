@@ -161,27 +161,71 @@ pub struct Fetch {
     pub contents: BTreeSet<ContentId>,
 }
 
+/// Whose download it is: that of a registered model, or of a command by hand,
+/// which may want other files of the same revision.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FetchKey {
+    pub revision: Revision,
+    pub is_by_hand: bool,
+}
+
 /// Downloads of a home in one folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Begun {
     /// Those under way or interrupted: their contents are claimed.
-    pub fetches: BTreeMap<Revision, Fetch>,
+    pub fetches: BTreeMap<FetchKey, Fetch>,
     /// Contents of earlier downloads: this home's, and claimed by none.
     pub earlier: BTreeSet<ContentId>,
 }
 
 impl Begun {
-    /// Begins a download, which replaces an earlier one of the same revision.
-    pub fn begin(&mut self, revision: &Revision, fetch: Fetch) {
-        self.end(revision);
-        self.fetches.insert(revision.clone(), fetch);
+    /// Begins a download. One of another commit is replaced: its revision has
+    /// moved. By hand the files of one commit may be asked for one by one.
+    pub fn begin(&mut self, key: &FetchKey, mut fetch: Fetch) {
+        if let Some(before) = self.fetches.remove(key) {
+            match before.commit == fetch.commit {
+                true => fetch.contents.extend(before.contents),
+                false => self.earlier.extend(before.contents),
+            }
+        }
+        self.fetches.insert(key.clone(), fetch);
     }
 
-    /// Notes that the download of a revision needs nothing any more.
-    pub fn end(&mut self, revision: &Revision) {
-        if let Some(fetch) = self.fetches.remove(revision) {
-            self.earlier.extend(fetch.contents);
+    /// Notes that a download has succeeded at a commit. That of a model wants
+    /// nothing any more, nor does one by hand of another commit. One by hand of
+    /// the same commit may have wanted other files; see `retain`.
+    pub fn end(&mut self, key: &FetchKey, commit: Option<&CommitSha>) {
+        let is_over = |of: &FetchKey, fetch: &Fetch| {
+            of.revision == key.revision
+                && (of == key && !key.is_by_hand
+                    || of.is_by_hand && commit.is_some_and(|it| *it != fetch.commit))
+        };
+        let fetches = std::mem::take(&mut self.fetches);
+        for (of, fetch) in fetches {
+            match is_over(&of, &fetch) {
+                true => self.earlier.extend(fetch.contents),
+                false => drop(self.fetches.insert(of, fetch)),
+            }
         }
+    }
+
+    /// Ends all downloads of a revision.
+    pub fn end_all(&mut self, revision: &Revision) {
+        let fetches = std::mem::take(&mut self.fetches);
+        for (of, fetch) in fetches {
+            match of.revision == *revision {
+                true => self.earlier.extend(fetch.contents),
+                false => drop(self.fetches.insert(of, fetch)),
+            }
+        }
+    }
+
+    /// Forgets contents of which nothing is left over: downloads by hand are at
+    /// their end when nothing of them waits to be continued.
+    pub fn retain(&mut self, is_left_over: impl Fn(&ContentId) -> bool) {
+        self.earlier.retain(&is_left_over);
+        self.fetches
+            .retain(|key, fetch| !key.is_by_hand || fetch.contents.iter().any(&is_left_over));
     }
 
     pub fn is_empty(&self) -> bool {
@@ -348,8 +392,12 @@ mod tests {
         };
         let mut ownership = Ownership::default();
         let begun = &mut ownership.own.begun;
-        begun.begin(&Revision::main(), fetch('a', 1));
-        begun.begin(&Revision::main(), fetch('b', 2));
+        let key = FetchKey {
+            revision: Revision::main(),
+            is_by_hand: false,
+        };
+        begun.begin(&key, fetch('a', 1));
+        begun.begin(&key, fetch('b', 2));
         assert_eq!(ownership.refusal_of_content(&content(1)), None);
         assert_eq!(
             ownership.refusal_of_content(&content(2)),
@@ -359,5 +407,31 @@ mod tests {
             assert_eq!(ownership.origin_of_partial(&content(n)), Origin::ThisHome);
         }
         assert_eq!(ownership.origin_of_partial(&content(3)), Origin::Unknown);
+    }
+    #[test]
+    fn a_download_by_hand_lasts_until_nothing_waits_or_its_revision_moves() {
+        let content = |n: u8| ContentId::Sha256([n; 32]);
+        let commit = |c: char| -> CommitSha { c.to_string().repeat(40).parse().unwrap() };
+        let fetch = |c: char, numbers: &[u8]| Fetch {
+            commit: commit(c),
+            contents: numbers.iter().map(|n| content(*n)).collect(),
+        };
+        let by = |is_by_hand| FetchKey {
+            revision: Revision::main(),
+            is_by_hand,
+        };
+        let mut begun = Begun::default();
+        begun.begin(&by(true), fetch('a', &[1, 2]));
+        begun.begin(&by(true), fetch('a', &[3]));
+        begun.end(&by(true), Some(&commit('a')));
+        begun.retain(|left| *left == content(2));
+        assert!(begun.claims(&content(2)), "a large file is waiting");
+        begun.end(&by(false), Some(&commit('a')));
+        assert!(begun.claims(&content(2)), "the model wants other files");
+        let mut whole = begun.clone();
+        whole.retain(|_| false);
+        assert!(whole.is_empty());
+        begun.end(&by(false), Some(&commit('b')));
+        assert!(!begun.claims(&content(2)) && begun.knows(&content(2)));
     }
 }

@@ -205,7 +205,7 @@ impl Removal {
         ownership::prepare_place(store, cache, &spec.repo, &place);
         if let Some(home) = cache.repo(&spec.repo).home() {
             // What it began is wanted by no model any more.
-            home.end(&spec.revision)?;
+            home.change_begun(|begun| begun.end_all(&spec.revision))?;
         }
         let others = remaining
             .iter()

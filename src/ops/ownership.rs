@@ -129,12 +129,18 @@ pub fn ownership_of_directory(
 }
 
 /// Notes that a target is whole now: it needs nothing of its download any more.
-pub fn note_success(store: &Store, cache: &CacheLayout, target: &Target, outcome: Outcome) {
+pub fn note_success(
+    store: &Store,
+    cache: &CacheLayout,
+    target: &Target,
+    outcome: Outcome,
+    commit: Option<&CommitSha>,
+) {
     let noted = || -> Result<()> {
         let Some(home) = home_folder(cache, &target.repo, &target.destination) else {
             return Ok(());
         };
-        home.end(&target.revision)?;
+        home.change_begun(|begun| begun.end(&target.fetch_key(), commit))?;
         if let Destination::Directory(root) = &target.destination {
             return settle_directory(cache, &home, root);
         }
@@ -155,9 +161,22 @@ pub fn note_claims<'r>(
 ) {
     for repo in repos {
         let layout = cache.repo(repo);
-        let noted = || match layout.home().filter(|_| layout.folder().is_dir()) {
-            Some(home) => home.write_claims(&wanted_commits(store, repo)?),
-            None => Ok(()),
+        let noted = || -> Result<()> {
+            let Some(home) = layout.home().filter(|_| layout.folder().is_dir()) else {
+                return Ok(());
+            };
+            let wanted = wanted_commits(store, repo)?;
+            // A home that wants nothing and has nothing here leaves no record.
+            let has_nothing = || -> Result<bool> {
+                let record = home.record()?;
+                Ok(record.blobs.is_empty()
+                    && record.snapshots.is_empty()
+                    && record.begun.is_empty())
+            };
+            match wanted.is_empty() && has_nothing()? {
+                true => home.remove_all(),
+                false => home.write_claims(&wanted),
+            }
         };
         tell(repo, noted());
     }
@@ -195,9 +214,7 @@ fn settle_directory(cache: &CacheLayout, home: &HomeFolder, root: &Path) -> Resu
         .into_iter()
         .map(|left| left.content)
         .collect();
-    let mut begun = ownership.own.begun;
-    begun.earlier.retain(|content| left.contains(content));
-    home.write_begun(&begun)
+    home.change_begun(|begun| begun.retain(|content| left.contains(content)))
 }
 
 /// Makes the record of a folder that has none, from what the database proves;
@@ -227,9 +244,9 @@ fn derived_record(
     let begun = &mut record.begun;
     begun.earlier = left.intersection(&contents).copied().collect();
     if !begun.is_empty() {
-        for (revision, commit) in store.unsettled_revisions(repo, place)? {
+        for (key, commit) in store.unsettled_fetches(repo, place)? {
             let contents = begun.earlier.clone();
-            begun.fetches.insert(revision, Fetch { commit, contents });
+            begun.fetches.insert(key, Fetch { commit, contents });
         }
     }
     Ok(Some(record))

@@ -324,18 +324,19 @@ impl<'a> Run<'a> {
         };
         self.keep_problem(written);
         checkpoint("session closed");
-        self.note_success(index, end.outcome);
+        self.note_success(index, end);
         record
     }
 
-    fn note_success(&mut self, index: usize, outcome: Outcome) {
+    fn note_success(&mut self, index: usize, end: &SyncEnd) {
         let is_whole = matches!(
-            outcome,
+            end.outcome,
             Outcome::Updated | Outcome::UpToDate | Outcome::Repaired
         );
         if is_whole {
             let target = &self.entries[index].target;
-            ownership::note_success(self.tools.store, &self.cache, target, outcome);
+            let commit = end.progress.new_commit.as_ref();
+            ownership::note_success(self.tools.store, &self.cache, target, end.outcome, commit);
             if target.destination == Destination::Cache {
                 self.whole.insert(target.repo.clone());
             }

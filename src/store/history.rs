@@ -8,6 +8,7 @@ use super::error::Result;
 use super::open::Store;
 use super::value::{Columns, seconds};
 use crate::domain::content::ContentId;
+use crate::domain::deletion::FetchKey;
 use crate::domain::model::Destination;
 use crate::domain::outcome::Outcome;
 use crate::domain::repo::{CommitSha, Repo, Revision};
@@ -76,11 +77,11 @@ impl Store {
     /// end when a later one of the same revision succeeded that wanted no fewer
     /// files, or that was of the same model, or of another commit: what was begun
     /// of the earlier commit is wanted by none then.
-    pub fn unsettled_revisions(
+    pub fn unsettled_fetches(
         &self,
         repo: &Repo,
         place: &Destination,
-    ) -> Result<BTreeMap<Revision, CommitSha>> {
+    ) -> Result<BTreeMap<FetchKey, CommitSha>> {
         let sql = "SELECT revision, destination, sessions.outcome, sessions.files_total,
                 model_id, new_commit
             FROM sessions JOIN runs ON runs.id = run_id
@@ -112,8 +113,16 @@ impl Store {
             Ok(())
         })?;
         let begun = begun.into_iter();
+        let key = |revision, it: Unsettled| {
+            let is_by_hand = it.model.is_none();
+            let key = FetchKey {
+                revision,
+                is_by_hand,
+            };
+            Some((key, it.commit?))
+        };
         Ok(begun
-            .filter_map(|(revision, it)| Some((revision, it.commit?)))
+            .filter_map(|(revision, it)| key(revision, it))
             .collect())
     }
 

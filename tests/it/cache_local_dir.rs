@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use hfdl::cache::{HomeFolder, LocalDir, Placed, Vanished, ownership_in_directory};
 use hfdl::domain::content::ContentId;
+use hfdl::domain::deletion::FetchKey;
 use hfdl::domain::filter::Filter;
 use hfdl::domain::plan::{Action, PlanError, SyncPlan, plan_sync};
 use hfdl::domain::repo::Revision;
@@ -389,8 +390,11 @@ fn contents_that_were_begun_are_cleared_once_no_revision_wants_them() {
     let before = tree(env.dir.root());
     let next = commit('b', &[("a.bin", "abandoned"), ("b.bin", "half")]);
     let plan = env.plan(&next).unwrap();
-    let main = Revision::main();
-    env.dir.begin(&main, &plan).unwrap();
+    let key = FetchKey {
+        revision: Revision::main(),
+        is_by_hand: false,
+    };
+    env.dir.begin(&key, &plan).unwrap();
     env.fetch(&next, &plan);
     let half = &next.listing.files[1].content;
     fs::rename(env.dir.stored(half), env.dir.partial(half)).unwrap();
@@ -403,9 +407,8 @@ fn contents_that_were_begun_are_cleared_once_no_revision_wants_them() {
     };
     clear();
     assert!(env.dir.partial(half).exists(), "it may be continued");
-    HomeFolder::in_directory(env.dir.root(), &home("test"))
-        .end(&main)
-        .unwrap();
+    let records = HomeFolder::in_directory(env.dir.root(), &home("test"));
+    records.change_begun(|begun| begun.end(&key, None)).unwrap();
     clear();
     assert!(foreign.exists());
     fs::remove_file(&foreign).unwrap();

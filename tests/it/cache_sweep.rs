@@ -9,7 +9,7 @@ use hfdl::cache::{
     Evidence, LinkChoice, SweepPlan, SweepRules, contents_used_elsewhere, execute_sweep,
     ownership_in_cache, plan_sweep, scan_repo, snapshot_is_complete,
 };
-use hfdl::domain::deletion::{Ownership, Reason, Refusal};
+use hfdl::domain::deletion::{FetchKey, Ownership, Reason, Refusal};
 use hfdl::domain::repo::Revision;
 use proptest::prelude::*;
 
@@ -109,7 +109,11 @@ fn a_download_that_may_be_continued_is_left_alone_until_told() {
     let [_, _, c] = three_revisions(&env);
     let next = commit('d', &[("next.bin", "next"), ("later.bin", "later")]);
     let plan = env.plan(&next);
-    env.writer().begin(&Revision::main(), &plan).unwrap();
+    let key = FetchKey {
+        revision: Revision::main(),
+        is_by_hand: false,
+    };
+    env.writer().begin(&key, &plan).unwrap();
     env.fetch(&next, &plan);
     fs::rename(
         env.layout().blob(&next.listing.files[0].content),
@@ -128,7 +132,8 @@ fn a_download_that_may_be_continued_is_left_alone_until_told() {
         fs::write(leftover, "").unwrap();
     }
     let layout = env.layout();
-    layout.home().unwrap().end(&Revision::main()).unwrap();
+    let home = layout.home().unwrap();
+    home.change_begun(|begun| begun.end(&key, None)).unwrap();
     sweep(&env, &rules);
     assert_eq!(n_left(), (2, 0));
     let left = tree(&env.layout().private());

@@ -50,7 +50,10 @@ mod layers;
 mod notify;
 mod outdated;
 mod ownership;
+mod ownership_audit;
 mod ownership_directories;
+#[cfg(unix)]
+mod ownership_properties;
 mod progress;
 mod prune;
 mod readme;

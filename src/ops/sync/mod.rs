@@ -33,7 +33,7 @@ use std::sync::Arc;
 
 use crate::cache::CacheLayout;
 pub use crate::cache::Vanished;
-use crate::domain::deletion::HomeIdentity;
+use crate::domain::deletion::{FetchKey, HomeIdentity};
 use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, EntryName, Model, ModelId};
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
@@ -78,6 +78,14 @@ impl From<&Model> for Target {
 }
 
 impl Target {
+    /// Returns under which name the download is noted where it writes.
+    pub fn fetch_key(&self) -> FetchKey {
+        FetchKey {
+            revision: self.revision.clone(),
+            is_by_hand: self.model.is_none(),
+        }
+    }
+
     /// Returns what the target is called in messages.
     pub fn label(&self) -> String {
         match &self.model {

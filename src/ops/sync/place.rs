@@ -13,6 +13,7 @@ use super::{CacheChoice, Target};
 use crate::cache::layout::{SIDECAR_SUFFIX, native, repo_path};
 use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, LocalDir, Vanished};
 use crate::domain::content::ContentId;
+use crate::domain::deletion::FetchKey;
 use crate::domain::filter::Filter;
 use crate::domain::model::Destination;
 use crate::domain::placement::{LetterCase, NormalForms, Placement};
@@ -302,10 +303,10 @@ pub enum Writer {
 
 impl Writer {
     /// Claims what a plan needs where other homes and programs can see it.
-    pub fn begin(&self, revision: &Revision, plan: &SyncPlan) -> Result<()> {
+    pub fn begin(&self, key: &FetchKey, plan: &SyncPlan) -> Result<()> {
         match self {
-            Self::Cache(writer) => writer.begin(revision, plan),
-            Self::Directory(dir, _) => dir.begin(revision, plan),
+            Self::Cache(writer) => writer.begin(key, plan),
+            Self::Directory(dir, _) => dir.begin(key, plan),
         }
     }
 

@@ -121,7 +121,7 @@ impl Work {
         let files = self.planned.plan.files.iter();
         let paths: Vec<_> = files.map(|file| &file.file.path).collect();
         writer.check_names(&paths)?;
-        writer.begin(&self.target.revision, &self.planned.plan)?;
+        writer.begin(&self.target.fetch_key(), &self.planned.plan)?;
         self.writer = Some(writer);
         Ok(())
     }
