@@ -17,7 +17,7 @@ use std::time::UNIX_EPOCH;
 use anyhow::{Context, Result};
 
 use super::home_text;
-use super::layout::{CacheLayout, PARTIAL_LOCK_SUFFIX};
+use super::layout::{CacheLayout, PARTIAL_LOCK_SUFFIX, staging_name};
 use super::local_dir::PRIVATE;
 use super::local_records::{parse_contents, render_contents};
 use super::publish::create_inside;
@@ -65,6 +65,10 @@ impl HomeFolder {
             .join(&self.private)
             .join(HOMES)
             .join(&self.home.id)
+    }
+
+    pub fn id(&self) -> &str {
+        &self.home.id
     }
 
     /// Creates the folder; it is also where temporary files go.
@@ -319,12 +323,20 @@ fn read_record(folder: &Path) -> Result<HomeRecord> {
     for entry in read_dir(folder)? {
         let name = entry.file_name();
         if let Some(commit) = name.to_str().and_then(|name| name.parse().ok())
+            && !is_put_together(folder, &commit, &id)
             && let Some(text) = read(&entry.path())?
         {
             record.snapshots.insert(commit, parse_contents(&text));
         }
     }
     Ok(record)
+}
+
+/// Tells whether a home was still putting a snapshot together when it ended: a
+/// snapshot of that name is of another program then.
+fn is_put_together(folder: &Path, commit: &CommitSha, home: &str) -> bool {
+    let private = folder.parent().and_then(Path::parent);
+    private.is_some_and(|it| it.join(staging_name(commit, Some(home))).exists())
 }
 
 fn read(path: &Path) -> Result<Option<Vec<u8>>> {

@@ -201,8 +201,12 @@ impl RepoLayout {
     ///
     /// It is as deep as the final folder, so that relative links are right in
     /// both places and can be checked before the rename.
+    ///
+    /// Each home has one of its own: as long as it is there, the snapshot of
+    /// that commit, if there is one, was made by somebody else.
     pub fn staging(&self, commit: &CommitSha) -> PathBuf {
-        self.private().join(format!("{STAGING_PREFIX}{commit}"))
+        let id = self.home.as_ref().map(HomeFolder::id);
+        self.private().join(staging_name(commit, id))
     }
 
     /// Returns the lock of whoever puts a snapshot together: another home may
@@ -215,6 +219,14 @@ impl RepoLayout {
     /// Returns where a snapshot waits for its deletion.
     pub fn trash(&self, commit: &CommitSha) -> PathBuf {
         self.private().join(format!("{TRASH_PREFIX}{commit}"))
+    }
+}
+
+/// Returns the name of the folder in which a home puts a snapshot together.
+pub(super) fn staging_name(commit: &CommitSha, home: Option<&str>) -> String {
+    match home {
+        Some(home) => format!("{STAGING_PREFIX}{commit}-{home}"),
+        None => format!("{STAGING_PREFIX}{commit}"),
     }
 }
 

@@ -220,6 +220,9 @@ impl<'a> CacheWriter<'a> {
         let path = self.layout.snapshot(commit);
         let found = files::link_metadata_if_present(&path)
             .with_context(|| format!("cannot look at `{}`", path.display()))?;
+        if found.is_some() {
+            self.give_up_staging(commit)?;
+        }
         let is_done = found.is_none() && self.put_together(plan)?;
         if !is_done {
             self.complete(plan)?;
@@ -262,12 +265,15 @@ impl<'a> CacheWriter<'a> {
     /// Builds the snapshot aside and renames it; `false` if there is one by now.
     fn put_together(&self, plan: &SyncPlan) -> Result<bool> {
         let _lock = self.lock_staging(&plan.commit)?;
+        let staging = self.layout.staging(&plan.commit);
+        self.give_up_staging(&plan.commit)?;
         if self.layout.snapshot(&plan.commit).is_dir() {
             return Ok(false);
         }
-        let staging = self.layout.staging(&plan.commit);
+        // This order tells after a crash whether the rename below was done.
+        fs::create_dir_all(&staging)
+            .with_context(|| format!("cannot create `{}`", staging.display()))?;
         self.note_snapshot(plan, true)?;
-        remove_scratch(&staging)?;
         let mut folders = BTreeSet::from([staging.clone()]);
         for (file, is_last_use) in with_last_use(plan) {
             let entry = staging.join(layout::native(&file.file.path));
@@ -278,19 +284,30 @@ impl<'a> CacheWriter<'a> {
                 .with_context(|| format!("cannot create `{}`", folder.display()))?;
             self.make_entry(file, &entry, is_last_use)?;
         }
-        fs::create_dir_all(&staging)
-            .with_context(|| format!("cannot create `{}`", staging.display()))?;
         folders.iter().try_for_each(|folder| sync_dir(folder))?;
         let snapshot = self.layout.snapshot(&plan.commit);
         checkpoint("snapshot put together");
         if let Err(err) = fs::rename(&staging, &snapshot) {
             if snapshot.is_dir() {
+                self.give_up_staging(&plan.commit)?;
                 return Ok(false);
             }
             return Err(err).with_context(|| format!("cannot create `{}`", snapshot.display()));
         }
         sync_dir(&self.layout.snapshots())?;
         Ok(true)
+    }
+
+    /// Removes what was put together and did not become the snapshot.
+    fn give_up_staging(&self, commit: &CommitSha) -> Result<()> {
+        let staging = self.layout.staging(commit);
+        if staging.exists() {
+            if let Some(home) = self.layout.home() {
+                home.forget_snapshot(commit)?;
+            }
+            remove_scratch(&staging)?;
+        }
+        Ok(())
     }
 
     /// Waits until nobody else puts this snapshot together.

@@ -238,12 +238,17 @@ fn remove_leftovers(layout: &RepoLayout, local: &LocalRepo, ownership: &Ownershi
                 && ownership.refusal_of_content(content).is_none()
                 && (is_alone || ownership.origin_of_partial(content) == Origin::ThisHome)
         };
-        if let Some(commit) = name.strip_prefix(STAGING_PREFIX) {
-            let is_ours = commit
-                .parse()
-                .is_ok_and(|it: CommitSha| is_alone || own.snapshots.contains_key(&it));
-            if is_ours {
-                remove_scratch(&path)?;
+        if let Some(rest) = name.strip_prefix(STAGING_PREFIX) {
+            match (rest.split_once('-'), layout.home()) {
+                (Some((commit, id)), Some(home)) if id == home.id() => {
+                    if let Ok(commit) = commit.parse() {
+                        home.forget_snapshot(&commit)?;
+                    }
+                    remove_scratch(&path)?;
+                }
+                // Of a version that kept no records.
+                (None, _) if is_alone => remove_scratch(&path)?,
+                _ => {}
             }
         } else if name.ends_with(PARTIAL_LOCK_SUFFIX) {
             if is_alone {

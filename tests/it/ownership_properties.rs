@@ -1,5 +1,6 @@
 //! Random homes, repositories, refs, pins, foreign files and locks: whatever
 //! command runs, what is not provably of its home survives byte for byte.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::PathBuf;
