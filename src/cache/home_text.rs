@@ -63,6 +63,9 @@ pub(super) fn render_begun(begun: &Begun) -> String {
     for content in &begun.earlier {
         let _ = writeln!(text, "earlier {}", content.etag());
     }
+    for commit in &begun.abandoned {
+        let _ = writeln!(text, "abandoned {commit}");
+    }
     text
 }
 
@@ -111,6 +114,7 @@ pub(super) fn parse_made(text: &[u8], record: &mut HomeRecord) {
                 }
             }
             "earlier" => record.begun.earlier.extend(content()),
+            "abandoned" => record.begun.abandoned.extend(value.parse::<CommitSha>()),
             "blob" => record.blobs.extend(parse_blob(value)),
             _ => {}
         }
@@ -158,6 +162,7 @@ mod tests {
             begun.begin(&key, fetch.clone());
         }
         begun.earlier.insert(content(3));
+        begun.abandoned.insert(commit('d'));
         let stamp = Stamp {
             size_bytes: 7,
             modified: 1_700_000_000_123_456_789,

@@ -210,6 +210,8 @@ impl HomeFolder {
         let snapshots = local.snapshots.values();
         let in_use: BTreeSet<ContentId> = snapshots.flat_map(|it| it.contents()).collect();
         self.change_begun(|begun| {
+            let is_there = |commit: &CommitSha| local.snapshots.contains_key(commit);
+            begun.abandoned.retain(is_there);
             begun.retain(|content| {
                 local.partials.contains_key(content)
                     || local.evidence.contains_key(content)

@@ -271,10 +271,35 @@ fn remove_leftovers(layout: &RepoLayout, local: &LocalRepo, ownership: &Ownershi
             remove_file(&path, Permit::note())?;
         }
     }
+    remove_listings_of_nothing(layout, local, ownership)?;
     match layout.home() {
         Some(home) => home.remove_temporary_files(),
         None => Ok(()),
     }
+}
+
+/// Removes the listings of commits that have no snapshot and that no home is on
+/// the way to: a run was killed before its snapshot had a name.
+fn remove_listings_of_nothing(
+    layout: &RepoLayout,
+    local: &LocalRepo,
+    ownership: &Ownership,
+) -> Result<()> {
+    for entry in read_dir(&layout.private().join("trees"))? {
+        let name = entry.file_name();
+        let commit = name.to_str().and_then(|name| name.strip_suffix(".json"));
+        let Some(commit) = commit.and_then(|it| it.parse::<CommitSha>().ok()) else {
+            continue;
+        };
+        let is_needed = local.snapshots.contains_key(&commit)
+            || local.trash.contains_key(&commit)
+            || ownership.own.claims_commit(&commit)
+            || ownership.refusal_of_commit(&commit).is_some();
+        if !is_needed {
+            remove_file(&entry.path(), Permit::note())?;
+        }
+    }
+    Ok(())
 }
 
 fn take_partial_lock(path: &Path) -> Result<Option<FileLock>> {

@@ -176,6 +176,8 @@ pub struct Begun {
     pub fetches: BTreeMap<FetchKey, Fetch>,
     /// Contents of earlier downloads: this home's, and claimed by none.
     pub earlier: BTreeSet<ContentId>,
+    /// Commits that a model was on the way to when its revision moved on.
+    pub abandoned: BTreeSet<CommitSha>,
 }
 
 impl Begun {
@@ -185,9 +187,16 @@ impl Begun {
         if let Some(before) = self.fetches.remove(key) {
             match before.commit == fetch.commit {
                 true => fetch.contents.extend(before.contents),
-                false => self.earlier.extend(before.contents),
+                false => {
+                    self.earlier.extend(before.contents);
+                    // By hand a commit may have been wanted for good.
+                    if !key.is_by_hand {
+                        self.abandoned.insert(before.commit);
+                    }
+                }
             }
         }
+        self.abandoned.remove(&fetch.commit);
         self.fetches.insert(key.clone(), fetch);
     }
 
@@ -229,7 +238,7 @@ impl Begun {
     }
 
     pub fn is_empty(&self) -> bool {
-        self.fetches.is_empty() && self.earlier.is_empty()
+        self.fetches.is_empty() && self.earlier.is_empty() && self.abandoned.is_empty()
     }
 
     fn claims(&self, content: &ContentId) -> bool {

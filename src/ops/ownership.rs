@@ -214,7 +214,11 @@ fn settle_directory(cache: &CacheLayout, home: &HomeFolder, root: &Path) -> Resu
         .into_iter()
         .map(|left| left.content)
         .collect();
-    home.change_begun(|begun| begun.retain(|content| left.contains(content)))
+    home.change_begun(|begun| {
+        // A directory holds one revision only.
+        begun.abandoned.clear();
+        begun.retain(|content| left.contains(content));
+    })
 }
 
 /// Makes the record of a folder that has none, from what the database proves;

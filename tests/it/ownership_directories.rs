@@ -1,7 +1,7 @@
 //! Directories of plain files: which ones may be named, and whose files go.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::ownership::{bytes_below, publish, world};
 use crate::support::cache::write;
@@ -12,7 +12,7 @@ fn work(env: &TestEnv, name: &str) -> PathBuf {
 }
 
 /// Writes what a person has in the home of Hugging Face programs.
-fn fill_hf_home(home: &PathBuf) {
+fn fill_hf_home(home: &Path) {
     for (name, text) in [
         ("token", "hf_mine"),
         ("stored_tokens", "[mine]"),

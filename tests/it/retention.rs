@@ -68,6 +68,7 @@ fn any_snapshot() -> impl Strategy<Value = SnapshotFacts> {
             own_bytes,
             contents,
             seen_bytes,
+            is_abandoned: false,
             refusal: (!by_hfdl).then_some(Refusal::NotOurs),
             is_open,
         },

@@ -50,6 +50,8 @@ pub struct SnapshotFacts {
     pub seen_bytes: u64,
     /// Why it must stay by the rule about deleting: who made it, who claims it.
     pub refusal: Option<Refusal>,
+    /// A run was killed on the way to it, and its revision has moved on since.
+    pub is_abandoned: bool,
     /// Another program has one of its own files open.
     pub is_open: bool,
 }
@@ -172,8 +174,8 @@ pub fn plan_retention(
 
     let mut total: u64 = folders.iter().map(|facts| facts.total_bytes).sum();
     for revision in &mut revisions {
-        if revision.wish == Wish::Go {
-            revision.try_to_go(&mut states, Reason::BeyondNumber, &mut total);
+        if let Wish::Go(reason) = revision.wish {
+            revision.try_to_go(&mut states, reason, &mut total);
         }
     }
     for revision in &mut revisions {
@@ -195,7 +197,7 @@ pub fn plan_retention(
                 let reason = match wish {
                     Wish::Stay(reason) => reason,
                     Wish::StayByNumber => StayReason::AmongNewest,
-                    Wish::Go => StayReason::Open,
+                    Wish::Go(_) => StayReason::Open,
                 };
                 (Verdict::Stay(reason), held)
             }
@@ -213,7 +215,7 @@ pub fn plan_retention(
 /// What the rules say of a revision before size and open files are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
-    Go,
+    Go(Reason),
     StayByNumber,
     Stay(StayReason),
 }
@@ -266,6 +268,10 @@ fn wish(facts: &FolderFacts, commit: &CommitSha, snapshot: &SnapshotFacts) -> Wi
             _ => drop(reasons.insert(StayReason::OfOtherModel)),
         }
     }
+    let is_abandoned = !is_had && snapshot.is_abandoned;
+    if is_abandoned && reasons.is_empty() {
+        return Wish::Go(Reason::NothingUsesIt);
+    }
     if !is_had {
         reasons.insert(StayReason::OfNoModel);
     } else if !is_meant {
@@ -274,7 +280,7 @@ fn wish(facts: &FolderFacts, commit: &CommitSha, snapshot: &SnapshotFacts) -> Wi
     match reasons.first() {
         Some(reason) => Wish::Stay(*reason),
         None if is_counted => Wish::StayByNumber,
-        None => Wish::Go,
+        None => Wish::Go(Reason::BeyondNumber),
     }
 }
 

@@ -79,6 +79,7 @@ impl Folder {
                 contents: snapshot.contents().collect(),
                 seen_bytes: snapshot.bytes(),
                 refusal: refusal_of(&ownership, &local, commit, snapshot),
+                is_abandoned: ownership.own.begun.abandoned.contains(commit),
                 is_open: false,
             };
             facts.snapshots.insert(commit.clone(), seen);

@@ -38,7 +38,7 @@ pub enum Place {
         repo: Repo,
         cache: CacheLayout,
         /// `None`: nothing was ever downloaded there.
-        known: Option<LocalDir>,
+        known: Option<Box<LocalDir>>,
     },
 }
 
@@ -55,7 +55,7 @@ impl Place {
                 root: root.clone(),
                 repo: target.repo.clone(),
                 cache,
-                known: LocalDir::open_existing(root)?,
+                known: LocalDir::open_existing(root)?.map(Box::new),
             },
         })
     }
