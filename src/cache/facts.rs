@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::layout::{self, CacheLayout, RepoLayout};
+use super::links;
 use super::scan::{cached_repos, files_below, read_dir, stored_listing};
 use crate::domain::content::ContentId;
 use crate::domain::filter::Filter;
@@ -85,7 +86,7 @@ fn look_in_snapshot(
     }
     for file in wanted {
         let entry = layout.entry(commit, &file.path);
-        let found = files::metadata_if_present(&entry)
+        let found = links::entry_metadata(layout, commit, &file.path)
             .with_context(|| format!("cannot look at `{}`", entry.display()))?;
         let Some(found) = found.filter(fs::Metadata::is_file) else {
             continue;
@@ -146,7 +147,9 @@ fn look_among_blobs(
         } else {
             Place::At(path.clone())
         };
-        if let Some(found) = found_at(path, file, place)? {
+        let found = links::metadata_of_blob(layout, &path)
+            .with_context(|| format!("cannot look at `{}`", path.display()))?;
+        if let Some(found) = of_the_size(found, file, place) {
             facts.contents.insert(file.content, found);
             missing.remove(&file.content.etag());
         }
@@ -189,11 +192,9 @@ fn look_in_older_snapshots(
                 let Some(file) = missing.get(&etag).copied() else {
                     break;
                 };
-                let is_real = files::link_metadata_if_present(&path)
-                    .with_context(|| format!("cannot look at `{}`", path.display()))?
-                    .is_some_and(|found| found.is_file());
-                let place = Place::At(path.clone());
-                if is_real && let Some(found) = found_at(path, file, place)? {
+                let found = files::link_metadata_if_present(&path)
+                    .with_context(|| format!("cannot look at `{}`", path.display()))?;
+                if let Some(found) = of_the_size(found, file, Place::At(path)) {
                     facts.contents.insert(file.content, found);
                     missing.remove(&etag);
                 }
@@ -203,12 +204,10 @@ fn look_in_older_snapshots(
     Ok(())
 }
 
-fn found_at(path: PathBuf, file: &RemoteFile, place: Place) -> Result<Option<Found>> {
-    let found = files::metadata_if_present(&path)
-        .with_context(|| format!("cannot look at `{}`", path.display()))?;
+fn of_the_size(found: Option<fs::Metadata>, file: &RemoteFile, place: Place) -> Option<Found> {
     let found = found.filter(|found| found.is_file() && found.len() == file.size_bytes);
-    Ok(found.map(|found| Found {
+    found.map(|found| Found {
         size_bytes: found.len(),
         place,
-    }))
+    })
 }

@@ -114,6 +114,15 @@ impl RepoLayout {
         self.folder.join("blobs")
     }
 
+    pub(super) fn cache_root(&self) -> &Path {
+        self.folder.parent().unwrap_or(&self.folder)
+    }
+
+    /// Returns the shared store of the official client, at the cache's root.
+    pub(super) fn shared_store(&self) -> PathBuf {
+        self.cache_root().join("blobs")
+    }
+
     pub fn blob(&self, content: &ContentId) -> PathBuf {
         self.blobs().join(content.etag())
     }

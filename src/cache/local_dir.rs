@@ -32,6 +32,7 @@ use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::sys::files;
 use crate::sys::names;
+use crate::sys::open;
 
 /// The folder of the official notes; no repository may put a file there.
 pub(super) const RECORDS: &str = ".cache/huggingface";
@@ -181,7 +182,7 @@ impl LocalDir {
     pub fn listing_below(root: &Path, commit: &CommitSha) -> Result<Option<RemoteSnapshot>> {
         for folder in [PRIVATE, RECORDS] {
             let path = listing_path(root, folder, commit);
-            let json = files::read_if_present(&path)
+            let json = open::read_if_plain(&path)
                 .with_context(|| format!("cannot read `{}`", path.display()))?;
             if let Some(listing) = json.and_then(|json| wire::parse_tree(commit, &json)) {
                 return Ok(Some(listing));
@@ -252,7 +253,8 @@ impl LocalDir {
                 continue;
             }
             let stored = self.stored(&file.content);
-            if check_size(&stored, file.size_bytes).is_ok() {
+            let waiting = files::link_metadata_if_present(&stored);
+            if check_size(&stored, waiting, file.size_bytes).is_ok() {
                 let found = Found {
                     size_bytes: file.size_bytes,
                     place: Place::Here,
@@ -338,7 +340,7 @@ impl LocalDir {
     }
 
     pub(super) fn note(&self, path: &RepoPath) -> Option<FileNote> {
-        FileNote::parse(&fs::read(self.note_path(path)).ok()?)
+        FileNote::parse(&open::read_if_plain(&self.note_path(path)).ok()??)
     }
 
     pub(super) fn content_by_note(&self, path: &RepoPath, found: &Metadata) -> Option<ContentId> {
@@ -348,7 +350,7 @@ impl LocalDir {
 
     pub(super) fn written(&self) -> Result<Written> {
         let path = self.private().join("written");
-        let text = files::read_if_present(&path)
+        let text = open::read_if_plain(&path)
             .with_context(|| format!("cannot read `{}`", path.display()))?;
         Ok(parse_written(&text.unwrap_or_default()))
     }

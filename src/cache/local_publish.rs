@@ -23,6 +23,7 @@ use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::sys::files::{self, Sharing};
 use crate::sys::host::checkpoint;
+use crate::sys::open;
 use crate::sys::removal;
 
 /// What becomes of files that are gone upstream.
@@ -51,8 +52,9 @@ impl LocalDir {
                 stored.display()
             )
         };
-        fs::set_permissions(verified, self.permissions.clone()).with_context(context)?;
-        fs::rename(verified, &stored).with_context(context)
+        let file = open::flushable(verified).with_context(context)?;
+        open::set_permissions(&file, self.permissions.clone()).with_context(context)?;
+        files::rename_over(verified, &stored).with_context(context)
     }
 
     /// Brings in a content that lies elsewhere on this machine, as bytes of its own.
@@ -113,7 +115,8 @@ impl LocalDir {
                     self.stored(&content)
                 }
             };
-            check_size(&source, planned.file.size_bytes)
+            let found = files::link_metadata_if_present(&source);
+            check_size(&source, found, planned.file.size_bytes)
                 .with_context(|| format!("`{path}` is not ready to be published"))?;
         }
         let listing = wire::render_tree(remote).context("cannot render the listing")?;
@@ -188,7 +191,7 @@ impl LocalDir {
         let stored = self.stored(&file.content);
         let renamed = if is_last_use {
             // Its bytes are on disk since it was stored.
-            fs::rename(&stored, &target)
+            files::rename_over(&stored, &target)
         } else {
             let copy = files::unused_name(&self.private());
             files::share(&stored, &copy, Sharing::OwnBytes).with_context(context)?;

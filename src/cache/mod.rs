@@ -12,6 +12,7 @@ mod forget;
 mod home_text;
 pub mod homes;
 pub mod layout;
+mod links;
 pub mod local_dir;
 pub mod local_publish;
 mod local_records;
@@ -28,6 +29,7 @@ pub use homes::{
     HomeFolder, origin_of_snapshot, ownership_in_cache, ownership_in_directory, stamp_of,
 };
 pub use layout::{CacheLayout, RepoLayout};
+pub use links::{blob_metadata, entry_metadata};
 pub use local_dir::LocalDir;
 pub use local_publish::{Placed, Vanished};
 pub use publish::{CacheWriter, LinkChoice, Published};

@@ -14,23 +14,25 @@
 use std::any::Any;
 use std::collections::{BTreeSet, HashSet};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::layout::{self, CacheLayout, RepoLayout};
-use super::wire;
+use super::{links, wire};
 use crate::domain::content::ContentId;
 use crate::domain::deletion::{Fetch, FetchKey, Permit};
 use crate::domain::placement::{FileNames, Placement, why_not_on_windows};
 use crate::domain::plan::{Action, PlannedFile, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, Revision};
 use crate::domain::snapshot::RemoteSnapshot;
-use crate::sys::files::{self, Sharing};
+use crate::sys::files::{self, Shared, Sharing};
 use crate::sys::host::checkpoint;
 use crate::sys::lock::FileLock;
 use crate::sys::names;
+use crate::sys::open;
 use crate::sys::removal;
 use crate::sys::stop::StopFlag;
 
@@ -157,10 +159,18 @@ impl<'a> CacheWriter<'a> {
                 blob.display()
             )
         };
-        fs::set_permissions(verified, self.permissions.clone()).with_context(context)?;
+        let file = open::flushable(verified).with_context(context)?;
         let _lock = self.lock(content)?;
         self.note_blob(content, verified)?;
-        fs::rename(verified, &blob).with_context(context)
+        files::rename_over(verified, &blob).with_context(context)?;
+        // Under its final name only: a partial file is written again.
+        self.make_read_only(&file).with_context(context)
+    }
+
+    /// A program that writes through a snapshot's link shall get an error, and
+    /// not spoil the blob for all.
+    fn make_read_only(&self, file: &fs::File) -> io::Result<()> {
+        open::set_permissions(file, files::read_only(&self.permissions))
     }
 
     /// Brings in a content that lies elsewhere on this machine, at the least cost.
@@ -168,13 +178,19 @@ impl<'a> CacheWriter<'a> {
         let aside = files::unused_name(&self.layout.aside());
         let import = || {
             let context = || format!("cannot take over `{}`", from.display());
-            files::share(from, &aside, Sharing::HardLinksToo).with_context(context)?;
-            let size = fs::metadata(&aside).with_context(context)?.len();
+            let shared = files::share(from, &aside, Sharing::HardLinksToo);
+            let shared = shared.with_context(context)?;
+            let file = open::flushable(&aside).with_context(context)?;
+            let size = file.metadata().with_context(context)?.len();
             ensure!(size == size_bytes, "`{}` changed its size", from.display());
             let _lock = self.lock(content)?;
             let blob = self.layout.blob(content);
             self.note_blob(content, &aside)?;
             files::rename_synced(&aside, &blob).with_context(context)?;
+            // A second name has the permissions of the first.
+            if shared != Shared::HardLinked {
+                self.make_read_only(&file).with_context(context)?;
+            }
             // Renaming one name of a file over another of it does nothing at all.
             files::remove_if_present(&aside).with_context(context)
         };
@@ -252,11 +268,17 @@ impl<'a> CacheWriter<'a> {
 
     fn check_whole(&self, plan: &SyncPlan) -> Result<()> {
         for PlannedFile { file, action, .. } in &plan.files {
-            let path = match action {
-                Action::Keep => self.layout.entry(&plan.commit, &file.path),
-                _ => self.layout.blob(&file.content),
+            let (path, found) = match action {
+                Action::Keep => (
+                    self.layout.entry(&plan.commit, &file.path),
+                    links::entry_metadata(&self.layout, &plan.commit, &file.path),
+                ),
+                _ => (
+                    self.layout.blob(&file.content),
+                    links::blob_metadata(&self.layout, &file.content),
+                ),
             };
-            check_size(&path, file.size_bytes)
+            check_size(&path, found, file.size_bytes)
                 .with_context(|| format!("`{}` is not ready to be published", file.path))?;
         }
         Ok(())
@@ -365,12 +387,21 @@ impl<'a> CacheWriter<'a> {
             EntryForm::Symlinks => {
                 files::symlink_file(&layout::relative_blob(path, content), entry)
             }
-            EntryForm::HardLinks => files::share(&blob, entry, Sharing::HardLinksToo).map(drop),
+            EntryForm::HardLinks => self.share(&blob, entry, Sharing::HardLinksToo),
             EntryForm::Files if is_last_use && !blob.is_symlink() => fs::rename(&blob, entry),
-            EntryForm::Files => files::share(&blob, entry, Sharing::OwnBytes)
-                .and_then(|_| files::take_time_of(&blob, entry)),
+            EntryForm::Files => self.share(&blob, entry, Sharing::OwnBytes),
         };
         made.with_context(|| format!("cannot create `{}`", entry.display()))
+    }
+
+    fn share(&self, blob: &Path, entry: &Path, sharing: Sharing) -> io::Result<()> {
+        match files::share(blob, entry, sharing)? {
+            Shared::HardLinked => Ok(()),
+            Shared::Reflinked | Shared::Copied => {
+                files::take_time_of(blob, entry)?;
+                self.make_read_only(&open::flushable(entry)?)
+            }
+        }
     }
 
     /// Readers look at `.no_exist` first, so a marker hides a file that exists.
@@ -406,11 +437,7 @@ impl<'a> CacheWriter<'a> {
     /// Replaces a file unless it says so already; tells whether it did.
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<bool> {
         let context = || format!("cannot write `{}`", path.display());
-        if files::read_if_present(path)
-            .with_context(context)?
-            .as_deref()
-            == Some(bytes)
-        {
+        if open::read_if_plain(path).with_context(context)?.as_deref() == Some(bytes) {
             return Ok(false);
         }
         let root = self.cache.root();
@@ -457,9 +484,13 @@ fn with_last_use(plan: &SyncPlan) -> Vec<(&PlannedFile, bool)> {
     files
 }
 
-pub(super) fn check_size(path: &Path, size_bytes: u64) -> Result<()> {
-    let context = || format!("cannot look at `{}`", path.display());
-    let found = files::metadata_if_present(path).with_context(context)?;
+/// Checks that what was found at a path is a file of this size.
+pub(super) fn check_size(
+    path: &Path,
+    found: io::Result<Option<fs::Metadata>>,
+    size_bytes: u64,
+) -> Result<()> {
+    let found = found.with_context(|| format!("cannot look at `{}`", path.display()))?;
     let Some(found) = found.filter(fs::Metadata::is_file) else {
         bail!("`{}` is missing", path.display());
     };

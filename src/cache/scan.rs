@@ -14,12 +14,13 @@ use anyhow::{Context, Result};
 
 use super::homes::stamp_of;
 use super::layout::{self, CacheLayout, EVIDENCE_SUFFIX, PARTIAL_SUFFIX, RepoLayout};
-use super::wire;
+use super::{links, wire};
 use crate::domain::content::ContentId;
 use crate::domain::deletion::Stamp;
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::sys::files::{self, FileIdentity};
+use crate::sys::open;
 
 /// Everything that stands on disk for one repository.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -159,9 +160,8 @@ pub fn snapshot_is_complete<'a>(
     files: impl IntoIterator<Item = &'a RemoteFile>,
 ) -> Result<bool> {
     for file in files {
-        let entry = layout.entry(commit, &file.path);
-        let found = files::metadata_if_present(&entry)
-            .with_context(|| format!("cannot look at `{}`", entry.display()))?;
+        let found = links::entry_metadata(layout, commit, &file.path)
+            .with_context(|| format!("cannot look at `{}`", file.path))?;
         if !found.is_some_and(|found| found.is_file() && found.len() == file.size_bytes) {
             return Ok(false);
         }
@@ -172,7 +172,7 @@ pub fn snapshot_is_complete<'a>(
 /// Returns the listing of a commit that an earlier download kept: ours, or the official one.
 pub fn stored_listing(layout: &RepoLayout, commit: &CommitSha) -> Result<Option<RemoteSnapshot>> {
     for path in [layout.private_tree(commit), layout.tree(commit)] {
-        let json = files::read_if_present(&path)
+        let json = open::read_if_plain(&path)
             .with_context(|| format!("cannot read `{}`", path.display()))?;
         if let Some(listing) = json.and_then(|json| wire::parse_tree(commit, &json)) {
             return Ok(Some(listing));
@@ -277,7 +277,7 @@ fn scan_partials(layout: &RepoLayout, local: &mut LocalRepo) -> Result<()> {
             continue;
         };
         let path = entry.path();
-        let found = files::metadata_if_present(&path)
+        let found = files::link_metadata_if_present(&path)
             .with_context(|| format!("cannot look at `{}`", path.display()))?;
         let Some(found) = found.filter(fs::Metadata::is_file) else {
             continue;
@@ -320,7 +320,7 @@ fn scan_refs(layout: &RepoLayout, local: &mut LocalRepo) -> Result<()> {
 }
 
 fn read_ref(path: &Path) -> std::io::Result<Option<CommitSha>> {
-    let bytes = files::read_if_present(path)?;
+    let bytes = open::read_if_present(path)?;
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
     Ok(text.and_then(|text| text.parse().ok()))
 }

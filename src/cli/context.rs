@@ -62,6 +62,13 @@ impl Context {
         explain::show(explanation, &self.out, self.log_format);
     }
 
+    /// Shows what a person may want to know, unless only problems are wanted.
+    pub fn show_note(&self, explanation: &Explanation) {
+        if !self.out.quiet {
+            explain::show_note(explanation, &self.out, self.log_format);
+        }
+    }
+
     /// Asks before something that cannot be taken back. Without a terminal
     /// and without `--yes` the answer is no, loudly.
     pub fn confirm(&self, question: &str) -> Result<()> {

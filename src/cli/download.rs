@@ -19,6 +19,7 @@ use crate::domain::repo::{Repo, RepoPath, Revision};
 use crate::domain::repo_arg::{RepoArg, RepoPart, escape_pattern};
 use crate::domain::run::RunCommand;
 use crate::domain::settings::Settings;
+use crate::ops;
 use crate::ops::directories::used_by_another;
 use crate::ops::download::Download as Work;
 use crate::ops::notify::{Voice, facts_of};
@@ -77,6 +78,11 @@ pub struct Download {
     #[arg(long)]
     force: bool,
 
+    /// Publish this commit although it looks like a loss: files are gone upstream
+    #[arg(long, value_name = "COMMIT", value_parser = beginning_of_commit,
+        conflicts_with_all = ["all", "tag"])]
+    accept: Option<String>,
+
     /// Remove files of a directory that are gone upstream, if hfdl put them there
     #[arg(long)]
     delete: bool,
@@ -122,6 +128,9 @@ impl Download {
             None if self.dry_run => Store::open_read_only(&context.home.database(), context.now())?,
             None => context.store()?,
         };
+        if !self.dry_run {
+            self.accept_updates(&store, &targets, context)?;
+        }
         let bounds = self.limits.bounds(&settings);
         let workshop = match self.dry_run {
             true => Workshop::to_look(&context.host, &context.home, settings, store),
@@ -153,6 +162,16 @@ impl Download {
             voice.write_files(None);
         }
         status
+    }
+
+    fn accept_updates(&self, store: &Store, targets: &[Target], context: &Context) -> Result<()> {
+        let Some(beginning) = &self.accept else {
+            return Ok(());
+        };
+        for (id, _) in targets.iter().filter_map(|target| target.model.as_ref()) {
+            ops::hold::accept(store, *id, beginning, context.now())?;
+        }
+        Ok(())
     }
 
     /// Returns what becomes of files that are gone upstream. The database knows
@@ -283,6 +302,7 @@ impl Download {
         let place = place.unwrap_or_else(|| spec.destination.clone());
         let is_the_model =
             filter == spec.filter && revision == spec.revision && place == spec.destination;
+        let accepted = Target::from(model).accepted.filter(|_| is_the_model);
         Ok(Target {
             model: is_the_model.then(|| (model.id, spec.name.clone())),
             repo: spec.repo.clone(),
@@ -296,6 +316,7 @@ impl Download {
                 .clone()
                 .filter(|_| is_the_model),
             held_commit: model.state.held_commit.clone().filter(|_| is_the_model),
+            accepted: self.accept.clone().or(accepted),
             force: self.force,
             vanished: self.vanished(store, &spec.repo)?,
         })
@@ -344,6 +365,7 @@ impl Download {
             destination: place.unwrap_or(Destination::Cache),
             known_commit: None,
             held_commit: None,
+            accepted: self.accept.clone(),
             force: self.force,
             vanished,
         })
@@ -386,6 +408,16 @@ impl Download {
             },
             required,
         ))
+    }
+}
+
+/// Checks that `--accept` names a commit or enough of its digits.
+fn beginning_of_commit(text: &str) -> Result<String, String> {
+    let is_hex = text.bytes().all(|c| c.is_ascii_hexdigit());
+    if is_hex && (7..=40).contains(&text.len()) {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err("a commit has 40 hexadecimal digits; the first 7 are enough".to_owned())
     }
 }
 

@@ -32,7 +32,7 @@ pub fn report_run(
     let file = single.map(|path| Path::new(path.as_str()));
     for session in &report.sessions {
         if let Some(explanation) = explain_session(session) {
-            context.show_problem(&explanation);
+            show_session(context, session, &explanation);
         }
     }
     context.out.result(
@@ -65,6 +65,15 @@ pub fn report_run(
         ));
     }
     Ok(report.status)
+}
+
+/// Shows what a session came to: held is a state and not an error.
+pub fn show_session(context: &Context, session: &Session, explanation: &Explanation) {
+    let end = session.end.as_ref();
+    match end.is_some_and(|end| end.outcome == Outcome::Held) {
+        true => context.show_note(explanation),
+        false => context.show_problem(explanation),
+    }
 }
 
 /// Says why a session did not end well.

@@ -13,15 +13,18 @@ use crate::domain::repo::NameError;
 use crate::domain::schedule::{Impossible, SpecError};
 use crate::domain::settings::SettingError;
 use crate::domain::shard::ShardError;
+use crate::domain::snapshot::NothingSelected;
 use crate::domain::time::MomentError;
 use crate::domain::units::UnitError;
 use crate::hub::{HubError, TokenError};
+use crate::ops::hold::OtherUpdate;
 use crate::ops::hub::UnreadableTokenFile;
 use crate::ops::models::DirectoryInUse;
 use crate::ops::run_due::WrongClock;
 use crate::ops::schedules::Duplicate;
 use crate::ops::timer::Refusal;
 use crate::store::StoreError;
+use crate::sys::files::is_disk_failure;
 use crate::sys::logging::LogFormat;
 use crate::ui::Output;
 use crate::ui::json;
@@ -150,6 +153,13 @@ fn classify(error: &Error) -> (ExitStatus, Option<String>) {
         {
             return (ExitStatus::Usage, None);
         }
+        if let Some(other) = link.downcast_ref::<OtherUpdate>() {
+            let next = format!("`hfdl models show {}` tells more", other.model);
+            return (ExitStatus::Usage, Some(next));
+        }
+        if let Some(nothing) = link.downcast_ref::<NothingSelected>() {
+            return (ExitStatus::Usage, nothing.hint().map(str::to_owned));
+        }
         if let Some(refusal) = link.downcast_ref::<Refusal>() {
             let status = match refusal.is_usage {
                 true => ExitStatus::Usage,
@@ -190,6 +200,7 @@ fn classify(error: &Error) -> (ExitStatus, Option<String>) {
                         Some("make that file system writable or use another place".to_owned()),
                     );
                 }
+                _ if is_disk_failure(io) => return (ExitStatus::Disk, None),
                 _ => {}
             }
         }
@@ -222,7 +233,9 @@ fn store_hint(error: &StoreError) -> Option<String> {
 
 fn store_status(error: &StoreError) -> ExitStatus {
     match error {
-        StoreError::DiskFull | StoreError::ReadOnly => ExitStatus::Disk,
+        StoreError::DiskFull | StoreError::DiskFailed { .. } | StoreError::ReadOnly => {
+            ExitStatus::Disk
+        }
         StoreError::Busy => ExitStatus::Temporary,
         StoreError::NotUnique { .. }
         | StoreError::NotFound { .. }
@@ -234,10 +247,18 @@ fn store_status(error: &StoreError) -> ExitStatus {
     }
 }
 
+/// Shows an explanation of what is no error.
+pub fn show_note(explanation: &Explanation, out: &Output, format: LogFormat) {
+    match format {
+        LogFormat::Text => out.say(&render(("note", 36), explanation, out.colour_on_stderr)),
+        LogFormat::Json => show(explanation, out, format),
+    }
+}
+
 /// Shows an explanation on stderr, in the form of the diary.
 pub fn show(explanation: &Explanation, out: &Output, format: LogFormat) {
     match format {
-        LogFormat::Text => out.say(&render(explanation, out.colour_on_stderr)),
+        LogFormat::Text => out.say(&render(ERROR, explanation, out.colour_on_stderr)),
         LogFormat::Json => out.say(&json::line(&json::error(
             &explanation.headline,
             explanation.cause.as_deref(),
@@ -247,7 +268,10 @@ pub fn show(explanation: &Explanation, out: &Output, format: LogFormat) {
     }
 }
 
-fn render(explanation: &Explanation, colour: bool) -> String {
+const ERROR: (&str, u8) = ("error", 31);
+
+/// Renders an explanation under a word, which has a colour.
+fn render(word: (&str, u8), explanation: &Explanation, colour: bool) -> String {
     let label = |text: &str, code: u8| {
         if colour {
             format!("\u{1b}[{code}m{text}\u{1b}[0m")
@@ -258,7 +282,7 @@ fn render(explanation: &Explanation, colour: bool) -> String {
     let indented = |text: &str| text.replace('\n', "\n       ");
     let mut lines = format!(
         "{}: {}",
-        label("error", 31),
+        label(word.0, word.1),
         indented(&explanation.headline)
     );
     if let Some(cause) = &explanation.cause {
@@ -294,7 +318,7 @@ mod tests {
     fn an_explanation_has_up_to_three_parts() {
         let error = Error::new(Complaint::usage("no").cause("because").next("do"));
         assert_eq!(
-            render(&explain(&error), false),
+            render(ERROR, &explain(&error), false),
             "error: no\ncause: because\n next: do"
         );
     }

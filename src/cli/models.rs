@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::Result;
+use anyhow::{Error, Result};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
@@ -13,12 +13,13 @@ use super::models_edit::{ModelClears, ModelFlags};
 use super::models_outdated::Outdated;
 use super::models_rollback::{Release, Rollback};
 use super::models_show;
-use crate::domain::model::{EntryName, Model, ModelSummary, Tag};
+use crate::domain::model::{EntryName, Model, ModelSpec, ModelSummary, Tag};
 use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::repo::Repo;
 use crate::domain::repo_arg::RepoArg;
 use crate::domain::run::RunCommand;
 use crate::domain::settings::Settings;
+use crate::domain::snapshot::NothingSelected;
 use crate::domain::units::ByteSize;
 use crate::ops;
 use crate::ops::models::{Finding, Removal};
@@ -114,6 +115,9 @@ impl Add {
                 anyhow::Error::new(err).context(format!("could not add `{}`", spec.name))
             })?)
         };
+        if let Some(finding) = &finding {
+            refuse_empty_selection(&spec, finding)?;
+        }
         let store = match existing {
             Some(store) => store,
             None => context.store()?,
@@ -145,12 +149,23 @@ fn note_claims(context: &Context, store: &Store, settings: &Settings, repo: &Rep
     }
 }
 
+/// Refuses patterns that match nothing; an empty repository may still be filled.
+fn refuse_empty_selection(spec: &ModelSpec, finding: &Finding) -> Result<()> {
+    if finding.selected.files > 0 || finding.total.files == 0 {
+        return Ok(());
+    }
+    let nothing = NothingSelected {
+        repo: spec.repo.clone(),
+        commit: finding.commit.clone(),
+        examples: finding.examples.clone(),
+    };
+    Err(Error::new(nothing).context(format!("could not add `{}`", spec.name)))
+}
+
 fn warn_about(context: &Context, model: &Model, finding: &Finding) {
-    if finding.selected.files == 0 {
-        context.out.warn(&format!(
-            "the patterns of `{}` select none of its files",
-            model.spec.name
-        ));
+    if finding.total.files == 0 {
+        let name = &model.spec.name;
+        context.out.warn(&format!("`{name}` has no files yet"));
     }
     if let Some(new) = &finding.renamed_to {
         context.out.warn(&format!(

@@ -94,7 +94,10 @@ fn text(out: &crate::ui::Output, answers: &[Answer]) -> String {
         vec![
             answer.model.spec.name.to_string(),
             answer.model.spec.revision.to_string(),
-            answer.standing.to_string(),
+            match answer.is_held {
+                true => format!("{}, held", answer.standing),
+                false => answer.standing.to_string(),
+            },
             short(answer.model.state.published_commit.as_ref()),
             short(answer.upstream.as_ref()),
         ]
@@ -115,6 +118,7 @@ fn views(answers: &[Answer]) -> Value {
                 "revision": spec.revision.to_string(),
                 "state": answer.standing.as_str(),
                 "published_commit": published.map(ToString::to_string),
+                "held_update": answer.upstream.as_ref().filter(|_| answer.is_held).map(ToString::to_string),
                 "upstream_commit": answer.upstream.as_ref().map(ToString::to_string),
                 "error_kind": trouble.map(|trouble| trouble.kind.as_str()),
                 "error": trouble.map(|trouble| trouble.message.clone()),

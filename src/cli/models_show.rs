@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::models::find;
+use crate::domain::hold::HeldUpdate;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::repo::CommitSha;
 use crate::domain::schedule::Schedule;
@@ -107,6 +108,7 @@ fn show_text(context: &Context, model: &Model, around: &Surroundings) -> String 
         ("state", model.summary().to_string()),
         ("published", commit(state.published_commit.as_ref())),
         ("held at", commit(state.held_commit.as_ref())),
+        ("held update", held_update(state.held_update.as_ref())),
         (
             "last check",
             text::optional_time(state.last_check_at, &zone),
@@ -153,4 +155,16 @@ fn show_document(model: &Model, around: &Surroundings) -> Value {
             .collect::<Vec<_>>()
     );
     value
+}
+
+/// Names a commit that waits for a person, and what becomes of it.
+fn held_update(update: Option<&HeldUpdate>) -> String {
+    let Some(update) = update else {
+        return text::NOTHING.to_owned();
+    };
+    let (commit, reason) = (update.commit.short(), update.reason);
+    match update.is_accepted {
+        true => format!("{commit} ({reason}), accepted"),
+        false => format!("{commit} ({reason})"),
+    }
 }

@@ -28,9 +28,10 @@ use crate::ui::{Output, table, text};
 
 /// Remove what is not kept any more: old revisions, unfinished downloads, history
 ///
-/// Never goes: the published revision, the one that a rollback would go to, one that a rollback
-/// holds, one that any branch or tag in the cache points to, one that another program put there,
-/// and a file that is open. With names, only what belongs to these models; without, also sessions
+/// Never goes: the published revision, the one that a rollback would go to (unless keep.revisions is
+/// 1), one that a rollback holds or a model is pinned to, one that any branch or tag in the cache
+/// points to, one that another program or another hfdl home put there or claims, and a file that is
+/// open. With names, only what belongs to these models; without, also sessions
 /// and logs older than keep.sessions and keep.logs.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::download_report::{Due, explain_session, run_document, wants_bars};
+use super::download_report::{Due, explain_session, run_document, show_session, wants_bars};
 use super::explain::{self, Explanation};
 use crate::domain::alert::{HookEvent, Notice};
 use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome};
@@ -90,8 +90,9 @@ pub fn report_run(
 ) -> Result<ExitStatus> {
     let is_news = |index: usize| {
         news.is_none_or(|news| {
-            news.of(HookEvent::OnFailure)
-                .any(|notice| notice.session == index)
+            let failures = news.of(HookEvent::OnFailure);
+            let mut told = failures.chain(news.of(HookEvent::OnHold));
+            told.any(|notice| notice.session == index)
         })
     };
     let troubles: Vec<_> = report
@@ -116,8 +117,8 @@ pub fn report_run(
             label(first),
         )));
     }
-    for (_, explanation) in &troubles {
-        context.show_problem(explanation);
+    for (session, explanation) in &troubles {
+        show_session(context, session, explanation);
     }
     if let Some(news) = news {
         say_what_lasts(context, news);

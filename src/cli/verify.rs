@@ -155,6 +155,7 @@ fn find(store: Option<&Store>, settings: &Settings, word: &str) -> Result<Target
         destination: Destination::Cache,
         known_commit: None,
         held_commit: None,
+        accepted: None,
         vanished: Vanished::Keep,
         force: false,
     })

@@ -11,6 +11,7 @@ pub mod content;
 pub mod deletion;
 pub mod delta;
 pub mod filter;
+pub mod hold;
 pub mod model;
 pub mod nearest;
 pub mod origin;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::filter::Filter;
+use super::hold::HeldUpdate;
 use super::outcome::{UpstreamState, words};
 use super::repo::{CommitSha, NameError, Repo, Revision};
 use super::time::Timestamp;
@@ -129,6 +130,8 @@ impl ModelSpec {
 pub struct ModelState {
     /// A commit that a rollback holds in place.
     pub held_commit: Option<CommitSha>,
+    /// A newer commit that looks like a loss.
+    pub held_update: Option<HeldUpdate>,
     pub published_commit: Option<CommitSha>,
     pub published_at: Option<Timestamp>,
     pub last_check_at: Option<Timestamp>,
@@ -142,6 +145,7 @@ impl Default for ModelState {
     fn default() -> Self {
         Self {
             held_commit: None,
+            held_update: None,
             published_commit: None,
             published_at: None,
             last_check_at: None,
@@ -154,6 +158,12 @@ impl Default for ModelState {
 }
 
 impl ModelState {
+    /// Tells whether a rollback or a suspicious update keeps the model where it is.
+    pub fn is_held(&self) -> bool {
+        let update = self.held_update.as_ref();
+        self.held_commit.is_some() || update.is_some_and(HeldUpdate::is_waiting)
+    }
+
     /// Returns what is still true of a model when its entry is changed.
     ///
     /// Everything found out belongs to one repository at one revision in one
@@ -201,7 +211,7 @@ impl Model {
             UpstreamState::Orphaned => ModelSummary::Orphaned,
             UpstreamState::Gated => ModelSummary::Gated,
             _ if self.state.consecutive_failures > 0 => ModelSummary::Failing,
-            _ if self.state.held_commit.is_some() => ModelSummary::Held,
+            _ if self.state.is_held() => ModelSummary::Held,
             _ if self.state.published_commit.is_none() => ModelSummary::NeverDownloaded,
             UpstreamState::Renamed => ModelSummary::Renamed,
             UpstreamState::Ok => ModelSummary::Ok,

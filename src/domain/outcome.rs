@@ -207,7 +207,9 @@ impl ExitStatus {
             Self::Temporary => {
                 "could not check: network, Hub 5xx, rate limit; the next tick tries again"
             }
-            Self::Disk => "no space (with reserve), quota, read-only: a person must act",
+            Self::Disk => {
+                "no space (with reserve), quota, read-only, failing disk: a person must act"
+            }
             Self::TransferBudget => "`--max-transfer` reached, state saved",
             Self::TimeBudget => "`--max-duration` or the end of the window reached, state saved",
             Self::Locked => "another run holds the lock; recorded as a skipped run",

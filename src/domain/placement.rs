@@ -22,7 +22,8 @@ pub struct Placement {
     pub case: LetterCase,
     pub forms: NormalForms,
     /// The top folder that holds the writer's own records, where there is one;
-    /// no repository may put a file there.
+    /// no repository may put a file there. A place that has it is a directory
+    /// of a person's, where names that are dangerous elsewhere are refused, too.
     pub private: Option<&'static str>,
 }
 
@@ -71,6 +72,14 @@ pub enum PlacementError {
     SameName { first: RepoPath, second: RepoPath },
     #[error("`{file}` is a file, but `{below}` needs a folder of that name")]
     FileAndFolder { file: RepoPath, below: RepoPath },
+    #[error(
+        "`{path}` is refused in a directory, because it is reserved on Windows ({why}); `--exclude` leaves it out"
+    )]
+    ReservedName { path: RepoPath, why: &'static str },
+    #[error(
+        "`{path}` is refused in a directory, because git would obey it; `--exclude` leaves it out"
+    )]
+    GitFolder { path: RepoPath },
     #[error("`{path}` lies in the folder that holds the download's own records")]
     Private { path: RepoPath },
 }
@@ -134,6 +143,9 @@ impl Placement {
             let path = path.clone();
             return Err(PlacementError::NotAName { path, why });
         }
+        if self.private.is_some() {
+            check_in_directory(path)?;
+        }
         match self.private {
             Some(private) if self.is_private(private, path) => {
                 Err(PlacementError::Private { path: path.clone() })
@@ -164,6 +176,33 @@ impl Placement {
     }
 }
 
+/// Refuses names that harm where a directory is used later: a `.git` folder,
+/// whose `config` starts programs, and names that Windows takes for something else.
+fn check_in_directory(path: &RepoPath) -> Result<(), PlacementError> {
+    if path.segments().any(is_git_folder) {
+        let path = path.clone();
+        return Err(PlacementError::GitFolder { path });
+    }
+    if let Some(why) = path.segments().find_map(why_reserved_on_windows) {
+        let path = path.clone();
+        return Err(PlacementError::ReservedName { path, why });
+    }
+    Ok(())
+}
+
+/// Tells whether some file system takes a name for `.git`.
+///
+/// HFS+ ignores some characters without width, NTFS ignores dots and spaces at
+/// the end and what follows a colon, and has the short name `GIT~1`; most
+/// ignore case. Git itself refuses the same spellings in a tree.
+fn is_git_folder(segment: &str) -> bool {
+    let is_ignored = |c: &char| matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
+    let visible: String = segment.chars().filter(|c| !is_ignored(c)).collect();
+    let name = visible.split(':').next().unwrap_or_default();
+    let name = fold(name.trim_end_matches(['.', ' ']));
+    name == ".git" || name == "git~1"
+}
+
 /// Brings letters of either case to one form.
 ///
 /// Up and down again, so that letters with two lower-case forms (`ſ`, `s`)
@@ -180,6 +219,15 @@ fn fold(text: &str) -> String {
 pub fn why_not_on_windows(segment: &str) -> Option<&'static str> {
     if segment.contains(['<', '>', ':', '"', '|', '?', '*', '\\']) {
         return Some("it contains one of < > : \" | ? *");
+    }
+    why_reserved_on_windows(segment)
+}
+
+/// Returns why Windows takes one part of a path for something else than a file
+/// of that name.
+fn why_reserved_on_windows(segment: &str) -> Option<&'static str> {
+    if segment.contains(':') {
+        return Some("a part of it contains a colon, which begins the name of a stream");
     }
     if segment.ends_with(['.', ' ']) {
         return Some("a part of it ends with a dot or a space");
@@ -312,6 +360,52 @@ mod tests {
             "lpt0",
         ] {
             assert_eq!(check(windows, &[good]), Ok(()), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_directory_takes_no_git_folder_and_no_reserved_name() {
+        let directory = Placement {
+            private: Some(".cache/huggingface"),
+            ..POSIX
+        };
+        for bad in [
+            ".git/config",
+            ".GIT/hooks/post-checkout",
+            "sub/.Git",
+            ".git./config",
+            ".git /config",
+            ".git. ./config",
+            "git~1/config",
+            "GIT~1",
+            ".g\u{200c}it/config",
+            "\u{feff}.git/config",
+            ".git::$INDEX_ALLOCATION/config",
+        ] {
+            let clash = check(directory, &[bad]);
+            assert!(
+                matches!(clash, Err(PlacementError::GitFolder { .. })),
+                "{bad}: {clash:?}"
+            );
+            assert_eq!(check(POSIX, &[bad]), Ok(()), "{bad}");
+        }
+        for bad in ["con", "sub/NUL.txt", "COM1", "dot.", "space ", "ab:c"] {
+            let clash = check(directory, &[bad]);
+            assert!(
+                matches!(clash, Err(PlacementError::ReservedName { .. })),
+                "{bad}: {clash:?}"
+            );
+        }
+        for good in [
+            ".gitattributes",
+            ".gitignore",
+            "git/config",
+            "x.git/config",
+            "git~2",
+            "what?.txt",
+            "console",
+        ] {
+            assert_eq!(check(directory, &[good]), Ok(()), "{good}");
         }
     }
 

@@ -1,12 +1,13 @@
 //! Which work a connection takes next, and what all threads of a run share.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::budget::{Budget, Grant, LEAST_REQUEST};
 use super::costs::Costs;
-use super::event::{EngineOptions, Event, FileError, FileReport, FileResult};
+use super::event::{EngineOptions, Event, FetchJob, FileError, FileReport, FileResult};
 use super::fresh::Buffers;
 use super::lane::Lane;
 use super::large::{Large, Order};
@@ -25,7 +26,7 @@ pub(crate) struct Shared {
     pub(crate) options: EngineOptions,
     limiter: RateLimiter,
     /// Bytes over the line, of all files.
-    transferred: AtomicU64,
+    budget: Arc<Budget>,
     /// The engine is given up; whoever works leaves.
     closed: AtomicBool,
     /// For what is to be hashed at once.
@@ -48,10 +49,10 @@ struct Board {
 
 /// What a connection does next.
 pub(crate) enum Task {
-    Small(Numbered),
+    Small(Numbered, Grant),
     /// Open a large file's partial, then look again.
     Begin(Numbered),
-    Piece(Arc<Large>, Order),
+    Piece(Arc<Large>, Order, Grant),
     Leave,
 }
 
@@ -59,8 +60,8 @@ impl Shared {
     pub(crate) fn new(options: EngineOptions, events: Sender<Event>) -> Self {
         Self {
             limiter: RateLimiter::new(options.rate.clone()),
+            budget: Arc::new(Budget::new(options.max_transfer)),
             options,
-            transferred: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             buffers: Arc::default(),
             save_now: Condvar::new(),
@@ -87,8 +88,11 @@ impl Shared {
             if self.is_stopping() {
                 return Task::Leave;
             }
-            if let Some(task) = board.pick(&self.options, self.limiter.holds_back()) {
+            if let Some(task) = board.pick(&self.options, &self.budget, self.limiter.holds_back()) {
                 return task;
+            }
+            if board.stop_used_up(&self.options, &self.budget) {
+                continue;
             }
             let now = Instant::now();
             let wait = board
@@ -202,17 +206,31 @@ impl Shared {
 
     /// Counts bytes that came, and pays for them under both rate limits; returns
     /// how long that took.
-    pub(crate) fn take_in(&self, lane: &Lane, bytes: u64) -> Duration {
+    pub(crate) fn take_in(&self, grant: &mut Grant, bytes: u64) -> Duration {
+        grant.spend(bytes);
+        let lane = grant.lane();
         let wait = self.limiter.pay(bytes).max(lane.limiter().pay(bytes));
-        let sum = self.transferred.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if self.options.max_transfer.is_some_and(|most| sum >= most) {
-            self.options.stop.raise(StopReason::TransferBudget);
-        }
-        lane.count(bytes);
         if !wait.is_zero() {
             self.pause(lane, wait);
         }
         wait
+    }
+
+    /// Waits until a request may bring so many bytes in all; false if it never
+    /// may, or nothing more is to come.
+    pub(crate) fn wait_for_budget(&self, grant: &mut Grant, bytes: u64) -> bool {
+        while !grant.grow_to(bytes) {
+            let lane = grant.lane();
+            if self.budget.is_used_up_for(bytes) {
+                self.options.stop.raise(StopReason::TransferBudget);
+            } else if lane.budget().is_used_up_for(bytes) {
+                lane.stop().raise(StopReason::TransferBudget);
+            }
+            if self.pause(lane, LONGEST_PAUSE) {
+                return false;
+            }
+        }
+        true
     }
 
     pub(crate) fn send(&self, event: Event) {
@@ -270,15 +288,15 @@ impl Shared {
         if !large.end() {
             return;
         }
-        let kept = large.save().unwrap_or_else(|error| {
-            log::warn!("`{}`: {error}", large.job.name);
-            large.partial.saved_bytes()
-        });
+        let end = match large.save() {
+            Ok(kept) => End::Partial(kept),
+            Err(error) => End::Failed(error),
+        };
         // Whoever is stuck in a read may still write: the lock stays with it.
         if large.holders() == 0 {
             drop(large.partial.take_lock());
         }
-        self.report(large.index, &large.costs, End::Partial(kept));
+        self.report(large.index, &large.costs, end);
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {
@@ -297,19 +315,26 @@ pub(crate) enum End {
 impl Board {
     /// Large files are begun first, then small ones take all connections but
     /// one for each large file, then everybody helps where it helps most.
-    fn pick(&mut self, options: &EngineOptions, held_back: bool) -> Option<Task> {
+    fn pick(
+        &mut self,
+        options: &EngineOptions,
+        budget: &Arc<Budget>,
+        held_back: bool,
+    ) -> Option<Task> {
         let goes_on = |lane: &Lane| !lane.stop().is_raised();
         let lanes = self.active.iter().map(|large| &large.job.lane);
         let large_files = lanes.chain(&self.starting).filter(|l| goes_on(l)).count();
         if large_files < options.files.max(1)
-            && let Some((number, job)) = self.waiting.next_large(goes_on)
+            && let Some((number, job)) = self.waiting.next_large(|lane| {
+                goes_on(lane) && budget.left().min(lane.budget().left()) >= LEAST_REQUEST
+            })
         {
             self.starting.push(job.lane.clone());
             return Some(Task::Begin((number, job)));
         }
         let reserved = large_files.min(options.connections.saturating_sub(1));
         if self.small.len() + reserved < options.connections.max(1)
-            && let Some(task) = self.pick_small()
+            && let Some(task) = self.pick_small(budget)
         {
             return Some(task);
         }
@@ -317,24 +342,75 @@ impl Board {
         let going = self.active.iter().filter(|large| goes_on(&large.job.lane));
         let mut files: Vec<_> = going.map(|large| (large.holders(), large)).collect();
         files.sort_by_key(|(holders, _)| *holders);
+        let n_others = usize::from(self.waiting.has_small());
+        let n_files = files.len();
         for (_, large) in files {
-            let held_back = held_back || large.job.lane.limiter().holds_back();
-            if let Some(order) = large.order(now, options.connections, held_back) {
-                return Some(Task::Piece(large.clone(), order));
+            let lane = &large.job.lane;
+            let held_back = held_back || lane.limiter().holds_back();
+            let sharing = large.target().saturating_mul(n_files) + n_others;
+            let sharing = sharing.min(options.connections);
+            let share = budget.share(sharing).min(lane.budget().share(sharing));
+            let mut grant = Grant::take(budget, lane, share);
+            let overhead = large.overhead();
+            if !grant.covers(large.least_need().unwrap_or(0)) {
+                continue;
+            }
+            let allowed = grant.left().map(|left| left.saturating_sub(overhead));
+            if allowed == Some(0) {
+                continue;
+            }
+            if let Some(order) = large.order(now, options.connections, held_back, allowed) {
+                grant.keep(order.claim.range.len() + overhead);
+                return Some(Task::Piece(large.clone(), order, grant));
             }
         }
-        self.pick_small()
+        self.pick_small(budget)
     }
 
-    fn pick_small(&mut self) -> Option<Task> {
+    fn pick_small(&mut self, budget: &Arc<Budget>) -> Option<Task> {
         let under_way = &self.small;
-        let (number, job) = self.waiting.next_small(|lane| {
+        let may = |lane: &Lane| {
             // Connections that only wait for their lane's rate are lost to the others.
             let has_enough = || lane.limiter().holds_back() && under_way.iter().any(|l| l.is(lane));
             !lane.stop().is_raised() && !has_enough()
-        })?;
+        };
+        let left = |job: &FetchJob| budget.left().min(job.lane.budget().left());
+        let fits = |job: &FetchJob| job.size_bytes <= left(job);
+        let (number, job) = self.waiting.next_small(may, fits)?;
+        let grant = Grant::take(budget, &job.lane, job.size_bytes);
         self.small.push(job.lane.clone());
-        Some(Task::Small((number, job)))
+        Some(Task::Small((number, job), grant))
+    }
+
+    /// Raises the flags of the run and of lanes of whose budgets too little is
+    /// left for anything that waits; tells whether it raised any.
+    fn stop_used_up(&self, options: &EngineOptions, budget: &Budget) -> bool {
+        // What is being opened has not said yet how much it needs.
+        if !self.starting.is_empty() {
+            return false;
+        }
+        let active = self.active.iter();
+        let active = active.filter_map(|large| Some((&large.job.lane, large.least_need()?)));
+        let mut needs: Vec<(&Lane, u64)> = Vec::new();
+        for (lane, need) in self.waiting.least_needs().chain(active) {
+            match needs.iter_mut().find(|(other, _)| other.is(lane)) {
+                Some((_, least)) => *least = need.min(*least),
+                None if !lane.stop().is_raised() => needs.push((lane, need)),
+                None => {}
+            }
+        }
+        let Some(least) = needs.iter().map(|(_, need)| *need).min() else {
+            return false;
+        };
+        if budget.is_used_up_for(least) {
+            options.stop.raise(StopReason::TransferBudget);
+            return true;
+        }
+        needs.retain(|(lane, need)| lane.budget().is_used_up_for(*need));
+        for (lane, _) in &needs {
+            lane.stop().raise(StopReason::TransferBudget);
+        }
+        !needs.is_empty()
     }
 
     /// Tells whether nothing here changes by itself.

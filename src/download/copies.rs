@@ -16,6 +16,7 @@ use super::large::Large;
 use crate::domain::delta::Copy;
 use crate::domain::ranges::{ByteRange, RangeSet};
 use crate::sys::host::checkpoint;
+use crate::sys::open;
 
 /// Copied between two looks at the stop flags.
 const PIECE: u64 = 8 << 20;
@@ -31,13 +32,13 @@ pub struct Copies {
 
 /// Makes all copies that are not on disk yet, as far as that is possible.
 pub(crate) fn bring_in(shared: &Shared, large: &Large, copies: &Copies, on_disk: &RangeSet) {
-    let mut open: HashMap<usize, Option<Arc<File>>> = HashMap::new();
+    let mut opened: HashMap<usize, Option<Arc<File>>> = HashMap::new();
     let mut buffer = Vec::new();
     for copy in &copies.copies {
-        let from = open.entry(copy.source).or_insert_with(|| {
+        let from = opened.entry(copy.source).or_insert_with(|| {
             let path = copies.files.get(copy.source)?;
             // Kept open: whoever prunes the old revision meanwhile takes its name only.
-            File::open(path)
+            open::read_through_links(path)
                 .inspect_err(|err| log::info!("cannot copy from `{}`: {err}", path.display()))
                 .ok()
                 .map(Arc::new)
@@ -60,7 +61,7 @@ pub(crate) fn bring_in(shared: &Shared, large: &Large, copies: &Copies, on_disk:
                 Ok(false) => return,
                 Err(err) => {
                     log::info!("`{}`: cannot copy from an old file: {err}", large.job.name);
-                    open.insert(copy.source, None);
+                    opened.insert(copy.source, None);
                     break;
                 }
             }

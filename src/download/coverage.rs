@@ -16,10 +16,10 @@ pub(crate) const SEGMENT: u64 = 64 << 20;
 
 /// The same when little is left, so that all connections end at about one
 /// time and the hash soon after them.
-const LAST_SEGMENT: u64 = 16 << 20;
+pub(crate) const LAST_SEGMENT: u64 = 16 << 20;
 
 /// Less than this is not worth another connection.
-const LEAST_PIECE: u64 = 4 << 20;
+pub(crate) const LEAST_PIECE: u64 = 4 << 20;
 
 /// A piece that a connection has taken upon itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,12 +70,17 @@ impl Coverage {
         Some(self.take(index, limit))
     }
 
-    /// Returns what each of several connections should claim now.
-    pub(crate) fn segment(&self, connections: usize) -> u64 {
+    /// Returns how many bytes are neither there nor claimed.
+    pub(crate) fn free(&self) -> u64 {
         let free = self.pieces.iter().filter(|piece| piece.holder.is_none());
-        let free: u64 = free.map(|piece| piece.end - piece.at).sum();
-        let share = free / (2 * connections.max(1) as u64);
-        share.next_multiple_of(STRIDE).clamp(LAST_SEGMENT, SEGMENT)
+        free.map(|piece| piece.end - piece.at).sum()
+    }
+
+    /// Returns what each of several connections should claim now, but no less
+    /// than so much.
+    pub(crate) fn segment(&self, connections: usize, least: u64) -> u64 {
+        let share = self.free() / (2 * connections.max(1) as u64);
+        share.next_multiple_of(STRIDE).clamp(least, SEGMENT)
     }
 
     /// Claims the first free piece behind a position, for a stream that only goes forward.

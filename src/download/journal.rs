@@ -14,7 +14,7 @@
 //! journal says less than the truth and never more. Should a written line be
 //! wrong after all, because a disk was pulled out, the hash finds it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,7 +23,8 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::content::ContentId;
 use crate::domain::ranges::{ByteRange, RangeSet};
-use crate::sys::file_io;
+use crate::sys::files::{remove_if_present, sync_dir};
+use crate::sys::{file_io, open};
 
 const MAGIC: &[u8; 8] = b"hfdl-p1\n";
 const CHECK_BYTES: usize = 8;
@@ -127,6 +128,25 @@ impl Journal {
         Ok(())
     }
 
+    /// Removes all notes of what was only written, because it may be lost. The
+    /// journal is written anew on disk; where even that fails, it is removed.
+    pub(crate) fn withdraw_notes(&mut self) -> io::Result<()> {
+        self.noted = self.recorded.clone();
+        match write_anew(&self.path, &self.header, &self.recorded, &[], None) {
+            Ok((file, len)) => {
+                (self.file, self.len) = (file, len);
+                Ok(())
+            }
+            Err(err) => {
+                // Without its journal all of the partial file is fetched again.
+                (self.recorded, self.noted) = Default::default();
+                remove_if_present(&self.path)?;
+                let folder = self.path.parent().unwrap_or(Path::new("."));
+                sync_dir(folder).map_err(|_| err)
+            }
+        }
+    }
+
     pub(crate) fn recorded(&self) -> &RangeSet {
         &self.recorded
     }
@@ -155,22 +175,24 @@ fn write_anew(
     bytes.extend(lines(header, forced.ranges(), None));
     bytes.extend(lines(header, written, boot));
     let aside = super::partial::beside(path, ".new");
-    let mut file = File::create(&aside)?;
+    let mut file = open::anew(&aside)?;
     file.write_all(&bytes)?;
     file.sync_data()?;
     drop(file);
     std::fs::rename(&aside, path)?;
-    let file = OpenOptions::new().append(true).open(path)?;
-    Ok((Arc::new(file), bytes.len() as u64))
+    Ok((Arc::new(open::append(path)?), bytes.len() as u64))
 }
 
 /// Reads which bytes of a content are there; nothing for whatever is no journal
 /// of exactly this content.
 pub(crate) fn read(path: &Path, content: &ContentId, size_bytes: u64) -> io::Result<Told> {
     let mut bytes = Vec::new();
-    match File::open(path) {
+    match open::read(path) {
         Ok(file) => file.take(LARGEST).read_to_end(&mut bytes)?,
-        Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(Told::default()),
+        // The next journal takes the place of anything that is no plain file.
+        Err(err) if err.kind() == io::ErrorKind::NotFound || open::is_not_plain(&err) => {
+            return Ok(Told::default());
+        }
         Err(err) => return Err(err),
     };
     let boot = file_io::boot_id();
@@ -292,6 +314,30 @@ mod tests {
         assert_eq!(told(Some("monday")).forced, set(&[(0, 20)]));
         assert_eq!(told(Some("tuesday")).all(), set(&[(0, 20)]));
         assert_eq!(told(None).all(), set(&[(0, 20)]));
+    }
+
+    #[test]
+    fn withdrawn_notes_are_gone_and_what_was_forced_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.journal");
+        let mut journal = with_notes(&path);
+        journal.withdraw_notes().unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let told = parse(&bytes, &CONTENT, SIZE, Some("monday"));
+        assert_eq!(told.all(), set(&[(0, 20)]));
+        assert_eq!(journal.recorded(), &set(&[(0, 20)]));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_journal_that_cannot_be_written_anew_goes_altogether() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.journal");
+        let mut journal = with_notes(&path);
+        std::fs::create_dir_all(dir.path().join("x.journal.new/in the way")).unwrap();
+        journal.withdraw_notes().unwrap();
+        assert!(!path.exists());
+        assert_eq!(journal.recorded(), &set(&[]));
     }
 
     #[test]

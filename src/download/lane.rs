@@ -1,10 +1,11 @@
 //! Limits that some files of a run share, besides those of the run.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
+use super::budget::Budget;
 use super::pace::RateLimiter;
-use crate::sys::stop::{StopFlag, StopReason};
+use crate::sys::stop::StopFlag;
 
 /// A group of files with its own end, rate and budget; clones are the same lane.
 ///
@@ -18,24 +19,23 @@ struct Inner {
     stop: StopFlag,
     rate: Arc<AtomicU64>,
     limiter: RateLimiter,
-    max_transfer: Option<u64>,
-    transferred: AtomicU64,
+    budget: Budget,
 }
 
 impl Lane {
-    /// Makes a lane that stops with `TransferBudget` after so many bytes.
+    /// Makes a lane whose files together ask for no more bytes than that; then it
+    /// stops with `TransferBudget`.
     pub fn new(max_transfer: Option<u64>) -> Self {
         let rate: Arc<AtomicU64> = Arc::default();
         Self(Arc::new(Inner {
             stop: StopFlag::new(),
             limiter: RateLimiter::new(rate.clone()),
             rate,
-            max_transfer,
-            transferred: AtomicU64::new(0),
+            budget: Budget::new(max_transfer),
         }))
     }
 
-    /// Raised by whoever watches the clock, or here when the bytes are used up.
+    /// Raised when the time is over, or when the bytes are used up.
     pub fn stop(&self) -> &StopFlag {
         &self.0.stop
     }
@@ -48,19 +48,15 @@ impl Lane {
 
     /// Returns how many bytes came over the line for the lane's files.
     pub fn transferred(&self) -> u64 {
-        self.0.transferred.load(Ordering::Relaxed)
+        self.0.budget.spent()
     }
 
     pub(crate) fn limiter(&self) -> &RateLimiter {
         &self.0.limiter
     }
 
-    /// Counts bytes that came; raises the stop flag when the budget is used up.
-    pub(crate) fn count(&self, bytes: u64) {
-        let sum = self.0.transferred.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        if self.0.max_transfer.is_some_and(|most| sum >= most) {
-            self.0.stop.raise(StopReason::TransferBudget);
-        }
+    pub(crate) fn budget(&self) -> &Budget {
+        &self.0.budget
     }
 
     pub(crate) fn is(&self, other: &Self) -> bool {

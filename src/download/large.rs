@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::budget::LEAST_REQUEST;
 use super::costs::Costs;
-use super::coverage::{Claim, Coverage};
+use super::coverage::{Claim, Coverage, LAST_SEGMENT, LEAST_PIECE, SEGMENT};
 use super::crew::Crew;
 use super::event::{FetchJob, FileError};
 use super::fresh::Fresh;
@@ -16,6 +17,7 @@ use super::source::SourceError;
 use crate::domain::outcome::ErrorKind;
 use crate::domain::ranges::{ByteRange, RangeSet};
 use crate::domain::retry::RetryPolicy;
+use crate::domain::session::FileSource;
 
 /// So many bytes wait for the disk before they are saved ahead of time.
 pub(crate) const SAVE_AT: u64 = 64 << 20;
@@ -23,6 +25,17 @@ pub(crate) const SAVE_AT: u64 = 64 << 20;
 /// A killed run loses at most so much of each file, and what its connections
 /// have not reported yet.
 const NOTE_AT: u64 = 2 << 20;
+
+/// Less is noted, too, but not more often. A gigabyte a second brings that much in
+/// this time, so on all slower lines a killed run loses less.
+const NOTE_EVERY: Duration = Duration::from_millis(2);
+
+/// So much may have come over all connections of a file and not be reported.
+const UNREPORTED: u64 = 256 << 10;
+
+/// Two chunks of the largest size, at both ends of a range, and the headers of
+/// those between them.
+const CHUNK_OVERHEAD: u64 = (2 * 128 + 64) << 10;
 
 /// Hashed between two looks whether that is still wanted.
 const STEP: u64 = 8 << 20;
@@ -53,6 +66,7 @@ struct State {
     fresh: Vec<Fresh>,
     forgotten: u64,
     unnoted: u64,
+    noted_at: Instant,
     unsaved: u64,
     unsaved_since: Instant,
     /// Changes when everything that came is thrown away.
@@ -110,6 +124,8 @@ pub(crate) struct Standing {
     pub(crate) end: u64,
     /// Nothing before what it brings next is open, and the hash is close behind.
     pub(crate) is_hashed_next: bool,
+    /// When so many bytes have come it reports them.
+    pub(crate) report_at: u64,
 }
 
 /// What the thread that hashes finds.
@@ -145,6 +161,7 @@ impl Large {
             fresh: Vec::new(),
             forgotten: 0,
             unnoted: 0,
+            noted_at: now,
             unsaved: 0,
             unsaved_since: now,
             epoch: 0,
@@ -193,8 +210,43 @@ impl Large {
         true
     }
 
+    /// Returns how many connections may work on it.
+    pub(crate) fn target(&self) -> usize {
+        self.state().crew.target()
+    }
+
+    /// Returns the fewest bytes that it has to ask for at once; zero while that
+    /// is not known, and `None` if it needs nothing.
+    pub(crate) fn least_need(&self) -> Option<u64> {
+        let state = self.state();
+        if state.ended || state.failure.is_some() || state.coverage.is_complete() {
+            return None;
+        }
+        let is_known = !state.copying && state.restart != Restart::Wanted;
+        let part = state.coverage.free().min(LEAST_REQUEST);
+        Some(if is_known { part + self.overhead() } else { 0 })
+    }
+
+    /// Returns how much more than a range of the file has to come over the line
+    /// for it: chunks come whole.
+    pub(crate) fn overhead(&self) -> u64 {
+        match self.job.source.way() {
+            FileSource::Xet => CHUNK_OVERHEAD,
+            _ => 0,
+        }
+    }
+
     /// Gives a connection something to fetch, if another one helps here.
-    pub(crate) fn order(&self, now: Instant, connections: usize, held_back: bool) -> Option<Order> {
+    ///
+    /// With `allowed`, no more than so many bytes: what is claimed is asked for
+    /// and sent, so nothing of it is given to another connection later.
+    pub(crate) fn order(
+        &self,
+        now: Instant,
+        connections: usize,
+        held_back: bool,
+        allowed: Option<u64>,
+    ) -> Option<Order> {
         let mut state = self.state();
         let fetched = self.costs.fetched.load(Ordering::Relaxed);
         state.crew.look(now, fetched, connections, held_back);
@@ -209,17 +261,21 @@ impl Large {
         if state.crew.working() >= most {
             return None;
         }
-        let limit = match most {
-            1 => u64::MAX,
-            _ => state.coverage.segment(most),
+        let limit = match (most, allowed) {
+            (1, None) => u64::MAX,
+            (1, Some(allowed)) => allowed.min(SEGMENT),
+            (_, None) => state.coverage.segment(most, LAST_SEGMENT),
+            (_, Some(allowed)) => state.coverage.segment(most, LEAST_PIECE).min(allowed),
         };
-        let claim = match state.coverage.claim(limit) {
-            Some(claim) => claim,
-            None => state.coverage.steal()?,
+        let claim = match (state.coverage.claim(limit), allowed) {
+            (Some(claim), _) => claim,
+            (None, None) => state.coverage.steal()?,
+            (None, Some(_)) => return None,
         };
         state.crew.join(now);
         // After a cut even the one stream is continued, not begun again.
-        let is_whole = state.shape == Shape::OneStream && claim.range.start == 0;
+        let is_all = claim.range == ByteRange::new(0, self.job.size_bytes);
+        let is_whole = state.shape == Shape::OneStream && is_all;
         let request = (!is_whole).then_some(claim.range);
         Some(Order {
             claim,
@@ -241,9 +297,9 @@ impl Large {
         [state.crew.next_look(), state.setbacks.not_before()]
     }
 
-    /// Tells whether what comes here is hashed as soon as it has come.
-    pub(crate) fn is_hashed_next(&self, position: u64) -> bool {
-        self.state().is_hashed_next(position)
+    /// Returns where a connection stands that begins with a piece.
+    pub(crate) fn standing(&self, piece: ByteRange) -> Standing {
+        self.state().standing(piece.start, piece.end)
     }
 
     /// Notes what a connection has written up to `to`, of which `fresh` is in
@@ -264,22 +320,19 @@ impl Large {
         state.setbacks.progressed(bytes, to >= end);
         state.wait_for_disk(bytes);
         state.unnoted += bytes;
-        if state.unnoted >= NOTE_AT {
-            state.unnoted = 0;
+        if state.unnoted >= NOTE_AT || state.noted_at.elapsed() >= NOTE_EVERY {
+            (state.unnoted, state.noted_at) = (0, Instant::now());
             // Under the lock, so that this is not about bytes of before a restart.
             self.partial.note(&state.coverage.done());
         }
         let leave = state.failure.is_some() || state.ended || state.restart == Restart::Wanted;
         let front_moved = state.coverage.front() > before;
-        let is_hashed_next = state.is_hashed_next(to);
+        let standing = state.standing(to, end);
         drop(state);
         if front_moved {
             self.moved.notify_all();
         }
-        (!leave).then_some(Standing {
-            end,
-            is_hashed_next,
-        })
+        (!leave).then_some(standing)
     }
 
     /// Turns a claim into the one stream of a server that ignores ranges;
@@ -473,6 +526,7 @@ impl Large {
         if let Err(err) = self.partial.restart(state.epoch) {
             state.failure = Some(FileError::disk("could not start over", &err));
         }
+        self.job.source.distrust();
         self.costs.nothing_reused();
         state.coverage.reset();
         state.fresh.clear();
@@ -495,8 +549,13 @@ impl State {
         self.unsaved += bytes;
     }
 
-    fn is_hashed_next(&self, position: u64) -> bool {
-        position == self.coverage.front() && position - self.hashed.min(position) <= STEP
+    fn standing(&self, position: u64, end: u64) -> Standing {
+        let is_at_front = position == self.coverage.front();
+        Standing {
+            end,
+            is_hashed_next: is_at_front && position - self.hashed.min(position) <= STEP,
+            report_at: UNREPORTED / self.crew.working().max(1) as u64,
+        }
     }
 
     fn is_open(&self, now: Instant) -> bool {
@@ -563,7 +622,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = large(dir.path());
         let began = Instant::now() - 60 * SECOND;
-        let join = |after: u32| file.order(began + after * SECOND, 4, false).is_some();
+        let join = |after: u32| file.order(began + after * SECOND, 4, false, None).is_some();
         assert!(join(0));
         assert!(!join(1), "the first one has no answer yet");
         assert!(file.answered(began + SECOND));
@@ -577,13 +636,13 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = large(dir.path());
         let began = Instant::now() - 60 * SECOND;
-        let order = file.order(began, 4, false).unwrap();
+        let order = file.order(began, 4, false, None).unwrap();
         assert_eq!(order.claim.range, ByteRange::new(0, 400 << 20));
         file.answered(began);
         file.costs.fetched.fetch_add(300 << 20, Ordering::Relaxed);
         file.advance(order.claim.id, 0, 300 << 20, &mut Vec::new())
             .unwrap();
-        assert!(file.order(began + SECOND, 4, false).is_none());
+        assert!(file.order(began + SECOND, 4, false, None).is_none());
     }
 
     fn fresh(buffers: &Arc<Buffers>, at: u64, length: usize) -> Fresh {
@@ -605,9 +664,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = large(dir.path());
         let buffers = Arc::new(Buffers::default());
-        let id = file.order(Instant::now(), 1, false).unwrap().claim.id;
-        assert!(file.is_hashed_next(0));
-        assert!(!file.is_hashed_next(MIB), "something before it is open");
+        let id = file.order(Instant::now(), 1, false, None).unwrap().claim.id;
+        let is_next = |at| file.standing(ByteRange::new(at, 2 * MIB)).is_hashed_next;
+        assert!(is_next(0));
+        assert!(!is_next(MIB), "something before it is open");
         let mut pieces = vec![fresh(&buffers, 0, 1000), fresh(&buffers, 5000, 1000)];
         let standing = file.advance(id, 0, MIB, &mut pieces).unwrap();
         assert!(standing.is_hashed_next && pieces.is_empty());
@@ -628,7 +688,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = large(dir.path());
         let buffers = Arc::new(Buffers::default());
-        let order = file.order(Instant::now(), 1, false).unwrap();
+        let order = file.order(Instant::now(), 1, false, None).unwrap();
         let first = order.claim.id;
         let mut pieces = vec![fresh(&buffers, 0, 1000)];
         file.advance(first, 0, MIB, &mut pieces).unwrap();
@@ -636,7 +696,7 @@ mod tests {
         let mut late = vec![fresh(&buffers, MIB, 1000)];
         assert!(file.advance(first, MIB, 2 * MIB, &mut late).is_none());
         file.leave(&order, first, Leaving::Quietly, &RetryPolicy::default());
-        let second = file.order(Instant::now(), 1, false).unwrap().claim.id;
+        let second = file.order(Instant::now(), 1, false, None).unwrap().claim.id;
         file.advance(second, 0, 3 * MIB, &mut Vec::new()).unwrap();
         assert_eq!(heard(&file, 0), (3 * MIB, vec![]));
     }
@@ -647,7 +707,7 @@ mod tests {
         let file = large(dir.path());
         let began = Instant::now() - 60 * SECOND;
         let orders = [0, 1, 2].map(|n| {
-            let order = file.order(began + n * SECOND, 4, false).unwrap();
+            let order = file.order(began + n * SECOND, 4, false, None).unwrap();
             file.answered(began);
             order
         });

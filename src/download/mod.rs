@@ -12,6 +12,7 @@
 //! |---|---|
 //! | `engine` | takes jobs in, hands events out, ends what is to end |
 //! | `lane` | limits that some files share |
+//! | `budget` | bytes that may still be asked for |
 //! | `waiting` | files that no connection has begun, by lane and rank |
 //! | `board` | which work a connection takes next |
 //! | `worker` | one connection: bytes from a source to a place in a file |
@@ -33,6 +34,7 @@
 //! the lock of its file.
 
 mod board;
+mod budget;
 mod copies;
 mod costs;
 mod coverage;

@@ -4,7 +4,7 @@
 //! of them are there, `NAME.lock` keeps other processes away, and `NAME.bad`
 //! is what twice did not have its hash. No final name is known here.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,6 +15,7 @@ use crate::domain::ranges::{ByteRange, RangeSet};
 use crate::sys::copy::copy_range;
 use crate::sys::file_io;
 use crate::sys::lock::FileLock;
+use crate::sys::open;
 
 /// Returns the name of something that belongs to a partial file.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -44,7 +45,8 @@ pub fn reusable_bytes(partial: &Path, content: &ContentId, size_bytes: u64) -> u
 
 /// Returns which bytes of a content an earlier run left behind for this one.
 pub fn reusable_ranges(partial: &Path, content: &ContentId, size_bytes: u64) -> RangeSet {
-    let is_whole_length = fs::metadata(partial).is_ok_and(|found| found.len() == size_bytes);
+    let found = fs::symlink_metadata(partial);
+    let is_whole_length = found.is_ok_and(|it| it.is_file() && it.len() == size_bytes);
     if !is_whole_length {
         return RangeSet::new();
     }
@@ -68,6 +70,9 @@ pub(crate) struct Partial {
 struct Records {
     journal: Journal,
     epoch: u32,
+    /// A flush failed. The system reports that once and may drop the bytes, so a
+    /// later flush proves nothing: nothing more is recorded or noted.
+    failed: bool,
 }
 
 /// What opening a partial file comes to.
@@ -84,19 +89,15 @@ impl Partial {
             return Ok(Opening::Busy);
         };
         let journal_path = Journal::path_of(path);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
+        let file = open::own(path)?;
         let mut told = journal::read(&journal_path, &content, size_bytes)?;
         if file.metadata()?.len() != size_bytes {
             told = Told::default();
         }
-        let on_disk = match told.written.minus(&told.forced).is_empty() || file.sync_data().is_ok()
-        {
+        let is_forced = told.written.minus(&told.forced).is_empty();
+        let on_disk = match is_forced || file.sync_data().is_ok() {
             true => told.all(),
+            // What is only written is fetched again; the new journal does not name it.
             false => told.forced,
         };
         if on_disk.ranges().is_empty() {
@@ -115,7 +116,11 @@ impl Partial {
             content,
             size_bytes,
             file,
-            records: Mutex::new(Records { journal, epoch: 0 }),
+            records: Mutex::new(Records {
+                journal,
+                epoch: 0,
+                failed: false,
+            }),
             saving: Mutex::default(),
             lock: Mutex::new(Some(lock)),
         };
@@ -157,13 +162,22 @@ impl Partial {
     /// Forces to disk what has come, then records it; returns how much is
     /// recorded. `done` was written before this call, in the given epoch: what
     /// was thrown away since then is not recorded.
+    ///
+    /// After a flush that failed the file counts as holding what was forced
+    /// before it, for this process and for the next one.
     pub(crate) fn save(&self, done: &RangeSet, epoch: u32) -> io::Result<u64> {
         let _turn = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let is_news = |records: &Records| {
             records.epoch == epoch && !done.minus(records.journal.recorded()).is_empty()
         };
         if is_news(&self.records()) {
-            self.file.sync_data()?;
+            if self.records().failed {
+                return Err(io::Error::other("an earlier flush of the file failed"));
+            }
+            if let Err(err) = self.file.sync_data() {
+                self.withdraw_notes();
+                return Err(err);
+            }
             let mut records = self.records();
             if is_news(&records) {
                 let journal = records.journal.record(done)?;
@@ -174,11 +188,24 @@ impl Partial {
         Ok(self.saved_bytes())
     }
 
+    /// Takes back what the journal says of bytes that are not forced to disk.
+    fn withdraw_notes(&self) {
+        let mut records = self.records();
+        records.failed = true;
+        if let Err(err) = records.journal.withdraw_notes() {
+            log::warn!("`{}`: its journal: {err}", self.path.display());
+        }
+    }
+
     /// Notes what has come, for a next run that finds this one killed. The
     /// caller sees to it that nothing is thrown away meanwhile.
     pub(crate) fn note(&self, done: &RangeSet) {
+        let mut records = self.records();
+        if records.failed {
+            return;
+        }
         // The bytes themselves are not affected, and they are recorded when they are saved.
-        if let Err(err) = self.records().journal.note(done) {
+        if let Err(err) = records.journal.note(done) {
             log::debug!("`{}`: {err}", self.path.display());
         }
     }

@@ -1,10 +1,10 @@
 //! A file in one request: hashed as it comes, without a journal.
 
-use std::fs::File;
 use std::io::Write;
 use std::sync::atomic::Ordering;
 
 use super::board::{End, Shared};
+use super::budget::Grant;
 use super::costs::Costs;
 use super::event::{Event, FetchJob, FileError};
 use super::partial::{self, VerifiedFile, keep_evidence, remove_if_present};
@@ -13,6 +13,7 @@ use super::worker::{Intake, Trouble, check_answer, drain};
 use crate::domain::content::ContentId;
 use crate::domain::outcome::ErrorKind;
 use crate::domain::retry::{History, Prospect, Verdict, decide};
+use crate::sys::open;
 
 /// Fetches a small file, again and again where that can help.
 pub(crate) fn fetch(
@@ -20,6 +21,7 @@ pub(crate) fn fetch(
     index: usize,
     job: &FetchJob,
     costs: &Costs,
+    grant: &mut Grant,
     buffer: &mut [u8],
 ) -> End {
     let lock = match partial::lock(&job.partial) {
@@ -31,7 +33,7 @@ pub(crate) fn fetch(
         job: index,
         reused: 0,
     });
-    let end = attempts(shared, index, job, costs, buffer);
+    let end = attempts(shared, index, job, costs, grant, buffer);
     match end {
         Ok(()) => {
             let file = VerifiedFile::new(job.partial.clone(), Some(lock));
@@ -50,12 +52,13 @@ fn attempts(
     index: usize,
     job: &FetchJob,
     costs: &Costs,
+    grant: &mut Grant,
     buffer: &mut [u8],
 ) -> Result<(), End> {
     let mut history = History::default();
     let mut was_wrong = false;
     loop {
-        let error = match attempt(shared, index, job, costs, buffer) {
+        let error = match attempt(shared, index, job, costs, grant, buffer) {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(mismatch)) if was_wrong => {
                 return Err(End::Failed(with_evidence(job, mismatch)));
@@ -99,16 +102,21 @@ fn attempt(
     index: usize,
     job: &FetchJob,
     costs: &Costs,
+    grant: &mut Grant,
     buffer: &mut [u8],
 ) -> Result<Result<(), FileError>, Trouble> {
     let disk = |err| Trouble::Fatal(disk_error(job, &err));
-    let mut file = File::create(&job.partial).map_err(disk)?;
+    let mut file = open::anew(&job.partial).map_err(disk)?;
     let mut hasher = ContentHasher::new(job.content, job.size_bytes);
     // Nobody needs to be asked for nothing.
     if job.size_bytes > 0 {
+        // What an earlier attempt has brought is spent.
+        if !shared.wait_for_budget(grant, job.size_bytes) {
+            return Err(Trouble::Stopped);
+        }
         let mut stream = job.source.open(None)?;
         check_answer(&stream, 0, job.size_bytes)?;
-        let mut intake = Intake::new(shared, index, &job.lane, costs);
+        let mut intake = Intake::new(shared, index, grant, costs);
         let mut left = job.size_bytes;
         while left > 0 {
             let most = left.min(buffer.len() as u64) as usize;

@@ -21,6 +21,9 @@ pub trait ByteSource: Send + Sync {
     /// Opens a part of the file, or with `None` all of it.
     fn open(&self, range: Option<ByteRange>) -> Result<ByteStream, SourceError>;
 
+    /// Hears that bytes were wrong: the plainest way is best from now on.
+    fn distrust(&self) {}
+
     /// Returns by which way bytes come at present.
     fn way(&self) -> FileSource {
         FileSource::Http
@@ -38,6 +41,9 @@ pub struct ByteStream {
     /// Counts the bytes over the line, where those are not the ones that the
     /// reader yields; whoever reads takes them from it.
     pub wire_bytes: Option<Arc<AtomicU64>>,
+    /// How many bytes come over the line for all of it, where that is known and
+    /// is another number than that of the bytes asked for.
+    pub wire_total: Option<u64>,
     /// Errors may carry a [`SourceError`]; all others count as passing trouble
     /// of the network.
     pub reader: Box<dyn Read + Send>,

@@ -1,6 +1,5 @@
 //! The hash that bytes must have, computed while they pass.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -10,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::content::ContentId;
 use crate::domain::ranges::ByteRange;
-use crate::sys::file_io;
+use crate::sys::{file_io, open};
 
 /// Reads a file and tells whether its bytes hash to a content.
 pub fn has_content(path: &Path, content: &ContentId) -> io::Result<bool> {
@@ -29,7 +28,7 @@ pub fn prove_content(
     on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
 ) -> io::Result<Option<bool>> {
     const FORGET_EVERY: u64 = 8 << 20;
-    let mut file = File::open(path)?;
+    let mut file = open::read_through_links(path)?;
     let mut hasher = ContentHasher::new(*content, file.metadata()?.len());
     let mut buffer = vec![0; 256 * 1024];
     let (mut position, mut forgotten) = (0, 0);

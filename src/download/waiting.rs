@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::budget::LEAST_REQUEST;
 use super::event::FetchJob;
 use super::lane::Lane;
 
@@ -49,14 +50,31 @@ impl Waiting {
         self.queues.is_empty()
     }
 
-    /// Takes the first small file among the lanes that may have one.
-    pub(crate) fn next_small(&mut self, may: impl Fn(&Lane) -> bool) -> Option<Numbered> {
-        self.next(|queue| &mut queue.small, may)
+    /// Takes the first small file that fits, among the lanes that may have one.
+    pub(crate) fn next_small(
+        &mut self,
+        may: impl Fn(&Lane) -> bool,
+        fits: impl Fn(&FetchJob) -> bool,
+    ) -> Option<Numbered> {
+        self.next(|queue| &mut queue.small, may, fits)
     }
 
     /// Takes the first large file among the lanes that may have one.
     pub(crate) fn next_large(&mut self, may: impl Fn(&Lane) -> bool) -> Option<Numbered> {
-        self.next(|queue| &mut queue.large, may)
+        self.next(|queue| &mut queue.large, may, |_| true)
+    }
+
+    pub(crate) fn has_small(&self) -> bool {
+        self.queues.iter().any(|queue| !queue.small.is_empty())
+    }
+
+    /// Returns of each lane the fewest bytes that one of its files has to ask for at once.
+    pub(crate) fn least_needs(&self) -> impl Iterator<Item = (&Lane, u64)> {
+        self.queues.iter().filter_map(|queue| {
+            let small = queue.small.values().map(|job| job.size_bytes).min();
+            let large = (!queue.large.is_empty()).then_some(LEAST_REQUEST);
+            Some((&queue.lane, small.into_iter().chain(large).min()?))
+        })
     }
 
     /// Takes everything out of some lanes.
@@ -75,18 +93,24 @@ impl Waiting {
         &mut self,
         jobs: impl Fn(&mut Queue) -> &mut BTreeMap<Turn, FetchJob>,
         may: impl Fn(&Lane) -> bool,
+        fits: impl Fn(&FetchJob) -> bool,
     ) -> Option<Numbered> {
         let mut first: Option<(Turn, usize)> = None;
         for (index, queue) in self.queues.iter_mut().enumerate() {
-            let Some(turn) = jobs(queue).keys().next().copied() else {
+            let Some(next) = jobs(queue).keys().next().copied() else {
                 continue;
             };
-            if first.is_none_or(|(earliest, _)| turn < earliest) && may(&queue.lane) {
-                first = Some((turn, index));
+            let is_earlier = |turn| first.is_none_or(|(earliest, _)| turn < earliest);
+            if !is_earlier(next) || !may(&queue.lane) {
+                continue;
+            }
+            let fitting = jobs(queue).iter().find(|(_, job)| fits(job));
+            if let Some((turn, _)) = fitting.filter(|(turn, _)| is_earlier(**turn)) {
+                first = Some((*turn, index));
             }
         }
-        let (_, index) = first?;
-        let ((_, number), job) = jobs(&mut self.queues[index]).pop_first()?;
+        let (turn, index) = first?;
+        let (number, job) = (turn.1, jobs(&mut self.queues[index]).remove(&turn)?);
         let queue = &self.queues[index];
         if queue.small.is_empty() && queue.large.is_empty() {
             self.queues.swap_remove(index);

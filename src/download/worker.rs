@@ -8,11 +8,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::board::{End, Shared, Task};
+use super::budget::Grant;
 use super::costs::Costs;
 use super::coverage::STRIDE;
 use super::event::{Event, FetchJob, FileError};
 use super::fresh::BUFFER_BYTES;
-use super::lane::Lane;
 use super::large::{Aftermath, Large, Leaving, Order, SAVE_AT, wrong_size};
 use super::pace::SlowWatch;
 use super::partial::{Opening, Partial};
@@ -24,15 +24,23 @@ use crate::domain::ranges::ByteRange;
 /// Whoever watches wants to see slow lines move, too.
 const REPORT_EVERY: Duration = Duration::from_millis(250);
 
+/// Reports cost a lock and a line in the journal: a hundred a second and
+/// connection are not felt.
+const REPORT_NO_SOONER: Duration = Duration::from_millis(10);
+
 /// Works until the run stops or the engine is closed.
 pub(crate) fn work(shared: &Arc<Shared>) {
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
         match shared.next_task() {
             Task::Leave => break,
-            Task::Small((index, job)) => fetch_small(shared, index, &job, &mut buffer),
+            Task::Small((index, job), grant) => {
+                fetch_small(shared, index, &job, grant, &mut buffer);
+            }
             Task::Begin((index, job)) => begin(shared, index, job),
-            Task::Piece(large, order) => fetch_piece(shared, &large, &order, &mut buffer),
+            Task::Piece(large, order, grant) => {
+                fetch_piece(shared, &large, &order, grant, &mut buffer);
+            }
         }
     }
 }
@@ -44,11 +52,19 @@ pub(crate) fn panicked() -> FileError {
     )
 }
 
-fn fetch_small(shared: &Arc<Shared>, index: usize, job: &FetchJob, buffer: &mut [u8]) {
+fn fetch_small(
+    shared: &Arc<Shared>,
+    index: usize,
+    job: &FetchJob,
+    mut grant: Grant,
+    buffer: &mut [u8],
+) {
     let costs = Costs::default();
     let end = catch_unwind(AssertUnwindSafe(|| {
-        small::fetch(shared, index, job, &costs, buffer)
+        small::fetch(shared, index, job, &costs, &mut grant, buffer)
     }));
+    // Before others look for work: it may be what they need.
+    drop(grant);
     shared.small_done(&job.lane);
     let end = end.unwrap_or_else(|_| End::Failed(panicked()));
     shared.report(index, &costs, end);
@@ -97,11 +113,18 @@ fn begin(shared: &Arc<Shared>, index: usize, job: FetchJob) {
     }
 }
 
-fn fetch_piece(shared: &Arc<Shared>, large: &Arc<Large>, order: &Order, buffer: &mut Vec<u8>) {
+fn fetch_piece(
+    shared: &Arc<Shared>,
+    large: &Arc<Large>,
+    order: &Order,
+    mut grant: Grant,
+    buffer: &mut Vec<u8>,
+) {
     let mut claim_id = order.claim.id;
     let leaving = catch_unwind(AssertUnwindSafe(|| {
-        receive_piece(shared, large, order, &mut claim_id, buffer)
+        receive_piece(shared, large, order, &mut grant, &mut claim_id, buffer)
     }));
+    drop(grant);
     let leaving = match leaving {
         Ok(Ok(())) => Leaving::Quietly,
         Ok(Err(Trouble::Stopped)) => Leaving::Quietly,
@@ -137,6 +160,7 @@ fn receive_piece(
     shared: &Shared,
     large: &Large,
     order: &Order,
+    grant: &mut Grant,
     claim_id: &mut u64,
     buffer: &mut Vec<u8>,
 ) -> Result<(), Trouble> {
@@ -145,7 +169,19 @@ fn receive_piece(
     if large.answered(Instant::now()) {
         shared.call_workers();
     }
-    let mut intake = Intake::new(shared, large.index, &large.job.lane, &large.costs);
+    if let Some(total) = stream.wire_total {
+        // Only now it is known that chunks come; the next order allows for them.
+        let is_news = grant.left() == Some(order.claim.range.len());
+        grant.keep(total);
+        let is_granted = match is_news {
+            true => grant.grow_to(total),
+            false => shared.wait_for_budget(grant, total),
+        };
+        if !is_granted {
+            return Err(Trouble::Stopped);
+        }
+    }
+    let mut intake = Intake::new(shared, large.index, grant, &large.costs);
     if order.request.is_none() || !stream.whole_file {
         let claim = order.claim;
         let end = write_piece(
@@ -211,6 +247,9 @@ pub(crate) fn check_answer(
 }
 
 /// Writes a piece, as far as it stays ours; returns where it ended.
+///
+/// Bytes are reported often, so that a killed process loses few of them, but not
+/// so often that it costs speed. What costs more is done once in a stride.
 fn write_piece(
     large: &Large,
     intake: &mut Intake<'_>,
@@ -219,54 +258,77 @@ fn write_piece(
     range: ByteRange,
     buffer: &mut Vec<u8>,
 ) -> Result<u64, Trouble> {
-    let (mut position, mut reported, mut end) = (range.start, range.start, range.end);
-    let mut is_next = large.is_hashed_next(position);
+    let (mut position, mut reported, mut filled) = (range.start, range.start, 0);
+    let mut standing = large.standing(range);
     let mut fresh = Vec::new();
-    let mut filled = 0;
+    let mut stride = Stride::begin(range.start);
     let mut reported_at = Instant::now();
-    while position < end {
+    while position < standing.end {
         // Late reports do not move the places of the others.
         let stride_end = range.start + ((position - range.start) / STRIDE + 1) * STRIDE;
-        let most = (end.min(stride_end) - position).min(buffer.len() as u64) as usize;
+        let most = (standing.end.min(stride_end) - position).min(buffer.len() as u64) as usize;
         let received = intake.read(stream, &mut buffer[filled..most]);
         filled += received.as_ref().map_or(0, |n| *n);
-        let is_late = reported_at.elapsed() >= REPORT_EVERY;
+        let waited = reported_at.elapsed();
+        let unreported = position + filled as u64 - reported;
+        let is_much = unreported >= standing.report_at && waited >= REPORT_NO_SOONER;
+        let is_late = is_much || waited >= REPORT_EVERY;
         // An encrypted line brings less at once than is good to write at once.
         if filled < most && received.is_ok() && !is_late {
             continue;
         }
         if filled > 0 {
-            large
-                .partial
-                .write_at(&buffer[..filled], position)
-                .map_err(|err| {
-                    let what = format!("could not write `{}`", large.partial.path().display());
-                    Trouble::Fatal(FileError::disk(&what, &err))
-                })?;
-            if is_next {
+            write_at(large, &buffer[..filled], position)?;
+            if standing.is_hashed_next {
                 fresh.extend(intake.shared.buffers.keep(position, buffer, filled));
             }
             position += filled as u64;
             filled = 0;
         }
-        let due = position == stride_end || position == end || received.is_err() || is_late;
-        if due && position > reported {
-            let standing = large
-                .advance(claim_id, reported, position, &mut fresh)
-                .ok_or(Trouble::Stopped)?;
-            (end, is_next) = (standing.end, standing.is_hashed_next);
-            intake.report();
-            large
-                .partial
-                .start_write_back(ByteRange::new(reported, position));
-            if large.unsaved() >= SAVE_AT {
-                intake.shared.save_now();
-            }
+        let is_last = position == stride_end || position == standing.end || received.is_err();
+        if (is_last || is_late) && position > reported {
+            let advanced = large.advance(claim_id, reported, position, &mut fresh);
+            standing = advanced.ok_or(Trouble::Stopped)?;
             (reported, reported_at) = (position, Instant::now());
+            if is_last || stride.began.elapsed() >= REPORT_EVERY {
+                stride.end(large, intake, position);
+            }
         }
         received?;
     }
     Ok(position)
+}
+
+fn write_at(large: &Large, bytes: &[u8], position: u64) -> Result<(), Trouble> {
+    large.partial.write_at(bytes, position).map_err(|err| {
+        let what = format!("could not write `{}`", large.partial.path().display());
+        Trouble::Fatal(FileError::disk(&what, &err))
+    })
+}
+
+/// Bytes of which nobody has been told and that the disk has not begun to write.
+struct Stride {
+    from: u64,
+    began: Instant,
+}
+
+impl Stride {
+    fn begin(from: u64) -> Self {
+        Self {
+            from,
+            began: Instant::now(),
+        }
+    }
+
+    fn end(&mut self, large: &Large, intake: &mut Intake<'_>, to: u64) {
+        intake.report();
+        let range = ByteRange::new(self.from, to);
+        large.partial.start_write_back(range);
+        if large.unsaved() >= SAVE_AT {
+            intake.shared.save_now();
+        }
+        *self = Self::begin(to);
+    }
 }
 
 /// Reads the end of an answer, which lets the connection serve again.
@@ -278,7 +340,7 @@ pub(crate) fn drain(stream: &mut ByteStream, buffer: &mut [u8]) {
 pub(crate) struct Intake<'a> {
     shared: &'a Shared,
     job: usize,
-    lane: &'a Lane,
+    grant: &'a mut Grant,
     costs: &'a Costs,
     watch: SlowWatch,
     began: Instant,
@@ -287,12 +349,17 @@ pub(crate) struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    pub(crate) fn new(shared: &'a Shared, job: usize, lane: &'a Lane, costs: &'a Costs) -> Self {
+    pub(crate) fn new(
+        shared: &'a Shared,
+        job: usize,
+        grant: &'a mut Grant,
+        costs: &'a Costs,
+    ) -> Self {
         let options = &shared.options;
         Self {
             shared,
             job,
-            lane,
+            grant,
             costs,
             watch: SlowWatch::new(options.min_rate, options.stall_after, Duration::ZERO),
             began: Instant::now(),
@@ -307,10 +374,11 @@ impl<'a> Intake<'a> {
         stream: &mut ByteStream,
         buffer: &mut [u8],
     ) -> Result<usize, Trouble> {
-        if self.shared.is_over_for(self.lane) {
+        if self.shared.is_over_for(self.grant.lane()) {
             return Err(Trouble::Stopped);
         }
-        let portion = self.shared.portion(self.lane, buffer.len());
+        let most = self.may_come(stream, buffer.len() as u64)?;
+        let portion = self.shared.portion(self.grant.lane(), most as usize);
         let n = loop {
             match stream.reader.read(&mut buffer[..portion]) {
                 Ok(0) => {
@@ -339,12 +407,28 @@ impl<'a> Intake<'a> {
         Ok(n)
     }
 
+    /// Returns how much of the wanted bytes may come. Only a server that sends
+    /// more than it was asked for brings a grant to its end.
+    fn may_come(&mut self, stream: &ByteStream, wanted: u64) -> Result<u64, Trouble> {
+        // Chunks are paid for when their bytes have come.
+        if stream.wire_bytes.is_some() {
+            return Ok(wanted);
+        }
+        if self.grant.left() == Some(0) {
+            self.grant.add(wanted);
+            if !self.grant.covers(1) && !self.shared.wait_for_budget(self.grant, 1) {
+                return Err(Trouble::Stopped);
+            }
+        }
+        Ok(self.grant.left().map_or(wanted, |left| left.min(wanted)))
+    }
+
     /// Counts what came over the line for some bytes that were read.
     fn pay(&mut self, stream: &ByteStream, bytes: u64) {
         let counter = stream.wire_bytes.as_ref();
         let bytes = counter.map_or(bytes, |counter| counter.swap(0, Ordering::Relaxed));
         self.costs.fetched.fetch_add(bytes, Ordering::Relaxed);
-        self.paused += self.shared.take_in(self.lane, bytes);
+        self.paused += self.shared.take_in(self.grant, bytes);
     }
 
     /// Tells the caller of the engine how many bytes came since the last time.

@@ -114,7 +114,10 @@ fn describe(target: &Target, checked: Checked) -> DryRun {
             };
             (commit, Vec::new(), totals)
         }
-        Checked::Held { commit } => (commit, Vec::new(), Default::default()),
+        Checked::Held { commit, .. } => (commit, Vec::new(), Default::default()),
+        Checked::Suspicious { loss, .. } => {
+            (loss.published.0.clone(), Vec::new(), Default::default())
+        }
         Checked::Planned(planned) => {
             let files = planned.plan.fetches().map(|file| {
                 (

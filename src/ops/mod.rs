@@ -12,6 +12,7 @@ pub mod entries;
 mod entry_fields;
 mod entry_items;
 pub mod export;
+pub mod hold;
 pub mod hub;
 pub mod lock;
 pub mod models;

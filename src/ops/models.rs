@@ -10,22 +10,14 @@ use super::directories::is_same_place;
 use super::ownership;
 use crate::cache::{self, CacheLayout, Forgotten, Leaving, LocalDir, LocalRepo, Rest};
 use crate::domain::content::ContentId;
-use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, EntryName, Model, ModelId, ModelSpec};
 use crate::domain::repo::{CommitSha, RepoId};
 use crate::domain::settings::Settings;
-use crate::domain::snapshot::RemoteSnapshot;
+use crate::domain::snapshot::Amount;
 use crate::domain::time::Timestamp;
 use crate::hub::{Gated, HubClient, HubError};
 use crate::store::{ModelFilter, Store, StoreError};
 use crate::sys::open_files::opened_by_others;
-
-/// How much of a repository a filter takes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Amount {
-    pub files: u64,
-    pub bytes: u64,
-}
 
 /// What the Hub said about a model that is to be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +25,8 @@ pub struct Finding {
     pub commit: CommitSha,
     pub selected: Amount,
     pub total: Amount,
+    /// Some of its files, in words.
+    pub examples: String,
     /// The repository's present id, when it has been renamed.
     pub renamed_to: Option<RepoId>,
     /// Terms must be accepted, and this token has not got access.
@@ -54,22 +48,12 @@ pub fn check_with_hub(hub: &HubClient, spec: &ModelSpec) -> Result<Finding, HubE
         },
     };
     Ok(Finding {
-        selected: measure(&snapshot, Some(&spec.filter)),
-        total: measure(&snapshot, None),
+        selected: snapshot.amount(Some(&spec.filter)),
+        total: snapshot.amount(None),
+        examples: snapshot.examples(),
         commit: info.commit,
         renamed_to: (info.id != spec.repo.id).then_some(info.id),
         access_missing,
-    })
-}
-
-fn measure(snapshot: &RemoteSnapshot, filter: Option<&Filter>) -> Amount {
-    let wanted = snapshot
-        .files
-        .iter()
-        .filter(|file| filter.is_none_or(|filter| filter.selects(file.path.as_str())));
-    wanted.fold(Amount::default(), |sum, file| Amount {
-        files: sum.files + 1,
-        bytes: sum.bytes + file.size_bytes,
     })
 }
 

@@ -29,6 +29,8 @@ pub struct Answer {
     pub model: Model,
     pub standing: Standing,
     pub upstream: Option<CommitSha>,
+    /// The upstream commit waits until a person accepts it.
+    pub is_held: bool,
     /// Why it could not be checked, or what makes it orphaned.
     pub trouble: Option<Trouble>,
 }
@@ -56,7 +58,10 @@ fn answer(model: Model, found: Option<Result<CommitSha, HubError>>) -> Answer {
             (Standing::CouldNotCheck, None, Some(err))
         }
     };
+    let update = model.state.held_update.as_ref();
+    let update = update.filter(|update| update.is_waiting());
     Answer {
+        is_held: update.is_some_and(|update| upstream.as_ref() == Some(&update.commit)),
         trouble: error.as_ref().map(trouble_of),
         model,
         standing,

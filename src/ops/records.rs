@@ -28,9 +28,16 @@ pub fn state_after(model: &Model, end: &SyncEnd, now: Timestamp) -> ModelState {
                 state.published_at = Some(now);
                 state.last_change_at = Some(now);
             }
+            // What was accepted stays so as long as it is published.
+            let accepted = state.held_update.filter(|update| update.is_accepted);
+            state.held_update = accepted.filter(|update| commit.as_ref() == Some(&update.commit));
             state.published_commit = commit;
         }
-        Outcome::Held => state.last_success_at = Some(now),
+        Outcome::Held => {
+            state.last_success_at = Some(now);
+            state.consecutive_failures = 0;
+            state.held_update = end.held_update.clone();
+        }
         Outcome::Orphaned => {
             state.upstream_state = UpstreamState::Orphaned;
             state.last_check_at = Some(now);
@@ -84,12 +91,18 @@ pub fn news_of(before: &Model, after: &ModelState, end: &SyncEnd) -> Vec<(EventK
         )),
         _ => {}
     }
+    // A suspicious update is told when it is seen first, not at each tick.
+    let is_known = after.held_update.is_some() && after.held_update == old.held_update;
     if end.outcome == Outcome::Held
+        && !is_known
         && let Some(commit) = &end.progress.new_commit
     {
         news.push((
             EventKind::Held,
-            format!("`{name}` is held; upstream has {}", commit.short()),
+            match &end.trouble {
+                Some(trouble) => format!("`{name}` is held: {}", trouble.message),
+                None => format!("`{name}` is held; upstream has {}", commit.short()),
+            },
         ));
     }
     news

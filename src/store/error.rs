@@ -37,6 +37,9 @@ pub enum StoreError {
     #[error("the database cannot be written: the disk is full")]
     DiskFull,
 
+    #[error("the disk failed to read or write the database: {detail}")]
+    DiskFailed { detail: String },
+
     /// `existing` is the name of the entry that is in the way.
     #[error("{what} exists already: the {entity} `{existing}`")]
     NotUnique {
@@ -95,6 +98,9 @@ impl StoreError {
             Self::CannotOpen | Self::ReadOnly => {
                 Some("make the home directory and `hfdl.db` writable for this user")
             }
+            Self::DiskFailed { .. } => Some(
+                "look at the disk that holds the home directory; `hfdl doctor` tests the database",
+            ),
             Self::DiskFull => Some("free some space on the disk that holds the home directory"),
             _ => None,
         }
@@ -146,6 +152,7 @@ impl From<rusqlite::Error> for StoreError {
             }
             ErrorCode::ReadOnly => Self::ReadOnly,
             ErrorCode::DiskFull => Self::DiskFull,
+            ErrorCode::SystemIoFailure => Self::DiskFailed { detail: text() },
             ErrorCode::CannotOpen => Self::CannotOpen,
             ErrorCode::ConstraintViolation
                 if inner.extended_code == ffi::SQLITE_CONSTRAINT_FOREIGNKEY =>
@@ -173,6 +180,7 @@ mod tests {
             (ffi::SQLITE_BUSY_SNAPSHOT, "busy"),
             (ffi::SQLITE_READONLY_DIRECTORY, "read-only"),
             (ffi::SQLITE_FULL, "full"),
+            (ffi::SQLITE_IOERR_FSYNC, "read or write"),
             (ffi::SQLITE_CANTOPEN, "cannot be opened"),
             (ffi::SQLITE_NOTADB, "damaged"),
             (ffi::SQLITE_CORRUPT_INDEX, "damaged"),

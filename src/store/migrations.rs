@@ -42,6 +42,10 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("schema/0004.sql"),
         then: |_, _| Ok(()),
     },
+    Migration {
+        sql: include_str!("schema/0005.sql"),
+        then: |_, _| Ok(()),
+    },
 ];
 
 /// What has to happen before a file can be used.

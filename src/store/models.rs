@@ -9,6 +9,7 @@ use super::open::Store;
 use super::value::{Columns, destination_text, integer, seconds};
 use super::wire;
 use crate::domain::filter::Filter;
+use crate::domain::hold::HeldUpdate;
 use crate::domain::model::{EntryName, Model, ModelId, ModelSpec, ModelState, Tag};
 use crate::domain::outcome::UpstreamState;
 use crate::domain::repo::Repo;
@@ -58,7 +59,10 @@ impl Store {
 
     /// Writes down what a run found out.
     pub fn save_model_state(&self, id: ModelId, state: &ModelState) -> Result<()> {
+        let update = state.held_update.as_ref();
         let sql = "UPDATE models SET held_commit = :held_commit,
+                update_commit = :update_commit, update_reason = :update_reason,
+                update_accepted = :update_accepted,
                 published_commit = :published_commit, published_at = :published_at,
                 last_check_at = :last_check_at, last_success_at = :last_success_at,
                 last_change_at = :last_change_at, consecutive_failures = :consecutive_failures,
@@ -69,6 +73,9 @@ impl Store {
             named_params! {
                 ":id": id.0,
                 ":held_commit": state.held_commit.as_ref().map(|commit| commit.as_str()),
+                ":update_commit": update.map(|update| update.commit.as_str()),
+                ":update_reason": update.map(|update| update.reason.as_str()),
+                ":update_accepted": update.is_some_and(|update| update.is_accepted),
                 ":published_commit": state.published_commit.as_ref().map(|commit| commit.as_str()),
                 ":published_at": state.published_at.map(seconds),
                 ":last_check_at": state.last_check_at.map(seconds),
@@ -283,6 +290,7 @@ fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
         },
         state: ModelState {
             held_commit: row.parsed_if_any("held_commit")?,
+            held_update: read_held_update(row)?,
             published_commit: row.parsed_if_any("published_commit")?,
             published_at: row.time_if_any("published_at")?,
             last_check_at: row.time_if_any("last_check_at")?,
@@ -294,4 +302,15 @@ fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
     })
+}
+
+fn read_held_update(row: &Row<'_>) -> rusqlite::Result<Option<HeldUpdate>> {
+    let Some(commit) = row.parsed_if_any("update_commit")? else {
+        return Ok(None);
+    };
+    Ok(Some(HeldUpdate {
+        commit,
+        reason: row.parsed("update_reason")?,
+        is_accepted: row.get("update_accepted")?,
+    }))
 }

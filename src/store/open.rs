@@ -9,6 +9,7 @@ use super::error::{Result, StoreError};
 use super::journal::{self, Journal};
 use super::migrations::{self, MIGRATIONS, Migration, Standing};
 use crate::domain::time::Timestamp;
+use crate::sys::files::remove_if_present;
 use crate::sys::fs;
 
 /// The open database.
@@ -174,15 +175,40 @@ fn make_file(path: &Path, migrations: &[Migration], now: Timestamp) -> Result<()
         .tempfile_in(directory)
         .map_err(failed)?
         .into_temp_path();
-    let mut connection = journal::choose(&unfinished)?;
-    migrations::migrate(&mut connection, None, migrations, now)?;
-    connection.close().map_err(|(_, err)| err)?;
+    let filled = fill(&unfinished, migrations, now);
+    let is_whole = !remove_side_files(&unfinished).map_err(failed)?;
+    filled?;
+    if !is_whole {
+        // SQLite closes without an error when it cannot move the log into the file.
+        let detail = "its log could not be written into it".to_owned();
+        return Err(StoreError::DiskFailed { detail });
+    }
     match unfinished.persist_noclobber(path) {
         Ok(()) => Ok(()),
         // Another process was first; this one goes on with its file.
         Err(err) if err.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(err) => Err(failed(err.error)),
     }
+}
+
+fn fill(path: &Path, migrations: &[Migration], now: Timestamp) -> Result<()> {
+    let mut connection = journal::choose(path)?;
+    migrations::migrate(&mut connection, None, migrations, now)?;
+    connection.close().map_err(|(_, err)| err)?;
+    Ok(())
+}
+
+/// Removes what SQLite left beside a closed database; tells whether that held
+/// writes which are not in the database itself.
+fn remove_side_files(path: &Path) -> std::io::Result<bool> {
+    let beside = |suffix: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        remove_if_present(Path::new(&name))
+    };
+    beside("-shm")?;
+    let was_left = beside("-wal")?;
+    Ok(beside("-journal")? || was_left)
 }
 
 /// Returns the newest schema in memory, with what an old file holds.

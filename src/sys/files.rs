@@ -7,6 +7,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use super::open;
 use crate::domain::placement::{FileNames, LetterCase};
 
 /// Whether two names may share one file, or a copy must be independent.
@@ -38,13 +39,9 @@ pub struct FileIdentity {
 /// The bytes come first: a name that survives a power cut must not stand for
 /// an empty file. The folder itself is left to `sync_dir`, once for many files.
 pub fn rename_synced(from: &Path, to: &Path) -> io::Result<()> {
-    // Windows flushes only through a handle that may write; elsewhere asking
-    // for that would fail on a read-only file.
-    let mut options = OpenOptions::new();
-    options.read(true).write(cfg!(windows));
     // The bytes and no more: a change of permissions alone is not worth the wait.
-    options.open(from)?.sync_data()?;
-    fs::rename(from, to)
+    open::flushable(from)?.sync_data()?;
+    rename_over(from, to)
 }
 
 /// As `rename_synced`, and forces the new name to disk as well.
@@ -140,7 +137,7 @@ pub fn create_new(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
 
-/// Reads a small text file; `None` when there is none.
+/// Reads a small text file of the user's, through links; `None` when there is none.
 pub fn read_if_present(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
@@ -152,11 +149,36 @@ pub fn read_if_present(path: &Path) -> io::Result<Option<Vec<u8>>> {
 
 /// Removes a file or link; that there is none is no error.
 pub fn remove_if_present(path: &Path) -> io::Result<bool> {
-    match fs::remove_file(path) {
+    let again = |err| allow_writing(path, err).and_then(|()| fs::remove_file(path));
+    match fs::remove_file(path).or_else(again) {
         Ok(()) => Ok(true),
         Err(err) if is_absent(&err) => Ok(false),
         Err(err) => Err(err),
     }
+}
+
+/// Renames a file over another one, which may be read-only.
+pub fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
+    let again = |err| allow_writing(to, err).and_then(|()| fs::rename(from, to));
+    fs::rename(from, to).or_else(again)
+}
+
+/// Takes the read-only mark off a file, because of which Windows neither
+/// deletes nor replaces it. Without such a mark the error had another cause and
+/// is returned, as on all other systems, where the folder alone decides.
+#[cfg_attr(windows, allow(clippy::permissions_set_readonly_false))]
+fn allow_writing(path: &Path, err: io::Error) -> io::Result<()> {
+    #[cfg(windows)]
+    if let Ok(found) = fs::symlink_metadata(path)
+        && found.is_file()
+        && found.permissions().readonly()
+    {
+        let mut permissions = found.permissions();
+        permissions.set_readonly(false);
+        return fs::set_permissions(path, permissions);
+    }
+    let _ = path;
+    Err(err)
 }
 
 /// Tells whether an error only says that there is no such file.
@@ -171,6 +193,17 @@ pub fn is_in_use(err: &io::Error) -> bool {
     // a folder in which a file is open answers ERROR_ACCESS_DENIED.
     let on_windows = cfg!(windows) && matches!(err.raw_os_error(), Some(5 | 32 | 33 | 1224));
     on_windows || err.kind() == ErrorKind::ResourceBusy
+}
+
+/// Tells whether an error says that the disk failed, or that a name on it is
+/// not what it must be: a person has to look at the place.
+pub fn is_disk_failure(err: &io::Error) -> bool {
+    #[cfg(unix)]
+    let failed = err.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
+    // ERROR_CRC, ERROR_WRITE_FAULT, ERROR_READ_FAULT, ERROR_GEN_FAILURE, ERROR_IO_DEVICE.
+    #[cfg(windows)]
+    let failed = matches!(err.raw_os_error(), Some(23 | 29 | 30 | 31 | 1117));
+    failed || open::is_not_plain(err)
 }
 
 /// Returns what a name stands for, through links; `None` when that is nothing.
@@ -263,6 +296,22 @@ pub fn permissions_of_new_files(dir: &Path) -> io::Result<fs::Permissions> {
     let permissions = create_new(&probe)?.metadata()?.permissions();
     fs::remove_file(&probe)?;
     Ok(permissions)
+}
+
+/// Returns these permissions without the right to write.
+///
+/// On Windows they stay as they are: there a read-only file cannot be deleted
+/// by its folder's owner, and `hf cache rm` would leave it behind.
+pub fn read_only(permissions: &fs::Permissions) -> fs::Permissions {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fs::Permissions::from_mode(permissions.mode() & !0o222)
+    }
+    #[cfg(not(unix))]
+    {
+        permissions.clone()
+    }
 }
 
 /// Makes a symbolic link to a file.

@@ -4,12 +4,14 @@
 //! then the lock of one partial file. Nobody waits for a partial's lock at all:
 //! who finds it busy leaves the file to the other.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs2::FileExt;
+
+use super::open;
 
 /// How often a busy lock is tried before it counts as held.
 const LOOKS_OUTLASTED: u32 = 5;
@@ -25,13 +27,10 @@ pub struct FileLock {
 impl FileLock {
     /// Takes the lock if it is free; `None` when another holder has it.
     ///
-    /// The lock file stays on disk after release.
+    /// The lock file stays on disk after release. A name that is no plain file
+    /// is refused: removing it could take another holder's lock away.
     pub fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(path)?;
+        let file = open::lock_file(path)?;
         let pause = || std::thread::sleep(Duration::from_millis(2));
         // Named through the trait: newer `std::fs::File`s have methods with
         // fs2's names and other error types.
@@ -52,7 +51,7 @@ impl FileLock {
     /// A look needs the lock itself for some microseconds, shared with other
     /// looks. Whoever wants it at that moment tries again, see `try_acquire`.
     pub fn is_held(path: &Path) -> io::Result<bool> {
-        let file = match File::open(path) {
+        let file = match open::read(path) {
             Ok(file) => file,
             Err(err) if err.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(err) => return Err(err),
@@ -113,7 +112,7 @@ fn is_contended(err: &io::Error) -> bool {
 #[cfg(unix)]
 fn is_still_at(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
-    match (file.metadata(), std::fs::metadata(path)) {
+    match (file.metadata(), std::fs::symlink_metadata(path)) {
         (Ok(ours), Ok(named)) => (ours.dev(), ours.ino()) == (named.dev(), named.ino()),
         _ => false,
     }

@@ -16,6 +16,7 @@ pub mod http;
 pub mod lock;
 pub mod logging;
 pub mod names;
+pub mod open;
 pub mod open_files;
 pub mod paths;
 pub mod pause;

@@ -8,20 +8,17 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::files::is_absent;
+use super::files::{is_absent, remove_if_present};
 use super::host::note_removal;
 use crate::domain::deletion::Permit;
 
 /// Removes a file or link; that there is none is no error.
 pub fn remove_file(path: &Path, permit: Permit) -> io::Result<bool> {
-    match fs::remove_file(path) {
-        Ok(()) => {
-            note_removal(path, permit.reason().as_str());
-            Ok(true)
-        }
-        Err(err) if is_absent(&err) => Ok(false),
-        Err(err) => Err(err),
+    let is_gone = remove_if_present(path)?;
+    if is_gone {
+        note_removal(path, permit.reason().as_str());
     }
+    Ok(is_gone)
 }
 
 /// Removes a folder if nothing is in it; tells whether it did.

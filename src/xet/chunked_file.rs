@@ -16,7 +16,7 @@ use super::chunking::Chunker;
 use super::hashes::{MerkleTree, file_hash};
 use crate::domain::ranges::ByteRange;
 use crate::domain::xet::{MAX_CHUNK, XetHash};
-use crate::sys::file_io;
+use crate::sys::{file_io, open};
 
 /// Long beside what is cut twice, short beside what a file is worth the threads for.
 const STRETCH: u64 = 32 << 20;
@@ -39,7 +39,7 @@ pub fn chunk_file(
     n_threads: usize,
     on_read: &mut dyn FnMut(u64) -> ControlFlow<()>,
 ) -> io::Result<Option<ChunkedFile>> {
-    let file = File::open(path)?;
+    let file = open::read_through_links(path)?;
     let size_bytes = file.metadata()?.len();
     let cutter = Cutter {
         file: &file,

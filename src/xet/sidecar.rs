@@ -12,7 +12,7 @@ use std::path::Path;
 
 use crate::domain::content::ContentId;
 use crate::domain::xet::{FileMap, Term, XetHash};
-use crate::sys::files;
+use crate::sys::{files, open};
 
 const MAGIC: &[u8; 8] = b"hfdl-x1\n";
 const CHECK_BYTES: usize = 16;
@@ -31,11 +31,11 @@ pub fn write(path: &Path, content: &ContentId, size_bytes: u64, map: &FileMap) -
 /// Reads what is known of a content; `None` for whatever is no sound sidecar of
 /// exactly this content.
 pub fn read(path: &Path, content: &ContentId, size_bytes: u64) -> io::Result<Option<FileMap>> {
-    match files::metadata_if_present(path)? {
+    match files::link_metadata_if_present(path)? {
         Some(found) if found.is_file() && found.len() <= LARGEST => {}
         _ => return Ok(None),
     }
-    let bytes = files::read_if_present(path)?;
+    let bytes = open::read_if_present(path)?;
     Ok(bytes.and_then(|bytes| parse(&bytes, content, size_bytes)))
 }
 

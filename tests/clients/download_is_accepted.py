@@ -294,6 +294,23 @@ def a_new_revision_costs_what_changed(lab, root):
     check(fetches(requests) == [], f"`hf download` fetches nothing {fetches(requests) or ''}".strip())
 
 
+def read_only_blobs_are_deleted(lab, root):
+    kind, repo = "model", "acme/odd"
+    client, hfdl = lab.home()
+    hfdl.download(repo)
+    files = {"README.md": b"# odd, moved\n"}
+    write(root, kind, repo, "main", files)
+    lab.hub.publish()
+    session = hfdl.download(repo)
+    modes = [path.stat().st_mode & 0o222 for path in client.cache.glob("*/blobs/*")]
+    check(len(modes) > 1 and not any(modes), "the blobs of both revisions are read-only")
+    client.succeeds("cache", "prune", "--yes")
+    check(len(blobs(client)) == 1, "`hf cache prune` deletes those of the old one")
+    same_files(files, Path(session["path"]), "the new one stays")
+    client.succeeds("cache", "rm", f"{kind}/{repo}", "--yes")
+    check(not blobs(client), "`hf cache rm` deletes the rest")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hub", required=True, type=Path, help="the program `hfdl-test-hub`")
@@ -318,6 +335,7 @@ def main():
             patterns_choose_the_same_files(lab)
             a_single_file_is_found(lab)
             a_new_revision_costs_what_changed(lab, root)
+            read_only_blobs_are_deleted(lab, root)
     except (Failed, subprocess.TimeoutExpired) as failure:
         print(f"FAILED: {failure}\nwhat is left lies in {scratch}", file=sys.stderr)
         return 1

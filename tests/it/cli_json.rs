@@ -15,7 +15,7 @@ use crate::support::env::TestEnv;
 
 const MODEL: &str = "name:text repo:text repo_type:text repo_id:text revision:text include:list? \
     exclude:list to:text tags:list priority:number keep_revisions:number? enabled:flag state:text \
-    upstream_state:text held_commit:text? published_commit:text? published_at:time? \
+    upstream_state:text held_commit:text? held_update:object? published_commit:text? published_at:time? \
     last_check_at:time? last_success_at:time? last_change_at:time? consecutive_failures:number \
     created_at:time updated_at:time";
 
@@ -62,7 +62,7 @@ const VERIFIED: &str = "session_id:number model:text? repo:text repo_type:text r
     files:object xet:object bytes:object bad:list";
 
 const OUTDATED: &str = "model:text repo:text repo_type:text revision:text state:text \
-    published_commit:text? upstream_commit:text? error_kind:text? error:text? hint:text?";
+    published_commit:text? held_update:text? upstream_commit:text? error_kind:text? error:text? hint:text?";
 
 const PAUSE: &str = "paused:flag since:time? until:time? reason:text?";
 

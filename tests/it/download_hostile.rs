@@ -134,6 +134,34 @@ fn names_that_windows_reserves_are_refused_there_only() {
 }
 
 #[test]
+fn a_directory_takes_no_git_folder_and_no_reserved_name() {
+    for (name, says) in [
+        (".git/config", "git would obey it"),
+        (".GIT/hooks/post-checkout", "git would obey it"),
+        ("sub/.git./config", "git would obey it"),
+        ("GIT~1/config", "git would obey it"),
+        ("con", "Windows"),
+        ("sub/aux.txt", "Windows"),
+        ("aa:b", "Windows"),
+        ("dot.", "Windows"),
+    ] {
+        let env = world();
+        let draft = env.hub().repo("acme/tiny").commit("main");
+        draft.file("a.txt", b"a").file(name, b"x").publish();
+        let to = env.root().join("out").to_string_lossy().into_owned();
+        let args = ["download", "acme/tiny", "--to", &to];
+        env.hfdl(args).exits(1).explains(says);
+        assert!(!env.root().join("out/a.txt").exists(), "{name}");
+        let excluded = ["--exclude", name];
+        env.hfdl(args.iter().chain(&excluded)).succeeds();
+        assert!(env.root().join("out/a.txt").exists(), "{name}");
+        if cfg!(unix) {
+            env.hfdl(["download", "acme/tiny"]).succeeds();
+        }
+    }
+}
+
+#[test]
 fn accents_in_two_forms_are_two_files_or_refused_by_the_disk_itself() {
     let env = world();
     let draft = env.hub().repo("acme/tiny").commit("main");

@@ -476,6 +476,7 @@ impl ByteSource for Silent {
             total_size: None,
             whole_file: false,
             wire_bytes: None,
+            wire_total: None,
             reader: Box::new(Cursor::new(self.bytes.clone()).chain(last_words)),
         })
     }
@@ -601,6 +602,7 @@ impl ByteSource for Explosive {
             total_size: None,
             whole_file: false,
             wire_bytes: None,
+            wire_total: None,
             reader: Box::new(Cursor::new(self.1[start as usize..].to_vec())),
         })
     }

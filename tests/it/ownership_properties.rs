@@ -100,7 +100,11 @@ impl World {
     fn move_on(&mut self) {
         let number = self.commits.len();
         // Every other one is large enough to be continued.
-        let size = if number.is_multiple_of(2) { 3000 } else { 2 << 20 };
+        let size = if number.is_multiple_of(2) {
+            3000
+        } else {
+            2 << 20
+        };
         let seed = number as u64;
         self.commits
             .push(publish(&self.env, "acme/tiny", seed, size));

@@ -59,6 +59,7 @@ fn listen(env: &TestEnv) -> Told {
         destination: Destination::Cache,
         known_commit: None,
         held_commit: None,
+        accepted: None,
         force: false,
         vanished: Vanished::Keep,
     };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use hfdl::domain::alert::{Failing, Standing};
+use hfdl::domain::hold::{HeldUpdate, HoldReason};
 use hfdl::domain::model::{Destination, Model, ModelState};
 use hfdl::domain::outcome::{ErrorKind, Outcome, RunOutcome, Trigger, UpstreamState};
 use hfdl::domain::repo::CommitSha;
@@ -46,6 +47,11 @@ fn an_edit_changes_what_was_said_and_keeps_what_was_found_out() {
     let id = store.insert_model(&rich_model("old"), at(1)).unwrap();
     let state = ModelState {
         held_commit: Some(commit('a')),
+        held_update: Some(HeldUpdate {
+            commit: commit('c'),
+            reason: HoldReason::FewBytes,
+            is_accepted: true,
+        }),
         published_commit: Some(commit('b')),
         published_at: Some(at(2)),
         last_check_at: Some(at(3)),

@@ -342,6 +342,7 @@ fn every_released_schema_migrates_to_todays() {
         let models = store.models(&ModelFilter::default()).unwrap();
         assert_eq!(models[0].spec.name, name("acme/tiny"));
         assert_eq!(models[0].spec.tags, names(&["llm"]));
+        assert_eq!(models[0].state.held_update.is_some(), released >= 5);
         let schedules = store.schedules().unwrap().readable;
         assert_eq!(schedules[0].spec.selection.models, names(&["acme/tiny"]));
         let sessions = store.sessions(&SessionFilter::default()).unwrap();
@@ -373,9 +374,12 @@ fn the_file_itself_refuses_unknown_words_and_values_of_the_wrong_kind() {
         .unwrap();
     sql.execute_batch(include_str!("store_rows/v4.sql"))
         .unwrap();
+    sql.execute_batch(include_str!("store_rows/v5.sql"))
+        .unwrap();
     for (table, column) in [
         ("models", "repo_type"),
         ("models", "upstream_state"),
+        ("models", "update_commit"),
         ("schedules", "cadence_kind"),
         ("schedules", "catch_up"),
         ("runs", "command"),
@@ -399,6 +403,8 @@ fn the_file_itself_refuses_unknown_words_and_values_of_the_wrong_kind() {
     for update in [
         "UPDATE models SET enabled = 2",
         "UPDATE models SET priority = 101",
+        "UPDATE models SET update_reason = NULL",
+        "UPDATE models SET update_accepted = 2",
         "UPDATE schedules SET selects_all = -1",
         "UPDATE sessions SET bytes_fetched = -1",
         "UPDATE sessions SET outcome = NULL",

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::domain::hold::HeldUpdate;
 use crate::domain::model::{EntryName, Model, ModelSummary};
 use crate::domain::outcome::{Outcome, words};
 use crate::domain::pause::Pause;
@@ -115,6 +116,8 @@ pub struct ModelStatus {
     pub last_success_at: Option<Timestamp>,
     pub last_change_at: Option<Timestamp>,
     pub consecutive_failures: u32,
+    /// A commit upstream that waits for a person.
+    pub held_update: Option<HeldUpdate>,
     pub created_at: Timestamp,
     /// Whether an enabled schedule covers it.
     pub is_scheduled: bool,
@@ -135,6 +138,7 @@ impl ModelStatus {
             last_success_at: state.last_success_at,
             last_change_at: state.last_change_at,
             consecutive_failures: state.consecutive_failures,
+            held_update: state.held_update.clone().filter(HeldUpdate::is_waiting),
             created_at: model.created_at,
             is_scheduled,
         }

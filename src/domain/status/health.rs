@@ -30,6 +30,7 @@ words! {
         ModelFailed = "model-failed",
         ModelGated = "model-gated",
         ModelOrphaned = "model-orphaned",
+        UpdateHeld = "update-held",
         StaleCheck = "stale-check",
     }
 }
@@ -76,6 +77,7 @@ pub fn assess(status: &Status) -> Vec<Warning> {
     warnings.extend(status.crashed.iter().map(crashed_run));
     warnings.extend(status.unusable.iter().map(unusable_schedule));
     warnings.extend(status.models.iter().filter_map(model_trouble));
+    warnings.extend(status.models.iter().filter_map(held_update));
     let is_stale = |model: &&ModelStatus| is_stale(model, status.check_max_age, status.now);
     let stale = status.models.iter().filter(is_stale);
     warnings.extend(stale.map(|model| stale_check(model, status)));
@@ -199,6 +201,22 @@ fn model_trouble(model: &ModelStatus) -> Option<Warning> {
     Some(Warning::new(kind, message, hint).about(model))
 }
 
+/// Says that a newer commit waits until a person accepts it.
+fn held_update(model: &ModelStatus) -> Option<Warning> {
+    let update = model.held_update.as_ref();
+    let update = update.filter(|_| model.summary != ModelSummary::Disabled)?;
+    let (name, commit) = (&model.name, update.commit.short());
+    let trouble = model.trouble.as_ref();
+    let trouble = trouble.filter(|_| model.last_outcome == Some(Outcome::Held));
+    let why = match trouble {
+        Some(trouble) => trouble.message.clone(),
+        None => format!("{commit} looks like a loss ({})", update.reason),
+    };
+    let message = format!("an update of `{name}` is held: {why}");
+    let hint = format!("`hfdl download {name} --accept {commit}` publishes it all the same");
+    Some(Warning::new(WarningKind::UpdateHeld, message, hint).about(model))
+}
+
 fn has_failed(model: &ModelStatus) -> bool {
     let is_temporary = |kind: ErrorKind| kind.exit_status() == ExitStatus::Temporary;
     let is_lasting = model.last_outcome == Some(Outcome::Failed)
@@ -290,6 +308,7 @@ mod tests {
             last_success_at: Some(at(-HOUR)),
             last_change_at: None,
             consecutive_failures: 0,
+            held_update: None,
             created_at: at(-30 * 24 * HOUR),
             is_scheduled: true,
         }

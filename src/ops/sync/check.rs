@@ -11,10 +11,11 @@ use super::place::Place;
 use super::{CacheChoice, Target};
 use crate::cache::Vanished;
 use crate::domain::content::ContentId;
+use crate::domain::hold::{Loss, suspicion};
 use crate::domain::origin::Origins;
 use crate::domain::plan::{self, LocalFacts, SyncPlan, plan_sync};
 use crate::domain::repo::{CommitSha, RepoPath};
-use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
+use crate::domain::snapshot::{Amount, NothingSelected, RemoteFile, RemoteSnapshot};
 use crate::hub::{Fault, Gated, HubClient, HubError};
 use crate::ops::parallel::{QUESTIONS_AT_ONCE, map_at_once};
 use crate::xet::XetStorage;
@@ -33,6 +34,15 @@ pub enum Checked {
     /// A rollback holds an older commit in place, and this one is newer.
     Held {
         commit: CommitSha,
+        /// Where the older one can be read.
+        path: PathBuf,
+    },
+    /// A newer commit that looks like a loss; the published one stays.
+    Suspicious {
+        loss: Box<Loss>,
+        /// Where the published commit can be read.
+        path: PathBuf,
+        renamed_to: Option<String>,
     },
     Planned(Box<Planned>),
 }
@@ -88,15 +98,12 @@ pub fn check(
 ) -> Result<Checked> {
     let info = hub.revision(&target.repo, &target.revision)?;
     let commit = info.commit;
-    if target
-        .held_commit
-        .as_ref()
-        .is_some_and(|held| *held != commit)
-    {
-        return Ok(Checked::Held { commit });
+    let place = Place::new(choice, target)?;
+    if let Some(held) = target.held_commit.as_ref().filter(|held| **held != commit) {
+        let path = place.readable_at(held);
+        return Ok(Checked::Held { commit, path });
     }
     let renamed_to = (info.id != target.repo.id).then(|| info.id.to_string());
-    let place = Place::new(choice, target)?;
     let known = place.stored_listing(&commit)?;
     let old_commit = place.published(target, known.as_ref())?;
     if let Some(remote) = &known
@@ -106,7 +113,8 @@ pub fn check(
     {
         let wanted = wanted(remote, target)?;
         let is_bad = |file: &&RemoteFile| is_bad(&place, &commit, file, bad);
-        if place.is_complete(&commit, &wanted)? && !wanted.iter().any(is_bad) {
+        let has_any = !wanted.is_empty() || target.accepts(&commit);
+        if has_any && place.is_complete(&commit, &wanted)? && !wanted.iter().any(is_bad) {
             let n_bytes = wanted.iter().map(|file| file.size_bytes).sum();
             let n_files = wanted.len() as u64;
             return Ok(Checked::Current {
@@ -125,6 +133,13 @@ pub fn check(
     let chosen = wanted(&remote, target)?;
     let mut facts = place.facts(&remote, &target.filter, old_commit.as_ref())?;
     let mut distrusted = BTreeSet::new();
+    if let Some(loss) = loss(&place, target, &remote, old_commit.as_ref(), &facts)? {
+        return Ok(Checked::Suspicious {
+            path: place.readable_at(&loss.published.0),
+            loss: Box::new(loss),
+            renamed_to,
+        });
+    }
     leave_out_bad_sources(&mut facts, bad);
     for file in chosen {
         if target.force {
@@ -179,6 +194,47 @@ pub fn check(
         renamed_to,
         distrusted,
     })))
+}
+
+/// Decides whether a commit is held because it looks like a loss; it is an
+/// error if nothing was ever selected.
+fn loss(
+    place: &Place,
+    target: &Target,
+    remote: &RemoteSnapshot,
+    old_commit: Option<&CommitSha>,
+    facts: &LocalFacts,
+) -> Result<Option<Loss>> {
+    let found = remote.amount(Some(&target.filter));
+    let old_commit = old_commit.filter(|old| **old != remote.commit);
+    let published = match old_commit {
+        Some(old) => match place.stored_listing(old)? {
+            Some(listing) => listing.amount(Some(&target.filter)),
+            // Published by another program, so nothing is known of its sizes.
+            None => Amount {
+                files: facts.previous.len() as u64,
+                bytes: 0,
+            },
+        },
+        None => Amount::default(),
+    };
+    let is_new = !target.accepts(&remote.commit);
+    if let (Some(old), Some(reason), true) = (old_commit, suspicion(published, found), is_new) {
+        return Ok(Some(Loss {
+            reason,
+            published: (old.clone(), published),
+            found: (remote.commit.clone(), found),
+        }));
+    }
+    if found.files == 0 && is_new {
+        return Err(NothingSelected {
+            repo: target.repo.clone(),
+            commit: remote.commit.clone(),
+            examples: remote.examples(),
+        }
+        .into());
+    }
+    Ok(None)
 }
 
 /// Tells whether a file was found bad where it lies.

@@ -4,7 +4,7 @@
 //! only where an old file is likely to share something with it. Whatever goes
 //! wrong here is a reason to fetch the file plainly and never to fail.
 
-use std::fs::{self, File};
+use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,6 +24,7 @@ use crate::domain::xet::{FileMap, Term, XetHash};
 use crate::download::reusable_ranges;
 use crate::hub::HubClient;
 use crate::sys::host::cores;
+use crate::sys::open;
 use crate::xet::{
     CasToken, TokenTrouble, XetClient, XetError, XetFault, XetStorage, chunk_file,
     complete_lengths, prove_terms, sidecar,
@@ -181,7 +182,8 @@ impl Asker<'_> {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         };
-        let proven = File::open(bad).and_then(|bad| prove_terms(&bad, hash, terms, &mut on_read));
+        let proven = open::read_through_links(bad)
+            .and_then(|bad| prove_terms(&bad, hash, terms, &mut on_read));
         let proven = proven
             .inspect_err(|err| log::info!("cannot read `{}`: {err}", bad.display()))
             .ok()??;
@@ -387,7 +389,7 @@ pub(super) fn write_down_learnt(place: &Place, delta: &FileDelta) {
 pub(super) fn write_down(place: &Place, file: &RemoteFile, delta: &FileDelta, proven: &Path) {
     let known = known_lengths(&delta.map.terms, &delta.old);
     let lengths =
-        File::open(proven).and_then(|proven| complete_lengths(&proven, file.size_bytes, &known));
+        open::read(proven).and_then(|proven| complete_lengths(&proven, file.size_bytes, &known));
     let map = FileMap {
         chunk_lengths: lengths.ok(),
         ..delta.map.clone()

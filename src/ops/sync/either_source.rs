@@ -123,6 +123,7 @@ impl EitherSource {
             total_size: Some(self.size_bytes),
             whole_file: false,
             wire_bytes: Some(stream.wire_bytes()),
+            wire_total: Some(stream.price().0),
             reader: Box::new(Reader {
                 stream,
                 client: self.xet.clone(),
@@ -133,6 +134,10 @@ impl EitherSource {
 }
 
 impl ByteSource for EitherSource {
+    fn distrust(&self) {
+        self.set(State::OnlyPlain);
+    }
+
     fn way(&self) -> FileSource {
         match self.state() {
             State::Chunks => FileSource::Xet,

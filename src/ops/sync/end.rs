@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::domain::content::ContentId;
+use crate::domain::hold::HeldUpdate;
 use crate::domain::outcome::Outcome;
 use crate::domain::session::{SessionFile, SessionProgress, Trouble};
 use crate::sys::stop::StopReason;
@@ -62,6 +63,8 @@ pub struct SyncEnd {
     pub stopped: Option<StopReason>,
     /// The Hub's present name of the repository, when it was renamed.
     pub renamed_to: Option<String>,
+    /// The commit that is held because it looks like a loss.
+    pub held_update: Option<HeldUpdate>,
     /// This machine had no network at all.
     pub is_offline: bool,
     /// Files that old ones were of no use for, in words.
@@ -83,6 +86,7 @@ impl SyncEnd {
             proven: Vec::new(),
             stopped: None,
             renamed_to: None,
+            held_update: None,
             is_offline: false,
             abandoned_deltas: Vec::new(),
         }

@@ -4,6 +4,7 @@
 //! with it: it becomes the end of that one.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,8 +18,9 @@ use super::preflight::refuse_what_does_not_fit;
 use super::trouble::{is_offline, outcome_of, trouble_of};
 use super::{CacheChoice, Target};
 use crate::cache::CacheLayout;
-use crate::domain::outcome::Outcome;
-use crate::domain::session::{ByteCounts, FileCounts, SessionProgress};
+use crate::domain::hold::{HeldUpdate, Loss};
+use crate::domain::outcome::{ErrorKind, Outcome};
+use crate::domain::session::{ByteCounts, FileCounts, SessionProgress, Trouble};
 use crate::domain::share::Share;
 use crate::domain::units::ByteSize;
 use crate::download::{EngineOptions, Lane};
@@ -233,20 +235,67 @@ impl Flow {
                     ..SyncEnd::without_files(Outcome::UpToDate, None, progress)
                 }
             }
-            Ok(Checked::Held { commit }) => {
+            Ok(Checked::Held { commit, path }) => {
                 rollback::hold(&self.cache, &order.target);
                 let progress = SessionProgress {
+                    path: Some(path),
                     new_commit: Some(commit),
                     ..SessionProgress::default()
                 };
                 SyncEnd::without_files(Outcome::Held, None, progress)
             }
+            Ok(Checked::Suspicious {
+                loss,
+                path,
+                renamed_to,
+            }) => SyncEnd {
+                renamed_to,
+                ..hold_update(&order.target, &loss, path)
+            },
             Err(err) => failed_check(&order.target, &err),
         };
         on(Progress::Ended {
             target: index,
             end: &end,
         });
+    }
+}
+
+/// Ends a target whose newest commit waits for a person.
+fn hold_update(target: &Target, loss: &Loss, path: PathBuf) -> SyncEnd {
+    let (commit, published) = (&loss.found.0, &loss.published.1);
+    let label = target.label();
+    let short = commit.short();
+    let trouble = Trouble {
+        kind: ErrorKind::Hub,
+        message: loss.message(),
+        hint: Some(format!(
+            "`hfdl download {label} --accept {short}` publishes it all the same"
+        )),
+    };
+    log::warn!("`{label}` is held: {}", trouble.message);
+    let progress = SessionProgress {
+        path: Some(path),
+        new_commit: Some(commit.clone()),
+        files: FileCounts {
+            total: published.files,
+            reused: published.files,
+            ..FileCounts::default()
+        },
+        bytes: ByteCounts {
+            total: published.bytes,
+            reused: published.bytes,
+            ..ByteCounts::default()
+        },
+        ..SessionProgress::default()
+    };
+    SyncEnd {
+        held_update: Some(HeldUpdate {
+            commit: commit.clone(),
+            reason: loss.reason,
+            is_accepted: false,
+        }),
+        ..SyncEnd::without_files(Outcome::Held, Some(trouble), progress)
     }
 }
 

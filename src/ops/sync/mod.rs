@@ -53,6 +53,8 @@ pub struct Target {
     pub known_commit: Option<CommitSha>,
     /// A rollback holds this commit in place.
     pub held_commit: Option<CommitSha>,
+    /// A commit, or the beginning of one, that is published even if it looks like a loss.
+    pub accepted: Option<String>,
     /// Fetch again what is there already.
     pub force: bool,
     /// What becomes of the files of a directory that are gone upstream.
@@ -62,6 +64,8 @@ pub struct Target {
 impl From<&Model> for Target {
     fn from(model: &Model) -> Self {
         let (spec, state) = (&model.spec, &model.state);
+        let accepted = state.held_update.as_ref();
+        let accepted = accepted.filter(|update| update.is_accepted);
         Self {
             model: Some((model.id, spec.name.clone())),
             repo: spec.repo.clone(),
@@ -71,6 +75,7 @@ impl From<&Model> for Target {
             destination: spec.destination.clone(),
             known_commit: state.published_commit.clone(),
             held_commit: state.held_commit.clone(),
+            accepted: accepted.map(|update| update.commit.to_string()),
             force: false,
             vanished: Vanished::Keep,
         }
@@ -84,6 +89,12 @@ impl Target {
             revision: self.revision.clone(),
             is_by_hand: self.model.is_none(),
         }
+    }
+
+    /// Tells whether a person has accepted this very commit.
+    fn accepts(&self, commit: &CommitSha) -> bool {
+        let accepted = self.accepted.as_deref();
+        accepted.is_some_and(|beginning| commit.as_str().starts_with(beginning))
     }
 
     /// Returns what the target is called in messages.

@@ -332,11 +332,11 @@ impl Writer {
 
     /// Tells whether a content is where `store` puts it, whoever did that.
     pub fn has(&self, content: &ContentId, size_bytes: u64) -> bool {
-        let path = match self {
-            Self::Cache(writer) => writer.layout().blob(content),
-            Self::Directory(dir, _) => dir.stored(content),
+        let found = match self {
+            Self::Cache(writer) => cache::blob_metadata(writer.layout(), content),
+            Self::Directory(dir, _) => files::link_metadata_if_present(&dir.stored(content)),
         };
-        let found = files::metadata_if_present(&path).ok().flatten();
+        let found = found.ok().flatten();
         found.is_some_and(|found| found.is_file() && found.len() == size_bytes)
     }
 

@@ -35,6 +35,7 @@ impl ByteSource for HubFile {
             total_size: part.map_or(stream.length, |part| part.total),
             whole_file: part.is_none(),
             wire_bytes: None,
+            wire_total: None,
             reader: Box::new(Reader(stream.reader)),
         })
     }

@@ -8,8 +8,10 @@ use crate::domain::outcome::{ErrorKind, Outcome};
 use crate::domain::placement::PlacementError;
 use crate::domain::plan::PlanError;
 use crate::domain::session::Trouble;
+use crate::domain::snapshot::NothingSelected;
 use crate::hub::{Fault, HubError};
 use crate::store::StoreError;
+use crate::sys::files::is_disk_failure;
 
 /// Turns an error into what the session keeps and a person reads.
 pub fn trouble_of(error: &Error) -> Trouble {
@@ -50,6 +52,9 @@ fn kind_and_hint(error: &Error) -> (ErrorKind, Option<String>) {
                 "use a file system for large files (exFAT, NTFS, APFS, ext4), and no `ulimit -f`";
             return (ErrorKind::Disk, Some(hint.to_owned()));
         }
+        if let Some(nothing) = link.downcast_ref::<NothingSelected>() {
+            return (ErrorKind::Config, nothing.hint().map(str::to_owned));
+        }
         if link.is::<MissingFile>() {
             return (ErrorKind::NotFound, None);
         }
@@ -58,7 +63,9 @@ fn kind_and_hint(error: &Error) -> (ErrorKind, Option<String>) {
         }
         if let Some(store) = link.downcast_ref::<StoreError>() {
             let kind = match store {
-                StoreError::DiskFull | StoreError::ReadOnly => ErrorKind::Disk,
+                StoreError::DiskFull | StoreError::DiskFailed { .. } | StoreError::ReadOnly => {
+                    ErrorKind::Disk
+                }
                 _ => ErrorKind::Internal,
             };
             return (kind, store.hint().map(str::to_owned));
@@ -75,6 +82,7 @@ fn kind_and_hint(error: &Error) -> (ErrorKind, Option<String>) {
                     let hint = "make the place writable for this user";
                     (ErrorKind::Disk, Some(hint.to_owned()))
                 }
+                _ if is_disk_failure(io) => (ErrorKind::Disk, None),
                 _ => (ErrorKind::Internal, None),
             };
         }

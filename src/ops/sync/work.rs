@@ -357,6 +357,7 @@ impl Work {
             // The lane's own reason first: it was the nearer one.
             stopped: self.lane.stop().reason().or(stop.reason()),
             renamed_to: self.planned.renamed_to.clone(),
+            held_update: None,
             is_offline: false,
             abandoned_deltas: self.abandoned,
         };

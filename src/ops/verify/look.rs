@@ -214,8 +214,10 @@ impl Look {
         }
         for file in wanted {
             let entry = self.place.entry(&self.commit, &file.path);
-            let found = match self.place {
-                Place::Cache { .. } => files::metadata_if_present(&entry),
+            let found = match &self.place {
+                Place::Cache { cache, repo, .. } => {
+                    cache::entry_metadata(&cache.repo(repo), &self.commit, &file.path)
+                }
                 // A link is not the file that was put there.
                 Place::Directory { .. } => files::link_metadata_if_present(&entry),
             };

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::time;
+use crate::domain::hold::HeldUpdate;
 use crate::domain::model::{Destination, Model};
 use crate::domain::time::render_utc;
 
@@ -24,6 +25,7 @@ pub struct ModelView {
     pub state: &'static str,
     pub upstream_state: &'static str,
     pub held_commit: Option<String>,
+    pub held_update: Option<HeldUpdateView>,
     pub published_commit: Option<String>,
     pub published_at: Option<String>,
     pub last_check_at: Option<String>,
@@ -53,6 +55,7 @@ impl From<&Model> for ModelView {
             state: model.summary().as_str(),
             upstream_state: state.upstream_state.as_str(),
             held_commit: state.held_commit.as_ref().map(ToString::to_string),
+            held_update: state.held_update.as_ref().map(HeldUpdateView::from),
             published_commit: state.published_commit.as_ref().map(ToString::to_string),
             published_at: time(state.published_at),
             last_check_at: time(state.last_check_at),
@@ -61,6 +64,24 @@ impl From<&Model> for ModelView {
             consecutive_failures: state.consecutive_failures,
             created_at: render_utc(model.created_at),
             updated_at: render_utc(model.updated_at),
+        }
+    }
+}
+
+/// An update that waits for a person, or that one has accepted.
+#[derive(Debug, Serialize)]
+pub struct HeldUpdateView {
+    pub commit: String,
+    pub reason: &'static str,
+    pub accepted: bool,
+}
+
+impl From<&HeldUpdate> for HeldUpdateView {
+    fn from(update: &HeldUpdate) -> Self {
+        Self {
+            commit: update.commit.to_string(),
+            reason: update.reason.as_str(),
+            accepted: update.is_accepted,
         }
     }
 }

@@ -99,6 +99,7 @@ fn answer(head: &Head, reader: impl Read + Send + 'static) -> Result<ByteStream,
             total_size: length,
             whole_file: true,
             wire_bytes: None,
+            wire_total: None,
             reader,
         }),
         206 => {
@@ -113,6 +114,7 @@ fn answer(head: &Head, reader: impl Read + Send + 'static) -> Result<ByteStream,
                 total_size: total.parse().ok(),
                 whole_file: false,
                 wire_bytes: None,
+                wire_total: None,
                 reader,
             })
         }

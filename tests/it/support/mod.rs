@@ -7,6 +7,8 @@ pub mod disk;
 pub mod due;
 pub mod env;
 pub mod exposition;
+#[cfg(target_os = "linux")]
+pub mod faults;
 pub mod http_source;
 pub mod inbox;
 pub mod process;

@@ -1,0 +1,152 @@
+//! Updates that look like a loss upstream: they wait for a person.
+//!
+//! A repository that was emptied, or that renamed the files which a filter
+//! selects, has a new commit like any other. Published unattended it would take
+//! the place of the good copy, and retention would delete that copy later.
+
+use super::outcome::words;
+use super::repo::CommitSha;
+use super::snapshot::Amount;
+use super::units::ByteSize;
+
+/// An update with less than one part in so many of the published bytes is held.
+const LEAST_PART: u64 = 10;
+
+words! {
+    /// Why an update waits for a person.
+    HoldReason {
+        NoFiles = "no-files",
+        FewBytes = "few-bytes",
+    }
+}
+
+/// A commit upstream that is not published until a person accepts it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldUpdate {
+    pub commit: CommitSha,
+    pub reason: HoldReason,
+    /// A person has accepted it; the next run publishes it.
+    pub is_accepted: bool,
+}
+
+impl HeldUpdate {
+    pub fn is_waiting(&self) -> bool {
+        !self.is_accepted
+    }
+}
+
+/// Compares the selected files of a new commit with those of the published
+/// one; returns why it should be held, if it should.
+///
+/// Both sides are measured with the filter of today: a filter that a person
+/// has narrowed is no loss.
+pub fn suspicion(published: Amount, found: Amount) -> Option<HoldReason> {
+    if published.files == 0 {
+        return None;
+    }
+    if found.files == 0 {
+        return Some(HoldReason::NoFiles);
+    }
+    let has_few = found.bytes.saturating_mul(LEAST_PART) < published.bytes;
+    has_few.then_some(HoldReason::FewBytes)
+}
+
+/// Everything that a person needs to judge a held update.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    pub reason: HoldReason,
+    pub published: (CommitSha, Amount),
+    pub found: (CommitSha, Amount),
+}
+
+impl Loss {
+    /// Says in words what would be lost.
+    pub fn message(&self) -> String {
+        let (old, before) = &self.published;
+        let (new, after) = &self.found;
+        format!(
+            "upstream is at {new} with {}, and {old} is published with {}",
+            describe(*after),
+            describe(*before)
+        )
+    }
+}
+
+fn describe(amount: Amount) -> String {
+    match amount.files {
+        0 => "no selected file".to_owned(),
+        1 => format!(
+            "1 selected file ({})",
+            ByteSize(amount.bytes).render_short()
+        ),
+        n => format!(
+            "{n} selected files ({})",
+            ByteSize(amount.bytes).render_short()
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn amount(files: u64, bytes: u64) -> Amount {
+        Amount { files, bytes }
+    }
+
+    #[test]
+    fn a_tenth_is_enough_and_less_is_held() {
+        let before = amount(3, 1000);
+        assert_eq!(suspicion(before, amount(3, 100)), None);
+        assert_eq!(suspicion(before, amount(3, 99)), Some(HoldReason::FewBytes));
+        assert_eq!(suspicion(before, amount(0, 0)), Some(HoldReason::NoFiles));
+        assert_eq!(
+            suspicion(amount(2, 0), amount(0, 0)),
+            Some(HoldReason::NoFiles)
+        );
+        assert_eq!(suspicion(amount(2, 0), amount(1, 0)), None);
+    }
+
+    #[test]
+    fn the_message_names_both_sides() {
+        let loss = Loss {
+            reason: HoldReason::NoFiles,
+            published: ("a".repeat(40).parse().unwrap(), amount(2, 2048)),
+            found: ("b".repeat(40).parse().unwrap(), amount(0, 0)),
+        };
+        let message = loss.message();
+        for part in [
+            "aaaa",
+            "bbbb",
+            "2 selected files (2.00 KiB)",
+            "no selected file",
+        ] {
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn growth_is_never_held_and_an_empty_revision_never_replaces_files(
+            files in 0u64..1000, bytes in 0u64..=u64::MAX, more in 0u64..=u64::MAX, n in 1u64..1000,
+        ) {
+            let before = amount(files, if files == 0 { 0 } else { bytes });
+            let grown = amount(n, before.bytes.saturating_add(more));
+            prop_assert_eq!(suspicion(before, grown), None);
+            let emptied = suspicion(before, Amount::default());
+            prop_assert_eq!(emptied.is_some(), files > 0);
+        }
+
+        #[test]
+        fn less_is_held_whenever_more_is(
+            bytes in 0u64..1 << 50, one in 0u64..1 << 50, other in 0u64..1 << 50, n in 1u64..9,
+        ) {
+            let before = amount(3, bytes);
+            let held = |bytes| suspicion(before, amount(n, bytes)).is_some();
+            let (less, more) = (one.min(other), one.max(other));
+            prop_assert!(!held(more) || held(less));
+            prop_assert!(!held(bytes));
+        }
+    }
+}
