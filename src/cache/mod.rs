@@ -16,6 +16,7 @@ mod links;
 pub mod local_dir;
 pub mod local_publish;
 mod local_records;
+mod mark;
 pub mod publish;
 pub mod scan;
 pub mod sweep;
@@ -32,6 +33,7 @@ pub use layout::{CacheLayout, RepoLayout};
 pub use links::{blob_metadata, entry_metadata};
 pub use local_dir::LocalDir;
 pub use local_publish::{Placed, Vanished};
+pub use mark::{ensure_mark, read_mark};
 pub use publish::{CacheWriter, LinkChoice, Published};
 pub use scan::{
     BlobKind, LocalEntry, LocalRepo, LocalSnapshot, cached_repos, published_commit, scan_repo,

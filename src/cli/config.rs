@@ -7,6 +7,8 @@ use serde_json::json;
 use super::context::Context;
 use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::{Origin, SettingKey, ValueKind};
+use crate::ops::schedules::warnings_about_tick;
+use crate::store::Store;
 use crate::sys::paths;
 use crate::ui::json::{SettingView, document};
 use crate::ui::{table, text};
@@ -124,26 +126,43 @@ fn set(context: &Context, key: &str, value: &str) -> Result<()> {
             .to_string_lossy()
             .into_owned();
     }
-    context
-        .store()?
-        .set_setting(key.as_str(), &value, context.now())?;
+    let store = context.store()?;
+    store.set_setting(key.as_str(), &value, context.now())?;
     let value = key.shown(&value);
+    let warnings = impossible_schedules(context, &store, key)?;
     context.out.done(
         || format!("{key} = {value}"),
         || {
             document(
                 "hfdl.setting-change/1",
-                json!({ "key": key.as_str(), "value": value }),
+                json!({ "key": key.as_str(), "value": value, "warnings": warnings }),
             )
         },
-    )
+    )?;
+    warnings
+        .iter()
+        .for_each(|warning| context.out.warn(warning));
+    Ok(())
+}
+
+/// Says which schedules a period of the timer makes impossible.
+fn impossible_schedules(context: &Context, store: &Store, key: SettingKey) -> Result<Vec<String>> {
+    if key != SettingKey::TimerEvery {
+        return Ok(Vec::new());
+    }
+    let tick = context.settings(Some(store))?.timer_every();
+    warnings_about_tick(store, tick, context.now())
 }
 
 fn unset(context: &Context, key: &str) -> Result<()> {
     // A key from a newer version may be removed although it is not known here.
+    let mut warnings = Vec::new();
     let name = match context.existing_store()? {
         Some(store) if store.setting(key)?.is_some() => {
             store.unset_setting(key)?;
+            if let Ok(key) = SettingKey::find(key) {
+                warnings = impossible_schedules(context, &store, key)?;
+            }
             key.to_owned()
         }
         _ => SettingKey::find(key)?.to_string(),
@@ -153,10 +172,14 @@ fn unset(context: &Context, key: &str) -> Result<()> {
         || {
             document(
                 "hfdl.setting-change/1",
-                json!({ "key": name, "value": null }),
+                json!({ "key": name, "value": null, "warnings": warnings }),
             )
         },
-    )
+    )?;
+    warnings
+        .iter()
+        .for_each(|warning| context.out.warn(warning));
+    Ok(())
 }
 
 fn path(context: &Context) -> Result<()> {

@@ -8,7 +8,7 @@ use clap::Args;
 use super::context::Context;
 use super::download_report::{Watcher, dry_run, report_run};
 use super::explain::Complaint;
-use super::limits::{Limits, Waiting};
+use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
 use super::models_edit::destination;
 use super::status::leave_status_file;
@@ -96,6 +96,9 @@ pub struct Download {
 
     #[command(flatten)]
     limits: Limits,
+
+    #[command(flatten)]
+    place: NewPlace,
 }
 
 impl Download {
@@ -136,6 +139,11 @@ impl Download {
             true => Workshop::to_look(&context.host, &context.home, settings, store),
             false => Workshop::open(&context.host, &context.home, settings, store)?,
         };
+        if !self.dry_run {
+            let meant = targets.iter().map(|target| target.destination.clone());
+            let meant = meant.collect::<BTreeSet<_>>();
+            self.place.confirm(context, &workshop, Some(&meant))?;
+        }
         let work = Work {
             tools: workshop.tools()?,
             targets,

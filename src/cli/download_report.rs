@@ -231,7 +231,12 @@ pub fn dry_run(context: &Context, work: &Work<'_>) -> Result<ExitStatus> {
     let mut found = Vec::new();
     for result in work.dry_run()? {
         match result {
-            Ok(plan) => found.push(plan),
+            Ok(plan) => {
+                if let Some(explanation) = explain_held(&plan) {
+                    context.show_note(&explanation);
+                }
+                found.push(plan);
+            }
             Err(err) => {
                 let explanation = explain::explain(&err);
                 worst = worst.worst(explanation.status);
@@ -243,6 +248,17 @@ pub fn dry_run(context: &Context, work: &Work<'_>) -> Result<ExitStatus> {
         .out
         .result(|out| dry_run_text(out, &found), || dry_run_document(&found))?;
     Ok(worst)
+}
+
+/// Says that a plan fetches nothing because a newer commit is held.
+pub fn explain_held(plan: &DryRun) -> Option<Explanation> {
+    let loss = plan.held.as_ref()?;
+    Some(Explanation {
+        headline: format!("`{}` is held at an older revision", plan.label),
+        cause: Some(loss.message()),
+        next: Some(loss.hint(&plan.label)),
+        status: ExitStatus::Ok,
+    })
 }
 
 fn dry_run_text(out: &Output, found: &[DryRun]) -> String {
@@ -283,6 +299,7 @@ fn dry_run_document(found: &[DryRun]) -> Value {
             json!({
                 "model": plan.label,
                 "commit": plan.commit,
+                "held_update": plan.held.as_ref().map(|loss| loss.found.0.as_str()),
                 "files": {"total": totals.files, "to_fetch": totals.files_to_fetch, "reused": totals.files_reused},
                 "bytes": {"total": totals.bytes, "to_fetch": totals.bytes_to_fetch, "reused": totals.bytes_here()},
                 "fetch": files,

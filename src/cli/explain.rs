@@ -20,9 +20,12 @@ use crate::hub::{HubError, TokenError};
 use crate::ops::hold::OtherUpdate;
 use crate::ops::hub::UnreadableTokenFile;
 use crate::ops::models::DirectoryInUse;
+use crate::ops::places::PlaceError;
+use crate::ops::rate_limits::AskedToWait;
 use crate::ops::run_due::WrongClock;
 use crate::ops::schedules::Duplicate;
 use crate::ops::timer::Refusal;
+use crate::ops::timer_places::OtherPlace;
 use crate::store::StoreError;
 use crate::sys::files::is_disk_failure;
 use crate::sys::logging::LogFormat;
@@ -138,6 +141,12 @@ fn classify(error: &Error) -> (ExitStatus, Option<String>) {
         if let Some(setting) = link.downcast_ref::<SettingError>() {
             return (ExitStatus::Usage, Some(setting.hint()));
         }
+        if let Some(place) = link.downcast_ref::<PlaceError>() {
+            return (place.kind().exit_status(), Some(place.hint()));
+        }
+        if let Some(place) = link.downcast_ref::<OtherPlace>() {
+            return (ExitStatus::Usage, Some(place.hint()));
+        }
         if link.is::<DirectoryInUse>() {
             let next = "name another directory: each model deletes what is not in its revision";
             return (ExitStatus::Usage, Some(next.to_owned()));
@@ -172,6 +181,10 @@ fn classify(error: &Error) -> (ExitStatus, Option<String>) {
         }
         if let Some(store) = link.downcast_ref::<StoreError>() {
             return (store_status(store), store_hint(store));
+        }
+        if link.is::<AskedToWait>() {
+            let next = "run it again after that time";
+            return (ExitStatus::Temporary, Some(next.to_owned()));
         }
         if link.is::<WrongClock>() {
             let next =

@@ -1,17 +1,53 @@
 //! Options that the commands of a run have in common.
 
+use std::collections::BTreeSet;
+
+use anyhow::Result;
 use clap::Args;
 
+use super::context::Context;
+use crate::domain::model::Destination;
 use crate::domain::schedule::RateTable;
 use crate::domain::settings::Settings;
 use crate::domain::units::{ByteSize, Seconds};
+use crate::ops::places;
 use crate::ops::run::Bounds;
+use crate::ops::workshop::Workshop;
 
 #[derive(Debug, Args)]
 pub struct Waiting {
     /// Wait for another run to end (for so long, or without limit)
     #[arg(long, value_name = "DUR", num_args = 0..=1, require_equals = true, default_missing_value = "36500d")]
     pub wait: Option<Seconds>,
+}
+
+#[derive(Debug, Args)]
+pub struct NewPlace {
+    /// Accept another disk or cache than before, and begin anew there
+    #[arg(long)]
+    new_place: bool,
+}
+
+impl NewPlace {
+    /// Accepts the places as they are, if that was asked for. `only` are the
+    /// destinations that are meant; `None` is all.
+    pub fn confirm(
+        &self,
+        context: &Context,
+        workshop: &Workshop<'_>,
+        only: Option<&BTreeSet<Destination>>,
+    ) -> Result<()> {
+        if !self.new_place {
+            return Ok(());
+        }
+        let (store, settings) = (workshop.store(), workshop.settings());
+        for error in places::confirm(store, settings, only, context.now())? {
+            context
+                .out
+                .warn(&format!("a new place was confirmed: {error}"));
+        }
+        Ok(())
+    }
 }
 
 #[derive(Debug, Args)]

@@ -233,6 +233,10 @@ impl List {
             None => Vec::new(),
         };
         models.retain(|model| self.state.is_none_or(|state| model.summary() == state));
+        let now = context.now();
+        for model in &mut models {
+            model.state = model.state.as_of(now);
+        }
         let zone = context.host.time_zone();
         context.out.result(
             |out| {
@@ -384,6 +388,13 @@ impl Remove {
             .delete_files
             .then(|| take_lock(context, RunCommand::Models, Trigger::Manual, None));
         let _lock = lock.transpose()?;
+        if self.delete_files {
+            // Files that are not there now would stay for ever, claimed by no model.
+            let places = ops::places::Places::load(&store, &settings)?;
+            for model in &models {
+                places.check(&model.spec.destination, Some(model.id))?;
+            }
+        }
         let identity = ops::ownership::identity(&context.host, &context.home, &store)?;
         let cache = ops::ownership::cache_of(&settings, &identity);
         let removals = models

@@ -43,6 +43,8 @@ impl Rollback {
         let _lock = take_lock(context, RunCommand::Models, Trigger::Manual, None)?;
         // A run may have moved the model until the lock was free.
         let model = known(&store, &self.name)?;
+        let places = ops::places::Places::load(&store, &settings)?;
+        places.check(&model.spec.destination, Some(model.id))?;
         let identity = ops::ownership::identity(&context.host, &context.home, &store)?;
         let cache = ops::ownership::cache_of(&settings, &identity);
         let (repo, place) = (&model.spec.repo, &model.spec.destination);

@@ -30,13 +30,19 @@ struct Surroundings {
     schedules: Vec<Schedule>,
     sessions: Vec<Session>,
     partial_bytes: u64,
+    /// Why its place cannot be used now.
+    place_problem: Option<String>,
 }
 
 impl Show {
     pub fn run(self, context: &Context) -> Result<()> {
-        let (store, model) = find(context, &self.name)?;
+        let (store, mut model) = find(context, &self.name)?;
+        model.state = model.state.as_of(context.now());
         let settings = context.settings(Some(&store))?;
-        let all = store.schedules()?;
+        let places = ops::places::Places::load(&store, &settings)?;
+        let mut all = store.schedules()?;
+        let tick = settings.timer_every();
+        ops::shards::show_as_run_here(&store, &context.host, &mut all.readable, tick)?;
         let sessions = SessionFilter {
             of: Some(SessionsOf::Model(model.id)),
             limit: Some(5),
@@ -50,6 +56,10 @@ impl Show {
                 .collect(),
             sessions: store.sessions(&sessions)?,
             partial_bytes: ops::models::partial_bytes(&model.spec, &settings)?,
+            place_problem: places
+                .check(&model.spec.destination, Some(model.id))
+                .err()
+                .map(|err| err.to_string()),
         };
         context.out.result(
             |_| show_text(context, &model, &around),
@@ -91,7 +101,7 @@ fn show_text(context: &Context, model: &Model, around: &Surroundings) -> String 
         })
         .collect();
     let schedules = around.schedules.iter().map(|schedule| &schedule.spec.name);
-    table::facts(&[
+    let mut facts = vec![
         ("name", spec.name.to_string()),
         ("repository", format!("{} ({})", spec.repo, spec.repo.kind)),
         ("revision", spec.revision.to_string()),
@@ -135,7 +145,11 @@ fn show_text(context: &Context, model: &Model, around: &Surroundings) -> String 
                 sessions.join("\n")
             },
         ),
-    ])
+    ];
+    if let Some(problem) = &around.place_problem {
+        facts.push(("place", problem.clone()));
+    }
+    table::facts(&facts)
 }
 
 fn show_document(model: &Model, around: &Surroundings) -> Value {
@@ -147,6 +161,7 @@ fn show_document(model: &Model, around: &Surroundings) -> Value {
     value["schedules"] = json!(names.collect::<Vec<_>>());
     value["next_due_at"] = json!(next_due(around).map(render_utc));
     value["partial_bytes"] = json!(around.partial_bytes);
+    value["place_problem"] = json!(around.place_problem);
     value["sessions"] = json!(
         around
             .sessions

@@ -8,10 +8,10 @@ use clap::Args;
 use super::context::Context;
 use super::download_report::{Due, Watcher};
 use super::explain::Complaint;
-use super::limits::{Limits, Waiting};
+use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
 use super::run_due_report::{
-    report_nothing, report_paused, report_plan, report_run, report_unusable,
+    report_nothing, report_paused, report_plan, report_run, report_unusable, report_wait,
 };
 use super::status::leave_status_file;
 use crate::domain::model::EntryName;
@@ -22,6 +22,7 @@ use crate::domain::shard::{Shard, ShardArg};
 use crate::domain::time::parse_moment;
 use crate::ops::notify::{News, Ping, Voice, facts_of};
 use crate::ops::run_due::{Options, PassedOver, Ran, RunDue as Work, believable_now};
+use crate::ops::timer_places::{check_places_of_tick, database_id};
 use crate::ops::workshop::Workshop;
 use crate::store::Store;
 
@@ -60,6 +61,9 @@ pub struct RunDue {
     #[command(flatten)]
     limits: Limits,
 
+    #[command(flatten)]
+    place: NewPlace,
+
     /// Only the models of one shard: I/N counted from 0, or auto/N in a Kubernetes or Slurm array
     #[arg(long, value_name = "I/N")]
     shard: Option<ShardArg>,
@@ -71,11 +75,16 @@ pub struct RunDue {
     /// Who started it: timer, ci or manual
     #[arg(long, value_name = "WHO", default_value = "manual")]
     trigger: Trigger,
+
+    /// Refuse to run without the database of this id; entries of `hfdl start` pass it
+    #[arg(long, value_name = "ID")]
+    database: Option<String>,
 }
 
 impl RunDue {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
         let existing = context.existing_store()?;
+        self.check_database(context, existing.as_ref())?;
         let shard = self.shard(context)?;
         self.check_names(existing.as_ref())?;
         let Some(store) = existing else {
@@ -83,6 +92,9 @@ impl RunDue {
             return report_nothing(context, &[]);
         };
         let settings = context.settings(Some(&store))?;
+        if self.trigger == Trigger::Timer {
+            check_places_of_tick(&store, &settings)?;
+        }
         let options = Options {
             only: self.schedule.iter().cloned().collect(),
             shard,
@@ -98,9 +110,14 @@ impl RunDue {
             return report_plan(context, &Work { shop, options }.plan(at)?);
         }
         // Before the lock: that it was held would be written down, too.
-        believable_now(&context.host)?;
+        if let Err(err) = believable_now(&context.host) {
+            // Nothing is written down with such a date, but whoever looks must see it.
+            leave_status_file(context, &store, &settings);
+            return Err(err);
+        }
         let lock = take_lock(context, RunCommand::RunDue, self.trigger, self.waiting.wait)?;
         let shop = &Workshop::open(&context.host, &context.home, settings, store)?;
+        self.place.confirm(context, shop, None)?;
         let mut watcher = Watcher::new(context);
         let mut ping = None;
         let tick = Work { shop, options }.run(
@@ -161,6 +178,7 @@ impl RunDue {
         report_unusable(context, to_tell);
         match ran {
             Ran::NothingDue => report_nothing(context, unusable),
+            Ran::AskedToWait(asked) => report_wait(context, asked, is_timer, unusable),
             Ran::Paused { pause, .. } => report_paused(context, pause, unusable),
             Ran::Done {
                 report,
@@ -177,12 +195,44 @@ impl RunDue {
         }
     }
 
-    fn shard(&self, context: &Context) -> Result<Option<Shard>> {
+    /// Refuses a home that has lost the database of its timer, or has another one:
+    /// a new and empty database would find nothing due, for ever and without a word.
+    ///
+    /// A person must act, as after any trouble with a disk: exit 6.
+    fn check_database(&self, context: &Context, store: Option<&Store>) -> Result<()> {
+        let Some(wanted) = &self.database else {
+            return Ok(());
+        };
+        let home = context.home.path().display();
+        let cause = match store {
+            None => format!("there is no `{}`", context.home.database().display()),
+            Some(store) => {
+                let found = database_id(store)?;
+                if found == *wanted {
+                    return Ok(());
+                }
+                format!("its id is {found}, and the timer was installed for {wanted}")
+            }
+        };
+        let what = match store {
+            None => "the database of this timer is missing",
+            Some(_) => "the database of this timer has been replaced by another one",
+        };
+        Err(Complaint::new(ExitStatus::Disk, what)
+            .cause(format!("{cause}; a disk may not be mounted"))
+            .next(format!(
+                "mount the disk of `{home}` or restore the database; if it is gone for good, \
+                 `hfdl --home '{home}' start` goes on without it, and `hfdl --home '{home}' stop` removes the timer"
+            ))
+            .into())
+    }
+
+    fn shard(&self, context: &Context) -> Result<Shard> {
         let index = ["JOB_COMPLETION_INDEX", "SLURM_ARRAY_TASK_ID"]
             .into_iter()
             .find_map(|name| context.host.variable(name));
         let shard = self.shard.map(|shard| shard.resolve(index));
-        Ok(shard.transpose()?)
+        Ok(shard.transpose()?.unwrap_or(Shard::ALL))
     }
 
     /// A timer that names a schedule which is gone must not fall silent.

@@ -5,7 +5,9 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::download_report::{Due, explain_session, run_document, show_session, wants_bars};
+use super::download_report::{
+    Due, explain_held, explain_session, run_document, show_session, wants_bars,
+};
 use super::explain::{self, Explanation};
 use crate::domain::alert::{HookEvent, Notice};
 use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome};
@@ -15,6 +17,7 @@ use crate::domain::session::Session;
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::ByteSize;
 use crate::ops::notify::News;
+use crate::ops::rate_limits::AskedToWait;
 use crate::ops::run::RunReport;
 use crate::ops::run_due::{DuePlan, PlannedModel, PlannedSchedule};
 use crate::ui::json::{document, skipped_schedules};
@@ -40,7 +43,7 @@ pub fn report_nothing(context: &Context, unusable: &[Unusable]) -> Result<ExitSt
         _ => RunOutcome::Failed,
     };
     if context.out.format != Format::Table {
-        let idle = || idle_document(outcome, unusable);
+        let idle = || idle_document(outcome, idle_status(unusable), unusable);
         context.out.result(|_| String::new(), idle)?;
     } else if context.host.stderr_is_terminal() && !context.out.quiet {
         context
@@ -56,7 +59,8 @@ pub fn report_paused(
     unusable: &[Unusable],
 ) -> Result<ExitStatus> {
     if context.out.format != Format::Table {
-        let paused = || idle_document(RunOutcome::SkippedPaused, unusable);
+        let status = idle_status(unusable);
+        let paused = || idle_document(RunOutcome::SkippedPaused, status, unusable);
         context.out.result(|_| String::new(), paused)?;
         return Ok(idle_status(unusable));
     }
@@ -68,6 +72,30 @@ pub fn report_paused(
         context.out.say(&format!("ticks are paused until {until}"));
     }
     Ok(idle_status(unusable))
+}
+
+/// Says until when the Hub is not asked. Under a timer it is said by the run
+/// that was refused, and ticks before that time are silent.
+pub fn report_wait(
+    context: &Context,
+    asked: &AskedToWait,
+    is_timer: bool,
+    unusable: &[Unusable],
+) -> Result<ExitStatus> {
+    let status = ExitStatus::Temporary.worst(idle_status(unusable));
+    if context.out.format != Format::Table {
+        let document = || idle_document(RunOutcome::Failed, status, unusable);
+        context.out.result(|_| String::new(), document)?;
+    }
+    if !is_timer {
+        context.show_problem(&Explanation {
+            headline: "what is due has to wait".to_owned(),
+            cause: Some(asked.to_string()),
+            next: Some("a tick after that time goes on".to_owned()),
+            status,
+        });
+    }
+    Ok(status)
 }
 
 /// Returns how a tick ends that made no run.
@@ -211,7 +239,7 @@ fn run_text(out: &Output, report: &RunReport) -> String {
 }
 
 /// The document of a tick that made no run.
-fn idle_document(outcome: RunOutcome, unusable: &[Unusable]) -> Value {
+fn idle_document(outcome: RunOutcome, status: ExitStatus, unusable: &[Unusable]) -> Value {
     let skipped: Vec<Value> = skipped_schedules(unusable).collect();
     document(
         "hfdl.run/1",
@@ -219,7 +247,7 @@ fn idle_document(outcome: RunOutcome, unusable: &[Unusable]) -> Value {
             "run_id": null,
             "trigger": null,
             "outcome": outcome.as_str(),
-            "exit_code": idle_status(unusable).code(),
+            "exit_code": status.code(),
             "started_at": null,
             "finished_at": null,
             "due": 0,
@@ -234,10 +262,17 @@ pub fn report_plan(context: &Context, plan: &DuePlan) -> Result<ExitStatus> {
     report_unusable(context, plan.unusable.iter());
     let mut worst = idle_status(&plan.unusable);
     for model in &plan.models {
-        if let Err(err) = &model.fetch {
-            let explanation = explain::explain(err);
-            worst = worst.worst(explanation.status);
-            context.show_problem(&explanation);
+        match &model.fetch {
+            Ok(found) => {
+                if let Some(explanation) = explain_held(found) {
+                    context.show_note(&explanation);
+                }
+            }
+            Err(err) => {
+                let explanation = explain::explain(err);
+                worst = worst.worst(explanation.status);
+                context.show_problem(&explanation);
+            }
         }
     }
     context

@@ -6,14 +6,19 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::schedules::{find, warn_about};
 use crate::domain::model::EntryName;
-use crate::domain::schedule::{ScheduleSpec, Schedules, usable_zone};
+use crate::domain::schedule::{Schedule, ScheduleSpec, Schedules, usable_zone};
 use crate::ops;
+use crate::store::Store;
 use crate::ui::json::{ScheduleView, document};
 use crate::ui::{Format, table, text};
 
 pub fn list(context: &Context) -> Result<()> {
     let all = match context.existing_store()? {
-        Some(store) => store.schedules()?,
+        Some(store) => {
+            let mut all = store.schedules()?;
+            show_as_run_here(context, &store, &mut all.readable)?;
+            all
+        }
         None => Schedules::default(),
     };
     warn_about(context, &all.unusable());
@@ -85,6 +90,12 @@ pub fn list(context: &Context) -> Result<()> {
     Ok(())
 }
 
+/// Shows schedules as far as the shards of this home have come.
+fn show_as_run_here(context: &Context, store: &Store, schedules: &mut [Schedule]) -> Result<()> {
+    let tick = context.settings(Some(store))?.timer_every();
+    ops::shards::show_as_run_here(store, &context.host, schedules, tick)
+}
+
 fn when(spec: &ScheduleSpec) -> String {
     let word = match spec.cadence.kind().as_str() {
         "interval" => "every",
@@ -103,7 +114,8 @@ fn covers(spec: &ScheduleSpec) -> String {
 }
 
 pub fn show(context: &Context, name: &EntryName) -> Result<()> {
-    let (store, schedule) = find(context, name)?;
+    let (store, mut schedule) = find(context, name)?;
+    show_as_run_here(context, &store, std::slice::from_mut(&mut schedule))?;
     if let Err(unusable) = usable_zone(&schedule) {
         warn_about(context, &[unusable]);
     }

@@ -9,6 +9,7 @@ use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::{SettingKey, Settings};
 use crate::domain::timer::TimerKind;
 use crate::domain::units::Seconds;
+use crate::ops::schedules::warnings_about_tick;
 use crate::ops::timer::{self, Draft, Encoding, Gap, Place, Step, Wish, render_steps};
 use crate::store::Store;
 use crate::ui::json::document;
@@ -118,7 +119,11 @@ fn install(
     every: Option<Seconds>,
 ) -> Result<ExitStatus> {
     let started = draft.install(store, context.now(), every)?;
-    let warnings = [said(draft), draft.warnings.clone(), started.warnings].concat();
+    // A timer that ticks less often may leave schedules without a tick.
+    let tick = Seconds(u64::from(draft.spec.tick.every()) * 60);
+    let impossible = warnings_about_tick(store, tick, context.now())?;
+    let own = draft.warnings.clone();
+    let warnings = [said(draft), own, started.warnings, impossible].concat();
     let notes = saves(draft, "is now saved");
     let replaced: Vec<&str> = started.replaced.iter().map(|kind| kind.as_str()).collect();
     context.out.done(

@@ -15,6 +15,7 @@ use crate::domain::status::{DatabaseTrouble, Status as Standing, Warning, assess
 use crate::domain::time::render_utc;
 use crate::ops::status::{Places, gather, trouble_of, write_status_file};
 use crate::ops::timer;
+use crate::ops::timer_places::{LOST_DATABASE_HINT, lost_database};
 use crate::store::Store;
 use crate::sys::files::write_for_all;
 use crate::sys::paths;
@@ -28,8 +29,10 @@ use crate::ui::{Format, table};
 ///
 /// Tells about the timer, the run in progress, what is due next, what became of each model, and the
 /// disk. Ends with 0 when all is well and with 1 when something needs a person: a model that fails
-/// or is gone or closed upstream, a check older than check.max_age, a tick that did not come, a run
-/// that died, a full disk, trouble with the database. What the next tick tries again needs nobody.
+/// or is gone or closed upstream, a check older than check.max_age and than twice the longest gap of
+/// its schedule, a tick that did not come, a schedule that no tick can serve, a run that died, a full
+/// disk, a clock that cannot be right, trouble with the database. What the next tick tries again
+/// needs nobody.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl status
@@ -96,7 +99,20 @@ impl Status {
 /// Gathers everything once; a database that cannot be read is part of the answer.
 fn look(context: &Context) -> Result<Standing> {
     let opened = Store::open_read_only(&context.home.database(), context.now());
-    let store = opened.map_err(|err| trouble_of(&err));
+    let mut store = opened.map_err(|err| trouble_of(&err));
+    if !context.home.database().exists() {
+        // A missing database looks like an empty one, and a timer counts on it.
+        let settings = context.settings(None)?;
+        let place = timer::Place {
+            host: &context.host,
+            home: &context.home,
+            settings: &settings,
+        };
+        if let Some(message) = lost_database(place) {
+            let hint = Some(LOST_DATABASE_HINT.to_owned());
+            store = Err(DatabaseTrouble { message, hint });
+        }
+    }
     // Saved settings lie in the same database.
     match (context.settings(store.as_ref().ok()), store) {
         (Ok(settings), store) => {
@@ -280,6 +296,11 @@ mod tests {
             pause: None,
             next_due: Vec::new(),
             unusable: Vec::new(),
+            impossible: Vec::new(),
+            missed_slots: Vec::new(),
+            shards: Vec::new(),
+            asked_to_wait: None,
+            false_future: None,
             run: Some(RunInProgress {
                 run,
                 n_sessions: 1,

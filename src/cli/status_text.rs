@@ -69,6 +69,18 @@ fn facts(
         .map(|due| next_due(due, zone))
         .collect();
     facts.push(("next due", lines(&next)));
+    if let Some(until) = status.asked_to_wait {
+        let until = text::local_time(until, zone);
+        facts.push(("the Hub", format!("allows no more requests until {until}")));
+    }
+    if !status.missed_slots.is_empty() {
+        let missed = status.missed_slots.iter();
+        let missed: Vec<String> = missed.map(|event| event.detail.clone()).collect();
+        facts.push(("missed slots", lines(&missed)));
+    }
+    if !status.shards.is_empty() {
+        facts.push(("shards", text::list(&status.shards)));
+    }
     if status.bytes_left() > 0 {
         facts.push((
             "left to fetch",

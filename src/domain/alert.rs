@@ -5,14 +5,14 @@
 //! told when it begins, when it becomes another one, when it has proved to
 //! last, once a day while it does, and once when it is over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::ModelId;
 use super::outcome::{ErrorKind, ExitStatus, Outcome, RunOutcome, Trigger, words};
 use super::repo::CommitSha;
 use super::run::{RunCommand, RunId, RunStart};
-use super::session::{Session, SessionEnd};
-use super::time::Timestamp;
+use super::session::{Session, SessionEnd, SessionId};
+use super::time::{Timestamp, believed};
 
 /// So many failures in a row are no accident: temporary trouble is told now
 /// for the first time, other trouble once more.
@@ -32,6 +32,8 @@ pub struct RunFacts {
     pub started_at: Timestamp,
     pub finished_at: Timestamp,
     pub sessions: Vec<Session>,
+    /// The sessions in which this machine had no network: nothing was tried.
+    pub offline: BTreeSet<SessionId>,
 }
 
 impl RunFacts {
@@ -46,6 +48,7 @@ impl RunFacts {
             started_at: start.at,
             finished_at: start.at,
             sessions: Vec::new(),
+            offline: BTreeSet::new(),
         }
     }
 }
@@ -122,12 +125,15 @@ pub struct Alerts {
 /// downloaded by hand is nobody's to watch.
 ///
 /// `known` holds what was remembered before this run.
-pub fn decide(sessions: &[Session], known: &BTreeMap<ModelId, Standing>, now: Timestamp) -> Alerts {
+pub fn decide(run: &RunFacts, known: &BTreeMap<ModelId, Standing>, now: Timestamp) -> Alerts {
     let mut alerts = Alerts::default();
-    for (index, session) in sessions.iter().enumerate() {
+    for (index, session) in run.sessions.iter().enumerate() {
         let (Some(id), Some(end)) = (session.start.model_id, &session.end) else {
             continue;
         };
+        if run.offline.contains(&session.id) {
+            continue;
+        }
         // A long run may look at a model twice.
         let before = alerts.standings.get(&id).or(known.get(&id));
         let before = before.cloned().unwrap_or_default();
@@ -203,6 +209,11 @@ fn fail(
     is_temporary: bool,
     now: Timestamp,
 ) -> (Failing, Option<Reason>) {
+    // The first failure is not dated when the clock was ahead.
+    let before = before.map(|before| Failing {
+        since: believed(before.since, now).unwrap_or(now),
+        ..before
+    });
     let mut failing = before.unwrap_or(Failing {
         kind,
         since: now,
@@ -230,7 +241,8 @@ fn fail(
         Some(_) if lasts => Some(Reason::Lasts),
         // A clock that was wrong and went back must not silence this for years.
         Some(told_at)
-            if now < told_at || now.as_second() - told_at.as_second() >= REMINDS_AFTER_SECONDS =>
+            if believed(told_at, now)
+                .is_none_or(|told| now.as_second() - told.as_second() >= REMINDS_AFTER_SECONDS) =>
         {
             Some(Reason::Reminder)
         }
@@ -344,7 +356,10 @@ mod tests {
         let reason = |now| fail_at(Some(failing), now).1;
         assert_eq!(reason(at(24 * HOUR - 1)), None);
         assert_eq!(reason(at(24 * HOUR)), Some(Reason::Reminder));
-        assert_eq!(reason(at(-1)), Some(Reason::Reminder));
+        assert_eq!(reason(at(-1)), None, "a step of the clock");
+        assert_eq!(reason(at(-61)), Some(Reason::Reminder));
+        let (before, _) = fail_at(Some(failing), at(-HOUR));
+        assert_eq!(before.since, at(-HOUR));
         let (later, _) = fail_at(Some(failing), at(24 * HOUR));
         assert_eq!(fail_at(Some(later), at(47 * HOUR)).1, None);
         assert_eq!(later.since, at(0));

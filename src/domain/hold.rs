@@ -70,6 +70,12 @@ impl Loss {
             describe(*before)
         )
     }
+
+    /// Says how a person accepts it.
+    pub fn hint(&self, label: &str) -> String {
+        let commit = self.found.0.short();
+        format!("`hfdl download {label} --accept {commit}` publishes it all the same")
+    }
 }
 
 fn describe(amount: Amount) -> String {

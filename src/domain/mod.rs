@@ -17,6 +17,7 @@ pub mod nearest;
 pub mod origin;
 pub mod outcome;
 pub mod pause;
+pub mod place;
 pub mod placement;
 pub mod plan;
 pub mod ranges;

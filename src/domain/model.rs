@@ -9,7 +9,7 @@ use super::filter::Filter;
 use super::hold::HeldUpdate;
 use super::outcome::{UpstreamState, words};
 use super::repo::{CommitSha, NameError, Repo, Revision};
-use super::time::Timestamp;
+use super::time::{Timestamp, believed};
 
 /// The database's number of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -173,6 +173,20 @@ impl ModelState {
             self.clone()
         } else {
             Self::default()
+        }
+    }
+}
+
+impl ModelState {
+    /// Returns the state without times that lie in the future.
+    #[must_use]
+    pub fn as_of(&self, now: Timestamp) -> Self {
+        Self {
+            published_at: believed(self.published_at, now),
+            last_check_at: believed(self.last_check_at, now),
+            last_success_at: believed(self.last_success_at, now),
+            last_change_at: believed(self.last_change_at, now),
+            ..self.clone()
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A person's wish that ticks do nothing for a while.
 
-use super::time::Timestamp;
+use super::time::{Timestamp, believed};
 
 /// A pause of all ticks. What is started by hand is not held up by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,9 +13,11 @@ pub struct Pause {
 
 impl Pause {
     /// Tells whether the pause holds at a moment; one that has expired is no
-    /// pause, although nobody has cleared it away.
+    /// pause, although it is still stored. One that began in the future ends at
+    /// an hour that means nothing, so it holds only if it has no end.
     pub fn is_in_force(&self, now: Timestamp) -> bool {
-        self.until.is_none_or(|until| now < until)
+        let is_believed = believed(self.since, now).is_some();
+        self.until.is_none_or(|until| is_believed && now < until)
     }
 }
 
@@ -33,7 +35,9 @@ mod tests {
         };
         assert!(pause.is_in_force(at(9)));
         assert!(!pause.is_in_force(at(10)));
+        assert!(!pause.is_in_force(at(-61)), "the clock was ahead");
         pause.until = None;
         assert!(pause.is_in_force(at(1_000_000)));
+        assert!(pause.is_in_force(at(-61)));
     }
 }

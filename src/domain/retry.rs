@@ -5,6 +5,25 @@
 
 use std::time::Duration;
 
+use super::units::Seconds;
+
+/// The longest time for which a server's `Retry-After` is honoured.
+pub const LONGEST_RETRY_AFTER: Seconds = Seconds(24 * 3600);
+
+/// One window of the Hub's counters and a margin: no `RateLimit` header says more.
+pub const RATE_LIMIT_WINDOW: Seconds = Seconds(330);
+
+/// The name under which a `Retry-After` is kept among the Hub's counters.
+pub const RETRY_AFTER: &str = "retry-after";
+
+/// Returns how long a counter of this name may keep us from asking.
+pub fn longest_wait(bucket: &str) -> Seconds {
+    match bucket {
+        RETRY_AFTER => LONGEST_RETRY_AFTER,
+        _ => RATE_LIMIT_WINDOW,
+    }
+}
+
 /// How often and for how long to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {

@@ -16,10 +16,40 @@ impl RunId {
     /// Builds an id from the time of the start and 74 random bits, taken from
     /// the low end of `random`.
     pub fn from_parts(started_at: Timestamp, random: u128) -> Self {
-        let millis = u128::try_from(started_at.as_millisecond()).unwrap_or(0) & 0xffff_ffff_ffff;
-        let high_random = (random >> 62) & 0xfff;
+        let count = (random >> 62) & 0xfff;
+        Self::assemble(millis(started_at) << 12 | count, random)
+    }
+
+    /// Builds the id of a run that began after another one: within a
+    /// millisecond, or after a small step of the clock back, the count of the
+    /// other one goes on.
+    pub fn following(previous: Option<Self>, started_at: Timestamp, random: u128) -> Self {
+        let own = Self::from_parts(started_at, random);
+        match previous {
+            Some(previous) if own.order() <= previous.order() => {
+                Self::assemble(previous.order() + 1, random)
+            }
+            _ => own,
+        }
+    }
+
+    /// Returns the id before which all ids of earlier milliseconds sort.
+    pub fn first_at(at: Timestamp) -> Self {
+        Self::assemble(millis(at) << 12, 0)
+    }
+
+    /// Returns what an id sorts by: milliseconds and a count of 12 bits.
+    fn order(&self) -> u128 {
+        let hex: String = self.0.chars().filter(|c| *c != '-').collect();
+        // An id consists of hexadecimal digits.
+        let bits = u128::from_str_radix(&hex, 16).unwrap_or(0);
+        bits >> 80 << 12 | (bits >> 64 & 0xfff)
+    }
+
+    fn assemble(order: u128, random: u128) -> Self {
+        let (millis, count) = (order >> 12 & 0xffff_ffff_ffff, order & 0xfff);
         let low_random = random & 0x3fff_ffff_ffff_ffff;
-        let bits = millis << 80 | 0x7 << 76 | high_random << 64 | 0b10 << 62 | low_random;
+        let bits = millis << 80 | 0x7 << 76 | count << 64 | 0b10 << 62 | low_random;
         let hex = format!("{bits:032x}");
         Self(format!(
             "{}-{}-{}-{}-{}",
@@ -38,6 +68,10 @@ impl RunId {
     /// The shortest ending by which people may name a run: ids begin with the
     /// time, so that only their ends tell them apart at a glance.
     pub const SHORTEST_ENDING: usize = 4;
+}
+
+fn millis(at: Timestamp) -> u128 {
+    u128::try_from(at.as_millisecond()).unwrap_or(0)
 }
 
 impl FromStr for RunId {
@@ -186,6 +220,26 @@ mod tests {
         for id in [early, late] {
             assert_eq!(id.as_str().parse::<RunId>().unwrap(), id);
         }
+    }
+
+    #[test]
+    fn ids_of_one_millisecond_keep_their_order() {
+        let at = Timestamp::from_second(1_700_000_000).unwrap();
+        let mut ids = vec![RunId::from_parts(at, u128::MAX)];
+        for random in [0, u128::MAX, 7] {
+            let previous = ids.last().cloned();
+            // A clock that is set back by a second changes nothing.
+            let second = 1_700_000_000 - i64::from(random == 7);
+            let at = Timestamp::from_second(second).unwrap();
+            ids.push(RunId::following(previous, at, random));
+        }
+        assert!(ids.is_sorted() && ids[3] > ids[2], "{ids:?}");
+        // The count was exhausted, so the next millisecond follows.
+        assert_eq!(ids[1].as_str(), "018bcfe5-6801-7000-8000-000000000000");
+        let later = Timestamp::from_second(1_700_000_009).unwrap();
+        let next = RunId::following(ids.pop(), later, 0);
+        assert_eq!(next, RunId::from_parts(later, 0));
+        assert!(RunId::first_at(later) <= next);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One part of the work, where several machines or homes share it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -7,9 +8,11 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::repo::{Repo, Revision};
+use super::time::{Timestamp, believed};
+use super::units::Seconds;
 
 /// The part with this number, counted from 0, of so many.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Shard {
     index: u32,
     count: u32,
@@ -33,6 +36,23 @@ pub struct ShardError {
 const FORM: &str = "write I/N such as 0/4, where I counts from 0, or auto/N";
 
 impl Shard {
+    /// All models: the only shard of one.
+    pub const ALL: Self = Self { index: 0, count: 1 };
+
+    /// Builds a shard from its number and how many there are.
+    pub fn from_parts(index: u32, count: u32) -> Option<Self> {
+        (index < count).then_some(Self { index, count })
+    }
+
+    pub fn index(self) -> u32 {
+        self.index
+    }
+
+    /// Returns of how many shards this is one.
+    pub fn count(self) -> u32 {
+        self.count
+    }
+
     fn new(text: &str, index: u32, count: u32) -> Result<Self, ShardError> {
         if index < count {
             return Ok(Self { index, count });
@@ -54,6 +74,41 @@ impl Shard {
         let mut first = [0; 8];
         first.copy_from_slice(&Sha256::digest(name)[..8]);
         u64::from_be_bytes(first) % u64::from(self.count) == u64::from(self.index)
+    }
+}
+
+/// The shards that a home was asked to run, and when last.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardTicks(pub BTreeMap<Shard, Timestamp>);
+
+impl ShardTicks {
+    /// Returns the shards of the division that ticked last: a home goes over
+    /// from four shards to eight with its next tick.
+    pub fn current(&self, now: Timestamp) -> Vec<Shard> {
+        let newest = self.believed(now).max_by_key(|(_, at)| *at);
+        let Some((newest, _)) = newest else {
+            return Vec::new();
+        };
+        let shards = self.0.keys().copied();
+        shards.filter(|one| one.count == newest.count).collect()
+    }
+
+    /// Returns the shards whose models this home answers for: those of the
+    /// current division, and for a while those of an earlier one.
+    pub fn answered_for(&self, keep: Seconds, now: Timestamp) -> Vec<Shard> {
+        let mut shards = self.current(now);
+        let earlier = self.believed(now).filter(|(shard, at)| {
+            let age = now.as_second() - at.as_second();
+            !shards.contains(shard) && age <= keep.span().as_secs()
+        });
+        let earlier: Vec<Shard> = earlier.map(|(shard, _)| shard).collect();
+        shards.extend(earlier);
+        shards
+    }
+
+    fn believed(&self, now: Timestamp) -> impl Iterator<Item = (Shard, Timestamp)> {
+        let ticks = self.0.iter();
+        ticks.filter_map(move |(shard, at)| Some((*shard, believed(*at, now)?)))
     }
 }
 
@@ -149,6 +204,23 @@ mod tests {
             )
             .collect();
         assert_eq!(first, "001011011011");
+    }
+
+    #[test]
+    fn a_home_answers_for_the_shards_that_it_has_run() {
+        let at = |second: i64| Timestamp::from_second(1_900_000_000 + second).unwrap();
+        let mut ticks = ShardTicks::default();
+        assert_eq!(ticks.current(at(0)), []);
+        for (text, second) in [("0/4", 0), ("3/4", 50), ("0/8", 100), ("1/2", 9_000)] {
+            ticks.0.insert(shard(text), at(second));
+        }
+        // The tick of 1/2 lies in the future.
+        assert_eq!(ticks.current(at(200)), [shard("0/8")]);
+        let here = |now| ticks.answered_for(Seconds(100), at(now));
+        assert_eq!(here(120), [shard("0/8"), shard("3/4")]);
+        assert_eq!(here(1_000), [shard("0/8")]);
+        ticks.0.insert(shard("3/4"), at(300));
+        assert_eq!(ticks.current(at(1_000)), [shard("0/4"), shard("3/4")]);
     }
 
     #[test]

@@ -5,12 +5,50 @@ use jiff::civil;
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use thiserror::Error;
 
+use super::units::Seconds;
+
 /// A clock that shows an earlier time than this is broken: the program is younger.
 pub const EARLIEST_BELIEVABLE: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
 /// Cuts an instant to whole seconds, the resolution of everything that is stored.
 pub fn whole_seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
+}
+
+/// Cuts an instant to whole minutes, the resolution of slots.
+pub fn whole_minutes(at: Timestamp) -> Timestamp {
+    let second = at.as_second();
+    Timestamp::from_second(second - second.rem_euclid(60)).unwrap_or(at)
+}
+
+/// Synchronising a clock moves it by seconds; a record this far ahead is no news.
+pub const CLOCK_STEP: Seconds = Seconds(60);
+
+/// Returns the latest date that a record of the past may have.
+///
+/// A record that is dated later was written by a clock that ran ahead, or the
+/// clock is wrong now. Either way its date says nothing: every query and every
+/// comparison with a stored time treats such a record as unknown.
+pub fn latest_believable(now: Timestamp) -> Timestamp {
+    now.saturating_add(CLOCK_STEP.span()).unwrap_or(now)
+}
+
+/// Returns a stored time of something that happened, unless it lies in the future.
+pub fn believed(at: impl Into<Option<Timestamp>>, now: Timestamp) -> Option<Timestamp> {
+    at.into().filter(|at| *at <= latest_believable(now))
+}
+
+/// Returns a stored end of a wait, unless it has passed or lies further ahead
+/// than any wait of its kind may last.
+pub fn believed_wait(
+    until: impl Into<Option<Timestamp>>,
+    now: Timestamp,
+    longest: Seconds,
+) -> Option<Timestamp> {
+    let latest = latest_believable(now).saturating_add(longest.span());
+    until
+        .into()
+        .filter(|until| *until > now && latest.is_ok_and(|latest| *until <= latest))
 }
 
 /// Renders an instant for machines: RFC 3339 in UTC with whole seconds.
@@ -66,6 +104,19 @@ pub fn parse_moment(text: &str, zone: &TimeZone) -> Result<Timestamp, MomentErro
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_record_dated_after_the_present_is_not_believed() {
+        let at = |second: i64| Timestamp::from_second(1_900_000_000 + second).unwrap();
+        assert_eq!(believed(at(-5), at(0)), Some(at(-5)));
+        assert_eq!(believed(at(60), at(0)), Some(at(60)), "a step of the clock");
+        assert_eq!(believed(at(61), at(0)), None);
+        assert_eq!(believed(None, at(0)), None);
+        let wait = |until| believed_wait(at(until), at(0), Seconds(600));
+        assert_eq!(wait(0), None, "it is over");
+        assert_eq!((wait(1), wait(660)), (Some(at(1)), Some(at(660))));
+        assert_eq!(wait(661), None);
+    }
 
     #[test]
     fn a_moment_is_rfc_3339_or_local() {

@@ -1,9 +1,13 @@
 //! A file that arrives in pieces: its state, shared by its connections, the
 //! thread that hashes it and the one that saves it.
 
+mod exchange;
+
 use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+pub(crate) use exchange::{Aftermath, Front, Leaving, Order, Standing, wrong_size};
 
 use super::budget::LEAST_REQUEST;
 use super::costs::Costs;
@@ -13,8 +17,6 @@ use super::event::{FetchJob, FileError};
 use super::fresh::Fresh;
 use super::partial::Partial;
 use super::setbacks::{Setbacks, Weighed};
-use super::source::SourceError;
-use crate::domain::outcome::ErrorKind;
 use crate::domain::ranges::{ByteRange, RangeSet};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::session::FileSource;
@@ -91,51 +93,6 @@ enum Restart {
     /// As soon as nobody writes any more.
     Wanted,
     Used,
-}
-
-/// A claim and the request that it stands for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Order {
-    pub(crate) claim: Claim,
-    pub(crate) request: Option<ByteRange>,
-    pub(crate) given_at: Instant,
-}
-
-/// How a connection leaves a file.
-#[derive(Debug)]
-pub(crate) enum Leaving {
-    /// Its piece is done, was given to others, or nothing more is to come.
-    Quietly,
-    Source(SourceError),
-    /// No other attempt can help.
-    Fatal(FileError),
-}
-
-/// What follows a connection's leaving.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Aftermath {
-    Nothing,
-    Retry(Duration, SourceError),
-}
-
-/// Where a connection is in its file.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Standing {
-    pub(crate) end: u64,
-    /// Nothing before what it brings next is open, and the hash is close behind.
-    pub(crate) is_hashed_next: bool,
-    /// When so many bytes have come it reports them.
-    pub(crate) report_at: u64,
-}
-
-/// What the thread that hashes finds.
-#[derive(Debug)]
-pub(crate) enum Front {
-    /// Hash up to here; some of that need not be read back.
-    At(u64, Vec<Fresh>),
-    /// Begin again.
-    Restarted,
-    Over,
 }
 
 impl Large {
@@ -567,161 +524,5 @@ impl State {
     }
 }
 
-/// Says that a server's file is not the one that was asked for.
-pub(crate) fn wrong_size(expected: u64, found: u64) -> SourceError {
-    SourceError::transient(
-        ErrorKind::Integrity,
-        format!("the server has {found} bytes, but the file should have {expected}"),
-    )
-}
-
 #[cfg(test)]
-mod tests {
-    use super::super::fresh::Buffers;
-    use super::super::lane::Lane;
-    use super::super::partial::Opening;
-    use super::super::source::{ByteSource, ByteStream};
-    use super::*;
-    use crate::domain::content::ContentId;
-    use std::sync::Arc;
-
-    struct Nothing;
-
-    impl ByteSource for Nothing {
-        fn open(&self, _range: Option<ByteRange>) -> Result<ByteStream, SourceError> {
-            Err(broken())
-        }
-    }
-
-    fn broken() -> SourceError {
-        SourceError::transient(ErrorKind::Network, "broken")
-    }
-
-    fn large(dir: &std::path::Path) -> Large {
-        let job = FetchJob {
-            name: "model.bin".to_owned(),
-            content: ContentId::Sha256([1; 32]),
-            size_bytes: 400 << 20,
-            partial: dir.join("blob"),
-            source: Arc::new(Nothing),
-            lane: Lane::default(),
-            copies: None,
-            rank: 0,
-        };
-        // The size on disk does not matter here.
-        match Partial::open(&job.partial, job.content, 1000).unwrap() {
-            Opening::Ready(partial, on_disk) => Large::new(0, job, partial, &on_disk),
-            Opening::Busy => panic!("busy"),
-        }
-    }
-
-    const SECOND: Duration = Duration::from_secs(1);
-
-    #[test]
-    fn all_connections_join_when_the_line_turns_out_slow() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = large(dir.path());
-        let began = Instant::now() - 60 * SECOND;
-        let join = |after: u32| file.order(began + after * SECOND, 4, false, None).is_some();
-        assert!(join(0));
-        assert!(!join(1), "the first one has no answer yet");
-        assert!(file.answered(began + SECOND));
-        assert!(!join(1));
-        assert_eq!([join(2), join(2), join(2)], [true; 3]);
-        assert!(!join(3), "four is the bound");
-    }
-
-    #[test]
-    fn a_fast_line_is_left_to_one_connection() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = large(dir.path());
-        let began = Instant::now() - 60 * SECOND;
-        let order = file.order(began, 4, false, None).unwrap();
-        assert_eq!(order.claim.range, ByteRange::new(0, 400 << 20));
-        file.answered(began);
-        file.costs.fetched.fetch_add(300 << 20, Ordering::Relaxed);
-        file.advance(order.claim.id, 0, 300 << 20, &mut Vec::new())
-            .unwrap();
-        assert!(file.order(began + SECOND, 4, false, None).is_none());
-    }
-
-    fn fresh(buffers: &Arc<Buffers>, at: u64, length: usize) -> Fresh {
-        buffers.keep(at, &mut vec![0; length], length).unwrap()
-    }
-
-    /// Returns where to hash to, and what is in memory of that.
-    fn heard(file: &Large, hashed: u64) -> (u64, Vec<(u64, u64)>) {
-        match file.wait_for_front(hashed, file.epoch(), || true) {
-            Front::At(to, fresh) => (to, fresh.iter().map(|f| (f.start(), f.end())).collect()),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    const MIB: u64 = 1 << 20;
-
-    #[test]
-    fn what_was_written_a_moment_ago_is_handed_over_for_hashing() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = large(dir.path());
-        let buffers = Arc::new(Buffers::default());
-        let id = file.order(Instant::now(), 1, false, None).unwrap().claim.id;
-        let is_next = |at| file.standing(ByteRange::new(at, 2 * MIB)).is_hashed_next;
-        assert!(is_next(0));
-        assert!(!is_next(MIB), "something before it is open");
-        let mut pieces = vec![fresh(&buffers, 0, 1000), fresh(&buffers, 5000, 1000)];
-        let standing = file.advance(id, 0, MIB, &mut pieces).unwrap();
-        assert!(standing.is_hashed_next && pieces.is_empty());
-        assert_eq!(heard(&file, 0), (MIB, vec![(0, 1000), (5000, 6000)]));
-        // The hash is far behind, so the next bytes will be read back.
-        let standing = file.advance(id, MIB, 10 * MIB, &mut pieces).unwrap();
-        assert!(!standing.is_hashed_next);
-        // A step ends in no piece's middle.
-        let mut pieces = vec![fresh(&buffers, 9 * MIB - 10, 1000)];
-        file.advance(id, 10 * MIB, 11 * MIB, &mut pieces).unwrap();
-        assert_eq!(heard(&file, MIB), (9 * MIB - 10, vec![]));
-        let piece = (9 * MIB - 10, 9 * MIB + 990);
-        assert_eq!(heard(&file, 9 * MIB - 10), (11 * MIB, vec![piece]));
-    }
-
-    #[test]
-    fn what_is_thrown_away_is_not_hashed() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = large(dir.path());
-        let buffers = Arc::new(Buffers::default());
-        let order = file.order(Instant::now(), 1, false, None).unwrap();
-        let first = order.claim.id;
-        let mut pieces = vec![fresh(&buffers, 0, 1000)];
-        file.advance(first, 0, MIB, &mut pieces).unwrap();
-        assert!(file.try_once_more());
-        let mut late = vec![fresh(&buffers, MIB, 1000)];
-        assert!(file.advance(first, MIB, 2 * MIB, &mut late).is_none());
-        file.leave(&order, first, Leaving::Quietly, &RetryPolicy::default());
-        let second = file.order(Instant::now(), 1, false, None).unwrap().claim.id;
-        file.advance(second, 0, 3 * MIB, &mut Vec::new()).unwrap();
-        assert_eq!(heard(&file, 0), (3 * MIB, vec![]));
-    }
-
-    #[test]
-    fn connections_that_break_together_count_as_one_failure() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = large(dir.path());
-        let began = Instant::now() - 60 * SECOND;
-        let orders = [0, 1, 2].map(|n| {
-            let order = file.order(began + n * SECOND, 4, false, None).unwrap();
-            file.answered(began);
-            order
-        });
-        let policy = RetryPolicy {
-            base: Duration::ZERO,
-            ..RetryPolicy::default()
-        };
-        let aftermaths = orders.map(|order| {
-            let leaving = Leaving::Source(broken());
-            file.leave(&order, order.claim.id, leaving, &policy)
-        });
-        let once = Aftermath::Retry(Duration::ZERO, broken());
-        assert_eq!(aftermaths, [once, Aftermath::Nothing, Aftermath::Nothing]);
-        assert_eq!(file.costs.retries.load(Ordering::Relaxed), 1);
-        assert_eq!(file.take_failure(), None);
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! The way to the Hub and back: token, redirects, retries, limits.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::classify::classify;
 use super::endpoint::Endpoint;
@@ -129,6 +130,11 @@ impl HubClient {
         lock(&self.shared.limits).current()
     }
 
+    /// Returns for how long the Hub, or a storage host, asked to be left alone.
+    pub fn asked_to_wait(&self) -> Option<Duration> {
+        lock(&self.shared.limits).wait()
+    }
+
     /// Returns what the Hub advised so far, once per topic, in order of arrival.
     pub fn warnings(&self) -> Vec<Warning> {
         lock(&self.shared.warnings).clone()
@@ -246,6 +252,8 @@ impl HubClient {
         if is_home {
             lock(&shared.limits).note(&answer);
             self.note_warning(&answer.headers);
+        } else {
+            lock(&shared.limits).note_storage(&answer);
         }
         Ok(answer)
     }

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::domain::retry::{LONGEST_RETRY_AFTER, RATE_LIMIT_WINDOW, RETRY_AFTER};
+use crate::domain::units::Seconds;
 use crate::sys::http::{Headers, Response};
 use crate::sys::pause::Stopwatch;
 
 /// The state of one of the Hub's counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// `api`, `resolvers` or `pages`.
+    /// `api`, `resolvers` or `pages`; or `retry-after`, where the Hub asked to
+    /// wait without naming a counter.
     pub bucket: String,
     pub remaining: u64,
     /// Until the counter starts anew.
@@ -28,27 +31,45 @@ pub struct Warning {
 
 /// The latest state of each counter, as the answers told it.
 #[derive(Debug, Default)]
-pub(super) struct RateLimits(BTreeMap<String, (RateLimit, Stopwatch)>);
+pub(super) struct RateLimits {
+    hub: BTreeMap<String, (RateLimit, Stopwatch)>,
+    /// The longest wait that a storage host has asked for.
+    storage: Option<(Duration, Stopwatch)>,
+}
 
 impl RateLimits {
+    /// Notes what an answer of the Hub says about its limits.
     pub fn note(&mut self, answer: &Response) {
-        // The Hub has three counters; nobody gets to fill the memory with more.
-        const MAX_BUCKETS: usize = 16;
-        let Some(limit) = parse_rate_limit(&answer.headers) else {
-            return;
-        };
-        if self.0.len() < MAX_BUCKETS || self.0.contains_key(&limit.bucket) {
-            self.0
-                .insert(limit.bucket.clone(), (limit, answer.received));
+        let counter = parse_rate_limit(&answer.headers);
+        // A name that the Hub uses for a counter means the counter.
+        let counter = counter.filter(|limit| limit.bucket != RETRY_AFTER);
+        let asked = asked_to_wait(answer).map(|resets_in| RateLimit {
+            bucket: RETRY_AFTER.to_owned(),
+            remaining: 0,
+            resets_in,
+            quota: None,
+            window: None,
+        });
+        for limit in counter.into_iter().chain(asked) {
+            self.keep(limit, answer.received);
+        }
+    }
+
+    /// Notes for how long a storage host does not want to be asked again.
+    pub fn note_storage(&mut self, answer: &Response) {
+        if let Some(wait) = asked_to_wait(answer)
+            && wait > left(self.storage).unwrap_or_default()
+        {
+            self.storage = Some((wait, answer.received));
         }
     }
 
     /// Returns the counters whose window has not ended since.
     pub fn current(&self) -> Vec<RateLimit> {
-        self.0
+        self.hub
             .values()
             .filter_map(|(limit, since)| {
-                let resets_in = limit.resets_in.checked_sub(since.elapsed())?;
+                let resets_in = left(Some((limit.resets_in, *since)))?;
                 Some(RateLimit {
                     resets_in,
                     ..limit.clone()
@@ -56,10 +77,38 @@ impl RateLimits {
             })
             .collect()
     }
+
+    /// Returns for how long a server that was asked wants to be left alone.
+    pub fn wait(&self) -> Option<Duration> {
+        let counters = self.current().into_iter();
+        let exhausted = counters.filter(|limit| limit.remaining == 0);
+        let waits = exhausted.map(|limit| limit.resets_in);
+        waits.chain(left(self.storage)).max()
+    }
+
+    fn keep(&mut self, limit: RateLimit, received: Stopwatch) {
+        // The Hub has three counters; a server must not fill the memory with more.
+        const MAX_BUCKETS: usize = 16;
+        if self.hub.len() < MAX_BUCKETS || self.hub.contains_key(&limit.bucket) {
+            self.hub.insert(limit.bucket.clone(), (limit, received));
+        }
+    }
+}
+
+fn left(wait: Option<(Duration, Stopwatch)>) -> Option<Duration> {
+    wait.and_then(|(wait, since)| wait.checked_sub(since.elapsed()))
+}
+
+/// Returns the `Retry-After` of a refusal that concerns the client and not one
+/// resource: too many requests, or an outage.
+fn asked_to_wait(answer: &Response) -> Option<Duration> {
+    let is_refusal = matches!(answer.status, 429 | 503);
+    retry_after(&answer.headers).filter(|wait| is_refusal && !wait.is_zero())
 }
 
 /// Reads `RateLimit: "api";r=487;t=212` and, for quota and window,
-/// `RateLimit-Policy: "fixed window";"api";q=500;w=300`.
+/// `RateLimit-Policy: "fixed window";"api";q=500;w=300`. A window lasts five
+/// minutes, so no header says more than that and a margin.
 pub(super) fn parse_rate_limit(headers: &Headers) -> Option<RateLimit> {
     let state = headers.get("ratelimit")?;
     let bucket = quoted(state)?;
@@ -69,7 +118,7 @@ pub(super) fn parse_rate_limit(headers: &Headers) -> Option<RateLimit> {
         .unwrap_or("");
     Some(RateLimit {
         remaining: parameter(state, "r")?,
-        resets_in: Duration::from_secs(parameter(state, "t")?),
+        resets_in: at_most(parameter(state, "t")?, RATE_LIMIT_WINDOW),
         quota: parameter(policy, "q"),
         window: parameter(policy, "w").map(Duration::from_secs),
         bucket,
@@ -81,22 +130,27 @@ pub(super) fn parse_rate_limit(headers: &Headers) -> Option<RateLimit> {
 /// `RateLimit` is trusted only with nothing remaining: its `t` is then the end
 /// of the window that is exhausted, otherwise another counter refused.
 pub(super) fn retry_hint(headers: &Headers) -> Option<Duration> {
-    match parse_rate_limit(headers) {
-        Some(limit) if limit.remaining == 0 => Some(limit.resets_in),
-        _ => retry_after(headers),
-    }
+    let limit = parse_rate_limit(headers).filter(|limit| limit.remaining == 0);
+    limit.map(|limit| limit.resets_in).max(retry_after(headers))
 }
 
 /// Reads `Retry-After`: seconds, or a date that is measured against the
-/// answer's own `Date`, so that a wrong local clock does not matter.
+/// answer's own `Date`, so that a wrong local clock does not matter. A day is
+/// the most that is honoured.
 fn retry_after(headers: &Headers) -> Option<Duration> {
     let value = headers.get("retry-after")?.trim();
-    if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        let seconds = value.parse().unwrap_or(u64::MAX);
+        return Some(at_most(seconds, LONGEST_RETRY_AFTER));
     }
     let at = httpdate::parse_http_date(value).ok()?;
     let now = httpdate::parse_http_date(headers.get("date")?).ok()?;
-    Some(at.duration_since(now).unwrap_or_default())
+    let wait = at.duration_since(now).unwrap_or_default();
+    Some(at_most(wait.as_secs(), LONGEST_RETRY_AFTER))
+}
+
+fn at_most(seconds: u64, longest: Seconds) -> Duration {
+    Duration::from_secs(seconds.min(longest.get()))
 }
 
 /// Reads `X-HF-Warning: topic; message`.
@@ -179,6 +233,14 @@ mod tests {
             (vec![plenty], None),
             (vec![], None),
             (vec![("retry-after", "-1")], None),
+            (vec![exhausted, ("retry-after", "600")], Some(600)),
+            // Whatever a server says, a window ends and so does a day.
+            (vec![("ratelimit", "\"api\";r=0;t=3000000000")], Some(330)),
+            (vec![("retry-after", "9999999")], Some(86_400)),
+            (
+                vec![("retry-after", "99999999999999999999999")],
+                Some(86_400),
+            ),
         ] {
             assert_eq!(
                 retry_hint(&headers(&pairs)),

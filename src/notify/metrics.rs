@@ -13,6 +13,7 @@ use crate::domain::time::Timestamp;
 #[derive(Clone, Debug, Default)]
 pub struct ModelFacts {
     pub name: String,
+    pub added_at: Timestamp,
     pub last_check_at: Option<Timestamp>,
     pub last_change_at: Option<Timestamp>,
     pub last_outcome: Option<Outcome>,
@@ -109,6 +110,12 @@ pub fn render(facts: &Facts) -> String {
     );
     let each =
         |value: &dyn Fn(&ModelFacts) -> Option<i64>| Samples::of_models(&facts.models, value);
+    family(
+        "hfdl_model_added_timestamp_seconds",
+        Kind::Gauge,
+        "When the model was registered: the age of one that was never checked.",
+        each(&|model| Some(seconds(model.added_at))),
+    );
     family(
         "hfdl_model_last_check_success_timestamp_seconds",
         Kind::Gauge,

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, believed_wait};
 use crate::domain::units::Seconds;
 use crate::hub::HubClient;
 use crate::store::{DeadEnd, Store};
@@ -14,10 +14,9 @@ const GOOD_FOR: Seconds = Seconds(20 * 3600);
 /// Tells a run, before it asks anything, what an earlier one found out.
 pub fn recall(store: &Store, hub: &HubClient, xet: &XetStorage, now: Timestamp) -> Result<()> {
     let host = hub.endpoint().host_and_port();
-    // A clock that was wrong must not close a way for years.
-    let latest = now.saturating_add(GOOD_FOR.span())?;
     for end in store.dead_ends(&host, now)? {
-        if end.expires_at <= latest {
+        // A clock that was wrong must not close a route for years.
+        if believed_wait(end.expires_at, now, GOOD_FOR).is_some() {
             log::debug!("`{}` is not tried before {}", end.way, end.expires_at);
             xet.ways().recall(end.way, end.from_size);
         }

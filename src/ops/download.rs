@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+use super::places::Places;
 use super::rate_limits;
 use super::run::{Bounds, Opening, Run, RunReport, Tools};
 use super::sync::{CacheChoice, Checked, Order, Progress, Target, check_all};
 use crate::cache::LinkChoice;
+use crate::domain::hold::Loss;
 use crate::domain::model::Priority;
 use crate::domain::outcome::Trigger;
 use crate::domain::plan::Totals;
@@ -33,10 +35,12 @@ pub struct DryRun {
     pub commit: String,
     pub files: Vec<(String, u64, u64)>,
     pub totals: Totals,
+    /// The newer commit that is held because it looks like a loss.
+    pub held: Option<Loss>,
 }
 
 /// Returns where models go and which links may be used there.
-pub fn cache_choice(host: &Host, settings: &Settings) -> CacheChoice {
+pub fn cache_choice(host: &Host, settings: &Settings, places: Arc<Places>) -> CacheChoice {
     let links = if host.is_on("HF_HUB_DISABLE_SYMLINKS") {
         LinkChoice::NoSymlinks
     } else {
@@ -46,6 +50,7 @@ pub fn cache_choice(host: &Host, settings: &Settings) -> CacheChoice {
         root: settings.cache_dir().into(),
         home: None,
         links,
+        places,
     }
 }
 
@@ -58,9 +63,12 @@ impl Download<'_> {
     /// Downloads; the lock of the home is held by the caller.
     pub fn run(&self, show: &mut dyn FnMut(&Progress<'_>)) -> Result<RunReport> {
         let tools = &self.tools;
+        let now = tools.host.now();
+        rate_limits::refuse_long_wait(tools.store, tools.hub, now)?;
         let mut run = Run::begin(self.tools, RunCommand::Download, Trigger::Manual)?;
-        rate_limits::wait_out(tools.store, tools.hub, tools.host, tools.stop)?;
         let (mut flow, _watch) = run.start_flow(&self.bounds)?;
+        // Behind the start of the flow, whose deadline ends this wait as well.
+        rate_limits::wait_out(tools, &mut || run.beat())?;
         let targets: Vec<Arc<Target>> = self.targets.iter().cloned().map(Arc::new).collect();
         let openings = targets.iter().map(|target| Opening {
             target: target.clone(),
@@ -88,7 +96,8 @@ impl Download<'_> {
 
 /// Finds out what targets would fetch; only looks.
 pub fn dry_run(tools: &Tools<'_>, targets: &[Target]) -> Result<Vec<Result<DryRun>>> {
-    let choice = cache_choice(tools.host, tools.settings);
+    let places = Places::load(tools.store, tools.settings)?;
+    let choice = cache_choice(tools.host, tools.settings, Arc::new(places));
     let bad = tools.store.bad_files()?;
     let checked = check_all(tools.hub, tools.xet, &choice, targets, &bad);
     let pairs = targets.iter().zip(checked);
@@ -98,6 +107,7 @@ pub fn dry_run(tools: &Tools<'_>, targets: &[Target]) -> Result<Vec<Result<DryRu
 }
 
 fn describe(target: &Target, checked: Checked) -> DryRun {
+    let mut held = None;
     let (commit, files, totals) = match checked {
         Checked::Current {
             commit,
@@ -116,7 +126,9 @@ fn describe(target: &Target, checked: Checked) -> DryRun {
         }
         Checked::Held { commit, .. } => (commit, Vec::new(), Default::default()),
         Checked::Suspicious { loss, .. } => {
-            (loss.published.0.clone(), Vec::new(), Default::default())
+            let commit = loss.published.0.clone();
+            held = Some(*loss);
+            (commit, Vec::new(), Default::default())
         }
         Checked::Planned(planned) => {
             let files = planned.plan.fetches().map(|file| {
@@ -138,6 +150,7 @@ fn describe(target: &Target, checked: Checked) -> DryRun {
         commit: commit.to_string(),
         files,
         totals,
+        held,
     }
 }
 

@@ -4,63 +4,85 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::domain::time::Timestamp;
+use super::run::Tools;
+use crate::domain::retry::{LONGEST_RETRY_AFTER, RATE_LIMIT_WINDOW, RETRY_AFTER, longest_wait};
+use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::Seconds;
 use crate::hub::HubClient;
 use crate::store::{RateLimit, Store};
-use crate::sys::host::Host;
-use crate::sys::stop::StopFlag;
+use crate::sys::pause::Stopwatch;
 
-/// The buckets that a download draws on.
-const BUCKETS: [&str; 2] = ["api", "resolvers"];
+/// The counters that a download draws on, and the time that the Hub named.
+const BUCKETS: [&str; 3] = ["api", "resolvers", RETRY_AFTER];
+
+/// The Hub asked not to be asked before a time that is too far away to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the Hub allows no more requests until {}", render_utc(*until))]
+pub struct AskedToWait {
+    pub until: Timestamp,
+}
 
 /// Writes down the Hub's counters as the latest answers told them.
 pub fn remember(store: &Store, hub: &HubClient, now: Timestamp) -> Result<()> {
     let endpoint = hub.endpoint().as_str();
     store.transaction(|store| -> Result<()> {
         for limit in hub.rate_limits() {
-            // Whole seconds, rounded up: a request too early is refused.
-            let seconds = limit.resets_in.as_millis().div_ceil(1_000);
-            let resets_in = Seconds(u64::try_from(seconds)?).span();
+            let longest = longest_wait(&limit.bucket);
             store.save_rate_limit(&RateLimit {
                 endpoint: endpoint.to_owned(),
+                resets_at: after(now, limit.resets_in, longest),
                 bucket: limit.bucket,
                 remaining: limit.remaining,
-                resets_at: now.saturating_add(resets_in)?,
             })?;
         }
         Ok(())
     })
 }
 
-/// Sits out what an earlier process has used up of the Hub's patience: asking
+/// Refuses to begin when the Hub asked to wait for longer than one window.
+pub fn refuse_long_wait(store: &Store, hub: &HubClient, now: Timestamp) -> Result<()> {
+    let until = exhausted_until(store, hub.endpoint().as_str(), now)?;
+    let window = now.saturating_add(RATE_LIMIT_WINDOW.span())?;
+    match until.filter(|until| *until > window) {
+        Some(until) => Err(AskedToWait { until }.into()),
+        None => Ok(()),
+    }
+}
+
+/// Waits until a window ends that an earlier process has used up: asking
 /// before would only be refused.
-pub fn wait_out(store: &Store, hub: &HubClient, host: &Host, stop: &StopFlag) -> Result<()> {
+///
+/// The wait ends with the run: by a signal, or when its time is over. `beat` is
+/// called all the time, for the run's heartbeat.
+pub fn wait_out(tools: &Tools<'_>, beat: &mut dyn FnMut()) -> Result<()> {
     const STEP: Duration = Duration::from_millis(250);
-    // One window of the Hub's counters; what is told beyond is not believed.
-    const LONGEST: Duration = Duration::from_secs(330);
+    let Tools {
+        store,
+        hub,
+        host,
+        stop,
+        ..
+    } = *tools;
     let now = host.now();
-    let Some(until) = exhausted_until(store, hub, now)? else {
+    let Some(until) = exhausted_until(store, hub.endpoint().as_str(), now)? else {
         return Ok(());
     };
-    log::info!("the Hub allows no more requests until {until}; waiting");
     let span = Duration::try_from(until.duration_since(now)).unwrap_or_default();
-    let mut waited = Duration::ZERO;
-    while waited < span.min(LONGEST) && !stop.is_raised() {
-        host.pause(STEP);
-        waited += STEP;
+    log::info!("{}; waiting", AskedToWait { until });
+    let waited = Stopwatch::start();
+    // Without pauses, as in tests, there is nothing to wait for.
+    while host.takes_pauses() && waited.elapsed() < span && host.now() < until {
+        if stop.pause(STEP) {
+            break;
+        }
+        beat();
     }
     Ok(())
 }
 
 /// Returns when the Hub will answer again, if an earlier process has used up
-/// what it allows.
-pub fn exhausted_until(
-    store: &Store,
-    hub: &HubClient,
-    now: Timestamp,
-) -> Result<Option<Timestamp>> {
-    let endpoint = hub.endpoint().as_str();
+/// what it allows or was asked to wait.
+pub fn exhausted_until(store: &Store, endpoint: &str, now: Timestamp) -> Result<Option<Timestamp>> {
     let limits = store.rate_limits(now)?;
     let exhausted = limits.into_iter().filter(|limit| {
         limit.endpoint == endpoint
@@ -68,4 +90,19 @@ pub fn exhausted_until(
             && BUCKETS.contains(&limit.bucket.as_str())
     });
     Ok(exhausted.map(|limit| limit.resets_at).max())
+}
+
+/// Returns the time before which a server does not want to be asked again, as
+/// this process and earlier ones know it.
+pub fn not_before(store: &Store, hub: &HubClient, now: Timestamp) -> Result<Option<Timestamp>> {
+    let asked = hub.asked_to_wait();
+    let asked = asked.map(|wait| after(now, wait, LONGEST_RETRY_AFTER));
+    Ok(exhausted_until(store, hub.endpoint().as_str(), now)?.max(asked))
+}
+
+/// Adds a wait in whole seconds, rounded up: a request too early is refused.
+fn after(now: Timestamp, wait: Duration, longest: Seconds) -> Timestamp {
+    let seconds = u64::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX);
+    let wait = Seconds(seconds.min(longest.get()));
+    now.saturating_add(wait.span()).unwrap_or(Timestamp::MAX)
 }

@@ -1,11 +1,15 @@
 //! What a session's end means for its model, for its run and for the caller.
 
+use anyhow::Result;
+
+use super::run::Opening;
 use super::sync::SyncEnd;
 use crate::domain::model::{Model, ModelState};
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, RunOutcome, UpstreamState};
 use crate::domain::run::{EventKind, RunTotals};
 use crate::domain::session::Session;
 use crate::domain::time::Timestamp;
+use crate::store::Store;
 use crate::sys::stop::StopReason;
 
 /// Decides what a session's end says about its model: check, success and
@@ -42,6 +46,8 @@ pub fn state_after(model: &Model, end: &SyncEnd, now: Timestamp) -> ModelState {
             state.upstream_state = UpstreamState::Orphaned;
             state.last_check_at = Some(now);
         }
+        // Without a network nothing was tried, so nothing has failed.
+        Outcome::Failed | Outcome::CouldNotCheck if end.is_offline => {}
         Outcome::Failed | Outcome::CouldNotCheck => {
             state.consecutive_failures = state.consecutive_failures.saturating_add(1);
             if end
@@ -173,4 +179,13 @@ pub fn add_up(sessions: &[Session], n_due: u64) -> RunTotals {
             .map(|session| session.progress.bytes.reused)
             .sum(),
     }
+}
+
+/// Tells whether a schedule and its model are still there to refer to.
+pub(super) fn is_still_there(store: &Store, opening: &Opening) -> Result<bool> {
+    let Some((schedule, ..)) = &opening.slot else {
+        return Ok(true);
+    };
+    let model = opening.target.model.as_ref();
+    Ok(store.has_schedule(*schedule)? && model.map_or(Ok(true), |(id, _)| store.has_model(*id))?)
 }

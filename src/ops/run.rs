@@ -13,9 +13,11 @@ use anyhow::{Error, Result};
 
 use super::dead_ends;
 use super::download::cache_choice;
-use super::records::{add_up, news_of, run_outcome, state_after, status_of};
+use super::places::Places;
+use super::records::{add_up, is_still_there, news_of, run_outcome, state_after, status_of};
 use super::recover::recover;
-use super::sync::{Flow, Progress, SyncEnd, Target};
+use super::run_log::sweep_home;
+use super::sync::{CacheChoice, Flow, Progress, SyncEnd, Target};
 use super::watch::{Watch, Watched};
 use super::{ownership, rate_limits, retention};
 use crate::cache::CacheLayout;
@@ -27,7 +29,7 @@ use crate::domain::run::{Event, EventKind, RunCommand, RunEnd, RunId, RunStart};
 use crate::domain::schedule::{RateTable, ScheduleId};
 use crate::domain::session::{Session, SessionEnd, SessionId, SessionProgress, SessionStart};
 use crate::domain::settings::Settings;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, whole_seconds};
 use crate::domain::units::{ByteSize, Seconds};
 use crate::download::EngineOptions;
 use crate::hub::HubClient;
@@ -38,6 +40,8 @@ use crate::sys::paths::Home;
 use crate::sys::pause::Stopwatch;
 use crate::sys::stop::{StopFlag, StopReason};
 use crate::xet::XetStorage;
+
+pub use super::run_log::start_log;
 
 /// What a run works with, whatever its command.
 #[derive(Clone, Copy)]
@@ -68,6 +72,10 @@ pub struct Run<'a> {
     id: RunId,
     started_at: Timestamp,
     entries: Vec<Entry>,
+    places: Arc<Places>,
+    /// Places that this run has written down already.
+    remembered: BTreeSet<Destination>,
+    offline: BTreeSet<SessionId>,
     /// What the run comes to at best, whatever becomes of its targets.
     at_best: ExitStatus,
     last_beat: Stopwatch,
@@ -112,22 +120,26 @@ pub struct RunReport {
     pub started_at: Timestamp,
     pub finished_at: Timestamp,
     pub sessions: Vec<Session>,
+    /// The sessions in which this machine had no network.
+    pub offline: BTreeSet<SessionId>,
 }
 
 impl<'a> Run<'a> {
     /// Begins a run; the lock of the home is held by the caller.
     pub fn begin(tools: Tools<'a>, command: RunCommand, trigger: Trigger) -> Result<Self> {
         recover(tools.store, tools.host.now())?;
-        let started_at = tools.host.now();
+        let at = tools.host.precise_now();
+        let started_at = whole_seconds(at);
         let start = RunStart {
             command,
             trigger,
             process: super::lock::this_process(tools.host),
-            at: started_at,
+            at,
         };
         let id = tools.store.start_run(&start)?;
         checkpoint("run started");
         start_log(tools.home, &id, started_at);
+        sweep_home(tools.home);
         retention::prune_logs(tools.home, tools.settings.keep_logs(), started_at);
         Ok(Self {
             tools,
@@ -136,6 +148,9 @@ impl<'a> Run<'a> {
             id,
             started_at,
             entries: Vec::new(),
+            places: Arc::new(Places::load(tools.store, tools.settings)?),
+            remembered: BTreeSet::new(),
+            offline: BTreeSet::new(),
             at_best: ExitStatus::Ok,
             last_beat: Stopwatch::start(),
             problem: None,
@@ -207,13 +222,20 @@ impl<'a> Run<'a> {
         Ok(entries.into_iter().map(number).collect())
     }
 
+    /// Returns the cache of this run, with the places that the home knows.
+    pub fn cache_choice(&self) -> CacheChoice {
+        CacheChoice {
+            home: self.cache.home().cloned(),
+            ..cache_choice(self.tools.host, self.tools.settings, self.places.clone())
+        }
+    }
+
     /// Returns the way for this run's targets, and what watches the clock for it.
     pub fn start_flow(&self, bounds: &Bounds) -> Result<(Flow, Watch)> {
         let host = self.tools.host;
         let rate = Arc::default();
         let options = self.engine_options(bounds, &rate);
-        let mut choice = cache_choice(host, self.tools.settings);
-        choice.home = self.cache.home().cloned();
+        let choice = self.cache_choice();
         let reserve = self.tools.settings.disk_reserve();
         let bad = self.tools.store.bad_files()?;
         let flow = Flow::new(
@@ -225,16 +247,13 @@ impl<'a> Run<'a> {
             reserve,
         );
         let watch = Watch::start(host);
-        let now = host.now();
-        let span = bounds.max_duration.map(Seconds::span);
+        let table = bounds.limit_rate.clone();
         watch.add(Watched {
             stop: self.tools.stop.clone(),
-            deadline: span.and_then(|span| now.checked_add(span).ok()),
-            limit_rate: bounds
-                .limit_rate
-                .clone()
-                .map(|table| (table, host.time_zone())),
+            lasts: bounds.max_duration,
+            limit_rate: table.map(|table| (table, host.time_zone())),
             rate,
+            ..Watched::default()
         });
         Ok((flow, watch))
     }
@@ -283,9 +302,16 @@ impl<'a> Run<'a> {
 
     /// Writes down how far a target has come: after a crash it tells that bytes were kept.
     fn note(&mut self, index: usize, progress: &SessionProgress) {
-        let session = self.entries[index].session;
-        let saved = self.tools.store.save_progress(session, progress);
+        let entry = &self.entries[index];
+        let saved = self.tools.store.save_progress(entry.session, progress);
+        let target = entry.target.clone();
         self.keep_problem(saved.map_err(Error::from));
+        // Before the first revision is published there: the disk may be gone tomorrow.
+        if target.model.is_some() && self.remembered.insert(target.destination.clone()) {
+            let Tools { store, host, .. } = self.tools;
+            let place = &target.destination;
+            self.keep_problem(self.places.remember(store, place, None, host.now()));
+        }
     }
 
     /// Says that the run is alive, and hears whether it is to stop; at most
@@ -311,6 +337,7 @@ impl<'a> Run<'a> {
     pub fn close(&mut self, index: usize, end: &SyncEnd) -> Record {
         let entry = &mut self.entries[index];
         entry.status = Some(status_of(end));
+        self.offline.extend(end.is_offline.then_some(entry.session));
         let label = entry.target.label();
         if let Some(trouble) = &end.trouble {
             log::warn!(target: logging::SESSION, "{label}: {}: {}", end.outcome, trouble.message);
@@ -383,7 +410,7 @@ impl<'a> Run<'a> {
                 let id = model.id;
                 let state = state_after(model, end, now);
                 if let Some(commit) = &state.published_commit
-                    && state.published_at != model.state.published_at
+                    && state.published_commit != model.state.published_commit
                 {
                     store.save_revision(id, commit, now)?;
                 }
@@ -397,6 +424,10 @@ impl<'a> Run<'a> {
                     })?;
                 }
                 store.save_model_state(id, &state)?;
+            }
+            if let Some(model) = &model {
+                let (places, to) = (&self.places, &target.destination);
+                places.remember_end(store, to, model.id, &end.progress, now)?;
             }
             Ok(())
         })
@@ -475,6 +506,7 @@ impl<'a> Run<'a> {
             started_at: self.started_at,
             finished_at,
             sessions,
+            offline: self.offline,
         })
     }
 
@@ -502,27 +534,4 @@ impl<'a> Run<'a> {
             ..defaults
         }
     }
-}
-
-/// Tells whether a schedule and its model are still there to refer to.
-fn is_still_there(store: &Store, opening: &Opening) -> Result<bool> {
-    let Some((schedule, ..)) = &opening.slot else {
-        return Ok(true);
-    };
-    let model = opening.target.model.as_ref();
-    Ok(store.has_schedule(*schedule)? && model.map_or(Ok(true), |(id, _)| store.has_model(*id))?)
-}
-
-/// A log that cannot be written is no reason not to work.
-pub fn start_log(home: &Home, run_id: &RunId, started_at: Timestamp) {
-    let logs = home.logs();
-    if let Err(err) = logging::start_file(&logs, run_id.as_str(), started_at) {
-        log::warn!("{err:#}");
-        return;
-    }
-    log::info!(
-        "hfdl {} run {run_id} in `{}`",
-        env!("CARGO_PKG_VERSION"),
-        home.path().display()
-    );
 }

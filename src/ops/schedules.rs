@@ -8,8 +8,9 @@ use super::ticks::note_look;
 use super::zones::note_zone;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::schedule::{
-    self as domain, Look, NextStart, Overlap, PlannedSlot, Schedule, ScheduleSpec, ScheduleState,
-    assess, check_possible, duplicate_of, find_zone, jitter_offset, overlaps, planned,
+    self as domain, Impossible, Look, NextStart, Overlap, PlannedSlot, Schedule, ScheduleSpec,
+    ScheduleState, assess, check_possible, check_tick, duplicate_of, find_zone, jitter_offset,
+    overlaps, planned,
 };
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
@@ -42,6 +43,31 @@ pub fn check(
         .into());
     }
     Ok(overlaps(spec, &zone, state.anchor_at, now, others, models))
+}
+
+/// Finds the enabled schedules that no tick of this period can serve.
+pub fn impossible(
+    schedules: &[Schedule],
+    tick: Seconds,
+    now: Timestamp,
+) -> Vec<(EntryName, Impossible)> {
+    let enabled = schedules.iter().filter(|schedule| schedule.spec.enabled);
+    let check = |schedule: &Schedule| {
+        let (spec, anchor) = (&schedule.spec, schedule.state.anchor_at);
+        // An unknown zone is told of elsewhere.
+        let zone = find_zone(&spec.time_zone).ok()?;
+        let why = check_tick(spec, &zone, anchor, now, tick).err()?;
+        Some((spec.name.clone(), why))
+    };
+    enabled.filter_map(check).collect()
+}
+
+/// Says which schedules a new period of the timer has made impossible.
+pub fn warnings_about_tick(store: &Store, tick: Seconds, now: Timestamp) -> Result<Vec<String>> {
+    let schedules = store.enabled_schedules()?.readable;
+    let found = impossible(&schedules, tick, now).into_iter();
+    let words = found.map(|(name, why)| format!("the schedule `{name}` can never run now: {why}"));
+    Ok(words.collect())
 }
 
 /// Computes when a schedule is to be looked at next, for the database and for people.

@@ -7,17 +7,21 @@ use anyhow::{Context, Error, Result};
 
 use super::ownership;
 use super::pause::pause_in_force;
-use super::schedules::next_start;
-use super::ticks::{Ticks, last_ticks};
-use crate::domain::model::ModelSpec;
-use crate::domain::run::Run;
-use crate::domain::schedule::{Schedule, Selection, usable_zone};
+use super::rate_limits::exhausted_until;
+use super::schedules::{impossible, next_start};
+use super::shards::show_as_run_here;
+use super::ticks::{Ticks, false_future, last_ticks};
+use crate::domain::model::{Model, ModelSpec};
+use crate::domain::run::{Event, EventKind, Run};
+use crate::domain::schedule::{Schedule, Selection, longest_gap, usable_zone};
 use crate::domain::settings::Settings;
+use crate::domain::shard::Shard;
 use crate::domain::status::{
     DatabaseTrouble, DiskFacts, DiskUse, ModelStatus, NextDue, RunInProgress, Status, TimerFacts,
 };
 use crate::domain::time::Timestamp;
-use crate::domain::units::ByteSize;
+use crate::domain::units::{ByteSize, Seconds};
+use crate::hub::Endpoint;
 use crate::store::{ModelFilter, SessionFilter, Store, StoreError};
 use crate::sys::disk::space_at;
 use crate::sys::fs::replace_private_file;
@@ -27,6 +31,9 @@ use crate::sys::paths::Home;
 
 /// So many schedules are told of: a person wants to know what comes next.
 const MOST_NEXT_DUE: usize = 5;
+
+/// So many slots that were let go are told of.
+const MOST_MISSED_SLOTS: u32 = 5;
 
 /// What the home itself needs: a database and logs, no models.
 const HOME_RESERVE: ByteSize = ByteSize(64 << 20);
@@ -83,6 +90,11 @@ fn without_database(places: &Places<'_>, timer: Option<TimerFacts>) -> Result<St
         pause: None,
         next_due: Vec::new(),
         unusable: Vec::new(),
+        impossible: Vec::new(),
+        missed_slots: Vec::new(),
+        shards: Vec::new(),
+        asked_to_wait: None,
+        false_future: None,
         run: None,
         crashed: Vec::new(),
         models: Vec::new(),
@@ -97,13 +109,22 @@ fn read_database(status: &mut Status, places: &Places<'_>, store: &Store) -> Res
     let Ticks {
         by_timer,
         by_anyone,
-    } = last_ticks(store)?;
+    } = last_ticks(store, status.now)?;
     (status.last_timer_tick, status.last_tick) = (by_timer, by_anyone);
     status.pause = pause_in_force(store, status.now)?;
-    let schedules = store.enabled_schedules()?;
+    status.false_future = false_future(store, status.now)?;
+    let mut schedules = store.enabled_schedules()?;
     status.unusable = schedules.unusable();
+    let tick = places.settings.timer_every();
+    show_as_run_here(store, places.host, &mut schedules.readable, tick)?;
+    status.impossible = impossible(&schedules.readable, tick, status.now);
+    status.missed_slots = missed_slots(store, status)?;
     status.next_due = next_due(places, store, &schedules.readable)?;
-    status.models = models(store, &schedules.readable)?;
+    status.shards = shards(store, status)?;
+    status.models = models(store, &schedules.readable, status)?;
+    if let Ok(endpoint) = places.settings.endpoint().parse::<Endpoint>() {
+        status.asked_to_wait = exhausted_until(store, endpoint.as_str(), status.now)?;
+    }
     (status.run, status.crashed) = unfinished(store, places.home)?;
     let identity = ownership::identity(places.host, places.home, store)?;
     let cache = ownership::cache_of(places.settings, &identity);
@@ -145,15 +166,57 @@ fn next_due(places: &Places<'_>, store: &Store, schedules: &[Schedule]) -> Resul
     Ok(found)
 }
 
-fn models(store: &Store, schedules: &[Schedule]) -> Result<Vec<ModelStatus>> {
+/// Returns the slots that were let go within the age that a check may have.
+fn missed_slots(store: &Store, status: &Status) -> Result<Vec<Event>> {
+    let since = status.now.checked_sub(status.check_max_age.span());
+    let since = since.unwrap_or(Timestamp::MIN);
+    let kind = EventKind::MissedSlot;
+    Ok(store.events_of(kind, since, status.now, MOST_MISSED_SLOTS)?)
+}
+
+/// Returns the parts of the work that this home answers for; none is all.
+fn shards(store: &Store, status: &Status) -> Result<Vec<Shard>> {
+    let shards = store.shard_ticks()?;
+    let shards = shards.answered_for(status.check_max_age, status.now);
+    Ok(match shards.contains(&Shard::ALL) {
+        true => Vec::new(),
+        false => shards,
+    })
+}
+
+fn models(store: &Store, schedules: &[Schedule], status: &Status) -> Result<Vec<ModelStatus>> {
     let covered = all_selections(schedules);
-    let last = store.last_sessions()?;
-    let models = store.models(&ModelFilter::default())?;
-    let covers = |spec: &ModelSpec| covered.covers(spec);
+    let last = store.last_sessions(status.now)?;
+    let is_ours = |spec: &ModelSpec| {
+        let mut shards = status.shards.iter();
+        status.shards.is_empty() || shards.any(|one| one.holds(&spec.repo, &spec.revision))
+    };
+    let models = store.models(&ModelFilter::default())?.into_iter();
+    let describe = |model: Model| {
+        let (spec, last) = (&model.spec, last.get(&model.id));
+        let mut known = ModelStatus::new(&model, last, covered.covers(spec), status.now);
+        // To look at the calendar of each schedule takes long; the others are young enough.
+        if known.is_scheduled && known.checked_ago(status.now) > status.check_max_age {
+            known.planned_age = planned_age(schedules, spec, status.now);
+        }
+        known
+    };
     Ok(models
-        .iter()
-        .map(|model| ModelStatus::new(model, last.get(&model.id), covers(&model.spec)))
+        .filter(|model| is_ours(&model.spec))
+        .map(describe)
         .collect())
+}
+
+/// Returns twice the longest gap of the schedule that checks a model most often.
+fn planned_age(schedules: &[Schedule], model: &ModelSpec, now: Timestamp) -> Option<Seconds> {
+    let covering = schedules
+        .iter()
+        .filter(|schedule| schedule.spec.selection.covers(model));
+    let gaps = covering.filter_map(|schedule| {
+        let zone = usable_zone(schedule).ok()?;
+        longest_gap(&schedule.spec, &schedule.state, &zone, now)
+    });
+    gaps.min().map(|gap| Seconds(gap.get().saturating_mul(2)))
 }
 
 /// Puts the selections of all schedules together: with thousands of models,

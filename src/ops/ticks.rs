@@ -4,14 +4,12 @@ use anyhow::Result;
 
 use crate::domain::outcome::Trigger;
 use crate::domain::run::{Event, EventKind};
-use crate::domain::time::{Timestamp, render_utc};
+use crate::domain::time::{Timestamp, believed, render_utc};
 use crate::domain::units::Seconds;
 use crate::store::{MetaKey, Store};
+use crate::sys::host::Host;
 
-/// Keeping a clock right means small steps, and they are nobody's concern.
-const NO_NEWS_SECONDS: i64 = 60;
-
-/// When `run-due` was started last.
+/// When `run-due` was started last, as far as that is believable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ticks {
     pub by_timer: Option<Timestamp>,
@@ -19,9 +17,24 @@ pub struct Ticks {
     pub by_anyone: Option<Timestamp>,
 }
 
-pub fn last_ticks(store: &Store) -> Result<Ticks> {
+pub fn last_ticks(store: &Store, now: Timestamp) -> Result<Ticks> {
+    let written = written_ticks(store)?;
+    Ok(Ticks {
+        by_timer: believed(written.by_timer, now),
+        by_anyone: believed(written.by_anyone, now),
+    })
+}
+
+/// Returns a moment of the future that a tick, or a look at a schedule, was
+/// dated: the clock was wrong then or is wrong now.
+pub fn false_future(store: &Store, now: Timestamp) -> Result<Option<Timestamp>> {
+    let latest = written_ticks(store)?.by_anyone.max(latest_look(store)?);
+    Ok(latest.filter(|latest| believed(*latest, now).is_none()))
+}
+
+fn written_ticks(store: &Store) -> Result<Ticks> {
     let read = |key| -> Result<Option<Timestamp>> {
-        // What nobody can read is as good as nothing.
+        // A value that cannot be read is as good as none.
         Ok(store.meta(key)?.and_then(|text| text.parse().ok()))
     };
     Ok(Ticks {
@@ -35,7 +48,7 @@ pub fn last_ticks(store: &Store) -> Result<Ticks> {
 /// One fact each and not a row for every tick: there are 35,000 a year.
 pub fn record_tick(store: &Store, trigger: Trigger, every: Seconds, now: Timestamp) -> Result<()> {
     store.transaction(|store| -> Result<()> {
-        let last = last_ticks(store)?;
+        let last = written_ticks(store)?;
         if trigger == Trigger::Timer {
             if let Some(missed) = last.by_timer.and_then(|from| missed(from, every, now)) {
                 store.record_event(&Event {
@@ -73,7 +86,7 @@ pub fn notice_clock_back(store: &Store, now: Timestamp) -> Result<()> {
     store.transaction(|store| -> Result<()> {
         store.reconsider_all_schedules(now)?;
         store.set_meta(MetaKey::LatestLook, &render_utc(now))?;
-        if ahead.as_second() - now.as_second() <= NO_NEWS_SECONDS {
+        if believed(ahead, now).is_some() {
             return Ok(());
         }
         let detail = format!(
@@ -90,6 +103,22 @@ pub fn notice_clock_back(store: &Store, now: Timestamp) -> Result<()> {
             detail,
         })?;
         Ok(())
+    })
+}
+
+/// Plans all schedules anew when the host has another name, which changes its
+/// share of their jitter, or the timer another period.
+pub fn notice_other_host(store: &Store, host: &Host, every: Seconds, now: Timestamp) -> Result<()> {
+    let today = format!("{} {every}", host.name());
+    let known = store.meta(MetaKey::PlannedFor)?;
+    if known.as_ref() == Some(&today) {
+        return Ok(());
+    }
+    store.transaction(|store| -> Result<()> {
+        if known.is_some() {
+            store.reconsider_all_schedules(now)?;
+        }
+        Ok(store.set_meta(MetaKey::PlannedFor, &today)?)
     })
 }
 
@@ -130,15 +159,15 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
         let store = Store::open(&home.path().join("hfdl.db"), at(0)).unwrap();
-        assert_eq!(last_ticks(&store).unwrap(), Ticks::default());
+        assert_eq!(last_ticks(&store, at(30)).unwrap(), Ticks::default());
         record_tick(&store, Trigger::Timer, Seconds(900), at(10)).unwrap();
         record_tick(&store, Trigger::Manual, Seconds(900), at(20)).unwrap();
-        let ticks = last_ticks(&store).unwrap();
+        let ticks = last_ticks(&store, at(30)).unwrap();
         assert_eq!(
             (ticks.by_timer, ticks.by_anyone),
             (Some(at(10)), Some(at(20)))
         );
         store.set_meta(MetaKey::LastTick, "yesterday").unwrap();
-        assert_eq!(last_ticks(&store).unwrap().by_anyone, None);
+        assert_eq!(last_ticks(&store, at(30)).unwrap().by_anyone, None);
     }
 }

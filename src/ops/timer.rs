@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::timer_places::{database_id, places_of_tick};
 use super::timer_record::TimerRecord;
 use crate::domain::settings::{SettingKey, Settings};
 use crate::domain::status::TimerFacts as Standing;
@@ -144,7 +145,8 @@ impl Draft<'_> {
         }
         let former = self.former.as_ref().and_then(|former| former.since);
         let since = former.filter(|_| !has_changed).unwrap_or(now);
-        TimerRecord::new(self.kind(), &self.spec, since).save(store)?;
+        let places = places_of_tick(store, self.place.settings)?;
+        TimerRecord::new(self.kind(), &self.spec, places, since).save(store)?;
         let replaced = self.remove_replaced()?;
         Ok(Started {
             has_changed,
@@ -229,7 +231,10 @@ pub fn standing(place: Place<'_>, store: &Store) -> Result<Option<Standing>> {
     let facts = facts(place, Some(store));
     let drift = || match facts.installed && facts.is_current {
         true => None,
-        false => Some("the program, its home or the interval is another one now".to_owned()),
+        false => Some(
+            "it is from another version, or the program, its home or the interval has changed"
+                .to_owned(),
+        ),
     };
     Ok(Some(Standing {
         // One that was removed by hand is missed all the same.
@@ -307,6 +312,7 @@ fn base_spec(place: Place<'_>, store: Option<&Store>) -> Result<TimerSpec> {
         id: TimerId::of(&paths::resolved(home.path())),
         program: utf8(program::path(host)?)?,
         home: utf8(home.path().to_path_buf())?,
+        database: store.map(database_id).transpose()?,
         tick: tick(place, store, settings.timer_every())?,
         variables: Vec::new(),
     })

@@ -1,6 +1,7 @@
 //! What `start` did, written down: so that `status` and a later `start` know
 //! what is meant to be there, whatever their own environment says.
 
+use crate::domain::settings::SettingKey;
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::timer::TimerKind;
 use crate::domain::units::Seconds;
@@ -15,12 +16,19 @@ pub struct TimerRecord {
     pub home: String,
     pub every: Seconds,
     pub variables: Vec<(String, String)>,
+    /// Cache and Hub as they were when it was installed.
+    pub places: Vec<(SettingKey, String)>,
     /// When the entry was last written: nothing before that was missed.
     pub since: Option<Timestamp>,
 }
 
 impl TimerRecord {
-    pub fn new(kind: TimerKind, spec: &TimerSpec, since: Timestamp) -> Self {
+    pub fn new(
+        kind: TimerKind,
+        spec: &TimerSpec,
+        places: Vec<(SettingKey, String)>,
+        since: Timestamp,
+    ) -> Self {
         Self {
             since: Some(since),
             kind,
@@ -28,6 +36,7 @@ impl TimerRecord {
             home: spec.home.clone(),
             every: Seconds(u64::from(spec.tick.every()) * 60),
             variables: spec.variables.clone(),
+            places,
         }
     }
 
@@ -51,13 +60,19 @@ impl TimerRecord {
         for (name, value) in &self.variables {
             text.push_str(&format!("env {name}={value}\n"));
         }
+        for (key, value) in &self.places {
+            // A value that holds a line break is not compared later.
+            if !value.contains('\n') {
+                text.push_str(&format!("place {key}={value}\n"));
+            }
+        }
         text
     }
 
     /// A record that a newer version wrote in another form is no record.
     fn parse(text: &str) -> Option<Self> {
         let (mut kind, mut id, mut home, mut every) = (None, None, None, None);
-        let (mut variables, mut since) = (Vec::new(), None);
+        let (mut variables, mut places, mut since) = (Vec::new(), Vec::new(), None);
         for (name, value) in text.lines().filter_map(|line| line.split_once(' ')) {
             match name {
                 "kind" => kind = value.parse().ok(),
@@ -66,6 +81,10 @@ impl TimerRecord {
                 "every" => every = value.parse().ok(),
                 "since" => since = value.parse().ok(),
                 "env" => variables.extend(pair(value)),
+                "place" => places.extend(
+                    pair(value)
+                        .and_then(|(key, value)| Some((SettingKey::find(&key).ok()?, value))),
+                ),
                 _ => {}
             }
         }
@@ -75,6 +94,7 @@ impl TimerRecord {
             home: home?,
             every: every?,
             variables,
+            places,
             since,
         })
     }
@@ -97,6 +117,7 @@ mod tests {
             home: "/srv/my models".to_owned(),
             every: Seconds(300),
             variables: vec![("NO_PROXY".to_owned(), "a=b, c".to_owned())],
+            places: vec![(SettingKey::CacheDir, "/data/hf=x/hub".to_owned())],
             since: Timestamp::from_second(1_772_355_600).ok(),
         };
         assert_eq!(TimerRecord::parse(&record.render()), Some(record));

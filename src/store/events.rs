@@ -1,13 +1,13 @@
 //! The table `events`: what a person should know later.
 
-use rusqlite::params;
+use rusqlite::{Row, params};
 
 use super::error::Result;
 use super::open::Store;
 use super::value::{Columns, seconds};
 use crate::domain::model::ModelId;
 use crate::domain::run::{Event, EventKind};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, latest_believable};
 
 impl Store {
     pub fn record_event(&self, event: &Event) -> Result<()> {
@@ -27,23 +27,49 @@ impl Store {
     }
 
     /// Tells whether something was recorded, in these words, since an instant.
-    pub fn has_event(&self, kind: EventKind, detail: &str, since: Timestamp) -> Result<bool> {
-        let sql = "SELECT 1 FROM events WHERE at >= ?1 AND kind = ?2 AND detail = ?3 LIMIT 1";
-        let params = params![seconds(since), kind.as_str(), detail];
+    pub fn has_event(
+        &self,
+        kind: EventKind,
+        detail: &str,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool> {
+        let sql = "SELECT 1 FROM events
+            WHERE at BETWEEN ?1 AND ?2 AND kind = ?3 AND detail = ?4 LIMIT 1";
+        let latest = seconds(latest_believable(now));
+        let params = params![seconds(since), latest, kind.as_str(), detail];
         Ok(self.find(sql, params, |_| Ok(()))?.is_some())
     }
 
     /// Returns events since an instant, newest first.
     pub fn events(&self, since: Timestamp, limit: u32) -> Result<Vec<Event>> {
         let sql = "SELECT * FROM events WHERE at >= ?1 ORDER BY at DESC, id DESC LIMIT ?2";
-        self.list(sql, params![seconds(since), limit], |row| {
-            Ok(Event {
-                at: row.time("at")?,
-                kind: row.parsed("kind")?,
-                model_id: row.get::<_, Option<i64>>("model_id")?.map(ModelId),
-                run_id: row.parsed_if_any("run_id")?,
-                detail: row.get("detail")?,
-            })
-        })
+        self.list(sql, params![seconds(since), limit], read_event)
     }
+
+    /// Returns the newest events of a kind since an instant, as far as their
+    /// dates are believable.
+    pub fn events_of(
+        &self,
+        kind: EventKind,
+        since: Timestamp,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Event>> {
+        let sql = "SELECT * FROM events WHERE kind = ?1 AND at BETWEEN ?2 AND ?3
+            ORDER BY at DESC, id DESC LIMIT ?4";
+        let latest = seconds(latest_believable(now));
+        let params = params![kind.as_str(), seconds(since), latest, limit];
+        self.list(sql, params, read_event)
+    }
+}
+
+fn read_event(row: &Row<'_>) -> rusqlite::Result<Event> {
+    Ok(Event {
+        at: row.time("at")?,
+        kind: row.parsed("kind")?,
+        model_id: row.get::<_, Option<i64>>("model_id")?.map(ModelId),
+        run_id: row.parsed_if_any("run_id")?,
+        detail: row.get("detail")?,
+    })
 }

@@ -25,9 +25,7 @@ pub struct Pruned {
 /// What is true of a session that may be deleted.
 const OLD_SESSION: &str = "started_at < ?1 AND state = 'finished'
     AND (model_id IS NULL OR id <> (
-        SELECT id FROM sessions AS newest
-        WHERE newest.model_id = sessions.model_id
-        ORDER BY started_at DESC, id DESC LIMIT 1))";
+        SELECT max(id) FROM sessions AS newest WHERE newest.model_id = sessions.model_id))";
 
 impl Store {
     /// Deletes history from before an instant: sessions with their files, runs

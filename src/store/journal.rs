@@ -88,7 +88,14 @@ fn open(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    keep_temporary_data_in_memory(&connection)?;
     Ok(connection)
+}
+
+/// SQLite spills large sorts into files of the system's temporary folder, which
+/// may be small, and readable by others until the file is unlinked.
+pub(super) fn keep_temporary_data_in_memory(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "temp_store", "MEMORY")
 }
 
 /// Reads the first page under the lock that every query takes.

@@ -24,6 +24,8 @@ words! {
         /// The latest moment for which a `next_due_at` was computed: if it is still to come, the
         /// clock went back and none of them can be trusted.
         LatestLook = "latest-look",
+        /// For which host name and period of the timer `next_due_at` was computed.
+        PlannedFor = "planned-for",
         /// Until when, and why, ticks do nothing.
         Pause = "pause",
         /// Which trouble with the metrics file has been told, and when.

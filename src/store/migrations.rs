@@ -46,6 +46,14 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("schema/0005.sql"),
         then: |_, _| Ok(()),
     },
+    Migration {
+        sql: include_str!("schema/0006.sql"),
+        then: |_, _| Ok(()),
+    },
+    Migration {
+        sql: include_str!("schema/0007.sql"),
+        then: |_, _| Ok(()),
+    },
 ];
 
 /// What has to happen before a file can be used.

@@ -218,6 +218,7 @@ fn migrated_in_memory(
     now: Timestamp,
 ) -> Result<Connection> {
     let mut memory = Connection::open_in_memory()?;
+    journal::keep_temporary_data_in_memory(&memory)?;
     if let Some(file) = file {
         let copy = rusqlite::backup::Backup::new(file, &mut memory)?;
         copy.run_to_completion(i32::MAX, std::time::Duration::ZERO, None)?;
@@ -305,6 +306,22 @@ mod tests {
         drop(store);
         assert_eq!(std::fs::read(&path).unwrap(), before);
         assert_eq!(home.path().read_dir().unwrap().count(), 1);
+    }
+
+    #[test]
+    fn no_query_writes_to_the_temporary_folder_of_the_system() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("hfdl.db");
+        let unmade = Store::open_read_only(&path, NOW).unwrap();
+        let made = Store::open(&path, NOW).unwrap();
+        let looked_at = Store::open_read_only(&path, NOW).unwrap();
+        for store in [unmade, made, looked_at] {
+            let connection = store.connection();
+            let memory: i64 = connection
+                .pragma_query_value(None, "temp_store", |row| row.get(0))
+                .unwrap();
+            assert_eq!(memory, 2);
+        }
     }
 
     #[test]

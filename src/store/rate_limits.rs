@@ -5,7 +5,8 @@ use rusqlite::params;
 use super::error::Result;
 use super::open::Store;
 use super::value::{Columns, integer, seconds};
-use crate::domain::time::Timestamp;
+use crate::domain::retry::longest_wait;
+use crate::domain::time::{Timestamp, believed_wait};
 
 /// The state of one of an endpoint's quotas.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,15 +34,23 @@ impl Store {
     }
 
     /// Returns the quotas that have not been reset since, of all endpoints.
+    ///
+    /// One that is reset later than any server may ask is not believed: the
+    /// clock was ahead, or an older version kept what a server made up.
     pub fn rate_limits(&self, now: Timestamp) -> Result<Vec<RateLimit>> {
         let sql = "SELECT * FROM rate_limits WHERE resets_at > ?1 ORDER BY endpoint, bucket";
-        self.list(sql, [seconds(now)], |row| {
+        let limits: Vec<RateLimit> = self.list(sql, [seconds(now)], |row| {
             Ok(RateLimit {
                 endpoint: row.get("endpoint")?,
                 bucket: row.get("bucket")?,
                 remaining: row.count("remaining")?,
                 resets_at: row.time("resets_at")?,
             })
-        })
+        })?;
+        let is_believed = |limit: &RateLimit| {
+            let longest = longest_wait(&limit.bucket);
+            believed_wait(limit.resets_at, now, longest).is_some()
+        };
+        Ok(limits.into_iter().filter(is_believed).collect())
     }
 }

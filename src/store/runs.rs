@@ -8,7 +8,7 @@ use super::value::{Columns, integer, seconds};
 use crate::domain::outcome::{RunOutcome, Trigger};
 use crate::domain::run::{Run, RunEnd, RunId, RunProcess, RunStart, RunTotals};
 use crate::domain::session::SessionId;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, latest_believable};
 
 /// Which runs to list, newest first; what is `None` does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,9 +26,20 @@ pub struct Stranded {
 }
 
 impl Store {
-    /// Opens a run and gives it its id.
+    /// Opens a run and gives it its id, which sorts behind those of earlier runs.
     pub fn start_run(&self, start: &RunStart) -> Result<RunId> {
-        let id = RunId::from_parts(start.at, fastrand::u128(..));
+        self.transaction(|store| {
+            // A run that a clock far ahead has dated does not count.
+            let end = RunId::first_at(latest_believable(start.at));
+            let sql = "SELECT max(id) AS id FROM runs WHERE id < ?1";
+            let previous = store.find(sql, [end.as_str()], |row| row.parsed_if_any("id"))?;
+            let id = RunId::following(previous.flatten(), start.at, fastrand::u128(..));
+            store.insert_run(&id, start)?;
+            Ok(id)
+        })
+    }
+
+    fn insert_run(&self, id: &RunId, start: &RunStart) -> Result<()> {
         let sql = "INSERT INTO runs (id, command, trigger, host, pid, boot_id, process_start,
                 version, started_at, heartbeat_at)
             VALUES (:id, :command, :trigger, :host, :pid, :boot_id, :process_start,
@@ -47,7 +58,7 @@ impl Store {
                 ":at": seconds(start.at),
             },
         )?;
-        Ok(id)
+        Ok(())
     }
 
     /// Records a run that found the lock taken or ticks paused: it began and
@@ -144,16 +155,6 @@ impl Store {
             params![ending, RunId::SHORTEST_ENDING as i64],
             read_run,
         )
-    }
-
-    /// Returns the newest run, of any trigger or of one.
-    pub fn latest_run(&self, trigger: Option<Trigger>) -> Result<Option<Run>> {
-        let filter = RunFilter {
-            trigger,
-            limit: Some(1),
-            ..RunFilter::default()
-        };
-        Ok(self.runs(&filter)?.pop())
     }
 
     /// Returns the runs that have not ended, oldest first: at most one of them

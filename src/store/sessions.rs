@@ -18,7 +18,7 @@ use crate::domain::session::{
     ByteCounts, FileCounts, Session, SessionEnd, SessionFile, SessionId, SessionProgress,
     SessionStart, Trouble,
 };
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, latest_believable};
 
 /// Whose sessions to list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -172,29 +172,30 @@ impl Store {
         self.list(&sql, params_from_iter(params), read_session)
     }
 
-    pub fn last_session(&self, model: ModelId) -> Result<Option<Session>> {
-        self.find(LAST_SESSION, [model.0], read_session)
+    /// Returns the newest session of a model whose date is believable.
+    pub fn last_session(&self, model: ModelId, now: Timestamp) -> Result<Option<Session>> {
+        let latest = seconds(latest_believable(now));
+        self.find(LAST_SESSION, [model.0, latest], read_session)
     }
 
-    /// Returns the newest session of each model that has any.
-    pub fn last_sessions(&self) -> Result<BTreeMap<ModelId, Session>> {
-        self.list(LAST_SESSIONS, [], |row| {
+    /// Returns the newest believable session of each model that has any.
+    pub fn last_sessions(&self, now: Timestamp) -> Result<BTreeMap<ModelId, Session>> {
+        self.list(LAST_SESSIONS, [seconds(latest_believable(now))], |row| {
             Ok((ModelId(row.get("model_id")?), read_session(row)?))
         })
     }
 
     /// Returns the models that a schedule's run has looked at since an instant
     /// with an end that needs no other look before the next slot.
-    pub fn models_done_since(&self, since: Timestamp) -> Result<BTreeSet<ModelId>> {
+    pub fn models_done_since(&self, since: Timestamp, now: Timestamp) -> Result<BTreeSet<ModelId>> {
         let sql = "SELECT DISTINCT model_id FROM sessions
-            WHERE started_at >= ?1 AND slot_at IS NOT NULL AND model_id IS NOT NULL
+            WHERE started_at BETWEEN ?1 AND ?2 AND slot_at IS NOT NULL AND model_id IS NOT NULL
                 AND outcome IN ('updated', 'up-to-date', 'repaired', 'held', 'orphaned', 'failed')
                 AND (outcome <> 'failed'
                     OR error_kind NOT IN ('network', 'rate-limit')
                         AND error NOT LIKE 'crashed:%')";
-        let ids: Vec<ModelId> = self.list(sql, [seconds(since)], |row| {
-            Ok(ModelId(row.get("model_id")?))
-        })?;
+        let params = [seconds(since), seconds(latest_believable(now))];
+        let ids: Vec<ModelId> = self.list(sql, params, |row| Ok(ModelId(row.get("model_id")?)))?;
         Ok(ids.into_iter().collect())
     }
 
@@ -245,14 +246,17 @@ impl Store {
     }
 }
 
-pub(super) const LAST_SESSION: &str = "SELECT * FROM sessions WHERE model_id = ?1
-    ORDER BY started_at DESC, id DESC LIMIT 1";
+/// Ordered by number, which is the order of writing: dates go wrong when the
+/// clock is set. The index is named, because the planner prefers the one by date.
+pub(super) const LAST_SESSION: &str = "SELECT * FROM sessions INDEXED BY sessions_of_model
+    WHERE model_id = ?1 AND started_at <= ?2 ORDER BY id DESC LIMIT 1";
 
 /// One look into the index for each model, instead of a pass over all sessions.
 pub(super) const LAST_SESSIONS: &str =
     "SELECT sessions.* FROM models JOIN sessions ON sessions.id = (
-        SELECT id FROM sessions AS newest WHERE newest.model_id = models.id
-        ORDER BY started_at DESC, id DESC LIMIT 1)";
+        SELECT id FROM sessions AS newest INDEXED BY sessions_of_model
+        WHERE newest.model_id = models.id AND newest.started_at <= ?1
+        ORDER BY id DESC LIMIT 1)";
 
 /// Builds the query for a filter; only what is asked for appears in it, so
 /// that SQLite sees which index fits.

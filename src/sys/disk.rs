@@ -95,6 +95,68 @@ fn file_system_of(path: &Path) -> io::Result<u64> {
     }))
 }
 
+/// Returns type and number of the file system that a path is on, such as
+/// `ext4 1f2e3d`. The path need not exist: then its nearest ancestor counts.
+///
+/// Two file systems hardly share it. One may change it with a boot, where its
+/// number is made when it is mounted.
+pub fn file_system_at(path: &Path) -> Option<String> {
+    let existing = path.ancestors().find(|path| path.exists())?;
+    identity_of(existing).ok()
+}
+
+#[cfg(target_os = "linux")]
+fn identity_of(path: &Path) -> io::Result<String> {
+    const NAMES: [(u32, &str); 16] = [
+        (0xef53, "ext4"),
+        (0x5846_5342, "xfs"),
+        (0x9123_683e, "btrfs"),
+        (0xf2f5_2010, "f2fs"),
+        (0x2fc1_2fc1, "zfs"),
+        (0xca45_1a4e, "bcachefs"),
+        (0x0102_1994, "tmpfs"),
+        (0x794c_7630, "overlayfs"),
+        (0x6969, "nfs"),
+        (0xff53_4d42, "cifs"),
+        (0xfe53_4d42, "smb"),
+        (0x00c3_6400, "ceph"),
+        (0x6573_5546, "fuse"),
+        (0x2011_bab0, "exfat"),
+        (0x4d44, "vfat"),
+        (0x7366_746e, "ntfs"),
+    ];
+    // The type is a signed word on some machines.
+    let kind = i128::from(rustix::fs::statfs(path)?.f_type) as u32;
+    let id = rustix::fs::statvfs(path)?.f_fsid;
+    let name = NAMES.iter().find(|(number, _)| *number == kind);
+    Ok(match name {
+        Some((_, name)) => format!("{name} {id:x}"),
+        None => format!("type-{kind:x} {id:x}"),
+    })
+}
+
+#[cfg(target_os = "macos")]
+fn identity_of(path: &Path) -> io::Result<String> {
+    let name = rustix::fs::statfs(path)?.f_fstypename;
+    let name: String = name
+        .iter()
+        .map_while(|byte| (*byte != 0).then(|| char::from(*byte as u8)))
+        .collect();
+    let id = rustix::fs::statvfs(path)?.f_fsid;
+    Ok(format!("{name} {id:x}"))
+}
+
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "macos"))))]
+fn identity_of(path: &Path) -> io::Result<String> {
+    let id = rustix::fs::statvfs(path)?.f_fsid;
+    Ok(format!("file-system {id:x}"))
+}
+
+#[cfg(not(unix))]
+fn identity_of(path: &Path) -> io::Result<String> {
+    Ok(format!("volume {:x}", file_system_of(path)?))
+}
+
 /// Returns how many bytes of the disk a file owns already; 0 when it is missing.
 pub fn allocated_bytes(path: &Path) -> u64 {
     let Ok(found) = std::fs::metadata(path) else {
@@ -124,6 +186,9 @@ mod tests {
             space_at(&folder.path().join(".")).unwrap().file_system
         );
         assert!(space.free_bytes > 0);
+        let missing = folder.path().join("not/there");
+        assert_eq!(file_system_at(&missing), file_system_at(folder.path()));
+        assert!(file_system_at(&missing).is_some());
         let file = folder.path().join("x");
         assert_eq!(allocated_bytes(&file), 0);
         std::fs::write(&file, vec![1; 100_000]).unwrap();

@@ -2,7 +2,7 @@
 //!
 //! Test builds (those with debug assertions) have more doors: a settable
 //! clock, `HFDL_TEST_NOW` (`2026-03-01T09:00:00Z` stands still, with `+60`
-//! behind it it goes on sixty times as fast), `HFDL_TEST_NO_PAUSES`,
+//! behind it it goes on sixty times as fast, with `+-60` backwards), `HFDL_TEST_NO_PAUSES`,
 //! `HFDL_TEST_CRASH_AT`, the checkpoint that kills the process (`run ends`, or
 //! `checked:3` for its third time), and
 //! `HFDL_TEST_PROGRAMS` and `HFDL_TEST_PROCESSES`, folders that stand for the
@@ -85,8 +85,13 @@ impl Host {
 
     /// Returns the present, in whole seconds.
     pub fn now(&self) -> Timestamp {
+        crate::domain::time::whole_seconds(self.precise_now())
+    }
+
+    /// Returns the present with its fraction of a second, for ids that sort by it.
+    pub fn precise_now(&self) -> Timestamp {
         let now = self.test_variable("HFDL_TEST_NOW").and_then(test_clock);
-        crate::domain::time::whole_seconds(now.unwrap_or_else(Timestamp::now))
+        now.unwrap_or_else(Timestamp::now)
     }
 
     /// Waits, unless a test has taken all pauses out.
@@ -216,8 +221,12 @@ fn test_clock(text: &str) -> Option<Timestamp> {
         return text.parse().ok();
     };
     let start: Timestamp = format!("{start}Z").parse().ok()?;
-    let passed = elapsed().mul_f64(factor.parse().ok()?);
-    start.checked_add(passed).ok()
+    let factor: f64 = factor.parse().ok()?;
+    let passed = elapsed().mul_f64(factor.abs());
+    match factor < 0.0 {
+        true => start.checked_sub(passed).ok(),
+        false => start.checked_add(passed).ok(),
+    }
 }
 
 /// Names a step after which a crash must heal. A test that chose this one has

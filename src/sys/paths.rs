@@ -51,6 +51,26 @@ impl Home {
         self.0.join("run.lock")
     }
 
+    /// Returns copies of the database that a killed process left half made. A
+    /// young one may be in the making, by a process that holds no lock.
+    pub fn leftovers(&self) -> Vec<PathBuf> {
+        const UNFINISHED: [&str; 2] = ["hfdl.db.new-", "hfdl.db.copy-"];
+        const YOUNG_SECONDS: u64 = 3_600;
+        let is_left = |path: &PathBuf| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let age = path
+                .symlink_metadata()
+                .and_then(|found| found.modified())
+                .ok()
+                .and_then(|at| at.elapsed().ok());
+            UNFINISHED.iter().any(|start| name.starts_with(start))
+                && age.is_some_and(|age| age.as_secs() >= YOUNG_SECONDS)
+        };
+        let entries = std::fs::read_dir(&self.0).into_iter().flatten();
+        let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+        paths.filter(is_left).collect()
+    }
+
     /// Returns where each run leaves what `hfdl status` would tell.
     pub fn status_file(&self) -> PathBuf {
         self.0.join("status.json")

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! # >>> hfdl 7f3a9c12 >>> managed by "hfdl start"; remove it with "hfdl stop"
-//! 4,19,34,49 * * * * '/usr/bin/hfdl' --home '/home/me/.local/share/hfdl' run-due --trigger timer
+//! 4,19,34,49 * * * * '/usr/bin/hfdl' --home '/home/me/.local/share/hfdl' run-due --trigger timer --database 1f2e3d4c
 //! # <<< hfdl 7f3a9c12 <<<
 //! ```
 //!
@@ -67,7 +67,8 @@ fn line(spec: &TimerSpec) -> Result<String, Refusal> {
     }
     let program = quote(&spec.program, "program's path")?;
     let home = quote(&spec.home, "home directory's path")?;
-    command.push_str(&format!("{program} --home {home} run-due --trigger timer"));
+    let words = spec.command();
+    command.push_str(&format!("{program} --home {home} {words}"));
     if command.len() > LONGEST {
         let why = format!(
             "the command for the crontab has {} bytes, and cron takes about 1000",

@@ -34,5 +34,5 @@ pub use backend::{Entry, TimerBackend, all, choose, of_kind};
 pub use refusal::Refusal;
 pub use spec::{Tick, TimerId, TimerSpec};
 pub use step::{Encoding, Step, render_steps};
-pub use surroundings::{Gap, Surroundings, WATCHED, gaps};
+pub use surroundings::{Gap, PLACES, Surroundings, WATCHED, gaps};
 pub use variables::check_variable;

@@ -15,6 +15,8 @@ pub struct TimerSpec {
     /// The program by the name through which its user reaches it.
     pub program: String,
     pub home: String,
+    /// The id of the database that must be there; `None` before there is one.
+    pub database: Option<String>,
     pub tick: Tick,
     /// Variables that the user asked for by name: a timer has none of its own.
     pub variables: Vec<(String, String)>,
@@ -22,8 +24,17 @@ pub struct TimerSpec {
 
 impl TimerSpec {
     /// Returns the arguments that the program gets.
-    pub fn arguments(&self) -> [&str; 5] {
-        ["--home", &self.home, "run-due", "--trigger", "timer"]
+    pub fn arguments(&self) -> Vec<&str> {
+        let mut arguments = vec!["--home", &self.home, "run-due", "--trigger", "timer"];
+        if let Some(id) = &self.database {
+            arguments.extend(["--database", id]);
+        }
+        arguments
+    }
+
+    /// Returns the command's words behind the home; none of them needs quotes.
+    pub fn command(&self) -> String {
+        self.arguments()[2..].join(" ")
     }
 
     /// Refuses what no entry can hold in any format.
@@ -158,6 +169,7 @@ pub(super) mod tests {
             id: TimerId("7f3a9c12".to_owned()),
             program: "/home/me/.cargo/bin/hfdl".to_owned(),
             home: "/home/me/.local/share/hfdl".to_owned(),
+            database: None,
             tick: Tick {
                 every: 15,
                 offset: 4,

@@ -61,7 +61,7 @@ pub enum Gap {
 
 /// Settings that decide where bytes come from and go to. A tick that got them
 /// wrong would fill another cache or ask another Hub, so they are saved.
-const PLACES: [SettingKey; 2] = [SettingKey::CacheDir, SettingKey::HubEndpoint];
+pub const PLACES: [SettingKey; 2] = [SettingKey::CacheDir, SettingKey::HubEndpoint];
 
 /// Finds what is to be saved or said.
 pub fn gaps(look: &Surroundings<'_>) -> Vec<Gap> {

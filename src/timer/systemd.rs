@@ -25,6 +25,7 @@ pub fn render_service(spec: &TimerSpec) -> String {
     let program = quote(&spec.program);
     // Only arguments: systemd expands no variables in the program's name.
     let home = quote(&spec.home).replace('$', "$$");
+    let words = spec.command();
     let environment: String = spec
         .variables
         .iter()
@@ -39,7 +40,7 @@ Description=hfdl: run due downloads
 
 [Service]
 Type=oneshot
-ExecStart={program} --home {home} run-due --trigger timer
+ExecStart={program} --home {home} {words}
 {environment}SuccessExitStatus=8 10 11 143
 TimeoutStartSec=infinity
 TimeoutStopSec=120

@@ -27,6 +27,8 @@ const SCHEDULE: &str = "name:text cadence:text when:text time_zone:text all:flag
 
 const SETTING: &str = "key:text value:text? default:text? origin:text variable:text? help:text";
 
+const CHANGED_SETTING: &str = "key:text value:text? warnings:list";
+
 const CHECK: &str = "commit:text files:number bytes:number files_total:number bytes_total:number \
     renamed_to:text? access_missing:flag";
 
@@ -68,7 +70,8 @@ const PAUSE: &str = "paused:flag since:time? until:time? reason:text?";
 
 const STATUS: &str = "at:time home:text set_up:flag healthy:flag warnings:list timer:object \
     last_timer_tick_at:time? last_tick_at:time? pause:object next_due:list run:object? \
-    crashed_runs:list models:list bytes_left:number leftover_bytes:number disks:list";
+    crashed_runs:list models:list bytes_left:number leftover_bytes:number disks:list shards:list missed_slots:list \
+    asked_to_wait_until:time?";
 
 const STATUS_MODEL: &str = "name:text state:text scheduled:flag last_outcome:text? \
     error_kind:text? error:text? last_check_at:time? last_success_at:time? last_change_at:time? \
@@ -123,7 +126,7 @@ fn documents() -> Vec<Document> {
             &plus(SCHEDULE, "warnings:list"),
         ),
         document("download acme/tiny --dry-run", "hfdl.plan/1", "models:list")
-            .with("/models/0", "model:text commit:text files:object bytes:object fetch:list")
+            .with("/models/0", "model:text commit:text held_update:text? files:object bytes:object fetch:list")
             .with("/models/0/files", "total:number to_fetch:number reused:number")
             .with("/models/0/bytes", "total:number to_fetch:number reused:number")
             .with("/models/0/fetch/0", "path:text size:number bytes_to_fetch:number"),
@@ -155,7 +158,7 @@ fn documents() -> Vec<Document> {
         document(
             "models show acme/tiny",
             "hfdl.model/1",
-            &plus(MODEL, "schedules:list next_due_at:time? partial_bytes:number sessions:list"),
+            &plus(MODEL, "schedules:list next_due_at:time? partial_bytes:number sessions:list place_problem:text?"),
         )
         .with("/sessions/0", SESSION),
         document("models outdated", "hfdl.outdated/1", "models:list").with("/models/0", OUTDATED),
@@ -247,8 +250,8 @@ fn documents() -> Vec<Document> {
         ),
         document("config list", "hfdl.config/1", "settings:list").with("/settings/0", SETTING),
         document("config get disk.reserve", "hfdl.setting/1", SETTING),
-        document("config set disk.reserve 1G", "hfdl.setting-change/1", "key:text value:text?"),
-        document("config unset disk.reserve", "hfdl.setting-change/1", "key:text value:text?"),
+        document("config set disk.reserve 1G", "hfdl.setting-change/1", CHANGED_SETTING),
+        document("config unset disk.reserve", "hfdl.setting-change/1", CHANGED_SETTING),
         document("config path", "hfdl.path/1", "path:text"),
         document("logs", "hfdl.logs/1", "logs:list")
             .with("/logs/0", "run_id:text started_at:time bytes:number path:text"),

@@ -155,13 +155,12 @@ fn the_name_is_the_repositorys_unless_another_is_given() {
 #[test]
 fn the_counts_are_those_that_the_filters_select() {
     let (env, commit) = with_repository();
-    let cases: [(&str, u64, u64); 6] = [
+    let cases: [(&str, u64, u64); 5] = [
         ("", 7, 18_180),
         ("--include *.gguf", 2, 9_000),
         ("--include *.gguf --exclude *Q8*", 1, 3_000),
         ("--include data/", 2, 30),
         ("--exclude *.gguf --exclude *.safetensors", 4, 180),
-        ("--include *.GGUF", 0, 0),
     ];
     for (flags, files, bytes) in cases {
         let ran = env.line(&format!("models add acme/tiny --name x --json {flags}"));
@@ -182,11 +181,14 @@ fn the_counts_are_those_that_the_filters_select() {
 }
 
 #[test]
-fn patterns_that_select_nothing_are_worth_a_warning() {
+fn patterns_that_select_nothing_are_refused_with_what_there_is() {
     let (env, _) = with_repository();
-    env.line("models add acme/tiny --include *.bin")
-        .succeeds()
-        .explains("warning: the patterns of `acme/tiny` select none of its files");
+    for pattern in ["*.bin", "*.GGUF"] {
+        env.line(&format!("models add acme/tiny --include {pattern}"))
+            .exits(2)
+            .explains("it has 7 files: `README.md`, `config.json`");
+    }
+    env.line("models list --json").prints("\"models\": []");
 }
 
 #[test]

@@ -36,6 +36,7 @@ const METRICS: &[&str] = &[
     "hfdl_build_info",
     "hfdl_disk_free_bytes",
     "hfdl_last_tick_timestamp_seconds",
+    "hfdl_model_added_timestamp_seconds",
     "hfdl_model_consecutive_failures",
     "hfdl_model_fetched_bytes_total",
     "hfdl_model_last_check_success_timestamp_seconds",

@@ -7,6 +7,7 @@ use hfdl_test_hub::{Api, generated_bytes};
 use serde_json::Value;
 
 use crate::support::env::{Ran, TestEnv};
+use crate::support::sound::files_below;
 
 const MIB: usize = 1 << 20;
 
@@ -139,6 +140,9 @@ fn a_small_part_of_the_bytes_is_held_and_nothing_is_fetched() {
     let fetched = |request: &hfdl_test_hub::Request| matches!(request.api, Api::Resolve | Api::Cdn);
     assert!(!env.hub().requests().iter().any(fetched));
     assert_eq!(main_ref(&env), good);
+    let dry = env.line("download acme/tiny --dry-run --json");
+    dry.succeeds().explains("--accept");
+    assert!(dry.json()["models"][0]["held_update"].is_string());
     // Half of it is a change like any other.
     commit(&env, |draft| {
         draft.lfs("model.safetensors", generated_bytes(MIB, 4))
@@ -210,6 +214,48 @@ fn what_was_never_registered_is_held_and_accepted_too() {
 }
 
 #[test]
+fn a_published_commit_whose_listing_is_unknown_is_not_replaced_by_nothing_either() {
+    let (env, good) = world("");
+    let folder = env.cache().join("models--acme--tiny");
+    let is_listing = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy();
+        name.contains(&good) && name.ends_with(".json")
+    };
+    let listings: Vec<_> = files_below(&folder)
+        .into_iter()
+        .filter(is_listing)
+        .collect();
+    assert!(!listings.is_empty());
+    for listing in listings {
+        fs::remove_file(listing).unwrap();
+    }
+    emptied(&env);
+    assert_eq!(session(night(&env, 1).succeeds())["outcome"], "held");
+    assert_eq!(main_ref(&env), good);
+}
+
+#[test]
+fn a_directory_keeps_its_files_even_where_those_gone_upstream_are_deleted() {
+    let env = TestEnv::new();
+    env.set("HFDL_DISK_RESERVE", "0");
+    commit(&env, |draft| {
+        draft
+            .file("config.json", b"{}")
+            .lfs("model.safetensors", generated_bytes(2 * MIB, 1))
+    });
+    env.line("models add acme/tiny --to ./there").succeeds();
+    env.line("download acme/tiny").succeeds();
+    let empty = emptied(&env);
+    let ran = env.line("download acme/tiny --delete --json");
+    assert_eq!(session(ran.succeeds())["outcome"], "held");
+    let file = env.root().join("work/there/model.safetensors");
+    assert_eq!(fs::metadata(&file).unwrap().len(), 2 * MIB as u64);
+    env.line(&format!("download acme/tiny --delete --accept {empty}"))
+        .succeeds();
+    assert!(!file.exists());
+}
+
+#[test]
 fn a_selection_that_matches_nothing_is_a_mistake_and_names_what_there_is() {
     let (env, _) = world("");
     for line in [
@@ -249,4 +295,35 @@ fn a_registered_filter_that_never_matched_fails_and_says_so() {
     assert!(session["error"].as_str().unwrap().contains("`config.json`"));
     assert!(session["hint"].as_str().unwrap().contains("patterns"));
     env.line("status").exits(1);
+}
+
+#[cfg(unix)]
+#[test]
+fn mail_and_hooks_tell_of_it_once_for_each_commit() {
+    let (env, _) = world("");
+    let heard = env.root().join("heard");
+    let hook = env.root().join("hook");
+    let text = format!(
+        "#!/bin/sh\necho \"$HFDL_EVENT $HFDL_OUTCOME\" >> '{}'\n",
+        heard.display()
+    );
+    fs::write(&hook, text).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&hook, mode).unwrap();
+    env.hfdl(["config", "set", "hooks.on_hold", hook.to_str().unwrap()])
+        .succeeds();
+    let tick = |n: u8| {
+        env.now(&format!("2026-03-{:02}T09:00:00Z", n + 1))
+            .line("run-due --trigger timer")
+    };
+    emptied(&env);
+    tick(1)
+        .succeeds()
+        .explains("`acme/tiny` is held")
+        .explains("--accept");
+    tick(2).succeeds().silently();
+    commit(&env, |draft| draft.file("README.md", b"moved"));
+    tick(3).succeeds().explains("1 selected file (5 B)");
+    tick(4).succeeds().silently();
+    assert_eq!(fs::read_to_string(heard).unwrap().lines().count(), 2);
 }

@@ -83,7 +83,6 @@ impl World {
 /// since it was started, until less than that is missing, and lets it end. A
 /// night of 420 kills that fetched 1.7 GB had one for each four MB; these are
 /// more. All that the server sent counts, what was still on its way as well.
-#[cfg(target_os = "linux")]
 #[test]
 fn a_download_that_is_killed_again_and_again_costs_little_more_than_its_bytes() {
     let (mut sent, mut needed, mut losses) = (0, 0, Vec::new());

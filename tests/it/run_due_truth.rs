@@ -281,8 +281,8 @@ fn rows_34_to_66_hold_in_the_real_program() {
 }
 
 #[test]
-fn rows_67_to_97_hold_in_the_real_program() {
-    check(67..=97);
+fn rows_67_to_105_hold_in_the_real_program() {
+    check(67..=105);
 }
 
 fn runs(env: &TestEnv) -> i64 {

@@ -70,6 +70,19 @@ fn a_daemon_that_seems_to_be_missing_is_a_doubt_until_ticks_come() {
 }
 
 #[test]
+fn a_longer_period_names_the_schedules_that_no_tick_can_serve() {
+    let env = world();
+    env.line("schedules add narrow --daily 03:00 --tz UTC --all --window 02:45-03:15")
+        .succeeds();
+    let often = env.line("start");
+    assert!(!often.succeeds().stderr().contains("narrow"));
+    env.line("start --every 1h")
+        .succeeds()
+        .explains("the schedule `narrow` can never run now");
+    env.line("status").exits(1).prints("`narrow` can never run");
+}
+
+#[test]
 fn systemd_comes_before_the_crontab_where_it_answers() {
     let env = world();
     env.has_systemd();

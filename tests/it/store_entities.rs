@@ -427,7 +427,11 @@ fn runs_are_listed_newest_first_by_trigger_and_time() {
     assert_eq!(list(RunFilter { since, ..any() }), [c.clone(), b.clone()]);
     let limit = Some(1);
     assert_eq!(list(RunFilter { limit, ..any() }), [c]);
-    let latest = store.latest_run(Some(Trigger::Manual)).unwrap().unwrap();
+    let by_hand = RunFilter {
+        trigger: Some(Trigger::Manual),
+        ..any()
+    };
+    let latest = store.runs(&by_hand).unwrap().remove(0);
     assert_eq!(latest.id, b);
     let end = latest.end.unwrap();
     assert_eq!(
@@ -556,10 +560,24 @@ fn sessions_are_listed_by_model_run_outcome_and_time() {
         limit,
     };
     assert_eq!(list(all_at_once), [ids[2]]);
-    assert_eq!(store.last_session(model_id).unwrap().unwrap().id, ids[2]);
-    let last = store.last_sessions().unwrap();
-    assert_eq!(last.len(), 1);
-    assert_eq!(last[&model_id].id, ids[2]);
+    let last = |now| store.last_session(model_id, now).unwrap().unwrap().id;
+    assert_eq!(last(at(100)), ids[2]);
+    let all = store.last_sessions(at(100)).unwrap();
+    assert_eq!(all.len(), 1);
+    assert_eq!(all[&model_id].id, ids[2]);
+
+    // A session of a clock that was an hour ahead is no session before that
+    // time, and not the newest one after it.
+    let mut ahead = session(&runs[1], at(3_600));
+    ahead.model_id = Some(model_id);
+    let ahead = store.open_session(&ahead).unwrap();
+    assert_eq!(last(at(100)), ids[2]);
+    assert_eq!(store.last_sessions(at(100)).unwrap()[&model_id].id, ids[2]);
+    assert_eq!(last(at(3_600)), ahead);
+    let mut later = session(&runs[1], at(200));
+    later.model_id = Some(model_id);
+    let later = store.open_session(&later).unwrap();
+    assert_eq!(last(at(3_700)), later, "the order of writing counts");
 }
 
 #[test]
@@ -807,6 +825,22 @@ fn events_and_quotas_are_kept() {
     store.save_rate_limit(&limit).unwrap();
     assert_eq!(store.rate_limits(at(299)).unwrap(), [limit]);
     assert_eq!(store.rate_limits(at(300)).unwrap(), []);
+
+    // No counter lasts longer than its window, and no server asks for more than a day.
+    let until = |bucket: &str, seconds| {
+        store
+            .save_rate_limit(&RateLimit {
+                endpoint: "https://huggingface.co".to_owned(),
+                bucket: bucket.to_owned(),
+                remaining: 0,
+                resets_at: at(seconds),
+            })
+            .unwrap();
+        store.rate_limits(at(0)).unwrap().len()
+    };
+    assert_eq!((until("api", 390), until("api", 391)), (1, 0));
+    assert_eq!(until("retry-after", 86_460), 1);
+    assert_eq!(until("retry-after", 86_461), 0);
 }
 
 #[test]

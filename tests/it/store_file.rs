@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use hfdl::domain::origin::OriginKind;
+use hfdl::domain::place::Witness;
 use hfdl::store::{
     Journal, MIGRATIONS, MetaKey, Migration, ModelFilter, SessionFilter, Store, StoreError,
 };
@@ -358,7 +359,75 @@ fn every_released_schema_migrates_to_todays() {
         assert_eq!(from[0].bytes, 5);
         assert_eq!(store.setting("disk.reserve").unwrap().unwrap().value, "20G");
         assert!(store.meta(MetaKey::InstallId).unwrap().is_some());
+        let n_places = usize::from(released >= 6);
+        assert_eq!(store.places().unwrap().len(), n_places);
+        let n_shards = usize::from(released >= 7);
+        assert_eq!(store.shard_ticks().unwrap().0.len(), n_shards);
+        assert_eq!(store.shards_of_schedules().unwrap().len(), n_shards);
     }
+}
+
+#[test]
+fn the_cache_of_a_published_model_is_taken_from_its_last_session() {
+    let commit = "a".repeat(40);
+    for (path, cache) in [
+        (
+            format!("/data/hub/models--acme--tiny/snapshots/{commit}"),
+            Some("/data/hub"),
+        ),
+        (
+            format!("/data/hub/models--acme--other/snapshots/{commit}"),
+            None,
+        ),
+        (format!("/models--acme--tiny/snapshots/{commit}"), None),
+        ("/srv/tiny".to_owned(), None),
+    ] {
+        let home = Home::new();
+        drop(migrate(&home, &MIGRATIONS[..4]).unwrap());
+        let sql = home.sql();
+        sql.execute_batch(include_str!("store_rows/v1.sql"))
+            .unwrap();
+        sql.execute(
+            "UPDATE models SET published_commit = ?1, published_at = 0",
+            [&commit],
+        )
+        .unwrap();
+        sql.execute("UPDATE sessions SET path = ?1", [&path])
+            .unwrap();
+        drop(sql);
+        let models = home.open().published_models().unwrap();
+        assert_eq!(models[0].cache.as_deref(), cache.map(Path::new), "{path}");
+    }
+}
+
+#[test]
+fn places_are_kept_and_a_row_that_cannot_be_read_is_passed_over() {
+    let home = Home::new();
+    let store = home.open();
+    let id = store.insert_model(&model("acme/tiny"), at(0)).unwrap();
+    store.insert_model(&model("acme/other"), at(0)).unwrap();
+    let mut witness = Witness {
+        mark: Some("a".to_owned()),
+        file_system: None,
+    };
+    let place = Path::new("/data/hub");
+    for mark in ["a", "b"] {
+        witness.mark = Some(mark.to_owned());
+        store.save_place(place, &witness, at(1)).unwrap();
+        assert_eq!(store.places().unwrap()[place], witness);
+    }
+    store.save_model_cache(id, place).unwrap();
+    let sql = home.sql();
+    sql.execute("UPDATE models SET name = ' ' WHERE name = 'acme/other'", [])
+        .unwrap();
+    let models = store.published_models().unwrap();
+    assert_eq!(models.len(), 1);
+    assert_eq!(models[0].cache.as_deref(), Some(place));
+    store.remove_model(id).unwrap();
+    let left: i64 = sql
+        .query_row("SELECT count(*) FROM model_caches", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(left, 0);
 }
 
 #[test]
@@ -375,6 +444,8 @@ fn the_file_itself_refuses_unknown_words_and_values_of_the_wrong_kind() {
     sql.execute_batch(include_str!("store_rows/v4.sql"))
         .unwrap();
     sql.execute_batch(include_str!("store_rows/v5.sql"))
+        .unwrap();
+    sql.execute_batch(include_str!("store_rows/v6.sql"))
         .unwrap();
     for (table, column) in [
         ("models", "repo_type"),
@@ -410,6 +481,8 @@ fn the_file_itself_refuses_unknown_words_and_values_of_the_wrong_kind() {
         "UPDATE sessions SET outcome = NULL",
         "UPDATE runs SET outcome = 'ok'",
         "UPDATE sessions SET reused_from = '{}'",
+        "UPDATE shards SET number = n_shards",
+        "UPDATE schedule_shards SET retry_count = -1",
     ] {
         let err = sql.execute(update, []).unwrap_err().to_string();
         assert!(err.contains("CHECK constraint failed"), "{update}: {err}");

@@ -56,6 +56,8 @@ fn the_line_starts_the_program_with_its_home() {
     env.line("start --every 30m").succeeds();
     let text = text(&env);
     let line = text.lines().nth(1).unwrap();
+    let (line, database) = line.split_once(" --database ").unwrap();
+    assert_eq!(database.len(), 8, "{database}");
     let expected = format!(
         " * * * * '{}' --home '{}' run-due --trigger timer",
         env!("CARGO_BIN_EXE_hfdl"),
@@ -138,7 +140,7 @@ fn damaged_markers_and_files_of_other_programs_are_left_alone() {
         good.replace("# <<<", "#"),
         format!("{good}{good}"),
         good.replace("# >>>", "MAILTO=x\n# >>>")
-            .replacen("timer\n", "timer\n* * * * * y\n", 1),
+            .replacen("# <<<", "* * * * * y\n# <<<", 1),
     ] {
         fs::write(env.crontab_file(), &damaged).unwrap();
         for line in ["start --every 5m", "stop"] {

@@ -16,6 +16,7 @@ fn plain() -> TimerSpec {
         id: TimerId::parse("7f3a9c12").unwrap(),
         program: "/home/me/.cargo/bin/hfdl".to_owned(),
         home: "/home/me/.local/share/hfdl".to_owned(),
+        database: Some("1f2e3d4c".to_owned()),
         tick: Tick::new(Seconds(900), "install", "host"),
         variables: Vec::new(),
     }

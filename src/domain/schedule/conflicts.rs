@@ -77,6 +77,28 @@ pub fn check_possible(
     check_windows(spec, zone, &ahead, tick)
 }
 
+/// Refuses a schedule that a tick of this period cannot serve, whatever was
+/// possible when it was made. One that has no slots any more is just over.
+pub fn check_tick(
+    spec: &ScheduleSpec,
+    zone: &TimeZone,
+    anchor: Timestamp,
+    now: Timestamp,
+    tick: Seconds,
+) -> Result<(), Impossible> {
+    check_within(spec.catch_up, tick)?;
+    if spec.windows.is_empty() {
+        return Ok(());
+    }
+    let slots = Slots::new(&spec.cadence, zone, anchor);
+    let from = shift(whole_seconds(now), -1);
+    let ahead: Vec<_> = slots.iter_after(from).take(SLOTS_AHEAD).collect();
+    if ahead.is_empty() {
+        return Ok(());
+    }
+    check_windows(spec, zone, &ahead, tick)
+}
+
 fn no_slot(cadence: &Cadence) -> Impossible {
     match cadence {
         Cadence::Once(_) => Impossible::OnceInThePast { at: cadence.spec() },
@@ -342,6 +364,25 @@ mod tests {
             within: Some(Seconds(1800)),
         };
         assert_eq!(check(&spec), Ok(()));
+    }
+
+    #[test]
+    fn a_longer_period_of_the_timer_makes_schedules_impossible() {
+        let now = at("2026-02-01T10:00Z");
+        let check = |spec: &ScheduleSpec, minutes: u64| {
+            let tick = Seconds(60 * minutes);
+            check_tick(spec, &TimeZone::UTC, now, now, tick).is_ok()
+        };
+        let mut narrow = spec("daily 03:00");
+        narrow.windows = fixture::windows("02:45-03:15");
+        assert_eq!((check(&narrow, 15), check(&narrow, 60)), (true, false));
+        let mut late = spec("daily 03:00");
+        late.catch_up = CatchUp::Once {
+            within: Some(Seconds(3_600)),
+        };
+        assert_eq!((check(&late, 30), check(&late, 60)), (true, false));
+        let over = spec("once 2026-01-01T08:00");
+        assert!(check(&over, 60), "it is done and not impossible");
     }
 
     #[test]

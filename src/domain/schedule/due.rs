@@ -3,21 +3,32 @@
 //! It may be asked at any time, any number of times, in any order: missed
 //! slots collapse into one run, and what was started and not finished comes
 //! first. Nothing here remembers when it was asked before.
+//!
+//! Decided where the rules leave room:
+//! - Lateness is tested before the window. A slot that could only be late when
+//!   its window opens again is expired at once.
+//! - A retry time ends when a newer slot comes. One that lies further ahead
+//!   than any retry is not believed. What the Hub asked of the whole process is
+//!   not part of a schedule: the caller asks nobody before that time.
+//! - When history lies in the far future, an open slot of the past is still
+//!   unserved and stays; everything else before this moment counts as history.
+//! - Counting stops at 1,000 slots, the latest included.
 
 use jiff::tz::TimeZone;
 
 use super::entry::{CatchUp, ScheduleSpec, ScheduleState};
+use super::serve::LONGEST_RETRY;
 use super::slots::Slots;
 use super::window::Windows;
 use super::zone::shift;
 use crate::domain::outcome::words;
-use crate::domain::time::{Timestamp, whole_seconds};
+use crate::domain::time::{Timestamp, believed_wait, whole_seconds};
 use crate::domain::units::Seconds;
 
 /// How far a clock may go wrong and be put right without anybody being told.
 const SLACK_SECONDS: i64 = 3 * 3600;
 
-/// After a long sleep counting further tells nobody anything.
+/// After a long sleep a higher count says nothing more; includes the latest slot.
 const MOST_COUNTED: usize = 1_000;
 
 /// What is known when a schedule is looked at, besides the schedule itself.
@@ -63,7 +74,7 @@ pub enum DueState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
     pub slot: Timestamp,
-    /// How many older slots this run answers as well; stops counting at 1,000.
+    /// How many older slots this run answers as well; 999 at most.
     pub coalesced: u32,
     /// Since the first moment at which it could have run.
     pub late: Seconds,
@@ -113,12 +124,14 @@ pub fn assess(spec: &ScheduleSpec, state: &ScheduleState, zone: &TimeZone, look:
         };
     }
     let now = whole_seconds(look.now);
-    let history = shift(state.not_before_at, -1);
+    let history = shift(state.exists_since(&spec.cadence), -1);
     let history = state.last_slot_at.map_or(history, |last| last.max(history));
     let (base, clock) = if history <= now {
         (history, None)
     } else if history > shift(now, SLACK_SECONDS) {
-        (now, Some(ClockEvent::Reset))
+        let unserved = state.open_slot_at.filter(|open| *open <= now);
+        let base = unserved.map_or(now, |open| shift(open, -1));
+        (base, Some(ClockEvent::Reset))
     } else {
         (history, Some(ClockEvent::Back))
     };
@@ -161,27 +174,27 @@ impl Question<'_> {
                 None => DueState::Done,
             };
         };
+        let retry_at = believed_wait(state.retry_at, self.now, LONGEST_RETRY);
         // A newer slot ends the pause after an error.
-        if let (true, Some(until)) = (open == Some(slot), state.retry_at)
-            && until > self.now
-        {
+        if let (true, Some(until)) = (open == Some(slot), retry_at) {
             let retry = self.opens_at(until);
             let until = self
                 .next_ready(slot)
                 .map_or(retry, |newer| newer.min(retry));
             return DueState::Backoff { slot, until };
         }
-        if !self.windows().is_open(self.zone, self.now) {
-            let next = self.opens_at(self.now);
-            return DueState::Closed { slot, next };
-        }
-        let late = self.late(slot);
+        let starts = self.opens_at(self.now);
+        let late = starts.as_second() - self.ready(slot).as_second();
         // What began in time may end late.
         let too_late = open.is_none() && self.limit().is_some_and(|limit| late > limit);
         if too_late {
             let next = self.next_ready(slot);
             let missed = self.coalesced(slot) + 1;
             return DueState::Expired { slot, missed, next };
+        }
+        if starts > self.now {
+            let next = starts;
+            return DueState::Closed { slot, next };
         }
         DueState::Due(Due {
             slot,
@@ -210,10 +223,6 @@ impl Question<'_> {
         self.windows().opens_at(self.zone, from).unwrap_or(from)
     }
 
-    fn late(&self, slot: Timestamp) -> i64 {
-        self.now.as_second() - self.ready(slot).as_second()
-    }
-
     /// Returns the most lateness that is allowed, in seconds.
     fn limit(&self) -> Option<i64> {
         match self.spec.catch_up {
@@ -225,7 +234,7 @@ impl Question<'_> {
 
     fn coalesced(&self, slot: Timestamp) -> u32 {
         let older = shift(slot, -1);
-        let count = self.slots.count(self.base, older, MOST_COUNTED);
+        let count = self.slots.count(self.base, older, MOST_COUNTED - 1);
         u32::try_from(count).unwrap_or(u32::MAX)
     }
 }
@@ -263,5 +272,70 @@ mod tests {
         let (_, forgotten) = ask(SLACK_SECONDS + 1);
         let next = "2026-02-01T06:00Z".parse().unwrap();
         assert_eq!(forgotten, DueState::Wait { next });
+    }
+
+    #[test]
+    fn a_reset_of_the_clock_keeps_the_open_slot_and_the_grid() {
+        let mut schedule = fixture::schedule(1, "interval 6h");
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let now = at("2026-02-01T04:00Z");
+        let look = Look {
+            now,
+            offset: Seconds(0),
+            tick: Seconds(900),
+        };
+        let state = &mut schedule.state;
+        (state.anchor_at, state.not_before_at) = (at("2031-02-01T01:00Z"), at("2031-02-01T01:00Z"));
+        state.last_slot_at = Some(at("2031-02-01T01:00Z"));
+        state.open_slot_at = Some(at("2026-02-01T01:00Z"));
+        let ask = |state: &ScheduleState| assess(&schedule.spec, state, &TimeZone::UTC, &look);
+        let (state, spec) = (&schedule.state, &schedule.spec);
+        let first = ask(state);
+        assert_eq!(first.clock, Some(ClockEvent::Reset));
+        let after = state.after_clock_reset(&spec.cadence, now);
+        let again = ask(&after);
+        assert_eq!(again.clock, None);
+        for state in [first.state, again.state] {
+            assert!(
+                matches!(state, DueState::Due(due) if due.resume
+                    && due.slot == at("2026-02-01T01:00Z")),
+                "{state:?}"
+            );
+        }
+        let nothing_open = ScheduleState {
+            open_slot_at: None,
+            ..state.clone()
+        };
+        let after = nothing_open.after_clock_reset(&spec.cadence, now);
+        let next = at("2026-02-01T07:00Z");
+        assert_eq!(
+            ask(&after).state,
+            DueState::Wait { next },
+            "1 and 7 o'clock"
+        );
+    }
+
+    #[test]
+    fn counts_stop_at_a_thousand_slots() {
+        let mut schedule = fixture::schedule(1, "interval 1h");
+        schedule.state.last_slot_at = Some(Timestamp::UNIX_EPOCH);
+        let look = Look {
+            now: "2026-02-01T04:00Z".parse().unwrap(),
+            offset: Seconds(0),
+            tick: Seconds(900),
+        };
+        let ask = |spec: &ScheduleSpec| assess(spec, &schedule.state, &TimeZone::UTC, &look).state;
+        let due = ask(&schedule.spec);
+        assert!(
+            matches!(due, DueState::Due(due) if due.coalesced == 999),
+            "{due:?}"
+        );
+        schedule.spec.catch_up = CatchUp::Skip;
+        schedule.spec.cadence = fixture::cadence("interval 7h");
+        let expired = ask(&schedule.spec);
+        assert!(
+            matches!(expired, DueState::Expired { missed: 1000, .. }),
+            "{expired:?}"
+        );
     }
 }

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeSet;
 
+use super::zone::shift;
 use super::{Cadence, RateTable, SpecError, Windows};
 use crate::domain::model::{EntryName, ModelSpec, Priority, Tag};
-use crate::domain::time::{Timestamp, whole_seconds};
+use crate::domain::time::{Timestamp, whole_minutes, whole_seconds};
 use crate::domain::units::{ByteSize, Seconds};
 
 /// The database's number of a schedule.
@@ -96,7 +97,7 @@ pub struct ScheduleSpec {
 /// What runs have done about a schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScheduleState {
-    /// Where an interval's grid starts; stays on edit and on enable.
+    /// Where an interval's grid starts; stays on edit and on enable. Its seconds do not count.
     pub anchor_at: Timestamp,
     /// Slots before this do not count: moved when the schedule is created,
     /// enabled, or when its cadence, zone or windows change.
@@ -125,6 +126,46 @@ impl ScheduleState {
             open_slot_at: None,
             retry_at: None,
             retry_count: 0,
+        }
+    }
+
+    /// Returns the instant before which no slot counts.
+    ///
+    /// The grid of an interval starts on the minute, so its first slot is a few
+    /// seconds older than the schedule; it counts all the same.
+    pub fn exists_since(&self, cadence: &Cadence) -> Timestamp {
+        let anchor = whole_minutes(self.anchor_at);
+        match cadence {
+            Cadence::Interval(_) if whole_minutes(self.not_before_at) == anchor => anchor,
+            _ => self.not_before_at,
+        }
+    }
+
+    /// Returns the state after a history that lies in the far future is forgotten.
+    ///
+    /// An open slot of the past was never served and stays. The grid of an
+    /// interval keeps its minutes: its start moves back by whole intervals.
+    pub fn after_clock_reset(&self, cadence: &Cadence, now: Timestamp) -> Self {
+        let now = whole_seconds(now);
+        let open_slot_at = self.open_slot_at.filter(|open| *open <= now);
+        let anchor_at = match cadence {
+            Cadence::Interval(every) => {
+                let every = every.span().as_secs().max(1);
+                let ahead = (self.anchor_at.as_second() - now.as_second()).max(0);
+                let n_steps = ahead / every + i64::from(ahead % every > 0);
+                shift(self.anchor_at, -n_steps.saturating_mul(every))
+            }
+            _ => self.anchor_at.min(now),
+        };
+        Self {
+            anchor_at,
+            // Slots at or before this moment count as history.
+            not_before_at: open_slot_at.unwrap_or(shift(now, 1)),
+            next_due_at: self.next_due_at,
+            last_slot_at: None,
+            open_slot_at,
+            retry_at: self.retry_at,
+            retry_count: self.retry_count,
         }
     }
 

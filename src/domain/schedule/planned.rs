@@ -31,7 +31,7 @@ pub fn planned(
     count: usize,
 ) -> Vec<PlannedSlot> {
     let offset = offset.span().as_secs();
-    let from = from.max(state.not_before_at);
+    let from = from.max(state.exists_since(&spec.cadence));
     Slots::new(&spec.cadence, zone, state.anchor_at)
         // A slot exactly at `from` counts.
         .iter_after(shift(from, -1))
@@ -48,6 +48,29 @@ pub fn planned(
             }
         })
         .collect()
+}
+
+/// Returns the longest time between neighbouring slots, those of the last year
+/// and the next ones; `None` where there are not two.
+pub fn longest_gap(
+    spec: &ScheduleSpec,
+    state: &ScheduleState,
+    zone: &TimeZone,
+    now: Timestamp,
+) -> Option<Seconds> {
+    const SLOTS: usize = 32;
+    const A_YEAR: i64 = 366 * 24 * 3600;
+    let slots = Slots::new(&spec.cadence, zone, state.anchor_at);
+    let last = slots.latest(shift(now, -A_YEAR), now);
+    let near: Vec<Timestamp> = last
+        .into_iter()
+        .chain(slots.iter_after(now).take(SLOTS))
+        .collect();
+    let gaps = near
+        .windows(2)
+        .map(|pair| pair[1].as_second() - pair[0].as_second());
+    let longest = gaps.max().and_then(|gap| u64::try_from(gap).ok());
+    longest.map(Seconds)
 }
 
 words! {
@@ -172,6 +195,23 @@ mod tests {
         assert_eq!(ask(&schedule, "2026-02-01T04:00Z"), retries);
         schedule.spec.enabled = false;
         assert_eq!(ask(&schedule, "2026-02-01T04:00Z"), None);
+    }
+
+    #[test]
+    fn the_longest_gap_is_that_of_the_calendar() {
+        let gap = |text: &str| {
+            let schedule = fixture::schedule(1, text);
+            let now = "2026-02-10T12:00Z".parse().unwrap();
+            longest_gap(&schedule.spec, &schedule.state, &TimeZone::UTC, now)
+        };
+        let days = |days: u64| Some(Seconds(days * 24 * 3600));
+        assert_eq!(gap("interval 6h"), Some(Seconds(6 * 3600)));
+        assert_eq!(gap("daily 03:00"), days(1));
+        assert_eq!(gap("weekly Mon,Tue@03:00"), days(6));
+        assert_eq!(gap("monthly 31@03:00"), days(31));
+        assert_eq!(gap("cron 0 3 1 1 *"), days(366), "a leap year comes");
+        assert_eq!(gap("once 2026-06-01T08:00"), None);
+        assert_eq!(gap("once 2026-01-01T08:00"), None);
     }
 
     #[test]

@@ -5,12 +5,13 @@ use super::zone::shift;
 use crate::domain::outcome::{ErrorKind, Outcome};
 use crate::domain::session::Trouble;
 use crate::domain::time::Timestamp;
+use crate::domain::units::Seconds;
 
 /// The pause after the first temporary error; it doubles with each further one.
 const FIRST_RETRY_SECONDS: i64 = 5 * 60;
 
-/// The longest pause where no newer slot takes over.
-const LONGEST_RETRY_SECONDS: i64 = 24 * 3600;
+/// The longest pause, whoever asked for it. A stored time beyond it is not believed.
+pub const LONGEST_RETRY: Seconds = Seconds(24 * 3600);
 
 /// How the look at one model ended, as far as the slot is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,10 +46,24 @@ pub struct SlotEnd<'a> {
     pub now: Timestamp,
     /// The schedule's next slot, which needs no retry before it.
     pub next_slot: Option<Timestamp>,
-    /// Before this the Hub refuses everything.
+    /// Before this a server that was asked does not want to be asked again.
     pub not_before: Option<Timestamp>,
     /// A number from 0 to 1, so that machines that failed together do not come back together.
     pub dice: f64,
+}
+
+/// Returns a schedule's state when a run begins to work on a slot.
+///
+/// Its retry time is over. A newer slot inherits nothing of the older one's
+/// failures.
+pub fn claimed(state: &ScheduleState, slot: Timestamp) -> ScheduleState {
+    let is_same = state.open_slot_at == Some(slot);
+    ScheduleState {
+        open_slot_at: Some(slot),
+        retry_at: None,
+        retry_count: if is_same { state.retry_count } else { 0 },
+        ..state.clone()
+    }
 }
 
 /// Returns a schedule's state after a slot has been worked on.
@@ -79,15 +94,19 @@ pub fn after_slot(state: &ScheduleState, end: &SlotEnd<'_>) -> ScheduleState {
     after
 }
 
+/// The distance to the next slot caps the pause that is chosen here, and never
+/// the one that a server asked for.
 fn retry_at(n_retries: u32, end: &SlotEnd<'_>) -> Timestamp {
-    let longest = end.next_slot.map_or(LONGEST_RETRY_SECONDS, |next| {
-        (next.as_second() - end.now.as_second()).max(0)
+    let longest = LONGEST_RETRY.span().as_secs();
+    let cap = end.next_slot.map_or(longest, |next| {
+        (next.as_second() - end.now.as_second()).clamp(0, longest)
     });
     let doubled = FIRST_RETRY_SECONDS.saturating_mul(1 << n_retries.min(16));
-    let pause = doubled.min(LONGEST_RETRY_SECONDS) as f64;
+    let pause = doubled.min(longest) as f64;
     let spread = pause * (0.9 + 0.2 * end.dice.clamp(0.0, 1.0));
-    let at = shift(end.now, (spread as i64).min(longest));
-    end.not_before.map_or(at, |not_before| at.max(not_before))
+    let at = shift(end.now, (spread as i64).min(cap));
+    let at = end.not_before.map_or(at, |not_before| at.max(not_before));
+    at.min(shift(end.now, longest))
 }
 
 #[cfg(test)]
@@ -161,6 +180,28 @@ mod tests {
             ..end(&[LookEnd::Temporary])
         };
         assert_eq!(after_slot(&open(), &told).retry_at, Some(at(2_000)));
+        let beyond_the_next_slot = SlotEnd {
+            next_slot: Some(at(900)),
+            ..told
+        };
+        let retry_at = |end| after_slot(&open(), &end).retry_at;
+        assert_eq!(retry_at(beyond_the_next_slot), Some(at(2_000)));
+        let for_years = SlotEnd {
+            not_before: Some(at(900_000)),
+            ..told
+        };
+        assert_eq!(retry_at(for_years), Some(at(60 + 86_400)));
+    }
+
+    #[test]
+    fn a_newer_slot_inherits_no_retry_of_the_older_one() {
+        let mut state = open();
+        (state.retry_at, state.retry_count) = (Some(at(5_000)), 4);
+        let same = claimed(&state, at(0));
+        assert_eq!((same.retry_at, same.retry_count), (None, 4));
+        let newer = claimed(&state, at(3_600));
+        assert_eq!(newer.open_slot_at, Some(at(3_600)));
+        assert_eq!((newer.retry_at, newer.retry_count), (None, 0));
     }
 
     #[test]

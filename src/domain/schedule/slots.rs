@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::cadence::{Cadence, MonthDay, OnceAt};
 use super::zone::{self, LocalDay, Reading};
-use crate::domain::time::{Timestamp, whole_seconds};
+use crate::domain::time::{Timestamp, whole_minutes};
 use crate::domain::units::Seconds;
 
 /// Some cron dates are decades apart: 29 February on one weekday, around 2100.
@@ -21,13 +21,13 @@ const HORIZON_DAYS: i32 = 41 * 366;
 pub struct Slots<'a> {
     cadence: &'a Cadence,
     zone: &'a TimeZone,
-    /// Where an interval's grid starts; the others do not need it.
+    /// Where an interval's grid starts, on the minute; the others do not need it.
     anchor: Timestamp,
 }
 
 impl<'a> Slots<'a> {
     pub fn new(cadence: &'a Cadence, zone: &'a TimeZone, anchor: Timestamp) -> Self {
-        let anchor = whole_seconds(anchor);
+        let anchor = whole_minutes(anchor);
         Self {
             cadence,
             zone,

@@ -6,9 +6,10 @@ use crate::domain::hold::HeldUpdate;
 use crate::domain::model::{EntryName, Model, ModelSummary};
 use crate::domain::outcome::{Outcome, words};
 use crate::domain::pause::Pause;
-use crate::domain::run::Run;
-use crate::domain::schedule::{NextStart, Unusable};
+use crate::domain::run::{Event, Run};
+use crate::domain::schedule::{Impossible, NextStart, Unusable};
 use crate::domain::session::{ByteCounts, Session, Trouble};
+use crate::domain::shard::Shard;
 use crate::domain::time::Timestamp;
 use crate::domain::units::{ByteSize, Seconds};
 
@@ -28,6 +29,16 @@ pub struct Status {
     pub next_due: Vec<NextDue>,
     /// Enabled schedules that no run can follow.
     pub unusable: Vec<Unusable>,
+    /// Enabled schedules that the period of the timer has made impossible.
+    pub impossible: Vec<(EntryName, Impossible)>,
+    /// Slots that were let go lately, the newest first.
+    pub missed_slots: Vec<Event>,
+    /// The parts of the work that this home does; none or all models are not named.
+    pub shards: Vec<Shard>,
+    /// Before this the Hub does not want to be asked.
+    pub asked_to_wait: Option<Timestamp>,
+    /// A date of the future on which something was written down.
+    pub false_future: Option<Timestamp>,
     pub run: Option<RunInProgress>,
     /// Runs that ended without a word; the next one closes them.
     pub crashed: Vec<Run>,
@@ -121,11 +132,18 @@ pub struct ModelStatus {
     pub created_at: Timestamp,
     /// Whether an enabled schedule covers it.
     pub is_scheduled: bool,
+    /// Twice the longest gap between the checks that its schedules plan, where
+    /// they plan any.
+    pub planned_age: Option<Seconds>,
 }
 
 impl ModelStatus {
-    pub fn new(model: &Model, last: Option<&Session>, is_scheduled: bool) -> Self {
-        let (state, end) = (&model.state, last.and_then(|last| last.end.as_ref()));
+    /// Describes a model as it is known at a moment: later dates are unknown.
+    pub fn new(model: &Model, last: Option<&Session>, is_scheduled: bool, now: Timestamp) -> Self {
+        let (state, end) = (
+            &model.state.as_of(now),
+            last.and_then(|last| last.end.as_ref()),
+        );
         let outcome = end.map(|end| end.outcome);
         let is_unfinished = matches!(outcome, Some(Outcome::Partial | Outcome::Failed));
         Self {
@@ -141,7 +159,16 @@ impl ModelStatus {
             held_update: state.held_update.clone().filter(HeldUpdate::is_waiting),
             created_at: model.created_at,
             is_scheduled,
+            planned_age: None,
         }
+    }
+
+    /// Returns how long ago the model was checked; one that was never checked
+    /// has waited since it was added.
+    pub fn checked_ago(&self, now: Timestamp) -> Seconds {
+        let since = self.last_check_at.unwrap_or(self.created_at);
+        let age = now.duration_since(since).as_secs();
+        Seconds(u64::try_from(age).unwrap_or(0))
     }
 }
 

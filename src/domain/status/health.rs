@@ -3,13 +3,13 @@
 //! What the next tick puts right by itself needs nobody: an unreachable Hub
 //! becomes a warning when it has lasted.
 
+use super::age::{impossible_schedule, stale_check, wrong_clock};
 use super::facts::{DiskFacts, ModelStatus, Status, TimerFacts};
 use crate::domain::model::{EntryName, ModelSummary};
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, words};
 use crate::domain::run::Run;
 use crate::domain::schedule::Unusable;
-use crate::domain::time::Timestamp;
-use crate::domain::units::Seconds;
+use crate::domain::time::{Timestamp, believed};
 
 /// So many temporary failures in a row are no longer somebody else's bad day.
 const MOST_TEMPORARY_FAILURES: u32 = 3;
@@ -21,12 +21,14 @@ words! {
     /// What kind of thing a person should look at.
     WarningKind {
         Database = "database",
+        Clock = "clock",
         DiskLow = "disk-low",
         MissedTick = "missed-tick",
         TimerDrift = "timer-drift",
         TimerDoubt = "timer-doubt",
         CrashedRun = "crashed-run",
         ScheduleUnusable = "schedule-unusable",
+        ScheduleImpossible = "schedule-impossible",
         ModelFailed = "model-failed",
         ModelGated = "model-gated",
         ModelOrphaned = "model-orphaned",
@@ -46,7 +48,7 @@ pub struct Warning {
 }
 
 impl Warning {
-    fn new(kind: WarningKind, message: String, hint: impl Into<String>) -> Self {
+    pub(super) fn new(kind: WarningKind, message: String, hint: impl Into<String>) -> Self {
         Self {
             kind,
             model: None,
@@ -55,7 +57,7 @@ impl Warning {
         }
     }
 
-    fn about(mut self, model: &ModelStatus) -> Self {
+    pub(super) fn about(mut self, model: &ModelStatus) -> Self {
         self.model = Some(model.name.clone());
         self
     }
@@ -72,15 +74,16 @@ pub fn assess(status: &Status) -> Vec<Warning> {
             hint: trouble.hint.clone(),
         });
     }
+    warnings.extend(wrong_clock(status));
     warnings.extend(status.disks.iter().filter_map(low_disk));
     warnings.extend(timer_warnings(status));
     warnings.extend(status.crashed.iter().map(crashed_run));
     warnings.extend(status.unusable.iter().map(unusable_schedule));
+    warnings.extend(status.impossible.iter().map(impossible_schedule));
     warnings.extend(status.models.iter().filter_map(model_trouble));
     warnings.extend(status.models.iter().filter_map(held_update));
-    let is_stale = |model: &&ModelStatus| is_stale(model, status.check_max_age, status.now);
-    let stale = status.models.iter().filter(is_stale);
-    warnings.extend(stale.map(|model| stale_check(model, status)));
+    let stale = status.models.iter();
+    warnings.extend(stale.filter_map(|model| stale_check(model, status)));
     warnings
 }
 
@@ -133,7 +136,7 @@ fn timer_warnings(status: &Status) -> Vec<Warning> {
 /// Counts the ticks that an installed timer owes.
 pub fn missed_ticks(timer: &TimerFacts, last: Option<Timestamp>, now: Timestamp) -> u64 {
     // Without any moment to count from, nothing can be said.
-    let Some(from) = last.max(timer.since) else {
+    let Some(from) = last.max(believed(timer.since, now)) else {
         return 0;
     };
     let every = timer.every.get().max(1);
@@ -227,34 +230,6 @@ fn has_failed(model: &ModelStatus) -> bool {
     is_lasting || model.consecutive_failures >= MOST_TEMPORARY_FAILURES
 }
 
-fn is_stale(model: &ModelStatus, max_age: Seconds, now: Timestamp) -> bool {
-    let is_kept = model.is_scheduled && model.summary != ModelSummary::Disabled;
-    is_kept && checked_ago(model, now) > max_age
-}
-
-/// A model that was never checked has waited since it was added.
-fn checked_ago(model: &ModelStatus, now: Timestamp) -> Seconds {
-    let since = model.last_check_at.unwrap_or(model.created_at);
-    let age = now.duration_since(since).as_secs();
-    Seconds(u64::try_from(age).unwrap_or(0))
-}
-
-fn stale_check(model: &ModelStatus, status: &Status) -> Warning {
-    let age = checked_ago(model, status.now).render_short();
-    let (name, allowed) = (&model.name, status.check_max_age);
-    let message = match model.last_check_at {
-        Some(_) => {
-            format!("`{name}` was last checked {age} ago, longer than `check.max_age` ({allowed})")
-        }
-        None => format!(
-            "`{name}` was added {age} ago and never checked, longer than `check.max_age` ({allowed})"
-        ),
-    };
-    let hint =
-        "see whether the timer ticks and the schedule is due; `hfdl schedules next` tells when";
-    Warning::new(WarningKind::StaleCheck, message, hint).about(model)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,7 +237,7 @@ mod tests {
     use crate::domain::schedule::{ScheduleId, UnusableKind};
     use crate::domain::session::Trouble;
     use crate::domain::status::{DatabaseTrouble, DiskUse};
-    use crate::domain::units::ByteSize;
+    use crate::domain::units::{ByteSize, Seconds};
 
     const HOUR: i64 = 3600;
 
@@ -282,6 +257,11 @@ mod tests {
             pause: None,
             next_due: Vec::new(),
             unusable: Vec::new(),
+            impossible: Vec::new(),
+            missed_slots: Vec::new(),
+            shards: Vec::new(),
+            asked_to_wait: None,
+            false_future: None,
             run: None,
             crashed: Vec::new(),
             models: vec![model()],
@@ -311,6 +291,7 @@ mod tests {
             held_update: None,
             created_at: at(-30 * 24 * HOUR),
             is_scheduled: true,
+            planned_age: None,
         }
     }
 
@@ -414,6 +395,34 @@ mod tests {
             model.is_scheduled = false;
         });
         assert_eq!(unscheduled, [], "nobody said that it is to be checked");
+        let monthly = |age: i64| {
+            judge(|model| {
+                model.last_check_at = Some(at(-age));
+                model.planned_age = Some(Seconds(62 * 24 * 3600));
+            })
+        };
+        assert_eq!(monthly(62 * 24 * HOUR), [], "it is checked once a month");
+        assert_eq!(monthly(62 * 24 * HOUR + 1), [WarningKind::StaleCheck]);
+        let hourly = judge(|model| {
+            model.last_check_at = Some(at(-week - 1));
+            model.planned_age = Some(Seconds(7200));
+        });
+        assert_eq!(hourly, [WarningKind::StaleCheck]);
+    }
+
+    #[test]
+    fn a_clock_that_cannot_be_right_is_told_first() {
+        let mut status = well();
+        status.false_future = Some(at(40 * 24 * HOUR));
+        assert_eq!(kinds(&status), [WarningKind::Clock]);
+        let told = &assess(&status)[0].message;
+        assert!(told.contains("wrong then or is wrong now"), "{told}");
+        status.now = "2025-12-31T00:00Z".parse().unwrap();
+        let told = &assess(&status)[0];
+        assert!(
+            told.message.contains("before this program was made"),
+            "{told:?}"
+        );
     }
 
     #[test]

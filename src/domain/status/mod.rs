@@ -2,6 +2,7 @@
 //!
 //! Everything is gathered first, by `ops::status`; [`assess`] only judges.
 
+mod age;
 mod facts;
 mod health;
 

@@ -52,6 +52,7 @@ impl Doctor<'_> {
         let mut found = places::home(home, self.mending);
         let store = database::open(home, now, self.mending, &mut found);
         let settings = self.settings(store.as_ref(), &mut found);
+        found.extend(places::known(store.as_ref(), &settings, now, self.mending));
         found.extend(places::cache(host, &settings, self.mending));
         found.extend(places::space(home, &settings));
         found.push(clock::zone(host));

@@ -1,5 +1,6 @@
 //! The directories that runs write to: ours, and the cache.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,10 @@ use super::Mending;
 use super::abilities::{Symlinks, judge, try_out};
 use super::finding::Finding;
 use crate::domain::settings::Settings;
+use crate::domain::time::Timestamp;
 use crate::domain::units::ByteSize;
+use crate::ops::places::{Examined, Places, confirm};
+use crate::store::Store;
 use crate::sys::disk::space_at;
 use crate::sys::fs::{create_private_dir, make_private, modes_for_others};
 use crate::sys::host::Host;
@@ -15,9 +19,6 @@ use crate::sys::paths::Home;
 
 /// What the database and the logs of a run need.
 const HOME_RESERVE: ByteSize = ByteSize(64 << 20);
-
-/// Names that a crash may leave in the home: copies that were being made.
-const LEFTOVERS: [&str; 2] = ["hfdl.db.new-", "hfdl.db.copy-"];
 
 /// Looks at the home: that it can be written to, and by nobody else.
 pub(super) fn home(home: &Home, mending: Mending) -> Vec<Finding> {
@@ -53,7 +54,7 @@ pub(super) fn home(home: &Home, mending: Mending) -> Vec<Finding> {
         Err(err) => return vec![unwritable("home", path, &err)],
     }
     found.push(private(home, mending));
-    found.extend(leftovers(path, mending));
+    found.extend(leftovers(home, mending));
     found
 }
 
@@ -116,20 +117,8 @@ fn private(home: &Home, mending: Mending) -> Finding {
 }
 
 /// Finds copies that a crash left half made; a young one may be in the making.
-fn leftovers(home: &Path, mending: Mending) -> Option<Finding> {
-    const YOUNG_SECONDS: u64 = 3_600;
-    let is_left = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let age = path.metadata().and_then(|found| found.modified());
-        let age = age.ok().and_then(|at| at.elapsed().ok());
-        LEFTOVERS.iter().any(|start| name.starts_with(start))
-            && age.is_some_and(|age| age.as_secs() >= YOUNG_SECONDS)
-    };
-    let entries = std::fs::read_dir(home).ok()?;
-    let left: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(is_left)
-        .collect();
+fn leftovers(home: &Home, mending: Mending) -> Option<Finding> {
+    let left = home.leftovers();
     let (first, n_files) = (left.first()?, left.len());
     let what = format!(
         "{n_files} unfinished copies of the database, such as `{}`",
@@ -147,6 +136,62 @@ fn leftovers(home: &Path, mending: Mending) -> Option<Finding> {
         Ok(()) => Finding::ok("leftovers", "none").mended(format!("removed {what}")),
         Err(err) => Finding::warn("leftovers", what).why(err.to_string()),
     })
+}
+
+/// Looks at each place of the registered models: that it is the one that they
+/// were published in. Mending is a person's word that a new one is meant.
+pub(super) fn known(
+    store: Option<&Store>,
+    settings: &Settings,
+    now: Timestamp,
+    mending: Mending,
+) -> Vec<Finding> {
+    let Some(store) = store else {
+        return Vec::new();
+    };
+    let examined = match Places::load(store, settings) {
+        Ok(places) => places.examine(),
+        Err(err) => return vec![Finding::of_error("place", "places cannot be read", &err)],
+    };
+    let judge = |place: &Examined| {
+        let error = match &place.result {
+            Ok(()) => return place_finding(place),
+            Err(error) => error,
+        };
+        let failed = Finding::fail("place", error.to_string());
+        if mending == Mending::LookOnly {
+            return failed
+                .why("its disk may not be mounted; nothing is written there before that is clear")
+                .next(error.hint());
+        }
+        let only = BTreeSet::from([place.destination.clone()]);
+        match confirm(store, settings, Some(&only), now) {
+            Ok(_) => Finding::ok("place", format!("`{}` begins anew", place.path.display()))
+                .mended(format!("confirmed it, although {error}")),
+            Err(err) => failed.why(format!("it cannot be confirmed: {err:#}")),
+        }
+    };
+    examined.iter().map(judge).collect()
+}
+
+/// Names a place with its file system, its mark and its free space.
+fn place_finding(place: &Examined) -> Finding {
+    let mut what = format!("`{}`", place.path.display());
+    if let Some(file_system) = &place.file_system {
+        what.push_str(&format!(" on {file_system}"));
+    }
+    match &place.mark {
+        Some(mark) => what.push_str(&format!(", mark {}", mark.get(..8).unwrap_or(mark))),
+        None => what.push_str(", without a mark: the next run that uses it writes one"),
+    }
+    let existing = place.path.ancestors().find(|path| path.exists());
+    if let Some(space) = existing.and_then(|path| space_at(path).ok()) {
+        what.push_str(&format!(
+            ", {} free",
+            ByteSize(space.free_bytes).render_short()
+        ));
+    }
+    Finding::ok("place", what)
 }
 
 /// Looks at the cache, or at the place where it will be.

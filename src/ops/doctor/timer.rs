@@ -11,6 +11,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
 use crate::ops::ticks::last_ticks;
 use crate::ops::timer::{Place, TimerFacts, Wish, draft, facts, standing};
+use crate::ops::timer_places::{LOST_DATABASE_HINT, lost_database};
 use crate::store::Store;
 
 /// Looks at the entry, and when a timer last started a run.
@@ -21,12 +22,12 @@ pub(super) fn timer(
     mending: Mending,
 ) -> Vec<Finding> {
     let Some(store) = store else {
-        return vec![Finding::skipped("timer", "nothing is registered yet")];
+        return vec![without_database(place)];
     };
     let every = place.settings.timer_every();
     let read = || -> Result<(Option<Timestamp>, Option<Timestamp>)> {
         let since = standing(place, store)?.and_then(|standing| standing.since);
-        Ok((last_ticks(store)?.by_timer, since))
+        Ok((last_ticks(store, now)?.by_timer, since))
     };
     let (tick, since) = match read() {
         Ok(read) => read,
@@ -40,6 +41,16 @@ pub(super) fn timer(
         entry = put_right(place, store, now, entry);
     }
     vec![entry, judge_ticks(tick, since, every, now)]
+}
+
+/// An entry whose database is missing starts nothing but complaints.
+fn without_database(place: Place<'_>) -> Finding {
+    match lost_database(place) {
+        None => Finding::skipped("timer", "nothing is registered yet"),
+        Some(why) => Finding::fail("timer", "the database of the installed timer is missing")
+            .why(why)
+            .next(LOST_DATABASE_HINT),
+    }
 }
 
 /// Does what `hfdl start` does, for an entry that it once made.
@@ -81,7 +92,7 @@ fn judge_entry(found: &TimerFacts, ticks_come: bool) -> Finding {
                 })
         }
         (true, false, _) => {
-            let why = "it was edited, or the program, its home or the interval is another one now";
+            let why = "it is from another version, it was edited, or the program, its home or the interval has changed";
             Finding::warn(
                 "timer",
                 format!("the entry ({kind}) is not what hfdl would write"),

@@ -11,7 +11,7 @@ use crate::domain::model::{Destination, Model, ModelId};
 use crate::domain::outcome::RunOutcome;
 use crate::domain::run::{Run, RunCommand};
 use crate::domain::session::Session;
-use crate::domain::time::{Timestamp, render_utc};
+use crate::domain::time::{Timestamp, believed, render_utc};
 use crate::notify::metrics::{Facts, LastRun, ModelFacts, render};
 use crate::ops::ticks::last_ticks;
 use crate::store::{MetaKey, ModelFilter, RunFilter, Store};
@@ -65,7 +65,9 @@ fn is_news(told: Option<&str>, trouble: &str, now: Timestamp) -> bool {
     let Some((Ok(at), words)) = told.map(|(at, words)| (at.parse::<Timestamp>(), words)) else {
         return true;
     };
-    words != trouble || now.as_second() - at.as_second() >= REMINDS_AFTER_SECONDS
+    let told = believed(at, now);
+    words != trouble
+        || told.is_none_or(|at| now.as_second() - at.as_second() >= REMINDS_AFTER_SECONDS)
 }
 
 fn gather(voice: &Voice<'_>) -> Result<Facts> {
@@ -76,8 +78,8 @@ fn gather(voice: &Voice<'_>) -> Result<Facts> {
     let limits = store.rate_limits(now)?;
     Ok(Facts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        last_tick_at: last_ticks(store)?.by_anyone,
-        last_run: last_run(store)?,
+        last_tick_at: last_ticks(store, now)?.by_anyone,
+        last_run: last_run(store, now)?,
         n_skipped: vec![
             ("locked", n_runs(RunOutcome::SkippedLocked)),
             ("paused", n_runs(RunOutcome::SkippedPaused)),
@@ -92,14 +94,16 @@ fn gather(voice: &Voice<'_>) -> Result<Facts> {
 }
 
 /// Returns the newest `run-due` that had work and has ended.
-fn last_run(store: &Store) -> Result<Option<LastRun>> {
+fn last_run(store: &Store, now: Timestamp) -> Result<Option<LastRun>> {
     let recent = store.runs(&RunFilter {
         limit: Some(RECENT_RUNS),
         ..RunFilter::default()
     })?;
     let had_work =
         |run: &&Run| run.start.command == RunCommand::RunDue && run.totals.n_sessions > 0;
-    Ok(recent.iter().filter(had_work).find_map(|run| {
+    let believed = |run: &&Run| believed(run.start.at, now).is_some();
+    let recent = recent.iter().filter(had_work).filter(believed);
+    Ok(recent.into_iter().find_map(|run| {
         let end = run.end?;
         Some(LastRun {
             started_at: run.start.at,
@@ -111,9 +115,13 @@ fn last_run(store: &Store) -> Result<Option<LastRun>> {
 
 fn describe(voice: &Voice<'_>, models: Vec<Model>) -> Result<Vec<ModelFacts>> {
     let cache = CacheLayout::new(voice.settings.cache_dir());
-    let mut last = voice.store.last_sessions()?;
+    let now = voice.host.now();
+    let mut last = voice.store.last_sessions(now)?;
     let fetched = voice.store.bytes_ever_fetched()?;
-    let describe = |model: Model| describe_one(voice.store, &cache, model, &mut last, &fetched);
+    let describe = |mut model: Model| {
+        model.state = model.state.as_of(now);
+        describe_one(voice.store, &cache, model, &mut last, &fetched)
+    };
     models.into_iter().map(describe).collect()
 }
 
@@ -136,6 +144,7 @@ fn describe_one(
     };
     Ok(ModelFacts {
         name: model.spec.name.to_string(),
+        added_at: model.created_at,
         last_check_at: model.state.last_check_at,
         last_change_at: model.state.last_change_at,
         last_outcome: last.and_then(|session| Some(session.end?.outcome)),

@@ -81,6 +81,7 @@ pub fn facts_of(command: RunCommand, report: &RunReport) -> RunFacts {
         started_at: report.started_at,
         finished_at: report.finished_at,
         sessions: report.sessions.clone(),
+        offline: report.offline.clone(),
     }
 }
 
@@ -103,7 +104,7 @@ impl Voice<'_> {
     fn remember(&self, run: RunFacts) -> Result<News> {
         let now = self.host.now();
         let alerts = self.store.transaction(|store| -> Result<Alerts> {
-            let alerts = decide(&run.sessions, &store.standings()?, now);
+            let alerts = decide(&run, &store.standings()?, now);
             for (model, standing) in &alerts.standings {
                 store.save_standing(*model, standing)?;
             }

@@ -16,6 +16,7 @@ use crate::domain::run::RunId;
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::ops::ownership;
+use crate::ops::places::Places;
 use crate::ops::run::Tools;
 use crate::ops::sync::Target;
 use crate::store::{Pruned, Store};
@@ -67,6 +68,8 @@ pub fn after_run(
     let whole = repos_whole.into_iter();
     repos.extend(whole.filter(|repo| ownership::has_begun(&cache, repo)));
     if !repos.is_empty() {
+        // Its disk may have gone since the last file arrived.
+        Places::load(store, settings)?.check(&Destination::Cache, None)?;
         let run = store.unfinished_runs()?.pop().map(|run| run.id);
         sweep(
             store,

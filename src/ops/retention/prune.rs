@@ -23,6 +23,7 @@ use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::domain::units::ByteSize;
 use crate::ops::ownership;
+use crate::ops::places::Places;
 use crate::store::Store;
 use crate::sys::paths::Home;
 
@@ -103,8 +104,9 @@ impl Prune<'_> {
     /// Decides what goes; only looks.
     pub fn plan(&self, now: Timestamp) -> Result<PrunePlan> {
         let cache = ownership::cache_of(self.settings, &self.identity);
+        let places = Places::load(self.store, self.settings)?;
         let mut problems = Vec::new();
-        let mut folders = self.look(&cache, &mut problems, now)?;
+        let mut folders = self.look(&cache, &places, now, &mut problems)?;
         Folder::ask_others(&mut folders, &cache)?;
 
         for folder in &mut folders {
@@ -140,7 +142,7 @@ impl Prune<'_> {
             .then(|| old_history(self.store, self.home, self.settings, now));
         Ok(PrunePlan {
             folders: planned,
-            in_directories: self.look_into_directories(&cache, now, &mut problems),
+            in_directories: self.look_into_directories(&cache, &places, now, &mut problems),
             outdated,
             history: history.transpose()?,
             bytes_left: plan.bytes_left,
@@ -151,6 +153,7 @@ impl Prune<'_> {
     fn look_into_directories(
         &self,
         cache: &CacheLayout,
+        places: &Places,
         now: Timestamp,
         problems: &mut Vec<Error>,
     ) -> Vec<(Item, DirLeftover, Permitted)> {
@@ -161,6 +164,7 @@ impl Prune<'_> {
             };
             let repo = &model.spec.repo;
             let look = || -> Result<Vec<(Item, DirLeftover, Permitted)>> {
+                places.check(&model.spec.destination, Some(model.id))?;
                 let left = LocalDir::leftovers(root)?;
                 let ownership =
                     ownership::ownership_of_directory(self.store, cache, repo, root, now)?;
@@ -190,8 +194,9 @@ impl Prune<'_> {
     fn look(
         &self,
         cache: &CacheLayout,
-        problems: &mut Vec<Error>,
+        places: &Places,
         now: Timestamp,
+        problems: &mut Vec<Error>,
     ) -> Result<Vec<Folder>> {
         let meant: BTreeSet<ModelId> = self.models.iter().map(|model| model.id).collect();
         let say = |model: &Model| {
@@ -202,11 +207,22 @@ impl Prune<'_> {
             let asked = asked.map(|asked| asked.max(keep.min(2)));
             (asked.unwrap_or(keep), is_meant)
         };
-        let in_cache = self.models.iter().map(|model| &model.spec);
-        let repos: BTreeSet<&Repo> = in_cache
-            .filter(|spec| spec.destination == Destination::Cache)
-            .map(|spec| &spec.repo)
-            .collect();
+        let mut repos: BTreeSet<&Repo> = BTreeSet::new();
+        let mut refused: BTreeSet<&Repo> = BTreeSet::new();
+        let in_cache = self.models.iter();
+        for model in in_cache.filter(|model| model.spec.destination == Destination::Cache) {
+            match places.check(&model.spec.destination, Some(model.id)) {
+                Ok(()) => drop(repos.insert(&model.spec.repo)),
+                Err(err) => {
+                    // One disk that is not mounted is one problem, however many models it holds.
+                    if refused.is_empty() {
+                        problems.push(err.into());
+                    }
+                    refused.insert(&model.spec.repo);
+                }
+            }
+        }
+        repos.retain(|repo| !refused.contains(repo));
         let mut folders = Vec::new();
         for repo in repos {
             match Folder::look(self.store, cache, repo, &say, now) {

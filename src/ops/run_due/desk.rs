@@ -11,10 +11,11 @@ use super::look::{DueNow, Looker};
 use crate::domain::model::{Model, ModelId};
 use crate::domain::outcome::UpstreamState;
 use crate::domain::schedule::{
-    DueSchedule, LookEnd, Schedule, ScheduleId, ScheduleState, SlotEnd, Slots, after_slot, due_jobs,
+    DueSchedule, LookEnd, Schedule, ScheduleId, SlotEnd, Slots, after_slot, claimed, due_jobs,
 };
+use crate::domain::shard::Shard;
 use crate::domain::share::Share;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, believed};
 use crate::domain::units::{ByteSize, Seconds};
 use crate::download::Lane;
 use crate::ops::rate_limits;
@@ -99,10 +100,7 @@ impl<'a> Desk<'a> {
             for one in &due {
                 let slot = one.due.slot;
                 self.looker.update(one.schedule.id, now, |fresh| {
-                    Some(ScheduleState {
-                        open_slot_at: Some(slot),
-                        ..fresh.state.clone()
-                    })
+                    Some(claimed(&fresh.state, slot))
                 })?;
             }
             Ok(())
@@ -110,7 +108,7 @@ impl<'a> Desk<'a> {
         checkpoint("slots claimed");
         let wanted = self.wanted(&due, &models, now)?;
         for one in due {
-            let lane = self.lane(&one, now, watch);
+            let lane = self.lane(&one, watch);
             let serves =
                 |(_, serves): &&(Model, Vec<ScheduleId>)| serves.contains(&one.schedule.id);
             let waiting = wanted.iter().filter(serves).map(|(model, _)| model.id);
@@ -256,19 +254,22 @@ impl<'a> Desk<'a> {
             })
             .collect();
         let mut done: BTreeMap<ScheduleId, BTreeSet<ModelId>> = BTreeMap::new();
-        for one in due.iter().filter(|one| one.due.resume) {
+        for one in due {
             // What this slot has seen to its end is not looked at again; a
             // newer slot that takes over wants everything anew.
-            let since = one.due.slot;
-            done.insert(one.schedule.id, self.tools.store.models_done_since(since)?);
+            let (id, slot) = (one.schedule.id, one.due.slot);
+            if one.due.resume || self.is_begun_elsewhere(id, slot)? {
+                done.insert(id, self.tools.store.models_done_since(slot, now)?);
+            }
         }
         let mut wanted = Vec::new();
         for job in due_jobs(&due_schedules, models).jobs {
             let model = job.model;
-            let in_shard = |shard: &crate::domain::shard::Shard| {
-                shard.holds(&model.spec.repo, &model.spec.revision)
-            };
-            if !self.options.shard.as_ref().is_none_or(in_shard) {
+            if !self
+                .options
+                .shard
+                .holds(&model.spec.repo, &model.spec.revision)
+            {
                 continue;
             }
             let is_done = |id: &ScheduleId| done.get(id).is_some_and(|d| d.contains(&model.id));
@@ -288,15 +289,27 @@ impl<'a> Desk<'a> {
         Ok(wanted)
     }
 
+    /// Tells whether a run of another shard has begun a slot.
+    fn is_begun_elsewhere(&self, id: ScheduleId, slot: Timestamp) -> Result<bool> {
+        let store = self.tools.store;
+        let shards = store.shards_of_schedule(id)?;
+        let own = self.options.shard;
+        if shards.is_empty() && own == Shard::ALL {
+            return Ok(false);
+        }
+        let schedule = store.schedule_by_id(id)?;
+        Ok(schedule.is_some_and(|it| it.state.is_begun_elsewhere(&shards, own, slot)))
+    }
+
     /// Makes the lane in which a schedule's limits hold.
-    fn lane(&self, one: &DueNow, now: Timestamp, watch: &Watch) -> Lane {
+    fn lane(&self, one: &DueNow, watch: &Watch) -> Lane {
         let spec = &one.schedule.spec;
         let lane = Lane::new(spec.max_transfer.map(ByteSize::bytes));
-        let longest = spec.max_duration.map(Seconds::span);
-        let longest = longest.and_then(|span| now.checked_add(span).ok());
         watch.add(Watched {
             stop: lane.stop().clone(),
-            deadline: longest.into_iter().chain(one.due.deadline).min(),
+            deadline: one.due.deadline,
+            lasts: spec.max_duration,
+            windows: Some((spec.windows.clone(), one.zone.clone())),
             limit_rate: spec
                 .limit_rate
                 .clone()
@@ -332,7 +345,7 @@ impl<'a> Desk<'a> {
             store, hub, host, ..
         } = self.tools;
         let (now, slot) = (host.now(), claim.due.due.slot);
-        let not_before = rate_limits::exhausted_until(store, hub, now)?;
+        let not_before = rate_limits::not_before(store, hub, now)?;
         self.looker.update(claim.schedule.id, now, |fresh| {
             // An edit during the run has dropped the slot.
             if fresh.state.open_slot_at != Some(slot) {
@@ -355,8 +368,7 @@ impl<'a> Desk<'a> {
 
 fn is_probe_due(model: &Model, now: Timestamp) -> bool {
     let state = &model.state;
-    let next = state
-        .last_check_at
-        .and_then(|at| at.checked_add(PROBE_EVERY.span()).ok());
+    let last = believed(state.last_check_at, now);
+    let next = last.and_then(|at| at.checked_add(PROBE_EVERY.span()).ok());
     state.upstream_state != UpstreamState::Orphaned || next.is_none_or(|next| now >= next)
 }

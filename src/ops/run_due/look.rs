@@ -1,6 +1,6 @@
 //! Which schedules are due, and what has to be written down about the others.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use jiff::tz::TimeZone;
@@ -9,8 +9,9 @@ use crate::domain::model::EntryName;
 use crate::domain::run::{Event, EventKind};
 use crate::domain::schedule::{
     ClockEvent, Due, DueState, Look, Schedule, ScheduleId, ScheduleState, Schedules, Unusable,
-    assess, usable_zone,
+    assess, shift, usable_zone,
 };
+use crate::domain::shard::Shard;
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::Seconds;
 use crate::ops::schedules::offset;
@@ -28,6 +29,8 @@ pub(super) struct Looker<'a> {
     pub tick: Seconds,
     /// The only schedules that count; empty is all of them.
     pub only: &'a BTreeSet<EntryName>,
+    /// Whose slots to look at; the schedule's own are those of all models.
+    pub shard: Shard,
 }
 
 /// A schedule with the answer to whether it is due.
@@ -77,16 +80,24 @@ impl Looker<'_> {
             readable,
             unreadable: mut unusable,
         } = match among {
-            Among::Candidates => self.store.due_candidates(now)?,
-            Among::All => self.store.enabled_schedules()?,
+            // The cached look is that of all models.
+            Among::Candidates if self.shard == Shard::ALL => self.store.due_candidates(now)?,
+            Among::Candidates | Among::All => self.store.enabled_schedules()?,
+        };
+        let shards = match self.shard {
+            Shard::ALL => BTreeMap::new(),
+            _ => self.store.shards_of_schedules()?,
         };
         let is_wanted =
             |name: &str| self.only.is_empty() || self.only.iter().any(|one| one.as_str() == name);
         unusable.retain(|one| is_wanted(&one.name));
         let mut judged = Vec::new();
-        for schedule in readable {
+        for mut schedule in readable {
             if !is_wanted(schedule.spec.name.as_str()) {
                 continue;
+            }
+            if let Some(slots) = shards.get(&schedule.id) {
+                schedule.state = schedule.state.for_shard(slots.get(&self.shard));
             }
             match usable_zone(&schedule) {
                 Ok(zone) => judged.push(self.ask(schedule, zone, now)?),
@@ -113,7 +124,17 @@ impl Looker<'_> {
                     zone: judged.zone,
                     due,
                 }),
-                DueState::Expired { slot, missed, .. } => self.let_go(id, slot, missed, now)?,
+                DueState::Expired { slot, missed, .. } => {
+                    let windows = &judged.schedule.spec.windows;
+                    let why = match windows.is_open(&judged.zone, now) {
+                        true => "came too late to be caught up",
+                        false => {
+                            "cannot run any more: its window is closed, and the next one opens \
+                             too late to catch up"
+                        }
+                    };
+                    self.record_missed(id, (slot, missed), why, now)?;
+                }
                 DueState::Closed { slot, next } => {
                     let name = &judged.schedule.spec.name;
                     let (slot, next) = (render_utc(slot), render_utc(next));
@@ -144,6 +165,9 @@ impl Looker<'_> {
             let Some((mut schedule, zone)) = read_again(store, id)? else {
                 return Ok(());
             };
+            if self.shard != Shard::ALL {
+                return self.update_shard(schedule, change, now);
+            }
             let Some(state) = change(&schedule) else {
                 return Ok(());
             };
@@ -159,6 +183,32 @@ impl Looker<'_> {
             note_look(store, now)?;
             Ok(store.save_schedule_state(id, &state)?)
         })
+    }
+
+    /// Changes the slots of this run's shard, as a part of `update`.
+    fn update_shard(
+        &self,
+        mut schedule: Schedule,
+        change: impl FnOnce(&Schedule) -> Option<ScheduleState>,
+        now: Timestamp,
+    ) -> Result<()> {
+        let (store, id, before) = (self.store, schedule.id, schedule.state.clone());
+        let mut shards = store.shards_of_schedule(id)?;
+        schedule.state = before.for_shard(shards.get(&self.shard));
+        let Some(state) = change(&schedule) else {
+            return Ok(());
+        };
+        store.save_shard_slots(id, self.shard, &state.shard_slots())?;
+        shards.insert(self.shard, state.shard_slots());
+        let mut after = before.after_shards(&shards, self.shard.count());
+        // A clock that was put right moves the start of the schedule for all.
+        after.anchor_at = state.anchor_at;
+        after.not_before_at = before.not_before_at.min(state.not_before_at);
+        if after != before {
+            after.next_due_at = Some(now);
+            store.save_schedule_state(id, &after)?;
+        }
+        Ok(())
     }
 
     fn ask(&self, schedule: Schedule, zone: TimeZone, now: Timestamp) -> Result<Judged> {
@@ -178,7 +228,7 @@ impl Looker<'_> {
 
     fn save_next_look(&self, judged: &Judged, now: Timestamp) -> Result<()> {
         let next = judged.state.next_look(now);
-        if next == judged.schedule.state.next_due_at {
+        if self.shard != Shard::ALL || next == judged.schedule.state.next_due_at {
             return Ok(());
         }
         self.store.transaction(|store| -> Result<()> {
@@ -195,8 +245,15 @@ impl Looker<'_> {
         })
     }
 
-    /// Records a slot as missed, and as history.
-    fn let_go(&self, id: ScheduleId, slot: Timestamp, missed: u32, now: Timestamp) -> Result<()> {
+    /// Records slots as missed, and as history. No output: a limit that a
+    /// person has set is no trouble, so `status` and the events tell of it.
+    fn record_missed(
+        &self,
+        id: ScheduleId,
+        (slot, missed): (Timestamp, u32),
+        why: &str,
+        now: Timestamp,
+    ) -> Result<()> {
         self.store.transaction(|store| -> Result<()> {
             let mut name = None;
             self.update(id, now, |fresh| {
@@ -215,8 +272,8 @@ impl Looker<'_> {
                 1 => "the slot".to_owned(),
                 n => format!("{n} slots, the last one"),
             };
-            let detail = format!("`{name}`: {slots} of {slot}, came too late to be caught up");
-            log::warn!("{detail}");
+            let detail = format!("`{name}`: {slots} of {slot}, {why}");
+            log::info!("{detail}");
             Ok(store.record_event(&event(now, EventKind::MissedSlot, detail))?)
         })
     }
@@ -235,17 +292,37 @@ impl Looker<'_> {
         log::warn!("{detail}");
         self.store.transaction(|store| -> Result<()> {
             store.record_event(&event(now, EventKind::ClockReset, detail))?;
+            if self.shard != Shard::ALL {
+                mend_slots_of_all(store, judged.schedule.id, now)?;
+            }
             self.update(judged.schedule.id, now, |fresh| {
+                let after = fresh.state.after_clock_reset(&fresh.spec.cadence, now);
+                let history = shift(after.not_before_at, -1);
                 Some(ScheduleState {
-                    anchor_at: fresh.state.anchor_at.min(now),
-                    // What is at or before this moment counts as history.
-                    not_before_at: now.checked_add(Seconds(1).span()).ok()?,
-                    last_slot_at: None,
-                    ..fresh.state.clone()
+                    // The start of the schedule holds for all shards, and the
+                    // others may have slots to serve.
+                    last_slot_at: (self.shard != Shard::ALL).then_some(history),
+                    ..after
                 })
             })
         })
     }
+}
+
+/// Forgets a slot of the future that is served for all models: each shard would
+/// take it for its own history.
+fn mend_slots_of_all(store: &Store, id: ScheduleId, now: Timestamp) -> Result<()> {
+    let found = read_again(store, id)?;
+    let Some((schedule, _)) = found.filter(|(one, _)| one.state.last_slot_at > Some(now)) else {
+        return Ok(());
+    };
+    let state = ScheduleState {
+        next_due_at: Some(now),
+        ..schedule
+            .state
+            .after_clock_reset(&schedule.spec.cadence, now)
+    };
+    Ok(store.save_schedule_state(id, &state)?)
 }
 
 /// Reads a schedule and its zone as they are now; `None` when it is gone, or

@@ -17,12 +17,13 @@ use anyhow::{Context, Result, ensure};
 
 use self::desk::Desk;
 use self::look::{Among, Looker, event};
+use self::unusable::TELL_EVERY;
 use super::pause::pause_in_force;
-use super::rate_limits;
+use super::rate_limits::{AskedToWait, exhausted_until};
 use super::recover::recover;
 use super::run::{Bounds, Run, RunReport};
 use super::sync::Progress;
-use super::ticks::{notice_clock_back, record_tick};
+use super::ticks::{notice_clock_back, notice_other_host, record_tick};
 use super::workshop::Workshop;
 use super::zones::notice_new_zone_data;
 use crate::domain::alert::RunFacts;
@@ -45,7 +46,8 @@ pub use unusable::PassedOver;
 pub struct Options {
     /// The only schedules that count; empty is all of them.
     pub only: BTreeSet<EntryName>,
-    pub shard: Option<Shard>,
+    /// [`Shard::ALL`] when none was named.
+    pub shard: Shard,
     pub bounds: Bounds,
     pub trigger: Trigger,
 }
@@ -67,6 +69,8 @@ pub struct Tick {
 #[derive(Debug)]
 pub enum Ran {
     NothingDue,
+    /// Something was due, and the Hub asked not to be asked yet.
+    AskedToWait(AskedToWait),
     /// Something was due, and ticks are paused.
     Paused {
         pause: Pause,
@@ -116,8 +120,10 @@ impl RunDue<'_> {
         recover(store, now)?;
         // What cannot be written down must not happen, so on a full disk a tick ends here.
         record_tick(store, self.options.trigger, self.tick_every(), now)
+            .and_then(|()| Ok(store.record_shard_tick(self.options.shard, now)?))
             .context("cannot write down this tick, and without that nothing is fetched")?;
         notice_clock_back(store, now)?;
+        notice_other_host(store, host, self.tick_every(), now)?;
         notice_new_zone_data(store, host, now)?;
         let looker = self.looker();
         // Whoever names schedules wants to hear of those that wait, too.
@@ -140,13 +146,19 @@ impl RunDue<'_> {
             return Ok(Tick { ran, passed_over });
         }
         let tools = self.shop.tools()?;
+        if let Some(until) = exhausted_until(store, tools.hub.endpoint().as_str(), now)? {
+            self.record_passed_over(&passed_over, now)?;
+            let asked = AskedToWait { until };
+            self.record_wait(asked, now)?;
+            let ran = Ran::AskedToWait(asked);
+            return Ok(Tick { ran, passed_over });
+        }
         let mut run = Run::begin(tools, RunCommand::RunDue, self.options.trigger)?;
         begun(run.id());
         if !passed_over.is_empty() {
             run.is_no_better_than(ExitStatus::Usage);
             passed_over.record(store, run.id(), now)?;
         }
-        rate_limits::wait_out(store, tools.hub, host, tools.stop)?;
         let (mut flow, watch) = run.start_flow(&self.options.bounds)?;
         let mut desk = Desk::new(tools, looker, &self.options);
         desk.claim(found.due, now, &mut run, &mut flow, &watch)?;
@@ -192,6 +204,7 @@ impl RunDue<'_> {
             host: self.shop.host(),
             tick: self.tick_every(),
             only: &self.options.only,
+            shard: self.options.shard,
         }
     }
 
@@ -206,6 +219,10 @@ impl RunDue<'_> {
         }
         let detail = closed.join("; ");
         log::info!("{detail}");
+        // A shard looks at all schedules each time: there is no cached look to wait for.
+        if self.options.shard != Shard::ALL && self.is_recorded(&detail, now)? {
+            return Ok(());
+        }
         let skipped = self.record_skip(RunOutcome::Ok, ExitStatus::Ok, vec![detail], now);
         skipped.map(drop)
     }
@@ -218,6 +235,25 @@ impl RunDue<'_> {
         }
         let skipped = self.record_skip(RunOutcome::Failed, ExitStatus::Usage, news, now);
         skipped.map(drop)
+    }
+
+    /// Records, once a day for each time that the Hub named, that nothing was
+    /// asked before it.
+    fn record_wait(&self, asked: AskedToWait, now: Timestamp) -> Result<()> {
+        let detail = asked.to_string();
+        log::info!("{detail}");
+        if self.is_recorded(&detail, now)? {
+            return Ok(());
+        }
+        let skipped =
+            self.record_skip(RunOutcome::Failed, ExitStatus::Temporary, vec![detail], now);
+        skipped.map(drop)
+    }
+
+    fn is_recorded(&self, detail: &str, now: Timestamp) -> Result<bool> {
+        let since = shift(now, -TELL_EVERY.span().as_secs());
+        let store = self.shop.store();
+        Ok(store.has_event(EventKind::Skipped, detail, since, now)?)
     }
 
     fn record_paused(&self, pause: &Pause, now: Timestamp) -> Result<RunFacts> {

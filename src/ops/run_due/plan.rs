@@ -45,9 +45,8 @@ impl RunDue<'_> {
         let ids = due.iter().map(|one| one.schedule.id);
         let models = self.shop.store().models_of_schedules(ids)?;
         let mut jobs = due_jobs(&due, &models).jobs;
-        if let Some(shard) = &self.options.shard {
-            jobs.retain(|job| shard.holds(&job.model.spec.repo, &job.model.spec.revision));
-        }
+        let shard = self.options.shard;
+        jobs.retain(|job| shard.holds(&job.model.spec.repo, &job.model.spec.revision));
         let targets: Vec<Target> = jobs.iter().map(|job| Target::from(job.model)).collect();
         let fetches = match targets.is_empty() {
             true => Vec::new(),

@@ -14,7 +14,7 @@ use crate::store::Store;
 
 /// Trouble that lasts is told of once in so long: a timer comes every few
 /// minutes, and cron mails whatever is said.
-const TELL_EVERY: Seconds = Seconds(24 * 3600);
+pub(super) const TELL_EVERY: Seconds = Seconds(24 * 3600);
 
 /// Schedules that were passed over.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ impl PassedOver {
         let mut untold = BTreeSet::new();
         for one in &schedules {
             log::debug!("{one}");
-            if !store.has_event(EventKind::Skipped, &one.to_string(), since)? {
+            if !store.has_event(EventKind::Skipped, &one.to_string(), since, now)? {
                 untold.insert(one.id);
             }
         }

@@ -96,9 +96,10 @@ pub fn check(
     target: &Target,
     bad: &BadFiles,
 ) -> Result<Checked> {
+    // Before the Hub is asked: holding a model in place writes, too.
+    let place = Place::new(choice, target)?;
     let info = hub.revision(&target.repo, &target.revision)?;
     let commit = info.commit;
-    let place = Place::new(choice, target)?;
     if let Some(held) = target.held_commit.as_ref().filter(|held| **held != commit) {
         let path = place.readable_at(held);
         return Ok(Checked::Held { commit, path });
@@ -207,12 +208,16 @@ fn loss(
 ) -> Result<Option<Loss>> {
     let found = remote.amount(Some(&target.filter));
     let old_commit = old_commit.filter(|old| **old != remote.commit);
+    let selected = |paths: &BTreeSet<RepoPath>| {
+        let selected = |path: &&RepoPath| target.filter.selects(path.as_str());
+        paths.iter().filter(selected).count() as u64
+    };
     let published = match old_commit {
         Some(old) => match place.stored_listing(old)? {
             Some(listing) => listing.amount(Some(&target.filter)),
             // Published by another program, so nothing is known of its sizes.
             None => Amount {
-                files: facts.previous.len() as u64,
+                files: selected(&facts.previous),
                 bytes: 0,
             },
         },

@@ -265,15 +265,12 @@ impl Flow {
 fn hold_update(target: &Target, loss: &Loss, path: PathBuf) -> SyncEnd {
     let (commit, published) = (&loss.found.0, &loss.published.1);
     let label = target.label();
-    let short = commit.short();
     let trouble = Trouble {
         kind: ErrorKind::Hub,
         message: loss.message(),
-        hint: Some(format!(
-            "`hfdl download {label} --accept {short}` publishes it all the same"
-        )),
+        hint: Some(loss.hint(&label)),
     };
-    log::warn!("`{label}` is held: {}", trouble.message);
+    log::info!("`{label}` is held: {}", trouble.message);
     let progress = SessionProgress {
         path: Some(path),
         new_commit: Some(commit.clone()),

@@ -37,6 +37,7 @@ use crate::domain::deletion::{FetchKey, HomeIdentity};
 use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, EntryName, Model, ModelId};
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
+use crate::ops::places::{PlaceError, Places};
 
 /// A repository to bring up to date, registered or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,6 +114,7 @@ pub struct CacheChoice {
     /// On whose behalf files are written.
     pub home: Option<Arc<HomeIdentity>>,
     pub links: crate::cache::LinkChoice,
+    pub places: Arc<Places>,
 }
 
 impl CacheChoice {
@@ -122,5 +124,11 @@ impl CacheChoice {
             Some(home) => layout.of_home(home),
             None => layout,
         }
+    }
+
+    /// Refuses a target whose place is not the one that it was published in.
+    pub fn check_place(&self, target: &Target) -> Result<(), PlaceError> {
+        let model = target.model.as_ref().map(|(id, _)| *id);
+        self.places.check(&target.destination, model)
     }
 }

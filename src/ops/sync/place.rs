@@ -44,6 +44,7 @@ pub enum Place {
 
 impl Place {
     pub fn new(choice: &CacheChoice, target: &Target) -> Result<Self> {
+        choice.check_place(target)?;
         let cache = choice.layout();
         Ok(match &target.destination {
             Destination::Cache => Self::Cache {

@@ -10,6 +10,7 @@ use crate::domain::plan::PlanError;
 use crate::domain::session::Trouble;
 use crate::domain::snapshot::NothingSelected;
 use crate::hub::{Fault, HubError};
+use crate::ops::places::PlaceError;
 use crate::store::StoreError;
 use crate::sys::files::is_disk_failure;
 
@@ -42,6 +43,9 @@ fn kind_and_hint(error: &Error) -> (ErrorKind, Option<String>) {
         }
         if let Some(space) = link.downcast_ref::<NoSpace>() {
             return (ErrorKind::Disk, Some(space.hint()));
+        }
+        if let Some(place) = link.downcast_ref::<PlaceError>() {
+            return (place.kind(), Some(place.hint()));
         }
         if link.is::<NoFiles>() {
             let hint = "delete small files there, or use a file system with more inodes";

@@ -18,7 +18,6 @@ use crate::domain::run::{Event, EventKind, RunCommand};
 use crate::domain::sample::{Candidate, choose_sample};
 use crate::domain::snapshot::RemoteFile;
 use crate::domain::units::ByteSize;
-use crate::ops::download::cache_choice;
 use crate::ops::run::{Opening, Run, Tools};
 use crate::ops::sync::{Progress, SyncEnd, Target, outcome_of, trouble_of};
 
@@ -50,7 +49,7 @@ impl Verify<'_> {
             slot: None,
         });
         run.open(openings.collect())?;
-        let choice = cache_choice(self.tools.host, self.tools.settings);
+        let choice = run.cache_choice();
         let mut models = vec![Verified::default(); self.targets.len()];
         let mut looks: Vec<(usize, Look)> = Vec::new();
         for (index, target) in self.targets.iter().enumerate() {

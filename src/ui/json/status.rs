@@ -4,6 +4,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::{PauseView, RunSummaryView, time};
+use crate::domain::run::Event;
 use crate::domain::status::{
     DiskFacts, ModelStatus, NextDue, RunInProgress, Status, TimerFacts, Warning, missed_ticks,
 };
@@ -67,8 +68,15 @@ fn head(status: &Status, warnings: &[Warning], bytes_per_second: Option<u64>) ->
         "crashed_runs": status.crashed.iter().map(RunSummaryView::from).collect::<Vec<_>>(),
         "bytes_left": status.bytes_left(),
         "leftover_bytes": status.leftover_bytes,
+        "shards": status.shards.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "missed_slots": status.missed_slots.iter().map(missed_slot).collect::<Vec<_>>(),
+        "asked_to_wait_until": time(status.asked_to_wait),
         "disks": status.disks.iter().map(disk).collect::<Vec<_>>(),
     })
+}
+
+fn missed_slot(event: &Event) -> Value {
+    json!({"at": render_utc(event.at), "message": event.detail})
 }
 
 fn warning(warning: &Warning) -> Value {

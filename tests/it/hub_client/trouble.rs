@@ -46,7 +46,7 @@ fn a_rate_limit_that_is_too_long_is_left_to_the_next_run() {
     assert_eq!(
         error.fault(),
         &HubFault::RateLimited {
-            retry_after: Some(Duration::from_secs(4000)),
+            retry_after: Some(Duration::from_secs(330)),
             bucket: Some("api".into())
         }
     );

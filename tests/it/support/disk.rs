@@ -6,6 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::sound::say;
+
 /// A file system in memory that goes away with the test.
 pub struct SmallDisk(PathBuf);
 
@@ -100,4 +102,66 @@ fn ask(command: &mut Command) -> Result<String, String> {
             command.get_program().to_string_lossy()
         )),
     }
+}
+
+/// A folder with a disk of its own, which can be taken away and brought back.
+///
+/// Where nothing can be mounted, the folder is moved away instead: what is left
+/// is the same empty mount point, on the file system of everything else.
+pub struct RemovableDisk {
+    at: PathBuf,
+    kept: PathBuf,
+    disk: Option<SmallDisk>,
+}
+
+impl RemovableDisk {
+    /// Mounts one at a new folder; `kept` is where it lies all the time.
+    pub fn mount(at: PathBuf, kept: PathBuf) -> Self {
+        fs::create_dir_all(&at).unwrap();
+        let mounted = SmallDisk::mount(kept.clone(), 64)
+            .and_then(|disk| bind(&kept, &at).map(|()| disk))
+            .inspect_err(|why| say(&format!("nothing can be mounted ({why}); moved instead")));
+        let disk = mounted.ok();
+        if disk.is_none() {
+            let _ = fs::remove_dir(&kept);
+        }
+        Self { at, kept, disk }
+    }
+
+    /// Leaves the empty mount point.
+    pub fn take_away(&self) {
+        match &self.disk {
+            Some(_) => drop(ask(Command::new("umount").arg(&self.at)).unwrap()),
+            None => {
+                fs::rename(&self.at, &self.kept).unwrap();
+                fs::create_dir(&self.at).unwrap();
+            }
+        }
+        assert_eq!(self.at.read_dir().unwrap().count(), 0);
+    }
+
+    /// Mounts the same disk again; fails where something has been put meanwhile.
+    pub fn bring_back(&self) {
+        assert_eq!(self.at.read_dir().unwrap().count(), 0);
+        match &self.disk {
+            Some(_) => bind(&self.kept, &self.at).unwrap(),
+            None => {
+                fs::remove_dir(&self.at).unwrap();
+                fs::rename(&self.kept, &self.at).unwrap();
+            }
+        }
+    }
+}
+
+impl Drop for RemovableDisk {
+    fn drop(&mut self) {
+        if self.disk.is_some() {
+            let _ = Command::new("umount").arg("-l").arg(&self.at).output();
+        }
+    }
+}
+
+fn bind(from: &Path, at: &Path) -> Result<(), String> {
+    let from = from.to_str().ok_or("not UTF-8")?;
+    mount(&["--bind", from], at)
 }

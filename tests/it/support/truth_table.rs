@@ -15,7 +15,7 @@ const TABLE: &str = include_str!("../data/truth_table.md");
 pub fn rows() -> Vec<Row<'static>> {
     let rows: Vec<_> = TABLE.lines().filter_map(Row::parse).collect();
     let numbers: Vec<_> = rows.iter().map(|row| row.number).collect();
-    assert_eq!(numbers, (1..=97).collect::<Vec<_>>());
+    assert_eq!(numbers, (1..=105).collect::<Vec<_>>());
     rows
 }
 

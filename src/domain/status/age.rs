@@ -1,0 +1,61 @@
+//! Warnings about time: clocks that cannot be right, checks that are too old,
+//! schedules for which the timer ticks too seldom.
+
+use super::facts::{ModelStatus, Status};
+use super::health::{Warning, WarningKind};
+use crate::domain::model::{EntryName, ModelSummary};
+use crate::domain::schedule::Impossible;
+use crate::domain::time::{EARLIEST_BELIEVABLE, render_utc};
+
+/// A clock that shows a time before this program, or before what it wrote down.
+pub(super) fn wrong_clock(status: &Status) -> Option<Warning> {
+    let shown = render_utc(status.now);
+    let hint = "set the clock, or switch time synchronisation on";
+    if status.now < EARLIEST_BELIEVABLE {
+        let message = format!(
+            "the clock is wrong: it shows {shown}, which is before this program was made; \
+             every tick ends without work"
+        );
+        return Some(Warning::new(WarningKind::Clock, message, hint));
+    }
+    let message = format!(
+        "the clock shows {shown}, and a tick is dated {}: the clock was wrong then or is wrong \
+         now",
+        render_utc(status.false_future?)
+    );
+    let hint = format!("{hint}; if it is right now, the next tick accepts it");
+    Some(Warning::new(WarningKind::Clock, message, hint))
+}
+
+pub(super) fn impossible_schedule((name, why): &(EntryName, Impossible)) -> Warning {
+    let message = format!("the schedule `{name}` can never run: {why}");
+    let hint = format!(
+        "change it with `hfdl schedules set {name}`, or let the timer tick more often with \
+         `hfdl start --every`"
+    );
+    Warning::new(WarningKind::ScheduleImpossible, message, hint)
+}
+
+/// A check that is too old. A model without a schedule is not checked, so it
+/// cannot be overdue; a schedule that is rare allows more than the setting.
+pub(super) fn stale_check(model: &ModelStatus, status: &Status) -> Option<Warning> {
+    let planned = model.planned_age.unwrap_or_default();
+    let allowed = status.check_max_age.max(planned);
+    let is_kept = model.is_scheduled && model.summary != ModelSummary::Disabled;
+    if !is_kept || model.checked_ago(status.now) <= allowed {
+        return None;
+    }
+    let age = model.checked_ago(status.now).render_short();
+    let name = &model.name;
+    let limit = match allowed > status.check_max_age {
+        true => format!("twice the longest gap of its schedule ({allowed})"),
+        false => format!("`check.max_age` ({allowed})"),
+    };
+    let message = match model.last_check_at {
+        Some(_) => format!("`{name}` was last checked {age} ago, longer than {limit}"),
+        None => format!("`{name}` was added {age} ago and never checked, longer than {limit}"),
+    };
+    let hint =
+        "see whether the timer ticks and the schedule is due; `hfdl schedules next` tells when";
+    Some(Warning::new(WarningKind::StaleCheck, message, hint).about(model))
+}

@@ -1,0 +1,84 @@
+//! The tables `shards` and `schedule_shards`: which parts of the work this home
+//! does, and how far each has come.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Row, named_params, params};
+
+use super::error::Result;
+use super::open::Store;
+use super::value::{Columns, seconds, unreadable};
+use crate::domain::schedule::{ScheduleId, ShardSlots, SlotsByShard};
+use crate::domain::shard::{Shard, ShardTicks};
+use crate::domain::time::Timestamp;
+
+impl Store {
+    /// Writes down that a run of a shard was started.
+    pub fn record_shard_tick(&self, shard: Shard, now: Timestamp) -> Result<()> {
+        let sql = "INSERT INTO shards (number, n_shards, last_tick_at) VALUES (?1, ?2, ?3)
+            ON CONFLICT (n_shards, number) DO UPDATE SET last_tick_at = excluded.last_tick_at";
+        self.execute(sql, params![shard.index(), shard.count(), seconds(now)])?;
+        Ok(())
+    }
+
+    pub fn shard_ticks(&self) -> Result<ShardTicks> {
+        let ticks = self.list("SELECT * FROM shards", [], |row| {
+            Ok((read_shard(row)?, row.time("last_tick_at")?))
+        })?;
+        Ok(ShardTicks(ticks))
+    }
+
+    /// Returns the shards of one schedule.
+    pub fn shards_of_schedule(&self, id: ScheduleId) -> Result<SlotsByShard> {
+        let sql = "SELECT * FROM schedule_shards WHERE schedule_id = ?1";
+        self.list(sql, [id.0], |row| Ok((read_shard(row)?, read_slots(row)?)))
+    }
+
+    /// Returns the shards of all schedules that have any.
+    pub fn shards_of_schedules(&self) -> Result<BTreeMap<ScheduleId, SlotsByShard>> {
+        let mut all: BTreeMap<ScheduleId, SlotsByShard> = BTreeMap::new();
+        self.list::<_, ()>("SELECT * FROM schedule_shards", [], |row| {
+            let id = ScheduleId(row.get("schedule_id")?);
+            let shards = all.entry(id).or_default();
+            shards.insert(read_shard(row)?, read_slots(row)?);
+            Ok(())
+        })?;
+        Ok(all)
+    }
+
+    pub fn save_shard_slots(&self, id: ScheduleId, shard: Shard, slots: &ShardSlots) -> Result<()> {
+        let sql = "INSERT INTO schedule_shards (schedule_id, number, n_shards, last_slot_at,
+                open_slot_at, retry_at, retry_count)
+            VALUES (:id, :number, :n_shards, :last_slot_at, :open_slot_at, :retry_at, :retry_count)
+            ON CONFLICT (schedule_id, n_shards, number) DO UPDATE SET
+                last_slot_at = excluded.last_slot_at, open_slot_at = excluded.open_slot_at,
+                retry_at = excluded.retry_at, retry_count = excluded.retry_count";
+        self.execute(
+            sql,
+            named_params! {
+                ":id": id.0,
+                ":number": shard.index(),
+                ":n_shards": shard.count(),
+                ":last_slot_at": slots.last_slot_at.map(seconds),
+                ":open_slot_at": slots.open_slot_at.map(seconds),
+                ":retry_at": slots.retry_at.map(seconds),
+                ":retry_count": slots.retry_count,
+            },
+        )?;
+        Ok(())
+    }
+}
+
+fn read_shard(row: &Row<'_>) -> rusqlite::Result<Shard> {
+    let shard = Shard::from_parts(row.get("number")?, row.get("n_shards")?);
+    shard.ok_or_else(|| unreadable("number", "there are not so many shards"))
+}
+
+fn read_slots(row: &Row<'_>) -> rusqlite::Result<ShardSlots> {
+    Ok(ShardSlots {
+        last_slot_at: row.time_if_any("last_slot_at")?,
+        open_slot_at: row.time_if_any("open_slot_at")?,
+        retry_at: row.time_if_any("retry_at")?,
+        retry_count: row.get("retry_count")?,
+    })
+}
