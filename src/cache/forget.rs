@@ -295,6 +295,7 @@ impl LocalDir {
             let below = path.strip_prefix(&private).unwrap_or(path);
             let suffix = below.extension().map(|it| it.to_owned());
             below == Path::new("written")
+                || below == Path::new("place")
                 || below.starts_with("trees")
                 || below.starts_with(HOMES)
                 || suffix.is_some_and(|it| it == "xet" || it == "lock" || it == "journal")
