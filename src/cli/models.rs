@@ -226,7 +226,7 @@ struct List {
 impl List {
     fn run(self, context: &Context) -> Result<()> {
         let mut models = match context.existing_store()? {
-            Some(store) => store.models(&ModelFilter {
+            Some(store) => store.readable_models(&ModelFilter {
                 tag: self.tag,
                 ..ModelFilter::default()
             })?,

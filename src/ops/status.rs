@@ -95,6 +95,7 @@ fn without_database(places: &Places<'_>, timer: Option<TimerFacts>) -> Result<St
         shards: Vec::new(),
         asked_to_wait: None,
         false_future: None,
+        bad_rows: Vec::new(),
         run: None,
         crashed: Vec::new(),
         models: Vec::new(),
@@ -133,6 +134,7 @@ fn read_database(status: &mut Status, places: &Places<'_>, store: &Store) -> Res
         // A cache that cannot be read has warnings of its own.
         Err(err) => log::debug!("cannot count what is left over: {err:#}"),
     }
+    status.bad_rows = store.bad_rows(status.now)?;
     Ok(())
 }
 
@@ -191,7 +193,7 @@ fn models(store: &Store, schedules: &[Schedule], status: &Status) -> Result<Vec<
         let mut shards = status.shards.iter();
         status.shards.is_empty() || shards.any(|one| one.holds(&spec.repo, &spec.revision))
     };
-    let models = store.models(&ModelFilter::default())?.into_iter();
+    let models = store.readable_models(&ModelFilter::default())?.into_iter();
     let describe = |model: Model| {
         let (spec, last) = (&model.spec, last.get(&model.id));
         let mut known = ModelStatus::new(&model, last, covered.covers(spec), status.now);
