@@ -8,7 +8,7 @@
 //! never a thing without a record. Temporary files of the home lie here, too.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File, Metadata};
+use std::fs::{self, Metadata};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,6 +30,7 @@ use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::time::Timestamp;
 use crate::sys::files;
 use crate::sys::lock::FileLock;
+use crate::sys::open;
 use crate::sys::open_files;
 use crate::sys::removal;
 
@@ -151,7 +152,10 @@ impl HomeFolder {
         let found = fs::symlink_metadata(verified).with_context(context)?;
         let line = home_text::blob_line(content, &stamp_of(&found));
         // A line that a power cut takes leaves a blob that nobody can call his own.
-        let file = File::options().create(true).append(true).open(&path);
+        let file = match open::append(&path) {
+            Err(err) if files::is_absent(&err) => open::own(&path),
+            opened => opened,
+        };
         let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
         written.with_context(context)
     }

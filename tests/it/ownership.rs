@@ -199,6 +199,9 @@ fn claims_of_a_home_that_is_gone_end_after_ninety_days_and_that_is_told() {
         assert!(has(&env, &first), "{day}");
     }
     env.now("2026-05-31T09:00:00Z");
+    let doctor = env.line("doctor");
+    let told = "last seen 91 days ago; its claims do not count any more";
+    assert!(doctor.stdout().contains(told), "{}", doctor.report());
     let ran = env.line("prune --yes");
     ran.succeeds()
         .explains("was last seen on 2026-03-01: after 90 days");
