@@ -12,9 +12,10 @@ use super::models_outdated::Outdated;
 use super::models_rollback::{Release, Rollback};
 use super::models_show;
 use crate::domain::model::{EntryName, Model, ModelSpec, ModelSummary, Tag};
-use crate::domain::outcome::{ExitStatus, Trigger};
+use crate::domain::outcome::{ExitStatus, Outcome, Trigger};
 use crate::domain::repo_arg::RepoArg;
 use crate::domain::run::RunCommand;
+use crate::domain::session::Session;
 use crate::domain::snapshot::NothingSelected;
 use crate::domain::units::ByteSize;
 use crate::ops;
@@ -179,7 +180,7 @@ fn amount(finding: &Finding) -> String {
 }
 
 fn added(model: &Model, finding: Option<&Finding>) -> Value {
-    let mut value = document("hfdl.model/1", ModelView::from(model));
+    let mut value = document("hfdl.model/1", ModelView::new(model, None));
     value["check"] = match finding {
         Some(finding) => json!({
             "commit": finding.commit.as_str(),
@@ -202,25 +203,29 @@ struct List {
     #[arg(long)]
     tag: Option<Tag>,
 
-    /// Only models in this state: ok, disabled, held, failing, gated, orphaned, renamed or never-downloaded
+    /// Only models in this state: ok, disabled, damaged, failing, held, gated, orphaned, renamed or never-downloaded
     #[arg(long)]
     state: Option<ModelSummary>,
 }
 
 impl List {
     fn run(self, context: &Context) -> Result<()> {
-        let mut models = match context.existing_store()? {
-            Some(store) => store.models(&ModelFilter {
+        let now = context.now();
+        let mut models: Vec<(Model, Option<Outcome>)> = Vec::new();
+        if let Some(store) = context.existing_store()? {
+            let last = store.last_sessions(now)?;
+            let kept = store.models(&ModelFilter {
                 tag: self.tag,
                 ..ModelFilter::default()
-            })?,
-            None => Vec::new(),
-        };
-        models.retain(|model| self.state.is_none_or(|state| model.summary() == state));
-        let now = context.now();
-        for model in &mut models {
-            model.state = model.state.as_of(now);
+            })?;
+            for mut model in kept {
+                model.state = model.state.as_of(now);
+                let last = last.get(&model.id);
+                models.push((model, last.and_then(Session::outcome)));
+            }
         }
+        let is_meant = |state| self.state.is_none_or(|wanted| wanted == state);
+        models.retain(|(model, last)| is_meant(model.summary(*last)));
         let zone = context.host.time_zone();
         context.out.result(
             |out| {
@@ -231,13 +236,13 @@ impl List {
                     "NAME", "REVISION", "TO", "STATE", "COMMIT", "CHECKED", "TAGS",
                 ]
                 .map(table::left);
-                let rows = models.iter().map(|model| {
+                let rows = models.iter().map(|(model, last)| {
                     let commit = model.state.published_commit.as_ref();
                     vec![
                         model.spec.name.to_string(),
                         model.spec.revision.to_string(),
                         destination(&model.spec.destination),
-                        model.summary().to_string(),
+                        model.summary(*last).to_string(),
                         commit
                             .map_or(text::NOTHING, |commit| commit.short())
                             .to_owned(),
@@ -248,7 +253,10 @@ impl List {
                 table::render(out, &columns, rows.collect())
             },
             || {
-                let views: Vec<ModelView> = models.iter().map(ModelView::from).collect();
+                let views = models
+                    .iter()
+                    .map(|(model, last)| ModelView::new(model, *last));
+                let views: Vec<ModelView> = views.collect();
                 document("hfdl.models/1", json!({ "models": views }))
             },
         )?;
@@ -302,9 +310,11 @@ impl Set {
             Ok(store.save_model_state(model.id, &state)?)
         })?;
         let model = store.model(&spec.name)?;
+        let last = store.last_session(model.id, context.now())?;
+        let last = last.as_ref().and_then(Session::outcome);
         context.out.done(
             || format!("changed `{}`", spec.name),
-            || document("hfdl.model/1", ModelView::from(&model)),
+            || document("hfdl.model/1", ModelView::new(&model, last)),
         )
     }
 }

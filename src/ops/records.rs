@@ -28,6 +28,7 @@ pub fn state_after(model: &Model, end: &SyncEnd, now: Timestamp) -> ModelState {
         Outcome::Updated | Outcome::Repaired | Outcome::UpToDate => {
             state.last_success_at = Some(now);
             state.consecutive_failures = 0;
+            state.forget_damage();
             if state.published_commit != commit {
                 state.published_at = Some(now);
                 state.last_change_at = Some(now);

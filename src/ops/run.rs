@@ -357,6 +357,7 @@ impl<'a> Run<'a> {
             let close = SessionEnd {
                 at: now,
                 outcome: end.outcome,
+                verify_outcome: end.verify_outcome,
                 trouble: end.trouble.clone(),
             };
             store.finish_session(*session, &end.progress, &close)?;
@@ -369,8 +370,12 @@ impl<'a> Run<'a> {
                     detail: detail.clone(),
                 })?;
             }
-            // Whoever verifies does not ask what is current upstream, so the
-            // end says nothing about the model's last check or success.
+            // A verification does not ask for news upstream, so its end says
+            // nothing about the model's last check or success.
+            if let (Some(word), Some(model)) = (end.verify_outcome, &model) {
+                let state = model.state.after_verification(word, now);
+                store.save_model_state(model.id, &state)?;
+            }
             if self.command != RunCommand::Verify
                 && let Some(model) = &model
             {

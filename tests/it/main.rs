@@ -90,6 +90,7 @@ mod timer_crontab;
 mod timer_database;
 mod timer_render;
 mod tls;
+mod truth_of_words;
 mod verify;
 mod verify_memory;
 mod verify_xet;

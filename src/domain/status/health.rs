@@ -6,10 +6,10 @@
 use super::age::{impossible_schedule, stale_check, wrong_clock};
 use super::facts::{DiskFacts, ModelStatus, Status, TimerFacts};
 use crate::domain::model::{EntryName, ModelSummary};
-use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, words};
+use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, VerifyOutcome, words};
 use crate::domain::run::Run;
 use crate::domain::schedule::Unusable;
-use crate::domain::time::{Timestamp, believed};
+use crate::domain::time::{Timestamp, believed, render_utc};
 
 /// So many temporary failures in a row are no longer somebody else's bad day.
 const MOST_TEMPORARY_FAILURES: u32 = 3;
@@ -29,6 +29,7 @@ words! {
         CrashedRun = "crashed-run",
         ScheduleUnusable = "schedule-unusable",
         ScheduleImpossible = "schedule-impossible",
+        ModelDamaged = "model-damaged",
         ModelFailed = "model-failed",
         ModelGated = "model-gated",
         ModelOrphaned = "model-orphaned",
@@ -80,6 +81,7 @@ pub fn assess(status: &Status) -> Vec<Warning> {
     warnings.extend(status.crashed.iter().map(crashed_run));
     warnings.extend(status.unusable.iter().map(unusable_schedule));
     warnings.extend(status.impossible.iter().map(impossible_schedule));
+    warnings.extend(status.models.iter().filter_map(damage));
     warnings.extend(status.models.iter().filter_map(model_trouble));
     warnings.extend(status.models.iter().filter_map(held_update));
     let stale = status.models.iter();
@@ -162,7 +164,21 @@ fn unusable_schedule(schedule: &Unusable) -> Warning {
     Warning::new(kind, schedule.to_string(), schedule.hint())
 }
 
-/// Judges what the last attempts at a model came to.
+/// Says that a verification found damage that nothing has repaired since.
+fn damage(model: &ModelStatus) -> Option<Warning> {
+    let is_damaged = model.summary != ModelSummary::Disabled
+        && model.last_verify_outcome == Some(VerifyOutcome::Damaged);
+    let name = &model.name;
+    let found = model.last_verify_at.map(render_utc);
+    let message = format!(
+        "`{name}` is damaged: a verification{} found missing or wrong bytes",
+        found.map_or_else(String::new, |at| format!(" at {at}"))
+    );
+    let hint = format!("hfdl verify {name} --repair");
+    is_damaged.then(|| Warning::new(WarningKind::ModelDamaged, message, hint).about(model))
+}
+
+/// Judges the last attempts at a model.
 fn model_trouble(model: &ModelStatus) -> Option<Warning> {
     let name = &model.name;
     let said = model.trouble.as_ref().map(|trouble| &trouble.message);
@@ -281,6 +297,8 @@ mod tests {
             name: "tiny".parse().unwrap(),
             summary: ModelSummary::Ok,
             last_outcome: Some(Outcome::UpToDate),
+            last_verify_at: None,
+            last_verify_outcome: None,
             trouble: None,
             bytes_left: 0,
             last_check_at: Some(at(-HOUR)),
@@ -348,10 +366,20 @@ mod tests {
         for kind in [ErrorKind::Integrity, ErrorKind::Disk, ErrorKind::Internal] {
             assert_eq!(failed(kind, Outcome::Failed, 1), [WarningKind::ModelFailed]);
         }
-        // A verification finds damage without counting as a failed attempt.
-        let damaged = failed(ErrorKind::Integrity, Outcome::Failed, 0);
-        assert_eq!(damaged, [WarningKind::ModelFailed]);
         assert_eq!(failed(ErrorKind::Internal, Outcome::Partial, 0), []);
+    }
+
+    #[test]
+    fn damage_that_a_verification_found_needs_somebody_whatever_a_check_said() {
+        let after = |outcome| judge(|model| model.last_verify_outcome = Some(outcome));
+        assert_eq!(after(VerifyOutcome::Damaged), [WarningKind::ModelDamaged]);
+        assert_eq!(after(VerifyOutcome::Verified), []);
+        assert_eq!(after(VerifyOutcome::Unproven), []);
+        let disabled = judge(|model| {
+            model.summary = ModelSummary::Disabled;
+            model.last_verify_outcome = Some(VerifyOutcome::Damaged);
+        });
+        assert_eq!(disabled, []);
     }
 
     #[test]

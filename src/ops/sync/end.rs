@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::domain::content::ContentId;
 use crate::domain::hold::HeldUpdate;
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Outcome, VerifyOutcome};
 use crate::domain::session::{SessionFile, SessionProgress, Trouble};
 use crate::sys::stop::StopReason;
 
@@ -54,6 +54,8 @@ pub enum Progress<'e> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncEnd {
     pub outcome: Outcome,
+    /// Set by a verification only.
+    pub verify_outcome: Option<VerifyOutcome>,
     pub trouble: Option<Trouble>,
     pub progress: SessionProgress,
     pub files: Vec<SessionFile>,
@@ -80,6 +82,7 @@ impl SyncEnd {
     ) -> Self {
         Self {
             outcome,
+            verify_outcome: None,
             trouble,
             progress,
             files: Vec::new(),

@@ -136,6 +136,8 @@ fn model(model: &ModelStatus) -> Value {
         "state": model.summary.as_str(),
         "scheduled": model.is_scheduled,
         "last_outcome": model.last_outcome.map(|outcome| outcome.as_str()),
+        "last_verify_at": time(model.last_verify_at),
+        "last_verify_outcome": model.last_verify_outcome.map(|outcome| outcome.as_str()),
         "error_kind": trouble.map(|trouble| trouble.kind.as_str()),
         "error": trouble.map(|trouble| trouble.message.clone()),
         "last_check_at": time(model.last_check_at),
