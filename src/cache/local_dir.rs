@@ -103,6 +103,11 @@ impl LocalDir {
             .join(format!("{}{PARTIAL_SUFFIX}", content.etag()))
     }
 
+    /// Returns where a verified content waits in a directory that may not exist yet.
+    pub fn stored_below(root: &Path, content: &ContentId) -> PathBuf {
+        root.join(PRIVATE).join(content.etag())
+    }
+
     pub fn journal(&self, content: &ContentId) -> PathBuf {
         self.private_file(content, JOURNAL_SUFFIX)
     }

@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -50,24 +49,6 @@ impl LocalDir {
         let file = open::flushable(verified).with_context(context)?;
         open::set_permissions(&file, self.permissions.clone()).with_context(context)?;
         files::rename_over(verified, &stored).with_context(context)
-    }
-
-    /// Brings in a content that lies elsewhere on this machine, as bytes of its own.
-    pub fn import(&self, content: &ContentId, size_bytes: u64, from: &Path) -> Result<()> {
-        let aside = files::unused_name(&self.private());
-        let import = || {
-            files::share(from, &aside, Sharing::OwnBytes)?;
-            let size = fs::metadata(&aside)?.len();
-            if size != size_bytes {
-                return Err(io::Error::other("its size has changed"));
-            }
-            files::rename_synced(&aside, &self.stored(content))
-        };
-        import()
-            .inspect_err(|_| {
-                let _ = fs::remove_file(&aside);
-            })
-            .with_context(|| format!("cannot take over `{}`", from.display()))
     }
 
     /// Puts a commit's files in place; their contents have been stored or imported.

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use thiserror::Error;
 
 use super::layout::{self, CacheLayout, RepoLayout};
 use super::{links, wire};
@@ -32,7 +33,7 @@ use crate::sys::host::checkpoint;
 use crate::sys::lock::FileLock;
 use crate::sys::names;
 use crate::sys::open;
-use crate::sys::stop::StopFlag;
+use crate::sys::signals::process_stop;
 
 /// The first line is the standard's; the rest is for people.
 pub(super) const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
@@ -43,6 +44,11 @@ pub(super) const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc
 /// returned guard is dropped. Another writer may hold it for hours and our
 /// renames are safe without it, so whoever locks may give up waiting.
 pub type TakeLock<'a> = &'a (dyn Fn(&Path) -> Result<Box<dyn Any>> + Sync);
+
+/// The run was asked to end while it waited for another one.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("the run was asked to end while another process published the same commit")]
+pub struct AskedToEnd;
 
 /// What snapshot entries may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,29 +173,23 @@ impl<'a> CacheWriter<'a> {
         open::set_permissions(file, files::read_only(&self.permissions))
     }
 
-    /// Brings in a content that lies elsewhere on this machine, at the least cost.
-    pub fn import_blob(&self, content: &ContentId, size_bytes: u64, from: &Path) -> Result<()> {
-        let aside = files::unused_name(&self.layout.private());
-        let import = || {
-            let context = || format!("cannot take over `{}`", from.display());
-            let shared = files::share(from, &aside, Sharing::HardLinksToo);
-            let shared = shared.with_context(context)?;
-            let file = open::flushable(&aside).with_context(context)?;
-            let size = file.metadata().with_context(context)?.len();
-            ensure!(size == size_bytes, "`{}` changed its size", from.display());
-            let _lock = self.lock(content)?;
-            let blob = self.layout.blob(content);
-            files::rename_synced(&aside, &blob).with_context(context)?;
-            // A second name has the permissions of the first.
-            if shared != Shared::HardLinked {
-                self.make_read_only(&file).with_context(context)?;
-            }
-            // Renaming one name of a file over another of it does nothing at all.
-            files::remove_if_present(&aside).with_context(context)
-        };
-        import().map(drop).inspect_err(|_| {
-            let _ = fs::remove_file(&aside);
-        })
+    /// Gives a file that was prepared aside the name of its content: a second
+    /// name of a proven file, or a copy that was hashed on the way. Its bytes
+    /// have been forced to disk.
+    pub fn import_blob(&self, content: &ContentId, aside: &Path) -> Result<()> {
+        let blob = self.layout.blob(content);
+        let context = || format!("cannot move `{}` to `{}`", aside.display(), blob.display());
+        let found = fs::metadata(aside).with_context(context)?;
+        let _lock = self.lock(content)?;
+        files::rename_over(aside, &blob).with_context(context)?;
+        // A hard link shares its permissions with a file that may be another user's.
+        if files::identity(&found).is_none_or(|(_, n_names)| n_names == 1) {
+            let file = open::flushable(&blob).with_context(context)?;
+            self.make_read_only(&file).with_context(context)?;
+        }
+        // Renaming one name of a file over another of it does nothing at all.
+        files::remove_if_present(aside).with_context(context)?;
+        Ok(())
     }
 
     /// Publishes a commit whose missing contents have all been stored or imported.
@@ -300,14 +300,16 @@ impl<'a> CacheWriter<'a> {
         // Links are made in moments; copies, where there are none, take longer.
         const STEPS: u32 = 50 * 600;
         let path = self.layout.staging_lock(commit);
-        let pause = StopFlag::new();
+        let stop = process_stop();
         for _ in 0..STEPS {
             let lock = FileLock::try_acquire_passing(&path)
                 .with_context(|| format!("cannot lock `{}`", path.display()))?;
             if let Some(lock) = lock {
                 return Ok(lock);
             }
-            pause.pause(STEP);
+            if stop.pause(STEP) {
+                return Err(AskedToEnd.into());
+            }
         }
         bail!(
             "another process is publishing the same commit and does not end; it holds `{}`",

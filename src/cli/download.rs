@@ -197,7 +197,7 @@ impl Download {
         settings: &Settings,
     ) -> Result<(Vec<Target>, Option<RepoPath>)> {
         let models = match store {
-            Some(store) => store.models(&ModelFilter::default())?,
+            Some(store) => store.readable_models(&ModelFilter::default())?,
             None => Vec::new(),
         };
         if self.all || !self.tag.is_empty() {
@@ -276,6 +276,7 @@ impl Download {
                 .published_commit
                 .clone()
                 .filter(|_| is_the_model),
+            needs_token: model.state.needs_token,
             held_commit: model.state.held_commit.clone().filter(|_| is_the_model),
             accepted: self.accept.clone().or(accepted),
             force: self.force,
@@ -323,6 +324,7 @@ impl Download {
             required,
             destination: place.unwrap_or(Destination::Cache),
             known_commit: None,
+            needs_token: false,
             held_commit: None,
             accepted: self.accept.clone(),
             force: self.force,

@@ -214,7 +214,7 @@ impl List {
         let mut models: Vec<(Model, Option<Outcome>)> = Vec::new();
         if let Some(store) = context.existing_store()? {
             let last = store.last_sessions(now)?;
-            let kept = store.models(&ModelFilter {
+            let kept = store.readable_models(&ModelFilter {
                 tag: self.tag,
                 ..ModelFilter::default()
             })?;

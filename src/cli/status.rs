@@ -301,6 +301,7 @@ mod tests {
             shards: Vec::new(),
             asked_to_wait: None,
             false_future: None,
+            bad_rows: Vec::new(),
             run: Some(RunInProgress {
                 run,
                 n_sessions: 1,

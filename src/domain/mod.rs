@@ -19,6 +19,7 @@ pub mod pause;
 pub mod place;
 pub mod placement;
 pub mod plan;
+pub mod proof;
 pub mod ranges;
 pub mod repo;
 pub mod repo_arg;

@@ -142,6 +142,9 @@ pub struct ModelState {
     pub last_verify_at: Option<Timestamp>,
     /// `Damaged` stays until the files are repaired or fetched again.
     pub last_verify_outcome: Option<VerifyOutcome>,
+    /// The Hub showed the repository to the token only: without one it says
+    /// that there is no such repository, which then says nothing.
+    pub needs_token: bool,
 }
 
 impl Default for ModelState {
@@ -158,6 +161,7 @@ impl Default for ModelState {
             upstream_state: UpstreamState::Ok,
             last_verify_at: None,
             last_verify_outcome: None,
+            needs_token: false,
         }
     }
 }
@@ -295,6 +299,7 @@ mod tests {
             published_commit: "a".repeat(40).parse().ok(),
             consecutive_failures: 3,
             upstream_state: UpstreamState::Gated,
+            needs_token: true,
             ..ModelState::default()
         };
         let edit = |change: fn(&mut ModelSpec)| {

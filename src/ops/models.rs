@@ -11,7 +11,7 @@ use crate::domain::model::{Destination, EntryName, Model, ModelId, ModelSpec};
 use crate::domain::repo::{CommitSha, RepoId};
 use crate::domain::settings::Settings;
 use crate::domain::snapshot::Amount;
-use crate::hub::{Gated, HubClient, HubError};
+use crate::hub::{FileAddress, Gated, HubClient, HubError};
 use crate::store::{ModelFilter, Store, StoreError};
 
 /// What the Hub said about a model that is to be kept.
@@ -36,10 +36,20 @@ pub fn check_with_hub(hub: &HubClient, spec: &ModelSpec) -> Result<Finding, HubE
     // The listing of a gated repository is open; only the files are not.
     let access_missing = match info.gated {
         Gated::No => false,
-        Gated::Auto | Gated::Manual => match hub.auth_check(&spec.repo) {
-            Ok(()) => false,
-            Err(err) if err.is_transient() => return Err(err),
-            Err(_) => true,
+        Gated::Auto | Gated::Manual => match snapshot.files.first() {
+            None => false,
+            Some(file) => {
+                let address = FileAddress {
+                    repo: spec.repo.clone(),
+                    commit: info.commit.clone(),
+                    path: file.path.clone(),
+                };
+                match hub.check_access(&address) {
+                    Ok(()) => false,
+                    Err(err) if err.is_transient() => return Err(err),
+                    Err(_) => true,
+                }
+            }
         },
     };
     Ok(Finding {

@@ -11,15 +11,20 @@ use crate::store::Store;
 /// that the same start goes on with them.
 pub fn recover(store: &Store, now: Timestamp) -> Result<()> {
     // Looking first: a tick that finds nothing to heal writes nothing.
-    if store.unfinished_runs()?.is_empty() {
+    if !store.has_unfinished_runs()? {
         return Ok(());
     }
     store.transaction(|store| -> Result<()> {
         let stranded = store.close_crashed_runs(None)?;
         for id in &stranded.runs {
-            let run = store.run(id)?;
-            let (command, pid) = (run.start.command, run.start.process.pid);
-            let detail = format!("{command} (process {pid}) ended without a word");
+            // Of one that cannot be read no more is known than that it is over.
+            let detail = match store.run(id) {
+                Ok(run) => {
+                    let (command, pid) = (run.start.command, run.start.process.pid);
+                    format!("{command} (process {pid}) ended without a word")
+                }
+                Err(err) => format!("a run that cannot be read ended without a word: {err}"),
+            };
             log::info!("{detail}; what it fetched is used");
             store.record_event(&Event {
                 at: now,

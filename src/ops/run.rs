@@ -17,7 +17,7 @@ use super::places::Places;
 use super::records::{add_up, is_still_there, news_of, run_outcome, state_after, status_of};
 use super::recover::recover;
 use super::run_log::sweep_home;
-use super::sync::{CacheChoice, Flow, Progress, SyncEnd, Target};
+use super::sync::{CacheChoice, Flow, Progress, Proofs, SyncEnd, Target};
 use super::watch::{Watch, Watched};
 use super::{rate_limits, retention};
 use crate::domain::model::{Destination, EntryName};
@@ -32,6 +32,7 @@ use crate::domain::units::{ByteSize, Seconds};
 use crate::download::EngineOptions;
 use crate::hub::HubClient;
 use crate::store::Store;
+use crate::sys::file_limit::{self, connections_within};
 use crate::sys::host::{Host, checkpoint};
 use crate::sys::logging;
 use crate::sys::paths::Home;
@@ -214,21 +215,21 @@ impl<'a> Run<'a> {
     }
 
     /// Returns the way for this run's targets, and what watches the clock for it.
-    pub fn start_flow(&self, bounds: &Bounds) -> Result<(Flow, Watch)> {
+    pub fn start_flow(&self, bounds: &Bounds) -> Result<(Flow<'a>, Watch)> {
         let host = self.tools.host;
         let rate = Arc::default();
         let options = self.engine_options(bounds, &rate);
         let choice = self.cache_choice();
         let reserve = self.tools.settings.disk_reserve();
-        let bad = self.tools.store.bad_files()?;
+        let proofs = Proofs::new(self.tools.store, host, self.id.clone());
         let flow = Flow::new(
             self.tools.hub,
             self.tools.xet,
             &choice,
-            bad,
+            proofs,
             options,
             reserve,
-        );
+        )?;
         let watch = Watch::start(host);
         let table = bounds.limit_rate.clone();
         watch.add(Watched {
@@ -245,7 +246,7 @@ impl<'a> Run<'a> {
     /// life, and an ear for the wish that the run ends.
     pub fn step(
         &mut self,
-        flow: &mut Flow,
+        flow: &mut Flow<'_>,
         show: &mut dyn FnMut(&Progress<'_>),
     ) -> Vec<(usize, SyncEnd)> {
         const WAIT: Duration = Duration::from_millis(100);
@@ -272,7 +273,7 @@ impl<'a> Run<'a> {
     /// Leads everything in a flow to its end; `alter` may change how one ends.
     pub fn lead(
         &mut self,
-        mut flow: Flow,
+        mut flow: Flow<'_>,
         alter: &mut dyn FnMut(usize, SyncEnd) -> SyncEnd,
         show: &mut dyn FnMut(&Progress<'_>),
     ) {
@@ -351,8 +352,11 @@ impl<'a> Run<'a> {
             for file in &end.files {
                 store.save_session_file(*session, file)?;
             }
-            for (path, content, size_bytes) in &end.proven {
-                store.save_blob(path, content, *size_bytes, now)?;
+            for (from, to) in &end.named {
+                store.copy_proof(from, to)?;
+            }
+            for path in &end.moved {
+                store.forget_blob(path)?;
             }
             let close = SessionEnd {
                 at: now,
@@ -380,7 +384,10 @@ impl<'a> Run<'a> {
                 && let Some(model) = &model
             {
                 let id = model.id;
-                let state = state_after(model, end, now);
+                let mut state = state_after(model, end, now);
+                if let Some(needs_token) = self.tools.hub.needs_token(&target.repo) {
+                    state.needs_token = needs_token;
+                }
                 if let Some(commit) = &state.published_commit
                     && state.published_commit != model.state.published_commit
                 {
@@ -489,7 +496,7 @@ impl<'a> Run<'a> {
             ..EngineOptions::default()
         };
         EngineOptions {
-            connections: settings.connections(),
+            connections: connections_within(settings.connections(), file_limit::current()),
             files: settings.files(),
             min_rate: settings.min_rate().bytes(),
             stall_after: Duration::from_secs(settings.stall_after().get()),

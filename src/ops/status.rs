@@ -94,6 +94,7 @@ fn without_database(places: &Places<'_>, timer: Option<TimerFacts>) -> Result<St
         shards: Vec::new(),
         asked_to_wait: None,
         false_future: None,
+        bad_rows: Vec::new(),
         run: None,
         crashed: Vec::new(),
         models: Vec::new(),
@@ -124,6 +125,7 @@ fn read_database(status: &mut Status, places: &Places<'_>, store: &Store) -> Res
         status.asked_to_wait = exhausted_until(store, endpoint.as_str(), status.now)?;
     }
     (status.run, status.crashed) = unfinished(store, places.home)?;
+    status.bad_rows = store.bad_rows(status.now)?;
     Ok(())
 }
 
@@ -182,7 +184,7 @@ fn models(store: &Store, schedules: &[Schedule], status: &Status) -> Result<Vec<
         let mut shards = status.shards.iter();
         status.shards.is_empty() || shards.any(|one| one.holds(&spec.repo, &spec.revision))
     };
-    let models = store.models(&ModelFilter::default())?.into_iter();
+    let models = store.readable_models(&ModelFilter::default())?.into_iter();
     let describe = |model: Model| {
         let (spec, last) = (&model.spec, last.get(&model.id));
         let mut known = ModelStatus::new(&model, last, covered.covers(spec), status.now);

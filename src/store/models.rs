@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Row, named_params, params};
+use rusqlite::{Row, ToSql, named_params, params};
 
 use super::error::{Result, StoreError};
 use super::open::Store;
@@ -66,7 +66,7 @@ impl Store {
                 published_commit = :published_commit, published_at = :published_at,
                 last_check_at = :last_check_at, last_success_at = :last_success_at,
                 last_change_at = :last_change_at, consecutive_failures = :consecutive_failures,
-                upstream_state = :upstream_state,
+                upstream_state = :upstream_state, needs_token = :needs_token,
                 last_verify_at = :last_verify_at, last_verify_outcome = :last_verify_outcome
             WHERE id = :id";
         let n_changed = self.execute(
@@ -86,6 +86,7 @@ impl Store {
                 ":upstream_state": state.upstream_state.as_str(),
                 ":last_verify_at": state.last_verify_at.map(seconds),
                 ":last_verify_outcome": state.last_verify_outcome.map(|word| word.as_str()),
+                ":needs_token": state.needs_token,
             },
         )?;
         expect_one(n_changed, id)
@@ -132,22 +133,18 @@ impl Store {
         self.list(&sql, params, read_model)
     }
 
-    /// Returns models by name.
+    /// Returns models by name; fails when one of them cannot be read.
     pub fn models(&self, filter: &ModelFilter) -> Result<Vec<Model>> {
-        let sql = format!(
-            "{SELECT}
-            WHERE (:tag IS NULL
-                    OR id IN (SELECT model_id FROM model_tags WHERE tag = :tag))
-                AND (:upstream_state IS NULL OR upstream_state = :upstream_state)
-                AND (:enabled IS NULL OR enabled = :enabled)
-            ORDER BY name"
-        );
-        let params = named_params! {
-            ":tag": filter.tag.as_ref().map(|tag| tag.as_str()),
-            ":upstream_state": filter.upstream_state.map(|state| state.as_str()),
-            ":enabled": filter.enabled,
-        };
-        self.list(&sql, params, read_model)
+        let strictly =
+            |sql: &str, params: &[(&str, &dyn ToSql)]| self.list(sql, params, read_model);
+        with_filter(filter, strictly)
+    }
+
+    /// Returns the models that can be read, by name.
+    pub fn readable_models(&self, filter: &ModelFilter) -> Result<Vec<Model>> {
+        with_filter(filter, |sql, params| {
+            self.list_readable("models", sql, params, read_model)
+        })
     }
 
     /// Returns the enabled models that any of some schedules selects, by name.
@@ -156,7 +153,8 @@ impl Store {
         ids: impl IntoIterator<Item = ScheduleId>,
     ) -> Result<Vec<Model>> {
         let ids: Vec<String> = ids.into_iter().map(|id| id.0.to_string()).collect();
-        self.list(
+        self.list_readable(
+            "models",
             &of_schedules(),
             [format!("[{}]", ids.join(","))],
             read_model,
@@ -252,6 +250,26 @@ impl Store {
     }
 }
 
+fn with_filter(
+    filter: &ModelFilter,
+    list: impl FnOnce(&str, &[(&str, &dyn ToSql)]) -> Result<Vec<Model>>,
+) -> Result<Vec<Model>> {
+    let sql = format!(
+        "{SELECT}
+        WHERE (:tag IS NULL
+                OR id IN (SELECT model_id FROM model_tags WHERE tag = :tag))
+            AND (:upstream_state IS NULL OR upstream_state = :upstream_state)
+            AND (:enabled IS NULL OR enabled = :enabled)
+        ORDER BY name"
+    );
+    let params = named_params! {
+        ":tag": filter.tag.as_ref().map(|tag| tag.as_str()),
+        ":upstream_state": filter.upstream_state.map(|state| state.as_str()),
+        ":enabled": filter.enabled,
+    };
+    list(&sql, params)
+}
+
 /// Goes from the schedules to their models: the others are not looked at.
 pub(super) fn of_schedules() -> String {
     format!(
@@ -303,6 +321,7 @@ fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
             upstream_state: row.parsed("upstream_state")?,
             last_verify_at: row.time_if_any("last_verify_at")?,
             last_verify_outcome: row.parsed_if_any("last_verify_outcome")?,
+            needs_token: row.get("needs_token")?,
         },
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,

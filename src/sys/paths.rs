@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use etcetera::BaseStrategy;
+use thiserror::Error;
 
 use super::host::Host;
 
@@ -147,6 +148,17 @@ pub fn hub_cache_from_environment(host: &Host) -> Result<Option<(PathBuf, &'stat
     }
     Ok(None)
 }
+
+/// Returns a path as the text that the database and settings keep.
+pub fn text(path: &Path) -> Result<String, PathNotUtf8> {
+    let text = path.to_str().map(str::to_owned);
+    text.ok_or_else(|| PathNotUtf8(path.to_owned()))
+}
+
+/// A path that cannot be kept as text.
+#[derive(Debug, Error)]
+#[error("the path `{}` holds bytes that are not UTF-8", .0.display())]
+pub struct PathNotUtf8(PathBuf);
 
 /// Expands `~` and `$NAME` the way the official client does.
 pub fn expand(host: &Host, text: &str) -> Result<PathBuf> {

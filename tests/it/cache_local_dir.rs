@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use hfdl::cache::{LocalDir, Placed, Vanished};
 use hfdl::domain::filter::Filter;
 use hfdl::domain::plan::{Action, PlanError, SyncPlan, plan_sync};
+use hfdl::sys::files::{self, Sharing};
 
 use crate::support::cache::{Commit, TestCache, commit, no_lock, prove, tree, write};
 
@@ -47,8 +48,10 @@ impl Env {
     }
 
     fn fetch(&self, commit: &Commit, plan: &SyncPlan) {
-        for (content, (size_bytes, from)) in plan.imports() {
-            self.dir.import(&content, size_bytes, from).unwrap();
+        for (content, (_, from)) in plan.imports() {
+            let aside = files::unused_name(&self.dir.private());
+            files::share(from, &aside, Sharing::OwnBytes).unwrap();
+            self.dir.store(&content, &aside).unwrap();
         }
         for planned in plan.fetches() {
             let content = planned.file.content;

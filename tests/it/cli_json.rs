@@ -44,7 +44,7 @@ const REUSED: &str = "kind:text repo:text repo_type:text revision:text? path:tex
     origins:number bytes:number";
 
 const SESSION_FILE: &str = "path:text size:number content:text bytes_fetched:number \
-    bytes_reused:number source:text? retries:number result:text change:text?";
+    bytes_reused:number source:text? retries:number result:text found_bad:flag change:text?";
 
 const RUN: &str = "run_id:text trigger:text outcome:text? exit_code:number? started_at:time \
     finished_at:time? due:number skipped:list sessions:list";

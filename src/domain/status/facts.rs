@@ -39,6 +39,8 @@ pub struct Status {
     pub asked_to_wait: Option<Timestamp>,
     /// A date of the future on which something was written down.
     pub false_future: Option<Timestamp>,
+    /// Rows of the database that mean nothing and that runs pass over.
+    pub bad_rows: Vec<String>,
     pub run: Option<RunInProgress>,
     /// Runs that ended without a word; the next one closes them.
     pub crashed: Vec<Run>,

@@ -30,6 +30,7 @@ words! {
         ScheduleUnusable = "schedule-unusable",
         ScheduleImpossible = "schedule-impossible",
         ModelDamaged = "model-damaged",
+        BadRow = "bad-row",
         ModelFailed = "model-failed",
         ModelGated = "model-gated",
         ModelOrphaned = "model-orphaned",
@@ -82,6 +83,7 @@ pub fn assess(status: &Status) -> Vec<Warning> {
     warnings.extend(status.unusable.iter().map(unusable_schedule));
     warnings.extend(status.impossible.iter().map(impossible_schedule));
     warnings.extend(status.models.iter().filter_map(damage));
+    warnings.extend(status.bad_rows.iter().map(|row| bad_row(row)));
     warnings.extend(status.models.iter().filter_map(model_trouble));
     warnings.extend(status.models.iter().filter_map(held_update));
     let stale = status.models.iter();
@@ -157,6 +159,12 @@ fn crashed_run(run: &Run) -> Warning {
     );
     let hint = "the next tick or download closes it and goes on with the bytes that were kept";
     Warning::new(WarningKind::CrashedRun, message, hint)
+}
+
+fn bad_row(row: &str) -> Warning {
+    let message = format!("a row of the database cannot be read and is passed over: {row}");
+    let hint = "remove the entry and add it anew, or restore `hfdl.db` from a backup";
+    Warning::new(WarningKind::BadRow, message, hint)
 }
 
 fn unusable_schedule(schedule: &Unusable) -> Warning {
@@ -278,6 +286,7 @@ mod tests {
             shards: Vec::new(),
             asked_to_wait: None,
             false_future: None,
+            bad_rows: Vec::new(),
             run: None,
             crashed: Vec::new(),
             models: vec![model()],

@@ -5,13 +5,14 @@
 
 use std::any::Any;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use super::{CacheChoice, Target};
 use crate::cache::layout::{SIDECAR_SUFFIX, native, repo_path};
-use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, LocalDir, Vanished};
+use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, LocalDir, Prove, Vanished};
 use crate::domain::content::ContentId;
 use crate::domain::filter::Filter;
 use crate::domain::model::Destination;
@@ -19,11 +20,12 @@ use crate::domain::placement::{LetterCase, NormalForms, Placement};
 use crate::domain::plan::{LocalFacts, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
-use crate::download::{has_content, reusable_bytes};
-use crate::sys::files;
+use crate::download::reusable_bytes;
+use crate::sys::files::{self, Sharing};
 use crate::sys::lock::FileLock;
 use crate::sys::names;
-use crate::sys::stop::StopFlag;
+use crate::sys::signals::process_stop;
+use crate::sys::stamp::is_same_file;
 
 /// A destination as it is.
 pub enum Place {
@@ -110,18 +112,20 @@ impl Place {
     }
 
     /// Gathers what is there that this sync can use, partial files included.
+    /// `prove` is asked about files of a directory that no note vouches for.
     pub fn facts(
         &self,
         remote: &RemoteSnapshot,
         filter: &Filter,
         published: Option<&CommitSha>,
+        prove: Prove<'_>,
     ) -> Result<LocalFacts> {
         let mut facts = match self {
             Self::Cache { cache, repo, .. } => {
                 cache::local_facts(cache, repo, remote, filter, published)?
             }
             Self::Directory { cache, known, .. } => match known {
-                Some(dir) => dir.facts(remote, filter, Some(cache), &has_content)?,
+                Some(dir) => dir.facts(remote, filter, Some(cache), prove)?,
                 None => cache::facts_of_cache(cache, remote, filter)?,
             },
         };
@@ -161,6 +165,34 @@ impl Place {
         match self {
             Self::Cache { cache, repo, .. } => cache.repo(repo).partial(content),
             Self::Directory { root, .. } => LocalDir::partial_below(root, content),
+        }
+    }
+
+    /// Returns where a whole content lies before it is published.
+    pub fn stored(&self, content: &ContentId) -> PathBuf {
+        match self {
+            Self::Cache { cache, repo, .. } => cache.repo(repo).blob(content),
+            Self::Directory { root, .. } => LocalDir::stored_below(root, content),
+        }
+    }
+
+    /// Returns the file that readers of a commit's file get: the one that
+    /// `file_of` names, unless another program has put something else there.
+    pub fn read_as(&self, commit: &CommitSha, file: &RemoteFile) -> PathBuf {
+        let (known, entry) = (self.file_of(commit, file), self.entry(commit, &file.path));
+        match known == entry || is_same_file(&known, &entry) {
+            true => known,
+            false => entry,
+        }
+    }
+
+    /// Tells whether somebody changed a file, which no failing disk does.
+    pub fn was_edited(&self, path: &RepoPath) -> bool {
+        match self {
+            Self::Directory {
+                known: Some(dir), ..
+            } => dir.was_edited(path),
+            _ => false,
         }
     }
 
@@ -236,6 +268,15 @@ impl Place {
         match self {
             Self::Cache { .. } => None,
             Self::Directory { root, .. } => repo_path(file.strip_prefix(root).ok()?),
+        }
+    }
+
+    /// Tells how contents of other places may be taken in: people edit what lies
+    /// in a directory of theirs, and nobody a blob.
+    pub fn sharing(&self) -> Sharing {
+        match self {
+            Self::Cache { .. } => Sharing::HardLinksToo,
+            Self::Directory { .. } => Sharing::OwnBytes,
         }
     }
 
@@ -325,11 +366,27 @@ impl Writer {
         found.is_some_and(|found| found.is_file() && found.len() == size_bytes)
     }
 
-    /// Brings in a content that lies elsewhere on this machine.
-    pub fn import(&self, content: &ContentId, size_bytes: u64, from: &Path) -> Result<()> {
+    /// Returns where `store` puts a content.
+    pub fn stored(&self, content: &ContentId) -> PathBuf {
         match self {
-            Self::Cache(writer) => writer.import_blob(content, size_bytes, from),
-            Self::Directory(dir) => dir.import(content, size_bytes, from),
+            Self::Cache(writer) => writer.layout().blob(content),
+            Self::Directory(dir) => dir.stored(content),
+        }
+    }
+
+    /// Returns an unused name for a file that is being prepared.
+    pub fn aside(&self) -> PathBuf {
+        files::unused_name(&match self {
+            Self::Cache(writer) => writer.layout().private(),
+            Self::Directory(dir) => dir.private(),
+        })
+    }
+
+    /// Takes in a file that was prepared aside from another one on this machine.
+    pub fn import(&self, content: &ContentId, aside: &Path) -> Result<()> {
+        match self {
+            Self::Cache(writer) => writer.import_blob(content, aside),
+            Self::Directory(dir) => dir.store(content, aside),
         }
     }
 
@@ -365,18 +422,23 @@ impl Writer {
 /// file of a directory.
 ///
 /// Our renames are safe without it, so after a while the wait is given up:
-/// the other program may be downloading the same file for hours.
+/// the other program may be downloading the same file for hours. All waits of a
+/// process share that while: a hundred busy files are not waited for in turn.
 fn take_official_lock(path: &Path) -> Result<Box<dyn Any>> {
     const STEP: Duration = Duration::from_millis(50);
     const STEPS: u32 = 40;
-    let pause = StopFlag::new();
-    for _ in 0..STEPS {
+    static STEPS_TAKEN: AtomicU32 = AtomicU32::new(0);
+    let stop = process_stop();
+    loop {
         let lock = FileLock::try_acquire(path)
             .with_context(|| format!("cannot lock `{}`", path.display()))?;
         if let Some(lock) = lock {
             return Ok(Box::new(lock));
         }
-        pause.pause(STEP);
+        let is_over = STEPS_TAKEN.fetch_add(1, Ordering::Relaxed) >= STEPS;
+        if is_over || stop.pause(STEP) {
+            break;
+        }
     }
     log::debug!("`{}` is held by another program; going on", path.display());
     Ok(Box::new(()))

@@ -1,2 +1,2 @@
 -- Rows as version 8 wrote them, besides those that version 7 had already.
-UPDATE models SET last_verify_at = 1790000400, last_verify_outcome = 'damaged';
+UPDATE models SET needs_token = 1;

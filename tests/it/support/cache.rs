@@ -15,6 +15,7 @@ use hfdl::domain::plan::{SyncPlan, plan_sync};
 use hfdl::domain::repo::{Repo, RepoType, Revision};
 use hfdl::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use hfdl::domain::xet::XetHash;
+use hfdl::sys::files::{self, Sharing};
 use sha2::Digest;
 
 /// A repository's commit with its bytes.
@@ -130,8 +131,10 @@ impl TestCache {
     /// Brings all missing contents in, as a download would.
     pub fn fetch(&self, commit: &Commit, plan: &SyncPlan) {
         let writer = self.writer();
-        for (content, (size_bytes, from)) in plan.imports() {
-            writer.import_blob(&content, size_bytes, from).unwrap();
+        for (content, (_, from)) in plan.imports() {
+            let aside = files::unused_name(&self.layout().private());
+            files::share(from, &aside, Sharing::HardLinksToo).unwrap();
+            writer.import_blob(&content, &aside).unwrap();
         }
         for planned in plan.fetches() {
             let content = planned.file.content;
