@@ -9,9 +9,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::layout::{CacheLayout, PARTIAL_SUFFIX, RepoLayout};
-use super::local_dir::{LocalDir, PRIVATE, RECORDS};
-use super::scan::{files_below, scan_repo};
+use super::layout::{CacheLayout, RepoLayout};
+use super::local_dir::{LocalDir, RECORDS};
+use super::scan::scan_repo;
 use super::sweep::{contents_used_elsewhere, execute_sweep};
 use super::sweep_plan::{SweepRules, Unused, plan_sweep};
 use crate::domain::repo::{CommitSha, Repo, Revision};
@@ -100,22 +100,6 @@ fn remove_reference(layout: &RepoLayout, revision: &Revision) -> Result<()> {
 }
 
 impl LocalDir {
-    /// Returns how many bytes of unfinished downloads lie in a directory.
-    pub fn partial_bytes(root: &Path) -> Result<u64> {
-        let private = root.join(PRIVATE);
-        let mut sum = 0;
-        for (_, entry) in files_below(&private)? {
-            if entry
-                .file_name()
-                .to_string_lossy()
-                .ends_with(PARTIAL_SUFFIX)
-            {
-                sum += entry.metadata().map_or(0, |file| file.len());
-            }
-        }
-        Ok(sum)
-    }
-
     /// Deletes the files that were put into a directory and are unchanged
     /// since, and returns their bytes. The user's own files stay.
     pub fn forget(root: &Path) -> Result<u64> {

@@ -20,7 +20,7 @@ use crate::domain::snapshot::NothingSelected;
 use crate::domain::units::ByteSize;
 use crate::ops;
 use crate::ops::models::Finding;
-use crate::store::{ModelFilter, Store};
+use crate::store::{ModelFilter, Store, StoreError};
 use crate::sys::stop::StopFlag;
 use crate::ui::json::{ModelView, destination, document};
 use crate::ui::{table, text};
@@ -101,7 +101,7 @@ impl Add {
         let arg = RepoArg::parse(&self.repo, settings.endpoint())?;
         let spec = self.flags.describe(context, &settings, &arg)?;
         if let Some(store) = &existing {
-            ops::models::refuse_known(store, &spec)?;
+            ops::models::refuse_known(store, &spec).map_err(|err| known_copy(store, &spec, err))?;
             ops::models::refuse_shared_directory(store, &spec, None)?;
         }
         let finding = if self.no_check {
@@ -132,6 +132,35 @@ impl Add {
             || added(&model, finding.as_ref()),
         )
     }
+}
+
+/// Says how other files of a repository that is kept already can be kept as well.
+fn known_copy(store: &Store, spec: &ModelSpec, err: StoreError) -> Error {
+    let known = store.models_of_repo(&spec.repo).unwrap_or_default();
+    let twin = known
+        .into_iter()
+        .find(|model| model.spec.is_same_copy(spec));
+    let both = twin.and_then(|twin| {
+        let other = twin.spec.filter.include.as_ref()?;
+        let own = spec.filter.include.as_ref().filter(|own| *own != other)?;
+        let mut patterns: Vec<&String> = other.iter().chain(own).collect();
+        patterns.sort();
+        patterns.dedup();
+        let flags = patterns
+            .iter()
+            .map(|pattern| format!(" --include '{pattern}'"));
+        Some((twin.spec.name.clone(), flags.collect::<String>()))
+    });
+    let Some((name, flags)) = both else {
+        return err.into();
+    };
+    Complaint::usage(err.to_string())
+        .cause("one place holds one entry of a repository at a revision, whatever its patterns")
+        .next(format!(
+            "`hfdl models set {name}{flags}` keeps both selections in it;\n\
+             `--to DIR --name NAME` makes an entry of its own"
+        ))
+        .into()
 }
 
 /// Refuses patterns that match nothing; an empty repository may still be filled.

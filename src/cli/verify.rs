@@ -79,7 +79,7 @@ impl Verify {
             }
             let nothing = document(
                 "hfdl.verify/1",
-                json!({ "run_id": null, "outcome": "ok", "exit_code": 0, "models": [] }),
+                json!({ "run_id": null, "trigger": Trigger::Manual.as_str(), "outcome": "ok", "exit_code": 0, "models": [] }),
             );
             context.out.result(|_| String::new(), || nothing)?;
             return Ok(ExitStatus::Ok);

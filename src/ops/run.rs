@@ -14,7 +14,9 @@ use anyhow::{Error, Result};
 use super::dead_ends;
 use super::download::cache_choice;
 use super::places::Places;
-use super::records::{add_up, is_still_there, news_of, run_outcome, state_after, status_of};
+use super::records::{
+    add_up, is_still_there, news_of, published_before, run_outcome, state_after, status_of,
+};
 use super::recover::recover;
 use super::run_log::sweep_home;
 use super::sync::{CacheChoice, Flow, Progress, Proofs, SyncEnd, Target};
@@ -190,7 +192,7 @@ impl<'a> Run<'a> {
                         schedule_name,
                         slot_at,
                         trigger: self.trigger,
-                        old_commit: target.known_commit.clone(),
+                        old_commit: published_before(self.tools.settings, &target),
                         at,
                     })?;
                     Ok(Some(Entry {

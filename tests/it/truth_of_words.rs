@@ -110,7 +110,7 @@ fn a_damaged_model_is_damaged_in_every_word_until_it_is_repaired() {
         assert_eq!(state(&env), "damaged");
 
         if repair[0] == "run-due" {
-            env.hfdl(["schedules", "add", "often", "--every", "1h"])
+            env.hfdl(["schedules", "add", "often", "--every", "1h", "--all"])
                 .succeeds();
         }
         env.hfdl(repair).succeeds();

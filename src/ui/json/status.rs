@@ -133,6 +133,7 @@ fn model(model: &ModelStatus) -> Value {
     let trouble = model.trouble.as_ref();
     json!({
         "name": model.name.as_str(),
+        "model": model.name.as_str(),
         "state": model.summary.as_str(),
         "scheduled": model.is_scheduled,
         "last_outcome": model.last_outcome.map(|outcome| outcome.as_str()),
