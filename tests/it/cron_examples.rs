@@ -401,6 +401,17 @@ schedules:
     }
 
     #[test]
+    fn a_pod_that_cannot_be_set_up_fails_and_fetches_nothing() {
+        let job = yaml("kubernetes-indexed-job.yaml");
+        let job = text(&job, "spec/template/spec/containers/0/command/2");
+        let env = TestEnv::new();
+        env.program("hfdl", "case $1 in apply) exit 2 ;; esac\nexit 0");
+        let variables = [("JOB_COMPLETION_INDEX", "0")];
+        let status = script(&env, job, &variables).status().unwrap();
+        assert_eq!(status.code(), Some(2));
+    }
+
+    #[test]
     fn a_pod_that_is_to_end_tells_hfdl_and_waits_for_it() {
         let cron = yaml("kubernetes-cronjob.yaml");
         let cron = text(

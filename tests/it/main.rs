@@ -93,6 +93,7 @@ mod timer_crontab;
 mod timer_database;
 mod timer_render;
 mod tls;
+mod truth_of_output;
 mod truth_of_words;
 mod verify;
 mod verify_memory;

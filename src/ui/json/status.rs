@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{PauseView, RunSummaryView, time};
 use crate::domain::run::Event;
+use crate::domain::schedule::Waiting;
 use crate::domain::status::{
     DiskFacts, ModelStatus, NextDue, RunInProgress, Status, TimerFacts, Warning, missed_ticks,
 };
@@ -105,6 +106,12 @@ fn next_due(due: &NextDue) -> Value {
     json!({
         "schedule": due.schedule.as_str(),
         "state": due.next.waiting.as_str(),
+        "due_state": match due.next.waiting {
+            Waiting::Due => "due",
+            Waiting::Slot => "wait",
+            Waiting::Window => "closed",
+            Waiting::Retry => "backoff",
+        },
         "slot": render_utc(planned.slot),
         "starts": render_utc(planned.ready),
         "window_ends": time(planned.deadline),
