@@ -66,6 +66,7 @@ pub struct Flow<'a> {
     first_is_ready: Stopwatch,
     /// Since when the time of the run is up.
     time_is_up: Option<Stopwatch>,
+    waits_for_last_answer: bool,
     pub(super) readers: Readers,
     /// Files that are being read: for which reason, and their names in messages.
     pub(super) reads: BTreeMap<ReadId, (Purpose, String)>,
@@ -99,6 +100,7 @@ impl<'a> Flow<'a> {
             ready: Vec::new(),
             first_is_ready: Stopwatch::start(),
             time_is_up: None,
+            waits_for_last_answer: true,
             readers: Readers::new(),
             reads: BTreeMap::new(),
             proofs,
@@ -111,6 +113,12 @@ impl<'a> Flow<'a> {
             stop: options.stop.clone(),
             pool: Pool::new(hub, xet, options),
         })
+    }
+
+    /// Ends all targets at once when the time of the run is up, for the Hub does
+    /// not want to be asked now.
+    pub fn expect_no_answer(&mut self) {
+        self.waits_for_last_answer = false;
     }
 
     /// Adds a target, which will end exactly once; `index` is the caller's number.
@@ -263,7 +271,7 @@ impl<'a> Flow<'a> {
     /// Begins the plans that are ready, unless others may soon come before them.
     fn begin_ready(&mut self, on: &mut dyn FnMut(Progress<'_>)) {
         let wait_is_over = self.asked.is_empty() || self.first_is_ready.elapsed() >= PATIENCE;
-        if self.ready.is_empty() || !wait_is_over {
+        if self.ready.is_empty() || !wait_is_over || self.stop.is_raised() {
             return;
         }
         let mut ready = std::mem::take(&mut self.ready);
@@ -285,7 +293,8 @@ impl<'a> Flow<'a> {
         if run == Some(StopReason::TimeBudget) {
             self.time_is_up.get_or_insert_with(Stopwatch::start);
         }
-        let may_answer = run == Some(StopReason::TimeBudget)
+        let may_answer = self.waits_for_last_answer
+            && run == Some(StopReason::TimeBudget)
             && self
                 .time_is_up
                 .as_ref()
