@@ -31,6 +31,8 @@ mod cli_schedules;
 mod cli_sessions;
 mod cli_status;
 mod cli_wrong_lines;
+mod contract;
+mod contract_flags;
 mod cron_examples;
 mod dead_ends;
 mod delta;
