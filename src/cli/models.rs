@@ -1,5 +1,7 @@
 //! `hfdl models`
 
+use std::collections::BTreeSet;
+
 use anyhow::{Error, Result};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -13,13 +15,15 @@ use super::models_rollback::{Release, Rollback};
 use super::models_show;
 use crate::domain::model::{EntryName, Model, ModelSpec, ModelSummary, Tag};
 use crate::domain::outcome::{ExitStatus, Outcome, Trigger};
+use crate::domain::repo::Repo;
 use crate::domain::repo_arg::RepoArg;
 use crate::domain::run::RunCommand;
 use crate::domain::session::Session;
+use crate::domain::settings::Settings;
 use crate::domain::snapshot::NothingSelected;
 use crate::domain::units::ByteSize;
 use crate::ops;
-use crate::ops::models::Finding;
+use crate::ops::models::{Finding, Removal};
 use crate::store::{ModelFilter, Store, StoreError};
 use crate::sys::stop::StopFlag;
 use crate::ui::json::{ModelView, destination, document};
@@ -120,6 +124,7 @@ impl Add {
             None => context.store()?,
         };
         store.insert_model(&spec, context.now())?;
+        note_claims(context, &store, &settings, &spec.repo);
         let model = store.model(&spec.name)?;
         if let Some(finding) = &finding {
             warn_about(context, &model, finding);
@@ -161,6 +166,17 @@ fn known_copy(store: &Store, spec: &ModelSpec, err: StoreError) -> Error {
              `--to DIR --name NAME` makes an entry of its own"
         ))
         .into()
+}
+
+/// Tells other homes what the model needs, where its repository is in the cache.
+fn note_claims(context: &Context, store: &Store, settings: &Settings, repo: &Repo) {
+    match ops::ownership::identity(&context.host, &context.home, store) {
+        Ok(identity) => {
+            let cache = ops::ownership::cache_of(settings, &identity);
+            ops::ownership::note_claims(store, &cache, [repo]);
+        }
+        Err(err) => log::debug!("no record of `{repo}`: {err:#}"),
+    }
 }
 
 /// Refuses patterns that match nothing; an empty repository may still be filled.
@@ -338,6 +354,7 @@ impl Set {
             store.update_model(model.id, &spec, context.now())?;
             Ok(store.save_model_state(model.id, &state)?)
         })?;
+        note_claims(context, &store, &settings, &spec.repo);
         let model = store.model(&spec.name)?;
         let last = store.last_session(model.id, context.now())?;
         let last = last.as_ref().and_then(Session::outcome);
@@ -417,6 +434,12 @@ impl Remove {
                 places.check(&model.spec.destination, Some(model.id))?;
             }
         }
+        let identity = ops::ownership::identity(&context.host, &context.home, &store)?;
+        let cache = ops::ownership::cache_of(&settings, &identity);
+        let removals = models
+            .iter()
+            .map(|model| Removal::of(&store, model.clone()));
+        let removals = removals.collect::<Result<Vec<_>>>()?;
         store.transaction(|store| -> Result<()> {
             for model in &models {
                 store.remove_model(model.id)?;
@@ -425,12 +448,17 @@ impl Remove {
         })?;
         // The entries go first: a crash in between leaves files too many, not
         // a model whose files are gone.
-        let mut freed = 0;
+        let (mut freed, mut kept) = (0, BTreeSet::new());
         if self.delete_files {
-            let remaining = store.models(&ModelFilter::default())?;
-            for model in &models {
-                freed += ops::models::delete_files(model, &remaining, &settings)?;
+            for removal in &removals {
+                let forgotten = removal.delete_files(&store, &cache, context.now())?;
+                freed += forgotten.freed_bytes;
+                kept.extend(forgotten.kept);
             }
+        }
+        ops::ownership::note_claims(&store, &cache, models.iter().map(|it| &it.spec.repo));
+        for refusal in &kept {
+            context.out.say(&format!("some files stay: {refusal}"));
         }
         context.out.done(
             || {
@@ -442,7 +470,15 @@ impl Remove {
             },
             || {
                 let names: Vec<&str> = names.iter().map(EntryName::as_str).collect();
-                document("hfdl.removal/1", json!({ "models": names, "files_deleted": self.delete_files, "bytes_freed": freed }))
+                document(
+                    "hfdl.removal/1",
+                    json!({
+                        "models": names,
+                        "files_deleted": self.delete_files,
+                        "bytes_freed": freed,
+                        "kept": kept.iter().map(|refusal| refusal.as_str()).collect::<Vec<_>>(),
+                    }),
+                )
             },
         )
     }

@@ -1,10 +1,9 @@
 //! Flags and settings of the contract that no other story shows to act.
 
 use std::fs;
-use std::time::Duration;
 
 use hfdl::sys::lock::FileLock;
-use hfdl_test_hub::{Fault, On, generated_bytes};
+use hfdl_test_hub::generated_bytes;
 use serde_json::Value;
 
 use crate::support::due::{keep_large, roomy_world, sessions};
