@@ -13,7 +13,8 @@ use crate::ops::notify::Voice;
 use crate::ops::ticks::record_tick;
 use crate::store::Store;
 use crate::sys::lock::FileLock;
-use crate::ui::text;
+use crate::ui::json::skipped_run;
+use crate::ui::{Format, text};
 
 /// Takes the lock, or says who holds it and writes down that this run was skipped.
 pub fn take_lock(
@@ -28,6 +29,7 @@ pub fn take_lock(
     let store = context.existing_store()?;
     let running = store.as_ref().map(Store::unfinished_runs).transpose()?;
     let holder = running.unwrap_or_default().pop();
+    let mut skipped = None;
     if let Some(store) = &store {
         let start = RunStart {
             command,
@@ -50,6 +52,12 @@ pub fn take_lock(
             settings: &settings,
         };
         voice.tell_skipped(&run);
+        skipped = Some(run);
+    }
+    if context.out.format != Format::Table {
+        let (outcome, status) = (RunOutcome::SkippedLocked, ExitStatus::Locked);
+        let document = || skipped_run(trigger, skipped.as_ref(), outcome, status, Vec::new());
+        context.out.result(|_| String::new(), document)?;
     }
     if trigger == Trigger::Timer && !context.host.stderr_is_terminal() {
         // A long run is no trouble, and a mail for each tick meanwhile would be.

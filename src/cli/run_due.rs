@@ -1,5 +1,6 @@
 //! `hfdl run-due`
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -11,13 +12,13 @@ use super::explain::Complaint;
 use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
 use super::run_due_report::{
-    report_nothing, report_paused, report_plan, report_run, report_unusable, report_wait,
+    Idle, report_nothing, report_paused, report_plan, report_run, report_unusable, report_wait,
 };
 use super::status::leave_status_file;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::run::RunCommand;
-use crate::domain::schedule::Schedules;
+use crate::domain::schedule::{ScheduleId, Schedules, Unusable};
 use crate::domain::shard::{Shard, ShardArg};
 use crate::domain::time::parse_moment;
 use crate::ops::notify::{News, Ping, Voice, facts_of};
@@ -25,6 +26,7 @@ use crate::ops::run_due::{Options, PassedOver, Ran, RunDue as Work, believable_n
 use crate::ops::timer_places::{check_places_of_tick, database_id};
 use crate::ops::workshop::Workshop;
 use crate::store::Store;
+use crate::sys::logging;
 
 /// Do what is due: the main job, for a timer of the operating system
 ///
@@ -89,7 +91,12 @@ impl RunDue {
         self.check_names(existing.as_ref())?;
         let Some(store) = existing else {
             // Before anything was set up a tick finds nothing, and leaves nothing.
-            return report_nothing(context, &[]);
+            let idle = Idle {
+                trigger: self.trigger,
+                run: None,
+                unusable: &[],
+            };
+            return report_nothing(context, &idle);
         };
         let settings = context.settings(Some(&store))?;
         if self.trigger == Trigger::Timer {
@@ -118,6 +125,9 @@ impl RunDue {
         let lock = take_lock(context, RunCommand::RunDue, self.trigger, self.waiting.wait)?;
         let shop = &Workshop::open(&context.host, &context.home, settings, store)?;
         self.place.confirm(context, shop, None)?;
+        if !context.host.stderr_is_terminal() {
+            logging::hold_back();
+        }
         let mut watcher = Watcher::new(context);
         let mut ping = None;
         let tick = Work { shop, options }.run(
@@ -125,9 +135,9 @@ impl RunDue {
             &mut |progress| watcher.note(progress),
         );
         watcher.finish();
-        let (ran, passed_over) = match tick {
-            Ok(tick) => (Ok(tick.ran), tick.passed_over),
-            Err(err) => (Err(err), PassedOver::default()),
+        let (ran, passed_over, skipped) = match tick {
+            Ok(tick) => (Ok(tick.ran), tick.passed_over, tick.skipped),
+            Err(err) => (Err(err), PassedOver::default(), None),
         };
         let voice = Voice::from(shop);
         let news = match &ran {
@@ -138,9 +148,13 @@ impl RunDue {
             leave_status_file(context, shop.store(), shop.settings());
         }
         drop(lock);
-        context.show_hub_warnings(shop);
+        let idle = Idle {
+            trigger: self.trigger,
+            run: skipped.as_ref(),
+            unusable: &passed_over.schedules,
+        };
         let status = match &ran {
-            Ok(ran) => self.report(context, ran, &passed_over, news.as_ref()),
+            Ok(ran) => self.report(context, ran, &idle, &passed_over.untold, news.as_ref()),
             Err(err) => {
                 if let Some(ping) = ping.take() {
                     ping.fail(&format!("{err:#}"));
@@ -148,7 +162,12 @@ impl RunDue {
                 Ok(ExitStatus::Failed)
             }
         };
-        if let Ok(Ran::Paused { run, .. }) = &ran {
+        if ran.is_ok() {
+            // Behind the first line, which is the subject of a mail.
+            logging::release();
+            context.show_hub_warnings(shop);
+        }
+        if let (Ok(Ran::Paused(_)), Some(run)) = (&ran, &skipped) {
             voice.tell_skipped(run);
         }
         if let Some(news) = &news {
@@ -166,20 +185,23 @@ impl RunDue {
         &self,
         context: &Context,
         ran: &Ran,
-        passed_over: &PassedOver,
+        idle: &Idle<'_>,
+        untold: &BTreeSet<ScheduleId>,
         news: Option<&News>,
     ) -> Result<ExitStatus> {
         // A timer comes again and again, and mails whatever is said.
         let is_timer = self.trigger == Trigger::Timer && !context.host.stderr_is_terminal();
-        let unusable = passed_over.schedules.as_slice();
-        let to_tell = unusable
-            .iter()
-            .filter(|one| !is_timer || passed_over.untold.contains(&one.id));
-        report_unusable(context, to_tell);
+        let unusable = idle.unusable.iter();
+        let to_tell: Vec<&Unusable> = unusable
+            .filter(|one| !is_timer || untold.contains(&one.id))
+            .collect();
+        if !matches!(ran, Ran::Done { .. }) {
+            report_unusable(context, to_tell.iter().copied());
+        }
         match ran {
-            Ran::NothingDue => report_nothing(context, unusable),
-            Ran::AskedToWait(asked) => report_wait(context, asked, is_timer, unusable),
-            Ran::Paused { pause, .. } => report_paused(context, pause, unusable),
+            Ran::NothingDue => report_nothing(context, idle),
+            Ran::AskedToWait(asked) => report_wait(context, asked, is_timer, idle),
+            Ran::Paused(pause) => report_paused(context, pause, idle),
             Ran::Done {
                 report,
                 n_due,
@@ -188,9 +210,9 @@ impl RunDue {
                 let due = Due {
                     n_models: *n_due,
                     left_out,
-                    unusable,
+                    unusable: idle.unusable,
                 };
-                report_run(context, report, &due, news.filter(|_| is_timer))
+                report_run(context, report, &due, &to_tell, news.filter(|_| is_timer))
             }
         }
     }

@@ -18,6 +18,7 @@ use super::small::{mismatch, with_evidence};
 use super::verify::ContentHasher;
 use super::worker::panicked;
 use crate::domain::ranges::ByteRange;
+use crate::sys::logging;
 
 /// Starts the thread that ends a file: verified, wrong twice, or left to others.
 pub(crate) fn start(shared: Arc<Shared>, large: Arc<Large>) -> io::Result<()> {
@@ -55,7 +56,8 @@ fn follow(shared: &Shared, large: &Large) -> Result<(), FileError> {
                     }
                     return Ok(());
                 }
-                log::warn!("`{}`: {error}; fetching it once more", large.job.name);
+                // The session tells it if it does not help.
+                log::warn!(target: logging::SESSION, "`{}`: {error}; fetching it once more", large.job.name);
                 shared.call_workers();
             }
         }

@@ -3,11 +3,14 @@
 use anyhow::Result;
 
 use super::run::Opening;
-use super::sync::SyncEnd;
-use crate::domain::model::{Model, ModelState};
+use super::sync::{SyncEnd, Target};
+use crate::cache::{self, CacheLayout};
+use crate::domain::model::{Destination, Model, ModelState};
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, RunOutcome, UpstreamState};
+use crate::domain::repo::CommitSha;
 use crate::domain::run::{EventKind, RunTotals};
 use crate::domain::session::Session;
+use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::store::Store;
 use crate::sys::stop::StopReason;
@@ -28,6 +31,7 @@ pub fn state_after(model: &Model, end: &SyncEnd, now: Timestamp) -> ModelState {
         Outcome::Updated | Outcome::Repaired | Outcome::UpToDate => {
             state.last_success_at = Some(now);
             state.consecutive_failures = 0;
+            state.forget_damage();
             if state.published_commit != commit {
                 state.published_at = Some(now);
                 state.last_change_at = Some(now);
@@ -188,4 +192,17 @@ pub(super) fn is_still_there(store: &Store, opening: &Opening) -> Result<bool> {
     };
     let model = opening.target.model.as_ref();
     Ok(store.has_schedule(*schedule)? && model.map_or(Ok(true), |(id, _)| store.has_model(*id))?)
+}
+
+/// Returns the commit that is published before a session. The database knows
+/// those of models; of other repositories the cache tells.
+pub(super) fn published_before(settings: &Settings, target: &Target) -> Option<CommitSha> {
+    if target.known_commit.is_some() || target.destination != Destination::Cache {
+        return target.known_commit.clone();
+    }
+    let repo = CacheLayout::new(settings.cache_dir()).repo(&target.repo);
+    // A cache that cannot be read is told by the session itself.
+    cache::published_commit(&repo, &target.revision)
+        .ok()
+        .flatten()
 }

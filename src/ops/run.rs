@@ -14,7 +14,9 @@ use anyhow::{Error, Result};
 use super::dead_ends;
 use super::download::cache_choice;
 use super::places::Places;
-use super::records::{add_up, is_still_there, news_of, run_outcome, state_after, status_of};
+use super::records::{
+    add_up, is_still_there, news_of, published_before, run_outcome, state_after, status_of,
+};
 use super::recover::recover;
 use super::run_log::sweep_home;
 use super::sync::{CacheChoice, Flow, Progress, Proofs, SyncEnd, Target};
@@ -204,7 +206,7 @@ impl<'a> Run<'a> {
                         schedule_name,
                         slot_at,
                         trigger: self.trigger,
-                        old_commit: target.known_commit.clone(),
+                        old_commit: published_before(self.tools.settings, &target),
                         at,
                     })?;
                     Ok(Some(Entry {
@@ -394,6 +396,7 @@ impl<'a> Run<'a> {
             let close = SessionEnd {
                 at: now,
                 outcome: end.outcome,
+                verify_outcome: end.verify_outcome,
                 trouble: end.trouble.clone(),
             };
             store.finish_session(*session, &end.progress, &close)?;
@@ -406,8 +409,12 @@ impl<'a> Run<'a> {
                     detail: detail.clone(),
                 })?;
             }
-            // Whoever verifies does not ask what is current upstream, so the
-            // end says nothing about the model's last check or success.
+            // A verification does not ask for news upstream, so its end says
+            // nothing about the model's last check or success.
+            if let (Some(word), Some(model)) = (end.verify_outcome, &model) {
+                let state = model.state.after_verification(word, now);
+                store.save_model_state(model.id, &state)?;
+            }
             if self.command != RunCommand::Verify
                 && let Some(model) = &model
             {

@@ -152,6 +152,8 @@ fn describe_one(
         bytes_ever_fetched: fetched.get(&model.id).copied().unwrap_or(0),
         bytes_left: bytes.map(|bytes| bytes.left),
         size_bytes: bytes.map(|bytes| bytes.total),
+        last_verify_at: model.state.last_verify_at,
+        is_damaged: model.state.is_damaged(),
         oldest_verified_at: store.oldest_verified_below(&folder)?,
     })
 }

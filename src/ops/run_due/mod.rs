@@ -63,6 +63,8 @@ pub struct RunDue<'a> {
 pub struct Tick {
     pub ran: Ran,
     pub passed_over: PassedOver,
+    /// The skipped run that was written down, if this tick did nothing and told something.
+    pub skipped: Option<RunFacts>,
 }
 
 /// What a tick did.
@@ -72,10 +74,7 @@ pub enum Ran {
     /// Something was due, and the Hub asked not to be asked yet.
     AskedToWait(AskedToWait),
     /// Something was due, and ticks are paused.
-    Paused {
-        pause: Pause,
-        run: RunFacts,
-    },
+    Paused(Pause),
     Done {
         report: RunReport,
         n_due: u64,
@@ -133,25 +132,34 @@ impl RunDue<'_> {
         };
         let found = looker.look(now, among)?;
         let passed_over = PassedOver::new(store, found.unusable, now)?;
-        self.tell_closed(found.closed, now)?;
+        let closed = self.tell_closed(found.closed, now)?;
         if found.due.is_empty() {
-            self.record_passed_over(&passed_over, now)?;
-            let ran = Ran::NothingDue;
-            return Ok(Tick { ran, passed_over });
+            let skipped = self.record_passed_over(&passed_over, now)?.or(closed);
+            return Ok(Tick {
+                ran: Ran::NothingDue,
+                passed_over,
+                skipped,
+            });
         }
         if let Some(pause) = pause_in_force(store, now)? {
             self.record_passed_over(&passed_over, now)?;
-            let run = self.record_paused(&pause, now)?;
-            let ran = Ran::Paused { pause, run };
-            return Ok(Tick { ran, passed_over });
+            let skipped = Some(self.record_paused(&pause, now)?);
+            return Ok(Tick {
+                ran: Ran::Paused(pause),
+                passed_over,
+                skipped,
+            });
         }
         let tools = self.shop.tools()?;
         if let Some(until) = exhausted_until(store, tools.hub.endpoint().as_str(), now)? {
-            self.record_passed_over(&passed_over, now)?;
+            let passed = self.record_passed_over(&passed_over, now)?;
             let asked = AskedToWait { until };
-            self.record_wait(asked, now)?;
-            let ran = Ran::AskedToWait(asked);
-            return Ok(Tick { ran, passed_over });
+            let skipped = self.record_wait(asked, now)?.or(passed);
+            return Ok(Tick {
+                ran: Ran::AskedToWait(asked),
+                passed_over,
+                skipped,
+            });
         }
         let mut run = Run::begin(tools, RunCommand::RunDue, self.options.trigger)?;
         begun(run.id());
@@ -195,7 +203,11 @@ impl RunDue<'_> {
             n_due,
             left_out,
         };
-        Ok(Tick { ran, passed_over })
+        Ok(Tick {
+            ran,
+            passed_over,
+            skipped: None,
+        })
     }
 
     fn looker(&self) -> Looker<'_> {
@@ -213,41 +225,45 @@ impl RunDue<'_> {
     }
 
     /// Records, once for each slot, that it came outside its window.
-    fn tell_closed(&self, closed: Vec<String>, now: Timestamp) -> Result<()> {
+    fn tell_closed(&self, closed: Vec<String>, now: Timestamp) -> Result<Option<RunFacts>> {
         if closed.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let detail = closed.join("; ");
         log::info!("{detail}");
         // A shard looks at all schedules each time: there is no cached look to wait for.
         if self.options.shard != Shard::ALL && self.is_recorded(&detail, now)? {
-            return Ok(());
+            return Ok(None);
         }
         let skipped = self.record_skip(RunOutcome::Ok, ExitStatus::Ok, vec![detail], now);
-        skipped.map(drop)
+        skipped.map(Some)
     }
 
     /// Records, once a day, what is passed over at every tick.
-    fn record_passed_over(&self, passed_over: &PassedOver, now: Timestamp) -> Result<()> {
+    fn record_passed_over(
+        &self,
+        passed_over: &PassedOver,
+        now: Timestamp,
+    ) -> Result<Option<RunFacts>> {
         let news = passed_over.news();
         if news.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let skipped = self.record_skip(RunOutcome::Failed, ExitStatus::Usage, news, now);
-        skipped.map(drop)
+        skipped.map(Some)
     }
 
     /// Records, once a day for each time that the Hub named, that nothing was
     /// asked before it.
-    fn record_wait(&self, asked: AskedToWait, now: Timestamp) -> Result<()> {
+    fn record_wait(&self, asked: AskedToWait, now: Timestamp) -> Result<Option<RunFacts>> {
         let detail = asked.to_string();
         log::info!("{detail}");
         if self.is_recorded(&detail, now)? {
-            return Ok(());
+            return Ok(None);
         }
         let skipped =
             self.record_skip(RunOutcome::Failed, ExitStatus::Temporary, vec![detail], now);
-        skipped.map(drop)
+        skipped.map(Some)
     }
 
     fn is_recorded(&self, detail: &str, now: Timestamp) -> Result<bool> {

@@ -329,6 +329,7 @@ impl Work {
         };
         let end = SyncEnd {
             outcome,
+            verify_outcome: None,
             trouble: self.trouble,
             progress: self.progress,
             files: self.files,
