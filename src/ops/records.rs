@@ -1,13 +1,16 @@
 //! What a session's end means for its model, for its run and for the caller.
 
+use std::borrow::Cow;
+
 use anyhow::Result;
 
 use super::run::Opening;
 use super::sync::SyncEnd;
+use super::watchdog;
 use crate::domain::model::{Model, ModelState};
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, RunOutcome, UpstreamState};
 use crate::domain::run::{EventKind, RunTotals};
-use crate::domain::session::Session;
+use crate::domain::session::{Session, Trouble};
 use crate::domain::time::Timestamp;
 use crate::store::Store;
 use crate::sys::stop::StopReason;
@@ -134,6 +137,7 @@ pub fn status_of(end: &SyncEnd) -> ExitStatus {
             Some(StopReason::Terminated) => ExitStatus::Terminated,
             Some(StopReason::TimeBudget) => ExitStatus::TimeBudget,
             Some(StopReason::TransferBudget) => ExitStatus::TransferBudget,
+            Some(StopReason::Idle) => ExitStatus::Failed,
             None => by_kind(),
         },
     }
@@ -188,4 +192,20 @@ pub(super) fn is_still_there(store: &Store, opening: &Opening) -> Result<bool> {
     };
     let model = opening.target.model.as_ref();
     Ok(store.has_schedule(*schedule)? && model.map_or(Ok(true), |(id, _)| store.has_model(*id))?)
+}
+
+/// Returns the end of a target; one whose run was ended because nothing moved has failed.
+pub(super) fn hung_end(end: &SyncEnd) -> Cow<'_, SyncEnd> {
+    if end.stopped != Some(StopReason::Idle) {
+        return Cow::Borrowed(end);
+    }
+    Cow::Owned(SyncEnd {
+        outcome: Outcome::Failed,
+        trouble: Some(Trouble {
+            kind: ErrorKind::Internal,
+            message: watchdog::reason(),
+            hint: Some("the next run goes on with the bytes that were kept".to_owned()),
+        }),
+        ..end.clone()
+    })
 }

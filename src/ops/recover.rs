@@ -2,20 +2,21 @@
 
 use anyhow::Result;
 
-use crate::domain::run::{Event, EventKind};
+use crate::domain::run::{Event, EventKind, Run};
 use crate::domain::time::Timestamp;
 use crate::store::Store;
 
-/// Closes the runs and sessions that ended without a word; the caller holds the
-/// lock of the home, which proves that they are dead. Slots stay unserved, so
-/// that the same start goes on with them.
-pub fn recover(store: &Store, now: Timestamp) -> Result<()> {
+/// Closes the runs and sessions that ended without a word, and returns the
+/// runs; the caller holds the lock of the home, which proves that they are
+/// dead. Slots stay unserved, so that the same start goes on with them.
+pub fn recover(store: &Store, now: Timestamp) -> Result<Vec<Run>> {
     // Looking first: a tick that finds nothing to heal writes nothing.
     if store.unfinished_runs()?.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    store.transaction(|store| -> Result<()> {
+    store.transaction(|store| {
         let stranded = store.close_crashed_runs(None)?;
+        let mut runs = Vec::new();
         for id in &stranded.runs {
             let run = store.run(id)?;
             let (command, pid) = (run.start.command, run.start.process.pid);
@@ -28,7 +29,8 @@ pub fn recover(store: &Store, now: Timestamp) -> Result<()> {
                 run_id: Some(id.clone()),
                 detail,
             })?;
+            runs.push(run);
         }
-        Ok(())
+        Ok(runs)
     })
 }

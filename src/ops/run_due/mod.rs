@@ -30,7 +30,7 @@ use crate::domain::alert::RunFacts;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::pause::Pause;
-use crate::domain::run::{Event, EventKind, RunCommand, RunId, RunStart};
+use crate::domain::run::{Event, EventKind, Run as CrashedRun, RunCommand, RunId, RunStart};
 use crate::domain::schedule::shift;
 use crate::domain::shard::Shard;
 use crate::domain::time::{EARLIEST_BELIEVABLE, Timestamp, render_utc};
@@ -63,6 +63,8 @@ pub struct RunDue<'a> {
 pub struct Tick {
     pub ran: Ran,
     pub passed_over: PassedOver,
+    /// Runs that were found dead.
+    pub crashed: Vec<CrashedRun>,
 }
 
 /// What a tick did.
@@ -117,7 +119,7 @@ impl RunDue<'_> {
     ) -> Result<Tick> {
         let (store, host) = (self.shop.store(), self.shop.host());
         let now = believable_now(host)?;
-        recover(store, now)?;
+        let crashed = recover(store, now)?;
         // What cannot be written down must not happen, so on a full disk a tick ends here.
         record_tick(store, self.options.trigger, self.tick_every(), now)
             .and_then(|()| Ok(store.record_shard_tick(self.options.shard, now)?))
@@ -137,13 +139,21 @@ impl RunDue<'_> {
         if found.due.is_empty() {
             self.record_passed_over(&passed_over, now)?;
             let ran = Ran::NothingDue;
-            return Ok(Tick { ran, passed_over });
+            return Ok(Tick {
+                ran,
+                passed_over,
+                crashed,
+            });
         }
         if let Some(pause) = pause_in_force(store, now)? {
             self.record_passed_over(&passed_over, now)?;
             let run = self.record_paused(&pause, now)?;
             let ran = Ran::Paused { pause, run };
-            return Ok(Tick { ran, passed_over });
+            return Ok(Tick {
+                ran,
+                passed_over,
+                crashed,
+            });
         }
         let tools = self.shop.tools()?;
         if let Some(until) = exhausted_until(store, tools.hub.endpoint().as_str(), now)? {
@@ -151,7 +161,11 @@ impl RunDue<'_> {
             let asked = AskedToWait { until };
             self.record_wait(asked, now)?;
             let ran = Ran::AskedToWait(asked);
-            return Ok(Tick { ran, passed_over });
+            return Ok(Tick {
+                ran,
+                passed_over,
+                crashed,
+            });
         }
         let mut run = Run::begin(tools, RunCommand::RunDue, self.options.trigger)?;
         begun(run.id());
@@ -195,7 +209,11 @@ impl RunDue<'_> {
             n_due,
             left_out,
         };
-        Ok(Tick { ran, passed_over })
+        Ok(Tick {
+            ran,
+            passed_over,
+            crashed,
+        })
     }
 
     fn looker(&self) -> Looker<'_> {

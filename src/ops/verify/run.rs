@@ -124,7 +124,7 @@ impl Verify<'_> {
                         name: &jobs[job].name,
                         n_bytes: bytes,
                     });
-                    run.beat();
+                    run.note_progress();
                     Ok(())
                 }
                 Proving::Ended { job, proof } => {
