@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Error, Result};
+use anyhow::Result;
 use clap::Args;
 
 use super::context::Context;
@@ -14,7 +14,7 @@ use super::run_due_report::{
     report_crashes, report_nothing, report_paused, report_plan, report_run, report_unusable,
     report_wait,
 };
-use super::status::leave_status_file;
+use super::status::{leave_early_status_file, leave_status_file};
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::run::{RunCommand, RunId};
@@ -23,6 +23,7 @@ use crate::domain::shard::{Shard, ShardArg};
 use crate::domain::time::parse_moment;
 use crate::ops::notify::{EarlyEnd, News, Ping, Voice, facts_of, tell_early_end};
 use crate::ops::run_due::{Options, PassedOver, Ran, RunDue as Work, believable_now};
+use crate::ops::settings::resolve_for_telling;
 use crate::ops::timer_places::{check_places_of_tick, database_id};
 use crate::ops::workshop::Workshop;
 use crate::store::Store;
@@ -86,28 +87,38 @@ impl RunDue {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
         let mut ping = None;
         let result = self.tick(context, &mut ping);
-        if let Err(err) = &result
-            && !self.dry_run
-        {
-            self.tell_early_end(context, err, ping);
+        let Err(err) = result else {
+            return result;
+        };
+        if self.dry_run {
+            return Err(err);
         }
-        result
+        let Some(Quiet(status)) = err.downcast_ref() else {
+            // The first line of a mail says why, and not what else could not be told.
+            log::debug!("{err:?}");
+            let explanation = explain(&err);
+            context.show_problem(&explanation);
+            self.tell_early_end(context, explanation.status, &format!("{err:#}"), ping);
+            return Err(Quiet(explanation.status).into());
+        };
+        self.tell_early_end(context, *status, "the run that holds the lock hangs", ping);
+        Err(err)
     }
 
     /// Tells services of a tick that ended without a report. A run that holds the
     /// lock and is well is no trouble, and neither is a mistake in a line typed by hand.
-    fn tell_early_end(&self, context: &Context, err: &Error, ping: Option<Ping>) {
-        let (status, why) = match err.downcast_ref::<Quiet>() {
-            Some(Quiet(status)) => (*status, "the run that holds the lock hangs".to_owned()),
-            None => (explain(err).status, format!("{err:#}")),
-        };
+    fn tell_early_end(&self, context: &Context, status: ExitStatus, why: &str, ping: Option<Ping>) {
         let is_timer = self.trigger == Trigger::Timer;
         if status == ExitStatus::Locked || (status == ExitStatus::Usage && !is_timer) {
             return;
         }
         let store = context.existing_store().ok().flatten();
         let settings = context.settings(store.as_ref());
-        let Ok(settings) = settings.or_else(|_| context.settings(None)) else {
+        let for_telling = |_| resolve_for_telling(&context.host, context.flags.clone());
+        let settings = settings
+            .or_else(|_| context.settings(None))
+            .or_else(for_telling);
+        let Ok(settings) = settings else {
             return;
         };
         let end = EarlyEnd {
@@ -116,8 +127,9 @@ impl RunDue {
             settings: &settings,
             store: store.as_ref(),
             status,
-            why: &why,
+            why,
         };
+        leave_early_status_file(context, &settings);
         tell_early_end(&end, self.metrics_file.as_deref(), ping);
     }
 

@@ -147,29 +147,57 @@ fn gather_with(
     gather(&places, store, timer)
 }
 
+/// As `leave_status_file`, where the database may be what is wrong.
+pub(super) fn leave_early_status_file(context: &Context, settings: &Settings) {
+    // What is not mounted must not be written to.
+    if !context.home.path().is_dir() {
+        return;
+    }
+    match look(context) {
+        Ok(status) => {
+            let report = Report::new(status, None);
+            for trouble in write_report(context, &report, settings) {
+                log::debug!("{trouble}");
+            }
+        }
+        Err(err) => log::debug!("cannot tell how things stand: {err:#}"),
+    }
+}
+
 /// Leaves what `hfdl status --json` would print beside the database, for
 /// programs that look often, and where `status.file` says, for those of
 /// others. A run calls this when it has ended; that it cannot be written is no
 /// reason to call the run failed.
 pub(super) fn leave_status_file(context: &Context, store: &Store, settings: &Settings) {
-    let document = match gather_with(context, settings, Ok(store)) {
+    match gather_with(context, settings, Ok(store)) {
         Ok(status) => {
             let report = Report::new(status, None);
-            json::status_text(&report.status, &report.warnings)
+            for trouble in write_report(context, &report, settings) {
+                log::warn!("{trouble}");
+            }
         }
-        Err(err) => return log::warn!("cannot tell how things stand: {err:#}"),
-    };
+        Err(err) => log::warn!("cannot tell how things stand: {err:#}"),
+    }
+}
+
+/// Writes both status files; returns why one could not be written.
+fn write_report(context: &Context, report: &Report, settings: &Settings) -> Vec<String> {
+    let document = json::status_text(&report.status, &report.warnings);
     let path = context.home.status_file();
+    let mut trouble = Vec::new();
     if let Err(err) = write_status_file(&path, &document) {
-        log::warn!("cannot write `{}`: {err:#}", path.display());
+        trouble.push(format!("cannot write `{}`: {err:#}", path.display()));
     }
     if let Some(path) = settings.status_file() {
         let written = paths::expand(&context.host, path)
             .and_then(|path| Ok(write_for_all(&path, document.as_bytes())?));
-        if let Err(err) = written {
-            log::warn!("cannot write `{path}`: {err:#}");
-        }
+        trouble.extend(
+            written
+                .err()
+                .map(|err| format!("cannot write `{path}`: {err:#}")),
+        );
     }
+    trouble
 }
 
 fn watch(context: &Context) -> Result<ExitStatus> {

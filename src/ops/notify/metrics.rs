@@ -9,7 +9,7 @@ use super::Voice;
 use super::daily::warn_daily;
 use crate::cache::CacheLayout;
 use crate::domain::model::{Destination, Model, ModelId};
-use crate::domain::outcome::RunOutcome;
+use crate::domain::outcome::{ExitStatus, RunOutcome};
 use crate::domain::run::{Run, RunCommand};
 use crate::domain::session::Session;
 use crate::domain::settings::Settings;
@@ -115,7 +115,8 @@ fn last_run(store: &Store, now: Timestamp) -> Result<Option<LastRun>> {
         Some(LastRun {
             started_at: run.start.at,
             duration_seconds: (end.at.as_second() - run.start.at.as_second()).max(0),
-            exit_code: end.exit_code?,
+            // A run that was killed has no code, and was no success.
+            exit_code: end.exit_code.unwrap_or(ExitStatus::Failed.code()),
         })
     }))
 }

@@ -94,11 +94,7 @@ fn is_crashed(run: &Run) -> bool {
 
 /// Describes a run of the past; what the present one has looked at again, it tells itself.
 fn facts(store: &Store, run: &Run, present: Option<&RunFacts>) -> Result<RunFacts> {
-    let seen: BTreeSet<ModelId> = present
-        .iter()
-        .flat_map(|present| &present.sessions)
-        .filter_map(|session| session.start.model_id)
-        .collect();
+    let seen = present.map(judged_models).unwrap_or_default();
     let is_crashed = is_crashed(run);
     let of_run = SessionFilter {
         run: Some(run.id.clone()),
@@ -135,4 +131,19 @@ fn facts(store: &Store, run: &Run, present: Option<&RunFacts>) -> Result<RunFact
         sessions,
         offline: BTreeSet::new(),
     })
+}
+
+/// Returns the models of which a run can say whether they are well.
+fn judged_models(run: &RunFacts) -> BTreeSet<ModelId> {
+    let is_judged = |session: &&Session| {
+        let outcome = session.end.as_ref().map(|end| end.outcome);
+        !matches!(
+            outcome,
+            None | Some(Outcome::CouldNotCheck | Outcome::Partial | Outcome::Skipped)
+        )
+    };
+    let judged = run.sessions.iter().filter(is_judged);
+    judged
+        .filter_map(|session| session.start.model_id)
+        .collect()
 }

@@ -78,6 +78,11 @@ impl TestEnv {
         self.hub()
     }
 
+    /// Returns the address of the hub that the program uses.
+    pub fn hub_endpoint(&self) -> Option<String> {
+        self.variables.borrow().get("HF_ENDPOINT").cloned()
+    }
+
     pub fn set(&self, name: &str, value: &str) -> &Self {
         let mut variables = self.variables.borrow_mut();
         variables.insert(name.to_owned(), value.to_owned());
