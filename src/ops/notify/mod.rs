@@ -161,7 +161,7 @@ impl Voice<'_> {
 
     /// Runs the hooks for what earlier runs could not tell.
     pub fn tell_untold(&self, untold: &[News]) {
-        self.call_all(untold.iter().flat_map(News::calls));
+        self.call_all(ExitStatus::Ok, untold.iter().flat_map(News::calls));
     }
 
     /// Runs the hooks for what is news, and `finally` after a `run-due` that had work.
@@ -177,7 +177,7 @@ impl Voice<'_> {
         };
         let had_work = news.run.command == RunCommand::RunDue && !news.run.sessions.is_empty();
         let end = Some(end).filter(|_| had_work);
-        self.call_all(notices.chain(end));
+        self.call_all(news.run.status, notices.chain(end));
     }
 
     /// Writes the files that others read, where settings name them.
@@ -189,30 +189,32 @@ impl Voice<'_> {
 
     /// Runs the hook for a run that did not take place.
     pub fn tell_skipped(&self, run: &RunFacts) {
-        self.call_all(std::iter::once(Call {
+        let skip = Call {
             event: HookEvent::OnSkip,
             reason: Reason::Skipped,
             run,
             session: None,
             failing: None,
-        }));
+        };
+        self.call_all(run.status, std::iter::once(skip));
     }
 
     /// Returns the flag of a signal that comes while others are told. One that
     /// ended the run itself does not keep them from hearing of it.
-    fn later_stop(&self) -> StopFlag {
-        let stop = self.stop.filter(|stop| !stop.is_raised());
+    fn stop_after(&self, status: ExitStatus) -> StopFlag {
+        let by_signal = matches!(status, ExitStatus::Interrupted | ExitStatus::Terminated);
+        let stop = self.stop.filter(|_| !by_signal);
         stop.cloned().unwrap_or_default()
     }
 
-    fn call_all<'c>(&self, calls: impl Iterator<Item = Call<'c>>) {
+    fn call_all<'c>(&self, status: ExitStatus, calls: impl Iterator<Item = Call<'c>>) {
         if let Some(event) = self.host.variable(EVENT_VARIABLE) {
             // A hook that starts a run would otherwise start itself for ever.
             log::debug!("no hooks: this run is part of a hook (`{event}`)");
             return;
         }
         let began = Stopwatch::start();
-        let stop = self.later_stop();
+        let stop = self.stop_after(status);
         let manner = Manner {
             stop: stop.clone(),
             home: self.home.path().to_path_buf(),

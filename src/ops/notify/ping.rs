@@ -62,14 +62,18 @@ impl Ping {
 
     /// Tells the service how the run ended; that it cannot be told is a warning once a day.
     pub fn end(self, voice: &Voice<'_>, run: &RunFacts) {
-        let trouble = self.say(signal_of(run.status), summary(run), &voice.later_stop());
+        let trouble = self.say(
+            signal_of(run.status),
+            summary(run),
+            &voice.stop_after(run.status),
+        );
         warn_daily(voice, MetaKey::PingTrouble, trouble.as_deref());
     }
 
     /// Tells the service that the run ended without a result. `None`: there is
     /// no database to remember that a warning was given.
     pub fn fail(self, voice: Option<&Voice<'_>>, why: &str) {
-        let stop = voice.map(Voice::later_stop).unwrap_or_default();
+        let stop = StopFlag::new();
         let trouble = self.say(Signal::Fail, format!("{why}\n"), &stop);
         match voice {
             Some(voice) => warn_daily(voice, MetaKey::PingTrouble, trouble.as_deref()),

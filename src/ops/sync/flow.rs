@@ -201,6 +201,7 @@ impl Flow {
         on: &mut dyn FnMut(Progress<'_>),
     ) {
         checkpoint("checked");
+        let stopped = order.lane.stop().reason().or(self.stop.reason());
         let end = match checked {
             Ok(Checked::Planned(planned)) => {
                 if self.ready.is_empty() {
@@ -252,7 +253,11 @@ impl Flow {
                 renamed_to,
                 ..hold_update(&order.target, &loss, path)
             },
-            Err(err) => failed_check(&order.target, &err),
+            Err(err) => match stopped {
+                // The wait for another try was cut short, so nothing is known.
+                Some(reason) => SyncEnd::unseen(reason),
+                None => failed_check(&order.target, &err),
+            },
         };
         on(Progress::Ended {
             target: index,

@@ -279,7 +279,10 @@ impl Verify<'_> {
             });
             end_of(Outcome::Failed, Some(trouble_with(&model.bad, hint)))
         } else if model.is_cut_short {
-            end_of(Outcome::Partial, None)
+            SyncEnd {
+                stopped: self.tools.stop.reason(),
+                ..end_of(Outcome::Partial, None)
+            }
         } else {
             end_of(Outcome::UpToDate, None)
         };

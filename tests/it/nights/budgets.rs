@@ -72,8 +72,8 @@ nights! {
     } => "
         exit 10
         run partial: acme/tiny partial
-        status 1 clock
-        file healthy
+        status 0 healthy
+        file same
         metrics 10 partial
         hooks finally ended
         ping start, success

@@ -57,8 +57,16 @@ nights! {
         metrics -
         hooks -
         ping -
-        mail warn: the clock went back from 2031-03-01T10:00:00Z to 2026-03-01T11:00:00Z
+        mail warn: the clock went back from 2031-03-01T10:00:00Z to 2026-03-01T12:05:00Z
     ";
+    the_clock_was_ahead_and_the_history_has_begun_anew: |night| {
+        night.usual();
+        night.tick_at("2031-03-01T10:00:00Z").succeeds();
+        night.publish("two");
+        night.tick_at("2026-03-01T12:05:00Z").succeeds();
+        night.env.now("2026-03-01T13:05:00Z");
+        night.forget();
+    } => "";
     the_clock_was_ahead_when_the_hub_was_away: |night| {
         night.usual();
         let hub = night.env.hub_endpoint().unwrap();

@@ -48,7 +48,7 @@ nights! {
         metrics 6 failed
         hooks on_failure began, finally ended
         ping start, 6
-        mail hfdl: 1 of 1 model need a look: acme/tiny: it needs 3.00 MiB more on the file system of `[ROOT]/hub/models--acme--tiny`, which has 53.1 GiB free and is to keep 100 TiB
+        mail hfdl: 1 of 1 model need a look: acme/tiny: it needs 3.00 MiB more on the file system of `[ROOT]/hub/models--acme--tiny`
     ";
     the_disk_of_the_cache_is_full: |night| {
         if on_small_disk(night, "hub", 4) {
@@ -64,7 +64,7 @@ nights! {
         metrics 6 failed
         hooks on_failure began, finally ended
         ping start, 6
-        mail hfdl: 1 of 1 model need a look: acme/tiny: it needs 3.00 MiB more on the file system of `[ROOT]/hub/models--acme--tiny`, which has 0 B free and is to keep 0 B
+        mail hfdl: 1 of 1 model need a look: acme/tiny: it needs 3.00 MiB more on the file system of `[ROOT]/hub/models--acme--tiny`
     ";
     the_disk_of_the_home_is_full: |night| {
         if on_small_disk(night, "state", 4) {
@@ -79,7 +79,7 @@ nights! {
         metrics 6
         hooks -
         ping fail
-        mail warn: cannot write `[ROOT]/state/status.json`: No space left on device (os error 28)
+        mail error: cannot open the database `[ROOT]/state/hfdl.db`
     ";
     the_home_is_read_only: |night| {
         if on_small_disk(night, "state", 4) {
@@ -94,7 +94,7 @@ nights! {
         metrics 6
         hooks -
         ping fail
-        mail warn: cannot write `[ROOT]/state/status.json`: Read-only file system (os error 30)
+        mail error: cannot open the database `[ROOT]/state/hfdl.db`
     ";
     the_cache_is_read_only: |night| {
         if on_small_disk(night, "hub", 8) {
@@ -126,7 +126,7 @@ nights! {
         metrics 6
         hooks -
         ping -
-        mail warn: cannot write `[ROOT]/state/status.json`: Read-only file system (os error 30)
+        mail error: cannot open the database `[ROOT]/state/hfdl.db`
     ";
     the_disk_of_the_cache_is_not_mounted: |night| {
         let kept = night.env.root().join("disk");

@@ -102,11 +102,11 @@ nights! {
     another_run_holds_the_lock: stands_still => "
         exit 11
         run skipped-locked
-        status 0 healthy
+        status 0 healthy run-in-progress
         file same
         metrics 0 updated
-        hooks on_skip skipped, on_update published, finally ended
-        ping success
+        hooks on_skip skipped
+        ping -
         mail -
     ";
     another_run_has_been_silent_for_ten_minutes: |night| {
@@ -128,12 +128,12 @@ nights! {
     } => "
         exit 1
         run skipped-locked
-        status 0 healthy
-        file clock
-        metrics 1 updated
-        hooks on_skip skipped, on_update published, finally ended
-        ping fail, success
-        mail warn: cannot write `[ROOT]/state/status.json`: No such file or directory (os error 2)
+        status 1 silent-run run-in-progress
+        file same
+        metrics 1
+        hooks on_skip skipped
+        ping fail
+        mail error: the run [ID] (run-due, process [PID] on [HOST]) holds the lock and has given no sign of life since 2026-03-01 10:00
     ";
     another_run_hangs_and_was_told_of_today: |night| {
         stands_still(night);
@@ -141,13 +141,13 @@ nights! {
         night.forget();
         night.env.now("2026-03-01T13:15:00Z");
     } => "
-        exit 0
-        run ok: acme/tiny up-to-date
-        status 0 healthy
+        exit 1
+        run skipped-locked
+        status 1 silent-run run-in-progress
         file same
-        metrics 0 up-to-date
-        hooks on_update published, finally ended, finally ended
-        ping start, success, success
+        metrics 1
+        hooks on_skip skipped
+        ping fail
         mail -
     ";
     another_run_has_hung_since_yesterday: |night| {
@@ -156,14 +156,14 @@ nights! {
         night.forget();
         night.env.now("2026-03-02T13:15:00Z");
     } => "
-        exit 11
+        exit 1
         run skipped-locked
-        status 0 healthy
-        file clock
+        status 1 silent-run run-in-progress
+        file same
         metrics 1
-        hooks on_update published, finally ended, on_skip skipped
-        ping success
-        mail -
+        hooks on_skip skipped
+        ping fail
+        mail error: the run [ID] (run-due, process [PID] on [HOST]) holds the lock and has given no sign of life since 2026-03-01 10:00
     ";
     nothing_moves_and_the_run_ends_itself: |night| {
         night.usual();

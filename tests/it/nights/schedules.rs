@@ -204,8 +204,8 @@ nights! {
     a_row_of_the_rate_limits_is_bad: |night| {
         night.usual();
         night.publish("two");
-        change(&night.env, "INSERT INTO rate_limits (endpoint, bucket, remaining, reset_at)
-            VALUES ('nonsense', 'api', 0, 99999999999)");
+        change(&night.env, "INSERT INTO rate_limits (endpoint, bucket, remaining, resets_at)
+            VALUES ('nonsense', 'api', 0, 99999999999999)");
     } => "";
     the_once_schedule_is_over: |night| {
         night.publish("one");

@@ -173,9 +173,9 @@ nights! {
         run ok: acme/tiny updated
         status 2 unreadable
         file healthy
-        metrics 0 updated
+        metrics 2 updated
         hooks -
-        ping -
+        ping fail
         mail error: environment (HFDL_DOWNLOAD_FILES): `many` is no value for `download.files`: it must be a whole number from 1 to 256
     ";
 }
