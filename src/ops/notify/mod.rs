@@ -24,6 +24,7 @@ use super::run::RunReport;
 use super::workshop::Workshop;
 use crate::domain::alert::{Alerts, HookEvent, Notice, Reason, RunFacts, decide};
 use crate::domain::argv::Argv;
+use crate::domain::outcome::ExitStatus;
 use crate::domain::run::{Event, EventKind, RunCommand};
 use crate::domain::settings::Settings;
 use crate::notify::hooks::{self, Answer, Call, EVENT_VARIABLE, Manner};
