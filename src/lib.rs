@@ -28,7 +28,9 @@
 //! ```text
 //! argv → command → Settings → Store (migrated) → lock → close crashed runs
 //! → per target: revision → listing → what is on disk → SyncPlan
-//! → preflight → one pool fetches and verifies all files
+//! → files that no proof holds for are hashed
+//! → preflight → contents of this machine are taken in, hashed
+//! → one pool fetches and verifies all files
 //! → per target: blobs, links, ref (last) → session closed
 //! → report on stdout → exit code
 //! ```

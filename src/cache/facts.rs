@@ -21,8 +21,9 @@ use crate::sys::files;
 /// blobs, in other repositories and in older snapshots of real files.
 ///
 /// Looks only for what is wanted, and at farther places only for what nearer
-/// ones lack. A blob's name is trusted, its size is not. The partial files are
-/// left out: their journals belong to whoever writes them.
+/// ones lack. Sizes are compared, bytes are not read: a file is hashed before it
+/// is used, unless a proof of it holds. The partial files are left out: their
+/// journals belong to the engine.
 pub fn local_facts(
     cache: &CacheLayout,
     repo: &Repo,

@@ -16,6 +16,7 @@ use crate::ui::{table, text};
 /// Show and change settings
 ///
 /// Each setting is found in this order: flag (`--set KEY=VALUE`), environment, saved value, default.
+/// `HF_HUB_DOWNLOAD_TIMEOUT` replaces the default of `download.stall_after` for silent connections.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl config list
@@ -122,9 +123,7 @@ fn set(context: &Context, key: &str, value: &str) -> Result<()> {
     let mut value = key.check(value)?.to_string();
     if matches!(key.spec().kind, ValueKind::Path | ValueKind::File) {
         // A relative path would mean another place for each caller.
-        value = paths::expand(&context.host, &value)?
-            .to_string_lossy()
-            .into_owned();
+        value = paths::text(&paths::expand(&context.host, &value)?)?;
     }
     let store = context.store()?;
     store.set_setting(key.as_str(), &value, context.now())?;

@@ -141,6 +141,8 @@ pub struct Lines {
     fetched: u64,
     copied: u64,
     total: u64,
+    read: u64,
+    to_read: u64,
     since_last: Stopwatch,
 }
 
@@ -150,6 +152,8 @@ impl Lines {
             fetched: 0,
             copied: 0,
             total: 0,
+            read: 0,
+            to_read: 0,
             since_last: Stopwatch::start(),
         }
     }
@@ -160,6 +164,8 @@ impl Lines {
             Progress::Comes { n_bytes, .. } => self.total += *n_bytes,
             Progress::Bytes { n_bytes, .. } => self.fetched += n_bytes,
             Progress::Copied { n_bytes, .. } => self.copied += n_bytes,
+            Progress::ToRead { n_bytes, .. } => self.to_read += *n_bytes,
+            Progress::Read { n_bytes, .. } => self.read += *n_bytes,
             _ => return,
         }
         if self.since_last.elapsed() >= EVERY {
@@ -175,6 +181,10 @@ impl Lines {
         let mut line = format!("{fetched} of {total} fetched ({percent} %)");
         if self.copied > 0 {
             line.push_str(&format!(", {} copied from old files", size(self.copied)));
+        }
+        if self.to_read > 0 {
+            let (read, to_read) = (size(self.read), size(self.to_read));
+            line.push_str(&format!(", {read} of {to_read} on this machine hashed"));
         }
         line
     }
@@ -212,16 +222,21 @@ impl Watcher {
 pub fn draw(bars: Option<&mut Bars>, progress: &Progress<'_>) {
     let Some(bars) = bars else { return };
     match progress {
-        Progress::Comes { n_bytes, .. } => bars.add(*n_bytes),
+        Progress::Comes { n_bytes, .. } | Progress::ToRead { n_bytes, .. } => bars.add(*n_bytes),
         Progress::FileStarted {
             name,
             n_bytes,
             have,
         } => bars.start_file(name, *n_bytes, *have),
-        Progress::Bytes { name, n_bytes } => bars.advance(name, *n_bytes),
+        Progress::Bytes { name, n_bytes } | Progress::Read { name, n_bytes } => {
+            bars.advance(name, *n_bytes);
+        }
         Progress::Copied { name, n_bytes } => bars.copied(name, *n_bytes),
         Progress::FileEnded { name } => bars.end_file(name),
-        Progress::Retrying { .. } | Progress::Kept { .. } | Progress::Ended { .. } => {}
+        Progress::Retrying { .. }
+        | Progress::Kept { .. }
+        | Progress::Stored(_)
+        | Progress::Ended { .. } => {}
     }
 }
 
@@ -331,6 +346,16 @@ mod tests {
             n_bytes: 7 << 20,
         });
         let line = "1.00 MiB of 4.00 MiB fetched (25 %), 7.00 MiB copied from old files";
+        assert_eq!(lines.line(), line);
+        lines.note(&Progress::ToRead {
+            n_files: 1,
+            n_bytes: 9 << 20,
+        });
+        lines.note(&Progress::Read {
+            name: "y",
+            n_bytes: 2 << 20,
+        });
+        let line = format!("{line}, 2.00 MiB of 9.00 MiB on this machine hashed");
         assert_eq!(lines.line(), line);
         assert_eq!(Lines::new().line(), "0 B of 0 B fetched (100 %)");
     }

@@ -28,7 +28,10 @@ use crate::ops::timer::Refusal;
 use crate::ops::timer_places::OtherPlace;
 use crate::store::StoreError;
 use crate::sys::files::is_disk_failure;
+use crate::sys::host::VariableNotUtf8;
 use crate::sys::logging::LogFormat;
+use crate::sys::paths::PathNotUtf8;
+use crate::sys::text::escaped;
 use crate::ui::Output;
 use crate::ui::json;
 
@@ -159,8 +162,13 @@ fn classify(error: &Error) -> (ExitStatus, Option<String>) {
             || link.is::<MomentError>()
             || link.is::<UnknownWord>()
             || link.is::<ShardError>()
+            || link.is::<PathNotUtf8>()
         {
             return (ExitStatus::Usage, None);
+        }
+        if link.is::<VariableNotUtf8>() {
+            let next = "give it a value in UTF-8, or unset it";
+            return (ExitStatus::Usage, Some(next.to_owned()));
         }
         if let Some(other) = link.downcast_ref::<OtherUpdate>() {
             let next = format!("`hfdl models show {}` tells more", other.model);
@@ -292,7 +300,7 @@ fn render(word: (&str, u8), explanation: &Explanation, colour: bool) -> String {
             text.to_owned()
         }
     };
-    let indented = |text: &str| text.replace('\n', "\n       ");
+    let indented = |text: &str| escaped(text).replace('\n', "\n       ");
     let mut lines = format!(
         "{}: {}",
         label(word.0, word.1),

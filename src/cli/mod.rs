@@ -50,6 +50,9 @@ use self::context::Context;
 use self::explain::{Complaint, Quiet, explain};
 use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::SettingKey;
+use crate::ops::hub::known_tokens;
+use crate::sys::child;
+use crate::sys::file_limit;
 use crate::sys::host::Host;
 use crate::sys::logging::{self, DiarySettings, LogFormat};
 use crate::sys::paths::Home;
@@ -212,6 +215,8 @@ fn run_with(host: &Host) -> ExitStatus {
         format: global.log_format,
         colour: out.colour_on_stderr,
     });
+    child::withhold(known_tokens(host));
+    file_limit::raise();
     let result =
         prepare(host, &global, out.clone()).and_then(|context| dispatch(cli.command, &context));
     match result {
@@ -251,6 +256,7 @@ fn command() -> clap::Command {
 }
 
 fn prepare(host: &Host, global: &Global, out: Output) -> Result<Context> {
+    host.check_variables()?;
     let mut flags = BTreeMap::new();
     for pair in &global.set {
         let (key, value) = pair.split_once('=').ok_or_else(|| {

@@ -53,7 +53,7 @@ impl Outdated {
     /// Finds the models by name, each once; a disabled one only when it is named.
     fn models(&self, store: &Store) -> Result<Vec<Model>> {
         if self.names.is_empty() {
-            return Ok(store.models(&ModelFilter {
+            return Ok(store.readable_models(&ModelFilter {
                 enabled: Some(true),
                 ..ModelFilter::default()
             })?);

@@ -10,7 +10,7 @@ use super::sessions::outcome;
 use crate::domain::changes::FileChange;
 use crate::domain::origin::{OriginKind, Reused};
 use crate::domain::repo::CommitSha;
-use crate::domain::session::SessionId;
+use crate::domain::session::{FileResult, SessionId};
 use crate::domain::units::ByteSize;
 use crate::ops;
 use crate::ops::sessions::SessionDetails;
@@ -166,7 +166,10 @@ fn files_text(out: &Output, details: &SessionDetails) -> String {
                 size(file.bytes_reused),
                 text::or_nothing(file.source),
                 file.retries.to_string(),
-                file.result.to_string(),
+                match file.found_bad {
+                    true if file.result == FileResult::Verified => "replaced".to_owned(),
+                    _ => file.result.to_string(),
+                },
                 file.content.to_string(),
             ]
         })

@@ -329,6 +329,7 @@ mod tests {
             shards: Vec::new(),
             asked_to_wait: None,
             false_future: None,
+            bad_rows: Vec::new(),
             run: Some(RunInProgress {
                 run,
                 n_sessions: 1,
@@ -341,6 +342,7 @@ mod tests {
             crashed: Vec::new(),
             models: Vec::new(),
             disks: Vec::new(),
+            leftover_bytes: 0,
             check_max_age: Seconds(0),
             database_trouble: None,
         }

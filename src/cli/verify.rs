@@ -122,7 +122,8 @@ impl Verify {
                 enabled: Some(true),
                 ..ModelFilter::default()
             };
-            let models = store.map_or_else(|| Ok(Vec::new()), |store| store.models(&enabled))?;
+            let models =
+                store.map_or_else(|| Ok(Vec::new()), |store| store.readable_models(&enabled))?;
             return Ok(models.iter().map(Target::from).collect());
         }
         let mut targets: Vec<Target> = Vec::new();
@@ -154,6 +155,7 @@ fn find(store: Option<&Store>, settings: &Settings, word: &str) -> Result<Target
         required: Default::default(),
         destination: Destination::Cache,
         known_commit: None,
+        needs_token: false,
         held_commit: None,
         accepted: None,
         vanished: Vanished::Keep,

@@ -89,6 +89,7 @@ mod tests {
             size_bytes: 1,
             bytes_fetched: 1,
             bytes_reused: 0,
+            found_bad: false,
             source: Some(FileSource::Http),
             retries: 0,
             result,

@@ -139,6 +139,9 @@ pub struct ModelState {
     pub last_change_at: Option<Timestamp>,
     pub consecutive_failures: u32,
     pub upstream_state: UpstreamState,
+    /// The Hub showed the repository to the token only: without one it says
+    /// that there is no such repository, which then says nothing.
+    pub needs_token: bool,
 }
 
 impl Default for ModelState {
@@ -153,6 +156,7 @@ impl Default for ModelState {
             last_change_at: None,
             consecutive_failures: 0,
             upstream_state: UpstreamState::Ok,
+            needs_token: false,
         }
     }
 }
@@ -255,6 +259,7 @@ mod tests {
             published_commit: "a".repeat(40).parse().ok(),
             consecutive_failures: 3,
             upstream_state: UpstreamState::Gated,
+            needs_token: true,
             ..ModelState::default()
         };
         let edit = |change: fn(&mut ModelSpec)| {

@@ -131,8 +131,13 @@ words! {
         Xet = "xet",
         /// Bytes that lay in the cache or in a partial file.
         Reused = "reused",
-        /// Another name of a blob that was there already.
+        /// Another name of a blob that was there already and proven.
         Linked = "linked",
+        /// A copy of bytes that lay elsewhere on this machine, hashed meanwhile.
+        Copied = "copied",
+        /// In place, but not written or not proven by this program: it was read
+        /// and had its hash.
+        Found = "found",
     }
 }
 
@@ -159,4 +164,6 @@ pub struct SessionFile {
     pub source: Option<FileSource>,
     pub retries: u32,
     pub result: FileResult,
+    /// What was on this machine before did not have its hash.
+    pub found_bad: bool,
 }

@@ -5,6 +5,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::backlog::Backlog;
 use super::budget::{Budget, Grant, LEAST_REQUEST};
 use super::costs::Costs;
 use super::event::{EngineOptions, Event, FetchJob, FileError, FileReport, FileResult};
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     board: Mutex<Board>,
     work: Condvar,
     events: Sender<Event>,
+    backlog: Arc<Backlog>,
 }
 
 #[derive(Default)]
@@ -68,6 +70,7 @@ impl Shared {
             board: Mutex::default(),
             work: Condvar::new(),
             events,
+            backlog: Arc::default(),
         }
     }
 
@@ -83,6 +86,8 @@ impl Shared {
 
     /// Waits until there is something for a connection to do.
     pub(crate) fn next_task(&self) -> Task {
+        let most = self.options.connections.max(1);
+        self.backlog.wait_below(most, || self.is_stopping());
         let mut board = self.board();
         loop {
             if self.is_stopping() {
@@ -250,10 +255,13 @@ impl Shared {
             retries: costs.retries.load(Ordering::Relaxed),
         };
         let event = match end {
-            End::Verified(file, durable) => Event::Verified {
-                report: report(FileResult::Verified { durable }),
-                file,
-            },
+            End::Verified(mut file, durable) => {
+                file.enter(&self.backlog);
+                Event::Verified {
+                    report: report(FileResult::Verified { durable }),
+                    file,
+                }
+            }
             End::Partial(kept) => Event::Ended {
                 report: report(FileResult::Partial { kept }),
             },

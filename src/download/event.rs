@@ -14,6 +14,7 @@ use super::source::{ByteSource, SourceError};
 use crate::domain::content::ContentId;
 use crate::domain::outcome::ErrorKind;
 use crate::domain::retry::RetryPolicy;
+use crate::sys::file_limit;
 use crate::sys::stop::StopFlag;
 
 /// One file to fetch. No two jobs of a run may share a partial path.
@@ -174,6 +175,10 @@ impl FileError {
     }
 
     pub(crate) fn disk(what: &str, err: &std::io::Error) -> Self {
+        if file_limit::is_reached(err) {
+            let advice = file_limit::ADVICE;
+            return Self::new(ErrorKind::Internal, format!("{what}: {err}; {advice}"));
+        }
         Self::new(ErrorKind::Disk, format!("{what}: {err}"))
     }
 }
@@ -181,5 +186,23 @@ impl FileError {
 impl From<SourceError> for FileError {
     fn from(error: SourceError) -> Self {
         Self::new(error.kind, error.message)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_open_files_are_no_matter_of_the_disk() {
+        for (code, kind) in [
+            (24, ErrorKind::Internal),
+            (23, ErrorKind::Internal),
+            (28, ErrorKind::Disk),
+            (5, ErrorKind::Disk),
+        ] {
+            let err = std::io::Error::from_raw_os_error(code);
+            assert_eq!(FileError::disk("could not write", &err).kind, kind);
+        }
     }
 }

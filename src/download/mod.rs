@@ -33,6 +33,7 @@
 //! so a stopped run leaves a connection that says nothing behind, and with it
 //! the lock of its file.
 
+mod backlog;
 mod board;
 mod budget;
 mod copies;
@@ -62,4 +63,4 @@ pub use event::{EngineOptions, Event, FetchJob, FileError, FileReport, FileResul
 pub use lane::Lane;
 pub use partial::{VerifiedFile, reusable_bytes, reusable_ranges};
 pub use source::{ByteSource, ByteStream, SourceError};
-pub use verify::{has_content, prove_content};
+pub use verify::{WholeRead, has_content, prove_content};

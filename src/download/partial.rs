@@ -7,8 +7,9 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::backlog::{Backlog, InLine};
 use super::journal::{self, Journal, Told};
 use crate::domain::content::ContentId;
 use crate::domain::ranges::{ByteRange, RangeSet};
@@ -252,11 +253,21 @@ impl Partial {
 pub struct VerifiedFile {
     path: PathBuf,
     _lock: Option<FileLock>,
+    in_line: Option<InLine>,
 }
 
 impl VerifiedFile {
     pub(crate) fn new(path: PathBuf, lock: Option<FileLock>) -> Self {
-        Self { path, _lock: lock }
+        Self {
+            path,
+            _lock: lock,
+            in_line: None,
+        }
+    }
+
+    /// Counts the file as one that waits for its final name.
+    pub(crate) fn enter(&mut self, backlog: &Arc<Backlog>) {
+        self.in_line = Some(backlog.enter());
     }
 
     pub fn path(&self) -> &Path {

@@ -8,17 +8,26 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use crate::domain::content::ContentId;
+use crate::domain::proof::FileStamp;
 use crate::domain::ranges::ByteRange;
+use crate::sys::stamp::stamp_of;
 use crate::sys::{file_io, open};
+
+/// The result of reading a file from its first byte to its last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WholeRead {
+    pub has_content: bool,
+    /// The file's stamp; `None` when it changed while it was read.
+    pub stamp: Option<FileStamp>,
+}
 
 /// Reads a file and tells whether its bytes hash to a content.
 pub fn has_content(path: &Path, content: &ContentId) -> io::Result<bool> {
-    let proven = prove_content(path, content, &mut |_| ControlFlow::Continue(()))?;
-    Ok(proven == Some(true))
+    let read = prove_content(path, content, &mut |_| ControlFlow::Continue(()))?;
+    Ok(read.is_some_and(|read| read.has_content))
 }
 
-/// As `has_content`, and shows each piece that was read; `None` when whoever
-/// looks on broke off.
+/// As `has_content`, and passes each piece to `on_read`; `None` when that broke off.
 ///
 /// What was read is not kept in memory by the system: a look at everything on
 /// disk must not push out what others use.
@@ -26,15 +35,22 @@ pub fn prove_content(
     path: &Path,
     content: &ContentId,
     on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
-) -> io::Result<Option<bool>> {
+) -> io::Result<Option<WholeRead>> {
     const FORGET_EVERY: u64 = 8 << 20;
     let mut file = open::read_through_links(path)?;
-    let mut hasher = ContentHasher::new(*content, file.metadata()?.len());
+    let before = stamp_of(&file.metadata()?);
+    let mut hasher = ContentHasher::new(*content, before.size_bytes);
     let mut buffer = vec![0; 256 * 1024];
     let (mut position, mut forgotten) = (0, 0);
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => return Ok(Some(hasher.finish().is_ok())),
+            Ok(0) => {
+                let is_unchanged = stamp_of(&file.metadata()?) == before;
+                return Ok(Some(WholeRead {
+                    has_content: hasher.finish().is_ok(),
+                    stamp: is_unchanged.then_some(before),
+                }));
+            }
             Ok(n) => {
                 hasher.update(&buffer[..n]);
                 position += n as u64;

@@ -4,14 +4,16 @@ use std::fmt;
 
 use super::client::{HubClient, Question};
 use super::endpoint::Endpoint;
-use super::error::HubError;
+use super::error::{Fault, HubError};
+use super::files::FileAddress;
+use super::text::clean;
 use super::wire;
 use crate::domain::repo::{CommitSha, Repo, RepoId, Revision};
 use crate::domain::time::Timestamp;
 use crate::sys::http::Url;
 
 /// Repository information lists every file name; the largest known is some megabytes.
-const MAX_INFO_BYTES: usize = 64 << 20;
+const MAX_INFO_BYTES: usize = 32 << 20;
 const MAX_SMALL_BYTES: usize = 4 << 20;
 
 /// What a revision is right now.
@@ -86,7 +88,32 @@ impl HubClient {
         let about = self.about(Some(repo)).revision(revision);
         let question = Question::get(self.endpoint().revision(repo, revision));
         let info: wire::RepoInfo = self.ask_json(&question, &about, MAX_INFO_BYTES)?;
-        parse_revision(info, repo, revision).map_err(|why| about.bad_answer(why))
+        // A mirror may not say whether it is private.
+        let needs_token = self.has_token() && info.private.unwrap_or(true);
+        let info = parse_revision(info, repo, revision).map_err(|why| about.bad_answer(why))?;
+        self.note_needs_token(repo, needs_token);
+        Ok(info)
+    }
+
+    /// Finds out whether a repository that the Hub says is not there is only
+    /// not shown: without a token, or with one that is no longer valid, a
+    /// private repository looks as if it were gone.
+    pub fn explain_absence(&self, error: HubError, needed_token: bool) -> HubError {
+        let Fault::RepoNotFoundOrPrivate { anonymous } = *error.fault() else {
+            return error;
+        };
+        if !needed_token {
+            return error;
+        }
+        if anonymous {
+            return error.with_fault(Fault::TokenMissing);
+        }
+        match self.whoami() {
+            Err(refused) if *refused.fault() == Fault::BadToken => {
+                error.with_fault(Fault::BadToken)
+            }
+            _ => error,
+        }
     }
 
     /// Lists the branches, tags and converted branches of a repository.
@@ -106,13 +133,42 @@ impl HubClient {
         })
     }
 
-    /// Asks whether the content of a repository may be read; the listing of a
-    /// gated one may be, its files not.
+    /// Asks whether the content of a gated repository may be read; its listing
+    /// may be, its files not. A mirror that does not know the question shows it
+    /// by the answer about `file`.
+    pub fn check_access(&self, file: &FileAddress) -> Result<(), HubError> {
+        let answer = self.auth_check(&file.repo);
+        let is_unknown = answer.as_ref().is_err_and(|error| {
+            matches!(
+                error.fault(),
+                Fault::EntryNotFound
+                    | Fault::Server {
+                        status: 404 | 405 | 501
+                    }
+            )
+        });
+        if !is_unknown {
+            return answer;
+        }
+        match self.locate(file) {
+            Ok(_) => Ok(()),
+            Err(error) => match error.fault() {
+                Fault::Forbidden | Fault::RepoNotFoundOrPrivate { .. } => {
+                    Err(error.with_fault(Fault::Gated))
+                }
+                _ => Err(error),
+            },
+        }
+    }
+
+    /// Asks the Hub's own question about access; a mirror may not know it.
     pub fn auth_check(&self, repo: &Repo) -> Result<(), HubError> {
         let about = self.about(Some(repo));
         let question = Question::get(self.endpoint().auth_check(repo));
-        self.ask_bytes(&question, &about, MAX_SMALL_BYTES)
-            .map(|_| ())
+        self.ask(&question, &about, MAX_SMALL_BYTES, |body| {
+            wire::read_away(body)
+        })
+        .map(|_| ())
     }
 
     /// Asks whose token is in use; `None` without a token. The Hub limits this
@@ -129,11 +185,12 @@ impl HubClient {
             Some(token) => (token.display_name, token.role),
             None => (None, None),
         };
+        let shown = |text: Option<String>| text.as_deref().map(clean);
         Ok(Some(Identity {
-            name: me.name,
-            kind: me.kind,
-            token_name,
-            token_role,
+            name: clean(&me.name),
+            kind: shown(me.kind),
+            token_name: shown(token_name),
+            token_role: shown(token_role),
         }))
     }
 
@@ -221,7 +278,7 @@ mod tests {
     fn read(json: &str, revision: &str) -> Result<RevisionInfo, String> {
         let repo = Repo::new(RepoType::Model, "old/name".parse().unwrap());
         parse_revision(
-            wire::parse(json.as_bytes())?,
+            wire::parse_bytes(json.as_bytes())?,
             &repo,
             &revision.parse().unwrap(),
         )
@@ -271,7 +328,7 @@ mod tests {
     fn refs_are_named_as_they_are_asked_for() {
         let name = |json: &str| {
             let json = format!(r#"{{{json},"targetCommit":"{SHA}"}}"#);
-            parse_ref(wire::parse(json.as_bytes()).unwrap())
+            parse_ref(wire::parse_bytes(json.as_bytes()).unwrap())
                 .unwrap()
                 .revision
                 .to_string()
@@ -289,7 +346,7 @@ mod tests {
         let read = |endpoint: &str, cas_url: &str, token: &str| {
             let json =
                 format!(r#"{{"casUrl":"{cas_url}","accessToken":"{token}","exp":1848535668}}"#);
-            let token = wire::parse(json.as_bytes()).unwrap();
+            let token = wire::parse_bytes(json.as_bytes()).unwrap();
             parse_xet_token(token, &endpoint.parse().unwrap())
         };
         assert!(read("https://hub", "https://cas", "t").is_ok());

@@ -1,5 +1,6 @@
 //! The way to the Hub and back: token, redirects, retries, limits.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,11 +11,11 @@ use super::limits::{RateLimit, RateLimits, Warning, parse_warning};
 use super::locations::Locations;
 use super::redirect;
 use super::token::Token;
-use super::wire;
+use super::wire::{self, Unreadable};
 use crate::domain::repo::Repo;
-use crate::domain::retry::{self, History, RetryPolicy, Verdict};
-use crate::sys::http::{Headers, Http, Method, Request, Response, Url};
-use crate::sys::pause::{Pause, Waited};
+use crate::domain::retry::{self, History, Prospect, RetryPolicy, Verdict};
+use crate::sys::http::{Headers, Http, Method, Request, Response, ShortBody, Url};
+use crate::sys::pause::{Pause, Stopwatch, Waited};
 
 /// As much of an error's body as is looked at.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
@@ -54,6 +55,8 @@ struct Shared {
     pause: Pause,
     limits: Mutex<RateLimits>,
     warnings: Mutex<Vec<Warning>>,
+    /// Whether repositories that were asked about are shown to the token only.
+    needs_token: Mutex<HashMap<Repo, bool>>,
     locations: Locations,
 }
 
@@ -65,6 +68,8 @@ pub(super) struct Question {
     /// First byte and, inclusively, the last one.
     pub range: Option<(u64, Option<u64>)>,
     pub body: Option<Vec<u8>>,
+    /// The answer may be the content of a file, which takes its time.
+    pub is_for_file: bool,
 }
 
 impl Question {
@@ -74,6 +79,16 @@ impl Question {
             url,
             range: None,
             body: None,
+            is_for_file: false,
+        }
+    }
+
+    /// Asks for the content of a file.
+    pub fn content(url: Url, range: Option<(u64, Option<u64>)>) -> Self {
+        Self {
+            range,
+            is_for_file: true,
+            ..Self::get(url)
         }
     }
 
@@ -101,6 +116,7 @@ impl HubClient {
                 pause: options.pause,
                 limits: Mutex::default(),
                 warnings: Mutex::default(),
+                needs_token: Mutex::default(),
                 locations: Locations::default(),
             }),
         }
@@ -140,6 +156,16 @@ impl HubClient {
         lock(&self.shared.warnings).clone()
     }
 
+    /// Tells whether the Hub shows a repository to the token only, as far as
+    /// this client has had an answer about it.
+    pub fn needs_token(&self, repo: &Repo) -> Option<bool> {
+        lock(&self.shared.needs_token).get(repo).copied()
+    }
+
+    pub(super) fn note_needs_token(&self, repo: &Repo, needs_token: bool) {
+        lock(&self.shared.needs_token).insert(repo.clone(), needs_token);
+    }
+
     pub(super) fn locations(&self) -> &Locations {
         &self.shared.locations
     }
@@ -162,48 +188,61 @@ impl HubClient {
     where
         T: wire::Answer,
     {
-        let (bytes, _) = self.ask_bytes(question, about, max_bytes)?;
-        wire::parse(&bytes).map_err(|why| about.bad_answer(why))
+        let (found, _) = self.ask(question, about, max_bytes, wire::parse)?;
+        Ok(found)
     }
 
-    /// Asks for a small body; also returns its `Link` target `rel="next"`.
-    pub(super) fn ask_bytes(
+    /// Asks for a short body and has it read as it comes, anew with each
+    /// attempt; also returns its `Link` target `rel="next"`.
+    pub(super) fn ask<T>(
         &self,
         question: &Question,
         about: &About,
         max_bytes: usize,
-    ) -> Result<(Vec<u8>, Option<NextLink>), HubError> {
+        mut read: impl FnMut(ShortBody) -> Result<T, Unreadable>,
+    ) -> Result<(T, Option<NextLink>), HubError> {
         self.with_retries(about, || {
             let answer = self.ask_once(question, about)?;
             let next = wire::next_link(answer.headers.all("link")).map(|target| NextLink {
                 base: answer.url.clone(),
                 target,
             });
-            let bytes = answer
-                .body
-                .read_limited(max_bytes)
-                .map_err(|error| about.error(Fault::Network(error)))?;
-            Ok((bytes, next))
+            let body = answer.body.short(max_bytes).map_err(Unreadable::Network);
+            match body.and_then(&mut read) {
+                Ok(found) => Ok((found, next)),
+                Err(Unreadable::Network(error)) => Err(about.error(Fault::Network(error))),
+                Err(Unreadable::Malformed(why)) => Err(about.bad_answer(why)),
+            }
         })
     }
 
     /// Asks wherever redirects lead; away from the endpoint without the token.
     fn ask_once(&self, question: &Question, about: &About) -> Result<Response, HubError> {
         let mut question = question.clone();
-        for _ in 0..=redirect::MAX_HOPS {
-            match self.travel(&question, about)? {
+        let mut hops = self.hops();
+        loop {
+            match self.travel_on(&question, about, &mut hops)? {
                 Arrival::Answer(answer) => return Ok(answer),
                 Arrival::Abroad(url, _) => question.url = url,
             }
         }
-        Err(about.bad_answer("it redirects in circles"))
     }
 
     /// Sends a request and follows its redirects as long as they stay on the
     /// endpoint; where the first other one leads is for the caller to judge.
     pub(super) fn travel(&self, question: &Question, about: &About) -> Result<Arrival, HubError> {
+        self.travel_on(question, about, &mut self.hops())
+    }
+
+    fn travel_on(
+        &self,
+        question: &Question,
+        about: &About,
+        hops: &mut Hops,
+    ) -> Result<Arrival, HubError> {
         let mut question = question.clone();
-        for _ in 0..=redirect::MAX_HOPS {
+        loop {
+            hops.take(about)?;
             let answer = self.send(&question, about)?;
             if answer.is_redirect() {
                 let target = redirect::next(&question.url, answer.headers.get("location"))
@@ -225,7 +264,15 @@ impl HubClient {
             }
             return Ok(Arrival::Answer(answer));
         }
-        Err(about.bad_answer("it redirects in circles"))
+    }
+
+    /// Returns the redirects that one attempt may follow, and its time.
+    pub(super) fn hops(&self) -> Hops {
+        Hops {
+            left: redirect::MAX_HOPS + 1,
+            began: Stopwatch::start(),
+            patience: self.shared.http.patience(),
+        }
     }
 
     /// Sends one request, whoever it goes to, and notes what comes with the answer.
@@ -240,6 +287,9 @@ impl HubClient {
         }
         if let Some((start, last)) = question.range {
             request = request.range(start, last);
+        }
+        if question.is_for_file {
+            request = request.for_file();
         }
         let is_home = redirect::may_see_token(&shared.endpoint, &question.url);
         if let (true, Some(token)) = (is_home, &shared.token) {
@@ -258,21 +308,29 @@ impl HubClient {
         Ok(answer)
     }
 
-    /// Repeats `attempt` as long as its failure is a passing one and the
-    /// policy has patience.
+    /// Repeats `attempt` as long as its failure is a passing one, the policy
+    /// has patience, and the attempts have not used up their time: a server
+    /// that is slow about each of them must not hold a run for minutes.
     pub(super) fn with_retries<T>(
         &self,
         about: &About,
         mut attempt: impl FnMut() -> Result<T, HubError>,
     ) -> Result<T, HubError> {
         let mut history = History::default();
+        let mut busy = Duration::ZERO;
         loop {
+            let began = Stopwatch::start();
             let error = match attempt() {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
+            busy += began.elapsed();
             history.failures += 1;
-            let verdict = retry::decide(&self.retry, history, error.prospect(), fastrand::f64());
+            let prospect = match busy < self.shared.http.patience() {
+                true => error.prospect(),
+                false => Prospect::Permanent,
+            };
+            let verdict = retry::decide(&self.retry, history, prospect, fastrand::f64());
             let Verdict::RetryAfter(pause) = verdict else {
                 log::debug!("{about}: giving up after {} attempts", history.failures);
                 return Err(error);
@@ -305,6 +363,29 @@ impl HubClient {
         if is_new && known.len() < 32 {
             known.push(warning);
         }
+    }
+}
+
+/// The redirects that one attempt may follow, and the time it may take until
+/// the head of its last answer.
+pub(super) struct Hops {
+    left: usize,
+    began: Stopwatch,
+    patience: Duration,
+}
+
+impl Hops {
+    /// Allows one more request, or says why there is none.
+    pub fn take(&mut self, about: &About) -> Result<(), HubError> {
+        if self.left == 0 {
+            return Err(about.bad_answer("it redirects in circles"));
+        }
+        let is_first = self.left > redirect::MAX_HOPS;
+        if !is_first && self.began.elapsed() > self.patience {
+            return Err(about.bad_answer("its redirects take too long"));
+        }
+        self.left -= 1;
+        Ok(())
     }
 }
 

@@ -45,6 +45,8 @@ pub enum Fault {
     RepoNotFoundOrPrivate {
         anonymous: bool,
     },
+    /// Without a token the Hub does not show the repository, and with one it did.
+    TokenMissing,
     /// The token is invalid or expired; with it even public requests fail.
     BadToken,
     Forbidden,
@@ -146,6 +148,12 @@ impl HubError {
         &self.0.fault
     }
 
+    /// Returns the same error with what is behind it.
+    pub(super) fn with_fault(mut self, fault: Fault) -> Self {
+        self.0.fault = fault;
+        self
+    }
+
     /// Returns what the server said, shortened and on one line.
     pub fn server_message(&self) -> Option<&str> {
         self.0.words.message.as_deref()
@@ -163,7 +171,9 @@ impl HubError {
             | Fault::EntryNotFound
             | Fault::RepoNotFoundOrPrivate { .. }
             | Fault::Server { status: 404 | 410 } => ErrorKind::NotFound,
-            Fault::Gated | Fault::BadToken | Fault::Forbidden => ErrorKind::Auth,
+            Fault::Gated | Fault::TokenMissing | Fault::BadToken | Fault::Forbidden => {
+                ErrorKind::Auth
+            }
             Fault::RateLimited { .. } => ErrorKind::RateLimit,
             // The line is fine; what comes over it is not.
             Fault::Network(error) if error.kind() == HttpErrorKind::TooLarge => ErrorKind::Hub,
@@ -215,6 +225,10 @@ impl HubError {
             Fault::Gated => Some(format!(
                 "accept the terms at {page} with the account of the token, then run it again"
             )),
+            Fault::TokenMissing => Some(
+                "set `HF_TOKEN` where this is started from, or run `hf auth login` as this user; the local copy is kept"
+                    .to_owned(),
+            ),
             Fault::BadToken => Some(format!(
                 "make a new token at {tokens} and put it where the old one is, or unset it for public repositories"
             )),
@@ -280,6 +294,11 @@ impl fmt::Display for HubError {
             Fault::RepoNotFoundOrPrivate { anonymous: false } => write!(
                 f,
                 "{} does not exist, or the token has no access to it",
+                repo()
+            )?,
+            Fault::TokenMissing => write!(
+                f,
+                "the Hub shows {} with a token only, and there is none now",
                 repo()
             )?,
             Fault::BadToken => {

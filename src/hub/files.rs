@@ -74,7 +74,7 @@ impl HubClient {
             Some(location) => location,
             // One request less for small files, whose bytes are the answer.
             None if range.is_none() => {
-                let question = Question::get(self.endpoint().resolve(file));
+                let question = Question::content(self.endpoint().resolve(file), None);
                 match self.travel(&question, about)? {
                     Arrival::Answer(answer) => {
                         check_commit(&answer.headers, file, about)?;
@@ -110,10 +110,7 @@ impl HubClient {
         let url = match &location.place {
             Place::Storage(url) => url.clone(),
             Place::Hub(url) => {
-                let question = Question {
-                    range,
-                    ..Question::get(url.clone())
-                };
+                let question = Question::content(url.clone(), range);
                 match self.travel(&question, about)? {
                     Arrival::Answer(answer) => return stream(answer, range, about),
                     // Some mirrors answer HEAD themselves and redirect GET. This
@@ -142,11 +139,10 @@ impl HubClient {
         about: &About,
     ) -> Result<Response, HubError> {
         const MAX_ERROR_BYTES: usize = 16 * 1024;
-        let mut question = Question {
-            range,
-            ..Question::get(url.clone())
-        };
-        for _ in 0..=redirect::MAX_HOPS {
+        let mut question = Question::content(url.clone(), range);
+        let mut hops = self.hops();
+        loop {
+            hops.take(about)?;
             let answer = self.send(&question, about)?;
             if answer.is_redirect() {
                 let target = redirect::next(&question.url, answer.headers.get("location"))
@@ -170,7 +166,6 @@ impl HubClient {
                 self.token(),
             ));
         }
-        Err(about.bad_answer("the storage redirects in circles"))
     }
 
     pub(super) fn about_file(&self, file: &FileAddress) -> About {

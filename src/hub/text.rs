@@ -1,21 +1,33 @@
 //! Making foreign texts fit to be shown.
 
-/// Makes a foreign text fit to be shown: one line, short, no control
-/// characters, no token, no query of a URL.
+use crate::sys::text::steers_terminal;
+
+/// Makes a foreign text fit to be shown: one line, short, nothing that steers a
+/// terminal, no token, no query of a URL.
 pub(super) fn clean(text: &str) -> String {
     const LONGEST: usize = 300;
+    clean_to(text, LONGEST)
+}
+
+/// As `clean`, for what should be a single word.
+pub(super) fn clean_word(text: &str) -> String {
+    const LONGEST: usize = 40;
+    clean_to(text, LONGEST)
+}
+
+fn clean_to(text: &str, longest: usize) -> String {
     // Cut first: what a hostile server sends may be megabytes long.
     let start: String = text
         .chars()
-        .take(4 * LONGEST)
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(4 * longest)
+        .map(|c| if steers_terminal(c) { ' ' } else { c })
         .collect();
     let words: Vec<String> = start.split_whitespace().map(without_secrets).collect();
     let line = words.join(" ");
-    if line.chars().count() <= LONGEST {
+    if line.chars().count() <= longest {
         return line;
     }
-    line.chars().take(LONGEST).chain("…".chars()).collect()
+    line.chars().take(longest).chain("…".chars()).collect()
 }
 
 fn without_secrets(word: &str) -> String {
@@ -34,6 +46,14 @@ fn without_secrets(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_foreign_text_cannot_steer_a_terminal() {
+        assert_eq!(
+            clean("a\u{9b}31mb\u{202e}c\u{2028}d\u{7f}e"),
+            "a 31mb c d e"
+        );
+    }
 
     #[test]
     fn a_foreign_text_is_cut_and_holds_no_control_character() {

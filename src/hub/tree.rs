@@ -1,12 +1,14 @@
 //! The complete listing of a repository at a commit.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use sha1::{Digest, Sha1};
 
 use super::client::{HubClient, NextLink, Question};
 use super::endpoint::Endpoint;
 use super::error::{About, HubError};
+use super::text::{clean, clean_word};
 use super::wire::{self, TreeEntry};
 use crate::domain::content::{ContentId, parse_hex, render_hex};
 use crate::domain::repo::{CommitSha, Repo, RepoPath};
@@ -14,10 +16,16 @@ use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::sys::http::{Method, Url};
 
 /// A page of the Hub has 1000 entries of some hundred bytes; a mirror may send
-/// everything in one.
-const MAX_PAGE_BYTES: usize = 64 << 20;
+/// everything in one. It is read as it comes, so this is not memory.
+const MAX_PAGE_BYTES: usize = 256 << 20;
 const MAX_PAGES: usize = 20_000;
-const MAX_ENTRIES: usize = 1_000_000;
+/// Five times what the Hub advises for a repository. Listing and plan take
+/// some hundred bytes of memory for each.
+const MAX_ENTRIES: usize = 500_000;
+/// Paths of 128 bytes for the most entries.
+const MAX_PATH_BYTES: usize = 64 << 20;
+/// Pages that may come with hardly an entry before a listing has no end.
+const MAX_EMPTY_PAGES: usize = 100;
 
 /// How many paths one question about selected paths names.
 const PATHS_PER_QUESTION: usize = 500;
@@ -34,16 +42,19 @@ impl HubClient {
         let mut visited = HashSet::new();
         let mut url = self.endpoint().tree(repo, commit);
         loop {
-            if !visited.insert(url.as_str().to_owned()) {
+            if !visited.insert(digest(&url)) {
                 return Err(about.bad_answer("the pages of the listing go in circles"));
             }
-            if visited.len() > MAX_PAGES {
+            if is_endless(visited.len(), listing.n_entries) {
                 return Err(about.bad_answer("the listing has no end"));
             }
-            let (json, next) = self.ask_bytes(&Question::get(url), &about, MAX_PAGE_BYTES)?;
-            let entries: Vec<TreeEntry> =
-                wire::parse(&json).map_err(|why| about.bad_answer(why))?;
-            listing.add(entries).map_err(|why| about.bad_answer(why))?;
+            let before = listing.mark();
+            let question = Question::get(url);
+            let ((), next) = self.ask(&question, &about, MAX_PAGE_BYTES, |body| {
+                // Another attempt at the page begins it anew.
+                listing.return_to(&before);
+                wire::parse_entries(body, |entry| listing.add(entry))
+            })?;
             match next {
                 Some(link) => url = next_page(self.endpoint(), &link, &about)?,
                 None => break,
@@ -72,15 +83,17 @@ impl HubClient {
                 body: Some(wire::paths_info_question(&names)),
                 ..Question::new(Method::Post, self.endpoint().paths_info(repo, commit))
             };
-            let entries: Vec<TreeEntry> = self.ask_json(&question, &about, MAX_PAGE_BYTES)?;
-            let stranger = entries
-                .iter()
-                .find(|entry| !names.contains(&entry.path.as_str()));
-            if let Some(stranger) = stranger {
-                let why = format!("it names `{}`, which was not asked for", stranger.path);
-                return Err(about.bad_answer(why));
-            }
-            listing.add(entries).map_err(|why| about.bad_answer(why))?;
+            let before = listing.mark();
+            self.ask(&question, &about, MAX_PAGE_BYTES, |body| {
+                listing.return_to(&before);
+                wire::parse_entries(body, |entry| match names.contains(&entry.path.as_str()) {
+                    true => listing.add(entry),
+                    false => Err(format!(
+                        "it names `{}`, which was not asked for",
+                        clean(&entry.path)
+                    )),
+                })
+            })?;
         }
         listing.finish().map_err(|why| about.bad_answer(why))
     }
@@ -98,46 +111,112 @@ fn next_page(endpoint: &Endpoint, link: &NextLink, about: &About) -> Result<Url,
     Ok(url)
 }
 
+/// Decides whether the pages so far are those of a listing without end.
+fn is_endless(n_pages: usize, n_entries: usize) -> bool {
+    n_pages > MAX_PAGES || n_pages > MAX_EMPTY_PAGES + n_entries / 10
+}
+
+/// Stands for a URL, which may be very long.
+fn digest(url: &Url) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    url.as_str().hash(&mut hasher);
+    hasher.finish()
+}
+
 /// The files of the pages so far.
 #[derive(Default)]
 struct Listing {
     files: Vec<RemoteFile>,
     n_entries: usize,
+    path_bytes: usize,
+    n_unknown: usize,
+    /// The first types that are neither file nor directory.
+    unknown: BTreeSet<String>,
+}
+
+/// How long a listing was at one time.
+struct Mark {
+    n_files: usize,
+    n_entries: usize,
+    path_bytes: usize,
+    n_unknown: usize,
 }
 
 impl Listing {
-    fn add(&mut self, entries: Vec<TreeEntry>) -> Result<(), String> {
-        self.n_entries += entries.len();
+    fn mark(&self) -> Mark {
+        Mark {
+            n_files: self.files.len(),
+            n_entries: self.n_entries,
+            path_bytes: self.path_bytes,
+            n_unknown: self.n_unknown,
+        }
+    }
+
+    fn return_to(&mut self, mark: &Mark) {
+        self.files.truncate(mark.n_files);
+        self.n_entries = mark.n_entries;
+        self.path_bytes = mark.path_bytes;
+        self.n_unknown = mark.n_unknown;
+    }
+
+    fn add(&mut self, entry: TreeEntry) -> Result<(), String> {
+        const MAX_UNKNOWN_TOLD: usize = 3;
+        self.n_entries += 1;
+        self.path_bytes += entry.path.len();
         if self.n_entries > MAX_ENTRIES {
             return Err(format!("the listing has more than {MAX_ENTRIES} entries"));
         }
-        for entry in entries {
-            match entry.kind.as_str() {
-                "file" => self.files.push(parse_file(entry)?),
-                "directory" => {}
-                other => log::warn!(
-                    "an entry of the unknown type `{}` is left out",
-                    other.escape_debug()
-                ),
+        if self.path_bytes > MAX_PATH_BYTES {
+            return Err(format!(
+                "the paths of the listing have more than {MAX_PATH_BYTES} bytes"
+            ));
+        }
+        match entry.kind.as_str() {
+            "file" => self.files.push(parse_file(entry)?),
+            "directory" => {}
+            other => {
+                self.n_unknown += 1;
+                if self.unknown.len() < MAX_UNKNOWN_TOLD {
+                    self.unknown.insert(clean_word(other));
+                }
             }
         }
         Ok(())
     }
 
     fn finish(mut self) -> Result<Vec<RemoteFile>, String> {
-        self.files.sort_by(|a, b| a.path.cmp(&b.path));
-        if let Some(pair) = self
-            .files
-            .windows(2)
-            .find(|pair| pair[0].path == pair[1].path)
-        {
-            return Err(format!("it names `{}` twice", pair[0].path));
+        if self.n_unknown > 0 {
+            let types: Vec<&str> = self.unknown.iter().map(String::as_str).collect();
+            log::warn!(
+                "{} entries of unknown types are left out, such as `{}`",
+                self.n_unknown,
+                types.join("`, `")
+            );
         }
-        let names: HashSet<&str> = self.files.iter().map(|file| file.path.as_str()).collect();
-        for name in &names {
+        self.files.sort_by(|a, b| a.path.cmp(&b.path));
+        let is_same = |pair: &&[RemoteFile]| pair[0].path == pair[1].path;
+        if let Some(pair) = self.files.windows(2).find(is_same) {
+            return Err(format!("it names `{}` twice", clean(pair[0].path.as_str())));
+        }
+        // Sorted as they are, they need no second index of their names.
+        let is_file = |name: &str| {
+            let place = |file: &RemoteFile| file.path.as_str().cmp(name);
+            self.files.binary_search_by(place).is_ok()
+        };
+        let mut last_folder = "";
+        for file in &self.files {
+            let name = file.path.as_str();
+            let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+            if folder == last_folder {
+                continue;
+            }
+            last_folder = folder;
             let mut folders = name.match_indices('/').map(|(at, _)| &name[..at]);
-            if let Some(folder) = folders.find(|folder| names.contains(folder)) {
-                return Err(format!("`{folder}` is a file and a folder at once"));
+            if let Some(folder) = folders.find(|folder| is_file(folder)) {
+                return Err(format!(
+                    "`{}` is a file and a folder at once",
+                    clean(folder)
+                ));
             }
         }
         Ok(self.files)
@@ -199,7 +278,11 @@ mod tests {
 
     fn list(json: &str) -> Result<Vec<RemoteFile>, String> {
         let mut listing = Listing::default();
-        listing.add(wire::parse(json.as_bytes())?)?;
+        let read = wire::parse_entries(json.as_bytes(), |entry| listing.add(entry));
+        read.map_err(|error| match error {
+            wire::Unreadable::Malformed(why) => why,
+            wire::Unreadable::Network(error) => error.to_string(),
+        })?;
         listing.finish()
     }
 

@@ -1,8 +1,19 @@
 //! The JSON of the Hub's API, as structs that accept what mirrors leave out.
 
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::io::{self, BufReader, Read};
+
 /// What an answer can be parsed into, for signatures outside this file.
 pub(super) use serde::de::DeserializeOwned as Answer;
+use serde::de::{Deserializer as _, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
+
+use crate::sys::http::HttpError;
+
+const BUFFER_BYTES: usize = 64 * 1024;
+/// An entry has a path of at most 4096 bytes and some hashes.
+const MAX_ENTRY_BYTES: usize = 256 * 1024;
 
 #[derive(Debug, Deserialize)]
 pub(super) struct RepoInfo {
@@ -94,16 +105,121 @@ pub(super) struct XetReadToken {
     pub exp: i64,
 }
 
-/// Reads an answer; the error says where it is malformed but repeats none of it.
-pub(super) fn parse<T: Answer>(json: &[u8]) -> Result<T, String> {
-    serde_json::from_slice(json).map_err(|error| {
-        use serde_json::error::Category;
-        let what = match error.classify() {
-            Category::Eof => "the JSON ends too early",
-            Category::Data => "the JSON does not have the expected fields",
-            Category::Syntax | Category::Io => "it is not JSON",
-        };
-        format!("{what} (line {}, column {})", error.line(), error.column())
+/// Why nothing could be made of a body.
+#[derive(Debug)]
+pub(super) enum Unreadable {
+    Network(HttpError),
+    /// In words that repeat none of it.
+    Malformed(String),
+}
+
+/// Reads an answer as it comes; no more of it is in memory than what is wanted.
+pub(super) fn parse<T: Answer>(body: impl Read) -> Result<T, Unreadable> {
+    let mut reader = serde_json::Deserializer::from_reader(buffered(body));
+    let found = T::deserialize(&mut reader).and_then(|found| reader.end().map(|()| found));
+    found.map_err(unreadable)
+}
+
+/// Reads a list as it comes and hands over its entries one by one; `take`
+/// may refuse an entry, and with it the whole list.
+pub(super) fn parse_entries(
+    body: impl Read,
+    mut take: impl FnMut(TreeEntry) -> Result<(), String>,
+) -> Result<(), Unreadable> {
+    let since_entry = Cell::new(0);
+    let refused = RefCell::new(None);
+    let body = EntryLimit {
+        body,
+        since_entry: &since_entry,
+    };
+    let mut reader = serde_json::Deserializer::from_reader(buffered(body));
+    let entries = Entries {
+        take: &mut |entry| {
+            since_entry.set(0);
+            take(entry).map_err(|why| *refused.borrow_mut() = Some(why))
+        },
+    };
+    let read = reader.deserialize_seq(entries);
+    let read = read.and_then(|()| reader.end());
+    read.map_err(|error| match refused.take() {
+        Some(why) => Unreadable::Malformed(why),
+        None => unreadable(error),
+    })
+}
+
+/// Reads what nobody wants to know.
+pub(super) fn read_away(mut body: impl Read) -> Result<(), Unreadable> {
+    match io::copy(&mut body, &mut io::sink()) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(of_io(&error)),
+    }
+}
+
+fn buffered(body: impl Read) -> impl Read {
+    BufReader::with_capacity(BUFFER_BYTES, body)
+}
+
+fn unreadable(error: serde_json::Error) -> Unreadable {
+    use serde_json::error::Category;
+    let what = match error.classify() {
+        Category::Eof => "the JSON ends too early",
+        Category::Data => "the JSON does not have the expected fields",
+        Category::Syntax => "it is not JSON",
+        Category::Io => return of_io(&error.into()),
+    };
+    let (line, column) = (error.line(), error.column());
+    Unreadable::Malformed(format!("{what} (line {line}, column {column})"))
+}
+
+fn of_io(error: &io::Error) -> Unreadable {
+    match HttpError::in_io(error) {
+        Some(error) => Unreadable::Network(error.clone()),
+        None => Unreadable::Malformed(error.to_string()),
+    }
+}
+
+/// Keeps a single entry of a list from being as long as the list may be.
+struct EntryLimit<'c, R> {
+    body: R,
+    since_entry: &'c Cell<usize>,
+}
+
+impl<R: Read> Read for EntryLimit<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.body.read(buffer)?;
+        self.since_entry.set(self.since_entry.get() + n);
+        if self.since_entry.get() > MAX_ENTRY_BYTES + BUFFER_BYTES {
+            let what = format!("an entry is longer than {MAX_ENTRY_BYTES} bytes");
+            return Err(io::Error::other(what));
+        }
+        Ok(n)
+    }
+}
+
+struct Entries<'f> {
+    take: &'f mut dyn FnMut(TreeEntry) -> Result<(), ()>,
+}
+
+impl<'de> Visitor<'de> for Entries<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of entries")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(entry) = list.next_element()? {
+            (self.take)(entry).map_err(|()| A::Error::custom("refused"))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+pub(super) fn parse_bytes<T: Answer>(json: &[u8]) -> Result<T, String> {
+    parse(json).map_err(|error| match error {
+        Unreadable::Malformed(why) => why,
+        Unreadable::Network(error) => error.to_string(),
     })
 }
 
@@ -252,15 +368,15 @@ mod tests {
 
     #[test]
     fn malformed_json_is_described_without_repeating_it() {
-        let error = parse::<RepoInfo>(b"{\"sha\": geheim}").unwrap_err();
+        let error = parse_bytes::<RepoInfo>(b"{\"sha\": geheim}").unwrap_err();
         assert_eq!(error, "it is not JSON (line 1, column 9)");
         assert!(
-            parse::<RepoInfo>(b"{\"sha\": 1")
+            parse_bytes::<RepoInfo>(b"{\"sha\": 1")
                 .unwrap_err()
                 .contains("expected fields")
         );
         assert!(
-            parse::<RepoInfo>(b"{\"sha\": \"1\"")
+            parse_bytes::<RepoInfo>(b"{\"sha\": \"1\"")
                 .unwrap_err()
                 .contains("too early")
         );

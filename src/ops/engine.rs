@@ -8,6 +8,7 @@ use super::run::{Bounds, Tools};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::units::ByteSize;
 use crate::download::EngineOptions;
+use crate::sys::file_limit::{self, connections_within};
 
 /// Returns how the engine of a run fetches.
 pub fn engine_options(tools: &Tools<'_>, bounds: &Bounds, rate: &Arc<AtomicU64>) -> EngineOptions {
@@ -19,7 +20,7 @@ pub fn engine_options(tools: &Tools<'_>, bounds: &Bounds, rate: &Arc<AtomicU64>)
         ..EngineOptions::default()
     };
     EngineOptions {
-        connections: settings.connections(),
+        connections: connections_within(settings.connections(), file_limit::current()),
         files: settings.files(),
         min_rate: settings.min_rate().bytes(),
         stall_after: Duration::from_secs(settings.stall_after().get()),

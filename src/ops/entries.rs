@@ -18,6 +18,7 @@ use crate::domain::schedule::{
 };
 use crate::domain::settings::{SettingError, SettingKey, ValueKind};
 use crate::domain::units::Seconds;
+use crate::sys::paths;
 
 /// What a file means only together with the machine that it is read on.
 #[derive(Clone, Debug, Default)]
@@ -214,7 +215,8 @@ fn expand_paths(
         if matches!(key.spec().kind, ValueKind::Path | ValueKind::File) {
             let path = directory(value, around)
                 .map_err(|why| Objection::new(&entry.place, format!("`{value}`: {why}")))?;
-            *value = path.to_string_lossy().into_owned();
+            *value =
+                paths::text(&path).map_err(|err| Objection::new(&entry.place, err.to_string()))?;
         }
     }
     Ok(settings)

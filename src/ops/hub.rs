@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use thiserror::Error;
 
 use crate::domain::retry::RetryPolicy;
-use crate::domain::settings::Settings;
+use crate::domain::settings::{Origin, SettingKey, Settings};
 use crate::hub::{Endpoint, HubClient, HubOptions, Token, TokenInputs, TokenOrigin, find_token};
 use crate::sys::host::Host;
 use crate::sys::http::{Http, HttpSettings};
@@ -85,11 +85,18 @@ pub fn network(host: &Host) -> Result<HttpSettings> {
 
 fn http_settings(host: &Host, settings: &Settings) -> Result<HttpSettings> {
     let read = network(host)?;
-    // A connection that says nothing at all is the slowest of all.
     let stall_after = Duration::from_secs(settings.stall_after().get().max(1));
+    let is_default = settings
+        .get(SettingKey::StallAfter)
+        .is_none_or(|(_, origin)| *origin == Origin::Default);
     Ok(HttpSettings {
         connections: settings.connections(),
-        read_timeout: read.read_timeout.min(stall_after),
+        // The variable of the official client stands between a value that a
+        // person gave to hfdl and the default.
+        read_timeout: match is_default {
+            true => read.read_timeout,
+            false => stall_after,
+        },
         ..read
     })
 }
@@ -116,6 +123,17 @@ pub fn find_token_here(host: &Host) -> Result<Option<(Token, TokenOrigin)>> {
         inputs.file = token_file(host)?;
     }
     Ok(find_token(&inputs)?)
+}
+
+/// Returns every token that this process could find, used or not: other
+/// programs get none of them.
+pub fn known_tokens(host: &Host) -> Vec<String> {
+    let variables = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"];
+    let given = variables.iter().filter_map(|name| host.variable(name));
+    // One that cannot be read is no secret to this process either.
+    let file = token_file(host).ok().flatten();
+    let found = given.map(str::to_owned).chain(file);
+    found.map(|token| token.trim().to_owned()).collect()
 }
 
 /// A token file is there, but not for this process.

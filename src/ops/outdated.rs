@@ -40,6 +40,7 @@ pub fn ask_all(hub: &HubClient, models: Vec<Model>) -> Vec<Answer> {
     let found = map_at_once(&models, QUESTIONS_AT_ONCE, |model| {
         hub.revision(&model.spec.repo, &model.spec.revision)
             .map(|info| info.commit)
+            .map_err(|error| hub.explain_absence(error, model.state.needs_token))
     });
     let pairs = models.into_iter().zip(found);
     pairs.map(|(model, found)| answer(model, found)).collect()

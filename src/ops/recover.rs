@@ -11,16 +11,22 @@ use crate::store::Store;
 /// dead. Slots stay unserved, so that the same start goes on with them.
 pub fn recover(store: &Store, now: Timestamp) -> Result<Vec<Run>> {
     // Looking first: a tick that finds nothing to heal writes nothing.
-    if store.unfinished_runs()?.is_empty() {
+    if !store.has_unfinished_runs()? {
         return Ok(Vec::new());
     }
     store.transaction(|store| {
         let stranded = store.close_crashed_runs(None)?;
         let mut runs = Vec::new();
         for id in &stranded.runs {
-            let run = store.run(id)?;
-            let (command, pid) = (run.start.command, run.start.process.pid);
-            let detail = format!("{command} (process {pid}) ended without a word");
+            // Of one that cannot be read no more is known than that it is over.
+            let run = store.run(id);
+            let detail = match &run {
+                Ok(run) => {
+                    let (command, pid) = (run.start.command, run.start.process.pid);
+                    format!("{command} (process {pid}) ended without a word")
+                }
+                Err(err) => format!("a run that cannot be read ended without a word: {err}"),
+            };
             log::info!("{detail}; what it fetched is used");
             store.record_event(&Event {
                 at: now,
@@ -29,7 +35,7 @@ pub fn recover(store: &Store, now: Timestamp) -> Result<Vec<Run>> {
                 run_id: Some(id.clone()),
                 detail,
             })?;
-            runs.push(run);
+            runs.extend(run.ok());
         }
         Ok(runs)
     })

@@ -19,12 +19,14 @@ use super::records::{
 };
 use super::recover::recover;
 use super::run_log::sweep_home;
-use super::sync::{CacheChoice, Flow, Progress, SyncEnd, Target};
+use super::sync::{CacheChoice, Flow, Progress, Proofs, SyncEnd, Target};
 use super::watch::{Watch, Watched};
 use super::watchdog::Watchdog;
-use super::{rate_limits, retention};
+use super::{ownership, rate_limits, retention};
+use crate::cache::CacheLayout;
 use crate::domain::model::{Destination, EntryName};
-use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
+use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome, Trigger};
+use crate::domain::repo::Repo;
 use crate::domain::run::{Event, EventKind, RunCommand, RunEnd, RunId, RunStart};
 use crate::domain::schedule::{RateTable, ScheduleId};
 use crate::domain::session::{Session, SessionEnd, SessionId, SessionProgress, SessionStart};
@@ -81,6 +83,10 @@ pub struct Run<'a> {
     watchdog: Watchdog,
     /// The first thing that could not be written down.
     problem: Option<Error>,
+    /// The cache, as this home writes to it.
+    cache: CacheLayout,
+    /// The repositories in the cache of which a download has come to its end.
+    whole: BTreeSet<Repo>,
 }
 
 /// One target and its session.
@@ -153,6 +159,11 @@ impl<'a> Run<'a> {
             last_beat: Stopwatch::start(),
             watchdog,
             problem: None,
+            cache: ownership::cache_of(
+                tools.settings,
+                &ownership::identity(tools.host, tools.home, tools.store)?,
+            ),
+            whole: BTreeSet::new(),
         })
     }
 
@@ -169,6 +180,9 @@ impl<'a> Run<'a> {
     /// a schedule asked for and a person has removed meanwhile gets none.
     pub fn open(&mut self, openings: Vec<Opening>) -> Result<Vec<Option<usize>>> {
         let at = self.tools.host.now();
+        for opening in &openings {
+            ownership::prepare(self.tools.store, &self.cache, &opening.target);
+        }
         let entries = self
             .tools
             .store
@@ -215,25 +229,28 @@ impl<'a> Run<'a> {
 
     /// Returns the cache of this run, with the places that the home knows.
     pub fn cache_choice(&self) -> CacheChoice {
-        cache_choice(self.tools.host, self.tools.settings, self.places.clone())
+        CacheChoice {
+            home: self.cache.home().cloned(),
+            ..cache_choice(self.tools.host, self.tools.settings, self.places.clone())
+        }
     }
 
     /// Returns the way for this run's targets, and what watches the clock for it.
-    pub fn start_flow(&self, bounds: &Bounds) -> Result<(Flow, Watch)> {
+    pub fn start_flow(&self, bounds: &Bounds) -> Result<(Flow<'a>, Watch)> {
         let host = self.tools.host;
         let rate = Arc::default();
         let options = engine_options(&self.tools, bounds, &rate);
         let choice = self.cache_choice();
         let reserve = self.tools.settings.disk_reserve();
-        let bad = self.tools.store.bad_files()?;
+        let proofs = Proofs::new(self.tools.store, host, self.id.clone());
         let flow = Flow::new(
             self.tools.hub,
             self.tools.xet,
             &choice,
-            bad,
+            proofs,
             options,
             reserve,
-        );
+        )?;
         let watch = Watch::start(host);
         let table = bounds.limit_rate.clone();
         watch.add(Watched {
@@ -250,7 +267,7 @@ impl<'a> Run<'a> {
     /// life, and an ear for the wish that the run ends.
     pub fn step(
         &mut self,
-        flow: &mut Flow,
+        flow: &mut Flow<'_>,
         show: &mut dyn FnMut(&Progress<'_>),
     ) -> Vec<(usize, SyncEnd)> {
         const WAIT: Duration = Duration::from_millis(100);
@@ -280,7 +297,7 @@ impl<'a> Run<'a> {
     /// Leads everything in a flow to its end; `alter` may change how one ends.
     pub fn lead(
         &mut self,
-        mut flow: Flow,
+        mut flow: Flow<'_>,
         alter: &mut dyn FnMut(usize, SyncEnd) -> SyncEnd,
         show: &mut dyn FnMut(&Progress<'_>),
     ) {
@@ -350,7 +367,23 @@ impl<'a> Run<'a> {
         };
         self.keep_problem(written);
         checkpoint("session closed");
+        self.note_success(index, end);
         record
+    }
+
+    fn note_success(&mut self, index: usize, end: &SyncEnd) {
+        let is_whole = matches!(
+            end.outcome,
+            Outcome::Updated | Outcome::UpToDate | Outcome::Repaired
+        );
+        if is_whole {
+            let target = &self.entries[index].target;
+            let commit = end.progress.new_commit.as_ref();
+            ownership::note_success(self.tools.store, &self.cache, target, end.outcome, commit);
+            if target.destination == Destination::Cache {
+                self.whole.insert(target.repo.clone());
+            }
+        }
     }
 
     fn write_down(&self, index: usize, end: &SyncEnd) -> Result<()> {
@@ -367,8 +400,11 @@ impl<'a> Run<'a> {
             for file in &end.files {
                 store.save_session_file(*session, file)?;
             }
-            for (path, content, size_bytes) in &end.proven {
-                store.save_blob(path, content, *size_bytes, now)?;
+            for (from, to) in &end.named {
+                store.copy_proof(from, to)?;
+            }
+            for path in &end.moved {
+                store.forget_blob(path)?;
             }
             let close = SessionEnd {
                 at: now,
@@ -391,7 +427,10 @@ impl<'a> Run<'a> {
                 && let Some(model) = &model
             {
                 let id = model.id;
-                let state = state_after(model, end, now);
+                let mut state = state_after(model, end, now);
+                if let Some(needs_token) = self.tools.hub.needs_token(&target.repo) {
+                    state.needs_token = needs_token;
+                }
                 if let Some(commit) = &state.published_commit
                     && state.published_commit != model.state.published_commit
                 {
@@ -433,8 +472,10 @@ impl<'a> Run<'a> {
     /// Lets go of what is old; what arrived is published, whatever becomes of that.
     fn let_go(&self) {
         let targets = self.entries.iter().map(|entry| &*entry.target);
-        let let_go = retention::newly_published(self.tools.store, targets)
-            .and_then(|moved| retention::after_run(&self.tools, &moved, self.tools.host.now()));
+        let let_go = retention::newly_published(self.tools.store, targets).and_then(|moved| {
+            let now = self.tools.host.now();
+            retention::after_run(&self.tools, &moved, self.whole.clone(), now)
+        });
         if let Err(err) = let_go {
             log::warn!("could not let go of what is old: {err:#}");
         }

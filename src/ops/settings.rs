@@ -49,10 +49,7 @@ fn from_environment(host: &Host) -> Result<BTreeMap<SettingKey, (String, String)
         );
     }
     if let Some((path, name)) = paths::hub_cache_from_environment(host)? {
-        found.insert(
-            SettingKey::CacheDir,
-            (path.to_string_lossy().into_owned(), name.to_owned()),
-        );
+        found.insert(SettingKey::CacheDir, (paths::text(&path)?, name.to_owned()));
     }
     if host.is_on("HF_HUB_DISABLE_XET") {
         found.insert(
@@ -87,12 +84,9 @@ fn saved(store: &Store) -> Result<BTreeMap<SettingKey, String>> {
 fn machine_defaults(host: &Host) -> Result<BTreeMap<SettingKey, String>> {
     // Without a home directory there is no default; commands that need the
     // cache say so, the others work.
-    Ok(paths::hugging_face_home(host)
-        .map(|home| {
-            BTreeMap::from([(
-                SettingKey::CacheDir,
-                home.join("hub").to_string_lossy().into_owned(),
-            )])
-        })
-        .unwrap_or_default())
+    let Ok(home) = paths::hugging_face_home(host) else {
+        return Ok(BTreeMap::new());
+    };
+    let cache = paths::text(&home.join("hub"))?;
+    Ok(BTreeMap::from([(SettingKey::CacheDir, cache)]))
 }

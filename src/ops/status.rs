@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Error, Result};
 
+use super::ownership;
 use super::pause::pause_in_force;
 use super::rate_limits::exhausted_until;
 use super::schedules::{impossible, next_start};
@@ -94,10 +95,12 @@ fn without_database(places: &Places<'_>, timer: Option<TimerFacts>) -> Result<St
         shards: Vec::new(),
         asked_to_wait: None,
         false_future: None,
+        bad_rows: Vec::new(),
         run: None,
         crashed: Vec::new(),
         models: Vec::new(),
         disks: disks(places),
+        leftover_bytes: 0,
         check_max_age: places.settings.check_max_age(),
         database_trouble: None,
     })
@@ -124,6 +127,14 @@ fn read_database(status: &mut Status, places: &Places<'_>, store: &Store) -> Res
         status.asked_to_wait = exhausted_until(store, endpoint.as_str(), status.now)?;
     }
     (status.run, status.crashed) = unfinished(store, places.home)?;
+    let identity = ownership::identity(places.host, places.home, store)?;
+    let cache = ownership::cache_of(places.settings, &identity);
+    match ownership::leftover_bytes(store, &cache, status.now) {
+        Ok(bytes) => status.leftover_bytes = bytes,
+        // A cache that cannot be read has warnings of its own.
+        Err(err) => log::debug!("cannot count what is left over: {err:#}"),
+    }
+    status.bad_rows = store.bad_rows(status.now)?;
     Ok(())
 }
 
@@ -182,7 +193,7 @@ fn models(store: &Store, schedules: &[Schedule], status: &Status) -> Result<Vec<
         let mut shards = status.shards.iter();
         status.shards.is_empty() || shards.any(|one| one.holds(&spec.repo, &spec.revision))
     };
-    let models = store.models(&ModelFilter::default())?.into_iter();
+    let models = store.readable_models(&ModelFilter::default())?.into_iter();
     let describe = |model: Model| {
         let (spec, last) = (&model.spec, last.get(&model.id));
         let mut known = ModelStatus::new(&model, last, covered.covers(spec), status.now);

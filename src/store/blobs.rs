@@ -14,6 +14,7 @@ use super::error::Result;
 use super::open::Store;
 use super::value::{Columns, integer, path_text, seconds};
 use crate::domain::content::ContentId;
+use crate::domain::proof::{FileStamp, Proof};
 use crate::domain::time::Timestamp;
 
 /// A file that was read whole and had the right hash.
@@ -27,7 +28,7 @@ pub struct Blob {
 }
 
 impl Store {
-    /// Writes down that a file has just been verified.
+    /// Writes down that a file has just been verified, and its stamp then.
     ///
     /// A path that held other content before counts as seen for the first time.
     /// What was held against the file before is forgotten.
@@ -35,13 +36,15 @@ impl Store {
         &self,
         path: &Path,
         content: &ContentId,
-        size_bytes: u64,
+        stamp: &FileStamp,
         now: Timestamp,
     ) -> Result<()> {
-        let sql = "INSERT INTO blobs (path, content_id, size, verified_at, first_seen_at)
-            VALUES (:path, :content_id, :size, :now, :now)
+        let sql = "INSERT INTO blobs (path, content_id, size, modified_ns, inode, verified_at,
+                first_seen_at)
+            VALUES (:path, :content_id, :size, :modified_ns, :inode, :now, :now)
             ON CONFLICT (path) DO UPDATE SET content_id = excluded.content_id,
-                size = excluded.size, verified_at = excluded.verified_at,
+                size = excluded.size, modified_ns = excluded.modified_ns,
+                inode = excluded.inode, verified_at = excluded.verified_at,
                 first_seen_at = CASE WHEN content_id = excluded.content_id
                     THEN first_seen_at ELSE excluded.first_seen_at END";
         self.transaction(|store| {
@@ -50,7 +53,9 @@ impl Store {
                 named_params! {
                     ":path": path_text(path)?,
                     ":content_id": content.to_string(),
-                    ":size": integer(size_bytes),
+                    ":size": integer(stamp.size_bytes),
+                    ":modified_ns": stamp.modified_ns,
+                    ":inode": stamp.inode.map(u64::cast_signed),
                     ":now": seconds(now),
                 },
             )?;
@@ -62,6 +67,38 @@ impl Store {
     pub fn blob(&self, path: &Path) -> Result<Option<Blob>> {
         let sql = "SELECT * FROM blobs WHERE path = ?1";
         self.find(sql, [path_text(path)?], read_blob)
+    }
+
+    /// Gives the proof of a file to another name of it, with the time when it was
+    /// verified. The file behind that name is no longer held to be bad.
+    pub fn copy_proof(&self, from: &Path, to: &Path) -> Result<()> {
+        let sql = "INSERT INTO blobs (path, content_id, size, modified_ns, inode, verified_at,
+                first_seen_at)
+            SELECT ?2, content_id, size, modified_ns, inode, verified_at, first_seen_at
+            FROM blobs WHERE path = ?1
+            ON CONFLICT (path) DO UPDATE SET content_id = excluded.content_id,
+                size = excluded.size, modified_ns = excluded.modified_ns,
+                inode = excluded.inode, verified_at = excluded.verified_at";
+        self.transaction(|store| {
+            store.execute(sql, [path_text(from)?, path_text(to)?])?;
+            store.forget_bad_file(to)?;
+            Ok(())
+        })
+    }
+
+    /// Returns the proof that is kept for a file, whatever has become of it.
+    pub fn proof(&self, path: &Path) -> Result<Option<Proof>> {
+        let sql = "SELECT content_id, size, modified_ns, inode, verified_at FROM blobs
+            WHERE path = ?1";
+        self.find(sql, [path_text(path)?], |row| {
+            Ok(Proof {
+                content: row.parsed("content_id")?,
+                size_bytes: row.count("size")?,
+                modified_ns: row.get("modified_ns")?,
+                inode: row.get::<_, Option<i64>>("inode")?.map(i64::cast_unsigned),
+                verified_at: row.time("verified_at")?,
+            })
+        })
     }
 
     /// Returns where a content lies, most recently verified first.
@@ -105,7 +142,7 @@ impl Store {
     /// Returns the files that were found bad, with the contents that they should hold.
     pub fn bad_files(&self) -> Result<BTreeMap<PathBuf, ContentId>> {
         let sql = "SELECT path, content_id FROM bad_files";
-        let rows: Vec<(PathBuf, ContentId)> = self.list(sql, [], |row| {
+        let rows: Vec<(PathBuf, ContentId)> = self.list_readable("bad_files", sql, [], |row| {
             let path = PathBuf::from(row.get::<_, String>("path")?);
             Ok((path, row.parsed("content_id")?))
         })?;

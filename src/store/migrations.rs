@@ -54,6 +54,14 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("schema/0007.sql"),
         then: |_, _| Ok(()),
     },
+    Migration {
+        sql: include_str!("schema/0008.sql"),
+        then: |_, _| Ok(()),
+    },
+    Migration {
+        sql: include_str!("schema/0009.sql"),
+        then: |_, _| Ok(()),
+    },
 ];
 
 /// What has to happen before a file can be used.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Row, named_params, params};
+use rusqlite::{Row, ToSql, named_params, params};
 
 use super::error::{Result, StoreError};
 use super::open::Store;
@@ -66,7 +66,7 @@ impl Store {
                 published_commit = :published_commit, published_at = :published_at,
                 last_check_at = :last_check_at, last_success_at = :last_success_at,
                 last_change_at = :last_change_at, consecutive_failures = :consecutive_failures,
-                upstream_state = :upstream_state
+                upstream_state = :upstream_state, needs_token = :needs_token
             WHERE id = :id";
         let n_changed = self.execute(
             sql,
@@ -83,6 +83,7 @@ impl Store {
                 ":last_change_at": state.last_change_at.map(seconds),
                 ":consecutive_failures": state.consecutive_failures,
                 ":upstream_state": state.upstream_state.as_str(),
+                ":needs_token": state.needs_token,
             },
         )?;
         expect_one(n_changed, id)
@@ -129,22 +130,18 @@ impl Store {
         self.list(&sql, params, read_model)
     }
 
-    /// Returns models by name.
+    /// Returns models by name; fails when one of them cannot be read.
     pub fn models(&self, filter: &ModelFilter) -> Result<Vec<Model>> {
-        let sql = format!(
-            "{SELECT}
-            WHERE (:tag IS NULL
-                    OR id IN (SELECT model_id FROM model_tags WHERE tag = :tag))
-                AND (:upstream_state IS NULL OR upstream_state = :upstream_state)
-                AND (:enabled IS NULL OR enabled = :enabled)
-            ORDER BY name"
-        );
-        let params = named_params! {
-            ":tag": filter.tag.as_ref().map(|tag| tag.as_str()),
-            ":upstream_state": filter.upstream_state.map(|state| state.as_str()),
-            ":enabled": filter.enabled,
-        };
-        self.list(&sql, params, read_model)
+        let strictly =
+            |sql: &str, params: &[(&str, &dyn ToSql)]| self.list(sql, params, read_model);
+        with_filter(filter, strictly)
+    }
+
+    /// Returns the models that can be read, by name.
+    pub fn readable_models(&self, filter: &ModelFilter) -> Result<Vec<Model>> {
+        with_filter(filter, |sql, params| {
+            self.list_readable("models", sql, params, read_model)
+        })
     }
 
     /// Returns the enabled models that any of some schedules selects, by name.
@@ -153,7 +150,8 @@ impl Store {
         ids: impl IntoIterator<Item = ScheduleId>,
     ) -> Result<Vec<Model>> {
         let ids: Vec<String> = ids.into_iter().map(|id| id.0.to_string()).collect();
-        self.list(
+        self.list_readable(
+            "models",
             &of_schedules(),
             [format!("[{}]", ids.join(","))],
             read_model,
@@ -249,6 +247,26 @@ impl Store {
     }
 }
 
+fn with_filter(
+    filter: &ModelFilter,
+    list: impl FnOnce(&str, &[(&str, &dyn ToSql)]) -> Result<Vec<Model>>,
+) -> Result<Vec<Model>> {
+    let sql = format!(
+        "{SELECT}
+        WHERE (:tag IS NULL
+                OR id IN (SELECT model_id FROM model_tags WHERE tag = :tag))
+            AND (:upstream_state IS NULL OR upstream_state = :upstream_state)
+            AND (:enabled IS NULL OR enabled = :enabled)
+        ORDER BY name"
+    );
+    let params = named_params! {
+        ":tag": filter.tag.as_ref().map(|tag| tag.as_str()),
+        ":upstream_state": filter.upstream_state.map(|state| state.as_str()),
+        ":enabled": filter.enabled,
+    };
+    list(&sql, params)
+}
+
 /// Goes from the schedules to their models: the others are not looked at.
 pub(super) fn of_schedules() -> String {
     format!(
@@ -298,6 +316,7 @@ fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
             last_change_at: row.time_if_any("last_change_at")?,
             consecutive_failures: row.get("consecutive_failures")?,
             upstream_state: row.parsed("upstream_state")?,
+            needs_token: row.get("needs_token")?,
         },
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,

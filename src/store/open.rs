@@ -1,6 +1,7 @@
 //! The handle of the database: opening it, and doing several things as one.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,10 +11,12 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Row};
 use super::error::{Result, StoreError};
 use super::journal::{self, Journal};
 use super::migrations::{self, MIGRATIONS, Migration, Standing};
+use super::models::ModelFilter;
 use crate::domain::time::Timestamp;
 use crate::sys::files::remove_if_present;
 use crate::sys::fs;
 use crate::sys::stop::StopFlag;
+use crate::sys::text::escaped;
 
 /// How long SQLite itself waits for another writer in a run; between two tries
 /// the wish to stop is heard.
@@ -31,6 +34,8 @@ pub struct Store {
     journal: Journal,
     /// Set in a run: its writes wait for other writers until it is to end.
     run: RefCell<Option<StopFlag>>,
+    /// Rows that could not be read and were passed over.
+    passed_over: RefCell<BTreeSet<String>>,
 }
 
 impl Store {
@@ -68,6 +73,7 @@ impl Store {
             connection,
             journal,
             run: RefCell::default(),
+            passed_over: RefCell::default(),
         })
     }
 
@@ -98,6 +104,7 @@ impl Store {
             connection,
             journal,
             run: RefCell::default(),
+            passed_over: RefCell::default(),
         })
     }
 
@@ -210,6 +217,65 @@ impl Store {
         let rows = statement.query_map(params, read)?;
         Ok(rows.collect::<rusqlite::Result<C>>()?)
     }
+
+    /// Returns the rows of a query that can be read; `bad_rows` names the others.
+    ///
+    /// One row that means nothing must not end a run about all the others. Not
+    /// for decisions about what may be deleted: there a row that is missing
+    /// would be one that claims nothing.
+    pub(super) fn list_readable<T, C: FromIterator<T>>(
+        &self,
+        table: &str,
+        sql: &str,
+        params: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<C> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map(params, |row| match read(row) {
+            Err(err) if is_about_value(&err) => {
+                let why = StoreError::from(err);
+                let text = format!("`{table}`: {}: {why}", name_of(row));
+                self.passed_over
+                    .borrow_mut()
+                    .insert(escaped(&text).into_owned());
+                Ok(None)
+            }
+            read => read.map(Some),
+        })?;
+        let rows = rows.filter_map(rusqlite::Result::transpose);
+        Ok(rows.collect::<rusqlite::Result<C>>()?)
+    }
+
+    /// Names the rows that runs have to pass over, in the tables that they read.
+    pub fn bad_rows(&self, now: Timestamp) -> Result<Vec<String>> {
+        self.readable_models(&ModelFilter::default())?;
+        self.bad_files()?;
+        self.rate_limits(now)?;
+        self.unfinished_runs()?;
+        Ok(self.passed_over.borrow().iter().cloned().collect())
+    }
+}
+
+/// Tells whether a row was found and one of its values means nothing.
+fn is_about_value(err: &rusqlite::Error) -> bool {
+    matches!(
+        err,
+        rusqlite::Error::FromSqlConversionFailure(..)
+            | rusqlite::Error::InvalidColumnType(..)
+            | rusqlite::Error::IntegralValueOutOfRange(..)
+            | rusqlite::Error::Utf8Error(..)
+    )
+}
+
+/// Returns what a row of any table is known by.
+fn name_of(row: &Row<'_>) -> String {
+    const LONGEST: usize = 100;
+    let known = ["name", "path", "endpoint", "id"];
+    let name = known
+        .iter()
+        .find_map(|column| row.get::<_, String>(*column).ok());
+    let name = name.unwrap_or_else(|| "a row without a name".to_owned());
+    name.chars().take(LONGEST).collect()
 }
 
 fn exists(path: &Path) -> Result<bool> {

@@ -39,14 +39,15 @@ impl Store {
     /// clock was ahead, or an older version kept what a server made up.
     pub fn rate_limits(&self, now: Timestamp) -> Result<Vec<RateLimit>> {
         let sql = "SELECT * FROM rate_limits WHERE resets_at > ?1 ORDER BY endpoint, bucket";
-        let limits: Vec<RateLimit> = self.list(sql, [seconds(now)], |row| {
-            Ok(RateLimit {
-                endpoint: row.get("endpoint")?,
-                bucket: row.get("bucket")?,
-                remaining: row.count("remaining")?,
-                resets_at: row.time("resets_at")?,
-            })
-        })?;
+        let limits: Vec<RateLimit> =
+            self.list_readable("rate_limits", sql, [seconds(now)], |row| {
+                Ok(RateLimit {
+                    endpoint: row.get("endpoint")?,
+                    bucket: row.get("bucket")?,
+                    remaining: row.count("remaining")?,
+                    resets_at: row.time("resets_at")?,
+                })
+            })?;
         let is_believed = |limit: &RateLimit| {
             let longest = longest_wait(&limit.bucket);
             believed_wait(limit.resets_at, now, longest).is_some()

@@ -141,7 +141,7 @@ impl Store {
             ":since": filter.since.map_or(i64::MIN, seconds),
             ":limit": filter.limit.map_or(-1, i64::from),
         };
-        self.list(&listing(filter.trigger), params, read_run)
+        self.list_readable("runs", &listing(filter.trigger), params, read_run)
     }
 
     /// Returns the runs whose id is a text or ends in it, newest first: two
@@ -160,7 +160,12 @@ impl Store {
     /// Returns the runs that have not ended, oldest first: at most one of them
     /// is alive, namely the one that holds the lock.
     pub fn unfinished_runs(&self) -> Result<Vec<Run>> {
-        self.list(UNFINISHED_RUNS, [], read_run)
+        self.list_readable("runs", UNFINISHED_RUNS, [], read_run)
+    }
+
+    /// Tells whether there are runs that have not ended, readable or not.
+    pub fn has_unfinished_runs(&self) -> Result<bool> {
+        Ok(self.find(UNFINISHED_RUNS, [], |_| Ok(()))?.is_some())
     }
 
     /// Closes what dead processes left open.
@@ -182,7 +187,8 @@ impl Store {
                 WHERE finished_at IS NULL AND (?1 IS NULL OR id <> ?1)
                 RETURNING id";
             let params = [except.map(RunId::as_str)];
-            let mut runs: Vec<RunId> = store.list(sql, params, |row| row.parsed("id"))?;
+            let mut runs: Vec<RunId> =
+                store.list_readable("runs", sql, params, |row| row.parsed("id"))?;
             runs.sort();
             Ok(Stranded { runs, sessions })
         })

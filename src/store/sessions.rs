@@ -136,13 +136,14 @@ impl Store {
     /// Writes down what a session did to a file; the last word counts.
     pub fn save_session_file(&self, id: SessionId, file: &SessionFile) -> Result<()> {
         let sql = "INSERT INTO session_files (session_id, path, content_id, size,
-                bytes_fetched, bytes_reused, source, retries, result)
+                bytes_fetched, bytes_reused, source, retries, result, found_bad)
             VALUES (:session_id, :path, :content_id, :size,
-                :bytes_fetched, :bytes_reused, :source, :retries, :result)
+                :bytes_fetched, :bytes_reused, :source, :retries, :result, :found_bad)
             ON CONFLICT (session_id, path) DO UPDATE SET content_id = excluded.content_id,
                 size = excluded.size, bytes_fetched = excluded.bytes_fetched,
                 bytes_reused = excluded.bytes_reused, source = excluded.source,
-                retries = excluded.retries, result = excluded.result";
+                retries = excluded.retries, result = excluded.result,
+                found_bad = excluded.found_bad";
         self.execute(
             sql,
             named_params! {
@@ -155,6 +156,7 @@ impl Store {
                 ":source": file.source.map(|source| source.as_str()),
                 ":retries": file.retries,
                 ":result": file.result.as_str(),
+                ":found_bad": file.found_bad,
             },
         )?;
         Ok(())
@@ -193,6 +195,8 @@ impl Store {
                 AND outcome IN ('updated', 'up-to-date', 'repaired', 'held', 'orphaned', 'failed')
                 AND (outcome <> 'failed'
                     OR error_kind NOT IN ('network', 'rate-limit')
+                        AND NOT (error_kind = 'auth' AND model_id IN
+                            (SELECT id FROM models WHERE needs_token = 1))
                         AND error NOT LIKE 'crashed:%')";
         let params = [seconds(since), seconds(latest_believable(now))];
         let ids: Vec<ModelId> = self.list(sql, params, |row| Ok(ModelId(row.get("model_id")?)))?;
@@ -212,6 +216,7 @@ impl Store {
                 source: row.parsed_if_any("source")?,
                 retries: row.get("retries")?,
                 result: row.parsed("result")?,
+                found_bad: row.get("found_bad")?,
             })
         })
     }

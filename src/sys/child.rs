@@ -11,6 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -154,9 +155,10 @@ fn command(errand: &Errand<'_>) -> Command {
     if let Some(directory) = errand.directory {
         command.current_dir(directory);
     }
-    let ours = std::env::vars_os().map(|(name, _)| name);
-    for secret in ours.filter(|name| is_withheld(&name.to_string_lossy())) {
-        command.env_remove(secret);
+    for (name, value) in std::env::vars_os() {
+        if is_withheld(&name.to_string_lossy()) || holds_secret(&value.to_string_lossy()) {
+            command.env_remove(name);
+        }
     }
     for (name, value) in &errand.variables {
         match value {
@@ -180,6 +182,23 @@ pub fn is_withheld(name: &str) -> bool {
         .iter()
         .any(|word| name.contains(word));
     (is_ours && has_token) || name == SettingKey::PingUrl.variable()
+}
+
+/// The texts that no other program gets, in whatever variable they stand.
+static SECRETS: OnceLock<Vec<String>> = OnceLock::new();
+
+/// Keeps some texts from all programs that this process starts. Called once,
+/// at the start of the process; later calls change nothing.
+pub fn withhold(secrets: Vec<String>) {
+    // What is shorter is no token, and would take many variables with it.
+    const SHORTEST: usize = 8;
+    let secrets = secrets.into_iter();
+    let _ = SECRETS.set(secrets.filter(|text| text.len() >= SHORTEST).collect());
+}
+
+fn holds_secret(value: &str) -> bool {
+    let mut secrets = SECRETS.get().into_iter().flatten();
+    secrets.any(|secret| value.contains(secret))
 }
 
 /// Starts this program anew in an environment of its own, with our stdout and

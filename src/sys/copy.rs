@@ -1,9 +1,38 @@
-//! Copying a part of one file into another, by the cheapest means there is.
+//! Copying a file or a part of one into another, by the cheapest means there is.
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
 
 use super::file_io::{read_exact_at, write_all_at};
+use super::files::{self, Sharing};
+use super::open;
+
+/// Gives a content a second name without copying a byte: as a clone, or as a
+/// hard link where the caller allows one.
+pub fn clone_or_link(source: &Path, target: &Path, sharing: Sharing) -> io::Result<()> {
+    match files::reflink(source, target) {
+        Err(_) if sharing == Sharing::HardLinksToo => files::hard_link(source, target),
+        result => result,
+    }
+}
+
+/// Tries whether a file can be cloned into a folder.
+pub fn can_clone(source: &Path, folder: &Path) -> bool {
+    let probe = files::unused_name(folder);
+    let cloned = files::reflink(source, &probe).is_ok();
+    let _ = files::remove_if_present(&probe);
+    cloned
+}
+
+/// Forces a file's bytes to disk.
+pub fn flush(path: &Path) -> io::Result<()> {
+    match open::flushable(path) {
+        // Nothing could have been written through this name.
+        Err(err) if cfg!(windows) && err.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        file => file?.sync_data(),
+    }
+}
 
 /// File systems that can share space between files do it in units of this or less.
 #[cfg(target_os = "linux")]

@@ -239,7 +239,7 @@ fn is_circle(_err: &io::Error) -> bool {
 /// Gives a content a second name, at the least cost that the file system offers.
 ///
 /// Reflink first (no bytes, and independent), then a hard link where the caller
-/// allows one, then a copy. macOS has its reflinks inside `fs::copy`.
+/// allows one, then a copy.
 pub fn share(source: &Path, target: &Path, sharing: Sharing) -> io::Result<Shared> {
     if reflink(source, target).is_ok() {
         return Ok(Shared::Reflinked);
@@ -257,13 +257,22 @@ pub fn share(source: &Path, target: &Path, sharing: Sharing) -> io::Result<Share
     })
 }
 
+/// Gives a copy the time of change of its source, so that it is known by it.
+pub fn take_time_of(source: &Path, copy: &Path) -> io::Result<()> {
+    let modified = fs::metadata(source)?.modified()?;
+    OpenOptions::new()
+        .write(true)
+        .open(copy)?
+        .set_modified(modified)
+}
+
 /// Gives a file a second name; of a symbolic link, the file behind it.
 pub fn hard_link(source: &Path, target: &Path) -> io::Result<()> {
     fs::hard_link(fs::canonicalize(source)?, target)
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn reflink(source: &Path, target: &Path) -> io::Result<()> {
+pub(super) fn reflink(source: &Path, target: &Path) -> io::Result<()> {
     let source = File::open(source)?;
     let file = create_new(target)?;
     rustix::fs::ioctl_ficlone(&file, &source).map_err(|err| {
@@ -272,8 +281,19 @@ fn reflink(source: &Path, target: &Path) -> io::Result<()> {
     })
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn reflink(_source: &Path, _target: &Path) -> io::Result<()> {
+#[cfg(target_os = "macos")]
+pub(super) fn reflink(source: &Path, target: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, CloneFlags, fclonefileat};
+    Ok(fclonefileat(
+        File::open(source)?,
+        CWD,
+        target,
+        CloneFlags::empty(),
+    )?)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "macos")))]
+pub(super) fn reflink(_source: &Path, _target: &Path) -> io::Result<()> {
     Err(ErrorKind::Unsupported.into())
 }
 

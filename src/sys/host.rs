@@ -6,8 +6,9 @@
 //! `HFDL_TEST_CRASH_AT`, the checkpoint that kills the process (`run ends`, or
 //! `checked:3` for its third time), `HFDL_TEST_HANG_AT`, the checkpoint at which
 //! the thread stays for ever, `HFDL_TEST_IDLE_LIMIT`, milliseconds that replace
-//! the longest idle time of a run and its grace, and
-//! `HFDL_TEST_PROGRAMS` and `HFDL_TEST_PROCESSES`, folders that stand for the
+//! the longest idle time of a run and its grace,
+//! `HFDL_TEST_READ_RATE`, the bytes that a file on this machine gives in a second when it
+//! is hashed, and `HFDL_TEST_PROGRAMS` and `HFDL_TEST_PROCESSES`, folders that stand for the
 //! machine's helper programs and its running processes. A release build does
 //! not look at them.
 
@@ -20,6 +21,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use thiserror::Error;
 
 use super::file_io;
 use crate::domain::time::Timestamp;
@@ -29,22 +31,57 @@ use crate::domain::time::Timestamp;
 pub struct Host {
     arguments: Vec<OsString>,
     environment: BTreeMap<String, String>,
+    /// Variables whose value is not UTF-8, which is never altered to fit.
+    not_utf8: Vec<String>,
 }
+
+/// A variable that is read here holds bytes that are not UTF-8. The database
+/// keeps paths as text, so they are refused rather than altered.
+#[derive(Debug, Error)]
+#[error("the variable `{0}` holds bytes that are not UTF-8")]
+pub struct VariableNotUtf8(String);
 
 impl Host {
     /// Reads arguments and environment of this process, once.
     pub fn from_process() -> Self {
-        let environment = std::env::vars_os()
-            .filter_map(|(name, value)| {
-                Some((
-                    name.into_string().ok()?,
-                    value.to_string_lossy().into_owned(),
-                ))
-            })
-            .collect();
+        let mut environment = BTreeMap::new();
+        let mut not_utf8 = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
+            match value.into_string() {
+                Ok(value) => drop(environment.insert(name, value)),
+                Err(_) => not_utf8.push(name),
+            }
+        }
         Self {
             arguments: std::env::args_os().collect(),
             environment,
+            not_utf8,
+        }
+    }
+
+    /// Refuses an environment in which a variable that decides about places
+    /// cannot be kept as it is; other programs' variables do not matter.
+    pub fn check_variables(&self) -> std::result::Result<(), VariableNotUtf8> {
+        const STARTS: [&str; 4] = ["HF_", "HFDL_", "HUGGINGFACE_", "XDG_"];
+        const NAMES: [&str; 8] = [
+            "HOME",
+            "USERPROFILE",
+            "LOCALAPPDATA",
+            "PATH",
+            "SSL_CERT_FILE",
+            "REQUESTS_CA_BUNDLE",
+            "CURL_CA_BUNDLE",
+            "TZ",
+        ];
+        let is_read = |name: &&String| {
+            STARTS.iter().any(|start| name.starts_with(start)) || NAMES.contains(&name.as_str())
+        };
+        match self.not_utf8.iter().find(is_read) {
+            Some(name) => Err(VariableNotUtf8(name.clone())),
+            None => Ok(()),
         }
     }
 
@@ -53,6 +90,7 @@ impl Host {
         Self {
             arguments: std::env::args_os().collect(),
             environment: variables.into_iter().collect(),
+            not_utf8: Vec::new(),
         }
     }
 
@@ -270,6 +308,37 @@ pub fn checkpoint(step: &str) {
             let _ = kill_process(getpid(), Signal::KILL);
         }
         std::process::abort();
+    }
+}
+
+/// Appends a removal and its reason to the file that a test has named.
+///
+/// A function of its own, as `checkpoint` is, because files go in layers that
+/// have no `Host`.
+pub fn note_removal(path: &std::path::Path, reason: &str) {
+    static AUDIT: OnceLock<Option<PathBuf>> = OnceLock::new();
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    let audit = AUDIT.get_or_init(|| std::env::var_os("HFDL_TEST_REMOVALS").map(PathBuf::from));
+    if let Some(audit) = audit {
+        use std::io::Write;
+        let mut options = std::fs::File::options();
+        let file = options.create(true).append(true).open(audit);
+        let line = format!("{reason}\t{}\n", path.display());
+        let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
+    }
+}
+
+/// Makes reading a file on this machine as slow as a test wants it.
+pub fn slow_down_reading(bytes: usize) {
+    static RATE: OnceLock<Option<f64>> = OnceLock::new();
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    let rate = RATE.get_or_init(|| std::env::var("HFDL_TEST_READ_RATE").ok()?.parse().ok());
+    if let Some(rate) = rate {
+        std::thread::sleep(Duration::from_secs_f64(bytes as f64 / rate));
     }
 }
 

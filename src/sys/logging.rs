@@ -15,6 +15,7 @@ use log::{LevelFilter, Log, Metadata, Record};
 
 use crate::domain::outcome::words;
 use crate::domain::time::Timestamp;
+use crate::sys::text::{escaped, steers_terminal};
 
 words! {
     /// The form of diary lines on stderr.
@@ -46,6 +47,9 @@ struct Diary {
 }
 
 static DIARY: OnceLock<Diary> = OnceLock::new();
+
+/// The run that this process is at.
+static RUN: RwLock<Option<String>> = RwLock::new(None);
 
 struct Door;
 
@@ -89,7 +93,8 @@ pub fn start(settings: &DiarySettings) {
         _ => LevelFilter::Trace,
     };
     let mut builder = env_logger::Builder::new();
-    match &settings.filter {
+    let problem = settings.filter.as_deref().and_then(filter_problem);
+    match settings.filter.as_ref().filter(|_| problem.is_none()) {
         Some(filter) => builder.parse_filters(filter),
         // Other packages speak only when something is wrong.
         None => builder
@@ -119,10 +124,38 @@ pub fn start(settings: &DiarySettings) {
     if DIARY.set(diary).is_ok() && log::set_logger(&Door).is_ok() {
         log::set_max_level(level);
     }
+    if let Some(problem) = problem {
+        log::warn!("`HFDL_LOG` is ignored: {problem}");
+    }
+}
+
+/// Says why a filter is none. The library takes every word for the name of a
+/// package, and then shows nothing of ours.
+fn filter_problem(filter: &str) -> Option<String> {
+    const PACKAGES: [&str; 4] = ["hfdl", "ureq", "ureq_proto", "rustls"];
+    let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
+    let is_package = |word: &str| {
+        let package = word.split("::").next().unwrap_or(word);
+        PACKAGES.contains(&package)
+    };
+    let directives = filter.split('/').next().unwrap_or(filter).split(',');
+    let mut directives = directives.map(str::trim).filter(|word| !word.is_empty());
+    let wrong = directives.find_map(|word| match word.split_once('=') {
+        Some((_, level)) => (!is_level(level.trim())).then_some(level.trim()),
+        None => (!is_level(word) && !is_package(word)).then_some(word),
+    })?;
+    let wrong: String = wrong.chars().take(40).collect();
+    Some(format!(
+        "`{}` is no level; write `debug` or `hfdl=debug`, with off, error, warn, info, debug or trace",
+        escaped(&wrong)
+    ))
 }
 
 /// Opens the log file of a run; from now on every record goes there too.
 pub fn start_file(directory: &Path, run_id: &str, started_at: Timestamp) -> Result<PathBuf> {
+    if let Ok(mut run) = RUN.write() {
+        *run = Some(run_id.to_owned());
+    }
     let path = directory.join(file_name(run_id, started_at));
     let context = || format!("cannot create the log file `{}`", path.display());
     std::fs::create_dir_all(directory).with_context(context)?;
@@ -153,6 +186,9 @@ fn file_name(run_id: &str, started_at: Timestamp) -> String {
 
 fn write_text(out: &mut impl Write, record: &Record<'_>, colour: bool) -> io::Result<()> {
     let level = record.level().as_str().to_lowercase();
+    let message = record.args().to_string();
+    // Records hold words of servers, programs and file names.
+    let message = escaped(&message);
     if colour {
         let code = match record.level() {
             log::Level::Error => 31,
@@ -160,21 +196,26 @@ fn write_text(out: &mut impl Write, record: &Record<'_>, colour: bool) -> io::Re
             log::Level::Info => 32,
             log::Level::Debug | log::Level::Trace => 36,
         };
-        writeln!(out, "\u{1b}[{code}m{level}\u{1b}[0m: {}", record.args())
+        writeln!(out, "\u{1b}[{code}m{level}\u{1b}[0m: {message}")
     } else {
-        writeln!(out, "{level}: {}", record.args())
+        writeln!(out, "{level}: {message}")
     }
 }
 
-/// One JSON object a line: `at`, `level`, `target`, `message`.
+/// One JSON object a line: `at`, `level`, `run_id` during a run, `target`, `message`.
 fn write_json(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
+    let run = RUN.read().ok().and_then(|run| run.clone());
     writeln!(
         out,
-        "{{\"at\":\"{}\",\"level\":\"{}\",\"target\":\"{}\",\"message\":{}}}",
+        "{{\"at\":\"{}\",\"level\":\"{}\",{}\"target\":\"{}\",\"message\":{}}}",
         // Lines are stamped with the real clock even when a test has set another:
         // they order events, they do not decide anything.
         Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ"),
         record.level().as_str().to_lowercase(),
+        run.map_or_else(String::new, |run| format!(
+            "\"run_id\":{},",
+            json_string(&run)
+        )),
         record.target(),
         json_string(&record.args().to_string()),
     )
@@ -188,7 +229,7 @@ fn json_string(text: &str) -> String {
             '"' => quoted.push_str("\\\""),
             '\\' => quoted.push_str("\\\\"),
             '\n' => quoted.push_str("\\n"),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", c as u32)),
+            c if steers_terminal(c) => quoted.push_str(&format!("\\u{:04x}", c as u32)),
             c => quoted.push(c),
         }
     }
@@ -297,6 +338,28 @@ mod tests {
             Some((at, id.to_owned()))
         );
         assert_eq!(parse_file_name("notes.txt"), None);
+    }
+
+    #[test]
+    fn a_filter_without_a_level_is_told() {
+        for good in [
+            "debug",
+            "HFDL=off",
+            "hfdl::hub=trace,warn",
+            "ureq",
+            "info/regex",
+            "",
+        ] {
+            assert_eq!(filter_problem(good), None, "{good}");
+        }
+        for (bad, word) in [
+            ("loud", "`loud`"),
+            ("hfdl=loud", "`loud`"),
+            ("debug,verbose", "`verbose`"),
+        ] {
+            let problem = filter_problem(bad).unwrap();
+            assert!(problem.starts_with(word), "{problem}");
+        }
     }
 
     #[test]

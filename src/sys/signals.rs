@@ -6,10 +6,20 @@
 //! latter the system ends the process as it likes; what is on disk survives
 //! any end.
 
+use std::sync::OnceLock;
+
 use anyhow::Result;
 
 use super::stop::{StopFlag, StopReason};
 use crate::domain::outcome::ExitStatus;
+
+static PROCESS: OnceLock<StopFlag> = OnceLock::new();
+
+/// Returns the flag that ends this process's run, for waits deep below it. Where
+/// signals just end the process, it is one that is never raised.
+pub fn process_stop() -> StopFlag {
+    PROCESS.get().cloned().unwrap_or_default()
+}
 
 /// Raises the flag on SIGINT, SIGTERM and SIGHUP, or what Windows has of them.
 ///
@@ -17,6 +27,7 @@ use crate::domain::outcome::ExitStatus;
 /// the calling one that they are not interrupted. A signal that whoever started
 /// the process has it ignore stays ignored, as SIGHUP under `nohup`.
 pub fn stop_on_signals(stop: &StopFlag) -> Result<()> {
+    let _ = PROCESS.set(stop.clone());
     let mut asked = Asked {
         stop: stop.clone(),
         before: false,

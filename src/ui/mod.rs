@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::domain::outcome::words;
 use crate::sys::host::Host;
+use crate::sys::text::escaped;
 
 words! {
     /// What stdout carries.
@@ -153,7 +154,7 @@ impl Output {
         } else {
             "warning"
         };
-        self.say(&format!("{label}: {message}"));
+        self.say(&format!("{label}: {}", escaped(message)));
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::domain::units::ByteSize;
+use crate::sys::text::steers_terminal;
 
 /// At most so many files have a line of their own.
 const MOST_FILES: usize = 4;
@@ -108,7 +109,7 @@ fn style(template: &str) -> ProgressStyle {
 /// Names come from elsewhere and must not move the cursor.
 fn clean(name: &str) -> String {
     name.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .map(|c| if steers_terminal(c) { '\u{fffd}' } else { c })
         .collect()
 }
 

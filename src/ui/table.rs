@@ -5,6 +5,7 @@ use comfy_table::{
 };
 
 use super::Output;
+use crate::sys::text::steers_terminal;
 
 /// Spaces between columns.
 const PADDING: u16 = 2;
@@ -121,7 +122,7 @@ pub fn terminal_width() -> Option<u16> {
 /// Control characters in names from elsewhere must not move the cursor.
 fn clean(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .map(|c| if steers_terminal(c) { '\u{fffd}' } else { c })
         .collect()
 }
 

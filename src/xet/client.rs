@@ -14,12 +14,12 @@ use super::reconstruction::{Fetch, Reconstruction};
 use super::ways::Ways;
 use super::wire::{Form, parse_reconstruction};
 use crate::domain::ranges::ByteRange;
-use crate::domain::retry::{self, History, RetryPolicy, Verdict};
+use crate::domain::retry::{self, History, Prospect, RetryPolicy, Verdict};
 use crate::domain::time::Timestamp;
 use crate::domain::way::Way;
 use crate::domain::xet::XetHash;
 use crate::sys::http::{Body, Headers, Http, Request, Response, Url};
-use crate::sys::pause::{Pause, Waited};
+use crate::sys::pause::{Pause, Stopwatch, Waited};
 
 /// As long as an answer may be: a signed address can be some kilobytes.
 const MAX_ANSWER_BYTES: usize = 128 << 20;
@@ -149,6 +149,7 @@ impl XetClient {
     pub fn open(&self, file: XetHash, fetch: &Fetch) -> Result<Body, XetError> {
         let request =
             Request::get(Url::clone(&fetch.url)).range(fetch.first_byte, Some(fetch.last_byte));
+        let request = request.for_file();
         let fault = |fault| XetError::new(file, fault);
         let answer = self.storage.shared.http.send(&request);
         let answer = answer.map_err(|error| fault(XetFault::Network(error)))?;
@@ -220,7 +221,9 @@ impl XetClient {
         }
         let json = answer.body.read_limited(MAX_ANSWER_BYTES);
         let json = json.map_err(XetFault::Network)?;
-        parse_reconstruction(&json, form).map_err(XetFault::BadAnswer)
+        let found = parse_reconstruction(&json, form).map_err(XetFault::BadAnswer)?;
+        check_encryption(&token.cas_url, &found)?;
+        Ok(found)
     }
 
     fn send(
@@ -269,7 +272,9 @@ impl XetClient {
         mut attempt: impl FnMut() -> Result<T, XetFault>,
     ) -> Result<T, XetFault> {
         let mut history = History::default();
+        let mut busy = Duration::ZERO;
         loop {
+            let began = Stopwatch::start();
             let fault = match attempt() {
                 Ok(value) => {
                     self.ways().works(Way::XetAnswers, 0);
@@ -278,8 +283,13 @@ impl XetClient {
                 Err(fault) => fault,
             };
             self.ways().question_failed(&fault);
+            busy += began.elapsed();
             history.failures += 1;
-            let verdict = retry::decide(&self.retry, history, fault.prospect(), fastrand::f64());
+            let prospect = match busy < self.storage.shared.http.patience() {
+                true => fault.prospect(),
+                false => Prospect::Permanent,
+            };
+            let verdict = retry::decide(&self.retry, history, prospect, fastrand::f64());
             let Verdict::RetryAfter(pause) = verdict else {
                 return Err(fault);
             };
@@ -289,6 +299,19 @@ impl XetClient {
                 return Err(fault);
             }
         }
+    }
+}
+
+/// A storage that was asked over https leads its reader nowhere else, as no
+/// redirect does.
+fn check_encryption(asked: &Url, found: &Reconstruction) -> Result<(), XetFault> {
+    let mut fetches = found.fetches.values().flatten();
+    match fetches.find(|fetch| asked.is_https() && !fetch.url.is_https()) {
+        Some(fetch) => Err(XetFault::BadAnswer(format!(
+            "the address of a xorb is not encrypted (`{}`)",
+            fetch.url
+        ))),
+        None => Ok(()),
     }
 }
 
@@ -313,4 +336,35 @@ fn refusal(status: u16, headers: &Headers) -> XetFault {
 /// kept under these locks is whole after every statement.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn encryption_is_not_given_up_for_the_address_of_a_xorb() {
+        let url = |text: &str| -> Url { text.parse().unwrap() };
+        let leads_to = |text: &str| {
+            let fetch = Fetch {
+                url: Arc::new(url(text)),
+                chunks: 0..1,
+                first_byte: 0,
+                last_byte: 9,
+            };
+            let name = XetHash::from_bytes([1; 32]);
+            Reconstruction {
+                fetches: HashMap::from([(name, vec![fetch])]),
+                ..Reconstruction::default()
+            }
+        };
+        let (open, safe) = (
+            leads_to("http://cdn/x?sig=geheim"),
+            leads_to("https://cdn/x"),
+        );
+        let refused = check_encryption(&url("https://cas"), &open).unwrap_err();
+        assert!(!refused.to_string().contains("geheim"), "{refused}");
+        assert!(check_encryption(&url("https://cas"), &safe).is_ok());
+        assert!(check_encryption(&url("http://cas"), &open).is_ok());
+    }
 }

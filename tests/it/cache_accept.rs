@@ -12,9 +12,10 @@ use hfdl::cache::{LinkChoice, LocalDir, Vanished, scan_repo, snapshot_is_complet
 use hfdl::domain::filter::Filter;
 use hfdl::domain::plan::plan_sync;
 use hfdl::domain::repo::{Repo, RepoType};
+use hfdl::sys::files::{self, Sharing};
 use serde_json::{Value, json};
 
-use crate::support::cache::{Commit, TestCache, commit, model, prove};
+use crate::support::cache::{Commit, TestCache, commit, model, prove, repo};
 
 fn fresh(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -101,13 +102,16 @@ fn caches_of_every_form_are_whole_and_ready_to_be_shown_to_the_official_client()
         .facts(&new.listing, &env.filter, Some(&env.cache), &prove)
         .unwrap();
     let plan = plan_sync(&new.listing, &env.filter, &dir.placement().unwrap(), &facts).unwrap();
-    for (content, (size_bytes, from)) in plan.imports() {
-        dir.import(&content, size_bytes, from).unwrap();
+    for (content, (_, from)) in plan.imports() {
+        let aside = files::unused_name(&dir.private());
+        files::share(from, &aside, Sharing::OwnBytes).unwrap();
+        dir.store(&content, &aside).unwrap();
     }
     dir.publish(
+        &repo(),
         &new.listing,
         &plan,
-        Vanished::Keep,
+        &Vanished::Keep,
         &crate::support::cache::no_lock,
     )
     .unwrap();

@@ -21,6 +21,7 @@ struct Case {
     on: On,
     fault: Fault,
     args: &'static [&'static str],
+    variables: &'static [(&'static str, &'static str)],
     code: i32,
     says: &'static str,
 }
@@ -30,6 +31,7 @@ fn case(on: On, fault: Fault, code: i32, says: &'static str) -> Case {
         on,
         fault,
         args: &[],
+        variables: &[],
         code,
         says,
     }
@@ -60,6 +62,10 @@ fn name_of(fault: &Fault) -> &'static str {
         Fault::StallAfter(_) => "StallAfter",
         Fault::NoAnswer => "NoAnswer",
         Fault::Trickle(..) => "Trickle",
+        Fault::TrickleHead(..) => "TrickleHead",
+        Fault::Informational(_) => "Informational",
+        Fault::Endless => "Endless",
+        Fault::EndlessPages(_) => "EndlessPages",
         Fault::FlipByteAt(_) => "FlipByteAt",
         Fault::ShortBy(_) => "ShortBy",
         Fault::LongBy(_) => "LongBy",
@@ -71,6 +77,7 @@ fn name_of(fault: &Fault) -> &'static str {
         Fault::Status(_) => "Status",
         Fault::TooManyRequests(_) => "TooManyRequests",
         Fault::RetryAfter(_) => "RetryAfter",
+        Fault::Refusal(..) => "Refusal",
         Fault::Expired => "Expired",
         Fault::RedirectLoop => "RedirectLoop",
         Fault::Redirect(..) => "Redirect",
@@ -123,6 +130,16 @@ fn api_cases() -> Vec<Case> {
         case(info(), limit(Hint::RetryAfter(20)), 5, "rate limit"),
         case(info(), limit(Hint::Nothing), 5, "rate limit"),
         case(info(), Fault::RetryAfter("7".into()), 5, "HTTP 503"),
+        case(
+            info(),
+            Fault::Refusal(
+                403,
+                vec![("X-Error-Code".into(), "GatedRepo".into())],
+                String::new(),
+            ),
+            4,
+            "is gated",
+        ),
         case(info(), Fault::Reset, 5, "no answer about"),
         case(info(), Fault::Close, 5, "no answer about"),
         case(info(), Fault::RedirectLoop, 1, "circles"),
@@ -280,6 +297,44 @@ fn large_file_cases() -> Vec<Case> {
     ]
 }
 
+/// A case about a server that takes its time, with little patience.
+fn slow(on: On, fault: Fault, says: &'static str) -> Case {
+    Case {
+        variables: &[("HF_HUB_ETAG_TIMEOUT", "1")],
+        ..case(on, fault, 5, says)
+    }
+}
+
+/// What never comes to an end by itself.
+fn endless_cases() -> Vec<Case> {
+    let info = || On::api(Api::Info);
+    let tree = || On::api(Api::Tree);
+    let pause = Duration::from_millis(100);
+    vec![
+        slow(info(), Fault::TrickleHead(1, pause), "no answer in time"),
+        slow(tree(), Fault::TrickleHead(1, pause), "no answer in time"),
+        slow(info(), Fault::Informational(pause), "no answer in time"),
+        slow(
+            On::resolve(LARGE),
+            Fault::Informational(pause),
+            "no answer in time",
+        ),
+        slow(info(), Fault::Trickle(1, pause), "too slowly"),
+        slow(tree(), Fault::Trickle(1, pause), "too slowly"),
+        slow(info(), Fault::NoAnswer, "no answer in time"),
+        slow(tree(), Fault::StallAfter(5), "fell silent"),
+        case(info(), Fault::Endless, 1, "longer than"),
+        case(tree(), Fault::Endless, 1, "longer than"),
+        case(tree(), Fault::EndlessPages(0), 1, "has no end"),
+        case(
+            tree(),
+            Fault::EndlessPages(50_000),
+            1,
+            "more than 500000 entries",
+        ),
+    ]
+}
+
 /// A world with a hub that knows the token, and what it holds.
 fn world() -> (TestEnv, Truth) {
     let env = TestEnv::new();
@@ -308,6 +363,9 @@ fn publish(hub: &TestHub) -> Truth {
 /// Tries a case and says what is not as it should be.
 fn verdict(case: &Case) -> Result<(), String> {
     let (env, truth) = world();
+    for (name, value) in case.variables {
+        env.set(name, value);
+    }
     let hub = env.hub();
     hub.fault(case.on.clone(), case.fault.clone());
     let args = ["download", "acme/tiny", "-vvv"];
@@ -385,12 +443,28 @@ fn faults_of_large_files_end_with_their_code_and_heal() {
 }
 
 #[test]
+fn what_never_ends_is_given_up_and_heals() {
+    try_all(&endless_cases());
+}
+
+#[test]
 fn every_fault_of_the_hub_has_a_case() {
-    let tables = [api_cases(), small_file_cases(), large_file_cases()].names();
+    let tables = [
+        api_cases(),
+        small_file_cases(),
+        large_file_cases(),
+        endless_cases(),
+    ]
+    .names();
     for fault in [
         Fault::CutAfter(0),
         Fault::StallAfter(0),
+        Fault::NoAnswer,
         Fault::Trickle(0, Duration::ZERO),
+        Fault::TrickleHead(0, Duration::ZERO),
+        Fault::Informational(Duration::ZERO),
+        Fault::Endless,
+        Fault::EndlessPages(0),
         Fault::FlipByteAt(0),
         Fault::ShortBy(0),
         Fault::LongBy(0),
@@ -402,6 +476,7 @@ fn every_fault_of_the_hub_has_a_case() {
         Fault::Status(0),
         Fault::TooManyRequests(Hint::Nothing),
         Fault::RetryAfter(String::new()),
+        Fault::Refusal(0, Vec::new(), String::new()),
         Fault::Expired,
         Fault::RedirectLoop,
         Fault::Redirect(0, String::new()),
@@ -420,7 +495,7 @@ trait Names {
     fn names(&self) -> Vec<&'static str>;
 }
 
-impl Names for [Vec<Case>; 3] {
+impl Names for [Vec<Case>; 4] {
     fn names(&self) -> Vec<&'static str> {
         let cases = self.iter().flatten();
         cases.map(|case| name_of(&case.fault)).collect()

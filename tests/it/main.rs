@@ -8,6 +8,7 @@ mod apply_env;
 mod apply_round_trip;
 mod apply_stories;
 mod apply_wrong_files;
+mod bad_manners;
 mod budgets;
 mod cache_accept;
 mod cache_local_dir;
@@ -56,9 +57,16 @@ mod layers;
 mod nights;
 mod notify;
 mod outdated;
+mod ownership;
+mod ownership_audit;
+mod ownership_directories;
+#[cfg(unix)]
+mod ownership_properties;
 mod places;
 mod planted_names;
 mod progress;
+#[cfg(unix)]
+mod proof;
 mod prune;
 mod read_only_blobs;
 mod readme;

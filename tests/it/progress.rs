@@ -58,6 +58,7 @@ fn listen(env: &TestEnv) -> Told {
         required: BTreeSet::new(),
         destination: Destination::Cache,
         known_commit: None,
+        needs_token: false,
         held_commit: None,
         accepted: None,
         force: false,

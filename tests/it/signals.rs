@@ -151,13 +151,24 @@ fn a_second_signal_leaves_at_once_and_loses_nothing() {
 #[test]
 fn a_signal_ends_the_run_soon_although_the_hub_says_nothing() {
     let (int, term) = (Signal::INT, Signal::TERM);
-    for (line, asked, signal, code) in [
-        ("run-due", Api::Info, term, 143),
-        ("run-due", Api::Tree, int, 130),
-        ("download acme/tiny", Api::Info, int, 130),
-        ("download acme/tiny", Api::Resolve, term, 143),
-        ("download acme/tiny", Api::Cdn, term, 143),
-        ("verify acme/tiny", Api::Tree, int, 130),
+    let pause = Duration::from_millis(100);
+    let silence = || Fault::NoAnswer;
+    let slow_head = || Fault::TrickleHead(1, pause);
+    let slow_body = || Fault::Trickle(1, pause);
+    let no_end = || Fault::Informational(pause);
+    for (line, asked, fault, signal, code) in [
+        ("run-due", Api::Info, silence(), term, 143),
+        ("run-due", Api::Tree, silence(), int, 130),
+        ("run-due", Api::Info, slow_head(), int, 130),
+        ("run-due", Api::Tree, no_end(), term, 143),
+        ("run-due", Api::Tree, slow_body(), term, 143),
+        ("download acme/tiny", Api::Info, silence(), int, 130),
+        ("download acme/tiny", Api::Resolve, silence(), term, 143),
+        ("download acme/tiny", Api::Resolve, no_end(), term, 143),
+        ("download acme/tiny", Api::Cdn, silence(), term, 143),
+        ("download acme/tiny", Api::Cdn, slow_head(), int, 130),
+        ("verify acme/tiny", Api::Tree, silence(), int, 130),
+        ("verify acme/tiny", Api::Tree, slow_body(), int, 130),
     ] {
         let env = world();
         env.line("models add acme/tiny").succeeds();
@@ -169,7 +180,7 @@ fn a_signal_ends_the_run_soon_although_the_hub_says_nothing() {
         env.set("HF_HUB_ETAG_TIMEOUT", "600");
         env.set("HF_HUB_DOWNLOAD_TIMEOUT", "600");
         env.hub().forget_requests();
-        env.hub().fault(On::api(asked), Fault::NoAnswer);
+        env.hub().fault(On::api(asked), fault);
         let mut running = Running::start(env.command(line.split(' ')));
         env.hub().wait_until("it asks", |requests| {
             requests.iter().any(|request| request.api == asked)
@@ -184,6 +195,37 @@ fn a_signal_ends_the_run_soon_although_the_hub_says_nothing() {
         env.hub().heal();
         env.line(line).succeeds();
     }
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_another_process_that_publishes() {
+    let env = TestEnv::new();
+    env.set("HFDL_DISK_RESERVE", "0");
+    let repo = env.hub().repo("acme/tiny");
+    let commit = repo.commit("main").file("config.json", b"{}").publish();
+    env.line("download acme/tiny --dry-run").succeeds();
+    let private = env.cache().join("models--acme--tiny/.hfdl");
+    fs::create_dir_all(&private).unwrap();
+    let lock = private.join(format!("{commit}.incomplete.lock"));
+    let held = hfdl::sys::lock::FileLock::try_acquire(&lock).unwrap();
+    assert!(held.is_some());
+    let mut running = Running::start(env.command(["download", "acme/tiny"]));
+    env.hub().wait_until("it fetches", |requests| {
+        requests
+            .iter()
+            .any(|request| request.bytes_sent > 0 && request.api == Api::ResolveCache)
+    });
+    assert_eq!(
+        running.code_within(Duration::from_millis(500)),
+        None,
+        "it waits"
+    );
+    running.send(Signal::TERM);
+    assert_eq!(running.code_within(Duration::from_secs(4)), Some(143));
+    let words = ("partial".to_owned(), "interrupted".to_owned(), 143);
+    assert_eq!(last_words(&env), words);
+    drop(held);
+    env.line("download acme/tiny").succeeds();
 }
 
 /// Removes what is kept of the files of each commit, so that the Hub has to be asked.

@@ -59,6 +59,7 @@ fn an_edit_changes_what_was_said_and_keeps_what_was_found_out() {
         last_change_at: Some(at(5)),
         consecutive_failures: 6,
         upstream_state: UpstreamState::Gated,
+        needs_token: true,
     };
     store.save_model_state(id, &state).unwrap();
     let mut spec = model("acme/new");
@@ -83,6 +84,7 @@ fn models_are_listed_by_tag_by_state_and_by_switch() {
     store.set_model_enabled(off, false, at(0)).unwrap();
     let orphaned = ModelState {
         upstream_state: UpstreamState::Orphaned,
+        needs_token: false,
         ..ModelState::default()
     };
     store.save_model_state(plain, &orphaned).unwrap();
@@ -723,23 +725,37 @@ fn blobs_are_found_by_path_by_content_and_by_age() {
     let home = Home::new();
     let store = home.open();
     let (a, b) = (Path::new("/cache/blobs/a"), Path::new("/srv/a"));
-    store.save_blob(a, &content('a'), 100, at(1)).unwrap();
-    store.save_blob(b, &content('a'), 100, at(2)).unwrap();
+    store
+        .save_blob(a, &content('a'), &stamp(100), at(1))
+        .unwrap();
+    store
+        .save_blob(b, &content('a'), &stamp(100), at(2))
+        .unwrap();
     let paths = |blobs: Vec<hfdl::store::Blob>| {
         let paths = blobs.into_iter().map(|blob| blob.path);
         paths.collect::<Vec<_>>()
     };
     assert_eq!(paths(store.blobs_with(&content('a')).unwrap()), [b, a]);
-    store.save_blob(a, &content('a'), 100, at(5)).unwrap();
+    store
+        .save_blob(a, &content('a'), &stamp(100), at(5))
+        .unwrap();
     let blob = store.blob(a).unwrap().unwrap();
     assert_eq!((blob.first_seen_at, blob.verified_at), (at(1), at(5)));
     let old = store.blobs_unverified_since(at(5), 10).unwrap();
     assert_eq!(paths(old), [b]);
     // Other content under the same name is another file.
-    store.save_blob(a, &content('c'), 7, at(9)).unwrap();
+    store.save_blob(a, &content('c'), &stamp(7), at(9)).unwrap();
     let blob = store.blob(a).unwrap().unwrap();
     assert_eq!((blob.content, blob.size_bytes), (content('c'), 7));
     assert_eq!(blob.first_seen_at, at(9));
+    // Another name of it is proven as long as this one.
+    let proof = store.proof(a).unwrap().unwrap();
+    assert!(proof.holds_for(&content('c'), &stamp(7), at(9)));
+    assert!(!proof.holds_for(&content('c'), &stamp(8), at(9)));
+    store.save_bad_file(b, &content('c'), at(10)).unwrap();
+    store.copy_proof(a, b).unwrap();
+    assert_eq!(store.proof(b).unwrap(), Some(proof));
+    assert!(store.bad_files().unwrap().is_empty());
     assert!(store.forget_blob(a).unwrap());
     assert!(!store.forget_blob(a).unwrap());
     assert_eq!(store.blob(a).unwrap(), None);
@@ -750,7 +766,9 @@ fn bad_files_are_news_once_and_forgotten_when_they_are_good_again() {
     let home = Home::new();
     let store = home.open();
     let path = Path::new("/cache/blobs/a");
-    store.save_blob(path, &content('a'), 100, at(1)).unwrap();
+    store
+        .save_blob(path, &content('a'), &stamp(100), at(1))
+        .unwrap();
     assert!(store.save_bad_file(path, &content('a'), at(2)).unwrap());
     assert!(!store.save_bad_file(path, &content('a'), at(3)).unwrap());
     assert_eq!(store.blob(path).unwrap(), None, "it is not proven any more");
@@ -758,7 +776,9 @@ fn bad_files_are_news_once_and_forgotten_when_they_are_good_again() {
     assert!(store.save_bad_file(path, &content('b'), at(4)).unwrap());
     let bad: Vec<_> = store.bad_files().unwrap().into_iter().collect();
     assert_eq!(bad, [(path.to_path_buf(), content('b'))]);
-    store.save_blob(path, &content('b'), 100, at(5)).unwrap();
+    store
+        .save_blob(path, &content('b'), &stamp(100), at(5))
+        .unwrap();
     assert!(store.bad_files().unwrap().is_empty());
     store.save_bad_file(path, &content('b'), at(6)).unwrap();
     assert!(store.forget_bad_file(path).unwrap());
@@ -1016,7 +1036,7 @@ fn the_oldest_verified_file_is_looked_for_below_one_folder_only() {
         ("/hub/models--a--b", 2),
     ] {
         store
-            .save_blob(Path::new(path), &content('a'), 1, at(second))
+            .save_blob(Path::new(path), &content('a'), &stamp(1), at(second))
             .unwrap();
     }
     if cfg!(unix) {

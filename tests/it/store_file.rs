@@ -447,6 +447,12 @@ fn the_file_itself_refuses_unknown_words_and_values_of_the_wrong_kind() {
         .unwrap();
     sql.execute_batch(include_str!("store_rows/v6.sql"))
         .unwrap();
+    sql.execute_batch(include_str!("store_rows/v7.sql"))
+        .unwrap();
+    sql.execute_batch(include_str!("store_rows/v8.sql"))
+        .unwrap();
+    sql.execute_batch(include_str!("store_rows/v9.sql"))
+        .unwrap();
     for (table, column) in [
         ("models", "repo_type"),
         ("models", "upstream_state"),
@@ -457,8 +463,6 @@ fn the_file_itself_refuses_unknown_words_and_values_of_the_wrong_kind() {
         ("runs", "trigger"),
         ("sessions", "state"),
         ("sessions", "outcome"),
-        ("session_files", "source"),
-        ("session_files", "result"),
         ("blobs", "content_id"),
         ("bad_files", "content_id"),
         ("model_revisions", "commit_sha"),
@@ -481,6 +485,7 @@ fn the_file_itself_refuses_unknown_words_and_values_of_the_wrong_kind() {
         "UPDATE sessions SET outcome = NULL",
         "UPDATE runs SET outcome = 'ok'",
         "UPDATE sessions SET reused_from = '{}'",
+        "UPDATE session_files SET found_bad = 2",
         "UPDATE shards SET number = n_shards",
         "UPDATE schedule_shards SET retry_count = -1",
     ] {

@@ -157,7 +157,7 @@ impl World {
             Operation::SetSetting(key) => store.set_setting(&format!("k{key}"), "v", now)?,
             Operation::SaveBlob(path) => {
                 let path = format!("/blobs/{path}");
-                store.save_blob(path.as_ref(), &content('a'), 1, now)?;
+                store.save_blob(path.as_ref(), &content('a'), &stamp(1), now)?;
             }
             Operation::FailInTheMiddle(text) => store.transaction(|store| {
                 store.insert_model(&model(&format!("half{text}")), now)?;

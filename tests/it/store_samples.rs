@@ -9,6 +9,7 @@ use hfdl::domain::filter::Filter;
 use hfdl::domain::model::{Destination, EntryName, ModelSpec, Priority};
 use hfdl::domain::origin::{Origin, OriginKind, Reused};
 use hfdl::domain::outcome::{ErrorKind, Outcome, RunOutcome, Trigger};
+use hfdl::domain::proof::FileStamp;
 use hfdl::domain::repo::{Repo, RepoType, Revision};
 use hfdl::domain::run::{RunCommand, RunEnd, RunId, RunProcess, RunStart};
 use hfdl::domain::schedule::{
@@ -262,6 +263,15 @@ pub fn trouble() -> Trouble {
     }
 }
 
+/// The stamp of a file of some size.
+pub fn stamp(size_bytes: u64) -> FileStamp {
+    FileStamp {
+        size_bytes,
+        modified_ns: 1_790_000_000_123_456_789,
+        inode: Some(u64::MAX - 41),
+    }
+}
+
 pub fn file(path: &str) -> SessionFile {
     SessionFile {
         path: path.parse().unwrap(),
@@ -272,5 +282,6 @@ pub fn file(path: &str) -> SessionFile {
         source: Some(FileSource::Xet),
         retries: 2,
         result: FileResult::Verified,
+        found_bad: true,
     }
 }

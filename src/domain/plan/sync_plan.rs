@@ -120,6 +120,32 @@ impl SyncPlan {
         self.files.iter().filter(|file| file.action.is_fetch())
     }
 
+    /// Returns the files that are used as they lie in the destination. Each must
+    /// be proven before it is published.
+    pub fn in_destination(&self) -> impl Iterator<Item = &PlannedFile> {
+        let is_there =
+            |file: &&PlannedFile| matches!(file.action, Action::Keep | Action::Link(Place::Here));
+        self.files.iter().filter(is_there)
+    }
+
+    /// Fetches a content that was to be brought in from elsewhere on this
+    /// machine, because its bytes there are wrong or gone.
+    pub fn fetch_instead(&mut self, content: &ContentId) {
+        let is_import = |file: &&mut PlannedFile| {
+            file.file.content == *content && matches!(file.action, Action::Link(Place::At(_)))
+        };
+        let mut files = self.files.iter_mut().filter(is_import);
+        let Some(first) = files.next() else { return };
+        let size_bytes = first.file.size_bytes;
+        first.action = Action::Fetch;
+        files.for_each(|other| other.action = Action::LinkToFetched);
+        let totals = &mut self.totals;
+        totals.files_reused -= 1;
+        totals.files_to_fetch += 1;
+        totals.bytes_reused = totals.bytes_reused.saturating_sub(size_bytes);
+        totals.bytes_to_fetch = totals.bytes_to_fetch.saturating_add(size_bytes);
+    }
+
     /// Returns the contents to bring in from elsewhere on this machine, each once.
     pub fn imports(&self) -> BTreeMap<ContentId, (u64, &PathBuf)> {
         let mut imports = BTreeMap::new();
@@ -135,8 +161,27 @@ impl SyncPlan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::plan::LocalFacts;
     use crate::domain::plan::fixture::{content, file, plan};
+    use crate::domain::plan::{Found, LocalFacts};
+
+    #[test]
+    fn a_bad_source_is_fetched_once_for_all_files_of_its_content() {
+        let elsewhere = Found {
+            size_bytes: 10,
+            place: Place::At("/other/blob".into()),
+        };
+        let local = LocalFacts {
+            contents: [(content(1), elsewhere)].into(),
+            ..LocalFacts::default()
+        };
+        let files = vec![file("a", 1, 10), file("b", 1, 10), file("c", 2, 7)];
+        let mut changed = plan(files.clone(), &local);
+        assert_eq!(changed.imports().len(), 1);
+        changed.fetch_instead(&content(2));
+        assert_eq!(changed, plan(files.clone(), &local), "it is fetched anyway");
+        changed.fetch_instead(&content(1));
+        assert_eq!(changed, plan(files, &LocalFacts::default()));
+    }
 
     #[test]
     fn a_delta_moves_bytes_from_fetched_to_copied() {

@@ -115,7 +115,7 @@ impl SettingKey {
             Self::StallAfter => spec(
                 Duration { min: 1 },
                 Some("1m"),
-                "how long a connection may be too slow",
+                "how long a connection may be silent or too slow",
             ),
             Self::Retries => spec(
                 Count { min: 0, max: 100 },

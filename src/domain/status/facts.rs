@@ -39,11 +39,16 @@ pub struct Status {
     pub asked_to_wait: Option<Timestamp>,
     /// A date of the future on which something was written down.
     pub false_future: Option<Timestamp>,
+    /// Rows of the database that mean nothing and that runs pass over.
+    pub bad_rows: Vec<String>,
     pub run: Option<RunInProgress>,
     /// Runs that ended without a word; the next one closes them.
     pub crashed: Vec<Run>,
     pub models: Vec<ModelStatus>,
     pub disks: Vec<DiskFacts>,
+    /// What interrupted downloads left and no revision wants; it goes with the
+    /// next success of its repository.
+    pub leftover_bytes: u64,
     pub check_max_age: Seconds,
     /// Why the database could not be read; then most of the above is missing.
     pub database_trouble: Option<DatabaseTrouble>,

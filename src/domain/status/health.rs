@@ -30,6 +30,7 @@ words! {
         SilentRun = "silent-run",
         ScheduleUnusable = "schedule-unusable",
         ScheduleImpossible = "schedule-impossible",
+        BadRow = "bad-row",
         ModelFailed = "model-failed",
         ModelGated = "model-gated",
         ModelOrphaned = "model-orphaned",
@@ -82,6 +83,7 @@ pub fn assess(status: &Status) -> Vec<Warning> {
     warnings.extend(silent_run(status));
     warnings.extend(status.unusable.iter().map(unusable_schedule));
     warnings.extend(status.impossible.iter().map(impossible_schedule));
+    warnings.extend(status.bad_rows.iter().map(|row| bad_row(row)));
     warnings.extend(status.models.iter().filter_map(model_trouble));
     warnings.extend(status.models.iter().filter_map(held_update));
     let stale = status.models.iter();
@@ -173,6 +175,12 @@ fn silent_run(status: &Status) -> Option<Warning> {
         "`hfdl stop --run-only` asks it to end; if it stays, end its process: the next run goes on";
     let is_silent = run.is_silent(status.now);
     is_silent.then(|| Warning::new(WarningKind::SilentRun, message, hint))
+}
+
+fn bad_row(row: &str) -> Warning {
+    let message = format!("a row of the database cannot be read and is passed over: {row}");
+    let hint = "remove the entry and add it anew, or restore `hfdl.db` from a backup";
+    Warning::new(WarningKind::BadRow, message, hint)
 }
 
 fn unusable_schedule(schedule: &Unusable) -> Warning {
@@ -280,6 +288,7 @@ mod tests {
             shards: Vec::new(),
             asked_to_wait: None,
             false_future: None,
+            bad_rows: Vec::new(),
             run: None,
             crashed: Vec::new(),
             models: vec![model()],
@@ -289,6 +298,7 @@ mod tests {
                 free: ByteSize(10),
                 reserve: ByteSize(10),
             }],
+            leftover_bytes: 0,
             check_max_age: Seconds(7 * 86_400),
             database_trouble: None,
         }

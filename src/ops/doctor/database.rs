@@ -39,6 +39,7 @@ pub(super) fn open(
         }
     };
     found.push(integrity(&store));
+    found.extend(bad_rows(&store, now));
     found.push(journal(store.journal()));
     Some(store)
 }
@@ -55,6 +56,26 @@ fn integrity(store: &Store) -> Finding {
                 .next("move `hfdl.db` aside and restore a backup, or begin anew with `hfdl apply` from an export")
         }
         Err(err) => Finding::of_error("database", "it cannot be read", &err.into()),
+    }
+}
+
+/// Names what cannot be read although every page is whole.
+fn bad_rows(store: &Store, now: Timestamp) -> Option<Finding> {
+    match store.bad_rows(now) {
+        Ok(rows) if rows.is_empty() => None,
+        Ok(mut rows) => {
+            rows.truncate(MOST_LINES);
+            Some(
+                Finding::fail("database", "some rows mean nothing and are passed over")
+                    .why(rows.join("; "))
+                    .next("remove these entries and add them anew, or restore a backup"),
+            )
+        }
+        Err(err) => Some(Finding::of_error(
+            "database",
+            "it cannot be read",
+            &err.into(),
+        )),
     }
 }
 

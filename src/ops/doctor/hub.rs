@@ -225,7 +225,7 @@ pub(super) fn storage(host: &Host, settings: &Settings, store: Option<&Store>) -
         "no model is registered whose bytes could be tried",
     );
     let models = store.map(|store| {
-        store.models(&ModelFilter {
+        store.readable_models(&ModelFilter {
             enabled: Some(true),
             ..ModelFilter::default()
         })

@@ -20,7 +20,7 @@ pub(super) fn schedules(store: Option<&Store>) -> Vec<Finding> {
         let schedules = store.schedules()?;
         let enabled_schedules = schedules.readable.iter().filter(|one| one.spec.enabled);
         let (n_enabled, unusable) = (enabled_schedules.count(), schedules.unusable());
-        Ok((store.models(&enabled)?, n_enabled, unusable))
+        Ok((store.readable_models(&enabled)?, n_enabled, unusable))
     };
     let (models, n_schedules, unusable) = match read() {
         Ok(read) => read,

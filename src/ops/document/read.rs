@@ -46,7 +46,32 @@ pub(super) fn check_text(bytes: &[u8]) -> Result<&str, Fault> {
     if text.trim().is_empty() {
         return Err(empty_file());
     }
+    if let Some(offset) = too_deep(text) {
+        return Err(at(
+            offset,
+            "more brackets are open here than any file needs",
+        ));
+    }
     Ok(text)
+}
+
+/// Finds the bracket with which more are open than are worth reading: the
+/// YAML library takes minutes for a hundred thousand of them. No setting of an
+/// apply file needs ten.
+fn too_deep(text: &str) -> Option<usize> {
+    const MOST_OPEN: usize = 100;
+    let mut n_open: usize = 0;
+    for (offset, c) in text.bytes().enumerate() {
+        match c {
+            b'[' | b'{' => n_open += 1,
+            b']' | b'}' => n_open = n_open.saturating_sub(1),
+            _ => {}
+        }
+        if n_open > MOST_OPEN {
+            return Some(offset);
+        }
+    }
+    None
 }
 
 pub(super) fn read_json(text: &str) -> Result<(Form, Node), Fault> {

@@ -79,7 +79,7 @@ fn write(path: &Path, facts: &Facts) -> Result<()> {
 
 fn gather(voice: &Voice<'_>) -> Result<Facts> {
     let (store, now) = (voice.store, voice.host.now());
-    let models = store.models(&ModelFilter::default())?;
+    let models = store.readable_models(&ModelFilter::default())?;
     let runs = store.runs_ever_ended()?;
     let n_runs = |outcome| runs.get(&outcome).copied().unwrap_or(0);
     let limits = store.rate_limits(now)?;

@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::Options;
 use super::look::{DueNow, Looker};
 use crate::domain::model::{Model, ModelId};
-use crate::domain::outcome::UpstreamState;
+use crate::domain::outcome::{ErrorKind, UpstreamState};
 use crate::domain::schedule::{
     DueSchedule, LookEnd, Schedule, ScheduleId, SlotEnd, Slots, after_slot, claimed, due_jobs,
 };
@@ -91,7 +91,7 @@ impl<'a> Desk<'a> {
         due: Vec<DueNow>,
         now: Timestamp,
         run: &mut Run<'_>,
-        flow: &mut Flow,
+        flow: &mut Flow<'_>,
         watch: &Watch,
     ) -> Result<()> {
         let ids = due.iter().map(|one| one.schedule.id);
@@ -143,7 +143,7 @@ impl<'a> Desk<'a> {
         end: &SyncEnd,
         record: Record,
         run: &mut Run<'_>,
-        flow: &mut Flow,
+        flow: &mut Flow<'_>,
     ) -> Result<()> {
         let Some(job) = self.jobs.remove(&index) else {
             return Ok(());
@@ -152,6 +152,7 @@ impl<'a> Desk<'a> {
             // No slot is served by what nobody can read afterwards.
             Record::Lost => LookEnd::Unfinished,
             Record::Written if end.is_offline => LookEnd::Offline,
+            Record::Written if has_lost_access(&job.model, end) => LookEnd::Temporary,
             Record::Written => LookEnd::of(end.outcome, end.trouble.as_ref()),
         };
         let (over, others) = match (record, look_end) {
@@ -182,7 +183,7 @@ impl<'a> Desk<'a> {
         id: ModelId,
         mut serves: Vec<ScheduleId>,
         run: &mut Run<'_>,
-        flow: &mut Flow,
+        flow: &mut Flow<'_>,
     ) -> Result<()> {
         let store = self.tools.store;
         let model = store.model_by_id(id)?.filter(|model| model.spec.enabled);
@@ -206,7 +207,7 @@ impl<'a> Desk<'a> {
 
     /// Opens sessions for models and sends them on the way; what a person has
     /// removed since it was read is passed over.
-    fn begin(&mut self, jobs: Vec<Job>, run: &mut Run<'_>, flow: &mut Flow) -> Result<()> {
+    fn begin(&mut self, jobs: Vec<Job>, run: &mut Run<'_>, flow: &mut Flow<'_>) -> Result<()> {
         let mut openings = Vec::new();
         let mut begun = Vec::new();
         for job in jobs {
@@ -364,6 +365,13 @@ impl<'a> Desk<'a> {
             Some(after_slot(&fresh.state, &end))
         })
     }
+}
+
+/// Tells whether a repository was read with a token that is missing or invalid
+/// now. It may come back at any time, so the slot stays open.
+fn has_lost_access(model: &Model, end: &SyncEnd) -> bool {
+    let kind = end.trouble.as_ref().map(|trouble| trouble.kind);
+    model.state.needs_token && kind == Some(ErrorKind::Auth)
 }
 
 fn is_probe_due(model: &Model, now: Timestamp) -> bool {

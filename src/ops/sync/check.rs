@@ -6,18 +6,22 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow};
 
 use super::delta::Asker;
+use super::findings::Findings;
 use super::origins::origins_of;
-use super::place::Place;
+use super::place::{Place, Writer};
 use super::{CacheChoice, Target};
-use crate::cache::Vanished;
+use crate::cache::{Prove, Vanished};
 use crate::domain::content::ContentId;
 use crate::domain::hold::{Loss, suspicion};
 use crate::domain::origin::Origins;
-use crate::domain::plan::{self, LocalFacts, SyncPlan, plan_sync};
+use crate::domain::plan::{self, Action, LocalFacts, SyncPlan, plan_sync};
+use crate::domain::proof::FileStamp;
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{Amount, NothingSelected, RemoteFile, RemoteSnapshot};
-use crate::hub::{Fault, Gated, HubClient, HubError};
+use crate::download::has_content;
+use crate::hub::{Fault, FileAddress, Gated, HubClient, HubError};
 use crate::ops::parallel::{QUESTIONS_AT_ONCE, map_at_once};
+use crate::sys::stamp::stamp_at;
 use crate::xet::XetStorage;
 
 /// What a look at the Hub and at the disk came to.
@@ -28,6 +32,8 @@ pub enum Checked {
         commit: CommitSha,
         n_files: u64,
         n_bytes: u64,
+        /// The files, each of which must be proven before this is true.
+        reused: Vec<Reused>,
         /// The Hub's present name of the repository, when it was renamed.
         renamed_to: Option<String>,
     },
@@ -47,6 +53,37 @@ pub enum Checked {
     Planned(Box<Planned>),
 }
 
+/// A file that a target uses as it lies in the destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reused {
+    /// The first of its names in the repository.
+    pub path: RepoPath,
+    pub content: ContentId,
+    pub size_bytes: u64,
+    pub file: PathBuf,
+    /// The file as it was when it was looked at; `None` when it was not there.
+    pub stamp: Option<FileStamp>,
+}
+
+impl Checked {
+    /// Returns the place and the files of it that must be proven.
+    pub(super) fn reused(&self) -> Option<(&Place, &[Reused])> {
+        match self {
+            Self::Current { place, reused, .. } => Some((place, reused)),
+            Self::Planned(planned) => Some((&planned.place, &planned.reused)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn reused_mut(&mut self) -> Option<&mut Vec<Reused>> {
+        match self {
+            Self::Current { reused, .. } => Some(reused),
+            Self::Planned(planned) => Some(&mut planned.reused),
+            _ => None,
+        }
+    }
+}
+
 /// A target with everything that is needed to carry its sync out.
 pub struct Planned {
     pub place: Place,
@@ -62,6 +99,23 @@ pub struct Planned {
     pub distrusted: BTreeSet<ContentId>,
     /// Where the files come from that are neither fetched nor in place.
     pub origins: Origins,
+    /// The files that are used as they lie in the destination.
+    pub reused: Vec<Reused>,
+    /// The results of reading files on this machine for this sync.
+    pub findings: Findings,
+}
+
+impl Planned {
+    /// Gets the place ready, asks it itself which names it can hold, and claims
+    /// there what the plan needs.
+    pub(super) fn open(&self, target: &Target) -> Result<Writer> {
+        let writer = self.place.open()?;
+        let files = self.plan.files.iter();
+        let paths: Vec<_> = files.map(|file| &file.file.path).collect();
+        writer.check_names(&paths)?;
+        writer.begin(&target.fetch_key(), &self.plan)?;
+        Ok(writer)
+    }
 }
 
 /// Files that were read whole and found bad, with what they should hold.
@@ -78,7 +132,7 @@ pub fn check_all(
     bad: &BadFiles,
 ) -> Vec<Result<Checked>> {
     let results = map_at_once(targets, QUESTIONS_AT_ONCE, |target| {
-        check(hub, xet, choice, target, bad)
+        check(hub, xet, choice, target, bad, &has_content)
     });
     let results = results.into_iter();
     results
@@ -88,17 +142,21 @@ pub fn check_all(
 
 /// Checks one target: one request where nothing has changed.
 ///
-/// With `xet` it also finds out what changed files share with old ones.
+/// With `xet` it also finds out what changed files share with old ones. `prove`
+/// is asked about files of a directory that no note vouches for.
 pub fn check(
     hub: &HubClient,
     xet: Option<&XetStorage>,
     choice: &CacheChoice,
     target: &Target,
     bad: &BadFiles,
+    prove: Prove<'_>,
 ) -> Result<Checked> {
     // Before the Hub is asked: holding a model in place writes, too.
     let place = Place::new(choice, target)?;
-    let info = hub.revision(&target.repo, &target.revision)?;
+    let info = hub
+        .revision(&target.repo, &target.revision)
+        .map_err(|error| hub.explain_absence(error, target.needs_token))?;
     let commit = info.commit;
     if let Some(held) = target.held_commit.as_ref().filter(|held| **held != commit) {
         let path = place.readable_at(held);
@@ -118,7 +176,9 @@ pub fn check(
         if has_any && place.is_complete(&commit, &wanted)? && !wanted.iter().any(is_bad) {
             let n_bytes = wanted.iter().map(|file| file.size_bytes).sum();
             let n_files = wanted.len() as u64;
+            let kept = wanted.iter().map(|file| (*file, &Action::Keep));
             return Ok(Checked::Current {
+                reused: reused(&place, &commit, kept),
                 place,
                 commit,
                 n_files,
@@ -132,7 +192,7 @@ pub fn check(
         None => hub.tree(&target.repo, &commit)?,
     };
     let chosen = wanted(&remote, target)?;
-    let mut facts = place.facts(&remote, &target.filter, old_commit.as_ref())?;
+    let mut facts = place.facts(&remote, &target.filter, old_commit.as_ref(), prove)?;
     let mut distrusted = BTreeSet::new();
     if let Some(loss) = loss(&place, target, &remote, old_commit.as_ref(), &facts)? {
         return Ok(Checked::Suspicious {
@@ -141,7 +201,7 @@ pub fn check(
             renamed_to,
         });
     }
-    leave_out_bad_sources(&mut facts, bad);
+    leave_out_bad_sources(&mut facts, &place, bad);
     for file in chosen {
         if target.force {
             facts.partials.remove(&file.content);
@@ -161,9 +221,15 @@ pub fn check(
     }
     let moves_ref = target.model.is_some() || !hides_files(&remote, target, &facts.previous);
     let mut plan = plan_sync(&remote, &target.filter, &place.likely_placement(), &facts)?;
-    if info.gated != Gated::No && plan.fetches().next().is_some() {
+    if info.gated != Gated::No
+        && let Some(file) = plan.fetches().next()
+    {
         // The listing of a gated repository is open; refuse before any byte.
-        hub.auth_check(&target.repo)?;
+        hub.check_access(&FileAddress {
+            repo: target.repo.clone(),
+            commit: commit.clone(),
+            path: file.file.path.clone(),
+        })?;
     }
     // Whoever fetches by force trusts nothing that is there.
     if let Some(xet) = xet.filter(|_| !target.force) {
@@ -179,14 +245,18 @@ pub fn check(
             goes_on: &|| true,
             bad: &|file| {
                 let is_bad = is_bad(&place, &commit, file, bad);
-                is_bad.then(|| place.file_of(&commit, file))
+                is_bad.then(|| place.read_as(&commit, file))
             },
         };
         asker.add_deltas(&mut plan);
     }
     let origins = origins_of(&plan, &place, &target.repo, old_commit.as_ref());
+    let kept = plan.in_destination();
+    let reused = reused(&place, &commit, kept.map(|kept| (&kept.file, &kept.action)));
     Ok(Checked::Planned(Box::new(Planned {
         origins,
+        reused,
+        findings: Findings::default(),
         place,
         remote,
         plan,
@@ -245,13 +315,41 @@ fn loss(
 /// Tells whether a file was found bad where it lies.
 fn is_bad(place: &Place, commit: &CommitSha, file: &RemoteFile, bad: &BadFiles) -> bool {
     // The path costs a look at the disk, and mostly nothing is bad.
-    !bad.is_empty() && bad.get(&place.file_of(commit, file)) == Some(&file.content)
+    let is_known = |path: PathBuf| bad.get(&path) == Some(&file.content);
+    !bad.is_empty()
+        && (is_known(place.read_as(commit, file)) || is_known(place.stored(&file.content)))
+}
+
+/// Names the files that are used where they lie, each once, with their stamps.
+fn reused<'f>(
+    place: &Place,
+    commit: &CommitSha,
+    files: impl Iterator<Item = (&'f RemoteFile, &'f Action)>,
+) -> Vec<Reused> {
+    let mut seen = BTreeSet::new();
+    let mut reused = Vec::new();
+    for (file, action) in files {
+        let path = match action {
+            Action::Keep => place.read_as(commit, file),
+            _ => place.stored(&file.content),
+        };
+        if seen.insert((path.clone(), file.content)) {
+            reused.push(Reused {
+                path: file.path.clone(),
+                content: file.content,
+                size_bytes: file.size_bytes,
+                stamp: stamp_at(&path).ok().flatten(),
+                file: path,
+            });
+        }
+    }
+    reused
 }
 
 /// Takes no content from a file that was found bad in another place.
-fn leave_out_bad_sources(facts: &mut LocalFacts, bad: &BadFiles) {
+fn leave_out_bad_sources(facts: &mut LocalFacts, place: &Place, bad: &BadFiles) {
     facts.contents.retain(|content, found| match &found.place {
-        plan::Place::Here => true,
+        plan::Place::Here => bad.get(&place.stored(content)) != Some(content),
         plan::Place::At(path) => bad.get(path) != Some(content),
     });
 }

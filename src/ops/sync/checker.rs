@@ -1,6 +1,7 @@
 //! Asks the Hub about targets while others are being fetched.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,12 +10,13 @@ use anyhow::{Result, anyhow};
 
 use super::check::{BadFiles, Checked, check};
 use super::{CacheChoice, Target};
+use crate::domain::content::ContentId;
 use crate::hub::HubClient;
 use crate::ops::parallel::QUESTIONS_AT_ONCE;
 use crate::xet::XetStorage;
 
 /// A target to check, by the caller's number.
-type Question = (usize, Arc<Target>);
+type Question = (usize, Arc<Target>, Arc<BadFiles>);
 
 type Answer = (usize, Result<Checked>);
 
@@ -61,7 +63,7 @@ impl Checker {
     pub(super) fn ask(&mut self, index: usize, target: Arc<Target>) {
         self.n_pending += 1;
         // We hold the other end ourselves.
-        let _ = self.questions.send((index, target));
+        let _ = self.questions.send((index, target, self.bad.clone()));
         if self.n_threads < self.n_pending.min(QUESTIONS_AT_ONCE) {
             match self.start_thread() {
                 Ok(()) => self.n_threads += 1,
@@ -72,6 +74,11 @@ impl Checker {
                 }
             }
         }
+    }
+
+    /// Takes a file for bad in all checks from now on.
+    pub(super) fn distrust(&mut self, path: &Path, content: ContentId) {
+        Arc::make_mut(&mut self.bad).insert(path.to_owned(), content);
     }
 
     /// Returns an answer, waiting so long for one.
@@ -87,7 +94,7 @@ impl Checker {
     fn start_thread(&self) -> std::io::Result<()> {
         let (waiting, answer) = (self.waiting.clone(), self.answer.clone());
         let (hub, xet) = (self.hub.clone(), self.xet.clone());
-        let (choice, bad) = (self.choice.clone(), self.bad.clone());
+        let choice = self.choice.clone();
         let thread = std::thread::Builder::new().name("check".into());
         thread.spawn(move || {
             loop {
@@ -95,11 +102,13 @@ impl Checker {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .recv();
-                let Ok((index, target)) = question else {
+                let Ok((index, target, bad)) = question else {
                     return;
                 };
                 let checked = catch_unwind(AssertUnwindSafe(|| {
-                    check(&hub, xet.as_ref(), &choice, &target, &bad)
+                    // Files of the right size are hashed later, like all that no proof holds for.
+                    let prove = |_: &Path, _: &ContentId| Ok(true);
+                    check(&hub, xet.as_ref(), &choice, &target, &bad, &prove)
                 }));
                 let checked =
                     checked.unwrap_or_else(|_| Err(anyhow!("a programming error ended the check")));

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::domain::content::ContentId;
 use crate::domain::hold::HeldUpdate;
 use crate::domain::outcome::Outcome;
+use crate::domain::proof::FileStamp;
 use crate::domain::session::{SessionFile, SessionProgress, Trouble};
 use crate::sys::stop::StopReason;
 
@@ -20,6 +21,16 @@ pub enum Progress<'e> {
         name: &'e str,
         n_bytes: u64,
         have: u64,
+    },
+    /// So many more are to be read on this machine.
+    ToRead {
+        n_files: u64,
+        n_bytes: u64,
+    },
+    /// Bytes of a file on this machine that were hashed.
+    Read {
+        name: &'e str,
+        n_bytes: u64,
     },
     /// Bytes that came over the line.
     Bytes {
@@ -43,11 +54,21 @@ pub enum Progress<'e> {
         target: usize,
         progress: SessionProgress,
     },
+    /// A fetched content was stored.
+    Stored(ProvenFile),
     /// A model has ended.
     Ended {
         target: usize,
         end: &'e SyncEnd,
     },
+}
+
+/// A file that was hashed, with its stamp since then.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProvenFile {
+    pub path: PathBuf,
+    pub content: ContentId,
+    pub stamp: FileStamp,
 }
 
 /// How the sync of one target ended.
@@ -57,8 +78,10 @@ pub struct SyncEnd {
     pub trouble: Option<Trouble>,
     pub progress: SessionProgress,
     pub files: Vec<SessionFile>,
-    /// Proven contents and where they lie now.
-    pub proven: Vec<(PathBuf, ContentId, u64)>,
+    /// Proven files that have got another name: the old one and the new one.
+    pub named: Vec<(PathBuf, PathBuf)>,
+    /// Old names of proven files that are gone.
+    pub moved: Vec<PathBuf>,
     /// What cut it short, when it is partial.
     pub stopped: Option<StopReason>,
     /// The Hub's present name of the repository, when it was renamed.
@@ -83,7 +106,8 @@ impl SyncEnd {
             trouble,
             progress,
             files: Vec::new(),
-            proven: Vec::new(),
+            named: Vec::new(),
+            moved: Vec::new(),
             stopped: None,
             renamed_to: None,
             held_update: None,

@@ -1,25 +1,33 @@
-//! The way of every target: check, preflight, fetch, publish; many at a time.
+//! The way of every target: check, prove, preflight, import, fetch, publish; many
+//! at a time.
 //!
 //! Targets may be added while others are on their way. An error of one stops
 //! with it: it becomes the end of that one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Error, Result};
+use anyhow::{Error, Result, anyhow};
 
-use super::check::{BadFiles, Checked, Planned};
+use super::check::{Checked, Planned};
 use super::checker::Checker;
 use super::end::{Progress, SyncEnd};
+use super::findings::Findings;
+use super::importing::Importing;
 use super::pool::Pool;
 use super::preflight::refuse_what_does_not_fit;
+use super::proofs::Proofs;
+use super::proving::{FileKey, Unproven};
+use super::readers::{ReadId, Readers};
+use super::reading::Purpose;
 use super::trouble::{is_offline, outcome_of, trouble_of};
 use super::{CacheChoice, Target};
 use crate::cache::CacheLayout;
 use crate::domain::hold::{HeldUpdate, Loss};
 use crate::domain::outcome::{ErrorKind, Outcome};
+use crate::domain::repo::CommitSha;
 use crate::domain::session::{ByteCounts, FileCounts, SessionProgress, Trouble};
 use crate::domain::share::Share;
 use crate::domain::units::ByteSize;
@@ -45,38 +53,57 @@ pub struct Order {
 }
 
 /// Targets on their way.
-pub struct Flow {
-    checker: Checker,
+pub struct Flow<'a> {
+    pub(super) checker: Checker,
     /// Those whose check has not been dealt with yet, by the caller's numbers.
     asked: BTreeMap<usize, Order>,
     /// Plans that nothing has been done about yet.
     ready: Vec<(usize, Order, Box<Planned>)>,
     first_is_ready: Stopwatch,
-    pool: Pool,
+    pub(super) readers: Readers,
+    /// Files that are being read: for which reason, and their names in messages.
+    pub(super) reads: BTreeMap<ReadId, (Purpose, String)>,
+    pub(super) proofs: Proofs<'a>,
+    pub(super) proofs_under_way: BTreeSet<FileKey>,
+    /// Targets whose files are being proven.
+    pub(super) proving: BTreeMap<usize, Unproven>,
+    /// Targets that take in contents of this machine.
+    pub(super) importing: BTreeMap<usize, Importing>,
+    /// Results of reading for targets that have not got to the pool yet.
+    pub(super) findings: BTreeMap<usize, Findings>,
+    pub(super) pool: Pool,
     cache: CacheLayout,
-    reserve: ByteSize,
-    stop: StopFlag,
+    pub(super) reserve: ByteSize,
+    pub(super) stop: StopFlag,
 }
 
-impl Flow {
+impl<'a> Flow<'a> {
     pub fn new(
         hub: &HubClient,
         xet: Option<&XetStorage>,
         choice: &CacheChoice,
-        bad: BadFiles,
+        proofs: Proofs<'a>,
         options: EngineOptions,
         reserve: ByteSize,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        let bad = proofs.bad_files()?;
+        Ok(Self {
             checker: Checker::new(hub, xet, choice, bad),
             asked: BTreeMap::new(),
             ready: Vec::new(),
             first_is_ready: Stopwatch::start(),
+            readers: Readers::new(),
+            reads: BTreeMap::new(),
+            proofs,
+            proofs_under_way: BTreeSet::new(),
+            proving: BTreeMap::new(),
+            importing: BTreeMap::new(),
+            findings: BTreeMap::new(),
             reserve,
             cache: choice.layout(),
             stop: options.stop.clone(),
             pool: Pool::new(hub, xet, options),
-        }
+        })
     }
 
     /// Adds a target, which will end exactly once; `index` is the caller's number.
@@ -96,15 +123,18 @@ impl Flow {
         if let Some(new) = &planned.renamed_to {
             log::warn!("`{}` is called `{new}` now", order.target.repo);
         }
-        let promised = |file_system| self.pool.promised_bytes(file_system);
+        let promised = |file_system| self.promised_bytes(file_system);
         match refuse_what_does_not_fit(&planned, self.reserve, promised) {
-            Ok(()) => {
-                let Order {
-                    target,
-                    lane,
-                    share,
-                } = order;
-                self.pool.begin(index, target, planned, lane, share, on);
+            Ok(need) => {
+                let opened = planned.open(&order.target);
+                checkpoint("place opened");
+                match opened {
+                    Ok(writer) if !planned.plan.imports().is_empty() => {
+                        self.import(index, order, planned, writer, need, on);
+                    }
+                    opened => self.pool.begin(index, order, planned, opened, on),
+                }
+                self.read_stored(on);
             }
             Err(err) => {
                 let progress = SessionProgress {
@@ -122,15 +152,30 @@ impl Flow {
         }
     }
 
+    /// Counts the bytes that targets under way have still to write on a file system.
+    pub(super) fn promised_bytes(&self, file_system: u64) -> u64 {
+        let importing = self.importing.values().map(|importing| importing.need);
+        let there = importing.filter(|need| need.file_system == file_system);
+        there.fold(self.pool.promised_bytes(file_system), |sum, need| {
+            sum.saturating_add(need.bytes)
+        })
+    }
+
     pub fn is_idle(&self) -> bool {
-        self.asked.is_empty() && self.ready.is_empty() && self.pool.is_idle()
+        self.asked.is_empty()
+            && self.ready.is_empty()
+            && self.proving.is_empty()
+            && self.importing.is_empty()
+            && self.pool.is_idle()
     }
 
     /// Waits so long for something to happen, and deals with it.
     pub fn step(&mut self, wait: Duration, on: &mut dyn FnMut(Progress<'_>)) {
         self.end_stopped(on);
-        // Whoever has nothing to fetch waits for an answer instead.
-        let has_to_wait = self.pool.is_idle() && !self.asked.is_empty();
+        self.give_up_imports(on);
+        // With no fetch and no reading under way, block on the checker.
+        let is_reading = self.readers.is_busy();
+        let has_to_wait = self.pool.is_idle() && !is_reading && !self.asked.is_empty();
         let mut answer = self.checker.next(match has_to_wait {
             true => wait,
             false => Duration::ZERO,
@@ -143,16 +188,65 @@ impl Flow {
             answer = self.checker.next(Duration::ZERO);
         }
         self.begin_ready(on);
+        // With a fetch under way, block on the engine below.
+        let wait_for_reads = match self.pool.is_idle() {
+            true => wait,
+            false => Duration::ZERO,
+        };
+        self.take_reads(wait_for_reads, on);
         if !self.pool.is_idle() {
-            self.pool.step(wait, on);
+            let proofs = &mut self.proofs;
+            self.pool.step(wait, &mut |progress| {
+                if let Progress::Stored(file) = &progress {
+                    proofs.add(&file.path, file.content, file.stamp);
+                }
+                on(progress);
+            });
+            self.read_stored(on);
         }
+        self.proofs.flush();
+    }
+
+    /// Checks a target once more, without the files that were found bad.
+    pub(super) fn ask_again(
+        &mut self,
+        index: usize,
+        order: Order,
+        on: &mut dyn FnMut(Progress<'_>),
+    ) {
+        const MOST: u32 = 5;
+        let findings = self.findings.entry(index).or_default();
+        findings.n_checks += 1;
+        if findings.n_checks > MOST {
+            let err = anyhow!("its files are damaged faster than they can be replaced");
+            return self.end_failed(index, &order, &err, on);
+        }
+        self.checker.ask(index, order.target.clone());
+        self.asked.insert(index, order);
+    }
+
+    /// Ends a target for which nothing more can be done.
+    pub(super) fn end_failed(
+        &mut self,
+        index: usize,
+        order: &Order,
+        err: &Error,
+        on: &mut dyn FnMut(Progress<'_>),
+    ) {
+        self.findings.remove(&index);
+        let end = failed_check(&order.target, err);
+        on(Progress::Ended {
+            target: index,
+            end: &end,
+        });
     }
 
     /// Ends everything that is still under way, with its bytes kept.
     pub fn close(self, on: &mut dyn FnMut(Progress<'_>)) {
         let reason = self.stop.reason().unwrap_or(StopReason::Terminated);
         let ready = self.ready.into_iter().map(|(index, ..)| index);
-        for target in self.asked.into_keys().chain(ready) {
+        let reading = self.proving.into_keys().chain(self.importing.into_keys());
+        for target in self.asked.into_keys().chain(ready).chain(reading) {
             let end = SyncEnd::unseen(reason);
             on(Progress::Ended { target, end: &end });
         }
@@ -172,6 +266,9 @@ impl Flow {
         });
         for (index, order, planned) in ready {
             self.begin(index, order, planned, on);
+            // Files that are whole by now have their locks open until they
+            // are stored; of many new models they would add up.
+            self.pool.step(Duration::ZERO, on);
         }
     }
 
@@ -179,7 +276,9 @@ impl Flow {
     fn end_stopped(&mut self, on: &mut dyn FnMut(Progress<'_>)) {
         let run = self.stop.reason();
         let ready = self.ready.iter().map(|(index, order, _)| (index, order));
-        let over: Vec<(usize, StopReason)> = (self.asked.iter().chain(ready))
+        let proving = self.proving.iter();
+        let proving = proving.map(|(index, target)| (index, &target.order));
+        let over: Vec<(usize, StopReason)> = (self.asked.iter().chain(ready).chain(proving))
             .filter_map(|(index, order)| {
                 let reason = order.lane.stop().reason().or(run)?;
                 Some((*index, reason))
@@ -188,12 +287,14 @@ impl Flow {
         for (target, reason) in over {
             self.asked.remove(&target);
             self.ready.retain(|(index, ..)| *index != target);
-            let end = SyncEnd::unseen(reason);
+            let end = self.end_unproven(target, reason);
+            let end = end.unwrap_or_else(|| SyncEnd::unseen(reason));
+            self.findings.remove(&target);
             on(Progress::Ended { target, end: &end });
         }
     }
 
-    fn deal_with(
+    pub(super) fn deal_with(
         &mut self,
         index: usize,
         order: Order,
@@ -202,8 +303,17 @@ impl Flow {
     ) {
         checkpoint("checked");
         let stopped = order.lane.stop().reason().or(self.stop.reason());
+        let (order, checked) = match checked {
+            Ok(checked) => match self.prove_first(index, order, checked, on) {
+                Some((order, checked)) => (order, Ok(checked)),
+                None => return,
+            },
+            Err(err) => (order, Err(err)),
+        };
+        let findings = self.findings.remove(&index).unwrap_or_default();
         let end = match checked {
-            Ok(Checked::Planned(planned)) => {
+            Ok(Checked::Planned(mut planned)) => {
+                planned.findings = findings;
                 if self.ready.is_empty() {
                     self.first_is_ready = Stopwatch::start();
                 }
@@ -214,25 +324,14 @@ impl Flow {
                 commit,
                 n_files,
                 n_bytes,
+                reused,
                 renamed_to,
             }) => {
-                let progress = SessionProgress {
-                    path: Some(place.readable_at(&commit)),
-                    files: FileCounts {
-                        total: n_files,
-                        reused: n_files,
-                        ..FileCounts::default()
-                    },
-                    bytes: ByteCounts {
-                        total: n_bytes,
-                        reused: n_bytes,
-                        ..ByteCounts::default()
-                    },
-                    new_commit: Some(commit),
-                    ..SessionProgress::default()
-                };
+                let path = place.readable_at(&commit);
+                let progress = all_in_place(path, commit, n_files, n_bytes);
                 SyncEnd {
                     renamed_to,
+                    files: findings.found_files(&reused),
                     ..SyncEnd::without_files(Outcome::UpToDate, None, progress)
                 }
             }
@@ -263,6 +362,25 @@ impl Flow {
             target: index,
             end: &end,
         });
+    }
+}
+
+/// Describes a session for which nothing had to be done.
+fn all_in_place(path: PathBuf, commit: CommitSha, n_files: u64, n_bytes: u64) -> SessionProgress {
+    SessionProgress {
+        path: Some(path),
+        files: FileCounts {
+            total: n_files,
+            reused: n_files,
+            ..FileCounts::default()
+        },
+        bytes: ByteCounts {
+            total: n_bytes,
+            reused: n_bytes,
+            ..ByteCounts::default()
+        },
+        new_commit: Some(commit),
+        ..SessionProgress::default()
     }
 }
 

@@ -1,30 +1,45 @@
 //! Brings one or many repositories on disk up to date.
 //!
-//! Three steps: `check` asks the Hub and plans, `preflight` refuses what cannot
-//! end well, `pool` fetches the files of all models together and publishes each
+//! Five steps: `check` asks the Hub and plans, `proving` reads files that are
+//! used as they lie there and that no proof holds for, `preflight` refuses plans
+//! that cannot end well, `importing` takes in contents from elsewhere on this
+//! machine, `pool` fetches the files of all models together and publishes each
 //! model as soon as its last file is proven. `flow` leads every target through
 //! them. An error of a model stops there: it becomes the end of its session.
+//!
+//! A name and a size prove nothing: other programs store damaged files as well.
+//! Each file is hashed once, by the threads of `readers`, and holds as proven
+//! while its size, time of change and inode stay (`proofs`).
 
 mod check;
 mod checker;
 mod delta;
 mod either_source;
 mod end;
+mod fetches;
+mod findings;
 mod flow;
+mod importing;
 mod origins;
 mod place;
 mod pool;
 mod preflight;
+mod proofs;
+mod proving;
+mod readers;
+mod reading;
 mod source;
 mod trouble;
 mod work;
 
 pub use check::{BadFiles, Checked, Planned, check_all, is_gone};
 pub use delta::Asker;
-pub use end::{Progress, SyncEnd};
+pub use end::{Progress, ProvenFile, SyncEnd};
+pub use findings::Findings;
 pub use flow::{Flow, Order};
 pub use origins::origins_of;
 pub use place::Place;
+pub use proofs::Proofs;
 pub use trouble::{outcome_of, trouble_of};
 
 use std::collections::BTreeSet;
@@ -33,6 +48,7 @@ use std::sync::Arc;
 
 use crate::cache::CacheLayout;
 pub use crate::cache::Vanished;
+use crate::domain::deletion::{FetchKey, HomeIdentity};
 use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, EntryName, Model, ModelId};
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
@@ -51,6 +67,8 @@ pub struct Target {
     pub destination: Destination,
     /// What the database says was published; a directory has no ref that could.
     pub known_commit: Option<CommitSha>,
+    /// The Hub showed the repository to the token only.
+    pub needs_token: bool,
     /// A rollback holds this commit in place.
     pub held_commit: Option<CommitSha>,
     /// A commit, or the beginning of one, that is published even if it looks like a loss.
@@ -74,6 +92,7 @@ impl From<&Model> for Target {
             required: BTreeSet::new(),
             destination: spec.destination.clone(),
             known_commit: state.published_commit.clone(),
+            needs_token: state.needs_token,
             held_commit: state.held_commit.clone(),
             accepted: accepted.map(|update| update.commit.to_string()),
             force: false,
@@ -83,6 +102,14 @@ impl From<&Model> for Target {
 }
 
 impl Target {
+    /// Returns under which name the download is noted where it writes.
+    pub fn fetch_key(&self) -> FetchKey {
+        FetchKey {
+            revision: self.revision.clone(),
+            is_by_hand: self.model.is_none(),
+        }
+    }
+
     /// Tells whether a person has accepted this very commit.
     fn accepts(&self, commit: &CommitSha) -> bool {
         let accepted = self.accepted.as_deref();
@@ -102,13 +129,19 @@ impl Target {
 #[derive(Clone, Debug)]
 pub struct CacheChoice {
     pub root: PathBuf,
+    /// On whose behalf files are written.
+    pub home: Option<Arc<HomeIdentity>>,
     pub links: crate::cache::LinkChoice,
     pub places: Arc<Places>,
 }
 
 impl CacheChoice {
     pub fn layout(&self) -> CacheLayout {
-        CacheLayout::new(&self.root)
+        let layout = CacheLayout::new(&self.root);
+        match &self.home {
+            Some(home) => layout.of_home(home),
+            None => layout,
+        }
     }
 
     /// Refuses a target whose place is not the one that it was published in.

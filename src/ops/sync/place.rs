@@ -5,25 +5,28 @@
 
 use std::any::Any;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 
 use super::{CacheChoice, Target};
 use crate::cache::layout::{SIDECAR_SUFFIX, native, repo_path};
-use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, LocalDir, Vanished};
+use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, LocalDir, Prove, Vanished};
 use crate::domain::content::ContentId;
+use crate::domain::deletion::FetchKey;
 use crate::domain::filter::Filter;
 use crate::domain::model::Destination;
 use crate::domain::placement::{LetterCase, NormalForms, Placement};
 use crate::domain::plan::{LocalFacts, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
-use crate::download::{has_content, reusable_bytes};
-use crate::sys::files;
+use crate::download::reusable_bytes;
+use crate::sys::files::{self, Sharing};
 use crate::sys::lock::FileLock;
 use crate::sys::names;
-use crate::sys::stop::StopFlag;
+use crate::sys::signals::process_stop;
+use crate::sys::stamp::is_same_file;
 
 /// A destination as it is.
 pub enum Place {
@@ -34,9 +37,10 @@ pub enum Place {
     },
     Directory {
         root: PathBuf,
+        repo: Repo,
         cache: CacheLayout,
         /// `None`: nothing was ever downloaded there.
-        known: Option<LocalDir>,
+        known: Option<Box<LocalDir>>,
     },
 }
 
@@ -52,8 +56,9 @@ impl Place {
             },
             Destination::Directory(root) => Self::Directory {
                 root: root.clone(),
+                repo: target.repo.clone(),
                 cache,
-                known: LocalDir::open_existing(root)?,
+                known: LocalDir::open_existing(root)?.map(Box::new),
             },
         })
     }
@@ -110,18 +115,20 @@ impl Place {
     }
 
     /// Gathers what is there that this sync can use, partial files included.
+    /// `prove` is asked about files of a directory that no note vouches for.
     pub fn facts(
         &self,
         remote: &RemoteSnapshot,
         filter: &Filter,
         published: Option<&CommitSha>,
+        prove: Prove<'_>,
     ) -> Result<LocalFacts> {
         let mut facts = match self {
             Self::Cache { cache, repo, .. } => {
                 cache::local_facts(cache, repo, remote, filter, published)?
             }
             Self::Directory { cache, known, .. } => match known {
-                Some(dir) => dir.facts(remote, filter, Some(cache), &has_content)?,
+                Some(dir) => dir.facts(remote, filter, Some(cache), prove)?,
                 None => cache::facts_of_cache(cache, remote, filter)?,
             },
         };
@@ -161,6 +168,34 @@ impl Place {
         match self {
             Self::Cache { cache, repo, .. } => cache.repo(repo).partial(content),
             Self::Directory { root, .. } => LocalDir::partial_below(root, content),
+        }
+    }
+
+    /// Returns where a whole content lies before it is published.
+    pub fn stored(&self, content: &ContentId) -> PathBuf {
+        match self {
+            Self::Cache { cache, repo, .. } => cache.repo(repo).blob(content),
+            Self::Directory { root, .. } => LocalDir::stored_below(root, content),
+        }
+    }
+
+    /// Returns the file that readers of a commit's file get: the one that
+    /// `file_of` names, unless another program has put something else there.
+    pub fn read_as(&self, commit: &CommitSha, file: &RemoteFile) -> PathBuf {
+        let (known, entry) = (self.file_of(commit, file), self.entry(commit, &file.path));
+        match known == entry || is_same_file(&known, &entry) {
+            true => known,
+            false => entry,
+        }
+    }
+
+    /// Tells whether somebody changed a file, which no failing disk does.
+    pub fn was_edited(&self, path: &RepoPath) -> bool {
+        match self {
+            Self::Directory {
+                known: Some(dir), ..
+            } => dir.was_edited(path),
+            _ => false,
         }
     }
 
@@ -239,6 +274,15 @@ impl Place {
         }
     }
 
+    /// Tells how contents of other places may be taken in: people edit what lies
+    /// in a directory of theirs, and nobody a blob.
+    pub fn sharing(&self) -> Sharing {
+        match self {
+            Self::Cache { .. } => Sharing::HardLinksToo,
+            Self::Directory { .. } => Sharing::OwnBytes,
+        }
+    }
+
     /// Returns the folder that everything goes into; it need not exist.
     pub fn folder(&self) -> PathBuf {
         match self {
@@ -283,7 +327,12 @@ impl Place {
             Self::Cache { cache, repo, links } => {
                 CacheWriter::open(cache, repo, *links, &take_official_lock).map(Writer::Cache)
             }
-            Self::Directory { root, .. } => LocalDir::open(root).map(Writer::Directory),
+            Self::Directory {
+                root, repo, cache, ..
+            } => {
+                let dir = LocalDir::open(root)?.of_home(cache.home());
+                Ok(Writer::Directory(dir, repo.clone()))
+            }
         }
     }
 }
@@ -291,15 +340,23 @@ impl Place {
 /// A destination that can be written.
 pub enum Writer {
     Cache(CacheWriter<'static>),
-    Directory(LocalDir),
+    Directory(LocalDir, Repo),
 }
 
 impl Writer {
+    /// Claims what a plan needs where other homes and programs can see it.
+    pub fn begin(&self, key: &FetchKey, plan: &SyncPlan) -> Result<()> {
+        match self {
+            Self::Cache(writer) => writer.begin(key, plan),
+            Self::Directory(dir, _) => dir.begin(key, plan),
+        }
+    }
+
     /// Checks that the disk really can hold these names side by side.
     pub fn check_names(&self, paths: &[&RepoPath]) -> Result<()> {
         let (placement, aside) = match self {
             Self::Cache(writer) => (writer.placement()?, writer.layout().private()),
-            Self::Directory(dir) => (dir.placement()?, dir.private()),
+            Self::Directory(dir, _) => (dir.placement()?, dir.private()),
         };
         placement.check_with_disk(paths, |private, paths| {
             names::first_clash(&aside, private, paths)
@@ -311,7 +368,7 @@ impl Writer {
     pub fn store(&self, content: &ContentId, verified: &Path) -> Result<()> {
         match self {
             Self::Cache(writer) => writer.store_blob(content, verified),
-            Self::Directory(dir) => dir.store(content, verified),
+            Self::Directory(dir, _) => dir.store(content, verified),
         }
     }
 
@@ -319,17 +376,33 @@ impl Writer {
     pub fn has(&self, content: &ContentId, size_bytes: u64) -> bool {
         let found = match self {
             Self::Cache(writer) => cache::blob_metadata(writer.layout(), content),
-            Self::Directory(dir) => files::link_metadata_if_present(&dir.stored(content)),
+            Self::Directory(dir, _) => files::link_metadata_if_present(&dir.stored(content)),
         };
         let found = found.ok().flatten();
         found.is_some_and(|found| found.is_file() && found.len() == size_bytes)
     }
 
-    /// Brings in a content that lies elsewhere on this machine.
-    pub fn import(&self, content: &ContentId, size_bytes: u64, from: &Path) -> Result<()> {
+    /// Returns where `store` puts a content.
+    pub fn stored(&self, content: &ContentId) -> PathBuf {
         match self {
-            Self::Cache(writer) => writer.import_blob(content, size_bytes, from),
-            Self::Directory(dir) => dir.import(content, size_bytes, from),
+            Self::Cache(writer) => writer.layout().blob(content),
+            Self::Directory(dir, _) => dir.stored(content),
+        }
+    }
+
+    /// Returns an unused name for a file that is being prepared.
+    pub fn aside(&self) -> PathBuf {
+        files::unused_name(&match self {
+            Self::Cache(writer) => writer.layout().aside(),
+            Self::Directory(dir, _) => dir.private(),
+        })
+    }
+
+    /// Takes in a file that was prepared aside from another one on this machine.
+    pub fn import(&self, content: &ContentId, aside: &Path) -> Result<()> {
+        match self {
+            Self::Cache(writer) => writer.import_blob(content, aside),
+            Self::Directory(dir, _) => dir.store(content, aside),
         }
     }
 
@@ -342,7 +415,7 @@ impl Writer {
         revision: Option<&Revision>,
         remote: &RemoteSnapshot,
         plan: &SyncPlan,
-        vanished: Vanished,
+        vanished: &Vanished,
     ) -> Result<(PathBuf, u64)> {
         match self {
             Self::Cache(writer) => {
@@ -352,9 +425,8 @@ impl Writer {
                 let n_gone = plan.deleted.len() as u64;
                 Ok((writer.publish(revision, remote, plan)?.path, n_gone))
             }
-            Self::Directory(dir) => {
-                let placed = dir.publish(remote, plan, vanished, &take_official_lock)?;
-                dir.clear_stored()?;
+            Self::Directory(dir, repo) => {
+                let placed = dir.publish(repo, remote, plan, vanished, &take_official_lock)?;
                 Ok((dir.root().to_path_buf(), placed.removed.len() as u64))
             }
         }
@@ -365,18 +437,23 @@ impl Writer {
 /// file of a directory.
 ///
 /// Our renames are safe without it, so after a while the wait is given up:
-/// the other program may be downloading the same file for hours.
+/// the other program may be downloading the same file for hours. All waits of a
+/// process share that while: a hundred busy files are not waited for in turn.
 fn take_official_lock(path: &Path) -> Result<Box<dyn Any>> {
     const STEP: Duration = Duration::from_millis(50);
     const STEPS: u32 = 40;
-    let pause = StopFlag::new();
-    for _ in 0..STEPS {
+    static STEPS_TAKEN: AtomicU32 = AtomicU32::new(0);
+    let stop = process_stop();
+    loop {
         let lock = FileLock::try_acquire(path)
             .with_context(|| format!("cannot lock `{}`", path.display()))?;
         if let Some(lock) = lock {
             return Ok(Box::new(lock));
         }
-        pause.pause(STEP);
+        let is_over = STEPS_TAKEN.fetch_add(1, Ordering::Relaxed) >= STEPS;
+        if is_over || stop.pause(STEP) {
+            break;
+        }
     }
     log::debug!("`{}` is held by another program; going on", path.display());
     Ok(Box::new(()))

@@ -5,31 +5,27 @@
 //! names. The engine's threads only fetch and hash.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Error, Result, anyhow};
+use anyhow::{Error, Result};
 
-use super::Target;
 use super::check::Planned;
-use super::delta::{client_for, write_down, write_down_learnt};
+use super::delta::{client_for, write_down_learnt};
 use super::either_source::EitherSource;
 use super::end::Progress;
+use super::fetches::{Busy, Desk, Job, Use};
+use super::flow::Order;
+use super::place::Writer;
 use super::preflight::space_of;
+use super::readers::{GoodRead, ReadJob, ReadResult, Task};
 use super::source::HubFile;
 use super::work::{Saved, Work};
 use crate::domain::plan::{FileDelta, PlannedFile};
-use crate::domain::share::Share;
-use crate::download::{
-    ByteSource, Copies, Engine, EngineOptions, Event, FetchJob, FileReport, FileResult as Fetched,
-    Lane,
-};
+use crate::download::{ByteSource, Copies, Engine, EngineOptions, FetchJob, FileResult as Fetched};
 use crate::hub::{FileAddress, HubClient};
-use crate::sys::host::checkpoint;
-use crate::sys::pause::Stopwatch;
-use crate::sys::stop::StopFlag;
 use crate::xet::XetStorage;
 
 /// How often, and after which pause, a file is looked at again that another
@@ -46,41 +42,6 @@ pub(super) struct Pool {
     xet: Option<XetStorage>,
 }
 
-/// What the coordinating thread knows of the engine's jobs.
-struct Desk {
-    works: BTreeMap<usize, Work>,
-    n_works: usize,
-    /// By the engine's number, as long as they are under way.
-    jobs: HashMap<usize, Job>,
-    by_partial: HashMap<PathBuf, usize>,
-    /// Files that another process had a moment ago.
-    busy: Vec<Busy>,
-    stop: StopFlag,
-}
-
-/// One file that is being fetched, once for all models that want it.
-struct Job {
-    fetch: FetchJob,
-    uses: Vec<Use>,
-    saved: Saved,
-    /// Bytes that others have been told of and that have not come yet.
-    expected: u64,
-    rounds_left: u32,
-}
-
-struct Busy {
-    job: Job,
-    since: Stopwatch,
-}
-
-/// One file of one model that a job serves.
-#[derive(Clone, Copy)]
-struct Use {
-    work: usize,
-    /// The place in the plan's files.
-    file: usize,
-}
-
 impl Pool {
     pub(super) fn new(hub: &HubClient, xet: Option<&XetStorage>, options: EngineOptions) -> Self {
         let desk = Desk {
@@ -89,6 +50,9 @@ impl Pool {
             jobs: HashMap::new(),
             by_partial: HashMap::new(),
             busy: Vec::new(),
+            stored: BTreeMap::new(),
+            n_stored: 0,
+            newly_stored: Vec::new(),
             stop: options.stop.clone(),
         };
         Self {
@@ -103,20 +67,23 @@ impl Pool {
     pub(super) fn begin(
         &mut self,
         index: usize,
-        target: Arc<Target>,
+        order: Order,
         planned: Box<Planned>,
-        lane: Lane,
-        mut share: Share,
+        opened: Result<Writer>,
         on: &mut dyn FnMut(Progress<'_>),
     ) {
+        let writer = match opened {
+            Ok(writer) => writer,
+            Err(err) => return self.end_early(index, order, planned, Some(&err), on),
+        };
+        let Order {
+            target,
+            lane,
+            mut share,
+        } = order;
         let planned: Rc<Planned> = Rc::from(planned);
         let mut work = Work::new(index, target, planned.clone(), lane.clone());
-        let opened = work.open().and_then(|()| work.import());
-        checkpoint("place opened");
-        if let Err(err) = opened {
-            work.fail(&err);
-            return work.end(&self.desk.stop, on);
-        }
+        work.writer = Some(writer);
         if work.is_done() {
             return work.end(&self.desk.stop, on);
         }
@@ -163,10 +130,11 @@ impl Pool {
                 saved: Saved::default(),
                 expected: missing,
                 rounds_left: BUSY_ROUNDS,
+                is_distrusted: planned.distrusted.contains(&wanted.file.content),
             });
         }
         let jobs = jobs.into_iter();
-        let jobs = jobs.filter_map(|job| self.desk.unless_stored(job, on));
+        let jobs = jobs.filter_map(|job| self.desk.unless_stored(job));
         let jobs: Vec<Job> = jobs.collect();
         on(Progress::Comes {
             n_files: jobs.len() as u64,
@@ -205,12 +173,79 @@ impl Pool {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.engine.is_idle() && self.desk.busy.is_empty()
+        self.engine.is_idle() && self.desk.busy.is_empty() && self.desk.stored.is_empty()
+    }
+
+    /// Ends a model for which no file was fetched: it failed, or was stopped.
+    pub(super) fn end_early(
+        &self,
+        index: usize,
+        order: Order,
+        planned: Box<Planned>,
+        failure: Option<&Error>,
+        on: &mut dyn FnMut(Progress<'_>),
+    ) {
+        let mut work = Work::new(index, order.target, Rc::from(planned), order.lane);
+        match failure {
+            Some(err) => work.fail(err),
+            None => work.is_stopped = true,
+        }
+        work.end(&self.desk.stop, on);
+    }
+
+    /// Returns files that another process has stored and that must be proven,
+    /// with their numbers and paths; each once.
+    pub(super) fn take_reads(&mut self) -> Vec<(usize, PathBuf, ReadJob)> {
+        let desk = &mut self.desk;
+        let new = std::mem::take(&mut desk.newly_stored);
+        new.into_iter()
+            .filter_map(|number| {
+                let (job, path) = desk.stored.get(&number)?;
+                let read = ReadJob {
+                    name: job.fetch.name.clone(),
+                    content: job.fetch.content,
+                    size_bytes: job.fetch.size_bytes,
+                    task: Task::Prove { file: path.clone() },
+                    stops: [job.fetch.lane.stop().clone(), desk.stop.clone()],
+                };
+                Some((number, path.clone(), read))
+            })
+            .collect()
+    }
+
+    /// Uses what another process has stored if it is good, else fetches it.
+    pub(super) fn proved(
+        &mut self,
+        number: usize,
+        result: ReadResult,
+        on: &mut dyn FnMut(Progress<'_>),
+    ) {
+        let Some((mut job, path)) = self.desk.stored.remove(&number) else {
+            return;
+        };
+        match result {
+            ReadResult::Good(GoodRead {
+                stamp: Some(stamp), ..
+            }) => self.desk.settle_as_stored(&job, stamp, on),
+            ReadResult::Stopped => {
+                self.desk
+                    .settle_unfetched(&job, Fetched::Partial { kept: 0 }, on)
+            }
+            _ => {
+                log::warn!("`{}` does not have its hash", path.display());
+                job.is_distrusted = true;
+                on(Progress::Comes {
+                    n_files: 1,
+                    n_bytes: job.expected,
+                });
+                self.add(vec![job]);
+            }
+        }
     }
 
     /// Waits so long for something to happen, and deals with it.
     pub(super) fn step(&mut self, wait: Duration, on: &mut dyn FnMut(Progress<'_>)) {
-        self.look_at_busy_ones(on);
+        self.look_at_busy_ones();
         let mut event = self.engine.next(wait);
         while let Some(happened) = event {
             self.desk.take(happened, on);
@@ -223,7 +258,10 @@ impl Pool {
         let mut desk = self.desk;
         self.engine.close(&mut |event| desk.take(event, on));
         for busy in std::mem::take(&mut desk.busy) {
-            desk.settle_as_busy(busy.job, on);
+            desk.settle_unfetched(&busy.job, Fetched::Busy, on);
+        }
+        for (job, _) in std::mem::take(&mut desk.stored).into_values() {
+            desk.settle_unfetched(&job, Fetched::Partial { kept: 0 }, on);
         }
     }
 
@@ -237,7 +275,7 @@ impl Pool {
     }
 
     /// Tries again what another process was fetching: it may have stored it, or left.
-    fn look_at_busy_ones(&mut self, on: &mut dyn FnMut(Progress<'_>)) {
+    fn look_at_busy_ones(&mut self) {
         let is_stopping = self.desk.stop.is_raised();
         let waited = |busy: &Busy| is_stopping || busy.since.elapsed() >= BUSY_PAUSE;
         let (due, later): (Vec<Busy>, Vec<Busy>) = std::mem::take(&mut self.desk.busy)
@@ -245,7 +283,7 @@ impl Pool {
             .partition(waited);
         self.desk.busy = later;
         let due = due.into_iter();
-        let again = due.filter_map(|busy| self.desk.unless_stored(busy.job, on));
+        let again = due.filter_map(|busy| self.desk.unless_stored(busy.job));
         let again: Vec<Job> = again.collect();
         self.add(again);
     }
@@ -257,193 +295,4 @@ fn copies(delta: &FileDelta) -> Arc<Copies> {
         files: delta.sources.iter().map(|old| old.file.clone()).collect(),
         copies: delta.copies.clone(),
     })
-}
-
-impl Desk {
-    fn take(&mut self, event: Event, on: &mut dyn FnMut(Progress<'_>)) {
-        match event {
-            Event::Started { job, reused } => {
-                if let Some(job) = self.jobs.get_mut(&job) {
-                    job.saved.was_there = reused;
-                    on(Progress::FileStarted {
-                        name: &job.fetch.name,
-                        n_bytes: job.fetch.size_bytes,
-                        have: reused,
-                    });
-                }
-            }
-            Event::Progress { job, bytes } => {
-                if let Some(job) = self.jobs.get_mut(&job) {
-                    let more = bytes.saturating_sub(job.expected);
-                    job.expected = job.expected.saturating_sub(bytes);
-                    if more > 0 {
-                        // What could not be copied, or was wrong and comes again.
-                        on(Progress::Comes {
-                            n_files: 0,
-                            n_bytes: more,
-                        });
-                    }
-                    on(Progress::Bytes {
-                        name: &job.fetch.name,
-                        n_bytes: bytes,
-                    });
-                }
-            }
-            Event::Copied { job, source, bytes } => {
-                if let Some(job) = self.jobs.get_mut(&job) {
-                    job.saved.add_copied(source, bytes);
-                    on(Progress::Copied {
-                        name: &job.fetch.name,
-                        n_bytes: bytes,
-                    });
-                }
-            }
-            Event::Retrying { job, after, error } => {
-                if let Some(job) = self.jobs.get(&job) {
-                    let (name, pause) = (&job.fetch.name, after.as_secs_f64());
-                    log::info!("`{name}`: {error}; trying again in {pause:.1} s");
-                    let why = error.to_string();
-                    on(Progress::Retrying { name, why });
-                }
-            }
-            Event::Saved { job, bytes } => self.tell_kept(job, bytes, on),
-            Event::Verified { report, file } => {
-                if let Some(job) = self.finished(&report, on) {
-                    self.write_down(&job, &report, file.path());
-                    let stored = self.store_first(&job, file.path());
-                    drop(file);
-                    checkpoint("first content stored");
-                    self.settle(&job, &report, stored.as_ref().err(), on);
-                }
-            }
-            Event::Ended { report } => {
-                let Some(mut job) = self.finished(&report, on) else {
-                    return;
-                };
-                if report.result != Fetched::Busy {
-                    self.settle(&job, &report, None, on);
-                } else if job.rounds_left == 0 || self.stop.is_raised() {
-                    self.settle_as_busy(job, on);
-                } else {
-                    job.rounds_left -= 1;
-                    let since = Stopwatch::start();
-                    self.busy.push(Busy { job, since });
-                }
-            }
-        }
-    }
-
-    /// Takes a job off the list of those under way.
-    fn finished(&mut self, report: &FileReport, on: &mut dyn FnMut(Progress<'_>)) -> Option<Job> {
-        let job = self.jobs.remove(&report.job)?;
-        self.by_partial.remove(&job.fetch.partial);
-        on(Progress::FileEnded {
-            name: &job.fetch.name,
-        });
-        Some(job)
-    }
-
-    fn tell_kept(&mut self, job: usize, bytes: u64, on: &mut dyn FnMut(Progress<'_>)) {
-        let Some(job) = self.jobs.get_mut(&job) else {
-            return;
-        };
-        job.saved.grow_to(bytes);
-        let Some(number) = job.uses.first().map(|first| first.work) else {
-            return;
-        };
-        if let Some(work) = self.works.get(&number) {
-            let under_way = self.jobs.values().filter_map(|job| {
-                let first = job.uses.first().filter(|first| first.work == number)?;
-                (job.saved.bytes > 0).then_some((first.file, &job.saved))
-            });
-            on(Progress::Kept {
-                target: work.index,
-                progress: work.progress_with(under_way),
-            });
-        }
-    }
-
-    /// Uses what somebody has stored meanwhile; returns the job if nobody has.
-    fn unless_stored(&mut self, job: Job, on: &mut dyn FnMut(Progress<'_>)) -> Option<Job> {
-        let first = job.uses.first().and_then(|one| self.works.get(&one.work));
-        let is_stored = first
-            .and_then(|work| work.writer().ok())
-            .is_some_and(|writer| writer.has(&job.fetch.content, job.fetch.size_bytes));
-        let is_distrusted =
-            || first.is_some_and(|work| work.planned.distrusted.contains(&job.fetch.content));
-        if !is_stored || is_distrusted() {
-            return Some(job);
-        }
-        let report = FileReport {
-            job: 0,
-            result: Fetched::Verified { durable: true },
-            fetched: 0,
-            reused: job.fetch.size_bytes,
-            copied: Vec::new(),
-            copies_were_wrong: false,
-            retries: 0,
-        };
-        self.settle(&job, &report, None, on);
-        None
-    }
-
-    /// Moves a verified file to where all models that wanted it will find it.
-    fn store_first(&self, job: &Job, verified: &Path) -> Result<()> {
-        let first = job.uses.first().and_then(|one| self.works.get(&one.work));
-        let work = first.ok_or_else(|| anyhow!("a fetched file belongs to no model"))?;
-        work.writer()?.store(&job.fetch.content, verified)
-    }
-
-    /// Keeps what a file is made of for its next version.
-    fn write_down(&self, job: &Job, report: &FileReport, proven: &Path) {
-        let first = job.uses.first();
-        let work = first.and_then(|one| Some((self.works.get(&one.work)?, one.file)));
-        let Some((work, file)) = work else {
-            return;
-        };
-        let wanted = &work.planned.plan.files[file];
-        if let Some(delta) = &wanted.delta
-            && !report.copies_were_wrong
-        {
-            write_down(&work.planned.place, &wanted.file, delta, proven);
-        }
-    }
-
-    fn settle_as_busy(&mut self, job: Job, on: &mut dyn FnMut(Progress<'_>)) {
-        let report = FileReport {
-            job: 0,
-            result: Fetched::Busy,
-            fetched: 0,
-            reused: 0,
-            copied: Vec::new(),
-            copies_were_wrong: false,
-            retries: 0,
-        };
-        self.settle(&job, &report, None, on);
-    }
-
-    /// Tells all models that wanted a file how it ended, and ends those that
-    /// wait for nothing more.
-    fn settle(
-        &mut self,
-        job: &Job,
-        report: &FileReport,
-        storing: Option<&Error>,
-        on: &mut dyn FnMut(Progress<'_>),
-    ) {
-        let way = job.fetch.source.way();
-        for (position, one) in job.uses.iter().enumerate() {
-            let Some(work) = self.works.get_mut(&one.work) else {
-                continue;
-            };
-            // The bytes were fetched once; only the first model pays for them.
-            let pays = position == 0;
-            work.settle(one.file, report, pays.then_some(way), storing);
-            if work.is_done()
-                && let Some(work) = self.works.remove(&one.work)
-            {
-                work.end(&self.stop, on);
-            }
-        }
-    }
 }

@@ -4,9 +4,11 @@ use anyhow::{Context, Result};
 use thiserror::Error;
 
 use super::check::Planned;
-use crate::domain::plan::PlannedFile;
+use crate::domain::plan::{Action, Place, PlannedFile};
 use crate::domain::units::ByteSize;
+use crate::sys::copy::can_clone;
 use crate::sys::disk;
+use crate::sys::files::Sharing;
 
 /// The missing bytes and the reserve do not fit.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -45,26 +47,44 @@ impl NoSpace {
     }
 }
 
+/// The bytes that a plan has still to write, and where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Need {
+    pub(super) file_system: u64,
+    pub(super) bytes: u64,
+}
+
 /// Tells whether a plan fits beside those that are being carried out; `promised`
-/// counts the bytes that they have still to write on a file system.
+/// counts the bytes that they have still to write on a file system. A copy of a
+/// content of this machine counts like a fetch.
 ///
 /// A model that does not fit takes no space from the next.
 pub(super) fn refuse_what_does_not_fit(
     planned: &Planned,
     reserve: ByteSize,
     promised: impl Fn(u64) -> u64,
-) -> Result<()> {
+) -> Result<Need> {
     let fetches = planned.plan.fetches();
-    let need = fetches.fold(0, |sum: u64, file| {
+    let fetched = fetches.fold(0, |sum: u64, file| {
         sum.saturating_add(missing_bytes(planned, file))
     });
-    if need == 0 {
-        return Ok(());
+    if fetched == 0 && planned.plan.imports().is_empty() {
+        return Ok(Need::default());
     }
     let place = || planned.place.folder().display().to_string();
     let space = space_of(planned)?;
+    let free = space.free_bytes.saturating_sub(promised(space.file_system));
+    let room = free.saturating_sub(reserve.bytes().saturating_add(fetched));
+    let need = fetched.saturating_add(bytes_to_copy(planned, space.file_system, room));
+    if need == 0 {
+        return Ok(Need::default());
+    }
     if let Some(most) = space.largest_file {
-        let files = planned.plan.fetches().map(|file| &file.file);
+        let is_copied =
+            |action: &Action| need > fetched && matches!(action, Action::Link(Place::At(_)));
+        let files = planned.plan.files.iter();
+        let files = files.filter(|file| file.action.is_fetch() || is_copied(&file.action));
+        let files = files.map(|file| &file.file);
         if let Some(file) = files.max_by_key(|file| file.size_bytes)
             && file.size_bytes > most
         {
@@ -77,7 +97,6 @@ pub(super) fn refuse_what_does_not_fit(
             .into());
         }
     }
-    let free = space.free_bytes.saturating_sub(promised(space.file_system));
     if need.saturating_add(reserve.bytes()) > free {
         return Err(NoSpace {
             place: place(),
@@ -95,7 +114,41 @@ pub(super) fn refuse_what_does_not_fit(
             return Err(NoFiles { place, need, free }.into());
         }
     }
-    Ok(())
+    Ok(Need {
+        file_system: space.file_system,
+        bytes: need,
+    })
+}
+
+/// Counts the bytes of contents on this machine that cannot be linked or cloned.
+///
+/// Whether a file system can clone shows only when it is tried, which is left
+/// for a plan that would not fit into the `room` otherwise.
+fn bytes_to_copy(planned: &Planned, file_system: u64, room: u64) -> u64 {
+    let (mut apart, mut beside) = (0u64, 0u64);
+    let mut probe = None;
+    for (size_bytes, from) in planned.plan.imports().into_values() {
+        let source = disk::space_at(from);
+        if source.is_ok_and(|source| source.file_system == file_system) {
+            beside = beside.saturating_add(size_bytes);
+            probe = Some(from);
+        } else {
+            apart = apart.saturating_add(size_bytes);
+        }
+    }
+    let all = apart.saturating_add(beside);
+    let folder = planned.place.folder();
+    let can_clone = || {
+        let folder = folder.ancestors().find(|folder| folder.exists());
+        probe
+            .zip(folder)
+            .is_some_and(|(from, to)| can_clone(from, to))
+    };
+    match planned.place.sharing() {
+        Sharing::HardLinksToo => apart,
+        Sharing::OwnBytes if all > room && can_clone() => apart,
+        Sharing::OwnBytes => all,
+    }
 }
 
 /// Asks for the space where a plan's files go.

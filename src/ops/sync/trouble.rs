@@ -12,6 +12,7 @@ use crate::domain::snapshot::NothingSelected;
 use crate::hub::{Fault, HubError};
 use crate::ops::places::PlaceError;
 use crate::store::StoreError;
+use crate::sys::file_limit;
 use crate::sys::files::is_disk_failure;
 
 /// Turns an error into what the session keeps and a person reads.
@@ -75,6 +76,9 @@ fn kind_and_hint(error: &Error) -> (ErrorKind, Option<String>) {
             return (kind, store.hint().map(str::to_owned));
         }
         if let Some(io) = link.downcast_ref::<std::io::Error>() {
+            if file_limit::is_reached(io) {
+                return (ErrorKind::Internal, Some(file_limit::ADVICE.to_owned()));
+            }
             use std::io::ErrorKind as Io;
             return match io.kind() {
                 Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge => {

@@ -1,11 +1,11 @@
 //! One model on its way: from the open place to the published commit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use anyhow::{Context, Error, Result, anyhow};
+use anyhow::{Context, Error, Result, anyhow, ensure};
 
 use super::Target;
 use super::check::Planned;
@@ -13,10 +13,12 @@ use super::end::{Progress, SyncEnd};
 use super::place::Writer;
 use super::preflight::missing_bytes;
 use super::trouble::{hint_for_file, trouble_of};
+use crate::cache::AskedToEnd;
 use crate::domain::content::ContentId;
 use crate::domain::origin::{MOST_ORIGINS, Origin, OriginKind, Origins};
 use crate::domain::outcome::{ErrorKind, Outcome};
-use crate::domain::plan::{Action, PlannedFile};
+use crate::domain::plan::PlannedFile;
+use crate::domain::proof::FileStamp;
 use crate::domain::session::{
     ByteCounts, FileCounts, FileResult, FileSource, SessionFile, SessionProgress, Trouble,
 };
@@ -24,6 +26,7 @@ use crate::domain::units::ByteSize;
 use crate::download::{FileReport, FileResult as Fetched, Lane};
 use crate::sys::host::checkpoint;
 use crate::sys::logging;
+use crate::sys::stamp::stamp_at;
 use crate::sys::stop::StopFlag;
 
 /// A model on its way.
@@ -39,13 +42,16 @@ pub(super) struct Work {
     /// Where the reused bytes of `progress` came from, but for those in place.
     origins: Origins,
     files: Vec<SessionFile>,
-    proven: Vec<(PathBuf, ContentId, u64)>,
+    named: Vec<(PathBuf, PathBuf)>,
+    moved: Vec<PathBuf>,
+    /// Stamps of proven contents that are stored and have no final name yet.
+    pub(super) stamps: BTreeMap<ContentId, FileStamp>,
     /// Places in the plan of fetches that have not ended yet.
     waiting: BTreeSet<usize>,
     /// What is to be told of deltas that were of no use.
     abandoned: Vec<String>,
     trouble: Option<Trouble>,
-    is_stopped: bool,
+    pub(super) is_stopped: bool,
 }
 
 /// What is on disk of a file that is still under way.
@@ -96,9 +102,11 @@ impl Work {
             ..SessionProgress::default()
         };
         let origins = planned.origins.clone();
-        let files = planned.plan.files.iter().enumerate();
-        let waiting = files.filter(|(_, file)| file.action.is_fetch());
+        let waiting = planned.plan.files.iter().enumerate();
+        let waiting = waiting.filter(|(_, file)| file.action.is_fetch());
         Self {
+            files: files_on_this_machine(&planned),
+            stamps: stamps_on_this_machine(&planned),
             waiting: waiting.map(|(place, _)| place).collect(),
             index,
             target,
@@ -107,22 +115,12 @@ impl Work {
             writer: None,
             progress,
             origins,
-            files: Vec::new(),
-            proven: Vec::new(),
+            named: Vec::new(),
+            moved: Vec::new(),
             abandoned: Vec::new(),
             trouble: None,
             is_stopped: false,
         }
-    }
-
-    /// Gets the place ready, and asks it itself which names it can hold.
-    pub(super) fn open(&mut self) -> Result<()> {
-        let writer = self.planned.place.open()?;
-        let files = self.planned.plan.files.iter();
-        let paths: Vec<_> = files.map(|file| &file.file.path).collect();
-        writer.check_names(&paths)?;
-        self.writer = Some(writer);
-        Ok(())
     }
 
     /// Tells whether nothing is being fetched for it any more.
@@ -145,29 +143,6 @@ impl Work {
         self.writer
             .as_ref()
             .ok_or_else(|| anyhow!("the place is not open"))
-    }
-
-    /// Brings in what lies elsewhere on this machine.
-    pub(super) fn import(&mut self) -> Result<()> {
-        for (content, (size_bytes, from)) in self.planned.plan.imports() {
-            self.writer()?.import(&content, size_bytes, from)?;
-        }
-        let planned = self.planned.clone();
-        for planned in &planned.plan.files {
-            if matches!(planned.action, Action::Link(_)) {
-                self.files.push(SessionFile {
-                    path: planned.file.path.clone(),
-                    content: planned.file.content,
-                    size_bytes: planned.file.size_bytes,
-                    bytes_fetched: 0,
-                    bytes_reused: planned.file.size_bytes,
-                    source: Some(FileSource::Linked),
-                    retries: 0,
-                    result: FileResult::Verified,
-                });
-            }
-        }
-        Ok(())
     }
 
     /// Takes the first trouble for the model's own; the others are in the diary.
@@ -285,6 +260,7 @@ impl Work {
             }),
             retries: report.retries,
             result,
+            found_bad: planned.findings.bad.contains(&wanted.content),
         });
     }
 
@@ -337,6 +313,10 @@ impl Work {
             checkpoint("before publishing");
             match self.publish() {
                 Ok(path) => self.progress.path = Some(path),
+                Err(err) if err.chain().any(|link| link.is::<AskedToEnd>()) => {
+                    log::info!("{err:#}");
+                    self.is_stopped = true;
+                }
                 Err(err) => self.fail(&err),
             }
         }
@@ -352,7 +332,8 @@ impl Work {
             trouble: self.trouble,
             progress: self.progress,
             files: self.files,
-            proven: self.proven,
+            named: self.named,
+            moved: self.moved,
             // The lane's own reason first: it was the nearer one.
             stopped: self.lane.stop().reason().or(stop.reason()),
             renamed_to: self.planned.renamed_to.clone(),
@@ -375,34 +356,75 @@ impl Work {
             moves_ref,
             ..
         } = &*planned;
+        check_unchanged(&planned)?;
         let writer = self.writer()?;
         let revision = Some(&target.revision).filter(|_| *moves_ref);
         let (path, n_removed) = writer
-            .publish(revision, remote, plan, target.vanished)
+            .publish(revision, remote, plan, &target.vanished)
             .with_context(|| format!("cannot publish `{}`", target.label()))?;
-        let is_proven = |planned: &&PlannedFile| match planned.action {
-            Action::Fetch | Action::Resume { .. } | Action::LinkToFetched => true,
-            Action::Keep | Action::Link(_) => false,
+        // A file that another program has written to since is not the proven one.
+        let named = |PlannedFile { file, .. }: &PlannedFile| {
+            let stamp = self.stamps.get(&file.content)?;
+            let stored = writer.stored(&file.content);
+            let path = place.file_of(&remote.commit, file);
+            let found = stamp_at(&path).ok().flatten();
+            (path != stored && found.as_ref() == Some(stamp)).then_some((stored, path))
         };
-        let proven = plan.files.iter().filter(is_proven);
-        self.proven = proven
-            .map(|PlannedFile { file, .. }| {
-                let path = place.file_of(&remote.commit, file);
-                (path, file.content, file.size_bytes)
-            })
-            .collect();
+        let named = plan.files.iter().filter_map(named).collect();
+        let stored = self.stamps.keys().map(|content| writer.stored(content));
+        self.moved = stored.filter(|path| !path.exists()).collect();
+        self.named = named;
         self.progress.files.deleted = n_removed;
         Ok(path)
     }
 
     fn good_outcome(&self) -> Outcome {
-        let is_same = self.planned.old_commit.as_ref() == Some(&self.planned.remote.commit);
-        match (is_same, self.planned.plan.changes_nothing()) {
+        let commit = Some(&self.planned.remote.commit);
+        let is_in_place = self.planned.old_commit.as_ref() == commit;
+        // The database knows it even when the ref or all files have gone.
+        let is_known = self.target.known_commit.as_ref() == commit;
+        match (is_in_place, self.planned.plan.changes_nothing()) {
             (true, true) => Outcome::UpToDate,
             (true, false) => Outcome::Repaired,
+            (false, _) if is_known => Outcome::Repaired,
             (false, _) => Outcome::Updated,
         }
     }
+}
+
+/// Describes the files for which no byte has to come.
+fn files_on_this_machine(planned: &Planned) -> Vec<SessionFile> {
+    let findings = &planned.findings;
+    let linked = planned.plan.files.iter();
+    let linked = linked.filter_map(|file| findings.linked_file(file));
+    let found = findings.found_files(&planned.reused).into_iter();
+    let by_path = |file: SessionFile| (file.path.clone(), file);
+    let files: BTreeMap<_, _> = found.chain(linked).map(by_path).collect();
+    files.into_values().collect()
+}
+
+/// Returns the stamps of proven contents that a plan does not fetch.
+fn stamps_on_this_machine(planned: &Planned) -> BTreeMap<ContentId, FileStamp> {
+    let imported = planned.findings.imported.iter();
+    let imported = imported.map(|(content, (_, stamp))| (*content, *stamp));
+    let reused = planned.reused.iter();
+    let reused = reused.filter(|file| file.file == planned.place.stored(&file.content));
+    let reused = reused.filter_map(|file| Some((file.content, file.stamp?)));
+    imported.chain(reused).collect()
+}
+
+/// Checks that the files that are used as they are still are those that were proven.
+fn check_unchanged(planned: &Planned) -> Result<()> {
+    for file in &planned.reused {
+        let found = stamp_at(&file.file);
+        let found = found.with_context(|| format!("cannot look at `{}`", file.file.display()))?;
+        ensure!(
+            found.is_some() && found == file.stamp,
+            "`{}` was changed by another program meanwhile; the next run reads it again",
+            file.file.display()
+        );
+    }
+    Ok(())
 }
 
 /// Names where a fetched file's reused bytes came from: what was not copied

@@ -185,7 +185,7 @@ impl Look {
     pub fn bad(&self, file: &RemoteFile, proof: &Proof) -> BadFile {
         let (reason, detail) = match proof {
             Proof::Unreadable(why) => (Reason::Unreadable, format!("cannot be read: {why}")),
-            Proof::Good(found) | Proof::Bad(found) => {
+            Proof::Good(found, _) | Proof::Bad(found) => {
                 (Reason::WrongBytes, found.fault().to_owned())
             }
         };

@@ -7,8 +7,9 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::witness::{Claims, Finding, Note};
 use crate::domain::content::ContentId;
+use crate::domain::proof::FileStamp;
 use crate::domain::xet::XetHash;
-use crate::download::prove_content;
+use crate::download::{WholeRead, prove_content};
 use crate::sys::stop::StopFlag;
 use crate::xet::{FileHasher, sidecar};
 
@@ -27,7 +28,8 @@ pub struct Job {
 /// What reading a file showed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
-    Good(Finding),
+    /// With the file's stamp, unless it changed while it was read.
+    Good(Finding, Option<FileStamp>),
     Bad(Finding),
     Unreadable(String),
 }
@@ -98,11 +100,11 @@ fn prove(index: usize, job: &Job, stop: &StopFlag, events: &SyncSender<Proving>)
         bytes: untold,
     });
     let proof = match result {
-        Ok(Some(has_content)) => {
+        Ok(Some(WholeRead { has_content, stamp })) => {
             let found = xet.map(FileHasher::finish);
             let finding = Finding::new(has_content, &claims, found);
             match finding.is_good(&job.content) {
-                true => Proof::Good(finding),
+                true => Proof::Good(finding, stamp),
                 false => Proof::Bad(finding),
             }
         }
@@ -168,8 +170,10 @@ mod tests {
     fn each_file_has_its_own_end() {
         let ended = ended(&StopFlag::new());
         let found = |has_content| Finding::new(has_content, &Claims::default(), None);
-        let expected = [(0, Proof::Good(found(true))), (1, Proof::Bad(found(false)))];
-        assert_eq!(ended[..2], expected);
+        let is_good =
+            |proof: &Proof| matches!(proof, Proof::Good(good, Some(_)) if *good == found(true));
+        assert!(ended[0].0 == 0 && is_good(&ended[0].1), "{:?}", ended[0]);
+        assert_eq!(ended[1], (1, Proof::Bad(found(false))));
         assert!(
             matches!(ended[2], (2, Proof::Unreadable(_))),
             "{:?}",

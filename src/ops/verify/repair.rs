@@ -16,10 +16,10 @@ use crate::domain::repo::RepoPath;
 use crate::domain::repo_arg::escape_pattern;
 use crate::domain::share::Share;
 use crate::domain::snapshot::RemoteFile;
-use crate::download::Lane;
+use crate::download::{Lane, has_content};
 use crate::ops::run::{Bounds, Run, Tools};
 use crate::ops::sync::{
-    Asker, Order, Planned, Progress, SyncEnd, Target, origins_of, outcome_of, trouble_of,
+    Asker, Findings, Order, Planned, Progress, SyncEnd, Target, origins_of, outcome_of, trouble_of,
 };
 
 impl Verify<'_> {
@@ -140,7 +140,8 @@ fn plan_repair(
     let mut filter = look.filter;
     let spared = spared.iter().map(|path| escape_pattern(path.as_str()));
     filter.exclude.extend(spared);
-    let mut facts = look.place.facts(&remote, &filter, Some(&look.commit))?;
+    let place = &look.place;
+    let mut facts = place.facts(&remote, &filter, Some(&look.commit), &has_content)?;
     let bad: BTreeSet<&RepoPath> = bad.iter().map(|bad| &bad.path).collect();
     let mut distrusted = BTreeSet::new();
     for file in remote.files.iter().filter(|file| bad.contains(&file.path)) {
@@ -165,6 +166,9 @@ fn plan_repair(
     let origins = origins_of(&plan, &look.place, &target.repo, Some(&look.commit));
     Ok(Planned {
         origins,
+        // They have been read by this very run, or are the sample's rest.
+        reused: Vec::new(),
+        findings: Findings::default(),
         place: look.place,
         remote,
         plan,

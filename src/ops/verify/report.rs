@@ -100,6 +100,7 @@ pub(super) fn session_files(bad: &[BadFile]) -> Vec<SessionFile> {
             source: None,
             retries: 0,
             result: FileResult::Failed,
+            found_bad: true,
         })
         .collect()
 }

@@ -146,7 +146,7 @@ impl Verify<'_> {
             for one in &uses[job] {
                 let (index, look) = &looks[one.look];
                 let (model, file) = (&mut models[*index], &look.present[one.file]);
-                if let Some(Proof::Good(found) | Proof::Bad(found)) = &proofs[job] {
+                if let Some(Proof::Good(found, _) | Proof::Bad(found)) = &proofs[job] {
                     match found.xet() {
                         Word::Silent => {}
                         Word::Agrees => model.xet_agrees += 1,
@@ -154,7 +154,7 @@ impl Verify<'_> {
                     }
                 }
                 match &proofs[job] {
-                    Some(Proof::Good(_)) => {
+                    Some(Proof::Good(..)) => {
                         model.files_good += 1;
                         model.bytes_good += file.size_bytes;
                     }
@@ -244,7 +244,10 @@ impl Verify<'_> {
             let (index, look) = &looks[one.look];
             let (path, file) = (one.kept_at(looks), one.of(looks));
             match proof {
-                Proof::Good(_) => store.save_blob(&path, &file.content, file.size_bytes, now)?,
+                Proof::Good(_, Some(stamp)) => {
+                    store.save_blob(&path, &file.content, stamp, now)?;
+                }
+                Proof::Good(_, None) => drop(store.forget_bad_file(&path)?),
                 Proof::Unreadable(_) => drop(store.forget_blob(&path)?),
                 Proof::Bad(_) if look.is_edited(file) => {
                     store.forget_blob(&path)?;
@@ -295,7 +298,7 @@ impl Verify<'_> {
 /// Says where a witness was wrong, and throws a sidecar away that was: nobody
 /// misses it but the next update, which makes it anew.
 fn tell_of_witnesses(job: &Job, proof: &Proof) {
-    let (Proof::Good(found) | Proof::Bad(found)) = proof else {
+    let (Proof::Good(found, _) | Proof::Bad(found)) = proof else {
         return;
     };
     if found.listing_contradicts_itself() {

@@ -32,6 +32,9 @@ pub struct Http {
     https_proxied: Option<Agent>,
     proxy: ProxySettings,
     addresses: Addresses,
+    read_timeout: Duration,
+    answer_timeout: Duration,
+    short_body_timeout: Duration,
 }
 
 impl Http {
@@ -53,7 +56,16 @@ impl Http {
             https_proxied: proxied(settings.proxy.for_https())?,
             proxy: settings.proxy.clone(),
             addresses,
+            read_timeout: settings.read_timeout,
+            answer_timeout: settings.answer_timeout,
+            short_body_timeout: settings.short_body_timeout(),
         })
+    }
+
+    /// Returns how long a short answer may take. A client that repeats a
+    /// request gives up when its attempts have taken that long together.
+    pub fn patience(&self) -> Duration {
+        self.short_body_timeout
     }
 
     /// Sends a request and returns the answer, whatever its status; redirects
@@ -82,7 +94,12 @@ impl Http {
             status: head.status.as_u16(),
             headers,
             url: url.clone(),
-            body: Body::new(Box::new(body.into_reader()), length, url.clone()),
+            body: Body::new(
+                Box::new(body.into_reader()),
+                length,
+                url.clone(),
+                self.short_body_timeout,
+            ),
             received,
         })
     }
@@ -103,7 +120,20 @@ impl Http {
         for (name, value) in request.headers() {
             builder = builder.header(*name, value);
         }
-        self.agent_for(&request.url).run(builder.body(body)?)
+        let agent = self.agent_for(&request.url);
+        let mut built = builder.body(body)?;
+        if request.is_for_file() {
+            // Such requests are the exception because ureq keeps the TLS
+            // configuration of the first ordinary one for all.
+            let config = agent.configure_request(built);
+            let head = self.read_timeout.max(self.answer_timeout);
+            built = config
+                .timeout_recv_response(Some(head))
+                .timeout_per_read(Some(self.read_timeout))
+                .timeout_per_write(Some(self.read_timeout))
+                .build();
+        }
+        agent.run(built)
     }
 
     fn agent_for(&self, url: &Url) -> &Agent {
@@ -133,6 +163,7 @@ fn build_agent(
 ) -> Agent {
     let tls = TlsConfig::builder().root_certs(roots.clone()).build();
     let connections = settings.connections.max(1);
+    let silence = settings.read_timeout.min(settings.answer_timeout);
     let config: Config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -144,8 +175,8 @@ fn build_agent(
         .timeout_resolve(Some(settings.connect_timeout))
         .timeout_connect(Some(settings.connect_timeout))
         .timeout_recv_response(Some(settings.answer_timeout))
-        .timeout_per_read(Some(settings.read_timeout))
-        .timeout_per_write(Some(settings.read_timeout))
+        .timeout_per_read(Some(silence))
+        .timeout_per_write(Some(silence))
         .max_idle_age(MAX_IDLE)
         .max_idle_connections_per_host(connections)
         .max_idle_connections(connections * 3)

@@ -8,23 +8,44 @@ use super::error::{HttpError, HttpErrorKind};
 use super::url::Url;
 use crate::sys::pause::Stopwatch;
 
-/// The longest time that a small answer may take to arrive. A server that
-/// drips a byte every few seconds never meets the limit on silence.
-const SMALL_BODY_TIME: Duration = Duration::from_secs(120);
+/// The least average rate, in bytes per second, at which a short body may
+/// go on arriving after its time is over: a listing of a hundred thousand files
+/// takes minutes over a slow line.
+const LEAST_RATE: u64 = 16 * 1024;
+
+/// How many times its time such a body may take all the same.
+const MOST_EXTENSIONS: u32 = 10;
 
 /// A body that has not been read. What its reader raises holds an [`HttpError`].
 pub struct Body {
     reader: Box<dyn Read + Send>,
     length: Option<u64>,
     url: Url,
+    short_time: Duration,
+}
+
+/// A short body while it is read: no longer than so many bytes, and within
+/// its time. A server that sends a byte every few seconds never meets the
+/// limit on silence.
+pub struct ShortBody {
+    body: Body,
+    began: Stopwatch,
+    max_bytes: u64,
+    received: u64,
 }
 
 impl Body {
-    pub(super) fn new(reader: Box<dyn Read + Send>, length: Option<u64>, url: Url) -> Self {
+    pub(super) fn new(
+        reader: Box<dyn Read + Send>,
+        length: Option<u64>,
+        url: Url,
+        short_time: Duration,
+    ) -> Self {
         Self {
             reader,
             length,
             url,
+            short_time,
         }
     }
 
@@ -34,34 +55,58 @@ impl Body {
         self.length
     }
 
-    /// Reads the whole body if it is no longer than `max_bytes`.
-    pub fn read_limited(mut self, max_bytes: usize) -> Result<Vec<u8>, HttpError> {
-        let too_large = |url: &Url| {
-            let what = format!("the answer is longer than {max_bytes} bytes");
-            HttpError::new(HttpErrorKind::TooLarge, url, what)
+    /// Returns the reader of a body that may have `max_bytes` and no more.
+    pub fn short(self, max_bytes: usize) -> Result<ShortBody, HttpError> {
+        let body = ShortBody {
+            began: Stopwatch::start(),
+            max_bytes: max_bytes as u64,
+            received: 0,
+            body: self,
         };
-        if self.length.is_some_and(|length| length > max_bytes as u64) {
-            return Err(too_large(&self.url));
-        }
-        let began = Stopwatch::start();
-        let mut bytes = Vec::new();
-        let mut buffer = [0; 16 * 1024];
-        loop {
-            match self.reader.read(&mut buffer) {
-                Ok(0) => return Ok(bytes),
-                Ok(n) => bytes.extend_from_slice(&buffer[..n]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(HttpError::from_reader(error, &self.url)),
-            }
-            if bytes.len() > max_bytes {
-                return Err(too_large(&self.url));
-            }
-            if began.elapsed() > SMALL_BODY_TIME {
-                let what = "the answer arrives too slowly";
-                return Err(HttpError::new(HttpErrorKind::Timeout, &self.url, what));
-            }
+        match body.body.length {
+            Some(length) if length > body.max_bytes => Err(body.too_large()),
+            _ => Ok(body),
         }
     }
+
+    /// Reads the whole body if it is no longer than `max_bytes`.
+    pub fn read_limited(self, max_bytes: usize) -> Result<Vec<u8>, HttpError> {
+        let mut body = self.short(max_bytes)?;
+        let mut bytes = Vec::new();
+        match body.read_to_end(&mut bytes) {
+            Ok(_) => Ok(bytes),
+            Err(error) => Err(HttpError::from_reader(error, &body.body.url)),
+        }
+    }
+}
+
+impl ShortBody {
+    fn too_large(&self) -> HttpError {
+        let what = format!("the answer is longer than {} bytes", self.max_bytes);
+        HttpError::new(HttpErrorKind::TooLarge, &self.body.url, what)
+    }
+}
+
+impl Read for ShortBody {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.body.read(buffer)?;
+        self.received += n as u64;
+        if self.received > self.max_bytes {
+            return Err(self.too_large().into_io());
+        }
+        if n > 0 && is_too_slow(self.began.elapsed(), self.received, self.body.short_time) {
+            let what = "the answer arrives too slowly";
+            let error = HttpError::new(HttpErrorKind::Timeout, &self.body.url, what);
+            return Err(error.into_io());
+        }
+        Ok(n)
+    }
+}
+
+/// Decides whether a short body that is not whole yet is given up.
+fn is_too_slow(elapsed: Duration, received: u64, time: Duration) -> bool {
+    let is_flowing = received / LEAST_RATE >= elapsed.as_secs();
+    elapsed > time && (!is_flowing || elapsed > time * MOST_EXTENSIONS)
 }
 
 impl Read for Body {
@@ -86,7 +131,21 @@ mod tests {
     use super::*;
 
     fn body(bytes: &'static [u8], length: Option<u64>) -> Body {
-        Body::new(Box::new(bytes), length, "http://h/x".parse().unwrap())
+        let url = "http://h/x".parse().unwrap();
+        Body::new(Box::new(bytes), length, url, Duration::from_secs(60))
+    }
+
+    #[test]
+    fn a_short_body_has_its_time_and_more_only_while_it_flows() {
+        let time = Duration::from_secs(60);
+        let too_slow =
+            |seconds, received| is_too_slow(Duration::from_secs(seconds), received, time);
+        assert!(!too_slow(60, 0));
+        assert!(too_slow(61, 61));
+        assert!(!too_slow(61, 61 * LEAST_RATE));
+        assert!(too_slow(61, 61 * LEAST_RATE - 1));
+        assert!(!too_slow(600, 600 * LEAST_RATE));
+        assert!(too_slow(601, u64::MAX), "whatever it has sent");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::io;
 use thiserror::Error;
 
 use super::url::Url;
+use crate::sys::text::steers_terminal;
 
 /// What stood in the way of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -133,6 +134,9 @@ impl HttpError {
 
     /// Turns what a body's reader raised into the typed error.
     pub(super) fn from_reader(error: io::Error, url: &Url) -> Self {
+        if let Some(known) = Self::in_io(&error) {
+            return known.clone();
+        }
         match error.downcast::<ureq::Error>() {
             Ok(error) => Self::from_ureq(error, url),
             Err(error) => Self::from_plain_io(&error, url),
@@ -233,7 +237,7 @@ fn plain(text: &str) -> String {
     words
         .join(" ")
         .chars()
-        .filter(|c| !c.is_control())
+        .filter(|c| !steers_terminal(*c))
         .take(200)
         .collect()
 }

@@ -31,6 +31,7 @@ pub struct Request {
     pub url: Url,
     headers: Vec<(&'static str, String)>,
     body: Option<Vec<u8>>,
+    is_for_file: bool,
 }
 
 impl Request {
@@ -40,6 +41,7 @@ impl Request {
             url,
             headers: Vec::new(),
             body: None,
+            is_for_file: false,
         }
     }
 
@@ -70,6 +72,18 @@ impl Request {
     pub fn body(mut self, content_type: &'static str, body: Vec<u8>) -> Self {
         self.body = Some(body);
         self.header("content-type", content_type)
+    }
+
+    /// Announces that the answer may be a file: its body has no deadline, and
+    /// the connection may be silent for [`super::HttpSettings::read_timeout`].
+    #[must_use]
+    pub fn for_file(mut self) -> Self {
+        self.is_for_file = true;
+        self
+    }
+
+    pub(super) fn is_for_file(&self) -> bool {
+        self.is_for_file
     }
 
     pub(super) fn headers(&self) -> &[(&'static str, String)] {

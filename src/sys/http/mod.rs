@@ -2,7 +2,8 @@
 //!
 //! The only place that knows ureq. What it guarantees to its callers:
 //! redirects and error statuses are answers, never followed or raised here;
-//! nothing is decompressed; every wait has a limit; the `Display` of a URL or
+//! nothing is decompressed; every wait has a limit, and so has the time of
+//! a head and of a short body; the `Display` of a URL or
 //! an error never holds a query string, user name or password.
 
 mod addresses;
@@ -14,7 +15,7 @@ mod settings;
 mod url;
 
 pub use agent::Http;
-pub use body::Body;
+pub use body::{Body, ShortBody};
 pub use error::{HttpError, HttpErrorKind};
 pub use message::{Headers, Method, Request, Response};
 pub use settings::{HttpSettings, ProxySettings, user_agent};

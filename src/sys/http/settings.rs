@@ -10,10 +10,12 @@ use super::url::Url;
 pub struct HttpSettings {
     /// How long name lookup, connection and TLS handshake may take together.
     pub connect_timeout: Duration,
-    /// How long the head of an answer may take.
+    /// How long the head of an answer may take. A short body gets twice as
+    /// long, see [`HttpSettings::short_body_timeout`].
     pub answer_timeout: Duration,
-    /// How long a connection may be silent while bytes are expected. There is
-    /// no limit on a whole body: a large file over a slow line is no error.
+    /// How long a connection may be silent while the bytes of a file are
+    /// expected. There is no limit on the whole body: a large file over a slow
+    /// line is no error.
     pub read_timeout: Duration,
     /// Connections to keep open for reuse, the number of downloading threads.
     pub connections: usize,
@@ -28,7 +30,7 @@ impl Default for HttpSettings {
         Self {
             connect_timeout: Duration::from_secs(10),
             answer_timeout: Duration::from_secs(30),
-            read_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(60),
             connections: 16,
             user_agent: user_agent(None),
             proxy: ProxySettings::default(),
@@ -54,9 +56,12 @@ impl HttpSettings {
             let value = set(name)?.trim().parse().ok()?;
             (value > 0).then(|| Duration::from_secs(value))
         };
-        let read_timeout = seconds("HF_HUB_DOWNLOAD_TIMEOUT").unwrap_or(defaults.read_timeout);
-        let answer_timeout = seconds("HF_HUB_ETAG_TIMEOUT")
-            .unwrap_or_else(|| defaults.answer_timeout.max(read_timeout));
+        let read_timeout = seconds("HF_HUB_DOWNLOAD_TIMEOUT");
+        let answer_timeout = seconds("HF_HUB_ETAG_TIMEOUT").unwrap_or_else(|| {
+            let patience = read_timeout.unwrap_or_default();
+            defaults.answer_timeout.max(patience)
+        });
+        let read_timeout = read_timeout.unwrap_or(defaults.read_timeout);
         Self {
             read_timeout,
             answer_timeout,
@@ -70,6 +75,12 @@ impl HttpSettings {
             ca_bundle: ca_bundle.map(PathBuf::from),
             ..defaults
         }
+    }
+
+    /// Returns how long the body of a short answer may take: a listing, JSON,
+    /// the text of an error.
+    pub fn short_body_timeout(&self) -> Duration {
+        self.answer_timeout * 2
     }
 }
 

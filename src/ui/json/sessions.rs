@@ -120,6 +120,8 @@ pub struct SessionFileView {
     pub source: Option<&'static str>,
     pub retries: u32,
     pub result: &'static str,
+    /// What was on this machine before did not have its hash.
+    pub found_bad: bool,
     /// Against the commit before; `None` where that is not known any more.
     pub change: Option<&'static str>,
 }
@@ -135,6 +137,7 @@ impl SessionFileView {
             source: file.source.map(|source| source.as_str()),
             retries: file.retries,
             result: file.result.as_str(),
+            found_bad: file.found_bad,
             change: change.map(|change| change.as_str()),
         }
     }

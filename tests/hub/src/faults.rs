@@ -129,6 +129,14 @@ pub enum Fault {
     NoAnswer,
     /// The body comes in pieces of so many bytes with a pause behind each.
     Trickle(usize, Duration),
+    /// The head comes in pieces of so many bytes with a pause behind each.
+    TrickleHead(usize, Duration),
+    /// Informational answers come instead of an end, with a pause behind each.
+    Informational(Duration),
+    /// JSON that begins with blanks and never gets any further.
+    Endless,
+    /// A listing whose every page has so many files and names a next one.
+    EndlessPages(usize),
     /// The byte at this offset of the file arrives inverted; all lengths are right.
     FlipByteAt(u64),
     /// A well-formed answer lacks so many bytes at its end.
@@ -152,6 +160,8 @@ pub enum Fault {
     RetryAfter(String),
     /// 403, as the CDN answers for an expired link.
     Expired,
+    /// An answer with this status, these headers and this body.
+    Refusal(u16, Vec<(String, String)>, String),
     /// A redirect to the same URL, again and again.
     RedirectLoop,
     /// A redirect of this status to this `Location`.
@@ -303,6 +313,12 @@ impl Fault {
                 }
             }
             Self::RetryAfter(value) => Reply::text(503, "503").with("Retry-After", value.clone()),
+            Self::Refusal(status, headers, body) => {
+                let reply = Reply::text(*status, body.clone());
+                headers.iter().fold(reply, |reply, (name, value)| {
+                    reply.with(name, value.clone())
+                })
+            }
             Self::Expired => crate::cdn::expired(),
             Self::RedirectLoop => {
                 Reply::text(302, "Found").with("Location", request.target.clone())
@@ -310,6 +326,13 @@ impl Fault {
             Self::Redirect(status, location) => {
                 Reply::text(*status, format!("Redirecting to {location}"))
                     .with("Location", location.clone())
+            }
+            Self::EndlessPages(n_files) => endless_page(request, *n_files),
+            Self::Endless => {
+                let mut reply = Reply::new(200).with("Content-Type", "application/json");
+                reply.chunked = true;
+                reply.how.is_endless = true;
+                reply.body(Body::Bytes(vec![b' '; 1 << 20]))
             }
             Self::Garbage(content_type, bytes) => Reply::new(200)
                 .with("Content-Type", content_type.clone())
@@ -324,6 +347,8 @@ impl Fault {
             Self::CutAfter(n) => reply.how.cut_after = Some(*n),
             Self::StallAfter(n) => reply.how.stall_after = Some(*n),
             Self::Trickle(bytes, pause) => reply.how.trickle = Some((*bytes, *pause)),
+            Self::TrickleHead(bytes, pause) => reply.how.trickle_head = Some((*bytes, *pause)),
+            Self::Informational(pause) => reply.how.informational = Some(*pause),
             Self::FlipByteAt(offset) => reply.how.flip_at = Some(*offset),
             Self::ShortBy(n) => resize(reply, |len| len.saturating_sub(*n)),
             Self::LongBy(n) => resize(reply, |len| len + n),
@@ -337,6 +362,30 @@ impl Fault {
             _ => {}
         }
     }
+}
+
+/// Builds a page of a listing that goes on with another one.
+fn endless_page(request: &Request, n_files: usize) -> Reply {
+    let (path, query) = request
+        .target
+        .split_once('?')
+        .unwrap_or((&request.target, ""));
+    let number: usize = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("cursor="))
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0);
+    let entry = |n: usize| {
+        serde_json::json!({
+            "type": "file",
+            "oid": "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391",
+            "size": 0,
+            "path": format!("page-{number}/file-{n}.txt"),
+        })
+    };
+    let entries: Vec<serde_json::Value> = (0..n_files).map(entry).collect();
+    let next = format!("<{path}?cursor={}>; rel=\"next\"", number + 1);
+    Reply::json(200, &entries.into()).with("Link", next)
 }
 
 fn resize(reply: &mut Reply, change: impl FnOnce(u64) -> u64) {

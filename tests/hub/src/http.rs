@@ -160,7 +160,18 @@ impl Connection {
         } else {
             "Connection: close\r\n\r\n"
         };
+        while let Some(pause) = how.informational {
+            // Ends when the client has gone.
+            self.stream.write_all(b"HTTP/1.1 102 Processing\r\n\r\n")?;
+            std::thread::sleep(pause);
+        }
         let mut out = head.into_bytes();
+        if let Some((bytes, pause)) = how.trickle_head {
+            for piece in std::mem::take(&mut out).chunks(bytes.max(1)) {
+                self.stream.write_all(piece)?;
+                std::thread::sleep(pause);
+            }
+        }
 
         let until = how.cut_after.map_or(length, |cut| cut.min(length));
         let mut position = 0;
@@ -185,6 +196,9 @@ impl Connection {
             }
             self.flush(&mut out)?;
             position += n as u64;
+            if how.is_endless && position == until {
+                position = 0;
+            }
             if let Some((_, pause)) = how.trickle {
                 std::thread::sleep(pause);
             }
@@ -314,6 +328,11 @@ pub(crate) struct Manner {
     pub(crate) cut_after: Option<u64>,
     pub(crate) stall_after: Option<u64>,
     pub(crate) trickle: Option<(usize, Duration)>,
+    pub(crate) trickle_head: Option<(usize, Duration)>,
+    /// Pause between answers that announce another one.
+    pub(crate) informational: Option<Duration>,
+    /// The body begins again at its end.
+    pub(crate) is_endless: bool,
     /// Offset in the file of a byte that arrives inverted.
     pub(crate) flip_at: Option<u64>,
 }

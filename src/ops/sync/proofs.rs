@@ -1,0 +1,100 @@
+//! The proofs of a run: read from the database, and written to it as they come.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::check::BadFiles;
+use crate::domain::content::ContentId;
+use crate::domain::model::ModelId;
+use crate::domain::proof::FileStamp;
+use crate::domain::run::{Event, EventKind, RunId};
+use crate::store::Store;
+use crate::sys::host::Host;
+
+/// Which files were read whole and had their hash; for the coordinating thread.
+pub struct Proofs<'a> {
+    store: &'a Store,
+    host: &'a Host,
+    run: RunId,
+    /// Proofs that are not in the database yet.
+    fresh: HashMap<PathBuf, (ContentId, FileStamp)>,
+}
+
+impl<'a> Proofs<'a> {
+    pub fn new(store: &'a Store, host: &'a Host, run: RunId) -> Self {
+        Self {
+            store,
+            host,
+            run,
+            fresh: HashMap::new(),
+        }
+    }
+
+    /// Returns the files that were found bad and not replaced since.
+    pub(super) fn bad_files(&self) -> Result<BadFiles> {
+        Ok(self.store.bad_files()?)
+    }
+
+    /// Tells whether a file is proven to hold a content. A proof that cannot be
+    /// read proves nothing.
+    pub(super) fn hold_for(
+        &self,
+        path: &Path,
+        content: &ContentId,
+        found: Option<&FileStamp>,
+    ) -> bool {
+        let Some(found) = found else { return false };
+        if let Some((proven, stamp)) = self.fresh.get(path) {
+            return proven == content && stamp == found;
+        }
+        let proof = self.store.proof(path);
+        let proof = proof.inspect_err(|err| log::debug!("no proof of `{}`: {err}", path.display()));
+        let now = self.host.now();
+        matches!(proof, Ok(Some(proof)) if proof.holds_for(content, found, now))
+    }
+
+    pub(super) fn add(&mut self, path: &Path, content: ContentId, stamp: FileStamp) {
+        self.fresh.insert(path.to_owned(), (content, stamp));
+    }
+
+    /// Writes down that a file does not have its hash.
+    pub(super) fn add_bad(&mut self, path: &Path, content: &ContentId, model: Option<ModelId>) {
+        self.fresh.remove(path);
+        let now = self.host.now();
+        let noted = self.store.transaction(|store| -> Result<()> {
+            if store.save_bad_file(path, content, now)? {
+                store.record_event(&Event {
+                    at: now,
+                    kind: EventKind::Corrupt,
+                    model_id: model,
+                    run_id: Some(self.run.clone()),
+                    detail: format!("`{}` does not have its hash", path.display()),
+                })?;
+            }
+            Ok(())
+        });
+        if let Err(err) = noted {
+            log::warn!("could not note a bad file: {err:#}");
+        }
+    }
+
+    /// Writes new proofs to the database, so that a run that is cut short
+    /// keeps them. A proof that cannot be written only costs a second reading.
+    pub(super) fn flush(&mut self) {
+        if self.fresh.is_empty() {
+            return;
+        }
+        let (fresh, now) = (std::mem::take(&mut self.fresh), self.host.now());
+        let written = self.store.transaction(|store| -> Result<()> {
+            for (path, (content, stamp)) in &fresh {
+                store.save_blob(path, content, stamp, now)?;
+            }
+            Ok(())
+        });
+        if let Err(err) = written {
+            log::warn!("could not write proofs down: {err:#}");
+        }
+    }
+}

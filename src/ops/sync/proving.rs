@@ -1,0 +1,239 @@
+//! Proves what a target would use as it lies in the destination.
+//!
+//! A plan that names unproven files waits until they have been read. A file
+//! that turns out bad is distrusted and the target checked again: the new plan
+//! fetches it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::anyhow;
+
+use super::check::{Checked, Reused};
+use super::end::{Progress, SyncEnd};
+use super::flow::{Flow, Order};
+use super::readers::{ReadJob, ReadResult, Task};
+use super::reading::Purpose;
+use crate::domain::content::ContentId;
+use crate::domain::proof::FileStamp;
+use crate::domain::units::ByteSize;
+use crate::sys::host::checkpoint;
+use crate::sys::stop::StopReason;
+
+/// A file, and the content that it should hold.
+pub(super) type FileKey = (PathBuf, ContentId);
+
+/// A target that waits for files of its own to be read.
+pub(super) struct Unproven {
+    pub(super) order: Order,
+    checked: Checked,
+    left: BTreeSet<FileKey>,
+    has_bad: bool,
+}
+
+impl Flow<'_> {
+    /// Returns a checked target if all that it uses is proven; else it waits
+    /// until that has been read.
+    pub(super) fn prove_first(
+        &mut self,
+        index: usize,
+        order: Order,
+        checked: Checked,
+        on: &mut dyn FnMut(Progress<'_>),
+    ) -> Option<(Order, Checked)> {
+        let reused = checked.reused().map_or(&[][..], |(_, reused)| reused);
+        let is_unproven = |file: &&Reused| {
+            let stamp = file.stamp.as_ref();
+            !self.proofs.hold_for(&file.file, &file.content, stamp)
+        };
+        let mut unproven: Vec<_> = reused.iter().filter(is_unproven).cloned().collect();
+        if unproven.is_empty() {
+            return Some((order, checked));
+        }
+        // The smallest first: a run that is cut short keeps the most proofs.
+        unproven.sort_by_key(|file| file.size_bytes);
+        let key = |file: &Reused| (file.file.clone(), file.content);
+        let left = unproven.iter().map(key).collect();
+        let label = order.target.label();
+        let n_bytes: u64 = unproven.iter().map(|file| file.size_bytes).sum();
+        log::info!(
+            "{label}: no proof is known of {} files, {}; they are hashed first",
+            unproven.len(),
+            ByteSize(n_bytes).render_short()
+        );
+        for file in &unproven {
+            if self.proofs_under_way.insert(key(file)) {
+                let name = format!("{label}: {}", file.path);
+                self.prove(name, key(file), file.size_bytes, &order, on);
+            }
+        }
+        let waiting = Unproven {
+            order,
+            checked,
+            left,
+            has_bad: false,
+        };
+        self.proving.insert(index, waiting);
+        None
+    }
+
+    fn prove(
+        &mut self,
+        name: String,
+        key: FileKey,
+        size_bytes: u64,
+        order: &Order,
+        on: &mut dyn FnMut(Progress<'_>),
+    ) {
+        let job = ReadJob {
+            name,
+            content: key.1,
+            size_bytes,
+            task: Task::Prove {
+                file: key.0.clone(),
+            },
+            stops: [order.lane.stop().clone(), self.stop.clone()],
+        };
+        self.read(job, Purpose::Proof(key), on);
+    }
+
+    /// Deals with a file that was read.
+    pub(super) fn proved(
+        &mut self,
+        key: FileKey,
+        result: ReadResult,
+        on: &mut dyn FnMut(Progress<'_>),
+    ) {
+        self.proofs_under_way.remove(&key);
+        let targets = self.proving.iter();
+        let targets = targets.filter(|(_, target)| target.left.contains(&key));
+        let waiting: Vec<usize> = targets.map(|(index, _)| *index).collect();
+        let (path, content) = (&key.0, key.1);
+        let stamp = match result {
+            ReadResult::Good(read) => read.stamp,
+            ReadResult::Stopped => return self.prove_for_another(key, &waiting, on),
+            ReadResult::Bad => {
+                self.note_bad(&key, &waiting);
+                None
+            }
+            ReadResult::Unreadable(err) => {
+                log::warn!("`{}` cannot be read: {err}", path.display());
+                None
+            }
+            ReadResult::Failed(err) => {
+                let err = anyhow!(err).context(format!("cannot read `{}`", path.display()));
+                for index in waiting {
+                    if let Some(target) = self.proving.remove(&index) {
+                        self.end_failed(index, &target.order, &err, on);
+                    }
+                }
+                return;
+            }
+        };
+        match stamp {
+            Some(stamp) => self.proofs.add(path, content, stamp),
+            None => self.checker.distrust(path, content),
+        }
+        checkpoint("file proven");
+        for index in waiting {
+            self.note_proof(index, &key, stamp);
+            if self.proving.get(&index).is_some_and(Unproven::is_done)
+                && let Some(target) = self.proving.remove(&index)
+            {
+                self.proven(index, target, on);
+            }
+        }
+    }
+
+    /// Writes down that a file of some targets does not have its hash.
+    fn note_bad(&mut self, (path, content): &FileKey, waiting: &[usize]) {
+        let targets = waiting.iter().filter_map(|index| self.proving.get(index));
+        let mut targets = targets.peekable();
+        let model = targets.peek().and_then(|target| {
+            let model = target.order.target.model.as_ref();
+            model.map(|(id, _)| *id)
+        });
+        if targets.any(|target| target.was_edited(path)) {
+            // An edit is no damage to remember; the file is replaced by this run only.
+            log::info!("`{}` was changed by somebody", path.display());
+            return;
+        }
+        log::warn!("`{}` does not have its hash", path.display());
+        self.proofs.add_bad(path, content, model);
+    }
+
+    fn note_proof(&mut self, index: usize, key: &FileKey, stamp: Option<FileStamp>) {
+        let Some(target) = self.proving.get_mut(&index) else {
+            return;
+        };
+        target.left.remove(key);
+        let findings = self.findings.entry(index).or_default();
+        match stamp {
+            Some(stamp) => {
+                findings.good.insert(key.1);
+                let reused = target.checked.reused_mut().into_iter().flatten();
+                for file in reused.filter(|file| (&file.file, file.content) == (&key.0, key.1)) {
+                    file.stamp = Some(stamp);
+                }
+            }
+            None => {
+                findings.bad.insert(key.1);
+                target.has_bad = true;
+            }
+        }
+    }
+
+    /// Goes on with a target whose files have all been read.
+    fn proven(&mut self, index: usize, target: Unproven, on: &mut dyn FnMut(Progress<'_>)) {
+        if target.has_bad {
+            self.ask_again(index, target.order, on);
+        } else {
+            self.deal_with(index, target.order, Ok(target.checked), on);
+        }
+    }
+
+    /// Reads a file again whose reading was stopped for one target and that
+    /// another one waits for.
+    fn prove_for_another(
+        &mut self,
+        key: FileKey,
+        waiting: &[usize],
+        on: &mut dyn FnMut(Progress<'_>),
+    ) {
+        let goes_on = |order: &Order| !order.lane.stop().is_raised() && !self.stop.is_raised();
+        let orders = waiting.iter().filter_map(|index| self.proving.get(index));
+        let order = orders
+            .map(|target| &target.order)
+            .find(|order| goes_on(order));
+        if let Some(order) = order.cloned() {
+            let name = format!("{}: {}", order.target.label(), key.0.display());
+            self.proofs_under_way.insert(key.clone());
+            self.prove(name, key, 0, &order, on);
+        }
+    }
+
+    /// Describes the end of a target that was stopped while its files were read.
+    pub(super) fn end_unproven(&mut self, index: usize, reason: StopReason) -> Option<SyncEnd> {
+        let target = self.proving.remove(&index)?;
+        let findings = self.findings.remove(&index).unwrap_or_default();
+        let (_, reused) = target.checked.reused()?;
+        Some(SyncEnd {
+            files: findings.found_files(reused),
+            ..SyncEnd::unseen(reason)
+        })
+    }
+}
+
+impl Unproven {
+    fn is_done(&self) -> bool {
+        self.left.is_empty()
+    }
+
+    fn was_edited(&self, path: &Path) -> bool {
+        let Some((place, reused)) = self.checked.reused() else {
+            return false;
+        };
+        let mut same = reused.iter().filter(|file| file.file == path);
+        same.any(|file| place.was_edited(&file.path))
+    }
+}

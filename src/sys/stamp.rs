@@ -1,0 +1,88 @@
+//! Reads from a file's metadata what tells two states of it apart.
+
+use std::fs::{self, Metadata};
+use std::io;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use super::files;
+use crate::domain::proof::FileStamp;
+
+/// Returns the stamp of the file behind a name, through links; `None` when
+/// there is none.
+pub fn stamp_at(path: &Path) -> io::Result<Option<FileStamp>> {
+    let found = files::metadata_if_present(path)?;
+    Ok(found
+        .filter(Metadata::is_file)
+        .map(|found| stamp_of(&found)))
+}
+
+/// Returns the stamp of a file by its metadata.
+pub fn stamp_of(found: &Metadata) -> FileStamp {
+    FileStamp {
+        size_bytes: found.len(),
+        modified_ns: modified_ns(found),
+        inode: inode(found),
+    }
+}
+
+/// A time that a file system does not tell, or that does not fit, is 0.
+fn modified_ns(found: &Metadata) -> i64 {
+    let Ok(modified) = found.modified() else {
+        return 0;
+    };
+    let nanoseconds = match modified.duration_since(UNIX_EPOCH) {
+        Ok(after) => i128::try_from(after.as_nanos()).unwrap_or(0),
+        Err(before) => -i128::try_from(before.duration().as_nanos()).unwrap_or(0),
+    };
+    i64::try_from(nanoseconds).unwrap_or(0)
+}
+
+#[cfg(unix)]
+fn inode(found: &Metadata) -> Option<u64> {
+    Some(std::os::unix::fs::MetadataExt::ino(found))
+}
+
+#[cfg(not(unix))]
+fn inode(_found: &Metadata) -> Option<u64> {
+    None
+}
+
+/// Tells whether two names stand for one file. Without inodes their metadata
+/// has to do.
+pub fn is_same_file(one: &Path, other: &Path) -> bool {
+    let (Ok(one), Ok(other)) = (fs::metadata(one), fs::metadata(other)) else {
+        return false;
+    };
+    match (files::identity(&one), files::identity(&other)) {
+        (Some((one, _)), Some((other, _))) => one == other,
+        _ => stamp_of(&one) == stamp_of(&other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_stamp_changes_with_the_bytes_and_not_with_the_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, moved) = (dir.path().join("a"), dir.path().join("b"));
+        fs::write(&path, "one").unwrap();
+        let first = stamp_at(&path).unwrap().unwrap();
+        fs::rename(&path, &moved).unwrap();
+        assert_eq!(stamp_at(&path).unwrap(), None);
+        assert_eq!(stamp_at(&moved).unwrap(), Some(first));
+        let file = fs::File::options().write(true).open(&moved).unwrap();
+        file.set_modified(UNIX_EPOCH - Duration::from_nanos(5))
+            .unwrap();
+        let changed = stamp_at(&moved).unwrap().unwrap();
+        assert!(changed != first);
+        if cfg!(target_os = "linux") {
+            assert_eq!(changed.modified_ns, -5);
+        }
+        assert!(is_same_file(&moved, &dir.path().join(".").join("b")));
+        assert!(!is_same_file(&moved, &path));
+    }
+}
