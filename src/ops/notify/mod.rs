@@ -33,6 +33,7 @@ use crate::sys::host::Host;
 use crate::sys::paths::Home;
 use crate::sys::pause::Stopwatch;
 use crate::sys::search_path::find_named;
+use crate::sys::signals::exit_status;
 use crate::sys::stop::StopFlag;
 
 pub use early::{EarlyEnd, tell_early_end};
@@ -200,11 +201,12 @@ impl Voice<'_> {
         self.call_all(run.status, std::iter::once(skip));
     }
 
-    /// Returns the flag of a signal that comes while others are told. One that
-    /// ended the run itself does not keep them from hearing of it.
+    /// Returns the flag of a signal that comes while others are told. The reason
+    /// that ended the run itself does not keep them from hearing of it.
     fn stop_after(&self, status: ExitStatus) -> StopFlag {
         let by_signal = matches!(status, ExitStatus::Interrupted | ExitStatus::Terminated);
-        let stop = self.stop.filter(|_| !by_signal);
+        let is_open = |stop: &&StopFlag| stop.reason().is_none_or(|it| exit_status(it).is_some());
+        let stop = self.stop.filter(|_| !by_signal).filter(is_open);
         stop.cloned().unwrap_or_default()
     }
 

@@ -110,7 +110,7 @@ nights! {
         metrics 6 failed
         hooks on_failure began, finally ended
         ping start, 6
-        mail hfdl: 1 of 1 model need a look: acme/tiny: cannot write to `[ROOT]/hub/models--acme--tiny/.hfdl`: Read-only file system (os error 30)
+        mail hfdl: 1 of 1 model need a look: acme/tiny: cannot write to `[ROOT]/hub/models--acme--tiny/.hfdl/homes/[ID]`: Read-only file system (os error 30)
     ";
     the_home_is_read_only_and_the_ping_fails: |night| {
         if on_small_disk(night, "state", 4) {

@@ -123,14 +123,14 @@ nights! {
         private(night);
         night.env.unset("HF_TOKEN");
     } => "
-        exit 1
-        run failed: acme/tiny orphaned not-found
-        status 1 model-orphaned
+        exit 4
+        run failed: acme/tiny failed auth
+        status 1 model-gated
         file same
-        metrics 1 orphaned
+        metrics 4 failed
         hooks on_failure began, finally ended
-        ping start, 1
-        mail hfdl: 1 of 1 model need a look: acme/tiny: `acme/tiny` does not exist, or is private or gated and no token was sent
+        ping start, 4
+        mail hfdl: 1 of 1 model need a look: acme/tiny: the Hub shows `acme/tiny` with a token only, and there is none now
     ";
     the_token_was_revoked: |night| {
         private(night);

@@ -168,9 +168,11 @@ impl Night {
         let read = || -> rusqlite::Result<String> {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
             let database = Connection::open_with_flags(self.env.database(), flags)?;
-            let sql = "SELECT id, coalesce(outcome, 'in progress') FROM runs ORDER BY id DESC";
+            let sql = "SELECT id, coalesce(outcome, 'in progress') FROM runs ORDER BY started_at > unixepoch(?1) + 60, id DESC";
             let (id, outcome): (String, String) =
-                database.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                database.query_row(sql, [self.env.clock()], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?;
             let sql = "SELECT model_name || ' ' || coalesce(outcome, 'running')
                     || coalesce(' ' || error_kind, '')
                 FROM sessions WHERE run_id = ?1 ORDER BY model_name";
@@ -248,8 +250,8 @@ impl Night {
             Some(endpoint) => first.replace(&endpoint, "[HUB]"),
             None => first,
         };
-        let words = first.split(' ').map(|word| {
-            let bare = word.trim_matches(|c: char| "`,:()".contains(c));
+        let words = first.split_inclusive([' ', '/']).map(|word| {
+            let bare = word.trim_matches(|c: char| "`,:()/ ".contains(c));
             let is_hex = |c: char| c.is_ascii_hexdigit() || c == '-';
             let is_id = bare.len() == 36 && bare.chars().all(is_hex);
             let is_commit = matches!(bare.len(), 10 | 12 | 40)
@@ -265,7 +267,7 @@ impl Night {
                 _ => word.to_owned(),
             }
         });
-        or_dash(words.collect::<Vec<_>>().join(" "))
+        or_dash(words.collect::<String>())
     }
 }
 

@@ -219,13 +219,13 @@ nights! {
         rot(night);
     } => "
         exit 0
-        run ok: acme/tiny up-to-date
+        run ok: acme/tiny repaired
         status 0 healthy
         file same
-        metrics 0 up-to-date
+        metrics 0 repaired
         hooks finally ended
         ping start, success
-        mail -
+        mail warn: `[ROOT]/hub/models--acme--tiny/blobs/8ea8d3cbac8e39294f8ffc6925205f63c8bebd366c90fa40fce9bb6c4be537dd` does not have its hash
     ";
     another_program_left_a_damaged_blob: |night| {
         night.publish("one");
@@ -240,13 +240,13 @@ nights! {
         night.forget();
     } => "
         exit 0
-        run ok: acme/tiny up-to-date
+        run ok: acme/tiny repaired
         status 0 healthy
         file same
-        metrics 0 up-to-date
+        metrics 0 repaired
         hooks finally ended
         ping start, success
-        mail -
+        mail warn: `[ROOT]/hub/models--acme--tiny/blobs/db5c841e2b16c161b225a1798ba137ea6740a891cb47d5911d9a82093302d31f` does not have its hash
     ";
     a_person_removed_a_file_of_the_snapshot: |night| {
         two_revisions(night);

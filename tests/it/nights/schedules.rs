@@ -206,7 +206,16 @@ nights! {
         night.publish("two");
         change(&night.env, "INSERT INTO rate_limits (endpoint, bucket, remaining, resets_at)
             VALUES ('nonsense', 'api', 0, 99999999999999)");
-    } => "";
+    } => "
+        exit 0
+        run ok: acme/tiny updated
+        status 1 bad-row
+        file same
+        metrics 0 updated
+        hooks on_update published, finally ended
+        ping start, success
+        mail -
+    ";
     the_once_schedule_is_over: |night| {
         night.publish("one");
         night.line("models add acme/tiny");

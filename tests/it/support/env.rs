@@ -100,6 +100,12 @@ impl TestEnv {
         self.set("HFDL_TEST_NOW", at)
     }
 
+    /// Returns the time that the program sees when it starts.
+    pub fn clock(&self) -> String {
+        let now = self.variables.borrow()["HFDL_TEST_NOW"].clone();
+        now.split('+').next().unwrap().to_owned()
+    }
+
     /// Returns the directory that holds everything of this world.
     pub fn root(&self) -> &Path {
         self.root.path()
