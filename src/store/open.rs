@@ -455,6 +455,21 @@ mod tests {
     }
 
     #[test]
+    fn commits_of_a_person_are_forced_and_those_of_a_run_are_not() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(&home.path().join("hfdl.db"), NOW).unwrap();
+        let synchronous = || -> i64 {
+            let connection = store.connection();
+            connection
+                .pragma_query_value(None, "synchronous", |row| row.get(0))
+                .unwrap()
+        };
+        assert_eq!(synchronous(), 2, "FULL");
+        store.commit_lazily().unwrap();
+        assert_eq!(synchronous(), 1, "NORMAL");
+    }
+
+    #[test]
     fn a_full_disk_undoes_the_whole_transaction_and_is_named() {
         let home = tempfile::tempdir().unwrap();
         let store = Store::open(&home.path().join("hfdl.db"), NOW).unwrap();

@@ -1,8 +1,10 @@
 //! Nights in which a disk is full, read-only or gone, or the database is not as it should be.
 
 use std::fs;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
-use hfdl_test_hub::generated_bytes;
+use hfdl_test_hub::{On, generated_bytes};
 use rusqlite::Connection;
 
 use super::{Night, nights};
@@ -233,6 +235,22 @@ nights! {
         ping fail
         mail error: cannot write down this tick, and without that nothing is fetched
     ";
+    another_program_writes_into_the_database_for_six_seconds_in_the_middle: |night| {
+        night.usual();
+        publish_large(night);
+        let path = night.env.database();
+        night.env.hub().before(On::cdn("model.bin"), move || {
+            let database = Connection::open(path).unwrap();
+            database.busy_timeout(Duration::from_secs(5)).unwrap();
+            database.execute_batch("BEGIN IMMEDIATE").unwrap();
+            // Longer than SQLite itself waits outside of a run.
+            std::thread::spawn(move || {
+                let (_open, never) = channel::<()>();
+                let _ = never.recv_timeout(Duration::from_secs(6));
+                drop(database);
+            });
+        });
+    } => "";
     the_metrics_have_no_place: |night| {
         night.usual();
         night.metrics_file = "/nowhere/metrics.prom".into();
