@@ -250,7 +250,16 @@ nights! {
                 drop(database);
             });
         });
-    } => "";
+    } => "
+        exit 0
+        run ok: acme/tiny updated
+        status 0 healthy
+        file same
+        metrics 0 updated
+        hooks on_update published, finally ended
+        ping start, success
+        mail -
+    ";
     the_metrics_have_no_place: |night| {
         night.usual();
         night.metrics_file = "/nowhere/metrics.prom".into();
