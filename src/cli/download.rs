@@ -173,7 +173,7 @@ impl Download {
             voice.tell(news);
             voice.write_files(None);
         }
-        status
+        Ok(workshop.end_status(status?))
     }
 
     fn accept_updates(&self, store: &Store, targets: &[Target], context: &Context) -> Result<()> {

@@ -12,6 +12,7 @@ use super::explain::{self, Explanation};
 use crate::domain::alert::{HookEvent, Notice, RunFacts};
 use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome, Trigger};
 use crate::domain::pause::Pause;
+use crate::domain::run::Run;
 use crate::domain::schedule::{DueState, Unusable};
 use crate::domain::session::Session;
 use crate::domain::time::{Timestamp, render_utc};
@@ -33,6 +34,18 @@ pub fn report_unusable<'a>(context: &Context, unusable: impl Iterator<Item = &'a
             next: Some(schedule.hint()),
             status: ExitStatus::Usage,
         });
+    }
+}
+
+/// Tells once of runs that were killed, or whose machine went off.
+pub fn report_crashes(context: &Context, crashed: &[Run]) {
+    for run in crashed {
+        let n_models = text::count(run.totals.n_sessions, "model", "models");
+        let seen = text::local_time(run.heartbeat_at, &context.host.time_zone());
+        context.out.say(&format!(
+            "hfdl: the run {} ({} of {n_models}, process {}) ended without a word after {seen}; what it had fetched is kept",
+            run.id, run.start.command, run.start.process.pid,
+        ));
     }
 }
 

@@ -96,7 +96,7 @@ pub fn render(facts: &Facts) -> String {
     family(
         "hfdl_run_last_exit_code",
         Kind::Gauge,
-        "Exit code of the last run with work; 0 is ok.",
+        "Exit code of the last run with work, or of a tick that failed before its run; 0 is ok.",
         once(run.map(|run| run.exit_code.into())),
     );
     let skipped = facts.n_skipped.iter();

@@ -1,15 +1,18 @@
 //! What a session's end means for its model, for its run and for the caller.
 
+use std::borrow::Cow;
+
 use anyhow::Result;
 
 use super::run::Opening;
 use super::sync::{SyncEnd, Target};
+use super::watchdog;
 use crate::cache::{self, CacheLayout};
 use crate::domain::model::{Destination, Model, ModelState};
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, RunOutcome, UpstreamState};
 use crate::domain::repo::CommitSha;
 use crate::domain::run::{EventKind, RunTotals};
-use crate::domain::session::Session;
+use crate::domain::session::{Session, Trouble};
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::store::Store;
@@ -138,6 +141,7 @@ pub fn status_of(end: &SyncEnd) -> ExitStatus {
             Some(StopReason::Terminated) => ExitStatus::Terminated,
             Some(StopReason::TimeBudget) => ExitStatus::TimeBudget,
             Some(StopReason::TransferBudget) => ExitStatus::TransferBudget,
+            Some(StopReason::Idle) => ExitStatus::Failed,
             None => by_kind(),
         },
     }
@@ -205,4 +209,20 @@ pub(super) fn published_before(settings: &Settings, target: &Target) -> Option<C
     cache::published_commit(&repo, &target.revision)
         .ok()
         .flatten()
+}
+
+/// Returns the end of a target; one whose run was ended because nothing moved has failed.
+pub(super) fn hung_end(end: &SyncEnd) -> Cow<'_, SyncEnd> {
+    if end.stopped != Some(StopReason::Idle) {
+        return Cow::Borrowed(end);
+    }
+    Cow::Owned(SyncEnd {
+        outcome: Outcome::Failed,
+        trouble: Some(Trouble {
+            kind: ErrorKind::Internal,
+            message: watchdog::reason(),
+            hint: Some("the next run goes on with the bytes that were kept".to_owned()),
+        }),
+        ..end.clone()
+    })
 }

@@ -32,6 +32,10 @@ words! {
         Pause = "pause",
         /// Which trouble with the metrics file has been told, and when.
         MetricsTrouble = "metrics-trouble",
+        /// Which trouble with the ping has been told, and when.
+        PingTrouble = "ping-trouble",
+        /// The last run of which hooks and mails have told.
+        LastRunTold = "last-run-told",
     }
 }
 

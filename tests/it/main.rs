@@ -55,6 +55,8 @@ mod install_script;
 #[cfg(target_os = "linux")]
 mod kills;
 mod layers;
+#[cfg(unix)]
+mod nights;
 mod notify;
 mod outdated;
 mod ownership;

@@ -25,6 +25,7 @@ words! {
         TimerDrift = "timer-drift",
         TimerDoubt = "timer-doubt",
         CrashedRun = "crashed-run",
+        SilentRun = "silent-run",
         ScheduleUnusable = "schedule-unusable",
         ScheduleImpossible = "schedule-impossible",
         ModelDamaged = "model-damaged",
@@ -78,6 +79,7 @@ pub fn assess(status: &Status) -> Vec<Warning> {
     warnings.extend(status.disks.iter().filter_map(low_disk));
     warnings.extend(timer_warnings(status));
     warnings.extend(status.crashed.iter().map(crashed_run));
+    warnings.extend(silent_run(status));
     warnings.extend(status.unusable.iter().map(unusable_schedule));
     warnings.extend(status.impossible.iter().map(impossible_schedule));
     warnings.extend(status.models.iter().filter_map(damage));
@@ -157,6 +159,22 @@ fn crashed_run(run: &Run) -> Warning {
     );
     let hint = "the next tick or download closes it and goes on with the bytes that were kept";
     Warning::new(WarningKind::CrashedRun, message, hint)
+}
+
+/// Judges the run in progress by its heartbeat.
+fn silent_run(status: &Status) -> Option<Warning> {
+    let run = &status.run.as_ref()?.run;
+    let message = format!(
+        "the run {} ({}, process {}) has given no sign of life for {}",
+        run.id,
+        run.start.command,
+        run.start.process.pid,
+        run.silence(status.now)
+    );
+    let hint =
+        "`hfdl stop --run-only` asks it to end; if it stays, end its process: the next run goes on";
+    let is_silent = run.is_silent(status.now);
+    is_silent.then(|| Warning::new(WarningKind::SilentRun, message, hint))
 }
 
 fn bad_row(row: &str) -> Warning {

@@ -30,7 +30,7 @@ use crate::domain::alert::RunFacts;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::pause::Pause;
-use crate::domain::run::{Event, EventKind, RunCommand, RunId, RunStart};
+use crate::domain::run::{Event, EventKind, Run as CrashedRun, RunCommand, RunId, RunStart};
 use crate::domain::schedule::shift;
 use crate::domain::shard::Shard;
 use crate::domain::time::{EARLIEST_BELIEVABLE, Timestamp, render_utc};
@@ -65,6 +65,8 @@ pub struct Tick {
     pub passed_over: PassedOver,
     /// The skipped run that was written down, if this tick did nothing and told something.
     pub skipped: Option<RunFacts>,
+    /// Runs that were found dead.
+    pub crashed: Vec<CrashedRun>,
 }
 
 /// What a tick did.
@@ -116,7 +118,7 @@ impl RunDue<'_> {
     ) -> Result<Tick> {
         let (store, host) = (self.shop.store(), self.shop.host());
         let now = believable_now(host)?;
-        recover(store, now)?;
+        let crashed = recover(store, now)?;
         // What cannot be written down must not happen, so on a full disk a tick ends here.
         record_tick(store, self.options.trigger, self.tick_every(), now)
             .and_then(|()| Ok(store.record_shard_tick(self.options.shard, now)?))
@@ -139,6 +141,7 @@ impl RunDue<'_> {
                 ran: Ran::NothingDue,
                 passed_over,
                 skipped,
+                crashed,
             });
         }
         if let Some(pause) = pause_in_force(store, now)? {
@@ -148,6 +151,7 @@ impl RunDue<'_> {
                 ran: Ran::Paused(pause),
                 passed_over,
                 skipped,
+                crashed,
             });
         }
         let tools = self.shop.tools()?;
@@ -159,6 +163,7 @@ impl RunDue<'_> {
                 ran: Ran::AskedToWait(asked),
                 passed_over,
                 skipped,
+                crashed,
             });
         }
         let mut run = Run::begin(tools, RunCommand::RunDue, self.options.trigger)?;
@@ -207,6 +212,7 @@ impl RunDue<'_> {
             ran,
             passed_over,
             skipped: None,
+            crashed,
         })
     }
 

@@ -324,6 +324,7 @@ impl<'a> Flow<'a> {
         on: &mut dyn FnMut(Progress<'_>),
     ) {
         checkpoint("checked");
+        let stopped = order.lane.stop().reason().or(self.stop.reason());
         let (order, checked) = match checked {
             Ok(checked) => match self.prove_first(index, order, checked, on) {
                 Some((order, checked)) => (order, Ok(checked)),
@@ -373,7 +374,11 @@ impl<'a> Flow<'a> {
                 renamed_to,
                 ..hold_update(&order.target, &loss, path)
             },
-            Err(err) => failed_check(&order.target, &err),
+            Err(err) => match stopped {
+                // The wait for another try was cut short, so nothing is known.
+                Some(reason) => SyncEnd::unseen(reason),
+                None => failed_check(&order.target, &err),
+            },
         };
         on(Progress::Ended {
             target: index,

@@ -18,6 +18,7 @@ use crate::domain::run::{Event, EventKind, RunCommand};
 use crate::domain::sample::{Candidate, choose_sample};
 use crate::domain::snapshot::RemoteFile;
 use crate::domain::units::ByteSize;
+use crate::ops::rollback;
 use crate::ops::run::{Opening, Run, Tools};
 use crate::ops::sync::{Progress, SyncEnd, Target, outcome_of, trouble_of};
 
@@ -54,6 +55,9 @@ impl Verify<'_> {
         let mut looks: Vec<(usize, Look)> = Vec::new();
         for (index, target) in self.targets.iter().enumerate() {
             let hub = (!self.offline).then_some(self.tools.hub);
+            // A rollback that was killed has not moved the ref yet: what is
+            // proven must be what readers see.
+            rollback::hold(&choice.layout(), target);
             match look(hub, self.tools.stop, &choice, target) {
                 Ok(Some(look)) => looks.push((index, look)),
                 Ok(None) => {
@@ -124,7 +128,7 @@ impl Verify<'_> {
                         name: &jobs[job].name,
                         n_bytes: bytes,
                     });
-                    run.beat();
+                    run.note_progress();
                     Ok(())
                 }
                 Proving::Ended { job, proof } => {
@@ -289,7 +293,10 @@ impl Verify<'_> {
             });
             end_of(Outcome::Failed, Some(trouble_with(&model.bad, hint)))
         } else if model.is_cut_short {
-            end_of(Outcome::Partial, None)
+            SyncEnd {
+                stopped: self.tools.stop.reason(),
+                ..end_of(Outcome::Partial, None)
+            }
         } else {
             end_of(Outcome::UpToDate, None)
         };
