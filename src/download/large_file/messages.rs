@@ -52,6 +52,6 @@ pub(crate) enum HashInput {
 pub(crate) fn wrong_size(expected: u64, found: u64) -> SourceError {
     SourceError::transient(
         ErrorKind::Integrity,
-        format!("wrong file size: expected {expected} bytes, the server has {found}"),
+        format!("wrong file size: expected {expected} bytes, the server has {found} bytes"),
     )
 }
