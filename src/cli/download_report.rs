@@ -233,10 +233,7 @@ pub fn draw(bars: Option<&mut Bars>, progress: &Progress<'_>) {
         }
         Progress::Copied { name, n_bytes } => bars.copied(name, *n_bytes),
         Progress::FileEnded { name } => bars.end_file(name),
-        Progress::Retrying { .. }
-        | Progress::Kept { .. }
-        | Progress::Stored(_)
-        | Progress::Ended { .. } => {}
+        Progress::Retrying { .. } | Progress::Kept { .. } | Progress::Ended { .. } => {}
     }
 }
 

@@ -346,6 +346,10 @@ fn what_a_limit_cut_short_is_handed_to_the_next_schedule_only_if_both_still_exis
         ("schedules set often --daily 05:00", true),
     ] {
         let env = world();
+        // Smaller files are not asked for when they are larger than the budget.
+        let large = generated_bytes(3 * MIB, 9);
+        let draft = env.hub().repo("acme/tiny").commit("main");
+        draft.lfs("model.safetensors", large).publish();
         let add = "schedules add first --every 1h --model tiny --priority 90 --max-transfer 64K";
         env.line(add).succeeds();
         let on = On::cdn("model.safetensors").repo("acme/tiny");

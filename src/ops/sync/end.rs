@@ -54,8 +54,6 @@ pub enum Progress<'e> {
         target: usize,
         progress: SessionProgress,
     },
-    /// A fetched content was stored.
-    Stored(ProvenFile),
     /// A model has ended.
     Ended {
         target: usize,

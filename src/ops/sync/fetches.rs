@@ -30,6 +30,8 @@ pub(super) struct Desk {
     pub(super) n_stored: usize,
     /// Those of them that no reader was told of yet.
     pub(super) newly_stored: Vec<usize>,
+    /// Fetched contents that were stored, whose proofs are not saved yet.
+    pub(super) proven: Vec<ProvenFile>,
     pub(super) stop: StopFlag,
 }
 
@@ -114,7 +116,7 @@ impl Desk {
                     checkpoint("first content stored");
                     if let Ok(Some(proven)) = &stored {
                         self.note_stamp(&job, proven.stamp);
-                        on(Progress::Stored(proven.clone()));
+                        self.proven.push(proven.clone());
                     }
                     self.settle(&job, &report, stored.as_ref().err(), on);
                 }

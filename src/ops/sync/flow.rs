@@ -195,16 +195,11 @@ impl<'a> Flow<'a> {
         };
         self.take_reads(wait_for_reads, on);
         if !self.pool.is_idle() {
-            let proofs = &mut self.proofs;
-            self.pool.step(wait, &mut |progress| {
-                if let Progress::Stored(file) = &progress {
-                    proofs.add(&file.path, file.content, file.stamp);
-                }
-                on(progress);
-            });
+            self.pool.step(wait, on);
             self.read_stored(on);
         }
-        self.proofs.flush();
+        let proven = self.pool.take_proven();
+        self.proofs.save(proven);
     }
 
     /// Checks a target once more, without the files that were found bad.
@@ -242,7 +237,7 @@ impl<'a> Flow<'a> {
     }
 
     /// Ends everything that is still under way, with its bytes kept.
-    pub fn close(self, on: &mut dyn FnMut(Progress<'_>)) {
+    pub fn close(mut self, on: &mut dyn FnMut(Progress<'_>)) {
         let reason = self.stop.reason().unwrap_or(StopReason::Terminated);
         let ready = self.ready.into_iter().map(|(index, ..)| index);
         let reading = self.proving.into_keys().chain(self.importing.into_keys());
@@ -250,7 +245,7 @@ impl<'a> Flow<'a> {
             let end = SyncEnd::unseen(reason);
             on(Progress::Ended { target, end: &end });
         }
-        self.pool.close(on);
+        self.proofs.save(self.pool.close(on));
     }
 
     /// Begins the plans that are ready, unless others may soon come before them.

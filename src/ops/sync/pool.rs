@@ -15,7 +15,7 @@ use anyhow::{Error, Result};
 use super::check::Planned;
 use super::delta::{client_for, write_down_learnt};
 use super::either_source::EitherSource;
-use super::end::Progress;
+use super::end::{Progress, ProvenFile};
 use super::fetches::{Busy, Desk, Job, Use};
 use super::flow::Order;
 use super::place::Writer;
@@ -53,6 +53,7 @@ impl Pool {
             stored: BTreeMap::new(),
             n_stored: 0,
             newly_stored: Vec::new(),
+            proven: Vec::new(),
             stop: options.stop.clone(),
         };
         Self {
@@ -253,8 +254,14 @@ impl Pool {
         }
     }
 
-    /// Ends everything that is still under way, with its bytes kept.
-    pub(super) fn close(self, on: &mut dyn FnMut(Progress<'_>)) {
+    /// Returns the fetched contents that were stored since the last call.
+    pub(super) fn take_proven(&mut self) -> Vec<ProvenFile> {
+        std::mem::take(&mut self.desk.proven)
+    }
+
+    /// Ends everything that is still under way, with its bytes kept, and returns
+    /// the contents that were stored meanwhile.
+    pub(super) fn close(self, on: &mut dyn FnMut(Progress<'_>)) -> Vec<ProvenFile> {
         let mut desk = self.desk;
         self.engine.close(&mut |event| desk.take(event, on));
         for busy in std::mem::take(&mut desk.busy) {
@@ -263,6 +270,7 @@ impl Pool {
         for (job, _) in std::mem::take(&mut desk.stored).into_values() {
             desk.settle_unfetched(&job, Fetched::Partial { kept: 0 }, on);
         }
+        desk.proven
     }
 
     fn add(&mut self, jobs: Vec<Job>) {

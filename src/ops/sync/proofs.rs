@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::check::BadFiles;
+use super::end::ProvenFile;
 use crate::domain::content::ContentId;
 use crate::domain::model::ModelId;
 use crate::domain::proof::FileStamp;
@@ -80,9 +81,17 @@ impl<'a> Proofs<'a> {
         }
     }
 
+    /// Adds the proofs of fetched contents and writes all new ones down.
+    pub(super) fn save(&mut self, proven: Vec<ProvenFile>) {
+        for file in proven {
+            self.add(&file.path, file.content, file.stamp);
+        }
+        self.flush();
+    }
+
     /// Writes new proofs to the database, so that a run that is cut short
     /// keeps them. A proof that cannot be written only costs a second reading.
-    pub(super) fn flush(&mut self) {
+    fn flush(&mut self) {
         if self.fresh.is_empty() {
             return;
         }
