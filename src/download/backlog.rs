@@ -1,13 +1,13 @@
-//! Verified files that nobody has given a final name yet.
+//! The backlog of verified files that have no final name yet.
 //!
-//! Each keeps its lock open. Connections are often faster than the thread that
-//! stores and publishes, so they wait where too many are in line.
+//! Each of these files holds an open lock file. Connections can be faster than the thread that
+//! publishes, so they wait while the backlog is full.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How often a waiting connection looks whether it shall leave.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Interval between two checks of the stop condition.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Default)]
 pub(crate) struct Backlog {
@@ -15,21 +15,21 @@ pub(crate) struct Backlog {
     fewer: Condvar,
 }
 
-/// The place of one file in the line, until it is dropped.
+/// One file in the backlog, removed on drop.
 #[derive(Debug)]
-pub(crate) struct InLine(Arc<Backlog>);
+pub(crate) struct BacklogEntry(Arc<Backlog>);
 
 impl Backlog {
-    pub(crate) fn enter(self: &Arc<Self>) -> InLine {
+    pub(crate) fn enter(self: &Arc<Self>) -> BacklogEntry {
         *self.n_files() += 1;
-        InLine(Arc::clone(self))
+        BacklogEntry(Arc::clone(self))
     }
 
-    /// Waits until fewer files are in line than `most`, or `is_over`.
-    pub(crate) fn wait_below(&self, most: usize, is_over: impl Fn() -> bool) {
+    /// Waits until the backlog holds fewer than `most` files, or `is_stopped` returns true.
+    pub(crate) fn wait_until_below(&self, most: usize, is_stopped: impl Fn() -> bool) {
         let mut n_files = self.n_files();
-        while *n_files >= most && !is_over() {
-            n_files = match self.fewer.wait_timeout(n_files, LOOK_EVERY) {
+        while *n_files >= most && !is_stopped() {
+            n_files = match self.fewer.wait_timeout(n_files, POLL_INTERVAL) {
                 Ok((n_files, _)) => n_files,
                 Err(poisoned) => poisoned.into_inner().0,
             };
@@ -41,7 +41,7 @@ impl Backlog {
     }
 }
 
-impl Drop for InLine {
+impl Drop for BacklogEntry {
     fn drop(&mut self) {
         *self.0.n_files() -= 1;
         self.0.fewer.notify_all();

@@ -1,8 +1,7 @@
-//! Brings in what old files have of a new one, before anything is fetched.
+//! Copies ranges of a new file from old files before anything is fetched.
 //!
-//! The copies are written where they belong, hashed and saved like bytes from
-//! the line; whatever cannot be copied is fetched. If the whole is wrong in
-//! the end it is fetched again in one stream, and nothing is copied then.
+//! Copied bytes are written, hashed and flushed like received ones; failed copies are fetched.
+//! After a hash mismatch the whole file is fetched in one stream, without copies.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -10,36 +9,43 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::board::Shared;
-use super::event::Event;
-use super::large::Large;
+use super::engine_state::EngineState;
+use super::event::EngineEvent;
+use super::large_file::LargeFile;
 use crate::domain::delta::Copy;
 use crate::domain::ranges::{ByteRange, RangeSet};
 use crate::sys::host::checkpoint;
 use crate::sys::open;
 
-/// Copied between two looks at the stop flags.
-const PIECE: u64 = 8 << 20;
+/// Bytes copied between two checks of the stop flags.
+const COPY_STEP: u64 = 8 << 20;
 
-/// Which bytes to take from which files.
+/// The ranges to copy and their source files.
 #[derive(Clone, Debug, Default)]
 pub struct Copies {
-    /// The copies name these by their places.
+    /// Source files; each copy refers to one by index.
     pub files: Vec<PathBuf>,
-    /// In the order of the new file.
+    /// Sorted by position in the new file.
     pub copies: Vec<Copy>,
 }
 
-/// Makes all copies that are not on disk yet, as far as that is possible.
-pub(crate) fn bring_in(shared: &Shared, large: &Large, copies: &Copies, on_disk: &RangeSet) {
+/// Copies all ranges that are not on disk yet. A source file that cannot be read is skipped.
+pub(crate) fn copy_ranges(
+    engine: &EngineState,
+    large: &LargeFile,
+    copies: &Copies,
+    on_disk: &RangeSet,
+) {
     let mut opened: HashMap<usize, Option<Arc<File>>> = HashMap::new();
     let mut buffer = Vec::new();
     for copy in &copies.copies {
         let from = opened.entry(copy.source).or_insert_with(|| {
             let path = copies.files.get(copy.source)?;
-            // Kept open: whoever prunes the old revision meanwhile takes its name only.
+            // The open handle survives when another process prunes the old revision.
             open::read_through_links(path)
-                .inspect_err(|err| log::info!("cannot copy from `{}`: {err}", path.display()))
+                .inspect_err(|err| {
+                    log::info!("could not open `{}` to copy from it: {err}", path.display())
+                })
                 .ok()
                 .map(Arc::new)
         });
@@ -49,7 +55,7 @@ pub(crate) fn bring_in(shared: &Shared, large: &Large, copies: &Copies, on_disk:
         for part in on_disk.lacking(copy.target()) {
             let from_at = copy.from + (part.start - copy.to);
             match copy_part(
-                shared,
+                engine,
                 large,
                 copy.source,
                 &from,
@@ -60,7 +66,10 @@ pub(crate) fn bring_in(shared: &Shared, large: &Large, copies: &Copies, on_disk:
                 Ok(true) => {}
                 Ok(false) => return,
                 Err(err) => {
-                    log::info!("`{}`: cannot copy from an old file: {err}", large.job.name);
+                    log::info!(
+                        "`{}`: could not copy from an old file: {err}",
+                        large.job.name
+                    );
                     opened.insert(copy.source, None);
                     break;
                 }
@@ -69,10 +78,10 @@ pub(crate) fn bring_in(shared: &Shared, large: &Large, copies: &Copies, on_disk:
     }
 }
 
-/// Copies one part; false when nothing more is wanted.
+/// Copies one range; false when the file has ended or its group is stopped.
 fn copy_part(
-    shared: &Shared,
-    large: &Large,
+    engine: &EngineState,
+    large: &LargeFile,
     source: usize,
     from: &File,
     from_at: u64,
@@ -81,18 +90,18 @@ fn copy_part(
 ) -> io::Result<bool> {
     let mut at = part.start;
     while at < part.end {
-        if shared.is_over_for(&large.job.lane) {
+        if engine.is_stopped_for(&large.job.limits) {
             return Ok(false);
         }
-        let end = part.end.min(at + PIECE);
+        let end = part.end.min(at + COPY_STEP);
         let from_at = from_at + (at - part.start);
         large
             .partial
             .write_from(from, from_at, at, end - at, buffer)?;
-        if !large.copied(source, ByteRange::new(at, end)) {
+        if !large.record_copied(source, ByteRange::new(at, end)) {
             return Ok(false);
         }
-        shared.send(Event::Copied {
+        engine.send(EngineEvent::Copied {
             job: large.index,
             source,
             bytes: end - at,

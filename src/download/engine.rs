@@ -1,5 +1,5 @@
-//! The side of the engine that its caller sees: takes jobs in, hands events
-//! out, and ends what is to end. All of it on the calling thread.
+//! The interface of the engine. It takes jobs, returns events and ends stopped jobs, all on the
+//! calling thread.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
@@ -7,32 +7,31 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use super::board::Shared;
-use super::event::{EngineOptions, Event, FetchJob, FileError, FileReport, FileResult};
-use super::lane::Lane;
-use super::large::Large;
+use super::engine_state::EngineState;
+use super::event::{EngineEvent, EngineOptions, FetchJob, FileError, FileReport, FileResult};
+use super::large_file::LargeFile;
+use super::limits::LimitGroup;
 use super::partial::reusable_bytes;
-use super::waiting::SMALL;
-use super::{saver, worker};
+use super::queue::SMALL_FILE_MAX;
+use super::{flush_thread, worker};
 use crate::domain::outcome::ErrorKind;
 
-/// How often the stop flags are looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Interval between two checks of the stop flags.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Fetches files and verifies them; returns one report for each job, in order.
+/// Fetches and verifies files; returns one report for each job, in order.
 ///
-/// Events arrive on the calling thread while it waits. `Verified` and `Ended`
-/// come exactly once for each file, so whoever publishes can do so at once.
-/// When the stop flag is raised, files that are not whole become `Partial` with
-/// their bytes saved.
+/// `on_event` is called on the calling thread. `Verified` and `Ended` come exactly once for
+/// each file. When the stop flag is raised, unfinished files end as `Partial` with their bytes
+/// flushed.
 pub fn fetch(
     jobs: Vec<FetchJob>,
     options: &EngineOptions,
-    on_event: &mut dyn FnMut(Event),
+    on_event: &mut dyn FnMut(EngineEvent),
 ) -> Vec<FileReport> {
     let mut reports = vec![None; jobs.len()];
-    let mut take = |event: Event| {
-        if let Event::Verified { report, .. } | Event::Ended { report } = &event {
+    let mut take = |event: EngineEvent| {
+        if let EngineEvent::Verified { report, .. } | EngineEvent::Ended { report } = &event {
             reports[report.job] = Some(report.clone());
         }
         on_event(event);
@@ -40,7 +39,7 @@ pub fn fetch(
     let mut engine = Engine::start(options.clone());
     engine.add_all(jobs);
     while !engine.is_idle() {
-        if let Some(event) = engine.next(LOOK_EVERY) {
+        if let Some(event) = engine.next(POLL_INTERVAL) {
             take(event);
         }
     }
@@ -48,105 +47,110 @@ pub fn fetch(
     reports.into_iter().flatten().collect()
 }
 
-/// Connections that fetch and verify whatever is added, while it is added.
+/// A pool of connections that fetches and verifies files; jobs can be added at any time.
 ///
-/// Each job ends with exactly one `Verified` or `Ended`, and nothing is heard
-/// of it after that. When the run's stop flag is raised, or that of a lane, the
-/// files concerned end as `Partial` by themselves, with their bytes saved.
+/// Each job ends with exactly one `Verified` or `Ended` event, which is its last one. When the
+/// stop flag of the run or of a limit group is raised, the files concerned end as `Partial`
+/// with their bytes flushed.
 pub struct Engine {
-    shared: Arc<Shared>,
-    inbox: Receiver<Event>,
-    /// What was heard and not handed out yet.
-    ready: VecDeque<Event>,
+    state: Arc<EngineState>,
+    inbox: Receiver<EngineEvent>,
+    /// Received events that `next` has not returned yet.
+    ready: VecDeque<EngineEvent>,
     n_added: usize,
-    /// Jobs whose end was not heard yet.
-    open: BTreeMap<usize, Open>,
-    /// How many connections could have something to do with them.
-    n_pieces: u64,
-    lanes: Vec<Known>,
+    /// Jobs without an end event.
+    open: BTreeMap<usize, OpenJob>,
+    /// Upper bound of the connections that the open jobs can use.
+    max_connections: u64,
+    groups: Vec<GroupState>,
     n_workers: usize,
-    has_saver: bool,
-    looked_at: Instant,
-    /// When a run that was stopped waits no longer.
-    leave_at: Option<Instant>,
+    has_flush_thread: bool,
+    checked_at: Instant,
+    /// When a stopped run gives up its stuck connections.
+    abandon_at: Option<Instant>,
 }
 
-struct Open {
-    /// The place in the list of lanes.
-    lane: usize,
-    n_pieces: u64,
+struct OpenJob {
+    /// Index in `groups`.
+    group: usize,
+    max_connections: u64,
 }
 
-/// A lane that some job came with.
-struct Known {
-    lane: Lane,
-    /// When its silent connections are waited for no longer, once it was stopped.
-    leave_at: Option<Instant>,
+/// A limit group that at least one job belongs to.
+struct GroupState {
+    limits: LimitGroup,
+    /// When the stuck connections of a stopped group are given up.
+    abandon_at: Option<Instant>,
 }
 
 impl Engine {
-    /// Starts without a thread: those come with the jobs that need them, and
-    /// are never more than the connections.
+    /// Creates an engine without threads. They are started with the jobs that need them, at most
+    /// one for each connection.
     pub fn start(options: EngineOptions) -> Self {
         let (events, inbox) = channel();
         Self {
-            shared: Arc::new(Shared::new(options, events)),
+            state: Arc::new(EngineState::new(options, events)),
             inbox,
             ready: VecDeque::new(),
             n_added: 0,
             open: BTreeMap::new(),
-            n_pieces: 0,
-            lanes: Vec::new(),
+            max_connections: 0,
+            groups: Vec::new(),
             n_workers: 0,
-            has_saver: false,
-            looked_at: Instant::now(),
-            leave_at: None,
+            has_flush_thread: false,
+            checked_at: Instant::now(),
+            abandon_at: None,
         }
     }
 
-    /// Adds a file to what is fetched; returns its number, by which events name it.
+    /// Adds a file; returns the job number that its events carry.
     pub fn add(&mut self, job: FetchJob) -> usize {
         self.add_all(vec![job]).start
     }
 
-    /// Adds files at once, so that the first connection chooses among them all.
+    /// Adds several files at once, so that the first connection chooses among all of them.
     pub fn add_all(&mut self, jobs: Vec<FetchJob>) -> Range<usize> {
         let first = self.n_added;
         if jobs.is_empty() {
-            // Whoever has nothing to add may ask after each event, and idle
-            // connections shall not be woken each time.
+            // Callers may add nothing after each event; do not wake idle connections for that.
             return first..first;
         }
         self.n_added += jobs.len();
-        let mut going = Vec::with_capacity(jobs.len());
+        let mut startable = Vec::with_capacity(jobs.len());
         for (number, job) in (first..).zip(jobs) {
-            let lane = self.known(&job.lane);
-            let n_pieces = 1 + job.size_bytes / SMALL;
-            self.open.insert(number, Open { lane, n_pieces });
-            self.n_pieces += n_pieces;
-            if self.shared.is_over_for(&job.lane) {
-                self.end_unbegun(number, &job);
+            let group = self.group_index(&job.limits);
+            let max_connections = 1 + job.size_bytes / SMALL_FILE_MAX;
+            self.open.insert(
+                number,
+                OpenJob {
+                    group,
+                    max_connections,
+                },
+            );
+            self.max_connections += max_connections;
+            if self.state.is_stopped_for(&job.limits) {
+                self.end_unstarted(number, &job);
             } else {
-                going.push((number, job));
+                startable.push((number, job));
             }
         }
-        self.shared.add(going);
+        self.state.add(startable);
         self.start_threads();
         first..self.n_added
     }
 
-    /// Waits for news so long and no longer.
-    pub fn next(&mut self, wait: Duration) -> Option<Event> {
+    /// Waits up to `wait` for the next event.
+    pub fn next(&mut self, wait: Duration) -> Option<EngineEvent> {
         let until = Instant::now() + wait;
         loop {
-            if self.looked_at.elapsed() >= LOOK_EVERY {
-                self.look();
+            if self.checked_at.elapsed() >= POLL_INTERVAL {
+                self.check_stops();
             }
             if let Some(event) = self.ready.pop_front() {
                 return Some(event);
             }
             let left = until.saturating_duration_since(Instant::now());
-            if let Ok(event) = self.inbox.recv_timeout(left.min(LOOK_EVERY)) {
+            if let Ok(event) = self.inbox.recv_timeout(left.min(POLL_INTERVAL)) {
                 self.take(event);
             } else if left.is_zero() {
                 return None;
@@ -154,109 +158,106 @@ impl Engine {
         }
     }
 
-    /// Tells whether the end of every added job was handed out.
+    /// Returns whether the end event of every job was returned.
     pub fn is_idle(&self) -> bool {
         self.open.is_empty() && self.ready.is_empty()
     }
 
-    /// Ends, as if the run had been stopped: saves and reports what has not ended.
-    pub fn close(mut self, on_event: &mut dyn FnMut(Event)) {
-        self.shared.close();
-        self.look();
+    /// Stops the run: flushes and reports all unfinished jobs.
+    pub fn close(mut self, on_event: &mut dyn FnMut(EngineEvent)) {
+        self.state.close();
+        self.check_stops();
         while !self.is_idle() {
-            if let Some(event) = self.next(LOOK_EVERY) {
+            if let Some(event) = self.next(POLL_INTERVAL) {
                 on_event(event);
             }
         }
     }
 
-    /// Hands an event on, unless its job has ended already: a connection that
-    /// nobody waited for any longer may still say something.
-    fn take(&mut self, event: Event) {
+    /// Queues an event, unless its job has ended: an abandoned connection may still send events.
+    fn take(&mut self, event: EngineEvent) {
         let Some(open) = self.open.get(&event.job()) else {
             return;
         };
         if event.is_end() {
-            self.n_pieces -= open.n_pieces;
+            self.max_connections -= open.max_connections;
             self.open.remove(&event.job());
         }
         self.ready.push_back(event);
     }
 
-    /// Looks whether anything is to stop, and ends what nobody works on.
-    fn look(&mut self) {
-        self.looked_at = Instant::now();
-        if !self.notice_stops() {
+    /// Checks the stop flags and ends the stopped jobs that no connection works on.
+    fn check_stops(&mut self) {
+        self.checked_at = Instant::now();
+        if !self.detect_stops() {
             return;
         }
-        self.end_waiting();
-        for large in self.shared.active() {
-            self.end_if_left(&large);
+        self.end_queued();
+        for large in self.state.active() {
+            self.end_if_released(&large);
         }
-        self.give_up_the_stuck();
+        self.abandon_stuck_jobs();
     }
 
-    /// Notes since when lanes are stopped; tells whether any is.
-    fn notice_stops(&mut self) -> bool {
-        let leave_at = self.looked_at + self.shared.options.grace;
-        let all = self.shared.is_stopping();
-        let mut is_news = false;
-        if all && self.leave_at.is_none() {
-            (self.leave_at, is_news) = (Some(leave_at), true);
+    /// Sets the deadline of newly stopped groups; returns whether any group is stopped.
+    fn detect_stops(&mut self) -> bool {
+        let abandon_at = self.checked_at + self.state.options.grace;
+        let all = self.state.is_stopping();
+        let mut is_new = false;
+        if all && self.abandon_at.is_none() {
+            (self.abandon_at, is_new) = (Some(abandon_at), true);
         }
-        for known in &mut self.lanes {
-            if known.leave_at.is_none() && (all || known.lane.stop().is_raised()) {
-                (known.leave_at, is_news) = (Some(leave_at), true);
+        for group in &mut self.groups {
+            if group.abandon_at.is_none() && (all || group.limits.stop().is_raised()) {
+                (group.abandon_at, is_new) = (Some(abandon_at), true);
             }
         }
-        if is_news {
-            self.shared.call_workers();
-            self.shared.active().iter().for_each(|large| large.wake());
+        if is_new {
+            self.state.wake_workers();
+            self.state.active().iter().for_each(|large| large.wake());
         }
-        self.lanes.iter().any(|known| known.leave_at.is_some())
+        self.groups.iter().any(|group| group.abandon_at.is_some())
     }
 
-    fn end_waiting(&mut self) {
-        let shared = self.shared.clone();
-        for (number, job) in shared.take_waiting(|lane| shared.is_over_for(lane)) {
-            self.end_unbegun(number, &job);
+    fn end_queued(&mut self) {
+        let state = self.state.clone();
+        for (number, job) in state.take_queued(|limits| state.is_stopped_for(limits)) {
+            self.end_unstarted(number, &job);
         }
     }
 
-    /// Ends a large file of a stopped lane when its last connection has left,
-    /// or has been waited for long enough. One that is whole may still be
-    /// proven: for that no byte has to come.
-    fn end_if_left(&self, large: &Large) {
-        let lane = self
-            .lanes
+    /// Ends a large file of a stopped group after its last connection has ended or the deadline has
+    /// passed. A complete file may still be hashed: that needs no more bytes.
+    fn end_if_released(&self, large: &LargeFile) {
+        let group = self
+            .groups
             .iter()
-            .find(|known| known.lane.is(&large.job.lane));
-        let Some(leave_at) = lane.and_then(|known| known.leave_at) else {
+            .find(|group| group.limits.is_same(&large.job.limits));
+        let Some(abandon_at) = group.and_then(|group| group.abandon_at) else {
             return;
         };
-        let is_past = |end: Instant| self.looked_at >= end;
-        let is_left = large.holders() == 0 || is_past(leave_at);
-        let may_be_proven = large.is_complete() && !self.leave_at.is_some_and(is_past);
-        if is_left && !may_be_proven {
-            self.shared.close_unfinished(large);
+        let is_past = |end: Instant| self.checked_at >= end;
+        let is_released = large.connections() == 0 || is_past(abandon_at);
+        let may_be_proven = large.is_complete() && !self.abandon_at.is_some_and(is_past);
+        if is_released && !may_be_proven {
+            self.state.close_unfinished(large);
         }
     }
 
-    /// Ends what hangs in a thread that does not come back. A report that was
-    /// sent a moment ago gets the time to arrive.
-    fn give_up_the_stuck(&mut self) {
-        let active = self.shared.active();
-        // A large file that is no longer active was reported before it left.
+    /// Ends jobs whose thread is stuck, with a short delay for reports that were just sent.
+    fn abandon_stuck_jobs(&mut self) {
+        let active = self.state.active();
+        // A large file that is not active any more has already sent its report.
         while let Ok(event) = self.inbox.try_recv() {
             self.take(event);
         }
-        let is_past = |leave_at: Option<Instant>| {
-            leave_at.is_some_and(|leave_at| self.looked_at >= leave_at + LOOK_EVERY)
+        let is_past = |abandon_at: Option<Instant>| {
+            abandon_at.is_some_and(|abandon_at| self.checked_at >= abandon_at + POLL_INTERVAL)
         };
         let stuck: Vec<usize> = self
             .open
             .iter()
-            .filter(|(_, open)| is_past(self.lanes[open.lane].leave_at))
+            .filter(|(_, open)| is_past(self.groups[open.group].abandon_at))
             .map(|(number, _)| *number)
             .filter(|number| active.iter().all(|large| large.index != *number))
             .collect();
@@ -265,11 +266,12 @@ impl Engine {
         }
     }
 
-    /// Ends a job that no connection has begun.
-    fn end_unbegun(&mut self, number: usize, job: &FetchJob) {
-        let kept = match job.size_bytes <= SMALL {
-            true => 0,
-            false => reusable_bytes(&job.partial, &job.content, job.size_bytes),
+    /// Ends a job that no connection has started.
+    fn end_unstarted(&mut self, number: usize, job: &FetchJob) {
+        let kept = if job.size_bytes <= SMALL_FILE_MAX {
+            0
+        } else {
+            reusable_bytes(&job.partial, &job.content, job.size_bytes)
         };
         self.end(number, FileResult::Partial { kept });
     }
@@ -284,49 +286,54 @@ impl Engine {
             copies_were_wrong: false,
             retries: 0,
         };
-        self.take(Event::Ended { report });
+        self.take(EngineEvent::Ended { report });
     }
 
-    /// Returns the place of a lane in the list.
-    fn known(&mut self, lane: &Lane) -> usize {
-        let known = self.lanes.iter().rposition(|known| known.lane.is(lane));
-        known.unwrap_or_else(|| {
-            self.lanes.push(Known {
-                lane: lane.clone(),
-                leave_at: None,
+    /// Returns the index of a limit group, adding it if it is new.
+    fn group_index(&mut self, limits: &LimitGroup) -> usize {
+        let index = self
+            .groups
+            .iter()
+            .rposition(|group| group.limits.is_same(limits));
+        index.unwrap_or_else(|| {
+            self.groups.push(GroupState {
+                limits: limits.clone(),
+                abandon_at: None,
             });
-            self.lanes.len() - 1
+            self.groups.len() - 1
         })
     }
 
-    /// Starts as many threads as could have something to do.
+    /// Starts as many threads as the open jobs can use.
     fn start_threads(&mut self) {
-        if self.shared.is_stopping() {
+        if self.state.is_stopping() {
             return;
         }
-        let connections = self.shared.options.connections.max(1);
-        let wanted = usize::try_from(self.n_pieces).map_or(connections, |n| n.min(connections));
+        let connections = self.state.options.connections.max(1);
+        let wanted =
+            usize::try_from(self.max_connections).map_or(connections, |n| n.min(connections));
         let mut failure = None;
         while self.n_workers < wanted && failure.is_none() {
-            let shared = self.shared.clone();
-            match start_thread("fetch", move || worker::work(&shared)) {
+            let state = self.state.clone();
+            match start_thread("fetch", move || worker::work(&state)) {
                 Ok(()) => self.n_workers += 1,
                 Err(err) => failure = Some(err),
             }
         }
-        if !self.has_saver && wanted > 0 {
-            let shared = self.shared.clone();
-            match start_thread("save", move || saver::save_as_they_come(&shared)) {
-                Ok(()) => self.has_saver = true,
+        if !self.has_flush_thread && wanted > 0 {
+            let state = self.state.clone();
+            match start_thread("flush", move || flush_thread::run(&state)) {
+                Ok(()) => self.has_flush_thread = true,
                 Err(err) => failure = Some(err),
             }
         }
         if let Some(err) = failure {
-            // Fewer connections do as well; without the saver each file is saved at its end.
+            // Fewer connections are enough. Without the flush thread, each file is flushed at its
+            // end.
             log::warn!("could not start all threads: {err}");
         }
         if self.n_workers == 0 {
-            for (number, _) in self.shared.take_waiting(|_| true) {
+            for (number, _) in self.state.take_queued(|_| true) {
                 let message = "no thread could be started for this file";
                 let error = FileError::new(ErrorKind::Internal, message);
                 self.end(number, FileResult::Failed(error));
@@ -337,7 +344,7 @@ impl Engine {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        self.shared.close();
+        self.state.close();
     }
 }
 

@@ -1,4 +1,4 @@
-//! What goes into the engine and what comes out.
+//! Input and output types of the engine.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::copies::Copies;
-use super::lane::Lane;
+use super::limits::LimitGroup;
 use super::partial::VerifiedFile;
 use super::source::{ByteSource, SourceError};
 use crate::domain::content::ContentId;
@@ -17,44 +17,44 @@ use crate::domain::retry::RetryPolicy;
 use crate::sys::file_limit;
 use crate::sys::stop::StopFlag;
 
-/// One file to fetch. No two jobs of a run may share a partial path.
+/// One file to fetch. Jobs of a run must not share a partial path.
 #[derive(Clone)]
 pub struct FetchJob {
-    /// What the file is called in messages.
+    /// Display name for messages.
     pub name: String,
     pub content: ContentId,
     pub size_bytes: u64,
-    /// Where the bytes gather; its folder exists.
+    /// Path of the partial file; its directory exists.
     pub partial: PathBuf,
     pub source: Arc<dyn ByteSource>,
-    /// The limits that it shares with others, besides those of the run.
-    pub lane: Lane,
-    /// What old files have of it; `None` to fetch all of it.
+    /// Limits shared with other files, in addition to those of the run.
+    pub limits: LimitGroup,
+    /// Ranges that old files can provide; `None` fetches the whole file.
     pub copies: Option<Arc<Copies>>,
-    /// Lower comes first; equal ones in the order of their adding.
+    /// Lower ranks come first; equal ranks in the order in which they were added.
     pub rank: u64,
 }
 
-/// The bounds that a run of the engine keeps.
+/// Limits of one engine run.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// The most requests under way at any time, over all files.
+    /// Most concurrent requests over all files.
     pub connections: usize,
-    /// The most large files under way at any time.
+    /// Most concurrent large files.
     pub files: usize,
-    /// A connection that brings less than so many bytes a second ...
+    /// A connection that stays below this rate, in bytes per second ...
     pub min_rate: u64,
-    /// ... over such a span is given up.
+    /// ... for this time span is closed.
     pub stall_after: Duration,
-    /// How often a file is tried again without progress.
+    /// Retries of a file without progress.
     pub retry: RetryPolicy,
-    /// Bytes a second for all connections together, changed at will from
-    /// outside; zero is no limit.
+    /// Rate limit for all connections together, in bytes per second; zero is unlimited. It may
+    /// change during the run.
     pub rate: Arc<AtomicU64>,
-    /// After so many bytes the run stops with `TransferBudget`.
+    /// Bytes after which the run stops with `TransferBudget`.
     pub max_transfer: Option<u64>,
     pub stop: StopFlag,
-    /// How long a stopped run waits for connections that say nothing.
+    /// Time that a stopped run waits for stuck connections.
     pub grace: Duration,
 }
 
@@ -74,37 +74,37 @@ impl Default for EngineOptions {
     }
 }
 
-/// What happens while files are fetched; `job` is the number from its adding.
+/// A progress event; `job` is the number returned by `Engine::add`.
 #[derive(Debug)]
-pub enum Event {
-    /// Work on a file begins; so many of its bytes are there already.
+pub enum EngineEvent {
+    /// A file was started; `reused` of its bytes are already on disk.
     Started { job: usize, reused: u64 },
-    /// Further bytes came over the line.
+    /// More bytes were received.
     Progress { job: usize, bytes: u64 },
-    /// Further bytes were copied from an old file, which has this place in `Copies`.
+    /// More bytes were copied from an old file; `source` is its index in `Copies`.
     Copied {
         job: usize,
         source: usize,
         bytes: u64,
     },
-    /// So many bytes of a file are on disk for a later run, whatever happens.
+    /// The total of bytes that are flushed to disk and recorded for a later run.
     Saved { job: usize, bytes: u64 },
-    /// Something went wrong and is tried again.
+    /// A request failed and is retried.
     Retrying {
         job: usize,
         after: Duration,
         error: SourceError,
     },
-    /// A file is whole and has its hash: now it can be published.
+    /// A file is complete and its hash matches: it can be published.
     Verified {
         report: FileReport,
         file: VerifiedFile,
     },
-    /// A file ended in any other way.
+    /// A file ended without being verified.
     Ended { report: FileReport },
 }
 
-impl Event {
+impl EngineEvent {
     pub fn job(&self) -> usize {
         match self {
             Self::Started { job, .. }
@@ -116,52 +116,51 @@ impl Event {
         }
     }
 
-    /// Tells whether this is the last that is heard of a file.
+    /// Returns whether this is the last event of a job.
     pub fn is_end(&self) -> bool {
         matches!(self, Self::Verified { .. } | Self::Ended { .. })
     }
 }
 
-/// How one file ended, and what it cost.
+/// The result and the counters of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileReport {
     pub job: usize,
     pub result: FileResult,
-    /// Bytes that came over the line, the useless ones too.
+    /// Received bytes, including discarded ones.
     pub fetched: u64,
-    /// Bytes of earlier runs that were used again, and those copied from old files.
+    /// Bytes reused from earlier runs and copied from old files.
     pub reused: u64,
-    /// Bytes copied from each of the old files, in the order of `Copies`; may be
-    /// shorter.
+    /// Bytes copied from each old file, indexed like `Copies`; may be shorter.
     pub copied: Vec<u64>,
-    /// What was made of copies did not have the hash and was thrown away.
+    /// The file assembled from copies had the wrong hash and was discarded.
     pub copies_were_wrong: bool,
     pub retries: u32,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileResult {
-    /// Size and hash match. `durable` when the bytes were forced to disk;
-    /// small files are left to one sync of the file system.
+    /// Size and hash match. With `durable`, the bytes are flushed; small files rely on one sync of
+    /// the file system.
     Verified {
         durable: bool,
     },
-    /// The run or the lane was stopped; so many bytes wait on disk for the next one.
+    /// The run or the limit group was stopped; `kept` bytes remain on disk for the next run.
     Partial {
         kept: u64,
     },
-    /// Another process fetches the same file at this moment.
+    /// Another process is fetching the same file.
     Busy,
     Failed(FileError),
 }
 
-/// Why a file could not be had.
+/// The reason why a file failed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{message}")]
 pub struct FileError {
     pub kind: ErrorKind,
     pub message: String,
-    /// Where bytes with a wrong hash were put.
+    /// Path of the kept bytes with the wrong hash.
     pub evidence: Option<PathBuf>,
 }
 
@@ -194,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn too_many_open_files_are_no_matter_of_the_disk() {
+    fn too_many_open_files_is_not_a_disk_error() {
         for (code, kind) in [
             (24, ErrorKind::Internal),
             (23, ErrorKind::Internal),

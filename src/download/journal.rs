@@ -1,18 +1,16 @@
-//! The record beside a partial file: which of its bytes are there.
+//! The journal of a partial file: records the byte ranges that are on disk.
 //!
-//! A header binds it to one content and size, never to a commit or a number of
-//! connections. Then lines are only appended, each with a check that covers
-//! the header too. A line says one of two things about a range. *Forced*: these
-//! bytes were forced to disk before the line was written, so they are there
-//! whatever happens. *Written*: these bytes were handed to the system during
-//! this boot of the machine. They outlive a killed process, but not a power
-//! cut, so the check covers the boot as well, and after the next one the line
-//! says nothing. Writing it costs microseconds, and so a kill costs little
-//! however slow the disk is.
+//! The header binds it to one content and size, never to a commit or a number of connections.
+//! Lines are only appended, each with a checksum over the header and the line. A *flushed* line
+//! covers bytes that were flushed before the line was written; they survive a power cut. A
+//! *written* line covers bytes that were passed to the system during the current boot. They
+//! survive a killed process but not a power cut, so the checksum includes the boot id and the
+//! line is ignored after a reboot. Written lines cost microseconds, so a killed process loses
+//! little even on a slow disk.
 //!
-//! A reader leaves out each line that does not check, so a torn or altered
-//! journal says less than the truth and never more. Should a written line be
-//! wrong after all, because a disk was pulled out, the hash finds it.
+//! A reader skips lines with a wrong checksum: a torn or altered journal claims fewer bytes,
+//! never more. A written line that is wrong anyway, for example after a disk was removed, leads
+//! to a hash mismatch.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -31,52 +29,52 @@ const CHECK_BYTES: usize = 8;
 const HEADER_BYTES: usize = 8 + 8 + 33 + CHECK_BYTES;
 const LINE_BYTES: usize = 16 + CHECK_BYTES;
 
-/// No journal of ours grows so large; reading a foreign file must not fill memory.
-const LARGEST: u64 = 16 << 20;
+/// Read limit; no valid journal reaches it, and foreign files must not fill memory.
+const MAX_READ_BYTES: u64 = 16 << 20;
 
-/// A journal that has grown so long is written anew, without its history.
-const LONG: u64 = 1 << 20;
+/// Size beyond which a journal is rewritten without its history.
+const COMPACT_AT: u64 = 1 << 20;
 
 /// A journal that is open for appending.
 #[derive(Debug)]
-pub(crate) struct Journal {
+pub(crate) struct PartialJournal {
     path: PathBuf,
     file: Arc<File>,
     len: u64,
     header: [u8; HEADER_BYTES],
-    /// The boot in which lines may say *written*.
+    /// Boot id for written lines; without it none are recorded.
     boot: Option<String>,
-    /// What the journal says for good.
-    recorded: RangeSet,
-    /// That, and what it says for this boot.
-    noted: RangeSet,
+    /// Ranges recorded as flushed.
+    flushed: RangeSet,
+    /// Ranges recorded as flushed or as written in this boot.
+    written: RangeSet,
 }
 
-/// What a journal says.
+/// The valid ranges of a journal.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Told {
-    pub(crate) forced: RangeSet,
-    /// Written in this boot of the machine, and perhaps forced as well.
+pub(crate) struct JournalContents {
+    pub(crate) flushed: RangeSet,
+    /// Written in the current boot, flushed or not.
     pub(crate) written: RangeSet,
 }
 
-impl Told {
-    /// Returns all that is there as long as the machine runs.
+impl JournalContents {
+    /// Returns all ranges that are readable during the current boot.
     pub(crate) fn all(mut self) -> RangeSet {
         for range in self.written.ranges() {
-            self.forced.insert(*range);
+            self.flushed.insert(*range);
         }
-        self.forced
+        self.flushed
     }
 }
 
-impl Journal {
-    /// Returns the journal's name beside a partial file.
+impl PartialJournal {
+    /// Returns the journal path of a partial file.
     pub(crate) fn path_of(partial: &Path) -> PathBuf {
         super::partial::beside(partial, ".journal")
     }
 
-    /// Starts a journal anew, in place of any other, with what was forced to disk.
+    /// Creates a journal that replaces any earlier one and records the flushed ranges.
     pub(crate) fn create(
         path: &Path,
         content: &ContentId,
@@ -85,61 +83,61 @@ impl Journal {
     ) -> io::Result<Self> {
         let header = header(content, size_bytes);
         let boot = file_io::boot_id();
-        let (file, len) = write_anew(path, &header, on_disk, &[], None)?;
+        let (file, len) = write_journal(path, &header, on_disk, &[], None)?;
         Ok(Self {
             path: path.to_owned(),
             file,
             len,
             header,
             boot,
-            recorded: on_disk.clone(),
-            noted: on_disk.clone(),
+            flushed: on_disk.clone(),
+            written: on_disk.clone(),
         })
     }
 
-    /// Records what of `done` is not recorded yet. The caller has forced those
-    /// bytes to disk before, that order is the whole point, and forces to disk
-    /// what is returned, when nobody has to wait for it.
-    pub(crate) fn record(&mut self, done: &RangeSet) -> io::Result<Arc<File>> {
-        let new = done.minus(&self.recorded);
+    /// Records the new ranges of `done` as flushed; the caller must have flushed them before.
+    /// Returns the journal file, which the caller syncs without holding a lock.
+    pub(crate) fn record_flushed(&mut self, done: &RangeSet) -> io::Result<Arc<File>> {
+        let new = done.minus(&self.flushed);
         self.append(&new, None)?;
         for range in new {
-            self.recorded.insert(range);
-            self.noted.insert(range);
+            self.flushed.insert(range);
+            self.written.insert(range);
         }
-        if self.len > LONG {
-            let noted = self.noted.minus(&self.recorded);
+        if self.len > COMPACT_AT {
+            let written = self.written.minus(&self.flushed);
             let (path, boot) = (&self.path, self.boot.as_deref());
-            (self.file, self.len) = write_anew(path, &self.header, &self.recorded, &noted, boot)?;
+            (self.file, self.len) =
+                write_journal(path, &self.header, &self.flushed, &written, boot)?;
         }
         Ok(self.file.clone())
     }
 
-    /// Notes what of `done` was written and is not forced to disk yet.
-    pub(crate) fn note(&mut self, done: &RangeSet) -> io::Result<()> {
+    /// Records the new ranges of `done` as written but not flushed.
+    pub(crate) fn record_written(&mut self, done: &RangeSet) -> io::Result<()> {
         let Some(boot) = self.boot.clone() else {
             return Ok(());
         };
-        let new = done.minus(&self.noted);
+        let new = done.minus(&self.written);
         self.append(&new, Some(&boot))?;
         for range in new {
-            self.noted.insert(range);
+            self.written.insert(range);
         }
         Ok(())
     }
 
-    /// Removes all notes of what was only written, because it may be lost. The
-    /// journal is written anew on disk; where even that fails, it is removed.
-    pub(crate) fn withdraw_notes(&mut self) -> io::Result<()> {
-        self.noted = self.recorded.clone();
-        match write_anew(&self.path, &self.header, &self.recorded, &[], None) {
+    /// Removes all written lines after a failed flush, because those bytes may be lost. Rewrites
+    /// the journal; if even that fails, removes it.
+    pub(crate) fn withdraw_written(&mut self) -> io::Result<()> {
+        self.written = self.flushed.clone();
+        match write_journal(&self.path, &self.header, &self.flushed, &[], None) {
             Ok((file, len)) => {
                 (self.file, self.len) = (file, len);
                 Ok(())
             }
             Err(err) => {
-                // Without its journal all of the partial file is fetched again.
-                (self.recorded, self.noted) = Default::default();
+                // Without its journal the whole file is fetched again.
+                (self.flushed, self.written) = Default::default();
                 remove_if_present(&self.path)?;
                 let folder = self.path.parent().unwrap_or(Path::new("."));
                 sync_dir(folder).map_err(|_| err)
@@ -147,14 +145,14 @@ impl Journal {
         }
     }
 
-    pub(crate) fn recorded(&self) -> &RangeSet {
-        &self.recorded
+    pub(crate) fn flushed(&self) -> &RangeSet {
+        &self.flushed
     }
 
     fn append(&mut self, ranges: &[ByteRange], boot: Option<&str>) -> io::Result<()> {
         let lines = lines(&self.header, ranges, boot);
         if let Err(err) = (&*self.file).write_all(&lines) {
-            // Behind half a line, none could be read.
+            // Remove a partial line: later lines could not be parsed after it.
             let _ = self.file.set_len(self.len);
             return Err(err);
         }
@@ -163,35 +161,40 @@ impl Journal {
     }
 }
 
-/// Writes a whole journal aside, puts it in place, and opens it for appending.
-fn write_anew(
+/// Writes a complete journal to a temporary file, renames it into place and opens it for
+/// appending.
+fn write_journal(
     path: &Path,
     header: &[u8],
-    forced: &RangeSet,
+    flushed: &RangeSet,
     written: &[ByteRange],
     boot: Option<&str>,
 ) -> io::Result<(Arc<File>, u64)> {
     let mut bytes = header.to_vec();
-    bytes.extend(lines(header, forced.ranges(), None));
+    bytes.extend(lines(header, flushed.ranges(), None));
     bytes.extend(lines(header, written, boot));
-    let aside = super::partial::beside(path, ".new");
-    let mut file = open::anew(&aside)?;
+    let temporary = super::partial::beside(path, ".new");
+    let mut file = open::anew(&temporary)?;
     file.write_all(&bytes)?;
     file.sync_data()?;
     drop(file);
-    std::fs::rename(&aside, path)?;
+    std::fs::rename(&temporary, path)?;
     Ok((Arc::new(open::append(path)?), bytes.len() as u64))
 }
 
-/// Reads which bytes of a content are there; nothing for whatever is no journal
-/// of exactly this content.
-pub(crate) fn read(path: &Path, content: &ContentId, size_bytes: u64) -> io::Result<Told> {
+/// Reads the valid ranges for a content; none if the file is not a journal of this content and
+/// size.
+pub(crate) fn read(
+    path: &Path,
+    content: &ContentId,
+    size_bytes: u64,
+) -> io::Result<JournalContents> {
     let mut bytes = Vec::new();
     match open::read(path) {
-        Ok(file) => file.take(LARGEST).read_to_end(&mut bytes)?,
-        // The next journal takes the place of anything that is no plain file.
+        Ok(file) => file.take(MAX_READ_BYTES).read_to_end(&mut bytes)?,
+        // The next journal replaces anything that is not a regular file.
         Err(err) if err.kind() == io::ErrorKind::NotFound || open::is_not_plain(&err) => {
-            return Ok(Told::default());
+            return Ok(JournalContents::default());
         }
         Err(err) => return Err(err),
     };
@@ -199,11 +202,16 @@ pub(crate) fn read(path: &Path, content: &ContentId, size_bytes: u64) -> io::Res
     Ok(parse(&bytes, content, size_bytes, boot.as_deref()))
 }
 
-fn parse(bytes: &[u8], content: &ContentId, size_bytes: u64, boot: Option<&str>) -> Told {
+fn parse(
+    bytes: &[u8],
+    content: &ContentId,
+    size_bytes: u64,
+    boot: Option<&str>,
+) -> JournalContents {
     let header = header(content, size_bytes);
-    let mut told = Told::default();
+    let mut contents = JournalContents::default();
     let Some(lines) = bytes.strip_prefix(header.as_slice()) else {
-        return told;
+        return contents;
     };
     for found in lines.chunks_exact(LINE_BYTES) {
         let number = |at: usize| {
@@ -217,12 +225,12 @@ fn parse(bytes: &[u8], content: &ContentId, size_bytes: u64, boot: Option<&str>)
         }
         let range = ByteRange::new(start, end);
         if line(&header, range, None) == found {
-            told.forced.insert(range);
+            contents.flushed.insert(range);
         } else if boot.is_some() && line(&header, range, boot) == found {
-            told.written.insert(range);
+            contents.written.insert(range);
         }
     }
-    told
+    contents
 }
 
 fn header(content: &ContentId, size_bytes: u64) -> [u8; HEADER_BYTES] {
@@ -249,7 +257,7 @@ fn lines(header: &[u8], ranges: &[ByteRange], boot: Option<&str>) -> Vec<u8> {
     lines.flatten().collect()
 }
 
-/// Says that a range was forced to disk, or with a boot, that it was written in that.
+/// Encodes a flushed line, or with a boot id a written line.
 fn line(header: &[u8], range: ByteRange, boot: Option<&str>) -> [u8; LINE_BYTES] {
     let mut line = [0; LINE_BYTES];
     line[..8].copy_from_slice(&range.start.to_le_bytes());
@@ -283,99 +291,105 @@ mod tests {
     }
 
     #[test]
-    fn what_is_recorded_is_read_back() {
+    fn recorded_ranges_are_read_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.journal");
-        let mut journal = Journal::create(&path, &CONTENT, SIZE, &set(&[(5, 9)])).unwrap();
-        journal.record(&set(&[(5, 9), (100, 200)])).unwrap();
-        journal.record(&set(&[(0, 9), (100, 300)])).unwrap();
-        assert_eq!(journal.recorded(), &set(&[(0, 9), (100, 300)]));
+        let mut journal = PartialJournal::create(&path, &CONTENT, SIZE, &set(&[(5, 9)])).unwrap();
+        journal.record_flushed(&set(&[(5, 9), (100, 200)])).unwrap();
+        journal.record_flushed(&set(&[(0, 9), (100, 300)])).unwrap();
+        assert_eq!(journal.flushed(), &set(&[(0, 9), (100, 300)]));
         let found = read(&path, &CONTENT, SIZE).unwrap();
-        assert_eq!(found.forced, set(&[(0, 9), (100, 300)]));
+        assert_eq!(found.flushed, set(&[(0, 9), (100, 300)]));
     }
 
-    fn with_notes(path: &Path) -> Journal {
-        let mut journal = Journal::create(path, &CONTENT, SIZE, &set(&[])).unwrap();
+    fn journal_with_written_lines(path: &Path) -> PartialJournal {
+        let mut journal = PartialJournal::create(path, &CONTENT, SIZE, &set(&[])).unwrap();
         journal.boot = Some("monday".to_owned());
-        journal.note(&set(&[(0, 50)])).unwrap();
-        journal.record(&set(&[(0, 20)])).unwrap();
-        journal.note(&set(&[(0, 70)])).unwrap();
+        journal.record_written(&set(&[(0, 50)])).unwrap();
+        journal.record_flushed(&set(&[(0, 20)])).unwrap();
+        journal.record_written(&set(&[(0, 70)])).unwrap();
         journal
     }
 
     #[test]
-    fn what_was_only_written_counts_until_the_machine_starts_again() {
+    fn written_lines_are_valid_until_the_next_boot() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.journal");
-        with_notes(&path);
+        journal_with_written_lines(&path);
         let bytes = std::fs::read(&path).unwrap();
-        let told = |boot| parse(&bytes, &CONTENT, SIZE, boot);
-        assert_eq!(told(Some("monday")).all(), set(&[(0, 70)]));
-        assert_eq!(told(Some("monday")).forced, set(&[(0, 20)]));
-        assert_eq!(told(Some("tuesday")).all(), set(&[(0, 20)]));
-        assert_eq!(told(None).all(), set(&[(0, 20)]));
+        let contents = |boot| parse(&bytes, &CONTENT, SIZE, boot);
+        assert_eq!(contents(Some("monday")).all(), set(&[(0, 70)]));
+        assert_eq!(contents(Some("monday")).flushed, set(&[(0, 20)]));
+        assert_eq!(contents(Some("tuesday")).all(), set(&[(0, 20)]));
+        assert_eq!(contents(None).all(), set(&[(0, 20)]));
     }
 
     #[test]
-    fn withdrawn_notes_are_gone_and_what_was_forced_is_not() {
+    fn withdrawing_written_lines_keeps_flushed_lines() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.journal");
-        let mut journal = with_notes(&path);
-        journal.withdraw_notes().unwrap();
+        let mut journal = journal_with_written_lines(&path);
+        journal.withdraw_written().unwrap();
         let bytes = std::fs::read(&path).unwrap();
-        let told = parse(&bytes, &CONTENT, SIZE, Some("monday"));
-        assert_eq!(told.all(), set(&[(0, 20)]));
-        assert_eq!(journal.recorded(), &set(&[(0, 20)]));
+        let contents = parse(&bytes, &CONTENT, SIZE, Some("monday"));
+        assert_eq!(contents.all(), set(&[(0, 20)]));
+        assert_eq!(journal.flushed(), &set(&[(0, 20)]));
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_journal_that_cannot_be_written_anew_goes_altogether() {
+    fn a_journal_that_cannot_be_rewritten_is_removed() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.journal");
-        let mut journal = with_notes(&path);
+        let mut journal = journal_with_written_lines(&path);
         std::fs::create_dir_all(dir.path().join("x.journal.new/in the way")).unwrap();
-        journal.withdraw_notes().unwrap();
+        journal.withdraw_written().unwrap();
         assert!(!path.exists());
-        assert_eq!(journal.recorded(), &set(&[]));
+        assert_eq!(journal.flushed(), &set(&[]));
     }
 
     #[test]
-    fn a_journal_of_many_hours_stays_short_and_forgets_nothing() {
+    fn a_long_journal_is_compacted_without_loss() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.journal");
-        let mut journal = with_notes(&path);
-        journal.note(&set(&[(SIZE - 5, SIZE)])).unwrap();
+        let mut journal = journal_with_written_lines(&path);
+        journal.record_written(&set(&[(SIZE - 5, SIZE)])).unwrap();
         for n in 20..50_000 {
-            journal.record(&set(&[(0, n)])).unwrap();
+            journal.record_flushed(&set(&[(0, n)])).unwrap();
         }
         let bytes = std::fs::read(&path).unwrap();
-        assert!(bytes.len() as u64 <= LONG, "{}", bytes.len());
+        assert!(bytes.len() as u64 <= COMPACT_AT, "{}", bytes.len());
         assert_eq!(journal.len, bytes.len() as u64);
-        let told = parse(&bytes, &CONTENT, SIZE, Some("monday"));
-        assert_eq!(told.forced, set(&[(0, 49_999)]));
-        assert_eq!(told.all(), set(&[(0, 49_999), (SIZE - 5, SIZE)]));
+        let contents = parse(&bytes, &CONTENT, SIZE, Some("monday"));
+        assert_eq!(contents.flushed, set(&[(0, 49_999)]));
+        assert_eq!(contents.all(), set(&[(0, 49_999), (SIZE - 5, SIZE)]));
     }
 
     #[test]
-    fn a_journal_of_another_content_says_nothing() {
+    fn a_journal_of_another_content_is_ignored() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.journal");
-        assert_eq!(read(&path, &CONTENT, SIZE).unwrap(), Told::default());
-        Journal::create(&path, &CONTENT, SIZE, &set(&[(5, 9)])).unwrap();
+        assert_eq!(
+            read(&path, &CONTENT, SIZE).unwrap(),
+            JournalContents::default()
+        );
+        PartialJournal::create(&path, &CONTENT, SIZE, &set(&[(5, 9)])).unwrap();
         let others = [
             (ContentId::Sha256([8; 32]), SIZE),
             (ContentId::GitSha1([7; 20]), SIZE),
             (CONTENT, SIZE + 1),
         ];
         for (content, size) in others {
-            assert_eq!(read(&path, &content, size).unwrap(), Told::default());
+            assert_eq!(
+                read(&path, &content, size).unwrap(),
+                JournalContents::default()
+            );
         }
     }
 
     proptest! {
         #[test]
-        fn a_damaged_journal_never_claims_a_byte_too_many(
+        fn a_damaged_journal_never_claims_extra_bytes(
             ranges in prop::collection::vec((0u64..SIZE - 5000, 1u64..5000, any::<bool>()), 0..6),
             cut in any::<prop::sample::Index>(),
             flips in prop::collection::vec((any::<prop::sample::Index>(), 1u8..), 0..4),
@@ -383,11 +397,11 @@ mod tests {
         ) {
             let header = header(&CONTENT, SIZE);
             let mut bytes = header.to_vec();
-            let mut truth = Told::default();
-            for (start, len, is_forced) in ranges {
+            let mut truth = JournalContents::default();
+            for (start, len, is_flushed) in ranges {
                 let range = ByteRange::new(start, start + len);
-                if is_forced { &mut truth.forced } else { &mut truth.written }.insert(range);
-                bytes.extend(line(&header, range, (!is_forced).then_some("monday")));
+                if is_flushed { &mut truth.flushed } else { &mut truth.written }.insert(range);
+                bytes.extend(line(&header, range, (!is_flushed).then_some("monday")));
             }
             prop_assert_eq!(&parse(&bytes, &CONTENT, SIZE, Some("monday")), &truth);
             bytes.truncate(cut.index(bytes.len() + 1));
@@ -398,9 +412,9 @@ mod tests {
                 }
             }
             bytes.extend(tail);
-            let told = parse(&bytes, &CONTENT, SIZE, Some("monday"));
-            prop_assert_eq!(told.forced.minus(&truth.forced), vec![]);
-            prop_assert_eq!(told.written.minus(&truth.written), vec![]);
+            let contents = parse(&bytes, &CONTENT, SIZE, Some("monday"));
+            prop_assert_eq!(contents.flushed.minus(&truth.flushed), vec![]);
+            prop_assert_eq!(contents.written.minus(&truth.written), vec![]);
         }
     }
 }

@@ -1,66 +1,64 @@
-//! Turns "these files from these sources" into verified partial files.
+//! Downloads files from byte sources into verified partial files.
 //!
-//! [`Engine`] is the whole interface, and [`fetch`] the same for a list that is
-//! known from the beginning. It works on any number of files with a
-//! bounded number of connections, and reports each file's end; a bad file
-//! never stops the others. Files that share a [`Lane`] share limits, and stop
-//! together while others go on. Final names are the caller's business: a file that
-//! is proven lies at its partial path, locked until its [`VerifiedFile`] is
-//! dropped.
+//! [`Engine`] takes jobs at any time and returns events; [`fetch`] does the same for a fixed
+//! list. A bounded number of connections serves any number of files. Each job ends with exactly
+//! one end event, and a failed file never stops the others. Files of a [`LimitGroup`] share limits
+//! and stop together.
 //!
-//! | file | idea |
+//! A verified file stays at its partial path, locked until its [`VerifiedFile`] is dropped; the
+//! caller renames it. Final names, the database and the choice of sources are deliberately
+//! absent.
+//!
+//! Two kinds of locks exist, always taken in this order: the scheduler's, then one large
+//! file's. No lock is held while bytes are received. A source cannot be interrupted, so a
+//! stopped run abandons a stuck connection together with the lock of its file.
+//!
+//! | file | contents |
 //! |---|---|
-//! | `engine` | takes jobs in, hands events out, ends what is to end |
-//! | `lane` | limits that some files share |
-//! | `budget` | bytes that may still be asked for |
-//! | `waiting` | files that no connection has begun, by lane and rank |
-//! | `board` | which work a connection takes next |
-//! | `worker` | one connection: bytes from a source to a place in a file |
-//! | `large`, `coverage` | a file in pieces: who fetches which, and what came |
-//! | `copies` | what old files have of a new one |
-//! | `small` | a file in one request |
-//! | `follower`, `verify` | hashes behind the front of what has come |
-//! | `fresh` | what was written a moment ago, kept for hashing |
-//! | `saver` | forces bytes to disk, then says so in the journal |
-//! | `partial`, `journal` | what a later run finds |
-//! | `costs` | what is counted of a file |
-//! | `crew` | how many connections help a large file |
-//! | `setbacks` | its failures, weighed together |
-//! | `pace` | rate limit, slow connections |
-//!
-//! Threads meet at two locks, always taken in this order: the board's, then one
-//! file's. No lock is held while bytes travel. Sources cannot be interrupted,
-//! so a stopped run leaves a connection that says nothing behind, and with it
-//! the lock of its file.
+//! | `engine` | interface: jobs in, events out, end of stopped jobs |
+//! | `engine_state` | state shared by all threads |
+//! | `scheduler`, `queue` | next task of a connection; files not started yet |
+//! | `limits`, `budget`, `pace` | limit groups, transfer budgets, rate limits and stalls |
+//! | `worker` | connection thread: from a source to the partial file |
+//! | `large_file`, `segments` | a file fetched in segments and its segment map |
+//! | `connection_scaler`, `failures` | connections of a large file, its retries |
+//! | `small_file` | a file fetched in one request |
+//! | `copies` | ranges copied from old files |
+//! | `hash_thread`, `hash_buffers`, `verify` | hashing behind the received bytes |
+//! | `flush_thread` | flushes to disk, then records that in the journal |
+//! | `partial`, `journal` | state on disk that a later run resumes |
+//! | `backlog` | verified files without a final name |
+//! | `counters` | counters of one file |
 
 mod backlog;
-mod board;
 mod budget;
+mod connection_scaler;
 mod copies;
-mod costs;
-mod coverage;
-mod crew;
+mod counters;
 mod engine;
+mod engine_state;
 mod event;
-mod follower;
-mod fresh;
+mod failures;
+mod flush_thread;
+mod hash_buffers;
+mod hash_thread;
 mod journal;
-mod lane;
-mod large;
+mod large_file;
+mod limits;
 mod pace;
 mod partial;
-mod saver;
-mod setbacks;
-mod small;
+mod queue;
+mod scheduler;
+mod segments;
+mod small_file;
 mod source;
 mod verify;
-mod waiting;
 mod worker;
 
 pub use copies::Copies;
 pub use engine::{Engine, fetch};
-pub use event::{EngineOptions, Event, FetchJob, FileError, FileReport, FileResult};
-pub use lane::Lane;
+pub use event::{EngineEvent, EngineOptions, FetchJob, FileError, FileReport, FileResult};
+pub use limits::LimitGroup;
 pub use partial::{VerifiedFile, reusable_bytes, reusable_ranges};
 pub use source::{ByteSource, ByteStream, SourceError};
 pub use verify::{WholeRead, has_content, prove_content};

@@ -1,16 +1,16 @@
-//! A file that is not whole yet, and what belongs to it on disk.
+//! A partial file and the files beside it.
 //!
-//! `NAME` holds the bytes at their final positions, `NAME.journal` says which
-//! of them are there, `NAME.lock` keeps other processes away, and `NAME.bad`
-//! is what twice did not have its hash. No final name is known here.
+//! `NAME` holds the bytes at their final offsets, `NAME.journal` records the valid ranges,
+//! `NAME.lock` excludes other processes, and `NAME.bad` keeps bytes after the second hash
+//! mismatch. The final name is not known here.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::backlog::{Backlog, InLine};
-use super::journal::{self, Journal, Told};
+use super::backlog::{Backlog, BacklogEntry};
+use super::journal::{self, JournalContents, PartialJournal};
 use crate::domain::content::ContentId;
 use crate::domain::ranges::{ByteRange, RangeSet};
 use crate::sys::copy::copy_range;
@@ -18,100 +18,99 @@ use crate::sys::file_io;
 use crate::sys::lock::FileLock;
 use crate::sys::open;
 
-/// Returns the name of something that belongs to a partial file.
+/// Returns the path of a file that belongs to a partial file.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
 }
 
-/// Takes the lock of a partial file; `None` when another process fetches it.
+/// Locks a partial file; `None` while another process holds the lock.
 pub(crate) fn lock(path: &Path) -> io::Result<Option<FileLock>> {
     FileLock::try_acquire_passing(&beside(path, ".lock"))
 }
 
-/// Puts bytes with a wrong hash aside, for a person to look at.
+/// Moves bytes with the wrong hash aside for inspection.
 pub(crate) fn keep_evidence(path: &Path) -> io::Result<PathBuf> {
     let evidence = beside(path, ".bad");
-    // The journal first: it must never speak of bytes that have left.
-    remove_if_present(&Journal::path_of(path))?;
+    // Remove the journal first: it must not outlive the bytes that it describes.
+    remove_if_present(&PartialJournal::path_of(path))?;
     fs::rename(path, &evidence)?;
     Ok(evidence)
 }
 
-/// Returns how many bytes of a content an earlier run left behind for this one.
+/// Returns how many bytes of earlier runs can be reused.
 pub fn reusable_bytes(partial: &Path, content: &ContentId, size_bytes: u64) -> u64 {
     reusable_ranges(partial, content, size_bytes).total()
 }
 
-/// Returns which bytes of a content an earlier run left behind for this one.
+/// Returns which ranges of earlier runs can be reused.
 pub fn reusable_ranges(partial: &Path, content: &ContentId, size_bytes: u64) -> RangeSet {
     let found = fs::symlink_metadata(partial);
     let is_whole_length = found.is_ok_and(|it| it.is_file() && it.len() == size_bytes);
     if !is_whole_length {
         return RangeSet::new();
     }
-    journal::read(&Journal::path_of(partial), content, size_bytes)
-        .map_or_else(|_| RangeSet::new(), |told| told.all())
+    journal::read(&PartialJournal::path_of(partial), content, size_bytes)
+        .map_or_else(|_| RangeSet::new(), |contents| contents.all())
 }
 
-/// An open partial file that this process alone writes.
-pub(crate) struct Partial {
+/// An open and locked partial file.
+pub(crate) struct PartialFile {
     path: PathBuf,
     content: ContentId,
     size_bytes: u64,
     file: File,
     records: Mutex<Records>,
-    /// Held by whoever forces bytes to disk. Nobody else waits for that.
-    saving: Mutex<()>,
+    /// Serializes flushes, without blocking writers.
+    flush_turn: Mutex<()>,
     lock: Mutex<Option<FileLock>>,
 }
 
-/// The journal, and how often everything was thrown away before it began.
+/// The journal and its epoch.
 struct Records {
-    journal: Journal,
+    journal: PartialJournal,
     epoch: u32,
-    /// A flush failed. The system reports that once and may drop the bytes, so a
-    /// later flush proves nothing: nothing more is recorded or noted.
+    /// A flush failed. The system reports that once and may drop the bytes, so a later flush proves
+    /// nothing: nothing more is recorded.
     failed: bool,
 }
 
-/// What opening a partial file comes to.
-pub(crate) enum Opening {
-    /// Another process is at it.
-    Busy,
-    /// Ours, with what earlier runs left.
-    Ready(Box<Partial>, RangeSet),
-}
-
-impl Partial {
-    pub(crate) fn open(path: &Path, content: ContentId, size_bytes: u64) -> io::Result<Opening> {
+impl PartialFile {
+    /// Opens a partial file and returns it with the ranges that earlier runs left; `None` while
+    /// another process holds its lock.
+    pub(crate) fn open(
+        path: &Path,
+        content: ContentId,
+        size_bytes: u64,
+    ) -> io::Result<Option<(Box<Self>, RangeSet)>> {
         let Some(lock) = lock(path)? else {
-            return Ok(Opening::Busy);
+            return Ok(None);
         };
-        let journal_path = Journal::path_of(path);
+        let journal_path = PartialJournal::path_of(path);
         let file = open::own(path)?;
-        let mut told = journal::read(&journal_path, &content, size_bytes)?;
+        let mut contents = journal::read(&journal_path, &content, size_bytes)?;
         if file.metadata()?.len() != size_bytes {
-            told = Told::default();
+            contents = JournalContents::default();
         }
-        let is_forced = told.written.minus(&told.forced).is_empty();
-        let on_disk = match is_forced || file.sync_data().is_ok() {
-            true => told.all(),
-            // What is only written is fetched again; the new journal does not name it.
-            false => told.forced,
+        let is_flushed = contents.written.minus(&contents.flushed).is_empty();
+        let on_disk = if is_flushed || file.sync_data().is_ok() {
+            contents.all()
+        } else {
+            // Ranges that were only written are fetched again; the new journal omits them.
+            contents.flushed
         };
         if on_disk.ranges().is_empty() {
             clear(&file, &journal_path)?;
         }
         if let Err(err) = file_io::allocate(&file, size_bytes) {
-            // A full disk must not be kept full by bytes that never came.
+            // Release the space: on a full disk an empty partial file must not occupy it.
             if on_disk.ranges().is_empty() {
                 let _ = file.set_len(0);
             }
             return Err(err);
         }
-        let journal = Journal::create(&journal_path, &content, size_bytes, &on_disk)?;
+        let journal = PartialJournal::create(&journal_path, &content, size_bytes, &on_disk)?;
         let partial = Self {
             path: path.to_owned(),
             content,
@@ -122,10 +121,10 @@ impl Partial {
                 epoch: 0,
                 failed: false,
             }),
-            saving: Mutex::default(),
+            flush_turn: Mutex::default(),
             lock: Mutex::new(Some(lock)),
         };
-        Ok(Opening::Ready(Box::new(partial), on_disk))
+        Ok(Some((Box::new(partial), on_disk)))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -136,7 +135,7 @@ impl Partial {
         file_io::write_all_at(&self.file, bytes, position)
     }
 
-    /// Writes what another file has.
+    /// Copies a range from another file.
     pub(crate) fn write_from(
         &self,
         from: &File,
@@ -156,74 +155,82 @@ impl Partial {
         file_io::start_write_back(&self.file, range);
     }
 
-    pub(crate) fn forget(&self, range: ByteRange) {
+    pub(crate) fn evict(&self, range: ByteRange) {
         file_io::forget(&self.file, range);
     }
 
-    /// Forces to disk what has come, then records it; returns how much is
-    /// recorded. `done` was written before this call, in the given epoch: what
-    /// was thrown away since then is not recorded.
+    /// Flushes the written bytes and records them; returns the flushed total. `done` was written
+    /// before this call. It is not recorded when the file was restarted since `epoch`.
     ///
-    /// After a flush that failed the file counts as holding what was forced
-    /// before it, for this process and for the next one.
-    pub(crate) fn save(&self, done: &RangeSet, epoch: u32) -> io::Result<u64> {
-        let _turn = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_news = |records: &Records| {
-            records.epoch == epoch && !done.minus(records.journal.recorded()).is_empty()
+    /// After a failed flush only the bytes of earlier flushes count, in this process and the next
+    /// one.
+    pub(crate) fn flush(&self, done: &RangeSet, epoch: u32) -> io::Result<u64> {
+        let _turn = self
+            .flush_turn
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let is_new = |records: &Records| {
+            records.epoch == epoch && !done.minus(records.journal.flushed()).is_empty()
         };
-        if is_news(&self.records()) {
+        if is_new(&self.records()) {
             if self.records().failed {
                 return Err(io::Error::other("an earlier flush of the file failed"));
             }
             if let Err(err) = self.file.sync_data() {
-                self.withdraw_notes();
+                self.withdraw_written();
                 return Err(err);
             }
             let mut records = self.records();
-            if is_news(&records) {
-                let journal = records.journal.record(done)?;
+            if is_new(&records) {
+                let journal = records.journal.record_flushed(done)?;
                 drop(records);
                 journal.sync_data()?;
             }
         }
-        Ok(self.saved_bytes())
+        Ok(self.flushed_bytes())
     }
 
-    /// Takes back what the journal says of bytes that are not forced to disk.
-    fn withdraw_notes(&self) {
+    /// Removes the journal's claims about unflushed bytes.
+    fn withdraw_written(&self) {
         let mut records = self.records();
         records.failed = true;
-        if let Err(err) = records.journal.withdraw_notes() {
-            log::warn!("`{}`: its journal: {err}", self.path.display());
+        if let Err(err) = records.journal.withdraw_written() {
+            log::warn!(
+                "could not rewrite the journal of `{}`: {err}",
+                self.path.display()
+            );
         }
     }
 
-    /// Notes what has come, for a next run that finds this one killed. The
-    /// caller sees to it that nothing is thrown away meanwhile.
-    pub(crate) fn note(&self, done: &RangeSet) {
+    /// Records written bytes for the case that this process is killed. The caller must prevent a
+    /// restart during this call.
+    pub(crate) fn record_written(&self, done: &RangeSet) {
         let mut records = self.records();
         if records.failed {
             return;
         }
-        // The bytes themselves are not affected, and they are recorded when they are saved.
-        if let Err(err) = records.journal.note(done) {
-            log::debug!("`{}`: {err}", self.path.display());
+        // The bytes themselves are not affected, and the next flush records them.
+        if let Err(err) = records.journal.record_written(done) {
+            log::debug!(
+                "could not extend the journal of `{}`: {err}",
+                self.path.display()
+            );
         }
     }
 
-    /// Returns how many bytes the next run would find.
-    pub(crate) fn saved_bytes(&self) -> u64 {
-        self.records().journal.recorded().total()
+    /// Returns how many bytes a later run can rely on.
+    pub(crate) fn flushed_bytes(&self) -> u64 {
+        self.records().journal.flushed().total()
     }
 
-    /// Throws away everything that has come, and begins another epoch.
+    /// Discards all bytes and starts another epoch.
     pub(crate) fn restart(&self, epoch: u32) -> io::Result<()> {
         let mut records = self.records();
         records.epoch = epoch;
-        let journal_path = Journal::path_of(&self.path);
+        let journal_path = PartialJournal::path_of(&self.path);
         clear(&self.file, &journal_path)?;
         file_io::allocate(&self.file, self.size_bytes)?;
-        records.journal = Journal::create(
+        records.journal = PartialJournal::create(
             &journal_path,
             &self.content,
             self.size_bytes,
@@ -232,7 +239,7 @@ impl Partial {
         Ok(())
     }
 
-    /// Hands the lock over, to whoever publishes the file or to the next process.
+    /// Releases the lock to the caller, who publishes the file or drops the lock.
     pub(crate) fn take_lock(&self) -> Option<FileLock> {
         self.lock
             .lock()
@@ -245,15 +252,15 @@ impl Partial {
     }
 }
 
-/// A file whose bytes are proven and forced to disk, at its partial path.
+/// A verified file at its partial path.
 ///
-/// It stays locked as long as this value lives: rename it first, drop this
-/// then. If it was not renamed, the next run finds it whole and only hashes it.
+/// The file stays locked until this value is dropped, so rename it first. If it was not
+/// renamed, the next run only hashes it again.
 #[derive(Debug)]
 pub struct VerifiedFile {
     path: PathBuf,
     _lock: Option<FileLock>,
-    in_line: Option<InLine>,
+    backlog_entry: Option<BacklogEntry>,
 }
 
 impl VerifiedFile {
@@ -261,13 +268,13 @@ impl VerifiedFile {
         Self {
             path,
             _lock: lock,
-            in_line: None,
+            backlog_entry: None,
         }
     }
 
-    /// Counts the file as one that waits for its final name.
-    pub(crate) fn enter(&mut self, backlog: &Arc<Backlog>) {
-        self.in_line = Some(backlog.enter());
+    /// Adds the file to the backlog.
+    pub(crate) fn add_to(&mut self, backlog: &Arc<Backlog>) {
+        self.backlog_entry = Some(backlog.enter());
     }
 
     pub fn path(&self) -> &Path {
@@ -277,16 +284,15 @@ impl VerifiedFile {
 
 impl Drop for VerifiedFile {
     fn drop(&mut self) {
-        // The journal outlives the verdict: a run killed before the rename
-        // would otherwise fetch everything again.
+        // Keep the journal until the rename: after a crash the next run reuses the bytes.
         if !self.path.exists() {
-            let _ = remove_if_present(&Journal::path_of(&self.path));
+            let _ = remove_if_present(&PartialJournal::path_of(&self.path));
         }
     }
 }
 
-/// Empties a partial file. The journal goes first: it must never speak of
-/// bytes that are gone.
+/// Truncates a partial file. Its journal is removed first: it must not outlive the bytes that
+/// it describes.
 fn clear(file: &File, journal_path: &Path) -> io::Result<()> {
     remove_if_present(journal_path)?;
     file.set_len(0)
@@ -305,22 +311,21 @@ mod tests {
 
     const CONTENT: ContentId = ContentId::Sha256([3; 32]);
 
-    fn open(path: &Path) -> (Box<Partial>, RangeSet) {
-        match Partial::open(path, CONTENT, 1000).unwrap() {
-            Opening::Ready(partial, on_disk) => (partial, on_disk),
-            Opening::Busy => panic!("busy"),
-        }
+    fn open(path: &Path) -> (Box<PartialFile>, RangeSet) {
+        PartialFile::open(path, CONTENT, 1000)
+            .unwrap()
+            .expect("no other process holds the lock")
     }
 
     fn saved_half(path: &Path) {
         let (partial, _) = open(path);
         partial.write_at(&[1; 500], 0).unwrap();
         let done: RangeSet = [ByteRange::new(0, 500)].into_iter().collect();
-        assert_eq!(partial.save(&done, 0).unwrap(), 500);
+        assert_eq!(partial.flush(&done, 0).unwrap(), 500);
     }
 
     #[test]
-    fn what_was_saved_is_found_by_the_next_one() {
+    fn flushed_bytes_are_found_when_the_file_is_opened_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("blob");
         saved_half(&path);
@@ -330,18 +335,18 @@ mod tests {
     }
 
     #[test]
-    fn what_was_thrown_away_is_not_recorded_by_a_late_saver() {
+    fn a_late_flush_does_not_record_discarded_bytes() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("blob");
         let (partial, _) = open(&path);
         let done: RangeSet = [ByteRange::new(0, 500)].into_iter().collect();
         partial.restart(1).unwrap();
-        assert_eq!(partial.save(&done, 0).unwrap(), 0);
-        assert_eq!(partial.save(&done, 1).unwrap(), 500);
+        assert_eq!(partial.flush(&done, 0).unwrap(), 0);
+        assert_eq!(partial.flush(&done, 1).unwrap(), 500);
     }
 
     #[test]
-    fn a_file_that_was_cut_or_lost_starts_over() {
+    fn a_truncated_or_missing_file_starts_over() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("blob");
         for harm in [
@@ -364,14 +369,12 @@ mod tests {
     }
 
     #[test]
-    fn a_partial_is_busy_while_another_has_it() {
+    fn a_locked_partial_file_cannot_be_opened_twice() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("blob");
         let held = open(&path);
-        assert!(matches!(
-            Partial::open(&path, CONTENT, 1000).unwrap(),
-            Opening::Busy
-        ));
+        let second = PartialFile::open(&path, CONTENT, 1000).unwrap();
+        assert!(second.is_none());
         drop(held);
         open(&path);
     }
@@ -381,7 +384,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("blob");
         saved_half(&path);
-        let journal = Journal::path_of(&path);
+        let journal = PartialJournal::path_of(&path);
         drop(VerifiedFile::new(path.clone(), None));
         assert!(journal.exists());
         let verified = VerifiedFile::new(path.clone(), None);

@@ -1,4 +1,4 @@
-//! Where the bytes of one file come from.
+//! The byte source of one file.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -10,42 +10,40 @@ use thiserror::Error;
 
 use crate::domain::outcome::ErrorKind;
 use crate::domain::ranges::ByteRange;
+use crate::domain::retry::Prospect;
 use crate::domain::session::FileSource;
 
 /// The origin of one file's bytes.
 ///
-/// A source makes one attempt per call: repeating is the engine's business. A
-/// read that gets nothing for long must end by itself with an error, because no
-/// other thread can end it.
+/// A source makes one attempt per call; the engine retries. A stalled read must end with an
+/// error by itself, because no other thread can interrupt it.
 pub trait ByteSource: Send + Sync {
-    /// Opens a part of the file, or with `None` all of it.
+    /// Opens a range of the file; `None` opens the whole file.
     fn open(&self, range: Option<ByteRange>) -> Result<ByteStream, SourceError>;
 
-    /// Hears that bytes were wrong: the plainest way is best from now on.
+    /// Called after a hash mismatch: use the simplest route from now on.
     fn distrust(&self) {}
 
-    /// Returns by which way bytes come at present.
+    /// Returns the route that currently provides the bytes.
     fn way(&self) -> FileSource {
         FileSource::Http
     }
 }
 
-/// An answer with bytes, and what it says about them.
+/// An open response and its metadata.
 pub struct ByteStream {
-    /// Position in the file of the first byte that the reader yields.
+    /// File offset of the first byte that the reader yields.
     pub starts_at: u64,
-    /// The size of the whole file, where the server names it.
+    /// Size of the whole file, if the server states it.
     pub total_size: Option<u64>,
-    /// The server sends everything, whatever part was asked for.
+    /// The server ignored the range and sends the whole file.
     pub whole_file: bool,
-    /// Counts the bytes over the line, where those are not the ones that the
-    /// reader yields; whoever reads takes them from it.
+    /// Bytes on the wire not charged yet, where they differ from the bytes read. The engine
+    /// resets the counter when it charges them.
     pub wire_bytes: Option<Arc<AtomicU64>>,
-    /// How many bytes come over the line for all of it, where that is known and
-    /// is another number than that of the bytes asked for.
+    /// Bytes on the wire for the whole response, if known and different from the requested size.
     pub wire_total: Option<u64>,
-    /// Errors may carry a [`SourceError`]; all others count as passing trouble
-    /// of the network.
+    /// Errors may carry a [`SourceError`]; all others count as transient network errors.
     pub reader: Box<dyn Read + Send>,
 }
 
@@ -59,16 +57,16 @@ impl fmt::Debug for ByteStream {
     }
 }
 
-/// Why a source gave no bytes, or no more.
+/// The reason why a source failed.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{message}")]
 pub struct SourceError {
     pub kind: ErrorKind,
-    /// Another attempt may succeed.
+    /// A retry may succeed.
     pub transient: bool,
-    /// The server's wish how long to wait first.
+    /// Delay requested by the server.
     pub retry_after: Option<Duration>,
-    /// The server has no such range (416): what is on disk does not fit its file.
+    /// The server refused the range (416): the bytes on disk do not fit its file.
     pub range_refused: bool,
     pub message: String,
 }
@@ -98,7 +96,18 @@ impl SourceError {
         }
     }
 
-    /// Returns what a failed read says: the error inside, or trouble of the network.
+    /// Returns whether and when a retry may succeed.
+    pub(crate) fn prospect(&self) -> Prospect {
+        if self.transient {
+            Prospect::Transient {
+                wait: self.retry_after,
+            }
+        } else {
+            Prospect::Permanent
+        }
+    }
+
+    /// Returns the [`SourceError`] inside a read error, or a network error.
     pub(crate) fn from_read(err: &io::Error) -> Self {
         match err.get_ref().and_then(|inner| inner.downcast_ref::<Self>()) {
             Some(inner) => inner.clone(),

@@ -1,4 +1,4 @@
-//! The hash that bytes must have, computed while they pass.
+//! Content hashes, computed while bytes pass.
 
 use std::io::{self, Read};
 use std::ops::ControlFlow;
@@ -13,24 +13,24 @@ use crate::domain::ranges::ByteRange;
 use crate::sys::stamp::stamp_of;
 use crate::sys::{file_io, open};
 
-/// The result of reading a file from its first byte to its last.
+/// The result of reading a whole file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WholeRead {
     pub has_content: bool,
-    /// The file's stamp; `None` when it changed while it was read.
+    /// The file's stamp; `None` if it changed during the read.
     pub stamp: Option<FileStamp>,
 }
 
-/// Reads a file and tells whether its bytes hash to a content.
+/// Reads a file and returns whether it has this content.
 pub fn has_content(path: &Path, content: &ContentId) -> io::Result<bool> {
     let read = prove_content(path, content, &mut |_| ControlFlow::Continue(()))?;
     Ok(read.is_some_and(|read| read.has_content))
 }
 
-/// As `has_content`, and passes each piece to `on_read`; `None` when that broke off.
+/// Like `has_content`, and passes each block to `on_read`; `None` if that breaks off.
 ///
-/// What was read is not kept in memory by the system: a look at everything on
-/// disk must not push out what others use.
+/// The bytes are evicted from the page cache: a read of everything on disk must not displace
+/// the working set of other programs.
 pub fn prove_content(
     path: &Path,
     content: &ContentId,
@@ -41,7 +41,7 @@ pub fn prove_content(
     let before = stamp_of(&file.metadata()?);
     let mut hasher = ContentHasher::new(*content, before.size_bytes);
     let mut buffer = vec![0; 256 * 1024];
-    let (mut position, mut forgotten) = (0, 0);
+    let (mut position, mut evicted_up_to) = (0, 0);
     loop {
         match file.read(&mut buffer) {
             Ok(0) => {
@@ -54,9 +54,9 @@ pub fn prove_content(
             Ok(n) => {
                 hasher.update(&buffer[..n]);
                 position += n as u64;
-                if position - forgotten >= FORGET_EVERY {
-                    file_io::forget(&file, ByteRange::new(forgotten, position));
-                    forgotten = position;
+                if position - evicted_up_to >= FORGET_EVERY {
+                    file_io::forget(&file, ByteRange::new(evicted_up_to, position));
+                    evicted_up_to = position;
                 }
                 if on_read(&buffer[..n]).is_break() {
                     return Ok(None);
@@ -68,13 +68,13 @@ pub fn prove_content(
     }
 }
 
-/// Computes the kind of hash that a content is known by.
+/// Computes the kind of hash that identifies a content.
 pub(crate) struct ContentHasher {
     expected: ContentId,
-    state: State,
+    state: HasherState,
 }
 
-enum State {
+enum HasherState {
     Sha256(Sha256),
     Sha1(Sha1),
 }
@@ -82,12 +82,12 @@ enum State {
 impl ContentHasher {
     pub(crate) fn new(expected: ContentId, size_bytes: u64) -> Self {
         let state = match expected {
-            ContentId::Sha256(_) => State::Sha256(Sha256::new()),
+            ContentId::Sha256(_) => HasherState::Sha256(Sha256::new()),
             ContentId::GitSha1(_) => {
-                // Git hashes a header that names kind and length before the bytes.
+                // Git hashes a header with type and length before the bytes.
                 let mut sha1 = Sha1::new();
                 sha1.update(format!("blob {size_bytes}\0"));
-                State::Sha1(sha1)
+                HasherState::Sha1(sha1)
             }
         };
         Self { expected, state }
@@ -95,16 +95,16 @@ impl ContentHasher {
 
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         match &mut self.state {
-            State::Sha256(sha256) => sha256.update(bytes),
-            State::Sha1(sha1) => sha1.update(bytes),
+            HasherState::Sha256(sha256) => sha256.update(bytes),
+            HasherState::Sha1(sha1) => sha1.update(bytes),
         }
     }
 
-    /// Returns what the bytes are, if that is not what they should be.
+    /// Compares the hash with the expected one; returns the actual hash if they differ.
     pub(crate) fn finish(self) -> Result<(), ContentId> {
         let found = match self.state {
-            State::Sha256(sha256) => ContentId::Sha256(sha256.finalize().into()),
-            State::Sha1(sha1) => ContentId::GitSha1(sha1.finalize().into()),
+            HasherState::Sha256(sha256) => ContentId::Sha256(sha256.finalize().into()),
+            HasherState::Sha1(sha1) => ContentId::GitSha1(sha1.finalize().into()),
         };
         if found == self.expected {
             Ok(())
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_kinds_of_hash_know_their_content() {
+    fn both_kinds_of_hash_match_their_content() {
         let ids = [
             "b45ef6fec89518d314f546fd6c3025367b721684",
             "dffd6021bb2bd5b0af676290809ec3a53191dd81c7f70a4b28688a362182986f",

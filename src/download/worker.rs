@@ -1,5 +1,5 @@
-//! One connection: takes work from the board, and bytes from a source to their
-//! place in a file. Its one buffer serves all files.
+//! A connection thread: takes tasks from the scheduler and writes the bytes of a source to the
+//! partial file. One buffer serves all files of the thread.
 
 use std::io::{self, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,39 +7,40 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::board::{End, Shared, Task};
 use super::budget::Grant;
-use super::costs::Costs;
-use super::coverage::STRIDE;
-use super::event::{Event, FetchJob, FileError};
-use super::fresh::BUFFER_BYTES;
-use super::large::{Aftermath, Large, Leaving, Order, SAVE_AT, wrong_size};
-use super::pace::SlowWatch;
-use super::partial::{Opening, Partial};
+use super::counters::FileCounters;
+use super::engine_state::{EngineState, FileEnd};
+use super::event::{EngineEvent, FetchJob, FileError};
+use super::hash_buffers::BUFFER_BYTES;
+use super::large_file::{ConnectionEnd, FLUSH_AT, LargeFile, SegmentRequest, wrong_size};
+use super::pace::StallDetector;
+use super::partial::PartialFile;
+use super::scheduler::FetchTask;
+use super::segments::STRIDE;
 use super::source::{ByteStream, SourceError};
-use super::{copies, follower, small};
+use super::{copies, hash_thread, small_file};
 use crate::domain::outcome::ErrorKind;
 use crate::domain::ranges::ByteRange;
 
-/// Whoever watches wants to see slow lines move, too.
-const REPORT_EVERY: Duration = Duration::from_millis(250);
+/// Longest interval between two reports, so that progress on slow connections is visible.
+const REPORT_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Reports cost a lock and a line in the journal: a hundred a second and
-/// connection are not felt.
-const REPORT_NO_SOONER: Duration = Duration::from_millis(10);
+/// Shortest interval between two reports of a connection. A report costs a lock and a line in
+/// the journal.
+const MIN_REPORT_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Works until the run stops or the engine is closed.
-pub(crate) fn work(shared: &Arc<Shared>) {
+/// Runs tasks until the run stops or the engine is closed.
+pub(crate) fn work(engine: &Arc<EngineState>) {
     let mut buffer = vec![0; BUFFER_BYTES];
     loop {
-        match shared.next_task() {
-            Task::Leave => break,
-            Task::Small((index, job), grant) => {
-                fetch_small(shared, index, &job, grant, &mut buffer);
+        match engine.next_task() {
+            FetchTask::Exit => break,
+            FetchTask::SmallFile((index, job), grant) => {
+                fetch_small_file(engine, index, &job, grant, &mut buffer);
             }
-            Task::Begin((index, job)) => begin(shared, index, job),
-            Task::Piece(large, order, grant) => {
-                fetch_piece(shared, &large, &order, grant, &mut buffer);
+            FetchTask::OpenLarge((index, job)) => open_large_file(engine, index, job),
+            FetchTask::Segment(large, request, grant) => {
+                fetch_segment(engine, &large, &request, grant, &mut buffer);
             }
         }
     }
@@ -52,141 +53,142 @@ pub(crate) fn panicked() -> FileError {
     )
 }
 
-fn fetch_small(
-    shared: &Arc<Shared>,
+fn fetch_small_file(
+    engine: &Arc<EngineState>,
     index: usize,
     job: &FetchJob,
     mut grant: Grant,
     buffer: &mut [u8],
 ) {
-    let costs = Costs::default();
+    let counters = FileCounters::default();
     let end = catch_unwind(AssertUnwindSafe(|| {
-        small::fetch(shared, index, job, &costs, &mut grant, buffer)
+        small_file::fetch(engine, index, job, &counters, &mut grant, buffer)
     }));
-    // Before others look for work: it may be what they need.
+    // Return the grant before other connections look for work: they may need its bytes.
     drop(grant);
-    shared.small_done(&job.lane);
-    let end = end.unwrap_or_else(|_| End::Failed(panicked()));
-    shared.report(index, &costs, end);
+    engine.small_file_done(&job.limits);
+    let end = end.unwrap_or_else(|_| FileEnd::Failed(panicked()));
+    engine.report(index, &counters, end);
 }
 
-/// Opens a large file's partial, and puts a thread behind it that hashes.
-fn begin(shared: &Arc<Shared>, index: usize, job: FetchJob) {
-    let lane = job.lane.clone();
-    let (partial, on_disk) = match Partial::open(&job.partial, job.content, job.size_bytes) {
-        Ok(Opening::Ready(partial, on_disk)) => (partial, on_disk),
-        Ok(Opening::Busy) => {
-            shared.begun(&lane, None);
-            return shared.report(index, &Costs::default(), End::Busy);
+/// Opens the partial file of a large file and starts its hash thread.
+fn open_large_file(engine: &Arc<EngineState>, index: usize, job: FetchJob) {
+    let limits = job.limits.clone();
+    let (partial, on_disk) = match PartialFile::open(&job.partial, job.content, job.size_bytes) {
+        Ok(Some(opened)) => opened,
+        Ok(None) => {
+            engine.large_opened(&limits, None);
+            return engine.report(index, &FileCounters::default(), FileEnd::Busy);
         }
         Err(err) => {
-            shared.begun(&lane, None);
+            engine.large_opened(&limits, None);
             let what = format!("could not open `{}`", job.partial.display());
             let error = FileError::disk(&what, &err);
-            return shared.report(index, &Costs::default(), End::Failed(error));
+            return engine.report(index, &FileCounters::default(), FileEnd::Failed(error));
         }
     };
-    let large = Arc::new(Large::new(index, job, partial, &on_disk));
-    shared.send(Event::Started {
+    let large = Arc::new(LargeFile::new(index, job, partial, &on_disk));
+    engine.send(EngineEvent::Started {
         job: index,
         reused: on_disk.total(),
     });
     if large.job.copies.is_some() {
         large.begin_copying();
     }
-    shared.begun(&lane, Some(large.clone()));
-    if let Err(err) = follower::start(shared.clone(), large.clone()) {
+    engine.large_opened(&limits, Some(large.clone()));
+    if let Err(err) = hash_thread::start(engine.clone(), large.clone()) {
         let message = format!("could not start a thread: {err}");
         large.fail(FileError::new(ErrorKind::Internal, message));
-        shared.close_if_failed(&large);
+        engine.close_if_failed(&large);
     }
     if let Some(copies) = &large.job.copies {
-        let brought = catch_unwind(AssertUnwindSafe(|| {
-            copies::bring_in(shared, &large, copies, &on_disk);
+        let copied = catch_unwind(AssertUnwindSafe(|| {
+            copies::copy_ranges(engine, &large, copies, &on_disk);
         }));
-        if brought.is_err() {
+        if copied.is_err() {
             large.fail(panicked());
         }
         large.end_copying();
-        shared.close_if_failed(&large);
-        shared.call_workers();
+        engine.close_if_failed(&large);
+        engine.wake_workers();
     }
 }
 
-fn fetch_piece(
-    shared: &Arc<Shared>,
-    large: &Arc<Large>,
-    order: &Order,
+fn fetch_segment(
+    engine: &Arc<EngineState>,
+    large: &Arc<LargeFile>,
+    request: &SegmentRequest,
     mut grant: Grant,
     buffer: &mut Vec<u8>,
 ) {
-    let mut claim_id = order.claim.id;
-    let leaving = catch_unwind(AssertUnwindSafe(|| {
-        receive_piece(shared, large, order, &mut grant, &mut claim_id, buffer)
+    let mut claim_id = request.claim.id;
+    let end = catch_unwind(AssertUnwindSafe(|| {
+        receive_segment(engine, large, request, &mut grant, &mut claim_id, buffer)
     }));
     drop(grant);
-    let leaving = match leaving {
-        Ok(Ok(())) => Leaving::Quietly,
-        Ok(Err(Trouble::Stopped)) => Leaving::Quietly,
-        Ok(Err(Trouble::Source(error))) => Leaving::Source(error),
-        Ok(Err(Trouble::Fatal(error))) => Leaving::Fatal(error),
-        Err(_) => Leaving::Fatal(panicked()),
+    let end = match end {
+        Ok(Ok(())) => ConnectionEnd::Done,
+        Ok(Err(ReceiveError::Stopped)) => ConnectionEnd::Done,
+        Ok(Err(ReceiveError::Source(error))) => ConnectionEnd::Source(error),
+        Ok(Err(ReceiveError::Fatal(error))) => ConnectionEnd::Fatal(error),
+        Err(_) => ConnectionEnd::Fatal(panicked()),
     };
-    let aftermath = large.leave(order, claim_id, leaving, &shared.options.retry);
-    if let Aftermath::Retry(after, error) = aftermath {
+    let retry = large.connection_ended(request, claim_id, end, &engine.options.retry);
+    if let Some((after, error)) = retry {
         let job = large.index;
-        shared.send(Event::Retrying { job, after, error });
+        engine.send(EngineEvent::Retrying { job, after, error });
     }
-    shared.close_if_failed(large);
-    shared.call_workers();
+    engine.close_if_failed(large);
+    engine.wake_workers();
 }
 
-/// Why a connection ends early.
+/// The reason why receiving ended early.
 #[derive(Debug)]
-pub(crate) enum Trouble {
-    /// Nothing more is to come, or somebody else has the bytes.
+pub(crate) enum ReceiveError {
+    /// The run is stopping, or the claim is no longer valid.
     Stopped,
     Source(SourceError),
     Fatal(FileError),
 }
 
-impl From<SourceError> for Trouble {
+impl From<SourceError> for ReceiveError {
     fn from(error: SourceError) -> Self {
         Self::Source(error)
     }
 }
 
-fn receive_piece(
-    shared: &Shared,
-    large: &Large,
-    order: &Order,
+fn receive_segment(
+    engine: &EngineState,
+    large: &LargeFile,
+    request: &SegmentRequest,
     grant: &mut Grant,
     claim_id: &mut u64,
     buffer: &mut Vec<u8>,
-) -> Result<(), Trouble> {
-    let mut stream = large.job.source.open(order.request)?;
-    check_answer(&stream, order.claim.range.start, large.job.size_bytes)?;
-    if large.answered(Instant::now()) {
-        shared.call_workers();
+) -> Result<(), ReceiveError> {
+    let mut stream = large.job.source.open(request.range)?;
+    check_response(&stream, request.claim.range.start, large.job.size_bytes)?;
+    if large.response_started(Instant::now()) {
+        engine.wake_workers();
     }
     if let Some(total) = stream.wire_total {
-        // Only now it is known that chunks come; the next order allows for them.
-        let is_news = grant.left() == Some(order.claim.range.len());
+        // The wire size is known only now; the next request includes the overhead.
+        let lacks_overhead = grant.left() == Some(request.claim.range.len());
         grant.keep(total);
-        let is_granted = match is_news {
-            true => grant.grow_to(total),
-            false => shared.wait_for_budget(grant, total),
+        let is_granted = if lacks_overhead {
+            grant.grow_to(total)
+        } else {
+            engine.wait_for_budget(grant, total)
         };
         if !is_granted {
-            return Err(Trouble::Stopped);
+            return Err(ReceiveError::Stopped);
         }
     }
-    let mut intake = Intake::new(shared, large.index, grant, &large.costs);
-    if order.request.is_none() || !stream.whole_file {
-        let claim = order.claim;
-        let end = write_piece(
+    let mut reader = StreamReader::new(engine, large.index, grant, &large.counters);
+    if request.range.is_none() || !stream.whole_file {
+        let claim = request.claim;
+        let end = write_segment(
             large,
-            &mut intake,
+            &mut reader,
             &mut stream,
             claim.id,
             claim.range,
@@ -197,19 +199,19 @@ fn receive_piece(
         }
         return Ok(());
     }
-    if !large.become_the_only_stream(order.claim.id) {
+    if !large.become_single_stream(request.claim.id) {
         return Ok(());
     }
     let mut position = 0;
-    while let Some(claim) = large.next_piece(position) {
+    while let Some(claim) = large.next_claim(position) {
         *claim_id = claim.id;
         while position < claim.range.start {
             let wanted = (claim.range.start - position).min(buffer.len() as u64) as usize;
-            position += intake.read(&mut stream, &mut buffer[..wanted])? as u64;
+            position += reader.read(&mut stream, &mut buffer[..wanted])? as u64;
         }
-        position = write_piece(
+        position = write_segment(
             large,
-            &mut intake,
+            &mut reader,
             &mut stream,
             claim.id,
             claim.range,
@@ -222,8 +224,8 @@ fn receive_piece(
     Ok(())
 }
 
-/// Checks that an answer is about our file and begins where it was asked to.
-pub(crate) fn check_answer(
+/// Checks the size and the start offset of a response.
+pub(crate) fn check_response(
     stream: &ByteStream,
     start: u64,
     size_bytes: u64,
@@ -238,7 +240,7 @@ pub(crate) fn check_answer(
         return Err(SourceError::transient(
             ErrorKind::Hub,
             format!(
-                "asked for bytes from {start}, the server sent bytes from {}",
+                "requested bytes from {start}, the server sent bytes from {}",
                 stream.starts_at
             ),
         ));
@@ -246,52 +248,52 @@ pub(crate) fn check_answer(
     Ok(())
 }
 
-/// Writes a piece, as far as it stays ours; returns where it ended.
+/// Writes a segment while its claim is valid; returns the end of the written range.
 ///
-/// Bytes are reported often, so that a killed process loses few of them, but not
-/// so often that it costs speed. What costs more is done once in a stride.
-fn write_piece(
-    large: &Large,
-    intake: &mut Intake<'_>,
+/// Frequent reports keep the loss of a killed process small. Expensive steps are done once per
+/// stride.
+fn write_segment(
+    large: &LargeFile,
+    reader: &mut StreamReader<'_>,
     stream: &mut ByteStream,
     claim_id: u64,
     range: ByteRange,
     buffer: &mut Vec<u8>,
-) -> Result<u64, Trouble> {
+) -> Result<u64, ReceiveError> {
     let (mut position, mut reported, mut filled) = (range.start, range.start, 0);
-    let mut standing = large.standing(range);
-    let mut fresh = Vec::new();
+    let mut claim_status = large.claim_status(range);
+    let mut buffers = Vec::new();
     let mut stride = Stride::begin(range.start);
     let mut reported_at = Instant::now();
-    while position < standing.end {
-        // Late reports do not move the places of the others.
+    while position < claim_status.end {
+        // Strides stay aligned to the segment, whatever the time of the reports.
         let stride_end = range.start + ((position - range.start) / STRIDE + 1) * STRIDE;
-        let most = (standing.end.min(stride_end) - position).min(buffer.len() as u64) as usize;
-        let received = intake.read(stream, &mut buffer[filled..most]);
+        let most = (claim_status.end.min(stride_end) - position).min(buffer.len() as u64) as usize;
+        let received = reader.read(stream, &mut buffer[filled..most]);
         filled += received.as_ref().map_or(0, |n| *n);
         let waited = reported_at.elapsed();
         let unreported = position + filled as u64 - reported;
-        let is_much = unreported >= standing.report_at && waited >= REPORT_NO_SOONER;
-        let is_late = is_much || waited >= REPORT_EVERY;
-        // An encrypted line brings less at once than is good to write at once.
+        let is_enough = unreported >= claim_status.report_at && waited >= MIN_REPORT_INTERVAL;
+        let is_late = is_enough || waited >= REPORT_INTERVAL;
+        // TLS records are smaller than a good write; collect several of them.
         if filled < most && received.is_ok() && !is_late {
             continue;
         }
         if filled > 0 {
             write_at(large, &buffer[..filled], position)?;
-            if standing.is_hashed_next {
-                fresh.extend(intake.shared.buffers.keep(position, buffer, filled));
+            if claim_status.keep_for_hash {
+                buffers.extend(reader.engine.buffers.keep(position, buffer, filled));
             }
             position += filled as u64;
             filled = 0;
         }
-        let is_last = position == stride_end || position == standing.end || received.is_err();
+        let is_last = position == stride_end || position == claim_status.end || received.is_err();
         if (is_last || is_late) && position > reported {
-            let advanced = large.advance(claim_id, reported, position, &mut fresh);
-            standing = advanced.ok_or(Trouble::Stopped)?;
+            let advanced = large.advance(claim_id, reported, position, &mut buffers);
+            claim_status = advanced.ok_or(ReceiveError::Stopped)?;
             (reported, reported_at) = (position, Instant::now());
-            if is_last || stride.began.elapsed() >= REPORT_EVERY {
-                stride.end(large, intake, position);
+            if is_last || stride.started_at.elapsed() >= REPORT_INTERVAL {
+                stride.end(large, reader, position);
             }
         }
         received?;
@@ -299,70 +301,74 @@ fn write_piece(
     Ok(position)
 }
 
-fn write_at(large: &Large, bytes: &[u8], position: u64) -> Result<(), Trouble> {
+fn write_at(large: &LargeFile, bytes: &[u8], position: u64) -> Result<(), ReceiveError> {
     large.partial.write_at(bytes, position).map_err(|err| {
         let what = format!("could not write `{}`", large.partial.path().display());
-        Trouble::Fatal(FileError::disk(&what, &err))
+        ReceiveError::Fatal(FileError::disk(&what, &err))
     })
 }
 
-/// Bytes of which nobody has been told and that the disk has not begun to write.
+/// Bytes of a segment that are not yet reported or in write-back.
 struct Stride {
     from: u64,
-    began: Instant,
+    started_at: Instant,
 }
 
 impl Stride {
     fn begin(from: u64) -> Self {
         Self {
             from,
-            began: Instant::now(),
+            started_at: Instant::now(),
         }
     }
 
-    fn end(&mut self, large: &Large, intake: &mut Intake<'_>, to: u64) {
-        intake.report();
+    fn end(&mut self, large: &LargeFile, reader: &mut StreamReader<'_>, to: u64) {
+        reader.report();
         let range = ByteRange::new(self.from, to);
         large.partial.start_write_back(range);
-        if large.unsaved() >= SAVE_AT {
-            intake.shared.save_now();
+        if large.unflushed() >= FLUSH_AT {
+            reader.engine.request_flush();
         }
         *self = Self::begin(to);
     }
 }
 
-/// Reads the end of an answer, which lets the connection serve again.
+/// Reads the end of a response, so that the HTTP connection can be reused.
 pub(crate) fn drain(stream: &mut ByteStream, buffer: &mut [u8]) {
     let _ = stream.reader.read(&mut buffer[..1]);
 }
 
-/// Reads from streams under the rules of the run and the lane, and counts.
-pub(crate) struct Intake<'a> {
-    shared: &'a Shared,
+/// Reads from streams under the limits of the run and the group, and counts the bytes.
+pub(crate) struct StreamReader<'a> {
+    engine: &'a EngineState,
     job: usize,
     grant: &'a mut Grant,
-    costs: &'a Costs,
-    watch: SlowWatch,
-    began: Instant,
+    counters: &'a FileCounters,
+    stall_detector: StallDetector,
+    started_at: Instant,
     paused: Duration,
     unreported: u64,
 }
 
-impl<'a> Intake<'a> {
+impl<'a> StreamReader<'a> {
     pub(crate) fn new(
-        shared: &'a Shared,
+        engine: &'a EngineState,
         job: usize,
         grant: &'a mut Grant,
-        costs: &'a Costs,
+        counters: &'a FileCounters,
     ) -> Self {
-        let options = &shared.options;
+        let options = &engine.options;
         Self {
-            shared,
+            engine,
             job,
             grant,
-            costs,
-            watch: SlowWatch::new(options.min_rate, options.stall_after, Duration::ZERO),
-            began: Instant::now(),
+            counters,
+            stall_detector: StallDetector::new(
+                options.min_rate,
+                options.stall_after,
+                Duration::ZERO,
+            ),
+            started_at: Instant::now(),
             paused: Duration::ZERO,
             unreported: 0,
         }
@@ -373,14 +379,14 @@ impl<'a> Intake<'a> {
         &mut self,
         stream: &mut ByteStream,
         buffer: &mut [u8],
-    ) -> Result<usize, Trouble> {
-        if self.shared.is_over_for(self.grant.lane()) {
-            return Err(Trouble::Stopped);
+    ) -> Result<usize, ReceiveError> {
+        if self.engine.is_stopped_for(self.grant.limits()) {
+            return Err(ReceiveError::Stopped);
         }
-        let most = self.may_come(stream, buffer.len() as u64)?;
-        let portion = self.shared.portion(self.grant.lane(), most as usize);
+        let most = self.granted_bytes(stream, buffer.len() as u64)?;
+        let read_size = self.engine.read_size(self.grant.limits(), most as usize);
         let n = loop {
-            match stream.reader.read(&mut buffer[..portion]) {
+            match stream.reader.read(&mut buffer[..read_size]) {
                 Ok(0) => {
                     let message = "the connection closed early";
                     return Err(SourceError::transient(ErrorKind::Network, message).into());
@@ -388,60 +394,60 @@ impl<'a> Intake<'a> {
                 Ok(n) => break n,
                 Err(err) if err.kind() == io::ErrorKind::Interrupted => {}
                 Err(err) => {
-                    self.pay(stream, 0);
+                    self.charge(stream, 0);
                     return Err(SourceError::from_read(&err).into());
                 }
             }
         };
         let bytes = n as u64;
         self.unreported += bytes;
-        self.pay(stream, bytes);
-        let receiving = self.began.elapsed().saturating_sub(self.paused);
-        if self.watch.is_too_slow(bytes, receiving) {
+        self.charge(stream, bytes);
+        let receiving = self.started_at.elapsed().saturating_sub(self.paused);
+        if self.stall_detector.is_too_slow(bytes, receiving) {
             let message = format!(
-                "the connection brought less than {} bytes a second",
-                self.shared.options.min_rate
+                "the connection was slower than {} bytes per second",
+                self.engine.options.min_rate
             );
             return Err(SourceError::transient(ErrorKind::Network, message).into());
         }
         Ok(n)
     }
 
-    /// Returns how much of the wanted bytes may come. Only a server that sends
-    /// more than it was asked for brings a grant to its end.
-    fn may_come(&mut self, stream: &ByteStream, wanted: u64) -> Result<u64, Trouble> {
-        // Chunks are paid for when their bytes have come.
+    /// Returns how many of the wanted bytes fit the grant. A grant is used up only when the server
+    /// sends more than was requested.
+    fn granted_bytes(&mut self, stream: &ByteStream, wanted: u64) -> Result<u64, ReceiveError> {
+        // Chunks are charged when their bytes have been received.
         if stream.wire_bytes.is_some() {
             return Ok(wanted);
         }
         if self.grant.left() == Some(0) {
             self.grant.add(wanted);
-            if !self.grant.covers(1) && !self.shared.wait_for_budget(self.grant, 1) {
-                return Err(Trouble::Stopped);
+            if !self.grant.covers(1) && !self.engine.wait_for_budget(self.grant, 1) {
+                return Err(ReceiveError::Stopped);
             }
         }
         Ok(self.grant.left().map_or(wanted, |left| left.min(wanted)))
     }
 
-    /// Counts what came over the line for some bytes that were read.
-    fn pay(&mut self, stream: &ByteStream, bytes: u64) {
+    /// Charges the bytes on the wire for the bytes that were read.
+    fn charge(&mut self, stream: &ByteStream, bytes: u64) {
         let counter = stream.wire_bytes.as_ref();
         let bytes = counter.map_or(bytes, |counter| counter.swap(0, Ordering::Relaxed));
-        self.costs.fetched.fetch_add(bytes, Ordering::Relaxed);
-        self.paused += self.shared.take_in(self.grant, bytes);
+        self.counters.fetched.fetch_add(bytes, Ordering::Relaxed);
+        self.paused += self.engine.charge(self.grant, bytes);
     }
 
-    /// Tells the caller of the engine how many bytes came since the last time.
+    /// Sends the bytes received since the last progress event.
     pub(crate) fn report(&mut self) {
         let bytes = std::mem::take(&mut self.unreported);
         if bytes > 0 {
             let job = self.job;
-            self.shared.send(Event::Progress { job, bytes });
+            self.engine.send(EngineEvent::Progress { job, bytes });
         }
     }
 }
 
-impl Drop for Intake<'_> {
+impl Drop for StreamReader<'_> {
     fn drop(&mut self) {
         self.report();
     }

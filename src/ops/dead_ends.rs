@@ -1,4 +1,4 @@
-//! Which ways to a file's bytes led nowhere, from one process to the next.
+//! Which routes to a file's bytes led nowhere, from one process to the next.
 
 use anyhow::Result;
 
@@ -18,7 +18,7 @@ pub fn recall(store: &Store, hub: &HubClient, xet: &XetStorage, now: Timestamp) 
         // A clock that was wrong must not close a route for years.
         if believed_wait(end.expires_at, now, GOOD_FOR).is_some() {
             log::debug!("`{}` is not tried before {}", end.way, end.expires_at);
-            xet.ways().recall(end.way, end.from_size);
+            xet.routes().load(end.way, end.from_size);
         }
     }
     Ok(())
@@ -26,7 +26,7 @@ pub fn recall(store: &Store, hub: &HubClient, xet: &XetStorage, now: Timestamp) 
 
 /// Writes down what a run found out, and forgets what turned out to be over.
 pub fn remember(store: &Store, hub: &HubClient, xet: &XetStorage, now: Timestamp) -> Result<()> {
-    let news = xet.ways().news();
+    let news = xet.routes().changes();
     if news.is_empty() {
         return Ok(());
     }

@@ -18,7 +18,7 @@ use crate::domain::run::RunCommand;
 use crate::domain::session::Session;
 use crate::domain::settings::Settings;
 use crate::domain::share::Share;
-use crate::download::Lane;
+use crate::download::LimitGroup;
 use crate::sys::host::Host;
 
 /// Everything that a download works with.
@@ -76,7 +76,7 @@ impl Download<'_> {
             target: target.clone(),
             slot: None,
         });
-        let lane = Lane::default();
+        let lane = LimitGroup::default();
         for (index, target) in run
             .open(openings.collect())?
             .into_iter()

@@ -1,10 +1,9 @@
-//! Cuts a whole file with several threads.
+//! Chunks a whole file with several threads.
 //!
-//! Each thread cuts a stretch of the file as if it began there. Such a beginning
-//! is seldom a true cut, but a rolling hash that begins anew at every cut soon
-//! falls into step: from the first place where a stretch and what comes from
-//! before it cut alike, all further cuts of the stretch are the true ones. The
-//! few chunks before that place are cut once more.
+//! Each thread chunks one section of the file as if the file began there. The first boundaries
+//! of a section are usually wrong, but the rolling hash restarts at every boundary and soon
+//! converges: from the first boundary that the section shares with the chunks before it, all
+//! further boundaries are correct. The few chunks before that point are computed again.
 
 use std::fs::File;
 use std::io;
@@ -18,22 +17,22 @@ use crate::domain::ranges::ByteRange;
 use crate::domain::xet::{MAX_CHUNK, XetHash};
 use crate::sys::{file_io, open};
 
-/// Long beside what is cut twice, short beside what a file is worth the threads for.
-const STRETCH: u64 = 32 << 20;
+/// Large compared with the bytes chunked twice, small enough to give every thread work.
+const SECTION: u64 = 32 << 20;
 
-/// Files up to this size stay in the system's memory when they are cut: most of
-/// them is copied right after. Larger ones would only push out what others use.
-const KEPT_UP_TO: u64 = 8 << 30;
+/// Files up to this size stay in the page cache, because most of them is copied right
+/// afterwards. Larger files would displace the working set of other programs.
+const PAGE_CACHE_LIMIT: u64 = 8 << 30;
 
-/// What chunking a whole file tells.
+/// The Xet hash and the chunk lengths of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChunkedFile {
     pub hash: XetHash,
     pub chunk_lengths: Vec<u32>,
 }
 
-/// Reads a file once and tells its Xet hash and the lengths of its chunks;
-/// `None` when the listener, who hears of each stretch, broke off.
+/// Reads a file once and returns its Xet hash and chunk lengths. `on_read` gets the size of
+/// each finished section; `None` when it breaks off.
 pub fn chunk_file(
     path: &Path,
     n_threads: usize,
@@ -41,90 +40,94 @@ pub fn chunk_file(
 ) -> io::Result<Option<ChunkedFile>> {
     let file = open::read_through_links(path)?;
     let size_bytes = file.metadata()?.len();
-    let cutter = Cutter {
+    let chunker = ParallelChunker {
         file: &file,
         size_bytes,
-        stretch: STRETCH,
-        is_kept: size_bytes <= KEPT_UP_TO,
+        section: SECTION,
+        keeps_page_cache: size_bytes <= PAGE_CACHE_LIMIT,
     };
-    cutter.run(n_threads, on_read)
+    chunker.run(n_threads, on_read)
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Chunk {
+struct LocatedChunk {
     at: u64,
     length: u32,
     hash: XetHash,
 }
 
-impl Chunk {
+impl LocatedChunk {
     fn end(&self) -> u64 {
         self.at + u64::from(self.length)
     }
 }
 
 #[derive(Clone, Copy)]
-struct Cutter<'a> {
+struct ParallelChunker<'a> {
     file: &'a File,
     size_bytes: u64,
-    stretch: u64,
-    is_kept: bool,
+    section: u64,
+    keeps_page_cache: bool,
 }
 
-impl Cutter<'_> {
+impl ParallelChunker<'_> {
     fn run(
         self,
         n_threads: usize,
         on_read: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> io::Result<Option<ChunkedFile>> {
-        let n_stretches = self.size_bytes.div_ceil(self.stretch);
-        let n_threads = n_threads.clamp(1, n_stretches.clamp(1, 64) as usize);
+        let n_sections = self.size_bytes.div_ceil(self.section);
+        let n_threads = n_threads.clamp(1, n_sections.clamp(1, 64) as usize);
         std::thread::scope(|scope| {
             let mut inboxes = Vec::with_capacity(n_threads);
             for first in 0..n_threads as u64 {
-                // One is done and one under way, so that memory has a bound.
+                // Each thread is at most two sections ahead, which bounds the memory.
                 let (outbox, inbox) = sync_channel(1);
                 inboxes.push(inbox);
-                let mine = (first..n_stretches).step_by(n_threads);
+                let own_sections = (first..n_sections).step_by(n_threads);
                 let thread = std::thread::Builder::new().name("chunks".into());
-                thread.spawn_scoped(scope, move || self.cut_stretches(mine, &outbox))?;
+                thread.spawn_scoped(scope, move || self.chunk_sections(own_sections, &outbox))?;
             }
-            self.join(n_stretches, &inboxes, on_read)
+            self.join(n_sections, &inboxes, on_read)
         })
     }
 
-    fn cut_stretches(
+    fn chunk_sections(
         self,
-        stretches: impl Iterator<Item = u64>,
-        outbox: &SyncSender<io::Result<Vec<Chunk>>>,
+        sections: impl Iterator<Item = u64>,
+        outbox: &SyncSender<io::Result<Vec<LocatedChunk>>>,
     ) {
-        for stretch in stretches {
-            let start = stretch * self.stretch;
-            let until = (start + self.stretch).min(self.size_bytes);
+        for section in sections {
+            let start = section * self.section;
+            let until = (start + self.section).min(self.size_bytes);
             let mut chunks = Vec::new();
-            let mut keep = |chunk: Chunk| {
+            let mut keep = |chunk: LocatedChunk| {
                 chunks.push(chunk);
                 chunk.end() >= until
             };
-            let cut = self.cut_from(start, &mut keep);
-            if !self.is_kept {
+            let result = self.chunk_from(start, &mut keep);
+            if !self.keeps_page_cache {
                 file_io::forget(self.file, ByteRange::new(start, until));
             }
-            if outbox.send(cut.map(|()| chunks)).is_err() {
-                // Nobody listens any more.
+            if outbox.send(result.map(|()| chunks)).is_err() {
+                // The receiver has stopped.
                 return;
             }
         }
     }
 
-    /// Cuts from a place on, until the listener has enough or the file ends.
-    fn cut_from(self, start: u64, has_enough: &mut dyn FnMut(Chunk) -> bool) -> io::Result<()> {
+    /// Chunks the file from an offset until `has_enough` returns true or the file ends.
+    fn chunk_from(
+        self,
+        start: u64,
+        has_enough: &mut dyn FnMut(LocatedChunk) -> bool,
+    ) -> io::Result<()> {
         let mut buffer = vec![0; 256 << 10];
         let mut chunker = Chunker::new();
         let (mut at, mut read_at, mut is_over) = (start, start, false);
         let mut take = |hash, length| {
             if !is_over {
-                let chunk = Chunk { at, length, hash };
+                let chunk = LocatedChunk { at, length, hash };
                 at = chunk.end();
                 is_over = has_enough(chunk);
             }
@@ -148,36 +151,36 @@ impl Cutter<'_> {
         Ok(())
     }
 
-    /// Puts the stretches together.
+    /// Joins the chunks of all sections, in order.
     fn join(
         self,
-        n_stretches: u64,
-        inboxes: &[Receiver<io::Result<Vec<Chunk>>>],
+        n_sections: u64,
+        inboxes: &[Receiver<io::Result<Vec<LocatedChunk>>>],
         on_read: &mut dyn FnMut(u64) -> ControlFlow<()>,
     ) -> io::Result<Option<ChunkedFile>> {
-        let mut whole = Whole::default();
-        for stretch in 0..n_stretches {
-            let inbox = &inboxes[stretch as usize % inboxes.len()];
+        let mut whole = JoinedChunks::default();
+        for section in 0..n_sections {
+            let inbox = &inboxes[section as usize % inboxes.len()];
             let chunks = inbox.recv().map_err(io::Error::other)??;
-            let in_step = |at| {
+            let shared_boundary = |at| {
                 chunks
-                    .binary_search_by_key(&at, |chunk: &Chunk| chunk.at)
+                    .binary_search_by_key(&at, |chunk: &LocatedChunk| chunk.at)
                     .ok()
             };
-            let mut from = in_step(whole.at);
-            let until = chunks.last().map_or(whole.at, Chunk::end);
+            let mut from = shared_boundary(whole.at);
+            let until = chunks.last().map_or(whole.at, LocatedChunk::end);
             if from.is_none() && whole.at < until {
-                self.cut_from(whole.at, &mut |chunk| {
+                self.chunk_from(whole.at, &mut |chunk| {
                     whole.push(&chunk);
-                    from = in_step(chunk.end());
+                    from = shared_boundary(chunk.end());
                     from.is_some() || chunk.end() >= until
                 })?;
             }
             for chunk in from.map_or(&[][..], |from| &chunks[from..]) {
                 whole.push(chunk);
             }
-            let start = stretch * self.stretch;
-            if on_read(self.stretch.min(self.size_bytes - start)).is_break() {
+            let start = section * self.section;
+            if on_read(self.section.min(self.size_bytes - start)).is_break() {
                 return Ok(None);
             }
         }
@@ -188,16 +191,16 @@ impl Cutter<'_> {
     }
 }
 
-/// The file as far as its true cuts are known.
+/// The chunks with known correct boundaries, from the start of the file.
 #[derive(Default)]
-struct Whole {
+struct JoinedChunks {
     at: u64,
     tree: MerkleTree,
     chunk_lengths: Vec<u32>,
 }
 
-impl Whole {
-    fn push(&mut self, chunk: &Chunk) {
+impl JoinedChunks {
+    fn push(&mut self, chunk: &LocatedChunk) {
         debug_assert_eq!(chunk.at, self.at);
         self.tree.push(chunk.hash, u64::from(chunk.length));
         self.chunk_lengths.push(chunk.length);
@@ -205,8 +208,7 @@ impl Whole {
     }
 }
 
-/// Finds out by reading how long the chunks of a file are whose length is not
-/// known; those whose length is known are not read.
+/// Completes a list of chunk lengths. Only chunks of unknown length are read.
 pub fn complete_lengths(
     file: &File,
     size_bytes: u64,
@@ -230,7 +232,7 @@ pub fn complete_lengths(
     Ok(lengths)
 }
 
-/// Returns how long the chunk is with which these bytes begin.
+/// Returns the length of the chunk at the start of these bytes.
 fn first_length(bytes: &[u8]) -> u32 {
     let mut first = None;
     let mut chunker = Chunker::new();
@@ -249,13 +251,13 @@ mod tests {
     use super::super::chunking::tests::noise;
     use super::*;
 
-    /// Cut in one go, by one thread.
-    fn plainly(bytes: &[u8]) -> ChunkedFile {
+    /// Chunks the bytes in one pass, on one thread.
+    fn in_one_pass(bytes: &[u8]) -> ChunkedFile {
         let mut chunker = Chunker::new();
-        let mut whole = Whole::default();
+        let mut whole = JoinedChunks::default();
         let mut keep = |hash, length| {
             let at = whole.at;
-            whole.push(&Chunk { at, length, hash });
+            whole.push(&LocatedChunk { at, length, hash });
         };
         chunker.update(bytes, &mut keep);
         chunker.finish(&mut keep);
@@ -265,22 +267,22 @@ mod tests {
         }
     }
 
-    fn in_stretches(bytes: &[u8], stretch: u64, n_threads: usize) -> ChunkedFile {
+    fn in_sections(bytes: &[u8], section: u64, n_threads: usize) -> ChunkedFile {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         std::fs::write(&path, bytes).unwrap();
-        let cutter = Cutter {
+        let chunker = ParallelChunker {
             file: &File::open(&path).unwrap(),
             size_bytes: bytes.len() as u64,
-            stretch,
-            is_kept: false,
+            section,
+            keeps_page_cache: false,
         };
-        let found = cutter.run(n_threads, &mut |_| ControlFlow::Continue(()));
+        let found = chunker.run(n_threads, &mut |_| ControlFlow::Continue(()));
         found.unwrap().unwrap()
     }
 
     #[test]
-    fn a_file_is_chunked_from_disk_and_the_listener_may_end_it() {
+    fn a_file_is_chunked_from_disk_and_the_callback_can_stop_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         std::fs::write(&path, noise(1_000_000, 0)).unwrap();
@@ -303,12 +305,12 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_are_missing_are_found_by_reading() {
+    fn missing_lengths_are_completed_by_reading() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         let bytes = noise(1_000_000, 0);
         std::fs::write(&path, &bytes).unwrap();
-        let all = plainly(&bytes).chunk_lengths;
+        let all = in_one_pass(&bytes).chunk_lengths;
         let file = File::open(&path).unwrap();
         for missing in [&[][..], &[0], &[18], &[3, 4, 9], &[0, 1, 17, 18]] {
             let known = |n: usize| (!missing.contains(&n)).then_some(all[n]);
@@ -319,10 +321,10 @@ mod tests {
     }
 
     #[test]
-    fn stretches_that_never_fall_into_step_are_cut_once_more() {
-        // Nothing is cut by its content here, and no stretch begins where a chunk does.
+    fn sections_without_a_shared_boundary_are_chunked_again() {
+        // Zeros have no content-defined boundary, and no section starts at a chunk boundary.
         let zeros = vec![0; 2_000_000];
-        assert_eq!(in_stretches(&zeros, 300_001, 3), plainly(&zeros));
+        assert_eq!(in_sections(&zeros, 300_001, 3), in_one_pass(&zeros));
     }
 
     proptest! {
@@ -333,10 +335,10 @@ mod tests {
         })]
 
         #[test]
-        fn stretches_are_cut_like_the_whole(
+        fn sections_have_the_boundaries_of_the_whole_file(
             seed in any::<u64>(),
             size in 0usize..2_000_000,
-            stretch in 20_000u64..900_000,
+            section in 20_000u64..900_000,
             n_threads in 1usize..6,
             hole in prop::option::of((0usize..1_000_000, 1usize..600_000)),
         ) {
@@ -345,7 +347,7 @@ mod tests {
                 let end = (start + length).min(size);
                 bytes[start.min(end)..end].fill(0);
             }
-            prop_assert_eq!(in_stretches(&bytes, stretch, n_threads), plainly(&bytes));
+            prop_assert_eq!(in_sections(&bytes, section, n_threads), in_one_pass(&bytes));
         }
     }
 }

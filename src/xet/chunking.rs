@@ -1,22 +1,22 @@
-//! Cuts a file where its content says, and hashes it on the way.
+//! Content-defined chunking, with the chunk hashes in the same pass.
 //!
-//! A rolling hash over the last 64 bytes decides. It begins anew at every cut,
-//! so the same content is cut in the same places wherever it lies in a file.
+//! A rolling hash over the last 64 bytes sets the boundaries. It restarts at every boundary, so
+//! the same content has the same boundaries anywhere in a file.
 
 use super::hashes::{MerkleTree, chunk_hasher, file_hash};
 use crate::domain::xet::{MAX_CHUNK, MIN_CHUNK, XetHash};
 
-/// A cut follows where these bits of the rolling hash are all zero.
+/// A boundary follows where these bits of the rolling hash are all zero.
 const MASK: u64 = 0xffff_0000_0000_0000;
 
-/// So many bytes determine the rolling hash.
+/// Number of bytes that determine the rolling hash.
 const WINDOW: usize = 64;
 
-/// Cuts bytes that come piece by piece.
+/// Chunks bytes that arrive in blocks of any size.
 pub struct Chunker {
     gear: gearhash::Hasher<'static>,
     hasher: blake3::Hasher,
-    /// Bytes of the chunk that is under way.
+    /// Bytes of the current chunk.
     length: usize,
 }
 
@@ -35,8 +35,7 @@ impl Chunker {
         }
     }
 
-    /// Takes further bytes and tells about each chunk that ends in them: its
-    /// hash and its length.
+    /// Adds bytes; calls `on_chunk` with the hash and length of each chunk that ends in them.
     pub fn update(&mut self, mut bytes: &[u8], on_chunk: &mut dyn FnMut(XetHash, u32)) {
         while !bytes.is_empty() {
             let (n, is_cut) = self.next_cut(bytes);
@@ -50,7 +49,7 @@ impl Chunker {
         }
     }
 
-    /// Tells about the last chunk: what is left when the file ends.
+    /// Ends the last chunk of the file.
     pub fn finish(mut self, on_chunk: &mut dyn FnMut(XetHash, u32)) {
         if self.length > 0 {
             self.end_chunk(on_chunk);
@@ -65,10 +64,10 @@ impl Chunker {
         self.length = 0;
     }
 
-    /// Returns how many of the bytes belong to the chunk, and whether it ends there.
+    /// Returns how many of the bytes belong to the current chunk, and whether it ends there.
     ///
-    /// No cut can be before the minimum, so what the hash there does not
-    /// depend on is never looked at.
+    /// No boundary lies before the minimum length, so the rolling hash skips the bytes that cannot
+    /// influence it there.
     fn next_cut(&mut self, bytes: &[u8]) -> (usize, bool) {
         const FIRST_SEEN: usize = MIN_CHUNK - WINDOW;
         const LAST_WITHOUT_CUT: usize = MIN_CHUNK - 1;
@@ -88,7 +87,7 @@ impl Chunker {
     }
 }
 
-/// Computes the Xet hash of a file whose bytes come piece by piece.
+/// Computes the Xet hash of a file whose bytes arrive in blocks.
 #[derive(Default)]
 pub struct FileHasher {
     chunker: Chunker,
@@ -120,7 +119,7 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// The generator of the published vectors, SplitMix64.
+    /// SplitMix64, the generator of the published test vectors.
     pub(in super::super) fn noise(n: usize, seed: u64) -> Vec<u8> {
         let mut state = seed;
         let mut bytes = Vec::with_capacity(n + 8);
@@ -152,7 +151,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_file_hashed_in_pieces_of_any_length_has_its_published_hash() {
+    fn a_file_hashed_in_blocks_of_any_size_has_its_published_hash() {
         let bytes = noise(1_000_000, 0);
         for n in [1, 63, 8192, 1_000_000] {
             let mut hasher = FileHasher::new();
@@ -166,7 +165,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn noise_is_cut_and_hashed_as_published() {
+    fn noise_has_its_published_chunks() {
         assert_eq!(
             noise(10, 0),
             [0xaf, 0xcd, 0x1d, 0x7b, 0x39, 0xa8, 0x20, 0xe2, 0xf4, 0x65]
@@ -263,7 +262,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn edge_cases_are_cut_and_hashed_as_published() {
+    fn edge_cases_have_their_published_chunks() {
         type Case<'a> = (Vec<u8>, usize, &'a [u32], &'a str, &'a str);
         let cases: &[Case<'_>] = &[
             (
@@ -372,7 +371,7 @@ pub(super) mod tests {
         );
     }
 
-    /// The rule as it is written, byte by byte.
+    /// The boundaries by the written rule, byte by byte.
     fn cuts_by_the_rule(bytes: &[u8]) -> Vec<u32> {
         let (mut cuts, mut hash, mut size) = (Vec::new(), 0u64, 0usize);
         for byte in bytes {
@@ -397,7 +396,7 @@ pub(super) mod tests {
         })]
 
         #[test]
-        fn cuts_are_those_of_the_rule_however_the_bytes_come(
+        fn boundaries_follow_the_rule_for_blocks_of_any_size(
             seed in any::<u64>(),
             size in 0usize..700_000,
             few_values in any::<bool>(),

@@ -1,8 +1,8 @@
-//! The way to the storage and back: token, both forms of the API, retries.
+//! The client of the Xet storage: tokens, both versions of the API, retries.
 //!
-//! The storage's token goes to the address that the Hub gave with it and to
-//! nobody else; signed addresses get no header of ours but the range, exactly
-//! as it was signed. Redirects are not followed: none is part of the protocol.
+//! The storage token is sent only to the address that the Hub returned with it. Signed URLs get
+//! no header of ours except the range, exactly as it was signed. Redirects are refused: the
+//! protocol has none.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use super::error::{XetError, XetFault};
 use super::reconstruction::{Fetch, Reconstruction};
-use super::ways::Ways;
-use super::wire::{Form, parse_reconstruction};
+use super::route_health::RouteHealth;
+use super::wire::{ApiVersion, parse_reconstruction};
 use crate::domain::ranges::ByteRange;
 use crate::domain::retry::{self, History, Prospect, RetryPolicy, Verdict};
 use crate::domain::time::Timestamp;
@@ -21,16 +21,16 @@ use crate::domain::xet::XetHash;
 use crate::sys::http::{Body, Headers, Http, Request, Response, Url};
 use crate::sys::pause::{Pause, Stopwatch, Waited};
 
-/// As long as an answer may be: a signed address can be some kilobytes.
-const MAX_ANSWER_BYTES: usize = 128 << 20;
+/// Limit of a response; one signed URL can have some kilobytes.
+const MAX_RESPONSE_BYTES: usize = 128 << 20;
 
-/// A token with less time left is not used any more.
-const LEAST_LIFE: Duration = Duration::from_secs(30);
+/// Tokens that expire sooner are renewed.
+const MIN_TOKEN_LIFETIME: Duration = Duration::from_secs(30);
 
-/// What opens the storage for the files of one repository at one commit.
+/// Access to the storage for the files of one repository at one commit.
 #[derive(Clone)]
 pub struct CasToken {
-    /// Where the storage is, and the only place that sees the secret.
+    /// Address of the storage, the only receiver of the secret.
     pub cas_url: Url,
     pub secret: String,
     pub expires_at: Timestamp,
@@ -42,31 +42,31 @@ impl fmt::Debug for CasToken {
     }
 }
 
-/// Gets a token from the Hub; called again when the last one is about to expire.
+/// Requests a token from the Hub; called again shortly before the last one expires.
 pub type TokenSource = Arc<dyn Fn() -> Result<CasToken, XetFault> + Send + Sync>;
 
 type TokenSlot = Arc<Mutex<Option<CasToken>>>;
 
-/// What all clients of a run share: connections, patience, and what is known
-/// about the hosts.
+/// State shared by all clients of a run: HTTP connections, retry policy, and known properties
+/// of the hosts.
 #[derive(Clone)]
 pub struct XetStorage {
-    shared: Arc<Shared>,
+    shared: Arc<StorageState>,
 }
 
-struct Shared {
+struct StorageState {
     http: Http,
     retry: RetryPolicy,
     pause: Pause,
     now: Box<dyn Fn() -> Timestamp + Send + Sync>,
-    /// Hosts that know only the first form of the API.
-    first_form_only: Mutex<HashSet<String>>,
-    /// The latest token for each scope.
+    /// Hosts that support only version 1 of the API.
+    v1_only: Mutex<HashSet<String>>,
+    /// The latest token of each scope.
     tokens: Mutex<HashMap<String, TokenSlot>>,
-    ways: Ways,
+    routes: RouteHealth,
 }
 
-/// Asks the storage about the files of one repository at one commit.
+/// Requests the reconstructions of the files of one repository at one commit.
 #[derive(Clone)]
 pub struct XetClient {
     storage: XetStorage,
@@ -83,25 +83,25 @@ impl XetStorage {
         now: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
         Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(StorageState {
                 http,
                 retry,
                 pause,
                 now: Box::new(now),
-                first_form_only: Mutex::default(),
+                v1_only: Mutex::default(),
                 tokens: Mutex::default(),
-                ways: Ways::default(),
+                routes: RouteHealth::default(),
             }),
         }
     }
 
-    /// Returns what is known about which ways lead nowhere.
-    pub fn ways(&self) -> &Ways {
-        &self.shared.ways
+    /// Returns which routes have failed.
+    pub fn routes(&self) -> &RouteHealth {
+        &self.shared.routes
     }
 
-    /// Returns a client that asks `tokens` whenever it needs one. All clients
-    /// of one scope share the token: a repository at a commit, in words.
+    /// Returns a client that calls `tokens` whenever it needs a token. Clients with the same scope
+    /// share the token; a scope is a repository at a commit.
     pub fn client(&self, scope: &str, tokens: TokenSource) -> XetClient {
         let mut known = lock(&self.shared.tokens);
         let slot = known.entry(scope.to_owned()).or_default();
@@ -121,8 +121,8 @@ impl fmt::Debug for XetClient {
 }
 
 impl XetClient {
-    /// Returns the same client with other patience: a download engine that
-    /// counts attempts itself wants every failure at once.
+    /// Returns the same client with another retry policy. The download engine counts attempts
+    /// itself and needs every failure at once.
     #[must_use]
     pub fn with_retry(&self, retry: RetryPolicy) -> Self {
         Self {
@@ -131,111 +131,111 @@ impl XetClient {
         }
     }
 
-    pub fn ways(&self) -> &Ways {
-        self.storage.ways()
+    pub fn routes(&self) -> &RouteHealth {
+        self.storage.routes()
     }
 
-    /// Asks what a file, or a part of it, is made of.
+    /// Requests the reconstruction of a file or of a range of it.
     pub fn reconstruction(
         &self,
         file: XetHash,
         range: Option<ByteRange>,
     ) -> Result<Reconstruction, XetError> {
-        self.with_retries(|| self.ask_once(file, range))
+        self.with_retries(|| self.request_once(file, range))
             .map_err(|fault| XetError::new(file, fault))
     }
 
-    /// Opens a run of chunks; one attempt, because its link may be too old.
+    /// Requests a run of chunks. There is no retry here, because the signed URL may have expired.
     pub fn open(&self, file: XetHash, fetch: &Fetch) -> Result<Body, XetError> {
         let request =
             Request::get(Url::clone(&fetch.url)).range(fetch.first_byte, Some(fetch.last_byte));
         let request = request.for_file();
         let fault = |fault| XetError::new(file, fault);
-        let answer = self.storage.shared.http.send(&request);
-        let answer = answer.map_err(|error| fault(XetFault::Network(error)))?;
-        match answer.status {
+        let response = self.storage.shared.http.send(&request);
+        let response = response.map_err(|error| fault(XetFault::Network(error)))?;
+        match response.status {
             206 => {}
-            // The official local server says so and sends the range alone.
-            200 if answer.body.length() == Some(fetch.n_bytes()) => {}
+            // The official local server answers 200 and sends only the range.
+            200 if response.body.length() == Some(fetch.n_bytes()) => {}
             200 => {
-                let why = "it sends more than the chunks that were asked for";
+                let why = "it contains more than the requested chunks";
                 return Err(fault(XetFault::BadAnswer(why.to_owned())));
             }
             status => {
                 let host = fetch.url.host().to_owned();
-                answer.discard();
+                response.discard();
                 return Err(fault(XetFault::Storage { status, host }));
             }
         }
-        let length = answer.body.length();
+        let length = response.body.length();
         if length.is_some_and(|length| length != fetch.n_bytes()) {
-            let why = "it sends another number of bytes than was asked for";
+            let why = "the response has another length than requested";
             return Err(fault(XetFault::BadData(why.to_owned())));
         }
-        Ok(answer.body)
+        Ok(response.body)
     }
 
-    /// Asks in the newest form that the host knows.
-    fn ask_once(
+    /// Makes one attempt with the newest version of the API that the host supports.
+    fn request_once(
         &self,
         file: XetHash,
         range: Option<ByteRange>,
     ) -> Result<Reconstruction, XetFault> {
         let token = self.token(None)?;
         let host = token.cas_url.origin().to_owned();
-        if !self.knows_first_form_only(&host) {
-            match self.ask_form(Form::V2, file, range, &token) {
-                // The host may not know the form, or not the file: the other form tells.
+        if !self.is_v1_only(&host) {
+            match self.request_version(ApiVersion::V2, file, range, &token) {
+                // The host may not support version 2, or not have the file: version 1 decides.
                 Err(XetFault::UnknownFile | XetFault::Server { status: 501 }) => {}
-                answer => return answer,
+                response => return response,
             }
         }
-        let answer = self.ask_form(Form::V1, file, range, &token)?;
-        log::debug!("`{host}` knows only the first form of reconstructions");
-        lock(&self.storage.shared.first_form_only).insert(host);
-        Ok(answer)
+        let response = self.request_version(ApiVersion::V1, file, range, &token)?;
+        log::debug!("`{host}` supports only version 1 of the reconstruction API");
+        lock(&self.storage.shared.v1_only).insert(host);
+        Ok(response)
     }
 
-    fn knows_first_form_only(&self, host: &str) -> bool {
-        lock(&self.storage.shared.first_form_only).contains(host)
+    fn is_v1_only(&self, host: &str) -> bool {
+        lock(&self.storage.shared.v1_only).contains(host)
     }
 
-    fn ask_form(
+    fn request_version(
         &self,
-        form: Form,
+        version: ApiVersion,
         file: XetHash,
         range: Option<ByteRange>,
         token: &CasToken,
     ) -> Result<Reconstruction, XetFault> {
-        let mut answer = self.send(form, file, range, token)?;
-        if answer.status == 401 {
-            answer.discard();
-            // It may have been withdrawn before its time; once is worth another one.
+        let mut response = self.send(version, file, range, token)?;
+        if response.status == 401 {
+            response.discard();
+            // The token may have been revoked before it expired; try one new token.
             let fresh = self.token(Some(&token.secret))?;
-            answer = self.send(form, file, range, &fresh)?;
+            response = self.send(version, file, range, &fresh)?;
         }
-        if !answer.is_success() {
-            let fault = refusal(answer.status, &answer.headers);
-            answer.discard();
+        if !response.is_success() {
+            let fault = refusal(response.status, &response.headers);
+            response.discard();
             return Err(fault);
         }
-        let json = answer.body.read_limited(MAX_ANSWER_BYTES);
+        let json = response.body.read_limited(MAX_RESPONSE_BYTES);
         let json = json.map_err(XetFault::Network)?;
-        let found = parse_reconstruction(&json, form).map_err(XetFault::BadAnswer)?;
+        let found = parse_reconstruction(&json, version).map_err(XetFault::BadAnswer)?;
         check_encryption(&token.cas_url, &found)?;
         Ok(found)
     }
 
     fn send(
         &self,
-        form: Form,
+        version: ApiVersion,
         file: XetHash,
         range: Option<ByteRange>,
         token: &CasToken,
     ) -> Result<Response, XetFault> {
-        let version = match form {
-            Form::V1 => "v1",
-            Form::V2 => "v2",
+        let version = match version {
+            ApiVersion::V1 => "v1",
+            ApiVersion::V2 => "v2",
         };
         let base = token.cas_url.as_str().trim_end_matches('/');
         let url = format!("{base}/{version}/reconstructions/{file}");
@@ -246,22 +246,22 @@ impl XetClient {
         if let Some(range) = range {
             request = request.range(range.start, Some(range.end.saturating_sub(1)));
         }
-        let answer = self.storage.shared.http.send(&request);
-        answer.map_err(XetFault::Network)
+        let response = self.storage.shared.http.send(&request);
+        response.map_err(XetFault::Network)
     }
 
-    /// Returns a token with enough life in it that is not the one refused.
+    /// Returns a valid token other than the refused one.
     fn token(&self, refused: Option<&str>) -> Result<CasToken, XetFault> {
         let mut known = lock(&self.token);
         let now = (self.storage.shared.now)();
-        let good_until = now.checked_add(LEAST_LIFE).unwrap_or(now);
+        let good_until = now.checked_add(MIN_TOKEN_LIFETIME).unwrap_or(now);
         if let Some(token) = known.as_ref()
             && token.expires_at > good_until
             && Some(token.secret.as_str()) != refused
         {
             return Ok(token.clone());
         }
-        // Whoever else needs one meanwhile waits here for the same answer.
+        // The lock makes concurrent callers wait for this token.
         let token = (self.tokens)()?;
         *known = Some(token.clone());
         Ok(token)
@@ -277,23 +277,24 @@ impl XetClient {
             let began = Stopwatch::start();
             let fault = match attempt() {
                 Ok(value) => {
-                    self.ways().works(Way::XetAnswers, 0);
+                    self.routes().record_success(Way::XetAnswers, 0);
                     return Ok(value);
                 }
                 Err(fault) => fault,
             };
-            self.ways().question_failed(&fault);
+            self.routes().record_failure(&fault);
             busy += began.elapsed();
             history.failures += 1;
-            let prospect = match busy < self.storage.shared.http.patience() {
-                true => fault.prospect(),
-                false => Prospect::Permanent,
+            let prospect = if busy < self.storage.shared.http.patience() {
+                fault.prospect()
+            } else {
+                Prospect::Permanent
             };
             let verdict = retry::decide(&self.retry, history, prospect, fastrand::f64());
             let Verdict::RetryAfter(pause) = verdict else {
                 return Err(fault);
             };
-            log::info!("{fault}; trying again in {:.1} s", pause.as_secs_f64());
+            log::info!("{fault}; retrying in {:.1} s", pause.as_secs_f64());
             history.waited += pause;
             if self.storage.shared.pause.wait(pause) == Waited::Stopped {
                 return Err(fault);
@@ -302,13 +303,12 @@ impl XetClient {
     }
 }
 
-/// A storage that was asked over https leads its reader nowhere else, as no
-/// redirect does.
+/// A storage addressed by https must not return http addresses, as in a redirect.
 fn check_encryption(asked: &Url, found: &Reconstruction) -> Result<(), XetFault> {
     let mut fetches = found.fetches.values().flatten();
     match fetches.find(|fetch| asked.is_https() && !fetch.url.is_https()) {
         Some(fetch) => Err(XetFault::BadAnswer(format!(
-            "the address of a xorb is not encrypted (`{}`)",
+            "the URL of a xorb is not encrypted (`{}`)",
             fetch.url
         ))),
         None => Ok(()),
@@ -332,8 +332,7 @@ fn refusal(status: u16, headers: &Headers) -> XetFault {
     }
 }
 
-/// Locks, whatever happened to the thread that held the lock before: what is
-/// kept under these locks is whole after every statement.
+/// Locks a mutex, poisoned or not: the values are consistent after every statement.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -343,7 +342,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn encryption_is_not_given_up_for_the_address_of_a_xorb() {
+    fn an_https_storage_must_not_return_http_addresses() {
         let url = |text: &str| -> Url { text.parse().unwrap() };
         let leads_to = |text: &str| {
             let fetch = Fetch {

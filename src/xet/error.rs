@@ -1,4 +1,4 @@
-//! Why Xet storage did not give what was asked for.
+//! Errors of the Xet storage.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,8 +10,7 @@ use crate::domain::retry::Prospect;
 use crate::domain::xet::XetHash;
 use crate::sys::http::{HttpError, HttpErrorKind};
 
-/// A failed question to the storage: what it was about and what went wrong. No
-/// text of it holds a token or the query of a URL.
+/// A failed request to the storage, with the file. Its text holds no token and no URL query.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{fault} (Xet file `{about}`)")]
 pub struct XetError {
@@ -19,41 +18,41 @@ pub struct XetError {
     pub about: XetHash,
 }
 
-/// What went wrong, for code that branches on it.
+/// The kinds of failure, for code that branches on them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum XetFault {
-    /// The storage knows no such file, or does not show it to this token.
+    /// The storage does not have the file, or hides it from this token.
     UnknownFile,
-    /// The token opens nothing here (401, 403).
+    /// The token is not accepted (401, 403).
     Refused {
         status: u16,
     },
     RateLimited {
         retry_after: Option<Duration>,
     },
-    /// The file has no such bytes (416).
+    /// The range is beyond the end of the file (416).
     BadRange,
-    /// Any other status of the storage's own API.
+    /// Any other status of the storage's API.
     Server {
         status: u16,
     },
-    /// A refusal of the host that a signed URL led to.
+    /// An error status from the host of a signed URL.
     Storage {
         status: u16,
         host: String,
     },
     Network(HttpError),
-    /// The answer is malformed, contradicts itself or is hostile.
+    /// The response is malformed, inconsistent or hostile.
     BadAnswer(String),
-    /// The bytes are no chunks, or not those that were named.
+    /// The bytes are not valid chunks, or not the requested ones.
     BadData(String),
-    /// The Hub gave no token for the storage.
-    NoToken(TokenTrouble),
+    /// The Hub returned no token for the storage.
+    NoToken(TokenRequestError),
 }
 
-/// The failure of whoever was asked for a token, in the words it found.
+/// A failed token request, with its original message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenTrouble {
+pub struct TokenRequestError {
     pub kind: ErrorKind,
     pub is_transient: bool,
     pub retry_after: Option<Duration>,
@@ -79,7 +78,7 @@ impl XetError {
 }
 
 impl XetFault {
-    /// Returns the word for sessions and exit codes.
+    /// Returns the kind for sessions and exit codes.
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::UnknownFile => ErrorKind::NotFound,
@@ -87,25 +86,27 @@ impl XetFault {
             Self::RateLimited { .. } => ErrorKind::RateLimit,
             Self::Network(error) if error.kind() == HttpErrorKind::TooLarge => ErrorKind::Hub,
             Self::Network(_) => ErrorKind::Network,
-            Self::Server { status } | Self::Storage { status, .. } if is_passing(*status) => {
+            Self::Server { status } | Self::Storage { status, .. }
+                if is_transient_status(*status) =>
+            {
                 ErrorKind::Network
             }
             Self::BadRange | Self::Server { .. } | Self::Storage { .. } | Self::BadAnswer(_) => {
                 ErrorKind::Hub
             }
             Self::BadData(_) => ErrorKind::Integrity,
-            Self::NoToken(trouble) => trouble.kind,
+            Self::NoToken(error) => error.kind,
         }
     }
 
-    /// Tells whether the same question may succeed a little later.
+    /// Returns whether a retry may succeed.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::RateLimited { .. } => true,
-            Self::Server { status } | Self::Storage { status, .. } => is_passing(*status),
+            Self::Server { status } | Self::Storage { status, .. } => is_transient_status(*status),
             Self::Network(error) => error.is_transient(),
-            Self::NoToken(trouble) => trouble.is_transient,
-            // A broken transfer looks like this, too.
+            Self::NoToken(error) => error.is_transient,
+            // A broken transfer can cause this as well.
             Self::BadData(_) => true,
             _ => false,
         }
@@ -114,13 +115,13 @@ impl XetFault {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after } => *retry_after,
-            Self::NoToken(trouble) => trouble.retry_after,
+            Self::NoToken(error) => error.retry_after,
             _ => None,
         }
     }
 
     pub(super) fn prospect(&self) -> Prospect {
-        // Whoever asks for a token has had patience of its own.
+        // The token request was already retried by its client.
         let is_final = matches!(self, Self::NoToken(_));
         if self.is_transient() && !is_final {
             let wait = self.retry_after();
@@ -131,27 +132,27 @@ impl XetFault {
     }
 }
 
-/// All of 5xx but 501, which no second attempt changes, and what asks for patience.
-fn is_passing(status: u16) -> bool {
+/// Timeouts, rate limits and all of 5xx except 501, which is permanent.
+fn is_transient_status(status: u16) -> bool {
     matches!(status, 408 | 429) || (500..600).contains(&status) && status != 501
 }
 
 impl fmt::Display for XetFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownFile => f.write_str("the Xet storage does not know the file"),
+            Self::UnknownFile => f.write_str("the Xet storage does not have the file"),
             Self::Refused { status } => {
                 write!(f, "the Xet storage refused its token (HTTP {status})")
             }
             Self::RateLimited { retry_after } => {
-                f.write_str("the Xet storage asks for patience (HTTP 429)")?;
+                f.write_str("the Xet storage limits the request rate (HTTP 429)")?;
                 match retry_after {
-                    Some(span) => write!(f, ", for another {} s", span.as_secs()),
+                    Some(span) => write!(f, ", retry after {} s", span.as_secs()),
                     None => Ok(()),
                 }
             }
             Self::BadRange => {
-                f.write_str("the Xet storage's file is shorter than the listing says")
+                f.write_str("the file in the Xet storage is shorter than its listing says")
             }
             Self::Server { status } => write!(f, "the Xet storage answered HTTP {status}"),
             Self::Storage { status, host } => {
@@ -161,9 +162,9 @@ impl fmt::Display for XetFault {
                 let (origin, what) = (error.origin(), error.what());
                 write!(f, "no answer from `{origin}`: {what}")
             }
-            Self::BadAnswer(why) => write!(f, "the Xet storage's answer is not usable: {why}"),
-            Self::BadData(why) => write!(f, "the Xet storage sent unusable bytes: {why}"),
-            Self::NoToken(trouble) => f.write_str(&trouble.message),
+            Self::BadAnswer(why) => write!(f, "invalid response from the Xet storage: {why}"),
+            Self::BadData(why) => write!(f, "invalid data from the Xet storage: {why}"),
+            Self::NoToken(error) => f.write_str(&error.message),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The hashes by which Xet storage knows chunks, xorbs and files.
+//! Hashes of chunks, xorbs and files in Xet storage.
 
 use std::fmt::Write;
 
@@ -16,21 +16,20 @@ const NODE_KEY: [u8; 32] = [
 
 const FILE_KEY: [u8; 32] = [0; 32];
 
-/// The most children of a node.
-const LARGEST_GROUP: usize = 9;
+/// Most children of a node.
+const MAX_CHILDREN: usize = 9;
 
-/// Hashes a chunk's bytes.
+/// Hashes a chunk.
 pub fn chunk_hash(bytes: &[u8]) -> XetHash {
     keyed(&CHUNK_KEY, bytes)
 }
 
-/// Hashes a chunk whose bytes come piece by piece.
+/// Returns the hasher for a chunk that arrives in blocks.
 pub(super) fn chunk_hasher() -> blake3::Hasher {
     blake3::Hasher::new_keyed(&CHUNK_KEY)
 }
 
-/// Returns the hash of a file from the Merkle root over its chunks; the empty
-/// file has no root.
+/// Returns the hash of a file from the Merkle root of its chunks; an empty file has no root.
 pub fn file_hash(root: Option<XetHash>) -> XetHash {
     match root {
         Some(root) => keyed(&FILE_KEY, root.as_bytes()),
@@ -42,11 +41,10 @@ fn keyed(key: &[u8; 32], bytes: &[u8]) -> XetHash {
     XetHash::from_bytes(*blake3::keyed_hash(key, bytes).as_bytes())
 }
 
-/// The tree over chunks, built as they come; it keeps a few nodes of each level.
+/// The Merkle tree over chunks, built incrementally with a few nodes per level.
 ///
-/// Groups are cut by the hashes in them, so a group is complete as soon as a
-/// cut or the most children are seen. Only what is left at the end is a group
-/// because nothing follows.
+/// A group ends at a node with a matching hash, or at the maximum number of children. The last
+/// group of a level ends with the list.
 #[derive(Debug, Default)]
 pub struct MerkleTree {
     levels: Vec<Level>,
@@ -55,7 +53,7 @@ pub struct MerkleTree {
 
 #[derive(Debug, Default)]
 struct Level {
-    /// Nodes that are in no group yet: hash and length.
+    /// Nodes without a parent yet: hash and length.
     open: Vec<(XetHash, u64)>,
     n_nodes: u64,
 }
@@ -77,7 +75,7 @@ impl MerkleTree {
         here.open.push((hash, length));
         here.n_nodes += 1;
         let n_open = here.open.len();
-        if n_open == LARGEST_GROUP || n_open > 2 && hash.last_word().is_multiple_of(4) {
+        if n_open == MAX_CHILDREN || n_open > 2 && hash.last_word().is_multiple_of(4) {
             self.close_group(level);
         }
     }
@@ -94,7 +92,7 @@ impl MerkleTree {
         self.push_at(level + 1, node, total);
     }
 
-    /// Returns the root; `None` when nothing was pushed.
+    /// Returns the root; `None` for an empty tree.
     pub fn root(mut self) -> Option<XetHash> {
         let mut level = 0;
         while level < self.levels.len() {
@@ -241,13 +239,13 @@ mod tests {
         assert_eq!(root(&[]), None);
     }
 
-    /// The definition as it is written: groups of whole lists.
+    /// The tree by its written definition, over complete lists.
     fn root_of_lists(mut nodes: Vec<(XetHash, u64)>) -> Option<XetHash> {
         while nodes.len() > 1 {
             let mut above = Vec::new();
             let mut rest = nodes.as_slice();
             while !rest.is_empty() {
-                let most = rest.len().min(LARGEST_GROUP);
+                let most = rest.len().min(MAX_CHILDREN);
                 let size = if rest.len() <= 2 {
                     rest.len()
                 } else {
@@ -266,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_built_as_chunks_come_is_the_tree_of_the_whole_list() {
+    fn the_incremental_tree_is_the_tree_of_the_whole_list() {
         for n in 0..300u64 {
             let leaves: Vec<_> = (0..n)
                 .map(|i| (chunk_hash(&(i * n).to_le_bytes()), i))

@@ -1,4 +1,4 @@
-//! What a file, or a part of it, is made of and where that lies.
+//! The reconstruction of a file: its terms and the locations of their chunks.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,10 +8,10 @@ use std::sync::Arc;
 use crate::domain::xet::{Term, XetHash};
 use crate::sys::http::Url;
 
-/// An answer to the question for a file's bytes.
+/// The reconstruction of a requested range.
 ///
-/// Chaining the chunks of all terms and dropping the first `offset` bytes gives
-/// the bytes that were asked for, and maybe some behind them.
+/// The chunks of all terms in order, without the first `offset` bytes, are the requested bytes,
+/// possibly followed by more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reconstruction {
     pub offset: u64,
@@ -19,15 +19,15 @@ pub struct Reconstruction {
     pub fetches: HashMap<XetHash, Vec<Fetch>>,
 }
 
-/// A run of chunks of one xorb that one request brings.
+/// A run of chunks of one xorb that one request returns.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Fetch {
-    /// Signed, good for about an hour, and for exactly these bytes. Shared by all
-    /// runs of an address: an answer may have a long one for very many.
+    /// A signed URL, valid for about an hour and only for these bytes. StorageState by all runs of the
+    /// same URL: a response can hold a long one with many runs.
     pub url: Arc<Url>,
     pub chunks: Range<u32>,
     pub first_byte: u64,
-    /// Inclusive, as it goes into the `Range`.
+    /// Inclusive, as in the `Range` header.
     pub last_byte: u64,
 }
 
@@ -39,18 +39,18 @@ impl Fetch {
 
 impl fmt::Debug for Fetch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A `Url` shows no query.
+        // The display of a `Url` omits the query.
         write!(f, "{} {:?}", self.url, self.chunks)
     }
 }
 
 impl Reconstruction {
-    /// Returns how many bytes all terms are together.
+    /// Returns the total length of all terms.
     pub fn total(&self) -> u64 {
         self.terms.iter().map(|term| u64::from(term.length)).sum()
     }
 
-    /// Returns the request that brings a term's chunks.
+    /// Returns the request that returns a term's chunks.
     pub fn fetch_for(&self, term: &Term) -> Option<&Fetch> {
         let fetches = self.fetches.get(&term.xorb)?;
         fetches
@@ -58,7 +58,7 @@ impl Reconstruction {
             .find(|fetch| fetch.chunks.start <= term.start && term.end <= fetch.chunks.end)
     }
 
-    /// Returns how many bytes all requests together bring.
+    /// Returns the total size of all requests.
     pub fn packed_bytes(&self) -> u64 {
         self.fetches.values().flatten().map(Fetch::n_bytes).sum()
     }

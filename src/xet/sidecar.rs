@@ -1,9 +1,8 @@
-//! What a file on disk is made of, kept beside it for the day it changes.
+//! The sidecar file: terms and chunk lengths of a file, stored for its next change.
 //!
-//! The terms come from the storage, the lengths of the chunks from the bytes;
-//! a few bytes a chunk save asking and reading again. The file names the
-//! content and the Xet hash that it describes, and ends in a hash of itself:
-//! one that is torn, altered or about something else says nothing.
+//! The terms come from the storage, the chunk lengths from the bytes. A few bytes per chunk
+//! save a request and another read of the file. The sidecar contains the content id and the Xet
+//! hash of its file, and ends in a checksum: a torn, altered or foreign sidecar is ignored.
 
 use std::collections::HashMap;
 use std::fs;
@@ -17,22 +16,21 @@ use crate::sys::{files, open};
 const MAGIC: &[u8; 8] = b"hfdl-x1\n";
 const CHECK_BYTES: usize = 16;
 
-/// A file of 2 TB has thirty million chunks.
-const LARGEST: u64 = 128 << 20;
+/// Size limit; a file of 2 TB has thirty million chunks.
+const MAX_BYTES: u64 = 128 << 20;
 
-/// Writes what is known of a content: aside, then renamed.
+/// Writes the sidecar of a content to a temporary file and renames it.
 pub fn write(path: &Path, content: &ContentId, size_bytes: u64, map: &FileMap) -> io::Result<()> {
     let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     fs::create_dir_all(folder)?;
-    // A power cut may tear it: then it does not check and is made again.
+    // Not synced: after a power cut its checksum may fail, and it is made again.
     files::write_unsynced(path, &render(content, size_bytes, map), folder)
 }
 
-/// Reads what is known of a content; `None` for whatever is no sound sidecar of
-/// exactly this content.
+/// Reads the sidecar of a content; `None` if there is no valid one for this content.
 pub fn read(path: &Path, content: &ContentId, size_bytes: u64) -> io::Result<Option<FileMap>> {
     match files::link_metadata_if_present(path)? {
-        Some(found) if found.is_file() && found.len() <= LARGEST => {}
+        Some(found) if found.is_file() && found.len() <= MAX_BYTES => {}
         _ => return Ok(None),
     }
     let bytes = open::read_if_present(path)?;
@@ -84,8 +82,7 @@ pub fn parse(bytes: &[u8], content: &ContentId, size_bytes: u64) -> Option<FileM
     let n_xorbs = number(&mut rest)? as usize;
     let n_terms = number(&mut rest)? as usize;
     let n_chunks = number(&mut rest)? as usize;
-    // Every entry takes bytes of its own, so no count makes this reserve more
-    // than the file is long.
+    // Each entry takes bytes of the file, so no count can allocate more than the file's length.
     if n_xorbs
         .checked_mul(32)?
         .checked_add(n_terms.checked_mul(16)?)?
@@ -165,7 +162,7 @@ mod tests {
     const SIZE: u64 = 70_000 + 9000 + 131_072;
 
     #[test]
-    fn what_was_written_is_read_and_nothing_about_another_content() {
+    fn a_sidecar_is_read_back_for_its_content_only() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("deep/sidecar");
         assert_eq!(read(&path, &CONTENT, SIZE).unwrap(), None);
@@ -186,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_do_not_add_up_are_not_believed_however_well_signed() {
+    fn lengths_that_do_not_add_up_are_rejected_despite_a_valid_checksum() {
         let mut wrong = map();
         wrong.chunk_lengths = Some(vec![30_001, 40_000, 9000, 131_072]);
         assert_eq!(parse(&render(&CONTENT, SIZE, &wrong), &CONTENT, SIZE), None);
@@ -199,7 +196,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn a_damaged_sidecar_says_nothing(
+        fn a_damaged_sidecar_is_rejected(
             flips in prop::collection::vec((any::<prop::sample::Index>(), 1u8..), 0..4),
             cut in any::<prop::sample::Index>(),
             resigned in any::<bool>(),

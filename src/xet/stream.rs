@@ -1,4 +1,4 @@
-//! The bytes of a file out of its chunks, front to back.
+//! Reads a range of a file from its chunks, front to back.
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -14,50 +14,50 @@ use crate::domain::ranges::ByteRange;
 use crate::domain::xet::{Term, XetHash};
 use crate::sys::http::{Body, HttpError};
 
-/// So much is asked for at once: links are good for an hour, and a slow line
-/// must not be left with old ones.
+/// Bytes per reconstruction request. Signed URLs expire after an hour, so a slow connection
+/// must not hold too many.
 const WINDOW: u64 = 256 << 20;
 
-/// Reads a part of a file through the storage. Its errors hold a [`XetError`].
+/// Reads a range of a file from the storage. Its errors contain a [`XetError`].
 pub struct XetStream {
     client: XetClient,
     file: XetHash,
-    /// What is still to be asked for, and how much of it at once.
+    /// The range that is not requested yet, and the size of one request.
     left: ByteRange,
     window: u64,
-    /// What was asked for and is not read yet.
+    /// The terms of the current window that are not read yet.
     parts: Reconstruction,
     terms: VecDeque<Term>,
-    open: Option<Run>,
+    open: Option<ChunkRun>,
     unpacker: Unpacker,
     chunk: Vec<u8>,
-    /// Which one that is: zeros are the same chunk again and again, and each
-    /// time it was asked for anew it would cost a request.
-    held: Option<(XetHash, u32)>,
-    /// Bytes of the chunk that were handed out, or are before the range.
+    /// The xorb and index of the decoded chunk. Zeros repeat the same chunk many times; requesting
+    /// it again would cost a request each time.
+    decoded: Option<(XetHash, u32)>,
+    /// Bytes of the chunk that were returned or lie before the range.
     used: usize,
-    /// Bytes before the range in the chunks to come.
+    /// Bytes before the range in the next chunks.
     skip: u64,
-    /// Bytes of the window that are still to be handed out.
+    /// Bytes of the window that are not returned yet.
     window_left: u64,
     wire_bytes: Arc<AtomicU64>,
 }
 
-/// A run of chunks that arrives.
-struct Run {
+/// A run of chunks that is being received.
+struct ChunkRun {
     xorb: XetHash,
-    /// The next chunk, and the one behind the last.
+    /// From the next chunk to the end of the run.
     chunks: Range<u32>,
-    body: Counted,
+    body: CountingBody,
 }
 
-/// Counts what comes over the line.
-struct Counted {
+/// Counts the bytes on the wire.
+struct CountingBody {
     body: Body,
     wire_bytes: Arc<AtomicU64>,
 }
 
-impl Read for Counted {
+impl Read for CountingBody {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.body.read(buffer)?;
         self.wire_bytes.fetch_add(n as u64, Ordering::Relaxed);
@@ -66,14 +66,14 @@ impl Read for Counted {
 }
 
 impl XetClient {
-    /// Begins to read a part of a file; asks for the first of what it is made of.
+    /// Opens a range of a file and requests its first window.
     pub fn read(&self, file: XetHash, range: ByteRange) -> Result<XetStream, XetError> {
-        self.read_by(file, range, WINDOW)
+        self.read_with_window(file, range, WINDOW)
     }
 
-    /// As `read`, with other windows; open to tests, whose files are small.
+    /// Like `read`, with another window; for tests, whose files are small.
     #[doc(hidden)]
-    pub fn read_by(
+    pub fn read_with_window(
         &self,
         file: XetHash,
         range: ByteRange,
@@ -89,7 +89,7 @@ impl XetClient {
             open: None,
             unpacker: Unpacker::new(),
             chunk: Vec::new(),
-            held: None,
+            decoded: None,
             used: 0,
             skip: 0,
             window_left: 0,
@@ -101,13 +101,13 @@ impl XetClient {
 }
 
 impl XetStream {
-    /// Counts the bytes that came over the line and were not taken from it yet.
+    /// Returns the counter of bytes on the wire; the caller resets it.
     pub fn wire_bytes(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.wire_bytes)
     }
 
-    /// Returns how many bytes come over the line for the window that is open, and for how many.
-    pub fn price(&self) -> (u64, u64) {
+    /// Returns the bytes on the wire for the current window, and its unpacked bytes.
+    pub fn window_sizes(&self) -> (u64, u64) {
         (self.parts.packed_bytes(), self.window_left)
     }
 
@@ -119,7 +119,7 @@ impl XetStream {
         let window = ByteRange::new(self.left.start, end);
         let parts = self.client.reconstruction(self.file, Some(window))?;
         if parts.total() - parts.offset < window.len() {
-            return Err(self.bad_answer("its terms are shorter than the bytes asked for"));
+            return Err(self.bad_answer("its terms are shorter than the requested range"));
         }
         self.left.start = end;
         self.window_left = window.len();
@@ -131,25 +131,25 @@ impl XetStream {
         Ok(())
     }
 
-    /// Forgets what is under way: after trouble no byte of it can be trusted.
-    fn give_up(&mut self) {
+    /// Drops the current state: after an error none of its bytes can be trusted.
+    fn reset(&mut self) {
         self.open = None;
-        self.held = None;
+        self.decoded = None;
         self.terms.clear();
         self.chunk.clear();
         self.used = 0;
     }
 
-    /// Gets the next chunk that has bytes of the range.
+    /// Decodes the next chunk that contains bytes of the range.
     fn next_chunk(&mut self) -> Result<(), XetError> {
         while self.used == self.chunk.len() {
             let Some(term) = self.terms.front().copied() else {
-                return Err(self.bad_answer("its terms end too early"));
+                return Err(self.bad_answer("it has too few terms"));
             };
             let address = Some((term.xorb, term.start));
-            if self.held != address {
+            if self.decoded != address {
                 self.read_chunk_of(&term)?;
-                self.held = address;
+                self.decoded = address;
             }
             let length = self.chunk.len() as u64;
             let skipped = self.skip.min(length);
@@ -157,7 +157,7 @@ impl XetStream {
             self.used = skipped as usize;
             let consumed = u32::try_from(length).unwrap_or(u32::MAX);
             let Some(rest) = term.length.checked_sub(consumed) else {
-                return Err(self.bad_data("a term is longer than it was said to be"));
+                return Err(self.bad_data("a term is longer than its stated length"));
             };
             self.terms.pop_front();
             if term.start + 1 < term.end {
@@ -167,16 +167,16 @@ impl XetStream {
                     ..term
                 });
             } else if rest > 0 {
-                return Err(self.bad_data("a term is shorter than it was said to be"));
+                return Err(self.bad_data("a term is shorter than its stated length"));
             }
         }
         Ok(())
     }
 
-    /// Reads the first chunk of a term: from the run that is open, if it is the
-    /// next one there, or from a new one.
+    /// Decodes the first chunk of a term, from the open run if it contains the chunk, or from a new
+    /// request.
     fn read_chunk_of(&mut self, term: &Term) -> Result<(), XetError> {
-        let goes_on = |run: &Run| {
+        let goes_on = |run: &ChunkRun| {
             run.xorb == term.xorb && run.chunks.start <= term.start && term.start < run.chunks.end
         };
         if !self.open.as_ref().is_some_and(goes_on) {
@@ -185,21 +185,21 @@ impl XetStream {
                 ..*term
             };
             let Some(fetch) = self.parts.fetch_for(&first).cloned() else {
-                return Err(self.bad_answer("it does not say where a term is"));
+                return Err(self.bad_answer("it has no URL for a term"));
             };
-            self.open = Some(Run {
+            self.open = Some(ChunkRun {
                 xorb: term.xorb,
                 chunks: fetch.chunks.clone(),
-                body: Counted {
+                body: CountingBody {
                     body: self.client.open(self.file, &fetch)?,
                     wire_bytes: Arc::clone(&self.wire_bytes),
                 },
             });
         }
         let Some(run) = &mut self.open else {
-            return Err(self.bad_answer("nothing is open"));
+            return Err(self.bad_answer("no run of chunks is open"));
         };
-        // What lies before the term in the same run is of no use here.
+        // Skip the chunks of the run before the term.
         while run.chunks.start <= term.start {
             let read = self.unpacker.read_chunk(&mut run.body, &mut self.chunk);
             run.chunks.start += 1;
@@ -242,7 +242,7 @@ impl Read for XetStream {
         if self.used == self.chunk.len()
             && let Err(error) = self.next_chunk()
         {
-            self.give_up();
+            self.reset();
             return Err(io::Error::other(error));
         }
         let ready = &self.chunk[self.used..];

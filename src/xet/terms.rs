@@ -1,17 +1,17 @@
-//! All terms of a file, asked for window by window.
+//! Requests all terms of a file, window by window.
 
 use super::client::XetClient;
 use super::error::{XetError, XetFault};
 use crate::domain::ranges::ByteRange;
 use crate::domain::xet::{Term, XetHash};
 
-/// The official advice is not to ask for much more at once.
+/// The official documentation advises against larger requests.
 const WINDOW: u64 = 8 << 30;
 
-/// No file has more; the memory for them stays below a gigabyte.
+/// Upper limit for any file; it bounds the memory to less than a gigabyte.
 const MAX_TERMS: usize = 8 << 20;
 
-/// The terms of a whole file, and how many bytes all of them are packed.
+/// The terms of a whole file and their total packed size.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllTerms {
     pub terms: Vec<Term>,
@@ -19,17 +19,17 @@ pub struct AllTerms {
 }
 
 impl XetClient {
-    /// Asks for all terms of a file; together they are exactly `size_bytes`.
+    /// Requests all terms of a file; their total length is exactly `size_bytes`.
     pub fn terms(&self, file: XetHash, size_bytes: u64) -> Result<AllTerms, XetError> {
-        self.terms_by(file, size_bytes, WINDOW)
+        self.terms_with_window(file, size_bytes, WINDOW)
     }
 
-    /// Each window begins where the terms of the one before ended, which is
-    /// the end of a chunk: so no chunk is counted twice.
+    /// Like `terms`, with another window. Each window starts at the end of the last term, which is
+    /// a chunk boundary, so no chunk is counted twice.
     ///
-    /// Open to tests, which have no files of many gigabytes.
+    /// For tests, which have no files of many gigabytes.
     #[doc(hidden)]
-    pub fn terms_by(
+    pub fn terms_with_window(
         &self,
         file: XetHash,
         size_bytes: u64,
@@ -47,7 +47,9 @@ impl XetClient {
             let asked = (!whole).then(|| ByteRange::new(at, end));
             let part = self.reconstruction(file, asked)?;
             if part.offset != 0 {
-                return Err(bad("its terms do not begin where those before ended"));
+                return Err(bad(
+                    "its terms do not start at the end of the previous ones",
+                ));
             }
             let total = part.total();
             if total < end - at {

@@ -1,4 +1,4 @@
-//! The JSON of the storage's API: what a file is made of, and where that is.
+//! The JSON of the storage's API: the reconstruction of a file.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,62 +9,62 @@ use super::reconstruction::{Fetch, Reconstruction};
 use crate::domain::xet::{MAX_XORB_BYTES, MAX_XORB_CHUNKS, Term, XetHash};
 use crate::sys::http::Url;
 
-/// No answer has more; one term is some hundred bytes of JSON.
+/// Upper limit for any response; one term takes some hundred bytes of JSON.
 const MAX_TERMS: usize = 1 << 20;
-/// A xorb's chunks, each with its header, are never longer than this.
+/// Maximum length of all chunks of a xorb with their headers.
 const MAX_PACKED_BYTES: u64 = MAX_XORB_BYTES + 16 * MAX_XORB_CHUNKS as u64;
 
-/// The two forms of the same answer.
+/// The two versions of the same response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum ApiVersion {
     V1,
     V2,
 }
 
 #[derive(Deserialize)]
-struct AnswerV1 {
+struct ReconstructionV1 {
     #[serde(default)]
     offset_into_first_range: u64,
-    terms: Vec<TermForm>,
+    terms: Vec<TermJson>,
     #[serde(default)]
     fetch_info: HashMap<String, Vec<FetchV1>>,
 }
 
 #[derive(Deserialize)]
-struct AnswerV2 {
+struct ReconstructionV2 {
     #[serde(default)]
     offset_into_first_range: u64,
-    terms: Vec<TermForm>,
+    terms: Vec<TermJson>,
     #[serde(default)]
     xorbs: HashMap<String, Vec<FetchV2>>,
 }
 
 #[derive(Deserialize)]
-struct TermForm {
+struct TermJson {
     hash: String,
     unpacked_length: u32,
-    range: Chunks,
+    range: ChunkRange,
 }
 
-/// Up to, and not including, `end`.
+/// `end` is exclusive.
 #[derive(Clone, Copy, Deserialize)]
-struct Chunks {
+struct ChunkRange {
     start: u32,
     end: u32,
 }
 
-/// Up to, and including, `end`.
+/// `end` is inclusive.
 #[derive(Clone, Copy, Deserialize)]
-struct Bytes {
+struct InclusiveBytes {
     start: u64,
     end: u64,
 }
 
 #[derive(Deserialize)]
 struct FetchV1 {
-    range: Chunks,
+    range: ChunkRange,
     url: String,
-    url_range: Bytes,
+    url_range: InclusiveBytes,
 }
 
 #[derive(Deserialize)]
@@ -75,28 +75,28 @@ struct FetchV2 {
 
 #[derive(Deserialize)]
 struct FetchRange {
-    chunks: Chunks,
-    bytes: Bytes,
+    chunks: ChunkRange,
+    bytes: InclusiveBytes,
 }
 
-/// Reads an answer; the error says what is wrong with it and repeats none of it.
-pub fn parse_reconstruction(json: &[u8], form: Form) -> Result<Reconstruction, String> {
-    let (offset, terms, fetches) = match form {
-        Form::V1 => {
-            let answer: AnswerV1 = parse(json)?;
+/// Parses a response. The error describes the defect and repeats none of the response.
+pub fn parse_reconstruction(json: &[u8], version: ApiVersion) -> Result<Reconstruction, String> {
+    let (offset, terms, fetches) = match version {
+        ApiVersion::V1 => {
+            let response: ReconstructionV1 = parse(json)?;
             let mut fetches = HashMap::new();
-            for (xorb, entries) in answer.fetch_info {
+            for (xorb, entries) in response.fetch_info {
                 let own: &mut Vec<Fetch> = fetches.entry(hash(&xorb)?).or_default();
                 for entry in entries {
                     own.push(fetch(&url(&entry.url)?, entry.range, entry.url_range)?);
                 }
             }
-            (answer.offset_into_first_range, answer.terms, fetches)
+            (response.offset_into_first_range, response.terms, fetches)
         }
-        Form::V2 => {
-            let answer: AnswerV2 = parse(json)?;
+        ApiVersion::V2 => {
+            let response: ReconstructionV2 = parse(json)?;
             let mut fetches = HashMap::new();
-            for (xorb, entries) in answer.xorbs {
+            for (xorb, entries) in response.xorbs {
                 let own: &mut Vec<Fetch> = fetches.entry(hash(&xorb)?).or_default();
                 for entry in entries {
                     let url = url(&entry.url)?;
@@ -105,13 +105,13 @@ pub fn parse_reconstruction(json: &[u8], form: Form) -> Result<Reconstruction, S
                     }
                 }
             }
-            (answer.offset_into_first_range, answer.terms, fetches)
+            (response.offset_into_first_range, response.terms, fetches)
         }
     };
     if terms.len() > MAX_TERMS {
         return Err("it has too many terms".to_owned());
     }
-    // Each run has chunks of its own: those that touch are listed as one.
+    // Runs of a xorb have distinct chunks, because adjacent chunks version one run.
     let most_runs = MAX_XORB_CHUNKS as usize;
     if fetches.values().any(|runs| runs.len() > most_runs) {
         return Err("it has too many runs of one xorb".to_owned());
@@ -119,7 +119,7 @@ pub fn parse_reconstruction(json: &[u8], form: Form) -> Result<Reconstruction, S
     let terms: Vec<Term> = terms.into_iter().map(term).collect::<Result<_, _>>()?;
     let total: u64 = terms.iter().map(|term| u64::from(term.length)).sum();
     if offset > total {
-        return Err("it begins behind its own end".to_owned());
+        return Err("its offset is beyond its end".to_owned());
     }
     Ok(Reconstruction {
         offset,
@@ -135,41 +135,41 @@ fn parse<'j, T: Deserialize<'j>>(json: &'j [u8]) -> Result<T, String> {
 
 fn hash(text: &str) -> Result<XetHash, String> {
     text.parse()
-        .map_err(|_| "a xorb's name is no hash".to_owned())
+        .map_err(|_| "the name of a xorb is not a hash".to_owned())
 }
 
 fn url(text: &str) -> Result<Arc<Url>, String> {
-    // The error of the parser could repeat a signature.
+    // The error of the URL parser could repeat a signature.
     text.parse()
         .map(Arc::new)
-        .map_err(|_| "the address of a xorb is malformed".to_owned())
+        .map_err(|_| "the URL of a xorb is malformed".to_owned())
 }
 
-fn term(form: TermForm) -> Result<Term, String> {
+fn term(version: TermJson) -> Result<Term, String> {
     let term = Term {
-        xorb: hash(&form.hash)?,
-        start: form.range.start,
-        end: form.range.end,
-        length: form.unpacked_length,
+        xorb: hash(&version.hash)?,
+        start: version.range.start,
+        end: version.range.end,
+        length: version.unpacked_length,
     };
     if term.is_sound() {
         Ok(term)
     } else {
         Err(format!(
-            "a term of {} bytes has the chunks {} to {}",
+            "a term of {} bytes has chunks {} to {}",
             term.length, term.start, term.end
         ))
     }
 }
 
-fn fetch(url: &Arc<Url>, chunks: Chunks, bytes: Bytes) -> Result<Fetch, String> {
+fn fetch(url: &Arc<Url>, chunks: ChunkRange, bytes: InclusiveBytes) -> Result<Fetch, String> {
     let is_sound = chunks.start < chunks.end
         && chunks.end <= MAX_XORB_CHUNKS
         && bytes.start <= bytes.end
         && bytes.end < MAX_PACKED_BYTES;
     if !is_sound {
         return Err(format!(
-            "the chunks {} to {} shall be the bytes {} to {} of a xorb",
+            "chunks {} to {} are assigned to bytes {} to {} of a xorb",
             chunks.start, chunks.end, bytes.start, bytes.end
         ));
     }
@@ -214,9 +214,9 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_say_the_same() {
-        let one = parse_reconstruction(v1().as_bytes(), Form::V1).unwrap();
-        let two = parse_reconstruction(v2().as_bytes(), Form::V2).unwrap();
+    fn both_versions_parse_to_the_same_reconstruction() {
+        let one = parse_reconstruction(v1().as_bytes(), ApiVersion::V1).unwrap();
+        let two = parse_reconstruction(v2().as_bytes(), ApiVersion::V2).unwrap();
         assert_eq!(one, two);
         assert_eq!((one.offset, one.terms.len()), (7, 2));
         assert_eq!(one.total(), 353_873);
@@ -228,12 +228,12 @@ mod tests {
     #[test]
     fn an_empty_file_has_empty_lists() {
         let json = br#"{"offset_into_first_range":0,"terms":[],"xorbs":{}}"#;
-        let empty = parse_reconstruction(json, Form::V2).unwrap();
+        let empty = parse_reconstruction(json, ApiVersion::V2).unwrap();
         assert_eq!((empty.total(), empty.terms.len()), (0, 0));
     }
 
     #[test]
-    fn absurd_answers_are_refused() {
+    fn invalid_responses_are_refused() {
         for (from, to) in [
             ("\"start\":5,\"end\":6", "\"start\":6,\"end\":6"),
             ("\"start\":5,\"end\":6", "\"start\":8192,\"end\":8193"),
@@ -250,11 +250,11 @@ mod tests {
             ("range\":7", "range\":353874"),
             ("\"terms\"", "\"words\""),
         ] {
-            for (json, form) in [(v1(), Form::V1), (v2(), Form::V2)] {
+            for (json, version) in [(v1(), ApiVersion::V1), (v2(), ApiVersion::V2)] {
                 let changed = json.replace(from, to);
-                assert_ne!(changed, json, "{from} {form:?}");
-                let found = parse_reconstruction(changed.as_bytes(), form);
-                assert!(found.is_err(), "{form:?}: {from} to {to}");
+                assert_ne!(changed, json, "{from} {version:?}");
+                let found = parse_reconstruction(changed.as_bytes(), version);
+                assert!(found.is_err(), "{version:?}: {from} to {to}");
             }
         }
     }
@@ -267,33 +267,33 @@ mod tests {
             let json = format!(
                 r#"{{"terms":[],"xorbs":{{"{name}":[{{"url":"http://h/a","ranges":[{runs}]}}]}}}}"#
             );
-            parse_reconstruction(json.as_bytes(), Form::V2)
+            parse_reconstruction(json.as_bytes(), ApiVersion::V2)
         };
         assert!(with(8192).is_ok());
         assert!(with(8193).is_err());
     }
 
     #[test]
-    fn a_complaint_shows_no_signature() {
+    fn errors_show_no_signature() {
         let json = v2().replace("http://h/a?s", "http://u:geheim@h/a?geheim");
-        let why = parse_reconstruction(json.as_bytes(), Form::V2).unwrap_err();
+        let why = parse_reconstruction(json.as_bytes(), ApiVersion::V2).unwrap_err();
         assert!(!why.contains("geheim"), "{why}");
     }
 
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// What is accepted after any damage is still sound.
+        /// A response that is accepted after any damage is still valid.
         #[test]
-        fn no_damage_gets_past_the_checks(
-            form in prop::sample::select(vec![Form::V1, Form::V2]),
+        fn accepted_responses_are_valid_after_any_damage(
+            version in prop::sample::select(vec![ApiVersion::V1, ApiVersion::V2]),
             changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
             cut in any::<prop::sample::Index>(),
             whole in any::<bool>(),
         ) {
-            let mut json = match form {
-                Form::V1 => v1().into_bytes(),
-                Form::V2 => v2().into_bytes(),
+            let mut json = match version {
+                ApiVersion::V1 => v1().into_bytes(),
+                ApiVersion::V2 => v2().into_bytes(),
             };
             for (index, byte) in changes {
                 let at = index.index(json.len());
@@ -302,7 +302,7 @@ mod tests {
             if !whole {
                 json.truncate(cut.index(json.len()));
             }
-            if let Ok(found) = parse_reconstruction(&json, form) {
+            if let Ok(found) = parse_reconstruction(&json, version) {
                 prop_assert!(found.terms.iter().all(Term::is_sound));
                 prop_assert!(found.offset <= found.total());
                 for fetch in found.fetches.values().flatten() {

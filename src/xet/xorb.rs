@@ -1,8 +1,7 @@
-//! Chunks as they come over the line: a header each, and packed bytes.
+//! Decodes the chunks of a xorb: a header each, followed by packed bytes.
 //!
-//! Whatever is wrong with them is an error, never a panic, and no length in
-//! them makes this take more memory than the longest block that LZ4 knows, some
-//! megabytes.
+//! Invalid input is an error, never a panic. No length in it can allocate more than the largest
+//! LZ4 block, some megabytes.
 
 use std::io::{self, Read};
 
@@ -12,19 +11,19 @@ use crate::domain::xet::MAX_CHUNK;
 
 pub const HEADER_BYTES: usize = 8;
 
-/// How an LZ4 frame begins. The older kind, which begins otherwise, is no part of
-/// Xet, and its blocks alone would take 16 MiB for a chunk of any length.
+/// Start of an LZ4 frame. The legacy format is not part of Xet, and its blocks would take 16
+/// MiB for a chunk of any length.
 const FRAME: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
 
-/// As long as a packed chunk may be: the writer stores what does not shrink.
+/// Maximum length of a packed chunk; incompressible chunks are stored unpacked.
 const MAX_PACKED: usize = 2 * MAX_CHUNK;
 
-/// How a chunk is packed.
+/// The compression of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     None,
     Lz4,
-    /// The bytes at positions that are equal modulo four lie together.
+    /// LZ4 after grouping the bytes by position modulo four.
     GroupedLz4,
 }
 
@@ -35,7 +34,7 @@ pub struct ChunkHeader {
     pub unpacked: usize,
 }
 
-/// Says that bytes are no chunk.
+/// The error for bytes that are not a valid chunk.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct BadChunk(String);
@@ -48,13 +47,13 @@ impl ChunkHeader {
     pub fn parse(bytes: &[u8; HEADER_BYTES]) -> Result<Self, BadChunk> {
         let [version, p0, p1, p2, scheme, u0, u1, u2] = *bytes;
         if version != 0 {
-            return bad(format!("a chunk has version {version}"));
+            return bad(format!("a chunk has the unknown version {version}"));
         }
         let scheme = match scheme {
             0 => Scheme::None,
             1 => Scheme::Lz4,
             2 => Scheme::GroupedLz4,
-            other => return bad(format!("a chunk is packed in an unknown way ({other})")),
+            other => return bad(format!("a chunk has an unknown compression ({other})")),
         };
         let packed = u32::from_le_bytes([p0, p1, p2, 0]) as usize;
         let unpacked = u32::from_le_bytes([u0, u1, u2, 0]) as usize;
@@ -72,7 +71,7 @@ impl ChunkHeader {
     }
 }
 
-/// Unpacks chunks; its memory serves all of them.
+/// Decodes chunks; its buffers are reused.
 #[derive(Default)]
 pub struct Unpacker {
     packed: Vec<u8>,
@@ -84,10 +83,10 @@ impl Unpacker {
         Self::default()
     }
 
-    /// Reads one chunk and puts its bytes into `chunk`, in place of what was there.
+    /// Reads one chunk and replaces the contents of `chunk` by its bytes.
     ///
-    /// Trouble of the reader is given on; bytes that are no chunk are an error
-    /// of kind `InvalidData` with a [`BadChunk`] in it.
+    /// Errors of the reader are passed on. An invalid chunk is an error of kind `InvalidData` that
+    /// contains a [`BadChunk`].
     pub fn read_chunk(&mut self, reader: &mut dyn Read, chunk: &mut Vec<u8>) -> io::Result<()> {
         let mut header = [0; HEADER_BYTES];
         reader.read_exact(&mut header)?;
@@ -100,7 +99,7 @@ impl Unpacker {
         unpacked.map_err(invalid)
     }
 
-    /// Unpacks the bytes behind a header.
+    /// Unpacks the bytes after a header.
     pub fn unpack(
         &mut self,
         header: &ChunkHeader,
@@ -108,7 +107,7 @@ impl Unpacker {
         chunk: &mut Vec<u8>,
     ) -> Result<(), BadChunk> {
         if packed.len() != header.packed {
-            return bad("a chunk was cut");
+            return bad("a chunk is truncated");
         }
         chunk.clear();
         match header.scheme {
@@ -128,22 +127,22 @@ fn invalid(error: BadChunk) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
-/// Unpacks a frame that must have exactly so many bytes.
+/// Unpacks a frame that must have exactly `unpacked` bytes.
 fn unpack_frame(packed: &[u8], unpacked: usize, out: &mut Vec<u8>) -> Result<(), BadChunk> {
     if !packed.starts_with(&FRAME) {
-        return bad("a chunk is no LZ4 frame");
+        return bad("a chunk is not an LZ4 frame");
     }
-    // One byte more than there may be shows a frame that is too long.
+    // One extra byte detects a frame that is too long.
     let mut reader = lz4_flex::frame::FrameDecoder::new(packed).take(unpacked as u64 + 1);
     match reader.read_to_end(out) {
         Ok(n) if n == unpacked => Ok(()),
         Ok(n) => bad(format!("a chunk of {unpacked} bytes unpacks to {n}")),
-        Err(_) => bad("a chunk's LZ4 frame is broken"),
+        Err(_) => bad("the LZ4 frame of a chunk is invalid"),
     }
 }
 
-/// Puts bytes in their order again: group by group they are those at positions
-/// 0, 4, 8 …, then 1, 5, 9 …, and so on.
+/// Restores the byte order of grouped bytes: first the bytes at positions 0, 4, 8 …, then 1, 5,
+/// 9 …, and so on.
 fn ungroup(grouped: &[u8], out: &mut Vec<u8>) {
     let (whole, rest) = (grouped.len() / 4, grouped.len() % 4);
     let mut groups = [&grouped[..0]; 4];
@@ -222,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn every_length_is_grouped_and_back() {
+    fn grouping_is_reversed_for_every_length() {
         for n in 0..50u8 {
             let bytes: Vec<u8> = (0..n).collect();
             let mut out = Vec::new();
@@ -266,7 +265,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn whatever_was_packed_unpacks(
+        fn packed_chunks_unpack(
             bytes in prop::collection::vec(any::<u8>(), 1..5000),
             repeats in 1usize..20,
         ) {
@@ -277,7 +276,7 @@ mod tests {
             prop_assert_eq!(read(&grouped).unwrap(), bytes);
         }
 
-        /// Damage is an error or another chunk of the length that was named.
+        /// A damaged chunk is an error or another chunk of the stated length.
         #[test]
         fn damaged_chunks_never_panic_and_never_grow(
             bytes in prop::collection::vec(0u8..4, 1..3000),

@@ -14,8 +14,8 @@ use hfdl::domain::outcome::ErrorKind;
 use hfdl::domain::ranges::ByteRange;
 use hfdl::domain::retry::RetryPolicy;
 use hfdl::download::{
-    ByteSource, ByteStream, EngineOptions, Event, FetchJob, FileError, FileReport, FileResult,
-    Lane, SourceError, fetch,
+    ByteSource, ByteStream, EngineEvent, EngineOptions, FetchJob, FileError, FileReport,
+    FileResult, LimitGroup, SourceError, fetch,
 };
 use hfdl::sys::stop::{StopFlag, StopReason};
 use hfdl_test_hub::{
@@ -32,7 +32,7 @@ pub(crate) struct Env {
     dir: tempfile::TempDir,
     pub(crate) options: EngineOptions,
     /// The lane of all files that are not given another.
-    pub(crate) lane: Lane,
+    pub(crate) lane: LimitGroup,
 }
 
 /// What a file should be.
@@ -53,7 +53,7 @@ impl Env {
                 },
                 ..EngineOptions::default()
             },
-            lane: Lane::default(),
+            lane: LimitGroup::default(),
         }
     }
 
@@ -78,7 +78,7 @@ impl Env {
             size_bytes: bytes.len() as u64,
             partial: self.dir.path().join(name.replace('/', "-")),
             source: Arc::new(HttpSource::new(&url)),
-            lane: self.lane.clone(),
+            limits: self.lane.clone(),
             copies: None,
             rank: 0,
         };
@@ -89,7 +89,7 @@ impl Env {
         self.fetch_with(wanted, &mut |_| ())
     }
 
-    fn fetch_with(&self, wanted: &Wanted, on_event: &mut dyn FnMut(Event)) -> FileReport {
+    fn fetch_with(&self, wanted: &Wanted, on_event: &mut dyn FnMut(EngineEvent)) -> FileReport {
         let mut reports = fetch(vec![wanted.job.clone()], &self.options, on_event);
         assert_eq!(reports.len(), 1);
         reports.remove(0)
@@ -195,7 +195,7 @@ fn many_small_files_take_one_request_each() {
     let jobs = wanted.iter().map(|w| w.job.clone()).collect();
     let mut verified = 0;
     let reports = fetch(jobs, &env.options, &mut |event| {
-        verified += usize::from(matches!(event, Event::Verified { .. }));
+        verified += usize::from(matches!(event, EngineEvent::Verified { .. }));
     });
     assert_eq!((reports.len(), verified), (2000, 2000));
     for (report, wanted) in reports.iter().zip(&wanted) {
@@ -289,8 +289,10 @@ fn a_trickling_connection_is_given_up() {
     );
     let mut slow = false;
     let report = env.fetch_with(&wanted, &mut |event| {
-        if let Event::Retrying { error, .. } = event {
-            slow |= error.message.contains("less than 100000 bytes a second");
+        if let EngineEvent::Retrying { error, .. } = event {
+            slow |= error
+                .message
+                .contains("slower than 100000 bytes per second");
         }
     });
     assert_verified(&report, &wanted);
@@ -376,7 +378,7 @@ fn a_file_of_another_length_is_an_integrity_failure() {
         let report = env.fetch(&wanted);
         let error = error_of(&report);
         assert_eq!(error.kind, ErrorKind::Integrity, "{fault:?}: {error}");
-        assert!(error.message.contains("should have"), "{error}");
+        assert!(error.message.contains("wrong file size"), "{error}");
     }
 }
 
@@ -578,7 +580,7 @@ fn a_file_that_somebody_else_fetches_is_busy() {
         let wanted = env.large("model.bin", size);
         let mut second = None;
         let report = env.fetch_with(&wanted, &mut |event| {
-            if let Event::Verified { file, .. } = event {
+            if let EngineEvent::Verified { file, .. } = event {
                 // Not published yet, so not free for others.
                 second = Some(env.fetch(&wanted).result);
                 drop(file);
@@ -651,7 +653,7 @@ fn child_fetches(wanted_by_parent: &str) {
         size_bytes: parts[2].parse().unwrap(),
         partial: PathBuf::from(parts[3]),
         source: Arc::new(HttpSource::new(parts[0])),
-        lane: Lane::default(),
+        limits: LimitGroup::default(),
         copies: None,
         rank: 0,
     };
@@ -660,7 +662,7 @@ fn child_fetches(wanted_by_parent: &str) {
         ..EngineOptions::default()
     };
     fetch(vec![job], &options, &mut |event| {
-        if let Event::Saved { bytes, .. } = event {
+        if let EngineEvent::Saved { bytes, .. } = event {
             let mut out = std::io::stdout();
             writeln!(out, "saved {bytes}").unwrap();
         }

@@ -6,7 +6,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use hfdl::download::{
-    Engine, EngineOptions, Event, FetchJob, FileReport, FileResult, Lane, reusable_bytes,
+    Engine, EngineEvent, EngineOptions, FetchJob, FileReport, FileResult, LimitGroup,
+    reusable_bytes,
 };
 use hfdl::sys::stop::{StopFlag, StopReason};
 use hfdl_test_hub::{Fault, On};
@@ -20,8 +21,8 @@ const MIB: u64 = 1 << 20;
 const FAR_TOO_LONG: Duration = Duration::from_secs(60);
 
 impl Wanted {
-    fn in_lane(mut self, lane: &Lane) -> Self {
-        self.job.lane = lane.clone();
+    fn in_lane(mut self, lane: &LimitGroup) -> Self {
+        self.job.limits = lane.clone();
         self
     }
 
@@ -39,7 +40,7 @@ impl Wanted {
 #[track_caller]
 fn listen(
     engine: &mut Engine,
-    mut on: impl FnMut(&Event),
+    mut on: impl FnMut(&EngineEvent),
     mut enough: impl FnMut(&Engine, &BTreeMap<usize, FileReport>) -> bool,
 ) -> BTreeMap<usize, FileReport> {
     let began = Instant::now();
@@ -50,7 +51,7 @@ fn listen(
             continue;
         };
         on(&event);
-        if let Event::Verified { report, .. } | Event::Ended { report } = event {
+        if let EngineEvent::Verified { report, .. } | EngineEvent::Ended { report } = event {
             let before = reports.insert(report.job, report);
             assert_eq!(before, None, "reported twice");
         }
@@ -59,7 +60,7 @@ fn listen(
 }
 
 #[track_caller]
-fn until_idle(engine: &mut Engine, on: impl FnMut(&Event)) -> BTreeMap<usize, FileReport> {
+fn until_idle(engine: &mut Engine, on: impl FnMut(&EngineEvent)) -> BTreeMap<usize, FileReport> {
     listen(engine, on, |engine, _| engine.is_idle())
 }
 
@@ -84,11 +85,11 @@ fn slow_line(env: &Env, name: &str) {
 }
 
 /// Raises a lane's flag as soon as so many bytes of a job have come.
-fn stop_after(lane: &Lane, of: usize, bytes: u64) -> impl FnMut(&Event) + use<> {
+fn stop_after(lane: &LimitGroup, of: usize, bytes: u64) -> impl FnMut(&EngineEvent) + use<> {
     let stop = lane.stop().clone();
     let mut came = 0;
     move |event| {
-        if let Event::Progress { job, bytes } = event
+        if let EngineEvent::Progress { job, bytes } = event
             && *job == of
         {
             came += bytes;
@@ -129,7 +130,7 @@ fn a_file_that_is_added_while_others_are_on_their_way_does_not_wait_for_them() {
     let mut numbers = Vec::new();
     // Not before the slow one is under way.
     while came < MIB {
-        if let Some(Event::Progress { bytes, .. }) = engine.next(FAR_TOO_LONG) {
+        if let Some(EngineEvent::Progress { bytes, .. }) = engine.next(FAR_TOO_LONG) {
             came += bytes;
         }
     }
@@ -148,7 +149,7 @@ fn a_file_that_is_added_while_others_are_on_their_way_does_not_wait_for_them() {
 #[test]
 fn a_lane_that_stops_in_mid_file_leaves_the_others_alone_and_is_resumed_later() {
     let env = Env::new();
-    let lane = Lane::default();
+    let lane = LimitGroup::default();
     let stopped = env.large("a.bin", 40 * MIB).in_lane(&lane);
     let other = env.large("b.bin", 12 * MIB);
     slow_line(&env, "a.bin");
@@ -165,7 +166,7 @@ fn a_lane_that_stops_in_mid_file_leaves_the_others_alone_and_is_resumed_later() 
     drop(engine);
 
     env.hub.heal();
-    let report = env.fetch(&stopped.in_lane(&Lane::default()));
+    let report = env.fetch(&stopped.in_lane(&LimitGroup::default()));
     assert_eq!((report.fetched, report.reused), (40 * MIB - kept, kept));
     assert!(matches!(report.result, FileResult::Verified { .. }));
 }
@@ -173,7 +174,7 @@ fn a_lane_that_stops_in_mid_file_leaves_the_others_alone_and_is_resumed_later() 
 #[test]
 fn a_lane_ends_with_its_own_budget() {
     let env = Env::new();
-    let lane = Lane::new(Some(2 * MIB));
+    let lane = LimitGroup::new(Some(2 * MIB));
     let bounded = env.large("a.bin", 9 * MIB).in_lane(&lane);
     let other = env.large("b.bin", 9 * MIB);
     slow_line(&env, "a.bin");
@@ -192,7 +193,7 @@ fn a_lane_ends_with_its_own_budget() {
 fn what_waits_in_a_stopped_lane_ends_at_once_with_what_is_on_disk() {
     let mut env = Env::new();
     env.options.files = 1;
-    let lane = Lane::default();
+    let lane = LimitGroup::default();
     // A part of this one is there from another day.
     let begun = env.large("begun.bin", 5 * MIB).in_lane(&lane);
     env.hub
@@ -225,14 +226,14 @@ fn what_waits_in_a_stopped_lane_ends_at_once_with_what_is_on_disk() {
 #[test]
 fn a_whole_file_of_a_stopped_lane_is_still_proven() {
     let env = Env::new();
-    let lane = Lane::default();
+    let lane = LimitGroup::default();
     let wanted = env.large("model.bin", 5 * MIB).in_lane(&lane);
     assert_verified(&env.fetch(&wanted), &wanted);
     env.hub.forget_requests();
     let mut engine = Engine::start(env.options.clone());
     engine.add(wanted.job());
     let reports = until_idle(&mut engine, |event| {
-        if matches!(event, Event::Started { .. }) {
+        if matches!(event, EngineEvent::Started { .. }) {
             lane.stop().raise(StopReason::TimeBudget);
         }
     });
@@ -246,7 +247,7 @@ fn a_silent_connection_of_a_stopped_lane_is_left_behind_and_the_others_go_on() {
     env.options.grace = Duration::from_millis(50);
     env.options.connections = 2;
     for size in [4 * MIB, 1000] {
-        let lane = Lane::default();
+        let lane = LimitGroup::default();
         let mut silent = env.large(&format!("silent-{size}"), size).in_lane(&lane);
         let name = format!("beside-{size}");
         let other = env.large(&name, 20 * MIB);
@@ -306,7 +307,7 @@ fn the_rates_of_the_run_and_of_the_lane_hold_at_once() {
 fn a_lane_that_waits_for_its_rate_lends_its_connections_to_the_others() {
     let mut env = Env::new();
     env.options.connections = 4;
-    let lane = Lane::default();
+    let lane = LimitGroup::default();
     // Its files would take hours.
     lane.rate().store(10, Ordering::Relaxed);
     let crawling: Vec<Wanted> = (0..20)
@@ -336,7 +337,7 @@ fn files_are_begun_by_rank_and_large_ones_first() {
     env.options.connections = 1;
     env.options.files = 2;
     let ranked = |name: &str, size: u64, rank: u64| {
-        let lane = Lane::default();
+        let lane = LimitGroup::default();
         env.large(name, size).in_lane(&lane).ranked(rank)
     };
     let files = [
@@ -352,7 +353,7 @@ fn files_are_begun_by_rank_and_large_ones_first() {
     engine.add_all(files.iter().map(Wanted::job).collect());
     let mut order = Vec::new();
     let reports = until_idle(&mut engine, |event| {
-        if let Event::Started { job, .. } = event {
+        if let EngineEvent::Started { job, .. } = event {
             order.push(files[*job].job.name.as_str());
         }
     });
@@ -380,13 +381,13 @@ fn closing_saves_and_reports_what_has_not_ended() {
     engine.add_all(vec![under_way.job(), waiting.job()]);
     let mut came = 0;
     while came < 2 * MIB {
-        if let Some(Event::Progress { bytes, .. }) = engine.next(FAR_TOO_LONG) {
+        if let Some(EngineEvent::Progress { bytes, .. }) = engine.next(FAR_TOO_LONG) {
             came += bytes;
         }
     }
     let mut reports = BTreeMap::new();
     engine.close(&mut |event| {
-        if let Event::Verified { report, .. } | Event::Ended { report } = event {
+        if let EngineEvent::Verified { report, .. } | EngineEvent::Ended { report } = event {
             reports.insert(report.job, report);
         }
     });
@@ -428,18 +429,18 @@ fn each_file_ends_exactly_once_whatever_stops_when() {
             grace: Duration::from_millis(dice.below(3) * 20),
             ..env.options.clone()
         };
-        let lanes = [(); 3].map(|()| Lane::new((dice.below(2) == 0).then_some(MIB)));
+        let lanes = [(); 3].map(|()| LimitGroup::new((dice.below(2) == 0).then_some(MIB)));
         let mut engine = Engine::start(env.options.clone());
         let mut ends = vec![0; files.len()];
         let mut verified = 0;
-        let mut count = |event: Event| {
-            verified += usize::from(matches!(event, Event::Verified { .. }));
+        let mut count = |event: EngineEvent| {
+            verified += usize::from(matches!(event, EngineEvent::Verified { .. }));
             ends[event.job()] += usize::from(event.is_end());
         };
         for wanted in &files {
             let lane = &lanes[dice.below(3) as usize];
             engine.add(FetchJob {
-                lane: lane.clone(),
+                limits: lane.clone(),
                 rank: dice.below(3),
                 ..wanted.job()
             });

@@ -292,7 +292,7 @@ fn all_terms_are_the_same_whatever_the_windows() {
     assert_eq!(forms(&hub).len(), 1, "a small file is one window");
     for window in [1, 70_000, 300_000, size - 1, size, size + 1] {
         hub.forget_requests();
-        let paged = client.terms_by(hash(), size, window).unwrap();
+        let paged = client.terms_with_window(hash(), size, window).unwrap();
         assert_eq!(chained(&paged.terms), chained(&whole.terms), "{window}");
         assert_eq!(paged.packed_bytes, whole.packed_bytes, "{window}");
         let n_asked = forms(&hub).len() as u64;
@@ -306,7 +306,9 @@ fn each_window_begins_where_the_terms_before_ended() {
     let (hub, world) = (hub(), World::new(RetryPolicy::never()));
     let client = world.client(&hub, "acme/tiny@1");
     hub.forget_requests();
-    client.terms_by(hash(), SIZE as u64, 200_000).unwrap();
+    client
+        .terms_with_window(hash(), SIZE as u64, 200_000)
+        .unwrap();
     let mut at = 0;
     for request in hub.requests() {
         let part = ByteRange::new(at, (at + 200_000).min(SIZE as u64));
@@ -324,7 +326,10 @@ fn terms_that_are_not_exactly_the_file_are_refused() {
     let size = SIZE as u64;
     for window in [100_000, size * 2] {
         for wrong in [size - 1, size + 1] {
-            let fault = client.terms_by(hash(), wrong, window).unwrap_err().fault;
+            let fault = client
+                .terms_with_window(hash(), wrong, window)
+                .unwrap_err()
+                .fault;
             let is_told = matches!(fault, XetFault::BadAnswer(_) | XetFault::BadRange);
             assert!(is_told, "{window} {wrong}: {fault:?}");
         }
@@ -341,7 +346,7 @@ fn terms_that_are_not_exactly_the_file_are_refused() {
     for fault in [answer(1, 131_072), answer(0, 99_999), nothing] {
         hub.heal();
         hub.fault(On::api(Api::Reconstruction).skip(1), fault.clone());
-        let error = client.terms_by(hash(), size, 100_000).unwrap_err();
+        let error = client.terms_with_window(hash(), size, 100_000).unwrap_err();
         assert!(matches!(error.fault, XetFault::BadAnswer(_)), "{fault:?}");
     }
 }
@@ -355,7 +360,7 @@ fn a_part_is_read_to_the_byte_whatever_the_windows() {
         for window in [9_999, 250_000, size] {
             let range = ByteRange::new(start, end);
             let mut read = Vec::new();
-            let mut stream = client.read_by(hash(), range, window).unwrap();
+            let mut stream = client.read_with_window(hash(), range, window).unwrap();
             stream.read_to_end(&mut read).unwrap();
             let expected = &bytes[start as usize..end as usize];
             assert!(read == expected, "{start} to {end} by {window}");

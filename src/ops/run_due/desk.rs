@@ -17,7 +17,7 @@ use crate::domain::shard::Shard;
 use crate::domain::share::Share;
 use crate::domain::time::{Timestamp, believed};
 use crate::domain::units::{ByteSize, Seconds};
-use crate::download::Lane;
+use crate::download::LimitGroup;
 use crate::ops::rate_limits;
 use crate::ops::run::{Opening, Record, Run, Tools};
 use crate::ops::sync::{Flow, Order, SyncEnd, Target};
@@ -47,7 +47,7 @@ pub(super) struct Desk<'a> {
 struct Claim {
     schedule: Schedule,
     due: DueNow,
-    lane: Lane,
+    lane: LimitGroup,
     waiting: BTreeSet<ModelId>,
     ends: Vec<LookEnd>,
 }
@@ -303,9 +303,9 @@ impl<'a> Desk<'a> {
     }
 
     /// Makes the lane in which a schedule's limits hold.
-    fn lane(&self, one: &DueNow, watch: &Watch) -> Lane {
+    fn lane(&self, one: &DueNow, watch: &Watch) -> LimitGroup {
         let spec = &one.schedule.spec;
-        let lane = Lane::new(spec.max_transfer.map(ByteSize::bytes));
+        let lane = LimitGroup::new(spec.max_transfer.map(ByteSize::bytes));
         watch.add(Watched {
             stop: lane.stop().clone(),
             deadline: one.due.deadline,

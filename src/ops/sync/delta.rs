@@ -26,8 +26,8 @@ use crate::hub::HubClient;
 use crate::sys::host::cores;
 use crate::sys::open;
 use crate::xet::{
-    CasToken, TokenTrouble, XetClient, XetError, XetFault, XetStorage, chunk_file,
-    complete_lengths, prove_terms, sidecar,
+    CasToken, TokenRequestError, XetClient, XetError, XetFault, XetStorage, chunk_file,
+    complete_lengths, sidecar, verify_terms,
 };
 
 /// Smaller files come in one request anyway.
@@ -88,7 +88,7 @@ impl Asker<'_> {
         let old_listing = self.old_listing();
         let client = self.client(&self.remote.commit);
         for file in wanted {
-            if self.xet.ways().is_dead_end(Way::XetAnswers, 0) {
+            if self.xet.routes().is_unusable(Way::XetAnswers, 0) {
                 return;
             }
             match self.delta_of(&file, old_listing.as_ref(), &client) {
@@ -183,7 +183,7 @@ impl Asker<'_> {
             false => ControlFlow::Break(()),
         };
         let proven = open::read_through_links(bad)
-            .and_then(|bad| prove_terms(&bad, hash, terms, &mut on_read));
+            .and_then(|bad| verify_terms(&bad, hash, terms, &mut on_read));
         let proven = proven
             .inspect_err(|err| log::info!("cannot read `{}`: {err}", bad.display()))
             .ok()??;
@@ -358,7 +358,7 @@ pub(crate) fn client_for(
     let tokens = move || {
         let token = hub.xet_read_token(&repo, &commit);
         let token = token.map_err(|err| {
-            XetFault::NoToken(TokenTrouble {
+            XetFault::NoToken(TokenRequestError {
                 kind: err.kind(),
                 is_transient: err.is_transient(),
                 retry_after: None,

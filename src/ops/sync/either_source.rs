@@ -36,7 +36,7 @@ pub struct EitherSource {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Nobody has compared the two ways yet.
+    /// Nobody has compared the two routes yet.
     Open,
     Plain,
     Chunks,
@@ -53,7 +53,7 @@ impl EitherSource {
         size_bytes: u64,
         is_settled: bool,
     ) -> Self {
-        let state = if xet.ways().is_dead_end(Way::PlainFiles, size_bytes) {
+        let state = if xet.routes().is_unusable(Way::PlainFiles, size_bytes) {
             State::Chunks
         } else if is_settled {
             State::Plain
@@ -79,16 +79,16 @@ impl EitherSource {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
-    /// Compares the two ways, if that is worth a question.
+    /// Compares the two routes, if that is worth a question.
     fn compare(&self, range: ByteRange) -> Option<XetStream> {
         if range.len() < SMALLEST {
             return None;
         }
         // Whoever else asks meanwhile goes by plain HTTP.
         self.set(State::Plain);
-        let ways = self.xet.ways();
+        let routes = self.xet.routes();
         let mut needed = [Way::XetAnswers, Way::XetChunks].into_iter();
-        if needed.any(|way| ways.is_dead_end(way, 0)) {
+        if needed.any(|way| routes.is_unusable(way, 0)) {
             return None;
         }
         let stream = match self.xet.read(self.hash, range) {
@@ -98,7 +98,7 @@ impl EitherSource {
                 return None;
             }
         };
-        let (packed, unpacked) = stream.price();
+        let (packed, unpacked) = stream.window_sizes();
         let is_cheaper = packed.saturating_mul(10) <= unpacked.saturating_mul(9);
         log::debug!("{packed} bytes in chunks, {unpacked} bytes plain");
         is_cheaper.then(|| {
@@ -123,7 +123,7 @@ impl EitherSource {
             total_size: Some(self.size_bytes),
             whole_file: false,
             wire_bytes: Some(stream.wire_bytes()),
-            wire_total: Some(stream.price().0),
+            wire_total: Some(stream.window_sizes().0),
             reader: Box::new(Reader {
                 stream,
                 client: self.xet.clone(),
@@ -169,7 +169,9 @@ impl ByteSource for EitherSource {
         let refused = match self.plain.open(Some(range)) {
             Err(error) if !error.transient && !error.range_refused => error,
             Ok(stream) => {
-                self.xet.ways().works(Way::PlainFiles, self.size_bytes);
+                self.xet
+                    .routes()
+                    .record_success(Way::PlainFiles, self.size_bytes);
                 return Ok(stream);
             }
             Err(error) => return Err(error),
@@ -185,7 +187,9 @@ impl ByteSource for EitherSource {
         })?;
         self.set(State::Chunks);
         // It is known now that the file can be had at all.
-        self.xet.ways().give_up(Way::PlainFiles, self.size_bytes);
+        self.xet
+            .routes()
+            .mark_unusable(Way::PlainFiles, self.size_bytes);
         Ok(stream)
     }
 }
@@ -202,14 +206,14 @@ impl Read for Reader {
             Ok(n) => {
                 self.failures.store(0, Ordering::Relaxed);
                 if n > 0 {
-                    self.client.ways().works(Way::XetChunks, 0);
+                    self.client.routes().record_success(Way::XetChunks, 0);
                 }
                 Ok(n)
             }
             Err(err) => {
                 let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
                 if failures >= MOST_FAILURES {
-                    self.client.ways().give_up(Way::XetChunks, 0);
+                    self.client.routes().mark_unusable(Way::XetChunks, 0);
                 }
                 let inner = err
                     .get_ref()

@@ -10,7 +10,7 @@ use super::delta::write_down;
 use super::end::{Progress, ProvenFile};
 use super::work::{Saved, Work};
 use crate::domain::proof::FileStamp;
-use crate::download::{Event, FetchJob, FileReport, FileResult as Fetched};
+use crate::download::{EngineEvent, FetchJob, FileReport, FileResult as Fetched};
 use crate::sys::host::checkpoint;
 use crate::sys::pause::Stopwatch;
 use crate::sys::stamp::stamp_at;
@@ -61,9 +61,9 @@ pub(super) struct Use {
 }
 
 impl Desk {
-    pub(super) fn take(&mut self, event: Event, on: &mut dyn FnMut(Progress<'_>)) {
+    pub(super) fn take(&mut self, event: EngineEvent, on: &mut dyn FnMut(Progress<'_>)) {
         match event {
-            Event::Started { job, reused } => {
+            EngineEvent::Started { job, reused } => {
                 if let Some(job) = self.jobs.get_mut(&job) {
                     job.saved.was_there = reused;
                     on(Progress::FileStarted {
@@ -73,7 +73,7 @@ impl Desk {
                     });
                 }
             }
-            Event::Progress { job, bytes } => {
+            EngineEvent::Progress { job, bytes } => {
                 if let Some(job) = self.jobs.get_mut(&job) {
                     let more = bytes.saturating_sub(job.expected);
                     job.expected = job.expected.saturating_sub(bytes);
@@ -90,7 +90,7 @@ impl Desk {
                     });
                 }
             }
-            Event::Copied { job, source, bytes } => {
+            EngineEvent::Copied { job, source, bytes } => {
                 if let Some(job) = self.jobs.get_mut(&job) {
                     job.saved.add_copied(source, bytes);
                     on(Progress::Copied {
@@ -99,7 +99,7 @@ impl Desk {
                     });
                 }
             }
-            Event::Retrying { job, after, error } => {
+            EngineEvent::Retrying { job, after, error } => {
                 if let Some(job) = self.jobs.get(&job) {
                     let (name, pause) = (&job.fetch.name, after.as_secs_f64());
                     log::info!("`{name}`: {error}; trying again in {pause:.1} s");
@@ -107,8 +107,8 @@ impl Desk {
                     on(Progress::Retrying { name, why });
                 }
             }
-            Event::Saved { job, bytes } => self.tell_kept(job, bytes, on),
-            Event::Verified { report, file } => {
+            EngineEvent::Saved { job, bytes } => self.tell_kept(job, bytes, on),
+            EngineEvent::Verified { report, file } => {
                 if let Some(job) = self.finished(&report, on) {
                     self.write_down(&job, &report, file.path());
                     let stored = self.store_first(&job, file.path());
@@ -121,7 +121,7 @@ impl Desk {
                     self.settle(&job, &report, stored.as_ref().err(), on);
                 }
             }
-            Event::Ended { report } => {
+            EngineEvent::Ended { report } => {
                 let Some(mut job) = self.finished(&report, on) else {
                     return;
                 };

@@ -31,7 +31,7 @@ use crate::domain::repo::CommitSha;
 use crate::domain::session::{ByteCounts, FileCounts, SessionProgress, Trouble};
 use crate::domain::share::Share;
 use crate::domain::units::ByteSize;
-use crate::download::{EngineOptions, Lane};
+use crate::download::{EngineOptions, LimitGroup};
 use crate::hub::HubClient;
 use crate::ops::rollback;
 use crate::sys::host::checkpoint;
@@ -52,7 +52,7 @@ const LAST_ANSWER: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Order {
     pub target: Arc<Target>,
-    pub lane: Lane,
+    pub lane: LimitGroup,
     pub share: Share,
 }
 

@@ -121,7 +121,7 @@ impl Pool {
                 size_bytes: wanted.file.size_bytes,
                 partial,
                 source: self.source(wanted, address),
-                lane: lane.clone(),
+                limits: lane.clone(),
                 copies: wanted.delta.as_ref().map(|delta| copies(delta)),
                 rank: share.next(missing),
             };
@@ -207,7 +207,7 @@ impl Pool {
                     content: job.fetch.content,
                     size_bytes: job.fetch.size_bytes,
                     task: Task::Prove { file: path.clone() },
-                    stops: [job.fetch.lane.stop().clone(), desk.stop.clone()],
+                    stops: [job.fetch.limits.stop().clone(), desk.stop.clone()],
                 };
                 Some((number, path.clone(), read))
             })

@@ -23,7 +23,7 @@ use crate::domain::session::{
     ByteCounts, FileCounts, FileResult, FileSource, SessionFile, SessionProgress, Trouble,
 };
 use crate::domain::units::ByteSize;
-use crate::download::{FileReport, FileResult as Fetched, Lane};
+use crate::download::{FileReport, FileResult as Fetched, LimitGroup};
 use crate::sys::host::checkpoint;
 use crate::sys::logging;
 use crate::sys::stamp::stamp_at;
@@ -35,7 +35,7 @@ pub(super) struct Work {
     pub(super) index: usize,
     pub(super) target: Arc<Target>,
     pub(super) planned: Rc<Planned>,
-    pub(super) lane: Lane,
+    pub(super) lane: LimitGroup,
     /// `None` when the place cannot be written; `trouble` says why.
     pub(super) writer: Option<Writer>,
     pub(super) progress: SessionProgress,
@@ -83,7 +83,12 @@ impl Saved {
 }
 
 impl Work {
-    pub(super) fn new(index: usize, target: Arc<Target>, planned: Rc<Planned>, lane: Lane) -> Self {
+    pub(super) fn new(
+        index: usize,
+        target: Arc<Target>,
+        planned: Rc<Planned>,
+        lane: LimitGroup,
+    ) -> Self {
         let totals = planned.plan.totals;
         let progress = SessionProgress {
             new_commit: Some(planned.remote.commit.clone()),

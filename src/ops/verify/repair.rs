@@ -16,7 +16,7 @@ use crate::domain::repo::RepoPath;
 use crate::domain::repo_arg::escape_pattern;
 use crate::domain::share::Share;
 use crate::domain::snapshot::RemoteFile;
-use crate::download::{Lane, has_content};
+use crate::download::{LimitGroup, has_content};
 use crate::ops::run::{Bounds, Run, Tools};
 use crate::ops::sync::{
     Asker, Findings, Order, Planned, Progress, SyncEnd, Target, origins_of, outcome_of, trouble_of,
@@ -41,7 +41,7 @@ impl Verify<'_> {
             ..Bounds::default()
         };
         let (mut flow, _watch) = run.start_flow(&bounds)?;
-        let lane = Lane::default();
+        let lane = LimitGroup::default();
         let mut at_once: Vec<(usize, SyncEnd)> = Vec::new();
         for (index, look) in broken {
             let bad = &models[index].bad;

@@ -3,12 +3,12 @@
 #![no_main]
 
 use hfdl::domain::xet::{MAX_XORB_BYTES, MAX_XORB_CHUNKS, Term};
-use hfdl::xet::{Fetch, Form, Reconstruction, parse_reconstruction};
+use hfdl::xet::{Fetch, ApiVersion, Reconstruction, parse_reconstruction};
 use hfdl_fuzz::within;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 
-const FORMS: [Form; 2] = [Form::V1, Form::V2];
+const FORMS: [ApiVersion; 2] = [ApiVersion::V1, ApiVersion::V2];
 
 fuzz_target!(|bytes: &[u8]| {
     // A few bytes for each of the text, whatever it says.
@@ -53,7 +53,7 @@ fn is_sound(found: &Reconstruction) {
     }
 }
 
-fn render(found: &Reconstruction, form: Form) -> String {
+fn render(found: &Reconstruction, form: ApiVersion) -> String {
     let term = |term: &Term| {
         json!({
             "hash": term.xorb.to_string(),
@@ -66,8 +66,8 @@ fn render(found: &Reconstruction, form: Form) -> String {
         let chunks = json!({"start": fetch.chunks.start, "end": fetch.chunks.end});
         let bytes = json!({"start": fetch.first_byte, "end": fetch.last_byte});
         match form {
-            Form::V1 => json!({"range": chunks, "url": url, "url_range": bytes}),
-            Form::V2 => json!({"url": url, "ranges": [{"chunks": chunks, "bytes": bytes}]}),
+            ApiVersion::V1 => json!({"range": chunks, "url": url, "url_range": bytes}),
+            ApiVersion::V2 => json!({"url": url, "ranges": [{"chunks": chunks, "bytes": bytes}]}),
         }
     };
     let fetches = found.fetches.iter().map(|(xorb, fetches)| {
@@ -75,8 +75,8 @@ fn render(found: &Reconstruction, form: Form) -> String {
         (xorb.to_string(), Value::from(fetches))
     });
     let name = match form {
-        Form::V1 => "fetch_info",
-        Form::V2 => "xorbs",
+        ApiVersion::V1 => "fetch_info",
+        ApiVersion::V2 => "xorbs",
     };
     let mut answer = json!({
         "offset_into_first_range": found.offset,

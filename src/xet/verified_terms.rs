@@ -1,9 +1,8 @@
-//! Which parts of a damaged file are still right.
+//! Finds the undamaged parts of a damaged file.
 //!
-//! A xorb is named by the hash over its chunks. So where a file has all chunks
-//! of one, its bytes prove themselves: they are cut and hashed, and the hash
-//! over them must be that name. Of a xorb of which the file has only a part
-//! nothing can be told, and nothing of it is believed.
+//! The name of a xorb is the hash over its chunks. Where a file contains all chunks of a xorb,
+//! its bytes can be verified: they are chunked and hashed, and the hash must be that name. A
+//! xorb that the file contains only in part cannot be verified and counts as damaged.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -17,25 +16,25 @@ use crate::domain::xet::{FileMap, Term, XetHash};
 use crate::sys::file_io;
 
 /// The hash and the length of a chunk.
-type Chunk = (XetHash, u32);
+type HashedChunk = (XetHash, u32);
 
-/// What of a file is proven.
+/// The verified parts of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proven {
+pub struct VerifiedTerms {
     pub ranges: RangeSet,
-    /// The terms that are, with their chunks' lengths; under the hash of the whole file.
+    /// The verified terms and their chunk lengths, under the hash of the whole file.
     pub map: FileMap,
 }
 
-/// Reads a file that should be made of these terms, and tells which of them it
-/// has; `None` when the listener, who hears of each term, broke off.
-pub fn prove_terms(
+/// Reads a file that should consist of these terms and returns the verified ones. `on_read`
+/// gets the length of each term; `None` when it breaks off.
+pub fn verify_terms(
     file: &File,
     hash: XetHash,
     terms: &[Term],
     on_read: &mut dyn FnMut(u64) -> ControlFlow<()>,
-) -> io::Result<Option<Proven>> {
-    let mut found: Vec<Vec<Chunk>> = Vec::with_capacity(terms.len());
+) -> io::Result<Option<VerifiedTerms>> {
+    let mut found: Vec<Vec<HashedChunk>> = Vec::with_capacity(terms.len());
     let mut at = 0;
     for term in terms {
         let range = ByteRange::new(at, at + u64::from(term.length));
@@ -45,7 +44,7 @@ pub fn prove_terms(
             return Ok(None);
         }
     }
-    let mut xorbs: HashMap<XetHash, BTreeMap<u32, Chunk>> = HashMap::new();
+    let mut xorbs: HashMap<XetHash, BTreeMap<u32, HashedChunk>> = HashMap::new();
     for (term, chunks) in terms.iter().zip(&found) {
         let known = xorbs.entry(term.xorb).or_default();
         for (number, chunk) in term.chunks().zip(chunks) {
@@ -53,7 +52,7 @@ pub fn prove_terms(
         }
     }
     xorbs.retain(|name, chunks| is_whole(name, chunks));
-    let mut proven = Proven {
+    let mut verified = VerifiedTerms {
         ranges: RangeSet::new(),
         map: FileMap {
             hash,
@@ -65,23 +64,23 @@ pub fn prove_terms(
     for (term, chunks) in terms.iter().zip(found) {
         let range = ByteRange::new(at, at + u64::from(term.length));
         at = range.end;
-        // The same chunk may stand at several places, and be damaged at one of them.
+        // A chunk can occur several times and be damaged in one place only.
         let is_it = xorbs.get(&term.xorb).is_some_and(|known| {
             let should = term.chunks().filter_map(|number| known.get(&number));
             should.eq(&chunks)
         });
         if is_it {
-            proven.ranges.insert(range);
-            proven.map.terms.push(*term);
+            verified.ranges.insert(range);
+            verified.map.terms.push(*term);
             lengths.extend(chunks.iter().map(|(_, length)| *length));
         }
     }
-    proven.map.chunk_lengths = Some(lengths);
-    Ok(Some(proven))
+    verified.map.chunk_lengths = Some(lengths);
+    Ok(Some(verified))
 }
 
-/// Cuts a part of a file that begins where a chunk begins.
-fn chunks_of(file: &File, range: ByteRange) -> io::Result<Vec<Chunk>> {
+/// Chunks a part of a file that starts at a chunk boundary.
+fn chunks_of(file: &File, range: ByteRange) -> io::Result<Vec<HashedChunk>> {
     let mut chunks = Vec::new();
     let mut chunker = Chunker::new();
     let mut buffer = vec![0; 256 << 10];
@@ -98,8 +97,8 @@ fn chunks_of(file: &File, range: ByteRange) -> io::Result<Vec<Chunk>> {
     Ok(chunks)
 }
 
-/// Tells whether these are all chunks of a xorb.
-fn is_whole(name: &XetHash, chunks: &BTreeMap<u32, Chunk>) -> bool {
+/// Returns whether these are all chunks of a xorb.
+fn is_whole(name: &XetHash, chunks: &BTreeMap<u32, HashedChunk>) -> bool {
     let has_all = chunks.keys().copied().eq(0..chunks.len() as u32);
     let mut tree = MerkleTree::new();
     for (hash, length) in chunks.values() {
@@ -119,8 +118,8 @@ mod tests {
         std::iter::repeat_with(|| random.u8(..)).take(n).collect()
     }
 
-    /// Returns noise that ends with a chunk, and its chunks.
-    fn part(n: usize, seed: u64) -> (Vec<u8>, Vec<Chunk>) {
+    /// Returns noise that ends at a chunk boundary, and its chunks.
+    fn part(n: usize, seed: u64) -> (Vec<u8>, Vec<HashedChunk>) {
         let mut bytes = noise(n, seed);
         let mut chunks = Vec::new();
         Chunker::new().update(&bytes, &mut |hash, length| chunks.push((hash, length)));
@@ -128,7 +127,7 @@ mod tests {
         (bytes, chunks)
     }
 
-    fn name(chunks: &[Chunk]) -> XetHash {
+    fn name(chunks: &[HashedChunk]) -> XetHash {
         let mut tree = MerkleTree::new();
         for (hash, length) in chunks {
             tree.push(*hash, u64::from(*length));
@@ -136,7 +135,7 @@ mod tests {
         tree.root().unwrap()
     }
 
-    fn term(xorb: XetHash, start: usize, chunks: &[Chunk]) -> Term {
+    fn term(xorb: XetHash, start: usize, chunks: &[HashedChunk]) -> Term {
         Term {
             xorb,
             start: start as u32,
@@ -145,7 +144,7 @@ mod tests {
         }
     }
 
-    fn prove(bytes: &[u8], terms: &[Term]) -> Proven {
+    fn prove(bytes: &[u8], terms: &[Term]) -> VerifiedTerms {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
         let mut n_terms = 0;
@@ -153,13 +152,13 @@ mod tests {
             n_terms += 1;
             ControlFlow::Continue(())
         };
-        let proven = prove_terms(&file, XetHash::ZERO, terms, &mut count);
-        let proven = proven.unwrap().unwrap();
+        let verified = verify_terms(&file, XetHash::ZERO, terms, &mut count);
+        let verified = verified.unwrap().unwrap();
         assert_eq!(n_terms, terms.len());
         let mut stop = |_| ControlFlow::Break(());
-        let stopped = prove_terms(&file, XetHash::ZERO, terms, &mut stop);
+        let stopped = verify_terms(&file, XetHash::ZERO, terms, &mut stop);
         assert_eq!(stopped.unwrap(), None);
-        proven
+        verified
     }
 
     fn range(start: usize, end: usize) -> RangeSet {
@@ -169,14 +168,14 @@ mod tests {
     }
 
     #[test]
-    fn a_flipped_bit_costs_its_xorb_and_no_other() {
+    fn a_flipped_bit_damages_only_its_xorb() {
         let (first, second) = (part(900_000, 1), part(700_000, 2));
         let terms = [&first, &second].map(|(_, chunks)| term(name(chunks), 0, chunks));
         let whole = [first.0.clone(), second.0.clone()].concat();
         let cut = first.0.len();
-        let proven = prove(&whole, &terms);
-        assert_eq!(proven.ranges, range(0, whole.len()));
-        assert!(proven.map.is_sound(whole.len() as u64));
+        let verified = prove(&whole, &terms);
+        assert_eq!(verified.ranges, range(0, whole.len()));
+        assert!(verified.map.is_sound(whole.len() as u64));
         for (at, left) in [
             (0, range(cut, whole.len())),
             (cut - 1, range(cut, whole.len())),
@@ -185,14 +184,14 @@ mod tests {
         ] {
             let mut rotten = whole.clone();
             rotten[at] ^= 1;
-            let proven = prove(&rotten, &terms);
-            assert_eq!(proven.ranges, left, "byte {at}");
-            assert_eq!(proven.map.terms.len(), 1);
+            let verified = prove(&rotten, &terms);
+            assert_eq!(verified.ranges, left, "byte {at}");
+            assert_eq!(verified.map.terms.len(), 1);
         }
     }
 
     #[test]
-    fn a_part_of_a_xorb_proves_nothing_wherever_it_is_from() {
+    fn a_part_of_a_xorb_is_never_verified() {
         let (bytes, chunks) = part(900_000, 3);
         let xorb = name(&chunks);
         let first = chunks[0].1 as usize;
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_xorb_in_another_order_and_twice_is_proven_where_it_is_right() {
+    fn repeated_and_reordered_chunks_are_verified_where_they_are_intact() {
         let (bytes, chunks) = part(900_000, 4);
         let xorb = name(&chunks);
         let first = chunks[0].1 as usize;
@@ -218,7 +217,7 @@ mod tests {
         assert_eq!(prove(&whole, &terms).ranges, range(0, whole.len()));
         let last = whole.len() - 1;
         whole[last] ^= 1;
-        let proven = prove(&whole, &terms);
-        assert_eq!(proven.ranges, range(0, whole.len() - first));
+        let verified = prove(&whole, &terms);
+        assert_eq!(verified.ranges, range(0, whole.len() - first));
     }
 }

@@ -1,21 +1,21 @@
-//! What the engine counts of one file while it arrives.
+//! Counters of one file in progress.
 
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What a file has cost so far.
+/// Received, reused and copied bytes of a file, and its retries.
 #[derive(Debug, Default)]
-pub(crate) struct Costs {
+pub(crate) struct FileCounters {
     pub(crate) fetched: AtomicU64,
     pub(crate) reused: AtomicU64,
-    /// By old file.
+    /// Bytes by source file.
     copied: Mutex<Vec<u64>>,
     pub(crate) copies_were_wrong: AtomicBool,
     pub(crate) retries: AtomicU32,
 }
 
-impl Costs {
+impl FileCounters {
     pub(crate) fn copied(&self) -> Vec<u64> {
         self.by_source().clone()
     }
@@ -29,8 +29,8 @@ impl Costs {
         self.reused.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Forgets what was reused, because it was thrown away.
-    pub(crate) fn nothing_reused(&self) {
+    /// Resets the reused bytes after all bytes were discarded.
+    pub(crate) fn clear_reused(&self) {
         self.reused.store(0, Ordering::Relaxed);
         if !mem::take(&mut *self.by_source()).is_empty() {
             self.copies_were_wrong.store(true, Ordering::Relaxed);

@@ -1,0 +1,308 @@
+//! The state that all threads of an engine share.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::backlog::Backlog;
+use super::budget::{Grant, TransferBudget};
+use super::counters::FileCounters;
+use super::event::{EngineEvent, EngineOptions, FileError, FileReport, FileResult};
+use super::hash_buffers::BufferPool;
+use super::large_file::LargeFile;
+use super::limits::LimitGroup;
+use super::pace::RateLimiter;
+use super::partial::VerifiedFile;
+use super::queue::NumberedJob;
+use super::scheduler::{FetchTask, Scheduler, remove_one};
+use crate::sys::stop::StopReason;
+
+/// Longest wait of an idle connection before it checks for work again.
+const IDLE_WAIT: Duration = Duration::from_millis(250);
+
+/// Longest wait without a check of the stop flags.
+const STOP_POLL: Duration = Duration::from_millis(100);
+
+/// State shared by the caller, the connections, the hash threads and the flush thread.
+pub(crate) struct EngineState {
+    pub(crate) options: EngineOptions,
+    limiter: RateLimiter,
+    /// Transfer budget of the run, over all files.
+    budget: Arc<TransferBudget>,
+    /// The engine was closed: all threads exit.
+    closed: AtomicBool,
+    /// Buffers that hold received bytes until they are hashed.
+    pub(crate) buffers: Arc<BufferPool>,
+    flush_requested: Condvar,
+    scheduler: Mutex<Scheduler>,
+    work_available: Condvar,
+    events: Sender<EngineEvent>,
+    backlog: Arc<Backlog>,
+}
+
+impl EngineState {
+    pub(crate) fn new(options: EngineOptions, events: Sender<EngineEvent>) -> Self {
+        Self {
+            limiter: RateLimiter::new(options.rate.clone()),
+            budget: Arc::new(TransferBudget::new(options.max_transfer)),
+            options,
+            closed: AtomicBool::new(false),
+            buffers: Arc::default(),
+            flush_requested: Condvar::new(),
+            scheduler: Mutex::default(),
+            work_available: Condvar::new(),
+            events,
+            backlog: Arc::default(),
+        }
+    }
+
+    /// Queues all jobs under one lock, so that the first connection chooses among all of them.
+    pub(crate) fn add(&self, jobs: Vec<NumberedJob>) {
+        let mut scheduler = self.scheduler();
+        for (number, job) in jobs {
+            scheduler.queue.add(number, job);
+        }
+        drop(scheduler);
+        self.work_available.notify_all();
+    }
+
+    /// Blocks until a connection has work, or has to exit.
+    pub(crate) fn next_task(&self) -> FetchTask {
+        let most = self.options.connections.max(1);
+        self.backlog.wait_until_below(most, || self.is_stopping());
+        let mut scheduler = self.scheduler();
+        loop {
+            if self.is_stopping() {
+                return FetchTask::Exit;
+            }
+            if let Some(task) =
+                scheduler.next_task(&self.options, &self.budget, self.limiter.is_limiting())
+            {
+                return task;
+            }
+            if scheduler.stop_exhausted(&self.options, &self.budget) {
+                continue;
+            }
+            let now = Instant::now();
+            let wait = scheduler
+                .active
+                .iter()
+                .flat_map(|large| large.next_wakeups())
+                .flatten()
+                .map(|then| then.saturating_duration_since(now))
+                .filter(|wait| !wait.is_zero())
+                .fold(IDLE_WAIT, Duration::min);
+            // New work notifies `work_available`. Only active files and rate limits change with time.
+            scheduler = if scheduler.is_quiet() {
+                let woken = self.work_available.wait(scheduler);
+                woken.unwrap_or_else(PoisonError::into_inner)
+            } else {
+                let woken = self.work_available.wait_timeout(scheduler, wait);
+                woken.unwrap_or_else(PoisonError::into_inner).0
+            };
+        }
+    }
+
+    /// Activates a large file after its partial file was opened; `None` when that failed.
+    pub(crate) fn large_opened(&self, limits: &LimitGroup, large: Option<Arc<LargeFile>>) {
+        let mut scheduler = self.scheduler();
+        remove_one(&mut scheduler.starting, limits);
+        scheduler.active.extend(large);
+        drop(scheduler);
+        self.work_available.notify_all();
+        self.flush_requested.notify_all();
+    }
+
+    pub(crate) fn small_file_done(&self, limits: &LimitGroup) {
+        remove_one(&mut self.scheduler().small, limits);
+        self.work_available.notify_all();
+    }
+
+    /// Wakes idle threads to check for work.
+    pub(crate) fn wake_workers(&self) {
+        drop(self.scheduler());
+        self.work_available.notify_all();
+        self.flush_requested.notify_all();
+    }
+
+    pub(crate) fn active(&self) -> Vec<Arc<LargeFile>> {
+        self.scheduler().active.clone()
+    }
+
+    /// Removes the queued jobs of matching limit groups.
+    pub(crate) fn take_queued(&self, of: impl Fn(&LimitGroup) -> bool) -> Vec<NumberedJob> {
+        self.scheduler().queue.take_all(of)
+    }
+
+    pub(crate) fn request_flush(&self) {
+        self.flush_requested.notify_one();
+    }
+
+    /// Waits up to `longest`, or until a file has many bytes to flush.
+    pub(crate) fn wait_for_flush_work(&self, longest: Duration) {
+        let scheduler = self.scheduler();
+        if self.is_closed() {
+            return;
+        }
+        if scheduler.active.is_empty() {
+            drop(self.flush_requested.wait(scheduler));
+        } else {
+            drop(self.flush_requested.wait_timeout(scheduler, longest));
+        }
+    }
+
+    /// Makes all threads exit.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.wake_workers();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Returns whether the whole run is stopping.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.is_closed() || self.options.stop.is_raised()
+    }
+
+    /// Returns whether the files of a limit group are stopped.
+    pub(crate) fn is_stopped_for(&self, limits: &LimitGroup) -> bool {
+        self.is_stopping() || limits.stop().is_raised()
+    }
+
+    /// Waits for a time span; returns early with true when the limit group is stopped.
+    pub(crate) fn pause(&self, limits: &LimitGroup, span: Duration) -> bool {
+        let end = Instant::now() + span;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if self.is_stopped_for(limits) {
+                return true;
+            }
+            if left.is_zero() {
+                return false;
+            }
+            self.options.stop.pause(left.min(STOP_POLL));
+        }
+    }
+
+    /// Returns how many bytes to read at once under both rate limits.
+    pub(crate) fn read_size(&self, limits: &LimitGroup, wanted: usize) -> usize {
+        limits.limiter().read_size(self.limiter.read_size(wanted))
+    }
+
+    /// Charges received bytes to the budgets and both rate limits; returns how long the rate limits
+    /// delayed the connection.
+    pub(crate) fn charge(&self, grant: &mut Grant, bytes: u64) -> Duration {
+        grant.spend(bytes);
+        let limits = grant.limits();
+        let wait = self
+            .limiter
+            .charge(bytes)
+            .max(limits.limiter().charge(bytes));
+        if !wait.is_zero() {
+            self.pause(limits, wait);
+        }
+        wait
+    }
+
+    /// Waits until the grant has room for `bytes`; false when the budget can never provide them or
+    /// the group is stopped.
+    pub(crate) fn wait_for_budget(&self, grant: &mut Grant, bytes: u64) -> bool {
+        while !grant.grow_to(bytes) {
+            let limits = grant.limits();
+            if self.budget.is_exhausted_for(bytes) {
+                self.options.stop.raise(StopReason::TransferBudget);
+            } else if limits.budget().is_exhausted_for(bytes) {
+                limits.stop().raise(StopReason::TransferBudget);
+            }
+            if self.pause(limits, STOP_POLL) {
+                return false;
+            }
+        }
+        true
+    }
+
+    pub(crate) fn send(&self, event: EngineEvent) {
+        // The receiver is gone after the engine was closed; the event is not needed then.
+        let _ = self.events.send(event);
+    }
+
+    /// Reports the result of a file and removes it from the active files.
+    pub(crate) fn report(&self, job: usize, counters: &FileCounters, end: FileEnd) {
+        let report = |result| FileReport {
+            job,
+            result,
+            fetched: counters.fetched.load(Ordering::Relaxed),
+            reused: counters.reused.load(Ordering::Relaxed),
+            copied: counters.copied(),
+            copies_were_wrong: counters.copies_were_wrong.load(Ordering::Relaxed),
+            retries: counters.retries.load(Ordering::Relaxed),
+        };
+        let event = match end {
+            FileEnd::Verified(mut file, durable) => {
+                file.add_to(&self.backlog);
+                EngineEvent::Verified {
+                    report: report(FileResult::Verified { durable }),
+                    file,
+                }
+            }
+            FileEnd::Partial(kept) => EngineEvent::Ended {
+                report: report(FileResult::Partial { kept }),
+            },
+            FileEnd::Busy => EngineEvent::Ended {
+                report: report(FileResult::Busy),
+            },
+            FileEnd::Failed(error) => EngineEvent::Ended {
+                report: report(FileResult::Failed(error)),
+            },
+        };
+        self.send(event);
+        self.scheduler().active.retain(|large| large.index != job);
+        self.work_available.notify_all();
+    }
+
+    /// Closes a failed large file after its last connection has ended.
+    pub(crate) fn close_if_failed(&self, large: &LargeFile) {
+        let Some(error) = large.take_failure() else {
+            return;
+        };
+        // Keep the received bytes: the next run may succeed.
+        if let Err(second) = large.flush() {
+            log::debug!("{}: {second}", large.job.name);
+        }
+        drop(large.partial.take_lock());
+        self.report(large.index, &large.counters, FileEnd::Failed(error));
+    }
+
+    /// Flushes and closes an unfinished large file, unless another thread ended it in the meantime.
+    pub(crate) fn close_unfinished(&self, large: &LargeFile) {
+        if !large.mark_ended() {
+            return;
+        }
+        let end = match large.flush() {
+            Ok(kept) => FileEnd::Partial(kept),
+            Err(error) => FileEnd::Failed(error),
+        };
+        // A connection blocked in a read may still write. The lock stays with it.
+        if large.connections() == 0 {
+            drop(large.partial.take_lock());
+        }
+        self.report(large.index, &large.counters, end);
+    }
+
+    fn scheduler(&self) -> MutexGuard<'_, Scheduler> {
+        self.scheduler
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The result of one file.
+pub(crate) enum FileEnd {
+    Verified(VerifiedFile, bool),
+    Partial(u64),
+    Busy,
+    Failed(FileError),
+}

@@ -1,0 +1,125 @@
+//! The queue of files that no connection has started, by limit group and rank.
+
+use std::collections::BTreeMap;
+
+use super::budget::MIN_REQUEST;
+use super::event::FetchJob;
+use super::limits::LimitGroup;
+
+/// Largest size that is fetched in one request and not resumed.
+pub(crate) const SMALL_FILE_MAX: u64 = 1 << 20;
+
+/// A job number and its job.
+pub(crate) type NumberedJob = (usize, FetchJob);
+
+/// Rank and job number: equal ranks keep the order in which they were added.
+type QueueKey = (u64, usize);
+
+#[derive(Default)]
+pub(crate) struct FileQueue {
+    /// None of the queues is empty.
+    queues: Vec<Queue>,
+}
+
+struct Queue {
+    limits: LimitGroup,
+    small: BTreeMap<QueueKey, FetchJob>,
+    large: BTreeMap<QueueKey, FetchJob>,
+}
+
+impl FileQueue {
+    pub(crate) fn add(&mut self, number: usize, job: FetchJob) {
+        let known = self
+            .queues
+            .iter()
+            .rposition(|q| q.limits.is_same(&job.limits));
+        let index = known.unwrap_or_else(|| {
+            self.queues.push(Queue {
+                limits: job.limits.clone(),
+                small: BTreeMap::new(),
+                large: BTreeMap::new(),
+            });
+            self.queues.len() - 1
+        });
+        let queue = &mut self.queues[index];
+        let jobs = if job.size_bytes <= SMALL_FILE_MAX {
+            &mut queue.small
+        } else {
+            &mut queue.large
+        };
+        jobs.insert((job.rank, number), job);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queues.is_empty()
+    }
+
+    /// Takes the first small file that `fits`, from the groups that `may` start one.
+    pub(crate) fn next_small(
+        &mut self,
+        may: impl Fn(&LimitGroup) -> bool,
+        fits: impl Fn(&FetchJob) -> bool,
+    ) -> Option<NumberedJob> {
+        self.next(|queue| &mut queue.small, may, fits)
+    }
+
+    /// Takes the first large file from the groups that `may` start one.
+    pub(crate) fn next_large(&mut self, may: impl Fn(&LimitGroup) -> bool) -> Option<NumberedJob> {
+        self.next(|queue| &mut queue.large, may, |_| true)
+    }
+
+    pub(crate) fn has_small(&self) -> bool {
+        self.queues.iter().any(|queue| !queue.small.is_empty())
+    }
+
+    /// Returns the smallest possible request of each limit group.
+    pub(crate) fn min_requests(&self) -> impl Iterator<Item = (&LimitGroup, u64)> {
+        self.queues.iter().filter_map(|queue| {
+            let small = queue.small.values().map(|job| job.size_bytes).min();
+            let large = (!queue.large.is_empty()).then_some(MIN_REQUEST);
+            Some((&queue.limits, small.into_iter().chain(large).min()?))
+        })
+    }
+
+    /// Removes all jobs of matching limit groups.
+    pub(crate) fn take_all(&mut self, of: impl Fn(&LimitGroup) -> bool) -> Vec<NumberedJob> {
+        let (taken, left): (Vec<Queue>, Vec<Queue>) = std::mem::take(&mut self.queues)
+            .into_iter()
+            .partition(|queue| of(&queue.limits));
+        self.queues = left;
+        taken
+            .into_iter()
+            .flat_map(|queue| queue.large.into_iter().chain(queue.small))
+            .map(|((_, number), job)| (number, job))
+            .collect()
+    }
+
+    fn next(
+        &mut self,
+        jobs: impl Fn(&mut Queue) -> &mut BTreeMap<QueueKey, FetchJob>,
+        may: impl Fn(&LimitGroup) -> bool,
+        fits: impl Fn(&FetchJob) -> bool,
+    ) -> Option<NumberedJob> {
+        let mut first: Option<(QueueKey, usize)> = None;
+        for (index, queue) in self.queues.iter_mut().enumerate() {
+            let Some(next) = jobs(queue).keys().next().copied() else {
+                continue;
+            };
+            let is_earlier = |turn| first.is_none_or(|(earliest, _)| turn < earliest);
+            if !is_earlier(next) || !may(&queue.limits) {
+                continue;
+            }
+            let fitting = jobs(queue).iter().find(|(_, job)| fits(job));
+            if let Some((turn, _)) = fitting.filter(|(turn, _)| is_earlier(**turn)) {
+                first = Some((*turn, index));
+            }
+        }
+        let (turn, index) = first?;
+        let (number, job) = (turn.1, jobs(&mut self.queues[index]).remove(&turn)?);
+        let queue = &self.queues[index];
+        if queue.small.is_empty() && queue.large.is_empty() {
+            self.queues.swap_remove(index);
+        }
+        Some((number, job))
+    }
+}
