@@ -1,39 +1,41 @@
-//! Whether a directory is still the one that models were published in.
+//! Identity of a directory: is it still the one that models were published in?
 //!
-//! A disk that is not mounted leaves an empty mount point, on the disk of the
-//! system. A download there would fill that disk and report success. So each
-//! place carries a random mark, which the database remembers together with the
-//! file system. The mark decides. Without it the models themselves do, and the
-//! file system says how many of them are enough: its number may change with a
-//! boot, so alone it proves nothing.
+//! A disk that is not mounted leaves an empty mount point on the system disk. A
+//! download there would fill that disk and report success. So each directory
+//! carries a random mark, which the database records together with the file
+//! system.
+//!
+//! An equal mark settles the question. Without it the published models decide,
+//! and the file system says how many of them must be present. The file system
+//! alone proves nothing, because its number may change at boot.
 
-/// Facts that tell one place from another, recorded or seen now.
+/// Facts that identify a directory, recorded or observed now.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Witness {
-    /// The random id in the mark file; `None` where there is none.
+    /// The random id in the mark file; `None` without a mark file.
     pub mark: Option<String>,
-    /// Type and number of the file system, where the platform tells.
+    /// Type and number of the file system, where the platform provides them.
     pub file_system: Option<String>,
 }
 
-/// How much is there of the revisions that were published in a place.
+/// The share of the published revisions that is present in a directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// Nothing was published there.
+    /// Nothing was published in the directory.
     NothingExpected,
     All,
     Some,
     None,
 }
 
-/// Why a directory may be another place than before.
+/// Why a directory may not be the recorded one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Doubt {
-    /// There is no such directory.
+    /// The directory does not exist.
     Missing,
-    /// It carries the mark of another place.
+    /// It carries the mark of another directory.
     OtherMark,
-    /// It has no mark and lies on another file system.
+    /// It has no mark and is on another file system.
     OtherFileSystem,
     /// It has neither the mark nor any of the models.
     Empty,
@@ -50,10 +52,10 @@ impl Doubt {
     }
 }
 
-/// Compares a place with its record; `None` when it may be used.
+/// Compares a directory with its record; `None` when it may be used.
 ///
-/// `is_there` says whether the directory exists. `content` is asked only when
-/// the mark does not settle it.
+/// `is_there` says whether the directory exists. `content` is evaluated only
+/// when the mark does not settle the question.
 pub fn doubt_about(
     known: Option<&Witness>,
     seen: &Witness,
@@ -68,7 +70,7 @@ pub fn doubt_about(
         .is_some_and(|known| known.file_system.is_some() && known.file_system == seen.file_system);
     let is_fine = match content() {
         Content::All => true,
-        // Without a record there is nothing that a part could contradict.
+        // Without a record, missing revisions contradict nothing.
         Content::Some | Content::NothingExpected => known.is_none() || is_same_file_system,
         Content::None => false,
     };
@@ -102,7 +104,7 @@ mod tests {
     fn the_mark_decides_before_anything_else() {
         let known = witness("a", "ext4 1");
         let unasked = || unreachable!("the mark is enough");
-        // A copy on a larger disk is the same place.
+        // A copy on a larger disk counts as the same directory.
         let seen = witness("a", "xfs 2");
         assert_eq!(doubt_about(Some(&known), &seen, true, unasked), None);
     }

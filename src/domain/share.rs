@@ -1,14 +1,14 @@
-//! In which order the files of many models come over one line.
+//! Queue order: in which order the files of many models are fetched.
 
 use super::model::Priority;
 
-/// Where in the queue one model's files stand.
+/// The queue position of one model's files.
 ///
-/// Among models of one priority every one gets the same share of the bytes:
-/// a file's place is the number of bytes that its model will have had with it.
-/// So ten small models are whole before a large one has had as much as each of
-/// them, whatever was asked for first, and two large ones that a budget cuts
-/// short night after night both come nearer to their end.
+/// Models of equal priority get equal shares of the bytes: a file's position is
+/// the number of bytes its model will have received with it. So ten small
+/// models are complete before a large one has received as much as each of them,
+/// whichever was requested first. Two large models that a budget interrupts
+/// every night both make progress.
 #[derive(Clone, Copy, Debug)]
 pub struct Share {
     schedule: Priority,

@@ -1,4 +1,4 @@
-//! The decision about each wanted file.
+//! Decides the action for each wanted file.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,8 +12,8 @@ use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 
 /// Decides for each wanted file whether to keep, link, resume or fetch it.
 ///
-/// Names are checked among the wanted files only: a filter that leaves one of
-/// two clashing files out is a way to get the rest.
+/// Names are checked among the wanted files only, so a filter that excludes one
+/// of two clashing files makes the rest available.
 pub fn plan_sync(
     remote: &RemoteSnapshot,
     filter: &Filter,
@@ -63,8 +63,8 @@ pub fn plan_sync(
     })
 }
 
-/// Size is asked for everywhere: a file of another size is another file,
-/// whatever its name says.
+/// Compares sizes in every branch: a file of another size cannot be the wanted
+/// one, whatever its name.
 fn decide(file: &RemoteFile, local: &LocalFacts) -> Action {
     let in_place = local.in_place.get(&file.path);
     if in_place.is_some_and(|there| there.is_the_file(file)) {
@@ -83,7 +83,7 @@ fn decide(file: &RemoteFile, local: &LocalFacts) -> Action {
     }
 }
 
-/// Says why a listing cannot be synchronised to a place.
+/// A listing that cannot be synchronised.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PlanError {
     #[error(transparent)]

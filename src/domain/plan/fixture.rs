@@ -45,7 +45,7 @@ pub(super) fn here(size_bytes: u64) -> Found {
     }
 }
 
-/// Plays a plan through on the facts alone.
+/// Returns the local facts after a plan is carried out.
 pub(super) fn carried_out(plan: &SyncPlan, mut local: LocalFacts) -> LocalFacts {
     for PlannedFile { file, .. } in &plan.files {
         local.partials.remove(&file.content);

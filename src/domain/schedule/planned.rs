@@ -1,4 +1,4 @@
-//! The slots to come, as `schedules next` and `status` show them.
+//! Future slots, for `schedules next` and `status`.
 
 use jiff::tz::TimeZone;
 
@@ -10,18 +10,19 @@ use crate::domain::outcome::words;
 use crate::domain::time::{Timestamp, whole_seconds};
 use crate::domain::units::Seconds;
 
-/// A slot to come.
+/// A future slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlannedSlot {
     pub slot: Timestamp,
-    /// The first moment at which it can run: after this host's share of the
-    /// jitter, and when a window is open.
+    /// The first moment at which it can run: after this host's jitter, and
+    /// while a window is open.
     pub ready: Timestamp,
-    /// When that window closes.
+    /// The time when that window closes.
     pub deadline: Option<Timestamp>,
 }
 
-/// Lists the slots at or after an instant, enabled or not, whatever was served.
+/// Lists the slots at or after an instant, whether or not the schedule is
+/// enabled and the slots were served.
 pub fn planned(
     spec: &ScheduleSpec,
     state: &ScheduleState,
@@ -50,8 +51,8 @@ pub fn planned(
         .collect()
 }
 
-/// Returns the longest time between neighbouring slots, those of the last year
-/// and the next ones; `None` where there are not two.
+/// Returns the longest time between neighbouring slots of the last year and the
+/// next slots; `None` with fewer than two slots.
 pub fn longest_gap(
     spec: &ScheduleSpec,
     state: &ScheduleState,
@@ -74,27 +75,28 @@ pub fn longest_gap(
 }
 
 words! {
-    /// What a schedule waits for.
+    /// The reason why a schedule waits.
     Waiting {
-        /// For nothing: the next tick runs it.
+        /// It does not wait: the next tick runs it.
         Due = "due",
-        /// For its next slot.
+        /// It waits for its next slot.
         Slot = "waiting",
-        /// Its slot has come, and its window is closed.
+        /// Its slot has come, but its window is closed.
         Window = "window-closed",
-        /// A temporary error came, and it is tried again later.
+        /// A temporary error occurred, and the slot is retried later.
         Retry = "retrying",
     }
 }
 
-/// What a schedule does next.
+/// The next start of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextStart {
     pub waiting: Waiting,
     pub planned: PlannedSlot,
 }
 
-/// Tells what an enabled schedule does next; `None` when it never runs again.
+/// Returns the next start of an enabled schedule; `None` when it never runs
+/// again.
 pub fn next_start(
     spec: &ScheduleSpec,
     state: &ScheduleState,
@@ -115,7 +117,7 @@ pub fn next_start(
         DueState::Due(due) => at(Waiting::Due, due.slot, now),
         DueState::Closed { slot, next } => at(Waiting::Window, slot, next),
         DueState::Backoff { slot, until } => at(Waiting::Retry, slot, until),
-        // The slots that have passed by now are served, or will never be.
+        // The slots that have passed by now are served or expired.
         DueState::Wait { .. } | DueState::Expired { .. } => {
             let passed = shift(now, -look.offset.span().as_secs());
             let passed = state.last_slot_at.map_or(passed, |last| last.max(passed));
@@ -135,7 +137,7 @@ mod tests {
     use crate::domain::schedule::fixture;
 
     #[test]
-    fn planned_slots_tell_when_they_can_run_and_until_when() {
+    fn planned_slots_include_their_start_and_deadline() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let mut schedule = fixture::schedule(1, "daily 06:55,12:00");
         schedule.spec.windows = fixture::windows("22:00-07:00");
@@ -156,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_schedule_does_next_agrees_with_whether_it_is_due() {
+    fn the_next_start_agrees_with_the_due_state() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let mut schedule = fixture::schedule(1, "daily 03:00");
         schedule.spec.windows = fixture::windows("22:00-07:00");
@@ -198,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_gap_is_that_of_the_calendar() {
+    fn the_longest_gap_follows_the_calendar() {
         let gap = |text: &str| {
             let schedule = fixture::schedule(1, text);
             let now = "2026-02-10T12:00Z".parse().unwrap();

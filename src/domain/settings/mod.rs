@@ -1,8 +1,8 @@
-//! The settings: their keys, what each may be, and where a value came from.
+//! Settings: their keys, their values, and the source of each value.
 //!
-//! One table says everything about a key. A value travels as text until
-//! `Settings::resolve` has parsed all of them; after that nobody parses again
-//! and nobody asks whether a flag was given.
+//! One table defines everything about a key. A value is text until
+//! `Settings::resolve` has parsed all of them; no later code parses a setting
+//! or asks whether a flag was given.
 
 mod key;
 mod resolved;

@@ -360,7 +360,7 @@ impl<'a> Desk<'a> {
                 now,
                 next_slot: slots.after(now.max(slot)),
                 not_before,
-                dice: fastrand::f64(),
+                random: fastrand::f64(),
             };
             Some(after_slot(&fresh.state, &end))
         })
