@@ -257,6 +257,15 @@ pub fn share(source: &Path, target: &Path, sharing: Sharing) -> io::Result<Share
     })
 }
 
+/// Gives a copy the time of change of its source, so that it is known by it.
+pub fn take_time_of(source: &Path, copy: &Path) -> io::Result<()> {
+    let modified = fs::metadata(source)?.modified()?;
+    OpenOptions::new()
+        .write(true)
+        .open(copy)?
+        .set_modified(modified)
+}
+
 /// Gives a file a second name; of a symbolic link, the file behind it.
 pub fn hard_link(source: &Path, target: &Path) -> io::Result<()> {
     fs::hard_link(fs::canonicalize(source)?, target)

@@ -297,6 +297,25 @@ pub fn checkpoint(step: &str) {
     }
 }
 
+/// Appends a removal and its reason to the file that a test has named.
+///
+/// A function of its own, as `checkpoint` is, because files go in layers that
+/// have no `Host`.
+pub fn note_removal(path: &std::path::Path, reason: &str) {
+    static AUDIT: OnceLock<Option<PathBuf>> = OnceLock::new();
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    let audit = AUDIT.get_or_init(|| std::env::var_os("HFDL_TEST_REMOVALS").map(PathBuf::from));
+    if let Some(audit) = audit {
+        use std::io::Write;
+        let mut options = std::fs::File::options();
+        let file = options.create(true).append(true).open(audit);
+        let line = format!("{reason}\t{}\n", path.display());
+        let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
+    }
+}
+
 /// Makes reading a file on this machine as slow as a test wants it.
 pub fn slow_down_reading(bytes: usize) {
     static RATE: OnceLock<Option<f64>> = OnceLock::new();

@@ -23,6 +23,7 @@ pub mod paths;
 pub mod pause;
 pub mod process;
 pub mod program;
+pub mod removal;
 pub mod search_path;
 pub mod signals;
 pub mod stamp;

@@ -125,6 +125,34 @@ pub fn resolved(path: &Path) -> PathBuf {
     }
 }
 
+/// Returns where a path leads, through all links and `..`, also when the end of
+/// it does not exist: two ways to one place become one.
+pub fn real_place(path: &Path) -> PathBuf {
+    follow(path, 40)
+}
+
+fn follow(path: &Path, links_left: u32) -> PathBuf {
+    let mut at = PathBuf::new();
+    for part in path.components() {
+        if part == std::path::Component::ParentDir {
+            // Right because `at` has no link in it any more.
+            at.pop();
+            continue;
+        }
+        let folder = at.clone();
+        at.push(part);
+        if let Ok(real) = at.canonicalize() {
+            at = real;
+        } else if let Ok(target) = std::fs::read_link(&at)
+            && links_left > 0
+        {
+            // A link to what does not exist yet.
+            at = follow(&folder.join(target), links_left - 1);
+        }
+    }
+    at
+}
+
 /// Returns `$HF_HOME`, by default `~/.cache/huggingface` or its XDG form.
 pub fn hugging_face_home(host: &Host) -> Result<PathBuf> {
     if let Some(path) = host.variable("HF_HOME") {
