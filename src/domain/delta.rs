@@ -14,7 +14,7 @@ use super::xet::{FileMap, Term, XetHash};
 
 /// Bytes at one offset of an old file and at another offset of the new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Copy {
+pub struct RangeCopy {
     /// The index of the old file in the list given to the planner.
     pub source: usize,
     pub from: u64,
@@ -22,7 +22,7 @@ pub struct Copy {
     pub length: u64,
 }
 
-impl Copy {
+impl RangeCopy {
     /// Returns the range in the new file.
     pub fn target(&self) -> ByteRange {
         ByteRange::new(self.to, self.to + self.length)
@@ -34,7 +34,7 @@ impl Copy {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delta {
     /// Sorted by their offset in the new file.
-    pub copies: Vec<Copy>,
+    pub copies: Vec<RangeCopy>,
     pub missing: RangeSet,
 }
 
@@ -65,18 +65,18 @@ impl Delta {
     /// rest as `others` would. The damaged file becomes source 0, before the
     /// sources of `others`.
     pub fn around(right: &RangeSet, others: Option<&Self>, size_bytes: u64) -> Self {
-        let kept = right.ranges().iter().map(|range| Copy {
+        let kept = right.ranges().iter().map(|range| RangeCopy {
             source: 0,
             from: range.start,
             to: range.start,
             length: range.len(),
         });
         let beyond = others.map(|others| others.copies_beyond(right));
-        let beyond = beyond.into_iter().flatten().map(|copy| Copy {
+        let beyond = beyond.into_iter().flatten().map(|copy| RangeCopy {
             source: copy.source + 1,
             ..copy
         });
-        let mut copies: Vec<Copy> = kept.chain(beyond).collect();
+        let mut copies: Vec<RangeCopy> = kept.chain(beyond).collect();
         copies.sort_by_key(|copy| copy.to);
         let missing = match others {
             Some(others) => others.missing.minus(right),
@@ -93,11 +93,11 @@ impl Delta {
     }
 
     /// Returns the copies whose target bytes are not yet on disk.
-    pub fn copies_beyond(&self, on_disk: &RangeSet) -> Vec<Copy> {
+    pub fn copies_beyond(&self, on_disk: &RangeSet) -> Vec<RangeCopy> {
         let mut left = Vec::new();
         for copy in &self.copies {
             for part in on_disk.lacking(copy.target()) {
-                left.push(Copy {
+                left.push(RangeCopy {
                     from: copy.from + (part.start - copy.to),
                     to: part.start,
                     length: part.len(),
@@ -241,7 +241,7 @@ impl ChunkIndex {
 #[derive(Default)]
 struct Pieces {
     position: u64,
-    copies: Vec<Copy>,
+    copies: Vec<RangeCopy>,
     missing: RangeSet,
 }
 
@@ -258,7 +258,7 @@ impl Pieces {
             last.length += length;
             return;
         }
-        self.copies.push(Copy {
+        self.copies.push(RangeCopy {
             source: spot.source,
             from: spot.offset,
             to,
@@ -451,13 +451,13 @@ mod tests {
     fn bytes_on_disk_are_not_copied_again() {
         let delta = Delta {
             copies: vec![
-                Copy {
+                RangeCopy {
                     source: 0,
                     from: 1000,
                     to: 0,
                     length: 100,
                 },
-                Copy {
+                RangeCopy {
                     source: 1,
                     from: 5,
                     to: 150,
@@ -487,7 +487,7 @@ mod tests {
         assert_eq!(copies(&alone), [(0, 0, 0, 40), (0, 90, 90, 10)]);
         assert_eq!(missing(&alone), [(40, 90), (100, 120)]);
 
-        let copy = |from, to, length| Copy {
+        let copy = |from, to, length| RangeCopy {
             source: 1,
             from,
             to,

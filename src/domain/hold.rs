@@ -40,7 +40,7 @@ impl HeldUpdate {
 ///
 /// Both sides are measured with the current filter, so narrowing the filter
 /// does not look like a loss.
-pub fn suspicion(published: Amount, found: Amount) -> Option<HoldReason> {
+pub fn hold_reason(published: Amount, found: Amount) -> Option<HoldReason> {
     if published.files == 0 {
         return None;
     }
@@ -104,14 +104,17 @@ mod tests {
     #[test]
     fn a_tenth_is_enough_and_less_is_held() {
         let before = amount(3, 1000);
-        assert_eq!(suspicion(before, amount(3, 100)), None);
-        assert_eq!(suspicion(before, amount(3, 99)), Some(HoldReason::FewBytes));
-        assert_eq!(suspicion(before, amount(0, 0)), Some(HoldReason::NoFiles));
+        assert_eq!(hold_reason(before, amount(3, 100)), None);
         assert_eq!(
-            suspicion(amount(2, 0), amount(0, 0)),
+            hold_reason(before, amount(3, 99)),
+            Some(HoldReason::FewBytes)
+        );
+        assert_eq!(hold_reason(before, amount(0, 0)), Some(HoldReason::NoFiles));
+        assert_eq!(
+            hold_reason(amount(2, 0), amount(0, 0)),
             Some(HoldReason::NoFiles)
         );
-        assert_eq!(suspicion(amount(2, 0), amount(1, 0)), None);
+        assert_eq!(hold_reason(amount(2, 0), amount(1, 0)), None);
     }
 
     #[test]
@@ -139,8 +142,8 @@ mod tests {
         ) {
             let before = amount(files, if files == 0 { 0 } else { bytes });
             let grown = amount(n, before.bytes.saturating_add(more));
-            prop_assert_eq!(suspicion(before, grown), None);
-            let emptied = suspicion(before, Amount::default());
+            prop_assert_eq!(hold_reason(before, grown), None);
+            let emptied = hold_reason(before, Amount::default());
             prop_assert_eq!(emptied.is_some(), files > 0);
         }
 
@@ -149,7 +152,7 @@ mod tests {
             bytes in 0u64..1 << 50, one in 0u64..1 << 50, other in 0u64..1 << 50, n in 1u64..9,
         ) {
             let before = amount(3, bytes);
-            let held = |bytes| suspicion(before, amount(n, bytes)).is_some();
+            let held = |bytes| hold_reason(before, amount(n, bytes)).is_some();
             let (less, more) = (one.min(other), one.max(other));
             prop_assert!(!held(more) || held(less));
             prop_assert!(!held(bytes));

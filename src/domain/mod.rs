@@ -57,6 +57,7 @@ pub mod place;
 pub mod placement;
 pub mod plan;
 pub mod proof;
+pub mod queue_order;
 pub mod ranges;
 pub mod repo;
 pub mod repo_arg;
@@ -68,7 +69,7 @@ pub mod schedule;
 pub mod session;
 pub mod settings;
 pub mod shard;
-pub mod share;
+
 pub mod snapshot;
 pub mod status;
 pub mod time;

@@ -111,7 +111,7 @@ impl Origins {
 }
 
 /// Completes a list: reused bytes without a recorded origin were in place.
-pub fn with_those_in_place(from: &[Reused], bytes_reused: u64) -> Vec<Reused> {
+pub fn with_in_place(from: &[Reused], bytes_reused: u64) -> Vec<Reused> {
     let mut all = from.to_vec();
     let in_place = bytes_reused.saturating_sub(sum_of(from));
     if in_place > 0 {
@@ -166,13 +166,13 @@ mod tests {
     #[test]
     fn bytes_without_an_origin_were_in_place() {
         let from = [Reused::one(old("a"), 30)];
-        let all = with_those_in_place(&from, 100);
+        let all = with_in_place(&from, 100);
         assert_eq!(all[0], from[0]);
         assert_eq!(
             (all[1].origin.kind, all[1].bytes),
             (OriginKind::InPlace, 70)
         );
-        assert_eq!(with_those_in_place(&from, 30), from);
-        assert_eq!(with_those_in_place(&[], 0), []);
+        assert_eq!(with_in_place(&from, 30), from);
+        assert_eq!(with_in_place(&[], 0), []);
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::content::ContentId;
 use super::model::{Destination, EntryName, ModelId};
-use super::origin::{Reused, with_those_in_place};
+use super::origin::{Reused, with_in_place};
 use super::outcome::{ErrorKind, Outcome, Trigger, words};
 use super::repo::{CommitSha, Repo, RepoPath, Revision};
 use super::run::RunId;
@@ -65,7 +65,7 @@ pub struct SessionProgress {
 impl SessionProgress {
     /// Returns all origins of reused bytes; their sum is `bytes.reused`.
     pub fn all_reused(&self) -> Vec<Reused> {
-        with_those_in_place(&self.reused_from, self.bytes.reused)
+        with_in_place(&self.reused_from, self.bytes.reused)
     }
 }
 

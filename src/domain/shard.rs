@@ -96,7 +96,7 @@ impl ShardTicks {
 
     /// Returns the shards whose models this home is responsible for: the
     /// current ones, and for a while those of an earlier count.
-    pub fn answered_for(&self, keep: Seconds, now: Timestamp) -> Vec<Shard> {
+    pub fn responsible_for(&self, keep: Seconds, now: Timestamp) -> Vec<Shard> {
         let mut shards = self.current(now);
         let earlier = self.believed(now).filter(|(shard, at)| {
             let age = now.as_second() - at.as_second();
@@ -217,7 +217,7 @@ mod tests {
         }
         // The tick of 1/2 lies in the future.
         assert_eq!(ticks.current(at(200)), [shard("0/8")]);
-        let here = |now| ticks.answered_for(Seconds(100), at(now));
+        let here = |now| ticks.responsible_for(Seconds(100), at(now));
         assert_eq!(here(120), [shard("0/8"), shard("3/4")]);
         assert_eq!(here(1_000), [shard("0/8")]);
         ticks.0.insert(shard("3/4"), at(300));

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::board::Shared;
 use super::event::Event;
 use super::large::Large;
-use crate::domain::delta::Copy;
+use crate::domain::delta::RangeCopy;
 use crate::domain::ranges::{ByteRange, RangeSet};
 use crate::sys::host::checkpoint;
 use crate::sys::open;
@@ -27,7 +27,7 @@ pub struct Copies {
     /// The copies name these by their places.
     pub files: Vec<PathBuf>,
     /// In the order of the new file.
-    pub copies: Vec<Copy>,
+    pub copies: Vec<RangeCopy>,
 }
 
 /// Makes all copies that are not on disk yet, as far as that is possible.

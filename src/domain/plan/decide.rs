@@ -101,11 +101,11 @@ mod tests {
     use super::*;
     use crate::domain::placement::LetterCase;
     use crate::domain::plan::fixture::{ANYWHERE, content, file, here, listing, plan};
-    use crate::domain::plan::{Found, InPlace, Place};
+    use crate::domain::plan::{ContentLocation, Found, InPlace};
 
     #[test]
     fn each_file_gets_the_cheapest_action_that_is_right() {
-        let elsewhere = Place::At("/other/blob".into());
+        let elsewhere = ContentLocation::At("/other/blob".into());
         let local = LocalFacts {
             in_place: HashMap::from([(
                 "kept".parse().unwrap(),
@@ -143,7 +143,7 @@ mod tests {
             file.unwrap().action.clone()
         };
         assert_eq!(action("kept"), Action::Keep);
-        assert_eq!(action("linked"), Action::Link(Place::Here));
+        assert_eq!(action("linked"), Action::Link(ContentLocation::Here));
         assert_eq!(action("elsewhere"), Action::Link(elsewhere));
         assert_eq!(action("resumed"), Action::Resume { have_bytes: 15 });
         assert_eq!(action("new"), Action::Fetch);

@@ -55,12 +55,12 @@ impl InPlace {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     pub size_bytes: u64,
-    pub place: Place,
+    pub place: ContentLocation,
 }
 
 /// The location of a content.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum ContentLocation {
     /// In the destination's own blob store.
     Here,
     /// In another file, from which it must be linked or copied.

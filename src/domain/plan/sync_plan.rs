@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Place, Totals};
+use super::{ContentLocation, Totals};
 use crate::domain::content::ContentId;
-use crate::domain::delta::Copy;
+use crate::domain::delta::RangeCopy;
 use crate::domain::origin::Origin;
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::RemoteFile;
@@ -36,7 +36,7 @@ pub struct PlannedFile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileDelta {
     /// Copies refer to the old files by their index in `sources`.
-    pub copies: Vec<Copy>,
+    pub copies: Vec<RangeCopy>,
     pub sources: Vec<DeltaSource>,
     /// Bytes to copy and bytes to fetch; bytes in the partial file count as
     /// neither.
@@ -48,7 +48,7 @@ pub struct FileDelta {
     pub old: Vec<FileMap>,
     /// Structures of old contents that were determined on the way and should be
     /// stored.
-    pub learnt: Vec<(ContentId, u64, FileMap)>,
+    pub new_maps: Vec<(ContentId, u64, FileMap)>,
 }
 
 /// An old file that bytes are copied from.
@@ -64,7 +64,7 @@ pub enum Action {
     /// It is in place already.
     Keep,
     /// Its content is on this machine.
-    Link(Place),
+    Link(ContentLocation),
     /// Its content is fetched for another file of this plan.
     LinkToFetched,
     /// It is fetched, except for the bytes left by an earlier fetch.
@@ -125,8 +125,12 @@ impl SyncPlan {
     /// Returns the files that are used as they are in the destination. Each
     /// must be proven before it is published.
     pub fn in_destination(&self) -> impl Iterator<Item = &PlannedFile> {
-        let is_there =
-            |file: &&PlannedFile| matches!(file.action, Action::Keep | Action::Link(Place::Here));
+        let is_there = |file: &&PlannedFile| {
+            matches!(
+                file.action,
+                Action::Keep | Action::Link(ContentLocation::Here)
+            )
+        };
         self.files.iter().filter(is_there)
     }
 
@@ -134,7 +138,8 @@ impl SyncPlan {
     /// machine, because its bytes there are wrong or gone.
     pub fn fetch_instead(&mut self, content: &ContentId) {
         let is_import = |file: &&mut PlannedFile| {
-            file.file.content == *content && matches!(file.action, Action::Link(Place::At(_)))
+            file.file.content == *content
+                && matches!(file.action, Action::Link(ContentLocation::At(_)))
         };
         let mut files = self.files.iter_mut().filter(is_import);
         let Some(first) = files.next() else { return };
@@ -153,7 +158,7 @@ impl SyncPlan {
     pub fn imports(&self) -> BTreeMap<ContentId, (u64, &PathBuf)> {
         let mut imports = BTreeMap::new();
         for PlannedFile { file, action, .. } in &self.files {
-            if let Action::Link(Place::At(path)) = action {
+            if let Action::Link(ContentLocation::At(path)) = action {
                 imports.insert(file.content, (file.size_bytes, path));
             }
         }
@@ -171,7 +176,7 @@ mod tests {
     fn a_bad_source_is_fetched_once_for_all_files_of_its_content() {
         let elsewhere = Found {
             size_bytes: 10,
-            place: Place::At("/other/blob".into()),
+            place: ContentLocation::At("/other/blob".into()),
         };
         let local = LocalFacts {
             contents: [(content(1), elsewhere)].into(),
@@ -203,7 +208,7 @@ mod tests {
                 chunk_lengths: None,
             },
             old: Vec::new(),
-            learnt: Vec::new(),
+            new_maps: Vec::new(),
         };
         plan.use_delta(&content(9), delta.clone());
         assert_eq!(plan.totals.bytes_to_fetch, 107);

@@ -258,13 +258,13 @@ pub fn overlaps(
     }
     let covered: Vec<_> = models
         .iter()
-        .filter(|model| model.spec.enabled && spec.selection.covers(&model.spec))
+        .filter(|model| model.spec.enabled && spec.selection.includes(&model.spec))
         .collect();
     let slots = Slots::new(&spec.cadence, zone, anchor);
     let find = |other: &Schedule| {
         let mut common = covered
             .iter()
-            .filter(|model| other.spec.selection.covers(&model.spec));
+            .filter(|model| other.spec.selection.includes(&model.spec));
         let model = common.next()?.spec.name.clone();
         let zone = find_zone(&other.spec.time_zone).ok()?;
         let theirs = Slots::new(&other.spec.cadence, &zone, other.state.anchor_at);

@@ -35,7 +35,7 @@ const MOST_COUNTED: usize = 1_000;
 
 /// The context of the decision, besides the schedule itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct DueContext {
     /// Read once per tick.
     pub now: Timestamp,
     /// This host's jitter for the schedule: [`super::jitter_offset`].
@@ -100,7 +100,7 @@ words! {
 
 /// The decision about one schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct DueDecision {
     pub state: DueState,
     pub clock: Option<ClockEvent>,
 }
@@ -121,14 +121,19 @@ impl DueState {
 }
 
 /// Decides the state of a schedule.
-pub fn assess(spec: &ScheduleSpec, state: &ScheduleState, zone: &TimeZone, look: &Look) -> Verdict {
+pub fn assess(
+    spec: &ScheduleSpec,
+    state: &ScheduleState,
+    zone: &TimeZone,
+    context: &DueContext,
+) -> DueDecision {
     if !spec.enabled {
-        return Verdict {
+        return DueDecision {
             state: DueState::Disabled,
             clock: None,
         };
     }
-    let now = whole_seconds(look.now);
+    let now = whole_seconds(context.now);
     let history = shift(state.exists_since(&spec.cadence), -1);
     let history = state.last_slot_at.map_or(history, |last| last.max(history));
     let (base, clock) = if history <= now {
@@ -140,23 +145,23 @@ pub fn assess(spec: &ScheduleSpec, state: &ScheduleState, zone: &TimeZone, look:
     } else {
         (history, Some(ClockEvent::Back))
     };
-    let question = Question {
+    let check = DueCheck {
         spec,
         zone,
         slots: Slots::new(&spec.cadence, zone, state.anchor_at),
         now,
-        offset: seconds(look.offset),
-        tick: seconds(look.tick),
+        offset: seconds(context.offset),
+        tick: seconds(context.tick),
         base,
     };
-    Verdict {
-        state: question.answer(state),
+    DueDecision {
+        state: check.answer(state),
         clock,
     }
 }
 
 /// The inputs of one decision about an enabled schedule.
-struct Question<'a> {
+struct DueCheck<'a> {
     spec: &'a ScheduleSpec,
     zone: &'a TimeZone,
     slots: Slots<'a>,
@@ -167,7 +172,7 @@ struct Question<'a> {
     base: Timestamp,
 }
 
-impl Question<'_> {
+impl DueCheck<'_> {
     fn answer(&self, state: &ScheduleState) -> DueState {
         let open = state
             .open_slot_at
@@ -259,7 +264,7 @@ mod tests {
         let mut schedule = fixture::schedule(1, "interval 6h");
         let now: Timestamp = "2026-02-01T03:00Z".parse().unwrap();
         schedule.state.last_slot_at = Some("2026-02-01T00:00Z".parse().unwrap());
-        let look = Look {
+        let context = DueContext {
             now,
             offset: Seconds(0),
             tick: Seconds(900),
@@ -269,7 +274,7 @@ mod tests {
             schedule.state.open_slot_at = Some(open);
             (
                 open,
-                assess(&schedule.spec, &schedule.state, &TimeZone::UTC, &look).state,
+                assess(&schedule.spec, &schedule.state, &TimeZone::UTC, &context).state,
             )
         };
         let (open, kept) = ask(SLACK_SECONDS);
@@ -284,7 +289,7 @@ mod tests {
         let mut schedule = fixture::schedule(1, "interval 6h");
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let now = at("2026-02-01T04:00Z");
-        let look = Look {
+        let context = DueContext {
             now,
             offset: Seconds(0),
             tick: Seconds(900),
@@ -293,7 +298,7 @@ mod tests {
         (state.anchor_at, state.not_before_at) = (at("2031-02-01T01:00Z"), at("2031-02-01T01:00Z"));
         state.last_slot_at = Some(at("2031-02-01T01:00Z"));
         state.open_slot_at = Some(at("2026-02-01T01:00Z"));
-        let ask = |state: &ScheduleState| assess(&schedule.spec, state, &TimeZone::UTC, &look);
+        let ask = |state: &ScheduleState| assess(&schedule.spec, state, &TimeZone::UTC, &context);
         let (state, spec) = (&schedule.state, &schedule.spec);
         let first = ask(state);
         assert_eq!(first.clock, Some(ClockEvent::Reset));
@@ -324,12 +329,13 @@ mod tests {
     fn counts_stop_at_a_thousand_slots() {
         let mut schedule = fixture::schedule(1, "interval 1h");
         schedule.state.last_slot_at = Some(Timestamp::UNIX_EPOCH);
-        let look = Look {
+        let context = DueContext {
             now: "2026-02-01T04:00Z".parse().unwrap(),
             offset: Seconds(0),
             tick: Seconds(900),
         };
-        let ask = |spec: &ScheduleSpec| assess(spec, &schedule.state, &TimeZone::UTC, &look).state;
+        let ask =
+            |spec: &ScheduleSpec| assess(spec, &schedule.state, &TimeZone::UTC, &context).state;
         let due = ask(&schedule.spec);
         assert!(
             matches!(due, DueState::Due(due) if due.coalesced == 999),

@@ -71,7 +71,7 @@ pub struct Selection {
 
 impl Selection {
     /// Reports whether this selection includes a model, enabled or not.
-    pub fn covers(&self, model: &ModelSpec) -> bool {
+    pub fn includes(&self, model: &ModelSpec) -> bool {
         self.all || self.models.contains(&model.name) || !self.tags.is_disjoint(&model.tags)
     }
 }

@@ -56,7 +56,7 @@ pub fn due_jobs<'a>(due: &[DueSchedule<'a>], models: &'a [Model]) -> DueJobs<'a>
     for claim in claims {
         let mut is_idle = true;
         let selection = &claim.schedule.spec.selection;
-        let wanted = |model: &&Model| model.spec.enabled && selection.covers(&model.spec);
+        let wanted = |model: &&Model| model.spec.enabled && selection.includes(&model.spec);
         for model in models.iter().filter(wanted) {
             is_idle = false;
             let job = by_model.entry(model.id);

@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::due::{DueState, Look, assess};
+use super::due::{DueContext, DueState, assess};
 use super::entry::{ScheduleSpec, ScheduleState};
 use super::slots::Slots;
 use super::zone::shift;
@@ -76,7 +76,7 @@ pub fn longest_gap(
 
 words! {
     /// The reason why a schedule waits.
-    Waiting {
+    WaitReason {
         /// It does not wait: the next tick runs it.
         Due = "due",
         /// It waits for its next slot.
@@ -91,7 +91,7 @@ words! {
 /// The next start of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextStart {
-    pub waiting: Waiting,
+    pub waiting: WaitReason,
     pub planned: PlannedSlot,
 }
 
@@ -101,9 +101,9 @@ pub fn next_start(
     spec: &ScheduleSpec,
     state: &ScheduleState,
     zone: &TimeZone,
-    look: &Look,
+    context: &DueContext,
 ) -> Option<NextStart> {
-    let now = whole_seconds(look.now);
+    let now = whole_seconds(context.now);
     let at = |waiting, slot, ready| {
         let planned = PlannedSlot {
             slot,
@@ -112,19 +112,19 @@ pub fn next_start(
         };
         Some(NextStart { waiting, planned })
     };
-    match assess(spec, state, zone, look).state {
+    match assess(spec, state, zone, context).state {
         DueState::Disabled | DueState::Done => None,
-        DueState::Due(due) => at(Waiting::Due, due.slot, now),
-        DueState::Closed { slot, next } => at(Waiting::Window, slot, next),
-        DueState::Backoff { slot, until } => at(Waiting::Retry, slot, until),
+        DueState::Due(due) => at(WaitReason::Due, due.slot, now),
+        DueState::Closed { slot, next } => at(WaitReason::Window, slot, next),
+        DueState::Backoff { slot, until } => at(WaitReason::Retry, slot, until),
         // The slots that have passed by now are served or expired.
         DueState::Wait { .. } | DueState::Expired { .. } => {
-            let passed = shift(now, -look.offset.span().as_secs());
+            let passed = shift(now, -context.offset.span().as_secs());
             let passed = state.last_slot_at.map_or(passed, |last| last.max(passed));
             let from = shift(passed, 1);
-            let next = planned(spec, state, zone, look.offset, from, 1).pop()?;
+            let next = planned(spec, state, zone, context.offset, from, 1).pop()?;
             Some(NextStart {
-                waiting: Waiting::Slot,
+                waiting: WaitReason::Slot,
                 planned: next,
             })
         }
@@ -164,36 +164,36 @@ mod tests {
         schedule.spec.windows = fixture::windows("22:00-07:00");
         schedule.state.not_before_at = at("2026-02-01T00:00Z");
         let ask = |schedule: &crate::domain::schedule::Schedule, now| {
-            let look = Look {
+            let context = DueContext {
                 now: at(now),
                 offset: Seconds(600),
                 tick: Seconds(900),
             };
-            next_start(&schedule.spec, &schedule.state, &TimeZone::UTC, &look)
+            next_start(&schedule.spec, &schedule.state, &TimeZone::UTC, &context)
                 .map(|next| (next.waiting, next.planned.slot, next.planned.ready))
         };
         let slot = at("2026-02-01T03:00Z");
         let ready = at("2026-02-01T03:10Z");
         assert_eq!(
             ask(&schedule, "2026-02-01T03:09Z"),
-            Some((Waiting::Slot, slot, ready))
+            Some((WaitReason::Slot, slot, ready))
         );
         let now = at("2026-02-01T04:00Z");
         assert_eq!(
             ask(&schedule, "2026-02-01T04:00Z"),
-            Some((Waiting::Due, slot, now))
+            Some((WaitReason::Due, slot, now))
         );
         let evening = at("2026-02-01T22:00Z");
-        let closed = Some((Waiting::Window, slot, evening));
+        let closed = Some((WaitReason::Window, slot, evening));
         assert_eq!(ask(&schedule, "2026-02-01T08:00Z"), closed);
         schedule.state.last_slot_at = Some(slot);
         let tomorrow = (at("2026-02-02T03:00Z"), at("2026-02-02T03:10Z"));
-        let waits = Some((Waiting::Slot, tomorrow.0, tomorrow.1));
+        let waits = Some((WaitReason::Slot, tomorrow.0, tomorrow.1));
         assert_eq!(ask(&schedule, "2026-02-01T04:00Z"), waits);
         schedule.state.last_slot_at = None;
         schedule.state.open_slot_at = Some(slot);
         schedule.state.retry_at = Some(at("2026-02-01T04:30Z"));
-        let retries = Some((Waiting::Retry, slot, at("2026-02-01T04:30Z")));
+        let retries = Some((WaitReason::Retry, slot, at("2026-02-01T04:30Z")));
         assert_eq!(ask(&schedule, "2026-02-01T04:00Z"), retries);
         schedule.spec.enabled = false;
         assert_eq!(ask(&schedule, "2026-02-01T04:00Z"), None);

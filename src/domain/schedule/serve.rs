@@ -17,7 +17,7 @@ pub const LONGEST_RETRY: Seconds = Seconds(24 * 3600);
 
 /// The result of one model, as far as the slot is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LookEnd {
+pub enum ModelEnd {
     /// No further attempt is useful before the next slot.
     Final,
     /// This machine had no network: no attempt was made, so none is counted.
@@ -28,7 +28,7 @@ pub enum LookEnd {
     Unfinished,
 }
 
-impl LookEnd {
+impl ModelEnd {
     pub fn of(outcome: Outcome, trouble: Option<&Trouble>) -> Self {
         let kind = trouble.map(|trouble| trouble.kind);
         match (outcome, kind) {
@@ -44,7 +44,7 @@ impl LookEnd {
 #[derive(Clone, Copy, Debug)]
 pub struct SlotEnd<'a> {
     pub slot: Timestamp,
-    pub ends: &'a [LookEnd],
+    pub ends: &'a [ModelEnd],
     pub now: Timestamp,
     /// The schedule's next slot, which limits the retry pause.
     pub next_slot: Option<Timestamp>,
@@ -74,20 +74,20 @@ pub fn claimed(state: &ScheduleState, slot: Timestamp) -> ScheduleState {
 /// `next_due_at`, which needs the calendar.
 pub fn after_slot(state: &ScheduleState, end: &SlotEnd<'_>) -> ScheduleState {
     let mut after = state.clone();
-    let worst = end.ends.iter().copied().max().unwrap_or(LookEnd::Final);
+    let worst = end.ends.iter().copied().max().unwrap_or(ModelEnd::Final);
     after.retry_at = None;
     match worst {
-        LookEnd::Final => {
+        ModelEnd::Final => {
             after.last_slot_at = Some(state.last_slot_at.map_or(end.slot, |at| at.max(end.slot)));
             after.open_slot_at = None;
             after.retry_count = 0;
         }
-        LookEnd::Offline => after.open_slot_at = Some(end.slot),
-        LookEnd::Unfinished => {
+        ModelEnd::Offline => after.open_slot_at = Some(end.slot),
+        ModelEnd::Unfinished => {
             after.open_slot_at = Some(end.slot);
             after.retry_count = 0;
         }
-        LookEnd::Temporary => {
+        ModelEnd::Temporary => {
             after.open_slot_at = Some(end.slot);
             after.retry_at = Some(retry_at(state.retry_count, end));
             after.retry_count = state.retry_count.saturating_add(1);
@@ -126,7 +126,7 @@ mod tests {
         state
     }
 
-    fn end(ends: &[LookEnd]) -> SlotEnd<'_> {
+    fn end(ends: &[ModelEnd]) -> SlotEnd<'_> {
         SlotEnd {
             slot: at(0),
             ends,
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn a_slot_is_served_when_every_model_has_a_final_result() {
-        for ends in [&[][..], &[LookEnd::Final, LookEnd::Final]] {
+        for ends in [&[][..], &[ModelEnd::Final, ModelEnd::Final]] {
             let after = after_slot(&open(), &end(ends));
             assert_eq!(
                 (after.last_slot_at, after.open_slot_at),
@@ -150,7 +150,7 @@ mod tests {
         // A slot later than the current time does not move the history back.
         let mut state = open();
         state.last_slot_at = Some(at(500));
-        let after = after_slot(&state, &end(&[LookEnd::Final]));
+        let after = after_slot(&state, &end(&[ModelEnd::Final]));
         assert_eq!(after.last_slot_at, Some(at(500)));
     }
 
@@ -159,7 +159,7 @@ mod tests {
         let mut state = open();
         let mut pauses = Vec::new();
         for _ in 0..12 {
-            state = after_slot(&state, &end(&[LookEnd::Final, LookEnd::Temporary]));
+            state = after_slot(&state, &end(&[ModelEnd::Final, ModelEnd::Temporary]));
             assert_eq!(
                 (state.last_slot_at, state.open_slot_at),
                 (None, Some(at(0)))
@@ -172,14 +172,14 @@ mod tests {
         let spread = |random| {
             let end = SlotEnd {
                 random,
-                ..end(&[LookEnd::Temporary])
+                ..end(&[ModelEnd::Temporary])
             };
             after_slot(&open(), &end).retry_at
         };
         assert_eq!((spread(0.0), spread(1.0)), (Some(at(330)), Some(at(390))));
         let told = SlotEnd {
             not_before: Some(at(2_000)),
-            ..end(&[LookEnd::Temporary])
+            ..end(&[ModelEnd::Temporary])
         };
         assert_eq!(after_slot(&open(), &told).retry_at, Some(at(2_000)));
         let beyond_the_next_slot = SlotEnd {
@@ -210,9 +210,9 @@ mod tests {
     fn a_slot_cut_short_is_due_at_once_and_an_offline_attempt_is_not_counted() {
         let mut state = open();
         state.retry_count = 3;
-        let cut = after_slot(&state, &end(&[LookEnd::Temporary, LookEnd::Unfinished]));
+        let cut = after_slot(&state, &end(&[ModelEnd::Temporary, ModelEnd::Unfinished]));
         assert_eq!((cut.open_slot_at, cut.retry_at), (Some(at(0)), None));
-        let offline = after_slot(&state, &end(&[LookEnd::Offline, LookEnd::Final]));
+        let offline = after_slot(&state, &end(&[ModelEnd::Offline, ModelEnd::Final]));
         assert_eq!(
             (offline.open_slot_at, offline.retry_at),
             (Some(at(0)), None)
@@ -228,24 +228,24 @@ mod tests {
             hint: None,
         };
         let of =
-            |outcome, kind: Option<ErrorKind>| LookEnd::of(outcome, kind.map(trouble).as_ref());
-        assert_eq!(of(Outcome::Updated, None), LookEnd::Final);
+            |outcome, kind: Option<ErrorKind>| ModelEnd::of(outcome, kind.map(trouble).as_ref());
+        assert_eq!(of(Outcome::Updated, None), ModelEnd::Final);
         assert_eq!(
             of(Outcome::Orphaned, Some(ErrorKind::NotFound)),
-            LookEnd::Final
+            ModelEnd::Final
         );
-        assert_eq!(of(Outcome::Failed, Some(ErrorKind::Disk)), LookEnd::Final);
+        assert_eq!(of(Outcome::Failed, Some(ErrorKind::Disk)), ModelEnd::Final);
         assert_eq!(
             of(Outcome::Failed, Some(ErrorKind::Network)),
-            LookEnd::Temporary
+            ModelEnd::Temporary
         );
         assert_eq!(
             of(Outcome::CouldNotCheck, Some(ErrorKind::RateLimit)),
-            LookEnd::Temporary
+            ModelEnd::Temporary
         );
         assert_eq!(
             of(Outcome::Partial, Some(ErrorKind::Internal)),
-            LookEnd::Unfinished
+            ModelEnd::Unfinished
         );
     }
 }

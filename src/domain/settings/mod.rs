@@ -10,4 +10,4 @@ mod value;
 
 pub use key::{SettingKey, SettingSpec, ValueKind};
 pub use resolved::{SettingLayers, Settings};
-pub use value::{Origin, SettingError, SettingValue};
+pub use value::{SettingError, SettingSource, SettingValue};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::key::SettingKey;
-use super::value::{Origin, SettingError, SettingValue};
+use super::value::{SettingError, SettingSource, SettingValue};
 use crate::domain::argv::Argv;
 use crate::domain::schedule::RateTable;
 use crate::domain::units::{ByteSize, Seconds};
@@ -23,7 +23,7 @@ pub struct SettingLayers {
 /// unlimited.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    values: BTreeMap<SettingKey, (SettingValue, Origin)>,
+    values: BTreeMap<SettingKey, (SettingValue, SettingSource)>,
 }
 
 impl Settings {
@@ -33,18 +33,18 @@ impl Settings {
         let mut values = BTreeMap::new();
         for key in SettingKey::ALL.iter().copied() {
             let found = if let Some(text) = layers.flags.get(&key) {
-                Some((text.as_str(), Origin::Flag))
+                Some((text.as_str(), SettingSource::Flag))
             } else if let Some((text, name)) = layers.environment.get(&key) {
-                Some((text.as_str(), Origin::Environment(name.clone())))
+                Some((text.as_str(), SettingSource::Environment(name.clone())))
             } else if let Some(text) = layers.saved.get(&key) {
-                Some((text.as_str(), Origin::Saved))
+                Some((text.as_str(), SettingSource::Saved))
             } else {
                 let default = layers
                     .machine
                     .get(&key)
                     .map(String::as_str)
                     .or(key.spec().default);
-                default.map(|text| (text, Origin::Default))
+                default.map(|text| (text, SettingSource::Default))
             };
             if let Some((text, origin)) = found {
                 let value = key.check(text).map_err(|err| SettingError::At {
@@ -57,7 +57,7 @@ impl Settings {
         Ok(Self { values })
     }
 
-    pub fn get(&self, key: SettingKey) -> Option<&(SettingValue, Origin)> {
+    pub fn get(&self, key: SettingKey) -> Option<&(SettingValue, SettingSource)> {
         self.values.get(&key)
     }
 

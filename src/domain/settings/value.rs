@@ -51,7 +51,7 @@ pub enum SettingError {
     },
     #[error("{origin}: {source}")]
     At {
-        origin: Origin,
+        origin: SettingSource,
         source: Box<SettingError>,
     },
 }
@@ -73,8 +73,10 @@ impl SettingError {
                 None => format!("`hfdl config unset {key}` removes the setting"),
             },
             Self::At { origin, source } => match origin {
-                Origin::Environment(name) => format!("correct `{name}` or unset it"),
-                Origin::Flag | Origin::Saved | Origin::Default => source.hint(),
+                SettingSource::Environment(name) => format!("correct `{name}` or unset it"),
+                SettingSource::Flag | SettingSource::Saved | SettingSource::Default => {
+                    source.hint()
+                }
             },
         }
     }
@@ -82,7 +84,7 @@ impl SettingError {
 
 /// The source of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum SettingSource {
     Flag,
     /// The name of the variable.
     Environment(String),
@@ -90,7 +92,7 @@ pub enum Origin {
     Default,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag => f.write_str("flag"),

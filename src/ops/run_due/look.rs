@@ -8,8 +8,8 @@ use jiff::tz::TimeZone;
 use crate::domain::model::EntryName;
 use crate::domain::run::{Event, EventKind};
 use crate::domain::schedule::{
-    ClockEvent, Due, DueState, Look, Schedule, ScheduleId, ScheduleState, Schedules, Unusable,
-    assess, shift, usable_zone,
+    ClockEvent, Due, DueContext, DueState, Schedule, ScheduleId, ScheduleState, Schedules,
+    Unusable, assess, shift, usable_zone,
 };
 use crate::domain::shard::Shard;
 use crate::domain::time::{Timestamp, render_utc};
@@ -212,7 +212,7 @@ impl Looker<'_> {
     }
 
     fn ask(&self, schedule: Schedule, zone: TimeZone, now: Timestamp) -> Result<Judged> {
-        let look = Look {
+        let look = DueContext {
             now,
             offset: offset(self.store, self.host, &schedule)?,
             tick: self.tick,

@@ -27,9 +27,9 @@ use super::{CacheChoice, Target};
 use crate::cache::CacheLayout;
 use crate::domain::hold::{HeldUpdate, Loss};
 use crate::domain::outcome::{ErrorKind, Outcome};
+use crate::domain::queue_order::QueueOrder;
 use crate::domain::repo::CommitSha;
 use crate::domain::session::{ByteCounts, FileCounts, SessionProgress, Trouble};
-use crate::domain::share::Share;
 use crate::domain::units::ByteSize;
 use crate::download::{EngineOptions, Lane};
 use crate::hub::HubClient;
@@ -49,7 +49,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 pub struct Order {
     pub target: Arc<Target>,
     pub lane: Lane,
-    pub share: Share,
+    pub share: QueueOrder,
 }
 
 /// Targets on their way.

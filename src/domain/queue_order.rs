@@ -10,7 +10,7 @@ use super::model::Priority;
 /// whichever was requested first. Two large models that a budget interrupts
 /// every night both make progress.
 #[derive(Clone, Copy, Debug)]
-pub struct Share {
+pub struct QueueOrder {
     schedule: Priority,
     model: Priority,
     bytes: u64,
@@ -19,7 +19,7 @@ pub struct Share {
 /// Bytes are counted in units of 64 KiB, so that exabytes fit beside the priorities.
 const UNIT: u32 = 16;
 
-impl Share {
+impl QueueOrder {
     pub fn new(schedule: Priority, model: Priority) -> Self {
         Self {
             schedule,
@@ -41,13 +41,13 @@ impl Share {
 mod tests {
     use super::*;
 
-    fn share(schedule: &str, model: &str) -> Share {
-        Share::new(schedule.parse().unwrap(), model.parse().unwrap())
+    fn order(schedule: &str, model: &str) -> QueueOrder {
+        QueueOrder::new(schedule.parse().unwrap(), model.parse().unwrap())
     }
 
     #[test]
     fn small_models_are_whole_before_a_large_one_has_had_as_much() {
-        let (mut large, mut small) = (share("50", "50"), share("50", "50"));
+        let (mut large, mut small) = (order("50", "50"), order("50", "50"));
         let large: Vec<u64> = (0..100).map(|_| large.next(4 << 30)).collect();
         let small: Vec<u64> = (0..3).map(|_| small.next(1 << 30)).collect();
         assert!(small.iter().all(|place| *place < large[0]));
@@ -56,21 +56,21 @@ mod tests {
 
     #[test]
     fn two_large_models_take_turns() {
-        let (mut a, mut b) = (share("50", "50"), share("50", "50"));
+        let (mut a, mut b) = (order("50", "50"), order("50", "50"));
         let mut places: Vec<(u64, char)> = (0..4)
             .flat_map(|_| [(a.next(1 << 30), 'a'), (b.next(1 << 30), 'b')])
             .collect();
         places.sort();
-        let order: String = places.iter().map(|(_, name)| *name).collect();
-        assert_eq!(order, "abababab");
+        let names: String = places.iter().map(|(_, name)| *name).collect();
+        assert_eq!(names, "abababab");
     }
 
     #[test]
     fn priorities_come_first_the_schedules_before_the_models() {
-        let urgent = share("60", "0").next(u64::MAX);
-        let dear = share("50", "60").next(u64::MAX);
-        let plain = share("50", "50").next(1);
+        let urgent = order("60", "0").next(u64::MAX);
+        let dear = order("50", "60").next(u64::MAX);
+        let plain = order("50", "50").next(1);
         assert!(urgent < dear && dear < plain);
-        assert!(share("0", "0").next(u64::MAX) > plain);
+        assert!(order("0", "0").next(u64::MAX) > plain);
     }
 }
