@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_typing_error_finds_its_word_and_nonsense_finds_none() {
+    fn a_typing_error_finds_its_word_and_other_text_finds_none() {
         let keys = ["download.connections", "download.files", "keep.logs"];
         assert_eq!(
             nearest("download.conections", keys),

@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn no_repository_file_may_lie_among_the_records() {
+    fn no_repository_file_may_be_inside_the_records_folder() {
         let directory = Placement {
             private: Some(".cache/huggingface"),
             ..POSIX

@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_unverified_come_first_and_each_has_its_turn() {
+    fn files_verified_longest_ago_come_first_and_every_file_gets_its_turn() {
         let files = [
             candidate(Some(30), 10),
             candidate(Some(10), 10),

@@ -117,11 +117,7 @@ pub struct Session {
 impl Session {
     /// Returns the label of the session's target for messages.
     pub fn label(&self) -> String {
-        let start = &self.start;
-        match &start.model_name {
-            Some(name) => name.to_string(),
-            None => start.repo.to_string(),
-        }
+        self.start.label()
     }
 }
 

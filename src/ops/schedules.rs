@@ -90,7 +90,7 @@ pub fn next_look(
     };
     Ok(assess(&schedule.spec, &schedule.state, &zone, &look)
         .state
-        .next_look(now))
+        .next_check(now))
 }
 
 /// Writes the next look of a schedule down after it was made or changed.

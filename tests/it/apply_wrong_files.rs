@@ -169,7 +169,7 @@ const FILES: &[Wrong] = &[
     wrong(
         "version: 1\nmodels:\n  - repo: https://example.org/a/b\n",
         "3:11",
-        "no page of the Hub",
+        "not a page of the Hub",
     ),
     wrong(
         "version: 1\nmodels:\n  - repo: a/b\n    revison: v1\n",

@@ -236,7 +236,7 @@ fn wrong_and_impossible_schedules_are_refused() {
         2 schedules add x --daily 03:00 --all --priority 200 => a whole number from 0 to 100
         2 schedules set nightly => nothing to change
         2 schedules set nightyl --daily 03:00 => did you mean `nightly`?
-        2 schedules set nightly --window 04:00-04:05 --catch-up skip => never let it run
+        2 schedules set nightly --window 04:00-04:05 --catch-up skip => never allow it to run
         2 schedules set nightly --model nope => there is no model `nope`
         2 schedules set nightly --window 22:00-23:00 --no-window => cannot be used with
         2 schedules show nightyl => did you mean `nightly`?
@@ -306,7 +306,7 @@ fn wrong_settings_are_refused() {
         2 config set keep.sessions 1h => it must be at least 1d
         2 config set timer.every 7m => it must be 1m, 2m
         2 config set download.xet perhaps => it must be one of auto, off
-        2 config set download.limit_rate fast => no value for `download.limit_rate`
+        2 config set download.limit_rate fast => not a valid value for `download.limit_rate`
         2 config set hub.endpoint ftp://x => it must start with https:// or http://
         2 config set hub.endpoint https://me:secret@x => must not contain a user name
         2 config set cache.dir '' => it must be a directory

@@ -387,7 +387,7 @@ proptest! {
     fn the_next_look_is_early_and_never_late(case in cases(), share in 0.0f64..1.0) {
         let now = case.look.now;
         let state = case.ask(now);
-        let Some(next) = state.next_look(now) else {
+        let Some(next) = state.next_check(now) else {
             return Ok(());
         };
         if next == now {

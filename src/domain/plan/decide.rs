@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clash_of_names_goes_away_with_the_filter_that_leaves_one_out() {
+    fn excluding_one_of_two_clashing_files_resolves_the_clash() {
         let remote = listing(vec![file("A", 1, 1), file("a", 2, 2)]);
         let mac = Placement {
             case: LetterCase::Ignored,

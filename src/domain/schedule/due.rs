@@ -110,7 +110,7 @@ impl DueState {
     /// database: it may be early but never late.
     ///
     /// A due or expired slot must be recorded first, so for those it is now.
-    pub fn next_look(&self, now: Timestamp) -> Option<Timestamp> {
+    pub fn next_check(&self, now: Timestamp) -> Option<Timestamp> {
         match *self {
             Self::Disabled | Self::Done => None,
             Self::Wait { next } | Self::Closed { next, .. } => Some(next),

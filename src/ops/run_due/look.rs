@@ -177,7 +177,7 @@ impl Looker<'_> {
             let mut state = judged.schedule.state;
             state.next_due_at = match is_left_open {
                 true => Some(now),
-                false => judged.state.next_look(now),
+                false => judged.state.next_check(now),
             };
             note_zone(store, self.host, &judged.schedule.spec.time_zone)?;
             note_look(store, now)?;
@@ -227,7 +227,7 @@ impl Looker<'_> {
     }
 
     fn save_next_look(&self, judged: &Judged, now: Timestamp) -> Result<()> {
-        let next = judged.state.next_look(now);
+        let next = judged.state.next_check(now);
         if self.shard != Shard::ALL || next == judged.schedule.state.next_due_at {
             return Ok(());
         }

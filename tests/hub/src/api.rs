@@ -46,7 +46,7 @@ impl ApiCall<'_> {
         if self.settings.shape.info_needs_revision && self.call.revision.is_none() {
             return error(401, None, "Invalid username or password.");
         }
-        let blobs = self.asks_for("blobs");
+        let blobs = self.has_flag("blobs");
         let siblings: Vec<Value> = commit
             .files
             .iter()
@@ -91,7 +91,7 @@ impl ApiCall<'_> {
             return Reply::text(307, "").with("Location", with_query(&location, self.incoming));
         }
         let folder = &self.call.path;
-        let (recursive, expand) = (self.asks_for("recursive"), self.asks_for("expand"));
+        let (recursive, expand) = (self.has_flag("recursive"), self.has_flag("expand"));
         let selected: Vec<&Listed> = commit
             .listing()
             .iter()
@@ -192,7 +192,7 @@ impl ApiCall<'_> {
             "converts": group("refs/convert/"),
             "tags": group("refs/tags/"),
         });
-        if self.asks_for("include_prs") {
+        if self.has_flag("include_prs") {
             body["pullRequests"] = Value::Array(group("refs/pr/"));
         }
         Reply::json(200, &body)
@@ -257,7 +257,7 @@ impl ApiCall<'_> {
         format!("<{origin}{path}?{kept}limit={limit}&{position}>; rel=\"next\"")
     }
 
-    fn asks_for(&self, name: &str) -> bool {
+    fn has_flag(&self, name: &str) -> bool {
         let value = self.incoming.query(name);
         value.is_some_and(|value| matches!(&*value.to_ascii_lowercase(), "true" | "1"))
     }
