@@ -1,8 +1,14 @@
 //! Settings: their keys, their values, and the source of each value.
 //!
-//! One table defines everything about a key. A value is text until
-//! `Settings::resolve` has parsed all of them; no later code parses a setting
-//! or asks whether a flag was given.
+//! One table in `key` defines everything about a key: its kind, default and
+//! description. Texts come from flags, environment variables, the database and
+//! the defaults of the machine; they are collected in `SettingLayers`.
+//! `Settings::resolve` parses all of them once at the start of a process and
+//! takes the first source that has a value. No later code parses a setting or
+//! asks whether a flag was given.
+//!
+//! Deliberately absent: reading the environment and the database (`ops`), and
+//! settings of single models or schedules, which are fields of their entities.
 
 mod key;
 mod resolved;
