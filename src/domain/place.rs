@@ -44,8 +44,8 @@ pub enum PlaceMismatch {
 impl PlaceMismatch {
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::Missing => "there is no such directory",
-            Self::OtherMark => "it carries the mark of another place",
+            Self::Missing => "the directory does not exist",
+            Self::OtherMark => "it has the mark of another directory",
             Self::OtherFileSystem => "it is on another file system, without hfdl's mark",
             Self::Empty => "hfdl's mark and the published models are missing from it",
         }

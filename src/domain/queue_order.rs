@@ -16,8 +16,8 @@ pub struct QueueOrder {
     bytes: u64,
 }
 
-/// Bytes are counted in units of 64 KiB, so that exabytes fit beside the priorities.
-const UNIT: u32 = 16;
+/// Shift from bytes to units of 64 KiB: an exabyte fits into 48 bits.
+const UNIT_SHIFT: u32 = 16;
 
 impl QueueOrder {
     pub fn new(schedule: Priority, model: Priority) -> Self {
@@ -28,12 +28,15 @@ impl QueueOrder {
         }
     }
 
-    /// Returns the place of the model's next file; lower comes first.
+    /// Returns the rank of the model's next file; a lower rank is fetched first.
+    ///
+    /// From the highest bits: 8 bits of the schedule's priority and 8 of the
+    /// model's, both inverted, and 48 of the byte count.
     pub fn next(&mut self, missing_bytes: u64) -> u64 {
         self.bytes = self.bytes.saturating_add(missing_bytes);
-        let least = |priority: Priority| u64::from(100 - priority.get().min(100));
-        let bytes = (self.bytes >> UNIT).min((1 << 48) - 1);
-        least(self.schedule) << 56 | least(self.model) << 48 | bytes
+        let inverted = |priority: Priority| u64::from(100 - priority.get().min(100));
+        let bytes = (self.bytes >> UNIT_SHIFT).min((1 << 48) - 1);
+        inverted(self.schedule) << 56 | inverted(self.model) << 48 | bytes
     }
 }
 

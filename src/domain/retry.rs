@@ -104,11 +104,11 @@ pub enum Why {
 
 /// Decides whether to retry after a failure; `random` lies in `0.0..1.0`.
 ///
-/// Without a hint from the server the pause is drawn from the whole of `0..base
-/// * 2^n` (full jitter), which spreads clients that failed together best. A
-/// hint is always waited out, because an earlier request is useless. One second
-/// is added because the hint is cut to whole seconds, and a little jitter so
-/// that parallel requests do not return in one burst.
+/// Without a hint from the server the pause is drawn from the whole range of
+/// `0..base * 2^n` (full jitter), which spreads clients that failed together
+/// best. A hint is always waited out, because an earlier request is useless.
+/// One second is added because the hint is cut to whole seconds, and a little
+/// jitter so that parallel requests do not return in one burst.
 pub fn decide(policy: &RetryPolicy, history: History, prospect: Prospect, random: f64) -> Verdict {
     let Prospect::Transient { wait } = prospect else {
         return Verdict::GiveUp(Why::Permanent);

@@ -46,34 +46,34 @@ pub struct DueJobs<'a> {
 /// The order is: higher priority (of the schedule, then of the model), older
 /// slot, name.
 pub fn due_jobs<'a>(due: &[DueSchedule<'a>], models: &'a [Model]) -> DueJobs<'a> {
-    let mut claims = due.to_vec();
-    claims.sort_by_key(|claim| {
-        let spec = &claim.schedule.spec;
-        (Reverse(spec.priority), claim.due.slot, spec.name.clone())
+    let mut due = due.to_vec();
+    due.sort_by_key(|it| {
+        let spec = &it.schedule.spec;
+        (Reverse(spec.priority), it.due.slot, spec.name.clone())
     });
     let mut by_model: BTreeMap<ModelId, DueJob<'a>> = BTreeMap::new();
     let mut idle = Vec::new();
-    for claim in claims {
+    for entry in due {
         let mut is_idle = true;
-        let selection = &claim.schedule.spec.selection;
+        let selection = &entry.schedule.spec.selection;
         let wanted = |model: &&Model| model.spec.enabled && selection.includes(&model.spec);
         for model in models.iter().filter(wanted) {
             is_idle = false;
             let job = by_model.entry(model.id);
             let serves = Vec::new();
-            job.or_insert(DueJob { model, serves }).serves.push(claim);
+            job.or_insert(DueJob { model, serves }).serves.push(entry);
         }
         if is_idle {
-            idle.push(claim.schedule.id);
+            idle.push(entry.schedule.id);
         }
     }
     let mut jobs: Vec<_> = by_model.into_values().collect();
     jobs.sort_by_key(|job| {
         let first = job.serves.first();
         (
-            Reverse(first.map(|claim| claim.schedule.spec.priority)),
+            Reverse(first.map(|it| it.schedule.spec.priority)),
             Reverse(job.model.spec.priority),
-            first.map(|claim| claim.due.slot),
+            first.map(|it| it.due.slot),
             job.model.spec.name.clone(),
         )
     });
