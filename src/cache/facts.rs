@@ -12,7 +12,7 @@ use super::links;
 use super::scan::{cached_repos, files_below, read_dir, stored_listing};
 use crate::domain::content::ContentId;
 use crate::domain::filter::Filter;
-use crate::domain::plan::{Found, InPlace, LocalFacts, Place};
+use crate::domain::plan::{ContentLocation, Found, InPlace, LocalFacts};
 use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::sys::files;
@@ -144,9 +144,9 @@ fn look_among_blobs(
         };
         let path = entry.path();
         let place = if is_own {
-            Place::Here
+            ContentLocation::Here
         } else {
-            Place::At(path.clone())
+            ContentLocation::At(path.clone())
         };
         let found = links::metadata_of_blob(layout, &path)
             .with_context(|| format!("cannot look at `{}`", path.display()))?;
@@ -195,7 +195,7 @@ fn look_in_older_snapshots(
                 };
                 let found = files::link_metadata_if_present(&path)
                     .with_context(|| format!("cannot look at `{}`", path.display()))?;
-                if let Some(found) = of_the_size(found, file, Place::At(path)) {
+                if let Some(found) = of_the_size(found, file, ContentLocation::At(path)) {
                     facts.contents.insert(file.content, found);
                     missing.remove(&etag);
                 }
@@ -205,7 +205,11 @@ fn look_in_older_snapshots(
     Ok(())
 }
 
-fn of_the_size(found: Option<fs::Metadata>, file: &RemoteFile, place: Place) -> Option<Found> {
+fn of_the_size(
+    found: Option<fs::Metadata>,
+    file: &RemoteFile,
+    place: ContentLocation,
+) -> Option<Found> {
     let found = found.filter(|found| found.is_file() && found.len() == file.size_bytes);
     found.map(|found| Found {
         size_bytes: found.len(),

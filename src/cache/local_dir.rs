@@ -27,7 +27,7 @@ use crate::domain::content::ContentId;
 use crate::domain::deletion::HomeIdentity;
 use crate::domain::filter::Filter;
 use crate::domain::placement::Placement;
-use crate::domain::plan::{Found, InPlace, LocalFacts, Place};
+use crate::domain::plan::{ContentLocation, Found, InPlace, LocalFacts};
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::sys::files;
@@ -262,7 +262,7 @@ impl LocalDir {
             if check_size(&stored, waiting, file.size_bytes).is_ok() {
                 let found = Found {
                     size_bytes: file.size_bytes,
-                    place: Place::Here,
+                    place: ContentLocation::Here,
                 };
                 facts.contents.insert(file.content, found);
             } else {
@@ -312,7 +312,7 @@ impl LocalDir {
                 continue;
             };
             if self.content_by_note(&path, &found) == Some(content) {
-                let place = Place::At(self.file(&path));
+                let place = ContentLocation::At(self.file(&path));
                 let size_bytes = found.len();
                 facts.contents.insert(content, Found { size_bytes, place });
                 missing.remove(&content.etag());

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::context::Context;
 use crate::domain::outcome::ExitStatus;
-use crate::domain::settings::{Origin, SettingKey, ValueKind};
+use crate::domain::settings::{SettingKey, SettingSource, ValueKind};
 use crate::ops::schedules::warnings_about_tick;
 use crate::store::Store;
 use crate::sys::paths;
@@ -94,7 +94,7 @@ fn list(context: &Context, origin: bool) -> Result<()> {
                 if origin {
                     let from = settings
                         .get(*key)
-                        .map_or(&Origin::Default, |(_, origin)| origin);
+                        .map_or(&SettingSource::Default, |(_, origin)| origin);
                     row.extend([from.to_string(), view.help.to_owned()]);
                 }
                 row

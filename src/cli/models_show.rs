@@ -54,7 +54,7 @@ impl Show {
             schedules: all
                 .readable
                 .into_iter()
-                .filter(|schedule| schedule.spec.selection.covers(&model.spec))
+                .filter(|schedule| schedule.spec.selection.includes(&model.spec))
                 .collect(),
             sessions: store.sessions(&sessions)?,
             last_outcome: store

@@ -174,7 +174,7 @@ fn finish(
     let covered = ops::schedules::all_models(store)?;
     let covered = covered
         .iter()
-        .filter(|model| schedule.spec.selection.covers(&model.spec))
+        .filter(|model| schedule.spec.selection.includes(&model.spec))
         .count();
     if covered == 0 {
         context

@@ -123,7 +123,7 @@ pub fn show(context: &Context, name: &EntryName) -> Result<()> {
     let models = ops::schedules::all_models(&store)?;
     let covered: Vec<String> = models
         .iter()
-        .filter(|model| spec.selection.covers(&model.spec))
+        .filter(|model| spec.selection.includes(&model.spec))
         .map(|model| model.spec.name.to_string())
         .collect();
     let zone = context.host.time_zone();

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::pause::describe;
 use crate::domain::model::ModelSummary;
-use crate::domain::schedule::Waiting;
+use crate::domain::schedule::WaitReason;
 use crate::domain::status::{
     DiskFacts, ModelStatus, NextDue, RunInProgress, Status, Warning, missed_ticks,
 };
@@ -159,14 +159,14 @@ fn in_progress(progress: &RunInProgress, rate: Option<u64>, zone: &TimeZone) -> 
 fn next_due(due: &NextDue, zone: &TimeZone) -> String {
     let planned = due.next.planned;
     let when = match due.next.waiting {
-        Waiting::Due => "now".to_owned(),
+        WaitReason::Due => "now".to_owned(),
         _ => text::local_time(planned.ready, zone),
     };
     let mut says = format!("{when}  {}", due.schedule);
     match due.next.waiting {
-        Waiting::Due | Waiting::Slot => {}
-        Waiting::Window => says.push_str(", when its window opens"),
-        Waiting::Retry => says.push_str(", tried again after an error"),
+        WaitReason::Due | WaitReason::Slot => {}
+        WaitReason::Window => says.push_str(", when its window opens"),
+        WaitReason::Retry => says.push_str(", tried again after an error"),
     }
     if let Some(deadline) = planned.deadline {
         let until = text::local_time(deadline, zone);

@@ -1,7 +1,8 @@
-//! A program and its arguments, as one setting: no shell, nothing is split.
+//! A program and its arguments as one setting, without a shell.
 //!
-//! One word is a program. A program with arguments is a JSON array of texts,
-//! so that each argument is what it says, whatever characters it holds.
+//! A plain word is a program without arguments. A program with arguments is a
+//! JSON array of strings, so an argument may contain any character. Nothing is
+//! split at spaces.
 
 use std::fmt;
 use std::path::Path;
@@ -16,16 +17,17 @@ pub struct Argv {
     arguments: Vec<String>,
 }
 
-/// Says why a text is no program with arguments.
+/// A text that is neither a program nor an array of a program and its
+/// arguments.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct ArgvError(&'static str);
 
 const FORM: &str = r#"write the program alone, or a JSON array such as ["/usr/local/bin/notify", "hfdl"]; nothing is split at spaces"#;
-const RELATIVE: &str = "the program must be a bare name, which PATH finds, or a whole path: a relative one means another file for each caller";
+const RELATIVE: &str = "the program must be a bare name, which PATH finds, or a whole path: a relative path depends on the current directory";
 
 impl Argv {
-    /// Takes words that have been told apart already, the program first.
+    /// Builds a command from separate words; the first is the program.
     pub fn from_words(words: Vec<String>) -> Result<Self, ArgvError> {
         let mut words = words.into_iter();
         let program = words.next().filter(|program| !program.trim().is_empty());
@@ -51,7 +53,7 @@ impl Argv {
         &self.arguments
     }
 
-    /// Returns the program and its arguments in one row.
+    /// Iterates over the program and its arguments.
     pub fn words(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.program.as_str()).chain(self.arguments.iter().map(String::as_str))
     }
@@ -74,7 +76,7 @@ impl FromStr for Argv {
 }
 
 impl fmt::Display for Argv {
-    /// Writes the one word, or the array; either parses back to the same value.
+    /// Writes a plain word or a JSON array; both parse back to the same value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let is_word = !self.program.contains(char::is_whitespace) && !self.program.starts_with('[');
         if self.arguments.is_empty() && is_word {
@@ -99,7 +101,7 @@ fn quote(word: &str) -> String {
     quoted
 }
 
-/// Parses a JSON array of texts; `None` is anything else.
+/// Parses a JSON array of strings; returns `None` for any other text.
 fn parse_array(text: &str) -> Option<Vec<String>> {
     let mut rest = text.strip_prefix('[')?.trim_start();
     let mut words = Vec::new();
@@ -119,7 +121,7 @@ fn parse_array(text: &str) -> Option<Vec<String>> {
     }
 }
 
-/// Parses a JSON text and returns what stands behind it.
+/// Parses a JSON string and returns the rest of the text behind it.
 fn parse_text(text: &str) -> Option<(String, &str)> {
     let mut chars = text.strip_prefix('"')?.chars();
     let mut word = String::new();
@@ -146,7 +148,7 @@ fn parse_escape(chars: &mut std::str::Chars<'_>) -> Option<char> {
             if !(0xd800..0xdc00).contains(&high) {
                 return char::from_u32(high);
             }
-            // Characters beyond the first plane are written as two halves.
+            // JSON writes characters above U+FFFF as a surrogate pair.
             let is_pair = chars.next() == Some('\\') && chars.next() == Some('u');
             let low = is_pair.then(|| parse_unit(chars)).flatten()?;
             let low = low
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_a_program_and_an_array_has_arguments() {
+    fn a_word_is_a_program_and_an_array_adds_arguments() {
         let is = |text: &str, expected: &[&str]| {
             let expected: Vec<String> = expected.iter().map(|&word| word.to_owned()).collect();
             assert_eq!(words(text), Some(expected), "{text}");
@@ -190,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_a_shell_would_understand_is_refused() {
+    fn shell_syntax_is_refused() {
         for bad in [
             "",
             "notify me",
@@ -218,13 +220,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_rendered_parses_back(arguments in prop::collection::vec("[^\0]{0,6}", 0..4), program in "[a-z \\[\"é]{0,3}x") {
+        fn rendered_text_parses_back(arguments in prop::collection::vec("[^\0]{0,6}", 0..4), program in "[a-z \\[\"é]{0,3}x") {
             let argv = Argv::from_words([vec![program], arguments].concat()).unwrap();
             prop_assert_eq!(argv.to_string().parse::<Argv>().unwrap(), argv);
         }
 
         #[test]
-        fn arrays_are_read_as_any_reader_of_json_reads_them(text in "\\[[\\[\\]\", \\\\nua0-9d-]{0,12}\\]", words in prop::collection::vec("\\PC{0,5}", 1..4)) {
+        fn arrays_are_read_like_serde_json_reads_them(text in "\\[[\\[\\]\", \\\\nua0-9d-]{0,12}\\]", words in prop::collection::vec("\\PC{0,5}", 1..4)) {
             let theirs = serde_json::from_str::<Vec<String>>(&text).ok();
             prop_assert_eq!(parse_array(&text), theirs);
             let text = serde_json::to_string(&words).unwrap();

@@ -1,4 +1,4 @@
-//! What a session changed: the files of two commits side by side.
+//! The file changes of a session: two commits compared.
 
 use super::filter::Filter;
 use super::outcome::words;
@@ -16,11 +16,12 @@ words! {
     }
 }
 
-/// Tells how each file of a session differs from the commit before, and which
-/// files that it did not touch are gone.
+/// Compares each file of a session with the commit before; also returns the
+/// paths that are gone from the new commit and that the session did not list.
 ///
-/// Listings of both commits know everything; they are `None` where they are no
-/// longer kept, and then only what the session itself did is known.
+/// `old` and `new` are the complete listings of both commits, or `None` when
+/// the cache no longer has them. Without them only the session's own records
+/// count.
 pub fn file_changes(
     session: &Session,
     files: &[SessionFile],
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn listings_of_both_commits_tell_all_changes() {
+    fn listings_of_both_commits_show_all_changes() {
         let old = listing(
             "a",
             &[("a", "1"), ("b", "1"), ("gone", "1"), ("gone.tmp", "1")],
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn without_listings_only_what_the_session_did_is_known() {
+    fn without_listings_only_the_records_of_the_session_count() {
         let files = [
             touched("a", "2", FileResult::Verified),
             touched("b", "1", FileResult::Deleted),

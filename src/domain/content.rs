@@ -1,4 +1,4 @@
-//! What a file's bytes must be: the hash that names them.
+//! Content ids: the hash that identifies the bytes of a file.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,7 +15,7 @@ pub enum ContentId {
     GitSha1([u8; 20]),
 }
 
-/// Says that a text names no content.
+/// A text that is no content id.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("`{0}` is no content id (40 or 64 hexadecimal digits)")]
 pub struct ContentIdError(String);
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_survive_the_way_through_text() {
+    fn ids_parse_back_from_their_text() {
         let sha256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         let git = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
         for etag in [sha256, git] {

@@ -1,50 +1,52 @@
-//! How a new file can be made of old ones: what to copy and what to fetch.
+//! Deltas: how to build a new file from old ones, with ranges to copy and
+//! ranges to fetch.
 //!
-//! The same address, xorb and chunk, is the same bytes wherever it occurs. So
-//! the chunks of the new file are looked up among those of the old ones. All
-//! offsets follow from lengths, before the first byte is fetched. Whatever is
-//! wrong here the file's own hash finds out: it costs a download, never a
-//! wrong file.
+//! A Xet address (xorb and chunk number) stands for the same bytes in every
+//! file, so the chunks of the new file are looked up among those of the old
+//! files. All offsets follow from chunk lengths, before the first byte is
+//! fetched. An error in this data cannot produce a wrong file: the hash check
+//! of the finished file fails and the file is fetched whole.
 
 use std::collections::HashMap;
 
 use super::ranges::{ByteRange, RangeSet};
 use super::xet::{FileMap, Term, XetHash};
 
-/// Bytes that an old file has at one place and the new one at another.
+/// Bytes at one offset of an old file and at another offset of the new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Copy {
-    /// The place of the old file among those that were offered.
+pub struct RangeCopy {
+    /// The index of the old file in the list given to the planner.
     pub source: usize,
     pub from: u64,
     pub to: u64,
     pub length: u64,
 }
 
-impl Copy {
-    /// Returns where the bytes go.
+impl RangeCopy {
+    /// Returns the range in the new file.
     pub fn target(&self) -> ByteRange {
         ByteRange::new(self.to, self.to + self.length)
     }
 }
 
-/// How to make a new file: copies and missing bytes are all of it, each once.
+/// How to build a new file. Copies and missing ranges together cover the file,
+/// each byte once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Delta {
-    /// In the order of the new file.
-    pub copies: Vec<Copy>,
+    /// Sorted by their offset in the new file.
+    pub copies: Vec<RangeCopy>,
     pub missing: RangeSet,
 }
 
-/// When a delta is worth it.
+/// Thresholds that decide whether a delta is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DeltaRules {
-    /// Missing pieces closer than this are fetched as one: a request costs as
-    /// much as such a gap.
+    /// Missing ranges with a smaller gap between them are fetched as one: an
+    /// extra request costs about as much as the gap.
     pub merge_below: u64,
-    /// With fewer bytes to copy the file is fetched as a whole ...
+    /// The file is fetched whole if fewer bytes can be copied ...
     pub least_copied: u64,
-    /// ... and also if they are a smaller part of it than one in so many.
+    /// ... or if they are less than 1/`least_part` of the file.
     pub least_part: u64,
 }
 
@@ -59,21 +61,22 @@ impl Default for DeltaRules {
 }
 
 impl Delta {
-    /// Plans to keep what is right in a damaged file, and to make the rest as
-    /// `others` would: the damaged file comes before their sources.
+    /// Plans a repair: keeps the `right` bytes of a damaged file and builds the
+    /// rest as `others` would. The damaged file becomes source 0, before the
+    /// sources of `others`.
     pub fn around(right: &RangeSet, others: Option<&Self>, size_bytes: u64) -> Self {
-        let kept = right.ranges().iter().map(|range| Copy {
+        let kept = right.ranges().iter().map(|range| RangeCopy {
             source: 0,
             from: range.start,
             to: range.start,
             length: range.len(),
         });
         let beyond = others.map(|others| others.copies_beyond(right));
-        let beyond = beyond.into_iter().flatten().map(|copy| Copy {
+        let beyond = beyond.into_iter().flatten().map(|copy| RangeCopy {
             source: copy.source + 1,
             ..copy
         });
-        let mut copies: Vec<Copy> = kept.chain(beyond).collect();
+        let mut copies: Vec<RangeCopy> = kept.chain(beyond).collect();
         copies.sort_by_key(|copy| copy.to);
         let missing = match others {
             Some(others) => others.missing.minus(right),
@@ -89,12 +92,12 @@ impl Delta {
         self.copies.iter().map(|copy| copy.length).sum()
     }
 
-    /// Returns the copies that are still to be made when some bytes are there.
-    pub fn copies_beyond(&self, on_disk: &RangeSet) -> Vec<Copy> {
+    /// Returns the copies whose target bytes are not yet on disk.
+    pub fn copies_beyond(&self, on_disk: &RangeSet) -> Vec<RangeCopy> {
         let mut left = Vec::new();
         for copy in &self.copies {
             for part in on_disk.lacking(copy.target()) {
-                left.push(Copy {
+                left.push(RangeCopy {
                     from: copy.from + (part.start - copy.to),
                     to: part.start,
                     length: part.len(),
@@ -105,24 +108,25 @@ impl Delta {
         left
     }
 
-    /// Tells whether it saves enough to be carried out.
+    /// Reports whether the delta saves enough bytes to be used.
     pub fn is_worth_it(&self, size_bytes: u64, rules: &DeltaRules) -> bool {
         let copied = self.copied_bytes();
         copied >= rules.least_copied && copied.saturating_mul(rules.least_part) >= size_bytes
     }
 }
 
-/// Plans how to make a file with these terms; `None` when too little is saved.
+/// Plans how to build a file with these terms; `None` when too few bytes are
+/// saved.
 ///
-/// Old files whose chunk lengths are known are searched chunk by chunk, others
-/// for terms that the new file has exactly like that.
+/// Old files with known chunk lengths are searched chunk by chunk. Without
+/// chunk lengths only identical terms are found.
 pub fn plan_delta(
     size_bytes: u64,
     new: &[Term],
     old: &[FileMap],
     rules: &DeltaRules,
 ) -> Option<Delta> {
-    let index = Index::new(old);
+    let index = ChunkIndex::new(old);
     let mut pieces = Pieces::default();
     for term in new {
         index.look_up(term, &mut pieces);
@@ -134,9 +138,10 @@ pub fn plan_delta(
     delta.is_worth_it(size_bytes, rules).then_some(delta)
 }
 
-/// Returns the lengths of a new file's chunks as far as old files tell them.
+/// Returns the lengths of a new file's chunks, as far as the maps of old files
+/// contain them.
 pub fn known_lengths(new: &[Term], old: &[FileMap]) -> Vec<Option<u32>> {
-    let index = Index::new(old);
+    let index = ChunkIndex::new(old);
     let chunks = new.iter().flat_map(|term| {
         let known = index.chunks.get(&term.xorb);
         term.chunks().map(move |chunk| {
@@ -147,22 +152,22 @@ pub fn known_lengths(new: &[Term], old: &[FileMap]) -> Vec<Option<u32>> {
     chunks.collect()
 }
 
-/// Where an old file has something.
+/// The position of a chunk or term in an old file.
 #[derive(Clone, Copy)]
-struct Spot {
+struct ChunkPosition {
     source: usize,
     offset: u64,
     length: u32,
 }
 
-/// What the old files have, by address.
-struct Index {
-    /// For each xorb its chunks, by number.
-    chunks: HashMap<XetHash, Vec<Option<Spot>>>,
-    terms: HashMap<Term, Spot>,
+/// The chunks and terms of the old files, by address.
+struct ChunkIndex {
+    /// The chunks of each xorb, by chunk number.
+    chunks: HashMap<XetHash, Vec<Option<ChunkPosition>>>,
+    terms: HashMap<Term, ChunkPosition>,
 }
 
-impl Index {
+impl ChunkIndex {
     fn new(old: &[FileMap]) -> Self {
         let mut index = Self {
             chunks: HashMap::new(),
@@ -172,7 +177,7 @@ impl Index {
             let mut lengths = map.chunk_lengths.as_deref().map(|lengths| lengths.iter());
             let mut offset = 0;
             for term in &map.terms {
-                let spot = |offset, length| Spot {
+                let spot = |offset, length| ChunkPosition {
                     source,
                     offset,
                     length,
@@ -199,12 +204,12 @@ impl Index {
         index
     }
 
-    /// Splits a term into what is known from its front, what is known up to
-    /// its end, and what lies between.
+    /// Splits a term into known chunks at its start, known chunks at its end,
+    /// and the part between.
     ///
-    /// Between two unknown chunks the offsets are not known either, so known
-    /// ones there are fetched, too. They are rare: what is new lies in xorbs
-    /// of its own.
+    /// Offsets behind an unknown chunk cannot be computed, so known chunks
+    /// between two unknown ones are fetched as well. This is rare: new chunks
+    /// usually lie in new xorbs.
     fn look_up(&self, term: &Term, pieces: &mut Pieces) {
         let total = u64::from(term.length);
         if let Some(spot) = self.terms.get(term) {
@@ -213,14 +218,15 @@ impl Index {
         }
         let known = self.chunks.get(&term.xorb);
         let known = |chunk: u32| known.and_then(|known| *known.get(chunk as usize)?);
-        let front: Vec<Spot> = term.chunks().map_while(known).collect();
+        let front: Vec<ChunkPosition> = term.chunks().map_while(known).collect();
         let rest = term.start + front.len() as u32..term.end;
-        let mut back: Vec<Spot> = rest.rev().map_while(known).collect();
+        let mut back: Vec<ChunkPosition> = rest.rev().map_while(known).collect();
         back.reverse();
-        let length = |spots: &[Spot]| -> u64 { spots.iter().map(|s| u64::from(s.length)).sum() };
+        let length =
+            |spots: &[ChunkPosition]| -> u64 { spots.iter().map(|s| u64::from(s.length)).sum() };
         let found = length(&front) + length(&back);
         let is_whole = front.len() == term.n_chunks() as usize;
-        // Lengths that contradict each other: believe none of them.
+        // Contradictory lengths: use none of them.
         if found > total || is_whole != (found == total) {
             pieces.miss(total);
             return;
@@ -231,16 +237,16 @@ impl Index {
     }
 }
 
-/// The new file from its front, piece by piece.
+/// The parts of the new file, collected from its start to its end.
 #[derive(Default)]
 struct Pieces {
     position: u64,
-    copies: Vec<Copy>,
+    copies: Vec<RangeCopy>,
     missing: RangeSet,
 }
 
 impl Pieces {
-    fn copy(&mut self, spot: &Spot) {
+    fn copy(&mut self, spot: &ChunkPosition) {
         let length = u64::from(spot.length);
         let to = self.position;
         self.position += length;
@@ -252,7 +258,7 @@ impl Pieces {
             last.length += length;
             return;
         }
-        self.copies.push(Copy {
+        self.copies.push(RangeCopy {
             source: spot.source,
             from: spot.offset,
             to,
@@ -267,7 +273,7 @@ impl Pieces {
     }
 }
 
-/// Fetches what lies between two missing pieces, too, where that is little.
+/// Also fetches small gaps between missing ranges.
 fn merge_close(pieces: Pieces, merge_below: u64) -> Delta {
     let mut missing = RangeSet::new();
     let mut last: Option<ByteRange> = None;
@@ -281,7 +287,8 @@ fn merge_close(pieces: Pieces, merge_below: u64) -> Delta {
         last = Some(*range);
     }
     let mut copies = pieces.copies;
-    // A gap is merged as a whole, so a copy lies within what is missing or outside.
+    // Gaps are merged whole, so a copy lies either inside a missing range or
+    // outside all of them.
     copies.retain(|copy| !missing.contains(copy.to));
     Delta { copies, missing }
 }
@@ -416,7 +423,7 @@ mod tests {
     }
 
     #[test]
-    fn a_delta_that_saves_little_is_none() {
+    fn a_delta_that_saves_little_is_not_used() {
         let old = map(&[term(1, 0, 1, 100)], Some(&[100]));
         let new = [term(1, 0, 1, 100), term(2, 0, 1, 900)];
         let with = |least_copied, least_part| {
@@ -441,16 +448,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_disk_is_not_copied_again() {
+    fn bytes_on_disk_are_not_copied_again() {
         let delta = Delta {
             copies: vec![
-                Copy {
+                RangeCopy {
                     source: 0,
                     from: 1000,
                     to: 0,
                     length: 100,
                 },
-                Copy {
+                RangeCopy {
                     source: 1,
                     from: 5,
                     to: 150,
@@ -472,7 +479,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_right_in_a_damaged_file_stays_and_the_rest_is_made_as_before() {
+    fn a_repair_keeps_the_right_bytes_and_rebuilds_the_rest() {
         let right: RangeSet = [ByteRange::new(0, 40), ByteRange::new(90, 100)]
             .into_iter()
             .collect();
@@ -480,7 +487,7 @@ mod tests {
         assert_eq!(copies(&alone), [(0, 0, 0, 40), (0, 90, 90, 10)]);
         assert_eq!(missing(&alone), [(40, 90), (100, 120)]);
 
-        let copy = |from, to, length| Copy {
+        let copy = |from, to, length| RangeCopy {
             source: 1,
             from,
             to,

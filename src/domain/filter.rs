@@ -1,19 +1,21 @@
-//! Which files of a repository are wanted: `--include` and `--exclude`.
+//! Filters: which files of a repository are wanted, by `--include` and
+//! `--exclude`.
 //!
-//! The semantics are exactly those of the official client: Python's
-//! `fnmatch.fnmatchcase` on the whole path, so `*` crosses directories. A
-//! package for globs would mean something else by `*` and `**`.
+//! The semantics are those of the official client, which uses Python's
+//! `fnmatch.fnmatchcase` on the whole path, so `*` crosses directories. The
+//! published glob crates give `*` and `**` another meaning, hence this
+//! implementation.
 
 /// A model's include and exclude patterns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// `None` takes all files; an empty list takes none.
+    /// `None` selects all files; an empty list selects none.
     pub include: Option<Vec<String>>,
     pub exclude: Vec<String>,
 }
 
 impl Filter {
-    /// Tells whether a file of the repository is wanted.
+    /// Reports whether the filter selects a file of the repository.
     pub fn selects(&self, path: &str) -> bool {
         let path = path.replace('\\', "/");
         let any = |patterns: &[String]| {
@@ -29,7 +31,7 @@ impl Filter {
     }
 }
 
-/// A final `/` means everything below that folder.
+/// Expands a final `/` to everything below that folder.
 fn normalise(pattern: &str) -> String {
     let mut pattern = pattern.replace('\\', "/");
     if pattern.ends_with('/') {
@@ -49,12 +51,13 @@ enum Token {
     },
 }
 
-/// Python's `fnmatch.fnmatchcase`: the whole name must match the whole pattern.
+/// Python's `fnmatch.fnmatchcase`: the pattern must match the whole name.
 pub fn matches(pattern: &str, name: &str) -> bool {
     let tokens = parse(pattern);
     let name: Vec<char> = name.chars().collect();
     let (mut token, mut at) = (0, 0);
-    // Where to go on when a match fails: behind the last star, one character later.
+    // Backtracking position after a failed match: behind the last star, one
+    // character later.
     let mut retry: Option<(usize, usize)> = None;
     loop {
         match tokens.get(token) {
@@ -119,7 +122,7 @@ fn parse(pattern: &str) -> Vec<Token> {
     tokens
 }
 
-/// Finds the `]` that closes a class; one that comes first is a member.
+/// Finds the `]` that closes a class; a `]` at the start is a member.
 fn class_end(chars: &[char], start: usize) -> Option<usize> {
     let mut at = start;
     if chars.get(at) == Some(&'!') {
@@ -133,13 +136,14 @@ fn class_end(chars: &[char], start: usize) -> Option<usize> {
 
 fn parse_class(body: &[char]) -> Token {
     let mut chunks = class_chunks(body);
-    // Python looks for the `!` only now, so that one which a backwards range
-    // leaves in front negates too: `[z-a!b]` is `[!b]`.
+    // Python tests for `!` only after removing backwards ranges, so a `!` left
+    // in front by one negates too: `[z-a!b]` is `[!b]`.
     let negated = chunks.first().and_then(|first| first.first()) == Some(&'!');
     if negated {
         chunks[0].remove(0);
         if chunks[0].is_empty() && chunks.len() > 1 {
-            // A `!` that began a range is gone; its hyphen stands for itself.
+            // A `!` that began a range was removed; its hyphen is a plain
+            // member.
             chunks.remove(0);
             chunks[0].insert(0, '-');
         }
@@ -150,9 +154,9 @@ fn parse_class(body: &[char]) -> Token {
     }
 }
 
-/// Splits a class at the hyphens that make ranges, the way Python does: a `-`
-/// joins its neighbours unless it comes first or last, the search for the next
-/// one starts three places on, and a range that runs backwards matches nothing.
+/// Splits a class at the hyphens that form ranges, as Python does: a `-` joins
+/// its neighbours unless it comes first or last, the search for the next hyphen
+/// continues three characters later, and a backwards range matches nothing.
 fn class_chunks(body: &[char]) -> Vec<Vec<char>> {
     let mut chunks: Vec<Vec<char>> = Vec::new();
     let mut start = 0;
@@ -171,7 +175,7 @@ fn class_chunks(body: &[char]) -> Vec<Vec<char>> {
     } else {
         chunks.push(tail.to_vec());
     }
-    // A backwards range disappears together with its two ends.
+    // A backwards range is removed together with its two ends.
     for k in (1..chunks.len()).rev() {
         let (Some(&low), Some(&high)) = (chunks[k - 1].last(), chunks[k].first()) else {
             continue;
@@ -185,7 +189,8 @@ fn class_chunks(body: &[char]) -> Vec<Vec<char>> {
     chunks
 }
 
-/// Returns the ranges between neighbouring chunks and the single members inside them.
+/// Returns the ranges between neighbouring chunks and the single members inside
+/// the chunks.
 fn chunk_ranges(chunks: &[Vec<char>]) -> Vec<(char, char)> {
     let mut ranges = Vec::new();
     for (k, chunk) in chunks.iter().enumerate() {
@@ -231,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_full_of_stars_does_not_take_for_ever() {
+    fn a_pattern_with_many_stars_does_not_backtrack_exponentially() {
         let name = "a".repeat(5_000);
         assert!(!matches(&"a*".repeat(40).replace("a*a*", "a*a*b*"), &name));
     }

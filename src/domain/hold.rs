@@ -1,31 +1,31 @@
-//! Updates that look like a loss upstream: they wait for a person.
+//! Holds: updates that look like data loss upstream and need approval.
 //!
-//! A repository that was emptied, or that renamed the files which a filter
-//! selects, has a new commit like any other. Published unattended it would take
-//! the place of the good copy, and retention would delete that copy later.
+//! A repository that was emptied, or whose files no longer match the filter,
+//! has a new commit like any other. Publishing it unattended would replace the
+//! good copy, and retention would delete that copy later.
 
 use super::outcome::words;
 use super::repo::CommitSha;
 use super::snapshot::Amount;
 use super::units::ByteSize;
 
-/// An update with less than one part in so many of the published bytes is held.
+/// An update with less than 1/`LEAST_PART` of the published bytes is held.
 const LEAST_PART: u64 = 10;
 
 words! {
-    /// Why an update waits for a person.
+    /// Why an update is held.
     HoldReason {
         NoFiles = "no-files",
         FewBytes = "few-bytes",
     }
 }
 
-/// A commit upstream that is not published until a person accepts it.
+/// A commit upstream that is not published until it is accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldUpdate {
     pub commit: CommitSha,
     pub reason: HoldReason,
-    /// A person has accepted it; the next run publishes it.
+    /// The hold was accepted; the next run publishes the commit.
     pub is_accepted: bool,
 }
 
@@ -36,11 +36,11 @@ impl HeldUpdate {
 }
 
 /// Compares the selected files of a new commit with those of the published
-/// one; returns why it should be held, if it should.
+/// commit; returns the reason to hold the update, if there is one.
 ///
-/// Both sides are measured with the filter of today: a filter that a person
-/// has narrowed is no loss.
-pub fn suspicion(published: Amount, found: Amount) -> Option<HoldReason> {
+/// Both sides are measured with the current filter, so narrowing the filter
+/// does not look like a loss.
+pub fn hold_reason(published: Amount, found: Amount) -> Option<HoldReason> {
     if published.files == 0 {
         return None;
     }
@@ -51,7 +51,7 @@ pub fn suspicion(published: Amount, found: Amount) -> Option<HoldReason> {
     has_few.then_some(HoldReason::FewBytes)
 }
 
-/// Everything that a person needs to judge a held update.
+/// The facts shown to the user about a held update.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loss {
     pub reason: HoldReason,
@@ -60,7 +60,7 @@ pub struct Loss {
 }
 
 impl Loss {
-    /// Says in words what would be lost.
+    /// Describes the loss.
     pub fn message(&self) -> String {
         let (old, before) = &self.published;
         let (new, after) = &self.found;
@@ -71,7 +71,7 @@ impl Loss {
         )
     }
 
-    /// Says how a person accepts it.
+    /// Returns the command that accepts the update.
     pub fn hint(&self, label: &str) -> String {
         let commit = self.found.0.short();
         format!("`hfdl download {label} --accept {commit}` publishes it all the same")
@@ -104,14 +104,17 @@ mod tests {
     #[test]
     fn a_tenth_is_enough_and_less_is_held() {
         let before = amount(3, 1000);
-        assert_eq!(suspicion(before, amount(3, 100)), None);
-        assert_eq!(suspicion(before, amount(3, 99)), Some(HoldReason::FewBytes));
-        assert_eq!(suspicion(before, amount(0, 0)), Some(HoldReason::NoFiles));
+        assert_eq!(hold_reason(before, amount(3, 100)), None);
         assert_eq!(
-            suspicion(amount(2, 0), amount(0, 0)),
+            hold_reason(before, amount(3, 99)),
+            Some(HoldReason::FewBytes)
+        );
+        assert_eq!(hold_reason(before, amount(0, 0)), Some(HoldReason::NoFiles));
+        assert_eq!(
+            hold_reason(amount(2, 0), amount(0, 0)),
             Some(HoldReason::NoFiles)
         );
-        assert_eq!(suspicion(amount(2, 0), amount(1, 0)), None);
+        assert_eq!(hold_reason(amount(2, 0), amount(1, 0)), None);
     }
 
     #[test]
@@ -139,8 +142,8 @@ mod tests {
         ) {
             let before = amount(files, if files == 0 { 0 } else { bytes });
             let grown = amount(n, before.bytes.saturating_add(more));
-            prop_assert_eq!(suspicion(before, grown), None);
-            let emptied = suspicion(before, Amount::default());
+            prop_assert_eq!(hold_reason(before, grown), None);
+            let emptied = hold_reason(before, Amount::default());
             prop_assert_eq!(emptied.is_some(), files > 0);
         }
 
@@ -149,7 +152,7 @@ mod tests {
             bytes in 0u64..1 << 50, one in 0u64..1 << 50, other in 0u64..1 << 50, n in 1u64..9,
         ) {
             let before = amount(3, bytes);
-            let held = |bytes| suspicion(before, amount(n, bytes)).is_some();
+            let held = |bytes| hold_reason(before, amount(n, bytes)).is_some();
             let (less, more) = (one.min(other), one.max(other));
             prop_assert!(!held(more) || held(less));
             prop_assert!(!held(bytes));

@@ -1,8 +1,44 @@
 //! Pure values and decisions: no file, no socket, no clock.
 //!
-//! Parsing is the only way into these types, so whoever holds one need not
-//! check it again. Nothing here derives serde: what others read has structs
-//! of its own in `ui::json` and the wire modules.
+//! Values enter by parsing and are valid from then on; no later code checks
+//! them again. Decisions are functions of plain values, with the current time
+//! and random numbers as arguments, and return a plan or a verdict that `ops`
+//! carries out. Nothing here derives serde: JSON shapes are separate structs in
+//! `ui::json` and the `wire` modules. Deliberately absent: SQL, HTTP, paths of
+//! the cache, and any text layout for the terminal.
+//!
+//! # Glossary
+//!
+//! | word | meaning |
+//! |---|---|
+//! | model | a registered entry: a repository (model, dataset or space) at a revision, with filters and a destination |
+//! | target | one repository at one revision to synchronise, registered or given on the command line |
+//! | destination | the place of the files: the shared Hub cache, or a plain directory |
+//! | snapshot | the files of a repository at one commit; *published* when readers of the destination see it |
+//! | hold | an update that looks like data loss upstream and waits for approval |
+//! | schedule | a cadence with windows and limits, and the selection of models it includes |
+//! | cadence | the calendar rule of a schedule: interval, daily, weekly, monthly, cron or once |
+//! | slot | one planned instant of a cadence |
+//! | tick | one start of `hfdl run-due` by the timer of the operating system |
+//! | due | a slot has come, is not served, its window is open, and no retry time is pending |
+//! | served | no further work is needed for a slot: its models have final results, or it was skipped |
+//! | window | hours in which bytes may flow; its end is the *deadline* |
+//! | budget | a limit of a run or a schedule: bytes, duration, rate or connections |
+//! | jitter | the fixed delay of a schedule on one host |
+//! | shard | one of N parts of the models, when several machines share the work |
+//! | run | one process of `hfdl` with work, as recorded in the database |
+//! | session | one attempt at one target within a run, with a record for each file |
+//! | outcome | the result word of a session |
+//! | plan | the action for each file of a target: keep, link, resume, fetch or delete |
+//! | partial file | the unfinished bytes of a download, kept so that a later run can resume |
+//! | segment | a byte range of a large file that one connection downloads |
+//! | journal | the record beside a partial file of the ranges that are on disk |
+//! | route | one way to get the bytes of a file: the CDN, Xet chunks, a mirror |
+//! | delta | a new file built from ranges of old files and fetched ranges |
+//! | proof | a record that a file was read whole and had its hash; valid while the file is unchanged |
+//! | claim | the record, written before the first byte, that a run is working on a slot |
+//! | view | the shape of an entity for output: a table row, a JSON object or a metric |
+//! | home | the directory with the database, logs and locks of one installation |
 
 pub mod alert;
 pub mod argv;
@@ -21,6 +57,7 @@ pub mod place;
 pub mod placement;
 pub mod plan;
 pub mod proof;
+pub mod queue_order;
 pub mod ranges;
 pub mod repo;
 pub mod repo_arg;
@@ -32,7 +69,7 @@ pub mod schedule;
 pub mod session;
 pub mod settings;
 pub mod shard;
-pub mod share;
+
 pub mod snapshot;
 pub mod status;
 pub mod time;

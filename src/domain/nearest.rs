@@ -1,7 +1,7 @@
-//! What was meant: the known word nearest to a mistyped one.
+//! Suggestions for mistyped words.
 
-/// Returns the candidate that differs least from `word`, if any is near enough
-/// to be a likely typing error.
+/// Returns the candidate with the smallest edit distance to `word`, if it is
+/// close enough to be a likely typing error.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     candidates
@@ -14,7 +14,7 @@ pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         .map(|(_, candidate)| candidate)
 }
 
-/// Counts single-character edits, a swap of neighbours being one.
+/// Counts single-character edits; swapping two neighbours is one edit.
 fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) =
         (a.chars().take(256).collect(), b.chars().take(256).collect());
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_typing_error_finds_its_word_and_nonsense_finds_none() {
+    fn a_typing_error_finds_its_word_and_other_text_finds_none() {
         let keys = ["download.connections", "download.files", "keep.logs"];
         assert_eq!(
             nearest("download.conections", keys),

@@ -1,4 +1,4 @@
-//! Where bytes came from that did not have to be fetched.
+//! Origins: where reused bytes came from.
 
 use std::collections::BTreeMap;
 
@@ -6,29 +6,29 @@ use super::content::ContentId;
 use super::outcome::words;
 use super::repo::{CommitSha, Repo, RepoPath};
 
-/// A session keeps so many origins by name; the smallest are added up. A
-/// history of a million sessions must not be longer for one of a thousand files.
+/// The most origins a session keeps by name; the smallest are summed up. This
+/// bounds the history of repositories with thousands of files.
 pub const MOST_ORIGINS: usize = 20;
 
 words! {
-    /// What kind of place bytes came from.
+    /// The kind of place that bytes came from.
     OriginKind {
-        /// The file was there already.
+        /// The file was in the destination already.
         InPlace = "in-place",
-        /// Another run fetched them and did not end with this file.
+        /// Another run fetched them but did not finish the file.
         OtherRun = "other-run",
-        /// The same content under another name, on this machine.
+        /// The same content under another name on this machine.
         SameContent = "same-content",
-        /// An older file that has some of the same bytes.
+        /// An older file that shares some of the bytes.
         OldFile = "old-file",
-        /// Several origins with few bytes each.
+        /// Several small origins, summed up.
         Others = "others",
-        /// Nobody wrote it down: a session of an older version.
+        /// Not recorded: a session of an older version.
         Unknown = "unknown",
     }
 }
 
-/// A place that bytes came from, as far as it has a name.
+/// A place that bytes came from, with its name if known.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
     pub kind: OriginKind,
@@ -40,7 +40,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Returns an origin of which no more than its kind is known.
+    /// Returns an origin of which only the kind is known.
     pub fn of_kind(kind: OriginKind) -> Self {
         Self {
             kind,
@@ -51,7 +51,7 @@ impl Origin {
         }
     }
 
-    /// Returns what another run has fetched of a file.
+    /// Returns the origin of bytes of a file that another run fetched.
     pub fn other_run(path: RepoPath) -> Self {
         Self {
             path: Some(path),
@@ -60,7 +60,7 @@ impl Origin {
     }
 }
 
-/// So many bytes from one place, or from several that were added up.
+/// A number of bytes from one origin, or from several summed up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reused {
     pub origin: Origin,
@@ -78,7 +78,7 @@ impl Reused {
     }
 }
 
-/// All places that the bytes of one session came from, in place ones left out.
+/// All origins of one session except `in-place`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins(BTreeMap<Origin, u64>);
 
@@ -90,7 +90,8 @@ impl Origins {
         }
     }
 
-    /// Returns those with the most bytes, and the sum of the others as the last one.
+    /// Returns the origins with the most bytes, and the sum of the others as
+    /// the last entry.
     pub fn largest(&self, most: usize) -> Vec<Reused> {
         let all = self.0.iter();
         let mut all: Vec<Reused> = all
@@ -109,8 +110,8 @@ impl Origins {
     }
 }
 
-/// Completes a list: bytes that came from nowhere else were in place.
-pub fn with_those_in_place(from: &[Reused], bytes_reused: u64) -> Vec<Reused> {
+/// Completes a list: reused bytes without a recorded origin were in place.
+pub fn with_in_place(from: &[Reused], bytes_reused: u64) -> Vec<Reused> {
     let mut all = from.to_vec();
     let in_place = bytes_reused.saturating_sub(sum_of(from));
     if in_place > 0 {
@@ -137,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn one_place_is_named_once_with_all_its_bytes() {
+    fn an_origin_is_listed_once_with_all_its_bytes() {
         let mut origins = Origins::default();
         origins.add(old("a"), 5);
         origins.add(old("b"), 7);
@@ -163,15 +164,15 @@ mod tests {
     }
 
     #[test]
-    fn what_came_from_nowhere_else_was_in_place() {
+    fn bytes_without_an_origin_were_in_place() {
         let from = [Reused::one(old("a"), 30)];
-        let all = with_those_in_place(&from, 100);
+        let all = with_in_place(&from, 100);
         assert_eq!(all[0], from[0]);
         assert_eq!(
             (all[1].origin.kind, all[1].bytes),
             (OriginKind::InPlace, 70)
         );
-        assert_eq!(with_those_in_place(&from, 30), from);
-        assert_eq!(with_those_in_place(&[], 0), []);
+        assert_eq!(with_in_place(&from, 30), from);
+        assert_eq!(with_in_place(&[], 0), []);
     }
 }

@@ -1,20 +1,21 @@
-//! A person's wish that ticks do nothing for a while.
+//! Pauses: ticks do nothing for a while, on the user's request.
 
 use super::time::{Timestamp, believed};
 
-/// A pause of all ticks. What is started by hand is not held up by it.
+/// A pause of all ticks. Commands started by hand still run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pause {
     pub since: Timestamp,
-    /// `None`: until somebody resumes.
+    /// `None`: until `hfdl resume`.
     pub until: Option<Timestamp>,
     pub reason: Option<String>,
 }
 
 impl Pause {
-    /// Tells whether the pause holds at a moment; one that has expired is no
-    /// pause, although it is still stored. One that began in the future ends at
-    /// an hour that means nothing, so it holds only if it has no end.
+    /// Reports whether the pause applies at a moment. An expired pause does
+    /// not, although it is still stored. A pause dated in the future was
+    /// written under a wrong clock: its end is meaningless, so it applies only
+    /// if it has no end.
     pub fn is_in_force(&self, now: Timestamp) -> bool {
         let is_believed = believed(self.since, now).is_some();
         self.until.is_none_or(|until| is_believed && now < until)

@@ -1,13 +1,14 @@
-//! Whether a repository's paths can be files at one place.
+//! Placement: whether a repository's paths can be files side by side in one
+//! directory.
 //!
-//! A `RepoPath` cannot leave its folder, but two of them may still be one file
-//! on a disk that ignores case, or be no file name at all on Windows. That is
-//! told here, by pure functions, before a byte is fetched.
+//! A `RepoPath` cannot leave its folder, but two of them may be one file on a
+//! file system that ignores case, or no valid file name on Windows. These pure
+//! functions check that before a byte is fetched.
 //!
-//! Some disks, those of macOS among them, also take names for one that differ
-//! only in how accents are written: `é` as one code point or as two. Which
-//! names these are is not guessed from a table, which would be of another
-//! version of Unicode than the disk's, but asked of the disk.
+//! Some file systems, such as those of macOS, also treat names as equal that
+//! differ only in Unicode normalisation: `é` as one code point or as two. A
+//! table in this program could be of another Unicode version than the file
+//! system's, so the caller tests such names on the disk itself.
 
 use std::collections::HashMap;
 
@@ -15,19 +16,20 @@ use thiserror::Error;
 
 use super::repo::RepoPath;
 
-/// What a place allows as file names.
+/// The rules for file names in a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Placement {
     pub names: FileNames,
     pub case: LetterCase,
     pub forms: NormalForms,
-    /// The top folder that holds the writer's own records, where there is one;
-    /// no repository may put a file there. A place that has it is a directory
-    /// of a person's, where names that are dangerous elsewhere are refused, too.
+    /// The top folder reserved for the writer's own records, if there is one;
+    /// no repository may put a file there. A destination with such a folder is
+    /// a user's directory, where names that are dangerous on other systems are
+    /// refused too.
     pub private: Option<&'static str>,
 }
 
-/// Whose rules for file names apply.
+/// The platform whose rules for file names apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileNames {
     Posix,
@@ -48,24 +50,24 @@ pub enum NormalForms {
     Ignored,
 }
 
-/// What a disk took for one name.
+/// Two names that the disk treats as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Clash<'a> {
     Files(&'a RepoPath, &'a RepoPath),
-    /// The folder of the writer's own records, and this.
+    /// The folder of the writer's own records, and this path.
     Private(&'a RepoPath),
 }
 
-/// Says which paths cannot be laid out, and why.
+/// A path that cannot be created, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PlacementError {
     #[error("`{path}` cannot be a file on Windows: {why}")]
     NotAName { path: RepoPath, why: &'static str },
     #[error("`{first}` and `{second}` would be one file on this file system, which ignores case")]
     SameFile { first: RepoPath, second: RepoPath },
-    // The two look the same, so what differs is spelt out.
+    // The two look the same on screen, so the difference is escaped.
     #[error(
-        "`{}` and `{}` would be one file on this file system, which takes their names for one",
+        "`{}` and `{}` would be one file on this file system, which treats their names as equal",
         first.as_str().escape_default(),
         second.as_str().escape_default()
     )]
@@ -77,7 +79,7 @@ pub enum PlacementError {
     )]
     ReservedName { path: RepoPath, why: &'static str },
     #[error(
-        "`{path}` is refused in a directory, because git would obey it; `--exclude` leaves it out"
+        "`{path}` is refused in a directory, because git would use it as a repository; `--exclude` leaves it out"
     )]
     GitFolder { path: RepoPath },
     #[error("`{path}` lies in the folder that holds the download's own records")]
@@ -112,9 +114,11 @@ impl Placement {
         Ok(())
     }
 
-    /// As `check`, and has the disk try the names where only it knows which are one.
+    /// Like `check`, and also tests names on the disk where only the disk knows
+    /// which are equal.
     ///
-    /// `first_clash` is given the folder of the writer's own records and all paths.
+    /// `first_clash` receives the folder of the writer's own records and all
+    /// paths.
     pub fn check_with_disk<'a, E: From<PlacementError>>(
         &self,
         paths: &[&'a RepoPath],
@@ -154,14 +158,14 @@ impl Placement {
         }
     }
 
-    /// Case is ignored here on every platform: it costs no honest repository
-    /// anything, and the probe of the file system need not be trusted.
+    /// Ignores case on every platform: no honest repository is affected, and
+    /// the result does not depend on the probe of the file system.
     fn is_private(&self, private: &str, path: &RepoPath) -> bool {
         let path = fold(path.as_str());
         let inside = path
             .strip_prefix(&fold(private))
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        // On Windows `.cache` also answers to a short name such as `CACHE~1`.
+        // On Windows `.cache` also has a short name such as `CACHE~1`.
         let short_name = self.names == FileNames::Windows
             && path.starts_with("ca")
             && path.split('/').next().is_some_and(|top| top.contains('~'));
@@ -176,8 +180,9 @@ impl Placement {
     }
 }
 
-/// Refuses names that harm where a directory is used later: a `.git` folder,
-/// whose `config` starts programs, and names that Windows takes for something else.
+/// Refuses names that are harmful when the directory is used later: a `.git`
+/// folder, whose `config` can start programs, and names that are reserved on
+/// Windows.
 fn check_in_directory(path: &RepoPath) -> Result<(), PlacementError> {
     if path.segments().any(is_git_folder) {
         let path = path.clone();
@@ -190,11 +195,11 @@ fn check_in_directory(path: &RepoPath) -> Result<(), PlacementError> {
     Ok(())
 }
 
-/// Tells whether some file system takes a name for `.git`.
+/// Reports whether some file system treats a name as `.git`.
 ///
-/// HFS+ ignores some characters without width, NTFS ignores dots and spaces at
-/// the end and what follows a colon, and has the short name `GIT~1`; most
-/// ignore case. Git itself refuses the same spellings in a tree.
+/// HFS+ ignores some zero-width characters. NTFS ignores dots and spaces at the
+/// end and everything behind a colon, and has the short name `GIT~1`. Most file
+/// systems ignore case. Git refuses the same spellings in a tree.
 fn is_git_folder(segment: &str) -> bool {
     let is_ignored = |c: &char| matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}');
     let visible: String = segment.chars().filter(|c| !is_ignored(c)).collect();
@@ -203,11 +208,12 @@ fn is_git_folder(segment: &str) -> bool {
     name == ".git" || name == "git~1"
 }
 
-/// Brings letters of either case to one form.
+/// Folds case.
 ///
-/// Up and down again, so that letters with two lower-case forms (`ſ`, `s`)
-/// meet. It joins a few more than any one file system does, which refuses a
-/// repository that nobody has, instead of losing a file.
+/// Upper case first and then lower case, so that letters with two lower-case
+/// forms (`ſ`, `s`) become equal. This joins a few more names than any single
+/// file system does: better to refuse an unusual repository than to overwrite a
+/// file.
 fn fold(text: &str) -> String {
     text.chars()
         .flat_map(char::to_uppercase)
@@ -215,7 +221,7 @@ fn fold(text: &str) -> String {
         .collect()
 }
 
-/// Returns why one part of a path is no file name on Windows.
+/// Returns why one part of a path is no valid file name on Windows.
 pub fn why_not_on_windows(segment: &str) -> Option<&'static str> {
     if segment.contains(['<', '>', ':', '"', '|', '?', '*', '\\']) {
         return Some("it contains one of < > : \" | ? *");
@@ -223,8 +229,7 @@ pub fn why_not_on_windows(segment: &str) -> Option<&'static str> {
     why_reserved_on_windows(segment)
 }
 
-/// Returns why Windows takes one part of a path for something else than a file
-/// of that name.
+/// Returns why a part of a path is reserved on Windows.
 fn why_reserved_on_windows(segment: &str) -> Option<&'static str> {
     if segment.contains(':') {
         return Some("a part of it contains a colon, which begins the name of a stream");
@@ -285,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_only_the_disk_knows_to_be_one_are_tried_there() {
+    fn names_that_may_differ_in_normalisation_are_tested_on_the_disk() {
         let paths = ["caf\u{e9}.txt", "cafe\u{301}.txt"].map(|path| path.parse().unwrap());
         let paths: Vec<&RepoPath> = paths.iter().collect();
         let mac = Placement {
@@ -301,11 +306,15 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "`caf\\u{e9}.txt` and `cafe\\u{301}.txt` would be one file on this file system, \
-             which takes their names for one"
+             which treats their names as equal"
         );
         let error = check(mac, Some(Clash::Private(paths[0]))).unwrap_err();
         assert!(matches!(error, PlacementError::Private { .. }));
-        assert_eq!(check(POSIX, clash), Ok(()), "no disk is asked for nothing");
+        assert_eq!(
+            check(POSIX, clash),
+            Ok(()),
+            "the disk is not tested without need"
+        );
         let plain: RepoPath = "cafe.txt".parse().unwrap();
         let never = |_: Option<&str>, _: &[&RepoPath]| unreachable!("ASCII has one form");
         let tried: Result<(), PlacementError> = mac.check_with_disk(&[&plain], never);
@@ -329,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn what_windows_cannot_name_is_refused_there_only() {
+    fn names_invalid_on_windows_are_refused_there_only() {
         let windows = Placement {
             names: FileNames::Windows,
             ..POSIX
@@ -410,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn no_repository_file_may_lie_among_the_records() {
+    fn no_repository_file_may_be_inside_the_records_folder() {
         let directory = Placement {
             private: Some(".cache/huggingface"),
             ..POSIX

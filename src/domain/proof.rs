@@ -1,14 +1,14 @@
-//! Proofs: a file was read whole and had its hash, and holds as proven while
-//! it is unchanged.
+//! Proofs: records that a file was read whole and its hash was right. A proof
+//! holds while the file is unchanged.
 
 use super::content::ContentId;
 use super::time::Timestamp;
 
-/// Tells two states of a file apart without reading it.
+/// Metadata that distinguishes two states of a file without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileStamp {
     pub size_bytes: u64,
-    /// The time of the last change, in nanoseconds since 1970.
+    /// Modification time in nanoseconds since 1970.
     pub modified_ns: i64,
     /// `None` on platforms without inodes.
     pub inode: Option<u64>,
@@ -25,17 +25,18 @@ impl FileStamp {
 pub struct Proof {
     pub content: ContentId,
     pub size_bytes: u64,
-    /// `None` in records of versions that did not note it.
+    /// `None` in records of versions that did not store it.
     pub modified_ns: Option<i64>,
     pub inode: Option<u64>,
     pub verified_at: Timestamp,
 }
 
 impl Proof {
-    /// Tells whether a file, as it is now, still is the one that was read.
+    /// Reports whether a file is unchanged since it was verified.
     ///
-    /// A record without a time of change holds for a file that was last changed
-    /// before it was verified. A record dated after `now` proves nothing.
+    /// A record without a modification time holds for a file that was last
+    /// modified before it was verified. A record dated after `now` proves
+    /// nothing.
     pub fn holds_for(&self, content: &ContentId, found: &FileStamp, now: Timestamp) -> bool {
         if self.content != *content || self.size_bytes != found.size_bytes || self.verified_at > now
         {
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_record_holds_for_a_file_that_was_not_changed_since() {
+    fn a_record_without_a_modification_time_holds_for_an_unchanged_file() {
         let proof = |verified_at| Proof {
             content: content(1),
             size_bytes: 10,

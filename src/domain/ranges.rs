@@ -1,4 +1,4 @@
-//! Parts of a file: one range of bytes, and sets of them.
+//! Byte ranges of a file, and sets of them.
 
 /// The bytes from `start` up to but not including `end`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,7 +22,7 @@ impl ByteRange {
     }
 }
 
-/// A set of bytes: sorted ranges that neither overlap nor touch.
+/// A set of bytes, as sorted ranges that neither overlap nor touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RangeSet {
     ranges: Vec<ByteRange>,
@@ -37,7 +37,7 @@ impl RangeSet {
         &self.ranges
     }
 
-    /// Returns how many bytes the set has.
+    /// Counts the bytes in the set.
     pub fn total(&self) -> u64 {
         self.ranges.iter().map(|range| range.len()).sum()
     }
@@ -57,7 +57,7 @@ impl RangeSet {
         self.ranges.splice(first..behind, [merged]);
     }
 
-    /// Returns the bytes below `size` that the set lacks.
+    /// Returns the ranges below `size` that the set lacks.
     pub fn gaps(&self, size: u64) -> Vec<ByteRange> {
         let mut gaps = Vec::new();
         let mut at = 0;
@@ -73,14 +73,14 @@ impl RangeSet {
         gaps
     }
 
-    /// Tells whether the set has a byte.
+    /// Reports whether the set contains a byte.
     pub fn contains(&self, position: u64) -> bool {
         let next = self.ranges.partition_point(|range| range.end <= position);
         let next = self.ranges.get(next);
         next.is_some_and(|range| range.start <= position)
     }
 
-    /// Returns the bytes of a range that the set lacks.
+    /// Returns the parts of a range that the set lacks.
     pub fn lacking(&self, range: ByteRange) -> Vec<ByteRange> {
         let mut lacking = Vec::new();
         let first = self.ranges.partition_point(|own| own.end <= range.start);
@@ -100,7 +100,7 @@ impl RangeSet {
         lacking
     }
 
-    /// Returns the bytes of this set that `other` lacks.
+    /// Returns the ranges of this set that `other` lacks.
     pub fn minus(&self, other: &Self) -> Vec<ByteRange> {
         self.ranges
             .iter()

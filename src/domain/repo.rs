@@ -1,7 +1,8 @@
-//! Which repository, which revision, which file: names as the Hub has them.
+//! Names on the Hub: repositories, revisions and files.
 //!
 //! The rules are those of the official client, so that a cache folder name can
-//! be turned back into a repository and a path can never leave its folder.
+//! be converted back into a repository id, and a path can never leave its
+//! folder.
 
 use std::fmt;
 use std::str::FromStr;
@@ -37,7 +38,8 @@ impl RepoType {
         }
     }
 
-    /// Returns what stands before the id in web and resolve URLs, such as `datasets/`.
+    /// Returns the prefix of the id in web and resolve URLs, such as
+    /// `datasets/`.
     pub fn url_prefix(self) -> &'static str {
         match self {
             Self::Model => "",
@@ -70,17 +72,17 @@ impl FromStr for RepoType {
     }
 }
 
-/// Says which name was refused and which rule it broke.
+/// The name that was refused and the rule it broke.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{what} `{text}` is not valid: {why}")]
+#[error("{kind} `{text}` is not valid: {why}")]
 pub struct NameError {
-    what: &'static str,
+    kind: &'static str,
     text: String,
     why: String,
 }
 
 impl NameError {
-    pub(crate) fn new(what: &'static str, text: &str, why: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: &'static str, text: &str, why: impl Into<String>) -> Self {
         // A hostile name may be megabytes long or full of control characters.
         let text = text
             .chars()
@@ -88,13 +90,13 @@ impl NameError {
             .flat_map(char::escape_debug)
             .collect();
         Self {
-            what,
+            kind,
             text,
             why: why.into(),
         }
     }
 
-    /// Returns the rule that was broken.
+    /// Returns the broken rule.
     pub fn why(&self) -> &str {
         &self.why
     }
@@ -173,18 +175,19 @@ impl Repo {
 }
 
 impl fmt::Display for Repo {
-    /// Writes the short form that people type: `org/name`, `datasets/org/name`.
+    /// Writes the short form: `org/name`, `datasets/org/name`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.kind.url_prefix(), self.id)
     }
 }
 
-/// What a user may ask for: a branch, a tag, `refs/pr/1` or a full commit.
+/// A revision as a user gives it: a branch, a tag, `refs/pr/1` or a full
+/// commit.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Revision(String);
 
 impl Revision {
-    /// Returns the branch that is meant when nobody names one.
+    /// Returns the default branch.
     pub fn main() -> Self {
         Self("main".to_owned())
     }
@@ -193,7 +196,7 @@ impl Revision {
         &self.0
     }
 
-    /// Returns the commit when the revision is one already.
+    /// Returns the commit if the revision is a full commit hash.
     pub fn as_commit(&self) -> Option<CommitSha> {
         self.0.parse().ok()
     }
@@ -415,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn revisions_may_have_slashes_but_no_way_out_of_refs() {
+    fn revisions_may_have_slashes_but_cannot_leave_refs() {
         for good in [
             "main",
             "refs/pr/1",

@@ -1,22 +1,24 @@
-//! Whether and when to try again after a failure.
+//! Retry policy: whether and when to try again after a failure.
 //!
-//! The decision is a function of plain values, the random number included, so
-//! that tests see every branch and no test ever waits.
+//! The decision is a function of plain values, including the random number, so
+//! tests cover every branch without waiting.
 
 use std::time::Duration;
 
 use super::units::Seconds;
 
-/// The longest time for which a server's `Retry-After` is honoured.
+/// The longest `Retry-After` that is honoured.
 pub const LONGEST_RETRY_AFTER: Seconds = Seconds(24 * 3600);
 
-/// One window of the Hub's counters and a margin: no `RateLimit` header says more.
+/// One rate-limit window of the Hub plus a margin; no `RateLimit` header names
+/// a longer wait.
 pub const RATE_LIMIT_WINDOW: Seconds = Seconds(330);
 
-/// The name under which a `Retry-After` is kept among the Hub's counters.
+/// The bucket name under which a `Retry-After` is stored beside the Hub's
+/// rate-limit counters.
 pub const RETRY_AFTER: &str = "retry-after";
 
-/// Returns how long a counter of this name may keep us from asking.
+/// Returns how long a rate-limit bucket of this name may block requests.
 pub fn longest_wait(bucket: &str) -> Seconds {
     match bucket {
         RETRY_AFTER => LONGEST_RETRY_AFTER,
@@ -24,24 +26,27 @@ pub fn longest_wait(bucket: &str) -> Seconds {
     }
 }
 
-/// How often and for how long to try.
+/// How often and for how long to retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// Attempts in all, the first one included; 1 means never again.
+    /// Attempts in all, the first included; 1 means no retry.
     pub max_attempts: u32,
-    /// The longest pause after the first failure; it doubles with each further one.
+    /// The longest pause after the first failure; it doubles with each further
+    /// failure.
     pub base: Duration,
-    /// The longest pause that is chosen by us rather than asked for by the server.
+    /// The longest pause chosen by us; a pause requested by the server may be
+    /// longer.
     pub cap: Duration,
-    /// The sum of all pauses that one request may cost.
+    /// The limit for the sum of all pauses of one request.
     pub max_total: Duration,
-    /// Whether pauses are taken at all; tests take them out, and the decisions
-    /// stay the same.
+    /// Whether pauses are really taken. Tests turn them off; the decisions stay
+    /// the same.
     pub waits: bool,
 }
 
 impl Default for RetryPolicy {
-    /// Waits out one window of the Hub's rate limit (300 s), but not two.
+    /// Long enough to wait out one rate-limit window of the Hub (300 s), but
+    /// not two.
     fn default() -> Self {
         Self {
             max_attempts: 6,
@@ -63,25 +68,25 @@ impl RetryPolicy {
     }
 }
 
-/// What happened to one request so far.
+/// The attempts of one request so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct History {
-    /// Failed attempts, the latest included.
+    /// Failed attempts, including the latest.
     pub failures: u32,
     /// The sum of the pauses taken.
     pub waited: Duration,
 }
 
-/// What the latest failure says about another attempt.
+/// Whether the latest failure allows another attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prospect {
-    /// The same question will get the same answer.
+    /// The same request would fail the same way.
     Permanent,
     /// Another attempt may succeed, after `wait` if the server named a time.
     Transient { wait: Option<Duration> },
 }
 
-/// The decision.
+/// The decision: retry or give up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     RetryAfter(Duration),
@@ -93,17 +98,17 @@ pub enum Verdict {
 pub enum Why {
     Permanent,
     NoAttemptsLeft,
-    /// The pause would exceed `max_total`; another process run is the better retry.
+    /// The pause would exceed `max_total`; the next tick retries instead.
     NoTimeLeft,
 }
 
-/// Decides what follows a failure; `random` lies in `0.0..1.0`.
+/// Decides whether to retry after a failure; `random` lies in `0.0..1.0`.
 ///
-/// Without a hint the pause is drawn from the whole of `0..base * 2^n` (full
-/// jitter), which spreads clients that failed together best. A server's hint is
-/// a promise that earlier is useless: it is waited out, with a second on top
-/// because it is cut to whole seconds, and a little jitter so that parallel
-/// requests do not return in one burst.
+/// Without a hint from the server the pause is drawn from the whole range of
+/// `0..base * 2^n` (full jitter), which spreads clients that failed together
+/// best. A hint is always waited out, because an earlier request is useless.
+/// One second is added because the hint is cut to whole seconds, and a little
+/// jitter so that parallel requests do not return in one burst.
 pub fn decide(policy: &RetryPolicy, history: History, prospect: Prospect, random: f64) -> Verdict {
     let Prospect::Transient { wait } = prospect else {
         return Verdict::GiveUp(Why::Permanent);
@@ -175,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_is_never_asked_before_the_time_it_named() {
+    fn no_request_is_sent_before_the_time_the_server_named() {
         let hint = Duration::from_secs(212);
         let prospect = Prospect::Transient { wait: Some(hint) };
         for random in [0.0, 0.3, 1.0] {

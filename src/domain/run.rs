@@ -1,4 +1,4 @@
-//! A run: what one process of `hfdl` did, from its start to its end.
+//! Runs: the record of one `hfdl` process, from start to end.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,21 +9,21 @@ use super::repo::NameError;
 use super::time::Timestamp;
 use super::units::Seconds;
 
-/// The name of a run: a UUID of version 7, so that ids sort by time of start.
+/// The id of a run: a UUID of version 7, so that ids sort by start time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RunId(String);
 
 impl RunId {
-    /// Builds an id from the time of the start and 74 random bits, taken from
-    /// the low end of `random`.
+    /// Builds an id from the start time and 74 random bits, taken from the low
+    /// end of `random`.
     pub fn from_parts(started_at: Timestamp, random: u128) -> Self {
         let count = (random >> 62) & 0xfff;
         Self::assemble(millis(started_at) << 12 | count, random)
     }
 
-    /// Builds the id of a run that began after another one: within a
-    /// millisecond, or after a small step of the clock back, the count of the
-    /// other one goes on.
+    /// Builds the id of a run that started after another one. Within one
+    /// millisecond, or after a small step of the clock backwards, the counter
+    /// of the previous id continues.
     pub fn following(previous: Option<Self>, started_at: Timestamp, random: u128) -> Self {
         let own = Self::from_parts(started_at, random);
         match previous {
@@ -34,15 +34,16 @@ impl RunId {
         }
     }
 
-    /// Returns the id before which all ids of earlier milliseconds sort.
+    /// Returns the smallest id of a millisecond; all ids of earlier
+    /// milliseconds sort before it.
     pub fn first_at(at: Timestamp) -> Self {
         Self::assemble(millis(at) << 12, 0)
     }
 
-    /// Returns what an id sorts by: milliseconds and a count of 12 bits.
+    /// Returns the sort key of an id: milliseconds and a counter of 12 bits.
     fn order(&self) -> u128 {
         let hex: String = self.0.chars().filter(|c| *c != '-').collect();
-        // An id consists of hexadecimal digits.
+        // Cannot fail: an id consists of hexadecimal digits.
         let bits = u128::from_str_radix(&hex, 16).unwrap_or(0);
         bits >> 80 << 12 | (bits >> 64 & 0xfff)
     }
@@ -66,8 +67,8 @@ impl RunId {
         &self.0
     }
 
-    /// The shortest ending by which people may name a run: ids begin with the
-    /// time, so that only their ends tell them apart at a glance.
+    /// The shortest suffix that may name a run. Ids begin with the time, so
+    /// only their ends differ visibly.
     pub const SHORTEST_ENDING: usize = 4;
 }
 
@@ -101,7 +102,7 @@ impl fmt::Display for RunId {
 }
 
 words! {
-    /// The command whose work a run is.
+    /// The command that a run executes.
     RunCommand {
         RunDue = "run-due",
         Download = "download",
@@ -112,20 +113,21 @@ words! {
     }
 }
 
-/// The process behind a run, so that `stop` never takes a stranger for it.
+/// The process of a run, recorded so that `stop` never signals another process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunProcess {
     pub host: String,
     pub pid: u32,
-    /// What changes with each boot of the machine, where the platform tells.
+    /// The id of the current boot, where the platform provides one.
     pub boot_id: Option<String>,
-    /// When the process started, as its platform counts: compared, never computed with.
+    /// The start time of the process in the platform's own format: compared
+    /// only, never computed with.
     pub process_start: Option<String>,
     /// The version of `hfdl`.
     pub version: String,
 }
 
-/// What is known of a run when it begins.
+/// The facts known when a run starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunStart {
     pub command: RunCommand,
@@ -134,7 +136,7 @@ pub struct RunStart {
     pub at: Timestamp,
 }
 
-/// What a run did, added up over its sessions.
+/// The totals of a run over all its sessions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunTotals {
     pub n_due: u64,
@@ -148,14 +150,14 @@ pub struct RunTotals {
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunEnd {
-    /// For a crashed run: when it was last seen alive.
+    /// For a crashed run: the time of its last heartbeat.
     pub at: Timestamp,
     pub outcome: RunOutcome,
-    /// `None` for a crashed run: nobody was there to see it.
+    /// `None` for a crashed run, whose exit code is unknown.
     pub exit_code: Option<u8>,
 }
 
-/// A run as the database keeps it.
+/// A run as stored in the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     pub id: RunId,
@@ -163,7 +165,8 @@ pub struct Run {
     pub heartbeat_at: Timestamp,
     pub stop_requested_at: Option<Timestamp>,
     pub totals: RunTotals,
-    /// `None` while the run is in progress, or after a crash until the next run notices.
+    /// `None` while the run is in progress, or after a crash until the next run
+    /// notices.
     pub end: Option<RunEnd>,
 }
 
@@ -197,13 +200,13 @@ impl Run {
 }
 
 words! {
-    /// What kind of thing happened that a person should know later.
+    /// The kind of an event in the history.
     EventKind {
         MissedTick = "missed-tick",
         MissedSlot = "missed-slot",
         Skipped = "skipped",
         Crashed = "crashed",
-        /// A model's first failure after it was well.
+        /// A model's first failure after a success.
         Failing = "failing",
         /// A model's first success after failures.
         Recovered = "recovered",
@@ -214,7 +217,7 @@ words! {
         RolledBack = "rolled-back",
         Released = "released",
         Pruned = "pruned",
-        /// A published file whose bytes no longer have their hash.
+        /// A published file whose bytes no longer match their hash.
         Corrupt = "corrupt",
         DeltaAbandoned = "delta-abandoned",
         HookFailed = "hook-failed",
@@ -225,7 +228,7 @@ words! {
     }
 }
 
-/// Something that a person should know later.
+/// An event that the user should be able to look up later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     pub at: Timestamp,
@@ -264,7 +267,7 @@ mod tests {
             ids.push(RunId::following(previous, at, random));
         }
         assert!(ids.is_sorted() && ids[3] > ids[2], "{ids:?}");
-        // The count was exhausted, so the next millisecond follows.
+        // The counter was exhausted, so the next millisecond follows.
         assert_eq!(ids[1].as_str(), "018bcfe5-6801-7000-8000-000000000000");
         let later = Timestamp::from_second(1_700_000_009).unwrap();
         let next = RunId::following(ids.pop(), later, 0);

@@ -1,4 +1,4 @@
-//! Which files a bounded verification reads: those proven longest ago.
+//! Samples: which files a bounded verification reads.
 
 use super::time::Timestamp;
 use super::units::ByteSize;
@@ -6,20 +6,21 @@ use super::units::ByteSize;
 /// A file that could be verified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// `None`: nobody knows that it ever was.
+    /// `None`: no verification is recorded.
     pub verified_at: Option<Timestamp>,
     pub size_bytes: u64,
 }
 
-/// Chooses files up to a number of bytes, the longest unverified first, and
-/// returns their places in that order.
+/// Chooses files up to a number of bytes, those verified longest ago first, and
+/// returns their indices in that order.
 ///
-/// It ends at the first that does not fit, and does not look for smaller ones:
-/// so every file has its turn. The first is always taken, or a file larger
-/// than the bound would never be.
+/// The choice ends at the first file that does not fit and does not skip to
+/// smaller ones, so every file gets its turn. The first file is always taken; a
+/// file larger than the limit would never be verified otherwise.
 pub fn choose_sample(candidates: &[Candidate], most: ByteSize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..candidates.len()).collect();
-    // `None` sorts first; the sort is stable, so equals keep their order.
+    // `None` sorts first; the sort is stable, so equal entries keep their
+    // order.
     order.sort_by_key(|&place| candidates[place].verified_at);
     let mut sum = 0u64;
     let fitting = order.iter().take_while(|&&place| {
@@ -43,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_unverified_come_first_and_each_has_its_turn() {
+    fn files_verified_longest_ago_come_first_and_every_file_gets_its_turn() {
         let files = [
             candidate(Some(30), 10),
             candidate(Some(10), 10),

@@ -1,10 +1,10 @@
-//! A session: one attempt at one model, and what it did to each file.
+//! Sessions: one attempt at one model, and the result for each file.
 
 use std::path::PathBuf;
 
 use super::content::ContentId;
 use super::model::{Destination, EntryName, ModelId};
-use super::origin::{Reused, with_those_in_place};
+use super::origin::{Reused, with_in_place};
 use super::outcome::{ErrorKind, Outcome, Trigger, VerifyOutcome, words};
 use super::repo::{CommitSha, Repo, RepoPath, Revision};
 use super::run::RunId;
@@ -15,10 +15,10 @@ use super::time::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionId(pub i64);
 
-/// What is known of a session when it begins.
+/// The facts known when a session starts.
 ///
-/// Names are copied beside the ids: the history outlives models and schedules,
-/// and the id becomes `None` when its entry is removed.
+/// Names are copied beside the ids, because the history outlives models and
+/// schedules: the id becomes `None` when its entry is removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionStart {
     pub run_id: RunId,
@@ -32,13 +32,14 @@ pub struct SessionStart {
     pub schedule_name: Option<EntryName>,
     pub slot_at: Option<Timestamp>,
     pub trigger: Trigger,
-    /// What was published before.
+    /// The commit that was published before.
     pub old_commit: Option<CommitSha>,
     pub at: Timestamp,
 }
 
 impl SessionStart {
-    /// Returns what people call the target: the model's name, or the repository.
+    /// Returns the target's label for messages: the model's name, or the
+    /// repository.
     pub fn label(&self) -> String {
         match &self.model_name {
             Some(name) => name.to_string(),
@@ -47,24 +48,24 @@ impl SessionStart {
     }
 }
 
-/// How far a session has come.
+/// The progress of a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionProgress {
-    /// The commit that is being fetched, as soon as it is known.
+    /// The commit being fetched, once it is known.
     pub new_commit: Option<CommitSha>,
-    /// Where the published files are.
+    /// The path of the published files.
     pub path: Option<PathBuf>,
     pub files: FileCounts,
     pub bytes: ByteCounts,
-    /// Where the reused bytes came from that were not in place.
+    /// The origins of reused bytes that were not in place.
     pub reused_from: Vec<Reused>,
     pub retries: u32,
 }
 
 impl SessionProgress {
-    /// Returns where all reused bytes came from; the sum is that of `bytes`.
+    /// Returns all origins of reused bytes; their sum is `bytes.reused`.
     pub fn all_reused(&self) -> Vec<Reused> {
-        with_those_in_place(&self.reused_from, self.bytes.reused)
+        with_in_place(&self.reused_from, self.bytes.reused)
     }
 }
 
@@ -86,7 +87,7 @@ pub struct ByteCounts {
     pub left: u64,
 }
 
-/// What went wrong in a session, for the person who reads it later.
+/// The failure of a session, as stored for the user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
     pub kind: ErrorKind,
@@ -97,7 +98,7 @@ pub struct Trouble {
 /// How a session ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionEnd {
-    /// For a crashed session: when its run was last seen alive.
+    /// For a crashed session: the time of its run's last heartbeat.
     pub at: Timestamp,
     pub outcome: Outcome,
     /// The result of a verification; `None` for every other session.
@@ -116,7 +117,7 @@ impl SessionEnd {
     }
 }
 
-/// A session as the database keeps it.
+/// A session as stored in the database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
     pub id: SessionId,
@@ -134,13 +135,9 @@ impl Session {
 }
 
 impl Session {
-    /// Returns what its model is called in messages.
+    /// Returns the label of the session's target for messages.
     pub fn label(&self) -> String {
-        let start = &self.start;
-        match &start.model_name {
-            Some(name) => name.to_string(),
-            None => start.repo.to_string(),
-        }
+        self.start.label()
     }
 }
 
@@ -149,30 +146,31 @@ words! {
     FileSource {
         Http = "http",
         Xet = "xet",
-        /// Bytes that lay in the cache or in a partial file.
+        /// Bytes from the cache or from a partial file.
         Reused = "reused",
-        /// Another name of a blob that was there already and proven.
+        /// A link to a blob that was already there and proven.
         Linked = "linked",
-        /// A copy of bytes that lay elsewhere on this machine, hashed meanwhile.
+        /// A copy of bytes from elsewhere on this machine, hashed while
+        /// copying.
         Copied = "copied",
-        /// In place, but not written or not proven by this program: it was read
-        /// and had its hash.
+        /// In place, but not written or proven by this program; it was read and
+        /// its hash was right.
         Found = "found",
     }
 }
 
 words! {
-    /// How a session left a file.
+    /// The state of a file at the end of a session.
     FileResult {
         Verified = "verified",
         Partial = "partial",
         Failed = "failed",
-        /// Part of the old commit only.
+        /// Only in the old commit.
         Deleted = "deleted",
     }
 }
 
-/// What a session did to one file.
+/// The record of one file in a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionFile {
     pub path: RepoPath,
@@ -180,10 +178,10 @@ pub struct SessionFile {
     pub size_bytes: u64,
     pub bytes_fetched: u64,
     pub bytes_reused: u64,
-    /// `None` when no byte came from anywhere.
+    /// `None` when no bytes were needed.
     pub source: Option<FileSource>,
     pub retries: u32,
     pub result: FileResult,
-    /// What was on this machine before did not have its hash.
+    /// The bytes previously on this machine did not match the hash.
     pub found_bad: bool,
 }

@@ -1,4 +1,5 @@
-//! One part of the work, where several machines or homes share it.
+//! Shards: one part of the models, when several machines or homes share the
+//! work.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,21 +12,21 @@ use super::repo::{Repo, Revision};
 use super::time::{Timestamp, believed};
 use super::units::Seconds;
 
-/// The part with this number, counted from 0, of so many.
+/// The shard with this index, counted from 0, out of `count`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Shard {
     index: u32,
     count: u32,
 }
 
-/// A shard as it is typed: `auto/N` leaves the number to the cluster.
+/// A shard as typed: with `auto/N` the cluster's variables give the index.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShardArg {
     Fixed(Shard),
     Auto { count: u32 },
 }
 
-/// Says that a text names no shard.
+/// A text that is no shard.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("`{text}` is not a shard: {why}")]
 pub struct ShardError {
@@ -36,10 +37,10 @@ pub struct ShardError {
 const FORM: &str = "write I/N such as 0/4, where I counts from 0, or auto/N";
 
 impl Shard {
-    /// All models: the only shard of one.
+    /// All models: shard 0 of 1.
     pub const ALL: Self = Self { index: 0, count: 1 };
 
-    /// Builds a shard from its number and how many there are.
+    /// Builds a shard from its index and the number of shards.
     pub fn from_parts(index: u32, count: u32) -> Option<Self> {
         (index < count).then_some(Self { index, count })
     }
@@ -48,7 +49,7 @@ impl Shard {
         self.index
     }
 
-    /// Returns of how many shards this is one.
+    /// Returns the number of shards.
     pub fn count(self) -> u32 {
         self.count
     }
@@ -64,11 +65,11 @@ impl Shard {
         Err(ShardError::new(text, why))
     }
 
-    /// Tells whether a model belongs to this shard.
+    /// Reports whether a model belongs to this shard.
     ///
-    /// The number is the model's own, whatever other models there are: adding
-    /// one moves no other. It must never change between releases, or every
-    /// machine would fetch everything anew.
+    /// The result depends only on the model's own repository and revision, so
+    /// adding a model moves no other. The function must never change between
+    /// releases, or every machine would fetch its models again.
     pub fn holds(&self, repo: &Repo, revision: &Revision) -> bool {
         let name = format!("{}\0{}\0{revision}", repo.kind.as_str(), repo.id);
         let mut first = [0; 8];
@@ -77,12 +78,12 @@ impl Shard {
     }
 }
 
-/// The shards that a home was asked to run, and when last.
+/// The shards that a home has run, with the time of the last tick of each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShardTicks(pub BTreeMap<Shard, Timestamp>);
 
 impl ShardTicks {
-    /// Returns the shards of the division that ticked last: a home goes over
+    /// Returns the shards with the most recently used count: a home switches
     /// from four shards to eight with its next tick.
     pub fn current(&self, now: Timestamp) -> Vec<Shard> {
         let newest = self.believed(now).max_by_key(|(_, at)| *at);
@@ -93,9 +94,9 @@ impl ShardTicks {
         shards.filter(|one| one.count == newest.count).collect()
     }
 
-    /// Returns the shards whose models this home answers for: those of the
-    /// current division, and for a while those of an earlier one.
-    pub fn answered_for(&self, keep: Seconds, now: Timestamp) -> Vec<Shard> {
+    /// Returns the shards whose models this home is responsible for: the
+    /// current ones, and for a while those of an earlier count.
+    pub fn responsible_for(&self, keep: Seconds, now: Timestamp) -> Vec<Shard> {
         let mut shards = self.current(now);
         let earlier = self.believed(now).filter(|(shard, at)| {
             let age = now.as_second() - at.as_second();
@@ -113,7 +114,7 @@ impl ShardTicks {
 }
 
 impl ShardArg {
-    /// Returns the shard; `index` is what the cluster's variables say.
+    /// Returns the shard; `index` is the value of the cluster's variable.
     pub fn resolve(self, index: Option<&str>) -> Result<Shard, ShardError> {
         let count = match self {
             Self::Fixed(shard) => return Ok(shard),
@@ -126,7 +127,7 @@ impl ShardArg {
         };
         match index.trim().parse() {
             Ok(number) => Shard::new(&format!("{index}/{count}"), number, count),
-            Err(_) => Err(ShardError::new(&text, format!("`{index}` is no number"))),
+            Err(_) => Err(ShardError::new(&text, format!("`{index}` is not a number"))),
         }
     }
 }
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn every_model_is_in_exactly_one_shard_and_they_are_of_a_size() {
+    fn every_model_is_in_exactly_one_shard_and_shards_are_of_similar_size() {
         let shards: Vec<Shard> = (0..4).map(|index| shard(&format!("{index}/4"))).collect();
         let mut sizes = [0; 4];
         for number in 0..1000 {
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_home_answers_for_the_shards_that_it_has_run() {
+    fn a_home_is_responsible_for_the_shards_it_has_run() {
         let at = |second: i64| Timestamp::from_second(1_900_000_000 + second).unwrap();
         let mut ticks = ShardTicks::default();
         assert_eq!(ticks.current(at(0)), []);
@@ -216,7 +217,7 @@ mod tests {
         }
         // The tick of 1/2 lies in the future.
         assert_eq!(ticks.current(at(200)), [shard("0/8")]);
-        let here = |now| ticks.answered_for(Seconds(100), at(now));
+        let here = |now| ticks.responsible_for(Seconds(100), at(now));
         assert_eq!(here(120), [shard("0/8"), shard("3/4")]);
         assert_eq!(here(1_000), [shard("0/8")]);
         ticks.0.insert(shard("3/4"), at(300));
@@ -224,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_is_a_number_of_so_many_or_the_clusters() {
+    fn a_shard_is_fixed_or_resolved_from_the_cluster() {
         assert_eq!(shard("3/4").to_string(), "3/4");
         let auto: ShardArg = "auto/4".parse().unwrap();
         assert_eq!(auto.resolve(Some("2")), Ok(shard("2/4")));

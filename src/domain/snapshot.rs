@@ -1,4 +1,4 @@
-//! The files of a repository at one commit, as the Hub lists them.
+//! Snapshots: the files of a repository at one commit, as the Hub lists them.
 
 use super::content::ContentId;
 use super::filter::Filter;
@@ -17,13 +17,13 @@ pub struct RemoteSnapshot {
 const NO_FILE: &str = "no file";
 
 impl RemoteSnapshot {
-    /// Returns the file of a path, if the commit has one.
+    /// Returns the file at a path, if the commit has one.
     pub fn find(&self, path: &RepoPath) -> Option<&RemoteFile> {
         let at = self.files.binary_search_by(|file| file.path.cmp(path));
         self.files.get(at.ok()?)
     }
 
-    /// Names a few of the files, and says how many there are.
+    /// Lists a few of the files and the number of all.
     pub fn examples(&self) -> String {
         const MOST: usize = 5;
         let names: Vec<&str> = self.files.iter().map(|file| file.path.as_str()).collect();
@@ -42,7 +42,7 @@ impl RemoteSnapshot {
         }
     }
 
-    /// Counts the files that a filter selects, or all of them.
+    /// Counts the files that a filter selects, or all of them without a filter.
     pub fn amount(&self, filter: Option<&Filter>) -> Amount {
         let selected =
             |file: &&RemoteFile| filter.is_none_or(|filter| filter.selects(file.path.as_str()));
@@ -54,13 +54,13 @@ impl RemoteSnapshot {
     }
 }
 
-/// A filter selects no file of a repository, or it has none.
+/// The filter selects no file, or the repository has none.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("no file of `{repo}` at {} is selected; it has {examples}", .commit.short())]
 pub struct NothingSelected {
     pub repo: Repo,
     pub commit: CommitSha,
-    /// Some of the files that it has, in words.
+    /// Some of the repository's files, as text.
     pub examples: String,
 }
 
@@ -83,11 +83,11 @@ pub struct Amount {
 pub struct RemoteFile {
     pub path: RepoPath,
     pub size_bytes: u64,
-    /// What the bytes must hash to.
+    /// The expected hash of the bytes.
     pub content: ContentId,
-    /// The git blob id of the tree entry (of the pointer, for LFS files); the
-    /// listing kept in the cache names it.
+    /// The git blob id of the tree entry (of the pointer, for LFS files). The
+    /// listing stored in the cache contains it.
     pub git_oid: [u8; 20],
-    /// The Xet file hash, where the content lives in Xet storage and may be read.
+    /// The Xet file hash, if the content is in Xet storage and may be read.
     pub xet_hash: Option<XetHash>,
 }

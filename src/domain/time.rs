@@ -1,4 +1,4 @@
-//! Instants: whole seconds UTC in the database, RFC 3339 in JSON.
+//! Times: whole seconds UTC in the database, RFC 3339 in JSON.
 
 pub use jiff::Timestamp;
 use jiff::civil;
@@ -7,39 +7,40 @@ use thiserror::Error;
 
 use super::units::Seconds;
 
-/// A clock that shows an earlier time than this is broken: the program is younger.
+/// A system clock before this date is wrong: the program is younger.
 pub const EARLIEST_BELIEVABLE: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
-/// Cuts an instant to whole seconds, the resolution of everything that is stored.
+/// Truncates a time to whole seconds, the resolution of the database.
 pub fn whole_seconds(at: Timestamp) -> Timestamp {
     Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
-/// Cuts an instant to whole minutes, the resolution of slots.
+/// Truncates a time to whole minutes, the resolution of slots.
 pub fn whole_minutes(at: Timestamp) -> Timestamp {
     let second = at.as_second();
     Timestamp::from_second(second - second.rem_euclid(60)).unwrap_or(at)
 }
 
-/// Synchronising a clock moves it by seconds; a record this far ahead is no news.
+/// Clock synchronisation moves a clock by seconds, so a record this far in the
+/// future is normal.
 pub const CLOCK_STEP: Seconds = Seconds(60);
 
-/// Returns the latest date that a record of the past may have.
+/// Returns the latest plausible date of a record about the past.
 ///
-/// A record that is dated later was written by a clock that ran ahead, or the
-/// clock is wrong now. Either way its date says nothing: every query and every
-/// comparison with a stored time treats such a record as unknown.
+/// A later date means that the clock was ahead when the record was written, or
+/// is behind now. In both cases the date is meaningless, so every query and
+/// every comparison treats such a record as unknown.
 pub fn latest_believable(now: Timestamp) -> Timestamp {
     now.saturating_add(CLOCK_STEP.span()).unwrap_or(now)
 }
 
-/// Returns a stored time of something that happened, unless it lies in the future.
+/// Returns the stored time of a past event, or `None` if it lies in the future.
 pub fn believed(at: impl Into<Option<Timestamp>>, now: Timestamp) -> Option<Timestamp> {
     at.into().filter(|at| *at <= latest_believable(now))
 }
 
-/// Returns a stored end of a wait, unless it has passed or lies further ahead
-/// than any wait of its kind may last.
+/// Returns the stored end of a wait, or `None` if it has passed or lies further
+/// ahead than any wait of its kind may last.
 pub fn believed_wait(
     until: impl Into<Option<Timestamp>>,
     now: Timestamp,
@@ -56,7 +57,7 @@ pub fn render_utc(at: Timestamp) -> String {
     whole_seconds(at).to_string()
 }
 
-/// Says that a text is no moment.
+/// A text that is no time.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("`{0}` is not a time: write RFC 3339, `2026-06-01 08:00` or `2026-06-01`")]
 pub struct MomentError(String);
@@ -76,7 +77,8 @@ pub fn parse_moment(text: &str, zone: &TimeZone) -> Result<Timestamp, MomentErro
     if let Ok(at) = trimmed.parse::<Timestamp>() {
         return Ok(at);
     }
-    // A zone or offset that `Timestamp` did not take would be dropped silently here.
+    // The civil parser would silently drop a zone or offset that `Timestamp`
+    // did not accept.
     let local = if trimmed.contains(['[', '+', 'Z', 'z']) {
         None
     } else {
@@ -89,7 +91,7 @@ pub fn parse_moment(text: &str, zone: &TimeZone) -> Result<Timestamp, MomentErro
     };
     let local = local.ok_or_else(error)?;
     let ambiguous = zone.to_ambiguous_timestamp(local);
-    // A reading that does not exist means the first moment after the gap.
+    // A local time in a clock-change gap means the first moment after the gap.
     let earlier = ambiguous.earlier().map_err(|_| error())?;
     match ambiguous.offset() {
         AmbiguousOffset::Gap { .. } => zone

@@ -1,9 +1,9 @@
-//! The timers of operating systems, by name.
+//! The timer back-ends of the operating systems.
 
 use super::outcome::words;
 
 words! {
-    /// The part of the operating system that starts `hfdl run-due`.
+    /// The system facility that starts `hfdl run-due`.
     TimerKind {
         Crontab = "crontab",
         Systemd = "systemd",

@@ -1,26 +1,26 @@
-//! Sizes and durations as people write them: `500K`, `2G`, `90s`, `1w`.
+//! Sizes and durations as text: `500K`, `2G`, `90s`, `1w`.
 //!
-//! Sizes are binary and whole bytes; durations are whole seconds. What is
-//! rendered parses back to the same value.
+//! Sizes are binary and whole bytes; durations are whole seconds. Rendered text
+//! parses back to the same value.
 
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// Says which text is no size or duration, and what one looks like.
+/// A text that is no size or duration, with the expected form.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{text}` is not a {what}: {why}")]
+#[error("`{text}` is not a {kind}: {why}")]
 pub struct UnitError {
     text: String,
-    what: &'static str,
+    kind: &'static str,
     why: &'static str,
 }
 
 impl UnitError {
-    fn new(text: &str, what: &'static str, why: &'static str) -> Self {
+    fn new(text: &str, kind: &'static str, why: &'static str) -> Self {
         let text = text.chars().take(80).flat_map(char::escape_debug).collect();
-        Self { text, what, why }
+        Self { text, kind, why }
     }
 }
 
@@ -42,7 +42,8 @@ impl ByteSize {
         self.0
     }
 
-    /// Renders a size for people, with three significant digits: `4.27 GB`-like, but binary.
+    /// Renders a size with three significant digits and a binary unit, such as
+    /// `4.27 GiB`.
     pub fn render_short(self) -> String {
         for (suffix, shift) in SIZE_SUFFIXES {
             let unit = 1u64 << shift;
@@ -102,7 +103,8 @@ impl FromStr for ByteSize {
 }
 
 impl fmt::Display for ByteSize {
-    /// Writes the largest unit that divides the size, so that nothing is lost.
+    /// Writes the largest unit that divides the size, so that the text is
+    /// exact.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let exact = SIZE_SUFFIXES
             .iter()
@@ -118,7 +120,7 @@ impl fmt::Display for ByteSize {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Seconds(pub u64);
 
-/// About a century; more is a typing error and would overflow dates.
+/// About a century; a longer span is a typing error and would overflow dates.
 const LONGEST: u64 = 36_500 * 86_400;
 
 const DURATION_UNITS: [(char, u64); 5] = [
@@ -134,8 +136,8 @@ impl Seconds {
         self.0
     }
 
-    /// Renders a span for people, in whole days, hours, minutes or seconds:
-    /// the largest unit of which it has two.
+    /// Renders a span in whole days, hours, minutes or seconds: the largest
+    /// unit of which it has at least two.
     pub fn render_short(self) -> String {
         let days_and_less = &DURATION_UNITS[1..];
         let unit = days_and_less.iter().find(|(_, unit)| self.0 >= 2 * unit);
@@ -143,7 +145,7 @@ impl Seconds {
         format!("{}{name}", self.0 / unit)
     }
 
-    /// Returns the span for arithmetic with instants.
+    /// Returns the span as a `jiff` duration.
     pub fn span(self) -> jiff::SignedDuration {
         jiff::SignedDuration::from_secs(i64::try_from(self.0).unwrap_or(i64::MAX))
     }
@@ -277,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_rendered_parses_back() {
+    fn rendered_text_parses_back() {
         for bytes in [0, 1, 1023, 1024, 512_000, 3 << 29, u64::MAX, 1 << 60] {
             assert_eq!(ByteSize(bytes).to_string().parse(), Ok(ByteSize(bytes)));
         }

@@ -1,15 +1,16 @@
-//! The ways to a file's bytes of which one may lead nowhere.
+//! Routes: parts of the Hub that can fail while the others work.
 
 use super::outcome::words;
 
 words! {
-    /// What may be of no use with a Hub, while the rest of it is.
+    /// A route to file contents that is tracked separately, because it can fail
+    /// while the others work.
     Way {
-        /// The Xet storage says what files are made of.
+        /// The reconstruction service of Xet storage.
         XetAnswers = "xet-answers",
-        /// Chunks come from where the Xet storage says that they are.
+        /// Chunk downloads from Xet storage.
         XetChunks = "xet-chunks",
-        /// Files come plainly, in ranges.
+        /// Plain downloads with range requests.
         PlainFiles = "plain-files",
     }
 }

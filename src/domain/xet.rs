@@ -1,9 +1,9 @@
-//! How Xet storage names what a file is made of.
+//! Xet storage: how the structure of a file is described.
 //!
-//! A file is cut into *chunks* of some 64 KiB by its content. Chunks lie in
-//! *xorbs*, immutable objects of up to 8192 chunks. A file is the chain of its
-//! *terms*, each a run of chunks of one xorb. A chunk's address, xorb and
-//! index, stands for the same bytes in every file, repository and revision.
+//! A file is cut by content into *chunks* of about 64 KiB. Chunks are stored in
+//! *xorbs*, immutable objects of up to 8192 chunks. A file is a sequence of
+//! *terms*, each a run of chunks of one xorb. A chunk's address (xorb and
+//! index) stands for the same bytes in every file, repository and revision.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,20 +13,20 @@ use thiserror::Error;
 
 use super::content::{parse_hex, render_hex};
 
-/// The shortest chunk, but for the last one of a file.
+/// The shortest chunk; only the last chunk of a file may be shorter.
 pub const MIN_CHUNK: usize = 8 << 10;
 /// The longest chunk.
 pub const MAX_CHUNK: usize = 128 << 10;
-/// The most chunks that a xorb holds.
+/// The most chunks in a xorb.
 pub const MAX_XORB_CHUNKS: u32 = 8192;
-/// The longest unpacked content of a xorb.
+/// The largest unpacked size of a xorb.
 pub const MAX_XORB_BYTES: u64 = 64 << 20;
 
 /// A BLAKE3 hash of a chunk, a xorb or a file.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct XetHash([u8; 32]);
 
-/// Says that a text names nothing in Xet storage.
+/// A text that is no Xet hash.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("it is no Xet hash (64 hexadecimal digits)")]
 pub struct XetHashError;
@@ -51,7 +51,8 @@ impl XetHash {
     }
 }
 
-/// The text form shows four numbers, so each eight bytes stand in reverse.
+/// The text form shows four little-endian numbers, so each group of eight bytes
+/// is reversed.
 fn reversed_words(mut bytes: [u8; 32]) -> [u8; 32] {
     bytes.chunks_exact_mut(8).for_each(<[u8]>::reverse);
     bytes
@@ -78,11 +79,11 @@ impl fmt::Debug for XetHash {
     }
 }
 
-/// A run of chunks of one xorb, and how many bytes of the file it is.
+/// A run of chunks of one xorb, and its number of bytes in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Term {
     pub xorb: XetHash,
-    /// The first chunk, and the one behind the last.
+    /// The first chunk, and one past the last.
     pub start: u32,
     pub end: u32,
     pub length: u32,
@@ -97,7 +98,7 @@ impl Term {
         self.end.saturating_sub(self.start)
     }
 
-    /// Tells whether so many chunks can have that length.
+    /// Reports whether this number of chunks can have this length.
     pub fn is_sound(&self) -> bool {
         let n_chunks = u64::from(self.n_chunks());
         n_chunks > 0
@@ -107,8 +108,8 @@ impl Term {
     }
 }
 
-/// What a file is made of: its terms and, where they are known, the lengths of
-/// all its chunks in the order of the file.
+/// The structure of a file: its terms and, if known, the lengths of all its
+/// chunks in file order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileMap {
     pub hash: XetHash,
@@ -117,7 +118,8 @@ pub struct FileMap {
 }
 
 impl FileMap {
-    /// Tells whether all lengths agree with each other and with the file's size.
+    /// Reports whether all lengths agree with each other and with the file's
+    /// size.
     pub fn is_sound(&self, size_bytes: u64) -> bool {
         let total: u64 = self.terms.iter().map(|term| u64::from(term.length)).sum();
         let terms_are_sound = self.terms.iter().all(Term::is_sound);
@@ -128,7 +130,7 @@ impl FileMap {
     }
 }
 
-/// Tells whether chunks of these lengths make up exactly these terms.
+/// Reports whether chunks of these lengths make up exactly these terms.
 pub fn fit(terms: &[Term], lengths: &[u32]) -> bool {
     let mut rest = lengths;
     for term in terms {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::engine_state::EngineState;
 use super::event::EngineEvent;
 use super::large_file::LargeFile;
-use crate::domain::delta::Copy;
+use crate::domain::delta::RangeCopy;
 use crate::domain::ranges::{ByteRange, RangeSet};
 use crate::sys::host::checkpoint;
 use crate::sys::open;
@@ -26,7 +26,7 @@ pub struct Copies {
     /// Source files; each copy refers to one by index.
     pub files: Vec<PathBuf>,
     /// Sorted by position in the new file.
-    pub copies: Vec<Copy>,
+    pub copies: Vec<RangeCopy>,
 }
 
 /// Copies all ranges that are not on disk yet. A source file that cannot be read is skipped.

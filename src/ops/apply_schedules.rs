@@ -179,7 +179,7 @@ fn check_schedule(
 
 /// A mistyped tag covers nothing, silently.
 fn warn_if_idle(plan: &mut ApplyPlan, spec: &ScheduleSpec, models: &Models) {
-    let covers = |model: &Model| spec.selection.covers(&model.spec);
+    let covers = |model: &Model| spec.selection.includes(&model.spec);
     if !spec.selection.all && !models.list.iter().any(covers) {
         let warning = format!("the schedule `{}` covers no model", spec.name);
         plan.warnings.push(warning);

@@ -14,10 +14,10 @@ use crate::domain::hold::Loss;
 use crate::domain::model::Priority;
 use crate::domain::outcome::Trigger;
 use crate::domain::plan::Totals;
+use crate::domain::queue_order::QueueOrder;
 use crate::domain::run::RunCommand;
 use crate::domain::session::Session;
 use crate::domain::settings::Settings;
-use crate::domain::share::Share;
 use crate::download::LimitGroup;
 use crate::sys::host::Host;
 
@@ -83,7 +83,7 @@ impl Download<'_> {
             .flatten()
             .zip(targets)
         {
-            let share = Share::new(Priority::default(), Priority::default());
+            let share = QueueOrder::new(Priority::default(), Priority::default());
             let order = Order {
                 target,
                 lane: lane.clone(),

@@ -186,7 +186,7 @@ fn read_settings(section: Item<'_>) -> Result<Vec<Entry<(SettingKey, String)>>> 
         };
         let value = key.check(&text).map_err(|err| match err {
             SettingError::WrongValue { why, .. } => item.refuse(format!(
-                "`{}` is no value for `{key}`: {why}",
+                "`{}` is not a valid value for `{key}`: {why}",
                 key.shown(&text)
             )),
             other => item.refuse(other.to_string()),

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use thiserror::Error;
 
 use crate::domain::retry::RetryPolicy;
-use crate::domain::settings::{Origin, SettingKey, Settings};
+use crate::domain::settings::{SettingKey, SettingSource, Settings};
 use crate::hub::{Endpoint, HubClient, HubOptions, Token, TokenInputs, TokenOrigin, find_token};
 use crate::sys::host::Host;
 use crate::sys::http::{Http, HttpSettings};
@@ -88,7 +88,7 @@ fn http_settings(host: &Host, settings: &Settings) -> Result<HttpSettings> {
     let stall_after = Duration::from_secs(settings.stall_after().get().max(1));
     let is_default = settings
         .get(SettingKey::StallAfter)
-        .is_none_or(|(_, origin)| *origin == Origin::Default);
+        .is_none_or(|(_, origin)| *origin == SettingSource::Default);
     Ok(HttpSettings {
         connections: settings.connections(),
         // The variable of the official client stands between a value that a

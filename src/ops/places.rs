@@ -17,7 +17,7 @@ use thiserror::Error;
 use crate::cache::{CacheLayout, LocalDir, ensure_mark, read_mark};
 use crate::domain::model::{Destination, EntryName, ModelId};
 use crate::domain::outcome::ErrorKind;
-use crate::domain::place::{Content, Doubt, Witness, doubt_about};
+use crate::domain::place::{PlaceIdentity, PlaceMismatch, PublishedContent, find_mismatch};
 use crate::domain::session::SessionProgress;
 use crate::domain::settings::{SettingKey, Settings};
 use crate::domain::time::Timestamp;
@@ -29,7 +29,7 @@ use crate::sys::paths::resolved;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PlaceError {
     #[error("`{}` is not the place that models were published in: {}", .path.display(), .doubt.as_str())]
-    Doubtful { path: PathBuf, doubt: Doubt },
+    Doubtful { path: PathBuf, doubt: PlaceMismatch },
     #[error("`{model}` is published in `{}`, and this run would use `{}` ({origin})", .published.display(), .now.display())]
     Elsewhere {
         model: EntryName,
@@ -69,7 +69,7 @@ impl PlaceError {
 pub struct Places {
     cache: PathBuf,
     cache_origin: String,
-    known: BTreeMap<PathBuf, Witness>,
+    known: BTreeMap<PathBuf, PlaceIdentity>,
     /// Ordered by id.
     models: Vec<PublishedModel>,
     /// A few proven files of each directory, for one that has lost hfdl's records.
@@ -138,7 +138,7 @@ impl Places {
         let known = self.known.get(root);
         let known = known.filter(|_| self.models.iter().any(is_used));
         let doubt =
-            doubt_about(
+            find_mismatch(
                 known,
                 &self.witness(destination),
                 root.is_dir(),
@@ -219,7 +219,7 @@ impl Places {
                 models.filter(|model| model.destination == *destination)
             };
             let checked = users().map(|model| self.check(destination, Some(model.id)));
-            let Witness { mark, file_system } = self.witness(destination);
+            let PlaceIdentity { mark, file_system } = self.witness(destination);
             Examined {
                 path: path.to_path_buf(),
                 destination: destination.clone(),
@@ -244,13 +244,13 @@ impl Places {
         found.ok().map(|at| &self.models[at])
     }
 
-    fn witness(&self, destination: &Destination) -> Witness {
+    fn witness(&self, destination: &Destination) -> PlaceIdentity {
         let root = self.root(destination);
         let mark = read_mark(root, destination).unwrap_or_else(|err| {
             log::debug!("{err:#}");
             None
         });
-        Witness {
+        PlaceIdentity {
             mark,
             file_system: file_system_at(root),
         }
@@ -268,7 +268,7 @@ impl Places {
 
     /// Looks for what was published in the cache. Models of which the cache is
     /// not known, by older versions, count for a registered model only.
-    fn content_of_cache(&self, is_registered: bool) -> Content {
+    fn content_of_cache(&self, is_registered: bool) -> PublishedContent {
         let layout = CacheLayout::new(&self.cache);
         let models = self
             .models
@@ -287,21 +287,21 @@ impl Places {
         amount(&snapshots, |path| path.is_dir())
     }
 
-    fn content_of_directory(&self, root: &Path) -> Content {
+    fn content_of_directory(&self, root: &Path) -> PublishedContent {
         let is_published = |model: &PublishedModel| {
             model.commit.is_some()
                 && matches!(&model.destination, Destination::Directory(path) if path == root)
         };
         if !self.models.iter().any(is_published) {
-            return Content::NothingExpected;
+            return PublishedContent::NothingExpected;
         }
         // Records may be there without the mark: an older version wrote them.
         if root.join(LocalDir::RECORDS).is_dir() {
-            return Content::All;
+            return PublishedContent::All;
         }
         match self.proven.get(root) {
             Some(files) if !files.is_empty() => amount(files, |path| path.is_file()),
-            _ => Content::None,
+            _ => PublishedContent::None,
         }
     }
 }
@@ -309,7 +309,7 @@ impl Places {
 fn amount<'a>(
     paths: impl IntoIterator<Item = &'a PathBuf>,
     is_there: impl Fn(&Path) -> bool,
-) -> Content {
+) -> PublishedContent {
     let (mut n_there, mut n_missing) = (0_usize, 0_usize);
     for path in paths {
         match is_there(path) {
@@ -318,10 +318,10 @@ fn amount<'a>(
         }
     }
     match (n_there, n_missing) {
-        (0, 0) => Content::NothingExpected,
-        (_, 0) => Content::All,
-        (0, _) => Content::None,
-        _ => Content::Some,
+        (0, 0) => PublishedContent::NothingExpected,
+        (_, 0) => PublishedContent::All,
+        (0, _) => PublishedContent::None,
+        _ => PublishedContent::Some,
     }
 }
 
@@ -345,7 +345,7 @@ pub fn confirm(
         let path = &place.path;
         std::fs::create_dir_all(path)
             .with_context(|| format!("cannot create `{}`", path.display()))?;
-        let witness = Witness {
+        let witness = PlaceIdentity {
             mark: Some(ensure_mark(path, &place.destination)?),
             file_system: file_system_at(path),
         };

@@ -8,9 +8,9 @@ use super::ticks::note_look;
 use super::zones::note_zone;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::schedule::{
-    self as domain, Impossible, Look, NextStart, Overlap, PlannedSlot, Schedule, ScheduleSpec,
-    ScheduleState, assess, check_possible, check_tick, duplicate_of, find_zone, jitter_offset,
-    overlaps, planned,
+    self as domain, DueContext, Impossible, NextStart, Overlap, PlannedSlot, Schedule,
+    ScheduleSpec, ScheduleState, assess, check_possible, check_tick, duplicate_of, find_zone,
+    jitter_offset, overlaps, planned,
 };
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
@@ -83,14 +83,14 @@ pub fn next_look(
     }
     let now = host.now();
     let zone = find_zone(&schedule.spec.time_zone)?;
-    let look = Look {
+    let look = DueContext {
         now,
         offset: offset(store, host, schedule)?,
         tick,
     };
     Ok(assess(&schedule.spec, &schedule.state, &zone, &look)
         .state
-        .next_look(now))
+        .next_check(now))
 }
 
 /// Writes the next look of a schedule down after it was made or changed.
@@ -146,7 +146,7 @@ pub fn next_start(
     tick: Seconds,
 ) -> Result<Option<NextStart>> {
     let zone = find_zone(&schedule.spec.time_zone)?;
-    let look = Look {
+    let look = DueContext {
         now: host.now(),
         offset: offset(store, host, schedule)?,
         tick,

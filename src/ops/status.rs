@@ -179,7 +179,7 @@ fn missed_slots(store: &Store, status: &Status) -> Result<Vec<Event>> {
 /// Returns the parts of the work that this home answers for; none is all.
 fn shards(store: &Store, status: &Status) -> Result<Vec<Shard>> {
     let shards = store.shard_ticks()?;
-    let shards = shards.answered_for(status.check_max_age, status.now);
+    let shards = shards.responsible_for(status.check_max_age, status.now);
     Ok(match shards.contains(&Shard::ALL) {
         true => Vec::new(),
         false => shards,
@@ -196,7 +196,7 @@ fn models(store: &Store, schedules: &[Schedule], status: &Status) -> Result<Vec<
     let models = store.readable_models(&ModelFilter::default())?.into_iter();
     let describe = |model: Model| {
         let (spec, last) = (&model.spec, last.get(&model.id));
-        let mut known = ModelStatus::new(&model, last, covered.covers(spec), status.now);
+        let mut known = ModelStatus::new(&model, last, covered.includes(spec), status.now);
         // To look at the calendar of each schedule takes long; the others are young enough.
         if known.is_scheduled && known.checked_ago(status.now) > status.check_max_age {
             known.planned_age = planned_age(schedules, spec, status.now);
@@ -213,7 +213,7 @@ fn models(store: &Store, schedules: &[Schedule], status: &Status) -> Result<Vec<
 fn planned_age(schedules: &[Schedule], model: &ModelSpec, now: Timestamp) -> Option<Seconds> {
     let covering = schedules
         .iter()
-        .filter(|schedule| schedule.spec.selection.covers(model));
+        .filter(|schedule| schedule.spec.selection.includes(model));
     let gaps = covering.filter_map(|schedule| {
         let zone = usable_zone(schedule).ok()?;
         longest_gap(&schedule.spec, &schedule.state, &zone, now)

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::timer::{Place, facts};
 use super::timer_record::TimerRecord;
-use crate::domain::settings::{Origin, SettingKey, Settings};
+use crate::domain::settings::{SettingKey, SettingSource, Settings};
 use crate::store::Store;
 use crate::timer::PLACES;
 
@@ -82,9 +82,9 @@ pub fn check_places_of_tick(store: &Store, settings: &Settings) -> Result<()> {
             continue;
         };
         let is_meant = match origin {
-            Origin::Saved | Origin::Flag => true,
-            Origin::Environment(name) => record.variables.iter().any(|(own, _)| own == name),
-            Origin::Default => false,
+            SettingSource::Saved | SettingSource::Flag => true,
+            SettingSource::Environment(name) => record.variables.iter().any(|(own, _)| own == name),
+            SettingSource::Default => false,
         };
         let now = now.to_string();
         if !is_meant && now != installed {

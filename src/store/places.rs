@@ -10,7 +10,7 @@ use super::error::Result;
 use super::open::Store;
 use super::value::{Columns, path_text, seconds};
 use crate::domain::model::{Destination, EntryName, ModelId};
-use crate::domain::place::Witness;
+use crate::domain::place::PlaceIdentity;
 use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::time::Timestamp;
 
@@ -62,13 +62,13 @@ impl Store {
     }
 
     /// Returns each place that is known, with what tells it from others.
-    pub fn places(&self) -> Result<BTreeMap<PathBuf, Witness>> {
+    pub fn places(&self) -> Result<BTreeMap<PathBuf, PlaceIdentity>> {
         self.list(
             "SELECT path, mark, file_system FROM places",
             [],
-            |row| -> rusqlite::Result<(PathBuf, Witness)> {
+            |row| -> rusqlite::Result<(PathBuf, PlaceIdentity)> {
                 let path: String = row.get("path")?;
-                let witness = Witness {
+                let witness = PlaceIdentity {
                     mark: row.get("mark")?,
                     file_system: row.get("file_system")?,
                 };
@@ -78,11 +78,11 @@ impl Store {
     }
 
     /// Writes down what tells a place from others.
-    pub fn save_place(&self, path: &Path, witness: &Witness, now: Timestamp) -> Result<()> {
+    pub fn save_place(&self, path: &Path, witness: &PlaceIdentity, now: Timestamp) -> Result<()> {
         let sql = "INSERT INTO places (path, mark, file_system, seen_at) VALUES (?1, ?2, ?3, ?4)
             ON CONFLICT (path) DO UPDATE SET mark = excluded.mark,
                 file_system = excluded.file_system, seen_at = excluded.seen_at";
-        let Witness { mark, file_system } = witness;
+        let PlaceIdentity { mark, file_system } = witness;
         self.execute(
             sql,
             params![path_text(path)?, mark, file_system, seconds(now)],

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::variables::has_password;
-use crate::domain::settings::{Origin, SettingKey, Settings};
+use crate::domain::settings::{SettingKey, SettingSource, Settings};
 use crate::domain::timer::TimerKind;
 
 /// Variables that change what a run does and are no settings of ours.
@@ -53,7 +53,7 @@ pub enum Gap {
     Save {
         key: SettingKey,
         value: String,
-        origin: Origin,
+        origin: SettingSource,
     },
     /// Left to a person.
     Say(String),
@@ -106,20 +106,20 @@ fn setting_gap(look: &Surroundings<'_>, key: SettingKey) -> Option<Gap> {
         "VALUE".to_owned()
     };
     let from = match origin {
-        Origin::Environment(name) if is_carried(look, name) => return None,
-        Origin::Environment(name) => format!("`{name}`"),
+        SettingSource::Environment(name) if is_carried(look, name) => return None,
+        SettingSource::Environment(name) => format!("`{name}`"),
         // `--every` and its setting are what is being installed.
-        Origin::Flag if key == SettingKey::TimerEvery => return None,
-        Origin::Flag => "`--set`".to_owned(),
-        Origin::Saved => return None,
+        SettingSource::Flag if key == SettingKey::TimerEvery => return None,
+        SettingSource::Flag => "`--set`".to_owned(),
+        SettingSource::Saved => return None,
         // The default cache may itself hang on a variable.
-        Origin::Default if key == SettingKey::CacheDir => {
+        SettingSource::Default if key == SettingKey::CacheDir => {
             look.variables
                 .get("XDG_CACHE_HOME")
                 .filter(|_| !is_carried(look, "XDG_CACHE_HOME"))?;
             "`XDG_CACHE_HOME`".to_owned()
         }
-        Origin::Default => return None,
+        SettingSource::Default => return None,
     };
     match look.saved.get(&key) {
         Some(saved) if *saved == value => None,
@@ -134,7 +134,7 @@ fn setting_gap(look: &Surroundings<'_>, key: SettingKey) -> Option<Gap> {
             key,
             value,
             origin: match origin {
-                Origin::Default => Origin::Environment("XDG_CACHE_HOME".to_owned()),
+                SettingSource::Default => SettingSource::Environment("XDG_CACHE_HOME".to_owned()),
                 other => other.clone(),
             },
         }),

@@ -371,8 +371,8 @@ schedules:
     assert_eq!(
         warnings,
         [
-            "warning: the schedule `two`: `one` looks at `a/b` at the same time, first at \
-             2026-06-02T00:30:00Z; one run will serve both",
+            "warning: the schedule `two`: `one` updates `a/b` at the same time, first at \
+             2026-06-02T00:30:00Z; one run serves both",
             "warning: the schedule `past` will never run: 2020-01-01T08:00 has passed already",
             "warning: the schedule `empty` covers no model",
             "warning: the schedule `typo` covers no model",

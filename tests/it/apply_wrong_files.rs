@@ -169,7 +169,7 @@ const FILES: &[Wrong] = &[
     wrong(
         "version: 1\nmodels:\n  - repo: https://example.org/a/b\n",
         "3:11",
-        "no page of the Hub",
+        "not a page of the Hub",
     ),
     wrong(
         "version: 1\nmodels:\n  - repo: a/b\n    revison: v1\n",
@@ -320,7 +320,7 @@ const FILES: &[Wrong] = &[
     wrong(
         "version: 1\nschedules:\n  - {name: s, every: 6h, all: true}\n  - {name: t, cron: \"0 0 31 2 *\", all: true}\n",
         "4:5",
-        "never comes",
+        "never runs",
     ),
     wrong(
         "version: 1\nschedules:\n  - {name: s, daily: \"02:30\", tz: UTC, tags: [llm]}\n",
@@ -330,7 +330,7 @@ const FILES: &[Wrong] = &[
     wrong(
         "version: 1\nschedules:\n  - {name: s, daily: \"02:30\", window: \"02:00-02:05\", all: true}\n",
         "3:5",
-        "windows never let it run",
+        "windows never allow it to run",
     ),
 ];
 

@@ -122,7 +122,7 @@ fn a_wrong_value_in_the_environment_names_its_variable() {
     env.line("config list")
         .exits(2)
         .explains("environment (HFDL_DISK_RESERVE)")
-        .explains("`lots` is no value for `disk.reserve`")
+        .explains("`lots` is not a valid value for `disk.reserve`")
         .explains("next: correct `HFDL_DISK_RESERVE` or unset it");
 }
 

@@ -92,7 +92,7 @@ fn overlaps_and_empty_selections_are_worth_a_warning() {
     env.line("schedules add a --daily 02:30 --all").succeeds();
     let ran = env.line("schedules add b --daily 02:30 --tag llm --json");
     ran.succeeds()
-        .explains("warning: schedule `a` looks at `acme/tiny` at the same time");
+        .explains("warning: schedule `a` updates `acme/tiny` at the same time");
     assert_eq!(ran.json()["warnings"].as_array().unwrap().len(), 1);
     env.line("schedules add c --daily 05:00 --tag nobody")
         .succeeds()

@@ -103,7 +103,7 @@ fn wrong_descriptions_of_models_are_refused() {
     check(
         &prepared(),
         r"
-        2 models add a/b/c => the first is none of models, datasets and spaces
+        2 models add a/b/c => the first is not models, datasets or spaces
         2 models add datasets/x => write `datasets/org/name`
         2 models add acme/ti*ny => is not valid
         2 models add '' => is not valid
@@ -210,9 +210,9 @@ fn wrong_and_impossible_schedules_are_refused() {
         2 schedules add x --monthly 32@04:00 --all => write a number from 1 to 31, or last
         2 schedules add x --monthly 0@04:00 --all => write a number from 1 to 31, or last
         2 schedules add x --cron '* * *' --all => five fields are needed
-        2 schedules add x --cron '61 * * * *' --all => `61` is no number from 0 to 59
-        2 schedules add x --cron '0 0 31 4 *' --all => never comes
-        2 schedules add x --cron '0 0 31 2 *' --all => never comes
+        2 schedules add x --cron '61 * * * *' --all => `61` is not a number from 0 to 59
+        2 schedules add x --cron '0 0 31 4 *' --all => never runs
+        2 schedules add x --cron '0 0 31 2 *' --all => never runs
         2 schedules add x --once 2026-02-28T08:00 --all => has passed already
         2 schedules add x --once tomorrow --all => `tomorrow` is not a time
         2 schedules add x --once '2026-02-30 08:00' --all => is not a time
@@ -220,7 +220,7 @@ fn wrong_and_impossible_schedules_are_refused() {
         2 schedules add x --daily 03:00 --all --window 22:00-22:00 => it starts when it ends
         2 schedules add x --daily 03:00 --all --window 22-23 => write a 24-hour time
         2 schedules add x --daily 03:00 --all --window Foo@22:00-23:00 => `Foo`: write Mon, Tue
-        2 schedules add x --daily 03:00 --all --window 04:00-04:05 => its windows never let it run
+        2 schedules add x --daily 03:00 --all --window 04:00-04:05 => its windows never allow it to run
         2 schedules add x --daily 03:00 --all --catch-up twice => `twice` is not one of once, skip
         2 schedules add x --daily 03:00 --all --catch-up skip --catch-up-within 3h => never caught up
         2 schedules add x --daily 03:00 --all --catch-up-within 20m => is too short
@@ -236,7 +236,7 @@ fn wrong_and_impossible_schedules_are_refused() {
         2 schedules add x --daily 03:00 --all --priority 200 => a whole number from 0 to 100
         2 schedules set nightly => nothing to change
         2 schedules set nightyl --daily 03:00 => did you mean `nightly`?
-        2 schedules set nightly --window 04:00-04:05 --catch-up skip => never let it run
+        2 schedules set nightly --window 04:00-04:05 --catch-up skip => never allow it to run
         2 schedules set nightly --model nope => there is no model `nope`
         2 schedules set nightly --window 22:00-23:00 --no-window => cannot be used with
         2 schedules show nightyl => did you mean `nightly`?
@@ -306,7 +306,7 @@ fn wrong_settings_are_refused() {
         2 config set keep.sessions 1h => it must be at least 1d
         2 config set timer.every 7m => it must be 1m, 2m
         2 config set download.xet perhaps => it must be one of auto, off
-        2 config set download.limit_rate fast => no value for `download.limit_rate`
+        2 config set download.limit_rate fast => not a valid value for `download.limit_rate`
         2 config set hub.endpoint ftp://x => it must start with https:// or http://
         2 config set hub.endpoint https://me:secret@x => must not contain a user name
         2 config set cache.dir '' => it must be a directory

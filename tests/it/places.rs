@@ -206,7 +206,7 @@ fn another_disk_in_the_same_place_is_refused() {
     world
         .tick(1)
         .exits(6)
-        .explains("it carries the mark of another place");
+        .explains("it has the mark of another directory");
     assert_eq!(files_below(&env.cache()), before);
 }
 
@@ -226,7 +226,7 @@ fn a_cache_that_was_deleted_on_purpose_begins_anew_with_one_word() {
         env.now("2026-03-01T10:00:00Z");
         env.line("download acme/tiny")
             .exits(6)
-            .explains("there is no such directory");
+            .explains("the directory does not exist");
         assert!(!cache.exists());
         let ran = env.line(confirm);
         if confirm.starts_with("doctor") {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use hfdl::domain::model::ModelSpec;
 use hfdl::domain::repo::{Repo, RepoType, Revision};
 use hfdl::domain::schedule::{
-    DueState, Look, Schedule, ScheduleId, Selection, assess, find_zone, jitter_offset,
+    DueContext, DueState, Schedule, ScheduleId, Selection, assess, find_zone, jitter_offset,
 };
 use hfdl::domain::time::{Timestamp, render_utc};
 use hfdl::domain::units::Seconds;
@@ -126,7 +126,7 @@ fn words_of(schedules: &[Value]) -> String {
 fn looks(schedule: &Schedule, offset: Seconds, at: Timestamp) -> [DueState; 2] {
     let zone = find_zone(&schedule.spec.time_zone).unwrap();
     [-1, 0].map(|seconds| {
-        let look = Look {
+        let look = DueContext {
             now: Timestamp::from_second(at.as_second() + seconds).unwrap(),
             offset,
             tick: Seconds(900),

@@ -201,7 +201,7 @@ fn a_copy_of_the_registry_is_whole_or_refused() {
     make_sick(&env, "windows = '[3]'");
     env.line("export")
         .exits(2)
-        .explains("the schedule `sick` cannot be followed")
+        .explains("the schedule `sick` cannot run")
         .explains("hfdl schedules remove sick");
     // A zone that is unknown here may be known where the copy goes.
     make_sick(&env, "windows = '[]', time_zone = 'Mars/Base'");

@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 
 use hfdl::domain::schedule::{
-    Cadence, CadenceKind, CatchUp, CronExpr, DueState, Look, RateTable, ScheduleSpec,
+    Cadence, CadenceKind, CatchUp, CronExpr, DueContext, DueState, RateTable, ScheduleSpec,
     ScheduleState, Selection, Slots, Window, Windows, assess,
 };
 use hfdl::domain::time::Timestamp;
@@ -303,12 +303,12 @@ struct Case {
     spec: ScheduleSpec,
     state: ScheduleState,
     zone: TimeZone,
-    look: Look,
+    look: DueContext,
 }
 
 impl Case {
     fn ask(&self, now: Timestamp) -> DueState {
-        let look = Look { now, ..self.look };
+        let look = DueContext { now, ..self.look };
         assess(&self.spec, &self.state, &self.zone, &look).state
     }
 }
@@ -371,7 +371,7 @@ fn cases() -> impl Strategy<Value = Case> {
                 selection: Selection::default(),
             },
             zone,
-            look: Look {
+            look: DueContext {
                 now,
                 offset: Seconds(offset),
                 tick: Seconds(900),
@@ -387,7 +387,7 @@ proptest! {
     fn the_next_look_is_early_and_never_late(case in cases(), share in 0.0f64..1.0) {
         let now = case.look.now;
         let state = case.ask(now);
-        let Some(next) = state.next_look(now) else {
+        let Some(next) = state.next_check(now) else {
             return Ok(());
         };
         if next == now {

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use hfdl::domain::origin::OriginKind;
-use hfdl::domain::place::Witness;
+use hfdl::domain::place::PlaceIdentity;
 use hfdl::store::{
     Journal, MIGRATIONS, MetaKey, Migration, ModelFilter, SessionFilter, Store, StoreError,
 };
@@ -410,7 +410,7 @@ fn places_are_kept_and_a_row_that_cannot_be_read_is_passed_over() {
     let store = home.open();
     let id = store.insert_model(&model("acme/tiny"), at(0)).unwrap();
     store.insert_model(&model("acme/other"), at(0)).unwrap();
-    let mut witness = Witness {
+    let mut witness = PlaceIdentity {
         mark: Some("a".to_owned()),
         file_system: None,
     };

@@ -1,4 +1,4 @@
-//! The decision about each wanted file.
+//! Decides the action for each wanted file.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -12,8 +12,8 @@ use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 
 /// Decides for each wanted file whether to keep, link, resume or fetch it.
 ///
-/// Names are checked among the wanted files only: a filter that leaves one of
-/// two clashing files out is a way to get the rest.
+/// Names are checked among the wanted files only, so a filter that excludes one
+/// of two clashing files makes the rest available.
 pub fn plan_sync(
     remote: &RemoteSnapshot,
     filter: &Filter,
@@ -63,8 +63,8 @@ pub fn plan_sync(
     })
 }
 
-/// Size is asked for everywhere: a file of another size is another file,
-/// whatever its name says.
+/// Compares sizes in every branch: a file of another size cannot be the wanted
+/// one, whatever its name.
 fn decide(file: &RemoteFile, local: &LocalFacts) -> Action {
     let in_place = local.in_place.get(&file.path);
     if in_place.is_some_and(|there| there.is_the_file(file)) {
@@ -83,7 +83,7 @@ fn decide(file: &RemoteFile, local: &LocalFacts) -> Action {
     }
 }
 
-/// Says why a listing cannot be synchronised to a place.
+/// A listing that cannot be synchronised.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PlanError {
     #[error(transparent)]
@@ -101,11 +101,11 @@ mod tests {
     use super::*;
     use crate::domain::placement::LetterCase;
     use crate::domain::plan::fixture::{ANYWHERE, content, file, here, listing, plan};
-    use crate::domain::plan::{Found, InPlace, Place};
+    use crate::domain::plan::{ContentLocation, Found, InPlace};
 
     #[test]
     fn each_file_gets_the_cheapest_action_that_is_right() {
-        let elsewhere = Place::At("/other/blob".into());
+        let elsewhere = ContentLocation::At("/other/blob".into());
         let local = LocalFacts {
             in_place: HashMap::from([(
                 "kept".parse().unwrap(),
@@ -143,7 +143,7 @@ mod tests {
             file.unwrap().action.clone()
         };
         assert_eq!(action("kept"), Action::Keep);
-        assert_eq!(action("linked"), Action::Link(Place::Here));
+        assert_eq!(action("linked"), Action::Link(ContentLocation::Here));
         assert_eq!(action("elsewhere"), Action::Link(elsewhere));
         assert_eq!(action("resumed"), Action::Resume { have_bytes: 15 });
         assert_eq!(action("new"), Action::Fetch);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clash_of_names_goes_away_with_the_filter_that_leaves_one_out() {
+    fn excluding_one_of_two_clashing_files_resolves_the_clash() {
         let remote = listing(vec![file("A", 1, 1), file("a", 2, 2)]);
         let mac = Placement {
             case: LetterCase::Ignored,

@@ -1,4 +1,4 @@
-//! What is known of the disk before a plan is made.
+//! The state of the disk before planning.
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
@@ -7,19 +7,19 @@ use crate::domain::content::ContentId;
 use crate::domain::repo::RepoPath;
 use crate::domain::snapshot::RemoteFile;
 
-/// What the disk holds that a sync can use.
+/// Files and contents on disk that a sync can use.
 ///
-/// Whoever fills it in reports what is there; whether that is good enough is
-/// decided by the plan.
+/// The caller reports the state as found; the plan decides whether it is good
+/// enough.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalFacts {
-    /// The files that stand under their final names at the wanted commit.
+    /// Files under their final names at the wanted commit.
     pub in_place: HashMap<RepoPath, InPlace>,
-    /// Whole contents under the names of their hashes, or known otherwise.
+    /// Whole contents, identified by their file name or by a record.
     pub contents: HashMap<ContentId, Found>,
-    /// Bytes that an earlier, interrupted fetch left and that need no second fetch.
+    /// Bytes left by an interrupted fetch that need not be fetched again.
     pub partials: HashMap<ContentId, u64>,
-    /// The paths of the snapshot that is published now.
+    /// The paths of the published snapshot.
     pub previous: BTreeSet<RepoPath>,
 }
 
@@ -27,14 +27,14 @@ pub struct LocalFacts {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InPlace {
     pub size_bytes: u64,
-    /// Which content it is; `None` when only the commit vouches for it, as
-    /// with a real file in a snapshot folder.
+    /// The content, or `None` when only the commit identifies it, as with a
+    /// regular file in a snapshot folder.
     pub content: Option<ContentId>,
 }
 
 impl LocalFacts {
-    /// Forgets a file and its content, because its bytes were found to be
-    /// wrong or are to be fetched again; the next plan fetches it.
+    /// Removes a file and its content, because its bytes are wrong or are to be
+    /// fetched again. The next plan fetches it.
     pub fn distrust(&mut self, file: &RemoteFile) {
         self.contents.remove(&file.content);
         self.in_place.retain(|path, there| {
@@ -44,7 +44,7 @@ impl LocalFacts {
 }
 
 impl InPlace {
-    /// Tells whether this is the listed file, as far as its size and name tell.
+    /// Reports whether size and name match the listed file.
     pub fn is_the_file(&self, file: &RemoteFile) -> bool {
         self.size_bytes == file.size_bytes
             && self.content.is_none_or(|content| content == file.content)
@@ -55,15 +55,15 @@ impl InPlace {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     pub size_bytes: u64,
-    pub place: Place,
+    pub place: ContentLocation,
 }
 
-/// Where a content lies.
+/// The location of a content.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// In the destination's own store, under its own name.
+pub enum ContentLocation {
+    /// In the destination's own blob store.
     Here,
-    /// In another file, from which it must be linked or copied first.
+    /// In another file, from which it must be linked or copied.
     At(PathBuf),
 }
 
@@ -74,7 +74,7 @@ mod tests {
     use crate::domain::plan::fixture::{carried_out, file, plan};
 
     #[test]
-    fn what_is_distrusted_is_fetched_again_with_its_twins_and_nothing_else() {
+    fn a_distrusted_file_is_fetched_again_with_all_files_of_its_content() {
         let files = vec![file("a", 1, 10), file("twin", 1, 10), file("b", 2, 20)];
         let local = carried_out(
             &plan(files.clone(), &LocalFacts::default()),

@@ -1,6 +1,6 @@
 //! Listings and local facts for the tests of this module.
 
-use super::{Found, InPlace, LocalFacts, Place, PlannedFile, SyncPlan, plan_sync};
+use super::{ContentLocation, Found, InPlace, LocalFacts, PlannedFile, SyncPlan, plan_sync};
 use crate::domain::content::ContentId;
 use crate::domain::filter::Filter;
 use crate::domain::placement::{FileNames, LetterCase, NormalForms, Placement};
@@ -41,11 +41,11 @@ pub(super) fn plan(files: Vec<RemoteFile>, local: &LocalFacts) -> SyncPlan {
 pub(super) fn here(size_bytes: u64) -> Found {
     Found {
         size_bytes,
-        place: Place::Here,
+        place: ContentLocation::Here,
     }
 }
 
-/// Plays a plan through on the facts alone.
+/// Returns the local facts after a plan is carried out.
 pub(super) fn carried_out(plan: &SyncPlan, mut local: LocalFacts) -> LocalFacts {
     for PlannedFile { file, .. } in &plan.files {
         local.partials.remove(&file.content);

@@ -1,7 +1,14 @@
-//! What one synchronisation has to do: pure, from a listing and local facts.
+//! The plan of one synchronisation: which files to keep, link, resume, fetch
+//! and delete.
 //!
-//! The plan is the whole truth about a sync. A dry run prints it, a real run
-//! carries it out, and its totals are exact because both read the same value.
+//! `plan_sync` computes it from a remote listing, a filter and local facts,
+//! without touching the disk or the network. A dry run prints the plan and a
+//! real run carries it out, so both have the same totals. Callers may later
+//! refine a plan in two ways: `use_delta` replaces a fetch by a delta, and
+//! `fetch_instead` replaces a bad local source by a fetch.
+//!
+//! Deliberately absent: retention (see `retention`), and the proof that a kept
+//! file still has its hash (see `proof`).
 
 mod decide;
 mod facts;
@@ -13,6 +20,6 @@ mod sync_plan;
 mod totals;
 
 pub use decide::{PlanError, plan_sync};
-pub use facts::{Found, InPlace, LocalFacts, Place};
+pub use facts::{ContentLocation, Found, InPlace, LocalFacts};
 pub use sync_plan::{Action, DeltaSource, FileDelta, PlannedFile, SyncPlan};
 pub use totals::Totals;

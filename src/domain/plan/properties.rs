@@ -1,4 +1,4 @@
-//! What holds of any plan.
+//! Properties that hold for every plan.
 
 use proptest::prelude::*;
 

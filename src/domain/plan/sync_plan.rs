@@ -1,24 +1,24 @@
-//! A plan: each wanted file and how it comes to its place.
+//! The plan: each wanted file and its action.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Place, Totals};
+use super::{ContentLocation, Totals};
 use crate::domain::content::ContentId;
-use crate::domain::delta::Copy;
+use crate::domain::delta::RangeCopy;
 use crate::domain::origin::Origin;
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::RemoteFile;
 use crate::domain::xet::FileMap;
 
-/// What to do for each wanted file.
+/// The actions for all wanted files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncPlan {
     pub commit: CommitSha,
     /// Every wanted file, sorted by path.
     pub files: Vec<PlannedFile>,
-    /// Files of the published snapshot that the repository no longer has.
+    /// Files of the published snapshot that are gone from the repository.
     pub deleted: Vec<RepoPath>,
     pub totals: Totals,
 }
@@ -28,25 +28,27 @@ pub struct SyncPlan {
 pub struct PlannedFile {
     pub file: RemoteFile,
     pub action: Action,
-    /// How to make it of old files, where that saves fetching.
+    /// The delta from old files, if one saves fetching.
     pub delta: Option<Arc<FileDelta>>,
 }
 
-/// How a file is made of old ones on this machine.
+/// How a file is built from old files on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileDelta {
-    /// The copies name the old files by their places in `sources`.
-    pub copies: Vec<Copy>,
+    /// Copies refer to the old files by their index in `sources`.
+    pub copies: Vec<RangeCopy>,
     pub sources: Vec<DeltaSource>,
-    /// Bytes to copy, and bytes to fetch, beyond those that are in the partial file.
+    /// Bytes to copy and bytes to fetch; bytes in the partial file count as
+    /// neither.
     pub copied_bytes: u64,
     pub missing_bytes: u64,
-    /// What the new file is made of.
+    /// The structure of the new file.
     pub map: FileMap,
-    /// What the old ones are made of.
+    /// The structures of the old files.
     pub old: Vec<FileMap>,
-    /// What was found out about old contents and is worth writing down.
-    pub learnt: Vec<(ContentId, u64, FileMap)>,
+    /// Structures of old contents that were determined on the way and should be
+    /// stored.
+    pub new_maps: Vec<(ContentId, u64, FileMap)>,
 }
 
 /// An old file that bytes are copied from.
@@ -56,16 +58,16 @@ pub struct DeltaSource {
     pub origin: Origin,
 }
 
-/// How a file comes to its place.
+/// The action for a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// It is there already.
+    /// It is in place already.
     Keep,
     /// Its content is on this machine.
-    Link(Place),
+    Link(ContentLocation),
     /// Its content is fetched for another file of this plan.
     LinkToFetched,
-    /// It is fetched, except for the bytes that an earlier fetch left.
+    /// It is fetched, except for the bytes left by an earlier fetch.
     Resume {
         have_bytes: u64,
     },
@@ -73,7 +75,7 @@ pub enum Action {
 }
 
 impl PlannedFile {
-    /// Counts the bytes that have to come over the line.
+    /// Counts the bytes to download.
     pub fn missing_bytes(&self) -> u64 {
         if let Some(delta) = &self.delta {
             return delta.missing_bytes;
@@ -87,19 +89,19 @@ impl PlannedFile {
 }
 
 impl Action {
-    /// Tells whether bytes have to come over the line.
+    /// Reports whether bytes must be downloaded.
     pub fn is_fetch(&self) -> bool {
         matches!(self, Self::Fetch | Self::Resume { .. })
     }
 }
 
 impl SyncPlan {
-    /// Tells whether every wanted file is in place already.
+    /// Reports whether every wanted file is in place already.
     pub fn changes_nothing(&self) -> bool {
         self.files.iter().all(|file| file.action == Action::Keep)
     }
 
-    /// Makes a file that is fetched of old ones.
+    /// Builds a file from old ones instead of fetching all of it.
     pub fn use_delta(&mut self, content: &ContentId, delta: FileDelta) {
         let is_it = |file: &&mut PlannedFile| {
             file.action.is_fetch() && file.delta.is_none() && file.file.content == *content
@@ -115,24 +117,29 @@ impl SyncPlan {
         file.delta = Some(Arc::new(delta));
     }
 
-    /// Returns the files whose bytes must come from the network, each content once.
+    /// Returns the files to download, each content once.
     pub fn fetches(&self) -> impl Iterator<Item = &PlannedFile> {
         self.files.iter().filter(|file| file.action.is_fetch())
     }
 
-    /// Returns the files that are used as they lie in the destination. Each must
-    /// be proven before it is published.
+    /// Returns the files that are used as they are in the destination. Each
+    /// must be proven before it is published.
     pub fn in_destination(&self) -> impl Iterator<Item = &PlannedFile> {
-        let is_there =
-            |file: &&PlannedFile| matches!(file.action, Action::Keep | Action::Link(Place::Here));
+        let is_there = |file: &&PlannedFile| {
+            matches!(
+                file.action,
+                Action::Keep | Action::Link(ContentLocation::Here)
+            )
+        };
         self.files.iter().filter(is_there)
     }
 
-    /// Fetches a content that was to be brought in from elsewhere on this
+    /// Fetches a content that was to be imported from elsewhere on this
     /// machine, because its bytes there are wrong or gone.
     pub fn fetch_instead(&mut self, content: &ContentId) {
         let is_import = |file: &&mut PlannedFile| {
-            file.file.content == *content && matches!(file.action, Action::Link(Place::At(_)))
+            file.file.content == *content
+                && matches!(file.action, Action::Link(ContentLocation::At(_)))
         };
         let mut files = self.files.iter_mut().filter(is_import);
         let Some(first) = files.next() else { return };
@@ -146,11 +153,12 @@ impl SyncPlan {
         totals.bytes_to_fetch = totals.bytes_to_fetch.saturating_add(size_bytes);
     }
 
-    /// Returns the contents to bring in from elsewhere on this machine, each once.
+    /// Returns the contents to import from elsewhere on this machine, each
+    /// once.
     pub fn imports(&self) -> BTreeMap<ContentId, (u64, &PathBuf)> {
         let mut imports = BTreeMap::new();
         for PlannedFile { file, action, .. } in &self.files {
-            if let Action::Link(Place::At(path)) = action {
+            if let Action::Link(ContentLocation::At(path)) = action {
                 imports.insert(file.content, (file.size_bytes, path));
             }
         }
@@ -168,7 +176,7 @@ mod tests {
     fn a_bad_source_is_fetched_once_for_all_files_of_its_content() {
         let elsewhere = Found {
             size_bytes: 10,
-            place: Place::At("/other/blob".into()),
+            place: ContentLocation::At("/other/blob".into()),
         };
         let local = LocalFacts {
             contents: [(content(1), elsewhere)].into(),
@@ -200,7 +208,7 @@ mod tests {
                 chunk_lengths: None,
             },
             old: Vec::new(),
-            learnt: Vec::new(),
+            new_maps: Vec::new(),
         };
         plan.use_delta(&content(9), delta.clone());
         assert_eq!(plan.totals.bytes_to_fetch, 107);

@@ -1,9 +1,9 @@
-//! What a plan comes to in files and bytes.
+//! The totals of a plan in files and bytes.
 
 use super::Action;
 
-/// Counts that always add up: files are fetched or reused; bytes are fetched,
-/// reused, taken from partial files or copied from old ones.
+/// Consistent counts: files are fetched or reused; bytes are fetched, reused,
+/// taken from partial files or copied from old files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     pub files: u64,
@@ -18,7 +18,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Counts the bytes that need not come over the line.
+    /// Counts the bytes that need no download.
     pub fn bytes_here(&self) -> u64 {
         [
             self.bytes_reused,
@@ -30,7 +30,7 @@ impl Totals {
     }
 
     pub(super) fn add(&mut self, size_bytes: u64, action: &Action) {
-        // Saturating: the sizes are the Hub's word, not measured.
+        // Saturating, because the sizes come from the Hub unchecked.
         let plus = |total: &mut u64, bytes: u64| *total = total.saturating_add(bytes);
         self.files += 1;
         plus(&mut self.bytes, size_bytes);

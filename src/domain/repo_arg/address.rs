@@ -6,7 +6,7 @@ use super::argument::refuse;
 use super::{RepoArg, RepoPart};
 use crate::domain::repo::{NameError, Repo, RepoId, RepoPath, RepoType};
 
-/// Hosts whose pages are the Hub's own, besides the configured endpoint.
+/// Hosts that serve the Hub's own pages, besides the configured endpoint.
 pub(super) const HUB_HOSTS: [&str; 4] =
     ["huggingface.co", "www.huggingface.co", "hf.co", "www.hf.co"];
 
@@ -45,7 +45,7 @@ pub(super) fn parse_uri(text: &str, rest: &str) -> Result<RepoArg, NameError> {
     })
 }
 
-/// Takes `refs/pr/1` and `refs/convert/x` whole although they contain slashes.
+/// Keeps `refs/pr/1` and `refs/convert/x` whole although they contain slashes.
 fn split_revision(first: &str, tail: Option<&str>) -> (String, Option<String>) {
     let Some(tail) = tail else {
         return (first.to_owned(), None);
@@ -74,8 +74,8 @@ fn split_type(rest: &str) -> (RepoType, &str) {
     (RepoType::Model, rest)
 }
 
-/// A page of the Hub: the repository, `/tree/REV[/folder]`, `/blob/REV/file`
-/// or the `/resolve/` form of a download link.
+/// Parses a page of the Hub: the repository, `/tree/REV[/folder]`,
+/// `/blob/REV/file` or the `/resolve/` form of a download link.
 pub(super) fn parse_page(text: &str, rest: &str, endpoint: &str) -> Result<RepoArg, NameError> {
     let rest = rest
         .split(['?', '#'])
@@ -91,12 +91,12 @@ pub(super) fn parse_page(text: &str, rest: &str, endpoint: &str) -> Result<RepoA
             .and_then(|path| path.strip_prefix('/'))
     });
     let Some(path) = path else {
-        return refuse(text, format!("it is no page of the Hub at {endpoint}"));
+        return refuse(text, format!("it is not a page of the Hub at {endpoint}"));
     };
     let (kind, path) = split_type(path);
     let mut parts = path.splitn(5, '/');
     let (Some(first), second) = (parts.next(), parts.next()) else {
-        return refuse(text, "it names no repository");
+        return refuse(text, "it has no repository id");
     };
     let Some(second) = second else {
         let id = decode(text, first)?.parse()?;
@@ -124,18 +124,20 @@ pub(super) fn parse_page(text: &str, rest: &str, endpoint: &str) -> Result<RepoA
         Some(other) => {
             return refuse(
                 text,
-                format!("a page `/{other}` is no file or folder; use the repository's own address"),
+                format!(
+                    "a page `/{other}` is neither a file nor a folder; use the repository's own address"
+                ),
             );
         }
     };
     let Some(revision) = revision else {
-        return refuse(text, "it names no revision");
+        return refuse(text, "it has no revision");
     };
     let (revision, tail) = split_revision(revision, tail);
     let revision = decode(text, &revision)?.parse()?;
     let part = match tail {
         Some(tail) => parse_part(text, &decode(text, &tail)?, Some(file))?,
-        None if file => return refuse(text, "it names no file"),
+        None if file => return refuse(text, "it has no file path"),
         None => None,
     };
     Ok(RepoArg {
@@ -146,7 +148,7 @@ pub(super) fn parse_page(text: &str, rest: &str, endpoint: &str) -> Result<RepoA
     })
 }
 
-/// Without knowing better, a final `/` means a folder.
+/// Parses a path; without further information a final `/` marks a folder.
 fn parse_part(
     text: &str,
     path: &str,
@@ -167,6 +169,6 @@ fn parse_part(
 fn decode(text: &str, part: &str) -> Result<String, NameError> {
     match percent_decode_str(part).decode_utf8() {
         Ok(decoded) => Ok(decoded.into_owned()),
-        Err(_) => refuse(text, "it contains bytes that are no UTF-8"),
+        Err(_) => refuse(text, "it contains bytes that are not UTF-8"),
     }
 }

@@ -1,11 +1,11 @@
-//! An argument, taken apart, whatever its form.
+//! Repository arguments in any form.
 
 use super::address::{HUB_HOSTS, parse_page, parse_uri};
 use super::patterns::{escape_pattern, gguf_patterns};
 use super::short::parse_short;
 use crate::domain::repo::{NameError, Repo, RepoPath, Revision};
 
-/// A repository argument, taken apart.
+/// A parsed repository argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepoArg {
     pub repo: Repo,
@@ -16,7 +16,7 @@ pub struct RepoArg {
     pub quantisation: Option<String>,
 }
 
-/// Which part of a repository was named.
+/// The part of a repository that the argument selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RepoPart {
     File(RepoPath),
@@ -24,7 +24,8 @@ pub enum RepoPart {
 }
 
 impl RepoArg {
-    /// Parses a repository argument; `endpoint` is the base URL whose pages count as the Hub's.
+    /// Parses a repository argument; pages of the base URL `endpoint` count as
+    /// the Hub's.
     pub fn parse(text: &str, endpoint: &str) -> Result<Self, NameError> {
         let text = text.trim();
         if let Some(rest) = text.strip_prefix("hf://") {
@@ -47,7 +48,7 @@ impl RepoArg {
         parse_short(text)
     }
 
-    /// Returns the name that the model gets when the user gives none.
+    /// Returns the model's name when the user gives none.
     pub fn default_name(&self) -> String {
         match &self.quantisation {
             Some(quantisation) => format!("{}:{quantisation}", self.repo),
@@ -55,7 +56,7 @@ impl RepoArg {
         }
     }
 
-    /// Returns the include patterns that the argument itself stands for.
+    /// Returns the include patterns that the argument implies.
     pub fn include_patterns(&self) -> Option<Vec<String>> {
         if let Some(quantisation) = &self.quantisation {
             return Some(gguf_patterns(quantisation));
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn all_forms_that_people_paste_are_understood() {
+    fn all_usual_forms_are_understood() {
         for (text, repo, revision, part) in [
             ("gpt2", "gpt2", None, None),
             ("org/name", "org/name", None, None),
@@ -178,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_repository_is_refused() {
+    fn text_without_a_repository_is_refused() {
         for bad in [
             "",
             "/",

@@ -1,6 +1,6 @@
-//! The patterns that an argument stands for.
+//! The include patterns that an argument implies.
 
-/// Writes a path so that a pattern matches just it.
+/// Escapes a path so that the pattern matches only that path.
 pub fn escape_pattern(path: &str) -> String {
     let mut pattern = String::with_capacity(path.len());
     for c in path.chars() {
@@ -12,10 +12,10 @@ pub fn escape_pattern(path: &str) -> String {
     pattern
 }
 
-/// All shards of one quantisation, in the spellings that repositories use, and
-/// the small text files that go with any model.
+/// Returns patterns for all shards of one quantisation, in the spellings that
+/// repositories use, and for the small text files that belong to any model.
 ///
-/// The word must stand alone: `Q4_K` does not take `Q4_K_M` along.
+/// The quantisation must be a whole word: `Q4_K` does not select `Q4_K_M`.
 pub(super) fn gguf_patterns(quantisation: &str) -> Vec<String> {
     let mut word = String::new();
     for c in quantisation.chars() {

@@ -1,10 +1,11 @@
-//! `org/name` and what may stand around it.
+//! The short form: `org/name` with optional type, revision and quantisation.
 
 use super::RepoArg;
 use super::argument::refuse;
 use crate::domain::repo::{NameError, Repo, RepoType};
 
-/// `org/name`, with an optional type in front, `@revision` or `:quantisation` behind.
+/// Parses `org/name` with an optional type in front and `@revision` or
+/// `:quantisation` behind.
 pub(super) fn parse_short(text: &str) -> Result<RepoArg, NameError> {
     let (rest, revision) = match text.split_once('@') {
         Some((rest, revision)) => (rest, Some(revision.parse()?)),
@@ -21,7 +22,7 @@ pub(super) fn parse_short(text: &str) -> Result<RepoArg, NameError> {
             _ => {
                 return refuse(
                     text,
-                    "it has three parts, and the first is none of models, datasets and spaces",
+                    "it has three parts, and the first is not models, datasets or spaces",
                 );
             }
         },
@@ -50,10 +51,7 @@ pub(super) fn parse_short(text: &str) -> Result<RepoArg, NameError> {
 fn parse_quantisation(text: &str, word: &str) -> Result<String, NameError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if word.is_empty() || word.len() > 40 || !word.chars().all(allowed) {
-        return refuse(
-            text,
-            "behind the `:` stands a GGUF quantisation such as Q4_K_M",
-        );
+        return refuse(text, "after `:` write a GGUF quantisation such as Q4_K_M");
     }
     Ok(word.to_owned())
 }

@@ -1,4 +1,4 @@
-//! How often: the six kinds of cadence and the text that each is written as.
+//! Cadences: the six kinds and the text form of each.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
 
 words! {
-    /// The word that names a cadence in the database.
+    /// The name of a cadence kind in the database.
     CadenceKind {
         Interval = "interval",
         Daily = "daily",
@@ -24,10 +24,10 @@ words! {
     }
 }
 
-/// How often a schedule looks.
+/// How often a schedule has a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cadence {
-    /// Elapsed time, counted from the schedule's anchor; whole minutes.
+    /// A fixed interval counted from the schedule's anchor, in whole minutes.
     Interval(Seconds),
     Daily(TimesOfDay),
     Weekly {
@@ -43,21 +43,21 @@ pub enum Cadence {
     Once(OnceAt),
 }
 
-/// Clock readings, sorted and without repetition; never empty.
+/// Times of day, sorted and without duplicates; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimesOfDay(Vec<i16>);
 
-/// A day of a month; days beyond its end mean its last day.
+/// A day of a month; a day beyond the end of a month means its last day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum MonthDay {
     Day(i8),
     Last,
 }
 
-/// The moment of a schedule that runs once.
+/// The time of a schedule that runs once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnceAt {
-    /// What the clock shows in the schedule's zone.
+    /// Local time in the schedule's zone.
     Local(civil::DateTime),
     /// The same moment in every zone.
     Exact(Timestamp),
@@ -75,7 +75,7 @@ impl Cadence {
         }
     }
 
-    /// Renders the text that [`Cadence::parse`] reads back, in one canonical form.
+    /// Renders the canonical text, which [`Cadence::parse`] reads back.
     pub fn spec(&self) -> String {
         match self {
             Self::Interval(every) => every.to_string(),
@@ -91,7 +91,8 @@ impl Cadence {
         }
     }
 
-    /// Parses what follows `--every`, `--daily` and so on, or what the database keeps.
+    /// Parses the value of `--every`, `--daily` and so on, or the text from the
+    /// database.
     pub fn parse(kind: CadenceKind, spec: &str) -> Result<Self, SpecError> {
         let text = spec.trim();
         match kind {
@@ -122,25 +123,25 @@ fn parse_interval(text: &str) -> Result<Cadence, SpecError> {
 }
 
 fn parse_weekly(text: &str) -> Result<Cadence, SpecError> {
-    const WHAT: &str = "a weekly time";
+    const KIND: &str = "a weekly time";
     let (days, times) = text
         .split_once('@')
-        .ok_or_else(|| SpecError::new(WHAT, text, "write days and a time such as Mon,Thu@02:00"))?;
+        .ok_or_else(|| SpecError::new(KIND, text, "write days and a time such as Mon,Thu@02:00"))?;
     Ok(Cadence::Weekly {
-        days: Weekdays::parse(days).map_err(|error| error.inside(WHAT, text))?,
-        times: TimesOfDay::parse(times).map_err(|error| error.inside(WHAT, text))?,
+        days: Weekdays::parse(days).map_err(|error| error.inside(KIND, text))?,
+        times: TimesOfDay::parse(times).map_err(|error| error.inside(KIND, text))?,
     })
 }
 
 fn parse_monthly(text: &str) -> Result<Cadence, SpecError> {
-    const WHAT: &str = "a monthly time";
+    const KIND: &str = "a monthly time";
     let (days, times) = text.split_once('@').ok_or_else(|| {
-        SpecError::new(WHAT, text, "write days and a time such as 1,15,last@04:00")
+        SpecError::new(KIND, text, "write days and a time such as 1,15,last@04:00")
     })?;
     let days: Result<_, _> = days.split(',').map(str::parse::<MonthDay>).collect();
     Ok(Cadence::Monthly {
-        days: days.map_err(|error| error.inside(WHAT, text))?,
-        times: TimesOfDay::parse(times).map_err(|error| error.inside(WHAT, text))?,
+        days: days.map_err(|error| error.inside(KIND, text))?,
+        times: TimesOfDay::parse(times).map_err(|error| error.inside(KIND, text))?,
     })
 }
 
@@ -204,10 +205,11 @@ impl FromStr for OnceAt {
         if !text.contains(':') {
             return Err(error("write date and time such as 2026-06-01T08:00"));
         }
-        // An offset or `Z` makes it exact; the civil parser would drop it.
+        // An offset or `Z` makes the time exact; the civil parser would drop
+        // it.
         if let Ok(at) = text.parse::<Timestamp>() {
             if at.as_second().rem_euclid(60) != 0 || at.subsec_nanosecond() != 0 {
-                return Err(error("schedules know whole minutes, not seconds"));
+                return Err(error("schedules have whole minutes, not seconds"));
             }
             return Ok(Self::Exact(at));
         }
@@ -215,7 +217,7 @@ impl FromStr for OnceAt {
             error("write 2026-06-01T08:00, or 2026-06-01T08:00Z for a moment in UTC")
         })?;
         if at.second() != 0 || at.subsec_nanosecond() != 0 {
-            return Err(error("schedules know whole minutes, not seconds"));
+            return Err(error("schedules have whole minutes, not seconds"));
         }
         Ok(Self::Local(at))
     }

@@ -1,40 +1,40 @@
-//! Clock readings and weekdays as people write them: `02:30`, `Mon,Thu`.
+//! Times of day and weekdays as text: `02:30`, `Mon,Thu`.
 
 use std::fmt;
 
 use jiff::civil::{Time, Weekday};
 use thiserror::Error;
 
-/// Says which part of a schedule cannot be understood, and what one looks like.
+/// A part of a schedule that cannot be parsed, with the expected form.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{text}` is not {what}: {why}")]
+#[error("`{text}` is not {kind}: {why}")]
 pub struct SpecError {
-    /// With its article.
-    what: &'static str,
+    /// The expected kind of text, with its article.
+    kind: &'static str,
     text: String,
     why: String,
 }
 
 impl SpecError {
-    pub(super) fn new(what: &'static str, text: &str, why: impl Into<String>) -> Self {
+    pub(super) fn new(kind: &'static str, text: &str, why: impl Into<String>) -> Self {
         Self {
-            what,
+            kind,
             text: text.chars().take(80).flat_map(char::escape_debug).collect(),
             why: why.into(),
         }
     }
 
-    /// Keeps the reason and names the larger text in which it was found.
-    pub(super) fn inside(self, what: &'static str, text: &str) -> Self {
+    /// Keeps the reason and names the larger text that contains the error.
+    pub(super) fn inside(self, kind: &'static str, text: &str) -> Self {
         if text == self.text {
-            return Self { what, ..self };
+            return Self { kind, ..self };
         }
         let why = format!("`{}`: {}", self.text, self.why);
-        Self::new(what, text, why)
+        Self::new(kind, text, why)
     }
 }
 
-/// Minutes from 00:00 to 24:00; the only resolution that schedules have.
+/// Minutes in a day; the minute is the resolution of schedules.
 pub(super) const MINUTES_OF_DAY: i16 = 24 * 60;
 
 const TIME_FORM: &str = "write a 24-hour time such as 02:30";
@@ -56,7 +56,7 @@ pub(super) fn parse_minute(text: &str) -> Result<i16, SpecError> {
     Ok(total)
 }
 
-/// Parses the reading of a clock, so 24:00 is none.
+/// Parses a time of day; 24:00 is refused.
 pub(super) fn parse_time(text: &str) -> Result<Time, SpecError> {
     let minute = parse_minute(text)?;
     if minute == MINUTES_OF_DAY {
@@ -66,7 +66,7 @@ pub(super) fn parse_time(text: &str) -> Result<Time, SpecError> {
     Ok(time_of(minute))
 }
 
-/// Returns the clock reading of a minute of the day; 24:00 reads as 00:00.
+/// Returns the time of day for a minute; 24:00 becomes 00:00.
 pub(super) fn time_of(minute: i16) -> Time {
     let minute = minute.rem_euclid(MINUTES_OF_DAY);
     // Both parts are in range by the remainder above.
@@ -111,7 +111,8 @@ impl Weekdays {
             .filter(move |day| self.contains(*day))
     }
 
-    /// Parses `Mon,Thu` and ranges such as `Mon-Fri`; a range may run past Sunday.
+    /// Parses `Mon,Thu` and ranges such as `Mon-Fri`; a range may wrap around
+    /// Sunday.
     pub(super) fn parse(text: &str) -> Result<Self, SpecError> {
         let mut set = 0;
         for part in text.split(',') {

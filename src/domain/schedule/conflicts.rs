@@ -1,7 +1,8 @@
-//! What is wrong with a schedule that parses: it can never run, or it is there already.
+//! Conflicts: schedules that parse but can never run, or that duplicate another
+//! one.
 //!
-//! Asked when a schedule is made or changed, so that a mistake is told to the
-//! person who made it and not found out by silence a month later.
+//! The checks run when a schedule is created or changed, so that the user
+//! learns of a mistake at once.
 
 use std::fmt;
 
@@ -17,13 +18,13 @@ use crate::domain::model::{EntryName, Model};
 use crate::domain::time::{Timestamp, whole_seconds};
 use crate::domain::units::Seconds;
 
-/// Slots beyond these are not looked at: calendars repeat.
+/// The number of slots to examine; calendars repeat.
 const SLOTS_AHEAD: usize = 100;
 
-/// Why a schedule could never run as it was meant.
+/// Why a schedule can never run as intended.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Impossible {
-    #[error("`{expr}` never comes: no date of the next 41 years matches it")]
+    #[error("`{expr}` never runs: no date of the next 41 years matches it")]
     NeverMatches { expr: String },
 
     #[error("{at} has passed already")]
@@ -46,7 +47,7 @@ pub enum Impossible {
     },
 
     #[error(
-        "its windows never let it run: the timer ticks every {tick}, and {reason}; widen the \
+        "its windows never allow it to run: the timer ticks every {tick}, and {reason}; widen the \
          window{}",
         if *.is_late { ", move the slots or allow a longer catch-up" } else { "" }
     )]
@@ -57,9 +58,9 @@ pub enum Impossible {
     },
 }
 
-/// Refuses a schedule that could never run.
+/// Refuses a schedule that can never run.
 ///
-/// `tick` is how often the timer starts a run.
+/// `tick` is the period of the timer.
 pub fn check_possible(
     spec: &ScheduleSpec,
     zone: &TimeZone,
@@ -78,8 +79,9 @@ pub fn check_possible(
     check_windows(spec, zone, &ahead, tick)
 }
 
-/// Refuses a schedule that a tick of this period cannot serve, whatever was
-/// possible when it was made. One that has no slots any more is just over.
+/// Refuses a schedule that cannot run with this timer period, even if it could
+/// with an earlier period. A schedule without further slots is accepted: it has
+/// ended.
 pub fn check_tick(
     spec: &ScheduleSpec,
     zone: &TimeZone,
@@ -135,7 +137,7 @@ fn check_within(catch_up: CatchUp, tick: Seconds) -> Result<(), Impossible> {
     }
 }
 
-/// Asks whether a tick is sure to fall where some slot could run.
+/// Checks that a tick is certain to fall where some slot can run.
 fn check_windows(
     spec: &ScheduleSpec,
     zone: &TimeZone,
@@ -169,7 +171,8 @@ fn check_windows(
     })
 }
 
-/// Returns the longest stretch in which a slot can start, or the first that is long enough.
+/// Returns the longest stretch in which a slot can start, or the first one that
+/// is long enough.
 fn longest_chance(
     spec: &ScheduleSpec,
     zone: &TimeZone,
@@ -177,7 +180,7 @@ fn longest_chance(
     limit: Option<Seconds>,
     enough: Seconds,
 ) -> Seconds {
-    // A month of openings, which is ample for windows that recur every week.
+    // A month of openings is enough for windows that repeat every week.
     const OPENINGS: usize = 31;
     let mut longest = Seconds(0);
     let Some(mut opens) = spec.windows.opens_at(zone, slot) else {
@@ -202,7 +205,7 @@ fn longest_chance(
 
 /// Finds another schedule that does exactly the same.
 ///
-/// Limits do not count: two schedules that differ in them alone are a mistake.
+/// Limits are ignored: two schedules that differ only in limits are a mistake.
 pub fn duplicate_of<'a>(spec: &ScheduleSpec, others: &'a [Schedule]) -> Option<&'a Schedule> {
     let is_same = |other: &&Schedule| {
         let other = &other.spec;
@@ -215,11 +218,11 @@ pub fn duplicate_of<'a>(spec: &ScheduleSpec, others: &'a [Schedule]) -> Option<&
     others.iter().find(is_same)
 }
 
-/// Another schedule that looks at the same model at the same time.
+/// Another schedule that updates the same model at the same time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Overlap {
     pub other: EntryName,
-    /// One of the models that both cover.
+    /// One of the models that both include.
     pub model: EntryName,
     pub n_models: usize,
     /// The first slot that both have.
@@ -231,20 +234,17 @@ impl fmt::Display for Overlap {
         let Self {
             other, model, slot, ..
         } = self;
-        write!(f, "`{other}` looks at `{model}`")?;
+        write!(f, "`{other}` updates `{model}`")?;
         if self.n_models > 1 {
             write!(f, " and {} more", self.n_models - 1)?;
         }
-        write!(
-            f,
-            " at the same time, first at {slot}; one run will serve both"
-        )
+        write!(f, " at the same time, first at {slot}; one run serves both")
     }
 }
 
-/// Finds enabled schedules that cover a common model and share slots.
+/// Finds enabled schedules that include a common model and share slots.
 ///
-/// They do no harm, so this only feeds a warning: a few are enough.
+/// Overlaps are harmless and only cause a warning, so a few are enough.
 pub fn overlaps(
     spec: &ScheduleSpec,
     zone: &TimeZone,
@@ -259,13 +259,13 @@ pub fn overlaps(
     }
     let covered: Vec<_> = models
         .iter()
-        .filter(|model| model.spec.enabled && spec.selection.covers(&model.spec))
+        .filter(|model| model.spec.enabled && spec.selection.includes(&model.spec))
         .collect();
     let slots = Slots::new(&spec.cadence, zone, anchor);
     let find = |other: &Schedule| {
         let mut common = covered
             .iter()
-            .filter(|model| other.spec.selection.covers(&model.spec));
+            .filter(|model| other.spec.selection.includes(&model.spec));
         let model = common.next()?.spec.name.clone();
         let their_zone = find_zone(&other.spec.time_zone).ok()?;
         let theirs = Slots::new(&other.spec.cadence, &their_zone, other.state.anchor_at);
@@ -313,10 +313,10 @@ fn windows_meet(one: (&Windows, &TimeZone), other: (&Windows, &TimeZone), from: 
     false
 }
 
-/// Finds a slot that both sets have, among the next of each.
+/// Finds a common slot among the next slots of both sets.
 fn first_shared(one: Slots<'_>, other: Slots<'_>, now: Timestamp) -> Option<Timestamp> {
-    // Looked for from both sides, so that one that runs every minute does not
-    // hide one that runs once a month.
+    // Search from both sides, so that a schedule that runs every minute does
+    // not hide one that runs once a month.
     const AHEAD: usize = 32;
     let shared = |these: Slots<'_>, those: Slots<'_>| {
         these
@@ -353,12 +353,12 @@ mod tests {
     }
 
     #[test]
-    fn a_date_that_never_comes_is_refused() {
+    fn a_date_that_never_occurs_is_refused() {
         for text in ["cron 0 0 30 2 *", "cron 0 0 31 4 *", "cron 0 0 31W 2,4,6 *"] {
             let error = refusal(&spec(text));
-            assert!(error.contains("never comes"), "{error}");
+            assert!(error.contains("never runs"), "{error}");
         }
-        // A leap day on a Sunday is rare, not never.
+        // A leap day on a Sunday is rare but exists.
         assert_eq!(check(&spec("cron 0 0 29 2 *")), Ok(()));
         assert_eq!(check(&spec("cron 0 0 29 2 */7")), Ok(()));
     }
@@ -416,7 +416,7 @@ mod tests {
     }
 
     #[test]
-    fn windows_that_no_tick_is_sure_to_meet_are_refused() {
+    fn windows_that_a_tick_may_miss_are_refused() {
         let mut spec = spec("daily 03:00");
         spec.windows = fixture::windows("02:00-02:10");
         let error = refusal(&spec);
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn slots_that_windows_close_upon_are_refused_when_lateness_is_not_allowed() {
+    fn slots_outside_their_windows_are_refused_when_lateness_is_not_allowed() {
         let mut spec = spec("daily 06:55");
         spec.windows = fixture::windows("22:00-07:00");
         assert_eq!(check(&spec), Ok(()), "it runs at 22:00");
@@ -486,10 +486,10 @@ mod tests {
         assert_eq!(
             found,
             [
-                "`s1` looks at `one` and 1 more at the same time, first at \
-                 2026-02-15T03:00:00Z; one run will serve both",
-                "`s4` looks at `one` at the same time, first at 2026-02-02T03:00:00Z; one run \
-                 will serve both",
+                "`s1` updates `one` and 1 more at the same time, first at \
+                 2026-02-15T03:00:00Z; one run serves both",
+                "`s4` updates `one` at the same time, first at 2026-02-02T03:00:00Z; one run \
+                 serves both",
             ]
         );
         new.enabled = false;

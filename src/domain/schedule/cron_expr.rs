@@ -1,10 +1,10 @@
-//! Five-field cron expressions, read as a crontab user means them.
+//! Five-field cron expressions, as in a crontab.
 //!
-//! No published crate gets both the fields and the days of clock changes
-//! right, so this is our own. It decides by fields only; what a clock reading
-//! means as an instant is the business of `slots`. What other programs accept
-//! and then never fire (`FRI-MON`, 31 June) or fire at surprising times
-//! (`*/90`, a seconds field) is refused with a reason.
+//! This parser exists because no published crate handles both the fields and
+//! clock changes correctly. It decides by fields only; `slots` converts local
+//! times to instants. Expressions that other programs accept but never run
+//! (`FRI-MON`, 31 June), or run at surprising times (`*/90`, a seconds field),
+//! are refused with a reason.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,12 +17,12 @@ use super::cron_field::{DAY, HOUR, MINUTE, MONTH, WEEKDAY, parse_number};
 /// A cron expression: five fields or a nickname such as `@daily`.
 #[derive(Clone, Debug)]
 pub struct CronExpr {
-    /// As it was written, but in capitals and with single blanks.
+    /// The text as written, in upper case and with single spaces.
     text: String,
     fields: Fields,
 }
 
-/// Expressions that mean the same are equal, however they are written.
+/// Expressions with the same meaning are equal, however they are written.
 impl PartialEq for CronExpr {
     fn eq(&self, other: &Self) -> bool {
         self.fields == other.fields
@@ -41,7 +41,8 @@ struct Fields {
     weekdays: DaysOfWeek,
     /// The minute or the hour field begins with `*`.
     is_wildcard: bool,
-    /// A day field begins with `*`, so that both must match; otherwise one is enough.
+    /// A day field begins with `*`, so both must match; otherwise one is
+    /// enough.
     needs_both_days: bool,
 }
 
@@ -66,10 +67,10 @@ struct DaysOfWeek {
 }
 
 impl CronExpr {
-    /// Tells whether slots are real minutes rather than planned times.
+    /// Reports whether slots are real minutes rather than planned times.
     ///
-    /// Such an expression fires in both passes of a repeated hour and not at
-    /// all for a skipped one, as cron does.
+    /// Such an expression runs in both passes of a repeated hour and not at all
+    /// in a skipped one, as cron does.
     pub(super) fn is_wildcard(&self) -> bool {
         self.fields.is_wildcard
     }
@@ -185,7 +186,7 @@ fn expand_nickname(nickname: &str) -> Result<&'static str, String> {
         "@monthly" => "0 0 1 * *",
         "@yearly" | "@annually" => "0 0 1 1 *",
         "@reboot" => {
-            return Err("nothing here knows when the machine started; choose a time".to_owned());
+            return Err("`@reboot` is not supported; choose a time".to_owned());
         }
         every if every.starts_with("@every") => {
             return Err("write an interval instead, such as --every 6h".to_owned());
@@ -253,13 +254,13 @@ fn parse_month_days(word: &str) -> Result<MonthDays, String> {
 fn parse_days_of_week(word: &str) -> Result<DaysOfWeek, String> {
     let mut days = DaysOfWeek::default();
     if word == "?" {
-        // Not 7: it is Sunday once more.
+        // Not 7: it is Sunday again.
         days.plain = WEEKDAY.all() & 0x7f;
         return Ok(days);
     }
     for item in word.split(',') {
         if item == "L" {
-            let why = "`L` alone names no day; write 5L for the last Friday of the month";
+            let why = "`L` alone is not a weekday; write 5L for the last Friday of the month";
             return Err(WEEKDAY.error(word, why));
         }
         if let Some((day, nth)) = item.split_once('#') {
@@ -320,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_surprise_is_refused_with_a_way_out() {
+    fn surprising_expressions_are_refused_with_an_alternative() {
         for (text, hint) in [
             ("@reboot", "choose a time"),
             ("@every 5m", "--every"),
@@ -330,8 +331,8 @@ mod tests {
             ("0 0 2 * * *", "write `0 2 * * *`"),
             ("0 0 2 * * * 2026", "seven fields"),
             ("60 * * * *", "0 to 59"),
-            ("-1 * * * *", "no number"),
-            ("+1 * * * *", "no number"),
+            ("-1 * * * *", "not a number"),
+            ("+1 * * * *", "not a number"),
             ("*/0 * * * *", "at least 1"),
             ("*/90 * * * *", "60 values"),
             ("5/15 * * * *", "5-59/15"),
@@ -344,11 +345,11 @@ mod tests {
             ("* * * * 5#6", "1 to 5"),
             ("* * * * 5#+2", "1 to 5"),
             ("* * 0 * *", "1 to 31"),
-            ("* * 15-20W * *", "no number"),
-            ("? * * * *", "no number"),
+            ("* * 15-20W * *", "not a number"),
+            ("? * * * *", "not a number"),
             ("H H * * *", "--jitter"),
-            ("1,,2 * * * *", "no number"),
-            ("1- * * * *", "no number"),
+            ("1,,2 * * * *", "not a number"),
+            ("1- * * * *", "not a number"),
             ("*/ * * * *", "after `/`"),
             ("99999999999 * * * *", "0 to 59"),
         ] {

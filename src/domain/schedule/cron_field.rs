@@ -1,6 +1,6 @@
-//! Numbers, names, ranges and steps: what all five cron fields have in common.
+//! One cron field: numbers, names, ranges and steps.
 
-/// One of the five fields: its name and what may stand in it.
+/// One of the five fields: its name and its allowed values.
 pub(super) struct Field {
     name: &'static str,
     least: i8,
@@ -80,7 +80,7 @@ impl Field {
             self.parse_value(word, last)?,
         );
         if self.is_weekday() {
-            // Sunday ends a range as 7 and begins one as 0.
+            // Sunday is 7 at the end of a range and 0 at its start.
             high = if high == 0 && low > 0 { 7 } else { high };
             low = if low == 7 && high < 7 { 0 } else { low };
         }
@@ -136,7 +136,7 @@ impl Field {
             return Ok(value);
         }
         if text == "H" || text.starts_with("H(") {
-            let why = "`H` is not known here; write a number, and --jitter spreads the starts";
+            let why = "`H` is not supported; write a number and use --jitter to spread the starts";
             return Err(self.error(word, why));
         }
         let names = match self.names {
@@ -144,13 +144,13 @@ impl Field {
             _ => String::new(),
         };
         let why = format!(
-            "`{text}` is no number from {} to {}{names}",
+            "`{text}` is not a number from {} to {}{names}",
             self.least, self.most
         );
         Err(self.error(word, &why))
     }
 
-    /// Puts a reason behind the field in which it was found.
+    /// Adds the name of the field to a reason.
     pub(super) fn error(&self, word: &str, why: &str) -> String {
         format!("in its {} field `{word}`, {why}", self.name)
     }
@@ -165,9 +165,9 @@ impl Field {
     }
 }
 
-/// Parses digits only: no sign, no blank.
+/// Parses digits only: no sign, no space.
 pub(super) fn parse_number(text: &str) -> Option<i8> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    // Anything that does not fit is larger than every field.
+    // A number that does not fit is larger than every field allows.
     digits.then(|| text.parse().unwrap_or(i8::MAX))
 }

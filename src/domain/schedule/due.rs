@@ -1,17 +1,17 @@
-//! Whether a schedule is due: one function of plain values.
+//! Decides whether a schedule is due: one function of plain values.
 //!
-//! It may be asked at any time, any number of times, in any order: missed
-//! slots collapse into one run, and what was started and not finished comes
-//! first. Nothing here remembers when it was asked before.
+//! The function has no memory: it may be called at any time, any number of
+//! times. Missed slots collapse into one run, and a slot that was started but
+//! not finished comes first.
 //!
-//! Decided where the rules leave room:
-//! - Lateness is tested before the window. A slot that could only be late when
-//!   its window opens again is expired at once.
-//! - A retry time ends when a newer slot comes. One that lies further ahead
-//!   than any retry is not believed. What the Hub asked of the whole process is
-//!   not part of a schedule: the caller asks nobody before that time.
-//! - When history lies in the far future, an open slot of the past is still
-//!   unserved and stays; everything else before this moment counts as history.
+//! Decisions where the rules leave room:
+//! - Lateness is tested before the window. A slot that would be too late when
+//!   its window opens again has expired already.
+//! - A retry time ends when a newer slot comes, and is ignored if it lies
+//!   further ahead than any retry. A wait requested by the Hub applies to the
+//!   whole process and is not part of a schedule; the caller checks it.
+//! - When recorded history lies in the far future, an open slot of the past is
+//!   still unserved and stays. Every other slot before now counts as history.
 //! - Counting stops at 1,000 slots, the latest included.
 
 use jiff::tz::TimeZone;
@@ -25,44 +25,47 @@ use crate::domain::outcome::words;
 use crate::domain::time::{Timestamp, believed_wait, whole_seconds};
 use crate::domain::units::Seconds;
 
-/// How far a clock may go wrong and be put right without anybody being told.
+/// A step of the clock backwards up to this size is corrected without a
+/// warning.
 const SLACK_SECONDS: i64 = 3 * 3600;
 
-/// After a long sleep a higher count says nothing more; includes the latest slot.
+/// After a long sleep a higher count is no more useful; includes the latest
+/// slot.
 const MOST_COUNTED: usize = 1_000;
 
-/// What is known when a schedule is looked at, besides the schedule itself.
+/// The context of the decision, besides the schedule itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Look {
+pub struct DueContext {
     /// Read once per tick.
     pub now: Timestamp,
-    /// This host's share of the schedule's jitter: [`super::jitter_offset`].
+    /// This host's jitter for the schedule: [`super::jitter_offset`].
     pub offset: Seconds,
-    /// How often the timer ticks.
+    /// The period of the timer.
     pub tick: Seconds,
 }
 
-/// What there is to do about a schedule.
+/// The state of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DueState {
     Disabled,
     Wait {
         next: Timestamp,
     },
-    /// No slot is left.
+    /// There are no further slots.
     Done,
-    /// A temporary error came; the slot is tried again later, or a newer one is.
+    /// A temporary error occurred. The slot is retried later, or a newer slot
+    /// replaces it.
     Backoff {
         slot: Timestamp,
         until: Timestamp,
     },
-    /// A slot waits for a window.
+    /// A slot waits for a window to open.
     Closed {
         slot: Timestamp,
         next: Timestamp,
     },
     Due(Due),
-    /// Too late: the slot is recorded as missed and as served, and nothing runs.
+    /// Too late: the slot is recorded as missed and served, and nothing runs.
     Expired {
         slot: Timestamp,
         missed: u32,
@@ -70,42 +73,44 @@ pub enum DueState {
     },
 }
 
-/// A slot that is to be served now.
+/// A slot to serve now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Due {
     pub slot: Timestamp,
-    /// How many older slots this run answers as well; 999 at most.
+    /// The number of older slots that this run also serves; 999 at most.
     pub coalesced: u32,
-    /// Since the first moment at which it could have run.
+    /// The time since the slot could first have run.
     pub late: Seconds,
-    /// An earlier run began it, or an older slot, and did not finish.
+    /// An earlier run started this slot or an older one and did not finish.
     pub resume: bool,
-    /// When the last window closes; the run also obeys its other limits.
+    /// The time when the last window closes; the run has other limits too.
     pub deadline: Option<Timestamp>,
 }
 
 words! {
-    /// A clock that went back since the last slot was served.
+    /// The clock went back since the last slot was served.
     ClockEvent {
-        /// By little: nothing runs twice.
+        /// By a small step: no slot runs twice.
         Back = "clock-back",
-        /// By so much that what was served lies in the far future; forgotten, with a warning.
+        /// By so much that the served slots lie in the far future; they are
+        /// discarded with a warning.
         Reset = "clock-reset",
     }
 }
 
-/// The answer about one schedule.
+/// The decision about one schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct DueDecision {
     pub state: DueState,
     pub clock: Option<ClockEvent>,
 }
 
 impl DueState {
-    /// Returns when to look again, for the cache in the database: early, never late.
+    /// Returns the next time to examine the schedule, for the cache in the
+    /// database: it may be early but never late.
     ///
-    /// What is due or expired has to be recorded first, so that is now.
-    pub fn next_look(&self, now: Timestamp) -> Option<Timestamp> {
+    /// A due or expired slot must be recorded first, so for those it is now.
+    pub fn next_check(&self, now: Timestamp) -> Option<Timestamp> {
         match *self {
             Self::Disabled | Self::Done => None,
             Self::Wait { next } | Self::Closed { next, .. } => Some(next),
@@ -115,15 +120,20 @@ impl DueState {
     }
 }
 
-/// Decides what there is to do about a schedule.
-pub fn assess(spec: &ScheduleSpec, state: &ScheduleState, zone: &TimeZone, look: &Look) -> Verdict {
+/// Decides the state of a schedule.
+pub fn assess(
+    spec: &ScheduleSpec,
+    state: &ScheduleState,
+    zone: &TimeZone,
+    context: &DueContext,
+) -> DueDecision {
     if !spec.enabled {
-        return Verdict {
+        return DueDecision {
             state: DueState::Disabled,
             clock: None,
         };
     }
-    let now = whole_seconds(look.now);
+    let now = whole_seconds(context.now);
     let history = shift(state.exists_since(&spec.cadence), -1);
     let history = state.last_slot_at.map_or(history, |last| last.max(history));
     let (base, clock) = if history <= now {
@@ -135,34 +145,34 @@ pub fn assess(spec: &ScheduleSpec, state: &ScheduleState, zone: &TimeZone, look:
     } else {
         (history, Some(ClockEvent::Back))
     };
-    let question = Question {
+    let check = DueCheck {
         spec,
         zone,
         slots: Slots::new(&spec.cadence, zone, state.anchor_at),
         now,
-        offset: seconds(look.offset),
-        tick: seconds(look.tick),
+        offset: seconds(context.offset),
+        tick: seconds(context.tick),
         base,
     };
-    Verdict {
-        state: question.answer(state),
+    DueDecision {
+        state: check.answer(state),
         clock,
     }
 }
 
-/// One look at one enabled schedule.
-struct Question<'a> {
+/// The inputs of one decision about an enabled schedule.
+struct DueCheck<'a> {
     spec: &'a ScheduleSpec,
     zone: &'a TimeZone,
     slots: Slots<'a>,
     now: Timestamp,
     offset: i64,
     tick: i64,
-    /// Everything at or before it is history.
+    /// Slots at or before this time are history.
     base: Timestamp,
 }
 
-impl Question<'_> {
+impl DueCheck<'_> {
     fn answer(&self, state: &ScheduleState) -> DueState {
         let open = state
             .open_slot_at
@@ -185,7 +195,7 @@ impl Question<'_> {
         }
         let starts = self.opens_at(self.now);
         let late = starts.as_second() - self.ready(slot).as_second();
-        // What began in time may end late.
+        // A slot that started in time may end late.
         let too_late = open.is_none() && self.limit().is_some_and(|limit| late > limit);
         if too_late {
             let next = self.next_ready(slot);
@@ -218,12 +228,12 @@ impl Question<'_> {
         self.opens_at(shift(slot, self.offset))
     }
 
-    /// Falls back to the instant itself, for looking early does no harm.
+    /// Falls back to the instant itself: an early check is harmless.
     fn opens_at(&self, from: Timestamp) -> Timestamp {
         self.windows().opens_at(self.zone, from).unwrap_or(from)
     }
 
-    /// Returns the most lateness that is allowed, in seconds.
+    /// Returns the allowed lateness in seconds.
     fn limit(&self) -> Option<i64> {
         match self.spec.catch_up {
             CatchUp::Once { within } => within.map(seconds),
@@ -243,18 +253,18 @@ fn seconds(span: Seconds) -> i64 {
     span.span().as_secs()
 }
 
-// The truth table and the properties are in `tests/it/schedule_*.rs`.
+// The decision table and the properties are in `tests/it/schedule_*.rs`.
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::schedule::fixture;
 
     #[test]
-    fn a_slot_begun_by_a_clock_that_ran_far_ahead_is_forgotten() {
+    fn a_slot_started_by_a_clock_far_ahead_is_discarded() {
         let mut schedule = fixture::schedule(1, "interval 6h");
         let now: Timestamp = "2026-02-01T03:00Z".parse().unwrap();
         schedule.state.last_slot_at = Some("2026-02-01T00:00Z".parse().unwrap());
-        let look = Look {
+        let context = DueContext {
             now,
             offset: Seconds(0),
             tick: Seconds(900),
@@ -264,7 +274,7 @@ mod tests {
             schedule.state.open_slot_at = Some(open);
             (
                 open,
-                assess(&schedule.spec, &schedule.state, &TimeZone::UTC, &look).state,
+                assess(&schedule.spec, &schedule.state, &TimeZone::UTC, &context).state,
             )
         };
         let (open, kept) = ask(SLACK_SECONDS);
@@ -279,7 +289,7 @@ mod tests {
         let mut schedule = fixture::schedule(1, "interval 6h");
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let now = at("2026-02-01T04:00Z");
-        let look = Look {
+        let context = DueContext {
             now,
             offset: Seconds(0),
             tick: Seconds(900),
@@ -288,7 +298,7 @@ mod tests {
         (state.anchor_at, state.not_before_at) = (at("2031-02-01T01:00Z"), at("2031-02-01T01:00Z"));
         state.last_slot_at = Some(at("2031-02-01T01:00Z"));
         state.open_slot_at = Some(at("2026-02-01T01:00Z"));
-        let ask = |state: &ScheduleState| assess(&schedule.spec, state, &TimeZone::UTC, &look);
+        let ask = |state: &ScheduleState| assess(&schedule.spec, state, &TimeZone::UTC, &context);
         let (state, spec) = (&schedule.state, &schedule.spec);
         let first = ask(state);
         assert_eq!(first.clock, Some(ClockEvent::Reset));
@@ -319,12 +329,13 @@ mod tests {
     fn counts_stop_at_a_thousand_slots() {
         let mut schedule = fixture::schedule(1, "interval 1h");
         schedule.state.last_slot_at = Some(Timestamp::UNIX_EPOCH);
-        let look = Look {
+        let context = DueContext {
             now: "2026-02-01T04:00Z".parse().unwrap(),
             offset: Seconds(0),
             tick: Seconds(900),
         };
-        let ask = |spec: &ScheduleSpec| assess(spec, &schedule.state, &TimeZone::UTC, &look).state;
+        let ask =
+            |spec: &ScheduleSpec| assess(spec, &schedule.state, &TimeZone::UTC, &context).state;
         let due = ask(&schedule.spec);
         assert!(
             matches!(due, DueState::Due(due) if due.coalesced == 999),

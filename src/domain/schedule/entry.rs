@@ -1,4 +1,4 @@
-//! A schedule as a person writes it and as the database keeps it.
+//! A schedule: the user's specification and the state in the database.
 
 use std::collections::BTreeSet;
 
@@ -12,17 +12,17 @@ use crate::domain::units::{ByteSize, Seconds};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ScheduleId(pub i64);
 
-/// What happens to a slot that passed while nobody looked.
+/// The treatment of slots that were missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CatchUp {
     /// Run once for all missed slots, unless the latest is older than the limit.
     Once { within: Option<Seconds> },
-    /// Leave missed slots out; two ticks of lateness are tolerated.
+    /// Ignore missed slots; a lateness of two ticks is tolerated.
     Skip,
 }
 
 impl CatchUp {
-    /// Puts together what `--catch-up` and `--catch-up-within` say.
+    /// Combines the values of `--catch-up` and `--catch-up-within`.
     pub fn parse(word: &str, within: Option<Seconds>) -> Result<Self, SpecError> {
         match (word, within) {
             ("once", within) => Ok(Self::Once { within }),
@@ -30,7 +30,7 @@ impl CatchUp {
             ("skip", Some(_)) => Err(SpecError::new(
                 "a catch-up rule",
                 "skip with a limit",
-                "what is skipped is never caught up; use once with the limit",
+                "skipped slots are never caught up; use `once` with the limit",
             )),
             _ => Err(SpecError::new(
                 "a catch-up rule",
@@ -61,7 +61,7 @@ impl Default for CatchUp {
     }
 }
 
-/// Which models a schedule covers; the three ways add up.
+/// The models a schedule includes; the three selections are combined.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     pub all: bool,
@@ -70,13 +70,13 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Tells whether a schedule with this selection covers a model, enabled or not.
-    pub fn covers(&self, model: &ModelSpec) -> bool {
+    /// Reports whether this selection includes a model, enabled or not.
+    pub fn includes(&self, model: &ModelSpec) -> bool {
         self.all || self.models.contains(&model.name) || !self.tags.is_disjoint(&model.tags)
     }
 }
 
-/// What a person says about a schedule.
+/// The user's specification of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScheduleSpec {
     pub name: EntryName,
@@ -94,26 +94,27 @@ pub struct ScheduleSpec {
     pub selection: Selection,
 }
 
-/// What runs have done about a schedule.
+/// The recorded progress of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScheduleState {
-    /// Where an interval's grid starts; stays on edit and on enable. Its seconds do not count.
+    /// The start of an interval's grid, kept on edit and enable. Its seconds
+    /// are ignored.
     pub anchor_at: Timestamp,
-    /// Slots before this do not count: moved when the schedule is created,
-    /// enabled, or when its cadence, zone or windows change.
+    /// Slots before this time are ignored. It moves when the schedule is
+    /// created or enabled, or when its cadence, zone or windows change.
     pub not_before_at: Timestamp,
-    /// A cache of the next look; may be early, never late.
+    /// The cached time of the next check; may be early, never late.
     pub next_due_at: Option<Timestamp>,
-    /// The last slot that was served.
+    /// The last served slot.
     pub last_slot_at: Option<Timestamp>,
-    /// A slot that was started and not served.
+    /// A slot that was started but not served.
     pub open_slot_at: Option<Timestamp>,
     pub retry_at: Option<Timestamp>,
     pub retry_count: u32,
 }
 
 impl ScheduleState {
-    /// Returns the state of a schedule that nobody has looked at yet.
+    /// Returns the state of a new schedule.
     ///
     /// The first slot of an interval is its anchor, so it is due at once.
     pub fn new(now: Timestamp) -> Self {
@@ -131,8 +132,8 @@ impl ScheduleState {
 
     /// Returns the instant before which no slot counts.
     ///
-    /// The grid of an interval starts on the minute, so its first slot is a few
-    /// seconds older than the schedule; it counts all the same.
+    /// The grid of an interval starts on the minute, so its first slot is up to
+    /// a minute older than the schedule; it counts nevertheless.
     pub fn exists_since(&self, cadence: &Cadence) -> Timestamp {
         let anchor = whole_minutes(self.anchor_at);
         match cadence {
@@ -141,7 +142,7 @@ impl ScheduleState {
         }
     }
 
-    /// Returns the state after a history that lies in the far future is forgotten.
+    /// Returns the state after discarding a history in the far future.
     ///
     /// An open slot of the past was never served and stays. The grid of an
     /// interval keeps its minutes: its start moves back by whole intervals.
@@ -169,10 +170,10 @@ impl ScheduleState {
         }
     }
 
-    /// Returns the state after a person has changed a schedule.
+    /// Returns the state after an edit of the schedule.
     ///
-    /// Time in which it did not exist in this form is not caught up with;
-    /// other limits, priorities and selections leave its history alone.
+    /// Slots from before a change of cadence, zone or windows are not caught
+    /// up. Changes of limits, priorities and selections keep the history.
     pub fn after_edit(&self, before: &ScheduleSpec, after: &ScheduleSpec, now: Timestamp) -> Self {
         let now = whole_seconds(now);
         let is_another = before.cadence != after.cadence
@@ -180,7 +181,7 @@ impl ScheduleState {
             || before.windows != after.windows
             || (!before.enabled && after.enabled);
         let mut state = self.clone();
-        // Looking early is always right.
+        // An early check is harmless.
         state.next_due_at = Some(now);
         if is_another {
             state.not_before_at = now;
@@ -208,7 +209,7 @@ mod tests {
     use crate::domain::schedule::fixture;
 
     #[test]
-    fn an_edit_of_the_plan_forgets_what_was_missed_and_others_do_not() {
+    fn an_edit_of_the_calendar_discards_missed_slots_and_other_edits_do_not() {
         let mut schedule = fixture::schedule(1, "daily 03:00");
         schedule.state.open_slot_at = Some(Timestamp::UNIX_EPOCH);
         let now = Timestamp::from_second(1_000_000).expect("in range");
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_catch_up_rule_is_a_word_and_perhaps_a_limit() {
+    fn a_catch_up_rule_is_a_word_with_an_optional_limit() {
         let limit = Some(Seconds(3600));
         for (word, within) in [("once", None), ("once", limit), ("skip", None)] {
             let rule = CatchUp::parse(word, within).unwrap();

@@ -18,7 +18,7 @@ pub(super) fn windows(text: &str) -> Windows {
     Windows::parse([text]).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// An enabled schedule in UTC, created in 1970, that covers nothing.
+/// Returns an enabled schedule in UTC, created in 1970, that includes no model.
 pub(super) fn schedule(id: i64, text: &str) -> Schedule {
     let start = Timestamp::UNIX_EPOCH;
     Schedule {

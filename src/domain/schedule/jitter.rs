@@ -1,15 +1,16 @@
-//! A fixed share of a schedule's jitter for each host, so that not all ask at once.
+//! Jitter: a fixed delay of each schedule on each host, so that hosts do not
+//! all start at once.
 
 use sha2::{Digest, Sha256};
 
 use super::entry::ScheduleId;
 use crate::domain::units::Seconds;
 
-/// Returns how much later than its slots a schedule runs on this host: 0 to `jitter`.
+/// Returns the delay of a schedule's slots on this host: 0 to `jitter`.
 ///
-/// It is an offset and not a dice roll: drawn anew at each look, a slot could
-/// be put off for ever. The host's name keeps machines apart that were cloned
-/// from one image together with their database.
+/// The delay is derived from fixed values, not random: a new random delay at
+/// each check could postpone a slot for ever. The host name distinguishes
+/// machines cloned from one image together with their database.
 pub fn jitter_offset(
     install_id: &str,
     host_name: &str,

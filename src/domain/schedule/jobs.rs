@@ -1,4 +1,4 @@
-//! Which models are to be looked at now, and in which order.
+//! Jobs: which models to update now, and in which order.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -8,71 +8,72 @@ use super::entry::{Schedule, ScheduleId};
 use crate::domain::model::{Model, ModelId};
 use crate::domain::time::Timestamp;
 
-/// A schedule that is due, with the slot that is to be served.
+/// A due schedule and its slot to serve.
 #[derive(Clone, Copy, Debug)]
 pub struct DueSchedule<'a> {
     pub schedule: &'a Schedule,
     pub due: Due,
 }
 
-/// One model to be looked at.
+/// One model to update.
 #[derive(Clone, Debug)]
 pub struct DueJob<'a> {
     pub model: &'a Model,
-    /// The schedules that this one look serves, never empty. The first has the
-    /// highest claim, and its limits are those that hold.
+    /// The schedules that this job serves, never empty. The first has the
+    /// highest priority, and its limits apply.
     pub serves: Vec<DueSchedule<'a>>,
 }
 
 impl DueJob<'_> {
-    /// Returns when the windows of all schedules that are served have closed; `None` is never.
+    /// Returns when the windows of all served schedules have closed; `None` is
+    /// never.
     pub fn deadline(&self) -> Option<Timestamp> {
         let deadlines: Option<Vec<_>> = self.serves.iter().map(|job| job.due.deadline).collect();
         deadlines?.into_iter().max()
     }
 }
 
-/// What is to be done now.
+/// All work that is due now.
 #[derive(Clone, Debug, Default)]
 pub struct DueJobs<'a> {
     pub jobs: Vec<DueJob<'a>>,
-    /// Due schedules that cover no enabled model: their slots are served at once.
+    /// Due schedules without an enabled model: their slots are served at once.
     pub idle: Vec<ScheduleId>,
 }
 
-/// Orders the models of all due schedules, each once.
+/// Sorts the models of all due schedules, each once.
 ///
-/// Higher priority comes first, the schedule's before the model's; then the
-/// older slot; then the name.
+/// The order is: higher priority (of the schedule, then of the model), older
+/// slot, name.
 pub fn due_jobs<'a>(due: &[DueSchedule<'a>], models: &'a [Model]) -> DueJobs<'a> {
-    let mut claims = due.to_vec();
-    claims.sort_by_key(|claim| {
-        let spec = &claim.schedule.spec;
-        (Reverse(spec.priority), claim.due.slot, spec.name.clone())
+    let mut due = due.to_vec();
+    due.sort_by_key(|it| {
+        let spec = &it.schedule.spec;
+        (Reverse(spec.priority), it.due.slot, spec.name.clone())
     });
     let mut by_model: BTreeMap<ModelId, DueJob<'a>> = BTreeMap::new();
     let mut idle = Vec::new();
-    for claim in claims {
+    for entry in due {
         let mut is_idle = true;
-        let selection = &claim.schedule.spec.selection;
-        let wanted = |model: &&Model| model.spec.enabled && selection.covers(&model.spec);
+        let selection = &entry.schedule.spec.selection;
+        let wanted = |model: &&Model| model.spec.enabled && selection.includes(&model.spec);
         for model in models.iter().filter(wanted) {
             is_idle = false;
             let job = by_model.entry(model.id);
             let serves = Vec::new();
-            job.or_insert(DueJob { model, serves }).serves.push(claim);
+            job.or_insert(DueJob { model, serves }).serves.push(entry);
         }
         if is_idle {
-            idle.push(claim.schedule.id);
+            idle.push(entry.schedule.id);
         }
     }
     let mut jobs: Vec<_> = by_model.into_values().collect();
     jobs.sort_by_key(|job| {
         let first = job.serves.first();
         (
-            Reverse(first.map(|claim| claim.schedule.spec.priority)),
+            Reverse(first.map(|it| it.schedule.spec.priority)),
             Reverse(job.model.spec.priority),
-            first.map(|claim| claim.due.slot),
+            first.map(|it| it.due.slot),
             job.model.spec.name.clone(),
         )
     });
@@ -122,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_model_of_several_due_schedules_is_looked_at_once_and_serves_all() {
+    fn a_model_of_several_due_schedules_is_one_job_that_serves_all() {
         let models = [model(1, "one", "50", &["llm"]), model(2, "two", "50", &[])];
         let (everything, tagged) = (schedule(1, "50", all()), schedule(2, "60", tagged("llm")));
         let jobs = due_jobs(

@@ -1,9 +1,17 @@
-//! When to look, under which limits, and for which models.
+//! Schedules: when to update which models, under which limits.
 //!
-//! Slots are a set of instants and due-ness is a pure function of plain
-//! values; nothing depends on when ticks happened. Parsing needs no time
-//! zone; evaluating takes one as an argument, so that tests do not age with
-//! the zone data of the machine.
+//! A cadence defines *slots*, a set of instants; *windows* limit the hours in
+//! which bytes may flow. `assess` decides whether a slot is due and `due_jobs`
+//! turns due slots into an ordered list of models. `claimed` and `after_slot`
+//! return the new state when a run starts and ends a slot.
+//!
+//! All functions are pure: the current time and the state are arguments, and
+//! nothing depends on when ticks happened. Parsing needs no time zone;
+//! evaluation takes one as an argument, so that tests do not depend on the zone
+//! data of the machine.
+//!
+//! Deliberately absent: the rate limits of the Hub and the budgets of a run,
+//! which apply to a whole process.
 
 mod cadence;
 mod clock;
@@ -29,13 +37,13 @@ pub use cadence::{Cadence, CadenceKind, MonthDay, OnceAt, TimesOfDay};
 pub use clock::{SpecError, Weekdays};
 pub use conflicts::{Impossible, Overlap, check_possible, check_tick, duplicate_of, overlaps};
 pub use cron_expr::CronExpr;
-pub use due::{ClockEvent, Due, DueState, Look, Verdict, assess};
+pub use due::{ClockEvent, Due, DueContext, DueDecision, DueState, assess};
 pub use entry::{CatchUp, Schedule, ScheduleId, ScheduleSpec, ScheduleState, Selection};
 pub use jitter::jitter_offset;
 pub use jobs::{DueJob, DueJobs, DueSchedule, due_jobs};
-pub use planned::{NextStart, PlannedSlot, Waiting, longest_gap, next_start, planned};
+pub use planned::{NextStart, PlannedSlot, WaitReason, longest_gap, next_start, planned};
 pub use rate_table::RateTable;
-pub use serve::{LONGEST_RETRY, LookEnd, SlotEnd, after_slot, claimed};
+pub use serve::{LONGEST_RETRY, ModelEnd, SlotEnd, after_slot, claimed};
 pub use shards::{ShardSlots, SlotsByShard};
 pub use slots::Slots;
 pub use unusable::{Schedules, Unusable, UnusableKind, usable_zone};

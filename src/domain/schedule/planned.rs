@@ -1,8 +1,8 @@
-//! The slots to come, as `schedules next` and `status` show them.
+//! Future slots, for `schedules next` and `status`.
 
 use jiff::tz::TimeZone;
 
-use super::due::{DueState, Look, assess};
+use super::due::{DueContext, DueState, assess};
 use super::entry::{ScheduleSpec, ScheduleState};
 use super::slots::Slots;
 use super::zone::shift;
@@ -10,18 +10,19 @@ use crate::domain::outcome::words;
 use crate::domain::time::{Timestamp, whole_seconds};
 use crate::domain::units::Seconds;
 
-/// A slot to come.
+/// A future slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlannedSlot {
     pub slot: Timestamp,
-    /// The first moment at which it can run: after this host's share of the
-    /// jitter, and when a window is open.
+    /// The first moment at which it can run: after this host's jitter, and
+    /// while a window is open.
     pub ready: Timestamp,
-    /// When that window closes.
+    /// The time when that window closes.
     pub deadline: Option<Timestamp>,
 }
 
-/// Lists the slots at or after an instant, enabled or not, whatever was served.
+/// Lists the slots at or after an instant, whether or not the schedule is
+/// enabled and the slots were served.
 pub fn planned(
     spec: &ScheduleSpec,
     state: &ScheduleState,
@@ -50,8 +51,8 @@ pub fn planned(
         .collect()
 }
 
-/// Returns the longest time between neighbouring slots, those of the last year
-/// and the next ones; `None` where there are not two.
+/// Returns the longest time between neighbouring slots of the last year and the
+/// next slots; `None` with fewer than two slots.
 pub fn longest_gap(
     spec: &ScheduleSpec,
     state: &ScheduleState,
@@ -74,34 +75,35 @@ pub fn longest_gap(
 }
 
 words! {
-    /// What a schedule waits for.
-    Waiting {
-        /// For nothing: the next tick runs it.
+    /// The reason why a schedule waits.
+    WaitReason {
+        /// It does not wait: the next tick runs it.
         Due = "due",
-        /// For its next slot.
+        /// It waits for its next slot.
         Slot = "waiting",
-        /// Its slot has come, and its window is closed.
+        /// Its slot has come, but its window is closed.
         Window = "window-closed",
-        /// A temporary error came, and it is tried again later.
+        /// A temporary error occurred, and the slot is retried later.
         Retry = "retrying",
     }
 }
 
-/// What a schedule does next.
+/// The next start of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NextStart {
-    pub waiting: Waiting,
+    pub waiting: WaitReason,
     pub planned: PlannedSlot,
 }
 
-/// Tells what an enabled schedule does next; `None` when it never runs again.
+/// Returns the next start of an enabled schedule; `None` when it never runs
+/// again.
 pub fn next_start(
     spec: &ScheduleSpec,
     state: &ScheduleState,
     zone: &TimeZone,
-    look: &Look,
+    context: &DueContext,
 ) -> Option<NextStart> {
-    let now = whole_seconds(look.now);
+    let now = whole_seconds(context.now);
     let at = |waiting, slot, ready| {
         let planned = PlannedSlot {
             slot,
@@ -110,19 +112,19 @@ pub fn next_start(
         };
         Some(NextStart { waiting, planned })
     };
-    match assess(spec, state, zone, look).state {
+    match assess(spec, state, zone, context).state {
         DueState::Disabled | DueState::Done => None,
-        DueState::Due(due) => at(Waiting::Due, due.slot, now),
-        DueState::Closed { slot, next } => at(Waiting::Window, slot, next),
-        DueState::Backoff { slot, until } => at(Waiting::Retry, slot, until),
-        // The slots that have passed by now are served, or will never be.
+        DueState::Due(due) => at(WaitReason::Due, due.slot, now),
+        DueState::Closed { slot, next } => at(WaitReason::Window, slot, next),
+        DueState::Backoff { slot, until } => at(WaitReason::Retry, slot, until),
+        // The slots that have passed by now are served or expired.
         DueState::Wait { .. } | DueState::Expired { .. } => {
-            let passed = shift(now, -look.offset.span().as_secs());
+            let passed = shift(now, -context.offset.span().as_secs());
             let passed = state.last_slot_at.map_or(passed, |last| last.max(passed));
             let from = shift(passed, 1);
-            let next = planned(spec, state, zone, look.offset, from, 1).pop()?;
+            let next = planned(spec, state, zone, context.offset, from, 1).pop()?;
             Some(NextStart {
-                waiting: Waiting::Slot,
+                waiting: WaitReason::Slot,
                 planned: next,
             })
         }
@@ -135,7 +137,7 @@ mod tests {
     use crate::domain::schedule::fixture;
 
     #[test]
-    fn planned_slots_tell_when_they_can_run_and_until_when() {
+    fn planned_slots_include_their_start_and_deadline() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let mut schedule = fixture::schedule(1, "daily 06:55,12:00");
         schedule.spec.windows = fixture::windows("22:00-07:00");
@@ -156,49 +158,49 @@ mod tests {
     }
 
     #[test]
-    fn what_a_schedule_does_next_agrees_with_whether_it_is_due() {
+    fn the_next_start_agrees_with_the_due_state() {
         let at = |text: &str| text.parse::<Timestamp>().unwrap();
         let mut schedule = fixture::schedule(1, "daily 03:00");
         schedule.spec.windows = fixture::windows("22:00-07:00");
         schedule.state.not_before_at = at("2026-02-01T00:00Z");
         let ask = |schedule: &crate::domain::schedule::Schedule, now| {
-            let look = Look {
+            let context = DueContext {
                 now: at(now),
                 offset: Seconds(600),
                 tick: Seconds(900),
             };
-            next_start(&schedule.spec, &schedule.state, &TimeZone::UTC, &look)
+            next_start(&schedule.spec, &schedule.state, &TimeZone::UTC, &context)
                 .map(|next| (next.waiting, next.planned.slot, next.planned.ready))
         };
         let slot = at("2026-02-01T03:00Z");
         let ready = at("2026-02-01T03:10Z");
         assert_eq!(
             ask(&schedule, "2026-02-01T03:09Z"),
-            Some((Waiting::Slot, slot, ready))
+            Some((WaitReason::Slot, slot, ready))
         );
         let now = at("2026-02-01T04:00Z");
         assert_eq!(
             ask(&schedule, "2026-02-01T04:00Z"),
-            Some((Waiting::Due, slot, now))
+            Some((WaitReason::Due, slot, now))
         );
         let evening = at("2026-02-01T22:00Z");
-        let closed = Some((Waiting::Window, slot, evening));
+        let closed = Some((WaitReason::Window, slot, evening));
         assert_eq!(ask(&schedule, "2026-02-01T08:00Z"), closed);
         schedule.state.last_slot_at = Some(slot);
         let tomorrow = (at("2026-02-02T03:00Z"), at("2026-02-02T03:10Z"));
-        let waits = Some((Waiting::Slot, tomorrow.0, tomorrow.1));
+        let waits = Some((WaitReason::Slot, tomorrow.0, tomorrow.1));
         assert_eq!(ask(&schedule, "2026-02-01T04:00Z"), waits);
         schedule.state.last_slot_at = None;
         schedule.state.open_slot_at = Some(slot);
         schedule.state.retry_at = Some(at("2026-02-01T04:30Z"));
-        let retries = Some((Waiting::Retry, slot, at("2026-02-01T04:30Z")));
+        let retries = Some((WaitReason::Retry, slot, at("2026-02-01T04:30Z")));
         assert_eq!(ask(&schedule, "2026-02-01T04:00Z"), retries);
         schedule.spec.enabled = false;
         assert_eq!(ask(&schedule, "2026-02-01T04:00Z"), None);
     }
 
     #[test]
-    fn the_longest_gap_is_that_of_the_calendar() {
+    fn the_longest_gap_follows_the_calendar() {
         let gap = |text: &str| {
             let schedule = fixture::schedule(1, text);
             let now = "2026-02-10T12:00Z".parse().unwrap();

@@ -1,4 +1,4 @@
-//! How fast bytes may flow: one rate, or a time table like rclone's.
+//! Rate limits: one rate, or a timetable like rclone's.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,7 +12,7 @@ use super::zone;
 use crate::domain::time::Timestamp;
 use crate::domain::units::ByteSize;
 
-/// A limit in bytes per second that may depend on weekday and hour.
+/// A limit in bytes per second that may depend on weekday and time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateTable(Rates);
 
@@ -22,11 +22,11 @@ type Rate = Option<ByteSize>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Rates {
     Always(Rate),
-    /// Each rate holds until the next change; never empty.
+    /// Each rate applies until the next change; never empty.
     Changes(BTreeMap<Change, Rate>),
 }
 
-/// When a rate begins. Changes of every day sort and render first.
+/// The start of a rate. Changes that apply every day sort and render first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Change {
     /// Monday is 0; `None` is every day.
@@ -34,12 +34,12 @@ struct Change {
     minute: i16,
 }
 
-const WHAT: &str = "a rate";
+const KIND: &str = "a rate";
 const FORM: &str =
     "write one rate such as 10M, or times such as 08:00,512K 19:00,10M Sat-00:00,off";
 
 impl RateTable {
-    /// Returns the limit when the clock shows `at`; `None` is no limit.
+    /// Returns the limit at local time `at`; `None` is no limit.
     pub fn rate_at(&self, at: civil::DateTime) -> Option<ByteSize> {
         match &self.0 {
             Rates::Always(rate) => *rate,
@@ -47,7 +47,7 @@ impl RateTable {
         }
     }
 
-    /// Returns the next instant at which the limit is another one.
+    /// Returns the next instant at which the limit differs.
     pub fn changes_after(&self, zone: &TimeZone, from: Timestamp) -> Option<Timestamp> {
         let Rates::Changes(changes) = &self.0 else {
             return None;
@@ -63,7 +63,7 @@ impl RateTable {
     }
 }
 
-/// Finds the newest change, today or on one of the seven days before.
+/// Finds the latest change, today or on one of the seven days before.
 fn rate_in_force(changes: &BTreeMap<Change, Rate>, at: civil::DateTime) -> Rate {
     let mut day = at.weekday();
     let mut latest_minute = clock::minute_of(at.time());
@@ -73,7 +73,7 @@ fn rate_in_force(changes: &BTreeMap<Change, Rate>, at: civil::DateTime) -> Rate 
             .iter()
             .filter(|(change, _)| change.day.is_none() || change.day == number)
             .filter(|(change, _)| change.minute <= latest_minute)
-            // At the same minute, a line for this weekday beats one for every day.
+            // At the same minute a change for this weekday takes precedence.
             .max_by_key(|(change, _)| (change.minute, change.day));
         if let Some((_, rate)) = newest {
             return *rate;
@@ -90,15 +90,15 @@ impl FromStr for RateTable {
     fn from_str(text: &str) -> Result<Self, SpecError> {
         let text = text.trim();
         if !text.contains(',') {
-            let rate = parse_rate(text).map_err(|error| error.inside(WHAT, text))?;
+            let rate = parse_rate(text).map_err(|error| error.inside(KIND, text))?;
             return Ok(Self(Rates::Always(rate)));
         }
         let mut changes = BTreeMap::new();
         for entry in text.split_whitespace() {
-            let (change, rate) = parse_entry(entry).map_err(|error| error.inside(WHAT, text))?;
+            let (change, rate) = parse_entry(entry).map_err(|error| error.inside(KIND, text))?;
             if changes.insert(change, rate).is_some() {
                 let why = format!("`{change}` has two rates");
-                return Err(SpecError::new(WHAT, text, why));
+                return Err(SpecError::new(KIND, text, why));
             }
         }
         Ok(Self(Rates::Changes(changes)))
@@ -108,7 +108,7 @@ impl FromStr for RateTable {
 fn parse_entry(entry: &str) -> Result<(Change, Rate), SpecError> {
     let (when, rate) = entry
         .split_once(',')
-        .ok_or_else(|| SpecError::new(WHAT, entry, FORM))?;
+        .ok_or_else(|| SpecError::new(KIND, entry, FORM))?;
     let (day, time) = match when.split_once('-') {
         Some((day, time)) => (
             Some(clock::parse_weekday(day)?.to_monday_zero_offset()),
@@ -125,9 +125,9 @@ fn parse_rate(text: &str) -> Result<Rate, SpecError> {
         return Ok(None);
     }
     match text.parse() {
-        Ok(ByteSize(0)) => Err(SpecError::new(WHAT, text, "write off for no limit")),
+        Ok(ByteSize(0)) => Err(SpecError::new(KIND, text, "write off for no limit")),
         Ok(rate) => Ok(Some(rate)),
-        Err(_) => Err(SpecError::new(WHAT, text, FORM)),
+        Err(_) => Err(SpecError::new(KIND, text, FORM)),
     }
 }
 
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_holds_until_the_next_change_round_the_week() {
+    fn a_rate_applies_until_the_next_change_across_the_week() {
         let table: RateTable = "08:00,512K 19:00,10M Sat-08:00,off Sun-23:00,1M"
             .parse()
             .unwrap();

@@ -1,4 +1,5 @@
-//! What the ends of a slot's models mean for the schedule: served, tried again, or gone on with.
+//! Slot results: whether a slot is served, retried or continued after its
+//! models have ended.
 
 use super::entry::ScheduleState;
 use super::zone::shift;
@@ -10,23 +11,24 @@ use crate::domain::units::Seconds;
 /// The pause after the first temporary error; it doubles with each further one.
 const FIRST_RETRY_SECONDS: i64 = 5 * 60;
 
-/// The longest pause, whoever asked for it. A stored time beyond it is not believed.
+/// The longest pause, including one requested by a server. A stored time beyond
+/// it is ignored.
 pub const LONGEST_RETRY: Seconds = Seconds(24 * 3600);
 
-/// How the look at one model ended, as far as the slot is concerned.
+/// The result of one model, as far as the slot is concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LookEnd {
-    /// Nothing more can be done about it before the next slot.
+pub enum ModelEnd {
+    /// No further attempt is useful before the next slot.
     Final,
-    /// This machine had no network at all: nothing was tried, so nothing counts.
+    /// This machine had no network: no attempt was made, so none is counted.
     Offline,
-    /// The network or the Hub was at fault, and may be better soon.
+    /// The network or the Hub failed temporarily.
     Temporary,
-    /// A limit, a stop or a crash came first; the next tick goes on.
+    /// A limit, a stop or a crash ended it early; the next tick continues.
     Unfinished,
 }
 
-impl LookEnd {
+impl ModelEnd {
     pub fn of(outcome: Outcome, trouble: Option<&Trouble>) -> Self {
         let kind = trouble.map(|trouble| trouble.kind);
         match (outcome, kind) {
@@ -38,24 +40,24 @@ impl LookEnd {
     }
 }
 
-/// What is known when all models of a slot have ended.
+/// The facts known when all models of a slot have ended.
 #[derive(Clone, Copy, Debug)]
 pub struct SlotEnd<'a> {
     pub slot: Timestamp,
-    pub ends: &'a [LookEnd],
+    pub ends: &'a [ModelEnd],
     pub now: Timestamp,
-    /// The schedule's next slot, which needs no retry before it.
+    /// The schedule's next slot, which limits the retry pause.
     pub next_slot: Option<Timestamp>,
-    /// Before this a server that was asked does not want to be asked again.
+    /// The time before which a server asked not to receive requests.
     pub not_before: Option<Timestamp>,
-    /// A number from 0 to 1, so that machines that failed together do not come back together.
-    pub dice: f64,
+    /// A random number from 0 to 1, so that machines that failed together do
+    /// not retry together.
+    pub random: f64,
 }
 
-/// Returns a schedule's state when a run begins to work on a slot.
+/// Returns a schedule's state when a run starts a slot.
 ///
-/// Its retry time is over. A newer slot inherits nothing of the older one's
-/// failures.
+/// The retry time is cleared. A newer slot starts with a retry count of zero.
 pub fn claimed(state: &ScheduleState, slot: Timestamp) -> ScheduleState {
     let is_same = state.open_slot_at == Some(slot);
     ScheduleState {
@@ -66,26 +68,26 @@ pub fn claimed(state: &ScheduleState, slot: Timestamp) -> ScheduleState {
     }
 }
 
-/// Returns a schedule's state after a slot has been worked on.
+/// Returns a schedule's state after a slot has ended.
 ///
-/// It is served when every model ended in something final; `next_due_at` is
-/// left for whoever can look at the calendar.
+/// The slot is served when every model has a final result. The caller sets
+/// `next_due_at`, which needs the calendar.
 pub fn after_slot(state: &ScheduleState, end: &SlotEnd<'_>) -> ScheduleState {
     let mut after = state.clone();
-    let worst = end.ends.iter().copied().max().unwrap_or(LookEnd::Final);
+    let worst = end.ends.iter().copied().max().unwrap_or(ModelEnd::Final);
     after.retry_at = None;
     match worst {
-        LookEnd::Final => {
+        ModelEnd::Final => {
             after.last_slot_at = Some(state.last_slot_at.map_or(end.slot, |at| at.max(end.slot)));
             after.open_slot_at = None;
             after.retry_count = 0;
         }
-        LookEnd::Offline => after.open_slot_at = Some(end.slot),
-        LookEnd::Unfinished => {
+        ModelEnd::Offline => after.open_slot_at = Some(end.slot),
+        ModelEnd::Unfinished => {
             after.open_slot_at = Some(end.slot);
             after.retry_count = 0;
         }
-        LookEnd::Temporary => {
+        ModelEnd::Temporary => {
             after.open_slot_at = Some(end.slot);
             after.retry_at = Some(retry_at(state.retry_count, end));
             after.retry_count = state.retry_count.saturating_add(1);
@@ -94,8 +96,8 @@ pub fn after_slot(state: &ScheduleState, end: &SlotEnd<'_>) -> ScheduleState {
     after
 }
 
-/// The distance to the next slot caps the pause that is chosen here, and never
-/// the one that a server asked for.
+/// The distance to the next slot limits a pause chosen here, but not one
+/// requested by a server.
 fn retry_at(n_retries: u32, end: &SlotEnd<'_>) -> Timestamp {
     let longest = LONGEST_RETRY.span().as_secs();
     let cap = end.next_slot.map_or(longest, |next| {
@@ -103,7 +105,7 @@ fn retry_at(n_retries: u32, end: &SlotEnd<'_>) -> Timestamp {
     });
     let doubled = FIRST_RETRY_SECONDS.saturating_mul(1 << n_retries.min(16));
     let pause = doubled.min(longest) as f64;
-    let spread = pause * (0.9 + 0.2 * end.dice.clamp(0.0, 1.0));
+    let spread = pause * (0.9 + 0.2 * end.random.clamp(0.0, 1.0));
     let at = shift(end.now, (spread as i64).min(cap));
     let at = end.not_before.map_or(at, |not_before| at.max(not_before));
     at.min(shift(end.now, longest))
@@ -124,20 +126,20 @@ mod tests {
         state
     }
 
-    fn end(ends: &[LookEnd]) -> SlotEnd<'_> {
+    fn end(ends: &[ModelEnd]) -> SlotEnd<'_> {
         SlotEnd {
             slot: at(0),
             ends,
             now: at(60),
             next_slot: Some(at(86_400)),
             not_before: None,
-            dice: 0.5,
+            random: 0.5,
         }
     }
 
     #[test]
-    fn a_slot_is_served_when_every_model_ended_in_something_final() {
-        for ends in [&[][..], &[LookEnd::Final, LookEnd::Final]] {
+    fn a_slot_is_served_when_every_model_has_a_final_result() {
+        for ends in [&[][..], &[ModelEnd::Final, ModelEnd::Final]] {
             let after = after_slot(&open(), &end(ends));
             assert_eq!(
                 (after.last_slot_at, after.open_slot_at),
@@ -145,10 +147,10 @@ mod tests {
             );
             assert_eq!((after.retry_at, after.retry_count), (None, 0));
         }
-        // A slot that the clock has overtaken does not take the history back.
+        // A slot later than the current time does not move the history back.
         let mut state = open();
         state.last_slot_at = Some(at(500));
-        let after = after_slot(&state, &end(&[LookEnd::Final]));
+        let after = after_slot(&state, &end(&[ModelEnd::Final]));
         assert_eq!(after.last_slot_at, Some(at(500)));
     }
 
@@ -157,7 +159,7 @@ mod tests {
         let mut state = open();
         let mut pauses = Vec::new();
         for _ in 0..12 {
-            state = after_slot(&state, &end(&[LookEnd::Final, LookEnd::Temporary]));
+            state = after_slot(&state, &end(&[ModelEnd::Final, ModelEnd::Temporary]));
             assert_eq!(
                 (state.last_slot_at, state.open_slot_at),
                 (None, Some(at(0)))
@@ -167,17 +169,17 @@ mod tests {
         }
         assert_eq!(pauses[..4], [300, 600, 1200, 2400]);
         assert_eq!(pauses[11], 86_340);
-        let spread = |dice| {
+        let spread = |random| {
             let end = SlotEnd {
-                dice,
-                ..end(&[LookEnd::Temporary])
+                random,
+                ..end(&[ModelEnd::Temporary])
             };
             after_slot(&open(), &end).retry_at
         };
         assert_eq!((spread(0.0), spread(1.0)), (Some(at(330)), Some(at(390))));
         let told = SlotEnd {
             not_before: Some(at(2_000)),
-            ..end(&[LookEnd::Temporary])
+            ..end(&[ModelEnd::Temporary])
         };
         assert_eq!(after_slot(&open(), &told).retry_at, Some(at(2_000)));
         let beyond_the_next_slot = SlotEnd {
@@ -194,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_slot_inherits_no_retry_of_the_older_one() {
+    fn a_newer_slot_starts_without_retries() {
         let mut state = open();
         (state.retry_at, state.retry_count) = (Some(at(5_000)), 4);
         let same = claimed(&state, at(0));
@@ -205,12 +207,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_limit_cut_short_is_due_again_at_once_and_offline_counts_nothing() {
+    fn a_slot_cut_short_is_due_at_once_and_an_offline_attempt_is_not_counted() {
         let mut state = open();
         state.retry_count = 3;
-        let cut = after_slot(&state, &end(&[LookEnd::Temporary, LookEnd::Unfinished]));
+        let cut = after_slot(&state, &end(&[ModelEnd::Temporary, ModelEnd::Unfinished]));
         assert_eq!((cut.open_slot_at, cut.retry_at), (Some(at(0)), None));
-        let offline = after_slot(&state, &end(&[LookEnd::Offline, LookEnd::Final]));
+        let offline = after_slot(&state, &end(&[ModelEnd::Offline, ModelEnd::Final]));
         assert_eq!(
             (offline.open_slot_at, offline.retry_at),
             (Some(at(0)), None)
@@ -219,31 +221,31 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_session_says_whether_trying_again_helps() {
+    fn the_end_of_a_session_decides_whether_a_retry_helps() {
         let trouble = |kind| Trouble {
             kind,
             message: String::new(),
             hint: None,
         };
         let of =
-            |outcome, kind: Option<ErrorKind>| LookEnd::of(outcome, kind.map(trouble).as_ref());
-        assert_eq!(of(Outcome::Updated, None), LookEnd::Final);
+            |outcome, kind: Option<ErrorKind>| ModelEnd::of(outcome, kind.map(trouble).as_ref());
+        assert_eq!(of(Outcome::Updated, None), ModelEnd::Final);
         assert_eq!(
             of(Outcome::Orphaned, Some(ErrorKind::NotFound)),
-            LookEnd::Final
+            ModelEnd::Final
         );
-        assert_eq!(of(Outcome::Failed, Some(ErrorKind::Disk)), LookEnd::Final);
+        assert_eq!(of(Outcome::Failed, Some(ErrorKind::Disk)), ModelEnd::Final);
         assert_eq!(
             of(Outcome::Failed, Some(ErrorKind::Network)),
-            LookEnd::Temporary
+            ModelEnd::Temporary
         );
         assert_eq!(
             of(Outcome::CouldNotCheck, Some(ErrorKind::RateLimit)),
-            LookEnd::Temporary
+            ModelEnd::Temporary
         );
         assert_eq!(
             of(Outcome::Partial, Some(ErrorKind::Internal)),
-            LookEnd::Unfinished
+            ModelEnd::Unfinished
         );
     }
 }

@@ -1,16 +1,15 @@
-//! The slots of a schedule where a run does a part of the work: the models of
-//! one shard.
+//! Slots of a schedule for runs that handle one shard of the models.
 //!
-//! Each shard has its own last slot, open slot and retry time; whether a slot
-//! is due is the same function for all of them. A run of all models is the
-//! schedule's own state. Decisions:
-//! - A shard that runs for the first time starts where the schedule stands, and
-//!   what is served for all models is served for each shard.
-//! - A slot that another run has begun may have models that are done: those
-//!   are not looked at again, whichever shard looked.
+//! Each shard has its own last slot, open slot and retry time; the same
+//! function decides for all of them whether a slot is due. A run of all models
+//! uses the schedule's own state. Decisions:
+//! - A shard that runs for the first time starts from the schedule's state, and
+//!   a slot served for all models is served for each shard.
+//! - A slot started by another run may have finished models; those are skipped,
+//!   whichever shard handled them.
 //! - When all shards of a division have served a slot, it is served for the
 //!   schedule as well.
-//! - A schedule is shown as its shard that is furthest behind.
+//! - A schedule is displayed with the state of its slowest shard.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +17,7 @@ use super::entry::ScheduleState;
 use crate::domain::shard::Shard;
 use crate::domain::time::Timestamp;
 
-/// What the runs of one shard have done about a schedule.
+/// The progress of one shard of a schedule.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ShardSlots {
     pub last_slot_at: Option<Timestamp>,
@@ -31,14 +30,14 @@ pub struct ShardSlots {
 pub type SlotsByShard = BTreeMap<Shard, ShardSlots>;
 
 impl ShardSlots {
-    /// Tells whether a run of this shard has begun or served a slot.
+    /// Reports whether a run of this shard has started or served a slot.
     fn has_begun(&self, slot: Timestamp) -> bool {
         self.open_slot_at == Some(slot) || self.last_slot_at.is_some_and(|last| last >= slot)
     }
 }
 
 impl ScheduleState {
-    /// Returns the state as far as the models of a shard are concerned.
+    /// Returns the schedule's state for the models of a shard.
     #[must_use]
     pub fn for_shard(&self, slots: Option<&ShardSlots>) -> Self {
         let Some(slots) = slots else {
@@ -51,7 +50,7 @@ impl ScheduleState {
             retry_count,
         } = slots.clone();
         Self {
-            // What is served for all models is served for these.
+            // A slot served for all models is served for this shard.
             last_slot_at: last_slot_at.max(self.last_slot_at),
             open_slot_at,
             retry_at,
@@ -60,7 +59,7 @@ impl ScheduleState {
         }
     }
 
-    /// Returns the part of the state that each shard has for itself.
+    /// Returns the part of the state that is kept per shard.
     pub fn shard_slots(&self) -> ShardSlots {
         ShardSlots {
             last_slot_at: self.last_slot_at,
@@ -70,7 +69,7 @@ impl ScheduleState {
         }
     }
 
-    /// Tells whether a run of another part of the work has begun a slot.
+    /// Reports whether a run of another shard has started a slot.
     pub fn is_begun_elsewhere(&self, shards: &SlotsByShard, own: Shard, slot: Timestamp) -> bool {
         let all = own != Shard::ALL && self.shard_slots().has_begun(slot);
         let is_other =
@@ -78,8 +77,8 @@ impl ScheduleState {
         all || shards.iter().any(is_other)
     }
 
-    /// Returns the state after the shards of a division have served slots: what
-    /// all of them have served is served.
+    /// Returns the state after shards have served slots: a slot served by all
+    /// shards of a division is served.
     #[must_use]
     pub fn after_shards(&self, shards: &SlotsByShard, n_shards: u32) -> Self {
         let division = shards.iter().filter(|(shard, _)| shard.count() == n_shards);
@@ -96,7 +95,7 @@ impl ScheduleState {
         after
     }
 
-    /// Returns the state to show in a home that runs some shards.
+    /// Returns the state to display in a home that runs some shards.
     #[must_use]
     pub fn furthest_behind(&self, shards: &SlotsByShard, run_here: &[Shard]) -> Self {
         let states = run_here.iter().map(|shard| match *shard {
@@ -139,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shard_starts_where_the_schedule_stands_and_goes_its_own_way() {
+    fn a_shard_starts_from_the_schedule_and_then_advances_alone() {
         let state = state(Some(3));
         assert_eq!(state.for_shard(None), state);
         let own = state.for_shard(Some(&served(7)));
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_begun_by_another_run_is_known() {
+    fn a_slot_started_by_another_run_is_detected() {
         let (one, half) = (shard("0/4"), shard("0/2"));
         let slots = SlotsByShard::from([(half, served(5)), (one, served(2))]);
         let begun = |own, hour| state(Some(3)).is_begun_elsewhere(&slots, own, at(hour));
@@ -177,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn the_shard_that_is_furthest_behind_is_shown() {
+    fn the_slowest_shard_is_displayed() {
         let (one, two) = (shard("0/2"), shard("1/2"));
         let slots = SlotsByShard::from([(one, served(5)), (two, served(4))]);
         let shown = |here: &[Shard]| state(Some(1)).furthest_behind(&slots, here).last_slot_at;

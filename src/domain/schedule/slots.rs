@@ -1,8 +1,8 @@
-//! The set of planned instants of a cadence.
+//! Slots: the planned instants of a cadence.
 //!
-//! A slot depends on the cadence, its zone and the anchor, never on when
-//! somebody looked. Planned times follow the rule of `zone`; cron expressions
-//! with `*` in minute or hour are real minutes instead, as in cron.
+//! A slot depends on the cadence, its zone and the anchor, never on when it is
+//! computed. Planned times follow the rule in `zone`; cron expressions with `*`
+//! in the minute or hour field are real minutes instead, as in cron.
 
 use jiff::ToSpan;
 use jiff::civil::Date;
@@ -21,7 +21,8 @@ const HORIZON_DAYS: i32 = 41 * 366;
 pub struct Slots<'a> {
     cadence: &'a Cadence,
     zone: &'a TimeZone,
-    /// Where an interval's grid starts, on the minute; the others do not need it.
+    /// The start of an interval's grid, on the minute; other cadences ignore
+    /// it.
     anchor: Timestamp,
 }
 
@@ -35,7 +36,7 @@ impl<'a> Slots<'a> {
         }
     }
 
-    /// Returns the first slot after an instant; `None` when there is none any more.
+    /// Returns the first slot after an instant, if there is one.
     pub fn after(&self, after: Timestamp) -> Option<Timestamp> {
         match self.cadence {
             Cadence::Interval(every) => {
@@ -66,8 +67,8 @@ impl<'a> Slots<'a> {
 
     /// Counts the slots in `(after, until]`, up to a limit.
     ///
-    /// The number is for people only: nothing may depend on it, for after a
-    /// long sleep it is large.
+    /// The number is for display only: it is large after a long sleep, so no
+    /// decision may depend on it.
     pub fn count(&self, after: Timestamp, until: Timestamp, limit: usize) -> usize {
         let count = match self.cadence {
             Cadence::Interval(every) => {
@@ -86,12 +87,13 @@ impl<'a> Slots<'a> {
         std::iter::successors(self.after(after), move |slot| self.after(*slot))
     }
 
-    /// Lists the calendar's slots in `(after, until]`, and may stop beyond a number.
+    /// Lists the calendar's slots in `(after, until]`; may stop once it has
+    /// `enough`.
     fn list(&self, after: Timestamp, until: Timestamp, enough: usize) -> Vec<Timestamp> {
         let first = self.zone.to_datetime(after).date();
         let last = self.zone.to_datetime(until).date().saturating_add(1.day());
         let mut slots = Vec::new();
-        // A date's slots may fall on its neighbours.
+        // Slots of a date may fall on neighbouring dates.
         for date in first
             .saturating_sub(1.day())
             .series(1.day())
@@ -100,7 +102,7 @@ impl<'a> Slots<'a> {
             if let Some(found) = self.on_date(date, after, until) {
                 found.append_to(&mut slots);
             }
-            // Two dates may share a slot; there are far fewer of those.
+            // Two dates may share a slot, but far fewer than this margin.
             if slots.len() > enough + 1440 {
                 break;
             }
@@ -110,7 +112,7 @@ impl<'a> Slots<'a> {
         slots
     }
 
-    /// Returns the slots in `(after, until]` that a local date stands for.
+    /// Returns the slots in `(after, until]` of a local date.
     fn on_date(&self, date: Date, after: Timestamp, until: Timestamp) -> Option<DateSlots<'a>> {
         let minutes = self.minutes_on(date)?;
         let day = LocalDay::new(self.zone, date)?;
@@ -129,7 +131,7 @@ impl<'a> Slots<'a> {
         Some(DateSlots::Plain { midnight, minutes })
     }
 
-    /// Returns the minutes since midnight at which something is planned on a date.
+    /// Returns the planned minutes since midnight of a date.
     fn minutes_on(&self, date: Date) -> Option<&'a [i16]> {
         match self.cadence {
             Cadence::Interval(_) | Cadence::Once(_) => None,
@@ -149,10 +151,11 @@ impl<'a> Slots<'a> {
         }
     }
 
-    /// Returns the slots that a reading means.
+    /// Returns the slots of a local time.
     ///
     /// A planned time runs once: after the gap if the clock skips it, in the
-    /// first pass if it repeats. A real minute runs whenever the clock shows it.
+    /// first pass if it repeats. A real minute runs whenever the clock shows
+    /// it.
     fn instants(&self, reading: Reading) -> impl Iterator<Item = Timestamp> + use<> {
         let is_real = matches!(self.cadence, Cadence::Cron(expr) if expr.is_wildcard());
         let (first, second) = match reading {
@@ -170,7 +173,8 @@ impl<'a> Slots<'a> {
         }
     }
 
-    /// Returns how many whole intervals lie between anchor and instant; negative before it.
+    /// Counts the whole intervals from the anchor to an instant; negative
+    /// before the anchor.
     fn steps_until(&self, every: Seconds, at: Timestamp) -> i64 {
         let every = every.span().as_secs().max(1);
         let elapsed = at.as_second() - self.anchor.as_second();
@@ -184,7 +188,7 @@ impl<'a> Slots<'a> {
     }
 }
 
-/// Slots of one date, ascending. On all but a few days nothing has to be listed.
+/// Slots of one date, ascending. Most days need no list.
 enum DateSlots<'a> {
     Plain {
         midnight: Timestamp,

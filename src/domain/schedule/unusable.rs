@@ -1,8 +1,8 @@
-//! Schedules that no run can follow, and why.
+//! Schedules that cannot run, and why.
 //!
-//! A row may have been edited by hand, come from another machine, or be
-//! written by a newer version. Such a schedule is told about and left out; it
-//! never hides or holds up the others.
+//! A row may have been edited by hand, copied from another machine, or written
+//! by a newer version. Such a schedule is reported and skipped; it never hides
+//! or delays the others.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use jiff::tz::TimeZone;
 
 use super::{Schedule, ScheduleId, find_zone};
 
-/// All schedules, or some, as they are kept.
+/// Stored schedules, readable and unreadable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schedules {
     pub readable: Vec<Schedule>,
@@ -18,7 +18,7 @@ pub struct Schedules {
 }
 
 impl Schedules {
-    /// Returns the names of all, in the order of their letters.
+    /// Returns all names in alphabetical order.
     pub fn names(&self) -> Vec<&str> {
         let readable = self.readable.iter().map(|one| one.spec.name.as_str());
         let unreadable = self.unreadable.iter().map(|one| one.name.as_str());
@@ -27,7 +27,7 @@ impl Schedules {
         names
     }
 
-    /// Returns those that are enabled and that no run can follow.
+    /// Returns the enabled schedules that cannot run.
     pub fn unusable(&self) -> Vec<Unusable> {
         let unreadable = self.unreadable.iter().filter(|one| one.is_enabled).cloned();
         let enabled = self.readable.iter().filter(|one| one.spec.enabled);
@@ -36,27 +36,27 @@ impl Schedules {
     }
 }
 
-/// A schedule that no run can follow.
+/// A schedule that cannot run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unusable {
     pub id: ScheduleId,
-    /// As it is kept: it need not even be a proper name.
+    /// The name as stored, which may be invalid.
     pub name: String,
     pub is_enabled: bool,
     pub why: String,
     pub kind: UnusableKind,
 }
 
-/// What is wrong with a schedule.
+/// Why a schedule cannot run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnusableKind {
-    /// This version cannot make sense of a value.
+    /// This version cannot read one of its values.
     Unreadable,
-    /// All is well with it, but this machine lacks the rules of its time zone.
+    /// The schedule is valid, but this machine has no rules for its time zone.
     UnknownZone,
 }
 
-/// Returns the zone by which a schedule goes, or why it cannot be followed here.
+/// Returns the time zone of a schedule, or why it cannot run on this machine.
 pub fn usable_zone(schedule: &Schedule) -> Result<TimeZone, Unusable> {
     find_zone(&schedule.spec.time_zone).map_err(|why| Unusable {
         id: schedule.id,
@@ -68,7 +68,7 @@ pub fn usable_zone(schedule: &Schedule) -> Result<TimeZone, Unusable> {
 }
 
 impl Unusable {
-    /// Returns what mends it.
+    /// Returns the command that repairs it.
     pub fn hint(&self) -> String {
         let name = &self.name;
         match self.kind {
@@ -85,7 +85,7 @@ impl Unusable {
 impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { name, why, .. } = self;
-        write!(f, "the schedule `{name}` cannot be followed: {why}")
+        write!(f, "the schedule `{name}` cannot run: {why}")
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
     use crate::domain::schedule::fixture;
 
     #[test]
-    fn only_what_is_enabled_and_cannot_be_followed_is_unusable() {
+    fn only_enabled_schedules_that_cannot_run_are_unusable() {
         let in_zone = |id, zone: &str, enabled| {
             let mut schedule = fixture::schedule(id, "daily 03:00");
             schedule.spec.name = format!("s{id}").parse().unwrap();

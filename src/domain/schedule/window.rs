@@ -1,8 +1,9 @@
-//! Hours in which bytes may flow: `22:00-07:00`, `Sat,Sun@00:00-24:00`.
+//! Windows: hours in which bytes may flow, such as `22:00-07:00` or
+//! `Sat,Sun@00:00-24:00`.
 //!
-//! A clock reading alone decides whether a window is open. So a night window
-//! is an hour shorter in spring and an hour longer in autumn, and nothing has
-//! to be said about days on which the clock changes.
+//! Only the local time decides whether a window is open. So a night window is
+//! an hour shorter in spring and an hour longer in autumn, and clock changes
+//! need no special rule.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,26 +15,26 @@ use super::clock::{self, MINUTES_OF_DAY, SpecError, Weekdays};
 use super::zone;
 use crate::domain::time::Timestamp;
 
-/// One stretch of hours, on some or all weekdays.
+/// One range of hours, on some or all weekdays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Window {
-    /// The days on which it opens; it may close on the next.
+    /// The days on which it opens; it may close on the next day.
     days: Weekdays,
     /// Minutes since midnight, inclusive.
     start: i16,
-    /// Minutes since midnight, exclusive; 1 to 1440, at most `start` when it
-    /// crosses midnight.
+    /// Minutes since midnight, exclusive; 1 to 1440. At most `start` if the
+    /// window crosses midnight.
     end: i16,
 }
 
-/// The union of some windows; none at all means always open.
+/// A union of windows; an empty list means always open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Windows(Vec<Window>);
 
-const WHAT: &str = "a window";
+const KIND: &str = "a window";
 
 impl Window {
-    /// Tells whether it is open when the clock shows `at`.
+    /// Reports whether the window is open at local time `at`.
     fn is_open_at(&self, at: civil::DateTime) -> bool {
         let minute = clock::minute_of(at.time());
         let today = self.days.contains(at.weekday());
@@ -44,7 +45,7 @@ impl Window {
         (today && minute >= self.start) || (yesterday && minute < self.end)
     }
 
-    /// Returns the clock readings at which it opens and closes.
+    /// Returns the local times at which the window opens and closes.
     fn edges(&self) -> [civil::Time; 2] {
         [clock::time_of(self.start), clock::time_of(self.end)]
     }
@@ -55,10 +56,10 @@ impl FromStr for Window {
 
     fn from_str(text: &str) -> Result<Self, SpecError> {
         let text = text.trim();
-        let error = |why: &str| SpecError::new(WHAT, text, why);
+        let error = |why: &str| SpecError::new(KIND, text, why);
         let (days, hours) = match text.split_once('@') {
             Some((days, hours)) => (
-                Weekdays::parse(days).map_err(|error| error.inside(WHAT, text))?,
+                Weekdays::parse(days).map_err(|error| error.inside(KIND, text))?,
                 hours,
             ),
             None => (Weekdays::ALL, text),
@@ -67,7 +68,7 @@ impl FromStr for Window {
             error("write start and end such as 22:00-07:00 or Sat,Sun@00:00-24:00")
         })?;
         let minute =
-            |part: &str| clock::parse_minute(part.trim()).map_err(|error| error.inside(WHAT, text));
+            |part: &str| clock::parse_minute(part.trim()).map_err(|error| error.inside(KIND, text));
         let (start, end) = (minute(start)?, minute(end)?);
         if start == MINUTES_OF_DAY {
             return Err(error("a window starts before 24:00; write 00:00"));
@@ -113,7 +114,7 @@ impl Windows {
         self.0.iter().map(Window::to_string).collect()
     }
 
-    /// Tells that there is no window, so that every hour will do.
+    /// Reports whether there is no window, so that every hour is allowed.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -122,14 +123,15 @@ impl Windows {
         self.0.iter()
     }
 
-    /// Tells whether bytes may flow at an instant.
+    /// Reports whether bytes may flow at an instant.
     pub fn is_open(&self, zone: &TimeZone, at: Timestamp) -> bool {
         self.is_empty() || self.is_open_at(zone.to_datetime(at))
     }
 
     /// Returns the first instant at or after `from` at which bytes may flow.
     ///
-    /// There is none only if every opening of the next weeks is skipped by the clock.
+    /// `None` only if every opening of the next weeks falls into a clock-change
+    /// gap.
     pub fn opens_at(&self, zone: &TimeZone, from: Timestamp) -> Option<Timestamp> {
         if self.is_open(zone, from) {
             return Some(from);
@@ -137,9 +139,10 @@ impl Windows {
         zone::first_turn(zone, from, &self.edges(), |at| self.is_open_at(at))
     }
 
-    /// Returns the deadline: the first instant after `from` at which no window is open.
+    /// Returns the deadline: the first instant after `from` at which no window
+    /// is open.
     ///
-    /// There is none without windows, or when together they cover the week.
+    /// `None` without windows, or if together they cover the week.
     pub fn closes_after(&self, zone: &TimeZone, from: Timestamp) -> Option<Timestamp> {
         if self.is_empty() {
             return None;

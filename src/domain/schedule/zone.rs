@@ -1,9 +1,9 @@
-//! Local clock readings and the instants they stand for.
+//! Conversion of local times to instants.
 //!
-//! One rule for days on which the clock changes: a reading that does not
-//! exist means the first instant after the gap; one that exists twice means
-//! both, and the caller chooses. jiff's `compatible()` is never used, for it
-//! moves 02:30 to 03:30.
+//! One rule for clock changes: a local time that is skipped means the first
+//! instant after the gap; a local time that occurs twice means both, and the
+//! caller chooses. jiff's `compatible()` is not used, because it moves 02:30 to
+//! 03:30.
 
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
@@ -18,22 +18,22 @@ pub fn find_zone(name: &str) -> Result<TimeZone, SpecError> {
     let found = TimeZone::get(name).ok().filter(|zone| !zone.is_unknown());
     found.ok_or_else(|| {
         let why = "write an IANA name such as Europe/Berlin or UTC";
-        SpecError::new("a time zone that this machine knows", name, why)
+        SpecError::new("a time zone known on this machine", name, why)
     })
 }
 
-/// What a clock reading stands for.
+/// The instants of a local time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
     Once(Timestamp),
-    /// The clock was put back: the first pass and the second.
+    /// The clock was set back: the first pass and the second.
     Twice(Timestamp, Timestamp),
-    /// The clock was put forward: the first instant after the gap.
+    /// The clock was set forward: the first instant after the gap.
     Skipped(Timestamp),
 }
 
 impl Reading {
-    /// Returns the instant of a planned time: once a day, whatever the clock does.
+    /// Returns the one instant of a planned time.
     pub(super) fn planned(self) -> Timestamp {
         match self {
             Self::Once(at) | Self::Twice(at, _) | Self::Skipped(at) => at,
@@ -41,7 +41,7 @@ impl Reading {
     }
 }
 
-/// Resolves one reading; `None` only beyond the years that jiff knows.
+/// Resolves a local time; `None` only outside the years that jiff supports.
 pub(super) fn resolve(zone: &TimeZone, reading: DateTime) -> Option<Reading> {
     let ambiguous = zone.to_ambiguous_timestamp(reading);
     match ambiguous.offset() {
@@ -60,7 +60,8 @@ pub(super) fn resolve(zone: &TimeZone, reading: DateTime) -> Option<Reading> {
     }
 }
 
-/// One local date. Almost all days are plain, and on those a reading is an addition.
+/// One local date. Most days have no clock change, and there an instant is
+/// midnight plus minutes.
 pub(super) struct LocalDay<'z> {
     zone: &'z TimeZone,
     date: Date,
@@ -72,8 +73,8 @@ impl<'z> LocalDay<'z> {
     pub(super) fn new(zone: &'z TimeZone, date: Date) -> Option<Self> {
         let reading = resolve(zone, date.to_datetime(Time::midnight()))?;
         let midnight = reading.planned();
-        // A change within a day after midnight could still reach back into
-        // this date, hence two days.
+        // A clock change within a day after midnight could still affect this
+        // date, hence two days.
         let is_plain = matches!(reading, Reading::Once(_))
             && zone
                 .following(midnight)
@@ -94,12 +95,12 @@ impl<'z> LocalDay<'z> {
         resolve(self.zone, self.date.to_datetime(clock::time_of(minute)))
     }
 
-    /// Returns the instant of midnight if every reading of the day is an addition to it.
+    /// Returns the instant of midnight if the day has no clock change.
     pub(super) fn plain_midnight(&self) -> Option<Timestamp> {
         self.is_plain.then_some(self.midnight)
     }
 
-    /// Returns the instants near this date at which the clock is changed.
+    /// Returns the instants near this date at which the clock changes.
     fn changes(&self) -> impl Iterator<Item = Timestamp> {
         let end = shift(self.midnight, 30 * 3600);
         let changes = self.zone.following(shift(self.midnight, -30 * 3600));
@@ -109,10 +110,12 @@ impl<'z> LocalDay<'z> {
     }
 }
 
-/// Finds the smallest instant after `after` when `earliest` knows that of each date.
+/// Finds the earliest instant after `after`; `earliest` returns the earliest
+/// one of a date.
 ///
 /// The instants of a date may fall on its neighbours (a gap at midnight, a
-/// second pass that begins there), so the search looks one day back and one on.
+/// second pass that begins there), so the search includes the day before and
+/// the day after.
 pub(super) fn first_after(
     zone: &TimeZone,
     after: Timestamp,
@@ -132,7 +135,8 @@ pub(super) fn first_after(
     best
 }
 
-/// Finds the largest instant in `(after, until]`; the mirror image of [`first_after`].
+/// Finds the latest instant in `(after, until]`; the mirror image of
+/// [`first_after`].
 pub(super) fn last_within(
     zone: &TimeZone,
     after: Timestamp,
@@ -155,16 +159,18 @@ pub(super) fn last_within(
     best
 }
 
-/// Finds the first instant after `after` at which a test of the clock reading turns true.
+/// Finds the first instant after `after` at which a condition on the local time
+/// becomes true.
 ///
-/// Nothing can turn but at the readings in `edges` and where the clock is changed.
+/// The condition can change only at the times in `edges` and at clock changes.
 pub(super) fn first_turn(
     zone: &TimeZone,
     after: Timestamp,
     edges: &[Time],
     turned: impl Fn(DateTime) -> bool,
 ) -> Option<Timestamp> {
-    // Weekly edges can lie in a gap two weeks running at most; this is ample.
+    // Weekly edges can fall into a gap for two weeks running at most; this is
+    // ample.
     const HORIZON_DAYS: i32 = 62;
     first_after(zone, after, HORIZON_DAYS, |date| {
         let day = LocalDay::new(zone, date)?;
@@ -188,7 +194,7 @@ pub(super) fn minutes_after(midnight: Timestamp, minute: i16) -> Timestamp {
     shift(midnight, i64::from(minute) * 60)
 }
 
-/// Moves an instant by some seconds, stopping at the ends of time.
+/// Moves an instant by some seconds, clamped to the supported range.
 pub fn shift(at: Timestamp, seconds: i64) -> Timestamp {
     let end = if seconds < 0 {
         Timestamp::MIN

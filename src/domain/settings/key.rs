@@ -1,4 +1,4 @@
-//! The table of keys, and what a value of each may be.
+//! The table of settings keys and their value kinds.
 
 use super::value::{SettingError, SettingValue};
 use crate::domain::argv::Argv;
@@ -40,7 +40,7 @@ words! {
     }
 }
 
-/// What a value may be.
+/// The kind of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueKind {
     Count {
@@ -48,7 +48,7 @@ pub enum ValueKind {
         max: u64,
     },
     Size,
-    /// A span of time; `min` is the shortest that makes sense.
+    /// A span of time; `min` is the shortest useful one.
     Duration {
         min: u64,
     },
@@ -57,20 +57,20 @@ pub enum ValueKind {
     Rate,
     Choice(&'static [&'static str]),
     Url,
-    /// An address that whoever knows it can use: shown by its host only.
+    /// A URL that works without further credentials; only its host is shown.
     SecretUrl,
     Path,
-    /// A file that is written, in a directory that exists.
+    /// A file to be written, in a directory that exists.
     File,
     /// A program and its arguments.
     Argv,
 }
 
-/// Everything about one key.
+/// The definition of one key.
 #[derive(Clone, Copy, Debug)]
 pub struct SettingSpec {
     pub kind: ValueKind,
-    /// `None`: unlimited or worked out from the environment.
+    /// `None`: unlimited, or computed from the environment.
     pub default: Option<&'static str>,
     pub help: &'static str,
 }
@@ -177,7 +177,7 @@ impl SettingKey {
             Self::PingUrl => spec(
                 SecretUrl,
                 None,
-                "address that is told of each run, such as of Healthchecks",
+                "URL pinged for each run, such as of Healthchecks",
             ),
             Self::StatusFile => spec(File, None, "JSON file with the last state of everything"),
             Self::TimerEvery => spec(
@@ -188,12 +188,12 @@ impl SettingKey {
         }
     }
 
-    /// Tells whether a value of this key opens something to whoever reads it.
+    /// Reports whether a value of this key grants access to something.
     pub fn is_secret(self) -> bool {
         matches!(self.spec().kind, ValueKind::SecretUrl)
     }
 
-    /// Returns a value of this key as lists and messages may show it.
+    /// Returns a value of this key in the form for lists and messages.
     pub fn shown(self, value: &str) -> String {
         if self.is_secret() {
             without_path(value)
@@ -202,13 +202,13 @@ impl SettingKey {
         }
     }
 
-    /// Returns the variable that sets this key for one process, such as
+    /// Returns the environment variable of this key, such as
     /// `HFDL_DOWNLOAD_CONNECTIONS`.
     pub fn variable(self) -> String {
         format!("HFDL_{}", self.as_str().replace('.', "_").to_uppercase())
     }
 
-    /// Finds a key by its name; a wrong one names the nearest right one.
+    /// Finds a key by name; the error suggests the nearest one.
     pub fn find(name: &str) -> Result<Self, SettingError> {
         name.parse().map_err(|_| SettingError::UnknownKey {
             key: name.chars().take(80).flat_map(char::escape_debug).collect(),
@@ -283,8 +283,8 @@ impl SettingKey {
     }
 }
 
-/// Accepts `http://` and `https://` with a host, without credentials, and
-/// drops the final slash.
+/// Accepts `http://` and `https://` with a host and without credentials;
+/// removes a final slash.
 fn check_url(value: &str) -> Result<String, String> {
     let rest = value
         .strip_prefix("https://")
@@ -308,8 +308,8 @@ fn check_url(value: &str) -> Result<String, String> {
     Ok(value.trim_end_matches('/').to_owned())
 }
 
-/// Accepts `http://` and `https://` with a host; a query stays, because some
-/// services are told by it what to do.
+/// Accepts `http://` and `https://` with a host. A query stays, because some
+/// services need it.
 fn check_ping(value: &str) -> Result<String, String> {
     let (base, query) = match value.split_once('?') {
         Some((base, query)) => (base, Some(query)),
@@ -327,7 +327,7 @@ fn check_ping(value: &str) -> Result<String, String> {
     }
 }
 
-/// Hides what stands behind the host of an address.
+/// Replaces the path of a URL.
 fn without_path(value: &str) -> String {
     let Some((scheme, rest)) = value.split_once("://") else {
         return "***".to_owned();
@@ -336,8 +336,8 @@ fn without_path(value: &str) -> String {
     format!("{scheme}://{host}/***")
 }
 
-/// Hides what stands before the host of an address: a refused password is one
-/// all the same, and messages end up in mails and logs.
+/// Replaces the credentials in a URL: even a refused password is a password,
+/// and messages end up in mails and logs.
 fn without_credentials(value: &str) -> String {
     let hidden = value.split_once("://").and_then(|(scheme, rest)| {
         let authority = rest.split('/').next().unwrap_or_default();

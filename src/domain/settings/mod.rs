@@ -1,8 +1,14 @@
-//! The settings: their keys, what each may be, and where a value came from.
+//! Settings: their keys, their values, and the source of each value.
 //!
-//! One table says everything about a key. A value travels as text until
-//! `Settings::resolve` has parsed all of them; after that nobody parses again
-//! and nobody asks whether a flag was given.
+//! One table in `key` defines everything about a key: its kind, default and
+//! description. Texts come from flags, environment variables, the database and
+//! the defaults of the machine; they are collected in `SettingLayers`.
+//! `Settings::resolve` parses all of them once at the start of a process and
+//! takes the first source that has a value. No later code parses a setting or
+//! asks whether a flag was given.
+//!
+//! Deliberately absent: reading the environment and the database (`ops`), and
+//! settings of single models or schedules, which are fields of their entities.
 
 mod key;
 mod resolved;
@@ -10,4 +16,4 @@ mod value;
 
 pub use key::{SettingKey, SettingSpec, ValueKind};
 pub use resolved::{SettingLayers, Settings};
-pub use value::{Origin, SettingError, SettingValue};
+pub use value::{SettingError, SettingSource, SettingValue};

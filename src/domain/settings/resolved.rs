@@ -1,14 +1,14 @@
-//! All settings of a process, resolved once.
+//! All settings of a process, resolved once at its start.
 
 use std::collections::BTreeMap;
 
 use super::key::SettingKey;
-use super::value::{Origin, SettingError, SettingValue};
+use super::value::{SettingError, SettingSource, SettingValue};
 use crate::domain::argv::Argv;
 use crate::domain::schedule::RateTable;
 use crate::domain::units::{ByteSize, Seconds};
 
-/// The texts that were found for the keys, by where they were found.
+/// The texts found for the keys, by source.
 #[derive(Clone, Debug, Default)]
 pub struct SettingLayers {
     pub flags: BTreeMap<SettingKey, String>,
@@ -19,30 +19,32 @@ pub struct SettingLayers {
     pub machine: BTreeMap<SettingKey, String>,
 }
 
-/// All settings, parsed, each with its origin. A key without a value is unlimited.
+/// All settings, parsed, each with its source. A key without a value is
+/// unlimited.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    values: BTreeMap<SettingKey, (SettingValue, Origin)>,
+    values: BTreeMap<SettingKey, (SettingValue, SettingSource)>,
 }
 
 impl Settings {
-    /// Takes for each key the first of flag, environment, saved and default.
+    /// Takes the first of flag, environment, saved value and default for each
+    /// key.
     pub fn resolve(layers: &SettingLayers) -> Result<Self, SettingError> {
         let mut values = BTreeMap::new();
         for key in SettingKey::ALL.iter().copied() {
             let found = if let Some(text) = layers.flags.get(&key) {
-                Some((text.as_str(), Origin::Flag))
+                Some((text.as_str(), SettingSource::Flag))
             } else if let Some((text, name)) = layers.environment.get(&key) {
-                Some((text.as_str(), Origin::Environment(name.clone())))
+                Some((text.as_str(), SettingSource::Environment(name.clone())))
             } else if let Some(text) = layers.saved.get(&key) {
-                Some((text.as_str(), Origin::Saved))
+                Some((text.as_str(), SettingSource::Saved))
             } else {
                 let default = layers
                     .machine
                     .get(&key)
                     .map(String::as_str)
                     .or(key.spec().default);
-                default.map(|text| (text, Origin::Default))
+                default.map(|text| (text, SettingSource::Default))
             };
             if let Some((text, origin)) = found {
                 let value = key.check(text).map_err(|err| SettingError::At {
@@ -55,7 +57,7 @@ impl Settings {
         Ok(Self { values })
     }
 
-    pub fn get(&self, key: SettingKey) -> Option<&(SettingValue, Origin)> {
+    pub fn get(&self, key: SettingKey) -> Option<&(SettingValue, SettingSource)> {
         self.values.get(&key)
     }
 
@@ -161,7 +163,7 @@ impl Settings {
         self.duration(SettingKey::KeepLogs).unwrap_or_default()
     }
 
-    /// Returns the program of a hook, if there is one.
+    /// Returns the program of a hook, if one is set.
     pub fn hook(&self, key: SettingKey) -> Option<&Argv> {
         match self.values.get(&key) {
             Some((SettingValue::Argv(argv), _)) => Some(argv),
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_value_says_what_is_allowed_and_where_it_stood() {
+    fn a_wrong_value_names_the_allowed_values_and_its_source() {
         let mut layers = layers();
         layers
             .saved

@@ -1,4 +1,4 @@
-//! A value, where it came from, and what may be wrong with it.
+//! A parsed value, its source, and the errors about it.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::domain::argv::Argv;
 use crate::domain::schedule::RateTable;
 use crate::domain::units::{ByteSize, Seconds};
 
-/// A value that has been parsed.
+/// A parsed value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SettingValue {
     Count(u64),
@@ -35,7 +35,7 @@ impl fmt::Display for SettingValue {
     }
 }
 
-/// Says what is wrong with a setting and what would be right.
+/// An error in a setting, with the correct form.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum SettingError {
     #[error("there is no setting `{key}`")]
@@ -43,7 +43,7 @@ pub enum SettingError {
         key: String,
         nearest: Option<&'static str>,
     },
-    #[error("`{value}` is no value for `{key}`: {why}")]
+    #[error("`{value}` is not a valid value for `{key}`: {why}")]
     WrongValue {
         key: SettingKey,
         value: String,
@@ -51,13 +51,13 @@ pub enum SettingError {
     },
     #[error("{origin}: {source}")]
     At {
-        origin: Origin,
+        origin: SettingSource,
         source: Box<SettingError>,
     },
 }
 
 impl SettingError {
-    /// Returns what to try instead.
+    /// Returns a suggestion for the user.
     pub fn hint(&self) -> String {
         match self {
             Self::UnknownKey {
@@ -73,16 +73,18 @@ impl SettingError {
                 None => format!("`hfdl config unset {key}` removes the setting"),
             },
             Self::At { origin, source } => match origin {
-                Origin::Environment(name) => format!("correct `{name}` or unset it"),
-                Origin::Flag | Origin::Saved | Origin::Default => source.hint(),
+                SettingSource::Environment(name) => format!("correct `{name}` or unset it"),
+                SettingSource::Flag | SettingSource::Saved | SettingSource::Default => {
+                    source.hint()
+                }
             },
         }
     }
 }
 
-/// Where a value came from.
+/// The source of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum SettingSource {
     Flag,
     /// The name of the variable.
     Environment(String),
@@ -90,7 +92,7 @@ pub enum Origin {
     Default,
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag => f.write_str("flag"),

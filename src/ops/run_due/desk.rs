@@ -10,11 +10,11 @@ use super::Options;
 use super::look::{DueNow, Looker};
 use crate::domain::model::{Model, ModelId};
 use crate::domain::outcome::{ErrorKind, UpstreamState};
+use crate::domain::queue_order::QueueOrder;
 use crate::domain::schedule::{
-    DueSchedule, LookEnd, Schedule, ScheduleId, SlotEnd, Slots, after_slot, claimed, due_jobs,
+    DueSchedule, ModelEnd, Schedule, ScheduleId, SlotEnd, Slots, after_slot, claimed, due_jobs,
 };
 use crate::domain::shard::Shard;
-use crate::domain::share::Share;
 use crate::domain::time::{Timestamp, believed};
 use crate::domain::units::{ByteSize, Seconds};
 use crate::download::LimitGroup;
@@ -49,7 +49,7 @@ struct Claim {
     due: DueNow,
     lane: LimitGroup,
     waiting: BTreeSet<ModelId>,
-    ends: Vec<LookEnd>,
+    ends: Vec<ModelEnd>,
 }
 
 /// One look at one model.
@@ -150,14 +150,14 @@ impl<'a> Desk<'a> {
         };
         let look_end = match record {
             // No slot is served by what nobody can read afterwards.
-            Record::Lost => LookEnd::Unfinished,
-            Record::Written if end.is_offline => LookEnd::Offline,
-            Record::Written if has_lost_access(&job.model, end) => LookEnd::Temporary,
-            Record::Written => LookEnd::of(end.outcome, end.trouble.as_ref()),
+            Record::Lost => ModelEnd::Unfinished,
+            Record::Written if end.is_offline => ModelEnd::Offline,
+            Record::Written if has_lost_access(&job.model, end) => ModelEnd::Temporary,
+            Record::Written => ModelEnd::of(end.outcome, end.trouble.as_ref()),
         };
         let (over, others) = match (record, look_end) {
             // One schedule's limit is not the others'.
-            (Record::Written, LookEnd::Unfinished) => job.serves.split_at(1.min(job.serves.len())),
+            (Record::Written, ModelEnd::Unfinished) => job.serves.split_at(1.min(job.serves.len())),
             _ => (job.serves.as_slice(), [].as_slice()),
         };
         for id in over {
@@ -222,7 +222,7 @@ impl<'a> Desk<'a> {
             let order = Order {
                 target,
                 lane: claim.lane.clone(),
-                share: Share::new(spec.priority, job.model.spec.priority),
+                share: QueueOrder::new(spec.priority, job.model.spec.priority),
             };
             begun.push((order, job));
         }
@@ -331,7 +331,7 @@ impl<'a> Desk<'a> {
         for id in done {
             if let Some(claim) = self.claims.remove(&id) {
                 let worst = claim.ends.iter().max();
-                if matches!(worst, Some(LookEnd::Offline | LookEnd::Unfinished)) {
+                if matches!(worst, Some(ModelEnd::Offline | ModelEnd::Unfinished)) {
                     self.left.insert(id, claim.due.due.slot);
                 }
                 let served = self.serve(&claim);
@@ -360,7 +360,7 @@ impl<'a> Desk<'a> {
                 now,
                 next_slot: slots.after(now.max(slot)),
                 not_before,
-                dice: fastrand::f64(),
+                random: fastrand::f64(),
             };
             Some(after_slot(&fresh.state, &end))
         })

@@ -8,8 +8,8 @@ use jiff::tz::TimeZone;
 use crate::domain::model::EntryName;
 use crate::domain::run::{Event, EventKind};
 use crate::domain::schedule::{
-    ClockEvent, Due, DueState, Look, Schedule, ScheduleId, ScheduleState, Schedules, Unusable,
-    assess, shift, usable_zone,
+    ClockEvent, Due, DueContext, DueState, Schedule, ScheduleId, ScheduleState, Schedules,
+    Unusable, assess, shift, usable_zone,
 };
 use crate::domain::shard::Shard;
 use crate::domain::time::{Timestamp, render_utc};
@@ -177,7 +177,7 @@ impl Looker<'_> {
             let mut state = judged.schedule.state;
             state.next_due_at = match is_left_open {
                 true => Some(now),
-                false => judged.state.next_look(now),
+                false => judged.state.next_check(now),
             };
             note_zone(store, self.host, &judged.schedule.spec.time_zone)?;
             note_look(store, now)?;
@@ -212,7 +212,7 @@ impl Looker<'_> {
     }
 
     fn ask(&self, schedule: Schedule, zone: TimeZone, now: Timestamp) -> Result<Judged> {
-        let look = Look {
+        let look = DueContext {
             now,
             offset: offset(self.store, self.host, &schedule)?,
             tick: self.tick,
@@ -227,7 +227,7 @@ impl Looker<'_> {
     }
 
     fn save_next_look(&self, judged: &Judged, now: Timestamp) -> Result<()> {
-        let next = judged.state.next_look(now);
+        let next = judged.state.next_check(now);
         if self.shard != Shard::ALL || next == judged.schedule.state.next_due_at {
             return Ok(());
         }

@@ -12,7 +12,7 @@ use super::place::{Place, Writer};
 use super::{CacheChoice, Target};
 use crate::cache::{Prove, Vanished};
 use crate::domain::content::ContentId;
-use crate::domain::hold::{Loss, suspicion};
+use crate::domain::hold::{Loss, hold_reason};
 use crate::domain::origin::Origins;
 use crate::domain::plan::{self, Action, LocalFacts, SyncPlan, plan_sync};
 use crate::domain::proof::FileStamp;
@@ -294,7 +294,7 @@ fn loss(
         None => Amount::default(),
     };
     let is_new = !target.accepts(&remote.commit);
-    if let (Some(old), Some(reason), true) = (old_commit, suspicion(published, found), is_new) {
+    if let (Some(old), Some(reason), true) = (old_commit, hold_reason(published, found), is_new) {
         return Ok(Some(Loss {
             reason,
             published: (old.clone(), published),
@@ -349,8 +349,8 @@ fn reused<'f>(
 /// Takes no content from a file that was found bad in another place.
 fn leave_out_bad_sources(facts: &mut LocalFacts, place: &Place, bad: &BadFiles) {
     facts.contents.retain(|content, found| match &found.place {
-        plan::Place::Here => bad.get(&place.stored(content)) != Some(content),
-        plan::Place::At(path) => bad.get(path) != Some(content),
+        plan::ContentLocation::Here => bad.get(&place.stored(content)) != Some(content),
+        plan::ContentLocation::At(path) => bad.get(path) != Some(content),
     });
 }
 

@@ -215,7 +215,7 @@ impl Asker<'_> {
         let on_disk = reusable_ranges(&partial, &file.content, file.size_bytes);
         let copies = delta.copies_beyond(&on_disk);
         let copied_bytes: u64 = copies.iter().map(|copy| copy.length).sum();
-        let (mut sources, mut maps, mut learnt) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut sources, mut maps, mut new_maps) = (Vec::new(), Vec::new(), Vec::new());
         for one in old {
             let Some(known) = one.map else {
                 continue;
@@ -224,7 +224,7 @@ impl Asker<'_> {
             // Of a damaged file only a part is known, and its sidecar comes with the whole.
             let is_whole = one.content != file.content;
             if is_whole && known.chunk_lengths.is_some() && !path.exists() {
-                learnt.push((one.content, one.size_bytes, known.clone()));
+                new_maps.push((one.content, one.size_bytes, known.clone()));
             }
             sources.push(DeltaSource {
                 file: one.path,
@@ -239,7 +239,7 @@ impl Asker<'_> {
             sources,
             map,
             old: maps,
-            learnt,
+            new_maps,
         }
     }
 
@@ -375,8 +375,8 @@ pub(crate) fn client_for(
 }
 
 /// Writes down what was found out about old contents.
-pub(super) fn write_down_learnt(place: &Place, delta: &FileDelta) {
-    for (content, size_bytes, map) in &delta.learnt {
+pub(super) fn save_new_maps(place: &Place, delta: &FileDelta) {
+    for (content, size_bytes, map) in &delta.new_maps {
         let path = place.sidecar(content);
         if let Err(err) = sidecar::write(&path, content, *size_bytes, map) {
             log::debug!("cannot write `{}`: {err}", path.display());

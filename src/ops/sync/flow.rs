@@ -27,9 +27,9 @@ use super::{CacheChoice, Target};
 use crate::cache::CacheLayout;
 use crate::domain::hold::{HeldUpdate, Loss};
 use crate::domain::outcome::{ErrorKind, Outcome};
+use crate::domain::queue_order::QueueOrder;
 use crate::domain::repo::CommitSha;
 use crate::domain::session::{ByteCounts, FileCounts, SessionProgress, Trouble};
-use crate::domain::share::Share;
 use crate::domain::units::ByteSize;
 use crate::download::{EngineOptions, LimitGroup};
 use crate::hub::HubClient;
@@ -53,7 +53,7 @@ const LAST_ANSWER: Duration = Duration::from_secs(1);
 pub struct Order {
     pub target: Arc<Target>,
     pub lane: LimitGroup,
-    pub share: Share,
+    pub share: QueueOrder,
 }
 
 /// Targets on their way.

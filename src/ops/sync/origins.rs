@@ -25,8 +25,8 @@ pub fn origins_of(
         let file = &planned.file;
         let origin = match &planned.action {
             Action::Keep | Action::Resume { .. } | Action::Fetch => continue,
-            Action::Link(plan::Place::At(path)) => named_by_place(path, place, own),
-            Action::Link(plan::Place::Here) | Action::LinkToFetched => {
+            Action::Link(plan::ContentLocation::At(path)) => named_by_place(path, place, own),
+            Action::Link(plan::ContentLocation::Here) | Action::LinkToFetched => {
                 let names = names.get_or_insert_with(|| Names::new(plan, place, old_commit));
                 if names.is_unchanged(file) {
                     continue;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Error, Result};
 
 use super::check::Planned;
-use super::delta::{client_for, write_down_learnt};
+use super::delta::{client_for, save_new_maps};
 use super::either_source::EitherSource;
 use super::end::{Progress, ProvenFile};
 use super::fetches::{Busy, Desk, Job, Use};
@@ -107,7 +107,7 @@ impl Pool {
                 continue;
             }
             if let Some(delta) = &wanted.delta {
-                write_down_learnt(&planned.place, delta);
+                save_new_maps(&planned.place, delta);
             }
             let missing = wanted.missing_bytes();
             let address = FileAddress {

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use thiserror::Error;
 
 use super::check::Planned;
-use crate::domain::plan::{Action, Place, PlannedFile};
+use crate::domain::plan::{Action, ContentLocation, PlannedFile};
 use crate::domain::units::ByteSize;
 use crate::sys::copy::can_clone;
 use crate::sys::disk;
@@ -80,8 +80,9 @@ pub(super) fn refuse_what_does_not_fit(
         return Ok(Need::default());
     }
     if let Some(most) = space.largest_file {
-        let is_copied =
-            |action: &Action| need > fetched && matches!(action, Action::Link(Place::At(_)));
+        let is_copied = |action: &Action| {
+            need > fetched && matches!(action, Action::Link(ContentLocation::At(_)))
+        };
         let files = planned.plan.files.iter();
         let files = files.filter(|file| file.action.is_fetch() || is_copied(&file.action));
         let files = files.map(|file| &file.file);

@@ -12,9 +12,9 @@ use super::run::{MayReplace, Verify, close};
 use crate::domain::model::Priority;
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::plan_sync;
+use crate::domain::queue_order::QueueOrder;
 use crate::domain::repo::RepoPath;
 use crate::domain::repo_arg::escape_pattern;
-use crate::domain::share::Share;
 use crate::domain::snapshot::RemoteFile;
 use crate::download::{LimitGroup, has_content};
 use crate::ops::run::{Bounds, Run, Tools};
@@ -62,7 +62,7 @@ impl Verify<'_> {
                     let order = Order {
                         target: Arc::new(target.clone()),
                         lane: lane.clone(),
-                        share: Share::new(Priority::default(), Priority::default()),
+                        share: QueueOrder::new(Priority::default(), Priority::default()),
                     };
                     let mut on = |progress: Progress<'_>| {
                         show(&progress);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::domain::settings::{Origin, SettingKey, SettingValue, Settings};
+use crate::domain::settings::{SettingKey, SettingSource, SettingValue, Settings};
 
 /// A setting with its value and where that came from; of a secret value, only
 /// what may be shown.
@@ -23,10 +23,10 @@ impl SettingView {
     pub fn new(key: SettingKey, settings: &Settings) -> Self {
         let found = settings.get(key);
         let (origin, variable) = match found.map(|(_, origin)| origin) {
-            Some(Origin::Flag) => ("flag", None),
-            Some(Origin::Environment(name)) => ("environment", Some(name.clone())),
-            Some(Origin::Saved) => ("saved", None),
-            Some(Origin::Default) | None => ("default", None),
+            Some(SettingSource::Flag) => ("flag", None),
+            Some(SettingSource::Environment(name)) => ("environment", Some(name.clone())),
+            Some(SettingSource::Saved) => ("saved", None),
+            Some(SettingSource::Default) | None => ("default", None),
         };
         let spec = key.spec();
         Self {

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{PauseView, RunSummaryView, time};
 use crate::domain::run::Event;
-use crate::domain::schedule::Waiting;
+use crate::domain::schedule::WaitReason;
 use crate::domain::status::{
     DiskFacts, ModelStatus, NextDue, RunInProgress, Status, TimerFacts, Warning, missed_ticks,
 };
@@ -108,10 +108,10 @@ fn next_due(due: &NextDue) -> Value {
         "schedule": due.schedule.as_str(),
         "state": due.next.waiting.as_str(),
         "due_state": match due.next.waiting {
-            Waiting::Due => "due",
-            Waiting::Slot => "wait",
-            Waiting::Window => "closed",
-            Waiting::Retry => "backoff",
+            WaitReason::Due => "due",
+            WaitReason::Slot => "wait",
+            WaitReason::Window => "closed",
+            WaitReason::Retry => "backoff",
         },
         "slot": render_utc(planned.slot),
         "starts": render_utc(planned.ready),

@@ -1,4 +1,4 @@
-//! Who may see what, and the exact words of refusal.
+//! Access control and the Hub's exact error messages.
 
 use serde_json::json;
 
@@ -6,14 +6,14 @@ use crate::http::{Incoming, Reply};
 use crate::repos::Gate;
 use crate::world::{RepoKey, RepoState, World};
 
-/// Who asks.
+/// The sender of a request, by its token.
 pub(crate) enum Caller {
     Anonymous,
     Token(String),
 }
 
 impl Caller {
-    /// Returns who asks; a token that is not valid is refused on public repositories too.
+    /// Identifies the caller; an invalid token is refused on public repositories too.
     pub(crate) fn of(incoming: &Incoming, world: &World) -> Result<Self, Reply> {
         let Some(header) = incoming.header("authorization") else {
             return Ok(Self::Anonymous);
@@ -64,7 +64,7 @@ pub(crate) fn enter<'w>(
     }
 }
 
-/// Refuses the content of a gated repository to those who were not let in.
+/// Refuses the content of a gated repository to callers without access.
 pub(crate) fn pass_gate(
     world: &World,
     key: &RepoKey,
@@ -113,7 +113,7 @@ pub(crate) fn entry_not_found(commit: &str) -> Reply {
     error(404, Some("EntryNotFound"), "Entry not found").with("X-Repo-Commit", commit)
 }
 
-/// Returns an error the way the Hub words it: in headers and in JSON.
+/// Returns an error in the Hub's format: in headers and in JSON.
 pub(crate) fn error(status: u16, code: Option<&str>, message: &str) -> Reply {
     let mut reply = Reply::json(status, &json!({"error": message}));
     if let Some(code) = code {

@@ -1,4 +1,4 @@
-//! The JSON answers under `/api/`.
+//! JSON answers below `/api/`.
 
 use serde_json::{Map, Value, json};
 
@@ -11,17 +11,17 @@ use crate::server::Shared;
 use crate::settings::Settings;
 use crate::world::{Commit, FileEntry, Listed, RepoState, Storage};
 
-/// Entries of a page when `expand=true` makes each of them expensive.
+/// Page size with `expand=true`, which makes each entry expensive.
 const EXPANDED_PAGE: usize = 50;
 
-/// A call for one repository that the caller may see.
+/// An API call for one repository that the caller may see.
 pub(crate) struct ApiCall<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) settings: &'a Settings,
     pub(crate) incoming: &'a Incoming,
     pub(crate) call: &'a RepoCall,
     pub(crate) repo: &'a RepoState,
-    /// Whether the caller may read content; Xet hashes are hidden from those who may not.
+    /// Whether the caller may read content; otherwise Xet hashes are hidden.
     pub(crate) may_read: bool,
 }
 
@@ -46,7 +46,7 @@ impl ApiCall<'_> {
         if self.settings.shape.info_needs_revision && self.call.revision.is_none() {
             return error(401, None, "Invalid username or password.");
         }
-        let blobs = self.asks_for("blobs");
+        let blobs = self.has_flag("blobs");
         let siblings: Vec<Value> = commit
             .files
             .iter()
@@ -91,7 +91,7 @@ impl ApiCall<'_> {
             return Reply::text(307, "").with("Location", with_query(&location, self.incoming));
         }
         let folder = &self.call.path;
-        let (recursive, expand) = (self.asks_for("recursive"), self.asks_for("expand"));
+        let (recursive, expand) = (self.has_flag("recursive"), self.has_flag("expand"));
         let selected: Vec<&Listed> = commit
             .listing()
             .iter()
@@ -192,7 +192,7 @@ impl ApiCall<'_> {
             "converts": group("refs/convert/"),
             "tags": group("refs/tags/"),
         });
-        if self.asks_for("include_prs") {
+        if self.has_flag("include_prs") {
             body["pullRequests"] = Value::Array(group("refs/pr/"));
         }
         Reply::json(200, &body)
@@ -237,7 +237,7 @@ impl ApiCall<'_> {
         Reply::json(200, &Value::Array(entries))
     }
 
-    /// Returns a complete absolute link: the query as asked, moved on.
+    /// Returns a complete absolute link: the query of the request with a new position.
     fn next_link(&self, position: &str, limit: usize) -> String {
         let moved = ["cursor=", "p=", "limit="];
         let kept: Vec<&str> = self
@@ -257,7 +257,7 @@ impl ApiCall<'_> {
         format!("<{origin}{path}?{kept}limit={limit}&{position}>; rel=\"next\"")
     }
 
-    fn asks_for(&self, name: &str) -> bool {
+    fn has_flag(&self, name: &str) -> bool {
         let value = self.incoming.query(name);
         value.is_some_and(|value| matches!(&*value.to_ascii_lowercase(), "true" | "1"))
     }
@@ -355,7 +355,8 @@ fn asked_paths(incoming: &Incoming) -> (Vec<String>, bool) {
     (paths.collect(), expand)
 }
 
-/// Returns an opaque cursor. It has to be sent back as it is: `=` is quoted in it, as in real ones.
+/// Returns an opaque cursor that clients must return unchanged: it contains a quoted `=`, like
+/// those of the real Hub.
 fn cursor(position: usize) -> String {
     escape_segment(&format!("ZXlK{position}OjE="))
 }

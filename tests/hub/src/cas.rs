@@ -1,4 +1,4 @@
-//! The third host: what Xet files are made of, for those who have a token for it.
+//! The third host: reconstruction data of Xet files, for callers with a Xet token.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -95,8 +95,8 @@ fn range(chunks: &Range<u32>) -> Value {
     json!({"start": chunks.start, "end": chunks.end})
 }
 
-/// Cuts terms down to the chunks that have bytes of a range; also returns how many bytes the
-/// first of them has in front of it.
+/// Cuts terms down to the chunks that contain bytes of a range; also returns the number of bytes in
+/// the first chunk before the range.
 fn trimmed(store: &Store, terms: &[Term], start: u64, end: u64) -> (u64, Vec<Term>) {
     let (mut at, mut offset) = (0, 0);
     let mut kept: Vec<Term> = Vec::new();
@@ -121,7 +121,7 @@ fn trimmed(store: &Store, terms: &[Term], start: u64, end: u64) -> (u64, Vec<Ter
     (offset, kept)
 }
 
-/// Returns for each xorb the runs of chunks that the terms need; runs that touch are one.
+/// Returns the runs of chunks that the terms need, by xorb; adjacent runs are merged.
 fn runs(terms: &[Term]) -> BTreeMap<usize, Vec<Range<u32>>> {
     let mut runs: BTreeMap<usize, Vec<Range<u32>>> = BTreeMap::new();
     for term in terms {

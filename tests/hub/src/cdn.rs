@@ -11,14 +11,14 @@ use crate::server::lock;
 use crate::settings::Settings;
 use crate::world::{FileEntry, RepoKey};
 
-/// The links given out so far.
+/// All links issued so far.
 #[derive(Default)]
 pub(crate) struct Links {
     files: Mutex<HashMap<String, Link>>,
     xorbs: Mutex<HashMap<String, XorbLink>>,
 }
 
-/// A link for some runs of chunks, each by exactly its own `Range`.
+/// A link to some runs of chunks; each run needs exactly its own `Range`.
 struct XorbLink {
     target: String,
     content: Content,
@@ -38,7 +38,7 @@ struct Link {
     uses_left: Option<u32>,
 }
 
-/// What a link is for.
+/// The object of a link.
 pub(crate) struct Subject<'s> {
     pub(crate) key: &'s RepoKey,
     pub(crate) commit: &'s str,
@@ -65,7 +65,7 @@ impl Links {
             .duration_since(UNIX_EPOCH)
             .unwrap_or(Duration::ZERO);
         let name = subject.path.rsplit('/').next().unwrap_or_default();
-        // As full of characters that a tidy client would re-encode as the real links are.
+        // As many characters that a client might re-encode as in the links of the real CDN.
         let target = format!(
             "/xet-bridge-us/{}/{}?X-Xet-Cas-Uid=public&response-content-disposition=inline%3B+\
              filename*%3DUTF-8%27%27{name}%3B+filename%3D%22{name}%22%3B&x-id=GetObject&Expires={}\
@@ -89,14 +89,14 @@ impl Links {
         target
     }
 
-    /// Returns repository, commit and path that a link is for, to label the request.
+    /// Returns repository, commit and path of a link, to label the request.
     pub(crate) fn subject(&self, target: &str) -> Option<(String, String, String)> {
         let links = self.links();
         let link = links.get(signature(target)?)?;
         Some((link.repo.clone(), link.commit.clone(), link.path.clone()))
     }
 
-    /// Makes all links given out so far expired.
+    /// Marks all links issued so far as expired.
     pub(crate) fn expire(&self) {
         for link in self.links().values_mut() {
             link.uses_left = Some(0);
@@ -133,7 +133,7 @@ impl Links {
         target
     }
 
-    /// Sends the chunks of a link: the `Range` must be one of those signed, to the letter.
+    /// Sends the chunks of a link; the `Range` must be exactly one of the signed ranges.
     pub(crate) fn answer_xorb(&self, incoming: &Incoming) -> Reply {
         if incoming.header("authorization").is_some() {
             return refused(400, "InvalidArgument", "Only one auth mechanism allowed");
@@ -212,7 +212,7 @@ impl Links {
     }
 }
 
-/// Returns the bytes of a file, or the part that was asked for.
+/// Returns the bytes of a file, or the requested range.
 pub(crate) fn content(incoming: &Incoming, file: &FileEntry, ranges: bool) -> Reply {
     let size = file.content.len();
     let part = |start, len| Body::Part {
@@ -241,7 +241,7 @@ pub(crate) fn content(incoming: &Incoming, file: &FileEntry, ranges: bool) -> Re
     reply.with("Accept-Ranges", "bytes")
 }
 
-/// Returns what the CDN answers when a link is too old.
+/// Returns the CDN's answer for an expired link.
 pub(crate) fn expired() -> Reply {
     refused(403, "AccessDenied", "Access denied")
 }

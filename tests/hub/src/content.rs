@@ -1,4 +1,4 @@
-//! Bytes of a file and the two hashes the Hub knows them by.
+//! File contents with the two hashes that the Hub uses.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -39,7 +39,7 @@ impl Content {
         Self::new(Source::Bytes(bytes))
     }
 
-    /// Returns content that is computed by offset, so its size costs no memory.
+    /// Returns content that is computed from the offset, so its size costs no memory.
     pub(crate) fn generated(size: u64, seed: u64) -> Self {
         Self::new(Source::Generated {
             size,
@@ -74,7 +74,7 @@ impl Content {
         }
     }
 
-    /// Fills `buffer` with the bytes from `offset`; what lies behind the end is zero.
+    /// Fills `buffer` with the bytes from `offset`; bytes after the end are zero.
     pub(crate) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let left = self.len().saturating_sub(offset);
         let wanted = (buffer.len() as u64).min(left) as usize;
@@ -119,10 +119,10 @@ impl Content {
         })
     }
 
-    /// Returns a text that tells this content from others without reading large ones.
+    /// Returns a text that identifies this content without reading large files.
     ///
-    /// Commit names are made of it: hashing 4 GiB only to publish a commit would
-    /// make each test slow that never downloads the file.
+    /// Commit hashes are computed from it. Hashing 4 GiB only to publish a commit would slow down
+    /// every test that never downloads the file.
     pub(crate) fn identity(&self) -> String {
         match &self.0.source {
             Source::Bytes(_) => self.git_blob_id().to_owned(),
@@ -131,7 +131,7 @@ impl Content {
         }
     }
 
-    /// Returns the text that git keeps in place of an LFS file.
+    /// Returns the pointer text that git stores in place of an LFS file.
     pub(crate) fn lfs_pointer(&self) -> String {
         format!(
             "version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize {}\n",
@@ -146,7 +146,8 @@ impl Content {
         while offset < self.len() {
             let n = (self.len() - offset).min(BLOCK as u64) as usize;
             if self.read_at(offset, &mut buffer[..n]).is_err() {
-                // A file that vanished gets a hash nobody can match, so the test fails by itself.
+                // A missing file gets a hash that matches nothing, so the test fails at its next
+                // step.
                 return;
             }
             visit(&buffer[..n]);
@@ -155,7 +156,7 @@ impl Content {
     }
 }
 
-/// Returns the bytes that a generated file of this size and seed has.
+/// Returns the bytes of a generated file of this size and seed.
 pub fn generated_bytes(size: usize, seed: u64) -> Vec<u8> {
     let mut bytes = vec![0; size];
     fill_generated(seed, &base_block(seed), 0, &mut bytes);
@@ -183,8 +184,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Each block of a generated file is the same noise, begun by its own number: copying is fast
-/// even without optimisation, and a block in the wrong place still has wrong bytes.
+/// Every block of a generated file is the same noise with its own number at the start: copying is
+/// fast even without optimisation, and a block at the wrong offset still has wrong bytes.
 fn fill_generated(seed: u64, block: &[u8], offset: u64, buffer: &mut [u8]) {
     let mut done = 0;
     while done < buffer.len() {
@@ -219,7 +220,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hashes_are_those_git_and_lfs_would_compute() {
+    fn hashes_match_those_of_git_and_lfs() {
         let content = Content::bytes(b"Hello, World!".to_vec());
         assert_eq!(
             content.git_blob_id(),
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn generated_content_is_the_same_whichever_way_it_is_cut() {
+    fn generated_content_does_not_depend_on_the_read_sizes() {
         let size = 3 * BLOCK + 100;
         let whole = generated_bytes(size, 7);
         let content = Content::generated(size as u64, 7);

@@ -1,4 +1,4 @@
-//! A small built-in set of repositories, for a first try without the network.
+//! A built-in set of repositories for a first try without the network.
 
 use crate::content::generated_bytes;
 use crate::hub::TestHub;
@@ -9,7 +9,7 @@ const GITATTRIBUTES: &str = "*.safetensors filter=lfs diff=lfs merge=lfs -text\n
                              *.parquet filter=lfs diff=lfs merge=lfs -text\n";
 
 /// Fills a hub with the model `acme/tiny`, the dataset `acme/corpus` and the space `acme/app`;
-/// returns one line for each. Publishing on request then moves `acme/tiny` on.
+/// returns one line for each. `POST /__hub__/publish` then adds a revision to `acme/tiny`.
 pub fn fill_with_demo(hub: &TestHub) -> Vec<String> {
     let tiny = hub.repo("acme/tiny");
     let first = tiny
@@ -18,7 +18,7 @@ pub fn fill_with_demo(hub: &TestHub) -> Vec<String> {
         .file(".gitattributes", GITATTRIBUTES)
         .file(
             "README.md",
-            "# tiny\n\nA model that does nothing, quickly. Revision 1.\n",
+            "# tiny\n\nA test model without any function. Revision 1.\n",
         )
         .file(
             "config.json",
@@ -36,7 +36,7 @@ pub fn fill_with_demo(hub: &TestHub) -> Vec<String> {
     hub.repo("datasets/acme/corpus")
         .commit("main")
         .file(".gitattributes", GITATTRIBUTES)
-        .file("README.md", "# corpus\n\nNumbers without meaning.\n")
+        .file("README.md", "# corpus\n\nRandom numbers.\n")
         .file(
             "data/train.jsonl",
             "{\"text\": \"hello\"}\n{\"text\": \"world\"}\n",
@@ -56,13 +56,12 @@ pub fn fill_with_demo(hub: &TestHub) -> Vec<String> {
         )
         .publish();
 
-    // Only a lock keeps two publications from getting the same number.
+    // The lock keeps two concurrent publications from getting the same number.
     let revision = std::sync::Mutex::new(1);
     hub.on_publish(move || {
         let mut revision = crate::server::lock(&revision);
         *revision += 1;
-        let readme =
-            format!("# tiny\n\nA model that does nothing, quickly. Revision {revision}.\n");
+        let readme = format!("# tiny\n\nA test model without any function. Revision {revision}.\n");
         let commit = tiny
             .commit("main")
             .title(&format!("Version {revision}"))
@@ -81,7 +80,7 @@ pub fn fill_with_demo(hub: &TestHub) -> Vec<String> {
     .into()
 }
 
-/// Returns a well-formed safetensors file with one tensor, whose last quarter differs by seed.
+/// Returns a well-formed safetensors file with one tensor; its last quarter depends on the seed.
 fn safetensors(size: usize, seed: u64) -> Vec<u8> {
     let header = format!(
         "{{\"weight\":{{\"dtype\":\"U8\",\"shape\":[{size}],\"data_offsets\":[0,{size}]}}}}"

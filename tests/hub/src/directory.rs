@@ -1,4 +1,4 @@
-//! A directory as the source of what the hub holds.
+//! Repositories from a local directory.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -13,15 +13,15 @@ use crate::server::{Shared, lock};
 use crate::store::hash_of;
 use crate::world::Storage;
 
-/// Files of this size and more are large files whatever `.gitattributes` says.
+/// Files of this size or larger are LFS files regardless of `.gitattributes`.
 const LFS_FROM: u64 = 1024 * 1024;
 
-/// Publishes what lies in `directory`, now and whenever `POST /__hub__/publish` asks for it;
-/// returns one line for each revision.
+/// Publishes the contents of `directory`, now and on each `POST /__hub__/publish`; returns one line
+/// for each revision.
 ///
-/// The form is `models/ORG/NAME/REVISION/files...`, likewise `datasets/` and `spaces/`. A
-/// revision's directory has the name of a branch or, with `/` written as `%2F`, of a ref such as
-/// `refs%2Fpr%2F1` or `refs%2Ftags%2Fv1`. What is gone from the directory stays on the hub.
+/// The layout is `models/ORG/NAME/REVISION/files...`, likewise `datasets/` and `spaces/`. The
+/// folder of a revision has the name of a branch or, with `/` written as `%2F`, of a ref such as
+/// `refs%2Fpr%2F1` or `refs%2Ftags%2Fv1`. Revisions removed from the directory stay on the hub.
 pub fn fill_from_directory(hub: &TestHub, directory: &Path) -> io::Result<Vec<String>> {
     let held = publish_changes(&hub.shared, directory)?;
     let (shared, directory) = (hub.shared.clone(), directory.to_owned());
@@ -35,7 +35,7 @@ pub fn fill_from_directory(hub: &TestHub, directory: &Path) -> io::Result<Vec<St
     Ok(held)
 }
 
-/// Publishes what is not what the hub has; returns one line for each revision that changed.
+/// Publishes the revisions that differ from those of the hub; returns one line for each.
 fn publish_changes(shared: &Arc<Shared>, directory: &Path) -> io::Result<Vec<String>> {
     let mut changed = Vec::new();
     for kind in ["models", "datasets", "spaces"] {
@@ -73,7 +73,8 @@ fn publish(shared: &Arc<Shared>, id: &str, revision: &str, root: &Path) -> io::R
         .orphan();
     for (path, file) in files {
         let large = file.metadata()?.len() >= LFS_FROM;
-        // Small files are kept, so that old commits stay readable when the directory changes.
+        // Small files are kept in memory, so that old commits stay readable when the directory
+        // changes.
         let content = if large {
             Content::disk(&file)?
         } else {
@@ -89,8 +90,8 @@ fn publish(shared: &Arc<Shared>, id: &str, revision: &str, root: &Path) -> io::R
     Ok(commit.publish_changes())
 }
 
-/// Puts a large file into the hub's own Xet storage, if it has one. If another stands behind the
-/// hub, whoever filled it has put the file there.
+/// Adds a large file to the hub's own Xet storage, if it has one. An external Xet storage must
+/// contain the file already.
 fn storage_of_large(shared: &Shared, content: &Content) -> Storage {
     let xet = lock(&shared.settings).xet.clone();
     match xet {
@@ -127,7 +128,7 @@ fn collect(directory: &Path, prefix: &str, files: &mut Vec<(String, PathBuf)>) -
     Ok(())
 }
 
-/// Tells whether a line of `.gitattributes` gives the file to LFS.
+/// Reports whether a line of `.gitattributes` assigns the file to LFS.
 fn is_lfs(attributes: &str, path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     attributes
@@ -137,7 +138,7 @@ fn is_lfs(attributes: &str, path: &str) -> bool {
         .any(|pattern| matches(pattern, if pattern.contains('/') { path } else { name }))
 }
 
-/// Matches `*` only, which is all that such lines use in practice.
+/// Supports only `*`, which is all that such lines use in practice.
 fn matches(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,

@@ -1,4 +1,4 @@
-//! Which request goes wrong, and how.
+//! Faults: which requests fail, and faults.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use crate::record::Request;
 use crate::route::Api;
 use crate::server::{Port, lock};
 
-/// Says which requests something happens to: all that match, unless limited.
+/// Selects requests: all that match, unless limited.
 #[derive(Clone, Debug, Default)]
 pub struct On {
     apis: Vec<Api>,
@@ -52,7 +52,7 @@ impl On {
         Self::api(Api::Resolve).file(file)
     }
 
-    /// Matches whatever request gives the bytes of a file, small or large, on any port.
+    /// Matches any request for the bytes of a file, small or large, on any port.
     pub fn content(file: &str) -> Self {
         Self {
             content_only: true,
@@ -61,13 +61,13 @@ impl On {
         .file(file)
     }
 
-    /// Matches requests for a file.
+    /// Restricts to requests for a file.
     pub fn file(mut self, file: &str) -> Self {
         self.file = Some(file.to_owned());
         self
     }
 
-    /// Matches requests for a repository.
+    /// Restricts to requests for a repository.
     pub fn repo(mut self, repo: &str) -> Self {
         self.repo = Some(repo.to_owned());
         self
@@ -78,25 +78,25 @@ impl On {
         self
     }
 
-    /// Matches requests that have a `Range` header.
+    /// Restricts to requests with a `Range` header.
     pub fn ranged(mut self) -> Self {
         self.ranged = Some(true);
         self
     }
 
-    /// Limits to requests without a `Range` header.
+    /// Restricts to requests without a `Range` header.
     pub fn unranged(mut self) -> Self {
         self.ranged = Some(false);
         self
     }
 
-    /// Leaves the first `n` matching requests alone.
+    /// Skips the first `n` matching requests.
     pub fn skip(mut self, n: usize) -> Self {
         self.skip = n;
         self
     }
 
-    /// Ends after `n` matching requests.
+    /// Stops after `n` matching requests.
     pub fn times(mut self, n: usize) -> Self {
         self.times = Some(n);
         self
@@ -118,67 +118,68 @@ impl On {
     }
 }
 
-/// What goes wrong.
+/// A way for a request to fail.
 #[derive(Clone, Debug)]
 pub enum Fault {
-    /// The connection closes after so many body bytes.
+    /// Closes the connection after this many body bytes.
     CutAfter(u64),
-    /// Nothing more comes after so many body bytes, until [`crate::TestHub::heal`].
+    /// Sends this many body bytes, then nothing until [`crate::TestHub::heal`].
     StallAfter(u64),
-    /// Nothing comes at all, until [`crate::TestHub::heal`].
+    /// Sends nothing until [`crate::TestHub::heal`].
     NoAnswer,
-    /// The body comes in pieces of so many bytes with a pause behind each.
+    /// Sends the body in pieces of this size with a pause after each.
     Trickle(usize, Duration),
-    /// The head comes in pieces of so many bytes with a pause behind each.
+    /// Sends the head in pieces of this size with a pause after each.
     TrickleHead(usize, Duration),
-    /// Informational answers come instead of an end, with a pause behind each.
+    /// Sends informational answers (1xx) without end, with a pause after each.
     Informational(Duration),
-    /// JSON that begins with blanks and never gets any further.
+    /// Sends JSON that begins with spaces and never ends.
     Endless,
-    /// A listing whose every page has so many files and names a next one.
+    /// Sends an endless listing: every page has this many files and a link to the next page.
     EndlessPages(usize),
-    /// The byte at this offset of the file arrives inverted; all lengths are right.
+    /// Inverts the byte at this offset of the file; all lengths are right.
     FlipByteAt(u64),
-    /// A well-formed answer lacks so many bytes at its end.
+    /// Omits this many bytes at the end of a well-formed answer.
     ShortBy(u64),
-    /// A well-formed answer has so many zero bytes too many.
+    /// Appends this many zero bytes to a well-formed answer.
     LongBy(u64),
-    /// The body has no `Content-Length` but is chunked.
+    /// Sends the body chunked, without `Content-Length`.
     Chunked,
-    /// A request with `Range` gets 200 and the whole file.
+    /// Answers a request with `Range` with 200 and the whole file.
     IgnoreRange,
-    /// A 206 begins so many bytes later than asked, and says so.
+    /// Sends a 206 that begins this many bytes later than requested, and says so.
     WrongStart(u64),
-    /// A 206 claims a total size that is so many bytes too large.
+    /// Sends a 206 with a total size that is this many bytes too large.
     WrongTotal(u64),
-    /// 416, whatever was asked.
+    /// Sends 416 for any range.
     RangeNotSatisfiable,
-    /// A bare error status: 500, 502, 503, 504, ...
+    /// Sends a bare error status: 500, 502, 503, 504, ...
     Status(u16),
     TooManyRequests(Hint),
-    /// 503 with `Retry-After`, in seconds or as a date.
+    /// Sends 503 with `Retry-After`, in seconds or as a date.
     RetryAfter(String),
-    /// 403, as the CDN answers for an expired link.
+    /// Sends 403, like the CDN for an expired link.
     Expired,
-    /// An answer with this status, these headers and this body.
+    /// Sends an answer with this status, these headers and this body.
     Refusal(u16, Vec<(String, String)>, String),
-    /// A redirect to the same URL, again and again.
+    /// Redirects to the same URL again and again.
     RedirectLoop,
-    /// A redirect of this status to this `Location`.
+    /// Redirects with this status to this `Location`.
     Redirect(u16, String),
-    /// This body with status 200 in place of the right one: broken JSON, a login page.
+    /// Sends this content type and body with status 200 instead of the right one: broken JSON, a
+    /// login page.
     Garbage(String, Vec<u8>),
-    /// The answer has this header (in place of its own one).
+    /// Sets this header in the answer.
     Header(String, String),
-    /// The answer lacks this header.
+    /// Removes this header from the answer.
     NoHeader(String),
-    /// The connection is reset before an answer.
+    /// Resets the connection before an answer.
     Reset,
-    /// The connection is closed in good order before an answer.
+    /// Closes the connection in good order before an answer.
     Close,
 }
 
-/// What a 429 tells about the time to wait, in seconds.
+/// The wait that a 429 answer announces, in seconds.
 #[derive(Clone, Debug)]
 pub enum Hint {
     /// `RateLimit: "api";r=0;t=...`
@@ -188,19 +189,19 @@ pub enum Hint {
     Nothing,
 }
 
-/// What happens instead of, or to, the right answer.
+/// The action for a matching request: a fault, or a function of the test.
 pub(crate) enum Action {
     Fault(Fault),
-    Run(Errand),
+    Run(RequestHook),
 }
 
-/// What a test does while a request waits for its answer.
-pub(crate) type Errand = Box<dyn FnOnce() + Send>;
+/// A function of the test that runs while a request waits for its answer.
+pub(crate) type RequestHook = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
 pub(crate) struct Faults {
     rules: Mutex<Vec<Rule>>,
-    /// Counts the calls of `release`; whoever stalls waits for the next one.
+    /// Counts the calls of `release`; a stalled answer waits for the next one.
     released: Mutex<u64>,
     changed: Condvar,
 }
@@ -224,12 +225,12 @@ impl Faults {
         self.rules().clear();
     }
 
-    /// Returns what happens to a request: everything to run first, and the first fault.
-    pub(crate) fn pick(
+    /// Returns the actions for a request: all functions to run first, and the first fault.
+    pub(crate) fn select(
         &self,
         request: &Request,
         gives_content: bool,
-    ) -> (Vec<Errand>, Option<Fault>) {
+    ) -> (Vec<RequestHook>, Option<Fault>) {
         let (mut runs, mut fault) = (Vec::new(), None);
         for rule in self.rules().iter_mut() {
             if !rule.on.matches(request, gives_content) {
@@ -261,14 +262,14 @@ impl Faults {
         (runs, fault)
     }
 
-    /// Lets everything that stalls go on.
+    /// Ends all stalls.
     pub(crate) fn release(&self) {
         *lock(&self.released) += 1;
         self.changed.notify_all();
     }
 
-    /// Returns what `stall` has to know, taken when the fault is picked: a release that comes
-    /// between then and the stall itself must not be missed.
+    /// Returns the argument for `stall`. It is read when the fault is selected, so that a release
+    /// between the selection and the stall is not missed.
     pub(crate) fn releases(&self) -> u64 {
         *lock(&self.released)
     }
@@ -290,8 +291,8 @@ impl Faults {
 }
 
 impl Fault {
-    /// Returns the answer that takes the place of the right one, if the fault is of that kind.
-    pub(crate) fn instead(&self, request: &Request) -> Option<Reply> {
+    /// Returns the answer that replaces the right one, if the fault is of that kind.
+    pub(crate) fn replacement(&self, request: &Request) -> Option<Reply> {
         let bucket = if request.api == Api::Resolve {
             "resolvers"
         } else {
@@ -331,7 +332,7 @@ impl Fault {
             Self::Endless => {
                 let mut reply = Reply::new(200).with("Content-Type", "application/json");
                 reply.chunked = true;
-                reply.how.is_endless = true;
+                reply.faults.is_endless = true;
                 reply.body(Body::Bytes(vec![b' '; 1 << 20]))
             }
             Self::Garbage(content_type, bytes) => Reply::new(200)
@@ -341,15 +342,15 @@ impl Fault {
         })
     }
 
-    /// Spoils the right answer.
-    pub(crate) fn twist(&self, reply: &mut Reply) {
+    /// Applies the fault to the right answer.
+    pub(crate) fn apply_to(&self, reply: &mut Reply) {
         match self {
-            Self::CutAfter(n) => reply.how.cut_after = Some(*n),
-            Self::StallAfter(n) => reply.how.stall_after = Some(*n),
-            Self::Trickle(bytes, pause) => reply.how.trickle = Some((*bytes, *pause)),
-            Self::TrickleHead(bytes, pause) => reply.how.trickle_head = Some((*bytes, *pause)),
-            Self::Informational(pause) => reply.how.informational = Some(*pause),
-            Self::FlipByteAt(offset) => reply.how.flip_at = Some(*offset),
+            Self::CutAfter(n) => reply.faults.cut_after = Some(*n),
+            Self::StallAfter(n) => reply.faults.stall_after = Some(*n),
+            Self::Trickle(bytes, pause) => reply.faults.trickle = Some((*bytes, *pause)),
+            Self::TrickleHead(bytes, pause) => reply.faults.trickle_head = Some((*bytes, *pause)),
+            Self::Informational(pause) => reply.faults.informational = Some(*pause),
+            Self::FlipByteAt(offset) => reply.faults.flip_at = Some(*offset),
             Self::ShortBy(n) => resize(reply, |len| len.saturating_sub(*n)),
             Self::LongBy(n) => resize(reply, |len| len + n),
             Self::Chunked => reply.chunked = true,
@@ -364,7 +365,7 @@ impl Fault {
     }
 }
 
-/// Builds a page of a listing that goes on with another one.
+/// Builds a listing page with a link to a next page.
 fn endless_page(request: &Request, n_files: usize) -> Reply {
     let (path, query) = request
         .target

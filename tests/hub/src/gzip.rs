@@ -1,4 +1,4 @@
-//! The gzip format without compression: enough to show who forgot `Accept-Encoding: identity`.
+//! Gzip without compression: enough to detect clients without `Accept-Encoding: identity`.
 
 /// Returns `bytes` as a gzip file of stored blocks.
 pub(crate) fn stored(bytes: &[u8]) -> Vec<u8> {
@@ -29,12 +29,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_checksum_is_that_of_the_standard() {
+    fn the_checksum_matches_the_standard() {
         assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
     }
 
     #[test]
-    fn long_content_is_cut_into_blocks_and_only_the_last_says_so() {
+    fn long_content_is_cut_into_blocks_and_only_the_last_has_the_final_flag() {
         let packed = stored(&vec![5; 0x1_0000]);
         assert_eq!(packed[10..15], [0, 0xff, 0xff, 0, 0]);
         let second = 10 + 5 + 0xffff;

@@ -1,4 +1,4 @@
-//! HTTP/1.1 on a blocking socket: reading requests, writing answers, right or wrong.
+//! HTTP/1.1 on blocking sockets: reads requests, writes right and faulty answers.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
@@ -9,7 +9,7 @@ use crate::content::Content;
 const LONGEST_HEAD: usize = 256 * 1024;
 const BLOCK: usize = 64 * 1024;
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug)]
 pub(crate) struct Incoming {
     pub(crate) method: String,
@@ -72,12 +72,12 @@ pub(crate) fn decode(text: &str) -> String {
         .into_owned()
 }
 
-/// One side of a connection.
+/// The server side of a connection.
 pub(crate) struct Connection {
     stream: TcpStream,
     /// The last byte of the head stays in the socket until the request is accepted: closing a
     /// socket with unread bytes makes the system send a reset, which is the only portable way to
-    /// order one.
+    /// cause one.
     head_is_open: bool,
 }
 
@@ -89,7 +89,7 @@ impl Connection {
         }
     }
 
-    /// Reads the head of the next request; `None` when the client has closed.
+    /// Reads the head of the next request; `None` when the client has closed the connection.
     pub(crate) fn read_head(&mut self) -> io::Result<Option<Incoming>> {
         let mut head = Vec::new();
         let mut window = vec![0; 16 * 1024];
@@ -118,7 +118,7 @@ impl Connection {
         }
     }
 
-    /// Takes the request for good and reads its body.
+    /// Consumes the rest of the request and reads its body.
     pub(crate) fn accept(&mut self, incoming: &mut Incoming) -> io::Result<()> {
         if std::mem::take(&mut self.head_is_open) {
             self.skip(1)?;
@@ -134,15 +134,15 @@ impl Connection {
         self.stream.read_exact(&mut vec![0; n])
     }
 
-    /// Writes an answer; returns whether the connection may serve another request.
+    /// Writes an answer; returns whether the connection can serve another request.
     pub(crate) fn send(
         &mut self,
         reply: &Reply,
         head_only: bool,
         keep_alive: bool,
-        watch: &dyn Watch,
+        observer: &dyn SendObserver,
     ) -> io::Result<bool> {
-        let how = &reply.how;
+        let faults = &reply.faults;
         let length = reply.body.len();
         let has_body = !head_only && reply.status != 304;
         let mut head = format!("HTTP/1.1 {} {}\r\n", reply.status, reason(reply.status));
@@ -154,39 +154,42 @@ impl Connection {
         } else if reply.status != 304 && reply.header("content-length").is_none() {
             head += &format!("Content-Length: {length}\r\n");
         }
-        let keep_alive = keep_alive && how.cut_after.is_none();
+        let keep_alive = keep_alive && faults.cut_after.is_none();
         head += if keep_alive {
             "Connection: keep-alive\r\n\r\n"
         } else {
             "Connection: close\r\n\r\n"
         };
-        while let Some(pause) = how.informational {
-            // Ends when the client has gone.
+        while let Some(pause) = faults.informational {
+            // Ends with an error when the client closes the connection.
             self.stream.write_all(b"HTTP/1.1 102 Processing\r\n\r\n")?;
             std::thread::sleep(pause);
         }
         let mut out = head.into_bytes();
-        if let Some((bytes, pause)) = how.trickle_head {
+        if let Some((bytes, pause)) = faults.trickle_head {
             for piece in std::mem::take(&mut out).chunks(bytes.max(1)) {
                 self.stream.write_all(piece)?;
                 std::thread::sleep(pause);
             }
         }
 
-        let until = how.cut_after.map_or(length, |cut| cut.min(length));
+        let until = faults.cut_after.map_or(length, |cut| cut.min(length));
         let mut position = 0;
         while has_body && position < until {
-            let stall_at = how.stall_after.filter(|at| *at > position).unwrap_or(until);
-            let block = how.trickle.map_or(BLOCK, |(bytes, _)| bytes.max(1));
+            let stall_at = faults
+                .stall_after
+                .filter(|at| *at > position)
+                .unwrap_or(until);
+            let block = faults.trickle.map_or(BLOCK, |(bytes, _)| bytes.max(1));
             let n = (until.min(stall_at) - position).min(block as u64) as usize;
-            if how.stall_after == Some(position) {
+            if faults.stall_after == Some(position) {
                 self.flush(&mut out)?;
-                watch.stall();
+                observer.stall();
             }
             let mut data = vec![0; n];
             reply.body.read_at(position, &mut data)?;
-            how.spoil(reply.body.start() + position, &mut data);
-            watch.sending(n as u64);
+            faults.corrupt(reply.body.start() + position, &mut data);
+            observer.sending(n as u64);
             if reply.chunked {
                 out.extend_from_slice(format!("{n:x}\r\n").as_bytes());
                 out.append(&mut data);
@@ -196,10 +199,10 @@ impl Connection {
             }
             self.flush(&mut out)?;
             position += n as u64;
-            if how.is_endless && position == until {
+            if faults.is_endless && position == until {
                 position = 0;
             }
-            if let Some((_, pause)) = how.trickle {
+            if let Some((_, pause)) = faults.trickle {
                 std::thread::sleep(pause);
             }
         }
@@ -217,22 +220,22 @@ impl Connection {
     }
 }
 
-/// Hears how an answer gets on.
-pub(crate) trait Watch {
-    /// Is told before `n` more body bytes go to the socket.
+/// Observes the progress of an answer.
+pub(crate) trait SendObserver {
+    /// Called before `n` more body bytes are written to the socket.
     fn sending(&self, n: u64);
-    /// Returns when a stalled answer may go on.
+    /// Blocks until a stalled answer may continue.
     fn stall(&self);
 }
 
-/// An answer to be written.
+/// An answer.
 #[derive(Default)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Body,
     pub(crate) chunked: bool,
-    pub(crate) how: Manner,
+    pub(crate) faults: BodyFaults,
 }
 
 impl Reply {
@@ -280,7 +283,7 @@ impl Reply {
 
 pub(crate) enum Body {
     Bytes(Vec<u8>),
-    /// Part of a file; what lies behind its end is zero.
+    /// A part of a file; bytes after its end are zero.
     Part {
         content: Content,
         start: u64,
@@ -302,7 +305,7 @@ impl Body {
         }
     }
 
-    /// Returns where in its file the body begins.
+    /// Returns the offset of the body in its file.
     fn start(&self) -> u64 {
         match self {
             Self::Bytes(_) => 0,
@@ -322,23 +325,23 @@ impl Body {
     }
 }
 
-/// What goes wrong while the body is written.
+/// Faults while the body is written.
 #[derive(Default)]
-pub(crate) struct Manner {
+pub(crate) struct BodyFaults {
     pub(crate) cut_after: Option<u64>,
     pub(crate) stall_after: Option<u64>,
     pub(crate) trickle: Option<(usize, Duration)>,
     pub(crate) trickle_head: Option<(usize, Duration)>,
-    /// Pause between answers that announce another one.
+    /// The pause between informational answers.
     pub(crate) informational: Option<Duration>,
-    /// The body begins again at its end.
+    /// The body starts again at its end.
     pub(crate) is_endless: bool,
-    /// Offset in the file of a byte that arrives inverted.
+    /// The offset in the file of the byte to invert.
     pub(crate) flip_at: Option<u64>,
 }
 
-impl Manner {
-    fn spoil(&self, offset: u64, data: &mut [u8]) {
+impl BodyFaults {
+    fn corrupt(&self, offset: u64, data: &mut [u8]) {
         let index = self.flip_at.and_then(|at| at.checked_sub(offset));
         if let Some(byte) = index.and_then(|index| data.get_mut(index as usize)) {
             *byte = !*byte;
@@ -350,7 +353,7 @@ impl Manner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RangeAsked {
     From(u64),
-    /// Both ends included.
+    /// Both ends inclusive.
     Between(u64, u64),
     Last(u64),
 }
@@ -365,7 +368,7 @@ impl RangeAsked {
         }
     }
 
-    /// Returns start and length within a file of `size` bytes; `None` is a 416.
+    /// Returns start and length within a file of `size` bytes; `None` means 416.
     pub(crate) fn within(self, size: u64) -> Option<(u64, u64)> {
         let (start, end) = match self {
             Self::From(first) => (first, size),

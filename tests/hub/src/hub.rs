@@ -1,4 +1,4 @@
-//! `TestHub`: start it, look at it, stop it.
+//! `TestHub`: start, control and inspect a hub.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::door::Door;
 use crate::faults::{Action, Fault, On};
 use crate::http::RangeAsked;
+use crate::listener::HostListener;
 use crate::record::Request;
 use crate::repos::Repo;
 use crate::route::Api;
@@ -17,14 +17,15 @@ use crate::settings::{Settings, Shape, XetService};
 use crate::tls::Tls;
 use crate::world::RepoKey;
 
-/// A Hub, its CDN and its Xet storage on three ports of 127.0.0.1; it stops when dropped.
+/// A Hub, its CDN and its Xet storage on three ports of 127.0.0.1; stops when dropped.
 ///
-/// Dropping it panics if a credential reached a host that it is not for, unless the test is failing already.
+/// Panics on drop if a credential was sent to a host that it is not for, unless the test is failing
+/// already.
 pub struct TestHub {
     pub(crate) shared: Arc<Shared>,
-    hub_door: Arc<Door>,
-    cdn_door: Arc<Door>,
-    cas_door: Arc<Door>,
+    hub_listener: Arc<HostListener>,
+    cdn_listener: Arc<HostListener>,
+    cas_listener: Arc<HostListener>,
     threads: Vec<JoinHandle<()>>,
     guards_secrets: bool,
 }
@@ -46,7 +47,7 @@ impl TestHub {
         }
     }
 
-    /// Returns what `HF_ENDPOINT` has to be; no slash at the end.
+    /// Returns the value for `HF_ENDPOINT`, without a final slash.
     pub fn endpoint(&self) -> String {
         let Shared {
             hub_address,
@@ -59,7 +60,7 @@ impl TestHub {
     /// Returns the certificate of the private CA.
     ///
     /// # Panics
-    /// If the hub does not speak TLS.
+    /// If the hub has no TLS.
     pub fn ca_pem(&self) -> &str {
         let tls = self.shared.tls.as_ref();
         &tls.expect("built with `tls`").ca_pem
@@ -70,8 +71,8 @@ impl TestHub {
         self.shared.cdn_origin()
     }
 
-    /// Lets the Hub give tokens for its own Xet storage, which holds what
-    /// [`crate::CommitDraft::stored`] puts into it.
+    /// Enables the hub's own Xet storage and the tokens for it. Tests add files with
+    /// [`crate::CommitDraft::stored`].
     pub fn serve_xet(&self) {
         let cas_url = self.shared.cas_origin();
         self.configure(|settings| {
@@ -84,7 +85,7 @@ impl TestHub {
         });
     }
 
-    /// Returns a repository to write to; it begins to exist with its first commit.
+    /// Returns a repository to write to; its first commit creates it.
     ///
     /// # Panics
     /// If `id` is none of `org/name`, `name`, `datasets/org/name`, `spaces/org/name`.
@@ -92,7 +93,7 @@ impl TestHub {
         Repo::new(self.shared.clone(), id)
     }
 
-    /// Makes a token valid; it opens only the private and gated repositories that are named.
+    /// Makes a token valid; of private and gated repositories it opens only those listed.
     pub fn token(&self, token: &str, opens: &[&str]) {
         let opens = opens
             .iter()
@@ -110,65 +111,65 @@ impl TestHub {
         change(&mut lock(&self.shared.settings));
     }
 
-    /// Lets something go wrong.
+    /// Adds a fault.
     ///
-    /// Of several faults that match a request the oldest happens, and the request counts for that
-    /// one only: two faults of `times(1)` spoil two requests, one after the other.
+    /// If several faults match a request, only the oldest is applied and counted: two faults with
+    /// `times(1)` affect two requests, one after the other.
     pub fn fault(&self, on: On, fault: Fault) {
         self.shared.faults.add(on, Action::Fault(fault));
     }
 
-    /// Does something once, right before the first matching request is answered.
+    /// Runs a function once, just before the first matching request is answered.
     ///
-    /// This is how a revision moves in the middle of a download:
-    /// `let repo = hub.repo("acme/tiny"); hub.before(On::resolve("config.json"), move || {
-    /// repo.commit("main").file("config.json", b"new").publish(); })`
+    /// For example, to move a revision during a download: `let repo = hub.repo("acme/tiny");
+    /// hub.before(On::resolve("config.json"), move || { repo.commit("main").file("config.json",
+    /// b"new").publish(); })`
     pub fn before(&self, on: On, act: impl FnOnce() + Send + 'static) {
         self.shared.faults.add(on, Action::Run(Box::new(act)));
     }
 
-    /// Forgets all faults, and lets everything that stalls go on.
+    /// Removes all faults and ends all stalls.
     pub fn heal(&self) {
         self.shared.faults.clear();
         self.shared.faults.release();
     }
 
-    /// Makes all CDN links given out so far expired.
+    /// Marks all CDN links issued so far as expired.
     pub fn expire_links(&self) {
         self.shared.links.expire();
     }
 
-    /// Refuses connections to a port and ends those that are open.
+    /// Refuses connections to a port and closes open ones.
     pub fn close_port(&self, port: Port) {
-        self.door(port).close();
+        self.listener(port).close();
         self.shared.close_connections(port);
     }
 
-    /// Takes connections again.
+    /// Accepts connections again.
     pub fn open_port(&self, port: Port) {
-        self.door(port).open();
+        self.listener(port).open();
     }
 
-    /// Returns every request so far, in the order of arrival.
+    /// Returns all requests so far, in order of arrival.
     pub fn requests(&self) -> Vec<Request> {
-        self.shared.journal.entries()
+        self.shared.requests.entries()
     }
 
-    /// Forgets the requests so far; credentials that leaked stay known.
+    /// Clears the recorded requests; recorded credential leaks stay.
     pub fn forget_requests(&self) {
-        self.shared.journal.forget();
+        self.shared.requests.forget();
     }
 
     pub fn count(&self, api: Api) -> usize {
         self.shared
-            .journal
+            .requests
             .entries()
             .iter()
             .filter(|request| request.api == api)
             .count()
     }
 
-    /// Returns all requests that asked for the bytes of a file where the bytes are.
+    /// Returns all requests for the bytes of a file, to the host that has the bytes.
     pub fn downloads(&self, file: &str) -> Vec<Request> {
         let direct = lock(&self.shared.settings).shape.delivery == crate::Delivery::Direct;
         let gives_content = |api| match api {
@@ -190,20 +191,20 @@ impl TestHub {
         self.downloads(file).last()?.range()
     }
 
-    /// Waits until the requests fulfil a condition, which must not ask the hub for anything.
+    /// Waits until the recorded requests meet a condition, which must not call the hub.
     ///
     /// # Panics
-    /// If they do not within a minute; the message has `what` and all requests.
-    pub fn wait_until(&self, what: &str, met: impl FnMut(&[Request]) -> bool) {
-        if !self.shared.journal.wait_until(met) {
+    /// After a minute; the message contains `condition` and all requests.
+    pub fn wait_until(&self, condition: &str, met: impl FnMut(&[Request]) -> bool) {
+        if !self.shared.requests.wait_until(met) {
             panic!(
-                "waited in vain until {what}; requests were:\n{}",
+                "timed out waiting until {condition}; the requests were:\n{}",
                 self.describe_requests()
             );
         }
     }
 
-    /// Returns one line for each request, for failure messages.
+    /// Returns one line per request, for failure messages.
     pub fn describe_requests(&self) -> String {
         let line = |request: &Request| {
             let range = request.header("range").unwrap_or("-");
@@ -221,41 +222,42 @@ impl TestHub {
     }
 
     /// # Panics
-    /// If an `Authorization` header, a cookie or a token reached the CDN.
+    /// If an `Authorization` header, a cookie or a token was sent to the CDN.
     pub fn assert_clean(&self) {
-        let leaks = self.shared.journal.leaks().clone();
+        let leaks = self.shared.requests.leaks().clone();
         assert!(
             leaks.is_empty(),
-            "secrets left the Hub: {}",
+            "secrets were sent to other hosts: {}",
             leaks.join("; ")
         );
     }
 
-    /// Sets what `POST /__hub__/publish` does; the text is its answer.
+    /// Sets the action of `POST /__hub__/publish`; its text is the answer.
     pub fn on_publish(&self, publish: impl Fn() -> Result<String, String> + Send + Sync + 'static) {
         *lock(&self.shared.publisher) = Some(Arc::new(publish));
     }
 
-    fn door(&self, port: Port) -> &Door {
+    fn listener(&self, port: Port) -> &HostListener {
         match port {
-            Port::Hub => &self.hub_door,
-            Port::Cdn => &self.cdn_door,
-            Port::Cas => &self.cas_door,
+            Port::Hub => &self.hub_listener,
+            Port::Cdn => &self.cdn_listener,
+            Port::Cas => &self.cas_listener,
         }
     }
 }
 
 impl Drop for TestHub {
     fn drop(&mut self) {
-        self.hub_door.leave();
-        self.cdn_door.leave();
-        self.cas_door.leave();
+        self.hub_listener.shut_down();
+        self.cdn_listener.shut_down();
+        self.cas_listener.shut_down();
         self.shared.stop();
-        // Both may hold repositories, and so the hub itself.
+        // Both may contain repositories, and thereby references to the hub itself.
         self.shared.faults.clear();
         *lock(&self.shared.publisher) = None;
         for thread in self.threads.drain(..) {
-            // A panic of the accepting thread has been printed; the test fails for want of answers.
+            // A panic of the accepting thread has been printed already; the test fails for lack of
+            // answers.
             let _ = thread.join();
         }
         if self.guards_secrets && !std::thread::panicking() {
@@ -264,7 +266,7 @@ impl Drop for TestHub {
     }
 }
 
-/// What is fixed once the hub runs.
+/// Options that are fixed once the hub runs.
 pub struct Builder {
     port: u16,
     cdn_port: u16,
@@ -275,7 +277,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Sets the port of the Hub; 0, the default, takes a free one.
+    /// Sets the port of the Hub; 0, the default, uses a free port.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
@@ -286,7 +288,7 @@ impl Builder {
         self
     }
 
-    /// Puts a path in front of everything: `/artifactory/api/huggingfaceml/x`.
+    /// Adds a path in front of all URLs: `/artifactory/api/huggingfaceml/x`.
     pub fn prefix(mut self, prefix: &str) -> Self {
         self.prefix = match prefix.trim_matches('/') {
             "" => String::new(),
@@ -295,7 +297,7 @@ impl Builder {
         self
     }
 
-    /// Lets both hosts speak TLS, with certificates of a CA that nobody knows.
+    /// Enables TLS on all hosts, with certificates of a private CA.
     pub fn tls(mut self) -> Self {
         self.has_tls = true;
         self
@@ -311,14 +313,14 @@ impl Builder {
         self
     }
 
-    /// Lets a credential that reached the CDN pass: for tests of the hub itself.
+    /// Accepts credentials sent to the CDN: for tests of the hub itself.
     pub fn tolerate_leaks(mut self) -> Self {
         self.guards_secrets = false;
         self
     }
 
     /// # Panics
-    /// If a port cannot be had.
+    /// If a port is not available.
     pub fn start(self) -> TestHub {
         self.try_start()
             .expect("the test hub needs three ports of 127.0.0.1")
@@ -338,21 +340,25 @@ impl Builder {
             self.has_tls.then(Tls::new).transpose()?,
             self.settings,
         ));
-        let hub_door = Arc::new(Door::new(Port::Hub, hub_address));
-        let cdn_door = Arc::new(Door::new(Port::Cdn, cdn_address));
-        let cas_door = Arc::new(Door::new(Port::Cas, cas_address));
-        let threads = [(hub, &hub_door), (cdn, &cdn_door), (cas, &cas_door)]
-            .map(|(listener, door)| {
-                let (door, shared) = (door.clone(), shared.clone());
-                std::thread::spawn(move || door.keep(listener, &shared))
-            })
-            .into();
+        let hub_listener = Arc::new(HostListener::new(Port::Hub, hub_address));
+        let cdn_listener = Arc::new(HostListener::new(Port::Cdn, cdn_address));
+        let cas_listener = Arc::new(HostListener::new(Port::Cas, cas_address));
+        let threads = [
+            (hub, &hub_listener),
+            (cdn, &cdn_listener),
+            (cas, &cas_listener),
+        ]
+        .map(|(listener, host)| {
+            let (host, shared) = (host.clone(), shared.clone());
+            std::thread::spawn(move || host.accept_all(listener, &shared))
+        })
+        .into();
         let guards_secrets = self.guards_secrets;
         Ok(TestHub {
             shared,
-            hub_door,
-            cdn_door,
-            cas_door,
+            hub_listener,
+            cdn_listener,
+            cas_listener,
             threads,
             guards_secrets,
         })

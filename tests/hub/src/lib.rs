@@ -1,4 +1,4 @@
-//! A Hugging Face Hub on loopback for tests: faithful, recording, and faulty on order.
+//! A Hugging Face Hub on loopback for tests, with recorded requests and faults on request.
 //!
 //! ```
 //! use hfdl_test_hub::{Fault, On, TestHub};
@@ -13,26 +13,29 @@
 //! assert_eq!(first.len(), 40);
 //!
 //! hub.fault(On::cdn("model.safetensors").times(1), Fault::CutAfter(1024));
-//! // Point the client at `hub.endpoint()`, then look at `hub.requests()`.
+//! // Point the client at `hub.endpoint()`, then check `hub.requests()`.
 //! ```
 //!
-//! Three listeners play three hosts: the Hub, the "CDN" that holds large files behind signed
-//! URLs, and the storage that knows what Xet files are made of. HTTP is written by hand over blocking sockets, because faults on the wire (a cut, a
-//! stall, a reset) need the socket itself.
+//! Three listeners serve three hosts: the Hub, the CDN with large files behind signed URLs, and
+//! the Xet storage with the reconstruction data of files. HTTP is implemented here on blocking
+//! sockets, because faults on the wire (a cut, a stall, a reset) need the socket itself.
 //!
-//! | file | idea |
+//! Every request is recorded. Dropping the hub fails the test if a credential was sent to a host
+//! that it is not for. Deliberately absent: uploads, and any code shared with hfdl.
+//!
+//! | file | content |
 //! |---|---|
-//! | `hub` | `TestHub`: start, look at, stop |
-//! | `world` | what the hub holds: repositories, commits, files |
-//! | `repos` | how tests write it |
-//! | `settings` | what a test may change about the answers, and the shapes of mirrors |
-//! | `faults` | which request goes wrong, and how |
-//! | `record` | every request, for assertions |
-//! | `server`, `door`, `tls`, `http` | threads, sockets, encryption, HTTP/1.1 |
+//! | `hub` | `TestHub`: start, control, inspect, stop |
+//! | `world` | the contents of the hub: repositories, commits, files |
+//! | `repos` | the API with which tests write repositories |
+//! | `settings` | settings of the answers, and the shapes of mirrors |
+//! | `faults` | faults: which requests fail, and how |
+//! | `record` | the record of all requests, for assertions |
+//! | `server`, `listener`, `tls`, `http` | threads, sockets, encryption, HTTP/1.1 |
 //! | `route`, `access`, `api`, `resolve`, `cdn` | the answers |
-//! | `cas`, `store`, `xet` | Xet storage: its answers, what it holds, chunks and hashes |
-//! | `content` | bytes with their hashes |
-//! | `directory`, `demo` | what the binary serves |
+//! | `cas`, `store`, `xet` | Xet storage: its answers, its contents, chunks and hashes |
+//! | `content` | file contents with their hashes |
+//! | `directory`, `demo` | the repositories served by the program |
 
 mod access;
 mod api;
@@ -41,11 +44,11 @@ mod cdn;
 mod content;
 mod demo;
 mod directory;
-mod door;
 mod faults;
 mod gzip;
 mod http;
 mod hub;
+mod listener;
 mod record;
 mod repos;
 mod resolve;

@@ -1,4 +1,4 @@
-//! The test hub as a program: for demonstrations, scripts and other people's clients.
+//! The test hub as a program: for demonstrations, scripts and other clients.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -13,30 +13,30 @@ Usage: hfdl-test-hub [OPTIONS] (--demo | --dir DIR)
 
 Options:
       --demo           Serve the model acme/tiny, the dataset acme/corpus and the space acme/app
-      --dir DIR        Serve what lies in DIR, which has the form
+      --dir DIR        Serve the repositories in DIR, laid out as
                          DIR/models/ORG/NAME/REVISION/files...
                        and likewise datasets/ and spaces/. REVISION is a branch, or a full
                        ref with `/` written as `%2F`: refs%2Fpr%2F1, refs%2Ftags%2Fv1.
-                       Files of 1 MiB and more, and those that a .gitattributes at the top of
-                       the revision gives to LFS, are large files
-      --xet            Keep large files of DIR in Xet storage, too, which the hub then has
-      --cas-url URL    Send clients to this Xet storage; its files are those of DIR
-      --port P         Listen here [default: a free port]
-      --cdn-port P     Serve large files here [default: a free port]
-      --ready-file F   Write the URL to F as soon as the hub answers
+                       Large (LFS) files are those of 1 MiB or more, and those that match
+                       an LFS line of the .gitattributes at the top of the revision
+      --xet            Also keep the large files of DIR in Xet storage served by this hub
+      --cas-url URL    Refer clients to this Xet storage, which must have the files of DIR
+      --port P         Port of the Hub [default: a free port]
+      --cdn-port P     Port of the CDN, which serves large files [default: a free port]
+      --ready-file F   Write the URL to F as soon as the hub accepts requests
   -h, --help           Print help
 
-The URL is the only thing on stdout: it is what HF_ENDPOINT has to be.
-`curl -X POST URL/__hub__/publish` publishes what has changed in DIR, or a new
-revision of the demo's acme/tiny. `curl URL/__hub__/requests` lists what was asked for
-so far, a line each: port (hub or cdn), method, target, status.
+stdout has only the URL, which is the value for HF_ENDPOINT.
+`curl -X POST URL/__hub__/publish` publishes the changes in DIR, or with --demo a
+new revision of acme/tiny. `curl URL/__hub__/requests` lists the requests so far,
+one per line: port (hub or cdn), method, target, status.
 ";
 
 fn main() -> ExitCode {
     match Options::parse(std::env::args().skip(1)).and_then(run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            // Nobody is left to tell if stderr is closed.
+            // With a closed stderr there is no place to report the error.
             let _ = writeln!(io::stderr(), "error: {message}");
             ExitCode::from(2)
         }
@@ -89,7 +89,7 @@ fn port(text: &str) -> Result<u16, String> {
 
 fn run(options: Options) -> Result<(), String> {
     if options.help {
-        return say(io::stdout(), HELP);
+        return print(io::stdout(), HELP);
     }
     let builder = TestHub::builder()
         .port(options.port)
@@ -107,25 +107,26 @@ fn run(options: Options) -> Result<(), String> {
             }
         });
     }
-    let held = match options.directory {
+    let contents = match options.directory {
         None => fill_with_demo(&hub),
         Some(directory) => serve_directory(&hub, &directory)?,
     };
     let url = hub.endpoint();
-    say(io::stdout(), &format!("{url}\n"))?;
-    say(
+    print(io::stdout(), &format!("{url}\n"))?;
+    print(
         io::stderr(),
         &format!(
-            "\nThe hub holds\n{}\nPoint clients at it:     export HF_ENDPOINT={url}\n\
+            "\nRepositories:\n{}\nUse it:                  export HF_ENDPOINT={url}\n\
              Publish a new revision:  curl -X POST {url}/__hub__/publish\n\
              Stop it:                 Ctrl-C\n",
-            held.iter()
+            contents
+                .iter()
                 .map(|line| format!("    {line}\n"))
                 .collect::<String>()
         ),
     )?;
     if let Some(path) = options.ready_file {
-        // Renamed into place: a script that waits for the file must not read half of it.
+        // Rename into place: a script that waits for the file must not read a part of it.
         let unfinished = path.with_extension("unfinished");
         std::fs::write(&unfinished, format!("{url}\n"))
             .and_then(|()| std::fs::rename(&unfinished, &path))
@@ -137,21 +138,21 @@ fn run(options: Options) -> Result<(), String> {
 }
 
 fn serve_directory(hub: &TestHub, directory: &Path) -> Result<Vec<String>, String> {
-    let held = fill_from_directory(hub, directory)
+    let contents = fill_from_directory(hub, directory)
         .map_err(|err| format!("cannot read `{}`: {err}", directory.display()))?;
-    if held.is_empty() {
-        return Err("the directory has no repositories; see `--help` for its form".to_owned());
+    if contents.is_empty() {
+        return Err("the directory has no repositories; see `--help` for its layout".to_owned());
     }
-    Ok(held)
+    Ok(contents)
 }
 
-fn say(mut stream: impl Write, text: &str) -> Result<(), String> {
-    let said = stream
+fn print(mut stream: impl Write, text: &str) -> Result<(), String> {
+    let result = stream
         .write_all(text.as_bytes())
         .and_then(|()| stream.flush());
-    match said {
-        // Whoever does not want to read does not have to.
+    match result {
+        // A closed pipe is not an error.
         Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        said => said.map_err(|err| err.to_string()),
+        result => result.map_err(|err| err.to_string()),
     }
 }

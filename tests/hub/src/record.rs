@@ -1,4 +1,4 @@
-//! Every request the hub got, for assertions.
+//! The record of all requests, for assertions.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,27 +7,27 @@ use crate::http::{RangeAsked, decode, find_header, form_pairs};
 use crate::route::Api;
 use crate::server::Port;
 
-/// How long [`crate::TestHub::wait_until`] hopes.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time limit of [`crate::TestHub::wait_until`].
+const WAIT_LIMIT: Duration = Duration::from_secs(60);
 
-/// A request that reached the hub.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub port: Port,
     pub method: String,
-    /// Path and query as they came, still encoded.
+    /// Path and query as received, still encoded.
     pub target: String,
     pub headers: Vec<(String, String)>,
     pub api: Api,
-    /// The repository asked for: `acme/tiny`, `datasets/acme/corpus`.
+    /// The requested repository: `acme/tiny`, `datasets/acme/corpus`.
     pub repo: Option<String>,
-    /// The revision asked for, decoded; a commit on the CDN.
+    /// The requested revision, decoded; a commit on the CDN.
     pub revision: Option<String>,
-    /// The file asked for, on the CDN too.
+    /// The requested file, on the CDN too.
     pub file: Option<String>,
-    /// Zero until an answer begins, and for ever if there is none.
+    /// Zero until an answer begins, and permanently without an answer.
     pub status: u16,
-    /// Body bytes given to the socket.
+    /// Body bytes written to the socket.
     pub bytes_sent: u64,
 }
 
@@ -49,35 +49,35 @@ impl Request {
         find_header(&self.headers, name)
     }
 
-    /// Returns the range asked for, if it was one range.
+    /// Returns the requested range, if it was a single range.
     pub fn range(&self) -> Option<RangeAsked> {
         RangeAsked::parse(self.header("range")?)
     }
 }
 
 #[derive(Default)]
-pub(crate) struct Journal {
-    pages: Mutex<Pages>,
+pub(crate) struct RequestLog {
+    state: Mutex<Entries>,
     leaks: Mutex<Vec<String>>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct Pages {
+struct Entries {
     entries: Vec<Request>,
-    /// How many entries were torn out: answers under way know their request by its number.
-    forgotten: usize,
+    /// The number of removed entries: pending answers refer to their request by number.
+    n_removed: usize,
 }
 
-impl Journal {
+impl RequestLog {
     pub(crate) fn entries(&self) -> Vec<Request> {
-        self.pages().entries.clone()
+        self.state().entries.clone()
     }
 
-    /// Writes one line for each request: `PORT METHOD TARGET STATUS`. What steers the hub is no request.
+    /// Writes one line per request: `PORT METHOD TARGET STATUS`. Control requests are left out.
     pub(crate) fn as_text(&self) -> String {
-        let pages = self.pages();
-        let requests = pages
+        let state = self.state();
+        let requests = state
             .entries
             .iter()
             .filter(|request| request.api != Api::Control);
@@ -101,9 +101,9 @@ impl Journal {
     }
 
     pub(crate) fn forget(&self) {
-        let mut pages = self.pages();
-        pages.forgotten += pages.entries.len();
-        pages.entries.clear();
+        let mut state = self.state();
+        state.n_removed += state.entries.len();
+        state.entries.clear();
     }
 
     pub(crate) fn leaks(&self) -> MutexGuard<'_, Vec<String>> {
@@ -119,35 +119,35 @@ impl Journal {
         if let Some(leak) = leak(&request, tokens) {
             self.leaks().push(leak);
         }
-        let mut pages = self.pages();
-        pages.entries.push(request);
+        let mut state = self.state();
+        state.entries.push(request);
         self.changed.notify_all();
-        pages.forgotten + pages.entries.len() - 1
+        state.n_removed + state.entries.len() - 1
     }
 
     pub(crate) fn update(&self, number: usize, change: impl FnOnce(&mut Request)) {
-        let mut pages = self.pages();
-        let place = number.checked_sub(pages.forgotten);
-        if let Some(request) = place.and_then(|place| pages.entries.get_mut(place)) {
+        let mut state = self.state();
+        let place = number.checked_sub(state.n_removed);
+        if let Some(request) = place.and_then(|place| state.entries.get_mut(place)) {
             change(request);
         }
         self.changed.notify_all();
     }
 
-    /// Waits for requests to fulfil a condition; returns whether they did in time.
+    /// Waits until the requests meet a condition; returns whether they did within the time limit.
     pub(crate) fn wait_until(&self, mut met: impl FnMut(&[Request]) -> bool) -> bool {
-        let pages = self.pages();
-        let unmet = |pages: &mut Pages| !met(&pages.entries);
-        let waited = self.changed.wait_timeout_while(pages, PATIENCE, unmet);
+        let state = self.state();
+        let unmet = |state: &mut Entries| !met(&state.entries);
+        let waited = self.changed.wait_timeout_while(state, WAIT_LIMIT, unmet);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
-    fn pages(&self) -> MutexGuard<'_, Pages> {
-        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, Entries> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Says what is wrong if a secret reached a host that it is not for.
+/// Describes the leak if a secret was sent to a host that it is not for.
 fn leak<'t>(request: &Request, mut tokens: impl Iterator<Item = &'t String>) -> Option<String> {
     let file = request.file.as_deref().unwrap_or("an unknown file");
     let host = match request.port {
@@ -156,7 +156,7 @@ fn leak<'t>(request: &Request, mut tokens: impl Iterator<Item = &'t String>) -> 
         Port::Cas => "the Xet storage",
     };
     for name in ["authorization", "cookie"] {
-        // The storage has a token of its own.
+        // The Xet storage has a token of its own.
         let is_its_own = request.port == Port::Cas && name == "authorization";
         if request.header(name).is_some() && !is_its_own {
             return Some(format!(
@@ -164,12 +164,12 @@ fn leak<'t>(request: &Request, mut tokens: impl Iterator<Item = &'t String>) -> 
             ));
         }
     }
-    let told = tokens.any(|token| {
+    let is_leaked = tokens.any(|token| {
         let in_headers = request
             .headers
             .iter()
             .any(|(_, value)| value.contains(token.as_str()));
         in_headers || request.target.contains(token.as_str())
     });
-    told.then(|| format!("a token was sent to {host} with a request for `{file}`"))
+    is_leaked.then(|| format!("a token was sent to {host} with a request for `{file}`"))
 }

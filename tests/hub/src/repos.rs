@@ -1,4 +1,4 @@
-//! How a test writes repositories.
+//! The API with which tests write repositories.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -9,9 +9,9 @@ use crate::content::{Content, sha1_hex};
 use crate::server::{Shared, lock};
 use crate::world::{Access, Commit, FileEntry, RepoKey, RepoState, Storage};
 
-/// A repository of the hub, ready to be written to.
+/// A repository of the hub, for writing.
 ///
-/// The id carries the type as on the web: `acme/tiny`, `datasets/acme/corpus`, `spaces/acme/app`.
+/// The id includes the type as on the web: `acme/tiny`, `datasets/acme/corpus`, `spaces/acme/app`.
 #[derive(Clone)]
 pub struct Repo {
     shared: Arc<Shared>,
@@ -28,8 +28,7 @@ impl Repo {
 
     /// Begins a commit on a branch, or on `refs/pr/1`, `refs/convert/parquet`, `refs/tags/v1`.
     ///
-    /// As in git it starts with the files of the revision as it stands; a revision that does
-    /// not exist yet starts empty.
+    /// As in git it starts with the files of the revision; a new revision starts empty.
     pub fn commit(&self, revision: &str) -> CommitDraft {
         let files = self.read(|repo| repo.find(revision).map(|commit| commit.files.clone()));
         CommitDraft {
@@ -42,12 +41,12 @@ impl Repo {
         }
     }
 
-    /// Names a commit by a tag.
+    /// Adds a tag to a commit.
     pub fn tag(&self, name: &str, commit: &str) -> &Self {
         self.point(&format!("refs/tags/{name}"), commit)
     }
 
-    /// Makes a branch or any full ref (`refs/...`) name a commit: a force-push, or a way back.
+    /// Points a branch or any full ref (`refs/...`) to a commit: a force-push, or a rollback.
     pub fn point(&self, revision: &str, commit: &str) -> &Self {
         self.write(|repo| repo.refs.insert(full_ref(revision), commit.to_owned()));
         self
@@ -59,7 +58,7 @@ impl Repo {
         self
     }
 
-    /// Returns the commit that a revision names now.
+    /// Returns the current commit of a revision.
     pub fn head(&self, revision: &str) -> Option<String> {
         self.read(|repo| repo.find(revision).map(|commit| commit.sha.clone()))
             .flatten()
@@ -86,7 +85,7 @@ impl Repo {
         self
     }
 
-    /// Gives the repository another id; the old one redirects, as after a rename on the Hub.
+    /// Renames the repository; the old id redirects, as on the Hub.
     pub fn rename(&self, new_id: &str) -> Repo {
         let renamed = RepoKey::parse(new_id);
         let mut world = self.shared.world();
@@ -101,7 +100,7 @@ impl Repo {
         }
     }
 
-    /// Removes the repository as if its owner had.
+    /// Deletes the repository, as its owner would.
     pub fn delete(&self) {
         self.shared.world().repos.remove(&self.key);
     }
@@ -136,7 +135,7 @@ impl CommitDraft {
     /// Starts from the files of another revision or commit.
     ///
     /// # Panics
-    /// If there is no such revision.
+    /// If the revision does not exist.
     pub fn from(mut self, revision: &str) -> Self {
         let base = self.repo.read(|repo| repo.find(revision)).flatten();
         let base = base.unwrap_or_else(|| panic!("no revision `{revision}` to start from"));
@@ -145,7 +144,7 @@ impl CommitDraft {
         self
     }
 
-    /// Forgets all files that the parent had.
+    /// Removes all files inherited from the parent.
     pub fn empty(mut self) -> Self {
         self.files.clear();
         self
@@ -156,12 +155,12 @@ impl CommitDraft {
         self
     }
 
-    /// Adds a file that lies in git itself. Any name is taken, hostile ones too.
+    /// Adds a file stored in git itself. Any name is accepted, including hostile ones.
     pub fn file(self, path: &str, bytes: impl Into<Vec<u8>>) -> Self {
         self.put(path, Content::bytes(bytes.into()), Storage::Git)
     }
 
-    /// Adds many small files, for listings of many pages.
+    /// Adds many small files, for listings with many pages.
     pub fn files<P: Into<String>, B: Into<Vec<u8>>>(
         mut self,
         files: impl IntoIterator<Item = (P, B)>,
@@ -172,19 +171,19 @@ impl CommitDraft {
         self
     }
 
-    /// Adds a large file, which the CDN serves.
+    /// Adds a large file, served by the CDN.
     pub fn lfs(self, path: &str, bytes: impl Into<Vec<u8>>) -> Self {
         self.put(path, Content::bytes(bytes.into()), Storage::Lfs)
     }
 
-    /// Adds a large file of any size that costs no memory; see [`crate::generated_bytes`].
+    /// Adds a large file of any size without using memory; see [`crate::generated_bytes`].
     pub fn lfs_generated(self, path: &str, size: u64, seed: u64) -> Self {
         self.put(path, Content::generated(size, seed), Storage::Lfs)
     }
 
     /// Adds a large file that also has a Xet hash in the listing and on resolve.
     ///
-    /// `hash` is the true one if a CAS server stands behind this hub.
+    /// `hash` must be the true one if a CAS server is behind this hub.
     pub fn xet(self, path: &str, bytes: impl Into<Vec<u8>>, hash: &str) -> Self {
         self.put(
             path,
@@ -193,7 +192,7 @@ impl CommitDraft {
         )
     }
 
-    /// Adds a large file that lies in this hub's own Xet storage; see [`crate::TestHub::serve_xet`].
+    /// Adds a large file to this hub's own Xet storage; see [`crate::TestHub::serve_xet`].
     pub fn stored(self, path: &str, bytes: impl Into<Vec<u8>>) -> Self {
         let content = Content::bytes(bytes.into());
         let hash = lock(&self.repo.shared.store).add(&content);
@@ -205,7 +204,7 @@ impl CommitDraft {
         self
     }
 
-    /// Adds a listing entry as it is (JSON), with no file behind it.
+    /// Adds a listing entry as JSON, without a file.
     ///
     /// # Panics
     /// If `json` is not JSON.
@@ -215,14 +214,13 @@ impl CommitDraft {
         self
     }
 
-    /// Makes the revision name this commit, and returns the commit's hash.
+    /// Points the revision to this commit and returns the commit's hash.
     pub fn publish(self) -> String {
         let (repo, revision, commit) = self.into_commit();
         repo.write(|state| state.add(&revision, commit))
     }
 
-    /// Publishes only if the files are not those that the revision has; returns whether they were
-    /// published.
+    /// Publishes only if the files differ from those of the revision; returns whether it did.
     pub(crate) fn publish_changes(self) -> bool {
         let (repo, revision, commit) = self.into_commit();
         let unchanged = repo.head(&revision).is_some_and(|head| head == commit.sha);
@@ -232,8 +230,7 @@ impl CommitDraft {
         !unchanged
     }
 
-    /// Starts without files and without a parent, so that the same files always make the same
-    /// commit.
+    /// Starts without files and without a parent, so that equal files always give the same commit.
     pub(crate) fn orphan(mut self) -> Self {
         self.parent = None;
         self.empty()
@@ -269,7 +266,7 @@ impl CommitDraft {
     }
 }
 
-/// How a gated repository decides who may read it.
+/// How a gated repository grants access.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gate {
     Auto,

@@ -1,4 +1,4 @@
-//! `/resolve/`, `/resolve-cache/` and `/raw/`: one file, or where it lies.
+//! `/resolve/`, `/resolve-cache/` and `/raw/`: one file, or a redirect to it.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
@@ -18,12 +18,12 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 const PATH: &AsciiSet = &SEGMENT.remove(b'/');
 
-/// Quotes everything, `/` too.
+/// Percent-encodes everything, including `/`.
 pub(crate) fn escape_segment(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
 }
 
-/// Quotes everything but `/`.
+/// Percent-encodes everything but `/`.
 pub(crate) fn escape_path(text: &str) -> String {
     utf8_percent_encode(text, PATH).to_string()
 }
@@ -85,7 +85,7 @@ impl OneFile<'_> {
         asked.is_some_and(|etags| etags.split(',').any(|etag| bare(etag) == self.file.etag()))
     }
 
-    /// Adds the headers that tell what the file is.
+    /// Adds the headers that describe the file.
     fn describe(&self, reply: Reply) -> Reply {
         let style = self.settings.shape.etag;
         let etag = style.render(self.file.etag());
@@ -96,7 +96,7 @@ impl OneFile<'_> {
                 reply.set_header("X-Linked-Size", self.file.content.len().to_string());
             }
         }
-        // A redirect to the CDN has an etag of its own, which is not that of the content.
+        // A redirect to the CDN has an etag of its own, different from the content's.
         if reply.status == 302 {
             reply.set_header("ETag", style.render(&self.file.oid()));
         } else {

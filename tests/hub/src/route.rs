@@ -1,13 +1,13 @@
-//! What a request asks for.
+//! Routing: parses the target of a request.
 
 use crate::http::{Incoming, decode};
 use crate::server::Port;
 use crate::world::{Kind, RepoKey, World};
 
-/// Where the program's users can read what was asked for so far.
+/// The path of the list of recorded requests, for users of the program.
 pub(crate) const REQUESTS: &str = "/__hub__/requests";
 
-/// The kinds of requests a test can count or spoil.
+/// The kinds of requests that a test can count or make fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Api {
     Info,
@@ -19,30 +19,30 @@ pub enum Api {
     XetReadToken,
     WhoAmI,
     Resolve,
-    /// Where the relative redirect of small files leads.
+    /// The target of the relative redirect for small files.
     ResolveCache,
     Raw,
-    /// Anything else on the second port.
+    /// Other requests to the second port.
     Cdn,
     /// Chunks of a xorb, on the second port.
     Xorb,
-    /// Anything on the third port.
+    /// Any request to the third port.
     Reconstruction,
     /// The hub's own `/__hub__/...`.
     Control,
     Unknown,
 }
 
-/// A request for something of a repository.
+/// A request for a part of a repository.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct RepoCall {
     pub(crate) key: RepoKey,
     pub(crate) api: Api,
-    /// Absent where the API means the default branch.
+    /// `None` where the API means the default branch.
     pub(crate) revision: Option<String>,
     /// File or folder; empty for none.
     pub(crate) path: String,
-    /// The part of the raw path behind the repository id, for redirects of renamed ones.
+    /// The raw path after the repository id, for redirects of renamed repositories.
     pub(crate) tail: String,
 }
 
@@ -94,7 +94,7 @@ impl Route {
     }
 }
 
-/// Splits `org/name/rest` or `name/rest`: only what exists can tell the two apart.
+/// Splits `org/name/rest` or `name/rest`; the existing repositories decide between the two.
 fn split_id<'s>(kind: Kind, segments: &'s [&'s str], world: &World) -> (RepoKey, &'s [&'s str]) {
     let key = |n: usize| RepoKey {
         kind,
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_hub_does_not_know_is_unknown() {
+    fn other_paths_are_unknown() {
         for target in [
             "/",
             "/api/models/acme/tiny/likers",

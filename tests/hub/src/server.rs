@@ -1,4 +1,4 @@
-//! The way of a request through the hub, and the threads it goes on.
+//! The threads of the hub, and the processing of a request.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,8 +11,8 @@ use crate::access::{Caller, enter, error, pass_gate};
 use crate::api::{ApiCall, who_am_i};
 use crate::cdn::Links;
 use crate::faults::{Fault, Faults};
-use crate::http::{Connection, Incoming, Reply, Watch};
-use crate::record::{Journal, Request};
+use crate::http::{Connection, Incoming, Reply, SendObserver};
+use crate::record::{Request, RequestLog};
 use crate::route::{Api, REQUESTS, RepoCall, Route};
 use crate::settings::{Delivery, Settings};
 use crate::store::Store;
@@ -29,21 +29,21 @@ pub enum Port {
 
 type Publisher = dyn Fn() -> Result<String, String> + Send + Sync;
 
-/// Everything the threads share.
+/// State shared by all threads.
 pub(crate) struct Shared {
     pub(crate) hub_address: SocketAddr,
     pub(crate) cdn_address: SocketAddr,
     pub(crate) cas_address: SocketAddr,
-    /// Path in front of everything, as some mirrors have; empty or `/...` without end slash.
+    /// Path in front of all URLs, as on some mirrors; empty or `/...` without a final slash.
     pub(crate) prefix: String,
-    /// `None`: both hosts speak plain HTTP.
+    /// `None`: all hosts use plain HTTP.
     pub(crate) tls: Option<Tls>,
-    pub(crate) journal: Journal,
+    pub(crate) requests: RequestLog,
     pub(crate) faults: Faults,
     pub(crate) links: Links,
     pub(crate) store: Mutex<Store>,
     pub(crate) settings: Mutex<Settings>,
-    /// What `POST /__hub__/publish` does.
+    /// The action of `POST /__hub__/publish`.
     pub(crate) publisher: Mutex<Option<Arc<Publisher>>>,
     world: Mutex<World>,
     connections: Connections,
@@ -66,7 +66,7 @@ impl Shared {
             cas_address,
             prefix,
             tls,
-            journal: Journal::default(),
+            requests: RequestLog::default(),
             faults: Faults::default(),
             links: Links::default(),
             store: Mutex::default(),
@@ -83,7 +83,7 @@ impl Shared {
         lock(&self.world)
     }
 
-    /// Returns scheme, host and port that absolute links of the Hub have.
+    /// Returns scheme, host and port of the Hub's absolute links.
     pub(crate) fn bare_origin(&self, settings: &Settings) -> String {
         let own = || format!("{}://{}", self.scheme(), self.hub_address);
         settings.shape.link_origin.clone().unwrap_or_else(own)
@@ -112,7 +112,7 @@ impl Shared {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// Ends all connections and waits for their threads.
+    /// Closes all connections and waits for their threads.
     pub(crate) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         self.faults.release();
@@ -177,7 +177,7 @@ impl Shared {
         }
         let repo = enter(&world, &call.key, &caller)?.clone();
         let gate = pass_gate(&world, &call.key, &repo, &caller);
-        // Hashing a large file for the first time must not stop the other threads.
+        // Hashing a large file for the first time must not block the other threads.
         drop(world);
         match call.api {
             Api::Resolve | Api::ResolveCache | Api::Raw => {
@@ -210,7 +210,7 @@ impl Shared {
         }
     }
 
-    /// Returns where the call has to go if the repository has another name now.
+    /// Returns the new location if the repository was renamed.
     fn moved_to(&self, call: &RepoCall, incoming: &Incoming, world: &World) -> Option<String> {
         let new = world
             .renamed
@@ -235,7 +235,7 @@ impl Shared {
 
     fn control(&self, incoming: &Incoming) -> Reply {
         if incoming.raw_path() == REQUESTS {
-            return Reply::text(200, self.journal.as_text());
+            return Reply::text(200, self.requests.as_text());
         }
         if incoming.method != "POST" {
             return Reply::text(405, "POST publishes\n");
@@ -244,7 +244,7 @@ impl Shared {
         match publisher.map(|publish| publish()) {
             Some(Ok(text)) => Reply::text(200, text),
             Some(Err(text)) => Reply::text(500, text),
-            None => Reply::text(404, "nothing to publish from\n"),
+            None => Reply::text(404, "this hub has no source to publish from\n"),
         }
     }
 
@@ -273,12 +273,12 @@ impl Shared {
             request.file = incoming.raw_path().rsplit('/').next().map(str::to_owned);
         }
         let number = self
-            .journal
+            .requests
             .add(request.clone(), self.world().tokens.keys());
         (number, request)
     }
 
-    /// Serves one request; returns whether the connection may serve another.
+    /// Serves one request; returns whether the connection can serve another.
     fn serve(&self, port: Port, connection: &mut Connection) -> io::Result<bool> {
         let Some(mut incoming) = connection.read_head()? else {
             return Ok(false);
@@ -292,7 +292,7 @@ impl Shared {
             _ => false,
         };
         let releases = self.faults.releases();
-        let (runs, fault) = self.faults.pick(&request, gives_content);
+        let (runs, fault) = self.faults.select(&request, gives_content);
         runs.into_iter().for_each(|run| run());
         if matches!(fault, Some(Fault::Reset)) {
             return Ok(false);
@@ -303,20 +303,20 @@ impl Shared {
             Some(Fault::NoAnswer) => self.faults.stall(releases, || self.is_stopping()),
             _ => {}
         }
-        let instead = fault.as_ref().and_then(|fault| fault.instead(&request));
-        let mut reply = instead.unwrap_or_else(|| self.answer(&route, &incoming, &settings));
+        let replacement = fault.as_ref().and_then(|fault| fault.replacement(&request));
+        let mut reply = replacement.unwrap_or_else(|| self.answer(&route, &incoming, &settings));
         if let Some(fault) = &fault {
-            fault.twist(&mut reply);
+            fault.apply_to(&mut reply);
         }
-        self.journal
+        self.requests
             .update(number, |request| request.status = reply.status);
         let head_only = incoming.method == "HEAD";
-        let watch = Progress {
+        let progress = Progress {
             shared: self,
             number,
             releases,
         };
-        connection.send(&reply, head_only, incoming.wants_keep_alive(), &watch)
+        connection.send(&reply, head_only, incoming.wants_keep_alive(), &progress)
     }
 }
 
@@ -326,10 +326,10 @@ struct Progress<'s> {
     releases: u64,
 }
 
-impl Watch for Progress<'_> {
+impl SendObserver for Progress<'_> {
     fn sending(&self, n: u64) {
         self.shared
-            .journal
+            .requests
             .update(self.number, |request| request.bytes_sent += n);
     }
 
@@ -354,25 +354,25 @@ pub(crate) fn begin(shared: &Arc<Shared>, port: Port, stream: TcpStream) {
     let id = shared.connections.add(port, second);
     let shared = shared.clone();
     std::thread::spawn(move || {
-        let ended = Ended {
+        let guard = ConnectionGuard {
             shared: &shared,
             id,
         };
         let mut connection = Connection::new(stream);
-        // A client that goes away is no business of the hub.
+        // An error here means that the client closed the connection.
         while !shared.is_stopping() && shared.serve(port, &mut connection).unwrap_or(false) {}
         drop(connection);
-        drop(ended);
+        drop(guard);
     });
 }
 
-/// Takes the connection off the list even if its thread panics.
-struct Ended<'s> {
+/// Removes the connection from the list even if its thread panics.
+struct ConnectionGuard<'s> {
     shared: &'s Shared,
     id: u64,
 }
 
-impl Drop for Ended<'_> {
+impl Drop for ConnectionGuard<'_> {
     fn drop(&mut self) {
         self.shared.connections.remove(self.id);
     }

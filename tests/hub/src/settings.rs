@@ -1,23 +1,23 @@
-//! What a test may change about the answers, and the shapes of mirrors.
+//! Settings of the answers, and the shapes of mirrors.
 
 use std::time::Duration;
 
-/// How the hub answers. Change it at any time with [`crate::TestHub::configure`].
+/// Settings of the hub's answers. Change them at any time with [`crate::TestHub::configure`].
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Entries of a listing page (the real Hub: 1000).
+    /// Entries per listing page (the real Hub: 1000).
     pub page_size: usize,
-    /// How long a signed CDN link works.
+    /// The lifetime of a signed CDN link.
     pub link_lifetime: Duration,
-    /// How many requests a signed CDN link serves; `None` for any number.
+    /// The number of requests that a signed CDN link serves; `None` for any number.
     pub link_uses: Option<u32>,
-    /// Whether a link works only with the `Range` that the resolve request had, if it had one.
+    /// Whether a link works only with the `Range` of the resolve request, if it had one.
     pub bind_range: bool,
-    /// Size from which the CDN answers 400 to a request without `Range`.
+    /// The file size from which the CDN answers 400 to a request without `Range`.
     pub unranged_limit: Option<u64>,
-    /// Whether small text files come compressed, without length, to those who accept gzip.
+    /// Whether small text files are sent compressed, without length, to clients that accept gzip.
     pub gzip: bool,
-    /// What `xet-read-token` answers; `None` makes it a 404.
+    /// The data of `xet-read-token`; `None` makes it a 404.
     pub xet: Option<XetService>,
     pub shape: Shape,
 }
@@ -37,40 +37,39 @@ impl Default for Settings {
     }
 }
 
-/// The CAS server that Xet files are read from.
+/// The CAS server for Xet files.
 #[derive(Clone, Debug)]
 pub struct XetService {
     pub cas_url: String,
     pub access_token: String,
     pub lifetime: Duration,
-    /// Whether reconstructions can be had in their second form, too.
+    /// Whether reconstructions are available in their second form too.
     pub second_form: bool,
 }
 
-/// What kind of server this is; users point `HF_ENDPOINT` at other ones than huggingface.co.
+/// The kind of server: users point `HF_ENDPOINT` at servers other than huggingface.co.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
     pub delivery: Delivery,
     pub etag: EtagStyle,
-    /// Whether `Range` is honoured on direct answers and by the CDN.
+    /// Whether direct answers and the CDN support `Range`.
     pub ranges: bool,
-    /// Whether direct answers carry `Content-Length`; without it they are chunked.
+    /// Whether direct answers have `Content-Length`; otherwise they are chunked.
     pub content_length: bool,
-    /// Whether resolve answers carry `X-Linked-Size` and `X-Linked-ETag`.
+    /// Whether resolve answers have `X-Linked-Size` and `X-Linked-ETag`.
     pub linked_headers: bool,
-    /// Whether `/tree/REV` redirects to an absolute URL with a slash at the end.
+    /// Whether `/tree/REV` redirects to an absolute URL with a final slash.
     pub tree_slash_redirect: bool,
-    /// Whether the listing gives the SHA-256 as `oid` of LFS files.
+    /// Whether the listing has the SHA-256 as `oid` of LFS files.
     pub lfs_oid_is_sha256: bool,
     /// Whether `/api/models/X` is a 401 while `/api/models/X/revision/main` works.
     pub info_needs_revision: bool,
-    /// Origin put into absolute links in place of this server's, as by proxies that do not
-    /// rewrite them.
+    /// Origin of absolute links, if not this server's: some proxies do not rewrite them.
     pub link_origin: Option<String>,
 }
 
 impl Shape {
-    /// The real thing.
+    /// huggingface.co.
     pub fn hugging_face() -> Self {
         Self {
             delivery: Delivery::Redirects,
@@ -85,7 +84,7 @@ impl Shape {
         }
     }
 
-    /// olah serving a local mirror: direct answers, no ranges, no lengths, bare etags.
+    /// olah with a local mirror: direct answers, no ranges, no lengths, bare etags.
     pub fn olah() -> Self {
         Self {
             delivery: Delivery::Direct,
@@ -108,7 +107,7 @@ impl Shape {
         }
     }
 
-    /// KohakuHub: everything, small files too, is redirected to storage, with a cookie.
+    /// KohakuHub: all files, small ones too, redirect to storage, with a cookie.
     pub fn kohaku() -> Self {
         Self {
             delivery: Delivery::Storage,
@@ -119,12 +118,12 @@ impl Shape {
     }
 }
 
-/// Where content comes from.
+/// How content is delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// Small files by a relative 307, large ones by a 302 to the CDN.
+    /// Small files by a relative 307, large files by a 302 to the CDN.
     Redirects,
-    /// Everything by 200 or 206 from the resolve URL.
+    /// All files by 200 or 206 from the resolve URL.
     Direct,
     /// `HEAD` is a 200; `GET` is a 302 to storage for every file, with `set-cookie`.
     Storage,

@@ -1,4 +1,4 @@
-//! What Xet storage holds: xorbs full of chunks, and files that are made of them.
+//! The contents of Xet storage: xorbs of chunks, and files composed of them.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -11,22 +11,22 @@ const XORB_BYTES: u64 = 64 * 1024 * 1024;
 
 #[derive(Default)]
 pub(crate) struct Store {
-    /// Where each chunk is: xorb and place in it.
+    /// The position of each chunk: xorb and index.
     chunks: HashMap<Hash, (usize, u32)>,
     xorbs: Vec<Xorb>,
-    /// Files by the text of their hash.
+    /// Files by the text form of their hash.
     files: HashMap<String, Vec<Term>>,
 }
 
-/// A closed xorb, or the one that an upload is filling.
+/// A closed xorb, or the one being filled by an upload.
 #[derive(Default)]
 pub(crate) struct Xorb {
-    /// The text of its hash.
+    /// The text form of its hash.
     pub(crate) name: String,
     pub(crate) content: Option<Content>,
     packed: Vec<u8>,
     chunks: Vec<(Hash, u64)>,
-    /// Where each chunk's record ends.
+    /// The end of each chunk's record.
     ends: Vec<u64>,
 }
 
@@ -43,7 +43,7 @@ impl Xorb {
         chunks.iter().map(|(_, length)| length).sum()
     }
 
-    /// Returns the first byte of a run of chunks, and the last one.
+    /// Returns the first and the last byte of a run of chunks.
     pub(crate) fn bytes(&self, chunks: &Range<u32>) -> (u64, u64) {
         let start = match chunks.start {
             0 => 0,
@@ -66,8 +66,8 @@ impl Store {
         self.files.get(hash).map(Vec::as_slice)
     }
 
-    /// Takes a file in, chunk by chunk, and returns the text of its hash. What any file brought
-    /// before is not stored again.
+    /// Stores a file chunk by chunk and returns the text form of its hash. Known chunks are not
+    /// stored again.
     pub(crate) fn add(&mut self, content: &Content) -> String {
         let mut hashes = Vec::new();
         let mut places: Vec<(usize, u32)> = Vec::new();
@@ -114,7 +114,7 @@ impl Store {
     }
 }
 
-/// Returns the hash that a content has in Xet storage, without storing it.
+/// Computes the Xet hash of a content without storing it.
 pub(crate) fn hash_of(content: &Content) -> String {
     let mut hashes = Vec::new();
     each_chunk(content, &mut |chunk| {
@@ -143,7 +143,7 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     #[test]
-    fn what_is_known_is_not_stored_again() {
+    fn known_chunks_are_not_stored_again() {
         let mut store = Store::default();
         // Not `generated_bytes`, which repeats itself.
         let noise = |n: u32| Sha256::digest(n.to_le_bytes());

@@ -1,5 +1,5 @@
-//! TLS before the sockets: a private CA, and a pump that turns what is encrypted
-//! into the plain HTTP that the rest of the hub speaks.
+//! TLS in front of the sockets: a private CA, and threads that forward decrypted data to the plain
+//! HTTP server.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -13,17 +13,17 @@ use crate::server::lock;
 
 const BLOCK: usize = 16 * 1024;
 
-/// A certificate for `127.0.0.1` and `localhost`, and the CA that nobody knows.
+/// A certificate for `127.0.0.1` and `localhost`, and its private CA.
 pub(crate) struct Tls {
     config: Arc<ServerConfig>,
     pub(crate) ca_pem: String,
 }
 
 impl Tls {
-    /// Makes new keys, so that a CA bundle of another hub does not do.
+    /// Creates new keys, so that the CA bundle of another hub is not accepted.
     pub(crate) fn new() -> io::Result<Self> {
         let (ca_pem, chain, key) = certify().map_err(io::Error::other)?;
-        // The provider that the client uses too, so that no second one is built.
+        // The client uses the same provider, so no second one is compiled.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -39,20 +39,19 @@ impl Tls {
 
     /// Returns the plain end of an encrypted connection.
     ///
-    /// Closing it closes the connection without the farewell that TLS has: that
-    /// is how a connection breaks.
+    /// Closing it closes the connection without a TLS `close_notify`, like a broken connection.
     pub(crate) fn open(&self, encrypted: TcpStream) -> io::Result<TcpStream> {
         let session = ServerConnection::new(self.config.clone()).map_err(io::Error::other)?;
         let (ours, plain) = pair()?;
-        let pump = Pump {
+        let forward = Forwarder {
             session: Mutex::new(session),
             encrypted,
             plain: ours,
         };
         std::thread::spawn(move || {
             std::thread::scope(|scope| {
-                scope.spawn(|| pump.until_closed(Pump::outwards));
-                pump.until_closed(Pump::inwards);
+                scope.spawn(|| forward.until_closed(Forwarder::encrypt_all));
+                forward.until_closed(Forwarder::decrypt_all);
             });
         });
         Ok(plain)
@@ -82,7 +81,7 @@ fn certify() -> Result<Certified, rcgen::Error> {
     Ok((ca_pem, vec![certificate.der().clone()], key))
 }
 
-/// Returns two ends of one connection; there is no portable call for it.
+/// Returns the two ends of a connection; there is no portable call for it.
 fn pair() -> io::Result<(TcpStream, TcpStream)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let one = TcpStream::connect(listener.local_addr()?)?;
@@ -94,23 +93,23 @@ fn pair() -> io::Result<(TcpStream, TcpStream)> {
     }
 }
 
-struct Pump {
+struct Forwarder {
     session: Mutex<ServerConnection>,
     encrypted: TcpStream,
     plain: TcpStream,
 }
 
-impl Pump {
-    /// When one direction has ended, so has the other.
-    fn until_closed(&self, pump: fn(&Self) -> io::Result<()>) {
-        // How it ended is the client's business.
-        let _ = pump(self);
+impl Forwarder {
+    /// Closes both directions when one has ended.
+    fn until_closed(&self, forward: fn(&Self) -> io::Result<()>) {
+        // The client reports how the connection ended.
+        let _ = forward(self);
         for stream in [&self.encrypted, &self.plain] {
             let _ = stream.shutdown(Shutdown::Both);
         }
     }
 
-    fn inwards(&self) -> io::Result<()> {
+    fn decrypt_all(&self) -> io::Result<()> {
         let mut block = vec![0; BLOCK];
         loop {
             let n = (&self.encrypted).read(&mut block)?;
@@ -129,7 +128,7 @@ impl Pump {
         let mut session = lock(&self.session);
         session.read_tls(bytes)?;
         let state = session.process_new_packets().map_err(io::Error::other);
-        // The handshake's answer, or the alert that says why there is none.
+        // The handshake's answer, or the alert with the reason for a failure.
         while session.wants_write() {
             session.write_tls(&mut &self.encrypted)?;
         }
@@ -138,7 +137,7 @@ impl Pump {
         Ok(plain)
     }
 
-    fn outwards(&self) -> io::Result<()> {
+    fn encrypt_all(&self) -> io::Result<()> {
         let mut block = vec![0; BLOCK];
         loop {
             let n = (&self.plain).read(&mut block)?;

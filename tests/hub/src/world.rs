@@ -1,4 +1,4 @@
-//! What the hub holds: repositories, commits, files.
+//! The contents of the hub: repositories, commits, files.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, OnceLock};
@@ -67,7 +67,7 @@ impl RepoKey {
         }
     }
 
-    /// Returns the id as it stands in resolve URLs: `acme/tiny`, `datasets/acme/corpus`.
+    /// Returns the id as in resolve URLs: `acme/tiny`, `datasets/acme/corpus`.
     pub(crate) fn web_path(&self) -> String {
         match self.kind {
             Kind::Model => self.id.clone(),
@@ -96,7 +96,7 @@ pub(crate) struct Access {
 }
 
 impl RepoState {
-    /// Returns the commit that a revision as a client writes it names.
+    /// Returns the commit of a revision in the client's notation.
     pub(crate) fn find(&self, revision: &str) -> Option<Arc<Commit>> {
         let sha = match self.ref_name(revision) {
             Some(name) => &self.refs[&name],
@@ -116,7 +116,7 @@ impl RepoState {
         .find(|name| self.refs.contains_key(name))
     }
 
-    /// Makes a revision name a commit.
+    /// Points a revision to a commit.
     pub(crate) fn add(&mut self, revision: &str, mut commit: Commit) -> String {
         let (minutes, sha) = (self.commits.len(), commit.sha.clone());
         commit.date = format!(
@@ -151,7 +151,7 @@ pub(crate) enum Listed {
 }
 
 impl Commit {
-    /// Returns the whole listing, in no useful order: the Hub promises none.
+    /// Returns the whole listing in an unspecified order: the Hub guarantees none.
     pub(crate) fn listing(&self) -> &[Listed] {
         self.listing.get_or_init(|| {
             let directories: BTreeSet<&str> = self
@@ -220,7 +220,7 @@ impl FileEntry {
         }
     }
 
-    /// Returns what the CDN says as `ETag`: 64 hex digits that are not the SHA-256.
+    /// Returns the `ETag` of the CDN: 64 hex digits that are not the SHA-256.
     pub(crate) fn cdn_etag(&self) -> String {
         match &self.storage {
             Storage::Xet(hash) => hash.clone(),

@@ -1,6 +1,7 @@
-//! Chunks, their hashes, and how they are packed, as a writer to Xet storage makes them.
+//! Chunks, their hashes and their packing, from the side of a writer to Xet storage.
 //!
-//! hfdl has all this, too, and none of it is shared: a judge that asks the accused is none.
+//! hfdl implements the same, and deliberately no code is shared: a test server with hfdl's own code
+//! could not detect its errors.
 
 use std::io::Write;
 
@@ -20,7 +21,7 @@ const MIN_CHUNK: usize = 8 * 1024;
 const MAX_CHUNK: usize = 128 * 1024;
 const MASK: u64 = 0xffff_0000_0000_0000;
 
-/// Shows a hash as four numbers, each of eight bytes.
+/// Renders a hash as four numbers of eight bytes each.
 pub(crate) fn text(hash: &Hash) -> String {
     let words = hash.chunks_exact(8).map(|word| {
         let word: [u8; 8] = word.try_into().unwrap_or_default();
@@ -33,14 +34,14 @@ pub(crate) fn chunk_hash(bytes: &[u8]) -> Hash {
     *blake3::keyed_hash(&CHUNK_KEY, bytes).as_bytes()
 }
 
-/// Reads a content and tells about each of its chunks.
+/// Reads a content and calls `visit` with each of its chunks.
 pub(crate) fn each_chunk(content: &Content, visit: &mut dyn FnMut(&[u8])) {
     let mut chunk: Vec<u8> = Vec::with_capacity(MAX_CHUNK);
     let mut gear = gearhash::Hasher::default();
     content.each_block(|mut block| {
         while !block.is_empty() {
             let most = block.len().min(MAX_CHUNK - chunk.len());
-            // Cuts before the minimum do not count, but every byte goes through the hash.
+            // Cuts before the minimum are ignored, but every byte updates the rolling hash.
             let (taken, cut) = match gear.next_match(&block[..most], MASK) {
                 Some(n) => (n, chunk.len() + n >= MIN_CHUNK),
                 None => (most, chunk.len() + most == MAX_CHUNK),
@@ -59,7 +60,7 @@ pub(crate) fn each_chunk(content: &Content, visit: &mut dyn FnMut(&[u8])) {
     }
 }
 
-/// Returns the root of the tree over a list of hashes with lengths.
+/// Returns the root of the Merkle tree over a list of hashes with lengths.
 pub(crate) fn root(mut nodes: Vec<(Hash, u64)>) -> Option<Hash> {
     while nodes.len() > 1 {
         let mut above = Vec::new();
@@ -85,7 +86,7 @@ fn group_size(nodes: &[(Hash, u64)]) -> usize {
     (2..most).find(ends_a_group).map_or(most, |index| index + 1)
 }
 
-/// Returns the hash under which a file of these chunks is known.
+/// Returns the hash of a file with these chunks.
 pub(crate) fn file_hash(chunks: &[(Hash, u64)]) -> Hash {
     match root(chunks.to_vec()) {
         Some(root) => *blake3::keyed_hash(&[0; 32], &root).as_bytes(),
@@ -93,7 +94,7 @@ pub(crate) fn file_hash(chunks: &[(Hash, u64)]) -> Hash {
     }
 }
 
-/// Packs a chunk in the way that is shortest, behind its header.
+/// Packs a chunk in its shortest form, with its header.
 pub(crate) fn pack(chunk: &[u8]) -> Vec<u8> {
     let grouped: Vec<u8> = (0..4)
         .flat_map(|k| chunk.iter().skip(k).step_by(4).copied())
@@ -118,7 +119,7 @@ pub(crate) fn pack(chunk: &[u8]) -> Vec<u8> {
 
 fn frame(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = lz4_flex::frame::FrameEncoder::new(Vec::new());
-    // Writing to memory cannot fail; a frame that did would be too short to be chosen.
+    // Writing to memory cannot fail; an incomplete frame would be too short to be chosen.
     let written = encoder.write_all(bytes);
     match (written, encoder.finish()) {
         (Ok(()), Ok(frame)) => frame,
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn files_have_the_hashes_that_the_official_uploader_gives_them() {
+    fn file_hashes_match_those_of_the_official_uploader() {
         for (bytes, root, file) in [
             (vec![], "", "0".repeat(64).as_str()),
             (

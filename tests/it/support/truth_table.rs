@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use hfdl::domain::schedule::{
-    Cadence, CadenceKind, CatchUp, Look, ScheduleSpec, ScheduleState, Selection, Windows,
+    Cadence, CadenceKind, CatchUp, DueContext, ScheduleSpec, ScheduleState, Selection, Windows,
 };
 use hfdl::domain::time::Timestamp;
 use hfdl::domain::units::Seconds;
@@ -66,7 +66,7 @@ impl<'a> Row<'a> {
     }
 
     /// Returns what the row says about a schedule, its state and the look at it.
-    pub fn inputs(&self) -> (ScheduleSpec, ScheduleState, Look) {
+    pub fn inputs(&self) -> (ScheduleSpec, ScheduleState, DueContext) {
         let mut state = ScheduleState {
             anchor_at: self.not_before,
             not_before_at: self.not_before,
@@ -76,7 +76,7 @@ impl<'a> Row<'a> {
             retry_at: None,
             retry_count: 0,
         };
-        let mut look = Look {
+        let mut look = DueContext {
             now: self.now,
             offset: Seconds(0),
             tick: Seconds(900),

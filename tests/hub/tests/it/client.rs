@@ -1,17 +1,17 @@
-//! The smallest HTTP client that shows everything: what came is what you see.
+//! A minimal HTTP client that exposes the received bytes unchanged.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use serde_json::Value;
 
-/// An answer, and whether it came whole.
+/// An answer, and whether it was complete.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
-    /// Whether the body had the length that was promised.
+    /// Whether the body had the announced length.
     pub whole: bool,
 }
 
@@ -33,7 +33,7 @@ impl Answer {
     }
 }
 
-/// One connection that is kept.
+/// One kept-alive connection.
 pub struct Client {
     stream: TcpStream,
     origin: String,
@@ -128,7 +128,7 @@ impl Client {
         }
     }
 
-    /// Reads up to `n` bytes; fewer if the connection ends, `None` if it breaks at once.
+    /// Reads up to `n` bytes; fewer if the connection ends, `None` if it fails at once.
     fn bytes(&mut self, n: usize) -> Option<Vec<u8>> {
         let mut buffer = vec![0; n];
         let mut done = 0;

@@ -1,4 +1,4 @@
-//! What goes wrong on order.
+//! Faults on request.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -20,7 +20,7 @@ fn hub() -> TestHub {
     hub
 }
 
-/// Resolves bare and asks the CDN.
+/// Resolves without `Range` and requests the range from the CDN.
 fn fetch(hub: &TestHub, range: &str) -> Answer {
     let link = get(&format!("{}/acme/tiny/resolve/main/m.bin", hub.endpoint()));
     match range {
@@ -30,7 +30,7 @@ fn fetch(hub: &TestHub, range: &str) -> Answer {
 }
 
 #[test]
-fn a_cut_comes_where_it_was_ordered_and_as_often() {
+fn a_cut_occurs_at_its_offset_and_as_often_as_requested() {
     let hub = hub();
     hub.fault(On::cdn("m.bin").times(1), Fault::CutAfter(70_000));
     let cut = fetch(&hub, "");
@@ -47,7 +47,7 @@ fn a_cut_comes_where_it_was_ordered_and_as_often() {
 }
 
 #[test]
-fn faults_can_spare_the_first_requests_and_end_by_healing() {
+fn faults_can_skip_the_first_requests_and_end_with_heal() {
     let hub = hub();
     hub.fault(On::api(Api::Info).skip(1), Fault::Status(503));
     let status = || get(&format!("{}/api/models/acme/tiny", hub.endpoint())).status;
@@ -57,7 +57,7 @@ fn faults_can_spare_the_first_requests_and_end_by_healing() {
 }
 
 #[test]
-fn faults_choose_by_method_port_file_and_range() {
+fn faults_select_by_method_port_file_and_range() {
     let hub = hub();
     hub.fault(On::resolve("m.bin").method("HEAD"), Fault::Status(500));
     hub.fault(On::port(Port::Cdn).ranged(), Fault::Status(502));
@@ -109,7 +109,7 @@ fn a_hub_with_stalled_answers_can_be_dropped() {
 }
 
 #[test]
-fn a_trickle_is_slow_and_whole() {
+fn a_trickle_is_slow_and_complete() {
     let hub = hub();
     hub.fault(
         On::cdn("m.bin"),
@@ -119,7 +119,7 @@ fn a_trickle_is_slow_and_whole() {
 }
 
 #[test]
-fn one_byte_of_the_file_is_wrong_in_whichever_range() {
+fn one_byte_of_the_file_is_wrong_in_any_range() {
     let hub = hub();
     hub.fault(On::content("m.bin"), Fault::FlipByteAt(100_000));
     let right = generated_bytes(SIZE, 1);
@@ -163,7 +163,7 @@ fn lengths_and_ranges_can_be_wrong() {
 }
 
 #[test]
-fn too_many_requests_come_with_the_hint_that_was_ordered() {
+fn a_429_has_the_requested_hint() {
     let hub = hub();
     let asked = |fault| {
         hub.heal();
@@ -193,7 +193,7 @@ fn too_many_requests_come_with_the_hint_that_was_ordered() {
 }
 
 #[test]
-fn redirects_garbage_and_headers_can_be_ordered() {
+fn redirects_garbage_and_headers_can_be_requested() {
     let hub = hub();
     let url = format!("{}/api/models/acme/tiny", hub.endpoint());
     let asked = |fault| {
@@ -243,7 +243,7 @@ fn a_reset_is_a_reset_on_the_wire() {
 }
 
 #[test]
-fn connections_are_closed_and_refused_and_taken_again() {
+fn connections_are_closed_and_refused_and_accepted_again() {
     let hub = hub();
     let url = format!("{}/api/models/acme/tiny", hub.endpoint());
     hub.fault(On::api(Api::Info).times(1), Fault::Reset);
@@ -259,7 +259,7 @@ fn connections_are_closed_and_refused_and_taken_again() {
 }
 
 #[test]
-fn a_revision_moves_in_the_middle() {
+fn a_revision_moves_during_a_download() {
     let hub = hub();
     let repo = hub.repo("acme/tiny");
     let first = repo.head("main");

@@ -1,4 +1,4 @@
-//! The hub as a client sees it, through plain sockets.
+//! Tests of the hub from a client's side, over plain sockets.
 
 mod client;
 mod faults;

@@ -1,4 +1,4 @@
-//! Other servers that users point `HF_ENDPOINT` at.
+//! Other servers that users set as `HF_ENDPOINT`.
 
 use hfdl_test_hub::{EtagStyle, Shape, TestHub, git_blob_id, sha256_hex};
 use serde_json::json;
@@ -91,7 +91,7 @@ fn a_caching_proxy_answers_ranges_itself() {
 }
 
 #[test]
-fn kohaku_sends_everyone_to_storage_with_a_cookie() {
+fn kohaku_redirects_all_files_to_storage_with_a_cookie() {
     let hub = hub(Shape::kohaku());
     let url = format!("{}/acme/tiny/resolve/main/a.txt", hub.endpoint());
     let head = send("HEAD", &url, &[]);
@@ -117,7 +117,7 @@ fn kohaku_sends_everyone_to_storage_with_a_cookie() {
 }
 
 #[test]
-fn weak_etags_and_foreign_links_can_be_had() {
+fn weak_etags_and_foreign_links_can_be_configured() {
     let shape = Shape {
         etag: EtagStyle::Weak,
         link_origin: Some("https://huggingface.co".to_owned()),

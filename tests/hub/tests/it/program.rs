@@ -10,13 +10,13 @@ use serde_json::json;
 
 use crate::client::{get, send};
 
-/// A directory of its own, removed in the end.
+/// A temporary directory, removed on drop.
 struct Scratch(PathBuf);
 
 impl Scratch {
     fn new(name: &str) -> Self {
         let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("hub-{name}"));
-        // It may be left from a run that was killed.
+        // It may be left over from a killed run.
         let _ = fs::remove_dir_all(&path);
         Self(path)
     }
@@ -61,7 +61,7 @@ impl Drop for Program {
 }
 
 #[test]
-fn the_demonstration_has_three_repositories_and_can_be_moved_on() {
+fn the_demonstration_has_three_repositories_and_can_publish_a_revision() {
     let (_program, url) = Program::start(&["--demo"]);
     let info = |path: &str| get(&format!("{url}/api/{path}")).json();
     assert_eq!(info("datasets/acme/corpus")["id"], "acme/corpus");
@@ -78,7 +78,7 @@ fn the_demonstration_has_three_repositories_and_can_be_moved_on() {
 }
 
 #[test]
-fn what_was_asked_for_can_be_read_without_being_counted() {
+fn the_request_list_does_not_include_control_requests() {
     let (_program, url) = Program::start(&["--demo"]);
     let requests = || get(&format!("{url}/__hub__/requests")).text();
     assert_eq!(requests(), "");
@@ -88,7 +88,7 @@ fn what_was_asked_for_can_be_read_without_being_counted() {
 }
 
 #[test]
-fn a_directory_is_served_and_published_again_when_asked() {
+fn a_directory_is_served_and_published_again_on_request() {
     let scratch = Scratch::new("directory");
     let large = generated_bytes(2 << 20, 3);
     scratch.write(
@@ -138,7 +138,7 @@ fn the_ready_file_has_the_url() {
     fs::create_dir_all(&scratch.0).unwrap();
     let ready = scratch.0.join("ready");
     let (program, url) = Program::start(&["--demo", "--ready-file", ready.to_str().unwrap()]);
-    // The URL on stdout comes first, so the file may need a moment more.
+    // The URL on stdout is printed first, so the file may appear a moment later.
     while !ready.exists() {
         std::thread::yield_now();
     }

@@ -1,4 +1,4 @@
-//! What a faithful Hub answers.
+//! Answers of a hub without faults.
 
 use hfdl_test_hub::{Api, RangeAsked, TestHub, generated_bytes, git_blob_id, sha256_hex};
 use serde_json::{Value, json};
@@ -110,7 +110,7 @@ fn the_pages_of_a_listing_make_up_the_whole() {
 }
 
 #[test]
-fn a_listing_tells_hashes_and_can_be_cut_to_a_folder() {
+fn a_listing_has_hashes_and_can_be_limited_to_a_folder() {
     let (hub, _) = tiny();
     let tree = format!("{}/api/models/acme/tiny/tree/main", hub.endpoint());
     let entry = |listing: Value, path: &str| {
@@ -147,7 +147,7 @@ fn a_listing_tells_hashes_and_can_be_cut_to_a_folder() {
 }
 
 #[test]
-fn paths_info_takes_a_form_and_json_and_leaves_out_what_is_missing() {
+fn paths_info_accepts_form_and_json_and_omits_missing_paths() {
     let (hub, _) = tiny();
     let target = "/api/models/acme/tiny/paths-info/main";
     let mut client = Client::connect(&hub.endpoint());
@@ -165,7 +165,7 @@ fn paths_info_takes_a_form_and_json_and_leaves_out_what_is_missing() {
 }
 
 #[test]
-fn a_small_file_goes_by_a_relative_redirect() {
+fn a_small_file_is_served_by_a_relative_redirect() {
     let (hub, commit) = tiny();
     let url = format!("{}/acme/tiny/resolve/main/sub/a%20b.txt", hub.endpoint());
     let first = send("HEAD", &url, &[]);
@@ -195,7 +195,7 @@ fn a_small_file_goes_by_a_relative_redirect() {
 }
 
 #[test]
-fn a_large_file_goes_to_the_cdn_by_a_signed_link() {
+fn a_large_file_is_served_by_the_cdn_with_a_signed_link() {
     let (hub, commit) = tiny();
     let bytes = generated_bytes(100_000, 1);
     let url = format!(
@@ -238,7 +238,7 @@ fn a_large_file_goes_to_the_cdn_by_a_signed_link() {
 }
 
 #[test]
-fn a_link_is_taken_verbatim_and_for_its_time_only() {
+fn a_link_is_accepted_verbatim_and_during_its_lifetime_only() {
     let (hub, _) = tiny();
     let url = format!(
         "{}/acme/tiny/resolve/main/model.safetensors",
@@ -279,7 +279,7 @@ fn a_link_resolved_with_a_range_serves_that_range_only() {
 }
 
 #[test]
-fn an_etag_that_the_client_has_gives_304() {
+fn a_known_etag_gives_304() {
     let (hub, _) = tiny();
     let url = format!("{}/acme/tiny/resolve/main/config.json", hub.endpoint());
     let etag = format!("W/\"{}\"", git_blob_id(b"{}"));
@@ -291,7 +291,7 @@ fn an_etag_that_the_client_has_gives_304() {
 }
 
 #[test]
-fn text_is_compressed_for_those_who_forget_identity() {
+fn text_is_compressed_without_accept_encoding_identity() {
     let (hub, _) = tiny();
     let url = format!("{}/acme/tiny/resolve/main/config.json", hub.endpoint());
     let url = format!("{}{}", hub.endpoint(), get(&url).header("location"));
@@ -357,7 +357,7 @@ fn a_xet_file_shows_its_hash_and_a_token_only_when_enabled() {
 }
 
 #[test]
-fn raw_gives_the_pointer_of_a_large_file() {
+fn raw_returns_the_pointer_of_a_large_file() {
     let (hub, _) = tiny();
     let url = format!("{}/acme/tiny/raw/main/model.safetensors", hub.endpoint());
     assert!(
@@ -397,7 +397,7 @@ fn one_connection_serves_many_requests_and_many_connections_are_served() {
 }
 
 #[test]
-fn a_huge_file_costs_nothing_until_it_is_read() {
+fn a_huge_file_uses_no_memory_until_it_is_read() {
     let hub = TestHub::start();
     hub.repo("acme/big")
         .commit("main")
@@ -408,7 +408,7 @@ fn a_huge_file_costs_nothing_until_it_is_read() {
 }
 
 #[test]
-fn hostile_names_are_listed_as_they_are() {
+fn hostile_names_are_listed_unchanged() {
     let names = [
         "../x",
         "/abs",
@@ -450,7 +450,7 @@ fn hostile_names_are_listed_as_they_are() {
 }
 
 #[test]
-fn requests_are_recorded_with_what_they_were_for() {
+fn requests_are_recorded_with_repository_revision_and_file() {
     let (hub, commit) = tiny();
     let url = format!(
         "{}/acme/tiny/resolve/main/model.safetensors",

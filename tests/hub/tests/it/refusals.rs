@@ -1,4 +1,4 @@
-//! Who is refused, and in which words.
+//! Refusals and their messages.
 
 use hfdl_test_hub::{Gate, TestHub};
 use serde_json::json;
@@ -49,7 +49,7 @@ fn refusal(answer: &Answer) -> (u16, &str, &str) {
 }
 
 #[test]
-fn what_does_not_exist_is_401_for_strangers_and_404_for_users() {
+fn a_missing_repository_is_401_without_and_404_with_a_token() {
     let hub = hub();
     for path in [
         "/api/models/acme/none",
@@ -137,7 +137,7 @@ fn a_gated_repository_shows_its_listing_but_neither_content_nor_xet_hashes() {
 }
 
 #[test]
-fn a_disabled_repository_says_so() {
+fn a_disabled_repository_is_403() {
     let answer = ask(&hub(), "/api/datasets/acme/off", "");
     assert_eq!(
         refusal(&answer),
@@ -146,7 +146,7 @@ fn a_disabled_repository_says_so() {
 }
 
 #[test]
-fn a_missing_revision_and_a_missing_file_are_told_apart() {
+fn a_missing_revision_and_a_missing_file_have_different_codes() {
     let hub = hub();
     for path in [
         "/api/models/acme/open/revision/no",
@@ -189,7 +189,7 @@ fn a_renamed_repository_redirects_api_and_files() {
 }
 
 #[test]
-fn whoami_knows_valid_tokens_only() {
+fn whoami_accepts_valid_tokens_only() {
     let hub = hub();
     assert_eq!(ask(&hub, "/api/whoami-v2", "").status, 401);
     assert_eq!(
@@ -211,7 +211,7 @@ fn a_token_on_the_cdn_fails_the_test() {
 }
 
 #[test]
-#[should_panic(expected = "secrets left the Hub")]
+#[should_panic(expected = "secrets were sent to other hosts")]
 fn a_token_hidden_in_a_header_of_the_cdn_request_fails_the_test() {
     let hub = hub();
     let link = ask(&hub, "/acme/open/resolve/main/b.bin", "");
@@ -223,7 +223,7 @@ fn a_token_hidden_in_a_header_of_the_cdn_request_fails_the_test() {
 }
 
 #[test]
-fn a_hub_that_tolerates_leaks_still_knows_them() {
+fn a_hub_that_tolerates_leaks_still_records_them() {
     let hub = TestHub::builder().tolerate_leaks().start();
     send(
         "GET",

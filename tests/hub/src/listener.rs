@@ -1,4 +1,4 @@
-//! A listening socket that tests can close and open again.
+//! Listening sockets that tests can close and reopen.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -6,44 +6,45 @@ use std::time::Duration;
 
 use crate::server::{Port, Shared, begin, lock};
 
-/// A listener that can be closed and opened again at the same address.
-pub(crate) struct Door {
+/// A listener that can be closed and reopened at the same address.
+pub(crate) struct HostListener {
     port: Port,
     address: SocketAddr,
-    state: Mutex<DoorState>,
+    state: Mutex<ListenerState>,
     changed: Condvar,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum DoorState {
+enum ListenerState {
     Opening,
     Open,
     Closing,
     Closed,
-    Gone,
+    ShutDown,
 }
 
-impl Door {
+impl HostListener {
     pub(crate) fn new(port: Port, address: SocketAddr) -> Self {
         Self {
             port,
             address,
-            state: Mutex::new(DoorState::Open),
+            state: Mutex::new(ListenerState::Open),
             changed: Condvar::new(),
         }
     }
 
     /// Closes the listener; returns when connections are refused.
     pub(crate) fn close(&self) {
-        self.change(DoorState::Open, DoorState::Closing);
+        self.change(ListenerState::Open, ListenerState::Closing);
     }
 
-    /// Listens again; returns when connections are taken, or another process has the port.
+    /// Reopens the listener; returns when connections are accepted, or another process has taken
+    /// the port.
     pub(crate) fn open(&self) {
-        self.change(DoorState::Closed, DoorState::Opening);
+        self.change(ListenerState::Closed, ListenerState::Opening);
     }
 
-    fn change(&self, from: DoorState, through: DoorState) {
+    fn change(&self, from: ListenerState, through: ListenerState) {
         if *lock(&self.state) != from {
             return;
         }
@@ -59,36 +60,36 @@ impl Door {
     }
 
     /// Ends the accepting thread.
-    pub(crate) fn leave(&self) {
-        self.set(DoorState::Gone);
+    pub(crate) fn shut_down(&self) {
+        self.set(ListenerState::ShutDown);
         self.wake();
     }
 
-    /// Accepts connections until `leave`.
-    pub(crate) fn keep(&self, listener: TcpListener, shared: &Arc<Shared>) {
+    /// Accepts connections until `shut_down`.
+    pub(crate) fn accept_all(&self, listener: TcpListener, shared: &Arc<Shared>) {
         let mut listener = Some(listener);
         loop {
             let state = *lock(&self.state);
             match (state, &listener) {
-                (DoorState::Gone, _) => return,
-                (DoorState::Closing, _) => {
+                (ListenerState::ShutDown, _) => return,
+                (ListenerState::Closing, _) => {
                     listener = None;
-                    self.set(DoorState::Closed);
+                    self.set(ListenerState::Closed);
                 }
-                (DoorState::Closed, _) => self.wait_while_closed(),
-                (DoorState::Opening, _) => {
+                (ListenerState::Closed, _) => self.wait_while_closed(),
+                (ListenerState::Opening, _) => {
                     listener = TcpListener::bind(self.address).ok();
                     let opened = listener.is_some();
                     self.set(if opened {
-                        DoorState::Open
+                        ListenerState::Open
                     } else {
-                        DoorState::Closed
+                        ListenerState::Closed
                     });
                 }
-                (DoorState::Open, None) => self.set(DoorState::Closed),
-                (DoorState::Open, Some(opened)) => {
+                (ListenerState::Open, None) => self.set(ListenerState::Closed),
+                (ListenerState::Open, Some(opened)) => {
                     let accepted = opened.accept();
-                    if let (Ok((stream, _)), DoorState::Open) = (accepted, *lock(&self.state)) {
+                    if let (Ok((stream, _)), ListenerState::Open) = (accepted, *lock(&self.state)) {
                         begin(shared, self.port, stream);
                     }
                 }
@@ -98,7 +99,7 @@ impl Door {
 
     fn wait_while_closed(&self) {
         let mut state = lock(&self.state);
-        while *state == DoorState::Closed {
+        while *state == ListenerState::Closed {
             state = self
                 .changed
                 .wait(state)
@@ -106,12 +107,12 @@ impl Door {
         }
     }
 
-    fn set(&self, new: DoorState) {
+    fn set(&self, new: ListenerState) {
         *lock(&self.state) = new;
         self.changed.notify_all();
     }
 
-    /// Makes `accept` return, so that the thread looks at the state.
+    /// Makes `accept` return, so that the thread checks the state.
     fn wake(&self) {
         drop(TcpStream::connect_timeout(
             &self.address,
