@@ -149,8 +149,9 @@ fn gather_with(
 
 /// As `leave_status_file`, where the database may be what is wrong.
 pub(super) fn leave_early_status_file(context: &Context, settings: &Settings) {
-    // What is not mounted must not be written to.
-    if !context.home.path().is_dir() {
+    // Without a database the home may be the mount point of a disk that is away,
+    // and nothing is written there.
+    if !context.home.database().exists() {
         return;
     }
     match look(context) {

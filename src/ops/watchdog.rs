@@ -18,6 +18,7 @@ use crate::domain::outcome::ExitStatus;
 use crate::domain::run::{Event, EventKind, IDLE_LIMIT, RunId};
 use crate::store::Store;
 use crate::sys::host::Host;
+use crate::sys::logging;
 use crate::sys::paths::Home;
 use crate::sys::process;
 use crate::sys::stop::{StopFlag, StopReason};
@@ -87,8 +88,9 @@ impl Watched {
         if !self.idles_for(self.host.idle_limit(limit)) {
             return;
         }
-        log::error!("{}", reason());
         self.stop.raise(StopReason::Idle);
+        // On a thread of its own: a stderr that is not read must not stop this one.
+        std::thread::spawn(|| log::error!("{}", reason()));
         if !self.done.pause(self.host.idle_limit(GRACE)) {
             self.leave();
         }
@@ -116,12 +118,14 @@ impl Watched {
 
     /// Writes down why, if the database lets it, and ends the process.
     fn leave(self) {
-        log::error!("the run does not end in order; its process ends now");
         let (sender, written) = channel();
         std::thread::spawn(move || {
+            log::error!("the run does not end in order; its process ends now");
             if let Err(err) = self.write_down() {
                 log::error!("cannot write down that the run hung: {err:#}");
             }
+            // Lines that wait for the summary of the run, which does not come.
+            logging::release();
             let _ = sender.send(());
         });
         let _ = written.recv_timeout(LAST_WORDS);

@@ -11,6 +11,7 @@ use hfdl::sys::lock::FileLock;
 use serde_json::{Value, json};
 
 use super::cli_pictures::all_commands;
+use crate::support::database::change;
 use crate::support::env::TestEnv;
 
 const MODEL: &str = "name:text repo:text repo_type:text repo_id:text revision:text include:list? \
@@ -431,6 +432,8 @@ fn a_status_in_the_middle_of_trouble_has_its_fields() {
     let process = format!("{RUN_IN_LIST} {PROCESS}");
     assert_eq!(complaints(&crashed["crashed_runs"][0], &process), [""; 0]);
     let lock = FileLock::try_acquire(&env.home().join("run.lock")).unwrap();
+    let beats = "UPDATE runs SET heartbeat_at = unixepoch('2026-03-01T09:00:00Z')";
+    change(&env, beats);
     let running = env.line("status --json").succeeds().json();
     drop(lock);
     let run = &running["run"];

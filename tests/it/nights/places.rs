@@ -207,7 +207,7 @@ nights! {
     } => "
         exit 5
         run failed: acme/tiny could-not-check network
-        status 0 healthy
+        status 1 model-damaged
         file same
         metrics 5 could-not-check
         hooks finally ended
