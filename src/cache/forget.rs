@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::homes::{HOMES, origin_of_snapshot};
-use super::layout::{CacheLayout, PARTIAL_SUFFIX, RepoLayout, SIDECAR_SUFFIX};
+use super::layout::{CacheLayout, RepoLayout, SIDECAR_SUFFIX};
 use super::local_dir::{LocalDir, PRIVATE, RECORDS};
 use super::scan::{LocalRepo, files_below, scan_repo};
 use super::sweep::{contents_used_elsewhere, execute_sweep, let_go};
@@ -220,22 +220,6 @@ fn remove_empty_dirs(dir: &Path) {
 }
 
 impl LocalDir {
-    /// Returns how many bytes of unfinished downloads lie in a directory.
-    pub fn partial_bytes(root: &Path) -> Result<u64> {
-        let private = root.join(PRIVATE);
-        let mut sum = 0;
-        for (_, entry) in files_below(&private)? {
-            if entry
-                .file_name()
-                .to_string_lossy()
-                .ends_with(PARTIAL_SUFFIX)
-            {
-                sum += entry.metadata().map_or(0, |file| file.len());
-            }
-        }
-        Ok(sum)
-    }
-
     /// Deletes the files of a repository that were put into a directory and are
     /// unchanged since, and hfdl's own notes, each by its name. The user's own
     /// files stay, and so does everything else in the folder of records.

@@ -13,7 +13,10 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::homes::stamp_of;
-use super::layout::{self, CacheLayout, EVIDENCE_SUFFIX, PARTIAL_SUFFIX, RepoLayout};
+use super::layout::{
+    self, CacheLayout, EVIDENCE_SUFFIX, JOURNAL_SUFFIX, PARTIAL_SUFFIX, RepoLayout,
+};
+use super::local_dir::{LocalDir, PRIVATE};
 use super::{links, wire};
 use crate::domain::content::ContentId;
 use crate::domain::deletion::Stamp;
@@ -273,6 +276,17 @@ fn scan_partials(layout: &RepoLayout, local: &mut LocalRepo) -> Result<()> {
             let size_bytes = entry.metadata().map_or(0, |found| found.len());
             local.evidence.insert(content, size_bytes);
         }
+    }
+    local.partials = partials_in(&layout.private())?;
+    Ok(())
+}
+
+/// Returns the partial files of a folder, each with the journal beside it.
+fn partials_in(folder: &Path) -> Result<BTreeMap<ContentId, LocalPartial>> {
+    let mut partials = BTreeMap::new();
+    for entry in read_dir(folder)? {
+        let name = entry.file_name();
+        let name = name.to_str().unwrap_or_default();
         let Some(content) = name.strip_suffix(PARTIAL_SUFFIX).and_then(content_of) else {
             continue;
         };
@@ -283,13 +297,20 @@ fn scan_partials(layout: &RepoLayout, local: &mut LocalRepo) -> Result<()> {
             continue;
         };
         let partial = LocalPartial {
+            journal: folder.join(format!("{}{JOURNAL_SUFFIX}", content.etag())),
             path,
-            journal: layout.journal(&content),
             size_bytes: found.len(),
         };
-        local.partials.insert(content, partial);
+        partials.insert(content, partial);
     }
-    Ok(())
+    Ok(partials)
+}
+
+impl LocalDir {
+    /// Returns the unfinished downloads that lie in a directory.
+    pub fn partials(root: &Path) -> Result<BTreeMap<ContentId, LocalPartial>> {
+        partials_in(&root.join(PRIVATE))
+    }
 }
 
 /// Returns the content of a blob's name; only the one form that everybody writes.

@@ -14,7 +14,7 @@ use super::models_edit::destination;
 use super::status::leave_status_file;
 use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, Model, Tag};
-use crate::domain::outcome::{ExitStatus, Trigger};
+use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::repo::{Repo, RepoPath, Revision};
 use crate::domain::repo_arg::{RepoArg, RepoPart, escape_pattern};
 use crate::domain::run::RunCommand;
@@ -26,6 +26,7 @@ use crate::ops::notify::{Voice, facts_of};
 use crate::ops::sync::{Target, Vanished};
 use crate::ops::workshop::Workshop;
 use crate::store::{ModelFilter, Store};
+use crate::ui::json::skipped_run;
 use crate::ui::text;
 
 /// Download now, by hand or in CI
@@ -108,6 +109,9 @@ impl Download {
         let (targets, single) = self.targets(context, existing.as_ref(), &settings)?;
         if targets.is_empty() && self.all {
             // From cron this is the state before anything was added, not a mistake.
+            let (outcome, status) = (RunOutcome::Ok, ExitStatus::Ok);
+            let nothing = || skipped_run(Trigger::Manual, None, outcome, status, Vec::new());
+            context.out.result(|_| String::new(), nothing)?;
             return Ok(ExitStatus::Ok);
         }
         if targets.is_empty() {
@@ -169,7 +173,7 @@ impl Download {
             voice.tell(news);
             voice.write_files(None);
         }
-        status
+        Ok(workshop.end_status(status?))
     }
 
     fn accept_updates(&self, store: &Store, targets: &[Target], context: &Context) -> Result<()> {

@@ -47,7 +47,7 @@ pub fn report_run(
         },
         || run_document(report, &Due::default()),
     )?;
-    if context.out.format == Format::Table && wants_bars(context) {
+    if context.out.format == Format::Table && is_watched(context) {
         let fetched = report
             .sessions
             .iter()
@@ -94,6 +94,9 @@ pub fn explain_session(session: &Session) -> Option<Explanation> {
         cause: trouble.map(|trouble| trouble.message.clone()),
         next: match end.outcome {
             Outcome::Partial => Some("run the same again: it goes on where this ended".to_owned()),
+            Outcome::Held if trouble.is_none() => Some(format!(
+                "`hfdl models release {label}` lets it move to the newest revision again"
+            )),
             _ => trouble.and_then(|trouble| trouble.hint.clone()),
         },
         status: trouble.map_or(ExitStatus::Failed, |trouble| trouble.kind.exit_status()),
@@ -128,11 +131,14 @@ pub fn run_document(report: &RunReport, due: &Due<'_>) -> Value {
     })
 }
 
-/// Tells whether somebody watches.
+/// Tells whether a person reads stderr and wants more than problems.
+pub fn is_watched(context: &Context) -> bool {
+    context.host.stderr_is_terminal() && !context.out.quiet
+}
+
+/// Tells whether to draw progress bars; results are shown without them as well.
 pub fn wants_bars(context: &Context) -> bool {
-    context.host.stderr_is_terminal()
-        && !context.out.quiet
-        && !context.host.is_on("HF_HUB_DISABLE_PROGRESS_BARS")
+    is_watched(context) && !context.host.is_on("HF_HUB_DISABLE_PROGRESS_BARS")
 }
 
 /// Progress where nobody watches: a line in the diary now and then, which

@@ -1,5 +1,7 @@
 //! The lock of the home, as commands take it.
 
+use std::time::Duration;
+
 use anyhow::Result;
 
 use super::context::Context;
@@ -7,13 +9,16 @@ use super::explain::{Complaint, Quiet};
 use crate::domain::alert::RunFacts;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::run::{Event, EventKind, Run, RunCommand, RunId, RunStart};
+use crate::domain::schedule::shift;
+use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
 use crate::ops::lock::{take_run_lock, this_process};
 use crate::ops::notify::Voice;
 use crate::ops::ticks::record_tick;
 use crate::store::Store;
 use crate::sys::lock::FileLock;
-use crate::ui::text;
+use crate::ui::json::skipped_run;
+use crate::ui::{Format, text};
 
 /// Takes the lock, or says who holds it and writes down that this run was skipped.
 pub fn take_lock(
@@ -28,6 +33,13 @@ pub fn take_lock(
     let store = context.existing_store()?;
     let running = store.as_ref().map(Store::unfinished_runs).transpose()?;
     let holder = running.unwrap_or_default().pop();
+    let mut skipped = None;
+    let hung = match (&store, &holder) {
+        (Some(store), Some(run)) => hung_run(context, store, run)?,
+        _ => None,
+    };
+    let is_timer = trigger == Trigger::Timer && !context.host.stderr_is_terminal();
+    let mut is_news = true;
     if let Some(store) = &store {
         let start = RunStart {
             command,
@@ -35,23 +47,50 @@ pub fn take_lock(
             process: this_process(&context.host),
             at: context.now(),
         };
-        let id = record_skip(store, &start, holder.as_ref())?;
+        if let Some(hung) = &hung {
+            is_news = is_first_of_day(store, hung, start.at)?;
+        }
+        let status = match &hung {
+            Some(_) => ExitStatus::Failed,
+            None => ExitStatus::Locked,
+        };
+        let detail = hung.clone().unwrap_or_else(|| {
+            let holder = holder_words(holder.as_ref());
+            format!("{command} found the lock held by {holder}")
+        });
+        let id = record_skip(store, &start, status, detail)?;
         let settings = context.settings(Some(store))?;
         if command == RunCommand::RunDue {
             // A tick that found a long run is one all the same.
             record_tick(store, trigger, settings.timer_every(), start.at)?;
         }
-        let (outcome, status) = (RunOutcome::SkippedLocked, ExitStatus::Locked);
+        let outcome = RunOutcome::SkippedLocked;
         let run = RunFacts::skipped(&start, id, outcome, status);
         let voice = Voice {
             host: &context.host,
             home: &context.home,
             store,
             settings: &settings,
+            stop: None,
         };
         voice.tell_skipped(&run);
+        skipped = Some(run);
     }
-    if trigger == Trigger::Timer && !context.host.stderr_is_terminal() {
+    if context.out.format != Format::Table {
+        let outcome = RunOutcome::SkippedLocked;
+        let status = (skipped.as_ref()).map_or(ExitStatus::Locked, |run| run.status);
+        let document = || skipped_run(trigger, skipped.as_ref(), outcome, status, Vec::new());
+        context.out.result(|_| String::new(), document)?;
+    }
+    if let Some(hung) = hung {
+        return Err(match is_timer && !is_news {
+            true => Quiet(ExitStatus::Failed).into(),
+            false => Complaint::new(ExitStatus::Failed, hung)
+                .next("`hfdl stop --run-only` asks it to end; if it stays, end its process: the next run goes on")
+                .into(),
+        });
+    }
+    if is_timer {
         // A long run is no trouble, and a mail for each tick meanwhile would be.
         log::info!("another run holds the lock");
         return Err(Quiet(ExitStatus::Locked).into());
@@ -75,20 +114,55 @@ pub fn take_lock(
     Err(complaint.next(next).into())
 }
 
+/// Says that the run which holds the lock has hung, if it has.
+fn hung_run(context: &Context, store: &Store, run: &Run) -> Result<Option<String>> {
+    /// After a sleep of the machine a run beats as soon as it wakes.
+    const SECOND_LOOK: Duration = Duration::from_secs(3);
+    if !run.is_hung(context.now()) {
+        return Ok(None);
+    }
+    context.host.pause(SECOND_LOOK);
+    let run = store.run(&run.id)?;
+    let is_hung = run.end.is_none() && run.is_hung(context.now());
+    Ok(is_hung.then(|| {
+        format!(
+            "the run {} ({}, process {} on {}) holds the lock and has given no sign of life since {}",
+            run.id,
+            run.start.command,
+            run.start.process.pid,
+            run.start.process.host,
+            text::local_time(run.heartbeat_at, &context.host.time_zone())
+        )
+    }))
+}
+
+/// Tells whether a hung run was not told of in the last day.
+fn is_first_of_day(store: &Store, hung: &str, now: Timestamp) -> Result<bool> {
+    let since = shift(now, -24 * 3_600);
+    Ok(!store.has_event(EventKind::Skipped, hung, since, now)?)
+}
+
+fn holder_words(holder: Option<&Run>) -> String {
+    holder.map_or("another run".to_owned(), |run| {
+        format!("{} (process {})", run.start.command, run.start.process.pid)
+    })
+}
+
 /// Writes down that this run was skipped.
-fn record_skip(store: &Store, start: &RunStart, holder: Option<&Run>) -> Result<RunId> {
+fn record_skip(
+    store: &Store,
+    start: &RunStart,
+    status: ExitStatus,
+    detail: String,
+) -> Result<RunId> {
     store.transaction(|store| -> Result<RunId> {
-        let code = ExitStatus::Locked.code();
-        let id = store.record_skipped_run(start, RunOutcome::SkippedLocked, code)?;
-        let other = holder.map_or("another run".to_owned(), |run| {
-            format!("{} (process {})", run.start.command, run.start.process.pid)
-        });
+        let id = store.record_skipped_run(start, RunOutcome::SkippedLocked, status.code())?;
         store.record_event(&Event {
             at: start.at,
             kind: EventKind::Skipped,
             model_id: None,
             run_id: Some(id.clone()),
-            detail: format!("{} found the lock held by {other}", start.command),
+            detail,
         })?;
         Ok(id)
     })

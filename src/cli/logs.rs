@@ -11,9 +11,11 @@ use super::context::Context;
 use super::explain::Complaint;
 use super::run_id;
 use crate::domain::outcome::{ExitStatus, words};
+use crate::ops::status::unfinished;
+use crate::store::Store;
 use crate::sys::logging::{self, LogFile};
 use crate::ui::json::document;
-use crate::ui::{Format, table, text};
+use crate::ui::{Format, table, text, yaml_item};
 
 words! {
     /// The least important level that is shown.
@@ -46,7 +48,7 @@ pub struct Logs {
     #[arg(long, value_name = "LEVEL", default_value = "debug")]
     level: Level,
 
-    /// Go on showing lines as they are written
+    /// Go on showing lines as they are written, until the run ends
     #[arg(long)]
     follow: bool,
 }
@@ -105,13 +107,21 @@ fn list(context: &Context, files: &[LogFile]) -> Result<ExitStatus> {
 fn show(context: &Context, file: &LogFile, level: Level, follow: bool) -> Result<ExitStatus> {
     let problem = || format!("cannot read the log file `{}`", file.path.display());
     let mut reader = BufReader::new(std::fs::File::open(&file.path).with_context(problem)?);
+    let store = if follow {
+        context.existing_store()?
+    } else {
+        None
+    };
     let mut line = String::new();
+    let mut has_ended = !follow;
     loop {
         if reader.read_line(&mut line).with_context(problem)? == 0 {
-            if !follow {
+            if has_ended {
                 return Ok(ExitStatus::Ok);
             }
             context.host.pause(Duration::from_millis(250));
+            // Lines written before the end of the run are read once more.
+            has_ended = !is_in_progress(context, store.as_ref(), &file.run_id)?;
             continue;
         }
         // The writer may be in the middle of a line.
@@ -127,12 +137,24 @@ fn show(context: &Context, file: &LogFile, level: Level, follow: bool) -> Result
     }
 }
 
+/// Tells whether the run of a log file still writes to it.
+fn is_in_progress(context: &Context, store: Option<&Store>, run_id: &str) -> Result<bool> {
+    let Some(store) = store else {
+        return Ok(false);
+    };
+    let (alive, _) = unfinished(store, &context.home)?;
+    Ok(alive.is_some_and(|alive| alive.run.id.as_str() == run_id))
+}
+
 /// Renders one line of a log file; `None` for a level that is not wanted.
 fn render(line: &str, least: Level, format: Format) -> Option<String> {
     let line = line.trim_end();
     let Ok(entry) = serde_json::from_str::<Value>(line) else {
         // Half a line that a kill left behind is shown as it is.
-        return Some(line.to_owned());
+        return Some(match format {
+            Format::Yaml => yaml_item(Value::from(line)).unwrap_or_default(),
+            Format::Table | Format::Json => line.to_owned(),
+        });
     };
     let word = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
     let shown = match word("level") {
@@ -143,7 +165,9 @@ fn render(line: &str, least: Level, format: Format) -> Option<String> {
     };
     shown.then(|| match format {
         Format::Table => format!("{} {:5} {}", word("at"), word("level"), word("message")),
-        Format::Json | Format::Yaml => line.to_owned(),
+        Format::Json => line.to_owned(),
+        // An item of a list, so that all lines together are one document.
+        Format::Yaml => yaml_item(entry.clone()).unwrap_or_else(|_| line.to_owned()),
     })
 }
 

@@ -183,6 +183,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let host = Host::from_process();
     let status = catch_unwind(AssertUnwindSafe(|| run_with(&host))).unwrap_or(ExitStatus::Failed);
+    logging::release();
     ExitCode::from(status.code())
 }
 

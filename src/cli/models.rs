@@ -14,16 +14,17 @@ use super::models_outdated::Outdated;
 use super::models_rollback::{Release, Rollback};
 use super::models_show;
 use crate::domain::model::{EntryName, Model, ModelSpec, ModelSummary, Tag};
-use crate::domain::outcome::{ExitStatus, Trigger};
+use crate::domain::outcome::{ExitStatus, Outcome, Trigger};
 use crate::domain::repo::Repo;
 use crate::domain::repo_arg::RepoArg;
 use crate::domain::run::RunCommand;
+use crate::domain::session::Session;
 use crate::domain::settings::Settings;
 use crate::domain::snapshot::NothingSelected;
 use crate::domain::units::ByteSize;
 use crate::ops;
 use crate::ops::models::{Finding, Removal};
-use crate::store::{ModelFilter, Store};
+use crate::store::{ModelFilter, Store, StoreError};
 use crate::sys::stop::StopFlag;
 use crate::ui::json::{ModelView, destination, document};
 use crate::ui::{table, text};
@@ -104,7 +105,7 @@ impl Add {
         let arg = RepoArg::parse(&self.repo, settings.endpoint())?;
         let spec = self.flags.describe(context, &settings, &arg)?;
         if let Some(store) = &existing {
-            ops::models::refuse_known(store, &spec)?;
+            ops::models::refuse_known(store, &spec).map_err(|err| known_copy(store, &spec, err))?;
             ops::models::refuse_shared_directory(store, &spec, None)?;
         }
         let finding = if self.no_check {
@@ -136,6 +137,35 @@ impl Add {
             || added(&model, finding.as_ref()),
         )
     }
+}
+
+/// Says how other files of a repository that is kept already can be kept as well.
+fn known_copy(store: &Store, spec: &ModelSpec, err: StoreError) -> Error {
+    let known = store.models_of_repo(&spec.repo).unwrap_or_default();
+    let twin = known
+        .into_iter()
+        .find(|model| model.spec.is_same_copy(spec));
+    let both = twin.and_then(|twin| {
+        let other = twin.spec.filter.include.as_ref()?;
+        let own = spec.filter.include.as_ref().filter(|own| *own != other)?;
+        let mut patterns: Vec<&String> = other.iter().chain(own).collect();
+        patterns.sort();
+        patterns.dedup();
+        let flags = patterns
+            .iter()
+            .map(|pattern| format!(" --include '{pattern}'"));
+        Some((twin.spec.name.clone(), flags.collect::<String>()))
+    });
+    let Some((name, flags)) = both else {
+        return err.into();
+    };
+    Complaint::usage(err.to_string())
+        .cause("one place holds one entry of a repository at a revision, whatever its patterns")
+        .next(format!(
+            "`hfdl models set {name}{flags}` keeps both selections in it;\n\
+             `--to DIR --name NAME` makes an entry of its own"
+        ))
+        .into()
 }
 
 /// Tells other homes what the model needs, where its repository is in the cache.
@@ -195,7 +225,7 @@ fn amount(finding: &Finding) -> String {
 }
 
 fn added(model: &Model, finding: Option<&Finding>) -> Value {
-    let mut value = document("hfdl.model/1", ModelView::from(model));
+    let mut value = document("hfdl.model/1", ModelView::new(model, None));
     value["check"] = match finding {
         Some(finding) => json!({
             "commit": finding.commit.as_str(),
@@ -218,25 +248,29 @@ struct List {
     #[arg(long)]
     tag: Option<Tag>,
 
-    /// Only models in this state: ok, disabled, held, failing, gated, orphaned, renamed or never-downloaded
+    /// Only models in this state: ok, disabled, damaged, failing, held, gated, orphaned, renamed or never-downloaded
     #[arg(long)]
     state: Option<ModelSummary>,
 }
 
 impl List {
     fn run(self, context: &Context) -> Result<()> {
-        let mut models = match context.existing_store()? {
-            Some(store) => store.readable_models(&ModelFilter {
+        let now = context.now();
+        let mut models: Vec<(Model, Option<Outcome>)> = Vec::new();
+        if let Some(store) = context.existing_store()? {
+            let last = store.last_sessions(now)?;
+            let kept = store.readable_models(&ModelFilter {
                 tag: self.tag,
                 ..ModelFilter::default()
-            })?,
-            None => Vec::new(),
-        };
-        models.retain(|model| self.state.is_none_or(|state| model.summary() == state));
-        let now = context.now();
-        for model in &mut models {
-            model.state = model.state.as_of(now);
+            })?;
+            for mut model in kept {
+                model.state = model.state.as_of(now);
+                let last = last.get(&model.id);
+                models.push((model, last.and_then(Session::outcome)));
+            }
         }
+        let is_meant = |state| self.state.is_none_or(|wanted| wanted == state);
+        models.retain(|(model, last)| is_meant(model.summary(*last)));
         let zone = context.host.time_zone();
         context.out.result(
             |out| {
@@ -247,13 +281,13 @@ impl List {
                     "NAME", "REVISION", "TO", "STATE", "COMMIT", "CHECKED", "TAGS",
                 ]
                 .map(table::left);
-                let rows = models.iter().map(|model| {
+                let rows = models.iter().map(|(model, last)| {
                     let commit = model.state.published_commit.as_ref();
                     vec![
                         model.spec.name.to_string(),
                         model.spec.revision.to_string(),
                         destination(&model.spec.destination),
-                        model.summary().to_string(),
+                        model.summary(*last).to_string(),
                         commit
                             .map_or(text::NOTHING, |commit| commit.short())
                             .to_owned(),
@@ -264,7 +298,10 @@ impl List {
                 table::render(out, &columns, rows.collect())
             },
             || {
-                let views: Vec<ModelView> = models.iter().map(ModelView::from).collect();
+                let views = models
+                    .iter()
+                    .map(|(model, last)| ModelView::new(model, *last));
+                let views: Vec<ModelView> = views.collect();
                 document("hfdl.models/1", json!({ "models": views }))
             },
         )?;
@@ -319,9 +356,11 @@ impl Set {
         })?;
         note_claims(context, &store, &settings, &spec.repo);
         let model = store.model(&spec.name)?;
+        let last = store.last_session(model.id, context.now())?;
+        let last = last.as_ref().and_then(Session::outcome);
         context.out.done(
             || format!("changed `{}`", spec.name),
-            || document("hfdl.model/1", ModelView::from(&model)),
+            || document("hfdl.model/1", ModelView::new(&model, last)),
         )
     }
 }

@@ -8,9 +8,10 @@ use super::context::Context;
 use super::models::find;
 use crate::domain::hold::HeldUpdate;
 use crate::domain::model::{EntryName, Model};
+use crate::domain::outcome::Outcome;
 use crate::domain::repo::CommitSha;
 use crate::domain::schedule::Schedule;
-use crate::domain::session::Session;
+use crate::domain::session::{Session, SessionEnd};
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::ByteSize;
 use crate::ops;
@@ -29,6 +30,7 @@ pub struct Show {
 struct Surroundings {
     schedules: Vec<Schedule>,
     sessions: Vec<Session>,
+    last_outcome: Option<Outcome>,
     partial_bytes: u64,
     /// Why its place cannot be used now.
     place_problem: Option<String>,
@@ -55,6 +57,9 @@ impl Show {
                 .filter(|schedule| schedule.spec.selection.covers(&model.spec))
                 .collect(),
             sessions: store.sessions(&sessions)?,
+            last_outcome: store
+                .last_session(model.id, context.now())?
+                .and_then(|last| last.outcome()),
             partial_bytes: ops::models::partial_bytes(&model.spec, &settings)?,
             place_problem: places
                 .check(&model.spec.destination, Some(model.id))
@@ -93,10 +98,7 @@ fn show_text(context: &Context, model: &Model, around: &Surroundings) -> String 
         .sessions
         .iter()
         .map(|session| {
-            let outcome = session
-                .end
-                .as_ref()
-                .map_or("running", |end| end.outcome.as_str());
+            let outcome = session.end.as_ref().map_or("running", SessionEnd::word);
             format!("{}  {outcome}", text::local_time(session.start.at, &zone))
         })
         .collect();
@@ -115,7 +117,7 @@ fn show_text(context: &Context, model: &Model, around: &Surroundings) -> String 
             spec.keep_revisions
                 .map_or_else(|| "as the setting says".to_owned(), |n| n.to_string()),
         ),
-        ("state", model.summary().to_string()),
+        ("state", model.summary(around.last_outcome).to_string()),
         ("published", commit(state.published_commit.as_ref())),
         ("held at", commit(state.held_commit.as_ref())),
         ("held update", held_update(state.held_update.as_ref())),
@@ -130,6 +132,13 @@ fn show_text(context: &Context, model: &Model, around: &Surroundings) -> String 
         (
             "last change",
             text::optional_time(state.last_change_at, &zone),
+        ),
+        (
+            "last verified",
+            match (state.last_verify_at, state.last_verify_outcome) {
+                (Some(at), Some(word)) => format!("{} ({word})", text::local_time(at, &zone)),
+                _ => text::NOTHING.to_owned(),
+            },
         ),
         ("schedules", text::list(schedules)),
         ("next due", text::optional_time(next_due(around), &zone)),
@@ -153,7 +162,7 @@ fn show_text(context: &Context, model: &Model, around: &Surroundings) -> String 
 }
 
 fn show_document(model: &Model, around: &Surroundings) -> Value {
-    let mut value = document("hfdl.model/1", ModelView::from(model));
+    let mut value = document("hfdl.model/1", ModelView::new(model, around.last_outcome));
     let names = around
         .schedules
         .iter()

@@ -319,6 +319,7 @@ fn prune_document(report: &PruneReport, is_dry_run: bool) -> Value {
         json!({
             "dry_run": is_dry_run,
             "freed_bytes": report.freed_bytes,
+            "bytes_freed": report.freed_bytes,
             "bytes_left": report.bytes_left,
             "history": history,
             "items": items,

@@ -1,5 +1,6 @@
 //! `hfdl run-due`
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -7,24 +8,27 @@ use clap::Args;
 
 use super::context::Context;
 use super::download_report::{Due, Watcher};
-use super::explain::Complaint;
+use super::explain::{Complaint, Quiet, explain};
 use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
 use super::run_due_report::{
-    report_nothing, report_paused, report_plan, report_run, report_unusable, report_wait,
+    Idle, report_crashes, report_nothing, report_paused, report_plan, report_run, report_unusable,
+    report_wait,
 };
-use super::status::leave_status_file;
+use super::status::{leave_early_status_file, leave_status_file};
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, Trigger};
-use crate::domain::run::RunCommand;
-use crate::domain::schedule::Schedules;
+use crate::domain::run::{RunCommand, RunId};
+use crate::domain::schedule::{ScheduleId, Schedules, Unusable};
 use crate::domain::shard::{Shard, ShardArg};
 use crate::domain::time::parse_moment;
-use crate::ops::notify::{News, Ping, Voice, facts_of};
+use crate::ops::notify::{EarlyEnd, News, Ping, Voice, facts_of, tell_early_end};
 use crate::ops::run_due::{Options, PassedOver, Ran, RunDue as Work, believable_now};
+use crate::ops::settings::resolve_for_telling;
 use crate::ops::timer_places::{check_places_of_tick, database_id};
 use crate::ops::workshop::Workshop;
 use crate::store::Store;
+use crate::sys::logging;
 
 /// Do what is due: the main job, for a timer of the operating system
 ///
@@ -83,13 +87,68 @@ pub struct RunDue {
 
 impl RunDue {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
+        let mut ping = None;
+        let result = self.tick(context, &mut ping);
+        let Err(err) = result else {
+            return result;
+        };
+        if self.dry_run {
+            return Err(err);
+        }
+        let Some(Quiet(status)) = err.downcast_ref() else {
+            // The first line of a mail says why, and not what else could not be told.
+            log::debug!("{err:?}");
+            let explanation = explain(&err);
+            context.show_problem(&explanation);
+            self.tell_early_end(context, explanation.status, &format!("{err:#}"), ping);
+            return Err(Quiet(explanation.status).into());
+        };
+        self.tell_early_end(context, *status, "the run that holds the lock hangs", ping);
+        Err(err)
+    }
+
+    /// Tells services of a tick that ended without a report. A run that holds the
+    /// lock and is well is no trouble, and neither is a mistake in a line typed by hand.
+    fn tell_early_end(&self, context: &Context, status: ExitStatus, why: &str, ping: Option<Ping>) {
+        let is_timer = self.trigger == Trigger::Timer;
+        if status == ExitStatus::Locked || (status == ExitStatus::Usage && !is_timer) {
+            return;
+        }
+        let store = context.existing_store().ok().flatten();
+        let settings = context.settings(store.as_ref());
+        let for_telling = |_| resolve_for_telling(&context.host, context.flags.clone());
+        let settings = settings
+            .or_else(|_| context.settings(None))
+            .or_else(for_telling);
+        let Ok(settings) = settings else {
+            return;
+        };
+        let end = EarlyEnd {
+            host: &context.host,
+            home: &context.home,
+            settings: &settings,
+            store: store.as_ref(),
+            status,
+            why,
+        };
+        leave_early_status_file(context, &settings);
+        tell_early_end(&end, self.metrics_file.as_deref(), ping);
+    }
+
+    /// Does what is due. `ping` is that of a run that has begun and not been reported.
+    fn tick(&self, context: &Context, ping: &mut Option<Ping>) -> Result<ExitStatus> {
         let existing = context.existing_store()?;
         self.check_database(context, existing.as_ref())?;
         let shard = self.shard(context)?;
         self.check_names(existing.as_ref())?;
         let Some(store) = existing else {
             // Before anything was set up a tick finds nothing, and leaves nothing.
-            return report_nothing(context, &[]);
+            let idle = Idle {
+                trigger: self.trigger,
+                run: None,
+                unusable: &[],
+            };
+            return report_nothing(context, &idle);
         };
         let settings = context.settings(Some(&store))?;
         if self.trigger == Trigger::Timer {
@@ -118,68 +177,89 @@ impl RunDue {
         let lock = take_lock(context, RunCommand::RunDue, self.trigger, self.waiting.wait)?;
         let shop = &Workshop::open(&context.host, &context.home, settings, store)?;
         self.place.confirm(context, shop, None)?;
+        if !context.host.stderr_is_terminal() {
+            logging::hold_back();
+        }
         let mut watcher = Watcher::new(context);
-        let mut ping = None;
-        let tick = Work { shop, options }.run(
-            &mut |run| ping = Ping::start(shop.host(), shop.settings(), run),
-            &mut |progress| watcher.note(progress),
-        );
+        let begun = &mut |run: &RunId| {
+            *ping = Ping::start(shop.host(), shop.settings(), run);
+            // Should the run be killed, whoever reads the file sees that one was in progress.
+            leave_status_file(context, shop.store(), shop.settings());
+        };
+        let tick = Work { shop, options }.run(begun, &mut |progress| watcher.note(progress));
         watcher.finish();
-        let (ran, passed_over) = match tick {
-            Ok(tick) => (Ok(tick.ran), tick.passed_over),
-            Err(err) => (Err(err), PassedOver::default()),
+        let (ran, passed_over, crashed, skipped) = match tick {
+            Ok(tick) => (Ok(tick.ran), tick.passed_over, tick.crashed, tick.skipped),
+            Err(err) => (Err(err), PassedOver::default(), Vec::new(), None),
         };
         let voice = Voice::from(shop);
-        let news = match &ran {
-            Ok(Ran::Done { report, .. }) => voice.learn(facts_of(RunCommand::RunDue, report)),
+        let facts = match &ran {
+            Ok(Ran::Done { report, .. }) => Some(facts_of(RunCommand::RunDue, report)),
             _ => None,
         };
-        if !matches!(ran, Ok(Ran::NothingDue)) || !passed_over.untold.is_empty() {
+        let news = facts.clone().and_then(|facts| voice.learn(facts));
+        let untold = match &news {
+            None if !crashed.is_empty() => voice.learn_of_crashes(),
+            _ => Vec::new(),
+        };
+        let is_idle = matches!(ran, Ok(Ran::NothingDue)) && crashed.is_empty();
+        if !is_idle || !passed_over.untold.is_empty() {
             leave_status_file(context, shop.store(), shop.settings());
         }
         drop(lock);
-        context.show_hub_warnings(shop);
-        let status = match &ran {
-            Ok(ran) => self.report(context, ran, &passed_over, news.as_ref()),
-            Err(err) => {
-                if let Some(ping) = ping.take() {
-                    ping.fail(&format!("{err:#}"));
-                }
-                Ok(ExitStatus::Failed)
-            }
+        let idle = Idle {
+            trigger: self.trigger,
+            run: skipped.as_ref(),
+            unusable: &passed_over.schedules,
         };
-        if let Ok(Ran::Paused { run, .. }) = &ran {
+        let status = match &ran {
+            Ok(ran) => self.report(context, ran, &idle, &passed_over.untold, news.as_ref()),
+            Err(_) => Ok(ExitStatus::Failed),
+        };
+        report_crashes(context, &crashed);
+        if ran.is_ok() {
+            // Behind the first line, which is the subject of a mail.
+            logging::release();
+            context.show_hub_warnings(shop);
+        }
+        voice.tell_untold(&untold);
+        if let (Ok(Ran::Paused(_)), Some(run)) = (&ran, &skipped) {
             voice.tell_skipped(run);
         }
         if let Some(news) = &news {
             voice.tell(news);
         }
-        voice.write_files(self.metrics_file.as_deref());
-        if let (Some(ping), Some(news)) = (ping, &news) {
-            ping.end(&news.run);
+        if ran.is_ok() {
+            voice.write_files(self.metrics_file.as_deref());
+        }
+        if let (Some(facts), Some(ping)) = (&facts, ping.take_if(|_| ran.is_ok())) {
+            ping.end(&voice, facts);
         }
         ran?;
-        status
+        Ok(shop.end_status(status?))
     }
 
     fn report(
         &self,
         context: &Context,
         ran: &Ran,
-        passed_over: &PassedOver,
+        idle: &Idle<'_>,
+        untold: &BTreeSet<ScheduleId>,
         news: Option<&News>,
     ) -> Result<ExitStatus> {
         // A timer comes again and again, and mails whatever is said.
         let is_timer = self.trigger == Trigger::Timer && !context.host.stderr_is_terminal();
-        let unusable = passed_over.schedules.as_slice();
-        let to_tell = unusable
-            .iter()
-            .filter(|one| !is_timer || passed_over.untold.contains(&one.id));
-        report_unusable(context, to_tell);
+        let unusable = idle.unusable.iter();
+        let to_tell: Vec<&Unusable> = unusable
+            .filter(|one| !is_timer || untold.contains(&one.id))
+            .collect();
+        if !matches!(ran, Ran::Done { .. }) {
+            report_unusable(context, to_tell.iter().copied());
+        }
         match ran {
-            Ran::NothingDue => report_nothing(context, unusable),
-            Ran::AskedToWait(asked) => report_wait(context, asked, is_timer, unusable),
-            Ran::Paused { pause, .. } => report_paused(context, pause, unusable),
+            Ran::NothingDue => report_nothing(context, idle),
+            Ran::AskedToWait(asked) => report_wait(context, asked, is_timer, idle),
+            Ran::Paused(pause) => report_paused(context, pause, idle),
             Ran::Done {
                 report,
                 n_due,
@@ -188,9 +268,9 @@ impl RunDue {
                 let due = Due {
                     n_models: *n_due,
                     left_out,
-                    unusable,
+                    unusable: idle.unusable,
                 };
-                report_run(context, report, &due, news.filter(|_| is_timer))
+                report_run(context, report, &due, &to_tell, news.filter(|_| is_timer))
             }
         }
     }

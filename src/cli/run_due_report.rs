@@ -6,12 +6,13 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::download_report::{
-    Due, explain_held, explain_session, run_document, show_session, wants_bars,
+    Due, explain_held, explain_session, is_watched, run_document, show_session,
 };
 use super::explain::{self, Explanation};
-use crate::domain::alert::{HookEvent, Notice};
-use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome};
+use crate::domain::alert::{HookEvent, Notice, RunFacts};
+use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome, Trigger};
 use crate::domain::pause::Pause;
+use crate::domain::run::Run;
 use crate::domain::schedule::{DueState, Unusable};
 use crate::domain::session::Session;
 use crate::domain::time::{Timestamp, render_utc};
@@ -20,7 +21,7 @@ use crate::ops::notify::News;
 use crate::ops::rate_limits::AskedToWait;
 use crate::ops::run::RunReport;
 use crate::ops::run_due::{DuePlan, PlannedModel, PlannedSchedule};
-use crate::ui::json::{document, skipped_schedules};
+use crate::ui::json::{document, skipped_run, skipped_schedules};
 use crate::ui::{Format, Output, table, text};
 
 /// Says which schedules no run can follow; the first line makes sense as the
@@ -36,15 +37,28 @@ pub fn report_unusable<'a>(context: &Context, unusable: impl Iterator<Item = &'a
     }
 }
 
+/// Tells once of runs that were killed, or whose machine went off.
+pub fn report_crashes(context: &Context, crashed: &[Run]) {
+    for run in crashed {
+        let n_models = text::count(run.totals.n_sessions, "model", "models");
+        let seen = text::local_time(run.heartbeat_at, &context.host.time_zone());
+        context.out.say(&format!(
+            "hfdl: the run {} ({} of {n_models}, process {}) ended without a word after {seen}; what it had fetched is kept",
+            run.id, run.start.command, run.start.process.pid,
+        ));
+    }
+}
+
 /// Tells a program that nothing was due; people on a terminal hear it, cron does not.
-pub fn report_nothing(context: &Context, unusable: &[Unusable]) -> Result<ExitStatus> {
+pub fn report_nothing(context: &Context, idle: &Idle<'_>) -> Result<ExitStatus> {
+    let unusable = idle.unusable;
     let outcome = match unusable {
         [] => RunOutcome::Ok,
         _ => RunOutcome::Failed,
     };
     if context.out.format != Format::Table {
-        let idle = || idle_document(outcome, idle_status(unusable), unusable);
-        context.out.result(|_| String::new(), idle)?;
+        let nothing = || idle_document(outcome, idle_status(unusable), idle);
+        context.out.result(|_| String::new(), nothing)?;
     } else if context.host.stderr_is_terminal() && !context.out.quiet {
         context
             .out
@@ -53,14 +67,11 @@ pub fn report_nothing(context: &Context, unusable: &[Unusable]) -> Result<ExitSt
     Ok(idle_status(unusable))
 }
 
-pub fn report_paused(
-    context: &Context,
-    pause: &Pause,
-    unusable: &[Unusable],
-) -> Result<ExitStatus> {
+pub fn report_paused(context: &Context, pause: &Pause, idle: &Idle<'_>) -> Result<ExitStatus> {
+    let unusable = idle.unusable;
     if context.out.format != Format::Table {
         let status = idle_status(unusable);
-        let paused = || idle_document(RunOutcome::SkippedPaused, status, unusable);
+        let paused = || idle_document(RunOutcome::SkippedPaused, status, idle);
         context.out.result(|_| String::new(), paused)?;
         return Ok(idle_status(unusable));
     }
@@ -80,11 +91,11 @@ pub fn report_wait(
     context: &Context,
     asked: &AskedToWait,
     is_timer: bool,
-    unusable: &[Unusable],
+    idle: &Idle<'_>,
 ) -> Result<ExitStatus> {
-    let status = ExitStatus::Temporary.worst(idle_status(unusable));
+    let status = ExitStatus::Temporary.worst(idle_status(idle.unusable));
     if context.out.format != Format::Table {
-        let document = || idle_document(RunOutcome::Failed, status, unusable);
+        let document = || idle_document(RunOutcome::Failed, status, idle);
         context.out.result(|_| String::new(), document)?;
     }
     if !is_timer {
@@ -114,6 +125,7 @@ pub fn report_run(
     context: &Context,
     report: &RunReport,
     due: &Due<'_>,
+    unusable: &[&Unusable],
     news: Option<&News>,
 ) -> Result<ExitStatus> {
     let is_news = |index: usize| {
@@ -130,21 +142,13 @@ pub fn report_run(
         .filter(|(index, session)| !is_quiet(session) && is_news(*index))
         .filter_map(|(_, session)| Some((session, explain_session(session)?)))
         .collect();
-    if let [(first, explanation), ..] = troubles.as_slice()
-        && !context.host.stderr_is_terminal()
+    if !context.host.stderr_is_terminal()
         && context.out.format == Format::Table
+        && let Some(line) = summary(&troubles, unusable, report.sessions.len())
     {
-        let cause = explanation
-            .cause
-            .as_deref()
-            .unwrap_or(&explanation.headline);
-        let n_models = text::count(report.sessions.len() as u64, "model", "models");
-        context.out.say(&ascii(&format!(
-            "hfdl: {} of {n_models} need a look: {}: {cause}",
-            troubles.len(),
-            label(first),
-        )));
+        context.out.say(&ascii(&line));
     }
+    report_unusable(context, unusable.iter().copied());
     for (session, explanation) in &troubles {
         show_session(context, session, explanation);
     }
@@ -161,10 +165,42 @@ pub fn report_run(
         context
             .out
             .result(|_| String::new(), || run_document(report, due))?;
-    } else if wants_bars(context) {
+    } else if is_watched(context) {
         context.out.print(&run_text(&context.out, report))?;
     }
     Ok(report.status)
+}
+
+/// Returns the first line of a mail: how much needs a look, and the worst of
+/// it by the order of exit codes. Without trouble of a model there is none.
+fn summary(
+    troubles: &[(&Session, Explanation)],
+    unusable: &[&Unusable],
+    n_sessions: usize,
+) -> Option<String> {
+    let worse =
+        |status: ExitStatus, than: ExitStatus| status != than && than.worst(status) == status;
+    let worst = troubles.iter().reduce(|worst, other| {
+        if worse(other.1.status, worst.1.status) {
+            other
+        } else {
+            worst
+        }
+    });
+    let (session, explanation) = worst?;
+    let n_models = text::count(n_sessions as u64, "model", "models");
+    let count = format!("{} of {n_models} need a look", troubles.len());
+    if let Some(schedule) = unusable.first()
+        && worse(ExitStatus::Usage, explanation.status)
+    {
+        let Unusable { name, why, .. } = schedule;
+        return Some(format!(
+            "hfdl: schedule `{name}` is passed over: {why}; {count}"
+        ));
+    }
+    let cause = explanation.cause.as_deref();
+    let cause = cause.unwrap_or(&explanation.headline);
+    Some(format!("hfdl: {count}: {}: {cause}", label(session)))
 }
 
 /// Says how long trouble has lasted, and what is over.
@@ -238,23 +274,18 @@ fn run_text(out: &Output, report: &RunReport) -> String {
     table::render(out, &columns, rows.collect())
 }
 
-/// The document of a tick that made no run.
-fn idle_document(outcome: RunOutcome, status: ExitStatus, unusable: &[Unusable]) -> Value {
-    let skipped: Vec<Value> = skipped_schedules(unusable).collect();
-    document(
-        "hfdl.run/1",
-        json!({
-            "run_id": null,
-            "trigger": null,
-            "outcome": outcome.as_str(),
-            "exit_code": status.code(),
-            "started_at": null,
-            "finished_at": null,
-            "due": 0,
-            "skipped": skipped,
-            "sessions": [],
-        }),
-    )
+/// A tick that looked at no model.
+#[derive(Clone, Copy, Debug)]
+pub struct Idle<'a> {
+    pub trigger: Trigger,
+    /// The skipped run that was written down; with nothing to tell none is.
+    pub run: Option<&'a RunFacts>,
+    pub unusable: &'a [Unusable],
+}
+
+fn idle_document(outcome: RunOutcome, status: ExitStatus, idle: &Idle<'_>) -> Value {
+    let skipped: Vec<Value> = skipped_schedules(idle.unusable).collect();
+    skipped_run(idle.trigger, idle.run, outcome, status, skipped)
 }
 
 /// Shows what is due and what would be fetched.
@@ -428,6 +459,7 @@ fn schedule_value(schedule: &PlannedSchedule) -> Value {
         "coalesced": due.map(|due| due.coalesced),
         "late": due.map(|due| due.late.get()),
         "deadline": due.and_then(|due| due.deadline).map(render_utc),
+        "window_ends": due.and_then(|due| due.deadline).map(render_utc),
         "missed": missed,
         "error": null,
     })
@@ -444,6 +476,7 @@ fn unusable_value(schedule: &Unusable) -> Value {
         "coalesced": null,
         "late": null,
         "deadline": null,
+        "window_ends": null,
         "missed": null,
         "error": schedule.why,
     })

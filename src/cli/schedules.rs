@@ -42,6 +42,7 @@ enum Command {
     Enable(Names),
     /// Stop schedules until they are enabled again
     Disable(Names),
+    /// Forget schedules; models and their files stay
     Remove(Names),
     Next(schedules_next::Next),
 }

@@ -102,7 +102,10 @@ fn next_table(out: &Output, all: &[Upcoming]) -> String {
             rows.push((
                 slot.slot,
                 vec![
-                    upcoming.schedule.spec.name.to_string(),
+                    match upcoming.schedule.spec.enabled {
+                        true => upcoming.schedule.spec.name.to_string(),
+                        false => format!("{} (disabled)", upcoming.schedule.spec.name),
+                    },
                     local(slot.slot),
                     render_utc(slot.slot),
                     if slot.ready == slot.slot {
@@ -139,6 +142,7 @@ fn next_document(all: &[Upcoming]) -> Value {
             };
             slots.push(json!({
                 "schedule": upcoming.schedule.spec.name.as_str(),
+                "enabled": upcoming.schedule.spec.enabled,
                 "time_zone": upcoming.schedule.spec.time_zone,
                 "slot": render_utc(slot.slot),
                 "slot_local": local(slot.slot),

@@ -1,5 +1,7 @@
 //! `hfdl sessions`
 
+use std::str::FromStr;
+
 use anyhow::Result;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -10,7 +12,7 @@ use super::models;
 use super::runs::find_run;
 use super::sessions_show::Show;
 use crate::domain::model::EntryName;
-use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome};
+use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome, UnknownWord, VerifyOutcome};
 use crate::domain::run::Run;
 use crate::domain::session::Session;
 use crate::domain::units::ByteSize;
@@ -58,12 +60,49 @@ struct List {
     run: Option<String>,
 
     /// Only sessions that ended so: updated, up-to-date, repaired, partial, held, could-not-check,
-    /// orphaned, skipped or failed
+    /// orphaned, skipped or failed; verifications: verified, damaged or unproven
     #[arg(long, value_name = "WORD")]
-    outcome: Option<Outcome>,
+    outcome: Option<EndWord>,
 
     #[command(flatten)]
     options: ListOptions,
+}
+
+/// A word that ends sessions: of any, or the result of a verification.
+#[derive(Clone, Copy, Debug)]
+enum EndWord {
+    Session(Outcome),
+    Verification(VerifyOutcome),
+}
+
+impl EndWord {
+    fn of_session(self) -> Option<Outcome> {
+        match self {
+            Self::Session(outcome) => Some(outcome),
+            Self::Verification(_) => None,
+        }
+    }
+
+    fn of_verification(self) -> Option<VerifyOutcome> {
+        match self {
+            Self::Session(_) => None,
+            Self::Verification(outcome) => Some(outcome),
+        }
+    }
+}
+
+impl FromStr for EndWord {
+    type Err = UnknownWord;
+
+    fn from_str(text: &str) -> std::result::Result<Self, UnknownWord> {
+        if let Ok(outcome) = text.parse() {
+            return Ok(Self::Verification(outcome));
+        }
+        let words = Outcome::ALL.iter().map(|word| word.as_str());
+        let all = words.chain(VerifyOutcome::ALL.iter().map(|word| word.as_str()));
+        let unknown = UnknownWord::new(text, all);
+        text.parse().map(Self::Session).map_err(|_| unknown)
+    }
 }
 
 impl List {
@@ -76,7 +115,8 @@ impl List {
             sessions = store.sessions(&SessionFilter {
                 of: of.transpose()?,
                 run: run.transpose()?.map(|run| run.id),
-                outcome: self.outcome,
+                outcome: self.outcome.and_then(EndWord::of_session),
+                verify_outcome: self.outcome.and_then(EndWord::of_verification),
                 since,
                 limit: Some(self.options.to_ask_for()),
             })?;
@@ -182,7 +222,7 @@ pub(super) fn list_text(
 pub(super) fn outcome(session: &Session, crashed: &[Run]) -> &'static str {
     let has_crashed = crashed.iter().any(|run| run.id == session.start.run_id);
     match &session.end {
-        Some(end) => end.outcome.as_str(),
+        Some(end) => end.word(),
         None if has_crashed => RunOutcome::Crashed.as_str(),
         None => "running",
     }

@@ -84,7 +84,9 @@ impl Start {
             None => {
                 // What cannot be installed must not leave a home behind.
                 timer::draft(place(context, &settings), None, &wish)?.steps()?;
-                context.store()?
+                let store = context.store()?;
+                timer::keep_minutes_of_new_home(&context.home, &store)?;
+                store
             }
         };
         let settings = context.settings(Some(&store))?;

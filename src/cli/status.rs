@@ -30,9 +30,9 @@ use crate::ui::{Format, table};
 /// Tells about the timer, the run in progress, what is due next, what became of each model, and the
 /// disk. Ends with 0 when all is well and with 1 when something needs a person: a model that fails
 /// or is gone or closed upstream, a check older than check.max_age and than twice the longest gap of
-/// its schedule, a tick that did not come, a schedule that no tick can serve, a run that died, a full
-/// disk, a clock that cannot be right, trouble with the database. What the next tick tries again
-/// needs nobody.
+/// its schedule, a tick that did not come, a schedule that no tick can serve, a run that died or has
+/// given no sign of life for five minutes, a full disk, a clock that cannot be right, trouble with
+/// the database. What the next tick tries again needs nobody.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl status
@@ -147,29 +147,57 @@ fn gather_with(
     gather(&places, store, timer)
 }
 
+/// As `leave_status_file`, where the database may be what is wrong.
+pub(super) fn leave_early_status_file(context: &Context, settings: &Settings) {
+    // What is not mounted must not be written to.
+    if !context.home.path().is_dir() {
+        return;
+    }
+    match look(context) {
+        Ok(status) => {
+            let report = Report::new(status, None);
+            for trouble in write_report(context, &report, settings) {
+                log::debug!("{trouble}");
+            }
+        }
+        Err(err) => log::debug!("cannot tell how things stand: {err:#}"),
+    }
+}
+
 /// Leaves what `hfdl status --json` would print beside the database, for
 /// programs that look often, and where `status.file` says, for those of
 /// others. A run calls this when it has ended; that it cannot be written is no
 /// reason to call the run failed.
 pub(super) fn leave_status_file(context: &Context, store: &Store, settings: &Settings) {
-    let document = match gather_with(context, settings, Ok(store)) {
+    match gather_with(context, settings, Ok(store)) {
         Ok(status) => {
             let report = Report::new(status, None);
-            json::status_text(&report.status, &report.warnings)
+            for trouble in write_report(context, &report, settings) {
+                log::warn!("{trouble}");
+            }
         }
-        Err(err) => return log::warn!("cannot tell how things stand: {err:#}"),
-    };
+        Err(err) => log::warn!("cannot tell how things stand: {err:#}"),
+    }
+}
+
+/// Writes both status files; returns why one could not be written.
+fn write_report(context: &Context, report: &Report, settings: &Settings) -> Vec<String> {
+    let document = json::status_text(&report.status, &report.warnings);
     let path = context.home.status_file();
+    let mut trouble = Vec::new();
     if let Err(err) = write_status_file(&path, &document) {
-        log::warn!("cannot write `{}`: {err:#}", path.display());
+        trouble.push(format!("cannot write `{}`: {err:#}", path.display()));
     }
     if let Some(path) = settings.status_file() {
         let written = paths::expand(&context.host, path)
             .and_then(|path| Ok(write_for_all(&path, document.as_bytes())?));
-        if let Err(err) = written {
-            log::warn!("cannot write `{path}`: {err:#}");
-        }
+        trouble.extend(
+            written
+                .err()
+                .map(|err| format!("cannot write `{path}`: {err:#}")),
+        );
     }
+    trouble
 }
 
 fn watch(context: &Context) -> Result<ExitStatus> {

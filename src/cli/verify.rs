@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::download_report::{draw, wants_bars};
-use super::explain::Explanation;
+use super::explain::{Complaint, Explanation};
 use super::limits::Waiting;
 use super::lock::take_lock;
 use super::status::leave_status_file;
 use crate::domain::filter::Filter;
-use crate::domain::model::{Destination, EntryName};
+use crate::domain::model::{Destination, EntryName, Model};
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, Trigger};
 use crate::domain::repo::Revision;
 use crate::domain::repo_arg::RepoArg;
@@ -23,7 +23,9 @@ use crate::domain::settings::Settings;
 use crate::domain::time::render_utc;
 use crate::domain::units::ByteSize;
 use crate::ops::sync::{Progress, Target, Vanished};
-use crate::ops::verify::{BadFile, Listed, Verified, Verify as Work, VerifyReport, Word};
+use crate::ops::verify::{
+    BadFile, Listed, Verified, Verify as Work, VerifyReport, Word, is_in_cache,
+};
 use crate::ops::workshop::Workshop;
 use crate::store::{ModelFilter, Store};
 use crate::ui::json::document;
@@ -77,7 +79,7 @@ impl Verify {
             }
             let nothing = document(
                 "hfdl.verify/1",
-                json!({ "run_id": null, "outcome": "ok", "exit_code": 0, "models": [] }),
+                json!({ "run_id": null, "trigger": Trigger::Manual.as_str(), "outcome": "ok", "exit_code": 0, "models": [] }),
             );
             context.out.result(|_| String::new(), || nothing)?;
             return Ok(ExitStatus::Ok);
@@ -144,7 +146,7 @@ fn find(store: Option<&Store>, settings: &Settings, word: &str) -> Result<Target
         return Ok(Target::from(&model));
     }
     let arg = RepoArg::parse(word, settings.endpoint())?;
-    Ok(Target {
+    let target = Target {
         model: None,
         filter: Filter {
             include: arg.include_patterns(),
@@ -160,7 +162,28 @@ fn find(store: Option<&Store>, settings: &Settings, word: &str) -> Result<Target
         accepted: None,
         vanished: Vanished::Keep,
         force: false,
-    })
+    };
+    if !is_in_cache(settings, &target)? {
+        let models = store.map_or_else(
+            || Ok(Vec::new()),
+            |store| store.models(&ModelFilter::default()),
+        )?;
+        return Err(nothing_known(&models, word, &target).into());
+    }
+    Ok(target)
+}
+
+/// Says that a word is no model, and that the cache has nothing of such a repository.
+fn nothing_known(models: &[Model], word: &str, target: &Target) -> Complaint {
+    let names: Vec<&str> = models
+        .iter()
+        .map(|model| model.spec.name.as_str())
+        .collect();
+    let complaint = Complaint::unknown("model", word, &names, "hfdl models list");
+    complaint.cause(format!(
+        "no model has that name, and the cache has no revision `{}` of `{}`",
+        target.revision, target.repo
+    ))
 }
 
 /// Without an answer a person's changes stay, and everything else is repaired.
@@ -232,14 +255,11 @@ fn explain_session(session: &Session, model: &Verified) -> Option<Explanation> {
     })
 }
 
-/// The word of a person's table; a session's own word for good is `up-to-date`,
-/// which here would promise more than was asked.
-fn result_word(session: &Session, model: &Verified) -> &'static str {
-    match session.end.as_ref().map(|end| end.outcome) {
-        Some(Outcome::UpToDate) => "good",
-        Some(Outcome::Skipped) => "never-downloaded",
-        Some(Outcome::Failed) if !model.bad.is_empty() => "bad",
-        Some(outcome) => outcome.as_str(),
+/// Returns the word for the table of a verification.
+fn result_word(session: &Session) -> &'static str {
+    match &session.end {
+        Some(end) if end.outcome == Outcome::Skipped => "never-downloaded",
+        Some(end) => end.word(),
         None => "running",
     }
 }
@@ -269,7 +289,7 @@ fn models_text<'r>(
         let bytes_repaired: u64 = repaired().map(BadFile::size_bytes).sum();
         vec![
             session.start.label(),
-            result_word(session, model).to_owned(),
+            result_word(session).to_owned(),
             commit
                 .map_or(text::NOTHING, |commit| commit.short())
                 .to_owned(),
@@ -352,6 +372,7 @@ fn model_view(session: &Session, model: &Verified) -> Value {
         "revision": start.revision.to_string(),
         "commit": model.commit.as_ref().map(ToString::to_string),
         "outcome": end.map(|end| end.outcome.as_str()),
+        "verify_outcome": end.and_then(|end| Some(end.verify_outcome?.as_str())),
         "error_kind": trouble.map(|trouble| trouble.kind.as_str()),
         "error": trouble.map(|trouble| trouble.message.clone()),
         "hint": trouble.and_then(|trouble| trouble.hint.clone()),

@@ -284,6 +284,7 @@ mod tests {
         SessionEnd {
             at: at(0),
             outcome,
+            verify_outcome: None,
             trouble: kind.map(|kind| Trouble {
                 kind,
                 message: "no".to_owned(),

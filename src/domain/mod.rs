@@ -40,3 +40,4 @@ pub mod timer;
 pub mod units;
 pub mod way;
 pub mod xet;
+pub mod yaml;

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use super::filter::Filter;
 use super::hold::HeldUpdate;
-use super::outcome::{UpstreamState, words};
+use super::outcome::{Outcome, UpstreamState, VerifyOutcome, words};
 use super::repo::{CommitSha, NameError, Repo, Revision};
 use super::time::{Timestamp, believed};
 
@@ -139,6 +139,9 @@ pub struct ModelState {
     pub last_change_at: Option<Timestamp>,
     pub consecutive_failures: u32,
     pub upstream_state: UpstreamState,
+    pub last_verify_at: Option<Timestamp>,
+    /// `Damaged` stays until the files are repaired or fetched again.
+    pub last_verify_outcome: Option<VerifyOutcome>,
     /// The Hub showed the repository to the token only: without one it says
     /// that there is no such repository, which then says nothing.
     pub needs_token: bool,
@@ -156,6 +159,8 @@ impl Default for ModelState {
             last_change_at: None,
             consecutive_failures: 0,
             upstream_state: UpstreamState::Ok,
+            last_verify_at: None,
+            last_verify_outcome: None,
             needs_token: false,
         }
     }
@@ -166,6 +171,34 @@ impl ModelState {
     pub fn is_held(&self) -> bool {
         let update = self.held_update.as_ref();
         self.held_commit.is_some() || update.is_some_and(HeldUpdate::is_waiting)
+    }
+
+    /// Tells whether a verification found damage that nothing has repaired since.
+    pub fn is_damaged(&self) -> bool {
+        self.last_verify_outcome == Some(VerifyOutcome::Damaged)
+    }
+
+    /// Returns the state after a verification.
+    ///
+    /// A verification that proved nothing does not disprove known damage.
+    #[must_use]
+    pub fn after_verification(&self, outcome: VerifyOutcome, now: Timestamp) -> Self {
+        if outcome == VerifyOutcome::Unproven && self.is_damaged() {
+            return self.clone();
+        }
+        Self {
+            last_verify_at: Some(now),
+            last_verify_outcome: Some(outcome),
+            ..self.clone()
+        }
+    }
+
+    /// Forgets damage after a sync that left every file in place: files known
+    /// to be bad are fetched again by it. The rest was not read again.
+    pub fn forget_damage(&mut self) {
+        if self.is_damaged() {
+            self.last_verify_outcome = Some(VerifyOutcome::Unproven);
+        }
     }
 
     /// Returns what is still true of a model when its entry is changed.
@@ -190,6 +223,7 @@ impl ModelState {
             last_check_at: believed(self.last_check_at, now),
             last_success_at: believed(self.last_success_at, now),
             last_change_at: believed(self.last_change_at, now),
+            last_verify_at: believed(self.last_verify_at, now),
             ..self.clone()
         }
     }
@@ -211,6 +245,7 @@ words! {
         Disabled = "disabled",
         Orphaned = "orphaned",
         Gated = "gated",
+        Damaged = "damaged",
         Failing = "failing",
         Held = "held",
         NeverDownloaded = "never-downloaded",
@@ -221,14 +256,19 @@ words! {
 
 impl Model {
     /// Returns the word that a list shows and `--state` filters by.
-    pub fn summary(&self) -> ModelSummary {
+    ///
+    /// `last` is the outcome of the last check: a failure that was not counted,
+    /// such as that of a run that crashed, is one all the same.
+    pub fn summary(&self, last: Option<Outcome>) -> ModelSummary {
         if !self.spec.enabled {
             return ModelSummary::Disabled;
         }
+        let has_failed = self.state.consecutive_failures > 0 || last == Some(Outcome::Failed);
         match self.state.upstream_state {
+            _ if self.state.is_damaged() => ModelSummary::Damaged,
             UpstreamState::Orphaned => ModelSummary::Orphaned,
             UpstreamState::Gated => ModelSummary::Gated,
-            _ if self.state.consecutive_failures > 0 => ModelSummary::Failing,
+            _ if has_failed => ModelSummary::Failing,
             _ if self.state.is_held() => ModelSummary::Held,
             _ if self.state.published_commit.is_none() => ModelSummary::NeverDownloaded,
             UpstreamState::Renamed => ModelSummary::Renamed,

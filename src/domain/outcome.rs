@@ -81,6 +81,19 @@ words! {
 }
 
 words! {
+    /// The result of a verification. It says nothing about the Hub, so it is
+    /// never the outcome of a check.
+    VerifyOutcome {
+        /// Every file was read and has its hash.
+        Verified = "verified",
+        /// At least one file is missing or has other bytes, and still is after a repair.
+        Damaged = "damaged",
+        /// Cut short, sampled only, or nothing to compare with.
+        Unproven = "unproven",
+    }
+}
+
+words! {
     /// What kind of trouble a session had.
     ErrorKind {
         Integrity = "integrity",

@@ -7,6 +7,7 @@ use super::model::ModelId;
 use super::outcome::{RunOutcome, Trigger, words};
 use super::repo::NameError;
 use super::time::Timestamp;
+use super::units::Seconds;
 
 /// The name of a run: a UUID of version 7, so that ids sort by time of start.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -164,6 +165,35 @@ pub struct Run {
     pub totals: RunTotals,
     /// `None` while the run is in progress, or after a crash until the next run notices.
     pub end: Option<RunEnd>,
+}
+
+/// A run in progress without a heartbeat for so long is a warning: it beats
+/// every second, and waits for nothing longer than the database allows.
+pub const SILENT_AFTER: Seconds = Seconds(5 * 60);
+
+/// A run in progress without a heartbeat for so long has failed: ticks that
+/// find its lock speak.
+pub const HUNG_AFTER: Seconds = Seconds(3_600);
+
+/// A run in which nothing moved for so long ends itself: no byte came or was
+/// read, and no file or model ended.
+pub const IDLE_LIMIT: Seconds = Seconds(6 * 3_600);
+
+impl Run {
+    /// Returns how long the run has given no heartbeat. A heartbeat of the
+    /// future was dated by a wrong clock and tells nothing.
+    pub fn silence(&self, now: Timestamp) -> Seconds {
+        let silent = now.duration_since(self.heartbeat_at).as_secs();
+        Seconds(u64::try_from(silent).unwrap_or(0))
+    }
+
+    pub fn is_silent(&self, now: Timestamp) -> bool {
+        self.silence(now) >= SILENT_AFTER
+    }
+
+    pub fn is_hung(&self, now: Timestamp) -> bool {
+        self.silence(now) >= HUNG_AFTER
+    }
 }
 
 words! {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::content::ContentId;
 use super::model::{Destination, EntryName, ModelId};
 use super::origin::{Reused, with_those_in_place};
-use super::outcome::{ErrorKind, Outcome, Trigger, words};
+use super::outcome::{ErrorKind, Outcome, Trigger, VerifyOutcome, words};
 use super::repo::{CommitSha, Repo, RepoPath, Revision};
 use super::run::RunId;
 use super::schedule::ScheduleId;
@@ -100,7 +100,20 @@ pub struct SessionEnd {
     /// For a crashed session: when its run was last seen alive.
     pub at: Timestamp,
     pub outcome: Outcome,
+    /// The result of a verification; `None` for every other session.
+    pub verify_outcome: Option<VerifyOutcome>,
     pub trouble: Option<Trouble>,
+}
+
+impl SessionEnd {
+    /// Returns the word that people read: of a verification that found its
+    /// files, its own; a repair is worth telling as one.
+    pub fn word(&self) -> &'static str {
+        match (self.verify_outcome, self.outcome) {
+            (Some(VerifyOutcome::Verified), Outcome::Repaired) | (None, _) => self.outcome.as_str(),
+            (Some(word), _) => word.as_str(),
+        }
+    }
 }
 
 /// A session as the database keeps it.
@@ -111,6 +124,13 @@ pub struct Session {
     pub progress: SessionProgress,
     /// `None` while it runs.
     pub end: Option<SessionEnd>,
+}
+
+impl Session {
+    /// Returns how the session ended, if it has.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.end.as_ref().map(|end| end.outcome)
+    }
 }
 
 impl Session {

@@ -17,6 +17,7 @@ use super::small_file::{mismatch, with_evidence};
 use super::verify::ContentHasher;
 use super::worker::panicked;
 use crate::domain::ranges::ByteRange;
+use crate::sys::logging;
 
 /// Starts the hash thread. It ends the file as verified, or as failed after the second hash
 /// mismatch, unless another thread ends it first.
@@ -55,7 +56,8 @@ fn hash_until_verified(engine: &EngineState, large: &LargeFile) -> Result<(), Fi
                     }
                     return Ok(());
                 }
-                log::warn!("`{}`: {error}; fetching the file once more", large.job.name);
+                // If the second attempt fails as well, the session reports it.
+                log::warn!(target: logging::SESSION, "`{}`: {error}; fetching the file once more", large.job.name);
                 engine.wake_workers();
             }
         }

@@ -11,6 +11,7 @@ use crate::domain::session::Session;
 use crate::domain::settings::SettingKey;
 use crate::domain::time::{Timestamp, render_utc};
 use crate::sys::child::{self, Ended, Errand, Pipes, Returned};
+use crate::sys::stop::StopFlag;
 
 /// The exit code by which a hook says that there was nothing for it to do, as
 /// for borgmatic.
@@ -42,6 +43,8 @@ pub struct Manner {
     /// The state directory: theirs to be in, and that of an `hfdl` they start.
     pub home: PathBuf,
     pub timeout: Duration,
+    /// Ends the hook that runs when it is raised.
+    pub stop: StopFlag,
 }
 
 /// What became of a hook.
@@ -78,6 +81,7 @@ pub fn run(program: &Path, argv: &Argv, call: &Call<'_>, manner: &Manner) -> (An
         directory: Some(&manner.home),
         stdin: Some(wire::hook(call).into_bytes()),
         timeout: manner.timeout,
+        stop: manner.stop.clone(),
         most_output_bytes: MOST_OUTPUT_BYTES,
         pipes: Pipes::MayStayOpen,
     };
@@ -97,6 +101,7 @@ fn answer(returned: &Returned, timeout: Duration) -> Answer {
         Ended::Code(code) => Answer::Failed(format!("it ended with code {code}")),
         Ended::Signal(Some(signal)) => Answer::Failed(format!("signal {signal} ended it")),
         Ended::Signal(None) => Answer::Failed("it was ended".to_owned()),
+        Ended::Stopped => Answer::Failed("hfdl was asked to end, and ended it".to_owned()),
         Ended::TimedOut => Answer::Failed(format!(
             "it took longer than {} s and was ended",
             timeout.as_secs()

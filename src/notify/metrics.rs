@@ -23,6 +23,8 @@ pub struct ModelFacts {
     pub bytes_left: Option<u64>,
     pub size_bytes: Option<u64>,
     pub oldest_verified_at: Option<Timestamp>,
+    pub last_verify_at: Option<Timestamp>,
+    pub is_damaged: bool,
 }
 
 /// The last run that did something.
@@ -94,7 +96,7 @@ pub fn render(facts: &Facts) -> String {
     family(
         "hfdl_run_last_exit_code",
         Kind::Gauge,
-        "Exit code of the last run with work; 0 is ok.",
+        "Exit code of the last run with work, or of a tick that failed before its run; 0 is ok.",
         once(run.map(|run| run.exit_code.into())),
     );
     let skipped = facts.n_skipped.iter();
@@ -131,7 +133,7 @@ pub fn render(facts: &Facts) -> String {
     family(
         "hfdl_model_outcome",
         Kind::Gauge,
-        "How the last session ended: 1 for its outcome, 0 for the others.",
+        "How the last check ended: 1 for its outcome, 0 for the others.",
         outcomes(&facts.models),
     );
     family(
@@ -163,6 +165,18 @@ pub fn render(facts: &Facts) -> String {
         Kind::Gauge,
         "When the file was verified whose last verification is longest ago.",
         each(&|model| model.oldest_verified_at.map(seconds)),
+    );
+    family(
+        "hfdl_model_last_verify_timestamp_seconds",
+        Kind::Gauge,
+        "When the model was last verified as a whole or in part.",
+        each(&|model| model.last_verify_at.map(seconds)),
+    );
+    family(
+        "hfdl_model_damaged",
+        Kind::Gauge,
+        "1 when a verification found damage that is not repaired yet.",
+        each(&|model| Some(model.is_damaged.into())),
     );
     let limits = facts.rate_limits.iter();
     family(

@@ -4,7 +4,7 @@
 //! address alone means success, `/start` the beginning, `/fail` or an exit
 //! code behind it the other ends, and `rid` pairs beginning and end.
 
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use crate::domain::alert::RunFacts;
@@ -12,6 +12,8 @@ use crate::domain::outcome::ExitStatus;
 use crate::domain::run::RunId;
 use crate::domain::units::ByteSize;
 use crate::sys::http::{Http, Method, Request, Url, UrlError};
+use crate::sys::pause::Stopwatch;
+use crate::sys::stop::StopFlag;
 
 /// How long a ping may take in all, its second try included.
 pub const TIME_LIMIT: Duration = Duration::from_secs(10);
@@ -90,7 +92,13 @@ pub fn summary(run: &RunFacts) -> String {
 ///
 /// A thread of its own waits for the network, so that not even a name server
 /// that says nothing holds us longer than the limit.
-pub fn send(http: &Http, url: &Url, body: String, limit: Duration) -> Result<(), String> {
+pub fn send(
+    http: &Http,
+    url: &Url,
+    body: String,
+    limit: Duration,
+    stop: &StopFlag,
+) -> Result<(), String> {
     let request = Request::new(Method::Post, url.clone())
         .body("text/plain; charset=utf-8", body.into_bytes());
     let http = http.clone();
@@ -100,9 +108,19 @@ pub fn send(http: &Http, url: &Url, body: String, limit: Duration) -> Result<(),
         // Nobody listens any more once the limit has passed.
         let _ = sender.send(answer);
     });
-    match receiver.recv_timeout(limit) {
-        Ok(answer) => answer,
-        Err(_) => Err(format!("no answer within {} s", limit.as_secs())),
+    const LOOK_EVERY: Duration = Duration::from_millis(100);
+    let began = Stopwatch::start();
+    while began.elapsed() < limit && !stop.is_raised() {
+        let left = limit.saturating_sub(began.elapsed());
+        match receiver.recv_timeout(left.min(LOOK_EVERY)) {
+            Ok(answer) => return answer,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    match stop.is_raised() {
+        true => Err("no answer before hfdl was asked to end".to_owned()),
+        false => Err(format!("no answer within {} s", limit.as_secs())),
     }
 }
 
@@ -167,7 +185,14 @@ mod tests {
         let base = format!("http://{}/geheim", listener.local_addr().unwrap());
         let url = address(&base, Signal::Success, &run()).unwrap();
         let http = Http::new(&HttpSettings::default()).unwrap();
-        let why = send(&http, &url, String::new(), Duration::from_millis(50)).unwrap_err();
+        let why = send(
+            &http,
+            &url,
+            String::new(),
+            Duration::from_millis(50),
+            &StopFlag::new(),
+        )
+        .unwrap_err();
         assert!(why.contains("no answer"), "{why}");
     }
 }

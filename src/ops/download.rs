@@ -68,7 +68,9 @@ impl Download<'_> {
         let mut run = Run::begin(self.tools, RunCommand::Download, Trigger::Manual)?;
         let (mut flow, _watch) = run.start_flow(&self.bounds)?;
         // Behind the start of the flow, whose deadline ends this wait as well.
-        rate_limits::wait_out(tools, &mut || run.beat())?;
+        if !rate_limits::wait_out(tools, &mut || run.beat())? {
+            flow.expect_no_answer();
+        }
         let targets: Vec<Arc<Target>> = self.targets.iter().cloned().map(Arc::new).collect();
         let openings = targets.iter().map(|target| Opening {
             target: target.clone(),

@@ -15,6 +15,7 @@ use crate::domain::repo::{CommitSha, RepoId};
 use crate::domain::settings::Settings;
 use crate::domain::snapshot::Amount;
 use crate::domain::time::Timestamp;
+use crate::download::reusable_bytes;
 use crate::hub::{FileAddress, Gated, HubClient, HubError};
 use crate::store::{ModelFilter, Store, StoreError};
 use crate::sys::open_files::opened_by_others;
@@ -129,20 +130,22 @@ pub fn uses_directory(spec: &ModelSpec, path: &Path) -> bool {
     }
 }
 
-/// Returns how many bytes of unfinished downloads lie ready for a model's repository.
+/// Returns how many bytes of unfinished downloads the next one need not fetch.
+///
+/// A partial file has its full length from the start; its journal tells which
+/// bytes of it have arrived.
 pub fn partial_bytes(spec: &ModelSpec, settings: &Settings) -> Result<u64> {
-    match &spec.destination {
+    let partials = match &spec.destination {
         Destination::Cache => {
             let cache = CacheLayout::new(settings.cache_dir());
-            let local = cache::scan_repo(&cache, &spec.repo)?;
-            Ok(local
-                .partials
-                .values()
-                .map(|partial| partial.size_bytes)
-                .sum())
+            cache::scan_repo(&cache, &spec.repo)?.partials
         }
-        Destination::Directory(path) => LocalDir::partial_bytes(path),
-    }
+        Destination::Directory(path) => LocalDir::partials(path)?,
+    };
+    let reusable = partials
+        .iter()
+        .map(|(content, partial)| reusable_bytes(&partial.path, content, partial.size_bytes));
+    Ok(reusable.sum())
 }
 
 /// A model that is about to be removed, with what the database says of it

@@ -53,8 +53,9 @@ pub fn refuse_long_wait(store: &Store, hub: &HubClient, now: Timestamp) -> Resul
 /// before would only be refused.
 ///
 /// The wait ends with the run: by a signal, or when its time is over. `beat` is
-/// called all the time, for the run's heartbeat.
-pub fn wait_out(tools: &Tools<'_>, beat: &mut dyn FnMut()) -> Result<()> {
+/// called all the time, for the run's heartbeat. `false`: the Hub still does
+/// not want to be asked.
+pub fn wait_out(tools: &Tools<'_>, beat: &mut dyn FnMut()) -> Result<bool> {
     const STEP: Duration = Duration::from_millis(250);
     let Tools {
         store,
@@ -65,7 +66,7 @@ pub fn wait_out(tools: &Tools<'_>, beat: &mut dyn FnMut()) -> Result<()> {
     } = *tools;
     let now = host.now();
     let Some(until) = exhausted_until(store, hub.endpoint().as_str(), now)? else {
-        return Ok(());
+        return Ok(true);
     };
     let span = Duration::try_from(until.duration_since(now)).unwrap_or_default();
     log::info!("{}; waiting", AskedToWait { until });
@@ -73,11 +74,11 @@ pub fn wait_out(tools: &Tools<'_>, beat: &mut dyn FnMut()) -> Result<()> {
     // Without pauses, as in tests, there is nothing to wait for.
     while host.takes_pauses() && waited.elapsed() < span && host.now() < until {
         if stop.pause(STEP) {
-            break;
+            return Ok(false);
         }
         beat();
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Returns when the Hub will answer again, if an earlier process has used up

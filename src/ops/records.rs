@@ -1,13 +1,19 @@
 //! What a session's end means for its model, for its run and for the caller.
 
+use std::borrow::Cow;
+
 use anyhow::Result;
 
 use super::run::Opening;
-use super::sync::SyncEnd;
-use crate::domain::model::{Model, ModelState};
+use super::sync::{SyncEnd, Target};
+use super::watchdog;
+use crate::cache::{self, CacheLayout};
+use crate::domain::model::{Destination, Model, ModelState};
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, RunOutcome, UpstreamState};
+use crate::domain::repo::CommitSha;
 use crate::domain::run::{EventKind, RunTotals};
-use crate::domain::session::Session;
+use crate::domain::session::{Session, Trouble};
+use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::store::Store;
 use crate::sys::stop::StopReason;
@@ -28,6 +34,7 @@ pub fn state_after(model: &Model, end: &SyncEnd, now: Timestamp) -> ModelState {
         Outcome::Updated | Outcome::Repaired | Outcome::UpToDate => {
             state.last_success_at = Some(now);
             state.consecutive_failures = 0;
+            state.forget_damage();
             if state.published_commit != commit {
                 state.published_at = Some(now);
                 state.last_change_at = Some(now);
@@ -134,6 +141,7 @@ pub fn status_of(end: &SyncEnd) -> ExitStatus {
             Some(StopReason::Terminated) => ExitStatus::Terminated,
             Some(StopReason::TimeBudget) => ExitStatus::TimeBudget,
             Some(StopReason::TransferBudget) => ExitStatus::TransferBudget,
+            Some(StopReason::Idle) => ExitStatus::Failed,
             None => by_kind(),
         },
     }
@@ -188,4 +196,33 @@ pub(super) fn is_still_there(store: &Store, opening: &Opening) -> Result<bool> {
     };
     let model = opening.target.model.as_ref();
     Ok(store.has_schedule(*schedule)? && model.map_or(Ok(true), |(id, _)| store.has_model(*id))?)
+}
+
+/// Returns the commit that is published before a session. The database knows
+/// those of models; of other repositories the cache tells.
+pub(super) fn published_before(settings: &Settings, target: &Target) -> Option<CommitSha> {
+    if target.known_commit.is_some() || target.destination != Destination::Cache {
+        return target.known_commit.clone();
+    }
+    let repo = CacheLayout::new(settings.cache_dir()).repo(&target.repo);
+    // A cache that cannot be read is told by the session itself.
+    cache::published_commit(&repo, &target.revision)
+        .ok()
+        .flatten()
+}
+
+/// Returns the end of a target; one whose run was ended because nothing moved has failed.
+pub(super) fn hung_end(end: &SyncEnd) -> Cow<'_, SyncEnd> {
+    if end.stopped != Some(StopReason::Idle) {
+        return Cow::Borrowed(end);
+    }
+    Cow::Owned(SyncEnd {
+        outcome: Outcome::Failed,
+        trouble: Some(Trouble {
+            kind: ErrorKind::Internal,
+            message: watchdog::reason(),
+            hint: Some("the next run goes on with the bytes that were kept".to_owned()),
+        }),
+        ..end.clone()
+    })
 }

@@ -6,35 +6,36 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use anyhow::{Error, Result};
 
 use super::dead_ends;
 use super::download::cache_choice;
+use super::engine::engine_options;
 use super::places::Places;
-use super::records::{add_up, is_still_there, news_of, run_outcome, state_after, status_of};
+use super::records::{
+    add_up, hung_end, is_still_there, news_of, published_before, run_outcome, state_after,
+    status_of,
+};
 use super::recover::recover;
 use super::run_log::sweep_home;
 use super::sync::{CacheChoice, Flow, Progress, Proofs, SyncEnd, Target};
 use super::watch::{Watch, Watched};
+use super::watchdog::Watchdog;
 use super::{ownership, rate_limits, retention};
 use crate::cache::CacheLayout;
 use crate::domain::model::{Destination, EntryName};
 use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome, Trigger};
 use crate::domain::repo::Repo;
-use crate::domain::retry::RetryPolicy;
 use crate::domain::run::{Event, EventKind, RunCommand, RunEnd, RunId, RunStart};
 use crate::domain::schedule::{RateTable, ScheduleId};
 use crate::domain::session::{Session, SessionEnd, SessionId, SessionProgress, SessionStart};
 use crate::domain::settings::Settings;
 use crate::domain::time::{Timestamp, whole_seconds};
 use crate::domain::units::{ByteSize, Seconds};
-use crate::download::EngineOptions;
 use crate::hub::HubClient;
 use crate::store::Store;
-use crate::sys::file_limit::{self, connections_within};
 use crate::sys::host::{Host, checkpoint};
 use crate::sys::logging;
 use crate::sys::paths::Home;
@@ -80,6 +81,7 @@ pub struct Run<'a> {
     /// What the run comes to at best, whatever becomes of its targets.
     at_best: ExitStatus,
     last_beat: Stopwatch,
+    watchdog: Watchdog,
     /// The first thing that could not be written down.
     problem: Option<Error>,
     /// The cache, as this home writes to it.
@@ -138,8 +140,10 @@ impl<'a> Run<'a> {
             at,
         };
         let id = tools.store.start_run(&start)?;
+        tools.store.wait_for_writers(tools.stop)?;
         checkpoint("run started");
         start_log(tools.home, &id, started_at);
+        let watchdog = Watchdog::start(tools.host, tools.home, &id, tools.stop);
         sweep_home(tools.home);
         retention::prune_logs(tools.home, tools.settings.keep_logs(), started_at);
         Ok(Self {
@@ -154,6 +158,7 @@ impl<'a> Run<'a> {
             offline: BTreeSet::new(),
             at_best: ExitStatus::Ok,
             last_beat: Stopwatch::start(),
+            watchdog,
             problem: None,
             cache: ownership::cache_of(
                 tools.settings,
@@ -204,7 +209,7 @@ impl<'a> Run<'a> {
                         schedule_name,
                         slot_at,
                         trigger: self.trigger,
-                        old_commit: target.known_commit.clone(),
+                        old_commit: published_before(self.tools.settings, &target),
                         at,
                     })?;
                     Ok(Some(Entry {
@@ -235,7 +240,7 @@ impl<'a> Run<'a> {
     pub fn start_flow(&self, bounds: &Bounds) -> Result<(Flow<'a>, Watch)> {
         let host = self.tools.host;
         let rate = Arc::default();
-        let options = self.engine_options(bounds, &rate);
+        let options = engine_options(&self.tools, bounds, &rate);
         let choice = self.cache_choice();
         let reserve = self.tools.settings.disk_reserve();
         let proofs = Proofs::new(self.tools.store, host, self.id.clone());
@@ -270,6 +275,9 @@ impl<'a> Run<'a> {
         let (mut ended, mut kept) = (Vec::new(), BTreeMap::new());
         flow.step(WAIT, &mut |progress| {
             show(&progress);
+            if !matches!(progress, Progress::Retrying { .. }) {
+                self.watchdog.note_progress();
+            }
             match progress {
                 Progress::Ended { target, end } => ended.push((target, end.clone())),
                 Progress::Kept { target, progress } => {
@@ -315,6 +323,12 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Notes that bytes came or were read: the run does not hang.
+    pub fn note_progress(&mut self) {
+        self.watchdog.note_progress();
+        self.beat();
+    }
+
     /// Says that the run is alive, and hears whether it is to stop; at most
     /// once a second.
     pub fn beat(&mut self) {
@@ -336,6 +350,8 @@ impl<'a> Run<'a> {
     /// The bytes of others go on when that fails; the first such problem is
     /// told at the end of the run.
     pub fn close(&mut self, index: usize, end: &SyncEnd) -> Record {
+        self.watchdog.note_progress();
+        let end = &*hung_end(end);
         let entry = &mut self.entries[index];
         entry.status = Some(status_of(end));
         self.offline.extend(end.is_offline.then_some(entry.session));
@@ -394,6 +410,7 @@ impl<'a> Run<'a> {
             let close = SessionEnd {
                 at: now,
                 outcome: end.outcome,
+                verify_outcome: end.verify_outcome,
                 trouble: end.trouble.clone(),
             };
             store.finish_session(*session, &end.progress, &close)?;
@@ -406,8 +423,12 @@ impl<'a> Run<'a> {
                     detail: detail.clone(),
                 })?;
             }
-            // Whoever verifies does not ask what is current upstream, so the
-            // end says nothing about the model's last check or success.
+            // A verification does not ask for news upstream, so its end says
+            // nothing about the model's last check or success.
+            if let (Some(word), Some(model)) = (end.verify_outcome, &model) {
+                let state = model.state.after_verification(word, now);
+                store.save_model_state(model.id, &state)?;
+            }
             if self.command != RunCommand::Verify
                 && let Some(model) = &model
             {
@@ -515,30 +536,5 @@ impl<'a> Run<'a> {
             sessions,
             offline: self.offline,
         })
-    }
-
-    fn engine_options(&self, bounds: &Bounds, rate: &Arc<AtomicU64>) -> EngineOptions {
-        let settings = self.tools.settings;
-        let defaults = EngineOptions {
-            // Whoever presses Ctrl-C waits for this; what is lost by leaving
-            // is what a crash would lose.
-            grace: Duration::from_millis(1_500),
-            ..EngineOptions::default()
-        };
-        EngineOptions {
-            connections: connections_within(settings.connections(), file_limit::current()),
-            files: settings.files(),
-            min_rate: settings.min_rate().bytes(),
-            stall_after: Duration::from_secs(settings.stall_after().get()),
-            retry: RetryPolicy {
-                max_attempts: settings.retries().saturating_add(1),
-                waits: self.tools.host.takes_pauses(),
-                ..defaults.retry
-            },
-            rate: Arc::clone(rate),
-            max_transfer: bounds.max_transfer.map(ByteSize::bytes),
-            stop: self.tools.stop.clone(),
-            ..defaults
-        }
     }
 }

@@ -24,6 +24,21 @@ pub fn resolve_settings(
     Ok(Settings::resolve(&layers)?)
 }
 
+/// Resolves what a tick needs to say that it failed, when other settings are
+/// nonsense or the database cannot be read.
+pub fn resolve_for_telling(host: &Host, flags: BTreeMap<SettingKey, String>) -> Result<Settings> {
+    const NEEDED: [SettingKey; 2] = [SettingKey::PingUrl, SettingKey::MetricsFile];
+    let mut layers = SettingLayers {
+        flags,
+        environment: from_environment(host)?,
+        saved: BTreeMap::new(),
+        machine: machine_defaults(host)?,
+    };
+    layers.flags.retain(|key, _| NEEDED.contains(key));
+    layers.environment.retain(|key, _| NEEDED.contains(key));
+    Ok(Settings::resolve(&layers)?)
+}
+
 /// Reads hfdl's own variables first, then those with an official meaning.
 fn from_environment(host: &Host) -> Result<BTreeMap<SettingKey, (String, String)>> {
     let mut found = BTreeMap::new();

@@ -98,13 +98,9 @@ pub fn draft<'a>(place: Place<'a>, store: Option<&Store>, wish: &Wish) -> Result
     spec.check()?;
     let backend = choose(place, wish.kind, former.as_ref())?;
     let gaps = timer::gaps(&surroundings(place, store, backend.kind(), &spec)?);
-    let mut warnings: Vec<String> = passing_place(Path::new(&spec.program))
+    let warnings: Vec<String> = passing_place(Path::new(&spec.program))
         .into_iter()
         .collect();
-    if store.is_none() {
-        warnings
-            .push("there is no database yet; the minutes are chosen when it is made".to_owned());
-    }
     Ok(Draft {
         place,
         spec,
@@ -319,15 +315,23 @@ fn base_spec(place: Place<'_>, store: Option<&Store>) -> Result<TimerSpec> {
 }
 
 fn tick(place: Place<'_>, store: Option<&Store>, every: Seconds) -> Result<Tick> {
-    let install_id = store
-        .map(Store::install_id)
-        .transpose()?
-        .unwrap_or_default();
-    Ok(Tick::new(
-        every,
-        &install_id.to_string(),
-        &place.host.name(),
-    ))
+    let seed = match store {
+        Some(store) => match store.meta(MetaKey::TimerSeed)? {
+            Some(seed) => seed,
+            None => store.install_id()?.to_string(),
+        },
+        None => seed_of_new_home(place.home),
+    };
+    Ok(Tick::new(every, &seed, &place.host.name()))
+}
+
+fn seed_of_new_home(home: &Home) -> String {
+    paths::resolved(home.path()).to_string_lossy().into_owned()
+}
+
+/// Keeps the minutes that a dry run without a database has shown.
+pub fn keep_minutes_of_new_home(home: &Home, store: &Store) -> Result<()> {
+    Ok(store.set_meta(MetaKey::TimerSeed, &seed_of_new_home(home))?)
 }
 
 fn utf8(path: PathBuf) -> Result<String> {

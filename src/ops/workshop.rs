@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use super::dead_ends;
 use super::run::Tools;
+use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::Settings;
 use crate::hub::HubClient;
 use crate::store::Store;
@@ -35,6 +36,7 @@ impl<'a> Workshop<'a> {
     pub fn open(host: &'a Host, home: &'a Home, settings: Settings, store: Store) -> Result<Self> {
         let workshop = Self::to_look(host, home, settings, store);
         signals::stop_on_signals(&workshop.stop)?;
+        workshop.store.commit_lazily()?;
         Ok(workshop)
     }
 
@@ -64,6 +66,16 @@ impl<'a> Workshop<'a> {
 
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    pub fn stop(&self) -> &StopFlag {
+        &self.stop
+    }
+
+    /// Returns how the process ends: a signal may have come after the run had ended.
+    pub fn end_status(&self, status: ExitStatus) -> ExitStatus {
+        let by_signal = self.stop.reason().and_then(signals::exit_status);
+        by_signal.map_or(status, |by_signal| status.worst(by_signal))
     }
 
     /// Returns everything. The client for the Hub is made when this is first

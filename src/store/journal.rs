@@ -34,9 +34,10 @@ impl Journal {
         }
     }
 
-    /// Returns the safe setting: WAL loses no committed transaction to a crash
-    /// of the process and at most the last ones to a power cut, never consistency.
-    fn synchronous(self) -> &'static str {
+    /// Returns the setting for the many commits of a run. WAL loses no committed
+    /// transaction to a crash of the process and at most the last ones to a power
+    /// cut, never consistency; the next run finds on disk how far this one came.
+    pub(super) fn synchronous_in_runs(self) -> &'static str {
         match self {
             Self::Wal => "NORMAL",
             Self::Rollback => "FULL",
@@ -106,7 +107,9 @@ fn probe(connection: &Connection) -> rusqlite::Result<Journal> {
 }
 
 fn configure(connection: Connection, journal: Journal) -> Result<(Connection, Journal)> {
-    connection.pragma_update(None, "synchronous", journal.synchronous())?;
+    // A person's pause or rollback must survive a power cut, also while a run
+    // keeps the WAL open: each commit is forced.
+    connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     Ok((connection, journal))
 }
@@ -191,7 +194,7 @@ mod tests {
         for answer in ["delete", "memory", "truncate", "off"] {
             assert_eq!(Journal::from_pragma(answer), Journal::Rollback, "{answer}");
         }
-        assert_eq!(Journal::Wal.synchronous(), "NORMAL");
-        assert_eq!(Journal::Rollback.synchronous(), "FULL");
+        assert_eq!(Journal::Wal.synchronous_in_runs(), "NORMAL");
+        assert_eq!(Journal::Rollback.synchronous_in_runs(), "FULL");
     }
 }

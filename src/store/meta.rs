@@ -13,6 +13,8 @@ words! {
     MetaKey {
         /// Random, made with the database: the seed of jitter and of the timer's minute.
         InstallId = "install-id",
+        /// Seed of the timer's minute where `start` made the database; else the install id is.
+        TimerSeed = "timer-seed",
         /// Which time zone data the cached `next_due_at` were computed with.
         ZoneFingerprint = "zone-fingerprint",
         /// When a timer last started `run-due`, even if nothing was due.
@@ -30,6 +32,10 @@ words! {
         Pause = "pause",
         /// Which trouble with the metrics file has been told, and when.
         MetricsTrouble = "metrics-trouble",
+        /// Which trouble with the ping has been told, and when.
+        PingTrouble = "ping-trouble",
+        /// The last run of which hooks and mails have told.
+        LastRunTold = "last-run-told",
     }
 }
 

@@ -62,6 +62,10 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("schema/0009.sql"),
         then: |_, _| Ok(()),
     },
+    Migration {
+        sql: include_str!("schema/0010.sql"),
+        then: |_, _| Ok(()),
+    },
 ];
 
 /// What has to happen before a file can be used.

@@ -66,7 +66,8 @@ impl Store {
                 published_commit = :published_commit, published_at = :published_at,
                 last_check_at = :last_check_at, last_success_at = :last_success_at,
                 last_change_at = :last_change_at, consecutive_failures = :consecutive_failures,
-                upstream_state = :upstream_state, needs_token = :needs_token
+                upstream_state = :upstream_state, needs_token = :needs_token,
+                last_verify_at = :last_verify_at, last_verify_outcome = :last_verify_outcome
             WHERE id = :id";
         let n_changed = self.execute(
             sql,
@@ -83,6 +84,8 @@ impl Store {
                 ":last_change_at": state.last_change_at.map(seconds),
                 ":consecutive_failures": state.consecutive_failures,
                 ":upstream_state": state.upstream_state.as_str(),
+                ":last_verify_at": state.last_verify_at.map(seconds),
+                ":last_verify_outcome": state.last_verify_outcome.map(|word| word.as_str()),
                 ":needs_token": state.needs_token,
             },
         )?;
@@ -316,6 +319,8 @@ fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
             last_change_at: row.time_if_any("last_change_at")?,
             consecutive_failures: row.get("consecutive_failures")?,
             upstream_state: row.parsed("upstream_state")?,
+            last_verify_at: row.time_if_any("last_verify_at")?,
+            last_verify_outcome: row.parsed_if_any("last_verify_outcome")?,
             needs_token: row.get("needs_token")?,
         },
         created_at: row.time("created_at")?,

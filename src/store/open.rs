@@ -3,9 +3,10 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
-use rusqlite::{Connection, OptionalExtension, Params, Row};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Row};
 
 use super::error::{Result, StoreError};
 use super::journal::{self, Journal};
@@ -14,7 +15,15 @@ use super::models::ModelFilter;
 use crate::domain::time::Timestamp;
 use crate::sys::files::remove_if_present;
 use crate::sys::fs;
+use crate::sys::stop::StopFlag;
 use crate::sys::text::escaped;
+
+/// How long SQLite itself waits for another writer in a run; between two tries
+/// the wish to stop is heard.
+const ONE_TRY: Duration = Duration::from_millis(250);
+
+/// So often a write is tried again in a run that has been asked to end.
+const TRIES_AFTER_STOP: u32 = 4;
 
 /// The open database.
 ///
@@ -23,6 +32,8 @@ use crate::sys::text::escaped;
 pub struct Store {
     connection: Connection,
     journal: Journal,
+    /// Set in a run: its writes wait for other writers until it is to end.
+    run: RefCell<Option<StopFlag>>,
     /// Rows that could not be read and were passed over.
     passed_over: RefCell<BTreeSet<String>>,
 }
@@ -61,6 +72,7 @@ impl Store {
         Ok(Self {
             connection,
             journal,
+            run: RefCell::default(),
             passed_over: RefCell::default(),
         })
     }
@@ -91,6 +103,7 @@ impl Store {
         Ok(Self {
             connection,
             journal,
+            run: RefCell::default(),
             passed_over: RefCell::default(),
         })
     }
@@ -121,7 +134,7 @@ impl Store {
         &self,
         work: impl FnOnce(&Self) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
-        let step = Step::begin(&self.connection).map_err(StoreError::from)?;
+        let step = Step::begin(self).map_err(StoreError::from)?;
         let value = work(self)?;
         step.commit().map_err(StoreError::from)?;
         Ok(value)
@@ -134,7 +147,52 @@ impl Store {
 
     /// Runs a statement and returns how many rows it changed.
     pub(super) fn execute(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
-        self.connection.prepare_cached(sql)?.execute(params)
+        let is_alone = self.run.borrow().is_some() && self.connection.is_autocommit();
+        if !is_alone {
+            return self.connection.prepare_cached(sql)?.execute(params);
+        }
+        let step = Step::begin(self)?;
+        let n_rows = self.connection.prepare_cached(sql)?.execute(params)?;
+        step.commit()?;
+        Ok(n_rows)
+    }
+
+    /// From now on commits are not forced one by one: for the many of a run.
+    pub fn commit_lazily(&self) -> Result<()> {
+        let synchronous = self.journal.synchronous_in_runs();
+        Ok(self
+            .connection
+            .pragma_update(None, "synchronous", synchronous)?)
+    }
+
+    /// From now on writes wait for other writers as long as the run may last,
+    /// and for a moment when it has been asked to end: what was published must
+    /// be written down.
+    pub fn wait_for_writers(&self, stop: &StopFlag) -> Result<()> {
+        if self.journal == Journal::Wal {
+            self.connection.busy_timeout(ONE_TRY)?;
+        }
+        self.run.replace(Some(stop.clone()));
+        Ok(())
+    }
+
+    /// Runs a statement that may find the database busy.
+    fn patiently(&self, sql: &str) -> rusqlite::Result<()> {
+        let mut tries_left = TRIES_AFTER_STOP;
+        loop {
+            let done = self.connection.execute_batch(sql);
+            let is_busy = done.as_ref().is_err_and(is_busy);
+            let run = self.run.borrow();
+            let Some(stop) = run.as_ref().filter(|_| is_busy) else {
+                return done;
+            };
+            if stop.is_raised() {
+                tries_left -= 1;
+            }
+            if tries_left == 0 {
+                return done;
+            }
+        }
     }
 
     /// Returns the row that a query finds, if any.
@@ -296,28 +354,28 @@ fn migrated_in_memory(
 
 /// A transaction, or a savepoint inside one; undone when dropped.
 struct Step<'a> {
-    connection: &'a Connection,
+    store: &'a Store,
     is_inner: bool,
     is_open: bool,
 }
 
 impl<'a> Step<'a> {
-    fn begin(connection: &'a Connection) -> rusqlite::Result<Self> {
-        let is_inner = !connection.is_autocommit();
-        connection.execute_batch(if is_inner {
+    fn begin(store: &'a Store) -> rusqlite::Result<Self> {
+        let is_inner = !store.connection.is_autocommit();
+        store.patiently(if is_inner {
             "SAVEPOINT inner_step"
         } else {
             "BEGIN IMMEDIATE"
         })?;
         Ok(Self {
-            connection,
+            store,
             is_inner,
             is_open: true,
         })
     }
 
     fn commit(mut self) -> rusqlite::Result<()> {
-        self.connection.execute_batch(if self.is_inner {
+        self.store.patiently(if self.is_inner {
             "RELEASE inner_step"
         } else {
             "COMMIT"
@@ -327,13 +385,18 @@ impl<'a> Step<'a> {
     }
 }
 
+fn is_busy(err: &rusqlite::Error) -> bool {
+    err.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+}
+
 impl Drop for Step<'_> {
     fn drop(&mut self) {
         // After some errors (full disk) SQLite has rolled back by itself.
-        if !self.is_open || self.connection.is_autocommit() {
+        let connection = &self.store.connection;
+        if !self.is_open || connection.is_autocommit() {
             return;
         }
-        let undone = self.connection.execute_batch(if self.is_inner {
+        let undone = connection.execute_batch(if self.is_inner {
             "ROLLBACK TO inner_step; RELEASE inner_step"
         } else {
             "ROLLBACK"
@@ -389,6 +452,21 @@ mod tests {
                 .unwrap();
             assert_eq!(memory, 2);
         }
+    }
+
+    #[test]
+    fn commits_of_a_person_are_forced_and_those_of_a_run_are_not() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(&home.path().join("hfdl.db"), NOW).unwrap();
+        let synchronous = || -> i64 {
+            let connection = store.connection();
+            connection
+                .pragma_query_value(None, "synchronous", |row| row.get(0))
+                .unwrap()
+        };
+        assert_eq!(synchronous(), 2, "FULL");
+        store.commit_lazily().unwrap();
+        assert_eq!(synchronous(), 1, "NORMAL");
     }
 
     #[test]

@@ -194,6 +194,17 @@ impl Store {
         })
     }
 
+    /// Returns the runs between two ids that looked at models and have ended,
+    /// oldest first; of many the latest.
+    pub fn runs_with_sessions(&self, after: &RunId, before: &RunId) -> Result<Vec<Run>> {
+        let sql = "SELECT * FROM runs WHERE id > ?1 AND id < ?2 AND finished_at IS NOT NULL
+                AND n_sessions > 0 AND command IN ('run-due', 'download')
+            ORDER BY id DESC LIMIT 20";
+        let mut runs: Vec<Run> = self.list(sql, [after.as_str(), before.as_str()], read_run)?;
+        runs.reverse();
+        Ok(runs)
+    }
+
     fn why_no_open_run(&self, id: &RunId) -> StoreError {
         match self.run(id) {
             Ok(_) => StoreError::Ended {

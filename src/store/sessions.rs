@@ -10,7 +10,7 @@ use super::open::Store;
 use super::value::{Columns, destination_text, integer, path_text, seconds};
 use super::wire::{read_reused, render_reused};
 use crate::domain::model::{EntryName, ModelId};
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Outcome, VerifyOutcome};
 use crate::domain::repo::Repo;
 use crate::domain::run::RunId;
 use crate::domain::schedule::ScheduleId;
@@ -34,6 +34,7 @@ pub struct SessionFilter {
     pub of: Option<SessionsOf>,
     pub run: Option<RunId>,
     pub outcome: Option<Outcome>,
+    pub verify_outcome: Option<VerifyOutcome>,
     pub since: Option<Timestamp>,
     pub limit: Option<u32>,
 }
@@ -115,7 +116,8 @@ impl Store {
         self.transaction(|store| {
             store.save_progress(id, progress)?;
             let sql = "UPDATE sessions SET state = 'finished', outcome = :outcome,
-                    error_kind = :error_kind, error = :error, hint = :hint, finished_at = :at
+                    error_kind = :error_kind, error = :error, hint = :hint, finished_at = :at,
+                    verify_outcome = :verify_outcome
                 WHERE id = :id";
             let trouble = end.trouble.as_ref();
             store.execute(
@@ -127,6 +129,7 @@ impl Store {
                     ":error": trouble.map(|trouble| &trouble.message),
                     ":hint": trouble.and_then(|trouble| trouble.hint.as_ref()),
                     ":at": seconds(end.at),
+                    ":verify_outcome": end.verify_outcome.map(|word| word.as_str()),
                 },
             )?;
             Ok(())
@@ -174,13 +177,14 @@ impl Store {
         self.list(&sql, params_from_iter(params), read_session)
     }
 
-    /// Returns the newest session of a model whose date is believable.
+    /// Returns the newest check of a model, at a believable date: a
+    /// verification asks nobody for news.
     pub fn last_session(&self, model: ModelId, now: Timestamp) -> Result<Option<Session>> {
         let latest = seconds(latest_believable(now));
         self.find(LAST_SESSION, [model.0, latest], read_session)
     }
 
-    /// Returns the newest believable session of each model that has any.
+    /// Returns the newest check of each model that has any, at a believable date.
     pub fn last_sessions(&self, now: Timestamp) -> Result<BTreeMap<ModelId, Session>> {
         self.list(LAST_SESSIONS, [seconds(latest_believable(now))], |row| {
             Ok((ModelId(row.get("model_id")?), read_session(row)?))
@@ -254,13 +258,16 @@ impl Store {
 /// Ordered by number, which is the order of writing: dates go wrong when the
 /// clock is set. The index is named, because the planner prefers the one by date.
 pub(super) const LAST_SESSION: &str = "SELECT * FROM sessions INDEXED BY sessions_of_model
-    WHERE model_id = ?1 AND started_at <= ?2 ORDER BY id DESC LIMIT 1";
+    WHERE model_id = ?1 AND started_at <= ?2
+        AND (SELECT command FROM runs WHERE runs.id = run_id) <> 'verify'
+    ORDER BY id DESC LIMIT 1";
 
 /// One look into the index for each model, instead of a pass over all sessions.
 pub(super) const LAST_SESSIONS: &str =
     "SELECT sessions.* FROM models JOIN sessions ON sessions.id = (
         SELECT id FROM sessions AS newest INDEXED BY sessions_of_model
         WHERE newest.model_id = models.id AND newest.started_at <= ?1
+            AND (SELECT command FROM runs WHERE runs.id = newest.run_id) <> 'verify'
         ORDER BY id DESC LIMIT 1)";
 
 /// Builds the query for a filter; only what is asked for appears in it, so
@@ -285,6 +292,9 @@ pub(super) fn listing(filter: &SessionFilter) -> (String, Vec<Value>) {
     }
     if let Some(outcome) = filter.outcome {
         ask("outcome = ?", outcome.to_string().into());
+    }
+    if let Some(word) = filter.verify_outcome {
+        ask("verify_outcome = ?", word.to_string().into());
     }
     if let Some(since) = filter.since {
         ask("started_at >= ?", seconds(since).into());
@@ -353,6 +363,7 @@ fn read_end(row: &Row<'_>) -> rusqlite::Result<Option<SessionEnd>> {
     Ok(Some(SessionEnd {
         at: row.time("finished_at")?,
         outcome,
+        verify_outcome: row.parsed_if_any("verify_outcome")?,
         trouble,
     }))
 }

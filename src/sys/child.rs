@@ -16,6 +16,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::family::Family;
+use super::stop::StopFlag;
 use crate::domain::settings::SettingKey;
 
 /// How long the last words of a child may take after its end; a grandchild
@@ -34,6 +35,8 @@ pub struct Errand<'a> {
     /// `None`: it has nothing to read.
     pub stdin: Option<Vec<u8>>,
     pub timeout: Duration,
+    /// Ends it, with all of its family, when this is raised.
+    pub stop: StopFlag,
     /// What is kept of what it prints.
     pub most_output_bytes: usize,
     pub pipes: Pipes,
@@ -57,6 +60,8 @@ pub enum Ended {
     Signal(Option<i32>),
     /// It took too long, and was ended with all of its family.
     TimedOut,
+    /// We were asked to end, and ended it with all of its family.
+    Stopped,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,7 +117,7 @@ pub fn run(errand: Errand<'_>) -> io::Result<Returned> {
             break true;
         }
         let left = errand.timeout.saturating_sub(started_at.elapsed());
-        if left.is_zero() {
+        if left.is_zero() || errand.stop.is_raised() {
             break false;
         }
         heard.listen(&receiver, left.min(poll_after(started_at.elapsed())));
@@ -129,6 +134,7 @@ pub fn run(errand: Errand<'_>) -> io::Result<Returned> {
     Ok(Returned {
         ended: match is_in_time {
             true => ended(status),
+            false if errand.stop.is_raised() => Ended::Stopped,
             false => Ended::TimedOut,
         },
         pieces: heard.pieces,
@@ -334,6 +340,7 @@ mod tests {
             directory: None,
             stdin: None,
             timeout: Duration::from_secs(30),
+            stop: StopFlag::new(),
             most_output_bytes: 0,
             pipes: Pipes::MustEnd,
         };
@@ -361,6 +368,7 @@ mod children {
             directory: None,
             stdin: None,
             timeout: LONG,
+            stop: StopFlag::new(),
             most_output_bytes: MOST,
             pipes: Pipes::MayStayOpen,
         }
@@ -386,6 +394,7 @@ mod children {
         let before = Instant::now();
         let ran = run(Errand {
             timeout: Duration::from_millis(700),
+            stop: StopFlag::new(),
             ..shell(script)
         });
         let ran = ran.unwrap();
@@ -454,6 +463,7 @@ mod children {
             let before = Instant::now();
             let ran = run(Errand {
                 timeout: Duration::from_millis(300),
+                stop: StopFlag::new(),
                 pipes,
                 ..shell(&script)
             });

@@ -13,6 +13,7 @@ use thiserror::Error;
 use super::child::{self, Ended, Errand, Pipes, Returned, Stream};
 use super::host::Host;
 use super::search_path::find_helper;
+use super::stop::StopFlag;
 
 /// More than any crontab; who says more than this is not understood.
 const MOST_OUTPUT_BYTES: usize = 8 << 20;
@@ -82,6 +83,7 @@ pub fn run<A: AsRef<str>>(
         directory: None,
         stdin: stdin.map(<[u8]>::to_vec),
         timeout: limit,
+        stop: StopFlag::new(),
         most_output_bytes: MOST_OUTPUT_BYTES,
         pipes: Pipes::MustEnd,
     });
@@ -97,7 +99,7 @@ pub fn run<A: AsRef<str>>(
 fn answer(returned: Returned, line: String, limit: Duration) -> Result<Answer, HelperError> {
     let seconds = limit.as_secs();
     let code = match returned.ended {
-        Ended::TimedOut => return Err(HelperError::TimedOut { line, seconds }),
+        Ended::TimedOut | Ended::Stopped => return Err(HelperError::TimedOut { line, seconds }),
         _ if returned.is_cut => return Err(HelperError::Endless { line }),
         Ended::Code(code) => Some(code),
         Ended::Signal(_) => None,

@@ -4,9 +4,11 @@
 //! clock, `HFDL_TEST_NOW` (`2026-03-01T09:00:00Z` stands still, with `+60`
 //! behind it it goes on sixty times as fast, with `+-60` backwards), `HFDL_TEST_NO_PAUSES`,
 //! `HFDL_TEST_CRASH_AT`, the checkpoint that kills the process (`run ends`, or
-//! `checked:3` for its third time), and
+//! `checked:3` for its third time), `HFDL_TEST_HANG_AT`, the checkpoint at which
+//! the thread stays for ever, `HFDL_TEST_IDLE_LIMIT`, milliseconds that replace
+//! the longest idle time of a run and its grace,
 //! `HFDL_TEST_READ_RATE`, the bytes that a file on this machine gives in a second when it
-//! is hashed, `HFDL_TEST_PROGRAMS` and `HFDL_TEST_PROCESSES`, folders that stand for the
+//! is hashed, and `HFDL_TEST_PROGRAMS` and `HFDL_TEST_PROCESSES`, folders that stand for the
 //! machine's helper programs and its running processes. A release build does
 //! not look at them.
 
@@ -144,6 +146,13 @@ impl Host {
         self.test_variable("HFDL_TEST_NO_PAUSES").is_none()
     }
 
+    /// Returns a long limit of time, or the short one that a test has set.
+    pub fn idle_limit(&self, limit: Duration) -> Duration {
+        let short = self.test_variable("HFDL_TEST_IDLE_LIMIT");
+        let short = short.and_then(|millis| millis.parse().ok());
+        short.map_or(limit, Duration::from_millis)
+    }
+
     pub(super) fn test_variable(&self, name: &str) -> Option<&str> {
         if cfg!(debug_assertions) {
             self.variable(name)
@@ -272,10 +281,15 @@ fn test_clock(text: &str) -> Option<Timestamp> {
 ///
 /// A function of its own because steps lie in layers that have no `Host`.
 pub fn checkpoint(step: &str) {
+    static HANGS_AT: OnceLock<Option<String>> = OnceLock::new();
     static CHOSEN: OnceLock<Option<(String, usize)>> = OnceLock::new();
     static SEEN: AtomicUsize = AtomicUsize::new(0);
     if !cfg!(debug_assertions) {
         return;
+    }
+    let hangs_at = HANGS_AT.get_or_init(|| std::env::var("HFDL_TEST_HANG_AT").ok());
+    while hangs_at.as_deref() == Some(step) {
+        std::thread::park();
     }
     let chosen = CHOSEN.get_or_init(|| {
         let text = std::env::var("HFDL_TEST_CRASH_AT").ok()?;

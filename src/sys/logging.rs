@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{OnceLock, RwLock};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -40,6 +40,52 @@ pub struct DiarySettings {
 /// run. Whoever runs the command shows that in better words, so the screen has
 /// them only with `-v`.
 pub const SESSION: &str = "hfdl::session";
+
+/// Lines for stderr that wait until the summary of a run has been printed.
+static HELD_BACK: Mutex<Option<Vec<u8>>> = Mutex::new(None);
+
+/// Held lines take no more memory than this; the log file has the rest.
+const MOST_HELD: usize = 256 << 10;
+
+/// Keeps warnings from stderr until `release`, so that the first line of a mail
+/// is the summary. With `-v` a person wants to see them as they come.
+pub fn hold_back() {
+    let is_brief = DIARY
+        .get()
+        .is_some_and(|diary| diary.screen.filter() <= LevelFilter::Warn);
+    if is_brief {
+        held_back().get_or_insert_default();
+    }
+}
+
+/// Prints lines that were held back, and from now on each as it comes.
+pub fn release() {
+    let lines = held_back().take().unwrap_or_default();
+    // Without a stderr there is nobody to tell.
+    let _ = io::stderr().write_all(&lines);
+}
+
+fn held_back() -> MutexGuard<'static, Option<Vec<u8>>> {
+    HELD_BACK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// stderr, or the lines that wait for it.
+struct Screen;
+
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match held_back().as_mut() {
+            Some(held) if held.len() + bytes.len() <= MOST_HELD => held.extend_from_slice(bytes),
+            Some(_) => {}
+            None => io::stderr().write_all(bytes)?,
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
 
 struct Diary {
     screen: env_logger::Logger,
@@ -111,7 +157,7 @@ pub fn start(settings: &DiarySettings) {
     };
     let (format, colour) = (settings.format, settings.colour);
     builder
-        .target(env_logger::Target::Stderr)
+        .target(env_logger::Target::Pipe(Box::new(Screen)))
         .format(move |out, record| match format {
             LogFormat::Json => write_json(out, record),
             LogFormat::Text => write_text(out, record, colour),

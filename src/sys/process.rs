@@ -1,6 +1,12 @@
 //! Processes: to tell one from another, to ask one to end, to see whether one runs.
 
 use super::host::Host;
+use crate::domain::outcome::ExitStatus;
+
+/// Ends this process at once, whatever its other threads do.
+pub fn exit(status: ExitStatus) -> ! {
+    std::process::exit(status.code().into())
+}
 
 /// Returns when a process started, as its platform counts; `None` when there
 /// is none, or the platform does not tell.

@@ -44,7 +44,8 @@ struct Asked {
 impl Asked {
     fn take(&mut self, reason: StopReason) {
         if self.before {
-            std::process::exit(exit_status(reason).code().into());
+            let status = exit_status(reason).unwrap_or(ExitStatus::Interrupted);
+            super::process::exit(status);
         }
         self.before = true;
         log::info!("asked to end; what has come is kept, and another signal leaves at once");
@@ -52,10 +53,12 @@ impl Asked {
     }
 }
 
-fn exit_status(reason: StopReason) -> ExitStatus {
+/// Returns the code of a process that a signal has asked to end.
+pub fn exit_status(reason: StopReason) -> Option<ExitStatus> {
     match reason {
-        StopReason::Terminated => ExitStatus::Terminated,
-        _ => ExitStatus::Interrupted,
+        StopReason::Terminated => Some(ExitStatus::Terminated),
+        StopReason::Interrupted => Some(ExitStatus::Interrupted),
+        StopReason::TimeBudget | StopReason::TransferBudget | StopReason::Idle => None,
     }
 }
 

@@ -14,6 +14,8 @@ pub enum StopReason {
     TimeBudget,
     /// The most bytes that may be transferred.
     TransferBudget,
+    /// Nothing has moved for too long.
+    Idle,
 }
 
 /// A flag that is raised once; clones share it.

@@ -9,6 +9,8 @@ pub mod table;
 pub mod text;
 mod yaml;
 
+pub use yaml::yaml_item;
+
 use std::io::{self, Write};
 
 use anyhow::{Context, Result};

@@ -3,7 +3,16 @@
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use crate::domain::yaml::quote_base_60;
+
 /// Renders a document as YAML.
 pub fn render(document: &Value) -> Result<String> {
-    serde_yaml::to_string(document).context("cannot render the result as YAML")
+    let text = serde_yaml::to_string(document).context("cannot render the result as YAML")?;
+    Ok(quote_base_60(&text))
+}
+
+/// Renders a value as one item of a list, without the final newline.
+pub fn yaml_item(value: Value) -> Result<String> {
+    let text = render(&Value::Array(vec![value]))?;
+    Ok(text.trim_end().to_owned())
 }

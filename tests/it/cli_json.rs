@@ -17,7 +17,7 @@ const MODEL: &str = "name:text repo:text repo_type:text repo_id:text revision:te
     exclude:list to:text tags:list priority:number keep_revisions:number? enabled:flag state:text \
     upstream_state:text held_commit:text? held_update:object? published_commit:text? published_at:time? \
     last_check_at:time? last_success_at:time? last_change_at:time? consecutive_failures:number \
-    created_at:time updated_at:time";
+    last_outcome:text? last_verify_at:time? last_verify_outcome:text? created_at:time updated_at:time";
 
 const SCHEDULE: &str = "name:text cadence:text when:text time_zone:text all:flag models:list \
     tags:list windows:list catch_up:text catch_up_within:text? jitter:text limit_rate:text? \
@@ -25,18 +25,19 @@ const SCHEDULE: &str = "name:text cadence:text when:text time_zone:text all:flag
     not_before_at:time next_due_at:time? last_slot_at:time? open_slot_at:time? retry_at:time? \
     retry_count:number created_at:time updated_at:time";
 
-const SETTING: &str = "key:text value:text? default:text? origin:text variable:text? help:text";
+const SETTING: &str =
+    "key:text value:text? typed_value:any default:text? origin:text variable:text? help:text";
 
 const CHANGED_SETTING: &str = "key:text value:text? warnings:list";
 
 const CHECK: &str = "commit:text files:number bytes:number files_total:number bytes_total:number \
     renamed_to:text? access_missing:flag";
 
-const SLOT: &str = "schedule:text time_zone:text slot:time slot_local:text starts:time \
+const SLOT: &str = "schedule:text enabled:flag time_zone:text slot:time slot_local:text starts:time \
     starts_local:text window_ends:time?";
 
 const SESSION: &str = "session_id:number run_id:text model:text? repo:text repo_type:text \
-    revision:text schedule:text? slot_at:time? trigger:text outcome:text? error_kind:text? \
+    revision:text schedule:text? slot_at:time? trigger:text outcome:text? verify_outcome:text? error_kind:text? \
     error:text? hint:text? old_commit:text? new_commit:text? path:text? files:object bytes:object \
     reused_from:list retries:number started_at:time finished_at:time?";
 
@@ -60,7 +61,7 @@ const TOTALS: &str = "sessions:number failed:number files_fetched:number bytes_f
     bytes_reused:number";
 
 const VERIFIED: &str = "session_id:number model:text? repo:text repo_type:text revision:text \
-    commit:text? outcome:text? error_kind:text? error:text? hint:text? path:text? known_by:text? \
+    commit:text? outcome:text? verify_outcome:text? error_kind:text? error:text? hint:text? path:text? known_by:text? \
     files:object xet:object bytes:object bad:list";
 
 const OUTDATED: &str = "model:text repo:text repo_type:text revision:text state:text \
@@ -73,7 +74,7 @@ const STATUS: &str = "at:time home:text set_up:flag healthy:flag warnings:list t
     crashed_runs:list models:list bytes_left:number leftover_bytes:number disks:list shards:list missed_slots:list \
     asked_to_wait_until:time?";
 
-const STATUS_MODEL: &str = "name:text state:text scheduled:flag last_outcome:text? \
+const STATUS_MODEL: &str = "name:text model:text last_verify_at:time? last_verify_outcome:text? state:text scheduled:flag last_outcome:text? \
     error_kind:text? error:text? last_check_at:time? last_success_at:time? last_change_at:time? \
     consecutive_failures:number bytes_left:number";
 
@@ -138,7 +139,7 @@ fn documents() -> Vec<Document> {
         .with(
             "/schedules/0",
             "schedule:text time_zone:text state:text slot:time? next:time? resume:flag? \
-             coalesced:number? late:number? deadline:time? missed:number? error:text?",
+             coalesced:number? late:number? deadline:time? window_ends:time? missed:number? error:text?",
         )
         .with(
             "/models/0",
@@ -148,7 +149,7 @@ fn documents() -> Vec<Document> {
         document(
             "run-due",
             "hfdl.run/1",
-            "run_id:text? trigger:text? outcome:text exit_code:number started_at:time? \
+            "run_id:text? trigger:text outcome:text exit_code:number started_at:time? \
              finished_at:time? due:number skipped:list sessions:list",
         ),
         document("download acme/tiny", "hfdl.run/1", RUN)
@@ -204,7 +205,7 @@ fn documents() -> Vec<Document> {
             )
             .with(
                 "/next_due/0",
-                "schedule:text state:text slot:time starts:time window_ends:time?",
+                "schedule:text state:text due_state:text slot:time starts:time window_ends:time?",
             )
             .with("/models/0", STATUS_MODEL)
             .with("/disks/0", "used_for:text path:text free_bytes:number reserve_bytes:number"),
@@ -222,7 +223,7 @@ fn documents() -> Vec<Document> {
         document(
             "prune --dry-run",
             "hfdl.prune/1",
-            "dry_run:flag freed_bytes:number bytes_left:number history:object items:list",
+            "dry_run:flag freed_bytes:number bytes_freed:number bytes_left:number history:object items:list",
         )
         .with(
             "/history",
@@ -297,6 +298,7 @@ fn is_of_kind(value: &Value, kind: &str) -> bool {
         return value.is_null() || is_of_kind(value, kind);
     }
     match kind {
+        "any" => true,
         "text" => value.is_string(),
         "number" => value.is_u64(),
         "flag" => value.is_boolean(),

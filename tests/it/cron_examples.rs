@@ -38,9 +38,11 @@ const METRICS: &[&str] = &[
     "hfdl_last_tick_timestamp_seconds",
     "hfdl_model_added_timestamp_seconds",
     "hfdl_model_consecutive_failures",
+    "hfdl_model_damaged",
     "hfdl_model_fetched_bytes_total",
     "hfdl_model_last_check_success_timestamp_seconds",
     "hfdl_model_last_update_timestamp_seconds",
+    "hfdl_model_last_verify_timestamp_seconds",
     "hfdl_model_oldest_verified_timestamp_seconds",
     "hfdl_model_outcome",
     "hfdl_model_pending_bytes",
@@ -398,6 +400,17 @@ schedules:
                 assert_eq!(status.code(), Some(expected), "{code}: {text}");
             }
         }
+    }
+
+    #[test]
+    fn a_pod_that_cannot_be_set_up_fails_and_fetches_nothing() {
+        let job = yaml("kubernetes-indexed-job.yaml");
+        let job = text(&job, "spec/template/spec/containers/0/command/2");
+        let env = TestEnv::new();
+        env.program("hfdl", "case $1 in apply) exit 2 ;; esac\nexit 0");
+        let variables = [("JOB_COMPLETION_INDEX", "0")];
+        let status = script(&env, job, &variables).status().unwrap();
+        assert_eq!(status.code(), Some(2));
     }
 
     #[test]

@@ -31,6 +31,8 @@ mod cli_schedules;
 mod cli_sessions;
 mod cli_status;
 mod cli_wrong_lines;
+mod contract;
+mod contract_flags;
 mod cron_examples;
 mod dead_ends;
 mod delta;
@@ -53,6 +55,8 @@ mod install_script;
 #[cfg(target_os = "linux")]
 mod kills;
 mod layers;
+#[cfg(unix)]
+mod nights;
 mod notify;
 mod outdated;
 mod ownership;
@@ -98,6 +102,8 @@ mod timer_crontab;
 mod timer_database;
 mod timer_render;
 mod tls;
+mod truth_of_output;
+mod truth_of_words;
 mod verify;
 mod verify_memory;
 mod verify_xet;

@@ -254,7 +254,11 @@ fn nothing_moves_while_a_run_holds_the_lock() {
 
 #[test]
 fn a_rollback_killed_before_the_ref_moved_is_ended_by_the_next_run_or_the_same_again() {
-    for again in ["download acme/tiny", "models rollback acme/tiny"] {
+    for again in [
+        "download acme/tiny",
+        "models rollback acme/tiny",
+        "verify acme/tiny",
+    ] {
         let (env, mut truth) = (world(), Truth::new());
         let commits = with_revisions(&env, 2, &mut truth);
         env.now(&day(3))

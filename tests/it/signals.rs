@@ -3,10 +3,13 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use hfdl_test_hub::{Api, Fault, On};
+use hfdl::sys::lock::FileLock;
+use hfdl_test_hub::{Api, Fault, Hint, On};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::env::{Ran, TestEnv};
@@ -252,4 +255,280 @@ fn what_was_to_be_ignored_stays_ignored() {
     assert_eq!(running.code_within(Duration::from_secs(30)), Some(0));
     let words = ("updated".to_owned(), "ok".to_owned(), 0);
     assert_eq!(last_words(&env), words);
+}
+
+/// Where a process is when the signal comes.
+struct Phase {
+    env: TestEnv,
+    running: Running,
+    /// Kept alive until the process has ended.
+    _keep: Vec<Box<dyn std::any::Any>>,
+}
+
+impl Phase {
+    fn new(env: TestEnv, line: &str) -> Self {
+        let running = Running::start(env.command(line.split(' ')));
+        let _keep = Vec::new();
+        Self {
+            env,
+            running,
+            _keep,
+        }
+    }
+
+    /// Starts a run and waits until it has asked the hub for something.
+    fn asking(env: TestEnv, line: &str, asked: Api, fault: Fault) -> Self {
+        env.set("HF_HUB_ETAG_TIMEOUT", "600")
+            .set("HF_HUB_DOWNLOAD_TIMEOUT", "600");
+        env.hub().forget_requests();
+        env.hub().fault(On::api(asked), fault);
+        let phase = Self::new(env, line);
+        phase.env.hub().wait_until("it asks", |requests| {
+            requests.iter().any(|request| request.api == asked)
+        });
+        phase
+    }
+
+    /// Waits until the process has a file open whose path ends so.
+    fn opens(self, ending: &str) -> Self {
+        let fds = PathBuf::from(format!("/proc/{}/fd", self.running.0.id()));
+        let is_open = || {
+            let entries = fs::read_dir(&fds).into_iter().flatten().flatten();
+            let mut paths = entries.filter_map(|entry| fs::read_link(entry.path()).ok());
+            paths.any(|path| path.to_string_lossy().ends_with(ending))
+        };
+        wait_for(ending, is_open);
+        self
+    }
+}
+
+fn wait_for(what: &str, mut met: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !met() {
+        assert!(
+            start.elapsed() < Duration::from_secs(60),
+            "{what} never came"
+        );
+        std::thread::yield_now();
+    }
+}
+
+/// A world whose model is due, with one small file.
+fn small_world() -> TestEnv {
+    let env = TestEnv::new();
+    env.set("HFDL_DISK_RESERVE", "0")
+        .set("PATH", "/usr/bin:/bin");
+    let commit = env.hub().repo("acme/tiny").commit("main");
+    commit.lfs("model.bin", vec![7; 10_000]).publish();
+    env.line("models add acme/tiny").succeeds();
+    env.line("schedules add often --every 1h --all").succeeds();
+    env
+}
+
+/// A listener that takes connections and says nothing.
+fn silent_listener() -> (TcpListener, u16) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    (listener, port)
+}
+
+fn waiting_for_the_lock() -> Phase {
+    let env = small_world();
+    let lock = FileLock::try_acquire(&env.home().join("run.lock")).unwrap();
+    env.unset("HFDL_TEST_NO_PAUSES");
+    let mut phase = Phase::new(env, "run-due --wait").opens("run.lock");
+    phase._keep.push(Box::new(lock));
+    phase
+}
+
+fn connecting() -> Phase {
+    let env = small_world();
+    let (listener, port) = silent_listener();
+    // A full queue of the listener: the kernel lets further connections wait.
+    let address = listener.local_addr().unwrap();
+    let patience = Duration::from_millis(200);
+    let queue: Vec<_> = (0..100_000)
+        .map_while(|_| TcpStream::connect_timeout(&address, patience).ok())
+        .collect();
+    env.set("HF_ENDPOINT", &format!("http://127.0.0.1:{port}"))
+        .set("HF_HUB_ETAG_TIMEOUT", "600");
+    let running = Phase::new(env, "run-due");
+    let pid = running.running.0.id();
+    let hex = format!(":{port:04X} 02 ");
+    wait_for("a connection that is asked for", || {
+        let table = fs::read_to_string(format!("/proc/{pid}/net/tcp")).unwrap_or_default();
+        // State 02: SYN sent. The last of the queue was such a one, too, and is closed.
+        table.contains(&hex)
+    });
+    let mut phase = running;
+    phase._keep.push(Box::new((listener, queue)));
+    phase
+}
+
+fn in_the_tls_handshake() -> Phase {
+    let env = small_world();
+    let (listener, port) = silent_listener();
+    env.set("HF_ENDPOINT", &format!("https://127.0.0.1:{port}"))
+        .set("HF_HUB_ETAG_TIMEOUT", "600");
+    let mut phase = Phase::new(env, "run-due");
+    let accepted = listener.accept().unwrap();
+    phase._keep.push(Box::new((listener, accepted)));
+    phase
+}
+
+fn waiting_for_headers() -> Phase {
+    Phase::asking(small_world(), "run-due", Api::Info, Fault::NoAnswer)
+}
+
+fn waiting_for_a_listing() -> Phase {
+    Phase::asking(small_world(), "run-due", Api::Tree, Fault::NoAnswer)
+}
+
+fn waiting_for_the_headers_of_a_file() -> Phase {
+    Phase::asking(small_world(), "run-due", Api::Cdn, Fault::NoAnswer)
+}
+
+fn in_the_body_of_a_file() -> Phase {
+    Phase::asking(small_world(), "run-due", Api::Cdn, Fault::StallAfter(1_000))
+}
+
+fn between_two_tries() -> Phase {
+    let env = small_world();
+    env.unset("HFDL_TEST_NO_PAUSES");
+    Phase::asking(env, "run-due", Api::Info, Fault::Status(503))
+}
+
+fn waiting_for_a_rate_limit() -> Phase {
+    let env = small_world();
+    env.unset("HFDL_TEST_NO_PAUSES");
+    let refusal = Fault::TooManyRequests(Hint::RateLimit(200));
+    Phase::asking(env, "run-due", Api::Info, refusal)
+}
+
+fn only_entry(folder: &Path) -> String {
+    let entry = folder.read_dir().unwrap().next().unwrap().unwrap();
+    entry.file_name().to_string_lossy().into_owned()
+}
+
+fn hashing() -> Phase {
+    let env = TestEnv::new();
+    env.set("HFDL_DISK_RESERVE", "0");
+    let commit = env.hub().repo("acme/tiny").commit("main");
+    commit.lfs_generated("model.bin", 300 * MIB, 7).publish();
+    env.line("models add acme/tiny").succeeds();
+    env.line("download acme/tiny").succeeds();
+    let name = only_entry(&env.cache().join("models--acme--tiny/blobs"));
+    Phase::new(env, "verify acme/tiny").opens(&name)
+}
+
+fn waiting_for_another_writer() -> Phase {
+    let env = small_world();
+    // Another home with another cache tells the name of the blob.
+    let cache = env.cache().to_string_lossy().into_owned();
+    let home = env.home().to_string_lossy().into_owned();
+    env.set("HF_HUB_CACHE", &format!("{cache}-of-others"))
+        .set("HFDL_HOME", &format!("{home}-of-others"));
+    env.line("download acme/tiny").succeeds();
+    let blobs = PathBuf::from(format!("{cache}-of-others/models--acme--tiny/blobs"));
+    let hash = only_entry(&blobs);
+    env.set("HF_HUB_CACHE", &cache).set("HFDL_HOME", &home);
+    env.hub().forget_requests();
+    let folder = env.cache().join(".locks/models--acme--tiny");
+    fs::create_dir_all(&folder).unwrap();
+    let name = format!("{hash}.lock");
+    let lock = FileLock::try_acquire(&folder.join(&name)).unwrap();
+    assert!(lock.is_some());
+    env.unset("HFDL_TEST_NO_PAUSES");
+    let mut phase = Phase::new(env, "run-due");
+    phase.env.hub().wait_until("it fetches", |requests| {
+        requests.iter().any(|request| request.api == Api::Cdn)
+    });
+    phase = phase.opens(&name);
+    phase._keep.push(Box::new(lock));
+    phase
+}
+
+fn in_a_hook() -> Phase {
+    let env = small_world();
+    let begun = env.root().join("begun");
+    let words = format!("touch '{}'; exec sleep 600", begun.display());
+    let hook = serde_json::json!(["/bin/sh", "-c", words]).to_string();
+    env.set("HFDL_HOOKS_ON_UPDATE", &hook);
+    let phase = Phase::new(env, "run-due");
+    wait_for("the hook", || begun.exists());
+    phase
+}
+
+fn in_the_last_ping() -> Phase {
+    let env = small_world();
+    let (listener, port) = silent_listener();
+    env.set("HFDL_PING_URL", &format!("http://127.0.0.1:{port}/check"));
+    let mut phase = Phase::new(env, "run-due");
+    // The first connection is that of the beginning, which is not answered either.
+    let accepted = listener.accept().unwrap();
+    wait_for("the end of the run", || {
+        open_runs(&phase.env) == 0 && is_recorded(&phase.env)
+    });
+    phase._keep.push(Box::new((listener, accepted)));
+    phase
+}
+
+fn is_recorded(env: &TestEnv) -> bool {
+    let connection = rusqlite::Connection::open(env.database()).unwrap();
+    let sql = "SELECT count(*) FROM runs WHERE finished_at IS NOT NULL";
+    connection
+        .query_row(sql, [], |row| row.get::<_, i64>(0))
+        .unwrap()
+        > 0
+}
+
+/// Sends each signal in one phase; the process ends in two seconds, and some for
+/// a machine that has other things to do.
+fn ends_soon(phase: impl Fn() -> Phase) {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut phase = phase();
+        phase.running.send(signal);
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = phase.running.0.try_wait().unwrap() {
+                break status;
+            }
+            assert!(
+                start.elapsed() < Duration::from_secs(4),
+                "{signal:?} was not heard"
+            );
+            std::thread::yield_now();
+        };
+        // A shell shows the end by a signal as 128 and its number.
+        let killed = std::os::unix::process::ExitStatusExt::signal(&status);
+        let shown = status.code().or(killed.map(|signal| 128 + signal));
+        assert_eq!(shown, Some(code), "{signal:?}");
+    }
+}
+
+macro_rules! phases {
+    ($($name:ident: $phase:path;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                ends_soon($phase);
+            }
+        )*
+    };
+}
+
+phases! {
+    a_signal_while_waiting_for_the_lock: waiting_for_the_lock;
+    a_signal_while_connecting: connecting;
+    a_signal_in_the_tls_handshake: in_the_tls_handshake;
+    a_signal_while_waiting_for_headers: waiting_for_headers;
+    a_signal_while_waiting_for_a_listing: waiting_for_a_listing;
+    a_signal_while_waiting_for_the_headers_of_a_file: waiting_for_the_headers_of_a_file;
+    a_signal_in_the_body_of_a_file: in_the_body_of_a_file;
+    a_signal_between_two_tries: between_two_tries;
+    a_signal_while_waiting_for_a_rate_limit: waiting_for_a_rate_limit;
+    a_signal_while_hashing: hashing;
+    a_signal_while_waiting_for_another_writer: waiting_for_another_writer;
+    a_signal_in_a_hook: in_a_hook;
+    a_signal_in_the_last_ping: in_the_last_ping;
 }

@@ -6,7 +6,9 @@ use std::path::Path;
 use hfdl::domain::alert::{Failing, Standing};
 use hfdl::domain::hold::{HeldUpdate, HoldReason};
 use hfdl::domain::model::{Destination, Model, ModelState};
-use hfdl::domain::outcome::{ErrorKind, Outcome, RunOutcome, Trigger, UpstreamState};
+use hfdl::domain::outcome::{
+    ErrorKind, Outcome, RunOutcome, Trigger, UpstreamState, VerifyOutcome,
+};
 use hfdl::domain::repo::CommitSha;
 use hfdl::domain::run::{Event, EventKind, RunTotals};
 use hfdl::domain::schedule::{ScheduleState, Selection};
@@ -59,6 +61,8 @@ fn an_edit_changes_what_was_said_and_keeps_what_was_found_out() {
         last_change_at: Some(at(5)),
         consecutive_failures: 6,
         upstream_state: UpstreamState::Gated,
+        last_verify_at: Some(at(7)),
+        last_verify_outcome: Some(VerifyOutcome::Damaged),
         needs_token: true,
     };
     store.save_model_state(id, &state).unwrap();
@@ -558,6 +562,7 @@ fn sessions_are_listed_by_model_run_outcome_and_time() {
         of,
         run: Some(runs[1].clone()),
         outcome,
+        verify_outcome: None,
         since,
         limit,
     };

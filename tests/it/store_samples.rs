@@ -251,6 +251,7 @@ pub fn ended(outcome: Outcome, ended_at: Timestamp) -> SessionEnd {
     SessionEnd {
         at: ended_at,
         outcome,
+        verify_outcome: None,
         trouble: None,
     }
 }

@@ -405,8 +405,8 @@ fn an_unregistered_repository_of_the_cache_is_verified_as_far_as_it_is_there() {
     assert!(env.hub().downloads("model.safetensors").is_empty());
     assert!(!in_snapshot(&env, &commit, "model.safetensors").exists());
     env.hfdl(["verify", "acme/none"])
-        .exits(1)
-        .explains("the cache has no revision `main` of it");
+        .exits(2)
+        .explains("the cache has no revision `main` of `acme/none`");
 }
 
 /// Downloads the model into a directory, and returns that.
@@ -515,8 +515,8 @@ fn people_read_one_line_for_each_model_and_each_bad_file() {
     insta::assert_snapshot!(env.line("verify").picture(), @r"
     $ hfdl verify
     --- stdout
-    MODEL      RESULT  COMMIT      VERIFIED  BYTES  BAD  KNOWN BY
-    acme/tiny  bad     ad2c689de8    2 of 3    8 B    1  listing
+    MODEL      RESULT   COMMIT      VERIFIED  BYTES  BAD  KNOWN BY
+    acme/tiny  damaged  ad2c689de8    2 of 3    8 B    1  listing
 
     MODEL      FILE               REASON       NOW
     acme/tiny  model.safetensors  wrong-bytes  bad

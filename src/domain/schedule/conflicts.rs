@@ -11,6 +11,7 @@ use thiserror::Error;
 use super::Cadence;
 use super::entry::{CatchUp, Schedule, ScheduleSpec};
 use super::slots::Slots;
+use super::window::Windows;
 use super::zone::{find_zone, shift};
 use crate::domain::model::{EntryName, Model};
 use crate::domain::time::{Timestamp, whole_seconds};
@@ -266,13 +267,21 @@ pub fn overlaps(
             .iter()
             .filter(|model| other.spec.selection.covers(&model.spec));
         let model = common.next()?.spec.name.clone();
-        let zone = find_zone(&other.spec.time_zone).ok()?;
-        let theirs = Slots::new(&other.spec.cadence, &zone, other.state.anchor_at);
+        let their_zone = find_zone(&other.spec.time_zone).ok()?;
+        let theirs = Slots::new(&other.spec.cadence, &their_zone, other.state.anchor_at);
+        let slot = first_shared(slots, theirs, now)?;
+        if !windows_meet(
+            (&spec.windows, zone),
+            (&other.spec.windows, &their_zone),
+            slot,
+        ) {
+            return None;
+        }
         Some(Overlap {
             other: other.spec.name.clone(),
             model,
             n_models: 1 + common.count(),
-            slot: first_shared(slots, theirs, now)?,
+            slot,
         })
     };
     others
@@ -281,6 +290,27 @@ pub fn overlaps(
         .filter_map(find)
         .take(MOST)
         .collect()
+}
+
+/// Tells whether both windows are ever open at once, from an instant on: else
+/// two schedules with a common slot run one after the other.
+fn windows_meet(one: (&Windows, &TimeZone), other: (&Windows, &TimeZone), from: Timestamp) -> bool {
+    // Windows recur every week; two openings a day are ample.
+    const OPENINGS: usize = 14;
+    let mut at = from;
+    for _ in 0..OPENINGS {
+        let Some(opens) = one.0.opens_at(one.1, at) else {
+            return false;
+        };
+        let Some(other_opens) = other.0.opens_at(other.1, opens) else {
+            return false;
+        };
+        match one.0.closes_after(one.1, opens) {
+            Some(closes) if other_opens >= closes => at = other_opens,
+            _ => return true,
+        }
+    }
+    false
 }
 
 /// Finds a slot that both sets have, among the next of each.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::domain::hold::HeldUpdate;
 use crate::domain::model::{EntryName, Model, ModelSummary};
-use crate::domain::outcome::{Outcome, words};
+use crate::domain::outcome::{Outcome, VerifyOutcome, words};
 use crate::domain::pause::Pause;
 use crate::domain::run::{Event, Run};
 use crate::domain::schedule::{Impossible, NextStart, Unusable};
@@ -121,7 +121,10 @@ impl RunInProgress {
 pub struct ModelStatus {
     pub name: EntryName,
     pub summary: ModelSummary,
+    /// The outcome of the last check; verifications are no checks.
     pub last_outcome: Option<Outcome>,
+    pub last_verify_at: Option<Timestamp>,
+    pub last_verify_outcome: Option<VerifyOutcome>,
     pub trouble: Option<Trouble>,
     /// What the last attempt left to fetch.
     pub bytes_left: u64,
@@ -150,8 +153,10 @@ impl ModelStatus {
         let is_unfinished = matches!(outcome, Some(Outcome::Partial | Outcome::Failed));
         Self {
             name: model.spec.name.clone(),
-            summary: model.summary(),
+            summary: model.summary(outcome),
             last_outcome: outcome,
+            last_verify_at: state.last_verify_at,
+            last_verify_outcome: state.last_verify_outcome,
             trouble: end.and_then(|end| end.trouble.clone()),
             bytes_left: last.map_or(0, |last| last.progress.bytes.left) * u64::from(is_unfinished),
             last_check_at: state.last_check_at,

@@ -5,14 +5,12 @@
 
 use super::age::{impossible_schedule, stale_check, wrong_clock};
 use super::facts::{DiskFacts, ModelStatus, Status, TimerFacts};
-use crate::domain::model::{EntryName, ModelSummary};
-use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, words};
+use super::trouble::{damage, held_update, model_trouble};
+use crate::domain::model::EntryName;
+use crate::domain::outcome::words;
 use crate::domain::run::Run;
 use crate::domain::schedule::Unusable;
 use crate::domain::time::{Timestamp, believed};
-
-/// So many temporary failures in a row are no longer somebody else's bad day.
-const MOST_TEMPORARY_FAILURES: u32 = 3;
 
 /// A timer that has been silent for more than so many periods has missed a tick.
 const PERIODS_OF_SILENCE: u64 = 2;
@@ -27,8 +25,10 @@ words! {
         TimerDrift = "timer-drift",
         TimerDoubt = "timer-doubt",
         CrashedRun = "crashed-run",
+        SilentRun = "silent-run",
         ScheduleUnusable = "schedule-unusable",
         ScheduleImpossible = "schedule-impossible",
+        ModelDamaged = "model-damaged",
         BadRow = "bad-row",
         ModelFailed = "model-failed",
         ModelGated = "model-gated",
@@ -79,8 +79,10 @@ pub fn assess(status: &Status) -> Vec<Warning> {
     warnings.extend(status.disks.iter().filter_map(low_disk));
     warnings.extend(timer_warnings(status));
     warnings.extend(status.crashed.iter().map(crashed_run));
+    warnings.extend(silent_run(status));
     warnings.extend(status.unusable.iter().map(unusable_schedule));
     warnings.extend(status.impossible.iter().map(impossible_schedule));
+    warnings.extend(status.models.iter().filter_map(damage));
     warnings.extend(status.bad_rows.iter().map(|row| bad_row(row)));
     warnings.extend(status.models.iter().filter_map(model_trouble));
     warnings.extend(status.models.iter().filter_map(held_update));
@@ -159,6 +161,22 @@ fn crashed_run(run: &Run) -> Warning {
     Warning::new(WarningKind::CrashedRun, message, hint)
 }
 
+/// Judges the run in progress by its heartbeat.
+fn silent_run(status: &Status) -> Option<Warning> {
+    let run = &status.run.as_ref()?.run;
+    let message = format!(
+        "the run {} ({}, process {}) has given no sign of life for {}",
+        run.id,
+        run.start.command,
+        run.start.process.pid,
+        run.silence(status.now)
+    );
+    let hint =
+        "`hfdl stop --run-only` asks it to end; if it stays, end its process: the next run goes on";
+    let is_silent = run.is_silent(status.now);
+    is_silent.then(|| Warning::new(WarningKind::SilentRun, message, hint))
+}
+
 fn bad_row(row: &str) -> Warning {
     let message = format!("a row of the database cannot be read and is passed over: {row}");
     let hint = "remove the entry and add it anew, or restore `hfdl.db` from a backup";
@@ -170,77 +188,11 @@ fn unusable_schedule(schedule: &Unusable) -> Warning {
     Warning::new(kind, schedule.to_string(), schedule.hint())
 }
 
-/// Judges what the last attempts at a model came to.
-fn model_trouble(model: &ModelStatus) -> Option<Warning> {
-    let name = &model.name;
-    let said = model.trouble.as_ref().map(|trouble| &trouble.message);
-    let with_cause = |text: String| match said {
-        Some(cause) => format!("{text}: {cause}"),
-        None => text,
-    };
-    let (kind, message, otherwise) = match model.summary {
-        ModelSummary::Disabled => return None,
-        ModelSummary::Orphaned => (
-            WarningKind::ModelOrphaned,
-            format!("`{name}` is gone upstream; the local copy is kept"),
-            format!("`hfdl models disable {name}` if that is as it should be"),
-        ),
-        ModelSummary::Gated => (
-            WarningKind::ModelGated,
-            with_cause(format!("access to `{name}` is not granted")),
-            format!("accept its terms on the Hub, then `hfdl download {name}`"),
-        ),
-        _ if has_failed(model) => {
-            let text = match model.consecutive_failures {
-                0 | 1 => format!("`{name}` failed"),
-                n => format!("`{name}` failed {n} times in a row"),
-            };
-            (
-                WarningKind::ModelFailed,
-                with_cause(text),
-                format!("`hfdl sessions list --model {name}` shows what happened"),
-            )
-        }
-        _ => return None,
-    };
-    let hint = model.trouble.as_ref().and_then(|it| it.hint.clone());
-    let hint = match model.summary {
-        // The advice of that session was for the moment it failed.
-        ModelSummary::Orphaned => otherwise,
-        _ => hint.unwrap_or(otherwise),
-    };
-    Some(Warning::new(kind, message, hint).about(model))
-}
-
-/// Says that a newer commit waits until a person accepts it.
-fn held_update(model: &ModelStatus) -> Option<Warning> {
-    let update = model.held_update.as_ref();
-    let update = update.filter(|_| model.summary != ModelSummary::Disabled)?;
-    let (name, commit) = (&model.name, update.commit.short());
-    let trouble = model.trouble.as_ref();
-    let trouble = trouble.filter(|_| model.last_outcome == Some(Outcome::Held));
-    let why = match trouble {
-        Some(trouble) => trouble.message.clone(),
-        None => format!("{commit} looks like a loss ({})", update.reason),
-    };
-    let message = format!("an update of `{name}` is held: {why}");
-    let hint = format!("`hfdl download {name} --accept {commit}` publishes it all the same");
-    Some(Warning::new(WarningKind::UpdateHeld, message, hint).about(model))
-}
-
-fn has_failed(model: &ModelStatus) -> bool {
-    let is_temporary = |kind: ErrorKind| kind.exit_status() == ExitStatus::Temporary;
-    let is_lasting = model.last_outcome == Some(Outcome::Failed)
-        && !model
-            .trouble
-            .as_ref()
-            .is_some_and(|it| is_temporary(it.kind));
-    is_lasting || model.consecutive_failures >= MOST_TEMPORARY_FAILURES
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::model::ModelSummary;
+    use crate::domain::outcome::{ErrorKind, Outcome, VerifyOutcome};
     use crate::domain::pause::Pause;
     use crate::domain::schedule::{ScheduleId, UnusableKind};
     use crate::domain::session::Trouble;
@@ -291,6 +243,8 @@ mod tests {
             name: "tiny".parse().unwrap(),
             summary: ModelSummary::Ok,
             last_outcome: Some(Outcome::UpToDate),
+            last_verify_at: None,
+            last_verify_outcome: None,
             trouble: None,
             bytes_left: 0,
             last_check_at: Some(at(-HOUR)),
@@ -358,10 +312,20 @@ mod tests {
         for kind in [ErrorKind::Integrity, ErrorKind::Disk, ErrorKind::Internal] {
             assert_eq!(failed(kind, Outcome::Failed, 1), [WarningKind::ModelFailed]);
         }
-        // A verification finds damage without counting as a failed attempt.
-        let damaged = failed(ErrorKind::Integrity, Outcome::Failed, 0);
-        assert_eq!(damaged, [WarningKind::ModelFailed]);
         assert_eq!(failed(ErrorKind::Internal, Outcome::Partial, 0), []);
+    }
+
+    #[test]
+    fn damage_that_a_verification_found_needs_somebody_whatever_a_check_said() {
+        let after = |outcome| judge(|model| model.last_verify_outcome = Some(outcome));
+        assert_eq!(after(VerifyOutcome::Damaged), [WarningKind::ModelDamaged]);
+        assert_eq!(after(VerifyOutcome::Verified), []);
+        assert_eq!(after(VerifyOutcome::Unproven), []);
+        let disabled = judge(|model| {
+            model.summary = ModelSummary::Disabled;
+            model.last_verify_outcome = Some(VerifyOutcome::Damaged);
+        });
+        assert_eq!(disabled, []);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 mod age;
 mod facts;
 mod health;
+mod trouble;
 
 pub use facts::{
     DatabaseTrouble, DiskFacts, DiskUse, ModelStatus, NextDue, RunInProgress, Status, TimerFacts,

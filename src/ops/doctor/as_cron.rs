@@ -30,7 +30,7 @@ pub fn examine_as_cron(host: &Host, home: &Home) -> Result<u8> {
         .with_context(|| format!("cannot start `{}` again", program.display()))?;
     Ok(match ended {
         Ended::Code(code) => u8::try_from(code).unwrap_or(1),
-        Ended::Signal(_) | Ended::TimedOut => 1,
+        Ended::Signal(_) | Ended::TimedOut | Ended::Stopped => 1,
     })
 }
 

@@ -2,6 +2,8 @@
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
+use crate::domain::yaml::quote_base_60;
+
 /// A value of the file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Node {
@@ -44,7 +46,7 @@ impl Place {
 
 /// Renders a tree as YAML.
 pub fn to_yaml(node: &Node) -> anyhow::Result<String> {
-    Ok(serde_yaml::to_string(node)?)
+    Ok(quote_base_60(&serde_yaml::to_string(node)?))
 }
 
 /// Renders a tree as JSON, for programs.

@@ -6,68 +6,75 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::Voice;
+use super::daily::warn_daily;
 use crate::cache::CacheLayout;
 use crate::domain::model::{Destination, Model, ModelId};
-use crate::domain::outcome::RunOutcome;
+use crate::domain::outcome::{ExitStatus, RunOutcome};
 use crate::domain::run::{Run, RunCommand};
 use crate::domain::session::Session;
-use crate::domain::time::{Timestamp, believed, render_utc};
+use crate::domain::settings::Settings;
+use crate::domain::time::{Timestamp, believed};
 use crate::notify::metrics::{Facts, LastRun, ModelFacts, render};
 use crate::ops::ticks::last_ticks;
 use crate::store::{MetaKey, ModelFilter, RunFilter, Store};
 use crate::sys::disk::space_at;
 use crate::sys::files;
+use crate::sys::host::Host;
+use crate::sys::paths;
 
 /// How far back a run with work is looked for among those that were skipped.
 const RECENT_RUNS: u32 = 200;
 
-/// How long nothing is said of a file that still cannot be written.
-const REMINDS_AFTER_SECONDS: i64 = 24 * 3_600;
+/// Returns where the metrics file is to be, if anywhere.
+pub fn metrics_path(host: &Host, settings: &Settings, given: Option<&Path>) -> Option<PathBuf> {
+    if let Some(path) = given {
+        return Some(path.to_owned());
+    }
+    match paths::expand(host, settings.metrics_file()?) {
+        Ok(path) => Some(path),
+        Err(err) => {
+            log::warn!("no metrics: {err:#}");
+            None
+        }
+    }
+}
 
 /// Writes the metrics file; that it cannot be written is a warning.
-pub fn write_metrics(voice: &Voice<'_>, path: &Path) {
-    let written = gather(voice).and_then(|facts| {
-        files::write_for_all(path, render(&facts).as_bytes())
-            .with_context(|| format!("cannot write `{}`", path.display()))
-    });
-    let trouble = written.err().map(|err| format!("no metrics: {err:#}"));
-    match say(voice, trouble.as_deref()) {
-        Ok(true) => log::warn!("{}", trouble.unwrap_or_default()),
-        Ok(false) => {}
-        Err(err) => log::warn!("{}: {err:#}", trouble.unwrap_or_default()),
-    }
-}
-
-/// Tells whether there is trouble to speak of, and remembers that it was told.
 ///
-/// The file is written at each tick, with nothing due as well; who mails what
-/// is printed would send the same sentence a hundred times a day.
-fn say(voice: &Voice<'_>, trouble: Option<&str>) -> Result<bool> {
-    let (store, now) = (voice.store, voice.host.now());
-    let told = store.meta(MetaKey::MetricsTrouble)?;
-    let Some(trouble) = trouble else {
-        if told.is_some() {
-            store.clear_meta(MetaKey::MetricsTrouble)?;
-        }
-        return Ok(false);
+/// `early` is a tick that ended before its run, which counts as the last run.
+pub fn write_metrics(voice: &Voice<'_>, path: &Path, early: Option<LastRun>) {
+    let facts = match (gather(voice), early) {
+        (Ok(facts), _) => Ok(Facts {
+            last_run: early.or(facts.last_run),
+            ..facts
+        }),
+        (Err(_), Some(early)) => Ok(early_facts(early)),
+        (Err(err), None) => Err(err),
     };
-    let is_news = voice.host.stderr_is_terminal() || is_news(told.as_deref(), trouble, now);
-    if is_news {
-        let told = format!("{} {trouble}", render_utc(now));
-        store.set_meta(MetaKey::MetricsTrouble, &told)?;
-    }
-    Ok(is_news)
+    let written = facts.and_then(|facts| write(path, &facts));
+    let trouble = written.err().map(|err| format!("no metrics: {err:#}"));
+    warn_daily(voice, MetaKey::MetricsTrouble, trouble.as_deref());
 }
 
-/// Judges trouble by what was told of it last: an instant, a space, the words.
-fn is_news(told: Option<&str>, trouble: &str, now: Timestamp) -> bool {
-    let told = told.and_then(|told| told.split_once(' '));
-    let Some((Ok(at), words)) = told.map(|(at, words)| (at.parse::<Timestamp>(), words)) else {
-        return true;
-    };
-    let told = believed(at, now);
-    words != trouble
-        || told.is_none_or(|at| now.as_second() - at.as_second() >= REMINDS_AFTER_SECONDS)
+/// Writes what is known without a database: that a tick failed.
+pub fn write_early_metrics(path: &Path, early: LastRun) {
+    if let Err(err) = write(path, &early_facts(early)) {
+        log::warn!("no metrics: {err:#}");
+    }
+}
+
+fn early_facts(early: LastRun) -> Facts {
+    Facts {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        last_tick_at: Some(early.started_at),
+        last_run: Some(early),
+        ..Facts::default()
+    }
+}
+
+fn write(path: &Path, facts: &Facts) -> Result<()> {
+    files::write_for_all(path, render(facts).as_bytes())
+        .with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 fn gather(voice: &Voice<'_>) -> Result<Facts> {
@@ -108,7 +115,8 @@ fn last_run(store: &Store, now: Timestamp) -> Result<Option<LastRun>> {
         Some(LastRun {
             started_at: run.start.at,
             duration_seconds: (end.at.as_second() - run.start.at.as_second()).max(0),
-            exit_code: end.exit_code?,
+            // A run that was killed has no code, and was no success.
+            exit_code: end.exit_code.unwrap_or(ExitStatus::Failed.code()),
         })
     }))
 }
@@ -152,6 +160,8 @@ fn describe_one(
         bytes_ever_fetched: fetched.get(&model.id).copied().unwrap_or(0),
         bytes_left: bytes.map(|bytes| bytes.left),
         size_bytes: bytes.map(|bytes| bytes.total),
+        last_verify_at: model.state.last_verify_at,
+        is_damaged: model.state.is_damaged(),
         oldest_verified_at: store.oldest_verified_below(&folder)?,
     })
 }
@@ -172,24 +182,4 @@ fn free_space(voice: &Voice<'_>, models: &[Model]) -> Vec<(String, u64)> {
         Some((place.display().to_string(), space.free_bytes))
     };
     places.iter().filter_map(free).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_same_trouble_is_news_once_a_day() {
-        let now: Timestamp = "2026-03-02T10:00:00Z".parse().unwrap();
-        for (told, expected) in [
-            (None, true),
-            (Some("2026-03-02T09:45:00Z no metrics"), false),
-            (Some("2026-03-01T10:00:01Z no metrics"), false),
-            (Some("2026-03-01T10:00:00Z no metrics"), true),
-            (Some("2026-03-02T09:45:00Z another trouble"), true),
-            (Some("nobody can read this"), true),
-        ] {
-            assert_eq!(is_news(told, "no metrics", now), expected, "{told:?}");
-        }
-    }
 }

@@ -7,28 +7,36 @@
 //!
 //! Everything here ends in warnings: what a run came to has been decided before.
 
+mod daily;
+mod early;
 mod metrics;
 mod ping;
+mod untold;
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
 
-use self::metrics::write_metrics;
+use self::metrics::{metrics_path, write_metrics};
+use self::untold::{found_in_place, learn_untold};
 use super::run::RunReport;
 use super::workshop::Workshop;
 use crate::domain::alert::{Alerts, HookEvent, Notice, Reason, RunFacts, decide};
 use crate::domain::argv::Argv;
+use crate::domain::outcome::ExitStatus;
 use crate::domain::run::{Event, EventKind, RunCommand};
 use crate::domain::settings::Settings;
 use crate::notify::hooks::{self, Answer, Call, EVENT_VARIABLE, Manner};
 use crate::store::Store;
 use crate::sys::host::Host;
-use crate::sys::paths::{self, Home};
+use crate::sys::paths::Home;
 use crate::sys::pause::Stopwatch;
 use crate::sys::search_path::find_named;
+use crate::sys::signals::exit_status;
+use crate::sys::stop::StopFlag;
 
+pub use early::{EarlyEnd, tell_early_end};
 pub use ping::Ping;
 
 /// How long all hooks of a run may take together: a hundred models that fail
@@ -42,6 +50,8 @@ pub struct Voice<'a> {
     pub home: &'a Home,
     pub store: &'a Store,
     pub settings: &'a Settings,
+    /// The wish that the process ends, where signals raise it.
+    pub stop: Option<&'a StopFlag>,
 }
 
 /// What there is to tell of a run.
@@ -49,9 +59,30 @@ pub struct Voice<'a> {
 pub struct News {
     pub run: RunFacts,
     pub alerts: Alerts,
+    /// Of runs before this one that could not tell it themselves.
+    pub untold: Vec<News>,
 }
 
 impl News {
+    fn new(run: RunFacts, alerts: Alerts) -> Self {
+        let untold = Vec::new();
+        Self {
+            run,
+            alerts,
+            untold,
+        }
+    }
+
+    fn calls(&self) -> impl Iterator<Item = Call<'_>> {
+        self.alerts.notices.iter().map(|notice| Call {
+            event: notice.event,
+            reason: notice.reason,
+            run: &self.run,
+            session: self.run.sessions.get(notice.session),
+            failing: notice.failing,
+        })
+    }
+
     /// Returns what is told by one hook.
     pub fn of(&self, event: HookEvent) -> impl Iterator<Item = &Notice> {
         let notices = self.alerts.notices.iter();
@@ -66,6 +97,7 @@ impl<'a> From<&'a Workshop<'_>> for Voice<'a> {
             home: shop.home(),
             store: shop.store(),
             settings: shop.settings(),
+            stop: Some(shop.stop()),
         }
     }
 }
@@ -103,25 +135,41 @@ impl Voice<'_> {
 
     fn remember(&self, run: RunFacts) -> Result<News> {
         let now = self.host.now();
-        let alerts = self.store.transaction(|store| -> Result<Alerts> {
-            let alerts = decide(&run, &store.standings()?, now);
+        self.store.transaction(|store| {
+            let untold = learn_untold(store, Some(&run), now)?;
+            let mut alerts = decide(&run, &store.standings()?, now);
             for (model, standing) in &alerts.standings {
                 store.save_standing(*model, standing)?;
             }
-            Ok(alerts)
-        })?;
-        Ok(News { run, alerts })
+            alerts.notices.extend(found_in_place(&run, &untold));
+            Ok(News {
+                untold,
+                ..News::new(run, alerts)
+            })
+        })
+    }
+
+    /// As `learn`, for a tick that made no run and found one that had crashed.
+    pub fn learn_of_crashes(&self) -> Vec<News> {
+        let now = self.host.now();
+        let untold = self
+            .store
+            .transaction(|store| learn_untold(store, None, now));
+        untold.unwrap_or_else(|err| {
+            log::warn!("cannot tell what is news, so no hook is run: {err:#}");
+            Vec::new()
+        })
+    }
+
+    /// Runs the hooks for what earlier runs could not tell.
+    pub fn tell_untold(&self, untold: &[News]) {
+        self.call_all(ExitStatus::Ok, untold.iter().flat_map(News::calls));
     }
 
     /// Runs the hooks for what is news, and `finally` after a `run-due` that had work.
     pub fn tell(&self, news: &News) {
-        let notices = news.alerts.notices.iter().map(|notice| Call {
-            event: notice.event,
-            reason: notice.reason,
-            run: &news.run,
-            session: news.run.sessions.get(notice.session),
-            failing: notice.failing,
-        });
+        let untold = news.untold.iter().flat_map(News::calls);
+        let notices = untold.chain(news.calls());
         let end = Call {
             event: HookEvent::Finally,
             reason: Reason::Ended,
@@ -131,45 +179,56 @@ impl Voice<'_> {
         };
         let had_work = news.run.command == RunCommand::RunDue && !news.run.sessions.is_empty();
         let end = Some(end).filter(|_| had_work);
-        self.call_all(notices.chain(end));
+        self.call_all(news.run.status, notices.chain(end));
     }
 
     /// Writes the files that others read, where settings name them.
     pub fn write_files(&self, metrics: Option<&Path>) {
-        let named = self.settings.metrics_file();
-        let named = named.map(|path| paths::expand(self.host, path));
-        match (metrics, named) {
-            (Some(path), _) => write_metrics(self, path),
-            (None, Some(Ok(path))) => write_metrics(self, &path),
-            (None, Some(Err(err))) => log::warn!("no metrics: {err:#}"),
-            (None, None) => {}
+        if let Some(path) = metrics_path(self.host, self.settings, metrics) {
+            write_metrics(self, &path, None);
         }
     }
 
     /// Runs the hook for a run that did not take place.
     pub fn tell_skipped(&self, run: &RunFacts) {
-        self.call_all(std::iter::once(Call {
+        let skip = Call {
             event: HookEvent::OnSkip,
             reason: Reason::Skipped,
             run,
             session: None,
             failing: None,
-        }));
+        };
+        self.call_all(run.status, std::iter::once(skip));
     }
 
-    fn call_all<'c>(&self, calls: impl Iterator<Item = Call<'c>>) {
+    /// Returns the flag of a signal that comes while others are told. The reason
+    /// that ended the run itself does not keep them from hearing of it.
+    fn stop_after(&self, status: ExitStatus) -> StopFlag {
+        let by_signal = matches!(status, ExitStatus::Interrupted | ExitStatus::Terminated);
+        let is_open = |stop: &&StopFlag| stop.reason().is_none_or(|it| exit_status(it).is_some());
+        let stop = self.stop.filter(|_| !by_signal).filter(is_open);
+        stop.cloned().unwrap_or_default()
+    }
+
+    fn call_all<'c>(&self, status: ExitStatus, calls: impl Iterator<Item = Call<'c>>) {
         if let Some(event) = self.host.variable(EVENT_VARIABLE) {
             // A hook that starts a run would otherwise start itself for ever.
             log::debug!("no hooks: this run is part of a hook (`{event}`)");
             return;
         }
         let began = Stopwatch::start();
+        let stop = self.stop_after(status);
         let manner = Manner {
+            stop: stop.clone(),
             home: self.home.path().to_path_buf(),
             timeout: Duration::from_secs(self.settings.hooks_timeout().get()),
         };
         let mut n_left_out = 0;
         for call in calls {
+            if stop.is_raised() {
+                log::warn!("asked to end; hooks are left out");
+                break;
+            }
             let Some(argv) = self.settings.hook(hooks::setting_of(call.event)) else {
                 continue;
             };

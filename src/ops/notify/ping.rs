@@ -1,29 +1,45 @@
 //! The ping of a run: one at its beginning, one at its end.
 
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 
+use super::Voice;
+use super::daily::warn_daily;
 use crate::domain::alert::RunFacts;
 use crate::domain::run::RunId;
 use crate::domain::settings::Settings;
 use crate::notify::ping::{STEP_LIMIT, Signal, TIME_LIMIT, address, send, signal_of, summary};
 use crate::ops::hub::{is_offline, network};
+use crate::store::MetaKey;
 use crate::sys::host::Host;
 use crate::sys::http::{Http, HttpSettings};
+use crate::sys::stop::StopFlag;
 
 /// A run that a service was told of.
 pub struct Ping {
     http: Http,
     base: String,
     run: RunId,
-    start: Option<JoinHandle<()>>,
+    start: Option<JoinHandle<Result<()>>>,
 }
 
 impl Ping {
     /// Tells the service that a run begins, while the run goes on; `None`
     /// where no service is to be told.
     pub fn start(host: &Host, settings: &Settings, run: &RunId) -> Option<Self> {
+        let mut ping = Self::of(host, settings, run)?;
+        let (http, base, run) = (ping.http.clone(), ping.base.clone(), ping.run.clone());
+        ping.start = Some(std::thread::spawn(move || {
+            let stop = StopFlag::new();
+            deliver(&http, &base, Signal::Start, &run, String::new(), &stop)
+        }));
+        Some(ping)
+    }
+
+    /// Prepares the ping of a run that never began.
+    pub fn of(host: &Host, settings: &Settings, run: &RunId) -> Option<Self> {
         let base = settings.ping_url()?;
         if is_offline(host) {
             log::debug!("no ping: offline mode is on");
@@ -36,48 +52,68 @@ impl Ping {
                 return None;
             }
         };
-        let mut ping = Self {
+        Some(Self {
             http,
             base: base.to_owned(),
             run: run.clone(),
             start: None,
-        };
-        let (http, base, run) = (ping.http.clone(), ping.base.clone(), ping.run.clone());
-        ping.start = Some(std::thread::spawn(move || {
-            deliver(&http, &base, Signal::Start, &run, String::new());
-        }));
-        Some(ping)
+        })
     }
 
-    /// Tells the service how the run ended.
-    pub fn end(self, run: &RunFacts) {
-        self.say(signal_of(run.status), summary(run));
+    /// Tells the service how the run ended; that it cannot be told is a warning once a day.
+    pub fn end(self, voice: &Voice<'_>, run: &RunFacts) {
+        let trouble = self.say(
+            signal_of(run.status),
+            summary(run),
+            &voice.stop_after(run.status),
+        );
+        warn_daily(voice, MetaKey::PingTrouble, trouble.as_deref());
     }
 
-    /// Tells the service that the run ended without a result.
-    pub fn fail(self, why: &str) {
-        self.say(Signal::Fail, format!("{why}\n"));
-    }
-
-    fn say(self, signal: Signal, body: String) {
-        // The beginning arrives first, or not at all; it has its own limit.
-        if let Some(start) = self.start {
-            let _ = start.join();
+    /// Tells the service that the run ended without a result. `None`: there is
+    /// no database to remember that a warning was given.
+    pub fn fail(self, voice: Option<&Voice<'_>>, why: &str) {
+        let stop = StopFlag::new();
+        let trouble = self.say(Signal::Fail, format!("{why}\n"), &stop);
+        match voice {
+            Some(voice) => warn_daily(voice, MetaKey::PingTrouble, trouble.as_deref()),
+            None => trouble
+                .into_iter()
+                .for_each(|trouble| log::warn!("{trouble}")),
         }
-        deliver(&self.http, &self.base, signal, &self.run, body);
+    }
+
+    /// Sends the last signal; returns why one did not arrive.
+    fn say(self, signal: Signal, body: String, stop: &StopFlag) -> Option<String> {
+        // The beginning arrives first, or not at all; it has its own limit.
+        while self
+            .start
+            .as_ref()
+            .is_some_and(|start| !start.is_finished())
+        {
+            if stop.pause(Duration::from_millis(20)) {
+                return None;
+            }
+        }
+        let started = self.start.and_then(|start| start.join().ok());
+        let ended = deliver(&self.http, &self.base, signal, &self.run, body, stop);
+        let trouble = ended.and(started.unwrap_or(Ok(()))).err();
+        trouble.map(|err| format!("the ping did not arrive: {err:#}"))
     }
 }
 
-fn deliver(http: &Http, base: &str, signal: Signal, run: &RunId, body: String) {
-    let sent = address(base, signal, run)
-        .map_err(|err| anyhow!("{err}"))
-        .and_then(|url| {
-            send(http, &url, body, TIME_LIMIT).map_err(|why| anyhow!("`{}`: {why}", url.host()))
-        });
-    match sent {
-        Ok(()) => log::debug!("pinged: {signal:?}"),
-        Err(err) => log::warn!("the ping did not arrive: {err:#}"),
-    }
+fn deliver(
+    http: &Http,
+    base: &str,
+    signal: Signal,
+    run: &RunId,
+    body: String,
+    stop: &StopFlag,
+) -> Result<()> {
+    let url = address(base, signal, run).map_err(|err| anyhow!("{err}"))?;
+    send(http, &url, body, TIME_LIMIT, stop).map_err(|why| anyhow!("`{}`: {why}", url.host()))?;
+    log::debug!("pinged: {signal:?}");
+    Ok(())
 }
 
 /// Makes the client: the network's own settings, and no patience.

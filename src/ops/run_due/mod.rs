@@ -30,7 +30,7 @@ use crate::domain::alert::RunFacts;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::pause::Pause;
-use crate::domain::run::{Event, EventKind, RunCommand, RunId, RunStart};
+use crate::domain::run::{Event, EventKind, Run as CrashedRun, RunCommand, RunId, RunStart};
 use crate::domain::schedule::shift;
 use crate::domain::shard::Shard;
 use crate::domain::time::{EARLIEST_BELIEVABLE, Timestamp, render_utc};
@@ -63,6 +63,10 @@ pub struct RunDue<'a> {
 pub struct Tick {
     pub ran: Ran,
     pub passed_over: PassedOver,
+    /// The skipped run that was written down, if this tick did nothing and told something.
+    pub skipped: Option<RunFacts>,
+    /// Runs that were found dead.
+    pub crashed: Vec<CrashedRun>,
 }
 
 /// What a tick did.
@@ -72,10 +76,7 @@ pub enum Ran {
     /// Something was due, and the Hub asked not to be asked yet.
     AskedToWait(AskedToWait),
     /// Something was due, and ticks are paused.
-    Paused {
-        pause: Pause,
-        run: RunFacts,
-    },
+    Paused(Pause),
     Done {
         report: RunReport,
         n_due: u64,
@@ -117,7 +118,7 @@ impl RunDue<'_> {
     ) -> Result<Tick> {
         let (store, host) = (self.shop.store(), self.shop.host());
         let now = believable_now(host)?;
-        recover(store, now)?;
+        let crashed = recover(store, now)?;
         // What cannot be written down must not happen, so on a full disk a tick ends here.
         record_tick(store, self.options.trigger, self.tick_every(), now)
             .and_then(|()| Ok(store.record_shard_tick(self.options.shard, now)?))
@@ -133,25 +134,37 @@ impl RunDue<'_> {
         };
         let found = looker.look(now, among)?;
         let passed_over = PassedOver::new(store, found.unusable, now)?;
-        self.tell_closed(found.closed, now)?;
+        let closed = self.tell_closed(found.closed, now)?;
         if found.due.is_empty() {
-            self.record_passed_over(&passed_over, now)?;
-            let ran = Ran::NothingDue;
-            return Ok(Tick { ran, passed_over });
+            let skipped = self.record_passed_over(&passed_over, now)?.or(closed);
+            return Ok(Tick {
+                ran: Ran::NothingDue,
+                passed_over,
+                skipped,
+                crashed,
+            });
         }
         if let Some(pause) = pause_in_force(store, now)? {
             self.record_passed_over(&passed_over, now)?;
-            let run = self.record_paused(&pause, now)?;
-            let ran = Ran::Paused { pause, run };
-            return Ok(Tick { ran, passed_over });
+            let skipped = Some(self.record_paused(&pause, now)?);
+            return Ok(Tick {
+                ran: Ran::Paused(pause),
+                passed_over,
+                skipped,
+                crashed,
+            });
         }
         let tools = self.shop.tools()?;
         if let Some(until) = exhausted_until(store, tools.hub.endpoint().as_str(), now)? {
-            self.record_passed_over(&passed_over, now)?;
+            let passed = self.record_passed_over(&passed_over, now)?;
             let asked = AskedToWait { until };
-            self.record_wait(asked, now)?;
-            let ran = Ran::AskedToWait(asked);
-            return Ok(Tick { ran, passed_over });
+            let skipped = self.record_wait(asked, now)?.or(passed);
+            return Ok(Tick {
+                ran: Ran::AskedToWait(asked),
+                passed_over,
+                skipped,
+                crashed,
+            });
         }
         let mut run = Run::begin(tools, RunCommand::RunDue, self.options.trigger)?;
         begun(run.id());
@@ -195,7 +208,12 @@ impl RunDue<'_> {
             n_due,
             left_out,
         };
-        Ok(Tick { ran, passed_over })
+        Ok(Tick {
+            ran,
+            passed_over,
+            skipped: None,
+            crashed,
+        })
     }
 
     fn looker(&self) -> Looker<'_> {
@@ -213,41 +231,45 @@ impl RunDue<'_> {
     }
 
     /// Records, once for each slot, that it came outside its window.
-    fn tell_closed(&self, closed: Vec<String>, now: Timestamp) -> Result<()> {
+    fn tell_closed(&self, closed: Vec<String>, now: Timestamp) -> Result<Option<RunFacts>> {
         if closed.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let detail = closed.join("; ");
         log::info!("{detail}");
         // A shard looks at all schedules each time: there is no cached look to wait for.
         if self.options.shard != Shard::ALL && self.is_recorded(&detail, now)? {
-            return Ok(());
+            return Ok(None);
         }
         let skipped = self.record_skip(RunOutcome::Ok, ExitStatus::Ok, vec![detail], now);
-        skipped.map(drop)
+        skipped.map(Some)
     }
 
     /// Records, once a day, what is passed over at every tick.
-    fn record_passed_over(&self, passed_over: &PassedOver, now: Timestamp) -> Result<()> {
+    fn record_passed_over(
+        &self,
+        passed_over: &PassedOver,
+        now: Timestamp,
+    ) -> Result<Option<RunFacts>> {
         let news = passed_over.news();
         if news.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let skipped = self.record_skip(RunOutcome::Failed, ExitStatus::Usage, news, now);
-        skipped.map(drop)
+        skipped.map(Some)
     }
 
     /// Records, once a day for each time that the Hub named, that nothing was
     /// asked before it.
-    fn record_wait(&self, asked: AskedToWait, now: Timestamp) -> Result<()> {
+    fn record_wait(&self, asked: AskedToWait, now: Timestamp) -> Result<Option<RunFacts>> {
         let detail = asked.to_string();
         log::info!("{detail}");
         if self.is_recorded(&detail, now)? {
-            return Ok(());
+            return Ok(None);
         }
         let skipped =
             self.record_skip(RunOutcome::Failed, ExitStatus::Temporary, vec![detail], now);
-        skipped.map(drop)
+        skipped.map(Some)
     }
 
     fn is_recorded(&self, detail: &str, now: Timestamp) -> Result<bool> {

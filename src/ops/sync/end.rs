@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::domain::content::ContentId;
 use crate::domain::hold::HeldUpdate;
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Outcome, VerifyOutcome};
 use crate::domain::proof::FileStamp;
 use crate::domain::session::{SessionFile, SessionProgress, Trouble};
 use crate::sys::stop::StopReason;
@@ -73,6 +73,8 @@ pub struct ProvenFile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncEnd {
     pub outcome: Outcome,
+    /// Set by a verification only.
+    pub verify_outcome: Option<VerifyOutcome>,
     pub trouble: Option<Trouble>,
     pub progress: SessionProgress,
     pub files: Vec<SessionFile>,
@@ -101,6 +103,7 @@ impl SyncEnd {
     ) -> Self {
         Self {
             outcome,
+            verify_outcome: None,
             trouble,
             progress,
             files: Vec::new(),

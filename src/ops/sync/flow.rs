@@ -44,6 +44,10 @@ use crate::xet::XetStorage;
 /// that is slow about one target holds up the others no longer than this.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// When the time of a run is up, a check under way may still say that there is
+/// nothing left to do; it is waited for no longer than this.
+const LAST_ANSWER: Duration = Duration::from_secs(1);
+
 /// A target and the conditions under which it is brought up to date.
 #[derive(Clone, Debug)]
 pub struct Order {
@@ -60,6 +64,9 @@ pub struct Flow<'a> {
     /// Plans that nothing has been done about yet.
     ready: Vec<(usize, Order, Box<Planned>)>,
     first_is_ready: Stopwatch,
+    /// Since when the time of the run is up.
+    time_is_up: Option<Stopwatch>,
+    waits_for_last_answer: bool,
     pub(super) readers: Readers,
     /// Files that are being read: for which reason, and their names in messages.
     pub(super) reads: BTreeMap<ReadId, (Purpose, String)>,
@@ -92,6 +99,8 @@ impl<'a> Flow<'a> {
             asked: BTreeMap::new(),
             ready: Vec::new(),
             first_is_ready: Stopwatch::start(),
+            time_is_up: None,
+            waits_for_last_answer: true,
             readers: Readers::new(),
             reads: BTreeMap::new(),
             proofs,
@@ -104,6 +113,12 @@ impl<'a> Flow<'a> {
             stop: options.stop.clone(),
             pool: Pool::new(hub, xet, options),
         })
+    }
+
+    /// Ends all targets at once when the time of the run is up, for the Hub does
+    /// not want to be asked now.
+    pub fn expect_no_answer(&mut self) {
+        self.waits_for_last_answer = false;
     }
 
     /// Adds a target, which will end exactly once; `index` is the caller's number.
@@ -251,7 +266,7 @@ impl<'a> Flow<'a> {
     /// Begins the plans that are ready, unless others may soon come before them.
     fn begin_ready(&mut self, on: &mut dyn FnMut(Progress<'_>)) {
         let wait_is_over = self.asked.is_empty() || self.first_is_ready.elapsed() >= PATIENCE;
-        if self.ready.is_empty() || !wait_is_over {
+        if self.ready.is_empty() || !wait_is_over || self.stop.is_raised() {
             return;
         }
         let mut ready = std::mem::take(&mut self.ready);
@@ -270,13 +285,25 @@ impl<'a> Flow<'a> {
     /// Ends what was asked about and whose time is over.
     fn end_stopped(&mut self, on: &mut dyn FnMut(Progress<'_>)) {
         let run = self.stop.reason();
+        if run == Some(StopReason::TimeBudget) {
+            self.time_is_up.get_or_insert_with(Stopwatch::start);
+        }
+        let may_answer = self.waits_for_last_answer
+            && run == Some(StopReason::TimeBudget)
+            && self
+                .time_is_up
+                .as_ref()
+                .is_some_and(|since| since.elapsed() < LAST_ANSWER);
         let ready = self.ready.iter().map(|(index, order, _)| (index, order));
         let proving = self.proving.iter();
         let proving = proving.map(|(index, target)| (index, &target.order));
         let over: Vec<(usize, StopReason)> = (self.asked.iter().chain(ready).chain(proving))
             .filter_map(|(index, order)| {
-                let reason = order.lane.stop().reason().or(run)?;
-                Some((*index, reason))
+                let own = order.lane.stop().reason();
+                if own.is_none() && may_answer && self.asked.contains_key(index) {
+                    return None;
+                }
+                Some((*index, own.or(run)?))
             })
             .collect();
         for (target, reason) in over {
@@ -297,6 +324,7 @@ impl<'a> Flow<'a> {
         on: &mut dyn FnMut(Progress<'_>),
     ) {
         checkpoint("checked");
+        let stopped = order.lane.stop().reason().or(self.stop.reason());
         let (order, checked) = match checked {
             Ok(checked) => match self.prove_first(index, order, checked, on) {
                 Some((order, checked)) => (order, Ok(checked)),
@@ -346,7 +374,11 @@ impl<'a> Flow<'a> {
                 renamed_to,
                 ..hold_update(&order.target, &loss, path)
             },
-            Err(err) => failed_check(&order.target, &err),
+            Err(err) => match stopped {
+                // The wait for another try was cut short, so nothing is known.
+                Some(reason) => SyncEnd::unseen(reason),
+                None => failed_check(&order.target, &err),
+            },
         };
         on(Progress::Ended {
             target: index,

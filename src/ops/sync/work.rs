@@ -334,6 +334,7 @@ impl Work {
         };
         let end = SyncEnd {
             outcome,
+            verify_outcome: None,
             trouble: self.trouble,
             progress: self.progress,
             files: self.files,

@@ -14,6 +14,7 @@ use crate::domain::filter::Filter;
 use crate::domain::outcome::words;
 use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::repo_arg::escape_pattern;
+use crate::domain::settings::Settings;
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::hub::HubClient;
 use crate::ops::patience::unless_stopped;
@@ -152,6 +153,13 @@ pub fn look(
         Some(err) => err.context(missing),
         None => anyhow::anyhow!("{missing}, and `--offline` forbids asking for it"),
     })
+}
+
+/// Tells whether the cache has a revision of a repository that is not registered.
+pub fn is_in_cache(settings: &Settings, target: &Target) -> Result<bool> {
+    let cache = CacheLayout::new(settings.cache_dir());
+    let commit = cache::published_commit(&cache.repo(&target.repo), &target.revision)?;
+    Ok(commit.is_some())
 }
 
 /// Asks for the listing of a commit, as long as the run is not to end.

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::look::{BadFile, Look, Reason, ask_for_listing};
 use super::report::{Verified, end_of, session_files, trouble_with};
-use super::run::{MayReplace, Verify};
+use super::run::{MayReplace, Verify, close};
 use crate::domain::model::Priority;
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::plan_sync;
@@ -52,7 +52,8 @@ impl Verify<'_> {
                 .collect();
             let path = look.place.readable_at(&look.commit);
             if spared.len() == bad.len() {
-                run.close(index, &still_bad(&models[index], path));
+                let end = still_bad(&models[index], path);
+                close(run, index, end, &models[index]);
                 continue;
             }
             let target = &self.targets[index];
@@ -76,7 +77,7 @@ impl Verify<'_> {
                         Some(reason) => SyncEnd::unseen(reason),
                         None => failed(&models[index], path, &err),
                     };
-                    run.close(index, &end);
+                    close(run, index, end, &models[index]);
                 }
             }
         }
@@ -93,6 +94,7 @@ impl Verify<'_> {
                     end.files.extend(session_files(&left));
                 }
             }
+            end.verify_outcome = model.outcome();
             end
         };
         for (index, end) in at_once {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::look::{BadFile, Listed};
-use crate::domain::outcome::{ErrorKind, Outcome};
+use crate::domain::outcome::{ErrorKind, Outcome, VerifyOutcome};
 use crate::domain::repo::CommitSha;
 use crate::domain::session::{FileResult, SessionFile, SessionProgress, Trouble};
 use crate::ops::run::RunReport;
@@ -39,6 +39,19 @@ pub struct Verified {
 }
 
 impl Verified {
+    /// Returns the result in one word; `None`: there was nothing to verify.
+    pub fn outcome(&self) -> Option<VerifyOutcome> {
+        self.commit.as_ref()?;
+        let n_repaired = self.bad.iter().filter(|bad| bad.is_repaired).count();
+        let n_proven = self.files_good + n_repaired as u64;
+        Some(match self.listed {
+            _ if n_repaired < self.bad.len() => VerifyOutcome::Damaged,
+            // Without a listing a file that is gone is not missed.
+            Listed::ByListing if n_proven == self.n_files => VerifyOutcome::Verified,
+            _ => VerifyOutcome::Unproven,
+        })
+    }
+
     pub(super) fn progress(&self, path: PathBuf) -> SessionProgress {
         let mut progress = SessionProgress {
             new_commit: self.commit.clone(),

@@ -13,11 +13,12 @@ use super::report::{
 };
 use super::witness::Word;
 use crate::domain::content::ContentId;
-use crate::domain::outcome::{Outcome, Trigger};
+use crate::domain::outcome::{Outcome, Trigger, VerifyOutcome};
 use crate::domain::run::{Event, EventKind, RunCommand};
 use crate::domain::sample::{Candidate, choose_sample};
 use crate::domain::snapshot::RemoteFile;
 use crate::domain::units::ByteSize;
+use crate::ops::rollback;
 use crate::ops::run::{Opening, Run, Tools};
 use crate::ops::sync::{Progress, SyncEnd, Target, outcome_of, trouble_of};
 
@@ -54,6 +55,9 @@ impl Verify<'_> {
         let mut looks: Vec<(usize, Look)> = Vec::new();
         for (index, target) in self.targets.iter().enumerate() {
             let hub = (!self.offline).then_some(self.tools.hub);
+            // A rollback that was killed has not moved the ref yet: what is
+            // proven must be what readers see.
+            rollback::hold(&choice.layout(), target);
             match look(hub, self.tools.stop, &choice, target) {
                 Ok(Some(look)) => looks.push((index, look)),
                 Ok(None) => {
@@ -64,7 +68,7 @@ impl Verify<'_> {
                         Some(reason) => SyncEnd::unseen(reason),
                         None => end_of(outcome_of(&err, false), Some(trouble_of(&err))),
                     };
-                    run.close(index, &end);
+                    close(&mut run, index, end, &Verified::default());
                 }
             }
         }
@@ -80,7 +84,7 @@ impl Verify<'_> {
                 broken.push((index, look));
             } else {
                 let end = self.end_without_repair(index, &look, model);
-                run.close(index, &end);
+                close(&mut run, index, end, model);
             }
         }
         self.repair(&mut run, broken, &mut models, may_replace, show)?;
@@ -124,7 +128,7 @@ impl Verify<'_> {
                         name: &jobs[job].name,
                         n_bytes: bytes,
                     });
-                    run.beat();
+                    run.note_progress();
                     Ok(())
                 }
                 Proving::Ended { job, proof } => {
@@ -248,24 +252,31 @@ impl Verify<'_> {
                     store.save_blob(&path, &file.content, stamp, now)?;
                 }
                 Proof::Good(_, None) => drop(store.forget_bad_file(&path)?),
-                Proof::Unreadable(_) => drop(store.forget_blob(&path)?),
-                Proof::Bad(_) if look.is_edited(file) => {
+                Proof::Bad(_) | Proof::Unreadable(_) if look.is_edited(file) => {
                     store.forget_blob(&path)?;
                     store.forget_bad_file(&path)?;
                 }
-                Proof::Bad(_) => store.transaction(|store| -> Result<()> {
-                    if store.save_bad_file(&path, &file.content, now)? {
-                        let model = self.targets[*index].model.as_ref();
-                        store.record_event(&Event {
-                            at: now,
-                            kind: EventKind::Corrupt,
-                            model_id: model.map(|(id, _)| *id),
-                            run_id: Some(run.id().clone()),
-                            detail: format!("`{}` no longer has its hash", path.display()),
-                        })?;
-                    }
-                    Ok(())
-                })?,
+                // A file that cannot be read is of use to nobody: a sync fetches it again.
+                Proof::Bad(_) | Proof::Unreadable(_) => {
+                    store.transaction(|store| -> Result<()> {
+                        if store.save_bad_file(&path, &file.content, now)? {
+                            let model = self.targets[*index].model.as_ref();
+                            store.record_event(&Event {
+                                at: now,
+                                kind: EventKind::Corrupt,
+                                model_id: model.map(|(id, _)| *id),
+                                run_id: Some(run.id().clone()),
+                                detail: match proof {
+                                    Proof::Unreadable(why) => {
+                                        format!("`{}` cannot be read: {why}", path.display())
+                                    }
+                                    _ => format!("`{}` no longer has its hash", path.display()),
+                                },
+                            })?;
+                        }
+                        Ok(())
+                    })?
+                }
             }
         }
         Ok(())
@@ -282,7 +293,10 @@ impl Verify<'_> {
             });
             end_of(Outcome::Failed, Some(trouble_with(&model.bad, hint)))
         } else if model.is_cut_short {
-            end_of(Outcome::Partial, None)
+            SyncEnd {
+                stopped: self.tools.stop.reason(),
+                ..end_of(Outcome::Partial, None)
+            }
         } else {
             end_of(Outcome::UpToDate, None)
         };
@@ -290,6 +304,14 @@ impl Verify<'_> {
         end.progress = progress;
         end
     }
+}
+
+/// Closes a session with the word for what was found of its model.
+pub(super) fn close(run: &mut Run<'_>, index: usize, mut end: SyncEnd, model: &Verified) {
+    // Files that could not be listed or reached are neither good nor bad.
+    let outcome = model.outcome().unwrap_or(VerifyOutcome::Unproven);
+    end.verify_outcome = Some(outcome);
+    run.close(index, &end);
 }
 
 /// Says where a witness was wrong, and throws a sidecar away that was: nobody

@@ -19,7 +19,7 @@ use crate::domain::time::{Timestamp, render_utc};
 
 pub use models::{ModelView, destination};
 pub use pause::PauseView;
-pub use runs::{RunFacts, RunSummaryView, run, skipped_schedules};
+pub use runs::{RunFacts, RunSummaryView, run, skipped_run, skipped_schedules};
 pub use schedules::ScheduleView;
 pub use sessions::{SessionFileView, SessionView};
 pub use settings::SettingView;

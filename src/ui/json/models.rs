@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::time;
 use crate::domain::hold::HeldUpdate;
 use crate::domain::model::{Destination, Model};
+use crate::domain::outcome::{Outcome, VerifyOutcome};
 use crate::domain::time::render_utc;
 
 /// A registered model.
@@ -31,13 +32,17 @@ pub struct ModelView {
     pub last_check_at: Option<String>,
     pub last_success_at: Option<String>,
     pub last_change_at: Option<String>,
+    pub last_outcome: Option<&'static str>,
+    pub last_verify_at: Option<String>,
+    pub last_verify_outcome: Option<&'static str>,
     pub consecutive_failures: u32,
     pub created_at: String,
     pub updated_at: String,
 }
 
-impl From<&Model> for ModelView {
-    fn from(model: &Model) -> Self {
+impl ModelView {
+    /// Describes a model whose last check had this outcome.
+    pub fn new(model: &Model, last: Option<Outcome>) -> Self {
         let (spec, state) = (&model.spec, &model.state);
         Self {
             name: spec.name.to_string(),
@@ -52,7 +57,7 @@ impl From<&Model> for ModelView {
             priority: spec.priority.get(),
             keep_revisions: spec.keep_revisions,
             enabled: spec.enabled,
-            state: model.summary().as_str(),
+            state: model.summary(last).as_str(),
             upstream_state: state.upstream_state.as_str(),
             held_commit: state.held_commit.as_ref().map(ToString::to_string),
             held_update: state.held_update.as_ref().map(HeldUpdateView::from),
@@ -61,6 +66,9 @@ impl From<&Model> for ModelView {
             last_check_at: time(state.last_check_at),
             last_success_at: time(state.last_success_at),
             last_change_at: time(state.last_change_at),
+            last_outcome: last.map(Outcome::as_str),
+            last_verify_at: time(state.last_verify_at),
+            last_verify_outcome: state.last_verify_outcome.map(VerifyOutcome::as_str),
             consecutive_failures: state.consecutive_failures,
             created_at: render_utc(model.created_at),
             updated_at: render_utc(model.updated_at),

@@ -4,7 +4,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{SessionView, document, time};
-use crate::domain::outcome::{Outcome, Trigger};
+use crate::domain::alert::RunFacts as SkippedRun;
+use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome, Trigger};
 use crate::domain::run::{Run, RunEnd, RunId};
 use crate::domain::schedule::Unusable;
 use crate::domain::session::Session;
@@ -69,6 +70,31 @@ pub fn run(facts: &RunFacts<'_>) -> Value {
             "due": facts.n_due,
             "skipped": skipped,
             "sessions": sessions,
+        }),
+    )
+}
+
+/// Renders a run that did not take place, in the form of one that did. The id
+/// is null only where no run was written down.
+pub fn skipped_run(
+    trigger: Trigger,
+    run: Option<&SkippedRun>,
+    outcome: RunOutcome,
+    status: ExitStatus,
+    skipped: Vec<Value>,
+) -> Value {
+    document(
+        "hfdl.run/1",
+        json!({
+            "run_id": run.map(|run| run.run_id.as_str()),
+            "trigger": trigger.as_str(),
+            "outcome": outcome.as_str(),
+            "exit_code": status.code(),
+            "started_at": time(run.map(|run| run.started_at)),
+            "finished_at": time(run.map(|run| run.finished_at)),
+            "due": 0,
+            "skipped": skipped,
+            "sessions": [],
         }),
     )
 }

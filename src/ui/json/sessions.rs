@@ -23,6 +23,8 @@ pub struct SessionView {
     pub slot_at: Option<String>,
     pub trigger: &'static str,
     pub outcome: Option<&'static str>,
+    /// The result of a verification, whose `outcome` says how the session went.
+    pub verify_outcome: Option<&'static str>,
     pub error_kind: Option<&'static str>,
     pub error: Option<String>,
     pub hint: Option<String>,
@@ -54,6 +56,7 @@ impl From<&Session> for SessionView {
             slot_at: time(start.slot_at),
             trigger: start.trigger.as_str(),
             outcome: end.map(|end| end.outcome.as_str()),
+            verify_outcome: end.and_then(|end| Some(end.verify_outcome?.as_str())),
             error_kind: trouble.map(|trouble| trouble.kind.as_str()),
             error: trouble.map(|trouble| trouble.message.clone()),
             hint: trouble.and_then(|trouble| trouble.hint.clone()),

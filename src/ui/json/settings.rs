@@ -1,8 +1,9 @@
 //! A setting, as programs read it.
 
 use serde::Serialize;
+use serde_json::{Value, json};
 
-use crate::domain::settings::{Origin, SettingKey, Settings};
+use crate::domain::settings::{Origin, SettingKey, SettingValue, Settings};
 
 /// A setting with its value and where that came from; of a secret value, only
 /// what may be shown.
@@ -10,6 +11,8 @@ use crate::domain::settings::{Origin, SettingKey, Settings};
 pub struct SettingView {
     pub key: &'static str,
     pub value: Option<String>,
+    /// The value as `hfdl export` writes it: a number for a count, a list for a command.
+    pub typed_value: Value,
     pub default: Option<&'static str>,
     pub origin: &'static str,
     pub variable: Option<String>,
@@ -29,6 +32,14 @@ impl SettingView {
         Self {
             key: key.as_str(),
             value: found.map(|(value, _)| key.shown(&value.to_string())),
+            typed_value: match found {
+                Some((SettingValue::Count(count), _)) => json!(count),
+                Some((SettingValue::Argv(argv), _)) if !argv.arguments().is_empty() => {
+                    json!(argv.words().collect::<Vec<_>>())
+                }
+                Some((value, _)) => json!(key.shown(&value.to_string())),
+                None => Value::Null,
+            },
             default: spec.default,
             origin,
             variable,

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{PauseView, RunSummaryView, time};
 use crate::domain::run::Event;
+use crate::domain::schedule::Waiting;
 use crate::domain::status::{
     DiskFacts, ModelStatus, NextDue, RunInProgress, Status, TimerFacts, Warning, missed_ticks,
 };
@@ -106,6 +107,12 @@ fn next_due(due: &NextDue) -> Value {
     json!({
         "schedule": due.schedule.as_str(),
         "state": due.next.waiting.as_str(),
+        "due_state": match due.next.waiting {
+            Waiting::Due => "due",
+            Waiting::Slot => "wait",
+            Waiting::Window => "closed",
+            Waiting::Retry => "backoff",
+        },
         "slot": render_utc(planned.slot),
         "starts": render_utc(planned.ready),
         "window_ends": time(planned.deadline),
@@ -134,9 +141,12 @@ fn model(model: &ModelStatus) -> Value {
     let trouble = model.trouble.as_ref();
     json!({
         "name": model.name.as_str(),
+        "model": model.name.as_str(),
         "state": model.summary.as_str(),
         "scheduled": model.is_scheduled,
         "last_outcome": model.last_outcome.map(|outcome| outcome.as_str()),
+        "last_verify_at": time(model.last_verify_at),
+        "last_verify_outcome": model.last_verify_outcome.map(|outcome| outcome.as_str()),
         "error_kind": trouble.map(|trouble| trouble.kind.as_str()),
         "error": trouble.map(|trouble| trouble.message.clone()),
         "last_check_at": time(model.last_check_at),

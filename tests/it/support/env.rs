@@ -78,6 +78,11 @@ impl TestEnv {
         self.hub()
     }
 
+    /// Returns the address of the hub that the program uses.
+    pub fn hub_endpoint(&self) -> Option<String> {
+        self.variables.borrow().get("HF_ENDPOINT").cloned()
+    }
+
     pub fn set(&self, name: &str, value: &str) -> &Self {
         let mut variables = self.variables.borrow_mut();
         variables.insert(name.to_owned(), value.to_owned());
@@ -93,6 +98,12 @@ impl TestEnv {
     /// Sets the clock that the program sees.
     pub fn now(&self, at: &str) -> &Self {
         self.set("HFDL_TEST_NOW", at)
+    }
+
+    /// Returns the time that the program sees when it starts.
+    pub fn clock(&self) -> String {
+        let now = self.variables.borrow()["HFDL_TEST_NOW"].clone();
+        now.split('+').next().unwrap().to_owned()
     }
 
     /// Returns the directory that holds everything of this world.

@@ -1,0 +1,92 @@
+//! Warnings about one model: damage, failures, updates that wait for a person.
+
+use super::facts::ModelStatus;
+use super::health::{Warning, WarningKind};
+use crate::domain::model::ModelSummary;
+use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, VerifyOutcome};
+use crate::domain::time::render_utc;
+
+/// So many temporary failures in a row are no longer somebody else's bad day.
+const MOST_TEMPORARY_FAILURES: u32 = 3;
+
+/// Says that a verification found damage that nothing has repaired since.
+pub(super) fn damage(model: &ModelStatus) -> Option<Warning> {
+    let is_damaged = model.summary != ModelSummary::Disabled
+        && model.last_verify_outcome == Some(VerifyOutcome::Damaged);
+    let name = &model.name;
+    let found = model.last_verify_at.map(render_utc);
+    let message = format!(
+        "`{name}` is damaged: a verification{} found missing or wrong bytes",
+        found.map_or_else(String::new, |at| format!(" at {at}"))
+    );
+    let hint = format!("hfdl verify {name} --repair");
+    is_damaged.then(|| Warning::new(WarningKind::ModelDamaged, message, hint).about(model))
+}
+
+/// Judges the last attempts at a model.
+pub(super) fn model_trouble(model: &ModelStatus) -> Option<Warning> {
+    let name = &model.name;
+    let said = model.trouble.as_ref().map(|trouble| &trouble.message);
+    let with_cause = |text: String| match said {
+        Some(cause) => format!("{text}: {cause}"),
+        None => text,
+    };
+    let (kind, message, otherwise) = match model.summary {
+        ModelSummary::Disabled => return None,
+        ModelSummary::Orphaned => (
+            WarningKind::ModelOrphaned,
+            format!("`{name}` is gone upstream; the local copy is kept"),
+            format!("`hfdl models disable {name}` if that is as it should be"),
+        ),
+        ModelSummary::Gated => (
+            WarningKind::ModelGated,
+            with_cause(format!("access to `{name}` is not granted")),
+            format!("accept its terms on the Hub, then `hfdl download {name}`"),
+        ),
+        _ if has_failed(model) => {
+            let text = match model.consecutive_failures {
+                0 | 1 => format!("`{name}` failed"),
+                n => format!("`{name}` failed {n} times in a row"),
+            };
+            (
+                WarningKind::ModelFailed,
+                with_cause(text),
+                format!("`hfdl sessions list --model {name}` shows what happened"),
+            )
+        }
+        _ => return None,
+    };
+    let hint = model.trouble.as_ref().and_then(|it| it.hint.clone());
+    let hint = match model.summary {
+        // The advice of that session was for the moment it failed.
+        ModelSummary::Orphaned => otherwise,
+        _ => hint.unwrap_or(otherwise),
+    };
+    Some(Warning::new(kind, message, hint).about(model))
+}
+
+/// Says that a newer commit waits until a person accepts it.
+pub(super) fn held_update(model: &ModelStatus) -> Option<Warning> {
+    let update = model.held_update.as_ref();
+    let update = update.filter(|_| model.summary != ModelSummary::Disabled)?;
+    let (name, commit) = (&model.name, update.commit.short());
+    let trouble = model.trouble.as_ref();
+    let trouble = trouble.filter(|_| model.last_outcome == Some(Outcome::Held));
+    let why = match trouble {
+        Some(trouble) => trouble.message.clone(),
+        None => format!("{commit} looks like a loss ({})", update.reason),
+    };
+    let message = format!("an update of `{name}` is held: {why}");
+    let hint = format!("`hfdl download {name} --accept {commit}` publishes it all the same");
+    Some(Warning::new(WarningKind::UpdateHeld, message, hint).about(model))
+}
+
+fn has_failed(model: &ModelStatus) -> bool {
+    let is_temporary = |kind: ErrorKind| kind.exit_status() == ExitStatus::Temporary;
+    let is_lasting = model.last_outcome == Some(Outcome::Failed)
+        && !model
+            .trouble
+            .as_ref()
+            .is_some_and(|it| is_temporary(it.kind));
+    is_lasting || model.consecutive_failures >= MOST_TEMPORARY_FAILURES
+}

@@ -1,0 +1,37 @@
+//! What settings and limits mean for the engine.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use super::run::{Bounds, Tools};
+use crate::domain::retry::RetryPolicy;
+use crate::domain::units::ByteSize;
+use crate::download::EngineOptions;
+use crate::sys::file_limit::{self, connections_within};
+
+/// Returns how the engine of a run fetches.
+pub fn engine_options(tools: &Tools<'_>, bounds: &Bounds, rate: &Arc<AtomicU64>) -> EngineOptions {
+    let settings = tools.settings;
+    let defaults = EngineOptions {
+        // Whoever presses Ctrl-C waits for this; what is lost by leaving
+        // is what a crash would lose.
+        grace: Duration::from_millis(1_500),
+        ..EngineOptions::default()
+    };
+    EngineOptions {
+        connections: connections_within(settings.connections(), file_limit::current()),
+        files: settings.files(),
+        min_rate: settings.min_rate().bytes(),
+        stall_after: Duration::from_secs(settings.stall_after().get()),
+        retry: RetryPolicy {
+            max_attempts: settings.retries().saturating_add(1),
+            waits: tools.host.takes_pauses(),
+            ..defaults.retry
+        },
+        rate: Arc::clone(rate),
+        max_transfer: bounds.max_transfer.map(ByteSize::bytes),
+        stop: tools.stop.clone(),
+        ..defaults
+    }
+}

@@ -1,0 +1,149 @@
+//! Runs that ended before anybody was told of them.
+//!
+//! A run may be killed, or the database be busy, between the publishing of a
+//! model and the hooks. The id of the last run that was told of is kept; the
+//! next run tells of those after it.
+
+use std::collections::BTreeSet;
+
+use anyhow::Result;
+
+use super::News;
+use crate::domain::alert::{HookEvent, Notice, Reason, RunFacts, decide};
+use crate::domain::model::ModelId;
+use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome};
+use crate::domain::run::{Run, RunId};
+use crate::domain::schedule::shift;
+use crate::domain::session::Session;
+use crate::domain::time::{Timestamp, latest_believable};
+use crate::store::{MetaKey, SessionFilter, Store};
+
+/// Without a note of the last run told, crashes of one day are told.
+const FIRST_LOOK_SECONDS: i64 = 24 * 3_600;
+
+/// Finds what is news in the runs before the present one, and remembers it.
+pub fn learn_untold(
+    store: &Store,
+    present: Option<&RunFacts>,
+    now: Timestamp,
+) -> Result<Vec<News>> {
+    let mut untold = Vec::new();
+    for run in untold_runs(store, present, now)? {
+        let facts = facts(store, &run, present)?;
+        let alerts = decide(&facts, &store.standings()?, now);
+        for (model, standing) in &alerts.standings {
+            store.save_standing(*model, standing)?;
+        }
+        untold.push(News::new(facts, alerts));
+    }
+    let latest = present.map(|present| &present.run_id);
+    if let Some(id) = latest.or(untold.last().map(|news| &news.run.run_id)) {
+        store.set_meta(MetaKey::LastRunTold, id.as_str())?;
+    }
+    Ok(untold)
+}
+
+/// Returns the updates that the present run only found in place: a run that
+/// was killed after it had published them could not tell.
+pub fn found_in_place(present: &RunFacts, untold: &[News]) -> Vec<Notice> {
+    let killed = untold.iter().flat_map(|news| &news.run.sessions);
+    let killed: BTreeSet<ModelId> = killed.filter_map(|one| one.start.model_id).collect();
+    let is_one = |session: &Session| {
+        let (old, new) = (&session.start.old_commit, &session.progress.new_commit);
+        let end = session.end.as_ref();
+        let model = session.start.model_id;
+        model.is_some_and(|model| killed.contains(&model) || old.is_some())
+            && end.is_some_and(|end| end.outcome == Outcome::UpToDate)
+            && new.is_some()
+            && old != new
+    };
+    let sessions = present.sessions.iter().enumerate();
+    let found = sessions.filter(|(_, session)| is_one(session));
+    let notice = |(session, _)| Notice {
+        event: HookEvent::OnUpdate,
+        reason: Reason::Published,
+        session,
+        failing: None,
+    };
+    found.map(notice).collect()
+}
+
+fn untold_runs(store: &Store, present: Option<&RunFacts>, now: Timestamp) -> Result<Vec<Run>> {
+    let end = RunId::first_at(latest_believable(now));
+    let end = present.map_or(&end, |present| &present.run_id);
+    let told = store.meta(MetaKey::LastRunTold)?;
+    // A note that a clock far ahead has dated does not count.
+    let told = told
+        .and_then(|id| id.parse::<RunId>().ok())
+        .filter(|id| id <= end);
+    match told {
+        Some(told) => Ok(store.runs_with_sessions(&told, end)?),
+        None => {
+            let since = RunId::first_at(shift(now, -FIRST_LOOK_SECONDS));
+            let mut runs = store.runs_with_sessions(&since, end)?;
+            runs.retain(is_crashed);
+            Ok(runs)
+        }
+    }
+}
+
+fn is_crashed(run: &Run) -> bool {
+    run.end
+        .is_some_and(|end| end.outcome == RunOutcome::Crashed)
+}
+
+/// Describes a run of the past; what the present one has looked at again, it tells itself.
+fn facts(store: &Store, run: &Run, present: Option<&RunFacts>) -> Result<RunFacts> {
+    let seen = present.map(judged_models).unwrap_or_default();
+    let is_crashed = is_crashed(run);
+    let of_run = SessionFilter {
+        run: Some(run.id.clone()),
+        ..SessionFilter::default()
+    };
+    let mut sessions = store.sessions(&of_run)?;
+    for session in &mut sessions {
+        let is_seen = session.start.model_id.is_some_and(|id| seen.contains(&id));
+        let Some(end) = &mut session.end else {
+            continue;
+        };
+        // A crash is a failure, although bytes were kept.
+        let is_cut_short = is_crashed && end.trouble.is_some() && end.outcome == Outcome::Partial;
+        if is_cut_short {
+            end.outcome = Outcome::Failed;
+        }
+        if is_seen && end.outcome != Outcome::Updated {
+            end.outcome = Outcome::Skipped;
+        }
+    }
+    let end = run.end;
+    let code = end.and_then(|end| end.exit_code);
+    let status = ExitStatus::ALL
+        .into_iter()
+        .find(|status| Some(status.code()) == code);
+    Ok(RunFacts {
+        run_id: run.id.clone(),
+        command: run.start.command,
+        trigger: run.start.trigger,
+        outcome: end.map_or(RunOutcome::Crashed, |end| end.outcome),
+        status: status.unwrap_or(ExitStatus::Failed),
+        started_at: run.start.at,
+        finished_at: end.map_or(run.heartbeat_at, |end| end.at),
+        sessions,
+        offline: BTreeSet::new(),
+    })
+}
+
+/// Returns the models of which a run can say whether they are well.
+fn judged_models(run: &RunFacts) -> BTreeSet<ModelId> {
+    let is_judged = |session: &&Session| {
+        let outcome = session.end.as_ref().map(|end| end.outcome);
+        !matches!(
+            outcome,
+            None | Some(Outcome::CouldNotCheck | Outcome::Partial | Outcome::Skipped)
+        )
+    };
+    let judged = run.sessions.iter().filter(is_judged);
+    judged
+        .filter_map(|session| session.start.model_id)
+        .collect()
+}

@@ -1,0 +1,148 @@
+//! Ends a run in which nothing moves.
+//!
+//! A run that hangs holds the lock of the home, and every later tick would be
+//! skipped. The thread of this module counts the time without progress. At the
+//! limit it raises the stop flag, so that the run ends in order. If the
+//! coordinating thread itself is stuck, the watchdog closes the run in the
+//! database and ends the process after a grace; the next run goes on with the
+//! bytes that were kept.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::domain::outcome::ExitStatus;
+use crate::domain::run::{Event, EventKind, IDLE_LIMIT, RunId};
+use crate::store::Store;
+use crate::sys::host::Host;
+use crate::sys::paths::Home;
+use crate::sys::process;
+use crate::sys::stop::{StopFlag, StopReason};
+
+/// How long a run may take to end in order.
+const GRACE: Duration = Duration::from_secs(60);
+
+/// How long the database may take to write down why the process ends.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Counts progress; the thread ends with this value.
+pub struct Watchdog {
+    progress: Arc<AtomicU64>,
+    done: StopFlag,
+}
+
+impl Watchdog {
+    pub fn start(host: &Host, home: &Home, run: &RunId, stop: &StopFlag) -> Self {
+        let watchdog = Self {
+            progress: Arc::default(),
+            done: StopFlag::new(),
+        };
+        let watched = Watched {
+            host: host.clone(),
+            home: home.clone(),
+            run: run.clone(),
+            stop: stop.clone(),
+            progress: watchdog.progress.clone(),
+            done: watchdog.done.clone(),
+        };
+        let thread = std::thread::Builder::new().name("watchdog".into());
+        if let Err(err) = thread.spawn(move || watched.watch()) {
+            log::warn!("could not start a thread: {err}; a run that hangs is not ended");
+        }
+        watchdog
+    }
+
+    /// Notes that something has moved.
+    pub fn note_progress(&self) {
+        self.progress.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        self.done.raise(StopReason::Idle);
+    }
+}
+
+/// Says why a run without progress was ended.
+pub fn reason() -> String {
+    format!("nothing moved for {IDLE_LIMIT}, so the run was ended")
+}
+
+struct Watched {
+    host: Host,
+    home: Home,
+    run: RunId,
+    stop: StopFlag,
+    progress: Arc<AtomicU64>,
+    done: StopFlag,
+}
+
+impl Watched {
+    fn watch(self) {
+        let limit = Duration::from_secs(IDLE_LIMIT.get());
+        if !self.idles_for(self.host.idle_limit(limit)) {
+            return;
+        }
+        log::error!("{}", reason());
+        self.stop.raise(StopReason::Idle);
+        if !self.done.pause(self.host.idle_limit(GRACE)) {
+            self.leave();
+        }
+    }
+
+    /// Waits until nothing has moved for so long; `false` when the run ends before.
+    ///
+    /// Looks are counted and not the clock: while the machine sleeps nothing can move.
+    fn idles_for(&self, limit: Duration) -> bool {
+        const STEP: Duration = Duration::from_millis(250);
+        let (mut seen, mut idle) = (0, Duration::ZERO);
+        while idle < limit {
+            if self.done.pause(STEP) {
+                return false;
+            }
+            let progress = self.progress.load(Ordering::Relaxed);
+            idle = match progress == seen {
+                true => idle + STEP,
+                false => Duration::ZERO,
+            };
+            seen = progress;
+        }
+        true
+    }
+
+    /// Writes down why, if the database lets it, and ends the process.
+    fn leave(self) {
+        log::error!("the run does not end in order; its process ends now");
+        let (sender, written) = channel();
+        std::thread::spawn(move || {
+            if let Err(err) = self.write_down() {
+                log::error!("cannot write down that the run hung: {err:#}");
+            }
+            let _ = sender.send(());
+        });
+        let _ = written.recv_timeout(LAST_WORDS);
+        process::exit(ExitStatus::Failed);
+    }
+
+    /// Closes the run on a connection of this thread: the process holds the
+    /// lock of the home, and the thread that has the other one is stuck.
+    fn write_down(&self) -> Result<()> {
+        let now = self.host.now();
+        let store = Store::open(&self.home.database(), now)?;
+        store.transaction(|store| -> Result<()> {
+            store.close_crashed_runs(None)?;
+            store.record_event(&Event {
+                at: now,
+                kind: EventKind::Crashed,
+                model_id: None,
+                run_id: Some(self.run.clone()),
+                detail: reason(),
+            })?;
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,320 @@
+//! Output that a person or a program takes at its word: first lines, documents
+//! of runs that did nothing, numbers, hints.
+
+use std::fs;
+use std::io::Read as _;
+use std::process::Stdio;
+
+use hfdl::sys::lock::FileLock;
+use hfdl_test_hub::{Fault, On, generated_bytes};
+use serde_json::Value;
+
+use crate::support::due::{keep_large, roomy_world};
+use crate::support::env::TestEnv;
+use crate::support::programs::Cron;
+
+const MIB: usize = 1 << 20;
+
+fn keep_small(env: &TestEnv, repo: &str) {
+    let draft = env.hub().repo(repo).commit("main");
+    draft.file("config.json", repo.as_bytes()).publish();
+    env.hfdl(["models", "add", repo]).succeeds();
+}
+
+/// Checks a document of a run that did nothing.
+fn is_of_skipped_run(document: &Value, outcome: &str, trigger: &str, has_run: bool) {
+    assert_eq!(document["schema"], "hfdl.run/1");
+    assert_eq!(document["outcome"], outcome);
+    assert_eq!(document["trigger"], trigger);
+    assert_eq!(document["run_id"].is_string(), has_run, "{document}");
+    assert_eq!(document["started_at"].is_string(), has_run, "{document}");
+}
+
+#[test]
+fn a_program_hears_of_a_run_that_was_locked_paused_or_had_nothing_to_do() {
+    let env = roomy_world();
+    let idle = env.line("run-due --json --trigger ci").succeeds().json();
+    is_of_skipped_run(&idle, "ok", "ci", false);
+    is_of_skipped_run(
+        &env.line("download --all --json").json(),
+        "ok",
+        "manual",
+        false,
+    );
+    keep_small(&env, "acme/a");
+    let idle = env.line("run-due --json --trigger timer").succeeds().json();
+    is_of_skipped_run(&idle, "ok", "timer", false);
+
+    let known = |document: &Value| {
+        let id = document["run_id"].as_str().unwrap();
+        env.hfdl(["runs", "show", id, "--json"]).succeeds().json()["trigger"].clone()
+    };
+    let lock = FileLock::try_acquire(&env.home().join("run.lock"))
+        .unwrap()
+        .unwrap();
+    for (line, trigger) in [
+        ("run-due --json --trigger timer", "timer"),
+        ("run-due --json", "manual"),
+        ("download acme/a --json", "manual"),
+        ("verify acme/a --json", "manual"),
+        ("prune --json --yes", "manual"),
+    ] {
+        let locked = env.line(line).exits(11).json();
+        is_of_skipped_run(&locked, "skipped-locked", trigger, true);
+        assert_eq!(known(&locked), trigger, "{line}");
+        assert_eq!(locked["exit_code"], 11);
+    }
+    drop(lock);
+    env.line("schedules add often --every 1h --all").succeeds();
+    env.line("pause").succeeds();
+    let paused = env.line("run-due --json --trigger ci").succeeds().json();
+    is_of_skipped_run(&paused, "skipped-paused", "ci", true);
+    assert_eq!(known(&paused), "ci");
+}
+
+#[test]
+fn a_held_model_is_printed_with_a_note_that_quiet_silences() {
+    let env = roomy_world();
+    keep_small(&env, "acme/a");
+    env.line("download acme/a").succeeds();
+    let draft = env.hub().repo("acme/a").commit("main");
+    draft.file("config.json", b"newer").publish();
+    env.line("download acme/a").succeeds();
+    env.line("models rollback acme/a").succeeds();
+    let held = env.line("download acme/a");
+    held.succeeds().explains("note: `acme/a` is held");
+    held.explains("hfdl models release acme/a");
+    assert!(!held.stderr().contains("error"), "{}", held.report());
+    let path = held.stdout().trim_end();
+    assert_eq!(fs::read(format!("{path}/config.json")).unwrap(), b"acme/a");
+    let quiet = env.line("download acme/a -q");
+    assert_eq!(quiet.succeeds().silently().stdout(), held.stdout());
+}
+
+#[test]
+fn the_first_line_names_the_worst_of_several_troubles() {
+    let env = roomy_world();
+    keep_small(&env, "acme/a");
+    keep_large(&env, "acme/broken", MIB, 1);
+    keep_small(&env, "acme/closed");
+    env.line("schedules add often --every 1h --all").succeeds();
+    env.hub()
+        .fault(On::any().repo("acme/a"), Fault::Status(503));
+    env.hub()
+        .fault(On::cdn("model.safetensors"), Fault::FlipByteAt(5));
+    env.hub()
+        .fault(On::any().repo("acme/closed"), Fault::Status(401));
+    let ran = env.line("run-due --trigger timer");
+    ran.exits(3);
+    let first = ran.stderr().lines().next().unwrap_or_default().to_owned();
+    assert!(first.starts_with("hfdl: "), "{}", ran.report());
+    assert!(first.contains("acme/broken"), "{}", ran.report());
+    // Told once, and silent at the ticks that follow.
+    env.now("2026-03-01T09:15:00Z");
+    env.line("run-due --trigger timer").silently();
+    env.now("2026-03-01T10:00:00Z");
+    let again = env.line("run-due --trigger timer");
+    assert!(!again.stderr().contains("hash"), "{}", again.report());
+}
+
+#[test]
+fn partial_bytes_are_those_that_the_next_run_need_not_fetch() {
+    for to in ["cache", "plain"] {
+        let env = roomy_world();
+        let draft = env.hub().repo("acme/a").commit("main");
+        draft
+            .lfs("model.safetensors", generated_bytes(12 * MIB, 1))
+            .publish();
+        env.hfdl(["models", "add", "acme/a", "--to", to]).succeeds();
+        env.hfdl(["download", "acme/a", "--max-transfer", "3M"])
+            .exits(8);
+        let shown = env.line("models show acme/a --json").json();
+        let told = shown["partial_bytes"].as_u64().unwrap();
+        let plan = env.line("download acme/a --dry-run --json").json();
+        assert_eq!(told, plan["models"][0]["bytes"]["reused"], "{to}");
+        assert!(told > 0 && told < 12 * MIB as u64, "{to}: {told}");
+        env.line("download acme/a").succeeds();
+        let shown = env.line("models show acme/a --json").json();
+        assert_eq!(shown["partial_bytes"], 0, "{to}");
+    }
+}
+
+#[test]
+fn no_time_is_enough_for_a_model_that_is_whole() {
+    let env = roomy_world();
+    keep_small(&env, "acme/a");
+    env.line("download acme/a").succeeds();
+    env.line("download acme/a --max-duration 0s").exits(0);
+    let draft = env.hub().repo("acme/a").commit("main");
+    draft
+        .lfs("model.safetensors", generated_bytes(MIB, 1))
+        .publish();
+    env.line("download acme/a --max-duration 0s").exits(10);
+}
+
+#[test]
+fn yaml_is_yaml_for_readers_of_every_version() {
+    let env = roomy_world();
+    keep_small(&env, "acme/a");
+    env.line("download acme/a").succeeds();
+    let logs = env.line("logs --last --format yaml");
+    let lines: Vec<Value> = serde_yaml::from_str(logs.succeeds().stdout()).unwrap();
+    assert!(
+        lines.iter().all(|line| line["message"].is_string()),
+        "{}",
+        logs.report()
+    );
+    env.line("schedules add noon --daily 12:30 --all")
+        .succeeds();
+    let exported = env.line("export");
+    exported.succeeds().prints("daily: '12:30'");
+    env.line("schedules list --format yaml")
+        .prints("when: '12:30'");
+    fs::write(env.root().join("hfdl.yaml"), exported.stdout()).unwrap();
+    let file = env.root().join("hfdl.yaml").to_string_lossy().into_owned();
+    env.hfdl(["apply", "-f", &file])
+        .succeeds()
+        .prints("nothing");
+}
+
+#[test]
+fn following_the_log_of_a_run_that_is_over_ends() {
+    let env = roomy_world();
+    keep_small(&env, "acme/a");
+    env.line("download acme/a").succeeds();
+    let mut child = env
+        .command(["logs", "--last", "--follow"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut shown = String::new();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut shown)
+        .unwrap();
+    assert!(child.wait().unwrap().success());
+    assert!(shown.contains("acme/a: updated"), "{shown}");
+}
+
+#[test]
+fn schedules_overlap_only_where_both_can_run_at_once() {
+    let env = roomy_world();
+    keep_small(&env, "acme/a");
+    env.line("schedules add night --daily 02:00 --all --window 02:00-06:00")
+        .succeeds();
+    let apart = env.line("schedules add noon --cron '0 2 * * *' --all --window 12:00-14:00");
+    assert!(
+        !apart.succeeds().stderr().contains("night"),
+        "{}",
+        apart.report()
+    );
+    let both =
+        env.line("schedules add late --cron '0 2 * * *' --model acme/a --window 05:00-07:00");
+    both.succeeds().explains("`night` looks at `acme/a`");
+}
+
+#[test]
+fn a_disabled_schedule_is_marked_among_the_slots_to_come() {
+    let env = roomy_world();
+    env.line("schedules add off --daily 02:00 --all").succeeds();
+    env.line("schedules disable off").succeeds();
+    env.line("schedules next off")
+        .succeeds()
+        .prints("off (disabled)");
+    let slots = env.line("schedules next off --json").json();
+    assert_eq!(slots["slots"][0]["enabled"], false);
+    env.line("schedules --help")
+        .prints("Forget schedules; models and their files stay");
+}
+
+#[test]
+fn an_unregistered_repository_has_a_commit_before_as_well() {
+    let env = roomy_world();
+    let draft = env.hub().repo("acme/a").commit("main");
+    let first = draft.file("config.json", b"1").publish();
+    let new = env.line("download acme/a --json").json();
+    assert_eq!(new["sessions"][0]["old_commit"], Value::Null);
+    let draft = env.hub().repo("acme/a").commit("main");
+    draft.file("config.json", b"2").publish();
+    let ran = env.line("download acme/a --json").json();
+    assert_eq!(ran["sessions"][0]["old_commit"], *first);
+    let id = ran["sessions"][0]["session_id"].to_string();
+    let shown = env.hfdl(["sessions", "show", &id, "--json"]).json();
+    assert_eq!(shown["changes"]["changed"][0], "config.json");
+    assert_eq!(shown["changes"]["added"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn the_refusal_of_a_second_quantisation_says_how_to_keep_both() {
+    let env = roomy_world();
+    let draft = env.hub().repo("acme/q").commit("main");
+    draft
+        .lfs("q-Q4_K_M.gguf", generated_bytes(64, 1))
+        .lfs("q-Q8_0.gguf", generated_bytes(64, 2))
+        .publish();
+    env.line("models add acme/q:Q4_K_M --name four").succeeds();
+    let refused = env.line("models add acme/q:Q8_0 --name eight");
+    refused.exits(2).explains("--name");
+    let next = refused
+        .stderr()
+        .split("next: `hfdl ")
+        .nth(1)
+        .unwrap_or_default();
+    let line = next.split('`').next().unwrap_or_default();
+    env.line(line).succeeds();
+    let path = env
+        .line("download four")
+        .succeeds()
+        .stdout()
+        .trim_end()
+        .to_owned();
+    for file in ["q-Q4_K_M.gguf", "q-Q8_0.gguf"] {
+        assert!(fs::exists(format!("{path}/{file}")).unwrap(), "{file}");
+    }
+}
+
+#[test]
+fn a_dry_run_of_start_in_a_new_home_shows_the_minutes_to_come() {
+    let env = roomy_world();
+    env.has_cron(Cron::Debian);
+    let planned = env.line("start --backend crontab --dry-run --json").json();
+    assert!(!env.home().exists());
+    let started = env.line("start --backend crontab --json").json();
+    assert_eq!(planned["minutes"], started["minutes"]);
+    let again = env.line("start --backend crontab --json").json();
+    assert_eq!(again["minutes"], started["minutes"]);
+    assert_eq!(again["changed"], false);
+}
+
+#[test]
+fn one_thing_has_one_name_in_all_documents_beside_its_older_ones() {
+    let env = roomy_world();
+    keep_small(&env, "acme/a");
+    env.line("schedules add night --daily 02:00 --all --window 02:00-06:00")
+        .succeeds();
+    env.now("2026-03-02T02:01:00Z");
+    let due = env.line("run-due --dry-run --json").json();
+    let due = &due["schedules"][0];
+    assert!(due["window_ends"].is_string(), "{due}");
+    assert_eq!(due["window_ends"], due["deadline"]);
+    let status = env.line("status --json").json();
+    assert_eq!(status["models"][0]["model"], status["models"][0]["name"]);
+    let next = &status["next_due"][0];
+    assert_eq!(next["state"], "due");
+    assert_eq!(next["due_state"], due["state"]);
+    let pruned = env.line("prune --json --yes").json();
+    assert_eq!(pruned["bytes_freed"], pruned["freed_bytes"]);
+    env.line("config set download.connections 8").succeeds();
+    let config = env.line("config get download.connections --json").json();
+    assert_eq!(
+        (&config["value"], &config["typed_value"]),
+        (&"8".into(), &8.into())
+    );
+    let exported = env.line("export --format json").json();
+    assert_eq!(
+        exported["config"]["download.connections"],
+        config["typed_value"]
+    );
+}
