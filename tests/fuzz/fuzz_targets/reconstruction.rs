@@ -3,7 +3,7 @@
 #![no_main]
 
 use hfdl::domain::xet::{MAX_XORB_BYTES, MAX_XORB_CHUNKS, Term};
-use hfdl::xet::{Fetch, ApiVersion, Reconstruction, parse_reconstruction};
+use hfdl::xet::{ApiVersion, Fetch, Reconstruction, parse_reconstruction};
 use hfdl_fuzz::within;
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};

@@ -332,7 +332,7 @@ nights! {
         metrics 3 failed
         hooks on_failure began, finally ended
         ping start, 3
-        mail hfdl: 1 of 1 model need a look: acme/tiny: `model.bin`: the bytes hash to sha256:cf1ceadb291560c8d25b6b6fc63e9412b4f887bf3367ca165303d0d3f218f66e, but should to sha256:da01248f54841bcc2a855d58ed09df124f6f0e4d629761fd9a6f451142e02904; the wrong bytes are kept in `[ROOT]/hub/models--acme--tiny/.hfdl/da01248f54841bcc2a855d58ed09df124f6f0e4d629761fd9a6f451142e02904.incomplete.bad`
+        mail hfdl: 1 of 1 model need a look: acme/tiny: `model.bin`: hash mismatch: expected sha256:da01248f54841bcc2a855d58ed09df124f6f0e4d629761fd9a6f451142e02904, got sha256:cf1ceadb291560c8d25b6b6fc63e9412b4f887bf3367ca165303d0d3f218f66e; the wrong bytes are kept in `[ROOT]/hub/models--acme--tiny/.hfdl/da01248f54841bcc2a855d58ed09df124f6f0e4d629761fd9a6f451142e02904.incomplete.bad`
     ";
     an_answer_that_is_no_json: |night| {
         night.usual();
@@ -381,6 +381,6 @@ nights! {
         metrics 3 failed failed
         hooks on_failure began, on_failure began, finally ended
         ping start, 3
-        mail hfdl: 2 of 2 models need a look: acme/tiny: `model.bin`: the bytes hash to sha256:cf1ceadb291560c8d25b6b6fc63e9412b4f887bf3367ca165303d0d3f218f66e, but should to sha256:da01248f54841bcc2a855d58ed09df124f6f0e4d629761fd9a6f451142e02904; the wrong bytes are kept in `[ROOT]/hub/models--acme--tiny/.hfdl/da01248f54841bcc2a855d58ed09df124f6f0e4d629761fd9a6f451142e02904.incomplete.bad`
+        mail hfdl: 2 of 2 models need a look: acme/tiny: `model.bin`: hash mismatch: expected sha256:da01248f54841bcc2a855d58ed09df124f6f0e4d629761fd9a6f451142e02904, got sha256:cf1ceadb291560c8d25b6b6fc63e9412b4f887bf3367ca165303d0d3f218f66e; the wrong bytes are kept in `[ROOT]/hub/models--acme--tiny/.hfdl/da01248f54841bcc2a855d58ed09df124f6f0e4d629761fd9a6f451142e02904.incomplete.bad`
     ";
 }
