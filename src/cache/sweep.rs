@@ -219,7 +219,8 @@ pub fn is_being_fetched(private: &Path) -> Result<bool> {
 }
 
 fn take_partial_lock(path: &Path) -> Result<Option<FileLock>> {
-    FileLock::try_acquire_passing(path).with_context(|| format!("cannot lock `{}`", path.display()))
+    FileLock::try_acquire_temporary(path)
+        .with_context(|| format!("cannot lock `{}`", path.display()))
 }
 
 /// Removes a file; `false` when another program's hold on it forbids that.

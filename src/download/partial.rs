@@ -27,7 +27,7 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Takes the lock of a partial file; `None` when another process fetches it.
 pub(crate) fn lock(path: &Path) -> io::Result<Option<FileLock>> {
-    FileLock::try_acquire_passing(&beside(path, ".lock"))
+    FileLock::try_acquire_temporary(&beside(path, ".lock"))
 }
 
 /// Puts bytes with a wrong hash aside, for a person to look at.

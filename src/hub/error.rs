@@ -343,8 +343,8 @@ impl fmt::Display for HubError {
                 self.write_message(f)?;
             }
             Fault::Network(error) => {
-                let (origin, what) = (error.origin(), error.what());
-                write!(f, "no answer about {about} from `{origin}`: {what}")?;
+                let (origin, reason) = (error.origin(), error.reason());
+                write!(f, "no answer about {about} from `{origin}`: {reason}")?;
             }
             Fault::Offline => {
                 write!(f, "offline mode is on: the Hub was not asked about {about}")?;

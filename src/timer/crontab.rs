@@ -39,7 +39,7 @@ impl<'a> CrontabTimer<'a> {
         if ended.stdout.is_empty() && says_there_is_none(&ended.stderr) {
             return Ok(None);
         }
-        Err(Refusal::met(format!("`crontab -l` failed: {}", ended.complaint())).into())
+        Err(Refusal::met(format!("`crontab -l` failed: {}", ended.failure_text())).into())
     }
 
     fn write(&self, new: Option<&[u8]>) -> Result<()> {
@@ -51,7 +51,7 @@ impl<'a> CrontabTimer<'a> {
         if ended.is_success() {
             return Ok(());
         }
-        Err(Refusal::met(format!("`crontab {line}` failed: {}", ended.complaint())).into())
+        Err(Refusal::met(format!("`crontab {line}` failed: {}", ended.failure_text())).into())
     }
 
     /// Reads, changes and writes the crontab; tells whether that changed it.

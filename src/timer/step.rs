@@ -101,7 +101,11 @@ pub fn carry_out(host: &Host, steps: &[Step]) -> Result<()> {
             } => {
                 let ended = helper::run(host, program, arguments, None)?;
                 if !ended.is_success() && *on_failure == Failure::EndsAll {
-                    bail!("`{program} {}`: {}", arguments.join(" "), ended.complaint());
+                    bail!(
+                        "`{program} {}`: {}",
+                        arguments.join(" "),
+                        ended.failure_text()
+                    );
                 }
             }
             Step::AddToCrontab { .. } => bail!("a crontab is edited by its own back-end"),

@@ -191,11 +191,11 @@ pub enum Hint {
 /// What happens instead of, or to, the right answer.
 pub(crate) enum Action {
     Fault(Fault),
-    Run(Errand),
+    Run(ChildCommand),
 }
 
 /// What a test does while a request waits for its answer.
-pub(crate) type Errand = Box<dyn FnOnce() + Send>;
+pub(crate) type ChildCommand = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
 pub(crate) struct Faults {
@@ -229,7 +229,7 @@ impl Faults {
         &self,
         request: &Request,
         gives_content: bool,
-    ) -> (Vec<Errand>, Option<Fault>) {
+    ) -> (Vec<ChildCommand>, Option<Fault>) {
         let (mut runs, mut fault) = (Vec::new(), None);
         for rule in self.rules().iter_mut() {
             if !rule.on.matches(request, gives_content) {
