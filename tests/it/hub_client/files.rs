@@ -235,14 +235,14 @@ fn an_answer_with_other_bytes_than_asked_for_is_refused() {
     let file = address(&commit, "model.safetensors");
     let header = |name: &str, value: &str| Fault::Header(name.into(), value.into());
     for (fault, why) in [
-        (Fault::WrongStart(3), "not asked for"),
+        (Fault::WrongStart(3), "not requested"),
         (
             header("Content-Range", "bytes 5-14/100000"),
-            "not asked for",
+            "not requested",
         ),
         (
             header("Content-Range", "bytes 10-99999/100000"),
-            "not asked for",
+            "not requested",
         ),
         (header("Content-Range", "nonsense"), "which bytes"),
         (Fault::NoHeader("Content-Range".into()), "which bytes"),
