@@ -10,7 +10,9 @@ use crate::domain::settings::{SettingKey, Settings};
 use crate::domain::timer::TimerKind;
 use crate::domain::units::Seconds;
 use crate::ops::schedules::warnings_about_tick;
-use crate::ops::timer::{self, Draft, Encoding, Gap, Place, Step, Wish, render_steps};
+use crate::ops::timer::{
+    self, Encoding, Gap, HomeContext, PlannedEntry, Step, TimerRequest, render_steps,
+};
 use crate::store::Store;
 use crate::ui::json::document;
 
@@ -69,7 +71,7 @@ impl Start {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
         let existing = context.existing_store()?;
         let every = self.every(context)?;
-        let wish = Wish {
+        let wish = TimerRequest {
             every,
             kind: self.backend.0,
             variables: self.env,
@@ -104,8 +106,8 @@ impl Start {
 }
 
 /// Returns the home as the timer's use cases take it.
-fn place<'a>(context: &'a Context, settings: &'a Settings) -> Place<'a> {
-    Place {
+fn place<'a>(context: &'a Context, settings: &'a Settings) -> HomeContext<'a> {
+    HomeContext {
         host: &context.host,
         home: &context.home,
         settings,
@@ -114,7 +116,7 @@ fn place<'a>(context: &'a Context, settings: &'a Settings) -> Place<'a> {
 
 fn install(
     context: &Context,
-    draft: &Draft<'_>,
+    draft: &PlannedEntry<'_>,
     store: &Store,
     every: Option<Seconds>,
 ) -> Result<ExitStatus> {
@@ -154,7 +156,7 @@ fn install(
     Ok(ExitStatus::Ok)
 }
 
-fn show(context: &Context, draft: &Draft<'_>) -> Result<ExitStatus> {
+fn show(context: &Context, draft: &PlannedEntry<'_>) -> Result<ExitStatus> {
     let steps = draft.steps()?;
     let warnings = [said(draft), draft.warnings.clone()].concat();
     let notes = saves(draft, "would be saved");
@@ -172,9 +174,9 @@ fn show(context: &Context, draft: &Draft<'_>) -> Result<ExitStatus> {
 }
 
 /// Says which settings this shell has and a tick would not have, and are saved therefore.
-fn saves(draft: &Draft<'_>, saved: &str) -> Vec<String> {
+fn saves(draft: &PlannedEntry<'_>, saved: &str) -> Vec<String> {
     let say = |gap: &Gap| match gap {
-        Gap::Say(_) => None,
+        Gap::Warn(_) => None,
         Gap::Save { key, value, origin } => Some(format!(
             "`{key}` {saved} as `{value}`: it comes from {origin}, which the timer does not have"
         )),
@@ -183,9 +185,9 @@ fn saves(draft: &Draft<'_>, saved: &str) -> Vec<String> {
 }
 
 /// Says which other differences between this shell and a tick there are.
-fn said(draft: &Draft<'_>) -> Vec<String> {
+fn said(draft: &PlannedEntry<'_>) -> Vec<String> {
     let say = |gap: &Gap| match gap {
-        Gap::Say(text) => Some(text.clone()),
+        Gap::Warn(text) => Some(text.clone()),
         Gap::Save { .. } => None,
     };
     draft.gaps.iter().filter_map(say).collect()
@@ -203,7 +205,7 @@ fn tell(context: &Context, notes: &[String], warnings: &[String]) {
     }
 }
 
-fn facts(draft: &Draft<'_>, notes: &[String], warnings: &[String]) -> Value {
+fn facts(draft: &PlannedEntry<'_>, notes: &[String], warnings: &[String]) -> Value {
     let spec = &draft.spec;
     json!({
         "backend": draft.kind().as_str(),

@@ -353,9 +353,10 @@ mod children {
     const MOST: usize = 16 << 10;
 
     fn shell(script: &str) -> ChildCommand<'_> {
-        let (program, flag) = match cfg!(windows) {
-            true => ("cmd.exe", "/C"),
-            false => ("sh", "-c"),
+        let (program, flag) = if cfg!(windows) {
+            ("cmd.exe", "/C")
+        } else {
+            ("sh", "-c")
         };
         ChildCommand {
             program: OsStr::new(program),
@@ -371,20 +372,22 @@ mod children {
 
     #[test]
     fn output_and_exit_code_are_returned() {
-        let script = match cfg!(windows) {
-            true => "echo told& exit 3",
-            false => "echo told; exit 3",
+        let script = if cfg!(windows) {
+            "echo text& exit 3"
+        } else {
+            "echo text; exit 3"
         };
         let ran = run(shell(script)).unwrap();
         assert_eq!(ran.ended, Ended::Code(3));
-        assert_eq!(ran.text().trim_end(), "told");
+        assert_eq!(ran.text().trim_end(), "text");
     }
 
     #[test]
     fn a_child_that_never_ends_times_out() {
-        let script = match cfg!(windows) {
-            true => "echo begun& ping -n 60 127.0.0.1 >nul",
-            false => "echo begun; sleep 60",
+        let script = if cfg!(windows) {
+            "echo begun& ping -n 60 127.0.0.1 >nul"
+        } else {
+            "echo begun; sleep 60"
         };
         let before = Instant::now();
         let ran = run(ChildCommand {

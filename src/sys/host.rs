@@ -266,9 +266,10 @@ fn test_clock(text: &str) -> Option<Timestamp> {
     let start: Timestamp = format!("{start}Z").parse().ok()?;
     let factor: f64 = factor.parse().ok()?;
     let passed = elapsed().mul_f64(factor.abs());
-    match factor < 0.0 {
-        true => start.checked_sub(passed).ok(),
-        false => start.checked_add(passed).ok(),
+    if factor < 0.0 {
+        start.checked_sub(passed).ok()
+    } else {
+        start.checked_add(passed).ok()
     }
 }
 

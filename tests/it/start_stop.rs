@@ -26,9 +26,7 @@ fn text(env: &TestEnv) -> String {
 #[test]
 fn a_machine_without_a_timer_is_told_so() {
     let env = TestEnv::new();
-    env.line("start")
-        .exits(1)
-        .explains("neither systemd for users nor `crontab`");
+    env.line("start").exits(1).explains("no timer is available");
     env.line("stop")
         .succeeds()
         .prints("no timer was installed for this home\nno run is in progress");
@@ -44,7 +42,7 @@ fn what_cannot_be_installed_leaves_no_home_behind() {
     let odd = env.root().join("it's");
     env.hfdl(["start", "--home", odd.to_str().unwrap()])
         .exits(2)
-        .explains("holds `'`, which no crontab can");
+        .explains("contains `'`, which a crontab cannot");
     env.line("start --env HF_TOKEN=hf_x").exits(2);
     env.line("start --every 7m").exits(2);
     assert!(!odd.exists() && !env.home().exists());
@@ -320,7 +318,7 @@ fn variables_go_along_when_asked_for_and_secrets_never() {
             "HFDL_PING_URL=https://ping.example/x",
             "hfdl config set ping.url",
         ),
-        ("X=50%", "which no crontab can"),
+        ("X=50%", "which a crontab cannot"),
         ("NOT_SET", "is not set here"),
         ("HFDL_HOME=/x", "`--home`"),
     ] {
@@ -392,7 +390,7 @@ fn a_home_that_was_moved_takes_its_entry_along_and_a_copy_does_not() {
 #[test]
 fn the_facts_tell_what_is_installed_and_whether_it_is_current() {
     use hfdl::ops::settings::resolve_settings;
-    use hfdl::ops::timer::{Place, TimerFacts, facts};
+    use hfdl::ops::timer::{HomeContext, TimerState, facts};
     use hfdl::store::Store;
     use hfdl::sys::host::Host;
     use hfdl::sys::paths::Home;
@@ -400,7 +398,7 @@ fn the_facts_tell_what_is_installed_and_whether_it_is_current() {
     let env = world();
     // As this very process sees it: its program is the test itself, which
     // differs from the one that is installed.
-    let look = || -> TimerFacts {
+    let look = || -> TimerState {
         let host = Host::with_variables(env.command(["x"]).get_envs().map(|(name, value)| {
             let value = value.unwrap_or_default().to_string_lossy().into_owned();
             (name.to_string_lossy().into_owned(), value)
@@ -411,14 +409,14 @@ fn the_facts_tell_what_is_installed_and_whether_it_is_current() {
             .exists()
             .then(|| Store::open(&env.database(), host.now()).unwrap());
         let settings = resolve_settings(&host, store.as_ref(), Default::default()).unwrap();
-        let place = Place {
+        let place = HomeContext {
             host: &host,
             home: &home,
             settings: &settings,
         };
         facts(place, store.as_ref())
     };
-    assert_eq!(look(), TimerFacts::default());
+    assert_eq!(look(), TimerState::default());
     env.line("start --every 5m").succeeds();
     let found = look();
     assert!(
@@ -446,7 +444,7 @@ fn the_facts_tell_what_is_installed_and_whether_it_is_current() {
                 .contains("`hfdl start` puts it back")
     );
     env.line("stop").succeeds();
-    assert_eq!(look(), TimerFacts::default());
+    assert_eq!(look(), TimerState::default());
 }
 
 #[test]

@@ -155,7 +155,7 @@ fn damaged_markers_and_files_of_other_programs_are_left_alone() {
     fs::write(env.crontab_file(), owned).unwrap();
     env.line("start")
         .exits(1)
-        .explains("another program writes this crontab")
+        .explains("another program generates this crontab")
         .explains("add these lines to it yourself:");
     assert_eq!(text(&env), owned);
 }
@@ -175,7 +175,7 @@ fn a_crontab_that_changes_meanwhile_is_read_again_and_then_given_up() {
     );
     env.line("start")
         .exits(1)
-        .explains("somebody else keeps changing the crontab");
+        .explains("another program keeps changing the crontab");
     assert!(text(&env).starts_with("a\nb\n"));
 }
 
@@ -211,7 +211,7 @@ fn paths_that_cron_cannot_hold_are_refused_before_anything_is_done() {
         let home = env.root().join(name).to_string_lossy().into_owned();
         env.hfdl(["start", "--home", &home])
             .exits(2)
-            .explains("which no crontab can")
+            .explains("which a crontab cannot")
             .explains("make a link with a plain name");
         assert_eq!(env.crontab(), None);
     }

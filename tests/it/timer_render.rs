@@ -1,7 +1,7 @@
 //! Pictures of the entries for all four back-ends, on every platform.
 
 use hfdl::domain::units::Seconds;
-use hfdl::timer::render::{self, Session, TaskUser, Words};
+use hfdl::timer::render::{self, BlockFlags, LaunchSession, TaskUser};
 use hfdl::timer::{Encoding, Tick, TimerId, TimerSpec, render_steps};
 
 fn look(name: &str, text: &str) {
@@ -36,12 +36,12 @@ fn with_variables() -> TimerSpec {
 
 #[test]
 fn crontab_lines_look_right() {
-    let once = render::crontab(&plain(), Words::default()).unwrap();
-    let words = Words {
+    let once = render::crontab(&plain(), BlockFlags::default()).unwrap();
+    let flags = BlockFlags {
         newline_added: true,
         is_new: true,
     };
-    let other = render::crontab(&with_variables(), words).unwrap();
+    let other = render::crontab(&with_variables(), flags).unwrap();
     look("timer-crontab", &format!("{once}\n{other}"));
 }
 
@@ -56,8 +56,8 @@ fn systemd_units_look_right() {
 
 #[test]
 fn launchd_agents_look_right() {
-    let plain = render::launchd(&plain(), Session::Screen);
-    let other = render::launchd(&with_variables(), Session::Background);
+    let plain = render::launchd(&plain(), LaunchSession::Screen);
+    let other = render::launchd(&with_variables(), LaunchSession::Background);
     look("timer-launchd", &format!("{plain}\n{other}"));
 }
 

@@ -10,13 +10,13 @@ use super::{Mending, ago};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
 use crate::ops::ticks::last_ticks;
-use crate::ops::timer::{Place, TimerFacts, Wish, draft, facts, standing};
+use crate::ops::timer::{HomeContext, TimerRequest, TimerState, draft, facts, standing};
 use crate::ops::timer_places::{LOST_DATABASE_HINT, lost_database};
 use crate::store::Store;
 
 /// Looks at the entry, and when a timer last started a run.
 pub(super) fn timer(
-    place: Place<'_>,
+    place: HomeContext<'_>,
     store: Option<&Store>,
     now: Timestamp,
     mending: Mending,
@@ -44,7 +44,7 @@ pub(super) fn timer(
 }
 
 /// An entry whose database is missing starts nothing but complaints.
-fn without_database(place: Place<'_>) -> Finding {
+fn without_database(place: HomeContext<'_>) -> Finding {
     match lost_database(place) {
         None => Finding::skipped("timer", "nothing is registered yet"),
         Some(why) => Finding::fail("timer", "the database of the installed timer is missing")
@@ -54,8 +54,8 @@ fn without_database(place: Place<'_>) -> Finding {
 }
 
 /// Does what `hfdl start` does, for an entry that it once made.
-fn put_right(place: Place<'_>, store: &Store, now: Timestamp, entry: Finding) -> Finding {
-    let started = draft(place, Some(store), &Wish::default())
+fn put_right(place: HomeContext<'_>, store: &Store, now: Timestamp, entry: Finding) -> Finding {
+    let started = draft(place, Some(store), &TimerRequest::default())
         .and_then(|draft| draft.install(store, now, None).map(|_| draft.kind()));
     match started {
         Ok(kind) => judge_entry(&facts(place, Some(store)), false).mended(format!(
@@ -65,7 +65,7 @@ fn put_right(place: Place<'_>, store: &Store, now: Timestamp, entry: Finding) ->
     }
 }
 
-fn judge_entry(found: &TimerFacts, ticks_come: bool) -> Finding {
+fn judge_entry(found: &TimerState, ticks_come: bool) -> Finding {
     let kind = found.backend.map_or("timer", |kind| kind.as_str());
     if let Some(unknown) = &found.unknown
         && found.backend.is_some()
@@ -182,19 +182,19 @@ mod tests {
 
     #[test]
     fn what_fires_weighs_more_than_what_is_installed() {
-        let found = |installed, is_current, problem: Option<&str>, backend| TimerFacts {
+        let found = |installed, is_current, problem: Option<&str>, backend| TimerState {
             installed,
             is_current,
             backend,
             last_problem: problem.map(str::to_owned),
-            ..TimerFacts::default()
+            ..TimerState::default()
         };
         let cron = Some(TimerKind::Crontab);
-        let doubtful = TimerFacts {
+        let doubtful = TimerState {
             doubt: Some("no daemon".to_owned()),
             ..found(true, true, None, cron)
         };
-        let unknown = TimerFacts {
+        let unknown = TimerState {
             unknown: Some(Unknown { next: None }),
             ..found(false, false, Some("damaged"), cron)
         };
