@@ -11,7 +11,7 @@ use crate::domain::timer::TimerKind;
 use crate::domain::units::Seconds;
 use crate::ops::schedules::warnings_about_tick;
 use crate::ops::timer::{
-    self, Encoding, Gap, HomeContext, PlannedEntry, Step, TimerRequest, render_steps,
+    self, Encoding, Gap, HomeContext, InstallStep, PlannedEntry, TimerRequest, render_steps,
 };
 use crate::store::Store;
 use crate::ui::json::document;
@@ -78,19 +78,19 @@ impl Start {
         };
         let settings = context.settings(existing.as_ref())?;
         if self.dry_run {
-            let draft = timer::draft(place(context, &settings), existing.as_ref(), &wish)?;
+            let draft = timer::plan_entry(place(context, &settings), existing.as_ref(), &wish)?;
             return show(context, &draft);
         }
         let store = match existing {
             Some(store) => store,
             None => {
                 // What cannot be installed must not leave a home behind.
-                timer::draft(place(context, &settings), None, &wish)?.steps()?;
+                timer::plan_entry(place(context, &settings), None, &wish)?.steps()?;
                 context.store()?
             }
         };
         let settings = context.settings(Some(&store))?;
-        let draft = timer::draft(place(context, &settings), Some(&store), &wish)?;
+        let draft = timer::plan_entry(place(context, &settings), Some(&store), &wish)?;
         install(context, &draft, &store, every)
     }
 
@@ -220,9 +220,9 @@ fn facts(draft: &PlannedEntry<'_>, notes: &[String], warnings: &[String]) -> Val
     })
 }
 
-fn step(step: &Step) -> Value {
+fn step(step: &InstallStep) -> Value {
     match step {
-        Step::Write {
+        InstallStep::Write {
             path,
             text,
             encoding,
@@ -233,8 +233,8 @@ fn step(step: &Step) -> Value {
             };
             json!({"write": path.display().to_string(), "encoding": encoding, "text": text})
         }
-        Step::Remove { path } => json!({"remove": path.display().to_string()}),
-        Step::Run {
+        InstallStep::Remove { path } => json!({"remove": path.display().to_string()}),
+        InstallStep::Run {
             program, arguments, ..
         } => {
             let line: Vec<&str> = std::iter::once(*program)
@@ -242,6 +242,6 @@ fn step(step: &Step) -> Value {
                 .collect();
             json!({ "run": line })
         }
-        Step::AddToCrontab { lines } => json!({"crontab": lines}),
+        InstallStep::AddToCrontab { lines } => json!({"crontab": lines}),
     }
 }

@@ -141,7 +141,7 @@ fn gather_with(
         settings,
     };
     let timer = match &store {
-        Ok(store) => timer::standing(place, store)?,
+        Ok(store) => timer::status_facts(place, store)?,
         Err(_) => None,
     };
     gather(&places, store, timer)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::classify::classify;
 use super::endpoint::Endpoint;
 use super::error::{Fault, HubError, RequestContext};
-use super::limits::{RateLimit, RateLimits, Warning, parse_warning};
+use super::limits::{HubWarning, RateLimitCounter, RateLimits, parse_warning};
 use super::locations::Locations;
 use super::redirect;
 use super::token::Token;
@@ -55,7 +55,7 @@ struct ClientState {
     is_offline: bool,
     pause: Pause,
     limits: Mutex<RateLimits>,
-    warnings: Mutex<Vec<Warning>>,
+    warnings: Mutex<Vec<HubWarning>>,
     /// Whether the repositories requested so far are visible only with the token.
     needs_token: Mutex<HashMap<Repo, bool>>,
     locations: Locations,
@@ -143,7 +143,7 @@ impl HubClient {
 
     /// Returns the Hub's rate limit counters from the latest responses, without
     /// those whose window has ended.
-    pub fn rate_limits(&self) -> Vec<RateLimit> {
+    pub fn rate_limits(&self) -> Vec<RateLimitCounter> {
         lock(&self.state.limits).current()
     }
 
@@ -153,7 +153,7 @@ impl HubClient {
     }
 
     /// Returns the Hub's warnings so far, once per topic, in order of arrival.
-    pub fn warnings(&self) -> Vec<Warning> {
+    pub fn warnings(&self) -> Vec<HubWarning> {
         lock(&self.state.warnings).clone()
     }
 

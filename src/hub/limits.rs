@@ -10,7 +10,7 @@ use crate::sys::pause::Stopwatch;
 
 /// The state of one of the Hub's rate limit counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RateLimit {
+pub struct RateLimitCounter {
     /// `api`, `resolvers` or `pages`; `retry-after` if the Hub asked to wait
     /// without naming a counter.
     pub bucket: String,
@@ -24,7 +24,7 @@ pub struct RateLimit {
 
 /// A warning from the Hub, to be shown once per topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
+pub struct HubWarning {
     pub topic: String,
     pub message: String,
 }
@@ -32,7 +32,7 @@ pub struct Warning {
 /// The latest state of each counter.
 #[derive(Debug, Default)]
 pub(super) struct RateLimits {
-    hub: BTreeMap<String, (RateLimit, Stopwatch)>,
+    hub: BTreeMap<String, (RateLimitCounter, Stopwatch)>,
     /// The longest wait that a storage host has asked for.
     storage: Option<(Duration, Stopwatch)>,
 }
@@ -43,7 +43,7 @@ impl RateLimits {
         let counter = parse_rate_limit(&answer.headers);
         // `retry-after` is reserved for waits without a counter.
         let counter = counter.filter(|limit| limit.bucket != RETRY_AFTER);
-        let wait = asked_to_wait(answer).map(|resets_in| RateLimit {
+        let wait = asked_to_wait(answer).map(|resets_in| RateLimitCounter {
             bucket: RETRY_AFTER.to_owned(),
             remaining: 0,
             resets_in,
@@ -65,12 +65,12 @@ impl RateLimits {
     }
 
     /// Returns the counters whose window has not ended.
-    pub fn current(&self) -> Vec<RateLimit> {
+    pub fn current(&self) -> Vec<RateLimitCounter> {
         self.hub
             .values()
             .filter_map(|(limit, since)| {
                 let resets_in = left(Some((limit.resets_in, *since)))?;
-                Some(RateLimit {
+                Some(RateLimitCounter {
                     resets_in,
                     ..limit.clone()
                 })
@@ -86,7 +86,7 @@ impl RateLimits {
         waits.chain(left(self.storage)).max()
     }
 
-    fn keep(&mut self, limit: RateLimit, received: Stopwatch) {
+    fn keep(&mut self, limit: RateLimitCounter, received: Stopwatch) {
         // The Hub has three counters; a hostile server must not fill the memory
         // with more.
         const MAX_BUCKETS: usize = 16;
@@ -107,17 +107,17 @@ fn asked_to_wait(answer: &Response) -> Option<Duration> {
     retry_after(&answer.headers).filter(|wait| is_refusal && !wait.is_zero())
 }
 
-/// Parses `RateLimit: "api";r=487;t=212` and, for quota and window,
-/// `RateLimit-Policy: "fixed window";"api";q=500;w=300`. A window lasts five
+/// Parses `RateLimitCounter: "api";r=487;t=212` and, for quota and window,
+/// `RateLimitCounter-Policy: "fixed window";"api";q=500;w=300`. A window lasts five
 /// minutes, so longer times are cut to that and a margin.
-pub(super) fn parse_rate_limit(headers: &Headers) -> Option<RateLimit> {
+pub(super) fn parse_rate_limit(headers: &Headers) -> Option<RateLimitCounter> {
     let state = headers.get("ratelimit")?;
     let bucket = quoted(state)?;
     let policy = headers
         .get("ratelimit-policy")
         .filter(|policy| policy.contains(&format!("\"{bucket}\"")))
         .unwrap_or("");
-    Some(RateLimit {
+    Some(RateLimitCounter {
         remaining: parameter(state, "r")?,
         resets_in: at_most(parameter(state, "t")?, RATE_LIMIT_WINDOW),
         quota: parameter(policy, "q"),
@@ -128,7 +128,7 @@ pub(super) fn parse_rate_limit(headers: &Headers) -> Option<RateLimit> {
 
 /// Returns how long a refused request has to wait, if the server tells.
 ///
-/// `RateLimit` counts only with nothing remaining: its `t` is then the end of the
+/// `RateLimitCounter` counts only with nothing remaining: its `t` is then the end of the
 /// exhausted window; otherwise another counter caused the refusal.
 pub(super) fn retry_hint(headers: &Headers) -> Option<Duration> {
     let limit = parse_rate_limit(headers).filter(|limit| limit.remaining == 0);
@@ -154,12 +154,12 @@ fn at_most(seconds: u64, longest: Seconds) -> Duration {
     Duration::from_secs(seconds.min(longest.get()))
 }
 
-/// Parses `X-HF-Warning: topic; message`.
-pub(super) fn parse_warning(headers: &Headers) -> Option<Warning> {
+/// Parses `X-HF-HubWarning: topic; message`.
+pub(super) fn parse_warning(headers: &Headers) -> Option<HubWarning> {
     let text = headers.get("x-hf-warning")?;
     let (topic, message) = text.split_once(';').unwrap_or(("", text));
     let message = super::text::clean(message);
-    (!message.is_empty()).then(|| Warning {
+    (!message.is_empty()).then(|| HubWarning {
         topic: super::text::clean(topic),
         message,
     })
@@ -198,7 +198,7 @@ mod tests {
         ]));
         assert_eq!(
             limit,
-            Some(RateLimit {
+            Some(RateLimitCounter {
                 bucket: "resolvers".into(),
                 remaining: 2998,
                 resets_in: Duration::from_secs(172),
@@ -268,7 +268,7 @@ mod tests {
         )]));
         assert_eq!(
             warning,
-            Some(Warning {
+            Some(HubWarning {
                 topic: "deprecation".into(),
                 message: "old client".into(),
             })

@@ -30,6 +30,6 @@ pub use client::{HubClient, HubOptions};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Fault, HubError};
 pub use files::{ContentRange, FileAddress, FileStream};
-pub use limits::{RateLimit, Warning};
+pub use limits::{HubWarning, RateLimitCounter};
 pub use locations::Location;
 pub use token::{Token, TokenError, TokenInputs, TokenOrigin, find_token};

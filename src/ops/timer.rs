@@ -16,9 +16,9 @@ use crate::store::{MetaKey, Store};
 use crate::sys::host::Host;
 use crate::sys::paths::{self, Home};
 use crate::sys::program;
-use crate::timer::{self, Tick, TickEnvironment, TimerBackend, TimerId, TimerSpec, WATCHED};
+use crate::timer::{self, TickEnvironment, TickTimes, TimerBackend, TimerId, TimerSpec, WATCHED};
 
-pub use crate::timer::{Encoding, Gap, Refusal, Step, render_steps};
+pub use crate::timer::{Encoding, Gap, InstallStep, Refusal, render_steps};
 
 /// The variables that may contain a token.
 const TOKEN_VARIABLES: [&str; 2] = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"];
@@ -86,7 +86,7 @@ pub struct Unknown {
 }
 
 /// Plans the entry. Writes nothing.
-pub fn draft<'a>(
+pub fn plan_entry<'a>(
     context: HomeContext<'a>,
     store: Option<&Store>,
     request: &TimerRequest,
@@ -101,7 +101,7 @@ pub fn draft<'a>(
     };
     spec.check()?;
     let backend = choose(context, request.kind, former.as_ref())?;
-    let gaps = timer::gaps(&surroundings(context, store, backend.kind(), &spec)?);
+    let gaps = timer::gaps(&tick_environment(context, store, backend.kind(), &spec)?);
     let mut warnings: Vec<String> = temporary_location(Path::new(&spec.program))
         .into_iter()
         .collect();
@@ -125,7 +125,7 @@ impl PlannedEntry<'_> {
     }
 
     /// Returns the steps of the installation.
-    pub fn steps(&self) -> Result<Vec<Step>> {
+    pub fn steps(&self) -> Result<Vec<InstallStep>> {
         self.backend.plan(&self.spec)
     }
 
@@ -212,7 +212,7 @@ pub fn remove(
 
 /// Returns the state of the entry of a home. Never fails: an error becomes a
 /// problem.
-pub fn facts(context: HomeContext<'_>, store: Option<&Store>) -> TimerState {
+pub fn state(context: HomeContext<'_>, store: Option<&Store>) -> TimerState {
     inspect(context, store).unwrap_or_else(|err| {
         let record = store.and_then(|store| TimerRecord::load(store).ok().flatten());
         let refusal = err.downcast_ref::<Refusal>();
@@ -229,13 +229,13 @@ pub fn facts(context: HomeContext<'_>, store: Option<&Store>) -> TimerState {
 }
 
 /// Returns the timer's facts for `status`; `None` if `start` never installed one.
-pub fn standing(context: HomeContext<'_>, store: &Store) -> Result<Option<TimerFacts>> {
+pub fn status_facts(context: HomeContext<'_>, store: &Store) -> Result<Option<TimerFacts>> {
     let Some(record) = TimerRecord::load(store)? else {
         return Ok(None);
     };
-    let facts = facts(context, Some(store));
+    let state = state(context, Some(store));
     let drift = || {
-        let is_different = !(facts.installed && facts.is_current);
+        let is_different = !(state.installed && state.is_current);
         is_different.then(|| {
             "it was installed by another version, or the program, its home or the interval has changed"
                 .to_owned()
@@ -247,8 +247,8 @@ pub fn standing(context: HomeContext<'_>, store: &Store) -> Result<Option<TimerF
         backend: record.kind.to_string(),
         every: record.every,
         since: record.since,
-        drift: facts.last_problem.clone().or_else(drift),
-        doubt: facts.doubt.clone(),
+        drift: state.last_problem.clone().or_else(drift),
+        doubt: state.doubt.clone(),
     }))
 }
 
@@ -323,12 +323,12 @@ fn base_spec(context: HomeContext<'_>, store: Option<&Store>) -> Result<TimerSpe
     })
 }
 
-fn tick(context: HomeContext<'_>, store: Option<&Store>, every: Seconds) -> Result<Tick> {
+fn tick(context: HomeContext<'_>, store: Option<&Store>, every: Seconds) -> Result<TickTimes> {
     let install_id = store
         .map(Store::install_id)
         .transpose()?
         .unwrap_or_default();
-    Ok(Tick::new(
+    Ok(TickTimes::new(
         every,
         &install_id.to_string(),
         &context.host.name(),
@@ -384,7 +384,7 @@ fn variables(host: &Host, requested: &[String]) -> Result<Vec<(String, String)>>
     Ok(found.into_iter().collect())
 }
 
-fn surroundings<'a>(
+fn tick_environment<'a>(
     context: HomeContext<'a>,
     store: Option<&Store>,
     kind: TimerKind,

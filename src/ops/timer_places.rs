@@ -4,7 +4,7 @@
 use anyhow::Result;
 use thiserror::Error;
 
-use super::timer::{HomeContext, facts};
+use super::timer::{HomeContext, state};
 use super::timer_record::TimerRecord;
 use crate::domain::settings::{Origin, SettingKey, Settings};
 use crate::store::Store;
@@ -23,7 +23,7 @@ pub fn lost_database(context: HomeContext<'_>) -> Option<String> {
     let database = context.home.database();
     // An unreadable file is reported when it is opened.
     let is_missing = database.try_exists().is_ok_and(|exists| !exists);
-    (is_missing && facts(context, None).installed).then(|| {
+    (is_missing && state(context, None).installed).then(|| {
         format!(
             "a timer is installed for it, and there is no `{}`; its disk may not be mounted",
             database.display()

@@ -21,10 +21,10 @@ pub enum StopReason {
 /// Raising it only requests the stop: threads hand in their results and return in
 /// the ordinary way. A thread that waits through the flag is woken.
 #[derive(Clone, Debug, Default)]
-pub struct StopFlag(Arc<Inner>);
+pub struct StopFlag(Arc<StopState>);
 
 #[derive(Debug, Default)]
-struct Inner {
+struct StopState {
     reason: Mutex<Option<StopReason>>,
     raised: Condvar,
 }

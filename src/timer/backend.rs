@@ -8,7 +8,7 @@ use super::crontab::CrontabTimer;
 use super::launchd::LaunchdTimer;
 use super::refusal::Refusal;
 use super::spec::{TimerId, TimerSpec};
-use super::step::Step;
+use super::step::InstallStep;
 use super::systemd::SystemdTimer;
 use super::task_scheduler::TaskSchedulerTimer;
 use crate::domain::timer::TimerKind;
@@ -36,7 +36,7 @@ pub trait TimerBackend {
     fn is_available(&self) -> bool;
 
     /// Returns the steps of an installation; works on every platform.
-    fn plan(&self, spec: &TimerSpec) -> Result<Vec<Step>>;
+    fn plan(&self, spec: &TimerSpec) -> Result<Vec<InstallStep>>;
 
     /// Installs or replaces the entry; tells whether anything changed.
     fn install(&self, spec: &TimerSpec) -> Result<bool>;

@@ -11,7 +11,7 @@ use super::backend::{InstalledEntry, TimerBackend};
 use super::crontab_text::{self as text, Crontab};
 use super::refusal::Refusal;
 use super::spec::{TimerId, TimerSpec};
-use super::step::Step;
+use super::step::InstallStep;
 use crate::domain::timer::TimerKind;
 use crate::sys::fs::create_private_dir;
 use crate::sys::helper::{self, HelperError};
@@ -124,12 +124,12 @@ impl TimerBackend for CrontabTimer<'_> {
         find_helper(self.host, "crontab").is_some()
     }
 
-    fn plan(&self, spec: &TimerSpec) -> Result<Vec<Step>> {
+    fn plan(&self, spec: &TimerSpec) -> Result<Vec<InstallStep>> {
         // The text of the marker depends on the current crontab.
         let before = self.read().unwrap_or(Some(Vec::new()));
         let after = text::with_block(before.as_deref(), spec)?;
         let lines = text::block_text(&after, &spec.id).unwrap_or_default();
-        Ok(vec![Step::AddToCrontab { lines }])
+        Ok(vec![InstallStep::AddToCrontab { lines }])
     }
 
     fn install(&self, spec: &TimerSpec) -> Result<bool> {

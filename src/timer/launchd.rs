@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use super::backend::{InstalledEntry, TimerBackend};
 use super::spec::{TimerId, TimerSpec};
-use super::step::{Encoding, Step, carry_out, exit_code};
+use super::step::{Encoding, InstallStep, carry_out, exit_code};
 use super::xml::escape;
 use crate::domain::timer::TimerKind;
 use crate::sys::files::read_if_present;
@@ -137,7 +137,7 @@ impl<'a> LaunchdTimer<'a> {
         let (first, load) = steps.split_at(steps.len() - 1);
         carry_out(self.host, first)?;
         self.unload(&spec.id, session)?;
-        let [Step::Run { arguments, .. }] = load else {
+        let [InstallStep::Run { arguments, .. }] = load else {
             bail!("loading is one command");
         };
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -160,20 +160,20 @@ impl<'a> LaunchdTimer<'a> {
         Ok(())
     }
 
-    fn steps(&self, spec: &TimerSpec, session: LaunchSession) -> Result<Vec<Step>> {
+    fn steps(&self, spec: &TimerSpec, session: LaunchSession) -> Result<Vec<InstallStep>> {
         let path = self.path(&spec.id)?;
         let file = path.display().to_string();
         let domain = self.domain(session);
         let service = format!("{domain}/{}", label(&spec.id));
         Ok(vec![
-            Step::Write {
+            InstallStep::Write {
                 path,
                 text: render(spec, session),
                 encoding: Encoding::Utf8,
             },
             // An earlier `launchctl disable` is stored outside the file.
-            Step::try_to_run("launchctl", &["enable", &service]),
-            Step::run("launchctl", &["bootstrap", &domain, &file]),
+            InstallStep::try_to_run("launchctl", &["enable", &service]),
+            InstallStep::run("launchctl", &["bootstrap", &domain, &file]),
         ])
     }
 
@@ -194,7 +194,7 @@ impl TimerBackend for LaunchdTimer<'_> {
         crate::sys::search_path::find_helper(self.host, "launchctl").is_some()
     }
 
-    fn plan(&self, spec: &TimerSpec) -> Result<Vec<Step>> {
+    fn plan(&self, spec: &TimerSpec) -> Result<Vec<InstallStep>> {
         self.steps(spec, LaunchSession::Screen)
     }
 
@@ -230,7 +230,7 @@ impl TimerBackend for LaunchdTimer<'_> {
         for session in SESSIONS {
             self.unload(id, session)?;
         }
-        carry_out(self.host, &[Step::Remove { path }]).context("cannot remove the timer")?;
+        carry_out(self.host, &[InstallStep::Remove { path }]).context("cannot remove the timer")?;
         Ok(true)
     }
 

@@ -21,9 +21,9 @@ mod launchd;
 mod refusal;
 mod spec;
 mod step;
-mod surroundings;
 mod systemd;
 mod task_scheduler;
+mod tick_environment;
 mod variables;
 mod xml;
 
@@ -37,7 +37,7 @@ pub mod render {
 
 pub use backend::{InstalledEntry, TimerBackend, all, choose, of_kind};
 pub use refusal::Refusal;
-pub use spec::{Tick, TimerId, TimerSpec};
-pub use step::{Encoding, Step, render_steps};
-pub use surroundings::{Gap, PLACES, TickEnvironment, WATCHED, gaps};
+pub use spec::{TickTimes, TimerId, TimerSpec};
+pub use step::{Encoding, InstallStep, render_steps};
+pub use tick_environment::{Gap, PLACES, TickEnvironment, WATCHED, gaps};
 pub use variables::check_variable;

@@ -17,7 +17,7 @@ pub struct TimerSpec {
     pub home: String,
     /// The id of the database that the tick requires; `None` before there is one.
     pub database: Option<String>,
-    pub tick: Tick,
+    pub tick: TickTimes,
     /// Variables that the user requested; a timer has almost none of its own.
     pub variables: Vec<(String, String)>,
 }
@@ -88,12 +88,12 @@ impl fmt::Display for TimerId {
 /// The minutes of each hour at which the timer fires: `offset`, and every `every`
 /// minutes after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tick {
+pub struct TickTimes {
     every: u8,
     offset: u8,
 }
 
-impl Tick {
+impl TickTimes {
     /// Computes the minutes for an installation on a host.
     ///
     /// A hash spreads them, so that not all users contact the Hub at the full hour,
@@ -128,7 +128,7 @@ impl Tick {
     }
 }
 
-impl fmt::Display for Tick {
+impl fmt::Display for TickTimes {
     /// Writes the times as text: `every 15 minutes, at :04, :19, :34 and :49`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let minutes = self.minutes();
@@ -171,7 +171,7 @@ pub(super) mod tests {
             program: "/home/me/.cargo/bin/hfdl".to_owned(),
             home: "/home/me/.local/share/hfdl".to_owned(),
             database: None,
-            tick: Tick {
+            tick: TickTimes {
                 every: 15,
                 offset: 4,
             },
@@ -181,7 +181,7 @@ pub(super) mod tests {
 
     pub fn with_tick(every: u8, offset: u8) -> TimerSpec {
         TimerSpec {
-            tick: Tick { every, offset },
+            tick: TickTimes { every, offset },
             ..plain()
         }
     }
@@ -189,7 +189,7 @@ pub(super) mod tests {
     #[test]
     fn ticks_divide_each_hour_and_begin_within_the_first_period() {
         for every in [1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60] {
-            let tick = Tick::new(Seconds(every * 60), "install", "host");
+            let tick = TickTimes::new(Seconds(every * 60), "install", "host");
             let minutes = tick.minutes();
             assert_eq!(minutes.len() as u64, 60 / every);
             assert!(u64::from(minutes[0]) < every, "{minutes:?}");
@@ -200,7 +200,7 @@ pub(super) mod tests {
 
     #[test]
     fn the_offset_is_spread_over_hosts_and_stable() {
-        let offset = |id: &str, host: &str| Tick::new(Seconds(3600), id, host).offset();
+        let offset = |id: &str, host: &str| TickTimes::new(Seconds(3600), id, host).offset();
         // Not stored anywhere, so this number must never change between releases.
         assert_eq!(offset("install", "host"), 48);
         let spread: std::collections::BTreeSet<u8> = (0..200)

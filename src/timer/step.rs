@@ -39,7 +39,7 @@ pub enum OnFailure {
 
 /// One step; a list of steps can be shown instead of being carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum InstallStep {
     Write {
         path: PathBuf,
         text: String,
@@ -59,7 +59,7 @@ pub enum Step {
     },
 }
 
-impl Step {
+impl InstallStep {
     pub fn run(program: &'static str, arguments: &[&str]) -> Self {
         Self::Run {
             program,
@@ -83,19 +83,19 @@ impl Step {
 }
 
 /// Carries out steps; stops at the first failure.
-pub fn carry_out(host: &Host, steps: &[Step]) -> Result<()> {
+pub fn carry_out(host: &Host, steps: &[InstallStep]) -> Result<()> {
     for step in steps {
         match step {
-            Step::Write {
+            InstallStep::Write {
                 path,
                 text,
                 encoding,
             } => write(path, &encoding.encode(text))?,
-            Step::Remove { path } => {
+            InstallStep::Remove { path } => {
                 files::remove_if_present(path)
                     .with_context(|| format!("cannot remove `{}`", path.display()))?;
             }
-            Step::Run {
+            InstallStep::Run {
                 program,
                 arguments,
                 on_failure,
@@ -109,7 +109,7 @@ pub fn carry_out(host: &Host, steps: &[Step]) -> Result<()> {
                     );
                 }
             }
-            Step::AddToCrontab { .. } => bail!("a crontab is edited by its own back-end"),
+            InstallStep::AddToCrontab { .. } => bail!("a crontab is edited by its own back-end"),
         }
     }
     Ok(())
@@ -139,11 +139,11 @@ pub fn exit_code(
 
 /// Renders steps for `start --dry-run`: notes begin with `#`, commands with `$`,
 /// the rest is the content of files.
-pub fn render_steps(steps: &[Step]) -> String {
+pub fn render_steps(steps: &[InstallStep]) -> String {
     let mut shown = String::new();
     for step in steps {
         match step {
-            Step::Write {
+            InstallStep::Write {
                 path,
                 text,
                 encoding,
@@ -154,11 +154,13 @@ pub fn render_steps(steps: &[Step]) -> String {
                 };
                 shown.push_str(&format!("# write {}{note}\n{text}", path.display()));
             }
-            Step::Remove { path } => shown.push_str(&format!("# remove {}\n", path.display())),
-            Step::Run {
+            InstallStep::Remove { path } => {
+                shown.push_str(&format!("# remove {}\n", path.display()))
+            }
+            InstallStep::Run {
                 program, arguments, ..
             } => shown.push_str(&format!("$ {program} {}\n", arguments.join(" "))),
-            Step::AddToCrontab { lines } => shown.push_str(lines),
+            InstallStep::AddToCrontab { lines } => shown.push_str(lines),
         }
     }
     shown

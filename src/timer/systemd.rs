@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 
 use super::backend::{InstalledEntry, TimerBackend};
 use super::refusal::Refusal;
-use super::spec::{Tick, TimerId, TimerSpec};
-use super::step::{Encoding, Step, carry_out, exit_code};
+use super::spec::{TickTimes, TimerId, TimerSpec};
+use super::step::{Encoding, InstallStep, carry_out, exit_code};
 use crate::domain::timer::TimerKind;
 use crate::sys::files::read_if_present;
 use crate::sys::helper;
@@ -83,7 +83,7 @@ WantedBy=timers.target
     )
 }
 
-fn calendar(tick: Tick) -> String {
+fn calendar(tick: TickTimes) -> String {
     match (tick.every(), tick.offset()) {
         (1, _) => "*-*-* *:*:00".to_owned(),
         (60, offset) => format!("*-*-* *:{offset:02}:00"),
@@ -175,16 +175,16 @@ impl TimerBackend for SystemdTimer<'_> {
         matches!(self.exit_code(&["show", "--property=Version"]), Ok(Some(0)))
     }
 
-    fn plan(&self, spec: &TimerSpec) -> Result<Vec<Step>> {
-        let writes = self.units(spec)?.map(|(path, text)| Step::Write {
+    fn plan(&self, spec: &TimerSpec) -> Result<Vec<InstallStep>> {
+        let writes = self.units(spec)?.map(|(path, text)| InstallStep::Write {
             path,
             text,
             encoding: Encoding::Utf8,
         });
         let mut steps = Vec::from(writes);
-        steps.push(Step::run("systemctl", &["--user", "daemon-reload"]));
+        steps.push(InstallStep::run("systemctl", &["--user", "daemon-reload"]));
         // Enable the timer only: an enabled service would run at login.
-        steps.push(Step::run(
+        steps.push(InstallStep::run(
             "systemctl",
             &["--user", "enable", "--now", &timer(&spec.id)],
         ));
@@ -224,13 +224,13 @@ impl TimerBackend for SystemdTimer<'_> {
         let stamp = stamps.join("systemd/timers").join(format!("stamp-{timer}"));
         let [timer_file, service_file] = files;
         let steps = [
-            Step::run("systemctl", &["--user", "disable", "--now", &timer]),
-            Step::try_to_run("systemctl", &["--user", "clean", "--what=state", &timer]),
-            Step::Remove { path: stamp },
-            Step::Remove { path: timer_file },
-            Step::Remove { path: service_file },
-            Step::run("systemctl", &["--user", "daemon-reload"]),
-            Step::try_to_run("systemctl", &["--user", "reset-failed", &timer, &service]),
+            InstallStep::run("systemctl", &["--user", "disable", "--now", &timer]),
+            InstallStep::try_to_run("systemctl", &["--user", "clean", "--what=state", &timer]),
+            InstallStep::Remove { path: stamp },
+            InstallStep::Remove { path: timer_file },
+            InstallStep::Remove { path: service_file },
+            InstallStep::run("systemctl", &["--user", "daemon-reload"]),
+            InstallStep::try_to_run("systemctl", &["--user", "reset-failed", &timer, &service]),
         ];
         carry_out(self.host, &steps).context("cannot remove the timer")?;
         Ok(true)

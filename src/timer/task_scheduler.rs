@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::backend::{InstalledEntry, TimerBackend};
 use super::refusal::Refusal;
 use super::spec::{TimerId, TimerSpec};
-use super::step::{Encoding, Step, carry_out, exit_code};
+use super::step::{Encoding, InstallStep, carry_out, exit_code};
 use super::xml::escape;
 use crate::domain::timer::TimerKind;
 use crate::sys::files::read_if_present;
@@ -165,7 +165,7 @@ impl TimerBackend for TaskSchedulerTimer<'_> {
         find_helper(self.host, "schtasks").is_some()
     }
 
-    fn plan(&self, spec: &TimerSpec) -> Result<Vec<Step>> {
+    fn plan(&self, spec: &TimerSpec) -> Result<Vec<InstallStep>> {
         if let Some((name, _)) = spec.variables.first() {
             let reason = format!("a task of Windows cannot be given the variable `{name}`");
             let next = format!("set it for your account: `setx {name} VALUE`; tasks see it");
@@ -183,12 +183,12 @@ impl TimerBackend for TaskSchedulerTimer<'_> {
         let path = self.file();
         let file = path.display().to_string();
         Ok(vec![
-            Step::Write {
+            InstallStep::Write {
                 text: render(spec, &user),
                 path,
                 encoding: Encoding::Utf16,
             },
-            Step::run(
+            InstallStep::run(
                 "schtasks",
                 &["/Create", "/TN", &task(&spec.id), "/XML", &file, "/F"],
             ),
@@ -211,8 +211,8 @@ impl TimerBackend for TaskSchedulerTimer<'_> {
             return Ok(false);
         }
         let steps = [
-            Step::run("schtasks", &["/Delete", "/TN", &task(id), "/F"]),
-            Step::Remove { path: self.file() },
+            InstallStep::run("schtasks", &["/Delete", "/TN", &task(id), "/F"]),
+            InstallStep::Remove { path: self.file() },
         ];
         carry_out(self.host, &steps).context("cannot remove the timer")?;
         Ok(true)

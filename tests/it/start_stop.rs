@@ -390,7 +390,7 @@ fn a_home_that_was_moved_takes_its_entry_along_and_a_copy_does_not() {
 #[test]
 fn the_facts_tell_what_is_installed_and_whether_it_is_current() {
     use hfdl::ops::settings::resolve_settings;
-    use hfdl::ops::timer::{HomeContext, TimerState, facts};
+    use hfdl::ops::timer::{HomeContext, TimerState, state};
     use hfdl::store::Store;
     use hfdl::sys::host::Host;
     use hfdl::sys::paths::Home;
@@ -414,7 +414,7 @@ fn the_facts_tell_what_is_installed_and_whether_it_is_current() {
             home: &home,
             settings: &settings,
         };
-        facts(place, store.as_ref())
+        state(place, store.as_ref())
     };
     assert_eq!(look(), TimerState::default());
     env.line("start --every 5m").succeeds();
@@ -441,7 +441,7 @@ fn the_facts_tell_what_is_installed_and_whether_it_is_current() {
             && gone
                 .last_problem
                 .unwrap()
-                .contains("`hfdl start` puts it back")
+                .contains("`hfdl start` installs it again")
     );
     env.line("stop").succeeds();
     assert_eq!(look(), TimerState::default());

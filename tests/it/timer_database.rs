@@ -81,9 +81,10 @@ fn an_entry_of_an_older_version_works_and_is_to_be_renewed() {
     env.line(old).succeeds().silently();
     env.line("status")
         .exits(1)
-        .prints("it is from another version")
+        .prints("it was installed by another version")
         .prints("`hfdl start`");
-    env.line("doctor").prints("it is from another version");
+    env.line("doctor")
+        .prints("it was installed by another version");
     env.line("start").succeeds().prints("timer installed");
     assert!(text(&env).contains(words));
     env.line("start").succeeds().prints("already installed");

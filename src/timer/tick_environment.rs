@@ -233,7 +233,7 @@ mod tests {
         Settings::resolve(&layers).unwrap()
     }
 
-    fn surroundings(settings: &Settings) -> TickEnvironment<'_> {
+    fn tick_environment(settings: &Settings) -> TickEnvironment<'_> {
         TickEnvironment {
             kind: TimerKind::Crontab,
             variables: BTreeMap::new(),
@@ -270,7 +270,7 @@ mod tests {
             let settings = settings(&[given], &saved);
             let warnings = warnings(&TickEnvironment {
                 saved,
-                ..surroundings(&settings)
+                ..tick_environment(&settings)
             });
             assert!(warnings.contains("https://ping.example/***"), "{warnings}");
             assert!(
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn an_empty_environment_has_no_gaps() {
         let settings = settings(&[], &BTreeMap::new());
-        assert_eq!(gaps(&surroundings(&settings)), []);
+        assert_eq!(gaps(&tick_environment(&settings)), []);
     }
 
     #[test]
@@ -303,7 +303,7 @@ mod tests {
         ];
         let settings = settings(&environment, &BTreeMap::new());
         assert_eq!(
-            warnings(&surroundings(&settings)),
+            warnings(&tick_environment(&settings)),
             "save cache.dir=/data/hf/hub from environment (HF_HOME)\n\
              `download.connections` is `32` here by `HFDL_DOWNLOAD_CONNECTIONS`, and the timer will not have it; \
              `hfdl config set download.connections '32'` keeps it\n\
@@ -313,7 +313,7 @@ mod tests {
             carried: ["HF_HOME", "HF_ENDPOINT", "HFDL_DOWNLOAD_CONNECTIONS"]
                 .map(str::to_owned)
                 .into(),
-            ..surroundings(&settings)
+            ..tick_environment(&settings)
         };
         assert_eq!(gaps(&environment), []);
     }
@@ -325,7 +325,7 @@ mod tests {
         let other = settings(&environment, &saved);
         let environment = TickEnvironment {
             saved: saved.clone(),
-            ..surroundings(&other)
+            ..tick_environment(&other)
         };
         let text = warnings(&environment);
         assert!(
@@ -335,7 +335,7 @@ mod tests {
         let same = settings(&[(SettingKey::CacheDir, "/saved", "HF_HUB_CACHE")], &saved);
         let environment = TickEnvironment {
             saved,
-            ..surroundings(&same)
+            ..tick_environment(&same)
         };
         assert_eq!(gaps(&environment), []);
     }
@@ -345,7 +345,7 @@ mod tests {
         let settings = settings(&[], &BTreeMap::new());
         let environment = TickEnvironment {
             variables: BTreeMap::from([("XDG_CACHE_HOME", "/default".to_owned())]),
-            ..surroundings(&settings)
+            ..tick_environment(&settings)
         };
         assert_eq!(
             warnings(&environment),
@@ -356,7 +356,7 @@ mod tests {
     #[test]
     fn proxies_and_certificates_are_offered_as_env_flags() {
         let settings = settings(&[], &BTreeMap::new());
-        let mut environment = surroundings(&settings);
+        let mut environment = tick_environment(&settings);
         for name in ["https_proxy", "SSL_CERT_FILE"] {
             environment.variables.insert(name, "x".to_owned());
         }
@@ -384,7 +384,7 @@ mod tests {
     #[test]
     fn a_token_of_the_shell_alone_is_warned_about() {
         let settings = settings(&[], &BTreeMap::new());
-        let mut environment = surroundings(&settings);
+        let mut environment = tick_environment(&settings);
         environment.token_variable = Some("HF_TOKEN");
         assert!(warnings(&environment).contains("`HF_TOKEN` is set in this shell"));
         environment.kind = TimerKind::TaskScheduler;
