@@ -1,21 +1,26 @@
 //! Deletes what was published for a model, when a person asks for it.
 //!
-//! Only what hfdl wrote goes: a ref and the revisions that nothing else names,
-//! or the files of a directory that are unchanged since they were put there.
+//! Everything goes by the rule of `domain::deletion`: a ref that names what
+//! this home published and nobody else claims, the snapshots and blobs that it
+//! made, the files of a directory that are unchanged since they were put there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::layout::{CacheLayout, PARTIAL_SUFFIX, RepoLayout};
+use super::homes::{HOMES, origin_of_snapshot};
+use super::layout::{CacheLayout, PARTIAL_SUFFIX, RepoLayout, SIDECAR_SUFFIX};
 use super::local_dir::{LocalDir, PRIVATE, RECORDS};
-use super::scan::{files_below, scan_repo};
-use super::sweep::{contents_used_elsewhere, execute_sweep};
-use super::sweep_plan::{SweepRules, Unused, plan_sweep};
+use super::scan::{LocalRepo, files_below, scan_repo};
+use super::sweep::{contents_used_elsewhere, execute_sweep, let_go};
+use super::sweep_plan::{Evidence, SweepRules, SweepTarget, plan_sweep};
+use crate::domain::content::ContentId;
+use crate::domain::deletion::{Origin, Ownership, Permit, Reason, Refusal, judge};
 use crate::domain::repo::{CommitSha, Repo, Revision};
 use crate::sys::files;
+use crate::sys::removal;
 
 /// What becomes of the repository's other revisions and unfinished downloads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,68 +28,147 @@ pub enum Rest {
     /// Other models use the repository: the revisions that they can go back to
     /// and the bytes that they have begun to fetch are theirs.
     Keep,
-    /// Nobody needs the repository: all that hfdl put there goes.
+    /// No other model needs the repository: all that this home put there goes.
     Remove,
 }
 
-/// Deletes a model's revisions from the cache and returns the bytes freed.
-///
-/// `own` are the commits that were there for the model alone as far as models
-/// go; whatever another ref names stays, and so does what hfdl did not put
-/// there.
+/// What was deleted for a model, and why some of it was not.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    pub freed_bytes: u64,
+    /// The blobs that are gone, by their paths.
+    pub blobs: Vec<PathBuf>,
+    pub kept: BTreeSet<Refusal>,
+}
+
+/// The revision of a model that goes.
+#[derive(Clone, Copy)]
+pub struct Leaving<'a> {
+    pub repo: &'a Repo,
+    pub revision: &'a Revision,
+    /// The commits that were published for it and that no other model needs.
+    pub own: &'a BTreeSet<CommitSha>,
+    /// Commits that other models of this home need.
+    pub needed: &'a BTreeSet<CommitSha>,
+    pub rest: Rest,
+    /// What other programs have open.
+    pub open: &'a dyn Fn(&LocalRepo) -> BTreeSet<ContentId>,
+}
+
+/// Deletes a model's revisions from the cache.
 pub fn forget_revision(
     cache: &CacheLayout,
-    repo: &Repo,
-    revision: &Revision,
-    own: &BTreeSet<CommitSha>,
-    rest: Rest,
-) -> Result<u64> {
+    ownership: Ownership,
+    leaving: &Leaving<'_>,
+) -> Result<Forgotten> {
+    let (repo, own) = (leaving.repo, leaving.own);
     let layout = cache.repo(repo);
+    let mut forgotten = Forgotten::default();
     if !layout.folder().is_dir() {
-        return Ok(0);
+        return Ok(forgotten);
     }
     // The ref first: a ref without its snapshot makes the whole repository
     // unreadable for other programs.
-    remove_reference(&layout, revision)?;
     let local = scan_repo(cache, repo)?;
-    // Every snapshot of ours has a listing in the private folder.
-    let goes = |commit: &CommitSha| match rest {
+    let open = (leaving.open)(&local);
+    if let Some(refusal) = remove_reference(&layout, &local, &ownership, leaving, &open)? {
+        forgotten.kept.insert(refusal);
+    }
+    let local = scan_repo(cache, repo)?;
+    let made: BTreeSet<CommitSha> = ownership.own.snapshots.keys().cloned().collect();
+    let goes = |commit: &CommitSha| match leaving.rest {
         Rest::Keep => own.contains(commit),
-        Rest::Remove => own.contains(commit) || layout.private_tree(commit).exists(),
+        Rest::Remove => {
+            !leaving.needed.contains(commit) && (own.contains(commit) || made.contains(commit))
+        }
     };
-    let leftovers = match rest {
-        Rest::Keep => Unused::Keep,
-        Rest::Remove => Unused::Remove,
-    };
+    let open_snapshots = open_snapshots(&local, &open, &goes);
     let commits = local.snapshots.keys();
     let rules = SweepRules {
         keep: commits.filter(|commit| !goes(commit)).cloned().collect(),
+        reason: Reason::OfRemovedModel,
         used_elsewhere: contents_used_elsewhere(cache, repo)?,
-        open: BTreeSet::new(),
-        unused: leftovers,
-        evidence: leftovers,
+        open,
+        open_snapshots,
+        ownership,
+        evidence: match leaving.rest {
+            Rest::Keep => Evidence::Keep,
+            Rest::Remove => Evidence::Remove,
+        },
     };
     let plan = plan_sweep(&local, &rules);
-    let done = execute_sweep(cache, repo, &plan, &rules)?;
-    let left = scan_repo(cache, repo)?;
-    if left.snapshots.is_empty()
-        && left.refs.is_empty()
-        && left.blobs.is_empty()
-        && left.partials.is_empty()
-    {
-        // A folder without revisions is an error to other readers.
-        fs::remove_dir_all(layout.folder())
-            .with_context(|| format!("cannot remove `{}`", layout.folder().display()))?;
+    for item in &plan.items {
+        match (&item.what, item.verdict) {
+            (SweepTarget::Snapshot(commit), Err(refusal)) if goes(commit) => {
+                forgotten.kept.insert(refusal);
+            }
+            (_, Err(refusal @ (Refusal::Open | Refusal::OtherHome | Refusal::BeingFetched))) => {
+                forgotten.kept.insert(refusal);
+            }
+            _ => {}
+        }
     }
-    Ok(done.freed_bytes)
+    let done = execute_sweep(cache, repo, &plan, &rules)?;
+    forgotten.freed_bytes = done.freed_bytes;
+    for (item, _) in done.removals() {
+        if let SweepTarget::Blob(content) = &item.what {
+            forgotten.blobs.push(layout.blob(content));
+        }
+    }
+    if leaving.rest == Rest::Remove && !rules.ownership.is_being_fetched {
+        remove_folder_if_ours(&layout, &rules.ownership)?;
+    }
+    Ok(forgotten)
 }
 
-fn remove_reference(layout: &RepoLayout, revision: &Revision) -> Result<()> {
-    if revision.as_commit().is_some() {
-        return Ok(());
-    }
+/// Returns the snapshots of which another program has a file open that no
+/// snapshot that stays has, too.
+fn open_snapshots(
+    local: &LocalRepo,
+    open: &BTreeSet<ContentId>,
+    goes: &dyn Fn(&CommitSha) -> bool,
+) -> BTreeSet<CommitSha> {
+    let (going, staying): (Vec<_>, Vec<_>) =
+        local.snapshots.iter().partition(|(commit, _)| goes(commit));
+    let elsewhere: BTreeSet<ContentId> = staying.iter().flat_map(|(_, it)| it.contents()).collect();
+    let is_open = |content: ContentId| open.contains(&content) && !elsewhere.contains(&content);
+    let in_use = going
+        .into_iter()
+        .filter(|(_, it)| it.contents().any(is_open));
+    in_use.map(|(commit, _)| commit.clone()).collect()
+}
+
+/// Removes the ref of a revision, or says why it stays.
+fn remove_reference(
+    layout: &RepoLayout,
+    local: &LocalRepo,
+    ownership: &Ownership,
+    leaving: &Leaving<'_>,
+    open: &BTreeSet<ContentId>,
+) -> Result<Option<Refusal>> {
+    let revision = leaving.revision;
+    let Some(commit) = local.refs.get(revision) else {
+        return Ok(None);
+    };
+    let snapshot = local.snapshots.get(commit);
+    let origin = match snapshot {
+        Some(snapshot) => origin_of_snapshot(ownership, local, commit, snapshot),
+        // Another program moved the ref and has not come to the snapshot yet.
+        None => Origin::Unknown,
+    };
+    let is_known = leaving.own.contains(commit) || leaving.needed.contains(commit);
+    let is_open = snapshot.is_some_and(|it| it.contents().any(|used| open.contains(&used)));
+    let claims = [
+        (!is_known).then_some(Refusal::NotOurs),
+        ownership.refusal_of_commit(commit),
+        is_open.then_some(Refusal::Open),
+    ];
+    let permit = match judge(Reason::OfRemovedModel, origin, claims) {
+        Ok(permit) => permit,
+        Err(refusal) => return Ok(Some(refusal)),
+    };
     let path = layout.reference(revision);
-    files::remove_if_present(&path)
+    removal::remove_file(&path, permit)
         .with_context(|| format!("cannot remove `{}`", path.display()))?;
     let refs = layout.refs();
     let emptied = path
@@ -92,11 +176,47 @@ fn remove_reference(layout: &RepoLayout, revision: &Revision) -> Result<()> {
         .skip(1)
         .take_while(|dir| *dir != refs && dir.starts_with(&refs));
     for dir in emptied {
-        if fs::remove_dir(dir).is_err() {
+        if !removal::remove_empty_dir(dir) {
             break;
         }
     }
+    Ok(None)
+}
+
+/// Removes a repository's folder when nothing but notes of hfdl is left in it.
+fn remove_folder_if_ours(layout: &RepoLayout, ownership: &Ownership) -> Result<()> {
+    let private = layout.private();
+    let mut notes: Vec<PathBuf> = Vec::new();
+    for (_, entry) in files_below(layout.folder())? {
+        let path = entry.path();
+        let below = path.strip_prefix(&private).ok();
+        let is_note = below.is_some_and(|below| {
+            below.starts_with("trees")
+                || below
+                    .extension()
+                    .is_some_and(|it| it == &SIDECAR_SUFFIX[1..])
+                || below.starts_with(HOMES) && !ownership.is_shared()
+        });
+        if !is_note {
+            return Ok(());
+        }
+        notes.push(path);
+    }
+    for note in notes {
+        let_go(&note, Permit::note())?;
+    }
+    remove_empty_dirs(layout.folder());
     Ok(())
+}
+
+/// Removes the folders below and including one that have nothing in them.
+fn remove_empty_dirs(dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_empty_dirs(&entry.path());
+        }
+    }
+    removal::remove_empty_dir(dir);
 }
 
 impl LocalDir {
@@ -116,29 +236,139 @@ impl LocalDir {
         Ok(sum)
     }
 
-    /// Deletes the files that were put into a directory and are unchanged
-    /// since, and returns their bytes. The user's own files stay.
-    pub fn forget(root: &Path) -> Result<u64> {
-        if !root.join(RECORDS).is_dir() {
-            return Ok(0);
+    /// Deletes the files of a repository that were put into a directory and are
+    /// unchanged since, and hfdl's own notes, each by its name. The user's own
+    /// files stay, and so does everything else in the folder of records.
+    pub fn forget(
+        root: &Path,
+        repo: &Repo,
+        commits: &BTreeSet<CommitSha>,
+        ownership: &Ownership,
+    ) -> Result<Forgotten> {
+        let mut forgotten = Forgotten::default();
+        if !root.join(PRIVATE).is_dir() {
+            return Ok(forgotten);
         }
-        let dir = Self::open(root)?;
-        let mut freed = 0;
-        for (path, content) in dir.written()? {
+        if ownership.is_being_fetched {
+            forgotten.kept.insert(Refusal::BeingFetched);
+            return Ok(forgotten);
+        }
+        let dir = Self::to_look(root)?;
+        let mut written = dir.written()?;
+        for path in dir.paths_of(&written, repo, commits) {
             let size = fs::symlink_metadata(dir.file(&path)).map_or(0, |file| file.len());
-            if dir.delete_if_ours(&path, content)? {
-                freed += size;
+            match dir.delete_if_ours(&path, &written, repo, Reason::OfRemovedModel)? {
+                Ok(()) => {
+                    forgotten.freed_bytes += size;
+                    forgotten.blobs.push(dir.file(&path));
+                }
+                Err(refusal) => {
+                    forgotten.kept.insert(refusal);
+                    // What the note says is not true of the file any more.
+                    let_go(&dir.note_path(&path), Permit::note())?;
+                }
+            }
+            written.remove(&path);
+        }
+        for left in Self::leftovers(root)? {
+            let origin = ownership.origin_of_partial(&left.content);
+            let claims = ownership.others.iter();
+            let claims = claims.map(|_| Some(Refusal::OtherHome));
+            match judge(Reason::OfRemovedModel, origin, claims) {
+                Ok(permit) if left.remove(permit)? => forgotten.freed_bytes += left.size_bytes,
+                Ok(_) => drop(forgotten.kept.insert(Refusal::Open)),
+                Err(refusal) => drop(forgotten.kept.insert(refusal)),
             }
         }
-        let records = root.join(RECORDS);
-        fs::remove_dir_all(&records)
-            .with_context(|| format!("cannot remove `{}`", records.display()))?;
-        // The folders that are empty now; `remove_dir` leaves all others alone.
-        for dir in [records.parent(), Some(root)].into_iter().flatten() {
-            if fs::remove_dir(dir).is_err() {
+        if written.is_empty() && !ownership.is_shared() {
+            dir.remove_notes()?;
+        } else {
+            dir.write_written(&written)?;
+        }
+        Ok(forgotten)
+    }
+
+    /// Removes hfdl's notes, file by file, and then the folders that are empty.
+    fn remove_notes(&self) -> Result<()> {
+        let private = self.private();
+        let is_note = |path: &Path| {
+            let below = path.strip_prefix(&private).unwrap_or(path);
+            let suffix = below.extension().map(|it| it.to_owned());
+            below == Path::new("written")
+                || below == Path::new("place")
+                || below.starts_with("trees")
+                || below.starts_with(HOMES)
+                || suffix.is_some_and(|it| it == "xet" || it == "lock" || it == "journal")
+        };
+        let listings: Vec<PathBuf> = files_below(&private.join("trees"))?
+            .into_iter()
+            .map(|(_, entry)| entry.path())
+            .collect();
+        // The official listings that were written with ours are the same to the byte.
+        let official = self.root().join(RECORDS).join("trees");
+        for ours in &listings {
+            let theirs = official.join(ours.file_name().unwrap_or_default());
+            let is_same = fs::read(&theirs).ok() == fs::read(ours).ok();
+            if is_same {
+                let_go(&theirs, Permit::note())?;
+            }
+        }
+        for (_, entry) in files_below(&private)? {
+            if is_note(&entry.path()) {
+                let_go(&entry.path(), Permit::note())?;
+            }
+        }
+        remove_empty_dirs(&private);
+        self.remove_marks()
+    }
+
+    /// Removes the mark of a cache and the ignore file, if nothing else is left
+    /// beside them, and then the empty folders up to the directory itself.
+    fn remove_marks(&self) -> Result<()> {
+        let records = self.root().join(RECORDS);
+        let downloads = records.join("download");
+        let mut locks: BTreeMap<PathBuf, u64> = BTreeMap::new();
+        for (_, entry) in files_below(&downloads)? {
+            let size = entry.metadata().map_or(u64::MAX, |found| found.len());
+            locks.insert(entry.path(), size);
+        }
+        // Locks are empty files; they and the files' notes are all that is there.
+        let is_lock = |(path, size): (&PathBuf, &u64)| {
+            *size == 0 && path.extension().is_some_and(|it| it == "lock")
+        };
+        if locks.iter().all(is_lock) {
+            for lock in locks.keys() {
+                let_go(lock, Permit::note())?;
+            }
+            remove_empty_dirs(&downloads);
+        }
+        remove_empty_dirs(&records.join("trees"));
+        let marks = [".gitignore", "CACHEDIR.TAG"];
+        let mut others = files_below(&records)?
+            .into_iter()
+            .filter(|(_, entry)| !marks.iter().any(|mark| entry.path() == records.join(mark)));
+        if others.next().is_none() && !has_folders(&records) {
+            for (mark, text) in [
+                (".gitignore", "*".as_bytes()),
+                ("CACHEDIR.TAG", super::publish::CACHEDIR_TAG.as_bytes()),
+            ] {
+                let path = records.join(mark);
+                if files::read_if_present(&path)?.as_deref() == Some(text) {
+                    let_go(&path, Permit::note())?;
+                }
+            }
+        }
+        for dir in [Some(records.as_path()), records.parent(), Some(self.root())] {
+            if !dir.is_some_and(removal::remove_empty_dir) {
                 break;
             }
         }
-        Ok(freed)
+        Ok(())
     }
+}
+
+fn has_folders(dir: &Path) -> bool {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    folders.next().is_some()
 }

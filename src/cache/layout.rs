@@ -12,14 +12,19 @@
 //! what the next night is to go on with. A journal without its file is void.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::homes::HomeFolder;
 use crate::domain::content::ContentId;
+use crate::domain::deletion::HomeIdentity;
 use crate::domain::repo::{CommitSha, Repo, RepoPath, RepoType, Revision};
 
 /// The suffix that tells our partial files from all others.
 pub const PARTIAL_SUFFIX: &str = ".incomplete";
 /// The suffix of a partial file's journal, which lies beside it.
 pub const JOURNAL_SUFFIX: &str = ".incomplete.journal";
+/// The suffix of a journal that is being written anew.
+pub const NEW_JOURNAL_SUFFIX: &str = ".incomplete.journal.new";
 /// The suffix of bytes with a wrong hash, which are kept to be looked at.
 pub const EVIDENCE_SUFFIX: &str = ".incomplete.bad";
 /// The suffix of the lock that whoever fetches a partial file holds.
@@ -35,17 +40,33 @@ pub const TRASH_PREFIX: &str = "trash-";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheLayout {
     root: PathBuf,
+    /// The home that works here; without one nothing is written down about it.
+    home: Option<Arc<HomeIdentity>>,
 }
 
 /// One repository's folder in a cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RepoLayout {
     folder: PathBuf,
+    home: Option<HomeFolder>,
 }
 
 impl CacheLayout {
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self {
+            root: root.into(),
+            home: None,
+        }
+    }
+
+    /// Names the home on whose behalf files are written and deleted.
+    pub fn of_home(mut self, home: &Arc<HomeIdentity>) -> Self {
+        self.home = Some(home.clone());
+        self
+    }
+
+    pub fn home(&self) -> Option<&Arc<HomeIdentity>> {
+        self.home.as_ref()
     }
 
     pub fn root(&self) -> &Path {
@@ -53,9 +74,11 @@ impl CacheLayout {
     }
 
     pub fn repo(&self, repo: &Repo) -> RepoLayout {
-        RepoLayout {
-            folder: self.root.join(folder_name(repo)),
-        }
+        let folder = self.root.join(folder_name(repo));
+        let private = Path::new(&folder_name(repo)).join(".hfdl");
+        let home = self.home.as_ref();
+        let home = home.map(|home| HomeFolder::new(&self.root, private, home));
+        RepoLayout { folder, home }
     }
 
     /// Returns what a file somewhere in the cache is called: its repository, and
@@ -68,8 +91,12 @@ impl CacheLayout {
 
     /// Returns the lock that all writers of one blob take.
     pub fn blob_lock(&self, repo: &Repo, content: &ContentId) -> PathBuf {
-        let locks = self.root.join(".locks").join(folder_name(repo));
-        locks.join(format!("{}.lock", content.etag()))
+        self.locks(repo).join(format!("{}.lock", content.etag()))
+    }
+
+    /// Returns the folder of a repository's official locks.
+    pub fn locks(&self, repo: &Repo) -> PathBuf {
+        self.root.join(".locks").join(folder_name(repo))
     }
 
     /// Returns the file that tells backup programs to leave the cache out.
@@ -138,6 +165,19 @@ impl RepoLayout {
         self.folder.join(".hfdl")
     }
 
+    /// Returns the records of the home that works here.
+    pub fn home(&self) -> Option<&HomeFolder> {
+        self.home.as_ref()
+    }
+
+    /// Returns the folder in which files are prepared: the home's own, so that
+    /// what a crash leaves there is known to be its.
+    pub fn aside(&self) -> PathBuf {
+        self.home
+            .as_ref()
+            .map_or_else(|| self.private(), HomeFolder::path)
+    }
+
     pub fn partial(&self, content: &ContentId) -> PathBuf {
         let name = format!("{}{PARTIAL_SUFFIX}", content.etag());
         self.private().join(name)
@@ -170,8 +210,12 @@ impl RepoLayout {
     ///
     /// It is as deep as the final folder, so that relative links are right in
     /// both places and can be checked before the rename.
+    ///
+    /// Each home has one of its own: as long as it is there, the snapshot of
+    /// that commit, if there is one, was made by somebody else.
     pub fn staging(&self, commit: &CommitSha) -> PathBuf {
-        self.private().join(format!("{STAGING_PREFIX}{commit}"))
+        let id = self.home.as_ref().map(HomeFolder::id);
+        self.private().join(staging_name(commit, id))
     }
 
     /// Returns the lock of whoever puts a snapshot together: another home may
@@ -184,6 +228,14 @@ impl RepoLayout {
     /// Returns where a snapshot waits for its deletion.
     pub fn trash(&self, commit: &CommitSha) -> PathBuf {
         self.private().join(format!("{TRASH_PREFIX}{commit}"))
+    }
+}
+
+/// Returns the name of the folder in which a home puts a snapshot together.
+pub(super) fn staging_name(commit: &CommitSha, home: Option<&str>) -> String {
+    match home {
+        Some(home) => format!("{STAGING_PREFIX}{commit}-{home}"),
+        None => format!("{STAGING_PREFIX}{commit}"),
     }
 }
 

@@ -13,15 +13,18 @@ use std::collections::HashMap;
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
 
 use super::facts::look_in_cache;
+use super::homes::HomeFolder;
 use super::layout::{CacheLayout, JOURNAL_SUFFIX, PARTIAL_SUFFIX, native};
-use super::local_records::{FileNote, Written, parse_written};
+use super::local_records::{FileNote, Written, WrittenFile, parse_written};
 use super::publish::{check_size, create_inside, write_tag_once};
 use super::wire;
 use crate::domain::content::ContentId;
+use crate::domain::deletion::HomeIdentity;
 use crate::domain::filter::Filter;
 use crate::domain::placement::Placement;
 use crate::domain::plan::{Found, InPlace, LocalFacts, Place};
@@ -44,6 +47,8 @@ pub type Prove<'a> = &'a dyn Fn(&Path, &ContentId) -> io::Result<bool>;
 pub struct LocalDir {
     root: PathBuf,
     pub(super) permissions: fs::Permissions,
+    /// The records of the home that works here.
+    home: Option<HomeFolder>,
 }
 
 impl LocalDir {
@@ -62,7 +67,35 @@ impl LocalDir {
         }
         let permissions = files::permissions_of_new_files(&private)
             .with_context(|| format!("cannot write to `{}`", private.display()))?;
-        Ok(Self { root, permissions })
+        Ok(Self {
+            root,
+            permissions,
+            home: None,
+        })
+    }
+
+    /// Opens a directory for a deletion: nothing is created.
+    pub(super) fn to_look(root: &Path) -> Result<Self> {
+        let private = root.join(PRIVATE);
+        files::check_inside(root, &private)
+            .with_context(|| format!("cannot look into `{}`", private.display()))?;
+        let found = fs::metadata(&private)
+            .with_context(|| format!("cannot look at `{}`", private.display()))?;
+        Ok(Self {
+            root: root.to_path_buf(),
+            permissions: found.permissions(),
+            home: None,
+        })
+    }
+
+    /// Names the home on whose behalf files are written and deleted.
+    pub fn of_home(mut self, home: Option<&Arc<HomeIdentity>>) -> Self {
+        self.home = home.map(|home| HomeFolder::in_directory(&self.root, home));
+        self
+    }
+
+    pub(super) fn home(&self) -> Option<&HomeFolder> {
+        self.home.as_ref()
     }
 
     /// The folder of the official notes; no repository may put a file there.
@@ -95,6 +128,11 @@ impl LocalDir {
     /// Returns where a content is fetched to.
     pub fn partial(&self, content: &ContentId) -> PathBuf {
         Self::partial_below(&self.root, content)
+    }
+
+    /// Returns the folder that is ours in a directory.
+    pub fn private_below(root: &Path) -> PathBuf {
+        root.join(PRIVATE)
     }
 
     /// Returns where a content is fetched to in a directory that may not exist yet.
@@ -265,7 +303,7 @@ impl LocalDir {
         missing: &mut HashMap<String, &RemoteFile>,
         facts: &mut LocalFacts,
     ) -> Result<()> {
-        for (path, content) in self.written()? {
+        for (path, WrittenFile { content, .. }) in self.written()? {
             let Some(file) = missing.get(&content.etag()).copied() else {
                 continue;
             };

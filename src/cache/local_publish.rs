@@ -2,31 +2,35 @@
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
 use super::layout::native;
 use super::local_dir::{LocalDir, PRIVATE, RECORDS};
-use super::local_records::{FileNote, Written, render_written};
+use super::local_records::{FileNote, Written, WrittenFile, render_written};
 use super::publish::{TakeLock, check_size, create_inside, sync_dir};
-use super::scan::files_below;
+use super::scan::read_dir;
+use super::sweep::let_go;
+use super::sweep_dir::LeftoverKind;
 use super::wire;
 use crate::domain::content::ContentId;
+use crate::domain::deletion::{Fetch, FetchKey, Origin, Ownership, Permit, Reason, Refusal, judge};
 use crate::domain::plan::{Action, SyncPlan};
-use crate::domain::repo::{CommitSha, RepoPath};
+use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::sys::files::{self, Sharing};
 use crate::sys::host::checkpoint;
 use crate::sys::open;
+use crate::sys::removal;
 
 /// What becomes of files that are gone upstream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Vanished {
     Keep,
-    /// Removed where we wrote them and nobody changed them.
-    Delete,
+    /// Removed where hfdl wrote them for the repository, which is known to have
+    /// had these commits, and where nobody has changed them.
+    Delete(BTreeSet<CommitSha>),
 }
 
 /// What publishing to a directory did.
@@ -51,6 +55,16 @@ impl LocalDir {
         files::rename_over(verified, &stored).with_context(context)
     }
 
+    /// Claims what a plan needs before the first byte of it is fetched.
+    pub fn begin(&self, key: &FetchKey, plan: &SyncPlan) -> Result<()> {
+        let contents = plan.files.iter().map(|planned| planned.file.content);
+        let fetch = Fetch {
+            commit: plan.commit.clone(),
+            contents: contents.collect(),
+        };
+        self.home().map_or(Ok(()), |home| home.begin(key, fetch))
+    }
+
     /// Puts a commit's files in place; their contents have been stored or imported.
     ///
     /// Nothing is touched unless all of them are there. A directory has no one
@@ -59,9 +73,10 @@ impl LocalDir {
     /// the official lock: the official client may be writing the same file.
     pub fn publish(
         &self,
+        repo: &Repo,
         remote: &RemoteSnapshot,
         plan: &SyncPlan,
-        vanished: Vanished,
+        vanished: &Vanished,
         take_lock: TakeLock<'_>,
     ) -> Result<Placed> {
         let commit = &remote.commit;
@@ -91,18 +106,30 @@ impl LocalDir {
         // that is on it and was not written has no note that agrees.
         let mut written = self.written()?;
         let new = plan.files.iter().filter(|file| file.action != Action::Keep);
-        written.extend(new.map(|new| (new.file.path.clone(), new.file.content)));
+        written.extend(new.map(|new| {
+            let file = WrittenFile {
+                content: new.file.content,
+                repo: Some(repo.clone()),
+            };
+            (new.file.path.clone(), file)
+        }));
         self.write_written(&written)?;
 
         let mut removed = Vec::new();
-        if vanished == Vanished::Delete {
+        if let Vanished::Delete(commits) = vanished {
             // Only what stands in the way goes first; the rest when all is in place.
             let in_the_way = |path: &RepoPath| {
                 plan.files
                     .iter()
                     .any(|new| one_is_below(path, &new.file.path))
             };
-            self.delete_vanished(remote, &mut written, &mut removed, in_the_way)?;
+            self.delete_vanished(
+                (repo, commits),
+                remote,
+                &mut written,
+                &mut removed,
+                in_the_way,
+            )?;
         }
         let mut folders = BTreeSet::new();
         for planned in &plan.files {
@@ -120,8 +147,10 @@ impl LocalDir {
             self.note_down(commit, file)?;
         }
         folders.iter().try_for_each(|folder| sync_dir(folder))?;
-        if vanished == Vanished::Delete {
-            self.delete_vanished(remote, &mut written, &mut removed, |_| true)?;
+        if let Vanished::Delete(commits) = vanished {
+            self.delete_vanished((repo, commits), remote, &mut written, &mut removed, |_| {
+                true
+            })?;
         }
         if plan.files.len() == remote.files.len() {
             self.write_private(&self.listing_path(RECORDS, commit), &listing)?;
@@ -175,7 +204,7 @@ impl LocalDir {
         create_inside(self.root(), folder.unwrap_or(Path::new("")))?;
         if lock.is_symlink() {
             // Opening it would create a file wherever it leads.
-            files::remove_if_present(&lock)
+            removal::remove_file(&lock, Permit::scratch())
                 .with_context(|| format!("cannot remove the link `{}`", lock.display()))?;
         }
         take_lock(&lock)
@@ -203,7 +232,7 @@ impl LocalDir {
             .with_context(|| format!("cannot write `{}`", path.display()))
     }
 
-    fn write_written(&self, written: &Written) -> Result<()> {
+    pub(super) fn write_written(&self, written: &Written) -> Result<()> {
         let path = self.private().join("written");
         let text = render_written(written);
         files::write_atomically(&path, text.as_bytes(), &self.private())
@@ -212,19 +241,17 @@ impl LocalDir {
 
     fn delete_vanished(
         &self,
+        (repo, commits): (&Repo, &BTreeSet<CommitSha>),
         remote: &RemoteSnapshot,
         written: &mut Written,
         removed: &mut Vec<RepoPath>,
         choose: impl Fn(&RepoPath) -> bool,
     ) -> Result<()> {
         let listed: BTreeSet<&RepoPath> = remote.files.iter().map(|file| &file.path).collect();
-        let gone: Vec<(RepoPath, ContentId)> = written
-            .iter()
-            .filter(|(path, _)| !listed.contains(path) && choose(path))
-            .map(|(path, content)| (path.clone(), *content))
-            .collect();
-        for (path, content) in gone {
-            if self.delete_if_ours(&path, content)? {
+        let ours = self.paths_of(written, repo, commits).into_iter();
+        let gone = ours.filter(|path| !listed.contains(path) && choose(path));
+        for path in gone.collect::<Vec<_>>() {
+            if (self.delete_if_ours(&path, written, repo, Reason::GoneUpstream)?).is_ok() {
                 removed.push(path.clone());
             }
             written.remove(&path);
@@ -232,43 +259,90 @@ impl LocalDir {
         Ok(())
     }
 
-    pub(super) fn delete_if_ours(&self, path: &RepoPath, content: ContentId) -> Result<bool> {
+    /// Returns the files on the list that are of a repository. Lists of old
+    /// versions do not name it; there the commit that a file came with tells,
+    /// if it is one of those that this home has had of the repository.
+    pub(super) fn paths_of(
+        &self,
+        written: &Written,
+        repo: &Repo,
+        commits: &BTreeSet<CommitSha>,
+    ) -> Vec<RepoPath> {
+        let is_its = |(path, file): &(&RepoPath, &WrittenFile)| match &file.repo {
+            Some(of) => of == repo,
+            None => (self.noted_commit(path)).is_some_and(|commit| commits.contains(&commit)),
+        };
+        let files = written.iter().filter(is_its);
+        files.map(|(path, _)| path.clone()).collect()
+    }
+
+    /// Deletes a file if this list says that it was written for a repository,
+    /// and its note that it is unchanged since; else says why it stays.
+    pub(super) fn delete_if_ours(
+        &self,
+        path: &RepoPath,
+        written: &Written,
+        repo: &Repo,
+        reason: Reason,
+    ) -> Result<Result<(), Refusal>> {
         let file = self.file(path);
         let Some(found) = self.look_at(path)? else {
-            return Ok(false);
+            return Ok(Err(Refusal::Changed));
         };
         let folder = file.parent().unwrap_or(self.root());
-        let is_ours = (self.note(path))
-            .is_some_and(|note| note.content == content && note.is_of_this_very(&found));
-        if !is_ours || files::check_inside(self.root(), folder).is_err() {
-            return Ok(false);
-        }
+        let listed = written.get(path);
+        let listed = listed.filter(|it| it.repo.as_ref().is_none_or(|of| of == repo));
+        let origin = match (listed, self.note(path)) {
+            (None, _) => Origin::Unknown,
+            (Some(ours), Some(note))
+                if note.content == ours.content && note.is_of_this_very(&found) =>
+            {
+                Origin::ThisHome
+            }
+            _ => Origin::Changed,
+        };
+        let leads_out = files::check_inside(self.root(), folder).is_err();
+        let permit = match judge(reason, origin, [leads_out.then_some(Refusal::NotOurs)]) {
+            Ok(permit) => permit,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
         let note = self.note_path(path);
         for path in [&file, &note] {
-            files::remove_if_present(path)
+            removal::remove_file(path, permit)
                 .with_context(|| format!("cannot remove `{}`", path.display()))?;
         }
-        // Folders that this emptied; `remove_dir` leaves all others alone.
+        // Folders that this emptied.
         let emptied = folder.ancestors().take_while(|dir| *dir != self.root());
         for dir in emptied {
-            if fs::remove_dir(dir).is_err() {
+            if !removal::remove_empty_dir(dir) {
                 break;
             }
         }
-        Ok(true)
+        Ok(Ok(()))
     }
 
-    /// Removes contents that were stored and are not wanted any more, and what
-    /// a killed process was preparing. Partial files stay.
-    pub fn clear_stored(&self) -> Result<()> {
-        for (_, entry) in files_below(&self.private())? {
-            let name = entry.file_name();
-            let name = name.to_str().unwrap_or_default();
-            let is_stored = ContentId::from_etag(name).is_ok();
-            if is_stored || name.starts_with(files::TEMPORARY_PREFIX) {
-                let path = entry.path();
-                files::remove_if_present(&path)
-                    .with_context(|| format!("cannot remove `{}`", path.display()))?;
+    /// Removes what this home stored here or began to fetch and wants no more,
+    /// and what a killed process was preparing.
+    pub fn clear_stored(&self, ownership: &Ownership) -> Result<()> {
+        if ownership.is_being_fetched {
+            return Ok(());
+        }
+        for left in Self::leftovers(self.root())? {
+            let claims = [
+                (left.kind == LeftoverKind::Evidence).then_some(Refusal::ToBeLookedAt),
+                ownership.refusal_of_content(&left.content),
+            ];
+            let origin = ownership.origin_of_partial(&left.content);
+            if let Ok(permit) = judge(Reason::NothingUsesIt, origin, claims) {
+                left.remove(permit)?;
+            }
+        }
+        if !ownership.is_shared() {
+            for entry in read_dir(&self.private())? {
+                let name = entry.file_name();
+                if name.to_string_lossy().starts_with(files::TEMPORARY_PREFIX) {
+                    let_go(&entry.path(), Permit::scratch())?;
+                }
             }
         }
         Ok(())

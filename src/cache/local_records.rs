@@ -10,8 +10,9 @@ use std::fmt::Write;
 use std::fs::Metadata;
 use std::time::UNIX_EPOCH;
 
+use super::layout::{folder_name, parse_folder_name};
 use crate::domain::content::ContentId;
-use crate::domain::repo::{CommitSha, RepoPath};
+use crate::domain::repo::{CommitSha, Repo, RepoPath};
 
 /// The official note about one file.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,19 +71,63 @@ fn changed_at(file: &Metadata) -> f64 {
 }
 
 /// The files that we wrote, and with which content.
-pub(super) type Written = BTreeMap<RepoPath, ContentId>;
+pub(super) type Written = BTreeMap<RepoPath, WrittenFile>;
+
+/// One file that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct WrittenFile {
+    pub content: ContentId,
+    /// The repository that it is of; lists of old versions do not say.
+    pub repo: Option<Repo>,
+}
 
 pub(super) fn render_written(written: &Written) -> String {
     let mut text = String::new();
-    for (path, content) in written {
+    let mut of: Option<&Repo> = None;
+    // Old versions read the lines of files and leave out the others.
+    let (mut unknown, mut known): (Vec<_>, Vec<_>) =
+        written.iter().partition(|(_, file)| file.repo.is_none());
+    known.sort_by(|(a, one), (b, other)| (&one.repo, a).cmp(&(&other.repo, b)));
+    unknown.append(&mut known);
+    for (path, file) in unknown {
+        if file.repo.as_ref() != of {
+            of = file.repo.as_ref();
+            if let Some(repo) = of {
+                let _ = writeln!(text, "of {}", folder_name(repo));
+            }
+        }
         // A path has no control characters, so a line is a file.
-        let _ = writeln!(text, "{content} {path}");
+        let _ = writeln!(text, "{} {path}", file.content);
     }
     text
 }
 
 /// Parses the list; a line that is not understood only makes a file not ours.
 pub(super) fn parse_written(text: &[u8]) -> Written {
+    let text = String::from_utf8_lossy(text);
+    let mut written = Written::new();
+    let mut of: Option<Repo> = None;
+    for (word, rest) in text.lines().filter_map(|line| line.split_once(' ')) {
+        if word == "of" {
+            of = parse_folder_name(rest);
+        } else if let (Ok(path), Ok(content)) = (rest.parse(), word.parse()) {
+            let repo = of.clone();
+            written.insert(path, WrittenFile { content, repo });
+        }
+    }
+    written
+}
+
+/// The contents of some paths, one a line.
+pub(super) fn render_contents(contents: &BTreeMap<RepoPath, ContentId>) -> String {
+    let mut text = String::new();
+    for (path, content) in contents {
+        let _ = writeln!(text, "{content} {path}");
+    }
+    text
+}
+
+pub(super) fn parse_contents(text: &[u8]) -> BTreeMap<RepoPath, ContentId> {
     let text = String::from_utf8_lossy(text);
     let lines = text.lines().filter_map(|line| line.split_once(' '));
     lines
@@ -125,9 +170,14 @@ mod tests {
     #[test]
     fn the_list_of_written_files_survives_odd_names_and_odd_lines() {
         let files = [("a b", 1), ("sub/ünï  x", 2), (" lead", 3)];
+        let repo = |n: u8| (n > 1).then(|| parse_folder_name("datasets--acme--x").unwrap());
+        let file = |n: u8| WrittenFile {
+            content: ContentId::Sha256([n; 32]),
+            repo: repo(n),
+        };
         let written: Written = files
             .iter()
-            .map(|(path, n)| (path.parse().unwrap(), ContentId::Sha256([*n; 32])))
+            .map(|(path, n)| (path.parse().unwrap(), file(*n)))
             .collect();
         let text = render_written(&written) + "git:zz x\n../../x\n\nsha256:00";
         assert_eq!(parse_written(text.as_bytes()), written);

@@ -9,6 +9,8 @@
 
 pub mod facts;
 mod forget;
+mod home_text;
+pub mod homes;
 pub mod layout;
 mod links;
 pub mod local_dir;
@@ -23,7 +25,10 @@ pub mod sweep_plan;
 mod wire;
 
 pub use facts::{facts_of_cache, local_facts};
-pub use forget::{Rest, forget_revision};
+pub use forget::{Forgotten, Leaving, Rest, forget_revision};
+pub use homes::{
+    HomeFolder, origin_of_snapshot, ownership_in_cache, ownership_in_directory, stamp_of,
+};
 pub use layout::{CacheLayout, RepoLayout};
 pub use links::{blob_metadata, entry_metadata};
 pub use local_dir::{LocalDir, Prove};
@@ -34,6 +39,6 @@ pub use scan::{
     BlobKind, LocalEntry, LocalRepo, LocalSnapshot, cached_repos, published_commit, scan_repo,
     snapshot_is_complete, stored_listing,
 };
-pub use sweep::{borrowed_contents, contents_used_elsewhere, execute_sweep, is_being_fetched};
+pub use sweep::{borrowed_contents, contents_used_elsewhere, execute_sweep};
 pub use sweep_dir::{DirLeftover, LeftoverKind};
-pub use sweep_plan::{SweepPlan, SweepRules, SweepTarget, Unused, plan_sweep};
+pub use sweep_plan::{Evidence, SweepPlan, SweepRules, SweepTarget, plan_sweep};

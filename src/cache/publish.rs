@@ -24,6 +24,7 @@ use thiserror::Error;
 use super::layout::{self, CacheLayout, RepoLayout};
 use super::{links, wire};
 use crate::domain::content::ContentId;
+use crate::domain::deletion::{Fetch, FetchKey, Permit};
 use crate::domain::placement::{FileNames, Placement, why_not_on_windows};
 use crate::domain::plan::{Action, PlannedFile, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, Revision};
@@ -33,6 +34,7 @@ use crate::sys::host::checkpoint;
 use crate::sys::lock::FileLock;
 use crate::sys::names;
 use crate::sys::open;
+use crate::sys::removal;
 use crate::sys::signals::process_stop;
 
 /// The first line is the standard's; the rest is for people.
@@ -107,8 +109,11 @@ impl<'a> CacheWriter<'a> {
             create_inside(root, &folder.join(name))?;
         }
         create_inside(root, &Path::new(".locks").join(&folder))?;
-        write_tag_once(&cache.tag(), &layout.private())?;
-        let private = layout.private();
+        if let Some(home) = layout.home() {
+            home.create()?;
+        }
+        write_tag_once(&cache.tag(), &layout.aside())?;
+        let private = layout.aside();
         let permissions = files::permissions_of_new_files(&private)
             .with_context(|| format!("cannot write to `{}`", private.display()))?;
         let entries = match links {
@@ -162,6 +167,7 @@ impl<'a> CacheWriter<'a> {
         };
         let file = open::flushable(verified).with_context(context)?;
         let _lock = self.lock(content)?;
+        self.note_blob(content, verified)?;
         files::rename_over(verified, &blob).with_context(context)?;
         // Under its final name only: a partial file is written again.
         self.make_read_only(&file).with_context(context)
@@ -181,6 +187,7 @@ impl<'a> CacheWriter<'a> {
         let context = || format!("cannot move `{}` to `{}`", aside.display(), blob.display());
         let found = fs::metadata(aside).with_context(context)?;
         let _lock = self.lock(content)?;
+        self.note_blob(content, aside)?;
         files::rename_over(aside, &blob).with_context(context)?;
         // A hard link shares its permissions with a file that may be another user's.
         if files::identity(&found).is_none_or(|(_, n_names)| n_names == 1) {
@@ -190,6 +197,19 @@ impl<'a> CacheWriter<'a> {
         // Renaming one name of a file over another of it does nothing at all.
         files::remove_if_present(aside).with_context(context)?;
         Ok(())
+    }
+
+    /// Claims what a plan needs before the first byte of it is fetched.
+    pub fn begin(&self, key: &FetchKey, plan: &SyncPlan) -> Result<()> {
+        let contents = plan.files.iter().map(|planned| planned.file.content);
+        let fetch = Fetch {
+            commit: plan.commit.clone(),
+            contents: contents.collect(),
+        };
+        match self.layout.home() {
+            Some(home) => home.begin(key, fetch),
+            None => Ok(()),
+        }
     }
 
     /// Publishes a commit whose missing contents have all been stored or imported.
@@ -216,6 +236,9 @@ impl<'a> CacheWriter<'a> {
         let path = self.layout.snapshot(commit);
         let found = files::link_metadata_if_present(&path)
             .with_context(|| format!("cannot look at `{}`", path.display()))?;
+        if found.is_some() {
+            self.give_up_staging(commit)?;
+        }
         let is_done = found.is_none() && self.put_together(plan)?;
         if !is_done {
             self.complete(plan)?;
@@ -264,11 +287,15 @@ impl<'a> CacheWriter<'a> {
     /// Builds the snapshot aside and renames it; `false` if there is one by now.
     fn put_together(&self, plan: &SyncPlan) -> Result<bool> {
         let _lock = self.lock_staging(&plan.commit)?;
+        let staging = self.layout.staging(&plan.commit);
+        self.give_up_staging(&plan.commit)?;
         if self.layout.snapshot(&plan.commit).is_dir() {
             return Ok(false);
         }
-        let staging = self.layout.staging(&plan.commit);
-        remove_dir(&staging)?;
+        // This order tells after a crash whether the rename below was done.
+        fs::create_dir_all(&staging)
+            .with_context(|| format!("cannot create `{}`", staging.display()))?;
+        self.note_snapshot(plan, true)?;
         let mut folders = BTreeSet::from([staging.clone()]);
         for (file, is_last_use) in with_last_use(plan) {
             let entry = staging.join(layout::native(&file.file.path));
@@ -279,19 +306,30 @@ impl<'a> CacheWriter<'a> {
                 .with_context(|| format!("cannot create `{}`", folder.display()))?;
             self.make_entry(file, &entry, is_last_use)?;
         }
-        fs::create_dir_all(&staging)
-            .with_context(|| format!("cannot create `{}`", staging.display()))?;
         folders.iter().try_for_each(|folder| sync_dir(folder))?;
         let snapshot = self.layout.snapshot(&plan.commit);
         checkpoint("snapshot put together");
         if let Err(err) = fs::rename(&staging, &snapshot) {
             if snapshot.is_dir() {
+                self.give_up_staging(&plan.commit)?;
                 return Ok(false);
             }
             return Err(err).with_context(|| format!("cannot create `{}`", snapshot.display()));
         }
         sync_dir(&self.layout.snapshots())?;
         Ok(true)
+    }
+
+    /// Removes what was put together and did not become the snapshot.
+    fn give_up_staging(&self, commit: &CommitSha) -> Result<()> {
+        let staging = self.layout.staging(commit);
+        if staging.exists() {
+            if let Some(home) = self.layout.home() {
+                home.forget_snapshot(commit)?;
+            }
+            remove_scratch(&staging)?;
+        }
+        Ok(())
     }
 
     /// Waits until nobody else puts this snapshot together.
@@ -321,6 +359,7 @@ impl<'a> CacheWriter<'a> {
     /// with a wider filter, or under repair. Each entry appears in one rename.
     fn complete(&self, plan: &SyncPlan) -> Result<()> {
         let root = self.cache.root();
+        self.note_snapshot(plan, false)?;
         let snapshot = self.layout.snapshot(&plan.commit);
         let below_root = snapshot.strip_prefix(root).unwrap_or(&snapshot);
         let mut folders = BTreeSet::new();
@@ -331,7 +370,7 @@ impl<'a> CacheWriter<'a> {
                 create_inside(root, &folder)?;
                 folders.insert(folder);
             }
-            let aside = files::unused_name(&self.layout.private());
+            let aside = files::unused_name(&self.layout.aside());
             self.make_entry(file, &aside, is_last_use)?;
             let entry = snapshot.join(path);
             fs::rename(&aside, &entry)
@@ -361,6 +400,7 @@ impl<'a> CacheWriter<'a> {
         match files::share(blob, entry, sharing)? {
             ShareMethod::HardLinked => Ok(()),
             ShareMethod::Reflinked | ShareMethod::Copied => {
+                files::take_time_of(blob, entry)?;
                 self.make_read_only(&open::flushable(entry)?)
             }
         }
@@ -381,7 +421,7 @@ impl<'a> CacheWriter<'a> {
             {
                 let folder = marker.parent().unwrap_or(&folder);
                 files::check_inside(self.cache.root(), folder).with_context(context)?;
-                files::remove_if_present(&marker).with_context(context)?;
+                removal::remove_file(&marker, Permit::note()).with_context(context)?;
             }
         }
         Ok(())
@@ -407,8 +447,26 @@ impl<'a> CacheWriter<'a> {
             .parent()
             .and_then(|folder| folder.strip_prefix(root).ok());
         create_inside(root, folder.unwrap_or(Path::new("")))?;
-        files::write_atomically(path, bytes, &self.layout.private()).with_context(context)?;
+        files::write_atomically(path, bytes, &self.layout.aside()).with_context(context)?;
         Ok(true)
+    }
+
+    fn note_blob(&self, content: &ContentId, verified: &Path) -> Result<()> {
+        match self.layout.home() {
+            Some(home) => home.note_blob(content, verified),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes down which names of a snapshot are about to be this home's.
+    fn note_snapshot(&self, plan: &SyncPlan, is_new: bool) -> Result<()> {
+        let Some(home) = self.layout.home() else {
+            return Ok(());
+        };
+        let new = plan.files.iter();
+        let new = new.filter(|planned| is_new || planned.action != Action::Keep);
+        let entries = new.map(|planned| (planned.file.path.clone(), planned.file.content));
+        home.note_snapshot(&plan.commit, is_new, entries)
     }
 
     fn lock(&self, content: &ContentId) -> Result<Box<dyn Any>> {
@@ -466,11 +524,9 @@ pub(super) fn sync_dir(dir: &Path) -> Result<()> {
     files::sync_dir(dir).with_context(|| format!("cannot force `{}` to disk", dir.display()))
 }
 
-pub(super) fn remove_dir(dir: &Path) -> Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(err) if !files::is_absent(&err) => {
-            Err(err).with_context(|| format!("cannot remove `{}`", dir.display()))
-        }
-        _ => Ok(()),
-    }
+/// Removes a folder in which a killed process prepared something.
+pub(super) fn remove_scratch(dir: &Path) -> Result<()> {
+    removal::remove_tree(dir, Permit::scratch())
+        .map(drop)
+        .with_context(|| format!("cannot remove `{}`", dir.display()))
 }

@@ -12,9 +12,11 @@ use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::homes::stamp_of;
 use super::layout::{self, CacheLayout, EVIDENCE_SUFFIX, PARTIAL_SUFFIX, RepoLayout};
 use super::{links, wire};
 use crate::domain::content::ContentId;
+use crate::domain::deletion::Stamp;
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::sys::files::{self, FileIdentity};
@@ -60,15 +62,25 @@ pub struct LocalSnapshot {
     pub n_unreadable: u64,
     /// How many of the entries are second names of a blob, and no links to it.
     pub hard_links: BTreeMap<ContentId, u64>,
+    /// The entries that are files of their own.
+    pub real_files: BTreeMap<RepoPath, Stamp>,
 }
 
 impl LocalSnapshot {
     /// Returns the blobs that the snapshot uses.
     pub fn contents(&self) -> impl Iterator<Item = ContentId> {
-        self.entries.values().filter_map(|entry| match entry {
-            LocalEntry::Blob { content, .. } => Some(*content),
-            LocalEntry::RealFile { .. } | LocalEntry::Dangling => None,
-        })
+        self.entries.values().filter_map(LocalEntry::content)
+    }
+
+    /// Returns the bytes that readers of the snapshot see.
+    pub fn bytes(&self) -> u64 {
+        let sizes = self.entries.values().map(|entry| match entry {
+            LocalEntry::Blob { size_bytes, .. } | LocalEntry::RealFile { size_bytes } => {
+                *size_bytes
+            }
+            LocalEntry::Dangling => 0,
+        });
+        sizes.sum()
     }
 
     /// Tells whether every name in it was understood.
@@ -88,6 +100,16 @@ pub enum LocalEntry {
     Dangling,
 }
 
+impl LocalEntry {
+    /// Returns the content of the blob that the entry is.
+    pub fn content(&self) -> Option<ContentId> {
+        match self {
+            Self::Blob { content, .. } => Some(*content),
+            Self::RealFile { .. } | Self::Dangling => None,
+        }
+    }
+}
+
 /// One content in `blobs/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalBlob {
@@ -95,6 +117,7 @@ pub struct LocalBlob {
     pub kind: BlobKind,
     /// Names that the file has, where the platform counts them.
     pub n_names: u64,
+    pub stamp: Stamp,
     identity: Option<FileIdentity>,
 }
 
@@ -231,6 +254,7 @@ fn scan_blobs(layout: &RepoLayout, local: &mut LocalRepo) -> Result<()> {
                     BlobKind::Plain
                 },
                 n_names: identity.map_or(1, |(_, n_names)| n_names),
+                stamp: stamp_of(&found),
                 identity: identity.map(|(identity, _)| identity),
             };
             local.blobs.insert(content, blob);
@@ -318,6 +342,11 @@ impl Snapshots {
                         && !entry.file_type().is_ok_and(|kind| kind.is_symlink())
                     {
                         *snapshot.hard_links.entry(content).or_default() += 1;
+                    }
+                    if matches!(found, LocalEntry::RealFile { .. })
+                        && let Ok(file) = fs::metadata(entry.path())
+                    {
+                        snapshot.real_files.insert(path.clone(), stamp_of(&file));
                     }
                     snapshot.entries.insert(path, found);
                 }

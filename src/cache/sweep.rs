@@ -1,22 +1,26 @@
 //! Removes what a sweep's plan gives free, in an order that survives a crash.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, DirEntry};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::homes::is_busy;
 use super::layout::{
-    CacheLayout, JOURNAL_SUFFIX, PARTIAL_LOCK_SUFFIX, RepoLayout, STAGING_PREFIX, folder_name,
+    CacheLayout, JOURNAL_SUFFIX, NEW_JOURNAL_SUFFIX, PARTIAL_LOCK_SUFFIX, RepoLayout,
+    SIDECAR_SUFFIX, STAGING_PREFIX, folder_name,
 };
-use super::publish::{create_inside, remove_dir, sync_dir};
-use super::scan::{by_names_alone, cached_repos, files_below, read_dir, scan_repo};
-use super::sweep_plan::{SweepPlan, SweepRules, SweepTarget, Unused, Verdict, plan_sweep};
+use super::publish::{create_inside, remove_scratch, sync_dir};
+use super::scan::{LocalRepo, by_names_alone, cached_repos, files_below, read_dir, scan_repo};
+use super::sweep_plan::{SweepPlan, SweepRules, SweepTarget, plan_sweep};
 use crate::domain::content::ContentId;
-use crate::domain::repo::Repo;
+use crate::domain::deletion::{Origin, Ownership, Permit};
+use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::sys::files;
 use crate::sys::host::checkpoint;
 use crate::sys::lock::FileLock;
+use crate::sys::removal;
 
 /// Finds the contents that other repositories of the cache reach through links.
 pub fn contents_used_elsewhere(cache: &CacheLayout, repo: &Repo) -> Result<BTreeSet<ContentId>> {
@@ -86,20 +90,23 @@ pub fn execute_sweep(
 ) -> Result<SweepPlan> {
     let layout = cache.repo(repo);
     check_folders(cache, repo)?;
-    let refs = scan_repo(cache, repo)?.refs;
+    if is_busy(cache, repo)? {
+        return Ok(SweepPlan::default());
+    }
+    // A ref may have moved since the plan, or a name come into a snapshot.
+    let now = plan_sweep(&scan_repo(cache, repo)?, rules);
     let mut trash = Vec::new();
     for (item, _) in plan.removals() {
         let SweepTarget::Snapshot(commit) = &item.what else {
             continue;
         };
-        // A ref may have moved since the plan.
-        if refs.values().any(|named| named == commit) {
+        if !now.removals().any(|(other, _)| other.what == item.what) {
             continue;
         }
         let (snapshot, aside) = (layout.snapshot(commit), layout.trash(commit));
         if snapshot.exists() {
             create_inside(cache.root(), &Path::new(&folder_name(repo)).join(".hfdl"))?;
-            remove_dir(&aside)?;
+            remove_scratch(&aside)?;
             match fs::rename(&snapshot, &aside) {
                 Err(err) if files::is_in_use(&err) => continue,
                 moved => {
@@ -115,33 +122,35 @@ pub fn execute_sweep(
 
     let now = plan_sweep(&scan_repo(cache, repo)?, rules);
     let mut done = SweepPlan::default();
-    for (item, reason) in plan.removals() {
+    for (item, permit) in plan.removals() {
         let is_still_right = || now.removals().any(|(other, _)| other.what == item.what);
         match &item.what {
             SweepTarget::Snapshot(commit) if trash.contains(&layout.trash(commit)) => {}
-            SweepTarget::Trash(commit) => trash.push(layout.trash(commit)),
+            SweepTarget::Trash(commit) if is_still_right() => trash.push(layout.trash(commit)),
             SweepTarget::Blob(content) if is_still_right() => {
-                if !let_go(layout.blob(content))? {
+                if !let_go(&layout.blob(content), permit)? {
                     continue;
                 }
-                remove_file(layout.sidecar(content))?;
+                let_go(&layout.sidecar(content), Permit::note())?;
                 checkpoint("one blob swept");
             }
             SweepTarget::Partial(content) if is_still_right() => {
                 // The journal first: without it the bytes are void, but a
                 // journal without its bytes would speak of another file's.
-                if !(let_go(layout.journal(content))? && let_go(layout.partial(content))?) {
+                if !(let_go(&layout.journal(content), permit)?
+                    && let_go(&layout.partial(content), permit)?)
+                {
                     continue;
                 }
             }
-            SweepTarget::Evidence(content) => {
-                if !let_go(layout.evidence(content))? {
+            SweepTarget::Evidence(content) if is_still_right() => {
+                if !let_go(&layout.evidence(content), permit)? {
                     continue;
                 }
             }
             _ => continue,
         }
-        done.add(item.what.clone(), item.size_bytes, Verdict::Remove(reason));
+        done.add(item.what.clone(), item.size_bytes, Ok(permit));
     }
     sync_if_there(layout.blobs())?;
     checkpoint("blobs swept");
@@ -149,18 +158,43 @@ pub fn execute_sweep(
         if let SweepTarget::Snapshot(commit) | SweepTarget::Trash(commit) = &item.what
             && !layout.snapshot(commit).exists()
         {
-            remove_file(layout.tree(commit))?;
-            remove_file(layout.private_tree(commit))?;
-            remove_dir(&layout.no_exist_of(commit))?;
+            forget_listings(&layout, commit)?;
         }
     }
     checkpoint("listings swept");
-    trash.iter().try_for_each(|folder| empty(folder))?;
+    for (item, permit) in done.removals() {
+        if let SweepTarget::Snapshot(commit) | SweepTarget::Trash(commit) = &item.what {
+            empty(&layout.trash(commit), permit)?;
+        }
+    }
     checkpoint("trash emptied");
-    if rules.unused == Unused::Remove {
-        remove_leftovers(&layout)?;
+    let local = scan_repo(cache, repo)?;
+    if !rules.ownership.is_being_fetched {
+        remove_leftovers(&layout, &local, &rules.ownership)?;
+    }
+    if let Some(home) = layout.home() {
+        home.settle(&local)?;
     }
     Ok(done)
+}
+
+/// Removes the notes about a commit whose snapshot is gone. Markers of files
+/// that it does not have are as empty as the official client makes them.
+fn forget_listings(layout: &RepoLayout, commit: &CommitSha) -> Result<()> {
+    let_go(&layout.tree(commit), Permit::note())?;
+    let_go(&layout.private_tree(commit), Permit::note())?;
+    let denials = layout.no_exist_of(commit);
+    let markers = files_below(&denials)?;
+    let is_marker = |(_, entry): &(Option<RepoPath>, DirEntry)| {
+        entry
+            .metadata()
+            .is_ok_and(|found| found.is_file() && found.len() == 0)
+    };
+    if markers.iter().all(is_marker) {
+        removal::remove_tree(&denials, Permit::note())
+            .with_context(|| format!("cannot remove `{}`", denials.display()))?;
+    }
+    Ok(())
 }
 
 /// Makes sure that no link leads a deletion out of the cache.
@@ -183,39 +217,89 @@ fn check_folders(cache: &CacheLayout, repo: &Repo) -> Result<()> {
     Ok(())
 }
 
-/// Removes what a killed process was preparing, and journals of nothing.
-fn remove_leftovers(layout: &RepoLayout) -> Result<()> {
+/// Removes what a killed process of this home was preparing, and notes about
+/// contents that are gone. Nobody fetches into the folder at this moment.
+fn remove_leftovers(layout: &RepoLayout, local: &LocalRepo, ownership: &Ownership) -> Result<()> {
+    let own = &ownership.own;
+    let put = own.snapshots.values().flat_map(|put| put.values());
+    let in_snapshots: BTreeSet<&ContentId> = put.collect();
+    // Without records of other homes what is here is of this one, or of one
+    // that is gone.
+    let is_alone = !ownership.is_shared();
     for entry in read_dir(&layout.private())? {
-        let name = entry.file_name();
+        let (path, name) = (entry.path(), entry.file_name());
         let name = name.to_str().unwrap_or_default();
-        let journal_of = name.strip_suffix(JOURNAL_SUFFIX);
-        let journal_of = journal_of.and_then(|etag| ContentId::from_etag(etag).ok());
-        if name.starts_with(STAGING_PREFIX) {
-            remove_dir(&entry.path())?;
+        let content_of = |suffix: &str| {
+            let etag = name.strip_suffix(suffix)?;
+            ContentId::from_etag(etag).ok()
+        };
+        let is_gone = |content: &ContentId| {
+            !local.partials.contains_key(content)
+                && ownership.refusal_of_content(content).is_none()
+                && (is_alone || ownership.origin_of_partial(content) == Origin::ThisHome)
+        };
+        if let Some(rest) = name.strip_prefix(STAGING_PREFIX) {
+            match (rest.split_once('-'), layout.home()) {
+                (Some((commit, id)), Some(home)) if id == home.id() => {
+                    if let Ok(commit) = commit.parse() {
+                        home.forget_snapshot(&commit)?;
+                    }
+                    remove_scratch(&path)?;
+                }
+                // Of a version that kept no records.
+                (None, _) if is_alone => remove_scratch(&path)?,
+                _ => {}
+            }
         } else if name.ends_with(PARTIAL_LOCK_SUFFIX) {
-            // Taken and released, it is gone; a file that is left holds nobody up.
-            drop(take_partial_lock(&entry.path())?);
-        } else if name.starts_with(files::TEMPORARY_PREFIX)
-            || journal_of.is_some_and(|content| !layout.partial(&content).exists())
+            if is_alone {
+                // Taken and released, it is gone; a file that is left holds nobody up.
+                drop(take_partial_lock(&path)?);
+            }
+        } else if name.starts_with(files::TEMPORARY_PREFIX) {
+            if is_alone {
+                remove_file(&path, Permit::scratch())?;
+            }
+        } else if let Some(content) = content_of(SIDECAR_SUFFIX) {
+            let is_there = local.blobs.contains_key(&content) || in_snapshots.contains(&content);
+            if !is_there && is_gone(&content) {
+                remove_file(&path, Permit::note())?;
+            }
+        } else if let Some(content) =
+            content_of(JOURNAL_SUFFIX).or_else(|| content_of(NEW_JOURNAL_SUFFIX))
+            && is_gone(&content)
         {
-            remove_file(entry.path())?;
+            remove_file(&path, Permit::note())?;
+        }
+    }
+    remove_listings_of_nothing(layout, local, ownership)?;
+    match layout.home() {
+        Some(home) => home.remove_temporary_files(),
+        None => Ok(()),
+    }
+}
+
+/// Removes the listings of commits that have no snapshot and that no home is on
+/// the way to: a run was killed before its snapshot had a name.
+fn remove_listings_of_nothing(
+    layout: &RepoLayout,
+    local: &LocalRepo,
+    ownership: &Ownership,
+) -> Result<()> {
+    for entry in read_dir(&layout.private().join("trees"))? {
+        let name = entry.file_name();
+        let commit = name.to_str().and_then(|name| name.strip_suffix(".json"));
+        let Some(commit) = commit.and_then(|it| it.parse::<CommitSha>().ok()) else {
+            continue;
+        };
+        let is_needed = local.snapshots.contains_key(&commit)
+            || local.trash.contains_key(&commit)
+            || ownership.own.claims_commit(&commit)
+            || ownership.refusal_of_commit(&commit).is_some();
+        if !is_needed {
+            remove_file(&entry.path(), Permit::note())?;
         }
     }
     Ok(())
-}
-
-/// Tells whether somebody fetches into a private folder, such as a run of another home.
-pub fn is_being_fetched(private: &Path) -> Result<bool> {
-    for entry in read_dir(private)? {
-        let name = entry.file_name();
-        let is_lock = name
-            .to_str()
-            .is_some_and(|name| name.ends_with(PARTIAL_LOCK_SUFFIX));
-        if is_lock && take_partial_lock(&entry.path())?.is_none() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 fn take_partial_lock(path: &Path) -> Result<Option<FileLock>> {
@@ -224,8 +308,8 @@ fn take_partial_lock(path: &Path) -> Result<Option<FileLock>> {
 }
 
 /// Removes a file; `false` when another program's hold on it forbids that.
-pub(super) fn let_go(path: PathBuf) -> Result<bool> {
-    match files::remove_if_present(&path) {
+pub(super) fn let_go(path: &Path, permit: Permit) -> Result<bool> {
+    match removal::remove_file(path, permit) {
         Err(err) if files::is_in_use(&err) => Ok(false),
         removed => removed
             .map(|_| true)
@@ -233,16 +317,18 @@ pub(super) fn let_go(path: PathBuf) -> Result<bool> {
     }
 }
 
-/// Removes what was set aside; what is in use there waits for the next sweep.
-fn empty(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(err) if files::is_absent(&err) || files::is_in_use(&err) => Ok(()),
-        removed => removed.with_context(|| format!("cannot remove `{}`", folder.display())),
+/// Removes a snapshot that was set aside; what is in use there waits for the next sweep.
+fn empty(folder: &Path, permit: Permit) -> Result<()> {
+    match removal::remove_tree(folder, permit) {
+        Err(err) if files::is_in_use(&err) => Ok(()),
+        removed => removed
+            .map(drop)
+            .with_context(|| format!("cannot remove `{}`", folder.display())),
     }
 }
 
-fn remove_file(path: PathBuf) -> Result<()> {
-    files::remove_if_present(&path)
+fn remove_file(path: &Path, permit: Permit) -> Result<()> {
+    removal::remove_file(path, permit)
         .map(drop)
         .with_context(|| format!("cannot remove `{}`", path.display()))
 }

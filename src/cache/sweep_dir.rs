@@ -10,8 +10,9 @@ use anyhow::{Context, Result};
 use super::layout::{EVIDENCE_SUFFIX, JOURNAL_SUFFIX, PARTIAL_SUFFIX};
 use super::local_dir::{LocalDir, PRIVATE};
 use super::scan::read_dir;
-use super::sweep::{is_being_fetched, let_go};
+use super::sweep::let_go;
 use crate::domain::content::ContentId;
+use crate::domain::deletion::Permit;
 use crate::sys::files;
 
 /// Something in a directory's private folder that no reader needs.
@@ -61,22 +62,18 @@ impl LocalDir {
         found.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(found)
     }
-
-    /// Tells whether somebody fetches into a directory.
-    pub fn is_being_fetched(root: &Path) -> Result<bool> {
-        is_being_fetched(&root.join(PRIVATE))
-    }
 }
 
 impl DirLeftover {
     /// Removes it; `false` when another program's hold on it forbids that.
-    pub fn remove(&self) -> Result<bool> {
+    pub fn remove(&self, permit: Permit) -> Result<bool> {
         // The journal first: it must never speak of bytes that are gone.
         let journal = format!("{}{JOURNAL_SUFFIX}", self.content.etag());
-        if self.kind == LeftoverKind::Partial && !let_go(self.path.with_file_name(journal))? {
+        let journal = self.path.with_file_name(journal);
+        if self.kind == LeftoverKind::Partial && !let_go(&journal, permit)? {
             return Ok(false);
         }
-        let_go(self.path.clone())
+        let_go(&self.path, permit)
     }
 }
 

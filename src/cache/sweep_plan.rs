@@ -1,36 +1,40 @@
 //! Decides which revisions and blobs a repository's folder can do without.
 //!
-//! The plan is pure and names a reason for every item it looked at. It errs on
-//! the side of keeping: whatever a ref names stays, also a ref of another
-//! program; a link into the shared Xet store is not ours to take; and a blob
-//! that no snapshot uses may be half of a download that will be continued.
+//! The plan is pure and names a reason for every item it looked at. Whether an
+//! item may go is decided by `domain::deletion::judge`; here the facts about it
+//! are gathered. A ref of any program keeps its snapshot, and a link into the
+//! shared Xet store stays.
 
 use std::collections::BTreeSet;
 
+use super::homes::origin_of_snapshot;
 use super::scan::{BlobKind, LocalEntry, LocalRepo, LocalSnapshot};
 use crate::domain::content::ContentId;
+use crate::domain::deletion::{Ownership, Permit, Reason, Refusal, judge};
 use crate::domain::repo::CommitSha;
 
-/// What must stay.
+/// What must stay, and what the records say of the rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SweepRules {
     /// The published revisions, the rollback targets, and whatever else is kept.
     pub keep: BTreeSet<CommitSha>,
+    /// Why the other revisions go.
+    pub reason: Reason,
     /// Contents that other repositories reach through links into this one.
     pub used_elsewhere: BTreeSet<ContentId>,
     /// Contents that another program has open or is about to write.
     pub open: BTreeSet<ContentId>,
-    pub unused: Unused,
+    /// Revisions that another program works with.
+    pub open_snapshots: BTreeSet<CommitSha>,
+    /// Who made what here, and who claims it.
+    pub ownership: Ownership,
     /// What becomes of bytes with a wrong hash, which are kept to be looked at.
-    pub evidence: Unused,
+    pub evidence: Evidence,
 }
 
-/// What becomes of blobs and partial files that no snapshot uses, kept or removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unused {
-    /// They may belong to a download that will be continued.
+pub enum Evidence {
     Keep,
-    /// Nothing is being downloaded.
     Remove,
 }
 
@@ -70,70 +74,12 @@ impl SweepTarget {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    Remove(RemoveReason),
-    Keep(KeepReason),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RemoveReason {
-    NotKept,
-    /// Its deletion was begun by an earlier sweep.
-    HalfDeleted,
-    OnlyRemovedSnapshotsUseIt,
-    NothingUsesIt,
-    WrongHash,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeepReason {
-    Kept,
-    NamedByRef,
-    InUse,
-    /// A kept snapshot holds something that cannot be read, which may use it.
-    PerhapsInUse,
-    UsedElsewhere,
-    SharedStore,
-    PerhapsContinued,
-    Open,
-    ToBeLookedAt,
-}
-
-impl RemoveReason {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NotKept => "older than the revisions to keep",
-            Self::HalfDeleted => "its deletion was interrupted",
-            Self::OnlyRemovedSnapshotsUseIt => "only removed revisions use it",
-            Self::NothingUsesIt => "nothing uses it",
-            Self::WrongHash => "its bytes have a wrong hash",
-        }
-    }
-}
-
-impl KeepReason {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Kept => "kept",
-            Self::NamedByRef => "a branch or tag points to it",
-            Self::InUse => "a kept revision uses it",
-            Self::PerhapsInUse => "a kept revision that cannot be read may use it",
-            Self::UsedElsewhere => "another repository uses it",
-            Self::SharedStore => "it lies in the store that repositories share",
-            Self::PerhapsContinued => "an interrupted download may continue it",
-            Self::Open => "another program has it open",
-            Self::ToBeLookedAt => "its bytes have a wrong hash, which somebody may want to look at",
-        }
-    }
-}
+pub type Verdict = Result<Permit, Refusal>;
 
 impl SweepPlan {
-    pub fn removals(&self) -> impl Iterator<Item = (&SweepItem, RemoveReason)> {
-        self.items.iter().filter_map(|item| match item.verdict {
-            Verdict::Remove(reason) => Some((item, reason)),
-            Verdict::Keep(_) => None,
-        })
+    pub fn removals(&self) -> impl Iterator<Item = (&SweepItem, Permit)> {
+        let items = self.items.iter();
+        items.filter_map(|item| Some((item, item.verdict.ok()?)))
     }
 }
 
@@ -141,17 +87,15 @@ impl SweepPlan {
 pub fn plan_sweep(local: &LocalRepo, rules: &SweepRules) -> SweepPlan {
     let mut plan = SweepPlan::default();
     for (commit, snapshot) in &local.snapshots {
-        let verdict = snapshot_verdict(local, rules, commit);
+        let verdict = snapshot_verdict(local, rules, commit, snapshot);
         let target = SweepTarget::Snapshot(commit.clone());
         plan.add(target, own_bytes(snapshot), verdict);
     }
     for (commit, snapshot) in &local.trash {
-        let verdict = Verdict::Remove(RemoveReason::HalfDeleted);
-        plan.add(
-            SweepTarget::Trash(commit.clone()),
-            own_bytes(snapshot),
-            verdict,
-        );
+        let origin = origin_of_snapshot(&rules.ownership, local, commit, snapshot);
+        let verdict = judge(Reason::HalfDeleted, origin, [None]);
+        let target = SweepTarget::Trash(commit.clone());
+        plan.add(target, own_bytes(snapshot), verdict);
     }
 
     let removed: BTreeSet<CommitSha> = plan
@@ -167,55 +111,57 @@ pub fn plan_sweep(local: &LocalRepo, rules: &SweepRules) -> SweepPlan {
         .collect();
     let all_is_readable = kept.iter().all(|(_, snapshot)| snapshot.is_readable());
 
+    let ownership = &rules.ownership;
     for (content, blob) in &local.blobs {
-        let unused = || match rules.unused {
-            Unused::Keep => Verdict::Keep(KeepReason::PerhapsContinued),
-            Unused::Remove => Verdict::Remove(RemoveReason::NothingUsesIt),
+        let claims = [
+            in_use.contains(content).then_some(Refusal::InUse),
+            rules.open.contains(content).then_some(Refusal::Open),
+            (rules.used_elsewhere.contains(content)).then_some(Refusal::UsedElsewhere),
+            (blob.kind == BlobKind::Link).then_some(Refusal::SharedStore),
+            (!all_is_readable).then_some(Refusal::PerhapsInUse),
+            ownership.refusal_of_content(content),
+        ];
+        let reason = match was_used.contains(content) {
+            true => Reason::OnlyRemovedSnapshotsUseIt,
+            false => Reason::NothingUsesIt,
         };
-        let verdict = if in_use.contains(content) {
-            Verdict::Keep(KeepReason::InUse)
-        } else if rules.open.contains(content) {
-            Verdict::Keep(KeepReason::Open)
-        } else if rules.used_elsewhere.contains(content) {
-            Verdict::Keep(KeepReason::UsedElsewhere)
-        } else if blob.kind == BlobKind::Link {
-            Verdict::Keep(KeepReason::SharedStore)
-        } else if !all_is_readable {
-            Verdict::Keep(KeepReason::PerhapsInUse)
-        } else if was_used.contains(content) {
-            Verdict::Remove(RemoveReason::OnlyRemovedSnapshotsUseIt)
-        } else {
-            unused()
-        };
+        let origin = ownership.origin_of_blob(content, &blob.stamp);
+        let verdict = judge(reason, origin, claims);
         // Another name may be in another repository: removing ours is safe for
         // it, and gains nothing.
         plan.add(SweepTarget::Blob(*content), local.gain_of(content), verdict);
     }
     for (content, partial) in &local.partials {
-        let verdict = match rules.unused {
-            Unused::Keep => Verdict::Keep(KeepReason::PerhapsContinued),
-            Unused::Remove => Verdict::Remove(RemoveReason::NothingUsesIt),
-        };
+        let claims = [ownership.refusal_of_content(content)];
+        let origin = ownership.origin_of_partial(content);
+        let verdict = judge(Reason::NothingUsesIt, origin, claims);
         plan.add(SweepTarget::Partial(*content), partial.size_bytes, verdict);
     }
     for (content, size_bytes) in &local.evidence {
-        let verdict = match rules.evidence {
-            Unused::Keep => Verdict::Keep(KeepReason::ToBeLookedAt),
-            Unused::Remove => Verdict::Remove(RemoveReason::WrongHash),
-        };
+        let is_kept = rules.evidence == Evidence::Keep;
+        let claims = [is_kept.then_some(Refusal::ToBeLookedAt)];
+        let origin = ownership.origin_of_partial(content);
+        let verdict = judge(Reason::WrongHash, origin, claims);
         plan.add(SweepTarget::Evidence(*content), *size_bytes, verdict);
     }
     plan
 }
 
-fn snapshot_verdict(local: &LocalRepo, rules: &SweepRules, commit: &CommitSha) -> Verdict {
-    if rules.keep.contains(commit) {
-        Verdict::Keep(KeepReason::Kept)
-    } else if local.refs.values().any(|named| named == commit) {
-        Verdict::Keep(KeepReason::NamedByRef)
-    } else {
-        Verdict::Remove(RemoveReason::NotKept)
-    }
+fn snapshot_verdict(
+    local: &LocalRepo,
+    rules: &SweepRules,
+    commit: &CommitSha,
+    snapshot: &LocalSnapshot,
+) -> Verdict {
+    let is_named = local.refs.values().any(|named| named == commit);
+    let claims = [
+        rules.keep.contains(commit).then_some(Refusal::Kept),
+        is_named.then_some(Refusal::NamedByRef),
+        (rules.open_snapshots.contains(commit)).then_some(Refusal::Open),
+        rules.ownership.refusal_of_commit(commit),
+    ];
+    let origin = origin_of_snapshot(&rules.ownership, local, commit, snapshot);
+    judge(rules.reason, origin, claims)
 }
 
 /// Returns the bytes that lie in a snapshot itself and not in blobs.
@@ -229,7 +175,7 @@ pub fn own_bytes(snapshot: &LocalSnapshot) -> u64 {
 
 impl SweepPlan {
     pub(super) fn add(&mut self, what: SweepTarget, size_bytes: u64, verdict: Verdict) {
-        if matches!(verdict, Verdict::Remove(_)) {
+        if verdict.is_ok() {
             self.freed_bytes += size_bytes;
         }
         self.items.push(SweepItem {

@@ -15,9 +15,10 @@ use crate::domain::settings::{SettingKey, Settings};
 use crate::domain::units::Seconds;
 use crate::ops;
 use crate::ops::apply::{Action, ApplyPlan, Change, Current, Kind, Rules, plan_apply};
+use crate::ops::directories::Reserved;
 use crate::ops::document::{Document, Fault, MAX_BYTES, Node, to_json};
 use crate::ops::entries::{Objection, Surroundings, Wanted};
-use crate::store::Store;
+use crate::store::{ModelFilter, Store};
 use crate::sys::paths;
 use crate::ui::json::document;
 use crate::ui::text;
@@ -74,11 +75,12 @@ impl Apply {
         let cache_dir = wanted
             .setting(SettingKey::CacheDir)
             .unwrap_or(settings.cache_dir());
+        let reserved = Reserved::find(&context.host, Path::new(cache_dir))?;
         let rules = Rules {
             prune: self.prune,
             now: context.now(),
             tick: tick(&wanted, &settings),
-            cache_dir: Path::new(cache_dir),
+            reserved: &reserved,
         };
         let plan = plan_apply(&Current::read(&looked)?, &wanted, &rules).map_err(object)?;
         drop(looked);
@@ -91,6 +93,12 @@ impl Apply {
             }
             let store = context.store()?;
             plan.carry_out(&store, &wanted, &rules)?;
+            let models = store.models(&ModelFilter::default())?;
+            let repos = models.iter().map(|model| &model.spec.repo);
+            let identity = ops::ownership::identity(&context.host, &context.home, &store)?;
+            let settings = context.settings(Some(&store))?;
+            let cache = ops::ownership::cache_of(&settings, &identity);
+            ops::ownership::note_claims(&store, &cache, repos);
             // Until this is written too, the next look is merely too early.
             ops::schedules::save_next_looks(&store, &context.host, rules.tick)?;
         }

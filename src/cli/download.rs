@@ -15,16 +15,18 @@ use super::status::leave_status_file;
 use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, Model, Tag};
 use crate::domain::outcome::{ExitStatus, Trigger};
-use crate::domain::repo::{RepoPath, Revision};
+use crate::domain::repo::{Repo, RepoPath, Revision};
 use crate::domain::repo_arg::{RepoArg, RepoPart, escape_pattern};
 use crate::domain::run::RunCommand;
 use crate::domain::settings::Settings;
 use crate::ops;
+use crate::ops::directories::used_by_another;
 use crate::ops::download::Download as Work;
 use crate::ops::notify::{Voice, facts_of};
 use crate::ops::sync::{Target, Vanished};
 use crate::ops::workshop::Workshop;
 use crate::store::{ModelFilter, Store};
+use crate::ui::text;
 
 /// Download now, by hand or in CI
 ///
@@ -180,12 +182,44 @@ impl Download {
         Ok(())
     }
 
-    fn vanished(&self) -> Vanished {
-        if self.delete {
-            Vanished::Delete
-        } else {
-            Vanished::Keep
+    /// Returns what becomes of files that are gone upstream. The database knows
+    /// which commits a repository had: old lists of files name nothing else.
+    fn vanished(&self, store: Option<&Store>, repo: &Repo) -> Result<Vanished> {
+        Ok(match (self.delete, store) {
+            (true, Some(store)) => Vanished::Delete(store.commits_seen(repo)?),
+            (true, None) => Vanished::Delete(BTreeSet::new()),
+            (false, _) => Vanished::Keep,
+        })
+    }
+
+    /// Refuses what would mix the files of two repositories in one directory.
+    fn refuse_mixed(&self, targets: &[Target], models: &[Model]) -> Result<()> {
+        let Some(to) = &self.to else {
+            return Ok(());
+        };
+        let (mut first, mut repos) = (None, targets.iter().map(|target| &target.repo));
+        if let Some(other) = repos.find(|repo| first.get_or_insert(*repo) != repo) {
+            let headline = format!("several repositories cannot go into one directory, `{to}`");
+            return Err(Complaint::usage(headline)
+                .cause(format!(
+                    "{} are given",
+                    text::list([first, Some(other)].into_iter().flatten())
+                ))
+                .next("download each into a directory of its own")
+                .into());
         }
+        let Some(target) = targets.first() else {
+            return Ok(());
+        };
+        if let Destination::Directory(path) = &target.destination
+            && let Some(model) = used_by_another(models, &target.repo, path)
+        {
+            let headline = format!("the model `{}` uses the directory `{to}`", model.spec.name);
+            return Err(Complaint::usage(headline)
+                .next("name another directory")
+                .into());
+        }
+        Ok(())
     }
 
     /// Understands the arguments; the second value is the one file that was
@@ -200,6 +234,18 @@ impl Download {
             Some(store) => store.readable_models(&ModelFilter::default())?,
             None => Vec::new(),
         };
+        let (targets, single) = self.chosen(context, store, settings, &models)?;
+        self.refuse_mixed(&targets, &models)?;
+        Ok((targets, single))
+    }
+
+    fn chosen(
+        &self,
+        context: &Context,
+        store: Option<&Store>,
+        settings: &Settings,
+        models: &[Model],
+    ) -> Result<(Vec<Target>, Option<RepoPath>)> {
         if self.all || !self.tag.is_empty() {
             let meant = |model: &&Model| {
                 model.spec.enabled
@@ -208,7 +254,7 @@ impl Download {
             let targets = models
                 .iter()
                 .filter(meant)
-                .map(|model| self.registered(context, settings, model, &[]));
+                .map(|model| self.registered(context, store, settings, model, &[]));
             return Ok((targets.collect::<Result<_>>()?, None));
         }
         let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -225,8 +271,8 @@ impl Download {
                 .iter()
                 .find(|model| model.spec.name.as_str() == *word);
             targets.push(match model {
-                Some(model) => self.registered(context, settings, model, files)?,
-                None => self.unregistered(context, settings, word, files)?,
+                Some(model) => self.registered(context, store, settings, model, files)?,
+                None => self.unregistered(context, store, settings, word, files)?,
             });
         }
         let single = match (targets.as_slice(), groups.as_slice()) {
@@ -243,6 +289,7 @@ impl Download {
     fn registered(
         &self,
         context: &Context,
+        store: Option<&Store>,
         settings: &Settings,
         model: &Model,
         files: &[&str],
@@ -280,13 +327,14 @@ impl Download {
             held_commit: model.state.held_commit.clone().filter(|_| is_the_model),
             accepted: self.accept.clone().or(accepted),
             force: self.force,
-            vanished: self.vanished(),
+            vanished: self.vanished(store, &spec.repo)?,
         })
     }
 
     fn unregistered(
         &self,
         context: &Context,
+        store: Option<&Store>,
         settings: &Settings,
         word: &str,
         files: &[&str],
@@ -316,6 +364,7 @@ impl Download {
             .as_deref()
             .map(|to| destination(context, settings, to))
             .transpose()?;
+        let vanished = self.vanished(store, &arg.repo)?;
         Ok(Target {
             model: None,
             repo: arg.repo,
@@ -328,7 +377,7 @@ impl Download {
             held_commit: None,
             accepted: self.accept.clone(),
             force: self.force,
-            vanished: self.vanished(),
+            vanished,
         })
     }
 

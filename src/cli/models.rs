@@ -1,5 +1,7 @@
 //! `hfdl models`
 
+use std::collections::BTreeSet;
+
 use anyhow::{Error, Result};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -13,12 +15,14 @@ use super::models_rollback::{Release, Rollback};
 use super::models_show;
 use crate::domain::model::{EntryName, Model, ModelSpec, ModelSummary, Tag};
 use crate::domain::outcome::{ExitStatus, Trigger};
+use crate::domain::repo::Repo;
 use crate::domain::repo_arg::RepoArg;
 use crate::domain::run::RunCommand;
+use crate::domain::settings::Settings;
 use crate::domain::snapshot::NothingSelected;
 use crate::domain::units::ByteSize;
 use crate::ops;
-use crate::ops::models::Finding;
+use crate::ops::models::{Finding, Removal};
 use crate::store::{ModelFilter, Store};
 use crate::sys::stop::StopFlag;
 use crate::ui::json::{ModelView, destination, document};
@@ -119,6 +123,7 @@ impl Add {
             None => context.store()?,
         };
         store.insert_model(&spec, context.now())?;
+        note_claims(context, &store, &settings, &spec.repo);
         let model = store.model(&spec.name)?;
         if let Some(finding) = &finding {
             warn_about(context, &model, finding);
@@ -130,6 +135,17 @@ impl Add {
             },
             || added(&model, finding.as_ref()),
         )
+    }
+}
+
+/// Tells other homes what the model needs, where its repository is in the cache.
+fn note_claims(context: &Context, store: &Store, settings: &Settings, repo: &Repo) {
+    match ops::ownership::identity(&context.host, &context.home, store) {
+        Ok(identity) => {
+            let cache = ops::ownership::cache_of(settings, &identity);
+            ops::ownership::note_claims(store, &cache, [repo]);
+        }
+        Err(err) => log::debug!("no record of `{repo}`: {err:#}"),
     }
 }
 
@@ -301,6 +317,7 @@ impl Set {
             store.update_model(model.id, &spec, context.now())?;
             Ok(store.save_model_state(model.id, &state)?)
         })?;
+        note_claims(context, &store, &settings, &spec.repo);
         let model = store.model(&spec.name)?;
         context.out.done(
             || format!("changed `{}`", spec.name),
@@ -378,6 +395,12 @@ impl Remove {
                 places.check(&model.spec.destination, Some(model.id))?;
             }
         }
+        let identity = ops::ownership::identity(&context.host, &context.home, &store)?;
+        let cache = ops::ownership::cache_of(&settings, &identity);
+        let removals = models
+            .iter()
+            .map(|model| Removal::of(&store, model.clone()));
+        let removals = removals.collect::<Result<Vec<_>>>()?;
         store.transaction(|store| -> Result<()> {
             for model in &models {
                 store.remove_model(model.id)?;
@@ -386,12 +409,17 @@ impl Remove {
         })?;
         // The entries go first: a crash in between leaves files too many, not
         // a model whose files are gone.
-        let mut freed = 0;
+        let (mut freed, mut kept) = (0, BTreeSet::new());
         if self.delete_files {
-            let remaining = store.models(&ModelFilter::default())?;
-            for model in &models {
-                freed += ops::models::delete_files(model, &remaining, &settings)?;
+            for removal in &removals {
+                let forgotten = removal.delete_files(&store, &cache, context.now())?;
+                freed += forgotten.freed_bytes;
+                kept.extend(forgotten.kept);
             }
+        }
+        ops::ownership::note_claims(&store, &cache, models.iter().map(|it| &it.spec.repo));
+        for refusal in &kept {
+            context.out.say(&format!("some files stay: {refusal}"));
         }
         context.out.done(
             || {
@@ -403,7 +431,15 @@ impl Remove {
             },
             || {
                 let names: Vec<&str> = names.iter().map(EntryName::as_str).collect();
-                document("hfdl.removal/1", json!({ "models": names, "files_deleted": self.delete_files, "bytes_freed": freed }))
+                document(
+                    "hfdl.removal/1",
+                    json!({
+                        "models": names,
+                        "files_deleted": self.delete_files,
+                        "bytes_freed": freed,
+                        "kept": kept.iter().map(|refusal| refusal.as_str()).collect::<Vec<_>>(),
+                    }),
+                )
             },
         )
     }

@@ -14,6 +14,7 @@ use crate::domain::model::{Destination, EntryName, ModelSpec, Priority, Tag};
 use crate::domain::repo::Revision;
 use crate::domain::repo_arg::RepoArg;
 use crate::domain::settings::Settings;
+use crate::ops::directories::Reserved;
 use crate::sys::paths;
 
 /// What may be said about a model.
@@ -192,7 +193,7 @@ fn pattern(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// Understands `--to`: the word `cache`, or a directory that is not inside the cache.
+/// Understands `--to`: the word `cache`, or a directory that may hold plain files.
 pub fn destination(context: &Context, settings: &Settings, to: &str) -> Result<Destination> {
     if to == "cache" {
         return Ok(Destination::Cache);
@@ -201,14 +202,13 @@ pub fn destination(context: &Context, settings: &Settings, to: &str) -> Result<D
         return Err(Complaint::usage("`--to` needs a directory or the word `cache`").into());
     }
     let path = paths::expand_home(&context.host, to)?;
-    let cache = Path::new(settings.cache_dir());
-    if !settings.cache_dir().is_empty() && path.starts_with(cache) {
-        return Err(
-            Complaint::usage(format!("`{}` lies inside the Hub's cache", path.display()))
-                .cause("plain files there would make the cache unreadable for other programs")
-                .next("leave `--to` out to use the cache, or name another directory")
-                .into(),
-        );
+    let reserved = Reserved::find(&context.host, Path::new(settings.cache_dir()))?;
+    if let Some(why) = reserved.objection(&path) {
+        let headline = format!("`{}` cannot hold the files of a model", path.display());
+        return Err(Complaint::usage(headline)
+            .cause(why)
+            .next("leave `--to` out to use the cache, or name another directory")
+            .into());
     }
     Ok(Destination::Directory(path))
 }

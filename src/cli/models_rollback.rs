@@ -45,10 +45,14 @@ impl Rollback {
         let model = known(&store, &self.name)?;
         let places = ops::places::Places::load(&store, &settings)?;
         places.check(&model.spec.destination, Some(model.id))?;
-        let cache = ops::rollback::cache_of(&settings);
+        let identity = ops::ownership::identity(&context.host, &context.home, &store)?;
+        let cache = ops::ownership::cache_of(&settings, &identity);
+        let (repo, place) = (&model.spec.repo, &model.spec.destination);
+        ops::ownership::prepare_place(&store, &cache, repo, place);
         let asked = self.to.as_deref();
         let went = ops::rollback::roll_back(&store, &cache, &model, asked, context.now())
             .map_err(|err| explain(context, &model, err))?;
+        ops::ownership::note_claims(&store, &cache, [repo]);
         context.out.done(
             || sentence(&model, &went),
             || {

@@ -15,6 +15,7 @@ use crate::domain::run::{RunCommand, RunEnd, RunStart, RunTotals};
 use crate::domain::settings::Settings;
 use crate::domain::units::{ByteSize, Seconds};
 use crate::ops::lock::this_process;
+use crate::ops::ownership::identity;
 use crate::ops::records::run_outcome;
 use crate::ops::recover::recover;
 use crate::ops::retention::{
@@ -27,9 +28,10 @@ use crate::ui::{Output, table, text};
 
 /// Remove what is not kept any more: old revisions, unfinished downloads, history
 ///
-/// Never goes: the published revision, the one that a rollback would go to, one that a rollback
-/// holds, one that any branch or tag in the cache points to, one that another program put there,
-/// and a file that is open. With names, only what belongs to these models; without, also sessions
+/// Never goes: the published revision, the one that a rollback would go to (unless keep.revisions is
+/// 1), one that a rollback holds or a model is pinned to, one that any branch or tag in the cache
+/// points to, one that another program or another hfdl home put there or claims, and a file that is
+/// open. With names, only what belongs to these models; without, also sessions
 /// and logs older than keep.sessions and keep.logs.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
@@ -81,6 +83,7 @@ impl Prune {
             store: &store,
             home: &context.home,
             settings: &settings,
+            identity: identity(&context.host, &context.home, &store)?,
             models,
             limits,
             with_history: names.is_empty(),
@@ -202,6 +205,16 @@ fn show(
 ) -> Result<ExitStatus> {
     for problem in &report.problems {
         context.show_problem(&explain::explain(problem));
+    }
+    if !context.out.quiet {
+        for home in &report.outdated {
+            context.out.warn(&format!(
+                "the hfdl home `{}` on `{}` was last seen on {}: after 90 days its claims do not count any more",
+                home.path,
+                home.host,
+                home.seen_at.strftime("%Y-%m-%d")
+            ));
+        }
     }
     context.out.done(
         || describe(&context.out, report, is_dry_run),

@@ -314,6 +314,7 @@ mod tests {
             crashed: Vec::new(),
             models: Vec::new(),
             disks: Vec::new(),
+            leftover_bytes: 0,
             check_max_age: Seconds(0),
             database_trouble: None,
         }

@@ -87,6 +87,13 @@ fn facts(
             ByteSize(status.bytes_left()).render_short(),
         ));
     }
+    if status.leftover_bytes > 0 {
+        let bytes = ByteSize(status.leftover_bytes).render_short();
+        facts.push((
+            "left over",
+            format!("{bytes} of interrupted downloads, until their next success"),
+        ));
+    }
     let disks: Vec<String> = status.disks.iter().map(disk).collect();
     facts.push(("disk", lines(&disks)));
     table::facts(&facts)

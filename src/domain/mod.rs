@@ -8,6 +8,7 @@ pub mod alert;
 pub mod argv;
 pub mod changes;
 pub mod content;
+pub mod deletion;
 pub mod delta;
 pub mod filter;
 pub mod hold;

@@ -4,12 +4,11 @@
 //! together by name; with pruning, a model that the file has under another
 //! name is the same model and keeps its history.
 
-use std::path::Path;
-
 use anyhow::{Result, bail};
 
 use super::apply_models::{Models, plan_models};
 use super::apply_schedules::plan_schedules;
+use super::directories::Reserved;
 use super::document::Node;
 use super::entries::{Entry, Objection, Wanted};
 use super::entry_fields::Field;
@@ -55,7 +54,7 @@ pub struct Rules<'a> {
     pub now: Timestamp,
     /// How often the timer starts a run.
     pub tick: Seconds,
-    pub cache_dir: &'a Path,
+    pub reserved: &'a Reserved,
 }
 
 /// What is to be done, and how to tell it.

@@ -1,14 +1,15 @@
 //! The part of a plan that is about models: which entry is which model.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use super::apply::{
     ApplyPlan, FieldChange, Kind, Rules, Step, added, changed, differences, removed,
 };
+use super::directories::Reserved;
 use super::document::Node;
 use super::entries::{Entry, Objection};
 use super::entry_fields::model_fields;
+use super::models::uses_directory;
 use crate::domain::model::{Destination, EntryName, Model, ModelId, ModelSpec, ModelState};
 use crate::domain::schedule::ScheduleSpec;
 
@@ -87,7 +88,7 @@ pub(super) fn plan_models(
             return Err(registered_already(entry, &twin.spec));
         }
         if is_new_copy {
-            refuse_inside_cache(entry, rules.cache_dir)?;
+            refuse_reserved(entry, rules.reserved)?;
         }
         match old {
             None => {
@@ -153,7 +154,7 @@ fn refuse_shared_directories(
             continue;
         };
         let is_other = |model: &&Model| {
-            model.spec.name != entry.value.name && model.spec.destination == entry.value.destination
+            model.spec.name != entry.value.name && uses_directory(&model.spec, path)
         };
         if let Some(other) = models.iter().find(is_other) {
             let message = format!(
@@ -225,15 +226,19 @@ fn registered_already(entry: &Entry<ModelSpec>, twin: &ModelSpec) -> Objection {
     ))
 }
 
-fn refuse_inside_cache(entry: &Entry<ModelSpec>, cache_dir: &Path) -> Result<(), Objection> {
-    match &entry.value.destination {
-        Destination::Directory(path)
-            if !cache_dir.as_os_str().is_empty() && path.starts_with(cache_dir) =>
-        {
-            let message = format!("`{}` lies inside the Hub's cache", path.display());
+fn refuse_reserved(entry: &Entry<ModelSpec>, reserved: &Reserved) -> Result<(), Objection> {
+    let Destination::Directory(path) = &entry.value.destination else {
+        return Ok(());
+    };
+    match reserved.objection(path) {
+        Some(why) => {
+            let message = format!(
+                "`{}` cannot hold the files of a model: {why}",
+                path.display()
+            );
             let hint = "write `to: cache`, or a directory elsewhere";
             Err(Objection::new(&entry.place, message).hint(hint))
         }
-        _ => Ok(()),
+        None => Ok(()),
     }
 }

@@ -48,6 +48,7 @@ pub fn cache_choice(host: &Host, settings: &Settings, places: Arc<Places>) -> Ca
     };
     CacheChoice {
         root: settings.cache_dir().into(),
+        home: None,
         links,
         places,
     }

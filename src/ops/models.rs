@@ -1,18 +1,23 @@
 //! Registers models: what the Hub says about one before it is kept.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use thiserror::Error;
 
-use crate::cache::{self, CacheLayout, LocalDir, Rest};
+use super::directories::is_same_place;
+use super::ownership;
+use crate::cache::{self, CacheLayout, Forgotten, Leaving, LocalDir, LocalRepo, Rest};
+use crate::domain::content::ContentId;
 use crate::domain::model::{Destination, EntryName, Model, ModelId, ModelSpec};
 use crate::domain::repo::{CommitSha, RepoId};
 use crate::domain::settings::Settings;
 use crate::domain::snapshot::Amount;
+use crate::domain::time::Timestamp;
 use crate::hub::{FileAddress, Gated, HubClient, HubError};
 use crate::store::{ModelFilter, Store, StoreError};
+use crate::sys::open_files::opened_by_others;
 
 /// What the Hub said about a model that is to be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,17 +110,22 @@ pub fn refuse_shared_directory(
         return Ok(());
     };
     let models = store.models(&ModelFilter::default())?;
-    let others = models.into_iter().filter(|model| Some(model.id) != own);
-    match others
-        .map(|model| model.spec)
-        .find(|other| other.destination == spec.destination)
-    {
+    let mut others = models.into_iter().filter(|model| Some(model.id) != own);
+    match others.find(|other| uses_directory(&other.spec, path)) {
         Some(other) => Err(DirectoryInUse {
             path: path.clone(),
-            model: other.name,
+            model: other.spec.name,
         }
         .into()),
         None => Ok(()),
+    }
+}
+
+/// Tells whether a model uses a directory, under whatever name.
+pub fn uses_directory(spec: &ModelSpec, path: &Path) -> bool {
+    match &spec.destination {
+        Destination::Directory(used) => is_same_place(used, path),
+        Destination::Cache => false,
     }
 }
 
@@ -135,53 +145,93 @@ pub fn partial_bytes(spec: &ModelSpec, settings: &Settings) -> Result<u64> {
     }
 }
 
-/// Deletes what was published for a removed model, except what the remaining
-/// models need, and returns the bytes freed.
-pub fn delete_files(model: &Model, remaining: &[Model], settings: &Settings) -> Result<u64> {
-    if model.state.published_commit.is_none() {
-        // Nothing there was put there for this model.
-        return Ok(0);
+/// A model that is about to be removed, with what the database says of it
+/// while it is still there.
+pub struct Removal {
+    model: Model,
+    commits: BTreeSet<CommitSha>,
+}
+
+impl Removal {
+    pub fn of(store: &Store, model: Model) -> Result<Self> {
+        let commits = ownership::commits_of(store, &model)?;
+        Ok(Self { model, commits })
     }
-    let spec = &model.spec;
-    match &spec.destination {
-        Destination::Cache => {
-            let cache = CacheLayout::new(settings.cache_dir());
-            let others: Vec<&Model> = remaining
-                .iter()
-                .filter(|other| {
-                    other.spec.repo == spec.repo && other.spec.destination == Destination::Cache
-                })
-                .collect();
-            let commits = |model: &Model| {
-                let state = &model.state;
-                [state.published_commit.clone(), state.held_commit.clone()]
-            };
-            let needed: BTreeSet<CommitSha> = others
-                .iter()
-                .flat_map(|other| commits(other))
-                .flatten()
-                .collect();
-            let own: BTreeSet<CommitSha> = commits(model)
-                .into_iter()
-                .flatten()
-                .filter(|commit| !needed.contains(commit))
-                .collect();
-            let rest = if others.is_empty() {
-                Rest::Remove
-            } else {
-                Rest::Keep
-            };
-            cache::forget_revision(&cache, &spec.repo, &spec.revision, &own, rest)
-        }
-        Destination::Directory(path) => {
-            let is_shared = remaining
-                .iter()
-                .any(|other| other.spec.destination == spec.destination);
-            if is_shared {
-                Ok(0)
-            } else {
-                LocalDir::forget(path)
+
+    /// Deletes what was published for the model, which is removed by now,
+    /// except what others need.
+    pub fn delete_files(
+        &self,
+        store: &Store,
+        cache: &CacheLayout,
+        now: Timestamp,
+    ) -> Result<Forgotten> {
+        let spec = &self.model.spec;
+        let remaining = store.models(&ModelFilter::default())?;
+        let forgotten = match &spec.destination {
+            Destination::Cache => self.delete_from_cache(store, cache, &remaining, now)?,
+            Destination::Directory(path) => {
+                let mut others = remaining.iter();
+                if others.any(|other| uses_directory(&other.spec, path)) {
+                    return Ok(Forgotten::default());
+                }
+                let mut commits = store.commits_seen(&spec.repo)?;
+                commits.extend(self.commits.iter().cloned());
+                let owned = ownership::ownership_of_directory(store, cache, &spec.repo, path, now)?;
+                LocalDir::forget(path, &spec.repo, &commits, &owned)?
             }
+        };
+        for file in &forgotten.blobs {
+            store.forget_blob(file)?;
         }
+        Ok(forgotten)
     }
+
+    fn delete_from_cache(
+        &self,
+        store: &Store,
+        cache: &CacheLayout,
+        remaining: &[Model],
+        now: Timestamp,
+    ) -> Result<Forgotten> {
+        let spec = &self.model.spec;
+        let place = Destination::Cache;
+        ownership::prepare_place(store, cache, &spec.repo, &place);
+        if let Some(home) = cache.repo(&spec.repo).home() {
+            // What it began is wanted by no model any more.
+            home.change_begun(|begun| begun.end_all(&spec.revision))?;
+        }
+        let others = remaining
+            .iter()
+            .filter(|other| other.spec.repo == spec.repo && other.spec.destination == place);
+        let needed = ownership::wanted_commits(store, &spec.repo)?;
+        let own = self.commits.difference(&needed).cloned().collect();
+        let leaving = Leaving {
+            repo: &spec.repo,
+            revision: &spec.revision,
+            own: &own,
+            needed: &needed,
+            rest: match others.count() {
+                0 => Rest::Remove,
+                _ => Rest::Keep,
+            },
+            open: &|local| open_contents(cache, spec, local),
+        };
+        let owned = ownership::ownership_of(store, cache, &spec.repo, now)?;
+        cache::forget_revision(cache, owned, &leaving)
+    }
+}
+
+/// Returns the contents of which another program has the blob open.
+fn open_contents(cache: &CacheLayout, spec: &ModelSpec, local: &LocalRepo) -> BTreeSet<ContentId> {
+    let layout = cache.repo(&spec.repo);
+    let blobs = local.blobs.keys();
+    let paths: BTreeMap<PathBuf, ContentId> = blobs
+        .map(|content| (layout.blob(content), *content))
+        .collect();
+    let open = opened_by_others(paths.keys().cloned());
+    open.iter()
+        .filter_map(|path| paths.get(path))
+        .copied()
+        .collect()
 }

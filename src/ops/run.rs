@@ -19,9 +19,11 @@ use super::recover::recover;
 use super::run_log::sweep_home;
 use super::sync::{CacheChoice, Flow, Progress, Proofs, SyncEnd, Target};
 use super::watch::{Watch, Watched};
-use super::{rate_limits, retention};
+use super::{ownership, rate_limits, retention};
+use crate::cache::CacheLayout;
 use crate::domain::model::{Destination, EntryName};
-use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
+use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome, Trigger};
+use crate::domain::repo::Repo;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::run::{Event, EventKind, RunCommand, RunEnd, RunId, RunStart};
 use crate::domain::schedule::{RateTable, ScheduleId};
@@ -80,6 +82,10 @@ pub struct Run<'a> {
     last_beat: Stopwatch,
     /// The first thing that could not be written down.
     problem: Option<Error>,
+    /// The cache, as this home writes to it.
+    cache: CacheLayout,
+    /// The repositories in the cache of which a download has come to its end.
+    whole: BTreeSet<Repo>,
 }
 
 /// One target and its session.
@@ -149,6 +155,11 @@ impl<'a> Run<'a> {
             at_best: ExitStatus::Ok,
             last_beat: Stopwatch::start(),
             problem: None,
+            cache: ownership::cache_of(
+                tools.settings,
+                &ownership::identity(tools.host, tools.home, tools.store)?,
+            ),
+            whole: BTreeSet::new(),
         })
     }
 
@@ -165,6 +176,9 @@ impl<'a> Run<'a> {
     /// a schedule asked for and a person has removed meanwhile gets none.
     pub fn open(&mut self, openings: Vec<Opening>) -> Result<Vec<Option<usize>>> {
         let at = self.tools.host.now();
+        for opening in &openings {
+            ownership::prepare(self.tools.store, &self.cache, &opening.target);
+        }
         let entries = self
             .tools
             .store
@@ -211,7 +225,10 @@ impl<'a> Run<'a> {
 
     /// Returns the cache of this run, with the places that the home knows.
     pub fn cache_choice(&self) -> CacheChoice {
-        cache_choice(self.tools.host, self.tools.settings, self.places.clone())
+        CacheChoice {
+            home: self.cache.home().cloned(),
+            ..cache_choice(self.tools.host, self.tools.settings, self.places.clone())
+        }
     }
 
     /// Returns the way for this run's targets, and what watches the clock for it.
@@ -335,7 +352,23 @@ impl<'a> Run<'a> {
         };
         self.keep_problem(written);
         checkpoint("session closed");
+        self.note_success(index, end);
         record
+    }
+
+    fn note_success(&mut self, index: usize, end: &SyncEnd) {
+        let is_whole = matches!(
+            end.outcome,
+            Outcome::Updated | Outcome::UpToDate | Outcome::Repaired
+        );
+        if is_whole {
+            let target = &self.entries[index].target;
+            let commit = end.progress.new_commit.as_ref();
+            ownership::note_success(self.tools.store, &self.cache, target, end.outcome, commit);
+            if target.destination == Destination::Cache {
+                self.whole.insert(target.repo.clone());
+            }
+        }
     }
 
     fn write_down(&self, index: usize, end: &SyncEnd) -> Result<()> {
@@ -424,8 +457,10 @@ impl<'a> Run<'a> {
     /// Lets go of what is old; what arrived is published, whatever becomes of that.
     fn let_go(&self) {
         let targets = self.entries.iter().map(|entry| &*entry.target);
-        let let_go = retention::newly_published(self.tools.store, targets)
-            .and_then(|moved| retention::after_run(&self.tools, &moved, self.tools.host.now()));
+        let let_go = retention::newly_published(self.tools.store, targets).and_then(|moved| {
+            let now = self.tools.host.now();
+            retention::after_run(&self.tools, &moved, self.whole.clone(), now)
+        });
         if let Err(err) = let_go {
             log::warn!("could not let go of what is old: {err:#}");
         }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Error, Result};
 
+use super::ownership;
 use super::pause::pause_in_force;
 use super::rate_limits::exhausted_until;
 use super::schedules::{impossible, next_start};
@@ -99,6 +100,7 @@ fn without_database(places: &Places<'_>, timer: Option<TimerFacts>) -> Result<St
         crashed: Vec::new(),
         models: Vec::new(),
         disks: disks(places),
+        leftover_bytes: 0,
         check_max_age: places.settings.check_max_age(),
         database_trouble: None,
     })
@@ -125,6 +127,13 @@ fn read_database(status: &mut Status, places: &Places<'_>, store: &Store) -> Res
         status.asked_to_wait = exhausted_until(store, endpoint.as_str(), status.now)?;
     }
     (status.run, status.crashed) = unfinished(store, places.home)?;
+    let identity = ownership::identity(places.host, places.home, store)?;
+    let cache = ownership::cache_of(places.settings, &identity);
+    match ownership::leftover_bytes(store, &cache, status.now) {
+        Ok(bytes) => status.leftover_bytes = bytes,
+        // A cache that cannot be read has warnings of its own.
+        Err(err) => log::debug!("cannot count what is left over: {err:#}"),
+    }
     status.bad_rows = store.bad_rows(status.now)?;
     Ok(())
 }

@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use rusqlite::params;
+
 use super::error::Result;
 use super::open::Store;
 use super::value::{Columns, seconds};
+use crate::domain::content::ContentId;
+use crate::domain::deletion::FetchKey;
 use crate::domain::model::Destination;
 use crate::domain::outcome::Outcome;
-use crate::domain::repo::{Repo, Revision};
+use crate::domain::repo::{CommitSha, Repo, Revision};
 use crate::domain::time::Timestamp;
 
 /// How much history has been deleted.
@@ -64,41 +68,101 @@ impl Store {
         })
     }
 
-    /// Returns the repositories, and their places, in which a download has not
-    /// come to its end: partial files there may be continued.
+    /// Returns the revisions of a repository whose last download to a place has
+    /// not come to its end, with the commit that was being fetched.
     ///
-    /// It came to its end when a later one of the same revision succeeded that
-    /// wanted no fewer files. Reads all sessions: for `prune`, not for a tick.
-    pub fn unsettled_places(&self) -> Result<BTreeSet<(Repo, Destination)>> {
-        let sql = "SELECT repo_type, repo_id, revision, destination, sessions.outcome,
-                sessions.files_total
-            FROM sessions JOIN runs ON runs.id = run_id WHERE runs.command <> 'verify'
+    /// For folders of versions that kept no record there. A download came to its
+    /// end when a later one of the same revision succeeded that wanted no fewer
+    /// files, or that was of the same model, or of another commit: what was begun
+    /// of the earlier commit is wanted by none then.
+    pub fn unsettled_fetches(
+        &self,
+        repo: &Repo,
+        place: &Destination,
+    ) -> Result<BTreeMap<FetchKey, CommitSha>> {
+        let sql = "SELECT revision, destination, sessions.outcome, sessions.files_total,
+                model_id, new_commit
+            FROM sessions JOIN runs ON runs.id = run_id
+            WHERE runs.command <> 'verify' AND repo_type = ?1 AND repo_id = ?2
             ORDER BY sessions.id";
-        let mut begun: BTreeMap<(Repo, Destination, Revision), u64> = BTreeMap::new();
-        self.list::<_, ()>(sql, [], |row| {
-            let repo = Repo::new(row.parsed("repo_type")?, row.parsed("repo_id")?);
-            let place = (
-                repo,
-                row.destination("destination")?,
-                row.parsed("revision")?,
-            );
-            let n_files = row.count("files_total")?;
+        let mut begun: BTreeMap<Revision, Unsettled> = BTreeMap::new();
+        let params = params![repo.kind.as_str(), repo.id.as_str()];
+        self.list::<_, ()>(sql, params, |row| {
+            if row.destination("destination")? != *place {
+                return Ok(());
+            }
+            let revision: Revision = row.parsed("revision")?;
+            let session = Unsettled {
+                n_files: row.count("files_total")?,
+                model: row.get("model_id")?,
+                commit: row.parsed_if_any("new_commit")?,
+            };
             match row.parsed_if_any("outcome")? {
                 Some(Outcome::Updated | Outcome::UpToDate | Outcome::Repaired) => {
-                    if begun.get(&place).is_some_and(|wanted| *wanted <= n_files) {
-                        begun.remove(&place);
+                    if begun.get(&revision).is_some_and(|it| session.settles(it)) {
+                        begun.remove(&revision);
                     }
                 }
+                _ if session.commit.is_none() => {}
                 _ => {
-                    let wanted = begun.entry(place).or_default();
-                    *wanted = n_files.max(*wanted);
+                    begun.insert(revision, session);
                 }
             }
             Ok(())
         })?;
+        let begun = begun.into_iter();
+        let key = |revision, it: Unsettled| {
+            let is_by_hand = it.model.is_none();
+            let key = FetchKey {
+                revision,
+                is_by_hand,
+            };
+            Some((key, it.commit?))
+        };
         Ok(begun
-            .into_keys()
-            .map(|(repo, place, _)| (repo, place))
+            .filter_map(|(revision, it)| key(revision, it))
             .collect())
+    }
+
+    /// Returns all commits that sessions of a repository were about.
+    pub fn commits_seen(&self, repo: &Repo) -> Result<BTreeSet<CommitSha>> {
+        let sql = "SELECT DISTINCT new_commit FROM sessions
+            WHERE repo_type = ?1 AND repo_id = ?2 AND new_commit IS NOT NULL";
+        let params = params![repo.kind.as_str(), repo.id.as_str()];
+        self.list(sql, params, |row| row.parsed("new_commit"))
+    }
+
+    /// Returns the commits of a repository that sessions put into the cache.
+    pub fn commits_published(&self, repo: &Repo) -> Result<BTreeSet<CommitSha>> {
+        let sql = "SELECT DISTINCT new_commit FROM sessions
+            WHERE repo_type = ?1 AND repo_id = ?2 AND new_commit IS NOT NULL
+                AND destination = 'cache' AND outcome IN ('updated', 'repaired')";
+        let params = params![repo.kind.as_str(), repo.id.as_str()];
+        self.list(sql, params, |row| row.parsed("new_commit"))
+    }
+
+    /// Returns the contents of all files that sessions of a repository brought.
+    pub fn contents_of(&self, repo: &Repo) -> Result<BTreeSet<ContentId>> {
+        let sql = "SELECT DISTINCT content_id FROM session_files
+            JOIN sessions ON sessions.id = session_id
+            WHERE repo_type = ?1 AND repo_id = ?2";
+        let params = params![repo.kind.as_str(), repo.id.as_str()];
+        self.list(sql, params, |row| row.parsed("content_id"))
+    }
+}
+
+/// A download that has not come to its end.
+struct Unsettled {
+    n_files: u64,
+    model: Option<i64>,
+    commit: Option<CommitSha>,
+}
+
+impl Unsettled {
+    /// Tells whether this later download, which succeeded, ends an earlier one.
+    fn settles(&self, earlier: &Self) -> bool {
+        self.n_files >= earlier.n_files
+            || self.model.is_some() && self.model == earlier.model
+            || self.commit != earlier.commit
     }
 }

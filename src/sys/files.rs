@@ -260,6 +260,16 @@ pub fn share(source: &Path, target: &Path, sharing: Sharing) -> io::Result<Share
     })
 }
 
+/// Sets the modification time of a copy to that of its source, by which the copy is
+/// recognised later.
+pub fn take_time_of(source: &Path, copy: &Path) -> io::Result<()> {
+    let modified = fs::metadata(source)?.modified()?;
+    OpenOptions::new()
+        .write(true)
+        .open(copy)?
+        .set_modified(modified)
+}
+
 /// Creates a hard link; of a symbolic link, to the file behind it.
 pub fn hard_link(source: &Path, target: &Path) -> io::Result<()> {
     fs::hard_link(fs::canonicalize(source)?, target)

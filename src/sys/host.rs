@@ -11,6 +11,7 @@
 //! - `HFDL_TEST_READ_RATE`: bytes per second when local files are hashed.
 //! - `HFDL_TEST_PROGRAMS`, `HFDL_TEST_PROCESSES`: folders that replace the
 //!   machine's helper programs and its process list.
+//! - `HFDL_TEST_REMOVALS`: the file to which removals are appended.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -300,6 +301,25 @@ pub fn checkpoint(step: &str) {
             let _ = kill_process(getpid(), Signal::KILL);
         }
         std::process::abort();
+    }
+}
+
+/// Appends a removal and its reason to the test's audit file.
+///
+/// A free function like `checkpoint`, because files are removed in layers that
+/// have no `Host`.
+pub fn note_removal(path: &std::path::Path, reason: &str) {
+    static AUDIT: OnceLock<Option<PathBuf>> = OnceLock::new();
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    let audit = AUDIT.get_or_init(|| std::env::var_os("HFDL_TEST_REMOVALS").map(PathBuf::from));
+    if let Some(audit) = audit {
+        use std::io::Write;
+        let mut options = std::fs::File::options();
+        let file = options.create(true).append(true).open(audit);
+        let line = format!("{reason}\t{}\n", path.display());
+        let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
     }
 }
 

@@ -33,6 +33,7 @@ pub mod pause;
 pub mod process;
 mod process_group;
 pub mod program;
+pub mod removal;
 pub mod search_path;
 pub mod signals;
 pub mod stamp;

@@ -123,6 +123,34 @@ pub fn resolved(path: &Path) -> PathBuf {
     }
 }
 
+/// Resolves all links and `..` of a path, also if its end does not exist, so that
+/// two spellings of one location become equal.
+pub fn real_place(path: &Path) -> PathBuf {
+    resolve_links(path, 40)
+}
+
+fn resolve_links(path: &Path, links_left: u32) -> PathBuf {
+    let mut at = PathBuf::new();
+    for part in path.components() {
+        if part == std::path::Component::ParentDir {
+            // Correct because `at` contains no link any more.
+            at.pop();
+            continue;
+        }
+        let folder = at.clone();
+        at.push(part);
+        if let Ok(real) = at.canonicalize() {
+            at = real;
+        } else if let Ok(target) = std::fs::read_link(&at)
+            && links_left > 0
+        {
+            // A dangling link.
+            at = resolve_links(&folder.join(target), links_left - 1);
+        }
+    }
+    at
+}
+
 /// Returns `$HF_HOME`, by default `~/.cache/huggingface` or its XDG form.
 pub fn hugging_face_home(host: &Host) -> Result<PathBuf> {
     if let Some(path) = host.variable("HF_HOME") {

@@ -272,7 +272,7 @@ proptest! {
             prune: true,
             now: now(),
             tick: Seconds(900),
-            cache_dir: Path::new(""),
+            reserved: &hfdl::ops::directories::Reserved::default(),
         };
         let (here, elsewhere) = (Home::new(), Home::new());
         let store = here.open();

@@ -411,6 +411,9 @@ models: [{repo: a/b, to: ~/cache/x}]
 ";
     let error = env.refuses(&[], file);
     let inside = std::path::Path::new(&env.below("cache")).join("x");
-    let expected = format!("error: <stdin>:3:10: `{}` lies inside", inside.display());
+    let expected = format!(
+        "error: <stdin>:3:10: `{}` cannot hold the files of a model: it lies inside",
+        inside.display()
+    );
     assert!(error.starts_with(&expected), "{error}");
 }

@@ -15,7 +15,7 @@ use hfdl::domain::repo::{Repo, RepoType};
 use hfdl::sys::files::{self, Sharing};
 use serde_json::{Value, json};
 
-use crate::support::cache::{Commit, TestCache, commit, model, prove};
+use crate::support::cache::{Commit, TestCache, commit, model, prove, repo};
 
 fn fresh(name: &str) -> PathBuf {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
@@ -108,9 +108,10 @@ fn caches_of_every_form_are_whole_and_ready_to_be_shown_to_the_official_client()
         dir.store(&content, &aside).unwrap();
     }
     dir.publish(
+        &repo(),
         &new.listing,
         &plan,
-        Vanished::Keep,
+        &Vanished::Keep,
         &crate::support::cache::no_lock,
     )
     .unwrap();

@@ -8,12 +8,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use hfdl::cache::{LocalDir, Placed, Vanished};
+use hfdl::cache::{HomeFolder, LocalDir, Placed, Vanished, ownership_in_directory};
+use hfdl::domain::content::ContentId;
+use hfdl::domain::deletion::FetchKey;
 use hfdl::domain::filter::Filter;
 use hfdl::domain::plan::{Action, PlanError, SyncPlan, plan_sync};
+use hfdl::domain::repo::Revision;
 use hfdl::sys::files::{self, Sharing};
 
-use crate::support::cache::{Commit, TestCache, commit, no_lock, prove, tree, write};
+use crate::support::cache::{Commit, TestCache, commit, home, no_lock, prove, repo, tree, write};
+use crate::support::env::NOW;
 
 struct Env {
     dir: LocalDir,
@@ -26,7 +30,9 @@ impl Env {
     fn new() -> Self {
         let temporary = tempfile::tempdir().unwrap();
         Self {
-            dir: LocalDir::open(temporary.path().join("models/tiny")).unwrap(),
+            dir: LocalDir::open(temporary.path().join("models/tiny"))
+                .unwrap()
+                .of_home(Some(&home("test"))),
             cache: TestCache::new(),
             n_proved: Cell::new(0),
             _temporary: temporary,
@@ -65,7 +71,9 @@ impl Env {
     fn sync(&self, commit: &Commit, vanished: Vanished) -> (SyncPlan, anyhow::Result<Placed>) {
         let plan = self.plan(commit).unwrap();
         self.fetch(commit, &plan);
-        let placed = self.dir.publish(&commit.listing, &plan, vanished, &no_lock);
+        let placed = self
+            .dir
+            .publish(&repo(), &commit.listing, &plan, &vanished, &no_lock);
         (plan, placed)
     }
 
@@ -132,7 +140,7 @@ fn files_of_the_same_content_can_be_edited_apart() {
 fn a_second_sync_reads_notes_and_no_contents() {
     let env = Env::new();
     env.sync(&first(), Vanished::Keep).1.unwrap();
-    let (plan, placed) = env.sync(&first(), Vanished::Delete);
+    let (plan, placed) = env.sync(&first(), Vanished::Delete(Default::default()));
     assert!(plan.changes_nothing());
     assert!(placed.unwrap().removed.is_empty());
     assert_eq!(env.n_proved.get(), 0);
@@ -165,7 +173,13 @@ fn the_old_file_is_there_until_the_new_one_is_whole() {
     let plan = env.plan(&second).unwrap();
     let error = env
         .dir
-        .publish(&second.listing, &plan, Vanished::Delete, &no_lock)
+        .publish(
+            &repo(),
+            &second.listing,
+            &plan,
+            &Vanished::Delete(Default::default()),
+            &no_lock,
+        )
         .unwrap_err();
     assert!(format!("{error:#}").contains("not ready"), "{error:#}");
     assert_eq!(env.text("config.json"), "{}");
@@ -173,7 +187,7 @@ fn the_old_file_is_there_until_the_new_one_is_whole() {
     env.fetch(&second, &plan);
     assert_eq!(env.text("config.json"), "{}");
     env.dir
-        .publish(&second.listing, &plan, Vanished::Keep, &no_lock)
+        .publish(&repo(), &second.listing, &plan, &Vanished::Keep, &no_lock)
         .unwrap();
     assert_eq!(env.text("config.json"), "{2}");
     assert_eq!(
@@ -212,7 +226,7 @@ fn only_unchanged_files_of_ours_are_deleted_and_only_when_asked() {
 
     env.sync(&second, Vanished::Keep).1.unwrap();
     assert!(env.has("ours.bin"));
-    let (plan, placed) = env.sync(&second, Vanished::Delete);
+    let (plan, placed) = env.sync(&second, Vanished::Delete(Default::default()));
     assert_eq!(plan.deleted.len(), 3);
     let removed = placed.unwrap().removed;
     assert_eq!(
@@ -238,7 +252,11 @@ fn a_file_that_hf_wrote_is_used_but_never_deleted() {
     assert_eq!(plan.files[0].action, Action::Keep);
     assert_eq!(env.n_proved.get(), 0);
     let second = commit('b', &[("twin.bin", "weights")]);
-    let removed = env.sync(&second, Vanished::Delete).1.unwrap().removed;
+    let removed = env
+        .sync(&second, Vanished::Delete(Default::default()))
+        .1
+        .unwrap()
+        .removed;
     assert_eq!(removed.len(), 1);
     assert!(env.has("config.json"));
 }
@@ -256,7 +274,7 @@ fn contents_under_other_names_and_in_the_cache_are_not_fetched() {
             ("big.bin", "from the cache"),
         ],
     );
-    let (plan, placed) = env.sync(&second, Vanished::Delete);
+    let (plan, placed) = env.sync(&second, Vanished::Delete(Default::default()));
     placed.unwrap();
     assert_eq!(plan.totals.bytes_to_fetch, 0);
     assert_eq!(env.text("moved/model.bin"), "weights");
@@ -278,7 +296,7 @@ fn a_file_may_become_a_folder_and_a_folder_a_file() {
     let second = commit('b', &[("x/inner", "1"), ("y", "2")]);
     let (_, refused) = env.sync(&second, Vanished::Keep);
     assert!(refused.is_err());
-    let (_, placed) = env.sync(&second, Vanished::Delete);
+    let (_, placed) = env.sync(&second, Vanished::Delete(Default::default()));
     assert_eq!(placed.unwrap().removed.len(), 2);
     assert_eq!(env.text("x/inner") + &env.text("y"), "12");
 }
@@ -336,7 +354,7 @@ fn each_file_changes_with_its_note_under_the_official_lock() {
     let publish = |plan| {
         let placed = env
             .dir
-            .publish(&first().listing, plan, Vanished::Keep, &take);
+            .publish(&repo(), &first().listing, plan, &Vanished::Keep, &take);
         placed.unwrap();
     };
     publish(&plan);
@@ -363,24 +381,43 @@ fn a_link_in_the_place_of_a_lock_is_not_followed() {
     let take = |lock: &Path| -> anyhow::Result<Box<dyn Any>> { Ok(Box::new(fs::write(lock, "")?)) };
     let placed = env
         .dir
-        .publish(&first().listing, &plan, Vanished::Keep, &take);
+        .publish(&repo(), &first().listing, &plan, &Vanished::Keep, &take);
     placed.unwrap();
     assert!(!outside.exists());
 }
 
 #[test]
-fn contents_that_nobody_wants_any_more_are_cleared_and_partial_ones_stay() {
+fn contents_that_were_begun_are_cleared_once_no_revision_wants_them() {
     let env = Env::new();
     env.sync(&first(), Vanished::Keep).1.unwrap();
     let before = tree(env.dir.root());
     let next = commit('b', &[("a.bin", "abandoned"), ("b.bin", "half")]);
-    env.fetch(&next, &env.plan(&next).unwrap());
+    let plan = env.plan(&next).unwrap();
+    let key = FetchKey {
+        revision: Revision::main(),
+        is_by_hand: false,
+    };
+    env.dir.begin(&key, &plan).unwrap();
+    env.fetch(&next, &plan);
     let half = &next.listing.files[1].content;
     fs::rename(env.dir.stored(half), env.dir.partial(half)).unwrap();
-    env.dir.clear_stored().unwrap();
-    assert!(env.dir.partial(half).exists());
-    fs::remove_file(env.dir.partial(half)).unwrap();
-    assert_eq!(tree(env.dir.root()), before);
+    // Of another program, by the same form of name.
+    let foreign = env.dir.partial(&ContentId::Sha256([7; 32]));
+    fs::write(&foreign, "theirs").unwrap();
+    let clear = || {
+        let owned = ownership_in_directory(env.dir.root(), &home("test"), NOW.parse().unwrap());
+        env.dir.clear_stored(&owned.unwrap()).unwrap();
+    };
+    clear();
+    assert!(env.dir.partial(half).exists(), "it may be continued");
+    let records = HomeFolder::in_directory(env.dir.root(), &home("test"));
+    records.change_begun(|begun| begun.end(&key, None)).unwrap();
+    clear();
+    assert!(foreign.exists());
+    fs::remove_file(&foreign).unwrap();
+    let left: Vec<String> = tree(env.dir.root());
+    let left = left.into_iter().filter(|name| !name.contains("/homes/"));
+    assert_eq!(left.collect::<Vec<_>>(), before);
 }
 
 #[test]
@@ -414,7 +451,9 @@ fn no_write_and_no_deletion_follows_a_link_out_of_the_directory() {
     fs::rename(env.dir.root().join("sub"), outside.path().join("sub")).unwrap();
     symlink(outside.path().join("sub"), env.dir.root().join("sub")).unwrap();
     let second = commit('b', &[("config.json", "{}")]);
-    env.sync(&second, Vanished::Delete).1.unwrap();
+    env.sync(&second, Vanished::Delete(Default::default()))
+        .1
+        .unwrap();
     assert!(outside.path().join("sub/model.bin").exists());
 }
 

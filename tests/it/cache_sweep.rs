@@ -4,14 +4,17 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use hfdl::cache::sweep_plan::{KeepReason, RemoveReason, SweepTarget, Verdict};
+use hfdl::cache::sweep_plan::{SweepTarget, Verdict};
 use hfdl::cache::{
-    LinkChoice, SweepPlan, SweepRules, Unused, contents_used_elsewhere, execute_sweep, plan_sweep,
-    scan_repo, snapshot_is_complete,
+    Evidence, LinkChoice, SweepPlan, SweepRules, contents_used_elsewhere, execute_sweep,
+    ownership_in_cache, plan_sweep, scan_repo, snapshot_is_complete,
 };
+use hfdl::domain::deletion::{FetchKey, Ownership, Reason, Refusal};
+use hfdl::domain::repo::Revision;
 use proptest::prelude::*;
 
 use crate::support::cache::{Commit, TestCache, commit, tree};
+use crate::support::env::NOW;
 
 fn keep(commits: &[&Commit]) -> SweepRules {
     SweepRules {
@@ -21,12 +24,28 @@ fn keep(commits: &[&Commit]) -> SweepRules {
             .collect(),
         used_elsewhere: BTreeSet::new(),
         open: BTreeSet::new(),
-        unused: Unused::Keep,
-        evidence: Unused::Keep,
+        reason: Reason::BeyondNumber,
+        open_snapshots: BTreeSet::new(),
+        ownership: Ownership::default(),
+        evidence: Evidence::Keep,
+    }
+}
+
+/// A cache in which a home keeps its records.
+fn owned_cache() -> TestCache {
+    TestCache::new().of_home("test")
+}
+
+/// Adds what the records on disk say.
+fn owned(env: &TestCache, rules: &SweepRules) -> SweepRules {
+    SweepRules {
+        ownership: ownership_in_cache(&env.cache, &env.repo, NOW.parse().unwrap()).unwrap(),
+        ..rules.clone()
     }
 }
 
 fn sweep(env: &TestCache, rules: &SweepRules) -> SweepPlan {
+    let rules = &owned(env, rules);
     let plan = plan_sweep(&scan_repo(&env.cache, &env.repo).unwrap(), rules);
     let done = execute_sweep(&env.cache, &env.repo, &plan, rules).unwrap();
     assert_eq!(done.removals().count(), plan.removals().count());
@@ -56,22 +75,20 @@ fn three_revisions(env: &TestCache) -> [Commit; 3] {
 
 #[test]
 fn old_revisions_go_with_the_blobs_that_only_they_use() {
-    let env = TestCache::new();
+    let env = owned_cache();
     let [a, b, c] = three_revisions(&env);
     let plan = sweep(&env, &keep(&[&b]));
     let snapshot = |of: &Commit| SweepTarget::Snapshot(of.listing.commit.clone());
     let blob = |of: &Commit, n: usize| SweepTarget::Blob(of.listing.files[n].content);
+    let told = |target: &SweepTarget| verdict(&plan, target).map(|permit| permit.reason());
     for (target, expected) in [
-        (snapshot(&a), Verdict::Remove(RemoveReason::NotKept)),
-        (snapshot(&b), Verdict::Keep(KeepReason::Kept)),
-        (snapshot(&c), Verdict::Keep(KeepReason::NamedByRef)),
-        (blob(&a, 0), Verdict::Keep(KeepReason::InUse)),
-        (
-            blob(&a, 1),
-            Verdict::Remove(RemoveReason::OnlyRemovedSnapshotsUseIt),
-        ),
+        (snapshot(&a), Ok(Reason::BeyondNumber)),
+        (snapshot(&b), Err(Refusal::Kept)),
+        (snapshot(&c), Err(Refusal::NamedByRef)),
+        (blob(&a, 0), Err(Refusal::InUse)),
+        (blob(&a, 1), Ok(Reason::OnlyRemovedSnapshotsUseIt)),
     ] {
-        assert_eq!(verdict(&plan, &target), expected, "{target:?}");
+        assert_eq!(told(&target), expected, "{target:?}");
     }
     assert_eq!(plan.freed_bytes, 3);
     assert_eq!(env.text(&b, "x.json"), "middle");
@@ -88,17 +105,22 @@ fn old_revisions_go_with_the_blobs_that_only_they_use() {
 
 #[test]
 fn a_download_that_may_be_continued_is_left_alone_until_told() {
-    let env = TestCache::new();
+    let env = owned_cache();
     let [_, _, c] = three_revisions(&env);
     let next = commit('d', &[("next.bin", "next"), ("later.bin", "later")]);
     let plan = env.plan(&next);
+    let key = FetchKey {
+        revision: Revision::main(),
+        is_by_hand: false,
+    };
+    env.writer().begin(&key, &plan).unwrap();
     env.fetch(&next, &plan);
     fs::rename(
         env.layout().blob(&next.listing.files[0].content),
         env.layout().partial(&next.listing.files[0].content),
     )
     .unwrap();
-    let mut rules = keep(&[&c]);
+    let rules = keep(&[&c]);
     sweep(&env, &rules);
     let n_left = || {
         let local = scan_repo(&env.cache, &env.repo).unwrap();
@@ -109,19 +131,22 @@ fn a_download_that_may_be_continued_is_left_alone_until_told() {
     for leftover in [env.layout().private().join("tmp-0"), journal(0), journal(1)] {
         fs::write(leftover, "").unwrap();
     }
-    rules.unused = Unused::Remove;
+    let layout = env.layout();
+    let home = layout.home().unwrap();
+    home.change_begun(|begun| begun.end(&key, None)).unwrap();
     sweep(&env, &rules);
     assert_eq!(n_left(), (2, 0));
     let left = tree(&env.layout().private());
     assert!(
-        left.iter().all(|name| name.starts_with("trees/")),
+        left.iter()
+            .all(|name| name.starts_with("trees/") || name.starts_with("homes/")),
         "{left:?}"
     );
 }
 
 #[test]
 fn a_sweep_that_was_cut_short_is_finished_by_the_next() {
-    let env = TestCache::new();
+    let env = owned_cache();
     let [a, _, c] = three_revisions(&env);
     let layout = env.layout();
     let commit = &a.listing.commit;
@@ -135,14 +160,14 @@ fn a_sweep_that_was_cut_short_is_finished_by_the_next() {
 
 #[test]
 fn what_is_left_of_a_sweep_does_not_take_a_revision_that_came_back() {
-    let env = TestCache::new();
+    let env = owned_cache();
     let [a, _, c] = three_revisions(&env);
     let layout = env.layout();
     let commit = &a.listing.commit;
     fs::create_dir(layout.trash(commit)).unwrap();
     let plan = sweep(&env, &keep(&[&a, &c]));
     let target = SweepTarget::Snapshot(commit.clone());
-    assert_eq!(verdict(&plan, &target), Verdict::Keep(KeepReason::Kept));
+    assert_eq!(verdict(&plan, &target), Err(Refusal::Kept));
     assert!(!layout.trash(commit).exists());
     assert!(layout.tree(commit).exists());
     assert_eq!(env.text(&a, "x.json"), "old");
@@ -152,9 +177,9 @@ fn what_is_left_of_a_sweep_does_not_take_a_revision_that_came_back() {
 #[test]
 fn no_deletion_follows_a_link_out_of_the_cache() {
     for planted in ["trees", ".no_exist", ".hfdl", "snapshots"] {
-        let env = TestCache::new();
+        let env = owned_cache();
         let [_, _, c] = three_revisions(&env);
-        let rules = keep(&[&c]);
+        let rules = owned(&env, &keep(&[&c]));
         let plan = plan_sweep(&scan_repo(&env.cache, &env.repo).unwrap(), &rules);
         let outside = tempfile::tempdir().unwrap();
         let folder = env.layout().folder().join(planted);
@@ -170,9 +195,9 @@ fn no_deletion_follows_a_link_out_of_the_cache() {
 
 #[test]
 fn a_revision_that_became_current_since_the_plan_stays() {
-    let env = TestCache::new();
+    let env = owned_cache();
     let [a, _, c] = three_revisions(&env);
-    let rules = keep(&[&c]);
+    let rules = owned(&env, &keep(&[&c]));
     let plan = plan_sweep(&scan_repo(&env.cache, &env.repo).unwrap(), &rules);
     fs::write(
         env.layout().reference(&env.branch),
@@ -186,7 +211,7 @@ fn a_revision_that_became_current_since_the_plan_stays() {
 
 #[test]
 fn snapshots_of_real_files_free_their_own_bytes() {
-    let env = TestCache::with(LinkChoice::NoSymlinks);
+    let env = TestCache::with(LinkChoice::NoSymlinks).of_home("test");
     let [a, b, c] = three_revisions(&env);
     sweep(&env, &keep(&[&c]));
     assert!(!env.layout().snapshot(&a.listing.commit).exists());
@@ -197,7 +222,7 @@ fn snapshots_of_real_files_free_their_own_bytes() {
 #[cfg(unix)]
 #[test]
 fn what_other_repositories_reach_by_links_stays() {
-    let mut env = TestCache::new();
+    let mut env = owned_cache();
     let [a, _, c] = three_revisions(&env);
     let borrowed = a.listing.files[1].content;
     let own = env.repo.clone();
@@ -210,17 +235,14 @@ fn what_other_repositories_reach_by_links_stays() {
     rules.used_elsewhere = contents_used_elsewhere(&env.cache, &env.repo).unwrap();
     let plan = sweep(&env, &rules);
     let target = SweepTarget::Blob(borrowed);
-    assert_eq!(
-        verdict(&plan, &target),
-        Verdict::Keep(KeepReason::UsedElsewhere)
-    );
+    assert_eq!(verdict(&plan, &target), Err(Refusal::UsedElsewhere));
     assert!(blob.exists());
 }
 
 #[cfg(unix)]
 #[test]
 fn the_shared_store_is_left_to_the_official_client() {
-    let env = TestCache::new();
+    let env = owned_cache();
     let [a, _, c] = three_revisions(&env);
     let content = a.listing.files[1].content;
     let (blob, shared) = (
@@ -232,17 +254,14 @@ fn the_shared_store_is_left_to_the_official_client() {
     std::os::unix::fs::symlink("../../blobs/5a/xet", &blob).unwrap();
     let plan = sweep(&env, &keep(&[&c]));
     let target = SweepTarget::Blob(content);
-    assert_eq!(
-        verdict(&plan, &target),
-        Verdict::Keep(KeepReason::SharedStore)
-    );
+    assert_eq!(verdict(&plan, &target), Err(Refusal::SharedStore));
     assert!(blob.exists());
 }
 
 #[cfg(unix)]
 #[test]
 fn a_blob_with_another_name_elsewhere_goes_and_gains_nothing() {
-    let env = TestCache::new();
+    let env = owned_cache();
     let [a, b, c] = three_revisions(&env);
     let blob = env.layout().blob(&a.listing.files[1].content);
     let other = env.cache.root().join("models--acme--fork/blobs/other");
@@ -258,7 +277,7 @@ fn a_blob_with_another_name_elsewhere_goes_and_gains_nothing() {
 #[cfg(unix)]
 #[test]
 fn a_kept_revision_that_cannot_be_read_keeps_all_blobs() {
-    let env = TestCache::new();
+    let env = owned_cache();
     let [a, _, c] = three_revisions(&env);
     let odd = env
         .layout()
@@ -267,10 +286,7 @@ fn a_kept_revision_that_cannot_be_read_keeps_all_blobs() {
     std::os::unix::fs::symlink(env.layout().blobs(), odd).unwrap();
     let plan = sweep(&env, &keep(&[&c]));
     let target = SweepTarget::Blob(a.listing.files[1].content);
-    assert_eq!(
-        verdict(&plan, &target),
-        Verdict::Keep(KeepReason::PerhapsInUse)
-    );
+    assert_eq!(verdict(&plan, &target), Err(Refusal::PerhapsInUse));
     assert!(env.layout().blob(&a.listing.files[1].content).exists());
 }
 
@@ -282,9 +298,8 @@ proptest! {
         revisions in prop::collection::vec(prop::collection::btree_map("[a-d]\\.bin", "[x-z]{1,2}", 1..4), 1..5),
         kept in any::<u8>(),
         links in prop::sample::select(vec![LinkChoice::WherePossible, LinkChoice::NoSymlinks, LinkChoice::NoLinks]),
-        remove_unused in any::<bool>(),
     ) {
-        let env = TestCache::with(links);
+        let env = TestCache::with(links).of_home("test");
         let digits = "abcde".chars();
         let commits: Vec<Commit> = revisions.iter().zip(digits).map(|(files, digit)| {
             let files: Vec<(&str, &str)> = files.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
@@ -295,8 +310,7 @@ proptest! {
         }
         let is_kept = |n: usize| kept >> n & 1 == 1 || n + 1 == commits.len();
         let chosen: Vec<&Commit> = commits.iter().enumerate().filter(|(n, _)| kept >> n & 1 == 1).map(|(_, c)| c).collect();
-        let mut rules = keep(&chosen);
-        rules.unused = if remove_unused { Unused::Remove } else { Unused::Keep };
+        let rules = keep(&chosen);
         sweep(&env, &rules);
         for (n, commit) in commits.iter().enumerate() {
             let listing = &commit.listing;

@@ -70,7 +70,7 @@ const PAUSE: &str = "paused:flag since:time? until:time? reason:text?";
 
 const STATUS: &str = "at:time home:text set_up:flag healthy:flag warnings:list timer:object \
     last_timer_tick_at:time? last_tick_at:time? pause:object next_due:list run:object? \
-    crashed_runs:list models:list bytes_left:number disks:list shards:list missed_slots:list \
+    crashed_runs:list models:list bytes_left:number leftover_bytes:number disks:list shards:list missed_slots:list \
     asked_to_wait_until:time?";
 
 const STATUS_MODEL: &str = "name:text state:text scheduled:flag last_outcome:text? \
@@ -246,7 +246,7 @@ fn documents() -> Vec<Document> {
         document(
             "models remove acme/tiny -y",
             "hfdl.removal/1",
-            "models:list files_deleted:flag bytes_freed:number",
+            "models:list files_deleted:flag bytes_freed:number kept:list",
         ),
         document("config list", "hfdl.config/1", "settings:list").with("/settings/0", SETTING),
         document("config get disk.reserve", "hfdl.setting/1", SETTING),

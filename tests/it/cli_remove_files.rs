@@ -1,6 +1,7 @@
 //! `models remove --delete-files`: what goes, and what other models, other refs
 //! and the user still need.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -13,7 +14,7 @@ use hfdl::domain::plan::plan_sync;
 use hfdl::domain::time::Timestamp;
 use hfdl::store::Store;
 
-use crate::support::cache::{Commit, TestCache, commit, model, prove, tree, write};
+use crate::support::cache::{Commit, TestCache, commit, model, prove, repo, tree, write};
 use crate::support::env::{NOW, TestEnv};
 
 fn now() -> Timestamp {
@@ -22,9 +23,14 @@ fn now() -> Timestamp {
 
 /// Puts a commit where a run would have, under a ref.
 fn publish(env: &TestEnv, branch: &str, commit: &Commit) {
-    let mut cache = TestCache::at(&env.cache());
+    let store = Store::open(&env.database(), now()).unwrap();
+    let home = store.install_id().unwrap().to_string();
+    let mut cache = TestCache::at(&env.cache()).of_home(&home);
     cache.branch = branch.parse().unwrap();
     cache.sync(commit);
+    let layout = cache.layout();
+    let wanted = BTreeSet::from([commit.listing.commit.clone()]);
+    layout.home().unwrap().write_claims(&wanted).unwrap();
 }
 
 /// Writes down that a model stands at a commit, as a run would.
@@ -80,11 +86,16 @@ fn files_stay_unless_their_deletion_is_asked_for() {
     env.line("models add acme/tiny --no-check").succeeds();
     publish(&env, "main", &a);
     note(&env, "acme/tiny", &a);
-    let before = tree(&env.cache());
+    let records = |name: &String| !name.ends_with("/claims");
+    let files = || -> Vec<String> {
+        let names = tree(&env.cache()).into_iter();
+        names.filter(records).collect()
+    };
+    let before = files();
     env.line("models remove acme/tiny -y")
         .succeeds()
         .prints("files stay");
-    assert_eq!(tree(&env.cache()), before);
+    assert_eq!(files(), before);
 }
 
 #[test]
@@ -148,7 +159,9 @@ fn what_other_programs_put_into_the_repository_stays() {
     publish(&env, "main", &a);
     note(&env, "acme/tiny", &a);
     // Another branch, and a commit that was fetched by its hash alone.
-    publish(&env, "theirs", &b);
+    let mut theirs = TestCache::at(&env.cache());
+    theirs.branch = "theirs".parse().unwrap();
+    theirs.sync(&b);
     let by_hash = "d".repeat(40);
     write(
         folder(&env)
@@ -177,7 +190,8 @@ fn a_model_that_never_arrived_deletes_nothing() {
     let env = TestEnv::new();
     let [a, _] = two_commits();
     env.line("models add acme/tiny --no-check").succeeds();
-    publish(&env, "main", &a);
+    // By another program, that is.
+    TestCache::at(&env.cache()).sync(&a);
     let before = tree(&env.cache());
     env.line("models remove acme/tiny --delete-files --yes")
         .succeeds()
@@ -197,9 +211,10 @@ fn fill_directory(root: &Path, commit: &Commit) {
         dir.store(&content, &dir.partial(&content)).unwrap();
     }
     dir.publish(
+        &repo(),
         &commit.listing,
         &plan,
-        Vanished::Delete,
+        &Vanished::Delete(Default::default()),
         &crate::support::cache::no_lock,
     )
     .unwrap();

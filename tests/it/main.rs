@@ -55,6 +55,11 @@ mod kills;
 mod layers;
 mod notify;
 mod outdated;
+mod ownership;
+mod ownership_audit;
+mod ownership_directories;
+#[cfg(unix)]
+mod ownership_properties;
 mod places;
 mod planted_names;
 mod progress;

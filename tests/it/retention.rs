@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use hfdl::domain::content::ContentId;
+use hfdl::domain::deletion::{Reason, Refusal};
 use hfdl::domain::repo::CommitSha;
 use hfdl::domain::retention::{
-    FolderFacts, GoReason, ModelClaim, PublishedRevision, RetentionPlan, RetentionRules,
-    SnapshotFacts, StayReason, Verdict, latest_first, plan_retention,
+    FolderFacts, ModelClaim, PublishedRevision, RetentionPlan, RetentionRules, SnapshotFacts,
+    StayReason, Verdict, latest_first, plan_retention,
 };
 use hfdl::domain::time::Timestamp;
 use hfdl::domain::units::{ByteSize, Seconds};
@@ -37,8 +38,9 @@ fn any_model() -> impl Strategy<Value = ModelClaim> {
     let history = prop::collection::btree_map(any_commit(), 0..NOW + 10, 0..8);
     let published = prop::option::of(any_commit());
     let held = prop::option::weighted(0.2, any_commit());
-    (history, published, held, 0u32..5, any::<bool>()).prop_map(
-        |(history, published, held, keep, is_meant)| {
+    let pinned = prop::option::weighted(0.2, any_commit());
+    (history, published, held, pinned, 0u32..5, any::<bool>()).prop_map(
+        |(history, published, held, pinned, keep, is_meant)| {
             let history = history
                 .into_iter()
                 .map(|(commit, seconds)| PublishedRevision {
@@ -48,6 +50,7 @@ fn any_model() -> impl Strategy<Value = ModelClaim> {
             ModelClaim {
                 published,
                 held,
+                pinned,
                 keep,
                 history: history.collect(),
                 is_meant,
@@ -59,14 +62,17 @@ fn any_model() -> impl Strategy<Value = ModelClaim> {
 fn any_snapshot() -> impl Strategy<Value = SnapshotFacts> {
     let contents = prop::collection::btree_set((0u8..12).prop_map(content), 0..5);
     let [by_hfdl, open] = [0.9, 0.1].map(prop::bool::weighted);
-    (0u64..100, contents, by_hfdl, open).prop_map(|(own_bytes, contents, is_by_hfdl, is_open)| {
-        SnapshotFacts {
+    let seen = 0u64..2000;
+    (0u64..100, contents, seen, by_hfdl, open).prop_map(
+        |(own_bytes, contents, seen_bytes, by_hfdl, is_open)| SnapshotFacts {
             own_bytes,
             contents,
-            is_by_hfdl,
+            seen_bytes,
+            is_abandoned: false,
+            refusal: (!by_hfdl).then_some(Refusal::NotOurs),
             is_open,
-        }
-    })
+        },
+    )
 }
 
 fn any_folder() -> impl Strategy<Value = FolderFacts> {
@@ -138,12 +144,12 @@ fn why_it_must_stay(
     if facts.named_by_refs.contains(commit) {
         return Some("named by a ref");
     }
-    if !snapshot.is_by_hfdl || snapshot.is_open {
+    if snapshot.refusal.is_some() || snapshot.is_open {
         return Some("another program's, or open");
     }
     for model in &facts.models {
-        if [&model.published, &model.held].contains(&&Some(commit.clone())) {
-            return Some("published or held");
+        if [&model.published, &model.held, &model.pinned].contains(&&Some(commit.clone())) {
+            return Some("published, held or pinned");
         }
         let on_disk = model.history.iter();
         let on_disk: Vec<_> = on_disk
@@ -158,6 +164,12 @@ fn why_it_must_stay(
         };
         if rank.is_some_and(|rank| rank < n_protected) {
             return Some("current, the way back, or of a model that was not meant");
+        }
+        let bytes = |it: &PublishedRevision| facts.snapshots[&it.commit].seen_bytes;
+        if let Some(rank) = rank.filter(|rank| *rank > 0)
+            && (newest[..rank].iter()).all(|later| bytes(later) * 10 < bytes(newest[rank]))
+        {
+            return Some("the last that had the files");
         }
         let age = |it: &PublishedRevision| at(NOW).duration_since(it.published_at);
         if let (Some(rank), Some(span)) = (rank, rules.older_than)
@@ -199,7 +211,7 @@ proptest! {
                     for content in open {
                         prop_assert!(left.values().any(|it| it.contents.contains(content)));
                     }
-                    prop_assert!(reason == GoReason::BeyondNumber || rules.max_size.is_some());
+                    prop_assert!(reason == Reason::BeyondNumber || rules.max_size.is_some());
                 }
             }
         }
@@ -233,7 +245,7 @@ proptest! {
         let rules = RetentionRules { max_size: Some(ByteSize(most)), ..RetentionRules::default() };
         let plan = plan_retention(&folders, rules, at(NOW));
         let all = || plan.folders.iter().flatten();
-        let for_size = all().filter(|it| it.verdict == Verdict::Go(GoReason::BeyondSize));
+        let for_size = all().filter(|it| it.verdict == Verdict::Go(Reason::BeyondSize));
         if let Some(last) = for_size.max_by_key(|it| (it.published_at, it.commit.clone())) {
             prop_assert!(plan.bytes_left + last.size_bytes > most);
         }

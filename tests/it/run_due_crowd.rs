@@ -346,7 +346,7 @@ fn what_a_limit_cut_short_is_handed_to_the_next_schedule_only_if_both_still_exis
         ("schedules set often --daily 05:00", true),
     ] {
         let env = world();
-        let add = "schedules add first --every 1h --model tiny --priority 90 --max-transfer 1K";
+        let add = "schedules add first --every 1h --model tiny --priority 90 --max-transfer 64K";
         env.line(add).succeeds();
         let on = On::cdn("model.safetensors").repo("acme/tiny");
         let done = meanwhile(&env, on, line);

@@ -451,6 +451,8 @@ fn the_file_itself_refuses_unknown_words_and_values_of_the_wrong_kind() {
         .unwrap();
     sql.execute_batch(include_str!("store_rows/v8.sql"))
         .unwrap();
+    sql.execute_batch(include_str!("store_rows/v9.sql"))
+        .unwrap();
     for (table, column) in [
         ("models", "repo_type"),
         ("models", "upstream_state"),

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::history::{PublishedRevision, latest_first};
 use crate::domain::content::ContentId;
+use crate::domain::deletion::{Reason, Refusal};
+use crate::domain::outcome::words;
 use crate::domain::repo::CommitSha;
 use crate::domain::time::Timestamp;
 use crate::domain::units::{ByteSize, Seconds};
@@ -13,6 +15,8 @@ use crate::domain::units::{ByteSize, Seconds};
 pub struct ModelClaim {
     pub published: Option<CommitSha>,
     pub held: Option<CommitSha>,
+    /// The commit that the model is kept at, whether it was fetched or not.
+    pub pinned: Option<CommitSha>,
     /// How many revisions to keep, the current one included. Nought keeps the
     /// current one all the same; from two on one can be gone back to.
     pub keep: u32,
@@ -42,7 +46,12 @@ pub struct SnapshotFacts {
     /// Bytes that lie in the snapshot itself and not in blobs.
     pub own_bytes: u64,
     pub contents: BTreeSet<ContentId>,
-    pub is_by_hfdl: bool,
+    /// What readers of the snapshot see, in bytes.
+    pub seen_bytes: u64,
+    /// Why it must stay by the rule about deleting: who made it, who claims it.
+    pub refusal: Option<Refusal>,
+    /// A run was killed on the way to it, and its revision has moved on since.
+    pub is_abandoned: bool,
     /// Another program has one of its own files open.
     pub is_open: bool,
 }
@@ -78,55 +87,43 @@ pub struct RevisionVerdict {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    Go(GoReason),
+    Go(Reason),
     Stay(StayReason),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GoReason {
-    BeyondNumber,
-    BeyondSize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum StayReason {
-    Published,
-    Held,
-    RollbackTarget,
-    /// No published revision is on disk, and this is the best there is.
-    Latest,
-    NamedByRef,
-    NotOurs,
-    OfNoModel,
-    OfOtherModel,
-    AmongNewest,
-    TooYoung,
-    Open,
-}
-
-impl GoReason {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::BeyondNumber => "older than the revisions to keep",
-            Self::BeyondSize => "the oldest, and more is there than may be",
-        }
+words! {
+    /// Why a revision stays.
+    StayReason {
+        Published = "it is the published revision",
+        Held = "a rollback holds it",
+        Pinned = "a model is kept at this commit",
+        RollbackTarget = "it is the revision to go back to",
+        /// No published revision is on disk, and this is the best there is.
+        Latest = "it is the latest on disk",
+        NamedByRef = "a branch or tag points to it",
+        /// The published revision has none of them, or a small part.
+        LastWithFiles = "it is the last revision that had the files",
+        OtherHome = "another hfdl home claims it",
+        BeingFetched = "another program is fetching this repository",
+        NotOurs = "another program put it there",
+        Changed = "it is not as hfdl wrote it",
+        OfNoModel = "it was not published for a model",
+        OfOtherModel = "it belongs to a model that was not named",
+        AmongNewest = "it is among the revisions to keep",
+        TooYoung = "it is younger than what may go",
+        Open = "another program has it open",
     }
 }
 
-impl StayReason {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Published => "it is the published revision",
-            Self::Held => "a rollback holds it",
-            Self::RollbackTarget => "it is the revision to go back to",
-            Self::Latest => "it is the latest on disk",
-            Self::NamedByRef => "a branch or tag points to it",
-            Self::NotOurs => "another program put it there",
-            Self::OfNoModel => "it was not published for a model",
-            Self::OfOtherModel => "it belongs to a model that was not named",
-            Self::AmongNewest => "it is among the revisions to keep",
-            Self::TooYoung => "it is younger than what may go",
-            Self::Open => "another program has it open",
+impl From<Refusal> for StayReason {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NamedByRef => Self::NamedByRef,
+            Refusal::OtherHome => Self::OtherHome,
+            Refusal::NotOurs => Self::NotOurs,
+            Refusal::Changed => Self::Changed,
+            Refusal::Open => Self::Open,
+            _ => Self::BeingFetched,
         }
     }
 }
@@ -177,14 +174,14 @@ pub fn plan_retention(
 
     let mut total: u64 = folders.iter().map(|facts| facts.total_bytes).sum();
     for revision in &mut revisions {
-        if revision.wish == Wish::Go {
-            revision.try_to_go(&mut states, GoReason::BeyondNumber, &mut total);
+        if let Wish::Go(reason) = revision.wish {
+            revision.try_to_go(&mut states, reason, &mut total);
         }
     }
     for revision in &mut revisions {
         let is_too_much = rules.max_size.is_some_and(|most| total > most.bytes());
         if is_too_much && revision.wish == Wish::StayByNumber {
-            revision.try_to_go(&mut states, GoReason::BeyondSize, &mut total);
+            revision.try_to_go(&mut states, Reason::BeyondSize, &mut total);
         }
     }
 
@@ -200,7 +197,7 @@ pub fn plan_retention(
                 let reason = match wish {
                     Wish::Stay(reason) => reason,
                     Wish::StayByNumber => StayReason::AmongNewest,
-                    Wish::Go => StayReason::Open,
+                    Wish::Go(_) => StayReason::Open,
                 };
                 (Verdict::Stay(reason), held)
             }
@@ -218,7 +215,7 @@ pub fn plan_retention(
 /// What the rules say of a revision before size and open files are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
-    Go,
+    Go(Reason),
     StayByNumber,
     Stay(StayReason),
 }
@@ -237,9 +234,7 @@ fn wish(facts: &FolderFacts, commit: &CommitSha, snapshot: &SnapshotFacts) -> Wi
     if facts.named_by_refs.contains(commit) {
         reasons.insert(StayReason::NamedByRef);
     }
-    if !snapshot.is_by_hfdl {
-        reasons.insert(StayReason::NotOurs);
-    }
+    reasons.extend(snapshot.refusal.map(StayReason::from));
     let (mut is_had, mut is_meant, mut is_counted) = (false, false, false);
     for model in &facts.models {
         if model.published.as_ref() == Some(commit) {
@@ -247,6 +242,9 @@ fn wish(facts: &FolderFacts, commit: &CommitSha, snapshot: &SnapshotFacts) -> Wi
         }
         if model.held.as_ref() == Some(commit) {
             reasons.insert(StayReason::Held);
+        }
+        if model.pinned.as_ref() == Some(commit) {
+            reasons.insert(StayReason::Pinned);
         }
         let on_disk = model
             .history
@@ -258,6 +256,9 @@ fn wish(facts: &FolderFacts, commit: &CommitSha, snapshot: &SnapshotFacts) -> Wi
         };
         is_had = true;
         is_meant |= model.is_meant;
+        if is_last_with_files(facts, &order, rank) {
+            reasons.insert(StayReason::LastWithFiles);
+        }
         let keep = model.keep.max(1) as usize;
         match rank {
             0 => drop(reasons.insert(StayReason::Latest)),
@@ -267,6 +268,10 @@ fn wish(facts: &FolderFacts, commit: &CommitSha, snapshot: &SnapshotFacts) -> Wi
             _ => drop(reasons.insert(StayReason::OfOtherModel)),
         }
     }
+    let is_abandoned = !is_had && snapshot.is_abandoned;
+    if is_abandoned && reasons.is_empty() {
+        return Wish::Go(Reason::NothingUsesIt);
+    }
     if !is_had {
         reasons.insert(StayReason::OfNoModel);
     } else if !is_meant {
@@ -275,8 +280,20 @@ fn wish(facts: &FolderFacts, commit: &CommitSha, snapshot: &SnapshotFacts) -> Wi
     match reasons.first() {
         Some(reason) => Wish::Stay(*reason),
         None if is_counted => Wish::StayByNumber,
-        None => Wish::Go,
+        None => Wish::Go(Reason::BeyondNumber),
     }
+}
+
+/// Tells whether a revision is the last that had the files: more than ten times
+/// the bytes of every later one. A repository that was emptied, or a filter that
+/// selects nothing any more, must not cost the only copy.
+fn is_last_with_files(facts: &FolderFacts, order: &[&PublishedRevision], rank: usize) -> bool {
+    let bytes = |revision: &&PublishedRevision| {
+        let snapshot = facts.snapshots.get(&revision.commit);
+        snapshot.map_or(0, |snapshot| snapshot.seen_bytes)
+    };
+    let later = order[..rank].iter().map(bytes).max();
+    later.is_some_and(|most| bytes(&order[rank]) > most.saturating_mul(10))
 }
 
 /// A revision on its way through the plan.
@@ -285,11 +302,11 @@ struct Judged<'f> {
     commit: &'f CommitSha,
     published_at: Option<Timestamp>,
     wish: Wish,
-    gained: Option<(GoReason, u64)>,
+    gained: Option<(Reason, u64)>,
 }
 
 impl Judged<'_> {
-    fn try_to_go(&mut self, states: &mut [FolderState<'_>], reason: GoReason, total: &mut u64) {
+    fn try_to_go(&mut self, states: &mut [FolderState<'_>], reason: Reason, total: &mut u64) {
         let state = &mut states[self.folder];
         if state.is_open(self.commit) {
             self.wish = Wish::Stay(StayReason::Open);

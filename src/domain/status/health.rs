@@ -280,6 +280,7 @@ mod tests {
                 free: ByteSize(10),
                 reserve: ByteSize(10),
             }],
+            leftover_bytes: 0,
             check_max_age: Seconds(7 * 86_400),
             database_trouble: None,
         }

@@ -54,6 +54,16 @@ impl Doctor<'_> {
         let settings = self.settings(store.as_ref(), &mut found);
         found.extend(places::known(store.as_ref(), &settings, now, self.mending));
         found.extend(places::cache(host, &settings, self.mending));
+        if let Some(store) = &store {
+            let others = places::other_homes(host, home, &settings, store, now);
+            found.extend(others.unwrap_or_else(|err| {
+                vec![Finding::of_error(
+                    "other-homes",
+                    "cannot be looked at",
+                    &err,
+                )]
+            }));
+        }
         found.extend(places::space(home, &settings));
         found.push(clock::zone(host));
         let answer = hub::reach(host, &settings, &mut found);

@@ -1,17 +1,22 @@
 //! The directories that runs write to: ours, and the cache.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Mending;
+use anyhow::Result;
+
 use super::abilities::{Symlinks, judge, try_out};
 use super::finding::Finding;
+use super::{Mending, ago};
+use crate::domain::deletion::HomeIdentity;
+use crate::domain::model::Destination;
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::domain::units::ByteSize;
+use crate::ops::ownership;
 use crate::ops::places::{Examined, Places, confirm};
-use crate::store::Store;
+use crate::store::{ModelFilter, Store};
 use crate::sys::disk::space_at;
 use crate::sys::fs::{create_private_dir, make_private, modes_for_others};
 use crate::sys::host::Host;
@@ -56,6 +61,38 @@ pub(super) fn home(home: &Home, mending: Mending) -> Vec<Finding> {
     found.push(private(home, mending));
     found.extend(leftovers(home, mending));
     found
+}
+
+/// Names homes whose claims in the folders of this home's repositories have ended.
+pub(super) fn other_homes(
+    host: &Host,
+    home: &Home,
+    settings: &Settings,
+    store: &Store,
+    now: Timestamp,
+) -> Result<Vec<Finding>> {
+    let cache = ownership::cache_of(settings, &ownership::identity(host, home, store)?);
+    let mut outdated = BTreeMap::new();
+    for model in store.readable_models(&ModelFilter::default())? {
+        if model.spec.destination == Destination::Cache {
+            let found = ownership::ownership_of(store, &cache, &model.spec.repo, now)?;
+            outdated.extend(found.outdated.into_iter().map(|it| (it.id.clone(), it)));
+        }
+    }
+    let tell = |other: &HomeIdentity| {
+        Finding::warn(
+            "other-homes",
+            format!(
+                "the hfdl home `{}` on `{}` was last seen {}; its claims do not count any more",
+                other.path,
+                other.host,
+                ago(other.seen_at, now)
+            ),
+        )
+        .why("claims in a shared cache end 90 days after their home was last seen")
+        .next("if that home is still in use, run hfdl there once")
+    };
+    Ok(outdated.values().map(tell).collect())
 }
 
 fn unwritable(check: &'static str, path: &Path, err: &io::Error) -> Finding {

@@ -7,13 +7,15 @@ use anyhow::{Error, Result};
 
 use super::folder::Folder;
 use super::history::prune_history;
-use crate::cache::{CacheLayout, Unused, execute_sweep, plan_sweep};
+use crate::cache::{CacheLayout, Evidence, execute_sweep, plan_sweep};
+use crate::domain::deletion::Reason;
 use crate::domain::model::{Destination, Model, ModelId};
 use crate::domain::repo::{CommitSha, Repo};
-use crate::domain::retention::{GoReason, RetentionPlan, RetentionRules, Verdict, plan_retention};
+use crate::domain::retention::{RetentionPlan, RetentionRules, Verdict, plan_retention};
 use crate::domain::run::RunId;
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
+use crate::ops::ownership;
 use crate::ops::places::Places;
 use crate::ops::run::Tools;
 use crate::ops::sync::Target;
@@ -48,18 +50,27 @@ pub fn newly_published<'t>(
 
 /// Lets go of what the settings do not keep, at the end of a run.
 ///
-/// `models_touched` are those that have just been given a new revision; of all
-/// others no folder is looked at. Whoever calls holds the lock of the home. A
+/// `models_touched` are those that have just been given a new revision, and
+/// `repos_whole` the repositories of which a download has come to its end; of
+/// all others no folder is looked at. The caller holds the lock of the home. A
 /// folder that cannot be swept is reported and does not stop the others.
-pub fn after_run(tools: &Tools<'_>, models_touched: &[ModelId], now: Timestamp) -> Result<Summary> {
+pub fn after_run(
+    tools: &Tools<'_>,
+    models_touched: &[ModelId],
+    repos_whole: BTreeSet<Repo>,
+    now: Timestamp,
+) -> Result<Summary> {
     let (store, settings) = (tools.store, tools.settings);
     let mut summary = Summary::default();
-    let repos = repos_with_too_many(store, settings, models_touched)?;
+    let home = ownership::identity(tools.host, tools.home, store)?;
+    let cache = ownership::cache_of(settings, &home);
+    let mut repos = repos_with_too_many(store, settings, models_touched)?;
+    let whole = repos_whole.into_iter();
+    repos.extend(whole.filter(|repo| ownership::has_begun(&cache, repo)));
     if !repos.is_empty() {
         // Its disk may have gone since the last file arrived.
         Places::load(store, settings)?.check(&Destination::Cache, None)?;
         let run = store.unfinished_runs()?.pop().map(|run| run.id);
-        let cache = CacheLayout::new(settings.cache_dir());
         sweep(
             store,
             settings,
@@ -112,7 +123,8 @@ fn sweep(
     let say = |model: &Model| (keep_of(model, settings), true);
     let mut folders = Vec::new();
     for repo in repos {
-        match Folder::look(store, cache, repo, &say) {
+        ownership::prepare_place(store, cache, repo, &Destination::Cache);
+        match Folder::look(store, cache, repo, &say, now) {
             Ok(folder) => folders.extend(folder),
             Err(err) => warn(repo, err),
         }
@@ -122,7 +134,15 @@ fn sweep(
     };
     let rules = RetentionRules::default();
     let mut plan = plan_retention(&facts(&folders), rules, now);
-    if going(&plan).next().is_some() {
+    let has_leftovers = |folder: &Folder| {
+        let all = folder.local.snapshots.keys().cloned().collect();
+        let rules = folder.sweep_rules(all, Evidence::Keep);
+        plan_sweep(&folder.local, &rules)
+            .removals()
+            .next()
+            .is_some()
+    };
+    if going(&plan).next().is_some() || folders.iter().any(has_leftovers) {
         Folder::ask_others(&mut folders, cache)?;
         plan = plan_retention(&facts(&folders), rules, now);
     }
@@ -130,8 +150,7 @@ fn sweep(
         log::debug!("{commit} goes: {}", reason.as_str());
     }
     for (index, folder) in folders.iter().enumerate() {
-        // What a download has begun belongs to the next run.
-        let rules = folder.sweep_rules(plan.staying(index), Unused::Keep, Unused::Keep);
+        let rules = folder.sweep_rules(plan.staying(index), Evidence::Keep);
         let swept = plan_sweep(&folder.local, &rules);
         let swept = execute_sweep(cache, &folder.repo, &swept, &rules);
         match swept.and_then(|done| folder.forget(store, cache, &done, run, now).map(|()| done)) {
@@ -152,7 +171,7 @@ fn warn(repo: &Repo, err: Error) {
     log::warn!("could not let old revisions of `{repo}` go: {err:#}");
 }
 
-fn going(plan: &RetentionPlan) -> impl Iterator<Item = (&CommitSha, GoReason)> {
+fn going(plan: &RetentionPlan) -> impl Iterator<Item = (&CommitSha, Reason)> {
     let revisions = plan.folders.iter().flatten();
     revisions.filter_map(|revision| match revision.verdict {
         Verdict::Go(reason) => Some((&revision.commit, reason)),

@@ -8,15 +8,18 @@ use anyhow::Result;
 use crate::cache::layout::native;
 use crate::cache::sweep_plan::own_bytes;
 use crate::cache::{
-    self, CacheLayout, LocalEntry, LocalRepo, SweepPlan, SweepRules, SweepTarget, Unused,
+    self, CacheLayout, Evidence, LocalEntry, LocalRepo, LocalSnapshot, SweepPlan, SweepRules,
+    SweepTarget,
 };
 use crate::domain::content::ContentId;
+use crate::domain::deletion::{Ownership, Reason, Refusal, judge};
 use crate::domain::model::{Destination, Model};
 use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::retention::{FolderFacts, ModelClaim, SnapshotFacts};
 use crate::domain::run::{Event, EventKind, RunId};
 use crate::domain::time::Timestamp;
 use crate::domain::units::ByteSize;
+use crate::ops::ownership;
 use crate::store::Store;
 use crate::sys::host::checkpoint;
 use crate::sys::lock::FileLock;
@@ -29,6 +32,7 @@ pub(super) struct Folder {
     pub local: LocalRepo,
     pub facts: FolderFacts,
     pub used_elsewhere: BTreeSet<ContentId>,
+    pub ownership: Ownership,
 }
 
 /// What a model has a say in: how many revisions it keeps, and whether it is meant.
@@ -44,6 +48,7 @@ impl Folder {
         cache: &CacheLayout,
         repo: &Repo,
         say: Say<'_>,
+        now: Timestamp,
     ) -> Result<Option<Self>> {
         let layout = cache.repo(repo);
         if !layout.folder().is_dir() {
@@ -51,6 +56,7 @@ impl Folder {
         }
         let mut models = store.models_of_repo(repo)?;
         models.retain(|model| model.spec.destination == Destination::Cache);
+        let ownership = ownership::ownership_of(store, cache, repo, now)?;
         let local = cache::scan_repo(cache, repo)?;
         let mut facts = FolderFacts {
             models: claims(store, &models, say)?,
@@ -71,8 +77,9 @@ impl Folder {
             let seen = SnapshotFacts {
                 own_bytes: own_bytes(snapshot),
                 contents: snapshot.contents().collect(),
-                // Every snapshot of ours has a listing in the private folder.
-                is_by_hfdl: layout.private_tree(commit).exists(),
+                seen_bytes: snapshot.bytes(),
+                refusal: refusal_of(&ownership, &local, commit, snapshot),
+                is_abandoned: ownership.own.begun.abandoned.contains(commit),
                 is_open: false,
             };
             facts.snapshots.insert(commit.clone(), seen);
@@ -83,6 +90,7 @@ impl Folder {
             local,
             facts,
             used_elsewhere: BTreeSet::new(),
+            ownership,
         }))
     }
 
@@ -120,14 +128,6 @@ impl Folder {
         Ok(())
     }
 
-    /// Tells whether there are bytes that a download may want to go on with.
-    pub fn has_begun_downloads(&self) -> bool {
-        let contents = self.local.snapshots.values().flat_map(|it| it.contents());
-        let used: BTreeSet<ContentId> = contents.collect();
-        let unused = self.local.blobs.keys().any(|blob| !used.contains(blob));
-        unused || !self.local.partials.is_empty()
-    }
-
     /// Returns the files that hold bytes, and whose they are.
     fn files(&self, cache: &CacheLayout) -> Vec<(PathBuf, Held)> {
         let layout = cache.repo(&self.repo);
@@ -147,17 +147,15 @@ impl Folder {
     }
 
     /// Returns what the sweep may take when these revisions stay.
-    pub fn sweep_rules(
-        &self,
-        keep: BTreeSet<CommitSha>,
-        unused: Unused,
-        evidence: Unused,
-    ) -> SweepRules {
+    pub fn sweep_rules(&self, keep: BTreeSet<CommitSha>, evidence: Evidence) -> SweepRules {
         SweepRules {
             keep,
+            reason: Reason::BeyondNumber,
             used_elsewhere: self.used_elsewhere.clone(),
             open: self.facts.open.clone(),
-            unused,
+            // The plan for revisions has looked at that.
+            open_snapshots: BTreeSet::new(),
+            ownership: self.ownership.clone(),
             evidence,
         }
     }
@@ -210,6 +208,7 @@ impl Folder {
             })?)
         })?;
         checkpoint("revisions forgotten");
+        ownership::note_claims(store, cache, [&self.repo]);
         if n_removed > 0 {
             log::info!("{}: {n_revisions} revision(s) let go", self.repo);
         }
@@ -223,12 +222,25 @@ enum Held {
     Snapshot(CommitSha),
 }
 
+/// Asks the rule about deleting, as far as the models' own wishes play no part.
+fn refusal_of(
+    ownership: &Ownership,
+    local: &LocalRepo,
+    commit: &CommitSha,
+    snapshot: &LocalSnapshot,
+) -> Option<Refusal> {
+    let origin = cache::origin_of_snapshot(ownership, local, commit, snapshot);
+    let claims = [ownership.refusal_of_commit(commit)];
+    judge(Reason::BeyondNumber, origin, claims).err()
+}
+
 fn claims(store: &Store, models: &[Model], say: Say<'_>) -> Result<Vec<ModelClaim>> {
     let claim = |model: &Model| {
         let (keep, is_meant) = say(model);
         Ok(ModelClaim {
             published: model.state.published_commit.clone(),
             held: model.state.held_commit.clone(),
+            pinned: model.spec.revision.as_commit(),
             keep,
             history: store.revisions(model.id)?,
             is_meant,

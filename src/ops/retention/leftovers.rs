@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use super::folder::Folder;
 use super::item::{Item, ItemKind};
-use crate::cache::sweep_plan::{KeepReason, RemoveReason, SweepItem, Verdict as SweepVerdict};
+use crate::cache::sweep_plan::SweepItem;
 use crate::cache::{DirLeftover, LeftoverKind, SweepPlan, SweepTarget};
 use crate::domain::content::ContentId;
+use crate::domain::deletion::{Permit, Reason, Refusal};
 use crate::domain::model::{EntryName, Model};
-use crate::domain::repo::Repo;
 use crate::domain::retention::{RevisionVerdict, Verdict};
 
 /// Puts the verdicts about revisions and the sweep of everything else into one list.
@@ -29,12 +29,10 @@ pub(super) fn items_of(
     let mut of_trash = 0;
     for item in &sweep.items {
         match (&item.what, item.verdict) {
-            (SweepTarget::Snapshot(_), _)
-            | (SweepTarget::Blob(_), SweepVerdict::Keep(KeepReason::InUse)) => {}
-            (
-                SweepTarget::Blob(content),
-                SweepVerdict::Remove(RemoveReason::OnlyRemovedSnapshotsUseIt),
-            ) => {
+            (SweepTarget::Snapshot(_), _) | (SweepTarget::Blob(_), Err(Refusal::InUse)) => {}
+            (SweepTarget::Blob(content), Ok(permit))
+                if permit.reason() == Reason::OnlyRemovedSnapshotsUseIt =>
+            {
                 if !counted.contains(content) {
                     of_trash += item.size_bytes;
                 }
@@ -78,10 +76,7 @@ fn other(folder: &Folder, item: &SweepItem) -> Option<Item> {
         SweepTarget::Partial(content) => (ItemKind::Partial, content.to_string()),
         SweepTarget::Evidence(content) => (ItemKind::Evidence, content.to_string()),
     };
-    let (goes, reason) = match item.verdict {
-        SweepVerdict::Remove(reason) => (true, reason.as_str()),
-        SweepVerdict::Keep(reason) => (false, reason.as_str()),
-    };
+    let (goes, reason) = told(item.verdict);
     Some(Item {
         model: first_meant(folder),
         repo: folder.repo.clone(),
@@ -112,29 +107,30 @@ pub(super) fn is_of(item: &Item, target: &SweepTarget) -> bool {
 }
 
 /// Describes what is left over in a model's directory.
-pub(super) fn item_of_dir(model: &Model, left: &DirLeftover, may_be_continued: bool) -> Item {
-    let repo: Repo = model.spec.repo.clone();
-    let (what, goes, reason) = match left.kind {
-        LeftoverKind::Evidence => (ItemKind::Evidence, true, RemoveReason::WrongHash.as_str()),
-        kind => {
-            let what = match kind {
-                LeftoverKind::Partial => ItemKind::Partial,
-                _ => ItemKind::Blob,
-            };
-            if may_be_continued {
-                (what, false, KeepReason::PerhapsContinued.as_str())
-            } else {
-                (what, true, RemoveReason::NothingUsesIt.as_str())
-            }
-        }
-    };
+pub(super) fn item_of_dir(
+    model: &Model,
+    left: &DirLeftover,
+    verdict: Result<Permit, Refusal>,
+) -> Item {
+    let (goes, reason) = told(verdict);
     Item {
         model: Some(model.spec.name.clone()),
-        repo,
-        what,
+        repo: model.spec.repo.clone(),
+        what: match left.kind {
+            LeftoverKind::Evidence => ItemKind::Evidence,
+            LeftoverKind::Partial => ItemKind::Partial,
+            LeftoverKind::Stored => ItemKind::Blob,
+        },
         id: left.content.to_string(),
         size_bytes: left.size_bytes,
         goes,
         reason,
+    }
+}
+
+fn told(verdict: Result<Permit, Refusal>) -> (bool, &'static str) {
+    match verdict {
+        Ok(permit) => (true, permit.reason().as_str()),
+        Err(refusal) => (false, refusal.as_str()),
     }
 }

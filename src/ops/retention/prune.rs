@@ -1,7 +1,7 @@
 //! `hfdl prune`: everything that is not kept, with a reason for each thing.
 
-use std::cell::OnceCell;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use anyhow::{Context, Error, Result};
 
@@ -11,9 +11,10 @@ use super::history::{HistoryPruned, old_history, prune_history};
 use super::item::Item;
 use super::leftovers::{is_of, item_of_dir, items_of};
 use crate::cache::{
-    self, CacheLayout, DirLeftover, LocalDir, SweepPlan, SweepRules, Unused, execute_sweep,
-    plan_sweep,
+    CacheLayout, DirLeftover, Evidence, LeftoverKind, LocalDir, SweepPlan, SweepRules,
+    execute_sweep, plan_sweep,
 };
+use crate::domain::deletion::{HomeIdentity, Permit, Reason, Refusal, judge};
 use crate::domain::model::{Destination, Model, ModelId};
 use crate::domain::repo::Repo;
 use crate::domain::retention::{FolderFacts, RetentionRules, plan_retention};
@@ -21,6 +22,7 @@ use crate::domain::run::RunId;
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::domain::units::ByteSize;
+use crate::ops::ownership;
 use crate::ops::places::Places;
 use crate::store::Store;
 use crate::sys::paths::Home;
@@ -38,6 +40,7 @@ pub struct Prune<'a> {
     pub store: &'a Store,
     pub home: &'a Home,
     pub settings: &'a Settings,
+    pub identity: Arc<HomeIdentity>,
     pub models: Vec<Model>,
     pub limits: PruneLimits,
     /// Whether history and logs are meant too.
@@ -47,7 +50,9 @@ pub struct Prune<'a> {
 /// What would be removed.
 pub struct PrunePlan {
     folders: Vec<FolderPlan>,
-    in_directories: Vec<(Item, DirLeftover)>,
+    in_directories: Vec<(Item, DirLeftover, Permitted)>,
+    /// Homes whose claims are too old to count.
+    pub outdated: Vec<HomeIdentity>,
     pub history: Option<HistoryPruned>,
     /// What the folders in the cache hold afterwards.
     pub bytes_left: u64,
@@ -69,12 +74,16 @@ pub struct PruneReport {
     pub history: Option<HistoryPruned>,
     pub bytes_left: u64,
     pub problems: Vec<Error>,
+    /// Homes whose claims are too old to count.
+    pub outdated: Vec<HomeIdentity>,
 }
+
+type Permitted = Result<Permit, Refusal>;
 
 impl PrunePlan {
     pub fn items(&self) -> impl Iterator<Item = &Item> {
         let in_cache = self.folders.iter().flat_map(|folder| &folder.items);
-        in_cache.chain(self.in_directories.iter().map(|(item, _)| item))
+        in_cache.chain(self.in_directories.iter().map(|(item, ..)| item))
     }
 
     /// Describes the plan as if it had been carried out.
@@ -86,6 +95,7 @@ impl PrunePlan {
             history: self.history,
             bytes_left: self.bytes_left,
             problems: self.problems,
+            outdated: self.outdated,
         }
     }
 }
@@ -93,29 +103,31 @@ impl PrunePlan {
 impl Prune<'_> {
     /// Decides what goes; only looks.
     pub fn plan(&self, now: Timestamp) -> Result<PrunePlan> {
-        let cache = CacheLayout::new(self.settings.cache_dir());
+        let cache = ownership::cache_of(self.settings, &self.identity);
         let places = Places::load(self.store, self.settings)?;
-        let unsettled = Unsettled::new(self.store);
         let mut problems = Vec::new();
-        let mut folders = self.look(&cache, &places, &mut problems)?;
+        let mut folders = self.look(&cache, &places, now, &mut problems)?;
         Folder::ask_others(&mut folders, &cache)?;
 
-        let mut unused = Vec::new();
         for folder in &mut folders {
-            let may_remove = may_remove_unused(folder, &cache, &unsettled)?;
             // That goes whatever becomes of the revisions, so it fills no room.
             let all = folder.local.snapshots.keys().cloned().collect();
-            let rules = folder.sweep_rules(all, may_remove, Unused::Remove);
+            let rules = folder.sweep_rules(all, Evidence::Remove);
             let gain = plan_sweep(&folder.local, &rules).freed_bytes;
             folder.facts.total_bytes = folder.facts.total_bytes.saturating_sub(gain);
-            unused.push(may_remove);
         }
+        let mut outdated: Vec<HomeIdentity> = folders
+            .iter()
+            .flat_map(|folder| folder.ownership.outdated.iter().cloned())
+            .collect();
+        outdated.sort_by(|a, b| (&a.id, b.seen_at).cmp(&(&b.id, a.seen_at)));
+        outdated.dedup_by(|a, b| a.id == b.id);
         let facts: Vec<FolderFacts> = folders.iter().map(|it| it.facts.clone()).collect();
         let plan = plan_retention(&facts, self.limits.rules, now);
 
         let mut planned = Vec::new();
-        for (index, (folder, unused)) in folders.into_iter().zip(unused).enumerate() {
-            let rules = folder.sweep_rules(plan.staying(index), unused, Unused::Remove);
+        for (index, folder) in folders.into_iter().enumerate() {
+            let rules = folder.sweep_rules(plan.staying(index), Evidence::Remove);
             let sweep = plan_sweep(&folder.local, &rules);
             let items = items_of(&folder, &plan.folders[index], &sweep);
             planned.push(FolderPlan {
@@ -130,7 +142,8 @@ impl Prune<'_> {
             .then(|| old_history(self.store, self.home, self.settings, now));
         Ok(PrunePlan {
             folders: planned,
-            in_directories: self.look_into_directories(&unsettled, &places, &mut problems),
+            in_directories: self.look_into_directories(&cache, &places, now, &mut problems),
+            outdated,
             history: history.transpose()?,
             bytes_left: plan.bytes_left,
             problems,
@@ -139,24 +152,36 @@ impl Prune<'_> {
 
     fn look_into_directories(
         &self,
-        unsettled: &Unsettled<'_>,
+        cache: &CacheLayout,
         places: &Places,
+        now: Timestamp,
         problems: &mut Vec<Error>,
-    ) -> Vec<(Item, DirLeftover)> {
+    ) -> Vec<(Item, DirLeftover, Permitted)> {
         let mut found = Vec::new();
         for model in &self.models {
             let Destination::Directory(root) = &model.spec.destination else {
                 continue;
             };
-            let look = || -> Result<Vec<(Item, DirLeftover)>> {
+            let repo = &model.spec.repo;
+            let look = || -> Result<Vec<(Item, DirLeftover, Permitted)>> {
                 places.check(&model.spec.destination, Some(model.id))?;
                 let left = LocalDir::leftovers(root)?;
-                let may_be_continued = !left.is_empty()
-                    && (LocalDir::is_being_fetched(root)?
-                        || unsettled.has(&model.spec.repo, &model.spec.destination)?);
-                let left = left.into_iter();
-                let item = |left| (item_of_dir(model, &left, may_be_continued), left);
-                Ok(left.map(item).collect())
+                let ownership =
+                    ownership::ownership_of_directory(self.store, cache, repo, root, now)?;
+                let item = |left: DirLeftover| {
+                    let reason = match left.kind {
+                        LeftoverKind::Evidence => Reason::WrongHash,
+                        _ => Reason::NothingUsesIt,
+                    };
+                    let claim = ownership.refusal_of_content(&left.content);
+                    let is_evidence = left.kind == LeftoverKind::Evidence;
+                    let claim =
+                        claim.filter(|it| !(is_evidence && *it == Refusal::PerhapsContinued));
+                    let origin = ownership.origin_of_partial(&left.content);
+                    let verdict = judge(reason, origin, [claim]);
+                    (item_of_dir(model, &left, verdict), left, verdict)
+                };
+                Ok(left.into_iter().map(item).collect())
             };
             match look() {
                 Ok(left) => found.extend(left),
@@ -170,16 +195,17 @@ impl Prune<'_> {
         &self,
         cache: &CacheLayout,
         places: &Places,
+        now: Timestamp,
         problems: &mut Vec<Error>,
     ) -> Result<Vec<Folder>> {
         let meant: BTreeSet<ModelId> = self.models.iter().map(|model| model.id).collect();
         let say = |model: &Model| {
             let is_meant = meant.contains(&model.id);
             let asked = self.limits.keep_revisions.filter(|_| is_meant);
-            (
-                asked.unwrap_or_else(|| keep_of(model, self.settings)),
-                is_meant,
-            )
+            let keep = keep_of(model, self.settings);
+            // The way back stays, unless the settings themselves want none.
+            let asked = asked.map(|asked| asked.max(keep.min(2)));
+            (asked.unwrap_or(keep), is_meant)
         };
         let mut repos: BTreeSet<&Repo> = BTreeSet::new();
         let mut refused: BTreeSet<&Repo> = BTreeSet::new();
@@ -199,7 +225,7 @@ impl Prune<'_> {
         repos.retain(|repo| !refused.contains(repo));
         let mut folders = Vec::new();
         for repo in repos {
-            match Folder::look(self.store, cache, repo, &say) {
+            match Folder::look(self.store, cache, repo, &say, now) {
                 Ok(folder) => folders.extend(folder),
                 Err(err) => problems.push(err.context(could_not(repo))),
             }
@@ -211,16 +237,18 @@ impl Prune<'_> {
     ///
     /// What cannot be removed does not stop the rest.
     pub fn carry_out(&self, plan: PrunePlan, run: &RunId, now: Timestamp) -> Result<PruneReport> {
-        let cache = CacheLayout::new(self.settings.cache_dir());
+        let cache = ownership::cache_of(self.settings, &self.identity);
         let mut report = PruneReport {
             items: Vec::new(),
             freed_bytes: 0,
             history: None,
             bytes_left: plan.bytes_left,
             problems: plan.problems,
+            outdated: plan.outdated,
         };
         for planned in plan.folders {
             let repo = &planned.folder.repo;
+            ownership::prepare_place(self.store, &cache, repo, &Destination::Cache);
             match execute_sweep(&cache, repo, &planned.sweep, &planned.rules) {
                 Ok(done) => {
                     planned
@@ -243,9 +271,9 @@ impl Prune<'_> {
                 Err(err) => report.problems.push(err.context(could_not(repo))),
             }
         }
-        for (mut item, left) in plan.in_directories {
-            if item.goes {
-                match left.remove().with_context(|| could_not(&item.repo)) {
+        for (mut item, left, permitted) in plan.in_directories {
+            if let Ok(permit) = permitted {
+                match left.remove(permit).with_context(|| could_not(&item.repo)) {
                     Ok(true) => report.freed_bytes += item.size_bytes,
                     Ok(false) => item.stays_after_all(),
                     Err(err) => {
@@ -263,48 +291,6 @@ impl Prune<'_> {
         let freed = ByteSize(report.freed_bytes).render_short();
         log::info!("{freed} freed");
         Ok(report)
-    }
-}
-
-/// Decides whether blobs and partial files that no revision uses may go: not
-/// while a download may go on with them, in this run's home or another's.
-fn may_remove_unused(
-    folder: &Folder,
-    cache: &CacheLayout,
-    unsettled: &Unsettled<'_>,
-) -> Result<Unused> {
-    let may_be_continued = cache::is_being_fetched(&cache.repo(&folder.repo).private())?
-        || folder.has_begun_downloads() && unsettled.has(&folder.repo, &Destination::Cache)?;
-    Ok(match may_be_continued {
-        true => Unused::Keep,
-        false => Unused::Remove,
-    })
-}
-
-/// Where downloads have not come to their end; asked for once, and only if
-/// there is anything that they could go on with.
-struct Unsettled<'a> {
-    store: &'a Store,
-    places: OnceCell<BTreeSet<(Repo, Destination)>>,
-}
-
-impl<'a> Unsettled<'a> {
-    fn new(store: &'a Store) -> Self {
-        Self {
-            store,
-            places: OnceCell::new(),
-        }
-    }
-
-    fn has(&self, repo: &Repo, place: &Destination) -> Result<bool> {
-        if self.places.get().is_none() {
-            let _ = self.places.set(self.store.unsettled_places()?);
-        }
-        let place = (repo.clone(), place.clone());
-        Ok(self
-            .places
-            .get()
-            .is_some_and(|places| places.contains(&place)))
     }
 }
 

@@ -106,12 +106,14 @@ pub struct Planned {
 }
 
 impl Planned {
-    /// Gets the place ready, and asks it itself which names it can hold.
-    pub(super) fn open(&self) -> Result<Writer> {
+    /// Gets the place ready, asks it itself which names it can hold, and claims
+    /// there what the plan needs.
+    pub(super) fn open(&self, target: &Target) -> Result<Writer> {
         let writer = self.place.open()?;
         let files = self.plan.files.iter();
         let paths: Vec<_> = files.map(|file| &file.file.path).collect();
         writer.check_names(&paths)?;
+        writer.begin(&target.fetch_key(), &self.plan)?;
         Ok(writer)
     }
 }

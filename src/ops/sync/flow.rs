@@ -126,7 +126,7 @@ impl<'a> Flow<'a> {
         let promised = |file_system| self.promised_bytes(file_system);
         match refuse_what_does_not_fit(&planned, self.reserve, promised) {
             Ok(need) => {
-                let opened = planned.open();
+                let opened = planned.open(&order.target);
                 checkpoint("place opened");
                 match opened {
                     Ok(writer) if !planned.plan.imports().is_empty() => {

@@ -48,6 +48,7 @@ use std::sync::Arc;
 
 use crate::cache::CacheLayout;
 pub use crate::cache::Vanished;
+use crate::domain::deletion::{FetchKey, HomeIdentity};
 use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, EntryName, Model, ModelId};
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
@@ -101,6 +102,14 @@ impl From<&Model> for Target {
 }
 
 impl Target {
+    /// Returns under which name the download is noted where it writes.
+    pub fn fetch_key(&self) -> FetchKey {
+        FetchKey {
+            revision: self.revision.clone(),
+            is_by_hand: self.model.is_none(),
+        }
+    }
+
     /// Tells whether a person has accepted this very commit.
     fn accepts(&self, commit: &CommitSha) -> bool {
         let accepted = self.accepted.as_deref();
@@ -120,13 +129,19 @@ impl Target {
 #[derive(Clone, Debug)]
 pub struct CacheChoice {
     pub root: PathBuf,
+    /// On whose behalf files are written.
+    pub home: Option<Arc<HomeIdentity>>,
     pub links: crate::cache::LinkChoice,
     pub places: Arc<Places>,
 }
 
 impl CacheChoice {
     pub fn layout(&self) -> CacheLayout {
-        CacheLayout::new(&self.root)
+        let layout = CacheLayout::new(&self.root);
+        match &self.home {
+            Some(home) => layout.of_home(home),
+            None => layout,
+        }
     }
 
     /// Refuses a target whose place is not the one that it was published in.

@@ -14,6 +14,7 @@ use super::{CacheChoice, Target};
 use crate::cache::layout::{SIDECAR_SUFFIX, native, repo_path};
 use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, LocalDir, Prove, Vanished};
 use crate::domain::content::ContentId;
+use crate::domain::deletion::FetchKey;
 use crate::domain::filter::Filter;
 use crate::domain::model::Destination;
 use crate::domain::placement::{LetterCase, NormalForms, Placement};
@@ -36,9 +37,10 @@ pub enum Place {
     },
     Directory {
         root: PathBuf,
+        repo: Repo,
         cache: CacheLayout,
         /// `None`: nothing was ever downloaded there.
-        known: Option<LocalDir>,
+        known: Option<Box<LocalDir>>,
     },
 }
 
@@ -54,8 +56,9 @@ impl Place {
             },
             Destination::Directory(root) => Self::Directory {
                 root: root.clone(),
+                repo: target.repo.clone(),
                 cache,
-                known: LocalDir::open_existing(root)?,
+                known: LocalDir::open_existing(root)?.map(Box::new),
             },
         })
     }
@@ -324,7 +327,12 @@ impl Place {
             Self::Cache { cache, repo, links } => {
                 CacheWriter::open(cache, repo, *links, &take_official_lock).map(Writer::Cache)
             }
-            Self::Directory { root, .. } => LocalDir::open(root).map(Writer::Directory),
+            Self::Directory {
+                root, repo, cache, ..
+            } => {
+                let dir = LocalDir::open(root)?.of_home(cache.home());
+                Ok(Writer::Directory(dir, repo.clone()))
+            }
         }
     }
 }
@@ -332,15 +340,23 @@ impl Place {
 /// A destination that can be written.
 pub enum Writer {
     Cache(CacheWriter<'static>),
-    Directory(LocalDir),
+    Directory(LocalDir, Repo),
 }
 
 impl Writer {
+    /// Claims what a plan needs where other homes and programs can see it.
+    pub fn begin(&self, key: &FetchKey, plan: &SyncPlan) -> Result<()> {
+        match self {
+            Self::Cache(writer) => writer.begin(key, plan),
+            Self::Directory(dir, _) => dir.begin(key, plan),
+        }
+    }
+
     /// Checks that the disk really can hold these names side by side.
     pub fn check_names(&self, paths: &[&RepoPath]) -> Result<()> {
         let (placement, aside) = match self {
             Self::Cache(writer) => (writer.placement()?, writer.layout().private()),
-            Self::Directory(dir) => (dir.placement()?, dir.private()),
+            Self::Directory(dir, _) => (dir.placement()?, dir.private()),
         };
         placement.check_with_disk(paths, |private, paths| {
             names::first_clash(&aside, private, paths)
@@ -352,7 +368,7 @@ impl Writer {
     pub fn store(&self, content: &ContentId, verified: &Path) -> Result<()> {
         match self {
             Self::Cache(writer) => writer.store_blob(content, verified),
-            Self::Directory(dir) => dir.store(content, verified),
+            Self::Directory(dir, _) => dir.store(content, verified),
         }
     }
 
@@ -360,7 +376,7 @@ impl Writer {
     pub fn has(&self, content: &ContentId, size_bytes: u64) -> bool {
         let found = match self {
             Self::Cache(writer) => cache::blob_metadata(writer.layout(), content),
-            Self::Directory(dir) => files::link_metadata_if_present(&dir.stored(content)),
+            Self::Directory(dir, _) => files::link_metadata_if_present(&dir.stored(content)),
         };
         let found = found.ok().flatten();
         found.is_some_and(|found| found.is_file() && found.len() == size_bytes)
@@ -370,15 +386,15 @@ impl Writer {
     pub fn stored(&self, content: &ContentId) -> PathBuf {
         match self {
             Self::Cache(writer) => writer.layout().blob(content),
-            Self::Directory(dir) => dir.stored(content),
+            Self::Directory(dir, _) => dir.stored(content),
         }
     }
 
     /// Returns an unused name for a file that is being prepared.
     pub fn aside(&self) -> PathBuf {
         files::unused_name(&match self {
-            Self::Cache(writer) => writer.layout().private(),
-            Self::Directory(dir) => dir.private(),
+            Self::Cache(writer) => writer.layout().aside(),
+            Self::Directory(dir, _) => dir.private(),
         })
     }
 
@@ -386,7 +402,7 @@ impl Writer {
     pub fn import(&self, content: &ContentId, aside: &Path) -> Result<()> {
         match self {
             Self::Cache(writer) => writer.import_blob(content, aside),
-            Self::Directory(dir) => dir.store(content, aside),
+            Self::Directory(dir, _) => dir.store(content, aside),
         }
     }
 
@@ -399,7 +415,7 @@ impl Writer {
         revision: Option<&Revision>,
         remote: &RemoteSnapshot,
         plan: &SyncPlan,
-        vanished: Vanished,
+        vanished: &Vanished,
     ) -> Result<(PathBuf, u64)> {
         match self {
             Self::Cache(writer) => {
@@ -409,9 +425,8 @@ impl Writer {
                 let n_gone = plan.deleted.len() as u64;
                 Ok((writer.publish(revision, remote, plan)?.path, n_gone))
             }
-            Self::Directory(dir) => {
-                let placed = dir.publish(remote, plan, vanished, &take_official_lock)?;
-                dir.clear_stored()?;
+            Self::Directory(dir, repo) => {
+                let placed = dir.publish(repo, remote, plan, vanished, &take_official_lock)?;
                 Ok((dir.root().to_path_buf(), placed.removed.len() as u64))
             }
         }

@@ -360,7 +360,7 @@ impl Work {
         let writer = self.writer()?;
         let revision = Some(&target.revision).filter(|_| *moves_ref);
         let (path, n_removed) = writer
-            .publish(revision, remote, plan, target.vanished)
+            .publish(revision, remote, plan, &target.vanished)
             .with_context(|| format!("cannot publish `{}`", target.label()))?;
         // A file that another program has written to since is not the proven one.
         let named = |PlannedFile { file, .. }: &PlannedFile| {

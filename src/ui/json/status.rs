@@ -67,6 +67,7 @@ fn head(status: &Status, warnings: &[Warning], bytes_per_second: Option<u64>) ->
         "run": status.run.as_ref().map(|run| run_in_progress(run, bytes_per_second)),
         "crashed_runs": status.crashed.iter().map(RunSummaryView::from).collect::<Vec<_>>(),
         "bytes_left": status.bytes_left(),
+        "leftover_bytes": status.leftover_bytes,
         "shards": status.shards.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "missed_slots": status.missed_slots.iter().map(missed_slot).collect::<Vec<_>>(),
         "asked_to_wait_until": time(status.asked_to_wait),

@@ -5,11 +5,13 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use hfdl::cache::{
     CacheLayout, CacheWriter, LinkChoice, Published, RepoLayout, local_facts, published_commit,
 };
 use hfdl::domain::content::ContentId;
+use hfdl::domain::deletion::HomeIdentity;
 use hfdl::domain::filter::Filter;
 use hfdl::domain::plan::{SyncPlan, plan_sync};
 use hfdl::domain::repo::{Repo, RepoType, Revision};
@@ -17,6 +19,8 @@ use hfdl::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use hfdl::domain::xet::XetHash;
 use hfdl::sys::files::{self, Sharing};
 use sha2::Digest;
+
+use super::env::NOW;
 
 /// A repository's commit with its bytes.
 pub struct Commit {
@@ -107,6 +111,12 @@ impl TestCache {
         }
     }
 
+    /// Writes on behalf of a home, which keeps a record of it.
+    pub fn of_home(mut self, id: &str) -> Self {
+        self.cache = self.cache.of_home(&home(id));
+        self
+    }
+
     pub fn layout(&self) -> RepoLayout {
         self.cache.repo(&self.repo)
     }
@@ -157,6 +167,20 @@ impl TestCache {
             .entry(&commit.listing.commit, &path.parse().unwrap());
         fs::read_to_string(&entry).unwrap_or_else(|err| panic!("{}: {err}", entry.display()))
     }
+}
+
+/// A home by its install id.
+pub fn home(id: &str) -> Arc<HomeIdentity> {
+    Arc::new(HomeIdentity {
+        id: id.to_owned(),
+        path: format!("/homes/{id}"),
+        host: "here".to_owned(),
+        seen_at: NOW.parse().unwrap(),
+    })
+}
+
+pub fn repo() -> Repo {
+    model("acme/tiny")
 }
 
 pub fn model(id: &str) -> Repo {

@@ -1,0 +1,433 @@
+//! The records that each home leaves where it writes: `.hfdl/homes/<install id>/`.
+//!
+//! `claims` tells other homes what this one wants, and when it was last here;
+//! any process of the home may replace it. `begun`, `made` and a list for each
+//! snapshot are written under the lock of the home alone: what is being
+//! fetched, which blobs were named, which names were put into a snapshot. Each
+//! is written before the fact, so that a crash leaves a record of nothing and
+//! never a thing without a record. Temporary files of the home lie here, too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, Metadata};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
+
+use anyhow::{Context, Result};
+
+use super::home_text;
+use super::layout::{CacheLayout, PARTIAL_LOCK_SUFFIX, staging_name};
+use super::local_dir::PRIVATE;
+use super::local_records::{parse_contents, render_contents};
+use super::publish::create_inside;
+use super::scan::{LocalRepo, LocalSnapshot, read_dir};
+use crate::domain::content::ContentId;
+use crate::domain::deletion::{
+    Begun, Fetch, FetchKey, HomeIdentity, HomeRecord, Origin, Ownership, Permit, SEEN_EVERY, Stamp,
+};
+use crate::domain::repo::{CommitSha, Repo, RepoPath};
+use crate::domain::time::Timestamp;
+use crate::sys::files;
+use crate::sys::lock::FileLock;
+use crate::sys::open;
+use crate::sys::open_files;
+use crate::sys::removal;
+
+/// The folder of all records, in a private folder.
+pub const HOMES: &str = "homes";
+
+/// The records of one home in one private folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HomeFolder {
+    root: PathBuf,
+    /// The private folder, below the root.
+    private: PathBuf,
+    home: Arc<HomeIdentity>,
+}
+
+impl HomeFolder {
+    /// Names the records of a home in a private folder, given below its root.
+    pub fn new(root: &Path, private: PathBuf, home: &Arc<HomeIdentity>) -> Self {
+        Self {
+            root: root.to_path_buf(),
+            private,
+            home: home.clone(),
+        }
+    }
+
+    /// Names the records in a directory of plain files.
+    pub fn in_directory(root: &Path, home: &Arc<HomeIdentity>) -> Self {
+        Self::new(root, PRIVATE.into(), home)
+    }
+
+    pub fn path(&self) -> PathBuf {
+        self.root
+            .join(&self.private)
+            .join(HOMES)
+            .join(&self.home.id)
+    }
+
+    pub fn id(&self) -> &str {
+        &self.home.id
+    }
+
+    /// Creates the folder; it is also where temporary files go.
+    pub fn create(&self) -> Result<PathBuf> {
+        create_inside(&self.root, &self.private.join(HOMES).join(&self.home.id))
+    }
+
+    /// Tells whether this home has a record here.
+    pub fn exists(&self) -> bool {
+        self.file("claims").exists()
+    }
+
+    /// Tells whether a download of this home left anything to be settled.
+    pub fn has_begun(&self) -> bool {
+        self.file("begun").exists()
+    }
+
+    pub fn record(&self) -> Result<HomeRecord> {
+        read_record(&self.path())
+    }
+
+    /// Writes down what this home wants, and that it was here now.
+    pub fn write_claims(&self, wanted: &BTreeSet<CommitSha>) -> Result<()> {
+        self.replace("claims", &home_text::render_claims(&self.home, wanted))
+    }
+
+    /// Tells whether the time of the last look is so old that it has to be renewed.
+    pub fn is_to_be_renewed(&self) -> Result<bool> {
+        let seen = read_record(&self.path())?.home.map(|home| home.seen_at);
+        Ok(seen
+            .is_none_or(|seen| self.home.seen_at.duration_since(seen).unsigned_abs() >= SEEN_EVERY))
+    }
+
+    /// Writes a whole record. The claims come last: without them a record does
+    /// not count as there, and is made again.
+    pub fn write_record(&self, record: &HomeRecord, wanted: &BTreeSet<CommitSha>) -> Result<()> {
+        self.replace("made", &home_text::render_made(&record.blobs))?;
+        for (commit, put) in &record.snapshots {
+            self.replace(commit.as_str(), &render_contents(put))?;
+        }
+        self.write_begun(&record.begun)?;
+        self.write_claims(wanted)
+    }
+
+    /// Claims a commit and its contents before the first byte is fetched.
+    pub fn begin(&self, key: &FetchKey, fetch: Fetch) -> Result<()> {
+        let mut record = self.record()?;
+        record.begun.begin(key, fetch);
+        if record.home.is_none() {
+            self.write_claims(&record.wanted)?;
+        }
+        self.write_begun(&record.begun)
+    }
+
+    /// Changes what is noted of downloads, if anything is.
+    pub fn change_begun(&self, change: impl FnOnce(&mut Begun)) -> Result<()> {
+        if !self.has_begun() {
+            return Ok(());
+        }
+        let begun = self.record()?.begun;
+        let mut changed = begun.clone();
+        change(&mut changed);
+        match changed == begun {
+            true => Ok(()),
+            false => self.write_begun(&changed),
+        }
+    }
+
+    pub fn write_begun(&self, begun: &Begun) -> Result<()> {
+        match begun.is_empty() {
+            true => self.remove("begun"),
+            false => self.replace("begun", &home_text::render_begun(begun)),
+        }
+    }
+
+    /// Notes that a verified file is about to become the blob of a content.
+    pub fn note_blob(&self, content: &ContentId, verified: &Path) -> Result<()> {
+        let path = self.file("made");
+        let context = || format!("cannot write `{}`", path.display());
+        let found = fs::symlink_metadata(verified).with_context(context)?;
+        let line = home_text::blob_line(content, &stamp_of(&found));
+        // A line that a power cut takes leaves a blob that nobody can call his own.
+        let file = match open::append(&path) {
+            Err(err) if files::is_absent(&err) => open::own(&path),
+            opened => opened,
+        };
+        let written = file.and_then(|mut file| file.write_all(line.as_bytes()));
+        written.with_context(context)
+    }
+
+    /// Notes which names are about to be put into a snapshot, beside those that
+    /// are there; a new snapshot begins a new list.
+    pub fn note_snapshot(
+        &self,
+        commit: &CommitSha,
+        is_new: bool,
+        entries: impl Iterator<Item = (RepoPath, ContentId)>,
+    ) -> Result<()> {
+        let mut listed = match is_new {
+            true => BTreeMap::new(),
+            false => match self.read(commit.as_str())? {
+                // Another program created it, and its names are not ours.
+                None => return Ok(()),
+                Some(text) => parse_contents(&text),
+            },
+        };
+        listed.extend(entries);
+        self.replace(commit.as_str(), &render_contents(&listed))
+    }
+
+    pub fn forget_snapshot(&self, commit: &CommitSha) -> Result<()> {
+        self.remove(commit.as_str())
+    }
+
+    /// Forgets what is not there any more, so that the record stays short and
+    /// says nothing about what others put there later.
+    pub fn settle(&self, local: &LocalRepo) -> Result<()> {
+        if !self.path().is_dir() {
+            return Ok(());
+        }
+        let mut record = self.record()?;
+        for commit in record.snapshots.keys() {
+            if !local.snapshots.contains_key(commit) && !local.trash.contains_key(commit) {
+                self.forget_snapshot(commit)?;
+            }
+        }
+        let n_blobs = record.blobs.len();
+        let kept = record.snapshots.iter();
+        let kept = kept.filter(|(commit, _)| local.snapshots.contains_key(*commit));
+        let in_snapshots: BTreeSet<ContentId> =
+            kept.flat_map(|(_, put)| put.values().copied()).collect();
+        record.blobs.retain(|content, written| {
+            let blob = local.blobs.get(content);
+            match blob {
+                Some(blob) => written.fits(&blob.stamp),
+                None => in_snapshots.contains(content),
+            }
+        });
+        if record.blobs.len() != n_blobs {
+            self.replace("made", &home_text::render_made(&record.blobs))?;
+        }
+        let snapshots = local.snapshots.values();
+        let in_use: BTreeSet<ContentId> = snapshots.flat_map(|it| it.contents()).collect();
+        self.change_begun(|begun| {
+            let is_there = |commit: &CommitSha| local.snapshots.contains_key(commit);
+            begun.abandoned.retain(is_there);
+            begun.retain(|content| {
+                local.partials.contains_key(content)
+                    || local.evidence.contains_key(content)
+                    || local.blobs.contains_key(content) && !in_use.contains(content)
+            });
+        })
+    }
+
+    /// Removes the temporary files that a killed process of this home left.
+    pub fn remove_temporary_files(&self) -> Result<()> {
+        for entry in read_dir(&self.path())? {
+            let name = entry.file_name();
+            if name.to_string_lossy().starts_with(files::TEMPORARY_PREFIX) {
+                let path = entry.path();
+                removal::remove_file(&path, Permit::scratch())
+                    .with_context(|| format!("cannot remove `{}`", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the whole record; the folder of all records stays unless empty.
+    pub fn remove_all(&self) -> Result<()> {
+        let path = self.path();
+        removal::remove_tree(&path, Permit::note())
+            .with_context(|| format!("cannot remove `{}`", path.display()))?;
+        if let Some(homes) = path.parent() {
+            removal::remove_empty_dir(homes);
+        }
+        Ok(())
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.path().join(name)
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        read(&self.file(name))
+    }
+
+    fn replace(&self, name: &str, text: &str) -> Result<()> {
+        let (folder, path) = (self.create()?, self.file(name));
+        files::write_atomically(&path, text.as_bytes(), &folder)
+            .with_context(|| format!("cannot write `{}`", path.display()))
+    }
+
+    fn remove(&self, name: &str) -> Result<()> {
+        let path = self.file(name);
+        removal::remove_file(&path, Permit::note())
+            .map(drop)
+            .with_context(|| format!("cannot remove `{}`", path.display()))
+    }
+}
+
+/// Reads all records in a repository's folder, and whether others work there.
+pub fn ownership_in_cache(cache: &CacheLayout, repo: &Repo, now: Timestamp) -> Result<Ownership> {
+    let layout = cache.repo(repo);
+    let own = cache.home().map(|home| home.id.as_str());
+    let mut ownership = records_in(&layout.private(), own, now)?;
+    ownership.is_being_fetched = is_busy(cache, repo)?;
+    Ok(ownership)
+}
+
+/// Tells whether another program, or a run of another home, fetches into a
+/// repository's folder at this moment.
+pub(super) fn is_busy(cache: &CacheLayout, repo: &Repo) -> Result<bool> {
+    let layout = cache.repo(repo);
+    Ok(is_locked_below(&cache.locks(repo))?
+        || is_being_fetched(&layout.private())?
+        || has_open_partial(&layout.blobs())?)
+}
+
+/// As `ownership_in_cache`, for a directory of plain files.
+pub fn ownership_in_directory(
+    root: &Path,
+    home: &HomeIdentity,
+    now: Timestamp,
+) -> Result<Ownership> {
+    let private = root.join(PRIVATE);
+    let mut ownership = records_in(&private, Some(&home.id), now)?;
+    ownership.is_being_fetched = is_being_fetched(&private)?;
+    Ok(ownership)
+}
+
+fn records_in(private: &Path, own: Option<&str>, now: Timestamp) -> Result<Ownership> {
+    let mut ownership = Ownership::default();
+    for entry in read_dir(&private.join(HOMES))? {
+        let record = read_record(&entry.path())?;
+        if own.is_some_and(|own| entry.file_name() == own) {
+            ownership.own = record;
+        } else if record.is_outdated(now) {
+            ownership.outdated.extend(record.home);
+        } else {
+            ownership.others.push(record);
+        }
+    }
+    Ok(ownership)
+}
+
+fn read_record(folder: &Path) -> Result<HomeRecord> {
+    let mut record = HomeRecord::default();
+    let id = folder.file_name().unwrap_or_default().to_string_lossy();
+    if let Some(text) = read(&folder.join("claims"))? {
+        home_text::parse_claims(&id, &text, &mut record);
+    }
+    for name in ["begun", "made"] {
+        if let Some(text) = read(&folder.join(name))? {
+            home_text::parse_made(&text, &mut record);
+        }
+    }
+    for entry in read_dir(folder)? {
+        let name = entry.file_name();
+        if let Some(commit) = name.to_str().and_then(|name| name.parse().ok())
+            && !is_put_together(folder, &commit, &id)
+            && let Some(text) = read(&entry.path())?
+        {
+            record.snapshots.insert(commit, parse_contents(&text));
+        }
+    }
+    Ok(record)
+}
+
+/// Tells whether a home was still putting a snapshot together when it ended: a
+/// snapshot of that name is of another program then.
+fn is_put_together(folder: &Path, commit: &CommitSha, home: &str) -> bool {
+    let private = folder.parent().and_then(Path::parent);
+    private.is_some_and(|it| it.join(staging_name(commit, Some(home))).exists())
+}
+
+fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    files::read_if_present(path).with_context(|| format!("cannot read `{}`", path.display()))
+}
+
+/// Returns what tells a file from one that was written later.
+pub fn stamp_of(found: &Metadata) -> Stamp {
+    let modified = found.modified().ok();
+    let since = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    Stamp {
+        size_bytes: found.len(),
+        modified: since.map_or(0, |since| i128::try_from(since.as_nanos()).unwrap_or(0)),
+    }
+}
+
+/// Tells whether this home created a snapshot and all that is in it.
+pub fn origin_of_snapshot(
+    ownership: &Ownership,
+    local: &LocalRepo,
+    commit: &CommitSha,
+    snapshot: &LocalSnapshot,
+) -> Origin {
+    let own = &ownership.own;
+    let Some(put) = own.snapshots.get(commit) else {
+        return Origin::Unknown;
+    };
+    let is_as_written = |path: &RepoPath| {
+        let Some(content) = put.get(path) else {
+            return false;
+        };
+        let written = own.blobs.get(content);
+        if let Some(found) = snapshot.real_files.get(path) {
+            return written.is_some_and(|written| written.fits(found));
+        }
+        let used = snapshot.entries.get(path).and_then(|entry| entry.content());
+        let blob = used.and_then(|used| local.blobs.get(&used));
+        let is_same_blob = blob
+            .zip(written)
+            .is_none_or(|(blob, written)| written.fits(&blob.stamp));
+        used.is_none_or(|used| used == *content) && is_same_blob
+    };
+    match snapshot.is_readable() && snapshot.entries.keys().all(is_as_written) {
+        true => Origin::ThisHome,
+        false => Origin::Changed,
+    }
+}
+
+/// Tells whether somebody fetches into a private folder, such as a run of another home.
+pub fn is_being_fetched(private: &Path) -> Result<bool> {
+    for entry in read_dir(private)? {
+        let name = entry.file_name();
+        let is_lock = name
+            .to_str()
+            .is_some_and(|name| name.ends_with(PARTIAL_LOCK_SUFFIX));
+        if is_lock && is_held(&entry.path())? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Tells whether another program holds one of the official locks.
+fn is_locked_below(locks: &Path) -> Result<bool> {
+    for entry in read_dir(locks)? {
+        if is_held(&entry.path())? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn is_held(lock: &Path) -> Result<bool> {
+    match lock.is_file() {
+        true => FileLock::is_held(lock)
+            .with_context(|| format!("cannot look at the lock `{}`", lock.display())),
+        false => Ok(false),
+    }
+}
+
+/// Tells whether the official client has a partial file open.
+fn has_open_partial(blobs: &Path) -> Result<bool> {
+    let entries = read_dir(blobs)?.into_iter().map(|entry| entry.path());
+    let partials: Vec<PathBuf> = entries
+        .filter(|path| path.extension().is_some_and(|it| it == "incomplete"))
+        .collect();
+    Ok(!partials.is_empty() && !open_files::opened_by_others(partials).is_empty())
+}

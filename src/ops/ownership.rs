@@ -1,0 +1,378 @@
+//! Keeps the records of this home where it writes: what it wants, made and began.
+//!
+//! The database is the source of the claims; the records carry them to other
+//! homes. That a record cannot be written ends no run: then less may be deleted.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use super::sync::Target;
+use crate::cache::{
+    self, CacheLayout, HomeFolder, LocalDir, LocalEntry, LocalRepo, LocalSnapshot, RepoLayout,
+};
+use crate::domain::content::ContentId;
+use crate::domain::deletion::{Fetch, HomeIdentity, HomeRecord, Origin, Ownership, Refusal};
+use crate::domain::model::{Destination, Model};
+use crate::domain::outcome::Outcome;
+use crate::domain::repo::{CommitSha, Repo};
+use crate::domain::settings::Settings;
+use crate::domain::time::Timestamp;
+use crate::store::{ModelFilter, Store};
+use crate::sys::host::Host;
+use crate::sys::paths::Home;
+
+/// Returns who this home is to others.
+pub fn identity(host: &Host, home: &Home, store: &Store) -> Result<Arc<HomeIdentity>> {
+    Ok(Arc::new(HomeIdentity {
+        id: store.install_id()?.to_string(),
+        path: home.path().to_string_lossy().into_owned(),
+        host: host.name(),
+        seen_at: host.now(),
+    }))
+}
+
+/// Returns the cache of the settings, as this home writes to it.
+pub fn cache_of(settings: &Settings, home: &Arc<HomeIdentity>) -> CacheLayout {
+    CacheLayout::new(settings.cache_dir()).of_home(home)
+}
+
+/// Returns the commits that the models of this home need in a repository's folder.
+pub fn wanted_commits(store: &Store, repo: &Repo) -> Result<BTreeSet<CommitSha>> {
+    let mut wanted = BTreeSet::new();
+    for model in store.models_of_repo(repo)? {
+        if model.spec.destination == Destination::Cache {
+            wanted.extend(commits_of(store, &model)?);
+        }
+    }
+    Ok(wanted)
+}
+
+/// Returns the commits that a model has, holds, is kept at or can go back to.
+pub fn commits_of(store: &Store, model: &Model) -> Result<BTreeSet<CommitSha>> {
+    let (spec, state) = (&model.spec, &model.state);
+    let mut commits: BTreeSet<CommitSha> = [
+        state.published_commit.clone(),
+        state.held_commit.clone(),
+        spec.revision.as_commit(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    commits.extend(store.revisions(model.id)?.into_iter().map(|it| it.commit));
+    Ok(commits)
+}
+
+/// Gets the records of a target's place ready before it is looked at.
+pub fn prepare(store: &Store, cache: &CacheLayout, target: &Target) {
+    prepare_place(store, cache, &target.repo, &target.destination);
+}
+
+/// Renews the records of a place. Those of a folder that an older version
+/// filled are made once, from the database.
+pub fn prepare_place(store: &Store, cache: &CacheLayout, repo: &Repo, place: &Destination) {
+    let prepared = || -> Result<()> {
+        let Some(home) = home_folder(cache, repo, place) else {
+            return Ok(());
+        };
+        if home.exists() {
+            if home.is_to_be_renewed()? {
+                home.write_claims(&wanted_commits(store, repo)?)?;
+            }
+            return Ok(());
+        }
+        match derived_record(store, cache, repo, place)? {
+            Some(record) => home.write_record(&record, &wanted_commits(store, repo)?),
+            None => Ok(()),
+        }
+    };
+    tell(repo, prepared());
+}
+
+/// Returns who made what in a repository's folder, and who claims it; writes nothing.
+pub fn ownership_of(
+    store: &Store,
+    cache: &CacheLayout,
+    repo: &Repo,
+    now: Timestamp,
+) -> Result<Ownership> {
+    let mut ownership = cache::ownership_in_cache(cache, repo, now)?;
+    if ownership.own.home.is_none()
+        && let Some(derived) = derived_record(store, cache, repo, &Destination::Cache)?
+    {
+        ownership.own = derived;
+    }
+    Ok(ownership)
+}
+
+/// As `ownership_of`, for a directory of plain files.
+pub fn ownership_of_directory(
+    store: &Store,
+    cache: &CacheLayout,
+    repo: &Repo,
+    root: &Path,
+    now: Timestamp,
+) -> Result<Ownership> {
+    let mut ownership = match cache.home() {
+        Some(home) => cache::ownership_in_directory(root, home, now)?,
+        None => Ownership::default(),
+    };
+    let place = Destination::Directory(root.to_path_buf());
+    if ownership.own.home.is_none()
+        && let Some(derived) = derived_record(store, cache, repo, &place)?
+    {
+        ownership.own = derived;
+    }
+    Ok(ownership)
+}
+
+/// Notes that a target is whole now: it needs nothing of its download any more.
+pub fn note_success(
+    store: &Store,
+    cache: &CacheLayout,
+    target: &Target,
+    outcome: Outcome,
+    commit: Option<&CommitSha>,
+) {
+    let noted = || -> Result<()> {
+        let Some(home) = home_folder(cache, &target.repo, &target.destination) else {
+            return Ok(());
+        };
+        home.change_begun(|begun| begun.end(&target.fetch_key(), commit))?;
+        if let Destination::Directory(root) = &target.destination {
+            return settle_directory(cache, &home, root);
+        }
+        let is_known = outcome == Outcome::UpToDate && home.exists();
+        if !is_known && cache.repo(&target.repo).folder().is_dir() {
+            home.write_claims(&wanted_commits(store, &target.repo)?)?;
+        }
+        Ok(())
+    };
+    tell(&target.repo, noted());
+}
+
+/// Tells other homes what the models of some repositories need now.
+pub fn note_claims<'r>(
+    store: &Store,
+    cache: &CacheLayout,
+    repos: impl IntoIterator<Item = &'r Repo>,
+) {
+    for repo in repos {
+        let layout = cache.repo(repo);
+        let noted = || -> Result<()> {
+            let Some(home) = layout.home().filter(|_| layout.folder().is_dir()) else {
+                return Ok(());
+            };
+            let wanted = wanted_commits(store, repo)?;
+            // A home that wants nothing and has nothing here leaves no record.
+            let has_nothing = || -> Result<bool> {
+                let record = home.record()?;
+                Ok(record.blobs.is_empty()
+                    && record.snapshots.is_empty()
+                    && record.begun.is_empty())
+            };
+            match wanted.is_empty() && has_nothing()? {
+                true => home.remove_all(),
+                false => home.write_claims(&wanted),
+            }
+        };
+        tell(repo, noted());
+    }
+}
+
+/// Tells whether a download of this home left something in a repository's folder.
+pub fn has_begun(cache: &CacheLayout, repo: &Repo) -> bool {
+    cache.repo(repo).home().is_some_and(HomeFolder::has_begun)
+}
+
+fn home_folder(cache: &CacheLayout, repo: &Repo, place: &Destination) -> Option<HomeFolder> {
+    match place {
+        Destination::Cache => cache.repo(repo).home().cloned(),
+        Destination::Directory(root) => Some(HomeFolder::in_directory(root, cache.home()?)),
+    }
+}
+
+fn tell(repo: &Repo, result: Result<()>) {
+    if let Err(err) = result {
+        log::debug!("no record of `{repo}`: {err:#}");
+    }
+}
+
+/// Removes what this home began in a directory and wants no more.
+fn settle_directory(cache: &CacheLayout, home: &HomeFolder, root: &Path) -> Result<()> {
+    if !home.has_begun() {
+        return Ok(());
+    }
+    let Some(identity) = cache.home() else {
+        return Ok(());
+    };
+    let ownership = cache::ownership_in_directory(root, identity, identity.seen_at)?;
+    LocalDir::open(root)?.clear_stored(&ownership)?;
+    let left: BTreeSet<ContentId> = LocalDir::leftovers(root)?
+        .into_iter()
+        .map(|left| left.content)
+        .collect();
+    home.change_begun(|begun| {
+        // A directory holds one revision only.
+        begun.abandoned.clear();
+        begun.retain(|content| left.contains(content));
+    })
+}
+
+/// Makes the record of a folder that has none, from what the database proves;
+/// `None` where no older version has written.
+fn derived_record(
+    store: &Store,
+    cache: &CacheLayout,
+    repo: &Repo,
+    place: &Destination,
+) -> Result<Option<HomeRecord>> {
+    let private = match place {
+        Destination::Cache => cache.repo(repo).private(),
+        Destination::Directory(root) => LocalDir::private_below(root),
+    };
+    if !private.is_dir() {
+        return Ok(None);
+    }
+    let contents = store.contents_of(repo)?;
+    let mut record = HomeRecord::default();
+    let left = match place {
+        Destination::Cache => derive_cache(store, cache, repo, &contents, &mut record)?,
+        Destination::Directory(root) => {
+            let left = LocalDir::leftovers(root)?.into_iter();
+            left.map(|left| left.content).collect()
+        }
+    };
+    let begun = &mut record.begun;
+    begun.earlier = left.intersection(&contents).copied().collect();
+    if !begun.is_empty() {
+        for (key, commit) in store.unsettled_fetches(repo, place)? {
+            let contents = begun.earlier.clone();
+            begun.fetches.insert(key, Fetch { commit, contents });
+        }
+    }
+    Ok(Some(record))
+}
+
+/// Finds blobs and snapshots, and returns the contents that no snapshot uses.
+fn derive_cache(
+    store: &Store,
+    cache: &CacheLayout,
+    repo: &Repo,
+    contents: &BTreeSet<ContentId>,
+    record: &mut HomeRecord,
+) -> Result<BTreeSet<ContentId>> {
+    let layout = cache.repo(repo);
+    let local = cache::scan_repo(cache, repo)?;
+    for (content, blob) in &local.blobs {
+        let row = store.blob(&layout.blob(content))?;
+        let is_proven =
+            row.is_some_and(|row| row.content == *content && row.size_bytes == blob.size_bytes);
+        if is_proven && blob.kind == cache::BlobKind::Plain {
+            record.blobs.insert(*content, blob.stamp);
+        }
+    }
+    let published = store.commits_published(repo)?;
+    let snapshots = local.snapshots.iter().chain(&local.trash);
+    for (commit, snapshot) in snapshots {
+        if published.contains(commit) && layout.private_tree(commit).exists() {
+            add_snapshot(store, &layout, (commit, snapshot), contents, record)?;
+        }
+    }
+    Ok(unused_contents(&local))
+}
+
+/// Adds a snapshot to a record, if the database knows the content of each name.
+fn add_snapshot(
+    store: &Store,
+    layout: &RepoLayout,
+    (commit, snapshot): (&CommitSha, &LocalSnapshot),
+    contents: &BTreeSet<ContentId>,
+    record: &mut HomeRecord,
+) -> Result<()> {
+    let mut put = BTreeMap::new();
+    for (path, entry) in &snapshot.entries {
+        let content = match entry {
+            LocalEntry::Blob { content, .. } => {
+                Some(*content).filter(|it| contents.contains(it) || record.blobs.contains_key(it))
+            }
+            LocalEntry::RealFile { size_bytes } => {
+                let row = store.blob(&layout.entry(commit, path))?;
+                let row = row.filter(|row| row.size_bytes == *size_bytes);
+                let stamp = snapshot.real_files.get(path);
+                row.zip(stamp).map(|(row, stamp)| {
+                    record.blobs.insert(row.content, *stamp);
+                    row.content
+                })
+            }
+            LocalEntry::Dangling => None,
+        };
+        let Some(content) = content else {
+            return Ok(());
+        };
+        put.insert(path.clone(), content);
+    }
+    if snapshot.is_readable() {
+        record.snapshots.insert(commit.clone(), put);
+    }
+    Ok(())
+}
+
+fn unused_contents(local: &LocalRepo) -> BTreeSet<ContentId> {
+    let snapshots = local.snapshots.values().chain(local.trash.values());
+    let used: BTreeSet<ContentId> = snapshots.flat_map(|it| it.contents()).collect();
+    let blobs = local.blobs.keys().filter(|it| !used.contains(it));
+    let others = local.partials.keys().chain(local.evidence.keys());
+    blobs.chain(others).copied().collect()
+}
+
+/// Counts the bytes that downloads of this home left in the cache and that no
+/// revision wants; they go with the next success of their repository.
+pub fn leftover_bytes(store: &Store, cache: &CacheLayout, now: Timestamp) -> Result<u64> {
+    let models = store.models(&ModelFilter::default())?;
+    let mut sum = 0;
+    for model in &models {
+        if let Destination::Directory(root) = &model.spec.destination {
+            sum += leftover_bytes_in(root, cache, now)?;
+        }
+    }
+    let repos: BTreeSet<Repo> = models.into_iter().map(|model| model.spec.repo).collect();
+    for repo in repos.iter().filter(|repo| has_begun(cache, repo)) {
+        let ownership = cache::ownership_in_cache(cache, repo, now)?;
+        let local = cache::scan_repo(cache, repo)?;
+        let left = unused_contents(&local);
+        let left = left.iter().filter(|it| is_left_over(&ownership, it));
+        sum += left.map(|content| bytes_of(&local, content)).sum::<u64>();
+    }
+    Ok(sum)
+}
+
+fn leftover_bytes_in(root: &Path, cache: &CacheLayout, now: Timestamp) -> Result<u64> {
+    let Some(identity) = cache.home() else {
+        return Ok(0);
+    };
+    if !HomeFolder::in_directory(root, identity).has_begun() {
+        return Ok(0);
+    }
+    let ownership = cache::ownership_in_directory(root, identity, now)?;
+    let left = LocalDir::leftovers(root)?.into_iter();
+    let left = left.filter(|left| is_left_over(&ownership, &left.content));
+    Ok(left.map(|left| left.size_bytes).sum())
+}
+
+/// Tells whether this home began a content that no download wants any more.
+fn is_left_over(ownership: &Ownership, content: &ContentId) -> bool {
+    let claimed = ownership.refusal_of_content(content);
+    ownership.origin_of_partial(content) == Origin::ThisHome
+        && !matches!(
+            claimed,
+            Some(Refusal::PerhapsContinued | Refusal::OtherHome)
+        )
+}
+
+fn bytes_of(local: &LocalRepo, content: &ContentId) -> u64 {
+    let partial = local.partials.get(content).map_or(0, |it| it.size_bytes);
+    partial + local.gain_of(content)
+}
