@@ -168,7 +168,7 @@ impl HubClient {
     pub fn auth_check(&self, repo: &Repo) -> Result<(), HubError> {
         let about = self.about(Some(repo));
         let request = HubRequest::get(self.endpoint().auth_check(repo));
-        self.ask(&request, &about, MAX_SMALL_BYTES, |body| wire::drain(body))
+        self.ask(&request, &about, MAX_SMALL_BYTES, wire::drain)
             .map(|_| ())
     }
 

@@ -216,11 +216,6 @@ impl Host {
         id
     }
 
-    /// Returns how many threads can compute at the same time.
-    pub fn cores(&self) -> usize {
-        cores()
-    }
-
     pub fn current_dir(&self) -> Result<PathBuf> {
         std::env::current_dir().context("cannot determine the current directory")
     }
@@ -341,7 +336,7 @@ pub fn elapsed() -> Duration {
     START.get_or_init(Instant::now).elapsed()
 }
 
-/// Returns how many threads can compute at the same time.
+/// Returns the number of threads that can run in parallel.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
