@@ -30,7 +30,9 @@ impl Home {
             .map(PathBuf::from)
             .filter(|path| path.is_absolute())
             .or_else(|| user_home(host).ok().map(|home| home.join(".local/share")));
-        let base = base.context("no home directory is known to keep state in; give --home DIR")?;
+        let base = base.context(
+            "cannot place the state directory: no home directory is known; give --home DIR",
+        )?;
         Ok(Self(base.join("hfdl")))
     }
 
