@@ -4,12 +4,12 @@
 //!
 //! # Map of the code
 //!
-//! | layer | module | what it is | may import |
+//! | layer | module | purpose | may import |
 //! |---|---|---|---|
 //! | 0 | [`domain`] | values and decisions: repositories, schedules, plans, outcomes; pure | nothing of ours |
-//! | 1 | [`sys`] | doors to the system: clock, environment, files, locks, HTTP, diary | `domain` |
+//! | 1 | [`sys`] | the operating system: clock, environment, files, locks, HTTP, logs | `domain` |
 //! | 2 | [`store`] | one SQLite file: models, schedules, runs, sessions, settings | `domain`, `sys` |
-//! | 2 | [`hub`] | the Hub's API and its redirects; where the token may go | `domain`, `sys` |
+//! | 2 | [`hub`] | the client of the Hub: API, redirects, token, rate limits | `domain`, `sys` |
 //! | 2 | [`download`] | the engine: sources in, verified partial files out | `domain`, `sys` |
 //! | 2 | [`xet`] | Xet storage: what files are made of, and how to fetch only what changed | `domain`, `sys` |
 //! | 2 | [`cache`] | the official cache and plain directories: look, publish, sweep | `domain`, `sys` |

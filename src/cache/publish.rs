@@ -29,7 +29,7 @@ use crate::domain::placement::{FileNames, Placement, why_not_on_windows};
 use crate::domain::plan::{Action, PlannedFile, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, Revision};
 use crate::domain::snapshot::RemoteSnapshot;
-use crate::sys::files::{self, Shared, Sharing};
+use crate::sys::files::{self, ShareMethod, Sharing};
 use crate::sys::host::checkpoint;
 use crate::sys::lock::FileLock;
 use crate::sys::names;
@@ -340,7 +340,7 @@ impl<'a> CacheWriter<'a> {
         let path = self.layout.staging_lock(commit);
         let stop = process_stop();
         for _ in 0..STEPS {
-            let lock = FileLock::try_acquire_passing(&path)
+            let lock = FileLock::try_acquire_temporary(&path)
                 .with_context(|| format!("cannot lock `{}`", path.display()))?;
             if let Some(lock) = lock {
                 return Ok(lock);
@@ -398,8 +398,8 @@ impl<'a> CacheWriter<'a> {
 
     fn share(&self, blob: &Path, entry: &Path, sharing: Sharing) -> io::Result<()> {
         match files::share(blob, entry, sharing)? {
-            Shared::HardLinked => Ok(()),
-            Shared::Reflinked | Shared::Copied => {
+            ShareMethod::HardLinked => Ok(()),
+            ShareMethod::Reflinked | ShareMethod::Copied => {
                 files::take_time_of(blob, entry)?;
                 self.make_read_only(&open::flushable(entry)?)
             }

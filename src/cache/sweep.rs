@@ -303,7 +303,8 @@ fn remove_listings_of_nothing(
 }
 
 fn take_partial_lock(path: &Path) -> Result<Option<FileLock>> {
-    FileLock::try_acquire_passing(path).with_context(|| format!("cannot lock `{}`", path.display()))
+    FileLock::try_acquire_temporary(path)
+        .with_context(|| format!("cannot lock `{}`", path.display()))
 }
 
 /// Removes a file; `false` when another program's hold on it forbids that.

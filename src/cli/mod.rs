@@ -54,7 +54,7 @@ use crate::ops::hub::known_tokens;
 use crate::sys::child;
 use crate::sys::file_limit;
 use crate::sys::host::Host;
-use crate::sys::logging::{self, DiarySettings, LogFormat};
+use crate::sys::logging::{self, LogFormat, LogSettings};
 use crate::sys::paths::Home;
 use crate::ui::{ColourChoice, Format, Output};
 
@@ -210,13 +210,13 @@ fn run_with(host: &Host) -> ExitStatus {
         global.format
     };
     let out = Output::new(host, format, global.color, global.quiet);
-    logging::start(&DiarySettings {
+    logging::start(&LogSettings {
         verbosity: verbosity(host, &global),
         filter: host.variable("HFDL_LOG").map(str::to_owned),
         format: global.log_format,
         colour: out.colour_on_stderr,
     });
-    child::withhold(known_tokens(host));
+    child::register_secrets(known_tokens(host));
     file_limit::raise();
     let result =
         prepare(host, &global, out.clone()).and_then(|context| dispatch(cli.command, &context));

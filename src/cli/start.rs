@@ -10,7 +10,9 @@ use crate::domain::settings::{SettingKey, Settings};
 use crate::domain::timer::TimerKind;
 use crate::domain::units::Seconds;
 use crate::ops::schedules::warnings_about_tick;
-use crate::ops::timer::{self, Draft, Encoding, Gap, Place, Step, Wish, render_steps};
+use crate::ops::timer::{
+    self, Encoding, Gap, HomeContext, InstallStep, PlannedEntry, TimerRequest, render_steps,
+};
 use crate::store::Store;
 use crate::ui::json::document;
 
@@ -69,28 +71,28 @@ impl Start {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
         let existing = context.existing_store()?;
         let every = self.every(context)?;
-        let wish = Wish {
+        let wish = TimerRequest {
             every,
             kind: self.backend.0,
             variables: self.env,
         };
         let settings = context.settings(existing.as_ref())?;
         if self.dry_run {
-            let draft = timer::draft(place(context, &settings), existing.as_ref(), &wish)?;
+            let draft = timer::plan_entry(place(context, &settings), existing.as_ref(), &wish)?;
             return show(context, &draft);
         }
         let store = match existing {
             Some(store) => store,
             None => {
                 // What cannot be installed must not leave a home behind.
-                timer::draft(place(context, &settings), None, &wish)?.steps()?;
+                timer::plan_entry(place(context, &settings), None, &wish)?.steps()?;
                 let store = context.store()?;
                 timer::keep_minutes_of_new_home(&context.home, &store)?;
                 store
             }
         };
         let settings = context.settings(Some(&store))?;
-        let draft = timer::draft(place(context, &settings), Some(&store), &wish)?;
+        let draft = timer::plan_entry(place(context, &settings), Some(&store), &wish)?;
         install(context, &draft, &store, every)
     }
 
@@ -106,8 +108,8 @@ impl Start {
 }
 
 /// Returns the home as the timer's use cases take it.
-fn place<'a>(context: &'a Context, settings: &'a Settings) -> Place<'a> {
-    Place {
+fn place<'a>(context: &'a Context, settings: &'a Settings) -> HomeContext<'a> {
+    HomeContext {
         host: &context.host,
         home: &context.home,
         settings,
@@ -116,7 +118,7 @@ fn place<'a>(context: &'a Context, settings: &'a Settings) -> Place<'a> {
 
 fn install(
     context: &Context,
-    draft: &Draft<'_>,
+    draft: &PlannedEntry<'_>,
     store: &Store,
     every: Option<Seconds>,
 ) -> Result<ExitStatus> {
@@ -156,7 +158,7 @@ fn install(
     Ok(ExitStatus::Ok)
 }
 
-fn show(context: &Context, draft: &Draft<'_>) -> Result<ExitStatus> {
+fn show(context: &Context, draft: &PlannedEntry<'_>) -> Result<ExitStatus> {
     let steps = draft.steps()?;
     let warnings = [said(draft), draft.warnings.clone()].concat();
     let notes = saves(draft, "would be saved");
@@ -174,9 +176,9 @@ fn show(context: &Context, draft: &Draft<'_>) -> Result<ExitStatus> {
 }
 
 /// Says which settings this shell has and a tick would not have, and are saved therefore.
-fn saves(draft: &Draft<'_>, saved: &str) -> Vec<String> {
+fn saves(draft: &PlannedEntry<'_>, saved: &str) -> Vec<String> {
     let say = |gap: &Gap| match gap {
-        Gap::Say(_) => None,
+        Gap::Warn(_) => None,
         Gap::Save { key, value, origin } => Some(format!(
             "`{key}` {saved} as `{value}`: it comes from {origin}, which the timer does not have"
         )),
@@ -185,9 +187,9 @@ fn saves(draft: &Draft<'_>, saved: &str) -> Vec<String> {
 }
 
 /// Says which other differences between this shell and a tick there are.
-fn said(draft: &Draft<'_>) -> Vec<String> {
+fn said(draft: &PlannedEntry<'_>) -> Vec<String> {
     let say = |gap: &Gap| match gap {
-        Gap::Say(text) => Some(text.clone()),
+        Gap::Warn(text) => Some(text.clone()),
         Gap::Save { .. } => None,
     };
     draft.gaps.iter().filter_map(say).collect()
@@ -205,7 +207,7 @@ fn tell(context: &Context, notes: &[String], warnings: &[String]) {
     }
 }
 
-fn facts(draft: &Draft<'_>, notes: &[String], warnings: &[String]) -> Value {
+fn facts(draft: &PlannedEntry<'_>, notes: &[String], warnings: &[String]) -> Value {
     let spec = &draft.spec;
     json!({
         "backend": draft.kind().as_str(),
@@ -220,9 +222,9 @@ fn facts(draft: &Draft<'_>, notes: &[String], warnings: &[String]) -> Value {
     })
 }
 
-fn step(step: &Step) -> Value {
+fn step(step: &InstallStep) -> Value {
     match step {
-        Step::Write {
+        InstallStep::Write {
             path,
             text,
             encoding,
@@ -233,8 +235,8 @@ fn step(step: &Step) -> Value {
             };
             json!({"write": path.display().to_string(), "encoding": encoding, "text": text})
         }
-        Step::Remove { path } => json!({"remove": path.display().to_string()}),
-        Step::Run {
+        InstallStep::Remove { path } => json!({"remove": path.display().to_string()}),
+        InstallStep::Run {
             program, arguments, ..
         } => {
             let line: Vec<&str> = std::iter::once(*program)
@@ -242,6 +244,6 @@ fn step(step: &Step) -> Value {
                 .collect();
             json!({ "run": line })
         }
-        Step::AddToCrontab { lines } => json!({"crontab": lines}),
+        InstallStep::AddToCrontab { lines } => json!({"crontab": lines}),
     }
 }

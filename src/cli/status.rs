@@ -103,7 +103,7 @@ fn look(context: &Context) -> Result<Standing> {
     if !context.home.database().exists() {
         // A missing database looks like an empty one, and a timer counts on it.
         let settings = context.settings(None)?;
-        let place = timer::Place {
+        let place = timer::HomeContext {
             host: &context.host,
             home: &context.home,
             settings: &settings,
@@ -135,13 +135,13 @@ fn gather_with(
         home: &context.home,
         settings,
     };
-    let place = timer::Place {
+    let place = timer::HomeContext {
         host: &context.host,
         home: &context.home,
         settings,
     };
     let timer = match &store {
-        Ok(store) => timer::standing(place, store)?,
+        Ok(store) => timer::status_facts(place, store)?,
         Err(_) => None,
     };
     gather(&places, store, timer)

@@ -27,7 +27,7 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Locks a partial file; `None` while another process holds the lock.
 pub(crate) fn lock(path: &Path) -> io::Result<Option<FileLock>> {
-    FileLock::try_acquire_passing(&beside(path, ".lock"))
+    FileLock::try_acquire_temporary(&beside(path, ".lock"))
 }
 
 /// Moves bytes with the wrong hash aside for inspection.

@@ -1,8 +1,8 @@
-//! The Hub's questions with one answer: which commit, which refs, who am I.
+//! API requests with one response: commits, refs, access, the account.
 
 use std::fmt;
 
-use super::client::{HubClient, Question};
+use super::client::{HubClient, HubRequest};
 use super::endpoint::Endpoint;
 use super::error::{Fault, HubError};
 use super::files::FileAddress;
@@ -12,15 +12,17 @@ use crate::domain::repo::{CommitSha, Repo, RepoId, Revision};
 use crate::domain::time::Timestamp;
 use crate::sys::http::Url;
 
-/// Repository information lists every file name; the largest known is some megabytes.
+/// Repository information includes the name of every file; the largest known is
+/// some megabytes.
 const MAX_INFO_BYTES: usize = 32 << 20;
 const MAX_SMALL_BYTES: usize = 4 << 20;
 
-/// What a revision is right now.
+/// The state of a revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RevisionInfo {
     pub commit: CommitSha,
-    /// The repository's own name; it differs from the one asked for after a rename.
+    /// The repository's current name; after a rename it differs from the requested
+    /// one.
     pub id: RepoId,
     pub is_private: bool,
     pub gated: Gated,
@@ -28,13 +30,13 @@ pub struct RevisionInfo {
     pub last_modified: Option<Timestamp>,
 }
 
-/// Whether terms must be accepted before files can be read.
+/// Whether the terms of a repository must be accepted before its files can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gated {
     No,
     /// Access is granted as soon as the terms are accepted.
     Auto,
-    /// The authors look at each request.
+    /// The authors review each request.
     Manual,
 }
 
@@ -47,15 +49,15 @@ pub struct Refs {
     pub converts: Vec<Ref>,
 }
 
-/// One named revision, under the name to ask for it.
+/// A named revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ref {
     pub revision: Revision,
-    /// Of an annotated tag this may be the tag's own hash.
+    /// For an annotated tag this may be the hash of the tag object.
     pub target: CommitSha,
 }
 
-/// Whose token it is.
+/// The account of the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub name: String,
@@ -66,11 +68,11 @@ pub struct Identity {
     pub token_role: Option<String>,
 }
 
-/// What opens the Xet storage for one repository at one commit.
+/// A token for the Xet storage, for one repository at one commit.
 #[derive(Clone, PartialEq, Eq)]
 pub struct XetToken {
     pub cas_url: Url,
-    /// A secret like the Hub's own token, but for the storage only.
+    /// A secret like the Hub's token, but for the storage only.
     pub access_token: String,
     pub expires_at: Timestamp,
 }
@@ -82,22 +84,23 @@ impl fmt::Debug for XetToken {
 }
 
 impl HubClient {
-    /// Resolves a revision with one request, commits included: whether a
-    /// commit still exists is worth knowing.
+    /// Resolves a revision with one request. A commit is requested too, because it
+    /// may no longer exist.
     pub fn revision(&self, repo: &Repo, revision: &Revision) -> Result<RevisionInfo, HubError> {
         let about = self.about(Some(repo)).revision(revision);
-        let question = Question::get(self.endpoint().revision(repo, revision));
-        let info: wire::RepoInfo = self.ask_json(&question, &about, MAX_INFO_BYTES)?;
-        // A mirror may not say whether it is private.
+        let request = HubRequest::get(self.endpoint().revision(repo, revision));
+        let info: wire::RepoInfo = self.ask_json(&request, &about, MAX_INFO_BYTES)?;
+        // Mirrors may omit `private`.
         let needs_token = self.has_token() && info.private.unwrap_or(true);
-        let info = parse_revision(info, repo, revision).map_err(|why| about.bad_answer(why))?;
+        let info =
+            parse_revision(info, repo, revision).map_err(|reason| about.bad_answer(reason))?;
         self.note_needs_token(repo, needs_token);
         Ok(info)
     }
 
-    /// Finds out whether a repository that the Hub says is not there is only
-    /// not shown: without a token, or with one that is no longer valid, a
-    /// private repository looks as if it were gone.
+    /// Refines a "not found" error of a repository that needed a token before.
+    /// Without a token, or with an invalid one, the Hub answers as if a private
+    /// repository did not exist.
     pub fn explain_absence(&self, error: HubError, needed_token: bool) -> HubError {
         let Fault::RepoNotFoundOrPrivate { anonymous } = *error.fault() else {
             return error;
@@ -119,11 +122,11 @@ impl HubClient {
     /// Lists the branches, tags and converted branches of a repository.
     pub fn refs(&self, repo: &Repo) -> Result<Refs, HubError> {
         let about = self.about(Some(repo));
-        let question = Question::get(self.endpoint().refs(repo));
-        let refs: wire::Refs = self.ask_json(&question, &about, MAX_SMALL_BYTES)?;
-        let parse = |refs: Vec<wire::Ref>| -> Result<Vec<Ref>, HubError> {
+        let request = HubRequest::get(self.endpoint().refs(repo));
+        let refs: wire::RefsJson = self.ask_json(&request, &about, MAX_SMALL_BYTES)?;
+        let parse = |refs: Vec<wire::RefJson>| -> Result<Vec<Ref>, HubError> {
             refs.into_iter()
-                .map(|one| parse_ref(one).map_err(|why| about.bad_answer(why)))
+                .map(|one| parse_ref(one).map_err(|reason| about.bad_answer(reason)))
                 .collect()
         };
         Ok(Refs {
@@ -133,9 +136,9 @@ impl HubClient {
         })
     }
 
-    /// Asks whether the content of a gated repository may be read; its listing
-    /// may be, its files not. A mirror that does not know the question shows it
-    /// by the answer about `file`.
+    /// Checks access to the content of a gated repository; its listing is readable,
+    /// its files may not be. If a mirror does not support the check, the response
+    /// for `file` decides.
     pub fn check_access(&self, file: &FileAddress) -> Result<(), HubError> {
         let answer = self.auth_check(&file.repo);
         let is_unknown = answer.as_ref().is_err_and(|error| {
@@ -161,25 +164,23 @@ impl HubClient {
         }
     }
 
-    /// Asks the Hub's own question about access; a mirror may not know it.
+    /// Requests the Hub's access check; a mirror may not support it.
     pub fn auth_check(&self, repo: &Repo) -> Result<(), HubError> {
         let about = self.about(Some(repo));
-        let question = Question::get(self.endpoint().auth_check(repo));
-        self.ask(&question, &about, MAX_SMALL_BYTES, |body| {
-            wire::read_away(body)
-        })
-        .map(|_| ())
+        let request = HubRequest::get(self.endpoint().auth_check(repo));
+        self.ask(&request, &about, MAX_SMALL_BYTES, wire::drain)
+            .map(|_| ())
     }
 
-    /// Asks whose token is in use; `None` without a token. The Hub limits this
-    /// question strictly, so it is for diagnosis and not for every run.
+    /// Requests the account of the token; `None` without a token. The Hub limits
+    /// this request strictly, so it is for diagnosis and not for every run.
     pub fn whoami(&self) -> Result<Option<Identity>, HubError> {
         let about = self.about(None);
         if !self.has_token() {
             return Ok(None);
         }
-        let question = Question::get(self.endpoint().whoami());
-        let me: wire::WhoAmI = self.ask_json(&question, &about, MAX_SMALL_BYTES)?;
+        let request = HubRequest::get(self.endpoint().whoami());
+        let me: wire::WhoAmI = self.ask_json(&request, &about, MAX_SMALL_BYTES)?;
         let token = me.auth.and_then(|auth| auth.access_token);
         let (token_name, token_role) = match token {
             Some(token) => (token.display_name, token.role),
@@ -194,12 +195,13 @@ impl HubClient {
         }))
     }
 
-    /// Fetches a read token for the Xet storage; one serves all files of a commit.
+    /// Requests a read token for the Xet storage; it is valid for all files of a
+    /// commit.
     pub fn xet_read_token(&self, repo: &Repo, commit: &CommitSha) -> Result<XetToken, HubError> {
         let about = self.about(Some(repo)).revision(commit);
-        let question = Question::get(self.endpoint().xet_read_token(repo, commit));
-        let token: wire::XetReadToken = self.ask_json(&question, &about, MAX_SMALL_BYTES)?;
-        parse_xet_token(token, self.endpoint()).map_err(|why| about.bad_answer(why))
+        let request = HubRequest::get(self.endpoint().xet_read_token(repo, commit));
+        let token: wire::XetReadToken = self.ask_json(&request, &about, MAX_SMALL_BYTES)?;
+        parse_xet_token(token, self.endpoint()).map_err(|reason| about.bad_answer(reason))
     }
 }
 
@@ -219,7 +221,7 @@ fn parse_xet_token(token: wire::XetReadToken, endpoint: &Endpoint) -> Result<Xet
         cas_url,
         access_token: token.access_token,
         expires_at: Timestamp::from_second(token.exp)
-            .map_err(|_| "the Xet token's end is no time")?,
+            .map_err(|_| "the Xet token's expiry is not a time")?,
     })
 }
 
@@ -230,7 +232,7 @@ fn parse_revision(
 ) -> Result<RevisionInfo, String> {
     let sha = info.sha.ok_or("it names no commit")?;
     let commit: CommitSha = sha.parse().map_err(|error| format!("{error}"))?;
-    if revision.as_commit().is_some_and(|asked| asked != commit) {
+    if revision.as_commit().is_some_and(|wanted| wanted != commit) {
         return Err(format!("it names commit {commit} instead"));
     }
     let id = match info.id {
@@ -252,9 +254,9 @@ fn parse_revision(
     })
 }
 
-fn parse_ref(one: wire::Ref) -> Result<Ref, String> {
-    // Branches and tags are asked for by their bare name, everything else by
-    // the full one.
+fn parse_ref(one: wire::RefJson) -> Result<Ref, String> {
+    // Branches and tags are requested by their short name, all other refs by the
+    // full one.
     let name = match one.full_name {
         Some(full) if !full.starts_with("refs/heads/") && !full.starts_with("refs/tags/") => full,
         _ => one.name,
@@ -295,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn gates_and_the_new_name_are_seen() {
+    fn gates_and_a_renamed_repository_are_parsed() {
         for (json, gated) in [
             ("false", Gated::No),
             ("null", Gated::No),
@@ -318,14 +320,14 @@ mod tests {
     }
 
     #[test]
-    fn another_commit_than_the_one_asked_for_is_refused() {
+    fn a_commit_other_than_the_requested_one_is_refused() {
         let json = format!(r#"{{"sha":"{SHA}"}}"#);
         assert!(read(&json, SHA).is_ok());
         assert!(read(&json, &SHA.replace('0', "f")).is_err());
     }
 
     #[test]
-    fn refs_are_named_as_they_are_asked_for() {
+    fn refs_have_the_name_by_which_they_are_requested() {
         let name = |json: &str| {
             let json = format!(r#"{{{json},"targetCommit":"{SHA}"}}"#);
             parse_ref(wire::parse_bytes(json.as_bytes()).unwrap())
@@ -342,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn the_xet_token_is_not_handed_to_a_storage_without_encryption() {
+    fn an_unencrypted_xet_storage_is_refused() {
         let read = |endpoint: &str, cas_url: &str, token: &str| {
             let json =
                 format!(r#"{{"casUrl":"{cas_url}","accessToken":"{token}","exp":1848535668}}"#);

@@ -1,19 +1,19 @@
-//! Which error an unsuccessful answer is.
+//! Maps unsuccessful responses to errors.
 
-use super::error::{About, Fault, HubError, Words};
+use super::error::{Fault, HubError, RequestContext, ServerDetails};
 use super::limits;
 use super::text::clean;
 use super::token::Token;
 use super::wire;
 use crate::sys::http::Headers;
 
-/// Turns an error status of the Hub into the error, in the order of the
-/// official client: the code in the header first, the status last.
+/// Maps an error status of the Hub to an error. As in the official client, the code
+/// in the header comes first and the status last.
 pub(super) fn classify(
     status: u16,
     headers: &Headers,
     body: &str,
-    about: &About,
+    about: &RequestContext,
     token: Option<&Token>,
 ) -> HubError {
     const INVALID_TOKEN: &str = "Invalid credentials in Authorization header";
@@ -22,7 +22,7 @@ pub(super) fn classify(
         .get("x-error-message")
         .map(str::to_owned)
         .or_else(|| wire::error_text(body));
-    let said = message.as_deref().unwrap_or("");
+    let text = message.as_deref().unwrap_or("");
     let hidden = Fault::RepoNotFoundOrPrivate {
         anonymous: !about.has_token,
     };
@@ -30,9 +30,9 @@ pub(super) fn classify(
         ("RevisionNotFound", _) => Fault::RevisionNotFound,
         ("EntryNotFound", _) => Fault::EntryNotFound,
         ("GatedRepo", _) => Fault::Gated,
-        _ if said.trim() == DISABLED => Fault::Disabled,
+        _ if text.trim() == DISABLED => Fault::Disabled,
         ("RepoNotFound", _) => hidden,
-        (_, 401) if about.repo.is_some() && !said.contains(INVALID_TOKEN) => hidden,
+        (_, 401) if about.repo.is_some() && !text.contains(INVALID_TOKEN) => hidden,
         (_, 401) => Fault::BadToken,
         (_, 400) => Fault::BadRequest,
         (_, 403) => Fault::Forbidden,
@@ -45,16 +45,16 @@ pub(super) fn classify(
         },
         _ => Fault::Server { status },
     };
-    with_words(fault, headers, message.as_deref(), about, token)
+    with_details(fault, headers, message.as_deref(), about, token)
 }
 
-/// Turns an error status of a storage host into the error.
+/// Maps an error status of a storage host to an error.
 pub(super) fn classify_storage(
     status: u16,
     host: &str,
     headers: &Headers,
     body: &str,
-    about: &About,
+    about: &RequestContext,
     token: Option<&Token>,
 ) -> HubError {
     let fault = match status {
@@ -66,7 +66,7 @@ pub(super) fn classify_storage(
             host: host.to_owned(),
         },
     };
-    with_words(
+    with_details(
         fault,
         headers,
         wire::storage_text(body).as_deref(),
@@ -75,11 +75,11 @@ pub(super) fn classify_storage(
     )
 }
 
-fn with_words(
+fn with_details(
     fault: Fault,
     headers: &Headers,
     message: Option<&str>,
-    about: &About,
+    about: &RequestContext,
     token: Option<&Token>,
 ) -> HubError {
     let message = message.map(|text| match token {
@@ -90,12 +90,12 @@ fn with_words(
         .iter()
         .find_map(|name| headers.get(name))
         .map(clean);
-    let words = Words {
+    let details = ServerDetails {
         message: message.filter(|text| !text.is_empty()),
         request_id: request_id.filter(|id| !id.is_empty()),
         retry_hint: limits::retry_hint(headers),
     };
-    about.refused(fault, words)
+    about.refused(fault, details)
 }
 
 /// Reads `Content-Range: bytes */1234`.
@@ -111,9 +111,9 @@ mod tests {
     use crate::hub::endpoint::Endpoint;
     use crate::hub::token::{TokenInputs, find_token};
 
-    fn about(has_token: bool) -> About {
+    fn about(has_token: bool) -> RequestContext {
         let repo = Repo::new(RepoType::Model, "acme/tiny".parse().unwrap());
-        About::new(&Endpoint::official(), Some(&repo), has_token)
+        RequestContext::new(&Endpoint::official(), Some(&repo), has_token)
             .revision("v9")
             .path("x/y.bin")
     }
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn the_code_in_the_header_is_looked_at_before_the_status() {
+    fn the_code_in_the_header_overrides_the_status() {
         let hidden = Fault::RepoNotFoundOrPrivate { anonymous: true };
         for (status, code, message, fault) in [
             (404, "RevisionNotFound", "", Fault::RevisionNotFound),
@@ -160,14 +160,14 @@ mod tests {
     }
 
     #[test]
-    fn a_401_that_is_not_about_a_repository_is_about_the_token() {
-        let about = About::new(&Endpoint::official(), None, true);
+    fn a_401_without_a_repository_is_a_token_error() {
+        let about = RequestContext::new(&Endpoint::official(), None, true);
         let error = classify(401, &Headers::default(), "", &about, None);
         assert_eq!(error.fault(), &Fault::BadToken);
     }
 
     #[test]
-    fn neither_token_nor_signature_survives_in_any_text() {
+    fn no_message_contains_a_token_or_a_signature() {
         let inputs = TokenInputs {
             explicit: Some("geheim-token".into()),
             ..TokenInputs::default()

@@ -1,4 +1,4 @@
-//! The way to the Hub and back: token, redirects, retries, limits.
+//! Requests to the Hub: token, redirects, retries, limits.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,24 +6,25 @@ use std::time::Duration;
 
 use super::classify::classify;
 use super::endpoint::Endpoint;
-use super::error::{About, Fault, HubError};
-use super::limits::{RateLimit, RateLimits, Warning, parse_warning};
+use super::error::{Fault, HubError, RequestContext};
+use super::limits::{HubWarning, RateLimitCounter, RateLimits, parse_warning};
 use super::locations::Locations;
 use super::redirect;
 use super::token::Token;
-use super::wire::{self, Unreadable};
+use super::wire::{self, DeserializeOwned, Unreadable};
 use crate::domain::repo::Repo;
 use crate::domain::retry::{self, History, Prospect, RetryPolicy, Verdict};
 use crate::sys::http::{Headers, Http, Method, Request, Response, ShortBody, Url};
 use crate::sys::pause::{Pause, Stopwatch, Waited};
 
-/// As much of an error's body as is looked at.
+/// The part of an error response's body that is read.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
-/// How a client behaves.
+/// Options of the client.
 #[derive(Clone, Debug)]
 pub struct HubOptions {
-    /// `HF_HUB_OFFLINE`: no socket is opened, everything fails with [`Fault::Offline`].
+    /// `HF_HUB_OFFLINE`: no connection is opened, every request fails with
+    /// [`Fault::Offline`].
     pub is_offline: bool,
     pub retry: RetryPolicy,
     pub pause: Pause,
@@ -39,40 +40,40 @@ impl Default for HubOptions {
     }
 }
 
-/// Asks the Hub; may be cloned and used by many threads, which then share
-/// connections, known locations and observed limits.
+/// The client of the Hub. Clones, also on other threads, share connections, known
+/// locations and observed limits.
 #[derive(Clone)]
 pub struct HubClient {
-    shared: Arc<Shared>,
+    state: Arc<ClientState>,
     retry: RetryPolicy,
 }
 
-struct Shared {
+struct ClientState {
     http: Http,
     endpoint: Endpoint,
     token: Option<Token>,
     is_offline: bool,
     pause: Pause,
     limits: Mutex<RateLimits>,
-    warnings: Mutex<Vec<Warning>>,
-    /// Whether repositories that were asked about are shown to the token only.
+    warnings: Mutex<Vec<HubWarning>>,
+    /// Whether the repositories requested so far are visible only with the token.
     needs_token: Mutex<HashMap<Repo, bool>>,
     locations: Locations,
 }
 
-/// One request, before it is known where redirects lead it.
+/// A request before redirects.
 #[derive(Clone)]
-pub(super) struct Question {
+pub(super) struct HubRequest {
     pub method: Method,
     pub url: Url,
-    /// First byte and, inclusively, the last one.
+    /// The first byte and, inclusively, the last one.
     pub range: Option<(u64, Option<u64>)>,
     pub body: Option<Vec<u8>>,
-    /// The answer may be the content of a file, which takes its time.
+    /// The response may be the content of a file, which may take long.
     pub is_for_file: bool,
 }
 
-impl Question {
+impl HubRequest {
     pub fn new(method: Method, url: Url) -> Self {
         Self {
             method,
@@ -83,7 +84,7 @@ impl Question {
         }
     }
 
-    /// Asks for the content of a file.
+    /// Builds a request for the content of a file.
     pub fn content(url: Url, range: Option<(u64, Option<u64>)>) -> Self {
         Self {
             range,
@@ -97,18 +98,18 @@ impl Question {
     }
 }
 
-/// Where a request ended.
-pub(super) enum Arrival {
-    Answer(Response),
-    /// A redirect to another host, with the headers that came with it.
-    Abroad(Url, Headers),
+/// The end of a chain of redirects.
+pub(super) enum RedirectEnd {
+    Response(Response),
+    /// A redirect to another origin, with the headers of the redirect.
+    OtherOrigin(Url, Headers),
 }
 
 impl HubClient {
     pub fn new(http: Http, endpoint: Endpoint, token: Option<Token>, options: HubOptions) -> Self {
         Self {
             retry: options.retry,
-            shared: Arc::new(Shared {
+            state: Arc::new(ClientState {
                 http,
                 endpoint,
                 token,
@@ -122,87 +123,87 @@ impl HubClient {
         }
     }
 
-    /// Returns the same client with other patience: a download engine that
-    /// counts attempts itself wants every failure at once.
+    /// Returns a client with another retry policy: the download engine counts
+    /// attempts itself and needs every failure at once.
     #[must_use]
     pub fn with_retry(&self, retry: RetryPolicy) -> Self {
         Self {
-            shared: Arc::clone(&self.shared),
+            state: Arc::clone(&self.state),
             retry,
         }
     }
 
     pub fn endpoint(&self) -> &Endpoint {
-        &self.shared.endpoint
+        &self.state.endpoint
     }
 
     pub fn has_token(&self) -> bool {
-        self.shared.token.is_some()
+        self.state.token.is_some()
     }
 
-    /// Returns the Hub's counters as the latest answers told them, without
+    /// Returns the Hub's rate limit counters from the latest responses, without
     /// those whose window has ended.
-    pub fn rate_limits(&self) -> Vec<RateLimit> {
-        lock(&self.shared.limits).current()
+    pub fn rate_limits(&self) -> Vec<RateLimitCounter> {
+        lock(&self.state.limits).current()
     }
 
-    /// Returns for how long the Hub, or a storage host, asked to be left alone.
+    /// Returns for how long the Hub, or a storage host, has asked clients to wait.
     pub fn asked_to_wait(&self) -> Option<Duration> {
-        lock(&self.shared.limits).wait()
+        lock(&self.state.limits).wait()
     }
 
-    /// Returns what the Hub advised so far, once per topic, in order of arrival.
-    pub fn warnings(&self) -> Vec<Warning> {
-        lock(&self.shared.warnings).clone()
+    /// Returns the Hub's warnings so far, once per topic, in order of arrival.
+    pub fn warnings(&self) -> Vec<HubWarning> {
+        lock(&self.state.warnings).clone()
     }
 
-    /// Tells whether the Hub shows a repository to the token only, as far as
-    /// this client has had an answer about it.
+    /// Tells whether a repository is visible only with the token; `None` before a
+    /// response about it.
     pub fn needs_token(&self, repo: &Repo) -> Option<bool> {
-        lock(&self.shared.needs_token).get(repo).copied()
+        lock(&self.state.needs_token).get(repo).copied()
     }
 
     pub(super) fn note_needs_token(&self, repo: &Repo, needs_token: bool) {
-        lock(&self.shared.needs_token).insert(repo.clone(), needs_token);
+        lock(&self.state.needs_token).insert(repo.clone(), needs_token);
     }
 
     pub(super) fn locations(&self) -> &Locations {
-        &self.shared.locations
+        &self.state.locations
     }
 
     pub(super) fn token(&self) -> Option<&Token> {
-        self.shared.token.as_ref()
+        self.state.token.as_ref()
     }
 
-    pub(super) fn about(&self, repo: Option<&Repo>) -> About {
-        About::new(&self.shared.endpoint, repo, self.has_token())
+    pub(super) fn about(&self, repo: Option<&Repo>) -> RequestContext {
+        RequestContext::new(&self.state.endpoint, repo, self.has_token())
     }
 
-    /// Asks for JSON and parses it; a cut or failed answer is asked for again.
+    /// Requests JSON and parses it; a truncated or failed response is retried.
     pub(super) fn ask_json<T>(
         &self,
-        question: &Question,
-        about: &About,
+        request: &HubRequest,
+        about: &RequestContext,
         max_bytes: usize,
     ) -> Result<T, HubError>
     where
-        T: wire::Answer,
+        T: DeserializeOwned,
     {
-        let (found, _) = self.ask(question, about, max_bytes, wire::parse)?;
+        let (found, _) = self.ask(request, about, max_bytes, wire::parse)?;
         Ok(found)
     }
 
-    /// Asks for a short body and has it read as it comes, anew with each
+    /// Requests a short body and parses it as it arrives, from its start at each
     /// attempt; also returns its `Link` target `rel="next"`.
     pub(super) fn ask<T>(
         &self,
-        question: &Question,
-        about: &About,
+        request: &HubRequest,
+        about: &RequestContext,
         max_bytes: usize,
         mut read: impl FnMut(ShortBody) -> Result<T, Unreadable>,
     ) -> Result<(T, Option<NextLink>), HubError> {
         self.with_retries(about, || {
-            let answer = self.ask_once(question, about)?;
+            let answer = self.send_following_all(request, about)?;
             let next = wire::next_link(answer.headers.all("link")).map(|target| NextLink {
                 base: answer.url.clone(),
                 target,
@@ -211,109 +212,122 @@ impl HubClient {
             match body.and_then(&mut read) {
                 Ok(found) => Ok((found, next)),
                 Err(Unreadable::Network(error)) => Err(about.error(Fault::Network(error))),
-                Err(Unreadable::Malformed(why)) => Err(about.bad_answer(why)),
+                Err(Unreadable::Malformed(reason)) => Err(about.bad_answer(reason)),
             }
         })
     }
 
-    /// Asks wherever redirects lead; away from the endpoint without the token.
-    fn ask_once(&self, question: &Question, about: &About) -> Result<Response, HubError> {
-        let mut question = question.clone();
-        let mut hops = self.hops();
+    /// Sends a request and follows redirects within the endpoint; the first
+    /// redirect to another origin is returned to the caller.
+    fn send_following_all(
+        &self,
+        request: &HubRequest,
+        about: &RequestContext,
+    ) -> Result<Response, HubError> {
+        let mut request = request.clone();
+        let mut redirects = self.redirect_limits();
         loop {
-            match self.travel_on(&question, about, &mut hops)? {
-                Arrival::Answer(answer) => return Ok(answer),
-                Arrival::Abroad(url, _) => question.url = url,
+            match self.follow_redirects(&request, about, &mut redirects)? {
+                RedirectEnd::Response(answer) => return Ok(answer),
+                RedirectEnd::OtherOrigin(url, _) => request.url = url,
             }
         }
     }
 
-    /// Sends a request and follows its redirects as long as they stay on the
-    /// endpoint; where the first other one leads is for the caller to judge.
-    pub(super) fn travel(&self, question: &Question, about: &About) -> Result<Arrival, HubError> {
-        self.travel_on(question, about, &mut self.hops())
+    /// Sends a request and follows redirects within the endpoint; the first
+    /// redirect to another origin is returned to the caller.
+    pub(super) fn send_within_endpoint(
+        &self,
+        request: &HubRequest,
+        about: &RequestContext,
+    ) -> Result<RedirectEnd, HubError> {
+        self.follow_redirects(request, about, &mut self.redirect_limits())
     }
 
-    fn travel_on(
+    fn follow_redirects(
         &self,
-        question: &Question,
-        about: &About,
-        hops: &mut Hops,
-    ) -> Result<Arrival, HubError> {
-        let mut question = question.clone();
+        request: &HubRequest,
+        about: &RequestContext,
+        redirects: &mut RedirectLimits,
+    ) -> Result<RedirectEnd, HubError> {
+        let mut request = request.clone();
         loop {
-            hops.take(about)?;
-            let answer = self.send(&question, about)?;
+            redirects.take(about)?;
+            let answer = self.send(&request, about)?;
             if answer.is_redirect() {
-                let target = redirect::next(&question.url, answer.headers.get("location"))
+                let target = redirect::next(&request.url, answer.headers.get("location"))
                     .map_err(|refused| about.bad_answer(refused.0))?;
-                if answer.status == 303 && question.method == Method::Post {
-                    question.method = Method::Get;
-                    question.body = None;
+                if answer.status == 303 && request.method == Method::Post {
+                    request.method = Method::Get;
+                    request.body = None;
                 }
                 let headers = answer.headers.clone();
                 answer.discard();
-                if !self.shared.endpoint.is_same_origin(&target) {
-                    return Ok(Arrival::Abroad(target, headers));
+                if !self.state.endpoint.is_same_origin(&target) {
+                    return Ok(RedirectEnd::OtherOrigin(target, headers));
                 }
-                question.url = target;
+                request.url = target;
                 continue;
             }
             if !answer.is_success() {
                 return Err(self.refusal(answer, about));
             }
-            return Ok(Arrival::Answer(answer));
+            return Ok(RedirectEnd::Response(answer));
         }
     }
 
-    /// Returns the redirects that one attempt may follow, and its time.
-    pub(super) fn hops(&self) -> Hops {
-        Hops {
+    /// Returns the redirect limits of one attempt.
+    pub(super) fn redirect_limits(&self) -> RedirectLimits {
+        RedirectLimits {
             left: redirect::MAX_HOPS + 1,
             began: Stopwatch::start(),
-            patience: self.shared.http.patience(),
+            time_limit: self.state.http.patience(),
         }
     }
 
-    /// Sends one request, whoever it goes to, and notes what comes with the answer.
-    pub(super) fn send(&self, question: &Question, about: &About) -> Result<Response, HubError> {
-        let shared = &*self.shared;
-        if shared.is_offline {
+    /// Sends one request and records rate limits and warnings of the response.
+    pub(super) fn send(
+        &self,
+        request: &HubRequest,
+        about: &RequestContext,
+    ) -> Result<Response, HubError> {
+        let state = &*self.state;
+        if state.is_offline {
             return Err(about.error(Fault::Offline));
         }
-        let mut request = Request::new(question.method, question.url.clone());
-        if let Some(body) = &question.body {
-            request = request.body("application/json", body.clone());
+        let mut http_request = Request::new(request.method, request.url.clone());
+        if let Some(body) = &request.body {
+            http_request = http_request.body("application/json", body.clone());
         }
-        if let Some((start, last)) = question.range {
-            request = request.range(start, last);
+        if let Some((start, last)) = request.range {
+            http_request = http_request.range(start, last);
         }
-        if question.is_for_file {
-            request = request.for_file();
+        if request.is_for_file {
+            http_request = http_request.for_file();
         }
-        let is_home = redirect::may_see_token(&shared.endpoint, &question.url);
-        if let (true, Some(token)) = (is_home, &shared.token) {
-            request = request.bearer(token.secret());
+        let is_hub = redirect::may_see_token(&state.endpoint, &request.url);
+        if let (true, Some(token)) = (is_hub, &state.token) {
+            http_request = http_request.bearer(token.secret());
         }
-        let answer = shared
+        let answer = state
             .http
-            .send(&request)
+            .send(&http_request)
             .map_err(|error| about.error(Fault::Network(error)))?;
-        if is_home {
-            lock(&shared.limits).note(&answer);
+        if is_hub {
+            lock(&state.limits).note(&answer);
             self.note_warning(&answer.headers);
         } else {
-            lock(&shared.limits).note_storage(&answer);
+            lock(&state.limits).note_storage(&answer);
         }
         Ok(answer)
     }
 
-    /// Repeats `attempt` as long as its failure is a passing one, the policy
-    /// has patience, and the attempts have not used up their time: a server
-    /// that is slow about each of them must not hold a run for minutes.
+    /// Retries `attempt` while its failure is transient, the policy allows it, and
+    /// the attempts together have not exceeded their time limit: a slow server must
+    /// not block a run for minutes.
     pub(super) fn with_retries<T>(
         &self,
-        about: &About,
+        about: &RequestContext,
         mut attempt: impl FnMut() -> Result<T, HubError>,
     ) -> Result<T, HubError> {
         let mut history = History::default();
@@ -326,9 +340,10 @@ impl HubClient {
             };
             busy += began.elapsed();
             history.failures += 1;
-            let prospect = match busy < self.shared.http.patience() {
-                true => error.prospect(),
-                false => Prospect::Permanent,
+            let prospect = if busy < self.state.http.patience() {
+                error.prospect()
+            } else {
+                Prospect::Permanent
             };
             let verdict = retry::decide(&self.retry, history, prospect, fastrand::f64());
             let Verdict::RetryAfter(pause) = verdict else {
@@ -337,15 +352,15 @@ impl HubClient {
             };
             log::info!("{error}; trying again in {:.1} s", pause.as_secs_f64());
             history.waited += pause;
-            if self.shared.pause.wait(pause) == Waited::Stopped {
+            if self.state.pause.wait(pause) == Waited::Stopped {
                 return Err(error);
             }
         }
     }
 
-    fn refusal(&self, answer: Response, about: &About) -> HubError {
+    fn refusal(&self, answer: Response, about: &RequestContext) -> HubError {
         let (status, headers) = (answer.status, answer.headers.clone());
-        // The status says enough where the body cannot be read.
+        // If the body cannot be read, the status alone decides.
         let body = answer.read_text(MAX_ERROR_BYTES).unwrap_or_default();
         let error = classify(status, &headers, &body, about, self.token());
         let id = error.request_id().unwrap_or("none");
@@ -357,7 +372,7 @@ impl HubClient {
         let Some(warning) = parse_warning(headers) else {
             return;
         };
-        let mut known = lock(&self.shared.warnings);
+        let mut known = lock(&self.state.warnings);
         // A hostile server must not fill the memory with topics.
         let is_new = known.iter().all(|other| other.topic != warning.topic);
         if is_new && known.len() < 32 {
@@ -366,22 +381,22 @@ impl HubClient {
     }
 }
 
-/// The redirects that one attempt may follow, and the time it may take until
-/// the head of its last answer.
-pub(super) struct Hops {
+/// The number of redirects that one attempt may follow, and the time limit until
+/// the head of its last response.
+pub(super) struct RedirectLimits {
     left: usize,
     began: Stopwatch,
-    patience: Duration,
+    time_limit: Duration,
 }
 
-impl Hops {
-    /// Allows one more request, or says why there is none.
-    pub fn take(&mut self, about: &About) -> Result<(), HubError> {
+impl RedirectLimits {
+    /// Counts one more request; fails if a limit is reached.
+    pub fn take(&mut self, about: &RequestContext) -> Result<(), HubError> {
         if self.left == 0 {
-            return Err(about.bad_answer("it redirects in circles"));
+            return Err(about.bad_answer("its redirects form a loop"));
         }
         let is_first = self.left > redirect::MAX_HOPS;
-        if !is_first && self.began.elapsed() > self.patience {
+        if !is_first && self.began.elapsed() > self.time_limit {
             return Err(about.bad_answer("its redirects take too long"));
         }
         self.left -= 1;
@@ -389,7 +404,7 @@ impl Hops {
     }
 }
 
-/// The target of a `Link` and the URL it is relative to.
+/// The target of a `Link` and its base URL.
 pub(super) struct NextLink {
     pub base: Url,
     pub target: String,
@@ -398,14 +413,14 @@ pub(super) struct NextLink {
 impl std::fmt::Debug for HubClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("HubClient")
-            .field("endpoint", &self.shared.endpoint)
+            .field("endpoint", &self.state.endpoint)
             .field("has_token", &self.has_token())
             .finish()
     }
 }
 
-/// Locks, whatever happened to the thread that held the lock before: what is
-/// kept under these locks is whole after every statement.
+/// Locks a mutex even if it is poisoned: the data under these locks is consistent
+/// after every statement.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! Where the Hub is, and the URLs of what it has.
+//! The Hub's base URL, and the URLs of its API.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,7 +19,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// The same, with `/` kept.
+/// The same without `/`.
 const PATH: &AsciiSet = &SEGMENT.remove(b'/');
 
 /// The base URL of a Hub or of a mirror; it may have a path, and never ends in `/`.
@@ -29,11 +29,11 @@ pub struct Endpoint {
     url: Url,
 }
 
-/// Says why a text is no endpoint.
+/// The reason why a text is no endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("the Hub's address is not valid: {why}; write something like `{OFFICIAL}`")]
+#[error("the Hub's address is not valid: {reason}; write something like `{OFFICIAL}`")]
 pub struct EndpointError {
-    why: String,
+    reason: String,
 }
 
 impl Endpoint {
@@ -41,7 +41,8 @@ impl Endpoint {
         OFFICIAL.parse().expect("a constant that the tests parse")
     }
 
-    /// Tells whether a URL belongs to the Hub, the condition for sending it the token.
+    /// Tells whether a URL has the origin of the Hub, the condition for sending the
+    /// token.
     pub fn is_same_origin(&self, url: &Url) -> bool {
         self.url.is_same_origin(url)
     }
@@ -55,19 +56,20 @@ impl Endpoint {
         &self.base
     }
 
-    /// Returns what is remembered about a Hub by: no path and no secret is in it.
+    /// Returns the key under which records about a Hub are stored; it contains no
+    /// path and no secret.
     pub fn host_and_port(&self) -> String {
         format!("{}:{}", self.url.host(), self.url.port())
     }
 
-    /// Turns an absolute URL of the official Hub, as mirrors hand them on from
-    /// upstream, into one of this endpoint; leaves every other URL alone.
+    /// Maps an absolute URL of the official Hub, as mirrors pass them on from
+    /// upstream, to this endpoint; leaves every other URL unchanged.
     pub(super) fn adopt(&self, url: Url) -> Url {
         let official = Self::official();
         if self.is_same_origin(&url) || !official.is_same_origin(&url) {
             return url;
         }
-        // Some mirrors replace the host only and leave their own path in place.
+        // Some mirrors replace the host only and keep their own path.
         let own_path = self.url.path().trim_end_matches('/');
         let rest = url.path_and_query();
         let rest = match rest.strip_prefix(own_path) {
@@ -116,7 +118,7 @@ impl Endpoint {
         ))
     }
 
-    /// Returns the page that a person opens.
+    /// Returns the URL of the repository's page.
     pub(super) fn page(&self, repo: &Repo) -> String {
         format!("{}/{repo}", self.base)
     }
@@ -141,11 +143,11 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
         let url: Url = text.parse().map_err(|error: UrlError| EndpointError {
-            why: error.to_string(),
+            reason: error.to_string(),
         })?;
         if url.as_str().contains('?') {
             return Err(EndpointError {
-                why: "it has a query".to_owned(),
+                reason: "it has a query".to_owned(),
             });
         }
         Ok(Self {

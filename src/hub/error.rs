@@ -1,4 +1,4 @@
-//! Why the Hub did not give what was asked for.
+//! Errors of requests to the Hub.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,44 +10,45 @@ use crate::domain::repo::Repo;
 use crate::domain::retry::Prospect;
 use crate::sys::http::{HttpError, HttpErrorKind};
 
-/// A failed request to the Hub or to its storage: what was asked about, what
-/// went wrong, and what the server said. No text of it holds a token or the
-/// query of a URL.
+/// A failed request to the Hub or to its storage: the subject of the request, the
+/// fault, and details from the server. No text of it contains a token or the query
+/// of a URL.
 #[derive(Clone, PartialEq, Eq)]
-pub struct HubError(Box<Inner>);
+pub struct HubError(Box<ErrorParts>);
 
 #[derive(Clone, PartialEq, Eq)]
-struct Inner {
+struct ErrorParts {
     fault: Fault,
-    about: About,
-    words: Words,
+    about: RequestContext,
+    details: ServerDetails,
 }
 
-/// What came with a refusal, fit to be shown.
+/// Details of an error response, sanitised for display.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Words {
+pub(super) struct ServerDetails {
     pub message: Option<String>,
     pub request_id: Option<String>,
-    /// How long the server asked to wait.
+    /// The wait that the server asked for.
     pub retry_hint: Option<Duration>,
 }
 
-/// What went wrong, for code that branches on it.
+/// The fault, for code that branches on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     RevisionNotFound,
     EntryNotFound,
-    /// The terms were not accepted, or access was asked for and not granted yet.
+    /// The terms are not accepted, or access is requested and not granted yet.
     Gated,
-    /// The Hub has closed the repository for everybody.
+    /// The Hub has disabled the repository for everybody.
     Disabled,
-    /// Without a token the Hub does not tell a private repository from none.
+    /// Without a token the Hub does not distinguish private from missing
+    /// repositories.
     RepoNotFoundOrPrivate {
         anonymous: bool,
     },
-    /// Without a token the Hub does not show the repository, and with one it did.
+    /// The repository is not visible without a token, and was visible with one.
     TokenMissing,
-    /// The token is invalid or expired; with it even public requests fail.
+    /// The token is invalid or expired; even public requests fail with it.
     BadToken,
     Forbidden,
     BadRequest,
@@ -55,7 +56,7 @@ pub enum Fault {
         retry_after: Option<Duration>,
         bucket: Option<String>,
     },
-    /// The file is shorter than the range that was asked for.
+    /// The file is shorter than the requested range.
     BadRange {
         total: Option<u64>,
     },
@@ -63,34 +64,34 @@ pub enum Fault {
     Server {
         status: u16,
     },
-    /// A refusal of the host that a signed URL led to.
+    /// An error of the host that a signed URL led to.
     Storage {
         status: u16,
         host: String,
     },
     Network(HttpError),
     Offline,
-    /// The answer is malformed, contradicts itself or is hostile.
+    /// The response is malformed, contradictory or hostile.
     BadAnswer(String),
-    /// The answer is a part of the file, and not the one that was asked for. A
-    /// cache on the way confuses parts now and then; another try may get it right.
+    /// The response is a part of the file other than the requested one. Caches on
+    /// the path sometimes mix up parts; a retry may help.
     WrongPart(String),
 }
 
-/// What a request was about; the words of its error message.
+/// The subject of a request, for error messages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct About {
+pub(super) struct RequestContext {
     pub repo: Option<Repo>,
     pub revision: Option<String>,
     pub path: Option<String>,
     pub has_token: bool,
     /// The repository's page, where terms are accepted.
     page: String,
-    /// The page where tokens are made.
+    /// The page where tokens are created.
     tokens_page: String,
 }
 
-impl About {
+impl RequestContext {
     pub fn new(endpoint: &Endpoint, repo: Option<&Repo>, has_token: bool) -> Self {
         Self {
             page: repo.map(|repo| endpoint.page(repo)).unwrap_or_default(),
@@ -111,29 +112,29 @@ impl About {
         self
     }
 
-    /// Builds an error of which no server said anything.
+    /// Builds an error without details from a server.
     pub fn error(&self, fault: Fault) -> HubError {
-        self.refused(fault, Words::default())
+        self.refused(fault, ServerDetails::default())
     }
 
-    pub fn refused(&self, fault: Fault, words: Words) -> HubError {
-        HubError(Box::new(Inner {
+    pub fn refused(&self, fault: Fault, details: ServerDetails) -> HubError {
+        HubError(Box::new(ErrorParts {
             fault,
             about: self.clone(),
-            words,
+            details,
         }))
     }
 
-    pub fn bad_answer(&self, why: impl fmt::Display) -> HubError {
-        self.error(Fault::BadAnswer(clean(&why.to_string())))
+    pub fn bad_answer(&self, reason: impl fmt::Display) -> HubError {
+        self.error(Fault::BadAnswer(clean(&reason.to_string())))
     }
 
-    pub fn wrong_part(&self, why: impl fmt::Display) -> HubError {
-        self.error(Fault::WrongPart(clean(&why.to_string())))
+    pub fn wrong_part(&self, reason: impl fmt::Display) -> HubError {
+        self.error(Fault::WrongPart(clean(&reason.to_string())))
     }
 }
 
-impl fmt::Display for About {
+impl fmt::Display for RequestContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.repo, &self.path) {
             (Some(repo), Some(path)) => write!(f, "`{}` of `{repo}`", clean(path)),
@@ -148,23 +149,23 @@ impl HubError {
         &self.0.fault
     }
 
-    /// Returns the same error with what is behind it.
+    /// Returns the same error with the fault behind it.
     pub(super) fn with_fault(mut self, fault: Fault) -> Self {
         self.0.fault = fault;
         self
     }
 
-    /// Returns what the server said, shortened and on one line.
+    /// Returns the server's message, shortened and on one line.
     pub fn server_message(&self) -> Option<&str> {
-        self.0.words.message.as_deref()
+        self.0.details.message.as_deref()
     }
 
-    /// Returns the number under which the Hub's support finds the request.
+    /// Returns the request id, for the Hub's support.
     pub fn request_id(&self) -> Option<&str> {
-        self.0.words.request_id.as_deref()
+        self.0.details.request_id.as_deref()
     }
 
-    /// Returns the word for sessions and exit codes.
+    /// Returns the kind for sessions and exit codes.
     pub fn kind(&self) -> ErrorKind {
         match self.fault() {
             Fault::RevisionNotFound
@@ -175,10 +176,12 @@ impl HubError {
                 ErrorKind::Auth
             }
             Fault::RateLimited { .. } => ErrorKind::RateLimit,
-            // The line is fine; what comes over it is not.
+            // The network works; the response is too large.
             Fault::Network(error) if error.kind() == HttpErrorKind::TooLarge => ErrorKind::Hub,
             Fault::Network(_) | Fault::Offline => ErrorKind::Network,
-            Fault::Server { status } | Fault::Storage { status, .. } if is_passing(*status) => {
+            Fault::Server { status } | Fault::Storage { status, .. }
+                if is_transient_status(*status) =>
+            {
                 ErrorKind::Network
             }
             Fault::Disabled
@@ -191,11 +194,13 @@ impl HubError {
         }
     }
 
-    /// Tells whether the same request may succeed a little later.
+    /// Tells whether a retry of the same request may succeed.
     pub fn is_transient(&self) -> bool {
         match self.fault() {
             Fault::RateLimited { .. } | Fault::WrongPart(_) => true,
-            Fault::Server { status } | Fault::Storage { status, .. } => is_passing(*status),
+            Fault::Server { status } | Fault::Storage { status, .. } => {
+                is_transient_status(*status)
+            }
             Fault::Network(error) => error.is_transient(),
             _ => false,
         }
@@ -204,14 +209,14 @@ impl HubError {
     pub(super) fn prospect(&self) -> Prospect {
         if self.is_transient() {
             Prospect::Transient {
-                wait: self.0.words.retry_hint,
+                wait: self.0.details.retry_hint,
             }
         } else {
             Prospect::Permanent
         }
     }
 
-    /// Returns what a person does next, where that is sure.
+    /// Returns the next step for a user, where one is certain.
     pub fn hint(&self) -> Option<String> {
         let about = &self.0.about;
         let (page, tokens) = (&about.page, &about.tokens_page);
@@ -256,25 +261,25 @@ impl HubError {
     }
 
     fn is_awaiting_review(&self) -> bool {
-        let said = self.server_message().unwrap_or("").to_ascii_lowercase();
-        said.contains("awaiting") || said.contains("pending")
+        let message = self.server_message().unwrap_or("").to_ascii_lowercase();
+        message.contains("awaiting") || message.contains("pending")
     }
 }
 
 impl fmt::Display for HubError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Inner { fault, about, .. } = &*self.0;
+        let ErrorParts { fault, about, .. } = &*self.0;
         let repo = || match &about.repo {
             Some(repo) => format!("`{repo}`"),
             None => "the Hub".to_owned(),
         };
         match fault {
             Fault::RevisionNotFound => {
-                let revision = about.revision.as_deref().unwrap_or("asked for");
+                let revision = about.revision.as_deref().unwrap_or("requested");
                 write!(f, "{} has no revision `{}`", repo(), clean(revision))?;
             }
             Fault::EntryNotFound => {
-                let path = about.path.as_deref().unwrap_or("asked for");
+                let path = about.path.as_deref().unwrap_or("requested");
                 write!(f, "{} has no file `{}`", repo(), clean(path))?;
                 if let Some(revision) = &about.revision {
                     write!(f, " at `{revision}`")?;
@@ -326,7 +331,7 @@ impl fmt::Display for HubError {
                 }
             }
             Fault::BadRange { total } => {
-                write!(f, "{about} does not have the bytes asked for")?;
+                write!(f, "{about} does not have the requested bytes")?;
                 if let Some(total) = total {
                     write!(f, ": it has {total}")?;
                 }
@@ -343,14 +348,14 @@ impl fmt::Display for HubError {
                 self.write_message(f)?;
             }
             Fault::Network(error) => {
-                let (origin, what) = (error.origin(), error.what());
-                write!(f, "no answer about {about} from `{origin}`: {what}")?;
+                let (origin, reason) = (error.origin(), error.reason());
+                write!(f, "no answer about {about} from `{origin}`: {reason}")?;
             }
             Fault::Offline => {
-                write!(f, "offline mode is on: the Hub was not asked about {about}")?;
+                write!(f, "offline mode is on: no request was sent about {about}")?;
             }
-            Fault::BadAnswer(why) | Fault::WrongPart(why) => {
-                write!(f, "the Hub's answer about {about} is not usable: {why}")?
+            Fault::BadAnswer(reason) | Fault::WrongPart(reason) => {
+                write!(f, "the Hub's answer about {about} is not usable: {reason}")?
             }
         }
         Ok(())
@@ -371,16 +376,16 @@ impl fmt::Debug for HubError {
         f.debug_struct("HubError")
             .field("fault", &self.0.fault)
             .field("about", &self.0.about.to_string())
-            .field("words", &self.0.words)
+            .field("details", &self.0.details)
             .finish()
     }
 }
 
 impl std::error::Error for HubError {}
 
-/// Lists the statuses behind which the same request may succeed later; 520 to
-/// 524 are those of a proxy in front of the Hub.
-fn is_passing(status: u16) -> bool {
+/// Tells whether a status is transient; 520 to 524 come from a proxy in front of
+/// the Hub.
+fn is_transient_status(status: u16) -> bool {
     matches!(status, 408 | 429 | 500 | 502 | 503 | 504 | 520..=524)
 }
 
@@ -391,9 +396,9 @@ mod tests {
     use crate::hub::classify::classify;
     use crate::sys::http::Headers;
 
-    fn about(has_token: bool) -> About {
+    fn about(has_token: bool) -> RequestContext {
         let repo = Repo::new(RepoType::Model, "acme/tiny".parse().unwrap());
-        About::new(&Endpoint::official(), Some(&repo), has_token)
+        RequestContext::new(&Endpoint::official(), Some(&repo), has_token)
             .revision("v9")
             .path("x/y.bin")
     }
@@ -420,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_may_pass_is_transient() {
+    fn only_temporary_statuses_are_transient() {
         for status in [408, 429, 500, 502, 503, 504, 520, 524] {
             assert!(refused(status, &[]).is_transient(), "{status}");
         }
@@ -430,7 +435,7 @@ mod tests {
     }
 
     #[test]
-    fn every_headline_names_the_thing_and_reads_as_one_line() {
+    fn every_message_names_its_subject_on_one_line() {
         let shown = |fault: Fault| about(false).error(fault).to_string();
         assert_eq!(
             shown(Fault::RevisionNotFound),
@@ -462,7 +467,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gated_repository_gets_the_hint_that_fits() {
+    fn the_hint_for_a_gated_repository_depends_on_the_token() {
         let gated = |has_token, message: &str| {
             let headers =
                 Headers::of(&[("x-error-code", "GatedRepo"), ("x-error-message", message)]);

@@ -1,25 +1,25 @@
-//! The bytes of a file: where they are, and a stream of a part of them.
+//! The content of files: streams of the whole or of a part.
 //!
-//! Large files live in a storage behind a signed URL that is good for about an
-//! hour. The Hub is asked for it once per file, without a `Range`, because the
-//! signature of a URL issued to a ranged request covers exactly that range;
-//! then every range is fetched from it, by any number of threads.
+//! Large files are in a storage behind a signed URL that is valid for about an
+//! hour. The Hub is asked for the URL once per file, without a `Range`, because the
+//! signature of a URL issued for a ranged request covers exactly that range. All
+//! ranges are then fetched from the URL, by any number of threads.
 
 use std::fmt;
 
 use super::classify::classify_storage;
-use super::client::{Arrival, HubClient, Question, lock};
-use super::error::{About, Fault, HubError};
-use super::locations::{Location, Place, check_commit};
+use super::client::{HubClient, HubRequest, RedirectEnd, lock};
+use super::error::{Fault, HubError, RequestContext};
+use super::locations::{ContentHost, Location, check_commit};
 use super::redirect;
 use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::sys::http::{Body, Response, Url};
 
-/// How often one `open` asks for another URL after the storage refused one.
+/// How often one `open` requests a new URL after the storage refused one.
 const MAX_FRESH_LINKS: u32 = 3;
 
-/// A file at a commit. Only commits can be addressed: a branch may move
-/// between two requests and would mix two versions.
+/// A file at a commit. Branches cannot be addressed: they may move between two
+/// requests, which would mix two versions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FileAddress {
     pub repo: Repo,
@@ -27,7 +27,7 @@ pub struct FileAddress {
     pub path: RepoPath,
 }
 
-/// The part of a file that an answer carries; `last` is inclusive.
+/// The part of a file in a response; `last` is inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ContentRange {
     pub start: u64,
@@ -35,16 +35,16 @@ pub struct ContentRange {
     pub total: Option<u64>,
 }
 
-/// An open answer with bytes of a file.
+/// An open response with bytes of a file.
 #[derive(Debug)]
-pub struct Stream {
-    /// 206 for a part, 200 for the whole file whatever was asked for.
+pub struct FileStream {
+    /// 206 for a part, 200 for the whole file even if a range was requested.
     pub status: u16,
-    /// Which part, present exactly with 206; it lies within what was asked for.
+    /// Present exactly with 206; it lies within the requested range.
     pub content_range: Option<ContentRange>,
-    /// How many bytes the reader yields, where the server says so.
+    /// The number of bytes in the reader, where the server tells.
     pub length: Option<u64>,
-    /// Raises [`crate::sys::http::HttpError`]s; never ends quietly before `length`.
+    /// Raises [`crate::sys::http::HttpError`]s; fails if it ends before `length`.
     pub reader: Body,
 }
 
@@ -52,14 +52,14 @@ impl HubClient {
     /// Opens a file, or the bytes from `range.0` to `range.1` inclusively.
     ///
     /// A server may ignore the range and send everything (status 200), and a
-    /// storage answers a question for everything with 206 from byte 0.
-    /// Retries cover the way to the first byte; what happens later is the
-    /// reader's to report and the caller's to continue.
+    /// storage may answer a request for everything with 206 from byte 0. Retries
+    /// cover the time until the first byte; later errors are raised by the reader,
+    /// and the caller continues.
     pub fn open(
         &self,
         file: &FileAddress,
         range: Option<(u64, Option<u64>)>,
-    ) -> Result<Stream, HubError> {
+    ) -> Result<FileStream, HubError> {
         let about = self.about_file(file);
         self.with_retries(&about, || self.open_once(file, range, &about))
     }
@@ -68,32 +68,32 @@ impl HubClient {
         &self,
         file: &FileAddress,
         range: Option<(u64, Option<u64>)>,
-        about: &About,
-    ) -> Result<Stream, HubError> {
+        about: &RequestContext,
+    ) -> Result<FileStream, HubError> {
         let mut location = match self.locations().peek(file) {
             Some(location) => location,
-            // One request less for small files, whose bytes are the answer.
+            // Saves a request for small files, whose content is the response.
             None if range.is_none() => {
-                let question = Question::content(self.endpoint().resolve(file), None);
-                match self.travel(&question, about)? {
-                    Arrival::Answer(answer) => {
+                let request = HubRequest::content(self.endpoint().resolve(file), None);
+                match self.send_within_endpoint(&request, about)? {
+                    RedirectEnd::Response(answer) => {
                         check_commit(&answer.headers, file, about)?;
                         return stream(answer, None, about);
                     }
-                    Arrival::Abroad(url, headers) => {
+                    RedirectEnd::OtherOrigin(url, headers) => {
                         let location = self.storage_location(file, url, &headers, about)?;
                         *lock(&self.locations().slot(file)) = Some(location.clone());
                         location
                     }
                 }
             }
-            None => self.known_or_located(file, about, None)?,
+            None => self.cached_or_requested(file, about, None)?,
         };
         for _ in 0..MAX_FRESH_LINKS {
             match self.open_at(&location, range, about) {
                 Err(error) if is_refused_link(&error) => {
-                    log::debug!("{error}; asking for another link");
-                    location = self.known_or_located(file, about, Some(location.serial))?;
+                    log::debug!("{error}; requesting a new link");
+                    location = self.cached_or_requested(file, about, Some(location.serial))?;
                 }
                 result => return result,
             }
@@ -105,30 +105,31 @@ impl HubClient {
         &self,
         location: &Location,
         range: Option<(u64, Option<u64>)>,
-        about: &About,
-    ) -> Result<Stream, HubError> {
-        let url = match &location.place {
-            Place::Storage(url) => url.clone(),
-            Place::Hub(url) => {
-                let question = Question::content(url.clone(), range);
-                match self.travel(&question, about)? {
-                    Arrival::Answer(answer) => return stream(answer, range, about),
+        about: &RequestContext,
+    ) -> Result<FileStream, HubError> {
+        let url = match &location.content_host {
+            ContentHost::Storage(url) => url.clone(),
+            ContentHost::Hub(url) => {
+                let request = HubRequest::content(url.clone(), range);
+                match self.send_within_endpoint(&request, about)? {
+                    RedirectEnd::Response(answer) => return stream(answer, range, about),
                     // Some mirrors answer HEAD themselves and redirect GET. This
                     // URL may be signed for the range, so it is used once.
-                    Arrival::Abroad(url, _) => url,
+                    RedirectEnd::OtherOrigin(url, _) => url,
                 }
             }
         };
-        // Without a range the storage refuses files of tens of gigabytes.
-        let asked = range.unwrap_or((0, None));
-        match self.fetch_from_storage(&url, Some(asked), about) {
-            // An empty file has no first byte to begin a range with.
+        // The storage refuses requests for files of tens of gigabytes without a
+        // range.
+        let wanted = range.unwrap_or((0, None));
+        match self.fetch_from_storage(&url, Some(wanted), about) {
+            // An empty file has no first byte for a range.
             Err(error) if range.is_none() && matches!(error.fault(), Fault::BadRange { .. }) => {
                 let answer = self.fetch_from_storage(&url, None, about)?;
                 stream(answer, None, about)
             }
             Err(error) => Err(error),
-            Ok(answer) => stream(answer, Some(asked), about),
+            Ok(answer) => stream(answer, Some(wanted), about),
         }
     }
 
@@ -136,19 +137,19 @@ impl HubClient {
         &self,
         url: &Url,
         range: Option<(u64, Option<u64>)>,
-        about: &About,
+        about: &RequestContext,
     ) -> Result<Response, HubError> {
         const MAX_ERROR_BYTES: usize = 16 * 1024;
-        let mut question = Question::content(url.clone(), range);
-        let mut hops = self.hops();
+        let mut request = HubRequest::content(url.clone(), range);
+        let mut redirects = self.redirect_limits();
         loop {
-            hops.take(about)?;
-            let answer = self.send(&question, about)?;
+            redirects.take(about)?;
+            let answer = self.send(&request, about)?;
             if answer.is_redirect() {
-                let target = redirect::next(&question.url, answer.headers.get("location"))
+                let target = redirect::next(&request.url, answer.headers.get("location"))
                     .map_err(|refused| about.bad_answer(refused.0))?;
                 answer.discard();
-                question.url = target;
+                request.url = target;
                 continue;
             }
             if answer.is_success() {
@@ -156,7 +157,7 @@ impl HubClient {
             }
             let (status, headers) = (answer.status, answer.headers.clone());
             let body = answer.read_text(MAX_ERROR_BYTES).unwrap_or_default();
-            let host = question.url.host();
+            let host = request.url.host();
             return Err(classify_storage(
                 status,
                 host,
@@ -168,7 +169,7 @@ impl HubClient {
         }
     }
 
-    pub(super) fn about_file(&self, file: &FileAddress) -> About {
+    pub(super) fn about_file(&self, file: &FileAddress) -> RequestContext {
         self.about(Some(&file.repo))
             .revision(&file.commit)
             .path(&file.path)
@@ -181,40 +182,40 @@ impl fmt::Display for FileAddress {
     }
 }
 
-/// Tells whether another signed URL may help: this one has expired, or was
-/// signed for something else.
+/// Tells whether a new signed URL may help: this one has expired, or was signed for
+/// another request.
 fn is_refused_link(error: &HubError) -> bool {
     matches!(error.fault(), Fault::Storage { status: 403, .. })
 }
 
-/// Checks an answer against the range that was asked for and hands out its body.
+/// Checks a response against the requested range and returns its body.
 fn stream(
     answer: Response,
-    asked: Option<(u64, Option<u64>)>,
-    about: &About,
-) -> Result<Stream, HubError> {
+    wanted: Option<(u64, Option<u64>)>,
+    about: &RequestContext,
+) -> Result<FileStream, HubError> {
     let encoding = answer.headers.get("content-encoding").unwrap_or("identity");
     if !encoding.trim().eq_ignore_ascii_case("identity") {
         return Err(about.bad_answer(format!("it is compressed (`{encoding}`)")));
     }
-    let content_range = match (answer.status, asked) {
+    let content_range = match (answer.status, wanted) {
         (200, _) => None,
-        (206, Some(asked)) => {
+        (206, Some(wanted)) => {
             let header = answer.headers.get("content-range").unwrap_or("");
             let range = parse_content_range(header)
                 .ok_or_else(|| about.wrong_part("it does not say which bytes it has"))?;
-            let is_within = asked.1.is_none_or(|last| range.last <= last);
-            if range.start != asked.0 || !is_within {
+            let is_within = wanted.1.is_none_or(|last| range.last <= last);
+            if range.start != wanted.0 || !is_within {
                 let (start, last) = (range.start, range.last);
                 return Err(about.wrong_part(format!(
-                    "it has bytes {start} to {last}, which were not asked for"
+                    "it has bytes {start} to {last}, which were not requested"
                 )));
             }
             Some(range)
         }
         (status, _) => return Err(about.bad_answer(format!("it has no content (HTTP {status})"))),
     };
-    Ok(Stream {
+    Ok(FileStream {
         status: answer.status,
         content_range,
         length: answer.body.length(),
@@ -244,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_ranges_are_read_and_nonsense_is_refused() {
+    fn content_ranges_are_parsed_and_malformed_ones_refused() {
         assert_eq!(
             parse_content_range("bytes 5-9/10"),
             Some(ContentRange {

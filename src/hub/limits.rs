@@ -1,4 +1,4 @@
-//! What the Hub says beside the answer: rate limits and warnings.
+//! Rate limits and warnings in response headers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,54 +8,54 @@ use crate::domain::units::Seconds;
 use crate::sys::http::{Headers, Response};
 use crate::sys::pause::Stopwatch;
 
-/// The state of one of the Hub's counters.
+/// The state of one of the Hub's rate limit counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RateLimit {
-    /// `api`, `resolvers` or `pages`; or `retry-after`, where the Hub asked to
-    /// wait without naming a counter.
+pub struct RateLimitCounter {
+    /// `api`, `resolvers` or `pages`; `retry-after` if the Hub asked to wait
+    /// without naming a counter.
     pub bucket: String,
     pub remaining: u64,
-    /// Until the counter starts anew.
+    /// The time until the counter is reset.
     pub resets_in: Duration,
     /// Requests per window, where the Hub tells.
     pub quota: Option<u64>,
     pub window: Option<Duration>,
 }
 
-/// An advice that the Hub sent along, to be shown once per topic.
+/// A warning from the Hub, to be shown once per topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Warning {
+pub struct HubWarning {
     pub topic: String,
     pub message: String,
 }
 
-/// The latest state of each counter, as the answers told it.
+/// The latest state of each counter.
 #[derive(Debug, Default)]
 pub(super) struct RateLimits {
-    hub: BTreeMap<String, (RateLimit, Stopwatch)>,
+    hub: BTreeMap<String, (RateLimitCounter, Stopwatch)>,
     /// The longest wait that a storage host has asked for.
     storage: Option<(Duration, Stopwatch)>,
 }
 
 impl RateLimits {
-    /// Notes what an answer of the Hub says about its limits.
+    /// Records the limits in a response of the Hub.
     pub fn note(&mut self, answer: &Response) {
         let counter = parse_rate_limit(&answer.headers);
-        // A name that the Hub uses for a counter means the counter.
+        // `retry-after` is reserved for waits without a counter.
         let counter = counter.filter(|limit| limit.bucket != RETRY_AFTER);
-        let asked = asked_to_wait(answer).map(|resets_in| RateLimit {
+        let wait = asked_to_wait(answer).map(|resets_in| RateLimitCounter {
             bucket: RETRY_AFTER.to_owned(),
             remaining: 0,
             resets_in,
             quota: None,
             window: None,
         });
-        for limit in counter.into_iter().chain(asked) {
+        for limit in counter.into_iter().chain(wait) {
             self.keep(limit, answer.received);
         }
     }
 
-    /// Notes for how long a storage host does not want to be asked again.
+    /// Records the wait that a storage host asks for.
     pub fn note_storage(&mut self, answer: &Response) {
         if let Some(wait) = asked_to_wait(answer)
             && wait > left(self.storage).unwrap_or_default()
@@ -64,13 +64,13 @@ impl RateLimits {
         }
     }
 
-    /// Returns the counters whose window has not ended since.
-    pub fn current(&self) -> Vec<RateLimit> {
+    /// Returns the counters whose window has not ended.
+    pub fn current(&self) -> Vec<RateLimitCounter> {
         self.hub
             .values()
             .filter_map(|(limit, since)| {
                 let resets_in = left(Some((limit.resets_in, *since)))?;
-                Some(RateLimit {
+                Some(RateLimitCounter {
                     resets_in,
                     ..limit.clone()
                 })
@@ -78,7 +78,7 @@ impl RateLimits {
             .collect()
     }
 
-    /// Returns for how long a server that was asked wants to be left alone.
+    /// Returns the longest wait that any server has asked for.
     pub fn wait(&self) -> Option<Duration> {
         let counters = self.current().into_iter();
         let exhausted = counters.filter(|limit| limit.remaining == 0);
@@ -86,8 +86,9 @@ impl RateLimits {
         waits.chain(left(self.storage)).max()
     }
 
-    fn keep(&mut self, limit: RateLimit, received: Stopwatch) {
-        // The Hub has three counters; a server must not fill the memory with more.
+    fn keep(&mut self, limit: RateLimitCounter, received: Stopwatch) {
+        // The Hub has three counters; a hostile server must not fill the memory
+        // with more.
         const MAX_BUCKETS: usize = 16;
         if self.hub.len() < MAX_BUCKETS || self.hub.contains_key(&limit.bucket) {
             self.hub.insert(limit.bucket.clone(), (limit, received));
@@ -99,24 +100,24 @@ fn left(wait: Option<(Duration, Stopwatch)>) -> Option<Duration> {
     wait.and_then(|(wait, since)| wait.checked_sub(since.elapsed()))
 }
 
-/// Returns the `Retry-After` of a refusal that concerns the client and not one
+/// Returns the `Retry-After` of a response that concerns the client and not one
 /// resource: too many requests, or an outage.
 fn asked_to_wait(answer: &Response) -> Option<Duration> {
     let is_refusal = matches!(answer.status, 429 | 503);
     retry_after(&answer.headers).filter(|wait| is_refusal && !wait.is_zero())
 }
 
-/// Reads `RateLimit: "api";r=487;t=212` and, for quota and window,
-/// `RateLimit-Policy: "fixed window";"api";q=500;w=300`. A window lasts five
-/// minutes, so no header says more than that and a margin.
-pub(super) fn parse_rate_limit(headers: &Headers) -> Option<RateLimit> {
+/// Parses `RateLimitCounter: "api";r=487;t=212` and, for quota and window,
+/// `RateLimitCounter-Policy: "fixed window";"api";q=500;w=300`. A window lasts five
+/// minutes, so longer times are cut to that and a margin.
+pub(super) fn parse_rate_limit(headers: &Headers) -> Option<RateLimitCounter> {
     let state = headers.get("ratelimit")?;
     let bucket = quoted(state)?;
     let policy = headers
         .get("ratelimit-policy")
         .filter(|policy| policy.contains(&format!("\"{bucket}\"")))
         .unwrap_or("");
-    Some(RateLimit {
+    Some(RateLimitCounter {
         remaining: parameter(state, "r")?,
         resets_in: at_most(parameter(state, "t")?, RATE_LIMIT_WINDOW),
         quota: parameter(policy, "q"),
@@ -125,18 +126,18 @@ pub(super) fn parse_rate_limit(headers: &Headers) -> Option<RateLimit> {
     })
 }
 
-/// Returns how long a refused request has to wait, if the server says so.
+/// Returns how long a refused request has to wait, if the server tells.
 ///
-/// `RateLimit` is trusted only with nothing remaining: its `t` is then the end
-/// of the window that is exhausted, otherwise another counter refused.
+/// `RateLimitCounter` counts only with nothing remaining: its `t` is then the end of the
+/// exhausted window; otherwise another counter caused the refusal.
 pub(super) fn retry_hint(headers: &Headers) -> Option<Duration> {
     let limit = parse_rate_limit(headers).filter(|limit| limit.remaining == 0);
     limit.map(|limit| limit.resets_in).max(retry_after(headers))
 }
 
-/// Reads `Retry-After`: seconds, or a date that is measured against the
-/// answer's own `Date`, so that a wrong local clock does not matter. A day is
-/// the most that is honoured.
+/// Parses `Retry-After`: seconds, or a date, which is compared with the response's
+/// own `Date` so that a wrong local clock does not matter. Waits are limited to one
+/// day.
 fn retry_after(headers: &Headers) -> Option<Duration> {
     let value = headers.get("retry-after")?.trim();
     if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -153,12 +154,12 @@ fn at_most(seconds: u64, longest: Seconds) -> Duration {
     Duration::from_secs(seconds.min(longest.get()))
 }
 
-/// Reads `X-HF-Warning: topic; message`.
-pub(super) fn parse_warning(headers: &Headers) -> Option<Warning> {
+/// Parses `X-HF-HubWarning: topic; message`.
+pub(super) fn parse_warning(headers: &Headers) -> Option<HubWarning> {
     let text = headers.get("x-hf-warning")?;
     let (topic, message) = text.split_once(';').unwrap_or(("", text));
     let message = super::text::clean(message);
-    (!message.is_empty()).then(|| Warning {
+    (!message.is_empty()).then(|| HubWarning {
         topic: super::text::clean(topic),
         message,
     })
@@ -187,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn the_documented_form_is_read() {
+    fn the_documented_rate_limit_header_is_parsed() {
         let limit = parse_rate_limit(&headers(&[
             ("ratelimit", "\"resolvers\";r=2998;t=172"),
             (
@@ -197,7 +198,7 @@ mod tests {
         ]));
         assert_eq!(
             limit,
-            Some(RateLimit {
+            Some(RateLimitCounter {
                 bucket: "resolvers".into(),
                 remaining: 2998,
                 resets_in: Duration::from_secs(172),
@@ -222,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn an_exhausted_window_wins_over_retry_after() {
+    fn an_exhausted_window_overrides_retry_after() {
         let exhausted = ("ratelimit", "\"api\";r=0;t=9");
         let plenty = ("ratelimit", "\"api\";r=5;t=9");
         let after = ("retry-after", "3");
@@ -234,7 +235,7 @@ mod tests {
             (vec![], None),
             (vec![("retry-after", "-1")], None),
             (vec![exhausted, ("retry-after", "600")], Some(600)),
-            // Whatever a server says, a window ends and so does a day.
+            // The wait is limited to a window, or to a day.
             (vec![("ratelimit", "\"api\";r=0;t=3000000000")], Some(330)),
             (vec![("retry-after", "9999999")], Some(86_400)),
             (
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_is_measured_against_the_servers_own_clock() {
+    fn a_date_is_compared_with_the_servers_clock() {
         let pairs = [
             ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
             ("retry-after", "Sun, 06 Nov 1994 08:50:37 GMT"),
@@ -267,7 +268,7 @@ mod tests {
         )]));
         assert_eq!(
             warning,
-            Some(Warning {
+            Some(HubWarning {
                 topic: "deprecation".into(),
                 message: "old client".into(),
             })

@@ -1,76 +1,79 @@
-//! Where files are: asked once, remembered, shared by all threads.
+//! A cache of file locations, shared by all threads.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::client::{Arrival, HubClient, Question, lock};
-use super::error::{About, HubError};
+use super::client::{HubClient, HubRequest, RedirectEnd, lock};
+use super::error::{HubError, RequestContext};
 use super::files::FileAddress;
 use crate::domain::repo::CommitSha;
 use crate::domain::xet::XetHash;
 use crate::sys::http::{Headers, Method, Url};
 use crate::sys::pause::Stopwatch;
 
-/// Signed URLs are good for an hour; asking a little earlier saves a refusal.
+/// Signed URLs are valid for an hour; a location is renewed earlier to avoid a
+/// refusal.
 const FRESH_FOR: Duration = Duration::from_secs(45 * 60);
 
-const MAX_KNOWN_LOCATIONS: usize = 1024;
+const MAX_CACHED_LOCATIONS: usize = 1024;
 
-/// Where a file's bytes are, and what the Hub says about them.
+/// The location of a file's content, and its metadata from the Hub.
 #[derive(Clone, Debug)]
 pub struct Location {
     pub size_bytes: Option<u64>,
-    /// The normalised etag: 64 digits of SHA-256 or 40 of a git blob id.
+    /// The normalised etag: the 64 hex digits of a SHA-256 or the 40 of a git blob
+    /// id.
     pub etag: Option<String>,
     pub xet_hash: Option<XetHash>,
-    pub(super) place: Place,
+    pub(super) content_host: ContentHost,
     since: Stopwatch,
-    /// Tells this answer from later ones to the same question.
+    /// Increases with each response, so that a refused location is told from its
+    /// renewal.
     pub(super) serial: u64,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Place {
-    /// The Hub or mirror sends the bytes itself.
+pub(super) enum ContentHost {
+    /// The Hub or mirror sends the content itself.
     Hub(Url),
-    /// A signed URL elsewhere.
+    /// A signed URL of a storage host.
     Storage(Url),
 }
 
 impl Location {
-    /// Tells whether the bytes come from a storage host rather than the Hub.
+    /// Tells whether a storage host sends the content, rather than the Hub.
     pub fn is_in_storage(&self) -> bool {
-        matches!(self.place, Place::Storage(_))
+        matches!(self.content_host, ContentHost::Storage(_))
     }
 
-    /// Returns the host that sends the bytes.
+    /// Returns the host that sends the content.
     pub fn host(&self) -> &str {
-        match &self.place {
-            Place::Hub(url) | Place::Storage(url) => url.host(),
+        match &self.content_host {
+            ContentHost::Hub(url) | ContentHost::Storage(url) => url.host(),
         }
     }
 }
 
 impl HubClient {
-    /// Finds out where a file's bytes are; the answer is remembered.
+    /// Returns the location of a file, from the cache if possible.
     pub fn locate(&self, file: &FileAddress) -> Result<Location, HubError> {
         let about = self.about_file(file);
-        self.with_retries(&about, || self.known_or_located(file, &about, None))
+        self.with_retries(&about, || self.cached_or_requested(file, &about, None))
     }
 
-    /// Drops what is known about a file that nobody will read again.
+    /// Removes the cached location of a file that will not be read again.
     pub fn forget(&self, file: &FileAddress) {
         lock(&self.locations().slots).remove(file);
     }
 
-    /// Returns the remembered location unless it is old or the one `refused`;
-    /// asks the Hub otherwise. Threads that want the same file wait for one answer.
-    pub(super) fn known_or_located(
+    /// Returns the cached location unless it is old or the `refused` one; requests
+    /// it otherwise. Threads that need the same file wait for one response.
+    pub(super) fn cached_or_requested(
         &self,
         file: &FileAddress,
-        about: &About,
+        about: &RequestContext,
         refused: Option<u64>,
     ) -> Result<Location, HubError> {
         let slot = self.locations().slot(file);
@@ -82,16 +85,22 @@ impl HubClient {
             return Ok(location.clone());
         }
         *known = None;
-        let location = self.ask_for_location(file, about)?;
+        let location = self.request_location(file, about)?;
         *known = Some(location.clone());
         Ok(location)
     }
 
-    fn ask_for_location(&self, file: &FileAddress, about: &About) -> Result<Location, HubError> {
-        let question = Question::new(Method::Head, self.endpoint().resolve(file));
-        match self.travel(&question, about)? {
-            Arrival::Abroad(url, headers) => self.storage_location(file, url, &headers, about),
-            Arrival::Answer(answer) => {
+    fn request_location(
+        &self,
+        file: &FileAddress,
+        about: &RequestContext,
+    ) -> Result<Location, HubError> {
+        let request = HubRequest::new(Method::Head, self.endpoint().resolve(file));
+        match self.send_within_endpoint(&request, about)? {
+            RedirectEnd::OtherOrigin(url, headers) => {
+                self.storage_location(file, url, &headers, about)
+            }
+            RedirectEnd::Response(answer) => {
                 check_commit(&answer.headers, file, about)?;
                 let headers = &answer.headers;
                 Ok(Location {
@@ -99,7 +108,7 @@ impl HubClient {
                         .or_else(|| number(headers, "content-length")),
                     etag: etag(headers, "x-linked-etag").or_else(|| etag(headers, "etag")),
                     xet_hash: headers.get("x-xet-hash").and_then(|text| text.parse().ok()),
-                    place: Place::Hub(answer.url.clone()),
+                    content_host: ContentHost::Hub(answer.url.clone()),
                     since: answer.received,
                     serial: self.locations().next_serial(),
                 })
@@ -107,28 +116,28 @@ impl HubClient {
         }
     }
 
-    /// Reads the redirect to the storage. Its own `ETag` and `Content-Length`
-    /// belong to the text of the redirect.
+    /// Reads the redirect to the storage. Its `ETag` and `Content-Length` describe
+    /// the redirect itself, not the file.
     pub(super) fn storage_location(
         &self,
         file: &FileAddress,
         url: Url,
         headers: &Headers,
-        about: &About,
+        about: &RequestContext,
     ) -> Result<Location, HubError> {
         check_commit(headers, file, about)?;
         Ok(Location {
             size_bytes: number(headers, "x-linked-size"),
             etag: etag(headers, "x-linked-etag"),
             xet_hash: headers.get("x-xet-hash").and_then(|text| text.parse().ok()),
-            place: Place::Storage(url),
+            content_host: ContentHost::Storage(url),
             since: Stopwatch::start(),
             serial: self.locations().next_serial(),
         })
     }
 }
 
-/// The locations that are known, one slot per file.
+/// The cached locations, one slot per file.
 #[derive(Default)]
 pub(super) struct Locations {
     slots: Mutex<HashMap<FileAddress, Slot>>,
@@ -140,8 +149,8 @@ type Slot = Arc<Mutex<Option<Location>>>;
 impl Locations {
     pub fn slot(&self, file: &FileAddress) -> Slot {
         let mut slots = lock(&self.slots);
-        if slots.len() >= MAX_KNOWN_LOCATIONS && !slots.contains_key(file) {
-            // Slots that a thread holds are in use and stay.
+        if slots.len() >= MAX_CACHED_LOCATIONS && !slots.contains_key(file) {
+            // Slots held by a thread are in use and are kept.
             slots.retain(|_, slot| Arc::strong_count(slot) > 1);
         }
         Arc::clone(slots.entry(file.clone()).or_default())
@@ -164,19 +173,19 @@ impl Locations {
 pub(super) fn check_commit(
     headers: &Headers,
     file: &FileAddress,
-    about: &About,
+    about: &RequestContext,
 ) -> Result<(), HubError> {
     let named = headers.get("x-repo-commit").unwrap_or("").trim();
     match named.parse::<CommitSha>() {
         Ok(commit) if commit != file.commit => {
             Err(about.bad_answer(format!("it is from commit `{commit}`")))
         }
-        // Mirrors leave the header out or repeat the revision in it.
+        // Mirrors omit the header or repeat the revision in it.
         _ => Ok(()),
     }
 }
 
-/// Reads an etag: weak or not, quoted or, as some mirrors send it, bare.
+/// Parses an etag: weak or not, quoted or, as from some mirrors, bare.
 fn etag(headers: &Headers, name: &str) -> Option<String> {
     let text = headers.get(name)?.trim();
     let text = text.strip_prefix("W/").unwrap_or(text);
@@ -194,7 +203,7 @@ mod tests {
     use crate::domain::repo::Repo;
 
     #[test]
-    fn etags_lose_quotes_and_weakness() {
+    fn etags_are_normalised() {
         for (sent, read) in [
             ("\"abc\"", Some("abc")),
             ("W/\"abc\"", Some("abc")),
@@ -209,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_memory_keeps_the_files_in_use() {
+    fn a_full_cache_keeps_the_files_in_use() {
         let locations = Locations::default();
         let address = |n: usize| FileAddress {
             repo: Repo::new(crate::domain::repo::RepoType::Model, "a/b".parse().unwrap()),
@@ -217,10 +226,10 @@ mod tests {
             path: format!("f{n}").parse().unwrap(),
         };
         let in_use = locations.slot(&address(0));
-        for n in 1..=MAX_KNOWN_LOCATIONS {
+        for n in 1..=MAX_CACHED_LOCATIONS {
             locations.slot(&address(n));
         }
-        assert!(lock(&locations.slots).len() < MAX_KNOWN_LOCATIONS);
+        assert!(lock(&locations.slots).len() < MAX_CACHED_LOCATIONS);
         assert!(Arc::ptr_eq(&in_use, &locations.slot(&address(0))));
     }
 }

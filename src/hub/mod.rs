@@ -1,10 +1,15 @@
-//! The Hugging Face Hub: what it has, and the bytes of its files.
+//! The client of the Hugging Face Hub: metadata of repositories and file content.
 //!
-//! What this module guarantees to its callers: the token is sent to the
-//! configured endpoint and to nobody else; whatever the Hub answers has been
-//! parsed into `domain` values or refused; each failure is a [`HubError`] that
-//! says what happened without a token or a signed URL in it. Content is not
-//! verified here: that is for whoever writes it to disk.
+//! Guarantees to callers:
+//!
+//! - The token is sent to the configured endpoint only.
+//! - Responses are parsed into `domain` values, or refused as a whole.
+//! - Each failure is a [`HubError`], whose text contains neither a token nor a
+//!   signed URL.
+//! - Requests are retried by the client's policy, within a time limit.
+//!
+//! Entry point: [`HubClient`], shared by all threads. Deliberately absent: the
+//! verification of content (`download`) and the Xet protocol (`xet`).
 
 mod api;
 mod classify;
@@ -24,7 +29,7 @@ pub use api::{Gated, Identity, Ref, Refs, RevisionInfo, XetToken};
 pub use client::{HubClient, HubOptions};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Fault, HubError};
-pub use files::{ContentRange, FileAddress, Stream};
-pub use limits::{RateLimit, Warning};
+pub use files::{ContentRange, FileAddress, FileStream};
+pub use limits::{HubWarning, RateLimitCounter};
 pub use locations::Location;
 pub use token::{Token, TokenError, TokenInputs, TokenOrigin, find_token};

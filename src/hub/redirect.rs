@@ -1,19 +1,19 @@
-//! Where a redirect may lead, and who gets the token there.
+//! Redirect rules, and which requests may carry the token.
 
 use super::endpoint::Endpoint;
 use crate::sys::http::Url;
 
-/// More hops than any real chain has.
+/// More redirects than any real chain has.
 pub(super) const MAX_HOPS: usize = 10;
 
-/// Says why a redirect is not followed.
+/// The reason why a redirect is not followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refused(pub String);
 
-/// Returns where `Location` leads from `current`.
+/// Returns the target of a redirect from `current`.
 ///
-/// An encrypted connection is never given up: what follows may be content, and
-/// whoever listens could replace it or learn a signature.
+/// A redirect from https to http is refused: the response may be content, and an
+/// attacker on the network could replace it or read a signature.
 pub(super) fn next(current: &Url, location: Option<&str>) -> Result<Url, Refused> {
     let location = location.ok_or_else(|| Refused("a redirect without a `Location`".to_owned()))?;
     let target = current
@@ -55,14 +55,14 @@ mod tests {
     }
 
     #[test]
-    fn a_signed_location_is_kept_to_the_letter() {
+    fn a_signed_location_is_kept_exactly() {
         let signed = "https://cdn.example/x/y?Policy=a_~-&Signature=%2fA+b&Key-Pair-Id=K&x=[1]";
         let target = next(&url("https://hub.example/a"), Some(signed)).unwrap();
         assert_eq!(target.as_str(), signed);
     }
 
     #[test]
-    fn a_redirect_never_gives_up_encryption() {
+    fn a_redirect_from_https_to_http_is_refused() {
         let from = url("https://hub.example/a");
         let refused = next(&from, Some("http://hub.example/a?sig=geheim")).unwrap_err();
         assert!(!refused.0.contains("geheim"), "{refused:?}");
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_to_nowhere_is_refused() {
+    fn a_redirect_without_a_usable_target_is_refused() {
         let from = url("https://hub.example/a");
         assert!(next(&from, None).is_err());
         assert!(next(&from, Some("ftp://hub.example/")).is_err());

@@ -1,22 +1,22 @@
-//! Making foreign texts fit to be shown.
+//! Sanitises untrusted text for display.
 
 use crate::sys::text::steers_terminal;
 
-/// Makes a foreign text fit to be shown: one line, short, nothing that steers a
-/// terminal, no token, no query of a URL.
+/// Sanitises untrusted text: one line, short, no terminal control characters, no
+/// token, no query of a URL.
 pub(super) fn clean(text: &str) -> String {
     const LONGEST: usize = 300;
     clean_to(text, LONGEST)
 }
 
-/// As `clean`, for what should be a single word.
+/// As `clean`, for text that should be a single word.
 pub(super) fn clean_word(text: &str) -> String {
     const LONGEST: usize = 40;
     clean_to(text, LONGEST)
 }
 
 fn clean_to(text: &str, longest: usize) -> String {
-    // Cut first: what a hostile server sends may be megabytes long.
+    // Cut first: a hostile server may send megabytes.
     let start: String = text
         .chars()
         .take(4 * longest)
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_foreign_text_cannot_steer_a_terminal() {
+    fn control_characters_are_removed() {
         assert_eq!(
             clean("a\u{9b}31mb\u{202e}c\u{2028}d\u{7f}e"),
             "a 31mb c d e"
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_text_is_cut_and_holds_no_control_character() {
+    fn a_long_text_is_cut_after_control_characters_are_removed() {
         let long = format!("a\u{1b}[31m\nb{}", "x".repeat(10_000));
         let cleaned = clean(&long);
         assert!(cleaned.starts_with("a [31m b"));

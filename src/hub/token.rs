@@ -1,15 +1,15 @@
-//! The access token: where it comes from, and that nobody gets to see it.
+//! The access token: its sources, and its protection.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// A secret that opens repositories. Its `Debug` and `Display` show none of it.
+/// The secret for access to repositories. `Debug` and `Display` do not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// Returns the secret, for the `Authorization` header and nothing else.
+    /// Returns the secret, for the `Authorization` header only.
     pub(super) fn secret(&self) -> &str {
         &self.0
     }
@@ -27,7 +27,7 @@ impl fmt::Display for Token {
     }
 }
 
-/// Where a token was found.
+/// The source of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenOrigin {
     Explicit,
@@ -47,8 +47,8 @@ impl fmt::Display for TokenOrigin {
     }
 }
 
-/// Says that a token cannot be sent. Sending none instead would make a private
-/// repository look as if it did not exist.
+/// A token that cannot be sent. Without it a private repository would look as if it
+/// did not exist, so it is not ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
     "the token from {origin} cannot be used: it contains spaces or other characters that no token has"
@@ -57,25 +57,25 @@ pub struct TokenError {
     pub origin: TokenOrigin,
 }
 
-/// The places to look, as their contents; `None` where there is nothing.
+/// The contents of the possible sources; `None` where there is none.
 #[derive(Clone, Default)]
 pub struct TokenInputs {
-    /// Given for this very command.
+    /// Given on the command line.
     pub explicit: Option<String>,
     /// `HF_TOKEN`.
     pub hf_token: Option<String>,
     /// `HUGGING_FACE_HUB_TOKEN`.
     pub legacy_variable: Option<String>,
-    /// What stands in the file `HF_TOKEN_PATH`, by default `$HF_HOME/token`.
+    /// The content of the file `HF_TOKEN_PATH`, by default `$HF_HOME/token`.
     pub file: Option<String>,
-    /// `HF_HUB_DISABLE_IMPLICIT_TOKEN`: use no token that was not given explicitly.
+    /// `HF_HUB_DISABLE_IMPLICIT_TOKEN`: use only an explicitly given token.
     pub is_implicit_disabled: bool,
 }
 
 /// Finds the token to use, in the order of the official client.
 ///
-/// White space around a value is dropped and an empty value is none, so that
-/// `HF_TOKEN=` falls back on the file.
+/// White space around a value is removed and an empty value counts as none, so that
+/// with `HF_TOKEN=` the file is used.
 pub fn find_token(inputs: &TokenInputs) -> Result<Option<(Token, TokenOrigin)>, TokenError> {
     let implicit = !inputs.is_implicit_disabled;
     let places = [
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_place_wins_and_empty_ones_are_passed_over() {
+    fn the_first_source_wins_and_empty_ones_are_skipped() {
         let mut inputs = TokenInputs {
             explicit: some("hf_a"),
             hf_token: some("hf_b"),

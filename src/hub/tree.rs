@@ -5,9 +5,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use sha1::{Digest, Sha1};
 
-use super::client::{HubClient, NextLink, Question};
+use super::client::{HubClient, HubRequest, NextLink};
 use super::endpoint::Endpoint;
-use super::error::{About, HubError};
+use super::error::{HubError, RequestContext};
 use super::text::{clean, clean_word};
 use super::wire::{self, TreeEntry};
 use crate::domain::content::{ContentId, parse_hex, render_hex};
@@ -16,26 +16,26 @@ use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::sys::http::{Method, Url};
 
 /// A page of the Hub has 1000 entries of some hundred bytes; a mirror may send
-/// everything in one. It is read as it comes, so this is not memory.
+/// everything in one page. It is parsed as it arrives, so this limit is not memory.
 const MAX_PAGE_BYTES: usize = 256 << 20;
 const MAX_PAGES: usize = 20_000;
-/// Five times what the Hub advises for a repository. Listing and plan take
-/// some hundred bytes of memory for each.
+/// Five times the Hub's recommended maximum. Listing and plan need some hundred
+/// bytes of memory per entry.
 const MAX_ENTRIES: usize = 500_000;
 /// Paths of 128 bytes for the most entries.
 const MAX_PATH_BYTES: usize = 64 << 20;
-/// Pages that may come with hardly an entry before a listing has no end.
+/// The number of nearly empty pages after which a listing counts as endless.
 const MAX_EMPTY_PAGES: usize = 100;
 
-/// How many paths one question about selected paths names.
-const PATHS_PER_QUESTION: usize = 500;
+/// The number of paths in one request for selected paths.
+const PATHS_PER_REQUEST: usize = 500;
 
 impl HubClient {
     /// Lists all files of a repository at a commit.
     ///
-    /// Names that could leave their folder, paths that occur twice, and
-    /// listings without end are refused as a whole: a listing with a part left
-    /// out would make files look deleted upstream.
+    /// Names that could leave their folder, duplicate paths and endless listings
+    /// are refused as a whole: in an incomplete listing files would look deleted
+    /// upstream.
     pub fn tree(&self, repo: &Repo, commit: &CommitSha) -> Result<RemoteSnapshot, HubError> {
         let about = self.about(Some(repo)).revision(commit);
         let mut listing = Listing::default();
@@ -43,16 +43,16 @@ impl HubClient {
         let mut url = self.endpoint().tree(repo, commit);
         loop {
             if !visited.insert(digest(&url)) {
-                return Err(about.bad_answer("the pages of the listing go in circles"));
+                return Err(about.bad_answer("the pages of the listing form a loop"));
             }
             if is_endless(visited.len(), listing.n_entries) {
                 return Err(about.bad_answer("the listing has no end"));
             }
             let before = listing.mark();
-            let question = Question::get(url);
-            let ((), next) = self.ask(&question, &about, MAX_PAGE_BYTES, |body| {
-                // Another attempt at the page begins it anew.
-                listing.return_to(&before);
+            let request = HubRequest::get(url);
+            let ((), next) = self.ask(&request, &about, MAX_PAGE_BYTES, |body| {
+                // A retry starts the page anew.
+                listing.truncate_to(&before);
                 wire::parse_entries(body, |entry| listing.add(entry))
             })?;
             match next {
@@ -60,7 +60,9 @@ impl HubClient {
                 None => break,
             }
         }
-        let files = listing.finish().map_err(|why| about.bad_answer(why))?;
+        let files = listing
+            .finish()
+            .map_err(|reason| about.bad_answer(reason))?;
         Ok(RemoteSnapshot {
             commit: commit.clone(),
             files,
@@ -77,29 +79,33 @@ impl HubClient {
     ) -> Result<Vec<RemoteFile>, HubError> {
         let about = self.about(Some(repo)).revision(commit);
         let mut listing = Listing::default();
-        for paths in paths.chunks(PATHS_PER_QUESTION) {
+        for paths in paths.chunks(PATHS_PER_REQUEST) {
             let names: Vec<&str> = paths.iter().map(RepoPath::as_str).collect();
-            let question = Question {
-                body: Some(wire::paths_info_question(&names)),
-                ..Question::new(Method::Post, self.endpoint().paths_info(repo, commit))
+            let request = HubRequest {
+                body: Some(wire::paths_info_request(&names)),
+                ..HubRequest::new(Method::Post, self.endpoint().paths_info(repo, commit))
             };
             let before = listing.mark();
-            self.ask(&question, &about, MAX_PAGE_BYTES, |body| {
-                listing.return_to(&before);
-                wire::parse_entries(body, |entry| match names.contains(&entry.path.as_str()) {
-                    true => listing.add(entry),
-                    false => Err(format!(
-                        "it names `{}`, which was not asked for",
-                        clean(&entry.path)
-                    )),
+            self.ask(&request, &about, MAX_PAGE_BYTES, |body| {
+                listing.truncate_to(&before);
+                wire::parse_entries(body, |entry| {
+                    if names.contains(&entry.path.as_str()) {
+                        return listing.add(entry);
+                    }
+                    let path = clean(&entry.path);
+                    Err(format!("it names `{path}`, which was not requested"))
                 })
             })?;
         }
-        listing.finish().map_err(|why| about.bad_answer(why))
+        listing.finish().map_err(|reason| about.bad_answer(reason))
     }
 }
 
-fn next_page(endpoint: &Endpoint, link: &NextLink, about: &About) -> Result<Url, HubError> {
+fn next_page(
+    endpoint: &Endpoint,
+    link: &NextLink,
+    about: &RequestContext,
+) -> Result<Url, HubError> {
     let target = link
         .base
         .join(&link.target)
@@ -111,12 +117,12 @@ fn next_page(endpoint: &Endpoint, link: &NextLink, about: &About) -> Result<Url,
     Ok(url)
 }
 
-/// Decides whether the pages so far are those of a listing without end.
+/// Tells whether a listing counts as endless after these pages.
 fn is_endless(n_pages: usize, n_entries: usize) -> bool {
     n_pages > MAX_PAGES || n_pages > MAX_EMPTY_PAGES + n_entries / 10
 }
 
-/// Stands for a URL, which may be very long.
+/// Returns a hash of a URL, which may be very long.
 fn digest(url: &Url) -> u64 {
     let mut hasher = DefaultHasher::new();
     url.as_str().hash(&mut hasher);
@@ -130,11 +136,11 @@ struct Listing {
     n_entries: usize,
     path_bytes: usize,
     n_unknown: usize,
-    /// The first types that are neither file nor directory.
+    /// The first unknown entry types.
     unknown: BTreeSet<String>,
 }
 
-/// How long a listing was at one time.
+/// The size of a listing at one point, to truncate it to.
 struct Mark {
     n_files: usize,
     n_entries: usize,
@@ -152,7 +158,7 @@ impl Listing {
         }
     }
 
-    fn return_to(&mut self, mark: &Mark) {
+    fn truncate_to(&mut self, mark: &Mark) {
         self.files.truncate(mark.n_files);
         self.n_entries = mark.n_entries;
         self.path_bytes = mark.path_bytes;
@@ -160,7 +166,7 @@ impl Listing {
     }
 
     fn add(&mut self, entry: TreeEntry) -> Result<(), String> {
-        const MAX_UNKNOWN_TOLD: usize = 3;
+        const MAX_UNKNOWN_SHOWN: usize = 3;
         self.n_entries += 1;
         self.path_bytes += entry.path.len();
         if self.n_entries > MAX_ENTRIES {
@@ -176,7 +182,7 @@ impl Listing {
             "directory" => {}
             other => {
                 self.n_unknown += 1;
-                if self.unknown.len() < MAX_UNKNOWN_TOLD {
+                if self.unknown.len() < MAX_UNKNOWN_SHOWN {
                     self.unknown.insert(clean_word(other));
                 }
             }
@@ -198,7 +204,7 @@ impl Listing {
         if let Some(pair) = self.files.windows(2).find(is_same) {
             return Err(format!("it names `{}` twice", clean(pair[0].path.as_str())));
         }
-        // Sorted as they are, they need no second index of their names.
+        // The files are sorted, so a binary search replaces an index.
         let is_file = |name: &str| {
             let place = |file: &RemoteFile| file.path.as_str().cmp(name);
             self.files.binary_search_by(place).is_ok()
@@ -225,7 +231,7 @@ impl Listing {
 
 fn parse_file(entry: TreeEntry) -> Result<RemoteFile, String> {
     let path: RepoPath = entry.path.parse().map_err(|error| format!("{error}"))?;
-    let bad = |what: &str| format!("`{path}` has {what}");
+    let bad = |problem: &str| format!("`{path}` has {problem}");
     let oid = entry.oid.as_deref().unwrap_or("");
     let (content, size_bytes) = match &entry.lfs {
         Some(lfs) => (
@@ -242,8 +248,8 @@ fn parse_file(entry: TreeEntry) -> Result<RemoteFile, String> {
     let size_bytes = size_bytes.ok_or_else(|| bad("no size"))?;
     let git_oid = match (parse_hex(oid), content) {
         (Some(oid), _) => oid,
-        // Some mirrors give the SHA-256 instead of the pointer's blob id, which
-        // follows from what is known.
+        // Some mirrors give the SHA-256 instead of the pointer's blob id, which can
+        // be computed.
         (None, ContentId::Sha256(sha256)) => pointer_oid(&sha256, size_bytes),
         (None, ContentId::GitSha1(oid)) => oid,
     };
@@ -251,7 +257,7 @@ fn parse_file(entry: TreeEntry) -> Result<RemoteFile, String> {
         size_bytes,
         content,
         git_oid,
-        // Of gated content it is masked with asterisks.
+        // For gated content it is masked with asterisks.
         xet_hash: entry.xet_hash.and_then(|text| text.parse().ok()),
         path,
     })
@@ -280,7 +286,7 @@ mod tests {
         let mut listing = Listing::default();
         let read = wire::parse_entries(json.as_bytes(), |entry| listing.add(entry));
         read.map_err(|error| match error {
-            wire::Unreadable::Malformed(why) => why,
+            wire::Unreadable::Malformed(reason) => reason,
             wire::Unreadable::Network(error) => error.to_string(),
         })?;
         listing.finish()
@@ -345,13 +351,13 @@ mod tests {
                 "{path:?}"
             );
         }
-        for (paths, why) in [
+        for (paths, reason) in [
             (["a", "a"], "`a` twice"),
             (["a/b", "a"], "`a` is a file and a folder"),
             (["a", "a/b/c"], "`a` is a file and a folder"),
         ] {
             let error = list(&format!("[{},{}]", file(paths[0]), file(paths[1]))).unwrap_err();
-            assert!(error.contains(why), "{error}");
+            assert!(error.contains(reason), "{error}");
         }
         assert!(list(&format!("[{},{},{}]", file("a"), file("a-b"), file("ab/c"))).is_ok());
     }

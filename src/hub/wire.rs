@@ -4,8 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, BufReader, Read};
 
-/// What an answer can be parsed into, for signatures outside this file.
-pub(super) use serde::de::DeserializeOwned as Answer;
+pub(super) use serde::de::DeserializeOwned;
 use serde::de::{Deserializer as _, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
@@ -53,21 +52,21 @@ pub(super) struct Lfs {
 }
 
 #[derive(Serialize)]
-struct PathsInfoQuestion<'a> {
+struct PathsInfoRequest<'a> {
     paths: Vec<&'a str>,
     expand: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Refs {
-    pub branches: Vec<Ref>,
-    pub converts: Vec<Ref>,
-    pub tags: Vec<Ref>,
+pub(super) struct RefsJson {
+    pub branches: Vec<RefJson>,
+    pub converts: Vec<RefJson>,
+    pub tags: Vec<RefJson>,
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Ref {
+pub(super) struct RefJson {
     pub name: String,
     #[serde(rename = "ref")]
     pub full_name: Option<String>,
@@ -105,23 +104,23 @@ pub(super) struct XetReadToken {
     pub exp: i64,
 }
 
-/// Why nothing could be made of a body.
+/// The reason why a body could not be parsed.
 #[derive(Debug)]
 pub(super) enum Unreadable {
     Network(HttpError),
-    /// In words that repeat none of it.
+    /// The message does not repeat the content.
     Malformed(String),
 }
 
-/// Reads an answer as it comes; no more of it is in memory than what is wanted.
-pub(super) fn parse<T: Answer>(body: impl Read) -> Result<T, Unreadable> {
+/// Parses a response as it arrives; only the result is kept in memory.
+pub(super) fn parse<T: DeserializeOwned>(body: impl Read) -> Result<T, Unreadable> {
     let mut reader = serde_json::Deserializer::from_reader(buffered(body));
     let found = T::deserialize(&mut reader).and_then(|found| reader.end().map(|()| found));
     found.map_err(unreadable)
 }
 
-/// Reads a list as it comes and hands over its entries one by one; `take`
-/// may refuse an entry, and with it the whole list.
+/// Parses a list as it arrives and passes on its entries one by one; if `take`
+/// refuses an entry, the whole list is refused.
 pub(super) fn parse_entries(
     body: impl Read,
     mut take: impl FnMut(TreeEntry) -> Result<(), String>,
@@ -136,19 +135,19 @@ pub(super) fn parse_entries(
     let entries = Entries {
         take: &mut |entry| {
             since_entry.set(0);
-            take(entry).map_err(|why| *refused.borrow_mut() = Some(why))
+            take(entry).map_err(|reason| *refused.borrow_mut() = Some(reason))
         },
     };
     let read = reader.deserialize_seq(entries);
     let read = read.and_then(|()| reader.end());
     read.map_err(|error| match refused.take() {
-        Some(why) => Unreadable::Malformed(why),
+        Some(reason) => Unreadable::Malformed(reason),
         None => unreadable(error),
     })
 }
 
-/// Reads what nobody wants to know.
-pub(super) fn read_away(mut body: impl Read) -> Result<(), Unreadable> {
+/// Drains a body.
+pub(super) fn drain(mut body: impl Read) -> Result<(), Unreadable> {
     match io::copy(&mut body, &mut io::sink()) {
         Ok(_) => Ok(()),
         Err(error) => Err(of_io(&error)),
@@ -178,7 +177,7 @@ fn of_io(error: &io::Error) -> Unreadable {
     }
 }
 
-/// Keeps a single entry of a list from being as long as the list may be.
+/// Limits the size of a single entry of a list.
 struct EntryLimit<'c, R> {
     body: R,
     since_entry: &'c Cell<usize>,
@@ -216,23 +215,23 @@ impl<'de> Visitor<'de> for Entries<'_> {
 }
 
 #[cfg(test)]
-pub(super) fn parse_bytes<T: Answer>(json: &[u8]) -> Result<T, String> {
+pub(super) fn parse_bytes<T: DeserializeOwned>(json: &[u8]) -> Result<T, String> {
     parse(json).map_err(|error| match error {
-        Unreadable::Malformed(why) => why,
+        Unreadable::Malformed(reason) => reason,
         Unreadable::Network(error) => error.to_string(),
     })
 }
 
-/// Renders the question for selected paths.
-pub(super) fn paths_info_question(paths: &[&str]) -> Vec<u8> {
-    let question = PathsInfoQuestion {
+/// Renders the body of a request for selected paths.
+pub(super) fn paths_info_request(paths: &[&str]) -> Vec<u8> {
+    let request = PathsInfoRequest {
         paths: paths.to_vec(),
         expand: false,
     };
-    serde_json::to_vec(&question).expect("strings and a flag always serialise")
+    serde_json::to_vec(&request).expect("strings and a flag always serialise")
 }
 
-/// Finds what an error body says, in any of the forms that the Hub uses.
+/// Finds the message of an error body, in any of the Hub's formats.
 pub(super) fn error_text(body: &str) -> Option<String> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -272,8 +271,8 @@ pub(super) fn error_text(body: &str) -> Option<String> {
     (!distinct.is_empty()).then(|| distinct.join("; "))
 }
 
-/// Finds what a storage host's refusal says: the code and message of S3's XML,
-/// or a short plain text. The rest of such XML repeats the signed request.
+/// Finds the message of a storage host's error: code and message of S3's XML, or a
+/// short plain text. The rest of such XML repeats the signed request.
 pub(super) fn storage_text(body: &str) -> Option<String> {
     let tag = |name: &str| {
         let (_, rest) = body.split_once(&format!("<{name}>"))?;
@@ -320,7 +319,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_form_of_error_body_is_read() {
+    fn every_form_of_error_body_is_parsed() {
         for (body, text) in [
             (r#"{"error":"a"}"#, Some("a")),
             (r#"{"error":["a","b","a"]}"#, Some("a; b")),
@@ -338,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn the_signed_request_in_a_storage_error_is_not_repeated() {
+    fn a_storage_error_does_not_repeat_the_signed_request() {
         let xml = "<?xml?><Error><Code>AccessDenied</Code><Message>Request has expired</Message>\
                    <StringToSign>geheim</StringToSign></Error>";
         assert_eq!(
@@ -367,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_json_is_described_without_repeating_it() {
+    fn the_error_about_malformed_json_does_not_repeat_it() {
         let error = parse_bytes::<RepoInfo>(b"{\"sha\": geheim}").unwrap_err();
         assert_eq!(error, "it is not JSON (line 1, column 9)");
         assert!(

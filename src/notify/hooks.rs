@@ -10,7 +10,7 @@ use crate::domain::argv::Argv;
 use crate::domain::session::Session;
 use crate::domain::settings::SettingKey;
 use crate::domain::time::{Timestamp, render_utc};
-use crate::sys::child::{self, Ended, Errand, Pipes, Returned};
+use crate::sys::child::{self, ChildCommand, ChildOutput, Ended, Pipes};
 use crate::sys::stop::StopFlag;
 
 /// The exit code by which a hook says that there was nothing for it to do, as
@@ -72,7 +72,7 @@ pub fn setting_of(event: HookEvent) -> SettingKey {
 /// Runs a hook to its end; returns what became of it and what it printed.
 pub fn run(program: &Path, argv: &Argv, call: &Call<'_>, manner: &Manner) -> (Answer, String) {
     let facts = facts(call, &manner.home).into_iter();
-    let errand = Errand {
+    let errand = ChildCommand {
         program: program.as_os_str(),
         arguments: argv.arguments().iter().map(OsStr::new).collect(),
         variables: facts
@@ -94,7 +94,7 @@ pub fn run(program: &Path, argv: &Argv, call: &Call<'_>, manner: &Manner) -> (An
     }
 }
 
-fn answer(returned: &Returned, timeout: Duration) -> Answer {
+fn answer(returned: &ChildOutput, timeout: Duration) -> Answer {
     match returned.ended {
         Ended::Code(0) => Answer::Done,
         Ended::Code(LEAVE_OUT) => Answer::LeftOut,
@@ -109,7 +109,7 @@ fn answer(returned: &Returned, timeout: Duration) -> Answer {
     }
 }
 
-fn printed(returned: &Returned) -> String {
+fn printed(returned: &ChildOutput) -> String {
     let mut text = returned.text().trim_end().to_owned();
     if returned.is_cut {
         text.push_str(" […]");
@@ -205,7 +205,7 @@ mod tests {
     #[test]
     fn codes_of_hooks_mean_done_nothing_to_do_or_failed() {
         let answer = |ended| {
-            let returned = Returned {
+            let returned = ChildOutput {
                 ended,
                 pieces: Vec::new(),
                 is_cut: false,

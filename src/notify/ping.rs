@@ -135,7 +135,7 @@ fn try_once(http: &Http, request: &Request) -> Result<(), String> {
                 false => Err(format!("the answer is HTTP {status}")),
             }
         }
-        Err(err) => Err(err.what().to_owned()),
+        Err(err) => Err(err.reason().to_owned()),
     }
 }
 

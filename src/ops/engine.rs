@@ -9,7 +9,6 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::units::ByteSize;
 use crate::download::EngineOptions;
 use crate::sys::file_limit::{self, connections_within};
-use crate::sys::file_limit::{self, connections_within};
 
 /// Returns how the engine of a run fetches.
 pub fn engine_options(tools: &Tools<'_>, bounds: &Bounds, rate: &Arc<AtomicU64>) -> EngineOptions {

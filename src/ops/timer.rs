@@ -1,4 +1,4 @@
-//! The timer entry of a home: what it is to say, and that it is there once.
+//! Installation, removal and state of the timer entry of a home.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::timer_places::{database_id, places_of_tick};
 use super::timer_record::TimerRecord;
 use crate::domain::settings::{SettingKey, Settings};
-use crate::domain::status::TimerFacts as Standing;
+use crate::domain::status::TimerFacts;
 use crate::domain::time::Timestamp;
 use crate::domain::timer::TimerKind;
 use crate::domain::units::Seconds;
@@ -16,34 +16,34 @@ use crate::store::{MetaKey, Store};
 use crate::sys::host::Host;
 use crate::sys::paths::{self, Home};
 use crate::sys::program;
-use crate::timer::{self, Surroundings, Tick, TimerBackend, TimerId, TimerSpec, WATCHED};
+use crate::timer::{self, TickEnvironment, TickTimes, TimerBackend, TimerId, TimerSpec, WATCHED};
 
-pub use crate::timer::{Encoding, Gap, Refusal, Step, render_steps};
+pub use crate::timer::{Encoding, Gap, InstallStep, Refusal, render_steps};
 
-/// The variables that may hold a token.
+/// The variables that may contain a token.
 const TOKEN_VARIABLES: [&str; 2] = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"];
 
-/// What was asked for on the command line.
+/// The request on the command line.
 #[derive(Clone, Debug, Default)]
-pub struct Wish {
+pub struct TimerRequest {
     pub every: Option<Seconds>,
-    /// `None`: what is installed, or else the best that the machine has.
+    /// `None`: the installed back-end, or else the preferred one.
     pub kind: Option<TimerKind>,
-    /// `NAME` or `NAME=VALUE`; none: as before.
+    /// `NAME` or `NAME=VALUE`; empty: unchanged.
     pub variables: Vec<String>,
 }
 
-/// A home and what belongs to it.
+/// A home with its host and settings.
 #[derive(Clone, Copy)]
-pub struct Place<'a> {
+pub struct HomeContext<'a> {
     pub host: &'a Host,
     pub home: &'a Home,
     pub settings: &'a Settings,
 }
 
-/// An entry that is decided on and not yet installed.
-pub struct Draft<'a> {
-    place: Place<'a>,
+/// An entry that is planned and not yet installed.
+pub struct PlannedEntry<'a> {
+    context: HomeContext<'a>,
     pub spec: TimerSpec,
     backend: Box<dyn TimerBackend + 'a>,
     former: Option<TimerRecord>,
@@ -51,58 +51,62 @@ pub struct Draft<'a> {
     pub warnings: Vec<String>,
 }
 
-/// What a start did.
+/// The result of an installation.
 #[derive(Clone, Debug)]
 pub struct Started {
     pub has_changed: bool,
-    /// Entries that this one replaced: of other back-ends, or of the place
-    /// where the home was before.
+    /// Back-ends whose entry was replaced, or in which the home had an entry at its
+    /// former path.
     pub replaced: Vec<TimerKind>,
     pub warnings: Vec<String>,
 }
 
-/// What is known of the timer without waiting for a tick.
+/// The state of the timer, independent of ticks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TimerFacts {
+pub struct TimerState {
     pub installed: bool,
     pub backend: Option<TimerKind>,
     pub every: Option<Seconds>,
-    /// Whether the entry is, to the byte, what `start` would write now.
+    /// Whether the entry is byte for byte what `start` would write now.
     pub is_current: bool,
-    /// The file, or the crontab's lines.
+    /// The path of the file, or the lines of the crontab.
     pub entry: Option<String>,
-    /// Why it does not fire, or why nothing could be learnt.
+    /// Why it does not fire, or why its state is unknown.
     pub last_problem: Option<String>,
-    /// Why it may not fire, which is a guess.
+    /// Why it may not fire. A guess.
     pub doubt: Option<String>,
-    /// Nothing could be learnt, and this is what to do about it, where that is known.
+    /// Set if the state is unknown.
     pub unknown: Option<Unknown>,
 }
 
-/// An entry that cannot be looked at.
+/// An entry that could not be inspected, and the next step, where one is known.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unknown {
     pub next: Option<String>,
 }
 
-/// Decides what the entry says. Writes nothing.
-pub fn draft<'a>(place: Place<'a>, store: Option<&Store>, wish: &Wish) -> Result<Draft<'a>> {
+/// Plans the entry. Writes nothing.
+pub fn plan_entry<'a>(
+    context: HomeContext<'a>,
+    store: Option<&Store>,
+    request: &TimerRequest,
+) -> Result<PlannedEntry<'a>> {
     let former = store.map(TimerRecord::load).transpose()?.flatten();
-    let mut spec = base_spec(place, store)?;
-    let every = wish.every.unwrap_or(place.settings.timer_every());
-    spec.tick = tick(place, store, every)?;
-    spec.variables = match (&former, wish.variables.is_empty()) {
+    let mut spec = base_spec(context, store)?;
+    let every = request.every.unwrap_or(context.settings.timer_every());
+    spec.tick = tick(context, store, every)?;
+    spec.variables = match (&former, request.variables.is_empty()) {
         (Some(former), true) => former.variables.clone(),
-        _ => variables(place.host, &wish.variables)?,
+        _ => variables(context.host, &request.variables)?,
     };
     spec.check()?;
-    let backend = choose(place, wish.kind, former.as_ref())?;
-    let gaps = timer::gaps(&surroundings(place, store, backend.kind(), &spec)?);
-    let warnings: Vec<String> = passing_place(Path::new(&spec.program))
+    let backend = choose(context, request.kind, former.as_ref())?;
+    let gaps = timer::gaps(&tick_environment(context, store, backend.kind(), &spec)?);
+    let warnings: Vec<String> = temporary_location(Path::new(&spec.program))
         .into_iter()
         .collect();
-    Ok(Draft {
-        place,
+    Ok(PlannedEntry {
+        context,
         spec,
         backend,
         former,
@@ -111,24 +115,24 @@ pub fn draft<'a>(place: Place<'a>, store: Option<&Store>, wish: &Wish) -> Result
     })
 }
 
-impl Draft<'_> {
+impl PlannedEntry<'_> {
     pub fn kind(&self) -> TimerKind {
         self.backend.kind()
     }
 
-    /// Returns what would be written and run.
-    pub fn steps(&self) -> Result<Vec<Step>> {
+    /// Returns the steps of the installation.
+    pub fn steps(&self) -> Result<Vec<InstallStep>> {
         self.backend.plan(&self.spec)
     }
 
-    /// Installs the entry, and removes those that it replaces.
+    /// Installs the entry and removes those that it replaces.
     pub fn install(
         &self,
         store: &Store,
         now: Timestamp,
         every: Option<Seconds>,
     ) -> Result<Started> {
-        // Before the first tick, which must not fill the wrong cache.
+        // Saved before the first tick, which must not fill the wrong cache.
         for gap in &self.gaps {
             if let Gap::Save { key, value, .. } = gap {
                 store.set_setting(key.as_str(), value, now)?;
@@ -136,12 +140,12 @@ impl Draft<'_> {
         }
         let has_changed = self.backend.install(&self.spec)?;
         if let Some(every) = every {
-            // What `start` without `--every` would write must be the same.
+            // A later `start` without `--every` must write the same entry.
             store.set_setting(SettingKey::TimerEvery.as_str(), &every.to_string(), now)?;
         }
         let former = self.former.as_ref().and_then(|former| former.since);
         let since = former.filter(|_| !has_changed).unwrap_or(now);
-        let places = places_of_tick(store, self.place.settings)?;
+        let places = places_of_tick(store, self.context.settings)?;
         TimerRecord::new(self.kind(), &self.spec, places, since).save(store)?;
         let replaced = self.remove_replaced()?;
         Ok(Started {
@@ -152,7 +156,7 @@ impl Draft<'_> {
     }
 
     fn remove_replaced(&self) -> Result<Vec<TimerKind>> {
-        let Place { host, home, .. } = self.place;
+        let HomeContext { host, home, .. } = self.context;
         let mut replaced = Vec::new();
         let Some(former) = &self.former else {
             return Ok(replaced);
@@ -160,7 +164,7 @@ impl Draft<'_> {
         let is_replaced = if former.id == self.spec.id {
             former.kind != self.kind()
         } else {
-            // A home that was copied leaves the original, and its entry, in place.
+            // The original of a copied home keeps its entry.
             !Path::new(&former.home).join("hfdl.db").exists()
         };
         if is_replaced && timer::of_kind(former.kind, host, home.path()).remove(&former.id)? {
@@ -170,8 +174,8 @@ impl Draft<'_> {
     }
 }
 
-/// Removes the entry of a home from every back-end; returns where it was, and
-/// what kept others from being looked at.
+/// Removes the entry of a home from every back-end; returns the back-ends that had
+/// one, and warnings about those that could not be inspected.
 pub fn remove(
     host: &Host,
     home: &Home,
@@ -202,56 +206,57 @@ pub fn remove(
     Ok((removed, warnings))
 }
 
-/// Looks at the entry of a home. Never fails: what cannot be learnt is a problem.
-pub fn facts(place: Place<'_>, store: Option<&Store>) -> TimerFacts {
-    look(place, store).unwrap_or_else(|err| {
+/// Returns the state of the entry of a home. Never fails: an error becomes a
+/// problem.
+pub fn state(context: HomeContext<'_>, store: Option<&Store>) -> TimerState {
+    inspect(context, store).unwrap_or_else(|err| {
         let record = store.and_then(|store| TimerRecord::load(store).ok().flatten());
         let refusal = err.downcast_ref::<Refusal>();
-        TimerFacts {
+        TimerState {
             backend: record.as_ref().map(|record| record.kind),
             every: record.map(|record| record.every),
             last_problem: Some(format!("{err:#}")),
             unknown: Some(Unknown {
                 next: refusal.and_then(|refusal| refusal.next.clone()),
             }),
-            ..TimerFacts::default()
+            ..TimerState::default()
         }
     })
 }
 
-/// Returns what `status` tells of the timer; `None` where `start` never made one.
-pub fn standing(place: Place<'_>, store: &Store) -> Result<Option<Standing>> {
+/// Returns the timer's facts for `status`; `None` if `start` never installed one.
+pub fn status_facts(context: HomeContext<'_>, store: &Store) -> Result<Option<TimerFacts>> {
     let Some(record) = TimerRecord::load(store)? else {
         return Ok(None);
     };
-    let facts = facts(place, Some(store));
-    let drift = || match facts.installed && facts.is_current {
-        true => None,
-        false => Some(
-            "it is from another version, or the program, its home or the interval has changed"
-                .to_owned(),
-        ),
+    let state = state(context, Some(store));
+    let drift = || {
+        let is_different = !(state.installed && state.is_current);
+        is_different.then(|| {
+            "it was installed by another version, or the program, its home or the interval has changed"
+                .to_owned()
+        })
     };
-    Ok(Some(Standing {
-        // One that was removed by hand is missed all the same.
+    Ok(Some(TimerFacts {
+        // An entry removed by hand is still expected.
         installed: true,
         backend: record.kind.to_string(),
         every: record.every,
         since: record.since,
-        drift: facts.last_problem.clone().or_else(drift),
-        doubt: facts.doubt.clone(),
+        drift: state.last_problem.clone().or_else(drift),
+        doubt: state.doubt.clone(),
     }))
 }
 
-fn look(place: Place<'_>, store: Option<&Store>) -> Result<TimerFacts> {
-    let Place {
+fn inspect(context: HomeContext<'_>, store: Option<&Store>) -> Result<TimerState> {
+    let HomeContext {
         host,
         home,
         settings,
-    } = place;
+    } = context;
     let record = store.map(TimerRecord::load).transpose()?.flatten();
-    let mut spec = base_spec(place, store)?;
-    spec.tick = tick(place, store, settings.timer_every())?;
+    let mut spec = base_spec(context, store)?;
+    spec.tick = tick(context, store, settings.timer_every())?;
     if let Some(record) = &record {
         spec.variables.clone_from(&record.variables);
     }
@@ -260,13 +265,13 @@ fn look(place: Place<'_>, store: Option<&Store>) -> Result<TimerFacts> {
         backends.retain(|backend| backend.kind() == record.kind);
     }
     for backend in backends {
-        let entry = match backend.look(&spec) {
-            // A back-end that is not known to be used need not be readable.
+        let entry = match backend.installed(&spec) {
+            // Errors of back-ends that are not in use are ignored.
             Err(_) if record.is_none() => None,
             found => found?,
         };
         if let Some(entry) = entry {
-            return Ok(TimerFacts {
+            return Ok(TimerState {
                 installed: true,
                 backend: Some(backend.kind()),
                 every: record.map(|record| record.every),
@@ -279,50 +284,50 @@ fn look(place: Place<'_>, store: Option<&Store>) -> Result<TimerFacts> {
         }
     }
     let Some(record) = record else {
-        return Ok(TimerFacts::default());
+        return Ok(TimerState::default());
     };
     let problem = if record.id == spec.id {
-        "the entry has been removed by hand; `hfdl start` puts it back".to_owned()
+        "the entry was removed by hand; `hfdl start` installs it again".to_owned()
     } else {
         format!(
             "the entry is that of `{}`, from where this directory was moved or copied; `hfdl start` makes one for here",
             record.home
         )
     };
-    Ok(TimerFacts {
+    Ok(TimerState {
         backend: Some(record.kind),
         every: Some(record.every),
         last_problem: Some(problem),
-        ..TimerFacts::default()
+        ..TimerState::default()
     })
 }
 
-/// Returns the specification but for its minutes and variables.
-fn base_spec(place: Place<'_>, store: Option<&Store>) -> Result<TimerSpec> {
-    let Place {
+/// Returns the specification without its variables.
+fn base_spec(context: HomeContext<'_>, store: Option<&Store>) -> Result<TimerSpec> {
+    let HomeContext {
         host,
         home,
         settings,
-    } = place;
+    } = context;
     Ok(TimerSpec {
         id: TimerId::of(&paths::resolved(home.path())),
         program: utf8(program::path(host)?)?,
         home: utf8(home.path().to_path_buf())?,
         database: store.map(database_id).transpose()?,
-        tick: tick(place, store, settings.timer_every())?,
+        tick: tick(context, store, settings.timer_every())?,
         variables: Vec::new(),
     })
 }
 
-fn tick(place: Place<'_>, store: Option<&Store>, every: Seconds) -> Result<Tick> {
+fn tick(context: HomeContext<'_>, store: Option<&Store>, every: Seconds) -> Result<TickTimes> {
     let seed = match store {
         Some(store) => match store.meta(MetaKey::TimerSeed)? {
             Some(seed) => seed,
             None => store.install_id()?.to_string(),
         },
-        None => seed_of_new_home(place.home),
+        None => seed_of_new_home(context.home),
     };
-    Ok(Tick::new(every, &seed, &place.host.name()))
+    Ok(TickTimes::new(every, &seed, &context.host.name()))
 }
 
 fn seed_of_new_home(home: &Home) -> String {
@@ -336,45 +341,44 @@ pub fn keep_minutes_of_new_home(home: &Home, store: &Store) -> Result<()> {
 
 fn utf8(path: PathBuf) -> Result<String> {
     path.into_os_string().into_string().map_err(|path| {
-        let why = format!("`{}` is not UTF-8, and an entry must be", path.display());
-        Refusal::asked(why)
+        let reason = format!("`{}` is not UTF-8, and an entry must be", path.display());
+        Refusal::usage(reason)
             .next("make a link with a plain name to it and use that")
             .into()
     })
 }
 
 fn choose<'a>(
-    place: Place<'a>,
-    wish: Option<TimerKind>,
+    context: HomeContext<'a>,
+    wanted: Option<TimerKind>,
     former: Option<&TimerRecord>,
 ) -> Result<Box<dyn TimerBackend + 'a>> {
-    let Place { host, home, .. } = place;
-    if let Some(kind) = wish {
+    let HomeContext { host, home, .. } = context;
+    if let Some(kind) = wanted {
         return Ok(timer::of_kind(kind, host, home.path()));
     }
-    // What is installed stays where it is, so that nothing fires twice.
+    // Keep the installed back-end, so that the timer does not fire twice.
     if let Some(former) = former {
         let backend = timer::of_kind(former.kind, host, home.path());
-        if backend.is_there() {
+        if backend.is_available() {
             return Ok(backend);
         }
     }
     timer::choose(timer::all(host, home.path())).context("cannot find a timer to install to")
 }
 
-/// Finds the values of the variables that were asked for.
-fn variables(host: &Host, wished: &[String]) -> Result<Vec<(String, String)>> {
+/// Returns the requested variables with their values.
+fn variables(host: &Host, requested: &[String]) -> Result<Vec<(String, String)>> {
     let mut found = BTreeMap::new();
-    for word in wished {
+    for word in requested {
         let (name, value) = match word.split_once('=') {
             Some((name, value)) => (name, value.to_owned()),
             None => match host.variable(word) {
                 Some(value) => (word.as_str(), value.to_owned()),
                 None => {
-                    let why =
-                        format!("`{word}` is not set here, so there is no value to take along");
+                    let reason = format!("`{word}` is not set here, so it has no value");
                     let next = format!("write `--env {word}=VALUE`");
-                    return Err(Refusal::asked(why).next(next).into());
+                    return Err(Refusal::usage(reason).next(next).into());
                 }
             },
         };
@@ -384,13 +388,13 @@ fn variables(host: &Host, wished: &[String]) -> Result<Vec<(String, String)>> {
     Ok(found.into_iter().collect())
 }
 
-fn surroundings<'a>(
-    place: Place<'a>,
+fn tick_environment<'a>(
+    context: HomeContext<'a>,
     store: Option<&Store>,
     kind: TimerKind,
     spec: &TimerSpec,
-) -> Result<Surroundings<'a>> {
-    let Place { host, settings, .. } = place;
+) -> Result<TickEnvironment<'a>> {
+    let HomeContext { host, settings, .. } = context;
     let watched = WATCHED
         .iter()
         .filter_map(|name| Some((*name, host.variable(name)?.to_owned())));
@@ -402,7 +406,7 @@ fn surroundings<'a>(
         .into_iter()
         .filter_map(|setting| Some((SettingKey::find(&setting.key).ok()?, setting.value)));
     let zone = host.variable("TZ").and_then(|_| host.time_zone_name());
-    Ok(Surroundings {
+    Ok(TickEnvironment {
         kind,
         variables: watched.collect(),
         carried: spec
@@ -429,7 +433,7 @@ fn surroundings<'a>(
     })
 }
 
-/// Returns where a token file is looked for, given a way to look variables up.
+/// Returns the path of the token file; `variable` looks up a variable.
 fn token_file<'a>(host: &Host, variable: impl Fn(&str) -> Option<&'a str>) -> Result<PathBuf> {
     if let Some(path) = variable("HF_TOKEN_PATH") {
         return paths::expand(host, path);
@@ -442,8 +446,8 @@ fn token_file<'a>(host: &Host, variable: impl Fn(&str) -> Option<&'a str>) -> Re
     Ok(home.join("token"))
 }
 
-/// Says that a program lies where it will not stay.
-fn passing_place(program: &Path) -> Option<String> {
+/// Returns a warning if the program is in a folder that will not last.
+fn temporary_location(program: &Path) -> Option<String> {
     let parts: Vec<&str> = program.iter().filter_map(|part| part.to_str()).collect();
     let is_build =
         parts.contains(&"target") && parts.iter().any(|p| matches!(*p, "debug" | "release"));
@@ -451,13 +455,13 @@ fn passing_place(program: &Path) -> Option<String> {
         || program.starts_with("/var/tmp")
         || program.starts_with("/private/var/folders")
         || parts.windows(2).any(|pair| pair == ["Local", "Temp"]);
-    let what = match (is_build, is_temporary) {
+    let place = match (is_build, is_temporary) {
         (true, _) => "a build directory",
         (_, true) => "a temporary directory",
         _ => return None,
     };
     Some(format!(
-        "`{}` lies in {what}: when it goes, the timer starts nothing; install hfdl and run `hfdl start` again",
+        "`{}` is in {place}: once it is removed, the timer starts nothing; install hfdl and run `hfdl start` again",
         program.display()
     ))
 }
@@ -467,14 +471,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_that_do_not_last_are_recognised() {
+    fn temporary_locations_are_recognised() {
         for path in [
             "/home/me/hfdl/target/release/hfdl",
             "/home/me/hfdl/target/x86_64-unknown-linux-gnu/debug/hfdl",
             "/tmp/hfdl",
             "/private/var/folders/ab/T/hfdl",
         ] {
-            assert!(passing_place(Path::new(path)).is_some(), "{path}");
+            assert!(temporary_location(Path::new(path)).is_some(), "{path}");
         }
         for path in [
             "/usr/bin/hfdl",
@@ -482,7 +486,7 @@ mod tests {
             "/srv/target/hfdl",
             "/opt/tmp/hfdl",
         ] {
-            assert_eq!(passing_place(Path::new(path)), None, "{path}");
+            assert_eq!(temporary_location(Path::new(path)), None, "{path}");
         }
     }
 }

@@ -1,30 +1,29 @@
-//! The database, the cache and the Hub that a timer was installed for: a tick
-//! that finds others is refused.
+//! The database, cache and Hub for which the timer was installed: a tick with other
+//! ones is refused.
 
 use anyhow::Result;
 use thiserror::Error;
 
-use super::timer::{Place, facts};
+use super::timer::{HomeContext, state};
 use super::timer_record::TimerRecord;
 use crate::domain::settings::{SettingKey, SettingSource, Settings};
 use crate::store::Store;
 use crate::timer::PLACES;
 
-/// Returns the id by which an entry knows its database: the beginning of the
-/// random id that is made with it.
+/// Returns the database id in an entry: the beginning of the random install id.
 pub fn database_id(store: &Store) -> Result<String> {
     let mut id = store.install_id()?.simple().to_string();
     id.truncate(8);
     Ok(id)
 }
 
-/// Says what is wrong with a home whose timer is installed and whose database is
-/// missing; `None` for any other.
-pub fn lost_database(place: Place<'_>) -> Option<String> {
-    let database = place.home.database();
-    // A file that cannot be looked at is told when it is opened.
+/// Returns the problem of a home whose timer is installed and whose database is
+/// missing; `None` for any other home.
+pub fn lost_database(context: HomeContext<'_>) -> Option<String> {
+    let database = context.home.database();
+    // An unreadable file is reported when it is opened.
     let is_missing = database.try_exists().is_ok_and(|exists| !exists);
-    (is_missing && facts(place, None).installed).then(|| {
+    (is_missing && state(context, None).installed).then(|| {
         format!(
             "a timer is installed for it, and there is no `{}`; its disk may not be mounted",
             database.display()
@@ -32,11 +31,12 @@ pub fn lost_database(place: Place<'_>) -> Option<String> {
     })
 }
 
-/// What to do about a lost database.
+/// The next step for a missing database.
 pub const LOST_DATABASE_HINT: &str =
     "mount the disk or restore the file; `hfdl stop` removes the timer's entry";
 
-/// Returns the places that a tick will use: saved ones come before those of this shell.
+/// Returns the cache and Hub of a tick: saved settings override those of this
+/// shell.
 pub fn places_of_tick(store: &Store, settings: &Settings) -> Result<Vec<(SettingKey, String)>> {
     let mut places = Vec::new();
     for key in PLACES {
@@ -47,7 +47,7 @@ pub fn places_of_tick(store: &Store, settings: &Settings) -> Result<Vec<(Setting
     Ok(places)
 }
 
-/// A tick would use another place than the timer was installed with.
+/// The error of a tick that would use another cache or Hub than at installation.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
     "the timer was installed with `{key}` = `{installed}`, and this run would use `{now}` ({origin})"
@@ -56,7 +56,7 @@ pub struct OtherPlace {
     key: SettingKey,
     installed: String,
     now: String,
-    /// What names the place of this run.
+    /// The source of the setting in this run.
     origin: String,
 }
 
@@ -69,10 +69,10 @@ impl OtherPlace {
     }
 }
 
-/// Refuses a tick whose environment leads it to another cache or Hub than
-/// `start` found: it would fetch everything again, or ask elsewhere.
+/// Refuses a tick whose environment selects another cache or Hub than at
+/// installation: it would download everything again, or contact another Hub.
 ///
-/// A saved setting is a person's word, and so is a variable in the entry.
+/// A saved setting is intended, and so is a variable in the entry.
 pub fn check_places_of_tick(store: &Store, settings: &Settings) -> Result<()> {
     let Some(record) = TimerRecord::load(store)? else {
         return Ok(());

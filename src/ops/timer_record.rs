@@ -1,5 +1,5 @@
-//! What `start` did, written down: so that `status` and a later `start` know
-//! what is meant to be there, whatever their own environment says.
+//! The record of an installation. With it `status` and a later `start` know the
+//! expected entry, independent of their own environment.
 
 use crate::domain::settings::SettingKey;
 use crate::domain::time::{Timestamp, render_utc};
@@ -12,13 +12,13 @@ use crate::timer::{TimerId, TimerSpec};
 pub struct TimerRecord {
     pub kind: TimerKind,
     pub id: TimerId,
-    /// The home directory as it was then: it may have been moved since.
+    /// The home directory at installation; it may have moved since.
     pub home: String,
     pub every: Seconds,
     pub variables: Vec<(String, String)>,
-    /// Cache and Hub as they were when it was installed.
+    /// Cache and Hub at installation.
     pub places: Vec<(SettingKey, String)>,
-    /// When the entry was last written: nothing before that was missed.
+    /// When the entry was last written: earlier ticks are not expected.
     pub since: Option<Timestamp>,
 }
 
@@ -50,7 +50,8 @@ impl TimerRecord {
         store.set_meta(MetaKey::TimerEntry, &self.render())
     }
 
-    /// Writes one fact to a line; no value holds a line break (`TimerSpec::check`).
+    /// Writes one fact per line; no value contains a line break
+    /// (`TimerSpec::check`).
     fn render(&self) -> String {
         let Self { kind, id, home, .. } = self;
         let mut text = format!("kind {kind}\nid {id}\nhome {home}\nevery {}\n", self.every);
@@ -61,7 +62,7 @@ impl TimerRecord {
             text.push_str(&format!("env {name}={value}\n"));
         }
         for (key, value) in &self.places {
-            // A value that holds a line break is not compared later.
+            // A value with a line break is not compared later.
             if !value.contains('\n') {
                 text.push_str(&format!("place {key}={value}\n"));
             }
@@ -69,7 +70,7 @@ impl TimerRecord {
         text
     }
 
-    /// A record that a newer version wrote in another form is no record.
+    /// A record in an unknown format counts as none.
     fn parse(text: &str) -> Option<Self> {
         let (mut kind, mut id, mut home, mut every) = (None, None, None, None);
         let (mut variables, mut places, mut since) = (Vec::new(), Vec::new(), None);
@@ -110,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn a_rendered_record_parses_to_the_same_record() {
         let record = TimerRecord {
             kind: TimerKind::TaskScheduler,
             id: TimerId::parse("7f3a9c12").unwrap(),

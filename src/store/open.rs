@@ -17,7 +17,6 @@ use crate::sys::files::remove_if_present;
 use crate::sys::fs;
 use crate::sys::stop::StopFlag;
 use crate::sys::text::escaped;
-use crate::sys::text::escaped;
 
 /// How long SQLite itself waits for another writer in a run; between two tries
 /// the wish to stop is heard.

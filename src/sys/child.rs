@@ -1,11 +1,12 @@
-//! Other programs: the one door to start them. They get no secrets, and cannot hang us.
+//! Child processes: started without a shell, without secrets, with a time limit.
 //!
-//! A child is started by an argument vector, without a shell. It gets our
-//! environment without what is secret in it, and has what it prints collected,
-//! as much as is worth keeping. It may leave stdin unread, print without end,
-//! start children of its own that keep its pipes open, or never end; none of
-//! that holds us longer than its time limit and a moment. The pipes are served
-//! by threads that nobody waits for.
+//! A child is started from an argument vector. It inherits our environment except
+//! for secrets. Its output is collected up to a limit.
+//!
+//! A child may leave stdin unread, print without end, leave grandchildren that hold
+//! its pipes open, or never end. None of these blocks the caller for longer than
+//! the time limit and a short grace period: the pipes are served by detached
+//! threads, which are never joined.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
@@ -15,52 +16,52 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use super::family::Family;
+use super::process_group::ProcessGroup;
 use super::stop::StopFlag;
 use crate::domain::settings::SettingKey;
 
-/// How long the last words of a child may take after its end; a grandchild
-/// that holds the pipe open could keep us waiting for ever.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long to wait for remaining output after the child has ended. A grandchild
+/// that holds the pipe open could otherwise block for ever.
+const OUTPUT_GRACE: Duration = Duration::from_millis(500);
 
-/// A program to run, with everything that it is given.
+/// A program to run, with its arguments, environment and limits.
 #[derive(Clone, Debug)]
-pub struct Errand<'a> {
+pub struct ChildCommand<'a> {
     pub program: &'a OsStr,
     pub arguments: Vec<&'a OsStr>,
-    /// What it gets besides our environment; `None`: it must not have that one.
+    /// Changes to the inherited environment; `None` removes the variable.
     pub variables: Vec<(&'a str, Option<String>)>,
-    /// `None`: where we are.
+    /// `None`: the current directory.
     pub directory: Option<&'a Path>,
-    /// `None`: it has nothing to read.
+    /// `None`: stdin is empty.
     pub stdin: Option<Vec<u8>>,
     pub timeout: Duration,
-    /// Ends it, with all of its family, when this is raised.
+    /// Ends the child with its process group when this is raised.
     pub stop: StopFlag,
-    /// What is kept of what it prints.
+    /// Output beyond this size is dropped.
     pub most_output_bytes: usize,
     pub pipes: Pipes,
 }
 
-/// Whether a child has ended while somebody still holds its stdout.
+/// Whether `run` may return while another process still holds the child's stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pipes {
-    /// It has: it may have started what goes on without it.
+    /// For programs that may start background processes, such as hooks.
     MayStayOpen,
-    /// It has not: what it says counts only when it is whole.
+    /// For programs whose output counts only when it is complete.
     MustEnd,
 }
 
 /// How a child ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// By itself, with a code.
+    /// It exited with a code.
     Code(i32),
-    /// By a signal, named by its number where the platform tells.
+    /// It was ended by a signal; the number is known on Unix.
     Signal(Option<i32>),
-    /// It took too long, and was ended with all of its family.
+    /// It exceeded its time limit; its process group was ended.
     TimedOut,
-    /// We were asked to end, and ended it with all of its family.
+    /// A stop was requested; its process group was ended.
     Stopped,
 }
 
@@ -70,24 +71,24 @@ pub enum Stream {
     Err,
 }
 
-/// What became of a child.
+/// The exit and the output of a child process.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Returned {
+pub struct ChildOutput {
     pub ended: Ended,
-    /// The beginning of what it printed, piece by piece as it came.
+    /// The output up to the limit, in order of arrival.
     pub pieces: Vec<(Stream, Vec<u8>)>,
-    /// Whether it printed more than that.
+    /// Whether output was dropped because of the limit.
     pub is_cut: bool,
 }
 
-impl Returned {
-    /// Returns what it printed on one stream.
+impl ChildOutput {
+    /// Returns the output of one stream.
     pub fn of(&self, stream: Stream) -> Vec<u8> {
         let pieces = self.pieces.iter().filter(|(from, _)| *from == stream);
         pieces.flat_map(|(_, bytes)| bytes).copied().collect()
     }
 
-    /// Returns what it printed on both streams, for people.
+    /// Returns the output of both streams, for display.
     pub fn text(&self) -> String {
         let bytes: Vec<u8> = self.pieces.iter().flat_map(|(_, b)| b).copied().collect();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -95,72 +96,74 @@ impl Returned {
 }
 
 /// Runs a program to its end or to its time limit; fails where it cannot be started.
-pub fn run(errand: Errand<'_>) -> io::Result<Returned> {
+pub fn run(command: ChildCommand<'_>) -> io::Result<ChildOutput> {
     let started_at = Instant::now();
-    let mut family = Family::start(command(&errand))?;
-    if let (Some(facts), Some(mut stdin)) = (errand.stdin, family.child().stdin.take()) {
-        // In a thread of its own: a child that talks before it listens would
-        // else wait for us while we wait for it. Many do not listen at all;
-        // then this ends with them, or with us.
+    let mut group = ProcessGroup::start(std_command(&command))?;
+    if let (Some(input), Some(mut stdin)) = (command.stdin, group.child().stdin.take()) {
+        // In a separate thread: a child that fills its stdout before it reads stdin
+        // would deadlock with us. The thread ends when the child closes stdin, or
+        // with this process.
         std::thread::spawn(move || {
-            let _ = stdin.write_all(&facts);
+            let _ = stdin.write_all(&input);
         });
     }
     let (sender, receiver) = sync_channel(16);
-    listen(Stream::Out, family.child().stdout.take(), sender.clone());
-    listen(Stream::Err, family.child().stderr.take(), sender);
+    read_pipe(Stream::Out, group.child().stdout.take(), sender.clone());
+    read_pipe(Stream::Err, group.child().stderr.take(), sender);
 
-    let mut heard = Heard::new(errand.most_output_bytes);
+    let mut output = OutputBuffer::new(command.most_output_bytes);
     let is_in_time = loop {
-        let is_done = heard.is_over || errand.pipes == Pipes::MayStayOpen;
-        if is_done && family.has_ended()? {
+        let is_done = output.is_closed || command.pipes == Pipes::MayStayOpen;
+        if is_done && group.has_ended()? {
             break true;
         }
-        let left = errand.timeout.saturating_sub(started_at.elapsed());
-        if left.is_zero() || errand.stop.is_raised() {
+        let left = command.timeout.saturating_sub(started_at.elapsed());
+        if left.is_zero() || command.stop.is_raised() {
             break false;
         }
-        heard.listen(&receiver, left.min(poll_after(started_at.elapsed())));
+        output.receive(&receiver, left.min(poll_after(started_at.elapsed())));
     };
     let status = if is_in_time {
-        family.wait()?
+        group.wait()?
     } else {
-        family.end()?
+        group.terminate()?
     };
     let since = Instant::now();
-    while !heard.is_over && since.elapsed() < LAST_WORDS {
-        heard.listen(&receiver, LAST_WORDS.saturating_sub(since.elapsed()));
+    while !output.is_closed && since.elapsed() < OUTPUT_GRACE {
+        output.receive(&receiver, OUTPUT_GRACE.saturating_sub(since.elapsed()));
     }
-    Ok(Returned {
-        ended: match is_in_time {
-            true => ended(status),
-            false if errand.stop.is_raised() => Ended::Stopped,
-            false => Ended::TimedOut,
+    Ok(ChildOutput {
+        ended: if is_in_time {
+            exit_of(status)
+        } else if command.stop.is_raised() {
+            Ended::Stopped
+        } else {
+            Ended::TimedOut
         },
-        pieces: heard.pieces,
-        is_cut: heard.is_cut,
+        pieces: output.pieces,
+        is_cut: output.is_cut,
     })
 }
 
-fn command(errand: &Errand<'_>) -> Command {
-    let mut command = Command::new(errand.program);
+fn std_command(spec: &ChildCommand<'_>) -> Command {
+    let mut command = Command::new(spec.program);
     command
-        .args(&errand.arguments)
-        .stdin(match errand.stdin {
+        .args(&spec.arguments)
+        .stdin(match spec.stdin {
             Some(_) => Stdio::piped(),
             None => Stdio::null(),
         })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    if let Some(directory) = errand.directory {
+    if let Some(directory) = spec.directory {
         command.current_dir(directory);
     }
     for (name, value) in std::env::vars_os() {
-        if is_withheld(&name.to_string_lossy()) || holds_secret(&value.to_string_lossy()) {
+        if is_secret_variable(&name.to_string_lossy()) || holds_secret(&value.to_string_lossy()) {
             command.env_remove(name);
         }
     }
-    for (name, value) in &errand.variables {
+    for (name, value) in &spec.variables {
         match value {
             Some(value) => command.env(name, value),
             None => command.env_remove(name),
@@ -170,10 +173,10 @@ fn command(errand: &Errand<'_>) -> Command {
     command
 }
 
-/// Tells whether a variable is kept from other programs: tokens, where they
-/// lie, and addresses that are secrets. What belongs to others is handed on,
-/// because a hook may be about just that.
-pub fn is_withheld(name: &str) -> bool {
+/// Tells whether a variable is removed from the environment of children: tokens,
+/// paths of token files, and URLs that are secrets. Variables of other programs are
+/// passed on, because a hook may need them.
+pub fn is_secret_variable(name: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let is_ours = ["HF_", "HFDL_", "HUGGING", "XET_"]
         .iter()
@@ -184,13 +187,13 @@ pub fn is_withheld(name: &str) -> bool {
     (is_ours && has_token) || name == SettingKey::PingUrl.variable()
 }
 
-/// The texts that no other program gets, in whatever variable they stand.
+/// Secret values, removed from children whichever variable holds them.
 static SECRETS: OnceLock<Vec<String>> = OnceLock::new();
 
-/// Keeps some texts from all programs that this process starts. Called once,
-/// at the start of the process; later calls change nothing.
-pub fn withhold(secrets: Vec<String>) {
-    // What is shorter is no token, and would take many variables with it.
+/// Registers secret values that no child process may receive. Called once, at the
+/// start of the process; later calls have no effect.
+pub fn register_secrets(secrets: Vec<String>) {
+    // A shorter value is no token, and would match many unrelated variables.
     const SHORTEST: usize = 8;
     let secrets = secrets.into_iter();
     let _ = SECRETS.set(secrets.filter(|text| text.len() >= SHORTEST).collect());
@@ -201,9 +204,9 @@ fn holds_secret(value: &str) -> bool {
     secrets.any(|secret| value.contains(secret))
 }
 
-/// Starts this program anew in an environment of its own, with our stdout and
+/// Runs a program in the given environment and no other, with our stdout and
 /// stderr, and waits for its end.
-pub fn stand_in(
+pub fn run_in_environment(
     program: &Path,
     arguments: &[OsString],
     environment: &[(String, String)],
@@ -216,10 +219,10 @@ pub fn stand_in(
         .current_dir(directory)
         .stdin(Stdio::null())
         .status()?;
-    Ok(ended(status))
+    Ok(exit_of(status))
 }
 
-/// Keeps a console window from flashing up when we ourselves have none.
+/// Prevents a console window from opening when this process has none.
 pub(super) fn hide_window(command: &mut Command) {
     #[cfg(windows)]
     {
@@ -230,34 +233,35 @@ pub(super) fn hide_window(command: &mut Command) {
     let _ = command;
 }
 
-/// Looks often at first: most children end at once.
+/// Returns the polling interval. It is short at first, because most children end
+/// quickly.
 pub(super) fn poll_after(elapsed: Duration) -> Duration {
     (elapsed / 4).clamp(Duration::from_millis(2), Duration::from_millis(100))
 }
 
-/// What the child has printed so far.
-struct Heard {
+/// Collects output up to a limit.
+struct OutputBuffer {
     pieces: Vec<(Stream, Vec<u8>)>,
     room: usize,
     is_cut: bool,
-    /// Nobody can print any more.
-    is_over: bool,
+    /// All pipes are closed.
+    is_closed: bool,
 }
 
-impl Heard {
+impl OutputBuffer {
     fn new(room: usize) -> Self {
         Self {
             pieces: Vec::new(),
             room,
             is_cut: false,
-            is_over: false,
+            is_closed: false,
         }
     }
 
-    /// Collects what comes within a span of time.
-    fn listen(&mut self, receiver: &Receiver<(Stream, Vec<u8>)>, span: Duration) {
-        if self.is_over {
-            // Its pipes are closed, but it still runs.
+    /// Collects the output that arrives within a time span.
+    fn receive(&mut self, receiver: &Receiver<(Stream, Vec<u8>)>, span: Duration) {
+        if self.is_closed {
+            // The pipes are closed, and the child still runs.
             std::thread::sleep(span);
             return;
         }
@@ -271,14 +275,14 @@ impl Heard {
                 }
             }
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => self.is_over = true,
+            Err(RecvTimeoutError::Disconnected) => self.is_closed = true,
         }
     }
 }
 
-/// Reads a pipe to its end, also what nobody keeps: a child that cannot print
-/// would wait for us.
-fn listen(
+/// Reads a pipe to its end in a new thread. Dropped output is read as well, because
+/// a child blocks on a full pipe.
+fn read_pipe(
     stream: Stream,
     pipe: Option<impl Read + Send + 'static>,
     sender: SyncSender<(Stream, Vec<u8>)>,
@@ -286,14 +290,14 @@ fn listen(
     let Some(mut pipe) = pipe else { return };
     std::thread::spawn(move || {
         let mut buffer = [0; 4096];
-        let mut is_heard = true;
+        let mut is_received = true;
         while let Ok(n @ 1..) = pipe.read(&mut buffer) {
-            is_heard = is_heard && sender.send((stream, buffer[..n].to_vec())).is_ok();
+            is_received = is_received && sender.send((stream, buffer[..n].to_vec())).is_ok();
         }
     });
 }
 
-fn ended(status: ExitStatus) -> Ended {
+fn exit_of(status: ExitStatus) -> Ended {
     match status.code() {
         Some(code) => Ended::Code(code),
         #[cfg(unix)]
@@ -308,7 +312,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_and_secret_addresses_are_withheld_and_nothing_else() {
+    fn only_tokens_and_secret_urls_are_removed_from_the_environment() {
         for secret in [
             "HF_TOKEN",
             "HUGGING_FACE_HUB_TOKEN",
@@ -318,7 +322,7 @@ mod tests {
             "hf_token",
             "HFDL_PING_URL",
         ] {
-            assert!(is_withheld(secret), "{secret}");
+            assert!(is_secret_variable(secret), "{secret}");
         }
         for open in [
             "PATH",
@@ -327,13 +331,13 @@ mod tests {
             "HFDL_METRICS_FILE",
             "HTTPS_PROXY",
         ] {
-            assert!(!is_withheld(open), "{open}");
+            assert!(!is_secret_variable(open), "{open}");
         }
     }
 
     #[test]
-    fn a_program_that_is_not_there_is_an_error() {
-        let errand = Errand {
+    fn a_missing_program_is_an_error() {
+        let command = ChildCommand {
             program: OsStr::new("/nowhere/at/all"),
             arguments: Vec::new(),
             variables: Vec::new(),
@@ -344,11 +348,11 @@ mod tests {
             most_output_bytes: 0,
             pipes: Pipes::MustEnd,
         };
-        assert_eq!(run(errand).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(run(command).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }
 
-/// Children that are shell scripts, or batch lines where there is no `sh`.
+/// Child processes that are shell scripts, or batch lines on Windows.
 #[cfg(test)]
 mod children {
     use super::*;
@@ -356,12 +360,13 @@ mod children {
     const LONG: Duration = Duration::from_secs(30);
     const MOST: usize = 16 << 10;
 
-    fn shell(script: &str) -> Errand<'_> {
-        let (program, flag) = match cfg!(windows) {
-            true => ("cmd.exe", "/C"),
-            false => ("sh", "-c"),
+    fn shell(script: &str) -> ChildCommand<'_> {
+        let (program, flag) = if cfg!(windows) {
+            ("cmd.exe", "/C")
+        } else {
+            ("sh", "-c")
         };
-        Errand {
+        ChildCommand {
             program: OsStr::new(program),
             arguments: vec![OsStr::new(flag), OsStr::new(script)],
             variables: vec![("FACT", Some("a b".to_owned())), ("HOME", None)],
@@ -375,24 +380,26 @@ mod children {
     }
 
     #[test]
-    fn a_child_is_heard_and_its_code_is_told() {
-        let script = match cfg!(windows) {
-            true => "echo told& exit 3",
-            false => "echo told; exit 3",
+    fn output_and_exit_code_are_returned() {
+        let script = if cfg!(windows) {
+            "echo text& exit 3"
+        } else {
+            "echo text; exit 3"
         };
         let ran = run(shell(script)).unwrap();
         assert_eq!(ran.ended, Ended::Code(3));
-        assert_eq!(ran.text().trim_end(), "told");
+        assert_eq!(ran.text().trim_end(), "text");
     }
 
     #[test]
-    fn who_never_ends_is_ended() {
-        let script = match cfg!(windows) {
-            true => "echo begun& ping -n 60 127.0.0.1 >nul",
-            false => "echo begun; sleep 60",
+    fn a_child_that_never_ends_times_out() {
+        let script = if cfg!(windows) {
+            "echo begun& ping -n 60 127.0.0.1 >nul"
+        } else {
+            "echo begun; sleep 60"
         };
         let before = Instant::now();
-        let ran = run(Errand {
+        let ran = run(ChildCommand {
             timeout: Duration::from_millis(700),
             stop: StopFlag::new(),
             ..shell(script)
@@ -405,8 +412,8 @@ mod children {
 
     #[cfg(unix)]
     #[test]
-    fn a_child_is_given_facts_and_both_streams_are_told_apart() {
-        let ran = run(Errand {
+    fn stdin_is_written_and_stdout_and_stderr_stay_apart() {
+        let ran = run(ChildCommand {
             directory: Some(Path::new("/")),
             stdin: Some(b"facts\xff\n".to_vec()),
             ..shell("cat; echo \"$FACT|$HOME|$PWD\" >&2; exit 3")
@@ -423,13 +430,12 @@ mod children {
 
     #[cfg(unix)]
     #[test]
-    fn neither_unread_facts_nor_endless_words_nor_open_pipes_hang_us() {
+    fn unread_stdin_endless_output_and_open_pipes_do_not_block() {
         let before = Instant::now();
-        // More than a pipe holds, and nobody reads; or it is read only after
-        // as much has been said.
+        // More than a pipe holds: never read, or read only after as much output.
         let much = Some(vec![b'x'; 1 << 20]);
         for script in ["exit 0", "head -c 1000000 /dev/zero; cat >/dev/null"] {
-            let ran = run(Errand {
+            let ran = run(ChildCommand {
                 stdin: much.clone(),
                 most_output_bytes: 2 << 20,
                 ..shell(script)
@@ -440,11 +446,11 @@ mod children {
         let ran = run(shell("yes | head -c 1000000; exit 4")).unwrap();
         assert_eq!(ran.text().len(), MOST);
         assert_eq!((ran.ended, ran.is_cut), (Ended::Code(4), true));
-        // A grandchild keeps all pipes.
+        // A grandchild holds all pipes open.
         let ran = run(shell("sleep 60 & echo done")).unwrap();
         assert_eq!(ran.text(), "done\n");
         assert_eq!(ran.ended, Ended::Code(0));
-        // Its own pipes are closed, and it goes on.
+        // The child closes its pipes and goes on.
         let ran = run(shell("exec >&- 2>&-; sleep 0.2; exit 5")).unwrap();
         assert_eq!(ran.ended, Ended::Code(5));
         assert!(before.elapsed() < Duration::from_secs(20));
@@ -452,16 +458,16 @@ mod children {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn who_takes_too_long_is_ended_with_its_children() {
+    fn a_timeout_ends_the_whole_process_group() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pid");
         let stubborn = "trap '' TERM; (trap '' TERM; sleep 60) & echo $! >PID; echo begun; wait";
-        // The child is gone, and what it has left behind could say more.
+        // The child has ended, and its background process holds the pipes.
         let leaving = "sleep 60 & echo $! >PID; echo begun";
         for (script, pipes) in [(stubborn, Pipes::MayStayOpen), (leaving, Pipes::MustEnd)] {
             let script = script.replace("PID", &format!("'{}'", file.display()));
             let before = Instant::now();
-            let ran = run(Errand {
+            let ran = run(ChildCommand {
                 timeout: Duration::from_millis(300),
                 stop: StopFlag::new(),
                 pipes,
@@ -473,7 +479,7 @@ mod children {
             assert!(before.elapsed() < Duration::from_secs(20));
             let pid = std::fs::read_to_string(&file).unwrap();
             let status = format!("/proc/{}/stat", pid.trim());
-            // Gone, or a body that nobody has taken yet; killing takes a moment.
+            // Gone, or a zombie that has not been reaped; ending it takes a moment.
             let is_alive = |text: String| !text.contains(") Z ") && !text.contains(") X ");
             while std::fs::read_to_string(&status).is_ok_and(is_alive) {
                 assert!(before.elapsed() < Duration::from_secs(20));

@@ -1,4 +1,4 @@
-//! Copying a file or a part of one into another, by the cheapest means there is.
+//! Copies files and ranges of files by the cheapest available method.
 
 use std::fs::File;
 use std::io;
@@ -8,8 +8,8 @@ use super::file_io::{read_exact_at, write_all_at};
 use super::files::{self, Sharing};
 use super::open;
 
-/// Gives a content a second name without copying a byte: as a clone, or as a
-/// hard link where the caller allows one.
+/// Creates a second name for a file without copying bytes: a reflink, or a hard
+/// link where the caller allows one.
 pub fn clone_or_link(source: &Path, target: &Path, sharing: Sharing) -> io::Result<()> {
     match files::reflink(source, target) {
         Err(_) if sharing == Sharing::HardLinksToo => files::hard_link(source, target),
@@ -17,7 +17,7 @@ pub fn clone_or_link(source: &Path, target: &Path, sharing: Sharing) -> io::Resu
     }
 }
 
-/// Tries whether a file can be cloned into a folder.
+/// Tries whether a file can be reflinked into a folder.
 pub fn can_clone(source: &Path, folder: &Path) -> bool {
     let probe = files::unused_name(folder);
     let cloned = files::reflink(source, &probe).is_ok();
@@ -28,20 +28,20 @@ pub fn can_clone(source: &Path, folder: &Path) -> bool {
 /// Forces a file's bytes to disk.
 pub fn flush(path: &Path) -> io::Result<()> {
     match open::flushable(path) {
-        // Nothing could have been written through this name.
+        // A file that cannot be opened for writing has no unflushed bytes of ours.
         Err(err) if cfg!(windows) && err.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         file => file?.sync_data(),
     }
 }
 
-/// File systems that can share space between files do it in units of this or less.
+/// File systems share space between files in units of this size or less.
 #[cfg(target_os = "linux")]
 const SHARED_UNIT: u64 = 4096;
 
-/// Copies bytes from a place in one file to a place in another.
+/// Copies a range of one file to a position in another.
 ///
-/// On Linux the file system does it, which shares the space instead of copying
-/// where it can; elsewhere, and where it cannot, bytes are read and written.
+/// On Linux the file system copies, which shares the space where it can. On other
+/// platforms, and where that fails, the bytes are read and written.
 pub fn copy_range(
     from: &File,
     from_at: u64,
@@ -53,13 +53,14 @@ pub fn copy_range(
     #[cfg(target_os = "linux")]
     let done = {
         let mut done = 0;
-        // Only whole units can be shared, so what leads up to one goes first.
+        // Only whole units can be shared: copy the bytes before the first one
+        // separately.
         if from_at % SHARED_UNIT == to_at % SHARED_UNIT {
             done = from_at.next_multiple_of(SHARED_UNIT) - from_at;
             done = done.min(length);
             read_and_write(from, from_at, to, to_at, done, buffer)?;
         }
-        done + let_the_system_copy(from, from_at + done, to, to_at + done, length - done)
+        done + system_copy(from, from_at + done, to, to_at + done, length - done)
     };
     #[cfg(not(target_os = "linux"))]
     let done = 0;
@@ -73,9 +74,10 @@ pub fn copy_range(
     )
 }
 
-/// Returns how much the system copied; whatever stopped it, the slow way tells.
+/// Returns how many bytes the system copied. An error is not returned: the fallback
+/// meets it again and reports it.
 #[cfg(target_os = "linux")]
-fn let_the_system_copy(from: &File, from_at: u64, to: &File, to_at: u64, length: u64) -> u64 {
+fn system_copy(from: &File, from_at: u64, to: &File, to_at: u64, length: u64) -> u64 {
     let (mut from_at, mut to_at, mut done) = (from_at, to_at, 0);
     while done < length {
         let most = usize::try_from(length - done)
@@ -114,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_arrives_wherever_it_is_sent_and_nothing_beside_it() {
+    fn a_range_is_copied_and_no_byte_beside_it() {
         let bytes: Vec<u8> = (0..300_000u32).map(|n| (n * 7 % 251) as u8).collect();
         let (from, to) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         write_all_at(&from, &bytes, 0).unwrap();
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_too_short_is_an_error() {
+    fn a_source_that_is_too_short_is_an_error() {
         let (from, to) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         write_all_at(&from, &[1; 10_000], 0).unwrap();
         to.set_len(20_000).unwrap();

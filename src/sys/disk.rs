@@ -1,22 +1,23 @@
-//! How much space a place has.
+//! Free space and identity of file systems.
 
 use std::io;
 use std::path::Path;
 
-/// The space of the file system that a path is on.
+/// Free space and limits of the file system that holds a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
-    /// The same for two paths on one file system, where the platform tells.
+    /// Equal for two paths on one file system, where the platform tells.
     pub file_system: u64,
-    /// What this user may still write.
+    /// Bytes that this user may still write.
     pub free_bytes: u64,
-    /// How many files may still be made, where the file system has a limit.
+    /// Number of files that may still be created, where the file system has a
+    /// limit.
     pub free_files: Option<u64>,
-    /// The largest size that a file may have, where that is known to be little.
+    /// The largest allowed file size, where a small limit is known.
     pub largest_file: Option<u64>,
 }
 
-/// Asks for the space at an existing path.
+/// Returns the space at an existing path.
 pub fn space_at(path: &Path) -> io::Result<Space> {
     Ok(Space {
         file_system: file_system_of(path)?,
@@ -32,7 +33,7 @@ pub fn space_at(path: &Path) -> io::Result<Space> {
 #[cfg(unix)]
 fn free_files(path: &Path) -> io::Result<Option<u64>> {
     let found = rustix::fs::statvfs(path)?;
-    // Without a limit the total is zero or absurd.
+    // Without a limit the total is zero or meaningless.
     Ok((found.f_files > 0 && found.f_favail <= found.f_files).then_some(found.f_favail))
 }
 
@@ -41,7 +42,7 @@ fn free_files(_path: &Path) -> io::Result<Option<u64>> {
     Ok(None)
 }
 
-/// What a directory entry of the FAT family, exFAT aside, has room for.
+/// The largest file size on FAT file systems other than exFAT.
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 const LARGEST_ON_FAT: u64 = u32::MAX as u64;
 
@@ -64,7 +65,7 @@ fn largest_on(_path: &Path) -> io::Result<Option<u64>> {
     Ok(None)
 }
 
-/// Returns the limit that whoever started this process put on its files.
+/// Returns the file size limit of this process (`RLIMIT_FSIZE`).
 #[cfg(unix)]
 fn largest_for_us() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Fsize).current
@@ -81,7 +82,7 @@ fn file_system_of(path: &Path) -> io::Result<u64> {
     Ok(std::fs::metadata(path)?.dev())
 }
 
-/// Takes the drive or share for the file system.
+/// Uses the drive or share as the file system.
 #[cfg(not(unix))]
 fn file_system_of(path: &Path) -> io::Result<u64> {
     let path = std::fs::canonicalize(path)?;
@@ -95,11 +96,11 @@ fn file_system_of(path: &Path) -> io::Result<u64> {
     }))
 }
 
-/// Returns type and number of the file system that a path is on, such as
-/// `ext4 1f2e3d`. The path need not exist: then its nearest ancestor counts.
+/// Returns type and id of the file system that holds a path, such as `ext4 1f2e3d`.
+/// For a path that does not exist its nearest existing ancestor is used.
 ///
-/// Two file systems hardly share it. One may change it with a boot, where its
-/// number is made when it is mounted.
+/// Two file systems rarely share the result. It may change at boot where the id is
+/// assigned at mount.
 pub fn file_system_at(path: &Path) -> Option<String> {
     let existing = path.ancestors().find(|path| path.exists())?;
     identity_of(existing).ok()
@@ -125,7 +126,7 @@ fn identity_of(path: &Path) -> io::Result<String> {
         (0x4d44, "vfat"),
         (0x7366_746e, "ntfs"),
     ];
-    // The type is a signed word on some machines.
+    // The type is a signed word on some platforms.
     let kind = i128::from(rustix::fs::statfs(path)?.f_type) as u32;
     let id = rustix::fs::statvfs(path)?.f_fsid;
     let name = NAMES.iter().find(|(number, _)| *number == kind);
@@ -157,7 +158,7 @@ fn identity_of(path: &Path) -> io::Result<String> {
     Ok(format!("volume {:x}", file_system_of(path)?))
 }
 
-/// Returns how many bytes of the disk a file owns already; 0 when it is missing.
+/// Returns how many bytes a file occupies on disk; 0 when it is missing.
 pub fn allocated_bytes(path: &Path) -> u64 {
     let Ok(found) = std::fs::metadata(path) else {
         return 0;
@@ -178,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_has_space_and_a_written_file_owns_some() {
+    fn a_folder_has_space_and_a_written_file_occupies_some() {
         let folder = tempfile::tempdir().unwrap();
         let space = space_at(folder.path()).unwrap();
         assert_eq!(

@@ -1,7 +1,7 @@
-//! Writing large files well: positions, space, and what the page cache keeps.
+//! I/O on large files: positions, allocation, and the page cache.
 //!
-//! Each platform has its own calls; where one is missing, a slower way or
-//! nothing at all has the same result.
+//! Each platform has its own calls; where one is missing, a slower one or none
+//! gives the same result.
 
 use std::fs::File;
 use std::io;
@@ -9,7 +9,8 @@ use std::path::Path;
 
 use crate::domain::ranges::ByteRange;
 
-/// Writes all bytes at a position; other threads may write elsewhere meanwhile.
+/// Writes all bytes at a position; other threads may write other ranges at the same
+/// time.
 pub fn write_all_at(file: &File, bytes: &[u8], position: u64) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -31,7 +32,7 @@ pub fn write_all_at(file: &File, bytes: &[u8], position: u64) -> io::Result<()> 
     }
 }
 
-/// Fills the buffer with the bytes at a position, or fails if the file ends before.
+/// Fills the buffer from a position; fails if the file ends before.
 pub fn read_exact_at(file: &File, buffer: &mut [u8], position: u64) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -53,9 +54,10 @@ pub fn read_exact_at(file: &File, buffer: &mut [u8], position: u64) -> io::Resul
     }
 }
 
-/// Gives a file its final length, with disk space behind it where that is cheap.
+/// Sets a file's final length and reserves disk space for it where that is cheap.
 ///
-/// A full disk shows here and not after hours. Elsewhere the file is sparse.
+/// A full disk is reported here and not after hours. On other platforms the file is
+/// sparse.
 pub fn allocate(file: &File, size_bytes: u64) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
@@ -69,15 +71,16 @@ pub fn allocate(file: &File, size_bytes: u64) -> io::Result<()> {
     file.set_len(size_bytes)
 }
 
-/// Asks the system to begin writing a range to disk, and waits for nothing.
+/// Starts writing a range to disk, without waiting.
 pub fn start_write_back(file: &File, range: ByteRange) {
-    // On Linux this advice begins to write dirty pages and drops clean ones;
-    // those just written are dirty, so they stay for whoever hashes them.
+    // On Linux this advice starts the write-back of dirty pages and drops clean
+    // ones. The pages just written are dirty, so they stay in memory for the hash
+    // thread.
     advise_not_needed(file, range);
 }
 
-/// Tells the system that a range on disk will not be read again soon, so that
-/// a model of 400 GB does not push everything else out of memory.
+/// Drops a range that is on disk from the page cache, so that a model of 400 GB
+/// does not evict everything else.
 pub fn forget(file: &File, range: ByteRange) {
     advise_not_needed(file, range);
 }
@@ -93,17 +96,17 @@ fn advise_not_needed(file: &File, range: ByteRange) {
 #[cfg(not(target_os = "linux"))]
 fn advise_not_needed(_file: &File, _range: ByteRange) {}
 
-/// Returns what changes with each boot of the machine, where the platform tells.
+/// Returns an id that changes with each boot, where the platform has one.
 ///
-/// As long as it is the same, what a process wrote is there for the next one,
-/// whether it was forced to disk or not.
+/// While it is unchanged, data written by an earlier process is readable even if it
+/// was never flushed.
 pub fn boot_id() -> Option<String> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(id.trim().to_owned())
 }
 
-/// Forces everything on a folder's file system to disk; tells whether the
-/// platform can. One call for thousands of small files that were not synced.
+/// Flushes the whole file system of a folder; tells whether the platform can. One
+/// call replaces thousands of flushes of small files.
 pub fn sync_file_system(dir: &Path) -> io::Result<bool> {
     #[cfg(target_os = "linux")]
     {
@@ -122,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_land_where_they_were_sent() {
+    fn bytes_are_written_at_their_position() {
         let file = tempfile::tempfile().unwrap();
         allocate(&file, 10_000).unwrap();
         assert_eq!(file.metadata().unwrap().len(), 10_000);

@@ -1,20 +1,20 @@
-//! How many files this process may have open.
+//! The limit on open files of this process.
 //!
-//! Systems give a process few by default (256 on macOS, 1024 on Linux) and let
-//! it ask for more. Windows has no such limit that matters here.
+//! The default is low (256 on macOS, 1024 on Linux), and a process may raise it.
+//! Windows has no relevant limit.
 
 use std::io;
 
-/// What a person does when there are too few.
+/// The hint for a user when the limit is reached.
 pub const ADVICE: &str = "allow more open files (`ulimit -n`), or set `download.connections` lower";
 
-/// Takes as many open files as the system grants; called once, at the start.
+/// Raises the limit as far as the system allows; called once, at the start.
 #[cfg(unix)]
 pub fn raise() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-    // More than any run needs. macOS refuses what is above its own maximum,
-    // although it calls the limit infinite.
+    // More than any run needs. macOS refuses a limit above its own maximum,
+    // although it reports the limit as infinite.
     const ENOUGH: u64 = 10_240;
     let limit = getrlimit(Resource::Nofile);
     let most = limit.maximum.map_or(ENOUGH, |most| most.min(ENOUGH));
@@ -24,7 +24,7 @@ pub fn raise() {
             current: Some(most),
             ..limit
         };
-        // Without it there are fewer connections, see `connections_within`.
+        // On failure there are fewer connections, see `connections_within`.
         let _ = setrlimit(Resource::Nofile, raised);
     }
 }
@@ -32,7 +32,7 @@ pub fn raise() {
 #[cfg(not(unix))]
 pub fn raise() {}
 
-/// Returns how many files may be open at a time, where that is limited.
+/// Returns the limit on open files, where there is one.
 pub fn current() -> Option<u64> {
     #[cfg(unix)]
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
@@ -41,9 +41,9 @@ pub fn current() -> Option<u64> {
     limit
 }
 
-/// Returns as many of the wanted connections as a limit of open files leaves
-/// room for. Each may have a file, its journal and its lock open beside it;
-/// the rest of the program has some as well.
+/// Returns the wanted number of connections, reduced to fit a limit on open files.
+/// Each connection may also have a file, its journal and its lock open, and the
+/// rest of the program needs some.
 pub fn connections_within(wanted: usize, limit: Option<u64>) -> usize {
     const FILES_PER_CONNECTION: u64 = 4;
     const OTHER_FILES: u64 = 40;
@@ -55,10 +55,10 @@ pub fn connections_within(wanted: usize, limit: Option<u64>) -> usize {
         .max(1)
 }
 
-/// Tells whether a file could not be opened because too many are open already.
+/// Tells whether an open failed because too many files are open.
 pub fn is_reached(error: &io::Error) -> bool {
     match error.raw_os_error() {
-        // Of this process, or of the whole system.
+        // The limit of this process, or of the whole system.
         #[cfg(unix)]
         Some(code) => {
             use rustix::io::Errno;

@@ -1,7 +1,8 @@
-//! Files: write aside and rename, links, shared content, folders that stay inside.
+//! Atomic replacement of files, links, shared content, and folders that stay below
+//! a root.
 //!
-//! Every writer of final names goes through here, so that a crash leaves either
-//! the old file or the new one, and no link leads a write out of its root.
+//! All writers of final names use this module, so that a crash leaves either the
+//! old file or the new one, and no link redirects a write out of its root.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Write};
@@ -13,51 +14,51 @@ use crate::domain::placement::{FileNames, LetterCase};
 /// Whether two names may share one file, or a copy must be independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sharing {
-    /// For files that nobody edits: cache blobs.
+    /// For files that are never edited in place, such as cache blobs.
     HardLinksToo,
-    /// For files that people own and may edit in place.
+    /// For files that users may edit in place.
     OwnBytes,
 }
 
-/// How a content got its second name.
+/// The method by which a file got a second name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shared {
+pub enum ShareMethod {
     Reflinked,
     HardLinked,
     Copied,
 }
 
-/// What tells two names of one file from two files.
+/// Identifies a file independently of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileIdentity {
     device: u64,
     number: u64,
 }
 
-/// Forces a file's bytes to disk and renames it, replacing what has the name.
+/// Flushes a file and renames it, replacing the target.
 ///
-/// The bytes come first: a name that survives a power cut must not stand for
-/// an empty file. The folder itself is left to `sync_dir`, once for many files.
+/// The flush comes first: after a power cut the name must not refer to an empty
+/// file. The folder is flushed by `sync_dir`, once for many files.
 pub fn rename_synced(from: &Path, to: &Path) -> io::Result<()> {
-    // The bytes and no more: a change of permissions alone is not worth the wait.
+    // Data only: a change of permissions is not worth a full sync.
     open::flushable(from)?.sync_data()?;
     rename_over(from, to)
 }
 
-/// As `rename_synced`, and forces the new name to disk as well.
+/// As `rename_synced`, and flushes the folder as well.
 pub fn rename_durably(from: &Path, to: &Path) -> io::Result<()> {
     rename_synced(from, to)?;
     to.parent().map_or(Ok(()), sync_dir)
 }
 
-/// Forces a folder's names to disk, where the platform can.
+/// Flushes the names in a folder, where the platform can.
 pub fn sync_dir(dir: &Path) -> io::Result<()> {
     if cfg!(windows) {
-        // There is no such call; NTFS journals its names.
+        // Windows has no such call; NTFS journals its names.
         return Ok(());
     }
     match File::open(dir)?.sync_all() {
-        // Some network and user-space file systems do not know the request.
+        // Some network and user-space file systems do not support the request.
         Err(err) if matches!(err.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {
             Ok(())
         }
@@ -65,33 +66,33 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Replaces a file by new bytes, written aside in a folder on the same file
-/// system, and forces both to disk.
+/// Replaces a file atomically: the bytes are written to a temporary file in
+/// `aside`, which is on the same file system, and both bytes and name are flushed.
 ///
-/// The folder is named by the caller because readers of the target's folder
-/// must not see a temporary file, not even briefly.
+/// The caller chooses the folder, because readers of the target's folder must never
+/// see a temporary file.
 pub fn write_atomically(path: &Path, bytes: &[u8], aside: &Path) -> io::Result<()> {
     write_aside(path, bytes, aside, |temporary, path| {
         rename_durably(temporary, path)
     })
 }
 
-/// As `write_atomically`, but a power cut may leave an empty file.
+/// As `write_atomically`, without flushing: a power cut may leave an empty file.
 ///
-/// For notes that can be made again, of which there are thousands.
+/// For records that can be rebuilt, of which there are thousands.
 pub fn write_unsynced(path: &Path, bytes: &[u8], aside: &Path) -> io::Result<()> {
     write_aside(path, bytes, aside, |temporary, path| {
         fs::rename(temporary, path)
     })
 }
 
-/// Replaces a file that everybody on the machine may read, such as one that a
-/// monitoring agent picks up: it sees the old one or the new one.
+/// Replaces a world-readable file atomically, such as a metrics file that a
+/// monitoring agent reads.
 ///
-/// What is there and no file, such as `/dev/null`, stays what it is.
+/// A target that is no regular file, such as `/dev/null`, is refused.
 pub fn write_for_all(path: &Path, bytes: &[u8]) -> io::Result<()> {
     if path.metadata().is_ok_and(|found| !found.is_file()) {
-        let why = "there is something that is no file";
+        let why = "it exists and is not a regular file";
         return Err(io::Error::new(ErrorKind::AlreadyExists, why));
     }
     let aside = match path.parent() {
@@ -99,7 +100,7 @@ pub fn write_for_all(path: &Path, bytes: &[u8]) -> io::Result<()> {
         _ => Path::new("."),
     };
     write_aside(path, bytes, aside, |temporary, path| {
-        // Whatever the umask says: cron's often leaves others out.
+        // Independent of the umask: cron's often excludes other users.
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
@@ -124,48 +125,49 @@ fn write_aside(
         })
 }
 
-/// Names that `unused_name` gives; whatever bears one after a crash is waste.
+/// The prefix of names from `unused_name`. A file with it that is left after a
+/// crash may be deleted.
 pub const TEMPORARY_PREFIX: &str = "tmp-";
 
-/// Returns a name in a folder that nothing has.
+/// Returns an unused name in a folder.
 pub fn unused_name(dir: &Path) -> PathBuf {
     dir.join(format!("{TEMPORARY_PREFIX}{:016x}", fastrand::u64(..)))
 }
 
-/// Creates a file that must not exist; a link of that name is not followed.
+/// Creates a file; fails if the name exists, even as a dangling link.
 pub fn create_new(path: &Path) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).open(path)
 }
 
-/// Reads a small text file of the user's, through links; `None` when there is none.
+/// Reads a small file, through links; `None` when it is missing.
 pub fn read_if_present(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::read(path) {
         Ok(bytes) => Ok(Some(bytes)),
-        // `NotADirectory`: a parent's name is taken by a file.
+        // `NotADirectory`: a parent of the path is a file.
         Err(err) if is_absent(&err) => Ok(None),
         Err(err) => Err(err),
     }
 }
 
-/// Removes a file or link; that there is none is no error.
+/// Removes a file or link; tells whether there was one.
 pub fn remove_if_present(path: &Path) -> io::Result<bool> {
-    let again = |err| allow_writing(path, err).and_then(|()| fs::remove_file(path));
-    match fs::remove_file(path).or_else(again) {
+    let retry = |err| allow_writing(path, err).and_then(|()| fs::remove_file(path));
+    match fs::remove_file(path).or_else(retry) {
         Ok(()) => Ok(true),
         Err(err) if is_absent(&err) => Ok(false),
         Err(err) => Err(err),
     }
 }
 
-/// Renames a file over another one, which may be read-only.
+/// Renames a file over another one, even if that is read-only.
 pub fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
-    let again = |err| allow_writing(to, err).and_then(|()| fs::rename(from, to));
-    fs::rename(from, to).or_else(again)
+    let retry = |err| allow_writing(to, err).and_then(|()| fs::rename(from, to));
+    fs::rename(from, to).or_else(retry)
 }
 
-/// Takes the read-only mark off a file, because of which Windows neither
-/// deletes nor replaces it. Without such a mark the error had another cause and
-/// is returned, as on all other systems, where the folder alone decides.
+/// Clears the read-only attribute of a file, which on Windows prevents deletion and
+/// replacement. Without the attribute, and on all other systems, the error had
+/// another cause and is returned.
 #[cfg_attr(windows, allow(clippy::permissions_set_readonly_false))]
 fn allow_writing(path: &Path, err: io::Error) -> io::Result<()> {
     #[cfg(windows)]
@@ -181,22 +183,22 @@ fn allow_writing(path: &Path, err: io::Error) -> io::Result<()> {
     Err(err)
 }
 
-/// Tells whether an error only says that there is no such file.
+/// Tells whether an error means that there is no such file.
 pub fn is_absent(err: &io::Error) -> bool {
     matches!(err.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-/// Tells whether a name cannot go because another program has the file open.
-/// Elsewhere than on Windows only a mount or a running program is in the way.
+/// Tells whether a file cannot be removed because a program has it open. On other
+/// systems than Windows this happens only with mount points and running programs.
 pub fn is_in_use(err: &io::Error) -> bool {
-    // ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION, ERROR_USER_MAPPED_FILE;
-    // a folder in which a file is open answers ERROR_ACCESS_DENIED.
+    // ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION, ERROR_USER_MAPPED_FILE; for a
+    // folder with an open file it is ERROR_ACCESS_DENIED.
     let on_windows = cfg!(windows) && matches!(err.raw_os_error(), Some(5 | 32 | 33 | 1224));
     on_windows || err.kind() == ErrorKind::ResourceBusy
 }
 
-/// Tells whether an error says that the disk failed, or that a name on it is
-/// not what it must be: a person has to look at the place.
+/// Tells whether an error means that the disk failed, or that a path is not the
+/// plain file it must be: both need a person to look at the disk.
 pub fn is_disk_failure(err: &io::Error) -> bool {
     #[cfg(unix)]
     let failed = err.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error());
@@ -206,12 +208,13 @@ pub fn is_disk_failure(err: &io::Error) -> bool {
     failed || open::is_not_plain(err)
 }
 
-/// Returns what a name stands for, through links; `None` when that is nothing.
+/// Returns the metadata of a path, through links; `None` when it is missing.
 pub fn metadata_if_present(path: &Path) -> io::Result<Option<Metadata>> {
     present(fs::metadata(path))
 }
 
-/// Returns what a name itself is, a link being a link; `None` when there is none.
+/// Returns the metadata of a path without following a link; `None` when it is
+/// missing.
 pub fn link_metadata_if_present(path: &Path) -> io::Result<Option<Metadata>> {
     present(fs::symlink_metadata(path))
 }
@@ -220,44 +223,45 @@ fn present(result: io::Result<Metadata>) -> io::Result<Option<Metadata>> {
     match result {
         Ok(metadata) => Ok(Some(metadata)),
         Err(err) if is_absent(&err) => Ok(None),
-        // A link that leads in a circle stands for nothing.
-        Err(err) if is_circle(&err) => Ok(None),
+        // A link cycle refers to no file.
+        Err(err) if is_link_cycle(&err) => Ok(None),
         Err(err) => Err(err),
     }
 }
 
 #[cfg(unix)]
-fn is_circle(err: &io::Error) -> bool {
+fn is_link_cycle(err: &io::Error) -> bool {
     err.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
 }
 
 #[cfg(not(unix))]
-fn is_circle(_err: &io::Error) -> bool {
+fn is_link_cycle(_err: &io::Error) -> bool {
     false
 }
 
-/// Gives a content a second name, at the least cost that the file system offers.
+/// Creates a second name for a file at the lowest cost.
 ///
-/// Reflink first (no bytes, and independent), then a hard link where the caller
-/// allows one, then a copy.
-pub fn share(source: &Path, target: &Path, sharing: Sharing) -> io::Result<Shared> {
+/// First a reflink (no copied bytes, and independent), then a hard link where the
+/// caller allows one, then a copy.
+pub fn share(source: &Path, target: &Path, sharing: Sharing) -> io::Result<ShareMethod> {
     if reflink(source, target).is_ok() {
-        return Ok(Shared::Reflinked);
+        return Ok(ShareMethod::Reflinked);
     }
     if sharing == Sharing::HardLinksToo && hard_link(source, target).is_ok() {
-        return Ok(Shared::HardLinked);
+        return Ok(ShareMethod::HardLinked);
     }
     let copy = || {
         fs::copy(source, target)?;
         let folder = target.parent().unwrap_or(Path::new("."));
         fs::set_permissions(target, permissions_of_new_files(folder)?)
     };
-    copy().map(|()| Shared::Copied).inspect_err(|_| {
+    copy().map(|()| ShareMethod::Copied).inspect_err(|_| {
         let _ = fs::remove_file(target);
     })
 }
 
-/// Gives a copy the time of change of its source, so that it is known by it.
+/// Sets the modification time of a copy to that of its source, by which the copy is
+/// recognised later.
 pub fn take_time_of(source: &Path, copy: &Path) -> io::Result<()> {
     let modified = fs::metadata(source)?.modified()?;
     OpenOptions::new()
@@ -266,7 +270,7 @@ pub fn take_time_of(source: &Path, copy: &Path) -> io::Result<()> {
         .set_modified(modified)
 }
 
-/// Gives a file a second name; of a symbolic link, the file behind it.
+/// Creates a hard link; of a symbolic link, to the file behind it.
 pub fn hard_link(source: &Path, target: &Path) -> io::Result<()> {
     fs::hard_link(fs::canonicalize(source)?, target)
 }
@@ -297,11 +301,11 @@ pub(super) fn reflink(_source: &Path, _target: &Path) -> io::Result<()> {
     Err(ErrorKind::Unsupported.into())
 }
 
-/// Returns the permissions of a new file: all that the umask leaves.
+/// Returns the permissions of a new file, as the umask leaves them.
 ///
-/// A shared cache needs them where bytes came from a private or read-only
-/// file. A process can read its umask only by setting it, for all threads, so
-/// a new file is asked, as the official client does.
+/// Used for files in a shared cache whose bytes came from a private or read-only
+/// file. A process can read its umask only by changing it for all threads, so a new
+/// file is created and inspected, as the official client does.
 pub fn permissions_of_new_files(dir: &Path) -> io::Result<fs::Permissions> {
     let probe = unused_name(dir);
     let permissions = create_new(&probe)?.metadata()?.permissions();
@@ -309,10 +313,10 @@ pub fn permissions_of_new_files(dir: &Path) -> io::Result<fs::Permissions> {
     Ok(permissions)
 }
 
-/// Returns these permissions without the right to write.
+/// Returns the permissions without write access.
 ///
-/// On Windows they stay as they are: there a read-only file cannot be deleted
-/// by its folder's owner, and `hf cache rm` would leave it behind.
+/// On Windows they stay unchanged: a read-only file cannot be deleted there, and
+/// `hf cache rm` would leave it behind.
 pub fn read_only(permissions: &fs::Permissions) -> fs::Permissions {
     #[cfg(unix)]
     {
@@ -325,19 +329,19 @@ pub fn read_only(permissions: &fs::Permissions) -> fs::Permissions {
     }
 }
 
-/// Makes a symbolic link to a file.
+/// Creates a symbolic link to a file.
 #[cfg(unix)]
 pub fn symlink_file(target: &Path, link: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(target, link)
 }
 
-/// Makes a symbolic link to a file.
+/// Creates a symbolic link to a file.
 #[cfg(windows)]
 pub fn symlink_file(target: &Path, link: &Path) -> io::Result<()> {
     std::os::windows::fs::symlink_file(target, link)
 }
 
-/// Tries whether a folder's file system, and this user, can make symbolic links.
+/// Tries whether symbolic links can be created in a folder by this user.
 pub fn supports_symlinks(dir: &Path) -> bool {
     let probe = unused_name(dir);
     let made = symlink_file(Path::new("nothing"), &probe).is_ok();
@@ -345,7 +349,7 @@ pub fn supports_symlinks(dir: &Path) -> bool {
     made
 }
 
-/// Tries whether a folder's file system can give a file two names.
+/// Tries whether hard links can be created in a folder.
 pub fn supports_hard_links(dir: &Path) -> bool {
     let (probe, second) = (unused_name(dir), unused_name(dir));
     let made = create_new(&probe).is_ok() && fs::hard_link(&probe, &second).is_ok();
@@ -355,7 +359,7 @@ pub fn supports_hard_links(dir: &Path) -> bool {
     made
 }
 
-/// Tries whether a folder's file system tells `a` from `A`.
+/// Tries whether a folder's file system distinguishes `a` from `A`.
 pub fn letter_case(dir: &Path) -> io::Result<LetterCase> {
     let probe = unused_name(dir);
     drop(create_new(&probe)?);
@@ -368,7 +372,7 @@ pub fn letter_case(dir: &Path) -> io::Result<LetterCase> {
     })
 }
 
-/// Returns whose rules for file names apply on this platform.
+/// Returns the file name rules of this platform.
 pub fn file_names() -> FileNames {
     if cfg!(windows) {
         FileNames::Windows
@@ -377,7 +381,8 @@ pub fn file_names() -> FileNames {
     }
 }
 
-/// Returns the file's identity and its number of names, where the platform tells them.
+/// Returns a file's identity and its number of hard links, where the platform
+/// tells.
 #[cfg(unix)]
 pub fn identity(metadata: &Metadata) -> Option<(FileIdentity, u64)> {
     use std::os::unix::fs::MetadataExt;
@@ -385,17 +390,18 @@ pub fn identity(metadata: &Metadata) -> Option<(FileIdentity, u64)> {
     Some((FileIdentity { device, number }, metadata.nlink()))
 }
 
-/// Returns the file's identity and its number of names, where the platform tells them.
+/// Returns a file's identity and its number of hard links, where the platform
+/// tells.
 #[cfg(not(unix))]
 pub fn identity(_metadata: &Metadata) -> Option<(FileIdentity, u64)> {
     None
 }
 
-/// Creates a folder below a root, and refuses to be led out of the root by a link.
+/// Creates a folder below a root; fails if a link leads out of the root.
 ///
-/// `below` is relative, without `..`. Links that stay inside are followed: a
-/// person may have moved a folder. The names come from strangers, and so may
-/// a link that an earlier download or an archive left in the way.
+/// `below` is relative, without `..`. Links that stay inside the root are followed:
+/// a user may have moved a folder. The names are untrusted, and so is a link that
+/// an earlier download or an archive left on the path.
 pub fn create_dirs_inside(root: &Path, below: &Path) -> io::Result<PathBuf> {
     let mut dir = root.to_path_buf();
     for part in below.components() {
@@ -405,7 +411,7 @@ pub fn create_dirs_inside(root: &Path, below: &Path) -> io::Result<PathBuf> {
         dir.push(part);
         match link_metadata_if_present(&dir)? {
             None => match fs::create_dir(&dir) {
-                // Another process made it since; the next look says what it is.
+                // Another process has created it meanwhile.
                 Err(err) if err.kind() == ErrorKind::AlreadyExists && dir.is_dir() => {
                     check_inside(root, &dir)?;
                 }
@@ -414,7 +420,7 @@ pub fn create_dirs_inside(root: &Path, below: &Path) -> io::Result<PathBuf> {
             Some(found) if found.is_dir() => {}
             Some(found) if found.is_symlink() => check_inside(root, &dir)?,
             Some(_) => {
-                let text = format!("`{}` is no folder", dir.display());
+                let text = format!("`{}` is not a folder", dir.display());
                 return Err(io::Error::new(ErrorKind::NotADirectory, text));
             }
         }
@@ -422,7 +428,7 @@ pub fn create_dirs_inside(root: &Path, below: &Path) -> io::Result<PathBuf> {
     Ok(dir)
 }
 
-/// Checks that a folder, through all its links, lies below a root.
+/// Checks that the real path of a folder lies below a root.
 pub fn check_inside(root: &Path, dir: &Path) -> io::Result<()> {
     if fs::canonicalize(dir)?.starts_with(fs::canonicalize(root)?) {
         Ok(())
@@ -444,7 +450,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_atomic_write_replaces_a_file_and_leaves_nothing_aside() {
+    fn an_atomic_write_replaces_a_file_and_leaves_no_temporary_file() {
         let dir = tempfile::tempdir().unwrap();
         let (aside, path) = (dir.path().join("aside"), dir.path().join("file"));
         fs::create_dir(&aside).unwrap();
@@ -466,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn shared_content_is_whole_under_both_names() {
+    fn shared_content_is_complete_under_both_names() {
         let dir = tempfile::tempdir().unwrap();
         let source = dir.path().join("source");
         fs::write(&source, "content").unwrap();
@@ -474,7 +480,7 @@ mod tests {
             let target = dir.path().join(name);
             let how = share(&source, &target, sharing).unwrap();
             assert_eq!(fs::read_to_string(&target).unwrap(), "content");
-            assert!(sharing == Sharing::HardLinksToo || how != Shared::HardLinked);
+            assert!(sharing == Sharing::HardLinksToo || how != ShareMethod::HardLinked);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Files and directories that nobody but their owner may read.
+//! Files and directories that only their owner may access, and executability.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -6,10 +6,11 @@ use std::path::Path;
 
 use super::files::{remove_if_present, rename_synced};
 
-/// Creates a directory, and those above it, for the owner alone (0700 on Unix).
+/// Creates a directory and its parents for the owner alone (0700 on Unix).
 ///
-/// One that exists is left as it is: its owner may have opened it on purpose.
-/// On Windows the place decides; below the user's profile it is private.
+/// An existing directory is left unchanged: its owner may have opened it on
+/// purpose. On Windows the location decides; below the user's profile it is
+/// private.
 pub fn create_private_dir(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
@@ -18,7 +19,7 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
-/// Creates an empty file for the owner alone (0600 on Unix); fails if the name is taken.
+/// Creates an empty file for the owner alone (0600 on Unix); fails if it exists.
 pub fn create_private_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true).write(true).create_new(true);
@@ -27,22 +28,22 @@ pub fn create_private_file(path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Returns the part of a file's mode that concerns others than its owner;
-/// `None` where the platform has no such thing.
+/// Returns the permission bits of group and others; `None` on platforms without
+/// modes.
 #[cfg(unix)]
 pub fn modes_for_others(path: &Path) -> io::Result<Option<u32>> {
     use std::os::unix::fs::PermissionsExt;
     Ok(Some(path.metadata()?.permissions().mode() & 0o077))
 }
 
-/// Returns the part of a file's mode that concerns others than its owner;
-/// `None` where the platform has no such thing.
+/// Returns the permission bits of group and others; `None` on platforms without
+/// modes.
 #[cfg(not(unix))]
 pub fn modes_for_others(path: &Path) -> io::Result<Option<u32>> {
     path.metadata().map(|_| None)
 }
 
-/// Takes all rights from others than the owner.
+/// Removes all permissions of group and others.
 pub fn make_private(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -55,26 +56,25 @@ pub fn make_private(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Tells whether a path is a file that may be started.
+/// Tells whether a path is an executable file.
 pub fn is_program(path: &Path) -> bool {
     let Ok(found) = path.metadata() else {
         return false;
     };
     #[cfg(unix)]
-    let may_start = {
+    let is_executable = {
         use rustix::fs::{Access, access};
         access(path, Access::EXEC_OK).is_ok()
     };
     #[cfg(not(unix))]
-    let may_start = true;
-    found.is_file() && may_start
+    let is_executable = true;
+    found.is_file() && is_executable
 }
 
-/// Replaces a file that is for the owner alone: readers see the old bytes or
-/// the new ones.
+/// Replaces a file that only the owner may read, atomically.
 ///
-/// Written aside under one name, `NAME.new`, so that a crash leaves one file
-/// behind and the next writer takes its place. For one writer at a time.
+/// The temporary file has a fixed name, `NAME.new`, so that a crash leaves at most
+/// one behind and the next write replaces it. For one writer at a time.
 pub fn replace_private_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut aside = path.as_os_str().to_owned();
     aside.push(".new");
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_is_taken_is_not_taken_over() {
+    fn an_existing_private_file_is_not_replaced() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a/b");
         create_private_dir(&path).unwrap();
@@ -101,10 +101,10 @@ mod tests {
     }
 
     #[test]
-    fn a_replaced_file_is_whole_and_leaves_nothing_aside() {
+    fn a_replaced_file_is_complete_and_leaves_no_temporary_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("status.json");
-        // What a crash left.
+        // Left behind by a crash.
         std::fs::write(directory.path().join("status.json.new"), "ha").unwrap();
         for text in ["old and long", "new"] {
             replace_private_file(&path, text.as_bytes()).unwrap();
@@ -121,7 +121,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn what_is_private_has_no_mode_for_others() {
+    fn private_files_and_folders_have_no_mode_for_others() {
         use std::os::unix::fs::PermissionsExt;
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("a");

@@ -1,16 +1,20 @@
-//! The one door to clock, environment, terminal and pauses.
+//! Clock, environment, terminal and pauses of this process.
 //!
-//! Test builds (those with debug assertions) have more doors: a settable
-//! clock, `HFDL_TEST_NOW` (`2026-03-01T09:00:00Z` stands still, with `+60`
-//! behind it it goes on sixty times as fast, with `+-60` backwards), `HFDL_TEST_NO_PAUSES`,
-//! `HFDL_TEST_CRASH_AT`, the checkpoint that kills the process (`run ends`, or
-//! `checked:3` for its third time), `HFDL_TEST_HANG_AT`, the checkpoint at which
-//! the thread stays for ever, `HFDL_TEST_IDLE_LIMIT`, milliseconds that replace
-//! the longest idle time of a run and its grace,
-//! `HFDL_TEST_READ_RATE`, the bytes that a file on this machine gives in a second when it
-//! is hashed, and `HFDL_TEST_PROGRAMS` and `HFDL_TEST_PROCESSES`, folders that stand for the
-//! machine's helper programs and its running processes. A release build does
-//! not look at them.
+//! Builds with debug assertions read these variables; release builds ignore
+//! them:
+//!
+//! - `HFDL_TEST_NOW`: the clock. `2026-03-01T09:00:00Z` stands still; with
+//!   `+60` appended it runs sixty times as fast, with `+-60` backwards.
+//! - `HFDL_TEST_NO_PAUSES`: pauses end at once.
+//! - `HFDL_TEST_CRASH_AT`: the checkpoint that kills the process (`run ends`,
+//!   or `checked:3` for its third occurrence).
+//! - `HFDL_TEST_HANG_AT`: the checkpoint at which the thread blocks for ever.
+//! - `HFDL_TEST_IDLE_LIMIT`: milliseconds that replace the longest idle time of a
+//!   run and its grace.
+//! - `HFDL_TEST_READ_RATE`: bytes per second when local files are hashed.
+//! - `HFDL_TEST_PROGRAMS`, `HFDL_TEST_PROCESSES`: folders that replace the
+//!   machine's helper programs and its process list.
+//! - `HFDL_TEST_REMOVALS`: the file to which removals are appended.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -26,23 +30,23 @@ use thiserror::Error;
 use super::file_io;
 use crate::domain::time::Timestamp;
 
-/// What the process was given by whoever started it.
+/// The arguments and environment of the process.
 #[derive(Clone, Debug)]
 pub struct Host {
     arguments: Vec<OsString>,
     environment: BTreeMap<String, String>,
-    /// Variables whose value is not UTF-8, which is never altered to fit.
+    /// Variables whose value is not UTF-8; values are never altered to fit.
     not_utf8: Vec<String>,
 }
 
-/// A variable that is read here holds bytes that are not UTF-8. The database
-/// keeps paths as text, so they are refused rather than altered.
+/// A variable that hfdl reads is not UTF-8. The database keeps paths as text, so
+/// the value is refused rather than altered.
 #[derive(Debug, Error)]
 #[error("the variable `{0}` holds bytes that are not UTF-8")]
 pub struct VariableNotUtf8(String);
 
 impl Host {
-    /// Reads arguments and environment of this process, once.
+    /// Reads the arguments and environment of this process.
     pub fn from_process() -> Self {
         let mut environment = BTreeMap::new();
         let mut not_utf8 = Vec::new();
@@ -62,8 +66,8 @@ impl Host {
         }
     }
 
-    /// Refuses an environment in which a variable that decides about places
-    /// cannot be kept as it is; other programs' variables do not matter.
+    /// Refuses an environment in which a variable that decides about paths is not
+    /// UTF-8; variables of other programs do not matter.
     pub fn check_variables(&self) -> std::result::Result<(), VariableNotUtf8> {
         const STARTS: [&str; 4] = ["HF_", "HFDL_", "HUGGINGFACE_", "XDG_"];
         const NAMES: [&str; 8] = [
@@ -85,7 +89,7 @@ impl Host {
         }
     }
 
-    /// Returns this process with another environment.
+    /// Returns the arguments of this process with another environment.
     pub fn with_variables(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         Self {
             arguments: std::env::args_os().collect(),
@@ -107,41 +111,43 @@ impl Host {
             .filter(|value| !value.is_empty())
     }
 
-    /// Returns the doors for tests that are open, for a child that is to see the same.
-    pub fn test_doors(&self) -> impl Iterator<Item = (&str, &str)> {
-        let is_door =
+    /// Returns the test variables that are set, to pass them to a child process.
+    pub fn test_variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        let is_test_variable =
             |(name, _): &(&str, &str)| cfg!(debug_assertions) && name.starts_with("HFDL_TEST_");
         let all = self.environment.iter();
         all.map(|(name, value)| (name.as_str(), value.as_str()))
-            .filter(is_door)
+            .filter(is_test_variable)
     }
 
-    /// Tells whether a Hub variable says yes: `1`, `ON`, `YES` or `TRUE`.
+    /// Tells whether a variable of the Hub's client is true: `1`, `ON`, `YES` or
+    /// `TRUE`.
     pub fn is_on(&self, name: &str) -> bool {
         let yes = ["1", "ON", "YES", "TRUE"];
         self.variable(name)
             .is_some_and(|value| yes.contains(&value.trim().to_uppercase().as_str()))
     }
 
-    /// Returns the present, in whole seconds.
+    /// Returns the current time, in whole seconds.
     pub fn now(&self) -> Timestamp {
         crate::domain::time::whole_seconds(self.precise_now())
     }
 
-    /// Returns the present with its fraction of a second, for ids that sort by it.
+    /// Returns the current time with its fraction of a second, for ids that sort by
+    /// it.
     pub fn precise_now(&self) -> Timestamp {
         let now = self.test_variable("HFDL_TEST_NOW").and_then(test_clock);
         now.unwrap_or_else(Timestamp::now)
     }
 
-    /// Waits, unless a test has taken all pauses out.
+    /// Sleeps, unless a test has disabled pauses.
     pub fn pause(&self, duration: Duration) {
         if self.takes_pauses() {
             std::thread::sleep(duration);
         }
     }
 
-    /// Tells whether pauses are real; whoever waits in its own way asks this.
+    /// Tells whether pauses are real, for callers that wait by other means.
     pub fn takes_pauses(&self) -> bool {
         self.test_variable("HFDL_TEST_NO_PAUSES").is_none()
     }
@@ -173,7 +179,7 @@ impl Host {
         std::io::stderr().is_terminal()
     }
 
-    /// Returns the width that the user asked for by `COLUMNS`.
+    /// Returns the width set by `COLUMNS`.
     pub fn columns(&self) -> Option<u16> {
         self.variable("COLUMNS")?
             .parse()
@@ -181,7 +187,7 @@ impl Host {
             .filter(|columns| *columns >= 20)
     }
 
-    /// Returns how many lines the terminal behind stdout has, where it tells.
+    /// Returns the height of the terminal behind stdout, where it is known.
     pub fn rows(&self) -> Option<u16> {
         #[cfg(unix)]
         let rows = rustix::termios::tcgetwinsize(std::io::stdout())
@@ -194,7 +200,7 @@ impl Host {
         rows.filter(|rows| *rows > 0)
     }
 
-    /// Returns the name of this machine, or an empty text where it has none.
+    /// Returns the host name, or an empty text where there is none.
     pub fn name(&self) -> String {
         #[cfg(unix)]
         let name = rustix::system::uname()
@@ -206,12 +212,12 @@ impl Host {
         name
     }
 
-    /// Returns what changes with each boot of the machine, where the platform tells.
+    /// Returns an id that changes with each boot, where the platform has one.
     pub fn boot_id(&self) -> Option<String> {
         file_io::boot_id()
     }
 
-    /// Returns the number of this user, where users have numbers.
+    /// Returns the numeric user id, on platforms that have one.
     pub fn user_id(&self) -> Option<u32> {
         #[cfg(unix)]
         let id = Some(rustix::process::getuid().as_raw());
@@ -220,13 +226,8 @@ impl Host {
         id
     }
 
-    /// Returns how many threads can compute at the same time.
-    pub fn cores(&self) -> usize {
-        cores()
-    }
-
     pub fn current_dir(&self) -> Result<PathBuf> {
-        std::env::current_dir().context("cannot tell the current directory")
+        std::env::current_dir().context("cannot determine the current directory")
     }
 
     /// Returns the IANA name of the system's time zone, if it has one.
@@ -239,14 +240,15 @@ impl Host {
         jiff::tz::TimeZone::system().iana_name().map(str::to_owned)
     }
 
-    /// Returns the zone of programs that have no `TZ`, as those that a timer starts.
+    /// Returns the zone of programs without a `TZ`, such as those started by a
+    /// timer.
     pub fn system_zone_name(&self) -> Option<String> {
         if cfg!(not(unix)) {
-            // `TZ` means nothing to Windows.
+            // Windows does not use `TZ`.
             return self.time_zone_name();
         }
         let Ok(link) = std::fs::read_link("/etc/localtime") else {
-            // Without the link it may be a copy of any zone; without a file it is UTC.
+            // A regular file may be a copy of any zone; no file means UTC.
             let has_copy = std::path::Path::new("/etc/localtime").exists();
             return (!has_copy).then(|| "UTC".to_owned());
         };
@@ -262,7 +264,7 @@ impl Host {
     }
 }
 
-/// Reads the clock that a test has set: standing still, or going on by a factor.
+/// Reads the test clock: fixed, or running by a factor.
 fn test_clock(text: &str) -> Option<Timestamp> {
     let Some((start, factor)) = text.split_once("Z+") else {
         return text.parse().ok();
@@ -270,16 +272,17 @@ fn test_clock(text: &str) -> Option<Timestamp> {
     let start: Timestamp = format!("{start}Z").parse().ok()?;
     let factor: f64 = factor.parse().ok()?;
     let passed = elapsed().mul_f64(factor.abs());
-    match factor < 0.0 {
-        true => start.checked_sub(passed).ok(),
-        false => start.checked_add(passed).ok(),
+    if factor < 0.0 {
+        start.checked_sub(passed).ok()
+    } else {
+        start.checked_add(passed).ok()
     }
 }
 
-/// Names a step after which a crash must heal. A test that chose this one has
-/// the process killed here, as `kill -9` does it: no destructor runs.
+/// Marks a step after which a crash must be recoverable. If a test has chosen this
+/// step, the process is killed here as by `kill -9`: no destructor runs.
 ///
-/// A function of its own because steps lie in layers that have no `Host`.
+/// A free function, because steps are in layers that have no `Host`.
 pub fn checkpoint(step: &str) {
     static HANGS_AT: OnceLock<Option<String>> = OnceLock::new();
     static CHOSEN: OnceLock<Option<(String, usize)>> = OnceLock::new();
@@ -311,9 +314,9 @@ pub fn checkpoint(step: &str) {
     }
 }
 
-/// Appends a removal and its reason to the file that a test has named.
+/// Appends a removal and its reason to the test's audit file.
 ///
-/// A function of its own, as `checkpoint` is, because files go in layers that
+/// A free function like `checkpoint`, because files are removed in layers that
 /// have no `Host`.
 pub fn note_removal(path: &std::path::Path, reason: &str) {
     static AUDIT: OnceLock<Option<PathBuf>> = OnceLock::new();
@@ -330,7 +333,7 @@ pub fn note_removal(path: &std::path::Path, reason: &str) {
     }
 }
 
-/// Makes reading a file on this machine as slow as a test wants it.
+/// Limits the rate at which a test reads local files.
 pub fn slow_down_reading(bytes: usize) {
     static RATE: OnceLock<Option<f64>> = OnceLock::new();
     if !cfg!(debug_assertions) {
@@ -342,12 +345,13 @@ pub fn slow_down_reading(bytes: usize) {
     }
 }
 
-/// Returns the time since the first call, for measuring only.
+/// Returns the time since the first call, for measurements only.
 pub fn elapsed() -> Duration {
     static START: OnceLock<Instant> = OnceLock::new();
     START.get_or_init(Instant::now).elapsed()
 }
-/// Returns how many threads can compute at the same time.
+
+/// Returns the number of threads that can run in parallel.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

@@ -1,8 +1,8 @@
 //! Locks between processes: a file that one process at a time holds.
 //!
-//! Order, so that nobody waits in a circle: the run lock of the home first,
-//! then the lock of one partial file. Nobody waits for a partial's lock at all:
-//! who finds it busy leaves the file to the other.
+//! Lock order, which prevents deadlock: the run lock of the home first, then the
+//! lock of one partial file. No code blocks on a partial file's lock: a busy one
+//! means that another process downloads the file.
 
 use std::fs::File;
 use std::io;
@@ -14,7 +14,7 @@ use fs2::FileExt;
 use super::open;
 
 /// How often a busy lock is tried before it counts as held.
-const LOOKS_OUTLASTED: u32 = 5;
+const LOCK_ATTEMPTS: u32 = 5;
 
 /// A held lock; dropping it, or the end of the process, releases it.
 #[derive(Debug)]
@@ -25,16 +25,16 @@ pub struct FileLock {
 }
 
 impl FileLock {
-    /// Takes the lock if it is free; `None` when another holder has it.
+    /// Takes the lock if it is free; `None` when another process holds it.
     ///
-    /// The lock file stays on disk after release. A name that is no plain file
-    /// is refused: removing it could take another holder's lock away.
+    /// The lock file stays on disk after release. A path that is no plain file is
+    /// refused: removing it could release another process's lock.
     pub fn try_acquire(path: &Path) -> io::Result<Option<Self>> {
         let file = open::lock_file(path)?;
         let pause = || std::thread::sleep(Duration::from_millis(2));
-        // Named through the trait: newer `std::fs::File`s have methods with
-        // fs2's names and other error types.
-        match outlast_looks(|| FileExt::try_lock_exclusive(&file), pause) {
+        // Called through the trait: newer versions of `std::fs::File` have methods
+        // with the names of fs2's and other error types.
+        match retry_while_contended(|| FileExt::try_lock_exclusive(&file), pause) {
             Ok(()) => {}
             Err(err) if is_contended(&err) => return Ok(None),
             Err(err) => return Err(err),
@@ -46,10 +46,10 @@ impl FileLock {
         }))
     }
 
-    /// Tells whether somebody holds the lock; makes no file.
+    /// Tells whether a process holds the lock; creates no file.
     ///
-    /// A look needs the lock itself for some microseconds, shared with other
-    /// looks. Whoever wants it at that moment tries again, see `try_acquire`.
+    /// The check takes a shared lock for some microseconds. `try_acquire` retries
+    /// for that reason.
     pub fn is_held(path: &Path) -> io::Result<bool> {
         let file = match open::read(path) {
             Ok(file) => file,
@@ -66,14 +66,14 @@ impl FileLock {
         }
     }
 
-    /// As `try_acquire`, for a lock file that disappears with its release, of
-    /// which there are thousands.
-    pub fn try_acquire_passing(path: &Path) -> io::Result<Option<Self>> {
+    /// As `try_acquire`, for a lock file that is removed at release because there
+    /// are thousands of its kind.
+    pub fn try_acquire_temporary(path: &Path) -> io::Result<Option<Self>> {
         let Some(mut lock) = Self::try_acquire(path)? else {
             return Ok(None);
         };
-        // The holder before us may have removed the name after we opened it;
-        // then the next one would lock another file of the same name.
+        // The previous holder may have removed the file after we opened it; the
+        // next process would then lock a new file of the same name.
         if !is_still_at(&lock.file, path) {
             return Ok(None);
         }
@@ -84,8 +84,8 @@ impl FileLock {
 
 impl Drop for FileLock {
     fn drop(&mut self) {
-        // While the lock is held, so that nobody's fresh lock is removed. On
-        // Windows a file that others have open cannot leave its name at once.
+        // Remove the file while the lock is held; afterwards it may be the next
+        // holder's. Windows cannot remove a file that other processes have open.
         if self.removed_at_release && cfg!(unix) {
             let _ = std::fs::remove_file(&self.path);
         }
@@ -93,10 +93,13 @@ impl Drop for FileLock {
     }
 }
 
-/// Tries a busy lock a few times: a tick must not be left out because somebody
-/// asked for the status at that moment.
-fn outlast_looks(mut try_lock: impl FnMut() -> io::Result<()>, pause: impl Fn()) -> io::Result<()> {
-    for _ in 1..LOOKS_OUTLASTED {
+/// Tries a busy lock a few times: a tick must not be skipped because of a
+/// concurrent status check.
+fn retry_while_contended(
+    mut try_lock: impl FnMut() -> io::Result<()>,
+    pause: impl Fn(),
+) -> io::Result<()> {
+    for _ in 1..LOCK_ATTEMPTS {
         match try_lock() {
             Err(err) if is_contended(&err) => pause(),
             other => return other,
@@ -131,8 +134,8 @@ mod tests {
     fn a_held_lock_is_busy_and_a_released_one_is_free() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("blob.lock");
-        for acquire in [FileLock::try_acquire, FileLock::try_acquire_passing] {
-            let held = acquire(&path).unwrap().expect("nobody has it");
+        for acquire in [FileLock::try_acquire, FileLock::try_acquire_temporary] {
+            let held = acquire(&path).unwrap().expect("the lock is free");
             assert!(acquire(&path).unwrap().is_none());
             drop(held);
             assert!(acquire(&path).unwrap().is_some());
@@ -140,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn a_look_tells_whether_a_lock_is_held_and_makes_no_file() {
+    fn a_check_for_a_held_lock_creates_no_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run.lock");
         assert!(!FileLock::is_held(&path).unwrap());
@@ -152,15 +155,16 @@ mod tests {
     }
 
     #[test]
-    fn looks_do_not_keep_a_lock_from_being_taken_and_a_holder_does() {
+    fn short_contention_is_retried_and_a_held_lock_is_not_taken() {
         let busy_for = |n_tries: u32| {
             let mut tries = 0;
-            let result = outlast_looks(
+            let result = retry_while_contended(
                 || {
                     tries += 1;
-                    match tries > n_tries {
-                        true => Ok(()),
-                        false => Err(fs2::lock_contended_error()),
+                    if tries > n_tries {
+                        Ok(())
+                    } else {
+                        Err(fs2::lock_contended_error())
                     }
                 },
                 || {},
@@ -168,16 +172,16 @@ mod tests {
             (result.is_ok(), tries)
         };
         assert_eq!(busy_for(0), (true, 1));
-        assert_eq!(busy_for(LOOKS_OUTLASTED - 1), (true, LOOKS_OUTLASTED));
-        assert_eq!(busy_for(u32::MAX), (false, LOOKS_OUTLASTED));
+        assert_eq!(busy_for(LOCK_ATTEMPTS - 1), (true, LOCK_ATTEMPTS));
+        assert_eq!(busy_for(u32::MAX), (false, LOCK_ATTEMPTS));
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_passing_lock_leaves_no_file() {
+    fn a_temporary_lock_leaves_no_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("blob.lock");
-        drop(FileLock::try_acquire_passing(&path).unwrap());
+        drop(FileLock::try_acquire_temporary(&path).unwrap());
         assert!(!path.exists());
     }
 }

@@ -1,8 +1,8 @@
-//! The diary: `log` records on stderr and, during a run, in a file of its own.
+//! Log records on stderr and, during a run, in a log file.
 //!
-//! Two `env_logger`s share the work: the one for stderr follows `-q`, `-v` and
-//! `HFDL_LOG`, the one for the file keeps JSON lines at `debug` whatever the
-//! screen shows, because the question comes after the run.
+//! There are two `env_logger`s: the one for stderr follows `-q`, `-v` and
+//! `HFDL_LOG`; the one for the file writes JSON lines at `debug` regardless of the
+//! verbosity, because questions arise after the run.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -18,27 +18,26 @@ use crate::domain::time::Timestamp;
 use crate::sys::text::{escaped, steers_terminal};
 
 words! {
-    /// The form of diary lines on stderr.
+    /// The format of log lines on stderr.
     LogFormat {
         Text = "text",
         Json = "json",
     }
 }
 
-/// What the diary on stderr shows.
+/// Settings of the log on stderr.
 #[derive(Clone, Debug)]
-pub struct DiarySettings {
+pub struct LogSettings {
     /// 0 shows warnings, 1 more, and so on; -1 only errors.
     pub verbosity: i8,
-    /// The `HFDL_LOG` filter, which beats the verbosity.
+    /// The `HFDL_LOG` filter, which overrides the verbosity.
     pub filter: Option<String>,
     pub format: LogFormat,
     pub colour: bool,
 }
 
-/// The target of records about the end of a session, and about what ends a
-/// run. Whoever runs the command shows that in better words, so the screen has
-/// them only with `-v`.
+/// The target of records about the end of a session or run. The command's report
+/// says the same, so stderr shows these records only with `-v`.
 pub const SESSION: &str = "hfdl::session";
 
 /// Lines for stderr that wait until the summary of a run has been printed.
@@ -47,12 +46,12 @@ static HELD_BACK: Mutex<Option<Vec<u8>>> = Mutex::new(None);
 /// Held lines take no more memory than this; the log file has the rest.
 const MOST_HELD: usize = 256 << 10;
 
-/// Keeps warnings from stderr until `release`, so that the first line of a mail
-/// is the summary. With `-v` a person wants to see them as they come.
+/// Holds warnings back from stderr until `release`, so that the first line of a mail
+/// is the summary. With `-v` each line is printed at once.
 pub fn hold_back() {
-    let is_brief = DIARY
+    let is_brief = LOGGERS
         .get()
-        .is_some_and(|diary| diary.screen.filter() <= LevelFilter::Warn);
+        .is_some_and(|loggers| loggers.stderr.filter() <= LevelFilter::Warn);
     if is_brief {
         held_back().get_or_insert_default();
     }
@@ -61,7 +60,7 @@ pub fn hold_back() {
 /// Prints lines that were held back, and from now on each as it comes.
 pub fn release() {
     let lines = held_back().take().unwrap_or_default();
-    // Without a stderr there is nobody to tell.
+    // A closed stderr is no error.
     let _ = io::stderr().write_all(&lines);
 }
 
@@ -87,50 +86,50 @@ impl Write for Screen {
     }
 }
 
-struct Diary {
-    screen: env_logger::Logger,
+struct Loggers {
+    stderr: env_logger::Logger,
     file: RwLock<Option<env_logger::Logger>>,
 }
 
-static DIARY: OnceLock<Diary> = OnceLock::new();
+static LOGGERS: OnceLock<Loggers> = OnceLock::new();
 
-/// The run that this process is at.
+/// The id of the current run.
 static RUN: RwLock<Option<String>> = RwLock::new(None);
 
-struct Door;
+struct LogDispatch;
 
-impl Log for Door {
+impl Log for LogDispatch {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // At this level the HTTP package writes whole URLs, and a signed one is a secret.
+        // At `trace` ureq logs whole URLs, and a signed URL is a secret.
         if metadata.level() == log::Level::Trace && metadata.target().starts_with("ureq") {
             return false;
         }
-        DIARY.get().is_some_and(|diary| {
-            diary.screen.enabled(metadata)
-                || diary
+        LOGGERS.get().is_some_and(|loggers| {
+            loggers.stderr.enabled(metadata)
+                || loggers
                     .with_file(|file| file.enabled(metadata))
                     .unwrap_or(false)
         })
     }
 
     fn log(&self, record: &Record<'_>) {
-        if let Some(diary) = DIARY.get().filter(|_| self.enabled(record.metadata())) {
-            diary.screen.log(record);
-            diary.with_file(|file| file.log(record));
+        if let Some(loggers) = LOGGERS.get().filter(|_| self.enabled(record.metadata())) {
+            loggers.stderr.log(record);
+            loggers.with_file(|file| file.log(record));
         }
     }
 
     fn flush(&self) {}
 }
 
-impl Diary {
-    fn with_file<T>(&self, act: impl FnOnce(&env_logger::Logger) -> T) -> Option<T> {
-        self.file.read().ok()?.as_ref().map(act)
+impl Loggers {
+    fn with_file<T>(&self, action: impl FnOnce(&env_logger::Logger) -> T) -> Option<T> {
+        self.file.read().ok()?.as_ref().map(action)
     }
 }
 
-/// Starts the diary on stderr. Later calls change nothing.
-pub fn start(settings: &DiarySettings) {
+/// Starts logging to stderr. Later calls have no effect.
+pub fn start(settings: &LogSettings) {
     let level = match settings.verbosity {
         i8::MIN..=-1 => LevelFilter::Error,
         0 => LevelFilter::Warn,
@@ -142,7 +141,7 @@ pub fn start(settings: &DiarySettings) {
     let problem = settings.filter.as_deref().and_then(filter_problem);
     match settings.filter.as_ref().filter(|_| problem.is_none()) {
         Some(filter) => builder.parse_filters(filter),
-        // Other packages speak only when something is wrong.
+        // Other packages log only warnings and errors.
         None => builder
             .filter_level(level.min(LevelFilter::Warn))
             .filter_module("hfdl", level)
@@ -162,12 +161,12 @@ pub fn start(settings: &DiarySettings) {
             LogFormat::Json => write_json(out, record),
             LogFormat::Text => write_text(out, record, colour),
         });
-    let diary = Diary {
-        screen: builder.build(),
+    let loggers = Loggers {
+        stderr: builder.build(),
         file: RwLock::new(None),
     };
-    let level = diary.screen.filter();
-    if DIARY.set(diary).is_ok() && log::set_logger(&Door).is_ok() {
+    let level = loggers.stderr.filter();
+    if LOGGERS.set(loggers).is_ok() && log::set_logger(&LogDispatch).is_ok() {
         log::set_max_level(level);
     }
     if let Some(problem) = problem {
@@ -175,8 +174,8 @@ pub fn start(settings: &DiarySettings) {
     }
 }
 
-/// Says why a filter is none. The library takes every word for the name of a
-/// package, and then shows nothing of ours.
+/// Returns the reason why a filter is invalid. The library takes every unknown word
+/// for a package name, and would then log nothing of hfdl.
 fn filter_problem(filter: &str) -> Option<String> {
     const PACKAGES: [&str; 4] = ["hfdl", "ureq", "ureq_proto", "rustls"];
     let is_level = |word: &str| word.parse::<LevelFilter>().is_ok();
@@ -197,7 +196,7 @@ fn filter_problem(filter: &str) -> Option<String> {
     ))
 }
 
-/// Opens the log file of a run; from now on every record goes there too.
+/// Opens the log file of a run; from now on every record is written there too.
 pub fn start_file(directory: &Path, run_id: &str, started_at: Timestamp) -> Result<PathBuf> {
     if let Ok(mut run) = RUN.write() {
         *run = Some(run_id.to_owned());
@@ -216,16 +215,16 @@ pub fn start_file(directory: &Path, run_id: &str, started_at: Timestamp) -> Resu
         .target(env_logger::Target::Pipe(Box::new(file)))
         .format(write_json)
         .build();
-    if let Some(diary) = DIARY.get() {
-        log::set_max_level(diary.screen.filter().max(logger.filter()));
-        if let Ok(mut slot) = diary.file.write() {
+    if let Some(loggers) = LOGGERS.get() {
+        log::set_max_level(loggers.stderr.filter().max(logger.filter()));
+        if let Ok(mut slot) = loggers.file.write() {
             *slot = Some(logger);
         }
     }
     Ok(path)
 }
 
-/// Names sort by time, and the run's id finds its file.
+/// File names sort by time and contain the run's id.
 fn file_name(run_id: &str, started_at: Timestamp) -> String {
     format!("{}-{run_id}.log", started_at.strftime("%Y%m%dT%H%M%SZ"))
 }
@@ -233,7 +232,7 @@ fn file_name(run_id: &str, started_at: Timestamp) -> String {
 fn write_text(out: &mut impl Write, record: &Record<'_>, colour: bool) -> io::Result<()> {
     let level = record.level().as_str().to_lowercase();
     let message = record.args().to_string();
-    // Records hold words of servers, programs and file names.
+    // Records contain text from servers, programs and file names.
     let message = escaped(&message);
     if colour {
         let code = match record.level() {
@@ -254,8 +253,7 @@ fn write_json(out: &mut impl Write, record: &Record<'_>) -> io::Result<()> {
     writeln!(
         out,
         "{{\"at\":\"{}\",\"level\":\"{}\",{}\"target\":\"{}\",\"message\":{}}}",
-        // Lines are stamped with the real clock even when a test has set another:
-        // they order events, they do not decide anything.
+        // Real time even under a test clock: it orders lines and decides nothing.
         Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ"),
         record.level().as_str().to_lowercase(),
         run.map_or_else(String::new, |run| format!(
@@ -283,7 +281,7 @@ fn json_string(text: &str) -> String {
     quoted
 }
 
-/// A log file that a run left.
+/// The log file of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFile {
     pub path: PathBuf,
@@ -292,7 +290,7 @@ pub struct LogFile {
     pub size_bytes: u64,
 }
 
-/// Lists the log files, oldest first; other files are left alone.
+/// Lists the log files, oldest first; other files are ignored.
 pub fn list_files(directory: &Path) -> Result<Vec<LogFile>> {
     let context = || format!("cannot list the log files in `{}`", directory.display());
     let entries = match std::fs::read_dir(directory) {
@@ -307,7 +305,7 @@ pub fn list_files(directory: &Path) -> Result<Vec<LogFile>> {
         let Some((started_at, run_id)) = name.to_str().and_then(parse_file_name) else {
             continue;
         };
-        // A file that another process has just pruned is no error.
+        // Another process may have just pruned the file.
         let Ok(metadata) = entry.metadata() else {
             continue;
         };
@@ -329,8 +327,8 @@ fn parse_file_name(name: &str) -> Option<(Timestamp, String)> {
     Some((at, run_id.to_owned()))
 }
 
-/// Decides which log files go: those that are too old, then the oldest until
-/// the rest fits the size. The newest always stays.
+/// Decides which log files to delete: those that are too old, then the oldest until
+/// the rest fits the size. The newest is always kept.
 pub fn plan_pruning(
     files: &[LogFile],
     now: Timestamp,
@@ -387,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_without_a_level_is_told() {
+    fn an_invalid_filter_is_reported() {
         for good in [
             "debug",
             "HFDL=off",

@@ -1,12 +1,21 @@
-//! Doors to the operating system: clock, environment, files, locks, network, programs.
+//! The operating system: clock, environment, files, locks, network, child processes.
 //!
-//! Nobody else asks what time it is, what a variable says or where a terminal
-//! ends, so that everything above can be driven with plain values.
+//! Every system call of the program is made here; a test over the sources
+//! enforces it. Code above this layer works on plain values, which keeps its
+//! tests free of mocks. Code that differs between platforms has one function
+//! here for each platform.
+//!
+//! - `Host` holds arguments, environment and clock; test variables are read
+//!   there, in builds with debug assertions only.
+//! - Errors are `io::Error`, or typed errors that name the path or program.
+//! - Secrets are removed from the environment of every child process.
+//!
+//! Deliberately absent: decisions (`domain`), printing (`ui`), the database
+//! (`store`).
 
 pub mod child;
 pub mod copy;
 pub mod disk;
-mod family;
 pub mod file_io;
 pub mod file_limit;
 pub mod files;
@@ -22,6 +31,7 @@ pub mod open_files;
 pub mod paths;
 pub mod pause;
 pub mod process;
+mod process_group;
 pub mod program;
 pub mod removal;
 pub mod search_path;

@@ -1,4 +1,4 @@
-//! Which names a disk takes for one, found out by trying.
+//! Finds names that a file system treats as the same, by trying them.
 
 use std::fs;
 use std::io::{self, ErrorKind, Write};
@@ -8,7 +8,8 @@ use super::files::{create_new, link_metadata_if_present, unused_name};
 use crate::domain::placement::{Clash, NormalForms};
 use crate::domain::repo::RepoPath;
 
-/// Tries whether a folder's file system tells `é` of one code point from `é` of two.
+/// Tries whether a folder's file system distinguishes `é` of one code point from
+/// `é` of two.
 pub fn normal_forms(dir: &Path) -> io::Result<NormalForms> {
     let name = unused_name(dir);
     let spelt = |accent: &str| {
@@ -19,8 +20,8 @@ pub fn normal_forms(dir: &Path) -> io::Result<NormalForms> {
     let (one, two) = (spelt("\u{e9}"), spelt("e\u{301}"));
     match create_new(&one) {
         Ok(file) => drop(file),
-        // A file system that cannot hold the name at all cannot confuse it.
-        Err(err) if is_unspeakable(&err) => return Ok(NormalForms::Matter),
+        // A file system that cannot store the name cannot confuse it.
+        Err(err) if is_name_unsupported(&err) => return Ok(NormalForms::Matter),
         Err(err) => return Err(err),
     }
     let seen = link_metadata_if_present(&two);
@@ -28,22 +29,22 @@ pub fn normal_forms(dir: &Path) -> io::Result<NormalForms> {
     Ok(match seen {
         Ok(Some(_)) => NormalForms::Ignored,
         Ok(None) => NormalForms::Matter,
-        Err(err) if is_unspeakable(&err) => NormalForms::Matter,
+        Err(err) if is_name_unsupported(&err) => NormalForms::Matter,
         Err(err) => return Err(err),
     })
 }
 
-fn is_unspeakable(err: &io::Error) -> bool {
+fn is_name_unsupported(err: &io::Error) -> bool {
     matches!(
         err.kind(),
         ErrorKind::InvalidInput | ErrorKind::InvalidFilename | ErrorKind::InvalidData
     )
 }
 
-/// Creates an empty world of these names below a folder, and removes it again;
-/// returns the first two of which the disk makes one.
+/// Creates empty files with these names in a scratch folder, and removes them
+/// again; returns the first two names that the file system treats as the same.
 ///
-/// `private` is a name that none of the paths may have or lie below.
+/// `private` is a name that none of the paths may equal or lie below.
 pub fn first_clash<'a>(
     aside: &Path,
     private: Option<&str>,
@@ -61,7 +62,8 @@ fn try_all<'a>(
     private: Option<&str>,
     paths: &[&'a RepoPath],
 ) -> io::Result<Option<Clash<'a>>> {
-    // Each file holds its own number, and so tells who has a name already.
+    // Each file contains its own number, which identifies the earlier owner of a
+    // name.
     let number = |place: usize| (place + 1).to_string();
     if let Some(private) = private {
         occupy(&scratch.join(private), "0")?;
@@ -80,7 +82,8 @@ fn try_all<'a>(
     Ok(None)
 }
 
-/// Creates a file with its folders; returns what the file holds that is in the way.
+/// Creates a file with its folders; if the name is taken, returns the content of
+/// the file that takes it.
 fn occupy(file: &Path, text: &str) -> io::Result<Option<String>> {
     let parent = file.parent().unwrap_or(file);
     let created = fs::create_dir_all(parent).and_then(|()| create_new(file));
@@ -88,18 +91,19 @@ fn occupy(file: &Path, text: &str) -> io::Result<Option<String>> {
         Ok(mut created) => return created.write_all(text.as_bytes()).map(|()| None),
         Err(err) => err,
     };
-    // The name itself, or a file where a folder has to be, or a folder of that name.
-    let mut in_the_way = file
+    // Taken by the name itself, a file in place of a folder, or a folder of that
+    // name.
+    let mut blocking = file
         .ancestors()
         .find(|path| path.exists())
         .map(Path::to_path_buf);
-    while let Some(folder) = in_the_way.take_if(|path| path.is_dir()) {
-        in_the_way = match fs::read_dir(&folder)?.next() {
+    while let Some(folder) = blocking.take_if(|path| path.is_dir()) {
+        blocking = match fs::read_dir(&folder)?.next() {
             Some(entry) => Some(entry?.path()),
             None => return Err(err),
         };
     }
-    in_the_way.map_or(Err(err), |path| fs::read_to_string(path).map(Some))
+    blocking.map_or(Err(err), |path| fs::read_to_string(path).map(Some))
 }
 
 #[cfg(test)]
@@ -112,7 +116,7 @@ mod tests {
         let paths: Vec<&RepoPath> = paths.iter().collect();
         let clash = first_clash(dir.path(), private, &paths).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
-        // Equal paths are equal values, so the places are told apart by their addresses.
+        // Equal paths are equal values, so positions are compared by address.
         let place = |wanted: &RepoPath| {
             let mut places = paths.iter();
             places.position(|path| std::ptr::eq(*path, wanted)).unwrap() + 1
@@ -124,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_disk_says_which_names_are_one() {
+    fn names_that_clash_on_disk_are_found() {
         let twice = ["a/x", "a/y", "b/\u{e9}", "b/\u{e9}"];
         assert_eq!(clash(None, &twice), Some((3, 4)));
         assert_eq!(clash(None, &twice[..3]), None);
@@ -133,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_private_folder_is_a_name_too() {
+    fn the_private_folder_is_part_of_the_clash_check() {
         let private = Some(".cache/records");
         assert_eq!(
             clash(private, &["a", ".cache/x", ".cache/records"]),

@@ -1,14 +1,14 @@
-//! Opening files under names that another user or program may have taken.
+//! Opens files under names that another user or program may have taken.
 //!
-//! Names in a cache or a directory can be predicted, and others may write there.
-//! A symbolic link under such a name would lead a write out of the root, a
-//! second name of a file would have it written in place, and a FIFO would stall
-//! the run. So the last component of a path is opened without following links
-//! and without waiting, and the descriptor is asked for its kind.
+//! Names in a cache or a directory can be predicted, and others may write there. A
+//! symbolic link under such a name would redirect a write out of the root, a hard
+//! link would modify another file in place, and a FIFO would block the run. So the
+//! last component of a path is opened without following links and without blocking,
+//! and the type of the open file is checked.
 //!
-//! A name in a private folder belongs to hfdl alone: there anything else is
-//! removed. Under a name that other programs share it is refused with its path,
-//! because removing it would race with them. Folders are checked by
+//! A name in a private folder belongs to hfdl alone: anything else is removed
+//! there. Under a name shared with other programs it is refused with its path,
+//! because removal would race with them. Folders are checked by
 //! `files::create_dirs_inside`.
 
 use std::fs::{File, FileType, Metadata, OpenOptions, Permissions};
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 use super::files::{is_absent, link_metadata_if_present, remove_if_present};
 
-/// A name that must be a plain file is something else.
+/// A path that must be a plain file and is not.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}` is {kind} where a plain file must be; remove it", path.display())]
 pub struct NotPlain {
@@ -25,7 +25,7 @@ pub struct NotPlain {
     kind: &'static str,
 }
 
-/// Tells whether an error says that a name is no plain file.
+/// Tells whether an error means that a path is no plain file.
 pub fn is_not_plain(err: &io::Error) -> bool {
     err.get_ref().is_some_and(|inner| inner.is::<NotPlain>())
 }
@@ -35,19 +35,21 @@ pub fn read(path: &Path) -> io::Result<File> {
     plain(OpenOptions::new().read(true), path)
 }
 
-/// Opens a file for reading through links, as a snapshot's entries need it; a
-/// FIFO or device is refused.
+/// Opens a file for reading, following links as snapshot entries require; a FIFO or
+/// device is refused.
 pub fn read_through_links(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    without_waiting(options.read(true));
+    non_blocking(options.read(true));
     let file = options.open(path)?;
-    match file.metadata()?.is_file() {
-        true => Ok(file),
-        false => Err(not_plain(path, file.metadata()?.file_type())),
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() {
+        Ok(file)
+    } else {
+        Err(not_plain(path, kind))
     }
 }
 
-/// Reads a small plain file; `None` when there is none.
+/// Reads a small plain file; `None` when it is missing.
 pub fn read_if_present(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     match read(path).and_then(|mut file| file.read_to_end(&mut bytes)) {
@@ -57,8 +59,8 @@ pub fn read_if_present(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// As `read_if_present`, for a file that hfdl writes again when it is absent:
-/// anything that is no plain file counts as absent.
+/// As `read_if_present`, for a file that hfdl recreates when it is missing:
+/// anything but a plain file counts as missing.
 pub fn read_if_plain(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match read_if_present(path) {
         Err(err) if is_not_plain(&err) => Ok(None),
@@ -66,19 +68,20 @@ pub fn read_if_plain(path: &Path) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
-/// Opens or creates a lock file, which other programs may share; a link is refused.
+/// Opens or creates a lock file, which may be shared with other programs; a link is
+/// refused.
 pub fn lock_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     plain(options.create(true).truncate(false).write(true), path)
 }
 
-/// Opens or creates a file of a private folder, for reading and for writing in
-/// place. Anything but a plain file with one name is removed first.
+/// Opens or creates a file in a private folder, for reading and for writing in
+/// place. Anything but a plain file with one hard link is removed first.
 pub fn own(path: &Path) -> io::Result<File> {
-    const ROUNDS: u32 = 3;
+    const ATTEMPTS: u32 = 3;
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).read(true).write(true);
-    for _ in 0..ROUNDS {
+    for _ in 0..ATTEMPTS {
         match plain(&mut options, path) {
             Ok(file) if has_one_name(&file.metadata()?) => return Ok(file),
             Ok(_) => {}
@@ -87,11 +90,14 @@ pub fn own(path: &Path) -> io::Result<File> {
         }
         remove_if_present(path)?;
     }
-    let text = format!("`{}` is replaced again and again", path.display());
+    let text = format!(
+        "`{}` keeps being replaced by another process",
+        path.display()
+    );
     Err(io::Error::other(text))
 }
 
-/// Creates a file of a private folder anew; the name's old file is removed.
+/// Creates a new file in a private folder; an existing one is removed.
 pub fn anew(path: &Path) -> io::Result<File> {
     let create = || OpenOptions::new().write(true).create_new(true).open(path);
     match create() {
@@ -103,33 +109,31 @@ pub fn anew(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Opens a plain file with one name for appending.
+/// Opens a plain file with one hard link for appending.
 pub fn append(path: &Path) -> io::Result<File> {
     let file = plain(OpenOptions::new().append(true), path)?;
-    match has_one_name(&file.metadata()?) {
-        true => Ok(file),
-        false => Err(io::Error::other(format!(
-            "`{}` has a second name",
-            path.display()
-        ))),
+    if has_one_name(&file.metadata()?) {
+        return Ok(file);
     }
+    let text = format!("`{}` has a second hard link", path.display());
+    Err(io::Error::other(text))
 }
 
-/// Opens a plain file to flush it, or to change its permissions.
+/// Opens a plain file to flush it or to change its permissions.
 ///
-/// Windows does either only through a handle that may write; elsewhere asking
-/// for that would fail on a read-only file.
+/// Windows needs a writable handle for both; on other systems a writable handle
+/// would fail for a read-only file.
 pub fn flushable(path: &Path) -> io::Result<File> {
     plain(OpenOptions::new().read(true).write(cfg!(windows)), path)
 }
 
 /// Sets the permissions of an open file, where this user may.
 ///
-/// In a cache that a group shares the file may be another member's, who alone
+/// In a cache shared by a group the file may belong to another member, who alone
 /// can change them.
 pub fn set_permissions(file: &File, permissions: Permissions) -> io::Result<()> {
     match file.set_permissions(permissions) {
-        // Some file systems have no permissions at all.
+        // Some file systems have no permissions.
         Err(err)
             if matches!(
                 err.kind(),
@@ -142,18 +146,19 @@ pub fn set_permissions(file: &File, permissions: Permissions) -> io::Result<()> 
     }
 }
 
-/// Opens a name that must itself be a plain file.
+/// Opens a path that must itself be a plain file.
 fn plain(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    without_links(options);
+    no_follow(options);
     match options.open(path) {
         Ok(file) => {
             let kind = file.metadata()?.file_type();
-            match kind.is_file() {
-                true => Ok(file),
-                false => Err(not_plain(path, kind)),
+            if kind.is_file() {
+                Ok(file)
+            } else {
+                Err(not_plain(path, kind))
             }
         }
-        // Which error a link or a socket gives is another on each system.
+        // The error for a link or a socket differs between systems.
         Err(err) => match link_metadata_if_present(path) {
             Ok(Some(found)) if !found.is_file() => Err(not_plain(path, found.file_type())),
             _ => Err(err),
@@ -164,11 +169,11 @@ fn plain(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
 fn not_plain(path: &Path, kind: FileType) -> io::Error {
     io::Error::other(NotPlain {
         path: path.to_owned(),
-        kind: name_of(kind),
+        kind: type_name(kind),
     })
 }
 
-fn name_of(kind: FileType) -> &'static str {
+fn type_name(kind: FileType) -> &'static str {
     #[cfg(unix)]
     {
         use std::os::unix::fs::FileTypeExt;
@@ -190,14 +195,14 @@ fn name_of(kind: FileType) -> &'static str {
 }
 
 #[cfg(unix)]
-fn without_waiting(options: &mut OpenOptions) {
+fn non_blocking(options: &mut OpenOptions) {
     use rustix::fs::OFlags;
     use std::os::unix::fs::OpenOptionsExt;
     options.custom_flags(flags(OFlags::NONBLOCK | OFlags::NOCTTY));
 }
 
 #[cfg(unix)]
-fn without_links(options: &mut OpenOptions) {
+fn no_follow(options: &mut OpenOptions) {
     use rustix::fs::OFlags;
     use std::os::unix::fs::OpenOptionsExt;
     options.custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY));
@@ -213,18 +218,18 @@ fn has_one_name(metadata: &Metadata) -> bool {
     std::os::unix::fs::MetadataExt::nlink(metadata) == 1
 }
 
-/// No name in a folder stalls an `open` on Windows: pipes live elsewhere.
+/// On Windows pipes are not in folders, so `open` never blocks.
 #[cfg(windows)]
-fn without_waiting(_options: &mut OpenOptions) {}
+fn non_blocking(_options: &mut OpenOptions) {}
 
 #[cfg(windows)]
-fn without_links(options: &mut OpenOptions) {
+fn no_follow(options: &mut OpenOptions) {
     use std::os::windows::fs::OpenOptionsExt;
     use windows_sys::Win32::Storage::FileSystem::FILE_FLAG_OPEN_REPARSE_POINT;
     options.custom_flags(FILE_FLAG_OPEN_REPARSE_POINT);
 }
 
-/// The standard library does not tell the number of names on Windows.
+/// The standard library does not expose the number of hard links on Windows.
 #[cfg(windows)]
 fn has_one_name(_metadata: &Metadata) -> bool {
     true
@@ -239,7 +244,7 @@ mod tests {
     use std::os::unix::fs::symlink;
     use std::os::unix::net::UnixListener;
 
-    /// A folder with one name that is no plain file, and a file outside.
+    /// Folders with one path that is no plain file, and a file outside.
     fn planted() -> Vec<(tempfile::TempDir, PathBuf, PathBuf)> {
         let plants: [fn(&Path, &Path); 4] = [
             |outside, name| symlink(outside, name).unwrap(),
@@ -263,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_ours_is_freed_of_anything_planted() {
+    fn planted_files_under_a_private_name_are_removed() {
         for (_dir, outside, name) in planted() {
             own(&name).unwrap().write_all(b"ours").unwrap();
             assert_eq!(fs::read_to_string(&outside).unwrap(), "precious");
@@ -277,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_name_that_is_no_plain_file_is_refused_at_once() {
+    fn a_shared_name_that_is_no_plain_file_is_refused() {
         for (_dir, _, name) in planted() {
             for open in [read, lock_file, append, flushable] {
                 let err = open(&name).unwrap_err();
@@ -290,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_name_of_a_file_is_not_written_through() {
+    fn a_hard_link_is_not_written_through() {
         let dir = tempfile::tempdir().unwrap();
         let (outside, name) = (dir.path().join("outside"), dir.path().join("name"));
         fs::write(&outside, "precious").unwrap();
@@ -301,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn links_that_are_followed_lead_to_files_only() {
+    fn followed_links_must_lead_to_files() {
         let dir = tempfile::tempdir().unwrap();
         let link = dir.path().join("link");
         symlink("file", &link).unwrap();
@@ -314,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_stays_there() {
+    fn existing_content_is_kept_unless_created_anew() {
         let dir = tempfile::tempdir().unwrap();
         let name = dir.path().join("name");
         assert_eq!(read_if_present(&name).unwrap(), None);

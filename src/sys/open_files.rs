@@ -1,22 +1,25 @@
-//! Which files other programs have open, as far as the system tells.
+//! Files that other programs have open, as far as the system tells.
 //!
-//! Linux shows it in `/proc`, for the processes that this user may look at.
-//! Elsewhere nothing is known and nothing counts as open: on Windows the
-//! system itself refuses to delete such a file, on other systems a program
-//! that has a file open goes on reading it after its name is gone.
+//! Linux lists them in `/proc`, for the processes that this user may inspect. On
+//! other platforms nothing is known and no file counts as open: Windows refuses to
+//! delete an open file by itself, and on other systems a program goes on reading a
+//! file after its name is gone.
 
 use std::path::PathBuf;
 
-/// Returns those of some files that another process has open or mapped.
+/// Returns those of the given files that another process has open or mapped.
 ///
-/// Files are told by what they are, not by their paths: a process in a
-/// container knows them under others.
+/// Files are compared by inode, not by path: a process in a container sees them
+/// under other paths.
 #[cfg(target_os = "linux")]
 pub fn opened_by_others(files: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf> {
     linux::opened_by_others(files.into_iter().collect())
 }
 
-/// Returns those of some files that another process has open or mapped.
+/// Returns those of the given files that another process has open or mapped.
+///
+/// Files are compared by inode, not by path: a process in a container sees them
+/// under other paths.
 #[cfg(not(target_os = "linux"))]
 pub fn opened_by_others(_files: impl IntoIterator<Item = PathBuf>) -> Vec<PathBuf> {
     Vec::new()
@@ -45,7 +48,7 @@ mod linux {
             if pid.is_none_or(|pid| pid == std::process::id()) {
                 continue;
             }
-            // A process that ends meanwhile, or belongs to somebody else, tells nothing.
+            // Processes that end meanwhile, or belong to other users, are skipped.
             by_descriptor(&process.path(), &wanted, &mut open);
             by_mapping(&process.path(), &wanted, &mut open);
         }
@@ -70,8 +73,8 @@ mod linux {
 
     /// A mapped model stays in use after its descriptor is closed.
     ///
-    /// The number of the file alone decides: for some file systems the device
-    /// here is another than the one that the file itself names.
+    /// Only the inode is compared: for some file systems the device number here
+    /// differs from that of the file's metadata.
     fn by_mapping(
         process: &Path,
         wanted: &BTreeMap<u64, Vec<(u64, PathBuf)>>,
@@ -99,10 +102,10 @@ mod tests {
     use std::process::{Command, Stdio};
 
     #[test]
-    fn a_file_that_another_process_has_open_is_told_from_one_of_our_own() {
+    fn a_file_open_in_another_process_is_found_and_our_own_is_not() {
         let dir = tempfile::tempdir().unwrap();
-        let [theirs, ours, nobodys] = ["a", "b", "c"].map(|name| dir.path().join(name));
-        for file in [&theirs, &ours, &nobodys] {
+        let [theirs, ours, unopened] = ["a", "b", "c"].map(|name| dir.path().join(name));
+        for file in [&theirs, &ours, &unopened] {
             fs::write(file, "x").unwrap();
         }
         let _ours = File::open(&ours).unwrap();
@@ -113,7 +116,7 @@ mod tests {
             .stdin(Stdio::from(File::open(&link).unwrap()))
             .spawn()
             .unwrap();
-        let open = opened_by_others([theirs.clone(), ours, nobodys]);
+        let open = opened_by_others([theirs.clone(), ours, unopened]);
         other.kill().unwrap();
         other.wait().unwrap();
         assert_eq!(open, [theirs]);

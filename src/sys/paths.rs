@@ -1,4 +1,4 @@
-//! Where things are: the home directory of hfdl, the Hub's cache and token.
+//! Paths: the home directory of hfdl, the Hub's cache and token.
 
 use std::path::{Path, PathBuf};
 
@@ -8,14 +8,14 @@ use thiserror::Error;
 
 use super::host::Host;
 
-/// The state directory of hfdl and what lies in it.
+/// The state directory of hfdl and the paths in it.
 #[derive(Clone, Debug)]
 pub struct Home(PathBuf);
 
 impl Home {
-    /// Takes the directory that was asked for, or the platform's data directory.
-    pub fn find(host: &Host, asked: Option<&Path>) -> Result<Self> {
-        if let Some(path) = asked {
+    /// Uses the requested directory, or the platform's data directory.
+    pub fn find(host: &Host, requested: Option<&Path>) -> Result<Self> {
+        if let Some(path) = requested {
             return Ok(Self(absolute(host, path)?));
         }
         #[cfg(windows)]
@@ -31,7 +31,7 @@ impl Home {
             .filter(|path| path.is_absolute())
             .or_else(|| user_home(host).ok().map(|home| home.join(".local/share")));
         let base = base.context(
-            "cannot tell where to keep state: no home directory is known; give --home DIR",
+            "cannot place the state directory: no home directory is known; give --home DIR",
         )?;
         Ok(Self(base.join("hfdl")))
     }
@@ -52,8 +52,8 @@ impl Home {
         self.0.join("run.lock")
     }
 
-    /// Returns copies of the database that a killed process left half made. A
-    /// young one may be in the making, by a process that holds no lock.
+    /// Returns incomplete copies of the database that a killed process left. Recent
+    /// ones are skipped: a process that holds no lock may still be writing them.
     pub fn leftovers(&self) -> Vec<PathBuf> {
         const UNFINISHED: [&str; 2] = ["hfdl.db.new-", "hfdl.db.copy-"];
         const YOUNG_SECONDS: u64 = 3_600;
@@ -72,7 +72,7 @@ impl Home {
         paths.filter(is_left).collect()
     }
 
-    /// Returns where each run leaves what `hfdl status` would tell.
+    /// Returns the file in which each run leaves the output of `hfdl status`.
     pub fn status_file(&self) -> PathBuf {
         self.0.join("status.json")
     }
@@ -85,10 +85,10 @@ pub fn user_home(host: &Host) -> Result<PathBuf> {
     }
     etcetera::choose_base_strategy()
         .map(|strategy| strategy.home_dir().to_path_buf())
-        .map_err(|err| anyhow!("cannot tell the home directory: {err}"))
+        .map_err(|err| anyhow!("cannot find the home directory: {err}"))
 }
 
-/// Makes a path absolute without asking the disk, so that links stay as typed.
+/// Makes a path absolute without accessing the disk, so that links stay as typed.
 pub fn absolute(host: &Host, path: &Path) -> Result<PathBuf> {
     let path = if path.is_absolute() {
         path.to_path_buf()
@@ -99,15 +99,15 @@ pub fn absolute(host: &Host, path: &Path) -> Result<PathBuf> {
     for component in path.components() {
         match component {
             std::path::Component::CurDir => {}
-            // `a/..` stays when `a` may be a link: only the system knows where that leads.
+            // `a/..` is kept: if `a` is a link, only the system can resolve it.
             other => clean.push(other),
         }
     }
     Ok(clean)
 }
 
-/// Resolves the links in as much of a path as exists: two ways to one place
-/// become one, even before the place is made.
+/// Resolves the links in the existing part of a path, so that two spellings of one
+/// location become equal even before it exists.
 pub fn resolved(path: &Path) -> PathBuf {
     let mut missing = Vec::new();
     let mut existing = path;
@@ -125,17 +125,17 @@ pub fn resolved(path: &Path) -> PathBuf {
     }
 }
 
-/// Returns where a path leads, through all links and `..`, also when the end of
-/// it does not exist: two ways to one place become one.
+/// Resolves all links and `..` of a path, also if its end does not exist, so that
+/// two spellings of one location become equal.
 pub fn real_place(path: &Path) -> PathBuf {
-    follow(path, 40)
+    resolve_links(path, 40)
 }
 
-fn follow(path: &Path, links_left: u32) -> PathBuf {
+fn resolve_links(path: &Path, links_left: u32) -> PathBuf {
     let mut at = PathBuf::new();
     for part in path.components() {
         if part == std::path::Component::ParentDir {
-            // Right because `at` has no link in it any more.
+            // Correct because `at` contains no link any more.
             at.pop();
             continue;
         }
@@ -146,8 +146,8 @@ fn follow(path: &Path, links_left: u32) -> PathBuf {
         } else if let Ok(target) = std::fs::read_link(&at)
             && links_left > 0
         {
-            // A link to what does not exist yet.
-            at = follow(&folder.join(target), links_left - 1);
+            // A dangling link.
+            at = resolve_links(&folder.join(target), links_left - 1);
         }
     }
     at
@@ -164,7 +164,7 @@ pub fn hugging_face_home(host: &Host) -> Result<PathBuf> {
     Ok(user_home(host)?.join(".cache").join("huggingface"))
 }
 
-/// Returns the Hub cache that the environment names, and the variable's name.
+/// Returns the Hub cache set in the environment, and the variable's name.
 pub fn hub_cache_from_environment(host: &Host) -> Result<Option<(PathBuf, &'static str)>> {
     for name in ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"] {
         if let Some(path) = host.variable(name) {
@@ -177,18 +177,18 @@ pub fn hub_cache_from_environment(host: &Host) -> Result<Option<(PathBuf, &'stat
     Ok(None)
 }
 
-/// Returns a path as the text that the database and settings keep.
+/// Returns a path as text, as the database and the settings store it.
 pub fn text(path: &Path) -> Result<String, PathNotUtf8> {
     let text = path.to_str().map(str::to_owned);
     text.ok_or_else(|| PathNotUtf8(path.to_owned()))
 }
 
-/// A path that cannot be kept as text.
+/// A path that cannot be stored as text.
 #[derive(Debug, Error)]
 #[error("the path `{}` holds bytes that are not UTF-8", .0.display())]
 pub struct PathNotUtf8(PathBuf);
 
-/// Expands `~` and `$NAME` the way the official client does.
+/// Expands `~` and `$NAME` as the official client does.
 pub fn expand(host: &Host, text: &str) -> Result<PathBuf> {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
@@ -209,7 +209,7 @@ pub fn expand(host: &Host, text: &str) -> Result<PathBuf> {
                 &rest[dollar..dollar + 1 + word_end],
             ),
         };
-        // An unknown variable stays as it is, as Python's expandvars leaves it.
+        // An unknown variable stays unexpanded, as in Python's `expandvars`.
         expanded.push_str(
             host.variable(name)
                 .filter(|_| !name.is_empty())
@@ -221,7 +221,7 @@ pub fn expand(host: &Host, text: &str) -> Result<PathBuf> {
     expand_home(host, &expanded)
 }
 
-/// Expands a leading `~`, which no shell does in `--to=~/models`.
+/// Expands a leading `~`; a shell leaves it in `--to=~/models`.
 pub fn expand_home(host: &Host, text: &str) -> Result<PathBuf> {
     let path = match text.strip_prefix('~') {
         Some("") => user_home(host)?,

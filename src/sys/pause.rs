@@ -1,21 +1,21 @@
-//! Waiting and measuring how long something took.
+//! Pauses between attempts, and a stopwatch.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// Tells whether a pause ran its course.
+/// Tells whether a pause ran its full length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waited {
     Done,
-    /// The run is to end; whoever waited gives up instead of trying again.
+    /// The run is stopping; the caller gives up instead of trying again.
     Stopped,
 }
 
-/// The way in which a client waits between two attempts.
+/// The function by which a client waits between two attempts.
 ///
-/// It is a value, so that tests wait for nothing and a run that is asked to
-/// stop need not sit out a rate limit of five minutes.
+/// It is a value, so that tests do not wait and a stopped run does not sit out a
+/// rate limit of five minutes.
 #[derive(Clone)]
 pub struct Pause(Arc<dyn Fn(Duration) -> Waited + Send + Sync>);
 
@@ -24,7 +24,7 @@ impl Pause {
         Self(Arc::new(wait))
     }
 
-    /// Returns the pause that puts the thread to sleep and cannot be cut short.
+    /// Returns a pause that sleeps and cannot be interrupted.
     pub fn sleeping() -> Self {
         Self::new(|span| {
             std::thread::sleep(span);
@@ -32,7 +32,7 @@ impl Pause {
         })
     }
 
-    /// Returns the pause that is over at once.
+    /// Returns a pause that ends at once.
     pub fn none() -> Self {
         Self::new(|_| Waited::Done)
     }
@@ -48,7 +48,7 @@ impl fmt::Debug for Pause {
     }
 }
 
-/// Measures time that has passed, whatever happens to the wall clock.
+/// Measures elapsed time, independent of the wall clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Stopwatch(Instant);
 

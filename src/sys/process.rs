@@ -1,4 +1,4 @@
-//! Processes: to tell one from another, to ask one to end, to see whether one runs.
+//! Other processes: their identity, termination, and whether a program runs.
 
 use super::host::Host;
 use crate::domain::outcome::ExitStatus;
@@ -8,10 +8,10 @@ pub fn exit(status: ExitStatus) -> ! {
     std::process::exit(status.code().into())
 }
 
-/// Returns when a process started, as its platform counts; `None` when there
-/// is none, or the platform does not tell.
+/// Returns the start time of a process in the platform's own unit; `None` when
+/// there is no such process or the platform does not tell.
 ///
-/// Process ids are used again; an id together with this is not.
+/// A process id may be used again; the pair of id and start time is unique.
 pub fn start_of(pid: u32) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     start_in_stat(&stat)
@@ -24,7 +24,7 @@ fn start_in_stat(stat: &str) -> Option<String> {
     behind_name.split_whitespace().nth(19).map(str::to_owned)
 }
 
-/// Sends SIGTERM to a process if it is still the one that started then; tells
+/// Sends SIGTERM to a process if it is still the one with this start time; tells
 /// whether it was sent.
 #[cfg(unix)]
 pub fn terminate(pid: u32, start: &str) -> bool {
@@ -32,8 +32,8 @@ pub fn terminate(pid: u32, start: &str) -> bool {
     let Some(target) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
         return false;
     };
-    // Held open, a descriptor means this very process, even if it ends between
-    // the look and the signal.
+    // An open pidfd keeps the id from being used again between the check and the
+    // signal.
     #[cfg(target_os = "linux")]
     if let Ok(process) = rustix::process::pidfd_open(target, rustix::process::PidfdFlags::empty()) {
         return start_of(pid).as_deref() == Some(start)
@@ -42,8 +42,8 @@ pub fn terminate(pid: u32, start: &str) -> bool {
     start_of(pid).as_deref() == Some(start) && kill_process(target, Signal::TERM).is_ok()
 }
 
-/// No signal reaches a process on another console; it hears of the wish
-/// through the database.
+/// A signal cannot reach a process on another console; that process reads the stop
+/// request from the database.
 #[cfg(not(unix))]
 pub fn terminate(_pid: u32, _start: &str) -> bool {
     false
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_start_of_a_process_is_found_behind_any_name() {
+    fn the_start_time_is_found_behind_any_program_name() {
         let fields: Vec<String> = (4..=52).map(|field| field.to_string()).collect();
         let stat = format!("7 (a ) (b) S {}", fields.join(" "));
         assert_eq!(start_in_stat(&stat).as_deref(), Some("22"));
@@ -79,7 +79,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn only_the_process_that_started_then_gets_the_signal() {
+    fn only_the_process_with_the_same_start_time_gets_the_signal() {
         let mut child = std::process::Command::new("sleep")
             .arg("60")
             .spawn()

@@ -1,4 +1,4 @@
-//! This program: the name by which its user reaches it.
+//! The path of this executable.
 
 use std::path::{Path, PathBuf};
 
@@ -8,13 +8,14 @@ use super::host::Host;
 use super::search_path::find_in_path;
 use super::{files, paths};
 
-/// Returns the absolute path by which this program was started, links unresolved.
+/// Returns the absolute path by which this program was started, with links
+/// unresolved.
 ///
-/// A package manager's link outlives the versioned folder behind it, which is
-/// what the system would name (`std::env::current_exe`). The typed name counts
-/// only if it leads to the same file.
+/// A package manager's link outlives the versioned folder that
+/// `std::env::current_exe` returns. The typed name counts only if it leads to the
+/// same file.
 pub fn path(host: &Host) -> Result<PathBuf> {
-    let real = std::env::current_exe().context("cannot tell where this program lies")?;
+    let real = std::env::current_exe().context("cannot find the path of this program")?;
     let typed = host.arguments().first().and_then(|typed| {
         if Path::new(typed).components().count() > 1 {
             paths::absolute(host, Path::new(typed)).ok()
@@ -27,7 +28,7 @@ pub fn path(host: &Host) -> Result<PathBuf> {
         .unwrap_or(real))
 }
 
-/// Returns the program without a console window that lies beside this one, if it is there.
+/// Returns the path of the windowless variant beside this program, if it exists.
 pub fn windowless(program: &Path) -> Option<PathBuf> {
     let name = if cfg!(windows) { "hfdlw.exe" } else { "hfdlw" };
     Some(program.with_file_name(name)).filter(|path| path.is_file())
@@ -37,7 +38,7 @@ fn is_same_file(one: &Path, other: &Path) -> bool {
     let identity = |path: &Path| files::identity(&path.metadata().ok()?).map(|(file, _)| file);
     match (identity(one), identity(other)) {
         (Some(one), Some(other)) => one == other,
-        // Where files have no identity their resolved names must do.
+        // Without file identities compare the canonical paths.
         _ => matches!((one.canonicalize(), other.canonicalize()), (Ok(a), Ok(b)) if a == b),
     }
 }

@@ -1,8 +1,8 @@
-//! The one door through which files of a cache or a directory of models go.
+//! Removes files of a cache or of a model directory.
 //!
-//! It asks for a [`Permit`], which `domain::deletion` alone makes out. A build
-//! with debug assertions writes each removal and its reason down where
-//! `HFDL_TEST_REMOVALS` says, so that a test can account for all of them.
+//! Every removal requires a [`Permit`], which only `domain::deletion` creates.
+//! Builds with debug assertions append each removal and its reason to the file in
+//! `HFDL_TEST_REMOVALS`, so that a test can account for all of them.
 
 use std::fs;
 use std::io;
@@ -12,26 +12,26 @@ use super::files::{is_absent, remove_if_present};
 use super::host::note_removal;
 use crate::domain::deletion::Permit;
 
-/// Removes a file or link; that there is none is no error.
+/// Removes a file or link; tells whether there was one.
 pub fn remove_file(path: &Path, permit: Permit) -> io::Result<bool> {
-    let is_gone = remove_if_present(path)?;
-    if is_gone {
+    let is_removed = remove_if_present(path)?;
+    if is_removed {
         note_removal(path, permit.reason().as_str());
     }
-    Ok(is_gone)
+    Ok(is_removed)
 }
 
-/// Removes a folder if nothing is in it; tells whether it did.
+/// Removes an empty folder; tells whether it was removed.
 pub fn remove_empty_dir(path: &Path) -> bool {
-    let is_gone = fs::remove_dir(path).is_ok();
-    if is_gone {
+    let is_removed = fs::remove_dir(path).is_ok();
+    if is_removed {
         note_removal(path, Permit::empty_folder().reason().as_str());
     }
-    is_gone
+    is_removed
 }
 
-/// Removes a folder with all that is in it, links not followed; that there is
-/// none is no error.
+/// Removes a folder with its content, without following links; tells whether there
+/// was one.
 pub fn remove_tree(path: &Path, permit: Permit) -> io::Result<bool> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
@@ -40,10 +40,11 @@ pub fn remove_tree(path: &Path, permit: Permit) -> io::Result<bool> {
     };
     for entry in entries {
         let entry = entry?;
-        match entry.file_type()?.is_dir() {
-            true => remove_tree(&entry.path(), permit)?,
-            false => remove_file(&entry.path(), permit)?,
-        };
+        if entry.file_type()?.is_dir() {
+            remove_tree(&entry.path(), permit)?;
+        } else {
+            remove_file(&entry.path(), permit)?;
+        }
     }
     match fs::remove_dir(path) {
         Ok(()) => {

@@ -1,4 +1,4 @@
-//! Where programs lie, given their names.
+//! Finds programs by name.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,8 @@ use super::fs::is_program;
 use super::host::Host;
 use super::paths::expand_home;
 
-/// Where the system's programs lie when `PATH` does not say, as for whoever cron started.
+/// Folders of system programs, for an environment without a usable `PATH`, such as
+/// cron's.
 #[cfg(not(windows))]
 const KNOWN_FOLDERS: [&str; 6] = [
     "/usr/bin",
@@ -18,10 +19,10 @@ const KNOWN_FOLDERS: [&str; 6] = [
     "/run/current-system/sw/bin",
 ];
 
-/// Finds a program of the system: in `PATH`, then where such programs lie.
+/// Finds a system program: in `PATH`, then in the known folders.
 pub fn find_helper(host: &Host, name: &str) -> Option<PathBuf> {
     if let Some(folder) = host.test_variable("HFDL_TEST_PROGRAMS") {
-        // A test never meets the programs of the machine that it runs on.
+        // Tests never run programs of the machine.
         return Some(Path::new(folder).join(name)).filter(|path| is_program(path));
     }
     find_in_path(host, OsStr::new(name)).or_else(|| {
@@ -32,8 +33,8 @@ pub fn find_helper(host: &Host, name: &str) -> Option<PathBuf> {
     })
 }
 
-/// Finds a program that a person has named: by its path, which `~` may begin,
-/// or by its bare name in `PATH`.
+/// Finds a program named by a user: by its path, which may begin with `~`, or by
+/// its bare name in `PATH`.
 pub fn find_named(host: &Host, name: &str) -> Option<PathBuf> {
     if name.starts_with('~') {
         return expand_home(host, name).ok().filter(|path| is_program(path));
@@ -47,7 +48,7 @@ pub fn find_named(host: &Host, name: &str) -> Option<PathBuf> {
 /// Finds a program in the absolute folders of `PATH`, as a shell would.
 pub fn find_in_path(host: &Host, name: &OsStr) -> Option<PathBuf> {
     std::env::split_paths(host.variable("PATH")?)
-        // A relative folder means another program for each current directory.
+        // A relative folder would mean another program in each current directory.
         .filter(|folder| folder.is_absolute())
         .map(|folder| folder.join(file_name(name)))
         .find(|path| is_program(path))

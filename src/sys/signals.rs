@@ -1,10 +1,10 @@
-//! Signals: the first asks the run to save its state and end, the second leaves at once.
+//! Signals: the first asks the run to save its state and end, the second exits at
+//! once.
 //!
-//! On Unix a thread waits for them and nothing else ever sees them: no handler
-//! runs in the middle of anything, and the thread knows which one came. On
-//! Windows nobody tells Ctrl-C from the closing of the console, and after the
-//! latter the system ends the process as it likes; what is on disk survives
-//! any end.
+//! On Unix a dedicated thread waits for signals, and they are blocked in all
+//! others: no handler interrupts other code, and the thread knows which signal
+//! arrived. On Windows Ctrl-C cannot be told from the closing of the console, after
+//! which the system ends the process by itself; state on disk survives either end.
 
 use std::sync::OnceLock;
 
@@ -15,40 +15,40 @@ use crate::domain::outcome::ExitStatus;
 
 static PROCESS: OnceLock<StopFlag> = OnceLock::new();
 
-/// Returns the flag that ends this process's run, for waits deep below it. Where
-/// signals just end the process, it is one that is never raised.
+/// Returns the flag that stops this process's run, for waits deep in the call tree.
+/// Without `stop_on_signals` the flag is never raised.
 pub fn process_stop() -> StopFlag {
     PROCESS.get().cloned().unwrap_or_default()
 }
 
-/// Raises the flag on SIGINT, SIGTERM and SIGHUP, or what Windows has of them.
+/// Raises the flag on SIGINT, SIGTERM and SIGHUP, or their Windows counterparts.
 ///
-/// Called once in a process, before it starts any thread: threads inherit from
-/// the calling one that they are not interrupted. A signal that whoever started
-/// the process has it ignore stays ignored, as SIGHUP under `nohup`.
+/// Called once in a process, before any other thread is started: threads inherit
+/// the blocked signals. A signal that the parent process had set to be ignored
+/// stays ignored, as SIGHUP under `nohup`.
 pub fn stop_on_signals(stop: &StopFlag) -> Result<()> {
     let _ = PROCESS.set(stop.clone());
-    let mut asked = Asked {
+    let mut requests = StopRequests {
         stop: stop.clone(),
-        before: false,
+        is_requested: false,
     };
-    watch(move |reason| asked.take(reason))
+    handle_signals(move |reason| requests.take(reason))
 }
 
-/// Whether the process has been asked to end.
-struct Asked {
+/// Counts stop signals: the first raises the flag, the second exits.
+struct StopRequests {
     stop: StopFlag,
-    before: bool,
+    is_requested: bool,
 }
 
-impl Asked {
+impl StopRequests {
     fn take(&mut self, reason: StopReason) {
-        if self.before {
+        if self.is_requested {
             let status = exit_status(reason).unwrap_or(ExitStatus::Interrupted);
             super::process::exit(status);
         }
-        self.before = true;
-        log::info!("asked to end; what has come is kept, and another signal leaves at once");
+        self.is_requested = true;
+        log::info!("stopping: received data is kept; a second signal exits at once");
         self.stop.raise(reason);
     }
 }
@@ -63,22 +63,22 @@ pub fn exit_status(reason: StopReason) -> Option<ExitStatus> {
 }
 
 #[cfg(unix)]
-fn watch(mut on: impl FnMut(StopReason) + Send + 'static) -> Result<()> {
+fn handle_signals(mut on: impl FnMut(StopReason) + Send + 'static) -> Result<()> {
     use anyhow::Context;
     use nix::sys::signal::{SigSet, Signal};
 
     let ignored = ignored_signals();
-    let mut awaited = SigSet::empty();
+    let mut signals = SigSet::empty();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         if !contains(ignored, signal as i32) {
-            awaited.add(signal);
+            signals.add(signal);
         }
     }
-    awaited
+    signals
         .thread_block()
-        .context("cannot hold signals back from the threads")?;
+        .context("cannot block signals in the threads")?;
     let wait = move || {
-        while let Ok(signal) = awaited.wait() {
+        while let Ok(signal) = signals.wait() {
             on(match signal {
                 Signal::SIGINT => StopReason::Interrupted,
                 _ => StopReason::Terminated,
@@ -92,10 +92,10 @@ fn watch(mut on: impl FnMut(StopReason) + Send + 'static) -> Result<()> {
     Ok(())
 }
 
-/// Returns the signals that this process was started to ignore, a bit for each.
+/// Returns the signals that this process was started to ignore, as a bit set.
 ///
-/// Only Linux hands over to a waiting thread what is to be ignored, and only
-/// Linux has this file.
+/// Only Linux delivers ignored signals to a waiting thread, and only Linux has this
+/// file.
 #[cfg(unix)]
 fn ignored_signals() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -117,7 +117,7 @@ fn contains(set: u64, signal: i32) -> bool {
 }
 
 #[cfg(not(unix))]
-fn watch(mut on: impl FnMut(StopReason) + Send + 'static) -> Result<()> {
+fn handle_signals(mut on: impl FnMut(StopReason) + Send + 'static) -> Result<()> {
     use anyhow::Context;
 
     ctrlc::set_handler(move || on(StopReason::Interrupted)).context("cannot watch for Ctrl-C")
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ignored_signals_are_read_from_what_the_kernel_tells() {
+    fn ignored_signals_are_read_from_the_status_file() {
         let status = "Name:\thfdl\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\n";
         let ignored = parse_ignored(status);
         assert!(contains(ignored, 1), "SIGHUP");
@@ -141,14 +141,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_signal_asks_with_its_reason() {
+    fn the_first_signal_raises_the_flag_with_its_reason() {
         let stop = StopFlag::new();
-        let mut asked = Asked {
+        let mut requests = StopRequests {
             stop: stop.clone(),
-            before: false,
+            is_requested: false,
         };
-        asked.take(StopReason::Terminated);
+        requests.take(StopReason::Terminated);
         assert_eq!(stop.reason(), Some(StopReason::Terminated));
-        assert!(asked.before);
+        assert!(requests.is_requested);
     }
 }

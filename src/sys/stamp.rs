@@ -1,4 +1,4 @@
-//! Reads from a file's metadata what tells two states of it apart.
+//! Reads the stamp of a file from its metadata: it changes when the bytes change.
 
 use std::fs::{self, Metadata};
 use std::io;
@@ -8,8 +8,8 @@ use std::time::UNIX_EPOCH;
 use super::files;
 use crate::domain::proof::FileStamp;
 
-/// Returns the stamp of the file behind a name, through links; `None` when
-/// there is none.
+/// Returns the stamp of the file at a path, through links; `None` when it is
+/// missing.
 pub fn stamp_at(path: &Path) -> io::Result<Option<FileStamp>> {
     let found = files::metadata_if_present(path)?;
     Ok(found
@@ -17,7 +17,7 @@ pub fn stamp_at(path: &Path) -> io::Result<Option<FileStamp>> {
         .map(|found| stamp_of(&found)))
 }
 
-/// Returns the stamp of a file by its metadata.
+/// Returns the stamp of a file from its metadata.
 pub fn stamp_of(found: &Metadata) -> FileStamp {
     FileStamp {
         size_bytes: found.len(),
@@ -26,7 +26,7 @@ pub fn stamp_of(found: &Metadata) -> FileStamp {
     }
 }
 
-/// A time that a file system does not tell, or that does not fit, is 0.
+/// Returns 0 for a time that is unknown or does not fit.
 fn modified_ns(found: &Metadata) -> i64 {
     let Ok(modified) = found.modified() else {
         return 0;
@@ -48,8 +48,8 @@ fn inode(_found: &Metadata) -> Option<u64> {
     None
 }
 
-/// Tells whether two names stand for one file. Without inodes their metadata
-/// has to do.
+/// Tells whether two paths refer to one file. Without inodes their stamps are
+/// compared.
 pub fn is_same_file(one: &Path, other: &Path) -> bool {
     let (Ok(one), Ok(other)) = (fs::metadata(one), fs::metadata(other)) else {
         return false;

@@ -1,18 +1,18 @@
-//! The wish that a run ends: raised once, seen by every thread.
+//! A stop flag: raised once, seen by every thread.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Why a run is to end before its work is done.
+/// The reason to end a run before its work is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReason {
     /// Ctrl-C.
     Interrupted,
     /// SIGTERM or `hfdl stop`.
     Terminated,
-    /// The longest duration or the end of the window.
+    /// The time limit of the run, or the end of its window.
     TimeBudget,
-    /// The most bytes that may be transferred.
+    /// The transfer budget is used up.
     TransferBudget,
     /// Nothing has moved for too long.
     Idle,
@@ -20,13 +20,13 @@ pub enum StopReason {
 
 /// A flag that is raised once; clones share it.
 ///
-/// Raising it only asks: threads hand in what they have and leave on the
-/// ordinary way. Whoever waits through the flag is woken by it.
+/// Raising it only requests the stop: threads hand in their results and return in
+/// the ordinary way. A thread that waits through the flag is woken.
 #[derive(Clone, Debug, Default)]
-pub struct StopFlag(Arc<Inner>);
+pub struct StopFlag(Arc<StopState>);
 
 #[derive(Debug, Default)]
-struct Inner {
+struct StopState {
     reason: Mutex<Option<StopReason>>,
     raised: Condvar,
 }
@@ -50,7 +50,7 @@ impl StopFlag {
         self.reason().is_some()
     }
 
-    /// Waits for so long, or until the flag is raised; tells whether it is.
+    /// Waits for `span`, or until the flag is raised; tells whether it is raised.
     pub fn pause(&self, span: Duration) -> bool {
         let end = Instant::now() + span;
         let mut reason = self.lock();

@@ -1,15 +1,15 @@
-//! Characters that must not reach a terminal from a foreign text.
+//! Escapes characters of untrusted text that could control a terminal.
 
 use std::borrow::Cow;
 
-/// Tells whether a character steers a terminal instead of being shown: control
-/// characters, and those that turn the direction of a text or begin a line.
+/// Tells whether a character controls a terminal instead of being shown: control
+/// characters, and those that change the direction of text or begin a line.
 pub fn steers_terminal(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
 }
 
-/// Writes such characters as escapes; line ends and tabs stay.
+/// Replaces such characters by escapes; line ends and tabs stay.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     let is_bad = |c: char| steers_terminal(c) && !matches!(c, '\n' | '\t');
     if !text.contains(is_bad) {
@@ -17,9 +17,10 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     }
     let mut escaped = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        match is_bad(c) {
-            true => escaped.extend(c.escape_unicode()),
-            false => escaped.push(c),
+        if is_bad(c) {
+            escaped.extend(c.escape_unicode());
+        } else {
+            escaped.push(c);
         }
     }
     Cow::Owned(escaped)
@@ -30,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_steers_a_terminal_is_escaped() {
+    fn only_terminal_control_characters_are_escaped() {
         assert_eq!(escaped("größe\n\tb"), "größe\n\tb");
         assert_eq!(
             escaped("a\u{1b}[2Jb\u{9b}c\r"),

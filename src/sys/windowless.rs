@@ -1,15 +1,15 @@
-//! Starts `hfdl` without a console window, for the Task Scheduler of Windows.
+//! Starts `hfdl` without a console window, for the Windows Task Scheduler.
 //!
 //! A console program that a task starts for a logged-on user opens a window at
-//! every tick and takes the keyboard away. A program of the windows subsystem
-//! has none, and can start another one without; `conhost --headless` would do
-//! the same only on new versions of Windows.
+//! every tick and takes the keyboard focus. A program of the windows subsystem
+//! opens none, and can start a console program without one. `conhost --headless`
+//! does the same, but only on new versions of Windows.
 
 use std::process::{Command, ExitCode, Stdio};
 
 /// Runs the `hfdl` beside this program with the same arguments and returns its code.
 pub fn run() -> ExitCode {
-    // Nobody sees what is said here; the code is all that a task shows.
+    // Output is invisible here; a task shows only the exit code.
     const CANNOT_START: u8 = 1;
     let Ok(own) = std::env::current_exe() else {
         return ExitCode::from(CANNOT_START);

@@ -1,4 +1,4 @@
-//! Which rules of time zones this machine goes by, as a text to compare.
+//! The version of the time zone rules in use, as a text to compare.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -6,15 +6,15 @@ use std::time::UNIX_EPOCH;
 
 use super::host::Host;
 
-/// Where systems keep their zone files; `TZDIR` comes before them.
+/// The folders of zone files; `TZDIR` comes before them.
 const FOLDERS: &[&str] = &[
     "/usr/share/zoneinfo",
     "/usr/share/lib/zoneinfo",
     "/etc/zoneinfo",
 ];
 
-/// Names the data behind each zone: a file by its size and age, or the copy
-/// that is built into the program.
+/// Describes the data of each zone: size and modification time of its file, or the
+/// copy that is built into the program.
 pub fn fingerprint(host: &Host, zones: &[String]) -> String {
     let given = host.variable("TZDIR").map(PathBuf::from);
     let folders: Vec<PathBuf> = given
@@ -31,13 +31,13 @@ pub fn fingerprint(host: &Host, zones: &[String]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Returns the zones that a fingerprint names, in its order.
+/// Returns the zones of a fingerprint, in its order.
 pub fn zones(fingerprint: &str) -> Vec<String> {
     let zones = fingerprint.lines().filter_map(|line| line.split_once('='));
     zones.map(|(zone, _)| zone.to_owned()).collect()
 }
 
-/// Tells whether two fingerprints disagree about a zone that both name.
+/// Tells whether two fingerprints differ in a zone that both contain.
 pub fn differs(old: &str, new: &str) -> bool {
     let (old, new) = (parse(old), parse(new));
     new.iter()
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_another_answer_about_the_same_zone_is_a_difference() {
+    fn only_changed_data_of_the_same_zone_is_a_difference() {
         let old = "Europe/Berlin=2298 1700000000\nUTC=bundled 0.1.0";
         assert!(!differs(old, old));
         assert!(!differs(old, "Asia/Kolkata=285 1700000000"));
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_zone_is_known_by_its_file_or_by_the_program() {
+    fn a_zone_is_described_by_its_file() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(describe(&folder.path().join("UTC")), None);
         std::fs::write(folder.path().join("UTC"), "abc").unwrap();

@@ -1,17 +1,17 @@
 //! The user's crontab, read and written through the program `crontab`.
 //!
-//! The most dangerous thing that this program does to a machine: whoever
-//! appends to a listing that failed and looks empty has lost a crontab. So
-//! whatever is not understood ends with nothing written. Files of the system
-//! (`/etc/crontab`, `/etc/cron.d`) are never touched.
+//! A mistake here can destroy a crontab: appending to a listing that failed and
+//! looks empty would replace everything. Any output that is not understood
+//! therefore ends the edit with nothing written. System files (`/etc/crontab`,
+//! `/etc/cron.d`) are never touched.
 
 use anyhow::{Context, Error, Result};
 
-use super::backend::{Entry, TimerBackend};
+use super::backend::{InstalledEntry, TimerBackend};
 use super::crontab_text::{self as text, Crontab};
 use super::refusal::Refusal;
 use super::spec::{TimerId, TimerSpec};
-use super::step::Step;
+use super::step::InstallStep;
 use crate::domain::timer::TimerKind;
 use crate::sys::fs::create_private_dir;
 use crate::sys::helper::{self, HelperError};
@@ -21,7 +21,7 @@ use crate::sys::paths::Home;
 use crate::sys::process;
 use crate::sys::search_path::find_helper;
 
-/// The program `crontab` of this user.
+/// The crontab of this user.
 pub struct CrontabTimer<'a> {
     host: &'a Host,
 }
@@ -32,14 +32,14 @@ impl<'a> CrontabTimer<'a> {
     }
 
     fn read(&self) -> Result<Crontab> {
-        let ended = helper::run(self.host, "crontab", &["-l"], None)?;
-        if ended.is_success() {
-            return Ok(Some(text::without_header(&ended.stdout).to_vec()));
+        let output = helper::run(self.host, "crontab", &["-l"], None)?;
+        if output.is_success() {
+            return Ok(Some(text::without_header(&output.stdout).to_vec()));
         }
-        if ended.stdout.is_empty() && says_there_is_none(&ended.stderr) {
+        if output.stdout.is_empty() && is_missing_crontab(&output.stderr) {
             return Ok(None);
         }
-        Err(Refusal::met(format!("`crontab -l` failed: {}", ended.complaint())).into())
+        Err(Refusal::state(format!("`crontab -l` failed: {}", output.failure_text())).into())
     }
 
     fn write(&self, new: Option<&[u8]>) -> Result<()> {
@@ -47,18 +47,21 @@ impl<'a> CrontabTimer<'a> {
             Some(_) => ("-", new),
             None => ("-r", None),
         };
-        let ended = helper::run(self.host, "crontab", &[line], stdin)?;
-        if ended.is_success() {
+        let output = helper::run(self.host, "crontab", &[line], stdin)?;
+        if output.is_success() {
             return Ok(());
         }
-        Err(Refusal::met(format!("`crontab {line}` failed: {}", ended.complaint())).into())
+        Err(Refusal::state(format!(
+            "`crontab {line}` failed: {}",
+            output.failure_text()
+        ))
+        .into())
     }
 
-    /// Reads, changes and writes the crontab; tells whether that changed it.
+    /// Reads, changes and writes the crontab; tells whether it changed.
     ///
-    /// There is no way to write only if nobody else has: the lock keeps other
-    /// homes' edits apart, and a second look just before writing those of
-    /// people.
+    /// `crontab` has no compare-and-swap. The lock excludes edits by other homes,
+    /// and a second read just before the write detects edits by other programs.
     fn edit(&self, change: impl Fn(Option<&[u8]>) -> Result<Crontab, Refusal>) -> Result<bool> {
         const ATTEMPTS: u32 = 3;
         let _lock = self.lock()?;
@@ -68,26 +71,26 @@ impl<'a> CrontabTimer<'a> {
             if after == before {
                 return Ok(false);
             }
-            if before.as_deref().is_some_and(text::is_machine_owned) {
-                let why = "its first lines say that another program writes this crontab";
-                return Err(Refusal::met(why).into());
+            if before.as_deref().is_some_and(text::is_generated) {
+                let reason = "its first lines say that another program generates this crontab";
+                return Err(Refusal::state(reason).into());
             }
             if self.read()? != before {
                 continue;
             }
             self.write(after.as_deref())?;
             if self.read()? != after {
-                let why = "the crontab does not hold what was written to it";
-                return Err(Refusal::met(why)
-                    .next("look at it with `crontab -l`")
+                let reason = "the crontab does not hold what was written to it";
+                return Err(Refusal::state(reason)
+                    .next("check it with `crontab -l`")
                     .into());
             }
             return Ok(true);
         }
-        Err(Refusal::met("somebody else keeps changing the crontab").into())
+        Err(Refusal::state("another program keeps changing the crontab").into())
     }
 
-    /// Takes the lock for this user's crontab, which all homes share.
+    /// Takes the lock for this user's crontab, which is shared by all homes.
     fn lock(&self) -> Result<FileLock> {
         const STEP: std::time::Duration = std::time::Duration::from_millis(100);
         let folder = Home::find(self.host, None)?;
@@ -100,16 +103,16 @@ impl<'a> CrontabTimer<'a> {
             }
             self.host.pause(STEP);
         }
-        Err(Refusal::met("another `hfdl` is changing the crontab").into())
+        Err(Refusal::state("another `hfdl` is changing the crontab").into())
     }
 }
 
-/// Debian, cronie, vixie, systemd-cron and macOS say `no crontab for NAME`;
-/// BusyBox that it cannot open the file.
-fn says_there_is_none(stderr: &[u8]) -> bool {
-    let said = String::from_utf8_lossy(stderr);
-    said.contains("no crontab for ")
-        || (said.contains("can't open '") && said.contains("No such file or directory"))
+/// Recognises a missing crontab: Debian, cronie, vixie, systemd-cron and macOS
+/// print `no crontab for NAME`; BusyBox that it cannot open the file.
+fn is_missing_crontab(output: &[u8]) -> bool {
+    let stderr = String::from_utf8_lossy(output);
+    stderr.contains("no crontab for ")
+        || (stderr.contains("can't open '") && stderr.contains("No such file or directory"))
 }
 
 impl TimerBackend for CrontabTimer<'_> {
@@ -117,29 +120,31 @@ impl TimerBackend for CrontabTimer<'_> {
         TimerKind::Crontab
     }
 
-    fn is_there(&self) -> bool {
+    fn is_available(&self) -> bool {
         find_helper(self.host, "crontab").is_some()
     }
 
-    fn plan(&self, spec: &TimerSpec) -> Result<Vec<Step>> {
-        // What the marker says depends on the crontab that is there.
+    fn plan(&self, spec: &TimerSpec) -> Result<Vec<InstallStep>> {
+        // The text of the marker depends on the current crontab.
         let before = self.read().unwrap_or(Some(Vec::new()));
         let after = text::with_block(before.as_deref(), spec)?;
         let lines = text::block_text(&after, &spec.id).unwrap_or_default();
-        Ok(vec![Step::AddToCrontab { lines }])
+        Ok(vec![InstallStep::AddToCrontab { lines }])
     }
 
     fn install(&self, spec: &TimerSpec) -> Result<bool> {
-        // First of all, so that what is wrong with the request is not hidden
-        // behind what is wrong with the machine.
-        let lines = text::render(spec, text::Words::default())?;
+        // Rendered first, so that an error in the request is reported before an
+        // error of the machine.
+        let lines = text::render(spec, text::BlockFlags::default())?;
         self.edit(|before| text::with_block(before, spec).map(Some))
-            .map_err(|err| explained(err, &format!("or add these lines to it yourself:\n{lines}")))
+            .map_err(|err| {
+                with_alternative(err, &format!("or add these lines to it yourself:\n{lines}"))
+            })
             .context("cannot install the timer: nothing was written to the crontab")
     }
 
     fn remove(&self, id: &TimerId) -> Result<bool> {
-        if !self.is_there() {
+        if !self.is_available() {
             return Ok(false);
         }
         self.edit(|before| {
@@ -149,35 +154,35 @@ impl TimerBackend for CrontabTimer<'_> {
         })
         .map_err(|err| {
             let advice = format!("or remove the lines of hfdl {id} yourself: `crontab -e`");
-            explained(err, &advice)
+            with_alternative(err, &advice)
         })
         .context("cannot remove the timer: nothing was written to the crontab")
     }
 
-    fn look(&self, spec: &TimerSpec) -> Result<Option<Entry>> {
+    fn installed(&self, spec: &TimerSpec) -> Result<Option<InstalledEntry>> {
         let Some(now) = self.read()? else {
             return Ok(None);
         };
         let Some(is_current) = text::is_current(&now, spec)? else {
             return Ok(None);
         };
-        Ok(Some(Entry {
+        Ok(Some(InstalledEntry {
             place: text::block_text(&now, &spec.id).unwrap_or_default(),
             is_current,
             problem: None,
-            doubt: self.silent_daemon(),
+            doubt: self.missing_daemon(),
         }))
     }
 
     fn warnings(&self) -> Vec<String> {
-        self.silent_daemon().into_iter().collect()
+        self.missing_daemon().into_iter().collect()
     }
 }
 
 impl CrontabTimer<'_> {
-    /// `crontab` works where no cron runs, as in most containers. A hint and
-    /// no more: systemd-cron has no process of its own.
-    fn silent_daemon(&self) -> Option<String> {
+    /// `crontab` also works where no cron daemon runs, as in most containers. This
+    /// is only a hint: systemd-cron has no process of its own.
+    fn missing_daemon(&self) -> Option<String> {
         const NAMES: [&str; 6] = [
             "cron",
             "crond",
@@ -193,20 +198,20 @@ impl CrontabTimer<'_> {
         let has_generator = GENERATORS
             .iter()
             .any(|path| std::path::Path::new(path).exists());
-        let is_silent = process::is_running(self.host, &NAMES) == Some(false) && !has_generator;
-        is_silent
+        let is_missing = process::is_running(self.host, &NAMES) == Some(false) && !has_generator;
+        is_missing
             .then(|| "no cron daemon seems to run here, so nothing reads the crontab".to_owned())
     }
 }
 
-/// Adds what a person can do instead, where the cause names nothing better.
-fn explained(err: Error, instead: &str) -> Error {
+/// Adds a manual alternative, unless the error already names a next step.
+fn with_alternative(err: Error, alternative: &str) -> Error {
     match err.downcast::<Refusal>() {
         Ok(refusal) if refusal.next.is_some() || refusal.is_usage => refusal.into(),
-        Ok(refusal) => refusal.next(format!("see to that, {instead}")).into(),
+        Ok(refusal) => refusal.next(format!("fix that, {alternative}")).into(),
         Err(err) => match err.downcast::<HelperError>() {
-            Ok(helper) => Refusal::met(helper.to_string())
-                .next(format!("see to that, {instead}"))
+            Ok(helper) => Refusal::state(helper.to_string())
+                .next(format!("fix that, {alternative}"))
                 .into(),
             Err(err) => err,
         },

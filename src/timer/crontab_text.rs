@@ -1,8 +1,8 @@
-//! A crontab as bytes: our block is put in, found and taken out, and every
-//! other byte stays.
+//! Edits of a crontab's text: the block of hfdl is added, found and removed, and
+//! all other bytes stay.
 //!
-//! Bytes, because crontabs hold Latin-1, carriage returns and last lines
-//! without an end, and nothing of that is ours to mend. The block:
+//! The text is bytes, because crontabs contain Latin-1, carriage returns and last
+//! lines without a newline, which must not be altered. The block:
 //!
 //! ```text
 //! # >>> hfdl 7f3a9c12 >>> managed by "hfdl start"; remove it with "hfdl stop"
@@ -10,41 +10,42 @@
 //! # <<< hfdl 7f3a9c12 <<<
 //! ```
 //!
-//! It sets no variables: BusyBox knows three and drops the rest, and they
-//! would leak onto the lines that somebody adds below.
+//! It sets no variables: BusyBox supports three and drops the rest, and they
+//! would affect lines added below.
 
 use std::ops::Range;
 
 use super::refusal::Refusal;
 use super::spec::{LINK_HINT, TimerId, TimerSpec};
 
-/// What was done to the file besides adding the block, and is to be undone with it.
+/// Changes to the file besides the block, which are undone at removal. They are
+/// stored in the marker line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Words {
+pub struct BlockFlags {
     /// `nl`: the file did not end in a newline, and got one.
     pub newline_added: bool,
     /// `new`: there was no crontab at all.
     pub is_new: bool,
 }
 
-/// Our block in a crontab.
+/// The position of hfdl's block in a crontab.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
     range: Range<usize>,
-    words: Words,
+    flags: BlockFlags,
 }
 
-/// A crontab after an edit; `None`: there is to be none.
+/// A crontab after an edit; `None`: no crontab.
 pub type Crontab = Option<Vec<u8>>;
 
 /// Renders the block.
-pub fn render(spec: &TimerSpec, words: Words) -> Result<String, Refusal> {
+pub fn render(spec: &TimerSpec, flags: BlockFlags) -> Result<String, Refusal> {
     let id = &spec.id;
     let mut marker = String::new();
-    if words.newline_added {
+    if flags.newline_added {
         marker.push_str(" nl");
     }
-    if words.is_new {
+    if flags.is_new {
         marker.push_str(" new");
     }
     Ok(format!(
@@ -55,7 +56,7 @@ pub fn render(spec: &TimerSpec, words: Words) -> Result<String, Refusal> {
 
 /// Renders the line that cron runs.
 fn line(spec: &TimerSpec) -> Result<String, Refusal> {
-    // Debian refuses commands of more than about a thousand bytes.
+    // Debian's cron refuses commands longer than about a thousand bytes.
     const LONGEST: usize = 990;
     let mut command = String::new();
     if !spec.variables.is_empty() {
@@ -70,45 +71,46 @@ fn line(spec: &TimerSpec) -> Result<String, Refusal> {
     let words = spec.command();
     command.push_str(&format!("{program} --home {home} {words}"));
     if command.len() > LONGEST {
-        let why = format!(
+        let reason = format!(
             "the command for the crontab has {} bytes, and cron takes about 1000",
             command.len()
         );
-        return Err(Refusal::asked(why).next("use shorter paths, or `--backend systemd`"));
+        return Err(Refusal::usage(reason).next("use shorter paths, or `--backend systemd`"));
     }
     let minutes: Vec<String> = spec.tick.minutes().iter().map(u8::to_string).collect();
     let minutes = match spec.tick.every() {
         1 => "*".to_owned(),
-        // A list, not `4/15`: every cron understands it, and not one the other.
+        // A list, not `4/15`: only the list is understood by every cron.
         _ => minutes.join(","),
     };
     Ok(format!("{minutes} * * * * {command}"))
 }
 
-/// Puts a text between single quotes, in which every shell that `SHELL=` may
-/// name takes it literally.
-fn quote(text: &str, what: &str) -> Result<String, Refusal> {
-    // Debian's cron turns `%` into a line break, BusyBox takes `\%` literally:
-    // there is no spelling for both.
+/// Puts text into single quotes; every shell that `SHELL=` may name takes it
+/// literally.
+fn quote(text: &str, name: &str) -> Result<String, Refusal> {
+    // Debian's cron turns `%` into a line break, BusyBox takes `\%` literally: no
+    // spelling works for both.
     let odd = |c: char| matches!(c, '%' | '\'' | '\\') || c.is_control();
     match text.chars().find(|c| odd(*c)) {
         Some(c) => {
-            let shown = match c.is_control() {
-                true => c.escape_debug().to_string(),
-                false => c.to_string(),
+            let shown = if c.is_control() {
+                c.escape_debug().to_string()
+            } else {
+                c.to_string()
             };
-            let why = format!("the {what} holds `{shown}`, which no crontab can");
-            Err(Refusal::asked(why).next(LINK_HINT))
+            let reason = format!("the {name} contains `{shown}`, which a crontab cannot");
+            Err(Refusal::usage(reason).next(LINK_HINT))
         }
         None => Ok(format!("'{text}'")),
     }
 }
 
-/// Returns a crontab with the block of `spec` in it: replaced where it is, or at the end.
+/// Returns a crontab with the block of `spec`: replaced in place, or appended.
 pub fn with_block(before: Option<&[u8]>, spec: &TimerSpec) -> Result<Vec<u8>, Refusal> {
     let text = before.unwrap_or_default();
     if let Some(block) = find(text, &spec.id)? {
-        let ours = render(spec, block.words)?;
+        let ours = render(spec, block.flags)?;
         return Ok([
             &text[..block.range.start],
             ours.as_bytes(),
@@ -116,15 +118,15 @@ pub fn with_block(before: Option<&[u8]>, spec: &TimerSpec) -> Result<Vec<u8>, Re
         ]
         .concat());
     }
-    let words = Words {
+    let flags = BlockFlags {
         newline_added: !text.is_empty() && !text.ends_with(b"\n"),
         is_new: before.is_none(),
     };
-    let newline: &[u8] = if words.newline_added { b"\n" } else { b"" };
-    Ok([text, newline, render(spec, words)?.as_bytes()].concat())
+    let newline: &[u8] = if flags.newline_added { b"\n" } else { b"" };
+    Ok([text, newline, render(spec, flags)?.as_bytes()].concat())
 }
 
-/// Returns a crontab without the block of `id`; `None` when it has none.
+/// Returns a crontab with the block of `spec`: replaced in place, or appended.
 pub fn without_block(text: &[u8], id: &TimerId) -> Result<Option<Crontab>, Refusal> {
     let Some(block) = find(text, id)? else {
         return Ok(None);
@@ -132,52 +134,50 @@ pub fn without_block(text: &[u8], id: &TimerId) -> Result<Option<Crontab>, Refus
     let mut before = text[..block.range.start].to_vec();
     let mut after = text[block.range.end..].to_vec();
     if after.is_empty() {
-        if block.words.newline_added && before.ends_with(b"\n") {
+        if block.flags.newline_added && before.ends_with(b"\n") {
             before.pop();
         }
-        let is_gone = block.words.is_new && before.is_empty();
+        let is_gone = block.flags.is_new && before.is_empty();
         return Ok(Some((!is_gone).then_some(before)));
     }
-    // The block of another home that came later takes over what is to be
-    // undone when the last of them goes.
-    if let Some(marked) = hand_over(&after, block.words) {
+    // If a later block of another home follows, it inherits the changes to undo.
+    if let Some(marked) = add_flags(&after, block.flags) {
         after = marked;
     }
     before.extend(after);
     Ok(Some(Some(before)))
 }
 
-/// Tells whether a crontab holds exactly the block that `spec` would have.
-///
-/// `None` when it holds none.
+/// Tells whether a crontab contains exactly the block of `spec`; `None` when it
+/// contains none.
 pub fn is_current(text: &[u8], spec: &TimerSpec) -> Result<Option<bool>, Refusal> {
     let Some(block) = find(text, &spec.id)? else {
         return Ok(None);
     };
-    let ours = render(spec, block.words);
+    let ours = render(spec, block.flags);
     Ok(Some(
         ours.is_ok_and(|ours| ours.as_bytes() == &text[block.range]),
     ))
 }
 
-/// Returns the text of the block of `id`, as it stands.
+/// Returns the current text of the block of `id`.
 pub fn block_text(text: &[u8], id: &TimerId) -> Option<String> {
     let block = find(text, id).ok()??;
     Some(String::from_utf8_lossy(&text[block.range]).into_owned())
 }
 
-/// Finds the block of an id, and refuses anything but one well-formed pair of
-/// markers with at most our one line between them.
+/// Finds the block of an id; fails unless it is one well-formed pair of markers
+/// with at most the line of hfdl between them.
 pub fn find(text: &[u8], id: &TimerId) -> Result<Option<Block>, Refusal> {
     let mut start = None;
     let mut found = None;
     let mut line_number = 0;
-    let mut n_inside = 0;
+    let mut n_lines = 0;
     let mut at = 0;
-    let damaged = |line: usize, what: &str| {
-        let why =
-            format!("the markers of hfdl {id} in the crontab are damaged: line {line} {what}");
-        Err(Refusal::met(why).next(format!(
+    let damaged = |line: usize, problem: &str| {
+        let reason =
+            format!("the markers of hfdl {id} in the crontab are damaged: line {line} {problem}");
+        Err(Refusal::state(reason).next(format!(
             "remove the lines of hfdl {id} by hand with `crontab -e`, then try again"
         )))
     };
@@ -186,15 +186,15 @@ pub fn find(text: &[u8], id: &TimerId) -> Result<Option<Block>, Refusal> {
         at = range.end;
         line_number += 1;
         match (marker(line, id), start) {
-            (Some(Marker::Start(words)), None) if found.is_none() => {
-                start = Some((range.start, words));
-                n_inside = 0;
+            (Some(Marker::Start(flags)), None) if found.is_none() => {
+                start = Some((range.start, flags));
+                n_lines = 0;
             }
             (Some(Marker::Start(_)), _) => return damaged(line_number, "begins a second block"),
-            (Some(Marker::End), Some((start_at, words))) => {
+            (Some(Marker::End), Some((start_at, flags))) => {
                 found = Some(Block {
                     range: start_at..range.end,
-                    words,
+                    flags,
                 });
                 start = None;
             }
@@ -202,8 +202,8 @@ pub fn find(text: &[u8], id: &TimerId) -> Result<Option<Block>, Refusal> {
                 return damaged(line_number, "ends a block that has not begun");
             }
             (None, Some(_)) => {
-                n_inside += 1;
-                if n_inside > 1 || !is_ours(line) {
+                n_lines += 1;
+                if n_lines > 1 || !is_ours(line) {
                     return damaged(line_number, "is within the block and not from hfdl");
                 }
             }
@@ -216,14 +216,13 @@ pub fn find(text: &[u8], id: &TimerId) -> Result<Option<Block>, Refusal> {
     }
 }
 
-/// Takes a line that somebody has edited, or commented out, for ours as long as it
-/// is about what ours is about.
+/// Tells whether a line, possibly edited or commented out, is that of hfdl.
 fn is_ours(line: &[u8]) -> bool {
     contains(line, b" run-due")
 }
 
 enum Marker {
-    Start(Words),
+    Start(BlockFlags),
     End,
 }
 
@@ -233,48 +232,48 @@ fn marker(line: &[u8], id: &TimerId) -> Option<Marker> {
         let is_end = rest.strip_suffix(" <<<") == Some(id.as_str());
         return is_end.then_some(Marker::End);
     }
-    let (found, words) = start_marker(line)?;
-    (found == id.as_str()).then_some(Marker::Start(words))
+    let (found, flags) = start_marker(line)?;
+    (found == id.as_str()).then_some(Marker::Start(flags))
 }
 
 const START: &str = "# >>> hfdl ";
 const END: &str = "# <<< hfdl ";
 
-/// Reads the id and the words of a line that begins a block.
-fn start_marker(line: &str) -> Option<(&str, Words)> {
+/// Parses the id and the flags of a line that begins a block.
+fn start_marker(line: &str) -> Option<(&str, BlockFlags)> {
     let (head, _) = line.strip_prefix(START)?.split_once(" >>>")?;
     let mut parts = head.split(' ');
     let id = parts.next()?;
-    let mut words = Words::default();
+    let mut flags = BlockFlags::default();
     for word in parts {
         match word {
-            "nl" => words.newline_added = true,
-            "new" => words.is_new = true,
+            "nl" => flags.newline_added = true,
+            "new" => flags.is_new = true,
             _ => {}
         }
     }
-    Some((id, words))
+    Some((id, flags))
 }
 
-/// Writes words into the marker of the block that a text begins with, if it does.
-fn hand_over(text: &[u8], words: Words) -> Option<Vec<u8>> {
+/// Adds flags to the marker if the text begins with a block.
+fn add_flags(text: &[u8], flags: BlockFlags) -> Option<Vec<u8>> {
     let end = text.iter().position(|byte| *byte == b'\n')?;
     let line = std::str::from_utf8(&text[..end]).ok()?;
     let (id, own) = start_marker(line)?;
     let (_, rest) = line.strip_prefix(START)?.split_once(" >>>")?;
     let mut marked = format!("{START}{id}");
-    if words.newline_added || own.newline_added {
+    if flags.newline_added || own.newline_added {
         marked.push_str(" nl");
     }
-    if words.is_new || own.is_new {
+    if flags.is_new || own.is_new {
         marked.push_str(" new");
     }
     marked.push_str(" >>>");
     Some([marked.as_bytes(), rest.as_bytes(), &text[end..]].concat())
 }
 
-/// Removes the three lines that old versions of `crontab -l` put on top of
-/// what they list; written back, they would double each time.
+/// Removes the three header lines that old versions of `crontab -l` print; written
+/// back, they would double each time.
 pub fn without_header(text: &[u8]) -> &[u8] {
     let mut rest = text;
     let mut take = |is_header: fn(&[u8]) -> bool| {
@@ -292,9 +291,9 @@ pub fn without_header(text: &[u8]) -> &[u8] {
     if is_whole.is_some() { rest } else { text }
 }
 
-/// Tells whether comments at the top say that a program writes this file: then
-/// our block would be gone with its next turn, and perhaps something with it.
-pub fn is_machine_owned(text: &[u8]) -> bool {
+/// Tells whether comments at the top say that a program generates this file: its
+/// next write would remove the block.
+pub fn is_generated(text: &[u8]) -> bool {
     let top = text
         .split(|byte| *byte == b'\n')
         .take_while(|line| line.starts_with(b"#") && !line.starts_with(START.as_bytes()));
@@ -343,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn the_block_stands_at_the_end_and_nothing_else_changes() {
+    fn the_block_is_appended_and_nothing_else_changes() {
         let before = b"MAILTO=me\n\t5 4 * * *\tbackup\n";
         let after = install(Some(before), &plain());
         assert_eq!(after, [before, BLOCK.as_bytes()].concat());
@@ -363,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_added_behind_a_block_stays_and_keeps_its_line() {
+    fn lines_added_after_the_block_are_kept() {
         for (before, kept) in [
             (None, &b"0 2 * * * y\n"[..]),
             (Some(&b"x"[..]), b"x\n0 2 * * * y\n"),
@@ -389,7 +388,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_somebody_commented_out_or_emptied_is_still_ours() {
+    fn an_edited_or_commented_out_line_is_replaced() {
         for edited in [
             BLOCK.replace("4,19", "#4,19"),
             BLOCK.replace(" --trigger timer", " >/dev/null 2>&1"),
@@ -408,10 +407,10 @@ mod tests {
     }
 
     #[test]
-    fn damaged_markers_are_refused_and_the_message_names_the_line() {
+    fn damaged_markers_are_refused_with_the_line_number() {
         let lines: Vec<&str> = BLOCK.lines().collect();
         let (start, line, end) = (lines[0], lines[1], lines[2]);
-        for (text, why) in [
+        for (text, reason) in [
             (
                 format!("{start}\n{line}\n"),
                 "line 2 is the last, and the block has not ended",
@@ -439,19 +438,19 @@ mod tests {
             ),
         ] {
             let refusal = with_block(Some(text.as_bytes()), &plain()).unwrap_err();
-            assert!(refusal.why.contains(why), "{text}\n{refusal}");
+            assert!(refusal.reason.contains(reason), "{text}\n{refusal}");
             assert_eq!(
                 without_block(text.as_bytes(), &plain().id).unwrap_err(),
                 refusal
             );
             assert!(is_current(text.as_bytes(), &plain()).is_err());
-            // Another home's block is none of our business.
+            // The block of another home does not matter.
             assert!(with_block(Some(text.as_bytes()), &other_home()).is_ok());
         }
     }
 
     #[test]
-    fn names_that_no_crontab_can_hold_are_refused() {
+    fn names_that_a_crontab_cannot_contain_are_refused() {
         for bad in ["/a%b", "/a'b", "/a\\b", "/a\nb"] {
             for spec in [
                 TimerSpec {
@@ -475,7 +474,12 @@ mod tests {
             home: "/a".repeat(480),
             ..plain()
         };
-        assert!(with_block(None, &long).unwrap_err().why.contains("bytes"));
+        assert!(
+            with_block(None, &long)
+                .unwrap_err()
+                .reason
+                .contains("bytes")
+        );
         for good in ["/a b", "/a\"b", "/a$b`c`", "/\u{e4}/#/!"] {
             let spec = TimerSpec {
                 home: good.to_owned(),
@@ -501,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_header_of_old_crontabs_is_taken_off() {
+    fn only_the_header_of_old_crontabs_is_removed() {
         let header = "# DO NOT EDIT THIS FILE - edit the master and reinstall.
 # (/tmp/crontab.XX installed on Thu Nov 12 10:00:00 2026)
 # (Cron version -- $Id: crontab.c,v 2.13 1994/01/17 03:20:37 vixie Exp $)
@@ -521,12 +525,12 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_a_program_writes_is_recognised_by_its_top() {
+    fn a_generated_crontab_is_recognised_by_its_top_comments() {
         for text in [
             "# This file is managed by Puppet, DO NOT EDIT\n0 1 * * * x\n",
             "# Server crontab\n# Autogenerated by cPanel\n",
         ] {
-            assert!(is_machine_owned(text.as_bytes()), "{text}");
+            assert!(is_generated(text.as_bytes()), "{text}");
         }
         for text in [
             "",
@@ -535,11 +539,11 @@ mod tests {
             "# my jobs\n0 1 * * * x\n# do not edit below\n",
             "#Ansible: backup\n0 1 * * * x\n",
         ] {
-            assert!(!is_machine_owned(text.as_bytes()), "{text}");
+            assert!(!is_generated(text.as_bytes()), "{text}");
         }
     }
 
-    /// Pieces that crontabs are made of, odd ones more often than in life.
+    /// Pieces of crontabs, odd ones more often than in practice.
     fn crontab() -> impl Strategy<Value = Option<Vec<u8>>> {
         let line = prop_oneof![
             Just(b"# a comment".to_vec()),
@@ -591,7 +595,7 @@ mod tests {
         }
 
         #[test]
-        fn two_homes_come_and_go_in_any_order(before in crontab(), first_goes_first in any::<bool>()) {
+        fn two_homes_can_be_removed_in_any_order(before in crontab(), first_goes_first in any::<bool>()) {
             let one = TimerSpec { id: TimerId::parse("11111111").unwrap(), ..plain() };
             let two = TimerSpec { id: TimerId::parse("22222222").unwrap(), ..plain() };
             let with = install(Some(&install(before.as_deref(), &one)), &two);

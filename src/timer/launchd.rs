@@ -1,29 +1,29 @@
-//! An agent for launchd, the timer of macOS.
+//! The launchd back-end, for macOS.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
-use super::backend::{Entry, TimerBackend};
+use super::backend::{InstalledEntry, TimerBackend};
 use super::spec::{TimerId, TimerSpec};
-use super::step::{Encoding, Step, answer, carry_out};
+use super::step::{Encoding, InstallStep, carry_out, exit_code};
 use super::xml::escape;
 use crate::domain::timer::TimerKind;
 use crate::sys::files::read_if_present;
 use crate::sys::host::Host;
 use crate::sys::paths::user_home;
 
-/// Where an agent lives.
+/// The session type of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Session {
-    /// From log-in at the screen to log-out.
+pub enum LaunchSession {
+    /// From login at the screen to logout.
     Screen,
-    /// Without anybody at the screen, as over SSH; it has no keychain.
+    /// Without a login at the screen, as over SSH; it has no keychain.
     Background,
 }
 
-impl Session {
-    /// Returns the type that the file names, and the domain it is loaded into.
+impl LaunchSession {
+    /// Returns the session type in the file, and the launchd domain.
     fn names(self) -> (&'static str, &'static str) {
         match self {
             Self::Screen => ("Aqua", "gui"),
@@ -34,10 +34,10 @@ impl Session {
 
 /// Renders the property list.
 ///
-/// By the calendar, because `StartInterval` loses what falls into sleep. No
-/// paths for output: launchd appends to them for ever, and each run has a log
-/// of its own. `RunAtLoad`: one tick after log-in does no harm.
-pub fn render(spec: &TimerSpec, session: Session) -> String {
+/// It uses the calendar, because `StartInterval` skips ticks during sleep. There
+/// are no output paths: launchd appends to them without limit, and each run has its
+/// own log. With `RunAtLoad` there is one tick after login.
+pub fn render(spec: &TimerSpec, session: LaunchSession) -> String {
     let strings = |texts: &[&str]| -> String {
         texts
             .iter()
@@ -121,95 +121,95 @@ impl<'a> LaunchdTimer<'a> {
             .join(name))
     }
 
-    fn domain(&self, session: Session) -> String {
+    fn domain(&self, session: LaunchSession) -> String {
         let user = self.host.user_id().unwrap_or_default();
         format!("{}/{user}", session.names().1)
     }
 
-    fn is_loaded(&self, id: &TimerId, session: Session) -> Result<bool> {
+    fn is_loaded(&self, id: &TimerId, session: LaunchSession) -> Result<bool> {
         let service = format!("{}/{}", self.domain(session), label(id));
-        Ok(answer(self.host, "launchctl", &["print", &service])? == Some(0))
+        Ok(exit_code(self.host, "launchctl", &["print", &service])? == Some(0))
     }
 
-    /// Writes the file and loads it; returns the code of the loading.
-    fn load(&self, spec: &TimerSpec, session: Session) -> Result<Option<i32>> {
+    /// Writes the file and loads it; returns the exit code of loading.
+    fn load(&self, spec: &TimerSpec, session: LaunchSession) -> Result<Option<i32>> {
         let steps = self.steps(spec, session)?;
         let (first, load) = steps.split_at(steps.len() - 1);
         carry_out(self.host, first)?;
         self.unload(&spec.id, session)?;
-        let [Step::Run { arguments, .. }] = load else {
+        let [InstallStep::Run { arguments, .. }] = load else {
             bail!("loading is one command");
         };
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let code = answer(self.host, "launchctl", &arguments)?;
+        let code = exit_code(self.host, "launchctl", &arguments)?;
         if code != Some(5) {
             return Ok(code);
         }
-        // Unloading goes on after `bootout` has returned, and until it is done
-        // loading ends with "5: Input/output error".
+        // Unloading continues after `bootout` has returned; until it ends, loading
+        // fails with "5: Input/output error".
         self.host.pause(std::time::Duration::from_secs(1));
-        Ok(answer(self.host, "launchctl", &arguments)?)
+        Ok(exit_code(self.host, "launchctl", &arguments)?)
     }
 
-    fn unload(&self, id: &TimerId, session: Session) -> Result<()> {
+    fn unload(&self, id: &TimerId, session: LaunchSession) -> Result<()> {
         if self.is_loaded(id, session)? {
-            // With the label: without it the user's whole session would go.
+            // With the label: without it the whole session would be unloaded.
             let service = format!("{}/{}", self.domain(session), label(id));
-            answer(self.host, "launchctl", &["bootout", &service])?;
+            exit_code(self.host, "launchctl", &["bootout", &service])?;
         }
         Ok(())
     }
 
-    fn steps(&self, spec: &TimerSpec, session: Session) -> Result<Vec<Step>> {
+    fn steps(&self, spec: &TimerSpec, session: LaunchSession) -> Result<Vec<InstallStep>> {
         let path = self.path(&spec.id)?;
         let file = path.display().to_string();
         let domain = self.domain(session);
         let service = format!("{domain}/{}", label(&spec.id));
         Ok(vec![
-            Step::Write {
+            InstallStep::Write {
                 path,
                 text: render(spec, session),
                 encoding: Encoding::Utf8,
             },
-            // Someone's old `launchctl disable` is remembered outside the file.
-            Step::try_to_run("launchctl", &["enable", &service]),
-            Step::run("launchctl", &["bootstrap", &domain, &file]),
+            // An earlier `launchctl disable` is stored outside the file.
+            InstallStep::try_to_run("launchctl", &["enable", &service]),
+            InstallStep::run("launchctl", &["bootstrap", &domain, &file]),
         ])
     }
 
-    fn found(&self, spec: &TimerSpec) -> Result<Option<Vec<u8>>> {
+    fn installed_text(&self, spec: &TimerSpec) -> Result<Option<Vec<u8>>> {
         let path = self.path(&spec.id)?;
         read_if_present(&path).with_context(|| format!("cannot read `{}`", path.display()))
     }
 }
 
-const SESSIONS: [Session; 2] = [Session::Screen, Session::Background];
+const SESSIONS: [LaunchSession; 2] = [LaunchSession::Screen, LaunchSession::Background];
 
 impl TimerBackend for LaunchdTimer<'_> {
     fn kind(&self) -> TimerKind {
         TimerKind::Launchd
     }
 
-    fn is_there(&self) -> bool {
+    fn is_available(&self) -> bool {
         crate::sys::search_path::find_helper(self.host, "launchctl").is_some()
     }
 
-    fn plan(&self, spec: &TimerSpec) -> Result<Vec<Step>> {
-        self.steps(spec, Session::Screen)
+    fn plan(&self, spec: &TimerSpec) -> Result<Vec<InstallStep>> {
+        self.steps(spec, LaunchSession::Screen)
     }
 
     fn install(&self, spec: &TimerSpec) -> Result<bool> {
-        // What the domain over SSH answers when nobody sits at the screen.
+        // The exit code over SSH when no user is logged in at the screen.
         const NO_SUCH_DOMAIN: i32 = 125;
-        if let Some(entry) = self.look(spec)?
+        if let Some(entry) = self.installed(spec)?
             && entry.is_current
             && entry.problem.is_none()
         {
             return Ok(false);
         }
-        let mut code = self.load(spec, Session::Screen)?;
+        let mut code = self.load(spec, LaunchSession::Screen)?;
         if code == Some(NO_SUCH_DOMAIN) {
-            code = self.load(spec, Session::Background)?;
+            code = self.load(spec, LaunchSession::Background)?;
         }
         match code {
             Some(0) => Ok(true),
@@ -230,12 +230,12 @@ impl TimerBackend for LaunchdTimer<'_> {
         for session in SESSIONS {
             self.unload(id, session)?;
         }
-        carry_out(self.host, &[Step::Remove { path }]).context("cannot remove the timer")?;
+        carry_out(self.host, &[InstallStep::Remove { path }]).context("cannot remove the timer")?;
         Ok(true)
     }
 
-    fn look(&self, spec: &TimerSpec) -> Result<Option<Entry>> {
-        let Some(found) = self.found(spec)? else {
+    fn installed(&self, spec: &TimerSpec) -> Result<Option<InstalledEntry>> {
+        let Some(found) = self.installed_text(spec)? else {
             return Ok(None);
         };
         let mut is_loaded = false;
@@ -243,7 +243,7 @@ impl TimerBackend for LaunchdTimer<'_> {
             is_loaded = is_loaded || self.is_loaded(&spec.id, session)?;
         }
         let label = label(&spec.id);
-        Ok(Some(Entry {
+        Ok(Some(InstalledEntry {
             place: self.path(&spec.id)?.display().to_string(),
             is_current: SESSIONS
                 .iter()

@@ -1,32 +1,32 @@
-//! A refusal: why nothing was installed or removed, and what to do instead.
+//! The error type of the timer: why nothing was changed, and the next step.
 
 use thiserror::Error;
 
-/// Says why an entry is left alone; the headline is the context around it.
+/// Why an entry was not changed; the headline is the error's context.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{why}")]
+#[error("{reason}")]
 pub struct Refusal {
-    pub why: String,
+    pub reason: String,
     pub next: Option<String>,
-    /// Whether what was asked for is wrong, rather than what was met.
+    /// Whether the request is wrong, rather than the state of the machine.
     pub is_usage: bool,
 }
 
 impl Refusal {
-    /// Refuses because of what was met on the machine.
-    pub fn met(why: impl Into<String>) -> Self {
+    /// Refuses because of the state of the machine.
+    pub fn state(reason: impl Into<String>) -> Self {
         Self {
-            why: why.into(),
+            reason: reason.into(),
             next: None,
             is_usage: false,
         }
     }
 
-    /// Refuses what was asked for.
-    pub fn asked(why: impl Into<String>) -> Self {
+    /// Refuses a wrong request.
+    pub fn usage(reason: impl Into<String>) -> Self {
         Self {
             is_usage: true,
-            ..Self::met(why)
+            ..Self::state(reason)
         }
     }
 

@@ -1,4 +1,4 @@
-//! What a timer entry says: what to start, and when.
+//! The specification of a timer entry: the command and its times.
 
 use std::fmt;
 use std::path::Path;
@@ -8,22 +8,22 @@ use sha2::{Digest, Sha256};
 use super::refusal::Refusal;
 use crate::domain::units::Seconds;
 
-/// Everything that goes into an entry, whatever the back-end.
+/// The content of an entry, independent of the back-end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimerSpec {
     pub id: TimerId,
-    /// The program by the name through which its user reaches it.
+    /// The program by the path through which its user starts it.
     pub program: String,
     pub home: String,
-    /// The id of the database that must be there; `None` before there is one.
+    /// The id of the database that the tick requires; `None` before there is one.
     pub database: Option<String>,
-    pub tick: Tick,
-    /// Variables that the user asked for by name: a timer has none of its own.
+    pub tick: TickTimes,
+    /// Variables that the user requested; a timer has almost none of its own.
     pub variables: Vec<(String, String)>,
 }
 
 impl TimerSpec {
-    /// Returns the arguments that the program gets.
+    /// Returns the arguments of the program.
     pub fn arguments(&self) -> Vec<&str> {
         let mut arguments = vec!["--home", &self.home, "run-due", "--trigger", "timer"];
         if let Some(id) = &self.database {
@@ -32,22 +32,23 @@ impl TimerSpec {
         arguments
     }
 
-    /// Returns the command's words behind the home; none of them needs quotes.
+    /// Returns the arguments after the home; none of them needs quotes.
     pub fn command(&self) -> String {
         self.arguments()[2..].join(" ")
     }
 
-    /// Refuses what no entry can hold in any format.
+    /// Refuses text that no format can contain.
     pub fn check(&self) -> Result<(), Refusal> {
         let named = [("program", &self.program), ("home directory", &self.home)];
         let variables = self
             .variables
             .iter()
             .map(|(name, value)| (name.as_str(), value));
-        for (what, text) in named.into_iter().chain(variables) {
+        for (name, text) in named.into_iter().chain(variables) {
             if text.chars().any(char::is_control) {
-                let why = format!("the {what} holds a line break or another control character");
-                return Err(Refusal::asked(why).next(LINK_HINT));
+                let reason =
+                    format!("the {name} contains a line break or another control character");
+                return Err(Refusal::usage(reason).next(LINK_HINT));
             }
         }
         Ok(())
@@ -56,18 +57,18 @@ impl TimerSpec {
 
 pub(super) const LINK_HINT: &str = "make a link with a plain name to it and use that";
 
-/// Tells entries of several homes apart: eight hexadecimal digits.
+/// Identifies the entry of a home: eight hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TimerId(String);
 
 impl TimerId {
-    /// Returns the id of a home directory, whose links have been resolved.
+    /// Returns the id of a home directory, whose links must be resolved.
     pub fn of(home: &Path) -> Self {
         let hash = Sha256::digest(home.as_os_str().as_encoded_bytes());
         Self(hash[..4].iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    /// Takes an id that was written down.
+    /// Parses an id that was stored.
     pub fn parse(text: &str) -> Option<Self> {
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
         (text.len() == 8 && text.bytes().all(is_digit)).then(|| Self(text.to_owned()))
@@ -84,20 +85,20 @@ impl fmt::Display for TimerId {
     }
 }
 
-/// The minutes of each hour at which a timer fires: `offset`, and every
-/// `every` minutes from there.
+/// The minutes of each hour at which the timer fires: `offset`, and every `every`
+/// minutes after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tick {
+pub struct TickTimes {
     every: u8,
     offset: u8,
 }
 
-impl Tick {
-    /// Chooses the minutes for an installation on a host.
+impl TickTimes {
+    /// Computes the minutes for an installation on a host.
     ///
-    /// They are spread so that not all the world asks the Hub at the full
-    /// hour, and computed so that they stay where they are. `every` divides an
-    /// hour; the setting `timer.every` allows nothing else.
+    /// A hash spreads them, so that not all users contact the Hub at the full hour,
+    /// and keeps them stable. `every` divides an hour; the setting `timer.every`
+    /// allows nothing else.
     pub fn new(every: Seconds, install_id: &str, host_name: &str) -> Self {
         let every = (every.get() / 60).clamp(1, 60);
         let mut hash = Sha256::new();
@@ -127,8 +128,8 @@ impl Tick {
     }
 }
 
-impl fmt::Display for Tick {
-    /// Writes it as a sentence goes on: `every 15 minutes, at :04, :19, :34 and :49`.
+impl fmt::Display for TickTimes {
+    /// Writes the times as text: `every 15 minutes, at :04, :19, :34 and :49`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let minutes = self.minutes();
         match minutes.as_slice() {
@@ -155,7 +156,7 @@ impl fmt::Display for Tick {
 pub(super) mod tests {
     use super::*;
 
-    /// A specification with names that need quoting in one format or another.
+    /// A specification with names that need quoting in some formats.
     pub fn awkward() -> TimerSpec {
         TimerSpec {
             home: "/home/me/A & B <state> \"x\" $y".to_owned(),
@@ -163,14 +164,14 @@ pub(super) mod tests {
         }
     }
 
-    /// The example of the documentation: every 15 minutes from :04.
+    /// The example from the documentation: every 15 minutes from :04.
     pub fn plain() -> TimerSpec {
         TimerSpec {
             id: TimerId("7f3a9c12".to_owned()),
             program: "/home/me/.cargo/bin/hfdl".to_owned(),
             home: "/home/me/.local/share/hfdl".to_owned(),
             database: None,
-            tick: Tick {
+            tick: TickTimes {
                 every: 15,
                 offset: 4,
             },
@@ -180,7 +181,7 @@ pub(super) mod tests {
 
     pub fn with_tick(every: u8, offset: u8) -> TimerSpec {
         TimerSpec {
-            tick: Tick { every, offset },
+            tick: TickTimes { every, offset },
             ..plain()
         }
     }
@@ -188,7 +189,7 @@ pub(super) mod tests {
     #[test]
     fn ticks_divide_each_hour_and_begin_within_the_first_period() {
         for every in [1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30, 60] {
-            let tick = Tick::new(Seconds(every * 60), "install", "host");
+            let tick = TickTimes::new(Seconds(every * 60), "install", "host");
             let minutes = tick.minutes();
             assert_eq!(minutes.len() as u64, 60 / every);
             assert!(u64::from(minutes[0]) < every, "{minutes:?}");
@@ -198,9 +199,9 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn hosts_and_installations_are_spread_and_stay_where_they_are() {
-        let offset = |id: &str, host: &str| Tick::new(Seconds(3600), id, host).offset();
-        // Stored nowhere, so this number must never change between releases.
+    fn the_offset_is_spread_over_hosts_and_stable() {
+        let offset = |id: &str, host: &str| TickTimes::new(Seconds(3600), id, host).offset();
+        // Not stored anywhere, so this number must never change between releases.
         assert_eq!(offset("install", "host"), 48);
         let spread: std::collections::BTreeSet<u8> = (0..200)
             .map(|n| offset("install", &format!("host-{n}")))
@@ -210,7 +211,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_id_is_that_of_the_directory() {
+    fn an_id_is_derived_from_the_directory() {
         let id = TimerId::of(Path::new("/home/me/.local/share/hfdl"));
         assert_eq!(TimerId::parse(id.as_str()), Some(id.clone()));
         assert_ne!(id, TimerId::of(Path::new("/srv/hfdl")));
@@ -220,17 +221,17 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_tick_is_said_in_words() {
-        let said = |every, offset| with_tick(every, offset).tick.to_string();
-        assert_eq!(said(15, 4), "every 15 minutes, at :04, :19, :34 and :49");
-        assert_eq!(said(60, 7), "every hour, at :07");
-        assert_eq!(said(1, 0), "every minute");
-        assert_eq!(said(5, 3), "every 5 minutes, from :03 on");
-        assert_eq!(said(30, 9), "every 30 minutes, at :09 and :39");
+    fn a_tick_is_rendered_as_text() {
+        let text = |every, offset| with_tick(every, offset).tick.to_string();
+        assert_eq!(text(15, 4), "every 15 minutes, at :04, :19, :34 and :49");
+        assert_eq!(text(60, 7), "every hour, at :07");
+        assert_eq!(text(1, 0), "every minute");
+        assert_eq!(text(5, 3), "every 5 minutes, from :03 on");
+        assert_eq!(text(30, 9), "every 30 minutes, at :09 and :39");
     }
 
     #[test]
-    fn no_entry_holds_a_line_break() {
+    fn line_breaks_are_refused() {
         assert_eq!(awkward().check(), Ok(()));
         for bad in ["/a\nb", "/a\rb", "/a\0b"] {
             let spec = TimerSpec {

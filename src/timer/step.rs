@@ -1,4 +1,4 @@
-//! What installing and removing come down to: files, and programs to run.
+//! Steps of an installation or removal: files to write, programs to run.
 
 use std::path::{Path, PathBuf};
 
@@ -8,11 +8,11 @@ use crate::sys::helper::{self, HelperError};
 use crate::sys::host::Host;
 use crate::sys::{files, fs};
 
-/// How the text of a file becomes bytes.
+/// The encoding of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
     Utf8,
-    /// Little-endian with a byte order mark, as Windows wants its task files.
+    /// Little-endian with a byte order mark, as Windows requires for task files.
     Utf16,
 }
 
@@ -28,17 +28,18 @@ impl Encoding {
     }
 }
 
-/// What becomes of a program's failure.
+/// The effect of a program's failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    EndsAll,
-    /// For what may have been done before, such as unloading what is not loaded.
-    IsNoMatter,
+pub enum OnFailure {
+    Abort,
+    /// For steps that may have been done before, such as unloading an unloaded
+    /// agent.
+    Ignore,
 }
 
-/// One thing to do; a list of them can be shown instead of being done.
+/// One step; a list of steps can be shown instead of being carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum InstallStep {
     Write {
         path: PathBuf,
         text: String,
@@ -50,67 +51,71 @@ pub enum Step {
     Run {
         program: &'static str,
         arguments: Vec<String>,
-        on_failure: Failure,
+        on_failure: OnFailure,
     },
-    /// Lines for the crontab, which is read, changed and written as a whole.
+    /// Lines for the crontab, which is replaced as a whole.
     AddToCrontab {
         lines: String,
     },
 }
 
-impl Step {
-    pub fn run(program: &'static str, line: &[&str]) -> Self {
+impl InstallStep {
+    pub fn run(program: &'static str, arguments: &[&str]) -> Self {
         Self::Run {
             program,
-            arguments: line.iter().map(|word| (*word).to_owned()).collect(),
-            on_failure: Failure::EndsAll,
+            arguments: arguments.iter().map(|word| (*word).to_owned()).collect(),
+            on_failure: OnFailure::Abort,
         }
     }
 
-    pub fn try_to_run(program: &'static str, line: &[&str]) -> Self {
-        match Self::run(program, line) {
+    pub fn try_to_run(program: &'static str, arguments: &[&str]) -> Self {
+        match Self::run(program, arguments) {
             Self::Run {
                 program, arguments, ..
             } => Self::Run {
                 program,
                 arguments,
-                on_failure: Failure::IsNoMatter,
+                on_failure: OnFailure::Ignore,
             },
             other => other,
         }
     }
 }
 
-/// Carries out steps; the first that fails ends it.
-pub fn carry_out(host: &Host, steps: &[Step]) -> Result<()> {
+/// Carries out steps; stops at the first failure.
+pub fn carry_out(host: &Host, steps: &[InstallStep]) -> Result<()> {
     for step in steps {
         match step {
-            Step::Write {
+            InstallStep::Write {
                 path,
                 text,
                 encoding,
             } => write(path, &encoding.encode(text))?,
-            Step::Remove { path } => {
+            InstallStep::Remove { path } => {
                 files::remove_if_present(path)
                     .with_context(|| format!("cannot remove `{}`", path.display()))?;
             }
-            Step::Run {
+            InstallStep::Run {
                 program,
                 arguments,
                 on_failure,
             } => {
-                let ended = helper::run(host, program, arguments, None)?;
-                if !ended.is_success() && *on_failure == Failure::EndsAll {
-                    bail!("`{program} {}`: {}", arguments.join(" "), ended.complaint());
+                let output = helper::run(host, program, arguments, None)?;
+                if !output.is_success() && *on_failure == OnFailure::Abort {
+                    bail!(
+                        "`{program} {}`: {}",
+                        arguments.join(" "),
+                        output.failure_text()
+                    );
                 }
             }
-            Step::AddToCrontab { .. } => bail!("a crontab is edited by its own back-end"),
+            InstallStep::AddToCrontab { .. } => bail!("a crontab is edited by its own back-end"),
         }
     }
     Ok(())
 }
 
-/// Writes beside the target and renames: the system may read it at any moment.
+/// Replaces the file atomically: the system may read it at any moment.
 fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let problem = || format!("cannot write `{}`", path.display());
     let folder = path.parent().with_context(problem)?;
@@ -119,23 +124,26 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     files::write_atomically(path, bytes, folder).with_context(problem)
 }
 
-/// Asks a program a question that it answers by its exit code; `None` when it
-/// is not there or does not answer.
-pub fn answer(host: &Host, program: &str, line: &[&str]) -> Result<Option<i32>, HelperError> {
-    match helper::run(host, program, line, None) {
-        Ok(ended) => Ok(ended.code),
+/// Returns the exit code of a program; `None` when it does not exist or was killed.
+pub fn exit_code(
+    host: &Host,
+    program: &str,
+    arguments: &[&str],
+) -> Result<Option<i32>, HelperError> {
+    match helper::run(host, program, arguments, None) {
+        Ok(output) => Ok(output.code),
         Err(HelperError::Missing(_)) => Ok(None),
         Err(err) => Err(err),
     }
 }
 
-/// Renders steps as `start --dry-run` shows them: what is to be read by people
-/// begins with `#`, what is to be run with `$`, the rest is the files' text.
-pub fn render_steps(steps: &[Step]) -> String {
+/// Renders steps for `start --dry-run`: notes begin with `#`, commands with `$`,
+/// the rest is the content of files.
+pub fn render_steps(steps: &[InstallStep]) -> String {
     let mut shown = String::new();
     for step in steps {
         match step {
-            Step::Write {
+            InstallStep::Write {
                 path,
                 text,
                 encoding,
@@ -146,11 +154,13 @@ pub fn render_steps(steps: &[Step]) -> String {
                 };
                 shown.push_str(&format!("# write {}{note}\n{text}", path.display()));
             }
-            Step::Remove { path } => shown.push_str(&format!("# remove {}\n", path.display())),
-            Step::Run {
+            InstallStep::Remove { path } => {
+                shown.push_str(&format!("# remove {}\n", path.display()))
+            }
+            InstallStep::Run {
                 program, arguments, ..
             } => shown.push_str(&format!("$ {program} {}\n", arguments.join(" "))),
-            Step::AddToCrontab { lines } => shown.push_str(lines),
+            InstallStep::AddToCrontab { lines } => shown.push_str(lines),
         }
     }
     shown
@@ -161,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn windows_text_has_a_mark_and_two_bytes_for_each_unit() {
+    fn utf16_text_has_a_byte_order_mark() {
         assert_eq!(Encoding::Utf16.encode("aä"), [0xff, 0xfe, b'a', 0, 0xe4, 0]);
         assert_eq!(Encoding::Utf8.encode("ä"), "ä".as_bytes());
     }

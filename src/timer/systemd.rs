@@ -1,29 +1,29 @@
-//! A service and a timer for systemd's manager of the user's own units.
+//! The systemd back-end: a service and a timer of the user's manager.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 
-use super::backend::{Entry, TimerBackend};
+use super::backend::{InstalledEntry, TimerBackend};
 use super::refusal::Refusal;
-use super::spec::{Tick, TimerId, TimerSpec};
-use super::step::{Encoding, Step, answer, carry_out};
+use super::spec::{TickTimes, TimerId, TimerSpec};
+use super::step::{Encoding, InstallStep, carry_out, exit_code};
 use crate::domain::timer::TimerKind;
 use crate::sys::files::read_if_present;
 use crate::sys::helper;
 use crate::sys::host::Host;
 use crate::sys::paths::user_home;
 
-/// Renders the service: one tick.
+/// Renders the service, which runs one tick.
 ///
-/// Its hardening is what works in a user's manager without namespaces, each
-/// option tried by itself: file system protection has no effect there, and
-/// device and capability options keep the unit from starting. No `UMask`: the
-/// cache may be shared by a group, and files must not depend on who fetched
-/// them, a person or the timer.
+/// Its hardening options are those that work in a user's manager without
+/// namespaces, each tried by itself: file system protection has no effect there,
+/// and device and capability options prevent the unit from starting. There is no
+/// `UMask`: a group may share the cache, and the mode of files must not depend on
+/// the timer.
 pub fn render_service(spec: &TimerSpec) -> String {
     let program = quote(&spec.program);
-    // Only arguments: systemd expands no variables in the program's name.
+    // In arguments only: systemd expands no variables in the program's name.
     let home = quote(&spec.home).replace('$', "$$");
     let words = spec.command();
     let environment: String = spec
@@ -31,8 +31,8 @@ pub fn render_service(spec: &TimerSpec) -> String {
         .iter()
         .map(|(name, value)| format!("Environment={}\n", quote(&format!("{name}={value}"))))
         .collect();
-    // Locked, out of budget or asked to stop is no failure; a network that is
-    // down stays one, so that a dead line shows in `systemctl --user --failed`.
+    // A held lock, an exhausted budget and a stop are no failures; a network error
+    // stays one, so that it shows in `systemctl --user --failed`.
     format!(
         "# Managed by \"hfdl start\"; remove it with \"hfdl stop\".
 [Unit]
@@ -62,9 +62,8 @@ SystemCallArchitectures=native
 
 /// Renders the timer.
 ///
-/// By the calendar and not by the time since the last start: only that is
-/// persistent, and only that keeps our minute, which makes a random delay
-/// unnecessary.
+/// It uses the calendar and not the time since the last start: only a calendar
+/// timer is persistent and keeps its minute, so a random delay is unnecessary.
 pub fn render_timer(spec: &TimerSpec) -> String {
     format!(
         "# Managed by \"hfdl start\"; remove it with \"hfdl stop\".
@@ -84,7 +83,7 @@ WantedBy=timers.target
     )
 }
 
-fn calendar(tick: Tick) -> String {
+fn calendar(tick: TickTimes) -> String {
     match (tick.every(), tick.offset()) {
         (1, _) => "*-*-* *:*:00".to_owned(),
         (60, offset) => format!("*-*-* *:{offset:02}:00"),
@@ -92,7 +91,7 @@ fn calendar(tick: Tick) -> String {
     }
 }
 
-/// Quotes a text so that systemd takes it literally; `%` begins a specifier.
+/// Quotes text so that systemd takes it literally; `%` begins a specifier.
 fn quote(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
@@ -106,7 +105,7 @@ fn quote(text: &str) -> String {
     quoted
 }
 
-/// The user's manager, reached through `systemctl --user`.
+/// systemd's manager of the user, reached through `systemctl --user`.
 pub struct SystemdTimer<'a> {
     host: &'a Host,
 }
@@ -128,7 +127,7 @@ impl<'a> SystemdTimer<'a> {
         Ok(config.join("systemd/user").join(unit))
     }
 
-    /// Returns path and wanted text of both units.
+    /// Returns the path and text of both units.
     fn units(&self, spec: &TimerSpec) -> Result<[(PathBuf, String); 2]> {
         Ok([
             (self.unit_path(&service(&spec.id))?, render_service(spec)),
@@ -136,21 +135,21 @@ impl<'a> SystemdTimer<'a> {
         ])
     }
 
-    fn answer(&self, line: &[&str]) -> Result<Option<i32>> {
-        Ok(answer(
+    fn exit_code(&self, line: &[&str]) -> Result<Option<i32>> {
+        Ok(exit_code(
             self.host,
             "systemctl",
             &[&["--user"], line].concat(),
         )?)
     }
 
-    /// Without it the manager, and with it a running download, ends with the
-    /// user's last session.
+    /// Tells whether linger is enabled. Without it the manager, and with it a
+    /// running download, ends with the user's last session.
     fn lingers(&self) -> Option<bool> {
         let user = self.host.user_id()?.to_string();
         let line = ["show-user", &user, "--property=Linger"];
-        let ended = helper::run(self.host, "loginctl", &line, None).ok()?;
-        match ended.stdout.trim_ascii() {
+        let output = helper::run(self.host, "loginctl", &line, None).ok()?;
+        match output.stdout.trim_ascii() {
             b"Linger=yes" => Some(true),
             b"Linger=no" => Some(false),
             _ => None,
@@ -171,21 +170,21 @@ impl TimerBackend for SystemdTimer<'_> {
         TimerKind::Systemd
     }
 
-    /// A root shell, `su` and containers have the program, but no manager that answers.
-    fn is_there(&self) -> bool {
-        matches!(self.answer(&["show", "--property=Version"]), Ok(Some(0)))
+    /// Root shells, `su` and containers have the program, but no running manager.
+    fn is_available(&self) -> bool {
+        matches!(self.exit_code(&["show", "--property=Version"]), Ok(Some(0)))
     }
 
-    fn plan(&self, spec: &TimerSpec) -> Result<Vec<Step>> {
-        let writes = self.units(spec)?.map(|(path, text)| Step::Write {
+    fn plan(&self, spec: &TimerSpec) -> Result<Vec<InstallStep>> {
+        let writes = self.units(spec)?.map(|(path, text)| InstallStep::Write {
             path,
             text,
             encoding: Encoding::Utf8,
         });
         let mut steps = Vec::from(writes);
-        steps.push(Step::run("systemctl", &["--user", "daemon-reload"]));
-        // The timer only: a service that is enabled would run at log-in.
-        steps.push(Step::run(
+        steps.push(InstallStep::run("systemctl", &["--user", "daemon-reload"]));
+        // Enable the timer only: an enabled service would run at login.
+        steps.push(InstallStep::run(
             "systemctl",
             &["--user", "enable", "--now", &timer(&spec.id)],
         ));
@@ -193,17 +192,17 @@ impl TimerBackend for SystemdTimer<'_> {
     }
 
     fn install(&self, spec: &TimerSpec) -> Result<bool> {
-        if let Some(entry) = self.look(spec)?
+        if let Some(entry) = self.installed(spec)?
             && entry.is_current
             && entry.problem.is_none()
-            && self.answer(&["is-enabled", "--quiet", &timer(&spec.id)])? == Some(0)
+            && self.exit_code(&["is-enabled", "--quiet", &timer(&spec.id)])? == Some(0)
         {
             return Ok(false);
         }
-        if !self.is_there() {
+        if !self.is_available() {
             let next = "log in as this user and try again, or use `--backend crontab`";
-            let why = "systemd's manager for this user cannot be reached from here";
-            return Err(Refusal::met(why).next(next)).context("cannot install the timer");
+            let reason = "systemd's manager for this user cannot be reached from here";
+            return Err(Refusal::state(reason).next(next)).context("cannot install the timer");
         }
         carry_out(self.host, &self.plan(spec)?).context("cannot install the timer")?;
         Ok(true)
@@ -215,29 +214,29 @@ impl TimerBackend for SystemdTimer<'_> {
         if !files.iter().any(|path| path.exists()) {
             return Ok(false);
         }
-        if !self.is_there() {
-            let why = "systemd's manager for this user cannot be reached from here";
+        if !self.is_available() {
+            let reason = "systemd's manager for this user cannot be reached from here";
             let next = "log in as this user and try again";
-            return Err(Refusal::met(why).next(next)).context("cannot remove the timer");
+            return Err(Refusal::state(reason).next(next)).context("cannot remove the timer");
         }
-        // A stamp that is left behind would make a later timer fire at once.
+        // A remaining stamp would make a later timer fire at once.
         let stamps = self.base("XDG_DATA_HOME", ".local/share")?;
         let stamp = stamps.join("systemd/timers").join(format!("stamp-{timer}"));
         let [timer_file, service_file] = files;
         let steps = [
-            Step::run("systemctl", &["--user", "disable", "--now", &timer]),
-            Step::try_to_run("systemctl", &["--user", "clean", "--what=state", &timer]),
-            Step::Remove { path: stamp },
-            Step::Remove { path: timer_file },
-            Step::Remove { path: service_file },
-            Step::run("systemctl", &["--user", "daemon-reload"]),
-            Step::try_to_run("systemctl", &["--user", "reset-failed", &timer, &service]),
+            InstallStep::run("systemctl", &["--user", "disable", "--now", &timer]),
+            InstallStep::try_to_run("systemctl", &["--user", "clean", "--what=state", &timer]),
+            InstallStep::Remove { path: stamp },
+            InstallStep::Remove { path: timer_file },
+            InstallStep::Remove { path: service_file },
+            InstallStep::run("systemctl", &["--user", "daemon-reload"]),
+            InstallStep::try_to_run("systemctl", &["--user", "reset-failed", &timer, &service]),
         ];
         carry_out(self.host, &steps).context("cannot remove the timer")?;
         Ok(true)
     }
 
-    fn look(&self, spec: &TimerSpec) -> Result<Option<Entry>> {
+    fn installed(&self, spec: &TimerSpec) -> Result<Option<InstalledEntry>> {
         let units = self.units(spec)?;
         let mut found = Vec::new();
         for (path, wanted) in &units {
@@ -249,12 +248,15 @@ impl TimerBackend for SystemdTimer<'_> {
             return Ok(None);
         }
         let timer = timer(&spec.id);
-        // Where no manager answers nothing is known, and that is no problem yet.
-        let is_silent = matches!(self.answer(&["is-active", "--quiet", &timer])?, Some(3 | 4));
-        Ok(Some(Entry {
+        // Without a running manager the state is unknown, which is no problem yet.
+        let is_inactive = matches!(
+            self.exit_code(&["is-active", "--quiet", &timer])?,
+            Some(3 | 4)
+        );
+        Ok(Some(InstalledEntry {
             place: units[1].0.display().to_string(),
             is_current: found.iter().all(|same| *same == Some(true)),
-            problem: is_silent.then(|| format!("the unit `{timer}` is not active")),
+            problem: is_inactive.then(|| format!("the unit `{timer}` is not active")),
             doubt: None,
         }))
     }
@@ -274,14 +276,14 @@ mod tests {
 
     #[test]
     fn calendars_name_the_minutes() {
-        let said = |every, offset| calendar(with_tick(every, offset).tick);
-        assert_eq!(said(15, 4), "*-*-* *:04/15:00");
-        assert_eq!(said(60, 4), "*-*-* *:04:00");
-        assert_eq!(said(1, 0), "*-*-* *:*:00");
+        let text = |every, offset| calendar(with_tick(every, offset).tick);
+        assert_eq!(text(15, 4), "*-*-* *:04/15:00");
+        assert_eq!(text(60, 4), "*-*-* *:04:00");
+        assert_eq!(text(1, 0), "*-*-* *:*:00");
     }
 
     #[test]
-    fn what_means_something_to_systemd_is_escaped() {
+    fn special_characters_of_systemd_are_escaped() {
         let spec = TimerSpec {
             program: "/opt/50% \\ $x/hfdl".to_owned(),
             variables: vec![("P".to_owned(), "a \"b\" 5% $".to_owned())],

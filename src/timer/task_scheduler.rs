@@ -1,13 +1,13 @@
-//! A task for the Task Scheduler of Windows.
+//! The back-end for the Task Scheduler of Windows.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::backend::{Entry, TimerBackend};
+use super::backend::{InstalledEntry, TimerBackend};
 use super::refusal::Refusal;
 use super::spec::{TimerId, TimerSpec};
-use super::step::{Encoding, Step, answer, carry_out};
+use super::step::{Encoding, InstallStep, carry_out, exit_code};
 use super::xml::escape;
 use crate::domain::timer::TimerKind;
 use crate::sys::files::read_if_present;
@@ -15,20 +15,21 @@ use crate::sys::host::Host;
 use crate::sys::search_path::find_helper;
 use crate::sys::{helper, program};
 
-/// Who runs the task and what starts the program for it.
+/// The user of the task, and the program that it starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TaskUser {
-    /// The user's security identifier; without one Windows takes whoever registers.
+    /// The user's security identifier; without one Windows uses the registering
+    /// user.
     pub sid: Option<String>,
-    /// The program of the windows subsystem that opens no window, if it is there.
+    /// The windowless variant of the program, if it exists.
     pub windowless: Option<String>,
 }
 
 /// Renders the task.
 ///
-/// The schema fixes the order within a trigger. Three defaults of Windows
-/// would stop downloads and leave no trace: tasks do not start on battery, end
-/// when the plug is pulled, and end after three days.
+/// The schema fixes the order of elements in a trigger. Three defaults of Windows
+/// would stop downloads silently: tasks do not start on battery, end when the power
+/// is unplugged, and end after three days.
 pub fn render(spec: &TimerSpec, user: &TaskUser) -> String {
     let sid = user
         .sid
@@ -91,8 +92,8 @@ pub fn render(spec: &TimerSpec, user: &TaskUser) -> String {
     )
 }
 
-/// Quotes an argument as programs on Windows take their command line apart:
-/// a backslash means something only in front of a quotation mark.
+/// Quotes an argument as programs on Windows parse their command line: a backslash
+/// is special only before a quotation mark.
 fn quote(argument: &str) -> String {
     let is_plain = !argument.is_empty() && !argument.contains([' ', '\t', '"']);
     if is_plain {
@@ -123,7 +124,7 @@ impl<'a> TaskSchedulerTimer<'a> {
         Self { host, home }
     }
 
-    /// What was registered, kept because the scheduler gives back another text.
+    /// The registered text, kept because the scheduler returns a different one.
     fn file(&self) -> PathBuf {
         self.home.join("timer.xml")
     }
@@ -136,18 +137,18 @@ impl<'a> TaskSchedulerTimer<'a> {
         }
     }
 
-    /// Takes the last field of the only line: `"machine\me","S-1-5-21-…"`.
+    /// Parses the last field of the only line: `"machine\me","S-1-5-21-…"`.
     fn sid(&self) -> Option<String> {
         let line = ["/user", "/fo", "csv", "/nh"];
-        let ended = helper::run(self.host, "whoami", &line, None).ok()?;
-        let said = String::from_utf8_lossy(&ended.stdout);
-        let sid = said.trim().rsplit('"').nth(1)?;
+        let output = helper::run(self.host, "whoami", &line, None).ok()?;
+        let output = String::from_utf8_lossy(&output.stdout);
+        let sid = output.trim().rsplit('"').nth(1)?;
         sid.starts_with("S-1-").then(|| sid.to_owned())
     }
 
     fn exists(&self, id: &TimerId) -> Result<bool> {
-        // By the exit code: what `schtasks` says is translated.
-        Ok(answer(self.host, "schtasks", &["/Query", "/TN", &task(id)])? == Some(0))
+        // By the exit code: the output of `schtasks` is translated.
+        Ok(exit_code(self.host, "schtasks", &["/Query", "/TN", &task(id)])? == Some(0))
     }
 }
 
@@ -160,33 +161,34 @@ impl TimerBackend for TaskSchedulerTimer<'_> {
         TimerKind::TaskScheduler
     }
 
-    fn is_there(&self) -> bool {
+    fn is_available(&self) -> bool {
         find_helper(self.host, "schtasks").is_some()
     }
 
-    fn plan(&self, spec: &TimerSpec) -> Result<Vec<Step>> {
+    fn plan(&self, spec: &TimerSpec) -> Result<Vec<InstallStep>> {
         if let Some((name, _)) = spec.variables.first() {
-            let why = format!("a task of Windows cannot be given the variable `{name}`");
+            let reason = format!("a task of Windows cannot be given the variable `{name}`");
             let next = format!("set it for your account: `setx {name} VALUE`; tasks see it");
-            return Err(Refusal::asked(why).next(next).into());
+            return Err(Refusal::usage(reason).next(next).into());
         }
         let user = self.user(spec);
         let program = user.windowless.as_ref().unwrap_or(&spec.program);
         if program.chars().count() > 260 {
-            let why = "the program's path is longer than the 260 characters that a task can hold";
-            return Err(Refusal::asked(why)
+            let reason =
+                "the program's path is longer than the 260 characters that a task can hold";
+            return Err(Refusal::usage(reason)
                 .next("install hfdl in a shorter folder")
                 .into());
         }
         let path = self.file();
         let file = path.display().to_string();
         Ok(vec![
-            Step::Write {
+            InstallStep::Write {
                 text: render(spec, &user),
                 path,
                 encoding: Encoding::Utf16,
             },
-            Step::run(
+            InstallStep::run(
                 "schtasks",
                 &["/Create", "/TN", &task(&spec.id), "/XML", &file, "/F"],
             ),
@@ -195,7 +197,7 @@ impl TimerBackend for TaskSchedulerTimer<'_> {
 
     fn install(&self, spec: &TimerSpec) -> Result<bool> {
         let steps = self.plan(spec)?;
-        if let Some(entry) = self.look(spec)?
+        if let Some(entry) = self.installed(spec)?
             && entry.is_current
         {
             return Ok(false);
@@ -209,14 +211,14 @@ impl TimerBackend for TaskSchedulerTimer<'_> {
             return Ok(false);
         }
         let steps = [
-            Step::run("schtasks", &["/Delete", "/TN", &task(id), "/F"]),
-            Step::Remove { path: self.file() },
+            InstallStep::run("schtasks", &["/Delete", "/TN", &task(id), "/F"]),
+            InstallStep::Remove { path: self.file() },
         ];
         carry_out(self.host, &steps).context("cannot remove the timer")?;
         Ok(true)
     }
 
-    fn look(&self, spec: &TimerSpec) -> Result<Option<Entry>> {
+    fn installed(&self, spec: &TimerSpec) -> Result<Option<InstalledEntry>> {
         if !self.exists(&spec.id)? {
             return Ok(None);
         }
@@ -224,7 +226,7 @@ impl TimerBackend for TaskSchedulerTimer<'_> {
         let found =
             read_if_present(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
         let wanted = Encoding::Utf16.encode(&render(spec, &self.user(spec)));
-        Ok(Some(Entry {
+        Ok(Some(InstalledEntry {
             place: task(&spec.id),
             is_current: found == Some(wanted),
             problem: None,
@@ -242,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arguments_are_quoted_as_windows_takes_them_apart() {
+    fn arguments_are_quoted_for_windows() {
         for (argument, quoted) in [
             ("run-due", "run-due"),
             (r"C:\hfdl\", r"C:\hfdl\"),

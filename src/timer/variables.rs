@@ -1,11 +1,11 @@
-//! Which variables a timer's entry may hold: none that is a secret.
+//! Checks the variables of a timer's entry: secrets are refused.
 //!
-//! Crontabs, units and task files are read by more than one program and
-//! person, and are copied into backups and tickets.
+//! Crontabs, units and task files are read by other programs and people, and are
+//! copied into backups and tickets.
 
 use super::refusal::Refusal;
 
-/// Words of which one in a variable's name says that its value is a secret.
+/// Words that mark a variable as a secret by its name.
 const SECRET_WORDS: [&str; 12] = [
     "TOKEN",
     "SECRET",
@@ -21,7 +21,7 @@ const SECRET_WORDS: [&str; 12] = [
     "COOKIE",
 ];
 
-/// Refuses variables that have no place in an entry, and says what to do instead.
+/// Refuses variables that must not be in an entry, with the next step.
 pub fn check_variable(name: &str, value: &str) -> Result<(), Refusal> {
     let is_name = name
         .bytes()
@@ -29,32 +29,34 @@ pub fn check_variable(name: &str, value: &str) -> Result<(), Refusal> {
         && !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit());
     if !is_name {
-        return Err(Refusal::asked(format!("`{name}` is no name of a variable")));
+        return Err(Refusal::usage(format!(
+            "`{name}` is not a valid variable name"
+        )));
     }
-    let kept = "which does not belong in a timer's entry";
+    let rule = "and a timer's entry must not contain secrets";
     let upper = name.to_ascii_uppercase();
     if upper == "HFDL_HOME" {
-        let why = "the timer gets its home directory by `--home`";
-        return Err(Refusal::asked(why).next("use `--home DIR` and leave `--env HFDL_HOME` out"));
+        let reason = "the timer gets its home directory by `--home`";
+        return Err(Refusal::usage(reason).next("use `--home DIR` and leave `--env HFDL_HOME` out"));
     }
     if upper == "HFDL_PING_URL" {
-        let why = format!("`{name}` is an address that is a secret, {kept}");
-        return Err(Refusal::asked(why)
+        let reason = format!("`{name}` is a secret address, {rule}");
+        return Err(Refusal::usage(reason)
             .next("`hfdl config set ping.url URL` keeps it in the home directory, for you alone"));
     }
     if names_a_secret(&upper) {
-        let why = format!("`{name}` may hold a secret, {kept}");
-        return Err(Refusal::asked(why)
+        let reason = format!("`{name}` may hold a secret, {rule}");
+        return Err(Refusal::usage(reason)
             .next("keep tokens in a file: `hf auth login`, or `--env HF_TOKEN_PATH`"));
     }
     if has_token(value) {
-        let why = format!("the value of `{name}` holds a token, {kept}");
-        return Err(Refusal::asked(why)
+        let reason = format!("the value of `{name}` holds a token, {rule}");
+        return Err(Refusal::usage(reason)
             .next("keep tokens in a file: `hf auth login`, or `--env HF_TOKEN_PATH`"));
     }
     if has_password(value) {
-        let why = format!("the value of `{name}` holds a password, {kept}");
-        return Err(Refusal::asked(why).next(
+        let reason = format!("the value of `{name}` holds a password, {rule}");
+        return Err(Refusal::usage(reason).next(
             "give an address without user name and password; or have a script that only you can read \
              set the variable and run `hfdl run-due --trigger timer`, and put that into your crontab",
         ));
@@ -62,7 +64,7 @@ pub fn check_variable(name: &str, value: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Tells it by whole words, so that `KEYBOARD` is none; the name of a file or
+/// Compares whole words, so that `KEYBOARD` does not match; the name of a file or
 /// folder is no secret.
 fn names_a_secret(upper: &str) -> bool {
     let names_a_place = ["_PATH", "_FILE", "_DIR"];
@@ -74,21 +76,22 @@ fn names_a_secret(upper: &str) -> bool {
     has_word && !names_a_place.iter().any(|end| upper.ends_with(end))
 }
 
-/// Tells whether a value is a token of the Hub, or holds one as a word.
+/// Tells whether a value contains a token of the Hub as a word.
 fn has_token(value: &str) -> bool {
-    // A path may have a part that begins so.
+    // A path may have a component with this prefix.
     let is_inside = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
     value
         .split(|c| !is_inside(c))
         .any(|word| word.starts_with("hf_"))
 }
 
-/// Tells whether a value is an address with a user name and a password, with a
-/// scheme or, as some programs write proxies, without.
+/// Tells whether a value is a URL with user name and password. The scheme may be
+/// missing, as in proxies of some programs.
 pub fn has_password(value: &str) -> bool {
     let behind_scheme = value.split_once("://").map(|(_, rest)| rest);
     let address = behind_scheme.unwrap_or(value);
-    // Without a scheme only `USER:PASSWORD@HOST`: anything may hold an `@`.
+    // Without a scheme only `USER:PASSWORD@HOST` counts: other values may contain
+    // an `@`.
     address.rsplit_once('@').is_some_and(|(user, _)| {
         let is_path = user.starts_with(['/', '.', '~']);
         behind_scheme.is_some() || (user.contains(':') && !is_path)
@@ -100,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_have_no_place_in_an_entry() {
+    fn secrets_are_refused() {
         for (name, value) in [
             ("HF_TOKEN", "hf_x"),
             ("hf_token", "x"),
@@ -147,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_to_do_instead() {
+    fn a_refusal_has_a_next_step() {
         for (name, value, next) in [
             ("HF_TOKEN", "x", "hf auth login"),
             ("HFDL_PING_URL", "https://p/x", "hfdl config set ping.url"),

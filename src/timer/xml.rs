@@ -1,7 +1,7 @@
-//! Text inside XML, for launchd and the Task Scheduler.
+//! XML escaping, for launchd and the Task Scheduler.
 
-/// Escapes what means something to an XML parser. Control characters, which
-/// XML cannot hold at all, have been refused before (`TimerSpec::check`).
+/// Escapes the special characters of XML. Control characters, which XML cannot
+/// contain, have been refused before (`TimerSpec::check`).
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

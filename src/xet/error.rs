@@ -159,7 +159,7 @@ impl fmt::Display for XetFault {
                 write!(f, "the storage host `{host}` answered HTTP {status}")
             }
             Self::Network(error) => {
-                let (origin, what) = (error.origin(), error.what());
+                let (origin, what) = (error.origin(), error.reason());
                 write!(f, "no answer from `{origin}`: {what}")
             }
             Self::BadAnswer(why) => write!(f, "invalid response from the Xet storage: {why}"),

@@ -565,7 +565,7 @@ fn the_flag_names_another_file_and_a_missing_folder_is_a_warning() {
     assert!(made.success());
     let args = ["run-due", "--metrics-file", pipe.to_str().unwrap()];
     let ran = world.env.hfdl(args);
-    ran.succeeds().explains("something that is no file");
+    ran.succeeds().explains("not a regular file");
     assert!(!pipe.is_file());
 }
 

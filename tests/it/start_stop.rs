@@ -24,11 +24,9 @@ fn text(env: &TestEnv) -> String {
 }
 
 #[test]
-fn a_machine_without_a_timer_is_told_so() {
+fn a_machine_without_a_timer_is_an_error() {
     let env = TestEnv::new();
-    env.line("start")
-        .exits(1)
-        .explains("neither systemd for users nor `crontab`");
+    env.line("start").exits(1).explains("no timer is available");
     env.line("stop")
         .succeeds()
         .prints("no timer was installed for this home\nno run is in progress");
@@ -39,12 +37,12 @@ fn a_machine_without_a_timer_is_told_so() {
 }
 
 #[test]
-fn what_cannot_be_installed_leaves_no_home_behind() {
+fn a_failed_installation_leaves_no_home_behind() {
     let env = world();
     let odd = env.root().join("it's");
     env.hfdl(["start", "--home", odd.to_str().unwrap()])
         .exits(2)
-        .explains("holds `'`, which no crontab can");
+        .explains("contains `'`, which a crontab cannot");
     env.line("start --env HF_TOKEN=hf_x").exits(2);
     env.line("start --every 7m").exits(2);
     assert!(!odd.exists() && !env.home().exists());
@@ -137,7 +135,7 @@ fn systemd_comes_before_the_crontab_where_it_answers() {
 }
 
 #[test]
-fn a_manager_that_does_not_answer_or_would_end_at_log_out_is_told() {
+fn a_missing_systemd_manager_and_missing_linger_are_reported() {
     let env = world();
     env.program(
         "systemctl",
@@ -158,7 +156,7 @@ fn a_manager_that_does_not_answer_or_would_end_at_log_out_is_told() {
 }
 
 #[test]
-fn another_back_end_takes_the_place_of_the_first() {
+fn another_back_end_replaces_the_first() {
     let env = world();
     env.has_systemd();
     env.line("start --backend crontab").succeeds();
@@ -177,7 +175,7 @@ fn another_back_end_takes_the_place_of_the_first() {
 }
 
 #[test]
-fn launchd_loads_what_it_has_unloaded_and_falls_back_without_a_screen() {
+fn launchd_reloads_the_agent_and_falls_back_to_the_background_session() {
     let env = TestEnv::new();
     let script = format!(
         "{}\n[ \"$1\" = print ] && exit 113\ncase \"$*\" in *gui/*) [ \"$1\" = bootstrap ] && exit 125 ;; esac\nexit 0",
@@ -224,7 +222,7 @@ fn launchd_loads_what_it_has_unloaded_and_falls_back_without_a_screen() {
 }
 
 #[test]
-fn the_task_scheduler_gets_its_file_and_is_asked_by_exit_codes() {
+fn the_task_is_registered_from_a_file_and_checked_by_exit_code() {
     let env = TestEnv::new();
     let exists = env.root().join("task");
     env.program("whoami", "echo '\"machine\\me\",\"S-1-5-21-1-2-3-1001\"'");
@@ -261,7 +259,7 @@ fn the_task_scheduler_gets_its_file_and_is_asked_by_exit_codes() {
 }
 
 #[test]
-fn where_bytes_come_from_and_go_to_is_saved_and_the_rest_is_said() {
+fn cache_and_hub_are_saved_and_other_differences_are_warned_about() {
     let env = world();
     env.set("HF_ENDPOINT", "https://mirror.example")
         .set("HF_TOKEN", "hf_secret")
@@ -298,7 +296,7 @@ fn where_bytes_come_from_and_go_to_is_saved_and_the_rest_is_said() {
 }
 
 #[test]
-fn variables_go_along_when_asked_for_and_secrets_never() {
+fn requested_variables_are_in_the_entry_and_secrets_are_refused() {
     let env = world();
     env.set("https_proxy", "http://proxy:3128")
         .set("HF_TOKEN", "hf_secret");
@@ -319,7 +317,7 @@ fn variables_go_along_when_asked_for_and_secrets_never() {
             "HFDL_PING_URL=https://ping.example/x",
             "hfdl config set ping.url",
         ),
-        ("X=50%", "which no crontab can"),
+        ("X=50%", "which a crontab cannot"),
         ("NOT_SET", "is not set here"),
         ("HFDL_HOME=/x", "`--home`"),
     ] {
@@ -332,7 +330,7 @@ fn variables_go_along_when_asked_for_and_secrets_never() {
 }
 
 #[test]
-fn a_program_that_was_moved_is_mended_by_start() {
+fn start_repairs_the_entry_of_a_moved_program() {
     let env = world();
     env.line("start").succeeds();
     let moved = env.root().join("bin with space");
@@ -356,7 +354,7 @@ fn a_program_that_was_moved_is_mended_by_start() {
 }
 
 #[test]
-fn a_home_that_was_moved_takes_its_entry_along_and_a_copy_does_not() {
+fn the_entry_follows_a_moved_home_and_not_a_copy() {
     let env = world();
     env.line("start").succeeds();
     let first = text(&env);
@@ -389,9 +387,9 @@ fn a_home_that_was_moved_takes_its_entry_along_and_a_copy_does_not() {
 }
 
 #[test]
-fn the_facts_tell_what_is_installed_and_whether_it_is_current() {
+fn the_state_has_the_installed_entry_and_whether_it_is_current() {
     use hfdl::ops::settings::resolve_settings;
-    use hfdl::ops::timer::{Place, TimerFacts, facts};
+    use hfdl::ops::timer::{HomeContext, TimerState, state};
     use hfdl::store::Store;
     use hfdl::sys::host::Host;
     use hfdl::sys::paths::Home;
@@ -399,7 +397,7 @@ fn the_facts_tell_what_is_installed_and_whether_it_is_current() {
     let env = world();
     // As this very process sees it: its program is the test itself, which
     // differs from the one that is installed.
-    let look = || -> TimerFacts {
+    let look = || -> TimerState {
         let host = Host::with_variables(env.command(["x"]).get_envs().map(|(name, value)| {
             let value = value.unwrap_or_default().to_string_lossy().into_owned();
             (name.to_string_lossy().into_owned(), value)
@@ -410,14 +408,14 @@ fn the_facts_tell_what_is_installed_and_whether_it_is_current() {
             .exists()
             .then(|| Store::open(&env.database(), host.now()).unwrap());
         let settings = resolve_settings(&host, store.as_ref(), Default::default()).unwrap();
-        let place = Place {
+        let place = HomeContext {
             host: &host,
             home: &home,
             settings: &settings,
         };
-        facts(place, store.as_ref())
+        state(place, store.as_ref())
     };
-    assert_eq!(look(), TimerFacts::default());
+    assert_eq!(look(), TimerState::default());
     env.line("start --every 5m").succeeds();
     let found = look();
     assert!(
@@ -442,10 +440,10 @@ fn the_facts_tell_what_is_installed_and_whether_it_is_current() {
             && gone
                 .last_problem
                 .unwrap()
-                .contains("`hfdl start` puts it back")
+                .contains("`hfdl start` installs it again")
     );
     env.line("stop").succeeds();
-    assert_eq!(look(), TimerFacts::default());
+    assert_eq!(look(), TimerState::default());
 }
 
 #[test]
@@ -520,7 +518,7 @@ impl Drop for Running {
 }
 
 #[test]
-fn a_run_in_progress_is_asked_to_end_and_waited_for() {
+fn stop_signals_a_running_run_and_waits_for_it() {
     let mut running = Running::start();
     let pid = running.child.as_ref().unwrap().id();
     running.env.line("start").succeeds();

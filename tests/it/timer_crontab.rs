@@ -155,7 +155,7 @@ fn damaged_markers_and_files_of_other_programs_are_left_alone() {
     fs::write(env.crontab_file(), owned).unwrap();
     env.line("start")
         .exits(1)
-        .explains("another program writes this crontab")
+        .explains("another program generates this crontab")
         .explains("add these lines to it yourself:");
     assert_eq!(text(&env), owned);
 }
@@ -175,12 +175,12 @@ fn a_crontab_that_changes_meanwhile_is_read_again_and_then_given_up() {
     );
     env.line("start")
         .exits(1)
-        .explains("somebody else keeps changing the crontab");
+        .explains("another program keeps changing the crontab");
     assert!(text(&env).starts_with("a\nb\n"));
 }
 
 #[test]
-fn a_crontab_that_does_not_keep_what_is_written_is_told() {
+fn a_crontab_that_differs_after_the_write_is_an_error() {
     let env = world(Cron::Debian);
     let script =
         "[ \"$1\" = -l ] && { echo 'no crontab for me' >&2; exit 1; }\nexec /bin/cat >/dev/null";
@@ -191,7 +191,7 @@ fn a_crontab_that_does_not_keep_what_is_written_is_told() {
 }
 
 #[test]
-fn two_homes_have_two_entries_and_each_stop_takes_its_own() {
+fn two_homes_have_two_entries_and_stop_removes_its_own() {
     let env = world(Cron::Debian);
     fs::write(env.crontab_file(), b"0 1 * * * x").unwrap();
     env.line("start").succeeds();
@@ -211,14 +211,14 @@ fn paths_that_cron_cannot_hold_are_refused_before_anything_is_done() {
         let home = env.root().join(name).to_string_lossy().into_owned();
         env.hfdl(["start", "--home", &home])
             .exits(2)
-            .explains("which no crontab can")
+            .explains("which a crontab cannot")
             .explains("make a link with a plain name");
         assert_eq!(env.crontab(), None);
     }
 }
 
 #[test]
-fn what_reads_the_crontab_is_looked_for() {
+fn a_missing_cron_daemon_is_reported() {
     let env = world(Cron::Debian);
     assert_eq!(env.start_warnings(), [""; 0]);
     fs::write(env.root().join("processes/77/comm"), "bash\n").unwrap();

@@ -36,7 +36,7 @@ fn is_refused(ran: &Ran, why: &str) {
 }
 
 #[test]
-fn a_timer_whose_database_is_missing_says_so_at_each_tick_and_makes_none() {
+fn a_tick_without_its_database_fails_and_creates_none() {
     let (env, entry) = installed();
     env.line(&entry).succeeds().silently();
     let away = env.root().join("away");
@@ -81,9 +81,10 @@ fn an_entry_of_an_older_version_works_and_is_to_be_renewed() {
     env.line(old).succeeds().silently();
     env.line("status")
         .exits(1)
-        .prints("it is from another version")
+        .prints("it was installed by another version")
         .prints("`hfdl start`");
-    env.line("doctor").prints("it is from another version");
+    env.line("doctor")
+        .prints("it was installed by another version");
     env.line("start").succeeds().prints("timer installed");
     assert!(text(&env).contains(words));
     env.line("start").succeeds().prints("already installed");
@@ -120,7 +121,7 @@ fn a_tick_that_would_ask_another_hub_or_use_another_cache_names_both() {
 }
 
 #[test]
-fn a_variable_that_the_entry_takes_along_is_meant() {
+fn a_variable_of_the_entry_may_change_the_cache() {
     let env = TestEnv::new();
     env.has_cron(Cron::Debian);
     env.line("start --env HF_ENDPOINT").succeeds();

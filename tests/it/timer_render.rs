@@ -1,8 +1,8 @@
 //! Pictures of the entries for all four back-ends, on every platform.
 
 use hfdl::domain::units::Seconds;
-use hfdl::timer::render::{self, Session, TaskUser, Words};
-use hfdl::timer::{Encoding, Tick, TimerId, TimerSpec, render_steps};
+use hfdl::timer::render::{self, BlockFlags, LaunchSession, TaskUser};
+use hfdl::timer::{Encoding, TickTimes, TimerId, TimerSpec, render_steps};
 
 fn look(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
@@ -17,7 +17,7 @@ fn plain() -> TimerSpec {
         program: "/home/me/.cargo/bin/hfdl".to_owned(),
         home: "/home/me/.local/share/hfdl".to_owned(),
         database: Some("1f2e3d4c".to_owned()),
-        tick: Tick::new(Seconds(900), "install", "host"),
+        tick: TickTimes::new(Seconds(900), "install", "host"),
         variables: Vec::new(),
     }
 }
@@ -25,7 +25,7 @@ fn plain() -> TimerSpec {
 fn with_variables() -> TimerSpec {
     TimerSpec {
         home: "/srv/models & more/hfdl".to_owned(),
-        tick: Tick::new(Seconds(3600), "install", "host"),
+        tick: TickTimes::new(Seconds(3600), "install", "host"),
         variables: vec![
             ("HTTPS_PROXY".to_owned(), "http://proxy:3128".to_owned()),
             ("NO_PROXY".to_owned(), "localhost, .example.org".to_owned()),
@@ -36,12 +36,12 @@ fn with_variables() -> TimerSpec {
 
 #[test]
 fn crontab_lines_look_right() {
-    let once = render::crontab(&plain(), Words::default()).unwrap();
-    let words = Words {
+    let once = render::crontab(&plain(), BlockFlags::default()).unwrap();
+    let flags = BlockFlags {
         newline_added: true,
         is_new: true,
     };
-    let other = render::crontab(&with_variables(), words).unwrap();
+    let other = render::crontab(&with_variables(), flags).unwrap();
     look("timer-crontab", &format!("{once}\n{other}"));
 }
 
@@ -56,8 +56,8 @@ fn systemd_units_look_right() {
 
 #[test]
 fn launchd_agents_look_right() {
-    let plain = render::launchd(&plain(), Session::Screen);
-    let other = render::launchd(&with_variables(), Session::Background);
+    let plain = render::launchd(&plain(), LaunchSession::Screen);
+    let other = render::launchd(&with_variables(), LaunchSession::Background);
     look("timer-launchd", &format!("{plain}\n{other}"));
 }
 
@@ -84,15 +84,15 @@ fn tasks_look_right() {
 
 #[test]
 fn a_dry_run_shows_files_and_commands_apart() {
-    use hfdl::timer::Step;
+    use hfdl::timer::InstallStep;
     let steps = [
-        Step::Write {
+        InstallStep::Write {
             path: "/a/b".into(),
             text: "text\n".to_owned(),
             encoding: Encoding::Utf16,
         },
-        Step::run("systemctl", &["--user", "daemon-reload"]),
-        Step::Remove { path: "/c".into() },
+        InstallStep::run("systemctl", &["--user", "daemon-reload"]),
+        InstallStep::Remove { path: "/c".into() },
     ];
     assert_eq!(
         render_steps(&steps),

@@ -78,7 +78,7 @@ fn a_folder_of_certificates_will_do() {
 }
 
 #[test]
-fn a_certificate_of_nobody_known_is_named_with_the_way_out() {
+fn an_unknown_certificate_is_an_error_with_a_hint() {
     let env = world();
     let other = TestHub::builder().tls().start();
     let foreign = env.root().join("other.pem");
@@ -150,7 +150,7 @@ fn another_https_host_gets_no_token() {
 }
 
 #[test]
-fn an_encrypted_download_that_is_cut_goes_on_where_it_stopped() {
+fn an_interrupted_tls_download_is_resumed() {
     let env = world();
     trust(&env);
     let cut = Fault::CutAfter(16 * MIB as u64);
@@ -185,7 +185,7 @@ fn a_mirror_with_a_path_speaks_tls_too() {
 }
 
 #[test]
-fn a_proxy_is_asked_for_every_host_but_the_exceptions() {
+fn a_proxy_is_used_for_every_host_outside_no_proxy() {
     for has_tls in [false, true] {
         let env = TestEnv::new();
         env.set("HFDL_DISK_RESERVE", "0").set("HF_TOKEN", TOKEN);

@@ -26,7 +26,7 @@ pub fn examine_as_cron(host: &Host, home: &Home) -> Result<u8> {
     let arguments = arguments(&host.arguments()[1..], home);
     let mut environment = environment(host)?;
     environment.extend(carried(host, home));
-    let ended = child::stand_in(&program, &arguments, &environment, &directory)
+    let ended = child::run_in_environment(&program, &arguments, &environment, &directory)
         .with_context(|| format!("cannot start `{}` again", program.display()))?;
     Ok(match ended {
         Ended::Code(code) => u8::try_from(code).unwrap_or(1),
@@ -68,7 +68,7 @@ fn environment(host: &Host) -> Result<Vec<(String, String)>> {
             kept.filter_map(|name| Some(((*name).to_owned(), host.variable(name)?.to_owned())));
         variables.extend(kept);
     }
-    let doors = host.test_doors();
+    let doors = host.test_variables();
     variables.extend(doors.map(|(name, value)| (name.to_owned(), value.to_owned())));
     Ok(variables)
 }

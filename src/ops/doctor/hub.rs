@@ -85,7 +85,7 @@ fn way(host: &Host, endpoint: &str) -> Way {
             network(host)
                 .ok()?
                 .proxy
-                .is_asked_for(&endpoint.parse().ok()?),
+                .is_proxied(&endpoint.parse().ok()?),
         )
     };
     match asks_proxy() {
@@ -97,8 +97,8 @@ fn way(host: &Host, endpoint: &str) -> Way {
 fn unreachable(endpoint: &str, err: &HttpError, way: Way) -> Finding {
     let finding = Finding::fail("hub", format!("`{endpoint}` cannot be reached"));
     let why = match way {
-        Way::Direct => err.what().to_owned(),
-        Way::ByProxy => format!("{} (asked through a proxy)", err.what()),
+        Way::Direct => err.reason().to_owned(),
+        Way::ByProxy => format!("{} (asked through a proxy)", err.reason()),
     };
     finding.why(why).next(remedy(err.kind(), way))
 }

@@ -20,7 +20,7 @@ use std::collections::BTreeMap;
 use crate::domain::settings::{SettingKey, SettingLayers, Settings};
 use crate::domain::time::Timestamp;
 use crate::ops::settings::resolve_settings;
-use crate::ops::timer::Place;
+use crate::ops::timer::HomeContext;
 use crate::store::Store;
 use crate::sys::host::Host;
 use crate::sys::paths::Home;
@@ -73,7 +73,7 @@ impl Doctor<'_> {
         found.extend(programs::hooks(host, &settings));
         found.extend(programs::files(host, &settings));
         found.extend(schedules::schedules(store.as_ref()));
-        let place = Place {
+        let place = HomeContext {
             host,
             home,
             settings: &settings,

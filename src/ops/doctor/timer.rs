@@ -10,13 +10,13 @@ use super::{Mending, ago};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
 use crate::ops::ticks::last_ticks;
-use crate::ops::timer::{Place, TimerFacts, Wish, draft, facts, standing};
+use crate::ops::timer::{HomeContext, TimerRequest, TimerState, plan_entry, state, status_facts};
 use crate::ops::timer_places::{LOST_DATABASE_HINT, lost_database};
 use crate::store::Store;
 
 /// Looks at the entry, and when a timer last started a run.
 pub(super) fn timer(
-    place: Place<'_>,
+    place: HomeContext<'_>,
     store: Option<&Store>,
     now: Timestamp,
     mending: Mending,
@@ -26,14 +26,14 @@ pub(super) fn timer(
     };
     let every = place.settings.timer_every();
     let read = || -> Result<(Option<Timestamp>, Option<Timestamp>)> {
-        let since = standing(place, store)?.and_then(|standing| standing.since);
+        let since = status_facts(place, store)?.and_then(|facts| facts.since);
         Ok((last_ticks(store, now)?.by_timer, since))
     };
     let (tick, since) = match read() {
         Ok(read) => read,
         Err(err) => return vec![Finding::of_error("timer", "its state cannot be read", &err)],
     };
-    let found = facts(place, Some(store));
+    let found = state(place, Some(store));
     let is_ours = found.backend.is_some();
     let mut entry = judge_entry(&found, is_recent(tick, every, now));
     let is_right = found.installed && found.is_current && found.last_problem.is_none();
@@ -44,7 +44,7 @@ pub(super) fn timer(
 }
 
 /// An entry whose database is missing starts nothing but complaints.
-fn without_database(place: Place<'_>) -> Finding {
+fn without_database(place: HomeContext<'_>) -> Finding {
     match lost_database(place) {
         None => Finding::skipped("timer", "nothing is registered yet"),
         Some(why) => Finding::fail("timer", "the database of the installed timer is missing")
@@ -54,18 +54,18 @@ fn without_database(place: Place<'_>) -> Finding {
 }
 
 /// Does what `hfdl start` does, for an entry that it once made.
-fn put_right(place: Place<'_>, store: &Store, now: Timestamp, entry: Finding) -> Finding {
-    let started = draft(place, Some(store), &Wish::default())
+fn put_right(place: HomeContext<'_>, store: &Store, now: Timestamp, entry: Finding) -> Finding {
+    let started = plan_entry(place, Some(store), &TimerRequest::default())
         .and_then(|draft| draft.install(store, now, None).map(|_| draft.kind()));
     match started {
-        Ok(kind) => judge_entry(&facts(place, Some(store)), false).mended(format!(
+        Ok(kind) => judge_entry(&state(place, Some(store)), false).mended(format!(
             "put the entry right, as `hfdl start` does ({kind})"
         )),
         Err(err) => entry.why(format!("it cannot be put right: {err:#}")),
     }
 }
 
-fn judge_entry(found: &TimerFacts, ticks_come: bool) -> Finding {
+fn judge_entry(found: &TimerState, ticks_come: bool) -> Finding {
     let kind = found.backend.map_or("timer", |kind| kind.as_str());
     if let Some(unknown) = &found.unknown
         && found.backend.is_some()
@@ -92,7 +92,7 @@ fn judge_entry(found: &TimerFacts, ticks_come: bool) -> Finding {
                 })
         }
         (true, false, _) => {
-            let why = "it is from another version, it was edited, or the program, its home or the interval has changed";
+            let why = "it was installed by another version, it was edited, or the program, its home or the interval has changed";
             Finding::warn(
                 "timer",
                 format!("the entry ({kind}) is not what hfdl would write"),
@@ -182,19 +182,19 @@ mod tests {
 
     #[test]
     fn what_fires_weighs_more_than_what_is_installed() {
-        let found = |installed, is_current, problem: Option<&str>, backend| TimerFacts {
+        let found = |installed, is_current, problem: Option<&str>, backend| TimerState {
             installed,
             is_current,
             backend,
             last_problem: problem.map(str::to_owned),
-            ..TimerFacts::default()
+            ..TimerState::default()
         };
         let cron = Some(TimerKind::Crontab);
-        let doubtful = TimerFacts {
+        let doubtful = TimerState {
             doubt: Some("no daemon".to_owned()),
             ..found(true, true, None, cron)
         };
-        let unknown = TimerFacts {
+        let unknown = TimerState {
             unknown: Some(Unknown { next: None }),
             ..found(false, false, Some("damaged"), cron)
         };

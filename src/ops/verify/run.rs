@@ -112,7 +112,7 @@ impl Verify<'_> {
         });
         let mut proofs: Vec<Option<Proof>> = vec![None; jobs.len()];
         let mut problem = None;
-        let threads = self.tools.host.cores();
+        let threads = crate::sys::host::cores();
         prove_all(&jobs, &chosen, threads, self.tools.stop, &mut |event| {
             let result = match event {
                 Proving::Started { job } => {

@@ -1,8 +1,8 @@
-//! Remembers the addresses of hosts between requests.
+//! A DNS cache that is shared by all requests.
 //!
-//! ureq looks the host up for every request, before it takes a connection that
-//! is open already, and starts a thread for that. With thousands of small files
-//! this is much of the work, and a name server that is slow delays each file.
+//! ureq resolves the host for every request, before it takes an open connection,
+//! and starts a thread for that. With thousands of small files this is much of the
+//! work, and a slow name server delays each file.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -17,37 +17,37 @@ use ureq::unversioned::transport::NextTimeout;
 
 use crate::sys::pause::Stopwatch;
 
-/// As long as the names of CDNs commonly hold.
-const HOLDS: Duration = Duration::from_secs(30);
+/// The usual lifetime of the DNS records of CDNs.
+const CACHE_TIME: Duration = Duration::from_secs(30);
 
-/// A resolver that asks once in a while; clones share what they know.
+/// A resolver with a cache; clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Addresses {
-    known: Arc<Mutex<HashMap<String, Known>>>,
+    hosts: Arc<Mutex<HashMap<String, CachedHost>>>,
 }
 
 #[derive(Debug)]
-struct Known {
+struct CachedHost {
     since: Stopwatch,
     addresses: Vec<SocketAddr>,
 }
 
 impl Addresses {
-    /// Has every host looked up again: after a failure the addresses may be to blame.
-    pub fn forget(&self) {
-        self.known().clear();
+    /// Clears the cache: after a failure a cached address may be the cause.
+    pub fn clear(&self) {
+        self.hosts().clear();
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn hosts(&self) -> MutexGuard<'_, HashMap<String, CachedHost>> {
+        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the addresses of `host:port` if they are known and fresh.
-    pub fn recall(&self, host: &str) -> Option<Vec<SocketAddr>> {
-        let known = self.known();
-        let found = known
+    /// Returns the addresses of `host:port` if they are cached and fresh.
+    pub fn cached(&self, host: &str) -> Option<Vec<SocketAddr>> {
+        let hosts = self.hosts();
+        let found = hosts
             .get(host)
-            .filter(|found| found.since.elapsed() < HOLDS)?;
+            .filter(|found| found.since.elapsed() < CACHE_TIME)?;
         Some(found.addresses.clone())
     }
 }
@@ -63,9 +63,10 @@ impl Resolver for Addresses {
             .scheme()
             .zip(uri.authority())
             .and_then(|(scheme, authority)| DefaultResolver::host_and_port(scheme, authority));
-        if let Some(addresses) = host.as_deref().and_then(|host| self.recall(host)) {
+        if let Some(addresses) = host.as_deref().and_then(|host| self.cached(host)) {
             let mut resolved = self.empty();
-            // The room is that of the lookup which the addresses come from.
+            // `ResolvedSocketAddrs` has a fixed capacity, which the first lookup
+            // has respected.
             addresses
                 .into_iter()
                 .for_each(|address| resolved.push(address));
@@ -75,7 +76,7 @@ impl Resolver for Addresses {
         if let Some(host) = host {
             let since = Stopwatch::start();
             let addresses = resolved.to_vec();
-            self.known().insert(host, Known { since, addresses });
+            self.hosts().insert(host, CachedHost { since, addresses });
         }
         Ok(resolved)
     }
@@ -86,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_remembered_is_not_looked_up_until_it_is_forgotten() {
+    fn a_cached_host_is_not_resolved_until_the_cache_is_cleared() {
         let addresses = Addresses::default();
         let agent = ureq::Agent::new_with_defaults();
         let look_up = |uri: &'static str| {
@@ -96,14 +97,14 @@ mod tests {
         };
         let here = Some(vec![SocketAddr::from(([127, 0, 0, 1], 80))]);
         assert_eq!(look_up("http://127.0.0.1/a"), here);
-        // Only the memory can answer for a name that no server knows.
-        let moved = addresses.known().remove("127.0.0.1:80").unwrap();
+        // Only the cache can answer for a name that no server knows.
+        let moved = addresses.hosts().remove("127.0.0.1:80").unwrap();
         addresses
-            .known()
+            .hosts()
             .insert("host.invalid:80".to_owned(), moved);
         assert_eq!(look_up("http://host.invalid/b"), here);
         assert_eq!(look_up("https://host.invalid/b"), None, "another port");
-        addresses.forget();
+        addresses.clear();
         assert_eq!(look_up("http://host.invalid/b"), None);
     }
 }

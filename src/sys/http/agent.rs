@@ -1,4 +1,4 @@
-//! The client: one set of connections, shared by all threads.
+//! The HTTP client: one connection pool, shared by all threads.
 
 use std::fs;
 use std::io;
@@ -21,13 +21,13 @@ use crate::sys::pause::Stopwatch;
 /// How long an idle connection is kept; servers commonly close them after a minute.
 const MAX_IDLE: Duration = Duration::from_secs(30);
 
-/// Sends requests and returns answers; cloning shares the connections.
+/// Sends requests and returns responses; clones share the connections.
 #[derive(Clone)]
 pub struct Http {
     direct: Agent,
-    // Agents of their own, because ureq would build the TLS configuration anew
-    // (and read the system's certificates) for every connection of a request
-    // that brings its own proxy.
+    // Separate agents, because ureq would rebuild the TLS configuration (and read
+    // the system's certificates) for every connection of a request with its own
+    // proxy.
     http_proxied: Option<Agent>,
     https_proxied: Option<Agent>,
     proxy: ProxySettings,
@@ -38,7 +38,7 @@ pub struct Http {
 }
 
 impl Http {
-    /// Builds the client; fails on a malformed proxy or unreadable certificates.
+    /// Builds the client; fails for a malformed proxy or unreadable certificates.
     pub fn new(settings: &HttpSettings) -> Result<Self, HttpError> {
         let roots = match &settings.ca_bundle {
             Some(path) => root_certificates(path)?,
@@ -62,14 +62,14 @@ impl Http {
         })
     }
 
-    /// Returns how long a short answer may take. A client that repeats a
-    /// request gives up when its attempts have taken that long together.
+    /// Returns the time limit of a short response. A client that retries a request
+    /// gives up when its attempts have taken that long together.
     pub fn patience(&self) -> Duration {
         self.short_body_timeout
     }
 
-    /// Sends a request and returns the answer, whatever its status; redirects
-    /// are answers too. Returns once the head has arrived.
+    /// Sends a request and returns the response, whatever its status; redirects are
+    /// not followed. Returns once the head has arrived.
     pub fn send(&self, request: &Request) -> Result<Response, HttpError> {
         let url = &request.url;
         let answer = match request.body_bytes() {
@@ -77,7 +77,7 @@ impl Http {
             None => self.run(request, SendBody::none()),
         };
         let answer = answer.map_err(|error| {
-            self.addresses.forget();
+            self.addresses.clear();
             let error = HttpError::from_ureq(error, url);
             log::debug!("{request:?}: {error}");
             error
@@ -123,8 +123,8 @@ impl Http {
         let agent = self.agent_for(&request.url);
         let mut built = builder.body(body)?;
         if request.is_for_file() {
-            // Such requests are the exception because ureq keeps the TLS
-            // configuration of the first ordinary one for all.
+            // Only file requests are configured separately, because ureq keeps the
+            // TLS configuration of the first ordinary request for all.
             let config = agent.configure_request(built);
             let head = self.read_timeout.max(self.answer_timeout);
             built = config
@@ -163,20 +163,20 @@ fn build_agent(
 ) -> Agent {
     let tls = TlsConfig::builder().root_certs(roots.clone()).build();
     let connections = settings.connections.max(1);
-    let silence = settings.read_timeout.min(settings.answer_timeout);
+    let idle_timeout = settings.read_timeout.min(settings.answer_timeout);
     let config: Config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .proxy(proxy)
         .tls_config(tls)
         .user_agent(settings.user_agent.as_str())
-        // Compressed content has no usable length and knows no ranges.
+        // Compressed bodies have no usable length and no ranges.
         .accept_encoding("identity")
         .timeout_resolve(Some(settings.connect_timeout))
         .timeout_connect(Some(settings.connect_timeout))
         .timeout_recv_response(Some(settings.answer_timeout))
-        .timeout_per_read(Some(silence))
-        .timeout_per_write(Some(silence))
+        .timeout_per_read(Some(idle_timeout))
+        .timeout_per_write(Some(idle_timeout))
         .max_idle_age(MAX_IDLE)
         .max_idle_connections_per_host(connections)
         .max_idle_connections(connections * 3)
@@ -185,7 +185,7 @@ fn build_agent(
 }
 
 fn parse_proxy(text: &str) -> Result<Proxy, HttpError> {
-    // ureq reads a bare `host:port` as an HTTP proxy, as curl does.
+    // ureq takes a bare `host:port` for an HTTP proxy, as curl does.
     Proxy::new(text).map_err(|_| {
         HttpError::setup(
             HttpErrorKind::Proxy,
@@ -198,7 +198,7 @@ fn parse_proxy(text: &str) -> Result<Proxy, HttpError> {
 /// Reads the certificates of a PEM file or of every file in a directory.
 fn root_certificates(path: &Path) -> Result<RootCerts, HttpError> {
     let error =
-        |what: String| HttpError::setup(HttpErrorKind::Tls, path.display().to_string(), what);
+        |reason: String| HttpError::setup(HttpErrorKind::Tls, path.display().to_string(), reason);
     let unreadable = |err: io::Error| error(format!("the CA certificates cannot be read: {err}"));
     let mut certificates: Vec<Certificate<'static>> = Vec::new();
     for file in bundle_files(path).map_err(unreadable)? {
@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_or_empty_ca_bundle_is_named() {
+    fn the_error_about_a_missing_or_empty_ca_bundle_names_it() {
         let folder = tempfile::tempdir().unwrap();
         let empty = folder.path().join("empty.pem");
         fs::write(&empty, "no certificate\n").unwrap();
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_is_used_for_its_scheme_and_not_for_exceptions() {
+    fn a_proxy_is_used_for_its_scheme_except_for_no_proxy_hosts() {
         let settings = HttpSettings {
             proxy: ProxySettings {
                 https: Some("proxy.example:3128".into()),
@@ -291,7 +291,7 @@ mod tests {
         assert!(!is_proxied("https://a.inner.example/"));
     }
 
-    /// Serves `answers` on a single connection, then accepts no other.
+    /// Serves `answers` on a single connection and accepts no other.
     fn one_connection(answers: &'static [&'static str]) -> Url {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn redirects_and_refusals_are_answers_and_leave_the_connection_usable() {
+    fn redirects_and_error_statuses_leave_the_connection_usable() {
         let url = one_connection(&[
             "HTTP/1.1 302 Found\r\nLocation: /x\r\nSet-Cookie: a=b\r\nContent-Length: 4\r\n\r\nmove",
             "HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\ngone",
@@ -331,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_has_the_host_looked_up_again() {
+    fn a_failure_clears_the_dns_cache() {
         let url = one_connection(&["HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"]);
         let http = Http::new(&HttpSettings::default()).unwrap();
         let host = url
@@ -340,13 +340,13 @@ mod tests {
             .trim_end_matches('/');
         let send = || http.send(&Request::get(url.clone()));
         send().unwrap().discard();
-        assert!(http.addresses.recall(host).is_some());
+        assert!(http.addresses.cached(host).is_some());
         send().unwrap_err();
-        assert_eq!(http.addresses.recall(host), None);
+        assert_eq!(http.addresses.cached(host), None);
     }
 
     #[test]
-    fn what_is_not_http_is_a_protocol_error() {
+    fn a_response_that_is_not_http_is_a_protocol_error() {
         let url = one_connection(&["SSH-2.0-OpenSSH_9.9\r\n\r\n"]);
         let http = Http::new(&HttpSettings::default()).unwrap();
         let error = http.send(&Request::get(url)).unwrap_err();
@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_behind_the_encrypted_port_is_named_as_such() {
+    fn plain_http_on_a_tls_port_is_a_connection_error() {
         let url = one_connection(&["HTTP/1.1 400 Bad Request\r\n\r\n"]);
         let encrypted = url.as_str().replace("http://", "https://");
         let http = Http::new(&HttpSettings::default()).unwrap();
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_looks_up_the_host_and_its_refusal_is_final() {
+    fn the_proxy_resolves_the_host_and_its_refusal_is_permanent() {
         let through = |answers| {
             let proxy = one_connection(answers);
             let settings = HttpSettings {

@@ -1,4 +1,4 @@
-//! The body of an answer: a reader with limits.
+//! The body of a response: a reader with limits.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -8,15 +8,16 @@ use super::error::{HttpError, HttpErrorKind};
 use super::url::Url;
 use crate::sys::pause::Stopwatch;
 
-/// The least average rate, in bytes per second, at which a short body may
-/// go on arriving after its time is over: a listing of a hundred thousand files
-/// takes minutes over a slow line.
+/// The minimum average rate, in bytes per second, at which a short body may
+/// continue after its time limit: a listing of a hundred thousand files takes
+/// minutes over a slow connection.
 const LEAST_RATE: u64 = 16 * 1024;
 
-/// How many times its time such a body may take all the same.
+/// How many times its time limit such a body may take at most.
 const MOST_EXTENSIONS: u32 = 10;
 
-/// A body that has not been read. What its reader raises holds an [`HttpError`].
+/// A body that has not been read yet. Its reader raises `io::Error`s that contain
+/// an [`HttpError`].
 pub struct Body {
     reader: Box<dyn Read + Send>,
     length: Option<u64>,
@@ -24,9 +25,8 @@ pub struct Body {
     short_time: Duration,
 }
 
-/// A short body while it is read: no longer than so many bytes, and within
-/// its time. A server that sends a byte every few seconds never meets the
-/// limit on silence.
+/// A short body that is being read, with a limit on bytes and time. The idle
+/// timeout alone does not stop a server that sends a byte every few seconds.
 pub struct ShortBody {
     body: Body,
     began: Stopwatch,
@@ -49,13 +49,13 @@ impl Body {
         }
     }
 
-    /// Returns the announced length; a reader of a body with one never ends
-    /// quietly before it.
+    /// Returns the announced length; a reader of such a body fails if it ends
+    /// early.
     pub fn length(&self) -> Option<u64> {
         self.length
     }
 
-    /// Returns the reader of a body that may have `max_bytes` and no more.
+    /// Returns a reader that fails after `max_bytes`.
     pub fn short(self, max_bytes: usize) -> Result<ShortBody, HttpError> {
         let body = ShortBody {
             began: Stopwatch::start(),
@@ -69,7 +69,7 @@ impl Body {
         }
     }
 
-    /// Reads the whole body if it is no longer than `max_bytes`.
+    /// Reads the whole body; fails if it is longer than `max_bytes`.
     pub fn read_limited(self, max_bytes: usize) -> Result<Vec<u8>, HttpError> {
         let mut body = self.short(max_bytes)?;
         let mut bytes = Vec::new();
@@ -82,8 +82,8 @@ impl Body {
 
 impl ShortBody {
     fn too_large(&self) -> HttpError {
-        let what = format!("the answer is longer than {} bytes", self.max_bytes);
-        HttpError::new(HttpErrorKind::TooLarge, &self.body.url, what)
+        let reason = format!("the answer is longer than {} bytes", self.max_bytes);
+        HttpError::new(HttpErrorKind::TooLarge, &self.body.url, reason)
     }
 }
 
@@ -95,15 +95,15 @@ impl Read for ShortBody {
             return Err(self.too_large().into_io());
         }
         if n > 0 && is_too_slow(self.began.elapsed(), self.received, self.body.short_time) {
-            let what = "the answer arrives too slowly";
-            let error = HttpError::new(HttpErrorKind::Timeout, &self.body.url, what);
+            let reason = "the answer arrives too slowly";
+            let error = HttpError::new(HttpErrorKind::Timeout, &self.body.url, reason);
             return Err(error.into_io());
         }
         Ok(n)
     }
 }
 
-/// Decides whether a short body that is not whole yet is given up.
+/// Decides whether to give up an incomplete short body.
 fn is_too_slow(elapsed: Duration, received: u64, time: Duration) -> bool {
     let is_flowing = received / LEAST_RATE >= elapsed.as_secs();
     elapsed > time && (!is_flowing || elapsed > time * MOST_EXTENSIONS)
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_short_body_has_its_time_and_more_only_while_it_flows() {
+    fn a_short_body_may_exceed_its_time_only_at_the_minimum_rate() {
         let time = Duration::from_secs(60);
         let too_slow =
             |seconds, received| is_too_slow(Duration::from_secs(seconds), received, time);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_read_up_to_the_limit_and_not_a_byte_further() {
+    fn a_body_longer_than_the_limit_is_an_error() {
         assert_eq!(body(b"1234", None).read_limited(4).unwrap(), b"1234");
         for length in [None, Some(5)] {
             let error = body(b"12345", length).read_limited(4).unwrap_err();

@@ -1,4 +1,4 @@
-//! Why no whole answer arrived, in words that hold no secret.
+//! Transport errors, with messages that contain no secret.
 
 use std::io;
 
@@ -7,37 +7,37 @@ use thiserror::Error;
 use super::url::Url;
 use crate::sys::text::steers_terminal;
 
-/// What stood in the way of an answer.
+/// The kind of a transport error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HttpErrorKind {
     /// No connection: refused, unreachable, reset while connecting.
     Connect,
     /// The host's name is not known.
     Dns,
-    /// No way leads there from this machine.
+    /// No network route to the host.
     NoRoute,
     Timeout,
-    /// The certificate or the handshake was not acceptable.
+    /// The certificate or the handshake was rejected.
     Tls,
     /// The proxy is misconfigured or refused to connect.
     Proxy,
-    /// The other side hung up before the end of the answer.
+    /// The peer closed the connection before the end of the response.
     ClosedEarly,
-    /// What came is not HTTP.
+    /// The response is not HTTP.
     Protocol,
-    /// The answer is longer than anything sensible.
+    /// The response exceeds its size limit.
     TooLarge,
     Other,
 }
 
-/// A failed exchange: which host and path, and what happened.
+/// A failed exchange: the URL without its query, and the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{what} (`{url}`)")]
+#[error("{reason} (`{url}`)")]
 pub struct HttpError {
     kind: HttpErrorKind,
     url: String,
     origin: String,
-    what: String,
+    reason: String,
     is_transient: bool,
 }
 
@@ -49,7 +49,7 @@ impl HttpErrorKind {
 }
 
 impl HttpError {
-    pub(super) fn new(kind: HttpErrorKind, url: &Url, what: impl Into<String>) -> Self {
+    pub(super) fn new(kind: HttpErrorKind, url: &Url, reason: impl Into<String>) -> Self {
         let is_transient = match kind {
             HttpErrorKind::Connect
             | HttpErrorKind::Dns
@@ -66,25 +66,25 @@ impl HttpError {
             kind,
             url: url.to_string(),
             origin: url.origin().to_owned(),
-            what: what.into(),
+            reason: reason.into(),
             is_transient,
         }
     }
 
-    /// Builds an error about the client itself rather than about an exchange.
-    pub(super) fn setup(kind: HttpErrorKind, place: String, what: impl Into<String>) -> Self {
+    /// Builds an error about the client's configuration.
+    pub(super) fn setup(kind: HttpErrorKind, place: String, reason: impl Into<String>) -> Self {
         Self {
             kind,
             origin: place.clone(),
             url: place,
-            what: what.into(),
+            reason: reason.into(),
             is_transient: false,
         }
     }
 
     pub(super) fn from_ureq(error: ureq::Error, url: &Url) -> Self {
         use HttpErrorKind as Kind;
-        let new = |kind, what: &str| Self::new(kind, url, what);
+        let new = |kind, reason: &str| Self::new(kind, url, reason);
         match error {
             ureq::Error::Io(error) => Self::from_plain_io(&error, url),
             ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect) => {
@@ -97,7 +97,7 @@ impl HttpError {
             ureq::Error::HostNotFound => new(Kind::Dns, "the host name is not known"),
             ureq::Error::ConnectionFailed => new(Kind::Connect, "no connection"),
             ureq::Error::ConnectProxyFailed(reason) => {
-                // A gateway's trouble passes; a refusal (403, 407) does not.
+                // A gateway error is transient; a refusal (403, 407) is not.
                 let is_transient = ["/502", "/503", "/504", "not respond"]
                     .iter()
                     .any(|sign| reason.contains(sign));
@@ -111,7 +111,7 @@ impl HttpError {
             }
             ureq::Error::InvalidProxyUrl => new(Kind::Proxy, "the proxy's address is malformed"),
             ureq::Error::Rustls(error) => Self::tls(&error.to_string(), url),
-            ureq::Error::Tls(what) => Self::tls(what, url),
+            ureq::Error::Tls(reason) => Self::tls(reason, url),
             ureq::Error::TlsRequired => Self::tls("the connection is not encrypted", url),
             ureq::Error::Protocol(error) => new(
                 Kind::Protocol,
@@ -124,7 +124,8 @@ impl HttpError {
                 new(Kind::TooLarge, "the head of the answer is too long")
             }
             ureq::Error::BodyStalled => new(Kind::ClosedEarly, "the connection closed early"),
-            // These texts may hold the URL with its query; the kind must do.
+            // These texts may contain the URL with its query, so only the kind is
+            // used.
             ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
                 new(Kind::Other, "the request could not be built")
             }
@@ -132,7 +133,7 @@ impl HttpError {
         }
     }
 
-    /// Turns what a body's reader raised into the typed error.
+    /// Converts an error of a body's reader into the typed error.
     pub(super) fn from_reader(error: io::Error, url: &Url) -> Self {
         if let Some(known) = Self::in_io(&error) {
             return known.clone();
@@ -145,7 +146,7 @@ impl HttpError {
 
     fn from_plain_io(error: &io::Error, url: &Url) -> Self {
         use io::ErrorKind as Io;
-        let new = |kind, what: &str| Self::new(kind, url, what);
+        let new = |kind, reason: &str| Self::new(kind, url, reason);
         match error.kind() {
             Io::TimedOut | Io::WouldBlock => {
                 new(HttpErrorKind::Timeout, "the connection fell silent")
@@ -164,7 +165,8 @@ impl HttpError {
                 new(HttpErrorKind::Connect, "the host cannot be reached")
             }
             Io::NetworkDown => new(HttpErrorKind::NoRoute, "the network is down"),
-            // A failed handshake arrives as unreadable data; its text names the reason.
+            // A failed TLS handshake arrives as `InvalidData`; its text names the
+            // reason.
             Io::InvalidData if error.raw_os_error().is_none() => Self::tls(&error.to_string(), url),
             _ if is_lookup_failure(error) => {
                 new(HttpErrorKind::Dns, "the host name could not be looked up")
@@ -176,11 +178,11 @@ impl HttpError {
         }
     }
 
-    fn tls(what: &str, url: &Url) -> Self {
+    fn tls(reason: &str, url: &Url) -> Self {
         Self::new(
             HttpErrorKind::Tls,
             url,
-            format!("no safe connection: {}", plain(what)),
+            format!("no safe connection: {}", plain(reason)),
         )
     }
 
@@ -188,23 +190,23 @@ impl HttpError {
         self.kind
     }
 
-    /// Tells whether the same request may succeed a little later.
+    /// Tells whether a retry of the same request may succeed.
     pub fn is_transient(&self) -> bool {
         self.is_transient
     }
 
-    /// Returns the scheme, host and port that were asked, for messages in which
-    /// a path of hashes would only be in the way.
+    /// Returns scheme, host and port of the request, for messages in which the path
+    /// is a useless hash.
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// Returns what happened, without the place.
-    pub fn what(&self) -> &str {
-        &self.what
+    /// Returns the reason, without the URL.
+    pub fn reason(&self) -> &str {
+        &self.reason
     }
 
-    /// Finds the typed error in what reading a [`super::Body`] raised.
+    /// Returns the typed error inside an error of a [`super::Body`].
     pub fn in_io(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
     }
@@ -219,8 +221,8 @@ impl HttpError {
     }
 }
 
-/// Recognises a failed name lookup, for which the standard library has no kind:
-/// a fixed text on Unix, a range of codes on Windows.
+/// Recognises a failed name lookup, for which the standard library has no kind: a
+/// fixed text on Unix, a range of codes on Windows.
 fn is_lookup_failure(error: &io::Error) -> bool {
     match error.raw_os_error() {
         None => error.to_string().starts_with("failed to lookup"),
@@ -228,7 +230,7 @@ fn is_lookup_failure(error: &io::Error) -> bool {
     }
 }
 
-/// Keeps a foreign text short, on one line, and without anything like a query.
+/// Makes an untrusted text short and single-line, and removes queries.
 fn plain(text: &str) -> String {
     let words: Vec<&str> = text
         .split_whitespace()
@@ -251,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_holds_the_query_or_a_foreign_url() {
+    fn no_message_contains_a_query_or_an_untrusted_url() {
         let errors = [
             HttpError::from_ureq(ureq::Error::BadUri("https://x/?s=geheim".into()), &url()),
             HttpError::from_ureq(
@@ -268,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_by_itself_is_told_from_what_does_not() {
+    fn transient_errors_are_told_from_permanent_ones() {
         let proxy =
             |text: &str| HttpError::from_ureq(ureq::Error::ConnectProxyFailed(text.into()), &url());
         assert!(proxy("proxy server responded 503/503").is_transient());
@@ -291,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn the_typed_error_is_found_again_in_what_a_reader_raised() {
+    fn the_typed_error_is_found_in_an_io_error() {
         let error = HttpError::new(HttpErrorKind::Timeout, &url(), "the connection fell silent");
         let io = error.clone().into_io();
         assert_eq!(io.kind(), io::ErrorKind::TimedOut);

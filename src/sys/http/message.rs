@@ -1,4 +1,4 @@
-//! One request and its answer, as plain values.
+//! Requests and responses.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ impl Method {
     }
 }
 
-/// What is asked for.
+/// A request.
 #[derive(Clone)]
 pub struct Request {
     pub method: Method,
@@ -55,13 +55,13 @@ impl Request {
         self
     }
 
-    /// Adds an `Authorization` header, which no text ever shows.
+    /// Adds an `Authorization` header, which is never shown.
     #[must_use]
     pub fn bearer(self, secret: &str) -> Self {
         self.header("authorization", format!("Bearer {secret}"))
     }
 
-    /// Asks for `start` to the end, or to `last` inclusively.
+    /// Requests the bytes from `start` to the end, or to `last` inclusively.
     #[must_use]
     pub fn range(self, start: u64, last: Option<u64>) -> Self {
         let last = last.map(|last| last.to_string()).unwrap_or_default();
@@ -74,8 +74,8 @@ impl Request {
         self.header("content-type", content_type)
     }
 
-    /// Announces that the answer may be a file: its body has no deadline, and
-    /// the connection may be silent for [`super::HttpSettings::read_timeout`].
+    /// Marks a response that may be a file: its body has no deadline, and the
+    /// connection may be silent for [`super::HttpSettings::read_timeout`].
     #[must_use]
     pub fn for_file(mut self) -> Self {
         self.is_for_file = true;
@@ -96,13 +96,13 @@ impl Request {
 }
 
 impl fmt::Debug for Request {
-    /// Writes method and place, but no header, because one may be the token.
+    /// Writes method and URL, but no header, because one may hold the token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method.as_str(), self.url)
     }
 }
 
-/// The head of an answer. Cookies are left out: nobody here has use for them.
+/// The headers of a response. Cookies are dropped, because nothing uses them.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Headers(Vec<(String, String)>);
 
@@ -111,7 +111,7 @@ impl Headers {
         Self(pairs.filter(|(name, _)| name != "set-cookie").collect())
     }
 
-    /// Builds headers from literals, for the tests of what reads them.
+    /// Builds headers from literals, for tests.
     #[cfg(test)]
     pub(crate) fn of(pairs: &[(&str, &str)]) -> Self {
         Self::new(
@@ -143,15 +143,15 @@ impl fmt::Debug for Headers {
     }
 }
 
-/// An answer of any status; the body has not been read yet.
+/// A response of any status; its body has not been read yet.
 #[derive(Debug)]
 pub struct Response {
     pub status: u16,
     pub headers: Headers,
-    /// The URL that answered.
+    /// The URL of the request.
     pub url: Url,
     pub body: Body,
-    /// Runs since the head arrived; times in headers count from there.
+    /// Started when the head arrived; durations in headers count from there.
     pub received: Stopwatch,
 }
 
@@ -164,14 +164,14 @@ impl Response {
         matches!(self.status, 301 | 302 | 303 | 307 | 308)
     }
 
-    /// Reads a short body as text, whatever its encoding.
+    /// Reads a short body as text; invalid UTF-8 is replaced.
     pub fn read_text(self, max_bytes: usize) -> Result<String, HttpError> {
         let bytes = self.body.read_limited(max_bytes)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Reads away what is left of a short body, so that the connection can
-    /// serve the next request. A body that is not short costs the connection.
+    /// Drains a short body, so that the connection can be reused. After a long body
+    /// it is closed.
     pub fn discard(self) {
         let _ = self.body.read_limited(16 * 1024);
     }
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_text_of_a_request_holds_no_token() {
+    fn the_text_of_a_request_contains_no_token() {
         let request = Request::get("https://h/x?sig=geheim".parse().unwrap()).bearer("hf_geheim");
         assert_eq!(format!("{request:?}"), "GET https://h/x");
     }

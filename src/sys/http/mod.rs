@@ -1,10 +1,4 @@
-//! HTTP as the rest of the program sees it: URLs, requests, answers, errors.
-//!
-//! The only place that knows ureq. What it guarantees to its callers:
-//! redirects and error statuses are answers, never followed or raised here;
-//! nothing is decompressed; every wait has a limit, and so has the time of
-//! a head and of a short body; the `Display` of a URL or
-//! an error never holds a query string, user name or password.
+//! HTTP for the rest of the program: URLs, requests, responses, errors.
 
 mod addresses;
 mod agent;

@@ -1,23 +1,23 @@
-//! What an HTTP client is built from: plain values, read by others.
+//! The settings of the HTTP client, as plain values.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::url::Url;
 
-/// Everything that decides how requests travel.
+/// Timeouts, proxies and certificates of the HTTP client.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
     /// How long name lookup, connection and TLS handshake may take together.
     pub connect_timeout: Duration,
-    /// How long the head of an answer may take. A short body gets twice as
-    /// long, see [`HttpSettings::short_body_timeout`].
+    /// How long the head of a response may take. A short body gets twice as long,
+    /// see [`HttpSettings::short_body_timeout`].
     pub answer_timeout: Duration,
-    /// How long a connection may be silent while the bytes of a file are
-    /// expected. There is no limit on the whole body: a large file over a slow
-    /// line is no error.
+    /// How long a connection may be silent while the bytes of a file are expected.
+    /// There is no limit on the whole body: a large file over a slow connection is
+    /// no error.
     pub read_timeout: Duration,
-    /// Connections to keep open for reuse, the number of downloading threads.
+    /// Connections to keep open for reuse: the number of download threads.
     pub connections: usize,
     pub user_agent: String,
     pub proxy: ProxySettings,
@@ -40,10 +40,11 @@ impl Default for HttpSettings {
 }
 
 impl HttpSettings {
-    /// Reads the variables that other tools read too; `get` looks one up.
+    /// Reads the variables that other tools use too; `get` returns the value of
+    /// one.
     ///
-    /// Of the two cases of a proxy variable the lower one wins, as in curl. A
-    /// CA bundle replaces the system's store, as in curl and Python.
+    /// If both cases of a proxy variable are set, the lower case wins, as in curl.
+    /// A CA bundle replaces the system's store, as in curl and Python.
     pub fn from_variables(get: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| get(name).filter(|value| !value.trim().is_empty());
         let proxy = |lower: &str| set(lower).or_else(|| set(&lower.to_ascii_uppercase()));
@@ -51,15 +52,16 @@ impl HttpSettings {
             .iter()
             .find_map(|name| set(name));
         let defaults = Self::default();
-        // Whole seconds; zero and what is no number mean the default.
+        // Whole seconds; zero and anything that is no number mean the default.
         let seconds = |name: &str| {
             let value = set(name)?.trim().parse().ok()?;
             (value > 0).then(|| Duration::from_secs(value))
         };
         let read_timeout = seconds("HF_HUB_DOWNLOAD_TIMEOUT");
         let answer_timeout = seconds("HF_HUB_ETAG_TIMEOUT").unwrap_or_else(|| {
-            let patience = read_timeout.unwrap_or_default();
-            defaults.answer_timeout.max(patience)
+            defaults
+                .answer_timeout
+                .max(read_timeout.unwrap_or_default())
         });
         let read_timeout = read_timeout.unwrap_or(defaults.read_timeout);
         Self {
@@ -77,8 +79,8 @@ impl HttpSettings {
         }
     }
 
-    /// Returns how long the body of a short answer may take: a listing, JSON,
-    /// the text of an error.
+    /// Returns the time limit of a short body: a listing, JSON, the text of an
+    /// error.
     pub fn short_body_timeout(&self) -> Duration {
         self.answer_timeout * 2
     }
@@ -99,7 +101,7 @@ pub fn user_agent(origin: Option<&str>) -> String {
     text
 }
 
-/// The values of the proxy variables, whichever case they were written in.
+/// The values of the proxy variables of either case.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct ProxySettings {
     /// `HTTP_PROXY`: for `http` URLs.
@@ -108,7 +110,7 @@ pub struct ProxySettings {
     pub https: Option<String>,
     /// `ALL_PROXY`: for URLs whose own variable is not set.
     pub all: Option<String>,
-    /// `NO_PROXY`: hosts that are reached directly.
+    /// `NO_PROXY`: hosts that are connected to directly.
     pub no_proxy: Option<String>,
 }
 
@@ -133,19 +135,20 @@ impl ProxySettings {
         given(&self.https).or(given(&self.all))
     }
 
-    /// Tells whether a URL is asked for through a proxy.
-    pub fn is_asked_for(&self, url: &Url) -> bool {
-        let proxy = match url.is_https() {
-            true => self.for_https(),
-            false => self.for_http(),
+    /// Tells whether a proxy is used for a URL.
+    pub fn is_proxied(&self, url: &Url) -> bool {
+        let proxy = if url.is_https() {
+            self.for_https()
+        } else {
+            self.for_http()
         };
         proxy.is_some() && !self.is_direct(url)
     }
 
-    /// Tells whether a URL is asked for without any proxy.
+    /// Tells whether a URL is excluded from proxies.
     ///
-    /// An entry names a host and everything below it, with or without a
-    /// leading dot or `*.`, and optionally a port, as in curl and Python.
+    /// An entry names a host and its subdomains, with or without a leading dot or
+    /// `*.`, and optionally a port, as in curl and Python.
     pub(super) fn is_direct(&self, url: &Url) -> bool {
         let host = url.host().trim_matches(['[', ']']);
         given(&self.no_proxy)
@@ -153,11 +156,11 @@ impl ProxySettings {
             .split([',', ' '])
             .map(|entry| entry.trim().to_ascii_lowercase())
             .filter(|entry| !entry.is_empty())
-            .any(|entry| entry == "*" || entry_covers(&entry, host, url.port()))
+            .any(|entry| entry == "*" || entry_matches(&entry, host, url.port()))
     }
 }
 
-fn entry_covers(entry: &str, host: &str, port: u16) -> bool {
+fn entry_matches(entry: &str, host: &str, port: u16) -> bool {
     let bare = match entry.rsplit_once(':') {
         // A second colon makes it an IPv6 address without a port.
         Some((name, digits)) if !name.contains(':') || name.ends_with(']') => {
@@ -188,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exceptions_from_the_proxy_are_read_as_other_tools_read_them() {
+    fn no_proxy_is_interpreted_as_by_other_tools() {
         let settings = |no_proxy: &str| ProxySettings {
             no_proxy: Some(no_proxy.to_owned()),
             ..ProxySettings::default()
@@ -220,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_of_its_own_wins_over_the_one_for_all() {
+    fn a_proxy_for_the_scheme_overrides_all_proxy() {
         let settings = ProxySettings {
             https: Some("http://secure:1".into()),
             http: Some(" ".into()),
@@ -232,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_mean_what_they_mean_to_other_tools() {
+    fn variables_are_interpreted_as_by_other_tools() {
         let settings = |pairs: &'static [(&str, &str)]| {
             HttpSettings::from_variables(|name| {
                 let found = pairs.iter().find(|(key, _)| *key == name)?;

@@ -1,34 +1,34 @@
-//! Absolute `http` and `https` URLs that are sent exactly as they came.
+//! Absolute `http` and `https` URLs, which are sent exactly as received.
 //!
-//! A signed URL is worthless after any re-encoding or re-ordering, so the text
-//! is kept and only looked into. `Display` and `Debug` leave the query out,
-//! because that is where signatures are.
+//! A signed URL is invalid after any re-encoding or re-ordering, so the text is
+//! kept and only parsed. `Display` and `Debug` omit the query, which contains
+//! signatures.
 
 use std::fmt;
 use std::str::FromStr;
 
 use thiserror::Error;
 
-/// An absolute URL whose host is known; it has no fragment and no user name.
+/// An absolute URL with a host; it has no fragment and no user name.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Url {
     text: String,
     is_https: bool,
     host: String,
     port: u16,
-    /// Where the path begins in `text`; it always begins with `/`.
+    /// The start of the path in `text`; the path always begins with `/`.
     path_at: usize,
     is_path_secret: bool,
 }
 
-/// Says why a text is no URL that can be asked for. The text is not repeated,
-/// because it may hold secrets.
+/// The reason why a text is no usable URL. The text is not repeated, because it may
+/// contain secrets.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]
 pub struct UrlError(&'static str);
 
 impl Url {
-    /// Returns the whole text, query included: for the wire, never for people.
+    /// Returns the whole text with its query: for requests, never for messages.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -57,18 +57,18 @@ impl Url {
         &self.text[self.path_at..]
     }
 
-    /// Tells whether both name the same scheme, host and port, the condition
-    /// for sending credentials.
+    /// Tells whether both have the same scheme, host and port, the condition for
+    /// sending credentials.
     pub fn is_same_origin(&self, other: &Self) -> bool {
         self.is_https == other.is_https && self.host == other.host && self.port == other.port
     }
 
-    /// Returns scheme, host and port as they were written.
+    /// Returns scheme, host and port as written.
     pub fn origin(&self) -> &str {
         &self.text[..self.path_at]
     }
 
-    /// Returns the same URL, of which no text for people shows more than the host.
+    /// Returns the URL marked so that messages show only its host.
     #[must_use]
     pub fn with_secret_path(self) -> Self {
         Self {
@@ -156,9 +156,10 @@ impl FromStr for Url {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = match self.is_path_secret {
-            true => "/***",
-            false => self.path(),
+        let path = if self.is_path_secret {
+            "/***"
+        } else {
+            self.path()
         };
         write!(f, "{}{path}", self.origin())
     }
@@ -193,7 +194,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), UrlError> {
         .ok_or(UrlError("its host is missing or malformed"))?;
     let port = digits
         .parse()
-        .map_err(|_| UrlError("its port is no number up to 65535"))?;
+        .map_err(|_| UrlError("its port is not a number up to 65535"))?;
     Ok((host, Some(port)))
 }
 
@@ -201,7 +202,7 @@ fn is_host_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'[' | b']' | b':')
 }
 
-/// Percent-encodes only the bytes that cannot stand in a request line. Servers
+/// Percent-encodes only the bytes that are not allowed in a request line. Servers
 /// put `[`, `^` or `|` into a `Location` unescaped; those stay as they are.
 fn encode_unsendable(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
@@ -244,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_found_and_the_text_is_kept() {
+    fn a_url_is_parsed_and_its_text_is_kept() {
         let signed = "https://CDN.example:8443/a%2Fb/[x]?B=2&A=%2f&~|^=1";
         let parsed = url(signed);
         assert_eq!(parsed.as_str(), signed);
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn no_text_for_people_holds_the_query() {
+    fn no_message_contains_the_query() {
         let signed = url("https://cdn.example/x/y?Signature=geheim&Expires=1");
         for shown in [signed.to_string(), format!("{signed:?}")] {
             assert_eq!(shown, "https://cdn.example/x/y");
@@ -276,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_web_address_is_refused() {
+    fn invalid_urls_are_refused() {
         for bad in [
             "",
             "huggingface.co",
@@ -334,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_parses_can_be_sent() {
+    fn a_parsed_url_can_be_sent() {
         let every: String = (0u8..=255).map(char::from).filter(|c| *c != '#').collect();
         let parsed = url(&format!("http://h/{every}?{every}"));
         let uri: ureq::http::Uri = parsed.as_str().parse().unwrap();
@@ -346,7 +347,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_text_brings_parsing_or_joining_down(text in "\\PC*", tail in "[-a-z:/?#.@%\\[\\]ä]*") {
+        fn parsing_and_joining_never_panic(text in "\\PC*", tail in "[-a-z:/?#.@%\\[\\]ä]*") {
             let base = url("https://h:1/a/b?c");
             for parsed in [text.parse::<Url>(), base.join(&text), base.join(&tail)].into_iter().flatten() {
                 proptest::prop_assert!(!parsed.to_string().contains('?'));

@@ -33,7 +33,7 @@ fn a_revision_resolves_to_its_commit_with_one_request() {
 }
 
 #[test]
-fn what_is_missing_closed_or_hidden_is_told_apart() {
+fn missing_gated_and_private_repositories_are_distinguished() {
     let hub = TestHub::start();
     let commit = tiny(&hub);
     for (id, prepare) in [
@@ -135,7 +135,7 @@ fn bare_statuses_are_classified_too() {
 }
 
 #[test]
-fn what_is_not_the_expected_json_is_a_bad_answer() {
+fn unexpected_json_is_a_bad_answer() {
     let hub = TestHub::start();
     tiny(&hub);
     for (body, why) in [
@@ -200,7 +200,7 @@ fn named_revisions_are_listed_under_the_name_to_ask_for() {
 }
 
 #[test]
-fn the_owner_of_the_token_is_known_and_nobody_without_one() {
+fn whoami_returns_the_account_or_none_without_a_token() {
     let hub = TestHub::start();
     tiny(&hub);
     let me = impatient(&hub, Some(TOKEN)).whoami().unwrap().unwrap();

@@ -84,7 +84,7 @@ fn one_unranged_question_serves_all_ranges_of_all_threads() {
 }
 
 #[test]
-fn a_location_tells_what_the_hub_knows_about_the_file() {
+fn a_location_has_the_metadata_of_the_file() {
     let hub = TestHub::start();
     let xet_hash = "ab".repeat(32);
     let commit = hub
@@ -157,7 +157,7 @@ fn a_refusal_of_the_hub_itself_is_not_taken_for_an_expired_link() {
 }
 
 #[test]
-fn small_files_come_with_two_requests_whole_or_in_part() {
+fn small_files_need_two_requests_whole_or_in_part() {
     let hub = TestHub::start();
     let commit = tiny(&hub);
     let client = impatient(&hub, None);
@@ -216,7 +216,7 @@ fn an_empty_file_in_the_storage_is_no_error() {
 }
 
 #[test]
-fn a_huge_file_is_asked_for_with_a_range_even_as_a_whole() {
+fn a_whole_huge_file_is_requested_with_a_range() {
     let hub = TestHub::start();
     let commit = tiny(&hub);
     hub.configure(|settings| settings.unranged_limit = Some(1000));
@@ -228,21 +228,21 @@ fn a_huge_file_is_asked_for_with_a_range_even_as_a_whole() {
 }
 
 #[test]
-fn an_answer_with_other_bytes_than_asked_for_is_refused() {
+fn a_response_with_other_bytes_than_requested_is_refused() {
     let hub = TestHub::start();
     let commit = tiny(&hub);
     let client = impatient(&hub, None);
     let file = address(&commit, "model.safetensors");
     let header = |name: &str, value: &str| Fault::Header(name.into(), value.into());
     for (fault, why) in [
-        (Fault::WrongStart(3), "not asked for"),
+        (Fault::WrongStart(3), "not requested"),
         (
             header("Content-Range", "bytes 5-14/100000"),
-            "not asked for",
+            "not requested",
         ),
         (
             header("Content-Range", "bytes 10-99999/100000"),
-            "not asked for",
+            "not requested",
         ),
         (header("Content-Range", "nonsense"), "which bytes"),
         (Fault::NoHeader("Content-Range".into()), "which bytes"),
@@ -266,7 +266,7 @@ fn an_answer_with_other_bytes_than_asked_for_is_refused() {
 }
 
 #[test]
-fn a_range_beyond_the_end_tells_the_size() {
+fn the_error_about_a_range_beyond_the_end_has_the_size() {
     let hub = TestHub::start();
     let commit = tiny(&hub);
     let client = impatient(&hub, None);

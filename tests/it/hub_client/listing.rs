@@ -33,7 +33,7 @@ fn all_pages_are_read_even_if_their_links_name_the_official_hub() {
 }
 
 #[test]
-fn pages_that_go_in_circles_or_away_are_refused() {
+fn pages_that_form_a_loop_or_leave_the_hub_are_refused() {
     let hub = TestHub::start();
     let commit = tiny(&hub);
     let client = impatient(&hub, Some(TOKEN));
@@ -42,7 +42,7 @@ fn pages_that_go_in_circles_or_away_are_refused() {
         hub.endpoint()
     );
     let away = format!("<{}/api/x>; rel=\"next\"", hub.cdn_origin());
-    for (link, why) in [(circle, "in circles"), (away, "elsewhere")] {
+    for (link, why) in [(circle, "form a loop"), (away, "elsewhere")] {
         hub.fault(On::api(Api::Tree), Fault::Header("Link".into(), link));
         let error = client.tree(&repo(REPO), &sha(&commit)).unwrap_err();
         assert!(error.to_string().contains(why), "{error}");

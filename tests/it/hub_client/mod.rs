@@ -18,8 +18,8 @@ use std::time::Duration;
 use hfdl::domain::repo::{CommitSha, Repo, RepoType, Revision};
 use hfdl::domain::retry::RetryPolicy;
 use hfdl::hub::{
-    Fault as HubFault, FileAddress, HubClient, HubError, HubOptions, Stream, Token, TokenInputs,
-    find_token,
+    Fault as HubFault, FileAddress, FileStream, HubClient, HubError, HubOptions, Token,
+    TokenInputs, find_token,
 };
 use hfdl::sys::http::{Http, HttpSettings};
 use hfdl::sys::pause::{Pause, Waited};
@@ -107,7 +107,7 @@ fn address(commit: &str, path: &str) -> FileAddress {
     }
 }
 
-fn read(stream: Stream) -> Vec<u8> {
+fn read(stream: FileStream) -> Vec<u8> {
     let mut reader = stream.reader;
     let mut bytes = Vec::new();
     reader.read_to_end(&mut bytes).unwrap();

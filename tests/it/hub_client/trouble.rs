@@ -230,13 +230,13 @@ fn offline_means_that_no_socket_is_opened() {
 }
 
 #[test]
-fn redirects_in_circles_end() {
+fn a_redirect_loop_ends() {
     let hub = TestHub::start();
     let commit = tiny(&hub);
     hub.fault(On::any(), Fault::RedirectLoop);
     let client = impatient(&hub, None);
     let error = client.revision(&repo(REPO), &main_branch()).unwrap_err();
-    assert!(error.to_string().contains("in circles"), "{error}");
+    assert!(error.to_string().contains("form a loop"), "{error}");
     let file = address(&commit, "model.safetensors");
     assert!(client.open(&file, None).is_err());
     assert!(hub.requests().len() <= 22, "{}", hub.requests().len());

@@ -96,12 +96,12 @@ esac"
     }
 
     /// Runs `hfdl start` and returns its warnings, but for the one that holds
-    /// for every test: the program lies in a build directory.
+    /// for every test: the program is in a build directory.
     pub fn start_warnings(&self) -> Vec<String> {
         let ran = self.line("start");
         ran.succeeds();
         let lines = ran.stderr().lines().filter(|line| {
-            line.starts_with("warning") && !line.contains("lies in a build directory")
+            line.starts_with("warning") && !line.contains("is in a build directory")
         });
         lines.map(str::to_owned).collect()
     }

@@ -1,22 +1,23 @@
-//! A child and what it has started in its turn, which can be ended together.
+//! A child process and its descendants, which are ended together.
 //!
-//! On Unix they are a process group. On Windows the system's own `taskkill`
-//! follows the tree downwards; what a child left behind when it ended by itself
-//! is not found by it, and goes on.
+//! On Unix they are a process group. On Windows `taskkill` follows the process tree
+//! downwards; it does not find descendants of a child that has ended by itself, and
+//! those go on.
 
 use std::io;
 use std::process::{Child, Command, ExitStatus};
 #[cfg(unix)]
 use std::time::{Duration, Instant};
 
-/// How long a family has to end after it was asked to.
+/// How long the group may take to end after SIGTERM, before SIGKILL.
 #[cfg(unix)]
 const GRACE: Duration = Duration::from_secs(2);
 
-pub(super) struct Family(Child);
+pub(super) struct ProcessGroup(Child);
 
-impl Family {
-    /// Starts a child that is the first of its family; a Ctrl-C for us is none for it.
+impl ProcessGroup {
+    /// Starts a child as the leader of a new process group, so that a Ctrl-C for
+    /// this process does not reach it.
     pub fn start(mut command: Command) -> io::Result<Self> {
         #[cfg(unix)]
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
@@ -27,16 +28,16 @@ impl Family {
         &mut self.0
     }
 
-    /// Waits for the child, which has ended or is about to.
+    /// Reaps the child, which has ended or is about to.
     pub fn wait(&mut self) -> io::Result<ExitStatus> {
         self.0.wait()
     }
 }
 
 #[cfg(unix)]
-impl Family {
-    /// Tells whether the child has ended. Its status is not taken: as long as
-    /// it lies there, the number of the group cannot become another one's.
+impl ProcessGroup {
+    /// Tells whether the child has ended, without reaping it: until it is reaped
+    /// its process group id cannot be used again.
     pub fn has_ended(&mut self) -> io::Result<bool> {
         use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
@@ -45,49 +46,49 @@ impl Family {
         Ok(waitid(WaitId::Pid(pid), options)?.is_some())
     }
 
-    /// Asks the family to end, and makes it.
-    pub fn end(&mut self) -> io::Result<ExitStatus> {
+    /// Sends SIGTERM to the group, and SIGKILL after the grace period.
+    pub fn terminate(&mut self) -> io::Result<ExitStatus> {
         use rustix::process::{Pid, Signal, kill_process_group};
         let group = i32::try_from(self.0.id()).ok().and_then(Pid::from_raw);
-        let tell = |signal| {
+        let send = |signal| {
             if let Some(group) = group {
                 let _ = kill_process_group(group, signal);
             }
         };
-        tell(Signal::TERM);
+        send(Signal::TERM);
         let asked_at = Instant::now();
         while asked_at.elapsed() < GRACE && !self.has_ended().unwrap_or(true) {
             std::thread::sleep(super::child::poll_after(asked_at.elapsed()));
         }
-        tell(Signal::KILL);
+        send(Signal::KILL);
         self.wait()
     }
 }
 
 #[cfg(not(unix))]
-impl Family {
+impl ProcessGroup {
     /// Tells whether the child has ended.
     pub fn has_ended(&mut self) -> io::Result<bool> {
         Ok(self.0.try_wait()?.is_some())
     }
 
-    /// Ends the family.
-    pub fn end(&mut self) -> io::Result<ExitStatus> {
+    /// Ends the process tree.
+    pub fn terminate(&mut self) -> io::Result<ExitStatus> {
         #[cfg(windows)]
         end_tree(&self.0);
-        // What has ended by now answers with an error, which is no trouble.
+        // Killing a child that has already ended fails, which does not matter.
         let _ = self.0.kill();
         self.wait()
     }
 }
 
-/// Its own number cannot be another process's: the child's handle is open.
+/// The child's id cannot be used again while its handle is open.
 #[cfg(windows)]
 fn end_tree(child: &Child) {
     use std::path::PathBuf;
     use std::process::Stdio;
     let system = std::env::var_os("SystemRoot").map(PathBuf::from);
-    // By its whole path: the current directory comes before `PATH` here.
+    // By its absolute path: on Windows the current directory comes before `PATH`.
     let program = system.map_or_else(
         || PathBuf::from("taskkill.exe"),
         |root| root.join("System32").join("taskkill.exe"),

@@ -1,8 +1,8 @@
-//! What a shell has that a timer will not have: its environment.
+//! Differences between the environment of a shell and that of a tick.
 //!
-//! A timer starts the program with next to nothing in its environment. Where
-//! that would make a tick behave differently from the same command by hand,
-//! the difference is closed by a saved setting or said plainly.
+//! A timer starts the program with an almost empty environment. Where a tick would
+//! behave differently from the same command in a shell, a setting is saved, or a
+//! warning is shown.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::variables::has_password;
 use crate::domain::settings::{SettingKey, SettingSource, Settings};
 use crate::domain::timer::TimerKind;
 
-/// Variables that change what a run does and are no settings of ours.
+/// Variables that change a run and are not settings of hfdl.
 pub const WATCHED: [&str; 13] = [
     "HF_HOME",
     "HF_TOKEN_PATH",
@@ -27,67 +27,67 @@ pub const WATCHED: [&str; 13] = [
     "SSL_CERT_DIR",
 ];
 
-/// What a person's shell says, and what a tick will find.
+/// The environment of the shell and that of a tick.
 #[derive(Clone, Debug)]
-pub struct Surroundings<'a> {
+pub struct TickEnvironment<'a> {
     pub kind: TimerKind,
-    /// The watched variables that are set.
+    /// The watched variables that are set in the shell.
     pub variables: BTreeMap<&'static str, String>,
-    /// Names of the variables that the entry will set.
+    /// Names of the variables in the entry.
     pub carried: Vec<String>,
     pub settings: &'a Settings,
     pub saved: BTreeMap<SettingKey, String>,
-    /// The variable that holds a token in this shell.
+    /// The variable that contains a token in this shell.
     pub token_variable: Option<&'static str>,
-    /// Whether this shell, and whether a tick, finds a token in a file.
+    /// Whether this shell, and whether a tick, finds a token file.
     pub finds_token_file: bool,
     pub tick_finds_token_file: bool,
-    /// The zone that `TZ` names, if it is not the system's.
+    /// The zone in `TZ`, if it is not the system's.
     pub other_zone: Option<String>,
 }
 
 /// A difference between this shell and a tick.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gap {
-    /// Closed by saving a setting.
+    /// Resolved by saving a setting.
     Save {
         key: SettingKey,
         value: String,
         origin: SettingSource,
     },
-    /// Left to a person.
-    Say(String),
+    /// Shown to the user.
+    Warn(String),
 }
 
-/// Settings that decide where bytes come from and go to. A tick that got them
-/// wrong would fill another cache or ask another Hub, so they are saved.
+/// Settings for the source and the destination of files. A tick with other values
+/// would fill another cache or contact another Hub, so they are saved.
 pub const PLACES: [SettingKey; 2] = [SettingKey::CacheDir, SettingKey::HubEndpoint];
 
-/// Finds what is to be saved or said.
-pub fn gaps(look: &Surroundings<'_>) -> Vec<Gap> {
+/// Returns the settings to save and the warnings to show.
+pub fn gaps(environment: &TickEnvironment<'_>) -> Vec<Gap> {
     let mut found: Vec<Gap> = SettingKey::ALL
         .iter()
-        .filter_map(|key| setting_gap(look, *key))
+        .filter_map(|key| setting_gap(environment, *key))
         .collect();
-    found.extend(network_gap(look).map(Gap::Say));
-    found.extend(token_gap(look).map(Gap::Say));
-    if let Some(zone) = &look.other_zone
-        && !is_carried(look, "TZ")
+    found.extend(network_gap(environment).map(Gap::Warn));
+    found.extend(token_gap(environment).map(Gap::Warn));
+    if let Some(zone) = &environment.other_zone
+        && !is_carried(environment, "TZ")
     {
-        found.push(Gap::Say(format!(
+        found.push(Gap::Warn(format!(
             "`TZ` is `{zone}` here, and the timer uses the system's zone: schedules keep their own, \
              time tables in `download.limit_rate` do not{}",
-            take_along(look.kind, &["TZ"])
+            env_advice(environment.kind, &["TZ"])
         )));
     }
     found
 }
 
-fn is_carried(look: &Surroundings<'_>, name: &str) -> bool {
-    look.carried.iter().any(|carried| carried == name)
+fn is_carried(environment: &TickEnvironment<'_>, name: &str) -> bool {
+    environment.carried.iter().any(|carried| carried == name)
 }
 
-/// Says how far a timer sees a variable of this shell.
+/// Describes how far a timer sees a variable of this shell.
 fn missing(kind: TimerKind) -> &'static str {
     match kind {
         TimerKind::TaskScheduler => "the timer has it only if it is set for your account",
@@ -95,37 +95,38 @@ fn missing(kind: TimerKind) -> &'static str {
     }
 }
 
-fn setting_gap(look: &Surroundings<'_>, key: SettingKey) -> Option<Gap> {
-    let (value, origin) = look.settings.get(key)?;
+fn setting_gap(environment: &TickEnvironment<'_>, key: SettingKey) -> Option<Gap> {
+    let (value, origin) = environment.settings.get(key)?;
     let value = value.to_string();
     let shown = key.shown(&value);
-    // What is shown without its secret must not be copied as it stands.
+    // A value shown without its secret must not be copied.
     let meant = if shown == value {
         format!("'{value}'")
     } else {
         "VALUE".to_owned()
     };
     let from = match origin {
-        SettingSource::Environment(name) if is_carried(look, name) => return None,
+        SettingSource::Environment(name) if is_carried(environment, name) => return None,
         SettingSource::Environment(name) => format!("`{name}`"),
-        // `--every` and its setting are what is being installed.
+        // `--every` and its setting are part of the installation itself.
         SettingSource::Flag if key == SettingKey::TimerEvery => return None,
         SettingSource::Flag => "`--set`".to_owned(),
         SettingSource::Saved => return None,
-        // The default cache may itself hang on a variable.
+        // The default cache may depend on a variable.
         SettingSource::Default if key == SettingKey::CacheDir => {
-            look.variables
+            environment
+                .variables
                 .get("XDG_CACHE_HOME")
-                .filter(|_| !is_carried(look, "XDG_CACHE_HOME"))?;
+                .filter(|_| !is_carried(environment, "XDG_CACHE_HOME"))?;
             "`XDG_CACHE_HOME`".to_owned()
         }
         SettingSource::Default => return None,
     };
-    match look.saved.get(&key) {
+    match environment.saved.get(&key) {
         Some(saved) if *saved == value => None,
         Some(saved) => {
             let saved = key.shown(saved);
-            Some(Gap::Say(format!(
+            Some(Gap::Warn(format!(
                 "`{key}` is `{shown}` here by {from}, and the timer will use `{saved}`, which is saved; \
                  `hfdl config set {key} {meant}` changes that"
             )))
@@ -138,21 +139,21 @@ fn setting_gap(look: &Surroundings<'_>, key: SettingKey) -> Option<Gap> {
                 other => other.clone(),
             },
         }),
-        None => Some(Gap::Say(format!(
+        None => Some(Gap::Warn(format!(
             "`{key}` is `{shown}` here by {from}, and {}; `hfdl config set {key} {meant}` keeps it",
-            missing(look.kind)
+            missing(environment.kind)
         ))),
     }
 }
 
-fn network_gap(look: &Surroundings<'_>) -> Option<String> {
+fn network_gap(environment: &TickEnvironment<'_>) -> Option<String> {
     let is_network =
         |name: &str| name.starts_with("SSL_") || name.to_ascii_lowercase().ends_with("_proxy");
-    let lacking: Vec<(&str, &String)> = look
+    let lacking: Vec<(&str, &String)> = environment
         .variables
         .iter()
         .map(|(name, value)| (*name, value))
-        .filter(|(name, _)| is_network(name) && !is_carried(look, name))
+        .filter(|(name, _)| is_network(name) && !is_carried(environment, name))
         .collect();
     let names: Vec<&str> = lacking.iter().map(|(name, _)| *name).collect();
     let (are, them) = match names.as_slice() {
@@ -160,15 +161,15 @@ fn network_gap(look: &Surroundings<'_>) -> Option<String> {
         [_] => ("is", "it"),
         _ => ("are", "them"),
     };
-    let missing = match look.kind {
+    let missing = match environment.kind {
         TimerKind::TaskScheduler => format!("the timer has {them} only if set for your account"),
         _ => format!("the timer will not have {them}"),
     };
-    // An entry must not hold a password, so it cannot be told to take it along.
+    // An entry must not contain a password, so `--env` is not offered.
     let secret = lacking.iter().find(|(_, value)| has_password(value));
     let advice = match secret {
-        Some((name, _)) => format!("; `{name}` holds a password, which no entry takes along"),
-        None => take_along(look.kind, &names),
+        Some((name, _)) => format!("; `{name}` holds a password, which an entry must not contain"),
+        None => env_advice(environment.kind, &names),
     };
     Some(format!(
         "`{}` {are} set here, and {missing}{advice}",
@@ -176,35 +177,36 @@ fn network_gap(look: &Surroundings<'_>) -> Option<String> {
     ))
 }
 
-/// Says how a variable gets to the timer; a task of Windows can be given none.
-fn take_along(kind: TimerKind, names: &[&str]) -> String {
+/// Returns the advice for passing a variable to the timer; a Windows task cannot
+/// have variables.
+fn env_advice(kind: TimerKind, names: &[&str]) -> String {
     if kind == TimerKind::TaskScheduler {
         return String::new();
     }
     let flags: Vec<String> = names.iter().map(|name| format!("--env {name}")).collect();
     let them = if names.len() == 1 { "it" } else { "them" };
-    format!("; `{}` takes {them} along", flags.join(" "))
+    format!("; `{}` passes {them} to the timer", flags.join(" "))
 }
 
-fn token_gap(look: &Surroundings<'_>) -> Option<String> {
-    if look.tick_finds_token_file {
+fn token_gap(environment: &TickEnvironment<'_>) -> Option<String> {
+    if environment.tick_finds_token_file {
         return None;
     }
-    if let Some(name) = look.token_variable {
+    if let Some(name) = environment.token_variable {
         return Some(format!(
             "`{name}` is set in this shell, and {}: private and gated models will fail; \
              `hf auth login` keeps a token in a file that the timer finds",
-            missing(look.kind)
+            missing(environment.kind)
         ));
     }
     let name = ["HF_TOKEN_PATH", "HF_HOME", "XDG_CACHE_HOME"]
         .into_iter()
-        .find(|name| look.variables.contains_key(name))?;
-    look.finds_token_file.then(|| {
+        .find(|name| environment.variables.contains_key(name))?;
+    environment.finds_token_file.then(|| {
         format!(
             "the token file is found by `{name}`, and {}: private and gated models will fail{}",
-            missing(look.kind),
-            take_along(look.kind, &[name])
+            missing(environment.kind),
+            env_advice(environment.kind, &[name])
         )
     })
 }
@@ -231,8 +233,8 @@ mod tests {
         Settings::resolve(&layers).unwrap()
     }
 
-    fn surroundings(settings: &Settings) -> Surroundings<'_> {
-        Surroundings {
+    fn tick_environment(settings: &Settings) -> TickEnvironment<'_> {
+        TickEnvironment {
             kind: TimerKind::Crontab,
             variables: BTreeMap::new(),
             carried: Vec::new(),
@@ -245,16 +247,16 @@ mod tests {
         }
     }
 
-    fn said(look: &Surroundings<'_>) -> String {
-        let lines = gaps(look).into_iter().map(|gap| match gap {
-            Gap::Say(text) => text,
+    fn warnings(environment: &TickEnvironment<'_>) -> String {
+        let lines = gaps(environment).into_iter().map(|gap| match gap {
+            Gap::Warn(text) => text,
             Gap::Save { key, value, origin } => format!("save {key}={value} from {origin}"),
         });
         lines.collect::<Vec<_>>().join("\n")
     }
 
     #[test]
-    fn an_address_that_is_a_secret_is_spoken_of_without_it() {
+    fn a_secret_address_is_not_shown() {
         let given = (
             SettingKey::PingUrl,
             "https://ping.example/geheim",
@@ -266,15 +268,18 @@ mod tests {
         );
         for saved in [BTreeMap::new(), BTreeMap::from([other])] {
             let settings = settings(&[given], &saved);
-            let said = said(&Surroundings {
+            let warnings = warnings(&TickEnvironment {
                 saved,
-                ..surroundings(&settings)
+                ..tick_environment(&settings)
             });
-            assert!(said.contains("https://ping.example/***"), "{said}");
-            assert!(said.contains("`hfdl config set ping.url VALUE`"), "{said}");
+            assert!(warnings.contains("https://ping.example/***"), "{warnings}");
             assert!(
-                !said.contains("geheim") && !said.contains("anders"),
-                "{said}"
+                warnings.contains("`hfdl config set ping.url VALUE`"),
+                "{warnings}"
+            );
+            assert!(
+                !warnings.contains("geheim") && !warnings.contains("anders"),
+                "{warnings}"
             );
         }
     }
@@ -282,11 +287,11 @@ mod tests {
     #[test]
     fn an_empty_environment_has_no_gaps() {
         let settings = settings(&[], &BTreeMap::new());
-        assert_eq!(gaps(&surroundings(&settings)), []);
+        assert_eq!(gaps(&tick_environment(&settings)), []);
     }
 
     #[test]
-    fn places_are_saved_and_other_settings_are_spoken_of() {
+    fn places_are_saved_and_other_settings_are_warned_about() {
         let environment = [
             (SettingKey::CacheDir, "/data/hf/hub", "HF_HOME"),
             (
@@ -298,99 +303,99 @@ mod tests {
         ];
         let settings = settings(&environment, &BTreeMap::new());
         assert_eq!(
-            said(&surroundings(&settings)),
+            warnings(&tick_environment(&settings)),
             "save cache.dir=/data/hf/hub from environment (HF_HOME)\n\
              `download.connections` is `32` here by `HFDL_DOWNLOAD_CONNECTIONS`, and the timer will not have it; \
              `hfdl config set download.connections '32'` keeps it\n\
              save hub.endpoint=https://mirror.example from environment (HF_ENDPOINT)"
         );
-        let look = Surroundings {
+        let environment = TickEnvironment {
             carried: ["HF_HOME", "HF_ENDPOINT", "HFDL_DOWNLOAD_CONNECTIONS"]
                 .map(str::to_owned)
                 .into(),
-            ..surroundings(&settings)
+            ..tick_environment(&settings)
         };
-        assert_eq!(gaps(&look), []);
+        assert_eq!(gaps(&environment), []);
     }
 
     #[test]
-    fn what_is_saved_is_not_overwritten() {
+    fn a_saved_setting_is_not_overwritten() {
         let saved = BTreeMap::from([(SettingKey::CacheDir, "/saved".to_owned())]);
         let environment = [(SettingKey::CacheDir, "/other", "HF_HUB_CACHE")];
         let other = settings(&environment, &saved);
-        let look = Surroundings {
+        let environment = TickEnvironment {
             saved: saved.clone(),
-            ..surroundings(&other)
+            ..tick_environment(&other)
         };
-        let text = said(&look);
+        let text = warnings(&environment);
         assert!(
             text.contains("the timer will use `/saved`, which is saved"),
             "{text}"
         );
         let same = settings(&[(SettingKey::CacheDir, "/saved", "HF_HUB_CACHE")], &saved);
-        let look = Surroundings {
+        let environment = TickEnvironment {
             saved,
-            ..surroundings(&same)
+            ..tick_environment(&same)
         };
-        assert_eq!(gaps(&look), []);
+        assert_eq!(gaps(&environment), []);
     }
 
     #[test]
-    fn the_default_cache_is_saved_where_it_hangs_on_a_variable() {
+    fn the_default_cache_is_saved_if_it_depends_on_a_variable() {
         let settings = settings(&[], &BTreeMap::new());
-        let look = Surroundings {
+        let environment = TickEnvironment {
             variables: BTreeMap::from([("XDG_CACHE_HOME", "/default".to_owned())]),
-            ..surroundings(&settings)
+            ..tick_environment(&settings)
         };
         assert_eq!(
-            said(&look),
+            warnings(&environment),
             "save cache.dir=/default/hub from environment (XDG_CACHE_HOME)"
         );
     }
 
     #[test]
-    fn proxies_and_certificates_are_offered_to_be_taken_along() {
+    fn proxies_and_certificates_are_offered_as_env_flags() {
         let settings = settings(&[], &BTreeMap::new());
-        let mut look = surroundings(&settings);
+        let mut environment = tick_environment(&settings);
         for name in ["https_proxy", "SSL_CERT_FILE"] {
-            look.variables.insert(name, "x".to_owned());
+            environment.variables.insert(name, "x".to_owned());
         }
-        let text = said(&look);
+        let text = warnings(&environment);
         assert!(
-            text.contains("`--env SSL_CERT_FILE --env https_proxy` takes them along"),
+            text.contains("`--env SSL_CERT_FILE --env https_proxy` passes them to the timer"),
             "{text}"
         );
-        look.carried = vec!["https_proxy".to_owned(), "SSL_CERT_FILE".to_owned()];
-        assert_eq!(gaps(&look), []);
+        environment.carried = vec!["https_proxy".to_owned(), "SSL_CERT_FILE".to_owned()];
+        assert_eq!(gaps(&environment), []);
         let proxy = "http://me:pass@proxy:3128".to_owned();
-        look.carried.clear();
-        look.variables.insert("https_proxy", proxy);
-        let text = said(&look);
+        environment.carried.clear();
+        environment.variables.insert("https_proxy", proxy);
+        let text = warnings(&environment);
         assert!(
-            text.contains("`https_proxy` holds a password, which no entry takes along"),
+            text.contains("`https_proxy` holds a password, which an entry must not contain"),
             "{text}"
         );
         assert!(!text.contains("--env"), "{text}");
-        look.variables.clear();
-        look.other_zone = Some("Asia/Tokyo".to_owned());
-        assert!(said(&look).contains("`TZ` is `Asia/Tokyo` here"));
+        environment.variables.clear();
+        environment.other_zone = Some("Asia/Tokyo".to_owned());
+        assert!(warnings(&environment).contains("`TZ` is `Asia/Tokyo` here"));
     }
 
     #[test]
-    fn a_token_that_only_the_shell_has_is_spoken_of() {
+    fn a_token_of_the_shell_alone_is_warned_about() {
         let settings = settings(&[], &BTreeMap::new());
-        let mut look = surroundings(&settings);
-        look.token_variable = Some("HF_TOKEN");
-        assert!(said(&look).contains("`HF_TOKEN` is set in this shell"));
-        look.kind = TimerKind::TaskScheduler;
-        assert!(said(&look).contains("only if it is set for your account"));
-        look.tick_finds_token_file = true;
-        assert_eq!(gaps(&look), []);
-        look.tick_finds_token_file = false;
-        look.kind = TimerKind::Systemd;
-        look.token_variable = None;
-        look.finds_token_file = true;
-        look.variables.insert("HF_HOME", "/data".to_owned());
-        assert!(said(&look).contains("`--env HF_HOME` takes it along"));
+        let mut environment = tick_environment(&settings);
+        environment.token_variable = Some("HF_TOKEN");
+        assert!(warnings(&environment).contains("`HF_TOKEN` is set in this shell"));
+        environment.kind = TimerKind::TaskScheduler;
+        assert!(warnings(&environment).contains("only if it is set for your account"));
+        environment.tick_finds_token_file = true;
+        assert_eq!(gaps(&environment), []);
+        environment.tick_finds_token_file = false;
+        environment.kind = TimerKind::Systemd;
+        environment.token_variable = None;
+        environment.finds_token_file = true;
+        environment.variables.insert("HF_HOME", "/data".to_owned());
+        assert!(warnings(&environment).contains("`--env HF_HOME` passes it to the timer"));
     }
 }
