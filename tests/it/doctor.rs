@@ -407,7 +407,7 @@ fn a_wrong_setting_is_found_and_the_rest_is_examined() {
         &env,
         "settings",
         "fail",
-        "`many` is no value",
+        "`many` is not a valid value",
         "config unset",
     );
     assert_eq!(check(&env, "cache").0, "ok");

@@ -142,7 +142,7 @@ fn api_cases() -> Vec<Case> {
         ),
         case(info(), Fault::Reset, 5, "no answer about"),
         case(info(), Fault::Close, 5, "no answer about"),
-        case(info(), Fault::RedirectLoop, 1, "circles"),
+        case(info(), Fault::RedirectLoop, 1, "form a loop"),
         case(
             info(),
             redirect("http://127.0.0.1:1/x?sig=geheim"),
@@ -192,7 +192,7 @@ fn small_file_cases() -> Vec<Case> {
         case(bytes(), header("Content-Encoding", "br"), 1, "compressed"),
         case(bytes(), header("Content-Encoding", "gzip"), 1, SMALL),
         case(link(), limit(Hint::RateLimit(250)), 5, "rate limit"),
-        case(link(), Fault::RedirectLoop, 1, "circles"),
+        case(link(), Fault::RedirectLoop, 1, "form a loop"),
         case(link(), Fault::Status(403), 4, "refused access"),
         case(link(), Fault::Close, 5, SMALL),
         case(
@@ -226,7 +226,7 @@ fn large_file_cases() -> Vec<Case> {
         passing(link(), header("Set-Cookie", "session=geheim; Path=/")),
         passing(link(), Fault::NoHeader("X-Linked-Etag".into())),
         passing(link(), Fault::NoHeader("X-Linked-Size".into())),
-        case(link(), Fault::RedirectLoop, 1, "circles"),
+        case(link(), Fault::RedirectLoop, 1, "form a loop"),
         case(link(), Fault::Status(403), 4, "refused access"),
         case(link(), limit(Hint::RetryAfter(100)), 5, "rate limit"),
         case(
@@ -288,7 +288,7 @@ fn large_file_cases() -> Vec<Case> {
         case(cdn(), Fault::WrongStart(1), 1, "which bytes"),
         case(cdn(), Fault::WrongTotal(1), 3, "the server has"),
         case(cdn(), Fault::NoHeader("Content-Range".into()), 1, LARGE),
-        case(cdn(), Fault::RedirectLoop, 1, "circles"),
+        case(cdn(), Fault::RedirectLoop, 1, "form a loop"),
         case(cdn(), html(), 3, "the server has"),
         case(cdn(), Fault::LongBy(1000), 0, ""),
         case(cdn(), header("Content-Encoding", "gzip"), 1, "compressed"),

@@ -136,10 +136,13 @@ fn names_that_windows_reserves_are_refused_there_only() {
 #[test]
 fn a_directory_takes_no_git_folder_and_no_reserved_name() {
     for (name, says) in [
-        (".git/config", "git would obey it"),
-        (".GIT/hooks/post-checkout", "git would obey it"),
-        ("sub/.git./config", "git would obey it"),
-        ("GIT~1/config", "git would obey it"),
+        (".git/config", "git would use it as a repository"),
+        (
+            ".GIT/hooks/post-checkout",
+            "git would use it as a repository",
+        ),
+        ("sub/.git./config", "git would use it as a repository"),
+        ("GIT~1/config", "git would use it as a repository"),
         ("con", "Windows"),
         ("sub/aux.txt", "Windows"),
         ("aa:b", "Windows"),

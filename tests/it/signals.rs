@@ -137,7 +137,7 @@ fn a_second_signal_leaves_at_once_and_loses_nothing() {
         running.send(Signal::TERM);
         let diary = BufReader::new(running.0.stderr.take().unwrap());
         let heard = diary.lines().map(Result::unwrap);
-        let mut heard = heard.filter(|line| line.contains("asked to end"));
+        let mut heard = heard.filter(|line| line.contains("stopping: received data is kept"));
         assert!(heard.next().is_some(), "the first signal was not heard");
         running.send(second);
         let ended = running.code_within(Duration::from_secs(5));

@@ -212,7 +212,8 @@ fn schedules_overlap_only_where_both_can_run_at_once() {
     );
     let both =
         env.line("schedules add late --cron '0 2 * * *' --model acme/a --window 05:00-07:00");
-    both.succeeds().explains("`night` looks at `acme/a`");
+    both.succeeds()
+        .explains("`night` updates `acme/a` at the same time");
 }
 
 #[test]

@@ -176,6 +176,6 @@ nights! {
         metrics 2 updated
         hooks -
         ping fail
-        mail error: environment (HFDL_DOWNLOAD_FILES): `many` is no value for `download.files`: it must be a whole number from 1 to 256
+        mail error: environment (HFDL_DOWNLOAD_FILES): `many` is not a valid value for `download.files`: it must be a whole number from 1 to 256
     ";
 }
