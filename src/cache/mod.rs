@@ -34,7 +34,7 @@ pub use links::{blob_metadata, entry_metadata};
 pub use local_dir::{LocalDir, Prove};
 pub use local_publish::{Placed, Vanished};
 pub use mark::{ensure_mark, read_mark};
-pub use publish::{AskedToEnd, CacheWriter, LinkChoice, Published};
+pub use publish::{CacheWriter, LinkChoice, Published, PublisherBusy};
 pub use scan::{
     BlobKind, LocalEntry, LocalRepo, LocalSnapshot, cached_repos, published_commit, scan_repo,
     snapshot_is_complete, stored_listing,

@@ -16,7 +16,6 @@ use std::collections::{BTreeSet, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use thiserror::Error;
@@ -35,7 +34,6 @@ use crate::sys::lock::FileLock;
 use crate::sys::names;
 use crate::sys::open;
 use crate::sys::removal;
-use crate::sys::signals::process_stop;
 
 /// The first line is the standard's; the rest is for people.
 pub(super) const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
@@ -47,10 +45,15 @@ pub(super) const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc
 /// renames are safe without it, so whoever locks may give up waiting.
 pub type TakeLock<'a> = &'a (dyn Fn(&Path) -> Result<Box<dyn Any>> + Sync);
 
-/// The run was asked to end while it waited for another one.
-#[derive(Clone, Copy, Debug, Error)]
-#[error("the run was asked to end while another process published the same commit")]
-pub struct AskedToEnd;
+/// Another process is publishing the same commit; the caller tries again later.
+#[derive(Clone, Debug, Error)]
+#[error(
+    "another process is publishing the same commit and does not end; it holds `{}`",
+    .lock.display()
+)]
+pub struct PublisherBusy {
+    lock: PathBuf,
+}
 
 /// What snapshot entries may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -332,27 +335,12 @@ impl<'a> CacheWriter<'a> {
         Ok(())
     }
 
-    /// Waits until nobody else puts this snapshot together.
+    /// Takes the lock of this snapshot; fails when another process has it.
     fn lock_staging(&self, commit: &CommitSha) -> Result<FileLock> {
-        const STEP: Duration = Duration::from_millis(20);
-        // Links are made in moments; copies, where there are none, take longer.
-        const STEPS: u32 = 50 * 600;
         let path = self.layout.staging_lock(commit);
-        let stop = process_stop();
-        for _ in 0..STEPS {
-            let lock = FileLock::try_acquire_temporary(&path)
-                .with_context(|| format!("cannot lock `{}`", path.display()))?;
-            if let Some(lock) = lock {
-                return Ok(lock);
-            }
-            if stop.pause(STEP) {
-                return Err(AskedToEnd.into());
-            }
-        }
-        bail!(
-            "another process is publishing the same commit and does not end; it holds `{}`",
-            path.display()
-        )
+        let lock = FileLock::try_acquire_temporary(&path)
+            .with_context(|| format!("cannot lock `{}`", path.display()))?;
+        lock.ok_or_else(|| PublisherBusy { lock: path }.into())
     }
 
     /// Adds to a snapshot that is there: cut short by another program, wanted

@@ -12,6 +12,7 @@ use hfdl::sys::lock::FileLock;
 use hfdl_test_hub::{Api, Fault, Hint, On};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::support::database::number;
 use crate::support::env::{Ran, TestEnv};
 use crate::support::sound::{open_runs, open_sessions};
 
@@ -226,6 +227,34 @@ fn a_signal_ends_the_wait_for_another_process_that_publishes() {
     assert_eq!(last_words(&env), words);
     drop(held);
     env.line("download acme/tiny").succeeds();
+}
+
+#[test]
+fn a_run_that_waits_for_another_publisher_keeps_its_heartbeat_and_publishes_afterwards() {
+    let env = TestEnv::new();
+    env.set("HFDL_DISK_RESERVE", "0");
+    let repo = env.hub().repo("acme/tiny");
+    let commit = repo.commit("main").file("config.json", b"{}").publish();
+    let private = env.cache().join("models--acme--tiny/.hfdl");
+    fs::create_dir_all(&private).unwrap();
+    let lock = private.join(format!("{commit}.incomplete.lock"));
+    let held = hfdl::sys::lock::FileLock::try_acquire(&lock).unwrap();
+    assert!(held.is_some());
+    env.now("2026-03-01T09:00:00Z+60");
+    let mut running = Running::start(env.command(["download", "acme/tiny"]));
+    let beats = "SELECT count(*) FROM runs WHERE heartbeat_at > started_at + 120";
+    let until = Instant::now() + Duration::from_secs(20);
+    while !env.database().exists() || number(&env, beats) == 0 {
+        assert!(Instant::now() < until, "no heartbeat during the wait");
+        assert_eq!(running.code_within(Duration::from_millis(100)), None);
+    }
+    drop(held);
+    assert_eq!(running.code_within(Duration::from_secs(10)), Some(0));
+    let snapshot = env
+        .cache()
+        .join("models--acme--tiny/snapshots")
+        .join(&commit);
+    assert!(snapshot.join("config.json").exists());
 }
 
 /// Removes what is kept of the files of each commit, so that the Hub has to be asked.

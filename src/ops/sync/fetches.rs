@@ -25,6 +25,8 @@ pub(super) struct Desk {
     pub(super) by_partial: HashMap<PathBuf, usize>,
     /// Files that another process had a moment ago.
     pub(super) busy: Vec<Busy>,
+    /// Models whose commit another process was publishing at the last attempt.
+    pub(super) publishing: Vec<(Work, Stopwatch)>,
     /// Files that another process has stored, with their paths, until they are proven.
     pub(super) stored: BTreeMap<usize, (Job, PathBuf)>,
     pub(super) n_stored: usize,
@@ -270,8 +272,15 @@ impl Desk {
             if work.is_done()
                 && let Some(work) = self.works.remove(&one.work)
             {
-                work.end(&self.stop, on);
+                self.finish(work, on);
             }
+        }
+    }
+
+    /// Ends a model, or keeps it until another process has published its commit.
+    pub(super) fn finish(&mut self, work: Work, on: &mut dyn FnMut(Progress<'_>)) {
+        if let Some(work) = work.finish(&self.stop, on) {
+            self.publishing.push((work, Stopwatch::start()));
         }
     }
 }

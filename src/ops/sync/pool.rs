@@ -50,6 +50,7 @@ impl Pool {
             jobs: HashMap::new(),
             by_partial: HashMap::new(),
             busy: Vec::new(),
+            publishing: Vec::new(),
             stored: BTreeMap::new(),
             n_stored: 0,
             newly_stored: Vec::new(),
@@ -86,7 +87,7 @@ impl Pool {
         let mut work = Work::new(index, target, planned.clone(), lane.clone());
         work.writer = Some(writer);
         if work.is_done() {
-            return work.end(&self.desk.stop, on);
+            return self.desk.finish(work, on);
         }
         let number = self.desk.n_works;
         self.desk.n_works += 1;
@@ -174,7 +175,10 @@ impl Pool {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.engine.is_idle() && self.desk.busy.is_empty() && self.desk.stored.is_empty()
+        self.engine.is_idle()
+            && self.desk.busy.is_empty()
+            && self.desk.stored.is_empty()
+            && self.desk.publishing.is_empty()
     }
 
     /// Ends a model for which no file was fetched: it failed, or was stopped.
@@ -191,7 +195,8 @@ impl Pool {
             Some(err) => work.fail(err),
             None => work.is_stopped = true,
         }
-        work.end(&self.desk.stop, on);
+        // Nothing is published, so no other process is in the way.
+        let _ = work.finish(&self.desk.stop, on);
     }
 
     /// Returns files that another process has stored and that must be proven,
@@ -247,6 +252,7 @@ impl Pool {
     /// Waits so long for something to happen, and deals with it.
     pub(super) fn step(&mut self, wait: Duration, on: &mut dyn FnMut(Progress<'_>)) {
         self.look_at_busy_ones();
+        self.publish_again(on);
         let mut event = self.engine.next(wait);
         while let Some(happened) = event {
             self.desk.take(happened, on);
@@ -270,7 +276,22 @@ impl Pool {
         for (job, _) in std::mem::take(&mut desk.stored).into_values() {
             desk.settle_unfetched(&job, Fetched::Partial { kept: 0 }, on);
         }
+        for (mut work, _) in std::mem::take(&mut desk.publishing) {
+            work.is_stopped = true;
+            let _ = work.finish(&desk.stop, on);
+        }
         desk.proven
+    }
+
+    /// Publishes what another process was publishing a moment ago.
+    fn publish_again(&mut self, on: &mut dyn FnMut(Progress<'_>)) {
+        let is_stopping = self.desk.stop.is_raised();
+        for (work, since) in std::mem::take(&mut self.desk.publishing) {
+            match is_stopping || work.lane.stop().is_raised() || since.elapsed() >= BUSY_PAUSE {
+                true => self.desk.finish(work, on),
+                false => self.desk.publishing.push((work, since)),
+            }
+        }
     }
 
     fn add(&mut self, jobs: Vec<Job>) {

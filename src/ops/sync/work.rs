@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Error, Result, anyhow, ensure};
 
@@ -13,7 +14,7 @@ use super::end::{Progress, SyncEnd};
 use super::place::Writer;
 use super::preflight::missing_bytes;
 use super::trouble::{hint_for_file, trouble_of};
-use crate::cache::AskedToEnd;
+use crate::cache::PublisherBusy;
 use crate::domain::content::ContentId;
 use crate::domain::origin::{MOST_ORIGINS, Origin, OriginKind, Origins};
 use crate::domain::outcome::{ErrorKind, Outcome};
@@ -26,6 +27,7 @@ use crate::domain::units::ByteSize;
 use crate::download::{FileReport, FileResult as Fetched, LimitGroup};
 use crate::sys::host::checkpoint;
 use crate::sys::logging;
+use crate::sys::pause::Stopwatch;
 use crate::sys::stamp::stamp_at;
 use crate::sys::stop::StopFlag;
 
@@ -52,7 +54,13 @@ pub(super) struct Work {
     abandoned: Vec<String>,
     trouble: Option<Trouble>,
     pub(super) is_stopped: bool,
+    /// Running since another process was first found publishing the same commit.
+    publisher_busy: Option<Stopwatch>,
 }
+
+/// How long another process may take to publish the same commit. Links are made
+/// in moments; copies, on file systems without links, take longer.
+const LONGEST_PUBLISH: Duration = Duration::from_secs(600);
 
 /// What is on disk of a file that is still under way.
 #[derive(Clone, Debug, Default)]
@@ -125,6 +133,7 @@ impl Work {
             abandoned: Vec::new(),
             trouble: None,
             is_stopped: false,
+            publisher_busy: None,
         }
     }
 
@@ -312,15 +321,30 @@ impl Work {
         }
     }
 
-    /// Publishes if everything is there, and reports how it went.
-    pub(super) fn end(mut self, stop: &StopFlag, on: &mut dyn FnMut(Progress<'_>)) {
+    /// Publishes if everything is there, and reports how it went. Returns the
+    /// model when another process is publishing the same commit: the caller tries
+    /// again, so that the coordinating thread keeps its heartbeat and hears signals.
+    pub(super) fn finish(
+        mut self,
+        stop: &StopFlag,
+        on: &mut dyn FnMut(Progress<'_>),
+    ) -> Option<Self> {
+        // The stop of the model's own limits first: it was the nearer one.
+        let stopped = self.lane.stop().reason().or(stop.reason());
         if self.trouble.is_none() && !self.is_stopped {
             checkpoint("before publishing");
             match self.publish() {
                 Ok(path) => self.progress.path = Some(path),
-                Err(err) if err.chain().any(|link| link.is::<AskedToEnd>()) => {
-                    log::info!("{err:#}");
-                    self.is_stopped = true;
+                Err(err) if err.chain().any(|link| link.is::<PublisherBusy>()) => {
+                    let since = self.publisher_busy.get_or_insert_with(Stopwatch::start);
+                    if stopped.is_some() {
+                        log::info!("{err:#}");
+                        self.is_stopped = true;
+                    } else if since.elapsed() < LONGEST_PUBLISH {
+                        return Some(self);
+                    } else {
+                        self.fail(&err);
+                    }
                 }
                 Err(err) => self.fail(&err),
             }
@@ -340,8 +364,7 @@ impl Work {
             files: self.files,
             named: self.named,
             moved: self.moved,
-            // The lane's own reason first: it was the nearer one.
-            stopped: self.lane.stop().reason().or(stop.reason()),
+            stopped,
             renamed_to: self.planned.renamed_to.clone(),
             held_update: None,
             is_offline: false,
@@ -351,6 +374,7 @@ impl Work {
             target: self.index,
             end: &end,
         });
+        None
     }
 
     fn publish(&mut self) -> Result<PathBuf> {
