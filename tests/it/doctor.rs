@@ -329,7 +329,7 @@ fn a_memory_card_without_links_is_told_and_works_all_the_same() {
     finds(&env, "cache", "warn", "no symbolic links", remedy);
     let left = fs::read_dir(&place).unwrap().count();
     assert_eq!(left, 0, "no probe stays");
-    let ran = env.line("download acme/tiny");
+    let ran = env.line("download acme/tiny --new-place");
     ran.succeeds();
     let model = Path::new(ran.stdout().trim()).join("model.bin");
     assert_eq!(fs::read(&model).unwrap(), vec![7; 5_000]);
