@@ -32,7 +32,7 @@ pub enum Rest {
     Remove,
 }
 
-/// What was deleted for a model, and why some of it was not.
+/// The result of a deletion: bytes freed, and the reasons why some files stay.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Forgotten {
     pub freed_bytes: u64,
@@ -51,7 +51,7 @@ pub struct Leaving<'a> {
     /// Commits that other models of this home need.
     pub needed: &'a BTreeSet<CommitSha>,
     pub rest: Rest,
-    /// What other programs have open.
+    /// Returns the contents that other programs have open.
     pub open: &'a dyn Fn(&LocalRepo) -> BTreeSet<ContentId>,
 }
 
@@ -248,7 +248,7 @@ impl LocalDir {
                 }
                 Err(refusal) => {
                     forgotten.kept.insert(refusal);
-                    // What the note says is not true of the file any more.
+                    // The note describes a file that has changed since.
                     let_go(&dir.note_path(&path), Permit::note())?;
                 }
             }

@@ -1,4 +1,4 @@
-//! Which file stands behind a name in the cache, where that name may be a link.
+//! Resolves names in the cache that may be links.
 //!
 //! Two kinds of links are legitimate: a snapshot's entry that leads to a blob,
 //! and a blob that leads into the official shared store, `blobs/` at the cache

@@ -111,7 +111,7 @@ mod tests {
             let mark = ensure_mark(root, &destination).unwrap();
             assert_eq!(ensure_mark(root, &destination).unwrap(), mark);
             assert_eq!(read_mark(root, &destination).unwrap(), Some(mark.clone()));
-            // What is no mark is replaced.
+            // An invalid mark is replaced.
             fs::write(root.join(below(&destination)), "").unwrap();
             assert_eq!(read_mark(root, &destination).unwrap(), None);
             assert_ne!(ensure_mark(root, &destination).unwrap(), mark);

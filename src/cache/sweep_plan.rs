@@ -13,7 +13,7 @@ use crate::domain::content::ContentId;
 use crate::domain::deletion::{Ownership, Permit, Reason, Refusal, judge};
 use crate::domain::repo::CommitSha;
 
-/// What must stay, and what the records say of the rest.
+/// The revisions and contents to keep, and the records of ownership.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SweepRules {
     /// The published revisions, the rollback targets, and whatever else is kept.
@@ -26,7 +26,7 @@ pub struct SweepRules {
     pub open: BTreeSet<ContentId>,
     /// Revisions that another program works with.
     pub open_snapshots: BTreeSet<CommitSha>,
-    /// Who made what here, and who claims it.
+    /// Records of the homes that made or claim files here.
     pub ownership: Ownership,
     /// What becomes of bytes with a wrong hash, which are kept to be looked at.
     pub evidence: Evidence,

@@ -59,7 +59,7 @@ words! {
     }
 }
 
-/// Who put something where it is.
+/// The origin of a file or snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// The records of this home say so, and it is as it was written.
@@ -161,8 +161,8 @@ pub struct Fetch {
     pub contents: BTreeSet<ContentId>,
 }
 
-/// Whose download it is: that of a registered model, or of a command by hand,
-/// which may want other files of the same revision.
+/// Identifies a download: of a registered model, or of a command by hand, which
+/// may want other files of the same revision.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FetchKey {
     pub revision: Revision,
@@ -251,7 +251,7 @@ impl Begun {
     }
 }
 
-/// What a home has noted about one folder.
+/// The record of one home about one folder.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HomeRecord {
     /// `None` if the head of the record cannot be read.

@@ -1,4 +1,4 @@
-//! Which routes to a file's bytes led nowhere, from one process to the next.
+//! Keeps the health of download routes from one process to the next.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! Which directories may hold plain files of a model, and which two are one.
+//! Checks directories of plain files: places that are refused, and two names of one place.
 //!
 //! Links are resolved in as much of a path as exists: what counts is the place,
 //! not how somebody wrote it.

@@ -1,4 +1,4 @@
-//! What settings and limits mean for the engine.
+//! Turns settings and limits into options of the download engine.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -14,8 +14,8 @@ use crate::sys::file_limit::{self, connections_within};
 pub fn engine_options(tools: &Tools<'_>, bounds: &Bounds, rate: &Arc<AtomicU64>) -> EngineOptions {
     let settings = tools.settings;
     let defaults = EngineOptions {
-        // Whoever presses Ctrl-C waits for this; what is lost by leaving
-        // is what a crash would lose.
+        // The user waits this long after Ctrl-C; leaving earlier loses no more
+        // than a crash would.
         grace: Duration::from_millis(1_500),
         ..EngineOptions::default()
     };

@@ -130,7 +130,7 @@ pub fn find_token_here(host: &Host) -> Result<Option<(Token, TokenOrigin)>> {
 pub fn known_tokens(host: &Host) -> Vec<String> {
     let variables = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"];
     let given = variables.iter().filter_map(|name| host.variable(name));
-    // One that cannot be read is no secret to this process either.
+    // A token file that this process cannot read cannot leak through it.
     let file = token_file(host).ok().flatten();
     let found = given.map(str::to_owned).chain(file);
     found.map(|token| token.trim().to_owned()).collect()

@@ -201,7 +201,7 @@ impl Removal {
         let place = Destination::Cache;
         ownership::prepare_place(store, cache, &spec.repo, &place);
         if let Some(home) = cache.repo(&spec.repo).home() {
-            // What it began is wanted by no model any more.
+            // No model wants the downloads that it began.
             home.change_begun(|begun| begun.end_all(&spec.revision))?;
         }
         let others = remaining

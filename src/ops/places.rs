@@ -35,7 +35,7 @@ pub enum PlaceError {
         model: EntryName,
         published: PathBuf,
         now: PathBuf,
-        /// What names the cache of this run.
+        /// The origin of the setting for the cache of this run.
         origin: String,
     },
 }
@@ -176,7 +176,7 @@ impl Places {
         let mut witness = self.witness(destination);
         let known = self.known.get(root);
         if witness.mark.is_none() {
-            // One that cannot be read or written now is not forgotten.
+            // Keep a mark that cannot be read or written now.
             witness.mark = known.and_then(|known| known.mark.clone());
         }
         if known != Some(&witness) {

@@ -39,7 +39,7 @@ pub fn state_after(model: &Model, end: &SyncEnd, now: Timestamp) -> ModelState {
                 state.published_at = Some(now);
                 state.last_change_at = Some(now);
             }
-            // What was accepted stays so as long as it is published.
+            // An accepted update stays accepted as long as it is published.
             let accepted = state.held_update.filter(|update| update.is_accepted);
             state.held_update = accepted.filter(|update| commit.as_ref() == Some(&update.commit));
             state.published_commit = commit;

@@ -32,9 +32,9 @@ words! {
         Pause = "pause",
         /// Which trouble with the metrics file has been told, and when.
         MetricsTrouble = "metrics-trouble",
-        /// Which trouble with the ping has been told, and when.
+        /// The last reported trouble with the ping, with its date.
         PingTrouble = "ping-trouble",
-        /// The last run of which hooks and mails have told.
+        /// The last run that hooks and mails have reported.
         LastRunTold = "last-run-told",
     }
 }

@@ -35,8 +35,8 @@ impl Store {
 
     /// Returns the quotas that have not been reset since, of all endpoints.
     ///
-    /// One that is reset later than any server may ask is not believed: the
-    /// clock was ahead, or an older version kept what a server made up.
+    /// A reset time beyond the longest wait that a server may ask for is ignored: the
+    /// clock was ahead, or an older version stored an arbitrary value.
     pub fn rate_limits(&self, now: Timestamp) -> Result<Vec<RateLimit>> {
         let sql = "SELECT * FROM rate_limits WHERE resets_at > ?1 ORDER BY endpoint, bucket";
         let limits: Vec<RateLimit> =

@@ -305,7 +305,7 @@ fn slow(on: On, fault: Fault, says: &'static str) -> Case {
     }
 }
 
-/// What never comes to an end by itself.
+/// Answers that never end by themselves.
 fn endless_cases() -> Vec<Case> {
     let info = || On::api(Api::Info);
     let tree = || On::api(Api::Tree);

@@ -1,7 +1,7 @@
 //! Disks that fail: each call of a small download in turn, and flushes above all.
 //!
-//! Whatever fails, nothing false is published, the exit code says that the disk
-//! is at fault, and the next run brings everything. With `FAULTS_ALL` set, each
+//! After any failure nothing false is published, the exit code says that the disk
+//! is at fault, and the next run completes the download. With `FAULTS_ALL` set, each
 //! call fails in every way, which takes many minutes.
 #![cfg(target_os = "linux")]
 
@@ -188,7 +188,7 @@ fn what_a_failed_flush_was_to_save_is_fetched_again() {
     let report = ran.json();
     let bytes = &report["sessions"][0]["bytes"];
     let fetched = bytes["fetched"].as_u64().unwrap();
-    // What was forced before the failure, if anything, counts.
+    // Only bytes forced to disk before the failure count.
     assert!(fetched >= world.large.len() as u64 - 1, "{bytes}");
     damage(&world.env, &world.truth).unwrap();
 }

@@ -1,4 +1,4 @@
-//! What it costs to be killed again and again.
+//! The bytes that repeated kills cost.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -74,7 +74,7 @@ impl World {
         });
         child.kill().unwrap();
         child.wait().unwrap();
-        // Whatever else was on its way was sent in vain, too.
+        // Bytes in flight are lost as well.
         (self.sent() - before) - (self.kept() - kept)
     }
 }

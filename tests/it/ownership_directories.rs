@@ -172,7 +172,7 @@ fn what_one_repository_wrote_is_not_gone_upstream_for_another() {
     let read = |name: &str| fs::read_to_string(work(&env, "plain").join(name)).ok();
     assert_eq!(read("a.txt").as_deref(), Some("a.txt"));
     assert_eq!(read("common.txt").as_deref(), Some("acme/b"));
-    // What a repository wrote itself goes when it is gone there.
+    // A file that the repository wrote itself goes when it is gone upstream.
     draft("acme/b", "new.txt");
     env.line("download acme/b --to plain --delete").succeeds();
     assert_eq!(read("b.txt"), None);

@@ -256,7 +256,7 @@ impl World {
                 return Some(format!("revision {number}, which is wanted"));
             }
         }
-        // What the other home has begun or published is the other home's.
+        // Downloads and revisions of the other home belong to it.
         let other = self.env.root().join(HOMES[1 - home]);
         let claimed = claimed_by(&folder(&self.env), &other);
         for (path, bytes) in before {

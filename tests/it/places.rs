@@ -67,7 +67,7 @@ fn mark_of_cache(env: &TestEnv) -> PathBuf {
     env.cache().join(".locks/hfdl-place")
 }
 
-/// What each command says of a place that is not there.
+/// Checks that each command refuses a missing place.
 fn every_command_refuses(world: &World, n_requests: usize) {
     let env = &world.env;
     let ran = world.tick(1);

@@ -179,7 +179,7 @@ fn a_published_file_that_another_program_wrote_to_is_not_called_current() {
     fs::write(&blob, damaged(&model_bytes())).unwrap();
     assert_eq!(download(&env, "acme/tiny")["outcome"], "repaired");
     assert!(fs::read(&model).unwrap() == model_bytes());
-    // One that only looks new is read and stays.
+    // An identical file with a new inode is read and kept.
     fs::remove_file(&blob).unwrap();
     fs::write(&blob, model_bytes()).unwrap();
     assert_eq!(download(&env, "acme/tiny")["outcome"], "up-to-date");

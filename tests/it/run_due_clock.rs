@@ -10,7 +10,7 @@ use crate::support::process::Victim;
 
 const MIB: usize = 1 << 20;
 const MORNING: &str = "2026-03-01T09:00:00Z";
-/// What a clock shows whose battery is empty, or that a virtual machine has set.
+/// A date in the future, as shown by a wrong hardware or virtual clock.
 const AHEAD: &str = "2031-03-01T09:00:00Z";
 
 fn publish(env: &TestEnv, repo: &str, text: &str) -> String {
@@ -265,7 +265,7 @@ fn a_monthly_check_is_not_too_old_after_a_week() {
     assert_eq!(at("2026-05-02T09:00:01Z"), ["stale-check"]);
     env.line("status")
         .prints("twice the longest gap of its schedule");
-    // One that was never checked is as old as its entry.
+    // A model that was never checked is as old as its entry.
     env.line("schedules add weekly --weekly Mon@09:00 --tz UTC --model acme/never")
         .succeeds();
     env.line("status").prints("`acme/never` was added");

@@ -1,4 +1,4 @@
-//! What a server asks for: how long to wait, and who waits.
+//! Waits that a server asks for, and the requests that they delay.
 
 use std::time::{Duration, Instant};
 
@@ -142,7 +142,7 @@ fn a_newer_slot_that_crashes_does_not_wait_for_the_older_ones_retry() {
         env.hfdl(["run-due"]).exits(5);
     }
     env.hub().heal();
-    // What is left of the older slot lies after the newer one.
+    // The retry of the older slot is later than the newer slot.
     change(&env, "UPDATE schedules SET retry_at = anchor_at + 7200");
     env.now("2026-03-01T10:00:00Z");
     env.set("HFDL_TEST_CRASH_AT", "slots claimed");

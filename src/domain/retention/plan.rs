@@ -46,7 +46,7 @@ pub struct SnapshotFacts {
     /// Bytes that lie in the snapshot itself and not in blobs.
     pub own_bytes: u64,
     pub contents: BTreeSet<ContentId>,
-    /// What readers of the snapshot see, in bytes.
+    /// Bytes of all files that readers of the snapshot see.
     pub seen_bytes: u64,
     /// Why it must stay by the rule about deleting: who made it, who claims it.
     pub refusal: Option<Refusal>,

@@ -46,8 +46,8 @@ pub struct Status {
     pub crashed: Vec<Run>,
     pub models: Vec<ModelStatus>,
     pub disks: Vec<DiskFacts>,
-    /// What interrupted downloads left and no revision wants; it goes with the
-    /// next success of its repository.
+    /// Bytes left by interrupted downloads that no revision wants; removed at the
+    /// next success of their repository.
     pub leftover_bytes: u64,
     pub check_max_age: Seconds,
     /// Why the database could not be read; then most of the above is missing.

@@ -21,7 +21,7 @@ use crate::sys::paths::Home;
 pub struct EarlyEnd<'a> {
     pub host: &'a Host,
     pub home: &'a Home,
-    /// What could be read of them: saved ones lie in the database.
+    /// The settings that could be read; saved ones need the database.
     pub settings: &'a Settings,
     pub store: Option<&'a Store>,
     pub status: ExitStatus,

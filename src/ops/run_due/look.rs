@@ -29,7 +29,7 @@ pub(super) struct Looker<'a> {
     pub tick: Seconds,
     /// The only schedules that count; empty is all of them.
     pub only: &'a BTreeSet<EntryName>,
-    /// Whose slots to look at; the schedule's own are those of all models.
+    /// The shard whose slots are read; those of the schedule itself cover all models.
     pub shard: Shard,
 }
 

@@ -36,7 +36,7 @@ pub struct EitherSource {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Nobody has compared the two routes yet.
+    /// The two routes have not been compared yet.
     Open,
     Plain,
     Chunks,

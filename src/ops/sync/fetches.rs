@@ -16,7 +16,7 @@ use crate::sys::pause::Stopwatch;
 use crate::sys::stamp::stamp_at;
 use crate::sys::stop::StopFlag;
 
-/// What the coordinating thread knows of the engine's jobs.
+/// The engine's jobs, and the models that wait for them.
 pub(super) struct Desk {
     pub(super) works: BTreeMap<usize, Work>,
     pub(super) n_works: usize,
@@ -80,7 +80,7 @@ impl Desk {
                     let more = bytes.saturating_sub(job.expected);
                     job.expected = job.expected.saturating_sub(bytes);
                     if more > 0 {
-                        // What could not be copied, or was wrong and comes again.
+                        // Ranges that could not be copied, or had a wrong hash, are fetched.
                         on(Progress::Comes {
                             n_files: 0,
                             n_bytes: more,

@@ -14,7 +14,7 @@ use crate::domain::run::{Event, EventKind, RunId};
 use crate::store::Store;
 use crate::sys::host::Host;
 
-/// Which files were read whole and had their hash; for the coordinating thread.
+/// Proofs that files have their hash; used by the coordinating thread alone.
 pub struct Proofs<'a> {
     store: &'a Store,
     host: &'a Host,

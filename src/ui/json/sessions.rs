@@ -123,7 +123,7 @@ pub struct SessionFileView {
     pub source: Option<&'static str>,
     pub retries: u32,
     pub result: &'static str,
-    /// What was on this machine before did not have its hash.
+    /// The file that was on this machine before did not have its hash.
     pub found_bad: bool,
     /// Against the commit before; `None` where that is not known any more.
     pub change: Option<&'static str>,

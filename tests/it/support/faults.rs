@@ -1,8 +1,8 @@
 //! A disk that fails: a library that is preloaded into hfdl and lets one of its
 //! calls fail. Linux only; compiled by the system's C compiler.
 //!
-//! What goes to the kernel without the C library passes: `fallocate`,
-//! `copy_file_range` and reflinks.
+//! Direct system calls are not intercepted: `fallocate`, `copy_file_range` and
+//! reflinks.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 
 use super::env::{Ran, TestEnv};
 
-/// Which call fails, and how.
+/// The call that fails, and its error.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault<'a> {
     /// Calls on paths that begin so; with a `$` at its end, on that file alone.
