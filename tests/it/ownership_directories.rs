@@ -32,6 +32,7 @@ fn a_directory_whose_records_are_the_home_of_other_programs_is_refused() {
     fill_hf_home(&user.join(".cache/huggingface"));
     fs::create_dir(work(&env, "hf")).unwrap();
     write(work(&env, "elsewhere/token"), "hf_other");
+    #[cfg_attr(not(unix), allow(unused_mut))]
     let mut ways = vec![
         "~".to_owned(),
         user.display().to_string(),
@@ -118,6 +119,7 @@ fn two_models_share_no_directory_however_it_is_written() {
     let env = world();
     env.line("models add acme/a --no-check --to one").succeeds();
     fs::create_dir(work(&env, "one")).unwrap();
+    #[cfg_attr(not(unix), allow(unused_mut))]
     let mut ways = vec![
         "one".to_owned(),
         "one/".to_owned(),

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::support::due::{keep_large, roomy_world};
 use crate::support::env::TestEnv;
+#[cfg(unix)]
 use crate::support::programs::Cron;
 
 const MIB: usize = 1 << 20;
@@ -276,6 +277,7 @@ fn the_refusal_of_a_second_quantisation_says_how_to_keep_both() {
     }
 }
 
+#[cfg(unix)]
 #[test]
 fn a_dry_run_of_start_in_a_new_home_shows_the_minutes_to_come() {
     let env = roomy_world();
