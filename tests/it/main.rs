@@ -55,7 +55,7 @@ mod install_script;
 #[cfg(target_os = "linux")]
 mod kills;
 mod layers;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod nights;
 mod notify;
 mod outdated;

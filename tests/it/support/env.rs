@@ -79,6 +79,7 @@ impl TestEnv {
     }
 
     /// Returns the address of the hub that the program uses.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
     pub fn hub_endpoint(&self) -> Option<String> {
         self.variables.borrow().get("HF_ENDPOINT").cloned()
     }
@@ -101,6 +102,7 @@ impl TestEnv {
     }
 
     /// Returns the time that the program sees when it starts.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
     pub fn clock(&self) -> String {
         let now = self.variables.borrow()["HFDL_TEST_NOW"].clone();
         now.split('+').next().unwrap().to_owned()
