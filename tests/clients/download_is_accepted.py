@@ -298,14 +298,16 @@ def read_only_blobs_are_deleted(lab, root):
     kind, repo = "model", "acme/odd"
     client, hfdl = lab.home()
     hfdl.download(repo)
-    files = {"README.md": b"# odd, moved\n"}
+    # As large as the old one: a revision that has lost most of its bytes is held.
+    files = {"README.md": b"# odd, moved\n", "more.bin": b"m" * MIB}
     write(root, kind, repo, "main", files)
     lab.hub.publish()
     session = hfdl.download(repo)
+    check(session["outcome"] == "updated", "hfdl publishes a revision with other files")
     modes = [path.stat().st_mode & 0o222 for path in client.cache.glob("*/blobs/*")]
     check(len(modes) > 1 and not any(modes), "the blobs of both revisions are read-only")
     client.succeeds("cache", "prune", "--yes")
-    check(len(blobs(client)) == 1, "`hf cache prune` deletes those of the old one")
+    check(len(blobs(client)) == len(files), "`hf cache prune` deletes those of the old one")
     same_files(files, Path(session["path"]), "the new one stays")
     client.succeeds("cache", "rm", f"{kind}/{repo}", "--yes")
     check(not blobs(client), "`hf cache rm` deletes the rest")
