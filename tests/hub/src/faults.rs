@@ -1,4 +1,4 @@
-//! Faults: which requests fail, and faults.
+//! Faults: the requests that fail, and the ways in which they fail.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -52,13 +52,17 @@ impl On {
         Self::api(Api::Resolve).file(file)
     }
 
-    /// Matches any request for the bytes of a file, small or large, on any port.
-    pub fn content(file: &str) -> Self {
+    /// Matches any request for the bytes of any file, on any port.
+    pub fn any_content() -> Self {
         Self {
             content_only: true,
             ..Self::default()
         }
-        .file(file)
+    }
+
+    /// Matches any request for the bytes of a file, small or large, on any port.
+    pub fn content(file: &str) -> Self {
+        Self::any_content().file(file)
     }
 
     /// Restricts to requests for a file.

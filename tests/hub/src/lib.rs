@@ -42,6 +42,7 @@ mod api;
 mod cas;
 mod cdn;
 mod content;
+mod control;
 mod demo;
 mod directory;
 mod faults;

@@ -30,6 +30,10 @@ stdout has only the URL, which is the value for HF_ENDPOINT.
 `curl -X POST URL/__hub__/publish` publishes the changes in DIR, or with --demo a
 new revision of acme/tiny. `curl URL/__hub__/requests` lists the requests so far,
 one per line: port (hub or cdn), method, target, status.
+
+`curl -X POST 'URL/__hub__/fault?slow=200000'` makes the line slow, and
+`...fault?cut=100000&times=3` closes three connections early. `curl URL/__hub__/`
+lists all faults; `curl -X POST URL/__hub__/heal` ends them.
 ";
 
 fn main() -> ExitCode {
@@ -118,6 +122,7 @@ fn run(options: Options) -> Result<(), String> {
         &format!(
             "\nRepositories:\n{}\nUse it:                  export HF_ENDPOINT={url}\n\
              Publish a new revision:  curl -X POST {url}/__hub__/publish\n\
+             Slow line, faults:       curl {url}/__hub__/\n\
              Stop it:                 Ctrl-C\n",
             contents
                 .iter()

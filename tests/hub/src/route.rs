@@ -5,7 +5,6 @@ use crate::server::Port;
 use crate::world::{Kind, RepoKey, World};
 
 /// The path of the list of recorded requests, for users of the program.
-pub(crate) const REQUESTS: &str = "/__hub__/requests";
 
 /// The kinds of requests that a test can count or make fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -68,7 +67,7 @@ impl Route {
             Port::Cdn => return Self::Other(Api::Cdn),
             Port::Hub => {}
         }
-        if raw == "/__hub__/publish" || raw == REQUESTS {
+        if raw.starts_with(crate::control::PREFIX) {
             return Self::Other(Api::Control);
         }
         let Some(raw) = raw

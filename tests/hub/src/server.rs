@@ -10,10 +10,11 @@ use std::time::Duration;
 use crate::access::{Caller, enter, error, pass_gate};
 use crate::api::{ApiCall, who_am_i};
 use crate::cdn::Links;
+use crate::control::{self, Publisher};
 use crate::faults::{Fault, Faults};
 use crate::http::{Connection, Incoming, Reply, SendObserver};
 use crate::record::{Request, RequestLog};
-use crate::route::{Api, REQUESTS, RepoCall, Route};
+use crate::route::{Api, RepoCall, Route};
 use crate::settings::{Delivery, Settings};
 use crate::store::Store;
 use crate::tls::Tls;
@@ -26,8 +27,6 @@ pub enum Port {
     Cdn,
     Cas,
 }
-
-type Publisher = dyn Fn() -> Result<String, String> + Send + Sync;
 
 /// State shared by all threads.
 pub(crate) struct Shared {
@@ -131,7 +130,9 @@ impl Shared {
             }
             Route::Other(Api::Xorb) => return self.links.answer_xorb(incoming),
             Route::Other(Api::Cdn) => return self.links.answer(incoming, settings),
-            Route::Other(Api::Control) => return self.control(incoming),
+            Route::Other(Api::Control) => {
+                return control::answer(incoming, &self.requests, &self.faults, &self.publisher);
+            }
             _ => {}
         }
         let reply = self
@@ -231,21 +232,6 @@ impl Shared {
             query => format!("?{query}"),
         };
         Some(format!("{}{path}{tail}{query}", self.prefix))
-    }
-
-    fn control(&self, incoming: &Incoming) -> Reply {
-        if incoming.raw_path() == REQUESTS {
-            return Reply::text(200, self.requests.as_text());
-        }
-        if incoming.method != "POST" {
-            return Reply::text(405, "POST publishes\n");
-        }
-        let publisher = lock(&self.publisher).clone();
-        match publisher.map(|publish| publish()) {
-            Some(Ok(text)) => Reply::text(200, text),
-            Some(Err(text)) => Reply::text(500, text),
-            None => Reply::text(404, "this hub has no source to publish from\n"),
-        }
     }
 
     fn record(&self, port: Port, route: &Route, incoming: &Incoming) -> (usize, Request) {

@@ -78,6 +78,23 @@ fn the_demonstration_has_three_repositories_and_can_publish_a_revision() {
 }
 
 #[test]
+fn faults_come_and_go_by_request() {
+    let (_program, url) = Program::start(&["--demo"]);
+    let model = || get(&format!("{url}/api/models/acme/tiny"));
+    let control = |what: &str| send("POST", &format!("{url}/__hub__/{what}"), &[]);
+    assert_eq!(control("fault?status=503&times=1").status, 200);
+    assert_eq!((model().status, model().status), (503, 200));
+    assert_eq!(control("fault?rate-limit=7").status, 200);
+    assert_eq!(model().header("retry-after"), "7");
+    assert_eq!(control("heal").status, 200);
+    assert_eq!(model().status, 200);
+    let refused = control("fault?slow=fast");
+    assert_eq!(refused.status, 400);
+    assert!(refused.text().starts_with("`slow=fast` needs a number"));
+    assert!(refused.text().contains("POST /__hub__/heal"));
+}
+
+#[test]
 fn the_request_list_does_not_include_control_requests() {
     let (_program, url) = Program::start(&["--demo"]);
     let requests = || get(&format!("{url}/__hub__/requests")).text();
