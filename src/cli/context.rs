@@ -9,7 +9,7 @@ use crate::domain::model::EntryName;
 use crate::domain::settings::{SettingKey, Settings};
 use crate::domain::time::Timestamp;
 use crate::ops::settings::resolve_settings;
-use crate::ops::workshop::Workshop;
+use crate::ops::services::Services;
 use crate::store::Store;
 use crate::sys::host::Host;
 use crate::sys::logging::LogFormat;
@@ -51,8 +51,8 @@ impl Context {
     }
 
     /// Passes on what the Hub wants people to know.
-    pub fn show_hub_warnings(&self, workshop: &Workshop<'_>) {
-        for message in workshop.warnings() {
+    pub fn show_hub_warnings(&self, services: &Services<'_>) {
+        for message in services.warnings() {
             self.out.warn(&format!("the Hub says: {message}"));
         }
     }

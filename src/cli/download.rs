@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::context::Context;
-use super::download_report::{Watcher, dry_run, report_run};
+use super::download_report::{Watcher, report_run, show_dry_run};
 use super::explain::Complaint;
 use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
@@ -21,10 +21,10 @@ use crate::domain::run::RunCommand;
 use crate::domain::settings::Settings;
 use crate::ops;
 use crate::ops::directories::used_by_another;
-use crate::ops::download::Download as Work;
-use crate::ops::notify::{Voice, facts_of};
+use crate::ops::download::download;
+use crate::ops::notify::Voice;
+use crate::ops::services::Services;
 use crate::ops::sync::{Target, Vanished};
-use crate::ops::workshop::Workshop;
 use crate::store::{ModelFilter, Store};
 use crate::ui::json::skipped_run;
 use crate::ui::text;
@@ -139,41 +139,31 @@ impl Download {
             self.accept_updates(&store, &targets, context)?;
         }
         let bounds = self.limits.bounds(&settings);
-        let workshop = match self.dry_run {
-            true => Workshop::to_look(&context.host, &context.home, settings, store),
-            false => Workshop::open(&context.host, &context.home, settings, store)?,
-        };
-        if !self.dry_run {
-            let meant = targets.iter().map(|target| target.destination.clone());
-            let meant = meant.collect::<BTreeSet<_>>();
-            self.place.confirm(context, &workshop, Some(&meant))?;
-        }
-        let work = Work {
-            tools: workshop.tools()?,
-            targets,
-            bounds,
-        };
+        let (host, home) = (&context.host, &context.home);
         if self.dry_run {
-            return dry_run(context, &work);
+            let services = Services::read_only(host, home, settings, store);
+            return show_dry_run(context, &services, &targets);
         }
+        let services = Services::for_run(host, home, settings, store)?;
+        let destinations = targets.iter().map(|target| target.destination.clone());
+        let destinations = destinations.collect::<BTreeSet<_>>();
+        self.place.confirm(context, &services, Some(&destinations))?;
         let mut watcher = Watcher::new(context);
-        let report = work.run(&mut |progress| watcher.note(progress));
+        let run = download(&services, targets, &bounds, &mut |event| watcher.note(event));
         watcher.finish();
-        let voice = Voice::from(&workshop);
-        let news = report.as_ref().ok().and_then(|report| {
-            // Nobody asked for a schedule, but what serves the model has to hear of its update.
-            let facts = facts_of(RunCommand::Download, report);
-            voice.learn(facts)
-        });
-        leave_status_file(context, work.tools.store, work.tools.settings);
+        let voice = Voice::from(&services);
+        // The services that use a model need its update, also from a download by hand.
+        let news = run.as_ref().ok().cloned();
+        let news = news.and_then(|run| voice.learn(run));
+        leave_status_file(context, &services.store, &services.settings);
         drop(lock);
-        context.show_hub_warnings(&workshop);
-        let status = report_run(context, &report?, single.as_ref());
+        context.show_hub_warnings(&services);
+        let status = report_run(context, &run?, single.as_ref());
         if let Some(news) = &news {
             voice.tell(news);
             voice.write_files(None);
         }
-        Ok(workshop.end_status(status?))
+        Ok(services.end_status(status?))
     }
 
     fn accept_updates(&self, store: &Store, targets: &[Target], context: &Context) -> Result<()> {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::explain::{self, Explanation};
+use crate::domain::alert::RunFacts;
 use crate::domain::outcome::{ExitStatus, Outcome};
 use crate::domain::repo::RepoPath;
 use crate::domain::run::RunEnd;
@@ -15,22 +16,22 @@ use crate::domain::schedule::Unusable;
 use crate::domain::session::Session;
 use crate::domain::units::ByteSize;
 use crate::ops;
-use crate::ops::download::{Download as Work, DryRun};
-use crate::ops::run::RunReport;
-use crate::ops::sync::Progress;
+use crate::ops::download::{DryRun, dry_run};
+use crate::ops::services::Services;
+use crate::ops::sync::{SyncEvent, Target};
 use crate::sys::pause::Stopwatch;
-use crate::ui::json::{self, RunFacts, document};
+use crate::ui::json::{self, document};
 use crate::ui::progress::Bars;
 use crate::ui::{Format, Output, table};
 
 /// Shows what became of each model: problems on stderr, paths or the document on stdout.
 pub fn report_run(
     context: &Context,
-    report: &RunReport,
+    run: &RunFacts,
     single: Option<&RepoPath>,
 ) -> Result<ExitStatus> {
     let file = single.map(|path| Path::new(path.as_str()));
-    for session in &report.sessions {
+    for session in &run.sessions {
         if let Some(explanation) = explain_session(session) {
             show_session(context, session, &explanation);
         }
@@ -38,22 +39,22 @@ pub fn report_run(
     context.out.result(
         |_| {
             let mut lines = String::new();
-            for session in &report.sessions {
+            for session in &run.sessions {
                 if let Some(path) = ops::download::shown_path(session, file) {
                     lines.push_str(&format!("{}\n", path.display()));
                 }
             }
             lines
         },
-        || run_document(report, &Due::default()),
+        || run_document(run, &Due::default()),
     )?;
     if context.out.format == Format::Table && is_watched(context) {
-        let fetched = report
+        let fetched = run
             .sessions
             .iter()
             .map(|session| session.progress.bytes.fetched)
             .sum();
-        let reused = report
+        let reused = run
             .sessions
             .iter()
             .map(|session| session.progress.bytes.reused)
@@ -64,7 +65,7 @@ pub fn report_run(
             ByteSize(reused).render_short()
         ));
     }
-    Ok(report.status)
+    Ok(run.status)
 }
 
 /// Shows what a session came to: held is a state and not an error.
@@ -114,20 +115,20 @@ pub struct Due<'a> {
 }
 
 /// Renders the document of a run that has just ended.
-pub fn run_document(report: &RunReport, due: &Due<'_>) -> Value {
-    json::run(&RunFacts {
-        id: &report.run_id,
-        trigger: report.trigger,
-        started_at: report.started_at,
+pub fn run_document(run: &RunFacts, due: &Due<'_>) -> Value {
+    json::run(&json::RunFacts {
+        id: &run.run_id,
+        trigger: run.trigger,
+        started_at: run.started_at,
         end: Some(RunEnd {
-            at: report.finished_at,
-            outcome: report.outcome,
-            exit_code: Some(report.status.code()),
+            at: run.finished_at,
+            outcome: run.outcome,
+            exit_code: Some(run.status.code()),
         }),
         n_due: due.n_models,
         left_out: due.left_out,
         unusable: due.unusable,
-        sessions: &report.sessions,
+        sessions: &run.sessions,
     })
 }
 
@@ -164,14 +165,14 @@ impl Lines {
         }
     }
 
-    pub fn note(&mut self, progress: &Progress<'_>) {
+    pub fn note(&mut self, event: &SyncEvent) {
         const EVERY: Duration = Duration::from_secs(30);
-        match progress {
-            Progress::Comes { n_bytes, .. } => self.total += *n_bytes,
-            Progress::Bytes { n_bytes, .. } => self.fetched += n_bytes,
-            Progress::Copied { n_bytes, .. } => self.copied += n_bytes,
-            Progress::ToRead { n_bytes, .. } => self.to_read += *n_bytes,
-            Progress::Read { n_bytes, .. } => self.read += *n_bytes,
+        match event {
+            SyncEvent::FetchPlanned { n_bytes, .. } => self.total += *n_bytes,
+            SyncEvent::BytesFetched { n_bytes, .. } => self.fetched += n_bytes,
+            SyncEvent::BytesCopied { n_bytes, .. } => self.copied += n_bytes,
+            SyncEvent::ReadPlanned { n_bytes, .. } => self.to_read += *n_bytes,
+            SyncEvent::BytesRead { n_bytes, .. } => self.read += *n_bytes,
             _ => return,
         }
         if self.since_last.elapsed() >= EVERY {
@@ -210,10 +211,10 @@ impl Watcher {
         }
     }
 
-    pub fn note(&mut self, progress: &Progress<'_>) {
+    pub fn note(&mut self, event: &SyncEvent) {
         match self.bars.as_mut() {
-            Some(bars) => draw(Some(bars), progress),
-            None => self.lines.note(progress),
+            Some(bars) => draw(Some(bars), event),
+            None => self.lines.note(event),
         }
     }
 
@@ -225,29 +226,33 @@ impl Watcher {
 }
 
 /// Moves the bars along.
-pub fn draw(bars: Option<&mut Bars>, progress: &Progress<'_>) {
+pub fn draw(bars: Option<&mut Bars>, event: &SyncEvent) {
     let Some(bars) = bars else { return };
-    match progress {
-        Progress::Comes { n_bytes, .. } | Progress::ToRead { n_bytes, .. } => bars.add(*n_bytes),
-        Progress::FileStarted {
+    match event {
+        SyncEvent::FetchPlanned { n_bytes, .. } | SyncEvent::ReadPlanned { n_bytes, .. } => bars.add(*n_bytes),
+        SyncEvent::FileStarted {
             name,
             n_bytes,
             have,
         } => bars.start_file(name, *n_bytes, *have),
-        Progress::Bytes { name, n_bytes } | Progress::Read { name, n_bytes } => {
+        SyncEvent::BytesFetched { name, n_bytes } | SyncEvent::BytesRead { name, n_bytes } => {
             bars.advance(name, *n_bytes);
         }
-        Progress::Copied { name, n_bytes } => bars.copied(name, *n_bytes),
-        Progress::FileEnded { name } => bars.end_file(name),
-        Progress::Retrying { .. } | Progress::Kept { .. } | Progress::Ended { .. } => {}
+        SyncEvent::BytesCopied { name, n_bytes } => bars.copied(name, *n_bytes),
+        SyncEvent::FileEnded { name } => bars.end_file(name),
+        SyncEvent::Retrying { .. } | SyncEvent::ProgressSaved { .. } | SyncEvent::Ended { .. } => {}
     }
 }
 
 /// Shows what would be fetched.
-pub fn dry_run(context: &Context, work: &Work<'_>) -> Result<ExitStatus> {
+pub fn show_dry_run(
+    context: &Context,
+    services: &Services<'_>,
+    targets: &[Target],
+) -> Result<ExitStatus> {
     let mut worst = ExitStatus::Ok;
     let mut found = Vec::new();
-    for result in work.dry_run()? {
+    for result in dry_run(services, targets)? {
         match result {
             Ok(plan) => {
                 if let Some(explanation) = explain_held(&plan) {
@@ -334,28 +339,28 @@ mod tests {
     #[test]
     fn a_line_of_progress_counts_what_came() {
         let mut lines = Lines::new();
-        lines.note(&Progress::Comes {
+        lines.note(&SyncEvent::FetchPlanned {
             n_files: 1,
             n_bytes: 4 << 20,
         });
-        lines.note(&Progress::Bytes {
-            name: "x",
+        lines.note(&SyncEvent::BytesFetched {
+            name: "x".into(),
             n_bytes: 1 << 20,
         });
         assert_eq!(lines.line(), "1.00 MiB of 4.00 MiB fetched (25 %)");
         // What is copied is neither waited for nor part of the share.
-        lines.note(&Progress::Copied {
-            name: "x",
+        lines.note(&SyncEvent::BytesCopied {
+            name: "x".into(),
             n_bytes: 7 << 20,
         });
         let line = "1.00 MiB of 4.00 MiB fetched (25 %), 7.00 MiB copied from old files";
         assert_eq!(lines.line(), line);
-        lines.note(&Progress::ToRead {
+        lines.note(&SyncEvent::ReadPlanned {
             n_files: 1,
             n_bytes: 9 << 20,
         });
-        lines.note(&Progress::Read {
-            name: "y",
+        lines.note(&SyncEvent::BytesRead {
+            name: "y".into(),
             n_bytes: 2 << 20,
         });
         let line = format!("{line}, 2.00 MiB of 9.00 MiB on this machine hashed");

@@ -12,7 +12,7 @@ use crate::domain::settings::Settings;
 use crate::domain::units::{ByteSize, Seconds};
 use crate::ops::places;
 use crate::ops::run::Bounds;
-use crate::ops::workshop::Workshop;
+use crate::ops::services::Services;
 
 #[derive(Debug, Args)]
 pub struct Waiting {
@@ -34,13 +34,15 @@ impl NewPlace {
     pub fn confirm(
         &self,
         context: &Context,
-        workshop: &Workshop<'_>,
+        services: &Services<'_>,
         only: Option<&BTreeSet<Destination>>,
     ) -> Result<()> {
         if !self.new_place {
             return Ok(());
         }
-        let (store, settings) = (workshop.store(), workshop.settings());
+        let Services {
+            store, settings, ..
+        } = services;
         for error in places::confirm(store, settings, only, context.now())? {
             context
                 .out

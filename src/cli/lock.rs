@@ -6,14 +6,14 @@ use anyhow::Result;
 
 use super::context::Context;
 use super::explain::{Complaint, Quiet};
-use crate::domain::alert::RunFacts;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
-use crate::domain::run::{Event, EventKind, Run, RunCommand, RunId, RunStart};
+use crate::domain::run::{EventKind, Run, RunCommand, RunStart};
 use crate::domain::schedule::shift;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
 use crate::ops::lock::{take_run_lock, this_process};
 use crate::ops::notify::Voice;
+use crate::ops::run::record_skipped_run;
 use crate::ops::ticks::record_tick;
 use crate::store::Store;
 use crate::sys::lock::FileLock;
@@ -58,14 +58,13 @@ pub fn take_lock(
             let holder = holder_words(holder.as_ref());
             format!("{command} found the lock held by {holder}")
         });
-        let id = record_skip(store, &start, status, detail)?;
+        let outcome = RunOutcome::SkippedLocked;
+        let run = record_skipped_run(store, &start, outcome, status, vec![detail])?;
         let settings = context.settings(Some(store))?;
         if command == RunCommand::RunDue {
             // A tick that found a long run is one all the same.
             record_tick(store, trigger, settings.timer_every(), start.at)?;
         }
-        let outcome = RunOutcome::SkippedLocked;
-        let run = RunFacts::skipped(&start, id, outcome, status);
         let voice = Voice {
             host: &context.host,
             home: &context.home,
@@ -145,25 +144,5 @@ fn is_first_of_day(store: &Store, hung: &str, now: Timestamp) -> Result<bool> {
 fn holder_words(holder: Option<&Run>) -> String {
     holder.map_or("another run".to_owned(), |run| {
         format!("{} (process {})", run.start.command, run.start.process.pid)
-    })
-}
-
-/// Writes down that this run was skipped.
-fn record_skip(
-    store: &Store,
-    start: &RunStart,
-    status: ExitStatus,
-    detail: String,
-) -> Result<RunId> {
-    store.transaction(|store| -> Result<RunId> {
-        let id = store.record_skipped_run(start, RunOutcome::SkippedLocked, status.code())?;
-        store.record_event(&Event {
-            at: start.at,
-            kind: EventKind::Skipped,
-            model_id: None,
-            run_id: Some(id.clone()),
-            detail,
-        })?;
-        Ok(id)
     })
 }

@@ -11,17 +11,15 @@ use super::models::known;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::retention::RetentionRules;
-use crate::domain::run::{RunCommand, RunEnd, RunStart, RunTotals};
+use crate::domain::run::RunCommand;
 use crate::domain::settings::Settings;
 use crate::domain::units::{ByteSize, Seconds};
-use crate::ops::lock::this_process;
 use crate::ops::ownership::identity;
-use crate::ops::records::run_outcome;
-use crate::ops::recover::recover;
 use crate::ops::retention::{
     HistoryPruned, Item, ItemKind, Prune as Work, PruneLimits, PrunePlan, PruneReport,
 };
-use crate::ops::run::start_log;
+use crate::ops::run::ActiveRun;
+use crate::ops::services::Services;
 use crate::store::{ModelFilter, Store};
 use crate::ui::json::document;
 use crate::ui::{Output, table, text};
@@ -79,11 +77,15 @@ impl Prune {
             None => context.store()?,
         };
         let models = models(&store, &names)?;
+        let services = Services::read_only(&context.host, &context.home, settings, store);
+        let Services {
+            store, settings, ..
+        } = &services;
         let work = Work {
-            store: &store,
+            store,
             home: &context.home,
-            settings: &settings,
-            identity: identity(&context.host, &context.home, &store)?,
+            settings,
+            identity: identity(&context.host, &context.home, store)?,
             models,
             limits,
             with_history: names.is_empty(),
@@ -96,15 +98,15 @@ impl Prune {
         }
         if self.dry_run {
             let report = work.plan(context.now())?.into_report();
-            return show(context, &settings, &report, limits, true);
+            return show(context, settings, &report, limits, true);
         }
         let plan = work.plan(context.now())?;
         if !is_nothing(&plan) {
             context.confirm(&question(&plan))?;
         }
         let _lock = take_lock(context, RunCommand::Prune, Trigger::Manual, None)?;
-        let report = carry_out(context, &store, &work)?;
-        show(context, &settings, &report, limits, false)
+        let report = carry_out(&services, &work)?;
+        show(context, settings, &report, limits, false)
     }
 }
 
@@ -115,31 +117,18 @@ fn models(store: &Store, names: &[EntryName]) -> Result<Vec<Model>> {
     names.iter().map(|name| known(store, name)).collect()
 }
 
-/// Does the work as a run of its own.
-fn carry_out(context: &Context, store: &Store, work: &Work<'_>) -> Result<PruneReport> {
-    let started_at = context.now();
-    recover(store, started_at)?;
-    let run = store.start_run(&RunStart {
-        command: RunCommand::Prune,
-        trigger: Trigger::Manual,
-        process: this_process(&context.host),
-        at: started_at,
-    })?;
-    start_log(&context.home, &run, started_at);
-    // A run may have published something until the lock was free.
-    let report = work
-        .plan(started_at)
-        .and_then(|plan| work.carry_out(plan, &run, context.now()));
-    let status = match &report {
+/// Prunes as a run of its own.
+fn carry_out(services: &Services<'_>, work: &Work<'_>) -> Result<PruneReport> {
+    let mut run = ActiveRun::begin(services, RunCommand::Prune, Trigger::Manual)?;
+    // Another run may have published something before the lock was free.
+    let now = services.host.now();
+    let plan = work.plan(now);
+    let report = plan.and_then(|plan| work.carry_out(plan, run.id(), services.host.now()));
+    run.note_status(match &report {
         Ok(report) => status_of(report),
         Err(err) => explain::explain(err).status,
-    };
-    let end = RunEnd {
-        at: context.now(),
-        outcome: run_outcome(status),
-        exit_code: Some(status.code()),
-    };
-    store.finish_run(&run, &RunTotals::default(), &end)?;
+    });
+    run.end(0)?;
     report
 }
 

@@ -22,11 +22,13 @@ use crate::domain::run::{RunCommand, RunId};
 use crate::domain::schedule::{ScheduleId, Schedules, Unusable};
 use crate::domain::shard::{Shard, ShardArg};
 use crate::domain::time::parse_moment;
-use crate::ops::notify::{EarlyEnd, News, Ping, Voice, facts_of, tell_early_end};
-use crate::ops::run_due::{Options, PassedOver, Ran, RunDue as Work, believable_now};
+use crate::ops::notify::{EarlyEnd, News, Ping, Voice, tell_early_end};
+use crate::ops::run_due::{
+    RunDueOptions, TickOutcome, UnusableSchedules, believable_now, plan, run_due,
+};
+use crate::ops::services::Services;
 use crate::ops::settings::resolve_for_telling;
 use crate::ops::timer_places::{check_places_of_tick, database_id};
-use crate::ops::workshop::Workshop;
 use crate::store::Store;
 use crate::sys::logging;
 
@@ -154,7 +156,7 @@ impl RunDue {
         if self.trigger == Trigger::Timer {
             check_places_of_tick(&store, &settings)?;
         }
-        let options = Options {
+        let options = RunDueOptions {
             only: self.schedule.iter().cloned().collect(),
             shard,
             bounds: self.limits.bounds(&settings),
@@ -165,8 +167,8 @@ impl RunDue {
                 Some(text) => parse_moment(text, &context.host.time_zone())?,
                 None => context.now(),
             };
-            let shop = &Workshop::to_look(&context.host, &context.home, settings, store);
-            return report_plan(context, &Work { shop, options }.plan(at)?);
+            let services = Services::read_only(&context.host, &context.home, settings, store);
+            return report_plan(context, &plan(&services, &options, at)?);
         }
         // Before the lock: that it was held would be written down, too.
         if let Err(err) = believable_now(&context.host) {
@@ -175,26 +177,26 @@ impl RunDue {
             return Err(err);
         }
         let lock = take_lock(context, RunCommand::RunDue, self.trigger, self.waiting.wait)?;
-        let shop = &Workshop::open(&context.host, &context.home, settings, store)?;
-        self.place.confirm(context, shop, None)?;
+        let services = &Services::for_run(&context.host, &context.home, settings, store)?;
+        self.place.confirm(context, services, None)?;
         if !context.host.stderr_is_terminal() {
             logging::hold_back();
         }
         let mut watcher = Watcher::new(context);
         let begun = &mut |run: &RunId| {
-            *ping = Ping::start(shop.host(), shop.settings(), run);
+            *ping = Ping::start(services.host, &services.settings, run);
             // Should the run be killed, whoever reads the file sees that one was in progress.
-            leave_status_file(context, shop.store(), shop.settings());
+            leave_status_file(context, &services.store, &services.settings);
         };
-        let tick = Work { shop, options }.run(begun, &mut |progress| watcher.note(progress));
+        let tick = run_due(services, &options, begun, &mut |event| watcher.note(event));
         watcher.finish();
-        let (ran, passed_over, crashed, skipped) = match tick {
-            Ok(tick) => (Ok(tick.ran), tick.passed_over, tick.crashed, tick.skipped),
-            Err(err) => (Err(err), PassedOver::default(), Vec::new(), None),
+        let (outcome, unusable, crashed, skipped) = match tick {
+            Ok(tick) => (Ok(tick.outcome), tick.unusable, tick.crashed, tick.skipped),
+            Err(err) => (Err(err), UnusableSchedules::default(), Vec::new(), None),
         };
-        let voice = Voice::from(shop);
-        let facts = match &ran {
-            Ok(Ran::Done { report, .. }) => Some(facts_of(RunCommand::RunDue, report)),
+        let voice = Voice::from(services);
+        let facts = match &outcome {
+            Ok(TickOutcome::Done { run, .. }) => Some(run.clone()),
             _ => None,
         };
         let news = facts.clone().and_then(|facts| voice.learn(facts));
@@ -202,66 +204,66 @@ impl RunDue {
             None if !crashed.is_empty() => voice.learn_of_crashes(),
             _ => Vec::new(),
         };
-        let is_idle = matches!(ran, Ok(Ran::NothingDue)) && crashed.is_empty();
-        if !is_idle || !passed_over.untold.is_empty() {
-            leave_status_file(context, shop.store(), shop.settings());
+        let is_idle = matches!(outcome, Ok(TickOutcome::NothingDue)) && crashed.is_empty();
+        if !is_idle || !unusable.unreported.is_empty() {
+            leave_status_file(context, &services.store, &services.settings);
         }
         drop(lock);
         let idle = Idle {
             trigger: self.trigger,
             run: skipped.as_ref(),
-            unusable: &passed_over.schedules,
+            unusable: &unusable.schedules,
         };
-        let status = match &ran {
-            Ok(ran) => self.report(context, ran, &idle, &passed_over.untold, news.as_ref()),
+        let status = match &outcome {
+            Ok(done) => self.report(context, done, &idle, &unusable.unreported, news.as_ref()),
             Err(_) => Ok(ExitStatus::Failed),
         };
         report_crashes(context, &crashed);
-        if ran.is_ok() {
+        if outcome.is_ok() {
             // Behind the first line, which is the subject of a mail.
             logging::release();
-            context.show_hub_warnings(shop);
+            context.show_hub_warnings(services);
         }
         voice.tell_untold(&untold);
-        if let (Ok(Ran::Paused(_)), Some(run)) = (&ran, &skipped) {
+        if let (Ok(TickOutcome::Paused(_)), Some(run)) = (&outcome, &skipped) {
             voice.tell_skipped(run);
         }
         if let Some(news) = &news {
             voice.tell(news);
         }
-        if ran.is_ok() {
+        if outcome.is_ok() {
             voice.write_files(self.metrics_file.as_deref());
         }
-        if let (Some(facts), Some(ping)) = (&facts, ping.take_if(|_| ran.is_ok())) {
+        if let (Some(facts), Some(ping)) = (&facts, ping.take_if(|_| outcome.is_ok())) {
             ping.end(&voice, facts);
         }
-        ran?;
-        Ok(shop.end_status(status?))
+        outcome?;
+        Ok(services.end_status(status?))
     }
 
     fn report(
         &self,
         context: &Context,
-        ran: &Ran,
+        outcome: &TickOutcome,
         idle: &Idle<'_>,
-        untold: &BTreeSet<ScheduleId>,
+        unreported: &BTreeSet<ScheduleId>,
         news: Option<&News>,
     ) -> Result<ExitStatus> {
         // A timer comes again and again, and mails whatever is said.
         let is_timer = self.trigger == Trigger::Timer && !context.host.stderr_is_terminal();
         let unusable = idle.unusable.iter();
         let to_tell: Vec<&Unusable> = unusable
-            .filter(|one| !is_timer || untold.contains(&one.id))
+            .filter(|one| !is_timer || unreported.contains(&one.id))
             .collect();
-        if !matches!(ran, Ran::Done { .. }) {
+        if !matches!(outcome, TickOutcome::Done { .. }) {
             report_unusable(context, to_tell.iter().copied());
         }
-        match ran {
-            Ran::NothingDue => report_nothing(context, idle),
-            Ran::AskedToWait(asked) => report_wait(context, asked, is_timer, idle),
-            Ran::Paused(pause) => report_paused(context, pause, idle),
-            Ran::Done {
-                report,
+        match outcome {
+            TickOutcome::NothingDue => report_nothing(context, idle),
+            TickOutcome::AskedToWait(asked) => report_wait(context, asked, is_timer, idle),
+            TickOutcome::Paused(pause) => report_paused(context, pause, idle),
+            TickOutcome::Done {
+                run,
                 n_due,
                 left_out,
             } => {
@@ -270,7 +272,7 @@ impl RunDue {
                     left_out,
                     unusable: idle.unusable,
                 };
-                report_run(context, report, &due, &to_tell, news.filter(|_| is_timer))
+                report_run(context, run, &due, &to_tell, news.filter(|_| is_timer))
             }
         }
     }

@@ -19,7 +19,6 @@ use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::ByteSize;
 use crate::ops::notify::News;
 use crate::ops::rate_limits::AskedToWait;
-use crate::ops::run::RunReport;
 use crate::ops::run_due::{DuePlan, PlannedModel, PlannedSchedule};
 use crate::ui::json::{document, skipped_run, skipped_schedules};
 use crate::ui::{Format, Output, table, text};
@@ -123,7 +122,7 @@ fn idle_status(unusable: &[Unusable]) -> ExitStatus {
 /// that was told before is passed over.
 pub fn report_run(
     context: &Context,
-    report: &RunReport,
+    run: &RunFacts,
     due: &Due<'_>,
     unusable: &[&Unusable],
     news: Option<&News>,
@@ -135,7 +134,7 @@ pub fn report_run(
             told.any(|notice| notice.session == index)
         })
     };
-    let troubles: Vec<_> = report
+    let troubles: Vec<_> = run
         .sessions
         .iter()
         .enumerate()
@@ -144,7 +143,7 @@ pub fn report_run(
         .collect();
     if !context.host.stderr_is_terminal()
         && context.out.format == Format::Table
-        && let Some(line) = summary(&troubles, unusable, report.sessions.len())
+        && let Some(line) = summary(&troubles, unusable, run.sessions.len())
     {
         context.out.say(&ascii(&line));
     }
@@ -156,7 +155,7 @@ pub fn report_run(
         say_what_lasts(context, news);
     }
     if !troubles.is_empty() && !context.host.stderr_is_terminal() {
-        let id = &report.run_id;
+        let id = &run.run_id;
         context
             .out
             .say(&format!(" next: `hfdl runs show {id}` tells more"));
@@ -164,11 +163,11 @@ pub fn report_run(
     if context.out.format != Format::Table {
         context
             .out
-            .result(|_| String::new(), || run_document(report, due))?;
+            .result(|_| String::new(), || run_document(run, due))?;
     } else if is_watched(context) {
-        context.out.print(&run_text(&context.out, report))?;
+        context.out.print(&run_text(&context.out, run))?;
     }
-    Ok(report.status)
+    Ok(run.status)
 }
 
 /// Returns the first line of a mail: how much needs a look, and the worst of
@@ -252,8 +251,8 @@ fn label(session: &Session) -> String {
     }
 }
 
-fn run_text(out: &Output, report: &RunReport) -> String {
-    let rows = report.sessions.iter().map(|session| {
+fn run_text(out: &Output, run: &RunFacts) -> String {
+    let rows = run.sessions.iter().map(|session| {
         let (bytes, end) = (session.progress.bytes, session.end.as_ref());
         let commit = session.progress.new_commit.as_ref();
         vec![

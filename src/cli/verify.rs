@@ -22,11 +22,11 @@ use crate::domain::session::Session;
 use crate::domain::settings::Settings;
 use crate::domain::time::render_utc;
 use crate::domain::units::ByteSize;
-use crate::ops::sync::{Progress, Target, Vanished};
+use crate::ops::services::Services;
+use crate::ops::sync::{SyncEvent, Target, Vanished};
 use crate::ops::verify::{
     BadFile, Listed, Verified, Verify as Work, VerifyReport, Word, is_in_cache,
 };
-use crate::ops::workshop::Workshop;
 use crate::store::{ModelFilter, Store};
 use crate::ui::json::document;
 use crate::ui::progress::Bars;
@@ -94,26 +94,26 @@ impl Verify {
             Some(store) => store,
             None => context.store()?,
         };
-        let workshop = Workshop::open(&context.host, &context.home, settings, store)?;
+        let services = Services::for_run(&context.host, &context.home, settings, store)?;
         let work = Work {
-            tools: workshop.tools()?,
+            services: &services,
             targets,
             repair: self.repair,
             sample: self.sample,
             offline: self.offline,
         };
         let mut bars: Option<Bars> = None;
-        let mut show = |progress: &Progress<'_>| {
-            if matches!(progress, Progress::Comes { .. }) && bars.is_none() && wants_bars(context) {
+        let mut show = |event: &SyncEvent| {
+            if matches!(event, SyncEvent::FetchPlanned { .. }) && bars.is_none() && wants_bars(context) {
                 bars = Some(Bars::new());
             }
-            draw(bars.as_mut(), progress);
+            draw(bars.as_mut(), event);
         };
         let report = work.run(&mut |files| may_replace(context, files), &mut show);
         if let Some(bars) = &bars {
             bars.finish();
         }
-        leave_status_file(context, work.tools.store, work.tools.settings);
+        leave_status_file(context, &services.store, &services.settings);
         drop(lock);
         report_run(context, &report?)
     }

@@ -1,4 +1,4 @@
-//! `hfdl download`: one run over targets that a person or a CI step named.
+//! `hfdl download`: one run over the targets of a command line.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,9 +7,11 @@ use anyhow::Result;
 
 use super::places::Places;
 use super::rate_limits;
-use super::run::{Bounds, Opening, Run, RunReport, Tools};
-use super::sync::{CacheChoice, Checked, Order, Progress, Target, check_all};
+use super::run::{ActiveRun, Bounds, Opening};
+use super::services::Services;
+use super::sync::{CacheChoice, Checked, SyncEvent, SyncRequest, Target, check_all};
 use crate::cache::LinkChoice;
+use crate::domain::alert::RunFacts;
 use crate::domain::hold::Loss;
 use crate::domain::model::Priority;
 use crate::domain::outcome::Trigger;
@@ -21,25 +23,18 @@ use crate::domain::settings::Settings;
 use crate::download::LimitGroup;
 use crate::sys::host::Host;
 
-/// Everything that a download works with.
-pub struct Download<'a> {
-    pub tools: Tools<'a>,
-    pub targets: Vec<Target>,
-    pub bounds: Bounds,
-}
-
-/// What a dry run found for one target.
+/// The result of a dry run for one target.
 #[derive(Debug)]
 pub struct DryRun {
     pub label: String,
     pub commit: String,
     pub files: Vec<(String, u64, u64)>,
     pub totals: Totals,
-    /// The newer commit that is held because it looks like a loss.
+    /// The newer commit that is held because it looks like data loss.
     pub held: Option<Loss>,
 }
 
-/// Returns where models go and which links may be used there.
+/// Returns the cache and the kinds of links that may be used in it.
 pub fn cache_choice(host: &Host, settings: &Settings, places: Arc<Places>) -> CacheChoice {
     let links = if host.is_on("HF_HUB_DISABLE_SYMLINKS") {
         LinkChoice::NoSymlinks
@@ -54,54 +49,52 @@ pub fn cache_choice(host: &Host, settings: &Settings, places: Arc<Places>) -> Ca
     }
 }
 
-impl Download<'_> {
-    /// Finds out what a run would fetch; only looks.
-    pub fn dry_run(&self) -> Result<Vec<Result<DryRun>>> {
-        dry_run(&self.tools, &self.targets)
+/// Downloads targets as one run; the caller holds the lock of the home.
+pub fn download(
+    services: &Services<'_>,
+    targets: Vec<Target>,
+    bounds: &Bounds,
+    show: &mut dyn FnMut(&SyncEvent),
+) -> Result<RunFacts> {
+    let hub = &services.network()?.hub;
+    rate_limits::refuse_long_wait(&services.store, hub, services.host.now())?;
+    let mut run = ActiveRun::begin(services, RunCommand::Download, Trigger::Manual)?;
+    run.start_syncer(bounds)?;
+    // After the start of the syncer, because the time limit of the run includes this wait.
+    run.wait_for_rate_limits()?;
+    let targets: Vec<Arc<Target>> = targets.into_iter().map(Arc::new).collect();
+    let openings = targets.iter().cloned();
+    let sessions = run.open(openings.map(Opening::without_slot).collect())?;
+    let limits = LimitGroup::default();
+    for (session, target) in sessions.into_iter().flatten().zip(targets) {
+        let request = SyncRequest {
+            target,
+            limits: limits.clone(),
+            order: QueueOrder::new(Priority::default(), Priority::default()),
+        };
+        run.sync(session, request, None)?;
     }
-
-    /// Downloads; the lock of the home is held by the caller.
-    pub fn run(&self, show: &mut dyn FnMut(&Progress<'_>)) -> Result<RunReport> {
-        let tools = &self.tools;
-        let now = tools.host.now();
-        rate_limits::refuse_long_wait(tools.store, tools.hub, now)?;
-        let mut run = Run::begin(self.tools, RunCommand::Download, Trigger::Manual)?;
-        let (mut flow, _watch) = run.start_flow(&self.bounds)?;
-        // Behind the start of the flow, whose deadline ends this wait as well.
-        if !rate_limits::wait_out(tools, &mut || run.beat())? {
-            flow.expect_no_answer();
+    while run.is_syncing() {
+        for (session, result) in run.step(show) {
+            run.close(session, &result);
         }
-        let targets: Vec<Arc<Target>> = self.targets.iter().cloned().map(Arc::new).collect();
-        let openings = targets.iter().map(|target| Opening {
-            target: target.clone(),
-            slot: None,
-        });
-        let lane = LimitGroup::default();
-        for (index, target) in run
-            .open(openings.collect())?
-            .into_iter()
-            .flatten()
-            .zip(targets)
-        {
-            let share = QueueOrder::new(Priority::default(), Priority::default());
-            let order = Order {
-                target,
-                lane: lane.clone(),
-                share,
-            };
-            flow.add(index, order);
-        }
-        run.lead(flow, &mut |_, end| end, show);
-        run.end(0)
     }
+    run.end(0)
 }
 
-/// Finds out what targets would fetch; only looks.
-pub fn dry_run(tools: &Tools<'_>, targets: &[Target]) -> Result<Vec<Result<DryRun>>> {
-    let places = Places::load(tools.store, tools.settings)?;
-    let choice = cache_choice(tools.host, tools.settings, Arc::new(places));
-    let bad = tools.store.bad_files()?;
-    let checked = check_all(tools.hub, tools.xet, &choice, targets, &bad);
+/// Returns the bytes that a download would fetch. It only reads.
+pub fn dry_run(services: &Services<'_>, targets: &[Target]) -> Result<Vec<Result<DryRun>>> {
+    let Services {
+        host,
+        store,
+        settings,
+        ..
+    } = services;
+    let network = services.network()?;
+    let places = Places::load(store, settings)?;
+    let choice = cache_choice(host, settings, Arc::new(places));
+    let bad = store.bad_files()?;
+    let checked = check_all(&network.hub, network.xet.as_ref(), &choice, targets, &bad);
     let pairs = targets.iter().zip(checked);
     Ok(pairs
         .map(|(target, checked)| checked.map(|checked| describe(target, checked)))
@@ -156,7 +149,7 @@ fn describe(target: &Target, checked: Checked) -> DryRun {
     }
 }
 
-/// Returns the file or folder that a session published, for stdout.
+/// Returns the path that a session published: a file if one was asked for, else the folder.
 pub fn shown_path<'s>(
     session: &'s Session,
     single: Option<&Path>,

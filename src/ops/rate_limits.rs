@@ -1,10 +1,10 @@
-//! What one process learned of the Hub's rate limits, for the next one.
+//! The Hub's rate limits, kept in the database for the next process.
 
 use std::time::Duration;
 
 use anyhow::Result;
 
-use super::run::Tools;
+use super::services::Services;
 use crate::domain::retry::{LONGEST_RETRY_AFTER, RATE_LIMIT_WINDOW, RETRY_AFTER, longest_wait};
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::Seconds;
@@ -12,17 +12,17 @@ use crate::hub::HubClient;
 use crate::store::{RateLimit, Store};
 use crate::sys::pause::Stopwatch;
 
-/// The counters that a download draws on, and the time that the Hub named.
+/// The counters of a download, and the time of a `Retry-After`.
 const BUCKETS: [&str; 3] = ["api", "resolvers", RETRY_AFTER];
 
-/// The Hub asked not to be asked before a time that is too far away to wait.
+/// The Hub accepts no requests before a time that is too far away to wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the Hub allows no more requests until {}", render_utc(*until))]
 pub struct AskedToWait {
     pub until: Timestamp,
 }
 
-/// Writes down the Hub's counters as the latest answers told them.
+/// Saves the Hub's counters from its latest answers.
 pub fn remember(store: &Store, hub: &HubClient, now: Timestamp) -> Result<()> {
     let endpoint = hub.endpoint().as_str();
     store.transaction(|store| -> Result<()> {
@@ -39,7 +39,7 @@ pub fn remember(store: &Store, hub: &HubClient, now: Timestamp) -> Result<()> {
     })
 }
 
-/// Refuses to begin when the Hub asked to wait for longer than one window.
+/// Returns an error when the Hub asked to wait for longer than one window.
 pub fn refuse_long_wait(store: &Store, hub: &HubClient, now: Timestamp) -> Result<()> {
     let until = exhausted_until(store, hub.endpoint().as_str(), now)?;
     let window = now.saturating_add(RATE_LIMIT_WINDOW.span())?;
@@ -49,23 +49,18 @@ pub fn refuse_long_wait(store: &Store, hub: &HubClient, now: Timestamp) -> Resul
     }
 }
 
-/// Waits until a window ends that an earlier process has used up: asking
-/// before would only be refused.
+/// Waits for the end of a rate limit window that an earlier process has used up.
 ///
-/// The wait ends with the run: by a signal, or when its time is over. `beat` is
-/// called all the time, for the run's heartbeat. `false`: the Hub still does
-/// not want to be asked.
-pub fn wait_out(tools: &Tools<'_>, beat: &mut dyn FnMut()) -> Result<bool> {
+/// The wait ends early with the run, by a signal or a deadline; then it returns
+/// `false`. `heartbeat` is called several times a second.
+pub fn wait_out(services: &Services<'_>, heartbeat: &mut dyn FnMut()) -> Result<bool> {
     const STEP: Duration = Duration::from_millis(250);
-    let Tools {
-        store,
-        hub,
-        host,
-        stop,
-        ..
-    } = *tools;
+    let Services {
+        store, host, stop, ..
+    } = services;
+    let endpoint = services.network()?.hub.endpoint();
     let now = host.now();
-    let Some(until) = exhausted_until(store, hub.endpoint().as_str(), now)? else {
+    let Some(until) = exhausted_until(store, endpoint.as_str(), now)? else {
         return Ok(true);
     };
     let span = Duration::try_from(until.duration_since(now)).unwrap_or_default();
@@ -76,13 +71,13 @@ pub fn wait_out(tools: &Tools<'_>, beat: &mut dyn FnMut()) -> Result<bool> {
         if stop.pause(STEP) {
             return Ok(false);
         }
-        beat();
+        heartbeat();
     }
     Ok(true)
 }
 
-/// Returns when the Hub will answer again, if an earlier process has used up
-/// what it allows or was asked to wait.
+/// Returns the end of the wait when an earlier process has used up a limit or was
+/// asked to wait.
 pub fn exhausted_until(store: &Store, endpoint: &str, now: Timestamp) -> Result<Option<Timestamp>> {
     let limits = store.rate_limits(now)?;
     let exhausted = limits.into_iter().filter(|limit| {
@@ -93,15 +88,15 @@ pub fn exhausted_until(store: &Store, endpoint: &str, now: Timestamp) -> Result<
     Ok(exhausted.map(|limit| limit.resets_at).max())
 }
 
-/// Returns the time before which a server does not want to be asked again, as
-/// this process and earlier ones know it.
+/// Returns the time before which the Hub accepts no requests, as this process and
+/// earlier ones know it.
 pub fn not_before(store: &Store, hub: &HubClient, now: Timestamp) -> Result<Option<Timestamp>> {
     let asked = hub.asked_to_wait();
     let asked = asked.map(|wait| after(now, wait, LONGEST_RETRY_AFTER));
     Ok(exhausted_until(store, hub.endpoint().as_str(), now)?.max(asked))
 }
 
-/// Adds a wait in whole seconds, rounded up: a request too early is refused.
+/// Adds a wait in whole seconds, rounded up, because a request too early is refused.
 fn after(now: Timestamp, wait: Duration, longest: Seconds) -> Timestamp {
     let seconds = u64::try_from(wait.as_millis().div_ceil(1_000)).unwrap_or(u64::MAX);
     let wait = Seconds(seconds.min(longest.get()));

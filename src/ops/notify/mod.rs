@@ -20,8 +20,7 @@ use anyhow::Result;
 
 use self::metrics::{metrics_path, write_metrics};
 use self::untold::{found_in_place, learn_untold};
-use super::run::RunReport;
-use super::workshop::Workshop;
+use super::services::Services;
 use crate::domain::alert::{Alerts, HookEvent, Notice, Reason, RunFacts, decide};
 use crate::domain::argv::Argv;
 use crate::domain::outcome::ExitStatus;
@@ -90,30 +89,15 @@ impl News {
     }
 }
 
-impl<'a> From<&'a Workshop<'_>> for Voice<'a> {
-    fn from(shop: &'a Workshop<'_>) -> Self {
+impl<'a> From<&'a Services<'_>> for Voice<'a> {
+    fn from(services: &'a Services<'_>) -> Self {
         Self {
-            host: shop.host(),
-            home: shop.home(),
-            store: shop.store(),
-            settings: shop.settings(),
-            stop: Some(shop.stop()),
+            host: services.host,
+            home: services.home,
+            store: &services.store,
+            settings: &services.settings,
+            stop: Some(&services.stop),
         }
-    }
-}
-
-/// Returns the facts of a run that has ended.
-pub fn facts_of(command: RunCommand, report: &RunReport) -> RunFacts {
-    RunFacts {
-        run_id: report.run_id.clone(),
-        command,
-        trigger: report.trigger,
-        outcome: report.outcome,
-        status: report.status,
-        started_at: report.started_at,
-        finished_at: report.finished_at,
-        sessions: report.sessions.clone(),
-        offline: report.offline.clone(),
     }
 }
 

@@ -17,7 +17,7 @@ use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::ops::ownership;
 use crate::ops::places::Places;
-use crate::ops::run::Tools;
+use crate::ops::services::Services;
 use crate::ops::sync::Target;
 use crate::store::{Pruned, Store};
 
@@ -55,15 +55,21 @@ pub fn newly_published<'t>(
 /// all others no folder is looked at. The caller holds the lock of the home. A
 /// folder that cannot be swept is reported and does not stop the others.
 pub fn after_run(
-    tools: &Tools<'_>,
+    services: &Services<'_>,
     models_touched: &[ModelId],
     repos_whole: BTreeSet<Repo>,
     now: Timestamp,
 ) -> Result<Summary> {
-    let (store, settings) = (tools.store, tools.settings);
+    let Services {
+        host,
+        home,
+        store,
+        settings,
+        ..
+    } = services;
     let mut summary = Summary::default();
-    let home = ownership::identity(tools.host, tools.home, store)?;
-    let cache = ownership::cache_of(settings, &home);
+    let identity = ownership::identity(host, home, store)?;
+    let cache = ownership::cache_of(settings, &identity);
     let mut repos = repos_with_too_many(store, settings, models_touched)?;
     let whole = repos_whole.into_iter();
     repos.extend(whole.filter(|repo| ownership::has_begun(&cache, repo)));
@@ -81,7 +87,7 @@ pub fn after_run(
             &mut summary,
         )?;
     }
-    let history = prune_history(store, tools.home, settings, now)?;
+    let history = prune_history(store, home, settings, now)?;
     summary.rows = history.rows;
     summary.n_logs = history.n_logs;
     Ok(summary)

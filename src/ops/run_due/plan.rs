@@ -1,27 +1,27 @@
-//! What is due at a moment, and what would be fetched; only looks.
+//! The plan of a dry run: the due models at a moment, and the bytes to fetch. It only reads.
 
 use anyhow::Result;
 use jiff::tz::TimeZone;
 
-use super::RunDue;
-use super::look::{Among, Judged};
+use super::due_finder::{Candidates, CheckedSchedule};
+use super::tick::{RunDueOptions, finder};
 use crate::domain::model::EntryName;
 use crate::domain::schedule::{DueSchedule, DueState, Unusable, due_jobs};
 use crate::domain::time::Timestamp;
 use crate::ops::download::{DryRun, dry_run};
+use crate::ops::services::Services;
 use crate::ops::sync::Target;
 
-/// The answer of a dry run.
 #[derive(Debug)]
 pub struct DuePlan {
     pub at: Timestamp,
     pub schedules: Vec<PlannedSchedule>,
     pub models: Vec<PlannedModel>,
-    /// Schedules of which nothing can be said.
+    /// Schedules that cannot run.
     pub unusable: Vec<Unusable>,
 }
 
-/// One enabled schedule and what there is to do about it.
+/// An enabled schedule with its state at the moment.
 #[derive(Debug)]
 pub struct PlannedSchedule {
     pub name: EntryName,
@@ -29,7 +29,7 @@ pub struct PlannedSchedule {
     pub state: DueState,
 }
 
-/// One due model and what would be fetched for it.
+/// A due model with the files to fetch.
 #[derive(Debug)]
 pub struct PlannedModel {
     pub name: EntryName,
@@ -37,49 +37,49 @@ pub struct PlannedModel {
     pub fetch: Result<DryRun>,
 }
 
-impl RunDue<'_> {
-    /// Finds out what is due at a moment and what that would fetch.
-    pub fn plan(&self, at: Timestamp) -> Result<DuePlan> {
-        let (judged, unusable) = self.looker().judge(at, Among::All)?;
-        let due: Vec<DueSchedule<'_>> = judged.iter().filter_map(due_of).collect();
-        let ids = due.iter().map(|one| one.schedule.id);
-        let models = self.shop.store().models_of_schedules(ids)?;
-        let mut jobs = due_jobs(&due, &models).jobs;
-        let shard = self.options.shard;
-        jobs.retain(|job| shard.holds(&job.model.spec.repo, &job.model.spec.revision));
-        let targets: Vec<Target> = jobs.iter().map(|job| Target::from(job.model)).collect();
-        let fetches = match targets.is_empty() {
-            true => Vec::new(),
-            false => dry_run(&self.shop.tools()?, &targets)?,
-        };
-        let planned = jobs.iter().zip(fetches).map(|(job, fetch)| PlannedModel {
+/// Returns the due models at a moment, with the bytes that a run would fetch.
+pub fn plan(services: &Services<'_>, options: &RunDueOptions, at: Timestamp) -> Result<DuePlan> {
+    let (checked, unusable) = finder(services, options).check(at, Candidates::All)?;
+    let due: Vec<DueSchedule<'_>> = checked.iter().filter_map(due_of).collect();
+    let ids = due.iter().map(|one| one.schedule.id);
+    let models = services.store.models_of_schedules(ids)?;
+    let mut jobs = due_jobs(&due, &models).jobs;
+    let shard = options.shard;
+    jobs.retain(|job| shard.holds(&job.model.spec.repo, &job.model.spec.revision));
+    let targets: Vec<Target> = jobs.iter().map(|job| Target::from(job.model)).collect();
+    let fetches = if targets.is_empty() {
+        Vec::new()
+    } else {
+        dry_run(services, &targets)?
+    };
+    let models = jobs.iter().zip(fetches).map(|(job, fetch)| {
+        let schedules = job.serves.iter();
+        PlannedModel {
             name: job.model.spec.name.clone(),
-            schedules: job
-                .serves
-                .iter()
+            schedules: schedules
                 .map(|serves| serves.schedule.spec.name.clone())
                 .collect(),
             fetch,
-        });
-        let models = planned.collect();
-        let schedules = judged.into_iter().map(|judged| PlannedSchedule {
-            name: judged.schedule.spec.name,
-            zone: judged.zone,
-            state: judged.state,
-        });
-        Ok(DuePlan {
-            at,
-            schedules: schedules.collect(),
-            models,
-            unusable,
-        })
-    }
+        }
+    });
+    let models = models.collect();
+    let schedules = checked.into_iter().map(|checked| PlannedSchedule {
+        name: checked.schedule.spec.name,
+        zone: checked.zone,
+        state: checked.state,
+    });
+    Ok(DuePlan {
+        at,
+        schedules: schedules.collect(),
+        models,
+        unusable,
+    })
 }
 
-fn due_of(judged: &Judged) -> Option<DueSchedule<'_>> {
-    match judged.state {
+fn due_of(checked: &CheckedSchedule) -> Option<DueSchedule<'_>> {
+    match checked.state {
         DueState::Due(due) => Some(DueSchedule {
-            schedule: &judged.schedule,
+            schedule: &checked.schedule,
             due,
         }),
         _ => None,

@@ -1,60 +1,64 @@
-//! Schedules that no run can follow: each is passed over and told of, and the
-//! others go on.
+//! Schedules that cannot run: skipped and reported, while the others run.
 
 use std::collections::BTreeSet;
 
 use anyhow::Result;
 
-use super::look::event;
-use crate::domain::run::{EventKind, RunId};
+use crate::domain::run::{Event, EventKind, RunId};
 use crate::domain::schedule::{ScheduleId, Unusable};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
 use crate::store::Store;
 
-/// Trouble that lasts is told of once in so long: a timer comes every few
-/// minutes, and cron mails whatever is said.
-pub(super) const TELL_EVERY: Seconds = Seconds(24 * 3600);
+/// The time between two reports of the same trouble: a timer ticks every few
+/// minutes, and cron mails all output.
+pub(super) const REPORT_EVERY: Seconds = Seconds(24 * 3600);
 
-/// Schedules that were passed over.
 #[derive(Debug, Default)]
-pub struct PassedOver {
+pub struct UnusableSchedules {
     pub schedules: Vec<Unusable>,
-    /// Those of them that nobody was told of in the last day.
-    pub untold: BTreeSet<ScheduleId>,
+    /// Those that were not reported in the last day.
+    pub unreported: BTreeSet<ScheduleId>,
 }
 
-impl PassedOver {
+impl UnusableSchedules {
     pub(super) fn new(store: &Store, schedules: Vec<Unusable>, now: Timestamp) -> Result<Self> {
-        let since = now.checked_sub(TELL_EVERY.span()).unwrap_or(now);
-        let mut untold = BTreeSet::new();
+        let since = now.checked_sub(REPORT_EVERY.span()).unwrap_or(now);
+        let mut unreported = BTreeSet::new();
         for one in &schedules {
             log::debug!("{one}");
             if !store.has_event(EventKind::Skipped, &one.to_string(), since, now)? {
-                untold.insert(one.id);
+                unreported.insert(one.id);
             }
         }
-        Ok(Self { schedules, untold })
+        Ok(Self {
+            schedules,
+            unreported,
+        })
     }
 
     pub fn is_empty(&self) -> bool {
         self.schedules.is_empty()
     }
 
-    /// Returns what is to be written down: what nobody was told of.
-    pub(super) fn news(&self) -> Vec<String> {
-        let untold = self.schedules.iter();
-        let untold = untold.filter(|one| self.untold.contains(&one.id));
-        untold.map(ToString::to_string).collect()
+    /// Returns the details of the events to record.
+    pub(super) fn unreported(&self) -> Vec<String> {
+        let schedules = self.schedules.iter();
+        let unreported = schedules.filter(|one| self.unreported.contains(&one.id));
+        unreported.map(ToString::to_string).collect()
     }
 
-    /// Writes the news down as part of a run that has other things to do.
+    /// Records the events as part of a run that has work.
     pub(super) fn record(&self, store: &Store, run: &RunId, now: Timestamp) -> Result<()> {
         store.transaction(|store| -> Result<()> {
-            for detail in self.news() {
-                let mut event = event(now, EventKind::Skipped, detail);
-                event.run_id = Some(run.clone());
-                store.record_event(&event)?;
+            for detail in self.unreported() {
+                store.record_event(&Event {
+                    at: now,
+                    kind: EventKind::Skipped,
+                    model_id: None,
+                    run_id: Some(run.clone()),
+                    detail,
+                })?;
             }
             Ok(())
         })

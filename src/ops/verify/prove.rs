@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
@@ -15,7 +16,7 @@ use crate::xet::{FileHasher, sidecar};
 
 /// A file to read.
 pub struct Job {
-    pub name: String,
+    pub name: Arc<str>,
     pub path: PathBuf,
     pub content: ContentId,
     pub size_bytes: u64,
@@ -141,7 +142,7 @@ mod tests {
                 std::fs::write(&path, "").unwrap();
             }
             Job {
-                name: name.to_owned(),
+                name: name.into(),
                 path,
                 content: content.parse().unwrap(),
                 size_bytes: 0,

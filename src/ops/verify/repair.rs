@@ -1,13 +1,13 @@
 //! Fetches again what is bad, at the commit that is published.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Result;
 
 use super::look::{BadFile, Look, Reason, ask_for_listing};
-use super::report::{Verified, end_of, session_files, trouble_with};
+use super::report::{Verified, failure_with, result_of, session_files};
 use super::run::{MayReplace, Verify, close};
 use crate::domain::model::Priority;
 use crate::domain::outcome::Outcome;
@@ -15,97 +15,91 @@ use crate::domain::plan::plan_sync;
 use crate::domain::queue_order::QueueOrder;
 use crate::domain::repo::RepoPath;
 use crate::domain::repo_arg::escape_pattern;
+use crate::domain::session::SessionId;
 use crate::domain::snapshot::RemoteFile;
 use crate::download::{LimitGroup, has_content};
-use crate::ops::run::{Bounds, Run, Tools};
+use crate::ops::run::{ActiveRun, Bounds};
+use crate::ops::services::Services;
 use crate::ops::sync::{
-    Asker, Findings, Order, Planned, Progress, SyncEnd, Target, origins_of, outcome_of, trouble_of,
+    Asker, Findings, Planned, SyncEvent, SyncRequest, SyncResult, Target, origins_of, outcome_of,
+    trouble_of,
 };
 
 impl Verify<'_> {
     /// Repairs models whose bad files are known, and closes their sessions.
     pub(super) fn repair(
         &self,
-        run: &mut Run<'_>,
+        run: &mut ActiveRun<'_>,
+        sessions: &[SessionId],
         broken: Vec<(usize, Look)>,
         models: &mut [Verified],
         may_replace: MayReplace<'_>,
-        show: &mut dyn FnMut(&Progress<'_>),
+        show: &mut dyn FnMut(&SyncEvent),
     ) -> Result<()> {
         if broken.is_empty() {
             return Ok(());
         }
         let may_replace = self.ask(&broken, models, may_replace)?;
-        let bounds = Bounds {
-            limit_rate: self.tools.settings.limit_rate().cloned(),
+        run.start_syncer(&Bounds {
+            limit_rate: self.services.settings.limit_rate().cloned(),
             ..Bounds::default()
-        };
-        let (mut flow, _watch) = run.start_flow(&bounds)?;
-        let lane = LimitGroup::default();
-        let mut at_once: Vec<(usize, SyncEnd)> = Vec::new();
+        })?;
+        let mut indices = BTreeMap::new();
         for (index, look) in broken {
-            let bad = &models[index].bad;
-            let spared: BTreeSet<&RepoPath> = bad
-                .iter()
-                .filter(|bad| bad.reason == Reason::Changed && !may_replace)
-                .map(|bad| &bad.path)
-                .collect();
-            let path = look.place.readable_at(&look.commit);
-            if spared.len() == bad.len() {
-                let end = still_bad(&models[index], path);
-                close(run, index, end, &models[index]);
-                continue;
-            }
-            let target = &self.targets[index];
-            match plan_repair(&self.tools, look, target, bad, &spared) {
-                Ok(planned) => {
-                    let order = Order {
-                        target: Arc::new(target.clone()),
-                        lane: lane.clone(),
-                        share: QueueOrder::new(Priority::default(), Priority::default()),
-                    };
-                    let mut on = |progress: Progress<'_>| {
-                        show(&progress);
-                        if let Progress::Ended { end, .. } = progress {
-                            at_once.push((index, end.clone()));
-                        }
-                    };
-                    flow.begin(index, order, Box::new(planned), &mut on);
+            let session = sessions[index];
+            match self.plan_or_end(index, look, &models[index], may_replace) {
+                Ok((request, planned)) => {
+                    indices.insert(session, index);
+                    run.sync(session, request, Some(planned))?;
                 }
-                Err(err) => {
-                    let end = match self.tools.stop.reason() {
-                        Some(reason) => SyncEnd::unseen(reason),
-                        None => failed(&models[index], path, &err),
-                    };
-                    close(run, index, end, &models[index]);
-                }
+                Err(result) => close(run, session, *result, &models[index]),
             }
         }
-        let mut alter = |index: usize, mut end: SyncEnd| {
-            let model = &mut models[index];
-            if matches!(end.outcome, Outcome::Repaired | Outcome::UpToDate) {
-                for bad in &mut model.bad {
-                    bad.is_repaired = bad.reason != Reason::Changed || may_replace;
+        while run.is_syncing() {
+            for (session, mut result) in run.step(show) {
+                if let Some(index) = indices.get(&session) {
+                    note_repair(&mut models[*index], &mut result, may_replace);
                 }
-                let left: Vec<BadFile> = still_there(model);
-                if !left.is_empty() {
-                    end.outcome = Outcome::Failed;
-                    end.trouble = Some(trouble_with(&left, spared_hint()));
-                    end.files.extend(session_files(&left));
-                }
+                run.close(session, &result);
             }
-            end.verify_outcome = model.outcome();
-            end
-        };
-        for (index, end) in at_once {
-            run.close(index, &alter(index, end));
         }
-        run.lead(flow, &mut alter, show);
         Ok(())
     }
 
-    /// Asks once about all files that a person changed; they are the only
-    /// ones whose bytes cannot be had again.
+    /// Plans the repair of one model, or returns the result if there is no plan.
+    fn plan_or_end(
+        &self,
+        index: usize,
+        look: Look,
+        model: &Verified,
+        may_replace: bool,
+    ) -> Result<(SyncRequest, Box<Planned>), Box<SyncResult>> {
+        let bad = &model.bad;
+        let spared = bad.iter();
+        let spared = spared.filter(|bad| bad.reason == Reason::Changed && !may_replace);
+        let spared: BTreeSet<&RepoPath> = spared.map(|bad| &bad.path).collect();
+        let path = look.place.readable_at(&look.commit);
+        if spared.len() == bad.len() {
+            return Err(Box::new(still_bad(model, path)));
+        }
+        let target = &self.targets[index];
+        match plan_repair(self.services, look, target, bad, &spared) {
+            Ok(planned) => {
+                let request = SyncRequest {
+                    target: Arc::new(target.clone()),
+                    limits: LimitGroup::default(),
+                    order: QueueOrder::new(Priority::default(), Priority::default()),
+                };
+                Ok((request, Box::new(planned)))
+            }
+            Err(err) => Err(Box::new(match self.services.stop.reason() {
+                Some(reason) => SyncResult::stopped(reason),
+                None => failed(model, path, &err),
+            })),
+        }
+    }
+
+    /// Asks once about all files that a person has edited: no other bytes are lost for good.
     fn ask(
         &self,
         broken: &[(usize, Look)],
@@ -129,15 +123,16 @@ impl Verify<'_> {
 ///
 /// The ref stays where it is, whatever has happened upstream.
 fn plan_repair(
-    tools: &Tools<'_>,
+    services: &Services<'_>,
     look: Look,
     target: &Target,
     bad: &[BadFile],
     spared: &BTreeSet<&RepoPath>,
 ) -> Result<Planned> {
+    let network = services.network()?;
     let remote = match look.remote {
         Some(remote) => remote,
-        None => ask_for_listing(tools.hub, tools.stop, &target.repo, &look.commit)?,
+        None => ask_for_listing(&network.hub, &services.stop, &target.repo, &look.commit)?,
     };
     let mut filter = look.filter;
     let spared = spared.iter().map(|path| escape_pattern(path.as_str()));
@@ -151,16 +146,16 @@ fn plan_repair(
         distrusted.insert(file.content);
     }
     let mut plan = plan_sync(&remote, &filter, &look.place.likely_placement(), &facts)?;
-    if let Some(xet) = tools.xet {
+    if let Some(xet) = &network.xet {
         let place_of = |file: &RemoteFile| look.place.file_of(&look.commit, file);
         let asker = Asker {
-            hub: tools.hub,
+            hub: &network.hub,
             xet,
             target,
             place: &look.place,
             remote: &remote,
             old_commit: Some(&look.commit),
-            goes_on: &|| !tools.stop.is_raised(),
+            goes_on: &|| !services.stop.is_raised(),
             bad: &|file| distrusted.contains(&file.content).then(|| place_of(file)),
         };
         asker.add_deltas(&mut plan);
@@ -168,7 +163,7 @@ fn plan_repair(
     let origins = origins_of(&plan, &look.place, &target.repo, Some(&look.commit));
     Ok(Planned {
         origins,
-        // They have been read by this very run, or are the sample's rest.
+        // This run has read them, or the sample leaves them out.
         reused: Vec::new(),
         findings: Findings::default(),
         place: look.place,
@@ -181,29 +176,46 @@ fn plan_repair(
     })
 }
 
+/// Marks the files that a repair has replaced. Files that were spared make the
+/// result a failure.
+fn note_repair(model: &mut Verified, result: &mut SyncResult, may_replace: bool) {
+    if let Outcome::Repaired | Outcome::UpToDate = result.outcome {
+        for bad in &mut model.bad {
+            bad.is_repaired = bad.reason != Reason::Changed || may_replace;
+        }
+        let left = still_there(model);
+        if !left.is_empty() {
+            result.outcome = Outcome::Failed;
+            result.failure = Some(failure_with(&left, spared_hint()));
+            result.files.extend(session_files(&left));
+        }
+    }
+    result.verify_outcome = model.outcome();
+}
+
 fn still_there(model: &Verified) -> Vec<BadFile> {
     let left = model.bad.iter().filter(|bad| !bad.is_repaired);
     left.cloned().collect()
 }
 
-fn still_bad(model: &Verified, path: PathBuf) -> SyncEnd {
-    let trouble = trouble_with(&model.bad, spared_hint());
-    let mut end = end_of(Outcome::Failed, Some(trouble));
-    end.files = session_files(&model.bad);
-    end.progress = model.progress(path);
-    end
+fn still_bad(model: &Verified, path: PathBuf) -> SyncResult {
+    let failure = failure_with(&model.bad, spared_hint());
+    let mut result = result_of(Outcome::Failed, Some(failure));
+    result.files = session_files(&model.bad);
+    result.progress = model.progress(path);
+    result
 }
 
-fn failed(model: &Verified, path: PathBuf, err: &anyhow::Error) -> SyncEnd {
+fn failed(model: &Verified, path: PathBuf, err: &anyhow::Error) -> SyncResult {
     let outcome = match outcome_of(err, false) {
         // It was checked; what failed is the repair.
         Outcome::CouldNotCheck => Outcome::Failed,
         outcome => outcome,
     };
-    let mut end = end_of(outcome, Some(trouble_of(err)));
-    end.files = session_files(&model.bad);
-    end.progress = model.progress(path);
-    end
+    let mut result = result_of(outcome, Some(trouble_of(err)));
+    result.files = session_files(&model.bad);
+    result.progress = model.progress(path);
+    result
 }
 
 fn spared_hint() -> Option<String> {

@@ -1,25 +1,25 @@
-//! What was found, and how it is told: to the caller, and to the session.
+//! The findings of a verification, for the caller and for the sessions.
 
 use std::path::PathBuf;
 
 use super::look::{BadFile, Listed};
+use crate::domain::alert::RunFacts;
 use crate::domain::outcome::{ErrorKind, Outcome, VerifyOutcome};
 use crate::domain::repo::CommitSha;
 use crate::domain::session::{FileResult, SessionFile, SessionProgress, Trouble};
-use crate::ops::run::RunReport;
-use crate::ops::sync::{SyncEnd, Target};
+use crate::ops::sync::{SyncResult, Target};
 
-/// What a verification came to; the models stand in the order of the sessions.
+/// The result of a verification; the models have the order of the sessions.
 #[derive(Clone, Debug)]
 pub struct VerifyReport {
-    pub run: RunReport,
+    pub run: RunFacts,
     pub models: Vec<Verified>,
 }
 
-/// What was found of one model.
+/// The findings for one model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verified {
-    /// `None`: nothing of it is published.
+    /// `None` if nothing is published.
     pub commit: Option<CommitSha>,
     pub listed: Listed,
     pub n_files: u64,
@@ -27,11 +27,10 @@ pub struct Verified {
     /// Files and bytes whose hash was found right in this run.
     pub files_good: u64,
     pub bytes_good: u64,
-    /// Files whose bytes have the Xet hash that somebody knew, and files whose
-    /// bytes do not.
+    /// Files whose bytes have the known Xet hash, and files whose bytes do not.
     pub xet_agrees: u64,
     pub xet_differs: u64,
-    /// Files of which nothing says what they should be.
+    /// Files without a known hash.
     pub files_unknown: u64,
     pub bad: Vec<BadFile>,
     /// The run was stopped before all of them were read.
@@ -39,14 +38,14 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// Returns the result in one word; `None`: there was nothing to verify.
+    /// Returns the result in one word; `None` if there was nothing to verify.
     pub fn outcome(&self) -> Option<VerifyOutcome> {
         self.commit.as_ref()?;
         let n_repaired = self.bad.iter().filter(|bad| bad.is_repaired).count();
         let n_proven = self.files_good + n_repaired as u64;
         Some(match self.listed {
             _ if n_repaired < self.bad.len() => VerifyOutcome::Damaged,
-            // Without a listing a file that is gone is not missed.
+            // A missing file is noticed only with a listing.
             Listed::ByListing if n_proven == self.n_files => VerifyOutcome::Verified,
             _ => VerifyOutcome::Unproven,
         })
@@ -67,10 +66,11 @@ impl Verified {
     }
 }
 
-/// A registered model that nobody has downloaded yet is no trouble.
-pub(super) fn nothing_published(target: &Target) -> SyncEnd {
+/// Returns the result of a target without a published revision. For a registered
+/// model this is no failure.
+pub(super) fn nothing_published(target: &Target) -> SyncResult {
     if target.model.is_some() {
-        return end_of(Outcome::Skipped, None);
+        return result_of(Outcome::Skipped, None);
     }
     let trouble = Trouble {
         kind: ErrorKind::NotFound,
@@ -80,10 +80,10 @@ pub(super) fn nothing_published(target: &Target) -> SyncEnd {
         ),
         hint: Some("`hfdl models list` shows all models".to_owned()),
     };
-    end_of(Outcome::Failed, Some(trouble))
+    result_of(Outcome::Failed, Some(trouble))
 }
 
-pub(super) fn trouble_with(bad: &[BadFile], hint: Option<String>) -> Trouble {
+pub(super) fn failure_with(bad: &[BadFile], hint: Option<String>) -> Trouble {
     const MOST: usize = 3;
     let mut message = match bad.len() {
         1 => "1 file is bad: ".to_owned(),
@@ -118,6 +118,6 @@ pub(super) fn session_files(bad: &[BadFile]) -> Vec<SessionFile> {
         .collect()
 }
 
-pub(super) fn end_of(outcome: Outcome, trouble: Option<Trouble>) -> SyncEnd {
-    SyncEnd::without_files(outcome, trouble, SessionProgress::default())
+pub(super) fn result_of(outcome: Outcome, failure: Option<Trouble>) -> SyncResult {
+    SyncResult::without_files(outcome, failure, SessionProgress::default())
 }

@@ -1,4 +1,4 @@
-//! The run from its first look to its last session.
+//! The run of a verification, from listing the files to closing the sessions.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use anyhow::Result;
 use super::look::{Look, look};
 use super::prove::{Job, Proof, Proving, prove_all};
 use super::report::{
-    Verified, VerifyReport, end_of, nothing_published, session_files, trouble_with,
+    Verified, VerifyReport, failure_with, nothing_published, result_of, session_files,
 };
 use super::witness::Word;
 use crate::domain::content::ContentId;
@@ -19,124 +19,138 @@ use crate::domain::sample::{Candidate, choose_sample};
 use crate::domain::snapshot::RemoteFile;
 use crate::domain::units::ByteSize;
 use crate::ops::rollback;
-use crate::ops::run::{Opening, Run, Tools};
-use crate::ops::sync::{Progress, SyncEnd, Target, outcome_of, trouble_of};
+use crate::domain::session::SessionId;
+use crate::ops::run::{ActiveRun, Opening};
+use crate::ops::services::Services;
+use crate::ops::sync::{SyncEvent, SyncResult, Target, outcome_of, trouble_of};
 
-/// Everything that a verification works with.
 pub struct Verify<'a> {
-    pub tools: Tools<'a>,
+    pub services: &'a Services<'a>,
     pub targets: Vec<Target>,
     /// Fetch again what is bad.
     pub repair: bool,
-    /// Hash so many bytes only, those proven longest ago.
+    /// Hash only so many bytes, those proven longest ago.
     pub sample: Option<ByteSize>,
-    /// Ask nobody, not even for a listing that is not kept.
+    /// Send no request, not even for a missing listing.
     pub offline: bool,
 }
 
-/// Asks whether files that a person changed may be replaced.
+/// Asks a person whether files that somebody changed may be replaced.
 pub type MayReplace<'a> = &'a mut dyn FnMut(&[PathBuf]) -> Result<bool>;
 
 impl Verify<'_> {
-    /// Verifies; the lock of the home is held by the caller.
+    /// Verifies the targets; the caller holds the lock of the home.
     pub fn run(
         &self,
         may_replace: MayReplace<'_>,
-        show: &mut dyn FnMut(&Progress<'_>),
+        show: &mut dyn FnMut(&SyncEvent),
     ) -> Result<VerifyReport> {
-        let mut run = Run::begin(self.tools, RunCommand::Verify, Trigger::Manual)?;
-        let openings = self.targets.iter().map(|target| Opening {
-            target: Arc::new(target.clone()),
-            slot: None,
-        });
-        run.open(openings.collect())?;
-        let choice = run.cache_choice();
+        let mut run = ActiveRun::begin(self.services, RunCommand::Verify, Trigger::Manual)?;
+        let targets = self.targets.iter().cloned().map(Arc::new);
+        let sessions = run.open(targets.map(Opening::without_slot).collect())?;
+        let sessions: Vec<SessionId> = sessions.into_iter().flatten().collect();
         let mut models = vec![Verified::default(); self.targets.len()];
-        let mut looks: Vec<(usize, Look)> = Vec::new();
-        for (index, target) in self.targets.iter().enumerate() {
-            let hub = (!self.offline).then_some(self.tools.hub);
-            // A rollback that was killed has not moved the ref yet: what is
-            // proven must be what readers see.
-            rollback::hold(&choice.layout(), target);
-            match look(hub, self.tools.stop, &choice, target) {
-                Ok(Some(look)) => looks.push((index, look)),
-                Ok(None) => {
-                    run.close(index, &nothing_published(target));
-                }
-                Err(err) => {
-                    let end = match self.tools.stop.reason() {
-                        Some(reason) => SyncEnd::unseen(reason),
-                        None => end_of(outcome_of(&err, false), Some(trouble_of(&err))),
-                    };
-                    close(&mut run, index, end, &Verified::default());
-                }
-            }
-        }
+        let looks = self.look_at_all(&mut run, &sessions)?;
         for (index, look) in &looks {
             models[*index] = look.begin();
         }
         self.prove(&mut run, &looks, &mut models, show)?;
-        let is_stopped = self.tools.stop.is_raised();
+        let is_stopped = self.services.stop.is_raised();
         let mut broken = Vec::new();
         for (index, look) in looks {
             let model = &models[index];
             if self.repair && !is_stopped && !model.bad.is_empty() {
                 broken.push((index, look));
             } else {
-                let end = self.end_without_repair(index, &look, model);
-                close(&mut run, index, end, model);
+                let result = self.result_without_repair(index, &look, model);
+                close(&mut run, sessions[index], result, model);
             }
         }
-        self.repair(&mut run, broken, &mut models, may_replace, show)?;
+        self.repair(&mut run, &sessions, broken, &mut models, may_replace, show)?;
         Ok(VerifyReport {
             run: run.end(0)?,
             models,
         })
     }
 
-    /// Hashes what is there, and writes down at once what is proven: a run of
-    /// many hours that is cut short has not worked in vain.
+    /// Finds the published files of all targets. It closes the sessions of targets
+    /// that have none, or whose files cannot be listed.
+    fn look_at_all(
+        &self,
+        run: &mut ActiveRun<'_>,
+        sessions: &[SessionId],
+    ) -> Result<Vec<(usize, Look)>> {
+        let choice = run.cache_choice();
+        let stop = &self.services.stop;
+        let mut looks = Vec::new();
+        for (index, target) in self.targets.iter().enumerate() {
+            let hub = match self.offline {
+                true => None,
+                false => Some(&self.services.network()?.hub),
+            };
+            // A rollback that was killed has not moved the ref yet; the files to verify
+            // are those that readers see.
+            rollback::hold(&choice.layout(), target);
+            match look(hub, stop, &choice, target) {
+                Ok(Some(look)) => looks.push((index, look)),
+                Ok(None) => {
+                    run.close(sessions[index], &nothing_published(target));
+                }
+                Err(err) => {
+                    let result = match stop.reason() {
+                        Some(reason) => SyncResult::stopped(reason),
+                        None => result_of(outcome_of(&err, false), Some(trouble_of(&err))),
+                    };
+                    close(run, sessions[index], result, &Verified::default());
+                }
+            }
+        }
+        Ok(looks)
+    }
+
+    /// Hashes the files. Each proof is saved at once, so that a run that is cut short
+    /// keeps its work.
     fn prove(
         &self,
-        run: &mut Run<'_>,
+        run: &mut ActiveRun<'_>,
         looks: &[(usize, Look)],
         models: &mut [Verified],
-        show: &mut dyn FnMut(&Progress<'_>),
+        show: &mut dyn FnMut(&SyncEvent),
     ) -> Result<()> {
         let (jobs, uses) = self.jobs(looks);
         let chosen = self.choose(&jobs, &uses, looks)?;
         let n_bytes = chosen.iter().map(|&job| jobs[job].size_bytes).sum();
-        show(&Progress::Comes {
+        show(&SyncEvent::FetchPlanned {
             n_files: chosen.len() as u64,
             n_bytes,
         });
         let mut proofs: Vec<Option<Proof>> = vec![None; jobs.len()];
         let mut problem = None;
         let threads = crate::sys::host::cores();
-        prove_all(&jobs, &chosen, threads, self.tools.stop, &mut |event| {
+        prove_all(&jobs, &chosen, threads, &self.services.stop, &mut |event| {
             let result = match event {
                 Proving::Started { job } => {
-                    show(&Progress::FileStarted {
-                        name: &jobs[job].name,
+                    show(&SyncEvent::FileStarted {
+                        name: jobs[job].name.clone(),
                         n_bytes: jobs[job].size_bytes,
                         have: 0,
                     });
                     Ok(())
                 }
                 Proving::Read { job, bytes } => {
-                    show(&Progress::Bytes {
-                        name: &jobs[job].name,
+                    show(&SyncEvent::BytesFetched {
+                        name: jobs[job].name.clone(),
                         n_bytes: bytes,
                     });
                     run.note_progress();
                     Ok(())
                 }
                 Proving::Ended { job, proof } => {
-                    show(&Progress::FileEnded {
-                        name: &jobs[job].name,
+                    show(&SyncEvent::FileEnded {
+                        name: jobs[job].name.clone(),
                     });
                     let result = self.note_down(run, &uses[job], looks, &proof);
-                    tell_of_witnesses(&jobs[job], &proof);
+                    report_witnesses(&jobs[job], &proof);
                     proofs[job] = Some(proof);
                     result
                 }
@@ -173,7 +187,7 @@ impl Verify<'_> {
         problem.map_or(Ok(()), Err)
     }
 
-    /// Makes one job of each file on disk: several names may stand for one.
+    /// Returns one job for each file on disk; a file may have several names.
     fn jobs(&self, looks: &[(usize, Look)]) -> (Vec<Job>, Vec<Vec<Use>>) {
         let mut jobs = Vec::new();
         let mut uses: Vec<Vec<Use>> = Vec::new();
@@ -184,7 +198,7 @@ impl Verify<'_> {
                 let real = std::fs::canonicalize(&path).unwrap_or_else(|_| path.clone());
                 let job = *known.entry((real, file.content)).or_insert_with(|| {
                     jobs.push(Job {
-                        name: format!("{}: {}", self.targets[*index].label(), file.path),
+                        name: format!("{}: {}", self.targets[*index].label(), file.path).into(),
                         path,
                         content: file.content,
                         size_bytes: file.size_bytes,
@@ -203,8 +217,8 @@ impl Verify<'_> {
         (jobs, uses)
     }
 
-    /// Chooses what to hash, the largest first, so that no core waits for the
-    /// last one at the end.
+    /// Chooses the files to hash, the largest first, so that all cores are busy until
+    /// the end.
     fn choose(
         &self,
         jobs: &[Job],
@@ -217,7 +231,7 @@ impl Verify<'_> {
                 let mut candidates = Vec::new();
                 for (job, uses) in jobs.iter().zip(uses) {
                     let known = match uses.first() {
-                        Some(one) => self.tools.store.blob(&one.kept_at(looks))?,
+                        Some(one) => self.services.store.blob(&one.kept_at(looks))?,
                         None => None,
                     };
                     candidates.push(Candidate {
@@ -232,18 +246,16 @@ impl Verify<'_> {
         Ok(chosen)
     }
 
-    /// Writes down what reading a file showed.
-    ///
-    /// Rot is remembered, so that the next download replaces the file. What a
-    /// person changed is theirs and no rot: only they can say what becomes of it.
+    /// Saves the finding for one file. The next download replaces a damaged file; a
+    /// file that a person has edited is not damaged, and only they decide about it.
     fn note_down(
         &self,
-        run: &Run<'_>,
+        run: &ActiveRun<'_>,
         uses: &[Use],
         looks: &[(usize, Look)],
         proof: &Proof,
     ) -> Result<()> {
-        let (store, now) = (self.tools.store, self.tools.host.now());
+        let (store, now) = (&self.services.store, self.services.host.now());
         for one in uses {
             let (index, look) = &looks[one.look];
             let (path, file) = (one.kept_at(looks), one.of(looks));
@@ -256,7 +268,7 @@ impl Verify<'_> {
                     store.forget_blob(&path)?;
                     store.forget_bad_file(&path)?;
                 }
-                // A file that cannot be read is of use to nobody: a sync fetches it again.
+                // The next sync fetches an unreadable file again.
                 Proof::Bad(_) | Proof::Unreadable(_) => {
                     store.transaction(|store| -> Result<()> {
                         if store.save_bad_file(&path, &file.content, now)? {
@@ -282,41 +294,46 @@ impl Verify<'_> {
         Ok(())
     }
 
-    fn end_without_repair(&self, index: usize, look: &Look, model: &Verified) -> SyncEnd {
+    fn result_without_repair(&self, index: usize, look: &Look, model: &Verified) -> SyncResult {
         let progress = model.progress(look.place.readable_at(&look.commit));
-        let mut end = if !model.bad.is_empty() {
+        let mut result = if !model.bad.is_empty() {
             let hint = (!self.repair).then(|| {
                 let label = self.targets[index].label();
                 format!(
                     "`hfdl verify {label} --repair` fetches again what is bad, at the same commit"
                 )
             });
-            end_of(Outcome::Failed, Some(trouble_with(&model.bad, hint)))
+            result_of(Outcome::Failed, Some(failure_with(&model.bad, hint)))
         } else if model.is_cut_short {
-            SyncEnd {
-                stopped: self.tools.stop.reason(),
-                ..end_of(Outcome::Partial, None)
+            SyncResult {
+                stopped: self.services.stop.reason(),
+                ..result_of(Outcome::Partial, None)
             }
         } else {
-            end_of(Outcome::UpToDate, None)
+            result_of(Outcome::UpToDate, None)
         };
-        end.files = session_files(&model.bad);
-        end.progress = progress;
-        end
+        result.files = session_files(&model.bad);
+        result.progress = progress;
+        result
     }
 }
 
-/// Closes a session with the word for what was found of its model.
-pub(super) fn close(run: &mut Run<'_>, index: usize, mut end: SyncEnd, model: &Verified) {
+/// Closes a session with the outcome of the verification.
+pub(super) fn close(
+    run: &mut ActiveRun<'_>,
+    session: SessionId,
+    mut result: SyncResult,
+    model: &Verified,
+) {
     // Files that could not be listed or reached are neither good nor bad.
     let outcome = model.outcome().unwrap_or(VerifyOutcome::Unproven);
-    end.verify_outcome = Some(outcome);
-    run.close(index, &end);
+    result.verify_outcome = Some(outcome);
+    run.close(session, &result);
 }
 
-/// Says where a witness was wrong, and throws a sidecar away that was: nobody
-/// misses it but the next update, which makes it anew.
-fn tell_of_witnesses(job: &Job, proof: &Proof) {
+/// Reports a Xet hash that is wrong, and removes a wrong sidecar; the next update
+/// writes it again.
+fn report_witnesses(job: &Job, proof: &Proof) {
     let (Proof::Good(found, _) | Proof::Bad(found)) = proof else {
         return;
     };

@@ -110,7 +110,8 @@ impl On {
         let same = |wanted: &Option<String>, has: Option<&str>| {
             wanted.is_none() || wanted.as_deref() == has
         };
-        (self.apis.is_empty() || self.apis.contains(&request.api))
+        request.api != Api::Control
+            && (self.apis.is_empty() || self.apis.contains(&request.api))
             && self.port.is_none_or(|port| port == request.port)
             && same(&self.method, Some(&request.method))
             && same(&self.repo, request.repo.as_deref())

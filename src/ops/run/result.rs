@@ -1,36 +1,32 @@
-//! What a session's end means for its model, for its run and for the caller.
+//! The consequences of one result: for the model, for the run, and for the exit status.
 
 use std::borrow::Cow;
 
-use anyhow::Result;
-
-use super::run::Opening;
-use super::sync::{SyncEnd, Target};
 use super::watchdog;
 use crate::cache::{self, CacheLayout};
 use crate::domain::model::{Destination, Model, ModelState};
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, RunOutcome, UpstreamState};
 use crate::domain::repo::CommitSha;
 use crate::domain::run::{EventKind, RunTotals};
-use crate::domain::session::{Session, Trouble};
+use crate::domain::session::{Session, SessionProgress, Trouble};
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
-use crate::store::Store;
+use crate::ops::sync::{SyncResult, Target};
 use crate::sys::stop::StopReason;
 
-/// Decides what a session's end says about its model: check, success and
-/// change are three different facts.
-pub fn state_after(model: &Model, end: &SyncEnd, now: Timestamp) -> ModelState {
+/// Returns the state of a model after a result. The last check, the last success
+/// and the last change are three different facts.
+pub(super) fn state_after(model: &Model, result: &SyncResult, now: Timestamp) -> ModelState {
     let mut state = model.state.clone();
-    let commit = end.progress.new_commit.clone();
+    let commit = result.progress.new_commit.clone();
     if commit.is_some() {
         state.last_check_at = Some(now);
-        state.upstream_state = match end.renamed_to {
+        state.upstream_state = match result.renamed_to {
             Some(_) => UpstreamState::Renamed,
             None => UpstreamState::Ok,
         };
     }
-    match end.outcome {
+    match result.outcome {
         Outcome::Updated | Outcome::Repaired | Outcome::UpToDate => {
             state.last_success_at = Some(now);
             state.consecutive_failures = 0;
@@ -47,21 +43,18 @@ pub fn state_after(model: &Model, end: &SyncEnd, now: Timestamp) -> ModelState {
         Outcome::Held => {
             state.last_success_at = Some(now);
             state.consecutive_failures = 0;
-            state.held_update = end.held_update.clone();
+            state.held_update = result.held_update.clone();
         }
         Outcome::Orphaned => {
             state.upstream_state = UpstreamState::Orphaned;
             state.last_check_at = Some(now);
         }
-        // Without a network nothing was tried, so nothing has failed.
-        Outcome::Failed | Outcome::CouldNotCheck if end.is_offline => {}
+        // Without a network nothing was attempted.
+        Outcome::Failed | Outcome::CouldNotCheck if result.is_offline => {}
         Outcome::Failed | Outcome::CouldNotCheck => {
             state.consecutive_failures = state.consecutive_failures.saturating_add(1);
-            if end
-                .trouble
-                .as_ref()
-                .is_some_and(|trouble| trouble.kind == ErrorKind::Auth)
-            {
+            let kind = result.failure.as_ref().map(|failure| failure.kind);
+            if kind == Some(ErrorKind::Auth) {
                 state.upstream_state = UpstreamState::Gated;
             }
         }
@@ -70,22 +63,26 @@ pub fn state_after(model: &Model, end: &SyncEnd, now: Timestamp) -> ModelState {
     state
 }
 
-/// Names what a person should know later: changes, each told once.
-pub fn news_of(before: &Model, after: &ModelState, end: &SyncEnd) -> Vec<(EventKind, String)> {
+/// Returns the events to record for a model; each change is one event.
+pub(super) fn events_of(
+    before: &Model,
+    after: &ModelState,
+    result: &SyncResult,
+) -> Vec<(EventKind, String)> {
     let (name, old) = (&before.spec.name, &before.state);
-    let mut news = Vec::new();
+    let mut events = Vec::new();
     if after.upstream_state != old.upstream_state {
         match after.upstream_state {
-            UpstreamState::Orphaned => news.push((
+            UpstreamState::Orphaned => events.push((
                 EventKind::Orphaned,
                 format!("`{name}` is gone upstream; the local copy is kept"),
             )),
             UpstreamState::Gated => {
-                news.push((EventKind::Gated, format!("access to `{name}` was refused")))
+                events.push((EventKind::Gated, format!("access to `{name}` was refused")))
             }
             UpstreamState::Renamed => {
-                let new = end.renamed_to.as_deref().unwrap_or_default();
-                news.push((
+                let new = result.renamed_to.as_deref().unwrap_or_default();
+                events.push((
                     EventKind::Renamed,
                     format!("`{}` is called `{new}` now", before.spec.repo),
                 ));
@@ -95,40 +92,38 @@ pub fn news_of(before: &Model, after: &ModelState, end: &SyncEnd) -> Vec<(EventK
     }
     match (old.consecutive_failures, after.consecutive_failures) {
         (0, 1..) => {
-            let why = end.trouble.as_ref().map(|trouble| trouble.message.as_str());
-            news.push((EventKind::Failing, why.unwrap_or("it failed").to_owned()));
+            let failure = result.failure.as_ref();
+            let cause = failure.map_or("it failed", |failure| &failure.message);
+            events.push((EventKind::Failing, cause.to_owned()));
         }
-        (failures @ 1.., 0) => news.push((
+        (failures @ 1.., 0) => events.push((
             EventKind::Recovered,
             format!("`{name}` is well again after {failures} failures"),
         )),
         _ => {}
     }
-    // A suspicious update is told when it is seen first, not at each tick.
+    // A held update is one event, however many ticks find it.
     let is_known = after.held_update.is_some() && after.held_update == old.held_update;
-    if end.outcome == Outcome::Held
+    if result.outcome == Outcome::Held
         && !is_known
-        && let Some(commit) = &end.progress.new_commit
+        && let Some(commit) = &result.progress.new_commit
     {
-        news.push((
+        events.push((
             EventKind::Held,
-            match &end.trouble {
-                Some(trouble) => format!("`{name}` is held: {}", trouble.message),
+            match &result.failure {
+                Some(failure) => format!("`{name}` is held: {}", failure.message),
                 None => format!("`{name}` is held; upstream has {}", commit.short()),
             },
         ));
     }
-    news
+    events
 }
 
-/// Names the exit code that one target asks for.
-pub fn status_of(end: &SyncEnd) -> ExitStatus {
-    let by_kind = || {
-        end.trouble
-            .as_ref()
-            .map_or(ExitStatus::Failed, |trouble| trouble.kind.exit_status())
-    };
-    match end.outcome {
+/// Returns the exit status for one target.
+pub(super) fn exit_status(result: &SyncResult) -> ExitStatus {
+    let failure = result.failure.as_ref();
+    let by_kind = || failure.map_or(ExitStatus::Failed, |failure| failure.kind.exit_status());
+    match result.outcome {
         Outcome::Updated
         | Outcome::UpToDate
         | Outcome::Repaired
@@ -136,7 +131,7 @@ pub fn status_of(end: &SyncEnd) -> ExitStatus {
         | Outcome::Skipped => ExitStatus::Ok,
         Outcome::CouldNotCheck => ExitStatus::Temporary,
         Outcome::Orphaned | Outcome::Failed => by_kind(),
-        Outcome::Partial => match end.stopped {
+        Outcome::Partial => match result.stopped {
             Some(StopReason::Interrupted) => ExitStatus::Interrupted,
             Some(StopReason::Terminated) => ExitStatus::Terminated,
             Some(StopReason::TimeBudget) => ExitStatus::TimeBudget,
@@ -162,7 +157,7 @@ pub fn run_outcome(status: ExitStatus) -> RunOutcome {
     }
 }
 
-pub fn add_up(sessions: &[Session], n_due: u64) -> RunTotals {
+pub(super) fn totals(sessions: &[Session], n_due: u64) -> RunTotals {
     let failed = |session: &Session| {
         let outcome = session.end.as_ref().map(|end| end.outcome);
         matches!(
@@ -170,59 +165,45 @@ pub fn add_up(sessions: &[Session], n_due: u64) -> RunTotals {
             None | Some(Outcome::Failed | Outcome::CouldNotCheck)
         )
     };
+    let sum = |count: fn(&SessionProgress) -> u64| {
+        let counts = sessions.iter().map(|session| count(&session.progress));
+        counts.sum()
+    };
     RunTotals {
         n_due,
         n_sessions: sessions.len() as u64,
         n_failed: sessions.iter().filter(|session| failed(session)).count() as u64,
-        files_fetched: sessions
-            .iter()
-            .map(|session| session.progress.files.fetched)
-            .sum(),
-        bytes_fetched: sessions
-            .iter()
-            .map(|session| session.progress.bytes.fetched)
-            .sum(),
-        bytes_reused: sessions
-            .iter()
-            .map(|session| session.progress.bytes.reused)
-            .sum(),
+        files_fetched: sum(|progress| progress.files.fetched),
+        bytes_fetched: sum(|progress| progress.bytes.fetched),
+        bytes_reused: sum(|progress| progress.bytes.reused),
     }
 }
 
-/// Tells whether a schedule and its model are still there to refer to.
-pub(super) fn is_still_there(store: &Store, opening: &Opening) -> Result<bool> {
-    let Some((schedule, ..)) = &opening.slot else {
-        return Ok(true);
-    };
-    let model = opening.target.model.as_ref();
-    Ok(store.has_schedule(*schedule)? && model.map_or(Ok(true), |(id, _)| store.has_model(*id))?)
-}
-
-/// Returns the commit that is published before a session. The database knows
-/// those of models; of other repositories the cache tells.
+/// Returns the commit that is published before a session: from the database for a
+/// model, from the cache for any other repository.
 pub(super) fn published_before(settings: &Settings, target: &Target) -> Option<CommitSha> {
     if target.known_commit.is_some() || target.destination != Destination::Cache {
         return target.known_commit.clone();
     }
     let repo = CacheLayout::new(settings.cache_dir()).repo(&target.repo);
-    // A cache that cannot be read is told by the session itself.
+    // The session itself reports a cache that cannot be read.
     cache::published_commit(&repo, &target.revision)
         .ok()
         .flatten()
 }
 
-/// Returns the end of a target; one whose run was ended because nothing moved has failed.
-pub(super) fn hung_end(end: &SyncEnd) -> Cow<'_, SyncEnd> {
-    if end.stopped != Some(StopReason::Idle) {
-        return Cow::Borrowed(end);
+/// Turns the result of a target that the watchdog stopped into a failure.
+pub(super) fn idle_as_failure(result: &SyncResult) -> Cow<'_, SyncResult> {
+    if result.stopped != Some(StopReason::Idle) {
+        return Cow::Borrowed(result);
     }
-    Cow::Owned(SyncEnd {
+    Cow::Owned(SyncResult {
         outcome: Outcome::Failed,
-        trouble: Some(Trouble {
+        failure: Some(Trouble {
             kind: ErrorKind::Internal,
             message: watchdog::reason(),
             hint: Some("the next run goes on with the bytes that were kept".to_owned()),
         }),
-        ..end.clone()
+        ..result.clone()
     })
 }

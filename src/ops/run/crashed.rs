@@ -1,4 +1,4 @@
-//! Closes what dead processes left open.
+//! Closes the runs that crashed.
 
 use anyhow::Result;
 
@@ -6,11 +6,11 @@ use crate::domain::run::{Event, EventKind, Run};
 use crate::domain::time::Timestamp;
 use crate::store::Store;
 
-/// Closes the runs and sessions that ended without a word, and returns the
-/// runs; the caller holds the lock of the home, which proves that they are
-/// dead. Slots stay unserved, so that the same start goes on with them.
-pub fn recover(store: &Store, now: Timestamp) -> Result<Vec<Run>> {
-    // Looking first: a tick that finds nothing to heal writes nothing.
+/// Closes the runs and sessions of dead processes, and returns the runs. The caller
+/// holds the lock of the home, which proves that the processes are dead. Slots stay
+/// unserved, so that the next run continues with them.
+pub fn close_crashed_runs(store: &Store, now: Timestamp) -> Result<Vec<Run>> {
+    // A tick without crashed runs writes nothing.
     if !store.has_unfinished_runs()? {
         return Ok(Vec::new());
     }
@@ -18,7 +18,7 @@ pub fn recover(store: &Store, now: Timestamp) -> Result<Vec<Run>> {
         let stranded = store.close_crashed_runs(None)?;
         let mut runs = Vec::new();
         for id in &stranded.runs {
-            // Of one that cannot be read no more is known than that it is over.
+            // Nothing but the id is known of a row that cannot be read.
             let run = store.run(id);
             let detail = match &run {
                 Ok(run) => {

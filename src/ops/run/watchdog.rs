@@ -69,7 +69,7 @@ impl Drop for Watchdog {
 }
 
 /// Says why a run without progress was ended.
-pub fn reason() -> String {
+pub(super) fn reason() -> String {
     format!("nothing moved for {IDLE_LIMIT}, so the run was ended")
 }
 

@@ -1,4 +1,4 @@
-//! Which schedules are due, and what has to be written down about the others.
+//! Finds the due slots, and records the slots that were missed and clocks that were wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use crate::domain::model::EntryName;
 use crate::domain::run::{Event, EventKind};
 use crate::domain::schedule::{
-    ClockEvent, Due, DueContext, DueState, Schedule, ScheduleId, ScheduleState, Schedules,
+    ClockEvent, Due, DueContext, DueSchedule, DueState, Schedule, ScheduleId, ScheduleState, Schedules,
     Unusable, assess, shift, usable_zone,
 };
 use crate::domain::shard::Shard;
@@ -20,69 +20,76 @@ use crate::ops::zones::note_zone;
 use crate::store::{Store, StoreError};
 use crate::sys::host::Host;
 
-/// What a look at the schedules needs.
+/// Finds due slots.
 #[derive(Clone, Copy)]
-pub(super) struct Looker<'a> {
+pub(super) struct DueFinder<'a> {
     pub store: &'a Store,
     pub host: &'a Host,
-    /// How often the timer ticks.
+    /// The period of the timer.
     pub tick: Seconds,
-    /// The only schedules that count; empty is all of them.
+    /// Only these schedules; empty means all.
     pub only: &'a BTreeSet<EntryName>,
-    /// The shard whose slots are read; those of the schedule itself cover all models.
+    /// The shard whose slots are read; the slots of the schedule itself cover all models.
     pub shard: Shard,
 }
 
-/// A schedule with the answer to whether it is due.
-pub(super) struct Judged {
+/// A schedule with its state at a moment.
+pub(super) struct CheckedSchedule {
     pub schedule: Schedule,
     pub zone: TimeZone,
     pub state: DueState,
     pub clock: Option<ClockEvent>,
 }
 
-/// A due schedule, its slot and its zone.
+/// A due slot with its schedule and time zone.
 #[derive(Clone, Debug)]
-pub(super) struct DueNow {
+pub(super) struct DueSlot {
     pub schedule: Schedule,
     pub zone: TimeZone,
     pub due: Due,
 }
 
-/// Which schedules to look at.
+impl DueSlot {
+    pub(super) fn as_due_schedule(&self) -> DueSchedule<'_> {
+        DueSchedule {
+            schedule: &self.schedule,
+            due: self.due,
+        }
+    }
+}
+
+/// The schedules to check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Among {
-    /// Those whose next look has come; an index finds them.
-    Candidates,
-    /// All that are enabled, for a moment that the cache knows nothing of.
+pub(super) enum Candidates {
+    /// Enabled schedules whose next check has come, found by an index.
+    Expected,
+    /// All enabled schedules, for a moment other than now.
     All,
 }
 
-/// What a look found.
 #[derive(Default)]
-pub(super) struct Found {
-    pub due: Vec<DueNow>,
-    /// Slots that have come while no window is open, for the first time.
+pub(super) struct FoundSlots {
+    pub due: Vec<DueSlot>,
+    /// Slots that have come while no window is open, found for the first time.
     pub closed: Vec<String>,
-    /// Schedules that cannot be followed, whether they are due or not.
+    /// Schedules that cannot run, due or not.
     pub unusable: Vec<Unusable>,
 }
 
-impl Looker<'_> {
-    /// Asks about each schedule, and parts them from those that cannot be
-    /// followed; only looks.
-    pub(super) fn judge(
+impl DueFinder<'_> {
+    /// Checks each schedule and separates those that cannot run. It only reads.
+    pub(super) fn check(
         &self,
         now: Timestamp,
-        among: Among,
-    ) -> Result<(Vec<Judged>, Vec<Unusable>)> {
+        candidates: Candidates,
+    ) -> Result<(Vec<CheckedSchedule>, Vec<Unusable>)> {
         let Schedules {
             readable,
             unreadable: mut unusable,
-        } = match among {
-            // The cached look is that of all models.
-            Among::Candidates if self.shard == Shard::ALL => self.store.due_candidates(now)?,
-            Among::Candidates | Among::All => self.store.enabled_schedules()?,
+        } = match candidates {
+            // The cached next check is the one for all models.
+            Candidates::Expected if self.shard == Shard::ALL => self.store.due_candidates(now)?,
+            Candidates::Expected | Candidates::All => self.store.enabled_schedules()?,
         };
         let shards = match self.shard {
             Shard::ALL => BTreeMap::new(),
@@ -91,7 +98,7 @@ impl Looker<'_> {
         let is_wanted =
             |name: &str| self.only.is_empty() || self.only.iter().any(|one| one.as_str() == name);
         unusable.retain(|one| is_wanted(&one.name));
-        let mut judged = Vec::new();
+        let mut checked = Vec::new();
         for mut schedule in readable {
             if !is_wanted(schedule.spec.name.as_str()) {
                 continue;
@@ -100,61 +107,59 @@ impl Looker<'_> {
                 schedule.state = schedule.state.for_shard(slots.get(&self.shard));
             }
             match usable_zone(&schedule) {
-                Ok(zone) => judged.push(self.ask(schedule, zone, now)?),
+                Ok(zone) => checked.push(self.check_one(schedule, zone, now)?),
                 Err(one) => unusable.push(one),
             }
         }
-        Ok((judged, unusable))
+        Ok((checked, unusable))
     }
 
-    /// Looks, and writes down what needs no work: the next look of those that
-    /// wait, slots that were missed, clocks that went wrong.
-    pub(super) fn look(&self, now: Timestamp, among: Among) -> Result<Found> {
-        let mut found = Found::default();
-        let (judged, unusable) = self.judge(now, among)?;
+    /// Finds the due slots. It also records the rest: the next check of schedules that
+    /// wait, slots that were missed, clocks that were wrong.
+    pub(super) fn find(&self, now: Timestamp, candidates: Candidates) -> Result<FoundSlots> {
+        let mut found = FoundSlots::default();
+        let (checked, unusable) = self.check(now, candidates)?;
         found.unusable = unusable;
-        for judged in judged {
-            let id = judged.schedule.id;
-            if judged.clock.is_some() {
-                self.mend_clock(&judged, now)?;
+        for checked in checked {
+            let id = checked.schedule.id;
+            if checked.clock.is_some() {
+                self.repair_clock(&checked, now)?;
             }
-            match judged.state {
-                DueState::Due(due) => found.due.push(DueNow {
-                    schedule: judged.schedule,
-                    zone: judged.zone,
+            match checked.state {
+                DueState::Due(due) => found.due.push(DueSlot {
+                    schedule: checked.schedule,
+                    zone: checked.zone,
                     due,
                 }),
                 DueState::Expired { slot, missed, .. } => {
-                    let windows = &judged.schedule.spec.windows;
-                    let why = match windows.is_open(&judged.zone, now) {
-                        true => "came too late to be caught up",
-                        false => {
-                            "cannot run any more: its window is closed, and the next one opens \
-                             too late to catch up"
-                        }
+                    let windows = &checked.schedule.spec.windows;
+                    let why = if windows.is_open(&checked.zone, now) {
+                        "came too late to be caught up"
+                    } else {
+                        "cannot run any more: its window is closed, and the next one opens too \
+                         late to catch up"
                     };
                     self.record_missed(id, (slot, missed), why, now)?;
                 }
                 DueState::Closed { slot, next } => {
-                    let name = &judged.schedule.spec.name;
+                    let name = &checked.schedule.spec.name;
                     let (slot, next) = (render_utc(slot), render_utc(next));
                     found.closed.push(format!(
                         "`{name}`: the slot of {slot} waits for its window, which opens at {next}"
                     ));
-                    self.save_next_look(&judged, now)?;
+                    self.save_next_check(&checked, now)?;
                 }
-                _ => self.save_next_look(&judged, now)?,
+                _ => self.save_next_check(&checked, now)?,
             }
         }
         Ok(found)
     }
 
-    /// Changes the state of a schedule as it is now, and plans its next look.
-    /// One that is left with an open slot is looked at by the next tick, which
-    /// goes on with it or says why it cannot.
+    /// Changes the state of a schedule and plans its next check. With a slot left
+    /// open, the next tick checks it and continues.
     ///
-    /// Read again inside the transaction: a person may edit it at any moment,
-    /// and what is gone, or makes no sense any more, is left alone.
+    /// The schedule is read again inside the transaction, because a person may edit
+    /// it at any moment. A schedule that is gone or cannot run any more stays as it is.
     pub(super) fn update(
         &self,
         id: ScheduleId,
@@ -173,19 +178,20 @@ impl Looker<'_> {
             };
             let is_left_open = state.open_slot_at.is_some() && state.retry_at.is_none();
             schedule.state = state;
-            let judged = self.ask(schedule, zone, now)?;
-            let mut state = judged.schedule.state;
-            state.next_due_at = match is_left_open {
-                true => Some(now),
-                false => judged.state.next_check(now),
+            let checked = self.check_one(schedule, zone, now)?;
+            let mut state = checked.schedule.state;
+            state.next_due_at = if is_left_open {
+                Some(now)
+            } else {
+                checked.state.next_check(now)
             };
-            note_zone(store, self.host, &judged.schedule.spec.time_zone)?;
+            note_zone(store, self.host, &checked.schedule.spec.time_zone)?;
             note_look(store, now)?;
             Ok(store.save_schedule_state(id, &state)?)
         })
     }
 
-    /// Changes the slots of this run's shard, as a part of `update`.
+    /// Changes the slots of this run's shard, as part of `update`.
     fn update_shard(
         &self,
         mut schedule: Schedule,
@@ -201,7 +207,7 @@ impl Looker<'_> {
         store.save_shard_slots(id, self.shard, &state.shard_slots())?;
         shards.insert(self.shard, state.shard_slots());
         let mut after = before.after_shards(&shards, self.shard.count());
-        // A clock that was put right moves the start of the schedule for all.
+        // A repaired clock moves the start of the schedule for all shards.
         after.anchor_at = state.anchor_at;
         after.not_before_at = before.not_before_at.min(state.not_before_at);
         if after != before {
@@ -211,14 +217,19 @@ impl Looker<'_> {
         Ok(())
     }
 
-    fn ask(&self, schedule: Schedule, zone: TimeZone, now: Timestamp) -> Result<Judged> {
-        let look = DueContext {
+    fn check_one(
+        &self,
+        schedule: Schedule,
+        zone: TimeZone,
+        now: Timestamp,
+    ) -> Result<CheckedSchedule> {
+        let context = DueContext {
             now,
             offset: offset(self.store, self.host, &schedule)?,
             tick: self.tick,
         };
-        let verdict = assess(&schedule.spec, &schedule.state, &zone, &look);
-        Ok(Judged {
+        let verdict = assess(&schedule.spec, &schedule.state, &zone, &context);
+        Ok(CheckedSchedule {
             schedule,
             zone,
             state: verdict.state,
@@ -226,15 +237,15 @@ impl Looker<'_> {
         })
     }
 
-    fn save_next_look(&self, judged: &Judged, now: Timestamp) -> Result<()> {
-        let next = judged.state.next_check(now);
-        if self.shard != Shard::ALL || next == judged.schedule.state.next_due_at {
+    fn save_next_check(&self, checked: &CheckedSchedule, now: Timestamp) -> Result<()> {
+        let next = checked.state.next_check(now);
+        if self.shard != Shard::ALL || next == checked.schedule.state.next_due_at {
             return Ok(());
         }
         self.store.transaction(|store| -> Result<()> {
-            let fresh = read_again(store, judged.schedule.id)?;
-            // Whoever has edited it has planned its next look.
-            let Some((fresh, _)) = fresh.filter(|(one, _)| one.state == judged.schedule.state)
+            let fresh = read_again(store, checked.schedule.id)?;
+            // An edit has planned the next check itself.
+            let Some((fresh, _)) = fresh.filter(|(one, _)| one.state == checked.schedule.state)
             else {
                 return Ok(());
             };
@@ -245,8 +256,8 @@ impl Looker<'_> {
         })
     }
 
-    /// Records slots as missed, and as history. No output: a limit that a
-    /// person has set is no trouble, so `status` and the events tell of it.
+    /// Records slots as missed and as history. A missed slot follows from a limit that
+    /// a person has set, so that `status` and the events show it and the run prints nothing.
     fn record_missed(
         &self,
         id: ScheduleId,
@@ -278,10 +289,10 @@ impl Looker<'_> {
         })
     }
 
-    /// Forgets a history that lies in the future, and says so once.
-    fn mend_clock(&self, judged: &Judged, now: Timestamp) -> Result<()> {
-        let name = &judged.schedule.spec.name;
-        if judged.clock == Some(ClockEvent::Back) {
+    /// Discards a history that lies in the future, with one event.
+    fn repair_clock(&self, checked: &CheckedSchedule, now: Timestamp) -> Result<()> {
+        let name = &checked.schedule.spec.name;
+        if checked.clock == Some(ClockEvent::Back) {
             log::debug!("`{name}`: the clock went back; nothing runs twice");
             return Ok(());
         }
@@ -293,13 +304,13 @@ impl Looker<'_> {
         self.store.transaction(|store| -> Result<()> {
             store.record_event(&event(now, EventKind::ClockReset, detail))?;
             if self.shard != Shard::ALL {
-                mend_slots_of_all(store, judged.schedule.id, now)?;
+                repair_common_slots(store, checked.schedule.id, now)?;
             }
-            self.update(judged.schedule.id, now, |fresh| {
+            self.update(checked.schedule.id, now, |fresh| {
                 let after = fresh.state.after_clock_reset(&fresh.spec.cadence, now);
                 let history = shift(after.not_before_at, -1);
                 Some(ScheduleState {
-                    // The start of the schedule holds for all shards, and the
+                    // The start of the schedule is common to all shards, and the
                     // others may have slots to serve.
                     last_slot_at: (self.shard != Shard::ALL).then_some(history),
                     ..after
@@ -309,9 +320,9 @@ impl Looker<'_> {
     }
 }
 
-/// Forgets a slot of the future that is served for all models: each shard would
-/// take it for its own history.
-fn mend_slots_of_all(store: &Store, id: ScheduleId, now: Timestamp) -> Result<()> {
+/// Discards a slot of the future that is served for all models, because each shard
+/// would read it as its own history.
+fn repair_common_slots(store: &Store, id: ScheduleId, now: Timestamp) -> Result<()> {
     let found = read_again(store, id)?;
     let Some((schedule, _)) = found.filter(|(one, _)| one.state.last_slot_at > Some(now)) else {
         return Ok(());
@@ -325,8 +336,8 @@ fn mend_slots_of_all(store: &Store, id: ScheduleId, now: Timestamp) -> Result<()
     Ok(store.save_schedule_state(id, &state)?)
 }
 
-/// Reads a schedule and its zone as they are now; `None` when it is gone, or
-/// somebody has made it one that cannot be followed: the next look tells of that.
+/// Reads a schedule and its zone again; `None` when it is gone or cannot run any
+/// more, which the next check reports.
 fn read_again(store: &Store, id: ScheduleId) -> Result<Option<(Schedule, TimeZone)>> {
     let schedule = match store.schedule_by_id(id) {
         Err(StoreError::UnusableSchedule(_)) => None,
@@ -338,7 +349,7 @@ fn read_again(store: &Store, id: ScheduleId) -> Result<Option<(Schedule, TimeZon
     }))
 }
 
-pub(super) fn event(at: Timestamp, kind: EventKind, detail: String) -> Event {
+fn event(at: Timestamp, kind: EventKind, detail: String) -> Event {
     Event {
         at,
         kind,

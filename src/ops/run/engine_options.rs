@@ -1,21 +1,24 @@
-//! Turns settings and limits into options of the download engine.
+//! The options of the download engine, from settings and limits.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use super::run::{Bounds, Tools};
+use super::Bounds;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::units::ByteSize;
 use crate::download::EngineOptions;
+use crate::ops::services::Services;
 use crate::sys::file_limit::{self, connections_within};
 
-/// Returns how the engine of a run fetches.
-pub fn engine_options(tools: &Tools<'_>, bounds: &Bounds, rate: &Arc<AtomicU64>) -> EngineOptions {
-    let settings = tools.settings;
+pub(super) fn engine_options(
+    services: &Services<'_>,
+    bounds: &Bounds,
+    rate: &Arc<AtomicU64>,
+) -> EngineOptions {
+    let settings = &services.settings;
     let defaults = EngineOptions {
-        // The user waits this long after Ctrl-C; leaving earlier loses no more
-        // than a crash would.
+        // The longest time that a person waits after Ctrl-C.
         grace: Duration::from_millis(1_500),
         ..EngineOptions::default()
     };
@@ -26,12 +29,12 @@ pub fn engine_options(tools: &Tools<'_>, bounds: &Bounds, rate: &Arc<AtomicU64>)
         stall_after: Duration::from_secs(settings.stall_after().get()),
         retry: RetryPolicy {
             max_attempts: settings.retries().saturating_add(1),
-            waits: tools.host.takes_pauses(),
+            waits: services.host.takes_pauses(),
             ..defaults.retry
         },
         rate: Arc::clone(rate),
         max_transfer: bounds.max_transfer.map(ByteSize::bytes),
-        stop: tools.stop.clone(),
+        stop: services.stop.clone(),
         ..defaults
     }
 }

@@ -1,0 +1,481 @@
+//! A run while it is active: its row, its log, its sessions and its syncer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Error, Result};
+
+use super::close_crashed_runs;
+use super::engine_options::engine_options;
+use super::home_files::{remove_unfinished_copies, start_log};
+use super::result::{exit_status, idle_as_failure, run_outcome, totals};
+use super::watchdog::Watchdog;
+use crate::cache::CacheLayout;
+use crate::domain::alert::RunFacts;
+use crate::domain::model::{Destination, EntryName};
+use crate::domain::outcome::{ExitStatus, Outcome, Trigger};
+use crate::domain::repo::Repo;
+use crate::domain::run::{RunCommand, RunEnd, RunId, RunStart};
+use crate::domain::schedule::{RateTable, ScheduleId};
+use crate::domain::session::{Session, SessionId, SessionProgress, SessionStart};
+use crate::domain::time::{Timestamp, whole_seconds};
+use crate::domain::units::{ByteSize, Seconds};
+use crate::ops::download::cache_choice;
+use crate::ops::lock::this_process;
+use crate::ops::places::Places;
+use crate::ops::services::Services;
+use crate::ops::sync::{
+    CacheChoice, Planned, Proofs, SyncEvent, SyncRequest, SyncResult, Syncer, Target, TargetId,
+};
+use crate::ops::watch::{Watch, Watched};
+use crate::ops::{dead_ends, ownership, rate_limits, retention};
+use crate::store::Store;
+use crate::sys::host::checkpoint;
+use crate::sys::logging;
+use crate::sys::pause::Stopwatch;
+use crate::sys::stop::StopReason;
+
+/// The limits of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Bounds {
+    pub max_duration: Option<Seconds>,
+    pub max_transfer: Option<ByteSize>,
+    pub limit_rate: Option<RateTable>,
+}
+
+/// A run between its begin and its end.
+pub struct ActiveRun<'a> {
+    pub services: &'a Services<'a>,
+    pub(super) command: RunCommand,
+    trigger: Trigger,
+    pub(super) id: RunId,
+    started_at: Timestamp,
+    sessions: BTreeMap<SessionId, OpenSession>,
+    syncer: Option<RunningSyncer<'a>>,
+    pub(super) places: Arc<Places>,
+    /// Destinations that this run has recorded already.
+    recorded_places: BTreeSet<Destination>,
+    /// Sessions in which this machine had no network.
+    offline: BTreeSet<SessionId>,
+    /// The exit status so far, apart from the sessions.
+    status: ExitStatus,
+    last_heartbeat: Stopwatch,
+    /// `None` for a command that reports no progress.
+    watchdog: Option<Watchdog>,
+    first_error: Option<Error>,
+    pub(super) cache: CacheLayout,
+    /// Repositories in the cache of which a sync has succeeded.
+    synced_repos: BTreeSet<Repo>,
+}
+
+/// A target and its session.
+struct OpenSession {
+    target: Arc<Target>,
+    /// `None` until the session is closed.
+    status: Option<ExitStatus>,
+}
+
+/// The syncer of a run, with the thread that applies limits of time.
+struct RunningSyncer<'a> {
+    syncer: Syncer<'a>,
+    watch: Watch,
+    sessions: BTreeMap<TargetId, SessionId>,
+}
+
+/// A target for which a session is to be opened.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    pub target: Arc<Target>,
+    /// The schedule and the slot that the session serves.
+    pub slot: Option<(ScheduleId, EntryName, Timestamp)>,
+}
+
+impl Opening {
+    pub fn without_slot(target: Arc<Target>) -> Self {
+        Self { target, slot: None }
+    }
+}
+
+impl<'a> ActiveRun<'a> {
+    /// Begins a run; the caller holds the lock of the home.
+    pub fn begin(
+        services: &'a Services<'a>,
+        command: RunCommand,
+        trigger: Trigger,
+    ) -> Result<Self> {
+        let Services {
+            host,
+            home,
+            store,
+            settings,
+            ..
+        } = services;
+        close_crashed_runs(store, host.now())?;
+        let at = host.precise_now();
+        let started_at = whole_seconds(at);
+        let id = store.start_run(&RunStart {
+            command,
+            trigger,
+            process: this_process(host),
+            at,
+        })?;
+        store.wait_for_writers(&services.stop)?;
+        checkpoint("run started");
+        start_log(home, &id, started_at);
+        let mut watchdog = None;
+        if command != RunCommand::Prune {
+            watchdog = Some(Watchdog::start(host, home, &id, &services.stop));
+            remove_unfinished_copies(home);
+            retention::prune_logs(home, settings.keep_logs(), started_at);
+        }
+        let identity = ownership::identity(host, home, store)?;
+        Ok(Self {
+            services,
+            command,
+            trigger,
+            id,
+            started_at,
+            sessions: BTreeMap::new(),
+            syncer: None,
+            places: Arc::new(Places::load(store, settings)?),
+            recorded_places: BTreeSet::new(),
+            offline: BTreeSet::new(),
+            status: ExitStatus::Ok,
+            last_heartbeat: Stopwatch::start(),
+            watchdog,
+            first_error: None,
+            cache: ownership::cache_of(settings, &identity),
+            synced_repos: BTreeSet::new(),
+        })
+    }
+
+    pub fn id(&self) -> &RunId {
+        &self.id
+    }
+
+    /// Makes the exit status of the run at least as bad as this one.
+    pub fn note_status(&mut self, status: ExitStatus) {
+        self.status = self.status.worst(status);
+    }
+
+    /// Returns the cache of this run, with the places that the home knows.
+    pub fn cache_choice(&self) -> CacheChoice {
+        let Services { host, settings, .. } = self.services;
+        CacheChoice {
+            home: self.cache.home().cloned(),
+            ..cache_choice(host, settings, self.places.clone())
+        }
+    }
+
+    /// Opens a session for each target and returns the ids in the same order. A
+    /// model or schedule that a person has removed meanwhile has no session.
+    pub fn open(&mut self, openings: Vec<Opening>) -> Result<Vec<Option<SessionId>>> {
+        let store = &self.services.store;
+        let at = self.services.host.now();
+        for opening in &openings {
+            ownership::prepare(store, &self.cache, &opening.target);
+        }
+        let ids = store.transaction(|store| -> Result<Vec<Option<SessionId>>> {
+            let ids = openings.iter().map(|opening| {
+                let is_present = is_still_there(store, opening)?;
+                let start = is_present.then(|| self.session_start(opening, at));
+                Ok(start.map(|start| store.open_session(&start)).transpose()?)
+            });
+            ids.collect()
+        })?;
+        checkpoint("sessions opened");
+        for (id, opening) in ids.iter().zip(openings) {
+            let session = OpenSession {
+                target: opening.target,
+                status: None,
+            };
+            self.sessions.extend(id.map(|id| (id, session)));
+        }
+        Ok(ids)
+    }
+
+    fn session_start(&self, opening: &Opening, at: Timestamp) -> SessionStart {
+        let Opening { target, slot } = opening;
+        let (model_id, model_name) = target.model.clone().unzip();
+        let slot = slot.as_ref();
+        SessionStart {
+            run_id: self.id.clone(),
+            model_id,
+            model_name,
+            repo: target.repo.clone(),
+            revision: target.revision.clone(),
+            destination: target.destination.clone(),
+            schedule_id: slot.map(|(id, ..)| *id),
+            schedule_name: slot.map(|(_, name, _)| name.clone()),
+            slot_at: slot.map(|(.., slot_at)| *slot_at),
+            trigger: self.trigger,
+            old_commit: super::result::published_before(&self.services.settings, target),
+            at,
+        }
+    }
+
+    /// Starts the syncer; the limits count from now.
+    pub fn start_syncer(&mut self, bounds: &Bounds) -> Result<()> {
+        let services = self.services;
+        let network = services.network()?;
+        let rate = Arc::default();
+        let options = engine_options(services, bounds, &rate);
+        let proofs = Proofs::new(&services.store, services.host, self.id.clone());
+        let syncer = Syncer::new(
+            &network.hub,
+            network.xet.as_ref(),
+            &self.cache_choice(),
+            proofs,
+            options,
+            services.settings.disk_reserve(),
+        )?;
+        let watch = Watch::start(services.host);
+        let table = bounds.limit_rate.clone();
+        watch.add(Watched {
+            stop: services.stop.clone(),
+            lasts: bounds.max_duration,
+            limit_rate: table.map(|table| (table, services.host.time_zone())),
+            rate,
+            ..Watched::default()
+        });
+        self.syncer = Some(RunningSyncer {
+            syncer,
+            watch,
+            sessions: BTreeMap::new(),
+        });
+        Ok(())
+    }
+
+    /// Applies limits of time to some targets of this run.
+    pub fn watch(&self, limits: Watched) {
+        if let Some(running) = &self.syncer {
+            running.watch.add(limits);
+        }
+    }
+
+    /// Waits until the Hub's rate limits allow requests again. If the run has to
+    /// end before that, its targets end without a request.
+    pub fn wait_for_rate_limits(&mut self) -> Result<()> {
+        let may_ask = rate_limits::wait_out(self.services, &mut || self.heartbeat())?;
+        if let Some(running) = self.syncer.as_mut().filter(|_| !may_ask) {
+            running.syncer.expect_no_answer();
+        }
+        Ok(())
+    }
+
+    /// Gives the target of a session to the syncer, with its plan if that exists already.
+    pub fn sync(
+        &mut self,
+        session: SessionId,
+        request: SyncRequest,
+        plan: Option<Box<Planned>>,
+    ) -> Result<()> {
+        let running = self.syncer.as_mut();
+        let running = running.context("a target was added before the syncer was started")?;
+        let target = match plan {
+            Some(planned) => running.syncer.add_planned(request, planned),
+            None => running.syncer.add(request),
+        };
+        running.sessions.insert(target, session);
+        Ok(())
+    }
+
+    /// Tells whether the syncer has targets left.
+    pub fn is_syncing(&self) -> bool {
+        let running = self.syncer.as_ref();
+        running.is_some_and(|running| !running.syncer.is_idle())
+    }
+
+    /// Lets the syncer work for a moment, and returns the targets that ended. The
+    /// run gives its heartbeat and notices a request to stop.
+    pub fn step(&mut self, show: &mut dyn FnMut(&SyncEvent)) -> Vec<(SessionId, Box<SyncResult>)> {
+        const WAIT: Duration = Duration::from_millis(100);
+        let Some(mut running) = self.syncer.take() else {
+            return Vec::new();
+        };
+        let (mut ended, mut saved) = (Vec::new(), BTreeMap::new());
+        for event in running.syncer.step(WAIT) {
+            show(&event);
+            if !matches!(event, SyncEvent::Retrying { .. }) {
+                self.note_progress();
+            }
+            match event {
+                SyncEvent::Ended { target, result } => {
+                    if let Some(session) = running.sessions.remove(&target) {
+                        saved.remove(&session);
+                        ended.push((session, result));
+                    }
+                }
+                SyncEvent::ProgressSaved { target, progress } => {
+                    if let Some(session) = running.sessions.get(&target) {
+                        saved.insert(*session, progress);
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.syncer = Some(running);
+        for (session, progress) in saved {
+            self.save_progress(session, &progress);
+        }
+        self.heartbeat();
+        ended
+    }
+
+    /// Records how far a target has come, for the case that the run crashes.
+    fn save_progress(&mut self, session: SessionId, progress: &SessionProgress) {
+        let Services { store, host, .. } = self.services;
+        let saved = store.save_progress(session, progress);
+        self.note_error(saved.map_err(Error::from));
+        let Some(OpenSession { target, .. }) = self.sessions.get(&session) else {
+            return;
+        };
+        // Before the first revision is published there: the disk may be gone tomorrow.
+        let place = &target.destination;
+        if target.model.is_some() && self.recorded_places.insert(place.clone()) {
+            let recorded = self.places.remember(store, place, None, host.now());
+            self.note_error(recorded);
+        }
+    }
+
+    /// Tells the watchdog that the run does not hang.
+    pub fn note_progress(&self) {
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.note_progress();
+        }
+    }
+
+    /// Updates the heartbeat and reads whether the run was asked to stop; at most
+    /// once a second.
+    pub fn heartbeat(&mut self) {
+        const EVERY: Duration = Duration::from_secs(1);
+        if self.last_heartbeat.elapsed() < EVERY {
+            return;
+        }
+        self.last_heartbeat = Stopwatch::start();
+        let Services { store, host, .. } = self.services;
+        match store.heartbeat(&self.id, host.now()) {
+            Ok(None) => {}
+            Ok(Some(_)) => self.services.stop.raise(StopReason::Terminated),
+            // The disk may be full for a moment; records that matter report their own errors.
+            Err(err) => log::debug!("no heartbeat: {err}"),
+        }
+    }
+
+    /// Closes a session and records its result; returns whether the result is in
+    /// the database. The other targets go on if it is not.
+    pub fn close(&mut self, id: SessionId, result: &SyncResult) -> bool {
+        self.note_progress();
+        let result = &*idle_as_failure(result);
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return false;
+        };
+        session.status = Some(exit_status(result));
+        let target = session.target.clone();
+        self.offline.extend(result.is_offline.then_some(id));
+        let label = target.label();
+        if let Some(failure) = &result.failure {
+            let message = &failure.message;
+            log::warn!(target: logging::SESSION, "{label}: {}: {message}", result.outcome);
+        } else {
+            log::info!("{label}: {}", result.outcome);
+        }
+        let recorded = self.record(id, &target, result);
+        let is_recorded = recorded.is_ok();
+        self.note_error(recorded);
+        checkpoint("session closed");
+        if let Outcome::Updated | Outcome::UpToDate | Outcome::Repaired = result.outcome {
+            let commit = result.progress.new_commit.as_ref();
+            let store = &self.services.store;
+            ownership::note_success(store, &self.cache, &target, result.outcome, commit);
+            if target.destination == Destination::Cache {
+                self.synced_repos.insert(target.repo.clone());
+            }
+        }
+        is_recorded
+    }
+
+    /// Logs an error of the bookkeeping; the first one is returned at the end of the run.
+    pub fn note_error(&mut self, result: Result<()>) {
+        let Err(err) = result else {
+            return;
+        };
+        let text = format!("{err:#}");
+        let first = self.first_error.get_or_insert(err);
+        // A full disk refuses every record; the terminal shows it once.
+        if format!("{first:#}") == text {
+            log::error!(target: logging::SESSION, "{text}");
+        } else {
+            log::error!("{text}");
+        }
+    }
+
+    /// Removes old revisions and old history. A failure here does not fail the run.
+    fn prune(&mut self) {
+        let targets = self.sessions.values().map(|session| &*session.target);
+        let repos = std::mem::take(&mut self.synced_repos);
+        let pruned = retention::newly_published(&self.services.store, targets).and_then(|moved| {
+            let now = self.services.host.now();
+            retention::after_run(self.services, &moved, repos, now)
+        });
+        if let Err(err) = pruned {
+            log::warn!("could not remove old revisions and history: {err:#}");
+        }
+    }
+
+    /// Ends the run; each of its sessions has been closed.
+    pub fn end(mut self, n_due: u64) -> Result<RunFacts> {
+        let services = self.services;
+        let (store, host) = (&services.store, services.host);
+        if matches!(self.command, RunCommand::RunDue | RunCommand::Download) {
+            self.prune();
+        }
+        if let Some(network) = services.connected() {
+            let saved = rate_limits::remember(store, &network.hub, host.now());
+            self.note_error(saved);
+            if let Some(xet) = &network.xet {
+                let saved = dead_ends::remember(store, &network.hub, xet, host.now());
+                self.note_error(saved);
+            }
+        }
+        if let Some(err) = self.first_error {
+            return Err(err);
+        }
+        let ids = self.sessions.keys();
+        let sessions: Vec<Session> = ids.map(|id| Ok(store.session(*id)?)).collect::<Result<_>>()?;
+        let finished_at = host.now();
+        let status = self.sessions.values().fold(self.status, |worst, session| {
+            worst.worst(session.status.unwrap_or(ExitStatus::Failed))
+        });
+        let outcome = run_outcome(status);
+        let end = RunEnd {
+            at: finished_at,
+            outcome,
+            exit_code: Some(status.code()),
+        };
+        checkpoint("run ends");
+        store.finish_run(&self.id, &totals(&sessions, n_due), &end)?;
+        log::info!("run {} ended: {outcome}", self.id);
+        Ok(RunFacts {
+            run_id: self.id,
+            command: self.command,
+            trigger: self.trigger,
+            outcome,
+            status,
+            started_at: self.started_at,
+            finished_at,
+            sessions,
+            offline: self.offline,
+        })
+    }
+}
+
+/// Tells whether the schedule and the model of an opening still exist.
+fn is_still_there(store: &Store, opening: &Opening) -> Result<bool> {
+    let Some((schedule, ..)) = &opening.slot else {
+        return Ok(true);
+    };
+    let model = opening.target.model.as_ref();
+    Ok(store.has_schedule(*schedule)? && model.map_or(Ok(true), |(id, _)| store.has_model(*id))?)
+}

@@ -1,0 +1,293 @@
+//! One tick: record it, find due slots, sync their models, and report the outcome.
+
+use std::collections::BTreeSet;
+
+use anyhow::{Context, Result, ensure};
+
+use super::active_slots::ActiveSlots;
+use super::due_finder::{Candidates, DueFinder, DueSlot};
+use super::unusable::{REPORT_EVERY, UnusableSchedules};
+use crate::domain::alert::RunFacts;
+use crate::domain::model::EntryName;
+use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
+use crate::domain::pause::Pause;
+use crate::domain::run::{EventKind, Run, RunCommand, RunId, RunStart};
+use crate::domain::schedule::shift;
+use crate::domain::shard::Shard;
+use crate::domain::time::{EARLIEST_BELIEVABLE, Timestamp, render_utc};
+use crate::ops::lock::this_process;
+use crate::ops::pause::pause_in_force;
+use crate::ops::rate_limits::{AskedToWait, exhausted_until};
+use crate::ops::run::{ActiveRun, Bounds, close_crashed_runs, record_skipped_run};
+use crate::ops::services::Services;
+use crate::ops::sync::SyncEvent;
+use crate::ops::ticks::{notice_clock_back, notice_other_host, record_tick};
+use crate::ops::zones::notice_new_zone_data;
+use crate::sys::host::Host;
+
+/// The options of one tick.
+#[derive(Clone, Debug)]
+pub struct RunDueOptions {
+    /// Only these schedules; empty means all.
+    pub only: BTreeSet<EntryName>,
+    /// [`Shard::ALL`] when none was named.
+    pub shard: Shard,
+    pub bounds: Bounds,
+    pub trigger: Trigger,
+}
+
+/// The result of a tick.
+#[derive(Debug)]
+pub struct Tick {
+    pub outcome: TickOutcome,
+    pub unusable: UnusableSchedules,
+    /// The record of a skipped run, if the tick did no work and made one.
+    pub skipped: Option<RunFacts>,
+    /// Earlier runs that were found dead.
+    pub crashed: Vec<Run>,
+}
+
+#[derive(Debug)]
+pub enum TickOutcome {
+    NothingDue,
+    /// Slots are due, and the Hub accepts no requests yet.
+    AskedToWait(AskedToWait),
+    /// Slots are due, and ticks are paused.
+    Paused(Pause),
+    Done {
+        run: RunFacts,
+        n_due: u64,
+        /// Models that were not checked, each with the reason.
+        left_out: Vec<(String, String)>,
+    },
+}
+
+/// The clock shows a time before the release of this program.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the clock is wrong: it shows {now}, which is before this program was made")]
+pub struct WrongClock {
+    now: String,
+}
+
+/// Returns the current time, or an error if it is before the release of this
+/// program: no record may have such a date.
+pub fn believable_now(host: &Host) -> Result<Timestamp> {
+    let now = host.now();
+    let shown = || WrongClock {
+        now: render_utc(now),
+    };
+    ensure!(now >= EARLIEST_BELIEVABLE, shown());
+    Ok(now)
+}
+
+/// The time between two searches for due slots while others are active.
+const FIND_EVERY_SECONDS: i64 = 10;
+
+/// Runs one tick; the caller holds the lock of the home. `on_begin` is called with
+/// the id of the run as soon as there is work.
+pub fn run_due(
+    services: &Services<'_>,
+    options: &RunDueOptions,
+    on_begin: &mut dyn FnMut(&RunId),
+    show: &mut dyn FnMut(&SyncEvent),
+) -> Result<Tick> {
+    let now = believable_now(services.host)?;
+    let skips = Skips {
+        services,
+        options,
+        now,
+    };
+    let crashed = close_crashed_runs(&services.store, now)?;
+    record(services, options, now)?;
+    let finder = finder(services, options);
+    // With schedules named on the command line, the report includes those that wait.
+    let candidates = if options.only.is_empty() {
+        Candidates::Expected
+    } else {
+        Candidates::All
+    };
+    let found = finder.find(now, candidates)?;
+    let unusable = UnusableSchedules::new(&services.store, found.unusable, now)?;
+    let closed = skips.record_closed(found.closed)?;
+    let outcome = match reason_to_wait(services, &found.due, now)? {
+        Some(outcome) => outcome,
+        None => sync(services, options, (found.due, now), &unusable, on_begin, show)?,
+    };
+    let skipped = match &outcome {
+        TickOutcome::NothingDue => skips.record_unusable(&unusable)?.or(closed),
+        TickOutcome::Paused(pause) => {
+            skips.record_unusable(&unusable)?;
+            Some(skips.record_pause(pause)?)
+        }
+        TickOutcome::AskedToWait(asked) => {
+            let reported = skips.record_unusable(&unusable)?;
+            skips.record_wait(*asked)?.or(reported)
+        }
+        TickOutcome::Done { .. } => None,
+    };
+    Ok(Tick {
+        outcome,
+        unusable,
+        skipped,
+        crashed,
+    })
+}
+
+pub(super) fn finder<'a>(services: &'a Services<'_>, options: &'a RunDueOptions) -> DueFinder<'a> {
+    DueFinder {
+        store: &services.store,
+        host: services.host,
+        tick: services.settings.timer_every(),
+        only: &options.only,
+        shard: options.shard,
+    }
+}
+
+/// Records the tick. On a full disk the tick ends here, because a download that
+/// cannot be recorded must not happen.
+fn record(services: &Services<'_>, options: &RunDueOptions, now: Timestamp) -> Result<()> {
+    let Services { store, host, .. } = services;
+    let every = services.settings.timer_every();
+    record_tick(store, options.trigger, every, now)
+        .and_then(|()| Ok(store.record_shard_tick(options.shard, now)?))
+        .context("cannot write down this tick, and without that nothing is fetched")?;
+    notice_clock_back(store, now)?;
+    notice_other_host(store, host, every, now)?;
+    notice_new_zone_data(store, host, now)
+}
+
+/// Returns the outcome of a tick that does no work now.
+fn reason_to_wait(
+    services: &Services<'_>,
+    due: &[DueSlot],
+    now: Timestamp,
+) -> Result<Option<TickOutcome>> {
+    if due.is_empty() {
+        return Ok(Some(TickOutcome::NothingDue));
+    }
+    let store = &services.store;
+    if let Some(pause) = pause_in_force(store, now)? {
+        return Ok(Some(TickOutcome::Paused(pause)));
+    }
+    let endpoint = services.network()?.hub.endpoint();
+    let until = exhausted_until(store, endpoint.as_str(), now)?;
+    Ok(until.map(|until| TickOutcome::AskedToWait(AskedToWait { until })))
+}
+
+/// Syncs the models of due slots, as one run.
+fn sync(
+    services: &Services<'_>,
+    options: &RunDueOptions,
+    (due, now): (Vec<DueSlot>, Timestamp),
+    unusable: &UnusableSchedules,
+    on_begin: &mut dyn FnMut(&RunId),
+    show: &mut dyn FnMut(&SyncEvent),
+) -> Result<TickOutcome> {
+    let mut run = ActiveRun::begin(services, RunCommand::RunDue, options.trigger)?;
+    on_begin(run.id());
+    if !unusable.is_empty() {
+        run.note_status(ExitStatus::Usage);
+        unusable.record(&services.store, run.id(), now)?;
+    }
+    run.start_syncer(&options.bounds)?;
+    let mut slots = ActiveSlots::new(services, options);
+    slots.claim(due, now, &mut run)?;
+    let mut found_at = now;
+    while run.is_syncing() {
+        for (session, result) in run.step(show) {
+            let is_recorded = run.close(session, &result);
+            let noted = slots.note_result(session, &result, is_recorded, &mut run);
+            run.note_error(noted);
+        }
+        // New slots do not prolong a run whose targets have all ended: the next tick
+        // serves them.
+        let now = services.host.now();
+        let has_time_passed = now < found_at || now >= shift(found_at, FIND_EVERY_SECONDS);
+        if has_time_passed && run.is_syncing() && !services.stop.is_raised() {
+            found_at = now;
+            let claimed = slots.claim_new(now, &mut run);
+            run.note_error(claimed);
+        }
+    }
+    let (n_due, left_out) = slots.into_counts();
+    Ok(TickOutcome::Done {
+        run: run.end(n_due)?,
+        n_due,
+        left_out,
+    })
+}
+
+/// Records of a tick without work.
+struct Skips<'a> {
+    services: &'a Services<'a>,
+    options: &'a RunDueOptions,
+    now: Timestamp,
+}
+
+impl Skips<'_> {
+    /// Records, once for each slot, that it came while its window was closed.
+    fn record_closed(&self, closed: Vec<String>) -> Result<Option<RunFacts>> {
+        if closed.is_empty() {
+            return Ok(None);
+        }
+        let detail = closed.join("; ");
+        log::info!("{detail}");
+        // A shard has no cached next check, so that it finds the same slot at each tick.
+        if self.options.shard != Shard::ALL && self.is_recorded(&detail)? {
+            return Ok(None);
+        }
+        let skipped = self.record(RunOutcome::Ok, ExitStatus::Ok, vec![detail]);
+        skipped.map(Some)
+    }
+
+    /// Records, once a day, the schedules that cannot run.
+    fn record_unusable(&self, unusable: &UnusableSchedules) -> Result<Option<RunFacts>> {
+        let details = unusable.unreported();
+        if details.is_empty() {
+            return Ok(None);
+        }
+        let skipped = self.record(RunOutcome::Failed, ExitStatus::Usage, details);
+        skipped.map(Some)
+    }
+
+    /// Records, once a day for each time that the Hub named, that it accepts no requests.
+    fn record_wait(&self, asked: AskedToWait) -> Result<Option<RunFacts>> {
+        let detail = asked.to_string();
+        log::info!("{detail}");
+        if self.is_recorded(&detail)? {
+            return Ok(None);
+        }
+        let skipped = self.record(RunOutcome::Failed, ExitStatus::Temporary, vec![detail]);
+        skipped.map(Some)
+    }
+
+    fn record_pause(&self, pause: &Pause) -> Result<RunFacts> {
+        let until = pause.until.map(render_utc);
+        let until = until.as_deref().unwrap_or("somebody resumes");
+        let reason = pause.reason.as_deref().unwrap_or("no reason was given");
+        let detail = format!("ticks are paused until {until}: {reason}");
+        log::info!("{detail}");
+        self.record(RunOutcome::SkippedPaused, ExitStatus::Ok, vec![detail])
+    }
+
+    fn is_recorded(&self, detail: &str) -> Result<bool> {
+        let since = shift(self.now, -REPORT_EVERY.span().as_secs());
+        let store = &self.services.store;
+        Ok(store.has_event(EventKind::Skipped, detail, since, self.now)?)
+    }
+
+    fn record(
+        &self,
+        outcome: RunOutcome,
+        status: ExitStatus,
+        reasons: Vec<String>,
+    ) -> Result<RunFacts> {
+        let start = RunStart {
+            command: RunCommand::RunDue,
+            trigger: self.options.trigger,
+            process: this_process(self.services.host),
+            at: self.now,
+        };
+        record_skipped_run(&self.services.store, &start, outcome, status, reasons)
+    }
+}
