@@ -17,7 +17,7 @@ use crate::domain::units::ByteSize;
 use crate::ops;
 use crate::ops::download::{Download as Work, DryRun};
 use crate::ops::run::RunReport;
-use crate::ops::sync::Progress;
+use crate::ops::sync::SyncEvent;
 use crate::sys::pause::Stopwatch;
 use crate::ui::json::{self, RunFacts, document};
 use crate::ui::progress::Bars;
@@ -164,14 +164,14 @@ impl Lines {
         }
     }
 
-    pub fn note(&mut self, progress: &Progress<'_>) {
+    pub fn note(&mut self, progress: &SyncEvent) {
         const EVERY: Duration = Duration::from_secs(30);
         match progress {
-            Progress::Comes { n_bytes, .. } => self.total += *n_bytes,
-            Progress::Bytes { n_bytes, .. } => self.fetched += n_bytes,
-            Progress::Copied { n_bytes, .. } => self.copied += n_bytes,
-            Progress::ToRead { n_bytes, .. } => self.to_read += *n_bytes,
-            Progress::Read { n_bytes, .. } => self.read += *n_bytes,
+            SyncEvent::FetchPlanned { n_bytes, .. } => self.total += *n_bytes,
+            SyncEvent::BytesFetched { n_bytes, .. } => self.fetched += n_bytes,
+            SyncEvent::BytesCopied { n_bytes, .. } => self.copied += n_bytes,
+            SyncEvent::ReadPlanned { n_bytes, .. } => self.to_read += *n_bytes,
+            SyncEvent::BytesRead { n_bytes, .. } => self.read += *n_bytes,
             _ => return,
         }
         if self.since_last.elapsed() >= EVERY {
@@ -210,7 +210,7 @@ impl Watcher {
         }
     }
 
-    pub fn note(&mut self, progress: &Progress<'_>) {
+    pub fn note(&mut self, progress: &SyncEvent) {
         match self.bars.as_mut() {
             Some(bars) => draw(Some(bars), progress),
             None => self.lines.note(progress),
@@ -225,21 +225,23 @@ impl Watcher {
 }
 
 /// Moves the bars along.
-pub fn draw(bars: Option<&mut Bars>, progress: &Progress<'_>) {
+pub fn draw(bars: Option<&mut Bars>, progress: &SyncEvent) {
     let Some(bars) = bars else { return };
     match progress {
-        Progress::Comes { n_bytes, .. } | Progress::ToRead { n_bytes, .. } => bars.add(*n_bytes),
-        Progress::FileStarted {
+        SyncEvent::FetchPlanned { n_bytes, .. } | SyncEvent::ReadPlanned { n_bytes, .. } => {
+            bars.add(*n_bytes)
+        }
+        SyncEvent::FileStarted {
             name,
             n_bytes,
             have,
         } => bars.start_file(name, *n_bytes, *have),
-        Progress::Bytes { name, n_bytes } | Progress::Read { name, n_bytes } => {
+        SyncEvent::BytesFetched { name, n_bytes } | SyncEvent::BytesRead { name, n_bytes } => {
             bars.advance(name, *n_bytes);
         }
-        Progress::Copied { name, n_bytes } => bars.copied(name, *n_bytes),
-        Progress::FileEnded { name } => bars.end_file(name),
-        Progress::Retrying { .. } | Progress::Kept { .. } | Progress::Ended { .. } => {}
+        SyncEvent::BytesCopied { name, n_bytes } => bars.copied(name, *n_bytes),
+        SyncEvent::FileEnded { name } => bars.end_file(name),
+        SyncEvent::Retrying { .. } | SyncEvent::ProgressSaved { .. } | SyncEvent::Ended { .. } => {}
     }
 }
 
@@ -334,28 +336,28 @@ mod tests {
     #[test]
     fn a_line_of_progress_counts_what_came() {
         let mut lines = Lines::new();
-        lines.note(&Progress::Comes {
+        lines.note(&SyncEvent::FetchPlanned {
             n_files: 1,
             n_bytes: 4 << 20,
         });
-        lines.note(&Progress::Bytes {
-            name: "x",
+        lines.note(&SyncEvent::BytesFetched {
+            name: "x".into(),
             n_bytes: 1 << 20,
         });
         assert_eq!(lines.line(), "1.00 MiB of 4.00 MiB fetched (25 %)");
         // What is copied is neither waited for nor part of the share.
-        lines.note(&Progress::Copied {
-            name: "x",
+        lines.note(&SyncEvent::BytesCopied {
+            name: "x".into(),
             n_bytes: 7 << 20,
         });
         let line = "1.00 MiB of 4.00 MiB fetched (25 %), 7.00 MiB copied from old files";
         assert_eq!(lines.line(), line);
-        lines.note(&Progress::ToRead {
+        lines.note(&SyncEvent::ReadPlanned {
             n_files: 1,
             n_bytes: 9 << 20,
         });
-        lines.note(&Progress::Read {
-            name: "y",
+        lines.note(&SyncEvent::BytesRead {
+            name: "y".into(),
             n_bytes: 2 << 20,
         });
         let line = format!("{line}, 2.00 MiB of 9.00 MiB on this machine hashed");

@@ -22,7 +22,7 @@ use crate::domain::session::Session;
 use crate::domain::settings::Settings;
 use crate::domain::time::render_utc;
 use crate::domain::units::ByteSize;
-use crate::ops::sync::{Progress, Target, Vanished};
+use crate::ops::sync::{SyncEvent, Target, Vanished};
 use crate::ops::verify::{
     BadFile, Listed, Verified, Verify as Work, VerifyReport, Word, is_in_cache,
 };
@@ -103,8 +103,11 @@ impl Verify {
             offline: self.offline,
         };
         let mut bars: Option<Bars> = None;
-        let mut show = |progress: &Progress<'_>| {
-            if matches!(progress, Progress::Comes { .. }) && bars.is_none() && wants_bars(context) {
+        let mut show = |progress: &SyncEvent| {
+            if matches!(progress, SyncEvent::FetchPlanned { .. })
+                && bars.is_none()
+                && wants_bars(context)
+            {
                 bars = Some(Bars::new());
             }
             draw(bars.as_mut(), progress);

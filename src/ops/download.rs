@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::places::Places;
 use super::rate_limits;
 use super::run::{Bounds, Opening, Run, RunReport, Tools};
-use super::sync::{CacheChoice, Checked, Order, Progress, Target, check_all};
+use super::sync::{CacheChoice, Checked, SyncEvent, SyncRequest, Target, check_all};
 use crate::cache::LinkChoice;
 use crate::domain::hold::Loss;
 use crate::domain::model::Priority;
@@ -61,37 +61,36 @@ impl Download<'_> {
     }
 
     /// Downloads; the lock of the home is held by the caller.
-    pub fn run(&self, show: &mut dyn FnMut(&Progress<'_>)) -> Result<RunReport> {
+    pub fn run(&self, show: &mut dyn FnMut(&SyncEvent)) -> Result<RunReport> {
         let tools = &self.tools;
         let now = tools.host.now();
         rate_limits::refuse_long_wait(tools.store, tools.hub, now)?;
         let mut run = Run::begin(self.tools, RunCommand::Download, Trigger::Manual)?;
-        let (mut flow, _watch) = run.start_flow(&self.bounds)?;
-        // Behind the start of the flow, whose deadline ends this wait as well.
+        let (mut syncer, _watch) = run.start_syncer(&self.bounds)?;
+        // Behind the start of the syncer, whose deadline ends this wait as well.
         if !rate_limits::wait_out(tools, &mut || run.beat())? {
-            flow.expect_no_answer();
+            syncer.expect_no_answer();
         }
         let targets: Vec<Arc<Target>> = self.targets.iter().cloned().map(Arc::new).collect();
         let openings = targets.iter().map(|target| Opening {
             target: target.clone(),
             slot: None,
         });
-        let lane = LimitGroup::default();
+        let limits = LimitGroup::default();
         for (index, target) in run
             .open(openings.collect())?
             .into_iter()
             .flatten()
             .zip(targets)
         {
-            let share = QueueOrder::new(Priority::default(), Priority::default());
-            let order = Order {
+            let request = SyncRequest {
                 target,
-                lane: lane.clone(),
-                share,
+                limits: limits.clone(),
+                order: QueueOrder::new(Priority::default(), Priority::default()),
             };
-            flow.add(index, order);
+            run.sync(&mut syncer, index, request);
         }
-        run.lead(flow, &mut |_, end| end, show);
+        run.lead(syncer, &mut |_, end| end, show);
         run.end(0)
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use anyhow::Result;
 
 use super::run::Opening;
-use super::sync::{SyncEnd, Target};
+use super::sync::{SyncResult, Target};
 use super::watchdog;
 use crate::cache::{self, CacheLayout};
 use crate::domain::model::{Destination, Model, ModelState};
@@ -20,7 +20,7 @@ use crate::sys::stop::StopReason;
 
 /// Decides what a session's end says about its model: check, success and
 /// change are three different facts.
-pub fn state_after(model: &Model, end: &SyncEnd, now: Timestamp) -> ModelState {
+pub fn state_after(model: &Model, end: &SyncResult, now: Timestamp) -> ModelState {
     let mut state = model.state.clone();
     let commit = end.progress.new_commit.clone();
     if commit.is_some() {
@@ -58,7 +58,7 @@ pub fn state_after(model: &Model, end: &SyncEnd, now: Timestamp) -> ModelState {
         Outcome::Failed | Outcome::CouldNotCheck => {
             state.consecutive_failures = state.consecutive_failures.saturating_add(1);
             if end
-                .trouble
+                .failure
                 .as_ref()
                 .is_some_and(|trouble| trouble.kind == ErrorKind::Auth)
             {
@@ -71,7 +71,7 @@ pub fn state_after(model: &Model, end: &SyncEnd, now: Timestamp) -> ModelState {
 }
 
 /// Names what a person should know later: changes, each told once.
-pub fn news_of(before: &Model, after: &ModelState, end: &SyncEnd) -> Vec<(EventKind, String)> {
+pub fn news_of(before: &Model, after: &ModelState, end: &SyncResult) -> Vec<(EventKind, String)> {
     let (name, old) = (&before.spec.name, &before.state);
     let mut news = Vec::new();
     if after.upstream_state != old.upstream_state {
@@ -95,7 +95,7 @@ pub fn news_of(before: &Model, after: &ModelState, end: &SyncEnd) -> Vec<(EventK
     }
     match (old.consecutive_failures, after.consecutive_failures) {
         (0, 1..) => {
-            let why = end.trouble.as_ref().map(|trouble| trouble.message.as_str());
+            let why = end.failure.as_ref().map(|trouble| trouble.message.as_str());
             news.push((EventKind::Failing, why.unwrap_or("it failed").to_owned()));
         }
         (failures @ 1.., 0) => news.push((
@@ -112,7 +112,7 @@ pub fn news_of(before: &Model, after: &ModelState, end: &SyncEnd) -> Vec<(EventK
     {
         news.push((
             EventKind::Held,
-            match &end.trouble {
+            match &end.failure {
                 Some(trouble) => format!("`{name}` is held: {}", trouble.message),
                 None => format!("`{name}` is held; upstream has {}", commit.short()),
             },
@@ -122,9 +122,9 @@ pub fn news_of(before: &Model, after: &ModelState, end: &SyncEnd) -> Vec<(EventK
 }
 
 /// Names the exit code that one target asks for.
-pub fn status_of(end: &SyncEnd) -> ExitStatus {
+pub fn status_of(end: &SyncResult) -> ExitStatus {
     let by_kind = || {
-        end.trouble
+        end.failure
             .as_ref()
             .map_or(ExitStatus::Failed, |trouble| trouble.kind.exit_status())
     };
@@ -212,13 +212,13 @@ pub(super) fn published_before(settings: &Settings, target: &Target) -> Option<C
 }
 
 /// Returns the end of a target; one whose run was ended because nothing moved has failed.
-pub(super) fn hung_end(end: &SyncEnd) -> Cow<'_, SyncEnd> {
+pub(super) fn hung_end(end: &SyncResult) -> Cow<'_, SyncResult> {
     if end.stopped != Some(StopReason::Idle) {
         return Cow::Borrowed(end);
     }
-    Cow::Owned(SyncEnd {
+    Cow::Owned(SyncResult {
         outcome: Outcome::Failed,
-        trouble: Some(Trouble {
+        failure: Some(Trouble {
             kind: ErrorKind::Internal,
             message: watchdog::reason(),
             hint: Some("the next run goes on with the bytes that were kept".to_owned()),

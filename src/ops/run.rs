@@ -20,7 +20,9 @@ use super::records::{
 };
 use super::recover::recover;
 use super::run_log::sweep_home;
-use super::sync::{CacheChoice, Flow, Progress, Proofs, SyncEnd, Target};
+use super::sync::{
+    CacheChoice, Planned, Proofs, SyncEvent, SyncRequest, SyncResult, Syncer, Target, TargetId,
+};
 use super::watch::{Watch, Watched};
 use super::watchdog::Watchdog;
 use super::{ownership, rate_limits, retention};
@@ -74,6 +76,8 @@ pub struct Run<'a> {
     id: RunId,
     started_at: Timestamp,
     entries: Vec<Entry>,
+    /// The entries of targets that the syncer is working on.
+    syncing: BTreeMap<TargetId, usize>,
     places: Arc<Places>,
     /// Places that this run has written down already.
     remembered: BTreeSet<Destination>,
@@ -153,6 +157,7 @@ impl<'a> Run<'a> {
             id,
             started_at,
             entries: Vec::new(),
+            syncing: BTreeMap::new(),
             places: Arc::new(Places::load(tools.store, tools.settings)?),
             remembered: BTreeSet::new(),
             offline: BTreeSet::new(),
@@ -237,14 +242,14 @@ impl<'a> Run<'a> {
     }
 
     /// Returns the way for this run's targets, and what watches the clock for it.
-    pub fn start_flow(&self, bounds: &Bounds) -> Result<(Flow<'a>, Watch)> {
+    pub fn start_syncer(&self, bounds: &Bounds) -> Result<(Syncer<'a>, Watch)> {
         let host = self.tools.host;
         let rate = Arc::default();
         let options = engine_options(&self.tools, bounds, &rate);
         let choice = self.cache_choice();
         let reserve = self.tools.settings.disk_reserve();
         let proofs = Proofs::new(self.tools.store, host, self.id.clone());
-        let flow = Flow::new(
+        let syncer = Syncer::new(
             self.tools.hub,
             self.tools.xet,
             &choice,
@@ -261,49 +266,70 @@ impl<'a> Run<'a> {
             rate,
             ..Watched::default()
         });
-        Ok((flow, watch))
+        Ok((syncer, watch))
     }
 
-    /// Goes on for a moment, and returns what has ended. With it goes a sign of
-    /// life, and an ear for the wish that the run ends.
+    /// Hands a target to the syncer.
+    pub fn sync(&mut self, syncer: &mut Syncer<'_>, index: usize, request: SyncRequest) {
+        self.syncing.insert(syncer.add(request), index);
+    }
+
+    /// Hands a target that has a plan already to the syncer.
+    pub fn sync_planned(
+        &mut self,
+        syncer: &mut Syncer<'_>,
+        index: usize,
+        request: SyncRequest,
+        planned: Box<Planned>,
+    ) {
+        let id = syncer.add_planned(request, planned);
+        self.syncing.insert(id, index);
+    }
+
+    /// Runs the syncer for a moment and returns the targets that have ended;
+    /// writes the heartbeat and reads a request to stop.
     pub fn step(
         &mut self,
-        flow: &mut Flow<'_>,
-        show: &mut dyn FnMut(&Progress<'_>),
-    ) -> Vec<(usize, SyncEnd)> {
+        syncer: &mut Syncer<'_>,
+        show: &mut dyn FnMut(&SyncEvent),
+    ) -> Vec<(usize, SyncResult)> {
         const WAIT: Duration = Duration::from_millis(100);
         let (mut ended, mut kept) = (Vec::new(), BTreeMap::new());
-        flow.step(WAIT, &mut |progress| {
-            show(&progress);
-            if !matches!(progress, Progress::Retrying { .. }) {
+        for event in syncer.step(WAIT) {
+            if !matches!(event, SyncEvent::Retrying { .. }) {
                 self.watchdog.note_progress();
             }
-            match progress {
-                Progress::Ended { target, end } => ended.push((target, end.clone())),
-                Progress::Kept { target, progress } => {
+            match event {
+                SyncEvent::Ended { target, result } => ended.push((target, *result)),
+                SyncEvent::ProgressSaved { target, progress } => {
                     kept.insert(target, progress);
                 }
-                _ => {}
+                other => show(&other),
             }
-        });
-        for (index, progress) in kept {
-            if self.is_open(index) {
+        }
+        for (target, progress) in kept {
+            if let Some(&index) = self.syncing.get(&target) {
                 self.note(index, &progress);
             }
         }
+        let ended = ended.into_iter().filter_map(|(target, result)| {
+            let index = self.syncing.remove(&target)?;
+            Some((index, result))
+        });
+        let ended = ended.collect();
         self.beat();
         ended
     }
 
-    /// Leads everything in a flow to its end; `alter` may change how one ends.
+    /// Leads everything in a syncer to its end; `alter` may change how one ends.
     pub fn lead(
         &mut self,
-        mut flow: Flow<'_>,
-        alter: &mut dyn FnMut(usize, SyncEnd) -> SyncEnd,
-        show: &mut dyn FnMut(&Progress<'_>),
+        mut syncer: Syncer<'_>,
+        alter: &mut dyn FnMut(usize, SyncResult) -> SyncResult,
+        show: &mut dyn FnMut(&SyncEvent),
     ) {
-        while !flow.is_idle() {
-            for (index, end) in self.step(&mut flow, show) {
+        while !syncer.is_idle() {
+            for (index, end) in self.step(&mut syncer, show) {
                 self.close(index, &alter(index, end));
             }
         }
@@ -349,14 +375,14 @@ impl<'a> Run<'a> {
     ///
     /// The bytes of others go on when that fails; the first such problem is
     /// told at the end of the run.
-    pub fn close(&mut self, index: usize, end: &SyncEnd) -> Record {
+    pub fn close(&mut self, index: usize, end: &SyncResult) -> Record {
         self.watchdog.note_progress();
         let end = &*hung_end(end);
         let entry = &mut self.entries[index];
         entry.status = Some(status_of(end));
         self.offline.extend(end.is_offline.then_some(entry.session));
         let label = entry.target.label();
-        if let Some(trouble) = &end.trouble {
+        if let Some(trouble) = &end.failure {
             log::warn!(target: logging::SESSION, "{label}: {}: {}", end.outcome, trouble.message);
         } else {
             log::info!("{label}: {}", end.outcome);
@@ -372,7 +398,7 @@ impl<'a> Run<'a> {
         record
     }
 
-    fn note_success(&mut self, index: usize, end: &SyncEnd) {
+    fn note_success(&mut self, index: usize, end: &SyncResult) {
         let is_whole = matches!(
             end.outcome,
             Outcome::Updated | Outcome::UpToDate | Outcome::Repaired
@@ -387,7 +413,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn write_down(&self, index: usize, end: &SyncEnd) -> Result<()> {
+    fn write_down(&self, index: usize, end: &SyncResult) -> Result<()> {
         let Entry {
             target, session, ..
         } = &self.entries[index];
@@ -411,7 +437,7 @@ impl<'a> Run<'a> {
                 at: now,
                 outcome: end.outcome,
                 verify_outcome: end.verify_outcome,
-                trouble: end.trouble.clone(),
+                trouble: end.failure.clone(),
             };
             store.finish_session(*session, &end.progress, &close)?;
             for detail in &end.abandoned_deltas {
@@ -485,12 +511,6 @@ impl<'a> Run<'a> {
         if let Err(err) = let_go {
             log::warn!("could not let go of what is old: {err:#}");
         }
-    }
-
-    fn is_open(&self, index: usize) -> bool {
-        self.entries
-            .get(index)
-            .is_some_and(|entry| entry.status.is_none())
     }
 
     /// Ends the run; each of its sessions has been closed.

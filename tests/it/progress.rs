@@ -8,7 +8,7 @@ use hfdl::domain::repo::{Repo, RepoType, Revision};
 use hfdl::ops::download::Download;
 use hfdl::ops::run::Bounds;
 use hfdl::ops::settings::resolve_settings;
-use hfdl::ops::sync::{Progress, Target, Vanished};
+use hfdl::ops::sync::{SyncEvent, Target, Vanished};
 use hfdl::ops::workshop::Workshop;
 use hfdl::store::Store;
 use hfdl::sys::host::Host;
@@ -72,13 +72,13 @@ fn listen(env: &TestEnv) -> Told {
     let mut told = Told::default();
     let report = download.run(&mut |progress| {
         match progress {
-            Progress::Comes { n_files, n_bytes } => {
+            SyncEvent::FetchPlanned { n_files, n_bytes } => {
                 told.n_files += n_files;
                 told.n_bytes += n_bytes;
             }
-            Progress::FileStarted { have, .. } => told.have += have,
-            Progress::Bytes { n_bytes, .. } => told.fetched += n_bytes,
-            Progress::Copied { n_bytes, .. } => told.copied += n_bytes,
+            SyncEvent::FileStarted { have, .. } => told.have += have,
+            SyncEvent::BytesFetched { n_bytes, .. } => told.fetched += n_bytes,
+            SyncEvent::BytesCopied { n_bytes, .. } => told.copied += n_bytes,
             _ => {}
         }
         told.overflowed |= told.fetched > told.n_bytes;

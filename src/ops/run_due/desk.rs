@@ -20,7 +20,7 @@ use crate::domain::units::{ByteSize, Seconds};
 use crate::download::LimitGroup;
 use crate::ops::rate_limits;
 use crate::ops::run::{Opening, Record, Run, Tools};
-use crate::ops::sync::{Flow, Order, SyncEnd, Target};
+use crate::ops::sync::{SyncRequest, SyncResult, Syncer, Target};
 use crate::ops::watch::{Watch, Watched};
 use crate::sys::host::checkpoint;
 
@@ -91,7 +91,7 @@ impl<'a> Desk<'a> {
         due: Vec<DueNow>,
         now: Timestamp,
         run: &mut Run<'_>,
-        flow: &mut Flow<'_>,
+        syncer: &mut Syncer<'_>,
         watch: &Watch,
     ) -> Result<()> {
         let ids = due.iter().map(|one| one.schedule.id);
@@ -130,7 +130,7 @@ impl<'a> Desk<'a> {
                 jobs.push(Job { model, serves });
             }
         }
-        self.begin(jobs, run, flow)?;
+        self.begin(jobs, run, syncer)?;
         self.serve_those_done(run);
         Ok(())
     }
@@ -140,10 +140,10 @@ impl<'a> Desk<'a> {
     pub(super) fn ended(
         &mut self,
         index: usize,
-        end: &SyncEnd,
+        end: &SyncResult,
         record: Record,
         run: &mut Run<'_>,
-        flow: &mut Flow<'_>,
+        syncer: &mut Syncer<'_>,
     ) -> Result<()> {
         let Some(job) = self.jobs.remove(&index) else {
             return Ok(());
@@ -153,7 +153,7 @@ impl<'a> Desk<'a> {
             Record::Lost => ModelEnd::Unfinished,
             Record::Written if end.is_offline => ModelEnd::Offline,
             Record::Written if has_lost_access(&job.model, end) => ModelEnd::Temporary,
-            Record::Written => ModelEnd::of(end.outcome, end.trouble.as_ref()),
+            Record::Written => ModelEnd::of(end.outcome, end.failure.as_ref()),
         };
         let (over, others) = match (record, look_end) {
             // One schedule's limit is not the others'.
@@ -170,7 +170,7 @@ impl<'a> Desk<'a> {
         let mut next: Vec<ScheduleId> = others.to_vec();
         next.extend(self.again.remove(&job.model.id).unwrap_or_default());
         if !next.is_empty() {
-            self.look_again(job.model.id, next, run, flow)?;
+            self.look_again(job.model.id, next, run, syncer)?;
         }
         self.serve_those_done(run);
         Ok(())
@@ -183,7 +183,7 @@ impl<'a> Desk<'a> {
         id: ModelId,
         mut serves: Vec<ScheduleId>,
         run: &mut Run<'_>,
-        flow: &mut Flow<'_>,
+        syncer: &mut Syncer<'_>,
     ) -> Result<()> {
         let store = self.tools.store;
         let model = store.model_by_id(id)?.filter(|model| model.spec.enabled);
@@ -200,14 +200,16 @@ impl<'a> Desk<'a> {
         }
         serves.retain(|schedule| !gone.contains(schedule));
         match model {
-            Some(model) if !serves.is_empty() => self.begin(vec![Job { model, serves }], run, flow),
+            Some(model) if !serves.is_empty() => {
+                self.begin(vec![Job { model, serves }], run, syncer)
+            }
             _ => Ok(()),
         }
     }
 
     /// Opens sessions for models and sends them on the way; what a person has
     /// removed since it was read is passed over.
-    fn begin(&mut self, jobs: Vec<Job>, run: &mut Run<'_>, flow: &mut Flow<'_>) -> Result<()> {
+    fn begin(&mut self, jobs: Vec<Job>, run: &mut Run<'_>, syncer: &mut Syncer<'_>) -> Result<()> {
         let mut openings = Vec::new();
         let mut begun = Vec::new();
         for job in jobs {
@@ -219,22 +221,22 @@ impl<'a> Desk<'a> {
                 target: target.clone(),
                 slot: Some((claim.schedule.id, spec.name.clone(), claim.due.due.slot)),
             });
-            let order = Order {
+            let request = SyncRequest {
                 target,
-                lane: claim.lane.clone(),
-                share: QueueOrder::new(spec.priority, job.model.spec.priority),
+                limits: claim.lane.clone(),
+                order: QueueOrder::new(spec.priority, job.model.spec.priority),
             };
-            begun.push((order, job));
+            begun.push((request, job));
         }
         let numbers = run.open(openings)?;
-        for (number, (order, job)) in numbers.into_iter().zip(begun) {
+        for (number, (request, job)) in numbers.into_iter().zip(begun) {
             if let Some(index) = number {
                 self.jobs.insert(index, job);
-                flow.add(index, order);
+                run.sync(syncer, index, request);
             } else {
                 let name = &job.model.spec.name;
                 log::info!("`{name}` or its schedule has just been removed: passed over");
-                self.look_again(job.model.id, job.serves, run, flow)?;
+                self.look_again(job.model.id, job.serves, run, syncer)?;
             }
         }
         Ok(())
@@ -369,8 +371,8 @@ impl<'a> Desk<'a> {
 
 /// Tells whether a repository was read with a token that is missing or invalid
 /// now. It may come back at any time, so the slot stays open.
-fn has_lost_access(model: &Model, end: &SyncEnd) -> bool {
-    let kind = end.trouble.as_ref().map(|trouble| trouble.kind);
+fn has_lost_access(model: &Model, end: &SyncResult) -> bool {
+    let kind = end.failure.as_ref().map(|trouble| trouble.kind);
     model.state.needs_token && kind == Some(ErrorKind::Auth)
 }
 

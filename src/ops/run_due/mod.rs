@@ -22,7 +22,7 @@ use super::pause::pause_in_force;
 use super::rate_limits::{AskedToWait, exhausted_until};
 use super::recover::recover;
 use super::run::{Bounds, Run, RunReport};
-use super::sync::Progress;
+use super::sync::SyncEvent;
 use super::ticks::{notice_clock_back, notice_other_host, record_tick};
 use super::workshop::Workshop;
 use super::zones::notice_new_zone_data;
@@ -114,7 +114,7 @@ impl RunDue<'_> {
     pub fn run(
         &self,
         begun: &mut dyn FnMut(&RunId),
-        show: &mut dyn FnMut(&Progress<'_>),
+        show: &mut dyn FnMut(&SyncEvent),
     ) -> Result<Tick> {
         let (store, host) = (self.shop.store(), self.shop.host());
         let now = believable_now(host)?;
@@ -172,21 +172,21 @@ impl RunDue<'_> {
             run.is_no_better_than(ExitStatus::Usage);
             passed_over.record(store, run.id(), now)?;
         }
-        let (mut flow, watch) = run.start_flow(&self.options.bounds)?;
+        let (mut syncer, watch) = run.start_syncer(&self.options.bounds)?;
         let mut desk = Desk::new(tools, looker, &self.options);
-        desk.claim(found.due, now, &mut run, &mut flow, &watch)?;
+        desk.claim(found.due, now, &mut run, &mut syncer, &watch)?;
         let mut looked = now;
-        while !flow.is_idle() {
-            for (index, end) in run.step(&mut flow, show) {
+        while !syncer.is_idle() {
+            for (index, end) in run.step(&mut syncer, show) {
                 let record = run.close(index, &end);
-                let noted = desk.ended(index, &end, record, &mut run, &mut flow);
+                let noted = desk.ended(index, &end, record, &mut run, &mut syncer);
                 run.keep_problem(noted);
             }
             // Never for its own sake: a run that has nothing left to do ends, and
             // what comes then is the next tick's.
             let now = host.now();
             let has_time_passed = now < looked || now >= shift(looked, LOOK_EVERY_SECONDS);
-            if has_time_passed && !flow.is_idle() && !tools.stop.is_raised() {
+            if has_time_passed && !syncer.is_idle() && !tools.stop.is_raised() {
                 looked = now;
                 // What cannot be followed has been told of, or is by the next tick.
                 let claimed = looker.look(now, Among::Candidates).and_then(|found| {
@@ -194,7 +194,7 @@ impl RunDue<'_> {
                     if due.is_empty() {
                         return Ok(());
                     }
-                    desk.claim(due, now, &mut run, &mut flow, &watch)
+                    desk.claim(due, now, &mut run, &mut syncer, &watch)
                 });
                 run.keep_problem(claimed);
             }

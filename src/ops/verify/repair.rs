@@ -19,7 +19,8 @@ use crate::domain::snapshot::RemoteFile;
 use crate::download::{LimitGroup, has_content};
 use crate::ops::run::{Bounds, Run, Tools};
 use crate::ops::sync::{
-    Asker, Findings, Order, Planned, Progress, SyncEnd, Target, origins_of, outcome_of, trouble_of,
+    Asker, Findings, Planned, SyncEvent, SyncRequest, SyncResult, Target, origins_of, outcome_of,
+    trouble_of,
 };
 
 impl Verify<'_> {
@@ -30,7 +31,7 @@ impl Verify<'_> {
         broken: Vec<(usize, Look)>,
         models: &mut [Verified],
         may_replace: MayReplace<'_>,
-        show: &mut dyn FnMut(&Progress<'_>),
+        show: &mut dyn FnMut(&SyncEvent),
     ) -> Result<()> {
         if broken.is_empty() {
             return Ok(());
@@ -40,9 +41,8 @@ impl Verify<'_> {
             limit_rate: self.tools.settings.limit_rate().cloned(),
             ..Bounds::default()
         };
-        let (mut flow, _watch) = run.start_flow(&bounds)?;
-        let lane = LimitGroup::default();
-        let mut at_once: Vec<(usize, SyncEnd)> = Vec::new();
+        let (mut syncer, _watch) = run.start_syncer(&bounds)?;
+        let limits = LimitGroup::default();
         for (index, look) in broken {
             let bad = &models[index].bad;
             let spared: BTreeSet<&RepoPath> = bad
@@ -59,29 +59,23 @@ impl Verify<'_> {
             let target = &self.targets[index];
             match plan_repair(&self.tools, look, target, bad, &spared) {
                 Ok(planned) => {
-                    let order = Order {
+                    let request = SyncRequest {
                         target: Arc::new(target.clone()),
-                        lane: lane.clone(),
-                        share: QueueOrder::new(Priority::default(), Priority::default()),
+                        limits: limits.clone(),
+                        order: QueueOrder::new(Priority::default(), Priority::default()),
                     };
-                    let mut on = |progress: Progress<'_>| {
-                        show(&progress);
-                        if let Progress::Ended { end, .. } = progress {
-                            at_once.push((index, end.clone()));
-                        }
-                    };
-                    flow.begin(index, order, Box::new(planned), &mut on);
+                    run.sync_planned(&mut syncer, index, request, Box::new(planned));
                 }
                 Err(err) => {
                     let end = match self.tools.stop.reason() {
-                        Some(reason) => SyncEnd::unseen(reason),
+                        Some(reason) => SyncResult::unseen(reason),
                         None => failed(&models[index], path, &err),
                     };
                     close(run, index, end, &models[index]);
                 }
             }
         }
-        let mut alter = |index: usize, mut end: SyncEnd| {
+        let mut alter = |index: usize, mut end: SyncResult| {
             let model = &mut models[index];
             if matches!(end.outcome, Outcome::Repaired | Outcome::UpToDate) {
                 for bad in &mut model.bad {
@@ -90,17 +84,14 @@ impl Verify<'_> {
                 let left: Vec<BadFile> = still_there(model);
                 if !left.is_empty() {
                     end.outcome = Outcome::Failed;
-                    end.trouble = Some(trouble_with(&left, spared_hint()));
+                    end.failure = Some(trouble_with(&left, spared_hint()));
                     end.files.extend(session_files(&left));
                 }
             }
             end.verify_outcome = model.outcome();
             end
         };
-        for (index, end) in at_once {
-            run.close(index, &alter(index, end));
-        }
-        run.lead(flow, &mut alter, show);
+        run.lead(syncer, &mut alter, show);
         Ok(())
     }
 
@@ -186,7 +177,7 @@ fn still_there(model: &Verified) -> Vec<BadFile> {
     left.cloned().collect()
 }
 
-fn still_bad(model: &Verified, path: PathBuf) -> SyncEnd {
+fn still_bad(model: &Verified, path: PathBuf) -> SyncResult {
     let trouble = trouble_with(&model.bad, spared_hint());
     let mut end = end_of(Outcome::Failed, Some(trouble));
     end.files = session_files(&model.bad);
@@ -194,7 +185,7 @@ fn still_bad(model: &Verified, path: PathBuf) -> SyncEnd {
     end
 }
 
-fn failed(model: &Verified, path: PathBuf, err: &anyhow::Error) -> SyncEnd {
+fn failed(model: &Verified, path: PathBuf, err: &anyhow::Error) -> SyncResult {
     let outcome = match outcome_of(err, false) {
         // It was checked; what failed is the repair.
         Outcome::CouldNotCheck => Outcome::Failed,

@@ -7,7 +7,7 @@ use crate::domain::outcome::{ErrorKind, Outcome, VerifyOutcome};
 use crate::domain::repo::CommitSha;
 use crate::domain::session::{FileResult, SessionFile, SessionProgress, Trouble};
 use crate::ops::run::RunReport;
-use crate::ops::sync::{SyncEnd, Target};
+use crate::ops::sync::{SyncResult, Target};
 
 /// What a verification came to; the models stand in the order of the sessions.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ impl Verified {
 }
 
 /// A registered model that nobody has downloaded yet is no trouble.
-pub(super) fn nothing_published(target: &Target) -> SyncEnd {
+pub(super) fn nothing_published(target: &Target) -> SyncResult {
     if target.model.is_some() {
         return end_of(Outcome::Skipped, None);
     }
@@ -118,6 +118,6 @@ pub(super) fn session_files(bad: &[BadFile]) -> Vec<SessionFile> {
         .collect()
 }
 
-pub(super) fn end_of(outcome: Outcome, trouble: Option<Trouble>) -> SyncEnd {
-    SyncEnd::without_files(outcome, trouble, SessionProgress::default())
+pub(super) fn end_of(outcome: Outcome, trouble: Option<Trouble>) -> SyncResult {
+    SyncResult::without_files(outcome, trouble, SessionProgress::default())
 }

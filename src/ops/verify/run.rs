@@ -20,7 +20,7 @@ use crate::domain::snapshot::RemoteFile;
 use crate::domain::units::ByteSize;
 use crate::ops::rollback;
 use crate::ops::run::{Opening, Run, Tools};
-use crate::ops::sync::{Progress, SyncEnd, Target, outcome_of, trouble_of};
+use crate::ops::sync::{SyncEvent, SyncResult, Target, outcome_of, trouble_of};
 
 /// Everything that a verification works with.
 pub struct Verify<'a> {
@@ -42,7 +42,7 @@ impl Verify<'_> {
     pub fn run(
         &self,
         may_replace: MayReplace<'_>,
-        show: &mut dyn FnMut(&Progress<'_>),
+        show: &mut dyn FnMut(&SyncEvent),
     ) -> Result<VerifyReport> {
         let mut run = Run::begin(self.tools, RunCommand::Verify, Trigger::Manual)?;
         let openings = self.targets.iter().map(|target| Opening {
@@ -65,7 +65,7 @@ impl Verify<'_> {
                 }
                 Err(err) => {
                     let end = match self.tools.stop.reason() {
-                        Some(reason) => SyncEnd::unseen(reason),
+                        Some(reason) => SyncResult::unseen(reason),
                         None => end_of(outcome_of(&err, false), Some(trouble_of(&err))),
                     };
                     close(&mut run, index, end, &Verified::default());
@@ -101,12 +101,12 @@ impl Verify<'_> {
         run: &mut Run<'_>,
         looks: &[(usize, Look)],
         models: &mut [Verified],
-        show: &mut dyn FnMut(&Progress<'_>),
+        show: &mut dyn FnMut(&SyncEvent),
     ) -> Result<()> {
         let (jobs, uses) = self.jobs(looks);
         let chosen = self.choose(&jobs, &uses, looks)?;
         let n_bytes = chosen.iter().map(|&job| jobs[job].size_bytes).sum();
-        show(&Progress::Comes {
+        show(&SyncEvent::FetchPlanned {
             n_files: chosen.len() as u64,
             n_bytes,
         });
@@ -116,24 +116,24 @@ impl Verify<'_> {
         prove_all(&jobs, &chosen, threads, self.tools.stop, &mut |event| {
             let result = match event {
                 Proving::Started { job } => {
-                    show(&Progress::FileStarted {
-                        name: &jobs[job].name,
+                    show(&SyncEvent::FileStarted {
+                        name: jobs[job].name.as_str().into(),
                         n_bytes: jobs[job].size_bytes,
                         have: 0,
                     });
                     Ok(())
                 }
                 Proving::Read { job, bytes } => {
-                    show(&Progress::Bytes {
-                        name: &jobs[job].name,
+                    show(&SyncEvent::BytesFetched {
+                        name: jobs[job].name.as_str().into(),
                         n_bytes: bytes,
                     });
                     run.note_progress();
                     Ok(())
                 }
                 Proving::Ended { job, proof } => {
-                    show(&Progress::FileEnded {
-                        name: &jobs[job].name,
+                    show(&SyncEvent::FileEnded {
+                        name: jobs[job].name.as_str().into(),
                     });
                     let result = self.note_down(run, &uses[job], looks, &proof);
                     tell_of_witnesses(&jobs[job], &proof);
@@ -282,7 +282,7 @@ impl Verify<'_> {
         Ok(())
     }
 
-    fn end_without_repair(&self, index: usize, look: &Look, model: &Verified) -> SyncEnd {
+    fn end_without_repair(&self, index: usize, look: &Look, model: &Verified) -> SyncResult {
         let progress = model.progress(look.place.readable_at(&look.commit));
         let mut end = if !model.bad.is_empty() {
             let hint = (!self.repair).then(|| {
@@ -293,7 +293,7 @@ impl Verify<'_> {
             });
             end_of(Outcome::Failed, Some(trouble_with(&model.bad, hint)))
         } else if model.is_cut_short {
-            SyncEnd {
+            SyncResult {
                 stopped: self.tools.stop.reason(),
                 ..end_of(Outcome::Partial, None)
             }
@@ -307,7 +307,7 @@ impl Verify<'_> {
 }
 
 /// Closes a session with the word for what was found of its model.
-pub(super) fn close(run: &mut Run<'_>, index: usize, mut end: SyncEnd, model: &Verified) {
+pub(super) fn close(run: &mut Run<'_>, index: usize, mut end: SyncResult, model: &Verified) {
     // Files that could not be listed or reached are neither good nor bad.
     let outcome = model.outcome().unwrap_or(VerifyOutcome::Unproven);
     end.verify_outcome = Some(outcome);
