@@ -147,9 +147,12 @@ impl Download {
         let services = Services::for_run(host, home, settings, store)?;
         let destinations = targets.iter().map(|target| target.destination.clone());
         let destinations = destinations.collect::<BTreeSet<_>>();
-        self.place.confirm(context, &services, Some(&destinations))?;
+        self.place
+            .confirm(context, &services, Some(&destinations))?;
         let mut watcher = Watcher::new(context);
-        let run = download(&services, targets, &bounds, &mut |event| watcher.note(event));
+        let run = download(&services, targets, &bounds, &mut |event| {
+            watcher.note(event)
+        });
         watcher.finish();
         let voice = Voice::from(&services);
         // The services that use a model need its update, also from a download by hand.

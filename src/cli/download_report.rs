@@ -229,7 +229,9 @@ impl Watcher {
 pub fn draw(bars: Option<&mut Bars>, event: &SyncEvent) {
     let Some(bars) = bars else { return };
     match event {
-        SyncEvent::FetchPlanned { n_bytes, .. } | SyncEvent::ReadPlanned { n_bytes, .. } => bars.add(*n_bytes),
+        SyncEvent::FetchPlanned { n_bytes, .. } | SyncEvent::ReadPlanned { n_bytes, .. } => {
+            bars.add(*n_bytes)
+        }
         SyncEvent::FileStarted {
             name,
             n_bytes,

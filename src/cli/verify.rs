@@ -104,7 +104,10 @@ impl Verify {
         };
         let mut bars: Option<Bars> = None;
         let mut show = |event: &SyncEvent| {
-            if matches!(event, SyncEvent::FetchPlanned { .. }) && bars.is_none() && wants_bars(context) {
+            if matches!(event, SyncEvent::FetchPlanned { .. })
+                && bars.is_none()
+                && wants_bars(context)
+            {
                 bars = Some(Bars::new());
             }
             draw(bars.as_mut(), event);

@@ -21,7 +21,7 @@ use crate::sys::stop::StopFlag;
 #[derive(Clone)]
 pub struct FetchJob {
     /// Display name for messages.
-    pub name: String,
+    pub name: Arc<str>,
     pub content: ContentId,
     pub size_bytes: u64,
     /// Path of the partial file; its directory exists.

@@ -73,7 +73,7 @@ impl Env {
     fn wanted(&self, name: &str, bytes: Vec<u8>, content: ContentId) -> Wanted {
         let url = format!("{}/acme/tiny/resolve/main/{name}", self.hub.endpoint());
         let job = FetchJob {
-            name: name.to_owned(),
+            name: name.into(),
             content,
             size_bytes: bytes.len() as u64,
             partial: self.dir.path().join(name.replace('/', "-")),
@@ -648,7 +648,7 @@ const CHILD: &str = "HFDL_TEST_ENGINE_CHILD";
 fn child_fetches(wanted_by_parent: &str) {
     let parts: Vec<&str> = wanted_by_parent.split('|').collect();
     let job = FetchJob {
-        name: "model.bin".to_owned(),
+        name: "model.bin".into(),
         content: ContentId::from_etag(parts[1]).unwrap(),
         size_bytes: parts[2].parse().unwrap(),
         partial: PathBuf::from(parts[3]),

@@ -354,7 +354,7 @@ fn files_are_begun_by_rank_and_large_ones_first() {
     let mut order = Vec::new();
     let reports = until_idle(&mut engine, |event| {
         if let EngineEvent::Started { job, .. } = event {
-            order.push(files[*job].job.name.as_str());
+            order.push(files[*job].job.name.as_ref());
         }
     });
     assert_eq!(reports.len(), files.len());

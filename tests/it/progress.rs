@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use hfdl::domain::filter::Filter;
 use hfdl::domain::model::Destination;
 use hfdl::domain::repo::{Repo, RepoType, Revision};
-use hfdl::ops::download::Download;
+use hfdl::ops::download::download;
 use hfdl::ops::run::Bounds;
+use hfdl::ops::services::Services;
 use hfdl::ops::settings::resolve_settings;
-use hfdl::ops::sync::{Progress, Target, Vanished};
-use hfdl::ops::workshop::Workshop;
+use hfdl::ops::sync::{SyncEvent, Target, Vanished};
 use hfdl::store::Store;
 use hfdl::sys::host::Host;
 use hfdl::sys::paths::Home;
@@ -49,7 +49,7 @@ fn listen(env: &TestEnv) -> Told {
     let home = Home::find(&host, Some(&env.home())).unwrap();
     let store = Store::open(&env.database(), host.now()).unwrap();
     let settings = resolve_settings(&host, Some(&store), Default::default()).unwrap();
-    let shop = Workshop::to_look(&host, &home, settings, store);
+    let services = Services::read_only(&host, &home, settings, store);
     let target = Target {
         model: None,
         repo: Repo::new(RepoType::Model, "acme/tiny".parse().unwrap()),
@@ -64,27 +64,22 @@ fn listen(env: &TestEnv) -> Told {
         force: false,
         vanished: Vanished::Keep,
     };
-    let download = Download {
-        tools: shop.tools().unwrap(),
-        targets: vec![target],
-        bounds: Bounds::default(),
-    };
     let mut told = Told::default();
-    let report = download.run(&mut |progress| {
-        match progress {
-            Progress::Comes { n_files, n_bytes } => {
+    let run = download(&services, vec![target], &Bounds::default(), &mut |event| {
+        match event {
+            SyncEvent::FetchPlanned { n_files, n_bytes } => {
                 told.n_files += n_files;
                 told.n_bytes += n_bytes;
             }
-            Progress::FileStarted { have, .. } => told.have += have,
-            Progress::Bytes { n_bytes, .. } => told.fetched += n_bytes,
-            Progress::Copied { n_bytes, .. } => told.copied += n_bytes,
+            SyncEvent::FileStarted { have, .. } => told.have += have,
+            SyncEvent::BytesFetched { n_bytes, .. } => told.fetched += n_bytes,
+            SyncEvent::BytesCopied { n_bytes, .. } => told.copied += n_bytes,
             _ => {}
         }
         told.overflowed |= told.fetched > told.n_bytes;
     });
-    let report = report.unwrap();
-    assert_eq!(report.status.code(), 0, "{report:?}");
+    let run = run.unwrap();
+    assert_eq!(run.status.code(), 0, "{run:?}");
     told
 }
 

@@ -22,7 +22,7 @@ fn broken() -> SourceError {
 
 fn large(dir: &std::path::Path) -> LargeFile {
     let job = FetchJob {
-        name: "model.bin".to_owned(),
+        name: "model.bin".into(),
         content: ContentId::Sha256([1; 32]),
         size_bytes: 400 << 20,
         partial: dir.join("blob"),

@@ -443,7 +443,9 @@ impl<'a> ActiveRun<'a> {
             return Err(err);
         }
         let ids = self.sessions.keys();
-        let sessions: Vec<Session> = ids.map(|id| Ok(store.session(*id)?)).collect::<Result<_>>()?;
+        let sessions: Vec<Session> = ids
+            .map(|id| Ok(store.session(*id)?))
+            .collect::<Result<_>>()?;
         let finished_at = host.now();
         let status = self.sessions.values().fold(self.status, |worst, session| {
             worst.worst(session.status.unwrap_or(ExitStatus::Failed))

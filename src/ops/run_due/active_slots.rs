@@ -231,11 +231,7 @@ impl<'a> ActiveSlots<'a> {
             let schedule = &slot.due.schedule;
             openings.push(Opening {
                 target: target.clone(),
-                slot: Some((
-                    schedule.id,
-                    schedule.spec.name.clone(),
-                    slot.due.due.slot,
-                )),
+                slot: Some((schedule.id, schedule.spec.name.clone(), slot.due.due.slot)),
             });
             let request = SyncRequest {
                 target,
@@ -328,7 +324,10 @@ impl<'a> ActiveSlots<'a> {
 
     /// Serves the slots whose models have all ended.
     fn serve_finished(&mut self, run: &mut ActiveRun<'_>) {
-        let finished = self.slots.iter().filter(|(_, slot)| slot.waiting.is_empty());
+        let finished = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.waiting.is_empty());
         let finished: Vec<ScheduleId> = finished.map(|(id, _)| *id).collect();
         for id in finished {
             let Some(slot) = self.slots.remove(&id) else {
@@ -354,11 +353,7 @@ impl<'a> ActiveSlots<'a> {
             if fresh.state.open_slot_at != Some(slot) {
                 return None;
             }
-            let slots = Slots::new(
-                &fresh.spec.cadence,
-                &active.due.zone,
-                fresh.state.anchor_at,
-            );
+            let slots = Slots::new(&fresh.spec.cadence, &active.due.zone, fresh.state.anchor_at);
             let end = SlotEnd {
                 slot,
                 ends: &active.ends,

@@ -8,8 +8,8 @@ use jiff::tz::TimeZone;
 use crate::domain::model::EntryName;
 use crate::domain::run::{Event, EventKind};
 use crate::domain::schedule::{
-    ClockEvent, Due, DueContext, DueSchedule, DueState, Schedule, ScheduleId, ScheduleState, Schedules,
-    Unusable, assess, shift, usable_zone,
+    ClockEvent, Due, DueContext, DueSchedule, DueState, Schedule, ScheduleId, ScheduleState,
+    Schedules, Unusable, assess, shift, usable_zone,
 };
 use crate::domain::shard::Shard;
 use crate::domain::time::{Timestamp, render_utc};

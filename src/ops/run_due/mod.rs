@@ -16,5 +16,5 @@ mod tick;
 mod unusable;
 
 pub use plan::{DuePlan, PlannedModel, PlannedSchedule, plan};
-pub use tick::{RunDueOptions, Tick, TickOutcome, believable_now, run_due};
+pub use tick::{RunDueOptions, Tick, TickOutcome, WrongClock, believable_now, run_due};
 pub use unusable::UnusableSchedules;

@@ -111,7 +111,14 @@ pub fn run_due(
     let closed = skips.record_closed(found.closed)?;
     let outcome = match reason_to_wait(services, &found.due, now)? {
         Some(outcome) => outcome,
-        None => sync(services, options, (found.due, now), &unusable, on_begin, show)?,
+        None => sync(
+            services,
+            options,
+            (found.due, now),
+            &unusable,
+            on_begin,
+            show,
+        )?,
     };
     let skipped = match &outcome {
         TickOutcome::NothingDue => skips.record_unusable(&unusable)?.or(closed),

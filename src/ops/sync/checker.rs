@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 
 use super::check::{BadFiles, Checked, check};
+use super::result::TargetId;
 use super::{CacheChoice, Target};
 use crate::domain::content::ContentId;
 use crate::hub::HubClient;
@@ -16,9 +17,9 @@ use crate::ops::parallel::QUESTIONS_AT_ONCE;
 use crate::xet::XetStorage;
 
 /// A target to check, by the caller's number.
-type Question = (usize, Arc<Target>, Arc<BadFiles>);
+type Question = (TargetId, Arc<Target>, Arc<BadFiles>);
 
-type Answer = (usize, Result<Checked>);
+type Answer = (TargetId, Result<Checked>);
 
 /// A few threads that check one target after the other.
 ///
@@ -60,7 +61,7 @@ impl Checker {
         }
     }
 
-    pub(super) fn ask(&mut self, index: usize, target: Arc<Target>) {
+    pub(super) fn ask(&mut self, index: TargetId, target: Arc<Target>) {
         self.n_pending += 1;
         // We hold the other end ourselves.
         let _ = self.questions.send((index, target, self.bad.clone()));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Error, Result, anyhow};
 
 use super::delta::write_down;
-use super::end::{Progress, ProvenFile};
+use super::result::{ProvenFile, SyncEvent};
 use super::work::{Saved, Work};
 use crate::domain::proof::FileStamp;
 use crate::download::{EngineEvent, FetchJob, FileReport, FileResult as Fetched};
@@ -63,13 +63,13 @@ pub(super) struct Use {
 }
 
 impl Desk {
-    pub(super) fn take(&mut self, event: EngineEvent, on: &mut dyn FnMut(Progress<'_>)) {
+    pub(super) fn take(&mut self, event: EngineEvent, events: &mut Vec<SyncEvent>) {
         match event {
             EngineEvent::Started { job, reused } => {
                 if let Some(job) = self.jobs.get_mut(&job) {
                     job.saved.was_there = reused;
-                    on(Progress::FileStarted {
-                        name: &job.fetch.name,
+                    events.push(SyncEvent::FileStarted {
+                        name: job.fetch.name.clone(),
                         n_bytes: job.fetch.size_bytes,
                         have: reused,
                     });
@@ -81,13 +81,13 @@ impl Desk {
                     job.expected = job.expected.saturating_sub(bytes);
                     if more > 0 {
                         // Ranges that could not be copied, or had a wrong hash, are fetched.
-                        on(Progress::Comes {
+                        events.push(SyncEvent::FetchPlanned {
                             n_files: 0,
                             n_bytes: more,
                         });
                     }
-                    on(Progress::Bytes {
-                        name: &job.fetch.name,
+                    events.push(SyncEvent::BytesFetched {
+                        name: job.fetch.name.clone(),
                         n_bytes: bytes,
                     });
                 }
@@ -95,8 +95,8 @@ impl Desk {
             EngineEvent::Copied { job, source, bytes } => {
                 if let Some(job) = self.jobs.get_mut(&job) {
                     job.saved.add_copied(source, bytes);
-                    on(Progress::Copied {
-                        name: &job.fetch.name,
+                    events.push(SyncEvent::BytesCopied {
+                        name: job.fetch.name.clone(),
                         n_bytes: bytes,
                     });
                 }
@@ -105,13 +105,15 @@ impl Desk {
                 if let Some(job) = self.jobs.get(&job) {
                     let (name, pause) = (&job.fetch.name, after.as_secs_f64());
                     log::info!("`{name}`: {error}; trying again in {pause:.1} s");
-                    let why = error.to_string();
-                    on(Progress::Retrying { name, why });
+                    events.push(SyncEvent::Retrying {
+                        name: name.clone(),
+                        reason: error.to_string(),
+                    });
                 }
             }
-            EngineEvent::Saved { job, bytes } => self.tell_kept(job, bytes, on),
+            EngineEvent::Saved { job, bytes } => self.tell_kept(job, bytes, events),
             EngineEvent::Verified { report, file } => {
-                if let Some(job) = self.finished(&report, on) {
+                if let Some(job) = self.finished(&report, events) {
                     self.write_down(&job, &report, file.path());
                     let stored = self.store_first(&job, file.path());
                     drop(file);
@@ -120,17 +122,17 @@ impl Desk {
                         self.note_stamp(&job, proven.stamp);
                         self.proven.push(proven.clone());
                     }
-                    self.settle(&job, &report, stored.as_ref().err(), on);
+                    self.settle(&job, &report, stored.as_ref().err(), events);
                 }
             }
             EngineEvent::Ended { report } => {
-                let Some(mut job) = self.finished(&report, on) else {
+                let Some(mut job) = self.finished(&report, events) else {
                     return;
                 };
                 if report.result != Fetched::Busy {
-                    self.settle(&job, &report, None, on);
+                    self.settle(&job, &report, None, events);
                 } else if job.rounds_left == 0 || self.stop.is_raised() {
-                    self.settle_unfetched(&job, Fetched::Busy, on);
+                    self.settle_unfetched(&job, Fetched::Busy, events);
                 } else {
                     job.rounds_left -= 1;
                     let since = Stopwatch::start();
@@ -141,16 +143,16 @@ impl Desk {
     }
 
     /// Takes a job off the list of those under way.
-    fn finished(&mut self, report: &FileReport, on: &mut dyn FnMut(Progress<'_>)) -> Option<Job> {
+    fn finished(&mut self, report: &FileReport, events: &mut Vec<SyncEvent>) -> Option<Job> {
         let job = self.jobs.remove(&report.job)?;
         self.by_partial.remove(&job.fetch.partial);
-        on(Progress::FileEnded {
-            name: &job.fetch.name,
+        events.push(SyncEvent::FileEnded {
+            name: job.fetch.name.clone(),
         });
         Some(job)
     }
 
-    fn tell_kept(&mut self, job: usize, bytes: u64, on: &mut dyn FnMut(Progress<'_>)) {
+    fn tell_kept(&mut self, job: usize, bytes: u64, events: &mut Vec<SyncEvent>) {
         let Some(job) = self.jobs.get_mut(&job) else {
             return;
         };
@@ -163,7 +165,7 @@ impl Desk {
                 let first = job.uses.first().filter(|first| first.work == number)?;
                 (job.saved.bytes > 0).then_some((first.file, &job.saved))
             });
-            on(Progress::Kept {
+            events.push(SyncEvent::ProgressSaved {
                 target: work.index,
                 progress: work.progress_with(under_way),
             });
@@ -194,14 +196,14 @@ impl Desk {
         &mut self,
         job: &Job,
         stamp: FileStamp,
-        on: &mut dyn FnMut(Progress<'_>),
+        events: &mut Vec<SyncEvent>,
     ) {
         self.note_stamp(job, stamp);
         let report = FileReport {
             reused: job.fetch.size_bytes,
             ..unfetched(Fetched::Verified { durable: true })
         };
-        self.settle(job, &report, None, on);
+        self.settle(job, &report, None, events);
     }
 
     /// Keeps the stamp of a stored content for all models that use it.
@@ -247,9 +249,9 @@ impl Desk {
         &mut self,
         job: &Job,
         result: Fetched,
-        on: &mut dyn FnMut(Progress<'_>),
+        events: &mut Vec<SyncEvent>,
     ) {
-        self.settle(job, &unfetched(result), None, on);
+        self.settle(job, &unfetched(result), None, events);
     }
 
     /// Tells all models that wanted a file how it ended, and ends those that
@@ -259,7 +261,7 @@ impl Desk {
         job: &Job,
         report: &FileReport,
         storing: Option<&Error>,
-        on: &mut dyn FnMut(Progress<'_>),
+        events: &mut Vec<SyncEvent>,
     ) {
         let way = job.fetch.source.way();
         for (position, one) in job.uses.iter().enumerate() {
@@ -272,14 +274,14 @@ impl Desk {
             if work.is_done()
                 && let Some(work) = self.works.remove(&one.work)
             {
-                self.finish(work, on);
+                self.finish(work, events);
             }
         }
     }
 
     /// Ends a model, or keeps it until another process has published its commit.
-    pub(super) fn finish(&mut self, work: Work, on: &mut dyn FnMut(Progress<'_>)) {
-        if let Some(work) = work.finish(&self.stop, on) {
+    pub(super) fn finish(&mut self, work: Work, events: &mut Vec<SyncEvent>) {
+        if let Some(work) = work.finish(&self.stop, events) {
             self.publishing.push((work, Stopwatch::start()));
         }
     }

@@ -10,13 +10,13 @@ use std::time::Duration;
 use anyhow::{Context, Error};
 
 use super::check::Planned;
-use super::end::Progress;
-use super::flow::{Flow, Order};
 use super::origins::origins_of;
 use super::place::Writer;
 use super::preflight::{Need, refuse_what_does_not_fit};
 use super::readers::{GoodRead, ReadJob, ReadResult, Task};
 use super::reading::Purpose;
+use super::result::TargetId;
+use super::syncer::{SyncRequest, Syncer};
 use crate::domain::content::ContentId;
 use crate::sys::files;
 use crate::sys::host::checkpoint;
@@ -28,7 +28,7 @@ const GRACE: Duration = Duration::from_millis(1_500);
 
 /// A target that takes in contents.
 pub(super) struct Importing {
-    pub(super) order: Order,
+    pub(super) request: SyncRequest,
     planned: Box<Planned>,
     writer: Writer,
     /// Bytes that its plan has still to write.
@@ -41,24 +41,23 @@ pub(super) struct Importing {
     stopped: Option<Stopwatch>,
 }
 
-impl Flow<'_> {
+impl Syncer<'_> {
     /// Begins to take in what a plan finds elsewhere.
     pub(super) fn import(
         &mut self,
-        index: usize,
-        order: Order,
+        index: TargetId,
+        request: SyncRequest,
         planned: Box<Planned>,
         writer: Writer,
         need: Need,
-        on: &mut dyn FnMut(Progress<'_>),
     ) {
-        let label = order.target.label();
+        let label = request.target.label();
         let mut left = BTreeMap::new();
         for (content, (size_bytes, from)) in planned.plan.imports() {
             let aside = writer.aside();
             let stamp = stamp_at(from).ok().flatten();
             let job = ReadJob {
-                name: format!("{label}: {}", from.display()),
+                name: format!("{label}: {}", from.display()).into(),
                 content,
                 size_bytes,
                 task: Task::Import {
@@ -67,7 +66,7 @@ impl Flow<'_> {
                     sharing: planned.place.sharing(),
                     is_proven: self.proofs.hold_for(from, &content, stamp.as_ref()),
                 },
-                stops: [order.lane.stop().clone(), self.stop.clone()],
+                stops: [request.limits.stop().clone(), self.stop.clone()],
             };
             let purpose = Purpose::Import {
                 index,
@@ -76,10 +75,10 @@ impl Flow<'_> {
                 content,
             };
             left.insert(content, aside);
-            self.read(job, purpose, on);
+            self.read(job, purpose);
         }
         let importing = Importing {
-            order,
+            request,
             planned,
             writer,
             need,
@@ -94,11 +93,10 @@ impl Flow<'_> {
     /// Deals with the end of one import.
     pub(super) fn imported(
         &mut self,
-        index: usize,
+        index: TargetId,
         content: ContentId,
         (from, aside): (&Path, &Path),
         result: ReadResult,
-        on: &mut dyn FnMut(Progress<'_>),
     ) {
         if let ReadResult::Good(GoodRead {
             stamp: Some(stamp), ..
@@ -146,17 +144,17 @@ impl Flow<'_> {
             }
         }
         if importing.left.is_empty() {
-            self.all_imported(index, on);
+            self.all_imported(index);
         }
     }
 
     /// Goes on with a target whose imports have all ended.
-    fn all_imported(&mut self, index: usize, on: &mut dyn FnMut(Progress<'_>)) {
+    fn all_imported(&mut self, index: TargetId) {
         let Some(importing) = self.importing.remove(&index) else {
             return;
         };
         let Importing {
-            order,
+            request,
             mut planned,
             writer,
             lacking,
@@ -169,13 +167,17 @@ impl Flow<'_> {
                 planned.plan.fetch_instead(content);
             }
             let old_commit = planned.old_commit.as_ref();
-            let own = &order.target.repo;
+            let own = &request.target.repo;
             planned.origins = origins_of(&planned.plan, &planned.place, own, old_commit);
         }
         if failure.is_some() || stopped.is_some() {
-            return self
-                .pool
-                .end_early(index, order, planned, failure.as_ref(), on);
+            return self.pool.end_early(
+                index,
+                request,
+                planned,
+                failure.as_ref(),
+                &mut self.events,
+            );
         }
         let refused = match lacking.is_empty() {
             true => Ok(()),
@@ -185,17 +187,21 @@ impl Flow<'_> {
             }
         };
         match refused {
-            Ok(()) => self.pool.begin(index, order, planned, Ok(writer), on),
-            Err(err) => self.pool.end_early(index, order, planned, Some(&err), on),
+            Ok(()) => self
+                .pool
+                .begin(index, request, planned, Ok(writer), &mut self.events),
+            Err(err) => self
+                .pool
+                .end_early(index, request, planned, Some(&err), &mut self.events),
         }
     }
 
     /// Ends targets that were stopped and whose copies do not come to an end.
-    pub(super) fn give_up_imports(&mut self, on: &mut dyn FnMut(Progress<'_>)) {
+    pub(super) fn give_up_imports(&mut self) {
         let is_stopping = self.stop.is_raised();
         let mut given_up = Vec::new();
         for (index, importing) in &mut self.importing {
-            if !is_stopping && !importing.order.lane.stop().is_raised() {
+            if !is_stopping && !importing.request.limits.stop().is_raised() {
                 continue;
             }
             let since = importing.stopped.get_or_insert_with(Stopwatch::start);
@@ -206,7 +212,7 @@ impl Flow<'_> {
             }
         }
         for index in given_up {
-            self.all_imported(index, on);
+            self.all_imported(index);
         }
     }
 }

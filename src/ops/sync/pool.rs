@@ -15,13 +15,13 @@ use anyhow::{Error, Result};
 use super::check::Planned;
 use super::delta::{client_for, save_new_maps};
 use super::either_source::EitherSource;
-use super::end::{Progress, ProvenFile};
 use super::fetches::{Busy, Desk, Job, Use};
-use super::flow::Order;
 use super::place::Writer;
 use super::preflight::space_of;
 use super::readers::{GoodRead, ReadJob, ReadResult, Task};
+use super::result::{ProvenFile, SyncEvent, TargetId};
 use super::source::HubFile;
+use super::syncer::SyncRequest;
 use super::work::{Saved, Work};
 use crate::domain::plan::{FileDelta, PlannedFile};
 use crate::download::{ByteSource, Copies, Engine, EngineOptions, FetchJob, FileResult as Fetched};
@@ -68,26 +68,26 @@ impl Pool {
     /// Begins to carry a plan out; `index` is the caller's number of the target.
     pub(super) fn begin(
         &mut self,
-        index: usize,
-        order: Order,
+        index: TargetId,
+        request: SyncRequest,
         planned: Box<Planned>,
         opened: Result<Writer>,
-        on: &mut dyn FnMut(Progress<'_>),
+        events: &mut Vec<SyncEvent>,
     ) {
         let writer = match opened {
             Ok(writer) => writer,
-            Err(err) => return self.end_early(index, order, planned, Some(&err), on),
+            Err(err) => return self.end_early(index, request, planned, Some(&err), events),
         };
-        let Order {
+        let SyncRequest {
             target,
-            lane,
-            mut share,
-        } = order;
+            limits,
+            mut order,
+        } = request;
         let planned: Rc<Planned> = Rc::from(planned);
-        let mut work = Work::new(index, target, planned.clone(), lane.clone());
+        let mut work = Work::new(index, target, planned.clone(), limits.clone());
         work.writer = Some(writer);
         if work.is_done() {
-            return self.desk.finish(work, on);
+            return self.desk.finish(work, events);
         }
         let number = self.desk.n_works;
         self.desk.n_works += 1;
@@ -117,14 +117,14 @@ impl Pool {
                 path: wanted.file.path.clone(),
             };
             let fetch = FetchJob {
-                name: format!("{}: {}", target.label(), wanted.file.path),
+                name: format!("{}: {}", target.label(), wanted.file.path).into(),
                 content: wanted.file.content,
                 size_bytes: wanted.file.size_bytes,
                 partial,
                 source: self.source(wanted, address),
-                limits: lane.clone(),
+                limits: limits.clone(),
                 copies: wanted.delta.as_ref().map(|delta| copies(delta)),
-                rank: share.next(missing),
+                rank: order.next(missing),
             };
             jobs.push(Job {
                 fetch,
@@ -138,7 +138,7 @@ impl Pool {
         let jobs = jobs.into_iter();
         let jobs = jobs.filter_map(|job| self.desk.unless_stored(job));
         let jobs: Vec<Job> = jobs.collect();
-        on(Progress::Comes {
+        events.push(SyncEvent::FetchPlanned {
             n_files: jobs.len() as u64,
             n_bytes: jobs.iter().map(|job| job.expected).sum(),
         });
@@ -184,19 +184,19 @@ impl Pool {
     /// Ends a model for which no file was fetched: it failed, or was stopped.
     pub(super) fn end_early(
         &self,
-        index: usize,
-        order: Order,
+        index: TargetId,
+        request: SyncRequest,
         planned: Box<Planned>,
         failure: Option<&Error>,
-        on: &mut dyn FnMut(Progress<'_>),
+        events: &mut Vec<SyncEvent>,
     ) {
-        let mut work = Work::new(index, order.target, Rc::from(planned), order.lane);
+        let mut work = Work::new(index, request.target, Rc::from(planned), request.limits);
         match failure {
             Some(err) => work.fail(err),
             None => work.is_stopped = true,
         }
         // Nothing is published, so no other process is in the way.
-        let _ = work.finish(&self.desk.stop, on);
+        let _ = work.finish(&self.desk.stop, events);
     }
 
     /// Returns files that another process has stored and that must be proven,
@@ -224,7 +224,7 @@ impl Pool {
         &mut self,
         number: usize,
         result: ReadResult,
-        on: &mut dyn FnMut(Progress<'_>),
+        events: &mut Vec<SyncEvent>,
     ) {
         let Some((mut job, path)) = self.desk.stored.remove(&number) else {
             return;
@@ -232,15 +232,15 @@ impl Pool {
         match result {
             ReadResult::Good(GoodRead {
                 stamp: Some(stamp), ..
-            }) => self.desk.settle_as_stored(&job, stamp, on),
+            }) => self.desk.settle_as_stored(&job, stamp, events),
             ReadResult::Stopped => {
                 self.desk
-                    .settle_unfetched(&job, Fetched::Partial { kept: 0 }, on)
+                    .settle_unfetched(&job, Fetched::Partial { kept: 0 }, events)
             }
             _ => {
                 log::warn!("`{}` does not have its hash", path.display());
                 job.is_distrusted = true;
-                on(Progress::Comes {
+                events.push(SyncEvent::FetchPlanned {
                     n_files: 1,
                     n_bytes: job.expected,
                 });
@@ -250,12 +250,12 @@ impl Pool {
     }
 
     /// Waits so long for something to happen, and deals with it.
-    pub(super) fn step(&mut self, wait: Duration, on: &mut dyn FnMut(Progress<'_>)) {
+    pub(super) fn step(&mut self, wait: Duration, events: &mut Vec<SyncEvent>) {
         self.look_at_busy_ones();
-        self.publish_again(on);
+        self.publish_again(events);
         let mut event = self.engine.next(wait);
         while let Some(happened) = event {
-            self.desk.take(happened, on);
+            self.desk.take(happened, events);
             event = self.engine.next(Duration::ZERO);
         }
     }
@@ -267,28 +267,28 @@ impl Pool {
 
     /// Ends everything that is still under way, with its bytes kept, and returns
     /// the contents that were stored meanwhile.
-    pub(super) fn close(self, on: &mut dyn FnMut(Progress<'_>)) -> Vec<ProvenFile> {
+    pub(super) fn close(self, events: &mut Vec<SyncEvent>) -> Vec<ProvenFile> {
         let mut desk = self.desk;
-        self.engine.close(&mut |event| desk.take(event, on));
+        self.engine.close(&mut |event| desk.take(event, events));
         for busy in std::mem::take(&mut desk.busy) {
-            desk.settle_unfetched(&busy.job, Fetched::Busy, on);
+            desk.settle_unfetched(&busy.job, Fetched::Busy, events);
         }
         for (job, _) in std::mem::take(&mut desk.stored).into_values() {
-            desk.settle_unfetched(&job, Fetched::Partial { kept: 0 }, on);
+            desk.settle_unfetched(&job, Fetched::Partial { kept: 0 }, events);
         }
         for (mut work, _) in std::mem::take(&mut desk.publishing) {
             work.is_stopped = true;
-            let _ = work.finish(&desk.stop, on);
+            let _ = work.finish(&desk.stop, events);
         }
         desk.proven
     }
 
     /// Publishes what another process was publishing a moment ago.
-    fn publish_again(&mut self, on: &mut dyn FnMut(Progress<'_>)) {
+    fn publish_again(&mut self, events: &mut Vec<SyncEvent>) {
         let is_stopping = self.desk.stop.is_raised();
         for (work, since) in std::mem::take(&mut self.desk.publishing) {
-            match is_stopping || work.lane.stop().is_raised() || since.elapsed() >= BUSY_PAUSE {
-                true => self.desk.finish(work, on),
+            match is_stopping || work.limits.stop().is_raised() || since.elapsed() >= BUSY_PAUSE {
+                true => self.desk.finish(work, events),
                 false => self.desk.publishing.push((work, since)),
             }
         }

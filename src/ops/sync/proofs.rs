@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::check::BadFiles;
-use super::end::ProvenFile;
+use super::result::ProvenFile;
 use crate::domain::content::ContentId;
 use crate::domain::model::ModelId;
 use crate::domain::proof::FileStamp;

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 
 use super::check::{Checked, Reused};
-use super::end::{Progress, SyncEnd};
-use super::flow::{Flow, Order};
 use super::readers::{ReadJob, ReadResult, Task};
 use super::reading::Purpose;
+use super::result::{SyncResult, TargetId};
+use super::syncer::{SyncRequest, Syncer};
 use crate::domain::content::ContentId;
 use crate::domain::proof::FileStamp;
 use crate::domain::units::ByteSize;
@@ -25,22 +25,21 @@ pub(super) type FileKey = (PathBuf, ContentId);
 
 /// A target that waits for files of its own to be read.
 pub(super) struct Unproven {
-    pub(super) order: Order,
+    pub(super) request: SyncRequest,
     checked: Checked,
     left: BTreeSet<FileKey>,
     has_bad: bool,
 }
 
-impl Flow<'_> {
+impl Syncer<'_> {
     /// Returns a checked target if all that it uses is proven; else it waits
     /// until that has been read.
     pub(super) fn prove_first(
         &mut self,
-        index: usize,
-        order: Order,
+        index: TargetId,
+        request: SyncRequest,
         checked: Checked,
-        on: &mut dyn FnMut(Progress<'_>),
-    ) -> Option<(Order, Checked)> {
+    ) -> Option<(SyncRequest, Checked)> {
         let reused = checked.reused().map_or(&[][..], |(_, reused)| reused);
         let is_unproven = |file: &&Reused| {
             let stamp = file.stamp.as_ref();
@@ -48,13 +47,13 @@ impl Flow<'_> {
         };
         let mut unproven: Vec<_> = reused.iter().filter(is_unproven).cloned().collect();
         if unproven.is_empty() {
-            return Some((order, checked));
+            return Some((request, checked));
         }
         // The smallest first: a run that is cut short keeps the most proofs.
         unproven.sort_by_key(|file| file.size_bytes);
         let key = |file: &Reused| (file.file.clone(), file.content);
         let left = unproven.iter().map(key).collect();
-        let label = order.target.label();
+        let label = request.target.label();
         let n_bytes: u64 = unproven.iter().map(|file| file.size_bytes).sum();
         log::info!(
             "{label}: no proof is known of {} files, {}; they are hashed first",
@@ -64,11 +63,11 @@ impl Flow<'_> {
         for file in &unproven {
             if self.proofs_under_way.insert(key(file)) {
                 let name = format!("{label}: {}", file.path);
-                self.prove(name, key(file), file.size_bytes, &order, on);
+                self.prove(name, key(file), file.size_bytes, &request);
             }
         }
         let waiting = Unproven {
-            order,
+            request,
             checked,
             left,
             has_bad: false,
@@ -77,41 +76,29 @@ impl Flow<'_> {
         None
     }
 
-    fn prove(
-        &mut self,
-        name: String,
-        key: FileKey,
-        size_bytes: u64,
-        order: &Order,
-        on: &mut dyn FnMut(Progress<'_>),
-    ) {
+    fn prove(&mut self, name: String, key: FileKey, size_bytes: u64, request: &SyncRequest) {
         let job = ReadJob {
-            name,
+            name: name.into(),
             content: key.1,
             size_bytes,
             task: Task::Prove {
                 file: key.0.clone(),
             },
-            stops: [order.lane.stop().clone(), self.stop.clone()],
+            stops: [request.limits.stop().clone(), self.stop.clone()],
         };
-        self.read(job, Purpose::Proof(key), on);
+        self.read(job, Purpose::Proof(key));
     }
 
     /// Deals with a file that was read.
-    pub(super) fn proved(
-        &mut self,
-        key: FileKey,
-        result: ReadResult,
-        on: &mut dyn FnMut(Progress<'_>),
-    ) {
+    pub(super) fn proved(&mut self, key: FileKey, result: ReadResult) {
         self.proofs_under_way.remove(&key);
         let targets = self.proving.iter();
         let targets = targets.filter(|(_, target)| target.left.contains(&key));
-        let waiting: Vec<usize> = targets.map(|(index, _)| *index).collect();
+        let waiting: Vec<TargetId> = targets.map(|(index, _)| *index).collect();
         let (path, content) = (&key.0, key.1);
         let stamp = match result {
             ReadResult::Good(read) => read.stamp,
-            ReadResult::Stopped => return self.prove_for_another(key, &waiting, on),
+            ReadResult::Stopped => return self.prove_for_another(key, &waiting),
             ReadResult::Bad => {
                 self.note_bad(&key, &waiting);
                 None
@@ -124,7 +111,7 @@ impl Flow<'_> {
                 let err = anyhow!(err).context(format!("cannot read `{}`", path.display()));
                 for index in waiting {
                     if let Some(target) = self.proving.remove(&index) {
-                        self.end_failed(index, &target.order, &err, on);
+                        self.end_failed(index, &target.request, &err);
                     }
                 }
                 return;
@@ -140,17 +127,17 @@ impl Flow<'_> {
             if self.proving.get(&index).is_some_and(Unproven::is_done)
                 && let Some(target) = self.proving.remove(&index)
             {
-                self.proven(index, target, on);
+                self.proven(index, target);
             }
         }
     }
 
     /// Writes down that a file of some targets does not have its hash.
-    fn note_bad(&mut self, (path, content): &FileKey, waiting: &[usize]) {
+    fn note_bad(&mut self, (path, content): &FileKey, waiting: &[TargetId]) {
         let targets = waiting.iter().filter_map(|index| self.proving.get(index));
         let mut targets = targets.peekable();
         let model = targets.peek().and_then(|target| {
-            let model = target.order.target.model.as_ref();
+            let model = target.request.target.model.as_ref();
             model.map(|(id, _)| *id)
         });
         if targets.any(|target| target.was_edited(path)) {
@@ -162,7 +149,7 @@ impl Flow<'_> {
         self.proofs.add_bad(path, content, model);
     }
 
-    fn note_proof(&mut self, index: usize, key: &FileKey, stamp: Option<FileStamp>) {
+    fn note_proof(&mut self, index: TargetId, key: &FileKey, stamp: Option<FileStamp>) {
         let Some(target) = self.proving.get_mut(&index) else {
             return;
         };
@@ -184,42 +171,42 @@ impl Flow<'_> {
     }
 
     /// Goes on with a target whose files have all been read.
-    fn proven(&mut self, index: usize, target: Unproven, on: &mut dyn FnMut(Progress<'_>)) {
+    fn proven(&mut self, index: TargetId, target: Unproven) {
         if target.has_bad {
-            self.ask_again(index, target.order, on);
+            self.ask_again(index, target.request);
         } else {
-            self.deal_with(index, target.order, Ok(target.checked), on);
+            self.deal_with(index, target.request, Ok(target.checked));
         }
     }
 
     /// Reads a file again whose reading was stopped for one target and that
     /// another one waits for.
-    fn prove_for_another(
-        &mut self,
-        key: FileKey,
-        waiting: &[usize],
-        on: &mut dyn FnMut(Progress<'_>),
-    ) {
-        let goes_on = |order: &Order| !order.lane.stop().is_raised() && !self.stop.is_raised();
+    fn prove_for_another(&mut self, key: FileKey, waiting: &[TargetId]) {
+        let goes_on =
+            |request: &SyncRequest| !request.limits.stop().is_raised() && !self.stop.is_raised();
         let orders = waiting.iter().filter_map(|index| self.proving.get(index));
-        let order = orders
-            .map(|target| &target.order)
-            .find(|order| goes_on(order));
-        if let Some(order) = order.cloned() {
-            let name = format!("{}: {}", order.target.label(), key.0.display());
+        let request = orders
+            .map(|target| &target.request)
+            .find(|request| goes_on(request));
+        if let Some(request) = request.cloned() {
+            let name = format!("{}: {}", request.target.label(), key.0.display());
             self.proofs_under_way.insert(key.clone());
-            self.prove(name, key, 0, &order, on);
+            self.prove(name, key, 0, &request);
         }
     }
 
     /// Describes the end of a target that was stopped while its files were read.
-    pub(super) fn end_unproven(&mut self, index: usize, reason: StopReason) -> Option<SyncEnd> {
+    pub(super) fn end_unproven(
+        &mut self,
+        index: TargetId,
+        reason: StopReason,
+    ) -> Option<SyncResult> {
         let target = self.proving.remove(&index)?;
         let findings = self.findings.remove(&index).unwrap_or_default();
         let (_, reused) = target.checked.reused()?;
-        Some(SyncEnd {
+        Some(SyncResult {
             files: findings.found_files(reused),
-            ..SyncEnd::unseen(reason)
+            ..SyncResult::unseen(reason)
         })
     }
 }

@@ -37,7 +37,7 @@ pub(super) type ReadId = usize;
 /// A file to read.
 pub(super) struct ReadJob {
     /// The file in messages.
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     pub(super) content: ContentId,
     pub(super) size_bytes: u64,
     pub(super) task: Task,
@@ -326,7 +326,7 @@ mod tests {
         }
         let mut readers = Readers::new();
         readers.add(ReadJob {
-            name: "x".to_owned(),
+            name: "x".into(),
             content: EMPTY.parse().unwrap(),
             size_bytes: 0,
             task,

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::end::Progress;
-use super::flow::Flow;
 use super::proving::FileKey;
 use super::readers::{GoodRead, ReadEvent, ReadJob, ReadResult};
+use super::result::{SyncEvent, TargetId};
+use super::syncer::Syncer;
 use crate::domain::content::ContentId;
 use crate::domain::session::FileSource;
 use crate::sys::stamp::stamp_at;
@@ -17,7 +17,7 @@ pub(super) enum Purpose {
     Proof(FileKey),
     /// A target takes its content in.
     Import {
-        index: usize,
+        index: TargetId,
         from: PathBuf,
         aside: PathBuf,
         content: ContentId,
@@ -26,15 +26,10 @@ pub(super) enum Purpose {
     Stored(usize, FileKey),
 }
 
-impl Flow<'_> {
+impl Syncer<'_> {
     /// Hands a file to the readers.
-    pub(super) fn read(
-        &mut self,
-        job: ReadJob,
-        purpose: Purpose,
-        on: &mut dyn FnMut(Progress<'_>),
-    ) {
-        on(Progress::ToRead {
+    pub(super) fn read(&mut self, job: ReadJob, purpose: Purpose) {
+        self.events.push(SyncEvent::ReadPlanned {
             n_files: 1,
             n_bytes: job.size_bytes,
         });
@@ -44,7 +39,7 @@ impl Flow<'_> {
     }
 
     /// Deals with the news of the readers, waiting so long for the first.
-    pub(super) fn take_reads(&mut self, wait: Duration, on: &mut dyn FnMut(Progress<'_>)) {
+    pub(super) fn take_reads(&mut self, wait: Duration) {
         if !self.readers.is_busy() {
             return;
         }
@@ -53,8 +48,8 @@ impl Flow<'_> {
             match happened {
                 ReadEvent::Started { id, n_bytes } => {
                     if let Some((_, name)) = self.reads.get(&id) {
-                        on(Progress::FileStarted {
-                            name,
+                        self.events.push(SyncEvent::FileStarted {
+                            name: name.clone(),
                             n_bytes,
                             have: 0,
                         });
@@ -62,16 +57,16 @@ impl Flow<'_> {
                 }
                 ReadEvent::Read { id, bytes } => {
                     if let Some((_, name)) = self.reads.get(&id) {
-                        on(Progress::Read {
-                            name,
+                        self.events.push(SyncEvent::BytesRead {
+                            name: name.clone(),
                             n_bytes: bytes,
                         });
                     }
                 }
                 ReadEvent::Ended { id, result } => {
                     if let Some((purpose, name)) = self.reads.remove(&id) {
-                        on(Progress::FileEnded { name: &name });
-                        self.end_read(purpose, result, on);
+                        self.events.push(SyncEvent::FileEnded { name });
+                        self.end_read(purpose, result);
                     }
                 }
             }
@@ -79,29 +74,29 @@ impl Flow<'_> {
         }
     }
 
-    fn end_read(&mut self, purpose: Purpose, result: ReadResult, on: &mut dyn FnMut(Progress<'_>)) {
+    fn end_read(&mut self, purpose: Purpose, result: ReadResult) {
         match purpose {
-            Purpose::Proof(key) => self.proved(key, result, on),
+            Purpose::Proof(key) => self.proved(key, result),
             Purpose::Import {
                 index,
                 from,
                 aside,
                 content,
-            } => self.imported(index, content, (&from, &aside), result, on),
+            } => self.imported(index, content, (&from, &aside), result),
             Purpose::Stored(number, (path, content)) => {
                 if let ReadResult::Good(GoodRead { stamp, .. }) = &result
                     && let Some(stamp) = stamp
                 {
                     self.proofs.add(&path, content, *stamp);
                 }
-                self.pool.proved(number, result, on);
+                self.pool.proved(number, result, &mut self.events);
             }
         }
-        self.read_stored(on);
+        self.read_stored();
     }
 
     /// Proves what other processes have stored of the pool's files.
-    pub(super) fn read_stored(&mut self, on: &mut dyn FnMut(Progress<'_>)) {
+    pub(super) fn read_stored(&mut self) {
         for (number, path, job) in self.pool.take_reads() {
             let stamp = stamp_at(&path).ok().flatten();
             match stamp.filter(|stamp| self.proofs.hold_for(&path, &job.content, Some(stamp))) {
@@ -109,11 +104,11 @@ impl Flow<'_> {
                     let source = FileSource::Found;
                     let stamp = Some(stamp);
                     let read = ReadResult::Good(GoodRead { stamp, source });
-                    self.pool.proved(number, read, on);
+                    self.pool.proved(number, read, &mut self.events);
                 }
                 None => {
                     let key = (path, job.content);
-                    self.read(job, Purpose::Stored(number, key), on);
+                    self.read(job, Purpose::Stored(number, key));
                 }
             }
         }

@@ -10,9 +10,9 @@ use anyhow::{Context, Error, Result, anyhow, ensure};
 
 use super::Target;
 use super::check::Planned;
-use super::end::{Progress, SyncEnd};
 use super::place::Writer;
 use super::preflight::missing_bytes;
+use super::result::{SyncEvent, SyncResult, TargetId};
 use super::trouble::{hint_for_file, trouble_of};
 use crate::cache::PublisherBusy;
 use crate::domain::content::ContentId;
@@ -34,10 +34,10 @@ use crate::sys::stop::StopFlag;
 /// A model on its way.
 pub(super) struct Work {
     /// The number under which the caller knows the target.
-    pub(super) index: usize,
+    pub(super) index: TargetId,
     pub(super) target: Arc<Target>,
     pub(super) planned: Rc<Planned>,
-    pub(super) lane: LimitGroup,
+    pub(super) limits: LimitGroup,
     /// `None` when the place cannot be written; `trouble` says why.
     pub(super) writer: Option<Writer>,
     pub(super) progress: SessionProgress,
@@ -92,10 +92,10 @@ impl Saved {
 
 impl Work {
     pub(super) fn new(
-        index: usize,
+        index: TargetId,
         target: Arc<Target>,
         planned: Rc<Planned>,
-        lane: LimitGroup,
+        limits: LimitGroup,
     ) -> Self {
         let totals = planned.plan.totals;
         let progress = SessionProgress {
@@ -124,7 +124,7 @@ impl Work {
             index,
             target,
             planned,
-            lane,
+            limits,
             writer: None,
             progress,
             origins,
@@ -324,13 +324,9 @@ impl Work {
     /// Publishes if everything is there, and reports how it went. Returns the
     /// model when another process is publishing the same commit: the caller tries
     /// again, so that the coordinating thread keeps its heartbeat and hears signals.
-    pub(super) fn finish(
-        mut self,
-        stop: &StopFlag,
-        on: &mut dyn FnMut(Progress<'_>),
-    ) -> Option<Self> {
+    pub(super) fn finish(mut self, stop: &StopFlag, events: &mut Vec<SyncEvent>) -> Option<Self> {
         // The stop of the model's own limits first: it was the nearer one.
-        let stopped = self.lane.stop().reason().or(stop.reason());
+        let stopped = self.limits.stop().reason().or(stop.reason());
         if self.trouble.is_none() && !self.is_stopped {
             checkpoint("before publishing");
             match self.publish() {
@@ -356,10 +352,10 @@ impl Work {
             (None, true) => Outcome::Partial,
             (None, false) => self.good_outcome(),
         };
-        let end = SyncEnd {
+        let end = SyncResult {
             outcome,
             verify_outcome: None,
-            trouble: self.trouble,
+            failure: self.trouble,
             progress: self.progress,
             files: self.files,
             named: self.named,
@@ -370,9 +366,9 @@ impl Work {
             is_offline: false,
             abandoned_deltas: self.abandoned,
         };
-        on(Progress::Ended {
+        events.push(SyncEvent::Ended {
             target: self.index,
-            end: &end,
+            result: Box::new(end),
         });
         None
     }

@@ -93,7 +93,7 @@ impl Verify<'_> {
                 Ok((request, Box::new(planned)))
             }
             Err(err) => Err(Box::new(match self.services.stop.reason() {
-                Some(reason) => SyncResult::stopped(reason),
+                Some(reason) => SyncResult::unseen(reason),
                 None => failed(model, path, &err),
             })),
         }

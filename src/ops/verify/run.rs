@@ -16,10 +16,10 @@ use crate::domain::content::ContentId;
 use crate::domain::outcome::{Outcome, Trigger, VerifyOutcome};
 use crate::domain::run::{Event, EventKind, RunCommand};
 use crate::domain::sample::{Candidate, choose_sample};
+use crate::domain::session::SessionId;
 use crate::domain::snapshot::RemoteFile;
 use crate::domain::units::ByteSize;
 use crate::ops::rollback;
-use crate::domain::session::SessionId;
 use crate::ops::run::{ActiveRun, Opening};
 use crate::ops::services::Services;
 use crate::ops::sync::{SyncEvent, SyncResult, Target, outcome_of, trouble_of};
@@ -98,7 +98,7 @@ impl Verify<'_> {
                 }
                 Err(err) => {
                     let result = match stop.reason() {
-                        Some(reason) => SyncResult::stopped(reason),
+                        Some(reason) => SyncResult::unseen(reason),
                         None => result_of(outcome_of(&err, false), Some(trouble_of(&err))),
                     };
                     close(run, sessions[index], result, &Verified::default());

@@ -98,7 +98,10 @@ fn parse_fault(query: &str) -> Result<(On, Fault), String> {
 fn slow(bytes_per_second: u64) -> Fault {
     const PIECES_PER_SECOND: u64 = 20;
     let piece = (bytes_per_second / PIECES_PER_SECOND).max(1);
-    Fault::Trickle(piece as usize, Duration::from_secs(1) / PIECES_PER_SECOND as u32)
+    Fault::Trickle(
+        piece as usize,
+        Duration::from_secs(1) / PIECES_PER_SECOND as u32,
+    )
 }
 
 fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, String> {

@@ -1,6 +1,7 @@
-//! What the sync of many targets tells while it goes on, and how one of them ends.
+//! The events of a sync, and the result of one target.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::domain::content::ContentId;
 use crate::domain::hold::HeldUpdate;
@@ -9,55 +10,59 @@ use crate::domain::proof::FileStamp;
 use crate::domain::session::{SessionFile, SessionProgress, Trouble};
 use crate::sys::stop::StopReason;
 
-/// What happens meanwhile, for whoever shows or records it.
+/// Identifies a target within one [`Syncer`](super::Syncer), which numbers them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TargetId(pub(super) usize);
+
+/// An event of a sync, for display and for the database.
 #[derive(Debug)]
-pub enum Progress<'e> {
-    /// So many more are to come over the line.
-    Comes {
+pub enum SyncEvent {
+    /// More bytes will be fetched.
+    FetchPlanned {
         n_files: u64,
         n_bytes: u64,
     },
     FileStarted {
-        name: &'e str,
+        name: Arc<str>,
         n_bytes: u64,
         have: u64,
     },
-    /// So many more are to be read on this machine.
-    ToRead {
+    /// More bytes on this machine will be read.
+    ReadPlanned {
         n_files: u64,
         n_bytes: u64,
     },
-    /// Bytes of a file on this machine that were hashed.
-    Read {
-        name: &'e str,
+    /// Bytes of a file on this machine were hashed.
+    BytesRead {
+        name: Arc<str>,
         n_bytes: u64,
     },
-    /// Bytes that came over the line.
-    Bytes {
-        name: &'e str,
+    /// Bytes were received from the network.
+    BytesFetched {
+        name: Arc<str>,
         n_bytes: u64,
     },
-    /// Bytes that need not be fetched, for an old file has them.
-    Copied {
-        name: &'e str,
+    /// Bytes were copied from an old file and need not be fetched.
+    BytesCopied {
+        name: Arc<str>,
         n_bytes: u64,
     },
     FileEnded {
-        name: &'e str,
+        name: Arc<str>,
     },
     Retrying {
-        name: &'e str,
-        why: String,
+        name: Arc<str>,
+        reason: String,
     },
-    /// Bytes are on disk for a later run.
-    Kept {
-        target: usize,
+    /// Bytes are on disk and a later run can resume from them.
+    ProgressSaved {
+        target: TargetId,
         progress: SessionProgress,
     },
-    /// A model has ended.
+    /// The sync of a target has ended; sent exactly once for each target.
     Ended {
-        target: usize,
-        end: &'e SyncEnd,
+        target: TargetId,
+        result: Box<SyncResult>,
     },
 }
 
@@ -71,11 +76,11 @@ pub struct ProvenFile {
 
 /// How the sync of one target ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SyncEnd {
+pub struct SyncResult {
     pub outcome: Outcome,
     /// Set by a verification only.
     pub verify_outcome: Option<VerifyOutcome>,
-    pub trouble: Option<Trouble>,
+    pub failure: Option<Trouble>,
     pub progress: SessionProgress,
     pub files: Vec<SessionFile>,
     /// Proven files that have got another name: the old one and the new one.
@@ -94,17 +99,17 @@ pub struct SyncEnd {
     pub abandoned_deltas: Vec<String>,
 }
 
-impl SyncEnd {
+impl SyncResult {
     /// Describes the end of a target for which no file was touched.
     pub fn without_files(
         outcome: Outcome,
-        trouble: Option<Trouble>,
+        failure: Option<Trouble>,
         progress: SessionProgress,
     ) -> Self {
         Self {
             outcome,
             verify_outcome: None,
-            trouble,
+            failure,
             progress,
             files: Vec::new(),
             named: Vec::new(),

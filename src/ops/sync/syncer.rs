@@ -13,7 +13,6 @@ use anyhow::{Error, Result, anyhow};
 
 use super::check::{Checked, Planned};
 use super::checker::Checker;
-use super::end::{Progress, SyncEnd};
 use super::findings::Findings;
 use super::importing::Importing;
 use super::pool::Pool;
@@ -22,6 +21,7 @@ use super::proofs::Proofs;
 use super::proving::{FileKey, Unproven};
 use super::readers::{ReadId, Readers};
 use super::reading::Purpose;
+use super::result::{SyncEvent, SyncResult, TargetId};
 use super::trouble::{is_offline, outcome_of, trouble_of};
 use super::{CacheChoice, Target};
 use crate::cache::CacheLayout;
@@ -50,41 +50,44 @@ const LAST_ANSWER: Duration = Duration::from_secs(1);
 
 /// A target and the conditions under which it is brought up to date.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct SyncRequest {
     pub target: Arc<Target>,
-    pub lane: LimitGroup,
-    pub share: QueueOrder,
+    pub limits: LimitGroup,
+    pub order: QueueOrder,
 }
 
 /// Targets on their way.
-pub struct Flow<'a> {
+pub struct Syncer<'a> {
     pub(super) checker: Checker,
     /// Those whose check has not been dealt with yet, by the caller's numbers.
-    asked: BTreeMap<usize, Order>,
+    asked: BTreeMap<TargetId, SyncRequest>,
     /// Plans that nothing has been done about yet.
-    ready: Vec<(usize, Order, Box<Planned>)>,
+    ready: Vec<(TargetId, SyncRequest, Box<Planned>)>,
     first_is_ready: Stopwatch,
     /// Since when the time of the run is up.
     time_is_up: Option<Stopwatch>,
     waits_for_last_answer: bool,
     pub(super) readers: Readers,
     /// Files that are being read: for which reason, and their names in messages.
-    pub(super) reads: BTreeMap<ReadId, (Purpose, String)>,
+    pub(super) reads: BTreeMap<ReadId, (Purpose, Arc<str>)>,
     pub(super) proofs: Proofs<'a>,
     pub(super) proofs_under_way: BTreeSet<FileKey>,
     /// Targets whose files are being proven.
-    pub(super) proving: BTreeMap<usize, Unproven>,
+    pub(super) proving: BTreeMap<TargetId, Unproven>,
     /// Targets that take in contents of this machine.
-    pub(super) importing: BTreeMap<usize, Importing>,
+    pub(super) importing: BTreeMap<TargetId, Importing>,
     /// Results of reading for targets that have not got to the pool yet.
-    pub(super) findings: BTreeMap<usize, Findings>,
+    pub(super) findings: BTreeMap<TargetId, Findings>,
     pub(super) pool: Pool,
+    n_added: usize,
+    /// Events that the caller has not received yet.
+    pub(super) events: Vec<SyncEvent>,
     cache: CacheLayout,
     pub(super) reserve: ByteSize,
     pub(super) stop: StopFlag,
 }
 
-impl<'a> Flow<'a> {
+impl<'a> Syncer<'a> {
     pub fn new(
         hub: &HubClient,
         xet: Option<&XetStorage>,
@@ -108,6 +111,8 @@ impl<'a> Flow<'a> {
             proving: BTreeMap::new(),
             importing: BTreeMap::new(),
             findings: BTreeMap::new(),
+            n_added: 0,
+            events: Vec::new(),
             reserve,
             cache: choice.layout(),
             stop: options.stop.clone(),
@@ -121,35 +126,44 @@ impl<'a> Flow<'a> {
         self.waits_for_last_answer = false;
     }
 
-    /// Adds a target, which will end exactly once; `index` is the caller's number.
-    pub fn add(&mut self, index: usize, order: Order) {
-        self.checker.ask(index, order.target.clone());
-        self.asked.insert(index, order);
+    /// Adds a target, which will end exactly once.
+    pub fn add(&mut self, request: SyncRequest) -> TargetId {
+        let id = self.next_id();
+        self.checker.ask(id, request.target.clone());
+        self.asked.insert(id, request);
+        id
     }
 
-    /// Adds a target whose plan is made already.
-    pub fn begin(
-        &mut self,
-        index: usize,
-        order: Order,
-        planned: Box<Planned>,
-        on: &mut dyn FnMut(Progress<'_>),
-    ) {
+    /// Adds a target that has a plan already.
+    pub fn add_planned(&mut self, request: SyncRequest, planned: Box<Planned>) -> TargetId {
+        let id = self.next_id();
+        self.begin(id, request, planned);
+        id
+    }
+
+    fn next_id(&mut self) -> TargetId {
+        self.n_added += 1;
+        TargetId(self.n_added - 1)
+    }
+
+    fn begin(&mut self, index: TargetId, request: SyncRequest, planned: Box<Planned>) {
         if let Some(new) = &planned.renamed_to {
-            log::warn!("`{}` is called `{new}` now", order.target.repo);
+            log::warn!("`{}` is called `{new}` now", request.target.repo);
         }
         let promised = |file_system| self.promised_bytes(file_system);
         match refuse_what_does_not_fit(&planned, self.reserve, promised) {
             Ok(need) => {
-                let opened = planned.open(&order.target);
+                let opened = planned.open(&request.target);
                 checkpoint("place opened");
                 match opened {
                     Ok(writer) if !planned.plan.imports().is_empty() => {
-                        self.import(index, order, planned, writer, need, on);
+                        self.import(index, request, planned, writer, need);
                     }
-                    opened => self.pool.begin(index, order, planned, opened, on),
+                    opened => self
+                        .pool
+                        .begin(index, request, planned, opened, &mut self.events),
                 }
-                self.read_stored(on);
+                self.read_stored();
             }
             Err(err) => {
                 let progress = SessionProgress {
@@ -157,11 +171,11 @@ impl<'a> Flow<'a> {
                     ..SessionProgress::default()
                 };
                 let trouble = Some(trouble_of(&err));
-                let mut end = SyncEnd::without_files(Outcome::Failed, trouble, progress);
+                let mut end = SyncResult::without_files(Outcome::Failed, trouble, progress);
                 end.renamed_to = planned.renamed_to;
-                on(Progress::Ended {
+                self.events.push(SyncEvent::Ended {
                     target: index,
-                    end: &end,
+                    result: Box::new(end),
                 });
             }
         }
@@ -182,108 +196,107 @@ impl<'a> Flow<'a> {
             && self.proving.is_empty()
             && self.importing.is_empty()
             && self.pool.is_idle()
+            && self.events.is_empty()
     }
 
     /// Waits so long for something to happen, and deals with it.
-    pub fn step(&mut self, wait: Duration, on: &mut dyn FnMut(Progress<'_>)) {
-        self.end_stopped(on);
-        self.give_up_imports(on);
+    pub fn step(&mut self, wait: Duration) -> Vec<SyncEvent> {
+        self.end_stopped();
+        self.give_up_imports();
         // With no fetch and no reading under way, block on the checker.
         let is_reading = self.readers.is_busy();
         let has_to_wait = self.pool.is_idle() && !is_reading && !self.asked.is_empty();
-        let mut answer = self.checker.next(match has_to_wait {
-            true => wait,
-            false => Duration::ZERO,
-        });
+        let mut answer = self.checker.next(self.wait_if(has_to_wait, wait));
         while let Some((index, checked)) = answer {
-            // One that was stopped has been told its end.
-            if let Some(order) = self.asked.remove(&index) {
-                self.deal_with(index, order, checked, on);
+            // A stopped target has ended already.
+            if let Some(request) = self.asked.remove(&index) {
+                self.deal_with(index, request, checked);
             }
             answer = self.checker.next(Duration::ZERO);
         }
-        self.begin_ready(on);
+        self.begin_ready();
         // With a fetch under way, block on the engine below.
-        let wait_for_reads = match self.pool.is_idle() {
-            true => wait,
-            false => Duration::ZERO,
-        };
-        self.take_reads(wait_for_reads, on);
+        let wait_for_reads = self.wait_if(self.pool.is_idle(), wait);
+        self.take_reads(wait_for_reads);
         if !self.pool.is_idle() {
-            self.pool.step(wait, on);
-            self.read_stored(on);
+            let wait = self.wait_if(true, wait);
+            self.pool.step(wait, &mut self.events);
+            self.read_stored();
         }
         let proven = self.pool.take_proven();
         self.proofs.save(proven);
+        std::mem::take(&mut self.events)
+    }
+
+    /// Returns the time to block for: none while events are waiting for the caller.
+    fn wait_if(&self, has_to_wait: bool, wait: Duration) -> Duration {
+        if has_to_wait && self.events.is_empty() {
+            wait
+        } else {
+            Duration::ZERO
+        }
     }
 
     /// Checks a target once more, without the files that were found bad.
-    pub(super) fn ask_again(
-        &mut self,
-        index: usize,
-        order: Order,
-        on: &mut dyn FnMut(Progress<'_>),
-    ) {
+    pub(super) fn ask_again(&mut self, index: TargetId, request: SyncRequest) {
         const MOST: u32 = 5;
         let findings = self.findings.entry(index).or_default();
         findings.n_checks += 1;
         if findings.n_checks > MOST {
             let err = anyhow!("its files are damaged faster than they can be replaced");
-            return self.end_failed(index, &order, &err, on);
+            return self.end_failed(index, &request, &err);
         }
-        self.checker.ask(index, order.target.clone());
-        self.asked.insert(index, order);
+        self.checker.ask(index, request.target.clone());
+        self.asked.insert(index, request);
     }
 
     /// Ends a target for which nothing more can be done.
-    pub(super) fn end_failed(
-        &mut self,
-        index: usize,
-        order: &Order,
-        err: &Error,
-        on: &mut dyn FnMut(Progress<'_>),
-    ) {
+    pub(super) fn end_failed(&mut self, index: TargetId, request: &SyncRequest, err: &Error) {
         self.findings.remove(&index);
-        let end = failed_check(&order.target, err);
-        on(Progress::Ended {
+        let end = failed_check(&request.target, err);
+        self.events.push(SyncEvent::Ended {
             target: index,
-            end: &end,
+            result: Box::new(end),
         });
     }
 
     /// Ends everything that is still under way, with its bytes kept.
-    pub fn close(mut self, on: &mut dyn FnMut(Progress<'_>)) {
+    pub fn close(mut self) -> Vec<SyncEvent> {
         let reason = self.stop.reason().unwrap_or(StopReason::Terminated);
         let ready = self.ready.into_iter().map(|(index, ..)| index);
         let reading = self.proving.into_keys().chain(self.importing.into_keys());
         for target in self.asked.into_keys().chain(ready).chain(reading) {
-            let end = SyncEnd::unseen(reason);
-            on(Progress::Ended { target, end: &end });
+            let end = SyncResult::unseen(reason);
+            self.events.push(SyncEvent::Ended {
+                target,
+                result: Box::new(end),
+            });
         }
-        self.proofs.save(self.pool.close(on));
+        self.proofs.save(self.pool.close(&mut self.events));
+        self.events
     }
 
     /// Begins the plans that are ready, unless others may soon come before them.
-    fn begin_ready(&mut self, on: &mut dyn FnMut(Progress<'_>)) {
+    fn begin_ready(&mut self) {
         let wait_is_over = self.asked.is_empty() || self.first_is_ready.elapsed() >= PATIENCE;
         if self.ready.is_empty() || !wait_is_over || self.stop.is_raised() {
             return;
         }
         let mut ready = std::mem::take(&mut self.ready);
-        ready.sort_by_key(|(index, order, planned)| {
+        ready.sort_by_key(|(index, request, planned)| {
             let missing = planned.plan.totals.bytes_to_fetch;
-            (order.share.clone().next(missing), *index)
+            (request.order.clone().next(missing), *index)
         });
-        for (index, order, planned) in ready {
-            self.begin(index, order, planned, on);
+        for (index, request, planned) in ready {
+            self.begin(index, request, planned);
             // Files that are whole by now have their locks open until they
             // are stored; of many new models they would add up.
-            self.pool.step(Duration::ZERO, on);
+            self.pool.step(Duration::ZERO, &mut self.events);
         }
     }
 
     /// Ends what was asked about and whose time is over.
-    fn end_stopped(&mut self, on: &mut dyn FnMut(Progress<'_>)) {
+    fn end_stopped(&mut self) {
         let run = self.stop.reason();
         if run == Some(StopReason::TimeBudget) {
             self.time_is_up.get_or_insert_with(Stopwatch::start);
@@ -294,12 +307,15 @@ impl<'a> Flow<'a> {
                 .time_is_up
                 .as_ref()
                 .is_some_and(|since| since.elapsed() < LAST_ANSWER);
-        let ready = self.ready.iter().map(|(index, order, _)| (index, order));
+        let ready = self
+            .ready
+            .iter()
+            .map(|(index, request, _)| (index, request));
         let proving = self.proving.iter();
-        let proving = proving.map(|(index, target)| (index, &target.order));
-        let over: Vec<(usize, StopReason)> = (self.asked.iter().chain(ready).chain(proving))
-            .filter_map(|(index, order)| {
-                let own = order.lane.stop().reason();
+        let proving = proving.map(|(index, target)| (index, &target.request));
+        let over: Vec<(TargetId, StopReason)> = (self.asked.iter().chain(ready).chain(proving))
+            .filter_map(|(index, request)| {
+                let own = request.limits.stop().reason();
                 if own.is_none() && may_answer && self.asked.contains_key(index) {
                     return None;
                 }
@@ -310,27 +326,29 @@ impl<'a> Flow<'a> {
             self.asked.remove(&target);
             self.ready.retain(|(index, ..)| *index != target);
             let end = self.end_unproven(target, reason);
-            let end = end.unwrap_or_else(|| SyncEnd::unseen(reason));
+            let end = end.unwrap_or_else(|| SyncResult::unseen(reason));
             self.findings.remove(&target);
-            on(Progress::Ended { target, end: &end });
+            self.events.push(SyncEvent::Ended {
+                target,
+                result: Box::new(end),
+            });
         }
     }
 
     pub(super) fn deal_with(
         &mut self,
-        index: usize,
-        order: Order,
+        index: TargetId,
+        request: SyncRequest,
         checked: Result<Checked>,
-        on: &mut dyn FnMut(Progress<'_>),
     ) {
         checkpoint("checked");
-        let stopped = order.lane.stop().reason().or(self.stop.reason());
-        let (order, checked) = match checked {
-            Ok(checked) => match self.prove_first(index, order, checked, on) {
-                Some((order, checked)) => (order, Ok(checked)),
+        let stopped = request.limits.stop().reason().or(self.stop.reason());
+        let (request, checked) = match checked {
+            Ok(checked) => match self.prove_first(index, request, checked) {
+                Some((request, checked)) => (request, Ok(checked)),
                 None => return,
             },
-            Err(err) => (order, Err(err)),
+            Err(err) => (request, Err(err)),
         };
         let findings = self.findings.remove(&index).unwrap_or_default();
         let end = match checked {
@@ -339,7 +357,7 @@ impl<'a> Flow<'a> {
                 if self.ready.is_empty() {
                     self.first_is_ready = Stopwatch::start();
                 }
-                return self.ready.push((index, order, planned));
+                return self.ready.push((index, request, planned));
             }
             Ok(Checked::Current {
                 place,
@@ -351,38 +369,38 @@ impl<'a> Flow<'a> {
             }) => {
                 let path = place.readable_at(&commit);
                 let progress = all_in_place(path, commit, n_files, n_bytes);
-                SyncEnd {
+                SyncResult {
                     renamed_to,
                     files: findings.found_files(&reused),
-                    ..SyncEnd::without_files(Outcome::UpToDate, None, progress)
+                    ..SyncResult::without_files(Outcome::UpToDate, None, progress)
                 }
             }
             Ok(Checked::Held { commit, path }) => {
-                rollback::hold(&self.cache, &order.target);
+                rollback::hold(&self.cache, &request.target);
                 let progress = SessionProgress {
                     path: Some(path),
                     new_commit: Some(commit),
                     ..SessionProgress::default()
                 };
-                SyncEnd::without_files(Outcome::Held, None, progress)
+                SyncResult::without_files(Outcome::Held, None, progress)
             }
             Ok(Checked::Suspicious {
                 loss,
                 path,
                 renamed_to,
-            }) => SyncEnd {
+            }) => SyncResult {
                 renamed_to,
-                ..hold_update(&order.target, &loss, path)
+                ..hold_update(&request.target, &loss, path)
             },
             Err(err) => match stopped {
                 // The wait for another try was cut short, so nothing is known.
-                Some(reason) => SyncEnd::unseen(reason),
-                None => failed_check(&order.target, &err),
+                Some(reason) => SyncResult::unseen(reason),
+                None => failed_check(&request.target, &err),
             },
         };
-        on(Progress::Ended {
+        self.events.push(SyncEvent::Ended {
             target: index,
-            end: &end,
+            result: Box::new(end),
         });
     }
 }
@@ -407,7 +425,7 @@ fn all_in_place(path: PathBuf, commit: CommitSha, n_files: u64, n_bytes: u64) ->
 }
 
 /// Ends a target whose newest commit waits for a person.
-fn hold_update(target: &Target, loss: &Loss, path: PathBuf) -> SyncEnd {
+fn hold_update(target: &Target, loss: &Loss, path: PathBuf) -> SyncResult {
     let (commit, published) = (&loss.found.0, &loss.published.1);
     let label = target.label();
     let trouble = Trouble {
@@ -431,20 +449,20 @@ fn hold_update(target: &Target, loss: &Loss, path: PathBuf) -> SyncEnd {
         },
         ..SessionProgress::default()
     };
-    SyncEnd {
+    SyncResult {
         held_update: Some(HeldUpdate {
             commit: commit.clone(),
             reason: loss.reason,
             is_accepted: false,
         }),
-        ..SyncEnd::without_files(Outcome::Held, Some(trouble), progress)
+        ..SyncResult::without_files(Outcome::Held, Some(trouble), progress)
     }
 }
 
-fn failed_check(target: &Target, err: &Error) -> SyncEnd {
+fn failed_check(target: &Target, err: &Error) -> SyncResult {
     let outcome = outcome_of(err, target.known_commit.is_some());
-    SyncEnd {
+    SyncResult {
         is_offline: is_offline(err),
-        ..SyncEnd::without_files(outcome, Some(trouble_of(err)), SessionProgress::default())
+        ..SyncResult::without_files(outcome, Some(trouble_of(err)), SessionProgress::default())
     }
 }
