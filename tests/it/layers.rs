@@ -112,6 +112,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "a pasted page address is percent-encoded text, a value like any other",
     ),
     (
+        "domain/argv.rs",
+        "serde_json",
+        "a command with arguments is written as a JSON array, a text format like any other",
+    ),
+    (
         "domain/schedule/jitter.rs",
         "sha2",
         "the offset must be the same on every platform and in every version, which std's hasher does not promise",
