@@ -8,15 +8,16 @@
 //! |---|---|---|---|
 //! | 0 | [`domain`] | values and decisions: repositories, schedules, plans, outcomes; pure | nothing of ours |
 //! | 1 | [`sys`] | the operating system: clock, environment, files, locks, HTTP, logs | `domain` |
+//! | 1 | [`json`] | the JSON shapes that other programs read | `domain` |
 //! | 2 | [`store`] | one SQLite file: models, schedules, runs, sessions, settings | `domain`, `sys` |
 //! | 2 | [`hub`] | the client of the Hub: API, redirects, token, rate limits | `domain`, `sys` |
 //! | 2 | [`download`] | the engine: sources in, verified partial files out | `domain`, `sys` |
 //! | 2 | [`xet`] | Xet storage: what files are made of, and how to fetch only what changed | `domain`, `sys` |
 //! | 2 | [`cache`] | the official cache and plain directories: look, publish, sweep | `domain`, `sys` |
 //! | 2 | [`timer`] | the operating system's timer entry: render, install, remove | `domain`, `sys` |
-//! | 2 | [`notify`] | hooks, pings, metrics: what others are told | `domain`, `sys` |
+//! | 2 | [`notify`] | hooks, pings, metrics | `domain`, `sys`, `json` |
 //! | 3 | [`ops`] | use cases; the only place where the above meet | layers 0 to 2 |
-//! | 4 | [`ui`] | tables, JSON, YAML, progress; the only place that prints | `domain`, `sys` |
+//! | 4 | [`ui`] | tables, YAML, progress; the only place that prints | `domain`, `sys`, `json` |
 //! | 4 | `cli` | one file per command; errors become words and exit codes | all |
 //!
 //! Modules of layer 2 never import each other. A test reads the sources and
@@ -45,6 +46,7 @@ pub mod cache;
 pub mod domain;
 pub mod download;
 pub mod hub;
+pub mod json;
 pub mod notify;
 pub mod ops;
 pub mod store;

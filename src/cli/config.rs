@@ -7,10 +7,10 @@ use serde_json::json;
 use super::context::Context;
 use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::{SettingKey, SettingSource, ValueKind};
+use crate::json::{SettingView, document};
 use crate::ops::schedules::warnings_about_tick;
 use crate::store::Store;
 use crate::sys::paths;
-use crate::ui::json::{SettingView, document};
 use crate::ui::{table, text};
 
 /// Show and change settings

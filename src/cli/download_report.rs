@@ -14,12 +14,12 @@ use crate::domain::run::RunEnd;
 use crate::domain::schedule::Unusable;
 use crate::domain::session::Session;
 use crate::domain::units::ByteSize;
+use crate::json::{RunResult, RunView, document};
 use crate::ops;
 use crate::ops::download::{Download as Work, DryRun};
 use crate::ops::run::RunReport;
 use crate::ops::sync::Progress;
 use crate::sys::pause::Stopwatch;
-use crate::ui::json::{self, RunFacts, document};
 use crate::ui::progress::Bars;
 use crate::ui::{Format, Output, table};
 
@@ -115,20 +115,15 @@ pub struct Due<'a> {
 
 /// Renders the document of a run that has just ended.
 pub fn run_document(report: &RunReport, due: &Due<'_>) -> Value {
-    json::run(&RunFacts {
-        id: &report.run_id,
-        trigger: report.trigger,
-        started_at: report.started_at,
-        end: Some(RunEnd {
-            at: report.finished_at,
-            outcome: report.outcome,
-            exit_code: Some(report.status.code()),
-        }),
-        n_due: due.n_models,
-        left_out: due.left_out,
-        unusable: due.unusable,
-        sessions: &report.sessions,
-    })
+    let end = RunEnd {
+        at: report.finished_at,
+        outcome: report.outcome,
+        exit_code: Some(report.status.code()),
+    };
+    let result = RunResult::new(report.trigger, report.started_at, Some(end));
+    RunView::new(&report.run_id, result, due.n_models, &report.sessions)
+        .with_left_out(due.left_out, due.unusable)
+        .document()
 }
 
 /// Tells whether a person reads stderr and wants more than problems.

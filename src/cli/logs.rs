@@ -11,10 +11,10 @@ use super::context::Context;
 use super::explain::Complaint;
 use super::run_id;
 use crate::domain::outcome::{ExitStatus, words};
+use crate::json::document;
 use crate::ops::status::unfinished;
 use crate::store::Store;
 use crate::sys::logging::{self, LogFile};
-use crate::ui::json::document;
 use crate::ui::{Format, table, text, yaml_item};
 
 words! {

@@ -10,8 +10,8 @@ use crate::domain::outcome::ExitStatus;
 use crate::domain::pause::Pause as Held;
 use crate::domain::time::{Timestamp, parse_moment};
 use crate::domain::units::Seconds;
+use crate::json::{PauseView, document};
 use crate::ops;
-use crate::ui::json::{PauseView, document};
 use crate::ui::text;
 
 /// Let ticks do nothing for a while

@@ -14,6 +14,7 @@ use crate::domain::retention::RetentionRules;
 use crate::domain::run::{RunCommand, RunEnd, RunStart, RunTotals};
 use crate::domain::settings::Settings;
 use crate::domain::units::{ByteSize, Seconds};
+use crate::json::document;
 use crate::ops::lock::this_process;
 use crate::ops::ownership::identity;
 use crate::ops::records::run_outcome;
@@ -23,7 +24,6 @@ use crate::ops::retention::{
 };
 use crate::ops::run::start_log;
 use crate::store::{ModelFilter, Store};
-use crate::ui::json::document;
 use crate::ui::{Output, table, text};
 
 /// Remove what is not kept any more: old revisions, unfinished downloads, history

@@ -17,11 +17,11 @@ use crate::domain::schedule::{DueState, Unusable};
 use crate::domain::session::Session;
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::ByteSize;
+use crate::json::{document, skipped_run, skipped_schedules};
 use crate::ops::notify::News;
 use crate::ops::rate_limits::AskedToWait;
 use crate::ops::run::RunReport;
 use crate::ops::run_due::{DuePlan, PlannedModel, PlannedSchedule};
-use crate::ui::json::{document, skipped_run, skipped_schedules};
 use crate::ui::{Format, Output, table, text};
 
 /// Says which schedules no run can follow; the first line makes sense as the
@@ -284,7 +284,7 @@ pub struct Idle<'a> {
 }
 
 fn idle_document(outcome: RunOutcome, status: ExitStatus, idle: &Idle<'_>) -> Value {
-    let skipped: Vec<Value> = skipped_schedules(idle.unusable).collect();
+    let skipped = skipped_schedules(idle.unusable).collect();
     skipped_run(idle.trigger, idle.run, outcome, status, skipped)
 }
 

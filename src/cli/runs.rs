@@ -12,9 +12,9 @@ use crate::domain::outcome::{ExitStatus, RunOutcome};
 use crate::domain::run::Run;
 use crate::domain::session::Session;
 use crate::domain::units::ByteSize;
+use crate::json::{RunSummaryView, RunView, document};
 use crate::ops::status::unfinished;
 use crate::store::{RunFilter, SessionFilter, Store};
-use crate::ui::json::{self, RunFacts, RunSummaryView, document};
 use crate::ui::{Output, table, text};
 
 /// See which runs there were: one for each process that worked, or found that it must not
@@ -204,7 +204,7 @@ fn show_text(
 
 /// The document that the run itself printed, and what else is known of it.
 fn show_document(run: &Run, sessions: &[Session]) -> Value {
-    let mut value = json::run(&RunFacts::of(run, sessions));
+    let mut value = RunView::from((run, sessions)).document();
     if let (Value::Object(fields), Value::Object(more)) = (
         &mut value,
         document("hfdl.run/1", RunSummaryView::from(run)),

@@ -16,9 +16,9 @@ use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome, UnknownWord, Verif
 use crate::domain::run::Run;
 use crate::domain::session::Session;
 use crate::domain::units::ByteSize;
+use crate::json::{SessionView, document};
 use crate::ops::status::unfinished;
 use crate::store::{ModelFilter, SessionFilter, SessionsOf, Store};
-use crate::ui::json::{SessionView, document};
 use crate::ui::{Output, table, text};
 
 /// See what was done: one session for each attempt at a model

@@ -12,10 +12,10 @@ use crate::domain::origin::{OriginKind, Reused};
 use crate::domain::repo::CommitSha;
 use crate::domain::session::{FileResult, SessionId};
 use crate::domain::units::ByteSize;
+use crate::json::{SessionFileView, SessionView, document};
 use crate::ops;
 use crate::ops::sessions::SessionDetails;
 use crate::store::{Store, StoreError};
-use crate::ui::json::{SessionFileView, SessionView, document};
 use crate::ui::{Output, table, text};
 
 /// Show what a session did to each file

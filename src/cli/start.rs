@@ -9,12 +9,12 @@ use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::{SettingKey, Settings};
 use crate::domain::timer::TimerKind;
 use crate::domain::units::Seconds;
+use crate::json::document;
 use crate::ops::schedules::warnings_about_tick;
 use crate::ops::timer::{
     self, Encoding, Gap, HomeContext, InstallStep, PlannedEntry, TimerRequest, render_steps,
 };
 use crate::store::Store;
-use crate::ui::json::document;
 
 /// Have the operating system start `hfdl run-due` every few minutes
 ///

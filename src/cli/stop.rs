@@ -9,10 +9,10 @@ use super::explain::Complaint;
 use crate::domain::outcome::ExitStatus;
 use crate::domain::timer::TimerKind;
 use crate::domain::units::Seconds;
+use crate::json::document;
 use crate::ops::stop::{StopAsked, ask_to_stop, is_held, wait_for_end};
 use crate::ops::timer;
 use crate::store::Store;
-use crate::ui::json::document;
 use crate::ui::text;
 
 /// Remove the timer, and ask a run in progress to save its state and end
