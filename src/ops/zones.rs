@@ -104,7 +104,10 @@ mod tests {
         }
 
         fn n_events(&self) -> usize {
-            self.store.events(NOW, 10).unwrap().len()
+            let events = self
+                .store
+                .events_of(EventKind::ZoneDataChanged, NOW, NOW, 10);
+            events.unwrap().len()
         }
 
         fn n_due(&self) -> usize {

@@ -264,7 +264,7 @@ impl<'a> Desk<'a> {
             }
         }
         let mut wanted = Vec::new();
-        for job in due_jobs(&due_schedules, models).jobs {
+        for job in due_jobs(&due_schedules, models) {
             let model = job.model;
             if !self
                 .options

@@ -44,7 +44,7 @@ impl RunDue<'_> {
         let due: Vec<DueSchedule<'_>> = judged.iter().filter_map(due_of).collect();
         let ids = due.iter().map(|one| one.schedule.id);
         let models = self.shop.store().models_of_schedules(ids)?;
-        let mut jobs = due_jobs(&due, &models).jobs;
+        let mut jobs = due_jobs(&due, &models);
         let shard = self.options.shard;
         jobs.retain(|job| shard.holds(&job.model.spec.repo, &job.model.spec.revision));
         let targets: Vec<Target> = jobs.iter().map(|job| Target::from(job.model)).collect();
