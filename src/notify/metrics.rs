@@ -52,7 +52,7 @@ pub struct Facts {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum MetricKind {
     Gauge,
     Counter,
 }
@@ -70,7 +70,7 @@ pub fn render(facts: &Facts) -> String {
     write_family(
         &mut text,
         "hfdl_ratelimit_remaining",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Requests that the Hub still allows in the current window.",
         limits.collect(),
     );
@@ -78,7 +78,7 @@ pub fn render(facts: &Facts) -> String {
     write_family(
         &mut text,
         "hfdl_disk_free_bytes",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Bytes that are free for this user where models lie.",
         free.map(|(path, n)| (vec![("path", path.clone())], whole(*n)))
             .collect(),
@@ -87,45 +87,45 @@ pub fn render(facts: &Facts) -> String {
 }
 
 fn write_runs(text: &mut String, facts: &Facts) {
-    let mut family = |name: &str, kind: Kind, help: &str, samples: Samples| {
+    let mut family = |name: &str, kind: MetricKind, help: &str, samples: Samples| {
         write_family(text, name, kind, help, samples);
     };
     let once = |value: Option<i64>| value.map(|value| (Vec::new(), value)).into_iter().collect();
     let run = facts.last_run;
     family(
         "hfdl_build_info",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Constant 1, with the version that wrote this file.",
         vec![(vec![("version", facts.version.clone())], 1)],
     );
     family(
         "hfdl_last_tick_timestamp_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "When hfdl run-due was started last, even if nothing was due.",
         once(facts.last_tick_at.map(Timestamp::as_second)),
     );
     family(
         "hfdl_run_last_start_timestamp_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "When the last run with work began.",
         once(run.map(|run| run.started_at.as_second())),
     );
     family(
         "hfdl_run_last_duration_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "How long the last run with work took.",
         once(run.map(|run| run.duration_seconds)),
     );
     family(
         "hfdl_run_last_exit_code",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Exit code of the last run with work, or of a tick that failed before its run; 0 is ok.",
         once(run.map(|run| run.exit_code.into())),
     );
     let skipped = facts.n_skipped.iter();
     family(
         "hfdl_runs_skipped_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Runs that did nothing because another one held the lock, or ticks were paused.",
         skipped
             .map(|(reason, n)| (vec![("reason", (*reason).to_owned())], whole(*n)))
@@ -135,7 +135,7 @@ fn write_runs(text: &mut String, facts: &Facts) {
 
 type ModelFamily = (
     &'static str,
-    Kind,
+    MetricKind,
     &'static str,
     fn(&ModelFacts) -> Option<i64>,
 );
@@ -144,19 +144,19 @@ type ModelFamily = (
 const CHECK_FAMILIES: [ModelFamily; 3] = [
     (
         "hfdl_model_added_timestamp_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "When the model was registered: the age of one that was never checked.",
         |model| Some(model.added_at.as_second()),
     ),
     (
         "hfdl_model_last_check_success_timestamp_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "When the Hub last answered what is current.",
         |model| model.last_check_at.map(Timestamp::as_second),
     ),
     (
         "hfdl_model_last_update_timestamp_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "When a revision was last published.",
         |model| model.last_change_at.map(Timestamp::as_second),
     ),
@@ -166,43 +166,43 @@ const CHECK_FAMILIES: [ModelFamily; 3] = [
 const STATE_FAMILIES: [ModelFamily; 7] = [
     (
         "hfdl_model_consecutive_failures",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Failed sessions in a row.",
         |model| Some(model.n_failures.into()),
     ),
     (
         "hfdl_model_fetched_bytes_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Bytes fetched for the model so far.",
         |model| Some(whole(model.bytes_ever_fetched)),
     ),
     (
         "hfdl_model_pending_bytes",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Bytes that the last session left to fetch.",
         |model| model.bytes_left.map(whole),
     ),
     (
         "hfdl_model_size_bytes",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Size of the selected files.",
         |model| model.size_bytes.map(whole),
     ),
     (
         "hfdl_model_oldest_verified_timestamp_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "When the file was verified whose last verification is longest ago.",
         |model| model.oldest_verified_at.map(Timestamp::as_second),
     ),
     (
         "hfdl_model_last_verify_timestamp_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "When the model was last verified as a whole or in part.",
         |model| model.last_verify_at.map(Timestamp::as_second),
     ),
     (
         "hfdl_model_damaged",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "1 when a verification found damage that is not repaired yet.",
         |model| Some(model.is_damaged.into()),
     ),
@@ -213,7 +213,7 @@ fn write_models(text: &mut String, models: &[ModelFacts]) {
     write_family(
         text,
         "hfdl_model_outcome",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "How the last check ended: 1 for its outcome, 0 for the others.",
         outcomes(models),
     );
@@ -250,13 +250,13 @@ fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn write_family(text: &mut String, name: &str, kind: Kind, help: &str, samples: Samples) {
+fn write_family(text: &mut String, name: &str, kind: MetricKind, help: &str, samples: Samples) {
     if samples.is_empty() {
         return;
     }
     let kind = match kind {
-        Kind::Gauge => "gauge",
-        Kind::Counter => "counter",
+        MetricKind::Gauge => "gauge",
+        MetricKind::Counter => "counter",
     };
     // Writing to a text cannot fail.
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
