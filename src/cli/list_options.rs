@@ -10,11 +10,11 @@ use crate::ui::Format;
 
 #[derive(Debug, Args)]
 pub struct ListOptions {
-    /// Only those that began since then: so long ago, or a time
+    /// Show only those that started since a time, or within a duration before now
     #[arg(long, value_name = "DUR|TIME")]
     since: Option<String>,
 
-    /// At most so many
+    /// Maximum number of entries
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     limit: u32,
 }

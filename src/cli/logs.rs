@@ -27,28 +27,28 @@ words! {
     }
 }
 
-/// Show the diary that each run leaves
+/// Show the logs of runs
 ///
-/// Without options: the list of log files, one a run.
+/// Without options: a list of the log files, one for each run.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl logs --last
   hfdl logs --last --level warn
   hfdl logs --last --follow")]
 pub struct Logs {
-    /// Show the run with this id, or the only one whose id ends so
+    /// Show the log of the run with this id, or with a unique ending of it
     #[arg(long, value_name = "ID", conflicts_with = "last")]
     run: Option<String>,
 
-    /// Show the latest run
+    /// Show the log of the latest run
     #[arg(long)]
     last: bool,
 
-    /// Show lines of this level and worse: error, warn, info or debug
+    /// Show lines of this level and more severe ones: error, warn, info or debug
     #[arg(long, value_name = "LEVEL", default_value = "debug")]
     level: LogLevel,
 
-    /// Go on showing lines as they are written, until the run ends
+    /// Show new lines as they are written, until the run ends
     #[arg(long)]
     follow: bool,
 }

@@ -17,7 +17,7 @@ use crate::ops::status::unfinished;
 use crate::store::{RunFilter, SessionFilter, Store};
 use crate::ui::{Output, table, text};
 
-/// See which runs there were: one for each process that worked, or found that it must not
+/// List and show runs: one for each process that had work or was skipped
 #[derive(Debug, Args)]
 pub struct Runs {
     #[command(subcommand)]
@@ -132,7 +132,7 @@ fn outcome(run: &Run, crashed: &[Run]) -> &'static str {
 /// Show a run and its sessions
 #[derive(Debug, Args)]
 struct RunsShow {
-    /// Id of the run, or an ending that no other has
+    /// Id of the run, or a unique ending of it
     id: String,
 }
 

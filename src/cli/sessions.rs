@@ -21,7 +21,7 @@ use crate::ops::status::unfinished;
 use crate::store::{ModelFilter, SessionFilter, SessionsOf, Store};
 use crate::ui::{Output, table, text};
 
-/// See what was done: one session for each attempt at a model
+/// List and show sessions: one for each sync or verification of a model
 #[derive(Debug, Args)]
 pub struct Sessions {
     #[command(subcommand)]
@@ -51,16 +51,16 @@ impl Sessions {
   hfdl sessions list --outcome failed --since 7d
   hfdl sessions list --run 5c0ffee1 --json")]
 struct SessionsList {
-    /// Only sessions of this model; the name of one that was removed will do
+    /// Show only sessions of this model, which may have been removed
     #[arg(long, value_name = "NAME")]
     model: Option<EntryName>,
 
-    /// Only sessions of the run with this id, or the only one whose id ends so
+    /// Show only sessions of the run with this id, or with a unique ending of it
     #[arg(long, value_name = "ID")]
     run: Option<String>,
 
-    /// Only sessions that ended so: updated, up-to-date, repaired, partial, held, could-not-check,
-    /// orphaned, skipped or failed; verifications: verified, damaged or unproven
+    /// Show only sessions with this outcome: updated, up-to-date, repaired, partial, held, could-not-check,
+    /// orphaned, skipped or failed; for verifications: verified, damaged or unproven
     #[arg(long, value_name = "WORD")]
     outcome: Option<EndWord>,
 

@@ -18,10 +18,9 @@ use crate::ops::sessions::SessionDetails;
 use crate::store::{Store, StoreError};
 use crate::ui::{Output, table, text};
 
-/// Show what a session did to each file
+/// Show a session and its files
 ///
-/// Which files were added, changed and removed is known as long as the listing of the commit before
-/// is kept.
+/// Added, changed and removed files are known as long as the listing of the commit before is kept.
 #[derive(Debug, Args)]
 pub(super) struct SessionsShow {
     /// Number of the session

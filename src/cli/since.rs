@@ -16,7 +16,7 @@ pub fn parse_since(context: &Context, text: &str) -> Result<Timestamp> {
     parse_moment(text, &context.host.time_zone()).map_err(|_| {
         let text: String = text.chars().take(80).flat_map(char::escape_debug).collect();
         Complaint::usage(format!("`{text}` is neither a duration nor a time"))
-            .next("write `6h` or `2d` for so long ago, or `2026-06-01 08:00`")
+            .next("write `6h` or `2d` for a duration before now, or `2026-06-01 08:00`")
             .into()
     })
 }

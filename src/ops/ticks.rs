@@ -136,8 +136,13 @@ fn missed(from: Timestamp, every: Seconds, now: Timestamp) -> Option<String> {
         return None;
     }
     let count = passed / every - 1;
+    let missed = if count == 1 {
+        "1 timer tick was".to_owned()
+    } else {
+        format!("{count} timer ticks were")
+    };
     Some(format!(
-        "{count} ticks of the timer did not come between {} and {}",
+        "{missed} missed between {} and {}",
         render_utc(from),
         render_utc(now)
     ))
@@ -152,8 +157,8 @@ mod tests {
         let at = |minutes: i64| Timestamp::from_second(1_000_000 + 60 * minutes).unwrap();
         let ask = |minutes| missed(at(0), Seconds(900), at(minutes));
         assert_eq!((ask(15), ask(30), ask(-5)), (None, None, None));
-        assert!(ask(31).unwrap().starts_with("1 ticks"));
-        assert!(ask(150).unwrap().starts_with("9 ticks"));
+        assert!(ask(31).unwrap().starts_with("1 timer tick was missed"));
+        assert!(ask(150).unwrap().starts_with("9 timer ticks were missed"));
     }
 
     #[test]
