@@ -42,19 +42,63 @@
 //! the disk says. *One writer*: threads fetch and hash, the coordinating thread
 //! alone touches the database and final names.
 
+// Exports of a room that only tests use count as unused without them.
+#![cfg_attr(not(feature = "for-tests"), allow(unused_imports))]
+
+// The modules are private, so that the compiler reports dead code. The feature
+// `for-tests`, a door for `tests/it` only, makes them public.
+#[cfg(not(feature = "for-tests"))]
+mod cache;
+#[cfg(not(feature = "for-tests"))]
+mod domain;
+#[cfg(not(feature = "for-tests"))]
+mod download;
+#[cfg(not(feature = "for-tests"))]
+mod hub;
+#[cfg(not(feature = "for-tests"))]
+mod json;
+#[cfg(not(feature = "for-tests"))]
+mod notify;
+#[cfg(not(feature = "for-tests"))]
+mod ops;
+#[cfg(not(feature = "for-tests"))]
+mod store;
+#[cfg(not(feature = "for-tests"))]
+mod sys;
+#[cfg(not(feature = "for-tests"))]
+mod timer;
+#[cfg(not(feature = "for-tests"))]
+mod ui;
+#[cfg(not(feature = "for-tests"))]
+mod xet;
+
+#[cfg(feature = "for-tests")]
 pub mod cache;
+#[cfg(feature = "for-tests")]
 pub mod domain;
+#[cfg(feature = "for-tests")]
 pub mod download;
+#[cfg(feature = "for-tests")]
 pub mod hub;
+#[cfg(feature = "for-tests")]
 pub mod json;
+#[cfg(feature = "for-tests")]
 pub mod notify;
+#[cfg(feature = "for-tests")]
 pub mod ops;
+#[cfg(feature = "for-tests")]
 pub mod store;
+#[cfg(feature = "for-tests")]
 pub mod sys;
+#[cfg(feature = "for-tests")]
 pub mod timer;
+#[cfg(feature = "for-tests")]
 pub mod ui;
+#[cfg(feature = "for-tests")]
 pub mod xet;
 
 mod cli;
 
 pub use cli::run;
+#[doc(hidden)]
+pub use sys::windowless::run as run_without_console;
