@@ -14,7 +14,7 @@ use crate::domain::run::RunEnd;
 use crate::domain::schedule::Unusable;
 use crate::domain::session::Session;
 use crate::domain::units::ByteSize;
-use crate::json::{RunResult, RunView, document};
+use crate::json::{RunResult, RunView, TotalsView, document};
 use crate::ops;
 use crate::ops::download::{Download as Work, DryRun};
 use crate::ops::run::RunReport;
@@ -303,7 +303,6 @@ fn dry_run_document(found: &[DryRun]) -> Value {
     let models: Vec<Value> = found
         .iter()
         .map(|plan| {
-            let totals = plan.totals;
             let files: Vec<Value> = plan
                 .files
                 .iter()
@@ -313,8 +312,8 @@ fn dry_run_document(found: &[DryRun]) -> Value {
                 "model": plan.label,
                 "commit": plan.commit,
                 "held_update": plan.held.as_ref().map(|loss| loss.found.0.as_str()),
-                "files": {"total": totals.files, "to_fetch": totals.files_to_fetch, "reused": totals.files_reused},
-                "bytes": {"total": totals.bytes, "to_fetch": totals.bytes_to_fetch, "reused": totals.bytes_here()},
+                "files": TotalsView::files(&plan.totals),
+                "bytes": TotalsView::bytes(&plan.totals),
                 "fetch": files,
             })
         })

@@ -17,7 +17,7 @@ use crate::domain::schedule::{DueState, Unusable};
 use crate::domain::session::Session;
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::ByteSize;
-use crate::json::{document, skipped_run, skipped_schedules};
+use crate::json::{TotalsView, document, skipped_run, skipped_schedules};
 use crate::ops::notify::News;
 use crate::ops::rate_limits::AskedToWait;
 use crate::ops::run::RunReport;
@@ -406,20 +406,13 @@ fn plan_document(plan: &DuePlan) -> Value {
     let models = plan.models.iter().map(|model| {
         let names: Vec<&str> = model.schedules.iter().map(|name| name.as_str()).collect();
         let found = model.fetch.as_ref().ok();
-        let bytes = found.map(|found| {
-            let totals = found.totals;
-            json!({"total": totals.bytes, "to_fetch": totals.bytes_to_fetch, "reused": totals.bytes_here()})
-        });
-        let files = found.map(|found| {
-            let totals = found.totals;
-            json!({"total": totals.files, "to_fetch": totals.files_to_fetch, "reused": totals.files_reused})
-        });
+        let totals = found.map(|found| &found.totals);
         json!({
             "model": model.name.as_str(),
             "schedules": names,
             "commit": found.map(|found| found.commit.as_str()),
-            "files": files,
-            "bytes": bytes,
+            "files": totals.map(TotalsView::files),
+            "bytes": totals.map(TotalsView::bytes),
             "error": model.fetch.as_ref().err().map(|err| format!("{err:#}")),
         })
     });
