@@ -1,7 +1,7 @@
-//! `hfdlw`: `hfdl` without a console window. See `hfdl::sys::windowless`.
+//! `hfdlw`: `hfdl` without a console window. See `sys::windowless`.
 
 #![windows_subsystem = "windows"]
 
 fn main() -> std::process::ExitCode {
-    hfdl::sys::windowless::run()
+    hfdl::run_without_console()
 }

@@ -8,15 +8,16 @@
 //! |---|---|---|---|
 //! | 0 | [`domain`] | values and decisions: repositories, schedules, plans, outcomes; pure | nothing of ours |
 //! | 1 | [`sys`] | the operating system: clock, environment, files, locks, HTTP, logs | `domain` |
+//! | 1 | [`json`] | the JSON shapes that other programs read | `domain` |
 //! | 2 | [`store`] | one SQLite file: models, schedules, runs, sessions, settings | `domain`, `sys` |
 //! | 2 | [`hub`] | the client of the Hub: API, redirects, token, rate limits | `domain`, `sys` |
 //! | 2 | [`download`] | the engine: sources in, verified partial files out | `domain`, `sys` |
 //! | 2 | [`xet`] | Xet storage: what files are made of, and how to fetch only what changed | `domain`, `sys` |
 //! | 2 | [`cache`] | the official cache and plain directories: look, publish, sweep | `domain`, `sys` |
 //! | 2 | [`timer`] | the operating system's timer entry: render, install, remove | `domain`, `sys` |
-//! | 2 | [`notify`] | hooks, pings, metrics: what others are told | `domain`, `sys` |
+//! | 2 | [`notify`] | hooks, pings, metrics | `domain`, `sys`, `json` |
 //! | 3 | [`ops`] | use cases; the only place where the above meet | layers 0 to 2 |
-//! | 4 | [`ui`] | tables, JSON, YAML, progress; the only place that prints | `domain`, `sys` |
+//! | 4 | [`ui`] | tables, YAML, progress; the only place that prints | `domain`, `sys`, `json` |
 //! | 4 | `cli` | one file per command; errors become words and exit codes | all |
 //!
 //! Modules of layer 2 never import each other. A test reads the sources and
@@ -41,18 +42,63 @@
 //! the disk says. *One writer*: threads fetch and hash, the coordinating thread
 //! alone touches the database and final names.
 
+// Exports of a room that only tests use count as unused without them.
+#![cfg_attr(not(feature = "for-tests"), allow(unused_imports))]
+
+// The modules are private, so that the compiler reports dead code. The feature
+// `for-tests`, a door for `tests/it` only, makes them public.
+#[cfg(not(feature = "for-tests"))]
+mod cache;
+#[cfg(not(feature = "for-tests"))]
+mod domain;
+#[cfg(not(feature = "for-tests"))]
+mod download;
+#[cfg(not(feature = "for-tests"))]
+mod hub;
+#[cfg(not(feature = "for-tests"))]
+mod json;
+#[cfg(not(feature = "for-tests"))]
+mod notify;
+#[cfg(not(feature = "for-tests"))]
+mod ops;
+#[cfg(not(feature = "for-tests"))]
+mod store;
+#[cfg(not(feature = "for-tests"))]
+mod sys;
+#[cfg(not(feature = "for-tests"))]
+mod timer;
+#[cfg(not(feature = "for-tests"))]
+mod ui;
+#[cfg(not(feature = "for-tests"))]
+mod xet;
+
+#[cfg(feature = "for-tests")]
 pub mod cache;
+#[cfg(feature = "for-tests")]
 pub mod domain;
+#[cfg(feature = "for-tests")]
 pub mod download;
+#[cfg(feature = "for-tests")]
 pub mod hub;
+#[cfg(feature = "for-tests")]
+pub mod json;
+#[cfg(feature = "for-tests")]
 pub mod notify;
+#[cfg(feature = "for-tests")]
 pub mod ops;
+#[cfg(feature = "for-tests")]
 pub mod store;
+#[cfg(feature = "for-tests")]
 pub mod sys;
+#[cfg(feature = "for-tests")]
 pub mod timer;
+#[cfg(feature = "for-tests")]
 pub mod ui;
+#[cfg(feature = "for-tests")]
 pub mod xet;
 
 mod cli;
 
 pub use cli::run;
+#[doc(hidden)]
+pub use sys::windowless::run as run_without_console;

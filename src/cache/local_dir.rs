@@ -19,7 +19,7 @@ use anyhow::{Context, Result};
 
 use super::facts::look_in_cache;
 use super::homes::HomeFolder;
-use super::layout::{CacheLayout, JOURNAL_SUFFIX, PARTIAL_SUFFIX, native};
+use super::layout::{CacheLayout, PARTIAL_SUFFIX, native};
 use super::local_records::{FileNote, Written, WrittenFile, parse_written};
 use super::publish::{check_size, create_inside, write_tag_once};
 use super::wire;
@@ -125,11 +125,6 @@ impl LocalDir {
         })
     }
 
-    /// Returns where a content is fetched to.
-    pub fn partial(&self, content: &ContentId) -> PathBuf {
-        Self::partial_below(&self.root, content)
-    }
-
     /// Returns the folder that is ours in a directory.
     pub fn private_below(root: &Path) -> PathBuf {
         root.join(PRIVATE)
@@ -144,10 +139,6 @@ impl LocalDir {
     /// Returns where a verified content waits in a directory that may not exist yet.
     pub fn stored_below(root: &Path, content: &ContentId) -> PathBuf {
         root.join(PRIVATE).join(content.etag())
-    }
-
-    pub fn journal(&self, content: &ContentId) -> PathBuf {
-        self.private_file(content, JOURNAL_SUFFIX)
     }
 
     /// Returns where a verified content waits.

@@ -13,6 +13,7 @@ use super::explain::Complaint;
 use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::{SettingKey, Settings};
 use crate::domain::units::Seconds;
+use crate::json::document;
 use crate::ops;
 use crate::ops::apply::{Action, ApplyPlan, Change, Current, Kind, Rules, plan_apply};
 use crate::ops::directories::Reserved;
@@ -20,7 +21,6 @@ use crate::ops::document::{Document, Fault, MAX_BYTES, Node, to_json};
 use crate::ops::entries::{Objection, Surroundings, Wanted};
 use crate::store::{ModelFilter, Store};
 use crate::sys::paths;
-use crate::ui::json::document;
 use crate::ui::text;
 
 /// Make models, schedules and settings what a file says

@@ -7,10 +7,10 @@ use serde_json::json;
 use super::context::Context;
 use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::{SettingKey, SettingSource, ValueKind};
+use crate::json::{SettingView, document};
 use crate::ops::schedules::warnings_about_tick;
 use crate::store::Store;
 use crate::sys::paths;
-use crate::ui::json::{SettingView, document};
 use crate::ui::{table, text};
 
 /// Show and change settings
@@ -26,11 +26,11 @@ use crate::ui::{table, text};
   hfdl config unset download.connections")]
 pub struct Config {
     #[command(subcommand)]
-    command: Command,
+    command: ConfigCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum ConfigCommand {
     /// List all settings with their values
     List {
         /// Show where each value came from and what it is for
@@ -61,11 +61,11 @@ enum Command {
 impl Config {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
         match self.command {
-            Command::List { origin } => list(context, origin),
-            Command::Get { key } => get(context, &key),
-            Command::Set { key, value } => set(context, &key, &value),
-            Command::Unset { key } => unset(context, &key),
-            Command::Path => path(context),
+            ConfigCommand::List { origin } => list(context, origin),
+            ConfigCommand::Get { key } => get(context, &key),
+            ConfigCommand::Set { key, value } => set(context, &key, &value),
+            ConfigCommand::Unset { key } => unset(context, &key),
+            ConfigCommand::Path => path(context),
         }?;
         Ok(ExitStatus::Ok)
     }
@@ -110,7 +110,7 @@ fn get(context: &Context, key: &str) -> Result<()> {
     let store = context.existing_store()?;
     let settings = context.settings(store.as_ref())?;
     let mut view = SettingView::new(key, &settings);
-    // Whoever asks for this one wants it whole.
+    // A single requested value is not masked.
     view.value = settings.get(key).map(|(value, _)| value.to_string());
     context.out.result(
         |_| format!("{}\n", view.value.as_deref().unwrap_or_default()),
@@ -122,7 +122,7 @@ fn set(context: &Context, key: &str, value: &str) -> Result<()> {
     let key = SettingKey::find(key)?;
     let mut value = key.check(value)?.to_string();
     if matches!(key.spec().kind, ValueKind::Path | ValueKind::File) {
-        // A relative path would mean another place for each caller.
+        // A relative path would depend on the current directory of each caller.
         value = paths::text(&paths::expand(&context.host, &value)?)?;
     }
     let store = context.store()?;
@@ -144,7 +144,7 @@ fn set(context: &Context, key: &str, value: &str) -> Result<()> {
     Ok(())
 }
 
-/// Says which schedules a period of the timer makes impossible.
+/// Returns warnings about schedules that a period of the timer makes impossible.
 fn impossible_schedules(context: &Context, store: &Store, key: SettingKey) -> Result<Vec<String>> {
     if key != SettingKey::TimerEvery {
         return Ok(Vec::new());
@@ -154,7 +154,7 @@ fn impossible_schedules(context: &Context, store: &Store, key: SettingKey) -> Re
 }
 
 fn unset(context: &Context, key: &str) -> Result<()> {
-    // A key from a newer version may be removed although it is not known here.
+    // A saved key of a newer version can be removed, although this version does not know it.
     let mut warnings = Vec::new();
     let name = match context.existing_store()? {
         Some(store) if store.setting(key)?.is_some() => {

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use crate::domain::outcome::ExitStatus;
+use crate::json::document;
 use crate::ops::doctor::{Doctor as Work, Finding, Mending, Verdict, examine_as_cron, worst};
-use crate::ui::json::document;
 use crate::ui::{Format, Output};
 
 /// Test what a run that nobody watches needs, and say how to mend it

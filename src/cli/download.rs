@@ -19,6 +19,7 @@ use crate::domain::repo::{Repo, RepoPath, Revision};
 use crate::domain::repo_arg::{RepoArg, RepoPart, escape_pattern};
 use crate::domain::run::RunCommand;
 use crate::domain::settings::Settings;
+use crate::json::skipped_run;
 use crate::ops;
 use crate::ops::directories::used_by_another;
 use crate::ops::download::download;
@@ -26,7 +27,6 @@ use crate::ops::notify::Voice;
 use crate::ops::services::Services;
 use crate::ops::sync::{Target, Vanished};
 use crate::store::{ModelFilter, Store};
-use crate::ui::json::skipped_run;
 use crate::ui::text;
 
 /// Download now, by hand or in CI

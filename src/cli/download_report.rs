@@ -15,12 +15,12 @@ use crate::domain::run::RunEnd;
 use crate::domain::schedule::Unusable;
 use crate::domain::session::Session;
 use crate::domain::units::ByteSize;
+use crate::json::{RunResult, RunView, TotalsView, document};
 use crate::ops;
 use crate::ops::download::{DryRun, dry_run};
 use crate::ops::services::Services;
 use crate::ops::sync::{SyncEvent, Target};
 use crate::sys::pause::Stopwatch;
-use crate::ui::json::{self, document};
 use crate::ui::progress::Bars;
 use crate::ui::{Format, Output, table};
 
@@ -116,20 +116,14 @@ pub struct Due<'a> {
 
 /// Renders the document of a run that has just ended.
 pub fn run_document(run: &RunFacts, due: &Due<'_>) -> Value {
-    json::run(&json::RunFacts {
-        id: &run.run_id,
-        trigger: run.trigger,
-        started_at: run.started_at,
-        end: Some(RunEnd {
-            at: run.finished_at,
-            outcome: run.outcome,
-            exit_code: Some(run.status.code()),
-        }),
-        n_due: due.n_models,
-        left_out: due.left_out,
-        unusable: due.unusable,
-        sessions: &run.sessions,
-    })
+    RunView::new(
+        &run.run_id,
+        RunResult::from(run),
+        due.n_models,
+        &run.sessions,
+    )
+    .with_left_out(due.left_out, due.unusable)
+    .document()
 }
 
 /// Tells whether a person reads stderr and wants more than problems.
@@ -315,7 +309,6 @@ fn dry_run_document(found: &[DryRun]) -> Value {
     let models: Vec<Value> = found
         .iter()
         .map(|plan| {
-            let totals = plan.totals;
             let files: Vec<Value> = plan
                 .files
                 .iter()
@@ -325,8 +318,8 @@ fn dry_run_document(found: &[DryRun]) -> Value {
                 "model": plan.label,
                 "commit": plan.commit,
                 "held_update": plan.held.as_ref().map(|loss| loss.found.0.as_str()),
-                "files": {"total": totals.files, "to_fetch": totals.files_to_fetch, "reused": totals.files_reused},
-                "bytes": {"total": totals.bytes, "to_fetch": totals.bytes_to_fetch, "reused": totals.bytes_here()},
+                "files": TotalsView::files(&plan.totals),
+                "bytes": TotalsView::bytes(&plan.totals),
                 "fetch": files,
             })
         })

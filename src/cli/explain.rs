@@ -17,6 +17,7 @@ use crate::domain::snapshot::NothingSelected;
 use crate::domain::time::MomentError;
 use crate::domain::units::UnitError;
 use crate::hub::{HubError, TokenError};
+use crate::json;
 use crate::ops::hold::OtherUpdate;
 use crate::ops::hub::UnreadableTokenFile;
 use crate::ops::models::DirectoryInUse;
@@ -33,7 +34,6 @@ use crate::sys::logging::LogFormat;
 use crate::sys::paths::PathNotUtf8;
 use crate::sys::text::escaped;
 use crate::ui::Output;
-use crate::ui::json;
 
 /// A complaint that a command itself makes, already in people's words.
 #[derive(Debug)]

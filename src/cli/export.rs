@@ -5,11 +5,12 @@ use clap::Args;
 
 use super::context::Context;
 use crate::domain::outcome::ExitStatus;
+use crate::json;
 use crate::ops::apply::Current;
 use crate::ops::document::{to_json, to_yaml};
 use crate::ops::export::export;
 use crate::store::Store;
-use crate::ui::{Format, json};
+use crate::ui::Format;
 
 /// Write models, schedules and settings down, as a file for `hfdl apply`
 ///

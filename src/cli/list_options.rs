@@ -1,4 +1,4 @@
-//! Options that lists of what happened have in common.
+//! Common options of `runs list` and `sessions list`.
 
 use anyhow::Result;
 use clap::Args;
@@ -10,11 +10,11 @@ use crate::ui::Format;
 
 #[derive(Debug, Args)]
 pub struct ListOptions {
-    /// Only those that began since then: so long ago, or a time
+    /// Show only those that started since a time, or within a duration before now
     #[arg(long, value_name = "DUR|TIME")]
     since: Option<String>,
 
-    /// At most so many
+    /// Maximum number of entries
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     limit: u32,
 }
@@ -25,22 +25,22 @@ impl ListOptions {
         since.map(|text| parse_since(context, text)).transpose()
     }
 
-    /// Returns how many to ask for: one more tells whether there are more.
-    pub fn to_ask_for(&self) -> u32 {
+    /// Returns the limit of the query: one row more shows that there are more.
+    pub fn query_limit(&self) -> u32 {
         self.limit.saturating_add(1)
     }
 
-    /// Cuts what was found to what is to be shown; tells whether there is more.
+    /// Cuts the rows to the limit; returns whether there are more.
     pub fn cut<T>(&self, found: &mut Vec<T>) -> bool {
         let has_more = found.len() > self.limit as usize;
         found.truncate(self.limit as usize);
         has_more
     }
 
-    /// Says that a list was cut, to a person who looks at it.
+    /// Writes a note that a list was cut, if stderr is a terminal.
     pub fn hint_at_more(&self, context: &Context, has_more: bool) {
-        let looks = context.host.stderr_is_terminal() && !context.out.quiet;
-        if has_more && looks && context.out.format == Format::Table {
+        let is_watched = context.host.stderr_is_terminal() && !context.out.quiet;
+        if has_more && is_watched && context.out.format == Format::Table {
             let limit = self.limit;
             let say = format!("these are the newest {limit}; `--limit` shows more");
             context.out.say(&say);

@@ -11,13 +11,13 @@ use crate::domain::run::{EventKind, Run, RunCommand, RunStart};
 use crate::domain::schedule::shift;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
+use crate::json::skipped_run;
 use crate::ops::lock::{take_run_lock, this_process};
 use crate::ops::notify::Voice;
 use crate::ops::run::record_skipped_run;
 use crate::ops::ticks::record_tick;
 use crate::store::Store;
 use crate::sys::lock::FileLock;
-use crate::ui::json::skipped_run;
 use crate::ui::{Format, text};
 
 /// Takes the lock, or says who holds it and writes down that this run was skipped.

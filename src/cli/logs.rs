@@ -11,15 +11,15 @@ use super::context::Context;
 use super::explain::Complaint;
 use super::run_id;
 use crate::domain::outcome::{ExitStatus, words};
+use crate::json::document;
 use crate::ops::status::unfinished;
 use crate::store::Store;
 use crate::sys::logging::{self, LogFile};
-use crate::ui::json::document;
 use crate::ui::{Format, table, text, yaml_item};
 
 words! {
-    /// The least important level that is shown.
-    Level {
+    /// The least severe level that is shown.
+    LogLevel {
         Error = "error",
         Warn = "warn",
         Info = "info",
@@ -27,28 +27,28 @@ words! {
     }
 }
 
-/// Show the diary that each run leaves
+/// Show the logs of runs
 ///
-/// Without options: the list of log files, one a run.
+/// Without options: a list of the log files, one for each run.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl logs --last
   hfdl logs --last --level warn
   hfdl logs --last --follow")]
 pub struct Logs {
-    /// Show the run with this id, or the only one whose id ends so
+    /// Show the log of the run with this id, or with a unique ending of it
     #[arg(long, value_name = "ID", conflicts_with = "last")]
     run: Option<String>,
 
-    /// Show the latest run
+    /// Show the log of the latest run
     #[arg(long)]
     last: bool,
 
-    /// Show lines of this level and worse: error, warn, info or debug
+    /// Show lines of this level and more severe ones: error, warn, info or debug
     #[arg(long, value_name = "LEVEL", default_value = "debug")]
-    level: Level,
+    level: LogLevel,
 
-    /// Go on showing lines as they are written, until the run ends
+    /// Show new lines as they are written, until the run ends
     #[arg(long)]
     follow: bool,
 }
@@ -73,7 +73,9 @@ impl Logs {
 }
 
 fn find(files: &[LogFile], id: &str) -> Result<LogFile> {
-    let fits = files.iter().filter(|file| run_id::names(id, &file.run_id));
+    let fits = files
+        .iter()
+        .filter(|file| run_id::is_id_or_ending(id, &file.run_id));
     run_id::the_only(fits.cloned().collect(), id, "log of a run", "hfdl logs")
 }
 
@@ -104,7 +106,7 @@ fn list(context: &Context, files: &[LogFile]) -> Result<ExitStatus> {
     Ok(ExitStatus::Ok)
 }
 
-fn show(context: &Context, file: &LogFile, level: Level, follow: bool) -> Result<ExitStatus> {
+fn show(context: &Context, file: &LogFile, level: LogLevel, follow: bool) -> Result<ExitStatus> {
     let problem = || format!("cannot read the log file `{}`", file.path.display());
     let mut reader = BufReader::new(std::fs::File::open(&file.path).with_context(problem)?);
     let store = if follow {
@@ -120,11 +122,11 @@ fn show(context: &Context, file: &LogFile, level: Level, follow: bool) -> Result
                 return Ok(ExitStatus::Ok);
             }
             context.host.pause(Duration::from_millis(250));
-            // Lines written before the end of the run are read once more.
+            // Lines written before the end of the run are read in one more pass.
             has_ended = !is_in_progress(context, store.as_ref(), &file.run_id)?;
             continue;
         }
-        // The writer may be in the middle of a line.
+        // The run may not have written the whole line yet.
         if follow && !line.ends_with('\n') {
             continue;
         }
@@ -137,7 +139,7 @@ fn show(context: &Context, file: &LogFile, level: Level, follow: bool) -> Result
     }
 }
 
-/// Tells whether the run of a log file still writes to it.
+/// Returns whether the run of a log file is in progress.
 fn is_in_progress(context: &Context, store: Option<&Store>, run_id: &str) -> Result<bool> {
     let Some(store) = store else {
         return Ok(false);
@@ -146,11 +148,11 @@ fn is_in_progress(context: &Context, store: Option<&Store>, run_id: &str) -> Res
     Ok(alive.is_some_and(|alive| alive.run.id.as_str() == run_id))
 }
 
-/// Renders one line of a log file; `None` for a level that is not wanted.
-fn render(line: &str, least: Level, format: Format) -> Option<String> {
+/// Renders one line of a log file; `None` if its level is not shown.
+fn render(line: &str, least: LogLevel, format: Format) -> Option<String> {
     let line = line.trim_end();
     let Ok(entry) = serde_json::from_str::<Value>(line) else {
-        // Half a line that a kill left behind is shown as it is.
+        // Half a line, left by a killed run, is shown as it is.
         return Some(match format {
             Format::Yaml => yaml_item(Value::from(line)).unwrap_or_default(),
             Format::Table | Format::Json => line.to_owned(),
@@ -159,9 +161,9 @@ fn render(line: &str, least: Level, format: Format) -> Option<String> {
     let word = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
     let shown = match word("level") {
         "error" => true,
-        "warn" => least >= Level::Warn,
-        "info" => least >= Level::Info,
-        _ => least >= Level::Debug,
+        "warn" => least >= LogLevel::Warn,
+        "info" => least >= LogLevel::Info,
+        _ => least >= LogLevel::Debug,
     };
     shown.then(|| match format {
         Format::Table => format!("{} {:5} {}", word("at"), word("level"), word("message")),
@@ -176,15 +178,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_level_hides_what_matters_less() {
+    fn a_level_hides_less_severe_lines() {
         let line = r#"{"at":"T","level":"info","target":"hfdl","message":"m"}"#;
         assert_eq!(
-            render(line, Level::Info, Format::Table).as_deref(),
+            render(line, LogLevel::Info, Format::Table).as_deref(),
             Some("T info  m")
         );
-        assert_eq!(render(line, Level::Warn, Format::Table), None);
+        assert_eq!(render(line, LogLevel::Warn, Format::Table), None);
         assert_eq!(
-            render("half a li", Level::Error, Format::Table).as_deref(),
+            render("half a li", LogLevel::Error, Format::Table).as_deref(),
             Some("half a li")
         );
     }

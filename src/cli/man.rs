@@ -18,7 +18,7 @@ pub struct Man {
     dir: Option<PathBuf>,
 }
 
-/// The pages of `help` and its copies of all commands would say nothing new.
+/// Removes the `help` commands: their pages would only repeat the others.
 fn without_help(command: clap::Command) -> clap::Command {
     command
         .disable_help_subcommand(true)

@@ -22,11 +22,11 @@ use crate::domain::session::Session;
 use crate::domain::settings::Settings;
 use crate::domain::snapshot::NothingSelected;
 use crate::domain::units::ByteSize;
+use crate::json::{ModelView, destination, document};
 use crate::ops;
 use crate::ops::models::{Finding, Removal};
 use crate::store::{ModelFilter, Store, StoreError};
 use crate::sys::stop::StopFlag;
-use crate::ui::json::{ModelView, destination, document};
 use crate::ui::{table, text};
 
 /// Say what to keep: repositories, revisions, files

@@ -9,11 +9,11 @@ use super::explain::Explanation;
 use super::models::known;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::ExitStatus;
+use crate::json::document;
 use crate::ops;
 use crate::ops::outdated::{Answer, Standing};
 use crate::store::{ModelFilter, Store};
 use crate::sys::stop::StopFlag;
-use crate::ui::json::document;
 use crate::ui::{Format, table, text};
 
 /// Ask the Hub which models have a newer revision

@@ -12,9 +12,9 @@ use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::retention::{NoTarget, PublishedRevision};
 use crate::domain::run::RunCommand;
+use crate::json::document;
 use crate::ops;
 use crate::ops::rollback::{CannotRollBack, RolledBack};
-use crate::ui::json::document;
 use crate::ui::text;
 
 /// Go back to a revision that is still on disk, and stay there

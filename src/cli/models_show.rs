@@ -14,9 +14,9 @@ use crate::domain::schedule::Schedule;
 use crate::domain::session::{Session, SessionEnd};
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::ByteSize;
+use crate::json::{ModelView, SessionView, destination, document};
 use crate::ops;
 use crate::store::{SessionFilter, SessionsOf};
-use crate::ui::json::{ModelView, SessionView, destination, document};
 use crate::ui::{table, text};
 
 /// Show everything known about a model

@@ -7,11 +7,11 @@ use jiff::tz::TimeZone;
 use super::context::Context;
 use super::explain::Complaint;
 use crate::domain::outcome::ExitStatus;
-use crate::domain::pause::Pause as Held;
+use crate::domain::pause;
 use crate::domain::time::{Timestamp, parse_moment};
 use crate::domain::units::Seconds;
+use crate::json::{PauseView, document};
 use crate::ops;
-use crate::ui::json::{PauseView, document};
 use crate::ui::text;
 
 /// Let ticks do nothing for a while
@@ -76,8 +76,8 @@ impl Pause {
     }
 }
 
-/// Says until when and why: `until 2026-06-01 08:00: reason`.
-pub(super) fn describe(pause: &Held, zone: &TimeZone) -> String {
+/// Renders end and reason of a pause: `until 2026-06-01 08:00: reason`.
+pub(super) fn describe(pause: &pause::Pause, zone: &TimeZone) -> String {
     let until = match pause.until {
         Some(until) => format!("until {}", text::local_time(until, zone)),
         None => "until `hfdl resume`".to_owned(),

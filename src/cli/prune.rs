@@ -14,6 +14,7 @@ use crate::domain::retention::RetentionRules;
 use crate::domain::run::RunCommand;
 use crate::domain::settings::Settings;
 use crate::domain::units::{ByteSize, Seconds};
+use crate::json::document;
 use crate::ops::ownership::identity;
 use crate::ops::retention::{
     HistoryPruned, Item, ItemKind, Prune as Work, PruneLimits, PrunePlan, PruneReport,
@@ -21,7 +22,6 @@ use crate::ops::retention::{
 use crate::ops::run::ActiveRun;
 use crate::ops::services::Services;
 use crate::store::{ModelFilter, Store};
-use crate::ui::json::document;
 use crate::ui::{Output, table, text};
 
 /// Remove what is not kept any more: old revisions, unfinished downloads, history

@@ -17,10 +17,10 @@ use crate::domain::schedule::{DueState, Unusable};
 use crate::domain::session::Session;
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::ByteSize;
+use crate::json::{TotalsView, document, skipped_run, skipped_schedules};
 use crate::ops::notify::News;
 use crate::ops::rate_limits::AskedToWait;
 use crate::ops::run_due::{DuePlan, PlannedModel, PlannedSchedule};
-use crate::ui::json::{document, skipped_run, skipped_schedules};
 use crate::ui::{Format, Output, table, text};
 
 /// Says which schedules no run can follow; the first line makes sense as the
@@ -283,7 +283,7 @@ pub struct Idle<'a> {
 }
 
 fn idle_document(outcome: RunOutcome, status: ExitStatus, idle: &Idle<'_>) -> Value {
-    let skipped: Vec<Value> = skipped_schedules(idle.unusable).collect();
+    let skipped = skipped_schedules(idle.unusable).collect();
     skipped_run(idle.trigger, idle.run, outcome, status, skipped)
 }
 
@@ -405,20 +405,13 @@ fn plan_document(plan: &DuePlan) -> Value {
     let models = plan.models.iter().map(|model| {
         let names: Vec<&str> = model.schedules.iter().map(|name| name.as_str()).collect();
         let found = model.fetch.as_ref().ok();
-        let bytes = found.map(|found| {
-            let totals = found.totals;
-            json!({"total": totals.bytes, "to_fetch": totals.bytes_to_fetch, "reused": totals.bytes_here()})
-        });
-        let files = found.map(|found| {
-            let totals = found.totals;
-            json!({"total": totals.files, "to_fetch": totals.files_to_fetch, "reused": totals.files_reused})
-        });
+        let totals = found.map(|found| &found.totals);
         json!({
             "model": model.name.as_str(),
             "schedules": names,
             "commit": found.map(|found| found.commit.as_str()),
-            "files": files,
-            "bytes": bytes,
+            "files": totals.map(TotalsView::files),
+            "bytes": totals.map(TotalsView::bytes),
             "error": model.fetch.as_ref().err().map(|err| format!("{err:#}")),
         })
     });

@@ -1,23 +1,24 @@
-//! Runs as people name them: by the whole id, or by its end.
+//! Run ids on the command line: a whole id, or its end.
 
 use anyhow::Result;
 
 use super::explain::Complaint;
 use crate::domain::run::RunId;
 
-/// Tells whether a text names the run of an id. Ids are long and begin with
+/// Returns whether a text identifies the run of an id. Ids are long and begin with
 /// the time, so a unique ending is enough.
-pub fn names(typed: &str, id: &str) -> bool {
+pub fn is_id_or_ending(typed: &str, id: &str) -> bool {
     id == typed || (typed.len() >= RunId::SHORTEST_ENDING && id.ends_with(typed))
 }
 
-/// Takes the only one that was found; `what` is how a message calls it.
-pub fn the_only<T>(found: Vec<T>, typed: &str, what: &str, list_command: &str) -> Result<T> {
+/// Returns the only match, or an error if there is none or more than one. `noun` is
+/// the word for a match in messages.
+pub fn the_only<T>(found: Vec<T>, typed: &str, noun: &str, list_command: &str) -> Result<T> {
     let mut found = found.into_iter();
     match (found.next(), found.next()) {
         (Some(one), None) => Ok(one),
         (None, _) => {
-            let mut complaint = Complaint::usage(format!("no {what} `{typed}`"));
+            let mut complaint = Complaint::usage(format!("no {noun} `{typed}`"));
             if typed.len() < RunId::SHORTEST_ENDING {
                 complaint = complaint.cause(format!(
                     "an id is given whole, or by its last {} or more characters",
@@ -39,14 +40,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_named_by_its_id_or_a_long_enough_end_of_it() {
+    fn an_id_or_a_long_enough_ending_identifies_a_run() {
         let id = "018bcfe5-6800-7fff-bfff-ffffffff1234";
-        assert!(names(id, id) && names("1234", id));
-        assert!(!names("234", id) && !names("", id) && !names("018bcfe5", id));
+        assert!(is_id_or_ending(id, id) && is_id_or_ending("1234", id));
+        assert!(
+            !is_id_or_ending("234", id)
+                && !is_id_or_ending("", id)
+                && !is_id_or_ending("018bcfe5", id)
+        );
     }
 
     #[test]
-    fn one_is_taken_and_none_or_several_are_refused() {
+    fn one_match_is_returned_and_none_or_several_are_refused() {
         assert_eq!(the_only(vec![7], "x", "run", "y").unwrap(), 7);
         let refuse = |found| {
             the_only::<i32>(found, "abcd", "run", "y")

@@ -12,29 +12,29 @@ use crate::domain::outcome::{ExitStatus, RunOutcome};
 use crate::domain::run::Run;
 use crate::domain::session::Session;
 use crate::domain::units::ByteSize;
+use crate::json::{RunSummaryView, RunView, document};
 use crate::ops::status::unfinished;
 use crate::store::{RunFilter, SessionFilter, Store};
-use crate::ui::json::{self, RunFacts, RunSummaryView, document};
 use crate::ui::{Output, table, text};
 
-/// See which runs there were: one for each process that worked, or found that it must not
+/// List and show runs: one for each process that had work or was skipped
 #[derive(Debug, Args)]
 pub struct Runs {
     #[command(subcommand)]
-    command: Command,
+    command: RunsCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    List(List),
-    Show(Show),
+enum RunsCommand {
+    List(RunsList),
+    Show(RunsShow),
 }
 
 impl Runs {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
         match self.command {
-            Command::List(command) => command.run(context),
-            Command::Show(command) => command.run(context),
+            RunsCommand::List(command) => command.run(context),
+            RunsCommand::Show(command) => command.run(context),
         }?;
         Ok(ExitStatus::Ok)
     }
@@ -45,19 +45,19 @@ impl Runs {
 #[command(after_long_help = "Examples:
   hfdl runs list
   hfdl runs list --since 2d --limit 200")]
-struct List {
+struct RunsList {
     #[command(flatten)]
     options: ListOptions,
 }
 
-impl List {
+impl RunsList {
     fn run(self, context: &Context) -> Result<()> {
         let since = self.options.since(context)?;
         let (mut runs, mut crashed) = (Vec::new(), Vec::new());
         if let Some(store) = context.existing_store()? {
             runs = store.runs(&RunFilter {
                 since,
-                limit: Some(self.options.to_ask_for()),
+                limit: Some(self.options.query_limit()),
                 ..RunFilter::default()
             })?;
             crashed = unfinished(&store, &context.home)?.1;
@@ -94,7 +94,7 @@ fn runs_text(context: &Context, out: &Output, runs: &[Run], crashed: &[Run]) -> 
     ];
     let rows = runs.iter().map(|run| {
         let (start, totals) = (&run.start, run.totals);
-        // What a run did is added up at its end.
+        // The totals of a run are written at its end.
         let count = |text: String| run.end.map_or_else(|| text::NOTHING.to_owned(), |_| text);
         vec![
             ending(run),
@@ -112,14 +112,14 @@ fn runs_text(context: &Context, out: &Output, runs: &[Run], crashed: &[Run]) -> 
     table::render(out, &columns, rows.collect())
 }
 
-/// Returns the end of an id: enough to name the run, and short enough for a table.
+/// Returns the last part of an id, which identifies the run and fits into a table.
 fn ending(run: &Run) -> String {
     let id = run.id.as_str();
     id.rsplit('-').next().unwrap_or(id).to_owned()
 }
 
-/// Returns the word for a table: a run that died is not called running
-/// although the next one has not closed it yet.
+/// Returns the outcome for a table. A crashed run is `crashed`, even if no later run
+/// has closed it yet.
 fn outcome(run: &Run, crashed: &[Run]) -> &'static str {
     let has_crashed = crashed.iter().any(|other| other.id == run.id);
     match run.end {
@@ -131,12 +131,12 @@ fn outcome(run: &Run, crashed: &[Run]) -> &'static str {
 
 /// Show a run and its sessions
 #[derive(Debug, Args)]
-struct Show {
-    /// Id of the run, or an ending that no other has
+struct RunsShow {
+    /// Id of the run, or a unique ending of it
     id: String,
 }
 
-impl Show {
+impl RunsShow {
     fn run(self, context: &Context) -> Result<()> {
         let store = Store::open_read_only(&context.home.database(), context.now())?;
         let run = find_run(&store, &self.id)?;
@@ -145,7 +145,7 @@ impl Show {
             run: Some(run.id.clone()),
             ..SessionFilter::default()
         })?;
-        // In the order in which they began, as the run itself reports them.
+        // In the order of their start, as the run itself reports them.
         sessions.reverse();
         context.out.result(
             |out| show_text(context, out, &run, &sessions, &crashed),
@@ -202,9 +202,9 @@ fn show_text(
     format!("{facts}\n{}", list_text(context, out, sessions, crashed))
 }
 
-/// The document that the run itself printed, and what else is known of it.
+/// Returns the document that the run itself printed, with the fields of `runs list`.
 fn show_document(run: &Run, sessions: &[Session]) -> Value {
-    let mut value = json::run(&RunFacts::of(run, sessions));
+    let mut value = RunView::from((run, sessions)).document();
     if let (Value::Object(fields), Value::Object(more)) = (
         &mut value,
         document("hfdl.run/1", RunSummaryView::from(run)),

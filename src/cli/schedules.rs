@@ -15,9 +15,9 @@ use crate::domain::schedule::{
 };
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
+use crate::json::{ScheduleView, document};
 use crate::ops;
 use crate::store::Store;
-use crate::ui::json::{ScheduleView, document};
 use crate::ui::text;
 
 /// Say when to look, under which limits, for which models

@@ -10,8 +10,8 @@ use super::schedules::{find, warn_about};
 use crate::domain::model::EntryName;
 use crate::domain::schedule::{PlannedSlot, Schedule, find_zone};
 use crate::domain::time::{Timestamp, parse_moment, render_utc};
+use crate::json::document;
 use crate::ops;
-use crate::ui::json::document;
 use crate::ui::{Output, table, text};
 
 /// Show the slots to come

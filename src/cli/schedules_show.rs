@@ -7,9 +7,9 @@ use super::context::Context;
 use super::schedules::{find, warn_about};
 use crate::domain::model::EntryName;
 use crate::domain::schedule::{Schedule, ScheduleSpec, Schedules, usable_zone};
+use crate::json::{ScheduleView, document};
 use crate::ops;
 use crate::store::Store;
-use crate::ui::json::{ScheduleView, document};
 use crate::ui::{Format, table, text};
 
 pub fn list(context: &Context) -> Result<()> {

@@ -10,35 +10,35 @@ use super::context::Context;
 use super::list_options::ListOptions;
 use super::models;
 use super::runs::find_run;
-use super::sessions_show::Show;
+use super::sessions_show::SessionsShow;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome, UnknownWord, VerifyOutcome};
 use crate::domain::run::Run;
 use crate::domain::session::Session;
 use crate::domain::units::ByteSize;
+use crate::json::{SessionView, document};
 use crate::ops::status::unfinished;
 use crate::store::{ModelFilter, SessionFilter, SessionsOf, Store};
-use crate::ui::json::{SessionView, document};
 use crate::ui::{Output, table, text};
 
-/// See what was done: one session for each attempt at a model
+/// List and show sessions: one for each sync or verification of a model
 #[derive(Debug, Args)]
 pub struct Sessions {
     #[command(subcommand)]
-    command: Command,
+    command: SessionsCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
-    List(List),
-    Show(Show),
+enum SessionsCommand {
+    List(SessionsList),
+    Show(SessionsShow),
 }
 
 impl Sessions {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
         match self.command {
-            Command::List(command) => command.run(context),
-            Command::Show(command) => command.run(context),
+            SessionsCommand::List(command) => command.run(context),
+            SessionsCommand::Show(command) => command.run(context),
         }?;
         Ok(ExitStatus::Ok)
     }
@@ -50,17 +50,17 @@ impl Sessions {
   hfdl sessions list --model org/name
   hfdl sessions list --outcome failed --since 7d
   hfdl sessions list --run 5c0ffee1 --json")]
-struct List {
-    /// Only sessions of this model; the name of one that was removed will do
+struct SessionsList {
+    /// Show only sessions of this model, which may have been removed
     #[arg(long, value_name = "NAME")]
     model: Option<EntryName>,
 
-    /// Only sessions of the run with this id, or the only one whose id ends so
+    /// Show only sessions of the run with this id, or with a unique ending of it
     #[arg(long, value_name = "ID")]
     run: Option<String>,
 
-    /// Only sessions that ended so: updated, up-to-date, repaired, partial, held, could-not-check,
-    /// orphaned, skipped or failed; verifications: verified, damaged or unproven
+    /// Show only sessions with this outcome: updated, up-to-date, repaired, partial, held, could-not-check,
+    /// orphaned, skipped or failed; for verifications: verified, damaged or unproven
     #[arg(long, value_name = "WORD")]
     outcome: Option<EndWord>,
 
@@ -68,7 +68,7 @@ struct List {
     options: ListOptions,
 }
 
-/// A word that ends sessions: of any, or the result of a verification.
+/// An outcome of a session, or of a verification.
 #[derive(Clone, Copy, Debug)]
 enum EndWord {
     Session(Outcome),
@@ -105,12 +105,12 @@ impl FromStr for EndWord {
     }
 }
 
-impl List {
+impl SessionsList {
     fn run(self, context: &Context) -> Result<()> {
         let since = self.options.since(context)?;
         let (mut sessions, mut crashed) = (Vec::new(), Vec::new());
         if let Some(store) = existing_store(context, self.model.as_ref(), self.run.as_deref())? {
-            let of = self.model.as_ref().map(|name| whose(&store, name));
+            let of = self.model.as_ref().map(|name| sessions_of(&store, name));
             let run = self.run.as_deref().map(|id| find_run(&store, id));
             sessions = store.sessions(&SessionFilter {
                 of: of.transpose()?,
@@ -118,7 +118,7 @@ impl List {
                 outcome: self.outcome.and_then(EndWord::of_session),
                 verify_outcome: self.outcome.and_then(EndWord::of_verification),
                 since,
-                limit: Some(self.options.to_ask_for()),
+                limit: Some(self.options.query_limit()),
             })?;
             crashed = unfinished(&store, &context.home)?.1;
         }
@@ -139,8 +139,8 @@ impl List {
     }
 }
 
-/// Opens the database if there is one; where a name or an id is asked for and
-/// there is none, nothing can have it.
+/// Opens the database if there is one. A missing database is an error if a model or
+/// run is given: neither can exist.
 fn existing_store(
     context: &Context,
     model: Option<&EntryName>,
@@ -159,8 +159,8 @@ fn existing_store(
     }
 }
 
-/// Finds whose sessions are meant: those of a model, or of one that was removed.
-fn whose(store: &Store, name: &EntryName) -> Result<SessionsOf> {
+/// Returns the filter for the sessions of a model, registered or removed.
+fn sessions_of(store: &Store, name: &EntryName) -> Result<SessionsOf> {
     if let Some(model) = store.find_model(name)? {
         return Ok(SessionsOf::Model(model.id));
     }
@@ -217,8 +217,8 @@ pub(super) fn list_text(
     table::render(out, &columns, rows.collect())
 }
 
-/// Returns the word for a table: a session whose run died is not called
-/// running although the next run has not closed it yet.
+/// Returns the outcome for a table. A session of a crashed run is `crashed`, even if
+/// no later run has closed it yet.
 pub(super) fn outcome(session: &Session, crashed: &[Run]) -> &'static str {
     let has_crashed = crashed.iter().any(|run| run.id == session.start.run_id);
     match &session.end {

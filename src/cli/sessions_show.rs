@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::context::Context;
@@ -9,26 +10,24 @@ use super::explain::Complaint;
 use super::sessions::outcome;
 use crate::domain::changes::FileChange;
 use crate::domain::origin::{OriginKind, Reused};
-use crate::domain::repo::CommitSha;
-use crate::domain::session::{FileResult, SessionId};
+use crate::domain::session::{FileResult, Session, SessionFile, SessionId};
 use crate::domain::units::ByteSize;
+use crate::json::{SessionFileView, SessionView, document};
 use crate::ops;
 use crate::ops::sessions::SessionDetails;
 use crate::store::{Store, StoreError};
-use crate::ui::json::{SessionFileView, SessionView, document};
 use crate::ui::{Output, table, text};
 
-/// Show what a session did to each file
+/// Show a session and its files
 ///
-/// Which files were added, changed and removed is known as long as the listing of the commit before
-/// is kept.
+/// Added, changed and removed files are known as long as the listing of the commit before is kept.
 #[derive(Debug, Args)]
-pub(super) struct Show {
+pub(super) struct SessionsShow {
     /// Number of the session
     id: i64,
 }
 
-impl Show {
+impl SessionsShow {
     pub(super) fn run(self, context: &Context) -> Result<()> {
         let store = Store::open_read_only(&context.home.database(), context.now())?;
         let session = store.session(SessionId(self.id)).map_err(|err| match err {
@@ -51,14 +50,21 @@ impl Show {
 }
 
 fn show_text(context: &Context, out: &Output, details: &SessionDetails, outcome: &str) -> String {
-    let zone = context.host.time_zone();
     let session = &details.session;
-    let (start, progress, end) = (&session.start, &session.progress, session.end.as_ref());
-    let (files, bytes) = (progress.files, progress.bytes);
-    let commit = |commit: &Option<CommitSha>| text::or_nothing(commit.as_ref());
-    let size = |bytes: u64| ByteSize(bytes).render_short();
-    let trouble = end.and_then(|end| end.trouble.as_ref());
-    let mut facts = vec![
+    let mut facts = start_facts(session, &context.host.time_zone());
+    facts.push(("outcome", outcome.to_owned()));
+    facts.extend(result_facts(session));
+    let files = files_text(out, details);
+    if files.is_empty() {
+        return table::facts(&facts);
+    }
+    format!("{}\n{files}", table::facts(&facts))
+}
+
+fn start_facts(session: &Session, zone: &TimeZone) -> Vec<(&'static str, String)> {
+    let start = &session.start;
+    let ended_at = session.end.as_ref().map(|end| end.at);
+    vec![
         ("session", session.id.0.to_string()),
         ("model", text::or_nothing(start.model_name.as_ref())),
         (
@@ -69,23 +75,26 @@ fn show_text(context: &Context, out: &Output, details: &SessionDetails, outcome:
         ("run", start.run_id.to_string()),
         ("started by", start.trigger.to_string()),
         ("schedule", text::or_nothing(start.schedule_name.as_ref())),
-        ("slot", text::optional_time(start.slot_at, &zone)),
-        ("started", text::local_time(start.at, &zone)),
-        ("ended", text::optional_time(end.map(|end| end.at), &zone)),
-        ("took", text::took(start.at, end.map(|end| end.at))),
-        ("outcome", outcome.to_owned()),
-    ];
-    if let Some(trouble) = trouble {
+        ("slot", text::optional_time(start.slot_at, zone)),
+        ("started", text::local_time(start.at, zone)),
+        ("ended", text::optional_time(ended_at, zone)),
+        ("took", text::took(start.at, ended_at)),
+    ]
+}
+
+fn result_facts(session: &Session) -> Vec<(&'static str, String)> {
+    let (start, progress) = (&session.start, &session.progress);
+    let (files, bytes) = (progress.files, progress.bytes);
+    let size = |bytes: u64| ByteSize(bytes).render_short();
+    let mut facts = Vec::new();
+    if let Some(trouble) = session.end.as_ref().and_then(|end| end.trouble.as_ref()) {
         facts.push(("error", format!("{} ({})", trouble.message, trouble.kind)));
         facts.push(("next", text::or_nothing(trouble.hint.as_ref())));
     }
-    let path = progress
-        .path
-        .as_ref()
-        .map(|path| path.display().to_string());
+    let path = progress.path.as_ref().map(|path| path.display());
     facts.extend([
-        ("old commit", commit(&start.old_commit)),
-        ("new commit", commit(&progress.new_commit)),
+        ("old commit", text::or_nothing(start.old_commit.as_ref())),
+        ("new commit", text::or_nothing(progress.new_commit.as_ref())),
         ("path", text::or_nothing(path)),
         (
             "files",
@@ -110,14 +119,10 @@ fn show_text(context: &Context, out: &Output, details: &SessionDetails, outcome:
         facts.push(("reused", from.join("\n")));
     }
     facts.push(("retries", progress.retries.to_string()));
-    let files = files_text(out, details);
-    if files.is_empty() {
-        return table::facts(&facts);
-    }
-    format!("{}\n{files}", table::facts(&facts))
+    facts
 }
 
-/// Says where some bytes came from: how many, from what, and of which commit.
+/// Renders the origin of reused bytes: size, file or blob, commit and repository.
 fn origin_text(reused: &Reused) -> String {
     let origin = &reused.origin;
     let size = ByteSize(reused.bytes).render_short();
@@ -138,7 +143,7 @@ fn origin_text(reused: &Reused) -> String {
         OriginKind::SameContent => format!("{size} of the same content, {name}"),
         OriginKind::OldFile => format!("{size} copied from {name}"),
         OriginKind::Others => format!("{size} from {} others", reused.n_origins),
-        OriginKind::Unknown => format!("{size} from wherever; that was not written down"),
+        OriginKind::Unknown => format!("{size} of unknown origin"),
     }
 }
 
@@ -166,10 +171,7 @@ fn files_text(out: &Output, details: &SessionDetails) -> String {
                 size(file.bytes_reused),
                 text::or_nothing(file.source),
                 file.retries.to_string(),
-                match file.found_bad {
-                    true if file.result == FileResult::Verified => "replaced".to_owned(),
-                    _ => file.result.to_string(),
-                },
+                result_word(file),
                 file.content.to_string(),
             ]
         })
@@ -184,6 +186,13 @@ fn files_text(out: &Output, details: &SessionDetails) -> String {
         return String::new();
     }
     table::render(out, &columns, rows)
+}
+
+fn result_word(file: &SessionFile) -> String {
+    if file.found_bad && file.result == FileResult::Verified {
+        return "replaced".to_owned();
+    }
+    file.result.to_string()
 }
 
 fn show_document(details: &SessionDetails) -> Value {

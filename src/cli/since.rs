@@ -1,4 +1,4 @@
-//! `--since` and other moments on the command line: so long ago, or a time.
+//! `--since` and other instants on the command line: a duration before now, or a time.
 
 use anyhow::Result;
 
@@ -7,7 +7,7 @@ use super::explain::Complaint;
 use crate::domain::time::{Timestamp, parse_moment};
 use crate::domain::units::Seconds;
 
-/// Understands a duration as so long before now, and anything else as a moment.
+/// Parses a duration before now, or else a time.
 pub fn parse_since(context: &Context, text: &str) -> Result<Timestamp> {
     if let Ok(span) = text.parse::<Seconds>() {
         let ago = context.now().checked_sub(span.span());
@@ -16,7 +16,7 @@ pub fn parse_since(context: &Context, text: &str) -> Result<Timestamp> {
     parse_moment(text, &context.host.time_zone()).map_err(|_| {
         let text: String = text.chars().take(80).flat_map(char::escape_debug).collect();
         Complaint::usage(format!("`{text}` is neither a duration nor a time"))
-            .next("write `6h` or `2d` for so long ago, or `2026-06-01 08:00`")
+            .next("write `6h` or `2d` for a duration before now, or `2026-06-01 08:00`")
             .into()
     })
 }

@@ -9,12 +9,12 @@ use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::{SettingKey, Settings};
 use crate::domain::timer::TimerKind;
 use crate::domain::units::Seconds;
+use crate::json::document;
 use crate::ops::schedules::warnings_about_tick;
 use crate::ops::timer::{
     self, Encoding, Gap, HomeContext, InstallStep, PlannedEntry, TimerRequest, render_steps,
 };
 use crate::store::Store;
-use crate::ui::json::document;
 
 /// Have the operating system start `hfdl run-due` every few minutes
 ///
@@ -71,32 +71,36 @@ impl Start {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
         let existing = context.existing_store()?;
         let every = self.every(context)?;
-        let wish = TimerRequest {
+        let request = TimerRequest {
             every,
             kind: self.backend.0,
             variables: self.env,
         };
         let settings = context.settings(existing.as_ref())?;
         if self.dry_run {
-            let draft = timer::plan_entry(place(context, &settings), existing.as_ref(), &wish)?;
-            return show(context, &draft);
+            let planned = timer::plan_entry(
+                home_context(context, &settings),
+                existing.as_ref(),
+                &request,
+            )?;
+            return show(context, &planned);
         }
         let store = match existing {
             Some(store) => store,
             None => {
-                // What cannot be installed must not leave a home behind.
-                timer::plan_entry(place(context, &settings), None, &wish)?.steps()?;
+                // A failed plan must not create a home.
+                timer::plan_entry(home_context(context, &settings), None, &request)?.steps()?;
                 let store = context.store()?;
                 timer::keep_minutes_of_new_home(&context.home, &store)?;
                 store
             }
         };
         let settings = context.settings(Some(&store))?;
-        let draft = timer::plan_entry(place(context, &settings), Some(&store), &wish)?;
-        install(context, &draft, &store, every)
+        let planned = timer::plan_entry(home_context(context, &settings), Some(&store), &request)?;
+        install(context, &planned, &store, every)
     }
 
-    /// Checks the period as its setting is checked.
+    /// Parses the period by the rules of its setting.
     fn every(&self, context: &Context) -> Result<Option<Seconds>> {
         let typed = self.every.as_ref();
         let Some(text) = typed.or(context.flags.get(&SettingKey::TimerEvery)) else {
@@ -107,8 +111,8 @@ impl Start {
     }
 }
 
-/// Returns the home as the timer's use cases take it.
-fn place<'a>(context: &'a Context, settings: &'a Settings) -> HomeContext<'a> {
+/// Returns the arguments of `ops::timer` about this home.
+fn home_context<'a>(context: &'a Context, settings: &'a Settings) -> HomeContext<'a> {
     HomeContext {
         host: &context.host,
         home: &context.home,
@@ -118,28 +122,29 @@ fn place<'a>(context: &'a Context, settings: &'a Settings) -> HomeContext<'a> {
 
 fn install(
     context: &Context,
-    draft: &PlannedEntry<'_>,
+    planned: &PlannedEntry<'_>,
     store: &Store,
     every: Option<Seconds>,
 ) -> Result<ExitStatus> {
-    let started = draft.install(store, context.now(), every)?;
+    let started = planned.install(store, context.now(), every)?;
     // A timer that ticks less often may leave schedules without a tick.
-    let tick = Seconds(u64::from(draft.spec.tick.every()) * 60);
+    let tick = Seconds(u64::from(planned.spec.tick.every()) * 60);
     let impossible = warnings_about_tick(store, tick, context.now())?;
-    let own = draft.warnings.clone();
-    let warnings = [said(draft), own, started.warnings, impossible].concat();
-    let notes = saves(draft, "is now saved");
+    let own = planned.warnings.clone();
+    let warnings = [gap_warnings(planned), own, started.warnings, impossible].concat();
+    let notes = saved_notes(planned, "is now saved");
     let replaced: Vec<&str> = started.replaced.iter().map(|kind| kind.as_str()).collect();
     context.out.done(
         || {
-            let state = match started.has_changed {
-                true => "installed",
-                false => "already installed",
+            let state = if started.has_changed {
+                "installed"
+            } else {
+                "already installed"
             };
             let mut sentence = format!(
                 "timer {state} ({}): hfdl looks for due schedules {}",
-                draft.kind(),
-                draft.spec.tick
+                planned.kind(),
+                planned.spec.tick
             );
             for kind in &replaced {
                 sentence.push_str(&format!("\nthe earlier entry ({kind}) is removed"));
@@ -147,55 +152,56 @@ fn install(
             sentence
         },
         || {
-            let mut body = facts(draft, &notes, &warnings);
+            let mut body = facts(planned, &notes, &warnings);
             body["installed"] = json!(true);
             body["changed"] = json!(started.has_changed);
             body["replaced"] = json!(replaced);
             document("hfdl.timer/1", body)
         },
     )?;
-    tell(context, &notes, &warnings);
+    show_notes(context, &notes, &warnings);
     Ok(ExitStatus::Ok)
 }
 
-fn show(context: &Context, draft: &PlannedEntry<'_>) -> Result<ExitStatus> {
-    let steps = draft.steps()?;
-    let warnings = [said(draft), draft.warnings.clone()].concat();
-    let notes = saves(draft, "would be saved");
+fn show(context: &Context, planned: &PlannedEntry<'_>) -> Result<ExitStatus> {
+    let steps = planned.steps()?;
+    let warnings = [gap_warnings(planned), planned.warnings.clone()].concat();
+    let notes = saved_notes(planned, "would be saved");
     context.out.result(
         |_| render_steps(&steps),
         || {
-            let mut body = facts(draft, &notes, &warnings);
+            let mut body = facts(planned, &notes, &warnings);
             body["installed"] = json!(false);
             body["steps"] = steps.iter().map(step).collect();
             document("hfdl.timer/1", body)
         },
     )?;
-    tell(context, &notes, &warnings);
+    show_notes(context, &notes, &warnings);
     Ok(ExitStatus::Ok)
 }
 
-/// Says which settings this shell has and a tick would not have, and are saved therefore.
-fn saves(draft: &PlannedEntry<'_>, saved: &str) -> Vec<String> {
+/// Returns notes on settings of this shell that are saved, because a tick would lack
+/// them.
+fn saved_notes(planned: &PlannedEntry<'_>, saved: &str) -> Vec<String> {
     let say = |gap: &Gap| match gap {
         Gap::Warn(_) => None,
         Gap::Save { key, value, origin } => Some(format!(
             "`{key}` {saved} as `{value}`: it comes from {origin}, which the timer does not have"
         )),
     };
-    draft.gaps.iter().filter_map(say).collect()
+    planned.gaps.iter().filter_map(say).collect()
 }
 
-/// Says which other differences between this shell and a tick there are.
-fn said(draft: &PlannedEntry<'_>) -> Vec<String> {
+/// Returns warnings about other differences between this shell and a tick.
+fn gap_warnings(planned: &PlannedEntry<'_>) -> Vec<String> {
     let say = |gap: &Gap| match gap {
         Gap::Warn(text) => Some(text.clone()),
         Gap::Save { .. } => None,
     };
-    draft.gaps.iter().filter_map(say).collect()
+    planned.gaps.iter().filter_map(say).collect()
 }
 
-fn tell(context: &Context, notes: &[String], warnings: &[String]) {
+fn show_notes(context: &Context, notes: &[String], warnings: &[String]) {
     if context.out.quiet {
         return;
     }
@@ -207,10 +213,10 @@ fn tell(context: &Context, notes: &[String], warnings: &[String]) {
     }
 }
 
-fn facts(draft: &PlannedEntry<'_>, notes: &[String], warnings: &[String]) -> Value {
-    let spec = &draft.spec;
+fn facts(planned: &PlannedEntry<'_>, notes: &[String], warnings: &[String]) -> Value {
+    let spec = &planned.spec;
     json!({
-        "backend": draft.kind().as_str(),
+        "backend": planned.kind().as_str(),
         "id": spec.id.as_str(),
         "program": spec.program,
         "home": spec.home,

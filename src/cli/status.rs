@@ -13,6 +13,7 @@ use crate::domain::run::RunId;
 use crate::domain::settings::Settings;
 use crate::domain::status::{DatabaseTrouble, Status as Standing, Warning, assess};
 use crate::domain::time::render_utc;
+use crate::json::{self, line};
 use crate::ops::status::{Places, gather, trouble_of, write_status_file};
 use crate::ops::timer;
 use crate::ops::timer_places::{LOST_DATABASE_HINT, lost_database};
@@ -22,7 +23,6 @@ use crate::sys::paths;
 use crate::sys::pause::Stopwatch;
 use crate::sys::signals;
 use crate::sys::stop::StopFlag;
-use crate::ui::json::{self, line};
 use crate::ui::{Format, table};
 
 /// See how things stand, and whether a person is needed

@@ -9,10 +9,10 @@ use super::explain::Complaint;
 use crate::domain::outcome::ExitStatus;
 use crate::domain::timer::TimerKind;
 use crate::domain::units::Seconds;
+use crate::json::document;
 use crate::ops::stop::{StopAsked, ask_to_stop, is_held, wait_for_end};
 use crate::ops::timer;
 use crate::store::Store;
-use crate::ui::json::document;
 use crate::ui::text;
 
 /// Remove the timer, and ask a run in progress to save its state and end
@@ -38,20 +38,20 @@ pub struct Stop {
     wait: Option<Seconds>,
 }
 
-/// What was done about the timer.
-struct TimerPart {
+/// The result of removing the timer.
+struct TimerRemoval {
     removed: Vec<TimerKind>,
     warnings: Vec<String>,
 }
 
 impl Stop {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
-        // A database that cannot be read is a reason to stop the timer, not to keep it.
+        // The timer is removed even if the database cannot be read.
         let (store, problem) = match context.existing_store() {
             Ok(store) => (store, None),
             Err(err) => (None, Some(format!("{err:#}"))),
         };
-        // The timer first, so that no tick begins what is being ended.
+        // The timer first, so that no tick starts another run.
         let timer = if self.run_only {
             None
         } else {
@@ -106,7 +106,7 @@ impl Stop {
         )
     }
 
-    fn remove_timer(&self, context: &Context, store: Option<&Store>) -> Result<TimerPart> {
+    fn remove_timer(&self, context: &Context, store: Option<&Store>) -> Result<TimerRemoval> {
         let was_running = is_held(&context.home)?;
         let (removed, mut warnings) = timer::remove(&context.host, &context.home, store)?;
         if self.timer_only && was_running && removed.contains(&TimerKind::Launchd) {
@@ -116,11 +116,11 @@ impl Stop {
                     .to_owned(),
             );
         }
-        Ok(TimerPart { removed, warnings })
+        Ok(TimerRemoval { removed, warnings })
     }
 }
 
-fn timer_sentence(timer: &TimerPart) -> String {
+fn timer_sentence(timer: &TimerRemoval) -> String {
     if timer.removed.is_empty() {
         "no timer was installed for this home".to_owned()
     } else {
@@ -131,23 +131,24 @@ fn timer_sentence(timer: &TimerPart) -> String {
 fn run_sentence(context: &Context, run: &StopAsked, has_ended: bool) -> String {
     match run {
         StopAsked::NothingRuns => "no run is in progress".to_owned(),
-        StopAsked::Nameless if has_ended => "what held the lock has ended".to_owned(),
+        StopAsked::Nameless if has_ended => "the command that held the lock has ended".to_owned(),
         StopAsked::Nameless => {
             "another command of hfdl holds the lock and cannot be asked to end; it is a short one"
                 .to_owned()
         }
-        StopAsked::Asked(run) => {
-            let process = &run.start.process;
-            let what = format!(
+        StopAsked::Asked(asked) => {
+            let process = &asked.start.process;
+            let run = format!(
                 "{} (process {} on {}, since {})",
-                run.start.command,
+                asked.start.command,
                 process.pid,
                 process.host,
-                text::local_time(run.start.at, &context.host.time_zone())
+                text::local_time(asked.start.at, &context.host.time_zone())
             );
-            match has_ended {
-                true => format!("{what} has ended"),
-                false => format!("{what} is asked to save its state and end"),
+            if has_ended {
+                format!("{run} has ended")
+            } else {
+                format!("{run} is asked to save its state and end")
             }
         }
     }

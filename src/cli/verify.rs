@@ -22,13 +22,13 @@ use crate::domain::session::Session;
 use crate::domain::settings::Settings;
 use crate::domain::time::render_utc;
 use crate::domain::units::ByteSize;
+use crate::json::document;
 use crate::ops::services::Services;
 use crate::ops::sync::{SyncEvent, Target, Vanished};
 use crate::ops::verify::{
     BadFile, Listed, Verified, Verify as Work, VerifyReport, Word, is_in_cache,
 };
 use crate::store::{ModelFilter, Store};
-use crate::ui::json::document;
 use crate::ui::progress::Bars;
 use crate::ui::{self, Format, Output, table, text};
 

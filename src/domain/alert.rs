@@ -53,6 +53,17 @@ impl RunFacts {
     }
 }
 
+/// The facts of one call of a hook.
+#[derive(Clone, Copy, Debug)]
+pub struct HookCall<'a> {
+    pub event: HookEvent,
+    pub reason: Reason,
+    pub run: &'a RunFacts,
+    /// `None` for an event of the whole run.
+    pub session: Option<&'a Session>,
+    pub failing: Option<Failing>,
+}
+
 words! {
     /// What a hook is for.
     HookEvent {

@@ -25,10 +25,6 @@ impl Filter {
         };
         self.include.as_deref().is_none_or(any) && !any(&self.exclude)
     }
-
-    pub fn selects_everything(&self) -> bool {
-        self.include.is_none() && self.exclude.is_empty()
-    }
 }
 
 /// Expands a final `/` to everything below that folder.

@@ -4,7 +4,7 @@
 //! them again. Decisions are functions of plain values, with the current time
 //! and random numbers as arguments, and return a plan or a verdict that `ops`
 //! carries out. Nothing here derives serde: JSON shapes are separate structs in
-//! `ui::json` and the `wire` modules. Deliberately absent: SQL, HTTP, paths of
+//! `json` and the `wire` modules. Deliberately absent: SQL, HTTP, paths of
 //! the cache, and any text layout for the terminal.
 //!
 //! # Glossary

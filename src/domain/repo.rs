@@ -299,10 +299,6 @@ impl RepoPath {
         &self.0
     }
 
-    pub fn file_name(&self) -> &str {
-        self.0.rsplit('/').next().unwrap_or(&self.0)
-    }
-
     pub fn segments(&self) -> impl Iterator<Item = &str> {
         self.0.split('/')
     }

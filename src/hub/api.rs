@@ -40,23 +40,6 @@ pub enum Gated {
     Manual,
 }
 
-/// The named revisions of a repository.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refs {
-    pub branches: Vec<Ref>,
-    pub tags: Vec<Ref>,
-    /// Such as `refs/convert/parquet`.
-    pub converts: Vec<Ref>,
-}
-
-/// A named revision.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ref {
-    pub revision: Revision,
-    /// For an annotated tag this may be the hash of the tag object.
-    pub target: CommitSha,
-}
-
 /// The account of the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
@@ -117,23 +100,6 @@ impl HubClient {
             }
             _ => error,
         }
-    }
-
-    /// Lists the branches, tags and converted branches of a repository.
-    pub fn refs(&self, repo: &Repo) -> Result<Refs, HubError> {
-        let about = self.about(Some(repo));
-        let request = HubRequest::get(self.endpoint().refs(repo));
-        let refs: wire::RefsJson = self.ask_json(&request, &about, MAX_SMALL_BYTES)?;
-        let parse = |refs: Vec<wire::RefJson>| -> Result<Vec<Ref>, HubError> {
-            refs.into_iter()
-                .map(|one| parse_ref(one).map_err(|reason| about.bad_answer(reason)))
-                .collect()
-        };
-        Ok(Refs {
-            branches: parse(refs.branches)?,
-            tags: parse(refs.tags)?,
-            converts: parse(refs.converts)?,
-        })
     }
 
     /// Checks access to the content of a gated repository; its listing is readable,
@@ -254,22 +220,6 @@ fn parse_revision(
     })
 }
 
-fn parse_ref(one: wire::RefJson) -> Result<Ref, String> {
-    // Branches and tags are requested by their short name, all other refs by the
-    // full one.
-    let name = match one.full_name {
-        Some(full) if !full.starts_with("refs/heads/") && !full.starts_with("refs/tags/") => full,
-        _ => one.name,
-    };
-    Ok(Ref {
-        revision: name.parse().map_err(|error| format!("{error}"))?,
-        target: one
-            .target_commit
-            .parse()
-            .map_err(|error| format!("{error}"))?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -324,23 +274,6 @@ mod tests {
         let json = format!(r#"{{"sha":"{SHA}"}}"#);
         assert!(read(&json, SHA).is_ok());
         assert!(read(&json, &SHA.replace('0', "f")).is_err());
-    }
-
-    #[test]
-    fn refs_have_the_name_by_which_they_are_requested() {
-        let name = |json: &str| {
-            let json = format!(r#"{{{json},"targetCommit":"{SHA}"}}"#);
-            parse_ref(wire::parse_bytes(json.as_bytes()).unwrap())
-                .unwrap()
-                .revision
-                .to_string()
-        };
-        assert_eq!(name(r#""name":"main","ref":"refs/heads/main""#), "main");
-        assert_eq!(name(r#""name":"v1","ref":"refs/tags/v1""#), "v1");
-        assert_eq!(
-            name(r#""name":"parquet","ref":"refs/convert/parquet""#),
-            "refs/convert/parquet"
-        );
     }
 
     #[test]

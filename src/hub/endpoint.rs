@@ -88,14 +88,6 @@ impl Endpoint {
         self.api(repo, &format!("tree/{commit}?recursive=true&expand=false"))
     }
 
-    pub(super) fn paths_info(&self, repo: &Repo, commit: &CommitSha) -> Url {
-        self.api(repo, &format!("paths-info/{commit}"))
-    }
-
-    pub(super) fn refs(&self, repo: &Repo) -> Url {
-        self.api(repo, "refs")
-    }
-
     pub(super) fn auth_check(&self, repo: &Repo) -> Url {
         self.api(repo, "auth-check")
     }

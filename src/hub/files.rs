@@ -38,9 +38,8 @@ pub struct ContentRange {
 /// An open response with bytes of a file.
 #[derive(Debug)]
 pub struct FileStream {
-    /// 206 for a part, 200 for the whole file even if a range was requested.
-    pub status: u16,
-    /// Present exactly with 206; it lies within the requested range.
+    /// Present with a part (206), where it lies within the requested range. Absent with
+    /// the whole file (200), which a server may send even if a range was requested.
     pub content_range: Option<ContentRange>,
     /// The number of bytes in the reader, where the server tells.
     pub length: Option<u64>,
@@ -216,7 +215,6 @@ fn stream(
         (status, _) => return Err(about.bad_answer(format!("it has no content (HTTP {status})"))),
     };
     Ok(FileStream {
-        status: answer.status,
         content_range,
         length: answer.body.length(),
         reader: answer.body,

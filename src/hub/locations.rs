@@ -9,7 +9,6 @@ use super::client::{HubClient, HubRequest, RedirectEnd, lock};
 use super::error::{HubError, RequestContext};
 use super::files::FileAddress;
 use crate::domain::repo::CommitSha;
-use crate::domain::xet::XetHash;
 use crate::sys::http::{Headers, Method, Url};
 use crate::sys::pause::Stopwatch;
 
@@ -19,14 +18,9 @@ const FRESH_FOR: Duration = Duration::from_secs(45 * 60);
 
 const MAX_CACHED_LOCATIONS: usize = 1024;
 
-/// The location of a file's content, and its metadata from the Hub.
+/// The location of a file's content.
 #[derive(Clone, Debug)]
 pub struct Location {
-    pub size_bytes: Option<u64>,
-    /// The normalised etag: the 64 hex digits of a SHA-256 or the 40 of a git blob
-    /// id.
-    pub etag: Option<String>,
-    pub xet_hash: Option<XetHash>,
     pub(super) content_host: ContentHost,
     since: Stopwatch,
     /// Increases with each response, so that a refused location is told from its
@@ -43,11 +37,6 @@ pub(super) enum ContentHost {
 }
 
 impl Location {
-    /// Tells whether a storage host sends the content, rather than the Hub.
-    pub fn is_in_storage(&self) -> bool {
-        matches!(self.content_host, ContentHost::Storage(_))
-    }
-
     /// Returns the host that sends the content.
     pub fn host(&self) -> &str {
         match &self.content_host {
@@ -61,11 +50,6 @@ impl HubClient {
     pub fn locate(&self, file: &FileAddress) -> Result<Location, HubError> {
         let about = self.about_file(file);
         self.with_retries(&about, || self.cached_or_requested(file, &about, None))
-    }
-
-    /// Removes the cached location of a file that will not be read again.
-    pub fn forget(&self, file: &FileAddress) {
-        lock(&self.locations().slots).remove(file);
     }
 
     /// Returns the cached location unless it is old or the `refused` one; requests
@@ -102,12 +86,7 @@ impl HubClient {
             }
             RedirectEnd::Response(answer) => {
                 check_commit(&answer.headers, file, about)?;
-                let headers = &answer.headers;
                 Ok(Location {
-                    size_bytes: number(headers, "x-linked-size")
-                        .or_else(|| number(headers, "content-length")),
-                    etag: etag(headers, "x-linked-etag").or_else(|| etag(headers, "etag")),
-                    xet_hash: headers.get("x-xet-hash").and_then(|text| text.parse().ok()),
                     content_host: ContentHost::Hub(answer.url.clone()),
                     since: answer.received,
                     serial: self.locations().next_serial(),
@@ -116,8 +95,7 @@ impl HubClient {
         }
     }
 
-    /// Reads the redirect to the storage. Its `ETag` and `Content-Length` describe
-    /// the redirect itself, not the file.
+    /// Returns the location that a redirect to the storage names.
     pub(super) fn storage_location(
         &self,
         file: &FileAddress,
@@ -127,9 +105,6 @@ impl HubClient {
     ) -> Result<Location, HubError> {
         check_commit(headers, file, about)?;
         Ok(Location {
-            size_bytes: number(headers, "x-linked-size"),
-            etag: etag(headers, "x-linked-etag"),
-            xet_hash: headers.get("x-xet-hash").and_then(|text| text.parse().ok()),
             content_host: ContentHost::Storage(url),
             since: Stopwatch::start(),
             serial: self.locations().next_serial(),
@@ -185,37 +160,10 @@ pub(super) fn check_commit(
     }
 }
 
-/// Parses an etag: weak or not, quoted or, as from some mirrors, bare.
-fn etag(headers: &Headers, name: &str) -> Option<String> {
-    let text = headers.get(name)?.trim();
-    let text = text.strip_prefix("W/").unwrap_or(text);
-    let text = text.trim_matches('"');
-    (!text.is_empty()).then(|| text.to_owned())
-}
-
-fn number(headers: &Headers, name: &str) -> Option<u64> {
-    headers.get(name)?.trim().parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::repo::Repo;
-
-    #[test]
-    fn etags_are_normalised() {
-        for (sent, read) in [
-            ("\"abc\"", Some("abc")),
-            ("W/\"abc\"", Some("abc")),
-            ("abc", Some("abc")),
-            ("\"\"", None),
-        ] {
-            assert_eq!(
-                etag(&Headers::of(&[("etag", sent)]), "etag").as_deref(),
-                read
-            );
-        }
-    }
 
     #[test]
     fn a_full_cache_keeps_the_files_in_use() {

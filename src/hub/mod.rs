@@ -25,7 +25,7 @@ mod token;
 mod tree;
 mod wire;
 
-pub use api::{Gated, Identity, Ref, Refs, RevisionInfo, XetToken};
+pub use api::{Gated, Identity, RevisionInfo, XetToken};
 pub use client::{HubClient, HubOptions};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{Fault, HubError};

@@ -13,7 +13,7 @@ use super::wire::{self, TreeEntry};
 use crate::domain::content::{ContentId, parse_hex, render_hex};
 use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
-use crate::sys::http::{Method, Url};
+use crate::sys::http::Url;
 
 /// A page of the Hub has 1000 entries of some hundred bytes; a mirror may send
 /// everything in one page. It is parsed as it arrives, so this limit is not memory.
@@ -26,9 +26,6 @@ const MAX_ENTRIES: usize = 500_000;
 const MAX_PATH_BYTES: usize = 64 << 20;
 /// The number of nearly empty pages after which a listing counts as endless.
 const MAX_EMPTY_PAGES: usize = 100;
-
-/// The number of paths in one request for selected paths.
-const PATHS_PER_REQUEST: usize = 500;
 
 impl HubClient {
     /// Lists all files of a repository at a commit.
@@ -67,37 +64,6 @@ impl HubClient {
             commit: commit.clone(),
             files,
         })
-    }
-
-    /// Looks up selected files at a commit; paths that do not exist there are
-    /// missing from the result, which is sorted by path.
-    pub fn paths_info(
-        &self,
-        repo: &Repo,
-        commit: &CommitSha,
-        paths: &[RepoPath],
-    ) -> Result<Vec<RemoteFile>, HubError> {
-        let about = self.about(Some(repo)).revision(commit);
-        let mut listing = Listing::default();
-        for paths in paths.chunks(PATHS_PER_REQUEST) {
-            let names: Vec<&str> = paths.iter().map(RepoPath::as_str).collect();
-            let request = HubRequest {
-                body: Some(wire::paths_info_request(&names)),
-                ..HubRequest::new(Method::Post, self.endpoint().paths_info(repo, commit))
-            };
-            let before = listing.mark();
-            self.ask(&request, &about, MAX_PAGE_BYTES, |body| {
-                listing.truncate_to(&before);
-                wire::parse_entries(body, |entry| {
-                    if names.contains(&entry.path.as_str()) {
-                        return listing.add(entry);
-                    }
-                    let path = clean(&entry.path);
-                    Err(format!("it names `{path}`, which was not requested"))
-                })
-            })?;
-        }
-        listing.finish().map_err(|reason| about.bad_answer(reason))
     }
 }
 

@@ -4,9 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::io::{self, BufReader, Read};
 
+use serde::Deserialize;
 pub(super) use serde::de::DeserializeOwned;
 use serde::de::{Deserializer as _, Error as _, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
 
 use crate::sys::http::HttpError;
 
@@ -49,29 +49,6 @@ pub(super) struct TreeEntry {
 pub(super) struct Lfs {
     pub oid: String,
     pub size: Option<u64>,
-}
-
-#[derive(Serialize)]
-struct PathsInfoRequest<'a> {
-    paths: Vec<&'a str>,
-    expand: bool,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct RefsJson {
-    pub branches: Vec<RefJson>,
-    pub converts: Vec<RefJson>,
-    pub tags: Vec<RefJson>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct RefJson {
-    pub name: String,
-    #[serde(rename = "ref")]
-    pub full_name: Option<String>,
-    #[serde(rename = "targetCommit")]
-    pub target_commit: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -220,15 +197,6 @@ pub(super) fn parse_bytes<T: DeserializeOwned>(json: &[u8]) -> Result<T, String>
         Unreadable::Malformed(reason) => reason,
         Unreadable::Network(error) => error.to_string(),
     })
-}
-
-/// Renders the body of a request for selected paths.
-pub(super) fn paths_info_request(paths: &[&str]) -> Vec<u8> {
-    let request = PathsInfoRequest {
-        paths: paths.to_vec(),
-        expand: false,
-    };
-    serde_json::to_vec(&request).expect("strings and a flag always serialise")
 }
 
 /// Finds the message of an error body, in any of the Hub's formats.

@@ -1,15 +1,15 @@
-//! Metrics: a text file for Prometheus, as its node exporter picks it up.
+//! Metrics: a text file for Prometheus, in the format of its node exporter.
 //!
-//! Base units; instants, not ages, because only the reader knows what time it
-//! is; counts that survive the process, because the database keeps them. A
-//! value that is not known is left out: a zero would be a lie.
+//! Values have base units. Times are instants, not ages, because only the reader knows
+//! the current time. Counters outlive the process, because the database keeps them. An
+//! unknown value is left out: a zero would be wrong.
 
 use std::fmt::Write as _;
 
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Timestamp;
 
-/// What is known of one model.
+/// The facts about one model.
 #[derive(Clone, Debug, Default)]
 pub struct ModelFacts {
     pub name: String,
@@ -19,7 +19,7 @@ pub struct ModelFacts {
     pub last_outcome: Option<Outcome>,
     pub n_failures: u32,
     pub bytes_ever_fetched: u64,
-    /// What the last session left to fetch.
+    /// Bytes that the last session left to fetch.
     pub bytes_left: Option<u64>,
     pub size_bytes: Option<u64>,
     pub oldest_verified_at: Option<Timestamp>,
@@ -27,7 +27,7 @@ pub struct ModelFacts {
     pub is_damaged: bool,
 }
 
-/// The last run that did something.
+/// The last run that had work.
 #[derive(Clone, Copy, Debug)]
 pub struct LastRun {
     pub started_at: Timestamp,
@@ -35,7 +35,7 @@ pub struct LastRun {
     pub exit_code: u8,
 }
 
-/// Everything that the file tells.
+/// The content of the file.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
     pub version: String,
@@ -45,14 +45,14 @@ pub struct Facts {
     /// How many runs were skipped, by reason.
     pub n_skipped: Vec<(&'static str, u64)>,
     pub models: Vec<ModelFacts>,
-    /// Endpoint, bucket, and how many requests it still allows.
+    /// Endpoint, bucket, and the number of requests left in it.
     pub rate_limits: Vec<(String, String, u64)>,
-    /// A path, and the bytes that are free there.
+    /// A path and the free bytes there.
     pub free: Vec<(String, u64)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum MetricKind {
     Gauge,
     Counter,
 }
@@ -60,161 +60,177 @@ enum Kind {
 /// Renders the file.
 pub fn render(facts: &Facts) -> String {
     let mut text = String::new();
-    let mut family = |name: &str, kind: Kind, help: &str, samples: Samples| {
-        write_family(&mut text, name, kind, help, &samples);
-    };
-    let seconds = |at: Timestamp| at.as_second();
-    let run = facts.last_run;
-    let once =
-        |value: Option<i64>| Samples(value.map(|value| (Vec::new(), value)).into_iter().collect());
+    write_runs(&mut text, facts);
+    write_models(&mut text, &facts.models);
+    let limits = facts.rate_limits.iter();
+    let limits = limits.map(|(endpoint, bucket, n)| {
+        let labels = vec![("endpoint", endpoint.clone()), ("bucket", bucket.clone())];
+        (labels, whole(*n))
+    });
+    write_family(
+        &mut text,
+        "hfdl_ratelimit_remaining",
+        MetricKind::Gauge,
+        "Requests that the Hub still allows in the current window.",
+        limits.collect(),
+    );
+    let free = facts.free.iter();
+    write_family(
+        &mut text,
+        "hfdl_disk_free_bytes",
+        MetricKind::Gauge,
+        "Bytes that are free for this user where models lie.",
+        free.map(|(path, n)| (vec![("path", path.clone())], whole(*n)))
+            .collect(),
+    );
+    text
+}
 
-    let version = vec![("version", facts.version.clone())];
+fn write_runs(text: &mut String, facts: &Facts) {
+    let mut family = |name: &str, kind: MetricKind, help: &str, samples: Samples| {
+        write_family(text, name, kind, help, samples);
+    };
+    let once = |value: Option<i64>| value.map(|value| (Vec::new(), value)).into_iter().collect();
+    let run = facts.last_run;
     family(
         "hfdl_build_info",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Constant 1, with the version that wrote this file.",
-        Samples(vec![(version, 1)]),
+        vec![(vec![("version", facts.version.clone())], 1)],
     );
     family(
         "hfdl_last_tick_timestamp_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "When hfdl run-due was started last, even if nothing was due.",
-        once(facts.last_tick_at.map(seconds)),
+        once(facts.last_tick_at.map(Timestamp::as_second)),
     );
     family(
         "hfdl_run_last_start_timestamp_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "When the last run with work began.",
-        once(run.map(|run| seconds(run.started_at))),
+        once(run.map(|run| run.started_at.as_second())),
     );
     family(
         "hfdl_run_last_duration_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "How long the last run with work took.",
         once(run.map(|run| run.duration_seconds)),
     );
     family(
         "hfdl_run_last_exit_code",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Exit code of the last run with work, or of a tick that failed before its run; 0 is ok.",
         once(run.map(|run| run.exit_code.into())),
     );
     let skipped = facts.n_skipped.iter();
     family(
         "hfdl_runs_skipped_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Runs that did nothing because another one held the lock, or ticks were paused.",
-        Samples(
-            skipped
-                .map(|(reason, n)| (vec![("reason", (*reason).to_owned())], whole(*n)))
-                .collect(),
-        ),
+        skipped
+            .map(|(reason, n)| (vec![("reason", (*reason).to_owned())], whole(*n)))
+            .collect(),
     );
-    let each =
-        |value: &dyn Fn(&ModelFacts) -> Option<i64>| Samples::of_models(&facts.models, value);
-    family(
-        "hfdl_model_added_timestamp_seconds",
-        Kind::Gauge,
-        "When the model was registered: the age of one that was never checked.",
-        each(&|model| Some(seconds(model.added_at))),
-    );
-    family(
-        "hfdl_model_last_check_success_timestamp_seconds",
-        Kind::Gauge,
-        "When the Hub last answered what is current.",
-        each(&|model| model.last_check_at.map(seconds)),
-    );
-    family(
-        "hfdl_model_last_update_timestamp_seconds",
-        Kind::Gauge,
-        "When a revision was last published.",
-        each(&|model| model.last_change_at.map(seconds)),
-    );
-    family(
-        "hfdl_model_outcome",
-        Kind::Gauge,
-        "How the last check ended: 1 for its outcome, 0 for the others.",
-        outcomes(&facts.models),
-    );
-    family(
-        "hfdl_model_consecutive_failures",
-        Kind::Gauge,
-        "Failed sessions in a row.",
-        each(&|model| Some(model.n_failures.into())),
-    );
-    family(
-        "hfdl_model_fetched_bytes_total",
-        Kind::Counter,
-        "Bytes fetched for the model so far.",
-        each(&|model| Some(whole(model.bytes_ever_fetched))),
-    );
-    family(
-        "hfdl_model_pending_bytes",
-        Kind::Gauge,
-        "Bytes that the last session left to fetch.",
-        each(&|model| model.bytes_left.map(whole)),
-    );
-    family(
-        "hfdl_model_size_bytes",
-        Kind::Gauge,
-        "Size of the selected files.",
-        each(&|model| model.size_bytes.map(whole)),
-    );
-    family(
-        "hfdl_model_oldest_verified_timestamp_seconds",
-        Kind::Gauge,
-        "When the file was verified whose last verification is longest ago.",
-        each(&|model| model.oldest_verified_at.map(seconds)),
-    );
-    family(
-        "hfdl_model_last_verify_timestamp_seconds",
-        Kind::Gauge,
-        "When the model was last verified as a whole or in part.",
-        each(&|model| model.last_verify_at.map(seconds)),
-    );
-    family(
-        "hfdl_model_damaged",
-        Kind::Gauge,
-        "1 when a verification found damage that is not repaired yet.",
-        each(&|model| Some(model.is_damaged.into())),
-    );
-    let limits = facts.rate_limits.iter();
-    family(
-        "hfdl_ratelimit_remaining",
-        Kind::Gauge,
-        "Requests that the Hub still allows in the current window.",
-        Samples(
-            limits
-                .map(|(endpoint, bucket, n)| {
-                    let labels = vec![("endpoint", endpoint.clone()), ("bucket", bucket.clone())];
-                    (labels, whole(*n))
-                })
-                .collect(),
-        ),
-    );
-    let free = facts.free.iter();
-    family(
-        "hfdl_disk_free_bytes",
-        Kind::Gauge,
-        "Bytes that are free for this user where models lie.",
-        Samples(
-            free.map(|(path, n)| (vec![("path", path.clone())], whole(*n)))
-                .collect(),
-        ),
-    );
-    text
 }
 
-/// Values under their labels.
-struct Samples(Vec<(Vec<(&'static str, String)>, i64)>);
+type ModelFamily = (
+    &'static str,
+    MetricKind,
+    &'static str,
+    fn(&ModelFacts) -> Option<i64>,
+);
 
-impl Samples {
-    fn of_models(models: &[ModelFacts], value: &dyn Fn(&ModelFacts) -> Option<i64>) -> Self {
+/// Families with one value for each model, before `hfdl_model_outcome` in the file.
+const CHECK_FAMILIES: [ModelFamily; 3] = [
+    (
+        "hfdl_model_added_timestamp_seconds",
+        MetricKind::Gauge,
+        "When the model was registered: the age of one that was never checked.",
+        |model| Some(model.added_at.as_second()),
+    ),
+    (
+        "hfdl_model_last_check_success_timestamp_seconds",
+        MetricKind::Gauge,
+        "When the Hub last answered what is current.",
+        |model| model.last_check_at.map(Timestamp::as_second),
+    ),
+    (
+        "hfdl_model_last_update_timestamp_seconds",
+        MetricKind::Gauge,
+        "When a revision was last published.",
+        |model| model.last_change_at.map(Timestamp::as_second),
+    ),
+];
+
+/// As `CHECK_FAMILIES`, behind `hfdl_model_outcome`.
+const STATE_FAMILIES: [ModelFamily; 7] = [
+    (
+        "hfdl_model_consecutive_failures",
+        MetricKind::Gauge,
+        "Failed sessions in a row.",
+        |model| Some(model.n_failures.into()),
+    ),
+    (
+        "hfdl_model_fetched_bytes_total",
+        MetricKind::Counter,
+        "Bytes fetched for the model so far.",
+        |model| Some(whole(model.bytes_ever_fetched)),
+    ),
+    (
+        "hfdl_model_pending_bytes",
+        MetricKind::Gauge,
+        "Bytes that the last session left to fetch.",
+        |model| model.bytes_left.map(whole),
+    ),
+    (
+        "hfdl_model_size_bytes",
+        MetricKind::Gauge,
+        "Size of the selected files.",
+        |model| model.size_bytes.map(whole),
+    ),
+    (
+        "hfdl_model_oldest_verified_timestamp_seconds",
+        MetricKind::Gauge,
+        "When the file was verified whose last verification is longest ago.",
+        |model| model.oldest_verified_at.map(Timestamp::as_second),
+    ),
+    (
+        "hfdl_model_last_verify_timestamp_seconds",
+        MetricKind::Gauge,
+        "When the model was last verified as a whole or in part.",
+        |model| model.last_verify_at.map(Timestamp::as_second),
+    ),
+    (
+        "hfdl_model_damaged",
+        MetricKind::Gauge,
+        "1 when a verification found damage that is not repaired yet.",
+        |model| Some(model.is_damaged.into()),
+    ),
+];
+
+fn write_models(text: &mut String, models: &[ModelFacts]) {
+    write_model_families(text, models, &CHECK_FAMILIES);
+    write_family(
+        text,
+        "hfdl_model_outcome",
+        MetricKind::Gauge,
+        "How the last check ended: 1 for its outcome, 0 for the others.",
+        outcomes(models),
+    );
+    write_model_families(text, models, &STATE_FAMILIES);
+}
+
+fn write_model_families(text: &mut String, models: &[ModelFacts], families: &[ModelFamily]) {
+    for (name, kind, help, value) in families {
         let sample =
             |model: &ModelFacts| Some((vec![("model", model.name.clone())], value(model)?));
-        Self(models.iter().filter_map(sample).collect())
+        let samples = models.iter().filter_map(sample).collect();
+        write_family(text, name, *kind, help, samples);
     }
 }
+
+/// Values with their labels.
+type Samples = Vec<(Vec<(&'static str, String)>, i64)>;
 
 fn outcomes(models: &[ModelFacts]) -> Samples {
     let known = models.iter().filter(|model| model.last_outcome.is_some());
@@ -227,31 +243,32 @@ fn outcomes(models: &[ModelFacts]) -> Samples {
             (labels, i64::from(model.last_outcome == Some(*outcome)))
         })
     });
-    Samples(states.collect())
+    states.collect()
 }
 
 fn whole(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn write_family(text: &mut String, name: &str, kind: Kind, help: &str, samples: &Samples) {
-    if samples.0.is_empty() {
+fn write_family(text: &mut String, name: &str, kind: MetricKind, help: &str, samples: Samples) {
+    if samples.is_empty() {
         return;
     }
     let kind = match kind {
-        Kind::Gauge => "gauge",
-        Kind::Counter => "counter",
+        MetricKind::Gauge => "gauge",
+        MetricKind::Counter => "counter",
     };
     // Writing to a text cannot fail.
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
-    for (labels, value) in &samples.0 {
+    for (labels, value) in samples {
         let labels: Vec<String> = labels
             .iter()
             .map(|(label, value)| format!("{label}=\"{}\"", escape(value)))
             .collect();
-        let labels = match labels.is_empty() {
-            true => String::new(),
-            false => format!("{{{}}}", labels.join(",")),
+        let labels = if labels.is_empty() {
+            String::new()
+        } else {
+            format!("{{{}}}", labels.join(","))
         };
         let _ = writeln!(text, "{name}{labels} {value}");
     }
@@ -276,7 +293,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_is_not_known_is_left_out() {
+    fn unknown_values_are_left_out() {
         let text = render(&Facts {
             version: "1.2.3".to_owned(),
             ..Facts::default()

@@ -1,11 +1,14 @@
-//! Telling others what a run did: hooks, pings, metrics.
+//! Reports to other programs: hooks, pings and metrics.
 //!
-//! What is told is decided in `domain::alert`; here is how. None of it can
-//! change what a run came to or keep it waiting without end: each has a time
-//! limit, and what goes wrong is a warning. The ways out carry no token, and
-//! the address of a ping, which is a secret, is never shown.
+//! `domain::alert` decides the content; this room delivers it. Facts of a run enter; a
+//! started program, an HTTP request or a text file leaves. A failure here never changes
+//! the result of a run, and each delivery has a time limit: errors become warnings in
+//! `ops::notify`.
+//!
+//! No secret leaves: hooks get no token, and the address of a ping is a secret itself
+//! and never shown. Deliberately absent: the JSON of hooks (`json`), and the choice of
+//! events.
 
 pub mod hooks;
 pub mod metrics;
 pub mod ping;
-mod wire;

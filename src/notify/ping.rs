@@ -1,8 +1,8 @@
-//! Pings: a monitoring service is told that a run began and how it ended.
+//! Pings: requests to a monitoring service at the start and the end of a run.
 //!
-//! The convention is that of Healthchecks, which others understand too: the
-//! address alone means success, `/start` the beginning, `/fail` or an exit
-//! code behind it the other ends, and `rid` pairs beginning and end.
+//! The convention is that of Healthchecks, which other services follow: the address
+//! alone means success, `/start` the start, `/fail` or an exit code another end, and
+//! `rid` pairs start and end.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
@@ -15,27 +15,27 @@ use crate::sys::http::{Http, Method, Request, Url, UrlError};
 use crate::sys::pause::Stopwatch;
 use crate::sys::stop::StopFlag;
 
-/// How long a ping may take in all, its second try included.
+/// Time limit of a ping with its second attempt.
 pub const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long each step of one try may take: looking up, connecting, answering.
+/// Time limit of each step of an attempt: name lookup, connection, response.
 pub const STEP_LIMIT: Duration = Duration::from_secs(4);
 
-/// Services keep about 100 kB; nobody reads more than a screen of it.
+/// Maximum length of a summary; services keep about 100 kB.
 const MOST_BODY_BYTES: usize = 8 << 10;
 
-/// What a ping says.
+/// The message of a ping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     Start,
     Success,
     Code(u8),
-    /// It ended without an exit code that means anything.
+    /// The run ended without a usable exit code.
     Fail,
 }
 
-/// Names the signal for an end. A budget or a window that came first is how
-/// slow lines work every night, and no failure.
+/// Returns the signal for an exit status. The end of a budget or window is a success:
+/// on a slow line it is the usual end of a night.
 pub fn signal_of(status: ExitStatus) -> Signal {
     match status {
         ExitStatus::Ok | ExitStatus::TransferBudget | ExitStatus::TimeBudget => Signal::Success,
@@ -43,7 +43,7 @@ pub fn signal_of(status: ExitStatus) -> Signal {
     }
 }
 
-/// Returns the address for a signal; no text shows more of it than the host.
+/// Returns the address for a signal. Rendered for people it shows only the host.
 pub fn address(base: &str, signal: Signal, run: &RunId) -> Result<Url, UrlError> {
     let (place, query) = match base.split_once('?') {
         Some((place, query)) => (place, format!("{query}&")),
@@ -60,7 +60,7 @@ pub fn address(base: &str, signal: Signal, run: &RunId) -> Result<Url, UrlError>
     Ok(url.with_secret_path())
 }
 
-/// Renders what a person finds at the service when something is wrong.
+/// Renders the summary of a run that the service shows.
 pub fn summary(run: &RunFacts) -> String {
     let fetched: u64 = run
         .sessions
@@ -88,10 +88,10 @@ pub fn summary(run: &RunFacts) -> String {
     text
 }
 
-/// Sends a ping, and once more if need be; says why it did not arrive.
+/// Sends a ping, with one retry; returns the reason of a failure.
 ///
-/// A thread of its own waits for the network, so that not even a name server
-/// that says nothing holds us longer than the limit.
+/// A separate thread does the network calls: a name lookup has no time limit of its
+/// own, and this function returns at `limit` in any case.
 pub fn send(
     http: &Http,
     url: &Url,
@@ -105,7 +105,7 @@ pub fn send(
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
         let answer = try_once(&http, &request).or_else(|_| try_once(&http, &request));
-        // Nobody listens any more once the limit has passed.
+        // The receiver is gone once the limit has passed.
         let _ = sender.send(answer);
     });
     const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -118,10 +118,10 @@ pub fn send(
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    match stop.is_raised() {
-        true => Err("no answer before hfdl was asked to end".to_owned()),
-        false => Err(format!("no answer within {} s", limit.as_secs())),
+    if stop.is_raised() {
+        return Err("no answer before hfdl was asked to end".to_owned());
     }
+    Err(format!("no answer within {} s", limit.as_secs()))
 }
 
 fn try_once(http: &Http, request: &Request) -> Result<(), String> {
@@ -130,9 +130,10 @@ fn try_once(http: &Http, request: &Request) -> Result<(), String> {
             let status = answer.status;
             let is_success = answer.is_success();
             answer.discard();
-            match is_success {
-                true => Ok(()),
-                false => Err(format!("the answer is HTTP {status}")),
+            if is_success {
+                Ok(())
+            } else {
+                Err(format!("the answer is HTTP {status}"))
             }
         }
         Err(err) => Err(err.reason().to_owned()),
@@ -169,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_needs_somebody_is_a_failure() {
+    fn only_an_end_that_needs_a_person_is_a_failure() {
         for status in ExitStatus::ALL {
             let expected = match status.code() {
                 0 | 8 | 10 => Signal::Success,
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_says_nothing_holds_us_no_longer_than_the_limit() {
+    fn a_silent_service_delays_a_ping_only_up_to_the_limit() {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let base = format!("http://{}/geheim", listener.local_addr().unwrap());
         let url = address(&base, Signal::Success, &run()).unwrap();

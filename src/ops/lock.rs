@@ -11,7 +11,7 @@ use crate::sys::lock::FileLock;
 use crate::sys::paths::Home;
 use crate::sys::process;
 
-/// Takes the lock of the home, waiting as long as was asked for.
+/// Takes the lock of the home, and waits for it up to `wait`.
 pub fn take_run_lock(host: &Host, home: &Home, wait: Option<Seconds>) -> Result<Option<FileLock>> {
     const STEP: Duration = Duration::from_millis(200);
     crate::sys::fs::create_private_dir(home.path())

@@ -1,14 +1,14 @@
-//! Does the same for many items, several at a time.
+//! The same work for many items, several at a time.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many questions to the Hub are under way at once: waiting for answers is
-/// most of the work, and more would only bring the rate limit nearer.
+/// Number of concurrent API requests. Most of their time is waiting; more of them
+/// would reach the rate limit sooner.
 pub const QUESTIONS_AT_ONCE: usize = 8;
 
-/// Returns what `work` makes of each item, in the order of the items; `None`
-/// where it ended in a panic.
+/// Returns the result of `work` for each item, in the order of the items; `None` if it
+/// panicked.
 pub fn map_at_once<'i, T: Sync, R: Send>(
     items: &'i [T],
     at_once: usize,
@@ -30,7 +30,7 @@ pub fn map_at_once<'i, T: Sync, R: Send>(
             })
             .collect();
         for thread in threads {
-            // A panic has been printed; its item has no result, the others have.
+            // The panic was printed; only its item has no result.
             let _ = thread.join();
         }
     });
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn results_stand_in_the_order_of_the_items() {
+    fn results_have_the_order_of_the_items() {
         let items: Vec<u32> = (0..100).collect();
         let doubled = map_at_once(&items, 3, |n| n * 2);
         let expected: Vec<_> = items.iter().map(|n| Some(n * 2)).collect();

@@ -17,7 +17,6 @@ use crate::domain::model::{Destination, Model};
 use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::retention::{NoTarget, PublishedRevision, rollback_target};
 use crate::domain::run::{Event, EventKind};
-use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::ops::sync::Target;
 use crate::store::Store;
@@ -100,11 +99,6 @@ pub fn roll_back(
     move_ref(cache, model, &rolled_back.to)?;
     checkpoint("rolled back");
     Ok(rolled_back)
-}
-
-/// Returns the cache that the settings name.
-pub fn cache_of(settings: &Settings) -> CacheLayout {
-    CacheLayout::new(settings.cache_dir())
 }
 
 /// Returns the revisions of a model that are on disk, the latest published first.

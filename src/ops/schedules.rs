@@ -5,7 +5,6 @@ use jiff::tz::TimeZone;
 use thiserror::Error;
 
 use super::ticks::note_look;
-use super::zones::note_zone;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::schedule::{
     self as domain, DueContext, Impossible, NextStart, Overlap, PlannedSlot, Schedule,
@@ -103,7 +102,6 @@ pub fn save_next_look(
     let mut schedule = store.schedule(name)?;
     schedule.state.next_due_at = next_look(store, host, &schedule, tick)?;
     store.save_schedule_state(schedule.id, &schedule.state)?;
-    note_zone(store, host, &schedule.spec.time_zone)?;
     note_look(store, host.now())?;
     Ok(schedule)
 }
@@ -118,7 +116,6 @@ pub fn save_next_looks(store: &Store, host: &Host, tick: Seconds) -> Result<()> 
             }
             schedule.state.next_due_at = next_look(store, host, &schedule, tick)?;
             store.save_schedule_state(schedule.id, &schedule.state)?;
-            note_zone(store, host, &schedule.spec.time_zone)?;
         }
         note_look(store, host.now())
     })

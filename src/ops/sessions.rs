@@ -1,4 +1,4 @@
-//! What a session of the past changed.
+//! The changes of files by a past session.
 
 use anyhow::Result;
 
@@ -12,23 +12,23 @@ use crate::domain::settings::Settings;
 use crate::domain::snapshot::RemoteSnapshot;
 use crate::store::Store;
 
-/// A session with everything that is still known about it.
+/// A session with its files and their changes, as far as they are still known.
 #[derive(Clone, Debug)]
 pub struct SessionDetails {
     pub session: Session,
     pub files: Vec<SessionFile>,
-    /// For each of `files`; `None` where the commit before is not known any more.
+    /// One entry for each of `files`; `None` without a listing of the commit before.
     pub changes: Vec<Option<FileChange>>,
-    /// Files of the commit before that are gone and that the session did not touch.
+    /// Files of the commit before that the new one lacks and the session did not touch.
     pub gone: Vec<RepoPath>,
 }
 
-/// Finds out what a session did to each file.
+/// Reads the files of a session and compares the listings of its two commits.
 pub fn details(store: &Store, settings: &Settings, session: Session) -> Result<SessionDetails> {
     let files = store.session_files(session.id)?;
     let old = listing(settings, &session, session.start.old_commit.as_ref())?;
     let new = listing(settings, &session, session.progress.new_commit.as_ref())?;
-    // What the filter was then is not written down; today's is the best guess.
+    // The filter of that time is not recorded; the current one is the best guess.
     let model = match session.start.model_id {
         Some(id) => store.model_by_id(id)?,
         None => None,
@@ -43,7 +43,7 @@ pub fn details(store: &Store, settings: &Settings, session: Session) -> Result<S
     })
 }
 
-/// Returns the listing of a commit if it lies beside the files, touching nothing.
+/// Returns the listing of a commit that is stored beside the files. Writes nothing.
 fn listing(
     settings: &Settings,
     session: &Session,

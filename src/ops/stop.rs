@@ -1,4 +1,4 @@
-//! Asking the run in progress to save its state and end.
+//! Requests to the run in progress to save its state and end.
 
 use std::time::Duration;
 
@@ -12,25 +12,25 @@ use crate::sys::lock::FileLock;
 use crate::sys::paths::Home;
 use crate::sys::process;
 
-/// What became of the wish.
+/// The result of a stop request.
 #[derive(Clone, Debug)]
 pub enum StopAsked {
     NothingRuns,
     Asked(Box<Run>),
-    /// The lock is held by something that keeps no record, such as the removal of files.
+    /// The lock is held by a command without a run, such as the removal of files.
     Nameless,
 }
 
 /// Asks the run that holds the lock of a home to end.
 ///
-/// Its row in the database carries the wish, which works on every platform
-/// within a second. On Unix a signal hurries it along, if there is no doubt
-/// whose process it is.
+/// The request is written to its row in the database, which it reads every second, on
+/// every platform. On Unix it gets a signal as well, if its process is identified
+/// beyond doubt.
 pub fn ask_to_stop(host: &Host, home: &Home, store: Option<&Store>) -> Result<StopAsked> {
     if !is_held(home)? {
         return Ok(StopAsked::NothingRuns);
     }
-    // Who holds the lock writes down who it is a moment later.
+    // A run writes its row a moment after it has taken the lock.
     const LOOKS: u32 = 20;
     for _ in 0..LOOKS {
         // At most one open run is alive: the newest; others crashed.
@@ -41,7 +41,7 @@ pub fn ask_to_stop(host: &Host, home: &Home, store: Option<&Store>) -> Result<St
                     signal(host, home, &run.start.process)?;
                     return Ok(StopAsked::Asked(Box::new(run)));
                 }
-                // It ended while we looked.
+                // It ended meanwhile.
                 Err(StoreError::Ended { .. }) => {}
                 Err(err) => return Err(err.into()),
             }
@@ -67,11 +67,11 @@ fn signal(host: &Host, home: &Home, process: &RunProcess) -> Result<()> {
     Ok(())
 }
 
-/// Waits until nobody holds the lock; `false` when somebody still does.
+/// Waits until the lock is free; returns `false` if it is still held at the limit.
 pub fn wait_for_end(host: &Host, home: &Home, limit: Seconds) -> Result<bool> {
     const STEP: Duration = Duration::from_millis(200);
     let mut waited = Duration::ZERO;
-    // The lock and not the process: another one may have taken its number.
+    // Check the lock, not the process: the process id may be in use again.
     while is_held(home)? {
         if waited >= Duration::from_secs(limit.get()) {
             return Ok(false);

@@ -1,4 +1,5 @@
-//! When `run-due` was started, ticks of the timer that did not come, and clocks that go back.
+//! The times of ticks: the last start of `run-due`, missed ticks, and clocks that were
+//! set back.
 
 use anyhow::Result;
 
@@ -9,11 +10,11 @@ use crate::domain::units::Seconds;
 use crate::store::{MetaKey, Store};
 use crate::sys::host::Host;
 
-/// When `run-due` was started last, as far as that is believable.
+/// The last starts of `run-due`; a time in the future counts as none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ticks {
     pub by_timer: Option<Timestamp>,
-    /// By whomever.
+    /// By the timer or by hand.
     pub by_anyone: Option<Timestamp>,
 }
 
@@ -25,8 +26,8 @@ pub fn last_ticks(store: &Store, now: Timestamp) -> Result<Ticks> {
     })
 }
 
-/// Returns a moment of the future that a tick, or a look at a schedule, was
-/// dated: the clock was wrong then or is wrong now.
+/// Returns the time of a tick or of a planned check if it is in the future: the clock
+/// was wrong then or is wrong now.
 pub fn false_future(store: &Store, now: Timestamp) -> Result<Option<Timestamp>> {
     let latest = written_ticks(store)?.by_anyone.max(latest_look(store)?);
     Ok(latest.filter(|latest| believed(*latest, now).is_none()))
@@ -34,7 +35,7 @@ pub fn false_future(store: &Store, now: Timestamp) -> Result<Option<Timestamp>> 
 
 fn written_ticks(store: &Store) -> Result<Ticks> {
     let read = |key| -> Result<Option<Timestamp>> {
-        // A value that cannot be read is as good as none.
+        // An unreadable value counts as none.
         Ok(store.meta(key)?.and_then(|text| text.parse().ok()))
     };
     Ok(Ticks {
@@ -43,9 +44,9 @@ fn written_ticks(store: &Store) -> Result<Ticks> {
     })
 }
 
-/// Writes down that `run-due` was started, and once what was missed before.
+/// Records a start of `run-due`, and missed ticks as one event.
 ///
-/// One fact each and not a row for every tick: there are 35,000 a year.
+/// Only the last tick is kept: a row for each would be 35,000 a year.
 pub fn record_tick(store: &Store, trigger: Trigger, every: Seconds, now: Timestamp) -> Result<()> {
     store.transaction(|store| -> Result<()> {
         let last = written_ticks(store)?;
@@ -61,7 +62,8 @@ pub fn record_tick(store: &Store, trigger: Trigger, every: Seconds, now: Timesta
             }
             store.set_meta(MetaKey::LastTimerTick, &render_utc(now))?;
         }
-        // A tick that finds the lock taken goes no further, and must not hide this from the next.
+        // A tick that finds the lock taken ends here, and the next one must still detect
+        // that the clock was set back.
         if let Some(ahead) = last.by_anyone.filter(|last| now < *last) {
             note_look(store, ahead)?;
         }
@@ -69,7 +71,7 @@ pub fn record_tick(store: &Store, trigger: Trigger, every: Seconds, now: Timesta
     })
 }
 
-/// Notes for which moment the next look of a schedule was computed.
+/// Records the time at which the next check of a schedule was computed.
 pub fn note_look(store: &Store, now: Timestamp) -> Result<()> {
     if latest_look(store)?.is_some_and(|latest| now <= latest) {
         return Ok(());
@@ -77,8 +79,8 @@ pub fn note_look(store: &Store, now: Timestamp) -> Result<()> {
     Ok(store.set_meta(MetaKey::LatestLook, &render_utc(now))?)
 }
 
-/// Makes every schedule a candidate when the clock has gone back since the
-/// last look at any of them: what was cached then may lie years ahead.
+/// Makes every schedule a candidate if the clock was set back since any of them was
+/// planned: the planned times may be years ahead.
 pub fn notice_clock_back(store: &Store, now: Timestamp) -> Result<()> {
     let Some(ahead) = latest_look(store)?.filter(|latest| now < *latest) else {
         return Ok(());
@@ -106,8 +108,8 @@ pub fn notice_clock_back(store: &Store, now: Timestamp) -> Result<()> {
     })
 }
 
-/// Plans all schedules anew when the host has another name, which changes its
-/// share of their jitter, or the timer another period.
+/// Makes every schedule a candidate if the name of the host, which determines the
+/// jitter, or the period of the timer has changed.
 pub fn notice_other_host(store: &Store, host: &Host, every: Seconds, now: Timestamp) -> Result<()> {
     let today = format!("{} {every}", host.name());
     let known = store.meta(MetaKey::PlannedFor)?;
@@ -127,15 +129,20 @@ fn latest_look(store: &Store) -> Result<Option<Timestamp>> {
     Ok(text.and_then(|text| text.parse().ok()))
 }
 
-/// Tells how many ticks did not come; one that is late is no missed one.
+/// Returns a message if ticks were missed. One late tick is not a missed tick.
 fn missed(from: Timestamp, every: Seconds, now: Timestamp) -> Option<String> {
     let (passed, every) = (now.as_second() - from.as_second(), every.span().as_secs());
     if every <= 0 || passed <= 2 * every {
         return None;
     }
     let count = passed / every - 1;
+    let missed = if count == 1 {
+        "1 timer tick was".to_owned()
+    } else {
+        format!("{count} timer ticks were")
+    };
     Some(format!(
-        "{count} ticks of the timer did not come between {} and {}",
+        "{missed} missed between {} and {}",
         render_utc(from),
         render_utc(now)
     ))
@@ -150,12 +157,12 @@ mod tests {
         let at = |minutes: i64| Timestamp::from_second(1_000_000 + 60 * minutes).unwrap();
         let ask = |minutes| missed(at(0), Seconds(900), at(minutes));
         assert_eq!((ask(15), ask(30), ask(-5)), (None, None, None));
-        assert!(ask(31).unwrap().starts_with("1 ticks"));
-        assert!(ask(150).unwrap().starts_with("9 ticks"));
+        assert!(ask(31).unwrap().starts_with("1 timer tick was missed"));
+        assert!(ask(150).unwrap().starts_with("9 timer ticks were missed"));
     }
 
     #[test]
-    fn a_tick_by_hand_says_nothing_about_the_timer() {
+    fn a_tick_by_hand_does_not_count_as_one_of_the_timer() {
         let home = tempfile::tempdir().unwrap();
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
         let store = Store::open(&home.path().join("hfdl.db"), at(0)).unwrap();

@@ -1,4 +1,5 @@
-//! Watches the clock while others work: deadlines and the rate of the hour.
+//! A thread that applies the limits of time during a run: deadlines, windows and the
+//! rate of the hour.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,32 +14,33 @@ use crate::sys::host::Host;
 use crate::sys::pause::Stopwatch;
 use crate::sys::stop::{StopFlag, StopReason};
 
-/// What changes with the time of day during a run, or for some of its files.
+/// The limits of time of a run, or of some of its files.
 #[derive(Clone, Debug, Default)]
 pub struct Watched {
-    /// Raised when the deadline has come.
+    /// Raised when a limit is reached.
     pub stop: StopFlag,
     pub deadline: Option<Timestamp>,
-    /// How long it may last: by the wall clock, which goes on while the machine
-    /// sleeps, and by one that cannot be put back.
+    /// Maximum duration by the wall clock, which includes a suspend, and by the
+    /// monotonic clock, which cannot be set back.
     pub lasts: Option<Seconds>,
-    /// Outside of these hours of the zone nothing runs, whichever way the wall
-    /// clock was moved.
+    /// The windows of the schedule. Work outside of them stops, even if the wall clock
+    /// was set.
     pub windows: Option<(Windows, TimeZone)>,
-    /// The table, and the zone whose clock it means.
+    /// The timetable of rates, and its zone.
     pub limit_rate: Option<(RateTable, TimeZone)>,
-    /// Where the rate of the moment goes; zero is no limit.
+    /// Receives the current rate; zero is no limit.
     pub rate: Arc<AtomicU64>,
 }
 
-/// When something began, by the wall clock and by one that nobody can set.
-type Start = (Timestamp, Stopwatch);
+/// A start by the wall clock and by the monotonic clock.
+type StartTimes = (Timestamp, Stopwatch);
 
-/// A thread of its own, because the coordinating thread may be busy for minutes
-/// with a file that has to be copied. It ends with this value.
+/// The thread that applies limits of time; it ends when this value is dropped.
+///
+/// A separate thread, because the coordinating thread may copy a file for minutes.
 pub struct Watch {
     host: Host,
-    watched: Arc<Mutex<Vec<(Watched, Start)>>>,
+    watched: Arc<Mutex<Vec<(Watched, StartTimes)>>>,
     done: StopFlag,
 }
 
@@ -56,18 +58,18 @@ impl Watch {
             while !done.pause(STEP) {
                 let watched = lock(&watched);
                 let all = watched.iter();
-                all.for_each(|(one, start)| one.look(&host, *start));
+                all.for_each(|(one, start)| one.apply(&host, *start));
             }
         });
         if let Err(err) = started {
-            log::warn!("could not start a thread: {err}; limits of time do not hold");
+            log::warn!("cannot start a thread: {err}; limits of time are not applied");
         }
         watch
     }
 
     pub fn add(&self, watched: Watched) {
         let start = (self.host.now(), Stopwatch::start());
-        watched.look(&self.host, start);
+        watched.apply(&self.host, start);
         lock(&self.watched).push((watched, start));
     }
 }
@@ -79,8 +81,9 @@ impl Drop for Watch {
 }
 
 impl Watched {
-    /// Looks at the wall clock, because after a suspend no other clock knows.
-    fn look(&self, host: &Host, (began, since): Start) {
+    /// Compares the limits with the wall clock: the monotonic clock may stop during a
+    /// suspend.
+    fn apply(&self, host: &Host, (began, since): StartTimes) {
         let now = host.now();
         let is_late = self.deadline.is_some_and(|deadline| now >= deadline);
         let is_over = self.lasts.is_some_and(|lasts| {
@@ -100,6 +103,6 @@ impl Watched {
     }
 }
 
-fn lock(watched: &Mutex<Vec<(Watched, Start)>>) -> MutexGuard<'_, Vec<(Watched, Start)>> {
+fn lock(watched: &Mutex<Vec<(Watched, StartTimes)>>) -> MutexGuard<'_, Vec<(Watched, StartTimes)>> {
     watched.lock().unwrap_or_else(PoisonError::into_inner)
 }

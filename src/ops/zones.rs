@@ -1,8 +1,7 @@
-//! Whether the rules of time zones have changed since they were used last.
+//! Detects updates of the time zone data, which move the slots of schedules.
 //!
-//! Whoever plans the next look of a schedule notes by whose rules. So a tick
-//! compares what was noted, and need not look at a thousand schedules to learn
-//! which zones they name.
+//! `next_due_at` of a schedule is computed by the zone data of its day. Each tick
+//! compares the data of all zones in use with that of the last tick.
 
 use anyhow::Result;
 
@@ -12,38 +11,23 @@ use crate::store::{MetaKey, Store};
 use crate::sys::host::Host;
 use crate::sys::zone_data;
 
-/// Notes by which rules the next look of a schedule was planned.
-pub fn note_zone(store: &Store, host: &Host, zone: &str) -> Result<()> {
-    // The first tick of a home notes all zones at once.
-    let Some(known) = store.meta(MetaKey::ZoneFingerprint)? else {
-        return Ok(());
-    };
-    // News about one that is noted are for the next tick to tell.
-    if zone_data::zones(&known).iter().any(|noted| noted == zone) {
-        return Ok(());
-    }
-    let new = zone_data::fingerprint(host, &[zone.to_owned()]);
-    let all = format!("{known}\n{new}");
-    Ok(store.set_meta(MetaKey::ZoneFingerprint, all.trim_start())?)
-}
-
-/// Makes every schedule a candidate when the zone data that `next_due_at` was
-/// computed with is not today's any more.
+/// Makes every schedule a candidate if zone data differs from that of the last tick.
+///
+/// A zone that was not in use then counts as different: its data may have changed
+/// since its schedule was planned. Only a known zone is worth an event.
 pub fn notice_new_zone_data(store: &Store, host: &Host, now: Timestamp) -> Result<()> {
-    let is_as_noted =
-        |known: &String| zone_data::fingerprint(host, &zone_data::zones(known)) == *known;
+    let today = zone_data::fingerprint(host, &store.time_zones_in_use()?);
     let known = store.meta(MetaKey::ZoneFingerprint)?;
-    if known.as_ref().is_some_and(is_as_noted) {
+    if known.as_ref() == Some(&today) {
         return Ok(());
     }
     store.transaction(|store| -> Result<()> {
-        let known = store.meta(MetaKey::ZoneFingerprint)?;
-        // Zones that no schedule names any more are forgotten here.
-        let today = zone_data::fingerprint(host, &store.time_zones_in_use()?);
         store.set_meta(MetaKey::ZoneFingerprint, &today)?;
-        let has_changed = known.is_some_and(|known| zone_data::differs(&known, &today));
-        if has_changed {
-            store.reconsider_all_schedules(now)?;
+        let Some(known) = known else {
+            return Ok(());
+        };
+        store.reconsider_all_schedules(now)?;
+        if zone_data::differs(&known, &today) {
             store.record_event(&Event {
                 at: now,
                 kind: EventKind::ZoneDataChanged,
@@ -87,12 +71,12 @@ mod tests {
             }
         }
 
-        /// Has the rules of a zone say something else.
-        fn decree(&self, zone: &str, rules: &str) {
+        /// Writes the data of a zone.
+        fn write_zone(&self, zone: &str, rules: &str) {
             fs::write(self.folder.path().join(zone), rules).unwrap();
         }
 
-        /// Adds a schedule that is due some day.
+        /// Adds a schedule that is not due yet.
         fn add(&self, zone: &str) {
             let spec = ScheduleSpec {
                 name: zone.to_lowercase().parse().unwrap(),
@@ -119,13 +103,11 @@ mod tests {
             notice_new_zone_data(&self.store, &self.host, NOW).unwrap();
         }
 
-        fn note(&self, zone: &str) {
-            note_zone(&self.store, &self.host, zone).unwrap();
-        }
-
-        fn noted(&self) -> Vec<String> {
-            let known = self.store.meta(MetaKey::ZoneFingerprint).unwrap();
-            zone_data::zones(&known.unwrap_or_default())
+        fn n_events(&self) -> usize {
+            let events = self
+                .store
+                .events_of(EventKind::ZoneDataChanged, NOW, NOW, 10);
+            events.unwrap().len()
         }
 
         fn n_due(&self) -> usize {
@@ -134,53 +116,43 @@ mod tests {
     }
 
     #[test]
-    fn a_tick_without_news_does_not_look_at_schedules() {
+    fn new_data_of_a_known_zone_reconsiders_all_schedules_and_is_one_event() {
         let world = World::new();
-        world.decree("Abroad", "one");
-        world.decree("Home", "one");
+        world.write_zone("Home", "one");
+        world.write_zone("Abroad", "one");
         world.add("Home");
-        world.tick();
-        assert_eq!(world.noted(), ["Home"]);
         world.add("Abroad");
         world.tick();
-        assert_eq!(world.noted(), ["Home"], "nobody has said so");
-        world.note("Abroad");
-        world.note("Abroad");
-        assert_eq!(world.noted(), ["Home", "Abroad"]);
         world.tick();
-        assert_eq!(world.n_due(), 0);
+        assert_eq!((world.n_due(), world.n_events()), (0, 0));
+        world.write_zone("Abroad", "and another");
+        world.tick();
+        assert_eq!((world.n_due(), world.n_events()), (2, 1));
+        world.tick();
+        assert_eq!(world.n_events(), 1);
     }
 
     #[test]
-    fn new_rules_of_a_zone_that_was_noted_reach_every_schedule() {
+    fn a_zone_that_is_new_in_use_is_reconsidered_without_an_event() {
         let world = World::new();
-        world.note("Home");
-        assert_eq!(world.noted(), [""; 0], "the first tick notes all");
-        world.decree("Home", "one");
-        world.decree("Abroad", "one");
+        world.write_zone("Home", "one");
         world.add("Home");
         world.tick();
+        world.write_zone("Abroad", "one");
         world.add("Abroad");
-        world.note("Abroad");
-        world.decree("Abroad", "and another");
+        world.write_zone("Abroad", "and another");
         world.tick();
-        assert_eq!(world.n_due(), 2);
-        assert_eq!(world.noted(), ["Abroad", "Home"]);
-        assert_eq!(world.store.events(NOW, 10).unwrap().len(), 1);
-        world.tick();
-        assert_eq!(world.store.events(NOW, 10).unwrap().len(), 1, "told once");
+        assert_eq!((world.n_due(), world.n_events()), (2, 0));
     }
 
     #[test]
-    fn a_zone_that_nobody_uses_any_more_is_no_news() {
+    fn new_data_of_a_zone_that_is_not_in_use_changes_nothing() {
         let world = World::new();
-        world.decree("Home", "one");
-        world.decree("Abroad", "one");
+        world.write_zone("Home", "one");
         world.add("Home");
         world.tick();
-        world.note("Abroad");
-        world.decree("Abroad", "and another");
+        world.write_zone("Abroad", "one");
         world.tick();
-        assert_eq!((world.n_due(), world.noted()), (0, vec!["Home".to_owned()]));
+        assert_eq!((world.n_due(), world.n_events()), (0, 0));
     }
 }

@@ -101,18 +101,6 @@ impl Store {
         })
     }
 
-    /// Returns where a content lies, most recently verified first.
-    pub fn blobs_with(&self, content: &ContentId) -> Result<Vec<Blob>> {
-        let sql = "SELECT * FROM blobs WHERE content_id = ?1 ORDER BY verified_at DESC, path";
-        self.list(sql, [content.to_string()], read_blob)
-    }
-
-    /// Returns files that were not verified since an instant, the oldest first.
-    pub fn blobs_unverified_since(&self, since: Timestamp, limit: u32) -> Result<Vec<Blob>> {
-        let sql = "SELECT * FROM blobs WHERE verified_at < ?1 ORDER BY verified_at LIMIT ?2";
-        self.list(sql, params![seconds(since), limit], read_blob)
-    }
-
     /// Returns when the file below a folder was verified that waits longest for it.
     pub fn oldest_verified_below(&self, folder: &Path) -> Result<Option<Timestamp>> {
         let mut first = path_text(folder)?.to_owned();

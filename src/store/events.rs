@@ -41,12 +41,6 @@ impl Store {
         Ok(self.find(sql, params, |_| Ok(()))?.is_some())
     }
 
-    /// Returns events since an instant, newest first.
-    pub fn events(&self, since: Timestamp, limit: u32) -> Result<Vec<Event>> {
-        let sql = "SELECT * FROM events WHERE at >= ?1 ORDER BY at DESC, id DESC LIMIT ?2";
-        self.list(sql, params![seconds(since), limit], read_event)
-    }
-
     /// Returns the newest events of a kind since an instant, as far as their
     /// dates are believable.
     pub fn events_of(

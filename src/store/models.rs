@@ -161,12 +161,6 @@ impl Store {
         )
     }
 
-    /// Returns every tag in use.
-    pub fn tags(&self) -> Result<BTreeSet<Tag>> {
-        let sql = "SELECT DISTINCT tag FROM model_tags";
-        self.list(sql, [], |row| row.parsed("tag"))
-    }
-
     fn write_model_spec(
         &self,
         sql: &str,

@@ -169,13 +169,6 @@ impl Store {
         self.list_all(&due_query(), [seconds(now)])
     }
 
-    /// Returns when the next enabled schedule may be due, for `status`.
-    pub fn next_due_at(&self) -> Result<Option<Timestamp>> {
-        let sql = "SELECT next_due_at FROM schedules
-            WHERE enabled = 1 AND next_due_at IS NOT NULL ORDER BY next_due_at LIMIT 1";
-        self.find(sql, [], |row| row.time("next_due_at"))
-    }
-
     /// Reads one schedule that somebody asks for: if it cannot be read, that is the answer.
     fn find_one(&self, sql: &str, params: impl Params) -> Result<Option<Schedule>> {
         match self.find(sql, params, read_or_tell)? {

@@ -5,7 +5,6 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
 
 use crate::domain::ranges::ByteRange;
 
@@ -103,21 +102,6 @@ fn advise_not_needed(_file: &File, _range: ByteRange) {}
 pub fn boot_id() -> Option<String> {
     let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     Some(id.trim().to_owned())
-}
-
-/// Flushes the whole file system of a folder; tells whether the platform can. One
-/// call replaces thousands of flushes of small files.
-pub fn sync_file_system(dir: &Path) -> io::Result<bool> {
-    #[cfg(target_os = "linux")]
-    {
-        rustix::fs::syncfs(File::open(dir)?)?;
-        Ok(true)
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = dir;
-        Ok(false)
-    }
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@ impl Pause {
     }
 
     /// Returns a pause that ends at once.
+    #[cfg(feature = "for-tests")]
     pub fn none() -> Self {
         Self::new(|_| Waited::Done)
     }

@@ -31,12 +31,6 @@ pub fn fingerprint(host: &Host, zones: &[String]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Returns the zones of a fingerprint, in its order.
-pub fn zones(fingerprint: &str) -> Vec<String> {
-    let zones = fingerprint.lines().filter_map(|line| line.split_once('='));
-    zones.map(|(zone, _)| zone.to_owned()).collect()
-}
-
 /// Tells whether two fingerprints differ in a zone that both contain.
 pub fn differs(old: &str, new: &str) -> bool {
     let (old, new) = (parse(old), parse(new));

@@ -1,17 +1,17 @@
-//! Progress on a terminal: one bar over everything, and the busiest files below it.
+//! Progress bars on a terminal: one for all bytes, and some for large files below it.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::table::clean;
 use crate::domain::units::ByteSize;
-use crate::sys::text::steers_terminal;
 
-/// At most so many files have a line of their own.
+/// Maximum of bars for single files.
 const MOST_FILES: usize = 4;
 
-/// Files smaller than this come and go too quickly to be read.
+/// Size from which a file has a bar: smaller files end before the bar can be read.
 const LEAST_BYTES: u64 = 16 << 20;
 
 const TOTAL: &str =
@@ -27,7 +27,7 @@ pub struct Bars {
 }
 
 impl Bars {
-    /// Draws on stderr, a few times a second.
+    /// Draws on stderr, at most eight times a second.
     pub fn new() -> Self {
         let lines = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(8));
         let total = lines.add(ProgressBar::new(0));
@@ -40,7 +40,7 @@ impl Bars {
         }
     }
 
-    /// Tells of so many more bytes that are to come.
+    /// Adds bytes that have to be fetched.
     pub fn add(&self, n_bytes: u64) {
         self.total.inc_length(n_bytes);
         self.total.enable_steady_tick(Duration::from_millis(500));
@@ -63,14 +63,14 @@ impl Bars {
         self.advance_file(name, n_bytes);
     }
 
-    /// Moves one file's bar by bytes that an old file has. The bar over
-    /// everything measures the line and does not wait for them.
+    /// Advances the bar of a file by bytes copied from an old file. The bar for all
+    /// bytes measures the network and does not include them.
     pub fn copied(&mut self, name: &str, n_bytes: u64) {
         self.n_copied += n_bytes;
         let copied = ByteSize(self.n_copied).render_short();
         self.total.set_message(format!(", {copied} copied"));
         if self.total.position() == 0 {
-            // Copying is no time in which the line was slow.
+            // The time spent on copying would distort the estimate.
             self.total.reset_eta();
         }
         self.advance_file(name, n_bytes);
@@ -89,7 +89,7 @@ impl Bars {
         }
     }
 
-    /// Takes all bars off the screen.
+    /// Removes all bars from the screen.
     pub fn finish(&self) {
         self.total.finish_and_clear();
         let _ = self.lines.clear();
@@ -104,13 +104,6 @@ impl Default for Bars {
 
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
-}
-
-/// Names come from elsewhere and must not move the cursor.
-fn clean(name: &str) -> String {
-    name.chars()
-        .map(|c| if steers_terminal(c) { '\u{fffd}' } else { c })
-        .collect()
 }
 
 #[cfg(test)]
@@ -134,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn copied_bytes_fill_the_bar_of_their_file_and_not_the_one_over_everything() {
+    fn copied_bytes_advance_the_bar_of_their_file_and_not_the_bar_for_all_bytes() {
         let mut bars = Bars::new();
         bars.add(10);
         bars.start_file("large", LEAST_BYTES, 2);

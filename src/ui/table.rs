@@ -33,8 +33,8 @@ pub fn right(title: &'static str) -> Column {
     Column { title, right: true }
 }
 
-/// Renders rows below their titles. Without a terminal nothing is folded, so
-/// that `grep` and `awk` see whole lines.
+/// Renders rows below their titles. Without a terminal no cell is folded, so that
+/// `grep` and `awk` see whole lines.
 pub fn render(out: &Output, columns: &[Column], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -64,7 +64,7 @@ pub fn render(out: &Output, columns: &[Column], rows: Vec<Vec<String>>) -> Strin
     let mut longest: Vec<usize> = columns.iter().map(|it| longest_word(it.title)).collect();
     for row in rows {
         for (index, text) in row.iter().enumerate().take(columns.len()) {
-            // The name in the first column is what people copy.
+            // People copy the name in the first column, so it is never broken.
             let most = if index == 0 { usize::MAX } else { LONGEST_WORD };
             longest[index] = longest_word(text).min(most).max(longest[index]);
         }
@@ -119,14 +119,14 @@ pub fn terminal_width() -> Option<u16> {
     Table::new().width()
 }
 
-/// Control characters in names from elsewhere must not move the cursor.
-fn clean(text: &str) -> String {
+/// Replaces control characters: a name from elsewhere must not move the cursor.
+pub(super) fn clean(text: &str) -> String {
     text.chars()
         .map(|c| if steers_terminal(c) { '\u{fffd}' } else { c })
         .collect()
 }
 
-/// As `clean`, for a text of several lines.
+/// Replaces control characters within lines, and keeps the line breaks.
 pub fn clean_lines(text: &str) -> String {
     text.lines().map(clean).collect::<Vec<_>>().join("\n")
 }

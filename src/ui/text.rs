@@ -1,11 +1,11 @@
-//! Values as people read them: local times, shortened lists, counts.
+//! Values for people: local times, shortened lists, counts.
 
 use jiff::tz::TimeZone;
 
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
 
-/// What stands where there is no value.
+/// Placeholder of a missing value.
 pub const NOTHING: &str = "-";
 
 /// Renders an instant in the reader's zone, to the minute.
@@ -24,10 +24,10 @@ pub fn or_nothing<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| NOTHING.to_owned(), |value| value.to_string())
 }
 
-/// Renders how long something took, or a dash while it goes on.
+/// Renders a duration, or a dash while `to` is not known.
 pub fn took(from: Timestamp, to: Option<Timestamp>) -> String {
     let span = to.map(|to| to.duration_since(from).as_secs());
-    // A clock that went back meanwhile took no time.
+    // A clock that was set back meanwhile yields zero.
     or_nothing(span.map(|seconds| Seconds(u64::try_from(seconds).unwrap_or(0))))
 }
 
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_took_how_long() {
+    fn a_duration_needs_both_ends() {
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
         assert_eq!(took(at(10), Some(at(100))), "1m30s");
         assert_eq!(took(at(10), Some(at(9))), "0s");

@@ -1,4 +1,4 @@
-//! The same documents as JSON, written as YAML.
+//! The JSON documents, rendered as YAML.
 
 use anyhow::{Context, Result};
 use serde_json::Value;

@@ -68,10 +68,6 @@ impl XetError {
         self.fault.kind()
     }
 
-    pub fn is_transient(&self) -> bool {
-        self.fault.is_transient()
-    }
-
     pub fn retry_after(&self) -> Option<Duration> {
         self.fault.retry_after()
     }

@@ -19,11 +19,6 @@ const FILE_KEY: [u8; 32] = [0; 32];
 /// Most children of a node.
 const MAX_CHILDREN: usize = 9;
 
-/// Hashes a chunk.
-pub fn chunk_hash(bytes: &[u8]) -> XetHash {
-    keyed(&CHUNK_KEY, bytes)
-}
-
 /// Returns the hasher for a chunk that arrives in blocks.
 pub(super) fn chunk_hasher() -> blake3::Hasher {
     blake3::Hasher::new_keyed(&CHUNK_KEY)
@@ -143,6 +138,10 @@ mod tests {
             700,
         ),
     ];
+
+    fn chunk_hash(bytes: &[u8]) -> XetHash {
+        keyed(&CHUNK_KEY, bytes)
+    }
 
     fn root(leaves: &[(&str, u64)]) -> Option<XetHash> {
         let mut tree = MerkleTree::new();

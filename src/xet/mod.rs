@@ -38,7 +38,7 @@ pub use chunked_file::{ChunkedFile, chunk_file, complete_lengths};
 pub use chunking::{Chunker, FileHasher};
 pub use client::{CasToken, TokenSource, XetClient, XetStorage};
 pub use error::{TokenRequestError, XetError, XetFault};
-pub use hashes::{MerkleTree, chunk_hash, file_hash};
+pub use hashes::{MerkleTree, file_hash};
 pub use reconstruction::{Fetch, Reconstruction};
 pub use route_health::RouteHealth;
 pub use stream::XetStream;

@@ -39,6 +39,10 @@ impl Env {
         }
     }
 
+    fn partial(&self, content: &ContentId) -> PathBuf {
+        LocalDir::partial_below(self.dir.root(), content)
+    }
+
     fn plan(&self, commit: &Commit) -> Result<SyncPlan, PlanError> {
         let filter = Filter::default();
         let count_and_prove = |path: &Path, content: &_| {
@@ -61,10 +65,9 @@ impl Env {
         }
         for planned in plan.fetches() {
             let content = planned.file.content;
-            fs::write(self.dir.partial(&content), &commit.bytes[&content]).unwrap();
-            self.dir
-                .store(&content, &self.dir.partial(&content))
-                .unwrap();
+            let partial = self.partial(&content);
+            fs::write(&partial, &commit.bytes[&content]).unwrap();
+            self.dir.store(&content, &partial).unwrap();
         }
     }
 
@@ -400,16 +403,16 @@ fn contents_that_were_begun_are_cleared_once_no_revision_wants_them() {
     env.dir.begin(&key, &plan).unwrap();
     env.fetch(&next, &plan);
     let half = &next.listing.files[1].content;
-    fs::rename(env.dir.stored(half), env.dir.partial(half)).unwrap();
+    fs::rename(env.dir.stored(half), env.partial(half)).unwrap();
     // Of another program, by the same form of name.
-    let foreign = env.dir.partial(&ContentId::Sha256([7; 32]));
+    let foreign = env.partial(&ContentId::Sha256([7; 32]));
     fs::write(&foreign, "theirs").unwrap();
     let clear = || {
         let owned = ownership_in_directory(env.dir.root(), &home("test"), NOW.parse().unwrap());
         env.dir.clear_stored(&owned.unwrap()).unwrap();
     };
     clear();
-    assert!(env.dir.partial(half).exists(), "it may be continued");
+    assert!(env.partial(half).exists(), "it may be continued");
     let records = HomeFolder::in_directory(env.dir.root(), &home("test"));
     records.change_begun(|begun| begun.end(&key, None)).unwrap();
     clear();

@@ -207,8 +207,9 @@ fn fill_directory(root: &Path, commit: &Commit) {
     let plan = plan_sync(&commit.listing, &filter, &dir.placement().unwrap(), &facts).unwrap();
     for planned in plan.fetches() {
         let content = planned.file.content;
-        fs::write(dir.partial(&content), &commit.bytes[&content]).unwrap();
-        dir.store(&content, &dir.partial(&content)).unwrap();
+        let partial = LocalDir::partial_below(dir.root(), &content);
+        fs::write(&partial, &commit.bytes[&content]).unwrap();
+        dir.store(&content, &partial).unwrap();
     }
     dir.publish(
         &repo(),

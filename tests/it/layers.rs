@@ -13,26 +13,29 @@ use crate::support::source::{paths, tokens};
 const LAYERS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("sys", &["domain"]),
+    // Below `notify`, because hooks and the terminal share the shapes.
+    ("json", &["domain"]),
     ("store", &["domain", "sys"]),
     ("hub", &["domain", "sys"]),
     ("xet", &["domain", "sys"]),
     ("download", &["domain", "sys"]),
     ("cache", &["domain", "sys"]),
     ("timer", &["domain", "sys"]),
-    ("notify", &["domain", "sys"]),
+    ("notify", &["domain", "sys", "json"]),
     (
         "ops",
         &[
-            "domain", "sys", "store", "hub", "xet", "download", "cache", "timer", "notify",
+            "domain", "sys", "json", "store", "hub", "xet", "download", "cache", "timer", "notify",
         ],
     ),
-    ("ui", &["domain", "sys"]),
-    ("cli", &["domain", "sys", "store", "ops", "ui"]),
+    ("ui", &["domain", "sys", "json"]),
+    ("cli", &["domain", "sys", "json", "store", "ops", "ui"]),
 ];
 
 /// Everything but `domain`, which knows values only.
 const BEYOND_DOMAIN: &[&str] = &[
     "sys/",
+    "json/",
     "store/",
     "hub/",
     "xet/",
@@ -74,9 +77,12 @@ const BORDERS: &[(&str, &[&str])] = &[
     ("percent_encoding", BEYOND_DOMAIN),
     ("rusqlite", &["store/"]),
     ("rustix", &["sys/"]),
-    ("serde", &["*/wire.rs", "ui/json/", "ops/document/"]),
-    // Commands put their document together from the shapes in `ui/json/`.
-    ("serde_json", &["*/wire.rs", "ui/", "cli/", "ops/document/"]),
+    ("serde", &["*/wire.rs", "json/", "ops/document/"]),
+    // Commands build their documents from the shapes in `json/`.
+    (
+        "serde_json",
+        &["*/wire.rs", "json/", "ui/", "cli/", "ops/document/"],
+    ),
     ("serde_yaml", &["ui/yaml.rs", "ops/document/"]),
     ("sha1", BEYOND_DOMAIN),
     ("sha2", BEYOND_DOMAIN),
@@ -110,6 +116,11 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "domain/repo_arg/address.rs",
         "percent_encoding",
         "a pasted page address is percent-encoded text, a value like any other",
+    ),
+    (
+        "domain/argv.rs",
+        "serde_json",
+        "a command with arguments is written as a JSON array, a text format like any other",
     ),
     (
         "domain/schedule/jitter.rs",

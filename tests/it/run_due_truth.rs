@@ -438,8 +438,7 @@ fn ticks_that_did_not_come_are_told_once_and_only_if_a_timer_should_have_come() 
     // A night without the machine; a run by hand in between is no tick.
     tick("2026-03-02T02:00:00Z", "manual");
     tick("2026-03-02T08:00:00Z", "timer");
-    let told =
-        "45 ticks of the timer did not come between 2026-03-01T20:30:00Z and 2026-03-02T08:00:00Z";
+    let told = "45 timer ticks were missed between 2026-03-01T20:30:00Z and 2026-03-02T08:00:00Z";
     assert_eq!(missed(), [told]);
     tick("2026-03-02T08:15:00Z", "timer");
     assert_eq!(missed(), [told]);

@@ -4,9 +4,8 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::due::Due;
-use super::entry::{Schedule, ScheduleId};
+use super::entry::Schedule;
 use crate::domain::model::{Model, ModelId};
-use crate::domain::time::Timestamp;
 
 /// A due schedule and its slot to serve.
 #[derive(Clone, Copy, Debug)]
@@ -24,47 +23,24 @@ pub struct DueJob<'a> {
     pub serves: Vec<DueSchedule<'a>>,
 }
 
-impl DueJob<'_> {
-    /// Returns when the windows of all served schedules have closed; `None` is
-    /// never.
-    pub fn deadline(&self) -> Option<Timestamp> {
-        let deadlines: Option<Vec<_>> = self.serves.iter().map(|job| job.due.deadline).collect();
-        deadlines?.into_iter().max()
-    }
-}
-
-/// All work that is due now.
-#[derive(Clone, Debug, Default)]
-pub struct DueJobs<'a> {
-    pub jobs: Vec<DueJob<'a>>,
-    /// Due schedules without an enabled model: their slots are served at once.
-    pub idle: Vec<ScheduleId>,
-}
-
 /// Sorts the models of all due schedules, each once.
 ///
 /// The order is: higher priority (of the schedule, then of the model), older
 /// slot, name.
-pub fn due_jobs<'a>(due: &[DueSchedule<'a>], models: &'a [Model]) -> DueJobs<'a> {
+pub fn due_jobs<'a>(due: &[DueSchedule<'a>], models: &'a [Model]) -> Vec<DueJob<'a>> {
     let mut due = due.to_vec();
     due.sort_by_key(|it| {
         let spec = &it.schedule.spec;
         (Reverse(spec.priority), it.due.slot, spec.name.clone())
     });
     let mut by_model: BTreeMap<ModelId, DueJob<'a>> = BTreeMap::new();
-    let mut idle = Vec::new();
     for entry in due {
-        let mut is_idle = true;
         let selection = &entry.schedule.spec.selection;
         let wanted = |model: &&Model| model.spec.enabled && selection.includes(&model.spec);
         for model in models.iter().filter(wanted) {
-            is_idle = false;
             let job = by_model.entry(model.id);
             let serves = Vec::new();
             job.or_insert(DueJob { model, serves }).serves.push(entry);
-        }
-        if is_idle {
-            idle.push(entry.schedule.id);
         }
     }
     let mut jobs: Vec<_> = by_model.into_values().collect();
@@ -77,7 +53,7 @@ pub fn due_jobs<'a>(due: &[DueSchedule<'a>], models: &'a [Model]) -> DueJobs<'a>
             job.model.spec.name.clone(),
         )
     });
-    DueJobs { jobs, idle }
+    jobs
 }
 
 #[cfg(test)]
@@ -85,6 +61,7 @@ mod tests {
     use super::*;
     use crate::domain::schedule::Selection;
     use crate::domain::schedule::fixture::{self, all, tagged};
+    use crate::domain::time::Timestamp;
     use crate::domain::units::Seconds;
 
     fn at(hour: i64) -> Timestamp {
@@ -115,9 +92,8 @@ mod tests {
         DueSchedule { schedule, due }
     }
 
-    fn names(jobs: &DueJobs<'_>) -> Vec<String> {
-        jobs.jobs
-            .iter()
+    fn names(jobs: &[DueJob<'_>]) -> Vec<String> {
+        jobs.iter()
             .map(|job| job.model.spec.name.to_string())
             .collect()
     }
@@ -131,18 +107,8 @@ mod tests {
             &models,
         );
         assert_eq!(names(&jobs), ["one", "two"]);
-        let serves: Vec<_> = jobs.jobs[0]
-            .serves
-            .iter()
-            .map(|s| s.schedule.id.0)
-            .collect();
+        let serves: Vec<_> = jobs[0].serves.iter().map(|s| s.schedule.id.0).collect();
         assert_eq!(serves, [2, 1]);
-        assert_eq!(jobs.jobs[0].deadline(), Some(at(9)));
-        let open_end = due_jobs(
-            &[due(&everything, 5, None), due(&tagged, 6, Some(8))],
-            &models,
-        );
-        assert_eq!(open_end.jobs[0].deadline(), None);
     }
 
     #[test]
@@ -166,13 +132,12 @@ mod tests {
     }
 
     #[test]
-    fn a_schedule_without_enabled_models_is_idle() {
+    fn a_schedule_without_enabled_models_has_no_job() {
         let mut off = model(1, "off", "50", &["llm"]);
         off.spec.enabled = false;
         let (empty, other) = (schedule(1, "50", tagged("none")), schedule(2, "50", all()));
         let models = [off];
         let jobs = due_jobs(&[due(&empty, 1, None), due(&other, 1, None)], &models);
-        assert!(jobs.jobs.is_empty());
-        assert_eq!(jobs.idle, [ScheduleId(1), ScheduleId(2)]);
+        assert!(jobs.is_empty());
     }
 }

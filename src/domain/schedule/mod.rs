@@ -40,7 +40,7 @@ pub use cron_expr::CronExpr;
 pub use due::{ClockEvent, Due, DueContext, DueDecision, DueState, assess};
 pub use entry::{CatchUp, Schedule, ScheduleId, ScheduleSpec, ScheduleState, Selection};
 pub use jitter::jitter_offset;
-pub use jobs::{DueJob, DueJobs, DueSchedule, due_jobs};
+pub use jobs::{DueJob, DueSchedule, due_jobs};
 pub use planned::{NextStart, PlannedSlot, WaitReason, longest_gap, next_start, planned};
 pub use rate_table::RateTable;
 pub use serve::{LONGEST_RETRY, ModelEnd, SlotEnd, after_slot, claimed};

@@ -5,11 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::civil::{self, Weekday};
-use jiff::tz::TimeZone;
 
 use super::clock::{self, SpecError};
-use super::zone;
-use crate::domain::time::Timestamp;
 use crate::domain::units::ByteSize;
 
 /// A limit in bytes per second that may depend on weekday and time.
@@ -45,21 +42,6 @@ impl RateTable {
             Rates::Always(rate) => *rate,
             Rates::Changes(changes) => rate_in_force(changes, at),
         }
-    }
-
-    /// Returns the next instant at which the limit differs.
-    pub fn changes_after(&self, zone: &TimeZone, from: Timestamp) -> Option<Timestamp> {
-        let Rates::Changes(changes) = &self.0 else {
-            return None;
-        };
-        let current = rate_in_force(changes, zone.to_datetime(from));
-        let edges: Vec<_> = changes
-            .keys()
-            .map(|change| clock::time_of(change.minute))
-            .collect();
-        zone::first_turn(zone, from, &edges, |at| {
-            rate_in_force(changes, at) != current
-        })
     }
 }
 
@@ -213,11 +195,6 @@ mod tests {
                 "{at}"
             );
         }
-        let zone = TimeZone::UTC;
-        let change = table.changes_after(&zone, "2026-02-05T19:00Z".parse().unwrap());
-        assert_eq!(change, Some("2026-02-06T08:00Z".parse().unwrap()));
-        let constant: RateTable = "10M".parse().unwrap();
-        assert_eq!(constant.changes_after(&zone, Timestamp::UNIX_EPOCH), None);
         let weekly: RateTable = "Wed-12:00,1M".parse().unwrap();
         let before = "2026-02-04T11:59".parse().unwrap();
         assert_eq!(weekly.rate_at(before), Some(ByteSize(1 << 20)));

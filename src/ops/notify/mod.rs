@@ -21,12 +21,12 @@ use anyhow::Result;
 use self::metrics::{metrics_path, write_metrics};
 use self::untold::{found_in_place, learn_untold};
 use super::services::Services;
-use crate::domain::alert::{Alerts, HookEvent, Notice, Reason, RunFacts, decide};
+use crate::domain::alert::{Alerts, HookCall, HookEvent, Notice, Reason, RunFacts, decide};
 use crate::domain::argv::Argv;
 use crate::domain::outcome::ExitStatus;
 use crate::domain::run::{Event, EventKind, RunCommand};
 use crate::domain::settings::Settings;
-use crate::notify::hooks::{self, Answer, Call, EVENT_VARIABLE, Manner};
+use crate::notify::hooks::{self, EVENT_VARIABLE, HookOptions, HookResult};
 use crate::store::Store;
 use crate::sys::host::Host;
 use crate::sys::paths::Home;
@@ -72,8 +72,8 @@ impl News {
         }
     }
 
-    fn calls(&self) -> impl Iterator<Item = Call<'_>> {
-        self.alerts.notices.iter().map(|notice| Call {
+    fn calls(&self) -> impl Iterator<Item = HookCall<'_>> {
+        self.alerts.notices.iter().map(|notice| HookCall {
             event: notice.event,
             reason: notice.reason,
             run: &self.run,
@@ -154,7 +154,7 @@ impl Voice<'_> {
     pub fn tell(&self, news: &News) {
         let untold = news.untold.iter().flat_map(News::calls);
         let notices = untold.chain(news.calls());
-        let end = Call {
+        let end = HookCall {
             event: HookEvent::Finally,
             reason: Reason::Ended,
             run: &news.run,
@@ -175,7 +175,7 @@ impl Voice<'_> {
 
     /// Runs the hook for a run that did not take place.
     pub fn tell_skipped(&self, run: &RunFacts) {
-        let skip = Call {
+        let skip = HookCall {
             event: HookEvent::OnSkip,
             reason: Reason::Skipped,
             run,
@@ -194,7 +194,7 @@ impl Voice<'_> {
         stop.cloned().unwrap_or_default()
     }
 
-    fn call_all<'c>(&self, status: ExitStatus, calls: impl Iterator<Item = Call<'c>>) {
+    fn call_all<'c>(&self, status: ExitStatus, calls: impl Iterator<Item = HookCall<'c>>) {
         if let Some(event) = self.host.variable(EVENT_VARIABLE) {
             // A hook that starts a run would otherwise start itself for ever.
             log::debug!("no hooks: this run is part of a hook (`{event}`)");
@@ -202,7 +202,7 @@ impl Voice<'_> {
         }
         let began = Stopwatch::start();
         let stop = self.stop_after(status);
-        let manner = Manner {
+        let options = HookOptions {
             stop: stop.clone(),
             home: self.home.path().to_path_buf(),
             timeout: Duration::from_secs(self.settings.hooks_timeout().get()),
@@ -221,7 +221,7 @@ impl Voice<'_> {
                 n_left_out += 1;
                 continue;
             }
-            self.call(argv, &call, &manner);
+            self.call(argv, &call, &options);
         }
         if n_left_out > 0 {
             let minutes = MOST_TIME.as_secs() / 60;
@@ -229,23 +229,23 @@ impl Voice<'_> {
         }
     }
 
-    fn call(&self, argv: &Argv, call: &Call<'_>, manner: &Manner) {
+    fn call(&self, argv: &Argv, call: &HookCall<'_>, options: &HookOptions) {
         let key = hooks::setting_of(call.event);
         log::debug!("`{key}` runs `{argv}`");
-        let (answer, printed) = match find_named(self.host, argv.program()) {
-            Some(program) => hooks::run(&program, argv, call, manner),
+        let (result, printed) = match find_named(self.host, argv.program()) {
+            Some(program) => hooks::run(&program, argv, call, options),
             None => {
                 let why = "there is no such program, or this user may not run it";
-                (Answer::Failed(why.to_owned()), String::new())
+                (HookResult::Failed(why.to_owned()), String::new())
             }
         };
         for line in printed.lines() {
             log::info!("`{key}` says: {}", plain(line));
         }
-        match answer {
-            Answer::Done => {}
-            Answer::LeftOut => log::debug!("`{key}` had nothing to do"),
-            Answer::Failed(why) => {
+        match result {
+            HookResult::Done => {}
+            HookResult::LeftOut => log::debug!("`{key}` had nothing to do"),
+            HookResult::Failed(why) => {
                 let whose = call
                     .session
                     .map_or_else(String::new, |session| format!(" for `{}`", session.label()));
@@ -256,7 +256,7 @@ impl Voice<'_> {
         }
     }
 
-    fn record_failed_hook(&self, call: &Call<'_>, detail: String) {
+    fn record_failed_hook(&self, call: &HookCall<'_>, detail: String) {
         let event = Event {
             at: self.host.now(),
             kind: EventKind::HookFailed,

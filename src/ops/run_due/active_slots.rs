@@ -264,7 +264,7 @@ impl<'a> ActiveSlots<'a> {
         let schedules: Vec<DueSchedule<'_>> = due.iter().map(DueSlot::as_due_schedule).collect();
         let done = self.models_done(due, now)?;
         let mut chosen = Vec::new();
-        for job in due_jobs(&schedules, models).jobs {
+        for job in due_jobs(&schedules, models) {
             let (model, spec) = (job.model, &job.model.spec);
             if !self.options.shard.holds(&spec.repo, &spec.revision) {
                 continue;

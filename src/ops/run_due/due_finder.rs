@@ -16,7 +16,6 @@ use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::Seconds;
 use crate::ops::schedules::offset;
 use crate::ops::ticks::note_look;
-use crate::ops::zones::note_zone;
 use crate::store::{Store, StoreError};
 use crate::sys::host::Host;
 
@@ -185,7 +184,6 @@ impl DueFinder<'_> {
             } else {
                 checked.state.next_check(now)
             };
-            note_zone(store, self.host, &checked.schedule.spec.time_zone)?;
             note_look(store, now)?;
             Ok(store.save_schedule_state(id, &state)?)
         })
@@ -251,7 +249,6 @@ impl DueFinder<'_> {
             };
             let mut state = fresh.state;
             state.next_due_at = next;
-            note_zone(store, self.host, &fresh.spec.time_zone)?;
             Ok(store.save_schedule_state(fresh.id, &state)?)
         })
     }

@@ -43,7 +43,7 @@ pub fn plan(services: &Services<'_>, options: &RunDueOptions, at: Timestamp) -> 
     let due: Vec<DueSchedule<'_>> = checked.iter().filter_map(due_of).collect();
     let ids = due.iter().map(|one| one.schedule.id);
     let models = services.store.models_of_schedules(ids)?;
-    let mut jobs = due_jobs(&due, &models).jobs;
+    let mut jobs = due_jobs(&due, &models);
     let shard = options.shard;
     jobs.retain(|job| shard.holds(&job.model.spec.repo, &job.model.spec.revision));
     let targets: Vec<Target> = jobs.iter().map(|job| Target::from(job.model)).collect();

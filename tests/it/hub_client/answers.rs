@@ -183,23 +183,6 @@ fn rate_limits_and_warnings_can_be_seen() {
 }
 
 #[test]
-fn named_revisions_are_listed_under_the_name_to_ask_for() {
-    let hub = TestHub::start();
-    let commit = tiny(&hub);
-    hub.repo(REPO).tag("v1", &commit);
-    hub.repo(REPO).point("refs/convert/parquet", &commit);
-    let client = impatient(&hub, None);
-    let refs = client.refs(&repo(REPO)).unwrap();
-    let all = refs.branches.iter().chain(&refs.tags).chain(&refs.converts);
-    let names: Vec<_> = all.map(|one| one.revision.to_string()).collect();
-    assert_eq!(names, ["main", "v1", "refs/convert/parquet"]);
-    for name in names {
-        let info = client.revision(&repo(REPO), &name.parse().unwrap());
-        assert_eq!(info.unwrap().commit.as_str(), commit);
-    }
-}
-
-#[test]
 fn whoami_returns_the_account_or_none_without_a_token() {
     let hub = TestHub::start();
     tiny(&hub);

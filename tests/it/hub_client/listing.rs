@@ -1,7 +1,6 @@
 //! Listings: pages, hostile names, renamed repositories, the shapes of mirrors.
 
 use hfdl::domain::outcome::ErrorKind;
-use hfdl::domain::repo::RepoPath;
 use hfdl::domain::xet::XetHash;
 use hfdl::hub::Fault as HubFault;
 use hfdl_test_hub::{Api, Fault, Gate, On, Shape, TestHub};
@@ -102,27 +101,6 @@ fn a_masked_xet_hash_is_absent() {
 }
 
 #[test]
-fn selected_paths_are_looked_up_without_those_that_are_missing() {
-    let hub = TestHub::start();
-    let commit = tiny(&hub);
-    let client = impatient(&hub, None);
-    let paths: Vec<RepoPath> = ["model.safetensors", "missing", "config.json"]
-        .map(|path| path.parse().unwrap())
-        .into();
-    let found = client
-        .paths_info(&repo(REPO), &sha(&commit), &paths)
-        .unwrap();
-    let tree = client.tree(&repo(REPO), &sha(&commit)).unwrap();
-    assert_eq!(found, tree.files);
-    hub.forget_requests();
-    assert_eq!(
-        client.paths_info(&repo(REPO), &sha(&commit), &[]).unwrap(),
-        []
-    );
-    assert_eq!(hub.requests().len(), 0);
-}
-
-#[test]
 fn a_renamed_repository_is_followed_and_noticed() {
     let hub = TestHub::start();
     let commit = tiny(&hub);
@@ -134,11 +112,6 @@ fn a_renamed_repository_is_followed_and_noticed() {
     assert_eq!(info.id.as_str(), "acme/renamed");
     let tree = client.tree(&repo(REPO), &info.commit).unwrap();
     assert_eq!(tree.files.len(), 2);
-    let paths: Vec<RepoPath> = vec!["model.safetensors".parse().unwrap()];
-    let found = client
-        .paths_info(&repo(REPO), &info.commit, &paths)
-        .unwrap();
-    assert_eq!(found, tree.files[1..]);
     for path in ["config.json", "model.safetensors"] {
         assert!(
             client
@@ -183,17 +156,10 @@ fn mirrors_of_every_shape_give_listing_and_bytes() {
             let file = address(&commit, path);
             assert_eq!(read(client.open(&file, None).unwrap()), bytes, "{shape:?}");
             let stream = client.open(&file, Some((2, Some(4)))).unwrap();
-            match stream.status {
-                206 => assert_eq!(read(stream), bytes[2..=4], "{shape:?}"),
-                _ => assert_eq!(read(stream), bytes, "{shape:?}"),
+            match stream.content_range {
+                Some(_) => assert_eq!(read(stream), bytes[2..=4], "{shape:?}"),
+                None => assert_eq!(read(stream), bytes, "{shape:?}"),
             }
-            assert_eq!(
-                client.locate(&file).unwrap().etag,
-                Some(match path {
-                    "config.json" => hfdl_test_hub::git_blob_id(&bytes),
-                    _ => hfdl_test_hub::sha256_hex(&bytes),
-                })
-            );
         }
     }
 }

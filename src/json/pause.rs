@@ -1,11 +1,11 @@
-//! A pause of all ticks, as programs read it.
+//! Pauses of all ticks.
 
 use serde::Serialize;
 
-use super::time;
+use super::document::time;
 use crate::domain::pause::Pause;
 
-/// Whether ticks are paused, and until when.
+/// The state of pausing: without a pause all times are null.
 #[derive(Debug, Serialize)]
 pub struct PauseView {
     pub paused: bool,

@@ -1,8 +1,8 @@
-//! A registered model, as programs read it.
+//! Registered models.
 
 use serde::Serialize;
 
-use super::time;
+use super::document::time;
 use crate::domain::hold::HeldUpdate;
 use crate::domain::model::{Destination, Model};
 use crate::domain::outcome::{Outcome, VerifyOutcome};
@@ -41,7 +41,7 @@ pub struct ModelView {
 }
 
 impl ModelView {
-    /// Describes a model whose last check had this outcome.
+    /// `last` is the outcome of the last check.
     pub fn new(model: &Model, last: Option<Outcome>) -> Self {
         let (spec, state) = (&model.spec, &model.state);
         Self {
@@ -76,7 +76,7 @@ impl ModelView {
     }
 }
 
-/// An update that waits for a person, or that one has accepted.
+/// An update that waits for approval, or was approved.
 #[derive(Debug, Serialize)]
 pub struct HeldUpdateView {
     pub commit: String,
@@ -94,7 +94,7 @@ impl From<&HeldUpdate> for HeldUpdateView {
     }
 }
 
-/// Writes a destination as `--to` takes it.
+/// Renders a destination in the form of `--to`.
 pub fn destination(destination: &Destination) -> String {
     match destination {
         Destination::Cache => "cache".to_owned(),

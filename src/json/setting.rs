@@ -1,12 +1,11 @@
-//! A setting, as programs read it.
+//! Settings.
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::domain::settings::{SettingKey, SettingSource, SettingValue, Settings};
 
-/// A setting with its value and where that came from; of a secret value, only
-/// what may be shown.
+/// A setting with its value and the origin of the value. A secret value is masked.
 #[derive(Debug, Serialize)]
 pub struct SettingView {
     pub key: &'static str,

@@ -1,8 +1,8 @@
-//! A registered schedule, as programs read it.
+//! Registered schedules.
 
 use serde::Serialize;
 
-use super::time;
+use super::document::time;
 use crate::domain::schedule::{CatchUp, Schedule};
 use crate::domain::time::render_utc;
 

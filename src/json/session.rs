@@ -1,13 +1,12 @@
-//! One attempt at one model, and what it did to each file, as programs read them.
+//! Sessions and their files.
 
 use serde::Serialize;
-use serde_json::{Value, json};
 
-use super::time;
+use super::document::time;
 use crate::domain::changes::FileChange;
 use crate::domain::origin::Reused;
 use crate::domain::repo::Repo;
-use crate::domain::session::{Session, SessionFile};
+use crate::domain::session::{ByteCounts, FileCounts, Session, SessionFile};
 use crate::domain::time::render_utc;
 
 /// A session: `hfdl.session/1`.
@@ -23,7 +22,7 @@ pub struct SessionView {
     pub slot_at: Option<String>,
     pub trigger: &'static str,
     pub outcome: Option<&'static str>,
-    /// The result of a verification, whose `outcome` says how the session went.
+    /// Result of a verification; null for other sessions.
     pub verify_outcome: Option<&'static str>,
     pub error_kind: Option<&'static str>,
     pub error: Option<String>,
@@ -31,9 +30,9 @@ pub struct SessionView {
     pub old_commit: Option<String>,
     pub new_commit: Option<String>,
     pub path: Option<String>,
-    pub files: Value,
-    pub bytes: Value,
-    /// Adds up to `bytes.reused`.
+    pub files: FilesView,
+    pub bytes: BytesView,
+    /// The sum of their bytes is `bytes.reused`.
     pub reused_from: Vec<ReusedView>,
     pub retries: u32,
     pub started_at: String,
@@ -44,7 +43,6 @@ impl From<&Session> for SessionView {
     fn from(session: &Session) -> Self {
         let (start, progress, end) = (&session.start, &session.progress, session.end.as_ref());
         let trouble = end.and_then(|end| end.trouble.as_ref());
-        let (files, bytes) = (progress.files, progress.bytes);
         Self {
             session_id: session.id.0,
             run_id: start.run_id.to_string(),
@@ -66,8 +64,8 @@ impl From<&Session> for SessionView {
                 .path
                 .as_ref()
                 .map(|path| path.display().to_string()),
-            files: json!({"total": files.total, "fetched": files.fetched, "reused": files.reused, "deleted": files.deleted}),
-            bytes: json!({"total": bytes.total, "fetched": bytes.fetched, "reused": bytes.reused, "left": bytes.left}),
+            files: progress.files.into(),
+            bytes: progress.bytes.into(),
             reused_from: progress
                 .all_reused()
                 .iter()
@@ -80,7 +78,47 @@ impl From<&Session> for SessionView {
     }
 }
 
-/// Bytes that were not fetched, and where they came from.
+/// Number of files by their treatment.
+#[derive(Debug, Serialize)]
+pub struct FilesView {
+    total: u64,
+    fetched: u64,
+    reused: u64,
+    deleted: u64,
+}
+
+impl From<FileCounts> for FilesView {
+    fn from(files: FileCounts) -> Self {
+        Self {
+            total: files.total,
+            fetched: files.fetched,
+            reused: files.reused,
+            deleted: files.deleted,
+        }
+    }
+}
+
+/// Number of bytes by their treatment.
+#[derive(Debug, Serialize)]
+pub struct BytesView {
+    total: u64,
+    fetched: u64,
+    reused: u64,
+    left: u64,
+}
+
+impl From<ByteCounts> for BytesView {
+    fn from(bytes: ByteCounts) -> Self {
+        Self {
+            total: bytes.total,
+            fetched: bytes.fetched,
+            reused: bytes.reused,
+            left: bytes.left,
+        }
+    }
+}
+
+/// Bytes that were not fetched, and their origin.
 #[derive(Debug, Serialize)]
 pub struct ReusedView {
     pub kind: &'static str,
@@ -89,7 +127,7 @@ pub struct ReusedView {
     pub revision: Option<String>,
     pub path: Option<String>,
     pub content: Option<String>,
-    /// How many origins were added up: 1 for all but `others`.
+    /// Number of origins in this entry: 1 for every kind but `others`.
     pub origins: u64,
     pub bytes: u64,
 }
@@ -111,21 +149,21 @@ impl ReusedView {
     }
 }
 
-/// What a session did to one file.
+/// A file of a session.
 #[derive(Debug, Serialize)]
 pub struct SessionFileView {
     pub path: String,
     pub size: u64,
-    /// The hash that the bytes have when `result` is `verified`.
+    /// Expected hash; the bytes have it if `result` is `verified`.
     pub content: String,
     pub bytes_fetched: u64,
     pub bytes_reused: u64,
     pub source: Option<&'static str>,
     pub retries: u32,
     pub result: &'static str,
-    /// The file that was on this machine before did not have its hash.
+    /// Whether a file on this machine had another hash than expected.
     pub found_bad: bool,
-    /// Against the commit before; `None` where that is not known any more.
+    /// Change since the commit before; `None` if its listing is no longer kept.
     pub change: Option<&'static str>,
 }
 

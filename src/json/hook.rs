@@ -1,0 +1,90 @@
+//! The document on the stdin of a hook: `hfdl.hook/1`.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::document::document;
+use super::{RunResult, SessionView};
+use crate::domain::alert::{Failing, HookCall};
+use crate::domain::session::Session;
+use crate::domain::time::render_utc;
+
+/// Fields of `hfdl.session/1` that hooks do not get.
+const LEFT_OUT: [&str; 5] = [
+    "run_id",
+    "slot_at",
+    "trigger",
+    "verify_outcome",
+    "reused_from",
+];
+
+#[derive(Serialize)]
+struct HookView {
+    event: &'static str,
+    reason: &'static str,
+    run: HookRunView,
+    /// The session of the event; null if the event is about the whole run.
+    session: Option<Value>,
+    failing: Option<FailingView>,
+    /// All sessions of the run.
+    sessions: Vec<Value>,
+}
+
+#[derive(Serialize)]
+struct HookRunView {
+    run_id: String,
+    command: &'static str,
+    #[serde(flatten)]
+    result: RunResult,
+}
+
+#[derive(Serialize)]
+struct FailingView {
+    kind: &'static str,
+    since: String,
+    n_failures: u32,
+}
+
+/// Renders the document of a hook as one line, with a newline.
+pub fn hook_line(call: &HookCall<'_>) -> String {
+    format!("{}\n", document("hfdl.hook/1", HookView::from(call)))
+}
+
+impl From<&HookCall<'_>> for HookView {
+    fn from(call: &HookCall<'_>) -> Self {
+        let run = call.run;
+        Self {
+            event: call.event.as_str(),
+            reason: call.reason.as_str(),
+            run: HookRunView {
+                run_id: run.run_id.to_string(),
+                command: run.command.as_str(),
+                result: RunResult::from(run),
+            },
+            session: call.session.map(session_view),
+            failing: call.failing.map(FailingView::from),
+            sessions: run.sessions.iter().map(session_view).collect(),
+        }
+    }
+}
+
+impl From<Failing> for FailingView {
+    fn from(failing: Failing) -> Self {
+        Self {
+            kind: failing.kind.as_str(),
+            since: render_utc(failing.since),
+            n_failures: failing.n_failures,
+        }
+    }
+}
+
+fn session_view(session: &Session) -> Value {
+    let mut view = serde_json::to_value(SessionView::from(session)).unwrap_or_default();
+    if let Value::Object(fields) = &mut view {
+        for name in LEFT_OUT {
+            // The other fields keep their order.
+            fields.shift_remove(name);
+        }
+    }
+    view
+}

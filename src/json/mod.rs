@@ -1,0 +1,34 @@
+//! JSON documents that other programs read, on stdout, in `status.json` and on the
+//! stdin of hooks.
+//!
+//! Each entity has one shape: a model, schedule, run, session, setting, pause or
+//! status. Domain values enter through `From` or `new`; a `serde_json::Value` or a
+//! text leaves. The field names are the contract: fields are added, never renamed or
+//! dropped, and a change of meaning gets a new schema number. Field order is part of
+//! the output and stays.
+//!
+//! Deliberately absent: printing and YAML (`ui`), the answers of single commands that
+//! nothing else shows (`cli`), and formats that only hfdl reads back (`wire.rs` in
+//! `store` and `cache`).
+
+mod document;
+mod hook;
+mod model;
+mod pause;
+mod plan;
+mod run;
+mod schedule;
+mod session;
+mod setting;
+mod status;
+
+pub use document::{document, error, line, render};
+pub use hook::hook_line;
+pub use model::{ModelView, destination};
+pub use pause::PauseView;
+pub use plan::TotalsView;
+pub use run::{RunResult, RunSummaryView, RunView, skipped_run, skipped_schedules};
+pub use schedule::ScheduleView;
+pub use session::{SessionFileView, SessionView};
+pub use setting::SettingView;
+pub use status::{status, status_text};

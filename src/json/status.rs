@@ -1,0 +1,283 @@
+//! The status document: `hfdl.status/1`.
+
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use super::document::time;
+use super::session::BytesView;
+use super::{PauseView, RunSummaryView};
+use crate::domain::run::{Event, Run};
+use crate::domain::schedule::WaitReason;
+use crate::domain::status::{
+    DiskFacts, ModelStatus, NextDue, RunInProgress, Status, Warning, missed_ticks,
+};
+use crate::domain::time::render_utc;
+
+/// Returns the document as a value. The rate of the run in progress is known only
+/// after two measurements.
+pub fn status(status: &Status, warnings: &[Warning], bytes_per_second: Option<u64>) -> Value {
+    let view = StatusView::new(status, warnings, bytes_per_second);
+    serde_json::to_value(view).unwrap_or_default()
+}
+
+/// Renders the document as indented text, one model at a time: a value of ten
+/// thousand models needs more memory than the run before it.
+pub fn status_text(status: &Status, warnings: &[Warning]) -> String {
+    let view = StatusView::new(status, warnings, None);
+    // Structs with text keys, which cannot fail.
+    let mut text = serde_json::to_string_pretty(&view).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+#[derive(Serialize)]
+struct StatusView<'a> {
+    schema: &'static str,
+    at: String,
+    home: String,
+    set_up: bool,
+    healthy: bool,
+    timer: TimerView,
+    last_timer_tick_at: Option<String>,
+    last_tick_at: Option<String>,
+    pause: PauseView,
+    next_due: Vec<NextDueView>,
+    run: Option<RunInProgressView>,
+    crashed_runs: Each<'a, Run, RunSummaryView>,
+    bytes_left: u64,
+    leftover_bytes: u64,
+    shards: Vec<String>,
+    missed_slots: Each<'a, Event, EventView<'a>>,
+    asked_to_wait_until: Option<String>,
+    disks: Each<'a, DiskFacts, DiskView>,
+    warnings: Each<'a, Warning, WarningView<'a>>,
+    models: Each<'a, ModelStatus, ModelStatusView<'a>>,
+}
+
+impl<'a> StatusView<'a> {
+    fn new(status: &'a Status, warnings: &'a [Warning], bytes_per_second: Option<u64>) -> Self {
+        let run = status.run.as_ref();
+        Self {
+            schema: "hfdl.status/1",
+            at: render_utc(status.now),
+            home: status.home.display().to_string(),
+            set_up: status.is_set_up,
+            healthy: warnings.is_empty(),
+            timer: TimerView::from(status),
+            last_timer_tick_at: time(status.last_timer_tick),
+            last_tick_at: time(status.last_tick),
+            pause: PauseView::from(status.pause.as_ref()),
+            next_due: status.next_due.iter().map(NextDueView::from).collect(),
+            run: run.map(|run| RunInProgressView::new(run, bytes_per_second)),
+            crashed_runs: Each(&status.crashed, RunSummaryView::from),
+            bytes_left: status.bytes_left(),
+            leftover_bytes: status.leftover_bytes,
+            shards: status.shards.iter().map(ToString::to_string).collect(),
+            missed_slots: Each(&status.missed_slots, EventView::from),
+            asked_to_wait_until: time(status.asked_to_wait),
+            disks: Each(&status.disks, DiskView::from),
+            warnings: Each(warnings, WarningView::from),
+            models: Each(&status.models, ModelStatusView::from),
+        }
+    }
+}
+
+/// A list whose items become views one at a time.
+struct Each<'a, T, V>(&'a [T], fn(&'a T) -> V);
+
+impl<T, V: Serialize> Serialize for Each<'_, T, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(self.1))
+    }
+}
+
+#[derive(Serialize)]
+struct EventView<'a> {
+    at: String,
+    message: &'a str,
+}
+
+impl<'a> From<&'a Event> for EventView<'a> {
+    fn from(event: &'a Event) -> Self {
+        Self {
+            at: render_utc(event.at),
+            message: &event.detail,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct WarningView<'a> {
+    kind: &'static str,
+    model: Option<String>,
+    message: &'a str,
+    hint: Option<&'a str>,
+}
+
+impl<'a> From<&'a Warning> for WarningView<'a> {
+    fn from(warning: &'a Warning) -> Self {
+        Self {
+            kind: warning.kind.as_str(),
+            model: warning.model.as_ref().map(ToString::to_string),
+            message: &warning.message,
+            hint: warning.hint.as_deref(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct TimerView {
+    installed: bool,
+    backend: Option<String>,
+    every: Option<String>,
+    since: Option<String>,
+    drift: Option<String>,
+    missed_ticks: u64,
+}
+
+impl From<&Status> for TimerView {
+    fn from(status: &Status) -> Self {
+        let timer = status.timer.as_ref();
+        let installed = timer.filter(|timer| timer.installed);
+        let missed = |timer| missed_ticks(timer, status.last_timer_tick, status.now);
+        Self {
+            installed: installed.is_some(),
+            backend: timer.map(|timer| timer.backend.clone()),
+            every: timer.map(|timer| timer.every.to_string()),
+            since: time(timer.and_then(|timer| timer.since)),
+            drift: timer.and_then(|timer| timer.drift.clone()),
+            missed_ticks: installed.map_or(0, missed),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct NextDueView {
+    schedule: String,
+    state: &'static str,
+    due_state: &'static str,
+    slot: String,
+    starts: String,
+    window_ends: Option<String>,
+}
+
+impl From<&NextDue> for NextDueView {
+    fn from(due: &NextDue) -> Self {
+        let planned = due.next.planned;
+        Self {
+            schedule: due.schedule.to_string(),
+            state: due.next.waiting.as_str(),
+            due_state: match due.next.waiting {
+                WaitReason::Due => "due",
+                WaitReason::Slot => "wait",
+                WaitReason::Window => "closed",
+                WaitReason::Retry => "backoff",
+            },
+            slot: render_utc(planned.slot),
+            starts: render_utc(planned.ready),
+            window_ends: time(planned.deadline),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct RunInProgressView {
+    run_id: String,
+    command: &'static str,
+    trigger: &'static str,
+    started_at: String,
+    heartbeat_at: String,
+    stop_requested_at: Option<String>,
+    host: String,
+    pid: u32,
+    sessions: SessionCountsView,
+    bytes: BytesView,
+    bytes_per_second: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct SessionCountsView {
+    total: u64,
+    finished: u64,
+}
+
+impl RunInProgressView {
+    fn new(progress: &RunInProgress, bytes_per_second: Option<u64>) -> Self {
+        let (run, start) = (&progress.run, &progress.run.start);
+        Self {
+            run_id: run.id.to_string(),
+            command: start.command.as_str(),
+            trigger: start.trigger.as_str(),
+            started_at: render_utc(start.at),
+            heartbeat_at: render_utc(run.heartbeat_at),
+            stop_requested_at: time(run.stop_requested_at),
+            host: start.process.host.clone(),
+            pid: start.process.pid,
+            sessions: SessionCountsView {
+                total: progress.n_sessions,
+                finished: progress.n_finished,
+            },
+            bytes: progress.bytes.into(),
+            bytes_per_second,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ModelStatusView<'a> {
+    name: &'a str,
+    model: &'a str,
+    state: &'static str,
+    scheduled: bool,
+    last_outcome: Option<&'static str>,
+    last_verify_at: Option<String>,
+    last_verify_outcome: Option<&'static str>,
+    error_kind: Option<&'static str>,
+    error: Option<&'a str>,
+    last_check_at: Option<String>,
+    last_success_at: Option<String>,
+    last_change_at: Option<String>,
+    consecutive_failures: u32,
+    bytes_left: u64,
+}
+
+impl<'a> From<&'a ModelStatus> for ModelStatusView<'a> {
+    fn from(model: &'a ModelStatus) -> Self {
+        let trouble = model.trouble.as_ref();
+        Self {
+            name: model.name.as_str(),
+            model: model.name.as_str(),
+            state: model.summary.as_str(),
+            scheduled: model.is_scheduled,
+            last_outcome: model.last_outcome.map(|outcome| outcome.as_str()),
+            last_verify_at: time(model.last_verify_at),
+            last_verify_outcome: model.last_verify_outcome.map(|outcome| outcome.as_str()),
+            error_kind: trouble.map(|trouble| trouble.kind.as_str()),
+            error: trouble.map(|trouble| trouble.message.as_str()),
+            last_check_at: time(model.last_check_at),
+            last_success_at: time(model.last_success_at),
+            last_change_at: time(model.last_change_at),
+            consecutive_failures: model.consecutive_failures,
+            bytes_left: model.bytes_left,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct DiskView {
+    used_for: &'static str,
+    path: String,
+    free_bytes: u64,
+    reserve_bytes: u64,
+}
+
+impl From<&DiskFacts> for DiskView {
+    fn from(disk: &DiskFacts) -> Self {
+        Self {
+            used_for: disk.used_for.as_str(),
+            path: disk.path.display().to_string(),
+            free_bytes: disk.free.bytes(),
+            reserve_bytes: disk.reserve.bytes(),
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! The results on stdout and the messages on stderr.
+
+use std::io::{self, Write};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::{table, yaml};
+use crate::domain::outcome::words;
+use crate::json;
+use crate::sys::host::Host;
+use crate::sys::text::escaped;
+
+words! {
+    /// Format of the results on stdout.
+    Format {
+        Table = "table",
+        Json = "json",
+        Yaml = "yaml",
+    }
+}
+
+words! {
+    /// Use of colours.
+    ColourChoice {
+        Auto = "auto",
+        Always = "always",
+        Never = "never",
+    }
+}
+
+/// stdout and stderr, with the resolved choices of format, colour and width.
+#[derive(Clone, Debug)]
+pub struct Output {
+    pub format: Format,
+    pub colour: bool,
+    pub colour_on_stderr: bool,
+    pub quiet: bool,
+    /// Columns of the terminal; `None` without one, and then lines are not folded.
+    pub width: Option<u16>,
+}
+
+impl Output {
+    pub fn new(host: &Host, format: Format, colour: ColourChoice, quiet: bool) -> Self {
+        let wanted = |terminal: bool| match colour {
+            ColourChoice::Always => true,
+            ColourChoice::Never => false,
+            ColourChoice::Auto => decide_colour(
+                terminal,
+                host.variable("NO_COLOR").is_some(),
+                host.variable("CLICOLOR_FORCE")
+                    .is_some_and(|value| value != "0"),
+                host.variable("TERM") == Some("dumb"),
+            ),
+        };
+        let width = host
+            .stdout_is_terminal()
+            .then(|| host.columns().or_else(table::terminal_width))
+            .flatten();
+        Self {
+            format,
+            colour: wanted(host.stdout_is_terminal()),
+            colour_on_stderr: wanted(host.stderr_is_terminal()),
+            quiet,
+            width: width.or_else(|| host.columns()),
+        }
+    }
+
+    /// Writes a result: text for people, or the document for programs.
+    pub fn result(
+        &self,
+        text: impl FnOnce(&Self) -> String,
+        document: impl FnOnce() -> Value,
+    ) -> Result<()> {
+        match self.format {
+            Format::Table => self.print(&text(self)),
+            Format::Json => self.print(&json::render(&document())),
+            Format::Yaml => self.print(&yaml::render(&document())?),
+        }
+    }
+
+    /// Writes the result of a change: a sentence for people unless `--quiet` is given,
+    /// and the document for programs in any case.
+    pub fn done(
+        &self,
+        sentence: impl FnOnce() -> String,
+        document: impl FnOnce() -> Value,
+    ) -> Result<()> {
+        if self.format == Format::Table && self.quiet {
+            return Ok(());
+        }
+        self.result(|_| sentence(), document)
+    }
+
+    /// Writes text to stdout, with a final newline if it lacks one.
+    pub fn print(&self, text: &str) -> Result<()> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.print_bytes(text.as_bytes())?;
+        if text.ends_with('\n') {
+            Ok(())
+        } else {
+            self.print_bytes(b"\n")
+        }
+    }
+
+    /// Writes bytes to stdout as they are.
+    pub fn print_bytes(&self, bytes: &[u8]) -> Result<()> {
+        match io::stdout().lock().write_all(bytes) {
+            Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            other => other.context("cannot write to stdout"),
+        }
+    }
+
+    /// Writes a line of a stream to stdout; `false` if the reader is gone.
+    pub fn print_line(&self, line: &str) -> Result<bool> {
+        match writeln!(io::stdout().lock(), "{line}") {
+            Ok(()) => Ok(true),
+            Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(err) => Err(err).context("cannot write to stdout"),
+        }
+    }
+
+    /// Replaces the text on the terminal; `false` if the reader is gone.
+    ///
+    /// One write, line by line over the old text, avoids flicker. Lines below the
+    /// screen are left out: a terminal that scrolls would show them twice.
+    pub fn redraw(&self, text: &str, rows: Option<u16>) -> Result<bool> {
+        let mut out = io::stdout().lock();
+        let frame = frame(text, rows);
+        match out.write_all(frame.as_bytes()).and_then(|()| out.flush()) {
+            Ok(()) => Ok(true),
+            Err(err) if err.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(err) => Err(err).context("cannot write to stdout"),
+        }
+    }
+
+    /// Writes a message to stderr. A write error is ignored: there is no other stream
+    /// to report it on.
+    pub fn say(&self, message: &str) {
+        let _ = writeln!(io::stderr().lock(), "{message}");
+    }
+
+    /// Writes a warning to stderr.
+    pub fn warn(&self, message: &str) {
+        let label = if self.colour_on_stderr {
+            "\u{1b}[33mwarning\u{1b}[0m"
+        } else {
+            "warning"
+        };
+        self.say(&format!("{label}: {}", escaped(message)));
+    }
+}
+
+/// Renders a screen: the cursor goes to the upper left corner, each line is cleared
+/// behind its text, and at last everything below.
+fn frame(text: &str, rows: Option<u16>) -> String {
+    // The last line holds the cursor.
+    let most = rows.map_or(usize::MAX, |rows| usize::from(rows.saturating_sub(1)));
+    let lines = text
+        .lines()
+        .take(most)
+        .map(|line| format!("{line}\u{1b}[K\n"));
+    format!("\u{1b}[H{}\u{1b}[J", lines.collect::<String>())
+}
+
+fn decide_colour(terminal: bool, no_colour: bool, forced: bool, dumb: bool) -> bool {
+    !no_colour && (forced || (terminal && !dumb))
+}
+
+/// Asks a question on stderr and reads one line from stdin.
+pub fn ask(question: &str) -> Result<bool> {
+    let mut err = io::stderr().lock();
+    write!(err, "{question} [y/N] ")
+        .and_then(|()| err.flush())
+        .context("cannot ask on stderr")?;
+    let mut answer = String::new();
+    io::stdin()
+        .read_line(&mut answer)
+        .context("cannot read the answer")?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_overwrites_and_then_clears_the_rest() {
+        let drawn = "\u{1b}[Ha\u{1b}[K\nb\u{1b}[K\n\u{1b}[J";
+        assert_eq!(frame("a\nb\n", None), drawn);
+        assert_eq!(frame("a\nb\nc\n", Some(3)), drawn);
+    }
+
+    #[test]
+    fn colour_needs_a_terminal_or_force_and_no_veto() {
+        assert!(decide_colour(true, false, false, false));
+        assert!(!decide_colour(false, false, false, false));
+        assert!(!decide_colour(true, true, true, false));
+        assert!(decide_colour(false, false, true, false));
+        assert!(!decide_colour(true, false, false, true));
+    }
+}
