@@ -7,7 +7,7 @@ use super::endpoint::Endpoint;
 use super::text::clean;
 use crate::domain::outcome::ErrorKind;
 use crate::domain::repo::Repo;
-use crate::domain::retry::Prospect;
+use crate::domain::retry::{AttemptError, Prospect, is_transient_status};
 use crate::sys::http::{HttpError, HttpErrorKind};
 
 /// A failed request to the Hub or to its storage: the subject of the request, the
@@ -206,16 +206,6 @@ impl HubError {
         }
     }
 
-    pub(super) fn prospect(&self) -> Prospect {
-        if self.is_transient() {
-            Prospect::Transient {
-                wait: self.0.details.retry_hint,
-            }
-        } else {
-            Prospect::Permanent
-        }
-    }
-
     /// Returns the next step for a user, where one is certain.
     pub fn hint(&self) -> Option<String> {
         let about = &self.0.about;
@@ -383,10 +373,16 @@ impl fmt::Debug for HubError {
 
 impl std::error::Error for HubError {}
 
-/// Tells whether a status is transient; 520 to 524 come from a proxy in front of
-/// the Hub.
-fn is_transient_status(status: u16) -> bool {
-    matches!(status, 408 | 429 | 500 | 502 | 503 | 504 | 520..=524)
+impl AttemptError for HubError {
+    fn prospect(&self) -> Prospect {
+        if self.is_transient() {
+            Prospect::Transient {
+                wait: self.0.details.retry_hint,
+            }
+        } else {
+            Prospect::Permanent
+        }
+    }
 }
 
 #[cfg(test)]
@@ -421,16 +417,6 @@ mod tests {
         ] {
             let error = refused(status, &[("x-error-code", code)]);
             assert_eq!(error.kind().exit_status().code(), exit, "{status} {code}");
-        }
-    }
-
-    #[test]
-    fn only_temporary_statuses_are_transient() {
-        for status in [408, 429, 500, 502, 503, 504, 520, 524] {
-            assert!(refused(status, &[]).is_transient(), "{status}");
-        }
-        for status in [400, 401, 403, 404, 410, 416, 418, 501, 505] {
-            assert!(!refused(status, &[]).is_transient(), "{status}");
         }
     }
 
