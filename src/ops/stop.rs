@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::lock::take_run_lock;
 use crate::domain::run::{Run, RunProcess};
 use crate::domain::units::Seconds;
 use crate::store::{Store, StoreError};
@@ -69,17 +70,8 @@ fn signal(host: &Host, home: &Home, process: &RunProcess) -> Result<()> {
 
 /// Waits until nobody holds the lock; `false` when somebody still does.
 pub fn wait_for_end(host: &Host, home: &Home, limit: Seconds) -> Result<bool> {
-    const STEP: Duration = Duration::from_millis(200);
-    let mut waited = Duration::ZERO;
     // The lock and not the process: another one may have taken its number.
-    while is_held(home)? {
-        if waited >= Duration::from_secs(limit.get()) {
-            return Ok(false);
-        }
-        host.pause(STEP);
-        waited += STEP;
-    }
-    Ok(true)
+    Ok(!home.lock().exists() || take_run_lock(host, home, Some(limit))?.is_some())
 }
 
 /// Tells whether a process holds the lock of a home.
