@@ -264,6 +264,11 @@ impl ExitStatus {
 }
 
 impl ErrorKind {
+    /// Tells whether trouble of this kind commonly ends without anybody's help.
+    pub fn is_temporary(self) -> bool {
+        self.exit_status() == ExitStatus::Temporary
+    }
+
     /// Returns how a process ends whose only trouble was of this kind.
     pub fn exit_status(self) -> ExitStatus {
         match self {

@@ -206,6 +206,23 @@ impl HubError {
         }
     }
 
+    /// Tells whether the repository, its revision or its files are gone upstream.
+    pub fn is_gone(&self) -> bool {
+        matches!(
+            self.fault(),
+            Fault::RepoNotFoundOrPrivate { .. } | Fault::RevisionNotFound | Fault::Disabled
+        )
+    }
+
+    /// Tells whether this machine had no network at all, or was forbidden to use it.
+    pub fn is_offline(&self) -> bool {
+        match self.fault() {
+            Fault::Network(http) => http.kind().is_offline(),
+            Fault::Offline => true,
+            _ => false,
+        }
+    }
+
     /// Returns the next step for a user, where one is certain.
     pub fn hint(&self) -> Option<String> {
         let about = &self.0.about;

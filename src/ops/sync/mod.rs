@@ -29,18 +29,19 @@ mod proving;
 mod readers;
 mod reading;
 mod source;
-mod trouble;
 mod work;
 
-pub use check::{BadFiles, Checked, Planned, check_all, is_gone};
+pub use check::{BadFiles, Checked, MissingFile, Planned, check_all};
 pub use delta::Asker;
 pub use end::{Progress, ProvenFile, SyncEnd};
 pub use findings::Findings;
 pub use flow::{Flow, Order};
 pub use origins::origins_of;
 pub use place::Place;
+pub use preflight::{NoFiles, NoSpace, TooLarge};
 pub use proofs::Proofs;
-pub use trouble::{outcome_of, trouble_of};
+
+pub use super::diagnose::{outcome_of, trouble_of};
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
