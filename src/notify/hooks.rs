@@ -8,7 +8,6 @@ use super::wire;
 use crate::domain::alert::{Failing, HookEvent, Reason, RunFacts};
 use crate::domain::argv::Argv;
 use crate::domain::session::Session;
-use crate::domain::settings::SettingKey;
 use crate::domain::time::{Timestamp, render_utc};
 use crate::sys::child::{self, ChildCommand, ChildOutput, Ended, Pipes};
 use crate::sys::stop::StopFlag;
@@ -55,18 +54,6 @@ pub enum Answer {
     LeftOut,
     /// Why it did not do its work.
     Failed(String),
-}
-
-/// Returns the setting that names the program of a hook.
-pub fn setting_of(event: HookEvent) -> SettingKey {
-    match event {
-        HookEvent::OnUpdate => SettingKey::HooksOnUpdate,
-        HookEvent::OnFailure => SettingKey::HooksOnFailure,
-        HookEvent::OnRecovery => SettingKey::HooksOnRecovery,
-        HookEvent::OnHold => SettingKey::HooksOnHold,
-        HookEvent::OnSkip => SettingKey::HooksOnSkip,
-        HookEvent::Finally => SettingKey::HooksFinally,
-    }
 }
 
 /// Runs a hook to its end; returns what became of it and what it printed.

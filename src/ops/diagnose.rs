@@ -209,10 +209,12 @@ fn service(link: &(dyn StdError + 'static)) -> Option<Known> {
         return Some(Known::hinted(ErrorKind::RateLimit, hint));
     }
     if link.is::<TokenError>() {
-        return Some(Known::new(ErrorKind::Auth, None));
+        let hint = "correct it where it comes from, or write a new token: `hf auth login`";
+        return Some(Known::hinted(ErrorKind::Auth, hint));
     }
     if link.is::<UnreadableTokenFile>() {
-        let hint = "make it readable for this user, or name another one with `HF_TOKEN_PATH`";
+        let hint = "make it readable for this user, write a new token (`hf auth login`), or name \
+            another file with `HF_TOKEN_PATH`";
         return Some(Known::hinted(ErrorKind::Auth, hint));
     }
     None

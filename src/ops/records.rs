@@ -8,8 +8,9 @@ use super::run::Opening;
 use super::sync::{SyncEnd, Target};
 use super::watchdog;
 use crate::cache::{self, CacheLayout};
+use crate::domain::health::{self, CheckEnd};
 use crate::domain::model::{Destination, Model, ModelState};
-use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, RunOutcome, UpstreamState};
+use crate::domain::outcome::{Effect, ErrorKind, ExitStatus, Outcome, RunOutcome};
 use crate::domain::repo::CommitSha;
 use crate::domain::run::{EventKind, RunTotals};
 use crate::domain::session::{Session, Trouble};
@@ -18,107 +19,26 @@ use crate::domain::time::Timestamp;
 use crate::store::Store;
 use crate::sys::stop::StopReason;
 
-/// Decides what a session's end says about its model: check, success and
-/// change are three different facts.
+/// Returns the state of a model after a session.
 pub fn state_after(model: &Model, end: &SyncEnd, now: Timestamp) -> ModelState {
-    let mut state = model.state.clone();
-    let commit = end.progress.new_commit.clone();
-    if commit.is_some() {
-        state.last_check_at = Some(now);
-        state.upstream_state = match end.renamed_to {
-            Some(_) => UpstreamState::Renamed,
-            None => UpstreamState::Ok,
-        };
-    }
-    match end.outcome {
-        Outcome::Updated | Outcome::Repaired | Outcome::UpToDate => {
-            state.last_success_at = Some(now);
-            state.consecutive_failures = 0;
-            state.forget_damage();
-            if state.published_commit != commit {
-                state.published_at = Some(now);
-                state.last_change_at = Some(now);
-            }
-            // An accepted update stays accepted as long as it is published.
-            let accepted = state.held_update.filter(|update| update.is_accepted);
-            state.held_update = accepted.filter(|update| commit.as_ref() == Some(&update.commit));
-            state.published_commit = commit;
-        }
-        Outcome::Held => {
-            state.last_success_at = Some(now);
-            state.consecutive_failures = 0;
-            state.held_update = end.held_update.clone();
-        }
-        Outcome::Orphaned => {
-            state.upstream_state = UpstreamState::Orphaned;
-            state.last_check_at = Some(now);
-        }
-        // Without a network nothing was tried, so nothing has failed.
-        Outcome::Failed | Outcome::CouldNotCheck if end.is_offline => {}
-        Outcome::Failed | Outcome::CouldNotCheck => {
-            state.consecutive_failures = state.consecutive_failures.saturating_add(1);
-            if end
-                .trouble
-                .as_ref()
-                .is_some_and(|trouble| trouble.kind == ErrorKind::Auth)
-            {
-                state.upstream_state = UpstreamState::Gated;
-            }
-        }
-        Outcome::Partial | Outcome::Skipped => {}
-    }
-    state
+    health::state_after(&model.state, &check_end(end), now)
 }
 
-/// Names what a person should know later: changes, each told once.
+/// Returns the events of a session.
 pub fn news_of(before: &Model, after: &ModelState, end: &SyncEnd) -> Vec<(EventKind, String)> {
-    let (name, old) = (&before.spec.name, &before.state);
-    let mut news = Vec::new();
-    if after.upstream_state != old.upstream_state {
-        match after.upstream_state {
-            UpstreamState::Orphaned => news.push((
-                EventKind::Orphaned,
-                format!("`{name}` is gone upstream; the local copy is kept"),
-            )),
-            UpstreamState::Gated => {
-                news.push((EventKind::Gated, format!("access to `{name}` was refused")))
-            }
-            UpstreamState::Renamed => {
-                let new = end.renamed_to.as_deref().unwrap_or_default();
-                news.push((
-                    EventKind::Renamed,
-                    format!("`{}` is called `{new}` now", before.spec.repo),
-                ));
-            }
-            UpstreamState::Ok => {}
-        }
+    let names = (&before.spec.name, &before.spec.repo);
+    health::events(names, &before.state, after, &check_end(end))
+}
+
+fn check_end(end: &SyncEnd) -> CheckEnd<'_> {
+    CheckEnd {
+        outcome: end.outcome,
+        trouble: end.trouble.as_ref(),
+        commit: end.progress.new_commit.as_ref(),
+        renamed_to: end.renamed_to.as_deref(),
+        held_update: end.held_update.as_ref(),
+        is_offline: end.is_offline,
     }
-    match (old.consecutive_failures, after.consecutive_failures) {
-        (0, 1..) => {
-            let why = end.trouble.as_ref().map(|trouble| trouble.message.as_str());
-            news.push((EventKind::Failing, why.unwrap_or("it failed").to_owned()));
-        }
-        (failures @ 1.., 0) => news.push((
-            EventKind::Recovered,
-            format!("`{name}` is well again after {failures} failures"),
-        )),
-        _ => {}
-    }
-    // A suspicious update is told when it is seen first, not at each tick.
-    let is_known = after.held_update.is_some() && after.held_update == old.held_update;
-    if end.outcome == Outcome::Held
-        && !is_known
-        && let Some(commit) = &end.progress.new_commit
-    {
-        news.push((
-            EventKind::Held,
-            match &end.trouble {
-                Some(trouble) => format!("`{name}` is held: {}", trouble.message),
-                None => format!("`{name}` is held; upstream has {}", commit.short()),
-            },
-        ));
-    }
-    news
 }
 
 /// Names the exit code that one target asks for.
@@ -128,15 +48,12 @@ pub fn status_of(end: &SyncEnd) -> ExitStatus {
             .as_ref()
             .map_or(ExitStatus::Failed, |trouble| trouble.kind.exit_status())
     };
-    match end.outcome {
-        Outcome::Updated
-        | Outcome::UpToDate
-        | Outcome::Repaired
-        | Outcome::Held
-        | Outcome::Skipped => ExitStatus::Ok,
-        Outcome::CouldNotCheck => ExitStatus::Temporary,
-        Outcome::Orphaned | Outcome::Failed => by_kind(),
-        Outcome::Partial => match end.stopped {
+    let kind = end.trouble.as_ref().map(|trouble| trouble.kind);
+    match end.outcome.effect(kind) {
+        Effect::Current | Effect::Held | Effect::Untried => ExitStatus::Ok,
+        Effect::FailedTemporarily => ExitStatus::Temporary,
+        Effect::Gone | Effect::Failed => by_kind(),
+        Effect::Unfinished => match end.stopped {
             Some(StopReason::Interrupted) => ExitStatus::Interrupted,
             Some(StopReason::Terminated) => ExitStatus::Terminated,
             Some(StopReason::TimeBudget) => ExitStatus::TimeBudget,
@@ -164,11 +81,8 @@ pub fn run_outcome(status: ExitStatus) -> RunOutcome {
 
 pub fn add_up(sessions: &[Session], n_due: u64) -> RunTotals {
     let failed = |session: &Session| {
-        let outcome = session.end.as_ref().map(|end| end.outcome);
-        matches!(
-            outcome,
-            None | Some(Outcome::Failed | Outcome::CouldNotCheck)
-        )
+        let end = session.end.as_ref();
+        end.is_none_or(|end| end.effect().is_failure())
     };
     RunTotals {
         n_due,
