@@ -8,30 +8,10 @@ use std::fmt;
 use anyhow::Error;
 
 use crate::domain::nearest::nearest;
-use crate::domain::outcome::{ExitStatus, UnknownWord};
-use crate::domain::repo::NameError;
-use crate::domain::schedule::{Impossible, SpecError};
-use crate::domain::settings::SettingError;
-use crate::domain::shard::ShardError;
-use crate::domain::snapshot::NothingSelected;
-use crate::domain::time::MomentError;
-use crate::domain::units::UnitError;
-use crate::hub::{HubError, TokenError};
+use crate::domain::outcome::ExitStatus;
 use crate::json;
-use crate::ops::hold::OtherUpdate;
-use crate::ops::hub::UnreadableTokenFile;
-use crate::ops::models::DirectoryInUse;
-use crate::ops::places::PlaceError;
-use crate::ops::rate_limits::AskedToWait;
-use crate::ops::run_due::WrongClock;
-use crate::ops::schedules::Duplicate;
-use crate::ops::timer::Refusal;
-use crate::ops::timer_places::OtherPlace;
-use crate::store::StoreError;
-use crate::sys::files::is_disk_failure;
-use crate::sys::host::VariableNotUtf8;
+use crate::ops::diagnose::diagnose;
 use crate::sys::logging::LogFormat;
-use crate::sys::paths::PathNotUtf8;
 use crate::sys::text::escaped;
 use crate::ui::Output;
 
@@ -120,151 +100,15 @@ pub fn explain(error: &Error) -> Explanation {
             status: complaint.status,
         };
     }
-    let mut chain = error.chain().map(|link| link.to_string());
-    let headline = chain.next().unwrap_or_default();
-    let mut causes: Vec<String> = Vec::new();
-    for link in chain {
-        // A wrapper that repeats what it wraps says nothing new.
-        if !headline.contains(&link) && !causes.iter().any(|known| known.contains(&link)) {
-            causes.push(link);
-        }
-    }
-    let (status, next) = classify(error);
+    let diagnosis = diagnose(error);
+    let mut messages = diagnosis.messages.into_iter();
+    let headline = messages.next().unwrap_or_default();
+    let causes: Vec<String> = messages.collect();
     Explanation {
         headline,
         cause: (!causes.is_empty()).then(|| causes.join(": ")),
-        next,
-        status,
-    }
-}
-
-/// Finds the typed fact that decides about code and hint.
-fn classify(error: &Error) -> (ExitStatus, Option<String>) {
-    for link in error.chain() {
-        if let Some(setting) = link.downcast_ref::<SettingError>() {
-            return (ExitStatus::Usage, Some(setting.hint()));
-        }
-        if let Some(place) = link.downcast_ref::<PlaceError>() {
-            return (place.kind().exit_status(), Some(place.hint()));
-        }
-        if let Some(place) = link.downcast_ref::<OtherPlace>() {
-            return (ExitStatus::Usage, Some(place.hint()));
-        }
-        if link.is::<DirectoryInUse>() {
-            let next = "name another directory: each model deletes what is not in its revision";
-            return (ExitStatus::Usage, Some(next.to_owned()));
-        }
-        if link.is::<NameError>()
-            || link.is::<UnitError>()
-            || link.is::<SpecError>()
-            || link.is::<Impossible>()
-            || link.is::<Duplicate>()
-            || link.is::<MomentError>()
-            || link.is::<UnknownWord>()
-            || link.is::<ShardError>()
-            || link.is::<PathNotUtf8>()
-        {
-            return (ExitStatus::Usage, None);
-        }
-        if link.is::<VariableNotUtf8>() {
-            let next = "give it a value in UTF-8, or unset it";
-            return (ExitStatus::Usage, Some(next.to_owned()));
-        }
-        if let Some(other) = link.downcast_ref::<OtherUpdate>() {
-            let next = format!("`hfdl models show {}` tells more", other.model);
-            return (ExitStatus::Usage, Some(next));
-        }
-        if let Some(nothing) = link.downcast_ref::<NothingSelected>() {
-            return (ExitStatus::Usage, nothing.hint().map(str::to_owned));
-        }
-        if let Some(refusal) = link.downcast_ref::<Refusal>() {
-            let status = match refusal.is_usage {
-                true => ExitStatus::Usage,
-                false => ExitStatus::Failed,
-            };
-            return (status, refusal.next.clone());
-        }
-        if let Some(hub) = link.downcast_ref::<HubError>() {
-            return (hub_status(hub), hub.hint());
-        }
-        if let Some(store) = link.downcast_ref::<StoreError>() {
-            return (store_status(store), store_hint(store));
-        }
-        if link.is::<AskedToWait>() {
-            let next = "run it again after that time";
-            return (ExitStatus::Temporary, Some(next.to_owned()));
-        }
-        if link.is::<WrongClock>() {
-            let next =
-                "set the clock, or switch time synchronisation on; the next tick tries again";
-            return (ExitStatus::Temporary, Some(next.to_owned()));
-        }
-        if link.is::<TokenError>() {
-            return (ExitStatus::Auth, None);
-        }
-        if link.is::<UnreadableTokenFile>() {
-            let next = "make it readable for this user, or name another one with `HF_TOKEN_PATH`";
-            return (ExitStatus::Auth, Some(next.to_owned()));
-        }
-        if let Some(io) = link.downcast_ref::<std::io::Error>() {
-            use std::io::ErrorKind;
-            match io.kind() {
-                ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-                    return (
-                        ExitStatus::Disk,
-                        Some("free space on that file system and try again".to_owned()),
-                    );
-                }
-                ErrorKind::ReadOnlyFilesystem => {
-                    return (
-                        ExitStatus::Disk,
-                        Some("make that file system writable or use another place".to_owned()),
-                    );
-                }
-                _ if is_disk_failure(io) => return (ExitStatus::Disk, None),
-                _ => {}
-            }
-        }
-    }
-    (ExitStatus::Failed, None)
-}
-
-fn hub_status(error: &HubError) -> ExitStatus {
-    match error.kind() {
-        // Asked for by hand, a name that does not exist is a wrong argument's cousin,
-        // but only the Hub could tell: something failed, nothing was misused.
-        kind if error.is_transient() => kind.exit_status().worst(ExitStatus::Temporary),
-        kind => kind.exit_status(),
-    }
-}
-
-fn store_hint(error: &StoreError) -> Option<String> {
-    match error {
-        StoreError::NotUnique {
-            entity: "model",
-            existing,
-            ..
-        } => Some(format!(
-            "`hfdl models set {existing}` changes it; another revision or place needs another `--name`"
-        )),
-        StoreError::UnusableSchedule(schedule) => Some(schedule.hint()),
-        other => other.hint().map(str::to_owned),
-    }
-}
-
-fn store_status(error: &StoreError) -> ExitStatus {
-    match error {
-        StoreError::DiskFull | StoreError::DiskFailed { .. } | StoreError::ReadOnly => {
-            ExitStatus::Disk
-        }
-        StoreError::Busy => ExitStatus::Temporary,
-        StoreError::NotUnique { .. }
-        | StoreError::NotFound { .. }
-        | StoreError::Refused(_)
-        | StoreError::PathNotUtf8(_)
-        | StoreError::UnusableSchedule(_)
-        | StoreError::MissingReference => ExitStatus::Usage,
-        _ => ExitStatus::Failed,
+        next: diagnosis.hint,
+        status: diagnosis.status,
     }
 }
 

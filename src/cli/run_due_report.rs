@@ -10,7 +10,7 @@ use super::download_report::{
 };
 use super::explain::{self, Explanation};
 use crate::domain::alert::{HookEvent, Notice, RunFacts};
-use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome, Trigger};
+use crate::domain::outcome::{Effect, ExitStatus, RunOutcome, Trigger};
 use crate::domain::pause::Pause;
 use crate::domain::run::Run;
 use crate::domain::schedule::{DueState, Unusable};
@@ -241,7 +241,7 @@ fn is_quiet(session: &Session) -> bool {
     let Some(end) = &session.end else {
         return false;
     };
-    end.trouble.is_none() && matches!(end.outcome, Outcome::Partial | Outcome::Held)
+    end.trouble.is_none() && matches!(end.effect(), Effect::Unfinished | Effect::Held)
 }
 
 fn label(session: &Session) -> String {

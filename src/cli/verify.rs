@@ -14,7 +14,7 @@ use super::lock::take_lock;
 use super::status::leave_status_file;
 use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, EntryName, Model};
-use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, Trigger};
+use crate::domain::outcome::{Effect, ErrorKind, ExitStatus, Outcome, Trigger};
 use crate::domain::repo::Revision;
 use crate::domain::repo_arg::RepoArg;
 use crate::domain::run::RunCommand;
@@ -230,19 +230,12 @@ fn explain_session(session: &Session, model: &Verified) -> Option<Explanation> {
     let label = session.start.label();
     let trouble = end.trouble.as_ref();
     let is_bytes = trouble.is_some_and(|trouble| trouble.kind == ErrorKind::Integrity);
-    let headline = match end.outcome {
-        Outcome::Updated
-        | Outcome::UpToDate
-        | Outcome::Repaired
-        | Outcome::Held
-        | Outcome::Skipped => return None,
-        Outcome::Partial => format!("`{label}` was not verified to its end"),
-        Outcome::CouldNotCheck => format!("could not verify `{label}`"),
-        Outcome::Orphaned | Outcome::Failed if model.bad.is_empty() => {
-            format!("could not verify `{label}`")
-        }
-        Outcome::Orphaned | Outcome::Failed if is_bytes => format!("`{label}` is damaged"),
-        Outcome::Orphaned | Outcome::Failed => {
+    let headline = match end.effect() {
+        Effect::Current | Effect::Held | Effect::Untried => return None,
+        Effect::Unfinished => format!("`{label}` was not verified to its end"),
+        _ if model.bad.is_empty() => format!("could not verify `{label}`"),
+        _ if is_bytes => format!("`{label}` is damaged"),
+        _ => {
             let count = text::count(model.bad.len() as u64, "bad file", "bad files");
             format!("could not repair `{label}`: {count} as before")
         }
@@ -250,8 +243,8 @@ fn explain_session(session: &Session, model: &Verified) -> Option<Explanation> {
     Some(Explanation {
         headline,
         cause: trouble.map(|trouble| trouble.message.clone()),
-        next: match end.outcome {
-            Outcome::Partial => Some("run the same again".to_owned()),
+        next: match end.effect() {
+            Effect::Unfinished => Some("run the same again".to_owned()),
             _ => trouble.and_then(|trouble| trouble.hint.clone()),
         },
         status: trouble.map_or(ExitStatus::Failed, |trouble| trouble.kind.exit_status()),

@@ -47,6 +47,7 @@ pub mod content;
 pub mod deletion;
 pub mod delta;
 pub mod filter;
+pub mod health;
 pub mod hold;
 pub mod model;
 pub mod nearest;

@@ -80,6 +80,53 @@ words! {
     }
 }
 
+/// The effect of a session's end on the health of its model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// Every file of the current commit is in place.
+    Current,
+    /// The model stays at an older commit on purpose.
+    Held,
+    /// The network, the Hub or its rate limit failed, which commonly ends by itself.
+    FailedTemporarily,
+    Failed,
+    /// Gone upstream.
+    Gone,
+    /// Cut short: nothing is known about the health.
+    Unfinished,
+    Untried,
+}
+
+impl Effect {
+    /// Tells whether the model is well.
+    pub fn is_well(self) -> bool {
+        matches!(self, Self::Current | Self::Held)
+    }
+
+    /// Tells whether the check or the update did not succeed.
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Failed | Self::FailedTemporarily)
+    }
+}
+
+impl Outcome {
+    /// Returns the effect of an end with this outcome and this kind of trouble.
+    pub fn effect(self, trouble: Option<ErrorKind>) -> Effect {
+        match self {
+            Self::Updated | Self::UpToDate | Self::Repaired => Effect::Current,
+            Self::Held => Effect::Held,
+            Self::CouldNotCheck => Effect::FailedTemporarily,
+            Self::Failed if trouble.is_some_and(ErrorKind::is_temporary) => {
+                Effect::FailedTemporarily
+            }
+            Self::Failed => Effect::Failed,
+            Self::Orphaned => Effect::Gone,
+            Self::Partial => Effect::Unfinished,
+            Self::Skipped => Effect::Untried,
+        }
+    }
+}
+
 words! {
     /// The result of a verification. It says nothing about the Hub, so it is
     /// never the outcome of a check.
@@ -264,6 +311,11 @@ impl ExitStatus {
 }
 
 impl ErrorKind {
+    /// Tells whether trouble of this kind commonly ends without anybody's help.
+    pub fn is_temporary(self) -> bool {
+        self.exit_status() == ExitStatus::Temporary
+    }
+
     /// Returns how a process ends whose only trouble was of this kind.
     pub fn exit_status(self) -> ExitStatus {
         match self {
@@ -288,6 +340,17 @@ mod tests {
         }
         let error = "done".parse::<Outcome>().unwrap_err().to_string();
         assert!(error.contains("up-to-date"), "{error}");
+    }
+
+    #[test]
+    fn a_failure_is_temporary_by_its_outcome_or_its_kind() {
+        let failed = |kind| Outcome::Failed.effect(Some(kind));
+        assert_eq!(failed(ErrorKind::Network), Effect::FailedTemporarily);
+        assert_eq!(failed(ErrorKind::RateLimit), Effect::FailedTemporarily);
+        assert_eq!(failed(ErrorKind::Disk), Effect::Failed);
+        assert_eq!(Outcome::Failed.effect(None), Effect::Failed);
+        let unchecked = Outcome::CouldNotCheck.effect(None);
+        assert_eq!(unchecked, Effect::FailedTemporarily);
     }
 
     #[test]

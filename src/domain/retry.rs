@@ -1,7 +1,7 @@
 //! Retry policy: whether and when to try again after a failure.
 //!
 //! The decision is a function of plain values, including the random number, so
-//! tests cover every branch without waiting.
+//! tests cover every branch without waiting. `sys::retry` has the loop.
 
 use std::time::Duration;
 
@@ -39,6 +39,9 @@ pub struct RetryPolicy {
     pub cap: Duration,
     /// The limit for the sum of all pauses of one request.
     pub max_total: Duration,
+    /// The limit for the time of all attempts together: a slow server must not
+    /// block a run for minutes.
+    pub max_busy: Duration,
     /// Whether pauses are really taken. Tests turn them off; the decisions stay
     /// the same.
     pub waits: bool,
@@ -53,6 +56,7 @@ impl Default for RetryPolicy {
             base: Duration::from_secs(1),
             cap: Duration::from_secs(16),
             max_total: Duration::from_secs(330),
+            max_busy: Duration::MAX,
             waits: true,
         }
     }
@@ -75,6 +79,8 @@ pub struct History {
     pub failures: u32,
     /// The sum of the pauses taken.
     pub waited: Duration,
+    /// The sum of the times that the attempts took.
+    pub busy: Duration,
 }
 
 /// Whether the latest failure allows another attempt.
@@ -84,6 +90,19 @@ pub enum Prospect {
     Permanent,
     /// Another attempt may succeed, after `wait` if the server named a time.
     Transient { wait: Option<Duration> },
+}
+
+/// An error of an attempt that may be repeated.
+pub trait AttemptError {
+    fn prospect(&self) -> Prospect;
+}
+
+/// Tells whether an HTTP status is transient.
+///
+/// A server error is, unless it says that the server lacks an ability: 501 (not
+/// implemented) and 505 (version of HTTP not supported).
+pub fn is_transient_status(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500..=599) && !matches!(status, 501 | 505)
 }
 
 /// The decision: retry or give up.
@@ -98,7 +117,7 @@ pub enum Verdict {
 pub enum Why {
     Permanent,
     NoAttemptsLeft,
-    /// The pause would exceed `max_total`; the next tick retries instead.
+    /// The attempts or their pauses take too long; the next tick retries instead.
     NoTimeLeft,
 }
 
@@ -115,6 +134,9 @@ pub fn decide(policy: &RetryPolicy, history: History, prospect: Prospect, random
     };
     if history.failures >= policy.max_attempts {
         return Verdict::GiveUp(Why::NoAttemptsLeft);
+    }
+    if history.busy >= policy.max_busy {
+        return Verdict::GiveUp(Why::NoTimeLeft);
     }
     let random = random.clamp(0.0, 1.0);
     let pause = match wait {
@@ -142,7 +164,7 @@ mod tests {
     fn after(failures: u32) -> History {
         History {
             failures,
-            waited: Duration::ZERO,
+            ..History::default()
         }
     }
 
@@ -215,6 +237,7 @@ mod tests {
         let history = History {
             failures: 2,
             waited: Duration::from_secs(60),
+            ..History::default()
         };
         assert_eq!(
             decide(&RetryPolicy::default(), history, hint, 0.0),
@@ -227,5 +250,33 @@ mod tests {
             decide(&RetryPolicy::default(), after(1), endless, 1.0),
             Verdict::GiveUp(Why::NoTimeLeft)
         );
+    }
+
+    #[test]
+    fn attempts_that_take_long_are_not_repeated() {
+        let policy = RetryPolicy {
+            max_busy: Duration::from_secs(60),
+            ..RetryPolicy::default()
+        };
+        let busy = |seconds| History {
+            busy: Duration::from_secs(seconds),
+            ..after(1)
+        };
+        assert!(matches!(
+            decide(&policy, busy(59), TRANSIENT, 0.5),
+            Verdict::RetryAfter(_)
+        ));
+        assert_eq!(
+            decide(&policy, busy(60), TRANSIENT, 0.5),
+            Verdict::GiveUp(Why::NoTimeLeft)
+        );
+    }
+
+    #[test]
+    fn a_status_is_transient_if_a_server_or_proxy_can_recover_from_it() {
+        let transient = [408, 429, 500, 502, 503, 504, 507, 520, 524, 530, 599];
+        assert_eq!(transient.map(is_transient_status), [true; 11]);
+        let permanent = [200, 400, 401, 403, 404, 410, 416, 418, 501, 505, 600];
+        assert_eq!(permanent.map(is_transient_status), [false; 11]);
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::content::ContentId;
 use super::model::{Destination, EntryName, ModelId};
 use super::origin::{Reused, with_in_place};
-use super::outcome::{ErrorKind, Outcome, Trigger, VerifyOutcome, words};
+use super::outcome::{Effect, ErrorKind, Outcome, Trigger, VerifyOutcome, words};
 use super::repo::{CommitSha, Repo, RepoPath, Revision};
 use super::run::RunId;
 use super::schedule::ScheduleId;
@@ -107,6 +107,12 @@ pub struct SessionEnd {
 }
 
 impl SessionEnd {
+    /// Returns the effect of the end on the health of the model.
+    pub fn effect(&self) -> Effect {
+        let trouble = self.trouble.as_ref();
+        self.outcome.effect(trouble.map(|trouble| trouble.kind))
+    }
+
     /// Returns the word that people read: of a verification that found its
     /// files, its own; a repair is worth telling as one.
     pub fn word(&self) -> &'static str {

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::source::SourceError;
-use crate::domain::retry::{History, RetryPolicy, Verdict, decide};
+use crate::domain::retry::{AttemptError, History, RetryPolicy, Verdict, decide};
 
 /// Received bytes that reset the failure history.
 const PROGRESS: u64 = 64 << 10;

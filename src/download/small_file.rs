@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::budget::Grant;
 use super::counters::FileCounters;
@@ -12,8 +13,7 @@ use super::verify::ContentHasher;
 use super::worker::{ReceiveError, StreamReader, check_response, drain};
 use crate::domain::content::ContentId;
 use crate::domain::outcome::ErrorKind;
-use crate::domain::retry::{History, Verdict, decide};
-use crate::sys::open;
+use crate::sys::{open, retry};
 
 /// Fetches a small file, with retries.
 pub(crate) fn fetch(
@@ -55,44 +55,41 @@ fn attempts(
     grant: &mut Grant,
     buffer: &mut [u8],
 ) -> Result<(), FileEnd> {
-    let mut history = History::default();
+    let count = || counters.retries.fetch_add(1, Ordering::Relaxed);
     let mut was_wrong = false;
-    loop {
-        let error = match attempt(engine, index, job, counters, grant, buffer) {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(mismatch)) if was_wrong => {
-                return Err(FileEnd::Failed(with_evidence(job, mismatch)));
-            }
-            Ok(Err(_)) => {
-                was_wrong = true;
-                counters.retries.fetch_add(1, Ordering::Relaxed);
-                continue;
-            }
-            Err(ReceiveError::Stopped) => return Err(FileEnd::Partial(0)),
-            Err(ReceiveError::Fatal(error)) => return Err(FileEnd::Failed(error)),
-            Err(ReceiveError::Source(error)) => error,
+    let pause = |error: ReceiveError, after: Duration| {
+        let ReceiveError::Source(error) = error else {
+            return Err(error);
         };
-        history.failures += 1;
-        let verdict = decide(
-            &engine.options.retry,
-            history,
-            error.prospect(),
-            fastrand::f64(),
-        );
-        let Verdict::RetryAfter(after) = verdict else {
-            return Err(FileEnd::Failed(error.into()));
-        };
-        history.waited += after;
-        counters.retries.fetch_add(1, Ordering::Relaxed);
+        count();
         engine.send(EngineEvent::Retrying {
             job: index,
             after,
             error,
         });
         if engine.pause(&job.limits, after) {
-            return Err(FileEnd::Partial(0));
+            return Err(ReceiveError::Stopped);
         }
-    }
+        Ok(())
+    };
+    // A first wrong hash is repeated at once and is no failure of the source.
+    let fetch = || loop {
+        match attempt(engine, index, job, counters, grant, buffer)? {
+            Ok(()) => return Ok(()),
+            Err(mismatch) if was_wrong => {
+                return Err(ReceiveError::Fatal(with_evidence(job, mismatch)));
+            }
+            Err(_) => {
+                was_wrong = true;
+                count();
+            }
+        }
+    };
+    retry::run(&engine.options.retry, pause, fetch).map_err(|error| match error {
+        ReceiveError::Stopped => FileEnd::Partial(0),
+        ReceiveError::Fatal(error) => FileEnd::Failed(error),
+        ReceiveError::Source(error) => FileEnd::Failed(error.into()),
+    })
 }
 
 /// Makes one attempt; the inner result returns whether the hash matches.

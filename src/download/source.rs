@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::domain::outcome::ErrorKind;
 use crate::domain::ranges::ByteRange;
-use crate::domain::retry::Prospect;
+use crate::domain::retry::{AttemptError, Prospect};
 use crate::domain::session::FileSource;
 
 /// The origin of one file's bytes.
@@ -96,22 +96,23 @@ impl SourceError {
         }
     }
 
-    /// Returns whether and when a retry may succeed.
-    pub(crate) fn prospect(&self) -> Prospect {
+    /// Returns the [`SourceError`] inside a read error, or a network error.
+    pub(crate) fn from_read(err: &io::Error) -> Self {
+        match err.get_ref().and_then(|inner| inner.downcast_ref::<Self>()) {
+            Some(inner) => inner.clone(),
+            None => Self::transient(ErrorKind::Network, format!("the connection broke: {err}")),
+        }
+    }
+}
+
+impl AttemptError for SourceError {
+    fn prospect(&self) -> Prospect {
         if self.transient {
             Prospect::Transient {
                 wait: self.retry_after,
             }
         } else {
             Prospect::Permanent
-        }
-    }
-
-    /// Returns the [`SourceError`] inside a read error, or a network error.
-    pub(crate) fn from_read(err: &io::Error) -> Self {
-        match err.get_ref().and_then(|inner| inner.downcast_ref::<Self>()) {
-            Some(inner) => inner.clone(),
-            None => Self::transient(ErrorKind::Network, format!("the connection broke: {err}")),
         }
     }
 }

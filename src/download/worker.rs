@@ -21,6 +21,7 @@ use super::source::{ByteStream, SourceError};
 use super::{copies, hash_thread, small_file};
 use crate::domain::outcome::ErrorKind;
 use crate::domain::ranges::ByteRange;
+use crate::domain::retry::{AttemptError, Prospect};
 
 /// Longest interval between two reports, so that progress on slow connections is visible.
 const REPORT_INTERVAL: Duration = Duration::from_millis(250);
@@ -149,6 +150,15 @@ pub(crate) enum ReceiveError {
     Stopped,
     Source(SourceError),
     Fatal(FileError),
+}
+
+impl AttemptError for ReceiveError {
+    fn prospect(&self) -> Prospect {
+        match self {
+            Self::Source(error) => error.prospect(),
+            Self::Stopped | Self::Fatal(_) => Prospect::Permanent,
+        }
+    }
 }
 
 impl From<SourceError> for ReceiveError {

@@ -13,9 +13,10 @@ use super::redirect;
 use super::token::Token;
 use super::wire::{self, DeserializeOwned, Unreadable};
 use crate::domain::repo::Repo;
-use crate::domain::retry::{self, History, Prospect, RetryPolicy, Verdict};
+use crate::domain::retry::RetryPolicy;
 use crate::sys::http::{Headers, Http, Method, Request, Response, ShortBody, Url};
 use crate::sys::pause::{Pause, Stopwatch, Waited};
+use crate::sys::retry;
 
 /// The part of an error response's body that is read.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
@@ -108,7 +109,10 @@ pub(super) enum RedirectEnd {
 impl HubClient {
     pub fn new(http: Http, endpoint: Endpoint, token: Option<Token>, options: HubOptions) -> Self {
         Self {
-            retry: options.retry,
+            retry: RetryPolicy {
+                max_busy: http.patience(),
+                ..options.retry
+            },
             state: Arc::new(ClientState {
                 http,
                 endpoint,
@@ -129,7 +133,10 @@ impl HubClient {
     pub fn with_retry(&self, retry: RetryPolicy) -> Self {
         Self {
             state: Arc::clone(&self.state),
-            retry,
+            retry: RetryPolicy {
+                max_busy: self.retry.max_busy,
+                ..retry
+            },
         }
     }
 
@@ -202,7 +209,7 @@ impl HubClient {
         max_bytes: usize,
         mut read: impl FnMut(ShortBody) -> Result<T, Unreadable>,
     ) -> Result<(T, Option<NextLink>), HubError> {
-        self.with_retries(about, || {
+        self.with_retries(|| {
             let answer = self.send_following_all(request, about)?;
             let next = wire::next_link(answer.headers.all("link")).map(|target| NextLink {
                 base: answer.url.clone(),
@@ -322,40 +329,19 @@ impl HubClient {
         Ok(answer)
     }
 
-    /// Retries `attempt` while its failure is transient, the policy allows it, and
-    /// the attempts together have not exceeded their time limit: a slow server must
-    /// not block a run for minutes.
+    /// Repeats `attempt` while its failure is transient and the policy allows it.
     pub(super) fn with_retries<T>(
         &self,
-        about: &RequestContext,
-        mut attempt: impl FnMut() -> Result<T, HubError>,
+        attempt: impl FnMut() -> Result<T, HubError>,
     ) -> Result<T, HubError> {
-        let mut history = History::default();
-        let mut busy = Duration::ZERO;
-        loop {
-            let began = Stopwatch::start();
-            let error = match attempt() {
-                Ok(value) => return Ok(value),
-                Err(error) => error,
-            };
-            busy += began.elapsed();
-            history.failures += 1;
-            let prospect = if busy < self.state.http.patience() {
-                error.prospect()
-            } else {
-                Prospect::Permanent
-            };
-            let verdict = retry::decide(&self.retry, history, prospect, fastrand::f64());
-            let Verdict::RetryAfter(pause) = verdict else {
-                log::debug!("{about}: giving up after {} attempts", history.failures);
-                return Err(error);
-            };
-            log::info!("{error}; trying again in {:.1} s", pause.as_secs_f64());
-            history.waited += pause;
-            if self.state.pause.wait(pause) == Waited::Stopped {
-                return Err(error);
+        let pause = |error: HubError, span: Duration| {
+            log::info!("{error}; trying again in {:.1} s", span.as_secs_f64());
+            match self.state.pause.wait(span) {
+                Waited::Done => Ok(()),
+                Waited::Stopped => Err(error),
             }
-        }
+        };
+        retry::run(&self.retry, pause, attempt)
     }
 
     fn refusal(&self, answer: Response, about: &RequestContext) -> HubError {

@@ -7,7 +7,7 @@ use super::endpoint::Endpoint;
 use super::text::clean;
 use crate::domain::outcome::ErrorKind;
 use crate::domain::repo::Repo;
-use crate::domain::retry::Prospect;
+use crate::domain::retry::{AttemptError, Prospect, is_transient_status};
 use crate::sys::http::{HttpError, HttpErrorKind};
 
 /// A failed request to the Hub or to its storage: the subject of the request, the
@@ -206,13 +206,20 @@ impl HubError {
         }
     }
 
-    pub(super) fn prospect(&self) -> Prospect {
-        if self.is_transient() {
-            Prospect::Transient {
-                wait: self.0.details.retry_hint,
-            }
-        } else {
-            Prospect::Permanent
+    /// Tells whether the repository, its revision or its files are gone upstream.
+    pub fn is_gone(&self) -> bool {
+        matches!(
+            self.fault(),
+            Fault::RepoNotFoundOrPrivate { .. } | Fault::RevisionNotFound | Fault::Disabled
+        )
+    }
+
+    /// Tells whether this machine had no network at all, or was forbidden to use it.
+    pub fn is_offline(&self) -> bool {
+        match self.fault() {
+            Fault::Network(http) => http.kind().is_offline(),
+            Fault::Offline => true,
+            _ => false,
         }
     }
 
@@ -383,10 +390,16 @@ impl fmt::Debug for HubError {
 
 impl std::error::Error for HubError {}
 
-/// Tells whether a status is transient; 520 to 524 come from a proxy in front of
-/// the Hub.
-fn is_transient_status(status: u16) -> bool {
-    matches!(status, 408 | 429 | 500 | 502 | 503 | 504 | 520..=524)
+impl AttemptError for HubError {
+    fn prospect(&self) -> Prospect {
+        if self.is_transient() {
+            Prospect::Transient {
+                wait: self.0.details.retry_hint,
+            }
+        } else {
+            Prospect::Permanent
+        }
+    }
 }
 
 #[cfg(test)]
@@ -421,16 +434,6 @@ mod tests {
         ] {
             let error = refused(status, &[("x-error-code", code)]);
             assert_eq!(error.kind().exit_status().code(), exit, "{status} {code}");
-        }
-    }
-
-    #[test]
-    fn only_temporary_statuses_are_transient() {
-        for status in [408, 429, 500, 502, 503, 504, 520, 524] {
-            assert!(refused(status, &[]).is_transient(), "{status}");
-        }
-        for status in [400, 401, 403, 404, 410, 416, 418, 501, 505] {
-            assert!(!refused(status, &[]).is_transient(), "{status}");
         }
     }
 

@@ -60,7 +60,7 @@ impl HubClient {
         range: Option<(u64, Option<u64>)>,
     ) -> Result<FileStream, HubError> {
         let about = self.about_file(file);
-        self.with_retries(&about, || self.open_once(file, range, &about))
+        self.with_retries(|| self.open_once(file, range, &about))
     }
 
     fn open_once(

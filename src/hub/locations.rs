@@ -49,7 +49,7 @@ impl HubClient {
     /// Returns the location of a file, from the cache if possible.
     pub fn locate(&self, file: &FileAddress) -> Result<Location, HubError> {
         let about = self.about_file(file);
-        self.with_retries(&about, || self.cached_or_requested(file, &about, None))
+        self.with_retries(|| self.cached_or_requested(file, &about, None))
     }
 
     /// Returns the cached location unless it is old or the `refused` one; requests

@@ -7,7 +7,6 @@ use std::time::Duration;
 use crate::domain::alert::{HookCall, HookEvent};
 use crate::domain::argv::Argv;
 use crate::domain::session::Session;
-use crate::domain::settings::SettingKey;
 use crate::domain::time::{Timestamp, render_utc};
 use crate::json::hook_line;
 use crate::sys::child::{self, ChildCommand, ChildOutput, Ended, Pipes};
@@ -43,18 +42,6 @@ pub enum HookResult {
     LeftOut,
     /// The reason of the failure.
     Failed(String),
-}
-
-/// Returns the setting that names the program of a hook.
-pub fn setting_of(event: HookEvent) -> SettingKey {
-    match event {
-        HookEvent::OnUpdate => SettingKey::HooksOnUpdate,
-        HookEvent::OnFailure => SettingKey::HooksOnFailure,
-        HookEvent::OnRecovery => SettingKey::HooksOnRecovery,
-        HookEvent::OnHold => SettingKey::HooksOnHold,
-        HookEvent::OnSkip => SettingKey::HooksOnSkip,
-        HookEvent::Finally => SettingKey::HooksFinally,
-    }
 }
 
 /// Runs a hook to its end; returns its result and its output.

@@ -12,7 +12,7 @@ use crate::hub::{Endpoint, HubClient, HubOptions, Token, TokenInputs, TokenOrigi
 use crate::sys::host::Host;
 use crate::sys::http::{Http, HttpSettings};
 use crate::sys::paths;
-use crate::sys::pause::{Pause, Waited};
+use crate::sys::pause::Pause;
 use crate::sys::stop::StopFlag;
 use crate::xet::XetStorage;
 
@@ -27,7 +27,7 @@ pub fn connect(host: &Host, settings: &Settings, stop: &StopFlag) -> Result<HubC
     let http = http(host, settings)?;
     let options = HubOptions {
         is_offline: is_offline(host),
-        pause: pause(host, stop),
+        pause: Pause::until_stopped(stop).on(host),
         ..HubOptions::default()
     };
     Ok(HubClient::new(http, endpoint, token(host)?, options))
@@ -51,7 +51,7 @@ pub fn connect_to_xet(
     Ok(Some(XetStorage::new(
         http(host, settings)?,
         RetryPolicy::default(),
-        pause(host, stop),
+        Pause::until_stopped(stop).on(host),
         move || clock.now(),
     )))
 }
@@ -59,18 +59,6 @@ pub fn connect_to_xet(
 /// Tells whether the environment forbids the network.
 pub fn is_offline(host: &Host) -> bool {
     host.is_on("HF_HUB_OFFLINE") || host.is_on("TRANSFORMERS_OFFLINE")
-}
-
-fn pause(host: &Host, stop: &StopFlag) -> Pause {
-    let (takes_pauses, stop) = (host.takes_pauses(), stop.clone());
-    Pause::new(move |span| {
-        let span = if takes_pauses { span } else { Duration::ZERO };
-        if stop.pause(span) {
-            Waited::Stopped
-        } else {
-            Waited::Done
-        }
-    })
 }
 
 /// Reads what the environment says about the network: proxies, certificates, patience.
@@ -140,8 +128,8 @@ pub fn known_tokens(host: &Host) -> Vec<String> {
 #[derive(Debug, Error)]
 #[error("cannot read the token file `{}`", .path.display())]
 pub struct UnreadableTokenFile {
-    path: PathBuf,
-    source: std::io::Error,
+    pub path: PathBuf,
+    pub source: std::io::Error,
 }
 
 /// Returns where the token file is, if there is one.

@@ -9,7 +9,9 @@ use crate::domain::units::Seconds;
 use crate::sys::host::Host;
 use crate::sys::lock::FileLock;
 use crate::sys::paths::Home;
+use crate::sys::pause::Pause;
 use crate::sys::process;
+use crate::sys::signals::process_stop;
 
 /// Takes the lock of the home, and waits for it up to `wait`.
 pub fn take_run_lock(host: &Host, home: &Home, wait: Option<Seconds>) -> Result<Option<FileLock>> {
@@ -17,17 +19,15 @@ pub fn take_run_lock(host: &Host, home: &Home, wait: Option<Seconds>) -> Result<
     crate::sys::fs::create_private_dir(home.path())
         .with_context(|| format!("cannot create `{}`", home.path().display()))?;
     let path = home.lock();
+    let limit = Duration::from_secs(wait.unwrap_or_default().get());
     let mut waited = Duration::ZERO;
-    loop {
-        let lock = FileLock::try_acquire(&path)
-            .with_context(|| format!("cannot lock `{}`", path.display()))?;
-        let may_wait = wait.is_some_and(|wait| waited < Duration::from_secs(wait.get()));
-        if lock.is_some() || !may_wait {
-            return Ok(lock);
-        }
-        host.pause(STEP);
+    let may_wait = || {
         waited += STEP;
-    }
+        waited <= limit
+    };
+    let pause = Pause::until_stopped(&process_stop()).on(host);
+    FileLock::acquire_while(&path, STEP, &pause, may_wait)
+        .with_context(|| format!("cannot lock `{}`", path.display()))
 }
 
 /// Describes this process for the database.

@@ -4,6 +4,7 @@ pub mod apply;
 mod apply_models;
 mod apply_schedules;
 pub mod dead_ends;
+pub mod diagnose;
 pub mod directories;
 pub mod doctor;
 pub mod document;

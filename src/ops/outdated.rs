@@ -2,8 +2,8 @@
 
 use anyhow::{Error, anyhow};
 
+use super::diagnose::trouble_of;
 use super::parallel::{QUESTIONS_AT_ONCE, map_at_once};
-use super::sync::{is_gone, trouble_of};
 use crate::domain::model::Model;
 use crate::domain::outcome::{ExitStatus, words};
 use crate::domain::repo::CommitSha;
@@ -50,7 +50,7 @@ fn answer(model: Model, found: Option<Result<CommitSha, HubError>>) -> Answer {
     let published = model.state.published_commit.as_ref();
     let (standing, upstream, error) = match found {
         Some(Ok(commit)) => (stand(published, &commit), Some(commit), None),
-        Some(Err(err)) if is_gone(&err) && published.is_some() => {
+        Some(Err(err)) if err.is_gone() && published.is_some() => {
             (Standing::Orphaned, None, Some(Error::new(err)))
         }
         Some(Err(err)) => (Standing::CouldNotCheck, None, Some(Error::new(err))),

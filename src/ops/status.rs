@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Error, Result};
 
+use super::diagnose::diagnose;
 use super::ownership;
 use super::pause::pause_in_force;
 use super::rate_limits::exhausted_until;
@@ -22,7 +23,7 @@ use crate::domain::status::{
 use crate::domain::time::Timestamp;
 use crate::domain::units::{ByteSize, Seconds};
 use crate::hub::Endpoint;
-use crate::store::{ModelFilter, SessionFilter, Store, StoreError};
+use crate::store::{ModelFilter, SessionFilter, Store};
 use crate::sys::disk::space_at;
 use crate::sys::fs::replace_private_file;
 use crate::sys::host::Host;
@@ -67,12 +68,10 @@ pub fn gather(
 
 /// Says what is wrong with the database, and what to do about it.
 pub fn trouble_of(err: &Error) -> DatabaseTrouble {
-    let store = err
-        .chain()
-        .find_map(|link| link.downcast_ref::<StoreError>());
+    let diagnosis = diagnose(err);
     DatabaseTrouble {
-        message: format!("{err:#}"),
-        hint: store.and_then(StoreError::hint).map(str::to_owned),
+        message: diagnosis.cause(),
+        hint: diagnosis.hint,
     }
 }
 

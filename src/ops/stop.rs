@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::lock::take_run_lock;
 use crate::domain::run::{Run, RunProcess};
 use crate::domain::units::Seconds;
 use crate::store::{Store, StoreError};
@@ -69,17 +70,8 @@ fn signal(host: &Host, home: &Home, process: &RunProcess) -> Result<()> {
 
 /// Waits until the lock is free; returns `false` if it is still held at the limit.
 pub fn wait_for_end(host: &Host, home: &Home, limit: Seconds) -> Result<bool> {
-    const STEP: Duration = Duration::from_millis(200);
-    let mut waited = Duration::ZERO;
-    // Check the lock, not the process: the process id may be in use again.
-    while is_held(home)? {
-        if waited >= Duration::from_secs(limit.get()) {
-            return Ok(false);
-        }
-        host.pause(STEP);
-        waited += STEP;
-    }
-    Ok(true)
+    // The lock tells it, not the process: the process id may be in use again.
+    Ok(!home.lock().exists() || take_run_lock(host, home, Some(limit))?.is_some())
 }
 
 /// Tells whether a process holds the lock of a home.

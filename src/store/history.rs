@@ -10,7 +10,7 @@ use super::value::{Columns, seconds};
 use crate::domain::content::ContentId;
 use crate::domain::deletion::FetchKey;
 use crate::domain::model::Destination;
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Effect, Outcome};
 use crate::domain::repo::{CommitSha, Repo, Revision};
 use crate::domain::time::Timestamp;
 
@@ -98,7 +98,7 @@ impl Store {
                 commit: row.parsed_if_any("new_commit")?,
             };
             match row.parsed_if_any("outcome")? {
-                Some(Outcome::Updated | Outcome::UpToDate | Outcome::Repaired) => {
+                Some(outcome) if Outcome::effect(outcome, None) == Effect::Current => {
                     if begun.get(&revision).is_some_and(|it| session.settles(it)) {
                         begun.remove(&revision);
                     }

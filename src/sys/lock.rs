@@ -12,6 +12,7 @@ use std::time::Duration;
 use fs2::FileExt;
 
 use super::open;
+use super::pause::{Pause, Waited};
 
 /// How often a busy lock is tried before it counts as held.
 const LOCK_ATTEMPTS: u32 = 5;
@@ -44,6 +45,22 @@ impl FileLock {
             path: path.to_owned(),
             removed_at_release: false,
         }))
+    }
+
+    /// As `try_acquire`, and tries a busy lock again after each `step` as long as
+    /// `may_wait` allows another pause and no pause reports a stop.
+    pub fn acquire_while(
+        path: &Path,
+        step: Duration,
+        pause: &Pause,
+        mut may_wait: impl FnMut() -> bool,
+    ) -> io::Result<Option<Self>> {
+        loop {
+            let lock = Self::try_acquire(path)?;
+            if lock.is_some() || !may_wait() || pause.wait(step) == Waited::Stopped {
+                return Ok(lock);
+            }
+        }
     }
 
     /// Tells whether a process holds the lock; creates no file.
@@ -129,6 +146,22 @@ fn is_still_at(_file: &File, _path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wait_for_a_lock_ends_with_its_release_a_stop_or_its_limit() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("run.lock");
+        let mut held = FileLock::try_acquire(&path).unwrap();
+        let wait = |pause: &Pause, mut n_steps: u32| {
+            let may_wait = || n_steps.checked_sub(1).map(|left| n_steps = left).is_some();
+            FileLock::acquire_while(&path, Duration::ZERO, pause, may_wait).unwrap()
+        };
+        assert!(wait(&Pause::none(), 3).is_none());
+        let stopped = Pause::new(|_| Waited::Stopped);
+        assert!(wait(&stopped, u32::MAX).is_none());
+        held.take();
+        assert!(wait(&stopped, 0).is_some());
+    }
 
     #[test]
     fn a_held_lock_is_busy_and_a_released_one_is_free() {

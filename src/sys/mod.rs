@@ -34,6 +34,7 @@ pub mod process;
 mod process_group;
 pub mod program;
 pub mod removal;
+pub mod retry;
 pub mod search_path;
 pub mod signals;
 pub mod stamp;

@@ -4,6 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::host::Host;
+use super::stop::StopFlag;
+
 /// Tells whether a pause ran its full length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Waited {
@@ -22,6 +25,27 @@ pub struct Pause(Arc<dyn Fn(Duration) -> Waited + Send + Sync>);
 impl Pause {
     pub fn new(wait: impl Fn(Duration) -> Waited + Send + Sync + 'static) -> Self {
         Self(Arc::new(wait))
+    }
+
+    /// Returns a pause that ends when `stop` is raised.
+    pub fn until_stopped(stop: &StopFlag) -> Self {
+        let stop = stop.clone();
+        Self::new(move |span| {
+            if stop.pause(span) {
+                Waited::Stopped
+            } else {
+                Waited::Done
+            }
+        })
+    }
+
+    /// Returns a pause that takes no time when a test has disabled pauses.
+    #[must_use]
+    pub fn on(self, host: &Host) -> Self {
+        if host.takes_pauses() {
+            return self;
+        }
+        Self::new(move |_| self.wait(Duration::ZERO))
     }
 
     /// Returns a pause that sleeps and cannot be interrupted.

@@ -18,8 +18,10 @@ use crate::sys::helper::{self, HelperError};
 use crate::sys::host::Host;
 use crate::sys::lock::FileLock;
 use crate::sys::paths::Home;
+use crate::sys::pause::Pause;
 use crate::sys::process;
 use crate::sys::search_path::find_helper;
+use crate::sys::signals::process_stop;
 
 /// The crontab of this user.
 pub struct CrontabTimer<'a> {
@@ -97,13 +99,15 @@ impl<'a> CrontabTimer<'a> {
         let path = folder.path().join("crontab.lock");
         let problem = || format!("cannot lock `{}`", path.display());
         create_private_dir(folder.path()).with_context(problem)?;
-        for _ in 0..100 {
-            if let Some(lock) = FileLock::try_acquire(&path).with_context(problem)? {
-                return Ok(lock);
-            }
-            self.host.pause(STEP);
-        }
-        Err(Refusal::state("another `hfdl` is changing the crontab").into())
+        let mut n_pauses = 0;
+        let may_wait = || {
+            n_pauses += 1;
+            n_pauses < 100
+        };
+        let pause = Pause::until_stopped(&process_stop()).on(self.host);
+        FileLock::acquire_while(&path, STEP, &pause, may_wait)
+            .with_context(problem)?
+            .ok_or_else(|| Refusal::state("another `hfdl` is changing the crontab").into())
     }
 }
 

@@ -14,12 +14,13 @@ use super::reconstruction::{Fetch, Reconstruction};
 use super::route_health::RouteHealth;
 use super::wire::{ApiVersion, parse_reconstruction};
 use crate::domain::ranges::ByteRange;
-use crate::domain::retry::{self, History, Prospect, RetryPolicy, Verdict};
+use crate::domain::retry::RetryPolicy;
 use crate::domain::time::Timestamp;
 use crate::domain::way::Way;
 use crate::domain::xet::XetHash;
 use crate::sys::http::{Body, Headers, Http, Request, Response, Url};
-use crate::sys::pause::{Pause, Stopwatch, Waited};
+use crate::sys::pause::{Pause, Waited};
+use crate::sys::retry;
 
 /// Limit of a response; one signed URL can have some kilobytes.
 const MAX_RESPONSE_BYTES: usize = 128 << 20;
@@ -84,8 +85,11 @@ impl XetStorage {
     ) -> Self {
         Self {
             shared: Arc::new(StorageState {
+                retry: RetryPolicy {
+                    max_busy: http.patience(),
+                    ..retry
+                },
                 http,
-                retry,
                 pause,
                 now: Box::new(now),
                 v1_only: Mutex::default(),
@@ -126,7 +130,10 @@ impl XetClient {
     #[must_use]
     pub fn with_retry(&self, retry: RetryPolicy) -> Self {
         Self {
-            retry,
+            retry: RetryPolicy {
+                max_busy: self.retry.max_busy,
+                ..retry
+            },
             ..self.clone()
         }
     }
@@ -267,39 +274,23 @@ impl XetClient {
         Ok(token)
     }
 
+    /// Repeats `attempt` while its failure is transient and the policy allows it.
     fn with_retries<T>(
         &self,
         mut attempt: impl FnMut() -> Result<T, XetFault>,
     ) -> Result<T, XetFault> {
-        let mut history = History::default();
-        let mut busy = Duration::ZERO;
-        loop {
-            let began = Stopwatch::start();
-            let fault = match attempt() {
-                Ok(value) => {
-                    self.routes().record_success(Way::XetAnswers, 0);
-                    return Ok(value);
-                }
-                Err(fault) => fault,
-            };
-            self.routes().record_failure(&fault);
-            busy += began.elapsed();
-            history.failures += 1;
-            let prospect = if busy < self.storage.shared.http.patience() {
-                fault.prospect()
-            } else {
-                Prospect::Permanent
-            };
-            let verdict = retry::decide(&self.retry, history, prospect, fastrand::f64());
-            let Verdict::RetryAfter(pause) = verdict else {
-                return Err(fault);
-            };
-            log::info!("{fault}; retrying in {:.1} s", pause.as_secs_f64());
-            history.waited += pause;
-            if self.storage.shared.pause.wait(pause) == Waited::Stopped {
-                return Err(fault);
+        let pause = |fault: XetFault, span: Duration| {
+            log::info!("{fault}; trying again in {:.1} s", span.as_secs_f64());
+            match self.storage.shared.pause.wait(span) {
+                Waited::Done => Ok(()),
+                Waited::Stopped => Err(fault),
             }
-        }
+        };
+        let value = retry::run(&self.retry, pause, || {
+            attempt().inspect_err(|fault| self.routes().record_failure(fault))
+        })?;
+        self.routes().record_success(Way::XetAnswers, 0);
+        Ok(value)
     }
 }
 

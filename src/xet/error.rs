@@ -6,7 +6,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::domain::outcome::ErrorKind;
-use crate::domain::retry::Prospect;
+use crate::domain::retry::{AttemptError, Prospect, is_transient_status};
 use crate::domain::xet::XetHash;
 use crate::sys::http::{HttpError, HttpErrorKind};
 
@@ -115,8 +115,10 @@ impl XetFault {
             _ => None,
         }
     }
+}
 
-    pub(super) fn prospect(&self) -> Prospect {
+impl AttemptError for XetFault {
+    fn prospect(&self) -> Prospect {
         // The token request was already retried by its client.
         let is_final = matches!(self, Self::NoToken(_));
         if self.is_transient() && !is_final {
@@ -126,11 +128,6 @@ impl XetFault {
             Prospect::Permanent
         }
     }
-}
-
-/// Timeouts, rate limits and all of 5xx except 501, which is permanent.
-fn is_transient_status(status: u16) -> bool {
-    matches!(status, 408 | 429) || (500..600).contains(&status) && status != 501
 }
 
 impl fmt::Display for XetFault {

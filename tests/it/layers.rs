@@ -133,11 +133,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
         "a model's shard must be the same on every machine and in every version, too",
     ),
     (
-        "cli/explain.rs",
-        "hub",
-        "hints and exit codes depend on what kind of trouble the Hub's error names",
-    ),
-    (
         "sys/host.rs",
         "io::stdout",
         "asks whether it is a terminal, prints nothing",

@@ -328,7 +328,7 @@ fn what_is_removed_before_its_session_opens_is_passed_over_and_the_others_go_on(
 
         assert_eq!(ran.code(), Some(0), "{removal}: {}", ran.report());
         assert!(!ran.stderr().contains("rror"), "{}", ran.report());
-        ran.explains("has just been removed: passed over");
+        ran.explains("has just been removed: skipped");
         assert_eq!(ask(&env, WHO_DID_WHAT), sessions, "{removal}");
         assert_eq!((open_sessions(&env), open_runs(&env)), (0, 0), "{removal}");
         let open = "SELECT name FROM schedules WHERE open_slot_at IS NOT NULL";

@@ -3,7 +3,7 @@
 
 use super::entry::ScheduleState;
 use super::zone::shift;
-use crate::domain::outcome::{ErrorKind, Outcome};
+use crate::domain::outcome::{Effect, Outcome};
 use crate::domain::session::Trouble;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
@@ -30,12 +30,12 @@ pub enum ModelEnd {
 
 impl ModelEnd {
     pub fn of(outcome: Outcome, trouble: Option<&Trouble>) -> Self {
-        let kind = trouble.map(|trouble| trouble.kind);
-        match (outcome, kind) {
-            (Outcome::Partial, _) => Self::Unfinished,
-            (Outcome::CouldNotCheck, _)
-            | (Outcome::Failed, Some(ErrorKind::Network | ErrorKind::RateLimit)) => Self::Temporary,
-            _ => Self::Final,
+        match outcome.effect(trouble.map(|trouble| trouble.kind)) {
+            Effect::Unfinished => Self::Unfinished,
+            Effect::FailedTemporarily => Self::Temporary,
+            Effect::Current | Effect::Held | Effect::Failed | Effect::Gone | Effect::Untried => {
+                Self::Final
+            }
         }
     }
 }
@@ -114,6 +114,7 @@ fn retry_at(n_retries: u32, end: &SlotEnd<'_>) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::outcome::ErrorKind;
     use crate::domain::schedule::fixture;
 
     fn at(second: i64) -> Timestamp {

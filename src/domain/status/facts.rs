@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use crate::domain::hold::HeldUpdate;
 use crate::domain::model::{EntryName, Model, ModelSummary};
-use crate::domain::outcome::{Outcome, VerifyOutcome, words};
+use crate::domain::outcome::{Effect, Outcome, VerifyOutcome, words};
 use crate::domain::pause::Pause;
 use crate::domain::run::{Event, Run};
 use crate::domain::schedule::{Impossible, NextStart, Unusable};
-use crate::domain::session::{ByteCounts, Session, Trouble};
+use crate::domain::session::{ByteCounts, Session, SessionEnd, Trouble};
 use crate::domain::shard::Shard;
 use crate::domain::time::Timestamp;
 use crate::domain::units::{ByteSize, Seconds};
@@ -150,7 +150,9 @@ impl ModelStatus {
             last.and_then(|last| last.end.as_ref()),
         );
         let outcome = end.map(|end| end.outcome);
-        let is_unfinished = matches!(outcome, Some(Outcome::Partial | Outcome::Failed));
+        let effect = end.map(SessionEnd::effect);
+        let is_unfinished =
+            effect.is_some_and(|effect| effect == Effect::Unfinished || effect.is_failure());
         Self {
             name: model.spec.name.clone(),
             summary: model.summary(outcome),
@@ -168,6 +170,12 @@ impl ModelStatus {
             is_scheduled,
             planned_age: None,
         }
+    }
+
+    /// Returns the effect of the last check.
+    pub fn last_effect(&self) -> Option<Effect> {
+        let kind = self.trouble.as_ref().map(|trouble| trouble.kind);
+        self.last_outcome.map(|outcome| outcome.effect(kind))
     }
 
     /// Returns how long ago the model was checked; one that was never checked

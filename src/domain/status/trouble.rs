@@ -2,12 +2,10 @@
 
 use super::facts::ModelStatus;
 use super::health::{Warning, WarningKind};
+use crate::domain::health::LASTS_AFTER;
 use crate::domain::model::ModelSummary;
-use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, VerifyOutcome};
+use crate::domain::outcome::{Effect, VerifyOutcome};
 use crate::domain::time::render_utc;
-
-/// So many temporary failures in a row are no longer somebody else's bad day.
-const MOST_TEMPORARY_FAILURES: u32 = 3;
 
 /// Says that a verification found damage that nothing has repaired since.
 pub(super) fn damage(model: &ModelStatus) -> Option<Warning> {
@@ -71,7 +69,7 @@ pub(super) fn held_update(model: &ModelStatus) -> Option<Warning> {
     let update = update.filter(|_| model.summary != ModelSummary::Disabled)?;
     let (name, commit) = (&model.name, update.commit.short());
     let trouble = model.trouble.as_ref();
-    let trouble = trouble.filter(|_| model.last_outcome == Some(Outcome::Held));
+    let trouble = trouble.filter(|_| model.last_effect() == Some(Effect::Held));
     let why = match trouble {
         Some(trouble) => trouble.message.clone(),
         None => format!("{commit} looks like a loss ({})", update.reason),
@@ -81,12 +79,8 @@ pub(super) fn held_update(model: &ModelStatus) -> Option<Warning> {
     Some(Warning::new(WarningKind::UpdateHeld, message, hint).about(model))
 }
 
+/// Tells whether the trouble needs a person: the next tick tries again after
+/// temporary trouble, until it lasts.
 fn has_failed(model: &ModelStatus) -> bool {
-    let is_temporary = |kind: ErrorKind| kind.exit_status() == ExitStatus::Temporary;
-    let is_lasting = model.last_outcome == Some(Outcome::Failed)
-        && !model
-            .trouble
-            .as_ref()
-            .is_some_and(|it| is_temporary(it.kind));
-    is_lasting || model.consecutive_failures >= MOST_TEMPORARY_FAILURES
+    model.last_effect() == Some(Effect::Failed) || model.consecutive_failures >= LASTS_AFTER
 }

@@ -3,9 +3,7 @@
 use anyhow::Error;
 
 use crate::domain::outcome::words;
-use crate::domain::settings::SettingError;
-use crate::hub::HubError;
-use crate::store::StoreError;
+use crate::ops::diagnose::diagnose;
 
 words! {
     /// How bad a finding is.
@@ -62,25 +60,12 @@ impl Finding {
         Self::new(check, Verdict::Fail, what)
     }
 
-    /// Makes a failure out of an error, with the hint that its type knows.
+    /// Makes a failure out of an error, with its diagnosis.
     pub fn of_error(check: &'static str, what: impl Into<String>, error: &Error) -> Self {
-        let mut causes: Vec<String> = Vec::new();
-        for link in error.chain() {
-            let text = link.to_string();
-            // A wrapper that repeats what it wraps says nothing new.
-            if !causes.iter().any(|known| known.contains(&text)) {
-                causes.push(text);
-            }
-        }
-        let hint = error.chain().find_map(|link| {
-            let setting = link.downcast_ref::<SettingError>().map(SettingError::hint);
-            let store = link.downcast_ref::<StoreError>().and_then(StoreError::hint);
-            let hub = link.downcast_ref::<HubError>().and_then(HubError::hint);
-            setting.or(store.map(str::to_owned)).or(hub)
-        });
+        let diagnosis = diagnose(error);
         Self {
-            next: hint,
-            ..Self::fail(check, what).why(causes.join(": "))
+            next: diagnosis.hint.clone(),
+            ..Self::fail(check, what).why(diagnosis.cause())
         }
     }
 

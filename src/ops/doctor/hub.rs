@@ -153,13 +153,7 @@ pub(super) fn token(host: &Host, settings: &Settings) -> Vec<Finding> {
                     .why("limits are higher with one, and private and gated repositories need it"),
             ];
         }
-        Err(err) => {
-            let finding = Finding::of_error("token", "it cannot be used", &err);
-            let next =
-                "make the file readable for this user, or write the token anew: `hf auth login`";
-            let next = finding.next.clone().unwrap_or_else(|| next.to_owned());
-            return vec![finding.next(next)];
-        }
+        Err(err) => return vec![Finding::of_error("token", "it cannot be used", &err)],
     };
     let mut found = Vec::new();
     if let Ok(path) = token_path(host)

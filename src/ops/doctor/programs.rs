@@ -6,7 +6,6 @@ use super::abilities::try_out;
 use super::finding::Finding;
 use crate::domain::alert::HookEvent;
 use crate::domain::settings::Settings;
-use crate::notify::hooks::setting_of;
 use crate::sys::host::Host;
 use crate::sys::paths;
 use crate::sys::search_path::find_named;
@@ -14,7 +13,7 @@ use crate::sys::search_path::find_named;
 /// Looks for the program of each hook, as a run would.
 pub(super) fn hooks(host: &Host, settings: &Settings) -> Vec<Finding> {
     let check = |event: &HookEvent| {
-        let key = setting_of(*event);
+        let key = event.setting();
         let program = settings.hook(key)?.program();
         Some(match find_named(host, program) {
             Some(path) => Finding::ok("hooks", format!("`{key}`: `{}`", path.display())),

@@ -213,7 +213,7 @@ impl Voice<'_> {
                 log::warn!("asked to end; hooks are left out");
                 break;
             }
-            let Some(argv) = self.settings.hook(hooks::setting_of(call.event)) else {
+            let Some(argv) = self.settings.hook(call.event.setting()) else {
                 continue;
             };
             // `finally` is told even then: it may be what reports the trouble.
@@ -230,7 +230,7 @@ impl Voice<'_> {
     }
 
     fn call(&self, argv: &Argv, call: &HookCall<'_>, options: &HookOptions) {
-        let key = hooks::setting_of(call.event);
+        let key = call.event.setting();
         log::debug!("`{key}` runs `{argv}`");
         let (result, printed) = match find_named(self.host, argv.program()) {
             Some(program) => hooks::run(&program, argv, call, options),

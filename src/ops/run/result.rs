@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use super::watchdog;
 use crate::cache::{self, CacheLayout};
+use crate::domain::health::{self, CheckEnd};
 use crate::domain::model::{Destination, Model, ModelState};
-use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, RunOutcome, UpstreamState};
+use crate::domain::outcome::{Effect, ErrorKind, ExitStatus, Outcome, RunOutcome};
 use crate::domain::repo::CommitSha;
 use crate::domain::run::{EventKind, RunTotals};
 use crate::domain::session::{Session, SessionProgress, Trouble};
@@ -14,53 +15,9 @@ use crate::domain::time::Timestamp;
 use crate::ops::sync::{SyncResult, Target};
 use crate::sys::stop::StopReason;
 
-/// Returns the state of a model after a result. The last check, the last success
-/// and the last change are three different facts.
+/// Returns the state of a model after a result.
 pub(super) fn state_after(model: &Model, result: &SyncResult, now: Timestamp) -> ModelState {
-    let mut state = model.state.clone();
-    let commit = result.progress.new_commit.clone();
-    if commit.is_some() {
-        state.last_check_at = Some(now);
-        state.upstream_state = match result.renamed_to {
-            Some(_) => UpstreamState::Renamed,
-            None => UpstreamState::Ok,
-        };
-    }
-    match result.outcome {
-        Outcome::Updated | Outcome::Repaired | Outcome::UpToDate => {
-            state.last_success_at = Some(now);
-            state.consecutive_failures = 0;
-            state.forget_damage();
-            if state.published_commit != commit {
-                state.published_at = Some(now);
-                state.last_change_at = Some(now);
-            }
-            // An accepted update stays accepted as long as it is published.
-            let accepted = state.held_update.filter(|update| update.is_accepted);
-            state.held_update = accepted.filter(|update| commit.as_ref() == Some(&update.commit));
-            state.published_commit = commit;
-        }
-        Outcome::Held => {
-            state.last_success_at = Some(now);
-            state.consecutive_failures = 0;
-            state.held_update = result.held_update.clone();
-        }
-        Outcome::Orphaned => {
-            state.upstream_state = UpstreamState::Orphaned;
-            state.last_check_at = Some(now);
-        }
-        // Without a network nothing was attempted.
-        Outcome::Failed | Outcome::CouldNotCheck if result.is_offline => {}
-        Outcome::Failed | Outcome::CouldNotCheck => {
-            state.consecutive_failures = state.consecutive_failures.saturating_add(1);
-            let kind = result.failure.as_ref().map(|failure| failure.kind);
-            if kind == Some(ErrorKind::Auth) {
-                state.upstream_state = UpstreamState::Gated;
-            }
-        }
-        Outcome::Partial | Outcome::Skipped => {}
-    }
-    state
+    health::state_after(&model.state, &check_end(result), now)
 }
 
 /// Returns the events to record for a model; each change is one event.
@@ -69,69 +26,31 @@ pub(super) fn events_of(
     after: &ModelState,
     result: &SyncResult,
 ) -> Vec<(EventKind, String)> {
-    let (name, old) = (&before.spec.name, &before.state);
-    let mut events = Vec::new();
-    if after.upstream_state != old.upstream_state {
-        match after.upstream_state {
-            UpstreamState::Orphaned => events.push((
-                EventKind::Orphaned,
-                format!("`{name}` is gone upstream; the local copy is kept"),
-            )),
-            UpstreamState::Gated => {
-                events.push((EventKind::Gated, format!("access to `{name}` was refused")))
-            }
-            UpstreamState::Renamed => {
-                let new = result.renamed_to.as_deref().unwrap_or_default();
-                events.push((
-                    EventKind::Renamed,
-                    format!("`{}` is called `{new}` now", before.spec.repo),
-                ));
-            }
-            UpstreamState::Ok => {}
-        }
+    let names = (&before.spec.name, &before.spec.repo);
+    health::events(names, &before.state, after, &check_end(result))
+}
+
+fn check_end(result: &SyncResult) -> CheckEnd<'_> {
+    CheckEnd {
+        outcome: result.outcome,
+        trouble: result.failure.as_ref(),
+        commit: result.progress.new_commit.as_ref(),
+        renamed_to: result.renamed_to.as_deref(),
+        held_update: result.held_update.as_ref(),
+        is_offline: result.is_offline,
     }
-    match (old.consecutive_failures, after.consecutive_failures) {
-        (0, 1..) => {
-            let failure = result.failure.as_ref();
-            let cause = failure.map_or("it failed", |failure| &failure.message);
-            events.push((EventKind::Failing, cause.to_owned()));
-        }
-        (failures @ 1.., 0) => events.push((
-            EventKind::Recovered,
-            format!("`{name}` is well again after {failures} failures"),
-        )),
-        _ => {}
-    }
-    // A held update is one event, however many ticks find it.
-    let is_known = after.held_update.is_some() && after.held_update == old.held_update;
-    if result.outcome == Outcome::Held
-        && !is_known
-        && let Some(commit) = &result.progress.new_commit
-    {
-        events.push((
-            EventKind::Held,
-            match &result.failure {
-                Some(failure) => format!("`{name}` is held: {}", failure.message),
-                None => format!("`{name}` is held; upstream has {}", commit.short()),
-            },
-        ));
-    }
-    events
 }
 
 /// Returns the exit status for one target.
 pub(super) fn exit_status(result: &SyncResult) -> ExitStatus {
     let failure = result.failure.as_ref();
     let by_kind = || failure.map_or(ExitStatus::Failed, |failure| failure.kind.exit_status());
-    match result.outcome {
-        Outcome::Updated
-        | Outcome::UpToDate
-        | Outcome::Repaired
-        | Outcome::Held
-        | Outcome::Skipped => ExitStatus::Ok,
-        Outcome::CouldNotCheck => ExitStatus::Temporary,
-        Outcome::Orphaned | Outcome::Failed => by_kind(),
-        Outcome::Partial => match result.stopped {
+    let kind = failure.map(|failure| failure.kind);
+    match result.outcome.effect(kind) {
+        Effect::Current | Effect::Held | Effect::Untried => ExitStatus::Ok,
+        Effect::FailedTemporarily => ExitStatus::Temporary,
+        Effect::Gone | Effect::Failed => by_kind(),
+        Effect::Unfinished => match result.stopped {
             Some(StopReason::Interrupted) => ExitStatus::Interrupted,
             Some(StopReason::Terminated) => ExitStatus::Terminated,
             Some(StopReason::TimeBudget) => ExitStatus::TimeBudget,
@@ -159,11 +78,8 @@ pub fn run_outcome(status: ExitStatus) -> RunOutcome {
 
 pub(super) fn totals(sessions: &[Session], n_due: u64) -> RunTotals {
     let failed = |session: &Session| {
-        let outcome = session.end.as_ref().map(|end| end.outcome);
-        matches!(
-            outcome,
-            None | Some(Outcome::Failed | Outcome::CouldNotCheck)
-        )
+        let end = session.end.as_ref();
+        end.is_none_or(|end| end.effect().is_failure())
     };
     let sum = |count: fn(&SessionProgress) -> u64| {
         let counts = sessions.iter().map(|session| count(&session.progress));

@@ -19,7 +19,7 @@ use crate::domain::proof::FileStamp;
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{Amount, NothingSelected, RemoteFile, RemoteSnapshot};
 use crate::download::has_content;
-use crate::hub::{Fault, FileAddress, Gated, HubClient, HubError};
+use crate::hub::{FileAddress, Gated, HubClient};
 use crate::ops::parallel::{QUESTIONS_AT_ONCE, map_at_once};
 use crate::sys::stamp::stamp_at;
 use crate::xet::XetStorage;
@@ -390,12 +390,4 @@ pub struct MissingFile {
     path: String,
     repo: String,
     commit: String,
-}
-
-/// Tells whether the Hub says that the repository is not there (any more).
-pub fn is_gone(error: &HubError) -> bool {
-    matches!(
-        error.fault(),
-        Fault::RepoNotFoundOrPrivate { .. } | Fault::RevisionNotFound | Fault::Disabled
-    )
 }

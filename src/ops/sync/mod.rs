@@ -29,18 +29,19 @@ mod reading;
 mod result;
 mod source;
 mod syncer;
-mod trouble;
 mod work;
 
-pub use check::{BadFiles, Checked, Planned, check_all, is_gone};
+pub use check::{BadFiles, Checked, MissingFile, Planned, check_all};
 pub use delta::Asker;
 pub use findings::Findings;
 pub use origins::origins_of;
 pub use place::Place;
+pub use preflight::{NoFiles, NoSpace, TooLarge};
 pub use proofs::Proofs;
 pub use result::{ProvenFile, SyncEvent, SyncResult, TargetId};
 pub use syncer::{SyncRequest, Syncer};
-pub use trouble::{outcome_of, trouble_of};
+
+pub use super::diagnose::{outcome_of, trouble_of};
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

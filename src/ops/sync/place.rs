@@ -25,6 +25,7 @@ use crate::download::reusable_bytes;
 use crate::sys::files::{self, Sharing};
 use crate::sys::lock::FileLock;
 use crate::sys::names;
+use crate::sys::pause::Pause;
 use crate::sys::signals::process_stop;
 use crate::sys::stamp::is_same_file;
 
@@ -443,18 +444,12 @@ fn take_official_lock(path: &Path) -> Result<Box<dyn Any>> {
     const STEP: Duration = Duration::from_millis(50);
     const STEPS: u32 = 40;
     static STEPS_TAKEN: AtomicU32 = AtomicU32::new(0);
-    let stop = process_stop();
-    loop {
-        let lock = FileLock::try_acquire(path)
-            .with_context(|| format!("cannot lock `{}`", path.display()))?;
-        if let Some(lock) = lock {
-            return Ok(Box::new(lock));
-        }
-        let is_over = STEPS_TAKEN.fetch_add(1, Ordering::Relaxed) >= STEPS;
-        if is_over || stop.pause(STEP) {
-            break;
-        }
+    let may_wait = || STEPS_TAKEN.fetch_add(1, Ordering::Relaxed) < STEPS;
+    let pause = Pause::until_stopped(&process_stop());
+    let lock = FileLock::acquire_while(path, STEP, &pause, may_wait)
+        .with_context(|| format!("cannot lock `{}`", path.display()))?;
+    if lock.is_none() {
+        log::debug!("`{}` is held by another program; going on", path.display());
     }
-    log::debug!("`{}` is held by another program; going on", path.display());
-    Ok(Box::new(()))
+    Ok(Box::new(lock))
 }

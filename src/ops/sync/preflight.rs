@@ -14,10 +14,10 @@ use crate::sys::files::Sharing;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("it needs {} more on the file system of `{place}`, which has {} free and is to keep {}", .need.render_short(), .free.render_short(), .reserve.render_short())]
 pub struct NoSpace {
-    place: String,
-    need: ByteSize,
-    free: ByteSize,
-    reserve: ByteSize,
+    pub place: String,
+    pub need: ByteSize,
+    pub free: ByteSize,
+    pub reserve: ByteSize,
 }
 
 /// The file system can hold no more files, however small.
@@ -26,19 +26,19 @@ pub struct NoSpace {
     "it needs up to {need} more files on the file system of `{place}`, which has room for {free}"
 )]
 pub struct NoFiles {
-    place: String,
-    need: u64,
-    free: u64,
+    pub place: String,
+    pub need: u64,
+    pub free: u64,
 }
 
 /// A file is larger than any may be there.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("`{path}` has {}, but on the file system of `{place}` a file can have {} at most", .size.render_short(), .most.render_short())]
 pub struct TooLarge {
-    path: String,
-    place: String,
-    size: ByteSize,
-    most: ByteSize,
+    pub path: String,
+    pub place: String,
+    pub size: ByteSize,
+    pub most: ByteSize,
 }
 
 impl NoSpace {

@@ -13,7 +13,6 @@ use super::check::Planned;
 use super::place::Writer;
 use super::preflight::missing_bytes;
 use super::result::{SyncEvent, SyncResult, TargetId};
-use super::trouble::{hint_for_file, trouble_of};
 use crate::cache::PublisherBusy;
 use crate::domain::content::ContentId;
 use crate::domain::origin::{MOST_ORIGINS, Origin, OriginKind, Origins};
@@ -25,6 +24,7 @@ use crate::domain::session::{
 };
 use crate::domain::units::ByteSize;
 use crate::download::{FileReport, FileResult as Fetched, LimitGroup};
+use crate::ops::diagnose::{hint_for_file, trouble_of};
 use crate::sys::host::checkpoint;
 use crate::sys::logging;
 use crate::sys::pause::Stopwatch;
