@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::context::Context;
 use super::download_report::{Due, Watcher};
-use super::explain::{Complaint, Quiet, explain};
+use super::explain::{Complaint, Explanation, Quiet, explain};
 use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
 use super::run_due_report::{
@@ -21,10 +21,13 @@ use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::run::{RunCommand, RunId};
 use crate::domain::schedule::{ScheduleId, Schedules, Unusable};
 use crate::domain::shard::{Shard, ShardArg};
+use crate::domain::status::FailedTick;
 use crate::domain::time::parse_moment;
 use crate::ops::notify::{EarlyEnd, News, Ping, Voice, facts_of, tell_early_end};
+use crate::ops::rate_limits::AskedToWait;
 use crate::ops::run_due::{Options, PassedOver, Ran, RunDue as Work, believable_now};
 use crate::ops::settings::resolve_for_telling;
+use crate::ops::ticks::{forget_failed_tick, record_failed_tick};
 use crate::ops::timer_places::{check_places_of_tick, database_id};
 use crate::ops::workshop::Workshop;
 use crate::store::Store;
@@ -95,25 +98,48 @@ impl RunDue {
         if self.dry_run {
             return Err(err);
         }
-        let Some(Quiet(status)) = err.downcast_ref() else {
-            // The first line of a mail says why, and not what else could not be told.
-            log::debug!("{err:?}");
-            let explanation = explain(&err);
-            context.show_problem(&explanation);
-            self.tell_early_end(context, explanation.status, &format!("{err:#}"), ping);
-            return Err(Quiet(explanation.status).into());
-        };
-        self.tell_early_end(context, *status, "the run that holds the lock hangs", ping);
-        Err(err)
+        if let Some(Quiet(status)) = err.downcast_ref() {
+            let explanation = Explanation {
+                headline: "the run that holds the lock hangs".to_owned(),
+                cause: None,
+                next: None,
+                status: *status,
+            };
+            self.tell_early_end(context, &explanation, &explanation.headline, ping);
+            return Err(err);
+        }
+        // The first line of a mail says why, and not what else could not be told.
+        log::debug!("{err:?}");
+        let explanation = explain(&err);
+        context.show_problem(&explanation);
+        self.tell_early_end(context, &explanation, &format!("{err:#}"), ping);
+        Err(Quiet(explanation.status).into())
     }
 
-    /// Tells services of a tick that ended without a report. A run that holds the
-    /// lock and is well is no trouble, and neither is a mistake in a line typed by hand.
-    fn tell_early_end(&self, context: &Context, status: ExitStatus, why: &str, ping: Option<Ping>) {
+    /// Records a tick that ended without a report, and tells services of it. A run
+    /// that holds the lock and is well is no failure, and neither is a mistake in a
+    /// line typed by hand.
+    fn tell_early_end(
+        &self,
+        context: &Context,
+        explanation: &Explanation,
+        why: &str,
+        ping: Option<Ping>,
+    ) {
+        let status = explanation.status;
         let is_timer = self.trigger == Trigger::Timer;
         if status == ExitStatus::Locked || (status == ExitStatus::Usage && !is_timer) {
             return;
         }
+        let tick = FailedTick {
+            at: context.now(),
+            trigger: self.trigger,
+            status,
+            n_times: 1,
+            why: why.to_owned(),
+            hint: explanation.next.clone(),
+        };
+        record_failed_tick(&context.home, tick);
         let store = context.existing_store().ok().flatten();
         let settings = context.settings(store.as_ref());
         let for_telling = |_| resolve_for_telling(&context.host, context.flags.clone());
@@ -130,9 +156,21 @@ impl RunDue {
             store: store.as_ref(),
             status,
             why,
+            is_in_order: false,
         };
         leave_early_status_file(context, &settings);
         tell_early_end(&end, self.metrics_file.as_deref(), ping);
+    }
+
+    /// As `tell_early_end`, for a line that could not be read as a whole.
+    pub(super) fn tell_unreadable_line(&self, context: &Context, why: &str) {
+        let explanation = Explanation {
+            headline: why.to_owned(),
+            cause: None,
+            next: None,
+            status: ExitStatus::Usage,
+        };
+        self.tell_early_end(context, &explanation, why, None);
     }
 
     /// Does what is due. `ping` is that of a run that has begun and not been reported.
@@ -202,8 +240,9 @@ impl RunDue {
             None if !crashed.is_empty() => voice.learn_of_crashes(),
             _ => Vec::new(),
         };
+        let is_first_good_one = ran.is_ok() && forget_failed_tick(&context.home, self.trigger);
         let is_idle = matches!(ran, Ok(Ran::NothingDue)) && crashed.is_empty();
-        if !is_idle || !passed_over.untold.is_empty() {
+        if !is_idle || is_first_good_one || !passed_over.untold.is_empty() {
             leave_status_file(context, shop.store(), shop.settings());
         }
         drop(lock);
@@ -229,14 +268,33 @@ impl RunDue {
         if let Some(news) = &news {
             voice.tell(news);
         }
-        if ran.is_ok() {
-            voice.write_files(self.metrics_file.as_deref());
+        match &ran {
+            Ok(Ran::AskedToWait(asked)) => {
+                let status = status.as_ref().unwrap_or(&ExitStatus::Temporary);
+                self.tell_wait(shop, asked, *status);
+            }
+            Ok(_) => voice.write_files(self.metrics_file.as_deref()),
+            Err(_) => {}
         }
         if let (Some(facts), Some(ping)) = (&facts, ping.take_if(|_| ran.is_ok())) {
             ping.end(&voice, facts);
         }
         ran?;
         Ok(shop.end_status(status?))
+    }
+
+    /// Writes the metrics and sends the ping of a tick that has to wait for the Hub.
+    fn tell_wait(&self, shop: &Workshop<'_>, asked: &AskedToWait, status: ExitStatus) {
+        let end = EarlyEnd {
+            host: shop.host(),
+            home: shop.home(),
+            settings: shop.settings(),
+            store: Some(shop.store()),
+            status,
+            why: &asked.to_string(),
+            is_in_order: true,
+        };
+        tell_early_end(&end, self.metrics_file.as_deref(), None);
     }
 
     fn report(

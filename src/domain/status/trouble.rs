@@ -7,7 +7,7 @@ use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, VerifyOutcome};
 use crate::domain::time::render_utc;
 
 /// So many temporary failures in a row are no longer somebody else's bad day.
-const MOST_TEMPORARY_FAILURES: u32 = 3;
+pub(super) const MOST_TEMPORARY_FAILURES: u32 = 3;
 
 /// Says that a verification found damage that nothing has repaired since.
 pub(super) fn damage(model: &ModelStatus) -> Option<Warning> {
