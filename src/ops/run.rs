@@ -145,7 +145,12 @@ impl<'a> Run<'a> {
         start_log(tools.home, &id, started_at);
         let watchdog = Watchdog::start(tools.host, tools.home, &id, tools.stop);
         sweep_home(tools.home);
-        retention::prune_logs(tools.home, tools.settings.keep_logs(), started_at);
+        retention::prune_logs(
+            tools.store,
+            tools.home,
+            tools.settings.keep_logs(),
+            started_at,
+        )?;
         Ok(Self {
             tools,
             command,
