@@ -23,7 +23,7 @@ use crate::json::skipped_run;
 use crate::ops;
 use crate::ops::directories::used_by_another;
 use crate::ops::download::download;
-use crate::ops::notify::Voice;
+use crate::ops::finish::{EndedRuns, Finish};
 use crate::ops::services::Services;
 use crate::ops::sync::{Target, Vanished};
 use crate::store::{ModelFilter, Store};
@@ -119,31 +119,23 @@ impl Download {
                 .next("`hfdl models list` shows all")
                 .into());
         }
-        let lock = if self.dry_run {
-            None
-        } else {
-            let trigger = Trigger::Manual;
-            Some(take_lock(
-                context,
-                RunCommand::Download,
-                trigger,
-                self.waiting.wait,
-            )?)
-        };
-        let store = match existing {
-            Some(store) => store,
-            None if self.dry_run => Store::open_read_only(&context.home.database(), context.now())?,
-            None => context.store()?,
-        };
-        if !self.dry_run {
-            self.accept_updates(&store, &targets, context)?;
-        }
-        let bounds = self.limits.bounds(&settings);
         let (host, home) = (&context.host, &context.home);
         if self.dry_run {
+            let store = match existing {
+                Some(store) => store,
+                None => Store::open_read_only(&home.database(), context.now())?,
+            };
             let services = Services::read_only(host, home, settings, store);
             return show_dry_run(context, &services, &targets);
         }
+        let (command, trigger) = (RunCommand::Download, Trigger::Manual);
+        let lock = take_lock(context, command, trigger, self.waiting.wait)?;
+        let store = match existing {
+            Some(store) => store,
+            None => context.store()?,
+        };
+        self.accept_updates(&store, &targets, context)?;
+        let bounds = self.limits.bounds(&settings);
         let services = Services::for_run(host, home, settings, store)?;
         let destinations = targets.iter().map(|target| target.destination.clone());
         let destinations = destinations.collect::<BTreeSet<_>>();
@@ -154,19 +146,24 @@ impl Download {
             watcher.note(event)
         });
         watcher.finish();
-        let voice = Voice::from(&services);
+        let write_status_file = || leave_status_file(context, &services.store, &services.settings);
+        let run = run.inspect_err(|_| write_status_file())?;
+        let finish = Finish {
+            services: &services,
+            lock,
+            status_file: Some(&write_status_file),
+            metrics_file: None,
+            ping: None,
+        };
         // The services that use a model need its update, also from a download by hand.
-        let news = run.as_ref().ok().cloned();
-        let news = news.and_then(|run| voice.learn(run));
-        leave_status_file(context, &services.store, &services.settings);
-        drop(lock);
-        context.show_hub_warnings(&services);
-        let status = report_run(context, &run?, single.as_ref());
-        if let Some(news) = &news {
-            voice.tell(news);
-            voice.write_files(None);
-        }
-        Ok(services.end_status(status?))
+        let runs = EndedRuns {
+            run: Some(&run),
+            ..EndedRuns::default()
+        };
+        finish.finish(runs, |_| {
+            context.show_hub_warnings(&services);
+            report_run(context, &run, single.as_ref())
+        })
     }
 
     fn accept_updates(&self, store: &Store, targets: &[Target], context: &Context) -> Result<()> {

@@ -39,6 +39,7 @@ mod stop;
 mod verify;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -196,11 +197,11 @@ fn run_with(host: &Host) -> ExitStatus {
         Err(err) => {
             // clap knows its own words best: usage, suggestions, help, version.
             let _ = err.print();
-            return if err.use_stderr() {
-                ExitStatus::Usage
-            } else {
-                ExitStatus::Ok
-            };
+            if !err.use_stderr() {
+                return ExitStatus::Ok;
+            }
+            tell_unreadable_tick(host, &err.to_string());
+            return ExitStatus::Usage;
         }
     };
     let global = cli.global;
@@ -218,8 +219,9 @@ fn run_with(host: &Host) -> ExitStatus {
     });
     child::register_secrets(known_tokens(host));
     file_limit::raise();
-    let result =
-        prepare(host, &global, out.clone()).and_then(|context| dispatch(cli.command, &context));
+    let prepared = prepare(host, &global, out.clone())
+        .inspect_err(|err| tell_unreadable_tick(host, &explain(err).headline));
+    let result = prepared.and_then(|context| dispatch(cli.command, &context));
     match result {
         Ok(status) => status,
         Err(error) => {
@@ -231,6 +233,36 @@ fn run_with(host: &Host) -> ExitStatus {
             explain::show(&explanation, &out, global.log_format);
             explanation.status
         }
+    }
+}
+
+/// Tells of a timer's tick whose command line cannot be used, such as one that
+/// another version of hfdl has written.
+fn tell_unreadable_tick(host: &Host, why: &str) {
+    let mut arguments = host.arguments().iter().skip(1).peekable();
+    let mut line = vec![OsString::from("hfdl"), "run-due".into()];
+    // Only what decides where to tell it is kept of the line.
+    let (mut is_tick, mut is_dry) = (false, false);
+    while let Some(argument) = arguments.next() {
+        let text = argument.to_string_lossy();
+        is_tick |= text == "run-due";
+        is_dry |= text == "--dry-run";
+        let name = text.split('=').next().unwrap_or_default();
+        if ["--home", "--trigger", "--metrics-file"].contains(&name) {
+            line.push(argument.clone());
+            line.extend(arguments.next_if(|_| !text.contains('=')).cloned());
+        }
+    }
+    let parsed = Cli::try_parse_from(line)
+        .ok()
+        .filter(|_| is_tick && !is_dry);
+    let Some((Command::RunDue(tick), global)) = parsed.map(|cli| (cli.command, cli.global)) else {
+        return;
+    };
+    let out = Output::new(host, Format::Table, global.color, true);
+    if let Ok(context) = prepare(host, &global, out) {
+        let why = why.lines().next().unwrap_or_default();
+        tick.tell_unreadable_line(&context, why.trim_start_matches("error: "));
     }
 }
 

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::context::Context;
 use super::download_report::{Due, Watcher};
-use super::explain::{Complaint, Quiet, explain};
+use super::explain::{Complaint, Explanation, Quiet, explain};
 use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
 use super::run_due_report::{
@@ -21,13 +21,14 @@ use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::run::{RunCommand, RunId};
 use crate::domain::schedule::{ScheduleId, Schedules, Unusable};
 use crate::domain::shard::{Shard, ShardArg};
+use crate::domain::status::FailedTick;
 use crate::domain::time::parse_moment;
-use crate::ops::notify::{EarlyEnd, News, Ping, Voice, tell_early_end};
-use crate::ops::run_due::{
-    RunDueOptions, TickOutcome, UnusableSchedules, believable_now, plan, run_due,
-};
+use crate::ops::finish::{EndedRuns, Finish};
+use crate::ops::notify::{EarlyEnd, News, Ping, tell_early_end};
+use crate::ops::run_due::{RunDueOptions, Tick, TickOutcome, believable_now, plan, run_due};
 use crate::ops::services::Services;
 use crate::ops::settings::resolve_for_telling;
+use crate::ops::ticks::{forget_failed_tick, record_failed_tick};
 use crate::ops::timer_places::{check_places_of_tick, database_id};
 use crate::store::Store;
 use crate::sys::logging;
@@ -97,25 +98,48 @@ impl RunDue {
         if self.dry_run {
             return Err(err);
         }
-        let Some(Quiet(status)) = err.downcast_ref() else {
-            // The first line of a mail says why, and not what else could not be told.
-            log::debug!("{err:?}");
-            let explanation = explain(&err);
-            context.show_problem(&explanation);
-            self.tell_early_end(context, explanation.status, &format!("{err:#}"), ping);
-            return Err(Quiet(explanation.status).into());
-        };
-        self.tell_early_end(context, *status, "the run that holds the lock hangs", ping);
-        Err(err)
+        if let Some(Quiet(status)) = err.downcast_ref() {
+            let explanation = Explanation {
+                headline: "the run that holds the lock hangs".to_owned(),
+                cause: None,
+                next: None,
+                status: *status,
+            };
+            self.tell_early_end(context, &explanation, &explanation.headline, ping);
+            return Err(err);
+        }
+        // The first line of a mail says why, and not what else could not be told.
+        log::debug!("{err:?}");
+        let explanation = explain(&err);
+        context.show_problem(&explanation);
+        self.tell_early_end(context, &explanation, &format!("{err:#}"), ping);
+        Err(Quiet(explanation.status).into())
     }
 
-    /// Tells services of a tick that ended without a report. A run that holds the
-    /// lock and is well is no trouble, and neither is a mistake in a line typed by hand.
-    fn tell_early_end(&self, context: &Context, status: ExitStatus, why: &str, ping: Option<Ping>) {
+    /// Records a tick that ended without a report, and tells services of it. A run
+    /// that holds the lock and is well is no failure, and neither is a mistake in a
+    /// line typed by hand.
+    fn tell_early_end(
+        &self,
+        context: &Context,
+        explanation: &Explanation,
+        why: &str,
+        ping: Option<Ping>,
+    ) {
+        let status = explanation.status;
         let is_timer = self.trigger == Trigger::Timer;
         if status == ExitStatus::Locked || (status == ExitStatus::Usage && !is_timer) {
             return;
         }
+        let tick = FailedTick {
+            at: context.now(),
+            trigger: self.trigger,
+            status,
+            n_times: 1,
+            why: why.to_owned(),
+            hint: explanation.next.clone(),
+        };
+        record_failed_tick(&context.home, tick);
         let store = context.existing_store().ok().flatten();
         let settings = context.settings(store.as_ref());
         let for_telling = |_| resolve_for_telling(&context.host, context.flags.clone());
@@ -132,9 +156,21 @@ impl RunDue {
             store: store.as_ref(),
             status,
             why,
+            is_in_order: false,
         };
         leave_early_status_file(context, &settings);
         tell_early_end(&end, self.metrics_file.as_deref(), ping);
+    }
+
+    /// As `tell_early_end`, for a line that could not be read as a whole.
+    pub(super) fn tell_unreadable_line(&self, context: &Context, why: &str) {
+        let explanation = Explanation {
+            headline: why.to_owned(),
+            cause: None,
+            next: None,
+            status: ExitStatus::Usage,
+        };
+        self.tell_early_end(context, &explanation, why, None);
     }
 
     /// Does what is due. `ping` is that of a run that has begun and not been reported.
@@ -190,73 +226,62 @@ impl RunDue {
         };
         let tick = run_due(services, &options, begun, &mut |event| watcher.note(event));
         watcher.finish();
-        let (outcome, unusable, crashed, skipped) = match tick {
-            Ok(tick) => (Ok(tick.outcome), tick.unusable, tick.crashed, tick.skipped),
-            Err(err) => (Err(err), UnusableSchedules::default(), Vec::new(), None),
+        let write_status_file = || leave_status_file(context, &services.store, &services.settings);
+        let tick = tick.inspect_err(|_| write_status_file())?;
+        let Tick {
+            outcome,
+            unusable,
+            skipped,
+            crashed,
+        } = &tick;
+        let has_failed_before = forget_failed_tick(&context.home, self.trigger);
+        let is_idle = matches!(outcome, TickOutcome::NothingDue) && crashed.is_empty();
+        let is_unchanged = is_idle && !has_failed_before && unusable.unreported.is_empty();
+        let status_file: Option<&dyn Fn()> = match is_unchanged {
+            true => None,
+            false => Some(&write_status_file),
         };
-        let voice = Voice::from(services);
-        let facts = match &outcome {
-            Ok(TickOutcome::Done { run, .. }) => Some(run.clone()),
-            _ => None,
+        let finish = Finish {
+            services,
+            lock,
+            status_file,
+            metrics_file: self.metrics_file.as_deref(),
+            ping: ping.take(),
         };
-        let news = facts.clone().and_then(|facts| voice.learn(facts));
-        let untold = match &news {
-            None if !crashed.is_empty() => voice.learn_of_crashes(),
-            _ => Vec::new(),
+        let mut runs = EndedRuns {
+            has_crashed: !crashed.is_empty(),
+            ..EndedRuns::default()
         };
-        let is_idle = matches!(outcome, Ok(TickOutcome::NothingDue)) && crashed.is_empty();
-        if !is_idle || !unusable.unreported.is_empty() {
-            leave_status_file(context, &services.store, &services.settings);
+        match outcome {
+            TickOutcome::Done { run, .. } => runs.run = Some(run),
+            TickOutcome::Paused(_) => runs.paused = skipped.as_ref(),
+            TickOutcome::AskedToWait(asked) => runs.wait = Some(asked.to_string()),
+            TickOutcome::NothingDue => {}
         }
-        drop(lock);
-        let idle = Idle {
-            trigger: self.trigger,
-            run: skipped.as_ref(),
-            unusable: &unusable.schedules,
-        };
-        let status = match &outcome {
-            Ok(done) => self.report(context, done, &idle, &unusable.unreported, news.as_ref()),
-            Err(_) => Ok(ExitStatus::Failed),
-        };
-        report_crashes(context, &crashed);
-        if outcome.is_ok() {
-            // Behind the first line, which is the subject of a mail.
+        finish.finish(runs, |news| {
+            let status = self.report(context, &tick, news);
+            report_crashes(context, crashed);
+            // After the first line, which is the subject of a mail.
             logging::release();
             context.show_hub_warnings(services);
-        }
-        voice.tell_untold(&untold);
-        if let (Ok(TickOutcome::Paused(_)), Some(run)) = (&outcome, &skipped) {
-            voice.tell_skipped(run);
-        }
-        if let Some(news) = &news {
-            voice.tell(news);
-        }
-        if outcome.is_ok() {
-            voice.write_files(self.metrics_file.as_deref());
-        }
-        if let (Some(facts), Some(ping)) = (&facts, ping.take_if(|_| outcome.is_ok())) {
-            ping.end(&voice, facts);
-        }
-        outcome?;
-        Ok(services.end_status(status?))
+            status
+        })
     }
 
-    fn report(
-        &self,
-        context: &Context,
-        outcome: &TickOutcome,
-        idle: &Idle<'_>,
-        unreported: &BTreeSet<ScheduleId>,
-        news: Option<&News>,
-    ) -> Result<ExitStatus> {
-        // A timer comes again and again, and mails whatever is said.
+    fn report(&self, context: &Context, tick: &Tick, news: Option<&News>) -> Result<ExitStatus> {
+        let (outcome, unusable) = (&tick.outcome, &tick.unusable);
+        let idle = &Idle {
+            trigger: self.trigger,
+            run: tick.skipped.as_ref(),
+            unusable: &unusable.schedules,
+        };
+        // Cron mails all output of every tick.
         let is_timer = self.trigger == Trigger::Timer && !context.host.stderr_is_terminal();
-        let unusable = idle.unusable.iter();
-        let to_tell: Vec<&Unusable> = unusable
-            .filter(|one| !is_timer || unreported.contains(&one.id))
-            .collect();
+        let to_report = unusable.schedules.iter();
+        let to_report = to_report.filter(|one| !is_timer || unusable.unreported.contains(&one.id));
+        let to_report: Vec<&Unusable> = to_report.collect();
         if !matches!(outcome, TickOutcome::Done { .. }) {
-            report_unusable(context, to_tell.iter().copied());
+            report_unusable(context, to_report.iter().copied());
         }
         match outcome {
             TickOutcome::NothingDue => report_nothing(context, idle),
@@ -272,7 +297,7 @@ impl RunDue {
                     left_out,
                     unusable: idle.unusable,
                 };
-                report_run(context, run, &due, &to_tell, news.filter(|_| is_timer))
+                report_run(context, run, &due, &to_report, news.filter(|_| is_timer))
             }
         }
     }

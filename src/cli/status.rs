@@ -30,9 +30,9 @@ use crate::ui::{Format, table};
 /// Tells about the timer, the run in progress, what is due next, what became of each model, and the
 /// disk. Ends with 0 when all is well and with 1 when something needs a person: a model that fails
 /// or is gone or closed upstream, a check older than check.max_age and than twice the longest gap of
-/// its schedule, a tick that did not come, a schedule that no tick can serve, a run that died or has
-/// given no sign of life for five minutes, a full disk, a clock that cannot be right, trouble with
-/// the database. What the next tick tries again needs nobody.
+/// its schedule, a tick that did not come or failed before its run, a schedule that no tick can
+/// serve, a run that died or has given no sign of life for five minutes, a full disk, a clock that
+/// cannot be right, trouble with the database. What the next tick tries again needs nobody.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl status
@@ -322,6 +322,7 @@ mod tests {
             timer: None,
             last_timer_tick: None,
             last_tick: None,
+            failed_tick: None,
             pause: None,
             next_due: Vec::new(),
             unusable: Vec::new(),

@@ -23,6 +23,7 @@ use crate::domain::settings::Settings;
 use crate::domain::time::render_utc;
 use crate::domain::units::ByteSize;
 use crate::json::document;
+use crate::ops::finish::{EndedRuns, Finish};
 use crate::ops::services::Services;
 use crate::ops::sync::{SyncEvent, Target, Vanished};
 use crate::ops::verify::{
@@ -116,9 +117,23 @@ impl Verify {
         if let Some(bars) = &bars {
             bars.finish();
         }
-        leave_status_file(context, &services.store, &services.settings);
-        drop(lock);
-        report_run(context, &report?)
+        let write_status_file = || leave_status_file(context, &services.store, &services.settings);
+        let report = report.inspect_err(|_| write_status_file())?;
+        let finish = Finish {
+            services: &services,
+            lock,
+            status_file: Some(&write_status_file),
+            metrics_file: None,
+            ping: None,
+        };
+        let runs = EndedRuns {
+            run: Some(&report.run),
+            ..EndedRuns::default()
+        };
+        finish.finish(runs, |_| {
+            context.show_hub_warnings(&services);
+            report_run(context, &report)
+        })
     }
 
     fn targets(&self, store: Option<&Store>, settings: &Settings) -> Result<Vec<Target>> {

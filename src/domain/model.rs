@@ -193,8 +193,8 @@ impl ModelState {
         }
     }
 
-    /// Forgets damage after a sync that left every file in place: files known
-    /// to be bad are fetched again by it. The rest was not read again.
+    /// Forgets damage when no file of the published commit is known to be bad any
+    /// more: after a sync that left every file in place, or after a rollback.
     pub fn forget_damage(&mut self) {
         if self.is_damaged() {
             self.last_verify_outcome = Some(VerifyOutcome::Unproven);

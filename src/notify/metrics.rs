@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{ExitStatus, Outcome};
 use crate::domain::time::Timestamp;
 
 /// The facts about one model.
@@ -33,6 +33,17 @@ pub struct LastRun {
     pub started_at: Timestamp,
     pub duration_seconds: i64,
     pub exit_code: u8,
+}
+
+impl LastRun {
+    /// Describes a tick that ended before it had a run.
+    pub fn without_run(at: Timestamp, status: ExitStatus) -> Self {
+        Self {
+            started_at: at,
+            duration_seconds: 0,
+            exit_code: status.code(),
+        }
+    }
 }
 
 /// The content of the file.

@@ -13,6 +13,7 @@ pub mod entries;
 mod entry_fields;
 mod entry_items;
 pub mod export;
+pub mod finish;
 pub mod hold;
 pub mod hub;
 pub mod lock;

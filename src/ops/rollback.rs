@@ -93,7 +93,7 @@ pub fn roll_back(
     if rolled_back.is_nothing() {
         return Ok(rolled_back);
     }
-    check_whole(&layout, model, &rolled_back.to)?;
+    check_whole(store, &layout, model, &rolled_back.to)?;
     remember(store, model, &rolled_back, now)?;
     checkpoint("rollback remembered");
     move_ref(cache, model, &rolled_back.to)?;
@@ -163,8 +163,14 @@ pub fn release(store: &Store, model: &Model, now: Timestamp) -> Result<Option<Co
     })
 }
 
-/// Compares a snapshot with the listing that was kept of it.
-fn check_whole(layout: &RepoLayout, model: &Model, commit: &CommitSha) -> Result<()> {
+/// Compares a snapshot with the listing that was kept of it, and with the files that
+/// are known to be damaged.
+fn check_whole(
+    store: &Store,
+    layout: &RepoLayout,
+    model: &Model,
+    commit: &CommitSha,
+) -> Result<()> {
     let broken = |why: String| CannotRollBack::NotWhole {
         commit: commit.clone(),
         why,
@@ -172,12 +178,20 @@ fn check_whole(layout: &RepoLayout, model: &Model, commit: &CommitSha) -> Result
     let Some(listing) = cache::stored_listing(layout, commit)? else {
         return Err(broken("the listing of its files is gone".to_owned()).into());
     };
+    let bad = store.bad_files()?;
     let files = listing.files.iter();
     let wanted = files.filter(|file| model.spec.filter.selects(file.path.as_str()));
     for file in wanted {
         if !cache::snapshot_is_complete(layout, commit, [file])? {
             let why = format!("`{}` is missing or has another size", file.path);
             return Err(broken(why).into());
+        }
+        let copies = [layout.blob(&file.content), layout.entry(commit, &file.path)];
+        if copies
+            .iter()
+            .any(|copy| bad.get(copy) == Some(&file.content))
+        {
+            return Err(broken(format!("`{}` is damaged", file.path)).into());
         }
     }
     Ok(())
@@ -190,6 +204,8 @@ fn remember(store: &Store, model: &Model, went: &RolledBack, now: Timestamp) -> 
         state.published_commit = Some(went.to.clone());
         state.published_at = Some(now);
         state.last_change_at = Some(now);
+        // No file of this commit is known to be bad.
+        state.forget_damage();
         store.save_model_state(model.id, &state)?;
         store.save_revision(model.id, &went.to, now)?;
         store.record_event(&Event {

@@ -86,6 +86,7 @@ fn without_database(places: &Places<'_>, timer: Option<TimerFacts>) -> Result<St
         timer,
         last_timer_tick: None,
         last_tick: None,
+        failed_tick: None,
         pause: None,
         next_due: Vec::new(),
         unusable: Vec::new(),
@@ -109,8 +110,10 @@ fn read_database(status: &mut Status, places: &Places<'_>, store: &Store) -> Res
     let Ticks {
         by_timer,
         by_anyone,
-    } = last_ticks(store, status.now)?;
+        failed,
+    } = last_ticks(places.home, store, status.now)?;
     (status.last_timer_tick, status.last_tick) = (by_timer, by_anyone);
+    status.failed_tick = failed;
     status.pause = pause_in_force(store, status.now)?;
     status.false_future = false_future(store, status.now)?;
     let mut schedules = store.enabled_schedules()?;

@@ -1,29 +1,71 @@
-//! The times of ticks: the last start of `run-due`, missed ticks, and clocks that were
-//! set back.
+//! The times of ticks: the last start of `run-due`, ticks that were missed or failed
+//! before their run, and clocks that were set back.
+
+use std::fs;
 
 use anyhow::Result;
 
 use crate::domain::outcome::Trigger;
 use crate::domain::run::{Event, EventKind};
+use crate::domain::status::FailedTick;
 use crate::domain::time::{Timestamp, believed, render_utc};
 use crate::domain::units::Seconds;
 use crate::store::{MetaKey, Store};
+use crate::sys::fs::replace_private_file;
 use crate::sys::host::Host;
+use crate::sys::paths::Home;
 
 /// The last starts of `run-due`; a time in the future counts as none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ticks {
     pub by_timer: Option<Timestamp>,
     /// By the timer or by hand.
     pub by_anyone: Option<Timestamp>,
+    /// The latest tick, if it failed before its run.
+    pub failed: Option<FailedTick>,
 }
 
-pub fn last_ticks(store: &Store, now: Timestamp) -> Result<Ticks> {
+pub fn last_ticks(home: &Home, store: &Store, now: Timestamp) -> Result<Ticks> {
     let written = written_ticks(store)?;
+    let failed = failed_tick(home);
+    let failed_at = failed.as_ref().and_then(|tick| believed(tick.at, now));
+    let is_timer = failed
+        .as_ref()
+        .is_some_and(|tick| tick.trigger == Trigger::Timer);
     Ok(Ticks {
-        by_timer: believed(written.by_timer, now),
-        by_anyone: believed(written.by_anyone, now),
+        by_timer: believed(written.by_timer, now).max(failed_at.filter(|_| is_timer)),
+        by_anyone: believed(written.by_anyone, now).max(failed_at),
+        failed,
     })
+}
+
+fn failed_tick(home: &Home) -> Option<FailedTick> {
+    let text = fs::read_to_string(home.failed_tick()).ok()?;
+    FailedTick::parse(&text)
+}
+
+/// Records a tick that failed before its run, in a file: the database may be the cause.
+///
+/// Without a database nothing is written: the home may be the mount point of a disk
+/// that is away.
+pub fn record_failed_tick(home: &Home, tick: FailedTick) {
+    if !home.database().exists() {
+        return;
+    }
+    let tick = tick.following(failed_tick(home).as_ref());
+    if let Err(err) = replace_private_file(&home.failed_tick(), tick.render().as_bytes()) {
+        log::debug!("cannot record the failed tick: {err}");
+    }
+}
+
+/// Removes the record after a tick that went well, and tells whether there was one.
+/// A tick by hand proves nothing about the entry of a timer.
+pub fn forget_failed_tick(home: &Home, trigger: Trigger) -> bool {
+    let Some(failed) = failed_tick(home) else {
+        return false;
+    };
+    let is_over = trigger == Trigger::Timer || failed.trigger != Trigger::Timer;
+    is_over && fs::remove_file(home.failed_tick()).is_ok()
 }
 
 /// Returns the time of a tick or of a planned check if it is in the future: the clock
@@ -41,6 +83,7 @@ fn written_ticks(store: &Store) -> Result<Ticks> {
     Ok(Ticks {
         by_timer: read(MetaKey::LastTimerTick)?,
         by_anyone: read(MetaKey::LastTick)?,
+        failed: None,
     })
 }
 
@@ -166,15 +209,20 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let at = |seconds| Timestamp::from_second(seconds).unwrap();
         let store = Store::open(&home.path().join("hfdl.db"), at(0)).unwrap();
-        assert_eq!(last_ticks(&store, at(30)).unwrap(), Ticks::default());
+        let host = Host::with_variables([]);
+        let place = Home::find(&host, Some(home.path())).unwrap();
+        assert_eq!(
+            last_ticks(&place, &store, at(30)).unwrap(),
+            Ticks::default()
+        );
         record_tick(&store, Trigger::Timer, Seconds(900), at(10)).unwrap();
         record_tick(&store, Trigger::Manual, Seconds(900), at(20)).unwrap();
-        let ticks = last_ticks(&store, at(30)).unwrap();
+        let ticks = last_ticks(&place, &store, at(30)).unwrap();
         assert_eq!(
             (ticks.by_timer, ticks.by_anyone),
             (Some(at(10)), Some(at(20)))
         );
         store.set_meta(MetaKey::LastTick, "yesterday").unwrap();
-        assert_eq!(last_ticks(&store, at(30)).unwrap().by_anyone, None);
+        assert_eq!(last_ticks(&place, &store, at(30)).unwrap().by_anyone, None);
     }
 }

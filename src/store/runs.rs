@@ -157,6 +157,16 @@ impl Store {
         )
     }
 
+    /// Returns the last heartbeat of the latest run that has ended; runs dated after
+    /// the present do not count.
+    pub fn last_heartbeat(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        let sql = "SELECT heartbeat_at FROM runs
+            WHERE started_at <= ?1 AND finished_at IS NOT NULL
+            ORDER BY started_at DESC LIMIT 1";
+        let params = [seconds(latest_believable(now))];
+        self.find(sql, params, |row| row.time("heartbeat_at"))
+    }
+
     /// Returns the runs that have not ended, oldest first: at most one of them
     /// is alive, namely the one that holds the lock.
     pub fn unfinished_runs(&self) -> Result<Vec<Run>> {

@@ -76,6 +76,11 @@ impl Home {
     pub fn status_file(&self) -> PathBuf {
         self.0.join("status.json")
     }
+
+    /// Returns the file that records a tick which failed before its run.
+    pub fn failed_tick(&self) -> PathBuf {
+        self.0.join("failed-tick")
+    }
 }
 
 /// Returns the user's home directory.

@@ -427,6 +427,34 @@ fn a_silent_timer_is_found() {
 }
 
 #[test]
+fn ticks_that_fail_before_their_run_are_found_until_the_timer_starts_a_good_one() {
+    let env = healthy();
+    let metrics = env.root().join("metrics.prom");
+    env.set("HFDL_METRICS_FILE", &metrics.to_string_lossy());
+    env.line("run-due --trigger timer --schedule nope").exits(2);
+    env.line("run-due").succeeds();
+    env.line("download acme/tiny").succeeds();
+    let words = "the last tick failed before a run began (exit 2) | there is no schedule `nope`";
+    finds(&env, "ticks", "fail", words, "hfdl schedules list");
+    env.line("status").exits(1);
+    let told = fs::read_to_string(&metrics).unwrap();
+    assert!(told.contains("\nhfdl_run_last_exit_code 2\n"), "{told}");
+    env.line("run-due --trigger timer").succeeds();
+    assert_eq!(check(&env, "ticks").0, "ok");
+    env.line("status").succeeds();
+}
+
+#[test]
+fn a_wrong_line_by_hand_is_no_failed_tick() {
+    let env = healthy();
+    env.line("run-due --schedule nope").exits(2);
+    env.line("run-due --trigger timer --dry-run --warp")
+        .exits(2);
+    assert_eq!(check(&env, "ticks").0, "ok");
+    env.line("status").succeeds();
+}
+
+#[test]
 fn programs_and_files_that_settings_name_are_looked_for() {
     let env = healthy();
     for (key, value, name, words, remedy) in [

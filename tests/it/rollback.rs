@@ -240,6 +240,59 @@ fn a_revision_that_lost_a_file_is_not_gone_back_to() {
     is_sound(&env, &truth, &ran);
 }
 
+/// Changes one byte of the large file of a revision.
+fn rot(env: &TestEnv, commit: &str) {
+    let entry = folder(env).join("snapshots").join(commit);
+    let blob = fs::canonicalize(entry.join("model.safetensors")).unwrap();
+    let mut bytes = fs::read(&blob).unwrap();
+    bytes[7] ^= 1;
+    // A new file, because blobs may be read-only.
+    fs::remove_file(&blob).unwrap();
+    fs::write(&blob, bytes).unwrap();
+}
+
+fn model_state(env: &TestEnv) -> String {
+    let shown = env.line("models show acme/tiny --json").json();
+    shown["last_verify_outcome"].to_string()
+}
+
+#[test]
+fn going_back_from_a_damaged_revision_to_a_whole_one_ends_the_damage() {
+    let (env, mut truth) = (world(), Truth::new());
+    let commits = with_revisions(&env, 2, &mut truth);
+    rot(&env, &commits[1]);
+    env.line("verify acme/tiny").exits(3);
+    env.line("status").exits(1).prints("is damaged");
+    env.line("models rollback acme/tiny").succeeds();
+    assert_eq!(model_state(&env), "\"unproven\"");
+    env.line("status").succeeds();
+    // The way forward fetches the damaged file again.
+    env.line("models release acme/tiny").succeeds();
+    let ran = env.line("download acme/tiny");
+    ran.succeeds();
+    assert_eq!(main_ref(&env), commits[1]);
+    is_sound(&env, &truth, &ran);
+}
+
+#[test]
+fn a_revision_with_a_file_that_is_known_to_be_damaged_is_not_gone_back_to() {
+    let (env, mut truth) = (world(), Truth::new());
+    let mut commits = with_revisions(&env, 1, &mut truth);
+    rot(&env, &commits[0]);
+    env.line("verify acme/tiny").exits(3);
+    commits.push(publish(&env, 2, &mut truth));
+    env.now(&day(2)).line("download acme/tiny").succeeds();
+    let ran = env.line("models rollback acme/tiny");
+    ran.exits(1).explains("`model.safetensors` is damaged");
+    assert_eq!(main_ref(&env), commits[1]);
+    env.line(&format!("download acme/tiny --revision {}", commits[0]))
+        .succeeds();
+    let ran = env.line("models rollback acme/tiny");
+    ran.succeeds();
+    assert_eq!(main_ref(&env), commits[0]);
+    is_sound(&env, &truth, &ran);
+}
+
 #[test]
 fn nothing_moves_while_a_run_holds_the_lock() {
     let (env, mut truth) = (world(), Truth::new());

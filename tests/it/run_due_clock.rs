@@ -50,6 +50,29 @@ fn pairs(model: &str, outcome: &str) -> Vec<(String, String)> {
 }
 
 #[test]
+fn history_and_logs_go_only_when_two_runs_agree_about_the_date() {
+    let env = roomy_world();
+    keep(&env, "acme/tiny");
+    env.line("schedules add hourly --every 1h --all").succeeds();
+    tick(&env, MORNING);
+    tick(&env, "2026-03-01T10:00:00Z");
+    let kept = || {
+        let runs = number(
+            &env,
+            "SELECT count(*) FROM runs WHERE started_at < 1800000000",
+        );
+        let logs = std::fs::read_dir(env.home().join("logs")).unwrap();
+        let names = logs.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        (runs, names.filter(|name| name.starts_with("2026")).count())
+    };
+    assert_eq!(tick(&env, AHEAD), pairs("acme/tiny", "up-to-date"));
+    assert_eq!(kept(), (2, 2), "the clock may be wrong");
+    // A later run with the same date: the machine was off for years.
+    tick(&env, "2031-03-01T10:00:00Z");
+    assert_eq!(kept(), (0, 0));
+}
+
+#[test]
 fn a_session_of_a_clock_that_was_ahead_serves_no_slot_of_today() {
     let env = roomy_world();
     keep_large(&env, "acme/large", 3 * MIB, 1);

@@ -1,9 +1,11 @@
-//! The order of a model's revisions, and the one that a rollback goes to.
+//! The order of a model's revisions, the one that a rollback goes to, and the date by
+//! which records of the past are too old.
 
 use thiserror::Error;
 
 use crate::domain::repo::CommitSha;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, believed};
+use crate::domain::units::Seconds;
 
 /// A commit that was published for a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +43,26 @@ pub fn previous_of<'r>(
         .iter()
         .filter(|revision| current != Some(&revision.commit));
     latest_first(others, current).into_iter().next()
+}
+
+/// A clock that has moved by more than this since the previous run may be wrong.
+const LONGEST_TRUSTED_GAP: Seconds = Seconds(7 * 86_400);
+
+/// Returns the date by which the age of history and logs is judged.
+///
+/// `last_sign` is the latest sign of life of the runs before this one. After a long
+/// gap it is the date itself: if the clock is wrong, nothing is deleted because of
+/// that, and if the machine was off, the next run deletes.
+pub fn pruning_date(last_sign: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    let Some(last) = believed(last_sign, now) else {
+        return now;
+    };
+    let gap = u64::try_from(now.duration_since(last).as_secs()).unwrap_or(0);
+    if gap > LONGEST_TRUSTED_GAP.get() {
+        last
+    } else {
+        now
+    }
 }
 
 /// The shortest beginning of a commit that may stand for it.
@@ -95,6 +117,24 @@ mod tests {
         PublishedRevision {
             commit: commit.parse().unwrap(),
             published_at: Timestamp::from_second(at).unwrap(),
+        }
+    }
+
+    #[test]
+    fn after_a_long_gap_the_previous_run_gives_the_date() {
+        let at = |days: i64| Timestamp::from_second(1_900_000_000 + days * 86_400).unwrap();
+        for (last, now, expected) in [
+            (None, 0, 0),
+            (Some(-7), 0, 0),
+            (Some(-8), 0, -8),
+            (Some(0), 2_000, 0),
+            (Some(2_000), 0, 0),
+        ] {
+            assert_eq!(
+                pruning_date(last.map(at), at(now)),
+                at(expected),
+                "{last:?} {now}"
+            );
         }
     }
 

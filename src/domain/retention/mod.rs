@@ -8,7 +8,8 @@ mod history;
 mod plan;
 
 pub use history::{
-    NoTarget, PublishedRevision, SHORTEST_PREFIX, latest_first, previous_of, rollback_target,
+    NoTarget, PublishedRevision, SHORTEST_PREFIX, latest_first, previous_of, pruning_date,
+    rollback_target,
 };
 pub use plan::{
     FolderFacts, ModelClaim, RetentionPlan, RetentionRules, RevisionVerdict, SnapshotFacts,

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::FailedTick;
 use crate::domain::hold::HeldUpdate;
 use crate::domain::model::{EntryName, Model, ModelSummary};
 use crate::domain::outcome::{Effect, Outcome, VerifyOutcome, words};
@@ -24,6 +25,8 @@ pub struct Status {
     pub timer: Option<TimerFacts>,
     pub last_timer_tick: Option<Timestamp>,
     pub last_tick: Option<Timestamp>,
+    /// The latest tick, if it failed before its run.
+    pub failed_tick: Option<FailedTick>,
     pub pause: Option<Pause>,
     /// What the enabled schedules do next, the earliest first.
     pub next_due: Vec<NextDue>,

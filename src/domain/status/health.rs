@@ -5,6 +5,7 @@
 
 use super::age::{impossible_schedule, stale_check, wrong_clock};
 use super::facts::{DiskFacts, ModelStatus, Status, TimerFacts};
+use super::failed_tick::FailedTick;
 use super::trouble::{damage, held_update, model_trouble};
 use crate::domain::model::EntryName;
 use crate::domain::outcome::words;
@@ -22,6 +23,7 @@ words! {
         Clock = "clock",
         DiskLow = "disk-low",
         MissedTick = "missed-tick",
+        TickFailed = "tick-failed",
         TimerDrift = "timer-drift",
         TimerDoubt = "timer-doubt",
         CrashedRun = "crashed-run",
@@ -80,6 +82,7 @@ pub fn assess(status: &Status) -> Vec<Warning> {
     warnings.extend(timer_warnings(status));
     warnings.extend(status.crashed.iter().map(crashed_run));
     warnings.extend(silent_run(status));
+    warnings.extend(failed_tick(status, &warnings));
     warnings.extend(status.unusable.iter().map(unusable_schedule));
     warnings.extend(status.impossible.iter().map(impossible_schedule));
     warnings.extend(status.models.iter().filter_map(damage));
@@ -177,6 +180,18 @@ fn silent_run(status: &Status) -> Option<Warning> {
     is_silent.then(|| Warning::new(WarningKind::SilentRun, message, hint))
 }
 
+/// Ticks that fail, unless a warning about their cause is there already.
+fn failed_tick(status: &Status, others: &[Warning]) -> Option<Warning> {
+    const CAUSES: [WarningKind; 3] = [
+        WarningKind::Database,
+        WarningKind::Clock,
+        WarningKind::SilentRun,
+    ];
+    let is_told = others.iter().any(|other| CAUSES.contains(&other.kind));
+    let failed = status.failed_tick.as_ref().filter(|_| !is_told);
+    failed.and_then(FailedTick::warning)
+}
+
 fn bad_row(row: &str) -> Warning {
     let message = format!("a row of the database cannot be read and is passed over: {row}");
     let hint = "remove the entry and add it anew, or restore `hfdl.db` from a backup";
@@ -214,6 +229,7 @@ mod tests {
             timer: None,
             last_timer_tick: None,
             last_tick: None,
+            failed_tick: None,
             pause: None,
             next_due: Vec::new(),
             unusable: Vec::new(),

@@ -5,11 +5,11 @@
 
 use anyhow::Result;
 
-use super::finding::Finding;
+use super::finding::{Finding, Verdict};
 use super::{Mending, ago};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
-use crate::ops::ticks::last_ticks;
+use crate::ops::ticks::{Ticks, last_ticks};
 use crate::ops::timer::{HomeContext, TimerRequest, TimerState, plan_entry, state, status_facts};
 use crate::ops::timer_places::{LOST_DATABASE_HINT, lost_database};
 use crate::store::Store;
@@ -25,14 +25,15 @@ pub(super) fn timer(
         return vec![without_database(place)];
     };
     let every = place.settings.timer_every();
-    let read = || -> Result<(Option<Timestamp>, Option<Timestamp>)> {
+    let read = || -> Result<(Ticks, Option<Timestamp>)> {
         let since = status_facts(place, store)?.and_then(|facts| facts.since);
-        Ok((last_ticks(store, now)?.by_timer, since))
+        Ok((last_ticks(place.home, store, now)?, since))
     };
-    let (tick, since) = match read() {
+    let (ticks, since) = match read() {
         Ok(read) => read,
         Err(err) => return vec![Finding::of_error("timer", "its state cannot be read", &err)],
     };
+    let tick = ticks.by_timer;
     let found = state(place, Some(store));
     let is_ours = found.backend.is_some();
     let mut entry = judge_entry(&found, is_recent(tick, every, now));
@@ -40,7 +41,8 @@ pub(super) fn timer(
     if mending == Mending::Mend && is_ours && !is_right {
         entry = put_right(place, store, now, entry);
     }
-    vec![entry, judge_ticks(tick, since, every, now)]
+    let ticks = failing_ticks(&ticks).unwrap_or_else(|| judge_ticks(tick, since, every, now));
+    vec![entry, ticks]
 }
 
 /// An entry whose database is missing starts nothing but complaints.
@@ -121,6 +123,18 @@ fn is_recent(tick: Option<Timestamp>, every: Seconds, now: Timestamp) -> bool {
     tick.is_some_and(|tick| now.as_second() - tick.as_second() <= 2 * every.span().as_secs())
 }
 
+/// Says that ticks come and fail before their run.
+fn failing_ticks(ticks: &Ticks) -> Option<Finding> {
+    let failed = ticks.failed.as_ref()?;
+    let verdict = if failed.needs_person() {
+        Verdict::Fail
+    } else {
+        Verdict::Warn
+    };
+    let finding = Finding::new("ticks", verdict, failed.headline());
+    Some(finding.why(failed.why.as_str()).next(failed.advice()))
+}
+
 /// Judges the last tick; nothing from before the entry was made is missed.
 fn judge_ticks(
     tick: Option<Timestamp>,
@@ -156,7 +170,6 @@ fn judge_ticks(
 mod tests {
     use super::*;
     use crate::domain::timer::TimerKind;
-    use crate::ops::doctor::finding::Verdict;
     use crate::ops::timer::Unknown;
 
     fn at(seconds: i64) -> Timestamp {

@@ -1,8 +1,7 @@
-//! A tick that ended before its run: told as far as it can be.
+//! A tick that ended without a run: its metrics and its ping.
 //!
-//! The home may be full or read-only and the database damaged, busy or missing.
-//! The exit code and the words on stderr tell of that anyway; ping and metrics
-//! must not go on saying that all is well.
+//! The home may be full or read-only, and the database damaged, busy or missing.
+//! Then ping and metrics must not go on saying that all is well.
 
 use std::path::Path;
 
@@ -13,11 +12,12 @@ use crate::domain::outcome::ExitStatus;
 use crate::domain::run::RunId;
 use crate::domain::settings::Settings;
 use crate::notify::metrics::LastRun;
+use crate::notify::ping::{Signal, signal_of};
 use crate::store::Store;
 use crate::sys::host::Host;
 use crate::sys::paths::Home;
 
-/// How a tick ended before its run.
+/// How a tick ended that had no run.
 pub struct EarlyEnd<'a> {
     pub host: &'a Host,
     pub home: &'a Home,
@@ -26,6 +26,8 @@ pub struct EarlyEnd<'a> {
     pub store: Option<&'a Store>,
     pub status: ExitStatus,
     pub why: &'a str,
+    /// Whether the tick ended in order, so that its exit code has a meaning.
+    pub is_in_order: bool,
 }
 
 /// Writes the metrics file and sends the ping of a tick that had no run, or
@@ -40,11 +42,7 @@ pub fn tell_early_end(end: &EarlyEnd<'_>, metrics: Option<&Path>, ping: Option<P
         stop: None,
     });
     if let Some(path) = metrics_path(end.host, end.settings, metrics) {
-        let early = LastRun {
-            started_at: now,
-            duration_seconds: 0,
-            exit_code: end.status.code(),
-        };
+        let early = LastRun::without_run(now, end.status);
         match &voice {
             Some(voice) => write_metrics(voice, &path, Some(early)),
             None => write_early_metrics(&path, early),
@@ -53,6 +51,11 @@ pub fn tell_early_end(end: &EarlyEnd<'_>, metrics: Option<&Path>, ping: Option<P
     // No run has this id; services pair signals by it.
     let id = RunId::from_parts(now, fastrand::u128(..));
     if let Some(ping) = ping.or_else(|| Ping::of(end.host, end.settings, &id)) {
-        ping.fail(voice.as_ref(), end.why);
+        let signal = if end.is_in_order {
+            signal_of(end.status)
+        } else {
+            Signal::Fail
+        };
+        ping.end_without_run(voice.as_ref(), signal, end.why);
     }
 }

@@ -80,13 +80,17 @@ fn write(path: &Path, facts: &Facts) -> Result<()> {
 fn gather(voice: &Voice<'_>) -> Result<Facts> {
     let (store, now) = (voice.store, voice.host.now());
     let models = store.readable_models(&ModelFilter::default())?;
+    let ticks = last_ticks(voice.home, store, now)?;
     let runs = store.runs_ever_ended()?;
     let n_runs = |outcome| runs.get(&outcome).copied().unwrap_or(0);
     let limits = store.rate_limits(now)?;
     Ok(Facts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        last_tick_at: last_ticks(store, now)?.by_anyone,
-        last_run: last_run(store, now)?,
+        last_tick_at: ticks.by_anyone,
+        last_run: match ticks.failed {
+            Some(tick) => Some(LastRun::without_run(tick.at, tick.status)),
+            None => last_run(store, now)?,
+        },
         n_skipped: vec![
             ("locked", n_runs(RunOutcome::SkippedLocked)),
             ("paused", n_runs(RunOutcome::SkippedPaused)),

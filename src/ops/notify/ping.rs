@@ -70,11 +70,11 @@ impl Ping {
         warn_daily(voice, MetaKey::PingTrouble, trouble.as_deref());
     }
 
-    /// Tells the service that the run ended without a result. `None`: there is
-    /// no database to remember that a warning was given.
-    pub fn fail(self, voice: Option<&Voice<'_>>, why: &str) {
+    /// Tells the service of a tick without a run. `None`: there is no database to
+    /// remember that a warning was given.
+    pub fn end_without_run(self, voice: Option<&Voice<'_>>, signal: Signal, why: &str) {
         let stop = StopFlag::new();
-        let trouble = self.say(Signal::Fail, format!("{why}\n"), &stop);
+        let trouble = self.say(signal, format!("{why}\n"), &stop);
         match voice {
             Some(voice) => warn_daily(voice, MetaKey::PingTrouble, trouble.as_deref()),
             None => trouble

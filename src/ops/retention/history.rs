@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::domain::retention::pruning_date;
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
@@ -35,8 +36,9 @@ pub(super) fn prune_history(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<HistoryPruned> {
-    let rows = store.prune_history(long_ago(settings.keep_sessions(), now))?;
-    let (n_logs, log_bytes) = prune_logs(home, settings.keep_logs(), now);
+    let (n_logs, log_bytes) = prune_logs(store, home, settings.keep_logs(), now)?;
+    let date = pruning_date(store.last_heartbeat(now)?, now);
+    let rows = store.prune_history(long_ago(settings.keep_sessions(), date))?;
     Ok(HistoryPruned {
         rows,
         n_logs,
@@ -51,9 +53,10 @@ pub(super) fn old_history(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<HistoryPruned> {
-    let logs = old_logs(home, settings.keep_logs(), now);
+    let date = pruning_date(store.last_heartbeat(now)?, now);
+    let logs = old_logs(home, settings.keep_logs(), date);
     Ok(HistoryPruned {
-        rows: store.old_history(long_ago(settings.keep_sessions(), now))?,
+        rows: store.old_history(long_ago(settings.keep_sessions(), date))?,
         n_logs: logs.len(),
         log_bytes: logs.iter().map(|log| log.size_bytes).sum(),
     })
@@ -66,9 +69,15 @@ fn long_ago(keep: Seconds, now: Timestamp) -> Timestamp {
 /// Removes log files by age and total size; returns how many, and their bytes.
 ///
 /// One that cannot be removed is no reason to end a run.
-pub fn prune_logs(home: &Home, keep: Seconds, now: Timestamp) -> (usize, u64) {
+pub fn prune_logs(
+    store: &Store,
+    home: &Home,
+    keep: Seconds,
+    now: Timestamp,
+) -> Result<(usize, u64)> {
     let (mut n_logs, mut bytes) = (0, 0);
-    for old in old_logs(home, keep, now) {
+    let date = pruning_date(store.last_heartbeat(now)?, now);
+    for old in old_logs(home, keep, date) {
         match std::fs::remove_file(&old.path) {
             Ok(()) => {
                 n_logs += 1;
@@ -80,7 +89,7 @@ pub fn prune_logs(home: &Home, keep: Seconds, now: Timestamp) -> (usize, u64) {
             ),
         }
     }
-    (n_logs, bytes)
+    Ok((n_logs, bytes))
 }
 
 fn old_logs(home: &Home, keep: Seconds, now: Timestamp) -> Vec<LogFile> {

@@ -127,7 +127,7 @@ impl<'a> ActiveRun<'a> {
         if command != RunCommand::Prune {
             watchdog = Some(Watchdog::start(host, home, &id, &services.stop));
             remove_unfinished_copies(home);
-            retention::prune_logs(home, settings.keep_logs(), started_at);
+            retention::prune_logs(store, home, settings.keep_logs(), started_at)?;
         }
         let identity = ownership::identity(host, home, store)?;
         Ok(Self {

@@ -167,7 +167,7 @@ nights! {
     } => "
         exit 6
         run ok: acme/tiny updated
-        status 0 healthy
+        status 1 tick-failed
         file same
         metrics 6 updated
         hooks -
@@ -229,6 +229,25 @@ nights! {
         exit 5
         run ok: acme/tiny updated
         status 0 healthy
+        file same
+        metrics 5 updated
+        hooks -
+        ping fail
+        mail error: cannot write down this tick, and without that nothing is fetched
+    ";
+    another_program_has_blocked_the_database_for_three_ticks: |night| {
+        night.usual();
+        let database = Connection::open(night.env.database()).unwrap();
+        database.execute_batch("BEGIN IMMEDIATE").unwrap();
+        night.writer = Some(database);
+        night.tick_at("2026-03-01T09:10:00Z").exits(5);
+        night.tick_at("2026-03-01T09:20:00Z").exits(5);
+        night.env.now("2026-03-01T09:30:00Z");
+        night.forget();
+    } => "
+        exit 5
+        run ok: acme/tiny updated
+        status 1 tick-failed
         file same
         metrics 5 updated
         hooks -

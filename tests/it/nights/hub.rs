@@ -245,7 +245,25 @@ nights! {
         file same
         metrics 5 could-not-check
         hooks -
-        ping -
+        ping 5
+        mail -
+    ";
+    a_download_by_hand_was_told_to_wait: |night| {
+        night.usual();
+        night.env.now("2026-03-01T09:50:00Z");
+        let refusal = Fault::TooManyRequests(Hint::RetryAfter(7_200));
+        night.env.hub().fault(On::api(Api::Info), refusal);
+        night.env.line("download acme/tiny").exits(5);
+        night.env.now("2026-03-01T10:00:00Z");
+        night.forget();
+    } => "
+        exit 5
+        run failed
+        status 0 healthy
+        file same
+        metrics 5 could-not-check
+        hooks -
+        ping 5
         mail -
     ";
     after_the_time_that_the_server_named: |night| {

@@ -92,12 +92,55 @@ nights! {
     } => "
         exit 2
         run ok: acme/tiny updated
-        status 0 healthy
+        status 1 tick-failed
         file same
         metrics 2 updated
         hooks -
         ping fail
         mail error: there is no schedule `nightly`
+    ";
+    the_line_of_the_timer_has_an_unknown_flag: |night| {
+        night.usual();
+        night.args.push("--warp".to_owned());
+    } => "
+        exit 2
+        run ok: acme/tiny updated
+        status 1 tick-failed
+        file same
+        metrics 2 updated
+        hooks -
+        ping fail
+        mail error: unexpected argument '--warp' found
+    ";
+    the_line_of_the_timer_has_an_unknown_setting: |night| {
+        night.usual();
+        night.args.extend(["--set".to_owned(), "download.speed=9".to_owned()]);
+    } => "
+        exit 2
+        run ok: acme/tiny updated
+        status 1 tick-failed
+        file same
+        metrics 2 updated
+        hooks -
+        ping fail
+        mail error: there is no setting `download.speed`
+    ";
+    the_line_of_the_timer_was_wrong_and_nothing_is_due: |night| {
+        night.usual();
+        night.args.push("--warp".to_owned());
+        night.tick().exits(2);
+        night.args.clear();
+        night.env.now("2026-03-01T09:30:00Z");
+        night.forget();
+    } => "
+        exit 0
+        run ok: acme/tiny updated
+        status 0 healthy
+        file same
+        metrics 0 updated
+        hooks -
+        ping -
+        mail -
     ";
     the_window_is_closed: |night| {
         night.publish("one");
