@@ -1,8 +1,9 @@
 //! The append-only list of steps from an empty file to today's schema.
 //!
 //! `user_version` counts the steps that a file has taken. Each step is one
-//! transaction, and whoever waits for it looks again before taking it: two
-//! processes that open an old file at once do each step once.
+//! transaction that begins by reading this number: when two processes open an
+//! old file at once, each step is done once. A new word of an enum is no step,
+//! because the schema holds no word lists.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -13,15 +14,25 @@ use super::error::{Result, StoreError};
 use super::{journal, meta};
 use crate::domain::time::Timestamp;
 
-/// Marks the file as ours: the letters `hfdl`.
+/// The mark of an hfdl database: the letters `hfdl`.
 const APPLICATION_ID: i64 = 0x6866_646c;
 
 /// One step of the schema.
 #[derive(Clone, Copy)]
 pub struct Migration {
     pub sql: &'static str,
-    /// What SQL alone cannot do; runs in the same transaction.
+    /// The part of the step that SQL cannot express; runs in the same transaction.
     pub then: fn(&Connection, Timestamp) -> rusqlite::Result<()>,
+}
+
+impl Migration {
+    /// Makes a step that consists of SQL alone.
+    pub const fn of_sql(sql: &'static str) -> Self {
+        Self {
+            sql,
+            then: |_, _| Ok(()),
+        }
+    }
 }
 
 /// All steps; released ones never change.
@@ -30,57 +41,41 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("schema/0001.sql"),
         then: |connection, _| meta::make_install_id(connection),
     },
+    Migration::of_sql(include_str!("schema/0002.sql")),
+    Migration::of_sql(include_str!("schema/0003.sql")),
+    Migration::of_sql(include_str!("schema/0004.sql")),
+    Migration::of_sql(include_str!("schema/0005.sql")),
+    Migration::of_sql(include_str!("schema/0006.sql")),
+    Migration::of_sql(include_str!("schema/0007.sql")),
+    Migration::of_sql(include_str!("schema/0008.sql")),
+    Migration::of_sql(include_str!("schema/0009.sql")),
+    Migration::of_sql(include_str!("schema/0010.sql")),
     Migration {
-        sql: include_str!("schema/0002.sql"),
-        then: |_, _| Ok(()),
-    },
-    Migration {
-        sql: include_str!("schema/0003.sql"),
-        then: |_, _| Ok(()),
-    },
-    Migration {
-        sql: include_str!("schema/0004.sql"),
-        then: |_, _| Ok(()),
-    },
-    Migration {
-        sql: include_str!("schema/0005.sql"),
-        then: |_, _| Ok(()),
-    },
-    Migration {
-        sql: include_str!("schema/0006.sql"),
-        then: |_, _| Ok(()),
-    },
-    Migration {
-        sql: include_str!("schema/0007.sql"),
-        then: |_, _| Ok(()),
-    },
-    Migration {
-        sql: include_str!("schema/0008.sql"),
-        then: |_, _| Ok(()),
-    },
-    Migration {
-        sql: include_str!("schema/0009.sql"),
-        then: |_, _| Ok(()),
-    },
-    Migration {
-        sql: include_str!("schema/0010.sql"),
-        then: |_, _| Ok(()),
+        sql: include_str!("schema/0011.sql"),
+        then: |connection, _| announce_edited_schema(connection),
     },
 ];
 
-/// What has to happen before a file can be used.
+/// Makes every connection read the schema again, which SQLite does by itself
+/// only after an ordinary change of a table.
+fn announce_edited_schema(connection: &Connection) -> rusqlite::Result<()> {
+    let version = pragma(connection, "schema_version")?;
+    connection.pragma_update(None, "schema_version", version + 1)
+}
+
+/// The age of a file's schema, compared with the list of steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum SchemaAge {
     Older,
     Current,
 }
 
 /// Compares a file with the list, writing nothing.
-pub(super) fn standing(
+pub(super) fn schema_age(
     connection: &Connection,
     path: &Path,
     migrations: &[Migration],
-) -> Result<Standing> {
+) -> Result<SchemaAge> {
     let known = migrations.len() as i64;
     let found = version(connection)?;
     let application = pragma(connection, "application_id")?;
@@ -97,31 +92,32 @@ pub(super) fn standing(
     }
     match found {
         found if found > known => Err(StoreError::NewerDatabase { found, known }),
-        found if found < known => Ok(Standing::Older),
-        _ => Ok(Standing::Current),
+        found if found < known => Ok(SchemaAge::Older),
+        _ => Ok(SchemaAge::Current),
     }
 }
 
-/// Takes all steps that are missing.
+/// Applies all steps that are missing.
 ///
-/// The file is copied before the first step, to `NAME.before-vN` where N is
-/// the version that this step makes: whoever else migrates at the same time
-/// never replaces the copy by one of a newer form. `path` is `None` for a database that is new or in memory, which needs no copy.
+/// The file is copied before the first step, to `NAME.before-vN`, where N is
+/// the version that this step makes: another process that migrates at the same
+/// time never replaces the copy by one of a newer form. `path` is `None` for a
+/// database that is new or in memory, which needs no copy.
 pub(super) fn migrate(
     connection: &mut Connection,
     path: Option<&Path>,
     migrations: &[Migration],
     now: Timestamp,
 ) -> Result<()> {
-    // A step may rebuild a table that others refer to; the check before each
-    // commit stands in for the switched-off rule.
+    // A step may rebuild a table that others refer to. References are checked
+    // before each commit instead.
     connection.pragma_update(None, "foreign_keys", false)?;
-    let result = take_steps(connection, path, migrations, now);
+    let result = apply_missing(connection, path, migrations, now);
     connection.pragma_update(None, "foreign_keys", true)?;
     result
 }
 
-fn take_steps(
+fn apply_missing(
     connection: &mut Connection,
     path: Option<&Path>,
     migrations: &[Migration],
@@ -142,18 +138,18 @@ fn take_steps(
             return Ok(());
         };
         if let Some(path) = path.filter(|_| !is_copied) {
-            // Inside the transaction, so that nobody can migrate in between
-            // and the copy is sure to have the old form.
+            // Inside the transaction, so that no other process migrates in
+            // between and the copy has the old form.
             keep_copy(path, found + 1)?;
         }
         is_copied = true;
-        take_step(&transaction, migration, found + 1, now)?;
+        apply(&transaction, migration, found + 1, now)?;
         transaction.commit()?;
         log::info!("the database has schema version {} now", found + 1);
     }
 }
 
-fn take_step(
+fn apply(
     transaction: &Transaction<'_>,
     migration: &Migration,
     version: i64,
@@ -172,7 +168,8 @@ fn take_step(
     Ok(())
 }
 
-/// Writes a whole and private copy beside the database, in one rename.
+/// Writes a private copy beside the database and moves it into place when it is
+/// complete.
 fn keep_copy(path: &Path, next_version: i64) -> Result<()> {
     let copy = copy_path(path, next_version);
     let failed = |source| {

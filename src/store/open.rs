@@ -10,7 +10,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Row};
 
 use super::error::{Result, StoreError};
 use super::journal::{self, Journal};
-use super::migrations::{self, MIGRATIONS, Migration, Standing};
+use super::migrations::{self, MIGRATIONS, Migration, SchemaAge};
 use super::models::ModelFilter;
 use crate::domain::time::Timestamp;
 use crate::sys::files::remove_if_present;
@@ -63,9 +63,9 @@ impl Store {
             make_file(path, migrations, now)?;
         }
         let (mut connection, journal) = journal::connect(path)?;
-        match migrations::standing(&connection, path, migrations)? {
-            Standing::Current => {}
-            Standing::Older => {
+        match migrations::schema_age(&connection, path, migrations)? {
+            SchemaAge::Current => {}
+            SchemaAge::Older => {
                 migrations::migrate(&mut connection, Some(path), migrations, now)?;
             }
         }
@@ -89,9 +89,9 @@ impl Store {
     fn look(path: &Path, migrations: &[Migration], now: Timestamp) -> Result<Self> {
         let (connection, journal) = if exists(path)? {
             let (file, journal) = journal::connect_as_it_is(path)?;
-            match migrations::standing(&file, path, migrations)? {
-                Standing::Current => (file, journal),
-                Standing::Older => (migrated_in_memory(Some(&file), migrations, now)?, journal),
+            match migrations::schema_age(&file, path, migrations)? {
+                SchemaAge::Current => (file, journal),
+                SchemaAge::Older => (migrated_in_memory(Some(&file), migrations, now)?, journal),
             }
         } else {
             (

@@ -1,18 +1,15 @@
-//! Tests that the questions of every tick stay cheap in a database that has
-//! been used for years, and that the schema knows the words of the domain.
+//! Tests that the queries of every tick stay cheap in a database that has been
+//! used for years, and that the schema leaves words to the domain.
 
 use rusqlite::{Connection, StatementStatus, params_from_iter};
 
 use super::open::Store;
-use super::{MIGRATIONS, models, runs, schedules, sessions};
 use super::{SessionFilter, SessionsOf};
+use super::{models, runs, schedules, sessions};
 use crate::domain::model::ModelId;
-use crate::domain::outcome::{ErrorKind, Outcome, RunOutcome, Trigger, UpstreamState};
-use crate::domain::repo::RepoType;
-use crate::domain::run::{EventKind, RunCommand, RunId};
-use crate::domain::schedule::CadenceKind;
+use crate::domain::outcome::{Outcome, Trigger};
+use crate::domain::run::RunId;
 use crate::domain::time::Timestamp;
-use crate::domain::way::Way;
 
 /// 10,000 models and schedules, 1,000 runs, 1,000,000 sessions.
 const MANY: &str = "
@@ -165,48 +162,18 @@ fn the_questions_of_every_tick_use_indexes_in_a_database_of_a_million_sessions()
 }
 
 #[test]
-fn the_schema_admits_the_words_of_the_domain_and_no_others() {
+fn the_schema_holds_no_list_of_words_that_may_grow() {
     let home = tempfile::tempdir().unwrap();
     let store = Store::open(&home.path().join("hfdl.db"), Timestamp::UNIX_EPOCH).unwrap();
-    let schema: Vec<(String, String)> = store
-        .list(
-            "SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND sql IS NOT NULL",
-            [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )
+    let sql = "SELECT name, sql FROM sqlite_schema WHERE sql LIKE '% IN (''%'";
+    let lists: Vec<(String, String)> = store
+        .list(sql, [], |row| Ok((row.get("name")?, row.get("sql")?)))
         .unwrap();
-    let mut n_checks = 0;
-    let mut admits = |tables: &[&str], column: &str, words: Vec<&'static str>| {
-        let words: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
-        let check = format!("CHECK ({column} IN ({}))", words.join(", "));
-        for table in tables {
-            let (_, sql) = schema.iter().find(|(name, _)| name == table).unwrap();
-            assert!(sql.contains(&check), "{table}.{column} lacks {check}");
-            n_checks += 1;
-        }
+    let [(table, sql)] = lists.as_slice() else {
+        panic!("{lists:?}");
     };
-    macro_rules! words_of {
-        ($kind:ty) => {
-            <$kind>::ALL.iter().map(|value| value.as_str()).collect()
-        };
-    }
-    admits(&["models", "sessions"], "repo_type", words_of!(RepoType));
-    admits(&["models"], "upstream_state", words_of!(UpstreamState));
-    admits(&["schedules"], "cadence_kind", words_of!(CadenceKind));
-    admits(&["schedules"], "catch_up", vec!["once", "skip"]);
-    admits(&["runs"], "command", words_of!(RunCommand));
-    admits(&["runs", "sessions"], "trigger", words_of!(Trigger));
-    admits(&["runs"], "outcome", words_of!(RunOutcome));
-    admits(&["sessions"], "state", vec!["running", "finished"]);
-    admits(&["sessions"], "outcome", words_of!(Outcome));
-    admits(&["sessions", "alerts"], "error_kind", words_of!(ErrorKind));
-    admits(&["events"], "kind", words_of!(EventKind));
-    admits(&["dead_ends"], "way", words_of!(Way));
-    let all: String = schema.into_iter().map(|(_, sql)| sql).collect();
-    assert_eq!(
-        all.matches(" IN ('").count(),
-        n_checks,
-        "a check was missed"
-    );
-    assert_eq!(MIGRATIONS.len(), 10, "keep this test on today's schema");
+    // The two states of a session, on which other checks build.
+    assert_eq!(table, "sessions");
+    assert_eq!(sql.matches(" IN ('").count(), 1, "{sql}");
+    assert!(sql.contains("CHECK (state IN ('running', 'finished'))"));
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use hfdl::domain::origin::OriginKind;
+use hfdl::domain::outcome::Outcome;
 use hfdl::domain::place::PlaceIdentity;
 use hfdl::store::{
     Journal, MIGRATIONS, MetaKey, Migration, ModelFilter, SessionFilter, Store, StoreError,
@@ -313,6 +314,17 @@ fn a_step_that_breaks_references_is_not_committed() {
     assert_eq!(pragma(&home.sql(), "user_version"), "1");
 }
 
+/// Adds rows as the versions up to one wrote them.
+fn add_rows(connection: &Connection, up_to: usize) {
+    for version in 1..=up_to {
+        let rows = format!("tests/it/store_rows/v{version}.sql");
+        let rows = Path::new(env!("CARGO_MANIFEST_DIR")).join(rows);
+        let rows = fs::read_to_string(&rows)
+            .unwrap_or_else(|err| panic!("each released version needs rows: {rows:?}: {err}"));
+        connection.execute_batch(&rows).unwrap();
+    }
+}
+
 /// The schema of each released version, with rows in it, grows into today's.
 #[test]
 fn every_released_schema_migrates_to_todays() {
@@ -329,13 +341,7 @@ fn every_released_schema_migrates_to_todays() {
     for released in 1..=MIGRATIONS.len() {
         let home = Home::new();
         drop(migrate(&home, &MIGRATIONS[..released]).unwrap());
-        for version in 1..=released {
-            let rows = format!("tests/it/store_rows/v{version}.sql");
-            let rows = Path::new(env!("CARGO_MANIFEST_DIR")).join(rows);
-            let rows = fs::read_to_string(&rows)
-                .unwrap_or_else(|err| panic!("each released version needs rows: {rows:?}: {err}"));
-            home.sql().execute_batch(&rows).unwrap();
-        }
+        add_rows(&home.sql(), released);
 
         let store = home.open();
         assert_eq!(schema(&home), schema(&fresh), "from version {released}");
@@ -369,6 +375,91 @@ fn every_released_schema_migrates_to_todays() {
         let n_expected = if released >= 10 { models.len() } else { 0 };
         assert_eq!(n_damaged.count(), n_expected);
     }
+}
+
+#[test]
+fn after_version_11_every_connection_takes_words_of_later_versions() {
+    let home = Home::new();
+    drop(migrate(&home, &MIGRATIONS[..10]).unwrap());
+    let sql = home.sql();
+    add_rows(&sql, 10);
+    let objects = |kind: &str| -> Vec<(String, String)> {
+        let query = "SELECT name, coalesce(sql, '') FROM sqlite_schema
+            WHERE type = ?1 ORDER BY name";
+        let mut statement = sql.prepare(query).unwrap();
+        let rows = statement.query_map([kind], |row| Ok((row.get(0)?, row.get(1)?)));
+        rows.unwrap().map(Result::unwrap).collect()
+    };
+    let new_words = [
+        ("models", "repo_type"),
+        ("models", "upstream_state"),
+        ("schedules", "cadence_kind"),
+        ("runs", "command"),
+        ("runs", "trigger"),
+        ("sessions", "repo_type"),
+        ("sessions", "trigger"),
+        ("sessions", "outcome"),
+        ("events", "kind"),
+        ("alerts", "error_kind"),
+        ("dead_ends", "way"),
+    ];
+    let update = |(table, column)| {
+        let update = format!("UPDATE {table} SET {column} = 'of-a-later-version'");
+        (sql.execute(&update, []), update)
+    };
+    for one in new_words {
+        let (result, update) = update(one);
+        assert!(result.is_err(), "before the step: {update}");
+    }
+    let (indexes, triggers) = (objects("index"), objects("trigger"));
+    let rows = "SELECT count(*) FROM sessions JOIN session_files ON session_id = id";
+    let n_rows = |sql: &Connection| sql.query_row(rows, [], |row| row.get::<_, i64>(0));
+    let before = n_rows(&sql).unwrap();
+
+    let store = home.open();
+
+    for one in new_words {
+        let (result, update) = update(one);
+        assert!(result.is_ok_and(|n_rows| n_rows > 0), "{update}");
+    }
+    assert_eq!(
+        (objects("index"), objects("trigger")),
+        (indexes, triggers),
+        "indexes and triggers stay"
+    );
+    assert_eq!(n_rows(&sql).unwrap(), before);
+    assert_eq!(store.check_integrity().unwrap(), Vec::<String>::new());
+    // The connection that took the step takes the words, too.
+    let schedule = store.schedules().unwrap().unreadable;
+    assert_eq!(schedule.len(), 1, "{schedule:?}");
+    let run = store.start_run(&run_at(at(0))).unwrap();
+    let id = store.open_session(&session(&run, at(0))).unwrap();
+    store
+        .finish_session(id, &progress(), &ended(Outcome::Updated, at(1)))
+        .unwrap();
+}
+
+#[test]
+fn version_11_cut_short_leaves_the_schema_of_version_10() {
+    let home = Home::new();
+    drop(migrate(&home, &MIGRATIONS[..10]).unwrap());
+    add_rows(&home.sql(), 10);
+    let schema = |home: &Home| -> String {
+        let all = "SELECT group_concat(sql) FROM sqlite_schema";
+        home.sql().query_row(all, [], |row| row.get(0)).unwrap()
+    };
+    let before = schema(&home);
+    let cut_short = Migration {
+        then: |_, _| Err(rusqlite::Error::InvalidQuery),
+        ..MIGRATIONS[10]
+    };
+    migrate(&home, &[&MIGRATIONS[..10], &[cut_short]].concat()).unwrap_err();
+    assert_eq!(schema(&home), before);
+    assert_eq!(pragma(&home.sql(), "user_version"), "10");
+
+    let store = home.open();
+    assert_ne!(schema(&home), before);
+    assert_eq!(store.check_integrity().unwrap(), Vec::<String>::new());
 }
 
 #[test]
@@ -435,45 +526,18 @@ fn places_are_kept_and_a_row_that_cannot_be_read_is_passed_over() {
 }
 
 #[test]
-fn the_file_itself_refuses_unknown_words_and_values_of_the_wrong_kind() {
+fn the_file_itself_refuses_values_of_the_wrong_form() {
     let home = Home::new();
     drop(home.open());
     let sql = home.sql();
-    sql.execute_batch(include_str!("store_rows/v1.sql"))
-        .unwrap();
-    sql.execute_batch(include_str!("store_rows/v2.sql"))
-        .unwrap();
-    sql.execute_batch(include_str!("store_rows/v3.sql"))
-        .unwrap();
-    sql.execute_batch(include_str!("store_rows/v4.sql"))
-        .unwrap();
-    sql.execute_batch(include_str!("store_rows/v5.sql"))
-        .unwrap();
-    sql.execute_batch(include_str!("store_rows/v6.sql"))
-        .unwrap();
-    sql.execute_batch(include_str!("store_rows/v7.sql"))
-        .unwrap();
-    sql.execute_batch(include_str!("store_rows/v8.sql"))
-        .unwrap();
-    sql.execute_batch(include_str!("store_rows/v9.sql"))
-        .unwrap();
+    add_rows(&sql, MIGRATIONS.len());
     for (table, column) in [
-        ("models", "repo_type"),
-        ("models", "upstream_state"),
         ("models", "update_commit"),
-        ("schedules", "cadence_kind"),
-        ("schedules", "catch_up"),
-        ("runs", "command"),
-        ("runs", "trigger"),
         ("sessions", "state"),
-        ("sessions", "outcome"),
         ("blobs", "content_id"),
         ("bad_files", "content_id"),
         ("model_revisions", "commit_sha"),
-        ("events", "kind"),
-        ("alerts", "error_kind"),
         ("alerts", "held_commit"),
-        ("dead_ends", "way"),
     ] {
         let update = format!("UPDATE {table} SET {column} = 'nonsense'");
         let err = sql.execute(&update, []).unwrap_err().to_string();
