@@ -1,7 +1,6 @@
 //! What `hfdl run-due` shows: nothing when all is well and nobody watches.
 
 use anyhow::Result;
-use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::context::Context;
@@ -17,10 +16,10 @@ use crate::domain::schedule::{DueState, Unusable};
 use crate::domain::session::Session;
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::ByteSize;
-use crate::json::{TotalsView, document, skipped_run, skipped_schedules};
+use crate::json::{DueScheduleView, TotalsView, document, skipped_run, skipped_schedules};
 use crate::ops::notify::News;
 use crate::ops::rate_limits::AskedToWait;
-use crate::ops::run_due::{DuePlan, PlannedModel, PlannedSchedule};
+use crate::ops::run_due::{DuePlan, PlannedModel};
 use crate::ui::{Format, Output, table, text};
 
 /// Says which schedules no run can follow; the first line makes sense as the
@@ -399,9 +398,10 @@ fn state_words(state: &DueState) -> (&'static str, Option<Timestamp>, Option<Tim
 }
 
 fn plan_document(plan: &DuePlan) -> Value {
-    let unusable = plan.unusable.iter().map(unusable_value);
-    let schedules = plan.schedules.iter().map(schedule_value).chain(unusable);
-    let schedules: Vec<Value> = schedules.collect();
+    let unusable = plan.unusable.iter().map(DueScheduleView::from);
+    let schedules = plan.schedules.iter();
+    let schedules = schedules.map(|it| DueScheduleView::new(&it.name, &it.zone, &it.state));
+    let schedules: Vec<DueScheduleView> = schedules.chain(unusable).collect();
     let models = plan.models.iter().map(|model| {
         let names: Vec<&str> = model.schedules.iter().map(|name| name.as_str()).collect();
         let found = model.fetch.as_ref().ok();
@@ -420,60 +420,4 @@ fn plan_document(plan: &DuePlan) -> Value {
         "hfdl.due/1",
         json!({"at": render_utc(plan.at), "schedules": schedules, "models": models}),
     )
-}
-
-fn schedule_value(schedule: &PlannedSchedule) -> Value {
-    let word = match schedule.state {
-        DueState::Disabled => "disabled",
-        DueState::Wait { .. } => "wait",
-        DueState::Done => "done",
-        DueState::Backoff { .. } => "backoff",
-        DueState::Closed { .. } => "closed",
-        DueState::Due(_) => "due",
-        DueState::Expired { .. } => "expired",
-    };
-    let (_, slot, next) = state_words(&schedule.state);
-    let due = match schedule.state {
-        DueState::Due(due) => Some(due),
-        _ => None,
-    };
-    let missed = match schedule.state {
-        DueState::Expired { missed, .. } => Some(missed),
-        _ => None,
-    };
-    json!({
-        "schedule": schedule.name.as_str(),
-        "time_zone": zone_name(&schedule.zone),
-        "state": word,
-        "slot": slot.map(render_utc),
-        "next": next.map(render_utc),
-        "resume": due.map(|due| due.resume),
-        "coalesced": due.map(|due| due.coalesced),
-        "late": due.map(|due| due.late.get()),
-        "deadline": due.and_then(|due| due.deadline).map(render_utc),
-        "window_ends": due.and_then(|due| due.deadline).map(render_utc),
-        "missed": missed,
-        "error": null,
-    })
-}
-
-fn unusable_value(schedule: &Unusable) -> Value {
-    json!({
-        "schedule": schedule.name,
-        "time_zone": null,
-        "state": "unusable",
-        "slot": null,
-        "next": null,
-        "resume": null,
-        "coalesced": null,
-        "late": null,
-        "deadline": null,
-        "window_ends": null,
-        "missed": null,
-        "error": schedule.why,
-    })
-}
-
-fn zone_name(zone: &TimeZone) -> Option<String> {
-    zone.iana_name().map(str::to_owned)
 }

@@ -28,7 +28,7 @@ pub use model::{ModelView, destination};
 pub use pause::PauseView;
 pub use plan::TotalsView;
 pub use run::{RunResult, RunSummaryView, RunView, skipped_run, skipped_schedules};
-pub use schedule::ScheduleView;
+pub use schedule::{DueScheduleView, ScheduleView};
 pub use session::{SessionFileView, SessionView};
 pub use setting::SettingView;
 pub use status::{status, status_text};

@@ -1,10 +1,12 @@
-//! Registered schedules.
+//! Schedules: as registered, and as a tick finds them.
 
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::document::time;
-use crate::domain::schedule::{CatchUp, Schedule};
-use crate::domain::time::render_utc;
+use crate::domain::model::EntryName;
+use crate::domain::schedule::{CatchUp, DueState, Schedule, Unusable};
+use crate::domain::time::{Timestamp, render_utc};
 
 /// A registered schedule.
 #[derive(Debug, Serialize)]
@@ -79,6 +81,66 @@ impl From<&Schedule> for ScheduleView {
             retry_count: state.retry_count,
             created_at: render_utc(schedule.created_at),
             updated_at: render_utc(schedule.updated_at),
+        }
+    }
+}
+
+/// A schedule at a tick: part of `hfdl.due/1`.
+#[derive(Debug, Default, Serialize)]
+pub struct DueScheduleView {
+    schedule: String,
+    time_zone: Option<String>,
+    state: &'static str,
+    slot: Option<String>,
+    next: Option<String>,
+    resume: Option<bool>,
+    coalesced: Option<u32>,
+    late: Option<u64>,
+    deadline: Option<String>,
+    window_ends: Option<String>,
+    missed: Option<u32>,
+    error: Option<String>,
+}
+
+impl DueScheduleView {
+    pub fn new(name: &EntryName, zone: &TimeZone, state: &DueState) -> Self {
+        let view = |state, slot: Option<Timestamp>, next: Option<Timestamp>| Self {
+            schedule: name.to_string(),
+            time_zone: zone.iana_name().map(str::to_owned),
+            state,
+            slot: time(slot),
+            next: time(next),
+            ..Self::default()
+        };
+        match *state {
+            DueState::Disabled => view("disabled", None, None),
+            DueState::Wait { next } => view("wait", None, Some(next)),
+            DueState::Done => view("done", None, None),
+            DueState::Backoff { slot, until } => view("backoff", Some(slot), Some(until)),
+            DueState::Closed { slot, next } => view("closed", Some(slot), Some(next)),
+            DueState::Due(due) => Self {
+                resume: Some(due.resume),
+                coalesced: Some(due.coalesced),
+                late: Some(due.late.get()),
+                deadline: time(due.deadline),
+                window_ends: time(due.deadline),
+                ..view("due", Some(due.slot), None)
+            },
+            DueState::Expired { slot, missed, next } => Self {
+                missed: Some(missed),
+                ..view("expired", Some(slot), next)
+            },
+        }
+    }
+}
+
+impl From<&Unusable> for DueScheduleView {
+    fn from(schedule: &Unusable) -> Self {
+        Self {
+            schedule: schedule.name.clone(),
+            state: "unusable",
+            error: Some(schedule.why.clone()),
+            ..Self::default()
         }
     }
 }
