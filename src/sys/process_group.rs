@@ -9,9 +9,10 @@ use std::process::{Child, Command, ExitStatus};
 #[cfg(unix)]
 use std::time::{Duration, Instant};
 
-/// How long the group may take to end after SIGTERM, before SIGKILL.
+/// How long the group may take to end after SIGTERM, before SIGKILL. A run that is
+/// asked to end has two seconds in all.
 #[cfg(unix)]
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(1);
 
 pub(super) struct ProcessGroup(Child);
 
