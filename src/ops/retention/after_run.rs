@@ -1,5 +1,5 @@
-//! What a run does at its end: the models that it moved let go of their
-//! oldest revision, and the history of what is too old.
+//! Pruning at the end of a run: old revisions of the models that were updated, old
+//! history, and leftovers of earlier runs.
 
 use std::collections::BTreeSet;
 
@@ -21,7 +21,7 @@ use crate::ops::services::Services;
 use crate::ops::sync::Target;
 use crate::store::{Pruned, Store};
 
-/// What a run's end has let go of.
+/// The totals of one pruning.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Summary {
     pub n_revisions: u64,
@@ -30,7 +30,7 @@ pub struct Summary {
     pub n_logs: usize,
 }
 
-/// Returns the models that have another published commit than when a run began.
+/// Returns the models whose published commit has changed since the run began.
 pub fn newly_published<'t>(
     store: &Store,
     targets: impl IntoIterator<Item = &'t Target>,
@@ -48,12 +48,11 @@ pub fn newly_published<'t>(
     Ok(moved)
 }
 
-/// Lets go of what the settings do not keep, at the end of a run.
+/// Removes the revisions and the history that the settings do not keep.
 ///
-/// `models_touched` are those that have just been given a new revision, and
-/// `repos_whole` the repositories of which a download has come to its end; of
-/// all others no folder is looked at. The caller holds the lock of the home. A
-/// folder that cannot be swept is reported and does not stop the others.
+/// `models_touched` have just been given a new revision, and a sync of `repos_whole`
+/// has succeeded; no other folder is read. The caller holds the lock of the home. A
+/// failure in one folder is logged and does not stop the others.
 pub fn after_run(
     services: &Services<'_>,
     models_touched: &[ModelId],
@@ -74,7 +73,7 @@ pub fn after_run(
     let whole = repos_whole.into_iter();
     repos.extend(whole.filter(|repo| ownership::has_begun(&cache, repo)));
     if !repos.is_empty() {
-        // Its disk may have gone since the last file arrived.
+        // The disk may have been unmounted since the last file was stored.
         Places::load(store, settings)?.check(&Destination::Cache, None)?;
         let run = store.unfinished_runs()?.pop().map(|run| run.id);
         sweep(
@@ -93,7 +92,7 @@ pub fn after_run(
     Ok(summary)
 }
 
-/// Finds out from the database alone where there may be something to let go.
+/// Returns the repositories with too many revisions, from the database alone.
 fn repos_with_too_many(
     store: &Store,
     settings: &Settings,
@@ -172,9 +171,9 @@ fn sweep(
     Ok(())
 }
 
-/// The run has done its work; what is kept too long goes the next time.
+/// The run has succeeded; the next run tries again to remove the revisions.
 fn warn(repo: &Repo, err: Error) {
-    log::warn!("could not let old revisions of `{repo}` go: {err:#}");
+    log::warn!("could not remove old revisions of `{repo}`: {err:#}");
 }
 
 fn going(plan: &RetentionPlan) -> impl Iterator<Item = (&CommitSha, Reason)> {

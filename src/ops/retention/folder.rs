@@ -1,4 +1,4 @@
-//! One repository's folder in the cache: looked at, judged, swept.
+//! The folder of one repository in the cache: its facts, its plan, its removal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -35,14 +35,14 @@ pub(super) struct Folder {
     pub ownership: Ownership,
 }
 
-/// What a model has a say in: how many revisions it keeps, and whether it is meant.
+/// Returns the number of revisions that a model keeps, and whether it is selected.
 pub(super) type Say<'a> = &'a dyn Fn(&Model) -> (u32, bool);
 
 impl Folder {
-    /// Looks at a repository's folder; `None` when there is none.
+    /// Reads the folder of a repository; `None` if there is none.
     ///
-    /// Whether others need something is asked later: it takes a look at the
-    /// whole cache and at all processes.
+    /// The needs of other programs are checked later, because that reads the whole
+    /// cache and all processes.
     pub fn look(
         store: &Store,
         cache: &CacheLayout,
@@ -64,7 +64,7 @@ impl Folder {
             total_bytes: total_bytes(&local),
             ..FolderFacts::default()
         };
-        // What cannot be read may use any blob, so none will go.
+        // An unreadable snapshot may use any blob, so all blobs stay.
         if local
             .snapshots
             .values()
@@ -94,7 +94,7 @@ impl Folder {
         }))
     }
 
-    /// Asks whether other repositories or other programs use what is here.
+    /// Finds the files that other repositories or other programs use.
     pub fn ask_others(folders: &mut [Self], cache: &CacheLayout) -> Result<()> {
         let repos: Vec<&Repo> = folders.iter().map(|folder| &folder.repo).collect();
         let borrowed = cache::borrowed_contents(cache, &repos)?;
@@ -128,7 +128,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Returns the files that hold bytes, and whose they are.
+    /// Returns the files with contents, and the owner of each.
     fn files(&self, cache: &CacheLayout) -> Vec<(PathBuf, Held)> {
         let layout = cache.repo(&self.repo);
         let blobs = self.local.blobs.keys();
@@ -146,21 +146,21 @@ impl Folder {
         files
     }
 
-    /// Returns what the sweep may take when these revisions stay.
+    /// Returns the rules of a sweep that keeps these revisions.
     pub fn sweep_rules(&self, keep: BTreeSet<CommitSha>, evidence: Evidence) -> SweepRules {
         SweepRules {
             keep,
             reason: Reason::BeyondNumber,
             used_elsewhere: self.used_elsewhere.clone(),
             open: self.facts.open.clone(),
-            // The plan for revisions has looked at that.
+            // The plan for revisions has checked this.
             open_snapshots: BTreeSet::new(),
             ownership: self.ownership.clone(),
             evidence,
         }
     }
 
-    /// Forgets what is gone, and writes down that it was let go.
+    /// Deletes the rows of removed revisions, and records the removals.
     pub fn forget(
         &self,
         store: &Store,
@@ -184,7 +184,7 @@ impl Folder {
                     _ => {}
                 }
             }
-            // Also those whose files an earlier sweep took before it was killed.
+            // Includes revisions whose files an earlier sweep removed before it was killed.
             for (model, claim) in self.models.iter().zip(&self.facts.models) {
                 for revision in &claim.history {
                     let is_current = claim.published.as_ref() == Some(&revision.commit);
@@ -216,13 +216,13 @@ impl Folder {
     }
 }
 
-/// What a file on disk belongs to.
+/// The owner of a file on disk.
 enum Held {
     Content(ContentId),
     Snapshot(CommitSha),
 }
 
-/// Asks the rule about deleting, as far as the models' own wishes play no part.
+/// Applies the deletion rule, apart from the settings of the models.
 fn refusal_of(
     ownership: &Ownership,
     local: &LocalRepo,
@@ -259,9 +259,8 @@ fn total_bytes(local: &LocalRepo) -> u64 {
         + local.evidence.values().sum::<u64>()
 }
 
-/// Tells whether another program holds the lock under which blobs are written
-/// and linked. Where there is no lock file, nobody does; where it cannot be
-/// tried, somebody may.
+/// Tells whether another program may hold the lock under which blobs are written
+/// and linked. Without a lock file no program does; if the lock cannot be tried, one may.
 fn is_locked(path: &Path) -> bool {
     path.exists() && !FileLock::try_acquire(path).is_ok_and(|lock| lock.is_some())
 }

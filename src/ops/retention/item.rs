@@ -1,26 +1,26 @@
-//! What a prune says about one thing that it looked at.
+//! One row in the report of a prune.
 
 use crate::domain::model::EntryName;
 use crate::domain::outcome::words;
 use crate::domain::repo::Repo;
 
 words! {
-    /// What can be removed.
+    /// The kinds of things that can be removed.
     ItemKind {
         /// A published commit, with the blobs that it alone uses.
         Revision = "revision",
-        /// What an interrupted prune has left of a revision.
+        /// The rest of a revision after an interrupted prune.
         Trash = "trash",
         /// A content that no revision uses.
         Blob = "blob",
         /// An unfinished download.
         Partial = "partial",
-        /// Bytes with a wrong hash, which were kept to be looked at.
+        /// Bytes with a wrong hash, kept as evidence.
         Evidence = "evidence",
     }
 }
 
-/// One thing, what becomes of it, and why.
+/// A thing on disk, with the decision about it and the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
     /// A model that it belongs to.
@@ -29,15 +29,15 @@ pub struct Item {
     pub what: ItemKind,
     /// The commit, or the hash of the content.
     pub id: String,
-    /// What the disk gains when it goes; of a revision that stays, what it
-    /// alone holds.
+    /// The bytes that a removal frees; for a revision that stays, the bytes that no
+    /// other revision uses.
     pub size_bytes: u64,
     pub goes: bool,
     pub reason: &'static str,
 }
 
 impl Item {
-    /// Says that it was to go and could not.
+    /// Notes that the removal failed.
     pub fn stays_after_all(&mut self) {
         self.goes = false;
         self.reason = "another program has it in use";

@@ -1,4 +1,4 @@
-//! What a plan for one folder says about everything in it, as items.
+//! The report rows for one folder: revisions, blobs and leftovers.
 
 use std::collections::BTreeSet;
 
@@ -11,14 +11,14 @@ use crate::domain::deletion::{Permit, Reason, Refusal};
 use crate::domain::model::{EntryName, Model};
 use crate::domain::retention::{RevisionVerdict, Verdict};
 
-/// Puts the verdicts about revisions and the sweep of everything else into one list.
+/// Returns the decisions about revisions and about everything else as one list.
 pub(super) fn items_of(
     folder: &Folder,
     revisions: &[RevisionVerdict],
     sweep: &SweepPlan,
 ) -> Vec<Item> {
     let mut items: Vec<Item> = revisions.iter().map(|it| revision(folder, it)).collect();
-    // The blobs of revisions that go are counted with these.
+    // The blobs of removed revisions are counted with the revisions.
     let counted: BTreeSet<ContentId> = revisions
         .iter()
         .filter(|revision| matches!(revision.verdict, Verdict::Go(_)))
@@ -94,7 +94,7 @@ fn first_meant(folder: &Folder) -> Option<EntryName> {
     Some(meant.0.spec.name.clone())
 }
 
-/// Returns what the sweep removed of an item, or would have.
+/// Returns the removals of a sweep for one item.
 pub(super) fn is_of(item: &Item, target: &SweepTarget) -> bool {
     let (what, id) = match target {
         SweepTarget::Snapshot(commit) => (ItemKind::Revision, commit.to_string()),
@@ -106,7 +106,7 @@ pub(super) fn is_of(item: &Item, target: &SweepTarget) -> bool {
     item.what == what && item.id == id
 }
 
-/// Describes what is left over in a model's directory.
+/// Returns the row for a leftover in a model's directory.
 pub(super) fn item_of_dir(
     model: &Model,
     left: &DirLeftover,

@@ -1,13 +1,14 @@
-//! Lets go of what is not kept any more: old revisions, history, logs.
+//! Removes old revisions, history and logs.
 //!
-//! Two ways in. `Prune` is the command: it looks at everything, says what it
-//! would remove and why, and removes it. `after_run` is what a run does at its
-//! end: only for models that have just been given a new revision, and without
-//! a look at the disk when their history says that nothing is too much.
+//! There are two ways in. `Prune` is the command: it reads everything, reports each
+//! removal with its reason, and removes. `after_run` is called at the end of a run, only
+//! for models that have just been given a new revision; it does not read the disk if
+//! the database knows no surplus revision.
 //!
-//! Files go first and the database forgets them afterwards: a crash in between
-//! leaves rows of revisions that are gone, which the next look removes, and
-//! never a revision that nobody remembers.
+//! Files are removed before their rows. A crash in between leaves rows of revisions that
+//! are gone, which the next prune deletes, and never a revision without a row. The
+//! decisions are in `domain::retention` and `domain::deletion`; files are removed
+//! through `sys::removal`.
 
 mod after_run;
 mod folder;

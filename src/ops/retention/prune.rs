@@ -1,4 +1,4 @@
-//! `hfdl prune`: everything that is not kept, with a reason for each thing.
+//! `hfdl prune`: the removal of everything that is not kept, with a reason for each thing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -27,15 +27,15 @@ use crate::ops::places::Places;
 use crate::store::Store;
 use crate::sys::paths::Home;
 
-/// What a person asked for.
+/// The limits from the command line.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PruneLimits {
-    /// Beats what models and settings say, for the models that are meant.
+    /// Overrides models and settings, for the selected models.
     pub keep_revisions: Option<u32>,
     pub rules: RetentionRules,
 }
 
-/// What to look at, and by which rules.
+/// The models to prune, and the rules.
 pub struct Prune<'a> {
     pub store: &'a Store,
     pub home: &'a Home,
@@ -43,20 +43,20 @@ pub struct Prune<'a> {
     pub identity: Arc<HomeIdentity>,
     pub models: Vec<Model>,
     pub limits: PruneLimits,
-    /// Whether history and logs are meant too.
+    /// Whether history and logs are pruned too.
     pub with_history: bool,
 }
 
-/// What would be removed.
+/// The planned removals.
 pub struct PrunePlan {
     folders: Vec<FolderPlan>,
     in_directories: Vec<(Item, DirLeftover, Permitted)>,
-    /// Homes whose claims are too old to count.
+    /// Homes whose claims have expired.
     pub outdated: Vec<HomeIdentity>,
     pub history: Option<HistoryPruned>,
-    /// What the folders in the cache hold afterwards.
+    /// The size of the folders in the cache afterwards.
     pub bytes_left: u64,
-    /// Folders that could not be looked at.
+    /// Errors of folders that could not be read.
     pub problems: Vec<Error>,
 }
 
@@ -67,14 +67,14 @@ struct FolderPlan {
     items: Vec<Item>,
 }
 
-/// What was removed, or would be.
+/// The removals, planned or done.
 pub struct PruneReport {
     pub items: Vec<Item>,
     pub freed_bytes: u64,
     pub history: Option<HistoryPruned>,
     pub bytes_left: u64,
     pub problems: Vec<Error>,
-    /// Homes whose claims are too old to count.
+    /// Homes whose claims have expired.
     pub outdated: Vec<HomeIdentity>,
 }
 
@@ -86,7 +86,7 @@ impl PrunePlan {
         in_cache.chain(self.in_directories.iter().map(|(item, ..)| item))
     }
 
-    /// Describes the plan as if it had been carried out.
+    /// Returns the report of a dry run.
     pub fn into_report(self) -> PruneReport {
         let freed = self.items().filter(|item| item.goes);
         PruneReport {
@@ -101,7 +101,7 @@ impl PrunePlan {
 }
 
 impl Prune<'_> {
-    /// Decides what goes; only looks.
+    /// Plans the removals. It only reads.
     pub fn plan(&self, now: Timestamp) -> Result<PrunePlan> {
         let cache = ownership::cache_of(self.settings, &self.identity);
         let places = Places::load(self.store, self.settings)?;
@@ -110,7 +110,7 @@ impl Prune<'_> {
         Folder::ask_others(&mut folders, &cache)?;
 
         for folder in &mut folders {
-            // That goes whatever becomes of the revisions, so it fills no room.
+            // Leftovers are removed in any case, so they do not count.
             let all = folder.local.snapshots.keys().cloned().collect();
             let rules = folder.sweep_rules(all, Evidence::Remove);
             let gain = plan_sweep(&folder.local, &rules).freed_bytes;
@@ -203,7 +203,7 @@ impl Prune<'_> {
             let is_meant = meant.contains(&model.id);
             let asked = self.limits.keep_revisions.filter(|_| is_meant);
             let keep = keep_of(model, self.settings);
-            // The way back stays, unless the settings themselves want none.
+            // The rollback target stays, unless the settings keep one revision only.
             let asked = asked.map(|asked| asked.max(keep.min(2)));
             (asked.unwrap_or(keep), is_meant)
         };
@@ -214,7 +214,7 @@ impl Prune<'_> {
             match places.check(&model.spec.destination, Some(model.id)) {
                 Ok(()) => drop(repos.insert(&model.spec.repo)),
                 Err(err) => {
-                    // One disk that is not mounted is one problem, however many models it holds.
+                    // A disk that is not mounted is one problem, however many models are on it.
                     if refused.is_empty() {
                         problems.push(err.into());
                     }
@@ -233,9 +233,8 @@ impl Prune<'_> {
         Ok(folders)
     }
 
-    /// Removes what was planned; the lock of the home is held by the caller.
-    ///
-    /// What cannot be removed does not stop the rest.
+    /// Carries the plan out; the caller holds the lock of the home. A removal that
+    /// fails does not stop the others.
     pub fn carry_out(&self, plan: PrunePlan, run: &RunId, now: Timestamp) -> Result<PruneReport> {
         let cache = ownership::cache_of(self.settings, &self.identity);
         let mut report = PruneReport {

@@ -14,7 +14,7 @@ use super::watchdog::Watchdog;
 use crate::cache::CacheLayout;
 use crate::domain::alert::RunFacts;
 use crate::domain::model::{Destination, EntryName};
-use crate::domain::outcome::{ExitStatus, Outcome, Trigger};
+use crate::domain::outcome::{Effect, ExitStatus, Trigger};
 use crate::domain::repo::Repo;
 use crate::domain::run::{RunCommand, RunEnd, RunId, RunStart};
 use crate::domain::schedule::{RateTable, ScheduleId};
@@ -385,7 +385,7 @@ impl<'a> ActiveRun<'a> {
         let is_recorded = recorded.is_ok();
         self.note_error(recorded);
         checkpoint("session closed");
-        if let Outcome::Updated | Outcome::UpToDate | Outcome::Repaired = result.outcome {
+        if result.outcome.effect(None) == Effect::Current {
             let commit = result.progress.new_commit.as_ref();
             let store = &self.services.store;
             ownership::note_success(store, &self.cache, &target, result.outcome, commit);

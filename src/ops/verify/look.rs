@@ -1,5 +1,5 @@
-//! Finds out which files a published commit should have, and what is seen of
-//! them without reading one.
+//! The files that a published commit should have, and the differences that show
+//! without reading a file.
 
 use std::fmt;
 
@@ -23,24 +23,24 @@ use crate::sys::files;
 use crate::sys::stop::StopFlag;
 
 words! {
-    /// What is wrong with a file.
+    /// The reason why a file is bad.
     Reason {
         Missing = "missing",
         WrongSize = "wrong-size",
         WrongBytes = "wrong-bytes",
         Unreadable = "unreadable",
-        /// In a directory of their own, people edit files.
+        /// Edited by a person, in a plain directory.
         Changed = "changed",
     }
 }
 
-/// Who says what the files should be.
+/// The source of the expected files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Listed {
-    /// The listing of the commit: every file is known, with its hash.
+    /// The listing of the commit, with every file and its hash.
     #[default]
     ByListing,
-    /// Nobody but the blobs' own names: what is not there at all is not missed.
+    /// The names of the blobs, which do not tell of missing files.
     ByNames,
 }
 
@@ -53,15 +53,15 @@ impl Listed {
     }
 }
 
-/// A file that is not as it should be.
+/// A file that differs from the listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadFile {
     pub path: RepoPath,
     pub reason: Reason,
     pub detail: String,
-    /// What it should be, where that is known.
+    /// The expected file, if it is known.
     pub file: Option<RemoteFile>,
-    /// What the Xet hash says about the bytes that were read.
+    /// The result of the Xet hash for the bytes that were read.
     pub xet: Word,
     pub is_repaired: bool,
 }
@@ -78,14 +78,14 @@ impl fmt::Display for BadFile {
     }
 }
 
-/// What a look at one target's published files found.
+/// The published files of one target, before they are read.
 pub struct Look {
     pub place: Place,
     pub commit: CommitSha,
     pub listed: Listed,
-    /// The listing, unless the blobs' names had to do.
+    /// The listing; `None` if the names of the blobs are used.
     pub remote: Option<RemoteSnapshot>,
-    /// Which files of the listing the target means.
+    /// The filter of the target.
     pub filter: Filter,
     /// Files of the right size, to be read.
     pub present: Vec<RemoteFile>,
@@ -93,10 +93,9 @@ pub struct Look {
     n_unknown: u64,
 }
 
-/// Looks at what a target has published; `None` when that is nothing.
+/// Finds the published files of a target; `None` if nothing is published.
 ///
-/// Without a hub, or when it does not answer, a listing that is not kept is
-/// made from the names of the blobs.
+/// Without a stored listing and an answer of the hub, the names of the blobs are used.
 pub fn look(
     hub: Option<&HubClient>,
     stop: &StopFlag,
@@ -104,7 +103,7 @@ pub fn look(
     target: &Target,
 ) -> Result<Option<Look>> {
     let place = Place::new(choice, target)?;
-    // What hfdl published counts, even if another program has moved the ref since.
+    // The commit that hfdl published, even if another program has moved the ref since.
     let commit = match &target.known_commit {
         Some(commit) => commit.clone(),
         None => match place.published(target, None)? {
@@ -162,7 +161,7 @@ pub fn is_in_cache(settings: &Settings, target: &Target) -> Result<bool> {
     Ok(commit.is_some())
 }
 
-/// Asks for the listing of a commit, as long as the run is not to end.
+/// Requests the listing of a commit, until the stop flag is raised.
 pub(super) fn ask_for_listing(
     hub: &HubClient,
     stop: &StopFlag,
@@ -174,7 +173,7 @@ pub(super) fn ask_for_listing(
 }
 
 impl Look {
-    /// Returns the report with what is known before a file is read.
+    /// Returns the findings before any file is read.
     pub fn begin(&self) -> Verified {
         let bad_bytes: u64 = self.bad.iter().map(BadFile::size_bytes).sum();
         let present_bytes: u64 = self.present.iter().map(|file| file.size_bytes).sum();
@@ -189,7 +188,7 @@ impl Look {
         }
     }
 
-    /// Says what is wrong with a file that was read.
+    /// Returns the bad file for a proof that failed.
     pub fn bad(&self, file: &RemoteFile, proof: &Proof) -> BadFile {
         let (reason, detail) = match proof {
             Proof::Unreadable(why) => (Reason::Unreadable, format!("cannot be read: {why}")),
@@ -211,7 +210,7 @@ impl Look {
             .cloned()
             .collect();
         if target.model.is_none() {
-            // Nobody said which files of it are wanted; those that have a name here are.
+            // The filter of the download is unknown; the files that are here are expected.
             let has_name = |file: &RemoteFile| {
                 let entry = self.place.entry(&self.commit, &file.path);
                 entry.symlink_metadata().is_ok()
@@ -226,7 +225,7 @@ impl Look {
                 Place::Cache { cache, repo, .. } => {
                     cache::entry_metadata(&cache.repo(repo), &self.commit, &file.path)
                 }
-                // A link is not the file that was put there.
+                // A link has replaced the file.
                 Place::Directory { .. } => files::link_metadata_if_present(&entry),
             };
             let found = found.with_context(|| format!("cannot look at `{}`", entry.display()))?;
@@ -272,7 +271,7 @@ impl Look {
         Ok(())
     }
 
-    /// Tells whether somebody changed a file, which no failing disk does.
+    /// Tells whether a person has edited a file; a failing disk does not change its time.
     pub fn is_edited(&self, file: &RemoteFile) -> bool {
         match &self.place {
             Place::Directory {
@@ -282,7 +281,7 @@ impl Look {
         }
     }
 
-    /// Tells what the disk spoiled from what a person changed.
+    /// Returns `Changed` for a file that a person has edited, else the reason itself.
     fn judge(&self, file: &RemoteFile, reason: Reason, detail: String) -> BadFile {
         let (reason, detail) = if self.is_edited(file) {
             (Reason::Changed, "was changed by somebody".to_owned())
@@ -300,7 +299,7 @@ impl Look {
     }
 }
 
-/// Describes a blob as its own name does; good for reading, not for publishing.
+/// Returns the file that the name of a blob describes, for verification only.
 fn named(path: RepoPath, content: ContentId, size_bytes: u64) -> RemoteFile {
     RemoteFile {
         path,

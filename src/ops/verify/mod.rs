@@ -1,19 +1,17 @@
-//! `hfdl verify`: reads again what is published, and fetches again what is bad.
+//! `hfdl verify`: hashes published files again, and repairs bad ones.
 //!
-//! Three steps: `look` finds out what should be there and sees what is missing
-//! or has the wrong size, `prove` hashes the rest on all cores, with the Xet hash
-//! as a second `witness` in the same pass where it is known, `repair` hands the
-//! bad files to the engine that every download uses, pinned at the commit
-//! that is published. Bad bytes stay under their name until good ones replace
-//! them by a rename: broken is better than gone, and readers never see less.
+//! Three steps: `look` lists the expected files and finds those that are missing or
+//! have the wrong size, `prove` hashes the rest on all cores, with the Xet hash as a
+//! second `witness` in the same pass if it is known, `repair` gives the bad files to the
+//! syncer, pinned to the published commit. Bad bytes keep their name until a rename
+//! replaces them, so that readers never miss a file.
 //!
-//! The result is a word of its own (`VerifyOutcome`), kept apart from the outcomes
-//! of checks, because no verification asks what is current. Files with wrong bytes
-//! and files that cannot be read are written down until good ones have replaced
-//! them. A download looks at names and sizes only, and would call such a file
-//! current; so it is told which files not to believe. In a directory, a file that
-//! somebody changed is not written down: `--repair` replaces it only with `--yes`,
-//! and a download, which is asked for the files of a commit, says that it does.
+//! The result is a [`VerifyOutcome`](crate::domain::outcome::VerifyOutcome) and never the
+//! outcome of a check, because a verification does not ask for the current commit. Bad
+//! and unreadable files are recorded, because a download compares names and sizes only
+//! and would keep them; the record lasts until good files have replaced them. A file
+//! that a person has edited in a plain directory is not recorded: `--repair` replaces it
+//! only with `--yes`.
 
 mod look;
 mod prove;

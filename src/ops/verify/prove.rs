@@ -1,4 +1,4 @@
-//! Hashes files on all cores; memory is one small buffer for each.
+//! Hashes files on all cores, with one small buffer for each core.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -22,29 +22,28 @@ pub struct Job {
     pub size_bytes: u64,
     /// The Xet hash that the listing gives.
     pub xet_hash: Option<XetHash>,
-    /// Where it would be written down what the file is made of.
+    /// The path of the file's sidecar.
     pub sidecar: PathBuf,
 }
 
-/// What reading a file showed.
+/// The result of reading one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// With the file's stamp, unless it changed while it was read.
+    /// With the file's stamp, unless the file changed while it was read.
     Good(Finding, Option<FileStamp>),
     Bad(Finding),
     Unreadable(String),
 }
 
-/// What happens meanwhile; `job` is the place in the list of jobs.
+/// The progress of the hashing; `job` is the index in the list of jobs.
 pub enum Proving {
     Started { job: usize },
     Read { job: usize, bytes: u64 },
     Ended { job: usize, proof: Proof },
 }
 
-/// Reads the chosen jobs in their order; a stop leaves the rest without an end.
-///
-/// Events arrive on the calling thread.
+/// Reads the chosen jobs in order; after a stop the rest has no `Ended` event. Events
+/// arrive on the calling thread.
 pub fn prove_all(
     jobs: &[Job],
     chosen: &[usize],

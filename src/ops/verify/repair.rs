@@ -1,4 +1,4 @@
-//! Fetches again what is bad, at the commit that is published.
+//! Fetches bad files again, at the published commit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ use crate::ops::sync::{
 };
 
 impl Verify<'_> {
-    /// Repairs models whose bad files are known, and closes their sessions.
+    /// Repairs models with bad files, and closes their sessions.
     pub(super) fn repair(
         &self,
         run: &mut ActiveRun<'_>,
@@ -119,9 +119,8 @@ impl Verify<'_> {
     }
 }
 
-/// Plans as for a download of the published commit, with the bad files distrusted.
-///
-/// The ref stays where it is, whatever has happened upstream.
+/// Plans a download of the published commit, with the bad files distrusted. The ref
+/// does not move.
 fn plan_repair(
     services: &Services<'_>,
     look: Look,
@@ -208,7 +207,7 @@ fn still_bad(model: &Verified, path: PathBuf) -> SyncResult {
 
 fn failed(model: &Verified, path: PathBuf, err: &anyhow::Error) -> SyncResult {
     let outcome = match outcome_of(err, false) {
-        // It was checked; what failed is the repair.
+        // The check has succeeded; the repair has failed.
         Outcome::CouldNotCheck => Outcome::Failed,
         outcome => outcome,
     };

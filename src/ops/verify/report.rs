@@ -24,7 +24,7 @@ pub struct Verified {
     pub listed: Listed,
     pub n_files: u64,
     pub n_bytes: u64,
-    /// Files and bytes whose hash was found right in this run.
+    /// Files and bytes that had the right hash in this run.
     pub files_good: u64,
     pub bytes_good: u64,
     /// Files whose bytes have the known Xet hash, and files whose bytes do not.
@@ -33,7 +33,7 @@ pub struct Verified {
     /// Files without a known hash.
     pub files_unknown: u64,
     pub bad: Vec<BadFile>,
-    /// The run was stopped before all of them were read.
+    /// The run was stopped before all files were read.
     pub is_cut_short: bool,
 }
 

@@ -27,7 +27,7 @@ use crate::ops::sync::{SyncEvent, SyncResult, Target, outcome_of, trouble_of};
 pub struct Verify<'a> {
     pub services: &'a Services<'a>,
     pub targets: Vec<Target>,
-    /// Fetch again what is bad.
+    /// Fetch bad files again.
     pub repair: bool,
     /// Hash only so many bytes, those proven longest ago.
     pub sample: Option<ByteSize>,
@@ -325,7 +325,7 @@ pub(super) fn close(
     mut result: SyncResult,
     model: &Verified,
 ) {
-    // Files that could not be listed or reached are neither good nor bad.
+    // Files that could not be listed or read are neither good nor bad.
     let outcome = model.outcome().unwrap_or(VerifyOutcome::Unproven);
     result.verify_outcome = Some(outcome);
     run.close(session, &result);
@@ -359,7 +359,7 @@ fn report_witnesses(job: &Job, proof: &Proof) {
 #[derive(Clone, Copy)]
 struct Use {
     look: usize,
-    /// The place among the files that the look found present.
+    /// The index in `Look::present`.
     file: usize,
 }
 
@@ -368,7 +368,7 @@ impl Use {
         &looks[self.look].1.present[self.file]
     }
 
-    /// Returns the path under which the database knows the file.
+    /// Returns the path of the file in the database.
     fn kept_at(&self, looks: &[(usize, Look)]) -> PathBuf {
         let look = &looks[self.look].1;
         look.place.file_of(&look.commit, self.of(looks))

@@ -1,39 +1,39 @@
-//! What reading a file shows, and which of its witnesses is to be believed.
+//! The two hashes of a file that was read, and the verdict about it.
 //!
-//! The hash that names a content decides. Its Xet hash, where somebody says
-//! which one it has, is a second witness for the same bytes:
+//! The hash that names the content decides. The Xet hash, if it is known, is a second
+//! witness for the same bytes:
 //!
-//! | content's hash | Xet hash, by the listing | then |
+//! | content's hash | Xet hash of the listing | verdict |
 //! |---|---|---|
-//! | wrong | whatever | the file is bad |
+//! | wrong | any | the file is bad |
 //! | SHA-256, right | wrong | the file is good: the listing contradicts itself |
 //! | SHA-1, right | wrong | the file is bad: SHA-1 can be forged, this cannot |
 //!
-//! A sidecar's word never makes a file bad. It is our own note of what the
-//! storage said, and a note can be damaged: one that contradicts bytes that are
-//! right is thrown away, and made anew when it is needed.
+//! A sidecar never makes a file bad. It is hfdl's own copy of the storage's answer and
+//! may be damaged itself: a sidecar that contradicts good bytes is removed, and written
+//! again when it is needed.
 
 use crate::domain::content::ContentId;
 use crate::domain::xet::XetHash;
 
-/// Who says which Xet hash a file has.
+/// The known Xet hashes of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Claims {
     pub listed: Option<XetHash>,
     pub sidecar: Note,
 }
 
-/// What stands in a file's sidecar.
+/// The content of a sidecar.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Note {
     #[default]
     None,
     Hash(XetHash),
-    /// It is torn or altered, or about another content.
+    /// Damaged, or about another content.
     Unsound,
 }
 
-/// What a witness says about the bytes that were read.
+/// The result of the Xet hash for the bytes that were read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Word {
     #[default]
@@ -42,7 +42,7 @@ pub enum Word {
     Differs,
 }
 
-/// What reading all bytes of a file showed.
+/// The hashes of a file that was read whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub has_content: bool,
@@ -51,14 +51,14 @@ pub struct Finding {
 }
 
 impl Claims {
-    /// Tells whether the Xet hash is worth computing.
+    /// Tells whether a Xet hash is known, so that it has to be computed.
     pub fn is_any(&self) -> bool {
         self.listed.is_some() || matches!(self.sidecar, Note::Hash(_))
     }
 }
 
 impl Finding {
-    /// Compares what was computed with what was claimed.
+    /// Compares the computed hashes with the known ones.
     pub fn new(has_content: bool, claims: &Claims, found: Option<XetHash>) -> Self {
         let word = |claim: XetHash| match found {
             Some(found) if found == claim => Word::Agrees,
@@ -83,17 +83,17 @@ impl Finding {
         }
     }
 
-    /// Tells whether the bytes are right and the sidecar is not.
+    /// Tells whether the bytes are right and the sidecar is wrong.
     pub fn sidecar_lies(&self) -> bool {
         self.has_content && self.listed != Word::Differs && self.sidecar == Word::Differs
     }
 
-    /// Tells whether the listing gives two hashes that no bytes have at once.
+    /// Tells whether the two hashes of the listing contradict each other.
     pub fn listing_contradicts_itself(&self) -> bool {
         self.has_content && self.listed == Word::Differs
     }
 
-    /// Returns what the Xet hash says; of a sidecar that lies it is nothing.
+    /// Returns the result of the Xet hash; a wrong sidecar counts as none.
     pub fn xet(&self) -> Word {
         match self.listed {
             Word::Silent if self.sidecar_lies() => Word::Silent,
@@ -102,7 +102,7 @@ impl Finding {
         }
     }
 
-    /// Says what is wrong with a file that is not good.
+    /// Returns the message for a bad file.
     pub fn fault(&self) -> &'static str {
         match self.xet() {
             _ if self.has_content => "does not have the Xet hash that it should have",
