@@ -1,4 +1,4 @@
-//! Keeps the health of download routes from one process to the next.
+//! The health of download routes, kept in the database for the next process.
 
 use anyhow::Result;
 
@@ -8,14 +8,14 @@ use crate::hub::HubClient;
 use crate::store::{DeadEnd, Store};
 use crate::xet::XetStorage;
 
-/// Less than a day, so that what starts every night tries again every night.
+/// Less than a day, so that a nightly run tries again every night.
 const GOOD_FOR: Seconds = Seconds(20 * 3600);
 
-/// Tells a run, before it asks anything, what an earlier one found out.
+/// Loads the health of the routes before the first request.
 pub fn recall(store: &Store, hub: &HubClient, xet: &XetStorage, now: Timestamp) -> Result<()> {
     let host = hub.endpoint().host_and_port();
     for end in store.dead_ends(&host, now)? {
-        // A clock that was wrong must not close a route for years.
+        // A record of a clock that was wrong must not close a route for years.
         if believed_wait(end.expires_at, now, GOOD_FOR).is_some() {
             log::debug!("`{}` is not tried before {}", end.way, end.expires_at);
             xet.routes().load(end.way, end.from_size);
@@ -24,7 +24,7 @@ pub fn recall(store: &Store, hub: &HubClient, xet: &XetStorage, now: Timestamp) 
     Ok(())
 }
 
-/// Writes down what a run found out, and forgets what turned out to be over.
+/// Saves the health of the routes, and deletes records that have become invalid.
 pub fn remember(store: &Store, hub: &HubClient, xet: &XetStorage, now: Timestamp) -> Result<()> {
     let news = xet.routes().changes();
     if news.is_empty() {

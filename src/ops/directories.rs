@@ -1,7 +1,7 @@
-//! Checks directories of plain files: places that are refused, and two names of one place.
+//! Checks of directories for plain files: refused places, and two names of one place.
 //!
-//! Links are resolved in as much of a path as exists: what counts is the place,
-//! not how somebody wrote it.
+//! Links are resolved in the part of a path that exists, because the place counts and
+//! not its spelling.
 
 use std::path::{Path, PathBuf};
 
@@ -14,8 +14,7 @@ use crate::domain::repo::Repo;
 use crate::sys::host::Host;
 use crate::sys::paths::{self, real_place};
 
-/// Places that hold more than models: a directory's folder of records may have
-/// nothing to do with them.
+/// Places with other files than models, where a directory of plain files is refused.
 #[derive(Clone, Debug, Default)]
 pub struct Reserved {
     /// The home of Hugging Face programs, and the Hub's cache.
@@ -24,8 +23,8 @@ pub struct Reserved {
 }
 
 impl Reserved {
-    /// Finds them. The home that is usual counts also where a variable names
-    /// another one: a timer may not have the variable.
+    /// Finds these places. The default home counts even if a variable names another one,
+    /// because a timer may lack the variable.
     pub fn find(host: &Host, cache_dir: &Path) -> Result<Self> {
         const HOME: &str = "the home of Hugging Face programs (HF_HOME)";
         let mut folders = vec![(real_place(&paths::hugging_face_home(host)?), HOME)];
@@ -39,7 +38,7 @@ impl Reserved {
         Ok(Self { folders, token })
     }
 
-    /// Says what is in the way of plain files in a directory, if anything is.
+    /// Returns the reason why a directory is refused, if there is one.
     pub fn objection(&self, dir: &Path) -> Option<String> {
         let dir = real_place(dir);
         let records = real_place(&dir.join(LocalDir::RECORDS));
@@ -72,7 +71,7 @@ pub fn is_same_place(a: &Path, b: &Path) -> bool {
     a == b || fold(&real_place(a)) == fold(&real_place(b))
 }
 
-/// Returns the model of another repository that uses a directory, under whatever name.
+/// Returns the model of another repository that uses a directory, under any of its names.
 pub fn used_by_another<'m>(models: &'m [Model], repo: &Repo, dir: &Path) -> Option<&'m Model> {
     models.iter().find(|model| match &model.spec.destination {
         Destination::Directory(used) => model.spec.repo != *repo && is_same_place(used, dir),
@@ -84,7 +83,7 @@ fn is_below(path: &Path, folder: &Path) -> bool {
     fold(path).starts_with(fold(folder))
 }
 
-/// Where file systems usually ignore the case of letters, so does this.
+/// Ignores the case of letters where file systems usually do.
 fn fold(path: &Path) -> PathBuf {
     match cfg!(any(windows, target_os = "macos")) {
         true => path.to_string_lossy().to_lowercase().into(),

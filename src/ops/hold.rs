@@ -1,4 +1,4 @@
-//! Accepts updates that are held because they look like a loss.
+//! The approval of updates that are held because they look like data loss.
 
 use anyhow::Result;
 use thiserror::Error;
@@ -9,7 +9,7 @@ use crate::domain::run::{Event, EventKind};
 use crate::domain::time::Timestamp;
 use crate::store::Store;
 
-/// A person accepted another commit than the one that is held.
+/// The approved commit is not the one that is held.
 #[derive(Debug, Error)]
 #[error("the update of `{model}` that is held is {held}")]
 pub struct OtherUpdate {
@@ -17,11 +17,10 @@ pub struct OtherUpdate {
     pub held: CommitSha,
 }
 
-/// Writes down that a held update may be published, so that a run which was cut
-/// short is followed by one that goes on with it.
+/// Records the approval of a held update, so that it outlives a run that is cut short.
 ///
-/// `beginning` is the commit or its first digits. Without a held update nothing
-/// is written: the download itself knows what was accepted.
+/// `beginning` is the commit or its first digits. Without a held update nothing is
+/// recorded, because the download itself has the approved commit.
 pub fn accept(store: &Store, id: ModelId, beginning: &str, now: Timestamp) -> Result<()> {
     store.transaction(|store| {
         let Some(model) = store.model_by_id(id)? else {

@@ -1,4 +1,4 @@
-//! Makes the client for the Hub out of settings and environment.
+//! The client for the Hub, from settings and environment.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,9 +16,8 @@ use crate::sys::pause::Pause;
 use crate::sys::stop::StopFlag;
 use crate::xet::XetStorage;
 
-/// Returns a client for the configured Hub; nothing is sent yet.
-///
-/// A raised `stop` ends its waiting for another attempt.
+/// Returns a client for the configured Hub. It sends nothing yet. A raised `stop` ends
+/// its wait for another attempt.
 pub fn connect(host: &Host, settings: &Settings, stop: &StopFlag) -> Result<HubClient> {
     let endpoint: Endpoint = settings
         .endpoint()
@@ -33,12 +32,12 @@ pub fn connect(host: &Host, settings: &Settings, stop: &StopFlag) -> Result<HubC
     Ok(HubClient::new(http, endpoint, token(host)?, options))
 }
 
-/// Returns the way to the network that a client for the Hub takes.
+/// Returns the HTTP client for the Hub.
 pub fn http(host: &Host, settings: &Settings) -> Result<Http> {
     Http::new(&http_settings(host, settings)?).context("cannot set up HTTP")
 }
 
-/// Returns the way to Xet storage; `None` when it is not to be used.
+/// Returns the client for Xet storage; `None` if the settings switch it off.
 pub fn connect_to_xet(
     host: &Host,
     settings: &Settings,
@@ -56,12 +55,12 @@ pub fn connect_to_xet(
     )))
 }
 
-/// Tells whether the environment forbids the network.
+/// Tells whether the environment switches the network off.
 pub fn is_offline(host: &Host) -> bool {
     host.is_on("HF_HUB_OFFLINE") || host.is_on("TRANSFORMERS_OFFLINE")
 }
 
-/// Reads what the environment says about the network: proxies, certificates, patience.
+/// Reads the environment's settings of the network: proxies, certificates, timeouts.
 pub fn network(host: &Host) -> Result<HttpSettings> {
     let read = HttpSettings::from_variables(|name| host.variable(name).map(str::to_owned));
     let ca_bundle = match &read.ca_bundle {
@@ -79,8 +78,8 @@ fn http_settings(host: &Host, settings: &Settings) -> Result<HttpSettings> {
         .is_none_or(|(_, origin)| *origin == SettingSource::Default);
     Ok(HttpSettings {
         connections: settings.connections(),
-        // The variable of the official client stands between a value that a
-        // person gave to hfdl and the default.
+        // The variable of the official client overrides the default, and hfdl's own
+        // setting overrides the variable.
         read_timeout: match is_default {
             true => read.read_timeout,
             false => stall_after,
@@ -96,7 +95,7 @@ fn token(host: &Host) -> Result<Option<Token>> {
     }))
 }
 
-/// Finds the token that this process uses, and where it is from.
+/// Finds the token that this process uses, with its source.
 pub fn find_token_here(host: &Host) -> Result<Option<(Token, TokenOrigin)>> {
     let given = |name: &str| host.variable(name).map(str::to_owned);
     let mut inputs = TokenInputs {
@@ -113,8 +112,8 @@ pub fn find_token_here(host: &Host) -> Result<Option<(Token, TokenOrigin)>> {
     Ok(find_token(&inputs)?)
 }
 
-/// Returns every token that this process could find, used or not: other
-/// programs get none of them.
+/// Returns every token that this process can find, used or not, so that none reaches a
+/// child process.
 pub fn known_tokens(host: &Host) -> Vec<String> {
     let variables = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"];
     let given = variables.iter().filter_map(|name| host.variable(name));
@@ -124,7 +123,7 @@ pub fn known_tokens(host: &Host) -> Vec<String> {
     found.map(|token| token.trim().to_owned()).collect()
 }
 
-/// A token file is there, but not for this process.
+/// A token file exists, and this process cannot read it.
 #[derive(Debug, Error)]
 #[error("cannot read the token file `{}`", .path.display())]
 pub struct UnreadableTokenFile {
@@ -132,7 +131,7 @@ pub struct UnreadableTokenFile {
     pub source: std::io::Error,
 }
 
-/// Returns where the token file is, if there is one.
+/// Returns the path of the token file, if there is one.
 pub fn token_path(host: &Host) -> Result<PathBuf> {
     match host.variable("HF_TOKEN_PATH") {
         Some(path) => paths::expand(host, path),
@@ -140,8 +139,8 @@ pub fn token_path(host: &Host) -> Result<PathBuf> {
     }
 }
 
-/// Reads the token file. A file that is there but cannot be read is an error:
-/// going on without would make a private repository look as if it were gone.
+/// Reads the token file. An unreadable file is an error, because without its token a
+/// private repository would look as if it were gone.
 fn token_file(host: &Host) -> Result<Option<String>> {
     let path = match token_path(host) {
         Ok(path) => path,

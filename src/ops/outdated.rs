@@ -1,4 +1,4 @@
-//! `hfdl models outdated`: asks what is current upstream, and writes nothing.
+//! `hfdl models outdated`: compares models with the Hub, and writes nothing.
 
 use anyhow::{Error, anyhow};
 
@@ -11,11 +11,11 @@ use crate::domain::session::Trouble;
 use crate::hub::{HubClient, HubError};
 
 words! {
-    /// How a published model stands to its repository.
+    /// The state of a published model compared with its repository.
     Standing {
         UpToDate = "up-to-date",
         Outdated = "outdated",
-        /// The question had no answer; nothing is known.
+        /// The Hub did not answer.
         CouldNotCheck = "could-not-check",
         /// Gone upstream.
         Orphaned = "orphaned",
@@ -23,7 +23,7 @@ words! {
     }
 }
 
-/// What the Hub said about one model.
+/// The Hub's answer for one model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     pub model: Model,
@@ -31,11 +31,11 @@ pub struct Answer {
     pub upstream: Option<CommitSha>,
     /// The upstream commit waits until a person accepts it.
     pub is_held: bool,
-    /// Why it could not be checked, or what makes it orphaned.
+    /// The error of the check, or the reason why the model is orphaned.
     pub trouble: Option<Trouble>,
 }
 
-/// Asks about all models, one request each, several at a time.
+/// Checks all models, with one request for each, several at a time.
 pub fn ask_all(hub: &HubClient, models: Vec<Model>) -> Vec<Answer> {
     let found = map_at_once(&models, QUESTIONS_AT_ONCE, |model| {
         hub.revision(&model.spec.repo, &model.spec.revision)
@@ -78,7 +78,8 @@ fn stand(published: Option<&CommitSha>, upstream: &CommitSha) -> Standing {
     }
 }
 
-/// Names the exit code: being outdated or gone is an answer, no answer is not.
+/// Returns the exit status: an outdated or removed model is an answer, a missing answer
+/// is a failure.
 pub fn status_of(answers: &[Answer]) -> ExitStatus {
     let unchecked = answers
         .iter()

@@ -1,7 +1,8 @@
-//! Keeps the records of this home where it writes: what it wants, made and began.
+//! The records of this home in each place: its claims, and the files that it has
+//! created or begun.
 //!
-//! The database is the source of the claims; the records carry them to other
-//! homes. That a record cannot be written ends no run: then less may be deleted.
+//! The database is the source of the claims; the records show them to other homes. A
+//! record that cannot be written does not end the run: fewer files may be deleted then.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -24,7 +25,7 @@ use crate::store::{ModelFilter, Store};
 use crate::sys::host::Host;
 use crate::sys::paths::Home;
 
-/// Returns who this home is to others.
+/// Returns the identity of this home in records.
 pub fn identity(host: &Host, home: &Home, store: &Store) -> Result<Arc<HomeIdentity>> {
     Ok(Arc::new(HomeIdentity {
         id: store.install_id()?.to_string(),
@@ -34,7 +35,7 @@ pub fn identity(host: &Host, home: &Home, store: &Store) -> Result<Arc<HomeIdent
     }))
 }
 
-/// Returns the cache of the settings, as this home writes to it.
+/// Returns the cache of the settings, with this home as the writer.
 pub fn cache_of(settings: &Settings, home: &Arc<HomeIdentity>) -> CacheLayout {
     CacheLayout::new(settings.cache_dir()).of_home(home)
 }
@@ -65,13 +66,13 @@ pub fn commits_of(store: &Store, model: &Model) -> Result<BTreeSet<CommitSha>> {
     Ok(commits)
 }
 
-/// Gets the records of a target's place ready before it is looked at.
+/// Updates the records of a target's place before the place is read.
 pub fn prepare(store: &Store, cache: &CacheLayout, target: &Target) {
     prepare_place(store, cache, &target.repo, &target.destination);
 }
 
-/// Renews the records of a place. Those of a folder that an older version
-/// filled are made once, from the database.
+/// Updates the records of a place. For a folder of an older version they are made
+/// once, from the database.
 pub fn prepare_place(store: &Store, cache: &CacheLayout, repo: &Repo, place: &Destination) {
     let prepared = || -> Result<()> {
         let Some(home) = home_folder(cache, repo, place) else {
@@ -91,7 +92,8 @@ pub fn prepare_place(store: &Store, cache: &CacheLayout, repo: &Repo, place: &De
     tell(repo, prepared());
 }
 
-/// Returns who made what in a repository's folder, and who claims it; writes nothing.
+/// Returns the creators of the files in a repository's folder, and the claims on it. It
+/// only reads.
 pub fn ownership_of(
     store: &Store,
     cache: &CacheLayout,
@@ -128,7 +130,7 @@ pub fn ownership_of_directory(
     Ok(ownership)
 }
 
-/// Notes that a target is whole now: it needs nothing of its download any more.
+/// Records that a sync has succeeded, so that its download needs no more files.
 pub fn note_success(
     store: &Store,
     cache: &CacheLayout,
@@ -153,7 +155,7 @@ pub fn note_success(
     tell(&target.repo, noted());
 }
 
-/// Tells other homes what the models of some repositories need now.
+/// Records the present claims of the models of some repositories.
 pub fn note_claims<'r>(
     store: &Store,
     cache: &CacheLayout,
@@ -166,7 +168,7 @@ pub fn note_claims<'r>(
                 return Ok(());
             };
             let wanted = wanted_commits(store, repo)?;
-            // A home that wants nothing and has nothing here leaves no record.
+            // A home without claims and files leaves no record.
             let has_nothing = || -> Result<bool> {
                 let record = home.record()?;
                 Ok(record.blobs.is_empty()
@@ -182,7 +184,7 @@ pub fn note_claims<'r>(
     }
 }
 
-/// Tells whether a download of this home left something in a repository's folder.
+/// Tells whether an unfinished download of this home has files in a repository's folder.
 pub fn has_begun(cache: &CacheLayout, repo: &Repo) -> bool {
     cache.repo(repo).home().is_some_and(HomeFolder::has_begun)
 }
@@ -200,7 +202,7 @@ fn tell(repo: &Repo, result: Result<()>) {
     }
 }
 
-/// Removes what this home began in a directory and wants no more.
+/// Removes unfinished files of this home from a directory that no download needs.
 fn settle_directory(cache: &CacheLayout, home: &HomeFolder, root: &Path) -> Result<()> {
     if !home.has_begun() {
         return Ok(());
@@ -221,8 +223,8 @@ fn settle_directory(cache: &CacheLayout, home: &HomeFolder, root: &Path) -> Resu
     })
 }
 
-/// Makes the record of a folder that has none, from what the database proves;
-/// `None` where no older version has written.
+/// Makes the record of a folder that has none, from the database; `None` if no older
+/// version has written there.
 fn derived_record(
     store: &Store,
     cache: &CacheLayout,
@@ -328,8 +330,8 @@ fn unused_contents(local: &LocalRepo) -> BTreeSet<ContentId> {
     blobs.chain(others).copied().collect()
 }
 
-/// Counts the bytes that downloads of this home left in the cache and that no
-/// revision wants; they go with the next success of their repository.
+/// Counts the bytes of unfinished downloads in the cache that no revision needs; the
+/// next successful sync of their repository removes them.
 pub fn leftover_bytes(store: &Store, cache: &CacheLayout, now: Timestamp) -> Result<u64> {
     let models = store.models(&ModelFilter::default())?;
     let mut sum = 0;
@@ -362,7 +364,7 @@ fn leftover_bytes_in(root: &Path, cache: &CacheLayout, now: Timestamp) -> Result
     Ok(left.map(|left| left.size_bytes).sum())
 }
 
-/// Tells whether this home began a content that no download wants any more.
+/// Tells whether this home has begun a content that no download needs any more.
 fn is_left_over(ownership: &Ownership, content: &ContentId) -> bool {
     let claimed = ownership.refusal_of_content(content);
     ownership.origin_of_partial(content) == Origin::ThisHome

@@ -1,16 +1,15 @@
-//! Pauses ticks, and lets them go on.
+//! Pausing and resuming of ticks.
 
 use crate::domain::pause::Pause;
 use crate::domain::time::{Timestamp, whole_seconds};
 use crate::store::{Result, Store};
 
-/// Returns the pause that holds now; every tick asks this first.
+/// Returns the pause in force, which every tick checks.
 pub fn pause_in_force(store: &Store, now: Timestamp) -> Result<Option<Pause>> {
     Ok(store.pause()?.filter(|pause| pause.is_in_force(now)))
 }
 
-/// Pauses ticks. A pause that holds already goes on since when it began, with
-/// the new end and reason.
+/// Pauses ticks. A pause in force keeps its begin and gets the new end and reason.
 pub fn pause(
     store: &Store,
     until: Option<Timestamp>,
@@ -29,7 +28,7 @@ pub fn pause(
     })
 }
 
-/// Lets ticks go on, and returns the pause that held until now, if one did.
+/// Resumes ticks, and returns the pause that was in force.
 pub fn resume(store: &Store, now: Timestamp) -> Result<Option<Pause>> {
     store.transaction(|store| {
         let ended = pause_in_force(store, now)?;

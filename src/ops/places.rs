@@ -1,12 +1,13 @@
-//! The places that models are published in: known again, or refused.
+//! The places (caches and directories) that models are published in: recognised, or
+//! refused.
 //!
-//! Every command that reads or writes a place asks here first. A place that is
-//! not the one that models were published in is left alone: nothing is created
-//! below it, nothing in the database is concluded from its emptiness, until a
-//! person confirms it by `hfdl doctor --fix` or `--new-place`.
+//! Every command that reads or writes a place checks it here first. A place other than
+//! the recorded one may be an unmounted disk: nothing is created below it, and nothing
+//! is concluded from its emptiness, until a person confirms it by `hfdl doctor --fix` or
+//! `--new-place`.
 //!
-//! Only places of registered models are remembered. A repository that is
-//! fetched without being registered may go to any cache.
+//! Only places of registered models are recorded. An unregistered repository may go to
+//! any cache.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -25,7 +26,7 @@ use crate::store::{PublishedModel, Store};
 use crate::sys::disk::file_system_at;
 use crate::sys::paths::resolved;
 
-/// Why a place must not be used.
+/// The reason why a place must not be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PlaceError {
     #[error("`{}` is not the place that models were published in: {}", .path.display(), .doubt.as_str())]
@@ -64,7 +65,7 @@ impl PlaceError {
     }
 }
 
-/// Places of a home and what was published in them, read once for a run.
+/// The places of a home with the models published in them, read once for a run.
 #[derive(Clone, Debug, Default)]
 pub struct Places {
     cache: PathBuf,
@@ -72,11 +73,11 @@ pub struct Places {
     known: BTreeMap<PathBuf, PlaceIdentity>,
     /// Ordered by id.
     models: Vec<PublishedModel>,
-    /// A few proven files of each directory, for one that has lost hfdl's records.
+    /// A few proven files of each directory, to recognise it without hfdl's records.
     proven: BTreeMap<PathBuf, Vec<PathBuf>>,
 }
 
-/// A place with everything that `doctor` tells about it.
+/// A place with the facts that `doctor` reports.
 #[derive(Debug)]
 pub struct Examined {
     pub path: PathBuf,
@@ -102,7 +103,7 @@ impl Places {
             if let Destination::Directory(root) = &model.destination
                 && model.commit.is_some()
             {
-                // No look at the disk here: one that hangs must not keep the others waiting.
+                // The disk is not read here: a disk that hangs must not delay the others.
                 let files = store.some_proven_below(root)?;
                 places.proven.insert(root.clone(), files);
             }
@@ -110,10 +111,10 @@ impl Places {
         Ok(places)
     }
 
-    /// Refuses a destination that is not the place that it was.
+    /// Refuses a destination whose place has changed.
     ///
-    /// Of a registered model it refuses another cache than that of its
-    /// published revision, too: everything would be fetched again there.
+    /// For a registered model it also refuses a cache other than that of the published
+    /// revision, because everything would be fetched again there.
     pub fn check(
         &self,
         destination: &Destination,
@@ -156,8 +157,7 @@ impl Places {
         }
     }
 
-    /// Writes down where something was put: what tells the place from others, and
-    /// the cache of a model whose revision is published there.
+    /// Records the identity of a place, and the cache of a model that was published in it.
     pub fn remember(
         &self,
         store: &Store,
@@ -170,7 +170,7 @@ impl Places {
             return Ok(());
         }
         if let Err(err) = ensure_mark(root, destination) {
-            // A cache that is only read from has none; then the file system has to do.
+            // A read-only cache has no mark; the file system identifies it.
             log::debug!("no mark in `{}`: {err:#}", root.display());
         }
         let mut witness = self.witness(destination);
@@ -190,7 +190,7 @@ impl Places {
         Ok(())
     }
 
-    /// Writes down where the sync of a registered model has put something.
+    /// Records the place at the end of a registered model's sync.
     pub fn remember_end(
         &self,
         store: &Store,
@@ -206,7 +206,7 @@ impl Places {
         self.remember(store, destination, published, now)
     }
 
-    /// Looks at each place of the registered models.
+    /// Checks each place of the registered models.
     pub fn examine(&self) -> Vec<Examined> {
         let destinations: BTreeMap<&Path, &Destination> = self
             .models
@@ -256,8 +256,8 @@ impl Places {
         }
     }
 
-    /// Tells whether a path is the cache of this run, under whatever name: by
-    /// the path, by its links, or by the mark of a disk that is mounted elsewhere now.
+    /// Tells whether a path is the cache of this run: by the path, by its links, or by
+    /// the mark of a disk that is now mounted elsewhere.
     fn is_cache(&self, path: &Path) -> bool {
         let has_its_mark = || {
             let known = self.known.get(path).and_then(|known| known.mark.as_ref());
@@ -266,8 +266,8 @@ impl Places {
         path == self.cache || resolved(path) == resolved(&self.cache) || has_its_mark()
     }
 
-    /// Looks for what was published in the cache. Models of which the cache is
-    /// not known, by older versions, count for a registered model only.
+    /// Looks for published models in the cache. A model of an older version, whose
+    /// cache is not recorded, counts for a registered model only.
     fn content_of_cache(&self, is_registered: bool) -> PublishedContent {
         let layout = CacheLayout::new(&self.cache);
         let models = self
@@ -295,7 +295,7 @@ impl Places {
         if !self.models.iter().any(is_published) {
             return PublishedContent::NothingExpected;
         }
-        // Records may be there without the mark: an older version wrote them.
+        // An older version wrote records without the mark.
         if root.join(LocalDir::RECORDS).is_dir() {
             return PublishedContent::All;
         }
@@ -325,8 +325,8 @@ fn amount<'a>(
     }
 }
 
-/// Accepts places as they are now, creating what is missing; returns what kept
-/// them from being used. `only` are the destinations that are meant; `None` is all.
+/// Confirms the places as they are now, and creates missing ones; returns the errors
+/// that are resolved by it. `only` selects destinations; `None` selects all.
 pub fn confirm(
     store: &Store,
     settings: &Settings,

@@ -1,10 +1,9 @@
-//! Goes back to a revision that is still on disk, and holds the model there.
+//! Rollback to a revision that is still on disk; the model is held there.
 //!
-//! Offline: the Hub has no say in it. The database learns of it before the ref
-//! moves. Killed in between, the model is held but readers still see the newer
-//! revision; then the next run, or the same command again, moves the ref. The
-//! other way round the next run would take the ref for an old one and publish
-//! the newest again, as if nobody had gone back.
+//! A rollback sends no request. It is recorded in the database before the ref moves. If
+//! the process is killed in between, the model is held while readers still see the newer
+//! revision, and the next run or the same command moves the ref. In the opposite order
+//! the next run would see an old ref and publish the newest revision again.
 
 use std::any::Any;
 use std::path::{Path, PathBuf};
@@ -22,7 +21,7 @@ use crate::ops::sync::Target;
 use crate::store::Store;
 use crate::sys::host::checkpoint;
 
-/// Why a model cannot be rolled back, or not to there.
+/// The reason why a model cannot be rolled back.
 #[derive(Debug, Error)]
 pub enum CannotRollBack {
     #[error("`{0}` is a directory, which holds one revision only")]
@@ -40,7 +39,7 @@ pub enum CannotRollBack {
     NotWhole { commit: CommitSha, why: String },
 }
 
-/// What a rollback did.
+/// The result of a rollback.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RolledBack {
     pub from: CommitSha,
@@ -50,17 +49,16 @@ pub struct RolledBack {
 }
 
 impl RolledBack {
-    /// Tells whether the model was there already, and nothing was done.
+    /// Tells whether the model was at the commit already.
     pub fn is_nothing(&self) -> bool {
         self.from == self.to
     }
 }
 
-/// Points a model's revision at another commit that is kept, and holds it there.
+/// Moves a model's ref to another commit on disk, and holds the model there.
 ///
-/// `asked` is a commit or the beginning of one; without it the latest revision
-/// that was published before the current one is meant. Whoever calls holds the
-/// lock of the home.
+/// `asked` is a commit or its first digits; the default is the revision that was
+/// published before the current one. The caller holds the lock of the home.
 pub fn roll_back(
     store: &Store,
     cache: &CacheLayout,
@@ -75,7 +73,7 @@ pub fn roll_back(
         return Err(CannotRollBack::ByCommit.into());
     }
     let layout = cache.repo(&model.spec.repo);
-    // What readers see counts, should the database say something else.
+    // The commit that readers see, even if the database has another one.
     let published = cache::published_commit(&layout, &model.spec.revision)?;
     let Some(from) = published.or_else(|| model.state.published_commit.clone()) else {
         return Err(CannotRollBack::NeverPublished.into());
@@ -112,10 +110,10 @@ pub fn kept_revisions(
     Ok(kept)
 }
 
-/// Moves the ref of a held target to where it is held, unless it is there.
+/// Moves the ref of a held target to the held commit, unless it is there.
 ///
-/// A rollback may have been killed before it came to that, or another program
-/// may have moved the ref since. That it cannot be done ends no run.
+/// A rollback may have been killed before this, or another program may have moved the
+/// ref since. A failure is logged and does not end the run.
 pub fn hold(cache: &CacheLayout, target: &Target) {
     let moved = || -> Result<bool> {
         let (repo, revision) = (&target.repo, &target.revision);
@@ -141,7 +139,7 @@ pub fn hold(cache: &CacheLayout, target: &Target) {
     }
 }
 
-/// Lets a model follow its revision again; tells which commit had held it.
+/// Releases a held model, and returns the commit that it was held at.
 pub fn release(store: &Store, model: &Model, now: Timestamp) -> Result<Option<CommitSha>> {
     store.transaction(|store| {
         let Some(model) = store.model_by_id(model.id)? else {
@@ -163,8 +161,7 @@ pub fn release(store: &Store, model: &Model, now: Timestamp) -> Result<Option<Co
     })
 }
 
-/// Compares a snapshot with the listing that was kept of it, and with the files that
-/// are known to be damaged.
+/// Compares a snapshot with its stored listing and with the records of damaged files.
 fn check_whole(
     store: &Store,
     layout: &RepoLayout,
@@ -233,7 +230,7 @@ fn move_ref(cache: &CacheLayout, model: &Model, commit: &CommitSha) -> Result<()
 }
 
 fn writer<'a>(cache: &'a CacheLayout, repo: &'a Repo) -> Result<CacheWriter<'a>> {
-    // A ref is moved and nothing else: no links are made, no blob is written.
+    // Only the ref moves: no link and no blob is written.
     CacheWriter::open(cache, repo, LinkChoice::NoLinks, &no_lock)
 }
 

@@ -1,4 +1,4 @@
-//! Finds every setting: flag, environment, saved, default.
+//! The resolution of settings: flag, environment, saved value, default.
 
 use std::collections::BTreeMap;
 
@@ -24,8 +24,8 @@ pub fn resolve_settings(
     Ok(Settings::resolve(&layers)?)
 }
 
-/// Resolves what a tick needs to say that it failed, when other settings are
-/// nonsense or the database cannot be read.
+/// Resolves the settings for reporting a failed tick, when other settings are invalid
+/// or the database cannot be read.
 pub fn resolve_for_telling(host: &Host, flags: BTreeMap<SettingKey, String>) -> Result<Settings> {
     const NEEDED: [SettingKey; 2] = [SettingKey::PingUrl, SettingKey::MetricsFile];
     let mut layers = SettingLayers {
@@ -66,8 +66,8 @@ fn from_environment(host: &Host) -> Result<BTreeMap<SettingKey, (String, String)
     Ok(found)
 }
 
-/// Reads what was saved. A key that this version does not know is left for
-/// the version that wrote it, with a warning.
+/// Reads the saved settings. An unknown key stays for the version that wrote it, with a
+/// warning.
 fn saved(store: &Store) -> Result<BTreeMap<SettingKey, String>> {
     let mut known = BTreeMap::new();
     for setting in store.settings()? {
@@ -82,8 +82,8 @@ fn saved(store: &Store) -> Result<BTreeMap<SettingKey, String>> {
 }
 
 fn machine_defaults(host: &Host) -> Result<BTreeMap<SettingKey, String>> {
-    // Without a home directory there is no default; commands that need the
-    // cache say so, the others work.
+    // Without a home directory there is no default; only commands that need the cache
+    // fail.
     let Ok(home) = paths::hugging_face_home(host) else {
         return Ok(BTreeMap::new());
     };

@@ -1,4 +1,4 @@
-//! Schedules as they are shown in a home that does a part of the work.
+//! The display of schedules in a home that runs shards.
 
 use anyhow::Result;
 
@@ -9,8 +9,8 @@ use crate::domain::units::Seconds;
 use crate::store::Store;
 use crate::sys::host::Host;
 
-/// Shows schedules as far as the shards of this home have come: each as the
-/// shard that is furthest behind. Where all models are run, nothing changes.
+/// Replaces the state of each schedule by that of the shard of this home that is
+/// furthest behind. A home without shards changes nothing.
 pub fn show_as_run_here(
     store: &Store,
     host: &Host,

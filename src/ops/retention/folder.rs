@@ -210,7 +210,7 @@ impl Folder {
         checkpoint("revisions forgotten");
         ownership::note_claims(store, cache, [&self.repo]);
         if n_removed > 0 {
-            log::info!("{}: {n_revisions} revision(s) let go", self.repo);
+            log::info!("{}: {n_revisions} revision(s) removed", self.repo);
         }
         Ok(())
     }
