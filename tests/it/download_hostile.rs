@@ -406,3 +406,35 @@ fn two_homes_that_want_one_repository_do_not_hurt_each_other() {
         damage(&env, &truth).unwrap();
     }
 }
+
+/// Runs a dry download and returns the highest memory that it had, in KiB.
+#[cfg(target_os = "linux")]
+fn peak_of_a_listing(env: &TestEnv) -> u64 {
+    let args = ["download", "acme/tiny", "--dry-run"];
+    let mut victim = crate::support::process::Victim::heard(env.command(args));
+    let path = format!("/proc/{}/status", victim.id());
+    let mut peak = 0;
+    while victim.has_ended().is_none() {
+        let status = fs::read_to_string(&path).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim().split(' ').next()?.parse().ok());
+        peak = peak.max(kib.unwrap_or(0));
+        std::thread::yield_now();
+    }
+    peak
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_listing_without_end_takes_little_memory() {
+    // Measured: 74 MiB more than for a listing of one file, at the most entries.
+    const MOST_KIB_MORE: u64 = 96 << 10;
+    let env = world();
+    publish(&env, &[]);
+    let ordinary = peak_of_a_listing(&env);
+    let endless = Fault::EndlessPages(50_000);
+    env.hub().fault(On::api(Api::Tree), endless);
+    let peak = peak_of_a_listing(&env);
+    assert!(ordinary > 0 && peak > ordinary, "{peak} KiB");
+    assert!(peak < ordinary + MOST_KIB_MORE, "{peak} and {ordinary} KiB");
+}

@@ -151,3 +151,54 @@ fn xet_hash(bytes: &[u8]) -> String {
     chunker.finish(&mut note);
     hfdl::xet::file_hash(tree.root()).to_string()
 }
+
+/// Downloads what is due at a terminal, and returns all that it shows.
+#[cfg(target_os = "linux")]
+fn shown_at_a_terminal(variable: Option<&str>) -> Option<String> {
+    let env = TestEnv::new();
+    env.set("HFDL_DISK_RESERVE", "0")
+        .set("NO_COLOR", "1")
+        .set("TERM", "xterm")
+        .set("COLUMNS", "100");
+    if let Some(name) = variable {
+        env.set(name, "1");
+    }
+    let draft = env.hub().repo("acme/tiny").commit("main");
+    draft.lfs_generated(FILE, 20 * MIB as u64, 7).publish();
+    env.line("models add acme/tiny").succeeds();
+    env.line("schedules add hourly --every 1h --all").succeeds();
+    let program = env.command(["run-due"]);
+    let line = format!(
+        "{} run-due --limit-rate 20M",
+        program.get_program().display()
+    );
+    let mut script = std::process::Command::new("/usr/bin/script");
+    script.args(["-qec", &line, "/dev/null"]).env_clear();
+    let set = program.get_envs();
+    script.envs(set.filter_map(|(name, value)| Some((name, value?))));
+    let Ok(output) = script.stdin(std::process::Stdio::null()).output() else {
+        crate::support::sound::say("`script` is missing, which makes the terminal");
+        return None;
+    };
+    assert!(output.status.success(), "{output:?}");
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn without_bars_the_table_of_a_run_is_shown_all_the_same() {
+    let (Some(bars), Some(none)) = (
+        shown_at_a_terminal(None),
+        shown_at_a_terminal(Some("HF_HUB_DISABLE_PROGRESS_BARS")),
+    ) else {
+        return;
+    };
+    let is_drawn = |shown: &str| shown.contains("\u{1b}[");
+    assert!(is_drawn(&bars) && !is_drawn(&none), "{none:?}");
+    for shown in [&bars, &none] {
+        assert!(
+            shown.contains("acme/tiny") && shown.contains("updated"),
+            "{shown:?}"
+        );
+    }
+}
