@@ -248,7 +248,7 @@ fn derived_record(
     let begun = &mut record.begun;
     begun.earlier = left.intersection(&contents).copied().collect();
     if !begun.is_empty() {
-        for (key, commit) in store.unsettled_fetches(repo, place)? {
+        for (key, commit) in store.unfinished_downloads(repo, place)? {
             let contents = begun.earlier.clone();
             begun.fetches.insert(key, Fetch { commit, contents });
         }

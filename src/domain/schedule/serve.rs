@@ -3,7 +3,7 @@
 
 use super::entry::ScheduleState;
 use super::zone::shift;
-use crate::domain::outcome::{ErrorKind, Outcome};
+use crate::domain::outcome::Outcome;
 use crate::domain::session::Trouble;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
@@ -33,8 +33,8 @@ impl ModelEnd {
         let kind = trouble.map(|trouble| trouble.kind);
         match (outcome, kind) {
             (Outcome::Partial, _) => Self::Unfinished,
-            (Outcome::CouldNotCheck, _)
-            | (Outcome::Failed, Some(ErrorKind::Network | ErrorKind::RateLimit)) => Self::Temporary,
+            (Outcome::CouldNotCheck, _) => Self::Temporary,
+            (Outcome::Failed, Some(kind)) if kind.is_temporary() => Self::Temporary,
             _ => Self::Final,
         }
     }
@@ -114,6 +114,7 @@ fn retry_at(n_retries: u32, end: &SlotEnd<'_>) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::outcome::ErrorKind;
     use crate::domain::schedule::fixture;
 
     fn at(second: i64) -> Timestamp {
