@@ -12,7 +12,7 @@ use super::links;
 use super::scan::{cached_repos, files_below, read_dir, stored_listing};
 use crate::domain::content::ContentId;
 use crate::domain::filter::Filter;
-use crate::domain::plan::{ContentLocation, Found, InPlace, LocalFacts};
+use crate::domain::plan::{ContentLocation, InPlace, LocalContent, LocalFacts};
 use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::sys::files;
@@ -209,9 +209,9 @@ fn of_the_size(
     found: Option<fs::Metadata>,
     file: &RemoteFile,
     place: ContentLocation,
-) -> Option<Found> {
+) -> Option<LocalContent> {
     let found = found.filter(|found| found.is_file() && found.len() == file.size_bytes);
-    found.map(|found| Found {
+    found.map(|found| LocalContent {
         size_bytes: found.len(),
         place,
     })

@@ -17,7 +17,7 @@ use super::scan::{LocalRepo, files_below, scan_repo};
 use super::sweep::{contents_used_elsewhere, execute_sweep, let_go};
 use super::sweep_plan::{Evidence, SweepRules, SweepTarget, plan_sweep};
 use crate::domain::content::ContentId;
-use crate::domain::deletion::{Origin, Ownership, Permit, Reason, Refusal, judge};
+use crate::domain::deletion::{FileOrigin, Ownership, Permit, Reason, Refusal, judge};
 use crate::domain::repo::{CommitSha, Repo, Revision};
 use crate::sys::files;
 use crate::sys::removal;
@@ -154,7 +154,7 @@ fn remove_reference(
     let origin = match snapshot {
         Some(snapshot) => origin_of_snapshot(ownership, local, commit, snapshot),
         // Another program moved the ref and has not come to the snapshot yet.
-        None => Origin::Unknown,
+        None => FileOrigin::Unknown,
     };
     let is_known = leaving.own.contains(commit) || leaving.needed.contains(commit);
     let is_open = snapshot.is_some_and(|it| it.contents().any(|used| open.contains(&used)));

@@ -24,7 +24,8 @@ use super::publish::create_inside;
 use super::scan::{LocalRepo, LocalSnapshot, read_dir};
 use crate::domain::content::ContentId;
 use crate::domain::deletion::{
-    Begun, Fetch, FetchKey, HomeIdentity, HomeRecord, Origin, Ownership, Permit, SEEN_EVERY, Stamp,
+    Begun, FetchKey, FileOrigin, HomeIdentity, HomeRecord, Ownership, OwnershipStamp, Permit,
+    SEEN_EVERY, UnfinishedFetch,
 };
 use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::time::Timestamp;
@@ -115,7 +116,7 @@ impl HomeFolder {
     }
 
     /// Claims a commit and its contents before the first byte is fetched.
-    pub fn begin(&self, key: &FetchKey, fetch: Fetch) -> Result<()> {
+    pub fn begin(&self, key: &FetchKey, fetch: UnfinishedFetch) -> Result<()> {
         let mut record = self.record()?;
         record.begun.begin(key, fetch);
         if record.home.is_none() {
@@ -350,10 +351,10 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
 }
 
 /// Returns what tells a file from one that was written later.
-pub fn stamp_of(found: &Metadata) -> Stamp {
+pub fn stamp_of(found: &Metadata) -> OwnershipStamp {
     let modified = found.modified().ok();
     let since = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    Stamp {
+    OwnershipStamp {
         size_bytes: found.len(),
         modified: since.map_or(0, |since| i128::try_from(since.as_nanos()).unwrap_or(0)),
     }
@@ -365,10 +366,10 @@ pub fn origin_of_snapshot(
     local: &LocalRepo,
     commit: &CommitSha,
     snapshot: &LocalSnapshot,
-) -> Origin {
+) -> FileOrigin {
     let own = &ownership.own;
     let Some(put) = own.snapshots.get(commit) else {
-        return Origin::Unknown;
+        return FileOrigin::Unknown;
     };
     let is_as_written = |path: &RepoPath| {
         let Some(content) = put.get(path) else {
@@ -386,8 +387,8 @@ pub fn origin_of_snapshot(
         used.is_none_or(|used| used == *content) && is_same_blob
     };
     match snapshot.is_readable() && snapshot.entries.keys().all(is_as_written) {
-        true => Origin::ThisHome,
-        false => Origin::Changed,
+        true => FileOrigin::ThisHome,
+        false => FileOrigin::Changed,
     }
 }
 

@@ -27,7 +27,7 @@ use crate::domain::content::ContentId;
 use crate::domain::deletion::HomeIdentity;
 use crate::domain::filter::Filter;
 use crate::domain::placement::Placement;
-use crate::domain::plan::{ContentLocation, Found, InPlace, LocalFacts};
+use crate::domain::plan::{ContentLocation, InPlace, LocalContent, LocalFacts};
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::sys::files;
@@ -260,7 +260,7 @@ impl LocalDir {
             let stored = self.stored(&file.content);
             let waiting = files::link_metadata_if_present(&stored);
             if check_size(&stored, waiting, file.size_bytes).is_ok() {
-                let found = Found {
+                let found = LocalContent {
                     size_bytes: file.size_bytes,
                     place: ContentLocation::Here,
                 };
@@ -314,7 +314,9 @@ impl LocalDir {
             if self.content_by_note(&path, &found) == Some(content) {
                 let place = ContentLocation::At(self.file(&path));
                 let size_bytes = found.len();
-                facts.contents.insert(content, Found { size_bytes, place });
+                facts
+                    .contents
+                    .insert(content, LocalContent { size_bytes, place });
                 missing.remove(&content.etag());
             }
         }

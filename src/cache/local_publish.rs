@@ -15,7 +15,9 @@ use super::sweep::let_go;
 use super::sweep_dir::LeftoverKind;
 use super::wire;
 use crate::domain::content::ContentId;
-use crate::domain::deletion::{Fetch, FetchKey, Origin, Ownership, Permit, Reason, Refusal, judge};
+use crate::domain::deletion::{
+    FetchKey, FileOrigin, Ownership, Permit, Reason, Refusal, UnfinishedFetch, judge,
+};
 use crate::domain::plan::{Action, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
@@ -58,7 +60,7 @@ impl LocalDir {
     /// Claims what a plan needs before the first byte of it is fetched.
     pub fn begin(&self, key: &FetchKey, plan: &SyncPlan) -> Result<()> {
         let contents = plan.files.iter().map(|planned| planned.file.content);
-        let fetch = Fetch {
+        let fetch = UnfinishedFetch {
             commit: plan.commit.clone(),
             contents: contents.collect(),
         };
@@ -293,13 +295,13 @@ impl LocalDir {
         let listed = written.get(path);
         let listed = listed.filter(|it| it.repo.as_ref().is_none_or(|of| of == repo));
         let origin = match (listed, self.note(path)) {
-            (None, _) => Origin::Unknown,
+            (None, _) => FileOrigin::Unknown,
             (Some(ours), Some(note))
                 if note.content == ours.content && note.is_of_this_very(&found) =>
             {
-                Origin::ThisHome
+                FileOrigin::ThisHome
             }
-            _ => Origin::Changed,
+            _ => FileOrigin::Changed,
         };
         let leads_out = files::check_inside(self.root(), folder).is_err();
         let permit = match judge(reason, origin, [leads_out.then_some(Refusal::NotOurs)]) {

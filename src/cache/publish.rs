@@ -23,7 +23,7 @@ use thiserror::Error;
 use super::layout::{self, CacheLayout, RepoLayout};
 use super::{links, wire};
 use crate::domain::content::ContentId;
-use crate::domain::deletion::{Fetch, FetchKey, Permit};
+use crate::domain::deletion::{FetchKey, Permit, UnfinishedFetch};
 use crate::domain::placement::{FileNames, Placement, why_not_on_windows};
 use crate::domain::plan::{Action, PlannedFile, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, Revision};
@@ -205,7 +205,7 @@ impl<'a> CacheWriter<'a> {
     /// Claims what a plan needs before the first byte of it is fetched.
     pub fn begin(&self, key: &FetchKey, plan: &SyncPlan) -> Result<()> {
         let contents = plan.files.iter().map(|planned| planned.file.content);
-        let fetch = Fetch {
+        let fetch = UnfinishedFetch {
             commit: plan.commit.clone(),
             contents: contents.collect(),
         };

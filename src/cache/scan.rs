@@ -19,7 +19,7 @@ use super::layout::{
 use super::local_dir::{LocalDir, PRIVATE};
 use super::{links, wire};
 use crate::domain::content::ContentId;
-use crate::domain::deletion::Stamp;
+use crate::domain::deletion::OwnershipStamp;
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::sys::files::{self, FileIdentity};
@@ -66,7 +66,7 @@ pub struct LocalSnapshot {
     /// How many of the entries are second names of a blob, and no links to it.
     pub hard_links: BTreeMap<ContentId, u64>,
     /// The entries that are files of their own.
-    pub real_files: BTreeMap<RepoPath, Stamp>,
+    pub real_files: BTreeMap<RepoPath, OwnershipStamp>,
 }
 
 impl LocalSnapshot {
@@ -120,7 +120,7 @@ pub struct LocalBlob {
     pub kind: BlobKind,
     /// Names that the file has, where the platform counts them.
     pub n_names: u64,
-    pub stamp: Stamp,
+    pub stamp: OwnershipStamp,
     identity: Option<FileIdentity>,
 }
 

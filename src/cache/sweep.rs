@@ -15,7 +15,7 @@ use super::publish::{create_inside, remove_scratch, sync_dir};
 use super::scan::{LocalRepo, by_names_alone, cached_repos, files_below, read_dir, scan_repo};
 use super::sweep_plan::{SweepPlan, SweepRules, SweepTarget, plan_sweep};
 use crate::domain::content::ContentId;
-use crate::domain::deletion::{Origin, Ownership, Permit};
+use crate::domain::deletion::{FileOrigin, Ownership, Permit};
 use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::sys::files;
 use crate::sys::host::checkpoint;
@@ -236,7 +236,7 @@ fn remove_leftovers(layout: &RepoLayout, local: &LocalRepo, ownership: &Ownershi
         let is_gone = |content: &ContentId| {
             !local.partials.contains_key(content)
                 && ownership.refusal_of_content(content).is_none()
-                && (is_alone || ownership.origin_of_partial(content) == Origin::ThisHome)
+                && (is_alone || ownership.origin_of_partial(content) == FileOrigin::ThisHome)
         };
         if let Some(rest) = name.strip_prefix(STAGING_PREFIX) {
             match (rest.split_once('-'), layout.home()) {

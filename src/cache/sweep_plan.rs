@@ -50,7 +50,7 @@ pub struct SweepPlan {
 pub struct SweepItem {
     pub what: SweepTarget,
     pub size_bytes: u64,
-    pub verdict: Verdict,
+    pub verdict: SweepVerdict,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ impl SweepTarget {
     }
 }
 
-pub type Verdict = Result<Permit, Refusal>;
+pub type SweepVerdict = Result<Permit, Refusal>;
 
 impl SweepPlan {
     pub fn removals(&self) -> impl Iterator<Item = (&SweepItem, Permit)> {
@@ -152,7 +152,7 @@ fn snapshot_verdict(
     rules: &SweepRules,
     commit: &CommitSha,
     snapshot: &LocalSnapshot,
-) -> Verdict {
+) -> SweepVerdict {
     let is_named = local.refs.values().any(|named| named == commit);
     let claims = [
         rules.keep.contains(commit).then_some(Refusal::Kept),
@@ -174,7 +174,7 @@ pub fn own_bytes(snapshot: &LocalSnapshot) -> u64 {
 }
 
 impl SweepPlan {
-    pub(super) fn add(&mut self, what: SweepTarget, size_bytes: u64, verdict: Verdict) {
+    pub(super) fn add(&mut self, what: SweepTarget, size_bytes: u64, verdict: SweepVerdict) {
         if verdict.is_ok() {
             self.freed_bytes += size_bytes;
         }

@@ -12,7 +12,7 @@ use crate::hub::{Endpoint, HubClient, HubOptions, Token, TokenInputs, TokenOrigi
 use crate::sys::host::Host;
 use crate::sys::http::{Http, HttpSettings};
 use crate::sys::paths;
-use crate::sys::pause::{Pause, Waited};
+use crate::sys::pause::{Sleeper, Waited};
 use crate::sys::stop::StopFlag;
 use crate::xet::XetStorage;
 
@@ -61,9 +61,9 @@ pub fn is_offline(host: &Host) -> bool {
     host.is_on("HF_HUB_OFFLINE") || host.is_on("TRANSFORMERS_OFFLINE")
 }
 
-fn pause(host: &Host, stop: &StopFlag) -> Pause {
+fn pause(host: &Host, stop: &StopFlag) -> Sleeper {
     let (takes_pauses, stop) = (host.takes_pauses(), stop.clone());
-    Pause::new(move |span| {
+    Sleeper::new(move |span| {
         let span = if takes_pauses { span } else { Duration::ZERO };
         if stop.pause(span) {
             Waited::Stopped

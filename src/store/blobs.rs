@@ -14,7 +14,7 @@ use super::error::Result;
 use super::open::Store;
 use super::value::{Columns, integer, path_text, seconds};
 use crate::domain::content::ContentId;
-use crate::domain::proof::{FileStamp, Proof};
+use crate::domain::proof::{Proof, ProofStamp};
 use crate::domain::time::Timestamp;
 
 /// A file that was read as a whole and had the right hash.
@@ -36,7 +36,7 @@ impl Store {
         &self,
         path: &Path,
         content: &ContentId,
-        stamp: &FileStamp,
+        stamp: &ProofStamp,
         now: Timestamp,
     ) -> Result<()> {
         let sql = "INSERT INTO blobs (path, content_id, size, modified_ns, inode, verified_at,

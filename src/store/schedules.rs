@@ -10,8 +10,8 @@ use super::value::{Columns, integer, seconds, unreadable};
 use super::wire;
 use crate::domain::model::EntryName;
 use crate::domain::schedule::{
-    Cadence, CatchUp, Schedule, ScheduleId, ScheduleSpec, ScheduleState, Schedules, Selection,
-    Unusable, UnusableKind, Windows,
+    Cadence, CatchUp, Schedule, ScheduleId, ScheduleSpec, ScheduleState, Selection,
+    StoredSchedules, Unusable, UnusableKind, Windows,
 };
 use crate::domain::time::Timestamp;
 use crate::domain::units::{ByteSize, Seconds};
@@ -153,12 +153,12 @@ impl Store {
     }
 
     /// Returns all schedules by name.
-    pub fn schedules(&self) -> Result<Schedules> {
+    pub fn schedules(&self) -> Result<StoredSchedules> {
         self.list_all(&format!("{SELECT} ORDER BY name"), [])
     }
 
     /// Returns the enabled schedules by name.
-    pub fn enabled_schedules(&self) -> Result<Schedules> {
+    pub fn enabled_schedules(&self) -> Result<StoredSchedules> {
         let sql = format!("{SELECT} WHERE enabled = 1 ORDER BY name");
         self.list_all(&sql, [])
     }
@@ -166,7 +166,7 @@ impl Store {
     /// Returns the enabled schedules that may be due, the earliest first.
     ///
     /// A superset of the due schedules, found without reading the others.
-    pub fn due_candidates(&self, now: Timestamp) -> Result<Schedules> {
+    pub fn due_candidates(&self, now: Timestamp) -> Result<StoredSchedules> {
         self.list_all(&due_query(), [seconds(now)])
     }
 
@@ -187,9 +187,9 @@ impl Store {
     }
 
     /// Reads many schedules; unreadable ones are returned beside the others.
-    fn list_all(&self, sql: &str, params: impl Params) -> Result<Schedules> {
+    fn list_all(&self, sql: &str, params: impl Params) -> Result<StoredSchedules> {
         let rows: Vec<_> = self.list(sql, params, read_or_reason)?;
-        let mut all = Schedules::default();
+        let mut all = StoredSchedules::default();
         for row in rows {
             match row {
                 Ok(schedule) => all.readable.push(schedule),

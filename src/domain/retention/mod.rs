@@ -11,6 +11,6 @@ pub use history::{
     NoTarget, PublishedRevision, SHORTEST_PREFIX, latest_first, previous_of, rollback_target,
 };
 pub use plan::{
-    FolderFacts, ModelClaim, RetentionPlan, RetentionRules, RevisionVerdict, SnapshotFacts,
-    StayReason, Verdict, plan_retention,
+    FolderFacts, ModelClaim, RetentionDecision, RetentionPlan, RetentionRules, RevisionVerdict,
+    SnapshotFacts, StayReason, plan_retention,
 };

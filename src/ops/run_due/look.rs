@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use crate::domain::model::EntryName;
 use crate::domain::run::{Event, EventKind};
 use crate::domain::schedule::{
-    ClockEvent, Due, DueContext, DueState, Schedule, ScheduleId, ScheduleState, Schedules,
+    ClockEvent, Due, DueContext, DueState, Schedule, ScheduleId, ScheduleState, StoredSchedules,
     Unusable, assess, shift, usable_zone,
 };
 use crate::domain::shard::Shard;
@@ -76,7 +76,7 @@ impl Looker<'_> {
         now: Timestamp,
         among: Among,
     ) -> Result<(Vec<Judged>, Vec<Unusable>)> {
-        let Schedules {
+        let StoredSchedules {
             readable,
             unreadable: mut unusable,
         } = match among {

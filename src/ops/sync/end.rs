@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use crate::domain::content::ContentId;
 use crate::domain::hold::HeldUpdate;
 use crate::domain::outcome::{Outcome, VerifyOutcome};
-use crate::domain::proof::FileStamp;
+use crate::domain::proof::ProofStamp;
 use crate::domain::session::{SessionFile, SessionProgress, Trouble};
 use crate::sys::stop::StopReason;
 
@@ -66,7 +66,7 @@ pub enum Progress<'e> {
 pub struct ProvenFile {
     pub path: PathBuf,
     pub content: ContentId,
-    pub stamp: FileStamp,
+    pub stamp: ProofStamp,
 }
 
 /// How the sync of one target ended.

@@ -9,7 +9,7 @@ use anyhow::{Error, Result, anyhow};
 use super::delta::write_down;
 use super::end::{Progress, ProvenFile};
 use super::work::{Saved, Work};
-use crate::domain::proof::FileStamp;
+use crate::domain::proof::ProofStamp;
 use crate::download::{EngineEvent, FetchJob, FileReport, FileResult as Fetched};
 use crate::sys::host::checkpoint;
 use crate::sys::pause::Stopwatch;
@@ -193,7 +193,7 @@ impl Desk {
     pub(super) fn settle_as_stored(
         &mut self,
         job: &Job,
-        stamp: FileStamp,
+        stamp: ProofStamp,
         on: &mut dyn FnMut(Progress<'_>),
     ) {
         self.note_stamp(job, stamp);
@@ -205,7 +205,7 @@ impl Desk {
     }
 
     /// Keeps the stamp of a stored content for all models that use it.
-    fn note_stamp(&mut self, job: &Job, stamp: FileStamp) {
+    fn note_stamp(&mut self, job: &Job, stamp: ProofStamp) {
         for one in &job.uses {
             if let Some(work) = self.works.get_mut(&one.work) {
                 work.stamps.insert(job.fetch.content, stamp);

@@ -15,7 +15,7 @@ use super::flow::{Flow, Order};
 use super::readers::{ReadJob, ReadResult, Task};
 use super::reading::Purpose;
 use crate::domain::content::ContentId;
-use crate::domain::proof::FileStamp;
+use crate::domain::proof::ProofStamp;
 use crate::domain::units::ByteSize;
 use crate::sys::host::checkpoint;
 use crate::sys::stop::StopReason;
@@ -162,7 +162,7 @@ impl Flow<'_> {
         self.proofs.add_bad(path, content, model);
     }
 
-    fn note_proof(&mut self, index: usize, key: &FileKey, stamp: Option<FileStamp>) {
+    fn note_proof(&mut self, index: usize, key: &FileKey, stamp: Option<ProofStamp>) {
         let Some(target) = self.proving.get_mut(&index) else {
             return;
         };
