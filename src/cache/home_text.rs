@@ -17,7 +17,7 @@ const FETCH: &str = "fetch";
 const BY_HAND: &str = "fetch-by-hand";
 
 pub(super) fn render_claims(home: &HomeIdentity, wanted: &BTreeSet<CommitSha>) -> String {
-    // A path may hold anything, also the end of a line.
+    // A path may contain any character, also a line feed.
     let line = |text: &str| text.replace(char::is_control, "?");
     let (path, host) = (line(&home.path), line(&home.host));
     let seen = home.seen_at.as_second();
@@ -87,7 +87,7 @@ pub(super) fn blob_line(content: &ContentId, stamp: &OwnershipStamp) -> String {
     format!("blob {} {size_bytes} {modified} .\n", content.etag())
 }
 
-/// Parses what `render_begun` and `blob_line` write.
+/// Parses the text of `render_begun` and `blob_line`.
 pub(super) fn parse_made(text: &[u8], record: &mut HomeRecord) {
     let text = String::from_utf8_lossy(text);
     let mut fetched: Option<FetchKey> = None;

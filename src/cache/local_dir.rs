@@ -1,13 +1,12 @@
 //! A repository as real files in a directory: `--to DIR`.
 //!
-//! Whole contents wait, verified, in the private folder; publishing renames
-//! them over the old files, which are there until that moment. The notes that
-//! the official client keeps under `.cache/huggingface/` are kept in its form,
-//! so either program goes on where the other stopped. A file without a note
-//! that holds is never assumed to be anything: its bytes are asked.
+//! Verified contents wait in the private folder. Publishing renames them over the
+//! old files, which stay until that moment. The notes of the official client under
+//! `.cache/huggingface/` are kept in its form, so that each program continues the
+//! work of the other. A file without a valid note is hashed before it is used.
 //!
-//! Files are never hard links of the cache: people edit what lies in a
-//! directory of theirs.
+//! Files are never hard links of the cache, because people edit files in their own
+//! directories.
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
@@ -233,8 +232,8 @@ impl LocalDir {
         })
     }
 
-    /// Gathers what is there for the wanted files: in place, waiting, under
-    /// other names in the directory, and in a Hub cache.
+    /// Finds the wanted files: in place, waiting for publication, under other names in
+    /// the directory, and in a Hub cache.
     ///
     /// `prove` is called for files of the right size whose note does not hold.
     pub fn facts(
@@ -331,8 +330,8 @@ impl LocalDir {
         Ok(found.filter(Metadata::is_file))
     }
 
-    /// Tells whether what stands under a name is not what was put there, by the
-    /// word of its note: somebody changed it, which no failing disk does.
+    /// Tells whether a file was changed by another program since it was written: its
+    /// note does not hold. A failing disk changes no modification time.
     pub fn was_edited(&self, path: &RepoPath) -> bool {
         let Ok(found) = fs::symlink_metadata(self.file(path)) else {
             return false;

@@ -26,16 +26,16 @@ use crate::sys::host::checkpoint;
 use crate::sys::open;
 use crate::sys::removal;
 
-/// What becomes of files that are gone upstream.
+/// The treatment of files that are gone upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Vanished {
     Keep,
-    /// Removed where hfdl wrote them for the repository, which is known to have
-    /// had these commits, and where nobody has changed them.
+    /// Removed if hfdl wrote them for the repository at one of these commits, and if
+    /// they are unchanged.
     Delete(BTreeSet<CommitSha>),
 }
 
-/// What publishing to a directory did.
+/// The result of a publication to a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placed {
     pub removed: Vec<RepoPath>,
@@ -57,7 +57,7 @@ impl LocalDir {
         files::rename_over(verified, &stored).with_context(context)
     }
 
-    /// Claims what a plan needs before the first byte of it is fetched.
+    /// Claims the contents of a plan before its first byte is fetched.
     pub fn begin(&self, key: &FetchKey, plan: &SyncPlan) -> Result<()> {
         let contents = plan.files.iter().map(|planned| planned.file.content);
         let fetch = UnfinishedFetch {
@@ -119,7 +119,7 @@ impl LocalDir {
 
         let mut removed = Vec::new();
         if let Vanished::Delete(commits) = vanished {
-            // Only what stands in the way goes first; the rest when all is in place.
+            // Only files in the way are deleted first; the others when all files are in place.
             let in_the_way = |path: &RepoPath| {
                 plan.files
                     .iter()
@@ -183,10 +183,10 @@ impl LocalDir {
         Ok(folder)
     }
 
-    /// Says so when a file is replaced that somebody changed.
+    /// Warns when a file is replaced that was changed since it was written.
     ///
-    /// Whoever downloads to a directory wants the files of the commit there, as
-    /// with the official client; but nobody's work goes without a word.
+    /// A download to a directory puts the files of the commit there, as the official
+    /// client does, but changes of the user are not lost without a warning.
     fn warn_of_changes(&self, path: &RepoPath) -> Result<()> {
         if let Some(found) = self.look_at(path)?
             && self.content_by_note(path, &found).is_none()
@@ -278,8 +278,8 @@ impl LocalDir {
         files.map(|(path, _)| path.clone()).collect()
     }
 
-    /// Deletes a file if this list says that it was written for a repository,
-    /// and its note that it is unchanged since; else says why it stays.
+    /// Deletes a file if this list names it for a repository and its note proves that it
+    /// is unchanged. Otherwise returns the reason why it stays.
     pub(super) fn delete_if_ours(
         &self,
         path: &RepoPath,
@@ -323,8 +323,8 @@ impl LocalDir {
         Ok(Ok(()))
     }
 
-    /// Removes what this home stored here or began to fetch and wants no more,
-    /// and what a killed process was preparing.
+    /// Removes stored and partial contents of this home that it does not need any more,
+    /// and files that a killed process was preparing.
     pub fn clear_stored(&self, ownership: &Ownership) -> Result<()> {
         if ownership.is_being_fetched {
             return Ok(());
