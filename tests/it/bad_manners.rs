@@ -476,7 +476,12 @@ fn a_row_that_means_nothing_is_passed_over_and_named() {
             status.report()
         );
         env.line("models list").succeeds().prints("acme/tiny");
-        for line in ["sessions list", "runs list", "models show acme/tiny"] {
+        for line in [
+            "sessions list",
+            "runs list",
+            "models show acme/tiny",
+            "schedules show hourly",
+        ] {
             env.line(line).succeeds();
         }
     }
