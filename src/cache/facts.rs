@@ -1,4 +1,4 @@
-//! What the cache holds that one sync can use.
+//! The contents of the cache that one sync can use.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
@@ -12,16 +12,16 @@ use super::links;
 use super::scan::{cached_repos, files_below, read_dir, stored_listing};
 use crate::domain::content::ContentId;
 use crate::domain::filter::Filter;
-use crate::domain::plan::{ContentLocation, Found, InPlace, LocalFacts};
+use crate::domain::plan::{ContentLocation, InPlace, LocalContent, LocalFacts};
 use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::sys::files;
 
-/// Gathers what is there for the wanted files: in the snapshot, among the
-/// blobs, in other repositories and in older snapshots of real files.
+/// Finds the wanted files: in the snapshot, among the blobs, in other repositories
+/// and in older snapshots of real files.
 ///
-/// Looks only for what is wanted, and at farther places only for what nearer
-/// ones lack. Sizes are compared, bytes are not read: a file is hashed before it
+/// Searches farther places only for files that nearer ones lack. Sizes are
+/// compared, bytes are not read: a file is hashed before it
 /// is used, unless a proof of it holds. The partial files are left out: their
 /// journals belong to the engine.
 pub fn local_facts(
@@ -58,8 +58,8 @@ pub fn local_facts(
     Ok(facts)
 }
 
-/// Gathers what any repository of the cache holds of the wanted files, for a
-/// place that has nothing of its own.
+/// Finds the wanted files in all repositories of the cache, for a place that has
+/// none of its own.
 pub fn facts_of_cache(
     cache: &CacheLayout,
     remote: &RemoteSnapshot,
@@ -158,8 +158,8 @@ fn look_among_blobs(
     Ok(())
 }
 
-/// Where links are not possible, contents lie in the snapshots themselves and
-/// only the listings know which is which.
+/// Without links the contents lie in the snapshots themselves, and only the listings
+/// tell the content of each name.
 fn look_in_older_snapshots(
     layout: &RepoLayout,
     missing: &mut HashMap<String, &RemoteFile>,
@@ -209,9 +209,9 @@ fn of_the_size(
     found: Option<fs::Metadata>,
     file: &RemoteFile,
     place: ContentLocation,
-) -> Option<Found> {
+) -> Option<LocalContent> {
     let found = found.filter(|found| found.is_file() && found.len() == file.size_bytes);
-    found.map(|found| Found {
+    found.map(|found| LocalContent {
         size_bytes: found.len(),
         place,
     })

@@ -1,8 +1,8 @@
-//! Deletes what was published for a model, when a person asks for it.
+//! Deletes the published files of a model on the user's request.
 //!
-//! Everything goes by the rule of `domain::deletion`: a ref that names what
-//! this home published and nobody else claims, the snapshots and blobs that it
-//! made, the files of a directory that are unchanged since they were put there.
+//! The rule of `domain::deletion` decides about each file: refs of this home that no
+//! other home claims, snapshots and blobs that it made, and files of a directory
+//! that are unchanged since they were written.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,18 +17,18 @@ use super::scan::{LocalRepo, files_below, scan_repo};
 use super::sweep::{contents_used_elsewhere, execute_sweep, let_go};
 use super::sweep_plan::{Evidence, SweepRules, SweepTarget, plan_sweep};
 use crate::domain::content::ContentId;
-use crate::domain::deletion::{Origin, Ownership, Permit, Reason, Refusal, judge};
+use crate::domain::deletion::{FileOrigin, Ownership, Permit, Reason, Refusal, judge};
 use crate::domain::repo::{CommitSha, Repo, Revision};
 use crate::sys::files;
 use crate::sys::removal;
 
-/// What becomes of the repository's other revisions and unfinished downloads.
+/// The treatment of other revisions and unfinished downloads of the repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
     /// Other models use the repository: the revisions that they can go back to
     /// and the bytes that they have begun to fetch are theirs.
     Keep,
-    /// No other model needs the repository: all that this home put there goes.
+    /// No other model needs the repository: all files of this home are deleted.
     Remove,
 }
 
@@ -41,7 +41,7 @@ pub struct Forgotten {
     pub kept: BTreeSet<Refusal>,
 }
 
-/// The revision of a model that goes.
+/// The revision of a model that is deleted.
 #[derive(Clone, Copy)]
 pub struct Leaving<'a> {
     pub repo: &'a Repo,
@@ -138,7 +138,7 @@ fn open_snapshots(
     in_use.map(|(commit, _)| commit.clone()).collect()
 }
 
-/// Removes the ref of a revision, or says why it stays.
+/// Removes the ref of a revision, or returns the reason why it stays.
 fn remove_reference(
     layout: &RepoLayout,
     local: &LocalRepo,
@@ -154,7 +154,7 @@ fn remove_reference(
     let origin = match snapshot {
         Some(snapshot) => origin_of_snapshot(ownership, local, commit, snapshot),
         // Another program moved the ref and has not come to the snapshot yet.
-        None => Origin::Unknown,
+        None => FileOrigin::Unknown,
     };
     let is_known = leaving.own.contains(commit) || leaving.needed.contains(commit);
     let is_open = snapshot.is_some_and(|it| it.contents().any(|used| open.contains(&used)));

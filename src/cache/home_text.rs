@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use crate::domain::content::ContentId;
-use crate::domain::deletion::{Begun, Fetch, FetchKey, HomeIdentity, HomeRecord, Stamp};
+use crate::domain::deletion::{
+    Begun, FetchKey, HomeIdentity, HomeRecord, OwnershipStamp, UnfinishedFetch,
+};
 use crate::domain::repo::CommitSha;
 use crate::domain::time::Timestamp;
 
@@ -15,7 +17,7 @@ const FETCH: &str = "fetch";
 const BY_HAND: &str = "fetch-by-hand";
 
 pub(super) fn render_claims(home: &HomeIdentity, wanted: &BTreeSet<CommitSha>) -> String {
-    // A path may hold anything, also the end of a line.
+    // A path may contain any character, also a line feed.
     let line = |text: &str| text.replace(char::is_control, "?");
     let (path, host) = (line(&home.path), line(&home.host));
     let seen = home.seen_at.as_second();
@@ -69,15 +71,15 @@ pub(super) fn render_begun(begun: &Begun) -> String {
     text
 }
 
-pub(super) fn render_made(blobs: &BTreeMap<ContentId, Stamp>) -> String {
+pub(super) fn render_made(blobs: &BTreeMap<ContentId, OwnershipStamp>) -> String {
     let lines = blobs
         .iter()
         .map(|(content, stamp)| blob_line(content, stamp));
     lines.collect()
 }
 
-pub(super) fn blob_line(content: &ContentId, stamp: &Stamp) -> String {
-    let Stamp {
+pub(super) fn blob_line(content: &ContentId, stamp: &OwnershipStamp) -> String {
+    let OwnershipStamp {
         size_bytes,
         modified,
     } = stamp;
@@ -85,7 +87,7 @@ pub(super) fn blob_line(content: &ContentId, stamp: &Stamp) -> String {
     format!("blob {} {size_bytes} {modified} .\n", content.etag())
 }
 
-/// Parses what `render_begun` and `blob_line` write.
+/// Parses the text of `render_begun` and `blob_line`.
 pub(super) fn parse_made(text: &[u8], record: &mut HomeRecord) {
     let text = String::from_utf8_lossy(text);
     let mut fetched: Option<FetchKey> = None;
@@ -94,7 +96,7 @@ pub(super) fn parse_made(text: &[u8], record: &mut HomeRecord) {
         match word {
             FETCH | BY_HAND => {
                 fetched = value.split_once(' ').and_then(|(commit, revision)| {
-                    let fetch = Fetch {
+                    let fetch = UnfinishedFetch {
                         commit: commit.parse().ok()?,
                         contents: BTreeSet::new(),
                     };
@@ -121,10 +123,10 @@ pub(super) fn parse_made(text: &[u8], record: &mut HomeRecord) {
     }
 }
 
-fn parse_blob(value: &str) -> Option<(ContentId, Stamp)> {
+fn parse_blob(value: &str) -> Option<(ContentId, OwnershipStamp)> {
     let mut values = value.split(' ');
     let content = ContentId::from_etag(values.next()?).ok()?;
-    let stamp = Stamp {
+    let stamp = OwnershipStamp {
         size_bytes: values.next()?.parse().ok()?,
         modified: values.next()?.parse().ok()?,
     };
@@ -150,7 +152,7 @@ mod tests {
         };
         let wanted = BTreeSet::from([commit('a'), commit('b')]);
         let mut begun = Begun::default();
-        let fetch = Fetch {
+        let fetch = UnfinishedFetch {
             commit: commit('c'),
             contents: BTreeSet::from([content(1), content(2)]),
         };
@@ -163,7 +165,7 @@ mod tests {
         }
         begun.earlier.insert(content(3));
         begun.abandoned.insert(commit('d'));
-        let stamp = Stamp {
+        let stamp = OwnershipStamp {
             size_bytes: 7,
             modified: 1_700_000_000_123_456_789,
         };
@@ -190,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_blob_line_that_was_cut_says_nothing() {
-        let stamp = Stamp {
+        let stamp = OwnershipStamp {
             size_bytes: 1234,
             modified: 5678,
         };

@@ -1,11 +1,11 @@
 //! The records that each home leaves where it writes: `.hfdl/homes/<install id>/`.
 //!
-//! `claims` tells other homes what this one wants, and when it was last here;
-//! any process of the home may replace it. `begun`, `made` and a list for each
-//! snapshot are written under the lock of the home alone: what is being
-//! fetched, which blobs were named, which names were put into a snapshot. Each
-//! is written before the fact, so that a crash leaves a record of nothing and
-//! never a thing without a record. Temporary files of the home lie here, too.
+//! `claims` tells other homes which contents this home needs, and the time of its
+//! last visit; any process of the home may replace it. Unfinished downloads
+//! (`begun`), own blobs (`made`) and the entries of each own snapshot are written
+//! only under the lock of the home. Each record is written before the file that it
+//! describes, so that a crash leaves a record without a file and never a file
+//! without a record. Temporary files of the home lie here, too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
@@ -24,7 +24,8 @@ use super::publish::create_inside;
 use super::scan::{LocalRepo, LocalSnapshot, read_dir};
 use crate::domain::content::ContentId;
 use crate::domain::deletion::{
-    Begun, Fetch, FetchKey, HomeIdentity, HomeRecord, Origin, Ownership, Permit, SEEN_EVERY, Stamp,
+    Begun, FetchKey, FileOrigin, HomeIdentity, HomeRecord, Ownership, OwnershipStamp, Permit,
+    SEEN_EVERY, UnfinishedFetch,
 };
 use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::time::Timestamp;
@@ -82,7 +83,7 @@ impl HomeFolder {
         self.file("claims").exists()
     }
 
-    /// Tells whether a download of this home left anything to be settled.
+    /// Tells whether this home has unfinished downloads here.
     pub fn has_begun(&self) -> bool {
         self.file("begun").exists()
     }
@@ -91,20 +92,20 @@ impl HomeFolder {
         read_record(&self.path())
     }
 
-    /// Writes down what this home wants, and that it was here now.
+    /// Records the claims of this home and the time of this visit.
     pub fn write_claims(&self, wanted: &BTreeSet<CommitSha>) -> Result<()> {
         self.replace("claims", &home_text::render_claims(&self.home, wanted))
     }
 
-    /// Tells whether the time of the last look is so old that it has to be renewed.
+    /// Tells whether the recorded time of the last visit is old enough to be renewed.
     pub fn is_to_be_renewed(&self) -> Result<bool> {
         let seen = read_record(&self.path())?.home.map(|home| home.seen_at);
         Ok(seen
             .is_none_or(|seen| self.home.seen_at.duration_since(seen).unsigned_abs() >= SEEN_EVERY))
     }
 
-    /// Writes a whole record. The claims come last: without them a record does
-    /// not count as there, and is made again.
+    /// Writes a complete record. The claims come last: a record without them counts as
+    /// missing and is made again.
     pub fn write_record(&self, record: &HomeRecord, wanted: &BTreeSet<CommitSha>) -> Result<()> {
         self.replace("made", &home_text::render_made(&record.blobs))?;
         for (commit, put) in &record.snapshots {
@@ -115,7 +116,7 @@ impl HomeFolder {
     }
 
     /// Claims a commit and its contents before the first byte is fetched.
-    pub fn begin(&self, key: &FetchKey, fetch: Fetch) -> Result<()> {
+    pub fn begin(&self, key: &FetchKey, fetch: UnfinishedFetch) -> Result<()> {
         let mut record = self.record()?;
         record.begun.begin(key, fetch);
         if record.home.is_none() {
@@ -124,7 +125,7 @@ impl HomeFolder {
         self.write_begun(&record.begun)
     }
 
-    /// Changes what is noted of downloads, if anything is.
+    /// Changes the record of downloads, if there is one.
     pub fn change_begun(&self, change: impl FnOnce(&mut Begun)) -> Result<()> {
         if !self.has_begun() {
             return Ok(());
@@ -151,7 +152,7 @@ impl HomeFolder {
         let context = || format!("cannot write `{}`", path.display());
         let found = fs::symlink_metadata(verified).with_context(context)?;
         let line = home_text::blob_line(content, &stamp_of(&found));
-        // A line that a power cut takes leaves a blob that nobody can call his own.
+        // A line lost in a power cut would leave a blob without an owner.
         let file = match open::append(&path) {
             Err(err) if files::is_absent(&err) => open::own(&path),
             opened => opened,
@@ -160,8 +161,8 @@ impl HomeFolder {
         written.with_context(context)
     }
 
-    /// Notes which names are about to be put into a snapshot, beside those that
-    /// are there; a new snapshot begins a new list.
+    /// Records the names that are about to be added to a snapshot. A new snapshot
+    /// begins a new list.
     pub fn note_snapshot(
         &self,
         commit: &CommitSha,
@@ -184,8 +185,8 @@ impl HomeFolder {
         self.remove(commit.as_str())
     }
 
-    /// Forgets what is not there any more, so that the record stays short and
-    /// says nothing about what others put there later.
+    /// Removes records of files that are gone, so that they cannot apply to files of
+    /// other programs later.
     pub fn settle(&self, local: &LocalRepo) -> Result<()> {
         if !self.path().is_dir() {
             return Ok(());
@@ -338,8 +339,8 @@ fn read_record(folder: &Path) -> Result<HomeRecord> {
     Ok(record)
 }
 
-/// Tells whether a home was still putting a snapshot together when it ended: a
-/// snapshot of that name is of another program then.
+/// Tells whether a home ended while it prepared a snapshot. A snapshot of that name
+/// was made by another program then.
 fn is_put_together(folder: &Path, commit: &CommitSha, home: &str) -> bool {
     let private = folder.parent().and_then(Path::parent);
     private.is_some_and(|it| it.join(staging_name(commit, Some(home))).exists())
@@ -349,11 +350,11 @@ fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     files::read_if_present(path).with_context(|| format!("cannot read `{}`", path.display()))
 }
 
-/// Returns what tells a file from one that was written later.
-pub fn stamp_of(found: &Metadata) -> Stamp {
+/// Returns the stamp that distinguishes a file from a later one.
+pub fn stamp_of(found: &Metadata) -> OwnershipStamp {
     let modified = found.modified().ok();
     let since = modified.and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-    Stamp {
+    OwnershipStamp {
         size_bytes: found.len(),
         modified: since.map_or(0, |since| i128::try_from(since.as_nanos()).unwrap_or(0)),
     }
@@ -365,10 +366,10 @@ pub fn origin_of_snapshot(
     local: &LocalRepo,
     commit: &CommitSha,
     snapshot: &LocalSnapshot,
-) -> Origin {
+) -> FileOrigin {
     let own = &ownership.own;
     let Some(put) = own.snapshots.get(commit) else {
-        return Origin::Unknown;
+        return FileOrigin::Unknown;
     };
     let is_as_written = |path: &RepoPath| {
         let Some(content) = put.get(path) else {
@@ -386,12 +387,12 @@ pub fn origin_of_snapshot(
         used.is_none_or(|used| used == *content) && is_same_blob
     };
     match snapshot.is_readable() && snapshot.entries.keys().all(is_as_written) {
-        true => Origin::ThisHome,
-        false => Origin::Changed,
+        true => FileOrigin::ThisHome,
+        false => FileOrigin::Changed,
     }
 }
 
-/// Tells whether somebody fetches into a private folder, such as a run of another home.
+/// Tells whether a process, such as a run of another home, fetches into a private folder.
 pub fn is_being_fetched(private: &Path) -> Result<bool> {
     for entry in read_dir(private)? {
         let name = entry.file_name();

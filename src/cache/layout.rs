@@ -1,15 +1,15 @@
-//! Where everything lies in the Hub cache: pure functions from names to paths.
+//! The layout of the Hub cache: pure functions from names to paths.
 //!
 //! Paths are joined part by part, so separators are those of the platform; the
 //! standard library turns long absolute paths into their `\\?\` form on
-//! Windows by itself. What Windows cannot name is refused by
-//! `domain::placement` before any path is made.
+//! Windows by itself. `domain::placement` refuses names that Windows cannot hold
+//! before any path is made.
 //!
-//! Two places are ours alone. `models--…/.hfdl/` (ignored by every reader,
-//! deleted with the repository) holds partial files with their journals,
-//! listings and whatever is being prepared. Partial files are not in `blobs/`,
-//! as those of the official client are: `hf cache prune` would delete there
-//! what the next night is to go on with. A journal without its file is void.
+//! The folder `models--…/.hfdl/` is private to hfdl: readers ignore it, and it is
+//! deleted with the repository. It holds partial files with their journals,
+//! listings and files in preparation. Partial files are not in `blobs/`, as those
+//! of the official client are, because `hf cache prune` would delete them there
+//! before the next run resumes them. A journal without its file is void.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,9 +27,9 @@ pub const JOURNAL_SUFFIX: &str = ".incomplete.journal";
 pub const NEW_JOURNAL_SUFFIX: &str = ".incomplete.journal.new";
 /// The suffix of bytes with a wrong hash, which are kept to be looked at.
 pub const EVIDENCE_SUFFIX: &str = ".incomplete.bad";
-/// The suffix of the lock that whoever fetches a partial file holds.
+/// The suffix of the lock that is held while a partial file is fetched.
 pub const PARTIAL_LOCK_SUFFIX: &str = ".incomplete.lock";
-/// The suffix of the file that says what a content is made of.
+/// The suffix of the file that lists the chunks of a content.
 pub const SIDECAR_SUFFIX: &str = ".xet";
 /// Starts the names of snapshots that are being put together in `.hfdl/`.
 pub const STAGING_PREFIX: &str = "staging-";
@@ -40,7 +40,7 @@ pub const TRASH_PREFIX: &str = "trash-";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheLayout {
     root: PathBuf,
-    /// The home that works here; without one nothing is written down about it.
+    /// The home that works here; without one no records are written.
     home: Option<Arc<HomeIdentity>>,
 }
 
@@ -81,8 +81,8 @@ impl CacheLayout {
         RepoLayout { folder, home }
     }
 
-    /// Returns what a file somewhere in the cache is called: its repository, and
-    /// the rest of its path below that one's folder.
+    /// Splits the path of a file in the cache into its repository and the path below
+    /// the folder of the repository.
     pub fn name_of<'p>(&self, file: &'p Path) -> Option<(Repo, &'p Path)> {
         let mut parts = file.strip_prefix(&self.root).ok()?.components();
         let folder = parts.next()?.as_os_str().to_str()?;
@@ -170,8 +170,8 @@ impl RepoLayout {
         self.home.as_ref()
     }
 
-    /// Returns the folder in which files are prepared: the home's own, so that
-    /// what a crash leaves there is known to be its.
+    /// Returns the folder in which files are prepared. It belongs to the home, so that
+    /// files left by a crash have a known owner.
     pub fn aside(&self) -> PathBuf {
         self.home
             .as_ref()
@@ -194,7 +194,7 @@ impl RepoLayout {
         self.private().join(name)
     }
 
-    /// Returns where it is written down what a content is made of.
+    /// Returns the file that lists the chunks of a content.
     pub fn sidecar(&self, content: &ContentId) -> PathBuf {
         let name = format!("{}{SIDECAR_SUFFIX}", content.etag());
         self.private().join(name)
@@ -211,15 +211,15 @@ impl RepoLayout {
     /// It is as deep as the final folder, so that relative links are right in
     /// both places and can be checked before the rename.
     ///
-    /// Each home has one of its own: as long as it is there, the snapshot of
-    /// that commit, if there is one, was made by somebody else.
+    /// Each home has its own folder. While it exists, a snapshot of that commit was
+    /// made by another home or program.
     pub fn staging(&self, commit: &CommitSha) -> PathBuf {
         let id = self.home.as_ref().map(HomeFolder::id);
         self.private().join(staging_name(commit, id))
     }
 
-    /// Returns the lock of whoever puts a snapshot together: another home may
-    /// publish the same commit into the same cache.
+    /// Returns the lock for preparing a snapshot: another home may publish the same
+    /// commit into the same cache.
     pub fn staging_lock(&self, commit: &CommitSha) -> PathBuf {
         self.private()
             .join(format!("{commit}{PARTIAL_LOCK_SUFFIX}"))

@@ -15,8 +15,8 @@ use crate::domain::content::ContentId;
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::sys::files::{self, link_metadata_if_present};
 
-/// Returns what stands under a blob's name; `None` for no file and for a link
-/// that leads elsewhere than into the shared store.
+/// Returns the metadata of a blob; `None` for no file and for a link that does not
+/// lead into the shared store.
 pub fn blob_metadata(layout: &RepoLayout, content: &ContentId) -> io::Result<Option<Metadata>> {
     metadata_of_blob(layout, &layout.blob(content))
 }
@@ -35,8 +35,8 @@ pub(super) fn metadata_of_blob(layout: &RepoLayout, blob: &Path) -> io::Result<O
     }
 }
 
-/// Returns what readers find under a snapshot's entry; `None` for no file and
-/// for a link out of the cache.
+/// Returns the metadata of a snapshot's entry as readers see it; `None` for no file
+/// and for a link out of the cache.
 pub fn entry_metadata(
     layout: &RepoLayout,
     commit: &CommitSha,

@@ -1,13 +1,12 @@
 //! A repository as real files in a directory: `--to DIR`.
 //!
-//! Whole contents wait, verified, in the private folder; publishing renames
-//! them over the old files, which are there until that moment. The notes that
-//! the official client keeps under `.cache/huggingface/` are kept in its form,
-//! so either program goes on where the other stopped. A file without a note
-//! that holds is never assumed to be anything: its bytes are asked.
+//! Verified contents wait in the private folder. Publishing renames them over the
+//! old files, which stay until that moment. The notes of the official client under
+//! `.cache/huggingface/` are kept in its form, so that each program continues the
+//! work of the other. A file without a valid note is hashed before it is used.
 //!
-//! Files are never hard links of the cache: people edit what lies in a
-//! directory of theirs.
+//! Files are never hard links of the cache, because people edit files in their own
+//! directories.
 
 use std::collections::HashMap;
 use std::fs::{self, Metadata};
@@ -27,7 +26,7 @@ use crate::domain::content::ContentId;
 use crate::domain::deletion::HomeIdentity;
 use crate::domain::filter::Filter;
 use crate::domain::placement::Placement;
-use crate::domain::plan::{ContentLocation, Found, InPlace, LocalFacts};
+use crate::domain::plan::{ContentLocation, InPlace, LocalContent, LocalFacts};
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::sys::files;
@@ -224,8 +223,8 @@ impl LocalDir {
         })
     }
 
-    /// Gathers what is there for the wanted files: in place, waiting, under
-    /// other names in the directory, and in a Hub cache.
+    /// Finds the wanted files: in place, waiting for publication, under other names in
+    /// the directory, and in a Hub cache.
     ///
     /// `prove` is called for files of the right size whose note does not hold.
     pub fn facts(
@@ -251,7 +250,7 @@ impl LocalDir {
             let stored = self.stored(&file.content);
             let waiting = files::link_metadata_if_present(&stored);
             if check_size(&stored, waiting, file.size_bytes).is_ok() {
-                let found = Found {
+                let found = LocalContent {
                     size_bytes: file.size_bytes,
                     place: ContentLocation::Here,
                 };
@@ -305,7 +304,9 @@ impl LocalDir {
             if self.content_by_note(&path, &found) == Some(content) {
                 let place = ContentLocation::At(self.file(&path));
                 let size_bytes = found.len();
-                facts.contents.insert(content, Found { size_bytes, place });
+                facts
+                    .contents
+                    .insert(content, LocalContent { size_bytes, place });
                 missing.remove(&content.etag());
             }
         }
@@ -320,8 +321,8 @@ impl LocalDir {
         Ok(found.filter(Metadata::is_file))
     }
 
-    /// Tells whether what stands under a name is not what was put there, by the
-    /// word of its note: somebody changed it, which no failing disk does.
+    /// Tells whether a file was changed by another program since it was written: its
+    /// note does not hold. A failing disk changes no modification time.
     pub fn was_edited(&self, path: &RepoPath) -> bool {
         let Ok(found) = fs::symlink_metadata(self.file(path)) else {
             return false;

@@ -15,7 +15,9 @@ use super::sweep::let_go;
 use super::sweep_dir::LeftoverKind;
 use super::wire;
 use crate::domain::content::ContentId;
-use crate::domain::deletion::{Fetch, FetchKey, Origin, Ownership, Permit, Reason, Refusal, judge};
+use crate::domain::deletion::{
+    FetchKey, FileOrigin, Ownership, Permit, Reason, Refusal, UnfinishedFetch, judge,
+};
 use crate::domain::plan::{Action, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
@@ -24,16 +26,16 @@ use crate::sys::host::checkpoint;
 use crate::sys::open;
 use crate::sys::removal;
 
-/// What becomes of files that are gone upstream.
+/// The treatment of files that are gone upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Vanished {
     Keep,
-    /// Removed where hfdl wrote them for the repository, which is known to have
-    /// had these commits, and where nobody has changed them.
+    /// Removed if hfdl wrote them for the repository at one of these commits, and if
+    /// they are unchanged.
     Delete(BTreeSet<CommitSha>),
 }
 
-/// What publishing to a directory did.
+/// The result of a publication to a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placed {
     pub removed: Vec<RepoPath>,
@@ -55,10 +57,10 @@ impl LocalDir {
         files::rename_over(verified, &stored).with_context(context)
     }
 
-    /// Claims what a plan needs before the first byte of it is fetched.
+    /// Claims the contents of a plan before its first byte is fetched.
     pub fn begin(&self, key: &FetchKey, plan: &SyncPlan) -> Result<()> {
         let contents = plan.files.iter().map(|planned| planned.file.content);
-        let fetch = Fetch {
+        let fetch = UnfinishedFetch {
             commit: plan.commit.clone(),
             contents: contents.collect(),
         };
@@ -117,7 +119,7 @@ impl LocalDir {
 
         let mut removed = Vec::new();
         if let Vanished::Delete(commits) = vanished {
-            // Only what stands in the way goes first; the rest when all is in place.
+            // Only files in the way are deleted first; the others when all files are in place.
             let in_the_way = |path: &RepoPath| {
                 plan.files
                     .iter()
@@ -181,10 +183,10 @@ impl LocalDir {
         Ok(folder)
     }
 
-    /// Says so when a file is replaced that somebody changed.
+    /// Warns when a file is replaced that was changed since it was written.
     ///
-    /// Whoever downloads to a directory wants the files of the commit there, as
-    /// with the official client; but nobody's work goes without a word.
+    /// A download to a directory puts the files of the commit there, as the official
+    /// client does, but changes of the user are not lost without a warning.
     fn warn_of_changes(&self, path: &RepoPath) -> Result<()> {
         if let Some(found) = self.look_at(path)?
             && self.content_by_note(path, &found).is_none()
@@ -276,8 +278,8 @@ impl LocalDir {
         files.map(|(path, _)| path.clone()).collect()
     }
 
-    /// Deletes a file if this list says that it was written for a repository,
-    /// and its note that it is unchanged since; else says why it stays.
+    /// Deletes a file if this list names it for a repository and its note proves that it
+    /// is unchanged. Otherwise returns the reason why it stays.
     pub(super) fn delete_if_ours(
         &self,
         path: &RepoPath,
@@ -293,13 +295,13 @@ impl LocalDir {
         let listed = written.get(path);
         let listed = listed.filter(|it| it.repo.as_ref().is_none_or(|of| of == repo));
         let origin = match (listed, self.note(path)) {
-            (None, _) => Origin::Unknown,
+            (None, _) => FileOrigin::Unknown,
             (Some(ours), Some(note))
                 if note.content == ours.content && note.is_of_this_very(&found) =>
             {
-                Origin::ThisHome
+                FileOrigin::ThisHome
             }
-            _ => Origin::Changed,
+            _ => FileOrigin::Changed,
         };
         let leads_out = files::check_inside(self.root(), folder).is_err();
         let permit = match judge(reason, origin, [leads_out.then_some(Refusal::NotOurs)]) {
@@ -321,8 +323,8 @@ impl LocalDir {
         Ok(Ok(()))
     }
 
-    /// Removes what this home stored here or began to fetch and wants no more,
-    /// and what a killed process was preparing.
+    /// Removes stored and partial contents of this home that it does not need any more,
+    /// and files that a killed process was preparing.
     pub fn clear_stored(&self, ownership: &Ownership) -> Result<()> {
         if ownership.is_being_fetched {
             return Ok(());

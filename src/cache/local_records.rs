@@ -1,9 +1,9 @@
-//! What is noted about the files of a `--to DIR` download.
+//! The notes about the files of a `--to DIR` download.
 //!
 //! `<path>.metadata` is the official note: commit, etag and time on three
-//! lines, good as long as the file was not changed after that time. Anybody
-//! may have written it. Our own list of written files says which of them are
-//! ours, since only those may ever be deleted.
+//! lines, valid while the file was not changed after that time. Other programs
+//! write it, too. The private list of written files names the files of hfdl, which
+//! are the only ones that may be deleted.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -52,7 +52,7 @@ impl FileNote {
         format!("{commit}\n{etag}\n{:.6}\n", self.noted_at)
     }
 
-    /// Parses a note; `None` makes the file one that nothing is known about.
+    /// Parses a note; with `None` nothing is known about the file.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let mut lines = std::str::from_utf8(text).ok()?.lines();
         let mut next = || lines.next().map(str::trim);

@@ -1,4 +1,4 @@
-//! The mark that tells a place from the empty mount point of its disk.
+//! The mark that distinguishes a place from the empty mount point of its disk.
 //!
 //! A small file with a random id. In a cache it lies in `.locks/`, which every
 //! reader passes over; at the cache root older clients would warn of it. In a
@@ -59,7 +59,7 @@ pub fn ensure_mark(root: &Path, destination: &Destination) -> Result<String> {
         if write_new(&path).with_context(|| format!("cannot write `{}`", path.display()))? {
             continue;
         }
-        // Another process was first, or what has the name is no mark.
+        // Another process was first, or the file of this name is no mark.
         if read_mark(root, destination)?.is_none() {
             files::remove_if_present(&path)
                 .with_context(|| format!("cannot replace `{}`", path.display()))?;

@@ -1,11 +1,15 @@
-//! The official Hub cache on disk, and the form with real files in a directory.
+//! The official Hub cache on disk, and directories of real files.
 //!
-//! What `huggingface_hub`, `transformers` and `hf cache` read is written here
-//! in their layout, and read in every form that they write. Three rules hold:
-//! a name in `blobs/` means verified content; nothing of ours ever stands at
-//! the cache root or in a snapshot; the ref moves last. Deliberately absent:
-//! the network, and the shared Xet store (`blobs/` at the cache root), which is
-//! read through the links that lead into it but never written.
+//! Files are written in the layout of `huggingface_hub`, `transformers` and
+//! `hf cache`, and read in every form that these programs write. Invariants: a
+//! name in `blobs/` means verified content; no file of hfdl lies at the cache root
+//! or in a snapshot; the ref is written last; each file that may be deleted later
+//! has a record of its home.
+//!
+//! Callers pass verified files and a plan in, and get facts about the disk as
+//! values of `domain` back. Deliberately absent: the network, the decision about a
+//! deletion (`domain::deletion`), and the shared Xet store (`blobs/` at the cache
+//! root), which is read through links and never written.
 
 pub mod facts;
 mod forget;

@@ -1,15 +1,14 @@
 //! Makes a revision visible: blobs, then the snapshot, then the listing, the ref last.
 //!
-//! Order and places keep two promises at every instant, also after `kill -9` or
-//! a power cut. Readers see the old revision or the new one: a new snapshot is
-//! put together in `.hfdl/` and gets its name in one rename, and the ref, which
-//! makes it current, is replaced after all else is on disk. And nothing foreign
-//! ever stands where readers look: every file is prepared in `.hfdl/`, on the
-//! same file system, and renamed into place.
+//! Two promises hold at every instant, also after `kill -9` or a power cut. Readers
+//! see the old revision or the new one: a new snapshot is prepared in `.hfdl/` and
+//! gets its name in one rename, and the ref, which makes it current, is replaced
+//! after everything else is on disk. Readers never see temporary files: every file
+//! is prepared in `.hfdl/`, on the same file system, and renamed into place.
 //!
-//! A filtered download gets no official `trees/<commit>.json`, because that
-//! file says what a whole snapshot holds, and offline readers that ask for
-//! everything would refuse the folder. Our own copy in `.hfdl/trees/` serves us.
+//! A filtered download gets no official `trees/<commit>.json`. That file lists a
+//! complete snapshot, so that offline readers of all files would refuse the folder.
+//! A private copy lies in `.hfdl/trees/`.
 
 use std::any::Any;
 use std::collections::{BTreeSet, HashSet};
@@ -23,7 +22,7 @@ use thiserror::Error;
 use super::layout::{self, CacheLayout, RepoLayout};
 use super::{links, wire};
 use crate::domain::content::ContentId;
-use crate::domain::deletion::{Fetch, FetchKey, Permit};
+use crate::domain::deletion::{FetchKey, Permit, UnfinishedFetch};
 use crate::domain::placement::{FileNames, Placement, why_not_on_windows};
 use crate::domain::plan::{Action, PlannedFile, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, Revision};
@@ -41,8 +40,8 @@ pub(super) const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc
     # For information about such files see https://bford.info/cachedir/\n";
 
 /// Takes the lock that all writers of a blob share, at this path, until the
-/// returned guard is dropped. Another writer may hold it for hours and our
-/// renames are safe without it, so whoever locks may give up waiting.
+/// returned guard is dropped. Another writer may hold it for hours, and renames are
+/// safe without it, so the function may give up.
 pub type TakeLock<'a> = &'a (dyn Fn(&Path) -> Result<Box<dyn Any>> + Sync);
 
 /// Another process is publishing the same commit; the caller tries again later.
@@ -55,7 +54,7 @@ pub struct PublisherBusy {
     lock: PathBuf,
 }
 
-/// What snapshot entries may be.
+/// The allowed forms of snapshot entries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkChoice {
     /// Links where the file system and the user's rights allow them.
@@ -86,17 +85,17 @@ enum EntryForm {
     Files,
 }
 
-/// What publishing did.
+/// The result of a publication.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
     /// The snapshot's folder.
     pub path: PathBuf,
-    /// Whether the ref names another commit than before.
+    /// True if the ref names another commit than before.
     pub ref_moved: bool,
 }
 
 impl<'a> CacheWriter<'a> {
-    /// Creates what a repository's folder must have, and tries what links it can hold.
+    /// Creates the required folders of a repository and tests which links it can hold.
     pub fn open(
         cache: &CacheLayout,
         repo: &Repo,
@@ -155,10 +154,9 @@ impl<'a> CacheWriter<'a> {
 
     /// Gives a verified file the name of its content.
     ///
-    /// Its bytes have been forced to disk already, by whoever verified them:
-    /// asking once more costs a flush of the disk for each of thousands of
-    /// files. The name is forced to disk by `publish`, once for all blobs and
-    /// before anything refers to them.
+    /// The bytes were forced to disk when they were verified; a second flush for each
+    /// of thousands of files would be slow. `publish` forces the names to disk, once
+    /// for all blobs and before any reference to them.
     pub fn store_blob(&self, content: &ContentId, verified: &Path) -> Result<()> {
         let blob = self.layout.blob(content);
         let context = || {
@@ -176,8 +174,8 @@ impl<'a> CacheWriter<'a> {
         self.make_read_only(&file).with_context(context)
     }
 
-    /// A program that writes through a snapshot's link shall get an error, and
-    /// not spoil the blob for all.
+    /// A program that writes through the link of a snapshot gets an error and cannot
+    /// damage the blob for all readers.
     fn make_read_only(&self, file: &fs::File) -> io::Result<()> {
         open::set_permissions(file, files::read_only(&self.permissions))
     }
@@ -202,10 +200,10 @@ impl<'a> CacheWriter<'a> {
         Ok(())
     }
 
-    /// Claims what a plan needs before the first byte of it is fetched.
+    /// Claims the contents of a plan before its first byte is fetched.
     pub fn begin(&self, key: &FetchKey, plan: &SyncPlan) -> Result<()> {
         let contents = plan.files.iter().map(|planned| planned.file.content);
-        let fetch = Fetch {
+        let fetch = UnfinishedFetch {
             commit: plan.commit.clone(),
             contents: contents.collect(),
         };
@@ -217,7 +215,7 @@ impl<'a> CacheWriter<'a> {
 
     /// Publishes a commit whose missing contents have all been stored or imported.
     ///
-    /// Nothing is touched unless the snapshot will be whole. After any
+    /// Nothing is changed unless the snapshot will be complete. After any
     /// interruption the next plan and `publish` complete it.
     pub fn publish(
         &self,
@@ -257,8 +255,8 @@ impl<'a> CacheWriter<'a> {
         Ok(Published { path, ref_moved })
     }
 
-    /// Points a revision at a snapshot that is there, as a rollback does;
-    /// tells whether it pointed elsewhere before.
+    /// Points a revision at an existing snapshot, as a rollback does. Returns whether
+    /// it pointed elsewhere before.
     pub fn move_ref(&self, revision: &Revision, commit: &CommitSha) -> Result<bool> {
         let snapshot = self.layout.snapshot(commit);
         ensure!(snapshot.is_dir(), "there is no snapshot of commit {commit}");
@@ -287,7 +285,7 @@ impl<'a> CacheWriter<'a> {
         Ok(())
     }
 
-    /// Builds the snapshot aside and renames it; `false` if there is one by now.
+    /// Prepares the snapshot and renames it into place; `false` if it exists by now.
     fn put_together(&self, plan: &SyncPlan) -> Result<bool> {
         let _lock = self.lock_staging(&plan.commit)?;
         let staging = self.layout.staging(&plan.commit);
@@ -323,7 +321,7 @@ impl<'a> CacheWriter<'a> {
         Ok(true)
     }
 
-    /// Removes what was put together and did not become the snapshot.
+    /// Removes a prepared folder that did not become the snapshot.
     fn give_up_staging(&self, commit: &CommitSha) -> Result<()> {
         let staging = self.layout.staging(commit);
         if staging.exists() {
@@ -343,8 +341,8 @@ impl<'a> CacheWriter<'a> {
         lock.ok_or_else(|| PublisherBusy { lock: path }.into())
     }
 
-    /// Adds to a snapshot that is there: cut short by another program, wanted
-    /// with a wider filter, or under repair. Each entry appears in one rename.
+    /// Adds entries to an existing snapshot that another program left incomplete, that
+    /// has a narrower filter, or that is repaired. Each entry appears in one rename.
     fn complete(&self, plan: &SyncPlan) -> Result<()> {
         let root = self.cache.root();
         self.note_snapshot(plan, false)?;
@@ -424,7 +422,7 @@ impl<'a> CacheWriter<'a> {
         self.write(&self.layout.reference(revision), commit.as_str().as_bytes())
     }
 
-    /// Replaces a file unless it says so already; tells whether it did.
+    /// Replaces a file unless it has this text already. Returns whether it did.
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<bool> {
         let context = || format!("cannot write `{}`", path.display());
         if open::read_if_plain(path).with_context(context)?.as_deref() == Some(bytes) {
@@ -446,7 +444,7 @@ impl<'a> CacheWriter<'a> {
         }
     }
 
-    /// Writes down which names of a snapshot are about to be this home's.
+    /// Records the names of a snapshot that this home is about to write.
     fn note_snapshot(&self, plan: &SyncPlan, is_new: bool) -> Result<()> {
         let Some(home) = self.layout.home() else {
             return Ok(());
@@ -474,7 +472,7 @@ fn with_last_use(plan: &SyncPlan) -> Vec<(&PlannedFile, bool)> {
     files
 }
 
-/// Checks that what was found at a path is a file of this size.
+/// Checks that a path is a file of this size.
 pub(super) fn check_size(
     path: &Path,
     found: io::Result<Option<fs::Metadata>>,
@@ -493,8 +491,8 @@ pub(super) fn check_size(
     Ok(())
 }
 
-/// Writes the mark of a cache unless there is one; prepared elsewhere, because
-/// any stray file at a cache's root is complained about.
+/// Writes the mark of a cache unless there is one. It is prepared elsewhere, because
+/// clients warn of unknown files at the root of a cache.
 pub(super) fn write_tag_once(tag: &Path, aside: &Path) -> Result<()> {
     if tag.exists() {
         return Ok(());

@@ -1,10 +1,10 @@
-//! What the disk holds for one repository, whoever wrote it.
+//! The files of one repository on disk, by any writer.
 //!
 //! Two depths. The cheap one answers "is this revision published and whole?"
 //! with one small read and one look per wanted file. The full scan reads every
 //! name below the repository's folder; only `sweep` and people need it.
-//! Neither trusts the other writers: whatever cannot be understood is reported
-//! as junk or as unknown, and never stops the scan.
+//! Neither trusts other writers: files that cannot be understood are reported as
+//! junk or unknown and never stop the scan.
 
 use std::collections::BTreeMap;
 use std::fs::{self, DirEntry};
@@ -19,13 +19,13 @@ use super::layout::{
 use super::local_dir::{LocalDir, PRIVATE};
 use super::{links, wire};
 use crate::domain::content::ContentId;
-use crate::domain::deletion::Stamp;
+use crate::domain::deletion::OwnershipStamp;
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::sys::files::{self, FileIdentity};
 use crate::sys::open;
 
-/// Everything that stands on disk for one repository.
+/// All files of one repository on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocalRepo {
     pub refs: BTreeMap<Revision, CommitSha>,
@@ -36,13 +36,13 @@ pub struct LocalRepo {
     pub partials: BTreeMap<ContentId, LocalPartial>,
     /// Bytes that did not have the hash of the content that they were to be.
     pub evidence: BTreeMap<ContentId, u64>,
-    /// What nobody can account for; left alone.
+    /// Files of unknown origin, which are left alone.
     pub junk: Vec<PathBuf>,
 }
 
 impl LocalRepo {
-    /// Returns what the disk gains when a blob goes with all its names in this
-    /// folder: nothing when its bytes lie elsewhere or have a name there.
+    /// Returns the bytes that are freed when a blob is deleted with all its names in
+    /// this folder: none if its bytes lie elsewhere or have another name.
     pub fn gain_of(&self, content: &ContentId) -> u64 {
         let Some(blob) = self.blobs.get(content) else {
             return 0;
@@ -63,10 +63,10 @@ pub struct LocalSnapshot {
     pub entries: BTreeMap<RepoPath, LocalEntry>,
     /// Names in the folder that are no files of a repository.
     pub n_unreadable: u64,
-    /// How many of the entries are second names of a blob, and no links to it.
+    /// The number of entries that are hard links of a blob.
     pub hard_links: BTreeMap<ContentId, u64>,
     /// The entries that are files of their own.
-    pub real_files: BTreeMap<RepoPath, Stamp>,
+    pub real_files: BTreeMap<RepoPath, OwnershipStamp>,
 }
 
 impl LocalSnapshot {
@@ -120,11 +120,11 @@ pub struct LocalBlob {
     pub kind: BlobKind,
     /// Names that the file has, where the platform counts them.
     pub n_names: u64,
-    pub stamp: Stamp,
+    pub stamp: OwnershipStamp,
     identity: Option<FileIdentity>,
 }
 
-/// Whether a blob's bytes lie under its own name.
+/// The form of a blob: a file, or a link to one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BlobKind {
     Plain,
@@ -313,7 +313,7 @@ impl LocalDir {
     }
 }
 
-/// Returns the content of a blob's name; only the one form that everybody writes.
+/// Returns the content of a blob's name; only the one form that all clients write.
 fn content_of(name: &str) -> Option<ContentId> {
     let content = ContentId::from_etag(name).ok()?;
     (content.etag() == name).then_some(content)
@@ -346,7 +346,7 @@ fn read_ref(path: &Path) -> std::io::Result<Option<CommitSha>> {
     Ok(text.and_then(|text| text.parse().ok()))
 }
 
-/// What it takes to tell which blob a snapshot's entry is.
+/// The facts that identify the blob of a snapshot's entry.
 struct Snapshots {
     blobs: PathBuf,
     real_blobs: Option<PathBuf>,
@@ -377,7 +377,7 @@ impl Snapshots {
         Ok(snapshot)
     }
 
-    /// Returns what one name is; `None` for a linked folder, a socket and the like.
+    /// Returns the kind of one name; `None` for a linked folder, a socket and the like.
     fn entry(&self, path: &Path) -> Result<Option<LocalEntry>> {
         let context = || format!("cannot look at `{}`", path.display());
         let Some(found) = files::metadata_if_present(path).with_context(context)? else {
@@ -411,7 +411,7 @@ impl Snapshots {
     }
 }
 
-/// Takes `..` away without asking the disk: almost every link is told by that.
+/// Resolves `..` without reading the disk, which is enough for almost every link.
 pub(super) fn by_names_alone(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {

@@ -1,4 +1,4 @@
-//! Removes what a sweep's plan gives free, in an order that survives a crash.
+//! Carries out the plan of a sweep, in an order that survives a crash.
 
 use std::collections::BTreeSet;
 use std::fs::{self, DirEntry};
@@ -15,7 +15,7 @@ use super::publish::{create_inside, remove_scratch, sync_dir};
 use super::scan::{LocalRepo, by_names_alone, cached_repos, files_below, read_dir, scan_repo};
 use super::sweep_plan::{SweepPlan, SweepRules, SweepTarget, plan_sweep};
 use crate::domain::content::ContentId;
-use crate::domain::deletion::{Origin, Ownership, Permit};
+use crate::domain::deletion::{FileOrigin, Ownership, Permit};
 use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::sys::files;
 use crate::sys::host::checkpoint;
@@ -75,13 +75,13 @@ fn leads_to(link: &Path, blobs: &Path) -> bool {
     target.is_some_and(|target| by_names_alone(&target).parent() == Some(blobs))
 }
 
-/// Carries a plan out and returns what was removed.
+/// Carries out a plan and returns the removed items.
 ///
 /// A snapshot leaves the readers' sight in one rename and is deleted last, so
 /// that the next sweep still knows which blobs it used if this one is cut
-/// short. Before blobs go, the disk is asked again: another program may have
-/// made a snapshot since the plan. What the system does not let go, because
-/// another program has it open, stays and is not among what was removed.
+/// short. The disk is read again before blobs are deleted: another program may
+/// have made a snapshot since the plan. Files that the system does not delete,
+/// because another program has them open, stay and are not counted.
 pub fn execute_sweep(
     cache: &CacheLayout,
     repo: &Repo,
@@ -217,14 +217,14 @@ fn check_folders(cache: &CacheLayout, repo: &Repo) -> Result<()> {
     Ok(())
 }
 
-/// Removes what a killed process of this home was preparing, and notes about
-/// contents that are gone. Nobody fetches into the folder at this moment.
+/// Removes files that a killed process of this home was preparing, and records of
+/// contents that are gone. No process fetches into the folder at this moment.
 fn remove_leftovers(layout: &RepoLayout, local: &LocalRepo, ownership: &Ownership) -> Result<()> {
     let own = &ownership.own;
     let put = own.snapshots.values().flat_map(|put| put.values());
     let in_snapshots: BTreeSet<&ContentId> = put.collect();
-    // Without records of other homes what is here is of this one, or of one
-    // that is gone.
+    // Without records of other homes these files belong to this home, or to a home that
+    // is gone.
     let is_alone = !ownership.is_shared();
     for entry in read_dir(&layout.private())? {
         let (path, name) = (entry.path(), entry.file_name());
@@ -236,7 +236,7 @@ fn remove_leftovers(layout: &RepoLayout, local: &LocalRepo, ownership: &Ownershi
         let is_gone = |content: &ContentId| {
             !local.partials.contains_key(content)
                 && ownership.refusal_of_content(content).is_none()
-                && (is_alone || ownership.origin_of_partial(content) == Origin::ThisHome)
+                && (is_alone || ownership.origin_of_partial(content) == FileOrigin::ThisHome)
         };
         if let Some(rest) = name.strip_prefix(STAGING_PREFIX) {
             match (rest.split_once('-'), layout.home()) {
@@ -252,7 +252,7 @@ fn remove_leftovers(layout: &RepoLayout, local: &LocalRepo, ownership: &Ownershi
             }
         } else if name.ends_with(PARTIAL_LOCK_SUFFIX) {
             if is_alone {
-                // Taken and released, it is gone; a file that is left holds nobody up.
+                // Taking and releasing the lock removes it; a leftover lock file blocks no process.
                 drop(take_partial_lock(&path)?);
             }
         } else if name.starts_with(files::TEMPORARY_PREFIX) {
@@ -317,7 +317,7 @@ pub(super) fn let_go(path: &Path, permit: Permit) -> Result<bool> {
     }
 }
 
-/// Removes a snapshot that was set aside; what is in use there waits for the next sweep.
+/// Removes a snapshot that was moved aside. Files in use wait for the next sweep.
 fn empty(folder: &Path, permit: Permit) -> Result<()> {
     match removal::remove_tree(folder, permit) {
         Err(err) if files::is_in_use(&err) => Ok(()),

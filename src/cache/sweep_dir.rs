@@ -1,7 +1,7 @@
-//! What hfdl itself has left in a directory of real files, beside the files:
-//! unfinished downloads, contents that wait, bytes that had a wrong hash.
+//! Leftovers of hfdl in a directory of real files: unfinished downloads, contents
+//! that wait for publication, bytes that had a wrong hash.
 //!
-//! The user's files and the notes about them are never looked at here.
+//! The user's files and the notes about them are not read here.
 
 use std::path::{Path, PathBuf};
 
@@ -34,7 +34,7 @@ pub enum LeftoverKind {
 }
 
 impl LocalDir {
-    /// Lists what is left over in a directory, which may not exist.
+    /// Lists the leftovers in a directory, which may not exist.
     pub fn leftovers(root: &Path) -> Result<Vec<DirLeftover>> {
         let mut found = Vec::new();
         let private = root.join(PRIVATE);

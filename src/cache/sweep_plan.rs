@@ -1,9 +1,9 @@
-//! Decides which revisions and blobs a repository's folder can do without.
+//! Decides which revisions and blobs of a repository's folder can be deleted.
 //!
-//! The plan is pure and names a reason for every item it looked at. Whether an
-//! item may go is decided by `domain::deletion::judge`; here the facts about it
-//! are gathered. A ref of any program keeps its snapshot, and a link into the
-//! shared Xet store stays.
+//! The plan is pure and names a reason for every item. `domain::deletion::judge`
+//! decides whether an item may be deleted; the facts about it are gathered here.
+//! A ref of any program keeps its snapshot, and a link into the shared Xet store
+//! stays.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::domain::repo::CommitSha;
 /// The revisions and contents to keep, and the records of ownership.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SweepRules {
-    /// The published revisions, the rollback targets, and whatever else is kept.
+    /// The published revisions, the rollback targets and other kept revisions.
     pub keep: BTreeSet<CommitSha>,
     /// Why the other revisions go.
     pub reason: Reason,
@@ -28,7 +28,7 @@ pub struct SweepRules {
     pub open_snapshots: BTreeSet<CommitSha>,
     /// Records of the homes that made or claim files here.
     pub ownership: Ownership,
-    /// What becomes of bytes with a wrong hash, which are kept to be looked at.
+    /// The treatment of bytes with a wrong hash, which are kept for inspection.
     pub evidence: Evidence,
 }
 
@@ -38,11 +38,11 @@ pub enum Evidence {
     Remove,
 }
 
-/// What to remove and what to keep, each with its reason.
+/// The items to remove and to keep, each with its reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SweepPlan {
     pub items: Vec<SweepItem>,
-    /// What the disk gains; names that share a file with others count nothing.
+    /// The freed bytes; a name of a file that has other names frees none.
     pub freed_bytes: u64,
 }
 
@@ -50,14 +50,14 @@ pub struct SweepPlan {
 pub struct SweepItem {
     pub what: SweepTarget,
     pub size_bytes: u64,
-    pub verdict: Verdict,
+    pub verdict: SweepVerdict,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SweepTarget {
     Snapshot(CommitSha),
-    /// What an interrupted sweep left of a snapshot; the commit may have been
-    /// published again since.
+    /// A snapshot from an interrupted sweep. The commit may have been published again
+    /// since.
     Trash(CommitSha),
     Blob(ContentId),
     Partial(ContentId),
@@ -74,7 +74,7 @@ impl SweepTarget {
     }
 }
 
-pub type Verdict = Result<Permit, Refusal>;
+pub type SweepVerdict = Result<Permit, Refusal>;
 
 impl SweepPlan {
     pub fn removals(&self) -> impl Iterator<Item = (&SweepItem, Permit)> {
@@ -83,7 +83,7 @@ impl SweepPlan {
     }
 }
 
-/// Decides what a repository's folder can do without.
+/// Decides which items of a repository's folder can be deleted.
 pub fn plan_sweep(local: &LocalRepo, rules: &SweepRules) -> SweepPlan {
     let mut plan = SweepPlan::default();
     for (commit, snapshot) in &local.snapshots {
@@ -128,7 +128,7 @@ pub fn plan_sweep(local: &LocalRepo, rules: &SweepRules) -> SweepPlan {
         let origin = ownership.origin_of_blob(content, &blob.stamp);
         let verdict = judge(reason, origin, claims);
         // Another name may be in another repository: removing ours is safe for
-        // it, and gains nothing.
+        // it, and frees no space.
         plan.add(SweepTarget::Blob(*content), local.gain_of(content), verdict);
     }
     for (content, partial) in &local.partials {
@@ -152,7 +152,7 @@ fn snapshot_verdict(
     rules: &SweepRules,
     commit: &CommitSha,
     snapshot: &LocalSnapshot,
-) -> Verdict {
+) -> SweepVerdict {
     let is_named = local.refs.values().any(|named| named == commit);
     let claims = [
         rules.keep.contains(commit).then_some(Refusal::Kept),
@@ -174,7 +174,7 @@ pub fn own_bytes(snapshot: &LocalSnapshot) -> u64 {
 }
 
 impl SweepPlan {
-    pub(super) fn add(&mut self, what: SweepTarget, size_bytes: u64, verdict: Verdict) {
+    pub(super) fn add(&mut self, what: SweepTarget, size_bytes: u64, verdict: SweepVerdict) {
         if verdict.is_ok() {
             self.freed_bytes += size_bytes;
         }

@@ -503,7 +503,7 @@ pub(super) fn known(store: &Store, name: &EntryName) -> Result<Model> {
     if let Some(model) = store.find_model(name)? {
         return Ok(model);
     }
-    Err(unknown(name, &store.models(&ModelFilter::default())?).into())
+    Err(unknown(name, &store.readable_models(&ModelFilter::default())?).into())
 }
 
 /// Says that no model has a name, and which name is near.

@@ -19,7 +19,7 @@ use super::status::{leave_early_status_file, leave_status_file};
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::run::{RunCommand, RunId};
-use crate::domain::schedule::{ScheduleId, Schedules, Unusable};
+use crate::domain::schedule::{ScheduleId, StoredSchedules, Unusable};
 use crate::domain::shard::{Shard, ShardArg};
 use crate::domain::status::FailedTick;
 use crate::domain::time::parse_moment;
@@ -347,7 +347,7 @@ impl RunDue {
         if self.schedule.is_empty() {
             return Ok(());
         }
-        let schedules = store.map_or_else(|| Ok(Schedules::default()), Store::schedules)?;
+        let schedules = store.map_or_else(|| Ok(StoredSchedules::default()), Store::schedules)?;
         let known = schedules.names();
         for name in &self.schedule {
             if !known.contains(&name.as_str()) {

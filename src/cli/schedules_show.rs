@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::context::Context;
 use super::schedules::{find, warn_about};
 use crate::domain::model::EntryName;
-use crate::domain::schedule::{Schedule, ScheduleSpec, Schedules, usable_zone};
+use crate::domain::schedule::{Schedule, ScheduleSpec, StoredSchedules, usable_zone};
 use crate::json::{ScheduleView, document};
 use crate::ops;
 use crate::store::Store;
@@ -19,10 +19,10 @@ pub fn list(context: &Context) -> Result<()> {
             show_as_run_here(context, &store, &mut all.readable)?;
             all
         }
-        None => Schedules::default(),
+        None => StoredSchedules::default(),
     };
     warn_about(context, &all.unusable());
-    let Schedules {
+    let StoredSchedules {
         readable: schedules,
         unreadable,
     } = all;

@@ -171,7 +171,7 @@ fn sessions_of(store: &Store, name: &EntryName) -> Result<SessionsOf> {
         ..SessionFilter::default()
     })?;
     if any.is_empty() {
-        let known = store.models(&ModelFilter::default())?;
+        let known = store.readable_models(&ModelFilter::default())?;
         return Err(models::unknown(name, &known).into());
     }
     Ok(removed)

@@ -184,7 +184,7 @@ fn find(store: Option<&Store>, settings: &Settings, word: &str) -> Result<Target
     if !is_in_cache(settings, &target)? {
         let models = store.map_or_else(
             || Ok(Vec::new()),
-            |store| store.models(&ModelFilter::default()),
+            |store| store.readable_models(&ModelFilter::default()),
         )?;
         return Err(nothing_known(&models, word, &target).into());
     }

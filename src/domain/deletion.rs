@@ -61,7 +61,7 @@ words! {
 
 /// The origin of a file or snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum FileOrigin {
     /// The records of this home say so, and it is as it was written.
     ThisHome,
     /// This home put it there, and it was changed since.
@@ -107,16 +107,16 @@ impl Permit {
 /// first one is told.
 pub fn judge(
     reason: Reason,
-    origin: Origin,
+    origin: FileOrigin,
     claims: impl IntoIterator<Item = Option<Refusal>>,
 ) -> Result<Permit, Refusal> {
     if let Some(refusal) = claims.into_iter().flatten().next() {
         return Err(refusal);
     }
     match origin {
-        Origin::ThisHome => Ok(Permit { reason }),
-        Origin::Changed => Err(Refusal::Changed),
-        Origin::Unknown => Err(Refusal::NotOurs),
+        FileOrigin::ThisHome => Ok(Permit { reason }),
+        FileOrigin::Changed => Err(Refusal::Changed),
+        FileOrigin::Unknown => Err(Refusal::NotOurs),
     }
 }
 
@@ -131,18 +131,19 @@ pub struct HomeIdentity {
     pub seen_at: Timestamp,
 }
 
-/// A file as it was written. The number of its inode is left out on purpose:
-/// user-space and network file systems give another one after each mount.
+/// The size and time of a file when this home wrote it, for the records that decide
+/// about deletions. The inode of `ProofStamp` is left out on purpose: user-space
+/// and network file systems assign another one after each mount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
+pub struct OwnershipStamp {
     pub size_bytes: u64,
     /// Nanoseconds since 1970.
     pub modified: i128,
 }
 
-impl Stamp {
-    /// Tells whether a file is the one that was written. Some file systems cut
-    /// the time to one or two seconds some time after the file was written.
+impl OwnershipStamp {
+    /// Reports whether a file is unchanged since it was written. Some file systems
+    /// round the time down to one or two seconds some time after the write.
     pub fn fits(&self, found: &Self) -> bool {
         const SECOND: i128 = 1_000_000_000;
         let cut = |long: i128, short: i128| {
@@ -154,9 +155,9 @@ impl Stamp {
     }
 }
 
-/// One revision whose download has begun and has not come to its end.
+/// One revision whose download has begun and is not finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fetch {
+pub struct UnfinishedFetch {
     pub commit: CommitSha,
     pub contents: BTreeSet<ContentId>,
 }
@@ -173,7 +174,7 @@ pub struct FetchKey {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Begun {
     /// Those under way or interrupted: their contents are claimed.
-    pub fetches: BTreeMap<FetchKey, Fetch>,
+    pub fetches: BTreeMap<FetchKey, UnfinishedFetch>,
     /// Contents of earlier downloads: this home's, and claimed by none.
     pub earlier: BTreeSet<ContentId>,
     /// Commits that a model was on the way to when its revision moved on.
@@ -183,7 +184,7 @@ pub struct Begun {
 impl Begun {
     /// Begins a download. One of another commit is replaced: its revision has
     /// moved. By hand the files of one commit may be asked for one by one.
-    pub fn begin(&mut self, key: &FetchKey, mut fetch: Fetch) {
+    pub fn begin(&mut self, key: &FetchKey, mut fetch: UnfinishedFetch) {
         if let Some(before) = self.fetches.remove(key) {
             match before.commit == fetch.commit {
                 true => fetch.contents.extend(before.contents),
@@ -204,7 +205,7 @@ impl Begun {
     /// nothing any more, nor does one by hand of another commit. One by hand of
     /// the same commit may have wanted other files; see `retain`.
     pub fn end(&mut self, key: &FetchKey, commit: Option<&CommitSha>) {
-        let is_over = |of: &FetchKey, fetch: &Fetch| {
+        let is_over = |of: &FetchKey, fetch: &UnfinishedFetch| {
             of.revision == key.revision
                 && (of == key && !key.is_by_hand
                     || of.is_by_hand && commit.is_some_and(|it| *it != fetch.commit))
@@ -259,7 +260,7 @@ pub struct HomeRecord {
     pub wanted: BTreeSet<CommitSha>,
     pub begun: Begun,
     /// Contents that this home gave a name in `blobs`.
-    pub blobs: BTreeMap<ContentId, Stamp>,
+    pub blobs: BTreeMap<ContentId, OwnershipStamp>,
     /// The names that this home put into each snapshot that it created.
     pub snapshots: BTreeMap<CommitSha, BTreeMap<RepoPath, ContentId>>,
 }
@@ -313,19 +314,19 @@ impl Ownership {
         self.is_being_fetched.then_some(Refusal::BeingFetched)
     }
 
-    pub fn origin_of_blob(&self, content: &ContentId, found: &Stamp) -> Origin {
+    pub fn origin_of_blob(&self, content: &ContentId, found: &OwnershipStamp) -> FileOrigin {
         match self.own.blobs.get(content) {
-            Some(written) if written.fits(found) => Origin::ThisHome,
-            Some(_) => Origin::Changed,
-            None => Origin::Unknown,
+            Some(written) if written.fits(found) => FileOrigin::ThisHome,
+            Some(_) => FileOrigin::Changed,
+            None => FileOrigin::Unknown,
         }
     }
 
     /// Tells who began a download of a content; partial files change all the time.
-    pub fn origin_of_partial(&self, content: &ContentId) -> Origin {
+    pub fn origin_of_partial(&self, content: &ContentId) -> FileOrigin {
         match self.own.begun.knows(content) {
-            true => Origin::ThisHome,
-            false => Origin::Unknown,
+            true => FileOrigin::ThisHome,
+            false => FileOrigin::Unknown,
         }
     }
 
@@ -339,8 +340,8 @@ impl Ownership {
 mod tests {
     use super::*;
 
-    fn stamp(size_bytes: u64, modified: i128) -> Stamp {
-        Stamp {
+    fn stamp(size_bytes: u64, modified: i128) -> OwnershipStamp {
+        OwnershipStamp {
             size_bytes,
             modified,
         }
@@ -350,13 +351,19 @@ mod tests {
     fn only_what_is_ours_and_unclaimed_may_go() {
         let reason = Reason::NothingUsesIt;
         let free = [None, None];
-        let permit = judge(reason, Origin::ThisHome, free).unwrap();
+        let permit = judge(reason, FileOrigin::ThisHome, free).unwrap();
         assert_eq!(permit.reason(), reason);
-        assert_eq!(judge(reason, Origin::Unknown, free), Err(Refusal::NotOurs));
-        assert_eq!(judge(reason, Origin::Changed, free), Err(Refusal::Changed));
+        assert_eq!(
+            judge(reason, FileOrigin::Unknown, free),
+            Err(Refusal::NotOurs)
+        );
+        assert_eq!(
+            judge(reason, FileOrigin::Changed, free),
+            Err(Refusal::Changed)
+        );
         for refusal in Refusal::ALL {
             let claims = [None, Some(*refusal), Some(Refusal::Open)];
-            assert_eq!(judge(reason, Origin::ThisHome, claims), Err(*refusal));
+            assert_eq!(judge(reason, FileOrigin::ThisHome, claims), Err(*refusal));
         }
     }
 
@@ -395,7 +402,7 @@ mod tests {
     #[test]
     fn a_moved_revision_leaves_its_earlier_contents_without_a_claim() {
         let content = |n: u8| ContentId::Sha256([n; 32]);
-        let fetch = |c: char, n: u8| Fetch {
+        let fetch = |c: char, n: u8| UnfinishedFetch {
             commit: c.to_string().repeat(40).parse().unwrap(),
             contents: BTreeSet::from([content(n)]),
         };
@@ -413,15 +420,21 @@ mod tests {
             Some(Refusal::PerhapsContinued)
         );
         for n in [1, 2] {
-            assert_eq!(ownership.origin_of_partial(&content(n)), Origin::ThisHome);
+            assert_eq!(
+                ownership.origin_of_partial(&content(n)),
+                FileOrigin::ThisHome
+            );
         }
-        assert_eq!(ownership.origin_of_partial(&content(3)), Origin::Unknown);
+        assert_eq!(
+            ownership.origin_of_partial(&content(3)),
+            FileOrigin::Unknown
+        );
     }
     #[test]
     fn a_download_by_hand_lasts_until_nothing_waits_or_its_revision_moves() {
         let content = |n: u8| ContentId::Sha256([n; 32]);
         let commit = |c: char| -> CommitSha { c.to_string().repeat(40).parse().unwrap() };
-        let fetch = |c: char, numbers: &[u8]| Fetch {
+        let fetch = |c: char, numbers: &[u8]| UnfinishedFetch {
             commit: commit(c),
             contents: numbers.iter().map(|n| content(*n)).collect(),
         };

@@ -37,7 +37,7 @@ fn normalise(pattern: &str) -> String {
 }
 
 /// One element of a pattern.
-enum Token {
+enum PatternToken {
     Star,
     AnyOne,
     Literal(char),
@@ -57,7 +57,7 @@ pub fn matches(pattern: &str, name: &str) -> bool {
     let mut retry: Option<(usize, usize)> = None;
     loop {
         match tokens.get(token) {
-            Some(Token::Star) => {
+            Some(PatternToken::Star) => {
                 retry = Some((token + 1, at));
                 token += 1;
                 continue;
@@ -81,7 +81,7 @@ pub fn matches(pattern: &str, name: &str) -> bool {
     }
 }
 
-impl Token {
+impl PatternToken {
     fn accepts(&self, c: char) -> bool {
         match self {
             Self::Star => false,
@@ -94,7 +94,7 @@ impl Token {
     }
 }
 
-fn parse(pattern: &str) -> Vec<Token> {
+fn parse(pattern: &str) -> Vec<PatternToken> {
     let chars: Vec<char> = pattern.chars().collect();
     let mut tokens = Vec::with_capacity(chars.len());
     let mut at = 0;
@@ -102,17 +102,17 @@ fn parse(pattern: &str) -> Vec<Token> {
         let c = chars[at];
         at += 1;
         match c {
-            '*' if matches!(tokens.last(), Some(Token::Star)) => {}
-            '*' => tokens.push(Token::Star),
-            '?' => tokens.push(Token::AnyOne),
+            '*' if matches!(tokens.last(), Some(PatternToken::Star)) => {}
+            '*' => tokens.push(PatternToken::Star),
+            '?' => tokens.push(PatternToken::AnyOne),
             '[' => match class_end(&chars, at) {
                 Some(end) => {
                     tokens.push(parse_class(&chars[at..end]));
                     at = end + 1;
                 }
-                None => tokens.push(Token::Literal('[')),
+                None => tokens.push(PatternToken::Literal('[')),
             },
-            other => tokens.push(Token::Literal(other)),
+            other => tokens.push(PatternToken::Literal(other)),
         }
     }
     tokens
@@ -130,7 +130,7 @@ fn class_end(chars: &[char], start: usize) -> Option<usize> {
     (at..chars.len()).find(|i| chars[*i] == ']')
 }
 
-fn parse_class(body: &[char]) -> Token {
+fn parse_class(body: &[char]) -> PatternToken {
     let mut chunks = class_chunks(body);
     // Python tests for `!` only after removing backwards ranges, so a `!` left
     // in front by one negates too: `[z-a!b]` is `[!b]`.
@@ -144,7 +144,7 @@ fn parse_class(body: &[char]) -> Token {
             chunks[0].insert(0, '-');
         }
     }
-    Token::Class {
+    PatternToken::Class {
         negated,
         ranges: chunk_ranges(&chunks),
     }

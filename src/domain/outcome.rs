@@ -1,8 +1,8 @@
-//! How things end: the words that close sessions and runs, and exit codes.
+//! The words for the ends of sessions and runs, and the exit codes.
 
 use thiserror::Error;
 
-/// Says that a stored or typed word is none of the known ones.
+/// A stored or typed word that is none of the known ones.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("`{word}` is not one of {allowed}")]
 pub struct UnknownWord {
@@ -10,8 +10,9 @@ pub struct UnknownWord {
     allowed: String,
 }
 
-/// Defines an enum whose values are words in the database, in JSON and on the
-/// command line, so that the three can never differ.
+/// Defines an enum with one word for each value. Database, JSON and command line
+/// use the same words. The database keeps no list of them, so that a new word is a
+/// new line here.
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal),+ $(,)? }) => {
         $(#[$doc])*
@@ -57,7 +58,7 @@ impl UnknownWord {
 }
 
 words! {
-    /// The one word that ends a session.
+    /// The result word of a session.
     Outcome {
         /// A new revision was published.
         Updated = "updated",
@@ -98,11 +99,6 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// Tells whether the model is well.
-    pub fn is_well(self) -> bool {
-        matches!(self, Self::Current | Self::Held)
-    }
-
     /// Tells whether the check or the update did not succeed.
     pub fn is_failure(self) -> bool {
         matches!(self, Self::Failed | Self::FailedTemporarily)
@@ -141,7 +137,7 @@ words! {
 }
 
 words! {
-    /// What kind of trouble a session had.
+    /// The kind of trouble that a session had.
     ErrorKind {
         Integrity = "integrity",
         Auth = "auth",
@@ -156,7 +152,7 @@ words! {
 }
 
 words! {
-    /// The one word that ends a run.
+    /// The result word of a run.
     RunOutcome {
         Ok = "ok",
         Failed = "failed",
@@ -169,7 +165,7 @@ words! {
 }
 
 words! {
-    /// Who or what started a run.
+    /// The origin of a run: the timer, a CI job or a person.
     Trigger {
         Timer = "timer",
         Ci = "ci",
@@ -178,7 +174,7 @@ words! {
 }
 
 words! {
-    /// What is known of the repository upstream.
+    /// The last known state of the repository upstream.
     UpstreamState {
         Ok = "ok",
         Orphaned = "orphaned",
@@ -187,7 +183,7 @@ words! {
     }
 }
 
-/// How the process ends: the table of exit codes, once.
+/// The end of a process: the only table of exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ExitStatus {
     Ok,
@@ -220,7 +216,7 @@ impl ExitStatus {
         Self::Terminated,
     ];
 
-    /// Returns the number that the caller of the program sees.
+    /// Returns the exit code.
     pub fn code(self) -> u8 {
         match self {
             Self::Ok => 0,
@@ -254,7 +250,7 @@ impl ExitStatus {
         }
     }
 
-    /// Returns what the code means for whoever called.
+    /// Returns the meaning of the code for the user.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Ok => "updated, up to date, or nothing due",
@@ -285,16 +281,16 @@ impl ExitStatus {
             Self::Disk => 10,
             Self::Auth => 9,
             Self::Failed => 8,
-            // A schedule that cannot be followed: a person must act, so what
-            // the next tick mends by itself does not hide it.
+            // A schedule that cannot run needs a person. Trouble that the next tick
+            // may resolve does not hide it.
             Self::Usage => 7,
             Self::Temporary => 6,
             Self::Interrupted => 5,
             Self::Terminated => 4,
             Self::TimeBudget => 3,
             Self::TransferBudget => 2,
-            // Ends a process before any model is looked at, so it is never
-            // weighed against a model's code.
+            // Ends a process before it checks any model, so it is never compared
+            // with the code of a model.
             Self::Locked => 1,
             Self::Ok => 0,
         }
@@ -307,6 +303,13 @@ impl ExitStatus {
         } else {
             self
         }
+    }
+}
+
+impl Outcome {
+    /// Reports whether all files of the wanted revision are in place.
+    pub fn is_complete(self) -> bool {
+        matches!(self, Self::Updated | Self::UpToDate | Self::Repaired)
     }
 }
 

@@ -4,9 +4,11 @@
 use super::content::ContentId;
 use super::time::Timestamp;
 
-/// Metadata that distinguishes two states of a file without reading it.
+/// Metadata that distinguishes two states of a file without reading it. Proofs are
+/// private to one home and cost only a read when they are lost, so that the inode
+/// counts here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileStamp {
+pub struct ProofStamp {
     pub size_bytes: u64,
     /// Modification time in nanoseconds since 1970.
     pub modified_ns: i64,
@@ -14,7 +16,7 @@ pub struct FileStamp {
     pub inode: Option<u64>,
 }
 
-impl FileStamp {
+impl ProofStamp {
     fn modified_seconds(&self) -> i64 {
         self.modified_ns.div_euclid(1_000_000_000)
     }
@@ -37,7 +39,7 @@ impl Proof {
     /// A record without a modification time holds for a file that was last
     /// modified before it was verified. A record dated after `now` proves
     /// nothing.
-    pub fn holds_for(&self, content: &ContentId, found: &FileStamp, now: Timestamp) -> bool {
+    pub fn holds_for(&self, content: &ContentId, found: &ProofStamp, now: Timestamp) -> bool {
         if self.content != *content || self.size_bytes != found.size_bytes || self.verified_at > now
         {
             return false;
@@ -60,7 +62,7 @@ mod tests {
     #[test]
     fn a_proof_holds_until_anything_about_the_file_changes() {
         let now = Timestamp::from_second(1_000).unwrap();
-        let found = FileStamp {
+        let found = ProofStamp {
             size_bytes: 10,
             modified_ns: 900_000_000_001,
             inode: Some(7),
@@ -74,7 +76,7 @@ mod tests {
         };
         assert!(proof.holds_for(&content(1), &found, now));
         assert!(!proof.holds_for(&content(2), &found, now));
-        let other = |change: fn(&mut FileStamp)| {
+        let other = |change: fn(&mut ProofStamp)| {
             let mut other = found;
             change(&mut other);
             proof.holds_for(&content(1), &other, now)
@@ -95,7 +97,7 @@ mod tests {
             inode: None,
             verified_at: Timestamp::from_second(verified_at).unwrap(),
         };
-        let found = FileStamp {
+        let found = ProofStamp {
             size_bytes: 10,
             modified_ns: 900_999_999_999,
             inode: Some(7),

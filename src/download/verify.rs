@@ -8,7 +8,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use crate::domain::content::ContentId;
-use crate::domain::proof::FileStamp;
+use crate::domain::proof::ProofStamp;
 use crate::domain::ranges::ByteRange;
 use crate::sys::stamp::stamp_of;
 use crate::sys::{file_io, open};
@@ -18,7 +18,7 @@ use crate::sys::{file_io, open};
 pub struct WholeRead {
     pub has_content: bool,
     /// The file's stamp; `None` if it changed during the read.
-    pub stamp: Option<FileStamp>,
+    pub stamp: Option<ProofStamp>,
 }
 
 /// Reads a file and returns whether it has this content.

@@ -15,7 +15,7 @@ use super::wire::{self, DeserializeOwned, Unreadable};
 use crate::domain::repo::Repo;
 use crate::domain::retry::RetryPolicy;
 use crate::sys::http::{Headers, Http, Method, Request, Response, ShortBody, Url};
-use crate::sys::pause::{Pause, Stopwatch, Waited};
+use crate::sys::pause::{Sleeper, Stopwatch, Waited};
 use crate::sys::retry;
 
 /// The part of an error response's body that is read.
@@ -28,7 +28,7 @@ pub struct HubOptions {
     /// [`Fault::Offline`].
     pub is_offline: bool,
     pub retry: RetryPolicy,
-    pub pause: Pause,
+    pub pause: Sleeper,
 }
 
 impl Default for HubOptions {
@@ -36,7 +36,7 @@ impl Default for HubOptions {
         Self {
             is_offline: false,
             retry: RetryPolicy::default(),
-            pause: Pause::sleeping(),
+            pause: Sleeper::sleeping(),
         }
     }
 }
@@ -54,7 +54,7 @@ struct ClientState {
     endpoint: Endpoint,
     token: Option<Token>,
     is_offline: bool,
-    pause: Pause,
+    pause: Sleeper,
     limits: Mutex<RateLimits>,
     warnings: Mutex<Vec<HubWarning>>,
     /// Whether the repositories requested so far are visible only with the token.

@@ -13,7 +13,7 @@ use super::document::Node;
 use super::entries::{Entry, Objection, Wanted};
 use super::entry_fields::Field;
 use crate::domain::model::{EntryName, Model, ModelSpec};
-use crate::domain::schedule::{Schedule, ScheduleSpec, ScheduleState, Schedules};
+use crate::domain::schedule::{Schedule, ScheduleSpec, ScheduleState, StoredSchedules};
 use crate::domain::settings::SettingKey;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
@@ -31,7 +31,7 @@ impl Current {
     /// Reads all of it, or nothing: a copy that lacks what cannot be read would
     /// be taken for a whole one.
     pub fn read(store: &Store) -> Result<Self, StoreError> {
-        let Schedules {
+        let StoredSchedules {
             readable: schedules,
             unreadable,
         } = store.schedules()?;

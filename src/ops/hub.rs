@@ -12,7 +12,7 @@ use crate::hub::{Endpoint, HubClient, HubOptions, Token, TokenInputs, TokenOrigi
 use crate::sys::host::Host;
 use crate::sys::http::{Http, HttpSettings};
 use crate::sys::paths;
-use crate::sys::pause::Pause;
+use crate::sys::pause::Sleeper;
 use crate::sys::stop::StopFlag;
 use crate::xet::XetStorage;
 
@@ -26,7 +26,7 @@ pub fn connect(host: &Host, settings: &Settings, stop: &StopFlag) -> Result<HubC
     let http = http(host, settings)?;
     let options = HubOptions {
         is_offline: is_offline(host),
-        pause: Pause::until_stopped(stop).on(host),
+        pause: Sleeper::until_stopped(stop).on(host),
         ..HubOptions::default()
     };
     Ok(HubClient::new(http, endpoint, token(host)?, options))
@@ -50,7 +50,7 @@ pub fn connect_to_xet(
     Ok(Some(XetStorage::new(
         http(host, settings)?,
         RetryPolicy::default(),
-        Pause::until_stopped(stop).on(host),
+        Sleeper::until_stopped(stop).on(host),
         move || clock.now(),
     )))
 }

@@ -9,7 +9,7 @@ use crate::domain::units::Seconds;
 use crate::sys::host::Host;
 use crate::sys::lock::FileLock;
 use crate::sys::paths::Home;
-use crate::sys::pause::Pause;
+use crate::sys::pause::Sleeper;
 use crate::sys::process;
 use crate::sys::signals::process_stop;
 
@@ -25,7 +25,7 @@ pub fn take_run_lock(host: &Host, home: &Home, wait: Option<Seconds>) -> Result<
         waited += STEP;
         waited <= limit
     };
-    let pause = Pause::until_stopped(&process_stop()).on(host);
+    let pause = Sleeper::until_stopped(&process_stop()).on(host);
     FileLock::acquire_while(&path, STEP, &pause, may_wait)
         .with_context(|| format!("cannot lock `{}`", path.display()))
 }

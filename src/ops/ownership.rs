@@ -15,7 +15,9 @@ use crate::cache::{
     self, CacheLayout, HomeFolder, LocalDir, LocalEntry, LocalRepo, LocalSnapshot, RepoLayout,
 };
 use crate::domain::content::ContentId;
-use crate::domain::deletion::{Fetch, HomeIdentity, HomeRecord, Origin, Ownership, Refusal};
+use crate::domain::deletion::{
+    FileOrigin, HomeIdentity, HomeRecord, Ownership, Refusal, UnfinishedFetch,
+};
 use crate::domain::model::{Destination, Model};
 use crate::domain::outcome::Outcome;
 use crate::domain::repo::{CommitSha, Repo};
@@ -250,9 +252,11 @@ fn derived_record(
     let begun = &mut record.begun;
     begun.earlier = left.intersection(&contents).copied().collect();
     if !begun.is_empty() {
-        for (key, commit) in store.unsettled_fetches(repo, place)? {
+        for (key, commit) in store.unfinished_downloads(repo, place)? {
             let contents = begun.earlier.clone();
-            begun.fetches.insert(key, Fetch { commit, contents });
+            begun
+                .fetches
+                .insert(key, UnfinishedFetch { commit, contents });
         }
     }
     Ok(Some(record))
@@ -367,7 +371,7 @@ fn leftover_bytes_in(root: &Path, cache: &CacheLayout, now: Timestamp) -> Result
 /// Tells whether this home has begun a content that no download needs any more.
 fn is_left_over(ownership: &Ownership, content: &ContentId) -> bool {
     let claimed = ownership.refusal_of_content(content);
-    ownership.origin_of_partial(content) == Origin::ThisHome
+    ownership.origin_of_partial(content) == FileOrigin::ThisHome
         && !matches!(
             claimed,
             Some(Refusal::PerhapsContinued | Refusal::OtherHome)

@@ -171,5 +171,5 @@ pub fn offset(store: &Store, host: &Host, schedule: &Schedule) -> Result<Seconds
 
 /// Returns all models, for the questions that need to know what a schedule covers.
 pub fn all_models(store: &Store) -> Result<Vec<Model>> {
-    Ok(store.models(&ModelFilter::default())?)
+    Ok(store.readable_models(&ModelFilter::default())?)
 }

@@ -1,4 +1,4 @@
-//! The table `alerts`: what has been told of each model.
+//! The table `alerts`: the last report about each model.
 
 use std::collections::BTreeMap;
 
@@ -11,15 +11,15 @@ use crate::domain::alert::{Failing, Standing};
 use crate::domain::model::ModelId;
 
 impl Store {
-    /// Returns what is remembered of the models of which anything is.
+    /// Returns the models with open trouble or a held update, as last reported.
     pub fn standings(&self) -> Result<BTreeMap<ModelId, Standing>> {
-        self.list("SELECT * FROM alerts", [], |row| {
+        self.list_readable("alerts", "SELECT * FROM alerts", [], |row| {
             Ok((ModelId(row.get("model_id")?), read_standing(row)?))
         })
     }
 
-    /// Remembers what has been told of a model; a model that has been removed
-    /// meanwhile is passed over.
+    /// Saves the last report about a model. A model that has been removed
+    /// meanwhile is ignored.
     pub fn save_standing(&self, model: ModelId, standing: &Standing) -> Result<()> {
         if *standing == Standing::default() {
             self.execute("DELETE FROM alerts WHERE model_id = ?1", [model.0])?;
@@ -49,17 +49,16 @@ impl Store {
 }
 
 fn read_standing(row: &Row<'_>) -> rusqlite::Result<Standing> {
-    let failing = match row.parsed_if_any("error_kind")? {
-        Some(kind) => Some(Failing {
+    let failing = |kind| {
+        Ok::<_, rusqlite::Error>(Failing {
             kind,
             since: row.time("since")?,
             told_at: row.time_if_any("told_at")?,
             n_failures: row.get("n_failures")?,
-        }),
-        None => None,
+        })
     };
     Ok(Standing {
-        failing,
+        failing: row.parsed_if_any("error_kind")?.map(failing).transpose()?,
         held: row.parsed_if_any("held_commit")?,
     })
 }

@@ -1,12 +1,12 @@
-//! The tables `blobs` and `bad_files`: which file was proven to hold which
-//! content and when, and which file was found to hold something else.
+//! The tables `blobs` and `bad_files`: files whose content was proven by their
+//! hash, and files whose hash was wrong.
 //!
-//! A memory of work done, for `verify` by age and for `adopt`; never trusted
-//! over the disk. Rot must be remembered, because the disk does not tell of it:
-//! the size is right, and only a whole read shows the rest.
+//! Proofs serve `verify` by age and `adopt`; the disk always has the last word.
+//! Bad files must be recorded, because their size is right and only a whole read
+//! shows the damage.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::{MAIN_SEPARATOR, Path, PathBuf};
 
 use rusqlite::{Row, named_params, params};
 
@@ -14,10 +14,10 @@ use super::error::Result;
 use super::open::Store;
 use super::value::{Columns, integer, path_text, seconds};
 use crate::domain::content::ContentId;
-use crate::domain::proof::{FileStamp, Proof};
+use crate::domain::proof::{Proof, ProofStamp};
 use crate::domain::time::Timestamp;
 
-/// A file that was read whole and had the right hash.
+/// A file that was read as a whole and had the right hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blob {
     pub path: PathBuf,
@@ -28,15 +28,15 @@ pub struct Blob {
 }
 
 impl Store {
-    /// Writes down that a file has just been verified, and its stamp then.
+    /// Records that a file has just been verified, with its stamp at that time.
     ///
-    /// A path that held other content before counts as seen for the first time.
-    /// What was held against the file before is forgotten.
+    /// A path with new content counts as seen for the first time. An entry in
+    /// `bad_files` is removed.
     pub fn save_blob(
         &self,
         path: &Path,
         content: &ContentId,
-        stamp: &FileStamp,
+        stamp: &ProofStamp,
         now: Timestamp,
     ) -> Result<()> {
         let sql = "INSERT INTO blobs (path, content_id, size, modified_ns, inode, verified_at,
@@ -66,11 +66,11 @@ impl Store {
 
     pub fn blob(&self, path: &Path) -> Result<Option<Blob>> {
         let sql = "SELECT * FROM blobs WHERE path = ?1";
-        self.find(sql, [path_text(path)?], read_blob)
+        self.find_readable("blobs", sql, [path_text(path)?], read_blob)
     }
 
-    /// Gives the proof of a file to another name of it, with the time when it was
-    /// verified. The file behind that name is no longer held to be bad.
+    /// Copies the proof of a file to another name of it, with the time of the
+    /// verification. An entry in `bad_files` is removed.
     pub fn copy_proof(&self, from: &Path, to: &Path) -> Result<()> {
         let sql = "INSERT INTO blobs (path, content_id, size, modified_ns, inode, verified_at,
                 first_seen_at)
@@ -86,11 +86,10 @@ impl Store {
         })
     }
 
-    /// Returns the proof that is kept for a file, whatever has become of it.
+    /// Returns the stored proof of a file, which may have changed since.
     pub fn proof(&self, path: &Path) -> Result<Option<Proof>> {
-        let sql = "SELECT content_id, size, modified_ns, inode, verified_at FROM blobs
-            WHERE path = ?1";
-        self.find(sql, [path_text(path)?], |row| {
+        let sql = "SELECT * FROM blobs WHERE path = ?1";
+        self.find_readable("blobs", sql, [path_text(path)?], |row| {
             Ok(Proof {
                 content: row.parsed("content_id")?,
                 size_bytes: row.count("size")?,
@@ -101,21 +100,16 @@ impl Store {
         })
     }
 
-    /// Returns when the file below a folder was verified that waits longest for it.
+    /// Returns the time of the oldest verification of a file below a folder.
     pub fn oldest_verified_below(&self, folder: &Path) -> Result<Option<Timestamp>> {
-        let mut first = path_text(folder)?.to_owned();
-        first.push(std::path::MAIN_SEPARATOR);
-        let mut end = first.clone();
-        end.pop();
-        // The character behind the separator ends the range of names below it.
-        end.extend(char::from_u32(u32::from(std::path::MAIN_SEPARATOR) + 1));
-        let sql = "SELECT min(verified_at) AS oldest FROM blobs WHERE path >= ?1 AND path < ?2";
-        let oldest = self.find(sql, [first, end], |row| row.time_if_any("oldest"))?;
+        let sql = "SELECT min(verified_at) AS oldest FROM blobs WHERE path > ?1 AND path < ?2";
+        let read = |row: &Row<'_>| row.time_if_any("oldest");
+        let oldest = self.find_readable("blobs", sql, range_below(folder)?, read)?;
         Ok(oldest.flatten())
     }
 
-    /// Writes down that a file was read whole and does not hold the content that
-    /// it should; tells whether that is news.
+    /// Records that a file was read as a whole and had a wrong hash. Returns false
+    /// if this was known.
     pub fn save_bad_file(&self, path: &Path, content: &ContentId, now: Timestamp) -> Result<bool> {
         let sql = "INSERT INTO bad_files (path, content_id, found_at) VALUES (?1, ?2, ?3)
             ON CONFLICT (path) DO UPDATE SET content_id = excluded.content_id,
@@ -127,32 +121,39 @@ impl Store {
         })
     }
 
-    /// Returns the files that were found bad, with the contents that they should hold.
+    /// Returns the bad files with their expected contents.
     pub fn bad_files(&self) -> Result<BTreeMap<PathBuf, ContentId>> {
         let sql = "SELECT path, content_id FROM bad_files";
-        let rows: Vec<(PathBuf, ContentId)> = self.list_readable("bad_files", sql, [], |row| {
-            let path = PathBuf::from(row.get::<_, String>("path")?);
-            Ok((path, row.parsed("content_id")?))
-        })?;
-        Ok(rows.into_iter().collect())
+        self.list_readable("bad_files", sql, [], |row| {
+            Ok((row.path("path")?, row.parsed("content_id")?))
+        })
     }
 
-    /// Forgets what was held against a file; tells whether there was anything.
+    /// Removes a file from the bad files. Returns whether it was one.
     pub fn forget_bad_file(&self, path: &Path) -> Result<bool> {
         let sql = "DELETE FROM bad_files WHERE path = ?1";
         Ok(self.execute(sql, [path_text(path)?])? > 0)
     }
 
-    /// Forgets a file that is gone or different; tells whether it was known.
+    /// Removes the proof of a file that is gone or different. Returns whether
+    /// there was one.
     pub fn forget_blob(&self, path: &Path) -> Result<bool> {
         let sql = "DELETE FROM blobs WHERE path = ?1";
         Ok(self.execute(sql, [path_text(path)?])? > 0)
     }
 }
 
+/// Returns the bounds of all paths below a folder: a range that uses the primary key.
+pub(super) fn range_below(folder: &Path) -> Result<[String; 2]> {
+    let first = format!("{}{MAIN_SEPARATOR}", path_text(folder)?);
+    // The last character of Unicode ends the range.
+    let end = format!("{first}\u{10ffff}");
+    Ok([first, end])
+}
+
 fn read_blob(row: &Row<'_>) -> rusqlite::Result<Blob> {
     Ok(Blob {
-        path: row.get::<_, String>("path")?.into(),
+        path: row.path("path")?,
         content: row.parsed("content_id")?,
         size_bytes: row.count("size")?,
         verified_at: row.time("verified_at")?,

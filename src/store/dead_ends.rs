@@ -1,4 +1,4 @@
-//! The table `dead_ends`: ways to a file's bytes that led nowhere.
+//! The table `dead_ends`: routes to file contents that failed, until they expire.
 
 use rusqlite::params;
 
@@ -8,10 +8,10 @@ use super::value::{Columns, integer, seconds};
 use crate::domain::time::Timestamp;
 use crate::domain::way::Way;
 
-/// A way that is not tried for a while.
+/// A route that is not tried for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadEnd {
-    /// The Hub's host and port, and no more of its address.
+    /// The host and port of the Hub.
     pub host: String,
     pub way: Way,
     /// For files of this size and larger ones.
@@ -31,16 +31,16 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets a dead end, which leads somewhere again; tells whether there was one.
+    /// Removes a dead end whose route works again. Returns whether there was one.
     pub fn forget_dead_end(&self, host: &str, way: Way) -> Result<bool> {
         let sql = "DELETE FROM dead_ends WHERE host = ?1 AND way = ?2";
         Ok(self.execute(sql, [host, way.as_str()])? > 0)
     }
 
-    /// Returns a host's dead ends that have not expired.
+    /// Returns the dead ends of a host that have not expired.
     pub fn dead_ends(&self, host: &str, now: Timestamp) -> Result<Vec<DeadEnd>> {
         let sql = "SELECT * FROM dead_ends WHERE host = ?1 AND expires_at > ?2 ORDER BY way";
-        self.list(sql, params![host, seconds(now)], |row| {
+        self.list_readable("dead_ends", sql, params![host, seconds(now)], |row| {
             Ok(DeadEnd {
                 host: row.get("host")?,
                 way: row.parsed("way")?,

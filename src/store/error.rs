@@ -1,4 +1,4 @@
-//! What can go wrong with the database, in the cases that callers tell apart.
+//! Errors of the database, in the cases that callers distinguish.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::domain::schedule::Unusable;
 
 pub type Result<T> = std::result::Result<T, StoreError>;
 
-/// Says why the database could not do what was asked.
+/// The reason why an operation of the database failed.
 #[derive(Debug, Error)]
 pub enum StoreError {
     #[error("the database has version {found}, and this hfdl knows versions up to {known}")]
@@ -20,14 +20,14 @@ pub enum StoreError {
     #[error("`{}` is the database of another program", .0.display())]
     NotOurs(PathBuf),
 
-    /// Never repaired or replaced by itself: what is left may be all there is.
+    /// Never repaired or replaced automatically: the remains may be the only copy.
     #[error("the database is damaged: {detail}")]
     Damaged { detail: String },
 
     #[error("the database is busy: another process has been writing for longer than 5 seconds")]
     Busy,
 
-    /// The directory may be missing, closed to this user, or no directory.
+    /// The directory may be missing, not accessible, or no directory.
     #[error("the database file cannot be opened")]
     CannotOpen,
 
@@ -40,7 +40,7 @@ pub enum StoreError {
     #[error("the disk failed to read or write the database: {detail}")]
     DiskFailed { detail: String },
 
-    /// `existing` is the name of the entry that is in the way.
+    /// `existing` is the name of the conflicting entry.
     #[error("{what} exists already: the {entity} `{existing}`")]
     NotUnique {
         entity: &'static str,
@@ -84,7 +84,7 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Returns what to do next, where that is certain.
+    /// Returns the next step for the user, where it is certain.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NewerDatabase { .. } => Some(
@@ -120,8 +120,8 @@ impl StoreError {
         Self::NotFound { entity, name }
     }
 
-    /// Tells whether a UNIQUE or PRIMARY KEY rule was broken, which the table's
-    /// own file turns into `NotUnique`.
+    /// Tells whether a UNIQUE or PRIMARY KEY constraint failed, which the file of
+    /// the table turns into `NotUnique`.
     pub(super) fn is_duplicate(err: &rusqlite::Error) -> bool {
         matches!(
             err.sqlite_error().map(|inner| inner.extended_code),
@@ -170,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_that_a_person_must_act_on_are_told_apart() {
+    fn each_failure_that_needs_a_person_has_its_own_message() {
         let told = |code| {
             let inner = ffi::Error::new(code);
             StoreError::from(rusqlite::Error::SqliteFailure(inner, None)).to_string()

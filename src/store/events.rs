@@ -1,4 +1,4 @@
-//! The table `events`: what a person should know later.
+//! The table `events`: news that a person can look up later.
 
 use rusqlite::{Row, params};
 
@@ -26,7 +26,7 @@ impl Store {
         Ok(())
     }
 
-    /// Tells whether something was recorded, in these words, since an instant.
+    /// Tells whether an event with this text was recorded since an instant.
     pub fn has_event(
         &self,
         kind: EventKind,
@@ -41,8 +41,14 @@ impl Store {
         Ok(self.find(sql, params, |_| Ok(()))?.is_some())
     }
 
-    /// Returns the newest events of a kind since an instant, as far as their
-    /// dates are believable.
+    /// Returns events since an instant, newest first.
+    pub fn events(&self, since: Timestamp, limit: u32) -> Result<Vec<Event>> {
+        let sql = "SELECT * FROM events WHERE at >= ?1 ORDER BY at DESC, id DESC LIMIT ?2";
+        self.list_readable("events", sql, params![seconds(since), limit], read_event)
+    }
+
+    /// Returns the newest events of a kind since an instant. Events with a date in
+    /// the future are left out.
     pub fn events_of(
         &self,
         kind: EventKind,
@@ -54,7 +60,7 @@ impl Store {
             ORDER BY at DESC, id DESC LIMIT ?4";
         let latest = seconds(latest_believable(now));
         let params = params![kind.as_str(), seconds(since), latest, limit];
-        self.list(sql, params, read_event)
+        self.list_readable("events", sql, params, read_event)
     }
 }
 

@@ -1,8 +1,6 @@
-//! How much of the past is kept, and what it still says about the disk.
+//! The age of the history, and the facts in it that decide about deletions on disk.
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use rusqlite::params;
 
 use super::error::Result;
 use super::open::Store;
@@ -14,7 +12,7 @@ use crate::domain::outcome::{Effect, Outcome};
 use crate::domain::repo::{CommitSha, Repo, Revision};
 use crate::domain::time::Timestamp;
 
-/// How much history has been deleted.
+/// Counts of deleted rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pruned {
     pub n_sessions: usize,
@@ -22,16 +20,16 @@ pub struct Pruned {
     pub n_events: usize,
 }
 
-/// What is true of a session that may be deleted.
+/// The condition of sessions that may be deleted.
 const OLD_SESSION: &str = "started_at < ?1 AND state = 'finished'
     AND (model_id IS NULL OR id <> (
         SELECT max(id) FROM sessions AS newest WHERE newest.model_id = sessions.model_id))";
 
 impl Store {
     /// Deletes history from before an instant: sessions with their files, runs
-    /// that no session needs any more, and events.
+    /// without sessions, and events.
     ///
-    /// The newest session of each registered model stays, however old.
+    /// The newest session of each registered model stays at any age.
     pub fn prune_history(&self, before: Timestamp) -> Result<Pruned> {
         self.transaction(|store| {
             let before = seconds(before);
@@ -47,7 +45,7 @@ impl Store {
         })
     }
 
-    /// Counts what `prune_history` would delete.
+    /// Counts the rows that `prune_history` would delete.
     pub fn old_history(&self, before: Timestamp) -> Result<Pruned> {
         let count = |sql: &str| -> Result<usize> {
             let n = self.find(sql, [seconds(before)], |row| row.get::<_, i64>(0))?;
@@ -68,14 +66,14 @@ impl Store {
         })
     }
 
-    /// Returns the revisions of a repository whose last download to a place has
-    /// not come to its end, with the commit that was being fetched.
+    /// Returns the revisions of a repository whose last download to a place is
+    /// unfinished, with the commit of that download.
     ///
-    /// For folders of versions that kept no record there. A download came to its
-    /// end when a later one of the same revision succeeded that wanted no fewer
-    /// files, or that was of the same model, or of another commit: what was begun
-    /// of the earlier commit is wanted by none then.
-    pub fn unsettled_fetches(
+    /// For folders of versions that kept no record there. A download is finished
+    /// when a later download of the same revision succeeded and had at least as
+    /// many files, or was of the same model, or of another commit: the files of
+    /// the earlier commit are not needed then.
+    pub fn unfinished_downloads(
         &self,
         repo: &Repo,
         place: &Destination,
@@ -85,51 +83,43 @@ impl Store {
             FROM sessions JOIN runs ON runs.id = run_id
             WHERE runs.command <> 'verify' AND repo_type = ?1 AND repo_id = ?2
             ORDER BY sessions.id";
-        let mut begun: BTreeMap<Revision, Unsettled> = BTreeMap::new();
-        let params = params![repo.kind.as_str(), repo.id.as_str()];
-        self.list::<_, ()>(sql, params, |row| {
+        let mut open: BTreeMap<Revision, UnfinishedDownload> = BTreeMap::new();
+        self.list::<_, ()>(sql, of_repo(repo), |row| {
             if row.destination("destination")? != *place {
                 return Ok(());
             }
             let revision: Revision = row.parsed("revision")?;
-            let session = Unsettled {
+            let session = UnfinishedDownload {
                 n_files: row.count("files_total")?,
                 model: row.get("model_id")?,
                 commit: row.parsed_if_any("new_commit")?,
             };
-            match row.parsed_if_any("outcome")? {
-                Some(outcome) if Outcome::effect(outcome, None) == Effect::Current => {
-                    if begun.get(&revision).is_some_and(|it| session.settles(it)) {
-                        begun.remove(&revision);
-                    }
+            let outcome: Option<Outcome> = row.parsed_if_any("outcome")?;
+            if outcome.is_some_and(Outcome::is_complete) {
+                if open.get(&revision).is_some_and(|it| session.finishes(it)) {
+                    open.remove(&revision);
                 }
-                _ if session.commit.is_none() => {}
-                _ => {
-                    begun.insert(revision, session);
-                }
+            } else if session.commit.is_some() {
+                open.insert(revision, session);
             }
             Ok(())
         })?;
-        let begun = begun.into_iter();
-        let key = |revision, it: Unsettled| {
+        let found = open.into_iter().filter_map(|(revision, it)| {
             let is_by_hand = it.model.is_none();
             let key = FetchKey {
                 revision,
                 is_by_hand,
             };
             Some((key, it.commit?))
-        };
-        Ok(begun
-            .filter_map(|(revision, it)| key(revision, it))
-            .collect())
+        });
+        Ok(found.collect())
     }
 
-    /// Returns all commits that sessions of a repository were about.
+    /// Returns the commits of all sessions of a repository.
     pub fn commits_seen(&self, repo: &Repo) -> Result<BTreeSet<CommitSha>> {
         let sql = "SELECT DISTINCT new_commit FROM sessions
             WHERE repo_type = ?1 AND repo_id = ?2 AND new_commit IS NOT NULL";
-        let params = params![repo.kind.as_str(), repo.id.as_str()];
-        self.list(sql, params, |row| row.parsed("new_commit"))
+        self.list(sql, of_repo(repo), |row| row.parsed("new_commit"))
     }
 
     /// Returns the commits of a repository that sessions put into the cache.
@@ -137,30 +127,32 @@ impl Store {
         let sql = "SELECT DISTINCT new_commit FROM sessions
             WHERE repo_type = ?1 AND repo_id = ?2 AND new_commit IS NOT NULL
                 AND destination = 'cache' AND outcome IN ('updated', 'repaired')";
-        let params = params![repo.kind.as_str(), repo.id.as_str()];
-        self.list(sql, params, |row| row.parsed("new_commit"))
+        self.list(sql, of_repo(repo), |row| row.parsed("new_commit"))
     }
 
-    /// Returns the contents of all files that sessions of a repository brought.
+    /// Returns the contents of all files in the sessions of a repository.
     pub fn contents_of(&self, repo: &Repo) -> Result<BTreeSet<ContentId>> {
         let sql = "SELECT DISTINCT content_id FROM session_files
             JOIN sessions ON sessions.id = session_id
             WHERE repo_type = ?1 AND repo_id = ?2";
-        let params = params![repo.kind.as_str(), repo.id.as_str()];
-        self.list(sql, params, |row| row.parsed("content_id"))
+        self.list(sql, of_repo(repo), |row| row.parsed("content_id"))
     }
 }
 
-/// A download that has not come to its end.
-struct Unsettled {
+fn of_repo(repo: &Repo) -> [&str; 2] {
+    [repo.kind.as_str(), repo.id.as_str()]
+}
+
+/// A download of one revision that has not succeeded yet.
+struct UnfinishedDownload {
     n_files: u64,
     model: Option<i64>,
     commit: Option<CommitSha>,
 }
 
-impl Unsettled {
-    /// Tells whether this later download, which succeeded, ends an earlier one.
-    fn settles(&self, earlier: &Self) -> bool {
+impl UnfinishedDownload {
+    /// Tells whether this later download, which succeeded, finishes an earlier one.
+    fn finishes(&self, earlier: &Self) -> bool {
         self.n_files >= earlier.n_files
             || self.model.is_some() && self.model == earlier.model
             || self.commit != earlier.commit

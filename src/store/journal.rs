@@ -1,11 +1,10 @@
-//! How SQLite keeps a half-done write: WAL, or a rollback journal where WAL
-//! cannot work.
+//! The journal mode of the database: WAL, or a rollback journal where WAL does not
+//! work.
 //!
-//! WAL lets `status` read while a run writes, but it needs memory that
-//! processes share through a file, which some network mounts do not give. The
-//! mode is a property of the file and is chosen once, when the file is made; a
-//! file that is later moved to such a mount is taken back to the rollback
-//! journal.
+//! WAL lets `status` read while a run writes, but it needs shared memory in a
+//! file, which some network mounts do not provide. The mode is a property of the
+//! file and is chosen when the file is made. A file that is later moved to such a
+//! mount is changed back to the rollback journal.
 
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -21,7 +20,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Journal {
     Wal,
-    /// The fallback; readers wait while somebody writes.
+    /// The fallback: readers wait for a writer.
     Rollback,
 }
 
@@ -34,9 +33,10 @@ impl Journal {
         }
     }
 
-    /// Returns the setting for the many commits of a run. WAL loses no committed
-    /// transaction to a crash of the process and at most the last ones to a power
-    /// cut, never consistency; the next run finds on disk how far this one came.
+    /// Returns the setting for the many commits of a run. In WAL mode a crash of
+    /// the process loses no committed transaction, and a power cut loses at most
+    /// the last ones and never consistency. The next run reads the progress from
+    /// the files on disk.
     pub(super) fn synchronous_in_runs(self) -> &'static str {
         match self {
             Self::Wal => "NORMAL",
@@ -45,7 +45,7 @@ impl Journal {
     }
 }
 
-/// Connects to an existing file and makes sure that it can be read.
+/// Connects to an existing file and checks that it can be read.
 ///
 /// Writes nothing, unless the file is in WAL mode and WAL does not work here.
 pub(super) fn connect(path: &Path) -> Result<(Connection, Journal)> {
@@ -62,29 +62,30 @@ pub(super) fn connect(path: &Path) -> Result<(Connection, Journal)> {
     }
 }
 
-/// Connects to an existing file, for callers that will only read.
+/// Connects to an existing file, for callers that only read.
 pub(super) fn connect_as_it_is(path: &Path) -> Result<(Connection, Journal)> {
     let connection = open(path)?;
     let journal = probe(&connection)?;
     configure(connection, journal)
 }
 
-/// Connects to a new file and moves it to WAL, unless that does not work here.
+/// Connects to a new file and sets WAL mode, unless that does not work here.
 pub(super) fn choose(path: &Path) -> Result<Connection> {
     let connection = open(path)?;
     let answer: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if Journal::from_pragma(&answer) == Journal::Wal {
-        // The answer says only that the header is marked; the shared memory is
-        // first touched by the next read, so connect anew and look.
+        // The answer only confirms the mark in the header. The next read is the
+        // first to use shared memory: connect again to test it.
         drop(connection);
         return Ok(connect(path)?.0);
     }
     Ok(configure(connection, Journal::Rollback)?.0)
 }
 
-/// Never creates: the file is made first, with the right mode. Readers ask for
-/// writing too, as a read-only connection leaves the files of WAL behind;
-/// SQLite itself makes do with reading where writing is not allowed.
+/// Opens a connection and never creates the file, which is made first with the
+/// right mode. Readers open for writing, too, because a read-only connection
+/// leaves the files of WAL behind. SQLite falls back to reading where writing is
+/// not allowed.
 fn open(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -93,8 +94,8 @@ fn open(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// SQLite spills large sorts into files of the system's temporary folder, which
-/// may be small, and readable by others until the file is unlinked.
+/// Keeps large sorts out of the system's temporary folder, which may be small, and
+/// whose files other users could read.
 pub(super) fn keep_temporary_data_in_memory(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "temp_store", "MEMORY")
 }
@@ -107,15 +108,15 @@ fn probe(connection: &Connection) -> rusqlite::Result<Journal> {
 }
 
 fn configure(connection: Connection, journal: Journal) -> Result<(Connection, Journal)> {
-    // A person's pause or rollback must survive a power cut, also while a run
-    // keeps the WAL open: each commit is forced.
+    // A pause or rollback by the user must survive a power cut, also while a run
+    // keeps the WAL open: each commit is forced to disk.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     Ok((connection, journal))
 }
 
-/// Takes a file back to the rollback journal without shared memory, which
-/// SQLite can do for a process that has the file to itself.
+/// Changes a file back to the rollback journal. With exclusive locking SQLite needs
+/// no shared memory for this.
 fn leave_wal(path: &Path) -> Result<()> {
     log::warn!(
         "`{}`: the file system gives no shared memory, using a rollback journal",
@@ -127,12 +128,12 @@ fn leave_wal(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Checks that the file of shared memory has a place at all.
+/// Checks that there is space for the file of shared memory.
 ///
-/// On a full or read-only disk it is missing, too; that passes, and is no
-/// reason to give up WAL.
+/// A full or read-only disk has none, too, but only for a while: it is no reason
+/// to leave WAL mode.
 fn can_be_written_beside(path: &Path) -> Result<()> {
-    /// What SQLite takes at first.
+    /// The first size of the file that SQLite makes.
     const BYTES: usize = 32 << 10;
     let folder = path.parent().unwrap_or(Path::new("."));
     let tried = tempfile::tempfile_in(folder).and_then(|mut file| file.write_all(&[0; BYTES]));
@@ -143,7 +144,7 @@ fn can_be_written_beside(path: &Path) -> Result<()> {
     }
 }
 
-/// Tells the errors of missing shared memory from all others.
+/// Tells whether an error means missing shared memory.
 fn shared_memory_is_missing(err: &rusqlite::Error) -> bool {
     let Some(code) = err.sqlite_error().map(|inner| inner.extended_code) else {
         return false;

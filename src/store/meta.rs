@@ -1,4 +1,4 @@
-//! The table `meta`: facts that no person sets.
+//! The table `meta`: single facts of this home.
 
 use rusqlite::{Connection, params};
 use uuid::Uuid;
@@ -11,26 +11,27 @@ use crate::domain::outcome::words;
 words! {
     /// The name of a fact.
     MetaKey {
-        /// Random, made with the database: the seed of jitter and of the timer's minute.
+        /// A random id made with the database: the seed of jitter and of the timer's minute.
         InstallId = "install-id",
-        /// Seed of the timer's minute where `start` made the database; else the install id is.
+        /// The seed of the timer's minute if `start` made the database; else the
+        /// install id is the seed.
         TimerSeed = "timer-seed",
-        /// Which time zone data the cached `next_due_at` were computed with.
+        /// The fingerprint of the time zone data behind the cached `next_due_at`.
         ZoneFingerprint = "zone-fingerprint",
-        /// When a timer last started `run-due`, even if nothing was due.
+        /// The last start of `run-due` by a timer, even if nothing was due.
         LastTimerTick = "last-timer-tick",
-        /// When `run-due` was last started by whomever.
+        /// The last start of `run-due`, by a timer or by hand.
         LastTick = "last-tick",
-        /// Which timer entry `start` has installed, and what goes into it.
+        /// The timer entry that `start` has installed, with its values.
         TimerEntry = "timer-entry",
-        /// The latest moment for which a `next_due_at` was computed: if it is still to come, the
-        /// clock went back and none of them can be trusted.
+        /// The latest time at which a `next_due_at` was computed. If it is in the
+        /// future, the clock was set back and no `next_due_at` can be trusted.
         LatestLook = "latest-look",
-        /// For which host name and period of the timer `next_due_at` was computed.
+        /// The host name and timer period for which `next_due_at` was computed.
         PlannedFor = "planned-for",
-        /// Until when, and why, ticks do nothing.
+        /// The pause of ticks, with its end and reason.
         Pause = "pause",
-        /// Which trouble with the metrics file has been told, and when.
+        /// The last reported trouble with the metrics file, with its date.
         MetricsTrouble = "metrics-trouble",
         /// The last reported trouble with the ping, with its date.
         PingTrouble = "ping-trouble",
@@ -39,18 +40,18 @@ words! {
     }
 }
 
+const VALUE_OF: &str = "SELECT value FROM meta WHERE key = ?1";
+
 impl Store {
     pub fn install_id(&self) -> Result<Uuid> {
-        let sql = "SELECT value FROM meta WHERE key = ?1";
-        self.find(sql, [MetaKey::InstallId.as_str()], |row| {
+        self.find(VALUE_OF, [MetaKey::InstallId.as_str()], |row| {
             row.parsed("value")
         })?
         .ok_or_else(|| StoreError::not_found("fact", MetaKey::InstallId))
     }
 
     pub fn meta(&self, key: MetaKey) -> Result<Option<String>> {
-        let sql = "SELECT value FROM meta WHERE key = ?1";
-        self.find(sql, [key.as_str()], |row| row.get("value"))
+        self.find(VALUE_OF, [key.as_str()], |row| row.get("value"))
     }
 
     pub fn set_meta(&self, key: MetaKey, value: &str) -> Result<()> {

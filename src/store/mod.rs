@@ -1,12 +1,17 @@
-//! What survives the process: one SQLite file.
+//! The database: one SQLite file in the home directory.
 //!
-//! Everything about one table is in the file of its name; `open` and
-//! `migrations` make sure that the file is there, private, and of today's
-//! form. Methods that change several rows are all or nothing by themselves,
-//! and `Store::transaction` makes any number of them one step.
+//! Each table has a file of its name. `open` and `migrations` make sure that the
+//! database exists, is private and has the newest schema. A method that changes
+//! several rows changes all or none, and `Store::transaction` makes one
+//! transaction of several methods. Only the coordinating thread has a `Store`.
 //!
-//! Deliberately absent: partial downloads. Their state lies in a file beside
-//! the bytes, where a crash cannot part the two.
+//! Rows enter as domain values and are parsed again when they are read. A row
+//! that cannot be read is passed over and named by `Store::bad_rows`; it is an
+//! error only where it was asked for by name or decides about a deletion. Words
+//! are checked here and not by the schema, so that a new word needs no migration.
+//!
+//! Deliberately absent: the state of partial downloads, which lies in a journal
+//! beside the bytes, and any decision about the rows.
 
 mod alerts;
 mod blobs;
@@ -25,6 +30,7 @@ mod places;
 mod plans;
 mod rate_limits;
 mod revisions;
+mod rows;
 mod runs;
 mod schedules;
 mod sessions;
@@ -45,6 +51,6 @@ pub use models::ModelFilter;
 pub use open::Store;
 pub use places::PublishedModel;
 pub use rate_limits::RateLimit;
-pub use runs::{RunFilter, Stranded};
+pub use runs::{CrashedWork, RunFilter};
 pub use sessions::{SessionFilter, SessionsOf};
 pub use settings::Setting;

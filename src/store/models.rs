@@ -1,4 +1,4 @@
-//! The tables `models` and `model_tags`: what to keep.
+//! The tables `models` and `model_tags`: the registered models.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use crate::domain::repo::Repo;
 use crate::domain::schedule::ScheduleId;
 use crate::domain::time::Timestamp;
 
-/// Which models to list; what is `None` does not matter.
+/// A filter for lists of models; `None` admits every value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelFilter {
     pub tag: Option<Tag>,
@@ -43,7 +43,7 @@ impl Store {
         })
     }
 
-    /// Changes what a person says about a model; what runs found out stays.
+    /// Changes the entry of a model and keeps its state.
     pub fn update_model(&self, id: ModelId, spec: &ModelSpec, now: Timestamp) -> Result<()> {
         self.transaction(|store| {
             let sql = "UPDATE models SET name = :name, repo_type = :repo_type, repo_id = :repo_id,
@@ -57,7 +57,7 @@ impl Store {
         })
     }
 
-    /// Writes down what a run found out.
+    /// Saves the state of a model.
     pub fn save_model_state(&self, id: ModelId, state: &ModelState) -> Result<()> {
         let update = state.held_update.as_ref();
         let sql = "UPDATE models SET held_commit = :held_commit,
@@ -97,7 +97,7 @@ impl Store {
         expect_one(self.execute(sql, params![id.0, enabled, seconds(now)])?, id)
     }
 
-    /// Forgets a model. Its sessions stay, under its name; schedules no longer select it.
+    /// Removes a model. Its sessions stay under its name; schedules no longer select it.
     pub fn remove_model(&self, id: ModelId) -> Result<()> {
         expect_one(
             self.execute("DELETE FROM models WHERE id = ?1", [id.0])?,
@@ -105,7 +105,7 @@ impl Store {
         )
     }
 
-    /// Returns the model of a name, or says that there is none.
+    /// Returns the model of a name; a missing one is an error.
     pub fn model(&self, name: &EntryName) -> Result<Model> {
         self.find_model(name)?
             .ok_or_else(|| StoreError::not_found("model", name))
@@ -126,21 +126,19 @@ impl Store {
         Ok(self.find(sql, [id.0], |_| Ok(()))?.is_some())
     }
 
-    /// Returns the models of a repository, whatever their revision and place.
+    /// Returns the models of a repository, at all revisions and in all places.
     pub fn models_of_repo(&self, repo: &Repo) -> Result<Vec<Model>> {
         let sql = format!("{SELECT} WHERE repo_type = ?1 AND repo_id = ?2 ORDER BY name");
         let params = [repo.kind.as_str(), repo.id.as_str()];
         self.list(&sql, params, read_model)
     }
 
-    /// Returns models by name; fails when one of them cannot be read.
+    /// Returns models by name; an unreadable one is an error.
     pub fn models(&self, filter: &ModelFilter) -> Result<Vec<Model>> {
-        let strictly =
-            |sql: &str, params: &[(&str, &dyn ToSql)]| self.list(sql, params, read_model);
-        with_filter(filter, strictly)
+        with_filter(filter, |sql, params| self.list(sql, params, read_model))
     }
 
-    /// Returns the models that can be read, by name.
+    /// Returns the readable models by name.
     pub fn readable_models(&self, filter: &ModelFilter) -> Result<Vec<Model>> {
         with_filter(filter, |sql, params| {
             self.list_readable("models", sql, params, read_model)
@@ -153,12 +151,8 @@ impl Store {
         ids: impl IntoIterator<Item = ScheduleId>,
     ) -> Result<Vec<Model>> {
         let ids: Vec<String> = ids.into_iter().map(|id| id.0.to_string()).collect();
-        self.list_readable(
-            "models",
-            &of_schedules(),
-            [format!("[{}]", ids.join(","))],
-            read_model,
-        )
+        let ids = [format!("[{}]", ids.join(","))];
+        self.list_readable("models", &of_schedules(), ids, read_model)
     }
 
     fn write_model_spec(
@@ -194,44 +188,29 @@ impl Store {
         if number.is_some() {
             params.push((":id", &number));
         }
-        self.execute(sql, &*params)
-            .map_err(|err| match StoreError::is_duplicate(&err) {
-                true => self.name_the_twin(id, spec, err),
-                false => err.into(),
-            })
+        self.execute(sql, &*params).map_err(|err| {
+            let existing = StoreError::is_duplicate(&err)
+                .then(|| self.conflicting_model(id, spec))
+                .flatten();
+            existing.unwrap_or(err.into())
+        })
     }
 
-    /// Finds out which entry is in the way of a model.
-    fn name_the_twin(
-        &self,
-        own: Option<ModelId>,
-        spec: &ModelSpec,
-        err: rusqlite::Error,
-    ) -> StoreError {
-        let twin = self.models(&ModelFilter::default()).map(|models| {
-            models
-                .into_iter()
-                .filter(|model| Some(model.id) != own)
-                .find(|model| {
-                    model.spec.name == spec.name
-                        || (model.spec.repo == spec.repo
-                            && model.spec.revision == spec.revision
-                            && model.spec.destination == spec.destination)
-                })
-        });
-        let Ok(Some(twin)) = twin else {
-            return err.into();
-        };
-        let what = if twin.spec.name == spec.name {
+    /// Returns the error that names the entry with the same name or the same copy.
+    fn conflicting_model(&self, own: Option<ModelId>, spec: &ModelSpec) -> Option<StoreError> {
+        let models = self.readable_models(&ModelFilter::default()).ok()?;
+        let mut others = models.into_iter().filter(|model| Some(model.id) != own);
+        let existing = others.find(|it| it.spec.name == spec.name || it.spec.is_same_copy(spec))?;
+        let what = if existing.spec.name == spec.name {
             "the name".to_owned()
         } else {
             format!("`{}` at `{}`", spec.repo, spec.revision)
         };
-        StoreError::NotUnique {
+        Some(StoreError::NotUnique {
             entity: "model",
             what,
-            existing: twin.spec.name.to_string(),
-        }
+            existing: existing.spec.name.to_string(),
+        })
     }
 
     fn write_tags(&self, id: ModelId, tags: &BTreeSet<Tag>) -> Result<()> {
@@ -264,7 +243,7 @@ fn with_filter(
     list(&sql, params)
 }
 
-/// Goes from the schedules to their models: the others are not looked at.
+/// Joins from the schedules to their models, so that other models are not read.
 pub(super) fn of_schedules() -> String {
     format!(
         "{SELECT}
@@ -280,10 +259,10 @@ pub(super) fn of_schedules() -> String {
 }
 
 fn expect_one(n_changed: usize, id: ModelId) -> Result<()> {
-    match n_changed {
-        0 => Err(StoreError::not_found("model", id.0)),
-        _ => Ok(()),
+    if n_changed == 0 {
+        return Err(StoreError::not_found("model", id.0));
     }
+    Ok(())
 }
 
 fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {

@@ -1,4 +1,4 @@
-//! The handle of the database: opening it, and doing several things as one.
+//! The handle of the database: opening, transactions, and waiting for other writers.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -6,49 +6,44 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Params, Row};
+use rusqlite::{Connection, ErrorCode};
 
 use super::error::{Result, StoreError};
 use super::journal::{self, Journal};
 use super::migrations::{self, MIGRATIONS, Migration, SchemaAge};
-use super::models::ModelFilter;
 use crate::domain::time::Timestamp;
 use crate::sys::files::remove_if_present;
 use crate::sys::fs;
 use crate::sys::stop::StopFlag;
-use crate::sys::text::escaped;
 
-/// How long SQLite itself waits for another writer in a run; between two tries
-/// the wish to stop is heard.
+/// The time that SQLite itself waits for another writer in a run. The stop flag
+/// is read between two tries.
 const ONE_TRY: Duration = Duration::from_millis(250);
 
-/// So often a write is tried again in a run that has been asked to end.
+/// The number of tries for a write in a run that has been asked to end.
 const TRIES_AFTER_STOP: u32 = 4;
 
-/// The open database.
-///
-/// Belongs to the thread that coordinates; workers never see it.
+/// The open database; only the coordinating thread uses it.
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
     journal: Journal,
-    /// Set in a run: its writes wait for other writers until it is to end.
+    /// Set in a run: writes wait for other writers until this flag is raised.
     run: RefCell<Option<StopFlag>>,
-    /// Rows that could not be read and were passed over.
-    passed_over: RefCell<BTreeSet<String>>,
+    /// Descriptions of the unreadable rows that were passed over.
+    bad_rows: RefCell<BTreeSet<String>>,
 }
 
 impl Store {
-    /// Opens the database, making or migrating it if need be.
+    /// Opens the database, and makes or migrates it if necessary.
     ///
-    /// One that is current is only read, so that a tick with nothing to do
-    /// costs a few pages.
+    /// A current database is only read, so that a tick with nothing to do costs
+    /// a few pages.
     pub fn open(path: &Path, now: Timestamp) -> anyhow::Result<Self> {
         Self::open_with(path, MIGRATIONS, now)
     }
 
-    /// Opens the database with another list of steps: the door for tests of
-    /// migrations that are not written yet.
+    /// Opens the database with another list of migrations, for tests.
     pub fn open_with(
         path: &Path,
         migrations: &[Migration],
@@ -69,24 +64,28 @@ impl Store {
                 migrations::migrate(&mut connection, Some(path), migrations, now)?;
             }
         }
-        Ok(Self {
+        Ok(Self::new(connection, journal))
+    }
+
+    fn new(connection: Connection, journal: Journal) -> Self {
+        Self {
             connection,
             journal,
             run: RefCell::default(),
-            passed_over: RefCell::default(),
-        })
+            bad_rows: RefCell::default(),
+        }
     }
 
     /// Opens the database without ever writing to it.
     ///
-    /// What does not exist yet looks like an empty database, and an old one is
-    /// migrated in memory: callers that only look need not care.
+    /// A missing file is read as an empty database, and an old one is migrated in
+    /// memory.
     pub fn open_read_only(path: &Path, now: Timestamp) -> anyhow::Result<Self> {
-        Self::look(path, MIGRATIONS, now)
+        Self::open_file_read_only(path, MIGRATIONS, now)
             .with_context(|| format!("cannot open the database `{}`", path.display()))
     }
 
-    fn look(path: &Path, migrations: &[Migration], now: Timestamp) -> Result<Self> {
+    fn open_file_read_only(path: &Path, migrations: &[Migration], now: Timestamp) -> Result<Self> {
         let (connection, journal) = if exists(path)? {
             let (file, journal) = journal::connect_as_it_is(path)?;
             match migrations::schema_age(&file, path, migrations)? {
@@ -94,26 +93,19 @@ impl Store {
                 SchemaAge::Older => (migrated_in_memory(Some(&file), migrations, now)?, journal),
             }
         } else {
-            (
-                migrated_in_memory(None, migrations, now)?,
-                Journal::Rollback,
-            )
+            let memory = migrated_in_memory(None, migrations, now)?;
+            (memory, Journal::Rollback)
         };
         connection.pragma_update(None, "query_only", true)?;
-        Ok(Self {
-            connection,
-            journal,
-            run: RefCell::default(),
-            passed_over: RefCell::default(),
-        })
+        Ok(Self::new(connection, journal))
     }
 
-    /// Returns how the file keeps half-done writes, for `doctor`.
+    /// Returns the journal mode of the file, for `doctor`.
     pub fn journal(&self) -> Journal {
         self.journal
     }
 
-    /// Reads everything and returns what is wrong, for `doctor`; empty is good.
+    /// Reads the whole file and returns all damage, for `doctor`.
     pub fn check_integrity(&self) -> Result<Vec<String>> {
         let mut found: Vec<String> = self.list("PRAGMA integrity_check", [], |row| row.get(0))?;
         found.retain(|line| line != "ok");
@@ -125,18 +117,18 @@ impl Store {
         Ok(found)
     }
 
-    /// Does several things as one: all of it happens, or nothing.
+    /// Makes several changes in one transaction: all of them, or none.
     ///
-    /// All methods of the store may be called inside. The lock for writing is
-    /// taken at the start, so that what is read stays true until the end. A
-    /// transaction inside another one is undone by itself if it fails.
+    /// All methods of the store may be called inside, also this one: a failed
+    /// inner transaction undoes only itself. The write lock is taken at the start,
+    /// so that values read inside stay true until the end.
     pub fn transaction<T, E: From<StoreError>>(
         &self,
         work: impl FnOnce(&Self) -> std::result::Result<T, E>,
     ) -> std::result::Result<T, E> {
-        let step = Step::begin(self).map_err(StoreError::from)?;
+        let transaction = OpenTransaction::begin(self).map_err(StoreError::from)?;
         let value = work(self)?;
-        step.commit().map_err(StoreError::from)?;
+        transaction.commit().map_err(StoreError::from)?;
         Ok(value)
     }
 
@@ -145,19 +137,30 @@ impl Store {
         &self.connection
     }
 
-    /// Runs a statement and returns how many rows it changed.
-    pub(super) fn execute(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
-        let is_alone = self.run.borrow().is_some() && self.connection.is_autocommit();
-        if !is_alone {
-            return self.connection.prepare_cached(sql)?.execute(params);
+    /// Makes one change. In a run it gets a transaction of its own, because only
+    /// transactions wait for other writers.
+    pub(super) fn change(
+        &self,
+        work: impl FnOnce() -> rusqlite::Result<usize>,
+    ) -> rusqlite::Result<usize> {
+        if self.run.borrow().is_none() || !self.connection.is_autocommit() {
+            return work();
         }
-        let step = Step::begin(self)?;
-        let n_rows = self.connection.prepare_cached(sql)?.execute(params)?;
-        step.commit()?;
+        let transaction = OpenTransaction::begin(self)?;
+        let n_rows = work()?;
+        transaction.commit()?;
         Ok(n_rows)
     }
 
-    /// From now on commits are not forced one by one: for the many of a run.
+    pub(super) fn remember_bad_row(&self, description: String) {
+        self.bad_rows.borrow_mut().insert(description);
+    }
+
+    pub(super) fn remembered_bad_rows(&self) -> Vec<String> {
+        self.bad_rows.borrow().iter().cloned().collect()
+    }
+
+    /// Stops forcing each commit to disk, for the many commits of a run.
     pub fn commit_lazily(&self) -> Result<()> {
         let synchronous = self.journal.synchronous_in_runs();
         Ok(self
@@ -165,9 +168,9 @@ impl Store {
             .pragma_update(None, "synchronous", synchronous)?)
     }
 
-    /// From now on writes wait for other writers as long as the run may last,
-    /// and for a moment when it has been asked to end: what was published must
-    /// be written down.
+    /// Makes writes wait for other writers as long as the run may last. After a
+    /// stop request they still wait for a moment, so that published revisions are
+    /// recorded.
     pub fn wait_for_writers(&self, stop: &StopFlag) -> Result<()> {
         if self.journal == Journal::Wal {
             self.connection.busy_timeout(ONE_TRY)?;
@@ -176,8 +179,8 @@ impl Store {
         Ok(())
     }
 
-    /// Runs a statement that may find the database busy.
-    fn patiently(&self, sql: &str) -> rusqlite::Result<()> {
+    /// Begins or ends a transaction, which may find the database busy.
+    fn execute_when_free(&self, sql: &str) -> rusqlite::Result<()> {
         let mut tries_left = TRIES_AFTER_STOP;
         loop {
             let done = self.connection.execute_batch(sql);
@@ -194,88 +197,6 @@ impl Store {
             }
         }
     }
-
-    /// Returns the row that a query finds, if any.
-    pub(super) fn find<T>(
-        &self,
-        sql: &str,
-        params: impl Params,
-        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Option<T>> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement.query_row(params, read).optional()?)
-    }
-
-    /// Returns all rows that a query finds.
-    pub(super) fn list<T, C: FromIterator<T>>(
-        &self,
-        sql: &str,
-        params: impl Params,
-        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<C> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(params, read)?;
-        Ok(rows.collect::<rusqlite::Result<C>>()?)
-    }
-
-    /// Returns the rows of a query that can be read; `bad_rows` names the others.
-    ///
-    /// One row that means nothing must not end a run about all the others. Not
-    /// for decisions about what may be deleted: there a row that is missing
-    /// would be one that claims nothing.
-    pub(super) fn list_readable<T, C: FromIterator<T>>(
-        &self,
-        table: &str,
-        sql: &str,
-        params: impl Params,
-        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<C> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map(params, |row| match read(row) {
-            Err(err) if is_about_value(&err) => {
-                let why = StoreError::from(err);
-                let text = format!("`{table}`: {}: {why}", name_of(row));
-                self.passed_over
-                    .borrow_mut()
-                    .insert(escaped(&text).into_owned());
-                Ok(None)
-            }
-            read => read.map(Some),
-        })?;
-        let rows = rows.filter_map(rusqlite::Result::transpose);
-        Ok(rows.collect::<rusqlite::Result<C>>()?)
-    }
-
-    /// Names the rows that runs have to pass over, in the tables that they read.
-    pub fn bad_rows(&self, now: Timestamp) -> Result<Vec<String>> {
-        self.readable_models(&ModelFilter::default())?;
-        self.bad_files()?;
-        self.rate_limits(now)?;
-        self.unfinished_runs()?;
-        Ok(self.passed_over.borrow().iter().cloned().collect())
-    }
-}
-
-/// Tells whether a row was found and one of its values means nothing.
-fn is_about_value(err: &rusqlite::Error) -> bool {
-    matches!(
-        err,
-        rusqlite::Error::FromSqlConversionFailure(..)
-            | rusqlite::Error::InvalidColumnType(..)
-            | rusqlite::Error::IntegralValueOutOfRange(..)
-            | rusqlite::Error::Utf8Error(..)
-    )
-}
-
-/// Returns what a row of any table is known by.
-fn name_of(row: &Row<'_>) -> String {
-    const LONGEST: usize = 100;
-    let known = ["name", "path", "endpoint", "id"];
-    let name = known
-        .iter()
-        .find_map(|column| row.get::<_, String>(*column).ok());
-    let name = name.unwrap_or_else(|| "a row without a name".to_owned());
-    name.chars().take(LONGEST).collect()
 }
 
 fn exists(path: &Path) -> Result<bool> {
@@ -283,10 +204,11 @@ fn exists(path: &Path) -> Result<bool> {
         .map_err(|source| StoreError::file("cannot look for it", source))
 }
 
-/// Makes the database under another name and moves it into place when it is whole.
+/// Makes the database under another name and moves it into place when it is
+/// complete.
 ///
-/// Processes that do this at once agree on the file of the first, and an empty
-/// file of the right name is never taken for a new database: it is a damaged one.
+/// When several processes do this at once, all use the file of the first. An
+/// empty file of the right name is a damaged database and never a new one.
 fn make_file(path: &Path, migrations: &[Migration], now: Timestamp) -> Result<()> {
     let failed = |source| StoreError::file("cannot create it", source);
     let directory = match path.parent() {
@@ -294,7 +216,7 @@ fn make_file(path: &Path, migrations: &[Migration], now: Timestamp) -> Result<()
         _ => Path::new("."),
     };
     fs::create_private_dir(directory).map_err(failed)?;
-    // Made for its owner alone; SQLite gives the files of WAL the same mode.
+    // Made with mode 0600; SQLite gives the files of WAL the same mode.
     let unfinished = tempfile::Builder::new()
         .prefix("hfdl.db.new-")
         .tempfile_in(directory)
@@ -310,7 +232,7 @@ fn make_file(path: &Path, migrations: &[Migration], now: Timestamp) -> Result<()
     }
     match unfinished.persist_noclobber(path) {
         Ok(()) => Ok(()),
-        // Another process was first; this one goes on with its file.
+        // Another process was first: use its file.
         Err(err) if err.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         Err(err) => Err(failed(err.error)),
     }
@@ -323,8 +245,8 @@ fn fill(path: &Path, migrations: &[Migration], now: Timestamp) -> Result<()> {
     Ok(())
 }
 
-/// Removes what SQLite left beside a closed database; tells whether that held
-/// writes which are not in the database itself.
+/// Removes the side files of a closed database. Returns true if there was a log
+/// or journal, which means that the database itself lacks writes.
 fn remove_side_files(path: &Path) -> std::io::Result<bool> {
     let beside = |suffix: &str| {
         let mut name = path.as_os_str().to_owned();
@@ -336,7 +258,7 @@ fn remove_side_files(path: &Path) -> std::io::Result<bool> {
     Ok(beside("-journal")? || was_left)
 }
 
-/// Returns the newest schema in memory, with what an old file holds.
+/// Returns a database in memory with the newest schema and the rows of an old file.
 fn migrated_in_memory(
     file: Option<&Connection>,
     migrations: &[Migration],
@@ -352,18 +274,18 @@ fn migrated_in_memory(
     Ok(memory)
 }
 
-/// A transaction, or a savepoint inside one; undone when dropped.
-struct Step<'a> {
+/// A transaction, or a savepoint inside one; rolled back when dropped.
+struct OpenTransaction<'a> {
     store: &'a Store,
     is_inner: bool,
     is_open: bool,
 }
 
-impl<'a> Step<'a> {
+impl<'a> OpenTransaction<'a> {
     fn begin(store: &'a Store) -> rusqlite::Result<Self> {
         let is_inner = !store.connection.is_autocommit();
-        store.patiently(if is_inner {
-            "SAVEPOINT inner_step"
+        store.execute_when_free(if is_inner {
+            "SAVEPOINT inner"
         } else {
             "BEGIN IMMEDIATE"
         })?;
@@ -375,8 +297,8 @@ impl<'a> Step<'a> {
     }
 
     fn commit(mut self) -> rusqlite::Result<()> {
-        self.store.patiently(if self.is_inner {
-            "RELEASE inner_step"
+        self.store.execute_when_free(if self.is_inner {
+            "RELEASE inner"
         } else {
             "COMMIT"
         })?;
@@ -389,7 +311,7 @@ fn is_busy(err: &rusqlite::Error) -> bool {
     err.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
-impl Drop for Step<'_> {
+impl Drop for OpenTransaction<'_> {
     fn drop(&mut self) {
         // After some errors (full disk) SQLite has rolled back by itself.
         let connection = &self.store.connection;
@@ -397,7 +319,7 @@ impl Drop for Step<'_> {
             return;
         }
         let undone = connection.execute_batch(if self.is_inner {
-            "ROLLBACK TO inner_step; RELEASE inner_step"
+            "ROLLBACK TO inner; RELEASE inner"
         } else {
             "ROLLBACK"
         });
@@ -414,20 +336,17 @@ mod tests {
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     #[test]
-    fn looking_at_an_old_database_shows_it_in_the_new_form_and_leaves_it_old() {
+    fn an_old_database_opened_read_only_is_migrated_in_memory_and_stays_old_on_disk() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("hfdl.db");
         let store = Store::open(&path, NOW).unwrap();
         store.set_setting("disk.reserve", "20G", NOW).unwrap();
         drop(store);
         let before = std::fs::read(&path).unwrap();
-        let next = Migration {
-            sql: "UPDATE settings SET value = value || ' of old';",
-            then: |_, _| Ok(()),
-        };
+        let next = Migration::of_sql("UPDATE settings SET value = value || ' of old';");
         let migrations = [MIGRATIONS, &[next]].concat();
 
-        let store = Store::look(&path, &migrations, NOW).unwrap();
+        let store = Store::open_file_read_only(&path, &migrations, NOW).unwrap();
 
         let setting = store.setting("disk.reserve").unwrap().unwrap();
         assert_eq!(setting.value, "20G of old");

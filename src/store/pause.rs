@@ -7,7 +7,7 @@ use super::wire;
 use crate::domain::pause::Pause;
 
 impl Store {
-    /// Returns the pause that was last asked for, expired or not.
+    /// Returns the last requested pause, expired or not.
     pub fn pause(&self) -> Result<Option<Pause>> {
         let text = self.meta(MetaKey::Pause)?;
         let read = |text: String| {
@@ -31,7 +31,7 @@ mod tests {
     use crate::domain::time::Timestamp;
 
     #[test]
-    fn a_pause_is_read_as_it_was_written_and_nonsense_is_named() {
+    fn a_pause_is_read_as_it_was_written_and_an_unreadable_one_is_named() {
         let home = tempfile::tempdir().unwrap();
         let now = Timestamp::from_second(1_900_000_000).unwrap();
         let store = Store::open(&home.path().join("hfdl.db"), now).unwrap();

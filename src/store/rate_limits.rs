@@ -1,4 +1,4 @@
-//! The table `rate_limits`: what the Hub said about how much it still allows.
+//! The table `rate_limits`: the quotas that the Hub has announced.
 
 use rusqlite::params;
 
@@ -8,7 +8,7 @@ use super::value::{Columns, integer, seconds};
 use crate::domain::retry::longest_wait;
 use crate::domain::time::{Timestamp, believed_wait};
 
-/// The state of one of an endpoint's quotas.
+/// One quota of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateLimit {
     pub endpoint: String,
@@ -33,13 +33,13 @@ impl Store {
         Ok(())
     }
 
-    /// Returns the quotas that have not been reset since, of all endpoints.
+    /// Returns the quotas of all endpoints that are not reset yet.
     ///
     /// A reset time beyond the longest wait that a server may ask for is ignored: the
     /// clock was ahead, or an older version stored an arbitrary value.
     pub fn rate_limits(&self, now: Timestamp) -> Result<Vec<RateLimit>> {
         let sql = "SELECT * FROM rate_limits WHERE resets_at > ?1 ORDER BY endpoint, bucket";
-        let limits: Vec<RateLimit> =
+        let mut limits: Vec<RateLimit> =
             self.list_readable("rate_limits", sql, [seconds(now)], |row| {
                 Ok(RateLimit {
                     endpoint: row.get("endpoint")?,
@@ -48,10 +48,10 @@ impl Store {
                     resets_at: row.time("resets_at")?,
                 })
             })?;
-        let is_believed = |limit: &RateLimit| {
+        limits.retain(|limit| {
             let longest = longest_wait(&limit.bucket);
             believed_wait(limit.resets_at, now, longest).is_some()
-        };
-        Ok(limits.into_iter().filter(is_believed).collect())
+        });
+        Ok(limits)
     }
 }

@@ -1,4 +1,4 @@
-//! The table `model_revisions`: which commits a model has had, and since when.
+//! The table `model_revisions`: the commits of a model that were published, and when.
 
 use rusqlite::params;
 
@@ -11,10 +11,10 @@ use crate::domain::retention::PublishedRevision;
 use crate::domain::time::Timestamp;
 
 impl Store {
-    /// Writes down that a commit of a model is visible now.
+    /// Records that a commit of a model is published now.
     ///
-    /// The time orders revisions, so it is later than that of all others also
-    /// when two came within a second, or the clock was set back.
+    /// Revisions are ordered by this time. It is therefore set later than all
+    /// others, also when two come within a second or the clock was set back.
     pub fn save_revision(&self, model: ModelId, commit: &CommitSha, now: Timestamp) -> Result<()> {
         let sql = "INSERT INTO model_revisions (model_id, commit_sha, published_at)
             VALUES (?1, ?2, max(?3, 1 + coalesce((SELECT max(published_at) FROM model_revisions
@@ -24,7 +24,7 @@ impl Store {
         Ok(())
     }
 
-    /// Returns the commits that a model has had, the latest published first.
+    /// Returns the published commits of a model, newest first.
     pub fn revisions(&self, model: ModelId) -> Result<Vec<PublishedRevision>> {
         let sql = "SELECT * FROM model_revisions WHERE model_id = ?1
             ORDER BY published_at DESC, commit_sha";
@@ -36,7 +36,7 @@ impl Store {
         })
     }
 
-    /// Forgets a commit whose files are gone; tells whether it was known.
+    /// Removes a commit whose files are gone. Returns whether there was a row.
     pub fn forget_revision(&self, model: ModelId, commit: &CommitSha) -> Result<bool> {
         let sql = "DELETE FROM model_revisions WHERE model_id = ?1 AND commit_sha = ?2";
         Ok(self.execute(sql, params![model.0, commit.as_str()])? > 0)

@@ -1,4 +1,4 @@
-//! The table `runs`: one row for each process that did, or had to skip, work.
+//! The table `runs`: one row for each process that worked or skipped its work.
 
 use rusqlite::{Row, named_params, params};
 
@@ -6,11 +6,11 @@ use super::error::{Result, StoreError};
 use super::open::Store;
 use super::value::{Columns, integer, seconds};
 use crate::domain::outcome::{RunOutcome, Trigger};
-use crate::domain::run::{Run, RunEnd, RunId, RunProcess, RunStart, RunTotals};
+use crate::domain::run::{Run, RunCommand, RunEnd, RunId, RunProcess, RunStart, RunTotals};
 use crate::domain::session::SessionId;
 use crate::domain::time::{Timestamp, latest_believable};
 
-/// Which runs to list, newest first; what is `None` does not matter.
+/// A filter for lists of runs; `None` admits every value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunFilter {
     pub trigger: Option<Trigger>,
@@ -18,51 +18,47 @@ pub struct RunFilter {
     pub limit: Option<u32>,
 }
 
-/// What dead processes had left open.
+/// The runs and sessions that dead processes had left open.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Stranded {
+pub struct CrashedWork {
     pub runs: Vec<RunId>,
     pub sessions: Vec<SessionId>,
 }
 
 impl Store {
-    /// Opens a run and gives it its id, which sorts behind those of earlier runs.
+    /// Opens a run. Its id sorts behind the ids of earlier runs.
     pub fn start_run(&self, start: &RunStart) -> Result<RunId> {
         self.transaction(|store| {
-            // A run that a clock far ahead has dated does not count.
+            // Runs dated by a clock that was far ahead do not count.
             let end = RunId::first_at(latest_believable(start.at));
-            let sql = "SELECT max(id) AS id FROM runs WHERE id < ?1";
-            let previous = store.find(sql, [end.as_str()], |row| row.parsed_if_any("id"))?;
-            let id = RunId::following(previous.flatten(), start.at, fastrand::u128(..));
-            store.insert_run(&id, start)?;
+            let sql = "SELECT id FROM runs WHERE id < ?1 ORDER BY id DESC LIMIT 1";
+            let read = |row: &Row<'_>| row.parsed("id");
+            let previous = store.find_readable("runs", sql, [end.as_str()], read)?;
+            let id = RunId::following(previous, start.at, fastrand::u128(..));
+            let sql = "INSERT INTO runs (id, command, trigger, host, pid, boot_id, process_start,
+                    version, started_at, heartbeat_at)
+                VALUES (:id, :command, :trigger, :host, :pid, :boot_id, :process_start,
+                    :version, :at, :at)";
+            store.execute(
+                sql,
+                named_params! {
+                    ":id": id.as_str(),
+                    ":command": start.command.as_str(),
+                    ":trigger": start.trigger.as_str(),
+                    ":host": start.process.host,
+                    ":pid": start.process.pid,
+                    ":boot_id": start.process.boot_id,
+                    ":process_start": start.process.process_start,
+                    ":version": start.process.version,
+                    ":at": seconds(start.at),
+                },
+            )?;
             Ok(id)
         })
     }
 
-    fn insert_run(&self, id: &RunId, start: &RunStart) -> Result<()> {
-        let sql = "INSERT INTO runs (id, command, trigger, host, pid, boot_id, process_start,
-                version, started_at, heartbeat_at)
-            VALUES (:id, :command, :trigger, :host, :pid, :boot_id, :process_start,
-                :version, :at, :at)";
-        self.execute(
-            sql,
-            named_params! {
-                ":id": id.as_str(),
-                ":command": start.command.as_str(),
-                ":trigger": start.trigger.as_str(),
-                ":host": start.process.host,
-                ":pid": start.process.pid,
-                ":boot_id": start.process.boot_id,
-                ":process_start": start.process.process_start,
-                ":version": start.process.version,
-                ":at": seconds(start.at),
-            },
-        )?;
-        Ok(())
-    }
-
-    /// Records a run that found the lock taken or ticks paused: it began and
-    /// ended at once.
+    /// Records a run that ended at once, because the lock was taken or ticks were
+    /// paused.
     pub fn record_skipped_run(
         &self,
         start: &RunStart,
@@ -81,23 +77,31 @@ impl Store {
         })
     }
 
-    /// Says that a run is alive, and returns when it was asked to stop, if it was.
+    /// Returns the last heartbeat of the latest run that has ended; runs dated after
+    /// the present do not count.
+    pub fn last_heartbeat(&self, now: Timestamp) -> Result<Option<Timestamp>> {
+        let sql = "SELECT heartbeat_at FROM runs
+            WHERE started_at <= ?1 AND finished_at IS NOT NULL
+            ORDER BY started_at DESC LIMIT 1";
+        let params = [seconds(latest_believable(now))];
+        self.find(sql, params, |row| row.time("heartbeat_at"))
+    }
+
+    /// Records that a run is alive. Returns the time of a stop request, if any.
     pub fn heartbeat(&self, id: &RunId, now: Timestamp) -> Result<Option<Timestamp>> {
         let sql = "UPDATE runs SET heartbeat_at = max(heartbeat_at, ?2)
             WHERE id = ?1 AND finished_at IS NULL RETURNING stop_requested_at";
         let params = params![id.as_str(), seconds(now)];
         self.find(sql, params, |row| row.time_if_any("stop_requested_at"))?
-            .ok_or_else(|| self.why_no_open_run(id))
+            .ok_or_else(|| self.not_open(id))
     }
 
-    /// Asks a run to save its state and end; asking twice keeps the first time.
+    /// Asks a run to save its state and end. A second request keeps the first time.
     pub fn request_stop(&self, id: &RunId, now: Timestamp) -> Result<()> {
         let sql = "UPDATE runs SET stop_requested_at = coalesce(stop_requested_at, ?2)
             WHERE id = ?1 AND finished_at IS NULL";
-        match self.execute(sql, params![id.as_str(), seconds(now)])? {
-            0 => Err(self.why_no_open_run(id)),
-            _ => Ok(()),
-        }
+        let n_changed = self.execute(sql, params![id.as_str(), seconds(now)])?;
+        self.expect_open(n_changed, id)
     }
 
     /// Closes a run.
@@ -122,13 +126,10 @@ impl Store {
                 ":bytes_reused": integer(totals.bytes_reused),
             },
         )?;
-        match n_changed {
-            0 => Err(self.why_no_open_run(id)),
-            _ => Ok(()),
-        }
+        self.expect_open(n_changed, id)
     }
 
-    /// Returns the run of an id, or says that there is none.
+    /// Returns the run of an id; a missing or unreadable one is an error.
     pub fn run(&self, id: &RunId) -> Result<Run> {
         self.find("SELECT * FROM runs WHERE id = ?1", [id.as_str()], read_run)?
             .ok_or_else(|| StoreError::not_found("run", id))
@@ -144,8 +145,8 @@ impl Store {
         self.list_readable("runs", &listing(filter.trigger), params, read_run)
     }
 
-    /// Returns the runs whose id is a text or ends in it, newest first: two
-    /// are enough to know that the text does not tell them apart.
+    /// Returns the runs whose id is a text or ends in it, newest first. At most
+    /// two: more are not needed to see that the text is ambiguous.
     pub fn runs_by_ending(&self, ending: &str) -> Result<Vec<Run>> {
         let sql = "SELECT * FROM runs
             WHERE id = ?1 OR (length(?1) >= ?2 AND substr(id, -length(?1)) = ?1)
@@ -157,18 +158,8 @@ impl Store {
         )
     }
 
-    /// Returns the last heartbeat of the latest run that has ended; runs dated after
-    /// the present do not count.
-    pub fn last_heartbeat(&self, now: Timestamp) -> Result<Option<Timestamp>> {
-        let sql = "SELECT heartbeat_at FROM runs
-            WHERE started_at <= ?1 AND finished_at IS NOT NULL
-            ORDER BY started_at DESC LIMIT 1";
-        let params = [seconds(latest_believable(now))];
-        self.find(sql, params, |row| row.time("heartbeat_at"))
-    }
-
-    /// Returns the runs that have not ended, oldest first: at most one of them
-    /// is alive, namely the one that holds the lock.
+    /// Returns the runs that have not ended, oldest first. At most one of them is
+    /// alive: the process that holds the lock.
     pub fn unfinished_runs(&self) -> Result<Vec<Run>> {
         self.list_readable("runs", UNFINISHED_RUNS, [], read_run)
     }
@@ -178,14 +169,14 @@ impl Store {
         Ok(self.find(UNFINISHED_RUNS, [], |_| Ok(()))?.is_some())
     }
 
-    /// Closes what dead processes left open.
+    /// Closes the runs and sessions that dead processes left open.
     ///
-    /// Only for whoever holds the run lock, which proves that all other open
-    /// runs are dead. Sessions that kept bytes become `partial`, the others
-    /// `failed`; slots stay unserved, so that the same start goes on with them.
-    /// Everything ends at the last heartbeat: a crash on Friday that is noticed
-    /// on Monday did not run over the weekend.
-    pub fn close_crashed_runs(&self, except: Option<&RunId>) -> Result<Stranded> {
+    /// The caller holds the run lock, which proves that all other open runs are
+    /// dead. Sessions that kept bytes become `partial`, the others `failed`. Slots
+    /// stay unserved, so that the run that starts now continues them. The end is
+    /// the time of the last heartbeat: a crash on Friday that is noticed on Monday
+    /// did not run over the weekend.
+    pub fn close_crashed_runs(&self, except: Option<&RunId>) -> Result<CrashedWork> {
         self.transaction(|store| {
             let sessions = store.close_crashed_sessions(except)?;
             let sql = "UPDATE runs SET finished_at = heartbeat_at, outcome = 'crashed',
@@ -200,22 +191,31 @@ impl Store {
             let mut runs: Vec<RunId> =
                 store.list_readable("runs", sql, params, |row| row.parsed("id"))?;
             runs.sort();
-            Ok(Stranded { runs, sessions })
+            Ok(CrashedWork { runs, sessions })
         })
     }
 
-    /// Returns the runs between two ids that looked at models and have ended,
-    /// oldest first; of many the latest.
+    /// Returns the latest twenty finished runs with sessions between two ids, oldest
+    /// first.
     pub fn runs_with_sessions(&self, after: &RunId, before: &RunId) -> Result<Vec<Run>> {
         let sql = "SELECT * FROM runs WHERE id > ?1 AND id < ?2 AND finished_at IS NOT NULL
-                AND n_sessions > 0 AND command IN ('run-due', 'download')
+                AND n_sessions > 0 AND command IN (?3, ?4)
             ORDER BY id DESC LIMIT 20";
-        let mut runs: Vec<Run> = self.list(sql, [after.as_str(), before.as_str()], read_run)?;
+        let commands = [RunCommand::RunDue, RunCommand::Download].map(RunCommand::as_str);
+        let params = [after.as_str(), before.as_str(), commands[0], commands[1]];
+        let mut runs: Vec<Run> = self.list_readable("runs", sql, params, read_run)?;
         runs.reverse();
         Ok(runs)
     }
 
-    fn why_no_open_run(&self, id: &RunId) -> StoreError {
+    fn expect_open(&self, n_changed: usize, id: &RunId) -> Result<()> {
+        if n_changed == 0 {
+            return Err(self.not_open(id));
+        }
+        Ok(())
+    }
+
+    fn not_open(&self, id: &RunId) -> StoreError {
         match self.run(id) {
             Ok(_) => StoreError::Ended {
                 entity: "run",
@@ -229,8 +229,8 @@ impl Store {
 pub(super) const UNFINISHED_RUNS: &str =
     "SELECT * FROM runs WHERE finished_at IS NULL ORDER BY started_at, id";
 
-/// Builds the query for a list of runs: one text for each case, because a
-/// condition that may be NULL hides the index.
+/// Builds the query for a list of runs. Each case has its own text, because
+/// SQLite uses no index for a condition that may be NULL.
 pub(super) fn listing(trigger: Option<Trigger>) -> String {
     let condition = match trigger {
         Some(_) => "trigger = :trigger",
@@ -243,13 +243,13 @@ pub(super) fn listing(trigger: Option<Trigger>) -> String {
 }
 
 fn read_run(row: &Row<'_>) -> rusqlite::Result<Run> {
-    let end = row.parsed_if_any("outcome")?.map(|outcome| {
+    let end = |outcome| {
         Ok::<_, rusqlite::Error>(RunEnd {
             at: row.time("finished_at")?,
             outcome,
             exit_code: row.get("exit_code")?,
         })
-    });
+    };
     Ok(Run {
         id: row.parsed("id")?,
         start: RunStart {
@@ -274,6 +274,6 @@ fn read_run(row: &Row<'_>) -> rusqlite::Result<Run> {
             bytes_fetched: row.count("bytes_fetched")?,
             bytes_reused: row.count("bytes_reused")?,
         },
-        end: end.transpose()?,
+        end: row.parsed_if_any("outcome")?.map(end).transpose()?,
     })
 }

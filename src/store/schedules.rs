@@ -1,16 +1,17 @@
-//! The tables `schedules`, `schedule_models` and `schedule_tags`: when, under
-//! which limits, and for which models.
+//! The tables `schedules`, `schedule_models` and `schedule_tags`: cadences with
+//! their limits and the models that they select.
 
 use rusqlite::{Params, Row, ToSql, named_params, params};
 
 use super::error::{Result, StoreError};
 use super::open::Store;
+use super::rows::unreadable_reason;
 use super::value::{Columns, integer, seconds, unreadable};
 use super::wire;
 use crate::domain::model::EntryName;
 use crate::domain::schedule::{
-    Cadence, CatchUp, Schedule, ScheduleId, ScheduleSpec, ScheduleState, Schedules, Selection,
-    Unusable, UnusableKind, Windows,
+    Cadence, CatchUp, Schedule, ScheduleId, ScheduleSpec, ScheduleState, Selection,
+    StoredSchedules, Unusable, UnusableKind, Windows,
 };
 use crate::domain::time::Timestamp;
 use crate::domain::units::{ByteSize, Seconds};
@@ -22,7 +23,7 @@ const SELECT: &str = "SELECT schedules.*,
     FROM schedules ";
 
 impl Store {
-    /// Registers a schedule; the models that it names must exist.
+    /// Registers a schedule. The models that it names must exist.
     pub fn insert_schedule(
         &self,
         spec: &ScheduleSpec,
@@ -45,10 +46,10 @@ impl Store {
         })
     }
 
-    /// Changes what a person says about a schedule.
+    /// Changes the entry of a schedule and makes it a candidate at once.
     ///
-    /// Also makes it a candidate at once: `next_due_at` may be early but never
-    /// late, and only the caller can compute it anew.
+    /// `next_due_at` may be early but never late, and only the caller can compute
+    /// it.
     pub fn update_schedule(
         &self,
         id: ScheduleId,
@@ -69,7 +70,7 @@ impl Store {
         })
     }
 
-    /// Writes down what runs, or an edit, did to a schedule's slots.
+    /// Saves the state of a schedule.
     pub fn save_schedule_state(&self, id: ScheduleId, state: &ScheduleState) -> Result<()> {
         let sql = "UPDATE schedules SET anchor_at = :anchor_at, not_before_at = :not_before_at,
                 next_due_at = :next_due_at, last_slot_at = :last_slot_at,
@@ -91,7 +92,7 @@ impl Store {
         expect_one(n_changed, id)
     }
 
-    /// Switches a schedule on or off; one that is switched on is a candidate at once.
+    /// Enables or disables a schedule. An enabled one is a candidate at once.
     pub fn set_schedule_enabled(
         &self,
         id: ScheduleId,
@@ -104,32 +105,32 @@ impl Store {
         expect_one(self.execute(sql, params![id.0, enabled, seconds(now)])?, id)
     }
 
-    /// Makes every enabled schedule a candidate at once, because time zone
-    /// data, and with it every cached `next_due_at`, has changed.
+    /// Makes every enabled schedule a candidate at once. Called after a change of
+    /// the time zone data, which makes every cached `next_due_at` invalid.
     pub fn reconsider_all_schedules(&self, now: Timestamp) -> Result<()> {
         let sql = "UPDATE schedules SET next_due_at = ?1 WHERE enabled = 1";
         self.execute(sql, [seconds(now)])?;
         Ok(())
     }
 
-    /// Forgets a schedule; sessions that it started stay, under its name.
+    /// Removes a schedule. Its sessions stay under its name.
     pub fn remove_schedule(&self, id: ScheduleId) -> Result<()> {
         let sql = "DELETE FROM schedules WHERE id = ?1";
         expect_one(self.execute(sql, [id.0])?, id)
     }
 
-    /// Returns the schedule of a name, or says that there is none.
+    /// Returns the schedule of a name; a missing one is an error.
     pub fn schedule(&self, name: &EntryName) -> Result<Schedule> {
         self.find_schedule(name)?
             .ok_or_else(|| StoreError::not_found("schedule", name))
     }
 
-    /// Returns a schedule by its number; `None` when it has been removed.
+    /// Returns a schedule by its id; `None` if it has been removed.
     pub fn schedule_by_id(&self, id: ScheduleId) -> Result<Option<Schedule>> {
         self.find_one(&format!("{SELECT} WHERE id = ?1"), [id.0])
     }
 
-    /// Tells whether a schedule is still there, in whatever state.
+    /// Tells whether a schedule is still registered, readable or not.
     pub fn has_schedule(&self, id: ScheduleId) -> Result<bool> {
         let sql = "SELECT 1 FROM schedules WHERE id = ?1";
         Ok(self.find(sql, [id.0], |_| Ok(()))?.is_some())
@@ -145,43 +146,43 @@ impl Store {
         self.find_one(&format!("{SELECT} WHERE name = ?1"), [name.as_str()])
     }
 
-    /// Returns the number of a schedule, of which no more need be readable than its name.
+    /// Returns the id of a schedule, also if its row is unreadable.
     pub fn find_schedule_id(&self, name: &EntryName) -> Result<Option<ScheduleId>> {
         let sql = "SELECT id FROM schedules WHERE name = ?1";
         self.find(sql, [name.as_str()], |row| Ok(ScheduleId(row.get("id")?)))
     }
 
     /// Returns all schedules by name.
-    pub fn schedules(&self) -> Result<Schedules> {
+    pub fn schedules(&self) -> Result<StoredSchedules> {
         self.list_all(&format!("{SELECT} ORDER BY name"), [])
     }
 
     /// Returns the enabled schedules by name.
-    pub fn enabled_schedules(&self) -> Result<Schedules> {
+    pub fn enabled_schedules(&self) -> Result<StoredSchedules> {
         let sql = format!("{SELECT} WHERE enabled = 1 ORDER BY name");
         self.list_all(&sql, [])
     }
 
-    /// Returns the enabled schedules that may be due, the longest waiting first.
+    /// Returns the enabled schedules that may be due, the earliest first.
     ///
-    /// A superset of what is due, found without looking at the others.
-    pub fn due_candidates(&self, now: Timestamp) -> Result<Schedules> {
+    /// A superset of the due schedules, found without reading the others.
+    pub fn due_candidates(&self, now: Timestamp) -> Result<StoredSchedules> {
         self.list_all(&due_query(), [seconds(now)])
     }
 
-    /// Reads one schedule that somebody asks for: if it cannot be read, that is the answer.
+    /// Reads one schedule; an unreadable one is an error.
     fn find_one(&self, sql: &str, params: impl Params) -> Result<Option<Schedule>> {
-        match self.find(sql, params, read_or_tell)? {
+        match self.find(sql, params, read_or_reason)? {
             Some(Ok(schedule)) => Ok(Some(schedule)),
             Some(Err(unusable)) => Err(StoreError::UnusableSchedule(Box::new(unusable))),
             None => Ok(None),
         }
     }
 
-    /// Reads many schedules, of which one that cannot be read hides no other.
-    fn list_all(&self, sql: &str, params: impl Params) -> Result<Schedules> {
-        let rows: Vec<_> = self.list(sql, params, read_or_tell)?;
-        let mut all = Schedules::default();
+    /// Reads many schedules; unreadable ones are returned beside the others.
+    fn list_all(&self, sql: &str, params: impl Params) -> Result<StoredSchedules> {
+        let rows: Vec<_> = self.list(sql, params, read_or_reason)?;
+        let mut all = StoredSchedules::default();
         for row in rows {
             match row {
                 Ok(schedule) => all.readable.push(schedule),
@@ -223,15 +224,16 @@ impl Store {
         if number.is_some() {
             params.push((":id", &number));
         }
-        self.execute(sql, &*params)
-            .map_err(|err| match StoreError::is_duplicate(&err) {
-                true => StoreError::NotUnique {
-                    entity: "schedule",
-                    what: "the name".to_owned(),
-                    existing: spec.name.to_string(),
-                },
-                false => err.into(),
-            })
+        self.execute(sql, &*params).map_err(|err| {
+            if !StoreError::is_duplicate(&err) {
+                return err.into();
+            }
+            StoreError::NotUnique {
+                entity: "schedule",
+                what: "the name".to_owned(),
+                existing: spec.name.to_string(),
+            }
+        })
     }
 
     fn write_selection(&self, id: ScheduleId, selection: &Selection) -> Result<()> {
@@ -252,25 +254,23 @@ impl Store {
     }
 }
 
-/// The question of every tick: answered from the index of enabled schedules.
+/// The query of every tick; it uses the index of enabled schedules.
 pub(super) fn due_query() -> String {
     format!("{SELECT} WHERE enabled = 1 AND next_due_at <= ?1 ORDER BY next_due_at")
 }
 
 fn expect_one(n_changed: usize, id: ScheduleId) -> Result<()> {
-    match n_changed {
-        0 => Err(StoreError::not_found("schedule", id.0)),
-        _ => Ok(()),
+    if n_changed == 0 {
+        return Err(StoreError::not_found("schedule", id.0));
     }
+    Ok(())
 }
 
-/// Reads a row, or tells which schedule it is and why it cannot be read. What
-/// ails the whole database stays an error.
-fn read_or_tell(row: &Row<'_>) -> rusqlite::Result<std::result::Result<Schedule, Unusable>> {
+/// Reads a row, or returns the schedule's name and the reason why it cannot be read.
+fn read_or_reason(row: &Row<'_>) -> rusqlite::Result<std::result::Result<Schedule, Unusable>> {
     let why = match read_schedule(row) {
         Ok(schedule) => return Ok(Ok(schedule)),
-        Err(rusqlite::Error::FromSqlConversionFailure(_, _, source)) => source.to_string(),
-        Err(err) => return Err(err),
+        Err(err) => unreadable_reason(err)?,
     };
     Ok(Err(Unusable {
         id: ScheduleId(row.get("id")?),

@@ -1,34 +1,35 @@
-//! The tables `sessions` and `session_files`: what happened, byte by byte count.
+//! The tables `sessions` and `session_files`: attempts at one target, with their
+//! counts and the result for each file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use rusqlite::types::Value;
-use rusqlite::{Row, named_params, params_from_iter};
+use rusqlite::{Row, named_params, params, params_from_iter};
 
 use super::error::{Result, StoreError};
 use super::open::Store;
 use super::value::{Columns, destination_text, integer, path_text, seconds};
-use super::wire::{read_reused, render_reused};
+use super::wire::{read_reused, render_list, render_reused};
 use crate::domain::model::{EntryName, ModelId};
-use crate::domain::outcome::{Outcome, VerifyOutcome};
+use crate::domain::outcome::{ErrorKind, Outcome, VerifyOutcome};
 use crate::domain::repo::Repo;
 use crate::domain::run::RunId;
-use crate::domain::schedule::ScheduleId;
+use crate::domain::schedule::{ModelEnd, ScheduleId};
 use crate::domain::session::{
     ByteCounts, FileCounts, Session, SessionEnd, SessionFile, SessionId, SessionProgress,
     SessionStart, Trouble,
 };
 use crate::domain::time::{Timestamp, latest_believable};
 
-/// Whose sessions to list.
+/// The model whose sessions are listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SessionsOf {
     Model(ModelId),
-    /// A model that has been removed, by the name that it had.
+    /// A model that has been removed, by its name.
     RemovedModel(EntryName),
 }
 
-/// Which sessions to list, newest first; what is `None` does not matter.
+/// A filter for lists of sessions; `None` admits every value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionFilter {
     pub of: Option<SessionsOf>,
@@ -69,9 +70,9 @@ impl Store {
         Ok(SessionId(self.connection().last_insert_rowid()))
     }
 
-    /// Writes down how far a session has come.
+    /// Saves the progress of a session.
     ///
-    /// Called now and then while bytes flow: after a crash these counts tell
+    /// Called from time to time during a download: after a crash these counts tell
     /// whether bytes were kept.
     pub fn save_progress(&self, id: SessionId, progress: &SessionProgress) -> Result<()> {
         let path = progress.path.as_deref().map(path_text).transpose()?;
@@ -100,10 +101,10 @@ impl Store {
                 ":retries": progress.retries,
             },
         )?;
-        match n_changed {
-            0 => Err(self.why_not_running(id)),
-            _ => Ok(()),
+        if n_changed == 0 {
+            return Err(self.not_running(id));
         }
+        Ok(())
     }
 
     /// Closes a session, once.
@@ -136,7 +137,7 @@ impl Store {
         })
     }
 
-    /// Writes down what a session did to a file; the last word counts.
+    /// Saves the record of a file in a session; a later record replaces it.
     pub fn save_session_file(&self, id: SessionId, file: &SessionFile) -> Result<()> {
         let sql = "INSERT INTO session_files (session_id, path, content_id, size,
                 bytes_fetched, bytes_reused, source, retries, result, found_bad)
@@ -165,7 +166,7 @@ impl Store {
         Ok(())
     }
 
-    /// Returns the session of an id, or says that there is none.
+    /// Returns the session of an id; a missing or unreadable one is an error.
     pub fn session(&self, id: SessionId) -> Result<Session> {
         self.find("SELECT * FROM sessions WHERE id = ?1", [id.0], read_session)?
             .ok_or_else(|| StoreError::not_found("session", id.0))
@@ -174,43 +175,51 @@ impl Store {
     /// Returns sessions, newest first.
     pub fn sessions(&self, filter: &SessionFilter) -> Result<Vec<Session>> {
         let (sql, params) = listing(filter);
-        self.list(&sql, params_from_iter(params), read_session)
+        self.list_readable("sessions", &sql, params_from_iter(params), read_session)
     }
 
-    /// Returns the newest check of a model, at a believable date: a
-    /// verification asks nobody for news.
+    /// Returns the newest check of a model that has a believable date.
+    /// Verifications are no checks.
     pub fn last_session(&self, model: ModelId, now: Timestamp) -> Result<Option<Session>> {
         let latest = seconds(latest_believable(now));
-        self.find(LAST_SESSION, [model.0, latest], read_session)
+        self.find_readable("sessions", LAST_SESSION, [model.0, latest], read_session)
     }
 
-    /// Returns the newest check of each model that has any, at a believable date.
+    /// Returns the newest check of each model, as `last_session` does.
     pub fn last_sessions(&self, now: Timestamp) -> Result<BTreeMap<ModelId, Session>> {
-        self.list(LAST_SESSIONS, [seconds(latest_believable(now))], |row| {
+        let latest = [seconds(latest_believable(now))];
+        self.list_readable("sessions", LAST_SESSIONS, latest, |row| {
             Ok((ModelId(row.get("model_id")?), read_session(row)?))
         })
     }
 
-    /// Returns the models that a schedule's run has looked at since an instant
-    /// with an end that needs no other look before the next slot.
+    /// Returns the models with a scheduled session since an instant whose result is
+    /// final: no further attempt is useful before the next slot.
     pub fn models_done_since(&self, since: Timestamp, now: Timestamp) -> Result<BTreeSet<ModelId>> {
         let sql = "SELECT DISTINCT model_id FROM sessions
             WHERE started_at BETWEEN ?1 AND ?2 AND slot_at IS NOT NULL AND model_id IS NOT NULL
-                AND outcome IN ('updated', 'up-to-date', 'repaired', 'held', 'orphaned', 'failed')
+                AND outcome IN (SELECT value FROM json_each(?3))
                 AND (outcome <> 'failed'
-                    OR error_kind NOT IN ('network', 'rate-limit')
+                    OR error_kind NOT IN (SELECT value FROM json_each(?4))
                         AND NOT (error_kind = 'auth' AND model_id IN
                             (SELECT id FROM models WHERE needs_token = 1))
                         AND error NOT LIKE 'crashed:%')";
-        let params = [seconds(since), seconds(latest_believable(now))];
-        let ids: Vec<ModelId> = self.list(sql, params, |row| Ok(ModelId(row.get("model_id")?)))?;
-        Ok(ids.into_iter().collect())
+        let is_final = |outcome: &&Outcome| ModelEnd::of(**outcome, None) == ModelEnd::Final;
+        let final_outcomes = Outcome::ALL.iter().filter(is_final);
+        let temporary = ErrorKind::ALL.iter().filter(|kind| kind.is_temporary());
+        let params = params![
+            seconds(since),
+            seconds(latest_believable(now)),
+            render_list(final_outcomes),
+            render_list(temporary),
+        ];
+        self.list(sql, params, |row| Ok(ModelId(row.get("model_id")?)))
     }
 
     /// Returns the files of a session by path.
     pub fn session_files(&self, id: SessionId) -> Result<Vec<SessionFile>> {
         let sql = "SELECT * FROM session_files WHERE session_id = ?1 ORDER BY path";
-        self.list(sql, [id.0], |row| {
+        self.list_readable("session_files", sql, [id.0], |row| {
             Ok(SessionFile {
                 path: row.parsed("path")?,
                 content: row.parsed("content_id")?,
@@ -244,7 +253,7 @@ impl Store {
         Ok(ids)
     }
 
-    fn why_not_running(&self, id: SessionId) -> StoreError {
+    fn not_running(&self, id: SessionId) -> StoreError {
         match self.session(id) {
             Ok(_) => StoreError::Ended {
                 entity: "session",
@@ -255,14 +264,14 @@ impl Store {
     }
 }
 
-/// Ordered by number, which is the order of writing: dates go wrong when the
-/// clock is set. The index is named, because the planner prefers the one by date.
+/// Ordered by id, which is the order of writing: dates are wrong after the clock
+/// was set. The index is named, because the planner prefers the one by date.
 pub(super) const LAST_SESSION: &str = "SELECT * FROM sessions INDEXED BY sessions_of_model
     WHERE model_id = ?1 AND started_at <= ?2
         AND (SELECT command FROM runs WHERE runs.id = run_id) <> 'verify'
     ORDER BY id DESC LIMIT 1";
 
-/// One look into the index for each model, instead of a pass over all sessions.
+/// One search in the index for each model, instead of a scan of all sessions.
 pub(super) const LAST_SESSIONS: &str =
     "SELECT sessions.* FROM models JOIN sessions ON sessions.id = (
         SELECT id FROM sessions AS newest INDEXED BY sessions_of_model
@@ -270,8 +279,8 @@ pub(super) const LAST_SESSIONS: &str =
             AND (SELECT command FROM runs WHERE runs.id = newest.run_id) <> 'verify'
         ORDER BY id DESC LIMIT 1)";
 
-/// Builds the query for a filter; only what is asked for appears in it, so
-/// that SQLite sees which index fits.
+/// Builds the query for a filter. It contains only the conditions that are set, so
+/// that SQLite finds the right index.
 pub(super) fn listing(filter: &SessionFilter) -> (String, Vec<Value>) {
     let mut conditions = Vec::new();
     let mut params: Vec<Value> = Vec::new();
@@ -299,9 +308,10 @@ pub(super) fn listing(filter: &SessionFilter) -> (String, Vec<Value>) {
     if let Some(since) = filter.since {
         ask("started_at >= ?", seconds(since).into());
     }
-    let condition = match conditions.is_empty() {
-        true => String::new(),
-        false => format!("WHERE {}", conditions.join(" AND ")),
+    let condition = if conditions.is_empty() {
+        String::new()
+    } else {
+        format!("WHERE {}", conditions.join(" AND "))
     };
     params.push(filter.limit.map_or(-1, i64::from).into());
     let sql =
@@ -352,18 +362,17 @@ fn read_end(row: &Row<'_>) -> rusqlite::Result<Option<SessionEnd>> {
     let Some(outcome) = row.parsed_if_any("outcome")? else {
         return Ok(None);
     };
-    let trouble = match row.parsed_if_any("error_kind")? {
-        Some(kind) => Some(Trouble {
+    let trouble = |kind| {
+        Ok::<_, rusqlite::Error>(Trouble {
             kind,
             message: row.get("error")?,
             hint: row.get("hint")?,
-        }),
-        None => None,
+        })
     };
     Ok(Some(SessionEnd {
         at: row.time("finished_at")?,
         outcome,
         verify_outcome: row.parsed_if_any("verify_outcome")?,
-        trouble,
+        trouble: row.parsed_if_any("error_kind")?.map(trouble).transpose()?,
     }))
 }

@@ -1,13 +1,11 @@
-//! The table `settings`: what `hfdl config set` has saved.
-//!
-//! Which keys exist and what their values mean is the business of the settings
-//! themselves; here they are texts.
+//! The table `settings`: texts saved by `hfdl config set`. Keys and values are
+//! checked in `domain::settings`.
 
 use rusqlite::{Row, params};
 
 use super::error::Result;
 use super::open::Store;
-use super::value::{Columns, seconds};
+use super::value::seconds;
 use crate::domain::time::Timestamp;
 
 /// A saved setting.
@@ -15,18 +13,17 @@ use crate::domain::time::Timestamp;
 pub struct Setting {
     pub key: String,
     pub value: String,
-    pub updated_at: Timestamp,
 }
 
 impl Store {
     /// Returns all saved settings by key.
     pub fn settings(&self) -> Result<Vec<Setting>> {
-        let sql = "SELECT key, value, updated_at FROM settings ORDER BY key";
+        let sql = "SELECT key, value FROM settings ORDER BY key";
         self.list(sql, [], read_setting)
     }
 
     pub fn setting(&self, key: &str) -> Result<Option<Setting>> {
-        let sql = "SELECT key, value, updated_at FROM settings WHERE key = ?1";
+        let sql = "SELECT key, value FROM settings WHERE key = ?1";
         self.find(sql, [key], read_setting)
     }
 
@@ -39,7 +36,7 @@ impl Store {
         Ok(())
     }
 
-    /// Forgets a setting and tells whether there was one.
+    /// Removes a setting. Returns whether there was one.
     pub fn unset_setting(&self, key: &str) -> Result<bool> {
         Ok(self.execute("DELETE FROM settings WHERE key = ?1", [key])? > 0)
     }
@@ -49,6 +46,5 @@ fn read_setting(row: &Row<'_>) -> rusqlite::Result<Setting> {
     Ok(Setting {
         key: row.get("key")?,
         value: row.get("value")?,
-        updated_at: row.time("updated_at")?,
     })
 }

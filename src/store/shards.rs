@@ -1,5 +1,5 @@
-//! The tables `shards` and `schedule_shards`: which parts of the work this home
-//! does, and how far each has come.
+//! The tables `shards` and `schedule_shards`: the shards that run in this home,
+//! and the slots of each schedule for each shard.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::domain::shard::{Shard, ShardTicks};
 use crate::domain::time::Timestamp;
 
 impl Store {
-    /// Writes down that a run of a shard was started.
+    /// Records that a run of a shard was started.
     pub fn record_shard_tick(&self, shard: Shard, now: Timestamp) -> Result<()> {
         let sql = "INSERT INTO shards (number, n_shards, last_tick_at) VALUES (?1, ?2, ?3)
             ON CONFLICT (n_shards, number) DO UPDATE SET last_tick_at = excluded.last_tick_at";
@@ -22,7 +22,8 @@ impl Store {
     }
 
     pub fn shard_ticks(&self) -> Result<ShardTicks> {
-        let ticks = self.list("SELECT * FROM shards", [], |row| {
+        let sql = "SELECT * FROM shards";
+        let ticks = self.list_readable("shards", sql, [], |row| {
             Ok((read_shard(row)?, row.time("last_tick_at")?))
         })?;
         Ok(ShardTicks(ticks))
@@ -31,16 +32,18 @@ impl Store {
     /// Returns the shards of one schedule.
     pub fn shards_of_schedule(&self, id: ScheduleId) -> Result<SlotsByShard> {
         let sql = "SELECT * FROM schedule_shards WHERE schedule_id = ?1";
-        self.list(sql, [id.0], |row| Ok((read_shard(row)?, read_slots(row)?)))
+        let read = |row: &Row<'_>| Ok((read_shard(row)?, read_slots(row)?));
+        self.list_readable("schedule_shards", sql, [id.0], read)
     }
 
     /// Returns the shards of all schedules that have any.
     pub fn shards_of_schedules(&self) -> Result<BTreeMap<ScheduleId, SlotsByShard>> {
         let mut all: BTreeMap<ScheduleId, SlotsByShard> = BTreeMap::new();
-        self.list::<_, ()>("SELECT * FROM schedule_shards", [], |row| {
+        let sql = "SELECT * FROM schedule_shards";
+        self.list_readable::<_, ()>("schedule_shards", sql, [], |row| {
+            let (shard, slots) = (read_shard(row)?, read_slots(row)?);
             let id = ScheduleId(row.get("schedule_id")?);
-            let shards = all.entry(id).or_default();
-            shards.insert(read_shard(row)?, read_slots(row)?);
+            all.entry(id).or_default().insert(shard, slots);
             Ok(())
         })?;
         Ok(all)
@@ -71,7 +74,7 @@ impl Store {
 
 fn read_shard(row: &Row<'_>) -> rusqlite::Result<Shard> {
     let shard = Shard::from_parts(row.get("number")?, row.get("n_shards")?);
-    shard.ok_or_else(|| unreadable("number", "there are not so many shards"))
+    shard.ok_or_else(|| unreadable("number", "it is not below `n_shards`"))
 }
 
 fn read_slots(row: &Row<'_>) -> rusqlite::Result<ShardSlots> {

@@ -1,7 +1,7 @@
-//! The way of single values into columns and back.
+//! Conversion of single values to columns and back.
 //!
-//! Reading parses again: a database that someone edited by hand gets an error
-//! that names the column, never a value that breaks a rule of its type.
+//! Reading parses each value again: a value that breaks a rule of its type
+//! becomes an error with the name of its column.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -14,7 +14,7 @@ use super::error::{Result, StoreError};
 use crate::domain::model::{Destination, Priority};
 use crate::domain::time::Timestamp;
 
-/// Says which stored value no longer means anything.
+/// A stored value that cannot be read, with its column and the reason.
 #[derive(Debug, Error)]
 #[error("`{column}`: {why}")]
 pub struct UnreadableValue {
@@ -31,61 +31,71 @@ impl UnreadableValue {
     }
 }
 
-/// What the word of a destination is, beside the absolute paths of directories.
+/// The stored word for the shared cache; all other destinations are absolute paths.
 const CACHE: &str = "cache";
 
 /// Typed access to the columns of a row.
 pub(super) trait Columns {
-    fn parsed<T: FromStr<Err: ToString>>(&self, column: &str) -> rusqlite::Result<T>;
-    fn parsed_if_any<T: FromStr<Err: ToString>>(&self, column: &str)
-    -> rusqlite::Result<Option<T>>;
-    fn time(&self, column: &str) -> rusqlite::Result<Timestamp>;
-    fn time_if_any(&self, column: &str) -> rusqlite::Result<Option<Timestamp>>;
-    fn count(&self, column: &str) -> rusqlite::Result<u64>;
-    fn count_if_any(&self, column: &str) -> rusqlite::Result<Option<u64>>;
-    fn destination(&self, column: &str) -> rusqlite::Result<Destination>;
-    fn path_if_any(&self, column: &str) -> rusqlite::Result<Option<PathBuf>>;
-    fn priority(&self, column: &str) -> rusqlite::Result<Priority>;
-}
+    /// Reads a column and converts it.
+    fn converted<S: FromSql, T, E: ToString>(
+        &self,
+        column: &str,
+        convert: impl FnOnce(S) -> std::result::Result<T, E>,
+    ) -> rusqlite::Result<T>;
 
-impl Columns for Row<'_> {
+    /// Reads a column that may be NULL, and converts its value.
+    fn converted_if_any<S: FromSql, T, E: ToString>(
+        &self,
+        column: &str,
+        convert: impl FnOnce(S) -> std::result::Result<T, E>,
+    ) -> rusqlite::Result<Option<T>> {
+        self.converted(column, |value: Option<S>| value.map(convert).transpose())
+    }
+
     fn parsed<T: FromStr<Err: ToString>>(&self, column: &str) -> rusqlite::Result<T> {
-        let text = self.get_ref(column)?;
-        let text = text.as_str().map_err(|err| unreadable(column, err))?;
-        text.parse().map_err(|err| unreadable(column, err))
+        self.converted(column, |text: String| text.parse())
     }
 
     fn parsed_if_any<T: FromStr<Err: ToString>>(
         &self,
         column: &str,
     ) -> rusqlite::Result<Option<T>> {
-        let text: Option<String> = self.get(column)?;
-        text.map(|text| text.parse().map_err(|err| unreadable(column, err)))
-            .transpose()
+        self.converted_if_any(column, |text: String| text.parse())
     }
 
     fn time(&self, column: &str) -> rusqlite::Result<Timestamp> {
-        let seconds = checked::<i64>(self, column)?;
-        Timestamp::from_second(seconds).map_err(|err| unreadable(column, err))
+        self.converted(column, Timestamp::from_second)
     }
 
     fn time_if_any(&self, column: &str) -> rusqlite::Result<Option<Timestamp>> {
-        let seconds: Option<i64> = self.get(column)?;
-        seconds
-            .map(|s| Timestamp::from_second(s).map_err(|err| unreadable(column, err)))
-            .transpose()
+        self.converted_if_any(column, Timestamp::from_second)
     }
 
     fn count(&self, column: &str) -> rusqlite::Result<u64> {
-        let number = checked::<i64>(self, column)?;
-        u64::try_from(number).map_err(|err| unreadable(column, err))
+        self.converted(column, |number: i64| u64::try_from(number))
     }
 
     fn count_if_any(&self, column: &str) -> rusqlite::Result<Option<u64>> {
-        let number: Option<i64> = self.get(column)?;
-        number
-            .map(|n| u64::try_from(n).map_err(|err| unreadable(column, err)))
-            .transpose()
+        self.converted_if_any(column, |number: i64| u64::try_from(number))
+    }
+
+    fn priority(&self, column: &str) -> rusqlite::Result<Priority> {
+        self.converted(column, |number: i64| number.to_string().parse())
+    }
+
+    fn destination(&self, column: &str) -> rusqlite::Result<Destination>;
+    fn path(&self, column: &str) -> rusqlite::Result<PathBuf>;
+    fn path_if_any(&self, column: &str) -> rusqlite::Result<Option<PathBuf>>;
+}
+
+impl Columns for Row<'_> {
+    fn converted<S: FromSql, T, E: ToString>(
+        &self,
+        column: &str,
+        convert: impl FnOnce(S) -> std::result::Result<T, E>,
+    ) -> rusqlite::Result<T> {
+        let value = self.get(column).map_err(|err| unreadable(column, err))?;
+        convert(value).map_err(|err| unreadable(column, err))
     }
 
     fn destination(&self, column: &str) -> rusqlite::Result<Destination> {
@@ -96,21 +106,16 @@ impl Columns for Row<'_> {
         })
     }
 
+    fn path(&self, column: &str) -> rusqlite::Result<PathBuf> {
+        Ok(self.get::<_, String>(column)?.into())
+    }
+
     fn path_if_any(&self, column: &str) -> rusqlite::Result<Option<PathBuf>> {
         Ok(self.get::<_, Option<String>>(column)?.map(PathBuf::from))
     }
-
-    fn priority(&self, column: &str) -> rusqlite::Result<Priority> {
-        let number = checked::<i64>(self, column)?.to_string();
-        number.parse().map_err(|err| unreadable(column, err))
-    }
 }
 
-fn checked<T: FromSql>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
-    row.get(column).map_err(|err| unreadable(column, err))
-}
-
-/// Wraps a reason the way a row mapper must: as an error of rusqlite.
+/// Wraps a reason in the error type of a row reader.
 pub(super) fn unreadable(column: &str, why: impl ToString) -> rusqlite::Error {
     let value = UnreadableValue::new(column, why);
     rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(value))
@@ -120,8 +125,8 @@ pub(super) fn seconds(at: Timestamp) -> i64 {
     at.as_second()
 }
 
-/// SQLite's integers end at half of `u64`, which is 8 EiB: more than any disk,
-/// so the largest number stands for all above it.
+/// Converts a count to an integer of SQLite. Counts above `i64::MAX` (8 EiB, more
+/// than any disk) become `i64::MAX`.
 pub(super) fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -1,5 +1,5 @@
-//! The JSON form of what no query looks into: lists, the pause, and where
-//! reused bytes came from.
+//! The JSON form of values that no query searches: lists, the pause, and the
+//! origins of reused bytes.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -7,22 +7,21 @@ use std::str::FromStr;
 use rusqlite::Row;
 use serde::{Deserialize, Serialize};
 
-use super::value::unreadable;
+use super::value::{Columns, unreadable};
 use crate::domain::origin::{Origin, OriginKind, Reused};
 use crate::domain::pause::Pause;
 use crate::domain::repo::Repo;
 use crate::domain::time::{Timestamp, render_utc};
 
 /// Renders a list of texts as a JSON array.
-pub(super) fn render_list(texts: &[String]) -> String {
-    serde_json::Value::from(texts.to_vec()).to_string()
+pub(super) fn render_list(texts: impl IntoIterator<Item: ToString>) -> String {
+    let texts = texts.into_iter().map(|text| text.to_string());
+    serde_json::Value::from_iter(texts).to_string()
 }
 
 /// Reads a column that holds a JSON array of texts, or NULL.
 pub(super) fn read_list(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Vec<String>>> {
-    let text: Option<String> = row.get(column)?;
-    text.map(|text| serde_json::from_str(&text).map_err(|err| unreadable(column, err)))
-        .transpose()
+    row.converted_if_any(column, |text: String| serde_json::from_str(&text))
 }
 
 /// Reads a column of a query that gathers words with `json_group_array`.
@@ -37,8 +36,7 @@ pub(super) fn read_words<T: FromStr<Err: ToString> + Ord>(
         .collect()
 }
 
-/// The form of a pause: times are RFC 3339, as a person who looks into the
-/// database reads them.
+/// The JSON form of a pause; times are RFC 3339, for people who read the database.
 #[derive(Deserialize, Serialize)]
 struct PauseForm {
     since: String,
@@ -57,7 +55,7 @@ pub(super) fn render_pause(pause: &Pause) -> String {
     serde_json::json!(form).to_string()
 }
 
-/// Reads a pause, or says why it is none.
+/// Reads a pause, or returns the reason why it cannot be read.
 pub(super) fn read_pause(text: &str) -> Result<Pause, String> {
     let form: PauseForm = serde_json::from_str(text).map_err(|err| err.to_string())?;
     let time = |text: String| text.parse::<Timestamp>().map_err(|err| err.to_string());
@@ -68,7 +66,7 @@ pub(super) fn read_pause(text: &str) -> Result<Pause, String> {
     })
 }
 
-/// The form of an origin; what is not known takes no space.
+/// The JSON form of an origin; unknown fields are left out.
 #[derive(Deserialize, Serialize)]
 struct ReusedForm {
     kind: String,
@@ -114,8 +112,8 @@ pub(super) fn render_reused(reused: &[Reused]) -> String {
     serde_json::json!(forms).to_string()
 }
 
-/// Reads where reused bytes came from; where nobody wrote it down, all of them
-/// are of unknown origin.
+/// Reads the origins of reused bytes. In rows without them all bytes are of
+/// unknown origin.
 pub(super) fn read_reused(
     row: &Row<'_>,
     column: &str,
@@ -129,11 +127,10 @@ pub(super) fn read_reused(
             .into_iter()
             .collect());
     };
-    let forms: Result<Vec<ReusedForm>, _> = serde_json::from_str(&text);
-    let forms = forms.map_err(|err| unreadable(column, err))?;
-    let read = forms.into_iter().map(ReusedForm::read);
-    read.map(|one| one.map_err(|why| unreadable(column, why)))
-        .collect()
+    let forms: Vec<ReusedForm> =
+        serde_json::from_str(&text).map_err(|err| unreadable(column, err))?;
+    let read: Result<Vec<Reused>, String> = forms.into_iter().map(ReusedForm::read).collect();
+    read.map_err(|why| unreadable(column, why))
 }
 
 impl ReusedForm {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use fs2::FileExt;
 
 use super::open;
-use super::pause::{Pause, Waited};
+use super::pause::{Sleeper, Waited};
 
 /// How often a busy lock is tried before it counts as held.
 const LOCK_ATTEMPTS: u32 = 5;
@@ -52,7 +52,7 @@ impl FileLock {
     pub fn acquire_while(
         path: &Path,
         step: Duration,
-        pause: &Pause,
+        pause: &Sleeper,
         mut may_wait: impl FnMut() -> bool,
     ) -> io::Result<Option<Self>> {
         loop {
@@ -152,12 +152,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run.lock");
         let mut held = FileLock::try_acquire(&path).unwrap();
-        let wait = |pause: &Pause, mut n_steps: u32| {
+        let wait = |pause: &Sleeper, mut n_steps: u32| {
             let may_wait = || n_steps.checked_sub(1).map(|left| n_steps = left).is_some();
             FileLock::acquire_while(&path, Duration::ZERO, pause, may_wait).unwrap()
         };
-        assert!(wait(&Pause::none(), 3).is_none());
-        let stopped = Pause::new(|_| Waited::Stopped);
+        assert!(wait(&Sleeper::none(), 3).is_none());
+        let stopped = Sleeper::new(|_| Waited::Stopped);
         assert!(wait(&stopped, u32::MAX).is_none());
         held.take();
         assert!(wait(&stopped, 0).is_some());

@@ -69,9 +69,9 @@ fn held_back() -> MutexGuard<'static, Option<Vec<u8>>> {
 }
 
 /// stderr, or the lines that wait for it.
-struct Screen;
+struct StderrWriter;
 
-impl Write for Screen {
+impl Write for StderrWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match held_back().as_mut() {
             Some(held) if held.len() + bytes.len() <= MOST_HELD => held.extend_from_slice(bytes),
@@ -156,7 +156,7 @@ pub fn start(settings: &LogSettings) {
     };
     let (format, colour) = (settings.format, settings.colour);
     builder
-        .target(env_logger::Target::Pipe(Box::new(Screen)))
+        .target(env_logger::Target::Pipe(Box::new(StderrWriter)))
         .format(move |out, record| match format {
             LogFormat::Json => write_json(out, record),
             LogFormat::Text => write_text(out, record, colour),

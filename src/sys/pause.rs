@@ -20,9 +20,9 @@ pub enum Waited {
 /// It is a value, so that tests do not wait and a stopped run does not sit out a
 /// rate limit of five minutes.
 #[derive(Clone)]
-pub struct Pause(Arc<dyn Fn(Duration) -> Waited + Send + Sync>);
+pub struct Sleeper(Arc<dyn Fn(Duration) -> Waited + Send + Sync>);
 
-impl Pause {
+impl Sleeper {
     pub fn new(wait: impl Fn(Duration) -> Waited + Send + Sync + 'static) -> Self {
         Self(Arc::new(wait))
     }
@@ -67,9 +67,9 @@ impl Pause {
     }
 }
 
-impl fmt::Debug for Pause {
+impl fmt::Debug for Sleeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Pause")
+        f.write_str("Sleeper")
     }
 }
 

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use super::files;
-use crate::domain::proof::FileStamp;
+use crate::domain::proof::ProofStamp;
 
 /// Returns the stamp of the file at a path, through links; `None` when it is
 /// missing.
-pub fn stamp_at(path: &Path) -> io::Result<Option<FileStamp>> {
+pub fn stamp_at(path: &Path) -> io::Result<Option<ProofStamp>> {
     let found = files::metadata_if_present(path)?;
     Ok(found
         .filter(Metadata::is_file)
@@ -18,8 +18,8 @@ pub fn stamp_at(path: &Path) -> io::Result<Option<FileStamp>> {
 }
 
 /// Returns the stamp of a file from its metadata.
-pub fn stamp_of(found: &Metadata) -> FileStamp {
-    FileStamp {
+pub fn stamp_of(found: &Metadata) -> ProofStamp {
+    ProofStamp {
         size_bytes: found.len(),
         modified_ns: modified_ns(found),
         inode: inode(found),

@@ -18,7 +18,7 @@ use crate::sys::helper::{self, HelperError};
 use crate::sys::host::Host;
 use crate::sys::lock::FileLock;
 use crate::sys::paths::Home;
-use crate::sys::pause::Pause;
+use crate::sys::pause::Sleeper;
 use crate::sys::process;
 use crate::sys::search_path::find_helper;
 use crate::sys::signals::process_stop;
@@ -104,7 +104,7 @@ impl<'a> CrontabTimer<'a> {
             n_pauses += 1;
             n_pauses < 100
         };
-        let pause = Pause::until_stopped(&process_stop()).on(self.host);
+        let pause = Sleeper::until_stopped(&process_stop()).on(self.host);
         FileLock::acquire_while(&path, STEP, &pause, may_wait)
             .with_context(problem)?
             .ok_or_else(|| Refusal::state("another `hfdl` is changing the crontab").into())

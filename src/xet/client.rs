@@ -19,7 +19,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::way::Way;
 use crate::domain::xet::XetHash;
 use crate::sys::http::{Body, Headers, Http, Request, Response, Url};
-use crate::sys::pause::{Pause, Waited};
+use crate::sys::pause::{Sleeper, Waited};
 use crate::sys::retry;
 
 /// Limit of a response; one signed URL can have some kilobytes.
@@ -58,7 +58,7 @@ pub struct XetStorage {
 struct StorageState {
     http: Http,
     retry: RetryPolicy,
-    pause: Pause,
+    pause: Sleeper,
     now: Box<dyn Fn() -> Timestamp + Send + Sync>,
     /// Hosts that support only version 1 of the API.
     v1_only: Mutex<HashSet<String>>,
@@ -80,7 +80,7 @@ impl XetStorage {
     pub fn new(
         http: Http,
         retry: RetryPolicy,
-        pause: Pause,
+        pause: Sleeper,
         now: impl Fn() -> Timestamp + Send + Sync + 'static,
     ) -> Self {
         Self {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use hfdl::cache::sweep_plan::{SweepTarget, Verdict};
+use hfdl::cache::sweep_plan::{SweepTarget, SweepVerdict};
 use hfdl::cache::{
     Evidence, LinkChoice, SweepPlan, SweepRules, contents_used_elsewhere, execute_sweep,
     ownership_in_cache, plan_sweep, scan_repo, snapshot_is_complete,
@@ -53,7 +53,7 @@ fn sweep(env: &TestCache, rules: &SweepRules) -> SweepPlan {
     plan
 }
 
-fn verdict(plan: &SweepPlan, target: &SweepTarget) -> Verdict {
+fn verdict(plan: &SweepPlan, target: &SweepTarget) -> SweepVerdict {
     plan.items
         .iter()
         .find(|item| item.what == *target)

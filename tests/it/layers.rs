@@ -406,7 +406,7 @@ fn what_is_allowed_is_not_complained_about() {
         ),
         (
             "sys/http/agent.rs",
-            "use ureq::Agent;\nuse crate::sys::pause::Pause;",
+            "use ureq::Agent;\nuse crate::sys::pause::Sleeper;",
         ),
         ("sys/host.rs", "let a = std::env::args(); Instant::now();"),
         (

@@ -7,8 +7,8 @@ use hfdl::domain::content::ContentId;
 use hfdl::domain::deletion::{Reason, Refusal};
 use hfdl::domain::repo::CommitSha;
 use hfdl::domain::retention::{
-    FolderFacts, ModelClaim, PublishedRevision, RetentionPlan, RetentionRules, SnapshotFacts,
-    StayReason, Verdict, latest_first, plan_retention,
+    FolderFacts, ModelClaim, PublishedRevision, RetentionDecision, RetentionPlan, RetentionRules,
+    SnapshotFacts, StayReason, latest_first, plan_retention,
 };
 use hfdl::domain::time::Timestamp;
 use hfdl::domain::units::{ByteSize, Seconds};
@@ -117,7 +117,7 @@ fn bytes_of(facts: &FolderFacts) -> u64 {
 fn carry_out(folders: &mut [FolderFacts], plan: &RetentionPlan) {
     for (facts, revisions) in folders.iter_mut().zip(&plan.folders) {
         for revision in revisions {
-            if matches!(revision.verdict, Verdict::Go(_)) {
+            if matches!(revision.verdict, RetentionDecision::Go(_)) {
                 facts.snapshots.remove(&revision.commit);
                 for model in &mut facts.models {
                     model.history.retain(|had| had.commit != revision.commit);
@@ -130,7 +130,7 @@ fn carry_out(folders: &mut [FolderFacts], plan: &RetentionPlan) {
 
 fn going(plan: &RetentionPlan) -> usize {
     let all = plan.folders.iter().flatten();
-    all.filter(|it| matches!(it.verdict, Verdict::Go(_)))
+    all.filter(|it| matches!(it.verdict, RetentionDecision::Go(_)))
         .count()
 }
 
@@ -199,11 +199,11 @@ proptest! {
             prop_assert!(revisions.windows(2).all(|two| two[0].published_at <= two[1].published_at));
             let left: BTreeMap<_, _> = revisions
                 .iter()
-                .filter(|it| matches!(it.verdict, Verdict::Stay(_)))
+                .filter(|it| matches!(it.verdict, RetentionDecision::Stay(_)))
                 .map(|it| (&it.commit, &facts.snapshots[&it.commit]))
                 .collect();
             for revision in revisions {
-                if let Verdict::Go(reason) = revision.verdict {
+                if let RetentionDecision::Go(reason) = revision.verdict {
                     let why = why_it_must_stay(facts, &revision.commit, rules);
                     prop_assert_eq!(why, None, "{} {:?}", &revision.commit, reason);
                     // An open file is still in a revision that stays.
@@ -225,7 +225,7 @@ proptest! {
         let plan = plan_retention(&folders, rules, at(NOW));
         let before: u64 = folders.iter().map(|facts| facts.total_bytes).sum();
         let gained: u64 = plan.folders.iter().flatten()
-            .filter(|it| matches!(it.verdict, Verdict::Go(_)))
+            .filter(|it| matches!(it.verdict, RetentionDecision::Go(_)))
             .map(|it| it.size_bytes)
             .sum();
         let mut after = folders.clone();
@@ -245,12 +245,12 @@ proptest! {
         let rules = RetentionRules { max_size: Some(ByteSize(most)), ..RetentionRules::default() };
         let plan = plan_retention(&folders, rules, at(NOW));
         let all = || plan.folders.iter().flatten();
-        let for_size = all().filter(|it| it.verdict == Verdict::Go(Reason::BeyondSize));
+        let for_size = all().filter(|it| it.verdict == RetentionDecision::Go(Reason::BeyondSize));
         if let Some(last) = for_size.max_by_key(|it| (it.published_at, it.commit.clone())) {
             prop_assert!(plan.bytes_left + last.size_bytes > most);
         }
         if plan.bytes_left > most {
-            let by_number = Verdict::Stay(StayReason::AmongNewest);
+            let by_number = RetentionDecision::Stay(StayReason::AmongNewest);
             prop_assert!(all().all(|it| it.verdict != by_number), "what may go has gone");
         }
     }

@@ -1,6 +1,6 @@
 //! Each entity of the database: written, read, changed, listed, refused, removed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use hfdl::domain::alert::{Failing, Standing};
@@ -10,7 +10,7 @@ use hfdl::domain::outcome::{
     ErrorKind, Outcome, RunOutcome, Trigger, UpstreamState, VerifyOutcome,
 };
 use hfdl::domain::repo::CommitSha;
-use hfdl::domain::run::{Event, EventKind, RunTotals};
+use hfdl::domain::run::{Event, EventKind, RunId, RunTotals};
 use hfdl::domain::schedule::{ScheduleState, Selection};
 use hfdl::domain::session::{FileResult, SessionEnd, SessionProgress, SessionStart};
 use hfdl::domain::way::Way;
@@ -685,22 +685,19 @@ fn settings_are_saved_listed_and_forgotten() {
     store.set_setting("disk.reserve", "20G", at(1)).unwrap();
     store.set_setting("cache.dir", "/srv", at(2)).unwrap();
     store.set_setting("disk.reserve", "20G", at(3)).unwrap();
-    let list = || {
-        let settings = store.settings().unwrap();
-        let rows = settings
-            .into_iter()
-            .map(|one| (one.key, one.value, one.updated_at));
-        rows.collect::<Vec<_>>()
+    let saved = || -> Vec<(String, String)> {
+        let settings = store.settings().unwrap().into_iter();
+        settings.map(|one| (one.key, one.value)).collect()
     };
-    let row = |key: &str, value: &str, seconds| (key.to_owned(), value.to_owned(), at(seconds));
+    let row = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     assert_eq!(
-        list(),
-        [row("cache.dir", "/srv", 2), row("disk.reserve", "20G", 1)]
+        saved(),
+        [row("cache.dir", "/srv"), row("disk.reserve", "20G")]
     );
     store.set_setting("disk.reserve", "5G", at(4)).unwrap();
     assert!(store.unset_setting("cache.dir").unwrap());
     assert!(!store.unset_setting("cache.dir").unwrap());
-    assert_eq!(list(), [row("disk.reserve", "5G", 4)]);
+    assert_eq!(saved(), [row("disk.reserve", "5G")]);
 }
 
 #[test]
@@ -945,6 +942,104 @@ fn a_value_that_someone_edited_by_hand_is_named() {
     let err = store.model(&name("m")).unwrap_err();
     assert!(matches!(err, StoreError::Unreadable(_)), "{err:?}");
     assert!(err.to_string().contains("`repo_id`"), "{err}");
+}
+
+#[test]
+fn one_unreadable_row_of_the_history_hides_no_other() {
+    let home = Home::new();
+    let store = home.open();
+    let ids = ["a", "b"].map(|text| store.insert_model(&model(text), at(0)).unwrap());
+    let standing = Standing {
+        failing: None,
+        held: Some(commit('a')),
+    };
+    for (id, second) in ids.into_iter().zip([0, 10]) {
+        let run = store.start_run(&run_at(at(second))).unwrap();
+        let start = SessionStart {
+            model_id: Some(id),
+            slot_at: Some(at(0)),
+            ..session(&run, at(second))
+        };
+        let opened = store.open_session(&start).unwrap();
+        store.save_session_file(opened, &file("a.txt")).unwrap();
+        store.save_session_file(opened, &file("b.txt")).unwrap();
+        let end = ended(Outcome::Updated, at(second));
+        store.finish_session(opened, &progress(), &end).unwrap();
+        let totals = RunTotals {
+            n_sessions: 1,
+            ..RunTotals::default()
+        };
+        store
+            .finish_run(&run, &totals, &run_end(at(second)))
+            .unwrap();
+        store
+            .record_event(&Event {
+                at: at(second),
+                kind: EventKind::Held,
+                model_id: Some(id),
+                run_id: Some(run),
+                detail: String::new(),
+            })
+            .unwrap();
+        store.save_standing(id, &standing).unwrap();
+    }
+    assert_eq!(store.bad_rows(at(20)).unwrap(), Vec::<String>::new());
+
+    let bad = "UPDATE sessions SET error_kind = 'later', error = '' WHERE id = 1;
+        UPDATE session_files SET result = 'later' WHERE path = 'a.txt';
+        UPDATE runs SET trigger = 'later' WHERE started_at = (SELECT min(started_at) FROM runs);
+        UPDATE events SET kind = 'later' WHERE id = 1;
+        UPDATE alerts SET error_kind = 'later', since = 0 WHERE model_id = 1;";
+    home.sql().execute_batch(bad).unwrap();
+
+    let any = SessionFilter::default();
+    let [good] = <[_; 1]>::try_from(store.sessions(&any).unwrap()).unwrap();
+    assert_eq!(good.start.model_id, Some(ids[1]));
+    assert_eq!(store.session_files(good.id).unwrap().len(), 1);
+    assert_eq!(store.last_session(ids[0], at(20)).unwrap(), None);
+    assert_eq!(store.last_session(ids[1], at(20)).unwrap(), Some(good));
+    assert_eq!(store.last_sessions(at(20)).unwrap().len(), 1);
+    // The outcome is readable, which is enough to know that the slot is done.
+    assert_eq!(store.models_done_since(at(0), at(20)).unwrap().len(), 2);
+    assert_eq!(store.runs(&RunFilter::default()).unwrap().len(), 1);
+    let first = RunId::first_at(at(-10));
+    let all = store.runs_with_sessions(&first, &RunId::first_at(at(20)));
+    assert_eq!(all.unwrap().len(), 1);
+    assert_eq!(store.events(at(0), 9).unwrap().len(), 1);
+    assert_eq!(
+        store.standings().unwrap(),
+        BTreeMap::from([(ids[1], standing)])
+    );
+
+    let named = store.bad_rows(at(20)).unwrap();
+    let tables: BTreeSet<_> = named
+        .iter()
+        .map(|row| row.split(':').next().unwrap())
+        .collect();
+    let expected = [
+        "`alerts`",
+        "`events`",
+        "`runs`",
+        "`session_files`",
+        "`sessions`",
+    ];
+    assert_eq!(tables, BTreeSet::from(expected), "{named:?}");
+    let session = "`sessions`: 1: `error_kind`: `later` is not one of integrity, auth,";
+    assert!(
+        named.iter().any(|row| row.starts_with(session)),
+        "{named:?}"
+    );
+}
+
+#[test]
+fn a_run_starts_also_behind_a_run_with_an_unreadable_id() {
+    let home = Home::new();
+    let store = home.open();
+    let first = store.start_run(&run_at(at(0))).unwrap();
+    let upper = "UPDATE runs SET id = substr(id, 1, 35) || 'X'";
+    home.sql().execute(upper, []).unwrap();
+    let second = store.start_run(&run_at(at(1))).unwrap();
+    assert!(second > first);
 }
 
 #[test]

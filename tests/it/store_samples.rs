@@ -9,7 +9,7 @@ use hfdl::domain::filter::Filter;
 use hfdl::domain::model::{Destination, EntryName, ModelSpec, Priority};
 use hfdl::domain::origin::{Origin, OriginKind, Reused};
 use hfdl::domain::outcome::{ErrorKind, Outcome, RunOutcome, Trigger};
-use hfdl::domain::proof::FileStamp;
+use hfdl::domain::proof::ProofStamp;
 use hfdl::domain::repo::{Repo, RepoType, Revision};
 use hfdl::domain::run::{RunCommand, RunEnd, RunId, RunProcess, RunStart};
 use hfdl::domain::schedule::{
@@ -265,8 +265,8 @@ pub fn trouble() -> Trouble {
 }
 
 /// The stamp of a file of some size.
-pub fn stamp(size_bytes: u64) -> FileStamp {
-    FileStamp {
+pub fn stamp(size_bytes: u64) -> ProofStamp {
+    ProofStamp {
         size_bytes,
         modified_ns: 1_790_000_000_123_456_789,
         inode: Some(u64::MAX - 41),

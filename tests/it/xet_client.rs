@@ -13,7 +13,7 @@ use hfdl::domain::retry::RetryPolicy;
 use hfdl::domain::time::Timestamp;
 use hfdl::domain::xet::{Term, XetHash};
 use hfdl::sys::http::{Http, HttpSettings};
-use hfdl::sys::pause::{Pause, Waited};
+use hfdl::sys::pause::{Sleeper, Waited};
 use hfdl::xet::{CasToken, FileHasher, TokenSource, XetClient, XetError, XetFault, XetStorage};
 use hfdl_test_hub::{Api, Fault, Hint, On, Port, TestHub};
 
@@ -57,7 +57,7 @@ impl World {
         let clock = Arc::clone(&now);
         let pauses: Arc<Mutex<Vec<Duration>>> = Arc::default();
         let seen = Arc::clone(&pauses);
-        let pause = Pause::new(move |span| {
+        let pause = Sleeper::new(move |span| {
             seen.lock().unwrap().push(span);
             Waited::Done
         });

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use crate::domain::placement::LetterCase;
     use crate::domain::plan::fixture::{ANYWHERE, content, file, here, listing, plan};
-    use crate::domain::plan::{ContentLocation, Found, InPlace};
+    use crate::domain::plan::{ContentLocation, InPlace, LocalContent};
 
     #[test]
     fn each_file_gets_the_cheapest_action_that_is_right() {
@@ -118,7 +118,7 @@ mod tests {
                 (content(2), here(20)),
                 (
                     content(3),
-                    Found {
+                    LocalContent {
                         size_bytes: 30,
                         place: elsewhere.clone(),
                     },

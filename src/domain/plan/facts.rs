@@ -16,7 +16,7 @@ pub struct LocalFacts {
     /// Files under their final names at the wanted commit.
     pub in_place: HashMap<RepoPath, InPlace>,
     /// Whole contents, identified by their file name or by a record.
-    pub contents: HashMap<ContentId, Found>,
+    pub contents: HashMap<ContentId, LocalContent>,
     /// Bytes left by an interrupted fetch that need not be fetched again.
     pub partials: HashMap<ContentId, u64>,
     /// The paths of the published snapshot.
@@ -51,9 +51,9 @@ impl InPlace {
     }
 }
 
-/// A whole content on this machine.
+/// A complete content on this machine, with its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct LocalContent {
     pub size_bytes: u64,
     pub place: ContentLocation,
 }

@@ -1,6 +1,6 @@
 //! Listings and local facts for the tests of this module.
 
-use super::{ContentLocation, Found, InPlace, LocalFacts, PlannedFile, SyncPlan, plan_sync};
+use super::{ContentLocation, InPlace, LocalContent, LocalFacts, PlannedFile, SyncPlan, plan_sync};
 use crate::domain::content::ContentId;
 use crate::domain::filter::Filter;
 use crate::domain::placement::{FileNames, LetterCase, NormalForms, Placement};
@@ -38,8 +38,8 @@ pub(super) fn plan(files: Vec<RemoteFile>, local: &LocalFacts) -> SyncPlan {
     plan_sync(&listing(files), &Filter::default(), &ANYWHERE, local).unwrap()
 }
 
-pub(super) fn here(size_bytes: u64) -> Found {
-    Found {
+pub(super) fn here(size_bytes: u64) -> LocalContent {
+    LocalContent {
         size_bytes,
         place: ContentLocation::Here,
     }

@@ -20,6 +20,6 @@ mod sync_plan;
 mod totals;
 
 pub use decide::{PlanError, plan_sync};
-pub use facts::{ContentLocation, Found, InPlace, LocalFacts};
+pub use facts::{ContentLocation, InPlace, LocalContent, LocalFacts};
 pub use sync_plan::{Action, DeltaSource, FileDelta, PlannedFile, SyncPlan};
 pub use totals::Totals;

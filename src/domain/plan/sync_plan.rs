@@ -170,11 +170,11 @@ impl SyncPlan {
 mod tests {
     use super::*;
     use crate::domain::plan::fixture::{content, file, plan};
-    use crate::domain::plan::{Found, LocalFacts};
+    use crate::domain::plan::{LocalContent, LocalFacts};
 
     #[test]
     fn a_bad_source_is_fetched_once_for_all_files_of_its_content() {
-        let elsewhere = Found {
+        let elsewhere = LocalContent {
             size_bytes: 10,
             place: ContentLocation::At("/other/blob".into()),
         };

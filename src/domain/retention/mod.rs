@@ -12,6 +12,6 @@ pub use history::{
     rollback_target,
 };
 pub use plan::{
-    FolderFacts, ModelClaim, RetentionPlan, RetentionRules, RevisionVerdict, SnapshotFacts,
-    StayReason, Verdict, plan_retention,
+    FolderFacts, ModelClaim, RetentionDecision, RetentionPlan, RetentionRules, RevisionVerdict,
+    SnapshotFacts, StayReason, plan_retention,
 };

@@ -82,11 +82,11 @@ pub struct RevisionVerdict {
     /// Of one that goes: what the disk gains, those before it being gone
     /// already. Of one that stays: what it alone holds.
     pub size_bytes: u64,
-    pub verdict: Verdict,
+    pub verdict: RetentionDecision,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RetentionDecision {
     Go(Reason),
     Stay(StayReason),
 }
@@ -133,7 +133,7 @@ impl RetentionPlan {
     pub fn staying(&self, folder: usize) -> BTreeSet<CommitSha> {
         let verdicts = self.folders.get(folder).into_iter().flatten();
         verdicts
-            .filter(|verdict| matches!(verdict.verdict, Verdict::Stay(_)))
+            .filter(|verdict| matches!(verdict.verdict, RetentionDecision::Stay(_)))
             .map(|verdict| verdict.commit.clone())
             .collect()
     }
@@ -150,7 +150,7 @@ pub fn plan_retention(
     now: Timestamp,
 ) -> RetentionPlan {
     let mut states: Vec<FolderState<'_>> = folders.iter().map(FolderState::new).collect();
-    let mut revisions: Vec<Judged> = Vec::new();
+    let mut revisions: Vec<JudgedRevision> = Vec::new();
     for (folder, facts) in folders.iter().enumerate() {
         for (commit, snapshot) in &facts.snapshots {
             let published_at = published_at(facts, commit);
@@ -161,7 +161,7 @@ pub fn plan_retention(
             if is_young && !matches!(wish, Wish::Stay(_)) {
                 wish = Wish::Stay(StayReason::TooYoung);
             }
-            revisions.push(Judged {
+            revisions.push(JudgedRevision {
                 folder,
                 commit,
                 published_at,
@@ -191,7 +191,7 @@ pub fn plan_retention(
     };
     for revision in revisions {
         let (verdict, size_bytes) = match (revision.gained, revision.wish) {
-            (Some((reason, bytes)), _) => (Verdict::Go(reason), bytes),
+            (Some((reason, bytes)), _) => (RetentionDecision::Go(reason), bytes),
             (None, wish) => {
                 let held = states[revision.folder].gain_of(revision.commit);
                 let reason = match wish {
@@ -199,7 +199,7 @@ pub fn plan_retention(
                     Wish::StayByNumber => StayReason::AmongNewest,
                     Wish::Go(_) => StayReason::Open,
                 };
-                (Verdict::Stay(reason), held)
+                (RetentionDecision::Stay(reason), held)
             }
         };
         plan.folders[revision.folder].push(RevisionVerdict {
@@ -297,7 +297,7 @@ fn is_last_with_files(facts: &FolderFacts, order: &[&PublishedRevision], rank: u
 }
 
 /// A revision on its way through the plan.
-struct Judged<'f> {
+struct JudgedRevision<'f> {
     folder: usize,
     commit: &'f CommitSha,
     published_at: Option<Timestamp>,
@@ -305,7 +305,7 @@ struct Judged<'f> {
     gained: Option<(Reason, u64)>,
 }
 
-impl Judged<'_> {
+impl JudgedRevision<'_> {
     fn try_to_go(&mut self, states: &mut [FolderState<'_>], reason: Reason, total: &mut u64) {
         let state = &mut states[self.folder];
         if state.is_open(self.commit) {

@@ -19,7 +19,7 @@ use super::cron_field::{DAY, HOUR, MINUTE, MONTH, WEEKDAY, parse_number};
 pub struct CronExpr {
     /// The text as written, in upper case and with single spaces.
     text: String,
-    fields: Fields,
+    fields: CronFields,
 }
 
 /// Expressions with the same meaning are equal, however they are written.
@@ -32,7 +32,7 @@ impl PartialEq for CronExpr {
 impl Eq for CronExpr {}
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Fields {
+struct CronFields {
     /// Minutes since midnight, ascending.
     minutes: Vec<i16>,
     days: MonthDays,
@@ -199,12 +199,12 @@ fn expand_nickname(nickname: &str) -> Result<&'static str, String> {
     })
 }
 
-fn parse_fields(text: &str) -> Result<Fields, String> {
+fn parse_fields(text: &str) -> Result<CronFields, String> {
     let words: Vec<_> = text.split(' ').filter(|word| !word.is_empty()).collect();
     let [minute, hour, day, month, weekday] = words[..] else {
         return Err(wrong_number_of_fields(&words));
     };
-    Ok(Fields {
+    Ok(CronFields {
         minutes: minutes_of_day(HOUR.parse(hour)?, MINUTE.parse(minute)?),
         days: parse_month_days(day)?,
         months: MONTH.parse(month)?,

@@ -1,7 +1,7 @@
 //! One cron field: numbers, names, ranges and steps.
 
 /// One of the five fields: its name and its allowed values.
-pub(super) struct Field {
+pub(super) struct CronField {
     name: &'static str,
     least: i8,
     most: i8,
@@ -9,25 +9,25 @@ pub(super) struct Field {
     names: &'static [&'static str],
 }
 
-pub(super) const MINUTE: Field = Field {
+pub(super) const MINUTE: CronField = CronField {
     name: "minute",
     least: 0,
     most: 59,
     names: &[],
 };
-pub(super) const HOUR: Field = Field {
+pub(super) const HOUR: CronField = CronField {
     name: "hour",
     least: 0,
     most: 23,
     names: &[],
 };
-pub(super) const DAY: Field = Field {
+pub(super) const DAY: CronField = CronField {
     name: "day-of-month",
     least: 1,
     most: 31,
     names: &[],
 };
-pub(super) const MONTH: Field = Field {
+pub(super) const MONTH: CronField = CronField {
     name: "month",
     least: 1,
     most: 12,
@@ -35,14 +35,14 @@ pub(super) const MONTH: Field = Field {
         "JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC",
     ],
 };
-pub(super) const WEEKDAY: Field = Field {
+pub(super) const WEEKDAY: CronField = CronField {
     name: "day-of-week",
     least: 0,
     most: 7,
     names: &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"],
 };
 
-impl Field {
+impl CronField {
     /// Parses a comma-separated list into a set, one bit per value.
     pub(super) fn parse(&self, word: &str) -> Result<u64, String> {
         word.split(',')

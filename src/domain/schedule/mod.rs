@@ -46,6 +46,6 @@ pub use rate_table::RateTable;
 pub use serve::{LONGEST_RETRY, ModelEnd, SlotEnd, after_slot, claimed};
 pub use shards::{ShardSlots, SlotsByShard};
 pub use slots::Slots;
-pub use unusable::{Schedules, Unusable, UnusableKind, usable_zone};
+pub use unusable::{StoredSchedules, Unusable, UnusableKind, usable_zone};
 pub use window::{Window, Windows};
 pub use zone::{find_zone, shift};

@@ -20,12 +20,12 @@ type Rate = Option<ByteSize>;
 enum Rates {
     Always(Rate),
     /// Each rate applies until the next change; never empty.
-    Changes(BTreeMap<Change, Rate>),
+    Changes(BTreeMap<RateChange, Rate>),
 }
 
 /// The start of a rate. Changes that apply every day sort and render first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Change {
+struct RateChange {
     /// Monday is 0; `None` is every day.
     day: Option<i8>,
     minute: i16,
@@ -46,7 +46,7 @@ impl RateTable {
 }
 
 /// Finds the latest change, today or on one of the seven days before.
-fn rate_in_force(changes: &BTreeMap<Change, Rate>, at: civil::DateTime) -> Rate {
+fn rate_in_force(changes: &BTreeMap<RateChange, Rate>, at: civil::DateTime) -> Rate {
     let mut day = at.weekday();
     let mut latest_minute = clock::minute_of(at.time());
     for _ in 0..8 {
@@ -87,7 +87,7 @@ impl FromStr for RateTable {
     }
 }
 
-fn parse_entry(entry: &str) -> Result<(Change, Rate), SpecError> {
+fn parse_entry(entry: &str) -> Result<(RateChange, Rate), SpecError> {
     let (when, rate) = entry
         .split_once(',')
         .ok_or_else(|| SpecError::new(KIND, entry, FORM))?;
@@ -99,7 +99,7 @@ fn parse_entry(entry: &str) -> Result<(Change, Rate), SpecError> {
         None => (None, when),
     };
     let minute = clock::minute_of(clock::parse_time(time)?);
-    Ok((Change { day, minute }, parse_rate(rate)?))
+    Ok((RateChange { day, minute }, parse_rate(rate)?))
 }
 
 fn parse_rate(text: &str) -> Result<Rate, SpecError> {
@@ -113,7 +113,7 @@ fn parse_rate(text: &str) -> Result<Rate, SpecError> {
     }
 }
 
-impl fmt::Display for Change {
+impl fmt::Display for RateChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let day = self
             .day

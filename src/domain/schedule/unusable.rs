@@ -12,12 +12,12 @@ use super::{Schedule, ScheduleId, find_zone};
 
 /// Stored schedules, readable and unreadable.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Schedules {
+pub struct StoredSchedules {
     pub readable: Vec<Schedule>,
     pub unreadable: Vec<Unusable>,
 }
 
-impl Schedules {
+impl StoredSchedules {
     /// Returns all names in alphabetical order.
     pub fn names(&self) -> Vec<&str> {
         let readable = self.readable.iter().map(|one| one.spec.name.as_str());
@@ -110,7 +110,7 @@ mod tests {
             why: "`windows`: odd".to_owned(),
             kind: UnusableKind::Unreadable,
         };
-        let all = Schedules {
+        let all = StoredSchedules {
             readable: vec![
                 in_zone(1, "UTC", true),
                 in_zone(2, "Mars/Base", true),

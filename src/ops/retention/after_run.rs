@@ -11,7 +11,7 @@ use crate::cache::{CacheLayout, Evidence, execute_sweep, plan_sweep};
 use crate::domain::deletion::Reason;
 use crate::domain::model::{Destination, Model, ModelId};
 use crate::domain::repo::{CommitSha, Repo};
-use crate::domain::retention::{RetentionPlan, RetentionRules, Verdict, plan_retention};
+use crate::domain::retention::{RetentionDecision, RetentionPlan, RetentionRules, plan_retention};
 use crate::domain::run::RunId;
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
@@ -179,7 +179,7 @@ fn warn(repo: &Repo, err: Error) {
 fn going(plan: &RetentionPlan) -> impl Iterator<Item = (&CommitSha, Reason)> {
     let revisions = plan.folders.iter().flatten();
     revisions.filter_map(|revision| match revision.verdict {
-        Verdict::Go(reason) => Some((&revision.commit, reason)),
-        Verdict::Stay(_) => None,
+        RetentionDecision::Go(reason) => Some((&revision.commit, reason)),
+        RetentionDecision::Stay(_) => None,
     })
 }

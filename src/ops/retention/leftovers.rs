@@ -9,7 +9,7 @@ use crate::cache::{DirLeftover, LeftoverKind, SweepPlan, SweepTarget};
 use crate::domain::content::ContentId;
 use crate::domain::deletion::{Permit, Reason, Refusal};
 use crate::domain::model::{EntryName, Model};
-use crate::domain::retention::{RevisionVerdict, Verdict};
+use crate::domain::retention::{RetentionDecision, RevisionVerdict};
 
 /// Returns the decisions about revisions and about everything else as one list.
 pub(super) fn items_of(
@@ -21,7 +21,7 @@ pub(super) fn items_of(
     // The blobs of removed revisions are counted with the revisions.
     let counted: BTreeSet<ContentId> = revisions
         .iter()
-        .filter(|revision| matches!(revision.verdict, Verdict::Go(_)))
+        .filter(|revision| matches!(revision.verdict, RetentionDecision::Go(_)))
         .filter_map(|revision| folder.facts.snapshots.get(&revision.commit))
         .flat_map(|snapshot| snapshot.contents.iter().copied())
         .collect();
@@ -49,8 +49,8 @@ pub(super) fn items_of(
 
 fn revision(folder: &Folder, judged: &RevisionVerdict) -> Item {
     let (goes, reason) = match judged.verdict {
-        Verdict::Go(reason) => (true, reason.as_str()),
-        Verdict::Stay(reason) => (false, reason.as_str()),
+        RetentionDecision::Go(reason) => (true, reason.as_str()),
+        RetentionDecision::Stay(reason) => (false, reason.as_str()),
     };
     let with_claims = || folder.models.iter().zip(&folder.facts.models);
     let had_it = with_claims().find(|(_, claim)| {

@@ -9,7 +9,7 @@ use crate::domain::model::EntryName;
 use crate::domain::run::{Event, EventKind};
 use crate::domain::schedule::{
     ClockEvent, Due, DueContext, DueSchedule, DueState, Schedule, ScheduleId, ScheduleState,
-    Schedules, Unusable, assess, shift, usable_zone,
+    StoredSchedules, Unusable, assess, shift, usable_zone,
 };
 use crate::domain::shard::Shard;
 use crate::domain::time::{Timestamp, render_utc};
@@ -71,7 +71,7 @@ pub(super) struct FoundSlots {
     pub due: Vec<DueSlot>,
     /// Slots that have come while no window is open, found for the first time.
     pub closed: Vec<String>,
-    /// Schedules that cannot run, due or not.
+    /// StoredSchedules that cannot run, due or not.
     pub unusable: Vec<Unusable>,
 }
 
@@ -82,7 +82,7 @@ impl DueFinder<'_> {
         now: Timestamp,
         candidates: Candidates,
     ) -> Result<(Vec<CheckedSchedule>, Vec<Unusable>)> {
-        let Schedules {
+        let StoredSchedules {
             readable,
             unreadable: mut unusable,
         } = match candidates {

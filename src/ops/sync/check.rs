@@ -15,7 +15,7 @@ use crate::domain::content::ContentId;
 use crate::domain::hold::{Loss, hold_reason};
 use crate::domain::origin::Origins;
 use crate::domain::plan::{self, Action, LocalFacts, SyncPlan, plan_sync};
-use crate::domain::proof::FileStamp;
+use crate::domain::proof::ProofStamp;
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{Amount, NothingSelected, RemoteFile, RemoteSnapshot};
 use crate::download::has_content;
@@ -62,7 +62,7 @@ pub struct Reused {
     pub size_bytes: u64,
     pub file: PathBuf,
     /// The file as it was when it was looked at; `None` when it was not there.
-    pub stamp: Option<FileStamp>,
+    pub stamp: Option<ProofStamp>,
 }
 
 impl Checked {

@@ -9,7 +9,7 @@ use anyhow::{Error, Result, anyhow};
 use super::delta::write_down;
 use super::result::{ProvenFile, SyncEvent};
 use super::work::{Saved, Work};
-use crate::domain::proof::FileStamp;
+use crate::domain::proof::ProofStamp;
 use crate::download::{EngineEvent, FetchJob, FileReport, FileResult as Fetched};
 use crate::sys::host::checkpoint;
 use crate::sys::pause::Stopwatch;
@@ -195,7 +195,7 @@ impl Desk {
     pub(super) fn settle_as_stored(
         &mut self,
         job: &Job,
-        stamp: FileStamp,
+        stamp: ProofStamp,
         events: &mut Vec<SyncEvent>,
     ) {
         self.note_stamp(job, stamp);
@@ -207,7 +207,7 @@ impl Desk {
     }
 
     /// Keeps the stamp of a stored content for all models that use it.
-    fn note_stamp(&mut self, job: &Job, stamp: FileStamp) {
+    fn note_stamp(&mut self, job: &Job, stamp: ProofStamp) {
         for one in &job.uses {
             if let Some(work) = self.works.get_mut(&one.work) {
                 work.stamps.insert(job.fetch.content, stamp);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::check::Reused;
 use crate::domain::content::ContentId;
 use crate::domain::plan::{Action, PlannedFile};
-use crate::domain::proof::FileStamp;
+use crate::domain::proof::ProofStamp;
 use crate::domain::session::{FileResult, FileSource, SessionFile};
 
 /// Contents that were read in this session.
@@ -16,7 +16,7 @@ pub struct Findings {
     /// Read anywhere, with another hash than they should have.
     pub bad: BTreeSet<ContentId>,
     /// Taken in from elsewhere: how, and the new file's stamp.
-    pub imported: BTreeMap<ContentId, (FileSource, FileStamp)>,
+    pub imported: BTreeMap<ContentId, (FileSource, ProofStamp)>,
     /// How often the target was checked again because of bad files.
     pub(super) n_checks: u32,
 }

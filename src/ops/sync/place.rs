@@ -25,7 +25,7 @@ use crate::download::reusable_bytes;
 use crate::sys::files::{self, Sharing};
 use crate::sys::lock::FileLock;
 use crate::sys::names;
-use crate::sys::pause::Pause;
+use crate::sys::pause::Sleeper;
 use crate::sys::signals::process_stop;
 use crate::sys::stamp::is_same_file;
 
@@ -445,7 +445,7 @@ fn take_official_lock(path: &Path) -> Result<Box<dyn Any>> {
     const STEPS: u32 = 40;
     static STEPS_TAKEN: AtomicU32 = AtomicU32::new(0);
     let may_wait = || STEPS_TAKEN.fetch_add(1, Ordering::Relaxed) < STEPS;
-    let pause = Pause::until_stopped(&process_stop());
+    let pause = Sleeper::until_stopped(&process_stop());
     let lock = FileLock::acquire_while(path, STEP, &pause, may_wait)
         .with_context(|| format!("cannot lock `{}`", path.display()))?;
     if lock.is_none() {

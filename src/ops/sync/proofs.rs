@@ -9,7 +9,7 @@ use super::check::BadFiles;
 use super::result::ProvenFile;
 use crate::domain::content::ContentId;
 use crate::domain::model::ModelId;
-use crate::domain::proof::FileStamp;
+use crate::domain::proof::ProofStamp;
 use crate::domain::run::{Event, EventKind, RunId};
 use crate::store::Store;
 use crate::sys::host::Host;
@@ -20,7 +20,7 @@ pub struct Proofs<'a> {
     host: &'a Host,
     run: RunId,
     /// Proofs that are not in the database yet.
-    fresh: HashMap<PathBuf, (ContentId, FileStamp)>,
+    fresh: HashMap<PathBuf, (ContentId, ProofStamp)>,
 }
 
 impl<'a> Proofs<'a> {
@@ -44,7 +44,7 @@ impl<'a> Proofs<'a> {
         &self,
         path: &Path,
         content: &ContentId,
-        found: Option<&FileStamp>,
+        found: Option<&ProofStamp>,
     ) -> bool {
         let Some(found) = found else { return false };
         if let Some((proven, stamp)) = self.fresh.get(path) {
@@ -56,7 +56,7 @@ impl<'a> Proofs<'a> {
         matches!(proof, Ok(Some(proof)) if proof.holds_for(content, found, now))
     }
 
-    pub(super) fn add(&mut self, path: &Path, content: ContentId, stamp: FileStamp) {
+    pub(super) fn add(&mut self, path: &Path, content: ContentId, stamp: ProofStamp) {
         self.fresh.insert(path.to_owned(), (content, stamp));
     }
 

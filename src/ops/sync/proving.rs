@@ -15,7 +15,7 @@ use super::reading::Purpose;
 use super::result::{SyncResult, TargetId};
 use super::syncer::{SyncRequest, Syncer};
 use crate::domain::content::ContentId;
-use crate::domain::proof::FileStamp;
+use crate::domain::proof::ProofStamp;
 use crate::domain::units::ByteSize;
 use crate::sys::host::checkpoint;
 use crate::sys::stop::StopReason;
@@ -149,7 +149,7 @@ impl Syncer<'_> {
         self.proofs.add_bad(path, content, model);
     }
 
-    fn note_proof(&mut self, index: TargetId, key: &FileKey, stamp: Option<FileStamp>) {
+    fn note_proof(&mut self, index: TargetId, key: &FileKey, stamp: Option<ProofStamp>) {
         let Some(target) = self.proving.get_mut(&index) else {
             return;
         };

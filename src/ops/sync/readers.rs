@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::domain::content::ContentId;
-use crate::domain::proof::FileStamp;
+use crate::domain::proof::ProofStamp;
 use crate::domain::session::FileSource;
 use crate::download::{WholeRead, prove_content};
 use crate::sys::copy::{clone_or_link, flush};
@@ -79,7 +79,7 @@ pub(super) enum ReadResult {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct GoodRead {
     /// The stamp of the file that was read; `None` when an older proof was enough.
-    pub(super) stamp: Option<FileStamp>,
+    pub(super) stamp: Option<ProofStamp>,
     pub(super) source: FileSource,
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::domain::content::ContentId;
 use crate::domain::hold::HeldUpdate;
 use crate::domain::outcome::{Outcome, VerifyOutcome};
-use crate::domain::proof::FileStamp;
+use crate::domain::proof::ProofStamp;
 use crate::domain::session::{SessionFile, SessionProgress, Trouble};
 use crate::sys::stop::StopReason;
 
@@ -71,7 +71,7 @@ pub enum SyncEvent {
 pub struct ProvenFile {
     pub path: PathBuf,
     pub content: ContentId,
-    pub stamp: FileStamp,
+    pub stamp: ProofStamp,
 }
 
 /// How the sync of one target ended.

@@ -18,7 +18,7 @@ use crate::domain::content::ContentId;
 use crate::domain::origin::{MOST_ORIGINS, Origin, OriginKind, Origins};
 use crate::domain::outcome::{ErrorKind, Outcome};
 use crate::domain::plan::PlannedFile;
-use crate::domain::proof::FileStamp;
+use crate::domain::proof::ProofStamp;
 use crate::domain::session::{
     ByteCounts, FileCounts, FileResult, FileSource, SessionFile, SessionProgress, Trouble,
 };
@@ -47,7 +47,7 @@ pub(super) struct Work {
     named: Vec<(PathBuf, PathBuf)>,
     moved: Vec<PathBuf>,
     /// Stamps of proven contents that are stored and have no final name yet.
-    pub(super) stamps: BTreeMap<ContentId, FileStamp>,
+    pub(super) stamps: BTreeMap<ContentId, ProofStamp>,
     /// Places in the plan of fetches that have not ended yet.
     waiting: BTreeSet<usize>,
     /// What is to be told of deltas that were of no use.
@@ -430,7 +430,7 @@ fn files_on_this_machine(planned: &Planned) -> Vec<SessionFile> {
 }
 
 /// Returns the stamps of proven contents that a plan does not fetch.
-fn stamps_on_this_machine(planned: &Planned) -> BTreeMap<ContentId, FileStamp> {
+fn stamps_on_this_machine(planned: &Planned) -> BTreeMap<ContentId, ProofStamp> {
     let imported = planned.findings.imported.iter();
     let imported = imported.map(|(content, (_, stamp))| (*content, *stamp));
     let reused = planned.reused.iter();

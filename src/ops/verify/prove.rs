@@ -8,7 +8,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::witness::{Claims, Finding, Note};
 use crate::domain::content::ContentId;
-use crate::domain::proof::FileStamp;
+use crate::domain::proof::ProofStamp;
 use crate::domain::xet::XetHash;
 use crate::download::{WholeRead, prove_content};
 use crate::sys::stop::StopFlag;
@@ -30,7 +30,7 @@ pub struct Job {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proof {
     /// With the file's stamp, unless the file changed while it was read.
-    Good(Finding, Option<FileStamp>),
+    Good(Finding, Option<ProofStamp>),
     Bad(Finding),
     Unreadable(String),
 }

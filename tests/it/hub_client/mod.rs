@@ -22,7 +22,7 @@ use hfdl::hub::{
     TokenInputs, find_token,
 };
 use hfdl::sys::http::{Http, HttpSettings};
-use hfdl::sys::pause::{Pause, Waited};
+use hfdl::sys::pause::{Sleeper, Waited};
 use hfdl_test_hub::{TestHub, generated_bytes};
 
 const REPO: &str = "acme/tiny";
@@ -39,7 +39,7 @@ impl Asker {
         let pauses = Arc::new(Mutex::new(Vec::new()));
         let seen = Arc::clone(&pauses);
         let options = HubOptions {
-            pause: Pause::new(move |span| {
+            pause: Sleeper::new(move |span| {
                 seen.lock().unwrap().push(span);
                 Waited::Done
             }),
@@ -73,7 +73,7 @@ fn client(hub: &TestHub, token: Option<&str>, options: HubOptions) -> HubClient 
 fn impatient(hub: &TestHub, token: Option<&str>) -> HubClient {
     let options = HubOptions {
         retry: RetryPolicy::never(),
-        pause: Pause::none(),
+        pause: Sleeper::none(),
         ..HubOptions::default()
     };
     client(hub, token, options)

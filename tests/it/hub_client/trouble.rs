@@ -4,7 +4,7 @@ use hfdl::domain::outcome::ErrorKind;
 use hfdl::domain::retry::RetryPolicy;
 use hfdl::hub::{Fault as HubFault, HubClient, HubOptions};
 use hfdl::sys::http::{Http, HttpError, HttpErrorKind, HttpSettings};
-use hfdl::sys::pause::{Pause, Waited};
+use hfdl::sys::pause::{Sleeper, Waited};
 use hfdl_test_hub::{Api, Fault, Hint, On, Port, TestHub};
 use std::time::Duration;
 
@@ -117,7 +117,7 @@ fn a_run_that_is_stopped_does_not_try_again() {
     tiny(&hub);
     hub.fault(On::any(), Fault::Status(503));
     let options = HubOptions {
-        pause: Pause::new(|_| Waited::Stopped),
+        pause: Sleeper::new(|_| Waited::Stopped),
         ..HubOptions::default()
     };
     let client = client(&hub, None, options);
@@ -172,7 +172,7 @@ fn a_body_that_falls_silent_is_given_up_in_time() {
     let http = Http::new(&settings).unwrap();
     let endpoint = hub.endpoint().parse().unwrap();
     let options = HubOptions {
-        pause: Pause::none(),
+        pause: Sleeper::none(),
         ..HubOptions::default()
     };
     let client = HubClient::new(http, endpoint, None, options);

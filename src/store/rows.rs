@@ -1,0 +1,144 @@
+//! Queries, and the rows among their answers that cannot be read.
+//!
+//! A row is unreadable when one of its values breaks a rule of its type, or is a
+//! word of a later version. Reading passes it over and remembers it for `status`
+//! and `doctor`: one bad row must not end a run about all the others.
+
+use rusqlite::types::ValueRef;
+use rusqlite::{OptionalExtension, Params, Row};
+
+use super::error::Result;
+use super::models::ModelFilter;
+use super::open::Store;
+use super::runs::RunFilter;
+use super::sessions::SessionFilter;
+use crate::domain::time::Timestamp;
+use crate::sys::text::escaped;
+
+/// So many of the newest sessions, runs and events are searched for bad rows.
+const NEWEST: u32 = 500;
+
+impl Store {
+    /// Runs a statement and returns the number of changed rows.
+    pub(super) fn execute(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
+        self.change(|| self.connection().prepare_cached(sql)?.execute(params))
+    }
+
+    /// Returns the row that a query finds, if any. An unreadable one is an
+    /// error: for rows that a person asked for.
+    pub(super) fn find<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>> {
+        let mut statement = self.connection().prepare_cached(sql)?;
+        Ok(statement.query_row(params, read).optional()?)
+    }
+
+    /// Returns the row that a query finds, if it is there and can be read.
+    pub(super) fn find_readable<T>(
+        &self,
+        table: &str,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>> {
+        let found: Vec<T> = self.list_readable(table, sql, params, read)?;
+        Ok(found.into_iter().next())
+    }
+
+    /// Returns all rows of a query; an unreadable one is an error.
+    ///
+    /// For decisions about deletions: a row that is passed over would protect
+    /// nothing.
+    pub(super) fn list<T, C: FromIterator<T>>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<C> {
+        let mut statement = self.connection().prepare_cached(sql)?;
+        let rows = statement.query_map(params, read)?;
+        Ok(rows.collect::<rusqlite::Result<C>>()?)
+    }
+
+    /// Returns the rows of a query that can be read; `bad_rows` names the others.
+    pub(super) fn list_readable<T, C: FromIterator<T>>(
+        &self,
+        table: &str,
+        sql: &str,
+        params: impl Params,
+        mut read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<C> {
+        let read_or_remember = |row: &Row<'_>| match read(row) {
+            Ok(value) => Ok(Some(value)),
+            Err(err) => {
+                let reason = unreadable_reason(err)?;
+                let text = format!("`{table}`: {}: {reason}", name_of(row));
+                self.remember_bad_row(escaped(&text).into_owned());
+                Ok(None)
+            }
+        };
+        let rows: Vec<Option<T>> = self.list(sql, params, read_or_remember)?;
+        Ok(rows.into_iter().flatten().collect())
+    }
+
+    /// Names the rows that runs and `status` have to pass over. Of the history
+    /// only the newest rows are read, because `status` must stay fast.
+    pub fn bad_rows(&self, now: Timestamp) -> Result<Vec<String>> {
+        self.readable_models(&ModelFilter::default())?;
+        self.bad_files()?;
+        self.rate_limits(now)?;
+        self.unfinished_runs()?;
+        self.standings()?;
+        self.runs_ever_ended()?;
+        self.shards_of_schedules()?;
+        self.sessions(&SessionFilter {
+            limit: Some(NEWEST),
+            ..SessionFilter::default()
+        })?;
+        self.runs(&RunFilter {
+            limit: Some(NEWEST),
+            ..RunFilter::default()
+        })?;
+        self.events(Timestamp::MIN, NEWEST)?;
+        Ok(self.remembered_bad_rows())
+    }
+}
+
+/// Returns the reason why a row is unreadable, or the error if it is about the
+/// database and not about a value.
+pub(super) fn unreadable_reason(err: rusqlite::Error) -> rusqlite::Result<String> {
+    match err {
+        rusqlite::Error::FromSqlConversionFailure(_, _, source) => Ok(source.to_string()),
+        rusqlite::Error::InvalidColumnType(..)
+        | rusqlite::Error::IntegralValueOutOfRange(..)
+        | rusqlite::Error::Utf8Error(..) => Ok(err.to_string()),
+        _ => Err(err),
+    }
+}
+
+/// Returns the value by which a person finds a row, whatever its table.
+fn name_of(row: &Row<'_>) -> String {
+    const LONGEST: usize = 100;
+    let columns = [
+        "name",
+        "endpoint",
+        "id",
+        "path",
+        "model_id",
+        "schedule_id",
+        "outcome",
+        "way",
+    ];
+    let name = columns
+        .iter()
+        .find_map(|column| match row.get_ref(*column).ok()? {
+            ValueRef::Integer(number) => Some(number.to_string()),
+            ValueRef::Text(text) => Some(String::from_utf8_lossy(text).into_owned()),
+            _ => None,
+        });
+    let name = name.unwrap_or_else(|| "a row without a name".to_owned());
+    name.chars().take(LONGEST).collect()
+}
