@@ -1,8 +1,8 @@
-//! How things end: the words that close sessions and runs, and exit codes.
+//! The outcomes of sessions and runs, and the exit codes.
 
 use thiserror::Error;
 
-/// Says that a stored or typed word is none of the known ones.
+/// A stored or typed word that is not one of the allowed ones.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("`{word}` is not one of {allowed}")]
 pub struct UnknownWord {
@@ -57,7 +57,7 @@ impl UnknownWord {
 }
 
 words! {
-    /// The one word that ends a session.
+    /// The outcome of a session.
     Outcome {
         /// A new revision was published.
         Updated = "updated",
@@ -65,17 +65,17 @@ words! {
         UpToDate = "up-to-date",
         /// Bad or missing files were fetched again at the same commit.
         Repaired = "repaired",
-        /// A budget, a window, a stop or a crash came first; what arrived is kept.
+        /// A budget, a window, a stop or a crash cut it short; received bytes are kept.
         Partial = "partial",
-        /// A new revision waits for a person's approval or a rollback holds the old one.
+        /// A new revision waits for approval, or a rollback holds the old one.
         Held = "held",
-        /// The Hub could not be asked; nothing is known about its state.
+        /// The Hub could not be asked; the state upstream is unknown.
         CouldNotCheck = "could-not-check",
         /// Gone upstream; the local copy is kept.
         Orphaned = "orphaned",
         /// Not tried at all.
         Skipped = "skipped",
-        /// Something went wrong that `ErrorKind` names.
+        /// An error, of which `ErrorKind` is the kind.
         Failed = "failed",
     }
 }
@@ -141,7 +141,7 @@ words! {
 }
 
 words! {
-    /// What kind of trouble a session had.
+    /// The kind of a session's error.
     ErrorKind {
         Integrity = "integrity",
         Auth = "auth",
@@ -156,7 +156,7 @@ words! {
 }
 
 words! {
-    /// The one word that ends a run.
+    /// The outcome of a run.
     RunOutcome {
         Ok = "ok",
         Failed = "failed",
@@ -169,7 +169,7 @@ words! {
 }
 
 words! {
-    /// Who or what started a run.
+    /// The origin of a run.
     Trigger {
         Timer = "timer",
         Ci = "ci",
@@ -178,7 +178,7 @@ words! {
 }
 
 words! {
-    /// What is known of the repository upstream.
+    /// The known state of the repository upstream.
     UpstreamState {
         Ok = "ok",
         Orphaned = "orphaned",
@@ -187,7 +187,7 @@ words! {
     }
 }
 
-/// How the process ends: the table of exit codes, once.
+/// The exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ExitStatus {
     Ok,
@@ -220,7 +220,7 @@ impl ExitStatus {
         Self::Terminated,
     ];
 
-    /// Returns the number that the caller of the program sees.
+    /// Returns the number of the exit code.
     pub fn code(self) -> u8 {
         match self {
             Self::Ok => 0,
@@ -254,7 +254,7 @@ impl ExitStatus {
         }
     }
 
-    /// Returns what the code means for whoever called.
+    /// Returns the meaning of the code for the caller.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Ok => "updated, up to date, or nothing due",
@@ -278,29 +278,27 @@ impl ExitStatus {
         }
     }
 
-    /// Returns the place in the fixed order of severity; higher is worse.
+    /// Returns the severity; higher is worse.
     fn severity(self) -> u8 {
         match self {
             Self::Integrity => 11,
             Self::Disk => 10,
             Self::Auth => 9,
             Self::Failed => 8,
-            // A schedule that cannot be followed: a person must act, so what
-            // the next tick mends by itself does not hide it.
+            // A person must act, so that temporary trouble must not hide it.
             Self::Usage => 7,
             Self::Temporary => 6,
             Self::Interrupted => 5,
             Self::Terminated => 4,
             Self::TimeBudget => 3,
             Self::TransferBudget => 2,
-            // Ends a process before any model is looked at, so it is never
-            // weighed against a model's code.
+            // Ends a process before any model, so that it never meets the code of one.
             Self::Locked => 1,
             Self::Ok => 0,
         }
     }
 
-    /// Returns the worse of two ends, by the fixed order of the contract.
+    /// Returns the worse of two codes, by the fixed order of the contract.
     pub fn worst(self, other: Self) -> Self {
         if other.severity() > self.severity() {
             other
@@ -316,7 +314,7 @@ impl ErrorKind {
         self.exit_status() == ExitStatus::Temporary
     }
 
-    /// Returns how a process ends whose only trouble was of this kind.
+    /// Returns the exit code for an error of this kind.
     pub fn exit_status(self) -> ExitStatus {
         match self {
             Self::Integrity => ExitStatus::Integrity,

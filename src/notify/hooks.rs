@@ -1,4 +1,4 @@
-//! Hooks: a program of the user's is started with facts, and without secrets.
+//! Hooks: programs of the user, started with the facts of a run and without secrets.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -12,54 +12,53 @@ use crate::domain::time::{Timestamp, render_utc};
 use crate::sys::child::{self, ChildCommand, ChildOutput, Ended, Pipes};
 use crate::sys::stop::StopFlag;
 
-/// The exit code by which a hook says that there was nothing for it to do, as
-/// for borgmatic.
+/// The exit code of a hook that had nothing to do, as for borgmatic.
 const LEAVE_OUT: i32 = 75;
 
-/// What is kept of what a hook prints.
+/// The part of a hook's output that is kept.
 const MOST_OUTPUT_BYTES: usize = 16 << 10;
 
-/// As much of a text as goes into a variable; the facts on stdin are whole.
+/// The longest text in a variable; the facts on stdin are complete.
 const MOST_VARIABLE_CHARS: usize = 4_096;
 
-/// The variable by which a hook's own `hfdl` knows what it is part of.
+/// The variable by which an `hfdl` that a hook starts knows its event.
 pub const EVENT_VARIABLE: &str = "HFDL_EVENT";
 
-/// One call of a hook, before it is known whether there is a program for it.
+/// A call of a hook, for which there may be no program.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
     pub event: HookEvent,
     pub reason: Reason,
     pub run: &'a RunFacts,
-    /// `None` where the whole run is meant.
+    /// `None` for an event of the whole run.
     pub session: Option<&'a Session>,
     pub failing: Option<Failing>,
 }
 
-/// How hooks are run.
+/// The conditions of a hook's process.
 #[derive(Clone, Debug)]
 pub struct Manner {
-    /// The state directory: theirs to be in, and that of an `hfdl` they start.
+    /// The home: the working directory of the hook, and the home of an `hfdl` that it starts.
     pub home: PathBuf,
     pub timeout: Duration,
-    /// Ends the hook that runs when it is raised.
+    /// Ends the running hook when it is raised.
     pub stop: StopFlag,
 }
 
-/// What became of a hook.
+/// The result of a hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     Done,
-    /// It had nothing to do, and said so.
+    /// It had nothing to do.
     LeftOut,
-    /// Why it did not do its work.
+    /// The reason of its failure.
     Failed(String),
 }
 
-/// Runs a hook to its end; returns what became of it and what it printed.
+/// Runs a hook to its end; returns its result and its output.
 pub fn run(program: &Path, argv: &Argv, call: &Call<'_>, manner: &Manner) -> (Answer, String) {
     let facts = facts(call, &manner.home).into_iter();
-    let errand = ChildCommand {
+    let command = ChildCommand {
         program: program.as_os_str(),
         arguments: argv.arguments().iter().map(OsStr::new).collect(),
         variables: facts
@@ -72,8 +71,8 @@ pub fn run(program: &Path, argv: &Argv, call: &Call<'_>, manner: &Manner) -> (An
         most_output_bytes: MOST_OUTPUT_BYTES,
         pipes: Pipes::MayStayOpen,
     };
-    match child::run(errand) {
-        Ok(returned) => (answer(&returned, manner.timeout), printed(&returned)),
+    match child::run(command) {
+        Ok(output) => (answer(&output, manner.timeout), printed(&output)),
         Err(err) => (
             Answer::Failed(format!("it cannot be started: {err}")),
             String::new(),
@@ -81,8 +80,8 @@ pub fn run(program: &Path, argv: &Argv, call: &Call<'_>, manner: &Manner) -> (An
     }
 }
 
-fn answer(returned: &ChildOutput, timeout: Duration) -> Answer {
-    match returned.ended {
+fn answer(output: &ChildOutput, timeout: Duration) -> Answer {
+    match output.ended {
         Ended::Code(0) => Answer::Done,
         Ended::Code(LEAVE_OUT) => Answer::LeftOut,
         Ended::Code(code) => Answer::Failed(format!("it ended with code {code}")),
@@ -96,9 +95,9 @@ fn answer(returned: &ChildOutput, timeout: Duration) -> Answer {
     }
 }
 
-fn printed(returned: &ChildOutput) -> String {
-    let mut text = returned.text().trim_end().to_owned();
-    if returned.is_cut {
+fn printed(output: &ChildOutput) -> String {
+    let mut text = output.text().trim_end().to_owned();
+    if output.is_cut {
         text.push_str(" […]");
     }
     text
@@ -192,12 +191,12 @@ mod tests {
     #[test]
     fn codes_of_hooks_mean_done_nothing_to_do_or_failed() {
         let answer = |ended| {
-            let returned = ChildOutput {
+            let output = ChildOutput {
                 ended,
                 pieces: Vec::new(),
                 is_cut: false,
             };
-            super::answer(&returned, Duration::from_secs(60))
+            super::answer(&output, Duration::from_secs(60))
         };
         assert_eq!(answer(Ended::Code(0)), Answer::Done);
         assert_eq!(answer(Ended::Code(75)), Answer::LeftOut);

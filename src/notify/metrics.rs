@@ -1,15 +1,15 @@
 //! Metrics: a text file for Prometheus, as its node exporter picks it up.
 //!
-//! Base units; instants, not ages, because only the reader knows what time it
-//! is; counts that survive the process, because the database keeps them. A
-//! value that is not known is left out: a zero would be a lie.
+//! Values have base units. Times are instants, not ages, because only the reader knows
+//! the present time. Counts survive the process, because the database keeps them. An
+//! unknown value is left out: a zero would be wrong.
 
 use std::fmt::Write as _;
 
 use crate::domain::outcome::Outcome;
 use crate::domain::time::Timestamp;
 
-/// What is known of one model.
+/// The facts of a model.
 #[derive(Clone, Debug, Default)]
 pub struct ModelFacts {
     pub name: String,
@@ -19,7 +19,7 @@ pub struct ModelFacts {
     pub last_outcome: Option<Outcome>,
     pub n_failures: u32,
     pub bytes_ever_fetched: u64,
-    /// What the last session left to fetch.
+    /// The bytes that the last session left to fetch.
     pub bytes_left: Option<u64>,
     pub size_bytes: Option<u64>,
     pub oldest_verified_at: Option<Timestamp>,
@@ -42,7 +42,7 @@ pub struct Facts {
     /// When `run-due` was started last, even if nothing was due.
     pub last_tick_at: Option<Timestamp>,
     pub last_run: Option<LastRun>,
-    /// How many runs were skipped, by reason.
+    /// The number of skipped runs by reason.
     pub n_skipped: Vec<(&'static str, u64)>,
     pub models: Vec<ModelFacts>,
     /// Endpoint, bucket, and how many requests it still allows.

@@ -1,9 +1,11 @@
-//! Telling others what a run did: hooks, pings, metrics.
+//! Hooks, pings and metrics: the outputs of a run for other programs.
 //!
-//! What is told is decided in `domain::alert`; here is how. None of it can
-//! change what a run came to or keep it waiting without end: each has a time
-//! limit, and what goes wrong is a warning. The ways out carry no token, and
-//! the address of a ping, which is a secret, is never shown.
+//! - Each has a time limit, so that none can block a run without end.
+//! - A failure is returned to `ops::notify`, which makes it a warning; it never
+//!   changes the outcome of the run.
+//! - No token leaves this room. The address of a ping is a secret and never shown.
+//!
+//! Deliberately absent: the decision about notices (`domain::alert`).
 
 pub mod hooks;
 pub mod metrics;

@@ -1,4 +1,4 @@
-//! Pings: a monitoring service is told that a run began and how it ended.
+//! Pings: signals to a monitoring service about the start and the end of a run.
 //!
 //! The convention is that of Healthchecks, which others understand too: the
 //! address alone means success, `/start` the beginning, `/fail` or an exit
@@ -15,27 +15,27 @@ use crate::sys::http::{Http, Method, Request, Url, UrlError};
 use crate::sys::pause::Stopwatch;
 use crate::sys::stop::StopFlag;
 
-/// How long a ping may take in all, its second try included.
+/// The time limit of a ping, including its second attempt.
 pub const TIME_LIMIT: Duration = Duration::from_secs(10);
 
-/// How long each step of one try may take: looking up, connecting, answering.
+/// The time limit of each step of an attempt: name lookup, connection, response.
 pub const STEP_LIMIT: Duration = Duration::from_secs(4);
 
-/// Services keep about 100 kB; nobody reads more than a screen of it.
+/// Services keep about 100 kB; a screen of text is enough.
 const MOST_BODY_BYTES: usize = 8 << 10;
 
-/// What a ping says.
+/// The signal of a ping.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     Start,
     Success,
     Code(u8),
-    /// It ended without an exit code that means anything.
+    /// The run ended without an exit code.
     Fail,
 }
 
-/// Names the signal for an end. A budget or a window that came first is how
-/// slow lines work every night, and no failure.
+/// Returns the signal for an exit code. A run that a budget or a window ended is a
+/// success: with a slow line that is every night.
 pub fn signal_of(status: ExitStatus) -> Signal {
     match status {
         ExitStatus::Ok | ExitStatus::TransferBudget | ExitStatus::TimeBudget => Signal::Success,
@@ -60,7 +60,7 @@ pub fn address(base: &str, signal: Signal, run: &RunId) -> Result<Url, UrlError>
     Ok(url.with_secret_path())
 }
 
-/// Renders what a person finds at the service when something is wrong.
+/// Renders the text that the service shows about a run.
 pub fn summary(run: &RunFacts) -> String {
     let fetched: u64 = run
         .sessions
@@ -88,10 +88,10 @@ pub fn summary(run: &RunFacts) -> String {
     text
 }
 
-/// Sends a ping, and once more if need be; says why it did not arrive.
+/// Sends a ping, with a second attempt; returns the reason of a failure.
 ///
-/// A thread of its own waits for the network, so that not even a name server
-/// that says nothing holds us longer than the limit.
+/// A separate thread waits for the network, so that even a silent name server cannot
+/// exceed the limit.
 pub fn send(
     http: &Http,
     url: &Url,
@@ -105,7 +105,7 @@ pub fn send(
     let (sender, receiver) = channel();
     std::thread::spawn(move || {
         let answer = try_once(&http, &request).or_else(|_| try_once(&http, &request));
-        // Nobody listens any more once the limit has passed.
+        // After the limit the receiver is gone.
         let _ = sender.send(answer);
     });
     const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -118,10 +118,11 @@ pub fn send(
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    match stop.is_raised() {
-        true => Err("no answer before hfdl was asked to end".to_owned()),
-        false => Err(format!("no answer within {} s", limit.as_secs())),
-    }
+    Err(if stop.is_raised() {
+        "no answer before hfdl was asked to end".to_owned()
+    } else {
+        format!("no answer within {} s", limit.as_secs())
+    })
 }
 
 fn try_once(http: &Http, request: &Request) -> Result<(), String> {

@@ -1,4 +1,4 @@
-//! Asking the run in progress to save its state and end.
+//! Asks the run in progress to save its state and end.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::sys::lock::FileLock;
 use crate::sys::paths::Home;
 use crate::sys::process;
 
-/// What became of the wish.
+/// The result of a stop request.
 #[derive(Clone, Debug)]
 pub enum StopAsked {
     NothingRuns,
@@ -24,14 +24,14 @@ pub enum StopAsked {
 
 /// Asks the run that holds the lock of a home to end.
 ///
-/// Its row in the database carries the wish, which works on every platform
-/// within a second. On Unix a signal hurries it along, if there is no doubt
+/// Its row in the database carries the request, which works on every platform
+/// within a second. On Unix a signal is faster; it is sent if there is no doubt
 /// whose process it is.
 pub fn ask_to_stop(host: &Host, home: &Home, store: Option<&Store>) -> Result<StopAsked> {
     if !is_held(home)? {
         return Ok(StopAsked::NothingRuns);
     }
-    // Who holds the lock writes down who it is a moment later.
+    // The holder of the lock records its process a moment after it takes the lock.
     const LOOKS: u32 = 20;
     for _ in 0..LOOKS {
         // At most one open run is alive: the newest; others crashed.
@@ -42,7 +42,7 @@ pub fn ask_to_stop(host: &Host, home: &Home, store: Option<&Store>) -> Result<St
                     signal(host, home, &run.start.process)?;
                     return Ok(StopAsked::Asked(Box::new(run)));
                 }
-                // It ended while we looked.
+                // It has ended meanwhile.
                 Err(StoreError::Ended { .. }) => {}
                 Err(err) => return Err(err.into()),
             }
@@ -68,7 +68,7 @@ fn signal(host: &Host, home: &Home, process: &RunProcess) -> Result<()> {
     Ok(())
 }
 
-/// Waits until nobody holds the lock; `false` when somebody still does.
+/// Waits until the lock is free; `false` when it is still held at the limit.
 pub fn wait_for_end(host: &Host, home: &Home, limit: Seconds) -> Result<bool> {
     // The lock and not the process: another one may have taken its number.
     Ok(!home.lock().exists() || take_run_lock(host, home, Some(limit))?.is_some())
