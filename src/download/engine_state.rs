@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::backlog::Backlog;
 use super::budget::{Grant, TransferBudget};
 use super::counters::FileCounters;
-use super::event::{EngineEvent, EngineOptions, FileError, FileReport, FileResult};
+use super::event::{EngineEvent, EngineOptions, FileError, FileId, FileReport, FileResult};
 use super::hash_buffers::BufferPool;
 use super::large_file::LargeFile;
 use super::limits::LimitGroup;
@@ -60,8 +60,8 @@ impl EngineState {
     /// Queues all jobs under one lock, so that the first connection chooses among all of them.
     pub(crate) fn add(&self, jobs: Vec<NumberedJob>) {
         let mut scheduler = self.scheduler();
-        for (number, job) in jobs {
-            scheduler.queue.add(number, job);
+        for (id, job) in jobs {
+            scheduler.queue.add(id, job);
         }
         drop(scheduler);
         self.work_available.notify_all();
@@ -230,9 +230,9 @@ impl EngineState {
     }
 
     /// Reports the result of a file and removes it from the active files.
-    pub(crate) fn report(&self, job: usize, counters: &FileCounters, end: FileEnd) {
+    pub(crate) fn report(&self, id: FileId, counters: &FileCounters, end: FileEnd) {
         let report = |result| FileReport {
-            job,
+            id,
             result,
             fetched: counters.fetched.load(Ordering::Relaxed),
             reused: counters.reused.load(Ordering::Relaxed),
@@ -259,7 +259,7 @@ impl EngineState {
             },
         };
         self.send(event);
-        self.scheduler().active.retain(|large| large.index != job);
+        self.scheduler().active.retain(|large| large.id != id);
         self.work_available.notify_all();
     }
 
@@ -273,7 +273,7 @@ impl EngineState {
             log::debug!("{}: {second}", large.job.name);
         }
         drop(large.partial.take_lock());
-        self.report(large.index, &large.counters, FileEnd::Failed(error));
+        self.report(large.id, &large.counters, FileEnd::Failed(error));
     }
 
     /// Flushes and closes an unfinished large file, unless another thread ended it in the meantime.
@@ -289,7 +289,7 @@ impl EngineState {
         if large.connections() == 0 {
             drop(large.partial.take_lock());
         }
-        self.report(large.index, &large.counters, end);
+        self.report(large.id, &large.counters, end);
     }
 
     fn scheduler(&self) -> MutexGuard<'_, Scheduler> {

@@ -74,24 +74,35 @@ impl Default for EngineOptions {
     }
 }
 
-/// A progress event; `job` is the number returned by `Engine::add`.
+/// The number of a file within one engine; the engine assigns it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(pub(super) usize);
+
+impl FileId {
+    /// Returns how many files were numbered before this one.
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// A progress event; `id` is the number returned by `Engine::add`.
 #[derive(Debug)]
 pub enum EngineEvent {
     /// A file was started; `reused` of its bytes are already on disk.
-    Started { job: usize, reused: u64 },
+    Started { id: FileId, reused: u64 },
     /// More bytes were received.
-    Progress { job: usize, bytes: u64 },
+    Progress { id: FileId, bytes: u64 },
     /// More bytes were copied from an old file; `source` is its index in `Copies`.
     Copied {
-        job: usize,
+        id: FileId,
         source: usize,
         bytes: u64,
     },
     /// The total of bytes that are flushed to disk and recorded for a later run.
-    Saved { job: usize, bytes: u64 },
+    Saved { id: FileId, bytes: u64 },
     /// A request failed and is retried.
     Retrying {
-        job: usize,
+        id: FileId,
         after: Duration,
         error: SourceError,
     },
@@ -105,14 +116,14 @@ pub enum EngineEvent {
 }
 
 impl EngineEvent {
-    pub fn job(&self) -> usize {
+    pub fn id(&self) -> FileId {
         match self {
-            Self::Started { job, .. }
-            | Self::Progress { job, .. }
-            | Self::Copied { job, .. }
-            | Self::Saved { job, .. }
-            | Self::Retrying { job, .. } => *job,
-            Self::Verified { report, .. } | Self::Ended { report } => report.job,
+            Self::Started { id, .. }
+            | Self::Progress { id, .. }
+            | Self::Copied { id, .. }
+            | Self::Saved { id, .. }
+            | Self::Retrying { id, .. } => *id,
+            Self::Verified { report, .. } | Self::Ended { report } => report.id,
         }
     }
 
@@ -125,7 +136,7 @@ impl EngineEvent {
 /// The result and the counters of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileReport {
-    pub job: usize,
+    pub id: FileId,
     pub result: FileResult,
     /// Received bytes, including discarded ones.
     pub fetched: u64,

@@ -47,12 +47,12 @@ impl Scheduler {
             .filter(|l| is_running(l))
             .count();
         if large_files < options.files.max(1)
-            && let Some((number, job)) = self.queue.next_large(|limits| {
+            && let Some((id, job)) = self.queue.next_large(|limits| {
                 is_running(limits) && budget.left().min(limits.budget().left()) >= MIN_REQUEST
             })
         {
             self.starting.push(job.limits.clone());
-            return Some(FetchTask::OpenLarge((number, job)));
+            return Some(FetchTask::OpenLarge((id, job)));
         }
         let reserved = large_files.min(options.connections.saturating_sub(1));
         if self.small.len() + reserved < options.connections.max(1)
@@ -104,10 +104,10 @@ impl Scheduler {
         };
         let left = |job: &FetchJob| budget.left().min(job.limits.budget().left());
         let fits = |job: &FetchJob| job.size_bytes <= left(job);
-        let (number, job) = self.queue.next_small(may, fits)?;
+        let (id, job) = self.queue.next_small(may, fits)?;
         let grant = Grant::take(budget, &job.limits, job.size_bytes);
         self.small.push(job.limits.clone());
-        Some(FetchTask::SmallFile((number, job), grant))
+        Some(FetchTask::SmallFile((id, job), grant))
     }
 
     /// Raises the stop flag of the run, or of each limit group, whose budget is too small for every

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::budget::Grant;
 use super::counters::FileCounters;
 use super::engine_state::{EngineState, FileEnd};
-use super::event::{EngineEvent, FetchJob, FileError};
+use super::event::{EngineEvent, FetchJob, FileError, FileId};
 use super::partial::{self, VerifiedFile, keep_evidence, remove_if_present};
 use super::verify::ContentHasher;
 use super::worker::{ReceiveError, StreamReader, check_response, drain};
@@ -18,7 +18,7 @@ use crate::sys::open;
 /// Fetches a small file, with retries.
 pub(crate) fn fetch(
     engine: &EngineState,
-    index: usize,
+    id: FileId,
     job: &FetchJob,
     counters: &FileCounters,
     grant: &mut Grant,
@@ -29,11 +29,8 @@ pub(crate) fn fetch(
         Ok(None) => return FileEnd::Busy,
         Err(err) => return FileEnd::Failed(disk_error(job, &err)),
     };
-    engine.send(EngineEvent::Started {
-        job: index,
-        reused: 0,
-    });
-    let end = attempts(engine, index, job, counters, grant, buffer);
+    engine.send(EngineEvent::Started { id, reused: 0 });
+    let end = attempts(engine, id, job, counters, grant, buffer);
     match end {
         Ok(()) => {
             let file = VerifiedFile::new(job.partial.clone(), Some(lock));
@@ -49,7 +46,7 @@ pub(crate) fn fetch(
 
 fn attempts(
     engine: &EngineState,
-    index: usize,
+    id: FileId,
     job: &FetchJob,
     counters: &FileCounters,
     grant: &mut Grant,
@@ -58,7 +55,7 @@ fn attempts(
     let mut history = History::default();
     let mut was_wrong = false;
     loop {
-        let error = match attempt(engine, index, job, counters, grant, buffer) {
+        let error = match attempt(engine, id, job, counters, grant, buffer) {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(mismatch)) if was_wrong => {
                 return Err(FileEnd::Failed(with_evidence(job, mismatch)));
@@ -84,11 +81,7 @@ fn attempts(
         };
         history.waited += after;
         counters.retries.fetch_add(1, Ordering::Relaxed);
-        engine.send(EngineEvent::Retrying {
-            job: index,
-            after,
-            error,
-        });
+        engine.send(EngineEvent::Retrying { id, after, error });
         if engine.pause(&job.limits, after) {
             return Err(FileEnd::Partial(0));
         }
@@ -98,7 +91,7 @@ fn attempts(
 /// Makes one attempt; the inner result returns whether the hash matches.
 fn attempt(
     engine: &EngineState,
-    index: usize,
+    id: FileId,
     job: &FetchJob,
     counters: &FileCounters,
     grant: &mut Grant,
@@ -115,7 +108,7 @@ fn attempt(
         }
         let mut stream = job.source.open(None)?;
         check_response(&stream, 0, job.size_bytes)?;
-        let mut reader = StreamReader::new(engine, index, grant, counters);
+        let mut reader = StreamReader::new(engine, id, grant, counters);
         let mut left = job.size_bytes;
         while left > 0 {
             let most = left.min(buffer.len() as u64) as usize;

@@ -52,7 +52,7 @@ fn listen(
         };
         on(&event);
         if let EngineEvent::Verified { report, .. } | EngineEvent::Ended { report } = event {
-            let before = reports.insert(report.job, report);
+            let before = reports.insert(report.id.index(), report);
             assert_eq!(before, None, "reported twice");
         }
     }
@@ -89,8 +89,8 @@ fn stop_after(lane: &LimitGroup, of: usize, bytes: u64) -> impl FnMut(&EngineEve
     let stop = lane.stop().clone();
     let mut came = 0;
     move |event| {
-        if let EngineEvent::Progress { job, bytes } = event
-            && *job == of
+        if let EngineEvent::Progress { id, bytes } = event
+            && id.index() == of
         {
             came += bytes;
         }
@@ -111,7 +111,7 @@ fn a_file_that_is_added_to_a_pool_with_nothing_to_do_is_fetched() {
         let number = engine.add(wanted.job());
         assert!(!engine.is_idle());
         let reports = until_idle(&mut engine, |_| ());
-        assert_verified(&reports[&number], &wanted);
+        assert_verified(&reports[&number.index()], &wanted);
         assert!(engine.next(Duration::ZERO).is_none());
     }
     engine.close(&mut |event| panic!("{event:?}"));
@@ -138,9 +138,9 @@ fn a_file_that_is_added_while_others_are_on_their_way_does_not_wait_for_them() {
         numbers.push(engine.add(wanted.job()));
     }
     let reports = listen(&mut engine, |_| (), |_, reports| reports.len() == 2);
-    assert!(!reports.contains_key(&first) && !engine.is_idle());
+    assert!(!reports.contains_key(&first.index()) && !engine.is_idle());
     for (number, wanted) in numbers.iter().zip(&added) {
-        assert_verified(&reports[number], wanted);
+        assert_verified(&reports[&number.index()], wanted);
     }
     env.hub.heal();
     engine.close(&mut |_| ());
@@ -156,7 +156,7 @@ fn a_lane_that_stops_in_mid_file_leaves_the_others_alone_and_is_resumed_later() 
     slow_line(&env, "b.bin");
     let mut engine = Engine::start(env.options.clone());
     let numbers = engine.add_all(vec![stopped.job(), other.job()]);
-    let reports = until_idle(&mut engine, stop_after(&lane, numbers.start, 3 * MIB));
+    let reports = until_idle(&mut engine, stop_after(&lane, numbers[0].index(), 3 * MIB));
     assert_verified(&reports[&1], &other);
     assert_eq!(reports[&1].fetched, 12 * MIB);
     let kept = kept(&reports[&0]);
@@ -214,10 +214,10 @@ fn what_waits_in_a_stopped_lane_ends_at_once_with_what_is_on_disk() {
         lane.stop().is_raised()
     });
     let reports = listen(&mut engine, |_| (), |_, reports| !reports.is_empty());
-    assert_eq!(kept(&reports[&waiting]), MIB);
+    assert_eq!(kept(&reports[&waiting.index()]), MIB);
     let late = engine.add(begun.job());
     let reports = listen(&mut engine, |_| (), |_, reports| !reports.is_empty());
-    assert_eq!(kept(&reports[&late]), MIB);
+    assert_eq!(kept(&reports[&late.index()]), MIB);
     assert_eq!(env.hub.downloads("begun.bin").len(), 0);
     env.hub.heal();
     engine.close(&mut |_| ());
@@ -323,7 +323,7 @@ fn a_lane_that_waits_for_its_rate_lends_its_connections_to_the_others() {
     listen(&mut engine, |_| (), |_, _| waits());
     engine.add_all(crawling[1..].iter().map(Wanted::job).collect());
     let numbers = engine.add_all(others.iter().map(Wanted::job).collect());
-    let is_other = |number: &usize| numbers.contains(number);
+    let is_other = |number: &usize| numbers.iter().any(|id| id.index() == *number);
     let reports = listen(&mut engine, |_| (), |_, reports| reports.len() == 20);
     assert!(reports.keys().all(is_other), "{reports:?}");
     let mut rest = 0;
@@ -353,8 +353,8 @@ fn files_are_begun_by_rank_and_large_ones_first() {
     engine.add_all(files.iter().map(Wanted::job).collect());
     let mut order = Vec::new();
     let reports = until_idle(&mut engine, |event| {
-        if let EngineEvent::Started { job, .. } = event {
-            order.push(files[*job].job.name.as_ref());
+        if let EngineEvent::Started { id, .. } = event {
+            order.push(files[id.index()].job.name.as_ref());
         }
     });
     assert_eq!(reports.len(), files.len());
@@ -388,7 +388,7 @@ fn closing_saves_and_reports_what_has_not_ended() {
     let mut reports = BTreeMap::new();
     engine.close(&mut |event| {
         if let EngineEvent::Verified { report, .. } | EngineEvent::Ended { report } = event {
-            reports.insert(report.job, report);
+            reports.insert(report.id.index(), report);
         }
     });
     assert_eq!(kept(&reports[&0]), on_disk(&under_way));
@@ -435,7 +435,7 @@ fn each_file_ends_exactly_once_whatever_stops_when() {
         let mut verified = 0;
         let mut count = |event: EngineEvent| {
             verified += usize::from(matches!(event, EngineEvent::Verified { .. }));
-            ends[event.job()] += usize::from(event.is_end());
+            ends[event.id().index()] += usize::from(event.is_end());
         };
         for wanted in &files {
             let lane = &lanes[dice.below(3) as usize];

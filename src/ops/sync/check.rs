@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow};
 
 use super::delta::Asker;
-use super::findings::Findings;
+use super::destination::{DestinationWriter, TargetDestination};
+use super::local_reads::LocalReads;
 use super::origins::origins_of;
-use super::place::{Place, Writer};
-use super::{CacheChoice, Target};
+use super::target::{CacheChoice, Target};
 use crate::cache::{Prove, Vanished};
 use crate::domain::content::ContentId;
 use crate::domain::hold::{Loss, hold_reason};
@@ -28,7 +28,7 @@ use crate::xet::XetStorage;
 pub enum Checked {
     /// Nothing has changed and every file is there: one request, no listing.
     Current {
-        place: Place,
+        destination: TargetDestination,
         commit: CommitSha,
         n_files: u64,
         n_bytes: u64,
@@ -67,10 +67,14 @@ pub struct Reused {
 
 impl Checked {
     /// Returns the place and the files of it that must be proven.
-    pub(super) fn reused(&self) -> Option<(&Place, &[Reused])> {
+    pub(super) fn reused(&self) -> Option<(&TargetDestination, &[Reused])> {
         match self {
-            Self::Current { place, reused, .. } => Some((place, reused)),
-            Self::Planned(planned) => Some((&planned.place, &planned.reused)),
+            Self::Current {
+                destination,
+                reused,
+                ..
+            } => Some((destination, reused)),
+            Self::Planned(planned) => Some((&planned.destination, &planned.reused)),
             _ => None,
         }
     }
@@ -86,7 +90,7 @@ impl Checked {
 
 /// A target with everything that is needed to carry its sync out.
 pub struct Planned {
-    pub place: Place,
+    pub destination: TargetDestination,
     pub remote: RemoteSnapshot,
     pub plan: SyncPlan,
     /// What was published before.
@@ -102,14 +106,14 @@ pub struct Planned {
     /// The files that are used as they lie in the destination.
     pub reused: Vec<Reused>,
     /// The results of reading files on this machine for this sync.
-    pub findings: Findings,
+    pub local_reads: LocalReads,
 }
 
 impl Planned {
     /// Gets the place ready, asks it itself which names it can hold, and claims
     /// there what the plan needs.
-    pub(super) fn open(&self, target: &Target) -> Result<Writer> {
-        let writer = self.place.open()?;
+    pub(super) fn open(&self, target: &Target) -> Result<DestinationWriter> {
+        let writer = self.destination.open()?;
         let files = self.plan.files.iter();
         let paths: Vec<_> = files.map(|file| &file.file.path).collect();
         writer.check_names(&paths)?;
@@ -153,33 +157,33 @@ pub fn check(
     prove: Prove<'_>,
 ) -> Result<Checked> {
     // Before the Hub is asked: holding a model in place writes, too.
-    let place = Place::new(choice, target)?;
+    let destination = TargetDestination::new(choice, target)?;
     let info = hub
         .revision(&target.repo, &target.revision)
         .map_err(|error| hub.explain_absence(error, target.needs_token))?;
     let commit = info.commit;
     if let Some(held) = target.held_commit.as_ref().filter(|held| **held != commit) {
-        let path = place.readable_at(held);
+        let path = destination.readable_at(held);
         return Ok(Checked::Held { commit, path });
     }
     let renamed_to = (info.id != target.repo.id).then(|| info.id.to_string());
-    let known = place.stored_listing(&commit)?;
-    let old_commit = place.published(target, known.as_ref())?;
+    let known = destination.stored_listing(&commit)?;
+    let old_commit = destination.published(target, known.as_ref())?;
     if let Some(remote) = &known
         && !target.force
         && target.vanished == Vanished::Keep
         && old_commit.as_ref() == Some(&commit)
     {
         let wanted = wanted(remote, target)?;
-        let is_bad = |file: &&RemoteFile| is_bad(&place, &commit, file, bad);
+        let is_bad = |file: &&RemoteFile| is_bad(&destination, &commit, file, bad);
         let has_any = !wanted.is_empty() || target.accepts(&commit);
-        if has_any && place.is_complete(&commit, &wanted)? && !wanted.iter().any(is_bad) {
+        if has_any && destination.is_complete(&commit, &wanted)? && !wanted.iter().any(is_bad) {
             let n_bytes = wanted.iter().map(|file| file.size_bytes).sum();
             let n_files = wanted.len() as u64;
             let kept = wanted.iter().map(|file| (*file, &Action::Keep));
             return Ok(Checked::Current {
-                reused: reused(&place, &commit, kept),
-                place,
+                reused: reused(&destination, &commit, kept),
+                destination,
                 commit,
                 n_files,
                 n_bytes,
@@ -192,21 +196,21 @@ pub fn check(
         None => hub.tree(&target.repo, &commit)?,
     };
     let chosen = wanted(&remote, target)?;
-    let mut facts = place.facts(&remote, &target.filter, old_commit.as_ref(), prove)?;
+    let mut facts = destination.facts(&remote, &target.filter, old_commit.as_ref(), prove)?;
     let mut distrusted = BTreeSet::new();
-    if let Some(loss) = loss(&place, target, &remote, old_commit.as_ref(), &facts)? {
+    if let Some(loss) = loss(&destination, target, &remote, old_commit.as_ref(), &facts)? {
         return Ok(Checked::Suspicious {
-            path: place.readable_at(&loss.published.0),
+            path: destination.readable_at(&loss.published.0),
             loss: Box::new(loss),
             renamed_to,
         });
     }
-    leave_out_bad_sources(&mut facts, &place, bad);
+    leave_out_bad_sources(&mut facts, &destination, bad);
     for file in chosen {
         if target.force {
             facts.partials.remove(&file.content);
         }
-        let is_bad = is_bad(&place, &commit, file, bad);
+        let is_bad = is_bad(&destination, &commit, file, bad);
         if is_bad {
             let label = target.label();
             log::info!(
@@ -220,7 +224,12 @@ pub fn check(
         }
     }
     let moves_ref = target.model.is_some() || !hides_files(&remote, target, &facts.previous);
-    let mut plan = plan_sync(&remote, &target.filter, &place.likely_placement(), &facts)?;
+    let mut plan = plan_sync(
+        &remote,
+        &target.filter,
+        &destination.likely_placement(),
+        &facts,
+    )?;
     if info.gated != Gated::No
         && let Some(file) = plan.fetches().next()
     {
@@ -233,31 +242,35 @@ pub fn check(
     }
     // Whoever fetches by force trusts nothing that is there.
     if let Some(xet) = xet.filter(|_| !target.force) {
-        let noted = place.noted_commit(&remote);
+        let noted = destination.noted_commit(&remote);
         let asker = Asker {
             hub,
             xet,
             target,
-            place: &place,
+            destination: &destination,
             remote: &remote,
             old_commit: old_commit.as_ref().or(noted.as_ref()),
             // Nobody waits for a check that is not wanted any more.
             goes_on: &|| true,
             bad: &|file| {
-                let is_bad = is_bad(&place, &commit, file, bad);
-                is_bad.then(|| place.read_as(&commit, file))
+                let is_bad = is_bad(&destination, &commit, file, bad);
+                is_bad.then(|| destination.read_as(&commit, file))
             },
         };
         asker.add_deltas(&mut plan);
     }
-    let origins = origins_of(&plan, &place, &target.repo, old_commit.as_ref());
+    let origins = origins_of(&plan, &destination, &target.repo, old_commit.as_ref());
     let kept = plan.in_destination();
-    let reused = reused(&place, &commit, kept.map(|kept| (&kept.file, &kept.action)));
+    let reused = reused(
+        &destination,
+        &commit,
+        kept.map(|kept| (&kept.file, &kept.action)),
+    );
     Ok(Checked::Planned(Box::new(Planned {
         origins,
         reused,
-        findings: Findings::default(),
-        place,
+        local_reads: LocalReads::default(),
+        destination,
         remote,
         plan,
         old_commit,
@@ -270,7 +283,7 @@ pub fn check(
 /// Decides whether a commit is held because it looks like a loss; it is an
 /// error if nothing was ever selected.
 fn loss(
-    place: &Place,
+    destination: &TargetDestination,
     target: &Target,
     remote: &RemoteSnapshot,
     old_commit: Option<&CommitSha>,
@@ -283,7 +296,7 @@ fn loss(
         paths.iter().filter(selected).count() as u64
     };
     let published = match old_commit {
-        Some(old) => match place.stored_listing(old)? {
+        Some(old) => match destination.stored_listing(old)? {
             Some(listing) => listing.amount(Some(&target.filter)),
             // Published by another program, so nothing is known of its sizes.
             None => Amount {
@@ -313,16 +326,22 @@ fn loss(
 }
 
 /// Tells whether a file was found bad where it lies.
-fn is_bad(place: &Place, commit: &CommitSha, file: &RemoteFile, bad: &BadFiles) -> bool {
+fn is_bad(
+    destination: &TargetDestination,
+    commit: &CommitSha,
+    file: &RemoteFile,
+    bad: &BadFiles,
+) -> bool {
     // The path costs a look at the disk, and mostly nothing is bad.
     let is_known = |path: PathBuf| bad.get(&path) == Some(&file.content);
     !bad.is_empty()
-        && (is_known(place.read_as(commit, file)) || is_known(place.stored(&file.content)))
+        && (is_known(destination.read_as(commit, file))
+            || is_known(destination.stored(&file.content)))
 }
 
 /// Names the files that are used where they lie, each once, with their stamps.
 fn reused<'f>(
-    place: &Place,
+    destination: &TargetDestination,
     commit: &CommitSha,
     files: impl Iterator<Item = (&'f RemoteFile, &'f Action)>,
 ) -> Vec<Reused> {
@@ -330,8 +349,8 @@ fn reused<'f>(
     let mut reused = Vec::new();
     for (file, action) in files {
         let path = match action {
-            Action::Keep => place.read_as(commit, file),
-            _ => place.stored(&file.content),
+            Action::Keep => destination.read_as(commit, file),
+            _ => destination.stored(&file.content),
         };
         if seen.insert((path.clone(), file.content)) {
             reused.push(Reused {
@@ -347,9 +366,9 @@ fn reused<'f>(
 }
 
 /// Takes no content from a file that was found bad in another place.
-fn leave_out_bad_sources(facts: &mut LocalFacts, place: &Place, bad: &BadFiles) {
+fn leave_out_bad_sources(facts: &mut LocalFacts, destination: &TargetDestination, bad: &BadFiles) {
     facts.contents.retain(|content, found| match &found.place {
-        plan::ContentLocation::Here => bad.get(&place.stored(content)) != Some(content),
+        plan::ContentLocation::Here => bad.get(&destination.stored(content)) != Some(content),
         plan::ContentLocation::At(path) => bad.get(path) != Some(content),
     });
 }

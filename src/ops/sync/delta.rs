@@ -9,8 +9,8 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Target;
-use super::place::Place;
+use super::destination::TargetDestination;
+use super::target::Target;
 use crate::domain::content::ContentId;
 use crate::domain::delta::{Delta, DeltaRules, known_lengths, plan_delta};
 use crate::domain::origin::{Origin, OriginKind};
@@ -44,7 +44,7 @@ pub struct Asker<'a> {
     pub hub: &'a HubClient,
     pub xet: &'a XetStorage,
     pub target: &'a Target,
-    pub place: &'a Place,
+    pub destination: &'a TargetDestination,
     pub remote: &'a RemoteSnapshot,
     /// The commit that the old files are of.
     pub old_commit: Option<&'a CommitSha>,
@@ -116,7 +116,7 @@ impl Asker<'_> {
 
     fn old_listing(&self) -> Option<RemoteSnapshot> {
         let commit = self.old_commit?;
-        let listing = self.place.stored_listing(commit);
+        let listing = self.destination.stored_listing(commit);
         listing
             .inspect_err(|err| log::debug!("cannot read an old listing: {err:#}"))
             .ok()?
@@ -211,7 +211,7 @@ impl Asker<'_> {
         old: Vec<Old>,
         delta: Delta,
     ) -> FileDelta {
-        let partial = self.place.partial(&file.content);
+        let partial = self.destination.partial(&file.content);
         let on_disk = reusable_ranges(&partial, &file.content, file.size_bytes);
         let copies = delta.copies_beyond(&on_disk);
         let copied_bytes: u64 = copies.iter().map(|copy| copy.length).sum();
@@ -220,7 +220,7 @@ impl Asker<'_> {
             let Some(known) = one.map else {
                 continue;
             };
-            let path = self.place.sidecar(&one.content);
+            let path = self.destination.sidecar(&one.content);
             // Of a damaged file only a part is known, and its sidecar comes with the whole.
             let is_whole = one.content != file.content;
             if is_whole && known.chunk_lengths.is_some() && !path.exists() {
@@ -263,9 +263,9 @@ impl Asker<'_> {
             .iter()
             .filter(|old| old.path == file.path && old.xet_hash.is_some());
         for old in same.chain(gone.into_iter().take(MOST_GONE)) {
-            let path = self.place.file_of(at, old);
+            let path = self.destination.file_of(at, old);
             let is_there = std::fs::metadata(&path).is_ok_and(|m| m.len() == old.size_bytes);
-            if !is_there || old.content == file.content || !self.place.vouches_for(old) {
+            if !is_there || old.content == file.content || !self.destination.vouches_for(old) {
                 continue;
             }
             found.push(Old {
@@ -278,7 +278,7 @@ impl Asker<'_> {
                 is_same_path: old.path == file.path,
             });
         }
-        for (content, path, size_bytes) in self.place.described_contents() {
+        for (content, path, size_bytes) in self.destination.described_contents() {
             let is_known = found.iter().any(|one| one.content == content);
             if is_known || content == file.content || found.len() >= MOST_SOURCES {
                 continue;
@@ -301,7 +301,7 @@ impl Asker<'_> {
     }
 
     fn written_down(&self, content: ContentId, size_bytes: u64) -> Option<FileMap> {
-        let path = self.place.sidecar(&content);
+        let path = self.destination.sidecar(&content);
         sidecar::read(&path, &content, size_bytes).ok()?
     }
 
@@ -375,9 +375,9 @@ pub(crate) fn client_for(
 }
 
 /// Writes down what was found out about old contents.
-pub(super) fn save_new_maps(place: &Place, delta: &FileDelta) {
+pub(super) fn save_new_maps(destination: &TargetDestination, delta: &FileDelta) {
     for (content, size_bytes, map) in &delta.new_maps {
-        let path = place.sidecar(content);
+        let path = destination.sidecar(content);
         if let Err(err) = sidecar::write(&path, content, *size_bytes, map) {
             log::debug!("cannot write `{}`: {err}", path.display());
         }
@@ -386,7 +386,12 @@ pub(super) fn save_new_maps(place: &Place, delta: &FileDelta) {
 
 /// Writes down what a new content is made of, as its bytes are proven and at
 /// hand: only the chunks that no old file has are read for that.
-pub(super) fn write_down(place: &Place, file: &RemoteFile, delta: &FileDelta, proven: &Path) {
+pub(super) fn write_down(
+    destination: &TargetDestination,
+    file: &RemoteFile,
+    delta: &FileDelta,
+    proven: &Path,
+) {
     let known = known_lengths(&delta.map.terms, &delta.old);
     let lengths =
         open::read(proven).and_then(|proven| complete_lengths(&proven, file.size_bytes, &known));
@@ -394,7 +399,7 @@ pub(super) fn write_down(place: &Place, file: &RemoteFile, delta: &FileDelta, pr
         chunk_lengths: lengths.ok(),
         ..delta.map.clone()
     };
-    let path = place.sidecar(&file.content);
+    let path = destination.sidecar(&file.content);
     if !map.is_sound(file.size_bytes) {
         log::debug!("`{}` is not cut as its terms say", file.path);
         return;

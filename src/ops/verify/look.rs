@@ -18,7 +18,7 @@ use crate::domain::settings::Settings;
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::hub::HubClient;
 use crate::ops::patience::unless_stopped;
-use crate::ops::sync::{CacheChoice, Place, Target};
+use crate::ops::sync::{CacheChoice, Target, TargetDestination};
 use crate::sys::files;
 use crate::sys::stop::StopFlag;
 
@@ -80,7 +80,7 @@ impl fmt::Display for BadFile {
 
 /// What a look at one target's published files found.
 pub struct Look {
-    pub place: Place,
+    pub place: TargetDestination,
     pub commit: CommitSha,
     pub listed: Listed,
     /// The listing, unless the blobs' names had to do.
@@ -103,7 +103,7 @@ pub fn look(
     choice: &CacheChoice,
     target: &Target,
 ) -> Result<Option<Look>> {
-    let place = Place::new(choice, target)?;
+    let place = TargetDestination::new(choice, target)?;
     // What hfdl published counts, even if another program has moved the ref since.
     let commit = match &target.known_commit {
         Some(commit) => commit.clone(),
@@ -135,7 +135,7 @@ pub fn look(
         return Ok(Some(look));
     }
     let folder = look.place.readable_at(&look.commit);
-    if matches!(look.place, Place::Cache { .. }) && folder.is_dir() {
+    if matches!(look.place, TargetDestination::Cache { .. }) && folder.is_dir() {
         log::warn!(
             "no listing of `{}` at {} is kept; its blobs are verified by their names",
             target.label(),
@@ -223,11 +223,11 @@ impl Look {
         for file in wanted {
             let entry = self.place.entry(&self.commit, &file.path);
             let found = match &self.place {
-                Place::Cache { cache, repo, .. } => {
+                TargetDestination::Cache { cache, repo, .. } => {
                     cache::entry_metadata(&cache.repo(repo), &self.commit, &file.path)
                 }
                 // A link is not the file that was put there.
-                Place::Directory { .. } => files::link_metadata_if_present(&entry),
+                TargetDestination::Directory { .. } => files::link_metadata_if_present(&entry),
             };
             let found = found.with_context(|| format!("cannot look at `{}`", entry.display()))?;
             match found.filter(std::fs::Metadata::is_file) {
@@ -275,7 +275,7 @@ impl Look {
     /// Tells whether somebody changed a file, which no failing disk does.
     pub fn is_edited(&self, file: &RemoteFile) -> bool {
         match &self.place {
-            Place::Directory {
+            TargetDestination::Directory {
                 known: Some(dir), ..
             } => dir.was_edited(&file.path),
             _ => false,

@@ -19,7 +19,7 @@ use crate::domain::snapshot::RemoteFile;
 use crate::download::{LimitGroup, has_content};
 use crate::ops::run::{Bounds, Run, Tools};
 use crate::ops::sync::{
-    Asker, Findings, Planned, SyncEvent, SyncRequest, SyncResult, Target, origins_of, outcome_of,
+    Asker, LocalReads, Planned, SyncEvent, SyncRequest, SyncResult, Target, origins_of, outcome_of,
     trouble_of,
 };
 
@@ -148,7 +148,7 @@ fn plan_repair(
             hub: tools.hub,
             xet,
             target,
-            place: &look.place,
+            destination: &look.place,
             remote: &remote,
             old_commit: Some(&look.commit),
             goes_on: &|| !tools.stop.is_raised(),
@@ -161,8 +161,8 @@ fn plan_repair(
         origins,
         // They have been read by this very run, or are the sample's rest.
         reused: Vec::new(),
-        findings: Findings::default(),
-        place: look.place,
+        local_reads: LocalReads::default(),
+        destination: look.place,
         remote,
         plan,
         old_commit: Some(look.commit),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::{CacheChoice, Target};
+use super::target::{CacheChoice, Target};
 use crate::cache::layout::{SIDECAR_SUFFIX, native, repo_path};
 use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, LocalDir, Prove, Vanished};
 use crate::domain::content::ContentId;
@@ -29,7 +29,7 @@ use crate::sys::signals::process_stop;
 use crate::sys::stamp::is_same_file;
 
 /// A destination as it is.
-pub enum Place {
+pub enum TargetDestination {
     Cache {
         cache: CacheLayout,
         repo: Repo,
@@ -44,7 +44,7 @@ pub enum Place {
     },
 }
 
-impl Place {
+impl TargetDestination {
     pub fn new(choice: &CacheChoice, target: &Target) -> Result<Self> {
         choice.check_place(target)?;
         let cache = choice.layout();
@@ -322,28 +322,29 @@ impl Place {
     }
 
     /// Creates what the destination needs and tries what it can hold.
-    pub fn open(&self) -> Result<Writer> {
+    pub fn open(&self) -> Result<DestinationWriter> {
         match self {
             Self::Cache { cache, repo, links } => {
-                CacheWriter::open(cache, repo, *links, &take_official_lock).map(Writer::Cache)
+                CacheWriter::open(cache, repo, *links, &take_official_lock)
+                    .map(DestinationWriter::Cache)
             }
             Self::Directory {
                 root, repo, cache, ..
             } => {
                 let dir = LocalDir::open(root)?.of_home(cache.home());
-                Ok(Writer::Directory(dir, repo.clone()))
+                Ok(DestinationWriter::Directory(dir, repo.clone()))
             }
         }
     }
 }
 
 /// A destination that can be written.
-pub enum Writer {
+pub enum DestinationWriter {
     Cache(CacheWriter<'static>),
     Directory(LocalDir, Repo),
 }
 
-impl Writer {
+impl DestinationWriter {
     /// Claims what a plan needs where other homes and programs can see it.
     pub fn begin(&self, key: &FetchKey, plan: &SyncPlan) -> Result<()> {
         match self {
