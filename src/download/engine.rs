@@ -221,7 +221,7 @@ impl Engine {
             (self.abandon_at, is_new) = (Some(abandon_at), true);
         }
         for group in &mut self.groups {
-            if group.abandon_at.is_none() && (all || group.limits.stop().is_raised()) {
+            if group.abandon_at.is_none() && (all || group.limits.is_stopped()) {
                 (group.abandon_at, is_new) = (Some(abandon_at), true);
             }
         }

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -15,7 +14,6 @@ use crate::domain::content::ContentId;
 use crate::domain::outcome::ErrorKind;
 use crate::domain::retry::RetryPolicy;
 use crate::sys::file_limit;
-use crate::sys::stop::StopFlag;
 
 /// One file to fetch. Jobs of a run must not share a partial path.
 #[derive(Clone)]
@@ -27,7 +25,7 @@ pub struct FetchJob {
     /// Path of the partial file; its directory exists.
     pub partial: PathBuf,
     pub source: Arc<dyn ByteSource>,
-    /// Limits shared with other files, in addition to those of the run.
+    /// Limits shared with other files: those of the run or a descendant.
     pub limits: LimitGroup,
     /// Ranges that old files can provide; `None` fetches the whole file.
     pub copies: Option<Arc<Copies>>,
@@ -48,12 +46,8 @@ pub struct EngineOptions {
     pub stall_after: Duration,
     /// Retries of a file without progress.
     pub retry: RetryPolicy,
-    /// Rate limit for all connections together, in bytes per second; zero is unlimited. It may
-    /// change during the run.
-    pub rate: Arc<AtomicU64>,
-    /// Bytes after which the run stops with `TransferBudget`.
-    pub max_transfer: Option<u64>,
-    pub stop: StopFlag,
+    /// Limits of the run: the root of those of all files.
+    pub limits: LimitGroup,
     /// Time that a stopped run waits for stuck connections.
     pub grace: Duration,
 }
@@ -66,9 +60,7 @@ impl Default for EngineOptions {
             min_rate: 1024,
             stall_after: Duration::from_secs(60),
             retry: RetryPolicy::default(),
-            rate: Arc::default(),
-            max_transfer: None,
-            stop: StopFlag::new(),
+            limits: LimitGroup::default(),
             grace: Duration::from_secs(5),
         }
     }

@@ -384,7 +384,7 @@ impl<'a> StreamReader<'a> {
             return Err(ReceiveError::Stopped);
         }
         let most = self.granted_bytes(stream, buffer.len() as u64)?;
-        let read_size = self.engine.read_size(self.grant.limits(), most as usize);
+        let read_size = self.grant.limits().read_size(most as usize);
         let n = loop {
             match stream.reader.read(&mut buffer[..read_size]) {
                 Ok(0) => {

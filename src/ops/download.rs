@@ -18,7 +18,6 @@ use crate::domain::queue_order::QueueOrder;
 use crate::domain::run::RunCommand;
 use crate::domain::session::Session;
 use crate::domain::settings::Settings;
-use crate::download::LimitGroup;
 use crate::sys::host::Host;
 
 /// Everything that a download works with.
@@ -66,7 +65,7 @@ impl Download<'_> {
         let now = tools.host.now();
         rate_limits::refuse_long_wait(tools.store, tools.hub, now)?;
         let mut run = Run::begin(self.tools, RunCommand::Download, Trigger::Manual)?;
-        let (mut syncer, _watch) = run.start_syncer(&self.bounds)?;
+        let (mut syncer, _deadlines) = run.start_syncer(&self.bounds)?;
         // Behind the start of the syncer, whose deadline ends this wait as well.
         if !rate_limits::wait_out(tools, &mut || run.beat())? {
             syncer.expect_no_answer();
@@ -76,7 +75,7 @@ impl Download<'_> {
             target: target.clone(),
             slot: None,
         });
-        let limits = LimitGroup::default();
+        let limits = syncer.limits().clone();
         for (index, target) in run
             .open(openings.collect())?
             .into_iter()

@@ -1,17 +1,15 @@
 //! Turns settings and limits into options of the download engine.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use super::run::{Bounds, Tools};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::units::ByteSize;
-use crate::download::EngineOptions;
+use crate::download::{EngineOptions, LimitGroup};
 use crate::sys::file_limit::{self, connections_within};
 
 /// Returns how the engine of a run fetches.
-pub fn engine_options(tools: &Tools<'_>, bounds: &Bounds, rate: &Arc<AtomicU64>) -> EngineOptions {
+pub fn engine_options(tools: &Tools<'_>, bounds: &Bounds) -> EngineOptions {
     let settings = tools.settings;
     let defaults = EngineOptions {
         // The user waits this long after Ctrl-C; leaving earlier loses no more
@@ -29,9 +27,7 @@ pub fn engine_options(tools: &Tools<'_>, bounds: &Bounds, rate: &Arc<AtomicU64>)
             waits: tools.host.takes_pauses(),
             ..defaults.retry
         },
-        rate: Arc::clone(rate),
-        max_transfer: bounds.max_transfer.map(ByteSize::bytes),
-        stop: tools.stop.clone(),
+        limits: LimitGroup::root(tools.stop.clone(), bounds.max_transfer.map(ByteSize::bytes)),
         ..defaults
     }
 }

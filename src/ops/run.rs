@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Error, Result};
 
 use super::dead_ends;
+use super::deadline_thread::{DeadlineThread, TimeLimits};
 use super::download::cache_choice;
 use super::engine::engine_options;
 use super::places::Places;
@@ -23,7 +24,6 @@ use super::run_log::sweep_home;
 use super::sync::{
     CacheChoice, Planned, Proofs, SyncEvent, SyncRequest, SyncResult, Syncer, Target, TargetId,
 };
-use super::watch::{Watch, Watched};
 use super::watchdog::Watchdog;
 use super::{ownership, rate_limits, retention};
 use crate::cache::CacheLayout;
@@ -241,11 +241,10 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Returns the way for this run's targets, and what watches the clock for it.
-    pub fn start_syncer(&self, bounds: &Bounds) -> Result<(Syncer<'a>, Watch)> {
+    /// Returns the way for this run's targets, and the thread that enforces its limits of time.
+    pub fn start_syncer(&self, bounds: &Bounds) -> Result<(Syncer<'a>, DeadlineThread)> {
         let host = self.tools.host;
-        let rate = Arc::default();
-        let options = engine_options(&self.tools, bounds, &rate);
+        let options = engine_options(&self.tools, bounds);
         let choice = self.cache_choice();
         let reserve = self.tools.settings.disk_reserve();
         let proofs = Proofs::new(self.tools.store, host, self.id.clone());
@@ -257,16 +256,15 @@ impl<'a> Run<'a> {
             options,
             reserve,
         )?;
-        let watch = Watch::start(host);
+        let deadlines = DeadlineThread::start(host);
         let table = bounds.limit_rate.clone();
-        watch.add(Watched {
-            stop: self.tools.stop.clone(),
+        deadlines.add(TimeLimits {
+            limits: syncer.limits().clone(),
             lasts: bounds.max_duration,
             limit_rate: table.map(|table| (table, host.time_zone())),
-            rate,
-            ..Watched::default()
+            ..TimeLimits::default()
         });
-        Ok((syncer, watch))
+        Ok((syncer, deadlines))
     }
 
     /// Hands a target to the syncer.

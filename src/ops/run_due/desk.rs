@@ -18,10 +18,10 @@ use crate::domain::shard::Shard;
 use crate::domain::time::{Timestamp, believed};
 use crate::domain::units::{ByteSize, Seconds};
 use crate::download::LimitGroup;
+use crate::ops::deadline_thread::{DeadlineThread, TimeLimits};
 use crate::ops::rate_limits;
 use crate::ops::run::{Opening, Record, Run, Tools};
 use crate::ops::sync::{SyncRequest, SyncResult, Syncer, Target};
-use crate::ops::watch::{Watch, Watched};
 use crate::sys::host::checkpoint;
 
 /// A repository that is gone upstream is asked about once in so long.
@@ -47,7 +47,7 @@ pub(super) struct Desk<'a> {
 struct Claim {
     schedule: Schedule,
     due: DueNow,
-    lane: LimitGroup,
+    limits: LimitGroup,
     waiting: BTreeSet<ModelId>,
     ends: Vec<ModelEnd>,
 }
@@ -92,7 +92,7 @@ impl<'a> Desk<'a> {
         now: Timestamp,
         run: &mut Run<'_>,
         syncer: &mut Syncer<'_>,
-        watch: &Watch,
+        deadlines: &DeadlineThread,
     ) -> Result<()> {
         let ids = due.iter().map(|one| one.schedule.id);
         let models = self.tools.store.models_of_schedules(ids)?;
@@ -108,7 +108,7 @@ impl<'a> Desk<'a> {
         checkpoint("slots claimed");
         let wanted = self.wanted(&due, &models, now)?;
         for one in due {
-            let lane = self.lane(&one, watch);
+            let limits = self.limits(&one, syncer.limits(), deadlines);
             let serves =
                 |(_, serves): &&(Model, Vec<ScheduleId>)| serves.contains(&one.schedule.id);
             let waiting = wanted.iter().filter(serves).map(|(model, _)| model.id);
@@ -116,7 +116,7 @@ impl<'a> Desk<'a> {
                 waiting: waiting.collect(),
                 schedule: one.schedule.clone(),
                 due: one,
-                lane,
+                limits,
                 ends: Vec::new(),
             };
             self.claims.insert(claim.schedule.id, claim);
@@ -223,7 +223,7 @@ impl<'a> Desk<'a> {
             });
             let request = SyncRequest {
                 target,
-                limits: claim.lane.clone(),
+                limits: claim.limits.clone(),
                 order: QueueOrder::new(spec.priority, job.model.spec.priority),
             };
             begun.push((request, job));
@@ -304,12 +304,12 @@ impl<'a> Desk<'a> {
         Ok(schedule.is_some_and(|it| it.state.is_begun_elsewhere(&shards, own, slot)))
     }
 
-    /// Makes the lane in which a schedule's limits hold.
-    fn lane(&self, one: &DueNow, watch: &Watch) -> LimitGroup {
+    /// Makes the group in which a schedule's limits hold, below that of the run.
+    fn limits(&self, one: &DueNow, run: &LimitGroup, deadlines: &DeadlineThread) -> LimitGroup {
         let spec = &one.schedule.spec;
-        let lane = LimitGroup::new(spec.max_transfer.map(ByteSize::bytes));
-        watch.add(Watched {
-            stop: lane.stop().clone(),
+        let limits = run.child(spec.max_transfer.map(ByteSize::bytes));
+        deadlines.add(TimeLimits {
+            limits: limits.clone(),
             deadline: one.due.deadline,
             lasts: spec.max_duration,
             windows: Some((spec.windows.clone(), one.zone.clone())),
@@ -317,9 +317,8 @@ impl<'a> Desk<'a> {
                 .limit_rate
                 .clone()
                 .map(|table| (table, one.zone.clone())),
-            rate: lane.rate().clone(),
         });
-        lane
+        limits
     }
 
     /// Serves the slots that wait for nothing more.

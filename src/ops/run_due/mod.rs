@@ -172,9 +172,9 @@ impl RunDue<'_> {
             run.is_no_better_than(ExitStatus::Usage);
             passed_over.record(store, run.id(), now)?;
         }
-        let (mut syncer, watch) = run.start_syncer(&self.options.bounds)?;
+        let (mut syncer, deadlines) = run.start_syncer(&self.options.bounds)?;
         let mut desk = Desk::new(tools, looker, &self.options);
-        desk.claim(found.due, now, &mut run, &mut syncer, &watch)?;
+        desk.claim(found.due, now, &mut run, &mut syncer, &deadlines)?;
         let mut looked = now;
         while !syncer.is_idle() {
             for (index, end) in run.step(&mut syncer, show) {
@@ -194,7 +194,7 @@ impl RunDue<'_> {
                     if due.is_empty() {
                         return Ok(());
                     }
-                    desk.claim(due, now, &mut run, &mut syncer, &watch)
+                    desk.claim(due, now, &mut run, &mut syncer, &deadlines)
                 });
                 run.keep_problem(claimed);
             }

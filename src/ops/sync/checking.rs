@@ -73,7 +73,7 @@ impl Syncer<'_> {
         match checked {
             Ok(checked) => self.prove_first(id, request, checked, reads),
             Err(err) => {
-                let result = match self.stop_reason(&request) {
+                let result = match request.limits.stop_reason() {
                     // The pause before a retry was cut short, so nothing is known.
                     Some(reason) => SyncResult::unseen(reason),
                     None => failed_check(&request.target, &err),

@@ -195,7 +195,7 @@ impl Syncer<'_> {
             content,
             size_bytes: file.job.size_bytes,
             task: Task::Prove { file: path.clone() },
-            stops: [file.job.limits.stop().clone(), self.stop.clone()],
+            limits: file.job.limits.clone(),
         };
         file.state = FileState::Stored { path };
         self.read(job, ReadPurpose::Stored(id));
@@ -235,7 +235,7 @@ impl Syncer<'_> {
     /// Retries files that another process was fetching, and commits that another
     /// process was publishing.
     pub(super) fn retry_busy(&mut self) {
-        if self.retried_at.elapsed() < BUSY_PAUSE && !self.stop.is_raised() {
+        if self.retried_at.elapsed() < BUSY_PAUSE && !self.limits.is_stopped() {
             return;
         }
         self.retried_at = Stopwatch::start();

@@ -152,7 +152,7 @@ impl Syncer<'_> {
             EngineEvent::Ended { report } => {
                 self.events.push(SyncEvent::FileEnded { name });
                 let is_busy = report.result == FileResult::Busy;
-                if is_busy && file.retries_left > 0 && !self.stop.is_raised() {
+                if is_busy && file.retries_left > 0 && !self.limits.is_stopped() {
                     file.retries_left -= 1;
                     file.state = FileState::Busy;
                 } else {

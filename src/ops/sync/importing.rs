@@ -67,7 +67,7 @@ impl Syncer<'_> {
                     sharing: planned.destination.sharing(),
                     is_proven: self.proofs.hold_for(from, &content, stamp.as_ref()),
                 },
-                stops: [request.limits.stop().clone(), self.stop.clone()],
+                limits: request.limits.clone(),
             };
             let purpose = ReadPurpose::Import {
                 target: id,

@@ -85,7 +85,7 @@ impl Syncer<'_> {
             task: Task::Prove {
                 file: key.0.clone(),
             },
-            stops: [request.limits.stop().clone(), self.stop.clone()],
+            limits: request.limits.clone(),
         };
         self.read(job, ReadPurpose::Proof(key));
     }
@@ -171,7 +171,7 @@ impl Syncer<'_> {
     fn prove_for_another(&mut self, key: FileKey, waiting: &[TargetId]) {
         let targets = waiting.iter().filter_map(|id| self.targets.get(id));
         let mut requests = targets.map(|entry| &entry.request);
-        let running = requests.find(|request| self.stop_reason(request).is_none());
+        let running = requests.find(|request| request.limits.stop_reason().is_none());
         if let Some(request) = running.cloned() {
             let name = format!("{}: {}", request.target.label(), key.0.display());
             self.proofs_in_progress.insert(key.clone());

@@ -31,7 +31,7 @@ impl Syncer<'_> {
         mut sync: TargetSync,
         busy_since: Option<Stopwatch>,
     ) {
-        let stopped = self.stop_reason(&request);
+        let stopped = request.limits.stop_reason();
         let mut renamed = RenamedFiles::default();
         if sync.record.is_complete() {
             checkpoint("before publishing");

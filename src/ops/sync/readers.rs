@@ -18,12 +18,11 @@ use std::time::Duration;
 use crate::domain::content::ContentId;
 use crate::domain::proof::FileStamp;
 use crate::domain::session::FileSource;
-use crate::download::{WholeRead, prove_content};
+use crate::download::{LimitGroup, WholeRead, prove_content};
 use crate::sys::copy::{clone_or_link, flush};
 use crate::sys::files::{self, Sharing};
 use crate::sys::host::{cores, slow_down_reading};
 use crate::sys::stamp::stamp_at;
-use crate::sys::stop::StopFlag;
 
 /// Progress is reported after so many bytes.
 const REPORT_EVERY: u64 = 4 << 20;
@@ -41,8 +40,8 @@ pub(super) struct ReadJob {
     pub(super) content: ContentId,
     pub(super) size_bytes: u64,
     pub(super) task: Task,
-    /// The job ends early when one of them is raised.
-    pub(super) stops: [StopFlag; 2],
+    /// The job ends early when they are stopped.
+    pub(super) limits: LimitGroup,
 }
 
 pub(super) enum Task {
@@ -167,7 +166,7 @@ impl Readers {
 }
 
 fn carry_out(id: ReadId, job: &ReadJob, event: &Sender<ReadEvent>) -> ReadResult {
-    if job.is_stopped() {
+    if job.limits.is_stopped() {
         return ReadResult::Stopped;
     }
     let _ = event.send(ReadEvent::Started {
@@ -208,10 +207,6 @@ fn carry_out(id: ReadId, job: &ReadJob, event: &Sender<ReadEvent>) -> ReadResult
 }
 
 impl ReadJob {
-    fn is_stopped(&self) -> bool {
-        self.stops.iter().any(StopFlag::is_raised)
-    }
-
     fn prove(&self, file: &Path, report: &mut dyn FnMut(u64)) -> ReadResult {
         let read = prove_content(file, &self.content, &mut |bytes| {
             slow_down_reading(bytes.len());
@@ -222,9 +217,10 @@ impl ReadJob {
     }
 
     fn goes_on(&self) -> ControlFlow<()> {
-        match self.is_stopped() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
+        if self.limits.is_stopped() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
         }
     }
 
@@ -320,9 +316,9 @@ mod tests {
     const EMPTY: &str = "git:e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
 
     fn end_of(task: Task, is_stopped: bool) -> ReadResult {
-        let stop = StopFlag::new();
+        let limits = LimitGroup::default().child(None);
         if is_stopped {
-            stop.raise(StopReason::Terminated);
+            limits.stop().raise(StopReason::Terminated);
         }
         let mut readers = Readers::new();
         readers.add(ReadJob {
@@ -330,7 +326,7 @@ mod tests {
             content: EMPTY.parse().unwrap(),
             size_bytes: 0,
             task,
-            stops: [StopFlag::new(), stop],
+            limits,
         });
         while readers.is_busy() {
             if let Some(ReadEvent::Ended { result, .. }) = readers.next(Duration::from_secs(9)) {

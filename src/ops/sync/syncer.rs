@@ -26,11 +26,11 @@ use crate::cache::CacheLayout;
 use crate::domain::outcome::Outcome;
 use crate::domain::session::SessionProgress;
 use crate::domain::units::ByteSize;
-use crate::download::{Engine, EngineOptions, FileId};
+use crate::download::{Engine, EngineOptions, FileId, LimitGroup};
 use crate::hub::HubClient;
 use crate::sys::host::checkpoint;
 use crate::sys::pause::Stopwatch;
-use crate::sys::stop::{StopFlag, StopReason};
+use crate::sys::stop::StopReason;
 use crate::xet::XetStorage;
 
 /// Plans wait this long for those of other targets, so that small targets come
@@ -66,7 +66,8 @@ pub struct Syncer<'a> {
     pub(super) xet: Option<XetStorage>,
     pub(super) cache: CacheLayout,
     pub(super) reserve: ByteSize,
-    pub(super) stop: StopFlag,
+    /// Limits of the run; those of the targets are the same or below them.
+    pub(super) limits: LimitGroup,
     /// Running since the first plan became ready.
     pub(super) first_plan_ready: Stopwatch,
     /// Running since the end of the time budget.
@@ -119,7 +120,7 @@ impl<'a> Syncer<'a> {
             reads: BTreeMap::new(),
             proofs,
             proofs_in_progress: BTreeSet::new(),
-            stop: options.stop.clone(),
+            limits: options.limits.clone(),
             engine: Engine::start(options),
             hub: hub.clone(),
             xet: xet.cloned(),
@@ -130,6 +131,11 @@ impl<'a> Syncer<'a> {
             waits_for_last_answer: true,
             retried_at: Stopwatch::start(),
         })
+    }
+
+    /// Returns the limits of the run, the root of those of its targets.
+    pub fn limits(&self) -> &LimitGroup {
+        &self.limits
     }
 
     /// Makes all targets end at once when the time budget is used up: the Hub has
@@ -181,7 +187,7 @@ impl<'a> Syncer<'a> {
 
     /// Ends all targets, with their bytes kept, and returns the last events.
     pub fn close(mut self) -> Vec<SyncEvent> {
-        self.stop.raise(StopReason::Terminated);
+        self.limits.stop().raise(StopReason::Terminated);
         self.waits_for_last_answer = false;
         let mut events = Vec::new();
         while !self.is_idle() {
@@ -239,19 +245,14 @@ impl<'a> Syncer<'a> {
             Some(err) => record.fail(err),
             None => record.is_stopped = true,
         }
-        let result = record.into_result(&request.target, self.stop_reason(request));
+        let result = record.into_result(&request.target, request.limits.stop_reason());
         self.end(id, result);
-    }
-
-    pub(super) fn stop_reason(&self, request: &SyncRequest) -> Option<StopReason> {
-        // The stop of the target's own limits first: it was the nearer one.
-        request.limits.stop().reason().or(self.stop.reason())
     }
 
     /// Begins the plans that are ready, unless others may soon come before them.
     fn begin_ready(&mut self) {
         let may_wait = self.has_checks() && self.first_plan_ready.elapsed() < PLAN_WAIT;
-        if !self.has_ready() || may_wait || self.stop.is_raised() {
+        if !self.has_ready() || may_wait || self.limits.is_stopped() {
             return;
         }
         let ready = self.targets.iter().filter_map(|(id, entry)| {
@@ -322,7 +323,7 @@ impl<'a> Syncer<'a> {
     /// Ends targets whose limits or run have been stopped; those that fetch are
     /// ended by the engine.
     fn end_stopped(&mut self) {
-        let run = self.stop.reason();
+        let run = self.limits.stop_reason();
         if run == Some(StopReason::TimeBudget) {
             self.time_is_up.get_or_insert_with(Stopwatch::start);
         }

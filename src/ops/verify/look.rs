@@ -17,7 +17,7 @@ use crate::domain::repo_arg::escape_pattern;
 use crate::domain::settings::Settings;
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::hub::HubClient;
-use crate::ops::patience::unless_stopped;
+use crate::ops::cancellable::cancellable;
 use crate::ops::sync::{CacheChoice, Target, TargetDestination};
 use crate::sys::files;
 use crate::sys::stop::StopFlag;
@@ -170,7 +170,7 @@ pub(super) fn ask_for_listing(
     commit: &CommitSha,
 ) -> Result<RemoteSnapshot> {
     let (hub, repo, commit) = (hub.clone(), repo.clone(), commit.clone());
-    Ok(unless_stopped(stop, move || hub.tree(&repo, &commit))??)
+    Ok(cancellable(stop, move || hub.tree(&repo, &commit))??)
 }
 
 impl Look {

@@ -16,7 +16,7 @@ use crate::domain::queue_order::QueueOrder;
 use crate::domain::repo::RepoPath;
 use crate::domain::repo_arg::escape_pattern;
 use crate::domain::snapshot::RemoteFile;
-use crate::download::{LimitGroup, has_content};
+use crate::download::has_content;
 use crate::ops::run::{Bounds, Run, Tools};
 use crate::ops::sync::{
     Asker, LocalReads, Planned, SyncEvent, SyncRequest, SyncResult, Target, origins_of, outcome_of,
@@ -41,8 +41,8 @@ impl Verify<'_> {
             limit_rate: self.tools.settings.limit_rate().cloned(),
             ..Bounds::default()
         };
-        let (mut syncer, _watch) = run.start_syncer(&bounds)?;
-        let limits = LimitGroup::default();
+        let (mut syncer, _deadlines) = run.start_syncer(&bounds)?;
+        let limits = syncer.limits().clone();
         for (index, look) in broken {
             let bad = &models[index].bad;
             let spared: BTreeSet<&RepoPath> = bad
