@@ -76,6 +76,14 @@ impl SavedBytes {
 }
 
 impl FileFetch {
+    /// Counts received bytes; returns how many of them were not announced: ranges
+    /// that could not be copied, or had a wrong hash.
+    fn receive(&mut self, bytes: u64) -> u64 {
+        let unexpected = bytes.saturating_sub(self.expected);
+        self.expected = self.expected.saturating_sub(bytes);
+        unexpected
+    }
+
     pub(super) fn missing_on_disk(&self) -> u64 {
         missing_bytes(&self.job.partial, self.job.size_bytes)
     }
@@ -109,26 +117,20 @@ impl Syncer<'_> {
                 }
             }
             EngineEvent::Progress { bytes, .. } => {
-                let more = bytes.saturating_sub(file.expected);
-                file.expected = file.expected.saturating_sub(bytes);
-                if more > 0 {
-                    // Ranges that could not be copied, or had a wrong hash, are fetched.
+                let unexpected = file.receive(bytes);
+                if unexpected > 0 {
                     self.events.push(SyncEvent::FetchPlanned {
                         n_files: 0,
-                        n_bytes: more,
+                        n_bytes: unexpected,
                     });
                 }
-                self.events.push(SyncEvent::BytesFetched {
-                    name,
-                    n_bytes: bytes,
-                });
+                let n_bytes = bytes;
+                self.events.push(SyncEvent::BytesFetched { name, n_bytes });
             }
             EngineEvent::Copied { source, bytes, .. } => {
                 file.saved.add_copied(source, bytes);
-                self.events.push(SyncEvent::BytesCopied {
-                    name,
-                    n_bytes: bytes,
-                });
+                let n_bytes = bytes;
+                self.events.push(SyncEvent::BytesCopied { name, n_bytes });
             }
             EngineEvent::Retrying { after, error, .. } => {
                 log::info!("`{name}`: {error}; retry in {:.1} s", after.as_secs_f64());

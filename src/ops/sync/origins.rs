@@ -1,4 +1,4 @@
-//! Names the places that a plan takes whole contents from, for the history.
+//! The origins of contents that a plan reuses whole, for the history.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,8 +11,8 @@ use crate::domain::plan::{self, Action, PlannedFile, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 
-/// Gathers where the files of a plan come from that are neither fetched nor in
-/// place; a file of the commit before that is the same counts as in place.
+/// Collects the origins of a plan's files that are neither fetched nor in place.
+/// A file that is unchanged since the previous commit counts as in place.
 pub fn origins_of(
     plan: &SyncPlan,
     destination: &TargetDestination,
@@ -40,7 +40,7 @@ pub fn origins_of(
     origins
 }
 
-/// What contents are called, in this commit and in the one before.
+/// Paths of contents in this commit and the previous one.
 struct Names {
     old: Option<RemoteSnapshot>,
     known: HashMap<ContentId, (RepoPath, CommitSha)>,
@@ -55,7 +55,7 @@ impl Names {
         let old = old_commit.filter(|old| **old != plan.commit);
         let old = old.and_then(|old| destination.stored_listing(old).ok().flatten());
         let mut known = HashMap::new();
-        // The others of this commit are to get that content themselves.
+        // The other files of this commit will get that content only by this plan.
         let is_first =
             |planned: &&PlannedFile| planned.action == Action::Keep || planned.action.is_fetch();
         let here = plan.files.iter().filter(is_first);
@@ -86,8 +86,8 @@ impl Names {
     }
 }
 
-/// Names a file by where it lies: in a repository of the cache, in a snapshot
-/// of one, or in the directory itself.
+/// Names a file by its path: in a repository of the cache, in a snapshot of one,
+/// or in the directory itself.
 fn named_by_place(file: &Path, destination: &TargetDestination, own: &Repo) -> Origin {
     let mut origin = Origin::of_kind(OriginKind::SameContent);
     if let Some(path) = destination.path_below(file) {

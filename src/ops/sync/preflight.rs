@@ -1,4 +1,4 @@
-//! Refuses before the first byte what cannot fit.
+//! Refuses plans that do not fit on the disk, before the first byte.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -34,7 +34,7 @@ pub struct NoFiles {
     free: u64,
 }
 
-/// A file is larger than any may be there.
+/// A file is larger than the file system allows.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("`{path}` has {}, but on the file system of `{destination}` a file can have {} at most", .size.render_short(), .most.render_short())]
 pub struct TooLarge {
@@ -50,7 +50,7 @@ impl NoSpace {
     }
 }
 
-/// The bytes that a plan has still to write, and where.
+/// Bytes that are still to be written on a file system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Need {
     pub(super) file_system: u64,
@@ -76,11 +76,11 @@ impl PromisedBytes {
     }
 }
 
-/// Tells whether a plan fits beside those that are being carried out; `promised`
-/// counts the bytes that they have still to write on a file system. A copy of a
-/// content of this machine counts like a fetch.
+/// Returns the bytes that a plan has to write, or an error if they do not fit.
+/// `promised` returns the bytes that other targets have still to write on a file
+/// system. A copy of a content of this machine counts like a fetch.
 ///
-/// A model that does not fit takes no space from the next.
+/// A target that does not fit takes no space from the next one.
 pub(super) fn refuse_unfit_plan(
     planned: &Planned,
     reserve: ByteSize,
@@ -103,23 +103,7 @@ pub(super) fn refuse_unfit_plan(
         return Ok(Need::default());
     }
     if let Some(most) = space.largest_file {
-        let is_copied = |action: &Action| {
-            need > fetched && matches!(action, Action::Link(ContentLocation::At(_)))
-        };
-        let files = planned.plan.files.iter();
-        let files = files.filter(|file| file.action.is_fetch() || is_copied(&file.action));
-        let files = files.map(|file| &file.file);
-        if let Some(file) = files.max_by_key(|file| file.size_bytes)
-            && file.size_bytes > most
-        {
-            return Err(TooLarge {
-                path: file.path.to_string(),
-                destination: destination(),
-                size: ByteSize(file.size_bytes),
-                most: ByteSize(most),
-            }
-            .into());
-        }
+        refuse_large_files(planned, most, need > fetched)?;
     }
     if need.saturating_add(reserve.bytes()) > free {
         return Err(NoSpace {
@@ -131,7 +115,7 @@ pub(super) fn refuse_unfit_plan(
         .into());
     }
     if let Some(free) = space.free_files {
-        // A blob and a name in the snapshot each.
+        // Each file has a blob and a path in the snapshot.
         let need = 2 * planned.plan.files.len() as u64;
         if need > free {
             let destination = destination();
@@ -149,10 +133,33 @@ pub(super) fn refuse_unfit_plan(
     })
 }
 
+/// Refuses a plan with a file of more than `most` bytes.
+fn refuse_large_files(planned: &Planned, most: u64, are_imports_copied: bool) -> Result<()> {
+    let is_written = |action: &Action| {
+        let is_import = matches!(action, Action::Link(ContentLocation::At(_)));
+        action.is_fetch() || are_imports_copied && is_import
+    };
+    let files = planned.plan.files.iter();
+    let files = files.filter(|file| is_written(&file.action));
+    let files = files.map(|file| &file.file);
+    if let Some(file) = files.max_by_key(|file| file.size_bytes)
+        && file.size_bytes > most
+    {
+        return Err(TooLarge {
+            path: file.path.to_string(),
+            destination: planned.destination.folder().display().to_string(),
+            size: ByteSize(file.size_bytes),
+            most: ByteSize(most),
+        }
+        .into());
+    }
+    Ok(())
+}
+
 /// Counts the bytes of contents on this machine that cannot be linked or cloned.
 ///
-/// Whether a file system can clone shows only when it is tried, which is left
-/// for a plan that would not fit into the `room` otherwise.
+/// Cloning can only be tested by a trial, which is made only for a plan that
+/// would not fit into the `room` otherwise.
 fn bytes_to_copy(planned: &Planned, file_system: u64, room: u64) -> u64 {
     let (mut apart, mut beside) = (0u64, 0u64);
     let mut probe = None;
@@ -180,12 +187,12 @@ fn bytes_to_copy(planned: &Planned, file_system: u64, room: u64) -> u64 {
     }
 }
 
-/// Asks for the space where a plan's files go.
+/// Returns the space on the file system of the destination.
 fn space_of(planned: &Planned) -> Result<disk::Space> {
     let folder = planned.destination.folder();
     let exists = folder.ancestors().find(|folder| folder.exists());
     disk::space_at(exists.unwrap_or(&folder))
-        .with_context(|| format!("cannot tell the free space at `{}`", folder.display()))
+        .with_context(|| format!("cannot read the free space at `{}`", folder.display()))
 }
 
 /// Counts the bytes that have still to be written. A partial file may own all

@@ -19,6 +19,7 @@ use crate::domain::proof::FileStamp;
 use crate::domain::session::{
     ByteCounts, FileCounts, FileResult, FileSource, SessionFile, SessionProgress, Trouble,
 };
+use crate::domain::snapshot::RemoteFile;
 use crate::domain::units::ByteSize;
 use crate::download::{FileReport, FileResult as Fetched};
 use crate::sys::host::checkpoint;
@@ -168,7 +169,32 @@ impl SyncRecord {
         };
         self.progress.bytes.fetched += fetched;
         self.progress.bytes.reused += reused;
-        let result = match &report.result {
+        let result = self.take_result(wanted, report, storing);
+        self.files.push(SessionFile {
+            path: wanted.path.clone(),
+            content: wanted.content,
+            size_bytes: wanted.size_bytes,
+            bytes_fetched: fetched,
+            bytes_reused: reused,
+            source: Some(match source {
+                Some(_) if fetched == 0 && reused > 0 => FileSource::Reused,
+                Some(source) => source,
+                None => FileSource::Linked,
+            }),
+            retries: report.retries,
+            result,
+            found_bad: planned.local_reads.bad.contains(&wanted.content),
+        });
+    }
+
+    /// Counts the result of a file, and keeps its failure.
+    fn take_result(
+        &mut self,
+        wanted: &RemoteFile,
+        report: &FileReport,
+        storing: Option<&Error>,
+    ) -> FileResult {
+        match &report.result {
             Fetched::Verified { .. } => match storing {
                 None => {
                     self.progress.files.fetched += 1;
@@ -208,22 +234,7 @@ impl SyncRecord {
                 });
                 FileResult::Failed
             }
-        };
-        self.files.push(SessionFile {
-            path: wanted.path.clone(),
-            content: wanted.content,
-            size_bytes: wanted.size_bytes,
-            bytes_fetched: fetched,
-            bytes_reused: reused,
-            source: Some(match source {
-                Some(_) if fetched == 0 && reused > 0 => FileSource::Reused,
-                Some(source) => source,
-                None => FileSource::Linked,
-            }),
-            retries: report.retries,
-            result,
-            found_bad: planned.local_reads.bad.contains(&wanted.content),
-        });
+        }
     }
 
     fn take_from_left(&mut self, bytes: u64) {
