@@ -332,10 +332,13 @@ impl<'a> Syncer<'a> {
             && time_is_up.is_some_and(|since| since.elapsed() < LAST_ANSWER_WAIT);
         let (mut ended, mut imported) = (Vec::new(), Vec::new());
         for (id, entry) in &mut self.targets {
-            let own = entry.request.limits.stop().reason();
-            let Some(reason) = own.or(run) else { continue };
+            let limits = &entry.request.limits;
+            let Some(reason) = limits.stop_reason() else {
+                continue;
+            };
+            let is_of_run = limits.is_same(&self.limits) || !limits.stop().is_raised();
             match &mut entry.state {
-                TargetState::Checking(_) if own.is_none() && may_answer => {}
+                TargetState::Checking(_) if may_answer && is_of_run => {}
                 TargetState::Checking(_) | TargetState::Ready(_) => {
                     ended.push((*id, SyncResult::unseen(reason)));
                 }
