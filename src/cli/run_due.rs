@@ -17,7 +17,7 @@ use super::run_due_report::{
 };
 use super::status::{leave_early_status_file, leave_status_file};
 use crate::domain::model::EntryName;
-use crate::domain::outcome::{ExitStatus, Trigger};
+use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::run::{RunCommand, RunId};
 use crate::domain::schedule::{ScheduleId, Schedules, Unusable};
 use crate::domain::shard::{Shard, ShardArg};
@@ -32,6 +32,8 @@ use crate::ops::timer_places::{check_places_of_tick, database_id};
 use crate::ops::workshop::Workshop;
 use crate::store::Store;
 use crate::sys::logging;
+use crate::ui::Format;
+use crate::ui::json::skipped_run;
 
 /// Do what is due: the main job, for a timer of the operating system
 ///
@@ -88,10 +90,18 @@ pub struct RunDue {
     database: Option<String>,
 }
 
+/// The parts of a tick that have been told before it ends with an error.
+#[derive(Default)]
+struct Told {
+    /// The ping of a run that has begun and not been reported.
+    ping: Option<Ping>,
+    has_document: bool,
+}
+
 impl RunDue {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
-        let mut ping = None;
-        let result = self.tick(context, &mut ping);
+        let mut told = Told::default();
+        let result = self.tick(context, &mut told);
         let Err(err) = result else {
             return result;
         };
@@ -105,14 +115,19 @@ impl RunDue {
                 next: None,
                 status: *status,
             };
-            self.tell_early_end(context, &explanation, &explanation.headline, ping);
+            self.tell_early_end(context, &explanation, &explanation.headline, told.ping);
             return Err(err);
         }
         // The first line of a mail says why, and not what else could not be told.
         log::debug!("{err:?}");
         let explanation = explain(&err);
         context.show_problem(&explanation);
-        self.tell_early_end(context, &explanation, &format!("{err:#}"), ping);
+        if context.out.format != Format::Table && !told.has_document {
+            let (outcome, status) = (RunOutcome::Failed, explanation.status);
+            let document = || skipped_run(self.trigger, None, outcome, status, Vec::new());
+            context.out.result(|_| String::new(), document)?;
+        }
+        self.tell_early_end(context, &explanation, &format!("{err:#}"), told.ping);
         Err(Quiet(explanation.status).into())
     }
 
@@ -173,8 +188,8 @@ impl RunDue {
         self.tell_early_end(context, &explanation, why, None);
     }
 
-    /// Does what is due. `ping` is that of a run that has begun and not been reported.
-    fn tick(&self, context: &Context, ping: &mut Option<Ping>) -> Result<ExitStatus> {
+    /// Does what is due.
+    fn tick(&self, context: &Context, told: &mut Told) -> Result<ExitStatus> {
         let existing = context.existing_store()?;
         self.check_database(context, existing.as_ref())?;
         let shard = self.shard(context)?;
@@ -212,7 +227,9 @@ impl RunDue {
             leave_status_file(context, &store, &settings);
             return Err(err);
         }
-        let lock = take_lock(context, RunCommand::RunDue, self.trigger, self.waiting.wait)?;
+        let lock = take_lock(context, RunCommand::RunDue, self.trigger, self.waiting.wait)
+            // A lock that is held is told with a document of its own.
+            .inspect_err(|err| told.has_document = err.is::<Complaint>())?;
         let shop = &Workshop::open(&context.host, &context.home, settings, store)?;
         self.place.confirm(context, shop, None)?;
         if !context.host.stderr_is_terminal() {
@@ -220,7 +237,7 @@ impl RunDue {
         }
         let mut watcher = Watcher::new(context);
         let begun = &mut |run: &RunId| {
-            *ping = Ping::start(shop.host(), shop.settings(), run);
+            told.ping = Ping::start(shop.host(), shop.settings(), run);
             // Should the run be killed, whoever reads the file sees that one was in progress.
             leave_status_file(context, shop.store(), shop.settings());
         };
@@ -276,9 +293,10 @@ impl RunDue {
             Ok(_) => voice.write_files(self.metrics_file.as_deref()),
             Err(_) => {}
         }
-        if let (Some(facts), Some(ping)) = (&facts, ping.take_if(|_| ran.is_ok())) {
+        if let (Some(facts), Some(ping)) = (&facts, told.ping.take_if(|_| ran.is_ok())) {
             ping.end(&voice, facts);
         }
+        told.has_document = ran.is_ok();
         ran?;
         Ok(shop.end_status(status?))
     }
