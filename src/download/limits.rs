@@ -154,3 +154,34 @@ impl Default for LimitGroup {
         Self::root(StopFlag::new(), None)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+
+    #[test]
+    fn a_group_is_stopped_by_its_nearest_stop_and_not_by_its_sibling() {
+        let run = LimitGroup::default();
+        let (first, second) = (run.child(None), run.child(None));
+        first.stop().raise(StopReason::TransferBudget);
+        assert_eq!(first.stop_reason(), Some(StopReason::TransferBudget));
+        assert!(!run.is_stopped() && !second.is_stopped());
+        run.stop().raise(StopReason::Interrupted);
+        assert_eq!(first.stop_reason(), Some(StopReason::TransferBudget));
+        assert_eq!(second.stop_reason(), Some(StopReason::Interrupted));
+    }
+
+    #[test]
+    fn the_lower_rate_of_a_group_and_its_run_delays_a_file() {
+        for (of_run, of_child) in [(1000, 0), (0, 1000), (1000, 8000)] {
+            let run = LimitGroup::default();
+            let child = run.child(None);
+            run.rate().store(of_run, Ordering::Relaxed);
+            child.rate().store(of_child, Ordering::Relaxed);
+            let wait = child.charge(2000).as_secs_f64();
+            assert!((1.5..2.0).contains(&wait), "{of_run} {of_child}: {wait}");
+        }
+    }
+}

@@ -50,7 +50,7 @@ impl Syncer<'_> {
         if sync.is_done() {
             return self.publish(id, request, sync, None);
         }
-        let mut order = request.order.clone();
+        let mut order = request.order;
         let mut new = Vec::new();
         for (index, wanted) in planned.plan.files.iter().enumerate() {
             if !wanted.action.is_fetch() {

@@ -259,8 +259,8 @@ impl<'a> Syncer<'a> {
             let TargetState::Ready(planned) = &entry.state else {
                 return None;
             };
-            let missing = planned.plan.totals.bytes_to_fetch;
-            Some((entry.request.order.clone().next(missing), *id))
+            let mut order = entry.request.order;
+            Some((order.next(planned.plan.totals.bytes_to_fetch), *id))
         });
         let mut ready: Vec<_> = ready.collect();
         ready.sort();
