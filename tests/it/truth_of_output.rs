@@ -32,7 +32,7 @@ fn is_of_skipped_run(document: &Value, outcome: &str, trigger: &str, has_run: bo
 }
 
 #[test]
-fn a_program_hears_of_a_run_that_was_locked_paused_or_had_nothing_to_do() {
+fn a_document_tells_of_a_locked_paused_or_idle_run() {
     let env = roomy_world();
     let idle = env.line("run-due --json --trigger ci").succeeds().json();
     is_of_skipped_run(&idle, "ok", "ci", false);
@@ -161,7 +161,7 @@ fn yaml_is_yaml_for_readers_of_every_version() {
     let logs = env.line("logs --last --format yaml");
     let lines: Vec<Value> = serde_yaml::from_str(logs.succeeds().stdout()).unwrap();
     assert!(
-        lines.iter().all(|line| line["message"].is_string()),
+        !lines.is_empty() && lines.iter().all(|line| line["message"].is_string()),
         "{}",
         logs.report()
     );
@@ -227,8 +227,6 @@ fn a_disabled_schedule_is_marked_among_the_slots_to_come() {
         .prints("off (disabled)");
     let slots = env.line("schedules next off --json").json();
     assert_eq!(slots["slots"][0]["enabled"], false);
-    env.line("schedules --help")
-        .prints("Forget schedules; models and their files stay");
 }
 
 #[test]
