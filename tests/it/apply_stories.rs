@@ -243,6 +243,10 @@ fn without_pruning_what_the_file_does_not_have_stays() {
         "version: 1\nconfig: {}\nmodels: [{repo: a/b}]\nschedules: []\n",
     );
     assert_eq!(told, "+ model a/b: repo a/b\n");
+    let left = env.exports();
+    for kept in ["disk.reserve: 20G", "- repo: org/name", "- name: nightly"] {
+        assert!(left.contains(kept), "{kept}: {left}");
+    }
 }
 
 #[test]
@@ -354,7 +358,7 @@ fn a_failure_in_the_middle_undoes_everything() {
 }
 
 #[test]
-fn what_does_no_harm_is_only_a_warning() {
+fn harmless_conflicts_are_warnings() {
     let env = ApplyEnv::new();
     let file = "version: 1
 models: [{repo: a/b}]

@@ -99,7 +99,7 @@ fn the_next_revision_reuses_what_did_not_change_and_keeps_the_old_one() {
 }
 
 #[test]
-fn nothing_becomes_visible_while_one_content_is_missing() {
+fn a_revision_with_a_missing_content_is_not_published() {
     let env = TestCache::new();
     env.sync(&first());
     let second = commit('b', &[("config.json", "new"), ("other.bin", "more")]);

@@ -159,7 +159,7 @@ fn a_sweep_that_was_cut_short_is_finished_by_the_next() {
 }
 
 #[test]
-fn what_is_left_of_a_sweep_does_not_take_a_revision_that_came_back() {
+fn leftovers_of_a_sweep_do_not_remove_a_revision_that_was_fetched_again() {
     let env = owned_cache();
     let [a, _, c] = three_revisions(&env);
     let layout = env.layout();
@@ -221,7 +221,7 @@ fn snapshots_of_real_files_free_their_own_bytes() {
 
 #[cfg(unix)]
 #[test]
-fn what_other_repositories_reach_by_links_stays() {
+fn a_blob_that_another_repository_links_to_stays() {
     let mut env = owned_cache();
     let [a, _, c] = three_revisions(&env);
     let borrowed = a.listing.files[1].content;

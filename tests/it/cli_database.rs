@@ -7,7 +7,7 @@ use crate::support::cache::tree;
 use crate::support::env::TestEnv;
 
 #[test]
-fn looking_creates_nothing() {
+fn commands_that_only_read_create_nothing() {
     let env = TestEnv::new();
     let before = tree(env.root());
     for line in [

@@ -400,7 +400,7 @@ fn every_command_is_in_the_list_of_documents() {
 }
 
 #[test]
-fn what_is_wrong_with_a_document_is_found() {
+fn the_field_check_finds_missing_unknown_and_mistyped_fields() {
     let right = json!({"a": "x", "b": null, "c": 1, "d": "2026-03-01T09:00:00Z"});
     let fields = "a:text b:list? c:number d:time";
     assert!(complaints(&right, fields).is_empty());
@@ -423,7 +423,7 @@ fn what_is_wrong_with_a_document_is_found() {
 }
 
 #[test]
-fn a_status_in_the_middle_of_trouble_has_its_fields() {
+fn a_status_with_a_crashed_run_and_with_a_running_one_has_its_fields() {
     let env = TestEnv::new();
     env.line("models add acme/tiny --no-check").succeeds();
     leave_a_session(&env);
@@ -460,13 +460,14 @@ fn an_error_document_has_its_fields() {
 #[test]
 fn times_in_documents_are_rfc_3339_in_utc() {
     let env = TestEnv::new();
+    env.set("TZ", "Asia/Tokyo");
     env.line("models add acme/tiny --no-check").succeeds();
     let shown = env.line("models show acme/tiny --json").json();
     assert_eq!(shown["created_at"], crate::support::env::NOW);
 }
 
 #[test]
-fn a_run_s_diary_is_found_by_the_end_of_its_id() {
+fn the_log_of_a_run_is_found_by_the_end_of_its_id() {
     let env = TestEnv::new();
     env.line("models add acme/tiny --no-check").succeeds();
     leave_a_session(&env);

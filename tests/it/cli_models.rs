@@ -235,7 +235,7 @@ fn a_private_repository_needs_the_token() {
 }
 
 #[test]
-fn without_check_nothing_is_asked() {
+fn no_check_asks_the_hub_nothing() {
     let (env, _) = with_repository();
     env.line("models add acme/tiny --no-check")
         .succeeds()
@@ -280,7 +280,7 @@ fn adding_costs_two_requests_and_no_content() {
 }
 
 #[test]
-fn what_is_known_already_is_refused_before_the_hub_is_asked() {
+fn a_model_that_exists_is_refused_before_the_hub_is_asked() {
     let (env, _) = with_repository();
     env.line("models add acme/tiny --no-check").succeeds();
     env.line("models add acme/tiny").exits(2);
@@ -310,13 +310,17 @@ fn the_same_repository_may_be_kept_elsewhere_or_at_another_revision() {
 fn a_new_revision_or_place_forgets_what_was_found_out_about_the_old_one() {
     let (env, commit) = with_repository();
     env.line("models add acme/tiny").succeeds();
-    let mark = format!("UPDATE models SET published_commit = '{commit}', last_check_at = 1");
-    let connection = rusqlite::Connection::open(env.database()).unwrap();
-    connection.execute(&mark, []).unwrap();
+    env.set("HFDL_DISK_RESERVE", "0");
+    env.line("download acme/tiny").succeeds();
     env.line("models set acme/tiny --priority 1").succeeds();
     let shown = env.line("models show acme/tiny --json").json();
     assert_eq!(shown["published_commit"], commit);
     env.line("models set acme/tiny --revision v1").succeeds();
+    let shown = env.line("models show acme/tiny --json").json();
+    assert_eq!(shown["published_commit"], json!(null));
+    assert_eq!(shown["last_check_at"], json!(null));
+    env.line("download acme/tiny").succeeds();
+    env.line("models set acme/tiny --to elsewhere").succeeds();
     let shown = env.line("models show acme/tiny --json").json();
     assert_eq!(shown["published_commit"], json!(null));
     assert_eq!(shown["last_check_at"], json!(null));

@@ -97,7 +97,7 @@ fn credentials_in_an_endpoint_are_refused_and_not_repeated() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_error() {
+fn a_closed_pipe_on_stdout_is_no_error() {
     let env = with_model();
     for line in [
         "config list",
@@ -121,7 +121,7 @@ fn a_reader_that_goes_away_is_no_error() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_behind_stdout_is_told() {
+fn a_full_disk_behind_stdout_is_reported() {
     let env = with_model();
     let full = fs::File::options().write(true).open("/dev/full").unwrap();
     let output = env

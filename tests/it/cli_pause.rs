@@ -81,7 +81,7 @@ fn local_times_are_those_of_the_machine() {
 }
 
 #[test]
-fn what_is_started_by_hand_is_not_held_up() {
+fn a_pause_does_not_stop_a_download_by_hand() {
     let env = TestEnv::new();
     env.set("HFDL_DISK_RESERVE", "0");
     env.hub()
@@ -90,11 +90,13 @@ fn what_is_started_by_hand_is_not_held_up() {
         .file("a", b"a")
         .publish();
     env.line("pause").succeeds();
-    env.line("download acme/tiny").succeeds();
+    let ran = env.line("download acme/tiny");
+    let snapshot = std::path::PathBuf::from(ran.succeeds().stdout().trim_end());
+    assert_eq!(std::fs::read(snapshot.join("a")).unwrap(), b"a");
 }
 
 #[test]
-fn resuming_where_nothing_is_set_up_sets_nothing_up() {
+fn resume_in_an_empty_home_creates_nothing() {
     let env = TestEnv::new();
     env.line("resume")
         .succeeds()

@@ -239,7 +239,7 @@ fn tables_fit_a_narrow_terminal() {
 }
 
 #[test]
-fn what_was_done_looks_right() {
+fn reports_of_changes_look_right() {
     let env = populated();
     look(
         "done",
@@ -268,7 +268,7 @@ fn what_was_done_looks_right() {
 }
 
 #[test]
-fn what_the_hub_says_looks_right() {
+fn answers_of_the_hub_look_right() {
     let env = TestEnv::new();
     let repo = env.hub().repo("acme/tiny");
     let draft = repo.commit("main").file("config.json", b"{}");
@@ -290,7 +290,7 @@ fn what_the_hub_says_looks_right() {
 }
 
 #[test]
-fn what_the_hub_refuses_looks_right() {
+fn errors_of_the_hub_look_right() {
     let env = TestEnv::new();
     let hub = env.hub();
     hub.repo("acme/tiny")

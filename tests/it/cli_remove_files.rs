@@ -152,7 +152,7 @@ fn two_models_at_one_commit_share_it_until_both_are_gone() {
 }
 
 #[test]
-fn what_other_programs_put_into_the_repository_stays() {
+fn revisions_of_other_programs_in_the_repository_stay() {
     let env = TestEnv::new();
     let [a, b] = two_commits();
     env.line("models add acme/tiny --no-check").succeeds();
@@ -295,12 +295,17 @@ fn a_directory_that_another_model_uses_stays() {
 #[test]
 fn files_are_not_deleted_while_another_run_may_be_writing_them() {
     let env = TestEnv::new();
+    let [a, _] = two_commits();
     env.line("models add acme/tiny --no-check").succeeds();
+    publish(&env, "main", &a);
+    note(&env, "acme/tiny", &a);
+    let before = tree(&env.cache());
     let lock = fs::File::create(env.home().join("run.lock")).unwrap();
     lock.lock().unwrap();
     env.line("models remove acme/tiny --delete-files --yes")
         .exits(11)
         .explains("another run holds the lock");
+    assert_eq!(tree(&env.cache()), before);
     env.line("models show acme/tiny").succeeds();
     lock.unlock().unwrap();
     env.line("models remove acme/tiny --delete-files --yes")

@@ -195,7 +195,7 @@ fn every_cadence_plans_its_slots() {
 }
 
 #[test]
-fn what_was_missed_while_disabled_is_not_caught_up_with() {
+fn slots_of_a_disabled_schedule_are_not_caught_up() {
     let env = with_models();
     env.line("schedules add n --daily 02:30 --all").succeeds();
     env.line("schedules disable n").succeeds();
@@ -226,9 +226,12 @@ fn jitter_moves_the_start_and_stays_the_same() {
     let env = with_models();
     env.line("schedules add n --daily 02:00 --jitter 30m --all")
         .succeeds();
+    env.line("schedules add m --daily 02:00 --jitter 29m --model acme/tiny")
+        .succeeds();
     let first = slots(&env, "schedules next --json");
     assert_eq!(first, slots(&env, "schedules next --json"));
     let start = |slot: &Value| slot["starts"].as_str().unwrap().to_owned();
+    assert!(first.iter().any(|slot| slot["starts"] != slot["slot"]));
     assert!(first.iter().all(|slot| {
         let starts = start(slot);
         let at = &starts["2026-03-01T".len()..];

@@ -145,7 +145,7 @@ fn a_session_tells_what_became_of_each_file() {
 }
 
 #[test]
-fn what_is_gone_upstream_is_named_as_removed_until_the_old_listing_is_gone() {
+fn a_file_gone_upstream_is_listed_as_removed_while_the_old_listing_is_kept() {
     let env = world();
     env.line("download acme/tiny").succeeds();
     let repo = env.hub().repo("acme/tiny");
@@ -190,7 +190,7 @@ fn a_failure_is_shown_in_full_with_its_hint() {
 }
 
 #[test]
-fn an_id_that_nobody_has_names_the_list() {
+fn an_unknown_session_id_is_refused_with_the_list_command() {
     for env in [TestEnv::new(), world()] {
         env.line("sessions show 77")
             .exits(2)

@@ -7,6 +7,7 @@ use hfdl_test_hub::{Fault, Gate, On};
 use serde_json::Value;
 
 use super::cli_sessions::{publish, world};
+use crate::ownership::bytes_below;
 use crate::support::cache::tree;
 use crate::support::env::TestEnv;
 
@@ -38,7 +39,7 @@ fn warnings(env: &TestEnv) -> Vec<String> {
 }
 
 #[test]
-fn where_nothing_is_set_up_status_says_so_and_sets_nothing_up() {
+fn status_in_an_empty_home_says_so_and_creates_nothing() {
     let env = TestEnv::new();
     env.line("status")
         .succeeds()
@@ -49,11 +50,11 @@ fn where_nothing_is_set_up_status_says_so_and_sets_nothing_up() {
 }
 
 #[test]
-fn a_look_changes_no_file() {
+fn status_changes_no_file() {
     let env = scheduled();
-    let before = (tree(&env.home()), env.database_content());
+    let before = bytes_below(env.root());
     env.line("status").succeeds();
-    assert_eq!((tree(&env.home()), env.database_content()), before);
+    assert!(bytes_below(env.root()) == before, "a file was changed");
 }
 
 #[test]
@@ -108,7 +109,7 @@ fn the_next_five_schedules_are_told_in_order() {
 }
 
 #[test]
-fn trouble_that_only_a_person_can_end_is_told_at_once() {
+fn a_failure_that_needs_a_person_is_reported_at_once() {
     let env = scheduled();
     publish(&env, 2);
     env.hub()

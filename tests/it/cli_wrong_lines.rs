@@ -336,7 +336,7 @@ fn wrong_settings_are_refused() {
 }
 
 #[test]
-fn what_the_hub_refuses_is_not_added() {
+fn a_model_that_the_hub_refuses_is_not_added() {
     let env = prepared();
     let hub = env.hub();
     check(

@@ -7,6 +7,7 @@ use hfdl_test_hub::generated_bytes;
 use serde_json::Value;
 
 use crate::support::due::{keep_large, roomy_world, sessions};
+use crate::support::process::wait_for_open_file;
 
 const MIB: usize = 1 << 20;
 
@@ -149,6 +150,8 @@ fn verify_waits_for_the_lock_as_long_as_asked() {
         .unwrap();
     env.line("verify acme/a --wait=1s").exits(11);
     let mut waiting = env.command(["verify", "acme/a", "--wait"]).spawn().unwrap();
+    wait_for_open_file(waiting.id(), "run.lock");
+    assert!(waiting.try_wait().unwrap().is_none(), "it did not wait");
     drop(lock);
     assert!(waiting.wait().unwrap().success());
 }

@@ -170,7 +170,7 @@ fn files_that_are_refused_plainly_come_in_chunks_at_once_the_next_time() {
 }
 
 #[test]
-fn a_network_that_is_gone_is_held_against_nobody() {
+fn an_unreachable_network_marks_no_dead_end() {
     let env = world();
     let old = noise(3 * MIB, 1);
     publish(&env, &old);

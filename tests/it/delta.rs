@@ -93,7 +93,7 @@ fn a_changed_file_costs_the_bytes_that_changed_and_a_dry_run_says_so_before() {
 }
 
 #[test]
-fn what_is_known_of_a_file_is_kept_beside_it_for_its_next_version() {
+fn the_chunk_list_of_a_file_is_kept_beside_it_for_its_next_version() {
     let env = world();
     let first = noise(6 * MIB, 2);
     let second = edited(&first);
@@ -121,7 +121,7 @@ fn what_is_known_of_a_file_is_kept_beside_it_for_its_next_version() {
 }
 
 #[test]
-fn a_sidecar_that_was_damaged_only_costs_a_second_look() {
+fn a_damaged_sidecar_costs_one_more_request() {
     let env = world();
     let first = noise(4 * MIB, 3);
     let second = edited(&first);
@@ -140,9 +140,15 @@ fn a_sidecar_that_was_damaged_only_costs_a_second_look() {
     }
     let third = edited(&second);
     let commit = publish(&env, &[(MODEL, &third)]);
+    env.hub().forget_requests();
     let ran = download(&env);
     holds(&env, &commit, MODEL, &third);
     assert!(bytes(&ran, "fetched") < MIB as u64);
+    assert_eq!(
+        storage_questions(&env),
+        2,
+        "the old file is asked about again"
+    );
 }
 
 #[test]
@@ -235,7 +241,7 @@ fn a_token_that_was_withdrawn_is_replaced_once() {
 }
 
 #[test]
-fn whatever_the_storage_does_the_file_is_right_in_the_end() {
+fn a_file_is_right_after_each_fault_of_the_chunk_storage() {
     let absurd = |json: &str| Fault::Garbage("application/json".to_owned(), json.into());
     let huge: Value = serde_json::json!({
         "offset_into_first_range": 0,

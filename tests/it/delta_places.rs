@@ -142,7 +142,7 @@ fn a_damaged_file_is_repaired_with_what_is_still_right_in_it() {
 }
 
 #[test]
-fn what_a_damaged_file_cannot_prove_is_taken_from_the_version_before() {
+fn parts_of_a_damaged_file_without_proof_are_copied_from_the_version_before() {
     let env = world();
     let old = publish_in_xorbs(&env);
     env.line("models add acme/tiny").succeeds();

@@ -86,7 +86,7 @@ fn not_ok(ran: &Ran) -> Vec<Value> {
 }
 
 #[test]
-fn where_all_is_well_it_says_so_and_leaves_nothing() {
+fn a_healthy_home_passes_every_check_and_is_not_changed() {
     let env = healthy();
     let before = (tree(env.root()), env.database_content());
     let ran = env.line("doctor --json");
@@ -120,7 +120,7 @@ fn where_all_is_well_it_says_so_and_leaves_nothing() {
 }
 
 #[test]
-fn in_an_empty_world_it_makes_nothing() {
+fn an_empty_home_is_not_created_without_fix() {
     let env = TestEnv::new();
     let ran = env.line("doctor");
     ran.exits(1).prints("none yet").prints("cannot be reached");
@@ -170,7 +170,7 @@ fn a_token_that_cannot_be_read_or_is_not_known_is_found() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_token_file_of_somebody_else_is_found() {
+fn an_unreadable_token_file_of_another_user_is_found() {
     use crate::support::sound::{files_below, say};
     use std::os::unix::fs::chown;
     // Modes do not keep root out, so the world is given to somebody whom they do.
@@ -496,7 +496,7 @@ fn programs_and_files_that_settings_name_are_looked_for() {
 }
 
 #[test]
-fn fixing_mends_what_is_ours_and_says_so() {
+fn fix_repairs_permissions_and_leftovers_and_reports_them() {
     let env = healthy();
     let open = |path: &Path, mode| {
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -525,7 +525,7 @@ fn fixing_mends_what_is_ours_and_says_so() {
 }
 
 #[test]
-fn as_cron_it_sees_what_cron_sees() {
+fn as_cron_uses_the_environment_of_cron() {
     let env = healthy();
     let endpoint = env.hub().endpoint();
     env.hfdl(["config", "set", "hub.endpoint", &endpoint])
@@ -572,7 +572,7 @@ fn as_cron_it_sees_what_cron_sees() {
 }
 
 #[test]
-fn quietly_it_shows_only_what_is_wrong() {
+fn quiet_shows_only_failed_checks() {
     let env = healthy();
     env.now("2026-03-01T09:05:00Z");
     let ran = env.line("doctor -q");

@@ -331,12 +331,16 @@ fn wrong_bytes_never_get_the_final_name() {
 #[test]
 fn bytes_that_are_wrong_once_are_fetched_again() {
     let env = world();
-    publish_tiny(&env);
+    let commit = publish_tiny(&env);
     env.hub().fault(
         On::cdn("model.safetensors").times(1),
         Fault::FlipByteAt(1000),
     );
-    env.hfdl(["download", "acme/tiny"]).succeeds();
+    let ran = env.hfdl(["download", "acme/tiny", "--json"]);
+    ran.succeeds();
+    let model = fs::read(snapshot(&env, &commit).join("model.safetensors")).unwrap();
+    assert!(model == generated_bytes(3 * MIB, 1), "the file is wrong");
+    assert_eq!(bytes_fetched(&ran), 2 * 3 * MIB as u64 + 8);
 }
 
 #[test]
@@ -361,7 +365,7 @@ fn a_gated_repository_is_refused_before_any_byte() {
 }
 
 #[test]
-fn what_could_not_be_asked_is_never_called_current() {
+fn a_model_that_could_not_be_checked_is_not_called_current() {
     let env = world();
     publish_tiny(&env);
     env.hfdl(["models", "add", "acme/tiny"]).succeeds();
@@ -577,7 +581,7 @@ fn a_download_that_does_not_fit_is_refused_before_any_byte() {
 }
 
 #[test]
-fn a_held_lock_is_told_with_its_own_code_and_recorded() {
+fn a_held_lock_has_its_own_exit_code_and_is_recorded() {
     let env = world();
     publish_tiny(&env);
     env.hfdl(["download", "acme/tiny"]).succeeds();

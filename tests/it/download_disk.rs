@@ -163,6 +163,7 @@ fn a_disk_without_space_for_the_listing_publishes_nothing_and_heals() {
             SmallDisk::fill(&at);
         });
     world.env.hfdl(["download", "acme/tiny"]).exits(6);
+    assert!(!world.reference().exists());
     SmallDisk::give_back(&world.env.cache());
     world.heals();
 }

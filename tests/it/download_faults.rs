@@ -443,7 +443,7 @@ fn faults_of_large_files_end_with_their_code_and_heal() {
 }
 
 #[test]
-fn what_never_ends_is_given_up_and_heals() {
+fn an_endless_answer_is_given_up_and_heals() {
     try_all(&endless_cases());
 }
 
@@ -567,6 +567,9 @@ fn a_storage_that_refuses_whole_files_is_asked_for_ranges() {
         .configure(|settings| settings.unranged_limit = Some(MIB as u64));
     env.hfdl(["download", "acme/tiny"]).succeeds();
     damage(&env, &truth).unwrap();
+    let answers = env.hub().downloads(LARGE);
+    let in_ranges = answers.iter().filter(|request| request.range().is_some());
+    assert!(in_ranges.count() > 0, "{}", env.hub().describe_requests());
 }
 
 #[test]

@@ -583,7 +583,7 @@ fn a_rate_limit_holds_over_all_connections() {
 }
 
 #[test]
-fn a_file_that_somebody_else_fetches_is_busy() {
+fn a_file_that_another_process_fetches_is_busy() {
     for size in [3 * MIB, 1000] {
         let env = Env::new();
         let wanted = env.large("model.bin", size);

@@ -190,7 +190,7 @@ fn a_lane_ends_with_its_own_budget() {
 }
 
 #[test]
-fn what_waits_in_a_stopped_lane_ends_at_once_with_what_is_on_disk() {
+fn a_waiting_file_of_a_stopped_lane_ends_at_once_and_keeps_its_bytes() {
     let mut env = Env::new();
     env.options.files = 1;
     let lane = env.options.limits.child(None);
@@ -411,7 +411,7 @@ impl Dice {
 }
 
 #[test]
-fn each_file_ends_exactly_once_whatever_stops_when() {
+fn each_file_ends_exactly_once_with_stops_at_random_moments() {
     const SEED: u64 = 20_261_125;
     say(&format!("seed {SEED}"));
     let mut dice = Dice(SEED);

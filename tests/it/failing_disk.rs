@@ -176,7 +176,7 @@ fn a_download_survives_the_failure_of_calls_in_the_home() {
 }
 
 #[test]
-fn what_a_failed_flush_was_to_save_is_fetched_again() {
+fn bytes_of_a_failed_flush_are_fetched_again() {
     let world = World::new(6 * MIB);
     let partial = world.partial();
     world.fails_to_flush(&partial, 1).exits(6);
@@ -194,7 +194,7 @@ fn what_a_failed_flush_was_to_save_is_fetched_again() {
 }
 
 #[test]
-fn a_failed_flush_of_the_journal_costs_no_truth() {
+fn a_failed_flush_of_the_journal_leaves_no_damage() {
     let world = World::new(6 * MIB);
     let mut journal = world.partial().into_os_string();
     journal.push(".journal");

@@ -199,7 +199,7 @@ fn an_accepted_update_that_was_cut_short_goes_on_by_itself() {
 }
 
 #[test]
-fn what_was_never_registered_is_held_and_accepted_too() {
+fn an_unregistered_repository_is_held_and_accepted_too() {
     let (env, good) = world("");
     env.line("models remove acme/tiny --yes").succeeds();
     let empty = emptied(&env);
@@ -299,7 +299,7 @@ fn a_registered_filter_that_never_matched_fails_and_says_so() {
 
 #[cfg(unix)]
 #[test]
-fn mail_and_hooks_tell_of_it_once_for_each_commit() {
+fn mail_and_hooks_report_a_held_commit_once() {
     let (env, _) = world("");
     let heard = env.root().join("heard");
     let hook = env.root().join("hook");

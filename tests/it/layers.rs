@@ -388,7 +388,7 @@ fn planted_violations_are_found() {
 }
 
 #[test]
-fn what_is_allowed_is_not_complained_about() {
+fn allowed_imports_are_no_violations() {
     let allowed = [
         ("domain/a.rs", "use std::fmt;\nuse super::time::Timestamp;"),
         (

@@ -123,11 +123,11 @@ fn the_worst_reason_for_no_answer_is_the_exit_code() {
     env.hfdl(["models", "outdated"])
         .exits(5)
         .explains("HF_HUB_OFFLINE");
-    assert_eq!(env.hub().count(Api::Tree) + env.hub().requests().len(), 0);
+    assert!(env.hub().requests().is_empty());
 }
 
 #[test]
-fn looking_makes_no_home() {
+fn models_outdated_creates_no_home() {
     let env = world();
     env.hfdl(["models", "outdated"])
         .succeeds()

@@ -161,7 +161,7 @@ fn several_repositories_are_not_mixed_in_one_directory() {
 }
 
 #[test]
-fn what_one_repository_wrote_is_not_gone_upstream_for_another() {
+fn files_of_one_repository_are_not_deleted_as_gone_from_another() {
     let env = world();
     let draft = |repo: &str, name: &str| {
         let draft = env.hub().repo(repo).commit("main").empty();

@@ -308,7 +308,7 @@ proptest! {
     })]
 
     #[test]
-    fn whatever_runs_nothing_goes_that_is_not_provably_of_its_home(
+    fn commands_in_any_order_remove_only_files_of_their_own_home(
         acts in prop::collection::vec(act(), 6..16),
     ) {
         let mut world = World::new();

@@ -84,7 +84,7 @@ fn listen(env: &TestEnv) -> Told {
 }
 
 #[test]
-fn what_is_copied_is_told_apart_from_what_comes_over_the_line() {
+fn copied_bytes_are_reported_apart_from_fetched_bytes() {
     let env = world();
     let mut bytes = noise(9 * MIB, 1);
     publish(&env, &bytes);
@@ -109,7 +109,7 @@ fn what_is_copied_is_told_apart_from_what_comes_over_the_line() {
 }
 
 #[test]
-fn what_cannot_be_copied_in_the_end_makes_the_bar_longer_and_not_overfull() {
+fn bytes_of_an_abandoned_delta_are_added_to_the_bar() {
     let env = world();
     let old = noise(6 * MIB, 4);
     publish(&env, &old);

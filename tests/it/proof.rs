@@ -4,7 +4,6 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use hfdl::sys::copy::can_clone;
@@ -15,11 +14,14 @@ use serde_json::Value;
 use crate::support::database::{ask, cell, number};
 use crate::support::due::roomy_world as world;
 use crate::support::env::TestEnv;
+use crate::support::process::Victim;
+use crate::support::sound::say;
 use crate::verify::rot;
 
 const MIB: usize = 1 << 20;
 const MODEL: &str = "model.safetensors";
 const CONFIG: &[u8] = b"{\"a\": 1}";
+const CLONES: &str = "not tested: this file system clones files and copies no bytes";
 
 fn model_bytes() -> Vec<u8> {
     generated_bytes(3 * MIB, 1)
@@ -239,7 +241,7 @@ fn a_proven_content_is_linked_and_one_that_was_written_to_since_is_not() {
 }
 
 #[test]
-fn a_copy_into_a_directory_is_hashed_whatever_the_records_say() {
+fn a_copy_into_a_directory_is_always_hashed() {
     let env = world();
     publish(&env, "acme/base", CONFIG);
     download(&env, "acme/base");
@@ -248,7 +250,7 @@ fn a_copy_into_a_directory_is_hashed_whatever_the_records_say() {
     let line = format!("acme/base --to '{}'", to.display());
     assert_eq!(download(&env, &line)["bytes"]["fetched"], 0);
     if can_clone(&source, env.root()) {
-        return;
+        return say(CLONES);
     }
     assert_eq!(file_of_session(&env, MODEL), told("copied", false));
     // Rot that neither size nor time tells of.
@@ -297,15 +299,14 @@ fn a_content_that_another_process_stores_meanwhile_is_not_believed() {
     let lock = folder.join(format!(".hfdl/{name}.incomplete.lock"));
     let lock = fs::File::create(lock).unwrap();
     lock.try_lock().unwrap();
-    let mut command = env.command(["download", "acme/tiny", "-q"]);
-    command.stdout(Stdio::null());
-    let mut running = Running(command.spawn().unwrap());
+    let running = Victim::heard(env.command(["download", "acme/tiny", "-q"]));
     // The plan is made, and waits for that process.
     let locks = env.cache().join(".locks/models--acme--tiny");
     wait_until("the place is open", || locks.exists());
     fs::write(blob(&env, "acme/tiny", &name), damaged(&model_bytes())).unwrap();
     drop(lock);
-    assert!(running.0.wait().unwrap().success());
+    let ended = running.output();
+    assert!(ended.status.success(), "{ended:?}");
     assert!(fs::read(blob(&env, "acme/tiny", &name)).unwrap() == model_bytes());
 }
 
@@ -363,35 +364,18 @@ fn a_kill_while_files_are_proven_or_taken_in_is_healed_by_the_next_run() {
     }
 }
 
-/// A process that must not outlive a failed test.
-struct Running(Child);
-
-impl Running {
-    fn start(env: &TestEnv, line: &[&str]) -> Self {
-        let mut command = env.command(line);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        Self(command.spawn().unwrap())
-    }
-
-    /// Asks it to end, and returns its code if it does so within two seconds.
-    fn terminate(&mut self) -> Option<i32> {
-        kill_process(Pid::from_child(&self.0), Signal::TERM).unwrap();
-        let since = Instant::now();
-        while since.elapsed() < Duration::from_secs(2) {
-            if let Some(status) = self.0.try_wait().unwrap() {
-                return status.code();
-            }
-            std::thread::yield_now();
+/// Asks a process to end, and returns its code if it does so within two seconds.
+fn terminate(process: &mut Victim) -> Option<i32> {
+    let id = Pid::from_raw(i32::try_from(process.id()).unwrap()).unwrap();
+    kill_process(id, Signal::TERM).unwrap();
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(2) {
+        if let Some(status) = process.has_ended() {
+            return status.code();
         }
-        None
+        std::thread::yield_now();
     }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    None
 }
 
 fn wait_until(what: &str, met: impl Fn() -> bool) {
@@ -431,9 +415,9 @@ fn a_first_hashing_that_is_cut_short_goes_on_and_calls_nothing_verified_early() 
     // Each large file takes twelve seconds, and there may be but two threads.
     env.set("HFDL_TEST_READ_RATE", &(2 * MIB).to_string());
     let small = "SELECT count(*) FROM blobs WHERE size = 1024";
-    let mut running = Running::start(&env, &["download", "acme/tiny"]);
+    let mut running = Victim::start(env.command(["download", "acme/tiny"]));
     wait_until("the first proof", || n_proven(&env) > 0);
-    assert_eq!(running.terminate(), Some(143));
+    assert_eq!(terminate(&mut running), Some(143));
     let n_kept = n_proven(&env);
     assert!(n_kept < 3);
     let outcome = "SELECT outcome FROM sessions ORDER BY id DESC LIMIT 1";
@@ -490,15 +474,15 @@ fn is_copying(to: &Path) -> bool {
 #[test]
 fn a_signal_ends_a_slow_copy_with_its_code_and_the_next_run_copies() {
     let Some((env, name, to)) = slow_copy() else {
-        return;
+        return say(CLONES);
     };
     env.now("2026-03-01T10:00:00Z+60");
-    let mut running = Running::start(&env, &["download", "acme/tiny", "--to", &name]);
+    let mut running = Victim::start(env.command(["download", "acme/tiny", "--to", &name]));
     wait_until("a copy is on its way", || is_copying(&to));
     let beats = "SELECT count(*) FROM runs WHERE heartbeat_at > started_at + 60";
     wait_until("signs of life meanwhile", || number(&env, beats) > 0);
     assert!(is_copying(&to));
-    assert_eq!(running.terminate(), Some(143));
+    assert_eq!(terminate(&mut running), Some(143));
     assert!(!to.join(MODEL).exists());
     assert!(!is_copying(&to), "nothing is left aside");
     let last = "SELECT outcome || bytes_reused FROM sessions ORDER BY id DESC LIMIT 1";
@@ -515,7 +499,7 @@ fn a_signal_ends_a_slow_copy_with_its_code_and_the_next_run_copies() {
 #[test]
 fn a_longest_duration_ends_a_slow_copy() {
     let Some((env, name, to)) = slow_copy() else {
-        return;
+        return say(CLONES);
     };
     env.now("2026-03-01T09:00:00Z+60");
     let args = [
@@ -541,7 +525,7 @@ fn a_copy_that_does_not_fit_beside_the_reserve_is_refused_like_a_fetch() {
     download(&env, "acme/base");
     let source = blob(&env, "acme/base", &sha256_hex(&model_bytes()));
     if can_clone(&source, env.root()) {
-        return;
+        return say(CLONES);
     }
     let to = env.root().join("dir");
     let name = to.to_str().unwrap();

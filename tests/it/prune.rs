@@ -200,7 +200,7 @@ fn a_run_that_publishes_lets_the_oldest_go_by_itself() {
 }
 
 #[test]
-fn a_run_that_publishes_nothing_looks_at_no_folder() {
+fn a_run_that_publishes_nothing_removes_no_revision() {
     let (env, mut truth) = (world(), Truth::new());
     let commits = with_revisions(&env, 3, &mut truth);
     env.line("download acme/tiny").succeeds();
@@ -213,7 +213,7 @@ fn a_run_that_publishes_nothing_looks_at_no_folder() {
 }
 
 #[test]
-fn one_revision_is_enough_for_who_wants_no_way_back() {
+fn one_kept_revision_leaves_no_rollback_target() {
     let (env, mut truth) = (world(), Truth::new());
     let commits = with_revisions(&env, 3, &mut truth);
     env.line("models set acme/tiny --keep-revisions 1")
@@ -225,7 +225,7 @@ fn one_revision_is_enough_for_who_wants_no_way_back() {
 }
 
 #[test]
-fn what_another_program_needs_stays() {
+fn revisions_that_another_program_needs_stay() {
     let (env, mut truth) = (world(), Truth::new());
     let commits = with_revisions(&env, 5, &mut truth);
     fs::write(folder(&env).join("refs/v1"), &commits[0]).unwrap();
@@ -356,7 +356,7 @@ fn models_of_one_repository_keep_together_what_each_of_them_keeps() {
 }
 
 #[test]
-fn young_revisions_stay_whatever_their_number() {
+fn young_revisions_beyond_the_number_to_keep_stay() {
     let (env, mut truth) = (world(), Truth::new());
     let commits = with_revisions(&env, 5, &mut truth);
     let ran = env.line("prune --older-than 3d --yes --json");
@@ -371,7 +371,7 @@ fn young_revisions_stay_whatever_their_number() {
 }
 
 #[test]
-fn the_oldest_go_until_the_rest_fits_and_never_what_is_protected() {
+fn the_oldest_revisions_are_removed_until_the_rest_fits_and_protected_ones_stay() {
     let (env, mut truth) = (world(), Truth::new());
     let commits = with_revisions(&env, 5, &mut truth);
     env.line("models set acme/tiny --keep-revisions 100")
@@ -475,7 +475,7 @@ fn a_file_fetched_by_hand_does_not_end_a_begun_download() {
 }
 
 #[test]
-fn what_another_home_is_fetching_stays() {
+fn a_partial_file_of_another_home_stays() {
     let (env, mut truth) = (world(), Truth::new());
     with_revisions(&env, 1, &mut truth);
     let partial = folder(&env).join(format!(".hfdl/{}.incomplete", "5".repeat(64)));
@@ -513,7 +513,7 @@ fn bytes_with_a_wrong_hash_go_when_asked() {
 }
 
 #[test]
-fn the_past_goes_by_age_and_only_without_names() {
+fn old_history_is_removed_only_when_no_model_is_named() {
     let (env, mut truth) = (world(), Truth::new());
     with_revisions(&env, 2, &mut truth);
     env.now("2027-03-01T09:00:00Z");

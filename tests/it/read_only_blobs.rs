@@ -89,8 +89,10 @@ fn a_content_that_another_repository_has_is_read_only_in_both() {
     draft.lfs("model.safetensors", bytes).publish();
     world.env.hfdl(["download", "acme/tiny"]).succeeds();
     world.env.hfdl(["download", "acme/fork"]).succeeds();
-    for repo in ["models--acme--tiny", "models--acme--fork"] {
-        for blob in world.blobs(repo) {
+    for (repo, n_blobs) in [("models--acme--tiny", 2), ("models--acme--fork", 1)] {
+        let blobs = world.blobs(repo);
+        assert_eq!(blobs.len(), n_blobs, "{repo}");
+        for blob in blobs {
             assert_eq!(mode(&blob) & 0o222, 0, "{}", blob.display());
         }
     }
@@ -130,6 +132,7 @@ fn read_only_blobs_go_with_their_model() {
     let world = World::new();
     world.env.hfdl(["models", "add", "acme/tiny"]).succeeds();
     world.env.hfdl(["download", "--all"]).succeeds();
+    assert_eq!(world.blobs("models--acme--tiny").len(), 2);
     let args = ["models", "remove", "acme/tiny", "--delete-files", "--yes"];
     world.env.hfdl(args).succeeds();
     assert!(world.blobs("models--acme--tiny").is_empty());

@@ -189,7 +189,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn what_is_protected_never_goes(
+    fn protected_revisions_are_never_removed(
         folders in prop::collection::vec(any_folder(), 1..3),
         rules in any_rules(),
     ) {

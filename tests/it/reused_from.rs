@@ -124,7 +124,7 @@ fn kill_within(env: &TestEnv, file: &str, sent: usize) -> u64 {
 }
 
 #[test]
-fn what_killed_runs_had_fetched_is_told_from_what_came_now() {
+fn bytes_of_killed_runs_are_reported_apart_from_bytes_fetched_now() {
     let env = world();
     let model = noise(9 * MIB, 1);
     publish(&env, "acme/tiny", &[(MODEL, &model), ("a.json", b"{}")]);

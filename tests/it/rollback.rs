@@ -73,7 +73,7 @@ fn events(env: &TestEnv, kind: &str) -> i64 {
 }
 
 #[test]
-fn back_and_held_until_released_and_then_forward_without_a_byte() {
+fn a_rolled_back_model_is_held_until_it_is_released() {
     let (env, mut truth) = (world(), Truth::new());
     let commits = with_revisions(&env, 3, &mut truth);
     let requests = env.hub().requests().len();
@@ -120,7 +120,7 @@ fn back_and_held_until_released_and_then_forward_without_a_byte() {
 }
 
 #[test]
-fn released_without_a_move_upstream_it_costs_no_download() {
+fn a_release_without_a_new_commit_fetches_nothing() {
     let (env, mut truth) = (world(), Truth::new());
     let commits = with_revisions(&env, 2, &mut truth);
     env.line("models rollback acme/tiny").succeeds();
@@ -163,7 +163,7 @@ fn a_commit_can_be_named_by_its_first_digits() {
 }
 
 #[test]
-fn once_more_leads_back_to_where_it_came_from() {
+fn a_second_rollback_undoes_the_first() {
     let (env, mut truth) = (world(), Truth::new());
     let commits = with_revisions(&env, 3, &mut truth);
     env.now(&day(4))
@@ -176,7 +176,7 @@ fn once_more_leads_back_to_where_it_came_from() {
 }
 
 #[test]
-fn what_is_held_and_the_way_forward_survive_a_prune() {
+fn the_held_and_the_newest_revision_survive_a_prune() {
     let (env, mut truth) = (world(), Truth::new());
     let commits = with_revisions(&env, 4, &mut truth);
     env.now(&day(5));
@@ -190,7 +190,7 @@ fn what_is_held_and_the_way_forward_survive_a_prune() {
 }
 
 #[test]
-fn where_there_is_no_way_back_it_says_why_and_what_there_is() {
+fn a_rollback_without_a_target_is_refused_with_the_reason() {
     let (env, mut truth) = (world(), Truth::new());
     env.hub();
     env.line("models add acme/tiny --no-check").succeeds();
@@ -294,7 +294,7 @@ fn a_revision_with_a_file_that_is_known_to_be_damaged_is_not_gone_back_to() {
 }
 
 #[test]
-fn nothing_moves_while_a_run_holds_the_lock() {
+fn a_rollback_is_refused_while_a_run_holds_the_lock() {
     let (env, mut truth) = (world(), Truth::new());
     let commits = with_revisions(&env, 2, &mut truth);
     let lock = fs::File::create(env.home().join("run.lock")).unwrap();

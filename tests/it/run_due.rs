@@ -55,7 +55,7 @@ fn a_tick_before_anything_is_set_up_leaves_nothing() {
 }
 
 #[test]
-fn what_is_due_is_fetched_and_served_and_then_nothing_is_due() {
+fn a_due_slot_is_served_once() {
     let env = roomy_world();
     keep(&env, &["acme/one", "acme/two"]);
     env.line("schedules add often --every 6h --all").succeeds();
@@ -115,7 +115,7 @@ fn what_is_due_is_fetched_and_served_and_then_nothing_is_due() {
 }
 
 #[test]
-fn two_schedules_that_want_the_same_model_share_one_look() {
+fn two_schedules_of_one_model_share_one_check() {
     let env = roomy_world();
     keep(&env, &["acme/one", "acme/two"]);
     env.line("schedules add all --every 6h --all --priority 10")
@@ -142,7 +142,7 @@ fn two_schedules_that_want_the_same_model_share_one_look() {
 }
 
 #[test]
-fn a_hub_that_cannot_be_reached_is_never_up_to_date_and_is_tried_again() {
+fn a_model_of_an_unreachable_hub_is_tried_again() {
     let env = roomy_world();
     keep(&env, &["acme/one"]);
     env.line("schedules add often --every 6h --all").succeeds();
@@ -185,7 +185,7 @@ fn a_hub_that_cannot_be_reached_is_never_up_to_date_and_is_tried_again() {
 }
 
 #[test]
-fn a_machine_without_a_network_has_not_tried() {
+fn a_run_without_a_network_leaves_its_slot_open() {
     let env = roomy_world();
     keep(&env, &["acme/one"]);
     env.line("schedules add often --every 6h --all").succeeds();
@@ -203,7 +203,7 @@ fn a_machine_without_a_network_has_not_tried() {
 }
 
 #[test]
-fn what_a_person_must_mend_serves_its_slot_and_has_its_code() {
+fn a_failure_that_needs_a_person_serves_its_slot_with_its_own_exit_code() {
     let env = roomy_world();
     keep(&env, &["acme/gated", "acme/good"]);
     env.hub()
@@ -230,7 +230,7 @@ fn what_a_person_must_mend_serves_its_slot_and_has_its_code() {
 }
 
 #[test]
-fn a_repository_that_vanishes_is_told_once_kept_and_asked_about_slowly() {
+fn a_deleted_repository_is_reported_once_kept_and_checked_once_a_day() {
     let env = roomy_world();
     keep(&env, &["acme/gone"]);
     env.line("schedules add often --every 1h --all").succeeds();
@@ -326,13 +326,14 @@ fn wrong_bytes_a_full_disk_and_odd_answers_have_kinds_and_codes_of_their_own() {
 }
 
 #[test]
-fn a_rollback_holds_and_is_no_trouble() {
+fn a_rolled_back_model_is_held_without_a_warning() {
     let env = roomy_world();
     keep(&env, &["acme/one"]);
     env.line("schedules add often --every 6h --all").succeeds();
     env.hfdl(["run-due"]).succeeds();
-    change(&env, "UPDATE models SET held_commit = published_commit");
     publish(&env, "acme/one", "newer");
+    env.line("download acme/one").succeeds();
+    env.line("models rollback acme/one").succeeds();
     let ran = env.now("2026-03-01T15:00:00Z").hfdl(["run-due", "--json"]);
     ran.succeeds().silently();
     assert_eq!(outcomes(&ran), pairs(&[("acme/one", "held")]));
@@ -588,7 +589,7 @@ fn a_clock_that_goes_back_is_told_and_one_from_before_the_program_stops_everythi
 }
 
 #[test]
-fn a_wish_to_stop_in_the_database_ends_the_run_with_its_state_saved() {
+fn a_stop_request_in_the_database_ends_the_run_with_its_state_saved() {
     let env = roomy_world();
     let hub = env.hub();
     hub.repo("acme/large")

@@ -334,7 +334,7 @@ fn a_slot_that_is_let_go_is_told_by_status_and_by_no_mail() {
 }
 
 #[test]
-fn a_machine_without_a_network_has_not_failed() {
+fn a_run_without_a_network_counts_no_failure() {
     let env = roomy_world();
     keep(&env, "acme/one");
     env.line("schedules add often --every 1h --all").succeeds();

@@ -191,7 +191,7 @@ fn a_kill_while_or_after_something_is_published_loses_no_slot_and_serves_none_tw
 }
 
 #[test]
-fn what_cannot_be_claimed_is_not_fetched() {
+fn a_slot_that_cannot_be_claimed_is_not_fetched() {
     let world = World::new(3);
     set_up(&world);
     let env = &world.env;
@@ -232,7 +232,7 @@ fn a_slot_whose_end_cannot_be_written_down_is_looked_at_again() {
 }
 
 #[test]
-fn what_the_database_refuses_is_told_once_and_the_log_has_it_each_time() {
+fn a_refusal_of_the_database_is_reported_once_and_logged_each_time() {
     let world = World::new(3);
     set_up(&world);
     let env = &world.env;

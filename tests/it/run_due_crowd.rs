@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::support::database::{ask, change, number};
 use crate::support::due::roomy_world;
 use crate::support::env::TestEnv;
-use crate::support::process::{Victim, was_killed};
+use crate::support::process::{Victim, wait_for_open_file, was_killed};
 use crate::support::sound::{open_runs, open_sessions};
 
 const MIB: usize = 1 << 20;
@@ -55,7 +55,7 @@ fn stuck(env: &TestEnv) -> Victim {
 }
 
 #[test]
-fn of_fifty_at_once_one_runs_and_the_others_are_written_down() {
+fn one_of_fifty_simultaneous_runs_starts_and_the_others_are_recorded() {
     let env = world();
     env.hub().fault(On::api(Api::Info), Fault::NoAnswer);
     let mut crowd: Vec<Victim> = (0..50)
@@ -91,7 +91,7 @@ fn of_fifty_at_once_one_runs_and_the_others_are_written_down() {
 }
 
 #[test]
-fn waiting_ends_with_the_lock_or_with_patience() {
+fn a_wait_for_the_lock_ends_with_its_release_or_its_limit() {
     let env = world();
     let mut holder = stuck(&env);
     env.unset("HFDL_TEST_NO_PAUSES");
@@ -105,6 +105,9 @@ fn waiting_ends_with_the_lock_or_with_patience() {
     let idle = Victim::heard(env.command(["run-due", "--wait=60s"]));
     env.now("2026-03-02T09:00:00Z");
     let busy = Victim::heard(env.command(["run-due", "--wait"]));
+    for waiting in [&idle, &busy] {
+        wait_for_open_file(waiting.id(), "run.lock");
+    }
     assert!(holder.has_ended().is_none());
     env.hub().heal();
     for ended in [holder.output(), idle.output(), busy.output()] {
@@ -149,7 +152,7 @@ fn people_can_look_and_change_things_while_a_run_writes() {
 }
 
 #[test]
-fn the_lock_file_of_a_process_that_was_killed_blocks_nobody() {
+fn the_lock_file_of_a_killed_process_blocks_no_run() {
     let env = world();
     let mut holder = stuck(&env);
     assert!(was_killed(holder.kill()));
@@ -257,7 +260,7 @@ fn meanwhile(env: &TestEnv, on: On, line: &str) -> Receiver<Output> {
 }
 
 #[test]
-fn whatever_a_person_does_during_a_run_it_ends_well() {
+fn changes_by_a_person_during_a_run_do_not_make_it_fail() {
     // The command; what is then known of the schedule: served, open.
     for (line, state) in [
         (
@@ -296,7 +299,7 @@ fn whatever_a_person_does_during_a_run_it_ends_well() {
 const WHO_DID_WHAT: &str = "SELECT schedule_name, model_name, outcome FROM sessions ORDER BY 1, 2";
 
 #[test]
-fn what_is_removed_before_its_session_opens_is_passed_over_and_the_others_go_on() {
+fn a_model_removed_before_its_session_opens_is_skipped() {
     for (removal, sessions) in [
         (
             "DELETE FROM models WHERE name = 'tiny'",
@@ -338,7 +341,7 @@ fn what_is_removed_before_its_session_opens_is_passed_over_and_the_others_go_on(
 }
 
 #[test]
-fn what_a_limit_cut_short_is_handed_to_the_next_schedule_only_if_both_still_exist() {
+fn a_model_cut_short_by_a_limit_goes_to_the_next_schedule_that_still_exists() {
     for (line, is_handed_on) in [
         ("models set tiny --tag llm", true),
         ("models remove tiny --yes", false),

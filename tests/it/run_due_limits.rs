@@ -163,7 +163,7 @@ fn small_models_are_whole_before_a_budget_ends_that_a_large_one_could_eat_alone(
 }
 
 #[test]
-fn priorities_say_who_comes_first() {
+fn models_are_fetched_by_priority() {
     let env = roomy_world();
     for repo in ["acme/low", "acme/plain", "acme/dear", "acme/urgent"] {
         keep(&env, repo, 2 * MIB);

@@ -140,7 +140,7 @@ fn overlapping_shards_and_runs_of_all_look_at_no_model_twice() {
 }
 
 #[test]
-fn a_shard_without_models_serves_its_slot_and_hurts_nobody() {
+fn a_shard_without_models_serves_only_its_own_slot() {
     let env = world();
     let empty = (0..64).map(|number| format!("{number}/64"));
     let empty = empty.into_iter().find(|shard| of_shard(shard).is_empty());

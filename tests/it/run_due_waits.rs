@@ -92,7 +92,7 @@ fn ticks_before_the_named_time_end_at_once_and_say_so_once() {
 }
 
 #[test]
-fn a_rate_limit_header_stops_nobody_for_longer_than_its_window() {
+fn a_rate_limit_header_delays_no_longer_than_its_window() {
     let env = roomy_world();
     keep(&env, "acme/one");
     env.line("schedules add often --every 6h --all").succeeds();

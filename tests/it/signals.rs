@@ -281,7 +281,7 @@ fn forget_listings(env: &TestEnv) {
 }
 
 #[test]
-fn what_was_to_be_ignored_stays_ignored() {
+fn an_ignored_signal_stays_ignored() {
     let env = world();
     let args = ["download", "acme/tiny", "--limit-rate", "24M", "-q"];
     let hfdl = env.command(args);

@@ -50,7 +50,7 @@ fn a_failed_installation_leaves_no_home_behind() {
 }
 
 #[test]
-fn a_daemon_that_seems_to_be_missing_is_a_doubt_until_ticks_come() {
+fn a_missing_cron_daemon_is_a_warning_until_ticks_come() {
     let env = world();
     env.line("start").succeeds();
     env.line("status").succeeds();
@@ -476,7 +476,6 @@ impl Running {
             .commit("main")
             .lfs("model.safetensors", bytes)
             .publish();
-        let _ = On::any();
         let mut command = env.command(["download", "acme/tiny", "--limit-rate", "256K"]);
         let child = command
             .stdout(Stdio::null())
@@ -537,7 +536,7 @@ fn stop_signals_a_running_run_and_waits_for_it() {
 }
 
 #[test]
-fn a_stranger_with_the_number_of_a_dead_run_gets_no_signal() {
+fn a_process_that_reuses_the_id_of_a_dead_run_gets_no_signal() {
     let env = world();
     // The lock is held, and the open run has this test's number but another start.
     env.line("models add acme/tiny --no-check").succeeds();
@@ -583,7 +582,7 @@ fn a_stranger_with_the_number_of_a_dead_run_gets_no_signal() {
 }
 
 #[test]
-fn stop_has_two_halves() {
+fn stop_removes_the_timer_or_stops_the_run() {
     let env = world();
     env.line("start").succeeds();
     assert_eq!(

@@ -153,7 +153,7 @@ fn a_second_model_of_the_same_name_or_repository_names_the_first() {
 }
 
 #[test]
-fn what_is_not_there_is_said_by_name() {
+fn a_missing_entry_is_named() {
     let home = Home::new();
     let store = home.open();
     let id = store.insert_model(&model("m"), at(0)).unwrap();
@@ -1043,7 +1043,7 @@ fn a_run_starts_also_behind_a_run_with_an_unreadable_id() {
 }
 
 #[test]
-fn what_was_told_of_a_model_is_remembered_until_it_is_well_or_gone() {
+fn reported_failures_are_kept_until_the_model_recovers_or_is_removed() {
     let home = Home::new();
     let store = home.open();
     let id = store.insert_model(&model("m"), at(0)).unwrap();

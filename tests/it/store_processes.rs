@@ -201,7 +201,7 @@ fn a_killed_process_leaves_all_of_a_transaction_or_nothing() {
 }
 
 #[test]
-fn readers_see_the_last_whole_state_while_somebody_writes() {
+fn readers_see_the_last_committed_state_during_a_write() {
     let home = Home::new();
     let store = home.open();
     let run = store.start_run(&run_at(at(0))).unwrap();

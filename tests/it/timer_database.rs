@@ -121,9 +121,11 @@ fn a_tick_that_would_ask_another_hub_or_use_another_cache_names_both() {
 }
 
 #[test]
-fn a_variable_of_the_entry_may_change_the_cache() {
+fn a_variable_of_the_entry_may_change_the_cache_of_a_tick() {
     let env = TestEnv::new();
     env.has_cron(Cron::Debian);
-    env.line("start --env HF_ENDPOINT").succeeds();
+    env.line("start --env HF_HUB_CACHE=/nowhere/hub").succeeds();
+    // The entry's own `env` sets the variable for the tick.
+    env.set("HF_HUB_CACHE", "/nowhere/hub");
     env.line(&entry(&env)).succeeds().silently();
 }

@@ -49,7 +49,7 @@ fn a_program_hears_of_a_tick_that_failed_before_its_run() {
 }
 
 #[test]
-fn a_program_hears_of_a_run_that_was_locked_paused_or_had_nothing_to_do() {
+fn a_document_tells_of_a_locked_paused_or_idle_run() {
     let env = roomy_world();
     let idle = env.line("run-due --json --trigger ci").succeeds().json();
     is_of_skipped_run(&idle, "ok", "ci", false);
@@ -178,7 +178,7 @@ fn yaml_is_yaml_for_readers_of_every_version() {
     let logs = env.line("logs --last --format yaml");
     let lines: Vec<Value> = serde_yaml::from_str(logs.succeeds().stdout()).unwrap();
     assert!(
-        lines.iter().all(|line| line["message"].is_string()),
+        !lines.is_empty() && lines.iter().all(|line| line["message"].is_string()),
         "{}",
         logs.report()
     );
@@ -244,8 +244,6 @@ fn a_disabled_schedule_is_marked_among_the_slots_to_come() {
         .prints("off (disabled)");
     let slots = env.line("schedules next off --json").json();
     assert_eq!(slots["slots"][0]["enabled"], false);
-    env.line("schedules --help")
-        .prints("Forget schedules; models and their files stay");
 }
 
 #[test]

@@ -128,7 +128,7 @@ fn a_good_cache_is_proven_without_a_request() {
 type Harm = fn(&Path);
 
 #[test]
-fn what_is_bad_is_named_and_repaired_alone() {
+fn a_bad_file_is_named_and_repaired_alone() {
     let harms: [(&str, Harm); 3] = [
         ("wrong-bytes", |path| rot(path)),
         ("wrong-size", |path| {
@@ -445,7 +445,7 @@ fn a_directory_is_verified_and_repaired_too() {
 }
 
 #[test]
-fn what_a_person_changed_is_replaced_only_when_they_agree() {
+fn an_edited_file_is_replaced_only_with_yes() {
     let env = world();
     let dir = kept_in_directory(&env);
     let config = dir.join("config.json");
@@ -484,7 +484,7 @@ fn a_repair_that_does_not_fit_is_refused_before_any_byte() {
 }
 
 #[test]
-fn a_held_lock_is_told_with_its_own_code_and_recorded() {
+fn a_held_lock_has_its_own_exit_code_and_is_recorded() {
     let env = world();
     kept(&env);
     let lock = File::options()

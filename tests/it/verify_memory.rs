@@ -38,7 +38,7 @@ fn edit(path: &Path, bytes: &[u8]) {
 }
 
 #[test]
-fn a_download_mends_what_verify_found_and_nothing_else() {
+fn a_download_repairs_only_the_files_that_verify_found_bad() {
     let env = world();
     let commit = kept(&env);
     rot(&blob(&env, &commit, "model.safetensors"));
@@ -60,7 +60,7 @@ fn a_download_mends_what_verify_found_and_nothing_else() {
 }
 
 #[test]
-fn rot_is_an_event_once() {
+fn damage_is_recorded_as_one_event() {
     let env = world();
     let commit = kept(&env);
     rot(&blob(&env, &commit, "model.safetensors"));
@@ -74,7 +74,7 @@ fn rot_is_an_event_once() {
 }
 
 #[test]
-fn a_repair_or_good_bytes_let_the_memory_go() {
+fn a_repair_or_good_bytes_clear_the_damage_record() {
     let env = world();
     let commit = kept(&env);
     let path = blob(&env, &commit, "model.safetensors");
@@ -93,7 +93,7 @@ fn a_repair_or_good_bytes_let_the_memory_go() {
 }
 
 #[test]
-fn a_repair_that_failed_is_made_up_for_by_the_next_download() {
+fn the_next_download_completes_a_failed_repair() {
     let env = world();
     let commit = kept(&env);
     rot(&blob(&env, &commit, "model.safetensors"));
@@ -106,7 +106,7 @@ fn a_repair_that_failed_is_made_up_for_by_the_next_download() {
 }
 
 #[test]
-fn a_new_revision_does_not_inherit_the_rot() {
+fn a_new_revision_does_not_reuse_a_damaged_file() {
     let env = world();
     let commit = kept(&env);
     rot(&blob(&env, &commit, "model.safetensors"));
@@ -119,7 +119,7 @@ fn a_new_revision_does_not_inherit_the_rot() {
 }
 
 #[test]
-fn another_repository_does_not_take_over_the_rot() {
+fn another_repository_does_not_reuse_a_damaged_file() {
     let env = world();
     let commit = kept(&env);
     rot(&blob(&env, &commit, "model.safetensors"));
@@ -156,7 +156,7 @@ fn without_symbolic_links_two_files_of_one_content_are_two_files() {
 }
 
 #[test]
-fn a_directory_is_mended_by_a_download_too() {
+fn a_download_repairs_a_directory_too() {
     let env = world();
     let dir = kept_in_directory(&env);
     rot(&dir.join("model.safetensors"));
@@ -171,7 +171,7 @@ fn a_directory_is_mended_by_a_download_too() {
 }
 
 #[test]
-fn what_a_person_changed_is_no_rot_and_is_never_replaced_without_a_word() {
+fn an_edited_file_is_no_damage_and_its_replacement_is_reported() {
     let env = world();
     let dir = kept_in_directory(&env);
     let config = dir.join("config.json");

@@ -88,7 +88,7 @@ fn both_hashes_of_a_file_are_checked_where_both_are_known() {
 }
 
 #[test]
-fn a_file_whose_xet_hash_nobody_knows_has_one_witness() {
+fn a_file_without_a_known_xet_hash_is_verified_by_one_hash() {
     let env = world();
     let commit = kept(&env, None);
     let model = only_model(env.hfdl(["verify", "--json"]).succeeds());
@@ -99,7 +99,7 @@ fn a_file_whose_xet_hash_nobody_knows_has_one_witness() {
 }
 
 #[test]
-fn a_sidecar_is_a_witness_where_no_listing_is_kept() {
+fn a_sidecar_gives_the_xet_hash_without_a_listing() {
     let env = world();
     kept(&env, None);
     write_sidecar(&env, xet_hash(&bytes()));
@@ -138,7 +138,7 @@ fn a_sidecar_that_contradicts_good_bytes_is_removed_and_the_file_is_good() {
 }
 
 #[test]
-fn a_sidecar_beside_rotten_bytes_stays_for_the_good_ones() {
+fn a_sidecar_beside_damaged_bytes_is_kept() {
     let env = world();
     let commit = kept(&env, None);
     write_sidecar(&env, xet_hash(&bytes()));

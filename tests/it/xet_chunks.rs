@@ -132,7 +132,7 @@ fn one_chunk_used_many_times_and_the_edges_of_ranges_are_right() {
 }
 
 #[test]
-fn whatever_is_wrong_with_chunks_the_file_is_right_in_the_end() {
+fn a_file_is_right_after_each_fault_of_its_chunks() {
     const ALWAYS: usize = usize::MAX;
     for (fault, times) in [
         (Fault::Status(403), ALWAYS),

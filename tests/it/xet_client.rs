@@ -174,7 +174,7 @@ fn a_token_that_opens_nothing_is_not_replaced() {
 }
 
 #[test]
-fn the_secret_goes_to_the_address_it_came_with_and_to_nobody_else() {
+fn the_secret_goes_only_to_the_address_it_came_with() {
     let (first, second, world) = (hub(), hub(), World::new(RetryPolicy::never()));
     let mut addresses = Vec::new();
     for (hub, secret) in [(&first, "withdrawn"), (&second, "secret-1")] {
@@ -221,7 +221,7 @@ fn a_redirect_does_not_lead_the_secret_away() {
 }
 
 #[test]
-fn that_a_host_knows_only_the_first_form_is_found_out_once() {
+fn a_host_without_the_second_form_of_the_api_is_asked_for_it_once() {
     for status in [404, 501] {
         let (hub, world) = (hub(), World::new(RetryPolicy::never()));
         hub.configure(|settings| settings.xet.as_mut().unwrap().second_form = false);
@@ -284,7 +284,7 @@ fn chained(terms: &[Term]) -> Vec<Term> {
 }
 
 #[test]
-fn all_terms_are_the_same_whatever_the_windows() {
+fn the_terms_are_the_same_for_every_window_size() {
     let (hub, world) = (hub(), World::new(RetryPolicy::never()));
     let client = world.client(&hub, "acme/tiny@1");
     let size = SIZE as u64;
@@ -352,7 +352,7 @@ fn terms_that_are_not_exactly_the_file_are_refused() {
 }
 
 #[test]
-fn a_part_is_read_to_the_byte_whatever_the_windows() {
+fn a_part_is_read_to_the_byte_for_every_window_size() {
     let (hub, world) = (hub(), World::new(RetryPolicy::never()));
     let client = world.client(&hub, "acme/tiny@1");
     let (bytes, size) = (bytes(), SIZE as u64);

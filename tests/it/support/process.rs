@@ -1,6 +1,8 @@
 //! Processes that are started beside the test, and killed.
 
+use std::fs;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// A process that must not outlive a failed test.
 pub struct Victim(Option<Child>);
@@ -45,6 +47,27 @@ impl Drop for Victim {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+/// Waits until a process has a file of that name open, where the system tells.
+pub fn wait_for_open_file(process: u32, name: &str) {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let files = format!("/proc/{process}/fd");
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        let entries = fs::read_dir(&files).into_iter().flatten().flatten();
+        let mut paths = entries.filter_map(|entry| fs::read_link(entry.path()).ok());
+        if paths.any(|path| path.ends_with(name)) {
+            return;
+        }
+        assert!(
+            Instant::now() < end,
+            "process {process} never opened `{name}`"
+        );
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
