@@ -325,7 +325,7 @@ mod tests {
 
     fn no_space() -> NoSpace {
         NoSpace {
-            place: "/hub".to_owned(),
+            destination: "/hub".to_owned(),
             need: ByteSize(10),
             free: ByteSize(5),
             reserve: ByteSize(1),
@@ -352,12 +352,12 @@ mod tests {
     fn a_plan_that_the_disk_cannot_hold_is_a_disk_error_for_every_command() {
         let too_large = TooLarge {
             path: "x".to_owned(),
-            place: "/hub".to_owned(),
+            destination: "/hub".to_owned(),
             size: ByteSize(9),
             most: ByteSize(5),
         };
         let no_files = NoFiles {
-            place: "/hub".to_owned(),
+            destination: "/hub".to_owned(),
             need: 9,
             free: 5,
         };

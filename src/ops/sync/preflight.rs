@@ -17,7 +17,7 @@ use crate::sys::files::Sharing;
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("it needs {} more on the file system of `{destination}`, which has {} free and is to keep {}", .need.render_short(), .free.render_short(), .reserve.render_short())]
 pub struct NoSpace {
-    destination: String,
+    pub destination: String,
     pub need: ByteSize,
     pub free: ByteSize,
     pub reserve: ByteSize,
@@ -29,7 +29,7 @@ pub struct NoSpace {
     "it needs up to {need} more files on the file system of `{destination}`, which has room for {free}"
 )]
 pub struct NoFiles {
-    destination: String,
+    pub destination: String,
     pub need: u64,
     pub free: u64,
 }
@@ -39,7 +39,7 @@ pub struct NoFiles {
 #[error("`{path}` has {}, but on the file system of `{destination}` a file can have {} at most", .size.render_short(), .most.render_short())]
 pub struct TooLarge {
     pub path: String,
-    destination: String,
+    pub destination: String,
     pub size: ByteSize,
     pub most: ByteSize,
 }
