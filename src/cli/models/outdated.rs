@@ -1,0 +1,128 @@
+//! `hfdl models outdated`
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::find::known;
+use crate::cli::context::Context;
+use crate::cli::explain::Explanation;
+use crate::domain::model::{EntryName, Model};
+use crate::domain::outcome::ExitStatus;
+use crate::ops;
+use crate::ops::outdated::{Answer, Standing};
+use crate::store::{ModelFilter, Store};
+use crate::sys::stop::StopFlag;
+use crate::ui::json::document;
+use crate::ui::{table, text};
+
+/// Ask the Hub which models have a newer revision
+///
+/// One request for each model; nothing is downloaded and nothing is written down. That a model is
+/// outdated is no error; the exit code is not 0 when some could not be checked.
+#[derive(Debug, Args)]
+pub(super) struct Outdated {
+    /// Models to ask about (default: all that are enabled)
+    #[arg(value_name = "NAME")]
+    names: Vec<EntryName>,
+}
+
+impl Outdated {
+    pub(super) fn run(self, context: &Context) -> Result<ExitStatus> {
+        let store = Store::open_read_only(&context.home.database(), context.now())?;
+        let settings = context.settings(Some(&store))?;
+        let models = self.models(&store)?;
+        let hub = ops::hub::connect(&context.host, &settings, &StopFlag::new())?;
+        let answers = ops::outdated::ask_all(&hub, models);
+        for answer in &answers {
+            if let Some(explanation) = explain(answer) {
+                context.show_problem(&explanation);
+            }
+        }
+        context
+            .out
+            .result(|out| text(out, &answers), || views(&answers))?;
+        if answers.is_empty() {
+            context.say_to_people("no models; `hfdl models add org/name` keeps one");
+        }
+        Ok(ops::outdated::status_of(&answers))
+    }
+
+    /// Finds the models by name, each once; a disabled one only when it is named.
+    fn models(&self, store: &Store) -> Result<Vec<Model>> {
+        if self.names.is_empty() {
+            return Ok(store.readable_models(&ModelFilter {
+                enabled: Some(true),
+                ..ModelFilter::default()
+            })?);
+        }
+        let mut models: Vec<Model> = Vec::new();
+        for name in &self.names {
+            let model = known(store, name)?;
+            if models.iter().all(|other| other.id != model.id) {
+                models.push(model);
+            }
+        }
+        Ok(models)
+    }
+}
+
+/// Says why a model could not be checked; all other answers are in the table.
+fn explain(answer: &Answer) -> Option<Explanation> {
+    let trouble = answer.trouble.as_ref()?;
+    (answer.standing == Standing::CouldNotCheck).then(|| Explanation {
+        headline: format!("could not check `{}`", answer.model.spec.name),
+        cause: Some(trouble.message.clone()),
+        next: trouble.hint.clone(),
+        status: trouble.kind.exit_status(),
+    })
+}
+
+fn text(out: &crate::ui::Output, answers: &[Answer]) -> String {
+    if answers.is_empty() {
+        return String::new();
+    }
+    let columns = ["NAME", "REVISION", "STATE", "PUBLISHED", "UPSTREAM"].map(table::left);
+    let rows = answers.iter().map(|answer| {
+        let short = |commit: Option<&crate::domain::repo::CommitSha>| {
+            commit
+                .map_or(text::NOTHING, |commit| commit.short())
+                .to_owned()
+        };
+        vec![
+            answer.model.spec.name.to_string(),
+            answer.model.spec.revision.to_string(),
+            match answer.is_held {
+                true => format!("{}, held", answer.standing),
+                false => answer.standing.to_string(),
+            },
+            short(answer.model.state.published_commit.as_ref()),
+            short(answer.upstream.as_ref()),
+        ]
+    });
+    table::render(out, &columns, rows.collect())
+}
+
+fn views(answers: &[Answer]) -> Value {
+    let models: Vec<Value> = answers
+        .iter()
+        .map(|answer| {
+            let (spec, trouble) = (&answer.model.spec, answer.trouble.as_ref());
+            let published = answer.model.state.published_commit.as_ref();
+            json!({
+                "model": spec.name.as_str(),
+                "repo": spec.repo.to_string(),
+                "repo_type": spec.repo.kind.as_str(),
+                "revision": spec.revision.to_string(),
+                "state": answer.standing.as_str(),
+                "published_commit": published.map(ToString::to_string),
+                "held_update": answer.upstream.as_ref().filter(|_| answer.is_held).map(ToString::to_string),
+                "upstream_commit": answer.upstream.as_ref().map(ToString::to_string),
+                "error_kind": trouble.map(|trouble| trouble.kind.as_str()),
+                "error": trouble.map(|trouble| trouble.message.clone()),
+                "hint": trouble.and_then(|trouble| trouble.hint.clone()),
+            })
+        })
+        .collect();
+    document("hfdl.outdated/1", json!({ "models": models }))
+}

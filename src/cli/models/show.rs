@@ -1,0 +1,191 @@
+//! `hfdl models show`
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::find::find;
+use crate::cli::context::Context;
+use crate::cli::fields;
+use crate::domain::hold::HeldUpdate;
+use crate::domain::model::{EntryName, Model};
+use crate::domain::outcome::Outcome;
+use crate::domain::repo::CommitSha;
+use crate::domain::schedule::Schedule;
+use crate::domain::session::{Session, SessionEnd};
+use crate::domain::time::{Timestamp, render_utc};
+use crate::domain::units::ByteSize;
+use crate::ops;
+use crate::store::{SessionFilter, SessionsOf};
+use crate::ui::json::{ModelView, SessionView, document};
+use crate::ui::{table, text};
+
+/// Show everything known about a model
+#[derive(Debug, Args)]
+pub(super) struct ShowModel {
+    /// Name of the model
+    name: EntryName,
+}
+
+/// The facts that `show` adds to the model.
+struct ModelFacts {
+    schedules: Vec<Schedule>,
+    sessions: Vec<Session>,
+    last_outcome: Option<Outcome>,
+    partial_bytes: u64,
+    /// The reason why its destination cannot be used now.
+    place_problem: Option<String>,
+}
+
+impl ShowModel {
+    pub(super) fn run(self, context: &Context) -> Result<()> {
+        let (store, mut model) = find(context, &self.name)?;
+        model.state = model.state.as_of(context.now());
+        let settings = context.settings(Some(&store))?;
+        let places = ops::places::Places::load(&store, &settings)?;
+        let mut all = store.schedules()?;
+        let tick = settings.timer_every();
+        ops::shards::show_as_run_here(&store, &context.host, &mut all.readable, tick)?;
+        let sessions = SessionFilter {
+            of: Some(SessionsOf::Model(model.id)),
+            limit: Some(5),
+            ..SessionFilter::default()
+        };
+        let facts = ModelFacts {
+            schedules: all
+                .readable
+                .into_iter()
+                .filter(|schedule| schedule.spec.selection.includes(&model.spec))
+                .collect(),
+            sessions: store.sessions(&sessions)?,
+            last_outcome: store
+                .last_session(model.id, context.now())?
+                .and_then(|last| last.outcome()),
+            partial_bytes: ops::models::partial_bytes(&model.spec, &settings)?,
+            place_problem: places
+                .check(&model.spec.destination, Some(model.id))
+                .err()
+                .map(|err| err.to_string()),
+        };
+        context.out.result(
+            |_| show_text(context, &model, &facts),
+            || show_document(&model, &facts),
+        )
+    }
+}
+
+fn next_due(facts: &ModelFacts) -> Option<Timestamp> {
+    let enabled = facts
+        .schedules
+        .iter()
+        .filter(|schedule| schedule.spec.enabled);
+    enabled
+        .filter_map(|schedule| schedule.state.next_due_at)
+        .min()
+}
+
+fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
+    let zone = context.host.time_zone();
+    let (spec, state) = (&model.spec, &model.state);
+    let commit = |commit: Option<&CommitSha>| match commit {
+        Some(commit) => commit.to_string(),
+        None => text::NOTHING.to_owned(),
+    };
+    let sessions: Vec<String> = facts
+        .sessions
+        .iter()
+        .map(|session| {
+            let outcome = session.end.as_ref().map_or("running", SessionEnd::word);
+            format!("{}  {outcome}", text::local_time(session.start.at, &zone))
+        })
+        .collect();
+    let schedules = facts.schedules.iter().map(|schedule| &schedule.spec.name);
+    let head = [
+        ("name", spec.name.to_string()),
+        ("repository", format!("{} ({})", spec.repo, spec.repo.kind)),
+    ];
+    let fields = fields::rows(spec);
+    let fields = fields
+        .iter()
+        .map(|(label, value)| (label.as_str(), value.clone()));
+    let state = [
+        ("state", model.summary(facts.last_outcome).to_string()),
+        ("published", commit(state.published_commit.as_ref())),
+        ("held at", commit(state.held_commit.as_ref())),
+        ("held update", held_update(state.held_update.as_ref())),
+        (
+            "last check",
+            text::optional_time(state.last_check_at, &zone),
+        ),
+        (
+            "last success",
+            text::optional_time(state.last_success_at, &zone),
+        ),
+        (
+            "last change",
+            text::optional_time(state.last_change_at, &zone),
+        ),
+        (
+            "last verified",
+            match (state.last_verify_at, state.last_verify_outcome) {
+                (Some(at), Some(word)) => format!("{} ({word})", text::local_time(at, &zone)),
+                _ => text::NOTHING.to_owned(),
+            },
+        ),
+        ("schedules", text::list(schedules)),
+        ("next due", text::optional_time(next_due(facts), &zone)),
+        (
+            "partial bytes",
+            ByteSize(facts.partial_bytes).render_short(),
+        ),
+        (
+            "last sessions",
+            if sessions.is_empty() {
+                text::NOTHING.to_owned()
+            } else {
+                sessions.join("\n")
+            },
+        ),
+    ];
+    let problem = facts
+        .place_problem
+        .clone()
+        .map(|problem| ("place", problem));
+    let rows: Vec<(&str, String)> = head
+        .into_iter()
+        .chain(fields)
+        .chain(state)
+        .chain(problem)
+        .collect();
+    table::facts(&rows)
+}
+
+fn show_document(model: &Model, facts: &ModelFacts) -> Value {
+    let mut value = document("hfdl.model/1", ModelView::new(model, facts.last_outcome));
+    let names = facts
+        .schedules
+        .iter()
+        .map(|schedule| schedule.spec.name.to_string());
+    value["schedules"] = json!(names.collect::<Vec<_>>());
+    value["next_due_at"] = json!(next_due(facts).map(render_utc));
+    value["partial_bytes"] = json!(facts.partial_bytes);
+    value["place_problem"] = json!(facts.place_problem);
+    value["sessions"] = json!(
+        facts
+            .sessions
+            .iter()
+            .map(SessionView::from)
+            .collect::<Vec<_>>()
+    );
+    value
+}
+
+/// Names a commit that waits for approval, and whether it has been accepted.
+fn held_update(update: Option<&HeldUpdate>) -> String {
+    let Some(update) = update else {
+        return text::NOTHING.to_owned();
+    };
+    let (commit, reason) = (update.commit.short(), update.reason);
+    let accepted = if update.is_accepted { ", accepted" } else { "" };
+    format!("{commit} ({reason}){accepted}")
+}

@@ -1,0 +1,157 @@
+//! `hfdl schedules next`
+
+use anyhow::Result;
+use clap::Args;
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use super::find::{find, warn_about};
+use crate::cli::context::Context;
+use crate::domain::model::EntryName;
+use crate::domain::schedule::{PlannedSlot, Schedule, find_zone};
+use crate::domain::time::{Timestamp, parse_moment, render_utc};
+use crate::ops;
+use crate::ui::json::document;
+use crate::ui::{Output, table, text};
+
+/// Show the slots to come
+///
+/// Each with the moment at which it can run (after jitter, and when a window is open) and the end of
+/// that window, in the schedule's zone and in UTC.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl schedules next
+  hfdl schedules next nightly --count 10 --from 2026-10-24")]
+pub(super) struct NextSlots {
+    /// One schedule (default: all that are enabled)
+    name: Option<EntryName>,
+
+    /// How many slots of each
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    count: u16,
+
+    /// Start at another time than now: a date, a local time, or RFC 3339
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+}
+
+/// The slots to come of one schedule.
+struct Upcoming {
+    schedule: Schedule,
+    zone: TimeZone,
+    slots: Vec<PlannedSlot>,
+}
+
+impl NextSlots {
+    pub(super) fn run(self, context: &Context) -> Result<()> {
+        let (store, schedules) = match &self.name {
+            Some(name) => {
+                let (store, schedule) = find(context, name)?;
+                (Some(store), vec![schedule])
+            }
+            None => match context.existing_store()? {
+                Some(store) => {
+                    let mut schedules = store.enabled_schedules()?;
+                    let unusable = schedules.unusable();
+                    warn_about(context, &unusable);
+                    schedules
+                        .readable
+                        .retain(|one| unusable.iter().all(|other| other.id != one.id));
+                    (Some(store), schedules.readable)
+                }
+                None => (None, Vec::new()),
+            },
+        };
+        let mut all = Vec::new();
+        for schedule in schedules {
+            let Some(store) = &store else { break };
+            let from = match &self.from {
+                Some(text) => {
+                    let zone = find_zone(&schedule.spec.time_zone)?;
+                    parse_moment(text, &zone)?
+                }
+                None => context.now(),
+            };
+            let count = usize::from(self.count);
+            let (zone, slots) =
+                ops::schedules::upcoming(store, &context.host, &schedule, from, count)?;
+            all.push(Upcoming {
+                schedule,
+                zone,
+                slots,
+            });
+        }
+        if let (true, Some(text)) = (all.is_empty(), &self.from) {
+            parse_moment(text, &TimeZone::UTC)?;
+        }
+        context
+            .out
+            .result(|out| next_table(out, &all), || next_document(&all))
+    }
+}
+
+fn next_table(out: &Output, all: &[Upcoming]) -> String {
+    let mut rows: Vec<(Timestamp, Vec<String>)> = Vec::new();
+    for upcoming in all {
+        for slot in &upcoming.slots {
+            let local = |at: Timestamp| {
+                at.to_zoned(upcoming.zone.clone())
+                    .strftime("%a %Y-%m-%d %H:%M %Z")
+                    .to_string()
+            };
+            rows.push((
+                slot.slot,
+                vec![
+                    if upcoming.schedule.spec.enabled {
+                        upcoming.schedule.spec.name.to_string()
+                    } else {
+                        format!("{} (disabled)", upcoming.schedule.spec.name)
+                    },
+                    local(slot.slot),
+                    render_utc(slot.slot),
+                    if slot.ready == slot.slot {
+                        text::NOTHING.to_owned()
+                    } else {
+                        local(slot.ready)
+                    },
+                    slot.deadline
+                        .map_or_else(|| text::NOTHING.to_owned(), local),
+                ],
+            ));
+        }
+    }
+    if rows.is_empty() {
+        return String::new();
+    }
+    rows.sort();
+    let columns = ["SCHEDULE", "SLOT", "UTC", "STARTS", "WINDOW ENDS"].map(table::left);
+    table::render(
+        out,
+        &columns,
+        rows.into_iter().map(|(_, row)| row).collect(),
+    )
+}
+
+fn next_document(all: &[Upcoming]) -> Value {
+    let mut slots = Vec::new();
+    for upcoming in all {
+        for slot in &upcoming.slots {
+            let local = |at: Timestamp| {
+                at.to_zoned(upcoming.zone.clone())
+                    .strftime("%Y-%m-%dT%H:%M:%S%:z")
+                    .to_string()
+            };
+            slots.push(json!({
+                "schedule": upcoming.schedule.spec.name.as_str(),
+                "enabled": upcoming.schedule.spec.enabled,
+                "time_zone": upcoming.schedule.spec.time_zone,
+                "slot": render_utc(slot.slot),
+                "slot_local": local(slot.slot),
+                "starts": render_utc(slot.ready),
+                "starts_local": local(slot.ready),
+                "window_ends": slot.deadline.map(render_utc),
+            }));
+        }
+    }
+    document("hfdl.next/1", json!({ "slots": slots }))
+}

@@ -1,0 +1,244 @@
+//! A registered model: its name, its state, its condition in one word.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::ModelSpec;
+use crate::domain::hold::HeldUpdate;
+use crate::domain::outcome::{Outcome, UpstreamState, VerifyOutcome, words};
+use crate::domain::repo::{CommitSha, NameError};
+use crate::domain::time::{Timestamp, believed};
+
+/// The database's number of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ModelId(pub i64);
+
+/// The name by which a person addresses a model or a schedule.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntryName(String);
+
+impl EntryName {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for EntryName {
+    type Err = NameError;
+
+    /// Accepts anything that stays one readable word in a table, a shell and a log line.
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let refuse = |why: &str| Err(NameError::new("name", text, why));
+        if text.is_empty() {
+            return refuse("it is empty");
+        }
+        if text.len() > 200 {
+            return refuse("it is longer than 200 bytes");
+        }
+        if text.starts_with('-') {
+            return refuse("it starts with `-`, which would read as an option");
+        }
+        let allowed = |c: char| c.is_alphanumeric() || "._-/:@+".contains(c);
+        if let Some(c) = text.chars().find(|c| !allowed(*c)) {
+            return refuse(&format!(
+                "`{}` is not allowed, only letters, digits and any of . _ - / : @ +",
+                c.escape_debug()
+            ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for EntryName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// A word that groups models, so that schedules can select them.
+pub type Tag = EntryName;
+
+/// The findings of runs about a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelState {
+    /// A commit that a rollback holds in place.
+    pub held_commit: Option<CommitSha>,
+    /// A newer commit that looks like a loss.
+    pub held_update: Option<HeldUpdate>,
+    pub published_commit: Option<CommitSha>,
+    pub published_at: Option<Timestamp>,
+    pub last_check_at: Option<Timestamp>,
+    pub last_success_at: Option<Timestamp>,
+    pub last_change_at: Option<Timestamp>,
+    pub consecutive_failures: u32,
+    pub upstream_state: UpstreamState,
+    pub last_verify_at: Option<Timestamp>,
+    /// `Damaged` stays until the files are repaired or fetched again.
+    pub last_verify_outcome: Option<VerifyOutcome>,
+    /// The Hub showed the repository to the token only: without one it says
+    /// that there is no such repository, which then says nothing.
+    pub needs_token: bool,
+}
+
+impl Default for ModelState {
+    fn default() -> Self {
+        Self {
+            held_commit: None,
+            held_update: None,
+            published_commit: None,
+            published_at: None,
+            last_check_at: None,
+            last_success_at: None,
+            last_change_at: None,
+            consecutive_failures: 0,
+            upstream_state: UpstreamState::Ok,
+            last_verify_at: None,
+            last_verify_outcome: None,
+            needs_token: false,
+        }
+    }
+}
+
+impl ModelState {
+    /// Tells whether a rollback or a suspicious update keeps the model where it is.
+    pub fn is_held(&self) -> bool {
+        let update = self.held_update.as_ref();
+        self.held_commit.is_some() || update.is_some_and(HeldUpdate::is_waiting)
+    }
+
+    /// Tells whether a verification found damage that nothing has repaired since.
+    pub fn is_damaged(&self) -> bool {
+        self.last_verify_outcome == Some(VerifyOutcome::Damaged)
+    }
+
+    /// Returns the state after a verification.
+    ///
+    /// A verification that proved nothing does not disprove known damage.
+    #[must_use]
+    pub fn after_verification(&self, outcome: VerifyOutcome, now: Timestamp) -> Self {
+        if outcome == VerifyOutcome::Unproven && self.is_damaged() {
+            return self.clone();
+        }
+        Self {
+            last_verify_at: Some(now),
+            last_verify_outcome: Some(outcome),
+            ..self.clone()
+        }
+    }
+
+    /// Forgets damage after a sync that left every file in place: files known
+    /// to be bad are fetched again by it. The rest was not read again.
+    pub fn forget_damage(&mut self) {
+        if self.is_damaged() {
+            self.last_verify_outcome = Some(VerifyOutcome::Unproven);
+        }
+    }
+
+    /// Returns what is still true of a model when its entry is changed.
+    ///
+    /// Everything found out belongs to one repository at one revision in one
+    /// place: with another of these it is a model that no run has seen yet.
+    pub fn after_edit(&self, old: &ModelSpec, new: &ModelSpec) -> Self {
+        if new.is_same_copy(old) {
+            self.clone()
+        } else {
+            Self::default()
+        }
+    }
+}
+
+impl ModelState {
+    /// Returns the state without times that lie in the future.
+    #[must_use]
+    pub fn as_of(&self, now: Timestamp) -> Self {
+        Self {
+            published_at: believed(self.published_at, now),
+            last_check_at: believed(self.last_check_at, now),
+            last_success_at: believed(self.last_success_at, now),
+            last_change_at: believed(self.last_change_at, now),
+            last_verify_at: believed(self.last_verify_at, now),
+            ..self.clone()
+        }
+    }
+}
+
+/// A registered model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Model {
+    pub id: ModelId,
+    pub spec: ModelSpec,
+    pub state: ModelState,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+words! {
+    /// A model's condition in one word, the worst first.
+    ModelSummary {
+        Disabled = "disabled",
+        Orphaned = "orphaned",
+        Gated = "gated",
+        Damaged = "damaged",
+        Failing = "failing",
+        Held = "held",
+        NeverDownloaded = "never-downloaded",
+        Renamed = "renamed",
+        Ok = "ok",
+    }
+}
+
+impl Model {
+    /// Returns the word that a list shows and `--state` filters by.
+    ///
+    /// `last` is the outcome of the last check: a failure that was not counted,
+    /// such as that of a run that crashed, is one all the same.
+    pub fn summary(&self, last: Option<Outcome>) -> ModelSummary {
+        if !self.spec.enabled {
+            return ModelSummary::Disabled;
+        }
+        let has_failed = self.state.consecutive_failures > 0 || last == Some(Outcome::Failed);
+        match self.state.upstream_state {
+            _ if self.state.is_damaged() => ModelSummary::Damaged,
+            UpstreamState::Orphaned => ModelSummary::Orphaned,
+            UpstreamState::Gated => ModelSummary::Gated,
+            _ if has_failed => ModelSummary::Failing,
+            _ if self.state.is_held() => ModelSummary::Held,
+            _ if self.state.published_commit.is_none() => ModelSummary::NeverDownloaded,
+            UpstreamState::Renamed => ModelSummary::Renamed,
+            UpstreamState::Ok => ModelSummary::Ok,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::model::Destination;
+    use crate::domain::repo::{Repo, RepoType};
+
+    #[test]
+    fn what_was_found_out_stays_until_the_entry_means_another_copy() {
+        let repo = Repo::new(RepoType::Model, "a/b".parse().unwrap());
+        let old = ModelSpec::new("tiny".parse().unwrap(), repo);
+        let state = ModelState {
+            published_commit: "a".repeat(40).parse().ok(),
+            consecutive_failures: 3,
+            upstream_state: UpstreamState::Gated,
+            needs_token: true,
+            ..ModelState::default()
+        };
+        let edit = |change: fn(&mut ModelSpec)| {
+            let mut new = old.clone();
+            change(&mut new);
+            state.after_edit(&old, &new)
+        };
+        assert_eq!(edit(|new| new.name = "other".parse().unwrap()), state);
+        assert_eq!(edit(|new| new.filter.exclude.push("*".into())), state);
+        assert_eq!(edit(|new| new.enabled = false), state);
+        let unseen = ModelState::default();
+        assert_eq!(edit(|new| new.repo.id = "a/c".parse().unwrap()), unseen);
+        assert_eq!(edit(|new| new.revision = "v1".parse().unwrap()), unseen);
+        let elsewhere = |new: &mut ModelSpec| new.destination = Destination::Directory("/x".into());
+        assert_eq!(edit(elsewhere), unseen);
+    }
+}
