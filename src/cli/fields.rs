@@ -8,7 +8,7 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 
 use super::context::Context;
 use super::explain::Complaint;
-use crate::domain::field::{Entity, Field, FieldValue, Flag, Read, listed};
+use crate::domain::field::{Entity, Field, FieldValue, Read, listed};
 use crate::domain::model::Destination;
 use crate::domain::settings::Settings;
 use crate::ops::directories::Reserved;
@@ -30,41 +30,36 @@ struct GivenField {
     values: Option<Vec<String>>,
 }
 
-/// Returns the fields that have a flag, in the order of the help.
-fn flags<S: Entity>() -> impl Iterator<Item = (&'static Field<S>, Flag)> {
+/// Returns the fields that have a flag, with its name, in the order of the help.
+fn flags<S: Entity>() -> impl Iterator<Item = (&'static Field<S>, &'static str)> {
     listed::<S>().filter_map(|field| Some((field, field.flag?)))
 }
 
-fn value_arg<S: Entity>(field: &Field<S>, flag: Flag) -> Arg {
-    let others = flag.conflicts.iter().filter(|other| **other != flag.name);
-    let arg = Arg::new(flag.name)
-        .long(flag.name)
-        .help(flag.help)
-        .conflicts_with_all(others);
-    match &field.read {
-        Some(Read::Switch(_)) => arg.action(ArgAction::SetTrue),
-        Some(Read::List(_)) => arg.value_name(flag.value_name).action(ArgAction::Append),
-        _ => arg.value_name(flag.value_name),
+fn no_flag(flag: &str) -> String {
+    format!("no-{flag}")
+}
+
+fn value_arg<S>(field: &Field<S>, flag: &'static str) -> Arg {
+    let others = field.conflicts.iter().filter(|other| **other != flag);
+    let arg = Arg::new(flag).long(flag).help(field.help);
+    let arg = arg.conflicts_with_all(others);
+    match field.read {
+        Read::Switch(_) => arg.action(ArgAction::SetTrue),
+        Read::List(_) => arg.value_name(field.value_name).action(ArgAction::Append),
+        _ => arg.value_name(field.value_name),
     }
 }
 
-fn no_name(flag: Flag) -> String {
-    format!("no-{}", flag.name)
-}
-
-fn no_arg(flag: Flag) -> Option<Arg> {
-    let arg = Arg::new(no_name(flag)).long(no_name(flag));
-    Some(
-        arg.help(flag.no_help?)
-            .conflicts_with(flag.name)
-            .action(ArgAction::SetTrue),
-    )
+fn no_arg<S>(field: &Field<S>, flag: &'static str) -> Option<Arg> {
+    let arg = Arg::new(no_flag(flag)).long(no_flag(flag));
+    let arg = arg.help(field.no_help?).conflicts_with(flag);
+    Some(arg.action(ArgAction::SetTrue))
 }
 
 impl<S: Entity, const CAN_CLEAR: bool> Args for FieldFlags<S, CAN_CLEAR> {
     fn augment_args(command: Command) -> Command {
         let command = command.args(flags::<S>().map(|(field, flag)| value_arg(field, flag)));
-        let no_args = flags::<S>().filter_map(|(_, flag)| no_arg(flag));
+        let no_args = flags::<S>().filter_map(|(field, flag)| no_arg(field, flag));
         command.args(no_args.filter(|_| CAN_CLEAR))
     }
 
@@ -75,21 +70,17 @@ impl<S: Entity, const CAN_CLEAR: bool> Args for FieldFlags<S, CAN_CLEAR> {
 
 impl<S: Entity, const CAN_CLEAR: bool> FromArgMatches for FieldFlags<S, CAN_CLEAR> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let values = |field: &Field<S>, flag: Flag| match &field.read {
-            Some(Read::Switch(_)) => matches.get_flag(flag.name).then(Vec::new),
-            _ => {
-                let values = matches.get_many(flag.name);
-                values.map(|values| values.cloned().collect())
-            }
-        };
-        let is_cleared =
-            |flag: Flag| CAN_CLEAR && flag.no_help.is_some() && matches.get_flag(&no_name(flag));
         let given = flags::<S>().filter_map(|(field, flag)| {
-            let values = values(field, flag);
-            (values.is_some() || is_cleared(flag)).then_some(GivenField {
-                key: field.key,
-                values,
-            })
+            let values: Option<Vec<String>> = match field.read {
+                Read::Switch(_) => matches.get_flag(flag).then(Vec::new),
+                _ => matches
+                    .get_many(flag)
+                    .map(|values| values.cloned().collect()),
+            };
+            let has_no_flag = CAN_CLEAR && field.no_help.is_some();
+            let is_cleared = has_no_flag && matches.get_flag(&no_flag(flag));
+            let key = field.key;
+            (values.is_some() || is_cleared).then_some(GivenField { key, values })
         });
         Ok(Self {
             given: given.collect(),
@@ -125,24 +116,22 @@ impl<S: Entity, const CAN_CLEAR: bool> FieldFlags<S, CAN_CLEAR> {
             let Some(given) = self.given.iter().find(|given| given.key == field.key) else {
                 continue;
             };
+            let refuse = |why: String| Complaint::usage(format!("`--{flag}`: {why}"));
             let values = &given.values;
             let text = values.as_ref().and_then(|values| values.first());
             let text = text.map(String::as_str);
-            match &field.read {
-                Some(Read::Switch(read)) => {
-                    read(entry, values.is_some());
-                    Ok(())
+            match field.read {
+                Read::Switch(read) => read(entry, values.is_some()),
+                Read::Place(read) => {
+                    read(
+                        entry,
+                        destination(context, settings, text.unwrap_or("cache"))?,
+                    );
                 }
-                Some(Read::Text(read) | Read::Number(read)) => read(entry, text),
-                Some(Read::List(read)) => read(entry, values.clone()),
-                Some(Read::Place(read)) => {
-                    let word = text.unwrap_or("cache");
-                    read(entry, destination(context, settings, word)?);
-                    Ok(())
-                }
-                None => Ok(()),
+                Read::Text(read) | Read::Number(read) => read(entry, text).map_err(refuse)?,
+                Read::List(read) => read(entry, values.clone()).map_err(refuse)?,
+                Read::Before => {}
             }
-            .map_err(|why| Complaint::usage(format!("`--{}`: {why}", flag.name)))?;
         }
         Ok(())
     }

@@ -22,16 +22,21 @@ pub trait Entity: Clone + 'static {
 pub struct Field<S> {
     /// The key in an apply file.
     pub key: &'static str,
+    pub write: fn(&S) -> FieldValue,
+    pub read: Read<S>,
     /// The key in JSON output; `None` where that output has another shape.
     pub json: Option<&'static str>,
     /// No entry is complete without it: listed first, and always exported.
     pub is_essential: bool,
-    /// `None` when the entry cannot be built before it is read.
-    pub read: Option<Read<S>>,
-    pub write: fn(&S) -> FieldValue,
-    pub flag: Option<Flag>,
     /// The word of `show` when there is no value.
     pub absent: &'static str,
+    pub flag: Option<&'static str>,
+    pub value_name: &'static str,
+    pub help: &'static str,
+    /// The help of `--no-FLAG`, which takes the value back.
+    pub no_help: Option<&'static str>,
+    /// Flags that cannot stand beside this one.
+    pub conflicts: &'static [&'static str],
 }
 
 /// The reader of a field. `None` stands for the default.
@@ -44,18 +49,8 @@ pub enum Read<S> {
     List(fn(&mut S, Option<Vec<String>>) -> Result<(), String>),
     /// The word `cache`, or a directory that the caller makes absolute.
     Place(fn(&mut S, Destination)),
-}
-
-/// The flag of a field on the command line.
-#[derive(Clone, Copy, Debug)]
-pub struct Flag {
-    pub name: &'static str,
-    pub value_name: &'static str,
-    pub help: &'static str,
-    /// Flags that cannot stand beside it.
-    pub conflicts: &'static [&'static str],
-    /// The help of `--no-NAME`, which takes the value back.
-    pub no_help: Option<&'static str>,
+    /// Read by the caller, because no entry can be built without it.
+    Before,
 }
 
 /// The value of a field, as text and files have it.
@@ -69,68 +64,58 @@ pub enum FieldValue {
 }
 
 impl<S> Field<S> {
-    pub const fn new(key: &'static str, write: fn(&S) -> FieldValue) -> Self {
+    pub const fn new(key: &'static str, write: fn(&S) -> FieldValue, read: Read<S>) -> Self {
         Self {
             key,
+            write,
+            read,
             json: Some(key),
             is_essential: false,
-            read: None,
-            write,
-            flag: None,
             absent: "-",
-        }
-    }
-
-    pub const fn json(self, json: Option<&'static str>) -> Self {
-        Self { json, ..self }
-    }
-
-    pub const fn essential(self) -> Self {
-        Self {
-            is_essential: true,
-            ..self
-        }
-    }
-
-    pub const fn read(self, read: Read<S>) -> Self {
-        Self {
-            read: Some(read),
-            ..self
-        }
-    }
-
-    pub const fn absent(self, absent: &'static str) -> Self {
-        Self { absent, ..self }
-    }
-
-    pub const fn flag(self, flag: Flag) -> Self {
-        Self {
-            flag: Some(flag),
-            ..self
-        }
-    }
-}
-
-impl Flag {
-    pub const fn new(name: &'static str, value_name: &'static str, help: &'static str) -> Self {
-        Self {
-            name,
-            value_name,
-            help,
-            conflicts: &[],
+            flag: None,
+            value_name: "",
+            help: "",
             no_help: None,
+            conflicts: &[],
         }
     }
 
-    pub const fn conflicts(self, conflicts: &'static [&'static str]) -> Self {
-        Self { conflicts, ..self }
+    /// Adds a flag: its name, the name of its value, its help.
+    pub const fn flag(
+        mut self,
+        name: &'static str,
+        value: &'static str,
+        help: &'static str,
+    ) -> Self {
+        self.flag = Some(name);
+        self.value_name = value;
+        self.help = help;
+        self
     }
 
-    pub const fn no(self, help: &'static str) -> Self {
-        Self {
-            no_help: Some(help),
-            ..self
-        }
+    pub const fn no(mut self, help: &'static str) -> Self {
+        self.no_help = Some(help);
+        self
+    }
+
+    pub const fn conflicts(mut self, flags: &'static [&'static str]) -> Self {
+        self.conflicts = flags;
+        self
+    }
+
+    pub const fn json(mut self, key: Option<&'static str>) -> Self {
+        self.json = key;
+        self
+    }
+
+    pub const fn essential(mut self) -> Self {
+        self.is_essential = true;
+        self
+    }
+
+    pub const fn absent(mut self, word: &'static str) -> Self {
+        self.absent = word;
+        self
     }
 }
 
@@ -141,6 +126,14 @@ impl FieldValue {
 
     pub fn optional(value: Option<impl ToString>) -> Self {
         value.map_or(Self::Absent, Self::text)
+    }
+
+    pub fn optional_number(value: Option<u32>) -> Self {
+        value.map_or(Self::Absent, |number| Self::Number(number.into()))
+    }
+
+    pub fn optional_list(values: Option<&Vec<String>>) -> Self {
+        values.map_or(Self::Absent, Self::list)
     }
 
     pub fn list<T: ToString>(values: impl IntoIterator<Item = T>) -> Self {
@@ -188,20 +181,30 @@ pub fn differences<S: Entity>(old: &S, new: &S) -> Vec<(&'static str, FieldValue
         .collect()
 }
 
+/// Sets a value, or its default without a text.
+pub fn set<T>(slot: &mut T, text: Option<&str>) -> Result<(), String>
+where
+    T: FromStr<Err: ToString> + Default,
+{
+    *slot = parsed(text)?.unwrap_or_default();
+    Ok(())
+}
+
+pub fn set_list<T, C>(slot: &mut C, texts: Option<Vec<String>>) -> Result<(), String>
+where
+    T: FromStr<Err: ToString>,
+    C: FromIterator<T>,
+{
+    let texts = texts.into_iter().flatten();
+    let values = texts.map(|text| text.parse().map_err(|err: T::Err| err.to_string()));
+    *slot = values.collect::<Result<_, _>>()?;
+    Ok(())
+}
+
 /// Parses a text if there is one.
 pub fn parsed<T: FromStr<Err: ToString>>(text: Option<&str>) -> Result<Option<T>, String> {
     let parse = |text: &str| text.parse().map_err(|err: T::Err| err.to_string());
     text.map(parse).transpose()
-}
-
-/// Parses each text of a list; no list is an empty one.
-pub fn parsed_list<T: FromStr<Err: ToString>, C: FromIterator<T>>(
-    texts: Option<Vec<String>>,
-) -> Result<C, String> {
-    let texts = texts.into_iter().flatten();
-    texts
-        .map(|text| text.parse().map_err(|err: T::Err| err.to_string()))
-        .collect()
 }
 
 #[cfg(test)]
@@ -260,22 +263,22 @@ mod tests {
             _ => None,
         };
         match (&field.read, value) {
-            (Some(Read::Switch(read)), value) => read(entry, *value == FieldValue::Switch(true)),
-            (Some(Read::Text(read) | Read::Number(read)), _) => {
+            (Read::Switch(read), value) => read(entry, *value == FieldValue::Switch(true)),
+            (Read::Text(read) | Read::Number(read), _) => {
                 read(entry, text.as_deref()).unwrap();
             }
-            (Some(Read::List(read)), FieldValue::List(texts)) => {
+            (Read::List(read), FieldValue::List(texts)) => {
                 read(entry, Some(texts.clone())).unwrap();
             }
-            (Some(Read::List(read)), _) => read(entry, None).unwrap(),
-            (Some(Read::Place(read)), _) => read(
+            (Read::List(read), _) => read(entry, None).unwrap(),
+            (Read::Place(read), _) => read(
                 entry,
                 match text.as_deref() {
                     None | Some("cache") => Destination::Cache,
                     Some(path) => Destination::Directory(path.into()),
                 },
             ),
-            (None, _) => {}
+            (Read::Before, _) => {}
         }
     }
 
@@ -283,8 +286,7 @@ mod tests {
     fn check_table<S: Entity + PartialEq + Debug>(full: &S, same: &[&str]) {
         let keys: BTreeSet<&str> = S::FIELDS.iter().map(|field| field.key).collect();
         assert_eq!(keys.len(), S::FIELDS.len(), "a key twice");
-        let flags = S::FIELDS.iter().filter_map(|field| field.flag);
-        let flags: Vec<&str> = flags.map(|flag| flag.name).collect();
+        let flags: Vec<&str> = S::FIELDS.iter().filter_map(|field| field.flag).collect();
         let distinct: BTreeSet<&str> = flags.iter().copied().collect();
         assert_eq!(distinct.len(), flags.len(), "a flag twice");
 
@@ -299,7 +301,7 @@ mod tests {
             let default = (field.write)(&defaults);
             let is_same = (field.write)(full) == default;
             assert_eq!(is_same, same.contains(&field.key), "`{}`", field.key);
-            if field.flag.is_some_and(|flag| flag.no_help.is_some()) {
+            if field.no_help.is_some() {
                 let mut cleared = full.clone();
                 read(field, &mut cleared, &FieldValue::Absent);
                 assert_eq!((field.write)(&cleared), default, "`{}`", field.key);

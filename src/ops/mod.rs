@@ -10,7 +10,6 @@ pub mod document;
 pub mod download;
 mod engine;
 pub mod entries;
-mod entry_fields;
 mod entry_items;
 pub mod export;
 pub mod hold;

@@ -228,7 +228,7 @@ fn a_disabled_schedule_is_marked_among_the_slots_to_come() {
     let slots = env.line("schedules next off --json").json();
     assert_eq!(slots["slots"][0]["enabled"], false);
     env.line("schedules --help")
-        .prints("Forget schedules; models and their files stay");
+        .prints("Remove schedules; models and their files stay");
 }
 
 #[test]

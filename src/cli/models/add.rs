@@ -20,10 +20,10 @@ use crate::sys::stop::StopFlag;
 use crate::ui::json::{ModelView, document};
 use crate::ui::text;
 
-/// Keep a repository
+/// Add a model
 ///
-/// Asks the Hub whether repository and revision exist and can be read, and says how many files and
-/// bytes are selected. Nothing is downloaded yet.
+/// Asks the Hub whether the repository and the revision exist and can be read, and prints how many
+/// files and bytes are selected. Nothing is downloaded yet.
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "Repositories are written as org/name, datasets/org/name, spaces/org/name, \
@@ -109,7 +109,7 @@ impl AddModel {
     }
 }
 
-/// Says how other files of a repository that is kept already can be kept as well.
+/// Suggests how to keep other files of a repository that has a model already.
 fn known_copy(store: &Store, spec: &ModelSpec, err: StoreError) -> Error {
     let known = store.models_of_repo(&spec.repo).unwrap_or_default();
     let twin = known
@@ -138,7 +138,7 @@ fn known_copy(store: &Store, spec: &ModelSpec, err: StoreError) -> Error {
         .into()
 }
 
-/// Tells other homes what the model needs, where its repository is in the cache.
+/// Records for other homes which files of the cache the model needs.
 pub(super) fn note_claims(context: &Context, store: &Store, settings: &Settings, repo: &Repo) {
     match ops::ownership::identity(&context.host, &context.home, store) {
         Ok(identity) => {

@@ -12,7 +12,7 @@ use crate::store::ModelFilter;
 use crate::ui::json::{ModelView, destination, document};
 use crate::ui::{table, text};
 
-/// List what is kept
+/// List all models
 #[derive(Debug, Args)]
 pub(super) struct ListModels {
     /// Only models with this tag

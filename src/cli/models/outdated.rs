@@ -18,8 +18,8 @@ use crate::ui::{table, text};
 
 /// Ask the Hub which models have a newer revision
 ///
-/// One request for each model; nothing is downloaded and nothing is written down. That a model is
-/// outdated is no error; the exit code is not 0 when some could not be checked.
+/// Sends one request for each model, downloads nothing and records nothing. An outdated model is no
+/// error; the exit code is not 0 when some models could not be checked.
 #[derive(Debug, Args)]
 pub(super) struct Outdated {
     /// Models to ask about (default: all that are enabled)
@@ -67,7 +67,7 @@ impl Outdated {
     }
 }
 
-/// Says why a model could not be checked; all other answers are in the table.
+/// Explains the failed check of a model; all other answers are in the table.
 fn explain(answer: &Answer) -> Option<Explanation> {
     let trouble = answer.trouble.as_ref()?;
     (answer.standing == Standing::CouldNotCheck).then(|| Explanation {

@@ -17,7 +17,7 @@ use crate::ops::rollback::{CannotRollBack, RolledBack};
 use crate::ui::json::document;
 use crate::ui::text;
 
-/// Go back to a revision that is still on disk, and stay there
+/// Go back to a revision that is still on disk, and hold it
 ///
 /// Points the branch or tag of the model in the cache at an older revision, without the Hub and
 /// without a download. From then on runs report `held` and change nothing, until `models release`.
@@ -83,7 +83,7 @@ fn sentence(model: &Model, went: &RolledBack) -> String {
     }
 }
 
-/// Says why it cannot be done, and what can.
+/// Explains the refusal and suggests alternatives.
 fn explain(context: &Context, model: &Model, err: Error) -> Error {
     let name = &model.spec.name;
     let Some(cannot) = err.downcast_ref::<CannotRollBack>() else {

@@ -20,7 +20,7 @@ use crate::store::{SessionFilter, SessionsOf};
 use crate::ui::json::{ModelView, SessionView, document};
 use crate::ui::{table, text};
 
-/// Show everything known about a model
+/// Show all fields and the state of a model
 #[derive(Debug, Args)]
 pub(super) struct ShowModel {
     /// Name of the model

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::{EntryName, Tag};
-use crate::domain::field::{Entity, Field, FieldValue, Flag, Read, parsed, parsed_list};
+use crate::domain::field::Read::{Before, List, Number, Place, Switch, Text};
+use crate::domain::field::{Entity, Field, FieldValue, parsed, set, set_list};
 use crate::domain::filter::Filter;
 use crate::domain::repo::{NameError, Repo, Revision};
 use crate::domain::repo_arg::RepoArg;
@@ -119,112 +120,66 @@ impl Entity for ModelSpec {
     }
 }
 
-const fn field(key: &'static str, write: fn(&ModelSpec) -> FieldValue) -> Field<ModelSpec> {
-    Field::new(key, write)
+type ModelField = Field<ModelSpec>;
+
+#[rustfmt::skip]
+const FIELDS: &[ModelField] = &[
+    ModelField::new("repo", |m| FieldValue::Text(repo_text(&m.repo)), Before).json(None).essential(),
+    ModelField::new("name", |m| FieldValue::text(&m.name), Text(set_name)).json(None)
+        .flag("name", "NAME", "Name of the entry (default: as the repository)"),
+    ModelField::new("revision", |m| FieldValue::text(&m.revision), Text(set_revision))
+        .flag("revision", "REV", "Branch, tag, refs/pr/N or full commit (default: main)"),
+    ModelField::new("include", |m| FieldValue::optional_list(m.filter.include.as_ref()), List(set_include))
+        .absent("all files")
+        .flag("include", "GLOB", "Keep only files that match; `*` crosses directories, `data/` takes a folder")
+        .no("Keep all files again"),
+    ModelField::new("exclude", |m| FieldValue::list(&m.filter.exclude), List(set_exclude))
+        .flag("exclude", "GLOB", "Leave out files that match")
+        .no("Exclude no files"),
+    ModelField::new("to", |m| FieldValue::Text(place_text(&m.destination)), Place(|m, to| m.destination = to))
+        .flag("to", "cache|DIR", "The Hub's cache, or a directory of plain files (default: cache)"),
+    ModelField::new("tags", |m| FieldValue::list(&m.tags), List(|m, texts| set_list(&mut m.tags, texts)))
+        .flag("tag", "TAG", "Group, by which schedules can select")
+        .no("Remove all tags"),
+    ModelField::new("priority", |m| FieldValue::Number(m.priority.get().into()), Number(|m, text| set(&mut m.priority, text)))
+        .flag("priority", "0..100", "Order of downloads: 0 to 100, higher first (default: 50)"),
+    ModelField::new("keep_revisions", |m| FieldValue::optional_number(m.keep_revisions), Number(set_keep_revisions))
+        .absent("as the setting says")
+        .flag("keep-revisions", "N", "Revisions to keep on disk (default: the setting keep.revisions)")
+        .no("Follow the setting keep.revisions again"),
+    ModelField::new("enabled", |m| FieldValue::Switch(m.enabled), Switch(|m, enabled| m.enabled = enabled)),
+];
+
+fn set_name(model: &mut ModelSpec, text: Option<&str>) -> Result<(), String> {
+    if let Some(name) = parsed(text)? {
+        model.name = name;
+    }
+    Ok(())
 }
 
-const FIELDS: &[Field<ModelSpec>] = &[
-    field("repo", |model| FieldValue::Text(repo_text(&model.repo)))
-        .json(None)
-        .essential(),
-    field("name", |model| FieldValue::text(&model.name))
-        .json(None)
-        .read(Read::Text(|model, text| {
-            if let Some(name) = parsed(text)? {
-                model.name = name;
-            }
-            Ok(())
-        }))
-        .flag(Flag::new(
-            "name",
-            "NAME",
-            "Name of the entry (default: as the repository)",
-        )),
-    field("revision", |model| FieldValue::text(&model.revision))
-        .read(Read::Text(|model, text| {
-            model.revision = parsed(text)?.unwrap_or_else(Revision::main);
-            Ok(())
-        }))
-        .flag(Flag::new(
-            "revision",
-            "REV",
-            "Branch, tag, refs/pr/N or full commit (default: main)",
-        )),
-    field("include", |model| match &model.filter.include {
-        Some(patterns) => FieldValue::list(patterns),
-        None => FieldValue::Absent,
-    })
-    .absent("all files")
-    .read(Read::List(|model, texts| {
-        model.filter.include = texts.map(patterns).transpose()?;
-        Ok(())
-    }))
-    .flag(
-        Flag::new(
-            "include",
-            "GLOB",
-            "Keep only files that match; `*` crosses directories, `data/` takes a folder",
-        )
-        .no("Keep all files again"),
-    ),
-    field("exclude", |model| FieldValue::list(&model.filter.exclude))
-        .read(Read::List(|model, texts| {
-            model.filter.exclude = patterns(texts.unwrap_or_default())?;
-            Ok(())
-        }))
-        .flag(Flag::new("exclude", "GLOB", "Leave out files that match").no("Exclude no files")),
-    field("to", |model| match &model.destination {
-        Destination::Cache => FieldValue::text("cache"),
-        Destination::Directory(path) => FieldValue::text(path.display()),
-    })
-    .read(Read::Place(|model, destination| {
-        model.destination = destination;
-    }))
-    .flag(Flag::new(
-        "to",
-        "cache|DIR",
-        "The Hub's cache, or a directory of plain files (default: cache)",
-    )),
-    field("tags", |model| FieldValue::list(&model.tags))
-        .read(Read::List(|model, texts| {
-            model.tags = parsed_list(texts)?;
-            Ok(())
-        }))
-        .flag(
-            Flag::new("tag", "TAG", "Group, by which schedules can select").no("Remove all tags"),
-        ),
-    field("priority", |model| {
-        FieldValue::Number(model.priority.get().into())
-    })
-    .read(Read::Number(|model, text| {
-        model.priority = parsed(text)?.unwrap_or_default();
-        Ok(())
-    }))
-    .flag(Flag::new(
-        "priority",
-        "0..100",
-        "Order of downloads: 0 to 100, higher first (default: 50)",
-    )),
-    field("keep_revisions", |model| match model.keep_revisions {
-        Some(count) => FieldValue::Number(count.into()),
-        None => FieldValue::Absent,
-    })
-    .absent("as the setting says")
-    .read(Read::Number(|model, text| {
-        model.keep_revisions = text.map(revision_count).transpose()?;
-        Ok(())
-    }))
-    .flag(
-        Flag::new(
-            "keep-revisions",
-            "N",
-            "Revisions to keep on disk (default: the setting keep.revisions)",
-        )
-        .no("Follow the setting keep.revisions again"),
-    ),
-    field("enabled", |model| FieldValue::Switch(model.enabled))
-        .read(Read::Switch(|model, enabled| model.enabled = enabled)),
-];
+fn set_revision(model: &mut ModelSpec, text: Option<&str>) -> Result<(), String> {
+    model.revision = parsed(text)?.unwrap_or_else(Revision::main);
+    Ok(())
+}
+
+fn set_include(model: &mut ModelSpec, texts: Option<Vec<String>>) -> Result<(), String> {
+    model.filter.include = texts.map(patterns).transpose()?;
+    Ok(())
+}
+
+fn set_exclude(model: &mut ModelSpec, texts: Option<Vec<String>>) -> Result<(), String> {
+    model.filter.exclude = patterns(texts.unwrap_or_default())?;
+    Ok(())
+}
+
+fn set_keep_revisions(model: &mut ModelSpec, text: Option<&str>) -> Result<(), String> {
+    let number = text.map(str::parse).transpose();
+    model.keep_revisions = match number {
+        Ok(count @ (None | Some(1..=1_000))) => count,
+        _ => return Err("it must be a whole number from 1 to 1000".to_owned()),
+    };
+    Ok(())
+}
 
 /// Writes a repository so that it is read back: the short form of a dataset
 /// without a namespace, `datasets/name`, means a model; its page does not.
@@ -249,9 +204,10 @@ fn patterns(texts: Vec<String>) -> Result<Vec<String>, String> {
     Ok(texts)
 }
 
-fn revision_count(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(count @ 1..=1_000) => Ok(count),
-        _ => Err("it must be a whole number from 1 to 1000".to_owned()),
+/// Writes a destination as `--to` takes it.
+fn place_text(destination: &Destination) -> String {
+    match destination {
+        Destination::Cache => "cache".to_owned(),
+        Destination::Directory(path) => path.display().to_string(),
     }
 }

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::{Cadence, CadenceKind, RateTable, SpecError, Windows, find_zone};
-use crate::domain::field::{Entity, Field, FieldValue, Flag, Read, parsed, parsed_list};
+use crate::domain::field::Read::{Before, List, Number, Switch, Text};
+use crate::domain::field::{Entity, Field, FieldValue, parsed, set, set_list};
 use crate::domain::model::{EntryName, ModelSpec, Priority, Tag};
 use crate::domain::units::{ByteSize, Seconds};
 
@@ -129,226 +130,127 @@ pub const CADENCE_KEYS: &[&str] = &["every", "daily", "weekly", "monthly", "cron
 /// The keys of the selection; a schedule has at least one of them.
 pub const SELECTION_KEYS: &[&str] = &["all", "models", "tags"];
 
+type ScheduleField = Field<ScheduleSpec>;
+
 /// One of the alternative fields that hold the cadence.
 macro_rules! cadence {
     ($key:literal, $kind:ident, $value_name:literal, $help:literal) => {
-        field($key, |schedule| {
-            let own = &schedule.cadence;
-            FieldValue::optional((own.kind() == CadenceKind::$kind).then(|| own.spec()))
-        })
+        ScheduleField::new(
+            $key,
+            |s| cadence(s, CadenceKind::$kind),
+            Text(|s, text| set_cadence(s, CadenceKind::$kind, text)),
+        )
         .json(None)
         .essential()
-        .read(Read::Text(|schedule, text| {
-            if let Some(text) = text {
-                let cadence = Cadence::parse(CadenceKind::$kind, text);
-                schedule.cadence = cadence.map_err(|err| err.to_string())?;
-            }
-            Ok(())
-        }))
-        .flag(Flag::new($key, $value_name, $help).conflicts(CADENCE_KEYS))
+        .flag($key, $value_name, $help)
+        .conflicts(CADENCE_KEYS)
     };
 }
 
-const fn field(key: &'static str, write: fn(&ScheduleSpec) -> FieldValue) -> Field<ScheduleSpec> {
-    Field::new(key, write)
-}
-
-const FIELDS: &[Field<ScheduleSpec>] = &[
-    field("name", |schedule| FieldValue::text(&schedule.name))
-        .json(None)
-        .essential(),
-    cadence!(
-        "every",
-        Interval,
-        "DUR",
-        "Repeat at this interval, counted from now: 15m, 6h, 2d"
-    ),
+#[rustfmt::skip]
+const FIELDS: &[ScheduleField] = &[
+    ScheduleField::new("name", |s| FieldValue::text(&s.name), Before).json(None).essential(),
+    cadence!("every", Interval, "DUR", "Repeat at this interval, counted from now: 15m, 6h, 2d"),
     cadence!("daily", Daily, "HH:MM[,HH:MM]", "Every day at these times"),
-    cadence!(
-        "weekly",
-        Weekly,
-        "DAYS@HH:MM",
-        "Every week, such as Mon,Thu@02:00"
-    ),
-    cadence!(
-        "monthly",
-        Monthly,
-        "DAYS@HH:MM",
-        "Every month, such as 1,15,last@04:00; 31 is the last day of a shorter month"
-    ),
-    cadence!(
-        "cron",
-        Cron,
-        "EXPR",
-        "A cron expression of five fields, or @daily and the like"
-    ),
-    cadence!(
-        "once",
-        Once,
-        "TIME",
-        "One time only, such as \"2026-06-01 08:00\""
-    ),
-    field("tz", |schedule| FieldValue::text(&schedule.time_zone))
-        .json(None)
-        .essential()
-        .read(Read::Text(|schedule, text| {
-            if let Some(name) = text {
-                let zone = find_zone(name).map_err(|err| err.to_string())?;
-                schedule.time_zone = zone.iana_name().unwrap_or(name).to_owned();
-            }
-            Ok(())
-        }))
-        .flag(Flag::new(
-            "tz",
-            "ZONE",
-            "Time zone of all times, as an IANA name (default: the system's)",
-        )),
-    field("window", |schedule| {
-        FieldValue::list(schedule.windows.texts())
-    })
-    .json(Some("windows"))
-    .absent("any hour")
-    .read(Read::List(|schedule, texts| {
-        let windows = Windows::parse(texts.unwrap_or_default());
-        schedule.windows = windows.map_err(|err| err.to_string())?;
-        Ok(())
-    }))
-    .flag(
-        Flag::new(
-            "window",
-            "[DAYS@]HH:MM-HH:MM",
-            "Hours in which bytes may flow, such as 22:00-07:00 or Sat,Sun@00:00-24:00",
-        )
+    cadence!("weekly", Weekly, "DAYS@HH:MM", "Every week, such as Mon,Thu@02:00"),
+    cadence!("monthly", Monthly, "DAYS@HH:MM", "Every month, such as 1,15,last@04:00; 31 is the last day of a shorter month"),
+    cadence!("cron", Cron, "EXPR", "A cron expression of five fields, or @daily and the like"),
+    cadence!("once", Once, "TIME", "One time only, such as \"2026-06-01 08:00\""),
+    ScheduleField::new("tz", |s| FieldValue::text(&s.time_zone), Text(set_zone)).json(None).essential()
+        .flag("tz", "ZONE", "Time zone of all times, as an IANA name (default: the system's)"),
+    ScheduleField::new("window", |s| FieldValue::list(s.windows.texts()), List(set_windows))
+        .json(Some("windows"))
+        .absent("any hour")
+        .flag("window", "[DAYS@]HH:MM-HH:MM", "Hours in which bytes may flow, such as 22:00-07:00 or Sat,Sun@00:00-24:00")
         .no("Run at any hour again"),
-    ),
-    field("catch_up", |schedule| {
-        FieldValue::text(schedule.catch_up.as_str())
-    })
-    .read(Read::Text(|schedule, text| {
-        set_catch_up(schedule, text.unwrap_or("once"), None)
-    }))
-    .flag(Flag::new(
-        "catch-up",
-        "once|skip",
-        "Treatment of missed slots: once (one run for all of them) or skip",
-    )),
+    ScheduleField::new("catch_up", |s| FieldValue::text(s.catch_up.as_str()), Text(set_catch_up))
+        .flag("catch-up", "once|skip", "Treatment of missed slots: once (one run for all of them) or skip"),
     // Read after the rule, which takes an older limit away.
-    field("catch_up_within", |schedule| {
-        FieldValue::optional(schedule.catch_up.within())
-    })
-    .read(Read::Text(|schedule, text| {
-        set_catch_up(schedule, schedule.catch_up.as_str(), parsed(text)?)
-    }))
-    .flag(
-        Flag::new(
-            "catch-up-within",
-            "DUR",
-            "Do not catch up with a slot that is older",
-        )
+    ScheduleField::new("catch_up_within", |s| FieldValue::optional(s.catch_up.within()), Text(set_catch_up_within))
+        .flag("catch-up-within", "DUR", "Do not catch up with a slot that is older")
         .no("Catch up with slots of any age again"),
-    ),
-    field("jitter", |schedule| FieldValue::text(schedule.jitter))
-        .read(Read::Text(|schedule, text| {
-            schedule.jitter = parsed(text)?.unwrap_or_default();
-            Ok(())
-        }))
-        .flag(Flag::new(
-            "jitter",
-            "DUR",
-            "Delay the start by a part of this time that is fixed for this host",
-        )),
-    field("limit_rate", |schedule| {
-        FieldValue::optional(schedule.limit_rate.as_ref())
-    })
-    .absent("as the setting says")
-    .read(Read::Number(|schedule, text| {
-        schedule.limit_rate = parsed::<RateTable>(text)?;
-        Ok(())
-    }))
-    .flag(
-        Flag::new(
-            "limit-rate",
-            "TABLE",
-            "Bytes per second, or a time table such as \"08:00,512K 19:00,10M 23:00,off\"",
-        )
+    ScheduleField::new("jitter", |s| FieldValue::text(s.jitter), Text(|s, text| set(&mut s.jitter, text)))
+        .flag("jitter", "DUR", "Delay the start by a part of this time that is fixed for this host"),
+    ScheduleField::new("limit_rate", |s| FieldValue::optional(s.limit_rate.as_ref()), Number(set_limit_rate))
+        .absent("as the setting says")
+        .flag("limit-rate", "TABLE", "Bytes per second, or a time table such as \"08:00,512K 19:00,10M 23:00,off\"")
         .no("Follow the setting download.limit_rate again"),
-    ),
-    field("max_duration", |schedule| {
-        FieldValue::optional(schedule.max_duration)
-    })
-    .absent("as the setting says")
-    .read(Read::Text(|schedule, text| {
-        schedule.max_duration = above_zero(parsed(text)?, Seconds::get)?;
-        Ok(())
-    }))
-    .flag(
-        Flag::new(
-            "max-duration",
-            "DUR",
-            "End a run after this time; the next run continues",
-        )
+    ScheduleField::new("max_duration", |s| FieldValue::optional(s.max_duration), Text(set_max_duration))
+        .absent("as the setting says")
+        .flag("max-duration", "DUR", "End a run after this time; the next run continues")
         .no("Follow the setting run.max_duration again"),
-    ),
-    field("max_transfer", |schedule| {
-        FieldValue::optional(schedule.max_transfer)
-    })
-    .absent("as the setting says")
-    .read(Read::Number(|schedule, text| {
-        schedule.max_transfer = above_zero(parsed(text)?, ByteSize::bytes)?;
-        Ok(())
-    }))
-    .flag(
-        Flag::new(
-            "max-transfer",
-            "SIZE",
-            "End a run after this many bytes; the next run continues",
-        )
+    ScheduleField::new("max_transfer", |s| FieldValue::optional(s.max_transfer), Number(set_max_transfer))
+        .absent("as the setting says")
+        .flag("max-transfer", "SIZE", "End a run after this many bytes; the next run continues")
         .no("Follow the setting run.max_transfer again"),
-    ),
-    field("priority", |schedule| {
-        FieldValue::Number(schedule.priority.get().into())
-    })
-    .read(Read::Number(|schedule, text| {
-        schedule.priority = parsed(text)?.unwrap_or_default();
-        Ok(())
-    }))
-    .flag(Flag::new(
-        "priority",
-        "0..100",
-        "Order of due work: 0 to 100, higher first (default: 50)",
-    )),
-    field("enabled", |schedule| FieldValue::Switch(schedule.enabled))
-        .read(Read::Switch(|schedule, enabled| schedule.enabled = enabled)),
-    field("all", |schedule| FieldValue::Switch(schedule.selection.all))
+    ScheduleField::new("priority", |s| FieldValue::Number(s.priority.get().into()), Number(|s, text| set(&mut s.priority, text)))
+        .flag("priority", "0..100", "Order of due work: 0 to 100, higher first (default: 50)"),
+    ScheduleField::new("enabled", |s| FieldValue::Switch(s.enabled), Switch(|s, enabled| s.enabled = enabled)),
+    ScheduleField::new("all", |s| FieldValue::Switch(s.selection.all), Switch(|s, all| s.selection.all = all)).essential()
+        .flag("all", "", "Include every model")
+        .conflicts(&["model", "tag"]),
+    ScheduleField::new("models", |s| FieldValue::list(&s.selection.models), List(|s, texts| set_list(&mut s.selection.models, texts)))
         .essential()
-        .read(Read::Switch(|schedule, all| schedule.selection.all = all))
-        .flag(Flag::new("all", "", "Include every model").conflicts(&["model", "tag"])),
-    field("models", |schedule| {
-        FieldValue::list(&schedule.selection.models)
-    })
-    .essential()
-    .read(Read::List(|schedule, texts| {
-        schedule.selection.models = parsed_list(texts)?;
-        Ok(())
-    }))
-    .flag(Flag::new("model", "NAME", "Include this model")),
-    field("tags", |schedule| {
-        FieldValue::list(&schedule.selection.tags)
-    })
-    .essential()
-    .read(Read::List(|schedule, texts| {
-        schedule.selection.tags = parsed_list(texts)?;
-        Ok(())
-    }))
-    .flag(Flag::new("tag", "TAG", "Include the models with this tag")),
+        .flag("model", "NAME", "Include this model"),
+    ScheduleField::new("tags", |s| FieldValue::list(&s.selection.tags), List(|s, texts| set_list(&mut s.selection.tags, texts)))
+        .essential()
+        .flag("tag", "TAG", "Include the models with this tag"),
 ];
 
-fn set_catch_up(
+fn cadence(schedule: &ScheduleSpec, kind: CadenceKind) -> FieldValue {
+    let is_kind = schedule.cadence.kind() == kind;
+    FieldValue::optional(is_kind.then(|| schedule.cadence.spec()))
+}
+
+fn set_cadence(
     schedule: &mut ScheduleSpec,
-    word: &str,
-    within: Option<Seconds>,
+    kind: CadenceKind,
+    text: Option<&str>,
 ) -> Result<(), String> {
-    schedule.catch_up = CatchUp::parse(word, within).map_err(|err| err.to_string())?;
+    if let Some(text) = text {
+        schedule.cadence = Cadence::parse(kind, text).map_err(|err| err.to_string())?;
+    }
+    Ok(())
+}
+
+fn set_zone(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), String> {
+    if let Some(name) = text {
+        let zone = find_zone(name).map_err(|err| err.to_string())?;
+        schedule.time_zone = zone.iana_name().unwrap_or(name).to_owned();
+    }
+    Ok(())
+}
+
+fn set_windows(schedule: &mut ScheduleSpec, texts: Option<Vec<String>>) -> Result<(), String> {
+    let windows = Windows::parse(texts.unwrap_or_default());
+    schedule.windows = windows.map_err(|err| err.to_string())?;
+    Ok(())
+}
+
+fn set_catch_up(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), String> {
+    let rule = CatchUp::parse(text.unwrap_or("once"), None);
+    schedule.catch_up = rule.map_err(|err| err.to_string())?;
+    Ok(())
+}
+
+fn set_catch_up_within(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), String> {
+    let rule = CatchUp::parse(schedule.catch_up.as_str(), parsed(text)?);
+    schedule.catch_up = rule.map_err(|err| err.to_string())?;
+    Ok(())
+}
+
+fn set_limit_rate(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), String> {
+    schedule.limit_rate = parsed(text)?;
+    Ok(())
+}
+
+fn set_max_duration(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), String> {
+    schedule.max_duration = above_zero(parsed(text)?, Seconds::get)?;
+    Ok(())
+}
+
+fn set_max_transfer(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), String> {
+    schedule.max_transfer = above_zero(parsed(text)?, ByteSize::bytes)?;
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! The structs of these files are the contract. Fields are added, never renamed or
 //! dropped; a change of meaning gets a new schema number.
 
+mod fields;
 mod models;
 mod pause;
 mod runs;
@@ -17,6 +18,7 @@ use serde_json::{Value, json};
 use crate::domain::outcome::ExitStatus;
 use crate::domain::time::{Timestamp, render_utc};
 
+use fields::fields;
 pub use models::{ModelView, destination};
 pub use pause::PauseView;
 pub use runs::{RunFacts, RunSummaryView, run, skipped_run, skipped_schedules};
