@@ -12,7 +12,6 @@ pub mod doctor;
 pub mod document;
 pub mod download;
 pub mod entries;
-mod entry_fields;
 mod entry_items;
 pub mod export;
 pub mod finish;

@@ -244,6 +244,8 @@ fn a_disabled_schedule_is_marked_among_the_slots_to_come() {
         .prints("off (disabled)");
     let slots = env.line("schedules next off --json").json();
     assert_eq!(slots["slots"][0]["enabled"], false);
+    env.line("schedules --help")
+        .prints("Remove schedules; models and their files stay");
 }
 
 #[test]
