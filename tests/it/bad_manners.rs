@@ -71,8 +71,8 @@ fn all_texts(env: &TestEnv, ran: &Ran) -> Vec<(String, String)> {
     texts
 }
 
-#[test]
-fn control_characters_of_a_server_reach_no_terminal_and_no_file() {
+/// Answers with control characters in each place that is shown or kept.
+fn answers_with_control_characters() -> Vec<(On, Fault)> {
     const ESCAPE: &str = "\u{1b}[2Jgone";
     const CONTROL: &str = "\u{9b}31mred \u{202e}txt.exe";
     let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -87,7 +87,7 @@ fn control_characters_of_a_server_reach_no_terminal_and_no_file() {
     };
     let (info, tree) = (|| On::api(Api::Info), || On::api(Api::Tree));
     let file = || On::cdn("model.safetensors");
-    let cases = [
+    vec![
         (
             info(),
             refusal(vec![header("X-Error-Message", ESCAPE)], String::new()),
@@ -134,8 +134,12 @@ fn control_characters_of_a_server_reach_no_terminal_and_no_file() {
             file(),
             Fault::Header("Content-Encoding".into(), CONTROL.to_owned()),
         ),
-    ];
-    for (on, fault) in cases {
+    ]
+}
+
+#[test]
+fn control_characters_of_a_server_reach_no_terminal_and_no_file() {
+    for (on, fault) in answers_with_control_characters() {
         let env = world();
         env.line("config set status.file ../status.json").succeeds();
         env.hub().fault(on.clone(), fault.clone());
@@ -402,52 +406,58 @@ fn spoil(env: &TestEnv, sql: &str) {
     connection.execute_batch(sql).unwrap();
 }
 
+/// A change of a row that a later version or damage may have made, and its name
+/// in the message.
+const UNREADABLE_ROWS: &[(&str, &str)] = &[
+    (
+        "UPDATE models SET repo_id = 'no \u{1b}such/thing/at all' WHERE name = 'acme/bad'",
+        "acme/bad",
+    ),
+    (
+        "UPDATE models SET published_commit = 'zz' WHERE name = 'acme/bad'",
+        "acme/bad",
+    ),
+    (
+        "INSERT INTO bad_files VALUES ('/some/file', 'no hash', 0)",
+        "/some/file",
+    ),
+    (
+        "INSERT INTO rate_limits VALUES ('http://h', 'api', -1, 9999999999999999)",
+        "http://h",
+    ),
+    (
+        "INSERT INTO runs (id, command, trigger, host, pid, boot_id, process_start, version,
+        started_at, heartbeat_at)
+    SELECT upper(id), 'no such command', trigger, host, pid, boot_id, process_start, version,
+        started_at, heartbeat_at FROM runs LIMIT 1",
+        "`runs`",
+    ),
+    (
+        "UPDATE sessions SET outcome = 'of-a-later-version' WHERE model_name = 'acme/bad'",
+        "`sessions`: ",
+    ),
+    (
+        "UPDATE runs SET command = 'of-a-later-version', outcome = 'ended'",
+        "`runs`: ",
+    ),
+    (
+        "INSERT INTO events (at, kind, detail) SELECT max(started_at), 'of-a-later-version', '' FROM runs",
+        "`events`: ",
+    ),
+    (
+        "INSERT INTO alerts (model_id, error_kind, since)
+        SELECT id, 'of-a-later-version', 0 FROM models WHERE name = 'acme/bad'",
+        "`alerts`: ",
+    ),
+    (
+        "INSERT INTO run_totals VALUES ('of-a-later-version', 1)",
+        "of-a-later-version",
+    ),
+];
+
 #[test]
 fn an_unreadable_row_is_skipped_and_named() {
-    let run = "INSERT INTO runs (id, command, trigger, host, pid, boot_id, process_start, version,
-            started_at, heartbeat_at)
-        SELECT upper(id), 'no such command', trigger, host, pid, boot_id, process_start, version,
-            started_at, heartbeat_at FROM runs LIMIT 1";
-    for (sql, named) in [
-        (
-            "UPDATE models SET repo_id = 'no \u{1b}such/thing/at all' WHERE name = 'acme/bad'",
-            "acme/bad",
-        ),
-        (
-            "UPDATE models SET published_commit = 'zz' WHERE name = 'acme/bad'",
-            "acme/bad",
-        ),
-        (
-            "INSERT INTO bad_files VALUES ('/some/file', 'no hash', 0)",
-            "/some/file",
-        ),
-        (
-            "INSERT INTO rate_limits VALUES ('http://h', 'api', -1, 9999999999999999)",
-            "http://h",
-        ),
-        (run, "`runs`"),
-        (
-            "UPDATE sessions SET outcome = 'of-a-later-version' WHERE model_name = 'acme/bad'",
-            "`sessions`: ",
-        ),
-        (
-            "UPDATE runs SET command = 'of-a-later-version', outcome = 'ended'",
-            "`runs`: ",
-        ),
-        (
-            "INSERT INTO events (at, kind, detail) SELECT max(started_at), 'of-a-later-version', '' FROM runs",
-            "`events`: ",
-        ),
-        (
-            "INSERT INTO alerts (model_id, error_kind, since)
-            SELECT id, 'of-a-later-version', 0 FROM models WHERE name = 'acme/bad'",
-            "`alerts`: ",
-        ),
-        (
-            "INSERT INTO run_totals VALUES ('of-a-later-version', 1)",
-            "of-a-later-version",
-        ),
-    ] {
+    for (sql, named) in UNREADABLE_ROWS {
         let env = world();
         publish(&env, "acme/bad");
         env.line("models add acme/tiny").succeeds();

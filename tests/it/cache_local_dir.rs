@@ -19,14 +19,14 @@ use hfdl::sys::files::{self, Sharing};
 use crate::support::cache::{Commit, TestCache, commit, home, no_lock, prove, repo, tree, write};
 use crate::support::env::NOW;
 
-struct Env {
+struct DirectoryEnv {
     dir: LocalDir,
     cache: TestCache,
     n_proved: Cell<usize>,
     _temporary: tempfile::TempDir,
 }
 
-impl Env {
+impl DirectoryEnv {
     fn new() -> Self {
         let temporary = tempfile::tempdir().unwrap();
         Self {
@@ -102,7 +102,7 @@ fn first() -> Commit {
 
 #[test]
 fn a_directory_has_the_files_and_the_official_notes() {
-    let env = Env::new();
+    let env = DirectoryEnv::new();
     let (plan, placed) = env.sync(&first(), Vanished::Keep);
     placed.unwrap();
     assert_eq!(plan.totals.files_to_fetch, 2);
@@ -133,7 +133,7 @@ fn a_directory_has_the_files_and_the_official_notes() {
 
 #[test]
 fn files_of_the_same_content_can_be_edited_apart() {
-    let env = Env::new();
+    let env = DirectoryEnv::new();
     env.sync(&first(), Vanished::Keep).1.unwrap();
     fs::write(env.dir.root().join("twin.bin"), "edited").unwrap();
     assert_eq!(env.text("sub/model.bin"), "weights");
@@ -141,7 +141,7 @@ fn files_of_the_same_content_can_be_edited_apart() {
 
 #[test]
 fn a_second_sync_reads_notes_and_no_contents() {
-    let env = Env::new();
+    let env = DirectoryEnv::new();
     env.sync(&first(), Vanished::Keep).1.unwrap();
     let (plan, placed) = env.sync(&first(), Vanished::Delete(Default::default()));
     assert!(plan.changes_nothing());
@@ -151,7 +151,7 @@ fn a_second_sync_reads_notes_and_no_contents() {
 
 #[test]
 fn files_that_were_there_before_are_proven_and_noted() {
-    let env = Env::new();
+    let env = DirectoryEnv::new();
     write(env.dir.root().join("config.json"), "{}");
     write(env.dir.root().join("twin.bin"), "WEIGHTS");
     let (plan, placed) = env.sync(&first(), Vanished::Keep);
@@ -170,7 +170,7 @@ fn files_that_were_there_before_are_proven_and_noted() {
 
 #[test]
 fn the_old_file_is_there_until_the_new_one_is_whole() {
-    let env = Env::new();
+    let env = DirectoryEnv::new();
     env.sync(&first(), Vanished::Keep).1.unwrap();
     let second = commit('b', &[("config.json", "{2}"), ("twin.bin", "heavier")]);
     let plan = env.plan(&second).unwrap();
@@ -203,7 +203,7 @@ fn the_old_file_is_there_until_the_new_one_is_whole() {
 
 #[test]
 fn only_unchanged_files_of_ours_are_deleted_and_only_when_asked() {
-    let env = Env::new();
+    let env = DirectoryEnv::new();
     let first = commit(
         'a',
         &[
@@ -244,7 +244,7 @@ fn only_unchanged_files_of_ours_are_deleted_and_only_when_asked() {
 
 #[test]
 fn a_file_that_hf_wrote_is_used_but_never_deleted() {
-    let env = Env::new();
+    let env = DirectoryEnv::new();
     write(env.dir.root().join("config.json"), "{}");
     let notes = env.dir.root().join(".cache/huggingface/download");
     let content = first().listing.files[0].content.etag();
@@ -266,7 +266,7 @@ fn a_file_that_hf_wrote_is_used_but_never_deleted() {
 
 #[test]
 fn contents_under_other_names_and_in_the_cache_are_not_fetched() {
-    let env = Env::new();
+    let env = DirectoryEnv::new();
     env.sync(&first(), Vanished::Keep).1.unwrap();
     env.cache
         .sync(&commit('c', &[("big.bin", "from the cache")]));
@@ -289,7 +289,7 @@ fn contents_under_other_names_and_in_the_cache_are_not_fetched() {
 
 #[test]
 fn a_file_may_become_a_folder_and_a_folder_a_file() {
-    let env = Env::new();
+    let env = DirectoryEnv::new();
     env.sync(
         &commit('a', &[("x", "file"), ("y/z", "deep")]),
         Vanished::Keep,
@@ -306,7 +306,7 @@ fn a_file_may_become_a_folder_and_a_folder_a_file() {
 
 #[test]
 fn a_kill_between_rename_and_note_costs_a_read_and_no_fetch() {
-    let env = Env::new();
+    let env = DirectoryEnv::new();
     env.sync(&first(), Vanished::Keep).1.unwrap();
     let notes = env.dir.root().join(".cache/huggingface/download");
     fs::remove_file(notes.join("config.json.metadata")).unwrap();
@@ -342,7 +342,7 @@ fn target_of(lock: &Path) -> PathBuf {
 
 #[test]
 fn each_file_changes_with_its_note_under_the_official_lock() {
-    let env = Env::new();
+    let env = DirectoryEnv::new();
     let plan = env.plan(&first()).unwrap();
     env.fetch(&first(), &plan);
     let (taken, n_noted) = (Mutex::new(Vec::new()), Arc::new(AtomicUsize::new(0)));
@@ -375,7 +375,7 @@ fn each_file_changes_with_its_note_under_the_official_lock() {
 #[cfg(unix)]
 #[test]
 fn a_link_in_the_place_of_a_lock_is_not_followed() {
-    let env = Env::new();
+    let env = DirectoryEnv::new();
     let outside = env.dir.root().with_file_name("outside");
     let lock = env.dir.file_lock(&"config.json".parse().unwrap());
     std::os::unix::fs::symlink(&outside, &lock).unwrap();
@@ -391,7 +391,7 @@ fn a_link_in_the_place_of_a_lock_is_not_followed() {
 
 #[test]
 fn contents_that_were_begun_are_cleared_once_no_revision_wants_them() {
-    let env = Env::new();
+    let env = DirectoryEnv::new();
     env.sync(&first(), Vanished::Keep).1.unwrap();
     let before = tree(env.dir.root());
     let next = commit('b', &[("a.bin", "abandoned"), ("b.bin", "half")]);
@@ -425,7 +425,7 @@ fn contents_that_were_begun_are_cleared_once_no_revision_wants_them() {
 
 #[test]
 fn a_repository_file_among_the_notes_is_refused() {
-    let env = Env::new();
+    let env = DirectoryEnv::new();
     let hostile = commit('a', &[(".cache/huggingface/download/x.metadata", "lies")]);
     assert!(matches!(env.plan(&hostile), Err(PlanError::Placement(_))));
 }
@@ -434,7 +434,7 @@ fn a_repository_file_among_the_notes_is_refused() {
 #[test]
 fn no_write_and_no_deletion_follows_a_link_out_of_the_directory() {
     use std::os::unix::fs::symlink;
-    let env = Env::new();
+    let env = DirectoryEnv::new();
     let outside = tempfile::tempdir().unwrap();
     symlink(outside.path(), env.dir.root().join("sub")).unwrap();
     assert!(env.sync(&first(), Vanished::Keep).1.is_err());

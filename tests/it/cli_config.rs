@@ -130,6 +130,7 @@ fn a_wrong_value_in_the_environment_names_its_variable() {
 fn an_unknown_saved_key_is_warned_about_and_can_be_removed() {
     let env = TestEnv::new();
     env.line("config set download.retries 3").succeeds();
+    // A key of a later version: no command saves it.
     let connection = rusqlite::Connection::open(env.database()).unwrap();
     let insert = "INSERT INTO settings VALUES ('download.telepathy', 'on', 0)";
     connection.execute(insert, []).unwrap();
@@ -147,6 +148,7 @@ fn an_unknown_saved_key_is_warned_about_and_can_be_removed() {
 fn a_saved_value_that_is_wrong_now_can_be_mended() {
     let env = TestEnv::new();
     env.line("config set download.retries 3").succeeds();
+    // A value of an earlier version: no command saves it now.
     let connection = rusqlite::Connection::open(env.database()).unwrap();
     connection
         .execute("UPDATE settings SET value = 'many'", [])

@@ -160,6 +160,7 @@ fn without_any_home_the_message_names_the_flag() {
 fn a_newer_database_is_refused_and_left_as_it_is() {
     let env = TestEnv::new();
     env.line("models add acme/tiny --no-check").succeeds();
+    // The database of a later version.
     let connection = rusqlite::Connection::open(env.database()).unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
     drop(connection);

@@ -11,7 +11,6 @@ use hfdl::sys::lock::FileLock;
 use serde_json::{Value, json};
 
 use super::cli_pictures::all_commands;
-use crate::support::database::change;
 use crate::support::env::TestEnv;
 
 const MODEL: &str = "name:text repo:text repo_type:text repo_id:text revision:text include:list? \
@@ -315,23 +314,14 @@ fn is_utc(text: &str) -> bool {
     text.len() == 20 && text.ends_with('Z') && text.parse::<Timestamp>().is_ok()
 }
 
-/// Leaves a run with one session and a log, as `run-due` would.
+/// Leaves a killed run with one session.
 fn leave_a_session(env: &TestEnv) {
-    let database = rusqlite::Connection::open(env.database()).unwrap();
-    let id = "01936b1e-0000-7000-8000-000000000000";
-    let rows = format!(
-        "INSERT INTO runs (id, command, trigger, host, pid, version, started_at, heartbeat_at)
-         VALUES ('{id}', 'run-due', 'timer', 'here', 1, '0', 0, 0);
-         INSERT INTO sessions (run_id, model_id, model_name, repo_type, repo_id, revision,
-            destination, trigger, state, started_at)
-         VALUES ('{id}', 1, 'acme/tiny', 'model', 'acme/tiny', 'main', 'cache', 'timer', 'running', 0);"
-    );
-    database.execute_batch(&rows).unwrap();
-    let log = env
-        .home()
-        .join("logs")
-        .join(format!("20260301T080000Z-{id}.log"));
-    crate::support::cache::write(log, "{\"at\":\"T\",\"level\":\"info\",\"message\":\"m\"}\n");
+    env.set("HFDL_DISK_RESERVE", "0");
+    let commit = env.hub().repo("acme/tiny").commit("main");
+    commit.file("a", b"a").publish();
+    env.set("HFDL_TEST_CRASH_AT", "sessions opened");
+    assert_ne!(env.line("download acme/tiny").code(), Some(0));
+    env.unset("HFDL_TEST_CRASH_AT");
 }
 
 #[test]
@@ -432,8 +422,6 @@ fn a_status_with_a_crashed_run_and_with_a_running_one_has_its_fields() {
     let process = format!("{RUN_IN_LIST} {PROCESS}");
     assert_eq!(complaints(&crashed["crashed_runs"][0], &process), [""; 0]);
     let lock = FileLock::try_acquire(&env.home().join("run.lock")).unwrap();
-    let beats = "UPDATE runs SET heartbeat_at = unixepoch('2026-03-01T09:00:00Z')";
-    change(&env, beats);
     let running = env.line("status --json").succeeds().json();
     drop(lock);
     let run = &running["run"];
@@ -464,16 +452,4 @@ fn times_in_documents_are_rfc_3339_in_utc() {
     env.line("models add acme/tiny --no-check").succeeds();
     let shown = env.line("models show acme/tiny --json").json();
     assert_eq!(shown["created_at"], crate::support::env::NOW);
-}
-
-#[test]
-fn the_log_of_a_run_is_found_by_the_end_of_its_id() {
-    let env = TestEnv::new();
-    env.line("models add acme/tiny --no-check").succeeds();
-    leave_a_session(&env);
-    let text = "T info  m\n";
-    assert_eq!(env.line("logs --last").succeeds().stdout(), text);
-    assert_eq!(env.line("logs --run 00000000").succeeds().stdout(), text);
-    assert_eq!(env.line("logs --last --level warn").succeeds().stdout(), "");
-    env.line("logs --run 11111111").exits(2);
 }

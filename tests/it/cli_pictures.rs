@@ -39,6 +39,7 @@ fn populated() -> TestEnv {
     ] {
         env.line(line).succeeds();
     }
+    // A download would show the port and the paths of this test.
     let database = rusqlite::Connection::open(env.database()).unwrap();
     let found_out =
         "UPDATE models SET published_commit = '0123456789abcdef0123456789abcdef01234567',
@@ -435,6 +436,7 @@ fn errors_look_right() {
 #[test]
 fn databases_that_cannot_be_used_look_right() {
     let env = populated();
+    // The database of a later version.
     let database = rusqlite::Connection::open(env.database()).unwrap();
     database.pragma_update(None, "user_version", 99).unwrap();
     drop(database);

@@ -93,6 +93,7 @@ fn a_skipped_run_is_a_row() {
 fn an_ending_that_several_runs_have_is_refused() {
     let env = world();
     env.line("download acme/tiny").succeeds();
+    // Two runs with the same ending of the id are too rare to be made by commands.
     let database = rusqlite::Connection::open(env.database()).unwrap();
     let copy = "INSERT INTO runs (id, command, trigger, host, pid, version, started_at,
             heartbeat_at, finished_at, outcome)

@@ -60,16 +60,14 @@ fn status_changes_no_file() {
 #[test]
 fn a_healthy_home_tells_what_was_and_what_comes_next() {
     let env = scheduled();
-    let database = rusqlite::Connection::open(env.database()).unwrap();
-    let served = "UPDATE schedules SET last_slot_at = next_due_at";
-    database.execute(served, []).unwrap();
+    env.line("run-due").succeeds();
     assert_eq!(warnings(&env), Vec::<String>::new());
     let document = status(&env);
     let model = &document["models"][0];
     assert_eq!(model["name"], "acme/tiny");
     assert_eq!(model["state"], "ok");
     assert_eq!(model["scheduled"], true);
-    assert_eq!(model["last_outcome"], "updated");
+    assert_eq!(model["last_outcome"], "up-to-date");
     for time in ["last_check_at", "last_success_at", "last_change_at"] {
         assert_eq!(model[time], "2026-03-01T09:00:00Z", "{time}");
     }
@@ -196,19 +194,19 @@ fn a_database_that_cannot_be_read_is_part_of_the_answer() {
 #[test]
 fn the_last_ticks_are_told_apart() {
     let env = scheduled();
-    let database = rusqlite::Connection::open(env.database()).unwrap();
-    let ticks = "INSERT INTO meta (key, value) VALUES
-        ('last-timer-tick', '2026-03-01T08:00:00Z'), ('last-tick', '2026-03-01T08:30:00Z')";
-    database.execute(ticks, []).unwrap();
+    env.now("2026-03-01T10:00:00Z");
+    env.line("run-due --trigger timer").succeeds();
+    env.now("2026-03-01T10:30:00Z");
+    env.line("run-due").succeeds();
     let document = status(&env);
-    assert_eq!(document["last_timer_tick_at"], "2026-03-01T08:00:00Z");
-    assert_eq!(document["last_tick_at"], "2026-03-01T08:30:00Z");
+    assert_eq!(document["last_timer_tick_at"], "2026-03-01T10:00:00Z");
+    assert_eq!(document["last_tick_at"], "2026-03-01T10:30:00Z");
     assert_eq!(
         document["timer"]["missed_ticks"], 0,
         "no timer of ours is installed"
     );
     env.line("status")
-        .prints("2026-03-01 08:00 by the timer, 2026-03-01 08:30 by hand");
+        .prints("2026-03-01 10:00 by the timer, 2026-03-01 10:30 by hand");
 }
 
 /// Starts a download that hangs after some bytes, under the real clock, and
@@ -358,6 +356,7 @@ fn a_run_leaves_the_status_in_a_file_for_its_owner() {
 #[test]
 fn thousands_of_models_are_told_in_ten_lines() {
     let env = world();
+    // As many failures by commands would take minutes.
     let database = rusqlite::Connection::open(env.database()).unwrap();
     let many = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
         INSERT INTO models (name, repo_type, repo_id, revision, exclude, destination, priority,

@@ -195,6 +195,7 @@ fn a_dead_end_of_another_hub_or_of_a_clock_that_was_wrong_closes_nothing() {
     download(&env, &old);
     let endpoint = env.hub().endpoint();
     let (_, here) = endpoint.split_once("//").unwrap();
+    // No command records a dead end of another hub, or of a time to come.
     let rows = rusqlite::Connection::open(env.database()).unwrap();
     let sql = "INSERT INTO dead_ends VALUES (?1, 'xet-answers', 0, unixepoch(?2))";
     rows.execute(sql, ("other.example:443", "2026-03-02T10:00:00Z"))

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use hfdl_test_hub::{Api, Fault, On};
 use serde_json::Value;
 
+use crate::support::database::ask;
 use crate::support::env::{Ran, TestEnv};
 use crate::support::xet::{noise, world_with_xet as world};
 
@@ -58,10 +59,7 @@ fn storage_questions(env: &TestEnv) -> usize {
 
 /// The kinds of what a person should know later.
 fn events(env: &TestEnv) -> Vec<String> {
-    let connection = rusqlite::Connection::open(env.database()).unwrap();
-    let mut rows = connection.prepare("SELECT kind FROM events").unwrap();
-    let rows = rows.query_map([], |row| row.get(0)).unwrap();
-    rows.map(Result::unwrap).collect()
+    ask(env, "SELECT kind FROM events")
 }
 
 #[test]

@@ -373,6 +373,7 @@ fn full_and_read_only_disks_are_found() {
 fn a_damaged_database_is_found_and_the_rest_is_examined() {
     let env = healthy();
     let bytes = fs::read(env.database()).unwrap();
+    // Damage: no command writes a tag of a missing model.
     let broken = rusqlite::Connection::open(env.database()).unwrap();
     broken.pragma_update(None, "foreign_keys", false).unwrap();
     broken
@@ -400,6 +401,7 @@ fn a_damaged_database_is_found_and_the_rest_is_examined() {
 fn a_wrong_setting_is_found_and_the_rest_is_examined() {
     let env = healthy();
     env.line("config set download.retries 3").succeeds();
+    // A value of an earlier version: no command saves it now.
     let connection = rusqlite::Connection::open(env.database()).unwrap();
     let update = "UPDATE settings SET value = 'many'";
     connection.execute(update, []).unwrap();

@@ -16,14 +16,14 @@ use crate::support::sound::{Truth, damage, files_below, open_runs, open_sessions
 const MIB: usize = 1 << 20;
 
 /// A world with a model of so many bytes, and maybe a small disk for one of its folders.
-struct World {
+struct SmallDiskEnv {
     /// Before the folder that it lies in: fields are dropped in order.
     disk: Option<SmallDisk>,
     env: TestEnv,
     truth: Truth,
 }
 
-impl World {
+impl SmallDiskEnv {
     fn new(size: usize, folder: &str, mebibytes: usize) -> Self {
         let env = TestEnv::new();
         env.set("HFDL_DISK_RESERVE", "0");
@@ -76,7 +76,7 @@ impl World {
 
 #[test]
 fn a_model_larger_than_the_disk_is_refused_before_any_byte() {
-    let world = World::new(30 * MIB, "hub", 24);
+    let world = SmallDiskEnv::new(30 * MIB, "hub", 24);
     if world.disk.is_none() {
         return world.is_refused_by_reserve();
     }
@@ -93,7 +93,7 @@ fn a_model_larger_than_the_disk_is_refused_before_any_byte() {
 
 #[test]
 fn a_disk_that_fills_meanwhile_keeps_what_came_and_goes_on_with_space() {
-    let mut world = World::new(6 * MIB, "hub", 24);
+    let mut world = SmallDiskEnv::new(6 * MIB, "hub", 24);
     if world.disk.is_none() {
         return world.is_refused_by_reserve();
     }
@@ -135,7 +135,7 @@ fn a_disk_that_fills_meanwhile_keeps_what_came_and_goes_on_with_space() {
 
 #[test]
 fn a_read_only_cache_is_a_disk_error_and_the_session_says_so() {
-    let world = World::new(MIB, "hub", 24);
+    let world = SmallDiskEnv::new(MIB, "hub", 24);
     let Some(disk) = &world.disk else {
         return world.is_refused_by_reserve();
     };
@@ -151,7 +151,7 @@ fn a_read_only_cache_is_a_disk_error_and_the_session_says_so() {
 
 #[test]
 fn a_disk_without_space_for_the_listing_publishes_nothing_and_heals() {
-    let world = World::new(MIB, "hub", 24);
+    let world = SmallDiskEnv::new(MIB, "hub", 24);
     if world.disk.is_none() {
         return world.is_refused_by_reserve();
     }
@@ -170,7 +170,7 @@ fn a_disk_without_space_for_the_listing_publishes_nothing_and_heals() {
 
 #[test]
 fn a_database_on_a_full_disk_is_named_and_nothing_is_lost() {
-    let world = World::new(MIB, "state", 4);
+    let world = SmallDiskEnv::new(MIB, "state", 4);
     if world.disk.is_none() {
         return world.is_refused_by_reserve();
     }
@@ -188,7 +188,7 @@ fn a_database_on_a_full_disk_is_named_and_nothing_is_lost() {
 
 #[test]
 fn a_database_whose_disk_fills_during_the_download_loses_no_bytes() {
-    let world = World::new(MIB, "state", 4);
+    let world = SmallDiskEnv::new(MIB, "state", 4);
     if world.disk.is_none() {
         return world.is_refused_by_reserve();
     }
@@ -206,7 +206,7 @@ fn a_database_whose_disk_fills_during_the_download_loses_no_bytes() {
 
 #[test]
 fn a_home_on_a_full_disk_from_the_start_is_named() {
-    let world = World::new(MIB, "state", 1);
+    let world = SmallDiskEnv::new(MIB, "state", 1);
     if world.disk.is_none() {
         return world.is_refused_by_reserve();
     }
@@ -220,7 +220,7 @@ fn a_home_on_a_full_disk_from_the_start_is_named() {
 
 #[test]
 fn a_read_only_home_is_a_disk_error() {
-    let world = World::new(MIB, "state", 4);
+    let world = SmallDiskEnv::new(MIB, "state", 4);
     let Some(disk) = &world.disk else {
         return world.is_refused_by_reserve();
     };
@@ -234,7 +234,7 @@ fn a_read_only_home_is_a_disk_error() {
 
 #[test]
 fn a_file_system_without_room_for_more_files_is_refused_before_any_byte() {
-    let world = World::new(MIB, "hub", 24);
+    let world = SmallDiskEnv::new(MIB, "hub", 24);
     let Some(disk) = &world.disk else {
         return world.is_refused_by_reserve();
     };
@@ -250,7 +250,7 @@ fn a_file_system_without_room_for_more_files_is_refused_before_any_byte() {
 
 #[test]
 fn a_file_larger_than_a_file_may_be_is_refused_before_any_byte() {
-    let world = World::new(30 * MIB, "hub", 64);
+    let world = SmallDiskEnv::new(30 * MIB, "hub", 64);
     let args = ["download", "acme/tiny"];
     let ran = world.env.hfdl_after("ulimit -f 20000", args);
     ran.exits(6)

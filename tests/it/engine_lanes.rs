@@ -13,6 +13,7 @@ use hfdl::sys::stop::StopReason;
 use hfdl_test_hub::{Fault, On};
 
 use crate::engine::{Env, Silent, Wanted, assert_verified};
+use crate::support::process::Dice;
 use crate::support::sound::say;
 
 const MIB: u64 = 1 << 20;
@@ -395,19 +396,6 @@ fn closing_saves_and_reports_what_has_not_ended() {
     assert!(came <= reports[&0].fetched);
     assert_eq!(kept(&reports[&1]), 0);
     assert_eq!(env.options.limits.stop().reason(), None);
-}
-
-/// Numbers that are the same for the same seed.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % end
-    }
 }
 
 #[test]

@@ -19,13 +19,13 @@ const MIB: usize = 1 << 20;
 const LARGE: &str = "model.safetensors";
 const DOWNLOAD: &[&str] = &["download", "acme/tiny"];
 
-struct World {
+struct FaultyDiskEnv {
     env: TestEnv,
     truth: Truth,
     large: Vec<u8>,
 }
 
-impl World {
+impl FaultyDiskEnv {
     fn new(size: usize) -> Self {
         let env = TestEnv::new();
         env.set("HFDL_DISK_RESERVE", "0");
@@ -154,14 +154,14 @@ impl World {
 
 #[test]
 fn a_download_survives_the_failure_of_any_call_in_the_cache() {
-    let world = World::new(MIB + 5);
+    let world = FaultyDiskEnv::new(MIB + 5);
     let cache = world.env.cache();
     world.sweep(&cache, DOWNLOAD, 1, &[0, 6]);
 }
 
 #[test]
 fn a_download_survives_the_failure_of_any_call_in_a_directory() {
-    let world = World::new(MIB + 5);
+    let world = FaultyDiskEnv::new(MIB + 5);
     let out = world.out();
     let to = out.to_string_lossy().into_owned();
     world.sweep(&out, &["download", "acme/tiny", "--to", &to], 1, &[0, 6]);
@@ -169,7 +169,7 @@ fn a_download_survives_the_failure_of_any_call_in_a_directory() {
 
 #[test]
 fn a_download_survives_the_failure_of_calls_in_the_home() {
-    let world = World::new(MIB + 5);
+    let world = FaultyDiskEnv::new(MIB + 5);
     let home = world.env.home();
     // A database that cannot be opened at all is 1: it may be anything.
     world.sweep(&home, DOWNLOAD, 7, &[0, 1, 6]);
@@ -177,7 +177,7 @@ fn a_download_survives_the_failure_of_calls_in_the_home() {
 
 #[test]
 fn bytes_of_a_failed_flush_are_fetched_again() {
-    let world = World::new(6 * MIB);
+    let world = FaultyDiskEnv::new(6 * MIB);
     let partial = world.partial();
     world.fails_to_flush(&partial, 1).exits(6);
     assert!(!partial.with_extension("").exists());
@@ -195,7 +195,7 @@ fn bytes_of_a_failed_flush_are_fetched_again() {
 
 #[test]
 fn a_failed_flush_of_the_journal_leaves_no_damage() {
-    let world = World::new(6 * MIB);
+    let world = FaultyDiskEnv::new(6 * MIB);
     let mut journal = world.partial().into_os_string();
     journal.push(".journal");
     for at in 1..=3 {
@@ -209,7 +209,7 @@ fn a_failed_flush_of_the_journal_leaves_no_damage() {
 
 #[test]
 fn a_small_file_whose_flush_failed_is_fetched_again() {
-    let world = World::new(600_000);
+    let world = FaultyDiskEnv::new(600_000);
     world.fails_to_flush(&world.partial(), 1).exits(6);
     assert!(!world.partial().exists());
     let before = world.requests();

@@ -6,6 +6,7 @@ use std::fs;
 use hfdl_test_hub::{Api, generated_bytes};
 use serde_json::Value;
 
+use crate::support::database::number;
 use crate::support::env::{Ran, TestEnv};
 use crate::support::sound::files_below;
 
@@ -56,9 +57,7 @@ fn night(env: &TestEnv, n: u8) -> Ran {
 }
 
 fn events(env: &TestEnv) -> i64 {
-    let database = rusqlite::Connection::open(env.database()).unwrap();
-    let sql = "SELECT count(*) FROM events WHERE kind = 'held'";
-    database.query_row(sql, [], |row| row.get(0)).unwrap()
+    number(env, "SELECT count(*) FROM events WHERE kind = 'held'")
 }
 
 fn model_file(env: &TestEnv, commit: &str) -> std::path::PathBuf {

@@ -22,13 +22,13 @@ fn sent(requests: &[Request]) -> u64 {
 }
 
 /// A model of one file that comes slowly, in many connections.
-struct World {
+struct KillEnv {
     env: TestEnv,
     size: u64,
     content: ContentId,
 }
 
-impl World {
+impl KillEnv {
     fn new(size: u64) -> Self {
         let env = roomy_world();
         keep_large(&env, "acme/large", size as usize, SEED);
@@ -87,7 +87,7 @@ impl World {
 fn a_download_that_is_killed_again_and_again_costs_little_more_than_its_bytes() {
     let (mut sent, mut needed, mut losses) = (0, 0, Vec::new());
     for seed in 1..=3 {
-        let world = World::new(32 * MIB);
+        let world = KillEnv::new(32 * MIB);
         let mut random = fastrand::Rng::with_seed(seed);
         loop {
             let bytes = random.u64(MIB..5 * MIB);

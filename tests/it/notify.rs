@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use hfdl_test_hub::{Fault, On};
@@ -17,12 +17,12 @@ const TOKEN: &str = "hf_geheim_und_lang";
 
 /// A world with a model that is due every hour, and a hook that writes down
 /// what it is given.
-struct World {
+struct HookEnv {
     env: TestEnv,
     hour: std::cell::Cell<u32>,
 }
 
-impl World {
+impl HookEnv {
     fn new() -> Self {
         let env = TestEnv::new();
         env.set("PATH", "/usr/bin:/bin").set("HF_TOKEN", TOKEN);
@@ -119,7 +119,7 @@ fn publish(env: &TestEnv, text: &str) {
 
 #[test]
 fn hooks_run_only_for_changes() {
-    let world = World::new();
+    let world = HookEnv::new();
     world.write_down();
     let events = |ran: &Ran, code| {
         ran.exits(code);
@@ -172,7 +172,7 @@ fn hooks_run_only_for_changes() {
 
 #[test]
 fn a_hook_gets_facts_and_no_secrets() {
-    let world = World::new();
+    let world = HookEnv::new();
     world.write_down();
     world
         .env
@@ -230,7 +230,7 @@ fn a_hook_gets_facts_and_no_secrets() {
 
 #[test]
 fn a_failing_hanging_or_missing_hook_is_only_logged() {
-    let world = World::new();
+    let world = HookEnv::new();
     world.env.line("config set hooks.timeout 1s").succeeds();
     let cases = [
         ("echo told; echo more >&2; exit 3", "it ended with code 3"),
@@ -280,7 +280,7 @@ fn a_failing_hanging_or_missing_hook_is_only_logged() {
 
 #[test]
 fn skipped_runs_have_a_hook_of_their_own() {
-    let world = World::new();
+    let world = HookEnv::new();
     world.write_down();
     let lock = world.env.home().join("run.lock");
     let held = fs::File::create(&lock).unwrap();
@@ -318,7 +318,7 @@ fn skipped_runs_have_a_hook_of_their_own() {
 
 #[test]
 fn a_held_revision_is_reported_once() {
-    let world = World::new();
+    let world = HookEnv::new();
     world.write_down();
     world.tick().exits(0);
     publish(&world.env, "two");
@@ -336,7 +336,7 @@ fn a_held_revision_is_reported_once() {
 
 #[test]
 fn a_hook_may_start_a_run_which_then_starts_no_hook() {
-    let world = World::new();
+    let world = HookEnv::new();
     let (starts, heard) = (
         world.env.root().join("starts"),
         world.env.root().join("heard"),
@@ -362,7 +362,7 @@ fn a_hook_may_start_a_run_which_then_starts_no_hook() {
 
 #[test]
 fn a_download_by_hand_is_an_update_too() {
-    let world = World::new();
+    let world = HookEnv::new();
     world.write_down();
     world.env.line("download acme/tiny").succeeds();
     assert_eq!(world.told().0, ["on_update published"]);
@@ -372,7 +372,7 @@ fn a_download_by_hand_is_an_update_too() {
 
 #[test]
 fn a_service_is_pinged_at_both_ends_with_the_id_of_the_run() {
-    let world = World::new();
+    let world = HookEnv::new();
     let inbox = Inbox::answering(200);
     let url = format!("{}/geheim-42?create=1", inbox.base());
     let set = ["config", "set", "ping.url", &url];
@@ -423,7 +423,7 @@ fn a_service_is_pinged_at_both_ends_with_the_id_of_the_run() {
 
 #[test]
 fn a_ping_that_does_not_arrive_is_a_warning_that_names_the_host_only() {
-    let world = World::new();
+    let world = HookEnv::new();
     let inbox = Inbox::answering(404);
     for (url, why) in [
         (format!("{}/geheim", inbox.base()), "HTTP 404"),
@@ -444,31 +444,42 @@ fn a_ping_that_does_not_arrive_is_a_warning_that_names_the_host_only() {
     assert!(!ran.stderr().contains("ping"), "{}", ran.report());
 }
 
-#[test]
-fn metrics_are_strict_readable_by_all_and_count_on() {
-    let world = World::new();
-    let env = &world.env;
-    let folder = env.root().join("textfiles");
+/// An environment with a metrics file in a folder of its own.
+fn with_metrics() -> (HookEnv, PathBuf) {
+    let world = HookEnv::new();
+    let folder = world.env.root().join("textfiles");
     fs::create_dir(&folder).unwrap();
     let file = folder.join("hfdl.prom");
-    env.hfdl(["config", "set", "metrics.file", file.to_str().unwrap()])
-        .succeeds();
-    let read = || {
-        let text = fs::read_to_string(&file).unwrap();
-        Exposition::parse(&text).unwrap_or_else(|why| panic!("{why}\n{text}"))
-    };
+    let set = ["config", "set", "metrics.file", file.to_str().unwrap()];
+    world.env.hfdl(set).succeeds();
+    (world, file)
+}
+
+fn read_metrics(file: &Path) -> Exposition {
+    let text = fs::read_to_string(file).unwrap();
+    Exposition::parse(&text).unwrap_or_else(|why| panic!("{why}\n{text}"))
+}
+
+fn of_model(name: &str) -> String {
+    format!("{name}{{model=\"acme/tiny\"}}")
+}
+
+fn second(time: &str) -> Option<f64> {
+    let at: jiff::Timestamp = time.parse().unwrap();
+    Some(at.as_second() as f64)
+}
+
+#[test]
+fn metrics_are_strict_and_readable_by_all() {
+    let (world, file) = with_metrics();
+    let env = &world.env;
     world.tick().exits(0).silently();
-    let metrics = read();
-    let at = |time: &str| {
-        let at: jiff::Timestamp = time.parse().unwrap();
-        Some(at.as_second() as f64)
-    };
+    let metrics = read_metrics(&file);
     let version = format!(
         "hfdl_build_info{{version=\"{}\"}}",
         env!("CARGO_PKG_VERSION")
     );
-    let of_model = |name: &str| format!("{name}{{model=\"acme/tiny\"}}");
-    let ten = at("2026-03-01T10:00:00Z");
+    let ten = second("2026-03-01T10:00:00Z");
     for (sample, value) in [
         (version.as_str(), Some(1.0)),
         ("hfdl_last_tick_timestamp_seconds", ten),
@@ -504,36 +515,45 @@ fn metrics_are_strict_readable_by_all_and_count_on() {
     let mode = fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o644);
     assert_eq!(
-        fs::read_dir(&folder).unwrap().count(),
+        fs::read_dir(file.parent().unwrap()).unwrap().count(),
         1,
         "nothing lies aside"
     );
+}
 
-    // With nothing due the tick is told all the same.
-    env.now("2026-03-01T10:15:00Z").line("run-due").succeeds();
-    let metrics = read();
-    let quarter = at("2026-03-01T10:15:00Z");
-    assert_eq!(metrics.get("hfdl_last_tick_timestamp_seconds"), quarter);
-    assert_eq!(metrics.get("hfdl_run_last_start_timestamp_seconds"), ten);
+#[test]
+fn metrics_of_a_tick_with_nothing_due_keep_the_last_run() {
+    let (world, file) = with_metrics();
+    world.tick().exits(0);
+    world.env.now("2026-03-01T10:15:00Z");
+    world.env.line("run-due").succeeds();
+    let metrics = read_metrics(&file);
+    let tick = metrics.get("hfdl_last_tick_timestamp_seconds");
+    assert_eq!(tick, second("2026-03-01T10:15:00Z"));
+    let run = metrics.get("hfdl_run_last_start_timestamp_seconds");
+    assert_eq!(run, second("2026-03-01T10:00:00Z"));
+}
 
-    publish(env, "two!");
-    env.hub().fault(On::any(), Fault::Status(503));
+#[test]
+fn metrics_count_failures_and_bytes_over_runs() {
+    let (world, file) = with_metrics();
+    world.tick().exits(0);
+    publish(&world.env, "two!");
+    world.env.hub().fault(On::any(), Fault::Status(503));
     world.tick().exits(5);
-    env.hub().heal();
-    let metrics = read();
+    world.env.hub().heal();
+    let metrics = read_metrics(&file);
     assert_eq!(metrics.get("hfdl_run_last_exit_code"), Some(5.0));
-    assert_eq!(
-        metrics.get(&of_model("hfdl_model_consecutive_failures")),
-        Some(1.0)
-    );
+    let failures = of_model("hfdl_model_consecutive_failures");
+    assert_eq!(metrics.get(&failures), Some(1.0));
     world.tick().exits(0);
     let total = of_model("hfdl_model_fetched_bytes_total");
-    assert_eq!(read().get(&total), Some(7.0));
+    assert_eq!(read_metrics(&file).get(&total), Some(7.0));
 }
 
 #[test]
 fn the_flag_names_another_file_and_a_missing_folder_is_a_warning() {
-    let world = World::new();
+    let world = HookEnv::new();
     let (saved, given) = (
         world.env.root().join("a.prom"),
         world.env.root().join("b.prom"),
@@ -561,7 +581,7 @@ fn the_flag_names_another_file_and_a_missing_folder_is_a_warning() {
 
 #[test]
 fn metrics_that_cannot_be_written_are_told_once_and_not_at_each_tick() {
-    let world = World::new();
+    let world = HookEnv::new();
     let folder = world.env.root().join("later");
     let file = folder.join("hfdl.prom");
     let set = ["config", "set", "metrics.file", file.to_str().unwrap()];
@@ -583,7 +603,7 @@ fn metrics_that_cannot_be_written_are_told_once_and_not_at_each_tick() {
 
 #[test]
 fn the_status_is_left_where_others_read_it() {
-    let world = World::new();
+    let world = HookEnv::new();
     let file = world.env.root().join("status.json");
     let set = ["config", "set", "status.file", file.to_str().unwrap()];
     world.env.hfdl(set).succeeds();

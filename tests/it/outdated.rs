@@ -1,6 +1,6 @@
 //! `hfdl models outdated` against a real hub on loopback, with the real binary.
 
-use hfdl_test_hub::{Api, Fault, On};
+use hfdl_test_hub::{Fault, On};
 use serde_json::Value;
 
 use crate::support::env::TestEnv;

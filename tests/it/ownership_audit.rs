@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::ownership::{bytes_below, folder, publish, world};
+use crate::support::database::ask;
 use crate::support::env::{Ran, TestEnv};
 
 /// Steps at which a night may be killed.
@@ -118,12 +119,9 @@ fn is_set_aside(removed: &Path, path: &Path) -> bool {
 
 /// Returns the published revision and the one to go back to, as the program says.
 fn needed(env: &TestEnv) -> BTreeSet<String> {
-    let database = rusqlite::Connection::open(env.database()).unwrap();
     let sql = "SELECT commit_sha FROM model_revisions WHERE model_id = 1
         ORDER BY published_at DESC LIMIT 2";
-    let mut rows = database.prepare(sql).unwrap();
-    let rows = rows.query_map([], |row| row.get(0)).unwrap();
-    rows.map(Result::unwrap).collect()
+    ask(env, sql).into_iter().collect()
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-struct World {
+struct SharedCacheEnv {
     env: TestEnv,
     commits: Vec<String>,
     sizes: Vec<usize>,
@@ -81,7 +81,7 @@ struct World {
     day: u32,
 }
 
-impl World {
+impl SharedCacheEnv {
     fn new() -> Self {
         let mut world = Self {
             env: world(),
@@ -311,7 +311,7 @@ proptest! {
     fn commands_in_any_order_remove_only_files_of_their_own_home(
         acts in prop::collection::vec(act(), 6..16),
     ) {
-        let mut world = World::new();
+        let mut world = SharedCacheEnv::new();
         let mut done: Vec<&Act> = Vec::new();
         for act in &acts {
             done.push(act);

@@ -15,7 +15,7 @@ use crate::support::sound::{files_below, say};
 const REFUSED: &str = "is not the place that models were published in";
 
 /// A world with one model, kept on a disk that can be taken away.
-struct World {
+struct RemovableDiskEnv {
     /// Before the folder that it lies in: fields are dropped in order.
     disk: RemovableDisk,
     env: TestEnv,
@@ -23,7 +23,7 @@ struct World {
     place: PathBuf,
 }
 
-impl World {
+impl RemovableDiskEnv {
     /// The disk holds the cache, or the directory that the model goes to.
     fn new(add: &str, folder: &str) -> Self {
         let env = roomy_world();
@@ -68,7 +68,7 @@ fn mark_of_cache(env: &TestEnv) -> PathBuf {
 }
 
 /// Checks that each command refuses a missing place.
-fn every_command_refuses(world: &World, n_requests: usize) {
+fn every_command_refuses(world: &RemovableDiskEnv, n_requests: usize) {
     let env = &world.env;
     let ran = world.tick(1);
     ran.exits(6).explains(REFUSED).explains("mount its disk");
@@ -115,7 +115,7 @@ fn every_command_refuses(world: &World, n_requests: usize) {
 
 #[test]
 fn a_cache_whose_disk_is_not_mounted_is_left_alone_by_every_command() {
-    let world = World::in_cache();
+    let world = RemovableDiskEnv::in_cache();
     let env = &world.env;
     world.tick(0).succeeds();
     publish(env, 2);
@@ -140,7 +140,7 @@ fn a_cache_whose_disk_is_not_mounted_is_left_alone_by_every_command() {
 
 #[test]
 fn a_directory_whose_disk_is_not_mounted_is_left_alone_by_every_command() {
-    let world = World::in_directory();
+    let world = RemovableDiskEnv::in_directory();
     world.tick(0).succeeds();
     let n_fetched = world.env.hub().count(Api::Cdn);
     world.disk.take_away();
@@ -153,7 +153,7 @@ fn a_directory_whose_disk_is_not_mounted_is_left_alone_by_every_command() {
 
 #[test]
 fn a_held_model_is_not_held_on_the_wrong_disk() {
-    let world = World::in_cache();
+    let world = RemovableDiskEnv::in_cache();
     let env = &world.env;
     world.tick(0).succeeds();
     publish(env, 2);
@@ -167,7 +167,7 @@ fn a_held_model_is_not_held_on_the_wrong_disk() {
 
 #[test]
 fn a_disk_that_goes_before_the_first_revision_is_whole_is_missed_too() {
-    let world = World::in_cache();
+    let world = RemovableDiskEnv::in_cache();
     let env = &world.env;
     env.hub()
         .repo("acme/tiny")
@@ -184,7 +184,7 @@ fn a_disk_that_goes_before_the_first_revision_is_whole_is_missed_too() {
 
 #[test]
 fn another_disk_in_the_same_place_is_refused() {
-    let world = World::in_cache();
+    let world = RemovableDiskEnv::in_cache();
     let env = &world.env;
     world.tick(0).succeeds();
     world.disk.take_away();
@@ -217,7 +217,7 @@ fn a_cache_that_was_deleted_on_purpose_begins_anew_with_one_word() {
         "download acme/tiny --new-place",
         "doctor --fix",
     ] {
-        let world = World::in_cache();
+        let world = RemovableDiskEnv::in_cache();
         let env = &world.env;
         world.tick(0).succeeds();
         world.disk.take_away();
@@ -243,14 +243,14 @@ fn a_cache_that_was_deleted_on_purpose_begins_anew_with_one_word() {
 
 #[test]
 fn a_mark_that_was_removed_is_written_again_when_the_models_are_there() {
-    let world = World::in_cache();
+    let world = RemovableDiskEnv::in_cache();
     let env = &world.env;
     world.tick(0).succeeds();
     fs::remove_dir_all(env.cache().join(".locks")).unwrap();
     world.tick(1).succeeds();
     assert!(mark_of_cache(env).is_file());
 
-    let world = World::in_directory();
+    let world = RemovableDiskEnv::in_directory();
     world.tick(0).succeeds();
     fs::remove_dir_all(world.place.join(".cache")).unwrap();
     world.tick(1).succeeds();
@@ -259,8 +259,12 @@ fn a_mark_that_was_removed_is_written_again_when_the_models_are_there() {
 
 #[test]
 fn a_home_of_an_older_version_misses_its_disk_as_well() {
-    for world in [World::in_cache(), World::in_directory()] {
+    for world in [
+        RemovableDiskEnv::in_cache(),
+        RemovableDiskEnv::in_directory(),
+    ] {
         world.tick(0).succeeds();
+        // Earlier versions kept no places and wrote no marks.
         let database = rusqlite::Connection::open(world.env.database()).unwrap();
         database.execute("DELETE FROM places", []).unwrap();
         for mark in [".locks/hfdl-place", ".cache/huggingface/.hfdl/place"] {
@@ -280,7 +284,7 @@ fn a_home_of_an_older_version_misses_its_disk_as_well() {
 
 #[test]
 fn one_missing_disk_does_not_keep_other_places_from_their_update() {
-    let world = World::in_cache();
+    let world = RemovableDiskEnv::in_cache();
     let env = &world.env;
     env.hub()
         .repo("acme/plain")
@@ -388,7 +392,7 @@ fn a_cache_by_another_name_or_at_another_mount_point_is_the_same() {
 
 #[test]
 fn doctor_names_each_place() {
-    let world = World::in_cache();
+    let world = RemovableDiskEnv::in_cache();
     world.tick(0).succeeds();
     let mark = fs::read_to_string(mark_of_cache(&world.env)).unwrap();
     let told = format!("mark {}", &mark[..8]);

@@ -17,7 +17,7 @@ const MIB: usize = 1 << 20;
 const PRECIOUS: &[u8] = b"precious";
 
 /// A model with a small file and one that is fetched in pieces.
-struct World {
+struct PlantedEnv {
     env: TestEnv,
     truth: Truth,
     commit: String,
@@ -25,7 +25,7 @@ struct World {
     large: String,
 }
 
-impl World {
+impl PlantedEnv {
     fn new() -> Self {
         let env = TestEnv::new();
         env.set("HFDL_DISK_RESERVE", "0");
@@ -149,7 +149,7 @@ fn names_of_hfdl_alone_are_freed_and_the_download_succeeds() {
         "blobs/{small}",
     ] {
         for plant in ALL {
-            let world = World::new();
+            let world = PlantedEnv::new();
             let what = format!("{name} {plant:?}");
             plant.at(&world.name(&world.repo(), name), &world.precious());
             let ran = world.download();
@@ -175,7 +175,7 @@ fn names_of_hfdl_alone_in_a_directory_are_freed_and_the_download_succeeds() {
         "download/config.json.metadata",
     ] {
         for plant in ALL {
-            let world = World::new();
+            let world = PlantedEnv::new();
             let what = format!("{name} {plant:?}");
             let records = world.dir().join(".cache/huggingface");
             plant.at(&world.name(&records, name), &world.precious());
@@ -192,14 +192,14 @@ fn names_of_hfdl_alone_in_a_directory_are_freed_and_the_download_succeeds() {
 fn a_link_of_the_right_size_is_no_content() {
     let bytes = generated_bytes(2 * MIB, 8);
     for name in ["blobs/{large}", ".hfdl/{large}.incomplete"] {
-        let world = World::new();
+        let world = PlantedEnv::new();
         world.make_precious(&bytes);
         Plant::Link.at(&world.name(&world.repo(), name), &world.precious());
         world.download().succeeds();
         world.is_untouched(&bytes, name);
         damage(&world.env, &world.truth).unwrap();
     }
-    let world = World::new();
+    let world = PlantedEnv::new();
     world.make_precious(&bytes);
     let stored = world.dir().join(".cache/huggingface/.hfdl/{large}");
     Plant::Link.at(
@@ -214,7 +214,7 @@ fn a_link_of_the_right_size_is_no_content() {
 #[test]
 fn a_blob_that_becomes_a_link_afterwards_is_found_and_fetched_again() {
     let bytes = generated_bytes(2 * MIB, 8);
-    let world = World::new();
+    let world = PlantedEnv::new();
     world.download().succeeds();
     world.make_precious(&bytes);
     let blob = world.name(&world.repo(), "blobs/{large}");
@@ -227,7 +227,7 @@ fn a_blob_that_becomes_a_link_afterwards_is_found_and_fetched_again() {
 
 #[test]
 fn a_blob_in_the_shared_store_is_read_and_left_as_it_is() {
-    let world = World::new();
+    let world = PlantedEnv::new();
     world.download().succeeds();
     let blob = world.name(&world.repo(), "blobs/{large}");
     let shared = world.env.cache().join("blobs/5a/xet");
@@ -248,7 +248,7 @@ fn a_blob_in_the_shared_store_is_read_and_left_as_it_is() {
 fn names_that_other_programs_share_are_refused_with_their_path() {
     for name in [".hfdl/{large}.incomplete.lock", "refs/main"] {
         for plant in [Plant::Link, Plant::DanglingLink, Plant::Fifo] {
-            let world = World::new();
+            let world = PlantedEnv::new();
             let what = format!("{name} {plant:?}");
             let path = world.name(&world.repo(), name);
             plant.at(&path, &world.precious());
@@ -267,7 +267,7 @@ fn names_that_other_programs_share_are_refused_with_their_path() {
 #[test]
 fn locks_that_are_no_files_are_refused_with_their_path() {
     for plant in [Plant::Link, Plant::DanglingLink, Plant::Fifo] {
-        let world = World::new();
+        let world = PlantedEnv::new();
         let lock = world.env.home().join("run.lock");
         plant.at(&lock, &world.precious());
         let ran = world.download();
@@ -275,7 +275,7 @@ fn locks_that_are_no_files_are_refused_with_their_path() {
         ran.explains("run.lock");
         world.is_untouched(PRECIOUS, "run.lock");
 
-        let world = World::new();
+        let world = PlantedEnv::new();
         let lock = format!(".locks/models--acme--tiny/{}.lock", world.large);
         plant.at(&world.env.cache().join(lock), &world.precious());
         let ran = world.download();
@@ -287,7 +287,7 @@ fn locks_that_are_no_files_are_refused_with_their_path() {
 
 #[test]
 fn a_status_and_a_verification_do_not_stall_at_a_fifo() {
-    let world = World::new();
+    let world = PlantedEnv::new();
     world.hfdl(&["models", "add", "acme/tiny"]).succeeds();
     world.hfdl(&["download", "--all"]).succeeds();
     let blob = world.name(&world.repo(), "blobs/{large}");

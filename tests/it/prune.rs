@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use hfdl_test_hub::generated_bytes;
 use serde_json::Value;
 
+use crate::support::database::number;
 use crate::support::env::{Ran, TestEnv};
 use crate::support::sound::{Truth, damage, files_below, open_runs};
 
@@ -124,12 +125,7 @@ fn said(document: &Value, id: &str) -> (String, String) {
 }
 
 fn remembered(env: &TestEnv) -> i64 {
-    query(env, "SELECT count(*) FROM model_revisions")
-}
-
-fn query(env: &TestEnv, sql: &str) -> i64 {
-    let database = rusqlite::Connection::open(env.database()).unwrap();
-    database.query_row(sql, [], |row| row.get(0)).unwrap()
+    number(env, "SELECT count(*) FROM model_revisions")
 }
 
 #[test]
@@ -167,9 +163,9 @@ fn of_five_revisions_the_two_newest_stay_and_so_does_what_they_share() {
     assert_eq!(remembered(&env), 2);
     let events = "SELECT count(*) FROM events WHERE kind = 'pruned' AND run_id IS NOT NULL
         AND model_id IS NOT NULL AND detail LIKE '%3 revision(s), 6.00 KiB freed'";
-    assert_eq!(query(&env, events), 1);
+    assert_eq!(number(&env, events), 1);
     let runs = "SELECT count(*) FROM runs WHERE command = 'prune' AND outcome = 'ok'";
-    assert_eq!(query(&env, runs), 1);
+    assert_eq!(number(&env, runs), 1);
 
     let blobs = names(&folder(&env).join("blobs"));
     assert_eq!(blobs.len(), 3, "{blobs:?}");
@@ -194,7 +190,7 @@ fn a_run_that_publishes_lets_the_oldest_go_by_itself() {
     }
     assert_eq!(remembered(&env), 2);
     assert_eq!(
-        query(&env, "SELECT count(*) FROM events WHERE kind = 'pruned'"),
+        number(&env, "SELECT count(*) FROM events WHERE kind = 'pruned'"),
         3
     );
 }
@@ -520,7 +516,7 @@ fn old_history_is_removed_only_when_no_model_is_named() {
     let logs = || names(&env.home().join("logs")).len();
     assert_eq!(logs(), 2);
     env.line("prune acme/tiny --yes --json").succeeds();
-    assert_eq!(query(&env, "SELECT count(*) FROM sessions"), 2);
+    assert_eq!(number(&env, "SELECT count(*) FROM sessions"), 2);
     let dry = env.line("prune --dry-run --json").succeeds().json();
     let ran = env.line("prune --yes --json");
     let report = ran.succeeds().json();
@@ -530,7 +526,7 @@ fn old_history_is_removed_only_when_no_model_is_named() {
         assert_eq!(report["history"][name], number, "{name} {}", ran.report());
         assert_eq!(dry["history"][name], number, "{name}");
     }
-    assert_eq!(query(&env, "SELECT count(*) FROM sessions"), 1);
+    assert_eq!(number(&env, "SELECT count(*) FROM sessions"), 1);
 }
 
 #[test]
@@ -539,7 +535,7 @@ fn a_run_s_end_lets_old_sessions_and_logs_go() {
     with_revisions(&env, 2, &mut truth);
     env.now("2027-03-01T09:00:00Z");
     env.line("download acme/tiny").succeeds();
-    assert_eq!(query(&env, "SELECT count(*) FROM sessions"), 1);
+    assert_eq!(number(&env, "SELECT count(*) FROM sessions"), 1);
     assert_eq!(names(&env.home().join("logs")).len(), 1);
 }
 

@@ -13,13 +13,13 @@ use crate::support::sound::{Truth, damage, files_below};
 
 const MIB: usize = 1 << 20;
 
-struct World {
+struct BlobEnv {
     env: TestEnv,
     truth: Truth,
     large: String,
 }
 
-impl World {
+impl BlobEnv {
     fn new() -> Self {
         let env = TestEnv::new();
         env.set("HFDL_DISK_RESERVE", "0");
@@ -55,7 +55,7 @@ fn blobs_have_what_the_umask_leaves_without_the_right_to_write() {
         ("027", 0o440),
         ("077", 0o400),
     ] {
-        let world = World::new();
+        let world = BlobEnv::new();
         let words = format!("umask {umask}");
         let args = ["download", "acme/tiny"];
         world.env.hfdl_after(&words, args).succeeds();
@@ -69,7 +69,7 @@ fn blobs_have_what_the_umask_leaves_without_the_right_to_write() {
 
 #[test]
 fn a_directory_keeps_files_that_their_owner_may_write() {
-    let world = World::new();
+    let world = BlobEnv::new();
     world.env.hfdl(["download", "acme/tiny"]).succeeds();
     let out = world.env.root().join("out");
     let to = out.to_string_lossy().into_owned();
@@ -83,7 +83,7 @@ fn a_directory_keeps_files_that_their_owner_may_write() {
 
 #[test]
 fn a_content_that_another_repository_has_is_read_only_in_both() {
-    let world = World::new();
+    let world = BlobEnv::new();
     let bytes = world.truth.values().next().unwrap()["model.safetensors"].clone();
     let draft = world.env.hub().repo("acme/fork").commit("main");
     draft.lfs("model.safetensors", bytes).publish();
@@ -100,7 +100,7 @@ fn a_content_that_another_repository_has_is_read_only_in_both() {
 
 #[test]
 fn snapshots_without_links_are_read_only_too() {
-    let world = World::new();
+    let world = BlobEnv::new();
     world.env.set("HF_HUB_DISABLE_SYMLINKS", "1");
     world.env.hfdl(["download", "acme/tiny"]).succeeds();
     let snapshots = world.env.cache().join("models--acme--tiny/snapshots");
@@ -113,7 +113,7 @@ fn snapshots_without_links_are_read_only_too() {
 
 #[test]
 fn a_damaged_blob_is_repaired_and_read_only_again() {
-    let world = World::new();
+    let world = BlobEnv::new();
     world.env.hfdl(["models", "add", "acme/tiny"]).succeeds();
     world.env.hfdl(["download", "--all"]).succeeds();
     let name = format!("models--acme--tiny/blobs/{}", world.large);
@@ -129,7 +129,7 @@ fn a_damaged_blob_is_repaired_and_read_only_again() {
 
 #[test]
 fn read_only_blobs_go_with_their_model() {
-    let world = World::new();
+    let world = BlobEnv::new();
     world.env.hfdl(["models", "add", "acme/tiny"]).succeeds();
     world.env.hfdl(["download", "--all"]).succeeds();
     assert_eq!(world.blobs("models--acme--tiny").len(), 2);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use hfdl_test_hub::generated_bytes;
 
+use crate::support::database::number;
 use crate::support::env::{Ran, TestEnv};
 use crate::support::sound::{Truth, damage};
 
@@ -67,9 +68,8 @@ fn outcome(ran: &Ran) -> String {
 }
 
 fn events(env: &TestEnv, kind: &str) -> i64 {
-    let database = rusqlite::Connection::open(env.database()).unwrap();
-    let sql = "SELECT count(*) FROM events WHERE kind = ?1 AND model_id = 1";
-    database.query_row(sql, [kind], |row| row.get(0)).unwrap()
+    let sql = format!("SELECT count(*) FROM events WHERE kind = '{kind}' AND model_id = 1");
+    number(env, &sql)
 }
 
 #[test]

@@ -606,6 +606,7 @@ fn a_stop_request_in_the_database_ends_the_run_with_its_state_saved() {
     hub.wait_until("bytes flow", |requests| {
         requests.iter().any(|r| r.api == Api::Cdn)
     });
+    // `hfdl stop` writes this for a process that it cannot signal.
     change(
         &env,
         "UPDATE runs SET stop_requested_at = started_at WHERE finished_at IS NULL",

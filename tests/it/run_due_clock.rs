@@ -238,6 +238,7 @@ fn another_host_name_plans_all_schedules_anew() {
     keep(&env, "acme/one");
     env.line("schedules add often --every 6h --all").succeeds();
     tick(&env, MORNING);
+    // A test cannot rename its host.
     // The share of the jitter on the former host would have been an hour more.
     change(
         &env,

@@ -32,14 +32,14 @@ const STEPS: &[(&str, usize)] = &[
 ];
 
 /// A world of some models, and what their revisions hold.
-struct World {
+struct CrashEnv {
     env: TestEnv,
     truth: Truth,
     /// The newest commit of each model.
     newest: BTreeMap<String, String>,
 }
 
-impl World {
+impl CrashEnv {
     fn new(n_models: usize) -> Self {
         let env = TestEnv::new();
         env.set("HFDL_DISK_RESERVE", "0");
@@ -128,7 +128,7 @@ const SERVED: &str = "SELECT name, strftime('%H:%M', last_slot_at, 'unixepoch'),
     FROM schedules ORDER BY name";
 
 /// Two schedules share one of three models; one model goes to a directory.
-fn set_up(world: &World) {
+fn set_up(world: &CrashEnv) {
     let env = &world.env;
     let dir = env.root().join("out/m2").to_string_lossy().into_owned();
     env.line("models add acme/m0 --no-check").succeeds();
@@ -147,7 +147,7 @@ fn set_up(world: &World) {
 /// Kills a run at some steps and lets the next one heal it.
 fn kill_and_heal(steps: &[(&str, usize)]) {
     // The hub names commits by their content, so one clean run speaks for all.
-    let clean = World::new(3);
+    let clean = CrashEnv::new(3);
     set_up(&clean);
     clean.env.line("run-due").succeeds();
     let clean = clean.visible();
@@ -157,7 +157,7 @@ fn kill_and_heal(steps: &[(&str, usize)]) {
         hits.into_iter().map(move |hit| format!("{step}:{hit}"))
     });
     for what in cases {
-        let world = World::new(3);
+        let world = CrashEnv::new(3);
         set_up(&world);
         let env = &world.env;
         env.set("HFDL_TEST_CRASH_AT", &what);
@@ -192,9 +192,10 @@ fn a_kill_while_or_after_something_is_published_loses_no_slot_and_serves_none_tw
 
 #[test]
 fn a_slot_that_cannot_be_claimed_is_not_fetched() {
-    let world = World::new(3);
+    let world = CrashEnv::new(3);
     set_up(&world);
     let env = &world.env;
+    // A trigger stands for a database that refuses a write.
     let refuse = "CREATE TRIGGER refuse BEFORE UPDATE OF open_slot_at ON schedules
         WHEN NEW.open_slot_at IS NOT NULL AND OLD.name = 'llm'
         BEGIN SELECT RAISE(ABORT, 'no'); END";
@@ -210,7 +211,7 @@ fn a_slot_that_cannot_be_claimed_is_not_fetched() {
 
 #[test]
 fn a_slot_whose_end_cannot_be_written_down_is_looked_at_again() {
-    let world = World::new(3);
+    let world = CrashEnv::new(3);
     set_up(&world);
     let env = &world.env;
     let refuse = "CREATE TRIGGER refuse BEFORE UPDATE OF state ON sessions
@@ -233,7 +234,7 @@ fn a_slot_whose_end_cannot_be_written_down_is_looked_at_again() {
 
 #[test]
 fn a_refusal_of_the_database_is_reported_once_and_logged_each_time() {
-    let world = World::new(3);
+    let world = CrashEnv::new(3);
     set_up(&world);
     let env = &world.env;
     let refuse = "CREATE TRIGGER refuse BEFORE UPDATE OF state ON sessions
@@ -249,7 +250,7 @@ fn a_refusal_of_the_database_is_reported_once_and_logged_each_time() {
 }
 
 /// Registers twenty models and three schedules with selections that overlap.
-fn set_up_twenty(world: &World) {
+fn set_up_twenty(world: &CrashEnv) {
     let env = &world.env;
     env.now("2026-03-01T00:00:00Z");
     let mut document = "version: 1\nmodels:\n".to_owned();
@@ -305,7 +306,7 @@ fn minutes(env: &TestEnv, minutes: u64) {
 }
 
 /// Checks that in the end all is as a home and a cache that were never disturbed have it.
-fn ends_like_a_clean_run(world: &World, what: &str) {
+fn ends_like_a_clean_run(world: &CrashEnv, what: &str) {
     let env = &world.env;
     env.line("run-due").succeeds();
     world.is_healed(what);
@@ -329,7 +330,7 @@ fn three_hundred_kills_over_twenty_models_end_like_a_clean_run() {
     const SEED: u64 = 20_260_301;
     say(&format!("seed {SEED}"));
     let mut dice = Dice(SEED);
-    let mut world = World::new(20);
+    let mut world = CrashEnv::new(20);
     set_up_twenty(&world);
     let (mut kills, mut starts, mut turn, mut clock) = (0, 0, 0, 0);
     while kills < KILLS {
@@ -386,7 +387,7 @@ mod full {
 
     #[test]
     fn a_tick_on_a_full_home_disk_says_so_and_fetches_nothing_unclaimed() {
-        let world = World::new(3);
+        let world = CrashEnv::new(3);
         let env = &world.env;
         let Some(disks) = small_disks(env, &[("state", 4)]) else {
             return;
@@ -425,7 +426,7 @@ mod full {
         const SEED: u64 = 7;
         say(&format!("seed {SEED}"));
         let mut dice = Dice(SEED);
-        let mut world = World::new(20);
+        let mut world = CrashEnv::new(20);
         let Some(disks) = small_disks(&world.env, &[("state", 4), ("hub", 24)]) else {
             return;
         };

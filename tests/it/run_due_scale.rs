@@ -14,6 +14,7 @@ use crate::support::env::{NOW, TestEnv};
 use crate::support::process::Victim;
 use crate::support::sound::say;
 
+/// Rows of years of use, which commands would take hours to make.
 const YEARS_OF_USE: &str = include_str!("data/many.sql");
 
 /// The largest tick that this test allows itself.

@@ -29,6 +29,7 @@ use crate::support::truth_table::{Row, instant, normalise, rows};
 
 const STATE: &str = "SELECT last_slot_at, open_slot_at, retry_at, not_before_at, next_due_at
     FROM schedules";
+const RUNS: &str = "SELECT outcome FROM runs";
 const EVENTS: &str = "SELECT kind, detail FROM events
     WHERE kind IN ('missed-slot', 'clock-reset', 'clock-back', 'missed-tick') ORDER BY id";
 
@@ -135,125 +136,172 @@ fn looks(schedule: &Schedule, offset: Seconds, at: Timestamp) -> [DueState; 2] {
     })
 }
 
-/// Runs a row and returns what is wrong with what it left.
-fn problem(env: &TestEnv, row: &Row<'_>) -> Option<String> {
-    let (number_of_row, why) = (row.number, row.why);
-    let wrong = |what: String| Some(format!("{number_of_row} ({why}): {what}"));
-    let before = prepare(env, row);
-    let expected = normalise(row.expected);
-    let (answer, clock) = expected.split_once(" [").unwrap_or((&expected, ""));
+/// The answer of a row, in the words of the table.
+struct Answer {
+    text: String,
+    is_clock_reset: bool,
+}
 
-    // Nothing has been fetched in this home, so a due model is asked about.
-    let planned = env.line("run-due --dry-run --json").succeeds().json();
-    let told = words_of(planned["schedules"].as_array().unwrap());
-    if told != answer {
-        return wrong(format!("expected {answer}\n  but told {told}"));
-    }
-    let n_due = usize::from(answer.starts_with("due"));
-    assert_eq!(planned["models"].as_array().unwrap().len(), n_due);
-
-    env.line("run-due").succeeds();
-    let now = row.now.as_second();
-    let word = |key: &str| {
-        let mut words = answer.split(' ');
-        words.find_map(|word| word.strip_prefix(&format!("{key}=")).map(str::to_owned))
-    };
-    let second = |key: &str| word(key).and_then(|text| text.parse::<Timestamp>().ok());
-    let state = &before.state;
-    let (mut last, mut open, mut retry) = (state.last_slot_at, state.open_slot_at, state.retry_at);
-    let mut not_before = state.not_before_at.as_second();
-    if answer.starts_with("due") || answer.starts_with("expired") {
-        (last, open, retry) = (second("slot"), None, None);
-    }
-    if clock == "clock-reset]" {
-        (last, not_before) = (None, now + 1);
-    }
-    let cell = |at: Option<Timestamp>| at.map_or("-".to_owned(), |at| at.as_second().to_string());
-    let left = ask(env, STATE).pop().unwrap();
-    let (history, next) = left.rsplit_once(" | ").unwrap();
-    let history_expected = format!(
-        "{} | {} | {} | {not_before}",
-        cell(last),
-        cell(open),
-        cell(retry)
-    );
-    if history != history_expected {
-        return wrong(format!("expected {history_expected}\n  but left {history}"));
-    }
-
-    let kind = answer.split(' ').next().unwrap();
-    let next_expected = match kind {
-        "disabled" => Some(cell(state.next_due_at)),
-        "due" => None,
-        _ => Some(cell(second("next"))),
-    };
-    if next_expected.is_some_and(|expected| expected != next) {
-        return wrong(format!("looks again at {next}"));
-    }
-    if kind == "due" && next != "-" {
-        let at = Timestamp::from_second(next.parse().unwrap()).unwrap();
-        let store = Store::open(&env.database(), row.now).unwrap();
-        let after = store.schedule_by_id(before.id).unwrap().unwrap();
-        let [early, then] = looks(&after, row.inputs().2.offset, at);
-        let is_work = |state| matches!(state, DueState::Due(_) | DueState::Expired { .. });
-        if at <= row.now
-            || is_work(early)
-            || !(is_work(then) || matches!(then, DueState::Closed { .. }))
-        {
-            return wrong(format!("looks again at {at}: {early:?}, {then:?}"));
+impl Answer {
+    fn of(row: &Row<'_>) -> Self {
+        let text = normalise(row.expected);
+        let (answer, clock) = text.split_once(" [").unwrap_or((&text, ""));
+        Self {
+            is_clock_reset: clock == "clock-reset]",
+            text: answer.to_owned(),
         }
     }
 
+    fn kind(&self) -> &str {
+        self.text.split(' ').next().unwrap()
+    }
+
+    fn word(&self, key: &str) -> Option<&str> {
+        let mut words = self.text.split(' ');
+        words.find_map(|word| word.strip_prefix(key)?.strip_prefix('='))
+    }
+
+    fn instant(&self, key: &str) -> Option<Timestamp> {
+        self.word(key)?.parse().ok()
+    }
+}
+
+/// Writes an instant as the database has it.
+fn seconds(at: Option<Timestamp>) -> String {
+    at.map_or("-".to_owned(), |at| at.as_second().to_string())
+}
+
+/// Runs a row and returns the first difference between the row and the home.
+fn problem(env: &TestEnv, row: &Row<'_>) -> Option<String> {
+    let before = prepare(env, row);
+    let answer = Answer::of(row);
+    wrong_plan(env, &answer)
+        .or_else(|| {
+            env.line("run-due").succeeds();
+            wrong_history(env, row, &answer, &before)
+        })
+        .or_else(|| wrong_next_check(env, row, &answer, &before))
+        .or_else(|| wrong_sessions(env, &answer))
+        .or_else(|| wrong_events(env, row, &answer))
+        .or_else(|| wrong_second_tick(env))
+        .map(|why| format!("{} ({}): {why}", row.number, row.why))
+}
+
+fn wrong_plan(env: &TestEnv, answer: &Answer) -> Option<String> {
+    // Nothing has been fetched in this home, so a due model is asked about.
+    let planned = env.line("run-due --dry-run --json").succeeds().json();
+    let n_due = usize::from(answer.kind() == "due");
+    assert_eq!(planned["models"].as_array().unwrap().len(), n_due);
+    let told = words_of(planned["schedules"].as_array().unwrap());
+    let expected = &answer.text;
+    (told != *expected).then(|| format!("expected {expected}\n  but told {told}"))
+}
+
+/// Returns the slots of the schedule in the database, and the time of the next check.
+fn state_in_database(env: &TestEnv) -> (String, String) {
+    let state = ask(env, STATE).pop().unwrap();
+    let (history, next) = state.rsplit_once(" | ").unwrap();
+    (history.to_owned(), next.to_owned())
+}
+
+fn wrong_history(
+    env: &TestEnv,
+    row: &Row<'_>,
+    answer: &Answer,
+    before: &Schedule,
+) -> Option<String> {
+    let state = &before.state;
+    let (mut last, mut open, mut retry) = (state.last_slot_at, state.open_slot_at, state.retry_at);
+    let mut not_before = state.not_before_at.as_second();
+    if ["due", "expired"].contains(&answer.kind()) {
+        (last, open, retry) = (answer.instant("slot"), None, None);
+    }
+    if answer.is_clock_reset {
+        (last, not_before) = (None, row.now.as_second() + 1);
+    }
+    let [last, open, retry] = [last, open, retry].map(seconds);
+    let expected = format!("{last} | {open} | {retry} | {not_before}");
+    let (history, _) = state_in_database(env);
+    (history != expected).then(|| format!("expected {expected}\n  but left {history}"))
+}
+
+fn wrong_next_check(
+    env: &TestEnv,
+    row: &Row<'_>,
+    answer: &Answer,
+    before: &Schedule,
+) -> Option<String> {
+    let (_, next) = state_in_database(env);
+    let expected = match answer.kind() {
+        "disabled" => before.state.next_due_at,
+        "due" => return wrong_check_after_a_run(env, row, before, &next),
+        _ => answer.instant("next"),
+    };
+    (next != seconds(expected)).then(|| format!("looks again at {next}"))
+}
+
+/// Checks that there is work at the next check of a served schedule, and none before.
+fn wrong_check_after_a_run(
+    env: &TestEnv,
+    row: &Row<'_>,
+    before: &Schedule,
+    next: &str,
+) -> Option<String> {
+    let at = Timestamp::from_second(next.parse().ok()?).unwrap();
+    let store = Store::open(&env.database(), row.now).unwrap();
+    let after = store.schedule_by_id(before.id).unwrap().unwrap();
+    let [early, then] = looks(&after, row.inputs().2.offset, at);
+    let is_work = |state: &DueState| matches!(state, DueState::Due(_) | DueState::Expired { .. });
+    let is_right = at > row.now
+        && !is_work(&early)
+        && (is_work(&then) || matches!(then, DueState::Closed { .. }));
+    (!is_right).then(|| format!("looks again at {at}: {early:?}, {then:?}"))
+}
+
+fn wrong_sessions(env: &TestEnv, answer: &Answer) -> Option<String> {
     let sessions = ask(
         env,
         "SELECT slot_at, schedule_name, outcome IS NOT NULL FROM sessions",
     );
-    let runs = ask(env, "SELECT outcome FROM runs");
-    let events = ask(env, EVENTS).join("\n");
-    let (sessions_expected, runs_expected) = match kind {
-        "due" => (
-            vec![format!("{} | row | 1", cell(second("slot")))],
-            vec!["ok"],
-        ),
+    let runs = ask(env, RUNS);
+    let slot = seconds(answer.instant("slot"));
+    let (expected_sessions, expected_runs) = match answer.kind() {
+        "due" => (vec![format!("{slot} | row | 1")], vec!["ok"]),
         "closed" => (vec![], vec!["ok"]),
         _ => (vec![], vec![]),
     };
-    if sessions != sessions_expected || runs != runs_expected {
-        return wrong(format!("sessions {sessions:?}, runs {runs:?}"));
-    }
-    let mut told = Vec::new();
+    let is_right = sessions == expected_sessions && runs == expected_runs;
+    (!is_right).then(|| format!("sessions {sessions:?}, runs {runs:?}"))
+}
+
+fn wrong_events(env: &TestEnv, row: &Row<'_>, answer: &Answer) -> Option<String> {
+    let mut expected = Vec::new();
     if row.last_slot.is_some_and(|last| last > row.now) {
-        told.push("clock-back | the clock went back".to_owned());
+        expected.push("clock-back | the clock went back".to_owned());
     }
-    if kind == "expired" {
-        let slots = match word("missed").unwrap().as_str() {
+    if answer.kind() == "expired" {
+        let slots = match answer.word("missed").unwrap() {
             "1" => "the slot".to_owned(),
             n => format!("{n} slots, the last one"),
         };
-        let slot = word("slot").unwrap();
-        told.push(format!("missed-slot | `row`: {slots} of {slot},"));
+        let slot = answer.word("slot").unwrap();
+        expected.push(format!("missed-slot | `row`: {slots} of {slot},"));
     }
-    if clock == "clock-reset]" {
-        told.push("clock-reset | `row`: its history lies in the future".to_owned());
+    if answer.is_clock_reset {
+        expected.push("clock-reset | `row`: its history lies in the future".to_owned());
     }
-    let is_told = events.lines().count() == told.len()
-        && events
-            .lines()
-            .zip(&told)
-            .all(|(line, start)| line.starts_with(start.as_str()));
-    if !is_told {
-        return wrong(format!("expected events {told:?}\n  but found {events}"));
-    }
+    let events = ask(env, EVENTS);
+    let mut pairs = events.iter().zip(&expected);
+    let is_right = events.len() == expected.len()
+        && pairs.all(|(event, start)| event.starts_with(start.as_str()));
+    (!is_right).then(|| format!("expected events {expected:?}\n  but found {events:?}"))
+}
 
+fn wrong_second_tick(env: &TestEnv) -> Option<String> {
+    let records = || (ask(env, RUNS), ask(env, EVENTS));
+    let before = records();
     env.line("run-due").succeeds();
-    let again = (
-        ask(env, "SELECT outcome FROM runs").len(),
-        ask(env, EVENTS).join("\n"),
-    );
-    if again != (runs.len(), events) {
-        return wrong("a second tick did something".to_owned());
-    }
-    None
+    (records() != before).then(|| "a second tick did something".to_owned())
 }
 
 fn check(numbers: std::ops::RangeInclusive<usize>) {

@@ -38,6 +38,7 @@ fn world() -> TestEnv {
     env
 }
 
+/// Damages a row; no command saves such values.
 fn make_sick(env: &TestEnv, how: &str) {
     change(
         env,

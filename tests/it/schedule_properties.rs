@@ -303,14 +303,14 @@ proptest! {
 
 /// A schedule with a history, and the moment at which it is looked at.
 #[derive(Clone, Debug)]
-struct Case {
+struct DueCase {
     spec: ScheduleSpec,
     state: ScheduleState,
     zone: TimeZone,
     look: DueContext,
 }
 
-impl Case {
+impl DueCase {
     fn ask(&self, now: Timestamp) -> DueState {
         let look = DueContext { now, ..self.look };
         assess(&self.spec, &self.state, &self.zone, &look).state
@@ -321,7 +321,7 @@ fn is_to_do(state: &DueState) -> bool {
     matches!(state, DueState::Due(_) | DueState::Expired { .. })
 }
 
-fn cases() -> impl Strategy<Value = Case> {
+fn cases() -> impl Strategy<Value = DueCase> {
     let catch_up = prop_oneof![
         Just(CatchUp::Once { within: None }),
         Just(CatchUp::Once {
@@ -349,7 +349,7 @@ fn cases() -> impl Strategy<Value = Case> {
         let slots = Slots::new(&sample.cadence, &zone, now);
         let last_slot_at = served.and_then(|served| slots.latest(ago(9_999), ago(served)));
         let open_slot_at = slots.latest(ago(2_000), now).filter(|_| is_open);
-        Case {
+        DueCase {
             state: ScheduleState {
                 anchor_at: ago(since),
                 not_before_at: ago(since),

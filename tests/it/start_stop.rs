@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use hfdl::domain::timer::TimerKind;
-use hfdl_test_hub::{On, generated_bytes};
+use hfdl_test_hub::generated_bytes;
 use serde_json::Value;
 
 use crate::support::env::TestEnv;
@@ -459,12 +459,12 @@ fn a_database_that_cannot_be_read_does_not_keep_the_timer() {
 }
 
 /// A download that is in the middle of its file, and can be let go on.
-struct Running {
+struct RunningDownload {
     env: TestEnv,
     child: Option<Child>,
 }
 
-impl Running {
+impl RunningDownload {
     fn start() -> Self {
         let env = world();
         env.set("HFDL_DISK_RESERVE", "0")
@@ -507,7 +507,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningDownload {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
@@ -518,7 +518,7 @@ impl Drop for Running {
 
 #[test]
 fn stop_signals_a_running_run_and_waits_for_it() {
-    let mut running = Running::start();
+    let mut running = RunningDownload::start();
     let pid = running.child.as_ref().unwrap().id();
     running.env.line("start").succeeds();
     let ran = running.env.line("stop --run-only --wait=60s --json");

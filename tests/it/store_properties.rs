@@ -59,7 +59,7 @@ fn operation() -> impl Strategy<Value = Operation> {
 }
 
 /// The store and what the operations have put into it so far.
-struct World {
+struct StoreEnv {
     store: Store,
     models: Vec<ModelId>,
     schedules: Vec<ScheduleId>,
@@ -81,7 +81,7 @@ fn tags(seed: u8) -> BTreeSet<hfdl::domain::model::Tag> {
         .collect()
 }
 
-impl World {
+impl StoreEnv {
     fn do_one(&mut self, operation: &Operation) -> Result<(), StoreError> {
         self.clock += 1;
         let now = at(self.clock);
@@ -193,7 +193,7 @@ proptest! {
         operations in prop::collection::vec(operation(), 1..60)
     ) {
         let home = Home::new();
-        let mut world = World {
+        let mut world = StoreEnv {
             store: home.open(),
             models: Vec::new(),
             schedules: Vec::new(),

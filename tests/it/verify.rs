@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use hfdl_test_hub::{Api, Fault, On, generated_bytes};
 use serde_json::Value;
 
+use crate::support::database::ask;
 use crate::support::env::{Ran, TestEnv};
 
 const MIB: usize = 1 << 20;
@@ -60,28 +61,21 @@ pub fn rot(path: &Path) {
     file.set_modified(modified).unwrap();
 }
 
-/// Returns what the database says about the last session: outcome and kind of error.
+/// Returns outcome and kind of error of the last session.
 pub fn last_session(env: &TestEnv) -> (String, Option<String>) {
-    let connection = rusqlite::Connection::open(env.database()).unwrap();
-    let sql = "SELECT outcome, error_kind FROM sessions ORDER BY id DESC LIMIT 1";
-    let row = connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)));
-    row.unwrap()
+    let list = env.line("sessions list --limit 1 --json").json();
+    let word = |name: &str| list["sessions"][0][name].as_str().map(str::to_owned);
+    (word("outcome").unwrap(), word("error_kind"))
 }
 
 /// Returns the names of the files that were verified at an instant, sorted.
 fn verified_at(env: &TestEnv, at: &str) -> Vec<String> {
-    let at: jiff::Timestamp = at.parse().unwrap();
-    let connection = rusqlite::Connection::open(env.database()).unwrap();
-    let mut rows = connection
-        .prepare("SELECT path FROM blobs WHERE verified_at = ?1 ORDER BY path")
-        .unwrap();
-    let paths = rows.query_map([at.as_second()], |row| row.get(0)).unwrap();
-    let paths: Vec<String> = paths.map(Result::unwrap).collect();
+    let sql = format!("SELECT path FROM blobs WHERE verified_at = unixepoch('{at}') ORDER BY path");
     let name = |path: &String| {
         let name = Path::new(path).file_name().unwrap();
         name.to_str().unwrap().to_owned()
     };
-    paths.iter().map(name).collect()
+    ask(env, &sql).iter().map(name).collect()
 }
 
 pub fn only_model(ran: &Ran) -> Value {

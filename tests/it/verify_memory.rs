@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hfdl_test_hub::{Fault, On};
 
+use crate::support::database::number;
 use crate::support::env::{Ran, TestEnv};
 use crate::verify::{
     blob, in_snapshot, kept, kept_in_directory, last_session, model_bytes, readers_see_all, rot,
@@ -13,10 +14,8 @@ use crate::verify::{
 };
 
 /// Counts the rows of a table.
-fn count(env: &TestEnv, table: &str) -> u32 {
-    let connection = rusqlite::Connection::open(env.database()).unwrap();
-    let sql = format!("SELECT count(*) FROM {table}");
-    connection.query_row(&sql, [], |row| row.get(0)).unwrap()
+fn count(env: &TestEnv, table: &str) -> i64 {
+    number(env, &format!("SELECT count(*) FROM {table}"))
 }
 
 fn outcome(ran: &Ran) -> String {

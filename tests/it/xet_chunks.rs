@@ -4,6 +4,7 @@ use std::fs;
 
 use hfdl_test_hub::{Api, Fault, On};
 
+use crate::support::database::cell;
 use crate::support::env::{Ran, TestEnv};
 
 const MIB: usize = 1 << 20;
@@ -79,10 +80,8 @@ fn chunks_are_used_where_they_are_clearly_fewer_bytes() {
     assert!(fetched(&ran) < bytes.len() * 2 / 3, "{}", fetched(&ran));
     assert_eq!(fetched(&ran), sent_in_chunks(&env), "counted to the byte");
     assert_eq!(env.hub().count(Api::XetReadToken), 1);
-    let connection = rusqlite::Connection::open(env.database()).unwrap();
-    let sql = "SELECT source FROM session_files WHERE path = ?1";
-    let source: String = connection.query_row(sql, [FILE], |row| row.get(0)).unwrap();
-    assert_eq!(source, "xet");
+    let source = format!("SELECT source FROM session_files WHERE path = '{FILE}'");
+    assert_eq!(cell(&env, &source), "xet");
 }
 
 #[test]

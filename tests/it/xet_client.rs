@@ -44,14 +44,14 @@ fn hub() -> TestHub {
 
 /// Storage whose clock stands where the test sets it, the tokens it was given
 /// and the pauses it would have made.
-struct World {
+struct XetEnv {
     storage: XetStorage,
     now: Arc<AtomicI64>,
     n_tokens: Arc<AtomicUsize>,
     pauses: Arc<Mutex<Vec<Duration>>>,
 }
 
-impl World {
+impl XetEnv {
     fn new(retry: RetryPolicy) -> Self {
         let now = Arc::new(AtomicI64::new(BEGAN));
         let clock = Arc::clone(&now);
@@ -125,7 +125,7 @@ fn forms(hub: &TestHub) -> Vec<String> {
 
 #[test]
 fn a_token_serves_until_shortly_before_it_expires() {
-    let (hub, world) = (hub(), World::new(RetryPolicy::never()));
+    let (hub, world) = (hub(), XetEnv::new(RetryPolicy::never()));
     let client = world.client(&hub, "acme/tiny@1");
     let same_scope = world.client(&hub, "acme/tiny@1");
     asks(&client).unwrap();
@@ -144,7 +144,7 @@ fn a_token_serves_until_shortly_before_it_expires() {
 
 #[test]
 fn a_refused_token_is_replaced_once_for_each_question() {
-    let (hub, world) = (hub(), World::new(RetryPolicy::default()));
+    let (hub, world) = (hub(), XetEnv::new(RetryPolicy::default()));
     let client = world.client(&hub, "acme/tiny@1");
     asks(&client).unwrap();
     let once = On::api(Api::Reconstruction).times(1);
@@ -165,7 +165,7 @@ fn a_refused_token_is_replaced_once_for_each_question() {
 
 #[test]
 fn a_token_that_opens_nothing_is_not_replaced() {
-    let (hub, world) = (hub(), World::new(RetryPolicy::default()));
+    let (hub, world) = (hub(), XetEnv::new(RetryPolicy::default()));
     let client = world.client(&hub, "acme/tiny@1");
     hub.fault(On::api(Api::Reconstruction), Fault::Status(403));
     let fault = asks(&client).unwrap_err().fault;
@@ -175,7 +175,7 @@ fn a_token_that_opens_nothing_is_not_replaced() {
 
 #[test]
 fn the_secret_goes_only_to_the_address_it_came_with() {
-    let (first, second, world) = (hub(), hub(), World::new(RetryPolicy::never()));
+    let (first, second, world) = (hub(), hub(), XetEnv::new(RetryPolicy::never()));
     let mut addresses = Vec::new();
     for (hub, secret) in [(&first, "withdrawn"), (&second, "secret-1")] {
         hub.configure(|settings| {
@@ -211,7 +211,7 @@ fn the_secret_goes_only_to_the_address_it_came_with() {
 #[test]
 fn a_redirect_does_not_lead_the_secret_away() {
     let (hub, elsewhere) = (hub(), hub());
-    let world = World::new(RetryPolicy::default());
+    let world = XetEnv::new(RetryPolicy::default());
     let client = world.client(&hub, "acme/tiny@1");
     let away = format!("{}/v2/reconstructions/{}", elsewhere.endpoint(), hash());
     hub.fault(On::api(Api::Reconstruction), Fault::Redirect(302, away));
@@ -223,7 +223,7 @@ fn a_redirect_does_not_lead_the_secret_away() {
 #[test]
 fn a_host_without_the_second_form_of_the_api_is_asked_for_it_once() {
     for status in [404, 501] {
-        let (hub, world) = (hub(), World::new(RetryPolicy::never()));
+        let (hub, world) = (hub(), XetEnv::new(RetryPolicy::never()));
         hub.configure(|settings| settings.xet.as_mut().unwrap().second_form = false);
         if status == 501 {
             let second = On::api(Api::Reconstruction).times(1);
@@ -239,7 +239,7 @@ fn a_host_without_the_second_form_of_the_api_is_asked_for_it_once() {
 
 #[test]
 fn a_file_that_the_storage_does_not_know_says_nothing_about_its_forms() {
-    let (hub, world) = (hub(), World::new(RetryPolicy::default()));
+    let (hub, world) = (hub(), XetEnv::new(RetryPolicy::default()));
     let client = world.client(&hub, "acme/tiny@1");
     let unknown = XetHash::from_bytes([1; 32]);
     let fault = client.reconstruction(unknown, None).unwrap_err().fault;
@@ -250,7 +250,7 @@ fn a_file_that_the_storage_does_not_know_says_nothing_about_its_forms() {
 
 #[test]
 fn passing_trouble_is_waited_out_and_other_trouble_is_not() {
-    let (hub, world) = (hub(), World::new(RetryPolicy::default()));
+    let (hub, world) = (hub(), XetEnv::new(RetryPolicy::default()));
     let client = world.client(&hub, "acme/tiny@1");
     hub.fault(On::api(Api::Reconstruction).times(1), Fault::Status(503));
     asks(&client).unwrap();
@@ -285,7 +285,7 @@ fn chained(terms: &[Term]) -> Vec<Term> {
 
 #[test]
 fn the_terms_are_the_same_for_every_window_size() {
-    let (hub, world) = (hub(), World::new(RetryPolicy::never()));
+    let (hub, world) = (hub(), XetEnv::new(RetryPolicy::never()));
     let client = world.client(&hub, "acme/tiny@1");
     let size = SIZE as u64;
     let whole = client.terms(hash(), size).unwrap();
@@ -303,7 +303,7 @@ fn the_terms_are_the_same_for_every_window_size() {
 
 #[test]
 fn each_window_begins_where_the_terms_before_ended() {
-    let (hub, world) = (hub(), World::new(RetryPolicy::never()));
+    let (hub, world) = (hub(), XetEnv::new(RetryPolicy::never()));
     let client = world.client(&hub, "acme/tiny@1");
     hub.forget_requests();
     client
@@ -321,7 +321,7 @@ fn each_window_begins_where_the_terms_before_ended() {
 
 #[test]
 fn terms_that_are_not_exactly_the_file_are_refused() {
-    let (hub, world) = (hub(), World::new(RetryPolicy::never()));
+    let (hub, world) = (hub(), XetEnv::new(RetryPolicy::never()));
     let client = world.client(&hub, "acme/tiny@1");
     let size = SIZE as u64;
     for window in [100_000, size * 2] {
@@ -353,7 +353,7 @@ fn terms_that_are_not_exactly_the_file_are_refused() {
 
 #[test]
 fn a_part_is_read_to_the_byte_for_every_window_size() {
-    let (hub, world) = (hub(), World::new(RetryPolicy::never()));
+    let (hub, world) = (hub(), XetEnv::new(RetryPolicy::never()));
     let client = world.client(&hub, "acme/tiny@1");
     let (bytes, size) = (bytes(), SIZE as u64);
     for (start, end) in [(0, size), (1, size - 1), (400_000, 400_001)] {
@@ -370,7 +370,7 @@ fn a_part_is_read_to_the_byte_for_every_window_size() {
 
 #[test]
 fn after_trouble_with_chunks_a_stream_gives_no_more_bytes() {
-    let (hub, world) = (hub(), World::new(RetryPolicy::never()));
+    let (hub, world) = (hub(), XetEnv::new(RetryPolicy::never()));
     let client = world.client(&hub, "acme/tiny@1");
     let range = ByteRange::new(0, SIZE as u64);
     let mut stream = client.read(hash(), range).unwrap();

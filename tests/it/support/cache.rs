@@ -138,7 +138,7 @@ impl TestCache {
         plan_sync(&commit.listing, &self.filter, &placement, &facts.unwrap()).unwrap()
     }
 
-    /// Brings all missing contents in, as a download would.
+    /// Stores all missing contents, as a download does.
     pub fn fetch(&self, commit: &Commit, plan: &SyncPlan) {
         let writer = self.writer();
         for (content, (_, from)) in plan.imports() {

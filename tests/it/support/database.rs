@@ -1,4 +1,4 @@
-//! Questions to the database of a world, and changes behind the program's back.
+//! Queries on the database of a test, and changes that no command makes.
 
 use std::path::Path;
 
@@ -44,7 +44,7 @@ pub fn number(env: &TestEnv, sql: &str) -> i64 {
     cell(env, sql).parse().unwrap()
 }
 
-/// Runs statements.
+/// Runs statements, for states that no command brings about.
 pub fn change(env: &TestEnv, sql: &str) {
     open(&env.database()).execute_batch(sql).unwrap();
 }

@@ -1,6 +1,6 @@
 //! Small file systems, for tests of full and read-only ones, and of those without links.
 //!
-//! Only root can mount them; others are told why not.
+//! Only root can mount them; for other users the reason is returned.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::sound::say;
 pub struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Mounts one at a new folder; says why not.
+    /// Mounts the file system at a new folder, or returns the reason why that failed.
     pub fn mount(at: PathBuf, mebibytes: usize) -> Result<Self, String> {
         fs::create_dir_all(&at).unwrap();
         let size = format!("size={mebibytes}m,mode=0755");
@@ -20,7 +20,7 @@ impl SmallDisk {
         Ok(Self(at))
     }
 
-    /// Lets it hold no more than so many files.
+    /// Limits the number of files.
     pub fn limit_files(&self, n_files: usize) -> Result<(), String> {
         mount(&["-o", &format!("remount,nr_inodes={n_files}")], &self.0)
     }
@@ -33,7 +33,7 @@ impl SmallDisk {
         mount(&["-o", "remount,rw"], &self.0)
     }
 
-    /// Takes all the space that is left.
+    /// Fills the file system.
     pub fn fill(at: &Path) {
         let mut file = fs::File::create(at.join("filler")).unwrap();
         for size in [1 << 16, 1 << 12, 1] {
@@ -62,7 +62,7 @@ pub struct CardDisk {
 }
 
 impl CardDisk {
-    /// Mounts one at a new folder; says why not.
+    /// Mounts the file system at a new folder, or returns the reason why that failed.
     pub fn mount(at: PathBuf, mebibytes: u64) -> Result<Self, String> {
         fs::create_dir_all(&at).unwrap();
         let image = at.with_extension("image");
@@ -90,7 +90,7 @@ fn mount(args: &[&str], at: &Path) -> Result<(), String> {
     ask(Command::new("mount").args(args).arg(at)).map(drop)
 }
 
-/// Runs a program; returns what it says, or what it complains of.
+/// Runs a program; returns its stdout, or its stderr when it fails.
 fn ask(command: &mut Command) -> Result<String, String> {
     match command.output() {
         Ok(output) if output.status.success() => {
@@ -106,8 +106,8 @@ fn ask(command: &mut Command) -> Result<String, String> {
 
 /// A folder with a disk of its own, which can be taken away and brought back.
 ///
-/// Where nothing can be mounted, the folder is moved away instead: what is left
-/// is the same empty mount point, on the file system of everything else.
+/// Without the right to mount, the folder is moved away instead: an empty mount
+/// point on the file system of its parent is left in both cases.
 pub struct RemovableDisk {
     at: PathBuf,
     kept: PathBuf,
@@ -115,7 +115,7 @@ pub struct RemovableDisk {
 }
 
 impl RemovableDisk {
-    /// Mounts one at a new folder; `kept` is where it lies all the time.
+    /// Mounts the disk at a new folder; its files are in `kept` all the time.
     pub fn mount(at: PathBuf, kept: PathBuf) -> Self {
         fs::create_dir_all(&at).unwrap();
         let mounted = SmallDisk::mount(kept.clone(), 64)
@@ -140,7 +140,7 @@ impl RemovableDisk {
         assert_eq!(self.at.read_dir().unwrap().count(), 0);
     }
 
-    /// Mounts the same disk again; fails where something has been put meanwhile.
+    /// Mounts the same disk again; fails if the mount point is not empty.
     pub fn bring_back(&self) {
         assert_eq!(self.at.read_dir().unwrap().count(), 0);
         match &self.disk {

@@ -1,11 +1,11 @@
-//! Worlds in which something is due, and what tests of `run-due` ask about them.
+//! Environments for tests of `run-due`, and questions about slots and sessions.
 
 use hfdl_test_hub::generated_bytes;
 use serde_json::Value;
 
 use super::env::{Ran, TestEnv};
 
-/// Returns a world whose disk is large enough, however full it is.
+/// Returns an environment without a reserve on the disk, so that any disk is large enough.
 pub fn roomy_world() -> TestEnv {
     let env = TestEnv::new();
     env.set("HFDL_DISK_RESERVE", "0");

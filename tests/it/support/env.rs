@@ -1,5 +1,5 @@
-//! The real binary in a world of its own: empty environment, own directories,
-//! fixed clock, and a hub on 127.0.0.1 that starts when it is first asked for.
+//! The environment of one test: the real binary with an empty environment, its
+//! own directories, a fixed clock, and a hub on 127.0.0.1 that starts on demand.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
@@ -13,10 +13,10 @@ use serde_json::Value;
 
 use super::cache::tree;
 
-/// A Sunday morning; nothing is special about it.
+/// The default time of a test: a Sunday morning.
 pub const NOW: &str = "2026-03-01T09:00:00Z";
 
-/// Nobody listens there: a test that never starts a hub cannot reach a real one.
+/// A closed port: a test without a hub cannot reach a real one.
 const NO_HUB: &str = "http://127.0.0.1:1";
 
 pub struct TestEnv {
@@ -41,7 +41,7 @@ impl TestEnv {
                 ("TZ", "UTC".to_owned()),
                 ("HFDL_TEST_NOW", NOW.to_owned()),
                 ("HFDL_TEST_NO_PAUSES", "1".to_owned()),
-                // No test meets the crontab of whoever runs it.
+                // No test reads or writes the crontab of the user who runs it.
                 ("HFDL_TEST_PROGRAMS", place("programs")),
                 ("HFDL_TEST_PROCESSES", place("processes")),
             ]
@@ -70,7 +70,7 @@ impl TestEnv {
         })
     }
 
-    /// As `hub`, for a hub that is built in a special way.
+    /// As `hub`, for a hub with settings of its own.
     pub fn start_hub(&self, builder: Builder) -> &TestHub {
         assert!(self.hub.get().is_none(), "there is a hub already");
         self.hub.get_or_init(|| builder.start());
@@ -108,7 +108,7 @@ impl TestEnv {
         now.split('+').next().unwrap().to_owned()
     }
 
-    /// Returns the directory that holds everything of this world.
+    /// Returns the directory that holds all files of this test.
     pub fn root(&self) -> &Path {
         self.root.path()
     }
@@ -149,7 +149,7 @@ impl TestEnv {
         self.run(command, format!("hfdl {}", args.join(" ")))
     }
 
-    /// Runs the program as a shell does that has done something before.
+    /// Runs the program from a shell that ran other commands before.
     #[cfg(target_os = "linux")]
     pub fn hfdl_after<A: AsRef<str>>(&self, words: &str, args: impl IntoIterator<Item = A>) -> Ran {
         let program = self.command(args);
@@ -186,8 +186,8 @@ impl TestEnv {
         self.hfdl(words(line))
     }
 
-    /// Returns every row of every table as text: what the database says,
-    /// however it is laid out in the file.
+    /// Returns every row of every table as text, independent of the layout of
+    /// the file.
     pub fn database_content(&self) -> String {
         let mut content = String::new();
         if !self.database().exists() {
@@ -237,7 +237,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// A program that has ended, with all it said.
+/// An ended program with its exit code and output.
 pub struct Ran {
     line: String,
     code: Option<i32>,
@@ -262,7 +262,7 @@ impl Ran {
         self
     }
 
-    /// Checks that stderr says something.
+    /// Checks that stderr contains a text.
     pub fn explains(&self, text: &str) -> &Self {
         assert!(
             self.stderr.contains(text),
@@ -272,7 +272,7 @@ impl Ran {
         self
     }
 
-    /// Checks that stdout says something.
+    /// Checks that stdout contains a text.
     pub fn prints(&self, text: &str) -> &Self {
         assert!(
             self.stdout.contains(text),
@@ -311,7 +311,7 @@ impl Ran {
     }
 
     /// Returns command line, code and both streams as one text to compare
-    /// with a snapshot; what differs between machines is replaced.
+    /// with a snapshot; parts that differ between machines are replaced.
     pub fn picture(&self) -> String {
         let mut picture = format!("$ {}\n", self.line);
         for (name, text) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
@@ -329,7 +329,7 @@ impl Ran {
         picture.replace("hfdl.exe", "hfdl")
     }
 
-    /// Returns everything that helps to understand a failure.
+    /// Returns command line, exit code, output and files, for the message of a failure.
     pub fn report(&self) -> String {
         format!(
             "$ {}\ncode: {:?}\n--- stdout\n{}\n--- stderr\n{}\n--- files below {}\n{}\n",

@@ -1,4 +1,4 @@
-//! A strict reader of Prometheus' text format: what it takes, every scraper takes.
+//! A strict reader of Prometheus' text format; every scraper reads a text that it accepts.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! A disk that fails: a library that is preloaded into hfdl and lets one of its
+//! Failures of a disk: a library is preloaded into hfdl and makes one of its
 //! calls fail. Linux only; compiled by the system's C compiler.
 //!
 //! Direct system calls are not intercepted: `fallocate`, `copy_file_range` and
@@ -11,10 +11,10 @@ use std::sync::OnceLock;
 
 use super::env::{Ran, TestEnv};
 
-/// The call that fails, and its error.
+/// The call that fails, and the error that it returns.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault<'a> {
-    /// Calls on paths that begin so; with a `$` at its end, on that file alone.
+    /// The prefix of the paths of these calls; with `$` at its end, the path of one file.
     pub below: &'a Path,
     /// Names of calls; empty for all.
     pub calls: &'a [&'a str],
@@ -27,7 +27,7 @@ pub struct Fault<'a> {
 }
 
 impl TestEnv {
-    /// Runs hfdl on a disk that fails once.
+    /// Runs hfdl with this failure.
     pub fn hfdl_with_fault(&self, fault: &Fault<'_>, args: &[&str]) -> Ran {
         let names = [
             "LD_PRELOAD",
@@ -54,7 +54,7 @@ impl TestEnv {
         ran
     }
 
-    /// Returns the calls below a path that a good run makes, in their order.
+    /// Returns the calls below a path that a run without failures makes, in order.
     pub fn disk_calls(&self, below: &Path, args: &[&str]) -> Vec<String> {
         let log = self.root().join("outside/calls");
         fs::create_dir_all(log.parent().unwrap()).unwrap();

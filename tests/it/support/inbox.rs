@@ -1,10 +1,10 @@
-//! A server on loopback that takes pings and writes down what it got.
+//! A server on loopback that records the pings that it gets.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
-/// One ping as it arrived.
+/// One ping.
 #[derive(Clone, Debug)]
 pub struct Ping {
     pub method: String,
@@ -22,7 +22,7 @@ impl Ping {
     }
 }
 
-/// Listens until the test ends.
+/// A listener that lives as long as the test.
 pub struct Inbox {
     base: String,
     pings: Arc<Mutex<Vec<Ping>>>,

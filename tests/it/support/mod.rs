@@ -1,4 +1,6 @@
-//! What the tests share.
+//! Helpers of several test modules: the environment of a test, the test hub's
+//! files, small and failing disks, stand-ins for programs of the system, and
+//! checks that must hold after every run.
 
 pub mod cache;
 pub mod database;

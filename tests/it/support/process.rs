@@ -1,20 +1,20 @@
-//! Processes that are started beside the test, and killed.
+//! Processes that run beside a test and are killed with it.
 
 use std::fs;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// A process that must not outlive a failed test.
+/// A process that is killed when the test ends, also when it fails.
 pub struct Victim(Option<Child>);
 
 impl Victim {
-    /// Starts one that nobody listens to.
+    /// Starts a process without its output.
     pub fn start(mut command: Command) -> Self {
         let quiet = command.stdout(Stdio::null()).stderr(Stdio::null());
         Self(Some(quiet.spawn().unwrap()))
     }
 
-    /// Starts one whose words are kept.
+    /// Starts a process and keeps its output.
     pub fn heard(mut command: Command) -> Self {
         let heard = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Self(Some(heard.spawn().unwrap()))
@@ -28,14 +28,14 @@ impl Victim {
         self.0.as_mut().unwrap().try_wait().unwrap()
     }
 
-    /// Kills it, as `kill -9` does.
+    /// Kills the process, as `kill -9` does.
     pub fn kill(&mut self) -> ExitStatus {
         let child = self.0.as_mut().unwrap();
         child.kill().unwrap();
         child.wait().unwrap()
     }
 
-    /// Waits for its end and returns what it said.
+    /// Waits for the end of the process and returns its output.
     pub fn output(mut self) -> Output {
         self.0.take().unwrap().wait_with_output().unwrap()
     }
@@ -82,7 +82,7 @@ pub fn was_killed(status: ExitStatus) -> bool {
     }
 }
 
-/// Numbers that are the same for the same seed.
+/// Pseudo-random numbers, the same for the same seed.
 pub struct Dice(pub u64);
 
 impl Dice {

@@ -1,5 +1,5 @@
-//! Stand-ins for the helper programs of an operating system: shell scripts in
-//! a folder of the test's world, which keep what they are told in files there.
+//! Stand-ins for helper programs of the operating system: shell scripts in a
+//! folder of the test, which record their arguments in files there.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::env::TestEnv;
 
-/// Which `crontab` is imitated: what each says where there is no crontab.
+/// The imitated `crontab`; they differ in the message about a missing crontab.
 #[derive(Clone, Copy, Debug)]
 pub enum Cron {
     Debian,
@@ -17,12 +17,12 @@ pub enum Cron {
 }
 
 impl TestEnv {
-    /// Writes a program that this world's machine has.
+    /// Writes a program that hfdl finds in this test.
     pub fn program(&self, name: &str, script: &str) -> &Self {
         let folder = self.root().join("programs");
         fs::create_dir_all(&folder).unwrap();
         let path = folder.join(name);
-        // Aside and renamed: another thread's child may hold a writable copy open.
+        // Written aside and renamed: a child of another thread may have a writable file open.
         let aside = folder.join(format!("{name}.new"));
         fs::write(&aside, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&aside, fs::Permissions::from_mode(0o755)).unwrap();
@@ -30,7 +30,7 @@ impl TestEnv {
         self
     }
 
-    /// Where the stand-ins keep the user's crontab.
+    /// Returns the file in which the stand-ins keep the user's crontab.
     pub fn crontab_file(&self) -> PathBuf {
         self.root().join("crontab")
     }
@@ -39,7 +39,7 @@ impl TestEnv {
         fs::read(self.crontab_file()).ok()
     }
 
-    /// Gives this machine a `crontab` and a running cron.
+    /// Adds a `crontab` and a running cron.
     pub fn has_cron(&self, cron: Cron) -> &Self {
         let file = self.crontab_file();
         let file = file.display();
@@ -76,7 +76,7 @@ esac"
         fs::read_to_string(self.root().join("crontab.log")).map_or(0, |log| log.lines().count())
     }
 
-    /// Gives this machine a manager of the user's units that says yes to everything.
+    /// Adds a systemd user manager that accepts every command.
     pub fn has_systemd(&self) -> &Self {
         self.program("loginctl", "echo Linger=yes");
         self.program("systemctl", &self.noting("systemctl"))
@@ -88,7 +88,7 @@ esac"
         format!("echo \"$@\" >>'{}'", log.display())
     }
 
-    /// Returns the calls that such a script has noted.
+    /// Returns the calls that a script of `noting` has recorded.
     pub fn calls(&self, name: &str) -> Vec<String> {
         let log = self.root().join(format!("{name}.log"));
         let log = fs::read_to_string(log).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A proxy that only knows `CONNECT`, and remembers whom it connected to.
+//! A proxy that only knows `CONNECT` and records the requests.
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
@@ -19,7 +19,7 @@ impl Proxy {
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let seen = Arc::clone(&seen);
-                // A client that goes away is no business of the proxy.
+                // A client that closes its connection is no failure of the proxy.
                 std::thread::spawn(move || drop(serve(stream, &seen)));
             }
         });
@@ -35,7 +35,7 @@ impl Proxy {
         self.heads.lock().unwrap().clone()
     }
 
-    /// Tells whether somebody was connected to this origin.
+    /// Tells whether a client was connected to this origin.
     pub fn connected_to(&self, origin: &str) -> bool {
         let (_, host) = origin.split_once("://").unwrap();
         let line = format!("CONNECT {host} ");

@@ -1,4 +1,5 @@
-//! What must hold of a world whatever happened to the program.
+//! Checks that hold after every run and every kill: no damaged file under its
+//! final name, no file outside, a sound database, no secret in any output.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,8 +15,8 @@ pub type Truth = BTreeMap<String, BTreeMap<String, Vec<u8>>>;
 /// No secret of the hub may be in anything that stays or is shown.
 const SECRETS: &[&str] = &["hf_geheim", "Signature=", "Policy=", "geheim"];
 
-/// Tells whoever reads the output of a test something; unlike an assertion it
-/// is there to understand a failure, or a test that could not do all it wanted.
+/// Prints a line into the output of a test: figures that explain a failure, or
+/// the reason why a test was skipped.
 #[allow(clippy::print_stdout)]
 pub fn say(text: &str) {
     println!("{text}");
@@ -41,9 +42,9 @@ pub fn files_below(root: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Returns the first thing that is wrong in a cache, a home or around them.
+/// Returns the first damage in the cache, the home or the files around them.
 ///
-/// Holds at every instant, also right after a `kill -9`.
+/// There is none at any moment, also right after a `kill -9`.
 pub fn damage(env: &TestEnv, truth: &Truth) -> Result<(), String> {
     blobs_are_what_their_names_say(&env.cache())?;
     refs_lead_to_whole_snapshots(&env.cache(), truth)?;
@@ -96,7 +97,7 @@ fn nothing_is_outside(env: &TestEnv) -> Result<(), String> {
         let name = entry.file_name().to_string_lossy().into_owned();
         let is_empty = || files_below(&entry.path()).is_empty();
         match name.as_str() {
-            // The last two are the tests' own, who look after them.
+            // The last two belong to tests, which check them themselves.
             "state" | "hub" | "out" | "outside" => {}
             "user" | "work" if is_empty() => {}
             _ => return Err(format!("`{name}` was not expected")),
@@ -135,7 +136,7 @@ fn count(env: &TestEnv, sql: &str) -> i64 {
     connection.query_row(sql, [], |row| row.get(0)).unwrap()
 }
 
-/// Returns where a secret is shown or kept, if anywhere.
+/// Returns the first output or file that contains a secret.
 pub fn leak(env: &TestEnv, ran: &Ran) -> Option<String> {
     let mut places = vec![
         ("stderr".to_owned(), ran.stderr().to_owned()),

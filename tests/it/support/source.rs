@@ -1,4 +1,4 @@
-//! Reads Rust source as text, just well enough to see which paths it names.
+//! A reader of Rust source that finds the paths that it names.
 
 /// Splits source into names, `::` and single characters, without comments, literals and unit tests.
 pub fn tokens(source: &str) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! The rows of `data/truth_table.md`, for whoever asks whether they hold.
+//! A reader of the rows of `data/truth_table.md`.
 #![allow(clippy::unwrap_used)]
 
 use hfdl::domain::schedule::{
@@ -65,7 +65,7 @@ impl<'a> Row<'a> {
         })
     }
 
-    /// Returns what the row says about a schedule, its state and the look at it.
+    /// Returns the schedule of the row, its state, and the time and rules of the check.
     pub fn inputs(&self) -> (ScheduleSpec, ScheduleState, DueContext) {
         let mut state = ScheduleState {
             anchor_at: self.not_before,

@@ -1,8 +1,8 @@
-//! A hub with Xet storage, and bytes for it.
+//! An environment with Xet storage, and bytes without repetition.
 
 use super::env::TestEnv;
 
-/// Returns a world whose hub stores files in Xet, too.
+/// Returns an environment whose hub has Xet storage, too.
 pub fn world_with_xet() -> TestEnv {
     let env = TestEnv::new();
     env.set("HFDL_DISK_RESERVE", "0");
@@ -10,7 +10,7 @@ pub fn world_with_xet() -> TestEnv {
     env
 }
 
-/// Noise without any repetition.
+/// Returns bytes without any repetition.
 pub fn noise(n: usize, seed: u64) -> Vec<u8> {
     let mut bytes = vec![0; n];
     fastrand::Rng::with_seed(seed).fill(&mut bytes);
