@@ -6,6 +6,9 @@
 //! or in a snapshot; the ref is written last; each file that may be deleted later
 //! has a record of its home.
 //!
+//! Decision: the ref is written last, because readers follow it. A process that is killed
+//! before that leaves the old revision whole, and the next run finds the new files.
+//!
 //! Callers pass verified files and a plan in, and get facts about the disk as
 //! values of `domain` back. Deliberately absent: the network, the decision about a
 //! deletion (`domain::deletion`), and the shared Xet store (`blobs/` at the cache

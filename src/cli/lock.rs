@@ -13,7 +13,7 @@ use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
 use crate::json::skipped_run;
 use crate::ops::lock::{take_run_lock, this_process};
-use crate::ops::notify::Voice;
+use crate::ops::notify::Notifier;
 use crate::ops::run::record_skipped_run;
 use crate::ops::ticks::record_tick;
 use crate::store::Store;
@@ -65,14 +65,14 @@ pub fn take_lock(
             // A tick that found a long run is one all the same.
             record_tick(store, trigger, settings.timer_every(), start.at)?;
         }
-        let voice = Voice {
+        let notifier = Notifier {
             host: &context.host,
             home: &context.home,
             store,
             settings: &settings,
             stop: None,
         };
-        voice.tell_skipped(&run);
+        notifier.run_skip_hook(&run);
         skipped = Some(run);
     }
     if context.out.format != Format::Table {

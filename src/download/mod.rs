@@ -13,6 +13,11 @@
 //! file's. No lock is held while bytes are received. A source cannot be interrupted, so a
 //! stopped run abandons a stuck connection together with the lock of its file.
 //!
+//! Decisions. Blocking threads and no async runtime: a few dozen connections need no
+//! more, and the hash and the disk would block a runtime anyway. The journal lies beside
+//! the partial file and not in the database: it is written several times a second, must
+//! survive without the database, and goes with the file.
+//!
 //! | file | contents |
 //! |---|---|
 //! | `engine` | interface: jobs in, events out, end of stopped jobs |

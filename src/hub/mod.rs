@@ -8,6 +8,10 @@
 //!   signed URL.
 //! - Requests are retried by the client's policy, within a time limit.
 //!
+//! Decision: no `HEAD` request per file. One listing names the size and hash of every
+//! file, so that an unchanged repository costs one request and a new one costs one per
+//! thousand files; the official client's way costs one per file.
+//!
 //! Entry point: [`HubClient`], shared by all threads. Deliberately absent: the
 //! verification of content (`download`) and the Xet protocol (`xet`).
 

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use super::notify::{EarlyEnd, News, Ping, Voice, tell_early_end};
+use super::notify::{EarlyEnd, News, Notifier, Ping, tell_early_end};
 use super::services::Services;
 use crate::domain::alert::RunFacts;
 use crate::domain::outcome::ExitStatus;
@@ -52,10 +52,10 @@ impl Finish<'_> {
         runs: EndedRuns<'_>,
         report: impl FnOnce(Option<&News>) -> Result<ExitStatus>,
     ) -> Result<ExitStatus> {
-        let voice = Voice::from(self.services);
-        let news = runs.run.cloned().and_then(|run| voice.learn(run));
-        let untold = match &news {
-            None if runs.has_crashed => voice.learn_of_crashes(),
+        let notifier = Notifier::from(self.services);
+        let news = runs.run.cloned().and_then(|run| notifier.record_news(run));
+        let earlier = match &news {
+            None if runs.has_crashed => notifier.record_crashes(),
             _ => Vec::new(),
         };
         if let Some(write) = self.status_file {
@@ -63,12 +63,12 @@ impl Finish<'_> {
         }
         drop(self.lock);
         let status = report(news.as_ref());
-        voice.tell_untold(&untold);
+        notifier.run_earlier_hooks(&earlier);
         if let Some(run) = runs.paused {
-            voice.tell_skipped(run);
+            notifier.run_skip_hook(run);
         }
         if let Some(news) = &news {
-            voice.tell(news);
+            notifier.run_hooks(news);
         }
         if let Some(reason) = &runs.wait {
             let status = status.as_ref().copied().unwrap_or(ExitStatus::Temporary);
@@ -83,10 +83,10 @@ impl Finish<'_> {
             };
             tell_early_end(&end, self.metrics_file, None);
         } else {
-            voice.write_files(self.metrics_file);
+            notifier.write_metrics_file(self.metrics_file);
         }
         if let (Some(run), Some(ping)) = (runs.run, self.ping) {
-            ping.end(&voice, run);
+            ping.end(&notifier, run);
         }
         Ok(self.services.end_status(status?))
     }

@@ -10,6 +10,10 @@
 //! evaluation takes one as an argument, so that tests do not depend on the zone
 //! data of the machine.
 //!
+//! Decision: cron expressions are parsed here and not by a package. The packages differ
+//! in day-of-month together with day-of-week, steps and names, and a schedule must mean
+//! the same as in the user's crontab; a test compares with another parser.
+//!
 //! Deliberately absent: the rate limits of the Hub and the budgets of a run,
 //! which apply to a whole process.
 

@@ -1,31 +1,28 @@
-//! Warnings about telling others, once a day.
-//!
-//! A timer comes every few minutes; who mails what is printed would send the
-//! same sentence a hundred times a day.
+//! Warnings about failed notifications, once a day: cron mails all output of each tick,
+//! and a timer ticks every few minutes.
 
 use anyhow::Result;
 
-use super::Voice;
+use super::Notifier;
 use crate::domain::time::{Timestamp, believed, render_utc};
 use crate::store::MetaKey;
 
-/// How long nothing is said of trouble that goes on.
+/// The time between two warnings of the same trouble.
 const REMINDS_AFTER_SECONDS: i64 = 24 * 3_600;
 
-/// Warns of trouble unless the same was told within a day; without trouble the
-/// next one is news again.
-pub fn warn_daily(voice: &Voice<'_>, key: MetaKey, trouble: Option<&str>) {
+/// Warns of trouble, once a day while it is the same. Without trouble the record ends.
+pub fn warn_daily(notifier: &Notifier<'_>, key: MetaKey, trouble: Option<&str>) {
     let words = trouble.unwrap_or_default();
-    match remember(voice, key, trouble) {
+    match remember(notifier, key, trouble) {
         Ok(true) => log::warn!("{words}"),
         Ok(false) => {}
         Err(err) => log::warn!("{words}: {err:#}"),
     }
 }
 
-/// Tells whether the trouble is news, and remembers that it was told.
-fn remember(voice: &Voice<'_>, key: MetaKey, trouble: Option<&str>) -> Result<bool> {
-    let (store, now) = (voice.store, voice.host.now());
+/// Tells whether a warning is due, and records it.
+fn remember(notifier: &Notifier<'_>, key: MetaKey, trouble: Option<&str>) -> Result<bool> {
+    let (store, now) = (notifier.store, notifier.host.now());
     let told = store.meta(key)?;
     let Some(trouble) = trouble else {
         if told.is_some() {
@@ -33,7 +30,7 @@ fn remember(voice: &Voice<'_>, key: MetaKey, trouble: Option<&str>) -> Result<bo
         }
         return Ok(false);
     };
-    let is_news = voice.host.stderr_is_terminal() || is_news(told.as_deref(), trouble, now);
+    let is_news = notifier.host.stderr_is_terminal() || is_news(told.as_deref(), trouble, now);
     if is_news {
         let told = format!("{} {trouble}", render_utc(now));
         store.set_meta(key, &told)?;
@@ -41,7 +38,7 @@ fn remember(voice: &Voice<'_>, key: MetaKey, trouble: Option<&str>) -> Result<bo
     Ok(is_news)
 }
 
-/// Judges trouble by what was told of it last: an instant, a space, the words.
+/// Compares trouble with the record: an instant, a space, the message.
 fn is_news(told: Option<&str>, trouble: &str, now: Timestamp) -> bool {
     let told = told.and_then(|told| told.split_once(' '));
     let Some((Ok(at), words)) = told.map(|(at, words)| (at.parse::<Timestamp>(), words)) else {

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::Voice;
+use super::Notifier;
 use super::metrics::{metrics_path, write_early_metrics, write_metrics};
 use super::ping::Ping;
 use crate::domain::outcome::ExitStatus;
@@ -17,24 +17,24 @@ use crate::store::Store;
 use crate::sys::host::Host;
 use crate::sys::paths::Home;
 
-/// How a tick ended that had no run.
+/// The end of a tick without a run.
 pub struct EarlyEnd<'a> {
     pub host: &'a Host,
     pub home: &'a Home,
-    /// The settings that could be read; saved ones need the database.
+    /// The readable settings; saved ones need the database.
     pub settings: &'a Settings,
     pub store: Option<&'a Store>,
     pub status: ExitStatus,
     pub why: &'a str,
-    /// Whether the tick ended in order, so that its exit code has a meaning.
+    /// Whether the exit code of the tick has a meaning.
     pub is_in_order: bool,
 }
 
-/// Writes the metrics file and sends the ping of a tick that had no run, or
-/// whose run ended without a report: then there is a ping already.
+/// Writes the metrics file and sends the ping of a tick without a run, or whose run
+/// ended without a report; the latter has started a ping already.
 pub fn tell_early_end(end: &EarlyEnd<'_>, metrics: Option<&Path>, ping: Option<Ping>) {
     let now = end.host.now();
-    let voice = end.store.map(|store| Voice {
+    let notifier = end.store.map(|store| Notifier {
         host: end.host,
         home: end.home,
         store,
@@ -43,8 +43,8 @@ pub fn tell_early_end(end: &EarlyEnd<'_>, metrics: Option<&Path>, ping: Option<P
     });
     if let Some(path) = metrics_path(end.host, end.settings, metrics) {
         let early = LastRun::without_run(now, end.status);
-        match &voice {
-            Some(voice) => write_metrics(voice, &path, Some(early)),
+        match &notifier {
+            Some(notifier) => write_metrics(notifier, &path, Some(early)),
             None => write_early_metrics(&path, early),
         }
     }
@@ -56,6 +56,6 @@ pub fn tell_early_end(end: &EarlyEnd<'_>, metrics: Option<&Path>, ping: Option<P
         } else {
             Signal::Fail
         };
-        ping.end_without_run(voice.as_ref(), signal, end.why);
+        ping.end_without_run(notifier.as_ref(), signal, end.why);
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::Voice;
+use super::Notifier;
 use super::daily::warn_daily;
 use crate::cache::CacheLayout;
 use crate::domain::model::{Destination, Model, ModelId};
@@ -42,8 +42,8 @@ pub fn metrics_path(host: &Host, settings: &Settings, given: Option<&Path>) -> O
 /// Writes the metrics file; a failure is a warning.
 ///
 /// `early` is a tick that ended before its run, which counts as the last run.
-pub fn write_metrics(voice: &Voice<'_>, path: &Path, early: Option<LastRun>) {
-    let facts = match (gather(voice), early) {
+pub fn write_metrics(notifier: &Notifier<'_>, path: &Path, early: Option<LastRun>) {
+    let facts = match (gather(notifier), early) {
         (Ok(facts), _) => Ok(Facts {
             last_run: early.or(facts.last_run),
             ..facts
@@ -53,7 +53,7 @@ pub fn write_metrics(voice: &Voice<'_>, path: &Path, early: Option<LastRun>) {
     };
     let written = facts.and_then(|facts| write(path, &facts));
     let trouble = written.err().map(|err| format!("no metrics: {err:#}"));
-    warn_daily(voice, MetaKey::MetricsTrouble, trouble.as_deref());
+    warn_daily(notifier, MetaKey::MetricsTrouble, trouble.as_deref());
 }
 
 /// Writes the metrics of a failed tick without a database.
@@ -77,10 +77,10 @@ fn write(path: &Path, facts: &Facts) -> Result<()> {
         .with_context(|| format!("cannot write `{}`", path.display()))
 }
 
-fn gather(voice: &Voice<'_>) -> Result<Facts> {
-    let (store, now) = (voice.store, voice.host.now());
+fn gather(notifier: &Notifier<'_>) -> Result<Facts> {
+    let (store, now) = (notifier.store, notifier.host.now());
     let models = store.readable_models(&ModelFilter::default())?;
-    let ticks = last_ticks(voice.home, store, now)?;
+    let ticks = last_ticks(notifier.home, store, now)?;
     let runs = store.runs_ever_ended()?;
     let n_runs = |outcome| runs.get(&outcome).copied().unwrap_or(0);
     let limits = store.rate_limits(now)?;
@@ -95,8 +95,8 @@ fn gather(voice: &Voice<'_>) -> Result<Facts> {
             ("locked", n_runs(RunOutcome::SkippedLocked)),
             ("paused", n_runs(RunOutcome::SkippedPaused)),
         ],
-        free: free_space(voice, &models),
-        models: describe(voice, models)?,
+        free: free_space(notifier, &models),
+        models: describe(notifier, models)?,
         rate_limits: limits
             .into_iter()
             .map(|limit| (limit.endpoint, limit.bucket, limit.remaining))
@@ -125,14 +125,14 @@ fn last_run(store: &Store, now: Timestamp) -> Result<Option<LastRun>> {
     }))
 }
 
-fn describe(voice: &Voice<'_>, models: Vec<Model>) -> Result<Vec<ModelFacts>> {
-    let cache = CacheLayout::new(voice.settings.cache_dir());
-    let now = voice.host.now();
-    let mut last = voice.store.last_sessions(now)?;
-    let fetched = voice.store.bytes_ever_fetched()?;
+fn describe(notifier: &Notifier<'_>, models: Vec<Model>) -> Result<Vec<ModelFacts>> {
+    let cache = CacheLayout::new(notifier.settings.cache_dir());
+    let now = notifier.host.now();
+    let mut last = notifier.store.last_sessions(now)?;
+    let fetched = notifier.store.bytes_ever_fetched()?;
     let describe = |mut model: Model| {
         model.state = model.state.as_of(now);
-        describe_one(voice.store, &cache, model, &mut last, &fetched)
+        describe_one(notifier.store, &cache, model, &mut last, &fetched)
     };
     models.into_iter().map(describe).collect()
 }
@@ -172,8 +172,8 @@ fn describe_one(
 
 /// Returns the free space of all destinations; for one that does not exist yet, that
 /// of the nearest folder above it.
-fn free_space(voice: &Voice<'_>, models: &[Model]) -> Vec<(String, u64)> {
-    let mut places = vec![PathBuf::from(voice.settings.cache_dir())];
+fn free_space(notifier: &Notifier<'_>, models: &[Model]) -> Vec<(String, u64)> {
+    let mut places = vec![PathBuf::from(notifier.settings.cache_dir())];
     for model in models {
         if let Destination::Directory(path) = &model.spec.destination
             && !places.contains(path)

@@ -11,18 +11,18 @@
 //! notices (`domain::health`, `domain::alert`), HTTP and child processes (`notify`).
 
 mod daily;
+mod earlier_runs;
 mod early;
 mod metrics;
 mod ping;
-mod untold;
 
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
 
+use self::earlier_runs::{found_in_place, news_of_earlier_runs};
 use self::metrics::{metrics_path, write_metrics};
-use self::untold::{found_in_place, learn_untold};
 use super::services::Services;
 use crate::domain::alert::{Alerts, HookCall, HookEvent, Notice, Reason, RunFacts, decide};
 use crate::domain::argv::Argv;
@@ -47,7 +47,7 @@ const MOST_TIME: Duration = Duration::from_secs(15 * 60);
 
 /// The context of notifications.
 #[derive(Clone, Copy)]
-pub struct Voice<'a> {
+pub struct Notifier<'a> {
     pub host: &'a Host,
     pub home: &'a Home,
     pub store: &'a Store,
@@ -62,16 +62,16 @@ pub struct News {
     pub run: RunFacts,
     pub alerts: Alerts,
     /// The notices of earlier runs that ended before their hooks.
-    pub untold: Vec<News>,
+    pub earlier: Vec<News>,
 }
 
 impl News {
     fn new(run: RunFacts, alerts: Alerts) -> Self {
-        let untold = Vec::new();
+        let earlier = Vec::new();
         Self {
             run,
             alerts,
-            untold,
+            earlier,
         }
     }
 
@@ -92,7 +92,7 @@ impl News {
     }
 }
 
-impl<'a> From<&'a Services<'_>> for Voice<'a> {
+impl<'a> From<&'a Services<'_>> for Notifier<'a> {
     fn from(services: &'a Services<'_>) -> Self {
         Self {
             host: services.host,
@@ -104,12 +104,12 @@ impl<'a> From<&'a Services<'_>> for Voice<'a> {
     }
 }
 
-impl Voice<'_> {
+impl Notifier<'_> {
     /// Decides about the notices of a run, and saves that they were reported.
     ///
     /// The caller holds the lock of the home. `None`: the database cannot be written;
     /// then all trouble is shown and no hook is run.
-    pub fn learn(&self, run: RunFacts) -> Option<News> {
+    pub fn record_news(&self, run: RunFacts) -> Option<News> {
         match self.remember(run) {
             Ok(news) => Some(news),
             Err(err) => {
@@ -122,40 +122,40 @@ impl Voice<'_> {
     fn remember(&self, run: RunFacts) -> Result<News> {
         let now = self.host.now();
         self.store.transaction(|store| {
-            let untold = learn_untold(store, Some(&run), now)?;
+            let earlier = news_of_earlier_runs(store, Some(&run), now)?;
             let mut alerts = decide(&run, &store.standings()?, now);
             for (model, standing) in &alerts.standings {
                 store.save_standing(*model, standing)?;
             }
-            alerts.notices.extend(found_in_place(&run, &untold));
+            alerts.notices.extend(found_in_place(&run, &earlier));
             Ok(News {
-                untold,
+                earlier,
                 ..News::new(run, alerts)
             })
         })
     }
 
-    /// As `learn`, for a tick without a run that found a crashed one.
-    pub fn learn_of_crashes(&self) -> Vec<News> {
+    /// As `record_news`, for a tick without a run that found a crashed one.
+    pub fn record_crashes(&self) -> Vec<News> {
         let now = self.host.now();
-        let untold = self
+        let earlier = self
             .store
-            .transaction(|store| learn_untold(store, None, now));
-        untold.unwrap_or_else(|err| {
+            .transaction(|store| news_of_earlier_runs(store, None, now));
+        earlier.unwrap_or_else(|err| {
             log::warn!("cannot decide what to report, so no hook is run: {err:#}");
             Vec::new()
         })
     }
 
     /// Runs the hooks of earlier runs that ended before them.
-    pub fn tell_untold(&self, untold: &[News]) {
-        self.call_all(ExitStatus::Ok, untold.iter().flat_map(News::calls));
+    pub fn run_earlier_hooks(&self, earlier: &[News]) {
+        self.call_all(ExitStatus::Ok, earlier.iter().flat_map(News::calls));
     }
 
     /// Runs the hooks of a run, and `finally` after a `run-due` that had work.
-    pub fn tell(&self, news: &News) {
-        let untold = news.untold.iter().flat_map(News::calls);
-        let notices = untold.chain(news.calls());
+    pub fn run_hooks(&self, news: &News) {
+        let earlier = news.earlier.iter().flat_map(News::calls);
+        let notices = earlier.chain(news.calls());
         let end = HookCall {
             event: HookEvent::Finally,
             reason: Reason::Ended,
@@ -169,14 +169,14 @@ impl Voice<'_> {
     }
 
     /// Writes the metrics file, if there is a setting for it.
-    pub fn write_files(&self, metrics: Option<&Path>) {
+    pub fn write_metrics_file(&self, metrics: Option<&Path>) {
         if let Some(path) = metrics_path(self.host, self.settings, metrics) {
             write_metrics(self, &path, None);
         }
     }
 
     /// Runs the hook for a run that did not take place.
-    pub fn tell_skipped(&self, run: &RunFacts) {
+    pub fn run_skip_hook(&self, run: &RunFacts) {
         let skip = HookCall {
             event: HookEvent::OnSkip,
             reason: Reason::Skipped,

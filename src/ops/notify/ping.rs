@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 
-use super::Voice;
+use super::Notifier;
 use super::daily::warn_daily;
 use crate::domain::alert::RunFacts;
 use crate::domain::run::RunId;
@@ -60,22 +60,22 @@ impl Ping {
     }
 
     /// Sends the end of a run; a failure is a warning once a day.
-    pub fn end(self, voice: &Voice<'_>, run: &RunFacts) {
+    pub fn end(self, notifier: &Notifier<'_>, run: &RunFacts) {
         let trouble = self.say(
             signal_of(run.status),
             summary(run),
-            &voice.stop_after(run.status),
+            &notifier.stop_after(run.status),
         );
-        warn_daily(voice, MetaKey::PingTrouble, trouble.as_deref());
+        warn_daily(notifier, MetaKey::PingTrouble, trouble.as_deref());
     }
 
     /// Tells the service of a tick without a run. `None`: there is no database to
     /// remember that a warning was given.
-    pub fn end_without_run(self, voice: Option<&Voice<'_>>, signal: Signal, why: &str) {
+    pub fn end_without_run(self, notifier: Option<&Notifier<'_>>, signal: Signal, why: &str) {
         let stop = StopFlag::new();
         let trouble = self.say(signal, format!("{why}\n"), &stop);
-        match voice {
-            Some(voice) => warn_daily(voice, MetaKey::PingTrouble, trouble.as_deref()),
+        match notifier {
+            Some(notifier) => warn_daily(notifier, MetaKey::PingTrouble, trouble.as_deref()),
             None => trouble
                 .into_iter()
                 .for_each(|trouble| log::warn!("{trouble}")),

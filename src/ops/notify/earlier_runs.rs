@@ -1,8 +1,7 @@
-//! Runs that ended before anybody was told of them.
+//! The news of earlier runs that ended before their hooks.
 //!
-//! A run may be killed, or the database be busy, between the publishing of a
-//! model and the hooks. The id of the last run that was told of is kept; the
-//! next run tells of those after it.
+//! A run may be killed, or the database be busy, between the publishing of a model and
+//! the hooks. The id of the last reported run is kept; the next run reports those after it.
 
 use std::collections::BTreeSet;
 
@@ -18,35 +17,35 @@ use crate::domain::session::Session;
 use crate::domain::time::{Timestamp, latest_believable};
 use crate::store::{MetaKey, SessionFilter, Store};
 
-/// Without a note of the last run told, crashes of one day are told.
+/// Without a record of the last reported run, the crashes of one day are reported.
 const FIRST_LOOK_SECONDS: i64 = 24 * 3_600;
 
-/// Finds what is news in the runs before the present one, and remembers it.
-pub fn learn_untold(
+/// Returns the news of the runs before the present one, and records that they are reported.
+pub fn news_of_earlier_runs(
     store: &Store,
     present: Option<&RunFacts>,
     now: Timestamp,
 ) -> Result<Vec<News>> {
-    let mut untold = Vec::new();
-    for run in untold_runs(store, present, now)? {
+    let mut earlier = Vec::new();
+    for run in unreported_runs(store, present, now)? {
         let facts = facts(store, &run, present)?;
         let alerts = decide(&facts, &store.standings()?, now);
         for (model, standing) in &alerts.standings {
             store.save_standing(*model, standing)?;
         }
-        untold.push(News::new(facts, alerts));
+        earlier.push(News::new(facts, alerts));
     }
     let latest = present.map(|present| &present.run_id);
-    if let Some(id) = latest.or(untold.last().map(|news| &news.run.run_id)) {
+    if let Some(id) = latest.or(earlier.last().map(|news| &news.run.run_id)) {
         store.set_meta(MetaKey::LastRunTold, id.as_str())?;
     }
-    Ok(untold)
+    Ok(earlier)
 }
 
-/// Returns the updates that the present run only found in place: a run that
-/// was killed after it had published them could not tell.
-pub fn found_in_place(present: &RunFacts, untold: &[News]) -> Vec<Notice> {
-    let killed = untold.iter().flat_map(|news| &news.run.sessions);
+/// Returns the updates that the present run found in place: a run that was killed after
+/// publishing could not report them.
+pub fn found_in_place(present: &RunFacts, earlier: &[News]) -> Vec<Notice> {
+    let killed = earlier.iter().flat_map(|news| &news.run.sessions);
     let killed: BTreeSet<ModelId> = killed.filter_map(|one| one.start.model_id).collect();
     let is_one = |session: &Session| {
         let (old, new) = (&session.start.old_commit, &session.progress.new_commit);
@@ -68,7 +67,7 @@ pub fn found_in_place(present: &RunFacts, untold: &[News]) -> Vec<Notice> {
     found.map(notice).collect()
 }
 
-fn untold_runs(store: &Store, present: Option<&RunFacts>, now: Timestamp) -> Result<Vec<Run>> {
+fn unreported_runs(store: &Store, present: Option<&RunFacts>, now: Timestamp) -> Result<Vec<Run>> {
     let end = RunId::first_at(latest_believable(now));
     let end = present.map_or(&end, |present| &present.run_id);
     let told = store.meta(MetaKey::LastRunTold)?;
@@ -92,7 +91,7 @@ fn is_crashed(run: &Run) -> bool {
         .is_some_and(|end| end.outcome == RunOutcome::Crashed)
 }
 
-/// Describes a run of the past; what the present one has looked at again, it tells itself.
+/// Returns the facts of an earlier run, without the models that the present run reports.
 fn facts(store: &Store, run: &Run, present: Option<&RunFacts>) -> Result<RunFacts> {
     let seen = present.map(judged_models).unwrap_or_default();
     let is_crashed = is_crashed(run);
@@ -133,7 +132,7 @@ fn facts(store: &Store, run: &Run, present: Option<&RunFacts>) -> Result<RunFact
     })
 }
 
-/// Returns the models of which a run can say whether they are well.
+/// Returns the models whose health the run has determined.
 fn judged_models(run: &RunFacts) -> BTreeSet<ModelId> {
     let is_judged = |session: &&Session| {
         let outcome = session.end.as_ref().map(|end| end.outcome);
