@@ -561,7 +561,7 @@ fn a_link_that_expired_while_bytes_came_is_replaced() {
 }
 
 #[test]
-fn a_storage_that_refuses_whole_files_is_asked_for_ranges() {
+fn a_large_file_comes_in_ranges_from_a_storage_that_refuses_whole_files() {
     let (env, truth) = world();
     env.hub()
         .configure(|settings| settings.unranged_limit = Some(MIB as u64));
