@@ -23,10 +23,10 @@ use crate::store::{ModelFilter, Store};
 use crate::sys::paths;
 use crate::ui::text;
 
-/// Make models, schedules and settings what a file says
+/// Apply a file of models, schedules and settings
 ///
-/// Prints the differences. All of the file is applied, or nothing. Entries belong together by
-/// name; what the file does not mention stays, unless --prune is given. A section that the file
+/// Prints the differences. Either the whole file is applied or nothing. Entries are paired by
+/// name; entries that are not in the file stay, unless --prune is given. A section that the file
 /// does not have is never touched.
 #[derive(Debug, Args)]
 #[command(after_long_help = "The file is YAML or JSON:
@@ -62,7 +62,7 @@ pub struct Apply {
 impl Apply {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
         let file = Document::parse(&self.read()?).map_err(|fault| self.complain(fault))?;
-        // A look that makes no database and changes none.
+        // Read-only: creates no database and changes none.
         let looked = Store::open_read_only(&context.home.database(), context.now())?;
         let settings = context.settings(Some(&looked))?;
         let object = |objection: Objection| self.complain(objection.locate(&file));
@@ -99,7 +99,7 @@ impl Apply {
             let settings = context.settings(Some(&store))?;
             let cache = ops::ownership::cache_of(&settings, &identity);
             ops::ownership::note_claims(&store, &cache, repos);
-            // Until this is written too, the next look is merely too early.
+            // A crash before this line only makes the next check too early.
             ops::schedules::save_next_looks(&store, &context.host, rules.tick)?;
         }
         self.report(context, &plan)?;
@@ -107,7 +107,7 @@ impl Apply {
     }
 
     fn read(&self) -> Result<Vec<u8>> {
-        // One byte more than is allowed tells that there is too much.
+        // One byte above the limit shows that the file is too large.
         let limit = MAX_BYTES as u64 + 1;
         let mut bytes = Vec::new();
         if self.is_stdin() {
@@ -132,9 +132,10 @@ impl Apply {
     }
 
     fn complain(&self, fault: Fault) -> Complaint {
-        let file = match self.is_stdin() {
-            true => "<stdin>".to_owned(),
-            false => self.file.display().to_string(),
+        let file = if self.is_stdin() {
+            "<stdin>".to_owned()
+        } else {
+            self.file.display().to_string()
         };
         let complaint = Complaint::usage(format!(
             "{file}:{}:{}: {}",
@@ -168,7 +169,7 @@ impl Apply {
             lines.join("\n")
         };
         if self.dry_run {
-            // The differences are what was asked for.
+            // The differences are the result, not a note about it.
             return out.result(|_| sentences(), document);
         }
         out.done(sentences, document)
@@ -182,22 +183,22 @@ fn tick(wanted: &Wanted, settings: &Settings) -> Seconds {
         .unwrap_or(settings.timer_every())
 }
 
-/// Asks about what goes, by name; nothing goes without asking.
+/// Returns the question that names the entries to remove.
 fn question(plan: &ApplyPlan) -> Option<String> {
     const MOST: usize = 20;
-    let gone: Vec<String> = plan
+    let removed: Vec<String> = plan
         .changes
         .iter()
         .filter(|change| change.action == Action::Remove)
         .map(|change| format!("{} `{}`", change.kind.as_str(), change.name))
         .collect();
-    let more = gone.len().saturating_sub(MOST);
-    let named = gone[..gone.len() - more].join(", ");
+    let more = removed.len().saturating_sub(MOST);
+    let named = removed[..removed.len() - more].join(", ");
     let rest = match more {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    (!gone.is_empty()).then(|| format!("remove {named}{rest}? Downloaded files stay."))
+    (!removed.is_empty()).then(|| format!("remove {named}{rest}? Downloaded files stay."))
 }
 
 fn line(change: &Change, colour: bool) -> String {
@@ -249,7 +250,7 @@ fn shown(node: &Node) -> String {
     }
 }
 
-/// Control characters in a pattern must not move the cursor.
+/// Escapes control characters, which could move the cursor.
 fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,11 +1,10 @@
 //! What every command is given: the host, the home, the output, the settings.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result};
 
 use super::explain::{self, Complaint, Explanation};
-use crate::domain::model::EntryName;
 use crate::domain::settings::{SettingKey, Settings};
 use crate::domain::time::Timestamp;
 use crate::ops::services::Services;
@@ -14,7 +13,7 @@ use crate::store::Store;
 use crate::sys::host::Host;
 use crate::sys::logging::LogFormat;
 use crate::sys::paths::Home;
-use crate::ui::{self, Output};
+use crate::ui::{self, Format, Output};
 
 pub struct Context {
     pub host: Host,
@@ -57,6 +56,13 @@ impl Context {
         }
     }
 
+    /// Says a sentence to a person who reads the table, unless only problems are wanted.
+    pub fn say_to_people(&self, sentence: &str) {
+        if !self.out.quiet && self.out.format == Format::Table {
+            self.out.say(sentence);
+        }
+    }
+
     /// Shows a problem of one model; the command goes on with the others.
     pub fn show_problem(&self, explanation: &Explanation) {
         explain::show(explanation, &self.out, self.log_format);
@@ -87,11 +93,4 @@ impl Context {
             Err(Complaint::usage("not confirmed; nothing was changed").into())
         }
     }
-}
-
-/// Leaves out the names that were given before: once is enough for everything.
-pub fn distinct(names: Vec<EntryName>) -> Vec<EntryName> {
-    let mut seen = BTreeSet::new();
-    let is_first = |name: &EntryName| seen.insert(name.clone());
-    names.into_iter().filter(is_first).collect()
 }

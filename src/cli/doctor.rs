@@ -10,7 +10,7 @@ use crate::json::document;
 use crate::ops::doctor::{Doctor as Work, Finding, Mending, Verdict, examine_as_cron, worst};
 use crate::ui::{Format, Output};
 
-/// Test what a run that nobody watches needs, and say how to mend it
+/// Test the requirements of unattended runs, and say how to meet them
 ///
 /// Tries directories, database, clock, token, Hub, storage, hooks and timer by using them, and
 /// leaves nothing behind. Ends with 0 when no check fails, and with 1 otherwise; warnings do not fail.
@@ -21,11 +21,11 @@ use crate::ui::{Format, Output};
   hfdl doctor --fix
   hfdl doctor --json | jq '.checks[] | select(.verdict == \"fail\")'")]
 pub struct Doctor {
-    /// Examine with the poor environment in which a timer starts runs
+    /// Test in the environment in which a timer starts runs
     #[arg(long)]
     as_cron: bool,
 
-    /// Mend what is hfdl's own and safe to mend, and say what was done
+    /// Repair files and entries of hfdl where that is safe, and list the repairs
     #[arg(long)]
     fix: bool,
 }
@@ -48,9 +48,10 @@ impl Doctor {
             host: &context.host,
             home: &context.home,
             flags: context.flags.clone(),
-            mending: match self.fix {
-                true => Mending::Mend,
-                false => Mending::LookOnly,
+            mending: if self.fix {
+                Mending::Mend
+            } else {
+                Mending::LookOnly
             },
         }
         .examine();
@@ -83,7 +84,7 @@ fn check(finding: &Finding) -> Value {
     })
 }
 
-/// One line for each check, and below it what a person needs where all is not well.
+/// Renders a line for each check, and below it the reason and the next step.
 fn text(out: &Output, findings: &[Finding]) -> String {
     let width = findings.iter().map(|finding| finding.check.len()).max();
     let width = width.unwrap_or(0);
@@ -136,13 +137,14 @@ fn coloured(verdict: Verdict, colour: bool) -> String {
         Verdict::Warn => 33,
         Verdict::Fail => 31,
     };
-    match colour {
-        true => format!("\u{1b}[{code}m{word}\u{1b}[0m"),
-        false => word,
+    if colour {
+        format!("\u{1b}[{code}m{word}\u{1b}[0m")
+    } else {
+        word
     }
 }
 
-/// Words from elsewhere must not move the cursor.
+/// Replaces control characters, which could move the cursor.
 fn plain(text: &str) -> String {
     let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     text.chars().map(plain).collect()

@@ -1,7 +1,7 @@
-//! Every error on its way out: headline, cause, next step, exit code.
+//! Errors for people: headline, cause, next step and exit code.
 //!
-//! Typed facts are found through any number of contexts; what has no type is
-//! shown as the chain of contexts that it gathered.
+//! `ops::diagnose` finds the cause, the next step and the code. A command that
+//! refuses a request itself makes a [`Complaint`], which is shown as it is.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use crate::sys::logging::LogFormat;
 use crate::sys::text::escaped;
 use crate::ui::Output;
 
-/// A complaint that a command itself makes, already in people's words.
+/// An error that a command words itself.
 #[derive(Debug)]
 pub struct Complaint {
     status: ExitStatus,
@@ -34,12 +34,12 @@ impl Complaint {
         }
     }
 
-    /// Refuses what was asked before anything was done.
+    /// Refuses a request before anything was done.
     pub fn usage(headline: impl Into<String>) -> Self {
         Self::new(ExitStatus::Usage, headline)
     }
 
-    /// Says that no entry has a name, and which name is near.
+    /// Reports that no entry has a name, and suggests a similar one.
     pub fn unknown(entity: &str, name: &str, known: &[&str], list_command: &str) -> Self {
         let complaint = Self::usage(format!("there is no {entity} `{name}`"));
         match nearest(name, known.iter().copied()) {
@@ -69,7 +69,7 @@ impl fmt::Display for Complaint {
 
 impl std::error::Error for Complaint {}
 
-/// Ends the program with a code and without a word.
+/// Ends the program with an exit code and without a message.
 #[derive(Debug)]
 pub struct Quiet(pub ExitStatus);
 
@@ -81,7 +81,7 @@ impl fmt::Display for Quiet {
 
 impl std::error::Error for Quiet {}
 
-/// What a person is told about an error.
+/// The text about an error, and the exit code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explanation {
     pub headline: String,
@@ -90,7 +90,7 @@ pub struct Explanation {
     pub status: ExitStatus,
 }
 
-/// Turns an error into what a person is told and the code for the caller.
+/// Turns an error into its text and exit code.
 pub fn explain(error: &Error) -> Explanation {
     if let Some(complaint) = error.downcast_ref::<Complaint>() {
         return Explanation {
@@ -112,7 +112,7 @@ pub fn explain(error: &Error) -> Explanation {
     }
 }
 
-/// Shows an explanation of what is no error.
+/// Shows a note, which is no error.
 pub fn show_note(explanation: &Explanation, out: &Output, format: LogFormat) {
     match format {
         LogFormat::Text => out.say(&render(("note", 36), explanation, out.colour_on_stderr)),
@@ -120,7 +120,7 @@ pub fn show_note(explanation: &Explanation, out: &Output, format: LogFormat) {
     }
 }
 
-/// Shows an explanation on stderr, in the form of the diary.
+/// Shows an error on stderr, in the format of the log.
 pub fn show(explanation: &Explanation, out: &Output, format: LogFormat) {
     match format {
         LogFormat::Text => out.say(&render(ERROR, explanation, out.colour_on_stderr)),
@@ -135,7 +135,7 @@ pub fn show(explanation: &Explanation, out: &Output, format: LogFormat) {
 
 const ERROR: (&str, u8) = ("error", 31);
 
-/// Renders an explanation under a word, which has a colour.
+/// Renders an explanation under a coloured word.
 fn render(word: (&str, u8), explanation: &Explanation, colour: bool) -> String {
     let label = |text: &str, code: u8| {
         if colour {

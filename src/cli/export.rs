@@ -12,10 +12,10 @@ use crate::ops::export::export;
 use crate::store::Store;
 use crate::ui::Format;
 
-/// Write models, schedules and settings down, as a file for `hfdl apply`
+/// Export models, schedules and settings as a file for `hfdl apply`
 ///
-/// YAML unless --format json is given. Holds what was said, not what was downloaded, and no
-/// secrets. Applying it changes nothing here and makes the same entries elsewhere.
+/// YAML unless --format json is given. Holds neither states nor secrets. Applying it changes
+/// nothing here and adds the same entries elsewhere.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl export > hfdl.yaml

@@ -9,16 +9,14 @@ mod download;
 mod download_report;
 mod explain;
 mod export;
+mod fields;
 mod limits;
 mod list_options;
 mod lock;
 mod logs;
 mod man;
 mod models;
-mod models_edit;
-mod models_outdated;
-mod models_rollback;
-mod models_show;
+mod names;
 mod pause;
 mod prune;
 mod run_due;
@@ -26,9 +24,6 @@ mod run_due_report;
 mod run_id;
 mod runs;
 mod schedules;
-mod schedules_edit;
-mod schedules_next;
-mod schedules_show;
 mod sessions;
 mod sessions_show;
 mod since;
@@ -155,9 +150,9 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     #[command(alias = "model")]
-    Models(models::Models),
+    Models(models::ModelsCommand),
     #[command(alias = "schedule")]
-    Schedules(schedules::Schedules),
+    Schedules(schedules::SchedulesCommand),
     RunDue(run_due::RunDue),
     Download(download::Download),
     Verify(verify::Verify),

@@ -4,10 +4,11 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::context::{Context, distinct};
+use super::context::Context;
 use super::explain;
 use super::lock::take_lock;
 use super::models::known;
+use super::names::distinct;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::retention::RetentionRules;

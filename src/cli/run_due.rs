@@ -17,12 +17,13 @@ use super::run_due_report::{
 };
 use super::status::{leave_early_status_file, leave_status_file};
 use crate::domain::model::EntryName;
-use crate::domain::outcome::{ExitStatus, Trigger};
+use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::run::{RunCommand, RunId};
 use crate::domain::schedule::{ScheduleId, StoredSchedules, Unusable};
 use crate::domain::shard::{Shard, ShardArg};
 use crate::domain::status::FailedTick;
 use crate::domain::time::parse_moment;
+use crate::json::skipped_run;
 use crate::ops::finish::{EndedRuns, Finish};
 use crate::ops::notify::{EarlyEnd, News, Ping, tell_early_end};
 use crate::ops::run_due::{RunDueOptions, Tick, TickOutcome, believable_now, plan, run_due};
@@ -32,6 +33,7 @@ use crate::ops::ticks::{forget_failed_tick, record_failed_tick};
 use crate::ops::timer_places::{check_places_of_tick, database_id};
 use crate::store::Store;
 use crate::sys::logging;
+use crate::ui::Format;
 
 /// Do what is due: the main job, for a timer of the operating system
 ///
@@ -88,10 +90,18 @@ pub struct RunDue {
     database: Option<String>,
 }
 
+/// The reports of a tick that were made before it ended with an error.
+#[derive(Default)]
+struct Reported {
+    /// The ping of a run that has begun and not been reported.
+    ping: Option<Ping>,
+    has_document: bool,
+}
+
 impl RunDue {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
-        let mut ping = None;
-        let result = self.tick(context, &mut ping);
+        let mut reported = Reported::default();
+        let result = self.tick(context, &mut reported);
         let Err(err) = result else {
             return result;
         };
@@ -105,14 +115,19 @@ impl RunDue {
                 next: None,
                 status: *status,
             };
-            self.tell_early_end(context, &explanation, &explanation.headline, ping);
+            self.tell_early_end(context, &explanation, &explanation.headline, reported.ping);
             return Err(err);
         }
-        // The first line of a mail says why, and not what else could not be told.
+        // The first line of a mail says why, and not what else could not be reported.
         log::debug!("{err:?}");
         let explanation = explain(&err);
         context.show_problem(&explanation);
-        self.tell_early_end(context, &explanation, &format!("{err:#}"), ping);
+        if context.out.format != Format::Table && !reported.has_document {
+            let (outcome, status) = (RunOutcome::Failed, explanation.status);
+            let document = || skipped_run(self.trigger, None, outcome, status, Vec::new());
+            context.out.result(|_| String::new(), document)?;
+        }
+        self.tell_early_end(context, &explanation, &format!("{err:#}"), reported.ping);
         Err(Quiet(explanation.status).into())
     }
 
@@ -173,8 +188,8 @@ impl RunDue {
         self.tell_early_end(context, &explanation, why, None);
     }
 
-    /// Does what is due. `ping` is that of a run that has begun and not been reported.
-    fn tick(&self, context: &Context, ping: &mut Option<Ping>) -> Result<ExitStatus> {
+    /// Does what is due.
+    fn tick(&self, context: &Context, reported: &mut Reported) -> Result<ExitStatus> {
         let existing = context.existing_store()?;
         self.check_database(context, existing.as_ref())?;
         let shard = self.shard(context)?;
@@ -212,7 +227,9 @@ impl RunDue {
             leave_status_file(context, &store, &settings);
             return Err(err);
         }
-        let lock = take_lock(context, RunCommand::RunDue, self.trigger, self.waiting.wait)?;
+        let lock = take_lock(context, RunCommand::RunDue, self.trigger, self.waiting.wait)
+            // A lock that is held is reported with a document of its own.
+            .inspect_err(|err| reported.has_document = err.is::<Complaint>())?;
         let services = &Services::for_run(&context.host, &context.home, settings, store)?;
         self.place.confirm(context, services, None)?;
         if !context.host.stderr_is_terminal() {
@@ -220,7 +237,7 @@ impl RunDue {
         }
         let mut watcher = Watcher::new(context);
         let begun = &mut |run: &RunId| {
-            *ping = Ping::start(services.host, &services.settings, run);
+            reported.ping = Ping::start(services.host, &services.settings, run);
             // Should the run be killed, whoever reads the file sees that one was in progress.
             leave_status_file(context, &services.store, &services.settings);
         };
@@ -246,7 +263,7 @@ impl RunDue {
             lock,
             status_file,
             metrics_file: self.metrics_file.as_deref(),
-            ping: ping.take(),
+            ping: reported.ping.take(),
         };
         let mut runs = EndedRuns {
             has_crashed: !crashed.is_empty(),
@@ -258,6 +275,7 @@ impl RunDue {
             TickOutcome::AskedToWait(asked) => runs.wait = Some(asked.to_string()),
             TickOutcome::NothingDue => {}
         }
+        reported.has_document = true;
         finish.finish(runs, |news| {
             let status = self.report(context, &tick, news);
             report_crashes(context, crashed);

@@ -27,12 +27,13 @@ use crate::ui::{Format, table};
 
 /// See how things stand, and whether a person is needed
 ///
-/// Tells about the timer, the run in progress, what is due next, what became of each model, and the
-/// disk. Ends with 0 when all is well and with 1 when something needs a person: a model that fails
-/// or is gone or closed upstream, a check older than check.max_age and than twice the longest gap of
-/// its schedule, a tick that did not come or failed before its run, a schedule that no tick can
-/// serve, a run that died or has given no sign of life for five minutes, a full disk, a clock that
-/// cannot be right, trouble with the database. What the next tick tries again needs nobody.
+/// Shows the timer, the run in progress, the next due schedules, the last outcome of each model, and
+/// the disk. Ends with 0 without a warning, and with 1 when something needs a person: a model that
+/// fails or is gone or closed upstream, a check older than check.max_age and than twice the longest
+/// gap of its schedule, a tick that was missed or failed before its run, a schedule that no tick can
+/// serve, a run that crashed or has given no sign of life for five minutes, a full disk, a clock that
+/// cannot be right, trouble with the database. The next tick retries temporary trouble, which is a
+/// warning only when it lasts.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl status
@@ -45,7 +46,7 @@ pub struct Status {
     watch: bool,
 }
 
-/// One look, judged.
+/// The status and its warnings.
 struct Report {
     status: Standing,
     warnings: Vec<Warning>,
@@ -96,12 +97,12 @@ impl Status {
     }
 }
 
-/// Gathers everything once; a database that cannot be read is part of the answer.
+/// Gathers the status; a database that cannot be read is part of it.
 fn look(context: &Context) -> Result<Standing> {
     let opened = Store::open_read_only(&context.home.database(), context.now());
     let mut store = opened.map_err(|err| trouble_of(&err));
     if !context.home.database().exists() {
-        // A missing database looks like an empty one, and a timer counts on it.
+        // Without this check a missing database would look like an empty one.
         let settings = context.settings(None)?;
         let place = timer::HomeContext {
             host: &context.host,
@@ -113,7 +114,7 @@ fn look(context: &Context) -> Result<Standing> {
             store = Err(DatabaseTrouble { message, hint });
         }
     }
-    // Saved settings lie in the same database.
+    // Saved settings are in the same database.
     match (context.settings(store.as_ref().ok()), store) {
         (Ok(settings), store) => {
             gather_with(context, &settings, store.as_ref().map_err(Clone::clone))
@@ -147,10 +148,10 @@ fn gather_with(
     gather(&places, store, timer)
 }
 
-/// As `leave_status_file`, where the database may be what is wrong.
+/// As `leave_status_file`, for a tick that failed and perhaps has no database.
 pub(super) fn leave_early_status_file(context: &Context, settings: &Settings) {
-    // Without a database the home may be the mount point of a disk that is away,
-    // and nothing is written there.
+    // Without a database the home may be the mount point of a disk that is not
+    // mounted; write nothing there.
     if !context.home.database().exists() {
         return;
     }
@@ -165,10 +166,9 @@ pub(super) fn leave_early_status_file(context: &Context, settings: &Settings) {
     }
 }
 
-/// Leaves what `hfdl status --json` would print beside the database, for
-/// programs that look often, and where `status.file` says, for those of
-/// others. A run calls this when it has ended; that it cannot be written is no
-/// reason to call the run failed.
+/// Writes the document of `hfdl status --json` beside the database, for programs
+/// that read it often, and to `status.file`, for those of other users. Called at
+/// the end of a run; a failure is only a warning.
 pub(super) fn leave_status_file(context: &Context, store: &Store, settings: &Settings) {
     match gather_with(context, settings, Ok(store)) {
         Ok(status) => {
@@ -181,7 +181,7 @@ pub(super) fn leave_status_file(context: &Context, store: &Store, settings: &Set
     }
 }
 
-/// Writes both status files; returns why one could not be written.
+/// Writes both status files; returns the errors.
 fn write_report(context: &Context, report: &Report, settings: &Settings) -> Vec<String> {
     let document = json::status_text(&report.status, &report.warnings);
     let path = context.home.status_file();
@@ -221,7 +221,7 @@ fn watch(context: &Context) -> Result<ExitStatus> {
     }
 }
 
-/// How fast the bytes of a run come, from one look to the next.
+/// The download rate of a run between two reports.
 #[derive(Default)]
 struct Rate(Option<(RunId, u64, Stopwatch)>);
 
@@ -238,11 +238,11 @@ impl Rate {
     }
 }
 
-/// Where a watcher's reports go.
+/// The output of `--watch`.
 struct Screen<'a> {
     context: &'a Context,
     is_terminal: bool,
-    /// What was new the last time.
+    /// The text of the last report.
     last: String,
 }
 
@@ -255,7 +255,7 @@ impl<'a> Screen<'a> {
         }
     }
 
-    /// Shows a report; `false` when nobody reads any more.
+    /// Shows a report; `false` when the reader has closed the pipe.
     fn show(&mut self, report: &Report) -> Result<bool> {
         let out = &self.context.out;
         match out.format {
@@ -270,8 +270,8 @@ impl<'a> Screen<'a> {
         if self.is_terminal {
             return out.redraw(&text, self.context.host.rows());
         }
-        // A file or a pipe gets a report when there is something new in it;
-        // that other programs use the disk is not.
+        // A file or a pipe gets a report only if it differs from the last one. Free
+        // space is left out, because other programs change it.
         let mut status = report.status.clone();
         status.disks.clear();
         let news = Report::new(status, report.bytes_per_second).text(self.context);

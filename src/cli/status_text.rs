@@ -1,4 +1,4 @@
-//! What `hfdl status` shows a person.
+//! The text of `hfdl status`.
 
 use std::cmp::Reverse;
 
@@ -13,13 +13,13 @@ use crate::domain::status::{
 use crate::domain::units::ByteSize;
 use crate::ui::{Output, table, text};
 
-/// So many models are shown, those in trouble first.
+/// The number of models that are shown, those in trouble first.
 const MOST_MODELS: usize = 10;
 
-/// So many warnings are told in full.
+/// The number of warnings that are shown in full.
 const MOST_WARNINGS: usize = 10;
 
-/// Renders a report: facts, the models, then what a person should look at.
+/// Renders a report: facts, models, warnings.
 pub(super) fn render(
     status: &Status,
     warnings: &[Warning],
@@ -110,10 +110,10 @@ fn timer(status: &Status) -> String {
     let Some(timer) = status.timer.as_ref().filter(|timer| timer.installed) else {
         return "not installed by hfdl".to_owned();
     };
-    let says = format!("every {} by {}", timer.every, timer.backend);
+    let line = format!("every {} by {}", timer.every, timer.backend);
     match missed_ticks(timer, status.last_timer_tick, status.now) {
-        0 => says,
-        n => format!("{says}, {} missed", text::count(n, "tick", "ticks")),
+        0 => line,
+        n => format!("{line}, {} missed", text::count(n, "tick", "ticks")),
     }
 }
 
@@ -132,7 +132,7 @@ fn last_tick(status: &Status, zone: &TimeZone) -> String {
 fn in_progress(progress: &RunInProgress, rate: Option<u64>, zone: &TimeZone) -> String {
     let (start, bytes) = (&progress.run.start, progress.bytes);
     let size = |bytes: u64| ByteSize(bytes).render_short();
-    let mut says = format!(
+    let mut line = format!(
         "{} since {} as process {} on {}",
         start.command,
         text::local_time(start.at, zone),
@@ -140,9 +140,9 @@ fn in_progress(progress: &RunInProgress, rate: Option<u64>, zone: &TimeZone) -> 
         start.process.host
     );
     if progress.run.stop_requested_at.is_some() {
-        says.push_str(", asked to stop");
+        line.push_str(", asked to stop");
     }
-    says.push_str(&format!(
+    line.push_str(&format!(
         "\n{} of {} done, {} of {} fetched, {} left",
         progress.n_finished,
         text::count(progress.n_sessions, "model", "models"),
@@ -151,9 +151,9 @@ fn in_progress(progress: &RunInProgress, rate: Option<u64>, zone: &TimeZone) -> 
         size(bytes.left)
     ));
     if let Some(rate) = rate {
-        says.push_str(&format!(", {}/s", size(rate)));
+        line.push_str(&format!(", {}/s", size(rate)));
     }
-    says
+    line
 }
 
 fn next_due(due: &NextDue, zone: &TimeZone) -> String {
@@ -162,17 +162,17 @@ fn next_due(due: &NextDue, zone: &TimeZone) -> String {
         WaitReason::Due => "now".to_owned(),
         _ => text::local_time(planned.ready, zone),
     };
-    let mut says = format!("{when}  {}", due.schedule);
+    let mut line = format!("{when}  {}", due.schedule);
     match due.next.waiting {
         WaitReason::Due | WaitReason::Slot => {}
-        WaitReason::Window => says.push_str(", when its window opens"),
-        WaitReason::Retry => says.push_str(", tried again after an error"),
+        WaitReason::Window => line.push_str(", when its window opens"),
+        WaitReason::Retry => line.push_str(", tried again after an error"),
     }
     if let Some(deadline) = planned.deadline {
         let until = text::local_time(deadline, zone);
-        says.push_str(&format!(" (until {until})"));
+        line.push_str(&format!(" (until {until})"));
     }
-    says
+    line
 }
 
 fn disk(disk: &DiskFacts) -> String {
@@ -189,7 +189,7 @@ fn models_text(status: &Status, zone: &TimeZone, out: &Output) -> String {
         return "no models; `hfdl models add org/name` keeps one\n".to_owned();
     }
     let mut models: Vec<&ModelStatus> = status.models.iter().collect();
-    // What is off is of the least interest, what is in trouble of the most.
+    // Disabled models come last, those in the worst trouble first.
     models.sort_by_key(|model| {
         let is_off = model.summary == ModelSummary::Disabled;
         (is_off, model.summary, Reverse(model.consecutive_failures))
@@ -214,28 +214,29 @@ fn models_text(status: &Status, zone: &TimeZone, out: &Output) -> String {
             model.consecutive_failures.to_string(),
         ]
     });
-    let mut says = table::render(out, &columns, rows.collect());
+    let mut lines = table::render(out, &columns, rows.collect());
     if let Some(more) = models
         .len()
         .checked_sub(MOST_MODELS)
         .filter(|more| *more > 0)
     {
-        says.push_str(&format!("and {more} more; `hfdl models list` shows all\n"));
+        lines.push_str(&format!("and {more} more; `hfdl models list` shows all\n"));
     }
-    says
+    lines
 }
 
 fn warnings_text(warnings: &[Warning], out: &Output) -> String {
-    let label = match out.colour {
-        true => "\u{1b}[33mwarning\u{1b}[0m",
-        false => "warning",
+    let label = if out.colour {
+        "\u{1b}[33mwarning\u{1b}[0m"
+    } else {
+        "warning"
     };
-    let mut says = String::new();
+    let mut lines = String::new();
     for warning in warnings.iter().take(MOST_WARNINGS) {
         let indented = |text: &str| table::clean_lines(text).replace('\n', "\n         ");
-        says.push_str(&format!("{label}: {}\n", indented(&warning.message)));
+        lines.push_str(&format!("{label}: {}\n", indented(&warning.message)));
         if let Some(hint) = &warning.hint {
-            says.push_str(&format!("   next: {}\n", indented(hint)));
+            lines.push_str(&format!("   next: {}\n", indented(hint)));
         }
     }
     if let Some(more) = warnings
@@ -244,7 +245,7 @@ fn warnings_text(warnings: &[Warning], out: &Output) -> String {
         .filter(|more| *more > 0)
     {
         let count = text::count(more as u64, "more warning", "more warnings");
-        says.push_str(&format!("and {count}; `hfdl status --json` tells all\n"));
+        lines.push_str(&format!("and {count}; `hfdl status --json` tells all\n"));
     }
-    says
+    lines
 }

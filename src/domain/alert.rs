@@ -71,7 +71,7 @@ words! {
     }
 }
 
-/// One call of a hook.
+/// A call of a hook.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     pub event: HookEvent,

@@ -1,7 +1,7 @@
-//! The health of a model: what each end of a session changes in it.
+//! The health of a model, and its changes by the ends of sessions.
 //!
 //! Two records are kept between runs. [`ModelState`] has the facts, and is written
-//! when a session is closed. [`Standing`] has what was reported to a person, and is
+//! when a session is closed. [`Standing`] has the reports to a person, and is
 //! written at the end of the run, before its hooks. Both change by the same
 //! [`Effect`] of the session's end. Events, hooks, the outcome of a slot and the
 //! warnings of `status` are views of the two.
@@ -185,7 +185,7 @@ pub struct Standing {
 }
 
 impl Standing {
-    /// Returns the standing after the end of a session, and what is to be reported.
+    /// Returns the standing after the end of a session, and the reports of it.
     pub fn after(
         &self,
         end: &SessionEnd,
@@ -292,7 +292,7 @@ mod tests {
         }
     }
 
-    /// One word for an end: `ok`, `updated`, `partial`, or a kind of trouble.
+    /// Returns the end for a word: `ok`, `updated`, `partial`, or a kind of trouble.
     fn end_of(word: &str) -> SessionEnd {
         match word {
             "ok" => end(Outcome::UpToDate, None),

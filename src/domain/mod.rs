@@ -46,6 +46,7 @@ pub mod changes;
 pub mod content;
 pub mod deletion;
 pub mod delta;
+pub mod field;
 pub mod filter;
 pub mod health;
 pub mod hold;

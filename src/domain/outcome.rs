@@ -66,17 +66,17 @@ words! {
         UpToDate = "up-to-date",
         /// Bad or missing files were fetched again at the same commit.
         Repaired = "repaired",
-        /// A budget, a window, a stop or a crash came first; what arrived is kept.
+        /// A budget, a window, a stop or a crash cut it short; received bytes are kept.
         Partial = "partial",
-        /// A new revision waits for a person's approval or a rollback holds the old one.
+        /// A new revision waits for approval, or a rollback holds the old one.
         Held = "held",
-        /// The Hub could not be asked; nothing is known about its state.
+        /// The Hub could not be asked; the state upstream is unknown.
         CouldNotCheck = "could-not-check",
         /// Gone upstream; the local copy is kept.
         Orphaned = "orphaned",
         /// Not tried at all.
         Skipped = "skipped",
-        /// Something went wrong that `ErrorKind` names.
+        /// An error, of which `ErrorKind` is the kind.
         Failed = "failed",
     }
 }
@@ -274,7 +274,7 @@ impl ExitStatus {
         }
     }
 
-    /// Returns the place in the fixed order of severity; higher is worse.
+    /// Returns the severity; higher is worse.
     fn severity(self) -> u8 {
         match self {
             Self::Integrity => 11,
@@ -296,7 +296,7 @@ impl ExitStatus {
         }
     }
 
-    /// Returns the worse of two ends, by the fixed order of the contract.
+    /// Returns the worse of two codes, by the fixed order of the contract.
     pub fn worst(self, other: Self) -> Self {
         if other.severity() > self.severity() {
             other
@@ -319,7 +319,7 @@ impl ErrorKind {
         self.exit_status() == ExitStatus::Temporary
     }
 
-    /// Returns how a process ends whose only trouble was of this kind.
+    /// Returns the exit code for an error of this kind.
     pub fn exit_status(self) -> ExitStatus {
         match self {
             Self::Integrity => ExitStatus::Integrity,

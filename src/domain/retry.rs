@@ -26,7 +26,7 @@ pub fn longest_wait(bucket: &str) -> Seconds {
     }
 }
 
-/// How often and for how long to retry.
+/// The limits of retries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// Attempts in all, the first included; 1 means no retry.
@@ -42,7 +42,7 @@ pub struct RetryPolicy {
     /// The limit for the time of all attempts together: a slow server must not
     /// block a run for minutes.
     pub max_busy: Duration,
-    /// Whether pauses are really taken. Tests turn them off; the decisions stay
+    /// Take the pauses. Tests turn them off; the decisions stay
     /// the same.
     pub waits: bool,
 }
@@ -83,7 +83,7 @@ pub struct History {
     pub busy: Duration,
 }
 
-/// Whether the latest failure allows another attempt.
+/// The prospect of another attempt after the latest failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Prospect {
     /// The same request would fail the same way.

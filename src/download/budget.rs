@@ -3,7 +3,7 @@
 //! A server sends all requested bytes, read or not. So each request reserves its bytes first,
 //! asks for no more, and returns the unused rest.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::limits::LimitGroup;
 
@@ -67,7 +67,7 @@ impl TransferBudget {
     }
 
     /// Reserves up to `wanted` bytes; returns how many it reserved.
-    fn take(&self, wanted: u64) -> u64 {
+    pub(super) fn take(&self, wanted: u64) -> u64 {
         let mut taken = self.taken();
         let Some(most) = self.most else {
             return wanted;
@@ -77,7 +77,7 @@ impl TransferBudget {
         got
     }
 
-    fn give_back(&self, bytes: u64) {
+    pub(super) fn give_back(&self, bytes: u64) {
         if self.is_bounded() {
             let mut taken = self.taken();
             taken.reserved = taken.reserved.saturating_sub(bytes);
@@ -85,7 +85,7 @@ impl TransferBudget {
     }
 
     /// Counts received bytes; `of_grant` of them had been reserved.
-    fn spend(&self, bytes: u64, of_grant: u64) {
+    pub(super) fn spend(&self, bytes: u64, of_grant: u64) {
         let mut taken = self.taken();
         taken.spent += bytes;
         if self.is_bounded() {
@@ -98,27 +98,23 @@ impl TransferBudget {
     }
 }
 
-/// Bytes that one request may receive, reserved in the budgets of the run and of a limit group.
+/// Bytes that one request may receive, reserved in the budgets of a limit group and its ancestors.
 /// The unused rest is returned on drop.
 #[derive(Debug)]
 pub(crate) struct Grant {
-    run: Arc<TransferBudget>,
     limits: LimitGroup,
-    /// `None` when neither budget is bounded.
+    /// `None` when no budget is bounded.
     left: Option<u64>,
 }
 
 impl Grant {
     /// Reserves up to `wanted` bytes; the grant may hold fewer or none.
-    pub(crate) fn take(run: &Arc<TransferBudget>, limits: &LimitGroup, wanted: u64) -> Self {
-        let is_bounded = run.is_bounded() || limits.budget().is_bounded();
-        let mut grant = Self {
-            run: run.clone(),
+    pub(crate) fn take(limits: &LimitGroup, wanted: u64) -> Self {
+        let is_bounded = limits.has_budget();
+        Self {
             limits: limits.clone(),
-            left: is_bounded.then_some(0),
-        };
-        grant.add(wanted);
-        grant
+            left: is_bounded.then(|| limits.reserve(wanted)),
+        }
     }
 
     pub(crate) fn limits(&self) -> &LimitGroup {
@@ -141,8 +137,7 @@ impl Grant {
         };
         let spare = left.saturating_sub(bytes);
         *left -= spare;
-        self.run.give_back(spare);
-        self.limits.budget().give_back(spare);
+        self.limits.give_back(spare);
     }
 
     /// Reserves the missing part of `bytes`. If that fails, returns everything: two grants that
@@ -164,19 +159,14 @@ impl Grant {
         if let Some(left) = &mut self.left {
             *left -= granted;
         }
-        self.run.spend(bytes, granted);
-        self.limits.budget().spend(bytes, granted);
+        self.limits.spend(bytes, granted);
     }
 
     /// Reserves up to `wanted` more bytes.
     pub(crate) fn add(&mut self, wanted: u64) {
-        let Some(left) = &mut self.left else {
-            return;
-        };
-        let of_run = self.run.take(wanted);
-        let of_both = self.limits.budget().take(of_run);
-        self.run.give_back(of_run - of_both);
-        *left += of_both;
+        if let Some(left) = &mut self.left {
+            *left += self.limits.reserve(wanted);
+        }
     }
 }
 
@@ -189,57 +179,61 @@ impl Drop for Grant {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::stop::StopFlag;
     use proptest::prelude::*;
 
-    fn budget(most: u64) -> Arc<TransferBudget> {
-        Arc::new(TransferBudget::new(Some(most)))
+    fn run_of(most: u64) -> LimitGroup {
+        LimitGroup::root(StopFlag::new(), Some(most))
     }
 
     #[test]
     fn grants_never_exceed_the_budget() {
-        let (run, limits) = (budget(100), LimitGroup::new(Some(70)));
-        let mut first = Grant::take(&run, &limits, 50);
-        let second = Grant::take(&run, &limits, 50);
+        let run = run_of(100);
+        let limits = run.child(Some(70));
+        let mut first = Grant::take(&limits, 50);
+        let second = Grant::take(&limits, 50);
         assert_eq!((first.left(), second.left()), (Some(50), Some(20)));
-        assert_eq!((run.left(), limits.budget().left()), (30, 0));
+        assert_eq!((run.bytes_left(), limits.bytes_left()), (30, 0));
         first.spend(10);
         drop(first);
-        assert_eq!((run.left(), limits.budget().left()), (70, 40));
+        assert_eq!((run.bytes_left(), limits.bytes_left()), (70, 40));
         drop(second);
-        assert_eq!((run.left(), limits.budget().left()), (90, 60));
+        assert_eq!((run.bytes_left(), limits.bytes_left()), (90, 60));
         assert_eq!(limits.transferred(), 10);
     }
 
     #[test]
     fn a_grant_that_cannot_grow_returns_its_bytes() {
-        let (run, limits) = (budget(100), LimitGroup::default());
-        let mut first = Grant::take(&run, &limits, 60);
-        let mut second = Grant::take(&run, &limits, 30);
+        let run = run_of(100);
+        let limits = run.child(None);
+        let mut first = Grant::take(&limits, 60);
+        let mut second = Grant::take(&limits, 30);
         assert!(!second.grow_to(50));
         assert_eq!(second.left(), Some(0));
         assert!(first.grow_to(100));
-        assert!(!run.is_exhausted_for(1), "a request is in progress");
+        assert!(!run.stop_if_exhausted(1), "a request is in progress");
         first.spend(100);
-        assert!(run.is_exhausted_for(1));
+        assert!(run.stop_if_exhausted(1) && limits.is_stopped());
     }
 
     #[test]
     fn an_unlimited_budget_grants_everything_and_counts_it() {
-        let (run, limits) = (Arc::new(TransferBudget::default()), LimitGroup::default());
-        let mut grant = Grant::take(&run, &limits, 1);
+        let run = LimitGroup::default();
+        let limits = run.child(None);
+        let mut grant = Grant::take(&limits, 1);
         assert!(grant.covers(u64::MAX) && grant.grow_to(u64::MAX));
         grant.spend(7);
-        assert_eq!((run.spent(), limits.transferred()), (7, 7));
-        assert!(!run.is_exhausted_for(u64::MAX));
+        assert_eq!((run.transferred(), limits.transferred()), (7, 7));
+        assert!(!run.stop_if_exhausted(u64::MAX));
     }
 
     #[test]
     fn a_small_rest_is_shared_in_parts_of_a_minimum_size() {
         let mib = 1 << 20;
-        assert_eq!(budget(64 * mib).share(8), 8 * mib);
-        assert_eq!(budget(4 * mib).share(8), mib);
-        assert_eq!(budget(1000).share(8), 1000);
-        assert_eq!(TransferBudget::default().share(2), u64::MAX / 2);
+        assert_eq!(run_of(64 * mib).share(8), 8 * mib);
+        assert_eq!(run_of(4 * mib).share(8), mib);
+        assert_eq!(run_of(1000).share(8), 1000);
+        assert_eq!(LimitGroup::default().share(2), u64::MAX / 2);
     }
 
     proptest! {
@@ -248,12 +242,13 @@ mod tests {
             most in 0u64..1000,
             steps in prop::collection::vec((0u8..4, 0u64..400), 0..60),
         ) {
-            let (run, limits) = (budget(most), LimitGroup::default());
+            let run = run_of(most);
+            let limits = run.child(None);
             let mut grants: Vec<Grant> = Vec::new();
             let mut spent = 0;
             for (what, n) in steps {
                 match (what, grants.last_mut()) {
-                    (0, _) => grants.push(Grant::take(&run, &limits, n)),
+                    (0, _) => grants.push(Grant::take(&limits, n)),
                     (1, Some(grant)) => {
                         let n = n.min(grant.left().unwrap_or(0));
                         grant.spend(n);
@@ -267,10 +262,10 @@ mod tests {
                     (_, None) => {}
                 }
                 let held: u64 = grants.iter().filter_map(Grant::left).sum();
-                prop_assert_eq!(spent + held + run.left(), most);
+                prop_assert_eq!(spent + held + run.bytes_left(), most);
             }
             drop(grants);
-            prop_assert_eq!(run.left(), most - spent);
+            prop_assert_eq!(run.bytes_left(), most - spent);
         }
     }
 }

@@ -102,7 +102,7 @@ fn copy_part(
             return Ok(false);
         }
         engine.send(EngineEvent::Copied {
-            job: large.index,
+            id: large.id,
             source,
             bytes: end - at,
         });

@@ -2,13 +2,14 @@
 //! calling thread.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use super::engine_state::EngineState;
-use super::event::{EngineEvent, EngineOptions, FetchJob, FileError, FileReport, FileResult};
+use super::event::{
+    EngineEvent, EngineOptions, FetchJob, FileError, FileId, FileReport, FileResult,
+};
 use super::large_file::LargeFile;
 use super::limits::LimitGroup;
 use super::partial::reusable_bytes;
@@ -29,10 +30,10 @@ pub fn fetch(
     options: &EngineOptions,
     on_event: &mut dyn FnMut(EngineEvent),
 ) -> Vec<FileReport> {
-    let mut reports = vec![None; jobs.len()];
+    let mut reports = BTreeMap::new();
     let mut take = |event: EngineEvent| {
         if let EngineEvent::Verified { report, .. } | EngineEvent::Ended { report } = &event {
-            reports[report.job] = Some(report.clone());
+            reports.insert(report.id, report.clone());
         }
         on_event(event);
     };
@@ -44,7 +45,7 @@ pub fn fetch(
         }
     }
     engine.close(&mut take);
-    reports.into_iter().flatten().collect()
+    reports.into_values().collect()
 }
 
 /// A pool of connections that fetches and verifies files; jobs can be added at any time.
@@ -59,7 +60,7 @@ pub struct Engine {
     ready: VecDeque<EngineEvent>,
     n_added: usize,
     /// Jobs without an end event.
-    open: BTreeMap<usize, OpenJob>,
+    open: BTreeMap<FileId, OpenJob>,
     /// Upper bound of the connections that the open jobs can use.
     max_connections: u64,
     groups: Vec<GroupState>,
@@ -103,25 +104,38 @@ impl Engine {
         }
     }
 
-    /// Adds a file; returns the job number that its events carry.
-    pub fn add(&mut self, job: FetchJob) -> usize {
-        self.add_all(vec![job]).start
+    /// Adds a file; returns the number that its events carry.
+    pub fn add(&mut self, job: FetchJob) -> FileId {
+        let id = self.new_id();
+        self.add_numbered(vec![(id, job)]);
+        id
     }
 
     /// Adds several files at once, so that the first connection chooses among all of them.
-    pub fn add_all(&mut self, jobs: Vec<FetchJob>) -> Range<usize> {
-        let first = self.n_added;
+    pub fn add_all(&mut self, jobs: Vec<FetchJob>) -> Vec<FileId> {
+        let ids: Vec<FileId> = jobs.iter().map(|_| self.new_id()).collect();
+        self.add_numbered(ids.iter().copied().zip(jobs).collect());
+        ids
+    }
+
+    /// Returns the next number, for a file that is added later.
+    pub fn new_id(&mut self) -> FileId {
+        self.n_added += 1;
+        FileId(self.n_added - 1)
+    }
+
+    /// Adds files that have a number of this engine. A file that has ended can be added again.
+    pub fn add_numbered(&mut self, jobs: Vec<(FileId, FetchJob)>) {
         if jobs.is_empty() {
             // Callers may add nothing after each event; do not wake idle connections for that.
-            return first..first;
+            return;
         }
-        self.n_added += jobs.len();
         let mut startable = Vec::with_capacity(jobs.len());
-        for (number, job) in (first..).zip(jobs) {
+        for (id, job) in jobs {
             let group = self.group_index(&job.limits);
             let max_connections = 1 + job.size_bytes / SMALL_FILE_MAX;
             self.open.insert(
-                number,
+                id,
                 OpenJob {
                     group,
                     max_connections,
@@ -129,14 +143,13 @@ impl Engine {
             );
             self.max_connections += max_connections;
             if self.state.is_stopped_for(&job.limits) {
-                self.end_unstarted(number, &job);
+                self.end_unstarted(id, &job);
             } else {
-                startable.push((number, job));
+                startable.push((id, job));
             }
         }
         self.state.add(startable);
         self.start_threads();
-        first..self.n_added
     }
 
     /// Waits up to `wait` for the next event.
@@ -176,12 +189,12 @@ impl Engine {
 
     /// Queues an event, unless its job has ended: an abandoned connection may still send events.
     fn take(&mut self, event: EngineEvent) {
-        let Some(open) = self.open.get(&event.job()) else {
+        let Some(open) = self.open.get(&event.id()) else {
             return;
         };
         if event.is_end() {
             self.max_connections -= open.max_connections;
-            self.open.remove(&event.job());
+            self.open.remove(&event.id());
         }
         self.ready.push_back(event);
     }
@@ -208,7 +221,7 @@ impl Engine {
             (self.abandon_at, is_new) = (Some(abandon_at), true);
         }
         for group in &mut self.groups {
-            if group.abandon_at.is_none() && (all || group.limits.stop().is_raised()) {
+            if group.abandon_at.is_none() && (all || group.limits.is_stopped()) {
                 (group.abandon_at, is_new) = (Some(abandon_at), true);
             }
         }
@@ -221,8 +234,8 @@ impl Engine {
 
     fn end_queued(&mut self) {
         let state = self.state.clone();
-        for (number, job) in state.take_queued(|limits| state.is_stopped_for(limits)) {
-            self.end_unstarted(number, &job);
+        for (id, job) in state.take_queued(|limits| state.is_stopped_for(limits)) {
+            self.end_unstarted(id, &job);
         }
     }
 
@@ -254,31 +267,31 @@ impl Engine {
         let is_past = |abandon_at: Option<Instant>| {
             abandon_at.is_some_and(|abandon_at| self.checked_at >= abandon_at + POLL_INTERVAL)
         };
-        let stuck: Vec<usize> = self
+        let stuck: Vec<FileId> = self
             .open
             .iter()
             .filter(|(_, open)| is_past(self.groups[open.group].abandon_at))
-            .map(|(number, _)| *number)
-            .filter(|number| active.iter().all(|large| large.index != *number))
+            .map(|(id, _)| *id)
+            .filter(|id| active.iter().all(|large| large.id != *id))
             .collect();
-        for number in stuck {
-            self.end(number, FileResult::Partial { kept: 0 });
+        for id in stuck {
+            self.end(id, FileResult::Partial { kept: 0 });
         }
     }
 
     /// Ends a job that no connection has started.
-    fn end_unstarted(&mut self, number: usize, job: &FetchJob) {
+    fn end_unstarted(&mut self, id: FileId, job: &FetchJob) {
         let kept = if job.size_bytes <= SMALL_FILE_MAX {
             0
         } else {
             reusable_bytes(&job.partial, &job.content, job.size_bytes)
         };
-        self.end(number, FileResult::Partial { kept });
+        self.end(id, FileResult::Partial { kept });
     }
 
-    fn end(&mut self, job: usize, result: FileResult) {
+    fn end(&mut self, id: FileId, result: FileResult) {
         let report = FileReport {
-            job,
+            id,
             result,
             fetched: 0,
             reused: 0,
@@ -333,10 +346,10 @@ impl Engine {
             log::warn!("could not start all threads: {err}");
         }
         if self.n_workers == 0 {
-            for (number, _) in self.state.take_queued(|_| true) {
+            for (id, _) in self.state.take_queued(|_| true) {
                 let message = "no thread could be started for this file";
                 let error = FileError::new(ErrorKind::Internal, message);
-                self.end(number, FileResult::Failed(error));
+                self.end(id, FileResult::Failed(error));
             }
         }
     }

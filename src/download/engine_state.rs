@@ -6,17 +6,15 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::backlog::Backlog;
-use super::budget::{Grant, TransferBudget};
+use super::budget::Grant;
 use super::counters::FileCounters;
-use super::event::{EngineEvent, EngineOptions, FileError, FileReport, FileResult};
+use super::event::{EngineEvent, EngineOptions, FileError, FileId, FileReport, FileResult};
 use super::hash_buffers::BufferPool;
 use super::large_file::LargeFile;
 use super::limits::LimitGroup;
-use super::pace::RateLimiter;
 use super::partial::VerifiedFile;
 use super::queue::NumberedJob;
 use super::scheduler::{FetchTask, Scheduler, remove_one};
-use crate::sys::stop::StopReason;
 
 /// Longest wait of an idle connection before it checks for work again.
 const IDLE_WAIT: Duration = Duration::from_millis(250);
@@ -27,9 +25,6 @@ const STOP_POLL: Duration = Duration::from_millis(100);
 /// State shared by the caller, the connections, the hash threads and the flush thread.
 pub(crate) struct EngineState {
     pub(crate) options: EngineOptions,
-    limiter: RateLimiter,
-    /// Transfer budget of the run, over all files.
-    budget: Arc<TransferBudget>,
     /// The engine was closed: all threads exit.
     closed: AtomicBool,
     /// Buffers that hold received bytes until they are hashed.
@@ -44,8 +39,6 @@ pub(crate) struct EngineState {
 impl EngineState {
     pub(crate) fn new(options: EngineOptions, events: Sender<EngineEvent>) -> Self {
         Self {
-            limiter: RateLimiter::new(options.rate.clone()),
-            budget: Arc::new(TransferBudget::new(options.max_transfer)),
             options,
             closed: AtomicBool::new(false),
             buffers: Arc::default(),
@@ -60,8 +53,8 @@ impl EngineState {
     /// Queues all jobs under one lock, so that the first connection chooses among all of them.
     pub(crate) fn add(&self, jobs: Vec<NumberedJob>) {
         let mut scheduler = self.scheduler();
-        for (number, job) in jobs {
-            scheduler.queue.add(number, job);
+        for (id, job) in jobs {
+            scheduler.queue.add(id, job);
         }
         drop(scheduler);
         self.work_available.notify_all();
@@ -76,12 +69,10 @@ impl EngineState {
             if self.is_stopping() {
                 return FetchTask::Exit;
             }
-            if let Some(task) =
-                scheduler.next_task(&self.options, &self.budget, self.limiter.is_limiting())
-            {
+            if let Some(task) = scheduler.next_task(&self.options) {
                 return task;
             }
-            if scheduler.stop_exhausted(&self.options, &self.budget) {
+            if scheduler.stop_exhausted() {
                 continue;
             }
             let now = Instant::now();
@@ -164,12 +155,12 @@ impl EngineState {
 
     /// Returns whether the whole run is stopping.
     pub(crate) fn is_stopping(&self) -> bool {
-        self.is_closed() || self.options.stop.is_raised()
+        self.is_closed() || self.options.limits.is_stopped()
     }
 
     /// Returns whether the files of a limit group are stopped.
     pub(crate) fn is_stopped_for(&self, limits: &LimitGroup) -> bool {
-        self.is_stopping() || limits.stop().is_raised()
+        self.is_closed() || limits.is_stopped()
     }
 
     /// Waits for a time span; returns early with true when the limit group is stopped.
@@ -183,24 +174,16 @@ impl EngineState {
             if left.is_zero() {
                 return false;
             }
-            self.options.stop.pause(left.min(STOP_POLL));
+            self.options.limits.stop().pause(left.min(STOP_POLL));
         }
     }
 
-    /// Returns how many bytes to read at once under both rate limits.
-    pub(crate) fn read_size(&self, limits: &LimitGroup, wanted: usize) -> usize {
-        limits.limiter().read_size(self.limiter.read_size(wanted))
-    }
-
-    /// Charges received bytes to the budgets and both rate limits; returns how long the rate limits
+    /// Charges received bytes to the budgets and rate limits; returns how long the rate limits
     /// delayed the connection.
     pub(crate) fn charge(&self, grant: &mut Grant, bytes: u64) -> Duration {
         grant.spend(bytes);
         let limits = grant.limits();
-        let wait = self
-            .limiter
-            .charge(bytes)
-            .max(limits.limiter().charge(bytes));
+        let wait = limits.charge(bytes);
         if !wait.is_zero() {
             self.pause(limits, wait);
         }
@@ -212,10 +195,8 @@ impl EngineState {
     pub(crate) fn wait_for_budget(&self, grant: &mut Grant, bytes: u64) -> bool {
         while !grant.grow_to(bytes) {
             let limits = grant.limits();
-            if self.budget.is_exhausted_for(bytes) {
-                self.options.stop.raise(StopReason::TransferBudget);
-            } else if limits.budget().is_exhausted_for(bytes) {
-                limits.stop().raise(StopReason::TransferBudget);
+            for group in limits.path() {
+                group.stop_if_exhausted(bytes);
             }
             if self.pause(limits, STOP_POLL) {
                 return false;
@@ -230,9 +211,9 @@ impl EngineState {
     }
 
     /// Reports the result of a file and removes it from the active files.
-    pub(crate) fn report(&self, job: usize, counters: &FileCounters, end: FileEnd) {
+    pub(crate) fn report(&self, id: FileId, counters: &FileCounters, end: FileEnd) {
         let report = |result| FileReport {
-            job,
+            id,
             result,
             fetched: counters.fetched.load(Ordering::Relaxed),
             reused: counters.reused.load(Ordering::Relaxed),
@@ -259,7 +240,7 @@ impl EngineState {
             },
         };
         self.send(event);
-        self.scheduler().active.retain(|large| large.index != job);
+        self.scheduler().active.retain(|large| large.id != id);
         self.work_available.notify_all();
     }
 
@@ -273,7 +254,7 @@ impl EngineState {
             log::debug!("{}: {second}", large.job.name);
         }
         drop(large.partial.take_lock());
-        self.report(large.index, &large.counters, FileEnd::Failed(error));
+        self.report(large.id, &large.counters, FileEnd::Failed(error));
     }
 
     /// Flushes and closes an unfinished large file, unless another thread ended it in the meantime.
@@ -289,7 +270,7 @@ impl EngineState {
         if large.connections() == 0 {
             drop(large.partial.take_lock());
         }
-        self.report(large.index, &large.counters, end);
+        self.report(large.id, &large.counters, end);
     }
 
     fn scheduler(&self) -> MutexGuard<'_, Scheduler> {

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -15,7 +14,6 @@ use crate::domain::content::ContentId;
 use crate::domain::outcome::ErrorKind;
 use crate::domain::retry::RetryPolicy;
 use crate::sys::file_limit;
-use crate::sys::stop::StopFlag;
 
 /// One file to fetch. Jobs of a run must not share a partial path.
 #[derive(Clone)]
@@ -27,7 +25,7 @@ pub struct FetchJob {
     /// Path of the partial file; its directory exists.
     pub partial: PathBuf,
     pub source: Arc<dyn ByteSource>,
-    /// Limits shared with other files, in addition to those of the run.
+    /// Limits shared with other files: those of the run or a descendant.
     pub limits: LimitGroup,
     /// Ranges that old files can provide; `None` fetches the whole file.
     pub copies: Option<Arc<Copies>>,
@@ -48,12 +46,8 @@ pub struct EngineOptions {
     pub stall_after: Duration,
     /// Retries of a file without progress.
     pub retry: RetryPolicy,
-    /// Rate limit for all connections together, in bytes per second; zero is unlimited. It may
-    /// change during the run.
-    pub rate: Arc<AtomicU64>,
-    /// Bytes after which the run stops with `TransferBudget`.
-    pub max_transfer: Option<u64>,
-    pub stop: StopFlag,
+    /// Limits of the run: the root of those of all files.
+    pub limits: LimitGroup,
     /// Time that a stopped run waits for stuck connections.
     pub grace: Duration,
 }
@@ -66,32 +60,41 @@ impl Default for EngineOptions {
             min_rate: 1024,
             stall_after: Duration::from_secs(60),
             retry: RetryPolicy::default(),
-            rate: Arc::default(),
-            max_transfer: None,
-            stop: StopFlag::new(),
+            limits: LimitGroup::default(),
             grace: Duration::from_secs(5),
         }
     }
 }
 
-/// A progress event; `job` is the number returned by `Engine::add`.
+/// The number of a file within one engine; the engine assigns it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(pub(super) usize);
+
+impl FileId {
+    /// Returns how many files were numbered before this one.
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// A progress event; `id` is the number returned by `Engine::add`.
 #[derive(Debug)]
 pub enum EngineEvent {
     /// A file was started; `reused` of its bytes are already on disk.
-    Started { job: usize, reused: u64 },
+    Started { id: FileId, reused: u64 },
     /// More bytes were received.
-    Progress { job: usize, bytes: u64 },
+    Progress { id: FileId, bytes: u64 },
     /// More bytes were copied from an old file; `source` is its index in `Copies`.
     Copied {
-        job: usize,
+        id: FileId,
         source: usize,
         bytes: u64,
     },
     /// The total of bytes that are flushed to disk and recorded for a later run.
-    Saved { job: usize, bytes: u64 },
+    Saved { id: FileId, bytes: u64 },
     /// A request failed and is retried.
     Retrying {
-        job: usize,
+        id: FileId,
         after: Duration,
         error: SourceError,
     },
@@ -105,14 +108,14 @@ pub enum EngineEvent {
 }
 
 impl EngineEvent {
-    pub fn job(&self) -> usize {
+    pub fn id(&self) -> FileId {
         match self {
-            Self::Started { job, .. }
-            | Self::Progress { job, .. }
-            | Self::Copied { job, .. }
-            | Self::Saved { job, .. }
-            | Self::Retrying { job, .. } => *job,
-            Self::Verified { report, .. } | Self::Ended { report } => report.job,
+            Self::Started { id, .. }
+            | Self::Progress { id, .. }
+            | Self::Copied { id, .. }
+            | Self::Saved { id, .. }
+            | Self::Retrying { id, .. } => *id,
+            Self::Verified { report, .. } | Self::Ended { report } => report.id,
         }
     }
 
@@ -125,7 +128,7 @@ impl EngineEvent {
 /// The result and the counters of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileReport {
-    pub job: usize,
+    pub id: FileId,
     pub result: FileResult,
     /// Received bytes, including discarded ones.
     pub fetched: u64,

@@ -23,7 +23,7 @@ pub(crate) fn run(engine: &EngineState) {
             idle = false;
             match large.flush() {
                 Ok(bytes) => engine.send(EngineEvent::Saved {
-                    job: large.index,
+                    id: large.id,
                     bytes,
                 }),
                 Err(error) => {

@@ -52,7 +52,7 @@ fn hash_until_verified(engine: &EngineState, large: &LargeFile) -> Result<(), Fi
                     if large.mark_ended() {
                         let error = with_evidence(&large.job, error);
                         drop(large.partial.take_lock());
-                        engine.report(large.index, &large.counters, FileEnd::Failed(error));
+                        engine.report(large.id, &large.counters, FileEnd::Failed(error));
                     }
                     return Ok(());
                 }
@@ -135,12 +135,12 @@ fn hash_from_disk(
 /// Flushes the last bytes and reports the file as verified.
 fn finish(engine: &EngineState, large: &LargeFile) -> Result<(), FileError> {
     let bytes = large.flush()?;
-    let job = large.index;
+    let id = large.id;
     if large.mark_ended() {
-        engine.send(EngineEvent::Saved { job, bytes });
+        engine.send(EngineEvent::Saved { id, bytes });
         let path = large.partial.path().to_owned();
         let file = VerifiedFile::new(path, large.partial.take_lock());
-        engine.report(job, &large.counters, FileEnd::Verified(file, true));
+        engine.report(id, &large.counters, FileEnd::Verified(file, true));
     }
     Ok(())
 }

@@ -13,7 +13,7 @@ pub(crate) use messages::{ClaimStatus, ConnectionEnd, HashInput, SegmentRequest,
 use self::state::{HASH_STEP, LargeFileState, RequestMode, Restart};
 use super::budget::MIN_REQUEST;
 use super::counters::FileCounters;
-use super::event::{FetchJob, FileError};
+use super::event::{FetchJob, FileError, FileId};
 use super::failures::FailureDecision;
 use super::hash_buffers::HashBuffer;
 use super::partial::PartialFile;
@@ -39,7 +39,7 @@ const JOURNAL_INTERVAL: Duration = Duration::from_millis(2);
 const CHUNK_OVERHEAD: u64 = (2 * 128 + 64) << 10;
 
 pub(crate) struct LargeFile {
-    pub(crate) index: usize,
+    pub(crate) id: FileId,
     pub(crate) job: FetchJob,
     pub(crate) partial: Box<PartialFile>,
     pub(crate) counters: FileCounters,
@@ -50,7 +50,7 @@ pub(crate) struct LargeFile {
 
 impl LargeFile {
     pub(crate) fn new(
-        index: usize,
+        id: FileId,
         job: FetchJob,
         partial: Box<PartialFile>,
         on_disk: &RangeSet,
@@ -59,7 +59,7 @@ impl LargeFile {
         counters.reused.store(on_disk.total(), Ordering::Relaxed);
         let state = LargeFileState::new(job.size_bytes, on_disk);
         Self {
-            index,
+            id,
             job,
             partial,
             counters,

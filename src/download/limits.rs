@@ -1,22 +1,25 @@
-//! Limits shared by a group of files, in addition to those of the run.
+//! Limits of a run and, below them, those of its schedules.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use super::budget::TransferBudget;
 use super::pace::RateLimiter;
-use crate::sys::stop::StopFlag;
+use crate::sys::stop::{StopFlag, StopReason};
 
-/// A group of files with its own stop flag, rate limit and transfer budget. Clones refer to the
-/// same group.
+/// A node of the tree of limits: a stop flag, a rate limit and a transfer budget for all files
+/// below it. Clones refer to the same node.
 ///
-/// A run serves several schedules. When the bytes or hours of one schedule are used up, its
-/// files stop and the others continue.
+/// The run is the root, and each schedule is a child. A file is subject to the limits of its
+/// group and of all ancestors. When the bytes or hours of one schedule are used up, its files
+/// stop and the others continue.
 #[derive(Clone, Debug)]
-pub struct LimitGroup(Arc<GroupInner>);
+pub struct LimitGroup(Arc<LimitNode>);
 
 #[derive(Debug)]
-struct GroupInner {
+struct LimitNode {
+    parent: Option<LimitGroup>,
     stop: StopFlag,
     rate: Arc<AtomicU64>,
     limiter: RateLimiter,
@@ -24,21 +27,40 @@ struct GroupInner {
 }
 
 impl LimitGroup {
-    /// Creates a group whose files together receive at most `max_transfer` bytes; after that it
-    /// stops with `TransferBudget`.
-    pub fn new(max_transfer: Option<u64>) -> Self {
+    /// Creates the root of a tree. `stop` ends everything in it; after `max_transfer` bytes it is
+    /// raised with `TransferBudget`.
+    pub fn root(stop: StopFlag, max_transfer: Option<u64>) -> Self {
+        Self::new(None, stop, max_transfer)
+    }
+
+    /// Creates a group below this one, with a stop flag of its own.
+    pub fn child(&self, max_transfer: Option<u64>) -> Self {
+        Self::new(Some(self.clone()), StopFlag::new(), max_transfer)
+    }
+
+    fn new(parent: Option<Self>, stop: StopFlag, max_transfer: Option<u64>) -> Self {
         let rate: Arc<AtomicU64> = Arc::default();
-        Self(Arc::new(GroupInner {
-            stop: StopFlag::new(),
+        Self(Arc::new(LimitNode {
+            parent,
+            stop,
             limiter: RateLimiter::new(rate.clone()),
             rate,
             budget: TransferBudget::new(max_transfer),
         }))
     }
 
-    /// Raised when the time or the transfer budget of the group is used up.
+    /// Raised when the time or the transfer budget of this group is used up.
     pub fn stop(&self) -> &StopFlag {
         &self.0.stop
+    }
+
+    /// Returns the reason of the nearest stop, of this group or an ancestor.
+    pub fn stop_reason(&self) -> Option<StopReason> {
+        self.path().find_map(|group| group.0.stop.reason())
+    }
+
+    pub fn is_stopped(&self) -> bool {
+        self.stop_reason().is_some()
     }
 
     /// Rate limit for all files of the group together, in bytes per second; zero is unlimited. It
@@ -52,12 +74,73 @@ impl LimitGroup {
         self.0.budget.spent()
     }
 
-    pub(crate) fn limiter(&self) -> &RateLimiter {
-        &self.0.limiter
+    /// Returns this group and its ancestors, the root last.
+    pub(crate) fn path(&self) -> impl Iterator<Item = &Self> {
+        std::iter::successors(Some(self), |group| group.0.parent.as_ref())
     }
 
-    pub(crate) fn budget(&self) -> &TransferBudget {
-        &self.0.budget
+    /// Returns how many bytes to read at once under the rate limits.
+    pub(crate) fn read_size(&self, wanted: usize) -> usize {
+        self.path()
+            .fold(wanted, |size, group| group.0.limiter.read_size(size))
+    }
+
+    /// Charges received bytes to the rate limits; returns the delay that keeps all of them.
+    pub(crate) fn charge(&self, bytes: u64) -> Duration {
+        let waits = self.path().map(|group| group.0.limiter.charge(bytes));
+        waits.max().unwrap_or_default()
+    }
+
+    /// Returns whether a rate limit is the bottleneck, rather than the network.
+    pub(crate) fn is_limiting(&self) -> bool {
+        self.path().any(|group| group.0.limiter.is_limiting())
+    }
+
+    pub(crate) fn has_budget(&self) -> bool {
+        self.path().any(|group| group.0.budget.is_bounded())
+    }
+
+    /// Returns the bytes that are neither spent nor reserved.
+    pub(crate) fn bytes_left(&self) -> u64 {
+        let left = self.path().map(|group| group.0.budget.left());
+        left.min().unwrap_or(u64::MAX)
+    }
+
+    /// Returns how many bytes one of several connections may reserve.
+    pub(crate) fn share(&self, connections: usize) -> u64 {
+        let shares = self.path().map(|group| group.0.budget.share(connections));
+        shares.min().unwrap_or(u64::MAX)
+    }
+
+    /// Reserves up to `wanted` bytes in all budgets; returns how many it reserved.
+    pub(crate) fn reserve(&self, wanted: u64) -> u64 {
+        let Some(parent) = &self.0.parent else {
+            return self.0.budget.take(wanted);
+        };
+        let of_parent = parent.reserve(wanted);
+        let of_both = self.0.budget.take(of_parent);
+        parent.give_back(of_parent - of_both);
+        of_both
+    }
+
+    pub(crate) fn give_back(&self, bytes: u64) {
+        self.path()
+            .for_each(|group| group.0.budget.give_back(bytes));
+    }
+
+    /// Counts received bytes; `reserved` of them had been reserved.
+    pub(crate) fn spend(&self, bytes: u64, reserved: u64) {
+        self.path()
+            .for_each(|group| group.0.budget.spend(bytes, reserved));
+    }
+
+    /// Stops this group if its own budget can never provide `bytes`; returns whether it did.
+    pub(crate) fn stop_if_exhausted(&self, bytes: u64) -> bool {
+        let is_exhausted = self.0.budget.is_exhausted_for(bytes);
+        if is_exhausted {
+            self.0.stop.raise(StopReason::TransferBudget);
+        }
+        is_exhausted
     }
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {
@@ -66,8 +149,39 @@ impl LimitGroup {
 }
 
 impl Default for LimitGroup {
-    /// Creates a group without limits.
+    /// Creates a root without limits.
     fn default() -> Self {
-        Self::new(None)
+        Self::root(StopFlag::new(), None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+
+    #[test]
+    fn a_group_is_stopped_by_its_nearest_stop_and_not_by_its_sibling() {
+        let run = LimitGroup::default();
+        let (first, second) = (run.child(None), run.child(None));
+        first.stop().raise(StopReason::TransferBudget);
+        assert_eq!(first.stop_reason(), Some(StopReason::TransferBudget));
+        assert!(!run.is_stopped() && !second.is_stopped());
+        run.stop().raise(StopReason::Interrupted);
+        assert_eq!(first.stop_reason(), Some(StopReason::TransferBudget));
+        assert_eq!(second.stop_reason(), Some(StopReason::Interrupted));
+    }
+
+    #[test]
+    fn the_lower_rate_of_a_group_and_its_run_delays_a_file() {
+        for (of_run, of_child) in [(1000, 0), (0, 1000), (1000, 8000)] {
+            let run = LimitGroup::default();
+            let child = run.child(None);
+            run.rate().store(of_run, Ordering::Relaxed);
+            child.rate().store(of_child, Ordering::Relaxed);
+            let wait = child.charge(2000).as_secs_f64();
+            assert!((1.5..2.0).contains(&wait), "{of_run} {of_child}: {wait}");
+        }
     }
 }

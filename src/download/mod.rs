@@ -57,7 +57,7 @@ mod worker;
 
 pub use copies::Copies;
 pub use engine::{Engine, fetch};
-pub use event::{EngineEvent, EngineOptions, FetchJob, FileError, FileReport, FileResult};
+pub use event::{EngineEvent, EngineOptions, FetchJob, FileError, FileId, FileReport, FileResult};
 pub use limits::LimitGroup;
 pub use partial::{VerifiedFile, reusable_bytes, reusable_ranges};
 pub use source::{ByteSource, ByteStream, SourceError};

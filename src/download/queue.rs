@@ -3,17 +3,17 @@
 use std::collections::BTreeMap;
 
 use super::budget::MIN_REQUEST;
-use super::event::FetchJob;
+use super::event::{FetchJob, FileId};
 use super::limits::LimitGroup;
 
 /// Largest size that is fetched in one request and not resumed.
 pub(crate) const SMALL_FILE_MAX: u64 = 1 << 20;
 
-/// A job number and its job.
-pub(crate) type NumberedJob = (usize, FetchJob);
+/// A job with its number.
+pub(crate) type NumberedJob = (FileId, FetchJob);
 
 /// Rank and job number: equal ranks keep the order in which they were added.
-type QueueKey = (u64, usize);
+type QueueKey = (u64, FileId);
 
 #[derive(Default)]
 pub(crate) struct FileQueue {
@@ -28,7 +28,7 @@ struct Queue {
 }
 
 impl FileQueue {
-    pub(crate) fn add(&mut self, number: usize, job: FetchJob) {
+    pub(crate) fn add(&mut self, id: FileId, job: FetchJob) {
         let known = self
             .queues
             .iter()
@@ -47,7 +47,7 @@ impl FileQueue {
         } else {
             &mut queue.large
         };
-        jobs.insert((job.rank, number), job);
+        jobs.insert((job.rank, id), job);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -90,7 +90,7 @@ impl FileQueue {
         taken
             .into_iter()
             .flat_map(|queue| queue.large.into_iter().chain(queue.small))
-            .map(|((_, number), job)| (number, job))
+            .map(|((_, id), job)| (id, job))
             .collect()
     }
 
@@ -115,11 +115,11 @@ impl FileQueue {
             }
         }
         let (turn, index) = first?;
-        let (number, job) = (turn.1, jobs(&mut self.queues[index]).remove(&turn)?);
+        let (id, job) = (turn.1, jobs(&mut self.queues[index]).remove(&turn)?);
         let queue = &self.queues[index];
         if queue.small.is_empty() && queue.large.is_empty() {
             self.queues.swap_remove(index);
         }
-        Some((number, job))
+        Some((id, job))
     }
 }

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::budget::{Grant, MIN_REQUEST, TransferBudget};
+use super::budget::{Grant, MIN_REQUEST};
 use super::event::{EngineOptions, FetchJob};
 use super::large_file::{LargeFile, SegmentRequest};
 use super::limits::LimitGroup;
 use super::queue::{FileQueue, NumberedJob};
-use crate::sys::stop::StopReason;
 
 /// All files that have not ended: queued, being opened, or in progress.
 #[derive(Default)]
@@ -34,29 +33,24 @@ impl Scheduler {
     /// Picks work in this order: open large files up to the limit, then fetch small files on all
     /// connections but one for each large file, then add connections to the large files with the
     /// fewest.
-    pub(super) fn next_task(
-        &mut self,
-        options: &EngineOptions,
-        budget: &Arc<TransferBudget>,
-        rate_limited: bool,
-    ) -> Option<FetchTask> {
-        let is_running = |limits: &LimitGroup| !limits.stop().is_raised();
+    pub(super) fn next_task(&mut self, options: &EngineOptions) -> Option<FetchTask> {
+        let is_running = |limits: &LimitGroup| !limits.is_stopped();
         let groups = self.active.iter().map(|large| &large.job.limits);
         let large_files = groups
             .chain(&self.starting)
             .filter(|l| is_running(l))
             .count();
         if large_files < options.files.max(1)
-            && let Some((number, job)) = self.queue.next_large(|limits| {
-                is_running(limits) && budget.left().min(limits.budget().left()) >= MIN_REQUEST
-            })
+            && let Some((id, job)) = self
+                .queue
+                .next_large(|limits| is_running(limits) && limits.bytes_left() >= MIN_REQUEST)
         {
             self.starting.push(job.limits.clone());
-            return Some(FetchTask::OpenLarge((number, job)));
+            return Some(FetchTask::OpenLarge((id, job)));
         }
         let reserved = large_files.min(options.connections.saturating_sub(1));
         if self.small.len() + reserved < options.connections.max(1)
-            && let Some(task) = self.pick_small(budget)
+            && let Some(task) = self.pick_small()
         {
             return Some(task);
         }
@@ -71,11 +65,10 @@ impl Scheduler {
         let n_files = files.len();
         for (_, large) in files {
             let limits = &large.job.limits;
-            let rate_limited = rate_limited || limits.limiter().is_limiting();
+            let rate_limited = limits.is_limiting();
             let sharing = large.target().saturating_mul(n_files) + n_others;
             let sharing = sharing.min(options.connections);
-            let share = budget.share(sharing).min(limits.budget().share(sharing));
-            let mut grant = Grant::take(budget, limits, share);
+            let mut grant = Grant::take(limits, limits.share(sharing));
             let overhead = large.overhead();
             if !grant.covers(large.min_request().unwrap_or(0)) {
                 continue;
@@ -91,54 +84,48 @@ impl Scheduler {
                 return Some(FetchTask::Segment(large.clone(), request, grant));
             }
         }
-        self.pick_small(budget)
+        self.pick_small()
     }
 
-    fn pick_small(&mut self, budget: &Arc<TransferBudget>) -> Option<FetchTask> {
-        let under_way = &self.small;
+    fn pick_small(&mut self) -> Option<FetchTask> {
+        let in_progress = &self.small;
         let may = |limits: &LimitGroup| {
-            // With the group's rate limit reached, another connection would only wait.
+            // With a rate limit reached, another connection would only wait.
             let has_enough =
-                || limits.limiter().is_limiting() && under_way.iter().any(|l| l.is_same(limits));
-            !limits.stop().is_raised() && !has_enough()
+                || limits.is_limiting() && in_progress.iter().any(|l| l.is_same(limits));
+            !limits.is_stopped() && !has_enough()
         };
-        let left = |job: &FetchJob| budget.left().min(job.limits.budget().left());
-        let fits = |job: &FetchJob| job.size_bytes <= left(job);
-        let (number, job) = self.queue.next_small(may, fits)?;
-        let grant = Grant::take(budget, &job.limits, job.size_bytes);
+        let fits = |job: &FetchJob| job.size_bytes <= job.limits.bytes_left();
+        let (id, job) = self.queue.next_small(may, fits)?;
+        let grant = Grant::take(&job.limits, job.size_bytes);
         self.small.push(job.limits.clone());
-        Some(FetchTask::SmallFile((number, job), grant))
+        Some(FetchTask::SmallFile((id, job), grant))
     }
 
-    /// Raises the stop flag of the run, or of each limit group, whose budget is too small for every
-    /// remaining request. Returns true when it raised one.
-    pub(super) fn stop_exhausted(&self, options: &EngineOptions, budget: &TransferBudget) -> bool {
+    /// Stops each limit group whose budget is too small for every remaining request. Returns
+    /// whether it stopped one.
+    pub(super) fn stop_exhausted(&self) -> bool {
         // A file that is being opened has no known minimum request yet.
         if !self.starting.is_empty() {
             return false;
         }
         let active = self.active.iter();
         let active = active.filter_map(|large| Some((&large.job.limits, large.min_request()?)));
+        let requests = self.queue.min_requests().chain(active);
         let mut needs: Vec<(&LimitGroup, u64)> = Vec::new();
-        for (limits, need) in self.queue.min_requests().chain(active) {
-            match needs.iter_mut().find(|(other, _)| other.is_same(limits)) {
-                Some((_, least)) => *least = need.min(*least),
-                None if !limits.stop().is_raised() => needs.push((limits, need)),
-                None => {}
+        for (limits, need) in requests.filter(|(limits, _)| !limits.is_stopped()) {
+            for group in limits.path() {
+                match needs.iter_mut().find(|(other, _)| other.is_same(group)) {
+                    Some((_, least)) => *least = need.min(*least),
+                    None => needs.push((group, need)),
+                }
             }
         }
-        let Some(least) = needs.iter().map(|(_, need)| *need).min() else {
-            return false;
-        };
-        if budget.is_exhausted_for(least) {
-            options.stop.raise(StopReason::TransferBudget);
-            return true;
+        let mut has_stopped = false;
+        for (group, least) in needs {
+            has_stopped |= group.stop_if_exhausted(least);
         }
-        needs.retain(|(limits, need)| limits.budget().is_exhausted_for(*need));
-        for (limits, _) in &needs {
-            limits.stop().raise(StopReason::TransferBudget);
-        }
-        !needs.is_empty()
+        has_stopped
     }
 
     /// Returns whether the scheduler changes only when it is notified.

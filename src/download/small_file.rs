@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::budget::Grant;
 use super::counters::FileCounters;
 use super::engine_state::{EngineState, FileEnd};
-use super::event::{EngineEvent, FetchJob, FileError};
+use super::event::{EngineEvent, FetchJob, FileError, FileId};
 use super::partial::{self, VerifiedFile, keep_evidence, remove_if_present};
 use super::verify::ContentHasher;
 use super::worker::{ReceiveError, StreamReader, check_response, drain};
@@ -18,7 +18,7 @@ use crate::sys::{open, retry};
 /// Fetches a small file, with retries.
 pub(crate) fn fetch(
     engine: &EngineState,
-    index: usize,
+    id: FileId,
     job: &FetchJob,
     counters: &FileCounters,
     grant: &mut Grant,
@@ -29,11 +29,8 @@ pub(crate) fn fetch(
         Ok(None) => return FileEnd::Busy,
         Err(err) => return FileEnd::Failed(disk_error(job, &err)),
     };
-    engine.send(EngineEvent::Started {
-        job: index,
-        reused: 0,
-    });
-    let end = attempts(engine, index, job, counters, grant, buffer);
+    engine.send(EngineEvent::Started { id, reused: 0 });
+    let end = attempts(engine, id, job, counters, grant, buffer);
     match end {
         Ok(()) => {
             let file = VerifiedFile::new(job.partial.clone(), Some(lock));
@@ -49,7 +46,7 @@ pub(crate) fn fetch(
 
 fn attempts(
     engine: &EngineState,
-    index: usize,
+    id: FileId,
     job: &FetchJob,
     counters: &FileCounters,
     grant: &mut Grant,
@@ -62,11 +59,7 @@ fn attempts(
             return Err(error);
         };
         count();
-        engine.send(EngineEvent::Retrying {
-            job: index,
-            after,
-            error,
-        });
+        engine.send(EngineEvent::Retrying { id, after, error });
         if engine.pause(&job.limits, after) {
             return Err(ReceiveError::Stopped);
         }
@@ -74,7 +67,7 @@ fn attempts(
     };
     // A first wrong hash is repeated at once and is no failure of the source.
     let fetch = || loop {
-        match attempt(engine, index, job, counters, grant, buffer)? {
+        match attempt(engine, id, job, counters, grant, buffer)? {
             Ok(()) => return Ok(()),
             Err(mismatch) if was_wrong => {
                 return Err(ReceiveError::Fatal(with_evidence(job, mismatch)));
@@ -95,7 +88,7 @@ fn attempts(
 /// Makes one attempt; the inner result returns whether the hash matches.
 fn attempt(
     engine: &EngineState,
-    index: usize,
+    id: FileId,
     job: &FetchJob,
     counters: &FileCounters,
     grant: &mut Grant,
@@ -112,7 +105,7 @@ fn attempt(
         }
         let mut stream = job.source.open(None)?;
         check_response(&stream, 0, job.size_bytes)?;
-        let mut reader = StreamReader::new(engine, index, grant, counters);
+        let mut reader = StreamReader::new(engine, id, grant, counters);
         let mut left = job.size_bytes;
         while left > 0 {
             let most = left.min(buffer.len() as u64) as usize;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::budget::Grant;
 use super::counters::FileCounters;
 use super::engine_state::{EngineState, FileEnd};
-use super::event::{EngineEvent, FetchJob, FileError};
+use super::event::{EngineEvent, FetchJob, FileError, FileId};
 use super::hash_buffers::BUFFER_BYTES;
 use super::large_file::{ConnectionEnd, FLUSH_AT, LargeFile, SegmentRequest, wrong_size};
 use super::pace::StallDetector;
@@ -36,10 +36,10 @@ pub(crate) fn work(engine: &Arc<EngineState>) {
     loop {
         match engine.next_task() {
             FetchTask::Exit => break,
-            FetchTask::SmallFile((index, job), grant) => {
-                fetch_small_file(engine, index, &job, grant, &mut buffer);
+            FetchTask::SmallFile((id, job), grant) => {
+                fetch_small_file(engine, id, &job, grant, &mut buffer);
             }
-            FetchTask::OpenLarge((index, job)) => open_large_file(engine, index, job),
+            FetchTask::OpenLarge((id, job)) => open_large_file(engine, id, job),
             FetchTask::Segment(large, request, grant) => {
                 fetch_segment(engine, &large, &request, grant, &mut buffer);
             }
@@ -56,41 +56,41 @@ pub(crate) fn panicked() -> FileError {
 
 fn fetch_small_file(
     engine: &Arc<EngineState>,
-    index: usize,
+    id: FileId,
     job: &FetchJob,
     mut grant: Grant,
     buffer: &mut [u8],
 ) {
     let counters = FileCounters::default();
     let end = catch_unwind(AssertUnwindSafe(|| {
-        small_file::fetch(engine, index, job, &counters, &mut grant, buffer)
+        small_file::fetch(engine, id, job, &counters, &mut grant, buffer)
     }));
     // Return the grant before other connections look for work: they may need its bytes.
     drop(grant);
     engine.small_file_done(&job.limits);
     let end = end.unwrap_or_else(|_| FileEnd::Failed(panicked()));
-    engine.report(index, &counters, end);
+    engine.report(id, &counters, end);
 }
 
 /// Opens the partial file of a large file and starts its hash thread.
-fn open_large_file(engine: &Arc<EngineState>, index: usize, job: FetchJob) {
+fn open_large_file(engine: &Arc<EngineState>, id: FileId, job: FetchJob) {
     let limits = job.limits.clone();
     let (partial, on_disk) = match PartialFile::open(&job.partial, job.content, job.size_bytes) {
         Ok(Some(opened)) => opened,
         Ok(None) => {
             engine.large_opened(&limits, None);
-            return engine.report(index, &FileCounters::default(), FileEnd::Busy);
+            return engine.report(id, &FileCounters::default(), FileEnd::Busy);
         }
         Err(err) => {
             engine.large_opened(&limits, None);
             let what = format!("could not open `{}`", job.partial.display());
             let error = FileError::disk(&what, &err);
-            return engine.report(index, &FileCounters::default(), FileEnd::Failed(error));
+            return engine.report(id, &FileCounters::default(), FileEnd::Failed(error));
         }
     };
-    let large = Arc::new(LargeFile::new(index, job, partial, &on_disk));
+    let large = Arc::new(LargeFile::new(id, job, partial, &on_disk));
     engine.send(EngineEvent::Started {
-        job: index,
+        id,
         reused: on_disk.total(),
     });
     if large.job.copies.is_some() {
@@ -136,8 +136,8 @@ fn fetch_segment(
     };
     let retry = large.connection_ended(request, claim_id, end, &engine.options.retry);
     if let Some((after, error)) = retry {
-        let job = large.index;
-        engine.send(EngineEvent::Retrying { job, after, error });
+        let id = large.id;
+        engine.send(EngineEvent::Retrying { id, after, error });
     }
     engine.close_if_failed(large);
     engine.wake_workers();
@@ -193,7 +193,7 @@ fn receive_segment(
             return Err(ReceiveError::Stopped);
         }
     }
-    let mut reader = StreamReader::new(engine, large.index, grant, &large.counters);
+    let mut reader = StreamReader::new(engine, large.id, grant, &large.counters);
     if request.range.is_none() || !stream.whole_file {
         let claim = request.claim;
         let end = write_segment(
@@ -351,7 +351,7 @@ pub(crate) fn drain(stream: &mut ByteStream, buffer: &mut [u8]) {
 /// Reads from streams under the limits of the run and the group, and counts the bytes.
 pub(crate) struct StreamReader<'a> {
     engine: &'a EngineState,
-    job: usize,
+    id: FileId,
     grant: &'a mut Grant,
     counters: &'a FileCounters,
     stall_detector: StallDetector,
@@ -363,14 +363,14 @@ pub(crate) struct StreamReader<'a> {
 impl<'a> StreamReader<'a> {
     pub(crate) fn new(
         engine: &'a EngineState,
-        job: usize,
+        id: FileId,
         grant: &'a mut Grant,
         counters: &'a FileCounters,
     ) -> Self {
         let options = &engine.options;
         Self {
             engine,
-            job,
+            id,
             grant,
             counters,
             stall_detector: StallDetector::new(
@@ -394,7 +394,7 @@ impl<'a> StreamReader<'a> {
             return Err(ReceiveError::Stopped);
         }
         let most = self.granted_bytes(stream, buffer.len() as u64)?;
-        let read_size = self.engine.read_size(self.grant.limits(), most as usize);
+        let read_size = self.grant.limits().read_size(most as usize);
         let n = loop {
             match stream.reader.read(&mut buffer[..read_size]) {
                 Ok(0) => {
@@ -451,8 +451,8 @@ impl<'a> StreamReader<'a> {
     pub(crate) fn report(&mut self) {
         let bytes = std::mem::take(&mut self.unreported);
         if bytes > 0 {
-            let job = self.job;
-            self.engine.send(EngineEvent::Progress { job, bytes });
+            let id = self.id;
+            self.engine.send(EngineEvent::Progress { id, bytes });
         }
     }
 }

@@ -12,6 +12,7 @@
 //! `store` and `cache`).
 
 mod document;
+mod fields;
 mod hook;
 mod model;
 mod pause;

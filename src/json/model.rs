@@ -1,8 +1,10 @@
 //! Registered models.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::document::time;
+use super::fields::fields;
 use crate::domain::hold::HeldUpdate;
 use crate::domain::model::{Destination, Model};
 use crate::domain::outcome::{Outcome, VerifyOutcome};
@@ -15,14 +17,9 @@ pub struct ModelView {
     pub repo: String,
     pub repo_type: &'static str,
     pub repo_id: String,
-    pub revision: String,
-    pub include: Option<Vec<String>>,
-    pub exclude: Vec<String>,
-    pub to: String,
-    pub tags: Vec<String>,
-    pub priority: u8,
-    pub keep_revisions: Option<u32>,
-    pub enabled: bool,
+    /// The other fields of the specification.
+    #[serde(flatten)]
+    pub fields: Map<String, Value>,
     pub state: &'static str,
     pub upstream_state: &'static str,
     pub held_commit: Option<String>,
@@ -49,14 +46,7 @@ impl ModelView {
             repo: spec.repo.to_string(),
             repo_type: spec.repo.kind.as_str(),
             repo_id: spec.repo.id.to_string(),
-            revision: spec.revision.to_string(),
-            include: spec.filter.include.clone(),
-            exclude: spec.filter.exclude.clone(),
-            to: destination(&spec.destination),
-            tags: spec.tags.iter().map(ToString::to_string).collect(),
-            priority: spec.priority.get(),
-            keep_revisions: spec.keep_revisions,
-            enabled: spec.enabled,
+            fields: fields(spec),
             state: model.summary(last).as_str(),
             upstream_state: state.upstream_state.as_str(),
             held_commit: state.held_commit.as_ref().map(ToString::to_string),

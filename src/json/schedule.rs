@@ -2,10 +2,12 @@
 
 use jiff::tz::TimeZone;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::document::time;
+use super::fields::fields;
 use crate::domain::model::EntryName;
-use crate::domain::schedule::{CatchUp, DueState, Schedule, Unusable};
+use crate::domain::schedule::{DueState, Schedule, Unusable};
 use crate::domain::time::{Timestamp, render_utc};
 
 /// A registered schedule.
@@ -15,18 +17,9 @@ pub struct ScheduleView {
     pub cadence: &'static str,
     pub when: String,
     pub time_zone: String,
-    pub all: bool,
-    pub models: Vec<String>,
-    pub tags: Vec<String>,
-    pub windows: Vec<String>,
-    pub catch_up: &'static str,
-    pub catch_up_within: Option<String>,
-    pub jitter: String,
-    pub limit_rate: Option<String>,
-    pub max_duration: Option<String>,
-    pub max_transfer: Option<String>,
-    pub priority: u8,
-    pub enabled: bool,
+    /// The other fields of the specification.
+    #[serde(flatten)]
+    pub fields: Map<String, Value>,
     pub anchor_at: String,
     pub not_before_at: String,
     pub next_due_at: Option<String>,
@@ -41,37 +34,12 @@ pub struct ScheduleView {
 impl From<&Schedule> for ScheduleView {
     fn from(schedule: &Schedule) -> Self {
         let (spec, state) = (&schedule.spec, &schedule.state);
-        let (catch_up, within) = match spec.catch_up {
-            CatchUp::Once { within } => ("once", within),
-            CatchUp::Skip => ("skip", None),
-        };
         Self {
             name: spec.name.to_string(),
             cadence: spec.cadence.kind().as_str(),
             when: spec.cadence.spec(),
             time_zone: spec.time_zone.clone(),
-            all: spec.selection.all,
-            models: spec
-                .selection
-                .models
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            tags: spec
-                .selection
-                .tags
-                .iter()
-                .map(ToString::to_string)
-                .collect(),
-            windows: spec.windows.texts(),
-            catch_up,
-            catch_up_within: within.map(|span| span.to_string()),
-            jitter: spec.jitter.to_string(),
-            limit_rate: spec.limit_rate.as_ref().map(ToString::to_string),
-            max_duration: spec.max_duration.map(|span| span.to_string()),
-            max_transfer: spec.max_transfer.map(|size| size.to_string()),
-            priority: spec.priority.get(),
-            enabled: spec.enabled,
+            fields: fields(spec),
             anchor_at: render_utc(state.anchor_at),
             not_before_at: render_utc(state.not_before_at),
             next_due_at: time(state.next_due_at),

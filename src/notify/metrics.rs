@@ -53,7 +53,7 @@ pub struct Facts {
     /// When `run-due` was started last, even if nothing was due.
     pub last_tick_at: Option<Timestamp>,
     pub last_run: Option<LastRun>,
-    /// How many runs were skipped, by reason.
+    /// The number of skipped runs by reason.
     pub n_skipped: Vec<(&'static str, u64)>,
     pub models: Vec<ModelFacts>,
     /// Endpoint, bucket, and the number of requests left in it.

@@ -1,8 +1,8 @@
-//! Makes the database say what a file says: a pure plan, then one transaction.
+//! Applies a file to the database: a pure plan, then one transaction.
 //!
-//! A section that the file does not have is left alone. Entries belong
-//! together by name; with pruning, a model that the file has under another
-//! name is the same model and keeps its history.
+//! A section that the file does not have is left alone. Entries are paired by
+//! name; with pruning, a model that the file has under another name is the
+//! same model and keeps its history.
 
 use anyhow::{Result, bail};
 
@@ -11,15 +11,16 @@ use super::apply_schedules::plan_schedules;
 use super::directories::Reserved;
 use super::document::Node;
 use super::entries::{Entry, Objection, Wanted};
-use super::entry_fields::Field;
+use crate::domain::field::{self, Entity, FieldValue, needed_values};
 use crate::domain::model::{EntryName, Model, ModelSpec};
+use crate::domain::outcome::words;
 use crate::domain::schedule::{Schedule, ScheduleSpec, ScheduleState, StoredSchedules};
 use crate::domain::settings::SettingKey;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
 use crate::store::{ModelFilter, Setting, Store, StoreError};
 
-/// What the database says now.
+/// The entries of the database.
 #[derive(Clone, Debug, Default)]
 pub struct Current {
     pub settings: Vec<Setting>,
@@ -28,8 +29,8 @@ pub struct Current {
 }
 
 impl Current {
-    /// Reads all of it, or nothing: a copy that lacks what cannot be read would
-    /// be taken for a whole one.
+    /// Reads all entries, or none: a copy without the unreadable ones would be
+    /// taken for a whole one.
     pub fn read(store: &Store) -> Result<Self, StoreError> {
         let StoredSchedules {
             readable: schedules,
@@ -46,10 +47,10 @@ impl Current {
     }
 }
 
-/// What else decides about a plan.
+/// The conditions of a plan beside the two sides.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
-    /// Remove what the present sections do not have.
+    /// Remove entries that are missing in the sections of the file.
     pub prune: bool,
     pub now: Timestamp,
     /// How often the timer starts a run.
@@ -57,7 +58,7 @@ pub struct Rules<'a> {
     pub reserved: &'a Reserved,
 }
 
-/// What is to be done, and how to tell it.
+/// The steps to carry out, and the changes to print.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ApplyPlan {
     pub changes: Vec<Change>,
@@ -89,18 +90,22 @@ pub struct Change {
     pub fields: Vec<FieldChange>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    Add,
-    Change,
-    Remove,
+words! {
+    /// The treatment of an entry.
+    Action {
+        Add = "add",
+        Change = "change",
+        Remove = "remove",
+    }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Model,
-    Schedule,
-    Setting,
+words! {
+    /// The kind of an entry.
+    Kind {
+        Model = "model",
+        Schedule = "schedule",
+        Setting = "setting",
+    }
 }
 
 /// A field that differs; a side where the entry has no such field is null.
@@ -111,30 +116,41 @@ pub struct FieldChange {
     pub new: Node,
 }
 
-impl Action {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Add => "add",
-            Self::Change => "change",
-            Self::Remove => "remove",
+impl Change {
+    /// Describes a new entry by the fields that differ from their defaults.
+    pub(super) fn added<S: Entity>(kind: Kind, name: &EntryName, entry: &S) -> Self {
+        let values = needed_values(entry).into_iter();
+        let values = values.filter(|(key, _)| *key != "name");
+        let change = |(field, new): (_, FieldValue)| FieldChange {
+            field,
+            old: Node::Null,
+            new: new.into(),
+        };
+        Self::new(Action::Add, kind, name, values.map(change).collect())
+    }
+
+    pub(super) fn changed(kind: Kind, name: &EntryName, fields: Vec<FieldChange>) -> Self {
+        Self::new(Action::Change, kind, name, fields)
+    }
+
+    pub(super) fn removed(kind: Kind, name: &EntryName) -> Self {
+        Self::new(Action::Remove, kind, name, Vec::new())
+    }
+
+    fn new(action: Action, kind: Kind, name: impl ToString, fields: Vec<FieldChange>) -> Self {
+        Self {
+            action,
+            kind,
+            name: name.to_string(),
+            fields,
         }
     }
 }
 
-impl Kind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Model => "model",
-            Self::Schedule => "schedule",
-            Self::Setting => "setting",
-        }
-    }
-}
-
-/// Decides what turns the database into what the file says.
+/// Plans the changes that make the database equal to the file.
 ///
-/// Whatever could go wrong is found here, before anything is written: names
-/// that clash, schedules without their models, schedules that never run.
+/// All errors are found here, before anything is written: names that clash,
+/// schedules without their models, schedules that never run.
 pub fn plan_apply(
     current: &Current,
     wanted: &Wanted,
@@ -153,11 +169,11 @@ pub fn plan_apply(
 }
 
 impl ApplyPlan {
-    /// Does everything, or nothing.
+    /// Carries out all changes, or none.
     ///
-    /// The plan is made anew from what the database says under the lock: the
-    /// changes that people saw and approved are made, or none. What a run
-    /// writes down in the meantime is no change.
+    /// The plan is computed again under the lock of the database; if it has other
+    /// changes than the ones that were approved, nothing is done. States that a
+    /// run recorded in the meantime are no changes.
     pub fn carry_out(&self, store: &Store, wanted: &Wanted, rules: &Rules<'_>) -> Result<()> {
         store.transaction(|store| {
             let fresh = plan_apply(&Current::read(store)?, wanted, rules);
@@ -168,8 +184,8 @@ impl ApplyPlan {
         })
     }
 
-    /// Removes first and moves aside what changes places, so that entries can
-    /// take over each other's names.
+    /// Removes first and gives moved models a temporary name, so that entries
+    /// can exchange their names.
     fn write(&self, store: &Store, now: Timestamp) -> Result<(), StoreError> {
         for step in &self.settings {
             match step {
@@ -239,16 +255,13 @@ fn plan_settings(
 ) {
     let value = |key: SettingKey, text: &str| Node::Text(key.shown(text));
     let mut change = |action, key: SettingKey, old, new| {
-        plan.changes.push(Change {
-            action,
-            kind: Kind::Setting,
-            name: key.to_string(),
-            fields: vec![FieldChange {
-                field: "value",
-                old,
-                new,
-            }],
-        });
+        let field = FieldChange {
+            field: "value",
+            old,
+            new,
+        };
+        plan.changes
+            .push(Change::new(action, Kind::Setting, key, vec![field]));
     };
     for entry in entries {
         let (key, new) = &entry.value;
@@ -288,57 +301,15 @@ fn plan_settings(
     }
 }
 
-pub(super) fn added(kind: Kind, name: &EntryName, fields: Vec<Field>) -> Change {
-    let said = fields.into_iter().filter(|field| !field.is_default);
-    Change {
-        action: Action::Add,
-        kind,
-        name: name.to_string(),
-        fields: said
-            .map(|field| FieldChange {
-                field: field.name,
-                old: Node::Null,
-                new: field.value,
-            })
-            .collect(),
-    }
-}
-
-pub(super) fn changed(kind: Kind, name: &EntryName, fields: Vec<FieldChange>) -> Change {
-    Change {
-        action: Action::Change,
-        kind,
-        name: name.to_string(),
-        fields,
-    }
-}
-
-pub(super) fn removed(kind: Kind, name: &EntryName) -> Change {
-    Change {
-        action: Action::Remove,
-        kind,
-        name: name.to_string(),
-        fields: Vec::new(),
-    }
-}
-
 /// Compares two entries field by field. A field that only one of them has,
 /// such as the kind of cadence, is compared with nothing.
-pub(super) fn differences(old: Vec<Field>, new: Vec<Field>) -> Vec<FieldChange> {
-    let value_of = |fields: &[Field], name: &str| {
-        let found = fields.iter().find(|field| field.name == name);
-        found.map_or(Node::Null, |field| field.value.clone())
-    };
-    let only_old = old
-        .iter()
-        .filter(|field| !new.iter().any(|other| other.name == field.name));
-    only_old
-        .chain(&new)
-        .map(|field| FieldChange {
-            field: field.name,
-            old: value_of(&old, field.name),
-            new: value_of(&new, field.name),
+pub(super) fn differences<S: Entity>(old: &S, new: &S) -> Vec<FieldChange> {
+    let differences = field::differences(old, new).into_iter();
+    differences
+        .map(|(field, old, new)| FieldChange {
+            field,
+            old: old.into(),
+            new: new.into(),
         })
-        .filter(|change| change.old != change.new)
         .collect()
 }

@@ -1,14 +1,10 @@
-//! The part of a plan that is about models: which entry is which model.
+//! The part of a plan about models: which entry is which model.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::apply::{
-    ApplyPlan, FieldChange, Kind, Rules, Step, added, changed, differences, removed,
-};
+use super::apply::{ApplyPlan, Change, Kind, Rules, Step, differences};
 use super::directories::Reserved;
-use super::document::Node;
 use super::entries::{Entry, Objection};
-use super::entry_fields::model_fields;
 use super::models::uses_directory;
 use crate::domain::model::{Destination, EntryName, Model, ModelId, ModelSpec, ModelState};
 use crate::domain::schedule::ScheduleSpec;
@@ -16,7 +12,7 @@ use crate::domain::schedule::ScheduleSpec;
 /// The models as they will be.
 pub(super) struct Models {
     pub(super) list: Vec<Model>,
-    /// What becomes of those whose name goes away: another name, or nothing.
+    /// Names that vanish, with the new name of a model that is renamed.
     pub(super) gone: BTreeMap<EntryName, Option<EntryName>>,
 }
 
@@ -32,36 +28,32 @@ impl Models {
         self.list.iter().any(|model| model.spec.name == *name)
     }
 
-    /// Returns a saved schedule with the new names of its models, so that a
-    /// renamed model is no difference but a removed one is.
+    /// Returns a saved schedule with the new names of its models; removed ones
+    /// stay, so that their removal is a difference.
     pub(super) fn renamed_only(&self, spec: &ScheduleSpec) -> ScheduleSpec {
-        let mut spec = spec.clone();
-        spec.selection.models = spec
-            .selection
-            .models
-            .into_iter()
-            .map(|name| match self.gone.get(&name) {
-                Some(Some(new)) => new.clone(),
-                _ => name,
-            })
-            .collect();
-        spec
+        with_models(spec, |name| match self.gone.get(&name) {
+            Some(Some(new)) => Some(new.clone()),
+            _ => Some(name),
+        })
     }
 
-    /// Returns what a schedule selects once models are renamed and removed.
+    /// Returns the schedule once models are renamed and removed.
     pub(super) fn selected_after(&self, spec: &ScheduleSpec) -> ScheduleSpec {
-        let mut spec = spec.clone();
-        spec.selection.models = spec
-            .selection
-            .models
-            .into_iter()
-            .filter_map(|name| match self.gone.get(&name) {
-                Some(other) => other.clone(),
-                None => Some(name),
-            })
-            .collect();
-        spec
+        with_models(spec, |name| match self.gone.get(&name) {
+            Some(new) => new.clone(),
+            None => Some(name),
+        })
     }
+}
+
+fn with_models(
+    spec: &ScheduleSpec,
+    rename: impl Fn(EntryName) -> Option<EntryName>,
+) -> ScheduleSpec {
+    let mut spec = spec.clone();
+    let names = spec.selection.models.into_iter();
+    spec.selection.models = names.filter_map(rename).collect();
+    spec
 }
 
 pub(super) fn plan_models(
@@ -93,7 +85,7 @@ pub(super) fn plan_models(
         match old {
             None => {
                 plan.changes
-                    .push(added(Kind::Model, &new.name, model_fields(new)));
+                    .push(Change::added(Kind::Model, &new.name, new));
                 plan.models.push(Step::Add(new.clone()));
                 models.list.push(Model {
                     id: ModelId(0),
@@ -104,23 +96,15 @@ pub(super) fn plan_models(
                 });
             }
             Some(old) => {
-                let mut fields = differences(model_fields(&old.spec), model_fields(new));
+                let fields = differences(&old.spec, new);
                 if old.spec.name != new.name {
                     models
                         .gone
                         .insert(old.spec.name.clone(), Some(new.name.clone()));
-                    let node = |name: &EntryName| Node::Text(name.to_string());
-                    fields.insert(
-                        0,
-                        FieldChange {
-                            field: "name",
-                            old: node(&old.spec.name),
-                            new: node(&new.name),
-                        },
-                    );
                 }
                 if !fields.is_empty() {
-                    plan.changes.push(changed(Kind::Model, &new.name, fields));
+                    plan.changes
+                        .push(Change::changed(Kind::Model, &new.name, fields));
                     plan.models.push(Step::Change((*old).clone(), new.clone()));
                 }
                 models.list.push(Model {
@@ -133,7 +117,7 @@ pub(super) fn plan_models(
     for model in rest {
         if rules.prune {
             let name = &model.spec.name;
-            plan.changes.push(removed(Kind::Model, name));
+            plan.changes.push(Change::removed(Kind::Model, name));
             plan.models.push(Step::Remove(model.clone()));
             models.gone.insert(name.clone(), None);
         } else {

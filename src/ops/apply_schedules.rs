@@ -1,11 +1,10 @@
-//! The part of a plan that is about schedules, and what is wrong with them.
+//! The part of a plan about schedules, with their checks.
 
 use std::collections::BTreeSet;
 
-use super::apply::{ApplyPlan, Current, Kind, Rules, Step, added, changed, differences, removed};
+use super::apply::{ApplyPlan, Change, Current, Kind, Rules, Step, differences};
 use super::apply_models::Models;
 use super::entries::{Entry, Objection, Wanted};
-use super::entry_fields::schedule_fields;
 use crate::domain::model::Model;
 use crate::domain::nearest::nearest;
 use crate::domain::schedule::{
@@ -32,7 +31,8 @@ pub(super) fn plan_schedules(
             continue;
         }
         if prune {
-            plan.changes.push(removed(Kind::Schedule, &old.spec.name));
+            plan.changes
+                .push(Change::removed(Kind::Schedule, &old.spec.name));
             plan.schedules.push(Step::Remove(old.clone()));
             continue;
         }
@@ -41,9 +41,9 @@ pub(super) fn plan_schedules(
         if lost {
             warn_if_idle(plan, &spec, models);
             // The database takes removed models out by itself; it is only told here.
-            let fields = differences(schedule_fields(&old.spec), schedule_fields(&spec));
+            let fields = differences(&old.spec, &spec);
             plan.changes
-                .push(changed(Kind::Schedule, &spec.name, fields));
+                .push(Change::changed(Kind::Schedule, &spec.name, fields));
         }
         others.push(Schedule {
             spec,
@@ -67,9 +67,11 @@ pub(super) fn plan_schedules(
                 };
                 check_schedule(plan, entry, &schedule, &others, models, rules)?;
                 warn_if_idle(plan, &schedule.spec, models);
-                let fields = schedule_fields(&schedule.spec);
-                plan.changes
-                    .push(added(Kind::Schedule, &schedule.spec.name, fields));
+                plan.changes.push(Change::added(
+                    Kind::Schedule,
+                    &schedule.spec.name,
+                    &schedule.spec,
+                ));
                 plan.schedules.push(Step::Add(schedule.spec.clone()));
                 schedule
             }
@@ -82,11 +84,10 @@ pub(super) fn plan_schedules(
                     check_schedule(plan, entry, &schedule, &others, models, rules)?;
                 }
                 let renamed = models.renamed_only(&old.spec);
-                let fields =
-                    differences(schedule_fields(&renamed), schedule_fields(&schedule.spec));
+                let fields = differences(&renamed, &schedule.spec);
                 if !fields.is_empty() {
                     plan.changes
-                        .push(changed(Kind::Schedule, &schedule.spec.name, fields));
+                        .push(Change::changed(Kind::Schedule, &schedule.spec.name, fields));
                     warn_if_idle(plan, &schedule.spec, models);
                     let new = schedule.spec.clone();
                     plan.schedules.push(Step::Change(old.clone(), new));
@@ -133,8 +134,8 @@ fn refuse_missing_models(entry: &Entry<ScheduleSpec>, models: &Models) -> Result
     })
 }
 
-/// Checks what is new about a schedule. One that is there already and stays
-/// as it is may be over, or double, and is nobody's mistake today.
+/// Checks a new or changed schedule. A schedule that stays as it is may be
+/// over, or a duplicate, without an error.
 fn check_schedule(
     plan: &mut ApplyPlan,
     entry: &Entry<ScheduleSpec>,
@@ -177,27 +178,29 @@ fn check_schedule(
     Ok(())
 }
 
-/// A mistyped tag covers nothing, silently.
+/// Warns about a schedule without models, such as one with a mistyped tag.
 fn warn_if_idle(plan: &mut ApplyPlan, spec: &ScheduleSpec, models: &Models) {
     let covers = |model: &Model| spec.selection.includes(&model.spec);
     if !spec.selection.all && !models.list.iter().any(covers) {
-        let warning = format!("the schedule `{}` covers no model", spec.name);
+        let warning = format!("the schedule `{}` includes no model", spec.name);
         plan.warnings.push(warning);
     }
 }
 
-/// Tells whether an edit makes anything that is worth checking.
+/// Tells whether an edit changes more than limits and priority.
 fn is_another_plan(old: &ScheduleSpec, new: &ScheduleSpec) -> bool {
-    let mut same = new.clone();
-    same.limit_rate = old.limit_rate.clone();
-    same.max_duration = old.max_duration;
-    same.max_transfer = old.max_transfer;
-    same.priority = old.priority;
-    same.enabled = old.enabled && new.enabled;
+    let same = ScheduleSpec {
+        limit_rate: old.limit_rate.clone(),
+        max_duration: old.max_duration,
+        max_transfer: old.max_transfer,
+        priority: old.priority,
+        enabled: old.enabled && new.enabled,
+        ..new.clone()
+    };
     same != *old
 }
 
-/// Zone names are one whatever their capitals.
+/// Keeps the saved spelling of a zone, whose capitals do not matter.
 fn with_zone_as_saved(new: &ScheduleSpec, old: &ScheduleSpec) -> ScheduleSpec {
     let mut spec = new.clone();
     if spec.time_zone.eq_ignore_ascii_case(&old.time_zone) {

@@ -42,7 +42,7 @@ use crate::sys::paths::PathNotUtf8;
 const TOO_LARGE: &str =
     "use a file system for large files (exFAT, NTFS, APFS, ext4), and no `ulimit -f`";
 
-/// What an error means for its readers.
+/// The meaning of an error for its readers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnosis {
     pub kind: ErrorKind,
@@ -209,7 +209,7 @@ fn service(link: &(dyn StdError + 'static)) -> Option<Known> {
         return Some(Known::hinted(ErrorKind::RateLimit, hint));
     }
     if link.is::<TokenError>() {
-        let hint = "correct it where it comes from, or write a new token: `hf auth login`";
+        let hint = "correct it where it is set, or write a new token: `hf auth login`";
         return Some(Known::hinted(ErrorKind::Auth, hint));
     }
     if link.is::<UnreadableTokenFile>() {
@@ -325,7 +325,7 @@ mod tests {
 
     fn no_space() -> NoSpace {
         NoSpace {
-            place: "/hub".to_owned(),
+            destination: "/hub".to_owned(),
             need: ByteSize(10),
             free: ByteSize(5),
             reserve: ByteSize(1),
@@ -352,12 +352,12 @@ mod tests {
     fn a_plan_that_the_disk_cannot_hold_is_a_disk_error_for_every_command() {
         let too_large = TooLarge {
             path: "x".to_owned(),
-            place: "/hub".to_owned(),
+            destination: "/hub".to_owned(),
             size: ByteSize(9),
             most: ByteSize(5),
         };
         let no_files = NoFiles {
-            place: "/hub".to_owned(),
+            destination: "/hub".to_owned(),
             need: 9,
             free: 5,
         };

@@ -20,7 +20,6 @@ use crate::domain::queue_order::QueueOrder;
 use crate::domain::run::RunCommand;
 use crate::domain::session::Session;
 use crate::domain::settings::Settings;
-use crate::download::LimitGroup;
 use crate::sys::host::Host;
 
 /// The result of a dry run for one target.
@@ -65,11 +64,10 @@ pub fn download(
     let targets: Vec<Arc<Target>> = targets.into_iter().map(Arc::new).collect();
     let openings = targets.iter().cloned();
     let sessions = run.open(openings.map(Opening::without_slot).collect())?;
-    let limits = LimitGroup::default();
     for (session, target) in sessions.into_iter().flatten().zip(targets) {
         let request = SyncRequest {
             target,
-            limits: limits.clone(),
+            limits: run.limits(),
             order: QueueOrder::new(Priority::default(), Priority::default()),
         };
         run.sync(session, request, None)?;

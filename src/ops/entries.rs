@@ -1,36 +1,31 @@
-//! Models, schedules and settings as the apply file has them.
+//! Reads models, schedules and settings from the values of an apply file.
 //!
-//! One table per kind says which fields there are, so that reading, writing
-//! and comparing cannot drift apart.
+//! The tables of fields in `domain` give the keys and the readers; this file
+//! adds the checks that need more than one field, and the place of each error.
 
 use std::path::{Path, PathBuf};
 
 use super::document::{Document, Fault, Node, Place};
-use super::entry_fields::cadence_field;
 use super::entry_items::{Fields, Item};
 use crate::domain::argv::Argv;
-use crate::domain::filter::Filter;
+use crate::domain::field::{Entity, Read};
 use crate::domain::model::{Destination, EntryName, ModelSpec};
-use crate::domain::repo::Revision;
 use crate::domain::repo_arg::RepoArg;
-use crate::domain::schedule::{
-    Cadence, CadenceKind, CatchUp, ScheduleSpec, Selection, Windows, find_zone,
-};
+use crate::domain::schedule::{CADENCE_KEYS, Cadence, CadenceKind, SELECTION_KEYS, ScheduleSpec};
 use crate::domain::settings::{SettingError, SettingKey, ValueKind};
-use crate::domain::units::Seconds;
 use crate::sys::paths;
 
-/// What a file means only together with the machine that it is read on.
+/// Values of this machine that complete a file.
 #[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// The base URL whose pages name repositories.
     pub endpoint: String,
     pub time_zone: Option<String>,
-    /// What `~/` stands for.
+    /// The directory that `~/` means.
     pub home: Option<PathBuf>,
 }
 
-/// Everything that a file says; a section that it does not have is `None`.
+/// The entries of a file; a missing section is `None`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     pub settings: Option<Vec<Entry<(SettingKey, String)>>>,
@@ -38,12 +33,12 @@ pub struct Wanted {
     pub schedules: Option<Vec<Entry<ScheduleSpec>>>,
 }
 
-/// An entry and where the file has it.
+/// An entry and its place in the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry<T> {
     pub value: T,
     pub place: Place,
-    /// Where it names other entries.
+    /// The models that it names, each with its place.
     pub mentions: Vec<(EntryName, Place)>,
 }
 
@@ -57,7 +52,7 @@ impl<T> Entry<T> {
     }
 }
 
-/// What is wrong at a place of the file.
+/// An error at a place of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Objection {
     pub place: Place,
@@ -87,43 +82,8 @@ impl Objection {
 pub(super) type Result<T> = std::result::Result<T, Objection>;
 
 const SECTIONS: &[&str] = &["version", "config", "models", "schedules"];
-const MODEL_FIELDS: &[&str] = &[
-    "repo",
-    "name",
-    "revision",
-    "include",
-    "exclude",
-    "to",
-    "tags",
-    "priority",
-    "keep_revisions",
-    "enabled",
-];
-const SCHEDULE_FIELDS: &[&str] = &[
-    "name",
-    "every",
-    "daily",
-    "weekly",
-    "monthly",
-    "cron",
-    "once",
-    "tz",
-    "window",
-    "catch_up",
-    "catch_up_within",
-    "jitter",
-    "limit_rate",
-    "max_duration",
-    "max_transfer",
-    "priority",
-    "enabled",
-    "all",
-    "models",
-    "tags",
-];
-
 impl Wanted {
-    /// Reads the whole file; what one entry says alone is checked here.
+    /// Reads the whole file and checks each entry by itself.
     pub fn read(root: &Node, around: &Surroundings) -> Result<Self> {
         let root = Item::root(root);
         let file = root.fields("the file", SECTIONS)?;
@@ -155,7 +115,7 @@ impl Wanted {
         })
     }
 
-    /// Returns the saved value that the file wants for a key.
+    /// Returns the value of a key in the file.
     pub fn setting(&self, key: SettingKey) -> Option<&str> {
         let mut entries = self.settings.iter().flatten();
         entries
@@ -205,7 +165,7 @@ fn program(item: &Item<'_>) -> Result<Argv> {
     Argv::from_words(words).map_err(|err| item.refuse_value(err))
 }
 
-/// A relative path would mean another place for each caller.
+/// Makes paths absolute: a relative one would mean another place for each caller.
 fn expand_paths(
     mut settings: Vec<Entry<(SettingKey, String)>>,
     around: &Surroundings,
@@ -223,21 +183,10 @@ fn expand_paths(
 }
 
 fn read_model(item: Item<'_>, around: &Surroundings) -> Result<Entry<ModelSpec>> {
-    let fields = item.fields("a model", MODEL_FIELDS)?;
+    let fields = item.entity::<ModelSpec>("a model")?;
     let repo = fields.required("repo")?;
     let arg =
         RepoArg::parse(repo.text()?, &around.endpoint).map_err(|err| repo.refuse_value(err))?;
-    let revision = match (fields.parsed::<Revision>("revision")?, &arg.revision) {
-        (Some(given), Some(own)) if given != *own => {
-            let place = fields.required("revision")?;
-            return Err(place.refuse(format!("`repo` names another revision: `{own}`")));
-        }
-        (given, own) => given.or(own.clone()).unwrap_or_else(Revision::main),
-    };
-    let mut include = arg.include_patterns();
-    if let Some(patterns) = fields.texts("include")? {
-        include.get_or_insert_default().extend(patterns);
-    }
     let name = match fields.parsed("name")? {
         Some(name) => name,
         None => arg
@@ -245,37 +194,66 @@ fn read_model(item: Item<'_>, around: &Surroundings) -> Result<Entry<ModelSpec>>
             .parse()
             .map_err(|err| repo.refuse_value(err))?,
     };
-    let destination = match fields.get("to") {
-        None => Destination::Cache,
-        Some(to) => match to.text()? {
-            "cache" => Destination::Cache,
-            path => Destination::Directory(
-                directory(path, around).map_err(|why| to.refuse(format!("`{path}`: {why}")))?,
-            ),
-        },
-    };
-    let keep_revisions = match fields.get("keep_revisions") {
-        None => None,
-        Some(item) => match item.number_or_text()?.parse::<u32>() {
-            Ok(count @ 1..) => Some(count),
-            _ => return Err(item.refuse("`keep_revisions` must be a whole number from 1")),
-        },
-    };
-    let value = ModelSpec {
-        name,
-        repo: arg.repo,
-        revision,
-        filter: Filter {
-            include,
-            exclude: fields.texts("exclude")?.unwrap_or_default(),
-        },
-        destination,
-        priority: fields.parsed_number("priority")?.unwrap_or_default(),
-        keep_revisions,
-        enabled: fields.switch("enabled")?.unwrap_or(true),
-        tags: fields.words("tags")?.into_iter().flatten().collect(),
-    };
-    Ok(Entry::new(value, item.place))
+    let mut model = ModelSpec::new(name, arg.repo.clone());
+    read_fields(&fields, &mut model, around)?;
+    let revision = fields.get("revision");
+    let completed = model.complete(&arg, revision.is_some());
+    completed.map_err(|own| {
+        let place = revision.as_ref().unwrap_or(&repo);
+        place.refuse(format!("`repo` names another revision: `{own}`"))
+    })?;
+    Ok(Entry::new(model, item.place))
+}
+
+/// Reads the fields that the file gives, each by its entry in the table.
+fn read_fields<S: Entity>(fields: &Fields<'_>, entry: &mut S, around: &Surroundings) -> Result<()> {
+    for field in S::FIELDS {
+        let Some(item) = fields.get(field.key) else {
+            continue;
+        };
+        match field.read {
+            Read::Before => {}
+            Read::Switch(read) => read(entry, item.switch()?),
+            Read::Text(read) => {
+                read(entry, Some(item.text()?)).map_err(|err| item.refuse_value(err))?;
+            }
+            Read::Number(read) => {
+                let text = item.number_or_text()?;
+                read(entry, Some(&text)).map_err(|err| item.refuse_value(err))?;
+            }
+            Read::List(read) => {
+                let mut texts = Vec::new();
+                let mut scratch = entry.clone();
+                for part in item.list() {
+                    let text = part.text()?.to_owned();
+                    // First one by one, to find the place of the wrong one.
+                    read(&mut scratch, Some(vec![text.clone()]))
+                        .map_err(|err| part.refuse_value(err))?;
+                    texts.push(text);
+                }
+                read(entry, Some(texts)).map_err(|err| item.refuse_value(err))?;
+            }
+            Read::Place(read) => {
+                let text = item.text()?;
+                let place = destination(text, around);
+                read(
+                    entry,
+                    place.map_err(|why| item.refuse(format!("`{text}`: {why}")))?,
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn destination(
+    text: &str,
+    around: &Surroundings,
+) -> std::result::Result<Destination, &'static str> {
+    Ok(match text {
+        "cache" => Destination::Cache,
+        path => Destination::Directory(directory(path, around)?),
+    })
 }
 
 /// Accepts an absolute path, or one below the home directory.
@@ -298,102 +276,49 @@ fn directory(text: &str, around: &Surroundings) -> std::result::Result<PathBuf, 
 }
 
 fn read_schedule(item: Item<'_>, around: &Surroundings) -> Result<Entry<ScheduleSpec>> {
-    let fields = item.fields("a schedule", SCHEDULE_FIELDS)?;
-    let value = ScheduleSpec {
-        name: fields
-            .parsed("name")?
-            .ok_or_else(|| fields.missing("name"))?,
-        cadence: read_cadence(&fields)?,
-        time_zone: read_zone(&fields, around)?,
-        windows: match fields.get("window") {
-            None => Windows::default(),
-            Some(item) => read_windows(item)?,
-        },
-        catch_up: read_catch_up(&fields)?,
-        jitter: fields.parsed("jitter")?.unwrap_or_default(),
-        limit_rate: fields.parsed_number("limit_rate")?,
-        max_duration: fields.parsed("max_duration")?,
-        max_transfer: fields.parsed_number("max_transfer")?,
-        priority: fields.parsed_number("priority")?.unwrap_or_default(),
-        enabled: fields.switch("enabled")?.unwrap_or(true),
-        selection: read_selection(&fields)?,
+    let fields = item.entity::<ScheduleSpec>("a schedule")?;
+    let name = fields.required("name")?;
+    let name = name.text()?.parse().map_err(|err| name.refuse_value(err))?;
+    let cadence = read_cadence(&fields)?;
+    let zone = match (fields.get("tz"), &around.time_zone) {
+        (None, None) => {
+            return Err(fields
+                .item
+                .refuse("`tz` is missing, and the system's time zone has no name")
+                .hint("write a zone such as `tz: Europe/Berlin`"));
+        }
+        (_, zone) => zone.clone().unwrap_or_default(),
     };
+    let mut schedule = ScheduleSpec::new(name, cadence, zone);
+    read_fields(&fields, &mut schedule, around)?;
+    // An empty list is a valid selection: the schedule includes no model for now.
+    if SELECTION_KEYS.iter().all(|key| fields.get(key).is_none()) {
+        return Err(fields
+            .item
+            .refuse("no models are selected")
+            .hint("write `all: true`, `models: [NAME]` or `tags: [TAG]`"));
+    }
     Ok(Entry {
         mentions: fields.places_of_words("models")?,
-        ..Entry::new(value, item.place)
+        ..Entry::new(schedule, item.place)
     })
 }
 
 fn read_cadence(fields: &Fields<'_>) -> Result<Cadence> {
-    let mut found: Option<Cadence> = None;
-    for kind in CadenceKind::ALL.iter().copied() {
-        let Some(item) = fields.get(cadence_field(kind)) else {
-            continue;
-        };
-        if let Some(other) = &found {
-            let other = cadence_field(other.kind());
-            let message = format!("`{}` stands beside `{other}`", item.name);
-            return Err(item
-                .refuse(message)
-                .hint("a schedule has one cadence; write two schedules for two"));
-        }
-        found = Some(Cadence::parse(kind, item.text()?).map_err(|err| item.refuse_value(err))?);
-    }
-    found.ok_or_else(|| {
-        fields
-            .item
-            .refuse("it is not said when to look")
-            .hint("write one of every, daily, weekly, monthly, cron and once")
-    })
-}
-
-fn read_zone(fields: &Fields<'_>, around: &Surroundings) -> Result<String> {
-    let Some(item) = fields.get("tz") else {
-        return around.time_zone.clone().ok_or_else(|| {
-            fields
-                .item
-                .refuse("`tz` is missing, and the system's time zone has no name")
-                .hint("write a zone such as `tz: Europe/Berlin`")
-        });
-    };
-    let name = item.text()?;
-    let zone = find_zone(name).map_err(|err| item.refuse_value(err))?;
-    Ok(zone.iana_name().unwrap_or(name).to_owned())
-}
-
-fn read_windows(item: Item<'_>) -> Result<Windows> {
-    let mut texts = Vec::new();
-    for part in item.list() {
-        let text = part.text()?;
-        // One by one first: only then is it known which of them is wrong.
-        Windows::parse([text]).map_err(|err| part.refuse_value(err))?;
-        texts.push(text);
-    }
-    Windows::parse(texts).map_err(|err| item.refuse_value(err))
-}
-
-fn read_catch_up(fields: &Fields<'_>) -> Result<CatchUp> {
-    let within: Option<Seconds> = fields.parsed("catch_up_within")?;
-    let word = fields.get("catch_up");
-    let text = word.as_ref().map(Item::text).transpose()?;
-    CatchUp::parse(text.unwrap_or("once"), within)
-        .map_err(|err| word.as_ref().unwrap_or(&fields.item).refuse_value(err))
-}
-
-/// An empty list is a choice, too: a schedule that covers nothing for now.
-fn read_selection(fields: &Fields<'_>) -> Result<Selection> {
-    let all = fields.switch("all")?;
-    let models = fields.words("models")?;
-    let tags = fields.words("tags")?;
-    if all.is_none() && models.is_none() && tags.is_none() {
+    let mut given = CadenceKind::ALL
+        .iter()
+        .zip(CADENCE_KEYS)
+        .filter_map(|(kind, key)| Some((*kind, fields.get(key)?)));
+    let Some((kind, item)) = given.next() else {
         return Err(fields
             .item
-            .refuse("it is not said what to look at")
-            .hint("write `all: true`, `models: [NAME]` or `tags: [TAG]`"));
+            .refuse("no cadence")
+            .hint("write one of every, daily, weekly, monthly, cron and once"));
+    };
+    if let Some((_, second)) = given.next() {
+        return Err(second
+            .refuse(format!("`{}` stands beside `{}`", second.name, item.name))
+            .hint("a schedule has one cadence; write two schedules for two"));
     }
-    Ok(Selection {
-        all: all.unwrap_or(false),
-        models: models.into_iter().flatten().collect(),
-        tags: tags.into_iter().flatten().collect(),
-    })
+    Cadence::parse(kind, item.text()?).map_err(|err| item.refuse_value(err))
 }

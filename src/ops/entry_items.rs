@@ -1,15 +1,15 @@
-//! Values of the file under their names: taking a text, a list, a mapping,
-//! and saying where that is not what stands there.
+//! Readers for the values of an apply file, with errors that name their place.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use super::document::{Node, Place};
 use super::entries::{Objection, Result};
+use crate::domain::field::Entity;
 use crate::domain::model::EntryName;
 use crate::domain::nearest::nearest;
 
-/// A value of the file, by what it is called and where it stands.
+/// A value of the file with its name and its place.
 pub(super) struct Item<'a> {
     pub(super) name: String,
     pub(super) node: &'a Node,
@@ -54,8 +54,8 @@ impl<'a> Item<'a> {
         self.refuse(format!("`{}` must be {wanted}, not {found}", self.name))
     }
 
-    /// Takes a text as it stands. What only looks like one is refused, because
-    /// its spelling is lost: `1.0` and `1.00` are the same number.
+    /// Takes a text as it is written. Numbers are refused, because their
+    /// spelling is lost: `1.0` and `1.00` are the same number.
     pub(super) fn text(&self) -> Result<&'a str> {
         match self.node {
             Node::Text(text) => Ok(text),
@@ -74,6 +74,13 @@ impl<'a> Item<'a> {
         match self.node {
             Node::Number(number) => Ok(number.to_string()),
             _ => self.text().map(str::to_owned),
+        }
+    }
+
+    pub(super) fn switch(&self) -> Result<bool> {
+        match self.node {
+            Node::Switch(value) => Ok(*value),
+            _ => Err(self.refuse_kind("true or false")),
         }
     }
 
@@ -104,6 +111,12 @@ impl<'a> Item<'a> {
         }
     }
 
+    /// Takes a mapping with fields of an entity, each at most once.
+    pub(super) fn entity<S: Entity>(&self, what: &str) -> Result<Fields<'a>> {
+        let keys: Vec<&str> = S::FIELDS.iter().map(|field| field.key).collect();
+        self.fields(what, &keys)
+    }
+
     /// Takes a mapping with some of the known keys, each at most once.
     pub(super) fn fields(&self, what: &str, known: &[&str]) -> Result<Fields<'a>> {
         let Node::Map(entries) = self.node else {
@@ -132,7 +145,7 @@ impl<'a> Item<'a> {
     }
 }
 
-/// A hostile key may be megabytes long or full of control characters.
+/// Shortens and escapes a key, which may be megabytes long or hold control characters.
 fn shown(key: &str) -> String {
     key.chars().take(80).flat_map(char::escape_debug).collect()
 }
@@ -163,43 +176,6 @@ impl<'a> Fields<'a> {
         self.get(name).map(parse).transpose()
     }
 
-    /// Also takes a number, where a number is one of the spellings.
-    pub(super) fn parsed_number<T: FromStr<Err: ToString>>(&self, name: &str) -> Result<Option<T>> {
-        let parse = |item: Item<'a>| {
-            item.number_or_text()?
-                .parse()
-                .map_err(|err| item.refuse_value(err))
-        };
-        self.get(name).map(parse).transpose()
-    }
-
-    pub(super) fn switch(&self, name: &str) -> Result<Option<bool>> {
-        let read = |item: Item<'a>| match item.node {
-            Node::Switch(value) => Ok(*value),
-            _ => Err(item.refuse_kind("true or false")),
-        };
-        self.get(name).map(read).transpose()
-    }
-
-    pub(super) fn texts(&self, name: &str) -> Result<Option<Vec<String>>> {
-        let read = |part: &Item<'a>| match part.text()? {
-            "" => Err(part.refuse("it is empty")),
-            text if text.contains('\0') => Err(part.refuse("it contains a NUL")),
-            text => Ok(text.to_owned()),
-        };
-        self.get(name)
-            .map(|item| item.list().iter().map(read).collect())
-            .transpose()
-    }
-
-    pub(super) fn words(&self, name: &str) -> Result<Option<Vec<EntryName>>> {
-        if self.get(name).is_none() {
-            return Ok(None);
-        }
-        let words = self.places_of_words(name)?;
-        Ok(Some(words.into_iter().map(|(word, _)| word).collect()))
-    }
-
     /// Returns words that name other entries, each with its place.
     pub(super) fn places_of_words(&self, name: &str) -> Result<Vec<(EntryName, Place)>> {
         let items = self.get(name).map(|item| item.list()).unwrap_or_default();
@@ -210,7 +186,7 @@ impl<'a> Fields<'a> {
         items.into_iter().map(read).collect()
     }
 
-    /// A section that is there and empty is too likely a slip to delete by.
+    /// Refuses a section without a value: with pruning it would delete all entries.
     pub(super) fn section(&self, name: &str, empty: &str) -> Result<Option<Item<'a>>> {
         let Some(index) = self.entries.iter().position(|(key, _)| key == name) else {
             return Ok(None);

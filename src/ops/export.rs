@@ -1,16 +1,16 @@
-//! Writes down what the database says, in the form that `apply` reads.
+//! Exports the database in the form that `apply` reads.
 
 use anyhow::{Context, Result};
 
 use super::apply::Current;
 use super::document::Node;
-use super::entry_fields::{Field, model_fields, schedule_fields};
+use crate::domain::field::{Entity, needed_values};
 use crate::domain::settings::{SettingKey, SettingValue};
 
-/// Returns the whole file, and what could not go into it.
+/// Returns the whole file, and a warning for each setting that it lacks.
 ///
-/// Only what differs from a new entry is written, in the order of names, so
-/// that two exports differ where their databases do.
+/// Only fields that differ from their defaults are written, in the order of
+/// names, so that two exports differ only where their databases do.
 pub fn export(current: &Current) -> Result<(Node, Vec<String>)> {
     let mut warnings = Vec::new();
     let mut settings = Vec::new();
@@ -42,16 +42,11 @@ pub fn export(current: &Current) -> Result<(Node, Vec<String>)> {
         };
         settings.push((key.to_string(), node));
     }
-    let models = current.models.iter().map(|model| {
-        let spec = &model.spec;
-        let default_name = spec.repo.to_string();
-        let is_default = spec.name.as_str() == default_name;
-        entry(spec.name.as_str(), is_default, model_fields(spec), 1)
-    });
-    let schedules = current.schedules.iter().map(|schedule| {
-        let spec = &schedule.spec;
-        entry(spec.name.as_str(), false, schedule_fields(spec), 0)
-    });
+    let models = current.models.iter().map(|model| entry(&model.spec));
+    let schedules = current
+        .schedules
+        .iter()
+        .map(|schedule| entry(&schedule.spec));
     let sections = [
         ("version", Node::Number(1)),
         ("config", Node::Map(settings)),
@@ -62,16 +57,11 @@ pub fn export(current: &Current) -> Result<(Node, Vec<String>)> {
     Ok((Node::Map(root.into()), warnings))
 }
 
-/// Puts the name at its place among the fields, where it says something.
-fn entry(name: &str, is_default_name: bool, fields: Vec<Field>, name_at: usize) -> Node {
-    let mut entries: Vec<(String, Node)> = fields
-        .into_iter()
-        .filter(|field| !field.is_default)
-        .map(|field| (field.name.to_owned(), field.value))
-        .collect();
-    if !is_default_name {
-        let name = ("name".to_owned(), Node::Text(name.to_owned()));
-        entries.insert(name_at.min(entries.len()), name);
-    }
-    Node::Map(entries)
+fn entry<S: Entity>(spec: &S) -> Node {
+    let values = needed_values(spec).into_iter();
+    Node::Map(
+        values
+            .map(|(key, value)| (key.to_owned(), value.into()))
+            .collect(),
+    )
 }

@@ -1,4 +1,4 @@
-//! Registers models: what the Hub says about one before it is kept.
+//! Registers and removes models, with the checks against the Hub and the database.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -20,13 +20,13 @@ use crate::hub::{FileAddress, Gated, HubClient, HubError};
 use crate::store::{ModelFilter, Store, StoreError};
 use crate::sys::open_files::opened_by_others;
 
-/// What the Hub said about a model that is to be kept.
+/// The answer of the Hub about a model before it is added.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct HubCheck {
     pub commit: CommitSha,
     pub selected: Amount,
     pub total: Amount,
-    /// Some of its files, in words.
+    /// Paths of some of its files.
     pub examples: String,
     /// The repository's present id, when it has been renamed.
     pub renamed_to: Option<RepoId>,
@@ -36,7 +36,7 @@ pub struct Finding {
 
 /// Asks the Hub whether repository and revision exist and are readable, and
 /// how much the filter selects.
-pub fn check_with_hub(hub: &HubClient, spec: &ModelSpec) -> Result<Finding, HubError> {
+pub fn check_with_hub(hub: &HubClient, spec: &ModelSpec) -> Result<HubCheck, HubError> {
     let info = hub.revision(&spec.repo, &spec.revision)?;
     let snapshot = hub.tree(&spec.repo, &info.commit)?;
     // The listing of a gated repository is open; only the files are not.
@@ -58,7 +58,7 @@ pub fn check_with_hub(hub: &HubClient, spec: &ModelSpec) -> Result<Finding, HubE
             }
         },
     };
-    Ok(Finding {
+    Ok(HubCheck {
         selected: snapshot.amount(Some(&spec.filter)),
         total: snapshot.amount(None),
         examples: snapshot.examples(),
@@ -68,7 +68,7 @@ pub fn check_with_hub(hub: &HubClient, spec: &ModelSpec) -> Result<Finding, HubE
     })
 }
 
-/// Finds out before the Hub is asked what the database would refuse afterwards.
+/// Refuses a model that the database would refuse, before the Hub is asked.
 pub fn refuse_known(store: &Store, spec: &ModelSpec) -> Result<(), StoreError> {
     let exists = |what: String, existing: &ModelSpec| StoreError::NotUnique {
         entity: "model",
@@ -90,7 +90,7 @@ pub fn refuse_known(store: &Store, spec: &ModelSpec) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Two models want the same directory.
+/// Another model uses the directory.
 #[derive(Debug, Error)]
 #[error("the model `{model}` uses the directory `{}` already", .path.display())]
 pub struct DirectoryInUse {
@@ -122,7 +122,7 @@ pub fn refuse_shared_directory(
     }
 }
 
-/// Tells whether a model uses a directory, under whatever name.
+/// Tells whether a model uses a directory, also by another path.
 pub fn uses_directory(spec: &ModelSpec, path: &Path) -> bool {
     match &spec.destination {
         Destination::Directory(used) => is_same_place(used, path),
@@ -148,8 +148,7 @@ pub fn partial_bytes(spec: &ModelSpec, settings: &Settings) -> Result<u64> {
     Ok(reusable.sum())
 }
 
-/// A model that is about to be removed, with what the database says of it
-/// while it is still there.
+/// A model that is about to be removed, with its commits in the database.
 pub struct Removal {
     model: Model,
     commits: BTreeSet<CommitSha>,
@@ -161,8 +160,7 @@ impl Removal {
         Ok(Self { model, commits })
     }
 
-    /// Deletes what was published for the model, which is removed by now,
-    /// except what others need.
+    /// Deletes the published files of the removed model that no other model needs.
     pub fn delete_files(
         &self,
         store: &Store,
@@ -201,7 +199,7 @@ impl Removal {
         let place = Destination::Cache;
         ownership::prepare_place(store, cache, &spec.repo, &place);
         if let Some(home) = cache.repo(&spec.repo).home() {
-            // No model wants the downloads that it began.
+            // No other model needs its unfinished downloads.
             home.change_begun(|begun| begun.end_all(&spec.revision))?;
         }
         let others = remaining
@@ -225,7 +223,7 @@ impl Removal {
     }
 }
 
-/// Returns the contents of which another program has the blob open.
+/// Returns the contents whose blob another program has open.
 fn open_contents(cache: &CacheLayout, spec: &ModelSpec, local: &LocalRepo) -> BTreeSet<ContentId> {
     let layout = cache.repo(&spec.repo);
     let blobs = local.blobs.keys();

@@ -1,4 +1,4 @@
-//! Registers schedules: what would be wrong with one, and when it looks.
+//! Checks schedules and computes their next slots.
 
 use anyhow::Result;
 use jiff::tz::TimeZone;
@@ -23,8 +23,8 @@ pub struct Duplicate {
     pub existing: EntryName,
 }
 
-/// Refuses a schedule that can never run or is there already, and returns
-/// what is worth a warning.
+/// Refuses a schedule that can never run or that duplicates another one;
+/// returns the overlaps to warn about.
 pub fn check(
     spec: &ScheduleSpec,
     state: &ScheduleState,
@@ -53,7 +53,7 @@ pub fn impossible(
     let enabled = schedules.iter().filter(|schedule| schedule.spec.enabled);
     let check = |schedule: &Schedule| {
         let (spec, anchor) = (&schedule.spec, schedule.state.anchor_at);
-        // An unknown zone is told of elsewhere.
+        // An unknown zone is reported by `status`.
         let zone = find_zone(&spec.time_zone).ok()?;
         let why = check_tick(spec, &zone, anchor, now, tick).err()?;
         Some((spec.name.clone(), why))
@@ -61,7 +61,7 @@ pub fn impossible(
     enabled.filter_map(check).collect()
 }
 
-/// Says which schedules a new period of the timer has made impossible.
+/// Returns a warning for each schedule that a new period of the timer made impossible.
 pub fn warnings_about_tick(store: &Store, tick: Seconds, now: Timestamp) -> Result<Vec<String>> {
     let schedules = store.enabled_schedules()?.readable;
     let found = impossible(&schedules, tick, now).into_iter();
@@ -69,7 +69,7 @@ pub fn warnings_about_tick(store: &Store, tick: Seconds, now: Timestamp) -> Resu
     Ok(words.collect())
 }
 
-/// Computes when a schedule is to be looked at next, for the database and for people.
+/// Computes the time of the next check of a schedule.
 pub fn next_look(
     store: &Store,
     host: &Host,
@@ -77,7 +77,7 @@ pub fn next_look(
     tick: Seconds,
 ) -> Result<Option<Timestamp>> {
     if !schedule.spec.enabled {
-        // Also one whose zone is not known here can be switched off.
+        // A schedule with an unknown zone can be disabled, too.
         return Ok(None);
     }
     let now = host.now();
@@ -92,7 +92,7 @@ pub fn next_look(
         .next_check(now))
 }
 
-/// Writes the next look of a schedule down after it was made or changed.
+/// Records the next check of a schedule that was added or changed.
 pub fn save_next_look(
     store: &Store,
     host: &Host,
@@ -106,8 +106,8 @@ pub fn save_next_look(
     Ok(schedule)
 }
 
-/// Writes the next look of every enabled schedule down, after many may have
-/// changed. One that nobody can follow is for `run-due` and `status` to tell of.
+/// Records the next check of every enabled schedule. Schedules with an unknown
+/// zone are left out; `run-due` and `status` report them.
 pub fn save_next_looks(store: &Store, host: &Host, tick: Seconds) -> Result<()> {
     store.transaction(|store| -> Result<()> {
         for mut schedule in store.enabled_schedules()?.readable {
@@ -121,7 +121,7 @@ pub fn save_next_looks(store: &Store, host: &Host, tick: Seconds) -> Result<()> 
     })
 }
 
-/// Lists the slots to come of one schedule, with the zone to show them in.
+/// Returns the next slots of a schedule and its zone.
 pub fn upcoming(
     store: &Store,
     host: &Host,
@@ -135,7 +135,7 @@ pub fn upcoming(
     Ok((zone, slots))
 }
 
-/// Tells what an enabled schedule does next.
+/// Returns the next action of an enabled schedule.
 pub fn next_start(
     store: &Store,
     host: &Host,
@@ -169,7 +169,7 @@ pub fn offset(store: &Store, host: &Host, schedule: &Schedule) -> Result<Seconds
     ))
 }
 
-/// Returns all models, for the questions that need to know what a schedule covers.
+/// Returns all models.
 pub fn all_models(store: &Store) -> Result<Vec<Model>> {
     Ok(store.readable_models(&ModelFilter::default())?)
 }

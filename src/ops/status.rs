@@ -1,4 +1,4 @@
-//! Gathers how things stand, changing nothing.
+//! Gathers the facts of `hfdl status`; changes nothing.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,16 +30,16 @@ use crate::sys::host::Host;
 use crate::sys::lock::FileLock;
 use crate::sys::paths::Home;
 
-/// So many schedules are told of: a person wants to know what comes next.
+/// The number of schedules that are shown with their next start.
 const MOST_NEXT_DUE: usize = 5;
 
-/// So many slots that were let go are told of.
+/// The number of missed slots that are shown.
 const MOST_MISSED_SLOTS: u32 = 5;
 
-/// What the home itself needs: a database and logs, no models.
+/// The space that the home needs for the database and logs.
 const HOME_RESERVE: ByteSize = ByteSize(64 << 20);
 
-/// Where to look.
+/// The home and the settings to report on.
 #[derive(Clone, Copy)]
 pub struct Places<'a> {
     pub host: &'a Host,
@@ -47,8 +47,8 @@ pub struct Places<'a> {
     pub settings: &'a Settings,
 }
 
-/// Gathers everything. Trouble with the database is part of the answer, and
-/// never hides what else can be seen.
+/// Gathers all facts. Trouble with the database is one of them, and hides no fact
+/// that can be found without it.
 pub fn gather(
     places: &Places<'_>,
     store: Result<&Store, DatabaseTrouble>,
@@ -66,7 +66,7 @@ pub fn gather(
     Ok(status)
 }
 
-/// Says what is wrong with the database, and what to do about it.
+/// Describes an error of the database.
 pub fn trouble_of(err: &Error) -> DatabaseTrouble {
     let diagnosis = diagnose(err);
     DatabaseTrouble {
@@ -133,19 +133,19 @@ fn read_database(status: &mut Status, places: &Places<'_>, store: &Store) -> Res
     let cache = ownership::cache_of(places.settings, &identity);
     match ownership::leftover_bytes(store, &cache, status.now) {
         Ok(bytes) => status.leftover_bytes = bytes,
-        // A cache that cannot be read has warnings of its own.
+        // Other warnings report a cache that cannot be read.
         Err(err) => log::debug!("cannot count what is left over: {err:#}"),
     }
     status.bad_rows = store.bad_rows(status.now)?;
     Ok(())
 }
 
-/// Finds what comes next, and looks at no more schedules than it takes: the
-/// cached look of a schedule may be early, but is never late.
+/// Finds the next starts, and computes no more schedules than needed: the cached
+/// time of a schedule may be early, but is never late.
 fn next_due(places: &Places<'_>, store: &Store, schedules: &[Schedule]) -> Result<Vec<NextDue>> {
     let (now, tick) = (places.host.now(), places.settings.timer_every());
     let looks = schedules.iter();
-    // An unknown zone has a warning of its own.
+    // Another warning reports an unknown zone.
     let looks = looks.filter(|schedule| usable_zone(schedule).is_ok());
     let looks = looks.filter_map(|schedule| Some((schedule.state.next_due_at?, schedule)));
     let mut waiting: Vec<(Timestamp, &Schedule)> = looks.collect();
@@ -170,7 +170,7 @@ fn next_due(places: &Places<'_>, store: &Store, schedules: &[Schedule]) -> Resul
     Ok(found)
 }
 
-/// Returns the slots that were let go within the age that a check may have.
+/// Returns the slots that were missed within `check.max_age`.
 fn missed_slots(store: &Store, status: &Status) -> Result<Vec<Event>> {
     let since = status.now.checked_sub(status.check_max_age.span());
     let since = since.unwrap_or(Timestamp::MIN);
@@ -178,13 +178,14 @@ fn missed_slots(store: &Store, status: &Status) -> Result<Vec<Event>> {
     Ok(store.events_of(kind, since, status.now, MOST_MISSED_SLOTS)?)
 }
 
-/// Returns the parts of the work that this home answers for; none is all.
+/// Returns the shards that this home runs; an empty list means all models.
 fn shards(store: &Store, status: &Status) -> Result<Vec<Shard>> {
     let shards = store.shard_ticks()?;
     let shards = shards.responsible_for(status.check_max_age, status.now);
-    Ok(match shards.contains(&Shard::ALL) {
-        true => Vec::new(),
-        false => shards,
+    Ok(if shards.contains(&Shard::ALL) {
+        Vec::new()
+    } else {
+        shards
     })
 }
 
@@ -199,7 +200,7 @@ fn models(store: &Store, schedules: &[Schedule], status: &Status) -> Result<Vec<
     let describe = |model: Model| {
         let (spec, last) = (&model.spec, last.get(&model.id));
         let mut known = ModelStatus::new(&model, last, covered.includes(spec), status.now);
-        // To look at the calendar of each schedule takes long; the others are young enough.
+        // Computing the calendar of each schedule takes long; skip recent checks.
         if known.is_scheduled && known.checked_ago(status.now) > status.check_max_age {
             known.planned_age = planned_age(schedules, spec, status.now);
         }
@@ -223,8 +224,8 @@ fn planned_age(schedules: &[Schedule], model: &ModelSpec, now: Timestamp) -> Opt
     gaps.min().map(|gap| Seconds(gap.get().saturating_mul(2)))
 }
 
-/// Puts the selections of all schedules together: with thousands of models,
-/// asking each schedule about each of them takes too long.
+/// Combines the selections of all schedules: with thousands of models, asking each
+/// schedule about each model takes too long.
 fn all_selections(schedules: &[Schedule]) -> Selection {
     let mut all = Selection::default();
     for schedule in schedules {
@@ -236,10 +237,10 @@ fn all_selections(schedules: &[Schedule]) -> Selection {
     all
 }
 
-/// Tells the run in progress from those that died.
+/// Returns the run in progress, and the runs that crashed.
 pub fn unfinished(store: &Store, home: &Home) -> Result<(Option<RunInProgress>, Vec<Run>)> {
     let mut seen = store.unfinished_runs()?;
-    // Only then does it matter who holds the lock, and nobody is disturbed.
+    // Touch the lock only if a run is unfinished.
     if seen.is_empty() {
         return Ok((None, Vec::new()));
     }
@@ -247,12 +248,12 @@ pub fn unfinished(store: &Store, home: &Home) -> Result<(Option<RunInProgress>, 
     let is_held = FileLock::is_held(&path)
         .with_context(|| format!("cannot look at the lock `{}`", path.display()))?;
     if !is_held {
-        // The run may have ended between the two looks.
+        // The run may have ended since the first query.
         let now = store.unfinished_runs()?;
         seen.retain(|run| now.iter().any(|other| other.id == run.id));
         return Ok((None, seen));
     }
-    // The newest holds the lock, and closes the others.
+    // The newest run holds the lock; it closes the others.
     let alive = seen.pop().map(|run| -> Result<RunInProgress> {
         let sessions = store.sessions(&SessionFilter {
             run: Some(run.id.clone()),
@@ -289,8 +290,8 @@ fn disks(places: &Places<'_>) -> Vec<DiskFacts> {
     wanted.into_iter().filter_map(look).collect()
 }
 
-/// Writes what `hfdl status --json` would print where other programs read it,
-/// without starting hfdl. A run calls this at its end.
+/// Writes the document of `hfdl status --json` for programs that read it without
+/// starting hfdl. Called at the end of a run.
 pub fn write_status_file(path: &Path, document: &str) -> io::Result<()> {
     replace_private_file(path, document.as_bytes())
 }

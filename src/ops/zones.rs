@@ -46,9 +46,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::domain::model::Priority;
-    use crate::domain::schedule::{Cadence, CadenceKind, CatchUp, ScheduleSpec, ScheduleState};
-    use crate::domain::units::Seconds;
+    use crate::domain::schedule::{Cadence, CadenceKind, ScheduleSpec, ScheduleState};
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -78,20 +76,11 @@ mod tests {
 
         /// Adds a schedule that is not due yet.
         fn add(&self, zone: &str) {
-            let spec = ScheduleSpec {
-                name: zone.to_lowercase().parse().unwrap(),
-                cadence: Cadence::parse(CadenceKind::Daily, "03:00").unwrap(),
-                time_zone: zone.to_owned(),
-                windows: Default::default(),
-                catch_up: CatchUp::default(),
-                jitter: Seconds(0),
-                limit_rate: None,
-                max_duration: None,
-                max_transfer: None,
-                priority: Priority::default(),
-                enabled: true,
-                selection: Default::default(),
-            };
+            let spec = ScheduleSpec::new(
+                zone.to_lowercase().parse().unwrap(),
+                Cadence::parse(CadenceKind::Daily, "03:00").unwrap(),
+                zone.to_owned(),
+            );
             let state = ScheduleState {
                 next_due_at: Timestamp::from_second(5_000).ok(),
                 ..ScheduleState::new(NOW)

@@ -200,7 +200,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<usize> {
         let limit_rate = spec.limit_rate.as_ref().map(ToString::to_string);
-        let windows = wire::render_list(&spec.windows.texts());
+        let windows = wire::render_list(spec.windows.texts());
         let number = id.map(|id| id.0);
         let mut params: Vec<(&str, &dyn ToSql)> = Vec::new();
         let columns = named_params! {

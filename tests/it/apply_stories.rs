@@ -208,7 +208,7 @@ fn pruning_asks_and_touches_only_the_sections_that_are_there() {
     env.applies(&[], FILE);
     let file = "version: 1\nmodels:\n  - repo: org/name\n    include: ['*.json']\n    tags: [llm, night]\n";
     let before = env.exports();
-    let refusal = "warning: the schedule `corpus` covers no model
+    let refusal = "warning: the schedule `corpus` includes no model
 error: not confirmed: remove model `datasets/org/corpus`, model `org/gguf:Q4_K_M`? \
 Downloaded files stay.
 cause: there is no terminal to ask on
@@ -378,8 +378,8 @@ schedules:
             "warning: the schedule `two`: `one` updates `a/b` at the same time, first at \
              2026-06-02T00:30:00Z; one run serves both",
             "warning: the schedule `past` will never run: 2020-01-01T08:00 has passed already",
-            "warning: the schedule `empty` covers no model",
-            "warning: the schedule `typo` covers no model",
+            "warning: the schedule `empty` includes no model",
+            "warning: the schedule `typo` includes no model",
         ]
     );
     let ended = env.hfdl(&["apply", "-f", "-"], file.as_bytes());

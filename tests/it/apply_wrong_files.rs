@@ -60,7 +60,7 @@ const FILES: &[Wrong] = &[
     wrong(
         "version: 1\nmodels:\n  - {repo: a/b, include: [\"\"]}\n",
         "3:27",
-        "it is empty",
+        "an empty pattern matches no file",
     ),
     wrong(
         "version: 1\nmodels:\n  - {repo: a/b, to: /srv/x}\n  - {repo: a/c, to: /srv/x}\n",
@@ -260,12 +260,12 @@ const FILES: &[Wrong] = &[
     wrong(
         "version: 1\nschedules:\n  - {name: s, all: true}\n",
         "3:5",
-        "not said when to look",
+        "no cadence",
     ),
     wrong(
         "version: 1\nschedules:\n  - {name: s, every: 6h}\n",
         "3:5",
-        "not said what to look at",
+        "no models are selected",
     ),
     wrong(
         "version: 1\nschedules:\n  - {name: s, every: 6h, daily: \"02:30\", all: true}\n",

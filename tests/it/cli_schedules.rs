@@ -96,7 +96,7 @@ fn overlaps_and_empty_selections_are_worth_a_warning() {
     assert_eq!(ran.json()["warnings"].as_array().unwrap().len(), 1);
     env.line("schedules add c --daily 05:00 --tag nobody")
         .succeeds()
-        .explains("warning: `c` covers no model yet");
+        .explains("warning: `c` includes no model yet");
 }
 
 #[test]

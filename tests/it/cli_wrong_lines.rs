@@ -112,9 +112,9 @@ fn wrong_descriptions_of_models_are_refused() {
         2 models add https://example.com/acme/tiny => is not valid
         2 models add hf://acme => write `hf://org/name`
         2 models add https://huggingface.co/acme/tiny/discussions/3 => is not valid
-        2 models add acme/new --revision 'a b' => invalid value 'a b' for '--revision <REV>'
-        2 models add acme/new --revision '' => for '--revision <REV>'
-        2 models add acme/new --revision ../x => for '--revision <REV>'
+        2 models add acme/new --revision 'a b' => `--revision`: revision `a b` is not valid
+        2 models add acme/new --revision '' => `--revision`: revision `` is not valid
+        2 models add acme/new --revision ../x => `--revision`: revision `../x` is not valid
         2 models add acme/new@dev --revision main => two different revisions are given
         2 models add acme/new --name 'two words' => is not allowed
         2 models add acme/new --name '' => it is empty
@@ -122,8 +122,8 @@ fn wrong_descriptions_of_models_are_refused() {
         2 models add acme/new --priority 101 => a whole number from 0 to 100
         2 models add acme/new --priority -1 => unexpected argument '-1'
         2 models add acme/new --priority high => a whole number from 0 to 100
-        2 models add acme/new --keep-revisions 0 => 0 is not in 1..=1000
-        2 models add acme/new --keep-revisions 1001 => 1001 is not in 1..=1000
+        2 models add acme/new --keep-revisions 0 => a whole number from 1 to 1000
+        2 models add acme/new --keep-revisions 1001 => a whole number from 1 to 1000
         2 models add acme/new --include '' => an empty pattern
         2 models set acme/tiny --exclude '' => an empty pattern
         2 models add acme/new --to '' => needs a directory
@@ -191,8 +191,8 @@ fn wrong_and_impossible_schedules_are_refused() {
     check(
         &prepared(),
         r"
-        2 schedules add x --all => it is not said when to look
-        2 schedules add x --every 6h => it is not said what to look at
+        2 schedules add x --all => no cadence
+        2 schedules add x --every 6h => no models are selected
         2 schedules add x --every 6h --daily 02:00 --all => cannot be used with
         2 schedules add x --every 6h --all --tag llm => cannot be used with
         2 schedules add x --every 6h --all --model acme/tiny => cannot be used with
@@ -221,7 +221,7 @@ fn wrong_and_impossible_schedules_are_refused() {
         2 schedules add x --daily 03:00 --all --window 22-23 => write a 24-hour time
         2 schedules add x --daily 03:00 --all --window Foo@22:00-23:00 => `Foo`: write Mon, Tue
         2 schedules add x --daily 03:00 --all --window 04:00-04:05 => its windows never allow it to run
-        2 schedules add x --daily 03:00 --all --catch-up twice => `twice` is not one of once, skip
+        2 schedules add x --daily 03:00 --all --catch-up twice => `twice` is not a catch-up rule: write once or skip
         2 schedules add x --daily 03:00 --all --catch-up skip --catch-up-within 3h => never caught up
         2 schedules add x --daily 03:00 --all --catch-up-within 20m => is too short
         2 schedules add x --daily 03:00 --all --catch-up-within soon => is not a duration

@@ -488,7 +488,7 @@ fn a_file_that_the_official_client_holds_is_waited_for_and_not_for_ever() {
     let to = dir.to_string_lossy().into_owned();
     env.hfdl(["download", "acme/tiny", "--to", &to, "-vv"])
         .succeeds()
-        .explains("config.json.lock` is held by another program");
+        .explains("config.json.lock` is locked by another program");
     assert!(dir.join("config.json").exists());
 }
 

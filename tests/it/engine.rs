@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Cursor, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -43,6 +43,7 @@ pub(crate) struct Wanted {
 
 impl Env {
     pub(crate) fn new() -> Self {
+        let limits = LimitGroup::default();
         Self {
             hub: TestHub::builder().shape(Shape::caching_proxy()).start(),
             dir: tempfile::tempdir().unwrap(),
@@ -51,10 +52,17 @@ impl Env {
                     base: Duration::ZERO,
                     ..RetryPolicy::default()
                 },
+                limits: limits.clone(),
                 ..EngineOptions::default()
             },
-            lane: LimitGroup::default(),
+            lane: limits.child(None),
         }
+    }
+
+    /// Gives the files that are published from now on the limits of a new run.
+    fn begin_run(&mut self, max_transfer: Option<u64>) {
+        self.options.limits = LimitGroup::root(StopFlag::new(), max_transfer);
+        self.lane = self.options.limits.child(None);
     }
 
     /// Publishes a file of noise that the engine fetches in ranges.
@@ -507,7 +515,7 @@ fn a_stopped_run_keeps_what_came_and_leaves_a_silent_server_behind() {
     let released = Arc::new((Mutex::new(false), Condvar::new()));
     wanted.job.source = Arc::new(Silent {
         bytes: wanted.bytes[..2 << 20].to_vec(),
-        stop: env.options.stop.clone(),
+        stop: env.options.limits.stop().clone(),
         released: released.clone(),
     });
     let jobs = vec![wanted.job.clone(), waiting.job.clone()];
@@ -517,7 +525,8 @@ fn a_stopped_run_keeps_what_came_and_leaves_a_silent_server_behind() {
     assert_eq!(reports[0].fetched, 2 * MIB);
 
     // The connection that hangs may still write, so the file stays its own.
-    env.options.stop = StopFlag::new();
+    env.begin_run(None);
+    wanted.job.limits = env.lane.clone();
     wanted.job.source = honest;
     assert_eq!(env.fetch(&wanted).result, FileResult::Busy);
     *released.0.lock().unwrap() = true;
@@ -535,10 +544,10 @@ fn a_stopped_run_keeps_what_came_and_leaves_a_silent_server_behind() {
 #[test]
 fn a_transfer_budget_ends_the_run_and_the_next_one_continues() {
     let mut env = Env::new();
-    env.options.max_transfer = Some(2 * MIB);
-    let wanted = env.large("model.bin", 5 * MIB);
+    env.begin_run(Some(2 * MIB));
+    let mut wanted = env.large("model.bin", 5 * MIB);
     let report = env.fetch(&wanted);
-    let reason = env.options.stop.reason();
+    let reason = env.options.limits.stop().reason();
     assert_eq!(reason, Some(StopReason::TransferBudget));
     let FileResult::Partial { kept } = report.result else {
         panic!("{report:?}");
@@ -546,8 +555,8 @@ fn a_transfer_budget_ends_the_run_and_the_next_one_continues() {
     assert_eq!(kept, report.fetched);
     assert!((2 * MIB..3 * MIB).contains(&kept), "{kept}");
 
-    env.options.max_transfer = None;
-    env.options.stop = StopFlag::new();
+    env.begin_run(None);
+    wanted.job.limits = env.lane.clone();
     let report = env.fetch(&wanted);
     assert_verified(&report, &wanted);
     assert_eq!((report.fetched, report.reused), (5 * MIB - kept, kept));
@@ -555,8 +564,8 @@ fn a_transfer_budget_ends_the_run_and_the_next_one_continues() {
 
 #[test]
 fn a_rate_limit_holds_over_all_connections() {
-    let mut env = Env::new();
-    env.options.rate = Arc::new(AtomicU64::new(8 * MIB));
+    let env = Env::new();
+    env.options.limits.rate().store(8 * MIB, Ordering::Relaxed);
     let jobs: Vec<Wanted> = (0..3)
         .map(|n| env.large(&format!("model-{n}.bin"), 2 * MIB + n))
         .collect();
@@ -647,17 +656,19 @@ const CHILD: &str = "HFDL_TEST_ENGINE_CHILD";
 /// Names the parts of a job for a child process: URL, etag, size, partial path.
 fn child_fetches(wanted_by_parent: &str) {
     let parts: Vec<&str> = wanted_by_parent.split('|').collect();
+    let limits = LimitGroup::default();
     let job = FetchJob {
         name: "model.bin".into(),
         content: ContentId::from_etag(parts[1]).unwrap(),
         size_bytes: parts[2].parse().unwrap(),
         partial: PathBuf::from(parts[3]),
         source: Arc::new(HttpSource::new(parts[0])),
-        limits: LimitGroup::default(),
+        limits: limits.clone(),
         copies: None,
         rank: 0,
     };
     let options = EngineOptions {
+        limits,
         connections: 4,
         ..EngineOptions::default()
     };

@@ -9,7 +9,7 @@ use hfdl::download::{
     Engine, EngineEvent, EngineOptions, FetchJob, FileReport, FileResult, LimitGroup,
     reusable_bytes,
 };
-use hfdl::sys::stop::{StopFlag, StopReason};
+use hfdl::sys::stop::StopReason;
 use hfdl_test_hub::{Fault, On};
 
 use crate::engine::{Env, Silent, Wanted, assert_verified};
@@ -53,7 +53,7 @@ fn listen(
         };
         on(&event);
         if let EngineEvent::Verified { report, .. } | EngineEvent::Ended { report } = event {
-            let before = reports.insert(report.job, report);
+            let before = reports.insert(report.id.index(), report);
             assert_eq!(before, None, "reported twice");
         }
     }
@@ -90,8 +90,8 @@ fn stop_after(lane: &LimitGroup, of: usize, bytes: u64) -> impl FnMut(&EngineEve
     let stop = lane.stop().clone();
     let mut came = 0;
     move |event| {
-        if let EngineEvent::Progress { job, bytes } = event
-            && *job == of
+        if let EngineEvent::Progress { id, bytes } = event
+            && id.index() == of
         {
             came += bytes;
         }
@@ -112,7 +112,7 @@ fn a_file_that_is_added_to_a_pool_with_nothing_to_do_is_fetched() {
         let number = engine.add(wanted.job());
         assert!(!engine.is_idle());
         let reports = until_idle(&mut engine, |_| ());
-        assert_verified(&reports[&number], &wanted);
+        assert_verified(&reports[&number.index()], &wanted);
         assert!(engine.next(Duration::ZERO).is_none());
     }
     engine.close(&mut |event| panic!("{event:?}"));
@@ -139,9 +139,9 @@ fn a_file_that_is_added_while_others_are_on_their_way_does_not_wait_for_them() {
         numbers.push(engine.add(wanted.job()));
     }
     let reports = listen(&mut engine, |_| (), |_, reports| reports.len() == 2);
-    assert!(!reports.contains_key(&first) && !engine.is_idle());
+    assert!(!reports.contains_key(&first.index()) && !engine.is_idle());
     for (number, wanted) in numbers.iter().zip(&added) {
-        assert_verified(&reports[number], wanted);
+        assert_verified(&reports[&number.index()], wanted);
     }
     env.hub.heal();
     engine.close(&mut |_| ());
@@ -150,24 +150,24 @@ fn a_file_that_is_added_while_others_are_on_their_way_does_not_wait_for_them() {
 #[test]
 fn a_lane_that_stops_in_mid_file_leaves_the_others_alone_and_is_resumed_later() {
     let env = Env::new();
-    let lane = LimitGroup::default();
+    let lane = env.options.limits.child(None);
     let stopped = env.large("a.bin", 40 * MIB).in_lane(&lane);
     let other = env.large("b.bin", 12 * MIB);
     slow_line(&env, "a.bin");
     slow_line(&env, "b.bin");
     let mut engine = Engine::start(env.options.clone());
     let numbers = engine.add_all(vec![stopped.job(), other.job()]);
-    let reports = until_idle(&mut engine, stop_after(&lane, numbers.start, 3 * MIB));
+    let reports = until_idle(&mut engine, stop_after(&lane, numbers[0].index(), 3 * MIB));
     assert_verified(&reports[&1], &other);
     assert_eq!(reports[&1].fetched, 12 * MIB);
     let kept = kept(&reports[&0]);
     assert_eq!(kept, reports[&0].fetched);
     assert!((3 * MIB..40 * MIB).contains(&kept), "{kept}");
-    assert_eq!(env.options.stop.reason(), None);
+    assert_eq!(env.options.limits.stop().reason(), None);
     drop(engine);
 
     env.hub.heal();
-    let report = env.fetch(&stopped.in_lane(&LimitGroup::default()));
+    let report = env.fetch(&stopped.in_lane(&env.options.limits.child(None)));
     assert_eq!((report.fetched, report.reused), (40 * MIB - kept, kept));
     assert!(matches!(report.result, FileResult::Verified { .. }));
 }
@@ -175,7 +175,7 @@ fn a_lane_that_stops_in_mid_file_leaves_the_others_alone_and_is_resumed_later() 
 #[test]
 fn a_lane_ends_with_its_own_budget() {
     let env = Env::new();
-    let lane = LimitGroup::new(Some(2 * MIB));
+    let lane = env.options.limits.child(Some(2 * MIB));
     let bounded = env.large("a.bin", 9 * MIB).in_lane(&lane);
     let other = env.large("b.bin", 9 * MIB);
     slow_line(&env, "a.bin");
@@ -187,14 +187,14 @@ fn a_lane_ends_with_its_own_budget() {
     assert!((2 * MIB..4 * MIB).contains(&kept), "{kept}");
     assert_eq!(lane.stop().reason(), Some(StopReason::TransferBudget));
     assert_eq!(lane.transferred(), reports[&0].fetched);
-    assert_eq!(env.options.stop.reason(), None);
+    assert_eq!(env.options.limits.stop().reason(), None);
 }
 
 #[test]
 fn a_waiting_file_of_a_stopped_lane_ends_at_once_and_keeps_its_bytes() {
     let mut env = Env::new();
     env.options.files = 1;
-    let lane = LimitGroup::default();
+    let lane = env.options.limits.child(None);
     // A part of this one is there from another day.
     let begun = env.large("begun.bin", 5 * MIB).in_lane(&lane);
     env.hub
@@ -215,10 +215,10 @@ fn a_waiting_file_of_a_stopped_lane_ends_at_once_and_keeps_its_bytes() {
         lane.stop().is_raised()
     });
     let reports = listen(&mut engine, |_| (), |_, reports| !reports.is_empty());
-    assert_eq!(kept(&reports[&waiting]), MIB);
+    assert_eq!(kept(&reports[&waiting.index()]), MIB);
     let late = engine.add(begun.job());
     let reports = listen(&mut engine, |_| (), |_, reports| !reports.is_empty());
-    assert_eq!(kept(&reports[&late]), MIB);
+    assert_eq!(kept(&reports[&late.index()]), MIB);
     assert_eq!(env.hub.downloads("begun.bin").len(), 0);
     env.hub.heal();
     engine.close(&mut |_| ());
@@ -227,7 +227,7 @@ fn a_waiting_file_of_a_stopped_lane_ends_at_once_and_keeps_its_bytes() {
 #[test]
 fn a_whole_file_of_a_stopped_lane_is_still_proven() {
     let env = Env::new();
-    let lane = LimitGroup::default();
+    let lane = env.options.limits.child(None);
     let wanted = env.large("model.bin", 5 * MIB).in_lane(&lane);
     assert_verified(&env.fetch(&wanted), &wanted);
     env.hub.forget_requests();
@@ -248,7 +248,7 @@ fn a_silent_connection_of_a_stopped_lane_is_left_behind_and_the_others_go_on() {
     env.options.grace = Duration::from_millis(50);
     env.options.connections = 2;
     for size in [4 * MIB, 1000] {
-        let lane = LimitGroup::default();
+        let lane = env.options.limits.child(None);
         let mut silent = env.large(&format!("silent-{size}"), size).in_lane(&lane);
         let name = format!("beside-{size}");
         let other = env.large(&name, 20 * MIB);
@@ -281,10 +281,9 @@ fn the_rates_of_the_run_and_of_the_lane_hold_at_once() {
         (64 * MIB, 8 * MIB),
         (8 * MIB, 64 * MIB),
     ] {
-        let mut env = Env::new();
-        env.options.rate.store(run, Ordering::Relaxed);
+        let env = Env::new();
+        env.options.limits.rate().store(run, Ordering::Relaxed);
         env.lane.rate().store(lane, Ordering::Relaxed);
-        env.options.stop = StopFlag::new();
         let files: Vec<Wanted> = (0..3)
             .map(|n| env.large(&format!("{n}.bin"), 2 * MIB + n))
             .collect();
@@ -308,7 +307,7 @@ fn the_rates_of_the_run_and_of_the_lane_hold_at_once() {
 fn a_lane_that_waits_for_its_rate_lends_its_connections_to_the_others() {
     let mut env = Env::new();
     env.options.connections = 4;
-    let lane = LimitGroup::default();
+    let lane = env.options.limits.child(None);
     // Its files would take hours.
     lane.rate().store(10, Ordering::Relaxed);
     let crawling: Vec<Wanted> = (0..20)
@@ -324,7 +323,7 @@ fn a_lane_that_waits_for_its_rate_lends_its_connections_to_the_others() {
     listen(&mut engine, |_| (), |_, _| waits());
     engine.add_all(crawling[1..].iter().map(Wanted::job).collect());
     let numbers = engine.add_all(others.iter().map(Wanted::job).collect());
-    let is_other = |number: &usize| numbers.contains(number);
+    let is_other = |number: &usize| numbers.iter().any(|id| id.index() == *number);
     let reports = listen(&mut engine, |_| (), |_, reports| reports.len() == 20);
     assert!(reports.keys().all(is_other), "{reports:?}");
     let mut rest = 0;
@@ -338,7 +337,7 @@ fn files_are_begun_by_rank_and_large_ones_first() {
     env.options.connections = 1;
     env.options.files = 2;
     let ranked = |name: &str, size: u64, rank: u64| {
-        let lane = LimitGroup::default();
+        let lane = env.options.limits.child(None);
         env.large(name, size).in_lane(&lane).ranked(rank)
     };
     let files = [
@@ -354,8 +353,8 @@ fn files_are_begun_by_rank_and_large_ones_first() {
     engine.add_all(files.iter().map(Wanted::job).collect());
     let mut order = Vec::new();
     let reports = until_idle(&mut engine, |event| {
-        if let EngineEvent::Started { job, .. } = event {
-            order.push(files[*job].job.name.as_ref());
+        if let EngineEvent::Started { id, .. } = event {
+            order.push(files[id.index()].job.name.as_ref());
         }
     });
     assert_eq!(reports.len(), files.len());
@@ -389,14 +388,14 @@ fn closing_saves_and_reports_what_has_not_ended() {
     let mut reports = BTreeMap::new();
     engine.close(&mut |event| {
         if let EngineEvent::Verified { report, .. } | EngineEvent::Ended { report } = event {
-            reports.insert(report.job, report);
+            reports.insert(report.id.index(), report);
         }
     });
     assert_eq!(kept(&reports[&0]), on_disk(&under_way));
     assert_eq!(kept(&reports[&0]), reports[&0].fetched);
     assert!(came <= reports[&0].fetched);
     assert_eq!(kept(&reports[&1]), 0);
-    assert_eq!(env.options.stop.reason(), None);
+    assert_eq!(env.options.limits.stop().reason(), None);
 }
 
 #[test]
@@ -413,17 +412,21 @@ fn each_file_ends_exactly_once_with_stops_at_random_moments() {
         .collect();
     for round in 0..60 {
         env.options = EngineOptions {
-            stop: StopFlag::new(),
+            limits: LimitGroup::default(),
             grace: Duration::from_millis(dice.below(3) * 20),
             ..env.options.clone()
         };
-        let lanes = [(); 3].map(|()| LimitGroup::new((dice.below(2) == 0).then_some(MIB)));
+        let lanes = [(); 3].map(|()| {
+            env.options
+                .limits
+                .child((dice.below(2) == 0).then_some(MIB))
+        });
         let mut engine = Engine::start(env.options.clone());
         let mut ends = vec![0; files.len()];
         let mut verified = 0;
         let mut count = |event: EngineEvent| {
             verified += usize::from(matches!(event, EngineEvent::Verified { .. }));
-            ends[event.job()] += usize::from(event.is_end());
+            ends[event.id().index()] += usize::from(event.is_end());
         };
         for wanted in &files {
             let lane = &lanes[dice.below(3) as usize];
@@ -439,7 +442,7 @@ fn each_file_ends_exactly_once_with_stops_at_random_moments() {
                 lane.stop().raise(StopReason::TimeBudget);
             }
             if dice.below(30) == 0 {
-                env.options.stop.raise(StopReason::Interrupted);
+                env.options.limits.stop().raise(StopReason::Interrupted);
             }
         }
         let closes = dice.below(3) == 0;

@@ -32,6 +32,23 @@ fn is_of_skipped_run(document: &Value, outcome: &str, trigger: &str, has_run: bo
 }
 
 #[test]
+fn a_program_hears_of_a_tick_that_failed_before_its_run() {
+    let env = roomy_world();
+    keep_small(&env, "acme/a");
+    let wrong_name = "run-due --json --trigger timer --schedule nope";
+    let right_clock = env.clock();
+    for (line, now, code) in [
+        (wrong_name, right_clock.as_str(), 2),
+        ("run-due --json --trigger timer", "2001-01-01T00:00:00Z", 5),
+    ] {
+        env.now(now);
+        let document = env.line(line).exits(code).json();
+        is_of_skipped_run(&document, "failed", "timer", false);
+        assert_eq!(document["exit_code"], code, "{line}");
+    }
+}
+
+#[test]
 fn a_document_tells_of_a_locked_paused_or_idle_run() {
     let env = roomy_world();
     let idle = env.line("run-due --json --trigger ci").succeeds().json();
@@ -227,6 +244,8 @@ fn a_disabled_schedule_is_marked_among_the_slots_to_come() {
         .prints("off (disabled)");
     let slots = env.line("schedules next off --json").json();
     assert_eq!(slots["slots"][0]["enabled"], false);
+    env.line("schedules --help")
+        .prints("Remove schedules; models and their files stay");
 }
 
 #[test]

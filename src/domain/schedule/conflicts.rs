@@ -9,11 +9,10 @@ use std::fmt;
 use jiff::tz::TimeZone;
 use thiserror::Error;
 
-use super::Cadence;
-use super::entry::{CatchUp, Schedule, ScheduleSpec};
 use super::slots::Slots;
 use super::window::Windows;
 use super::zone::{find_zone, shift};
+use super::{Cadence, CatchUp, Schedule, ScheduleSpec};
 use crate::domain::model::{EntryName, Model};
 use crate::domain::time::{Timestamp, whole_seconds};
 use crate::domain::units::Seconds;

@@ -16,11 +16,11 @@
 
 use jiff::tz::TimeZone;
 
-use super::entry::{CatchUp, ScheduleSpec, ScheduleState};
 use super::serve::LONGEST_RETRY;
 use super::slots::Slots;
 use super::window::Windows;
 use super::zone::shift;
+use super::{CatchUp, ScheduleSpec, ScheduleState};
 use crate::domain::outcome::words;
 use crate::domain::time::{Timestamp, believed_wait, whole_seconds};
 use crate::domain::units::Seconds;

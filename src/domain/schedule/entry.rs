@@ -1,98 +1,12 @@
-//! A schedule: the user's specification and the state in the database.
-
-use std::collections::BTreeSet;
+//! A registered schedule and its state in the database.
 
 use super::zone::shift;
-use super::{Cadence, RateTable, SpecError, Windows};
-use crate::domain::model::{EntryName, ModelSpec, Priority, Tag};
+use super::{Cadence, ScheduleSpec};
 use crate::domain::time::{Timestamp, whole_minutes, whole_seconds};
-use crate::domain::units::{ByteSize, Seconds};
 
 /// The database's number of a schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ScheduleId(pub i64);
-
-/// The treatment of slots that were missed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CatchUp {
-    /// Run once for all missed slots, unless the latest is older than the limit.
-    Once { within: Option<Seconds> },
-    /// Ignore missed slots; a lateness of two ticks is tolerated.
-    Skip,
-}
-
-impl CatchUp {
-    /// Combines the values of `--catch-up` and `--catch-up-within`.
-    pub fn parse(word: &str, within: Option<Seconds>) -> Result<Self, SpecError> {
-        match (word, within) {
-            ("once", within) => Ok(Self::Once { within }),
-            ("skip", None) => Ok(Self::Skip),
-            ("skip", Some(_)) => Err(SpecError::new(
-                "a catch-up rule",
-                "skip with a limit",
-                "skipped slots are never caught up; use `once` with the limit",
-            )),
-            _ => Err(SpecError::new(
-                "a catch-up rule",
-                word,
-                "write once or skip",
-            )),
-        }
-    }
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Once { .. } => "once",
-            Self::Skip => "skip",
-        }
-    }
-
-    pub fn within(self) -> Option<Seconds> {
-        match self {
-            Self::Once { within } => within,
-            Self::Skip => None,
-        }
-    }
-}
-
-impl Default for CatchUp {
-    fn default() -> Self {
-        Self::Once { within: None }
-    }
-}
-
-/// The models a schedule includes; the three selections are combined.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Selection {
-    pub all: bool,
-    pub models: BTreeSet<EntryName>,
-    pub tags: BTreeSet<Tag>,
-}
-
-impl Selection {
-    /// Reports whether this selection includes a model, enabled or not.
-    pub fn includes(&self, model: &ModelSpec) -> bool {
-        self.all || self.models.contains(&model.name) || !self.tags.is_disjoint(&model.tags)
-    }
-}
-
-/// The user's specification of a schedule.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScheduleSpec {
-    pub name: EntryName,
-    pub cadence: Cadence,
-    /// An IANA name that `jiff` knows.
-    pub time_zone: String,
-    pub windows: Windows,
-    pub catch_up: CatchUp,
-    pub jitter: Seconds,
-    pub limit_rate: Option<RateTable>,
-    pub max_duration: Option<Seconds>,
-    pub max_transfer: Option<ByteSize>,
-    pub priority: Priority,
-    pub enabled: bool,
-    pub selection: Selection,
-}
 
 /// The recorded progress of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,6 +121,7 @@ pub struct Schedule {
 mod tests {
     use super::*;
     use crate::domain::schedule::fixture;
+    use crate::domain::units::Seconds;
 
     #[test]
     fn an_edit_of_the_calendar_discards_missed_slots_and_other_edits_do_not() {
@@ -242,16 +157,5 @@ mod tests {
         off.enabled = false;
         let state = schedule.state.after_edit(&off, &schedule.spec, now);
         assert_eq!(state.not_before_at, now, "enabled again");
-    }
-
-    #[test]
-    fn a_catch_up_rule_is_a_word_with_an_optional_limit() {
-        let limit = Some(Seconds(3600));
-        for (word, within) in [("once", None), ("once", limit), ("skip", None)] {
-            let rule = CatchUp::parse(word, within).unwrap();
-            assert_eq!((rule.as_str(), rule.within()), (word, within));
-        }
-        assert!(CatchUp::parse("skip", limit).is_err());
-        assert!(CatchUp::parse("always", None).is_err());
     }
 }

@@ -3,9 +3,9 @@
 use jiff::tz::TimeZone;
 
 use super::due::{DueContext, DueState, assess};
-use super::entry::{ScheduleSpec, ScheduleState};
 use super::slots::Slots;
 use super::zone::shift;
+use super::{ScheduleSpec, ScheduleState};
 use crate::domain::outcome::words;
 use crate::domain::time::{Timestamp, whole_seconds};
 use crate::domain::units::Seconds;

@@ -7,7 +7,8 @@ use crate::domain::model::{EntryName, ModelSummary};
 use crate::domain::schedule::Impossible;
 use crate::domain::time::{EARLIEST_BELIEVABLE, render_utc};
 
-/// A clock that shows a time before this program, or before what it wrote down.
+/// Returns a warning about a clock that shows a time before the release of this
+/// program, or before a recorded time.
 pub(super) fn wrong_clock(status: &Status) -> Option<Warning> {
     let shown = render_utc(status.now);
     let hint = "set the clock, or switch time synchronisation on";
@@ -36,8 +37,8 @@ pub(super) fn impossible_schedule((name, why): &(EntryName, Impossible)) -> Warn
     Warning::new(WarningKind::ScheduleImpossible, message, hint)
 }
 
-/// A check that is too old. A model without a schedule is not checked, so it
-/// cannot be overdue; a schedule that is rare allows more than the setting.
+/// Returns a warning about a check that is too old. A model without a schedule is
+/// never overdue; a rare schedule allows a greater age than the setting.
 pub(super) fn stale_check(model: &ModelStatus, status: &Status) -> Option<Warning> {
     let planned = model.planned_age.unwrap_or_default();
     let allowed = status.check_max_age.max(planned);
@@ -47,9 +48,10 @@ pub(super) fn stale_check(model: &ModelStatus, status: &Status) -> Option<Warnin
     }
     let age = model.checked_ago(status.now).render_short();
     let name = &model.name;
-    let limit = match allowed > status.check_max_age {
-        true => format!("twice the longest gap of its schedule ({allowed})"),
-        false => format!("`check.max_age` ({allowed})"),
+    let limit = if allowed > status.check_max_age {
+        format!("twice the longest gap of its schedule ({allowed})")
+    } else {
+        format!("`check.max_age` ({allowed})")
     };
     let message = match model.last_check_at {
         Some(_) => format!("`{name}` was last checked {age} ago, longer than {limit}"),

@@ -1,4 +1,4 @@
-//! What `status` tells, as plain values.
+//! The facts of `hfdl status`.
 
 use std::path::PathBuf;
 
@@ -14,12 +14,12 @@ use crate::domain::shard::Shard;
 use crate::domain::time::Timestamp;
 use crate::domain::units::{ByteSize, Seconds};
 
-/// Everything that `status` tells, as it was at one moment.
+/// The facts of a home at one moment.
 #[derive(Clone, Debug)]
 pub struct Status {
     pub now: Timestamp,
     pub home: PathBuf,
-    /// Whether there is a database at all.
+    /// Whether there is a database.
     pub is_set_up: bool,
     /// `None`: no timer was ever installed by hfdl.
     pub timer: Option<TimerFacts>,
@@ -28,37 +28,37 @@ pub struct Status {
     /// The latest tick, if it failed before its run.
     pub failed_tick: Option<FailedTick>,
     pub pause: Option<Pause>,
-    /// What the enabled schedules do next, the earliest first.
+    /// The next starts of the enabled schedules, the earliest first.
     pub next_due: Vec<NextDue>,
-    /// Enabled schedules that no run can follow.
+    /// Enabled schedules that cannot be read or followed.
     pub unusable: Vec<Unusable>,
-    /// Enabled schedules that the period of the timer has made impossible.
+    /// Enabled schedules that no tick can serve, because the timer ticks too seldom.
     pub impossible: Vec<(EntryName, Impossible)>,
-    /// Slots that were let go lately, the newest first.
+    /// Slots that were missed recently, the newest first.
     pub missed_slots: Vec<Event>,
-    /// The parts of the work that this home does; none or all models are not named.
+    /// The shards that this home runs; empty if it runs all models.
     pub shards: Vec<Shard>,
-    /// Before this the Hub does not want to be asked.
+    /// The time before which the Hub accepts no requests.
     pub asked_to_wait: Option<Timestamp>,
-    /// A date of the future on which something was written down.
+    /// The latest recorded time, if it is in the future.
     pub false_future: Option<Timestamp>,
-    /// Rows of the database that mean nothing and that runs pass over.
+    /// Rows of the database that cannot be read and are skipped.
     pub bad_rows: Vec<String>,
     pub run: Option<RunInProgress>,
-    /// Runs that ended without a word; the next one closes them.
+    /// Runs that crashed; the next run closes them.
     pub crashed: Vec<Run>,
     pub models: Vec<ModelStatus>,
     pub disks: Vec<DiskFacts>,
-    /// Bytes left by interrupted downloads that no revision wants; removed at the
-    /// next success of their repository.
+    /// Bytes of interrupted downloads that no revision needs; removed at the next
+    /// success of their repository.
     pub leftover_bytes: u64,
     pub check_max_age: Seconds,
-    /// Why the database could not be read; then most of the above is missing.
+    /// The error of the database; most of the above is missing then.
     pub database_trouble: Option<DatabaseTrouble>,
 }
 
 impl Status {
-    /// Returns what the last attempts left to fetch, of the models that are to be kept.
+    /// Returns the bytes that the last attempts at enabled models left to fetch.
     pub fn bytes_left(&self) -> u64 {
         let models = self.models.iter();
         let kept = models.filter(|model| model.summary != ModelSummary::Disabled);
@@ -66,29 +66,30 @@ impl Status {
     }
 }
 
-/// What is known about the timer entry of this home.
+/// The timer entry of this home.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TimerFacts {
     pub installed: bool,
     /// Such as `crontab`.
     pub backend: String,
     pub every: Seconds,
-    /// When it was installed or last changed; nothing before that was missed.
+    /// The time of its installation or last change; no earlier tick was missed.
     pub since: Option<Timestamp>,
-    /// How the entry differs from what hfdl would write now, or why it does not fire.
+    /// The difference from the entry that hfdl would write now, or the reason why it
+    /// does not fire.
     pub drift: Option<String>,
-    /// Why it may not fire, which is a guess: ticks weigh more.
+    /// A possible reason why it does not fire; a guess, so that ticks count more.
     pub doubt: Option<String>,
 }
 
-/// What one schedule does next.
+/// The next start of a schedule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextDue {
     pub schedule: EntryName,
     pub next: NextStart,
 }
 
-/// The run that holds the lock, and how far it has come.
+/// The run that holds the lock, and its progress.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunInProgress {
     pub run: Run,
@@ -106,7 +107,7 @@ impl RunInProgress {
             bytes.total += own.total;
             bytes.fetched += own.fetched;
             bytes.reused += own.reused;
-            // While a file is on its way, its bytes still count as left.
+            // The bytes of a file in progress still count as left.
             let missing = own.total.saturating_sub(own.fetched + own.reused);
             bytes.left += own.left.min(missing);
         }
@@ -119,34 +120,33 @@ impl RunInProgress {
     }
 }
 
-/// How a model stands.
+/// The status of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelStatus {
     pub name: EntryName,
     pub summary: ModelSummary,
-    /// The outcome of the last check; verifications are no checks.
+    /// The outcome of the last check; a verification is none.
     pub last_outcome: Option<Outcome>,
     pub last_verify_at: Option<Timestamp>,
     pub last_verify_outcome: Option<VerifyOutcome>,
     pub trouble: Option<Trouble>,
-    /// What the last attempt left to fetch.
+    /// The bytes that the last attempt left to fetch.
     pub bytes_left: u64,
     pub last_check_at: Option<Timestamp>,
     pub last_success_at: Option<Timestamp>,
     pub last_change_at: Option<Timestamp>,
     pub consecutive_failures: u32,
-    /// A commit upstream that waits for a person.
+    /// A newer commit that waits for approval.
     pub held_update: Option<HeldUpdate>,
     pub created_at: Timestamp,
-    /// Whether an enabled schedule covers it.
+    /// Whether an enabled schedule includes it.
     pub is_scheduled: bool,
-    /// Twice the longest gap between the checks that its schedules plan, where
-    /// they plan any.
+    /// Twice the longest gap between its planned checks, if any is planned.
     pub planned_age: Option<Seconds>,
 }
 
 impl ModelStatus {
-    /// Describes a model as it is known at a moment: later dates are unknown.
+    /// Describes a model at a moment; later dates are ignored.
     pub fn new(model: &Model, last: Option<&Session>, is_scheduled: bool, now: Timestamp) -> Self {
         let (state, end) = (
             &model.state.as_of(now),
@@ -181,8 +181,8 @@ impl ModelStatus {
         self.last_outcome.map(|outcome| outcome.effect(kind))
     }
 
-    /// Returns how long ago the model was checked; one that was never checked
-    /// has waited since it was added.
+    /// Returns the age of the last check; of a model that was never checked, the time
+    /// since it was added.
     pub fn checked_ago(&self, now: Timestamp) -> Seconds {
         let since = self.last_check_at.unwrap_or(self.created_at);
         let age = now.duration_since(since).as_secs();
@@ -191,24 +191,24 @@ impl ModelStatus {
 }
 
 words! {
-    /// What a file system is needed for.
+    /// The use of a file system.
     DiskUse {
         Cache = "cache",
         Home = "home",
     }
 }
 
-/// The space of a place that is written to.
+/// The free space of a place that hfdl writes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DiskFacts {
     pub used_for: DiskUse,
     pub path: PathBuf,
     pub free: ByteSize,
-    /// What is to stay free there.
+    /// The space that has to stay free.
     pub reserve: ByteSize,
 }
 
-/// Why the database could not be read.
+/// The error of a database that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseTrouble {
     pub message: String,

@@ -1,7 +1,4 @@
-//! Whether a person is needed: a judgement about plain values.
-//!
-//! What the next tick puts right by itself needs nobody: an unreachable Hub
-//! becomes a warning when it has lasted.
+//! The warnings of `status`: pure functions of its facts.
 
 use super::age::{impossible_schedule, stale_check, wrong_clock};
 use super::facts::{DiskFacts, ModelStatus, Status, TimerFacts};
@@ -13,11 +10,11 @@ use crate::domain::run::Run;
 use crate::domain::schedule::Unusable;
 use crate::domain::time::{Timestamp, believed};
 
-/// A timer that has been silent for more than so many periods has missed a tick.
+/// The number of periods without a tick after which ticks are missed.
 const PERIODS_OF_SILENCE: u64 = 2;
 
 words! {
-    /// What kind of thing a person should look at.
+    /// The kind of a warning.
     WarningKind {
         Database = "database",
         Clock = "clock",
@@ -40,11 +37,11 @@ words! {
     }
 }
 
-/// Something that a person should look at.
+/// A condition that needs a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     pub kind: WarningKind,
-    /// The model that it is about, if it is about one.
+    /// The model, if the warning is about one.
     pub model: Option<EntryName>,
     pub message: String,
     pub hint: Option<String>,
@@ -66,7 +63,7 @@ impl Warning {
     }
 }
 
-/// Finds what a person should look at, the gravest first; nothing means healthy.
+/// Returns the warnings, the gravest first; none means healthy.
 pub fn assess(status: &Status) -> Vec<Warning> {
     let mut warnings = Vec::new();
     if let Some(trouble) = &status.database_trouble {
@@ -114,7 +111,7 @@ fn timer_warnings(status: &Status) -> Vec<Warning> {
     let n_missed = missed_ticks(timer, status.last_timer_tick, status.now);
     if n_missed > 0 {
         let message = format!(
-            "the timer ({}) starts a tick every {}, and {n_missed} have not come",
+            "the timer ({}) starts a tick every {}, and {n_missed} were missed",
             timer.backend, timer.every
         );
         let hint =
@@ -140,9 +137,9 @@ fn timer_warnings(status: &Status) -> Vec<Warning> {
     warnings
 }
 
-/// Counts the ticks that an installed timer owes.
+/// Counts the ticks of an installed timer that were missed.
 pub fn missed_ticks(timer: &TimerFacts, last: Option<Timestamp>, now: Timestamp) -> u64 {
-    // Without any moment to count from, nothing can be said.
+    // There is no time to count from.
     let Some(from) = last.max(believed(timer.since, now)) else {
         return 0;
     };
@@ -157,14 +154,14 @@ pub fn missed_ticks(timer: &TimerFacts, last: Option<Timestamp>, now: Timestamp)
 
 fn crashed_run(run: &Run) -> Warning {
     let message = format!(
-        "the run {} ({}, process {}) ended without a word",
+        "the run {} ({}, process {}) crashed",
         run.id, run.start.command, run.start.process.pid
     );
-    let hint = "the next tick or download closes it and goes on with the bytes that were kept";
+    let hint = "the next tick or download closes it and resumes with the bytes that were kept";
     Warning::new(WarningKind::CrashedRun, message, hint)
 }
 
-/// Judges the run in progress by its heartbeat.
+/// Returns a warning about a run in progress without a heartbeat.
 fn silent_run(status: &Status) -> Option<Warning> {
     let run = &status.run.as_ref()?.run;
     let message = format!(
@@ -193,7 +190,7 @@ fn failed_tick(status: &Status, others: &[Warning]) -> Option<Warning> {
 }
 
 fn bad_row(row: &str) -> Warning {
-    let message = format!("a row of the database cannot be read and is passed over: {row}");
+    let message = format!("a row of the database cannot be read and is skipped: {row}");
     let hint = "remove the entry and add it anew, or restore `hfdl.db` from a backup";
     Warning::new(WarningKind::BadRow, message, hint)
 }
@@ -220,7 +217,7 @@ mod tests {
         Timestamp::from_second(1_900_000_000 + seconds).unwrap()
     }
 
-    /// A home where all is well.
+    /// A healthy home.
     fn well() -> Status {
         Status {
             now: at(0),
@@ -299,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn a_home_where_all_is_well_needs_nobody() {
+    fn a_healthy_home_has_no_warning() {
         assert_eq!(assess(&well()), []);
         let mut paused = well();
         paused.pause = Some(Pause {
@@ -307,11 +304,11 @@ mod tests {
             until: None,
             reason: None,
         });
-        assert_eq!(assess(&paused), [], "a pause is somebody's wish");
+        assert_eq!(assess(&paused), [], "a pause is no trouble");
     }
 
     #[test]
-    fn what_the_next_tick_tries_again_needs_somebody_only_when_it_lasts() {
+    fn temporary_trouble_is_a_warning_only_when_it_lasts() {
         let temporary = [
             (ErrorKind::Network, Outcome::CouldNotCheck),
             (ErrorKind::Network, Outcome::Failed),
@@ -332,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn damage_that_a_verification_found_needs_somebody_whatever_a_check_said() {
+    fn damage_is_a_warning_even_after_a_good_check() {
         let after = |outcome| judge(|model| model.last_verify_outcome = Some(outcome));
         assert_eq!(after(VerifyOutcome::Damaged), [WarningKind::ModelDamaged]);
         assert_eq!(after(VerifyOutcome::Verified), []);
@@ -345,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn the_state_of_a_model_decides_what_is_said_about_it() {
+    fn the_state_of_a_model_decides_about_its_warning() {
         let of = |summary| {
             judge(|model| {
                 model.summary = summary;
@@ -383,7 +380,7 @@ mod tests {
             model.last_check_at = None;
             model.is_scheduled = false;
         });
-        assert_eq!(unscheduled, [], "nobody said that it is to be checked");
+        assert_eq!(unscheduled, [], "no schedule includes it");
         let monthly = |age: i64| {
             judge(|model| {
                 model.last_check_at = Some(at(-age));
@@ -400,7 +397,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_cannot_be_right_is_told_first() {
+    fn a_wrong_clock_is_the_first_warning() {
         let mut status = well();
         status.false_future = Some(at(40 * 24 * HOUR));
         assert_eq!(kinds(&status), [WarningKind::Clock]);
@@ -449,7 +446,7 @@ mod tests {
         status.timer = Some(timer.clone());
         let both = [WarningKind::MissedTick, WarningKind::TimerDrift];
         assert_eq!(kinds(&status), both);
-        // A guess weighs nothing once ticks come.
+        // Ticks refute a guess.
         (timer.drift, timer.doubt) = (None, Some("no daemon seems to run".to_owned()));
         timer.since = Some(at(-60));
         status.timer = Some(timer.clone());

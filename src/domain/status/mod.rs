@@ -1,6 +1,10 @@
-//! How things stand, and whether a person is needed.
+//! The status of a home, and its warnings.
 //!
-//! Everything is gathered first, by `ops::status`; [`assess`] only judges.
+//! `ops::status` gathers the facts into a [`Status`]; [`assess`] is a pure function
+//! from it to the warnings that need a person. No warning means healthy.
+//!
+//! The next tick retries after temporary trouble, so that it becomes a warning only
+//! when it lasts. Deliberately absent: text layout and JSON (`cli`, `ui`).
 
 mod age;
 mod facts;

@@ -1,4 +1,4 @@
-//! Warnings about one model: damage, failures, updates that wait for a person.
+//! Warnings about one model: damage, failures, held updates.
 
 use super::facts::ModelStatus;
 use super::health::{Warning, WarningKind};
@@ -7,7 +7,7 @@ use crate::domain::model::ModelSummary;
 use crate::domain::outcome::{Effect, VerifyOutcome};
 use crate::domain::time::render_utc;
 
-/// Says that a verification found damage that nothing has repaired since.
+/// Returns a warning about damage that was found and not repaired since.
 pub(super) fn damage(model: &ModelStatus) -> Option<Warning> {
     let is_damaged = model.summary != ModelSummary::Disabled
         && model.last_verify_outcome == Some(VerifyOutcome::Damaged);
@@ -21,11 +21,11 @@ pub(super) fn damage(model: &ModelStatus) -> Option<Warning> {
     is_damaged.then(|| Warning::new(WarningKind::ModelDamaged, message, hint).about(model))
 }
 
-/// Judges the last attempts at a model.
+/// Returns a warning about the last attempts at a model.
 pub(super) fn model_trouble(model: &ModelStatus) -> Option<Warning> {
     let name = &model.name;
-    let said = model.trouble.as_ref().map(|trouble| &trouble.message);
-    let with_cause = |text: String| match said {
+    let cause = model.trouble.as_ref().map(|trouble| &trouble.message);
+    let with_cause = |text: String| match cause {
         Some(cause) => format!("{text}: {cause}"),
         None => text,
     };
@@ -56,14 +56,14 @@ pub(super) fn model_trouble(model: &ModelStatus) -> Option<Warning> {
     };
     let hint = model.trouble.as_ref().and_then(|it| it.hint.clone());
     let hint = match model.summary {
-        // The advice of that session was for the moment it failed.
+        // The hint of the failed session is out of date.
         ModelSummary::Orphaned => otherwise,
         _ => hint.unwrap_or(otherwise),
     };
     Some(Warning::new(kind, message, hint).about(model))
 }
 
-/// Says that a newer commit waits until a person accepts it.
+/// Returns a warning about a newer commit that waits for approval.
 pub(super) fn held_update(model: &ModelStatus) -> Option<Warning> {
     let update = model.held_update.as_ref();
     let update = update.filter(|_| model.summary != ModelSummary::Disabled)?;

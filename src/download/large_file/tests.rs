@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::content::ContentId;
 use crate::domain::outcome::ErrorKind;
+use crate::download::event::FileId;
 use crate::download::hash_buffers::BufferPool;
 use crate::download::limits::LimitGroup;
 use crate::download::source::{ByteSource, ByteStream, SourceError};
@@ -34,7 +35,7 @@ fn large(dir: &std::path::Path) -> LargeFile {
     // Allocate less than `size_bytes`: these tests never write the partial file.
     let opened = PartialFile::open(&job.partial, job.content, 1000).unwrap();
     let (partial, on_disk) = opened.expect("no other process holds the lock");
-    LargeFile::new(0, job, partial, &on_disk)
+    LargeFile::new(FileId(0), job, partial, &on_disk)
 }
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! What a folder's file system can do, found out by doing it.
+//! The abilities of a folder's file system, found out by using them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,25 +7,25 @@ use super::finding::Finding;
 use crate::sys::files;
 use crate::sys::lock::FileLock;
 
-/// Whether a folder's file system does what runs rely on; an error is a no.
+/// The abilities of a file system that runs need; an error means no.
 #[derive(Debug)]
 pub(super) struct Abilities {
-    /// A file can be written beside, forced to disk, and take another's name.
+    /// A new file can be flushed to disk and renamed over an old one.
     pub replaces: io::Result<()>,
     pub locks: io::Result<Locking>,
     pub has_symlinks: bool,
     pub has_hard_links: bool,
 }
 
-/// What a second taker of a lock is told.
+/// The answer to a second request for a held lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Locking {
     Refused,
-    /// It was given the lock, too.
+    /// Both requests got the lock.
     Granted,
 }
 
-/// A folder of probes, which goes away with the value.
+/// A temporary folder for the probes.
 struct Probes(PathBuf);
 
 impl Probes {
@@ -42,13 +42,13 @@ impl Drop for Probes {
     }
 }
 
-/// Tries everything in a folder; fails where nothing can be written there.
+/// Tries all abilities in a folder; fails if nothing can be written there.
 pub(super) fn try_out(folder: &Path) -> io::Result<Abilities> {
     let probes = Probes::new(folder)?;
     let at = &probes.0;
     let file = at.join("replaced");
     let write = |text: &str| files::write_atomically(&file, text.as_bytes(), at);
-    // The first write tells whether there is any space at all.
+    // The first write fails if there is no space.
     write("old")?;
     let replaces = write("new").and_then(|()| match std::fs::read(&file)?.as_slice() {
         b"new" => Ok(()),
@@ -73,16 +73,16 @@ fn lock_twice(path: &Path) -> io::Result<Locking> {
     })
 }
 
-/// Whether links may be used at all.
+/// The need for symbolic links in a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Symlinks {
     Wanted,
     SwitchedOff,
-    /// Nothing there is linked.
+    /// Files there are never linked.
     NotNeeded,
 }
 
-/// Judges what was found out.
+/// Judges the abilities.
 pub(super) fn judge(
     check: &'static str,
     folder: &Path,
@@ -121,9 +121,10 @@ pub(super) fn judge(
         Symlinks::Wanted if !abilities.has_symlinks => {
             Finding::warn(check, format!("{place} has no symbolic links"))
                 .why(copies)
-                .next(match cfg!(windows) {
-                    true => "switch on the developer mode of Windows, or use another place",
-                    false => "use a place with links for the cache",
+                .next(if cfg!(windows) {
+                    "switch on the developer mode of Windows, or use another place"
+                } else {
+                    "use a place with links for the cache"
                 })
         }
         _ => {
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_of_this_machine_is_able_and_stays_as_it_was() {
+    fn a_local_folder_has_all_abilities_and_stays_unchanged() {
         let folder = tempfile::tempdir().unwrap();
         let abilities = try_out(folder.path()).unwrap();
         assert_eq!(
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn each_lack_is_told_with_what_to_do() {
+    fn each_missing_ability_has_a_next_step() {
         let broken = || io::Error::other("no");
         let fails = |abilities| verdict(abilities, Symlinks::Wanted);
         assert_eq!(fails(able()), (Verdict::Ok, false));

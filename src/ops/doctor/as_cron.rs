@@ -1,5 +1,5 @@
-//! The same examination with next to no environment, as a timer gives it: what cron
-//! sets, and what `start --env` has put into the entry.
+//! The same checks in the environment of a timer: the variables that cron sets, and
+//! those that `start --env` has put into the entry.
 
 use std::ffi::OsString;
 
@@ -12,11 +12,11 @@ use crate::sys::host::Host;
 use crate::sys::paths::{self, Home};
 use crate::sys::program;
 
-/// What cron knows of the world, and what the others' poorer ones have in common.
+/// The environment of cron, which the other timers have at least.
 const SHELL: &str = "/bin/sh";
 const SEARCH_PATH: &str = "/usr/bin:/bin";
 
-/// Variables without which nothing starts on Windows, whoever starts it.
+/// Variables without which no program starts on Windows.
 const OF_THE_ACCOUNT: [&str; 3] = ["SystemRoot", "USERPROFILE", "LOCALAPPDATA"];
 
 /// Starts this program once more as cron would, and returns its exit code.
@@ -34,8 +34,8 @@ pub fn examine_as_cron(host: &Host, home: &Home) -> Result<u8> {
     })
 }
 
-/// Returns the arguments without the wish for this, and with the home that a
-/// timer's entry names.
+/// Returns the arguments without `--as-cron`, and with the home as a timer's entry
+/// names it.
 fn arguments(given: &[OsString], home: &Home) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec!["--home".into(), home.path().into()];
     let mut given = given.iter();
@@ -73,8 +73,8 @@ fn environment(host: &Host) -> Result<Vec<(String, String)>> {
     Ok(variables)
 }
 
-/// Returns the variables that the installed entry sets. What keeps the database
-/// from being read is told by the examination itself.
+/// Returns the variables that the installed entry sets. The checks themselves
+/// report a database that cannot be read.
 fn carried(host: &Host, home: &Home) -> Vec<(String, String)> {
     let path = home.database();
     if !path.exists() {

@@ -4,13 +4,13 @@ use super::finding::Finding;
 use crate::domain::time::{EARLIEST_BELIEVABLE, Timestamp, render_utc};
 use crate::sys::host::Host;
 
-/// Off by more than this, links that expire and slots are wrong by a bit.
+/// The offset from which slots start late and links expire early.
 const WARN_SECONDS: u64 = 120;
 
-/// Off by more than this, certificates and windows are not what they seem.
+/// The offset from which certificates may seem invalid and windows are wrong.
 const FAIL_SECONDS: u64 = 3_600;
 
-/// Compares the clock with that of the Hub, where it told its own.
+/// Compares the clock with that of the Hub, if the Hub sent its time.
 pub(super) fn clock(now: Timestamp, hub: Option<Timestamp>) -> Finding {
     let shown = render_utc(now);
     let set = "set the clock, and have it kept right (NTP)";

@@ -1,4 +1,4 @@
-//! The database: whole, of this version, and how it keeps half-done writes.
+//! The database: its integrity, its version and its journal.
 
 use super::Mending;
 use super::finding::Finding;
@@ -6,10 +6,10 @@ use crate::domain::time::Timestamp;
 use crate::store::{Journal, Store};
 use crate::sys::paths::Home;
 
-/// So many lines say enough about damage.
+/// The number of lines about damage that are shown.
 const MOST_LINES: usize = 5;
 
-/// Opens the database without writing to it, and looks at all of it.
+/// Opens the database and checks all of it; only mending writes to it.
 pub(super) fn open(
     home: &Home,
     now: Timestamp,
@@ -17,7 +17,7 @@ pub(super) fn open(
     found: &mut Vec<Finding>,
 ) -> Option<Store> {
     let path = home.database();
-    // What cannot be looked at is told when it is opened.
+    // An error here comes again, with its details, when the database is opened.
     if !path.try_exists().unwrap_or(true) {
         found.push(Finding::skipped(
             "database",
@@ -27,7 +27,7 @@ pub(super) fn open(
     }
     let opened = match mending {
         Mending::LookOnly => Store::open_read_only(&path, now),
-        // Opening takes the steps to today's form.
+        // Opening for writing migrates an older database.
         Mending::Mend => Store::open(&path, now),
     };
     let store = match opened {
@@ -59,7 +59,7 @@ fn integrity(store: &Store) -> Finding {
     }
 }
 
-/// Names what cannot be read although every page is whole.
+/// Names rows that cannot be read although every page is whole.
 fn bad_rows(store: &Store, now: Timestamp) -> Option<Finding> {
     match store.bad_rows(now) {
         Ok(rows) if rows.is_empty() => None,

@@ -1,4 +1,4 @@
-//! What one check found, in words for a person and one word for a program.
+//! The finding of one check, with a verdict for programs and a text for people.
 
 use anyhow::Error;
 
@@ -6,29 +6,29 @@ use crate::domain::outcome::words;
 use crate::ops::diagnose::diagnose;
 
 words! {
-    /// How bad a finding is.
+    /// The severity of a finding.
     Verdict {
         Ok = "ok",
-        /// There was nothing to look at.
+        /// There was nothing to check.
         Skipped = "skipped",
-        /// Runs work, and somebody should know.
+        /// Runs work, and a person should know.
         Warn = "warn",
         /// Runs fail, or will.
         Fail = "fail",
     }
 }
 
-/// What one check found.
+/// The finding of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The name of the check, which stays.
+    /// The name of the check; stable for programs.
     pub check: &'static str,
     pub verdict: Verdict,
     pub what: String,
     pub why: Option<String>,
-    /// What mends it.
+    /// The step that mends it.
     pub next: Option<String>,
-    /// What has just been done about it.
+    /// The repair that was just made.
     pub mended: Option<String>,
 }
 
@@ -89,7 +89,7 @@ impl Finding {
 pub fn worst(findings: &[Finding]) -> Verdict {
     let all = findings.iter().map(|finding| finding.verdict);
     match all.max() {
-        // Nothing to look at is no trouble.
+        // A skipped check is no trouble.
         Some(Verdict::Skipped) | None => Verdict::Ok,
         Some(worst) => worst,
     }

@@ -1,4 +1,4 @@
-//! The Hub: whether it answers, knows the token, and hands out bytes.
+//! The Hub: its answer, the token, and the storage that serves the bytes.
 
 use std::io::Read;
 
@@ -19,11 +19,11 @@ use crate::sys::host::Host;
 use crate::sys::http::{Http, HttpError, HttpErrorKind, Method, Request, Response, Url};
 use crate::sys::stop::StopFlag;
 
-/// Where large files come from changes by region and over the years.
+/// The storage hosts differ by region and change over the years.
 const FIREWALL: &str =
     "a firewall or proxy must let the storage through, too: `*.hf.co` and `*.xethub.hf.co`";
 
-/// Asks the Hub for nothing in particular; returns what time it is there.
+/// Sends a request to the Hub; returns the time of its answer.
 pub(super) fn reach(
     host: &Host,
     settings: &Settings,
@@ -71,11 +71,11 @@ fn parse_date(text: &str) -> Option<Timestamp> {
     Timestamp::try_from(date).ok()
 }
 
-/// How a request leaves this machine.
+/// The network path of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
     Direct,
-    /// Who does not answer may then be the proxy.
+    /// The proxy may be at fault if no answer comes.
     ByProxy,
 }
 
@@ -143,7 +143,7 @@ fn answered(endpoint: &str, answer: &Response) -> Finding {
     }
 }
 
-/// Looks for the token, and asks the Hub whose it is.
+/// Finds the token, and asks the Hub for its account.
 pub(super) fn token(host: &Host, settings: &Settings) -> Vec<Finding> {
     let origin = match find_token_here(host) {
         Ok(Some((_, origin))) => origin,
@@ -183,7 +183,7 @@ pub(super) fn token(host: &Host, settings: &Settings) -> Vec<Finding> {
     found
 }
 
-/// Makes a client that says at once what is wrong.
+/// Makes a client that never retries.
 fn client(host: &Host, settings: &Settings) -> Result<HubClient> {
     let hub = connect(host, settings, &StopFlag::new())?;
     Ok(hub.with_retry(RetryPolicy::never()))
@@ -203,13 +203,13 @@ fn validity(hub: &HubClient, origin: TokenOrigin) -> Finding {
             format!("from {origin}: it is not valid"),
             &err.into(),
         ),
-        // A mirror that knows no accounts, or a Hub that cannot be reached.
+        // A mirror without accounts, or a Hub that cannot be reached.
         Err(err) => Finding::skipped("token", format!("from {origin}: nobody says whose it is"))
             .why(err.to_string()),
     }
 }
 
-/// Fetches one byte of a registered model from where large files are.
+/// Fetches one byte of a large file of a registered model.
 pub(super) fn storage(host: &Host, settings: &Settings, store: Option<&Store>) -> Vec<Finding> {
     if is_offline(host) {
         return Vec::new();
@@ -230,7 +230,7 @@ pub(super) fn storage(host: &Host, settings: &Settings, store: Option<&Store>) -
     };
     let hub = match client(host, settings) {
         Ok(hub) => hub,
-        // The token is to blame, and told already.
+        // The check of the token has reported the reason.
         Err(_) => {
             return vec![Finding::skipped(
                 "storage",
@@ -251,7 +251,7 @@ pub(super) fn storage(host: &Host, settings: &Settings, store: Option<&Store>) -
     }]
 }
 
-/// Takes a model that was fetched before: with it, the network is to blame.
+/// Chooses a model that was fetched before: a failure is then caused by the network.
 fn choose(models: &[Model]) -> Option<&Model> {
     let is_known = |model: &&Model| model.state.published_commit.is_some();
     let in_cache = |model: &&Model| model.spec.destination == Destination::Cache;
@@ -267,7 +267,7 @@ fn fetch_a_byte(hub: &HubClient, model: &Model) -> Result<Option<String>> {
     let spec = &model.spec;
     let commit = hub.revision(&spec.repo, &spec.revision)?.commit;
     let remote = hub.tree(&spec.repo, &commit)?;
-    // Large files are where the storage is; small ones come from the Hub itself.
+    // The storage serves large files only; the Hub itself serves small ones.
     let wanted =
         |file: &&RemoteFile| file.size_bytes > 0 && spec.filter.selects(file.path.as_str());
     let Some(file) = remote

@@ -1,8 +1,12 @@
-//! `hfdl doctor`: tests what a run that nobody watches needs.
+//! `hfdl doctor`: tests the requirements of unattended runs.
 //!
-//! Each check tries the thing itself instead of reading about it, leaves
-//! nothing behind, and knows what mends what it finds. Nothing is changed
-//! unless mending was asked for, and then only what is ours and safe.
+//! - A check uses the thing itself instead of reading its description: it writes
+//!   files, takes locks, sends requests. It removes its own probes.
+//! - Each check returns findings: a verdict, the reason and the next step.
+//! - Nothing is changed without `--fix`, and then only files and entries of hfdl
+//!   that are safe to change.
+//!
+//! Deliberately absent: exit codes and text layout (`cli`).
 
 mod abilities;
 mod as_cron;
@@ -28,15 +32,15 @@ use crate::sys::paths::Home;
 pub use as_cron::examine_as_cron;
 pub use finding::{Finding, Verdict, worst};
 
-/// What may be done about what is found.
+/// The permission to repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mending {
     LookOnly,
-    /// What is ours and safe.
+    /// Repair files and entries of hfdl, where that is safe.
     Mend,
 }
 
-/// What is examined.
+/// The subject of the checks.
 pub struct Doctor<'a> {
     pub host: &'a Host,
     pub home: &'a Home,
@@ -46,7 +50,7 @@ pub struct Doctor<'a> {
 }
 
 impl Doctor<'_> {
-    /// Examines everything, in the order in which one thing rests on another.
+    /// Runs all checks; each one depends only on those before it.
     pub fn examine(&self) -> Vec<Finding> {
         let (host, home, now) = (self.host, self.home, self.host.now());
         let mut found = places::home(home, self.mending);
@@ -82,7 +86,7 @@ impl Doctor<'_> {
         found
     }
 
-    /// Resolves the settings; with a wrong one, those that do not need it.
+    /// Resolves the settings; if one is wrong, without the saved ones, else the defaults.
     fn settings(&self, store: Option<&Store>, found: &mut Vec<Finding>) -> Settings {
         let wrong = match resolve_settings(self.host, store, self.flags.clone()) {
             Ok(settings) => return settings,
@@ -95,7 +99,7 @@ impl Doctor<'_> {
     }
 }
 
-/// How long ago something was, in words that need no clock at hand.
+/// Renders an age, such as `3 hours ago`.
 fn ago(at: Timestamp, now: Timestamp) -> String {
     let seconds = (now.as_second() - at.as_second()).max(0).unsigned_abs();
     let (number, unit) = match seconds {

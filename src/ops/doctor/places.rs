@@ -1,4 +1,4 @@
-//! The directories that runs write to: ours, and the cache.
+//! The directories that runs write to: the home, the cache and destinations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -22,10 +22,10 @@ use crate::sys::fs::{create_private_dir, make_private, modes_for_others};
 use crate::sys::host::Host;
 use crate::sys::paths::Home;
 
-/// What the database and the logs of a run need.
+/// The space that the database and the logs of a run need.
 const HOME_RESERVE: ByteSize = ByteSize(64 << 20);
 
-/// Looks at the home: that it can be written to, and by nobody else.
+/// Checks that the home is writable, and private.
 pub(super) fn home(home: &Home, mending: Mending) -> Vec<Finding> {
     let path = home.path();
     let mut found = Vec::new();
@@ -105,9 +105,10 @@ fn unwritable(check: &'static str, path: &Path, err: &io::Error) -> Finding {
         format!("nothing can be written to `{}`", path.display()),
     )
     .why(err.to_string())
-    .next(match full {
-        true => "free space there",
-        false => "make it writable for this user, or use another place",
+    .next(if full {
+        "free space there"
+    } else {
+        "make it writable for this user, or use another place"
     })
 }
 
@@ -153,7 +154,7 @@ fn private(home: &Home, mending: Mending) -> Finding {
     }
 }
 
-/// Finds copies that a crash left half made; a young one may be in the making.
+/// Finds incomplete copies of the database that a crash left; recent ones may be in use.
 fn leftovers(home: &Home, mending: Mending) -> Option<Finding> {
     let left = home.leftovers();
     let (first, n_files) = (left.first()?, left.len());
@@ -175,8 +176,8 @@ fn leftovers(home: &Home, mending: Mending) -> Option<Finding> {
     })
 }
 
-/// Looks at each place of the registered models: that it is the one that they
-/// were published in. Mending is a person's word that a new one is meant.
+/// Checks that each place of the registered models is the one that they were
+/// published in. With `--fix` a person confirms a new one.
 pub(super) fn known(
     store: Option<&Store>,
     settings: &Settings,
@@ -231,7 +232,7 @@ fn place_finding(place: &Examined) -> Finding {
     Finding::ok("place", what)
 }
 
-/// Looks at the cache, or at the place where it will be.
+/// Checks the cache, or the folder above one that does not exist yet.
 pub(super) fn cache(host: &Host, settings: &Settings, mending: Mending) -> Vec<Finding> {
     let path = Path::new(settings.cache_dir());
     if settings.cache_dir().is_empty() {
@@ -247,9 +248,10 @@ pub(super) fn cache(host: &Host, settings: &Settings, mending: Mending) -> Vec<F
     }
     let existing = path.ancestors().find(|path| path.exists());
     let existing = existing.unwrap_or(Path::new("/"));
-    let symlinks = match host.is_on("HF_HUB_DISABLE_SYMLINKS") {
-        true => Symlinks::SwitchedOff,
-        false => Symlinks::Wanted,
+    let symlinks = if host.is_on("HF_HUB_DISABLE_SYMLINKS") {
+        Symlinks::SwitchedOff
+    } else {
+        Symlinks::Wanted
     };
     let finding = match try_out(existing) {
         Ok(abilities) => judge("cache", existing, &abilities, symlinks),
@@ -261,7 +263,7 @@ pub(super) fn cache(host: &Host, settings: &Settings, mending: Mending) -> Vec<F
     }]
 }
 
-/// Compares the free space with what has to stay free.
+/// Compares the free space with the reserve.
 pub(super) fn space(home: &Home, settings: &Settings) -> Vec<Finding> {
     let cache = PathBuf::from(settings.cache_dir());
     let reserve = settings.disk_reserve();

@@ -1,4 +1,4 @@
-//! What settings name outside of us: the programs of hooks, files for others.
+//! The programs and files that settings name: hooks, metrics and status files.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::sys::host::Host;
 use crate::sys::paths;
 use crate::sys::search_path::find_named;
 
-/// Looks for the program of each hook, as a run would.
+/// Searches the program of each hook in the way of a run.
 pub(super) fn hooks(host: &Host, settings: &Settings) -> Vec<Finding> {
     let check = |event: &HookEvent| {
         let key = event.setting();
@@ -18,9 +18,10 @@ pub(super) fn hooks(host: &Host, settings: &Settings) -> Vec<Finding> {
         Some(match find_named(host, program) {
             Some(path) => Finding::ok("hooks", format!("`{key}`: `{}`", path.display())),
             None => Finding::fail("hooks", format!("`{key}`: there is no program `{program}`"))
-                .why(match program.contains('/') {
-                    true => "it is missing, or this user may not run it".to_owned(),
-                    false => format!("`PATH` is `{}`", host.variable("PATH").unwrap_or_default()),
+                .why(if program.contains('/') {
+                    "it is missing, or this user may not run it".to_owned()
+                } else {
+                    format!("`PATH` is `{}`", host.variable("PATH").unwrap_or_default())
                 })
                 .next(format!("write its whole path: `hfdl config set {key} …`")),
         })
@@ -28,7 +29,7 @@ pub(super) fn hooks(host: &Host, settings: &Settings) -> Vec<Finding> {
     HookEvent::ALL.iter().filter_map(check).collect()
 }
 
-/// Looks whether the files for others can be written.
+/// Checks that the metrics file and the status file can be written.
 pub(super) fn files(host: &Host, settings: &Settings) -> Vec<Finding> {
     let named = [
         ("metrics-file", settings.metrics_file()),
@@ -37,21 +38,18 @@ pub(super) fn files(host: &Host, settings: &Settings) -> Vec<Finding> {
     let check = |(check, path): (&'static str, Option<&str>)| {
         let path = paths::expand(host, path?).ok()?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        Some(match folder.is_dir() {
-            true => match try_out(folder) {
-                Ok(_) => Finding::ok(check, format!("`{}`", path.display())),
-                Err(err) => Finding::fail(
-                    check,
-                    format!("nothing can be written to `{}`", folder.display()),
-                )
-                .why(err.to_string())
-                .next("make the directory writable for this user"),
-            },
-            false => Finding::fail(
+        if !folder.is_dir() {
+            let what = format!("there is no directory `{}`", folder.display());
+            return Some(Finding::fail(check, what).next("make it, or name another file"));
+        }
+        Some(match try_out(folder) {
+            Ok(_) => Finding::ok(check, format!("`{}`", path.display())),
+            Err(err) => Finding::fail(
                 check,
-                format!("there is no directory `{}`", folder.display()),
+                format!("nothing can be written to `{}`", folder.display()),
             )
-            .next("make it, or name another file"),
+            .why(err.to_string())
+            .next("make the directory writable for this user"),
         })
     };
     named.into_iter().filter_map(check).collect()

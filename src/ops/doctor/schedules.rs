@@ -1,4 +1,4 @@
-//! Whether there is anything to do at all.
+//! The registered models and schedules.
 
 use super::finding::Finding;
 use crate::domain::model::Model;
@@ -6,8 +6,8 @@ use crate::domain::outcome::UpstreamState;
 use crate::domain::schedule::Unusable;
 use crate::store::{ModelFilter, Store};
 
-/// Looks whether models and schedules are there, and whether a model's own
-/// repository keeps us out.
+/// Checks that there are models and usable schedules, and that access to the
+/// repositories is granted.
 pub(super) fn schedules(store: Option<&Store>) -> Vec<Finding> {
     let Some(store) = store else {
         return vec![Finding::skipped("schedules", "nothing is registered yet")];

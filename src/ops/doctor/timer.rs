@@ -1,7 +1,7 @@
-//! Whether a timer starts runs: what is installed, and what it does.
+//! The timer: its installed entry, and its ticks.
 //!
-//! What it does counts: an entry proves nothing, and ticks may come from a line
-//! that somebody wrote by hand.
+//! Ticks count more than the entry: an entry may never fire, and ticks may come from
+//! a line that a person wrote by hand.
 
 use anyhow::Result;
 
@@ -14,7 +14,7 @@ use crate::ops::timer::{HomeContext, TimerRequest, TimerState, plan_entry, state
 use crate::ops::timer_places::{LOST_DATABASE_HINT, lost_database};
 use crate::store::Store;
 
-/// Looks at the entry, and when a timer last started a run.
+/// Checks the entry, and the time of the last tick.
 pub(super) fn timer(
     place: HomeContext<'_>,
     store: Option<&Store>,
@@ -45,7 +45,7 @@ pub(super) fn timer(
     vec![entry, ticks]
 }
 
-/// An entry whose database is missing starts nothing but complaints.
+/// Reports an entry whose database is missing: each of its ticks fails.
 fn without_database(place: HomeContext<'_>) -> Finding {
     match lost_database(place) {
         None => Finding::skipped("timer", "nothing is registered yet"),
@@ -55,7 +55,7 @@ fn without_database(place: HomeContext<'_>) -> Finding {
     }
 }
 
-/// Does what `hfdl start` does, for an entry that it once made.
+/// Repairs an entry of `hfdl start` as that command would.
 fn put_right(place: HomeContext<'_>, store: &Store, now: Timestamp, entry: Finding) -> Finding {
     let started = plan_entry(place, Some(store), &TimerRequest::default())
         .and_then(|draft| draft.install(store, now, None).map(|_| draft.kind()));
@@ -81,7 +81,7 @@ fn judge_entry(found: &TimerState, ticks_come: bool) -> Finding {
     let problem = found.last_problem.as_ref().or(found.doubt.as_ref());
     match (found.installed, found.is_current, problem) {
         (true, true, None) => Finding::ok("timer", format!("installed ({kind})")),
-        // A guess about a daemon weighs less than what it does.
+        // Ticks count more than a guess about a daemon.
         (true, true, Some(_)) if ticks_come && found.last_problem.is_none() => {
             Finding::ok("timer", format!("installed ({kind})"))
         }
@@ -158,12 +158,12 @@ fn judge_ticks(
         };
     };
     let what = format!("the last one came {}", ago(tick, now));
-    match is_recent(Some(tick), every, now) {
-        true => Finding::ok("ticks", what),
-        false => Finding::fail("ticks", what)
-            .why(format!("one should come every {every}"))
-            .next(look),
+    if is_recent(Some(tick), every, now) {
+        return Finding::ok("ticks", what);
     }
+    Finding::fail("ticks", what)
+        .why(format!("one should come every {every}"))
+        .next(look)
 }
 
 #[cfg(test)]
@@ -184,17 +184,17 @@ mod tests {
         };
         assert_eq!(verdict(Some(0), None, 1_800), Verdict::Ok);
         assert_eq!(verdict(Some(0), None, 1_801), Verdict::Fail);
-        // A clock that went back is another check's.
+        // The check of the clock reports a clock that was set back.
         assert_eq!(verdict(Some(0), None, -5), Verdict::Ok);
         assert_eq!(verdict(None, None, 0), Verdict::Warn);
-        // An entry that was made just now need not have fired.
+        // A new entry may not have fired yet.
         assert_eq!(verdict(None, Some(0), 60), Verdict::Skipped);
         assert_eq!(verdict(Some(0), Some(9_000), 9_060), Verdict::Skipped);
         assert_eq!(verdict(None, Some(0), 1_801), Verdict::Fail);
     }
 
     #[test]
-    fn what_fires_weighs_more_than_what_is_installed() {
+    fn ticks_count_more_than_the_installed_entry() {
         let found = |installed, is_current, problem: Option<&str>, backend| TimerState {
             installed,
             is_current,

@@ -2,6 +2,7 @@
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
+use crate::domain::field::FieldValue;
 use crate::domain::yaml::quote_base_60;
 
 /// A value of the file.
@@ -16,6 +17,18 @@ pub enum Node {
     List(Vec<Node>),
     /// In the order of the file, repetitions included.
     Map(Vec<(String, Node)>),
+}
+
+impl From<FieldValue> for Node {
+    fn from(value: FieldValue) -> Self {
+        match value {
+            FieldValue::Absent => Self::Null,
+            FieldValue::Switch(value) => Self::Switch(value),
+            FieldValue::Number(value) => Self::Number(value.into()),
+            FieldValue::Text(text) => Self::Text(text),
+            FieldValue::List(texts) => Self::List(texts.into_iter().map(Self::Text).collect()),
+        }
+    }
 }
 
 /// Where something stands: which entry of the root, which entry of that, and so on.

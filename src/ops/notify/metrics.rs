@@ -22,10 +22,10 @@ use crate::sys::files;
 use crate::sys::host::Host;
 use crate::sys::paths;
 
-/// How far back a run with work is looked for among those that were skipped.
+/// The number of recent runs in which the last one with work is searched.
 const RECENT_RUNS: u32 = 200;
 
-/// Returns where the metrics file is to be, if anywhere.
+/// Returns the path of the metrics file, if there is to be one.
 pub fn metrics_path(host: &Host, settings: &Settings, given: Option<&Path>) -> Option<PathBuf> {
     if let Some(path) = given {
         return Some(path.to_owned());
@@ -39,7 +39,7 @@ pub fn metrics_path(host: &Host, settings: &Settings, given: Option<&Path>) -> O
     }
 }
 
-/// Writes the metrics file; that it cannot be written is a warning.
+/// Writes the metrics file; a failure is a warning.
 ///
 /// `early` is a tick that ended before its run, which counts as the last run.
 pub fn write_metrics(voice: &Voice<'_>, path: &Path, early: Option<LastRun>) {
@@ -56,7 +56,7 @@ pub fn write_metrics(voice: &Voice<'_>, path: &Path, early: Option<LastRun>) {
     warn_daily(voice, MetaKey::MetricsTrouble, trouble.as_deref());
 }
 
-/// Writes what is known without a database: that a tick failed.
+/// Writes the metrics of a failed tick without a database.
 pub fn write_early_metrics(path: &Path, early: LastRun) {
     if let Err(err) = write(path, &early_facts(early)) {
         log::warn!("no metrics: {err:#}");
@@ -119,7 +119,7 @@ fn last_run(store: &Store, now: Timestamp) -> Result<Option<LastRun>> {
         Some(LastRun {
             started_at: run.start.at,
             duration_seconds: (end.at.as_second() - run.start.at.as_second()).max(0),
-            // A run that was killed has no code, and was no success.
+            // A killed run has no code, and has failed.
             exit_code: end.exit_code.unwrap_or(ExitStatus::Failed.code()),
         })
     }))
@@ -145,7 +145,7 @@ fn describe_one(
     fetched: &BTreeMap<ModelId, u64>,
 ) -> Result<ModelFacts> {
     let last = last.remove(&model.id);
-    // A session that failed before it saw the listing knows no sizes.
+    // A session that failed before the listing has no sizes.
     let bytes = last
         .as_ref()
         .map(|session| session.progress.bytes)
@@ -170,7 +170,7 @@ fn describe_one(
     })
 }
 
-/// Asks for the space where models go; a place that does not exist yet is that
+/// Returns the free space of all destinations; for one that does not exist yet, that
 /// of the nearest folder above it.
 fn free_space(voice: &Voice<'_>, models: &[Model]) -> Vec<(String, u64)> {
     let mut places = vec![PathBuf::from(voice.settings.cache_dir())];

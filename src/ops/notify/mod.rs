@@ -1,11 +1,14 @@
-//! What a run tells others: decided under the lock, told after it.
+//! The notifications of a run: hooks, metrics and pings.
 //!
 //! ```text
-//! run ended → learn (what is news, remembered) → lock released
+//! run ended → standings updated, notices decided → lock released
 //! → hooks, one after the other → finally → metrics → ping
 //! ```
 //!
-//! Everything here ends in warnings: what a run came to has been decided before.
+//! The notices are decided while the lock of the home is held, so that two runs
+//! never report the same change. Every failure here is a warning: the outcome and
+//! the exit code of the run are decided before. Deliberately absent: the rules for
+//! notices (`domain::health`, `domain::alert`), HTTP and child processes (`notify`).
 
 mod daily;
 mod early;
@@ -38,27 +41,27 @@ use crate::sys::stop::StopFlag;
 pub use early::{EarlyEnd, tell_early_end};
 pub use ping::Ping;
 
-/// How long all hooks of a run may take together: a hundred models that fail
-/// at once must not keep a process for hours.
+/// The time limit for all hooks of a run: a hundred models that fail at once must
+/// not keep a process for hours.
 const MOST_TIME: Duration = Duration::from_secs(15 * 60);
 
-/// What telling needs.
+/// The context of notifications.
 #[derive(Clone, Copy)]
 pub struct Voice<'a> {
     pub host: &'a Host,
     pub home: &'a Home,
     pub store: &'a Store,
     pub settings: &'a Settings,
-    /// The wish that the process ends, where signals raise it.
+    /// The flag that signals raise, if they do.
     pub stop: Option<&'a StopFlag>,
 }
 
-/// What there is to tell of a run.
+/// The notices of a run.
 #[derive(Clone, Debug)]
 pub struct News {
     pub run: RunFacts,
     pub alerts: Alerts,
-    /// Of runs before this one that could not tell it themselves.
+    /// The notices of earlier runs that ended before their hooks.
     pub untold: Vec<News>,
 }
 
@@ -82,7 +85,7 @@ impl News {
         })
     }
 
-    /// Returns what is told by one hook.
+    /// Returns the notices for one hook.
     pub fn of(&self, event: HookEvent) -> impl Iterator<Item = &Notice> {
         let notices = self.alerts.notices.iter();
         notices.filter(move |notice| notice.event == event)
@@ -102,16 +105,15 @@ impl<'a> From<&'a Services<'_>> for Voice<'a> {
 }
 
 impl Voice<'_> {
-    /// Finds out what is news in a run, and remembers that it has been told.
+    /// Decides about the notices of a run, and saves that they were reported.
     ///
-    /// For whoever holds the lock of the home: two runs that did this at once
-    /// would both tell the same. `None`: the database does not let us, and then
-    /// everything is shown and no hook is run.
+    /// The caller holds the lock of the home. `None`: the database cannot be written;
+    /// then all trouble is shown and no hook is run.
     pub fn learn(&self, run: RunFacts) -> Option<News> {
         match self.remember(run) {
             Ok(news) => Some(news),
             Err(err) => {
-                log::warn!("cannot tell what is news, so no hook is run: {err:#}");
+                log::warn!("cannot decide what to report, so no hook is run: {err:#}");
                 None
             }
         }
@@ -133,24 +135,24 @@ impl Voice<'_> {
         })
     }
 
-    /// As `learn`, for a tick that made no run and found one that had crashed.
+    /// As `learn`, for a tick without a run that found a crashed one.
     pub fn learn_of_crashes(&self) -> Vec<News> {
         let now = self.host.now();
         let untold = self
             .store
             .transaction(|store| learn_untold(store, None, now));
         untold.unwrap_or_else(|err| {
-            log::warn!("cannot tell what is news, so no hook is run: {err:#}");
+            log::warn!("cannot decide what to report, so no hook is run: {err:#}");
             Vec::new()
         })
     }
 
-    /// Runs the hooks for what earlier runs could not tell.
+    /// Runs the hooks of earlier runs that ended before them.
     pub fn tell_untold(&self, untold: &[News]) {
         self.call_all(ExitStatus::Ok, untold.iter().flat_map(News::calls));
     }
 
-    /// Runs the hooks for what is news, and `finally` after a `run-due` that had work.
+    /// Runs the hooks of a run, and `finally` after a `run-due` that had work.
     pub fn tell(&self, news: &News) {
         let untold = news.untold.iter().flat_map(News::calls);
         let notices = untold.chain(news.calls());
@@ -166,7 +168,7 @@ impl Voice<'_> {
         self.call_all(news.run.status, notices.chain(end));
     }
 
-    /// Writes the files that others read, where settings name them.
+    /// Writes the metrics file, if there is a setting for it.
     pub fn write_files(&self, metrics: Option<&Path>) {
         if let Some(path) = metrics_path(self.host, self.settings, metrics) {
             write_metrics(self, &path, None);
@@ -185,8 +187,8 @@ impl Voice<'_> {
         self.call_all(run.status, std::iter::once(skip));
     }
 
-    /// Returns the flag of a signal that comes while others are told. The reason
-    /// that ended the run itself does not keep them from hearing of it.
+    /// Returns the stop flag for notifications. A limit or signal that ended the run
+    /// itself does not stop them; a later signal does.
     fn stop_after(&self, status: ExitStatus) -> StopFlag {
         let by_signal = matches!(status, ExitStatus::Interrupted | ExitStatus::Terminated);
         let is_open = |stop: &&StopFlag| stop.reason().is_none_or(|it| exit_status(it).is_some());
@@ -196,7 +198,7 @@ impl Voice<'_> {
 
     fn call_all<'c>(&self, status: ExitStatus, calls: impl Iterator<Item = HookCall<'c>>) {
         if let Some(event) = self.host.variable(EVENT_VARIABLE) {
-            // A hook that starts a run would otherwise start itself for ever.
+            // A hook that starts a run would start itself without end.
             log::debug!("no hooks: this run is part of a hook (`{event}`)");
             return;
         }
@@ -216,7 +218,7 @@ impl Voice<'_> {
             let Some(argv) = self.settings.hook(call.event.setting()) else {
                 continue;
             };
-            // `finally` is told even then: it may be what reports the trouble.
+            // `finally` runs even then: it may report the trouble.
             if began.elapsed() >= MOST_TIME && call.event != HookEvent::Finally {
                 n_left_out += 1;
                 continue;
@@ -270,7 +272,7 @@ impl Voice<'_> {
     }
 }
 
-/// Takes what would move a cursor out of a stranger's line.
+/// Removes control characters from the output of a program.
 fn plain(line: &str) -> String {
     let plain = line.chars().filter(|c| !c.is_control() || *c == '\t');
     plain.collect()

@@ -17,7 +17,7 @@ use crate::sys::host::Host;
 use crate::sys::http::{Http, HttpSettings};
 use crate::sys::stop::StopFlag;
 
-/// A run that a service was told of.
+/// The ping of a run.
 pub struct Ping {
     http: Http,
     base: String,
@@ -26,8 +26,7 @@ pub struct Ping {
 }
 
 impl Ping {
-    /// Tells the service that a run begins, while the run goes on; `None`
-    /// where no service is to be told.
+    /// Sends the start signal on a thread of its own; `None` without `ping.url`.
     pub fn start(host: &Host, settings: &Settings, run: &RunId) -> Option<Self> {
         let mut ping = Self::of(host, settings, run)?;
         let (http, base, run) = (ping.http.clone(), ping.base.clone(), ping.run.clone());
@@ -38,7 +37,7 @@ impl Ping {
         Some(ping)
     }
 
-    /// Prepares the ping of a run that never began.
+    /// Prepares the ping of a tick without a run.
     pub fn of(host: &Host, settings: &Settings, run: &RunId) -> Option<Self> {
         let base = settings.ping_url()?;
         if is_offline(host) {
@@ -60,7 +59,7 @@ impl Ping {
         })
     }
 
-    /// Tells the service how the run ended; that it cannot be told is a warning once a day.
+    /// Sends the end of a run; a failure is a warning once a day.
     pub fn end(self, voice: &Voice<'_>, run: &RunFacts) {
         let trouble = self.say(
             signal_of(run.status),
@@ -83,9 +82,9 @@ impl Ping {
         }
     }
 
-    /// Sends the last signal; returns why one did not arrive.
+    /// Sends the last signal; returns the error of the first or the last one.
     fn say(self, signal: Signal, body: String, stop: &StopFlag) -> Option<String> {
-        // The beginning arrives first, or not at all; it has its own limit.
+        // The start signal is sent first; it has its own time limit.
         while self
             .start
             .as_ref()
@@ -116,7 +115,7 @@ fn deliver(
     Ok(())
 }
 
-/// Makes the client: the network's own settings, and no patience.
+/// Makes a client with short time limits.
 fn client(host: &Host) -> Result<Http> {
     let settings = HttpSettings {
         connect_timeout: STEP_LIMIT,

@@ -21,6 +21,8 @@ use crate::domain::schedule::{RateTable, ScheduleId};
 use crate::domain::session::{Session, SessionId, SessionProgress, SessionStart};
 use crate::domain::time::{Timestamp, whole_seconds};
 use crate::domain::units::{ByteSize, Seconds};
+use crate::download::LimitGroup;
+use crate::ops::deadline_thread::{DeadlineThread, TimeLimits};
 use crate::ops::download::cache_choice;
 use crate::ops::lock::this_process;
 use crate::ops::places::Places;
@@ -28,7 +30,6 @@ use crate::ops::services::Services;
 use crate::ops::sync::{
     CacheChoice, Planned, Proofs, SyncEvent, SyncRequest, SyncResult, Syncer, Target, TargetId,
 };
-use crate::ops::watch::{Watch, Watched};
 use crate::ops::{dead_ends, ownership, rate_limits, retention};
 use crate::store::Store;
 use crate::sys::host::checkpoint;
@@ -79,7 +80,7 @@ struct OpenSession {
 /// The syncer of a run, with the thread that applies limits of time.
 struct RunningSyncer<'a> {
     syncer: Syncer<'a>,
-    watch: Watch,
+    deadlines: DeadlineThread,
     sessions: BTreeMap<TargetId, SessionId>,
 }
 
@@ -219,8 +220,7 @@ impl<'a> ActiveRun<'a> {
     pub fn start_syncer(&mut self, bounds: &Bounds) -> Result<()> {
         let services = self.services;
         let network = services.network()?;
-        let rate = Arc::default();
-        let options = engine_options(services, bounds, &rate);
+        let options = engine_options(services, bounds);
         let proofs = Proofs::new(&services.store, services.host, self.id.clone());
         let syncer = Syncer::new(
             &network.hub,
@@ -230,27 +230,34 @@ impl<'a> ActiveRun<'a> {
             options,
             services.settings.disk_reserve(),
         )?;
-        let watch = Watch::start(services.host);
+        let deadlines = DeadlineThread::start(services.host);
         let table = bounds.limit_rate.clone();
-        watch.add(Watched {
-            stop: services.stop.clone(),
+        deadlines.add(TimeLimits {
+            limits: syncer.limits().clone(),
             lasts: bounds.max_duration,
             limit_rate: table.map(|table| (table, services.host.time_zone())),
-            rate,
-            ..Watched::default()
+            ..TimeLimits::default()
         });
         self.syncer = Some(RunningSyncer {
             syncer,
-            watch,
+            deadlines,
             sessions: BTreeMap::new(),
         });
         Ok(())
     }
 
+    /// Returns the limits of the run.
+    pub fn limits(&self) -> LimitGroup {
+        let running = self.syncer.as_ref();
+        running.map_or_else(LimitGroup::default, |running| {
+            running.syncer.limits().clone()
+        })
+    }
+
     /// Applies limits of time to some targets of this run.
-    pub fn watch(&self, limits: Watched) {
+    pub fn add_time_limits(&self, limits: TimeLimits) {
         if let Some(running) = &self.syncer {
-            running.watch.add(limits);
+            running.deadlines.add(limits);
         }
     }
 

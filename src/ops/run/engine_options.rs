@@ -1,21 +1,15 @@
 //! The options of the download engine, from settings and limits.
 
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use super::Bounds;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::units::ByteSize;
-use crate::download::EngineOptions;
+use crate::download::{EngineOptions, LimitGroup};
 use crate::ops::services::Services;
 use crate::sys::file_limit::{self, connections_within};
 
-pub(super) fn engine_options(
-    services: &Services<'_>,
-    bounds: &Bounds,
-    rate: &Arc<AtomicU64>,
-) -> EngineOptions {
+pub(super) fn engine_options(services: &Services<'_>, bounds: &Bounds) -> EngineOptions {
     let settings = &services.settings;
     let defaults = EngineOptions {
         // The longest time that a person waits after Ctrl-C.
@@ -32,9 +26,10 @@ pub(super) fn engine_options(
             waits: services.host.takes_pauses(),
             ..defaults.retry
         },
-        rate: Arc::clone(rate),
-        max_transfer: bounds.max_transfer.map(ByteSize::bytes),
-        stop: services.stop.clone(),
+        limits: LimitGroup::root(
+            services.stop.clone(),
+            bounds.max_transfer.map(ByteSize::bytes),
+        ),
         ..defaults
     }
 }

@@ -19,11 +19,11 @@ use crate::domain::shard::Shard;
 use crate::domain::time::{Timestamp, believed};
 use crate::domain::units::{ByteSize, Seconds};
 use crate::download::LimitGroup;
+use crate::ops::deadline_thread::TimeLimits;
 use crate::ops::rate_limits;
 use crate::ops::run::{ActiveRun, Opening};
 use crate::ops::services::Services;
 use crate::ops::sync::{SyncRequest, SyncResult, Target};
-use crate::ops::watch::Watched;
 use crate::sys::host::checkpoint;
 
 /// The time between two checks of a repository that is gone upstream.
@@ -370,15 +370,14 @@ impl<'a> ActiveSlots<'a> {
 /// Starts the limits of a schedule: they count from now.
 fn start_limits(due: &DueSlot, run: &ActiveRun<'_>) -> LimitGroup {
     let spec = &due.schedule.spec;
-    let limits = LimitGroup::new(spec.max_transfer.map(ByteSize::bytes));
+    let limits = run.limits().child(spec.max_transfer.map(ByteSize::bytes));
     let table = spec.limit_rate.clone();
-    run.watch(Watched {
-        stop: limits.stop().clone(),
+    run.add_time_limits(TimeLimits {
+        limits: limits.clone(),
         deadline: due.due.deadline,
         lasts: spec.max_duration,
         windows: Some((spec.windows.clone(), due.zone.clone())),
         limit_rate: table.map(|table| (table, due.zone.clone())),
-        rate: limits.rate().clone(),
     });
     limits
 }

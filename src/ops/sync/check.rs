@@ -1,4 +1,4 @@
-//! Asks the Hub what a target is now, and plans what that means for the disk.
+//! Asks the Hub for the current commit of a target, and plans the changes on disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use anyhow::{Result, anyhow};
 
 use super::delta::Asker;
-use super::findings::Findings;
+use super::destination::{DestinationWriter, TargetDestination};
+use super::local_reads::LocalReads;
 use super::origins::origins_of;
-use super::place::{Place, Writer};
-use super::{CacheChoice, Target};
+use super::target::{CacheChoice, Target};
 use crate::cache::{Prove, Vanished};
 use crate::domain::content::ContentId;
 use crate::domain::hold::{Loss, hold_reason};
@@ -24,36 +24,36 @@ use crate::ops::parallel::{QUESTIONS_AT_ONCE, map_at_once};
 use crate::sys::stamp::stamp_at;
 use crate::xet::XetStorage;
 
-/// What a look at the Hub and at the disk came to.
+/// The result of comparing the Hub with the disk.
 pub enum Checked {
-    /// Nothing has changed and every file is there: one request, no listing.
+    /// Nothing has changed and every file exists: one request, no listing.
     Current {
-        place: Place,
+        destination: TargetDestination,
         commit: CommitSha,
         n_files: u64,
         n_bytes: u64,
-        /// The files, each of which must be proven before this is true.
+        /// The files, each of which must still be proven.
         reused: Vec<Reused>,
-        /// The Hub's present name of the repository, when it was renamed.
+        /// The current name of a renamed repository.
         renamed_to: Option<String>,
     },
-    /// A rollback holds an older commit in place, and this one is newer.
+    /// A rollback holds an older commit in place, and this commit is newer.
     Held {
         commit: CommitSha,
-        /// Where the older one can be read.
+        /// The folder of the older commit.
         path: PathBuf,
     },
     /// A newer commit that looks like a loss; the published one stays.
     Suspicious {
         loss: Box<Loss>,
-        /// Where the published commit can be read.
+        /// The folder of the published commit.
         path: PathBuf,
         renamed_to: Option<String>,
     },
     Planned(Box<Planned>),
 }
 
-/// A file that a target uses as it lies in the destination.
+/// A file in the destination that a target uses unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reused {
     /// The first of its names in the repository.
@@ -61,16 +61,20 @@ pub struct Reused {
     pub content: ContentId,
     pub size_bytes: u64,
     pub file: PathBuf,
-    /// The file as it was when it was looked at; `None` when it was not there.
+    /// The stamp of the file at the check; `None` if it did not exist.
     pub stamp: Option<ProofStamp>,
 }
 
 impl Checked {
-    /// Returns the place and the files of it that must be proven.
-    pub(super) fn reused(&self) -> Option<(&Place, &[Reused])> {
+    /// Returns the destination and those of its files that must be proven.
+    pub(super) fn reused(&self) -> Option<(&TargetDestination, &[Reused])> {
         match self {
-            Self::Current { place, reused, .. } => Some((place, reused)),
-            Self::Planned(planned) => Some((&planned.place, &planned.reused)),
+            Self::Current {
+                destination,
+                reused,
+                ..
+            } => Some((destination, reused)),
+            Self::Planned(planned) => Some((&planned.destination, &planned.reused)),
             _ => None,
         }
     }
@@ -84,32 +88,32 @@ impl Checked {
     }
 }
 
-/// A target with everything that is needed to carry its sync out.
+/// The plan of a target, with the facts that its sync needs.
 pub struct Planned {
-    pub place: Place,
+    pub destination: TargetDestination,
     pub remote: RemoteSnapshot,
     pub plan: SyncPlan,
-    /// What was published before.
+    /// The commit that was published before.
     pub old_commit: Option<CommitSha>,
     /// Whether the revision's ref may move to this commit.
     pub moves_ref: bool,
-    /// The Hub's present name of the repository, when it was renamed.
+    /// The current name of a renamed repository.
     pub renamed_to: Option<String>,
-    /// Contents that may be there in their right size and are not to be believed.
+    /// Contents whose stored files must not be used even if their size is right.
     pub distrusted: BTreeSet<ContentId>,
-    /// Where the files come from that are neither fetched nor in place.
+    /// The origins of files that are neither fetched nor in place.
     pub origins: Origins,
-    /// The files that are used as they lie in the destination.
+    /// Files in the destination that are used unchanged.
     pub reused: Vec<Reused>,
     /// The results of reading files on this machine for this sync.
-    pub findings: Findings,
+    pub local_reads: LocalReads,
 }
 
 impl Planned {
-    /// Gets the place ready, asks it itself which names it can hold, and claims
-    /// there what the plan needs.
-    pub(super) fn open(&self, target: &Target) -> Result<Writer> {
-        let writer = self.place.open()?;
+    /// Prepares the destination, tests the file names on disk, and records the
+    /// contents that the plan needs.
+    pub(super) fn open(&self, target: &Target) -> Result<DestinationWriter> {
+        let writer = self.destination.open()?;
         let files = self.plan.files.iter();
         let paths: Vec<_> = files.map(|file| &file.file.path).collect();
         writer.check_names(&paths)?;
@@ -118,9 +122,9 @@ impl Planned {
     }
 }
 
-/// Files that were read whole and found bad, with what they should hold.
+/// Files that were read and found bad, with the content that they should hold.
 ///
-/// Their size is right, so the disk does not tell; only this memory does.
+/// Their size is right, so only this record shows the damage.
 pub type BadFiles = BTreeMap<PathBuf, ContentId>;
 
 /// Checks all targets, several at a time, and returns the results in their order.
@@ -142,8 +146,8 @@ pub fn check_all(
 
 /// Checks one target: one request where nothing has changed.
 ///
-/// With `xet` it also finds out what changed files share with old ones. `prove`
-/// is asked about files of a directory that no note vouches for.
+/// With `xet` it also plans deltas of changed files. `prove` decides about files
+/// of a directory that have no metadata.
 pub fn check(
     hub: &HubClient,
     xet: Option<&XetStorage>,
@@ -152,34 +156,34 @@ pub fn check(
     bad: &BadFiles,
     prove: Prove<'_>,
 ) -> Result<Checked> {
-    // Before the Hub is asked: holding a model in place writes, too.
-    let place = Place::new(choice, target)?;
+    // Before the request to the Hub: a rollback that holds a model also writes.
+    let destination = TargetDestination::new(choice, target)?;
     let info = hub
         .revision(&target.repo, &target.revision)
         .map_err(|error| hub.explain_absence(error, target.needs_token))?;
     let commit = info.commit;
     if let Some(held) = target.held_commit.as_ref().filter(|held| **held != commit) {
-        let path = place.readable_at(held);
+        let path = destination.readable_at(held);
         return Ok(Checked::Held { commit, path });
     }
     let renamed_to = (info.id != target.repo.id).then(|| info.id.to_string());
-    let known = place.stored_listing(&commit)?;
-    let old_commit = place.published(target, known.as_ref())?;
+    let known = destination.stored_listing(&commit)?;
+    let old_commit = destination.published(target, known.as_ref())?;
     if let Some(remote) = &known
         && !target.force
         && target.vanished == Vanished::Keep
         && old_commit.as_ref() == Some(&commit)
     {
         let wanted = wanted(remote, target)?;
-        let is_bad = |file: &&RemoteFile| is_bad(&place, &commit, file, bad);
+        let is_bad = |file: &&RemoteFile| is_bad(&destination, &commit, file, bad);
         let has_any = !wanted.is_empty() || target.accepts(&commit);
-        if has_any && place.is_complete(&commit, &wanted)? && !wanted.iter().any(is_bad) {
+        if has_any && destination.is_complete(&commit, &wanted)? && !wanted.iter().any(is_bad) {
             let n_bytes = wanted.iter().map(|file| file.size_bytes).sum();
             let n_files = wanted.len() as u64;
             let kept = wanted.iter().map(|file| (*file, &Action::Keep));
             return Ok(Checked::Current {
-                reused: reused(&place, &commit, kept),
-                place,
+                reused: reused(&destination, &commit, kept),
+                destination,
                 commit,
                 n_files,
                 n_bytes,
@@ -192,27 +196,24 @@ pub fn check(
         None => hub.tree(&target.repo, &commit)?,
     };
     let chosen = wanted(&remote, target)?;
-    let mut facts = place.facts(&remote, &target.filter, old_commit.as_ref(), prove)?;
+    let mut facts = destination.facts(&remote, &target.filter, old_commit.as_ref(), prove)?;
     let mut distrusted = BTreeSet::new();
-    if let Some(loss) = loss(&place, target, &remote, old_commit.as_ref(), &facts)? {
+    if let Some(loss) = loss(&destination, target, &remote, old_commit.as_ref(), &facts)? {
         return Ok(Checked::Suspicious {
-            path: place.readable_at(&loss.published.0),
+            path: destination.readable_at(&loss.published.0),
             loss: Box::new(loss),
             renamed_to,
         });
     }
-    leave_out_bad_sources(&mut facts, &place, bad);
+    leave_out_bad_sources(&mut facts, &destination, bad);
     for file in chosen {
         if target.force {
             facts.partials.remove(&file.content);
         }
-        let is_bad = is_bad(&place, &commit, file, bad);
+        let is_bad = is_bad(&destination, &commit, file, bad);
         if is_bad {
             let label = target.label();
-            log::info!(
-                "{label}: `{}` was found bad and is fetched again",
-                file.path
-            );
+            log::info!("{label}: `{}` is damaged and is fetched again", file.path);
         }
         if target.force || is_bad {
             facts.distrust(file);
@@ -220,7 +221,12 @@ pub fn check(
         }
     }
     let moves_ref = target.model.is_some() || !hides_files(&remote, target, &facts.previous);
-    let mut plan = plan_sync(&remote, &target.filter, &place.likely_placement(), &facts)?;
+    let mut plan = plan_sync(
+        &remote,
+        &target.filter,
+        &destination.likely_placement(),
+        &facts,
+    )?;
     if info.gated != Gated::No
         && let Some(file) = plan.fetches().next()
     {
@@ -231,33 +237,37 @@ pub fn check(
             path: file.file.path.clone(),
         })?;
     }
-    // Whoever fetches by force trusts nothing that is there.
+    // A forced sync reuses no stored bytes.
     if let Some(xet) = xet.filter(|_| !target.force) {
-        let noted = place.noted_commit(&remote);
+        let noted = destination.noted_commit(&remote);
         let asker = Asker {
             hub,
             xet,
             target,
-            place: &place,
+            destination: &destination,
             remote: &remote,
             old_commit: old_commit.as_ref().or(noted.as_ref()),
-            // Nobody waits for a check that is not wanted any more.
+            // No caller waits for a check that is no longer needed.
             goes_on: &|| true,
             bad: &|file| {
-                let is_bad = is_bad(&place, &commit, file, bad);
-                is_bad.then(|| place.read_as(&commit, file))
+                let is_bad = is_bad(&destination, &commit, file, bad);
+                is_bad.then(|| destination.read_as(&commit, file))
             },
         };
         asker.add_deltas(&mut plan);
     }
-    let origins = origins_of(&plan, &place, &target.repo, old_commit.as_ref());
+    let origins = origins_of(&plan, &destination, &target.repo, old_commit.as_ref());
     let kept = plan.in_destination();
-    let reused = reused(&place, &commit, kept.map(|kept| (&kept.file, &kept.action)));
+    let reused = reused(
+        &destination,
+        &commit,
+        kept.map(|kept| (&kept.file, &kept.action)),
+    );
     Ok(Checked::Planned(Box::new(Planned {
         origins,
         reused,
-        findings: Findings::default(),
-        place,
+        local_reads: LocalReads::default(),
+        destination,
         remote,
         plan,
         old_commit,
@@ -270,7 +280,7 @@ pub fn check(
 /// Decides whether a commit is held because it looks like a loss; it is an
 /// error if nothing was ever selected.
 fn loss(
-    place: &Place,
+    destination: &TargetDestination,
     target: &Target,
     remote: &RemoteSnapshot,
     old_commit: Option<&CommitSha>,
@@ -283,9 +293,9 @@ fn loss(
         paths.iter().filter(selected).count() as u64
     };
     let published = match old_commit {
-        Some(old) => match place.stored_listing(old)? {
+        Some(old) => match destination.stored_listing(old)? {
             Some(listing) => listing.amount(Some(&target.filter)),
-            // Published by another program, so nothing is known of its sizes.
+            // Published by another program, so its sizes are unknown.
             None => Amount {
                 files: selected(&facts.previous),
                 bytes: 0,
@@ -312,17 +322,23 @@ fn loss(
     Ok(None)
 }
 
-/// Tells whether a file was found bad where it lies.
-fn is_bad(place: &Place, commit: &CommitSha, file: &RemoteFile, bad: &BadFiles) -> bool {
-    // The path costs a look at the disk, and mostly nothing is bad.
+/// Returns whether a file is on record as bad.
+fn is_bad(
+    destination: &TargetDestination,
+    commit: &CommitSha,
+    file: &RemoteFile,
+    bad: &BadFiles,
+) -> bool {
+    // The path costs a read of the disk, and the record is mostly empty.
     let is_known = |path: PathBuf| bad.get(&path) == Some(&file.content);
     !bad.is_empty()
-        && (is_known(place.read_as(commit, file)) || is_known(place.stored(&file.content)))
+        && (is_known(destination.read_as(commit, file))
+            || is_known(destination.stored(&file.content)))
 }
 
-/// Names the files that are used where they lie, each once, with their stamps.
+/// Returns the files that are used unchanged, each once, with their stamps.
 fn reused<'f>(
-    place: &Place,
+    destination: &TargetDestination,
     commit: &CommitSha,
     files: impl Iterator<Item = (&'f RemoteFile, &'f Action)>,
 ) -> Vec<Reused> {
@@ -330,8 +346,8 @@ fn reused<'f>(
     let mut reused = Vec::new();
     for (file, action) in files {
         let path = match action {
-            Action::Keep => place.read_as(commit, file),
-            _ => place.stored(&file.content),
+            Action::Keep => destination.read_as(commit, file),
+            _ => destination.stored(&file.content),
         };
         if seen.insert((path.clone(), file.content)) {
             reused.push(Reused {
@@ -346,18 +362,18 @@ fn reused<'f>(
     reused
 }
 
-/// Takes no content from a file that was found bad in another place.
-fn leave_out_bad_sources(facts: &mut LocalFacts, place: &Place, bad: &BadFiles) {
+/// Removes sources of contents that are on record as bad.
+fn leave_out_bad_sources(facts: &mut LocalFacts, destination: &TargetDestination, bad: &BadFiles) {
     facts.contents.retain(|content, found| match &found.place {
-        plan::ContentLocation::Here => bad.get(&place.stored(content)) != Some(content),
+        plan::ContentLocation::Here => bad.get(&destination.stored(content)) != Some(content),
         plan::ContentLocation::At(path) => bad.get(path) != Some(content),
     });
 }
 
-/// Tells whether readers of the revision would lose files by this sync that
-/// they have now and that the repository still has.
+/// Returns whether this sync would hide published files that the repository
+/// still has.
 ///
-/// One file fetched by hand must not take a whole model out of sight.
+/// A download of one file must not hide the rest of a model from its readers.
 fn hides_files(remote: &RemoteSnapshot, target: &Target, published: &BTreeSet<RepoPath>) -> bool {
     let left_out = |file: &&RemoteFile| !target.filter.selects(file.path.as_str());
     remote
@@ -367,7 +383,7 @@ fn hides_files(remote: &RemoteSnapshot, target: &Target, published: &BTreeSet<Re
         .any(|file| published.contains(&file.path))
 }
 
-/// Returns the selected files; one that was asked for by name must be among them.
+/// Returns the selected files, which must include the required ones.
 fn wanted<'r>(remote: &'r RemoteSnapshot, target: &Target) -> Result<Vec<&'r RemoteFile>> {
     for path in &target.required {
         if !remote.files.iter().any(|file| file.path == *path) {
@@ -383,7 +399,7 @@ fn wanted<'r>(remote: &'r RemoteSnapshot, target: &Target) -> Result<Vec<&'r Rem
     Ok(remote.files.iter().filter(selected).collect())
 }
 
-/// A file was asked for by name and the repository has none of that name.
+/// A required file does not exist in the repository.
 #[derive(Debug, thiserror::Error)]
 #[error("`{repo}` has no file `{path}` at {commit}")]
 pub struct MissingFile {

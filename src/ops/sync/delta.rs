@@ -1,16 +1,15 @@
-//! Finds out which bytes of a changed file old files on this disk have already.
+//! Finds the ranges of a changed file that old files on this disk have already.
 //!
-//! Asked for one token and one list of terms per changed Xet file, and that
-//! only where an old file is likely to share something with it. Whatever goes
-//! wrong here is a reason to fetch the file plainly and never to fail.
+//! It requests one token and one list of terms for each changed Xet file with a
+//! similar old file. Every error here only means that the whole file is fetched.
 
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::Target;
-use super::place::Place;
+use super::destination::TargetDestination;
+use super::target::Target;
 use crate::domain::content::ContentId;
 use crate::domain::delta::{Delta, DeltaRules, known_lengths, plan_delta};
 use crate::domain::origin::{Origin, OriginKind};
@@ -30,46 +29,46 @@ use crate::xet::{
     complete_lengths, sidecar, verify_terms,
 };
 
-/// Smaller files come in one request anyway.
+/// Smaller files are fetched in one request anyway.
 const SMALLEST: u64 = 1 << 20;
 
-/// The most old files that one new one is compared with.
+/// The most old files that one new file is compared with.
 const MOST_SOURCES: usize = 32;
 
-/// Reading the old file again is not worth it for a smaller part than one in so many.
+/// A shared part smaller than one in this many does not justify a read of the old file.
 const GOOD_ENOUGH: u64 = 20;
 
-/// What it takes to ask for deltas.
+/// The inputs of the search for deltas.
 pub struct Asker<'a> {
     pub hub: &'a HubClient,
     pub xet: &'a XetStorage,
     pub target: &'a Target,
-    pub place: &'a Place,
+    pub destination: &'a TargetDestination,
     pub remote: &'a RemoteSnapshot,
-    /// The commit that the old files are of.
+    /// The commit of the old files.
     pub old_commit: Option<&'a CommitSha>,
-    /// Tells whether the answer is still wanted; asked while much is read.
+    /// Returns whether the result is still needed; called during long reads.
     pub goes_on: &'a dyn Fn() -> bool,
-    /// Tells where a file lies that is to be replaced because its bytes are wrong.
+    /// Returns the path of a file that is replaced because its bytes are wrong.
     pub bad: &'a dyn Fn(&RemoteFile) -> Option<PathBuf>,
 }
 
-/// An old file on this disk, and what it is known to be made of.
+/// An old file on this disk, and its chunks if they are known.
 struct Old {
     path: PathBuf,
     content: ContentId,
     size_bytes: u64,
-    /// `None` for one about which the storage must be asked.
+    /// `None` if the storage must be asked.
     map: Option<FileMap>,
-    /// What the listing says about it.
+    /// The file in the listing.
     listed: Option<RemoteFile>,
-    /// What it is called in the history.
+    /// The origin for the history.
     origin: Origin,
     is_same_path: bool,
 }
 
 impl Asker<'_> {
-    /// Adds to a plan how its changed files can be made of old ones.
+    /// Adds deltas to a plan: the ranges of changed files that old files have.
     pub fn add_deltas(&self, plan: &mut SyncPlan) {
         let is_candidate = |file: &PlannedFile| {
             file.action.is_fetch()
@@ -102,11 +101,11 @@ impl Asker<'_> {
                     );
                     plan.use_delta(&file.content, delta);
                 }
-                Ok(None) => log::debug!("`{}`: no old file helps", file.path),
+                Ok(None) => log::debug!("`{}`: no old file shares ranges with it", file.path),
                 Err(err) => {
-                    log::info!("`{}` is fetched as a whole: {err}", file.path);
+                    log::info!("`{}`: the whole file is fetched: {err}", file.path);
                     if matches!(err.fault, XetFault::NoToken(_)) {
-                        // All files of the commit need the same one.
+                        // All files of the commit need the same token.
                         return;
                     }
                 }
@@ -116,7 +115,7 @@ impl Asker<'_> {
 
     fn old_listing(&self) -> Option<RemoteSnapshot> {
         let commit = self.old_commit?;
-        let listing = self.place.stored_listing(commit);
+        let listing = self.destination.stored_listing(commit);
         listing
             .inspect_err(|err| log::debug!("cannot read an old listing: {err:#}"))
             .ok()?
@@ -170,7 +169,7 @@ impl Asker<'_> {
         Ok(delta.map(|delta| self.file_delta(file, map, old, delta)))
     }
 
-    /// Finds out what is still right in a file with a few wrong bytes.
+    /// Finds the ranges of a damaged file that are still right.
     fn what_is_right(
         &self,
         file: &RemoteFile,
@@ -211,7 +210,7 @@ impl Asker<'_> {
         old: Vec<Old>,
         delta: Delta,
     ) -> FileDelta {
-        let partial = self.place.partial(&file.content);
+        let partial = self.destination.partial(&file.content);
         let on_disk = reusable_ranges(&partial, &file.content, file.size_bytes);
         let copies = delta.copies_beyond(&on_disk);
         let copied_bytes: u64 = copies.iter().map(|copy| copy.length).sum();
@@ -220,8 +219,8 @@ impl Asker<'_> {
             let Some(known) = one.map else {
                 continue;
             };
-            let path = self.place.sidecar(&one.content);
-            // Of a damaged file only a part is known, and its sidecar comes with the whole.
+            let path = self.destination.sidecar(&one.content);
+            // Only a part of a damaged file is known; the whole file gets a sidecar later.
             let is_whole = one.content != file.content;
             if is_whole && known.chunk_lengths.is_some() && !path.exists() {
                 new_maps.push((one.content, one.size_bytes, known.clone()));
@@ -243,9 +242,8 @@ impl Asker<'_> {
         }
     }
 
-    /// Returns old files that may share something with a new one: the one of the
-    /// same name, those that somebody wrote down before, and large ones whose
-    /// name is gone.
+    /// Returns old files that may share ranges with a new file: that of the same
+    /// path, those with a sidecar, and large files whose path is gone.
     fn old_files(&self, file: &RemoteFile, old_listing: Option<&RemoteSnapshot>) -> Vec<Old> {
         const MOST_GONE: usize = 4;
         let mut found: Vec<Old> = Vec::new();
@@ -263,9 +261,9 @@ impl Asker<'_> {
             .iter()
             .filter(|old| old.path == file.path && old.xet_hash.is_some());
         for old in same.chain(gone.into_iter().take(MOST_GONE)) {
-            let path = self.place.file_of(at, old);
+            let path = self.destination.file_of(at, old);
             let is_there = std::fs::metadata(&path).is_ok_and(|m| m.len() == old.size_bytes);
-            if !is_there || old.content == file.content || !self.place.vouches_for(old) {
+            if !is_there || old.content == file.content || !self.destination.vouches_for(old) {
                 continue;
             }
             found.push(Old {
@@ -278,7 +276,7 @@ impl Asker<'_> {
                 is_same_path: old.path == file.path,
             });
         }
-        for (content, path, size_bytes) in self.place.described_contents() {
+        for (content, path, size_bytes) in self.destination.described_contents() {
             let is_known = found.iter().any(|one| one.content == content);
             if is_known || content == file.content || found.len() >= MOST_SOURCES {
                 continue;
@@ -301,12 +299,12 @@ impl Asker<'_> {
     }
 
     fn written_down(&self, content: ContentId, size_bytes: u64) -> Option<FileMap> {
-        let path = self.place.sidecar(&content);
+        let path = self.destination.sidecar(&content);
         sidecar::read(&path, &content, size_bytes).ok()?
     }
 
-    /// Asks what an old file is made of; with the new commit's token first, for
-    /// it is at hand, then with its own.
+    /// Requests the chunks of an old file; first with the token of the new commit,
+    /// which is at hand, then with its own.
     fn ask_about(
         &self,
         old: &Old,
@@ -324,7 +322,7 @@ impl Asker<'_> {
                         chunk_lengths: None,
                     });
                 }
-                Err(err) => log::debug!("cannot tell what an old file is made of: {err}"),
+                Err(err) => log::debug!("cannot list the chunks of an old file: {err}"),
             }
         }
         None
@@ -335,7 +333,7 @@ impl Asker<'_> {
     }
 }
 
-/// Names an old file for the history: by path and commit, where those are known.
+/// Names an old file for the history, by path and commit if they are known.
 fn old_file(content: ContentId, name: Option<(&RepoPath, &CommitSha)>) -> Origin {
     let (path, revision) = name.map(|(path, at)| (path.clone(), at.clone())).unzip();
     Origin {
@@ -374,19 +372,24 @@ pub(crate) fn client_for(
     xet.client(&scope, Arc::new(tokens))
 }
 
-/// Writes down what was found out about old contents.
-pub(super) fn save_new_maps(place: &Place, delta: &FileDelta) {
+/// Saves the sidecars of old contents.
+pub(super) fn save_new_maps(destination: &TargetDestination, delta: &FileDelta) {
     for (content, size_bytes, map) in &delta.new_maps {
-        let path = place.sidecar(content);
+        let path = destination.sidecar(content);
         if let Err(err) = sidecar::write(&path, content, *size_bytes, map) {
             log::debug!("cannot write `{}`: {err}", path.display());
         }
     }
 }
 
-/// Writes down what a new content is made of, as its bytes are proven and at
-/// hand: only the chunks that no old file has are read for that.
-pub(super) fn write_down(place: &Place, file: &RemoteFile, delta: &FileDelta, proven: &Path) {
+/// Saves the sidecar of a proven new content. Only the chunks that no old file
+/// has are read for that.
+pub(super) fn write_down(
+    destination: &TargetDestination,
+    file: &RemoteFile,
+    delta: &FileDelta,
+    proven: &Path,
+) {
     let known = known_lengths(&delta.map.terms, &delta.old);
     let lengths =
         open::read(proven).and_then(|proven| complete_lengths(&proven, file.size_bytes, &known));
@@ -394,9 +397,9 @@ pub(super) fn write_down(place: &Place, file: &RemoteFile, delta: &FileDelta, pr
         chunk_lengths: lengths.ok(),
         ..delta.map.clone()
     };
-    let path = place.sidecar(&file.content);
+    let path = destination.sidecar(&file.content);
     if !map.is_sound(file.size_bytes) {
-        log::debug!("`{}` is not cut as its terms say", file.path);
+        log::debug!("the chunks of `{}` do not match its terms", file.path);
         return;
     }
     if let Err(err) = sidecar::write(&path, &file.content, file.size_bytes, &map) {
@@ -409,10 +412,10 @@ fn plan(file: &RemoteFile, map: &FileMap, old: &[Old], rules: &DeltaRules) -> Op
     plan_delta(file.size_bytes, &map.terms, &maps, rules)
 }
 
-/// Reads old files whose chunk lengths nobody knows; tells whether that helped.
+/// Reads old files with unknown chunk lengths; returns whether any were found.
 ///
-/// Only where their bytes have the Xet hash they should have: then the chunks
-/// found are those of the terms, one by one.
+/// A file is used only if its bytes have its Xet hash: then its chunks are those
+/// of the terms, one by one.
 fn read_again(old: &mut [Old]) -> bool {
     let mut helped = false;
     for one in old.iter_mut() {
@@ -437,7 +440,10 @@ fn read_again(old: &mut [Old]) -> bool {
                 };
                 log::debug!("read {name} again in {seconds:.1} s");
             }
-            Ok(_) => log::info!("`{}` is not cut as its Xet hash says", one.path.display()),
+            Ok(_) => log::info!(
+                "the chunks of `{}` do not match its Xet hash",
+                one.path.display()
+            ),
             Err(err) => log::info!("cannot read `{}`: {err}", one.path.display()),
         }
     }

@@ -1,9 +1,9 @@
-//! One file by plain HTTP or out of its Xet chunks, whichever is better.
+//! A source with two routes: plain HTTP and Xet chunks.
 //!
-//! Plain HTTP comes first, because it needs no token and any range of it can
-//! be asked for. Chunks are better where they move clearly fewer bytes, and
-//! where the storage refuses the plain file: very large ones are. Both give
-//! the same bytes, so a file may change from one to the other at any place.
+//! Plain HTTP is preferred: it needs no token and serves any range. Chunks are
+//! used when they transfer clearly fewer bytes, or when the storage refuses the
+//! plain file, as it does for very large files. Both routes give the same bytes,
+//! so a file can change its route at any offset.
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,10 +18,10 @@ use crate::domain::xet::XetHash;
 use crate::download::{ByteSource, ByteStream, SourceError};
 use crate::xet::{XetClient, XetError, XetStream};
 
-/// Smaller parts are not worth a question about them.
+/// Smaller ranges are not worth a comparison of the routes.
 const SMALLEST: u64 = 8 << 20;
 
-/// After so many failures without a byte between them, chunks are given up.
+/// Consecutive failures without a received byte after which chunks are abandoned.
 const MOST_FAILURES: u32 = 2;
 
 pub struct EitherSource {
@@ -30,7 +30,7 @@ pub struct EitherSource {
     hash: XetHash,
     size_bytes: u64,
     state: Mutex<State>,
-    /// Failures of chunks since they last brought a byte.
+    /// Failures of chunks since the last received byte.
     failures: Arc<AtomicU32>,
 }
 
@@ -40,12 +40,12 @@ enum State {
     Open,
     Plain,
     Chunks,
-    /// Plain HTTP, for chunks were tried and are of no use.
+    /// Plain HTTP, because chunks have failed.
     OnlyPlain,
 }
 
 impl EitherSource {
-    /// `is_settled` when plain HTTP shall be used unless it is refused.
+    /// With `is_settled`, plain HTTP is used unless it is refused.
     pub fn new(
         plain: HubFile,
         xet: &XetClient,
@@ -62,7 +62,7 @@ impl EitherSource {
         };
         Self {
             plain,
-            // The engine counts attempts by progress, so every failure is told at once.
+            // The engine retries by progress, so the client reports every failure at once.
             xet: xet.with_retry(RetryPolicy::never()),
             hash,
             size_bytes,
@@ -79,12 +79,12 @@ impl EitherSource {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
     }
 
-    /// Compares the two routes, if that is worth a question.
+    /// Compares the two routes, if the range is large enough.
     fn compare(&self, range: ByteRange) -> Option<XetStream> {
         if range.len() < SMALLEST {
             return None;
         }
-        // Whoever else asks meanwhile goes by plain HTTP.
+        // Other connections use plain HTTP meanwhile.
         self.set(State::Plain);
         let routes = self.xet.routes();
         let mut needed = [Way::XetAnswers, Way::XetChunks].into_iter();
@@ -94,7 +94,7 @@ impl EitherSource {
         let stream = match self.xet.read(self.hash, range) {
             Ok(stream) => stream,
             Err(err) => {
-                log::debug!("the storage was asked in vain: {err}");
+                log::debug!("the chunks could not be listed: {err}");
                 return None;
             }
         };
@@ -147,7 +147,7 @@ impl ByteSource for EitherSource {
 
     fn open(&self, range: Option<ByteRange>) -> Result<ByteStream, SourceError> {
         let Some(range) = range else {
-            // Asked for when bytes were wrong: by the plainest way, then.
+            // The whole file is requested after wrong bytes: use the simplest route.
             self.set(State::OnlyPlain);
             return self.plain.open(None);
         };
@@ -161,7 +161,7 @@ impl ByteSource for EitherSource {
                 return self.open_chunks(range);
             }
             State::Chunks => {
-                log::info!("chunks are of no use here; going on by plain HTTP");
+                log::info!("the chunks cannot be read; continuing with plain HTTP");
                 self.set(State::OnlyPlain);
             }
             State::Plain | State::OnlyPlain => {}
@@ -179,14 +179,14 @@ impl ByteSource for EitherSource {
         if self.state() == State::OnlyPlain {
             return Err(refused);
         }
-        log::info!("{refused}; trying its chunks");
-        // What was wrong with the plain file is the better reason, if they fail, too.
+        log::info!("{refused}; trying the chunks");
+        // If chunks fail as well, report the error of the plain file.
         let stream = self.open_chunks(range).map_err(|error| {
-            log::info!("its chunks cannot be had either: {error}");
+            log::info!("the chunks cannot be read either: {error}");
             refused
         })?;
         self.set(State::Chunks);
-        // It is known now that the file can be had at all.
+        // The chunks have shown that the file exists.
         self.xet
             .routes()
             .mark_unusable(Way::PlainFiles, self.size_bytes);
@@ -227,8 +227,8 @@ impl Read for Reader {
     }
 }
 
-/// Every failure is told as a passing one: another attempt asks for new links,
-/// and after a few of them plain HTTP takes over.
+/// Every failure is transient: a retry requests new links, and after a few
+/// failures plain HTTP takes over.
 fn source_error(error: &XetError) -> SourceError {
     SourceError {
         retry_after: error.retry_after(),

@@ -1,9 +1,9 @@
-//! Names the places that a plan takes whole contents from, for the history.
+//! The origins of contents that a plan reuses whole, for the history.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::place::Place;
+use super::destination::TargetDestination;
 use crate::cache::layout;
 use crate::domain::content::ContentId;
 use crate::domain::origin::{Origin, OriginKind, Origins};
@@ -11,11 +11,11 @@ use crate::domain::plan::{self, Action, PlannedFile, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 
-/// Gathers where the files of a plan come from that are neither fetched nor in
-/// place; a file of the commit before that is the same counts as in place.
+/// Collects the origins of a plan's files that are neither fetched nor in place.
+/// A file that is unchanged since the previous commit counts as in place.
 pub fn origins_of(
     plan: &SyncPlan,
-    place: &Place,
+    destination: &TargetDestination,
     own: &Repo,
     old_commit: Option<&CommitSha>,
 ) -> Origins {
@@ -25,9 +25,9 @@ pub fn origins_of(
         let file = &planned.file;
         let origin = match &planned.action {
             Action::Keep | Action::Resume { .. } | Action::Fetch => continue,
-            Action::Link(plan::ContentLocation::At(path)) => named_by_place(path, place, own),
+            Action::Link(plan::ContentLocation::At(path)) => named_by_place(path, destination, own),
             Action::Link(plan::ContentLocation::Here) | Action::LinkToFetched => {
-                let names = names.get_or_insert_with(|| Names::new(plan, place, old_commit));
+                let names = names.get_or_insert_with(|| Names::new(plan, destination, old_commit));
                 if names.is_unchanged(file) {
                     continue;
                 }
@@ -40,18 +40,22 @@ pub fn origins_of(
     origins
 }
 
-/// What contents are called, in this commit and in the one before.
+/// Paths of contents in this commit and the previous one.
 struct Names {
     old: Option<RemoteSnapshot>,
     known: HashMap<ContentId, (RepoPath, CommitSha)>,
 }
 
 impl Names {
-    fn new(plan: &SyncPlan, place: &Place, old_commit: Option<&CommitSha>) -> Self {
+    fn new(
+        plan: &SyncPlan,
+        destination: &TargetDestination,
+        old_commit: Option<&CommitSha>,
+    ) -> Self {
         let old = old_commit.filter(|old| **old != plan.commit);
-        let old = old.and_then(|old| place.stored_listing(old).ok().flatten());
+        let old = old.and_then(|old| destination.stored_listing(old).ok().flatten());
         let mut known = HashMap::new();
-        // The others of this commit are to get that content themselves.
+        // The other files of this commit will get that content only by this plan.
         let is_first =
             |planned: &&PlannedFile| planned.action == Action::Keep || planned.action.is_fetch();
         let here = plan.files.iter().filter(is_first);
@@ -82,15 +86,15 @@ impl Names {
     }
 }
 
-/// Names a file by where it lies: in a repository of the cache, in a snapshot
-/// of one, or in the directory itself.
-fn named_by_place(file: &Path, place: &Place, own: &Repo) -> Origin {
+/// Names a file by its path: in a repository of the cache, in a snapshot of one,
+/// or in the directory itself.
+fn named_by_place(file: &Path, destination: &TargetDestination, own: &Repo) -> Origin {
     let mut origin = Origin::of_kind(OriginKind::SameContent);
-    if let Some(path) = place.path_below(file) {
+    if let Some(path) = destination.path_below(file) {
         origin.path = Some(path);
         return origin;
     }
-    let Some((repo, rest)) = place.cache().name_of(file) else {
+    let Some((repo, rest)) = destination.cache().name_of(file) else {
         return origin;
     };
     origin.repo = Some(repo).filter(|repo| repo != own);

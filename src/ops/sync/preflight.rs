@@ -1,10 +1,13 @@
-//! Refuses before the first byte what cannot fit.
+//! Refuses plans that do not fit on the disk, before the first byte.
+
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use thiserror::Error;
 
 use super::check::Planned;
-use crate::domain::plan::{Action, ContentLocation, PlannedFile};
+use crate::domain::plan::{Action, ContentLocation};
 use crate::domain::units::ByteSize;
 use crate::sys::copy::can_clone;
 use crate::sys::disk;
@@ -12,9 +15,9 @@ use crate::sys::files::Sharing;
 
 /// The missing bytes and the reserve do not fit.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("it needs {} more on the file system of `{place}`, which has {} free and is to keep {}", .need.render_short(), .free.render_short(), .reserve.render_short())]
+#[error("it needs {} more on the file system of `{destination}`, which has {} free and is to keep {}", .need.render_short(), .free.render_short(), .reserve.render_short())]
 pub struct NoSpace {
-    pub place: String,
+    pub destination: String,
     pub need: ByteSize,
     pub free: ByteSize,
     pub reserve: ByteSize,
@@ -23,20 +26,20 @@ pub struct NoSpace {
 /// The file system can hold no more files, however small.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error(
-    "it needs up to {need} more files on the file system of `{place}`, which has room for {free}"
+    "it needs up to {need} more files on the file system of `{destination}`, which has room for {free}"
 )]
 pub struct NoFiles {
-    pub place: String,
+    pub destination: String,
     pub need: u64,
     pub free: u64,
 }
 
-/// A file is larger than any may be there.
+/// A file is larger than the file system allows.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("`{path}` has {}, but on the file system of `{place}` a file can have {} at most", .size.render_short(), .most.render_short())]
+#[error("`{path}` has {}, but on the file system of `{destination}` a file can have {} at most", .size.render_short(), .most.render_short())]
 pub struct TooLarge {
     pub path: String,
-    pub place: String,
+    pub destination: String,
     pub size: ByteSize,
     pub most: ByteSize,
 }
@@ -47,31 +50,51 @@ impl NoSpace {
     }
 }
 
-/// The bytes that a plan has still to write, and where.
+/// Bytes that are still to be written on a file system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Need {
     pub(super) file_system: u64,
     pub(super) bytes: u64,
 }
 
-/// Tells whether a plan fits beside those that are being carried out; `promised`
-/// counts the bytes that they have still to write on a file system. A copy of a
-/// content of this machine counts like a fetch.
+/// Bytes that are promised to targets, by file system.
+#[derive(Debug, Default)]
+pub(super) struct PromisedBytes(BTreeMap<u64, u64>);
+
+impl PromisedBytes {
+    pub(super) fn add(&mut self, need: Need) {
+        *self.0.entry(need.file_system).or_default() += need.bytes;
+    }
+
+    pub(super) fn remove(&mut self, need: Need) {
+        let promised = self.0.entry(need.file_system).or_default();
+        *promised = promised.saturating_sub(need.bytes);
+    }
+
+    pub(super) fn on(&self, file_system: u64) -> u64 {
+        self.0.get(&file_system).copied().unwrap_or_default()
+    }
+}
+
+/// Returns the bytes that a plan has to write, or an error if they do not fit.
+/// `promised` returns the bytes that other targets have still to write on a file
+/// system. A copy of a content of this machine counts like a fetch.
 ///
-/// A model that does not fit takes no space from the next.
-pub(super) fn refuse_what_does_not_fit(
+/// A target that does not fit takes no space from the next one.
+pub(super) fn refuse_unfit_plan(
     planned: &Planned,
     reserve: ByteSize,
     promised: impl Fn(u64) -> u64,
 ) -> Result<Need> {
     let fetches = planned.plan.fetches();
     let fetched = fetches.fold(0, |sum: u64, file| {
-        sum.saturating_add(missing_bytes(planned, file))
+        let partial = planned.destination.partial(&file.file.content);
+        sum.saturating_add(missing_bytes(&partial, file.file.size_bytes))
     });
     if fetched == 0 && planned.plan.imports().is_empty() {
         return Ok(Need::default());
     }
-    let place = || planned.place.folder().display().to_string();
+    let destination = || planned.destination.folder().display().to_string();
     let space = space_of(planned)?;
     let free = space.free_bytes.saturating_sub(promised(space.file_system));
     let room = free.saturating_sub(reserve.bytes().saturating_add(fetched));
@@ -80,27 +103,11 @@ pub(super) fn refuse_what_does_not_fit(
         return Ok(Need::default());
     }
     if let Some(most) = space.largest_file {
-        let is_copied = |action: &Action| {
-            need > fetched && matches!(action, Action::Link(ContentLocation::At(_)))
-        };
-        let files = planned.plan.files.iter();
-        let files = files.filter(|file| file.action.is_fetch() || is_copied(&file.action));
-        let files = files.map(|file| &file.file);
-        if let Some(file) = files.max_by_key(|file| file.size_bytes)
-            && file.size_bytes > most
-        {
-            return Err(TooLarge {
-                path: file.path.to_string(),
-                place: place(),
-                size: ByteSize(file.size_bytes),
-                most: ByteSize(most),
-            }
-            .into());
-        }
+        refuse_large_files(planned, most, need > fetched)?;
     }
     if need.saturating_add(reserve.bytes()) > free {
         return Err(NoSpace {
-            place: place(),
+            destination: destination(),
             need: ByteSize(need),
             free: ByteSize(free),
             reserve,
@@ -108,11 +115,16 @@ pub(super) fn refuse_what_does_not_fit(
         .into());
     }
     if let Some(free) = space.free_files {
-        // A blob and a name in the snapshot each.
+        // Each file has a blob and a path in the snapshot.
         let need = 2 * planned.plan.files.len() as u64;
         if need > free {
-            let place = place();
-            return Err(NoFiles { place, need, free }.into());
+            let destination = destination();
+            return Err(NoFiles {
+                destination,
+                need,
+                free,
+            }
+            .into());
         }
     }
     Ok(Need {
@@ -121,10 +133,33 @@ pub(super) fn refuse_what_does_not_fit(
     })
 }
 
+/// Refuses a plan with a file of more than `most` bytes.
+fn refuse_large_files(planned: &Planned, most: u64, are_imports_copied: bool) -> Result<()> {
+    let is_written = |action: &Action| {
+        let is_import = matches!(action, Action::Link(ContentLocation::At(_)));
+        action.is_fetch() || are_imports_copied && is_import
+    };
+    let files = planned.plan.files.iter();
+    let files = files.filter(|file| is_written(&file.action));
+    let files = files.map(|file| &file.file);
+    if let Some(file) = files.max_by_key(|file| file.size_bytes)
+        && file.size_bytes > most
+    {
+        return Err(TooLarge {
+            path: file.path.to_string(),
+            destination: planned.destination.folder().display().to_string(),
+            size: ByteSize(file.size_bytes),
+            most: ByteSize(most),
+        }
+        .into());
+    }
+    Ok(())
+}
+
 /// Counts the bytes of contents on this machine that cannot be linked or cloned.
 ///
-/// Whether a file system can clone shows only when it is tried, which is left
-/// for a plan that would not fit into the `room` otherwise.
+/// Cloning can only be tested by a trial, which is made only for a plan that
+/// would not fit into the `room` otherwise.
 fn bytes_to_copy(planned: &Planned, file_system: u64, room: u64) -> u64 {
     let (mut apart, mut beside) = (0u64, 0u64);
     let mut probe = None;
@@ -138,32 +173,30 @@ fn bytes_to_copy(planned: &Planned, file_system: u64, room: u64) -> u64 {
         }
     }
     let all = apart.saturating_add(beside);
-    let folder = planned.place.folder();
+    let folder = planned.destination.folder();
     let can_clone = || {
         let folder = folder.ancestors().find(|folder| folder.exists());
         probe
             .zip(folder)
             .is_some_and(|(from, to)| can_clone(from, to))
     };
-    match planned.place.sharing() {
+    match planned.destination.sharing() {
         Sharing::HardLinksToo => apart,
         Sharing::OwnBytes if all > room && can_clone() => apart,
         Sharing::OwnBytes => all,
     }
 }
 
-/// Asks for the space where a plan's files go.
-pub(super) fn space_of(planned: &Planned) -> Result<disk::Space> {
-    let folder = planned.place.folder();
+/// Returns the space on the file system of the destination.
+fn space_of(planned: &Planned) -> Result<disk::Space> {
+    let folder = planned.destination.folder();
     let exists = folder.ancestors().find(|folder| folder.exists());
     disk::space_at(exists.unwrap_or(&folder))
-        .with_context(|| format!("cannot tell the free space at `{}`", folder.display()))
+        .with_context(|| format!("cannot read the free space at `{}`", folder.display()))
 }
 
-/// Counts what has still to be written. A partial file may own its whole space already.
-pub(super) fn missing_bytes(planned: &Planned, file: &PlannedFile) -> u64 {
-    let partial = planned.place.partial(&file.file.content);
-    file.file
-        .size_bytes
-        .saturating_sub(disk::allocated_bytes(&partial))
+/// Counts the bytes that have still to be written. A partial file may own all
+/// of its space already.
+pub(super) fn missing_bytes(partial: &Path, size_bytes: u64) -> u64 {
+    size_bytes.saturating_sub(disk::allocated_bytes(partial))
 }

@@ -1,4 +1,4 @@
-//! The proofs of a run: read from the database, and written to it as they come.
+//! The proofs of a run: read from the database, and written to it in batches.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::check::BadFiles;
-use super::result::ProvenFile;
 use crate::domain::content::ContentId;
 use crate::domain::model::ModelId;
 use crate::domain::proof::ProofStamp;
@@ -20,7 +19,7 @@ pub struct Proofs<'a> {
     host: &'a Host,
     run: RunId,
     /// Proofs that are not in the database yet.
-    fresh: HashMap<PathBuf, (ContentId, ProofStamp)>,
+    unsaved: HashMap<PathBuf, (ContentId, ProofStamp)>,
 }
 
 impl<'a> Proofs<'a> {
@@ -29,7 +28,7 @@ impl<'a> Proofs<'a> {
             store,
             host,
             run,
-            fresh: HashMap::new(),
+            unsaved: HashMap::new(),
         }
     }
 
@@ -47,7 +46,7 @@ impl<'a> Proofs<'a> {
         found: Option<&ProofStamp>,
     ) -> bool {
         let Some(found) = found else { return false };
-        if let Some((proven, stamp)) = self.fresh.get(path) {
+        if let Some((proven, stamp)) = self.unsaved.get(path) {
             return proven == content && stamp == found;
         }
         let proof = self.store.proof(path);
@@ -57,12 +56,12 @@ impl<'a> Proofs<'a> {
     }
 
     pub(super) fn add(&mut self, path: &Path, content: ContentId, stamp: ProofStamp) {
-        self.fresh.insert(path.to_owned(), (content, stamp));
+        self.unsaved.insert(path.to_owned(), (content, stamp));
     }
 
-    /// Writes down that a file does not have its hash.
+    /// Records that a file does not have its hash.
     pub(super) fn add_bad(&mut self, path: &Path, content: &ContentId, model: Option<ModelId>) {
-        self.fresh.remove(path);
+        self.unsaved.remove(path);
         let now = self.host.now();
         let noted = self.store.transaction(|store| -> Result<()> {
             if store.save_bad_file(path, content, now)? {
@@ -77,33 +76,25 @@ impl<'a> Proofs<'a> {
             Ok(())
         });
         if let Err(err) = noted {
-            log::warn!("could not note a bad file: {err:#}");
+            log::warn!("could not record a bad file: {err:#}");
         }
-    }
-
-    /// Adds the proofs of fetched contents and writes all new ones down.
-    pub(super) fn save(&mut self, proven: Vec<ProvenFile>) {
-        for file in proven {
-            self.add(&file.path, file.content, file.stamp);
-        }
-        self.flush();
     }
 
     /// Writes new proofs to the database, so that a run that is cut short
-    /// keeps them. A proof that cannot be written only costs a second reading.
-    fn flush(&mut self) {
-        if self.fresh.is_empty() {
+    /// keeps them. A proof that is not written only costs a second reading.
+    pub(super) fn flush(&mut self) {
+        if self.unsaved.is_empty() {
             return;
         }
-        let (fresh, now) = (std::mem::take(&mut self.fresh), self.host.now());
+        let (unsaved, now) = (std::mem::take(&mut self.unsaved), self.host.now());
         let written = self.store.transaction(|store| -> Result<()> {
-            for (path, (content, stamp)) in &fresh {
+            for (path, (content, stamp)) in &unsaved {
                 store.save_blob(path, content, stamp, now)?;
             }
             Ok(())
         });
         if let Err(err) = written {
-            log::warn!("could not write proofs down: {err:#}");
+            log::warn!("could not save proofs: {err:#}");
         }
     }
 }

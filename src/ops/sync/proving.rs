@@ -1,19 +1,21 @@
-//! Proves what a target would use as it lies in the destination.
+//! The state in which the files are read that a target uses unchanged.
 //!
-//! A plan that names unproven files waits until they have been read. A file
-//! that turns out bad is distrusted and the target checked again: the new plan
-//! fetches it.
+//! A checked target with unproven files waits until they have been read. A bad
+//! file is distrusted and the target checked again: the new plan fetches it.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
+use anyhow::Error;
 
 use super::check::{Checked, Reused};
+use super::checking::failed_check;
+use super::local_reads::LocalReads;
 use super::readers::{ReadJob, ReadResult, Task};
-use super::reading::Purpose;
-use super::result::{SyncResult, TargetId};
-use super::syncer::{SyncRequest, Syncer};
+use super::reading::ReadPurpose;
+use super::result::SyncResult;
+use super::syncer::{Syncer, TargetEntry, TargetState};
+use super::target::{SyncRequest, TargetId};
 use crate::domain::content::ContentId;
 use crate::domain::proof::ProofStamp;
 use crate::domain::units::ByteSize;
@@ -23,23 +25,23 @@ use crate::sys::stop::StopReason;
 /// A file, and the content that it should hold.
 pub(super) type FileKey = (PathBuf, ContentId);
 
-/// A target that waits for files of its own to be read.
-pub(super) struct Unproven {
-    pub(super) request: SyncRequest,
+pub(super) struct Proving {
     checked: Checked,
+    /// Files that have not been read yet.
     left: BTreeSet<FileKey>,
     has_bad: bool,
+    reads: LocalReads,
 }
 
 impl Syncer<'_> {
-    /// Returns a checked target if all that it uses is proven; else it waits
-    /// until that has been read.
+    /// Reads the files of a checked target that have no proof, then continues.
     pub(super) fn prove_first(
         &mut self,
-        index: TargetId,
+        id: TargetId,
         request: SyncRequest,
         checked: Checked,
-    ) -> Option<(SyncRequest, Checked)> {
+        reads: LocalReads,
+    ) {
         let reused = checked.reused().map_or(&[][..], |(_, reused)| reused);
         let is_unproven = |file: &&Reused| {
             let stamp = file.stamp.as_ref();
@@ -47,7 +49,7 @@ impl Syncer<'_> {
         };
         let mut unproven: Vec<_> = reused.iter().filter(is_unproven).cloned().collect();
         if unproven.is_empty() {
-            return Some((request, checked));
+            return self.take_proven_check(id, request, checked, reads);
         }
         // The smallest first: a run that is cut short keeps the most proofs.
         unproven.sort_by_key(|file| file.size_bytes);
@@ -56,24 +58,23 @@ impl Syncer<'_> {
         let label = request.target.label();
         let n_bytes: u64 = unproven.iter().map(|file| file.size_bytes).sum();
         log::info!(
-            "{label}: no proof is known of {} files, {}; they are hashed first",
+            "{label}: {} files ({}) have no proof and are hashed first",
             unproven.len(),
             ByteSize(n_bytes).render_short()
         );
         for file in &unproven {
-            if self.proofs_under_way.insert(key(file)) {
+            if self.proofs_in_progress.insert(key(file)) {
                 let name = format!("{label}: {}", file.path);
                 self.prove(name, key(file), file.size_bytes, &request);
             }
         }
-        let waiting = Unproven {
-            request,
+        let proving = Proving {
             checked,
             left,
             has_bad: false,
+            reads,
         };
-        self.proving.insert(index, waiting);
-        None
+        self.insert(id, request, TargetState::Proving(proving));
     }
 
     fn prove(&mut self, name: String, key: FileKey, size_bytes: u64, request: &SyncRequest) {
@@ -84,34 +85,36 @@ impl Syncer<'_> {
             task: Task::Prove {
                 file: key.0.clone(),
             },
-            stops: [request.limits.stop().clone(), self.stop.clone()],
+            limits: request.limits.clone(),
         };
-        self.read(job, Purpose::Proof(key));
+        self.read(job, ReadPurpose::Proof(key));
     }
 
-    /// Deals with a file that was read.
-    pub(super) fn proved(&mut self, key: FileKey, result: ReadResult) {
-        self.proofs_under_way.remove(&key);
-        let targets = self.proving.iter();
-        let targets = targets.filter(|(_, target)| target.left.contains(&key));
-        let waiting: Vec<TargetId> = targets.map(|(index, _)| *index).collect();
+    /// Handles the result of reading a file for the targets that wait for it.
+    pub(super) fn take_proof(&mut self, key: FileKey, result: ReadResult) {
+        self.proofs_in_progress.remove(&key);
+        let waiting = self.targets.iter().filter_map(|(id, entry)| {
+            let proving = entry.proving()?;
+            proving.left.contains(&key).then_some(*id)
+        });
+        let waiting: Vec<TargetId> = waiting.collect();
         let (path, content) = (&key.0, key.1);
         let stamp = match result {
             ReadResult::Good(read) => read.stamp,
             ReadResult::Stopped => return self.prove_for_another(key, &waiting),
             ReadResult::Bad => {
-                self.note_bad(&key, &waiting);
+                self.record_bad(&key, &waiting);
                 None
             }
             ReadResult::Unreadable(err) => {
-                log::warn!("`{}` cannot be read: {err}", path.display());
+                log::warn!("cannot read `{}`: {err}", path.display());
                 None
             }
             ReadResult::Failed(err) => {
-                let err = anyhow!(err).context(format!("cannot read `{}`", path.display()));
-                for index in waiting {
-                    if let Some(target) = self.proving.remove(&index) {
-                        self.end_failed(index, &target.request, &err);
+                let err = Error::new(err).context(format!("cannot read `{}`", path.display()));
+                for id in waiting {
+                    if let Some(entry) = self.targets.remove(&id) {
+                        self.end(id, failed_check(&entry.request.target, &err));
                     }
                 }
                 return;
@@ -122,105 +125,100 @@ impl Syncer<'_> {
             None => self.checker.distrust(path, content),
         }
         checkpoint("file proven");
-        for index in waiting {
-            self.note_proof(index, &key, stamp);
-            if self.proving.get(&index).is_some_and(Unproven::is_done)
-                && let Some(target) = self.proving.remove(&index)
-            {
-                self.proven(index, target);
+        for id in waiting {
+            let Some(TargetEntry {
+                request,
+                state: TargetState::Proving(mut proving),
+            }) = self.targets.remove(&id)
+            else {
+                continue;
+            };
+            proving.take(&key, stamp);
+            if !proving.left.is_empty() {
+                self.insert(id, request, TargetState::Proving(proving));
+            } else if proving.has_bad {
+                self.check_again(id, request, proving.reads);
+            } else {
+                self.take_proven_check(id, request, proving.checked, proving.reads);
             }
         }
     }
 
-    /// Writes down that a file of some targets does not have its hash.
-    fn note_bad(&mut self, (path, content): &FileKey, waiting: &[TargetId]) {
-        let targets = waiting.iter().filter_map(|index| self.proving.get(index));
-        let mut targets = targets.peekable();
-        let model = targets.peek().and_then(|target| {
-            let model = target.request.target.model.as_ref();
+    /// Records that a file of some targets does not have its hash.
+    fn record_bad(&mut self, (path, content): &FileKey, waiting: &[TargetId]) {
+        let mut targets = waiting
+            .iter()
+            .filter_map(|id| self.targets.get(id))
+            .peekable();
+        let model = targets.peek().and_then(|entry| {
+            let model = entry.request.target.model.as_ref();
             model.map(|(id, _)| *id)
         });
-        if targets.any(|target| target.was_edited(path)) {
-            // An edit is no damage to remember; the file is replaced by this run only.
-            log::info!("`{}` was changed by somebody", path.display());
+        if targets
+            .filter_map(TargetEntry::proving)
+            .any(|proving| proving.was_edited(path))
+        {
+            // An edit is no damage to remember; only this run replaces the file.
+            log::info!("`{}` was edited", path.display());
             return;
         }
         log::warn!("`{}` does not have its hash", path.display());
         self.proofs.add_bad(path, content, model);
     }
 
-    fn note_proof(&mut self, index: TargetId, key: &FileKey, stamp: Option<ProofStamp>) {
-        let Some(target) = self.proving.get_mut(&index) else {
-            return;
-        };
-        target.left.remove(key);
-        let findings = self.findings.entry(index).or_default();
-        match stamp {
-            Some(stamp) => {
-                findings.good.insert(key.1);
-                let reused = target.checked.reused_mut().into_iter().flatten();
-                for file in reused.filter(|file| (&file.file, file.content) == (&key.0, key.1)) {
-                    file.stamp = Some(stamp);
-                }
-            }
-            None => {
-                findings.bad.insert(key.1);
-                target.has_bad = true;
-            }
-        }
-    }
-
-    /// Goes on with a target whose files have all been read.
-    fn proven(&mut self, index: TargetId, target: Unproven) {
-        if target.has_bad {
-            self.ask_again(index, target.request);
-        } else {
-            self.deal_with(index, target.request, Ok(target.checked));
-        }
-    }
-
     /// Reads a file again whose reading was stopped for one target and that
     /// another one waits for.
     fn prove_for_another(&mut self, key: FileKey, waiting: &[TargetId]) {
-        let goes_on =
-            |request: &SyncRequest| !request.limits.stop().is_raised() && !self.stop.is_raised();
-        let orders = waiting.iter().filter_map(|index| self.proving.get(index));
-        let request = orders
-            .map(|target| &target.request)
-            .find(|request| goes_on(request));
-        if let Some(request) = request.cloned() {
+        let targets = waiting.iter().filter_map(|id| self.targets.get(id));
+        let mut requests = targets.map(|entry| &entry.request);
+        let running = requests.find(|request| request.limits.stop_reason().is_none());
+        if let Some(request) = running.cloned() {
             let name = format!("{}: {}", request.target.label(), key.0.display());
-            self.proofs_under_way.insert(key.clone());
+            self.proofs_in_progress.insert(key.clone());
             self.prove(name, key, 0, &request);
         }
     }
+}
 
-    /// Describes the end of a target that was stopped while its files were read.
-    pub(super) fn end_unproven(
-        &mut self,
-        index: TargetId,
-        reason: StopReason,
-    ) -> Option<SyncResult> {
-        let target = self.proving.remove(&index)?;
-        let findings = self.findings.remove(&index).unwrap_or_default();
-        let (_, reused) = target.checked.reused()?;
-        Some(SyncResult {
-            files: findings.found_files(reused),
-            ..SyncResult::unseen(reason)
-        })
+impl TargetEntry {
+    fn proving(&self) -> Option<&Proving> {
+        match &self.state {
+            TargetState::Proving(proving) => Some(proving),
+            _ => None,
+        }
     }
 }
 
-impl Unproven {
-    fn is_done(&self) -> bool {
-        self.left.is_empty()
-    }
-
+impl Proving {
     fn was_edited(&self, path: &Path) -> bool {
-        let Some((place, reused)) = self.checked.reused() else {
+        let Some((destination, reused)) = self.checked.reused() else {
             return false;
         };
         let mut same = reused.iter().filter(|file| file.file == path);
-        same.any(|file| place.was_edited(&file.path))
+        same.any(|file| destination.was_edited(&file.path))
+    }
+
+    /// Notes the proof of a file; without a stamp the file is bad.
+    fn take(&mut self, key: &FileKey, stamp: Option<ProofStamp>) {
+        self.left.remove(key);
+        let Some(stamp) = stamp else {
+            self.reads.bad.insert(key.1);
+            self.has_bad = true;
+            return;
+        };
+        self.reads.good.insert(key.1);
+        let reused = self.checked.reused_mut().into_iter().flatten();
+        for file in reused.filter(|file| (&file.file, file.content) == (&key.0, key.1)) {
+            file.stamp = Some(stamp);
+        }
+    }
+
+    /// Describes the result of a target that was stopped while its files were read.
+    pub(super) fn stopped(&self, reason: StopReason) -> SyncResult {
+        let reused = self.checked.reused().map_or(&[][..], |(_, reused)| reused);
+        SyncResult {
+            files: self.reads.found_files(reused),
+            ..SyncResult::unseen(reason)
+        }
     }
 }

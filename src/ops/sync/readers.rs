@@ -1,9 +1,9 @@
-//! Threads that read files on this machine: to prove them where they are, or
-//! to give their content a second name, hashed on the way.
+//! Threads that read files on this machine: to prove them, or to copy or link
+//! their content to another path, hashed on the way.
 //!
-//! The coordinating thread hands jobs in and hears events. The threads write
-//! under temporary names only, and touch no database. They are never waited
-//! for: a run that is to end does not sit out a slow disk.
+//! The coordinating thread adds jobs and receives events. The threads write
+//! temporary files only and do not use the database. A stopping run does not
+//! wait for them: a disk may be slow.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -18,18 +18,17 @@ use std::time::Duration;
 use crate::domain::content::ContentId;
 use crate::domain::proof::ProofStamp;
 use crate::domain::session::FileSource;
-use crate::download::{WholeRead, prove_content};
+use crate::download::{LimitGroup, WholeRead, prove_content};
 use crate::sys::copy::{clone_or_link, flush};
 use crate::sys::files::{self, Sharing};
 use crate::sys::host::{cores, slow_down_reading};
 use crate::sys::stamp::stamp_at;
-use crate::sys::stop::StopFlag;
 
-/// Progress is reported after so many bytes.
+/// Bytes between two progress reports.
 const REPORT_EVERY: u64 = 4 << 20;
 
-/// A copy is forced to disk after so many bytes, so that no end of a copy, and
-/// no end of the process, has to wait for the whole file.
+/// Bytes between two flushes of a copy, so that the end of the copy or of the
+/// process does not wait for the whole file.
 const FLUSH_EVERY: u64 = 32 << 20;
 
 pub(super) type ReadId = usize;
@@ -41,19 +40,19 @@ pub(super) struct ReadJob {
     pub(super) content: ContentId,
     pub(super) size_bytes: u64,
     pub(super) task: Task,
-    /// The job ends early when one of them is raised.
-    pub(super) stops: [StopFlag; 2],
+    /// The job ends early when they are stopped.
+    pub(super) limits: LimitGroup,
 }
 
 pub(super) enum Task {
-    /// Hash a file where it is.
+    /// Hash a file.
     Prove { file: PathBuf },
     /// Make the content available at `aside`: as a link or clone, or as a copy.
     Import {
         from: PathBuf,
         aside: PathBuf,
         sharing: Sharing,
-        /// A proof for `from` holds, so a link needs no reading.
+        /// `from` has a valid proof, so a link needs no reading.
         is_proven: bool,
     },
 }
@@ -71,7 +70,7 @@ pub(super) enum ReadResult {
     Bad,
     /// The file cannot be read, or changed meanwhile.
     Unreadable(io::Error),
-    /// The second name cannot be written.
+    /// The new file cannot be written.
     Failed(io::Error),
     Stopped,
 }
@@ -95,7 +94,7 @@ pub(super) struct Readers {
 }
 
 impl Readers {
-    /// Starts without a thread; those come with the jobs.
+    /// Creates the pool without threads; they are started with the jobs.
     pub(super) fn new() -> Self {
         let (jobs, queue) = channel();
         let (event, events) = channel();
@@ -133,11 +132,12 @@ impl Readers {
         !self.open.is_empty()
     }
 
-    /// Returns an event, waiting so long for one.
+    /// Waits up to `wait` for the next event.
     pub(super) fn next(&mut self, wait: Duration) -> Option<ReadEvent> {
-        let event = match wait.is_zero() {
-            true => self.events.try_recv().ok(),
-            false => self.events.recv_timeout(wait).ok(),
+        let event = if wait.is_zero() {
+            self.events.try_recv().ok()
+        } else {
+            self.events.recv_timeout(wait).ok()
         };
         if let Some(ReadEvent::Ended { id, .. }) = &event {
             self.open.remove(id);
@@ -167,7 +167,7 @@ impl Readers {
 }
 
 fn carry_out(id: ReadId, job: &ReadJob, event: &Sender<ReadEvent>) -> ReadResult {
-    if job.is_stopped() {
+    if job.limits.is_stopped() {
         return ReadResult::Stopped;
     }
     let _ = event.send(ReadEvent::Started {
@@ -208,10 +208,6 @@ fn carry_out(id: ReadId, job: &ReadJob, event: &Sender<ReadEvent>) -> ReadResult
 }
 
 impl ReadJob {
-    fn is_stopped(&self) -> bool {
-        self.stops.iter().any(StopFlag::is_raised)
-    }
-
     fn prove(&self, file: &Path, report: &mut dyn FnMut(u64)) -> ReadResult {
         let read = prove_content(file, &self.content, &mut |bytes| {
             slow_down_reading(bytes.len());
@@ -222,9 +218,10 @@ impl ReadJob {
     }
 
     fn goes_on(&self) -> ControlFlow<()> {
-        match self.is_stopped() {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
+        if self.limits.is_stopped() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
         }
     }
 
@@ -261,7 +258,7 @@ impl Import<'_> {
             return self.copy(report);
         }
         if let Err(err) = flush(self.aside) {
-            // The bytes are the source's, and it is its disk that fails.
+            // The bytes belong to the source, so its disk has failed.
             return ReadResult::Unreadable(err);
         }
         let is_unchanged = matches!(stamp_at(self.from), Ok(Some(found)) if found == before);
@@ -320,9 +317,9 @@ mod tests {
     const EMPTY: &str = "git:e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
 
     fn end_of(task: Task, is_stopped: bool) -> ReadResult {
-        let stop = StopFlag::new();
+        let limits = LimitGroup::default().child(None);
         if is_stopped {
-            stop.raise(StopReason::Terminated);
+            limits.stop().raise(StopReason::Terminated);
         }
         let mut readers = Readers::new();
         readers.add(ReadJob {
@@ -330,7 +327,7 @@ mod tests {
             content: EMPTY.parse().unwrap(),
             size_bytes: 0,
             task,
-            stops: [StopFlag::new(), stop],
+            limits,
         });
         while readers.is_busy() {
             if let Some(ReadEvent::Ended { result, .. }) = readers.next(Duration::from_secs(9)) {

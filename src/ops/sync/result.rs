@@ -3,16 +3,11 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::domain::content::ContentId;
+use super::target::TargetId;
 use crate::domain::hold::HeldUpdate;
 use crate::domain::outcome::{Outcome, VerifyOutcome};
-use crate::domain::proof::ProofStamp;
 use crate::domain::session::{SessionFile, SessionProgress, Trouble};
 use crate::sys::stop::StopReason;
-
-/// Identifies a target within one [`Syncer`](super::Syncer), which numbers them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct TargetId(pub(super) usize);
 
 /// An event of a sync, for display and for the database.
 #[derive(Debug)]
@@ -66,15 +61,7 @@ pub enum SyncEvent {
     },
 }
 
-/// A file that was hashed, with its stamp since then.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProvenFile {
-    pub path: PathBuf,
-    pub content: ContentId,
-    pub stamp: ProofStamp,
-}
-
-/// How the sync of one target ended.
+/// The result of the sync of one target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SyncResult {
     pub outcome: Outcome,
@@ -83,11 +70,11 @@ pub struct SyncResult {
     pub failure: Option<Trouble>,
     pub progress: SessionProgress,
     pub files: Vec<SessionFile>,
-    /// Proven files that have got another name: the old one and the new one.
+    /// Proven files that got another name: the old and the new one.
     pub named: Vec<(PathBuf, PathBuf)>,
     /// Old names of proven files that are gone.
     pub moved: Vec<PathBuf>,
-    /// What cut it short, when it is partial.
+    /// The reason of a partial result.
     pub stopped: Option<StopReason>,
     /// The Hub's present name of the repository, when it was renamed.
     pub renamed_to: Option<String>,
@@ -95,12 +82,12 @@ pub struct SyncResult {
     pub held_update: Option<HeldUpdate>,
     /// This machine had no network at all.
     pub is_offline: bool,
-    /// Files that old ones were of no use for, in words.
+    /// Messages about deltas that gave wrong bytes.
     pub abandoned_deltas: Vec<String>,
 }
 
 impl SyncResult {
-    /// Describes the end of a target for which no file was touched.
+    /// Describes the result of a target for which no file was touched.
     pub fn without_files(
         outcome: Outcome,
         failure: Option<Trouble>,
@@ -122,7 +109,7 @@ impl SyncResult {
         }
     }
 
-    /// Describes the end of a target that was stopped before it was looked at.
+    /// Describes the result of a target that was stopped before its check ended.
     pub fn unseen(stopped: StopReason) -> Self {
         Self {
             stopped: Some(stopped),

@@ -1,4 +1,4 @@
-//! Lets the engine read files from the Hub.
+//! A source of the engine: files of the Hub over plain HTTP.
 
 use std::io::{self, Read};
 
@@ -17,7 +17,7 @@ pub struct HubFile {
 
 impl HubFile {
     pub fn new(hub: &HubClient, address: FileAddress) -> Self {
-        // The engine counts attempts by progress, so every failure is told at once.
+        // The engine retries by progress, so the client reports every failure at once.
         Self {
             hub: hub.with_retry(RetryPolicy::never()),
             address,
@@ -41,7 +41,7 @@ impl ByteSource for HubFile {
     }
 }
 
-/// Gives read errors the form in which the engine understands them.
+/// Converts read errors to those of the engine.
 struct Reader<R>(R);
 
 impl<R: Read> Read for Reader<R> {

@@ -1,90 +1,100 @@
-//! The way of every target: check, prove, preflight, import, fetch, publish; many
-//! at a time.
-//!
-//! Targets may be added while others are on their way. An error of one stops
-//! with it: it becomes the end of that one.
+//! The syncer: the table of targets with their states, and the loop that moves
+//! them on. Each state has a module of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Error, Result, anyhow};
+use anyhow::{Error, Result};
 
-use super::check::{Checked, Planned};
-use super::checker::Checker;
-use super::findings::Findings;
+use super::check::Planned;
+use super::checking::Checker;
+use super::file_fetch::FileFetch;
 use super::importing::Importing;
-use super::pool::Pool;
-use super::preflight::refuse_what_does_not_fit;
+use super::local_reads::LocalReads;
+use super::preflight::{Need, PromisedBytes, refuse_unfit_plan};
 use super::proofs::Proofs;
-use super::proving::{FileKey, Unproven};
+use super::proving::{FileKey, Proving};
 use super::readers::{ReadId, Readers};
-use super::reading::Purpose;
-use super::result::{SyncEvent, SyncResult, TargetId};
-use super::{CacheChoice, Target};
+use super::reading::ReadPurpose;
+use super::result::{SyncEvent, SyncResult};
+use super::target::{CacheChoice, SyncRequest, TargetId};
+use super::target_sync::{SyncRecord, TargetSync};
 use crate::cache::CacheLayout;
-use crate::domain::hold::{HeldUpdate, Loss};
-use crate::domain::outcome::{ErrorKind, Outcome};
-use crate::domain::queue_order::QueueOrder;
-use crate::domain::repo::CommitSha;
-use crate::domain::session::{ByteCounts, FileCounts, SessionProgress, Trouble};
+use crate::domain::outcome::Outcome;
+use crate::domain::session::SessionProgress;
 use crate::domain::units::ByteSize;
-use crate::download::{EngineOptions, LimitGroup};
+use crate::download::{Engine, EngineOptions, FileId, LimitGroup};
 use crate::hub::HubClient;
-use crate::ops::diagnose::{is_offline, outcome_of, trouble_of};
-use crate::ops::rollback;
+use crate::ops::diagnose::trouble_of;
 use crate::sys::host::checkpoint;
 use crate::sys::pause::Stopwatch;
-use crate::sys::stop::{StopFlag, StopReason};
+use crate::sys::stop::StopReason;
 use crate::xet::XetStorage;
 
-/// Plans wait for those of the other targets, so that small ones come before
-/// large ones, and a disk that is nearly full goes to what comes first. A server
-/// that is slow about one target holds up the others no longer than this.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Plans wait this long for those of other targets, so that small targets come
+/// before large ones, and a nearly full disk goes to the first in queue order.
+const PLAN_WAIT: Duration = Duration::from_secs(2);
 
-/// When the time of a run is up, a check under way may still say that there is
-/// nothing left to do; it is waited for no longer than this.
-const LAST_ANSWER: Duration = Duration::from_secs(1);
+/// After the end of the time budget, a check may still answer that nothing is
+/// left to do. It gets this long.
+const LAST_ANSWER_WAIT: Duration = Duration::from_secs(1);
 
-/// A target and the conditions under which it is brought up to date.
-#[derive(Clone, Debug)]
-pub struct SyncRequest {
-    pub target: Arc<Target>,
-    pub limits: LimitGroup,
-    pub order: QueueOrder,
-}
-
-/// Targets on their way.
+/// Synchronises many targets at a time; targets can be added at any time.
 pub struct Syncer<'a> {
-    pub(super) checker: Checker,
-    /// Those whose check has not been dealt with yet, by the caller's numbers.
-    asked: BTreeMap<TargetId, SyncRequest>,
-    /// Plans that nothing has been done about yet.
-    ready: Vec<(TargetId, SyncRequest, Box<Planned>)>,
-    first_is_ready: Stopwatch,
-    /// Since when the time of the run is up.
-    time_is_up: Option<Stopwatch>,
-    waits_for_last_answer: bool,
-    pub(super) readers: Readers,
-    /// Files that are being read: for which reason, and their names in messages.
-    pub(super) reads: BTreeMap<ReadId, (Purpose, Arc<str>)>,
-    pub(super) proofs: Proofs<'a>,
-    pub(super) proofs_under_way: BTreeSet<FileKey>,
-    /// Targets whose files are being proven.
-    pub(super) proving: BTreeMap<TargetId, Unproven>,
-    /// Targets that take in contents of this machine.
-    pub(super) importing: BTreeMap<TargetId, Importing>,
-    /// Results of reading for targets that have not got to the pool yet.
-    pub(super) findings: BTreeMap<TargetId, Findings>,
-    pub(super) pool: Pool,
-    n_added: usize,
+    pub(super) targets: BTreeMap<TargetId, TargetEntry>,
+    n_targets: usize,
+    /// Files that are fetched, each once for all targets that want it.
+    pub(super) files: BTreeMap<FileId, FileFetch>,
+    /// The files above by the path of their partial file.
+    pub(super) by_partial: HashMap<PathBuf, FileId>,
+    /// Files that the engine has started: their partial files grow.
+    pub(super) started: BTreeSet<FileId>,
+    /// Bytes that targets have still to write, without those of started files.
+    pub(super) promised: PromisedBytes,
     /// Events that the caller has not received yet.
     pub(super) events: Vec<SyncEvent>,
-    cache: CacheLayout,
+    pub(super) checker: Checker,
+    pub(super) readers: Readers,
+    /// Files that are being read: the purpose, and the name in messages.
+    pub(super) reads: BTreeMap<ReadId, (ReadPurpose, Arc<str>)>,
+    pub(super) proofs: Proofs<'a>,
+    pub(super) proofs_in_progress: BTreeSet<FileKey>,
+    pub(super) engine: Engine,
+    pub(super) hub: HubClient,
+    pub(super) xet: Option<XetStorage>,
+    pub(super) cache: CacheLayout,
     pub(super) reserve: ByteSize,
-    pub(super) stop: StopFlag,
+    /// Limits of the run; those of the targets are the same or below them.
+    pub(super) limits: LimitGroup,
+    /// Running since the first plan became ready.
+    pub(super) first_plan_ready: Stopwatch,
+    /// Running since the end of the time budget.
+    time_is_up: Option<Stopwatch>,
+    waits_for_last_answer: bool,
+    /// Running since the last retry of files and commits that other processes had.
+    pub(super) retried_at: Stopwatch,
+}
+
+/// A target that has not ended.
+pub(super) struct TargetEntry {
+    pub(super) request: SyncRequest,
+    pub(super) state: TargetState,
+}
+
+pub(super) enum TargetState {
+    Checking(LocalReads),
+    Proving(Proving),
+    /// The plan waits for its turn.
+    Ready(Box<Planned>),
+    Importing(Importing),
+    Fetching(TargetSync),
+    /// Another process was publishing the same commit at the last attempt.
+    Publishing {
+        sync: TargetSync,
+        busy_since: Stopwatch,
+    },
 }
 
 impl<'a> Syncer<'a> {
@@ -98,371 +108,255 @@ impl<'a> Syncer<'a> {
     ) -> Result<Self> {
         let bad = proofs.bad_files()?;
         Ok(Self {
+            targets: BTreeMap::new(),
+            n_targets: 0,
+            files: BTreeMap::new(),
+            by_partial: HashMap::new(),
+            started: BTreeSet::new(),
+            promised: PromisedBytes::default(),
+            events: Vec::new(),
             checker: Checker::new(hub, xet, choice, bad),
-            asked: BTreeMap::new(),
-            ready: Vec::new(),
-            first_is_ready: Stopwatch::start(),
-            time_is_up: None,
-            waits_for_last_answer: true,
             readers: Readers::new(),
             reads: BTreeMap::new(),
             proofs,
-            proofs_under_way: BTreeSet::new(),
-            proving: BTreeMap::new(),
-            importing: BTreeMap::new(),
-            findings: BTreeMap::new(),
-            n_added: 0,
-            events: Vec::new(),
-            reserve,
+            proofs_in_progress: BTreeSet::new(),
+            limits: options.limits.clone(),
+            engine: Engine::start(options),
+            hub: hub.clone(),
+            xet: xet.cloned(),
             cache: choice.layout(),
-            stop: options.stop.clone(),
-            pool: Pool::new(hub, xet, options),
+            reserve,
+            first_plan_ready: Stopwatch::start(),
+            time_is_up: None,
+            waits_for_last_answer: true,
+            retried_at: Stopwatch::start(),
         })
     }
 
-    /// Ends all targets at once when the time of the run is up, for the Hub does
-    /// not want to be asked now.
+    /// Returns the limits of the run, the root of those of its targets.
+    pub fn limits(&self) -> &LimitGroup {
+        &self.limits
+    }
+
+    /// Makes all targets end at once when the time budget is used up: the Hub has
+    /// asked for no requests now.
     pub fn expect_no_answer(&mut self) {
         self.waits_for_last_answer = false;
     }
 
     /// Adds a target, which will end exactly once.
     pub fn add(&mut self, request: SyncRequest) -> TargetId {
-        let id = self.next_id();
-        self.checker.ask(id, request.target.clone());
-        self.asked.insert(id, request);
+        let id = self.new_id();
+        self.check(id, request, LocalReads::default());
         id
     }
 
     /// Adds a target that has a plan already.
     pub fn add_planned(&mut self, request: SyncRequest, planned: Box<Planned>) -> TargetId {
-        let id = self.next_id();
+        let id = self.new_id();
         self.begin(id, request, planned);
         id
     }
 
-    fn next_id(&mut self) -> TargetId {
-        self.n_added += 1;
-        TargetId(self.n_added - 1)
+    fn new_id(&mut self) -> TargetId {
+        self.n_targets += 1;
+        TargetId(self.n_targets - 1)
     }
 
-    fn begin(&mut self, index: TargetId, request: SyncRequest, planned: Box<Planned>) {
-        if let Some(new) = &planned.renamed_to {
-            log::warn!("`{}` is called `{new}` now", request.target.repo);
-        }
-        let promised = |file_system| self.promised_bytes(file_system);
-        match refuse_what_does_not_fit(&planned, self.reserve, promised) {
-            Ok(need) => {
-                let opened = planned.open(&request.target);
-                checkpoint("place opened");
-                match opened {
-                    Ok(writer) if !planned.plan.imports().is_empty() => {
-                        self.import(index, request, planned, writer, need);
-                    }
-                    opened => self
-                        .pool
-                        .begin(index, request, planned, opened, &mut self.events),
-                }
-                self.read_stored();
-            }
-            Err(err) => {
-                let progress = SessionProgress {
-                    new_commit: Some(planned.remote.commit.clone()),
-                    ..SessionProgress::default()
-                };
-                let trouble = Some(trouble_of(&err));
-                let mut end = SyncResult::without_files(Outcome::Failed, trouble, progress);
-                end.renamed_to = planned.renamed_to;
-                self.events.push(SyncEvent::Ended {
-                    target: index,
-                    result: Box::new(end),
-                });
-            }
-        }
-    }
-
-    /// Counts the bytes that targets under way have still to write on a file system.
-    pub(super) fn promised_bytes(&self, file_system: u64) -> u64 {
-        let importing = self.importing.values().map(|importing| importing.need);
-        let there = importing.filter(|need| need.file_system == file_system);
-        there.fold(self.pool.promised_bytes(file_system), |sum, need| {
-            sum.saturating_add(need.bytes)
-        })
-    }
-
+    /// Returns whether every target has ended and the caller has all events.
     pub fn is_idle(&self) -> bool {
-        self.asked.is_empty()
-            && self.ready.is_empty()
-            && self.proving.is_empty()
-            && self.importing.is_empty()
-            && self.pool.is_idle()
-            && self.events.is_empty()
+        self.targets.is_empty() && self.events.is_empty()
     }
 
-    /// Waits so long for something to happen, and deals with it.
+    /// Waits up to `wait` for news, handles them, and returns the events.
     pub fn step(&mut self, wait: Duration) -> Vec<SyncEvent> {
         self.end_stopped();
-        self.give_up_imports();
-        // With no fetch and no reading under way, block on the checker.
-        let is_reading = self.readers.is_busy();
-        let has_to_wait = self.pool.is_idle() && !is_reading && !self.asked.is_empty();
-        let mut answer = self.checker.next(self.wait_if(has_to_wait, wait));
-        while let Some((index, checked)) = answer {
-            // A stopped target has ended already.
-            if let Some(request) = self.asked.remove(&index) {
-                self.deal_with(index, request, checked);
-            }
-            answer = self.checker.next(Duration::ZERO);
-        }
+        // With no fetch and no reading in progress, block on the checker.
+        let only_checks = self.has_checks() && !self.has_fetches() && !self.readers.is_busy();
+        self.take_checks(self.wait_if(only_checks, wait));
         self.begin_ready();
-        // With a fetch under way, block on the engine below.
-        let wait_for_reads = self.wait_if(self.pool.is_idle(), wait);
-        self.take_reads(wait_for_reads);
-        if !self.pool.is_idle() {
-            let wait = self.wait_if(true, wait);
-            self.pool.step(wait, &mut self.events);
-            self.read_stored();
+        // With a fetch in progress, block on the engine below.
+        self.take_reads(self.wait_if(!self.has_fetches(), wait));
+        if self.has_fetches() {
+            self.retry_busy();
+            self.take_engine_events(self.wait_if(true, wait));
         }
-        let proven = self.pool.take_proven();
-        self.proofs.save(proven);
+        self.proofs.flush();
         std::mem::take(&mut self.events)
     }
 
-    /// Returns the time to block for: none while events are waiting for the caller.
-    fn wait_if(&self, has_to_wait: bool, wait: Duration) -> Duration {
-        if has_to_wait && self.events.is_empty() {
+    /// Ends all targets, with their bytes kept, and returns the last events.
+    pub fn close(mut self) -> Vec<SyncEvent> {
+        self.limits.stop().raise(StopReason::Terminated);
+        self.waits_for_last_answer = false;
+        let mut events = Vec::new();
+        while !self.is_idle() {
+            events.extend(self.step(Duration::from_millis(100)));
+        }
+        events
+    }
+
+    /// Returns the time to block for: none while events wait for the caller.
+    fn wait_if(&self, condition: bool, wait: Duration) -> Duration {
+        if condition && self.events.is_empty() {
             wait
         } else {
             Duration::ZERO
         }
     }
 
-    /// Checks a target once more, without the files that were found bad.
-    pub(super) fn ask_again(&mut self, index: TargetId, request: SyncRequest) {
-        const MOST: u32 = 5;
-        let findings = self.findings.entry(index).or_default();
-        findings.n_checks += 1;
-        if findings.n_checks > MOST {
-            let err = anyhow!("its files are damaged faster than they can be replaced");
-            return self.end_failed(index, &request, &err);
-        }
-        self.checker.ask(index, request.target.clone());
-        self.asked.insert(index, request);
+    fn has_state(&self, is_wanted: impl Fn(&TargetState) -> bool) -> bool {
+        self.targets.values().any(|entry| is_wanted(&entry.state))
     }
 
-    /// Ends a target for which nothing more can be done.
-    pub(super) fn end_failed(&mut self, index: TargetId, request: &SyncRequest, err: &Error) {
-        self.findings.remove(&index);
-        let end = failed_check(&request.target, err);
-        self.events.push(SyncEvent::Ended {
-            target: index,
-            result: Box::new(end),
-        });
+    fn has_fetches(&self) -> bool {
+        use TargetState::{Fetching, Publishing};
+        self.has_state(|state| matches!(state, Fetching(_) | Publishing { .. }))
     }
 
-    /// Ends everything that is still under way, with its bytes kept.
-    pub fn close(mut self) -> Vec<SyncEvent> {
-        let reason = self.stop.reason().unwrap_or(StopReason::Terminated);
-        let ready = self.ready.into_iter().map(|(index, ..)| index);
-        let reading = self.proving.into_keys().chain(self.importing.into_keys());
-        for target in self.asked.into_keys().chain(ready).chain(reading) {
-            let end = SyncResult::unseen(reason);
-            self.events.push(SyncEvent::Ended {
-                target,
-                result: Box::new(end),
-            });
+    pub(super) fn has_ready(&self) -> bool {
+        self.has_state(|state| matches!(state, TargetState::Ready(_)))
+    }
+
+    fn has_checks(&self) -> bool {
+        self.has_state(|state| matches!(state, TargetState::Checking(_)))
+    }
+
+    pub(super) fn insert(&mut self, id: TargetId, request: SyncRequest, state: TargetState) {
+        self.targets.insert(id, TargetEntry { request, state });
+    }
+
+    /// Reports the end of a target, which is in no table any more.
+    pub(super) fn end(&mut self, target: TargetId, result: SyncResult) {
+        let result = Box::new(result);
+        self.events.push(SyncEvent::Ended { target, result });
+    }
+
+    /// Ends a target with a plan of which nothing was fetched: it failed, or was stopped.
+    pub(super) fn end_early(
+        &mut self,
+        id: TargetId,
+        request: &SyncRequest,
+        planned: Box<Planned>,
+        failure: Option<&Error>,
+    ) {
+        let mut record = SyncRecord::new(planned.into());
+        match failure {
+            Some(err) => record.fail(err),
+            None => record.is_stopped = true,
         }
-        self.proofs.save(self.pool.close(&mut self.events));
-        self.events
+        let result = record.into_result(&request.target, request.limits.stop_reason());
+        self.end(id, result);
     }
 
     /// Begins the plans that are ready, unless others may soon come before them.
     fn begin_ready(&mut self) {
-        let wait_is_over = self.asked.is_empty() || self.first_is_ready.elapsed() >= PATIENCE;
-        if self.ready.is_empty() || !wait_is_over || self.stop.is_raised() {
+        let may_wait = self.has_checks() && self.first_plan_ready.elapsed() < PLAN_WAIT;
+        if !self.has_ready() || may_wait || self.limits.is_stopped() {
             return;
         }
-        let mut ready = std::mem::take(&mut self.ready);
-        ready.sort_by_key(|(index, request, planned)| {
-            let missing = planned.plan.totals.bytes_to_fetch;
-            (request.order.clone().next(missing), *index)
+        let ready = self.targets.iter().filter_map(|(id, entry)| {
+            let TargetState::Ready(planned) = &entry.state else {
+                return None;
+            };
+            let mut order = entry.request.order;
+            Some((order.next(planned.plan.totals.bytes_to_fetch), *id))
         });
-        for (index, request, planned) in ready {
-            self.begin(index, request, planned);
-            // Files that are whole by now have their locks open until they
-            // are stored; of many new models they would add up.
-            self.pool.step(Duration::ZERO, &mut self.events);
+        let mut ready: Vec<_> = ready.collect();
+        ready.sort();
+        for (_, id) in ready {
+            if let Some(TargetEntry {
+                request,
+                state: TargetState::Ready(planned),
+            }) = self.targets.remove(&id)
+            {
+                self.begin(id, request, planned);
+                // Complete files hold open locks until they are stored; those of
+                // many new models would add up.
+                self.take_engine_events(Duration::ZERO);
+            }
         }
     }
 
-    /// Ends what was asked about and whose time is over.
+    fn begin(&mut self, id: TargetId, request: SyncRequest, planned: Box<Planned>) {
+        if let Some(new) = &planned.renamed_to {
+            log::warn!("`{}` is called `{new}` now", request.target.repo);
+        }
+        let need = match self.fit(&planned) {
+            Ok(need) => need,
+            Err(err) => {
+                let progress = SessionProgress {
+                    new_commit: Some(planned.remote.commit.clone()),
+                    ..SessionProgress::default()
+                };
+                let failure = Some(trouble_of(&err));
+                let result = SyncResult {
+                    renamed_to: planned.renamed_to,
+                    ..SyncResult::without_files(Outcome::Failed, failure, progress)
+                };
+                return self.end(id, result);
+            }
+        };
+        let opened = planned.open(&request.target);
+        checkpoint("place opened");
+        match opened {
+            Ok(writer) if planned.plan.imports().is_empty() => {
+                self.start_fetching(id, request, planned, writer, need);
+            }
+            Ok(writer) => self.start_importing(id, request, planned, writer, need),
+            Err(err) => self.end_early(id, &request, planned, Some(&err)),
+        }
+    }
+
+    /// Returns the bytes that a plan has to write, if they fit beside those of
+    /// the targets that have begun.
+    pub(super) fn fit(&self, planned: &Planned) -> Result<Need> {
+        refuse_unfit_plan(planned, self.reserve, |file_system| {
+            let started = self.started.iter().filter_map(|id| self.files.get(id));
+            let started = started.filter(|file| file.need.file_system == file_system);
+            started.fold(self.promised.on(file_system), |sum, file| {
+                sum.saturating_add(file.missing_on_disk())
+            })
+        })
+    }
+
+    /// Ends targets whose limits or run have been stopped; those that fetch are
+    /// ended by the engine.
     fn end_stopped(&mut self) {
-        let run = self.stop.reason();
+        let run = self.limits.stop_reason();
         if run == Some(StopReason::TimeBudget) {
             self.time_is_up.get_or_insert_with(Stopwatch::start);
         }
+        let time_is_up = self.time_is_up.as_ref();
         let may_answer = self.waits_for_last_answer
-            && run == Some(StopReason::TimeBudget)
-            && self
-                .time_is_up
-                .as_ref()
-                .is_some_and(|since| since.elapsed() < LAST_ANSWER);
-        let ready = self
-            .ready
-            .iter()
-            .map(|(index, request, _)| (index, request));
-        let proving = self.proving.iter();
-        let proving = proving.map(|(index, target)| (index, &target.request));
-        let over: Vec<(TargetId, StopReason)> = (self.asked.iter().chain(ready).chain(proving))
-            .filter_map(|(index, request)| {
-                let own = request.limits.stop().reason();
-                if own.is_none() && may_answer && self.asked.contains_key(index) {
-                    return None;
+            && time_is_up.is_some_and(|since| since.elapsed() < LAST_ANSWER_WAIT);
+        let (mut ended, mut imported) = (Vec::new(), Vec::new());
+        for (id, entry) in &mut self.targets {
+            let limits = &entry.request.limits;
+            let Some(reason) = limits.stop_reason() else {
+                continue;
+            };
+            let is_of_run = limits.is_same(&self.limits) || !limits.stop().is_raised();
+            match &mut entry.state {
+                TargetState::Checking(_) if may_answer && is_of_run => {}
+                TargetState::Checking(_) | TargetState::Ready(_) => {
+                    ended.push((*id, SyncResult::unseen(reason)));
                 }
-                Some((*index, own.or(run)?))
-            })
-            .collect();
-        for (target, reason) in over {
-            self.asked.remove(&target);
-            self.ready.retain(|(index, ..)| *index != target);
-            let end = self.end_unproven(target, reason);
-            let end = end.unwrap_or_else(|| SyncResult::unseen(reason));
-            self.findings.remove(&target);
-            self.events.push(SyncEvent::Ended {
-                target,
-                result: Box::new(end),
-            });
+                TargetState::Proving(proving) => ended.push((*id, proving.stopped(reason))),
+                TargetState::Importing(importing) => {
+                    if importing.is_given_up() {
+                        imported.push(*id);
+                    }
+                }
+                TargetState::Fetching(_) | TargetState::Publishing { .. } => {}
+            }
         }
-    }
-
-    pub(super) fn deal_with(
-        &mut self,
-        index: TargetId,
-        request: SyncRequest,
-        checked: Result<Checked>,
-    ) {
-        checkpoint("checked");
-        let stopped = request.limits.stop().reason().or(self.stop.reason());
-        let (request, checked) = match checked {
-            Ok(checked) => match self.prove_first(index, request, checked) {
-                Some((request, checked)) => (request, Ok(checked)),
-                None => return,
-            },
-            Err(err) => (request, Err(err)),
-        };
-        let findings = self.findings.remove(&index).unwrap_or_default();
-        let end = match checked {
-            Ok(Checked::Planned(mut planned)) => {
-                planned.findings = findings;
-                if self.ready.is_empty() {
-                    self.first_is_ready = Stopwatch::start();
-                }
-                return self.ready.push((index, request, planned));
-            }
-            Ok(Checked::Current {
-                place,
-                commit,
-                n_files,
-                n_bytes,
-                reused,
-                renamed_to,
-            }) => {
-                let path = place.readable_at(&commit);
-                let progress = all_in_place(path, commit, n_files, n_bytes);
-                SyncResult {
-                    renamed_to,
-                    files: findings.found_files(&reused),
-                    ..SyncResult::without_files(Outcome::UpToDate, None, progress)
-                }
-            }
-            Ok(Checked::Held { commit, path }) => {
-                rollback::hold(&self.cache, &request.target);
-                let progress = SessionProgress {
-                    path: Some(path),
-                    new_commit: Some(commit),
-                    ..SessionProgress::default()
-                };
-                SyncResult::without_files(Outcome::Held, None, progress)
-            }
-            Ok(Checked::Suspicious {
-                loss,
-                path,
-                renamed_to,
-            }) => SyncResult {
-                renamed_to,
-                ..hold_update(&request.target, &loss, path)
-            },
-            Err(err) => match stopped {
-                // The wait for another try was cut short, so nothing is known.
-                Some(reason) => SyncResult::unseen(reason),
-                None => failed_check(&request.target, &err),
-            },
-        };
-        self.events.push(SyncEvent::Ended {
-            target: index,
-            result: Box::new(end),
-        });
-    }
-}
-
-/// Describes a session for which nothing had to be done.
-fn all_in_place(path: PathBuf, commit: CommitSha, n_files: u64, n_bytes: u64) -> SessionProgress {
-    SessionProgress {
-        path: Some(path),
-        files: FileCounts {
-            total: n_files,
-            reused: n_files,
-            ..FileCounts::default()
-        },
-        bytes: ByteCounts {
-            total: n_bytes,
-            reused: n_bytes,
-            ..ByteCounts::default()
-        },
-        new_commit: Some(commit),
-        ..SessionProgress::default()
-    }
-}
-
-/// Ends a target whose newest commit waits for a person.
-fn hold_update(target: &Target, loss: &Loss, path: PathBuf) -> SyncResult {
-    let (commit, published) = (&loss.found.0, &loss.published.1);
-    let label = target.label();
-    let trouble = Trouble {
-        kind: ErrorKind::Hub,
-        message: loss.message(),
-        hint: Some(loss.hint(&label)),
-    };
-    log::info!("`{label}` is held: {}", trouble.message);
-    let progress = SessionProgress {
-        path: Some(path),
-        new_commit: Some(commit.clone()),
-        files: FileCounts {
-            total: published.files,
-            reused: published.files,
-            ..FileCounts::default()
-        },
-        bytes: ByteCounts {
-            total: published.bytes,
-            reused: published.bytes,
-            ..ByteCounts::default()
-        },
-        ..SessionProgress::default()
-    };
-    SyncResult {
-        held_update: Some(HeldUpdate {
-            commit: commit.clone(),
-            reason: loss.reason,
-            is_accepted: false,
-        }),
-        ..SyncResult::without_files(Outcome::Held, Some(trouble), progress)
-    }
-}
-
-fn failed_check(target: &Target, err: &Error) -> SyncResult {
-    let outcome = outcome_of(err, target.known_commit.is_some());
-    SyncResult {
-        is_offline: is_offline(err),
-        ..SyncResult::without_files(outcome, Some(trouble_of(err)), SessionProgress::default())
+        for (id, result) in ended {
+            self.targets.remove(&id);
+            self.end(id, result);
+        }
+        for id in imported {
+            self.finish_importing(id);
+        }
     }
 }

@@ -17,8 +17,8 @@ use crate::domain::repo_arg::escape_pattern;
 use crate::domain::settings::Settings;
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::hub::HubClient;
-use crate::ops::patience::unless_stopped;
-use crate::ops::sync::{CacheChoice, Place, Target};
+use crate::ops::cancellable::cancellable;
+use crate::ops::sync::{CacheChoice, Target, TargetDestination};
 use crate::sys::files;
 use crate::sys::stop::StopFlag;
 
@@ -80,7 +80,7 @@ impl fmt::Display for BadFile {
 
 /// The published files of one target, before they are read.
 pub struct Look {
-    pub place: Place,
+    pub place: TargetDestination,
     pub commit: CommitSha,
     pub listed: Listed,
     /// The listing; `None` if the names of the blobs are used.
@@ -102,7 +102,7 @@ pub fn look(
     choice: &CacheChoice,
     target: &Target,
 ) -> Result<Option<Look>> {
-    let place = Place::new(choice, target)?;
+    let place = TargetDestination::new(choice, target)?;
     // The commit that hfdl published, even if another program has moved the ref since.
     let commit = match &target.known_commit {
         Some(commit) => commit.clone(),
@@ -134,7 +134,7 @@ pub fn look(
         return Ok(Some(look));
     }
     let folder = look.place.readable_at(&look.commit);
-    if matches!(look.place, Place::Cache { .. }) && folder.is_dir() {
+    if matches!(look.place, TargetDestination::Cache { .. }) && folder.is_dir() {
         log::warn!(
             "no listing of `{}` at {} is kept; its blobs are verified by their names",
             target.label(),
@@ -169,7 +169,7 @@ pub(super) fn ask_for_listing(
     commit: &CommitSha,
 ) -> Result<RemoteSnapshot> {
     let (hub, repo, commit) = (hub.clone(), repo.clone(), commit.clone());
-    Ok(unless_stopped(stop, move || hub.tree(&repo, &commit))??)
+    Ok(cancellable(stop, move || hub.tree(&repo, &commit))??)
 }
 
 impl Look {
@@ -222,11 +222,11 @@ impl Look {
         for file in wanted {
             let entry = self.place.entry(&self.commit, &file.path);
             let found = match &self.place {
-                Place::Cache { cache, repo, .. } => {
+                TargetDestination::Cache { cache, repo, .. } => {
                     cache::entry_metadata(&cache.repo(repo), &self.commit, &file.path)
                 }
                 // A link has replaced the file.
-                Place::Directory { .. } => files::link_metadata_if_present(&entry),
+                TargetDestination::Directory { .. } => files::link_metadata_if_present(&entry),
             };
             let found = found.with_context(|| format!("cannot look at `{}`", entry.display()))?;
             match found.filter(std::fs::Metadata::is_file) {
@@ -274,7 +274,7 @@ impl Look {
     /// Tells whether a person has edited a file; a failing disk does not change its time.
     pub fn is_edited(&self, file: &RemoteFile) -> bool {
         match &self.place {
-            Place::Directory {
+            TargetDestination::Directory {
                 known: Some(dir), ..
             } => dir.was_edited(&file.path),
             _ => false,

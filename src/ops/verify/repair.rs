@@ -17,12 +17,12 @@ use crate::domain::repo::RepoPath;
 use crate::domain::repo_arg::escape_pattern;
 use crate::domain::session::SessionId;
 use crate::domain::snapshot::RemoteFile;
-use crate::download::{LimitGroup, has_content};
+use crate::download::has_content;
+use crate::ops::diagnose::{outcome_of, trouble_of};
 use crate::ops::run::{ActiveRun, Bounds};
 use crate::ops::services::Services;
 use crate::ops::sync::{
-    Asker, Findings, Planned, SyncEvent, SyncRequest, SyncResult, Target, origins_of, outcome_of,
-    trouble_of,
+    Asker, LocalReads, Planned, SyncEvent, SyncRequest, SyncResult, Target, origins_of,
 };
 
 impl Verify<'_> {
@@ -47,7 +47,7 @@ impl Verify<'_> {
         let mut indices = BTreeMap::new();
         for (index, look) in broken {
             let session = sessions[index];
-            match self.plan_or_end(index, look, &models[index], may_replace) {
+            match self.plan_or_end(run, index, look, &models[index], may_replace) {
                 Ok((request, planned)) => {
                     indices.insert(session, index);
                     run.sync(session, request, Some(planned))?;
@@ -69,6 +69,7 @@ impl Verify<'_> {
     /// Plans the repair of one model, or returns the result if there is no plan.
     fn plan_or_end(
         &self,
+        run: &ActiveRun<'_>,
         index: usize,
         look: Look,
         model: &Verified,
@@ -87,7 +88,7 @@ impl Verify<'_> {
             Ok(planned) => {
                 let request = SyncRequest {
                     target: Arc::new(target.clone()),
-                    limits: LimitGroup::default(),
+                    limits: run.limits(),
                     order: QueueOrder::new(Priority::default(), Priority::default()),
                 };
                 Ok((request, Box::new(planned)))
@@ -151,7 +152,7 @@ fn plan_repair(
             hub: &network.hub,
             xet,
             target,
-            place: &look.place,
+            destination: &look.place,
             remote: &remote,
             old_commit: Some(&look.commit),
             goes_on: &|| !services.stop.is_raised(),
@@ -164,8 +165,8 @@ fn plan_repair(
         origins,
         // This run has read them, or the sample leaves them out.
         reused: Vec::new(),
-        findings: Findings::default(),
-        place: look.place,
+        local_reads: LocalReads::default(),
+        destination: look.place,
         remote,
         plan,
         old_commit: Some(look.commit),

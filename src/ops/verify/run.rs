@@ -19,10 +19,11 @@ use crate::domain::sample::{Candidate, choose_sample};
 use crate::domain::session::SessionId;
 use crate::domain::snapshot::RemoteFile;
 use crate::domain::units::ByteSize;
+use crate::ops::diagnose::{outcome_of, trouble_of};
 use crate::ops::rollback;
 use crate::ops::run::{ActiveRun, Opening};
 use crate::ops::services::Services;
-use crate::ops::sync::{SyncEvent, SyncResult, Target, outcome_of, trouble_of};
+use crate::ops::sync::{SyncEvent, SyncResult, Target};
 
 pub struct Verify<'a> {
     pub services: &'a Services<'a>,

@@ -51,15 +51,15 @@ nights! {
         night.forget();
     } => "
         exit 0
-        run ok: acme/tiny up-to-date
+        run ok: acme/tiny updated
         status 0 healthy
         file same
-        metrics -
+        metrics 0 updated
         hooks -
         ping -
         mail warn: the clock went back from 2031-03-01T10:00:00Z to 2026-03-01T12:05:00Z
     ";
-    the_clock_was_ahead_and_the_history_has_begun_anew: |night| {
+    the_clock_was_ahead_and_an_hour_has_passed: |night| {
         night.usual();
         night.tick_at("2031-03-01T10:00:00Z").succeeds();
         night.publish("two");

@@ -1,15 +1,13 @@
-//! What to keep: a Hub repository at a revision, with filters and a place.
+//! A registered model: its name, its state, its condition in one word.
 
-use std::collections::BTreeSet;
 use std::fmt;
-use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::filter::Filter;
-use super::hold::HeldUpdate;
-use super::outcome::{Outcome, UpstreamState, VerifyOutcome, words};
-use super::repo::{CommitSha, NameError, Repo, Revision};
-use super::time::{Timestamp, believed};
+use super::ModelSpec;
+use crate::domain::hold::HeldUpdate;
+use crate::domain::outcome::{Outcome, UpstreamState, VerifyOutcome, words};
+use crate::domain::repo::{CommitSha, NameError};
+use crate::domain::time::{Timestamp, believed};
 
 /// The database's number of a model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,72 +58,7 @@ impl fmt::Display for EntryName {
 /// A word that groups models, so that schedules can select them.
 pub type Tag = EntryName;
 
-/// Where a model's files go.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Destination {
-    /// The Hub cache that all libraries share.
-    Cache,
-    /// A directory of real files; always absolute.
-    Directory(PathBuf),
-}
-
-/// The order in which due work is done: 0 to 100, higher first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Priority(u8);
-
-impl Priority {
-    pub fn get(self) -> u8 {
-        self.0
-    }
-}
-
-impl Default for Priority {
-    fn default() -> Self {
-        Self(50)
-    }
-}
-
-impl FromStr for Priority {
-    type Err = NameError;
-
-    fn from_str(text: &str) -> Result<Self, NameError> {
-        match text.parse() {
-            Ok(value @ 0..=100) => Ok(Self(value)),
-            _ => Err(NameError::new(
-                "priority",
-                text,
-                "it must be a whole number from 0 to 100",
-            )),
-        }
-    }
-}
-
-/// What a person says about a model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelSpec {
-    pub name: EntryName,
-    pub repo: Repo,
-    pub revision: Revision,
-    pub filter: Filter,
-    pub destination: Destination,
-    pub priority: Priority,
-    /// How many revisions to keep; `None` follows the setting.
-    pub keep_revisions: Option<u32>,
-    pub enabled: bool,
-    pub tags: BTreeSet<Tag>,
-}
-
-impl ModelSpec {
-    /// Tells whether two entries mean the same repository at the same revision
-    /// in the same place; there can be only one entry of each.
-    pub fn is_same_copy(&self, other: &Self) -> bool {
-        self.repo == other.repo
-            && self.revision == other.revision
-            && self.destination == other.destination
-    }
-}
-
-/// What runs have found out about a model.
+/// The findings of runs about a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelState {
     /// A commit that a rollback holds in place.
@@ -280,21 +213,13 @@ impl Model {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::repo::RepoType;
+    use crate::domain::model::Destination;
+    use crate::domain::repo::{Repo, RepoType};
 
     #[test]
     fn what_was_found_out_stays_until_the_entry_means_another_copy() {
-        let old = ModelSpec {
-            name: "tiny".parse().unwrap(),
-            repo: Repo::new(RepoType::Model, "a/b".parse().unwrap()),
-            revision: Revision::main(),
-            filter: Filter::default(),
-            destination: Destination::Cache,
-            priority: Priority::default(),
-            keep_revisions: None,
-            enabled: true,
-            tags: BTreeSet::new(),
-        };
+        let repo = Repo::new(RepoType::Model, "a/b".parse().unwrap());
+        let old = ModelSpec::new("tiny".parse().unwrap(), repo);
         let state = ModelState {
             published_commit: "a".repeat(40).parse().ok(),
             consecutive_failures: 3,

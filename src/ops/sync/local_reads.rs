@@ -10,19 +10,19 @@ use crate::domain::session::{FileResult, FileSource, SessionFile};
 
 /// Contents that were read in this session.
 #[derive(Clone, Debug, Default)]
-pub struct Findings {
+pub struct LocalReads {
     /// Read in the destination, with the right hash.
     pub good: BTreeSet<ContentId>,
-    /// Read anywhere, with another hash than they should have.
+    /// Read anywhere, with a wrong hash.
     pub bad: BTreeSet<ContentId>,
-    /// Taken in from elsewhere: how, and the new file's stamp.
+    /// Adopted from elsewhere: the method, and the stamp of the new file.
     pub imported: BTreeMap<ContentId, (FileSource, ProofStamp)>,
-    /// How often the target was checked again because of bad files.
+    /// The number of checks repeated because of bad files.
     pub(super) n_checks: u32,
 }
 
-impl Findings {
-    /// Describes, for the session, the files that were found and are good.
+impl LocalReads {
+    /// Returns session records of the files that were found good.
     pub(super) fn found_files(&self, reused: &[Reused]) -> Vec<SessionFile> {
         let good = reused
             .iter()
@@ -41,7 +41,7 @@ impl Findings {
         .collect()
     }
 
-    /// Describes a file whose content was linked or copied into place.
+    /// Returns the session record of a file that was linked or copied into place.
     pub(super) fn linked_file(&self, planned: &PlannedFile) -> Option<SessionFile> {
         let Action::Link(_) = planned.action else {
             return None;

@@ -1,7 +1,7 @@
-//! Where a target's files go: the Hub cache, or a directory of plain files.
+//! The destination of a target's files: the Hub cache, or a directory.
 //!
-//! A [`Place`] only looks; opening it gives the [`Writer`] that creates what
-//! is missing. So a check that ends in an error, or a dry run, leaves no trace.
+//! A [`TargetDestination`] only reads. Opening it gives a [`DestinationWriter`],
+//! which creates missing folders. A failed check or a dry run changes nothing.
 
 use std::any::Any;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::{CacheChoice, Target};
+use super::target::{CacheChoice, Target};
 use crate::cache::layout::{SIDECAR_SUFFIX, native, repo_path};
 use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, LocalDir, Prove, Vanished};
 use crate::domain::content::ContentId;
@@ -29,8 +29,8 @@ use crate::sys::pause::Sleeper;
 use crate::sys::signals::process_stop;
 use crate::sys::stamp::is_same_file;
 
-/// A destination as it is.
-pub enum Place {
+/// A destination on disk, for reading.
+pub enum TargetDestination {
     Cache {
         cache: CacheLayout,
         repo: Repo,
@@ -40,12 +40,12 @@ pub enum Place {
         root: PathBuf,
         repo: Repo,
         cache: CacheLayout,
-        /// `None`: nothing was ever downloaded there.
+        /// `None` if nothing was ever downloaded there.
         known: Option<Box<LocalDir>>,
     },
 }
 
-impl Place {
+impl TargetDestination {
     pub fn new(choice: &CacheChoice, target: &Target) -> Result<Self> {
         choice.check_place(target)?;
         let cache = choice.layout();
@@ -66,9 +66,9 @@ impl Place {
 
     /// Returns the commit that is published here.
     ///
-    /// A cache says so itself. For a directory the database knows; of one that
-    /// is not registered, the notes beside the files tell whether it is the
-    /// commit of `listing`.
+    /// A cache has a ref. The commit of a directory is in the database; for an
+    /// unregistered directory, the metadata beside the files is compared with
+    /// `listing`.
     pub fn published(
         &self,
         target: &Target,
@@ -101,7 +101,7 @@ impl Place {
         }
     }
 
-    /// Tells whether each of these files is there under its final name.
+    /// Returns whether each of these files exists under its final name.
     pub fn is_complete(&self, commit: &CommitSha, wanted: &[&RemoteFile]) -> Result<bool> {
         let wanted = wanted.iter().copied();
         match self {
@@ -115,8 +115,8 @@ impl Place {
         }
     }
 
-    /// Gathers what is there that this sync can use, partial files included.
-    /// `prove` is asked about files of a directory that no note vouches for.
+    /// Collects the contents and partial files that this sync can use. `prove`
+    /// decides about files of a directory that have no metadata.
     pub fn facts(
         &self,
         remote: &RemoteSnapshot,
@@ -145,8 +145,8 @@ impl Place {
         Ok(facts)
     }
 
-    /// Returns the names that this kind of machine usually can hold; the
-    /// writer asks the disk itself before anything is published.
+    /// Returns the file names that the platform usually supports; the writer
+    /// tests the disk itself before anything is published.
     pub fn likely_placement(&self) -> Placement {
         Placement {
             names: files::file_names(),
@@ -155,7 +155,7 @@ impl Place {
             } else {
                 LetterCase::Matters
             },
-            // Nothing can be tried before the place is open.
+            // The disk can be tested only after the destination is open.
             forms: NormalForms::Matter,
             private: match self {
                 Self::Cache { .. } => None,
@@ -164,7 +164,7 @@ impl Place {
         }
     }
 
-    /// Returns where a content is fetched to.
+    /// Returns the path of the partial file of a content.
     pub fn partial(&self, content: &ContentId) -> PathBuf {
         match self {
             Self::Cache { cache, repo, .. } => cache.repo(repo).partial(content),
@@ -172,7 +172,7 @@ impl Place {
         }
     }
 
-    /// Returns where a whole content lies before it is published.
+    /// Returns the path of a complete content before it is published.
     pub fn stored(&self, content: &ContentId) -> PathBuf {
         match self {
             Self::Cache { cache, repo, .. } => cache.repo(repo).blob(content),
@@ -180,8 +180,8 @@ impl Place {
         }
     }
 
-    /// Returns the file that readers of a commit's file get: the one that
-    /// `file_of` names, unless another program has put something else there.
+    /// Returns the file that readers of a commit's file open: that of `file_of`,
+    /// unless another program has replaced it.
     pub fn read_as(&self, commit: &CommitSha, file: &RemoteFile) -> PathBuf {
         let (known, entry) = (self.file_of(commit, file), self.entry(commit, &file.path));
         match known == entry || is_same_file(&known, &entry) {
@@ -190,7 +190,7 @@ impl Place {
         }
     }
 
-    /// Tells whether somebody changed a file, which no failing disk does.
+    /// Returns whether a file was edited, as opposed to damaged by the disk.
     pub fn was_edited(&self, path: &RepoPath) -> bool {
         match self {
             Self::Directory {
@@ -200,14 +200,13 @@ impl Place {
         }
     }
 
-    /// Returns where it is written down what a content is made of.
+    /// Returns the path of the sidecar with the chunks of a content.
     pub fn sidecar(&self, content: &ContentId) -> PathBuf {
         self.partial(content).with_extension(&SIDECAR_SUFFIX[1..])
     }
 
-    /// Returns the contents that are there, and about which something is
-    /// written down: content, path, size. A directory keeps no content by its
-    /// name, so it has none.
+    /// Returns the stored contents with a sidecar: content, path, size. A
+    /// directory stores no files by content, so it has none.
     pub fn described_contents(&self) -> Vec<(ContentId, PathBuf, u64)> {
         let Self::Cache { cache, repo, .. } = self else {
             return Vec::new();
@@ -228,8 +227,8 @@ impl Place {
         found
     }
 
-    /// Returns the commit that a directory's files are of, by the notes beside
-    /// them: the first whose listing is there. A cache has refs for that.
+    /// Returns the commit of a directory's files by the metadata beside them: the
+    /// first with a stored listing. A cache has refs instead.
     pub fn noted_commit(&self, like: &RemoteSnapshot) -> Option<CommitSha> {
         let Self::Directory { known, .. } = self else {
             return None;
@@ -248,8 +247,8 @@ impl Place {
         None
     }
 
-    /// Tells whether what lies under a file's name may be taken for its content:
-    /// people edit what lies in a directory of theirs.
+    /// Returns whether a file may be assumed to have its content: users edit the
+    /// files of their directories.
     pub fn vouches_for(&self, file: &RemoteFile) -> bool {
         match self {
             Self::Cache { .. } => true,
@@ -260,14 +259,14 @@ impl Place {
         }
     }
 
-    /// Returns the cache, where contents are looked for whatever the destination is.
+    /// Returns the cache, which is searched for contents with every destination.
     pub fn cache(&self) -> &CacheLayout {
         match self {
             Self::Cache { cache, .. } | Self::Directory { cache, .. } => cache,
         }
     }
 
-    /// Returns the name of a file that lies in this directory of plain files.
+    /// Returns the repository path of a file in this directory.
     pub fn path_below(&self, file: &Path) -> Option<RepoPath> {
         match self {
             Self::Cache { .. } => None,
@@ -275,8 +274,8 @@ impl Place {
         }
     }
 
-    /// Tells how contents of other places may be taken in: people edit what lies
-    /// in a directory of theirs, and nobody a blob.
+    /// Returns the kinds of links that imports may use: users edit the files of
+    /// their directories, and never a blob.
     pub fn sharing(&self) -> Sharing {
         match self {
             Self::Cache { .. } => Sharing::HardLinksToo,
@@ -284,7 +283,7 @@ impl Place {
         }
     }
 
-    /// Returns the folder that everything goes into; it need not exist.
+    /// Returns the folder of all files; it need not exist.
     pub fn folder(&self) -> PathBuf {
         match self {
             Self::Cache { cache, repo, .. } => cache.repo(repo).folder().to_path_buf(),
@@ -292,7 +291,7 @@ impl Place {
         }
     }
 
-    /// Returns the folder in which a published commit can be read.
+    /// Returns the folder of a published commit.
     pub fn readable_at(&self, commit: &CommitSha) -> PathBuf {
         match self {
             Self::Cache { cache, repo, .. } => cache.repo(repo).snapshot(commit),
@@ -300,11 +299,11 @@ impl Place {
         }
     }
 
-    /// Returns where the bytes of a commit's file lie; the database knows them
-    /// by this path.
+    /// Returns the path of the bytes of a commit's file, which is also the key of
+    /// its proof.
     ///
-    /// Where links are not possible, a snapshot has real files: two of one
-    /// content are two files, of which one may rot.
+    /// Without links, a snapshot has real files: two files of one content are
+    /// separate, and one of them can be damaged.
     pub fn file_of(&self, commit: &CommitSha, file: &RemoteFile) -> PathBuf {
         let entry = self.entry(commit, &file.path);
         let is_real = || entry.symlink_metadata().is_ok_and(|found| found.is_file());
@@ -314,7 +313,7 @@ impl Place {
         }
     }
 
-    /// Returns the name under which readers of a commit find a file.
+    /// Returns the path under which readers of a commit find a file.
     pub fn entry(&self, commit: &CommitSha, path: &RepoPath) -> PathBuf {
         match self {
             Self::Cache { cache, repo, .. } => cache.repo(repo).entry(commit, path),
@@ -322,30 +321,31 @@ impl Place {
         }
     }
 
-    /// Creates what the destination needs and tries what it can hold.
-    pub fn open(&self) -> Result<Writer> {
+    /// Creates the folders of the destination and tests its file system.
+    pub fn open(&self) -> Result<DestinationWriter> {
         match self {
             Self::Cache { cache, repo, links } => {
-                CacheWriter::open(cache, repo, *links, &take_official_lock).map(Writer::Cache)
+                CacheWriter::open(cache, repo, *links, &take_official_lock)
+                    .map(DestinationWriter::Cache)
             }
             Self::Directory {
                 root, repo, cache, ..
             } => {
                 let dir = LocalDir::open(root)?.of_home(cache.home());
-                Ok(Writer::Directory(dir, repo.clone()))
+                Ok(DestinationWriter::Directory(dir, repo.clone()))
             }
         }
     }
 }
 
 /// A destination that can be written.
-pub enum Writer {
+pub enum DestinationWriter {
     Cache(CacheWriter<'static>),
     Directory(LocalDir, Repo),
 }
 
-impl Writer {
-    /// Claims what a plan needs where other homes and programs can see it.
+impl DestinationWriter {
+    /// Records, visible to other homes and programs, the contents that a plan needs.
     pub fn begin(&self, key: &FetchKey, plan: &SyncPlan) -> Result<()> {
         match self {
             Self::Cache(writer) => writer.begin(key, plan),
@@ -353,7 +353,7 @@ impl Writer {
         }
     }
 
-    /// Checks that the disk really can hold these names side by side.
+    /// Checks on disk that these names can exist side by side.
     pub fn check_names(&self, paths: &[&RepoPath]) -> Result<()> {
         let (placement, aside) = match self {
             Self::Cache(writer) => (writer.placement()?, writer.layout().private()),
@@ -361,11 +361,11 @@ impl Writer {
         };
         placement.check_with_disk(paths, |private, paths| {
             names::first_clash(&aside, private, paths)
-                .with_context(|| format!("cannot try names in `{}`", aside.display()))
+                .with_context(|| format!("cannot test file names in `{}`", aside.display()))
         })
     }
 
-    /// Gives a verified file the place where `publish` looks for its content.
+    /// Moves a verified file to the path where `publish` expects its content.
     pub fn store(&self, content: &ContentId, verified: &Path) -> Result<()> {
         match self {
             Self::Cache(writer) => writer.store_blob(content, verified),
@@ -373,7 +373,7 @@ impl Writer {
         }
     }
 
-    /// Tells whether a content is where `store` puts it, whoever did that.
+    /// Returns whether a content is stored, also by another process.
     pub fn has(&self, content: &ContentId, size_bytes: u64) -> bool {
         let found = match self {
             Self::Cache(writer) => cache::blob_metadata(writer.layout(), content),
@@ -383,7 +383,7 @@ impl Writer {
         found.is_some_and(|found| found.is_file() && found.len() == size_bytes)
     }
 
-    /// Returns where `store` puts a content.
+    /// Returns the path of a stored content.
     pub fn stored(&self, content: &ContentId) -> PathBuf {
         match self {
             Self::Cache(writer) => writer.layout().blob(content),
@@ -391,7 +391,7 @@ impl Writer {
         }
     }
 
-    /// Returns an unused name for a file that is being prepared.
+    /// Returns an unused path for a temporary file.
     pub fn aside(&self) -> PathBuf {
         files::unused_name(&match self {
             Self::Cache(writer) => writer.layout().aside(),
@@ -399,7 +399,7 @@ impl Writer {
         })
     }
 
-    /// Takes in a file that was prepared aside from another one on this machine.
+    /// Stores a temporary file that was made from another file on this machine.
     pub fn import(&self, content: &ContentId, aside: &Path) -> Result<()> {
         match self {
             Self::Cache(writer) => writer.import_blob(content, aside),
@@ -407,8 +407,8 @@ impl Writer {
         }
     }
 
-    /// Makes a commit visible whose contents have all been stored, and returns
-    /// the folder of its files and how many others were removed from it.
+    /// Makes a commit visible after all of its contents have been stored. Returns
+    /// the folder of its files, and the number of files removed from it.
     ///
     /// Without a revision no ref moves: the files can be read by commit only.
     pub fn publish(
@@ -422,7 +422,7 @@ impl Writer {
             Self::Cache(writer) => {
                 let by_commit = Revision::from(&remote.commit);
                 let revision = revision.unwrap_or(&by_commit);
-                // A snapshot is built anew: what is gone is not in it.
+                // A snapshot is built new, without files that are gone.
                 let n_gone = plan.deleted.len() as u64;
                 Ok((writer.publish(revision, remote, plan)?.path, n_gone))
             }
@@ -434,12 +434,12 @@ impl Writer {
     }
 }
 
-/// Takes the lock that the official client takes while it writes a blob or a
+/// Takes the lock that the official client holds while it writes a blob or a
 /// file of a directory.
 ///
-/// Our renames are safe without it, so after a while the wait is given up:
-/// the other program may be downloading the same file for hours. All waits of a
-/// process share that while: a hundred busy files are not waited for in turn.
+/// The renames here are safe without it, so the wait has a limit: the other
+/// program may be downloading the same file for hours. All waits of a process
+/// share one limit, so that a hundred busy files do not add up.
 fn take_official_lock(path: &Path) -> Result<Box<dyn Any>> {
     const STEP: Duration = Duration::from_millis(50);
     const STEPS: u32 = 40;
@@ -451,5 +451,9 @@ fn take_official_lock(path: &Path) -> Result<Box<dyn Any>> {
     if lock.is_none() {
         log::debug!("`{}` is held by another program; going on", path.display());
     }
-    Ok(Box::new(lock))
+    log::debug!(
+        "`{}` is locked by another program; continuing without the lock",
+        path.display()
+    );
+    Ok(Box::new(()))
 }

@@ -4,9 +4,9 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::context::Context;
-use super::explain::Explanation;
-use super::models::known;
+use super::find::known;
+use crate::cli::context::Context;
+use crate::cli::explain::Explanation;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::ExitStatus;
 use crate::json::document;
@@ -14,12 +14,12 @@ use crate::ops;
 use crate::ops::outdated::{Answer, Standing};
 use crate::store::{ModelFilter, Store};
 use crate::sys::stop::StopFlag;
-use crate::ui::{Format, table, text};
+use crate::ui::{table, text};
 
 /// Ask the Hub which models have a newer revision
 ///
-/// One request for each model; nothing is downloaded and nothing is written down. That a model is
-/// outdated is no error; the exit code is not 0 when some could not be checked.
+/// Sends one request for each model, downloads nothing and records nothing. An outdated model is no
+/// error; the exit code is not 0 when some models could not be checked.
 #[derive(Debug, Args)]
 pub(super) struct Outdated {
     /// Models to ask about (default: all that are enabled)
@@ -42,10 +42,8 @@ impl Outdated {
         context
             .out
             .result(|out| text(out, &answers), || views(&answers))?;
-        if answers.is_empty() && !context.out.quiet && context.out.format == Format::Table {
-            context
-                .out
-                .say("no models; `hfdl models add org/name` keeps one");
+        if answers.is_empty() {
+            context.say_to_people("no models; `hfdl models add org/name` keeps one");
         }
         Ok(ops::outdated::status_of(&answers))
     }
@@ -69,7 +67,7 @@ impl Outdated {
     }
 }
 
-/// Says why a model could not be checked; all other answers are in the table.
+/// Explains the failed check of a model; all other answers are in the table.
 fn explain(answer: &Answer) -> Option<Explanation> {
     let trouble = answer.trouble.as_ref()?;
     (answer.standing == Standing::CouldNotCheck).then(|| Explanation {

@@ -1,13 +1,13 @@
-//! `hfdl models rollback` and `hfdl models release`
+//! `hfdl models rollback`
 
 use anyhow::{Error, Result};
 use clap::Args;
 use serde_json::json;
 
-use super::context::Context;
-use super::explain::Complaint;
-use super::lock::take_lock;
-use super::models::{find, known};
+use super::find::{find, known};
+use crate::cli::context::Context;
+use crate::cli::explain::Complaint;
+use crate::cli::lock::take_lock;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::retention::{NoTarget, PublishedRevision};
@@ -17,7 +17,7 @@ use crate::ops;
 use crate::ops::rollback::{CannotRollBack, RolledBack};
 use crate::ui::text;
 
-/// Go back to a revision that is still on disk, and stay there
+/// Go back to a revision that is still on disk, and hold it
 ///
 /// Points the branch or tag of the model in the cache at an older revision, without the Hub and
 /// without a download. From then on runs report `held` and change nothing, until `models release`.
@@ -83,7 +83,7 @@ fn sentence(model: &Model, went: &RolledBack) -> String {
     }
 }
 
-/// Says why it cannot be done, and what can.
+/// Explains the refusal and suggests alternatives.
 fn explain(context: &Context, model: &Model, err: Error) -> Error {
     let name = &model.spec.name;
     let Some(cannot) = err.downcast_ref::<CannotRollBack>() else {
@@ -128,35 +128,4 @@ fn list(context: &Context, kept: &[PublishedRevision]) -> String {
         let at = text::local_time(revision.published_at, &zone);
         format!("{} ({at})", revision.commit.short())
     }))
-}
-
-/// Let a model that was rolled back follow its revision again
-#[derive(Debug, Args)]
-pub struct Release {
-    /// Name of the model
-    name: EntryName,
-}
-
-impl Release {
-    pub fn run(self, context: &Context) -> Result<()> {
-        let (store, model) = find(context, &self.name)?;
-        let released = ops::rollback::release(&store, &model, context.now())?;
-        let name = &model.spec.name;
-        context.out.done(
-            || match &released {
-                Some(held) => format!(
-                    "`{name}` is no longer held at {}; the next run moves it to the newest revision",
-                    held.short()
-                ),
-                None => format!("`{name}` is not held; nothing was changed"),
-            },
-            || {
-                let released = released.as_ref().map(ToString::to_string);
-                document(
-                    "hfdl.release/1",
-                    json!({ "model": name.as_str(), "released": released }),
-                )
-            },
-        )
-    }
 }

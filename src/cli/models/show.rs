@@ -4,8 +4,9 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::context::Context;
-use super::models::find;
+use super::find::find;
+use crate::cli::context::Context;
+use crate::cli::fields;
 use crate::domain::hold::HeldUpdate;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::Outcome;
@@ -19,25 +20,25 @@ use crate::ops;
 use crate::store::{SessionFilter, SessionsOf};
 use crate::ui::{table, text};
 
-/// Show everything known about a model
+/// Show all fields and the state of a model
 #[derive(Debug, Args)]
-pub struct Show {
+pub(super) struct ShowModel {
     /// Name of the model
     name: EntryName,
 }
 
-/// What `show` tells beside the model itself.
-struct Surroundings {
+/// The facts that `show` adds to the model.
+struct ModelFacts {
     schedules: Vec<Schedule>,
     sessions: Vec<Session>,
     last_outcome: Option<Outcome>,
     partial_bytes: u64,
-    /// Why its place cannot be used now.
+    /// The reason why its destination cannot be used now.
     place_problem: Option<String>,
 }
 
-impl Show {
-    pub fn run(self, context: &Context) -> Result<()> {
+impl ShowModel {
+    pub(super) fn run(self, context: &Context) -> Result<()> {
         let (store, mut model) = find(context, &self.name)?;
         model.state = model.state.as_of(context.now());
         let settings = context.settings(Some(&store))?;
@@ -50,7 +51,7 @@ impl Show {
             limit: Some(5),
             ..SessionFilter::default()
         };
-        let around = Surroundings {
+        let facts = ModelFacts {
             schedules: all
                 .readable
                 .into_iter()
@@ -67,14 +68,14 @@ impl Show {
                 .map(|err| err.to_string()),
         };
         context.out.result(
-            |_| show_text(context, &model, &around),
-            || show_document(&model, &around),
+            |_| show_text(context, &model, &facts),
+            || show_document(&model, &facts),
         )
     }
 }
 
-fn next_due(around: &Surroundings) -> Option<Timestamp> {
-    let enabled = around
+fn next_due(facts: &ModelFacts) -> Option<Timestamp> {
+    let enabled = facts
         .schedules
         .iter()
         .filter(|schedule| schedule.spec.enabled);
@@ -83,18 +84,14 @@ fn next_due(around: &Surroundings) -> Option<Timestamp> {
         .min()
 }
 
-fn show_text(context: &Context, model: &Model, around: &Surroundings) -> String {
+fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
     let zone = context.host.time_zone();
     let (spec, state) = (&model.spec, &model.state);
     let commit = |commit: Option<&CommitSha>| match commit {
         Some(commit) => commit.to_string(),
         None => text::NOTHING.to_owned(),
     };
-    let include = match &spec.filter.include {
-        Some(patterns) => text::list(patterns),
-        None => "all files".to_owned(),
-    };
-    let sessions: Vec<String> = around
+    let sessions: Vec<String> = facts
         .sessions
         .iter()
         .map(|session| {
@@ -102,22 +99,17 @@ fn show_text(context: &Context, model: &Model, around: &Surroundings) -> String 
             format!("{}  {outcome}", text::local_time(session.start.at, &zone))
         })
         .collect();
-    let schedules = around.schedules.iter().map(|schedule| &schedule.spec.name);
-    let mut facts = vec![
+    let schedules = facts.schedules.iter().map(|schedule| &schedule.spec.name);
+    let head = [
         ("name", spec.name.to_string()),
         ("repository", format!("{} ({})", spec.repo, spec.repo.kind)),
-        ("revision", spec.revision.to_string()),
-        ("include", include),
-        ("exclude", text::list(&spec.filter.exclude)),
-        ("to", destination(&spec.destination)),
-        ("tags", text::list(&spec.tags)),
-        ("priority", spec.priority.get().to_string()),
-        (
-            "keep revisions",
-            spec.keep_revisions
-                .map_or_else(|| "as the setting says".to_owned(), |n| n.to_string()),
-        ),
-        ("state", model.summary(around.last_outcome).to_string()),
+    ];
+    let fields = fields::rows(spec);
+    let fields = fields
+        .iter()
+        .map(|(label, value)| (label.as_str(), value.clone()));
+    let state = [
+        ("state", model.summary(facts.last_outcome).to_string()),
         ("published", commit(state.published_commit.as_ref())),
         ("held at", commit(state.held_commit.as_ref())),
         ("held update", held_update(state.held_update.as_ref())),
@@ -141,10 +133,10 @@ fn show_text(context: &Context, model: &Model, around: &Surroundings) -> String 
             },
         ),
         ("schedules", text::list(schedules)),
-        ("next due", text::optional_time(next_due(around), &zone)),
+        ("next due", text::optional_time(next_due(facts), &zone)),
         (
             "partial bytes",
-            ByteSize(around.partial_bytes).render_short(),
+            ByteSize(facts.partial_bytes).render_short(),
         ),
         (
             "last sessions",
@@ -155,24 +147,31 @@ fn show_text(context: &Context, model: &Model, around: &Surroundings) -> String 
             },
         ),
     ];
-    if let Some(problem) = &around.place_problem {
-        facts.push(("place", problem.clone()));
-    }
-    table::facts(&facts)
+    let problem = facts
+        .place_problem
+        .clone()
+        .map(|problem| ("place", problem));
+    let rows: Vec<(&str, String)> = head
+        .into_iter()
+        .chain(fields)
+        .chain(state)
+        .chain(problem)
+        .collect();
+    table::facts(&rows)
 }
 
-fn show_document(model: &Model, around: &Surroundings) -> Value {
-    let mut value = document("hfdl.model/1", ModelView::new(model, around.last_outcome));
-    let names = around
+fn show_document(model: &Model, facts: &ModelFacts) -> Value {
+    let mut value = document("hfdl.model/1", ModelView::new(model, facts.last_outcome));
+    let names = facts
         .schedules
         .iter()
         .map(|schedule| schedule.spec.name.to_string());
     value["schedules"] = json!(names.collect::<Vec<_>>());
-    value["next_due_at"] = json!(next_due(around).map(render_utc));
-    value["partial_bytes"] = json!(around.partial_bytes);
-    value["place_problem"] = json!(around.place_problem);
+    value["next_due_at"] = json!(next_due(facts).map(render_utc));
+    value["partial_bytes"] = json!(facts.partial_bytes);
+    value["place_problem"] = json!(facts.place_problem);
     value["sessions"] = json!(
-        around
+        facts
             .sessions
             .iter()
             .map(SessionView::from)
@@ -181,14 +180,12 @@ fn show_document(model: &Model, around: &Surroundings) -> Value {
     value
 }
 
-/// Names a commit that waits for a person, and what becomes of it.
+/// Names a commit that waits for approval, and whether it has been accepted.
 fn held_update(update: Option<&HeldUpdate>) -> String {
     let Some(update) = update else {
         return text::NOTHING.to_owned();
     };
     let (commit, reason) = (update.commit.short(), update.reason);
-    match update.is_accepted {
-        true => format!("{commit} ({reason}), accepted"),
-        false => format!("{commit} ({reason})"),
-    }
+    let accepted = if update.is_accepted { ", accepted" } else { "" };
+    format!("{commit} ({reason}){accepted}")
 }

@@ -5,8 +5,8 @@ use clap::Args;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::context::Context;
-use super::schedules::{find, warn_about};
+use super::find::{find, warn_about};
+use crate::cli::context::Context;
 use crate::domain::model::EntryName;
 use crate::domain::schedule::{PlannedSlot, Schedule, find_zone};
 use crate::domain::time::{Timestamp, parse_moment, render_utc};
@@ -22,7 +22,7 @@ use crate::ui::{Output, table, text};
 #[command(after_long_help = "Examples:
   hfdl schedules next
   hfdl schedules next nightly --count 10 --from 2026-10-24")]
-pub struct Next {
+pub(super) struct NextSlots {
     /// One schedule (default: all that are enabled)
     name: Option<EntryName>,
 
@@ -42,8 +42,8 @@ struct Upcoming {
     slots: Vec<PlannedSlot>,
 }
 
-impl Next {
-    pub fn run(self, context: &Context) -> Result<()> {
+impl NextSlots {
+    pub(super) fn run(self, context: &Context) -> Result<()> {
         let (store, schedules) = match &self.name {
             Some(name) => {
                 let (store, schedule) = find(context, name)?;
@@ -102,9 +102,10 @@ fn next_table(out: &Output, all: &[Upcoming]) -> String {
             rows.push((
                 slot.slot,
                 vec![
-                    match upcoming.schedule.spec.enabled {
-                        true => upcoming.schedule.spec.name.to_string(),
-                        false => format!("{} (disabled)", upcoming.schedule.spec.name),
+                    if upcoming.schedule.spec.enabled {
+                        upcoming.schedule.spec.name.to_string()
+                    } else {
+                        format!("{} (disabled)", upcoming.schedule.spec.name)
                     },
                     local(slot.slot),
                     render_utc(slot.slot),

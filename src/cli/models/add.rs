@@ -1,0 +1,212 @@
+//! `hfdl models add`
+
+use anyhow::{Error, Result};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::cli::context::Context;
+use crate::cli::explain::Complaint;
+use crate::cli::fields::FieldFlags;
+use crate::domain::model::{Model, ModelSpec};
+use crate::domain::repo::Repo;
+use crate::domain::repo_arg::RepoArg;
+use crate::domain::settings::Settings;
+use crate::domain::snapshot::NothingSelected;
+use crate::domain::units::ByteSize;
+use crate::json::{ModelView, document};
+use crate::ops;
+use crate::ops::models::HubCheck;
+use crate::store::{Store, StoreError};
+use crate::sys::stop::StopFlag;
+use crate::ui::text;
+
+/// Add a model
+///
+/// Asks the Hub whether the repository and the revision exist and can be read, and prints how many
+/// files and bytes are selected. Nothing is downloaded yet.
+#[derive(Debug, Args)]
+#[command(
+    after_long_help = "Repositories are written as org/name, datasets/org/name, spaces/org/name, \
+hf://datasets/org/name@rev, the address of a page of the Hub, or org/name:Q4_K_M for one GGUF quantisation.
+
+Examples:
+  hfdl models add org/name --include '*.safetensors' --include '*.json' --tag llm
+  hfdl models add datasets/org/corpus --to /srv/corpus
+  hfdl models add org/name --revision refs/pr/1 --name candidate
+  hfdl models add org/name --no-check"
+)]
+pub(super) struct AddModel {
+    /// The repository
+    #[arg(value_name = "REPO")]
+    repo: String,
+
+    #[command(flatten)]
+    flags: FieldFlags<ModelSpec, false>,
+
+    /// Do not ask the Hub
+    #[arg(long)]
+    no_check: bool,
+}
+
+impl AddModel {
+    pub(super) fn run(self, context: &Context) -> Result<()> {
+        let existing = context.existing_store()?;
+        let settings = context.settings(existing.as_ref())?;
+        let arg = RepoArg::parse(&self.repo, settings.endpoint())?;
+        let spec = self.describe(context, &settings, &arg)?;
+        if let Some(store) = &existing {
+            ops::models::refuse_known(store, &spec).map_err(|err| known_copy(store, &spec, err))?;
+            ops::models::refuse_shared_directory(store, &spec, None)?;
+        }
+        let check = if self.no_check {
+            None
+        } else {
+            let hub = ops::hub::connect(&context.host, &settings, &StopFlag::new())?;
+            Some(ops::models::check_with_hub(&hub, &spec).map_err(|err| {
+                anyhow::Error::new(err).context(format!("could not add `{}`", spec.name))
+            })?)
+        };
+        if let Some(check) = &check {
+            refuse_empty_selection(&spec, check)?;
+        }
+        let store = match existing {
+            Some(store) => store,
+            None => context.store()?,
+        };
+        store.insert_model(&spec, context.now())?;
+        note_claims(context, &store, &settings, &spec.repo);
+        let model = store.model(&spec.name)?;
+        if let Some(check) = &check {
+            warn_about(context, &model, check);
+        }
+        context.out.done(
+            || match &check {
+                Some(check) => format!("added `{}`: {}", spec.name, amount(check)),
+                None => format!("added `{}` without asking the Hub", spec.name),
+            },
+            || added(&model, check.as_ref()),
+        )
+    }
+
+    /// Builds the model of the repository argument and the flags.
+    fn describe(&self, context: &Context, settings: &Settings, arg: &RepoArg) -> Result<ModelSpec> {
+        let name = match self.flags.first_text(&["name"]) {
+            Some(name) => name.parse()?,
+            None => arg.default_name().parse()?,
+        };
+        let mut model = ModelSpec::new(name, arg.repo.clone());
+        self.flags.read_into(context, settings, &mut model)?;
+        let flag = model.revision.clone();
+        let completed = model.complete(arg, self.flags.has_any(&["revision"]));
+        completed.map_err(|own| {
+            Complaint::usage("two different revisions are given")
+                .cause(format!(
+                    "`--revision {flag}`, and `{own}` in the repository argument"
+                ))
+                .next("leave one of them out")
+        })?;
+        Ok(model)
+    }
+}
+
+/// Suggests how to keep other files of a repository that has a model already.
+fn known_copy(store: &Store, spec: &ModelSpec, err: StoreError) -> Error {
+    let known = store.models_of_repo(&spec.repo).unwrap_or_default();
+    let twin = known
+        .into_iter()
+        .find(|model| model.spec.is_same_copy(spec));
+    let both = twin.and_then(|twin| {
+        let other = twin.spec.filter.include.as_ref()?;
+        let own = spec.filter.include.as_ref().filter(|own| *own != other)?;
+        let mut patterns: Vec<&String> = other.iter().chain(own).collect();
+        patterns.sort();
+        patterns.dedup();
+        let flags = patterns
+            .iter()
+            .map(|pattern| format!(" --include '{pattern}'"));
+        Some((twin.spec.name.clone(), flags.collect::<String>()))
+    });
+    let Some((name, flags)) = both else {
+        return err.into();
+    };
+    Complaint::usage(err.to_string())
+        .cause("one place holds one entry of a repository at a revision, whatever its patterns")
+        .next(format!(
+            "`hfdl models set {name}{flags}` keeps both selections in it;\n\
+             `--to DIR --name NAME` makes an entry of its own"
+        ))
+        .into()
+}
+
+/// Records for other homes which files of the cache the model needs.
+pub(super) fn note_claims(context: &Context, store: &Store, settings: &Settings, repo: &Repo) {
+    match ops::ownership::identity(&context.host, &context.home, store) {
+        Ok(identity) => {
+            let cache = ops::ownership::cache_of(settings, &identity);
+            ops::ownership::note_claims(store, &cache, [repo]);
+        }
+        Err(err) => log::debug!("no record of `{repo}`: {err:#}"),
+    }
+}
+
+/// Refuses patterns that match nothing; an empty repository may still be filled.
+fn refuse_empty_selection(spec: &ModelSpec, check: &HubCheck) -> Result<()> {
+    if check.selected.files > 0 || check.total.files == 0 {
+        return Ok(());
+    }
+    let nothing = NothingSelected {
+        repo: spec.repo.clone(),
+        commit: check.commit.clone(),
+        examples: check.examples.clone(),
+    };
+    Err(Error::new(nothing).context(format!("could not add `{}`", spec.name)))
+}
+
+fn warn_about(context: &Context, model: &Model, check: &HubCheck) {
+    if check.total.files == 0 {
+        let name = &model.spec.name;
+        context.out.warn(&format!("`{name}` has no files yet"));
+    }
+    if let Some(new) = &check.renamed_to {
+        context.out.warn(&format!(
+            "`{}` is called `{new}` now; the Hub still answers to the old name",
+            model.spec.repo
+        ));
+    }
+    if check.access_missing {
+        context.out.warn(&format!(
+            "`{}` is gated and access is not granted yet: accept its terms on the Hub before the first download",
+            model.spec.repo
+        ));
+    }
+}
+
+fn amount(check: &HubCheck) -> String {
+    let (selected, total) = (check.selected, check.total);
+    let count = text::count(selected.files, "file", "files");
+    let bytes = ByteSize(selected.bytes).render_short();
+    let at = check.commit.short();
+    if selected == total {
+        format!("{count}, {bytes}, at {at}")
+    } else {
+        let whole = ByteSize(total.bytes).render_short();
+        format!("{count} of {}, {bytes} of {whole}, at {at}", total.files)
+    }
+}
+
+fn added(model: &Model, check: Option<&HubCheck>) -> Value {
+    let mut value = document("hfdl.model/1", ModelView::new(model, None));
+    value["check"] = match check {
+        Some(check) => json!({
+            "commit": check.commit.as_str(),
+            "files": check.selected.files,
+            "bytes": check.selected.bytes,
+            "files_total": check.total.files,
+            "bytes_total": check.total.bytes,
+            "renamed_to": check.renamed_to.as_ref().map(ToString::to_string),
+            "access_missing": check.access_missing,
+        }),
+        None => Value::Null,
+    };
+    value
+}

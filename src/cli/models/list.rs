@@ -1,0 +1,84 @@
+//! `hfdl models list`
+
+use anyhow::Result;
+use clap::Args;
+use serde_json::json;
+
+use crate::cli::context::Context;
+use crate::domain::model::{Model, ModelSummary, Tag};
+use crate::domain::outcome::Outcome;
+use crate::domain::session::Session;
+use crate::json::{ModelView, destination, document};
+use crate::store::ModelFilter;
+use crate::ui::{table, text};
+
+/// List all models
+#[derive(Debug, Args)]
+pub(super) struct ListModels {
+    /// Only models with this tag
+    #[arg(long)]
+    tag: Option<Tag>,
+
+    /// Only models in this state: ok, disabled, damaged, failing, held, gated, orphaned, renamed or never-downloaded
+    #[arg(long)]
+    state: Option<ModelSummary>,
+}
+
+impl ListModels {
+    pub(super) fn run(self, context: &Context) -> Result<()> {
+        let now = context.now();
+        let mut models: Vec<(Model, Option<Outcome>)> = Vec::new();
+        if let Some(store) = context.existing_store()? {
+            let last = store.last_sessions(now)?;
+            let kept = store.readable_models(&ModelFilter {
+                tag: self.tag,
+                ..ModelFilter::default()
+            })?;
+            for mut model in kept {
+                model.state = model.state.as_of(now);
+                let last = last.get(&model.id);
+                models.push((model, last.and_then(Session::outcome)));
+            }
+        }
+        let is_meant = |state| self.state.is_none_or(|wanted| wanted == state);
+        models.retain(|(model, last)| is_meant(model.summary(*last)));
+        let zone = context.host.time_zone();
+        context.out.result(
+            |out| {
+                if models.is_empty() {
+                    return String::new();
+                }
+                let columns = [
+                    "NAME", "REVISION", "TO", "STATE", "COMMIT", "CHECKED", "TAGS",
+                ]
+                .map(table::left);
+                let rows = models.iter().map(|(model, last)| {
+                    let commit = model.state.published_commit.as_ref();
+                    vec![
+                        model.spec.name.to_string(),
+                        model.spec.revision.to_string(),
+                        destination(&model.spec.destination),
+                        model.summary(*last).to_string(),
+                        commit
+                            .map_or(text::NOTHING, |commit| commit.short())
+                            .to_owned(),
+                        text::optional_time(model.state.last_check_at, &zone),
+                        text::list(&model.spec.tags),
+                    ]
+                });
+                table::render(out, &columns, rows.collect())
+            },
+            || {
+                let views = models
+                    .iter()
+                    .map(|(model, last)| ModelView::new(model, *last));
+                let views: Vec<ModelView> = views.collect();
+                document("hfdl.models/1", json!({ "models": views }))
+            },
+        )?;
+        if models.is_empty() {
+            context.say_to_people("no models; `hfdl models add org/name` keeps one");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,60 @@
+//! `hfdl models set`
+
+use anyhow::Result;
+use clap::Args;
+
+use super::add::note_claims;
+use super::find::find;
+use crate::cli::context::Context;
+use crate::cli::explain::Complaint;
+use crate::cli::fields::FieldFlags;
+use crate::domain::model::{EntryName, ModelSpec};
+use crate::domain::session::Session;
+use crate::json::{ModelView, document};
+use crate::ops;
+
+/// Change the fields of a model
+///
+/// Fields without a flag stay. A new revision or destination takes effect with the next run.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl models set org/name --priority 90 --tag llm --tag nightly
+  hfdl models set org/name --no-include
+  hfdl models set org/name --name short")]
+pub(super) struct SetModel {
+    /// Name of the model
+    #[arg(value_name = "NAME")]
+    model: EntryName,
+
+    #[command(flatten)]
+    flags: FieldFlags<ModelSpec, true>,
+}
+
+impl SetModel {
+    pub(super) fn run(self, context: &Context) -> Result<()> {
+        if self.flags.is_empty() {
+            return Err(Complaint::usage("nothing to change")
+                .cause("no flag was given")
+                .next("`hfdl models set --help` lists the flags")
+                .into());
+        }
+        let (store, model) = find(context, &self.model)?;
+        let settings = context.settings(Some(&store))?;
+        let mut spec = model.spec.clone();
+        self.flags.read_into(context, &settings, &mut spec)?;
+        ops::models::refuse_shared_directory(&store, &spec, Some(model.id))?;
+        let state = model.state.after_edit(&model.spec, &spec);
+        store.transaction(|store| -> Result<()> {
+            store.update_model(model.id, &spec, context.now())?;
+            Ok(store.save_model_state(model.id, &state)?)
+        })?;
+        note_claims(context, &store, &settings, &spec.repo);
+        let model = store.model(&spec.name)?;
+        let last = store.last_session(model.id, context.now())?;
+        let last = last.as_ref().and_then(Session::outcome);
+        context.out.done(
+            || format!("changed `{}`", spec.name),
+            || document("hfdl.model/1", ModelView::new(&model, last)),
+        )
+    }
+}

@@ -1,0 +1,59 @@
+//! The subcommands of `hfdl schedules`.
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+
+use super::add::AddSchedule;
+use super::list::list;
+use super::next::NextSlots;
+use super::remove::remove;
+use super::set::SetSchedule;
+use super::show::show;
+use super::switch::switch;
+use crate::cli::context::Context;
+use crate::cli::names::Names;
+use crate::domain::model::EntryName;
+use crate::domain::outcome::ExitStatus;
+
+/// Choose when models are updated, and under which limits
+#[derive(Debug, Args)]
+pub struct SchedulesCommand {
+    #[command(subcommand)]
+    command: SchedulesSubcommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum SchedulesSubcommand {
+    Add(AddSchedule),
+    /// List all schedules
+    List,
+    /// Show all fields and the state of a schedule
+    Show {
+        /// Name of the schedule
+        name: EntryName,
+    },
+    Set(SetSchedule),
+    /// Let schedules run again; slots missed meanwhile are not caught up
+    Enable(Names),
+    /// Stop schedules until they are enabled again
+    Disable(Names),
+    /// Remove schedules; models and their files stay
+    Remove(Names),
+    Next(NextSlots),
+}
+
+impl SchedulesCommand {
+    pub fn run(self, context: &Context) -> Result<ExitStatus> {
+        match self.command {
+            SchedulesSubcommand::Add(command) => command.run(context),
+            SchedulesSubcommand::List => list(context),
+            SchedulesSubcommand::Show { name } => show(context, &name),
+            SchedulesSubcommand::Set(command) => command.run(context),
+            SchedulesSubcommand::Enable(names) => switch(context, &names.distinct(), true),
+            SchedulesSubcommand::Disable(names) => switch(context, &names.distinct(), false),
+            SchedulesSubcommand::Remove(names) => remove(context, &names.distinct()),
+            SchedulesSubcommand::Next(command) => command.run(context),
+        }?;
+        Ok(ExitStatus::Ok)
+    }
+}

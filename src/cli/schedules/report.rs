@@ -1,0 +1,55 @@
+//! The report of `schedules add` and `schedules set`.
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::cli::context::Context;
+use crate::domain::schedule::{Overlap, Schedule};
+use crate::json::{ScheduleView, document};
+use crate::ops;
+use crate::store::Store;
+use crate::ui::text;
+
+/// Reports a schedule that was added or changed, after its warnings.
+pub(super) fn report(
+    context: &Context,
+    store: &Store,
+    schedule: &Schedule,
+    overlaps: &[Overlap],
+    word: &str,
+) -> Result<()> {
+    for overlap in overlaps {
+        context.out.warn(&format!("schedule {overlap}"));
+    }
+    let covered = ops::schedules::all_models(store)?;
+    let covered = covered
+        .iter()
+        .filter(|model| schedule.spec.selection.includes(&model.spec))
+        .count();
+    if covered == 0 {
+        context
+            .out
+            .warn(&format!("`{}` includes no model yet", schedule.spec.name));
+    }
+    context.out.done(
+        || {
+            let next = schedule.state.next_due_at.map_or_else(
+                || "never".to_owned(),
+                |at| {
+                    if at <= context.now() {
+                        "now".to_owned()
+                    } else {
+                        text::local_time(at, &context.host.time_zone())
+                    }
+                },
+            );
+            let count = text::count(covered as u64, "model", "models");
+            format!("{word} `{}`: {count}, next due {next}", schedule.spec.name)
+        },
+        || {
+            let mut value = document("hfdl.schedule/1", ScheduleView::from(schedule));
+            value["warnings"] = json!(overlaps.iter().map(ToString::to_string).collect::<Vec<_>>());
+            value
+        },
+    )
+}

@@ -1,0 +1,75 @@
+//! `hfdl schedules show`
+
+use anyhow::Result;
+use serde_json::json;
+
+use super::find::{find, warn_about};
+use super::text::{cadence, selection};
+use crate::cli::context::Context;
+use crate::cli::fields;
+use crate::domain::model::EntryName;
+use crate::domain::schedule::{Schedule, usable_zone};
+use crate::json::{ScheduleView, document};
+use crate::ops;
+use crate::store::Store;
+use crate::ui::{table, text};
+
+pub(super) fn show(context: &Context, name: &EntryName) -> Result<()> {
+    let (store, mut schedule) = find(context, name)?;
+    show_as_run_here(context, &store, std::slice::from_mut(&mut schedule))?;
+    if let Err(unusable) = usable_zone(&schedule) {
+        warn_about(context, &[unusable]);
+    }
+    let (spec, state) = (&schedule.spec, &schedule.state);
+    let models = ops::schedules::all_models(&store)?;
+    let covered: Vec<String> = models
+        .iter()
+        .filter(|model| spec.selection.includes(&model.spec))
+        .map(|model| model.spec.name.to_string())
+        .collect();
+    let zone = context.host.time_zone();
+    context.out.result(
+        |_| {
+            let head = [
+                ("name", spec.name.to_string()),
+                ("when", cadence(spec)),
+                ("time zone", spec.time_zone.clone()),
+                ("covers", selection(spec)),
+                ("models", text::list(&covered)),
+            ];
+            let fields = fields::rows(spec);
+            let fields = fields
+                .iter()
+                .map(|(label, value)| (label.as_str(), value.clone()));
+            let state = [
+                (
+                    "next due",
+                    text::optional_time(state.next_due_at.filter(|_| spec.enabled), &zone),
+                ),
+                ("last slot", text::optional_time(state.last_slot_at, &zone)),
+                (
+                    "unfinished slot",
+                    text::optional_time(state.open_slot_at, &zone),
+                ),
+                ("retry at", text::optional_time(state.retry_at, &zone)),
+            ];
+            let rows: Vec<(&str, String)> = head.into_iter().chain(fields).chain(state).collect();
+            table::facts(&rows)
+        },
+        || {
+            let mut value = document("hfdl.schedule/1", ScheduleView::from(&schedule));
+            value["covers"] = json!(covered);
+            value
+        },
+    )
+}
+
+/// Shows schedules as far as the shards of this home have come.
+pub(super) fn show_as_run_here(
+    context: &Context,
+    store: &Store,
+    schedules: &mut [Schedule],
+) -> Result<()> {
+    let tick = context.settings(Some(store))?.timer_every();
+    ops::shards::show_as_run_here(store, &context.host, schedules, tick)
+}

@@ -1,0 +1,15 @@
+//! Models: what to keep on disk, and what runs have found out about it.
+//!
+//! A `ModelSpec` is what a person wrote: a repository at a revision, with
+//! filters and a destination. Its table of fields is the only place that knows
+//! how each field is read and written. A `ModelState` is what runs recorded; it
+//! survives an edit as long as the entry means the same copy.
+//!
+//! Deliberately absent: the files of a model (`snapshot`, `plan`) and the
+//! schedules that select it (`schedule`).
+
+mod entry;
+mod spec;
+
+pub use entry::{EntryName, Model, ModelId, ModelState, ModelSummary, Tag};
+pub use spec::{Destination, ModelSpec, Priority};

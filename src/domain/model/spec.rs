@@ -1,0 +1,213 @@
+//! The user's specification of a model, and the table of its fields.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::{EntryName, Tag};
+use crate::domain::field::Read::{Before, List, Number, Place, Switch, Text};
+use crate::domain::field::{Entity, Field, FieldValue, parsed, set, set_list};
+use crate::domain::filter::Filter;
+use crate::domain::repo::{NameError, Repo, Revision};
+use crate::domain::repo_arg::RepoArg;
+
+/// Where a model's files go.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Destination {
+    /// The Hub cache that all libraries share.
+    Cache,
+    /// A directory of real files; always absolute.
+    Directory(PathBuf),
+}
+
+/// The order in which due work is done: 0 to 100, higher first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Priority(u8);
+
+impl Priority {
+    pub fn get(self) -> u8 {
+        self.0
+    }
+}
+
+impl Default for Priority {
+    fn default() -> Self {
+        Self(50)
+    }
+}
+
+impl FromStr for Priority {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        match text.parse() {
+            Ok(value @ 0..=100) => Ok(Self(value)),
+            _ => Err(NameError::new(
+                "priority",
+                text,
+                "it must be a whole number from 0 to 100",
+            )),
+        }
+    }
+}
+
+/// The user's specification of a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelSpec {
+    pub name: EntryName,
+    pub repo: Repo,
+    pub revision: Revision,
+    pub filter: Filter,
+    pub destination: Destination,
+    pub priority: Priority,
+    /// How many revisions to keep; `None` follows the setting.
+    pub keep_revisions: Option<u32>,
+    pub enabled: bool,
+    pub tags: BTreeSet<Tag>,
+}
+
+impl ModelSpec {
+    /// Returns a model with the default of each other field.
+    pub fn new(name: EntryName, repo: Repo) -> Self {
+        Self {
+            name,
+            repo,
+            revision: Revision::main(),
+            filter: Filter::default(),
+            destination: Destination::Cache,
+            priority: Priority::default(),
+            keep_revisions: None,
+            enabled: true,
+            tags: BTreeSet::new(),
+        }
+    }
+
+    /// Adds the revision and the patterns that a repository argument implies
+    /// to those that were given beside it; fails with the argument's revision
+    /// when `revision` was given and is another one.
+    pub fn complete(&mut self, arg: &RepoArg, is_revision_given: bool) -> Result<(), Revision> {
+        if let Some(own) = &arg.revision {
+            if is_revision_given && self.revision != *own {
+                return Err(own.clone());
+            }
+            self.revision = own.clone();
+        }
+        if let Some(mut patterns) = arg.include_patterns() {
+            patterns.extend(self.filter.include.take().into_iter().flatten());
+            self.filter.include = Some(patterns);
+        }
+        Ok(())
+    }
+
+    /// Tells whether two entries mean the same repository at the same revision
+    /// in the same place; there can be only one entry of each.
+    pub fn is_same_copy(&self, other: &Self) -> bool {
+        self.repo == other.repo
+            && self.revision == other.revision
+            && self.destination == other.destination
+    }
+}
+
+impl Entity for ModelSpec {
+    const FIELDS: &'static [Field<Self>] = FIELDS;
+
+    fn with_defaults(&self) -> Self {
+        let name = self.repo.to_string().parse();
+        Self::new(
+            name.unwrap_or_else(|_| self.name.clone()),
+            self.repo.clone(),
+        )
+    }
+}
+
+type ModelField = Field<ModelSpec>;
+
+#[rustfmt::skip]
+const FIELDS: &[ModelField] = &[
+    ModelField::new("repo", |m| FieldValue::Text(repo_text(&m.repo)), Before).json(None).essential(),
+    ModelField::new("name", |m| FieldValue::text(&m.name), Text(set_name)).json(None)
+        .flag("name", "NAME", "Name of the entry (default: as the repository)"),
+    ModelField::new("revision", |m| FieldValue::text(&m.revision), Text(set_revision))
+        .flag("revision", "REV", "Branch, tag, refs/pr/N or full commit (default: main)"),
+    ModelField::new("include", |m| FieldValue::optional_list(m.filter.include.as_ref()), List(set_include))
+        .absent("all files")
+        .flag("include", "GLOB", "Keep only files that match; `*` crosses directories, `data/` takes a folder")
+        .no("Keep all files again"),
+    ModelField::new("exclude", |m| FieldValue::list(&m.filter.exclude), List(set_exclude))
+        .flag("exclude", "GLOB", "Leave out files that match")
+        .no("Exclude no files"),
+    ModelField::new("to", |m| FieldValue::Text(place_text(&m.destination)), Place(|m, to| m.destination = to))
+        .flag("to", "cache|DIR", "The Hub's cache, or a directory of plain files (default: cache)"),
+    ModelField::new("tags", |m| FieldValue::list(&m.tags), List(|m, texts| set_list(&mut m.tags, texts)))
+        .flag("tag", "TAG", "Group, by which schedules can select")
+        .no("Remove all tags"),
+    ModelField::new("priority", |m| FieldValue::Number(m.priority.get().into()), Number(|m, text| set(&mut m.priority, text)))
+        .flag("priority", "0..100", "Order of downloads: 0 to 100, higher first (default: 50)"),
+    ModelField::new("keep_revisions", |m| FieldValue::optional_number(m.keep_revisions), Number(set_keep_revisions))
+        .absent("as the setting says")
+        .flag("keep-revisions", "N", "Revisions to keep on disk (default: the setting keep.revisions)")
+        .no("Follow the setting keep.revisions again"),
+    ModelField::new("enabled", |m| FieldValue::Switch(m.enabled), Switch(|m, enabled| m.enabled = enabled)),
+];
+
+fn set_name(model: &mut ModelSpec, text: Option<&str>) -> Result<(), String> {
+    if let Some(name) = parsed(text)? {
+        model.name = name;
+    }
+    Ok(())
+}
+
+fn set_revision(model: &mut ModelSpec, text: Option<&str>) -> Result<(), String> {
+    model.revision = parsed(text)?.unwrap_or_else(Revision::main);
+    Ok(())
+}
+
+fn set_include(model: &mut ModelSpec, texts: Option<Vec<String>>) -> Result<(), String> {
+    model.filter.include = texts.map(patterns).transpose()?;
+    Ok(())
+}
+
+fn set_exclude(model: &mut ModelSpec, texts: Option<Vec<String>>) -> Result<(), String> {
+    model.filter.exclude = patterns(texts.unwrap_or_default())?;
+    Ok(())
+}
+
+fn set_keep_revisions(model: &mut ModelSpec, text: Option<&str>) -> Result<(), String> {
+    let number = text.map(str::parse).transpose();
+    model.keep_revisions = match number {
+        Ok(count @ (None | Some(1..=1_000))) => count,
+        _ => return Err("it must be a whole number from 1 to 1000".to_owned()),
+    };
+    Ok(())
+}
+
+/// Writes a repository so that it is read back: the short form of a dataset
+/// without a namespace, `datasets/name`, means a model; its page does not.
+fn repo_text(repo: &Repo) -> String {
+    let short = repo.to_string();
+    match RepoArg::parse(&short, "") {
+        Ok(arg) if arg.repo == *repo => short,
+        _ => format!("https://huggingface.co/{}/{}", repo.kind.plural(), repo.id),
+    }
+}
+
+/// Refuses an empty pattern, which an unset shell variable leaves behind.
+fn patterns(texts: Vec<String>) -> Result<Vec<String>, String> {
+    for text in &texts {
+        if text.is_empty() {
+            return Err("an empty pattern matches no file".to_owned());
+        }
+        if text.contains('\0') {
+            return Err("it contains a NUL".to_owned());
+        }
+    }
+    Ok(texts)
+}
+
+/// Writes a destination as `--to` takes it.
+fn place_text(destination: &Destination) -> String {
+    match destination {
+        Destination::Cache => "cache".to_owned(),
+        Destination::Directory(path) => path.display().to_string(),
+    }
+}

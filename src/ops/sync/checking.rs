@@ -1,0 +1,289 @@
+//! The state in which the Hub is asked about a target, and the threads that ask.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Error, Result, anyhow};
+
+use super::check::{BadFiles, Checked, check};
+use super::local_reads::LocalReads;
+use super::result::SyncResult;
+use super::syncer::{Syncer, TargetEntry, TargetState};
+use super::target::{CacheChoice, SyncRequest, Target, TargetId};
+use crate::domain::content::ContentId;
+use crate::domain::hold::{HeldUpdate, Loss};
+use crate::domain::outcome::{ErrorKind, Outcome};
+use crate::domain::repo::CommitSha;
+use crate::domain::session::{ByteCounts, FileCounts, SessionProgress, Trouble};
+use crate::hub::HubClient;
+use crate::ops::diagnose::{is_offline, outcome_of, trouble_of};
+use crate::ops::parallel::QUESTIONS_AT_ONCE;
+use crate::ops::rollback;
+use crate::sys::host::checkpoint;
+use crate::sys::pause::Stopwatch;
+use crate::xet::XetStorage;
+
+type Question = (TargetId, Arc<Target>, Arc<BadFiles>);
+
+type Answer = (TargetId, Result<Checked>);
+
+impl Syncer<'_> {
+    pub(super) fn check(&mut self, id: TargetId, request: SyncRequest, reads: LocalReads) {
+        self.checker.ask(id, request.target.clone());
+        self.insert(id, request, TargetState::Checking(reads));
+    }
+
+    /// Checks a target once more, without the files that were found bad.
+    pub(super) fn check_again(
+        &mut self,
+        id: TargetId,
+        request: SyncRequest,
+        mut reads: LocalReads,
+    ) {
+        const MAX_CHECKS: u32 = 5;
+        reads.n_checks += 1;
+        if reads.n_checks > MAX_CHECKS {
+            let err = anyhow!("its files are damaged faster than they can be replaced");
+            return self.end(id, failed_check(&request.target, &err));
+        }
+        self.check(id, request, reads);
+    }
+
+    /// Waits up to `wait` for answers, and handles all that are there.
+    pub(super) fn take_checks(&mut self, mut wait: Duration) {
+        while let Some((id, checked)) = self.checker.next(wait) {
+            self.take_check(id, checked);
+            wait = Duration::ZERO;
+        }
+    }
+
+    fn take_check(&mut self, id: TargetId, checked: Result<Checked>) {
+        // A stopped target has ended already; no other state expects an answer.
+        let Some(TargetEntry {
+            request,
+            state: TargetState::Checking(reads),
+        }) = self.targets.remove(&id)
+        else {
+            return;
+        };
+        checkpoint("checked");
+        match checked {
+            Ok(checked) => self.prove_first(id, request, checked, reads),
+            Err(err) => {
+                let result = match request.limits.stop_reason() {
+                    // The pause before a retry was cut short, so nothing is known.
+                    Some(reason) => SyncResult::unseen(reason),
+                    None => failed_check(&request.target, &err),
+                };
+                self.end(id, result);
+            }
+        }
+    }
+
+    /// Continues with a target of which all used files are proven.
+    pub(super) fn take_proven_check(
+        &mut self,
+        id: TargetId,
+        request: SyncRequest,
+        checked: Checked,
+        reads: LocalReads,
+    ) {
+        let target = &request.target;
+        let result = match checked {
+            Checked::Planned(mut planned) => {
+                planned.local_reads = reads;
+                if !self.has_ready() {
+                    self.first_plan_ready = Stopwatch::start();
+                }
+                return self.insert(id, request, TargetState::Ready(planned));
+            }
+            Checked::Current {
+                destination,
+                commit,
+                n_files,
+                n_bytes,
+                reused,
+                renamed_to,
+            } => {
+                let path = destination.readable_at(&commit);
+                let progress = all_reused(path, commit, n_files, n_bytes);
+                SyncResult {
+                    renamed_to,
+                    files: reads.found_files(&reused),
+                    ..SyncResult::without_files(Outcome::UpToDate, None, progress)
+                }
+            }
+            Checked::Held { commit, path } => {
+                rollback::hold(&self.cache, target);
+                let progress = SessionProgress {
+                    path: Some(path),
+                    new_commit: Some(commit),
+                    ..SessionProgress::default()
+                };
+                SyncResult::without_files(Outcome::Held, None, progress)
+            }
+            Checked::Suspicious {
+                loss,
+                path,
+                renamed_to,
+            } => SyncResult {
+                renamed_to,
+                ..hold_update(target, &loss, path)
+            },
+        };
+        self.end(id, result);
+    }
+}
+
+/// A few threads that check one target after the other.
+///
+/// A stopping run does not wait for them: a server may be silent, and a check
+/// changes nothing.
+pub(super) struct Checker {
+    questions: Sender<Question>,
+    waiting: Arc<Mutex<Receiver<Question>>>,
+    answers: Receiver<Answer>,
+    answer: Sender<Answer>,
+    hub: HubClient,
+    xet: Option<XetStorage>,
+    choice: CacheChoice,
+    bad: Arc<BadFiles>,
+    n_threads: usize,
+    n_pending: usize,
+}
+
+impl Checker {
+    pub(super) fn new(
+        hub: &HubClient,
+        xet: Option<&XetStorage>,
+        choice: &CacheChoice,
+        bad: BadFiles,
+    ) -> Self {
+        let (questions, waiting) = channel();
+        let (answer, answers) = channel();
+        Self {
+            questions,
+            waiting: Arc::new(Mutex::new(waiting)),
+            answers,
+            answer,
+            hub: hub.clone(),
+            xet: xet.cloned(),
+            choice: choice.clone(),
+            bad: Arc::new(bad),
+            n_threads: 0,
+            n_pending: 0,
+        }
+    }
+
+    pub(super) fn ask(&mut self, id: TargetId, target: Arc<Target>) {
+        self.n_pending += 1;
+        // This value holds the receiving end as well.
+        let _ = self.questions.send((id, target, self.bad.clone()));
+        if self.n_threads < self.n_pending.min(QUESTIONS_AT_ONCE) {
+            match self.start_thread() {
+                Ok(()) => self.n_threads += 1,
+                Err(err) if self.n_threads > 0 => log::warn!("could not start a thread: {err}"),
+                Err(err) => {
+                    let problem = anyhow!(err).context("could not start a thread");
+                    let _ = self.answer.send((id, Err(problem)));
+                }
+            }
+        }
+    }
+
+    /// Treats a file as bad in all later checks.
+    pub(super) fn distrust(&mut self, path: &Path, content: ContentId) {
+        Arc::make_mut(&mut self.bad).insert(path.to_owned(), content);
+    }
+
+    /// Waits up to `wait` for the next answer.
+    pub(super) fn next(&mut self, wait: Duration) -> Option<Answer> {
+        let answer = if wait.is_zero() {
+            self.answers.try_recv().ok()
+        } else {
+            self.answers.recv_timeout(wait).ok()
+        };
+        self.n_pending -= usize::from(answer.is_some());
+        answer
+    }
+
+    fn start_thread(&self) -> std::io::Result<()> {
+        let (waiting, answer) = (self.waiting.clone(), self.answer.clone());
+        let (hub, xet) = (self.hub.clone(), self.xet.clone());
+        let choice = self.choice.clone();
+        let thread = std::thread::Builder::new().name("check".into());
+        thread.spawn(move || {
+            loop {
+                let question = waiting
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .recv();
+                let Ok((id, target, bad)) = question else {
+                    return;
+                };
+                let checked = catch_unwind(AssertUnwindSafe(|| {
+                    // Files of the right size and without a proof are hashed later.
+                    let prove = |_: &Path, _: &ContentId| Ok(true);
+                    check(&hub, xet.as_ref(), &choice, &target, &bad, &prove)
+                }));
+                let checked =
+                    checked.unwrap_or_else(|_| Err(anyhow!("a programming error ended the check")));
+                if answer.send((id, checked)).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(())
+    }
+}
+
+/// Describes a session for which nothing had to be done.
+fn all_reused(path: PathBuf, commit: CommitSha, n_files: u64, n_bytes: u64) -> SessionProgress {
+    SessionProgress {
+        path: Some(path),
+        files: FileCounts {
+            total: n_files,
+            reused: n_files,
+            ..FileCounts::default()
+        },
+        bytes: ByteCounts {
+            total: n_bytes,
+            reused: n_bytes,
+            ..ByteCounts::default()
+        },
+        new_commit: Some(commit),
+        ..SessionProgress::default()
+    }
+}
+
+/// Ends a target whose newest commit waits for a person.
+fn hold_update(target: &Target, loss: &Loss, path: PathBuf) -> SyncResult {
+    let (commit, published) = (&loss.found.0, &loss.published.1);
+    let label = target.label();
+    let failure = Trouble {
+        kind: ErrorKind::Hub,
+        message: loss.message(),
+        hint: Some(loss.hint(&label)),
+    };
+    log::info!("`{label}` is held: {}", failure.message);
+    let progress = all_reused(path, commit.clone(), published.files, published.bytes);
+    SyncResult {
+        held_update: Some(HeldUpdate {
+            commit: commit.clone(),
+            reason: loss.reason,
+            is_accepted: false,
+        }),
+        ..SyncResult::without_files(Outcome::Held, Some(failure), progress)
+    }
+}
+
+pub(super) fn failed_check(target: &Target, err: &Error) -> SyncResult {
+    let outcome = outcome_of(err, target.known_commit.is_some());
+    SyncResult {
+        is_offline: is_offline(err),
+        ..SyncResult::without_files(outcome, Some(trouble_of(err)), SessionProgress::default())
+    }
+}

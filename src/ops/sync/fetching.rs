@@ -1,0 +1,277 @@
+//! The state in which the files of a target are fetched.
+//!
+//! One engine fetches the files of all targets; its threads only fetch and hash.
+//! A file that another process is fetching is retried, and a file that another
+//! process has stored is proven by a reader.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::check::Planned;
+use super::delta::{client_for, save_new_maps};
+use super::destination::DestinationWriter;
+use super::either_source::EitherSource;
+use super::file_fetch::{FileFetch, FileState, FileUse, SavedBytes, unfetched};
+use super::preflight::{Need, missing_bytes};
+use super::readers::{GoodRead, ReadJob, ReadResult, Task};
+use super::reading::ReadPurpose;
+use super::result::SyncEvent;
+use super::source::HubFile;
+use super::syncer::{Syncer, TargetEntry, TargetState};
+use super::target::{SyncRequest, TargetId};
+use super::target_sync::TargetSync;
+use crate::domain::plan::{FileDelta, PlannedFile};
+use crate::domain::proof::ProofStamp;
+use crate::download::{ByteSource, Copies, FetchJob, FileId, FileResult};
+use crate::hub::FileAddress;
+use crate::sys::pause::Stopwatch;
+use crate::sys::stamp::stamp_at;
+
+/// The number of retries, and the pause between them, of a file that another
+/// process is fetching. Two processes may each have files that the other lacks,
+/// and then both get everything; a fetch of hours is not waited for.
+const BUSY_RETRIES: u32 = 20;
+const BUSY_PAUSE: Duration = Duration::from_millis(500);
+
+impl Syncer<'_> {
+    /// Begins to fetch the files of a plan, or publishes if there are none.
+    pub(super) fn start_fetching(
+        &mut self,
+        id: TargetId,
+        request: SyncRequest,
+        planned: Box<Planned>,
+        writer: DestinationWriter,
+        need: Need,
+    ) {
+        let planned: Rc<Planned> = Rc::from(planned);
+        let sync = TargetSync::new(planned.clone(), writer);
+        if sync.is_done() {
+            return self.publish(id, request, sync, None);
+        }
+        let mut order = request.order;
+        let mut new = Vec::new();
+        for (index, wanted) in planned.plan.files.iter().enumerate() {
+            if !wanted.action.is_fetch() {
+                continue;
+            }
+            let file_use = FileUse { target: id, index };
+            let is_distrusted = planned.distrusted.contains(&wanted.file.content);
+            let partial = planned.destination.partial(&wanted.file.content);
+            let known = self.by_partial.get(&partial);
+            if let Some(file) = known.and_then(|known| self.files.get_mut(known)) {
+                // Two targets of one repository want the same content.
+                file.uses.push(file_use);
+                file.is_distrusted |= is_distrusted;
+                continue;
+            }
+            if let Some(delta) = &wanted.delta {
+                save_new_maps(&planned.destination, delta);
+            }
+            let file_id = self.engine.new_id();
+            let missing = wanted.missing_bytes();
+            let file = FileFetch {
+                uses: vec![file_use],
+                saved: SavedBytes::default(),
+                expected: missing,
+                is_announced: false,
+                retries_left: BUSY_RETRIES,
+                is_distrusted,
+                need: Need {
+                    file_system: need.file_system,
+                    bytes: missing_bytes(&partial, wanted.file.size_bytes),
+                },
+                job: self.job(&request, &planned, wanted, partial, order.next(missing)),
+                state: FileState::Fetching,
+            };
+            self.promised.add(file.need);
+            self.by_partial.insert(file.job.partial.clone(), file_id);
+            self.files.insert(file_id, file);
+            new.push(file_id);
+        }
+        self.insert(id, request, TargetState::Fetching(sync));
+        self.fetch(new);
+    }
+
+    fn job(
+        &self,
+        request: &SyncRequest,
+        planned: &Planned,
+        wanted: &PlannedFile,
+        partial: PathBuf,
+        rank: u64,
+    ) -> FetchJob {
+        let address = FileAddress {
+            repo: request.target.repo.clone(),
+            commit: planned.remote.commit.clone(),
+            path: wanted.file.path.clone(),
+        };
+        FetchJob {
+            name: format!("{}: {}", request.target.label(), wanted.file.path).into(),
+            content: wanted.file.content,
+            size_bytes: wanted.file.size_bytes,
+            partial,
+            source: self.source(wanted, address),
+            limits: request.limits.clone(),
+            copies: wanted.delta.as_ref().map(|delta| copies(delta)),
+            rank,
+        }
+    }
+
+    /// Returns the source of a file's bytes.
+    fn source(&self, wanted: &PlannedFile, address: FileAddress) -> Arc<dyn ByteSource> {
+        let (repo, commit) = (address.repo.clone(), address.commit.clone());
+        let plain = HubFile::new(&self.hub, address);
+        match (&self.xet, wanted.file.xet_hash) {
+            (Some(xet), Some(hash)) => {
+                let client = client_for(xet, &self.hub, &repo, &commit);
+                // A mostly copied file lacks only small ranges.
+                let is_settled = wanted.delta.is_some();
+                let size_bytes = wanted.file.size_bytes;
+                Arc::new(EitherSource::new(
+                    plain, &client, hash, size_bytes, is_settled,
+                ))
+            }
+            _ => Arc::new(plain),
+        }
+    }
+
+    /// Hands files to the engine, except those that another process has stored
+    /// meanwhile: they are proven first.
+    fn fetch(&mut self, ids: Vec<FileId>) {
+        let (mut jobs, mut stored) = (Vec::new(), Vec::new());
+        let (mut n_files, mut n_bytes) = (0, 0);
+        for id in ids {
+            let path = self.stored_path(id);
+            let Some(file) = self.files.get_mut(&id) else {
+                continue;
+            };
+            if let Some(path) = path {
+                stored.push((id, path));
+                continue;
+            }
+            if !file.is_announced {
+                file.is_announced = true;
+                n_files += 1;
+                n_bytes += file.expected;
+            }
+            file.state = FileState::Fetching;
+            jobs.push((id, file.job.clone()));
+        }
+        if n_files > 0 {
+            self.events
+                .push(SyncEvent::FetchPlanned { n_files, n_bytes });
+        }
+        self.engine.add_numbered(jobs);
+        for (id, path) in stored {
+            self.prove_stored(id, path);
+        }
+    }
+
+    /// Returns the path of a file that is stored already and not distrusted.
+    fn stored_path(&self, id: FileId) -> Option<PathBuf> {
+        let file = self.files.get(&id).filter(|file| !file.is_distrusted)?;
+        let writer = &self.first_sync(file)?.writer;
+        let content = &file.job.content;
+        let is_stored = writer.has(content, file.job.size_bytes);
+        is_stored.then(|| writer.stored(content))
+    }
+
+    /// Uses a file that another process has stored if a proof is valid; else reads it.
+    fn prove_stored(&mut self, id: FileId, path: PathBuf) {
+        let Some(file) = self.files.get_mut(&id) else {
+            return;
+        };
+        let content = file.job.content;
+        let stamp = stamp_at(&path).ok().flatten();
+        if let Some(stamp) = stamp
+            && self.proofs.hold_for(&path, &content, Some(&stamp))
+        {
+            return self.use_stored(id, stamp);
+        }
+        let job = ReadJob {
+            name: file.job.name.clone(),
+            content,
+            size_bytes: file.job.size_bytes,
+            task: Task::Prove { file: path.clone() },
+            limits: file.job.limits.clone(),
+        };
+        file.state = FileState::Stored { path };
+        self.read(job, ReadPurpose::Stored(id));
+    }
+
+    /// Uses a file that another process has stored if it is good, else fetches it.
+    pub(super) fn take_stored(&mut self, id: FileId, result: ReadResult) {
+        let Some(file) = self.files.get_mut(&id) else {
+            return;
+        };
+        let FileState::Stored { path } = &file.state else {
+            return;
+        };
+        match result {
+            ReadResult::Good(GoodRead {
+                stamp: Some(stamp), ..
+            }) => {
+                self.proofs.add(path, file.job.content, stamp);
+                self.use_stored(id, stamp);
+            }
+            ReadResult::Stopped => self.end_unfetched(id, FileResult::Partial { kept: 0 }),
+            _ => {
+                log::warn!("`{}` does not have its hash", path.display());
+                file.is_distrusted = true;
+                self.fetch(vec![id]);
+            }
+        }
+    }
+
+    fn use_stored(&mut self, id: FileId, stamp: ProofStamp) {
+        self.note_stamp(id, stamp);
+        let mut report = unfetched(id, FileResult::Verified { durable: true });
+        report.reused = self.files.get(&id).map_or(0, |file| file.job.size_bytes);
+        self.end_file(&report, None);
+    }
+
+    /// Retries files that another process was fetching, and commits that another
+    /// process was publishing.
+    pub(super) fn retry_busy(&mut self) {
+        if self.retried_at.elapsed() < BUSY_PAUSE && !self.limits.is_stopped() {
+            return;
+        }
+        self.retried_at = Stopwatch::start();
+        let files = self.files.iter();
+        let busy = files.filter(|(_, file)| matches!(file.state, FileState::Busy));
+        let busy: Vec<FileId> = busy.map(|(id, _)| *id).collect();
+        self.fetch(busy);
+        let targets = self.targets.iter();
+        let publishing =
+            targets.filter(|(_, entry)| matches!(entry.state, TargetState::Publishing { .. }));
+        let publishing: Vec<TargetId> = publishing.map(|(id, _)| *id).collect();
+        for id in publishing {
+            if let Some(TargetEntry {
+                request,
+                state: TargetState::Publishing { sync, busy_since },
+            }) = self.targets.remove(&id)
+            {
+                self.publish(id, request, sync, Some(busy_since));
+            }
+        }
+    }
+
+    /// Returns the first target that uses a file.
+    pub(super) fn first_sync(&self, file: &FileFetch) -> Option<&TargetSync> {
+        let entry = self.targets.get(&file.uses.first()?.target)?;
+        match &entry.state {
+            TargetState::Fetching(sync) => Some(sync),
+            _ => None,
+        }
+    }
+}
+
+/// Describes a delta for the engine.
+fn copies(delta: &FileDelta) -> Arc<Copies> {
+    Arc::new(Copies {
+        files: delta.sources.iter().map(|old| old.file.clone()).collect(),
+        copies: delta.copies.clone(),
+    })
+}

@@ -1,0 +1,286 @@
+//! One file that is fetched for some targets, and the events of the engine.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Error, Result, anyhow};
+
+use super::delta::write_down;
+use super::preflight::{Need, missing_bytes};
+use super::result::SyncEvent;
+use super::syncer::{Syncer, TargetEntry, TargetState};
+use super::target::TargetId;
+use crate::domain::proof::ProofStamp;
+use crate::download::{EngineEvent, FetchJob, FileId, FileReport, FileResult};
+use crate::sys::host::checkpoint;
+use crate::sys::stamp::stamp_at;
+
+/// A file that is fetched once for all targets that want it.
+pub(super) struct FileFetch {
+    pub(super) job: FetchJob,
+    pub(super) uses: Vec<FileUse>,
+    pub(super) saved: SavedBytes,
+    /// Announced bytes that have not been received yet.
+    pub(super) expected: u64,
+    pub(super) is_announced: bool,
+    pub(super) retries_left: u32,
+    /// A stored file of this content must not be used.
+    pub(super) is_distrusted: bool,
+    /// Bytes that were missing on disk before the engine started the file.
+    pub(super) need: Need,
+    pub(super) state: FileState,
+}
+
+pub(super) enum FileState {
+    /// The engine has the file.
+    Fetching,
+    /// Another process was fetching it at the last attempt.
+    Busy,
+    /// Another process has stored it here, and a reader proves it.
+    Stored { path: PathBuf },
+}
+
+/// A file of a target's plan, by its index.
+#[derive(Clone, Copy)]
+pub(super) struct FileUse {
+    pub(super) target: TargetId,
+    pub(super) index: usize,
+}
+
+/// Bytes on disk of a file that has not ended.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SavedBytes {
+    pub(super) total: u64,
+    /// From an earlier run.
+    pub(super) resumed: u64,
+    /// From each old file; may be shorter than the list of old files.
+    pub(super) copied: Vec<u64>,
+}
+
+impl SavedBytes {
+    fn add_copied(&mut self, source: usize, bytes: u64) {
+        if self.copied.len() <= source {
+            self.copied.resize(source + 1, 0);
+        }
+        self.copied[source] += bytes;
+    }
+
+    /// Sets the total. A smaller total than before means that everything was
+    /// discarded and is fetched again.
+    fn grow_to(&mut self, bytes: u64) {
+        if bytes < self.total {
+            *self = Self::default();
+        }
+        self.total = bytes;
+    }
+}
+
+impl FileFetch {
+    /// Counts received bytes; returns how many of them were not announced: ranges
+    /// that could not be copied, or had a wrong hash.
+    fn receive(&mut self, bytes: u64) -> u64 {
+        let unexpected = bytes.saturating_sub(self.expected);
+        self.expected = self.expected.saturating_sub(bytes);
+        unexpected
+    }
+
+    pub(super) fn missing_on_disk(&self) -> u64 {
+        missing_bytes(&self.job.partial, self.job.size_bytes)
+    }
+}
+
+impl Syncer<'_> {
+    /// Waits up to `wait` for events of the engine, and handles all that are there.
+    pub(super) fn take_engine_events(&mut self, mut wait: Duration) {
+        while let Some(event) = self.engine.next(wait) {
+            wait = Duration::ZERO;
+            self.take_engine_event(event);
+        }
+    }
+
+    fn take_engine_event(&mut self, event: EngineEvent) {
+        let Some(file) = self.files.get_mut(&event.id()) else {
+            return;
+        };
+        let name = file.job.name.clone();
+        match event {
+            EngineEvent::Started { id, reused } => {
+                file.saved.resumed = reused;
+                self.events.push(SyncEvent::FileStarted {
+                    name,
+                    n_bytes: file.job.size_bytes,
+                    have: reused,
+                });
+                // From here on the disk is asked: the partial file may own its whole space.
+                if self.started.insert(id) {
+                    self.promised.remove(file.need);
+                }
+            }
+            EngineEvent::Progress { bytes, .. } => {
+                let unexpected = file.receive(bytes);
+                if unexpected > 0 {
+                    self.events.push(SyncEvent::FetchPlanned {
+                        n_files: 0,
+                        n_bytes: unexpected,
+                    });
+                }
+                let n_bytes = bytes;
+                self.events.push(SyncEvent::BytesFetched { name, n_bytes });
+            }
+            EngineEvent::Copied { source, bytes, .. } => {
+                file.saved.add_copied(source, bytes);
+                let n_bytes = bytes;
+                self.events.push(SyncEvent::BytesCopied { name, n_bytes });
+            }
+            EngineEvent::Retrying { after, error, .. } => {
+                log::info!("`{name}`: {error}; retry in {:.1} s", after.as_secs_f64());
+                self.events.push(SyncEvent::Retrying {
+                    name,
+                    reason: error.to_string(),
+                });
+            }
+            EngineEvent::Saved { id, bytes } => {
+                file.saved.grow_to(bytes);
+                self.report_progress(id);
+            }
+            EngineEvent::Verified { report, file } => {
+                self.events.push(SyncEvent::FileEnded { name });
+                self.save_delta_map(&report, file.path());
+                let stored = self.store(&report, file.path());
+                drop(file);
+                checkpoint("first content stored");
+                self.end_file(&report, stored.as_ref().err());
+            }
+            EngineEvent::Ended { report } => {
+                self.events.push(SyncEvent::FileEnded { name });
+                let is_busy = report.result == FileResult::Busy;
+                if is_busy && file.retries_left > 0 && !self.limits.is_stopped() {
+                    file.retries_left -= 1;
+                    file.state = FileState::Busy;
+                } else {
+                    self.end_file(&report, None);
+                }
+            }
+        }
+    }
+
+    /// Reports the saved bytes of the first target that uses a file.
+    fn report_progress(&mut self, id: FileId) {
+        let first = |id: &FileId| {
+            let file = self.files.get(id)?;
+            Some((file, file.uses.first()?))
+        };
+        let Some((file, FileUse { target, .. })) = first(&id) else {
+            return;
+        };
+        let Some(sync) = self.first_sync(file) else {
+            return;
+        };
+        let started = self.started.iter().filter_map(first);
+        let own = started.filter(|(file, one)| one.target == *target && file.saved.total > 0);
+        let progress = sync
+            .record
+            .progress_with(own.map(|(file, one)| (one.index, &file.saved)));
+        let target = *target;
+        self.events
+            .push(SyncEvent::ProgressSaved { target, progress });
+    }
+
+    /// Keeps the stamp of a stored content for all targets that use it.
+    pub(super) fn note_stamp(&mut self, id: FileId, stamp: ProofStamp) {
+        let Some(file) = self.files.get(&id) else {
+            return;
+        };
+        for file_use in &file.uses {
+            if let Some(TargetEntry {
+                state: TargetState::Fetching(sync),
+                ..
+            }) = self.targets.get_mut(&file_use.target)
+            {
+                sync.stamps.insert(file.job.content, stamp);
+            }
+        }
+    }
+
+    /// Moves a verified file to the path where all its targets find it.
+    fn store(&mut self, report: &FileReport, verified: &Path) -> Result<()> {
+        let file = self.files.get(&report.id);
+        let first = file.and_then(|file| Some((self.first_sync(file)?, file.job.content)));
+        let (sync, content) =
+            first.ok_or_else(|| anyhow!("a fetched file belongs to no target"))?;
+        sync.writer.store(&content, verified)?;
+        let path = sync.writer.stored(&content);
+        if let Some(stamp) = stamp_at(&path).ok().flatten() {
+            self.proofs.add(&path, content, stamp);
+            self.note_stamp(report.id, stamp);
+        }
+        Ok(())
+    }
+
+    /// Saves the chunks of a file for the delta of its next version.
+    fn save_delta_map(&self, report: &FileReport, proven: &Path) {
+        let Some(file) = self.files.get(&report.id) else {
+            return;
+        };
+        let Some((sync, file_use)) = self.first_sync(file).zip(file.uses.first()) else {
+            return;
+        };
+        let planned = sync.planned();
+        let wanted = &planned.plan.files[file_use.index];
+        if let Some(delta) = &wanted.delta
+            && !report.copies_were_wrong
+        {
+            write_down(&planned.destination, &wanted.file, delta, proven);
+        }
+    }
+
+    pub(super) fn end_unfetched(&mut self, id: FileId, result: FileResult) {
+        self.end_file(&unfetched(id, result), None);
+    }
+
+    /// Removes a file, records its end for all targets that use it, and publishes
+    /// those that wait for nothing more.
+    pub(super) fn end_file(&mut self, report: &FileReport, storing: Option<&Error>) {
+        let Some(file) = self.files.remove(&report.id) else {
+            return;
+        };
+        self.by_partial.remove(&file.job.partial);
+        if !self.started.remove(&report.id) {
+            self.promised.remove(file.need);
+        }
+        let source = file.job.source.way();
+        for (position, file_use) in file.uses.iter().enumerate() {
+            let Some(TargetEntry {
+                request,
+                state: TargetState::Fetching(sync),
+            }) = self.targets.get_mut(&file_use.target)
+            else {
+                continue;
+            };
+            // The bytes were fetched once; they count for the first target only.
+            let source = (position == 0).then_some(source);
+            sync.end_file(&request.target, file_use.index, report, source, storing);
+            if sync.is_done()
+                && let Some(TargetEntry {
+                    request,
+                    state: TargetState::Fetching(sync),
+                }) = self.targets.remove(&file_use.target)
+            {
+                self.publish(file_use.target, request, sync, None);
+            }
+        }
+    }
+}
+
+/// Describes the end of a file of which no byte was fetched.
+pub(super) fn unfetched(id: FileId, result: FileResult) -> FileReport {
+    FileReport {
+        id,
+        result,
+        fetched: 0,
+        reused: 0,
+        copied: Vec::new(),
+        copies_were_wrong: false,
+        retries: 0,
+    }
+}

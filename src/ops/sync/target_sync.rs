@@ -1,0 +1,355 @@
+//! A target whose files are fetched, and the record for its session.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use anyhow::Error;
+
+use super::check::Planned;
+use super::destination::DestinationWriter;
+use super::file_fetch::SavedBytes;
+use super::result::SyncResult;
+use super::target::Target;
+use crate::domain::content::ContentId;
+use crate::domain::origin::{MOST_ORIGINS, Origin, OriginKind, Origins};
+use crate::domain::outcome::{ErrorKind, Outcome};
+use crate::domain::plan::PlannedFile;
+use crate::domain::proof::ProofStamp;
+use crate::domain::session::{
+    ByteCounts, FileCounts, FileResult, FileSource, SessionFile, SessionProgress, Trouble,
+};
+use crate::domain::snapshot::RemoteFile;
+use crate::domain::units::ByteSize;
+use crate::download::{FileReport, FileResult as Fetched};
+use crate::ops::diagnose::{hint_for_file, trouble_of};
+use crate::sys::host::checkpoint;
+use crate::sys::logging;
+use crate::sys::stop::StopReason;
+
+/// A target that fetches into its open destination.
+pub(super) struct TargetSync {
+    pub(super) record: SyncRecord,
+    pub(super) writer: DestinationWriter,
+    /// Stamps of proven contents that are stored and have no final name yet.
+    pub(super) stamps: BTreeMap<ContentId, ProofStamp>,
+    /// Indexes in the plan of files that have not ended.
+    waiting: BTreeSet<usize>,
+}
+
+impl TargetSync {
+    pub(super) fn new(planned: Rc<Planned>, writer: DestinationWriter) -> Self {
+        let files = planned.plan.files.iter().enumerate();
+        let waiting = files.filter(|(_, file)| file.action.is_fetch());
+        Self {
+            waiting: waiting.map(|(index, _)| index).collect(),
+            stamps: stamps_on_this_machine(&planned),
+            record: SyncRecord::new(planned),
+            writer,
+        }
+    }
+
+    pub(super) fn planned(&self) -> &Planned {
+        &self.record.planned
+    }
+
+    /// Returns whether every file has ended.
+    pub(super) fn is_done(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Records the end of a file. `source` is `None` if another target fetched it.
+    pub(super) fn end_file(
+        &mut self,
+        target: &Target,
+        index: usize,
+        report: &FileReport,
+        source: Option<FileSource>,
+        storing: Option<&Error>,
+    ) {
+        self.waiting.remove(&index);
+        if source.is_some() {
+            self.record.note_copies(target, index, report);
+        }
+        self.record.end_file(index, report, source, storing);
+    }
+}
+
+/// The record of one target for its session.
+pub(super) struct SyncRecord {
+    pub(super) planned: Rc<Planned>,
+    pub(super) progress: SessionProgress,
+    /// The origins of the reused bytes of `progress`, except bytes already in place.
+    origins: Origins,
+    files: Vec<SessionFile>,
+    /// Messages about deltas that gave wrong bytes.
+    abandoned: Vec<String>,
+    failure: Option<Trouble>,
+    pub(super) is_stopped: bool,
+}
+
+impl SyncRecord {
+    pub(super) fn new(planned: Rc<Planned>) -> Self {
+        let totals = planned.plan.totals;
+        let progress = SessionProgress {
+            new_commit: Some(planned.remote.commit.clone()),
+            files: FileCounts {
+                total: totals.files,
+                reused: totals.files_reused,
+                fetched: 0,
+                deleted: 0,
+            },
+            bytes: ByteCounts {
+                total: totals.bytes,
+                fetched: 0,
+                reused: totals.bytes_reused,
+                left: totals.bytes - totals.bytes_reused,
+            },
+            ..SessionProgress::default()
+        };
+        Self {
+            files: files_on_this_machine(&planned),
+            origins: planned.origins.clone(),
+            planned,
+            progress,
+            abandoned: Vec::new(),
+            failure: None,
+            is_stopped: false,
+        }
+    }
+
+    /// Returns whether every file is there, so that the target can be published.
+    pub(super) fn is_complete(&self) -> bool {
+        self.failure.is_none() && !self.is_stopped
+    }
+
+    /// Keeps the worst failure as that of the target; the others are in the log.
+    pub(super) fn fail(&mut self, error: &Error) {
+        self.note_failure(trouble_of(error));
+    }
+
+    fn note_failure(&mut self, failure: Trouble) {
+        log::warn!(target: logging::SESSION, "{}", failure.message);
+        let is_worse = |old: &Trouble| {
+            let (old, new) = (old.kind.exit_status(), failure.kind.exit_status());
+            old != new && old.worst(new) == new
+        };
+        if self.failure.as_ref().is_none_or(is_worse) {
+            self.failure = Some(failure);
+        }
+    }
+
+    fn end_file(
+        &mut self,
+        index: usize,
+        report: &FileReport,
+        source: Option<FileSource>,
+        storing: Option<&Error>,
+    ) {
+        let planned = self.planned.clone();
+        let planned_file = &planned.plan.files[index];
+        let wanted = &planned_file.file;
+        let is_verified = matches!(report.result, Fetched::Verified { .. });
+        let (fetched, reused) = if source.is_some() {
+            self.progress.retries += report.retries;
+            add_origins(
+                &mut self.origins,
+                planned_file,
+                report.reused,
+                &report.copied,
+            );
+            (report.fetched, report.reused)
+        } else {
+            let reused = if is_verified { wanted.size_bytes } else { 0 };
+            let origin = Origin {
+                content: Some(wanted.content),
+                ..Origin::of_kind(OriginKind::SameContent)
+            };
+            self.origins.add(origin, reused);
+            (0, reused)
+        };
+        self.progress.bytes.fetched += fetched;
+        self.progress.bytes.reused += reused;
+        let result = self.take_result(wanted, report, storing);
+        self.files.push(SessionFile {
+            path: wanted.path.clone(),
+            content: wanted.content,
+            size_bytes: wanted.size_bytes,
+            bytes_fetched: fetched,
+            bytes_reused: reused,
+            source: Some(match source {
+                Some(_) if fetched == 0 && reused > 0 => FileSource::Reused,
+                Some(source) => source,
+                None => FileSource::Linked,
+            }),
+            retries: report.retries,
+            result,
+            found_bad: planned.local_reads.bad.contains(&wanted.content),
+        });
+    }
+
+    /// Counts the result of a file, and keeps its failure.
+    fn take_result(
+        &mut self,
+        wanted: &RemoteFile,
+        report: &FileReport,
+        storing: Option<&Error>,
+    ) -> FileResult {
+        match &report.result {
+            Fetched::Verified { .. } => match storing {
+                None => {
+                    self.progress.files.fetched += 1;
+                    self.take_from_left(wanted.size_bytes);
+                    FileResult::Verified
+                }
+                Some(err) => {
+                    self.fail(err);
+                    FileResult::Failed
+                }
+            },
+            Fetched::Partial { kept } => {
+                self.is_stopped = true;
+                self.take_from_left(*kept);
+                let kept = ByteSize(*kept).render_short();
+                log::info!("`{}`: {kept} kept for the next run", wanted.path);
+                FileResult::Partial
+            }
+            Fetched::Busy => {
+                self.note_failure(Trouble {
+                    kind: ErrorKind::Network,
+                    message: format!("another process is fetching `{}` now", wanted.path),
+                    hint: None,
+                });
+                FileResult::Partial
+            }
+            Fetched::Failed(error) => {
+                let mut message = format!("`{}`: {}", wanted.path, error.message);
+                if let Some(path) = &error.evidence {
+                    let path = path.display();
+                    message.push_str(&format!("; the wrong bytes are kept in `{path}`"));
+                }
+                self.note_failure(Trouble {
+                    kind: error.kind,
+                    message,
+                    hint: hint_for_file(error.kind),
+                });
+                FileResult::Failed
+            }
+        }
+    }
+
+    fn take_from_left(&mut self, bytes: u64) {
+        self.progress.bytes.left = self.progress.bytes.left.saturating_sub(bytes);
+    }
+
+    /// Returns the progress with the saved bytes of files that have not ended.
+    pub(super) fn progress_with<'s>(
+        &self,
+        unfinished: impl Iterator<Item = (usize, &'s SavedBytes)>,
+    ) -> SessionProgress {
+        let mut progress = self.progress.clone();
+        let mut origins = self.origins.clone();
+        for (index, saved) in unfinished {
+            let reused = saved.resumed + saved.copied.iter().sum::<u64>();
+            let reused = reused.min(saved.total);
+            progress.bytes.reused += reused;
+            progress.bytes.fetched += saved.total - reused;
+            progress.bytes.left = progress.bytes.left.saturating_sub(saved.total);
+            let planned = &self.planned.plan.files[index];
+            add_origins(&mut origins, planned, reused, &saved.copied);
+        }
+        progress.reused_from = origins.largest(MOST_ORIGINS);
+        progress
+    }
+
+    /// Logs the origins of copied bytes, or records that they were wrong.
+    fn note_copies(&mut self, target: &Target, index: usize, report: &FileReport) {
+        let wanted = &self.planned.plan.files[index];
+        let Some(delta) = &wanted.delta else {
+            return;
+        };
+        let path = &wanted.file.path;
+        if report.copies_were_wrong {
+            self.abandoned.push(format!(
+                "`{}`: the bytes copied from old files for `{path}` were wrong; the whole file was fetched",
+                target.label()
+            ));
+        }
+        for (old, bytes) in delta.sources.iter().zip(&report.copied) {
+            if *bytes > 0 {
+                let (bytes, old) = (ByteSize(*bytes).render_short(), old.file.display());
+                log::info!("`{path}`: {bytes} copied from `{old}`");
+            }
+        }
+    }
+
+    /// Ends the session of a target: published, failed or stopped.
+    pub(super) fn into_result(
+        mut self,
+        target: &Target,
+        stopped: Option<StopReason>,
+    ) -> SyncResult {
+        checkpoint("before the session closes");
+        self.progress.reused_from = self.origins.largest(MOST_ORIGINS);
+        let outcome = match (&self.failure, self.is_stopped) {
+            (Some(_), _) => Outcome::Failed,
+            (None, true) => Outcome::Partial,
+            (None, false) => self.good_outcome(target),
+        };
+        SyncResult {
+            files: self.files,
+            stopped,
+            renamed_to: self.planned.renamed_to.clone(),
+            abandoned_deltas: self.abandoned,
+            ..SyncResult::without_files(outcome, self.failure, self.progress)
+        }
+    }
+
+    fn good_outcome(&self, target: &Target) -> Outcome {
+        let commit = Some(&self.planned.remote.commit);
+        let is_in_place = self.planned.old_commit.as_ref() == commit;
+        // The database knows the commit even if the ref or all files are lost.
+        let is_known = target.known_commit.as_ref() == commit;
+        if is_in_place && self.planned.plan.changes_nothing() {
+            Outcome::UpToDate
+        } else if is_in_place || is_known {
+            Outcome::Repaired
+        } else {
+            Outcome::Updated
+        }
+    }
+}
+
+/// Describes the files of which no byte is fetched.
+fn files_on_this_machine(planned: &Planned) -> Vec<SessionFile> {
+    let reads = &planned.local_reads;
+    let linked = planned.plan.files.iter();
+    let linked = linked.filter_map(|file| reads.linked_file(file));
+    let found = reads.found_files(&planned.reused).into_iter();
+    let by_path = |file: SessionFile| (file.path.clone(), file);
+    let files: BTreeMap<_, _> = found.chain(linked).map(by_path).collect();
+    files.into_values().collect()
+}
+
+/// Returns the stamps of proven contents that a plan does not fetch.
+fn stamps_on_this_machine(planned: &Planned) -> BTreeMap<ContentId, ProofStamp> {
+    let imported = planned.local_reads.imported.iter();
+    let imported = imported.map(|(content, (_, stamp))| (*content, *stamp));
+    let reused = planned.reused.iter();
+    let reused = reused.filter(|file| file.file == planned.destination.stored(&file.content));
+    let reused = reused.filter_map(|file| Some((file.content, file.stamp?)));
+    imported.chain(reused).collect()
+}
+
+/// Adds the origins of a file's reused bytes: old files for copied bytes, and an
+/// earlier run for the rest.
+fn add_origins(origins: &mut Origins, planned: &PlannedFile, reused: u64, copied: &[u64]) {
+    let mut left = reused;
+    let sources = planned.delta.iter().flat_map(|delta| &delta.sources);
+    for (old, bytes) in sources.zip(copied) {
+        // Not all copies of an unfinished file need be saved yet.
+        let bytes = left.min(*bytes);
+        origins.add(old.origin.clone(), bytes);
+        left -= bytes;
+    }
+    origins.add(Origin::other_run(planned.file.path.clone()), left);
+}
