@@ -89,7 +89,7 @@ fn name_of(fault: &Fault) -> &'static str {
     }
 }
 
-/// What goes wrong with a question to the API.
+/// Faults of requests to the API.
 fn api_cases() -> Vec<Case> {
     let info = || On::api(Api::Info);
     let tree = || On::api(Api::Tree);
@@ -164,7 +164,7 @@ fn api_cases() -> Vec<Case> {
     ]
 }
 
-/// What goes wrong between the Hub's `/resolve/` and the bytes of a small file.
+/// Faults between the Hub's `/resolve/` and the bytes of a small file.
 fn small_file_cases() -> Vec<Case> {
     let bytes = || On::api(Api::ResolveCache).file(SMALL);
     let link = || On::resolve(SMALL);
@@ -204,7 +204,7 @@ fn small_file_cases() -> Vec<Case> {
     ]
 }
 
-/// What goes wrong on the way to the link of a large file, and behind it.
+/// Faults of the link of a large file and of its bytes.
 fn large_file_cases() -> Vec<Case> {
     let cdn = || On::cdn(LARGE);
     let once = || On::cdn(LARGE).times(1);
