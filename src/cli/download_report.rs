@@ -11,7 +11,6 @@ use super::explain::{self, Explanation};
 use crate::domain::alert::RunFacts;
 use crate::domain::outcome::{ExitStatus, Outcome};
 use crate::domain::repo::RepoPath;
-use crate::domain::run::RunEnd;
 use crate::domain::schedule::Unusable;
 use crate::domain::session::Session;
 use crate::domain::units::ByteSize;
@@ -236,7 +235,7 @@ pub fn draw(bars: Option<&mut Bars>, event: &SyncEvent) {
         }
         SyncEvent::BytesCopied { name, n_bytes } => bars.copied(name, *n_bytes),
         SyncEvent::FileEnded { name } => bars.end_file(name),
-        SyncEvent::Retrying { .. } | SyncEvent::ProgressSaved { .. } | SyncEvent::Ended { .. } => {}
+        SyncEvent::Retrying | SyncEvent::ProgressSaved { .. } | SyncEvent::Ended { .. } => {}
     }
 }
 
@@ -334,10 +333,7 @@ mod tests {
     #[test]
     fn a_line_of_progress_counts_what_came() {
         let mut lines = Lines::new();
-        lines.note(&SyncEvent::FetchPlanned {
-            n_files: 1,
-            n_bytes: 4 << 20,
-        });
+        lines.note(&SyncEvent::FetchPlanned { n_bytes: 4 << 20 });
         lines.note(&SyncEvent::BytesFetched {
             name: "x".into(),
             n_bytes: 1 << 20,
@@ -350,10 +346,7 @@ mod tests {
         });
         let line = "1.00 MiB of 4.00 MiB fetched (25 %), 7.00 MiB copied from old files";
         assert_eq!(lines.line(), line);
-        lines.note(&SyncEvent::ReadPlanned {
-            n_files: 1,
-            n_bytes: 9 << 20,
-        });
+        lines.note(&SyncEvent::ReadPlanned { n_bytes: 9 << 20 });
         lines.note(&SyncEvent::BytesRead {
             name: "y".into(),
             n_bytes: 2 << 20,

@@ -1,6 +1,5 @@
 //! `hfdl run-due`
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -19,7 +18,7 @@ use super::status::{leave_early_status_file, leave_status_file};
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::run::{RunCommand, RunId};
-use crate::domain::schedule::{ScheduleId, StoredSchedules, Unusable};
+use crate::domain::schedule::{StoredSchedules, Unusable};
 use crate::domain::shard::{Shard, ShardArg};
 use crate::domain::status::FailedTick;
 use crate::domain::time::parse_moment;

@@ -40,6 +40,7 @@ impl TransferBudget {
         self.most.is_some()
     }
 
+    #[cfg(any(test, feature = "for-tests"))]
     pub(crate) fn spent(&self) -> u64 {
         self.taken().spent
     }

@@ -72,6 +72,7 @@ pub struct FileId(pub(super) usize);
 
 impl FileId {
     /// Returns how many files were numbered before this one.
+    #[cfg(any(test, feature = "for-tests"))]
     pub fn index(self) -> usize {
         self.0
     }

@@ -70,6 +70,7 @@ impl LimitGroup {
     }
 
     /// Returns the bytes received for the files of the group.
+    #[cfg(any(test, feature = "for-tests"))]
     pub fn transferred(&self) -> u64 {
         self.0.budget.spent()
     }

@@ -56,7 +56,9 @@ mod verify;
 mod worker;
 
 pub use copies::Copies;
-pub use engine::{Engine, fetch};
+pub use engine::Engine;
+#[cfg(any(test, feature = "for-tests"))]
+pub use engine::fetch;
 pub use event::{EngineEvent, EngineOptions, FetchJob, FileError, FileId, FileReport, FileResult};
 pub use limits::LimitGroup;
 pub use partial::{VerifiedFile, reusable_bytes, reusable_ranges};

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::domain::alert::{HookCall, HookEvent};
+use crate::domain::alert::HookCall;
 use crate::domain::argv::Argv;
 use crate::domain::session::Session;
 use crate::domain::time::{Timestamp, render_utc};

@@ -8,7 +8,7 @@ use super::value::{Columns, seconds};
 use crate::domain::content::ContentId;
 use crate::domain::deletion::FetchKey;
 use crate::domain::model::Destination;
-use crate::domain::outcome::{Effect, Outcome};
+use crate::domain::outcome::Outcome;
 use crate::domain::repo::{CommitSha, Repo, Revision};
 use crate::domain::time::Timestamp;
 

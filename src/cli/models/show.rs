@@ -15,7 +15,7 @@ use crate::domain::schedule::Schedule;
 use crate::domain::session::{Session, SessionEnd};
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::ByteSize;
-use crate::json::{ModelView, SessionView, destination, document};
+use crate::json::{ModelView, SessionView, document};
 use crate::ops;
 use crate::store::{SessionFilter, SessionsOf};
 use crate::ui::{table, text};

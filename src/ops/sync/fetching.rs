@@ -141,7 +141,7 @@ impl Syncer<'_> {
     /// meanwhile: they are proven first.
     fn fetch(&mut self, ids: Vec<FileId>) {
         let (mut jobs, mut stored) = (Vec::new(), Vec::new());
-        let (mut n_files, mut n_bytes) = (0, 0);
+        let mut n_bytes = 0;
         for id in ids {
             let path = self.stored_path(id);
             let Some(file) = self.files.get_mut(&id) else {
@@ -153,15 +153,13 @@ impl Syncer<'_> {
             }
             if !file.is_announced {
                 file.is_announced = true;
-                n_files += 1;
                 n_bytes += file.expected;
             }
             file.state = FileState::Fetching;
             jobs.push((id, file.job.clone()));
         }
-        if n_files > 0 {
-            self.events
-                .push(SyncEvent::FetchPlanned { n_files, n_bytes });
+        if n_bytes > 0 {
+            self.events.push(SyncEvent::FetchPlanned { n_bytes });
         }
         self.engine.add_numbered(jobs);
         for (id, path) in stored {

@@ -120,7 +120,6 @@ impl Syncer<'_> {
                 let unexpected = file.receive(bytes);
                 if unexpected > 0 {
                     self.events.push(SyncEvent::FetchPlanned {
-                        n_files: 0,
                         n_bytes: unexpected,
                     });
                 }
@@ -134,10 +133,7 @@ impl Syncer<'_> {
             }
             EngineEvent::Retrying { after, error, .. } => {
                 log::info!("`{name}`: {error}; retry in {:.1} s", after.as_secs_f64());
-                self.events.push(SyncEvent::Retrying {
-                    name,
-                    reason: error.to_string(),
-                });
+                self.events.push(SyncEvent::Retrying);
             }
             EngineEvent::Saved { id, bytes } => {
                 file.saved.grow_to(bytes);

@@ -30,7 +30,6 @@ impl Syncer<'_> {
     /// Hands a file to the readers.
     pub(super) fn read(&mut self, job: ReadJob, purpose: ReadPurpose) {
         self.events.push(SyncEvent::ReadPlanned {
-            n_files: 1,
             n_bytes: job.size_bytes,
         });
         let name = job.name.clone();

@@ -14,7 +14,6 @@ use crate::sys::stop::StopReason;
 pub enum SyncEvent {
     /// More bytes will be fetched.
     FetchPlanned {
-        n_files: u64,
         n_bytes: u64,
     },
     FileStarted {
@@ -24,7 +23,6 @@ pub enum SyncEvent {
     },
     /// More bytes on this machine will be read.
     ReadPlanned {
-        n_files: u64,
         n_bytes: u64,
     },
     /// Bytes of a file on this machine were hashed.
@@ -45,10 +43,7 @@ pub enum SyncEvent {
     FileEnded {
         name: Arc<str>,
     },
-    Retrying {
-        name: Arc<str>,
-        reason: String,
-    },
+    Retrying,
     /// Bytes are on disk and a later run can resume from them.
     ProgressSaved {
         target: TargetId,

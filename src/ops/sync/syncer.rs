@@ -185,17 +185,6 @@ impl<'a> Syncer<'a> {
         std::mem::take(&mut self.events)
     }
 
-    /// Ends all targets, with their bytes kept, and returns the last events.
-    pub fn close(mut self) -> Vec<SyncEvent> {
-        self.limits.stop().raise(StopReason::Terminated);
-        self.waits_for_last_answer = false;
-        let mut events = Vec::new();
-        while !self.is_idle() {
-            events.extend(self.step(Duration::from_millis(100)));
-        }
-        events
-    }
-
     /// Returns the time to block for: none while events wait for the caller.
     fn wait_if(&self, condition: bool, wait: Duration) -> Duration {
         if condition && self.events.is_empty() {

@@ -121,10 +121,7 @@ impl Verify<'_> {
         let (jobs, uses) = self.jobs(looks);
         let chosen = self.choose(&jobs, &uses, looks)?;
         let n_bytes = chosen.iter().map(|&job| jobs[job].size_bytes).sum();
-        show(&SyncEvent::FetchPlanned {
-            n_files: chosen.len() as u64,
-            n_bytes,
-        });
+        show(&SyncEvent::FetchPlanned { n_bytes });
         let mut proofs: Vec<Option<Proof>> = vec![None; jobs.len()];
         let mut problem = None;
         let threads = crate::sys::host::cores();
