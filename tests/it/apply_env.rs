@@ -11,7 +11,7 @@ pub struct ApplyEnv {
     directory: tempfile::TempDir,
 }
 
-/// What every run takes for the present.
+/// The time of every run.
 pub const NOW: &str = "2026-06-01T10:00:00Z";
 
 pub struct Ended {

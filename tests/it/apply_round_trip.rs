@@ -1,4 +1,4 @@
-//! What is exported is what is there: applying it changes nothing, anywhere.
+//! An export holds all entries: applying it here changes nothing, and elsewhere makes the same.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

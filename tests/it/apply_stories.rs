@@ -134,7 +134,7 @@ schedules:
 }
 
 #[test]
-fn differences_are_told_field_by_field_to_people_and_programs() {
+fn differences_are_listed_field_by_field() {
     let env = ApplyEnv::new();
     env.applies(&[], FILE);
     let file = FILE

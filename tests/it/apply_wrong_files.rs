@@ -3,7 +3,7 @@
 
 use super::apply_env::{ApplyEnv, Ended};
 
-/// What is there before each wrong file comes.
+/// The entries before each wrong file.
 const BEFORE: &str = "version: 1
 config: {keep.revisions: 3}
 models:
@@ -25,7 +25,7 @@ const fn wrong(file: &'static str, at: &'static str, piece: &'static str) -> Wro
 }
 
 const FILES: &[Wrong] = &[
-    // What is no document.
+    // Texts that are no documents.
     wrong("", "1:1", "the file is empty"),
     wrong(" \n\n", "1:1", "the file is empty"),
     wrong("# only a comment\n", "1:1", "the file is empty"),

@@ -332,7 +332,7 @@ fn brackets_without_end_are_refused_at_once() {
 }
 
 #[test]
-fn a_log_filter_without_a_level_is_told_once_and_ignored() {
+fn an_invalid_log_filter_is_reported_once_and_ignored() {
     let env = world();
     env.set("HFDL_LOG", "loud");
     let ran = env.hfdl(["download", "acme/tiny", "-v"]);

@@ -281,7 +281,7 @@ fn contents_under_other_names_and_in_the_cache_are_not_fetched() {
     placed.unwrap();
     assert_eq!(plan.totals.bytes_to_fetch, 0);
     assert_eq!(env.text("moved/model.bin"), "weights");
-    // Whoever edits the file must not edit the cache.
+    // An edit of the file leaves the cache as it is.
     fs::write(env.dir.root().join("big.bin"), "edited in place").unwrap();
     let cached = commit('c', &[("big.bin", "from the cache")]);
     assert_eq!(env.cache.text(&cached, "big.bin"), "from the cache");
@@ -367,7 +367,7 @@ fn each_file_changes_with_its_note_under_the_official_lock() {
     let notes = env.dir.root().join(".cache/huggingface/download");
     assert_eq!(locks[1], notes.join("sub/model.bin.lock"));
     assert_eq!(n_noted.load(Ordering::Relaxed), 3);
-    // What is in place and noted is not touched, and needs no lock.
+    // A file in place with its note is not touched and needs no lock.
     publish(&env.plan(&first()).unwrap());
     assert_eq!(taken.lock().unwrap().len(), 3);
 }

@@ -57,7 +57,7 @@ fn a_repository_that_is_not_there_is_empty_and_not_an_error() {
 }
 
 #[test]
-fn a_ref_that_readers_refuse_counts_as_none_and_is_mended() {
+fn a_malformed_ref_counts_as_none_and_is_rewritten() {
     let env = TestCache::new();
     let first = first();
     let (commit, reference) = (&first.listing.commit, env.layout().reference(&env.branch));

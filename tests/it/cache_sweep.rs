@@ -104,7 +104,7 @@ fn old_revisions_go_with_the_blobs_that_only_they_use() {
 }
 
 #[test]
-fn a_download_that_may_be_continued_is_left_alone_until_told() {
+fn an_interrupted_download_is_swept_only_after_its_end_is_recorded() {
     let env = owned_cache();
     let [_, _, c] = three_revisions(&env);
     let next = commit('d', &[("next.bin", "next"), ("later.bin", "later")]);

@@ -145,7 +145,7 @@ fn an_unknown_saved_key_is_warned_about_and_can_be_removed() {
 }
 
 #[test]
-fn a_saved_value_that_is_wrong_now_can_be_mended() {
+fn a_saved_value_that_is_invalid_now_can_be_unset() {
     let env = TestEnv::new();
     env.line("config set download.retries 3").succeeds();
     // A value of an earlier version: no command saves it now.

@@ -50,7 +50,7 @@ const SESSION_FILE: &str = "path:text size:number content:text bytes_fetched:num
 const RUN: &str = "run_id:text trigger:text outcome:text? exit_code:number? started_at:time \
     finished_at:time? due:number skipped:list sessions:list";
 
-/// What a list tells of a run, and `runs show` besides.
+/// Fields of a run in lists and in `runs show`.
 const PROCESS: &str = "command:text heartbeat_at:time stop_requested_at:time? host:text pid:number \
     version:text totals:object";
 

@@ -1,4 +1,4 @@
-//! The diary: on stderr as much as asked for, in a file everything.
+//! The log: on stderr at the requested level, in a file at every level.
 
 use std::fs;
 

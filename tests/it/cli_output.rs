@@ -1,4 +1,4 @@
-//! What goes to stdout and stderr, in which form, and what never does.
+//! The forms of stdout and stderr, and secrets that never appear there.
 
 use std::fs;
 

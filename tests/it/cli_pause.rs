@@ -62,7 +62,7 @@ fn a_second_pause_replaces_end_and_reason_and_keeps_the_beginning() {
         "paused": true, "since": "2026-03-01T09:00:00Z", "until": null, "reason": "two",
     });
     assert_eq!(shown(&env), pause);
-    // One that had ended already has nothing to do with the next.
+    // A pause that has ended does not affect the next.
     env.line("pause --for 1h").succeeds();
     env.now("2026-03-01T12:00:00Z");
     env.line("pause").succeeds();

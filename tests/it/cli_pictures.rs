@@ -62,7 +62,7 @@ pub fn all_commands(env: &TestEnv) -> Vec<String> {
         let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
         for line in listed.take_while(|line| !line.is_empty()) {
             let name = line.split_whitespace().next().unwrap();
-            // What help tells, and the continuation of a folded line.
+            // Not `help` itself, and no continuation of a folded line.
             if name != "help" && line.starts_with("  ") && !line.starts_with("   ") {
                 found.push(format!("{path} {name}").trim().to_owned());
             }

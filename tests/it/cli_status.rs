@@ -83,7 +83,7 @@ fn a_healthy_home_tells_what_was_and_what_comes_next() {
 }
 
 #[test]
-fn the_next_five_schedules_are_told_in_order() {
+fn the_next_five_schedules_are_listed_in_order() {
     let env = world();
     for hour in [20, 10, 15, 11, 23, 12] {
         let add = format!(
@@ -147,7 +147,7 @@ fn a_hub_that_is_away_needs_a_person_only_when_it_stays_away() {
 }
 
 #[test]
-fn a_check_that_is_too_old_is_told() {
+fn a_check_that_is_too_old_is_a_warning() {
     let env = scheduled();
     env.now("2026-03-08T09:00:00Z");
     assert_eq!(warnings(&env), Vec::<String>::new());
@@ -165,7 +165,7 @@ fn a_check_that_is_too_old_is_told() {
 }
 
 #[test]
-fn a_disk_below_the_reserve_is_told() {
+fn a_disk_below_the_reserve_is_a_warning() {
     let env = scheduled();
     env.set("HFDL_DISK_RESERVE", "4096T");
     assert_eq!(warnings(&env), ["disk-low"]);
@@ -192,7 +192,7 @@ fn a_database_that_cannot_be_read_is_part_of_the_answer() {
 }
 
 #[test]
-fn the_last_ticks_are_told_apart() {
+fn ticks_of_the_timer_and_by_hand_are_shown_apart() {
     let env = scheduled();
     env.now("2026-03-01T10:00:00Z");
     env.line("run-due --trigger timer").succeeds();
@@ -235,7 +235,7 @@ fn hanging_download(env: &TestEnv) -> (Child, Value) {
 }
 
 #[test]
-fn a_run_in_progress_is_told_with_how_far_it_has_come() {
+fn a_run_in_progress_is_shown_with_its_progress() {
     let env = world();
     let (mut child, document) = hanging_download(&env);
     let run = &document["run"];
@@ -354,7 +354,7 @@ fn a_run_leaves_the_status_in_a_file_for_its_owner() {
 }
 
 #[test]
-fn thousands_of_models_are_told_in_ten_lines() {
+fn thousands_of_models_are_shown_in_ten_lines() {
     let env = world();
     // As many failures by commands would take minutes.
     let database = rusqlite::Connection::open(env.database()).unwrap();

@@ -48,7 +48,7 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("schedules add", "--limit-rate", "run_due_limits::a_rate_of_the_schedule_holds_for_its_models"),
     ("schedules add", "--max-duration", "contract_flags::each_flag_of_schedules_set_changes_its_field"),
     ("schedules add", "--max-transfer", "budgets::a_budget_is_shared_among_many_files_and_connections"),
-    ("schedules add", "--priority", "cli_status::the_next_five_schedules_are_told_in_order"),
+    ("schedules add", "--priority", "cli_status::the_next_five_schedules_are_listed_in_order"),
     ("schedules set", "--every --daily --weekly --monthly --cron --once --tz --all --model --tag --window --catch-up --catch-up-within --jitter --limit-rate --max-duration --max-transfer --priority --no-window --no-catch-up-within --no-limit-rate --no-max-duration --no-max-transfer --name", "contract_flags::each_flag_of_schedules_set_changes_its_field"),
     ("schedules next", "--count --from", "cli_schedules::slots_that_the_clocks_skip_or_repeat_come_once"),
     ("run-due", "--dry-run --at", "run_due::a_dry_run_answers_for_any_moment_and_writes_nothing"),
@@ -122,7 +122,7 @@ const GLOBAL_FLAGS: &[(&str, &str)] = &[
 #[rustfmt::skip]
 const SETTINGS: &[(&str, &str)] = &[
     ("cache.dir", "places::another_cache_than_that_of_the_published_revision_is_named"),
-    ("check.max_age", "cli_status::a_check_that_is_too_old_is_told"),
+    ("check.max_age", "cli_status::a_check_that_is_too_old_is_a_warning"),
     ("disk.reserve", "truth_of_words::a_good_verification_does_not_make_a_failing_model_healthy"),
     ("download.connections", "contract::more_connections_by_the_setting_fetch_a_file_in_more_requests"),
     ("download.files", "run_due_limits::models_are_fetched_by_priority"),
@@ -154,7 +154,7 @@ const SETTINGS: &[(&str, &str)] = &[
 #[rustfmt::skip]
 const EXIT_CODES: &[(u8, &str)] = &[
     (0, "download::one_file_by_hand_prints_its_path_and_does_not_hide_the_others"),
-    (1, "cli_status::a_check_that_is_too_old_is_told"),
+    (1, "cli_status::a_check_that_is_too_old_is_a_warning"),
     (2, "cli_wrong_lines::wrong_words_and_flags_are_refused"),
     (3, "truth_of_words::a_damaged_model_is_damaged_in_every_word_until_it_is_repaired"),
     (4, "download_faults::faults_of_large_files_end_with_their_code_and_heal"),

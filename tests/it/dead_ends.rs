@@ -1,4 +1,4 @@
-//! What led nowhere with a Hub is not tried again by the next run, for a while.
+//! A failing route to a Hub is not tried again by the next runs, for a while.
 
 use hfdl_test_hub::{Api, Fault, On, Port};
 use serde_json::Value;
@@ -157,7 +157,7 @@ fn files_that_are_refused_plainly_come_in_chunks_at_once_the_next_time() {
     download(&env, &bytes);
     assert_eq!((env.hub().count(Api::Xorb), dead_ends(&env).len()), (0, 1));
 
-    // One that was refused and comes now is proof that the time is over.
+    // A file of a refused size that comes now ends the dead end.
     env.hub().fault(On::api(Api::Xorb), Fault::Status(503));
     let bytes = noise(5 * MIB, 4);
     publish(&env, &bytes);

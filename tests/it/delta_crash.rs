@@ -29,7 +29,7 @@ struct Update {
     truth: Truth,
     old: String,
     new: String,
-    /// What the update has to fetch, by its own plan, and how long the file is.
+    /// The bytes that the update has to fetch, by its own plan, and the length of the file.
     missing: u64,
     size: u64,
 }
@@ -148,7 +148,7 @@ fn sixty_kills_at_random_moments_of_deltas_lose_nothing() {
         let what = format!("seed {SEED}, update {n_updates}");
         heals(&update.env, &update.truth, &update.new, &what);
         sent += update.sent();
-        // What is in the old file never comes over the line, however often it was begun.
+        // Bytes of the old file are never fetched, however often the update was begun.
         let most = update.missing * (starts + 1);
         assert!(sent <= most, "{what}: {sent} bytes, at most {most}");
         assert!(update.missing * 2 < update.size, "{what}: it is a delta");

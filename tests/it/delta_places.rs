@@ -89,7 +89,7 @@ fn a_directory_that_is_not_registered_is_updated_by_its_notes() {
 }
 
 #[test]
-fn a_file_that_somebody_edited_is_not_copied_from() {
+fn an_edited_file_is_no_source_of_a_delta() {
     let env = world();
     let mut model = noise(5 * MIB, 1);
     for seed in 2..4 {

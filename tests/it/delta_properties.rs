@@ -1,5 +1,5 @@
-//! Whatever is done to a file, it is rebuilt to the byte, and little more than
-//! the changed chunks is fetched.
+//! Properties of a delta for all edits of a file: the file is rebuilt to the
+//! byte, and little more than the changed chunks is fetched.
 
 use std::collections::HashMap;
 

@@ -224,7 +224,7 @@ fn an_unreadable_token_file_of_another_user_is_found() {
 }
 
 #[test]
-fn a_hub_that_cannot_be_reached_is_told_with_its_reason() {
+fn an_unreachable_hub_is_reported_with_its_reason() {
     let env = healthy();
     env.set("http_proxy", "http://127.0.0.1:1");
     let words = "refused (asked through a proxy)";
@@ -298,7 +298,7 @@ fn a_wrong_clock_is_found() {
 }
 
 #[test]
-fn a_cache_where_links_are_switched_off_is_told() {
+fn a_cache_without_symbolic_links_is_a_warning() {
     let env = healthy();
     env.set("HF_HUB_DISABLE_SYMLINKS", "1");
     finds(
@@ -315,7 +315,7 @@ fn a_cache_where_links_are_switched_off_is_told() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_memory_card_without_links_is_told_and_works_all_the_same() {
+fn a_memory_card_without_links_is_a_warning_and_works() {
     use crate::support::disk::CardDisk;
     use crate::support::sound::say;
     let env = healthy();
@@ -608,7 +608,7 @@ fn a_crontab_edited_by_hand_and_an_entry_that_is_gone_are_found_and_put_right() 
         [whole.as_slice(), b"5 4 * * * mine\n"].concat()
     );
 
-    // What nobody can tell apart from a person's own lines is left to that person.
+    // Lines that may be a person's own are left alone.
     let stuffed = String::from_utf8(whole.clone()).unwrap();
     let stuffed = stuffed.replace("# <<<", "7 7 * * * mine\n# <<<");
     fs::write(env.crontab_file(), &stuffed).unwrap();

@@ -735,7 +735,7 @@ fn the_next_process_knows_that_the_hub_allows_no_more_requests() {
 fn a_token_file_that_cannot_be_read_needs_a_person() {
     let env = world();
     publish_tiny(&env);
-    // Nobody can read a folder as a file, not even root.
+    // A folder cannot be read as a file, not even by root.
     env.set("HF_TOKEN_PATH", env.root().to_str().unwrap());
     env.hfdl(["download", "acme/tiny"])
         .exits(4)

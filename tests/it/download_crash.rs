@@ -229,7 +229,7 @@ pub fn strike(env: &TestEnv, dice: &mut Dice, requests: u64) -> bool {
     was_killed(victim.kill())
 }
 
-/// What each connection may lose when the process is killed.
+/// The most bytes that each connection loses when the process is killed.
 #[cfg(target_os = "linux")]
 pub const BLOCK: u64 = 4 << 20;
 

@@ -89,7 +89,7 @@ fn name_of(fault: &Fault) -> &'static str {
     }
 }
 
-/// What goes wrong with a question to the API.
+/// Faults of requests to the API.
 fn api_cases() -> Vec<Case> {
     let info = || On::api(Api::Info);
     let tree = || On::api(Api::Tree);
@@ -164,7 +164,7 @@ fn api_cases() -> Vec<Case> {
     ]
 }
 
-/// What goes wrong between the Hub's `/resolve/` and the bytes of a small file.
+/// Faults between the Hub's `/resolve/` and the bytes of a small file.
 fn small_file_cases() -> Vec<Case> {
     let bytes = || On::api(Api::ResolveCache).file(SMALL);
     let link = || On::resolve(SMALL);
@@ -204,7 +204,7 @@ fn small_file_cases() -> Vec<Case> {
     ]
 }
 
-/// What goes wrong on the way to the link of a large file, and behind it.
+/// Faults of the link of a large file and of its bytes.
 fn large_file_cases() -> Vec<Case> {
     let cdn = || On::cdn(LARGE);
     let once = || On::cdn(LARGE).times(1);
@@ -561,7 +561,7 @@ fn a_link_that_expired_while_bytes_came_is_replaced() {
 }
 
 #[test]
-fn a_storage_that_refuses_whole_files_is_asked_for_ranges() {
+fn a_large_file_comes_in_ranges_from_a_storage_that_refuses_whole_files() {
     let (env, truth) = world();
     env.hub()
         .configure(|settings| settings.unranged_limit = Some(MIB as u64));

@@ -35,7 +35,7 @@ pub(crate) struct Env {
     pub(crate) lane: LimitGroup,
 }
 
-/// What a file should be.
+/// A published file and the job that fetches it.
 pub(crate) struct Wanted {
     pub(crate) bytes: Vec<u8>,
     pub(crate) job: FetchJob,

@@ -109,7 +109,7 @@ const DOORS: &[(&str, &str, &[&str])] = &[
 
 const PRINTING: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];
 
-/// What breaks a rule and may: the file, the thing, the reason. One that is no
+/// Allowed exceptions: the file, the thing, the reason. An exception that is no
 /// longer needed fails the test.
 const EXCEPTIONS: &[(&str, &str, &str)] = &[
     (

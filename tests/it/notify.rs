@@ -1,4 +1,4 @@
-//! What a run tells others: hooks, pings, metrics, and that none of them harms it.
+//! Hooks, pings and metrics of a run; none of them makes it fail.
 #![cfg(unix)]
 
 use std::fs;
@@ -156,7 +156,7 @@ fn hooks_run_only_for_changes() {
     ran.explains("hfdl: `acme/tiny` is well again; it had failed 4 times");
     assert_eq!(events(&ran, 0), "on_recovery recovered, finally ended");
 
-    // What a person must mend is told at once, and again when it is something else.
+    // A failure that needs a person is reported at once, and again when its kind changes.
     world.env.hub().repo("acme/tiny").private();
     let ran = world.tick();
     ran.explains("acme/tiny");
@@ -290,7 +290,7 @@ fn skipped_runs_have_a_hook_of_their_own() {
     assert_eq!(events, ["on_skip skipped"]);
     assert_eq!(facts[0].0["run"]["outcome"], "skipped-locked");
     assert_eq!(facts[0].0["run"]["exit_code"], 11);
-    // Whoever is skipped is told of, in the same words as it is written down.
+    // A skipped command is reported as it is recorded.
     for (line, command) in [
         ("download acme/tiny", "download"),
         ("verify", "verify"),
@@ -580,7 +580,7 @@ fn the_flag_names_another_file_and_a_missing_folder_is_a_warning() {
 }
 
 #[test]
-fn metrics_that_cannot_be_written_are_told_once_and_not_at_each_tick() {
+fn unwritable_metrics_are_reported_once_a_day() {
     let world = HookEnv::new();
     let folder = world.env.root().join("later");
     let file = folder.join("hfdl.prom");

@@ -179,7 +179,7 @@ fn a_revision_that_another_home_claims_stays_until_its_claim_ends() {
 }
 
 #[test]
-fn claims_of_a_home_that_is_gone_end_after_ninety_days_and_that_is_told() {
+fn claims_of_a_missing_home_end_after_ninety_days_with_a_warning() {
     let env = world();
     at_home(&env, "a");
     env.line("models add acme/tiny --name m --no-check")

@@ -182,7 +182,7 @@ fn files_of_one_repository_are_not_deleted_as_gone_from_another() {
 }
 
 #[test]
-fn a_list_of_an_older_version_is_told_by_the_commits_that_the_home_has_seen() {
+fn a_file_list_of_an_older_version_is_assigned_by_the_commits_of_the_home() {
     let env = world();
     let draft = |repo: &str, name: &str| {
         let draft = env.hub().repo(repo).commit("main").empty();

@@ -1,4 +1,4 @@
-//! What is told while a download goes on adds up, as a bar needs it.
+//! The progress events of a download add up to its total.
 
 use std::collections::BTreeSet;
 

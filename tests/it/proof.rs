@@ -103,7 +103,7 @@ fn n_corrupt(env: &TestEnv) -> i64 {
 }
 
 #[test]
-fn a_damaged_file_of_another_program_is_replaced_and_told() {
+fn a_damaged_file_of_another_program_is_replaced_and_reported() {
     let env = world();
     let commit = publish(&env, "acme/tiny", CONFIG);
     write_model_as_hf(&env, "acme/tiny", &commit, &damaged(&model_bytes()));

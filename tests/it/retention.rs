@@ -1,5 +1,5 @@
-//! Whatever the histories and the rules: what must stay is never in the plan of
-//! removals, and a plan that was carried out leaves nothing to plan.
+//! Properties of retention for all histories and rules: a protected revision is
+//! never removed, and a plan that was carried out leaves nothing to plan.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -139,7 +139,7 @@ fn bytes_of_killed_runs_are_reported_apart_from_bytes_fetched_now() {
         .succeeds()
         .prints("reused      5.00 MiB of `model.safetensors`, which another run had fetched\n");
 
-    // Those that were killed have counted each byte once, too.
+    // The killed sessions have counted each byte once, too.
     let killed = env.line("sessions show 1 --json").json();
     assert_eq!(killed["bytes"]["fetched"], first + 2, "{killed:#}");
     assert_eq!(killed["bytes"]["reused"], 0, "{killed:#}");

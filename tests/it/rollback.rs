@@ -231,7 +231,7 @@ fn a_revision_that_lost_a_file_is_not_gone_back_to() {
     ran.exits(1)
         .explains("`model.safetensors` is missing or has another size");
     assert_eq!(main_ref(&env), commits[1]);
-    // What the message says next really helps.
+    // The remedy of the message helps.
     env.line(&format!("download acme/tiny --revision {}", commits[0]))
         .succeeds();
     let ran = env.line("models rollback acme/tiny");

@@ -395,7 +395,7 @@ fn a_slot_whose_window_has_closed_waits_and_says_so_once() {
         "0"
     );
     assert_eq!(slots(&env, "nightly")[1], "2026-03-01T23:00:00Z");
-    // Whoever asks for it by name hears of it each time.
+    // A run that names the schedule records it each time.
     env.hfdl(["run-due", "--schedule", "nightly"]).succeeds();
     assert_eq!(events(&env, "skipped"), 2);
     let ran = env.now("2026-03-02T22:00:00Z").hfdl(["run-due", "--json"]);
@@ -540,7 +540,7 @@ fn a_schedule_that_becomes_due_during_a_long_run_is_not_held_up_by_it() {
 }
 
 #[test]
-fn ticks_of_the_timer_that_did_not_come_are_recorded_once() {
+fn missed_ticks_of_the_timer_are_recorded_once() {
     let env = roomy_world();
     keep(&env, &["acme/one"]);
     let tick = |at: &str| {
@@ -562,7 +562,7 @@ fn ticks_of_the_timer_that_did_not_come_are_recorded_once() {
 }
 
 #[test]
-fn a_clock_that_goes_back_is_told_and_one_from_before_the_program_stops_everything() {
+fn a_clock_set_back_is_recorded_and_a_clock_before_this_program_stops_the_run() {
     let env = roomy_world();
     keep(&env, &["acme/one"]);
     env.line("schedules add often --every 6h --all").succeeds();

@@ -296,7 +296,7 @@ fn a_monthly_check_is_not_too_old_after_a_week() {
 }
 
 #[test]
-fn a_slot_that_is_let_go_is_told_by_status_and_by_no_mail() {
+fn a_dropped_slot_is_shown_by_status_and_not_mailed() {
     let env = roomy_world();
     keep(&env, "acme/one");
     env.line("schedules add strict --daily 03:00 --tz UTC --all --catch-up skip")

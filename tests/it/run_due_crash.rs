@@ -410,7 +410,7 @@ mod full {
             .explains("the disk is full")
             .explains("free some space on the disk that holds the home directory");
         assert_eq!(env.hub().requests().len(), 0);
-        // What nothing has to be written for works.
+        // A dry run writes nothing and works.
         env.line("run-due --dry-run").succeeds().prints("due");
         drop(reader);
         SmallDisk::give_back(&env.home());

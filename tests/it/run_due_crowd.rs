@@ -101,7 +101,7 @@ fn a_wait_for_the_lock_ends_with_its_release_or_its_limit() {
         .explains("run-due runs on")
         .explains(&format!("process {}", holder.id()));
     assert!(started.elapsed() >= Duration::from_secs(1));
-    // One that will find nothing more to do, and one whose clock is a day later.
+    // The first will find nothing due, the second has a clock a day later.
     let idle = Victim::heard(env.command(["run-due", "--wait=60s"]));
     env.now("2026-03-02T09:00:00Z");
     let busy = Victim::heard(env.command(["run-due", "--wait"]));

@@ -51,7 +51,7 @@ fn prepare(env: &TestEnv, row: &Row<'_>) -> Schedule {
         all: true,
         ..Selection::default()
     };
-    // What was cached when all was well: the clock may have been ahead then.
+    // The cached time of an earlier run, whose clock may have been ahead.
     state.next_due_at = Some(row.last_slot.unwrap_or(row.not_before));
     let id = store
         .insert_schedule(&spec, &state, row.not_before)
@@ -470,7 +470,7 @@ fn a_clock_from_before_this_program_is_believed_in_nothing() {
 }
 
 #[test]
-fn ticks_that_did_not_come_are_told_once_and_only_if_a_timer_should_have_come() {
+fn missed_ticks_of_a_timer_are_recorded_once_and_those_by_hand_never() {
     let env = nightly();
     let tick = |at: &str, trigger: &str| {
         env.now(at);

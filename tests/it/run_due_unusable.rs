@@ -11,7 +11,7 @@ const MORNING: &str = "2026-03-01T09:00:00Z";
 const NOON: &str = "2026-03-01T12:00:00Z";
 const NEXT_DAY: &str = "2026-03-02T12:30:00Z";
 
-/// What may have become of a row, and what is said about it.
+/// Damage of a row, and the message about it.
 const SICK: &[(&str, &str)] = &[
     ("time_zone = 'Mars/Base'", "`Mars/Base`"),
     ("windows = '[\"sometimes\"]'", "`windows`: "),

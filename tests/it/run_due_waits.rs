@@ -31,7 +31,7 @@ fn retry_after_seconds(env: &TestEnv, schedule: &str, now: &str) -> i64 {
 }
 
 #[test]
-fn the_run_that_is_told_when_to_come_back_comes_back_then() {
+fn a_retry_after_header_sets_the_time_of_the_retry() {
     for (hint, seconds) in [(600, 600), (1_800, 1_800), (9_999_999, 86_400)] {
         let env = roomy_world();
         keep(&env, "acme/one");

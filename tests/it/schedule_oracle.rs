@@ -1,4 +1,4 @@
-//! What slots should be, found out the slow way.
+//! The expected slots, found by a walk through every minute.
 //!
 //! The oracle walks through real time step by step and reads the clock; it
 //! never asks what instant a reading stands for, so it shares no idea with
@@ -99,7 +99,7 @@ impl Sample {
         step: i64,
     ) -> Vec<Timestamp> {
         let step = SignedDuration::from_mins(step);
-        // What the clock had shown before is needed to tell first passes from second.
+        // Earlier readings tell the first pass of a repeated hour from the second.
         let mut at = after - SignedDuration::from_hours(26);
         let mut furthest = zone.to_datetime(at);
         let mut slots = Vec::new();

@@ -1,4 +1,4 @@
-//! What holds for every schedule, zone and moment.
+//! Properties of every schedule, zone and moment.
 
 #![allow(clippy::unwrap_used)]
 

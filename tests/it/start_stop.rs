@@ -24,7 +24,7 @@ fn text(env: &TestEnv) -> String {
 }
 
 #[test]
-fn a_machine_without_a_timer_is_an_error() {
+fn start_without_any_timer_is_an_error() {
     let env = TestEnv::new();
     env.line("start").exits(1).explains("no timer is available");
     env.line("stop")
@@ -161,7 +161,7 @@ fn another_back_end_replaces_the_first() {
     env.has_systemd();
     env.line("start --backend crontab").succeeds();
     assert!(text(&env).contains("run-due"));
-    // What is installed is kept, though systemd would be chosen now.
+    // The installed timer is kept, though systemd would be chosen now.
     env.line("start")
         .succeeds()
         .prints("already installed (crontab)");

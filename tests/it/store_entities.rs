@@ -267,7 +267,7 @@ fn only_enabled_schedules_whose_time_has_come_are_candidates() {
     assert_eq!(store.enabled_schedules().unwrap().readable.len(), 3);
     assert_eq!(store.schedules().unwrap().readable.len(), 4);
 
-    // Whatever changes when a schedule is due makes it a candidate at once.
+    // Each change of the due time makes a schedule a candidate at once.
     store.set_schedule_enabled(off, true, at(60)).unwrap();
     assert_eq!(due(60), [off]);
     store

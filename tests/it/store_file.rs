@@ -14,7 +14,7 @@ use rusqlite::Connection;
 
 use crate::store_samples::*;
 
-/// What lies in the home, by name, with all bytes.
+/// Returns the files of the home, by name, with all bytes.
 fn files(home: &Home) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     for entry in fs::read_dir(home.path()).unwrap() {

@@ -105,7 +105,7 @@ fn two_processes_that_write_at_once_both_succeed() {
     write_much(&store, "own");
     other.succeeds();
     assert_eq!(store.models(&ModelFilter::default()).unwrap().len(), 200);
-    // Whoever came last saw everything: no update was lost.
+    // The last writer saw all rows: no update was lost.
     assert_eq!(store.setting("n_models").unwrap().unwrap().value, "200");
     assert_eq!(store.check_integrity().unwrap(), Vec::<String>::new());
 }

@@ -204,7 +204,7 @@ proptest! {
         for operation in &operations {
             let expected = match world.do_one(operation) {
                 Ok(()) => true,
-                // What the sequence itself made impossible.
+                // Operations that earlier ones made impossible.
                 Err(StoreError::NotUnique { .. } | StoreError::NotFound { .. }) => true,
                 Err(StoreError::Ended { .. } | StoreError::MissingReference) => true,
                 Err(_) => false,
@@ -212,7 +212,7 @@ proptest! {
             prop_assert!(expected, "{operation:?} failed");
         }
         prop_assert_eq!(world.store.check_integrity().unwrap(), Vec::<String>::new());
-        // Whatever was written can be read again.
+        // All written rows can be read again.
         let models = world.store.models(&ModelFilter::default()).unwrap();
         prop_assert_eq!(models.len(), world.models.len());
         prop_assert!(!models.iter().any(|model| model.spec.name.as_str().starts_with("half")));

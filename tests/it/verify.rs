@@ -286,8 +286,8 @@ fn one_bad_model_does_not_hide_behind_a_good_one() {
     };
     assert_eq!(outcome("acme/good"), "up-to-date");
     assert_eq!(outcome("acme/tiny"), "failed");
-    // What nobody has downloaded is neither good nor bad, but the snapshot of
-    // that very commit is there, and it is damaged.
+    // This model was never downloaded, but the snapshot of its commit is there,
+    // and it is damaged.
     assert_eq!(outcome("later"), "failed");
     env.hfdl(["verify", "acme/good"]).succeeds();
 }

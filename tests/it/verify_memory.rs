@@ -1,4 +1,4 @@
-//! What `hfdl verify` found bad is remembered: the next download mends it.
+//! Files that `hfdl verify` found bad are recorded, and the next download repairs them.
 
 use std::fs::{self, File};
 use std::path::Path;

@@ -149,7 +149,7 @@ fn a_sidecar_beside_damaged_bytes_is_kept() {
 }
 
 #[test]
-fn a_listing_that_contradicts_itself_is_told_and_the_file_is_good() {
+fn a_listing_that_contradicts_itself_is_a_warning_and_the_file_is_good() {
     let env = world();
     kept(&env, Some(&XetHash::from_bytes([66; 32])));
     let ran = env.hfdl(["verify", "--json"]);

@@ -67,7 +67,7 @@ fn sent_in_chunks(env: &TestEnv) -> usize {
 #[test]
 fn chunks_are_used_where_they_are_clearly_fewer_bytes() {
     let env = world();
-    // What is on its way to a second connection when the first has got there is sent in vain.
+    // A second connection would be sent bytes that the first has fetched meanwhile.
     env.set("HFDL_DOWNLOAD_CONNECTIONS", "1");
     let bytes = words(9 * MIB);
     let commit = publish(&env, &bytes);

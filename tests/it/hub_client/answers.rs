@@ -1,4 +1,4 @@
-//! What the Hub's questions with one answer get, refusals included.
+//! Answers of the Hub to single requests, refusals included.
 
 use hfdl::domain::outcome::ErrorKind;
 use hfdl::hub::{Fault as HubFault, Gated, HubClient};

@@ -1,4 +1,4 @@
-//! What passes by itself and what does not: limits, outages, silence, circles.
+//! Temporary and permanent failures: limits, outages, silence, redirect loops.
 
 use hfdl::domain::outcome::ErrorKind;
 use hfdl::domain::retry::RetryPolicy;
