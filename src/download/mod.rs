@@ -1,6 +1,6 @@
 //! Downloads files from byte sources into verified partial files.
 //!
-//! [`Engine`] takes jobs at any time and returns events; [`fetch`] does the same for a fixed
+//! [`Engine`] takes jobs at any time and returns events; `fetch` does the same for a fixed
 //! list. A bounded number of connections serves any number of files. Each job ends with exactly
 //! one end event, and a failed file never stops the others. Files of a [`LimitGroup`] share limits
 //! and stop together.

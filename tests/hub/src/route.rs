@@ -4,8 +4,6 @@ use crate::http::{Incoming, decode};
 use crate::server::Port;
 use crate::world::{Kind, RepoKey, World};
 
-/// The path of the list of recorded requests, for users of the program.
-
 /// The kinds of requests that a test can count or make fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Api {
