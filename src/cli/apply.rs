@@ -15,9 +15,9 @@ use crate::domain::settings::{SettingKey, Settings};
 use crate::domain::units::Seconds;
 use crate::json::document;
 use crate::ops;
-use crate::ops::apply::{Action, ApplyPlan, Change, Current, Kind, Rules, plan_apply};
+use crate::ops::apply::{ApplyAction, ApplyPlan, Change, Current, Kind, Rules, plan_apply};
 use crate::ops::directories::Reserved;
-use crate::ops::document::{Document, Fault, MAX_BYTES, Node, to_json};
+use crate::ops::document::{Document, FileFault, MAX_BYTES, Node, to_json};
 use crate::ops::entries::{Objection, Surroundings, Wanted};
 use crate::store::{ModelFilter, Store};
 use crate::sys::paths;
@@ -131,7 +131,7 @@ impl Apply {
         self.file == Path::new("-")
     }
 
-    fn complain(&self, fault: Fault) -> Complaint {
+    fn complain(&self, fault: FileFault) -> Complaint {
         let file = if self.is_stdin() {
             "<stdin>".to_owned()
         } else {
@@ -189,7 +189,7 @@ fn question(plan: &ApplyPlan) -> Option<String> {
     let removed: Vec<String> = plan
         .changes
         .iter()
-        .filter(|change| change.action == Action::Remove)
+        .filter(|change| change.action == ApplyAction::Remove)
         .map(|change| format!("{} `{}`", change.kind.as_str(), change.name))
         .collect();
     let more = removed.len().saturating_sub(MOST);
@@ -203,9 +203,9 @@ fn question(plan: &ApplyPlan) -> Option<String> {
 
 fn line(change: &Change, colour: bool) -> String {
     let (sign, code) = match change.action {
-        Action::Add => ('+', 32),
-        Action::Change => ('~', 33),
-        Action::Remove => ('-', 31),
+        ApplyAction::Add => ('+', 32),
+        ApplyAction::Change => ('~', 33),
+        ApplyAction::Remove => ('-', 31),
     };
     let fields: Vec<String> = change
         .fields
@@ -213,11 +213,11 @@ fn line(change: &Change, colour: bool) -> String {
         .map(|field| {
             let new = shown(&field.new);
             match (change.kind, change.action) {
-                (_, Action::Remove) => shown(&field.old),
-                (Kind::Setting, Action::Add) => new,
-                (Kind::Setting, Action::Change) => format!("{} → {new}", shown(&field.old)),
-                (_, Action::Add) => format!("{} {new}", field.field),
-                (_, Action::Change) => {
+                (_, ApplyAction::Remove) => shown(&field.old),
+                (Kind::Setting, ApplyAction::Add) => new,
+                (Kind::Setting, ApplyAction::Change) => format!("{} → {new}", shown(&field.old)),
+                (_, ApplyAction::Add) => format!("{} {new}", field.field),
+                (_, ApplyAction::Change) => {
                     format!("{} {} → {new}", field.field, shown(&field.old))
                 }
             }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::context::Context;
 use crate::domain::outcome::ExitStatus;
 use crate::json::document;
-use crate::ops::doctor::{Doctor as Work, Finding, Mending, Verdict, examine_as_cron, worst};
+use crate::ops::doctor::{Doctor as Work, Finding, FindingLevel, Mending, examine_as_cron, worst};
 use crate::ui::{Format, Output};
 
 /// Test the requirements of unattended runs, and say how to meet them
@@ -20,7 +20,7 @@ use crate::ui::{Format, Output};
   hfdl doctor --as-cron     with the environment that a timer gives
   hfdl doctor --fix
   hfdl doctor --json | jq '.checks[] | select(.verdict == \"fail\")'")]
-pub struct Doctor {
+pub struct DoctorCommand {
     /// Test in the environment in which a timer starts runs
     #[arg(long)]
     as_cron: bool,
@@ -30,7 +30,7 @@ pub struct Doctor {
     fix: bool,
 }
 
-impl Doctor {
+impl DoctorCommand {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
         if self.as_cron {
             if context.out.format == Format::Table && !context.out.quiet {
@@ -67,8 +67,8 @@ impl Doctor {
             },
         )?;
         Ok(match verdict {
-            Verdict::Fail => ExitStatus::Failed,
-            Verdict::Ok | Verdict::Skipped | Verdict::Warn => ExitStatus::Ok,
+            FindingLevel::Fail => ExitStatus::Failed,
+            FindingLevel::Ok | FindingLevel::Skipped | FindingLevel::Warn => ExitStatus::Ok,
         })
     }
 }
@@ -90,7 +90,7 @@ fn text(out: &Output, findings: &[Finding]) -> String {
     let width = width.unwrap_or(0);
     let mut text = String::new();
     let shown = |finding: &&Finding| {
-        !(out.quiet && finding.verdict <= Verdict::Skipped && finding.mended.is_none())
+        !(out.quiet && finding.verdict <= FindingLevel::Skipped && finding.mended.is_none())
     };
     for finding in findings.iter().filter(shown) {
         let verdict = coloured(finding.verdict, out.colour);
@@ -119,7 +119,7 @@ fn text(out: &Output, findings: &[Finding]) -> String {
         let of = findings.iter().filter(|finding| finding.verdict == verdict);
         of.count()
     };
-    let (n_fail, n_warn) = (count(Verdict::Fail), count(Verdict::Warn));
+    let (n_fail, n_warn) = (count(FindingLevel::Fail), count(FindingLevel::Warn));
     if !out.quiet {
         text.push_str(&match (n_fail, n_warn) {
             (0, 0) => "\nall is well\n".to_owned(),
@@ -129,13 +129,13 @@ fn text(out: &Output, findings: &[Finding]) -> String {
     text
 }
 
-fn coloured(verdict: Verdict, colour: bool) -> String {
+fn coloured(verdict: FindingLevel, colour: bool) -> String {
     let word = format!("{verdict:7}");
     let code = match verdict {
-        Verdict::Ok => 32,
-        Verdict::Skipped => 2,
-        Verdict::Warn => 33,
-        Verdict::Fail => 31,
+        FindingLevel::Ok => 32,
+        FindingLevel::Skipped => 2,
+        FindingLevel::Warn => 33,
+        FindingLevel::Fail => 31,
     };
     if colour {
         format!("\u{1b}[{code}m{word}\u{1b}[0m")

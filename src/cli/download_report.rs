@@ -45,7 +45,7 @@ pub fn report_run(
             }
             lines
         },
-        || run_document(run, &Due::default()),
+        || run_document(run, &DueReport::default()),
     )?;
     if context.out.format == Format::Table && is_watched(context) {
         let fetched = run
@@ -105,7 +105,7 @@ pub fn explain_session(session: &Session) -> Option<Explanation> {
 
 /// What was due in a run, where a schedule asked for it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Due<'a> {
+pub struct DueReport<'a> {
     pub n_models: u64,
     /// Models that were not looked at, each with the reason.
     pub left_out: &'a [(String, String)],
@@ -114,7 +114,7 @@ pub struct Due<'a> {
 }
 
 /// Renders the document of a run that has just ended.
-pub fn run_document(run: &RunFacts, due: &Due<'_>) -> Value {
+pub fn run_document(run: &RunFacts, due: &DueReport<'_>) -> Value {
     RunView::new(
         &run.run_id,
         RunResult::from(run),

@@ -24,7 +24,7 @@ use crate::ui::text;
   hfdl pause --for 2h --reason 'demo on the same line'
   hfdl pause --until '2026-06-01 08:00'
   hfdl resume")]
-pub struct Pause {
+pub struct PauseCommand {
     /// End by itself then: a local time, or RFC 3339 (default: `hfdl resume` ends it)
     #[arg(long, value_name = "TIME", conflicts_with = "span")]
     until: Option<String>,
@@ -38,7 +38,7 @@ pub struct Pause {
     reason: Option<String>,
 }
 
-impl Pause {
+impl PauseCommand {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
         let now = context.now();
         let until = self.end(context, now)?;

@@ -38,7 +38,7 @@ use crate::ui::{Output, table, text};
   hfdl prune --yes
   hfdl prune org/name --keep-revisions 1
   hfdl prune --max-size 500G --older-than 30d")]
-pub struct Prune {
+pub struct PruneCommand {
     /// Names of models (default: all)
     #[arg(value_name = "NAME")]
     names: Vec<EntryName>,
@@ -60,7 +60,7 @@ pub struct Prune {
     max_size: Option<ByteSize>,
 }
 
-impl Prune {
+impl PruneCommand {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
         let limits = PruneLimits {
             keep_revisions: self.keep_revisions,

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::context::Context;
-use super::download_report::{Due, Watcher};
+use super::download_report::{DueReport, Watcher};
 use super::explain::{Complaint, Explanation, Quiet, explain};
 use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
@@ -309,7 +309,7 @@ impl RunDue {
                 n_due,
                 left_out,
             } => {
-                let due = Due {
+                let due = DueReport {
                     n_models: *n_due,
                     left_out,
                     unusable: idle.unusable,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::download_report::{
-    Due, explain_held, explain_session, is_watched, run_document, show_session,
+    DueReport, explain_held, explain_session, is_watched, run_document, show_session,
 };
 use super::explain::{self, Explanation};
 use crate::domain::alert::{HookEvent, Notice, RunFacts};
@@ -122,7 +122,7 @@ fn idle_status(unusable: &[Unusable]) -> ExitStatus {
 pub fn report_run(
     context: &Context,
     run: &RunFacts,
-    due: &Due<'_>,
+    due: &DueReport<'_>,
     unusable: &[&Unusable],
     news: Option<&News>,
 ) -> Result<ExitStatus> {

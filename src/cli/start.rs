@@ -32,7 +32,7 @@ use crate::store::Store;
   hfdl start --every 5m
   hfdl start --backend crontab
   hfdl start --env HTTPS_PROXY --env NO_PROXY")]
-pub struct Start {
+pub struct StartCommand {
     /// How often: 1m, 2m, 3m, 4m, 5m, 6m, 10m, 12m, 15m, 20m, 30m or 1h; saved as timer.every
     #[arg(long, value_name = "DUR")]
     every: Option<String>,
@@ -67,7 +67,7 @@ impl std::str::FromStr for Backend {
     }
 }
 
-impl Start {
+impl StartCommand {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
         let existing = context.existing_store()?;
         let every = self.every(context)?;

@@ -14,7 +14,7 @@ use crate::domain::settings::Settings;
 use crate::domain::status::{DatabaseTrouble, Status as Standing, Warning, assess};
 use crate::domain::time::render_utc;
 use crate::json::{self, line};
-use crate::ops::status::{Places, gather, trouble_of, write_status_file};
+use crate::ops::status::{StatusContext, gather, trouble_of, write_status_file};
 use crate::ops::timer;
 use crate::ops::timer_places::{LOST_DATABASE_HINT, lost_database};
 use crate::store::Store;
@@ -40,7 +40,7 @@ use crate::ui::{Format, table};
   hfdl status --watch
   hfdl status -q || mail -s 'hfdl needs you' me < /dev/null
   hfdl status --json")]
-pub struct Status {
+pub struct StatusCommand {
     /// Look again every two seconds until Ctrl-C; into a pipe, write only what is new
     #[arg(long)]
     watch: bool,
@@ -78,7 +78,7 @@ impl Report {
     }
 }
 
-impl Status {
+impl StatusCommand {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
         if self.watch {
             return watch(context);
@@ -131,7 +131,7 @@ fn gather_with(
     settings: &Settings,
     store: Result<&Store, DatabaseTrouble>,
 ) -> Result<Standing> {
-    let places = Places {
+    let places = StatusContext {
         host: &context.host,
         home: &context.home,
         settings,
@@ -210,7 +210,7 @@ fn watch(context: &Context) -> Result<ExitStatus> {
     } else {
         EVERY / 100
     };
-    let mut rate = Rate::default();
+    let mut rate = ByteRate::default();
     let mut screen = Screen::new(context);
     loop {
         let status = look(context)?;
@@ -223,9 +223,9 @@ fn watch(context: &Context) -> Result<ExitStatus> {
 
 /// The download rate of a run between two reports.
 #[derive(Default)]
-struct Rate(Option<(RunId, u64, Stopwatch)>);
+struct ByteRate(Option<(RunId, u64, Stopwatch)>);
 
-impl Rate {
+impl ByteRate {
     fn measure(&mut self, status: &Standing) -> Option<u64> {
         let before = self.0.take();
         let progress = status.run.as_ref()?;
@@ -352,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_rate_needs_two_looks_at_the_same_run() {
-        let mut rate = Rate::default();
+        let mut rate = ByteRate::default();
         assert_eq!(rate.measure(&fetched(1, 1_000)), None);
         assert!(rate.measure(&fetched(1, 1 << 40)).unwrap() > 0);
         assert_eq!(rate.measure(&fetched(1, 1 << 40)), Some(0));

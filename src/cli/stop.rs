@@ -24,7 +24,7 @@ use crate::ui::text;
   hfdl stop
   hfdl stop --timer-only          let the run in progress finish
   hfdl stop --run-only --wait     end the run, and return when it has ended")]
-pub struct Stop {
+pub struct StopCommand {
     /// Remove the timer and leave a run in progress alone
     #[arg(long, conflicts_with_all = ["run_only", "wait"])]
     timer_only: bool,
@@ -44,7 +44,7 @@ struct TimerRemoval {
     warnings: Vec<String>,
 }
 
-impl Stop {
+impl StopCommand {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
         // The timer is removed even if the database cannot be read.
         let (store, problem) = match context.existing_store() {

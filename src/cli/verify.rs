@@ -45,7 +45,7 @@ use crate::ui::{self, Format, Output, table, text};
   hfdl verify org/name --repair
   hfdl verify --sample 50G --repair  a part each night: what was verified longest ago
   hfdl verify --offline --json")]
-pub struct Verify {
+pub struct VerifyCommand {
     /// Registered names, or repositories in the cache (default: all models that are enabled)
     #[arg(value_name = "NAME|REPO")]
     what: Vec<String>,
@@ -66,7 +66,7 @@ pub struct Verify {
     waiting: Waiting,
 }
 
-impl Verify {
+impl VerifyCommand {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
         let existing = context.existing_store()?;
         let settings = context.settings(existing.as_ref())?;

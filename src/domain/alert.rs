@@ -14,7 +14,7 @@ use super::session::{Session, SessionId};
 use super::settings::SettingKey;
 use super::time::Timestamp;
 
-pub use super::health::{Failing, Reason, Standing};
+pub use super::health::{Failing, NoticeReason, Standing};
 
 /// The facts of a run that ended, for hooks, metrics and pings.
 #[derive(Clone, Debug)]
@@ -52,7 +52,7 @@ impl RunFacts {
 #[derive(Clone, Copy, Debug)]
 pub struct HookCall<'a> {
     pub event: HookEvent,
-    pub reason: Reason,
+    pub reason: NoticeReason,
     pub run: &'a RunFacts,
     /// `None` for an event of the whole run.
     pub session: Option<&'a Session>,
@@ -75,7 +75,7 @@ words! {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     pub event: HookEvent,
-    pub reason: Reason,
+    pub reason: NoticeReason,
     /// The index of its session in the run.
     pub session: usize,
     /// The trouble that begins, lasts or is over.
@@ -134,13 +134,16 @@ impl HookEvent {
     }
 }
 
-fn event_of(reason: Reason) -> HookEvent {
+fn event_of(reason: NoticeReason) -> HookEvent {
     match reason {
-        Reason::Published => HookEvent::OnUpdate,
-        Reason::Began | Reason::Changed | Reason::Lasts | Reason::Reminder => HookEvent::OnFailure,
-        Reason::Recovered => HookEvent::OnRecovery,
-        Reason::Held => HookEvent::OnHold,
-        Reason::Skipped => HookEvent::OnSkip,
-        Reason::Ended => HookEvent::Finally,
+        NoticeReason::Published => HookEvent::OnUpdate,
+        NoticeReason::Began
+        | NoticeReason::Changed
+        | NoticeReason::Lasts
+        | NoticeReason::Reminder => HookEvent::OnFailure,
+        NoticeReason::Recovered => HookEvent::OnRecovery,
+        NoticeReason::Held => HookEvent::OnHold,
+        NoticeReason::Skipped => HookEvent::OnSkip,
+        NoticeReason::Ended => HookEvent::Finally,
     }
 }

@@ -148,7 +148,7 @@ pub fn events(
 
 words! {
     /// The reason why something is reported now.
-    Reason {
+    NoticeReason {
         Published = "published",
         /// It was well before.
         Began = "began",
@@ -191,23 +191,23 @@ impl Standing {
         end: &SessionEnd,
         commit: Option<&CommitSha>,
         now: Timestamp,
-    ) -> (Self, Vec<(Reason, Option<Failing>)>) {
+    ) -> (Self, Vec<(NoticeReason, Option<Failing>)>) {
         let mut reports = Vec::new();
         let mut after = self.clone();
         let effect = end.effect();
         match effect {
             Effect::Current | Effect::Held => {
                 if end.outcome == Outcome::Updated {
-                    reports.push((Reason::Published, None));
+                    reports.push((NoticeReason::Published, None));
                 }
                 // The end of trouble is reported only if the trouble was.
                 let over = after.failing.take();
                 if let Some(over) = over.filter(|failing| failing.told_at.is_some()) {
-                    reports.push((Reason::Recovered, Some(over)));
+                    reports.push((NoticeReason::Recovered, Some(over)));
                 }
                 let held = commit.filter(|_| effect == Effect::Held).cloned();
                 if held.is_some() && held != after.held {
-                    reports.push((Reason::Held, None));
+                    reports.push((NoticeReason::Held, None));
                 }
                 after.held = held;
             }
@@ -231,7 +231,7 @@ fn fail(
     kind: ErrorKind,
     is_temporary: bool,
     now: Timestamp,
-) -> (Failing, Option<Reason>) {
+) -> (Failing, Option<NoticeReason>) {
     let mut failing = before.unwrap_or(Failing {
         kind,
         since: now,
@@ -243,15 +243,15 @@ fn fail(
     failing.n_failures = failing.n_failures.saturating_add(1);
     let reason = match failing.told_at {
         None if is_temporary && failing.n_failures < LASTS_AFTER => None,
-        None if failing.n_failures == 1 => Some(Reason::Began),
-        None => Some(Reason::Lasts),
+        None if failing.n_failures == 1 => Some(NoticeReason::Began),
+        None => Some(NoticeReason::Lasts),
         // Temporary trouble on top of reported trouble is neither its end nor other
         // trouble.
-        Some(_) if failing.kind != kind && !is_temporary => Some(Reason::Changed),
-        Some(_) if failing.n_failures == LASTS_AFTER => Some(Reason::Lasts),
-        Some(told_at) => is_due_again(told_at, now).then_some(Reason::Reminder),
+        Some(_) if failing.kind != kind && !is_temporary => Some(NoticeReason::Changed),
+        Some(_) if failing.n_failures == LASTS_AFTER => Some(NoticeReason::Lasts),
+        Some(told_at) => is_due_again(told_at, now).then_some(NoticeReason::Reminder),
     };
-    if failing.told_at.is_none() || reason == Some(Reason::Changed) {
+    if failing.told_at.is_none() || reason == Some(NoticeReason::Changed) {
         failing.kind = kind;
     }
     if reason.is_some() {
@@ -411,9 +411,9 @@ mod tests {
         assert_eq!(failing.n_failures, 3);
         let reason = |now| fail_at(Some(failing), now).1;
         assert_eq!(reason(at(24 * HOUR - 1)), None);
-        assert_eq!(reason(at(24 * HOUR)), Some(Reason::Reminder));
+        assert_eq!(reason(at(24 * HOUR)), Some(NoticeReason::Reminder));
         assert_eq!(reason(at(-1)), None, "a step of the clock");
-        assert_eq!(reason(at(-61)), Some(Reason::Reminder));
+        assert_eq!(reason(at(-61)), Some(NoticeReason::Reminder));
         let (before, _) = fail_at(Some(failing), at(-HOUR));
         assert_eq!(before.since, at(-HOUR));
         let (later, _) = fail_at(Some(failing), at(24 * HOUR));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::engine_state::EngineState;
 use super::event::{
-    EngineEvent, EngineOptions, FetchJob, FileError, FileId, FileReport, FileResult,
+    EngineEvent, EngineOptions, FetchJob, FetchResult, FileError, FileId, FileReport,
 };
 use super::large_file::LargeFile;
 use super::limits::LimitGroup;
@@ -280,7 +280,7 @@ impl Engine {
             .filter(|id| active.iter().all(|large| large.id != *id))
             .collect();
         for id in stuck {
-            self.end(id, FileResult::Partial { kept: 0 });
+            self.end(id, FetchResult::Partial { kept: 0 });
         }
     }
 
@@ -291,10 +291,10 @@ impl Engine {
         } else {
             reusable_bytes(&job.partial, &job.content, job.size_bytes)
         };
-        self.end(id, FileResult::Partial { kept });
+        self.end(id, FetchResult::Partial { kept });
     }
 
-    fn end(&mut self, id: FileId, result: FileResult) {
+    fn end(&mut self, id: FileId, result: FetchResult) {
         let report = FileReport {
             id,
             result,
@@ -354,7 +354,7 @@ impl Engine {
             for (id, _) in self.state.take_queued(|_| true) {
                 let message = "no thread could be started for this file";
                 let error = FileError::new(ErrorKind::Internal, message);
-                self.end(id, FileResult::Failed(error));
+                self.end(id, FetchResult::Failed(error));
             }
         }
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::backlog::Backlog;
 use super::budget::Grant;
 use super::counters::FileCounters;
-use super::event::{EngineEvent, EngineOptions, FileError, FileId, FileReport, FileResult};
+use super::event::{EngineEvent, EngineOptions, FetchResult, FileError, FileId, FileReport};
 use super::hash_buffers::BufferPool;
 use super::large_file::LargeFile;
 use super::limits::LimitGroup;
@@ -225,18 +225,18 @@ impl EngineState {
             FileEnd::Verified(mut file, durable) => {
                 file.add_to(&self.backlog);
                 EngineEvent::Verified {
-                    report: report(FileResult::Verified { durable }),
+                    report: report(FetchResult::Verified { durable }),
                     file,
                 }
             }
             FileEnd::Partial(kept) => EngineEvent::Ended {
-                report: report(FileResult::Partial { kept }),
+                report: report(FetchResult::Partial { kept }),
             },
             FileEnd::Busy => EngineEvent::Ended {
-                report: report(FileResult::Busy),
+                report: report(FetchResult::Busy),
             },
             FileEnd::Failed(error) => EngineEvent::Ended {
-                report: report(FileResult::Failed(error)),
+                report: report(FetchResult::Failed(error)),
             },
         };
         self.send(event);

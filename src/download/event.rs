@@ -130,7 +130,7 @@ impl EngineEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileReport {
     pub id: FileId,
-    pub result: FileResult,
+    pub result: FetchResult,
     /// Received bytes, including discarded ones.
     pub fetched: u64,
     /// Bytes reused from earlier runs and copied from old files.
@@ -143,7 +143,7 @@ pub struct FileReport {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FileResult {
+pub enum FetchResult {
     /// Size and hash match. With `durable`, the bytes are flushed; small files rely on one sync of
     /// the file system.
     Verified {

@@ -64,7 +64,7 @@ pub use copies::Copies;
 pub use engine::Engine;
 #[cfg(any(test, feature = "for-tests"))]
 pub use engine::fetch;
-pub use event::{EngineEvent, EngineOptions, FetchJob, FileError, FileId, FileReport, FileResult};
+pub use event::{EngineEvent, EngineOptions, FetchJob, FetchResult, FileError, FileId, FileReport};
 pub use limits::LimitGroup;
 pub use partial::{VerifiedFile, reusable_bytes, reusable_ranges};
 pub use source::{ByteSource, ByteStream, SourceError};

@@ -11,7 +11,7 @@ use crate::domain::time::Timestamp;
 
 /// The facts about one model.
 #[derive(Clone, Debug, Default)]
-pub struct ModelFacts {
+pub struct ModelMetrics {
     pub name: String,
     pub added_at: Timestamp,
     pub last_check_at: Option<Timestamp>,
@@ -55,7 +55,7 @@ pub struct Facts {
     pub last_run: Option<LastRun>,
     /// The number of skipped runs by reason.
     pub n_skipped: Vec<(&'static str, u64)>,
-    pub models: Vec<ModelFacts>,
+    pub models: Vec<ModelMetrics>,
     /// Endpoint, bucket, and the number of requests left in it.
     pub rate_limits: Vec<(String, String, u64)>,
     /// A path and the free bytes there.
@@ -148,7 +148,7 @@ type ModelFamily = (
     &'static str,
     MetricKind,
     &'static str,
-    fn(&ModelFacts) -> Option<i64>,
+    fn(&ModelMetrics) -> Option<i64>,
 );
 
 /// Families with one value for each model, before `hfdl_model_outcome` in the file.
@@ -219,7 +219,7 @@ const STATE_FAMILIES: [ModelFamily; 7] = [
     ),
 ];
 
-fn write_models(text: &mut String, models: &[ModelFacts]) {
+fn write_models(text: &mut String, models: &[ModelMetrics]) {
     write_model_families(text, models, &CHECK_FAMILIES);
     write_family(
         text,
@@ -231,10 +231,10 @@ fn write_models(text: &mut String, models: &[ModelFacts]) {
     write_model_families(text, models, &STATE_FAMILIES);
 }
 
-fn write_model_families(text: &mut String, models: &[ModelFacts], families: &[ModelFamily]) {
+fn write_model_families(text: &mut String, models: &[ModelMetrics], families: &[ModelFamily]) {
     for (name, kind, help, value) in families {
         let sample =
-            |model: &ModelFacts| Some((vec![("model", model.name.clone())], value(model)?));
+            |model: &ModelMetrics| Some((vec![("model", model.name.clone())], value(model)?));
         let samples = models.iter().filter_map(sample).collect();
         write_family(text, name, *kind, help, samples);
     }
@@ -243,7 +243,7 @@ fn write_model_families(text: &mut String, models: &[ModelFacts], families: &[Mo
 /// Values with their labels.
 type Samples = Vec<(Vec<(&'static str, String)>, i64)>;
 
-fn outcomes(models: &[ModelFacts]) -> Samples {
+fn outcomes(models: &[ModelMetrics]) -> Samples {
     let known = models.iter().filter(|model| model.last_outcome.is_some());
     let states = known.flat_map(|model| {
         Outcome::ALL.iter().map(|outcome| {
@@ -316,9 +316,9 @@ mod tests {
              hfdl_build_info{version=\"1.2.3\"} 1\n"
         );
         let text = render(&Facts {
-            models: vec![ModelFacts {
+            models: vec![ModelMetrics {
                 name: "m".to_owned(),
-                ..ModelFacts::default()
+                ..ModelMetrics::default()
             }],
             ..Facts::default()
         });

@@ -84,7 +84,7 @@ pub(super) enum Step<Old, New> {
 /// One difference between the database and the file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    pub action: Action,
+    pub action: ApplyAction,
     pub kind: Kind,
     pub name: String,
     pub fields: Vec<FieldChange>,
@@ -92,7 +92,7 @@ pub struct Change {
 
 words! {
     /// The treatment of an entry.
-    Action {
+    ApplyAction {
         Add = "add",
         Change = "change",
         Remove = "remove",
@@ -126,18 +126,18 @@ impl Change {
             old: Node::Null,
             new: new.into(),
         };
-        Self::new(Action::Add, kind, name, values.map(change).collect())
+        Self::new(ApplyAction::Add, kind, name, values.map(change).collect())
     }
 
     pub(super) fn changed(kind: Kind, name: &EntryName, fields: Vec<FieldChange>) -> Self {
-        Self::new(Action::Change, kind, name, fields)
+        Self::new(ApplyAction::Change, kind, name, fields)
     }
 
     pub(super) fn removed(kind: Kind, name: &EntryName) -> Self {
-        Self::new(Action::Remove, kind, name, Vec::new())
+        Self::new(ApplyAction::Remove, kind, name, Vec::new())
     }
 
-    fn new(action: Action, kind: Kind, name: impl ToString, fields: Vec<FieldChange>) -> Self {
+    fn new(action: ApplyAction, kind: Kind, name: impl ToString, fields: Vec<FieldChange>) -> Self {
         Self {
             action,
             kind,
@@ -276,12 +276,12 @@ fn plan_settings(
                 continue;
             }
             Some(old) => change(
-                Action::Change,
+                ApplyAction::Change,
                 *key,
                 value(*key, &old.value),
                 value(*key, new),
             ),
-            None => change(Action::Add, *key, Node::Null, value(*key, new)),
+            None => change(ApplyAction::Add, *key, Node::Null, value(*key, new)),
         }
         plan.settings.push(SettingStep::Save(*key, new.clone()));
     }
@@ -295,7 +295,7 @@ fn plan_settings(
         };
         // A secret is not exported, so that its absence says nothing.
         if !key.is_secret() && !entries.iter().any(|entry| entry.value.0 == key) {
-            change(Action::Remove, key, value(key, &old.value), Node::Null);
+            change(ApplyAction::Remove, key, value(key, &old.value), Node::Null);
             plan.settings.push(SettingStep::Remove(key));
         }
     }

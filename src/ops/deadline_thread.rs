@@ -31,7 +31,7 @@ pub struct TimeLimits {
 }
 
 /// The start by the wall clock and by a clock that cannot be set.
-type Start = (Timestamp, Stopwatch);
+type LimitStart = (Timestamp, Stopwatch);
 
 /// A separate thread, because the coordinating thread can be busy for minutes
 /// with the copy of a file. It ends when this value is dropped.
@@ -41,7 +41,7 @@ pub struct DeadlineThread {
     done: StopFlag,
 }
 
-type SharedLimits = Arc<Mutex<Vec<(TimeLimits, Start)>>>;
+type SharedLimits = Arc<Mutex<Vec<(TimeLimits, LimitStart)>>>;
 
 impl DeadlineThread {
     pub fn start(host: &Host) -> Self {
@@ -85,7 +85,7 @@ impl Drop for DeadlineThread {
 
 impl TimeLimits {
     /// Reads the wall clock: after a suspend it is the only right clock.
-    fn enforce(&self, host: &Host, (began, since): Start) {
+    fn enforce(&self, host: &Host, (began, since): LimitStart) {
         let now = host.now();
         let is_late = self.deadline.is_some_and(|deadline| now >= deadline);
         let is_over = self.lasts.is_some_and(|lasts| {
@@ -105,6 +105,6 @@ impl TimeLimits {
     }
 }
 
-fn lock(limits: &SharedLimits) -> MutexGuard<'_, Vec<(TimeLimits, Start)>> {
+fn lock(limits: &SharedLimits) -> MutexGuard<'_, Vec<(TimeLimits, LimitStart)>> {
     limits.lock().unwrap_or_else(PoisonError::into_inner)
 }

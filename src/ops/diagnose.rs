@@ -18,7 +18,7 @@ use super::rate_limits::AskedToWait;
 use super::run_due::WrongClock;
 use super::schedules::Duplicate;
 use super::sync::{MissingFile, NoFiles, NoSpace, TooLarge};
-use super::timer::Refusal;
+use super::timer::TimerRefusal;
 use super::timer_places::OtherPlace;
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, UnknownWord};
 use crate::domain::placement::PlacementError;
@@ -251,7 +251,7 @@ fn database(error: &StoreError) -> Option<Known> {
 
 /// Knows errors of this machine: its clock, its timer and its disks.
 fn local(link: &(dyn StdError + 'static)) -> Option<Known> {
-    if let Some(refusal) = link.downcast_ref::<Refusal>() {
+    if let Some(refusal) = link.downcast_ref::<TimerRefusal>() {
         let kind = if refusal.is_usage {
             ErrorKind::Config
         } else {

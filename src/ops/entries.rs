@@ -5,8 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::document::{Document, Fault, Node, Place};
-use super::entry_items::{Fields, Item};
+use super::document::{Document, FileFault, Node, Place};
+use super::entry_items::{EntryItem, Fields};
 use crate::domain::argv::Argv;
 use crate::domain::field::{Entity, Read};
 use crate::domain::model::{Destination, EntryName, ModelSpec};
@@ -74,7 +74,7 @@ impl Objection {
         self
     }
 
-    pub fn locate(self, document: &Document) -> Fault {
+    pub fn locate(self, document: &Document) -> FileFault {
         document.fault(&self.place, self.message, self.hint)
     }
 }
@@ -85,7 +85,7 @@ const SECTIONS: &[&str] = &["version", "config", "models", "schedules"];
 impl Wanted {
     /// Reads the whole file and checks each entry by itself.
     pub fn read(root: &Node, around: &Surroundings) -> Result<Self> {
-        let root = Item::root(root);
+        let root = EntryItem::root(root);
         let file = root.fields("the file", SECTIONS)?;
         match file.get("version").map(|item| (item.node, item)) {
             Some((Node::Number(1), _)) => {}
@@ -124,7 +124,7 @@ impl Wanted {
     }
 }
 
-fn read_settings(section: Item<'_>) -> Result<Vec<Entry<(SettingKey, String)>>> {
+fn read_settings(section: EntryItem<'_>) -> Result<Vec<Entry<(SettingKey, String)>>> {
     let Node::Map(entries) = section.node else {
         return Err(section.refuse("`config` must be a mapping of settings to values"));
     };
@@ -156,11 +156,11 @@ fn read_settings(section: Item<'_>) -> Result<Vec<Entry<(SettingKey, String)>>> 
     Ok(settings)
 }
 
-fn program(item: &Item<'_>) -> Result<Argv> {
+fn program(item: &EntryItem<'_>) -> Result<Argv> {
     let words = item
         .list()
         .iter()
-        .map(Item::text_owned)
+        .map(EntryItem::text_owned)
         .collect::<Result<Vec<_>>>()?;
     Argv::from_words(words).map_err(|err| item.refuse_value(err))
 }
@@ -182,7 +182,7 @@ fn expand_paths(
     Ok(settings)
 }
 
-fn read_model(item: Item<'_>, around: &Surroundings) -> Result<Entry<ModelSpec>> {
+fn read_model(item: EntryItem<'_>, around: &Surroundings) -> Result<Entry<ModelSpec>> {
     let fields = item.entity::<ModelSpec>("a model")?;
     let repo = fields.required("repo")?;
     let arg =
@@ -275,7 +275,7 @@ fn directory(text: &str, around: &Surroundings) -> std::result::Result<PathBuf, 
     Ok(path.components().collect())
 }
 
-fn read_schedule(item: Item<'_>, around: &Surroundings) -> Result<Entry<ScheduleSpec>> {
+fn read_schedule(item: EntryItem<'_>, around: &Surroundings) -> Result<Entry<ScheduleSpec>> {
     let fields = item.entity::<ScheduleSpec>("a schedule")?;
     let name = fields.required("name")?;
     let name = name.text()?.parse().map_err(|err| name.refuse_value(err))?;

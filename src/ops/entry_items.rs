@@ -10,13 +10,13 @@ use crate::domain::model::EntryName;
 use crate::domain::nearest::nearest;
 
 /// A value of the file with its name and its place.
-pub(super) struct Item<'a> {
+pub(super) struct EntryItem<'a> {
     pub(super) name: String,
     pub(super) node: &'a Node,
     pub(super) place: Place,
 }
 
-impl<'a> Item<'a> {
+impl<'a> EntryItem<'a> {
     pub(super) fn root(node: &'a Node) -> Self {
         Self {
             name: "the file".to_owned(),
@@ -85,14 +85,14 @@ impl<'a> Item<'a> {
     }
 
     /// Takes a list, or one value as a list of one.
-    pub(super) fn list(&self) -> Vec<Item<'a>> {
+    pub(super) fn list(&self) -> Vec<EntryItem<'a>> {
         match self.node {
             Node::List(nodes) => nodes
                 .iter()
                 .enumerate()
                 .map(|(index, node)| self.child(index, &self.name, node))
                 .collect(),
-            node => vec![Item {
+            node => vec![EntryItem {
                 name: self.name.clone(),
                 node,
                 place: self.place.clone(),
@@ -135,7 +135,7 @@ impl<'a> Item<'a> {
         }
         self.refuse_repeated(entries)?;
         Ok(Fields {
-            item: Item {
+            item: EntryItem {
                 name: what.to_owned(),
                 node: self.node,
                 place: self.place.clone(),
@@ -152,12 +152,12 @@ fn shown(key: &str) -> String {
 
 /// A mapping whose keys are all known. A key without a value counts as absent.
 pub(super) struct Fields<'a> {
-    pub(super) item: Item<'a>,
+    pub(super) item: EntryItem<'a>,
     pub(super) entries: &'a [(String, Node)],
 }
 
 impl<'a> Fields<'a> {
-    pub(super) fn get(&self, name: &str) -> Option<Item<'a>> {
+    pub(super) fn get(&self, name: &str) -> Option<EntryItem<'a>> {
         let index = self.entries.iter().position(|(key, _)| key == name)?;
         let node = &self.entries[index].1;
         (*node != Node::Null).then(|| self.item.child(index, name, node))
@@ -167,19 +167,20 @@ impl<'a> Fields<'a> {
         self.item.refuse(format!("`{name}` is missing"))
     }
 
-    pub(super) fn required(&self, name: &str) -> Result<Item<'a>> {
+    pub(super) fn required(&self, name: &str) -> Result<EntryItem<'a>> {
         self.get(name).ok_or_else(|| self.missing(name))
     }
 
     pub(super) fn parsed<T: FromStr<Err: ToString>>(&self, name: &str) -> Result<Option<T>> {
-        let parse = |item: Item<'a>| item.text()?.parse().map_err(|err| item.refuse_value(err));
+        let parse =
+            |item: EntryItem<'a>| item.text()?.parse().map_err(|err| item.refuse_value(err));
         self.get(name).map(parse).transpose()
     }
 
     /// Returns words that name other entries, each with its place.
     pub(super) fn places_of_words(&self, name: &str) -> Result<Vec<(EntryName, Place)>> {
         let items = self.get(name).map(|item| item.list()).unwrap_or_default();
-        let read = |part: Item<'a>| {
+        let read = |part: EntryItem<'a>| {
             let word = part.text()?.parse().map_err(|err| part.refuse_value(err))?;
             Ok((word, part.place))
         };
@@ -187,7 +188,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Refuses a section without a value: with pruning it would delete all entries.
-    pub(super) fn section(&self, name: &str, empty: &str) -> Result<Option<Item<'a>>> {
+    pub(super) fn section(&self, name: &str, empty: &str) -> Result<Option<EntryItem<'a>>> {
         let Some(index) = self.entries.iter().position(|(key, _)| key == name) else {
             return Ok(None);
         };
@@ -205,7 +206,7 @@ impl<'a> Fields<'a> {
     pub(super) fn entries<T>(
         &self,
         name: &str,
-        read: impl Fn(Item<'a>) -> Result<T>,
+        read: impl Fn(EntryItem<'a>) -> Result<T>,
     ) -> Result<Option<Vec<T>>> {
         let Some(section) = self.section(name, "[]")? else {
             return Ok(None);

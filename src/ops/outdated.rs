@@ -12,7 +12,7 @@ use crate::hub::{HubClient, HubError};
 
 words! {
     /// The state of a published model compared with its repository.
-    Standing {
+    UpstreamStanding {
         UpToDate = "up-to-date",
         Outdated = "outdated",
         /// The Hub did not answer.
@@ -25,9 +25,9 @@ words! {
 
 /// The Hub's answer for one model.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct UpstreamAnswer {
     pub model: Model,
-    pub standing: Standing,
+    pub standing: UpstreamStanding,
     pub upstream: Option<CommitSha>,
     /// The upstream commit waits until a person accepts it.
     pub is_held: bool,
@@ -36,7 +36,7 @@ pub struct Answer {
 }
 
 /// Checks all models, with one request for each, several at a time.
-pub fn ask_all(hub: &HubClient, models: Vec<Model>) -> Vec<Answer> {
+pub fn ask_all(hub: &HubClient, models: Vec<Model>) -> Vec<UpstreamAnswer> {
     let found = map_at_once(&models, QUESTIONS_AT_ONCE, |model| {
         hub.revision(&model.spec.repo, &model.spec.revision)
             .map(|info| info.commit)
@@ -46,22 +46,22 @@ pub fn ask_all(hub: &HubClient, models: Vec<Model>) -> Vec<Answer> {
     pairs.map(|(model, found)| answer(model, found)).collect()
 }
 
-fn answer(model: Model, found: Option<Result<CommitSha, HubError>>) -> Answer {
+fn answer(model: Model, found: Option<Result<CommitSha, HubError>>) -> UpstreamAnswer {
     let published = model.state.published_commit.as_ref();
     let (standing, upstream, error) = match found {
         Some(Ok(commit)) => (stand(published, &commit), Some(commit), None),
         Some(Err(err)) if err.is_gone() && published.is_some() => {
-            (Standing::Orphaned, None, Some(Error::new(err)))
+            (UpstreamStanding::Orphaned, None, Some(Error::new(err)))
         }
-        Some(Err(err)) => (Standing::CouldNotCheck, None, Some(Error::new(err))),
+        Some(Err(err)) => (UpstreamStanding::CouldNotCheck, None, Some(Error::new(err))),
         None => {
             let err = anyhow!("the question ended without a result");
-            (Standing::CouldNotCheck, None, Some(err))
+            (UpstreamStanding::CouldNotCheck, None, Some(err))
         }
     };
     let update = model.state.held_update.as_ref();
     let update = update.filter(|update| update.is_waiting());
-    Answer {
+    UpstreamAnswer {
         is_held: update.is_some_and(|update| upstream.as_ref() == Some(&update.commit)),
         trouble: error.as_ref().map(trouble_of),
         model,
@@ -70,20 +70,20 @@ fn answer(model: Model, found: Option<Result<CommitSha, HubError>>) -> Answer {
     }
 }
 
-fn stand(published: Option<&CommitSha>, upstream: &CommitSha) -> Standing {
+fn stand(published: Option<&CommitSha>, upstream: &CommitSha) -> UpstreamStanding {
     match published {
-        None => Standing::NeverDownloaded,
-        Some(published) if published == upstream => Standing::UpToDate,
-        Some(_) => Standing::Outdated,
+        None => UpstreamStanding::NeverDownloaded,
+        Some(published) if published == upstream => UpstreamStanding::UpToDate,
+        Some(_) => UpstreamStanding::Outdated,
     }
 }
 
 /// Returns the exit status: an outdated or removed model is an answer, a missing answer
 /// is a failure.
-pub fn status_of(answers: &[Answer]) -> ExitStatus {
+pub fn status_of(answers: &[UpstreamAnswer]) -> ExitStatus {
     let unchecked = answers
         .iter()
-        .filter(|answer| answer.standing == Standing::CouldNotCheck);
+        .filter(|answer| answer.standing == UpstreamStanding::CouldNotCheck);
     unchecked
         .filter_map(|answer| answer.trouble.as_ref())
         .fold(ExitStatus::Ok, |worst, trouble| {

@@ -41,7 +41,7 @@ const HOME_RESERVE: ByteSize = ByteSize(64 << 20);
 
 /// The home and the settings to report on.
 #[derive(Clone, Copy)]
-pub struct Places<'a> {
+pub struct StatusContext<'a> {
     pub host: &'a Host,
     pub home: &'a Home,
     pub settings: &'a Settings,
@@ -50,7 +50,7 @@ pub struct Places<'a> {
 /// Gathers all facts. Trouble with the database is one of them, and hides no fact
 /// that can be found without it.
 pub fn gather(
-    places: &Places<'_>,
+    places: &StatusContext<'_>,
     store: Result<&Store, DatabaseTrouble>,
     timer: Option<TimerFacts>,
 ) -> Result<Status> {
@@ -75,7 +75,7 @@ pub fn trouble_of(err: &Error) -> DatabaseTrouble {
     }
 }
 
-fn without_database(places: &Places<'_>, timer: Option<TimerFacts>) -> Result<Status> {
+fn without_database(places: &StatusContext<'_>, timer: Option<TimerFacts>) -> Result<Status> {
     let database = places.home.database();
     Ok(Status {
         now: places.host.now(),
@@ -106,7 +106,7 @@ fn without_database(places: &Places<'_>, timer: Option<TimerFacts>) -> Result<St
     })
 }
 
-fn read_database(status: &mut Status, places: &Places<'_>, store: &Store) -> Result<()> {
+fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store) -> Result<()> {
     let Ticks {
         by_timer,
         by_anyone,
@@ -142,7 +142,11 @@ fn read_database(status: &mut Status, places: &Places<'_>, store: &Store) -> Res
 
 /// Finds the next starts, and computes no more schedules than needed: the cached
 /// time of a schedule may be early, but is never late.
-fn next_due(places: &Places<'_>, store: &Store, schedules: &[Schedule]) -> Result<Vec<NextDue>> {
+fn next_due(
+    places: &StatusContext<'_>,
+    store: &Store,
+    schedules: &[Schedule],
+) -> Result<Vec<NextDue>> {
     let (now, tick) = (places.host.now(), places.settings.timer_every());
     let looks = schedules.iter();
     // Another warning reports an unknown zone.
@@ -264,7 +268,7 @@ pub fn unfinished(store: &Store, home: &Home) -> Result<(Option<RunInProgress>, 
     Ok((alive.transpose()?, seen))
 }
 
-fn disks(places: &Places<'_>) -> Vec<DiskFacts> {
+fn disks(places: &StatusContext<'_>) -> Vec<DiskFacts> {
     let reserve = places.settings.disk_reserve();
     let cache = PathBuf::from(places.settings.cache_dir());
     let home = places.home.path().to_path_buf();

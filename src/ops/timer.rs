@@ -18,7 +18,7 @@ use crate::sys::paths::{self, Home};
 use crate::sys::program;
 use crate::timer::{self, TickEnvironment, TickTimes, TimerBackend, TimerId, TimerSpec, WATCHED};
 
-pub use crate::timer::{Encoding, Gap, InstallStep, Refusal, render_steps};
+pub use crate::timer::{Encoding, Gap, InstallStep, TimerRefusal, render_steps};
 
 /// The variables that may contain a token.
 const TOKEN_VARIABLES: [&str; 2] = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"];
@@ -211,7 +211,7 @@ pub fn remove(
 pub fn state(context: HomeContext<'_>, store: Option<&Store>) -> TimerState {
     inspect(context, store).unwrap_or_else(|err| {
         let record = store.and_then(|store| TimerRecord::load(store).ok().flatten());
-        let refusal = err.downcast_ref::<Refusal>();
+        let refusal = err.downcast_ref::<TimerRefusal>();
         TimerState {
             backend: record.as_ref().map(|record| record.kind),
             every: record.map(|record| record.every),
@@ -342,7 +342,7 @@ pub fn keep_minutes_of_new_home(home: &Home, store: &Store) -> Result<()> {
 fn utf8(path: PathBuf) -> Result<String> {
     path.into_os_string().into_string().map_err(|path| {
         let reason = format!("`{}` is not UTF-8, and an entry must be", path.display());
-        Refusal::usage(reason)
+        TimerRefusal::usage(reason)
             .next("make a link with a plain name to it and use that")
             .into()
     })
@@ -378,7 +378,7 @@ fn variables(host: &Host, requested: &[String]) -> Result<Vec<(String, String)>>
                 None => {
                     let reason = format!("`{word}` is not set here, so it has no value");
                     let next = format!("write `--env {word}=VALUE`");
-                    return Err(Refusal::usage(reason).next(next).into());
+                    return Err(TimerRefusal::usage(reason).next(next).into());
                 }
             },
         };

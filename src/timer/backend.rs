@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::crontab::CrontabTimer;
 use super::launchd::LaunchdTimer;
-use super::refusal::Refusal;
+use super::refusal::TimerRefusal;
 use super::spec::{TimerId, TimerSpec};
 use super::step::InstallStep;
 use super::systemd::SystemdTimer;
@@ -75,10 +75,10 @@ pub fn all<'a>(host: &'a Host, home: &'a Path) -> Vec<Box<dyn TimerBackend + 'a>
 /// Returns the first available back-end.
 pub fn choose<'a>(
     backends: Vec<Box<dyn TimerBackend + 'a>>,
-) -> Result<Box<dyn TimerBackend + 'a>, Refusal> {
+) -> Result<Box<dyn TimerBackend + 'a>, TimerRefusal> {
     let found = backends.into_iter().find(|backend| backend.is_available());
     found.ok_or_else(|| {
-        Refusal::state("no timer is available: neither systemd for this user nor `crontab` can be reached")
+        TimerRefusal::state("no timer is available: neither systemd for this user nor `crontab` can be reached")
             .next("install cron, or have something else run `hfdl run-due --trigger timer` every 15 minutes")
     })
 }

@@ -9,7 +9,7 @@ use anyhow::{Context, Error, Result};
 
 use super::backend::{InstalledEntry, TimerBackend};
 use super::crontab_text::{self as text, Crontab};
-use super::refusal::Refusal;
+use super::refusal::TimerRefusal;
 use super::spec::{TimerId, TimerSpec};
 use super::step::InstallStep;
 use crate::domain::timer::TimerKind;
@@ -41,7 +41,7 @@ impl<'a> CrontabTimer<'a> {
         if output.stdout.is_empty() && is_missing_crontab(&output.stderr) {
             return Ok(None);
         }
-        Err(Refusal::state(format!("`crontab -l` failed: {}", output.failure_text())).into())
+        Err(TimerRefusal::state(format!("`crontab -l` failed: {}", output.failure_text())).into())
     }
 
     fn write(&self, new: Option<&[u8]>) -> Result<()> {
@@ -53,7 +53,7 @@ impl<'a> CrontabTimer<'a> {
         if output.is_success() {
             return Ok(());
         }
-        Err(Refusal::state(format!(
+        Err(TimerRefusal::state(format!(
             "`crontab {line}` failed: {}",
             output.failure_text()
         ))
@@ -64,7 +64,10 @@ impl<'a> CrontabTimer<'a> {
     ///
     /// `crontab` has no compare-and-swap. The lock excludes edits by other homes,
     /// and a second read just before the write detects edits by other programs.
-    fn edit(&self, change: impl Fn(Option<&[u8]>) -> Result<Crontab, Refusal>) -> Result<bool> {
+    fn edit(
+        &self,
+        change: impl Fn(Option<&[u8]>) -> Result<Crontab, TimerRefusal>,
+    ) -> Result<bool> {
         const ATTEMPTS: u32 = 3;
         let _lock = self.lock()?;
         for _ in 0..ATTEMPTS {
@@ -75,7 +78,7 @@ impl<'a> CrontabTimer<'a> {
             }
             if before.as_deref().is_some_and(text::is_generated) {
                 let reason = "its first lines say that another program generates this crontab";
-                return Err(Refusal::state(reason).into());
+                return Err(TimerRefusal::state(reason).into());
             }
             if self.read()? != before {
                 continue;
@@ -83,13 +86,13 @@ impl<'a> CrontabTimer<'a> {
             self.write(after.as_deref())?;
             if self.read()? != after {
                 let reason = "the crontab does not hold what was written to it";
-                return Err(Refusal::state(reason)
+                return Err(TimerRefusal::state(reason)
                     .next("check it with `crontab -l`")
                     .into());
             }
             return Ok(true);
         }
-        Err(Refusal::state("another program keeps changing the crontab").into())
+        Err(TimerRefusal::state("another program keeps changing the crontab").into())
     }
 
     /// Takes the lock for this user's crontab, which is shared by all homes.
@@ -107,7 +110,7 @@ impl<'a> CrontabTimer<'a> {
         let pause = Sleeper::until_stopped(&process_stop()).on(self.host);
         FileLock::acquire_while(&path, STEP, &pause, may_wait)
             .with_context(problem)?
-            .ok_or_else(|| Refusal::state("another `hfdl` is changing the crontab").into())
+            .ok_or_else(|| TimerRefusal::state("another `hfdl` is changing the crontab").into())
     }
 }
 
@@ -210,11 +213,11 @@ impl CrontabTimer<'_> {
 
 /// Adds a manual alternative, unless the error already names a next step.
 fn with_alternative(err: Error, alternative: &str) -> Error {
-    match err.downcast::<Refusal>() {
+    match err.downcast::<TimerRefusal>() {
         Ok(refusal) if refusal.next.is_some() || refusal.is_usage => refusal.into(),
         Ok(refusal) => refusal.next(format!("fix that, {alternative}")).into(),
         Err(err) => match err.downcast::<HelperError>() {
-            Ok(helper) => Refusal::state(helper.to_string())
+            Ok(helper) => TimerRefusal::state(helper.to_string())
                 .next(format!("fix that, {alternative}"))
                 .into(),
             Err(err) => err,

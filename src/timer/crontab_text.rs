@@ -15,7 +15,7 @@
 
 use std::ops::Range;
 
-use super::refusal::Refusal;
+use super::refusal::TimerRefusal;
 use super::spec::{LINK_HINT, TimerId, TimerSpec};
 
 /// Changes to the file besides the block, which are undone at removal. They are
@@ -39,7 +39,7 @@ pub struct Block {
 pub type Crontab = Option<Vec<u8>>;
 
 /// Renders the block.
-pub fn render(spec: &TimerSpec, flags: BlockFlags) -> Result<String, Refusal> {
+pub fn render(spec: &TimerSpec, flags: BlockFlags) -> Result<String, TimerRefusal> {
     let id = &spec.id;
     let mut marker = String::new();
     if flags.newline_added {
@@ -55,7 +55,7 @@ pub fn render(spec: &TimerSpec, flags: BlockFlags) -> Result<String, Refusal> {
 }
 
 /// Renders the line that cron runs.
-fn line(spec: &TimerSpec) -> Result<String, Refusal> {
+fn line(spec: &TimerSpec) -> Result<String, TimerRefusal> {
     // Debian's cron refuses commands longer than about a thousand bytes.
     const LONGEST: usize = 990;
     let mut command = String::new();
@@ -75,7 +75,7 @@ fn line(spec: &TimerSpec) -> Result<String, Refusal> {
             "the command for the crontab has {} bytes, and cron takes about 1000",
             command.len()
         );
-        return Err(Refusal::usage(reason).next("use shorter paths, or `--backend systemd`"));
+        return Err(TimerRefusal::usage(reason).next("use shorter paths, or `--backend systemd`"));
     }
     let minutes: Vec<String> = spec.tick.minutes().iter().map(u8::to_string).collect();
     let minutes = match spec.tick.every() {
@@ -88,7 +88,7 @@ fn line(spec: &TimerSpec) -> Result<String, Refusal> {
 
 /// Puts text into single quotes; every shell that `SHELL=` may name takes it
 /// literally.
-fn quote(text: &str, name: &str) -> Result<String, Refusal> {
+fn quote(text: &str, name: &str) -> Result<String, TimerRefusal> {
     // Debian's cron turns `%` into a line break, BusyBox takes `\%` literally: no
     // spelling works for both.
     let odd = |c: char| matches!(c, '%' | '\'' | '\\') || c.is_control();
@@ -100,14 +100,14 @@ fn quote(text: &str, name: &str) -> Result<String, Refusal> {
                 c.to_string()
             };
             let reason = format!("the {name} contains `{shown}`, which a crontab cannot");
-            Err(Refusal::usage(reason).next(LINK_HINT))
+            Err(TimerRefusal::usage(reason).next(LINK_HINT))
         }
         None => Ok(format!("'{text}'")),
     }
 }
 
 /// Returns a crontab with the block of `spec`: replaced in place, or appended.
-pub fn with_block(before: Option<&[u8]>, spec: &TimerSpec) -> Result<Vec<u8>, Refusal> {
+pub fn with_block(before: Option<&[u8]>, spec: &TimerSpec) -> Result<Vec<u8>, TimerRefusal> {
     let text = before.unwrap_or_default();
     if let Some(block) = find(text, &spec.id)? {
         let ours = render(spec, block.flags)?;
@@ -127,7 +127,7 @@ pub fn with_block(before: Option<&[u8]>, spec: &TimerSpec) -> Result<Vec<u8>, Re
 }
 
 /// Returns a crontab with the block of `spec`: replaced in place, or appended.
-pub fn without_block(text: &[u8], id: &TimerId) -> Result<Option<Crontab>, Refusal> {
+pub fn without_block(text: &[u8], id: &TimerId) -> Result<Option<Crontab>, TimerRefusal> {
     let Some(block) = find(text, id)? else {
         return Ok(None);
     };
@@ -150,7 +150,7 @@ pub fn without_block(text: &[u8], id: &TimerId) -> Result<Option<Crontab>, Refus
 
 /// Tells whether a crontab contains exactly the block of `spec`; `None` when it
 /// contains none.
-pub fn is_current(text: &[u8], spec: &TimerSpec) -> Result<Option<bool>, Refusal> {
+pub fn is_current(text: &[u8], spec: &TimerSpec) -> Result<Option<bool>, TimerRefusal> {
     let Some(block) = find(text, &spec.id)? else {
         return Ok(None);
     };
@@ -168,7 +168,7 @@ pub fn block_text(text: &[u8], id: &TimerId) -> Option<String> {
 
 /// Finds the block of an id; fails unless it is one well-formed pair of markers
 /// with at most the line of hfdl between them.
-pub fn find(text: &[u8], id: &TimerId) -> Result<Option<Block>, Refusal> {
+pub fn find(text: &[u8], id: &TimerId) -> Result<Option<Block>, TimerRefusal> {
     let mut start = None;
     let mut found = None;
     let mut line_number = 0;
@@ -177,7 +177,7 @@ pub fn find(text: &[u8], id: &TimerId) -> Result<Option<Block>, Refusal> {
     let damaged = |line: usize, problem: &str| {
         let reason =
             format!("the markers of hfdl {id} in the crontab are damaged: line {line} {problem}");
-        Err(Refusal::state(reason).next(format!(
+        Err(TimerRefusal::state(reason).next(format!(
             "remove the lines of hfdl {id} by hand with `crontab -e`, then try again"
         )))
     };

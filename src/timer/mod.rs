@@ -9,7 +9,7 @@
 //! - Four back-ends implement [`TimerBackend`]: crontab, systemd, launchd and
 //!   the Task Scheduler.
 //! - Only the program's own entry is changed; all other bytes stay.
-//! - A [`Refusal`] says why nothing was written, and the next step.
+//! - A [`TimerRefusal`] says why nothing was written, and the next step.
 //!
 //! An installed entry does not prove that it fires. The ticks in the database
 //! do; they are the business of `ops`.
@@ -36,7 +36,7 @@ pub mod render {
 }
 
 pub use backend::{InstalledEntry, TimerBackend, all, choose, of_kind};
-pub use refusal::Refusal;
+pub use refusal::TimerRefusal;
 pub use spec::{TickTimes, TimerId, TimerSpec};
 pub use step::{Encoding, InstallStep, render_steps};
 pub use tick_environment::{Gap, PLACES, TickEnvironment, WATCHED, gaps};

@@ -5,14 +5,14 @@ use thiserror::Error;
 /// Why an entry was not changed; the headline is the error's context.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{reason}")]
-pub struct Refusal {
+pub struct TimerRefusal {
     pub reason: String,
     pub next: Option<String>,
     /// Whether the request is wrong, rather than the state of the machine.
     pub is_usage: bool,
 }
 
-impl Refusal {
+impl TimerRefusal {
     /// Refuses because of the state of the machine.
     pub fn state(reason: impl Into<String>) -> Self {
         Self {

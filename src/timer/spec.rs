@@ -5,7 +5,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::refusal::Refusal;
+use super::refusal::TimerRefusal;
 use crate::domain::units::Seconds;
 
 /// The content of an entry, independent of the back-end.
@@ -38,7 +38,7 @@ impl TimerSpec {
     }
 
     /// Refuses text that no format can contain.
-    pub fn check(&self) -> Result<(), Refusal> {
+    pub fn check(&self) -> Result<(), TimerRefusal> {
         let named = [("program", &self.program), ("home directory", &self.home)];
         let variables = self
             .variables
@@ -48,7 +48,7 @@ impl TimerSpec {
             if text.chars().any(char::is_control) {
                 let reason =
                     format!("the {name} contains a line break or another control character");
-                return Err(Refusal::usage(reason).next(LINK_HINT));
+                return Err(TimerRefusal::usage(reason).next(LINK_HINT));
             }
         }
         Ok(())

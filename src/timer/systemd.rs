@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::backend::{InstalledEntry, TimerBackend};
-use super::refusal::Refusal;
+use super::refusal::TimerRefusal;
 use super::spec::{TickTimes, TimerId, TimerSpec};
 use super::step::{Encoding, InstallStep, carry_out, exit_code};
 use crate::domain::timer::TimerKind;
@@ -202,7 +202,7 @@ impl TimerBackend for SystemdTimer<'_> {
         if !self.is_available() {
             let next = "log in as this user and try again, or use `--backend crontab`";
             let reason = "systemd's manager for this user cannot be reached from here";
-            return Err(Refusal::state(reason).next(next)).context("cannot install the timer");
+            return Err(TimerRefusal::state(reason).next(next)).context("cannot install the timer");
         }
         carry_out(self.host, &self.plan(spec)?).context("cannot install the timer")?;
         Ok(true)
@@ -217,7 +217,7 @@ impl TimerBackend for SystemdTimer<'_> {
         if !self.is_available() {
             let reason = "systemd's manager for this user cannot be reached from here";
             let next = "log in as this user and try again";
-            return Err(Refusal::state(reason).next(next)).context("cannot remove the timer");
+            return Err(TimerRefusal::state(reason).next(next)).context("cannot remove the timer");
         }
         // A remaining stamp would make a later timer fire at once.
         let stamps = self.base("XDG_DATA_HOME", ".local/share")?;

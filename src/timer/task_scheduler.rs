@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::backend::{InstalledEntry, TimerBackend};
-use super::refusal::Refusal;
+use super::refusal::TimerRefusal;
 use super::spec::{TimerId, TimerSpec};
 use super::step::{Encoding, InstallStep, carry_out, exit_code};
 use super::xml::escape;
@@ -169,14 +169,14 @@ impl TimerBackend for TaskSchedulerTimer<'_> {
         if let Some((name, _)) = spec.variables.first() {
             let reason = format!("a task of Windows cannot be given the variable `{name}`");
             let next = format!("set it for your account: `setx {name} VALUE`; tasks see it");
-            return Err(Refusal::usage(reason).next(next).into());
+            return Err(TimerRefusal::usage(reason).next(next).into());
         }
         let user = self.user(spec);
         let program = user.windowless.as_ref().unwrap_or(&spec.program);
         if program.chars().count() > 260 {
             let reason =
                 "the program's path is longer than the 260 characters that a task can hold";
-            return Err(Refusal::usage(reason)
+            return Err(TimerRefusal::usage(reason)
                 .next("install hfdl in a shorter folder")
                 .into());
         }

@@ -3,7 +3,7 @@
 //! Crontabs, units and task files are read by other programs and people, and are
 //! copied into backups and tickets.
 
-use super::refusal::Refusal;
+use super::refusal::TimerRefusal;
 
 /// Words that mark a variable as a secret by its name.
 const SECRET_WORDS: [&str; 12] = [
@@ -22,14 +22,14 @@ const SECRET_WORDS: [&str; 12] = [
 ];
 
 /// Refuses variables that must not be in an entry, with the next step.
-pub fn check_variable(name: &str, value: &str) -> Result<(), Refusal> {
+pub fn check_variable(name: &str, value: &str) -> Result<(), TimerRefusal> {
     let is_name = name
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && !name.is_empty()
         && !name.starts_with(|c: char| c.is_ascii_digit());
     if !is_name {
-        return Err(Refusal::usage(format!(
+        return Err(TimerRefusal::usage(format!(
             "`{name}` is not a valid variable name"
         )));
     }
@@ -37,26 +37,28 @@ pub fn check_variable(name: &str, value: &str) -> Result<(), Refusal> {
     let upper = name.to_ascii_uppercase();
     if upper == "HFDL_HOME" {
         let reason = "the timer gets its home directory by `--home`";
-        return Err(Refusal::usage(reason).next("use `--home DIR` and leave `--env HFDL_HOME` out"));
+        return Err(
+            TimerRefusal::usage(reason).next("use `--home DIR` and leave `--env HFDL_HOME` out")
+        );
     }
     if upper == "HFDL_PING_URL" {
         let reason = format!("`{name}` is a secret address, {rule}");
-        return Err(Refusal::usage(reason)
+        return Err(TimerRefusal::usage(reason)
             .next("`hfdl config set ping.url URL` keeps it in the home directory, for you alone"));
     }
     if names_a_secret(&upper) {
         let reason = format!("`{name}` may hold a secret, {rule}");
-        return Err(Refusal::usage(reason)
+        return Err(TimerRefusal::usage(reason)
             .next("keep tokens in a file: `hf auth login`, or `--env HF_TOKEN_PATH`"));
     }
     if has_token(value) {
         let reason = format!("the value of `{name}` holds a token, {rule}");
-        return Err(Refusal::usage(reason)
+        return Err(TimerRefusal::usage(reason)
             .next("keep tokens in a file: `hf auth login`, or `--env HF_TOKEN_PATH`"));
     }
     if has_password(value) {
         let reason = format!("the value of `{name}` holds a password, {rule}");
-        return Err(Refusal::usage(reason).next(
+        return Err(TimerRefusal::usage(reason).next(
             "give an address without user name and password; or have a script that only you can read \
              set the variable and run `hfdl run-due --trigger timer`, and put that into your crontab",
         ));

@@ -14,8 +14,8 @@ use hfdl::domain::outcome::ErrorKind;
 use hfdl::domain::ranges::ByteRange;
 use hfdl::domain::retry::RetryPolicy;
 use hfdl::download::{
-    ByteSource, ByteStream, EngineEvent, EngineOptions, FetchJob, FileError, FileReport,
-    FileResult, LimitGroup, SourceError, fetch,
+    ByteSource, ByteStream, EngineEvent, EngineOptions, FetchJob, FetchResult, FileError,
+    FileReport, LimitGroup, SourceError, fetch,
 };
 use hfdl::sys::stop::{StopFlag, StopReason};
 use hfdl_test_hub::{
@@ -120,7 +120,7 @@ impl Env {
 #[track_caller]
 pub(crate) fn assert_verified(report: &FileReport, wanted: &Wanted) {
     assert!(
-        matches!(report.result, FileResult::Verified { .. }),
+        matches!(report.result, FetchResult::Verified { .. }),
         "{report:?}"
     );
     assert!(fs::read(&wanted.job.partial).unwrap() == wanted.bytes);
@@ -129,7 +129,7 @@ pub(crate) fn assert_verified(report: &FileReport, wanted: &Wanted) {
 #[track_caller]
 fn error_of(report: &FileReport) -> &FileError {
     match &report.result {
-        FileResult::Failed(error) => error,
+        FetchResult::Failed(error) => error,
         other => panic!("{other:?}"),
     }
 }
@@ -151,7 +151,7 @@ fn a_large_file_arrives_whole_and_each_byte_once() {
     let wanted = env.large("model.bin", 20 * MIB + 17);
     let report = env.fetch(&wanted);
     assert_verified(&report, &wanted);
-    assert_eq!(report.result, FileResult::Verified { durable: true });
+    assert_eq!(report.result, FetchResult::Verified { durable: true });
     let counts = (report.fetched, report.reused, report.retries);
     assert_eq!(counts, (20 * MIB + 17, 0, 0));
 }
@@ -520,20 +520,20 @@ fn a_stopped_run_keeps_what_came_and_leaves_a_silent_server_behind() {
     });
     let jobs = vec![wanted.job.clone(), waiting.job.clone()];
     let reports = fetch(jobs, &env.options, &mut |_| ());
-    assert_eq!(reports[0].result, FileResult::Partial { kept: 2 * MIB });
-    assert_eq!(reports[1].result, FileResult::Partial { kept: 0 });
+    assert_eq!(reports[0].result, FetchResult::Partial { kept: 2 * MIB });
+    assert_eq!(reports[1].result, FetchResult::Partial { kept: 0 });
     assert_eq!(reports[0].fetched, 2 * MIB);
 
     // The connection that hangs may still write, so the file stays its own.
     env.begin_run(None);
     wanted.job.limits = env.lane.clone();
     wanted.job.source = honest;
-    assert_eq!(env.fetch(&wanted).result, FileResult::Busy);
+    assert_eq!(env.fetch(&wanted).result, FetchResult::Busy);
     *released.0.lock().unwrap() = true;
     released.1.notify_all();
     let report = loop {
         let report = env.fetch(&wanted);
-        if report.result != FileResult::Busy {
+        if report.result != FetchResult::Busy {
             break report;
         }
     };
@@ -549,7 +549,7 @@ fn a_transfer_budget_ends_the_run_and_the_next_one_continues() {
     let report = env.fetch(&wanted);
     let reason = env.options.limits.stop().reason();
     assert_eq!(reason, Some(StopReason::TransferBudget));
-    let FileResult::Partial { kept } = report.result else {
+    let FetchResult::Partial { kept } = report.result else {
         panic!("{report:?}");
     };
     assert_eq!(kept, report.fetched);
@@ -596,7 +596,7 @@ fn a_file_that_another_process_fetches_is_busy() {
             }
         });
         assert_verified(&report, &wanted);
-        assert_eq!(second, Some(FileResult::Busy));
+        assert_eq!(second, Some(FetchResult::Busy));
         assert_verified(&env.fetch(&wanted), &wanted);
     }
 }

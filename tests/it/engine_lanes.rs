@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use hfdl::download::{
-    Engine, EngineEvent, EngineOptions, FetchJob, FileReport, FileResult, LimitGroup,
+    Engine, EngineEvent, EngineOptions, FetchJob, FetchResult, FileReport, LimitGroup,
     reusable_bytes,
 };
 use hfdl::sys::stop::StopReason;
@@ -68,7 +68,7 @@ fn until_idle(engine: &mut Engine, on: impl FnMut(&EngineEvent)) -> BTreeMap<usi
 #[track_caller]
 fn kept(report: &FileReport) -> u64 {
     match report.result {
-        FileResult::Partial { kept } => kept,
+        FetchResult::Partial { kept } => kept,
         _ => panic!("{report:?}"),
     }
 }
@@ -169,7 +169,7 @@ fn a_lane_that_stops_in_mid_file_leaves_the_others_alone_and_is_resumed_later() 
     env.hub.heal();
     let report = env.fetch(&stopped.in_lane(&env.options.limits.child(None)));
     assert_eq!((report.fetched, report.reused), (40 * MIB - kept, kept));
-    assert!(matches!(report.result, FileResult::Verified { .. }));
+    assert!(matches!(report.result, FetchResult::Verified { .. }));
 }
 
 #[test]

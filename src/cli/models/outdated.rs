@@ -11,7 +11,7 @@ use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::ExitStatus;
 use crate::json::document;
 use crate::ops;
-use crate::ops::outdated::{Answer, Standing};
+use crate::ops::outdated::{UpstreamAnswer, UpstreamStanding};
 use crate::store::{ModelFilter, Store};
 use crate::sys::stop::StopFlag;
 use crate::ui::{table, text};
@@ -68,9 +68,9 @@ impl Outdated {
 }
 
 /// Explains the failed check of a model; all other answers are in the table.
-fn explain(answer: &Answer) -> Option<Explanation> {
+fn explain(answer: &UpstreamAnswer) -> Option<Explanation> {
     let trouble = answer.trouble.as_ref()?;
-    (answer.standing == Standing::CouldNotCheck).then(|| Explanation {
+    (answer.standing == UpstreamStanding::CouldNotCheck).then(|| Explanation {
         headline: format!("could not check `{}`", answer.model.spec.name),
         cause: Some(trouble.message.clone()),
         next: trouble.hint.clone(),
@@ -78,7 +78,7 @@ fn explain(answer: &Answer) -> Option<Explanation> {
     })
 }
 
-fn text(out: &crate::ui::Output, answers: &[Answer]) -> String {
+fn text(out: &crate::ui::Output, answers: &[UpstreamAnswer]) -> String {
     if answers.is_empty() {
         return String::new();
     }
@@ -103,7 +103,7 @@ fn text(out: &crate::ui::Output, answers: &[Answer]) -> String {
     table::render(out, &columns, rows.collect())
 }
 
-fn views(answers: &[Answer]) -> Value {
+fn views(answers: &[UpstreamAnswer]) -> Value {
     let models: Vec<Value> = answers
         .iter()
         .map(|answer| {

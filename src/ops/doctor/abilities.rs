@@ -143,7 +143,7 @@ pub(super) fn judge(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::doctor::finding::Verdict;
+    use crate::ops::doctor::finding::FindingLevel;
 
     fn able() -> Abilities {
         Abilities {
@@ -154,7 +154,7 @@ mod tests {
         }
     }
 
-    fn verdict(abilities: Abilities, symlinks: Symlinks) -> (Verdict, bool) {
+    fn verdict(abilities: Abilities, symlinks: Symlinks) -> (FindingLevel, bool) {
         let finding = judge("x", Path::new("/x"), &abilities, symlinks);
         (finding.verdict, finding.next.is_some())
     }
@@ -165,7 +165,7 @@ mod tests {
         let abilities = try_out(folder.path()).unwrap();
         assert_eq!(
             verdict(abilities, Symlinks::NotNeeded),
-            (Verdict::Ok, false)
+            (FindingLevel::Ok, false)
         );
         assert_eq!(folder.path().read_dir().unwrap().count(), 0);
         assert!(try_out(&folder.path().join("missing")).is_err());
@@ -178,7 +178,7 @@ mod tests {
     fn each_missing_ability_has_a_next_step() {
         let broken = || io::Error::other("no");
         let fails = |abilities| verdict(abilities, Symlinks::Wanted);
-        assert_eq!(fails(able()), (Verdict::Ok, false));
+        assert_eq!(fails(able()), (FindingLevel::Ok, false));
         let lacks = [
             Abilities {
                 replaces: Err(broken()),
@@ -194,20 +194,20 @@ mod tests {
             },
         ];
         for lack in lacks {
-            assert_eq!(fails(lack), (Verdict::Fail, true));
+            assert_eq!(fails(lack), (FindingLevel::Fail, true));
         }
         let no_links = || Abilities {
             has_symlinks: false,
             ..able()
         };
-        assert_eq!(fails(no_links()), (Verdict::Warn, true));
+        assert_eq!(fails(no_links()), (FindingLevel::Warn, true));
         assert_eq!(
             verdict(no_links(), Symlinks::NotNeeded),
-            (Verdict::Ok, false)
+            (FindingLevel::Ok, false)
         );
         assert_eq!(
             verdict(able(), Symlinks::SwitchedOff),
-            (Verdict::Warn, true)
+            (FindingLevel::Warn, true)
         );
     }
 }

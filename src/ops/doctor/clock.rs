@@ -55,7 +55,7 @@ pub(super) fn zone(host: &Host) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::doctor::finding::Verdict;
+    use crate::ops::doctor::finding::FindingLevel;
 
     #[test]
     fn a_clock_may_be_a_little_off() {
@@ -65,16 +65,19 @@ mod tests {
             clock(now, Some(hub)).verdict
         };
         for (off, expected) in [
-            (0, Verdict::Ok),
-            (-120, Verdict::Ok),
-            (121, Verdict::Warn),
-            (-3_600, Verdict::Warn),
-            (3_601, Verdict::Fail),
-            (-100 * 86_400, Verdict::Fail),
+            (0, FindingLevel::Ok),
+            (-120, FindingLevel::Ok),
+            (121, FindingLevel::Warn),
+            (-3_600, FindingLevel::Warn),
+            (3_601, FindingLevel::Fail),
+            (-100 * 86_400, FindingLevel::Fail),
         ] {
             assert_eq!(verdict(off), expected, "{off}");
         }
-        assert_eq!(clock(hub, None).verdict, Verdict::Skipped);
-        assert_eq!(clock(Timestamp::UNIX_EPOCH, None).verdict, Verdict::Fail);
+        assert_eq!(clock(hub, None).verdict, FindingLevel::Skipped);
+        assert_eq!(
+            clock(Timestamp::UNIX_EPOCH, None).verdict,
+            FindingLevel::Fail
+        );
     }
 }

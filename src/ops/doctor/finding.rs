@@ -7,7 +7,7 @@ use crate::ops::diagnose::diagnose;
 
 words! {
     /// The severity of a finding.
-    Verdict {
+    FindingLevel {
         Ok = "ok",
         /// There was nothing to check.
         Skipped = "skipped",
@@ -23,7 +23,7 @@ words! {
 pub struct Finding {
     /// The name of the check; stable for programs.
     pub check: &'static str,
-    pub verdict: Verdict,
+    pub verdict: FindingLevel,
     pub what: String,
     pub why: Option<String>,
     /// The step that mends it.
@@ -33,7 +33,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    pub fn new(check: &'static str, verdict: Verdict, what: impl Into<String>) -> Self {
+    pub fn new(check: &'static str, verdict: FindingLevel, what: impl Into<String>) -> Self {
         Self {
             check,
             verdict,
@@ -45,19 +45,19 @@ impl Finding {
     }
 
     pub fn ok(check: &'static str, what: impl Into<String>) -> Self {
-        Self::new(check, Verdict::Ok, what)
+        Self::new(check, FindingLevel::Ok, what)
     }
 
     pub fn skipped(check: &'static str, what: impl Into<String>) -> Self {
-        Self::new(check, Verdict::Skipped, what)
+        Self::new(check, FindingLevel::Skipped, what)
     }
 
     pub fn warn(check: &'static str, what: impl Into<String>) -> Self {
-        Self::new(check, Verdict::Warn, what)
+        Self::new(check, FindingLevel::Warn, what)
     }
 
     pub fn fail(check: &'static str, what: impl Into<String>) -> Self {
-        Self::new(check, Verdict::Fail, what)
+        Self::new(check, FindingLevel::Fail, what)
     }
 
     /// Makes a failure out of an error, with its diagnosis.
@@ -86,11 +86,11 @@ impl Finding {
 }
 
 /// Returns the worst verdict of all.
-pub fn worst(findings: &[Finding]) -> Verdict {
+pub fn worst(findings: &[Finding]) -> FindingLevel {
     let all = findings.iter().map(|finding| finding.verdict);
     match all.max() {
         // A skipped check is no trouble.
-        Some(Verdict::Skipped) | None => Verdict::Ok,
+        Some(FindingLevel::Skipped) | None => FindingLevel::Ok,
         Some(worst) => worst,
     }
 }

@@ -46,7 +46,7 @@ pub(super) fn reach(
             let finding = Finding::of_error("hub", "it cannot be asked", &err);
             let kind = err.downcast_ref::<HttpError>().map(HttpError::kind);
             found.push(match kind {
-                Some(kind) => finding.next(remedy(kind, Way::Direct)),
+                Some(kind) => finding.next(remedy(kind, HubWay::Direct)),
                 None => finding,
             });
             None
@@ -73,13 +73,13 @@ fn parse_date(text: &str) -> Option<Timestamp> {
 
 /// The network path of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum HubWay {
     Direct,
     /// The proxy may be at fault if no answer comes.
     ByProxy,
 }
 
-fn way(host: &Host, endpoint: &str) -> Way {
+fn way(host: &Host, endpoint: &str) -> HubWay {
     let asks_proxy = || {
         Some(
             network(host)
@@ -89,26 +89,26 @@ fn way(host: &Host, endpoint: &str) -> Way {
         )
     };
     match asks_proxy() {
-        Some(true) => Way::ByProxy,
-        _ => Way::Direct,
+        Some(true) => HubWay::ByProxy,
+        _ => HubWay::Direct,
     }
 }
 
-fn unreachable(endpoint: &str, err: &HttpError, way: Way) -> Finding {
+fn unreachable(endpoint: &str, err: &HttpError, way: HubWay) -> Finding {
     let finding = Finding::fail("hub", format!("`{endpoint}` cannot be reached"));
     let why = match way {
-        Way::Direct => err.reason().to_owned(),
-        Way::ByProxy => format!("{} (asked through a proxy)", err.reason()),
+        HubWay::Direct => err.reason().to_owned(),
+        HubWay::ByProxy => format!("{} (asked through a proxy)", err.reason()),
     };
     finding.why(why).next(remedy(err.kind(), way))
 }
 
-fn remedy(kind: HttpErrorKind, way: Way) -> &'static str {
+fn remedy(kind: HttpErrorKind, way: HubWay) -> &'static str {
     match kind {
         HttpErrorKind::Tls => {
             "if the certificate is one of your own network, set `SSL_CERT_FILE` to its CA bundle"
         }
-        _ if kind == HttpErrorKind::Proxy || way == Way::ByProxy => {
+        _ if kind == HttpErrorKind::Proxy || way == HubWay::ByProxy => {
             "look whether the proxy runs, and correct `HTTPS_PROXY` and `HTTP_PROXY`, or name the host in `NO_PROXY`"
         }
         HttpErrorKind::Dns => "look whether this machine knows other names, and `hub.endpoint`",

@@ -30,7 +30,7 @@ use crate::sys::host::Host;
 use crate::sys::paths::Home;
 
 pub use as_cron::examine_as_cron;
-pub use finding::{Finding, Verdict, worst};
+pub use finding::{Finding, FindingLevel, worst};
 
 /// The permission to repair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 
 use anyhow::Result;
 
-use super::finding::{Finding, Verdict};
+use super::finding::{Finding, FindingLevel};
 use super::{Mending, ago};
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
@@ -127,9 +127,9 @@ fn is_recent(tick: Option<Timestamp>, every: Seconds, now: Timestamp) -> bool {
 fn failing_ticks(ticks: &Ticks) -> Option<Finding> {
     let failed = ticks.failed.as_ref()?;
     let verdict = if failed.needs_person() {
-        Verdict::Fail
+        FindingLevel::Fail
     } else {
-        Verdict::Warn
+        FindingLevel::Warn
     };
     let finding = Finding::new("ticks", verdict, failed.headline());
     Some(finding.why(failed.why.as_str()).next(failed.advice()))
@@ -182,15 +182,15 @@ mod tests {
             let every = Seconds(900);
             judge_ticks(tick.map(at), since.map(at), every, at(now)).verdict
         };
-        assert_eq!(verdict(Some(0), None, 1_800), Verdict::Ok);
-        assert_eq!(verdict(Some(0), None, 1_801), Verdict::Fail);
+        assert_eq!(verdict(Some(0), None, 1_800), FindingLevel::Ok);
+        assert_eq!(verdict(Some(0), None, 1_801), FindingLevel::Fail);
         // The check of the clock reports a clock that was set back.
-        assert_eq!(verdict(Some(0), None, -5), Verdict::Ok);
-        assert_eq!(verdict(None, None, 0), Verdict::Warn);
+        assert_eq!(verdict(Some(0), None, -5), FindingLevel::Ok);
+        assert_eq!(verdict(None, None, 0), FindingLevel::Warn);
         // A new entry may not have fired yet.
-        assert_eq!(verdict(None, Some(0), 60), Verdict::Skipped);
-        assert_eq!(verdict(Some(0), Some(9_000), 9_060), Verdict::Skipped);
-        assert_eq!(verdict(None, Some(0), 1_801), Verdict::Fail);
+        assert_eq!(verdict(None, Some(0), 60), FindingLevel::Skipped);
+        assert_eq!(verdict(Some(0), Some(9_000), 9_060), FindingLevel::Skipped);
+        assert_eq!(verdict(None, Some(0), 1_801), FindingLevel::Fail);
     }
 
     #[test]
@@ -212,26 +212,38 @@ mod tests {
             ..found(false, false, Some("damaged"), cron)
         };
         for (facts, quiet, ticking) in [
-            (doubtful, Verdict::Fail, Verdict::Ok),
-            (unknown, Verdict::Warn, Verdict::Warn),
-            (found(true, true, None, cron), Verdict::Ok, Verdict::Ok),
+            (doubtful, FindingLevel::Fail, FindingLevel::Ok),
+            (unknown, FindingLevel::Warn, FindingLevel::Warn),
+            (
+                found(true, true, None, cron),
+                FindingLevel::Ok,
+                FindingLevel::Ok,
+            ),
             (
                 found(true, true, Some("not active"), cron),
-                Verdict::Fail,
-                Verdict::Fail,
+                FindingLevel::Fail,
+                FindingLevel::Fail,
             ),
-            (found(true, false, None, cron), Verdict::Warn, Verdict::Warn),
+            (
+                found(true, false, None, cron),
+                FindingLevel::Warn,
+                FindingLevel::Warn,
+            ),
             (
                 found(false, false, Some("gone"), cron),
-                Verdict::Fail,
-                Verdict::Fail,
+                FindingLevel::Fail,
+                FindingLevel::Fail,
             ),
-            (found(false, false, None, None), Verdict::Warn, Verdict::Ok),
+            (
+                found(false, false, None, None),
+                FindingLevel::Warn,
+                FindingLevel::Ok,
+            ),
         ] {
             assert_eq!(judge_entry(&facts, false).verdict, quiet, "{facts:?}");
             assert_eq!(judge_entry(&facts, true).verdict, ticking, "{facts:?}");
             let finding = judge_entry(&facts, false);
-            assert_eq!(finding.next.is_some(), finding.verdict != Verdict::Ok);
+            assert_eq!(finding.next.is_some(), finding.verdict != FindingLevel::Ok);
         }
     }
 }

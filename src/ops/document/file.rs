@@ -6,7 +6,7 @@ use super::{Node, Place};
 
 /// Says what is wrong with a file, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct FileFault {
     /// Counted from 1, in characters.
     pub line: usize,
     pub column: usize,
@@ -30,7 +30,7 @@ pub struct Document {
 
 impl Document {
     /// Reads a file of one document, YAML or JSON.
-    pub fn parse(bytes: &[u8]) -> Result<Self, Fault> {
+    pub fn parse(bytes: &[u8]) -> Result<Self, FileFault> {
         let text = check_text(bytes)?;
         let (form, root) = if text.trim_start().starts_with(['{', '[']) {
             read_json(text)?
@@ -45,7 +45,7 @@ impl Document {
     }
 
     /// Finds the line and column of a place that a complaint is about.
-    pub fn fault(&self, place: &Place, message: String, hint: Option<String>) -> Fault {
+    pub fn fault(&self, place: &Place, message: String, hint: Option<String>) -> FileFault {
         let walk = Walk {
             steps: &place.steps,
             at_key: place.at_key,
@@ -55,7 +55,7 @@ impl Document {
             Form::Yaml => walk_yaml(&self.text, walk),
             Form::Json => walk_json(&self.text, walk),
         };
-        Fault {
+        FileFault {
             line,
             column,
             message,

@@ -12,6 +12,6 @@ mod position;
 mod read;
 mod walk;
 
-pub use file::{Document, Fault};
+pub use file::{Document, FileFault};
 pub use grow::MAX_BYTES;
 pub use node::{Node, Place, to_json, to_yaml};

@@ -2,15 +2,15 @@
 
 use serde::de::{DeserializeSeed, Deserializer};
 
-use super::file::{Fault, Form};
+use super::file::{FileFault, Form};
 use super::grow::{Budget, Grow};
 use super::position::{json_position, position};
-use super::walk::Stop;
+use super::walk::WalkStop;
 use super::{MAX_BYTES, Node};
 
 /// Refuses what no text editor shows, before a parser complains in its own words.
-pub(super) fn check_text(bytes: &[u8]) -> Result<&str, Fault> {
-    let first_line = |message: &str, hint: Option<&str>| Fault {
+pub(super) fn check_text(bytes: &[u8]) -> Result<&str, FileFault> {
+    let first_line = |message: &str, hint: Option<&str>| FileFault {
         line: 1,
         column: 1,
         message: message.to_owned(),
@@ -27,7 +27,7 @@ pub(super) fn check_text(bytes: &[u8]) -> Result<&str, Fault> {
     let at = |end: usize, message: &str| {
         let before = String::from_utf8_lossy(&bytes[..end]);
         let (line, column) = position(&before, before.len());
-        Fault {
+        FileFault {
             line,
             column,
             message: message.to_owned(),
@@ -74,7 +74,7 @@ fn too_deep(text: &str) -> Option<usize> {
     None
 }
 
-pub(super) fn read_json(text: &str) -> Result<(Form, Node), Fault> {
+pub(super) fn read_json(text: &str) -> Result<(Form, Node), FileFault> {
     let mut budget = Budget::new();
     let mut reader = serde_json::Deserializer::from_str(text);
     let read = Grow(&mut budget)
@@ -94,7 +94,7 @@ pub(super) fn read_json(text: &str) -> Result<(Form, Node), Fault> {
         }
     }
     let (line, column) = json_position(text, &err);
-    Err(Fault {
+    Err(FileFault {
         line,
         column,
         message: without_position(&err.to_string(), err.line(), err.column()),
@@ -102,13 +102,13 @@ pub(super) fn read_json(text: &str) -> Result<(Form, Node), Fault> {
     })
 }
 
-pub(super) fn read_yaml(text: &str) -> Result<Node, Fault> {
+pub(super) fn read_yaml(text: &str) -> Result<Node, FileFault> {
     let mut root = None;
     for document in serde_yaml::Deserializer::from_str(text) {
         if root.is_some() {
-            let err = document.deserialize_any(Stop).err();
+            let err = document.deserialize_any(WalkStop).err();
             let location = err.and_then(|err| err.location());
-            return Err(Fault {
+            return Err(FileFault {
                 line: location.as_ref().map_or(1, |at| at.line()),
                 column: location.as_ref().map_or(1, |at| at.column()),
                 message: "a second document begins here".to_owned(),
@@ -125,8 +125,8 @@ pub(super) fn read_yaml(text: &str) -> Result<Node, Fault> {
     }
 }
 
-fn empty_file() -> Fault {
-    Fault {
+fn empty_file() -> FileFault {
+    FileFault {
         line: 1,
         column: 1,
         message: "the file is empty".to_owned(),
@@ -134,14 +134,14 @@ fn empty_file() -> Fault {
     }
 }
 
-fn yaml_fault(text: &str, err: &serde_yaml::Error) -> Fault {
+fn yaml_fault(text: &str, err: &serde_yaml::Error) -> FileFault {
     let location = err.location();
     let (line, column) = location.map_or((1, 1), |at| (at.line(), at.column()));
     let refused = text.lines().nth(line - 1).unwrap_or_default().chars();
     // The library only says that it found some character.
     let hint = (refused.skip(column - 1).take(1).collect::<String>() == "\t")
         .then(|| "YAML is indented with spaces, not with tabs".to_owned());
-    Fault {
+    FileFault {
         line,
         column,
         message: without_position(&err.to_string(), line, column),

@@ -30,7 +30,7 @@ impl<'de> DeserializeSeed<'de> for Walk<'_> {
         match (self.steps, self.form) {
             // The YAML library knows where each value begins, the JSON library
             // only how far it has read: there the value must stay unread.
-            ([], Form::Yaml) => deserializer.deserialize_any(Stop),
+            ([], Form::Yaml) => deserializer.deserialize_any(WalkStop),
             ([], Form::Json) => Err(serde::de::Error::custom("here")),
             _ => deserializer.deserialize_any(self),
         }
@@ -65,9 +65,9 @@ impl<'de> Visitor<'de> for Walk<'_> {
 }
 
 /// Takes no value at all.
-pub(super) struct Stop;
+pub(super) struct WalkStop;
 
-impl Visitor<'_> for Stop {
+impl Visitor<'_> for WalkStop {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::News;
-use crate::domain::alert::{HookEvent, Notice, Reason, RunFacts, decide};
+use crate::domain::alert::{HookEvent, Notice, NoticeReason, RunFacts, decide};
 use crate::domain::model::ModelId;
 use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome};
 use crate::domain::run::{Run, RunId};
@@ -60,7 +60,7 @@ pub fn found_in_place(present: &RunFacts, earlier: &[News]) -> Vec<Notice> {
     let found = sessions.filter(|(_, session)| is_one(session));
     let notice = |(session, _)| Notice {
         event: HookEvent::OnUpdate,
-        reason: Reason::Published,
+        reason: NoticeReason::Published,
         session,
         failing: None,
     };

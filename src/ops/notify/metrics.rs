@@ -14,7 +14,7 @@ use crate::domain::run::{Run, RunCommand};
 use crate::domain::session::Session;
 use crate::domain::settings::Settings;
 use crate::domain::time::{Timestamp, believed};
-use crate::notify::metrics::{Facts, LastRun, ModelFacts, render};
+use crate::notify::metrics::{Facts, LastRun, ModelMetrics, render};
 use crate::ops::ticks::last_ticks;
 use crate::store::{MetaKey, ModelFilter, RunFilter, Store};
 use crate::sys::disk::space_at;
@@ -125,7 +125,7 @@ fn last_run(store: &Store, now: Timestamp) -> Result<Option<LastRun>> {
     }))
 }
 
-fn describe(notifier: &Notifier<'_>, models: Vec<Model>) -> Result<Vec<ModelFacts>> {
+fn describe(notifier: &Notifier<'_>, models: Vec<Model>) -> Result<Vec<ModelMetrics>> {
     let cache = CacheLayout::new(notifier.settings.cache_dir());
     let now = notifier.host.now();
     let mut last = notifier.store.last_sessions(now)?;
@@ -143,7 +143,7 @@ fn describe_one(
     model: Model,
     last: &mut BTreeMap<ModelId, Session>,
     fetched: &BTreeMap<ModelId, u64>,
-) -> Result<ModelFacts> {
+) -> Result<ModelMetrics> {
     let last = last.remove(&model.id);
     // A session that failed before the listing has no sizes.
     let bytes = last
@@ -154,7 +154,7 @@ fn describe_one(
         Destination::Cache => cache.repo(&model.spec.repo).folder().to_path_buf(),
         Destination::Directory(path) => path.clone(),
     };
-    Ok(ModelFacts {
+    Ok(ModelMetrics {
         name: model.spec.name.to_string(),
         added_at: model.created_at,
         last_check_at: model.state.last_check_at,

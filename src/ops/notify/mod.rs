@@ -24,7 +24,7 @@ use anyhow::Result;
 use self::earlier_runs::{found_in_place, news_of_earlier_runs};
 use self::metrics::{metrics_path, write_metrics};
 use super::services::Services;
-use crate::domain::alert::{Alerts, HookCall, HookEvent, Notice, Reason, RunFacts, decide};
+use crate::domain::alert::{Alerts, HookCall, HookEvent, Notice, NoticeReason, RunFacts, decide};
 use crate::domain::argv::Argv;
 use crate::domain::outcome::ExitStatus;
 use crate::domain::run::{Event, EventKind, RunCommand};
@@ -158,7 +158,7 @@ impl Notifier<'_> {
         let notices = earlier.chain(news.calls());
         let end = HookCall {
             event: HookEvent::Finally,
-            reason: Reason::Ended,
+            reason: NoticeReason::Ended,
             run: &news.run,
             session: None,
             failing: None,
@@ -179,7 +179,7 @@ impl Notifier<'_> {
     pub fn run_skip_hook(&self, run: &RunFacts) {
         let skip = HookCall {
             event: HookEvent::OnSkip,
-            reason: Reason::Skipped,
+            reason: NoticeReason::Skipped,
             run,
             session: None,
             failing: None,

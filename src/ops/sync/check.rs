@@ -33,7 +33,7 @@ pub enum Checked {
         n_files: u64,
         n_bytes: u64,
         /// The files, each of which must still be proven.
-        reused: Vec<Reused>,
+        reused: Vec<ReusedFile>,
         /// The current name of a renamed repository.
         renamed_to: Option<String>,
     },
@@ -55,7 +55,7 @@ pub enum Checked {
 
 /// A file in the destination that a target uses unchanged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reused {
+pub struct ReusedFile {
     /// The first of its names in the repository.
     pub path: RepoPath,
     pub content: ContentId,
@@ -67,7 +67,7 @@ pub struct Reused {
 
 impl Checked {
     /// Returns the destination and those of its files that must be proven.
-    pub(super) fn reused(&self) -> Option<(&TargetDestination, &[Reused])> {
+    pub(super) fn reused(&self) -> Option<(&TargetDestination, &[ReusedFile])> {
         match self {
             Self::Current {
                 destination,
@@ -79,7 +79,7 @@ impl Checked {
         }
     }
 
-    pub(super) fn reused_mut(&mut self) -> Option<&mut Vec<Reused>> {
+    pub(super) fn reused_mut(&mut self) -> Option<&mut Vec<ReusedFile>> {
         match self {
             Self::Current { reused, .. } => Some(reused),
             Self::Planned(planned) => Some(&mut planned.reused),
@@ -104,7 +104,7 @@ pub struct Planned {
     /// The origins of files that are neither fetched nor in place.
     pub origins: Origins,
     /// Files in the destination that are used unchanged.
-    pub reused: Vec<Reused>,
+    pub reused: Vec<ReusedFile>,
     /// The results of reading files on this machine for this sync.
     pub local_reads: LocalReads,
 }
@@ -341,7 +341,7 @@ fn reused<'f>(
     destination: &TargetDestination,
     commit: &CommitSha,
     files: impl Iterator<Item = (&'f RemoteFile, &'f Action)>,
-) -> Vec<Reused> {
+) -> Vec<ReusedFile> {
     let mut seen = BTreeSet::new();
     let mut reused = Vec::new();
     for (file, action) in files {
@@ -350,7 +350,7 @@ fn reused<'f>(
             _ => destination.stored(&file.content),
         };
         if seen.insert((path.clone(), file.content)) {
-            reused.push(Reused {
+            reused.push(ReusedFile {
                 path: file.path.clone(),
                 content: file.content,
                 size_bytes: file.size_bytes,

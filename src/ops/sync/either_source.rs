@@ -124,7 +124,7 @@ impl EitherSource {
             whole_file: false,
             wire_bytes: Some(stream.wire_bytes()),
             wire_total: Some(stream.window_sizes().0),
-            reader: Box::new(Reader {
+            reader: Box::new(EitherReader {
                 stream,
                 client: self.xet.clone(),
                 failures: Arc::clone(&self.failures),
@@ -194,13 +194,13 @@ impl ByteSource for EitherSource {
     }
 }
 
-struct Reader {
+struct EitherReader {
     stream: XetStream,
     client: XetClient,
     failures: Arc<AtomicU32>,
 }
 
-impl Read for Reader {
+impl Read for EitherReader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self.stream.read(buffer) {
             Ok(n) => {

@@ -24,7 +24,7 @@ use super::target::{SyncRequest, TargetId};
 use super::target_sync::TargetSync;
 use crate::domain::plan::{FileDelta, PlannedFile};
 use crate::domain::proof::ProofStamp;
-use crate::download::{ByteSource, Copies, FetchJob, FileId, FileResult};
+use crate::download::{ByteSource, Copies, FetchJob, FetchResult, FileId};
 use crate::hub::FileAddress;
 use crate::sys::pause::Stopwatch;
 use crate::sys::stamp::stamp_at;
@@ -214,7 +214,7 @@ impl Syncer<'_> {
                 self.proofs.add(path, file.job.content, stamp);
                 self.use_stored(id, stamp);
             }
-            ReadResult::Stopped => self.end_unfetched(id, FileResult::Partial { kept: 0 }),
+            ReadResult::Stopped => self.end_unfetched(id, FetchResult::Partial { kept: 0 }),
             _ => {
                 log::warn!("`{}` does not have its hash", path.display());
                 file.is_distrusted = true;
@@ -225,7 +225,7 @@ impl Syncer<'_> {
 
     fn use_stored(&mut self, id: FileId, stamp: ProofStamp) {
         self.note_stamp(id, stamp);
-        let mut report = unfetched(id, FileResult::Verified { durable: true });
+        let mut report = unfetched(id, FetchResult::Verified { durable: true });
         report.reused = self.files.get(&id).map_or(0, |file| file.job.size_bytes);
         self.end_file(&report, None);
     }

@@ -11,7 +11,7 @@ use super::result::SyncEvent;
 use super::syncer::{Syncer, TargetEntry, TargetState};
 use super::target::TargetId;
 use crate::domain::proof::ProofStamp;
-use crate::download::{EngineEvent, FetchJob, FileId, FileReport, FileResult};
+use crate::download::{EngineEvent, FetchJob, FetchResult, FileId, FileReport};
 use crate::sys::host::checkpoint;
 use crate::sys::stamp::stamp_at;
 
@@ -149,7 +149,7 @@ impl Syncer<'_> {
             }
             EngineEvent::Ended { report } => {
                 self.events.push(SyncEvent::FileEnded { name });
-                let is_busy = report.result == FileResult::Busy;
+                let is_busy = report.result == FetchResult::Busy;
                 if is_busy && file.retries_left > 0 && !self.limits.is_stopped() {
                     file.retries_left -= 1;
                     file.state = FileState::Busy;
@@ -230,7 +230,7 @@ impl Syncer<'_> {
         }
     }
 
-    pub(super) fn end_unfetched(&mut self, id: FileId, result: FileResult) {
+    pub(super) fn end_unfetched(&mut self, id: FileId, result: FetchResult) {
         self.end_file(&unfetched(id, result), None);
     }
 
@@ -269,7 +269,7 @@ impl Syncer<'_> {
 }
 
 /// Describes the end of a file of which no byte was fetched.
-pub(super) fn unfetched(id: FileId, result: FileResult) -> FileReport {
+pub(super) fn unfetched(id: FileId, result: FetchResult) -> FileReport {
     FileReport {
         id,
         result,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::check::Reused;
+use super::check::ReusedFile;
 use crate::domain::content::ContentId;
 use crate::domain::plan::{Action, PlannedFile};
 use crate::domain::proof::ProofStamp;
@@ -23,7 +23,7 @@ pub struct LocalReads {
 
 impl LocalReads {
     /// Returns session records of the files that were found good.
-    pub(super) fn found_files(&self, reused: &[Reused]) -> Vec<SessionFile> {
+    pub(super) fn found_files(&self, reused: &[ReusedFile]) -> Vec<SessionFile> {
         let good = reused
             .iter()
             .filter(|file| self.good.contains(&file.content));

@@ -20,14 +20,15 @@ pub fn origins_of(
     old_commit: Option<&CommitSha>,
 ) -> Origins {
     let mut origins = Origins::default();
-    let mut names: Option<Names> = None;
+    let mut names: Option<OriginNames> = None;
     for planned in &plan.files {
         let file = &planned.file;
         let origin = match &planned.action {
             Action::Keep | Action::Resume { .. } | Action::Fetch => continue,
             Action::Link(plan::ContentLocation::At(path)) => named_by_place(path, destination, own),
             Action::Link(plan::ContentLocation::Here) | Action::LinkToFetched => {
-                let names = names.get_or_insert_with(|| Names::new(plan, destination, old_commit));
+                let names =
+                    names.get_or_insert_with(|| OriginNames::new(plan, destination, old_commit));
                 if names.is_unchanged(file) {
                     continue;
                 }
@@ -41,12 +42,12 @@ pub fn origins_of(
 }
 
 /// Paths of contents in this commit and the previous one.
-struct Names {
+struct OriginNames {
     old: Option<RemoteSnapshot>,
     known: HashMap<ContentId, (RepoPath, CommitSha)>,
 }
 
-impl Names {
+impl OriginNames {
     fn new(
         plan: &SyncPlan,
         destination: &TargetDestination,
@@ -86,7 +87,7 @@ impl Names {
     }
 }
 
-/// Names a file by its path: in a repository of the cache, in a snapshot of one,
+/// OriginNames a file by its path: in a repository of the cache, in a snapshot of one,
 /// or in the directory itself.
 fn named_by_place(file: &Path, destination: &TargetDestination, own: &Repo) -> Origin {
     let mut origin = Origin::of_kind(OriginKind::SameContent);

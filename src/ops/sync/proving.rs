@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Error;
 
-use super::check::{Checked, Reused};
+use super::check::{Checked, ReusedFile};
 use super::checking::failed_check;
 use super::local_reads::LocalReads;
 use super::readers::{ReadJob, ReadResult, Task};
@@ -43,7 +43,7 @@ impl Syncer<'_> {
         reads: LocalReads,
     ) {
         let reused = checked.reused().map_or(&[][..], |(_, reused)| reused);
-        let is_unproven = |file: &&Reused| {
+        let is_unproven = |file: &&ReusedFile| {
             let stamp = file.stamp.as_ref();
             !self.proofs.hold_for(&file.file, &file.content, stamp)
         };
@@ -53,7 +53,7 @@ impl Syncer<'_> {
         }
         // The smallest first: a run that is cut short keeps the most proofs.
         unproven.sort_by_key(|file| file.size_bytes);
-        let key = |file: &Reused| (file.file.clone(), file.content);
+        let key = |file: &ReusedFile| (file.file.clone(), file.content);
         let left = unproven.iter().map(key).collect();
         let label = request.target.label();
         let n_bytes: u64 = unproven.iter().map(|file| file.size_bytes).sum();

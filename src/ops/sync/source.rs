@@ -36,15 +36,15 @@ impl ByteSource for HubFile {
             whole_file: part.is_none(),
             wire_bytes: None,
             wire_total: None,
-            reader: Box::new(Reader(stream.reader)),
+            reader: Box::new(RangeReader(stream.reader)),
         })
     }
 }
 
 /// Converts read errors to those of the engine.
-struct Reader<R>(R);
+struct RangeReader<R>(R);
 
-impl<R: Read> Read for Reader<R> {
+impl<R: Read> Read for RangeReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0
             .read(buffer)

@@ -20,7 +20,7 @@ use crate::domain::session::{
 };
 use crate::domain::snapshot::RemoteFile;
 use crate::domain::units::ByteSize;
-use crate::download::{FileReport, FileResult as Fetched};
+use crate::download::{FetchResult as Fetched, FileReport};
 use crate::ops::diagnose::{hint_for_file, trouble_of};
 use crate::sys::host::checkpoint;
 use crate::sys::logging;

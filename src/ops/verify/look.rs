@@ -5,7 +5,7 @@ use std::fmt;
 
 use anyhow::{Context, Result};
 
-use super::prove::Proof;
+use super::prove::HashResult;
 use super::report::Verified;
 use super::witness::Word;
 use crate::cache::{self, CacheLayout, LocalEntry};
@@ -24,7 +24,7 @@ use crate::sys::stop::StopFlag;
 
 words! {
     /// The reason why a file is bad.
-    Reason {
+    BadReason {
         Missing = "missing",
         WrongSize = "wrong-size",
         WrongBytes = "wrong-bytes",
@@ -57,7 +57,7 @@ impl Listed {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadFile {
     pub path: RepoPath,
-    pub reason: Reason,
+    pub reason: BadReason,
     pub detail: String,
     /// The expected file, if it is known.
     pub file: Option<RemoteFile>,
@@ -189,15 +189,17 @@ impl Look {
     }
 
     /// Returns the bad file for a proof that failed.
-    pub fn bad(&self, file: &RemoteFile, proof: &Proof) -> BadFile {
+    pub fn bad(&self, file: &RemoteFile, proof: &HashResult) -> BadFile {
         let (reason, detail) = match proof {
-            Proof::Unreadable(why) => (Reason::Unreadable, format!("cannot be read: {why}")),
-            Proof::Good(found, _) | Proof::Bad(found) => {
-                (Reason::WrongBytes, found.fault().to_owned())
+            HashResult::Unreadable(why) => {
+                (BadReason::Unreadable, format!("cannot be read: {why}"))
+            }
+            HashResult::Good(found, _) | HashResult::Bad(found) => {
+                (BadReason::WrongBytes, found.fault().to_owned())
             }
         };
         let mut bad = self.judge(file, reason, detail);
-        if let Proof::Bad(found) = proof {
+        if let HashResult::Bad(found) = proof {
             bad.xet = found.xet();
         }
         bad
@@ -234,11 +236,12 @@ impl Look {
                 Some(found) => {
                     let (has, wants) = (found.len(), file.size_bytes);
                     let detail = format!("has {has} bytes instead of {wants}");
-                    self.bad.push(self.judge(&file, Reason::WrongSize, detail));
+                    self.bad
+                        .push(self.judge(&file, BadReason::WrongSize, detail));
                 }
                 None => {
                     let detail = "is missing".to_owned();
-                    self.bad.push(self.judge(&file, Reason::Missing, detail));
+                    self.bad.push(self.judge(&file, BadReason::Missing, detail));
                 }
             }
         }
@@ -260,7 +263,7 @@ impl Look {
                 LocalEntry::RealFile { .. } => self.n_unknown += 1,
                 LocalEntry::Dangling => self.bad.push(BadFile {
                     path,
-                    reason: Reason::Missing,
+                    reason: BadReason::Missing,
                     detail: "is missing".to_owned(),
                     file: None,
                     xet: Word::Silent,
@@ -282,9 +285,9 @@ impl Look {
     }
 
     /// Returns `Changed` for a file that a person has edited, else the reason itself.
-    fn judge(&self, file: &RemoteFile, reason: Reason, detail: String) -> BadFile {
+    fn judge(&self, file: &RemoteFile, reason: BadReason, detail: String) -> BadFile {
         let (reason, detail) = if self.is_edited(file) {
-            (Reason::Changed, "was changed by somebody".to_owned())
+            (BadReason::Changed, "was changed by somebody".to_owned())
         } else {
             (reason, detail)
         };

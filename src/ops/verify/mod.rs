@@ -20,7 +20,7 @@ mod report;
 mod run;
 mod witness;
 
-pub use look::{BadFile, Listed, Reason, is_in_cache};
+pub use look::{BadFile, BadReason, Listed, is_in_cache};
 pub use report::{Verified, VerifyReport};
 pub use run::{MayReplace, Verify};
 pub use witness::Word;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 
-use super::witness::{Claims, Finding, Note};
+use super::witness::{Claims, HashFinding, Note};
 use crate::domain::content::ContentId;
 use crate::domain::proof::ProofStamp;
 use crate::domain::xet::XetHash;
@@ -28,18 +28,18 @@ pub struct Job {
 
 /// The result of reading one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Proof {
+pub enum HashResult {
     /// With the file's stamp, unless the file changed while it was read.
-    Good(Finding, Option<ProofStamp>),
-    Bad(Finding),
+    Good(HashFinding, Option<ProofStamp>),
+    Bad(HashFinding),
     Unreadable(String),
 }
 
 /// The progress of the hashing; `job` is the index in the list of jobs.
-pub enum Proving {
+pub enum HashEvent {
     Started { job: usize },
     Read { job: usize, bytes: u64 },
-    Ended { job: usize, proof: Proof },
+    Ended { job: usize, proof: HashResult },
 }
 
 /// Reads the chosen jobs in order; after a stop the rest has no `Ended` event. Events
@@ -49,7 +49,7 @@ pub fn prove_all(
     chosen: &[usize],
     threads: usize,
     stop: &StopFlag,
-    on: &mut dyn FnMut(Proving),
+    on: &mut dyn FnMut(HashEvent),
 ) {
     let next = AtomicUsize::new(0);
     let (events, inbox) = sync_channel(64);
@@ -70,11 +70,11 @@ pub fn prove_all(
     });
 }
 
-fn prove(index: usize, job: &Job, stop: &StopFlag, events: &SyncSender<Proving>) {
+fn prove(index: usize, job: &Job, stop: &StopFlag, events: &SyncSender<HashEvent>) {
     const TELL_EVERY: u64 = 4 << 20;
     // The listener outlives the threads, so a send cannot fail.
     let tell = |event| drop(events.send(event));
-    tell(Proving::Started { job: index });
+    tell(HashEvent::Started { job: index });
     let claims = claims(job);
     let mut xet = claims.is_any().then(FileHasher::new);
     let mut untold = 0;
@@ -84,7 +84,7 @@ fn prove(index: usize, job: &Job, stop: &StopFlag, events: &SyncSender<Proving>)
         }
         untold += bytes.len() as u64;
         if untold >= TELL_EVERY {
-            tell(Proving::Read {
+            tell(HashEvent::Read {
                 job: index,
                 bytes: std::mem::take(&mut untold),
             });
@@ -95,23 +95,23 @@ fn prove(index: usize, job: &Job, stop: &StopFlag, events: &SyncSender<Proving>)
             ControlFlow::Continue(())
         }
     });
-    tell(Proving::Read {
+    tell(HashEvent::Read {
         job: index,
         bytes: untold,
     });
     let proof = match result {
         Ok(Some(WholeRead { has_content, stamp })) => {
             let found = xet.map(FileHasher::finish);
-            let finding = Finding::new(has_content, &claims, found);
+            let finding = HashFinding::new(has_content, &claims, found);
             match finding.is_good(&job.content) {
-                true => Proof::Good(finding, stamp),
-                false => Proof::Bad(finding),
+                true => HashResult::Good(finding, stamp),
+                false => HashResult::Bad(finding),
             }
         }
         Ok(None) => return,
-        Err(err) => Proof::Unreadable(err.to_string()),
+        Err(err) => HashResult::Unreadable(err.to_string()),
     };
-    tell(Proving::Ended { job: index, proof });
+    tell(HashEvent::Ended { job: index, proof });
 }
 
 fn claims(job: &Job) -> Claims {
@@ -154,11 +154,11 @@ mod tests {
             .into()
     }
 
-    fn ended(stop: &StopFlag) -> Vec<(usize, Proof)> {
+    fn ended(stop: &StopFlag) -> Vec<(usize, HashResult)> {
         let dir = tempfile::tempdir().unwrap();
         let mut ended = Vec::new();
         prove_all(&jobs(dir.path()), &[0, 1, 2], 2, stop, &mut |event| {
-            if let Proving::Ended { job, proof } = event {
+            if let HashEvent::Ended { job, proof } = event {
                 ended.push((job, proof));
             }
         });
@@ -169,13 +169,12 @@ mod tests {
     #[test]
     fn each_file_has_its_own_end() {
         let ended = ended(&StopFlag::new());
-        let found = |has_content| Finding::new(has_content, &Claims::default(), None);
-        let is_good =
-            |proof: &Proof| matches!(proof, Proof::Good(good, Some(_)) if *good == found(true));
+        let found = |has_content| HashFinding::new(has_content, &Claims::default(), None);
+        let is_good = |proof: &HashResult| matches!(proof, HashResult::Good(good, Some(_)) if *good == found(true));
         assert!(ended[0].0 == 0 && is_good(&ended[0].1), "{:?}", ended[0]);
-        assert_eq!(ended[1], (1, Proof::Bad(found(false))));
+        assert_eq!(ended[1], (1, HashResult::Bad(found(false))));
         assert!(
-            matches!(ended[2], (2, Proof::Unreadable(_))),
+            matches!(ended[2], (2, HashResult::Unreadable(_))),
             "{:?}",
             ended[2]
         );

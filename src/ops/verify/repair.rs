@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::look::{BadFile, Look, Reason, ask_for_listing};
+use super::look::{BadFile, BadReason, Look, ask_for_listing};
 use super::report::{Verified, failure_with, result_of, session_files};
 use super::run::{MayReplace, Verify, close};
 use crate::domain::model::Priority;
@@ -77,7 +77,7 @@ impl Verify<'_> {
     ) -> Result<(SyncRequest, Box<Planned>), Box<SyncResult>> {
         let bad = &model.bad;
         let spared = bad.iter();
-        let spared = spared.filter(|bad| bad.reason == Reason::Changed && !may_replace);
+        let spared = spared.filter(|bad| bad.reason == BadReason::Changed && !may_replace);
         let spared: BTreeSet<&RepoPath> = spared.map(|bad| &bad.path).collect();
         let path = look.place.readable_at(&look.commit);
         if spared.len() == bad.len() {
@@ -110,7 +110,7 @@ impl Verify<'_> {
         let mut changed: Vec<PathBuf> = Vec::new();
         for (index, look) in broken {
             let bad = models[*index].bad.iter();
-            let bad = bad.filter(|bad| bad.reason == Reason::Changed);
+            let bad = bad.filter(|bad| bad.reason == BadReason::Changed);
             changed.extend(bad.map(|bad| look.place.entry(&look.commit, &bad.path)));
         }
         if changed.is_empty() {
@@ -181,7 +181,7 @@ fn plan_repair(
 fn note_repair(model: &mut Verified, result: &mut SyncResult, may_replace: bool) {
     if let Outcome::Repaired | Outcome::UpToDate = result.outcome {
         for bad in &mut model.bad {
-            bad.is_repaired = bad.reason != Reason::Changed || may_replace;
+            bad.is_repaired = bad.reason != BadReason::Changed || may_replace;
         }
         let left = still_there(model);
         if !left.is_empty() {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::look::{Look, look};
-use super::prove::{Job, Proof, Proving, prove_all};
+use super::prove::{HashEvent, HashResult, Job, prove_all};
 use super::report::{
     Verified, VerifyReport, failure_with, nothing_published, result_of, session_files,
 };
@@ -122,12 +122,12 @@ impl Verify<'_> {
         let chosen = self.choose(&jobs, &uses, looks)?;
         let n_bytes = chosen.iter().map(|&job| jobs[job].size_bytes).sum();
         show(&SyncEvent::FetchPlanned { n_bytes });
-        let mut proofs: Vec<Option<Proof>> = vec![None; jobs.len()];
+        let mut proofs: Vec<Option<HashResult>> = vec![None; jobs.len()];
         let mut problem = None;
         let threads = crate::sys::host::cores();
         prove_all(&jobs, &chosen, threads, &self.services.stop, &mut |event| {
             let result = match event {
-                Proving::Started { job } => {
+                HashEvent::Started { job } => {
                     show(&SyncEvent::FileStarted {
                         name: jobs[job].name.clone(),
                         n_bytes: jobs[job].size_bytes,
@@ -135,7 +135,7 @@ impl Verify<'_> {
                     });
                     Ok(())
                 }
-                Proving::Read { job, bytes } => {
+                HashEvent::Read { job, bytes } => {
                     show(&SyncEvent::BytesFetched {
                         name: jobs[job].name.clone(),
                         n_bytes: bytes,
@@ -143,7 +143,7 @@ impl Verify<'_> {
                     run.note_progress();
                     Ok(())
                 }
-                Proving::Ended { job, proof } => {
+                HashEvent::Ended { job, proof } => {
                     show(&SyncEvent::FileEnded {
                         name: jobs[job].name.clone(),
                     });
@@ -162,7 +162,7 @@ impl Verify<'_> {
             for one in &uses[job] {
                 let (index, look) = &looks[one.look];
                 let (model, file) = (&mut models[*index], &look.present[one.file]);
-                if let Some(Proof::Good(found, _) | Proof::Bad(found)) = &proofs[job] {
+                if let Some(HashResult::Good(found, _) | HashResult::Bad(found)) = &proofs[job] {
                     match found.xet() {
                         Word::Silent => {}
                         Word::Agrees => model.xet_agrees += 1,
@@ -170,7 +170,7 @@ impl Verify<'_> {
                     }
                 }
                 match &proofs[job] {
-                    Some(Proof::Good(..)) => {
+                    Some(HashResult::Good(..)) => {
                         model.files_good += 1;
                         model.bytes_good += file.size_bytes;
                     }
@@ -251,23 +251,23 @@ impl Verify<'_> {
         run: &ActiveRun<'_>,
         uses: &[Use],
         looks: &[(usize, Look)],
-        proof: &Proof,
+        proof: &HashResult,
     ) -> Result<()> {
         let (store, now) = (&self.services.store, self.services.host.now());
         for one in uses {
             let (index, look) = &looks[one.look];
             let (path, file) = (one.kept_at(looks), one.of(looks));
             match proof {
-                Proof::Good(_, Some(stamp)) => {
+                HashResult::Good(_, Some(stamp)) => {
                     store.save_blob(&path, &file.content, stamp, now)?;
                 }
-                Proof::Good(_, None) => drop(store.forget_bad_file(&path)?),
-                Proof::Bad(_) | Proof::Unreadable(_) if look.is_edited(file) => {
+                HashResult::Good(_, None) => drop(store.forget_bad_file(&path)?),
+                HashResult::Bad(_) | HashResult::Unreadable(_) if look.is_edited(file) => {
                     store.forget_blob(&path)?;
                     store.forget_bad_file(&path)?;
                 }
                 // The next sync fetches an unreadable file again.
-                Proof::Bad(_) | Proof::Unreadable(_) => {
+                HashResult::Bad(_) | HashResult::Unreadable(_) => {
                     store.transaction(|store| -> Result<()> {
                         if store.save_bad_file(&path, &file.content, now)? {
                             let model = self.targets[*index].model.as_ref();
@@ -277,7 +277,7 @@ impl Verify<'_> {
                                 model_id: model.map(|(id, _)| *id),
                                 run_id: Some(run.id().clone()),
                                 detail: match proof {
-                                    Proof::Unreadable(why) => {
+                                    HashResult::Unreadable(why) => {
                                         format!("`{}` cannot be read: {why}", path.display())
                                     }
                                     _ => format!("`{}` no longer has its hash", path.display()),
@@ -331,8 +331,8 @@ pub(super) fn close(
 
 /// Reports a Xet hash that is wrong, and removes a wrong sidecar; the next update
 /// writes it again.
-fn report_witnesses(job: &Job, proof: &Proof) {
-    let (Proof::Good(found, _) | Proof::Bad(found)) = proof else {
+fn report_witnesses(job: &Job, proof: &HashResult) {
+    let (HashResult::Good(found, _) | HashResult::Bad(found)) = proof else {
         return;
     };
     if found.listing_contradicts_itself() {

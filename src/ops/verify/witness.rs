@@ -44,7 +44,7 @@ pub enum Word {
 
 /// The hashes of a file that was read whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct HashFinding {
     pub has_content: bool,
     listed: Word,
     sidecar: Word,
@@ -57,7 +57,7 @@ impl Claims {
     }
 }
 
-impl Finding {
+impl HashFinding {
     /// Compares the computed hashes with the known ones.
     pub fn new(has_content: bool, claims: &Claims, found: Option<XetHash>) -> Self {
         let word = |claim: XetHash| match found {
@@ -121,10 +121,10 @@ mod tests {
     const RIGHT: XetHash = XetHash::from_bytes([2; 32]);
     const WRONG: XetHash = XetHash::from_bytes([3; 32]);
 
-    fn finding(has_content: bool, listed: Option<XetHash>, sidecar: Note) -> Finding {
+    fn finding(has_content: bool, listed: Option<XetHash>, sidecar: Note) -> HashFinding {
         let claims = Claims { listed, sidecar };
         let found = claims.is_any().then_some(RIGHT);
-        Finding::new(has_content, &claims, found)
+        HashFinding::new(has_content, &claims, found)
     }
 
     #[test]
