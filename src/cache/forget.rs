@@ -14,7 +14,7 @@ use super::homes::{HOMES, origin_of_snapshot};
 use super::layout::{CacheLayout, RepoLayout, SIDECAR_SUFFIX};
 use super::local_dir::{LocalDir, PRIVATE, RECORDS};
 use super::scan::{LocalRepo, files_below, scan_repo};
-use super::sweep::{contents_used_elsewhere, execute_sweep, let_go};
+use super::sweep::{contents_used_elsewhere, execute_sweep, remove_unless_in_use};
 use super::sweep_plan::{Evidence, SweepRules, SweepTarget, plan_sweep};
 use crate::domain::content::ContentId;
 use crate::domain::deletion::{FileOrigin, Ownership, Permit, Reason, Refusal, judge};
@@ -203,7 +203,7 @@ fn remove_folder_if_ours(layout: &RepoLayout, ownership: &Ownership) -> Result<(
         notes.push(path);
     }
     for note in notes {
-        let_go(&note, Permit::note())?;
+        remove_unless_in_use(&note, Permit::note())?;
     }
     remove_empty_dirs(layout.folder());
     Ok(())
@@ -249,7 +249,7 @@ impl LocalDir {
                 Err(refusal) => {
                     forgotten.kept.insert(refusal);
                     // The note describes a file that has changed since.
-                    let_go(&dir.note_path(&path), Permit::note())?;
+                    remove_unless_in_use(&dir.note_path(&path), Permit::note())?;
                 }
             }
             written.remove(&path);
@@ -294,12 +294,12 @@ impl LocalDir {
             let theirs = official.join(ours.file_name().unwrap_or_default());
             let is_same = fs::read(&theirs).ok() == fs::read(ours).ok();
             if is_same {
-                let_go(&theirs, Permit::note())?;
+                remove_unless_in_use(&theirs, Permit::note())?;
             }
         }
         for (_, entry) in files_below(&private)? {
             if is_note(&entry.path()) {
-                let_go(&entry.path(), Permit::note())?;
+                remove_unless_in_use(&entry.path(), Permit::note())?;
             }
         }
         remove_empty_dirs(&private);
@@ -322,7 +322,7 @@ impl LocalDir {
         };
         if locks.iter().all(is_lock) {
             for lock in locks.keys() {
-                let_go(lock, Permit::note())?;
+                remove_unless_in_use(lock, Permit::note())?;
             }
             remove_empty_dirs(&downloads);
         }
@@ -338,7 +338,7 @@ impl LocalDir {
             ] {
                 let path = records.join(mark);
                 if files::read_if_present(&path)?.as_deref() == Some(text) {
-                    let_go(&path, Permit::note())?;
+                    remove_unless_in_use(&path, Permit::note())?;
                 }
             }
         }

@@ -93,64 +93,21 @@ pub fn execute_sweep(
     if is_busy(cache, repo)? {
         return Ok(SweepPlan::default());
     }
-    // A ref may have moved since the plan, or a name come into a snapshot.
-    let now = plan_sweep(&scan_repo(cache, repo)?, rules);
-    let mut trash = Vec::new();
-    for (item, _) in plan.removals() {
-        let SweepTarget::Snapshot(commit) = &item.what else {
-            continue;
-        };
-        if !now.removals().any(|(other, _)| other.what == item.what) {
-            continue;
-        }
-        let (snapshot, aside) = (layout.snapshot(commit), layout.trash(commit));
-        if snapshot.exists() {
-            create_inside(cache.root(), &Path::new(&folder_name(repo)).join(".hfdl"))?;
-            remove_scratch(&aside)?;
-            match fs::rename(&snapshot, &aside) {
-                Err(err) if files::is_in_use(&err) => continue,
-                moved => {
-                    moved.with_context(|| format!("cannot remove `{}`", snapshot.display()))?
-                }
-            }
-            checkpoint("one revision set aside");
-        }
-        trash.push(aside);
-    }
-    sync_if_there(layout.snapshots())?;
-    checkpoint("revisions set aside");
-
+    let moved = set_snapshots_aside(cache, repo, plan, rules)?;
     let now = plan_sweep(&scan_repo(cache, repo)?, rules);
     let mut done = SweepPlan::default();
     for (item, permit) in plan.removals() {
-        let is_still_right = || now.removals().any(|(other, _)| other.what == item.what);
-        match &item.what {
-            SweepTarget::Snapshot(commit) if trash.contains(&layout.trash(commit)) => {}
-            SweepTarget::Trash(commit) if is_still_right() => trash.push(layout.trash(commit)),
-            SweepTarget::Blob(content) if is_still_right() => {
-                if !let_go(&layout.blob(content), permit)? {
-                    continue;
-                }
-                let_go(&layout.sidecar(content), Permit::note())?;
-                checkpoint("one blob swept");
+        let is_removed = match &item.what {
+            SweepTarget::Snapshot(commit) => moved.contains(&layout.trash(commit)),
+            what => {
+                // Others may have changed the folder since the plan.
+                let is_still_right = now.removals().any(|(other, _)| other.what == *what);
+                is_still_right && remove_files(&layout, what, permit)?
             }
-            SweepTarget::Partial(content) if is_still_right() => {
-                // The journal first: without it the bytes are void, but a
-                // journal without its bytes would speak of another file's.
-                if !(let_go(&layout.journal(content), permit)?
-                    && let_go(&layout.partial(content), permit)?)
-                {
-                    continue;
-                }
-            }
-            SweepTarget::Evidence(content) if is_still_right() => {
-                if !let_go(&layout.evidence(content), permit)? {
-                    continue;
-                }
-            }
-            _ => continue,
+        };
+        if is_removed {
+            done.add(item.what.clone(), item.size_bytes, Ok(permit));
         }
-        done.add(item.what.clone(), item.size_bytes, Ok(permit));
     }
     sync_if_there(layout.blobs())?;
     checkpoint("blobs swept");
@@ -178,11 +135,71 @@ pub fn execute_sweep(
     Ok(done)
 }
 
+/// Moves the snapshots of a plan into the trash, and returns their paths there. A ref
+/// may have moved since the plan, or a name have come into a snapshot: those stay.
+fn set_snapshots_aside(
+    cache: &CacheLayout,
+    repo: &Repo,
+    plan: &SweepPlan,
+    rules: &SweepRules,
+) -> Result<Vec<PathBuf>> {
+    let layout = cache.repo(repo);
+    let now = plan_sweep(&scan_repo(cache, repo)?, rules);
+    let mut moved = Vec::new();
+    for (item, _) in plan.removals() {
+        let SweepTarget::Snapshot(commit) = &item.what else {
+            continue;
+        };
+        if !now.removals().any(|(other, _)| other.what == item.what) {
+            continue;
+        }
+        let (snapshot, aside) = (layout.snapshot(commit), layout.trash(commit));
+        if snapshot.exists() {
+            create_inside(cache.root(), &Path::new(&folder_name(repo)).join(".hfdl"))?;
+            remove_scratch(&aside)?;
+            match fs::rename(&snapshot, &aside) {
+                Err(err) if files::is_in_use(&err) => continue,
+                result => {
+                    result.with_context(|| format!("cannot remove `{}`", snapshot.display()))?
+                }
+            }
+            checkpoint("one revision set aside");
+        }
+        moved.push(aside);
+    }
+    sync_if_there(layout.snapshots())?;
+    checkpoint("revisions set aside");
+    Ok(moved)
+}
+
+/// Removes the files of one item; returns `false` if the system refuses because a file
+/// is in use. Trash is emptied later.
+fn remove_files(layout: &RepoLayout, what: &SweepTarget, permit: Permit) -> Result<bool> {
+    match what {
+        SweepTarget::Snapshot(_) | SweepTarget::Trash(_) => Ok(true),
+        SweepTarget::Blob(content) => {
+            if !remove_unless_in_use(&layout.blob(content), permit)? {
+                return Ok(false);
+            }
+            remove_unless_in_use(&layout.sidecar(content), Permit::note())?;
+            checkpoint("one blob swept");
+            Ok(true)
+        }
+        // The journal first: without it the bytes are void, but a journal without its
+        // bytes would describe another file.
+        SweepTarget::Partial(content) => {
+            Ok(remove_unless_in_use(&layout.journal(content), permit)?
+                && remove_unless_in_use(&layout.partial(content), permit)?)
+        }
+        SweepTarget::Evidence(content) => remove_unless_in_use(&layout.evidence(content), permit),
+    }
+}
+
 /// Removes the notes about a commit whose snapshot is gone. Markers of files
 /// that it does not have are as empty as the official client makes them.
 fn forget_listings(layout: &RepoLayout, commit: &CommitSha) -> Result<()> {
-    let_go(&layout.tree(commit), Permit::note())?;
-    let_go(&layout.private_tree(commit), Permit::note())?;
+    remove_unless_in_use(&layout.tree(commit), Permit::note())?;
+    remove_unless_in_use(&layout.private_tree(commit), Permit::note())?;
     let denials = layout.no_exist_of(commit);
     let markers = files_below(&denials)?;
     let is_marker = |(_, entry): &(Option<RepoPath>, DirEntry)| {
@@ -308,7 +325,7 @@ fn take_partial_lock(path: &Path) -> Result<Option<FileLock>> {
 }
 
 /// Removes a file; `false` when another program's hold on it forbids that.
-pub(super) fn let_go(path: &Path, permit: Permit) -> Result<bool> {
+pub(super) fn remove_unless_in_use(path: &Path, permit: Permit) -> Result<bool> {
     match removal::remove_file(path, permit) {
         Err(err) if files::is_in_use(&err) => Ok(false),
         removed => removed

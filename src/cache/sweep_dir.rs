@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use super::layout::{EVIDENCE_SUFFIX, JOURNAL_SUFFIX, PARTIAL_SUFFIX};
 use super::local_dir::{LocalDir, PRIVATE};
 use super::scan::read_dir;
-use super::sweep::let_go;
+use super::sweep::remove_unless_in_use;
 use crate::domain::content::ContentId;
 use crate::domain::deletion::Permit;
 use crate::sys::files;
@@ -70,10 +70,10 @@ impl DirLeftover {
         // The journal first: it must never speak of bytes that are gone.
         let journal = format!("{}{JOURNAL_SUFFIX}", self.content.etag());
         let journal = self.path.with_file_name(journal);
-        if self.kind == LeftoverKind::Partial && !let_go(&journal, permit)? {
+        if self.kind == LeftoverKind::Partial && !remove_unless_in_use(&journal, permit)? {
             return Ok(false);
         }
-        let_go(&self.path, permit)
+        remove_unless_in_use(&self.path, permit)
     }
 }
 

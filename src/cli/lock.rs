@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::context::Context;
 use super::explain::{Complaint, Quiet};
+use crate::domain::alert::RunFacts;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::run::{EventKind, Run, RunCommand, RunStart};
 use crate::domain::schedule::shift;
@@ -33,47 +34,31 @@ pub fn take_lock(
     let store = context.existing_store()?;
     let running = store.as_ref().map(Store::unfinished_runs).transpose()?;
     let holder = running.unwrap_or_default().pop();
-    let mut skipped = None;
     let hung = match (&store, &holder) {
         (Some(store), Some(run)) => hung_run(context, store, run)?,
         _ => None,
     };
-    let is_timer = trigger == Trigger::Timer && !context.host.stderr_is_terminal();
     let mut is_news = true;
+    let mut skipped = None;
     if let Some(store) = &store {
-        let start = RunStart {
-            command,
-            trigger,
-            process: this_process(&context.host),
-            at: context.now(),
-        };
         if let Some(hung) = &hung {
-            is_news = is_first_of_day(store, hung, start.at)?;
+            is_news = is_first_of_day(store, hung, context.now())?;
         }
-        let status = match &hung {
-            Some(_) => ExitStatus::Failed,
-            None => ExitStatus::Locked,
+        let (status, reason) = match &hung {
+            Some(hung) => (ExitStatus::Failed, hung.clone()),
+            None => {
+                let holder = holder_words(holder.as_ref());
+                let reason = format!("{command} found the lock held by {holder}");
+                (ExitStatus::Locked, reason)
+            }
         };
-        let detail = hung.clone().unwrap_or_else(|| {
-            let holder = holder_words(holder.as_ref());
-            format!("{command} found the lock held by {holder}")
-        });
-        let outcome = RunOutcome::SkippedLocked;
-        let run = record_skipped_run(store, &start, outcome, status, vec![detail])?;
-        let settings = context.settings(Some(store))?;
-        if command == RunCommand::RunDue {
-            // A tick that found a long run is one all the same.
-            record_tick(store, trigger, settings.timer_every(), start.at)?;
-        }
-        let notifier = Notifier {
-            host: &context.host,
-            home: &context.home,
+        skipped = Some(record_locked_run(
+            context,
             store,
-            settings: &settings,
-            stop: None,
-        };
-        notifier.run_skip_hook(&run);
-        skipped = Some(run);
+            (command, trigger),
+            status,
+            reason,
+        )?);
     }
     if context.out.format != Format::Table {
         let outcome = RunOutcome::SkippedLocked;
@@ -81,19 +66,57 @@ pub fn take_lock(
         let document = || skipped_run(trigger, skipped.as_ref(), outcome, status, Vec::new());
         context.out.result(|_| String::new(), document)?;
     }
+    let is_timer = trigger == Trigger::Timer && !context.host.stderr_is_terminal();
     if let Some(hung) = hung {
-        return Err(match is_timer && !is_news {
-            true => Quiet(ExitStatus::Failed).into(),
-            false => Complaint::new(ExitStatus::Failed, hung)
-                .next("`hfdl stop --run-only` asks it to end; if it stays, end its process: the next run goes on")
-                .into(),
-        });
+        if is_timer && !is_news {
+            return Err(Quiet(ExitStatus::Failed).into());
+        }
+        return Err(Complaint::new(ExitStatus::Failed, hung)
+            .next("`hfdl stop --run-only` asks it to end; if it stays, end its process: the next run goes on")
+            .into());
     }
     if is_timer {
-        // A long run is no trouble, and a mail for each tick meanwhile would be.
+        // A long run is no trouble, and cron would mail each tick.
         log::info!("another run holds the lock");
         return Err(Quiet(ExitStatus::Locked).into());
     }
+    Err(locked(context, command, holder.as_ref()).into())
+}
+
+/// Records a run that found the lock held, and runs the hook for it.
+fn record_locked_run(
+    context: &Context,
+    store: &Store,
+    (command, trigger): (RunCommand, Trigger),
+    status: ExitStatus,
+    reason: String,
+) -> Result<RunFacts> {
+    let start = RunStart {
+        command,
+        trigger,
+        process: this_process(&context.host),
+        at: context.now(),
+    };
+    let outcome = RunOutcome::SkippedLocked;
+    let run = record_skipped_run(store, &start, outcome, status, vec![reason])?;
+    let settings = context.settings(Some(store))?;
+    if command == RunCommand::RunDue {
+        // A tick that found a long run is a tick all the same.
+        record_tick(store, trigger, settings.timer_every(), start.at)?;
+    }
+    let notifier = Notifier {
+        host: &context.host,
+        home: &context.home,
+        store,
+        settings: &settings,
+        stop: None,
+    };
+    notifier.run_skip_hook(&run);
+    Ok(run)
+}
+
+/// Returns the complaint about a lock that another run holds.
+fn locked(context: &Context, command: RunCommand, holder: Option<&Run>) -> Complaint {
     let mut complaint = Complaint::new(ExitStatus::Locked, "another run holds the lock");
     if let Some(run) = holder {
         complaint = complaint.cause(format!(
@@ -104,13 +127,12 @@ pub fn take_lock(
             text::local_time(run.start.at, &context.host.time_zone())
         ));
     }
-    let next = match command {
+    complaint.next(match command {
         RunCommand::RunDue | RunCommand::Download | RunCommand::Verify => {
             "add `--wait` to wait for its end, or `--wait=10m` for so long"
         }
         _ => "try again when it has ended",
-    };
-    Err(complaint.next(next).into())
+    })
 }
 
 /// Says that the run which holds the lock has hung, if it has.

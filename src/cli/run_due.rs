@@ -31,6 +31,7 @@ use crate::ops::settings::resolve_for_telling;
 use crate::ops::ticks::{forget_failed_tick, record_failed_tick};
 use crate::ops::timer_places::{check_places_of_tick, database_id};
 use crate::store::Store;
+use crate::sys::lock::FileLock;
 use crate::sys::logging;
 use crate::ui::Format;
 
@@ -220,27 +221,39 @@ impl RunDue {
             let services = Services::read_only(&context.host, &context.home, settings, store);
             return report_plan(context, &plan(&services, &options, at)?);
         }
-        // Before the lock: that it was held would be written down, too.
+        // Before the lock, because a held lock is recorded with this date.
         if let Err(err) = believable_now(&context.host) {
-            // Nothing is written down with such a date, but whoever looks must see it.
+            // No record may have such a date; the status file shows the wrong clock.
             leave_status_file(context, &store, &settings);
             return Err(err);
         }
         let lock = take_lock(context, RunCommand::RunDue, self.trigger, self.waiting.wait)
             // A lock that is held is reported with a document of its own.
             .inspect_err(|err| reported.has_document = err.is::<Complaint>())?;
-        let services = &Services::for_run(&context.host, &context.home, settings, store)?;
-        self.place.confirm(context, services, None)?;
+        let services = Services::for_run(&context.host, &context.home, settings, store)?;
+        self.place.confirm(context, &services, None)?;
+        self.run_and_finish(context, &services, &options, lock, reported)
+    }
+
+    /// Runs what is due and reports it.
+    fn run_and_finish(
+        &self,
+        context: &Context,
+        services: &Services<'_>,
+        options: &RunDueOptions,
+        lock: FileLock,
+        reported: &mut Reported,
+    ) -> Result<ExitStatus> {
         if !context.host.stderr_is_terminal() {
             logging::hold_back();
         }
         let mut watcher = Watcher::new(context);
         let begun = &mut |run: &RunId| {
             reported.ping = Ping::start(services.host, &services.settings, run);
-            // Should the run be killed, whoever reads the file sees that one was in progress.
+            // If the run is killed, the file shows that a run was in progress.
             leave_status_file(context, &services.store, &services.settings);
         };
-        let tick = run_due(services, &options, begun, &mut |event| watcher.note(event));
+        let tick = run_due(services, options, begun, &mut |event| watcher.note(event));
         watcher.finish();
         let write_status_file = || leave_status_file(context, &services.store, &services.settings);
         let tick = tick.inspect_err(|_| write_status_file())?;

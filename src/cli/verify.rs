@@ -72,18 +72,7 @@ impl VerifyCommand {
         let settings = context.settings(existing.as_ref())?;
         let targets = self.targets(existing.as_ref(), &settings)?;
         if targets.is_empty() {
-            if !context.out.quiet && context.out.format == Format::Table {
-                context
-                    .out
-                    .say("no models; `hfdl models add org/name` keeps one");
-                return Ok(ExitStatus::Ok);
-            }
-            let nothing = document(
-                "hfdl.verify/1",
-                json!({ "run_id": null, "trigger": Trigger::Manual.as_str(), "outcome": "ok", "exit_code": 0, "models": [] }),
-            );
-            context.out.result(|_| String::new(), || nothing)?;
-            return Ok(ExitStatus::Ok);
+            return report_no_models(context);
         }
         let lock = take_lock(
             context,
@@ -216,6 +205,20 @@ fn may_replace(context: &Context, files: &[PathBuf]) -> Result<bool> {
     ui::ask(&format!(
         "replace {count} that somebody changed by the published ones?"
     ))
+}
+
+fn report_no_models(context: &Context) -> Result<ExitStatus> {
+    if !context.out.quiet && context.out.format == Format::Table {
+        let out = &context.out;
+        out.say("no models; `hfdl models add org/name` keeps one");
+        return Ok(ExitStatus::Ok);
+    }
+    let nothing = document(
+        "hfdl.verify/1",
+        json!({ "run_id": null, "trigger": Trigger::Manual.as_str(), "outcome": "ok", "exit_code": 0, "models": [] }),
+    );
+    context.out.result(|_| String::new(), || nothing)?;
+    Ok(ExitStatus::Ok)
 }
 
 fn report_run(context: &Context, report: &VerifyReport) -> Result<ExitStatus> {

@@ -83,35 +83,8 @@ pub(super) fn plan_models(
             refuse_reserved(entry, rules.reserved)?;
         }
         match old {
-            None => {
-                plan.changes
-                    .push(Change::added(Kind::Model, &new.name, new));
-                plan.models.push(Step::Add(new.clone()));
-                models.list.push(Model {
-                    id: ModelId(0),
-                    spec: new.clone(),
-                    state: ModelState::default(),
-                    created_at: rules.now,
-                    updated_at: rules.now,
-                });
-            }
-            Some(old) => {
-                let fields = differences(&old.spec, new);
-                if old.spec.name != new.name {
-                    models
-                        .gone
-                        .insert(old.spec.name.clone(), Some(new.name.clone()));
-                }
-                if !fields.is_empty() {
-                    plan.changes
-                        .push(Change::changed(Kind::Model, &new.name, fields));
-                    plan.models.push(Step::Change((*old).clone(), new.clone()));
-                }
-                models.list.push(Model {
-                    spec: new.clone(),
-                    ..(*old).clone()
-                });
-            }
+            None => plan_new(plan, &mut models, new, rules),
+            Some(old) => plan_change(plan, &mut models, old, new),
         }
     }
     for model in rest {
@@ -126,6 +99,36 @@ pub(super) fn plan_models(
     }
     refuse_shared_directories(entries, &models.list)?;
     Ok(models)
+}
+
+fn plan_new(plan: &mut ApplyPlan, models: &mut Models, new: &ModelSpec, rules: &Rules<'_>) {
+    let change = Change::added(Kind::Model, &new.name, new);
+    plan.changes.push(change);
+    plan.models.push(Step::Add(new.clone()));
+    models.list.push(Model {
+        id: ModelId(0),
+        spec: new.clone(),
+        state: ModelState::default(),
+        created_at: rules.now,
+        updated_at: rules.now,
+    });
+}
+
+fn plan_change(plan: &mut ApplyPlan, models: &mut Models, old: &Model, new: &ModelSpec) {
+    if old.spec.name != new.name {
+        let (from, to) = (old.spec.name.clone(), new.name.clone());
+        models.gone.insert(from, Some(to));
+    }
+    let fields = differences(&old.spec, new);
+    if !fields.is_empty() {
+        let change = Change::changed(Kind::Model, &new.name, fields);
+        plan.changes.push(change);
+        plan.models.push(Step::Change(old.clone(), new.clone()));
+    }
+    models.list.push(Model {
+        spec: new.clone(),
+        ..old.clone()
+    });
 }
 
 /// Two models in one directory would each take the other's files for vanished ones.

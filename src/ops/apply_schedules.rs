@@ -57,47 +57,63 @@ pub(super) fn plan_schedules(
             .iter()
             .find(|old| old.spec.name == entry.value.name);
         let schedule = match old {
-            None => {
-                let schedule = Schedule {
-                    id: ScheduleId(0),
-                    spec: entry.value.clone(),
-                    state: ScheduleState::new(rules.now),
-                    created_at: rules.now,
-                    updated_at: rules.now,
-                };
-                check_schedule(plan, entry, &schedule, &others, models, rules)?;
-                warn_if_idle(plan, &schedule.spec, models);
-                plan.changes.push(Change::added(
-                    Kind::Schedule,
-                    &schedule.spec.name,
-                    &schedule.spec,
-                ));
-                plan.schedules.push(Step::Add(schedule.spec.clone()));
-                schedule
-            }
-            Some(old) => {
-                let schedule = Schedule {
-                    spec: with_zone_as_saved(&entry.value, &old.spec),
-                    ..old.clone()
-                };
-                if is_another_plan(&old.spec, &schedule.spec) {
-                    check_schedule(plan, entry, &schedule, &others, models, rules)?;
-                }
-                let renamed = models.renamed_only(&old.spec);
-                let fields = differences(&renamed, &schedule.spec);
-                if !fields.is_empty() {
-                    plan.changes
-                        .push(Change::changed(Kind::Schedule, &schedule.spec.name, fields));
-                    warn_if_idle(plan, &schedule.spec, models);
-                    let new = schedule.spec.clone();
-                    plan.schedules.push(Step::Change(old.clone(), new));
-                }
-                schedule
-            }
+            None => plan_new(plan, entry, &others, models, rules)?,
+            Some(old) => plan_change(plan, entry, old, &others, models, rules)?,
         };
         others.push(schedule);
     }
     Ok(())
+}
+
+fn plan_new(
+    plan: &mut ApplyPlan,
+    entry: &Entry<ScheduleSpec>,
+    others: &[Schedule],
+    models: &Models,
+    rules: &Rules<'_>,
+) -> Result<Schedule, Objection> {
+    let schedule = Schedule {
+        id: ScheduleId(0),
+        spec: entry.value.clone(),
+        state: ScheduleState::new(rules.now),
+        created_at: rules.now,
+        updated_at: rules.now,
+    };
+    check_schedule(plan, entry, &schedule, others, models, rules)?;
+    let spec = &schedule.spec;
+    warn_if_idle(plan, spec, models);
+    let change = Change::added(Kind::Schedule, &spec.name, spec);
+    plan.changes.push(change);
+    plan.schedules.push(Step::Add(spec.clone()));
+    Ok(schedule)
+}
+
+fn plan_change(
+    plan: &mut ApplyPlan,
+    entry: &Entry<ScheduleSpec>,
+    old: &Schedule,
+    others: &[Schedule],
+    models: &Models,
+    rules: &Rules<'_>,
+) -> Result<Schedule, Objection> {
+    let schedule = Schedule {
+        spec: with_zone_as_saved(&entry.value, &old.spec),
+        ..old.clone()
+    };
+    let spec = &schedule.spec;
+    if is_another_plan(&old.spec, spec) {
+        check_schedule(plan, entry, &schedule, others, models, rules)?;
+    }
+    let renamed = models.renamed_only(&old.spec);
+    let fields = differences(&renamed, spec);
+    if !fields.is_empty() {
+        let change = Change::changed(Kind::Schedule, &spec.name, fields);
+        plan.changes.push(change);
+        warn_if_idle(plan, spec, models);
+        let step = Step::Change(old.clone(), spec.clone());
+        plan.schedules.push(step);
+    }
+    Ok(schedule)
 }
 
 fn refuse_same_names(entries: &[Entry<ScheduleSpec>]) -> Result<(), Objection> {

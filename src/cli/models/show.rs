@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::find::find;
@@ -84,6 +85,17 @@ fn next_due(facts: &ModelFacts) -> Option<Timestamp> {
         .min()
 }
 
+fn last_sessions(sessions: &[Session], zone: &TimeZone) -> String {
+    if sessions.is_empty() {
+        return text::NOTHING.to_owned();
+    }
+    let lines = sessions.iter().map(|session| {
+        let outcome = session.end.as_ref().map_or("running", SessionEnd::word);
+        format!("{}  {outcome}", text::local_time(session.start.at, zone))
+    });
+    lines.collect::<Vec<String>>().join("\n")
+}
+
 fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
     let zone = context.host.time_zone();
     let (spec, state) = (&model.spec, &model.state);
@@ -91,14 +103,6 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
         Some(commit) => commit.to_string(),
         None => text::NOTHING.to_owned(),
     };
-    let sessions: Vec<String> = facts
-        .sessions
-        .iter()
-        .map(|session| {
-            let outcome = session.end.as_ref().map_or("running", SessionEnd::word);
-            format!("{}  {outcome}", text::local_time(session.start.at, &zone))
-        })
-        .collect();
     let schedules = facts.schedules.iter().map(|schedule| &schedule.spec.name);
     let head = [
         ("name", spec.name.to_string()),
@@ -138,14 +142,7 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
             "partial bytes",
             ByteSize(facts.partial_bytes).render_short(),
         ),
-        (
-            "last sessions",
-            if sessions.is_empty() {
-                text::NOTHING.to_owned()
-            } else {
-                sessions.join("\n")
-            },
-        ),
+        ("last sessions", last_sessions(&facts.sessions, &zone)),
     ];
     let problem = facts
         .place_problem

@@ -1,15 +1,16 @@
 //! `hfdl schedules list`
 
 use anyhow::Result;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::find::warn_about;
 use super::show::show_as_run_here;
 use super::text::{cadence, selection};
 use crate::cli::context::Context;
-use crate::domain::schedule::StoredSchedules;
+use crate::domain::schedule::{Schedule, StoredSchedules, Unusable};
 use crate::json::{ScheduleView, document};
-use crate::ui::{table, text};
+use crate::ui::{Output, table, text};
 
 pub(super) fn list(context: &Context) -> Result<()> {
     let all = match context.existing_store()? {
@@ -27,44 +28,7 @@ pub(super) fn list(context: &Context) -> Result<()> {
     } = all;
     let zone = context.host.time_zone();
     context.out.result(
-        |out| {
-            if schedules.is_empty() && unreadable.is_empty() {
-                return String::new();
-            }
-            let columns = [
-                "NAME",
-                "WHEN",
-                "ZONE",
-                "COVERS",
-                "WINDOWS",
-                "NEXT DUE",
-                "LAST SLOT",
-            ]
-            .map(table::left);
-            let rows = schedules.iter().map(|schedule| {
-                let spec = &schedule.spec;
-                let next = if spec.enabled {
-                    text::optional_time(schedule.state.next_due_at, &zone)
-                } else {
-                    "disabled".to_owned()
-                };
-                vec![
-                    spec.name.to_string(),
-                    cadence(spec),
-                    spec.time_zone.clone(),
-                    selection(spec),
-                    text::list(spec.windows.texts()),
-                    next,
-                    text::optional_time(schedule.state.last_slot_at, &zone),
-                ]
-            });
-            let broken = unreadable.iter().map(|one| {
-                let mut row = vec![one.name.clone(), "unreadable".to_owned()];
-                row.resize(columns.len(), text::NOTHING.to_owned());
-                row
-            });
-            table::render(out, &columns, rows.chain(broken).collect())
-        },
+        |out| list_text(out, &schedules, &unreadable, &zone),
         || {
             let views: Vec<ScheduleView> = schedules.iter().map(ScheduleView::from).collect();
             let broken = unreadable
@@ -83,4 +47,48 @@ pub(super) fn list(context: &Context) -> Result<()> {
         );
     }
     Ok(())
+}
+
+fn list_text(
+    out: &Output,
+    schedules: &[Schedule],
+    unreadable: &[Unusable],
+    zone: &TimeZone,
+) -> String {
+    if schedules.is_empty() && unreadable.is_empty() {
+        return String::new();
+    }
+    let columns = [
+        "NAME",
+        "WHEN",
+        "ZONE",
+        "COVERS",
+        "WINDOWS",
+        "NEXT DUE",
+        "LAST SLOT",
+    ]
+    .map(table::left);
+    let rows = schedules.iter().map(|schedule| {
+        let spec = &schedule.spec;
+        let next = if spec.enabled {
+            text::optional_time(schedule.state.next_due_at, zone)
+        } else {
+            "disabled".to_owned()
+        };
+        vec![
+            spec.name.to_string(),
+            cadence(spec),
+            spec.time_zone.clone(),
+            selection(spec),
+            text::list(spec.windows.texts()),
+            next,
+            text::optional_time(schedule.state.last_slot_at, zone),
+        ]
+    });
+    let broken = unreadable.iter().map(|one| {
+        let mut row = vec![one.name.clone(), "unreadable".to_owned()];
+        row.resize(columns.len(), text::NOTHING.to_owned());
+        row
+    });
+    table::render(out, &columns, rows.chain(broken).collect())
 }

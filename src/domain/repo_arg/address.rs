@@ -74,6 +74,15 @@ fn split_type(rest: &str) -> (RepoType, &str) {
     (RepoType::Model, rest)
 }
 
+fn whole_repo(repo: Repo) -> RepoArg {
+    RepoArg {
+        repo,
+        revision: None,
+        part: None,
+        quantisation: None,
+    }
+}
+
 /// Parses a page of the Hub: the repository, `/tree/REV[/folder]`,
 /// `/blob/REV/file` or the `/resolve/` form of a download link.
 pub(super) fn parse_page(text: &str, rest: &str, endpoint: &str) -> Result<RepoArg, NameError> {
@@ -100,25 +109,13 @@ pub(super) fn parse_page(text: &str, rest: &str, endpoint: &str) -> Result<RepoA
     };
     let Some(second) = second else {
         let id = decode(text, first)?.parse()?;
-        return Ok(RepoArg {
-            repo: Repo::new(kind, id),
-            revision: None,
-            part: None,
-            quantisation: None,
-        });
+        return Ok(whole_repo(Repo::new(kind, id)));
     };
     let id: RepoId = format!("{first}/{second}").parse()?;
     let repo = Repo::new(kind, id);
     let (verb, revision, tail) = (parts.next(), parts.next(), parts.next());
     let file = match verb {
-        None => {
-            return Ok(RepoArg {
-                repo,
-                revision: None,
-                part: None,
-                quantisation: None,
-            });
-        }
+        None => return Ok(whole_repo(repo)),
         Some("tree") => false,
         Some("blob" | "resolve" | "raw") => true,
         Some(other) => {

@@ -173,23 +173,16 @@ pub fn check(
         && !target.force
         && target.vanished == Vanished::Keep
         && old_commit.as_ref() == Some(&commit)
+        && let Some(reused) = files_in_place(&destination, target, remote, bad)?
     {
-        let wanted = wanted(remote, target)?;
-        let is_bad = |file: &&RemoteFile| is_bad(&destination, &commit, file, bad);
-        let has_any = !wanted.is_empty() || target.accepts(&commit);
-        if has_any && destination.is_complete(&commit, &wanted)? && !wanted.iter().any(is_bad) {
-            let n_bytes = wanted.iter().map(|file| file.size_bytes).sum();
-            let n_files = wanted.len() as u64;
-            let kept = wanted.iter().map(|file| (*file, &Action::Keep));
-            return Ok(Checked::Current {
-                reused: reused(&destination, &commit, kept),
-                destination,
-                commit,
-                n_files,
-                n_bytes,
-                renamed_to,
-            });
-        }
+        return Ok(Checked::Current {
+            n_files: reused.n_files,
+            n_bytes: reused.n_bytes,
+            reused: reused.files,
+            destination,
+            commit,
+            renamed_to,
+        });
     }
     let remote = match known {
         Some(remote) => remote,
@@ -197,7 +190,6 @@ pub fn check(
     };
     let chosen = wanted(&remote, target)?;
     let mut facts = destination.facts(&remote, &target.filter, old_commit.as_ref(), prove)?;
-    let mut distrusted = BTreeSet::new();
     if let Some(loss) = loss(&destination, target, &remote, old_commit.as_ref(), &facts)? {
         return Ok(Checked::Suspicious {
             path: destination.readable_at(&loss.published.0),
@@ -206,20 +198,9 @@ pub fn check(
         });
     }
     leave_out_bad_sources(&mut facts, &destination, bad);
-    for file in chosen {
-        if target.force {
-            facts.partials.remove(&file.content);
-        }
-        let is_bad = is_bad(&destination, &commit, file, bad);
-        if is_bad {
-            let label = target.label();
-            log::info!("{label}: `{}` is damaged and is fetched again", file.path);
-        }
-        if target.force || is_bad {
-            facts.distrust(file);
-            distrusted.insert(file.content);
-        }
-    }
+    let distrusted = distrust_files(&mut facts, &chosen, target, |file| {
+        is_bad(&destination, &commit, file, bad)
+    });
     let moves_ref = target.model.is_some() || !hides_files(&remote, target, &facts.previous);
     let mut plan = plan_sync(
         &remote,
@@ -275,6 +256,62 @@ pub fn check(
         renamed_to,
         distrusted,
     })))
+}
+
+/// The files of a target that has nothing to fetch.
+struct FilesInPlace {
+    files: Vec<ReusedFile>,
+    n_files: u64,
+    n_bytes: u64,
+}
+
+/// Returns the files of a published commit if all of them are in place and none is
+/// known to be bad.
+fn files_in_place(
+    destination: &TargetDestination,
+    target: &Target,
+    remote: &RemoteSnapshot,
+    bad: &BadFiles,
+) -> Result<Option<FilesInPlace>> {
+    let commit = &remote.commit;
+    let wanted = wanted(remote, target)?;
+    let is_bad = |file: &&RemoteFile| is_bad(destination, commit, file, bad);
+    let has_any = !wanted.is_empty() || target.accepts(commit);
+    if !has_any || !destination.is_complete(commit, &wanted)? || wanted.iter().any(is_bad) {
+        return Ok(None);
+    }
+    let kept = wanted.iter().map(|file| (*file, &Action::Keep));
+    Ok(Some(FilesInPlace {
+        files: reused(destination, commit, kept),
+        n_files: wanted.len() as u64,
+        n_bytes: wanted.iter().map(|file| file.size_bytes).sum(),
+    }))
+}
+
+/// Makes the plan fetch damaged files again, and all files of a forced sync. Returns
+/// their contents.
+fn distrust_files(
+    facts: &mut LocalFacts,
+    files: &[&RemoteFile],
+    target: &Target,
+    is_bad: impl Fn(&RemoteFile) -> bool,
+) -> BTreeSet<ContentId> {
+    let mut distrusted = BTreeSet::new();
+    for file in files {
+        if target.force {
+            facts.partials.remove(&file.content);
+        }
+        let is_bad = is_bad(file);
+        if is_bad {
+            let label = target.label();
+            log::info!("{label}: `{}` is damaged and is fetched again", file.path);
+        }
+        if target.force || is_bad {
+            facts.distrust(file);
+            distrusted.insert(file.content);
+        }
+    }
+    distrusted
 }
 
 /// Decides whether a commit is held because it looks like a loss; it is an

@@ -158,30 +158,7 @@ impl Verify<'_> {
                 problem.get_or_insert(err);
             }
         });
-        for &job in &chosen {
-            for one in &uses[job] {
-                let (index, look) = &looks[one.look];
-                let (model, file) = (&mut models[*index], &look.present[one.file]);
-                if let Some(HashResult::Good(found, _) | HashResult::Bad(found)) = &proofs[job] {
-                    match found.xet() {
-                        Word::Silent => {}
-                        Word::Agrees => model.xet_agrees += 1,
-                        Word::Differs => model.xet_differs += 1,
-                    }
-                }
-                match &proofs[job] {
-                    Some(HashResult::Good(..)) => {
-                        model.files_good += 1;
-                        model.bytes_good += file.size_bytes;
-                    }
-                    Some(proof) => model.bad.push(look.bad(file, proof)),
-                    None => model.is_cut_short = true,
-                }
-            }
-        }
-        for model in models.iter_mut() {
-            model.bad.sort_by(|a, b| a.path.cmp(&b.path));
-        }
+        count_proofs(&chosen, &uses, looks, &proofs, models);
         problem.map_or(Ok(()), Err)
     }
 
@@ -313,6 +290,40 @@ impl Verify<'_> {
         result.files = session_files(&model.bad);
         result.progress = progress;
         result
+    }
+}
+
+/// Adds the results of the files to their models.
+fn count_proofs(
+    chosen: &[usize],
+    uses: &[Vec<Use>],
+    looks: &[(usize, Look)],
+    proofs: &[Option<HashResult>],
+    models: &mut [Verified],
+) {
+    for &job in chosen {
+        for one in &uses[job] {
+            let (index, look) = &looks[one.look];
+            let (model, file) = (&mut models[*index], &look.present[one.file]);
+            if let Some(HashResult::Good(found, _) | HashResult::Bad(found)) = &proofs[job] {
+                match found.xet() {
+                    Word::Silent => {}
+                    Word::Agrees => model.xet_agrees += 1,
+                    Word::Differs => model.xet_differs += 1,
+                }
+            }
+            match &proofs[job] {
+                Some(HashResult::Good(..)) => {
+                    model.files_good += 1;
+                    model.bytes_good += file.size_bytes;
+                }
+                Some(proof) => model.bad.push(look.bad(file, proof)),
+                None => model.is_cut_short = true,
+            }
+        }
+    }
+    for model in models.iter_mut() {
+        model.bad.sort_by(|a, b| a.path.cmp(&b.path));
     }
 }
 
