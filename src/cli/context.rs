@@ -1,4 +1,4 @@
-//! What every command is given: the host, the home, the output, the settings.
+//! The context of every command: the host, the home, the output, the settings.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ impl Context {
         resolve_settings(&self.host, store, self.flags.clone())
     }
 
-    /// Passes on what the Hub wants people to know.
+    /// Shows the warnings of the Hub.
     pub fn show_hub_warnings(&self, services: &Services<'_>) {
         for message in services.warnings() {
             self.out.warn(&format!("the Hub says: {message}"));
@@ -68,7 +68,7 @@ impl Context {
         explain::show(explanation, &self.out, self.log_format);
     }
 
-    /// Shows what a person may want to know, unless only problems are wanted.
+    /// Shows a note, unless only problems are wanted.
     pub fn show_note(&self, explanation: &Explanation) {
         if !self.out.quiet {
             explain::show_note(explanation, &self.out, self.log_format);

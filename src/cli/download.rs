@@ -176,7 +176,7 @@ impl Download {
         Ok(())
     }
 
-    /// Returns what becomes of files that are gone upstream. The database knows
+    /// Returns the treatment of files that are gone upstream. The database knows
     /// which commits a repository had: old lists of files name nothing else.
     fn vanished(&self, store: Option<&Store>, repo: &Repo) -> Result<Vanished> {
         Ok(match (self.delete, store) {
@@ -186,7 +186,7 @@ impl Download {
         })
     }
 
-    /// Refuses what would mix the files of two repositories in one directory.
+    /// Refuses targets that would mix the files of two repositories in one directory.
     fn refuse_mixed(&self, targets: &[Target], models: &[Model]) -> Result<()> {
         let Some(to) = &self.to else {
             return Ok(());

@@ -1,4 +1,4 @@
-//! What `hfdl download` shows: progress, problems, paths, documents.
+//! The output of `hfdl download`: progress, problems, paths, documents.
 
 use std::path::Path;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::sys::pause::Stopwatch;
 use crate::ui::progress::Bars;
 use crate::ui::{Format, Output, table};
 
-/// Shows what became of each model: problems on stderr, paths or the document on stdout.
+/// Shows the result of each model: problems on stderr, paths or the document on stdout.
 pub fn report_run(
     context: &Context,
     run: &RunFacts,
@@ -67,7 +67,7 @@ pub fn report_run(
     Ok(run.status)
 }
 
-/// Shows what a session came to: held is a state and not an error.
+/// Shows the result of a session: held is a state and not an error.
 pub fn show_session(context: &Context, session: &Session, explanation: &Explanation) {
     let end = session.end.as_ref();
     match end.is_some_and(|end| end.outcome == Outcome::Held) {
@@ -103,7 +103,7 @@ pub fn explain_session(session: &Session) -> Option<Explanation> {
     })
 }
 
-/// What was due in a run, where a schedule asked for it.
+/// The due models and schedules of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DueReport<'a> {
     pub n_models: u64,
@@ -239,7 +239,7 @@ pub fn draw(bars: Option<&mut Bars>, event: &SyncEvent) {
     }
 }
 
-/// Shows what would be fetched.
+/// Shows the files to fetch.
 pub fn show_dry_run(
     context: &Context,
     services: &Services<'_>,
@@ -339,7 +339,7 @@ mod tests {
             n_bytes: 1 << 20,
         });
         assert_eq!(lines.line(), "1.00 MiB of 4.00 MiB fetched (25 %)");
-        // What is copied is neither waited for nor part of the share.
+        // Copied bytes are not part of the percentage.
         lines.note(&SyncEvent::BytesCopied {
             name: "x".into(),
             n_bytes: 7 << 20,

@@ -110,7 +110,7 @@ impl<S: Entity, const CAN_CLEAR: bool> FieldFlags<S, CAN_CLEAR> {
         self.given.iter().any(|given| keys.contains(&given.key))
     }
 
-    /// Reads what was given into an entry and leaves its other fields.
+    /// Reads the given flags into an entry and leaves its other fields.
     pub fn read_into(&self, context: &Context, settings: &Settings, entry: &mut S) -> Result<()> {
         for (field, flag) in flags::<S>() {
             let Some(given) = self.given.iter().find(|given| given.key == field.key) else {

@@ -236,7 +236,7 @@ fn run_with(host: &Host) -> ExitStatus {
 fn tell_unreadable_tick(host: &Host, why: &str) {
     let mut arguments = host.arguments().iter().skip(1).peekable();
     let mut line = vec![OsString::from("hfdl"), "run-due".into()];
-    // Only what decides where to tell it is kept of the line.
+    // Only the parts of the line that select the output are kept.
     let (mut is_tick, mut is_dry) = (false, false);
     while let Some(argument) = arguments.next() {
         let text = argument.to_string_lossy();
@@ -261,7 +261,7 @@ fn tell_unreadable_tick(host: &Host, why: &str) {
     }
 }
 
-/// Finds how much to say: the flags, else what the Hub's own variables ask for.
+/// Returns the verbosity: from the flags, else from the Hub's own variables.
 fn verbosity(host: &Host, global: &Global) -> i8 {
     if global.quiet {
         return -1;

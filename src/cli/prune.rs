@@ -266,7 +266,7 @@ fn describe(out: &Output, report: &PruneReport, is_dry_run: bool) -> String {
     text
 }
 
-/// Shortens a commit as everywhere, and a hash to what tells it from others.
+/// Shortens a commit as everywhere, and a hash to its distinctive beginning.
 fn short(id: &str) -> &str {
     let id = id.split_once(':').map_or(id, |(_, hash)| hash);
     id.get(..10).unwrap_or(id)

@@ -118,7 +118,7 @@ impl RunDue {
             self.tell_early_end(context, &explanation, &explanation.headline, reported.ping);
             return Err(err);
         }
-        // The first line of a mail says why, and not what else could not be reported.
+        // The first line of a mail is the cause, not a follow-up error.
         log::debug!("{err:?}");
         let explanation = explain(&err);
         context.show_problem(&explanation);
@@ -188,7 +188,7 @@ impl RunDue {
         self.tell_early_end(context, &explanation, why, None);
     }
 
-    /// Does what is due.
+    /// Runs one tick.
     fn tick(&self, context: &Context, reported: &mut Reported) -> Result<ExitStatus> {
         let existing = context.existing_store()?;
         self.check_database(context, existing.as_ref())?;
@@ -235,7 +235,7 @@ impl RunDue {
         self.run_and_finish(context, &services, &options, lock, reported)
     }
 
-    /// Runs what is due and reports it.
+    /// Runs the due slots and reports them.
     fn run_and_finish(
         &self,
         context: &Context,

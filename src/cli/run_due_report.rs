@@ -1,4 +1,4 @@
-//! What `hfdl run-due` shows: nothing when all is well and nobody watches.
+//! The output of `hfdl run-due`: none without a terminal when all is well.
 
 use anyhow::Result;
 use serde_json::{Value, json};
@@ -115,7 +115,7 @@ fn idle_status(unusable: &[Unusable]) -> ExitStatus {
     }
 }
 
-/// Shows what became of each model: trouble on stderr, the document on stdout.
+/// Shows the result of each model: failures on stderr, the document on stdout.
 ///
 /// The first line makes sense as the subject of a mail. With `news`, trouble
 /// that was told before is passed over.
@@ -201,7 +201,7 @@ fn summary(
     Some(format!("hfdl: {count}: {}: {cause}", label(session)))
 }
 
-/// Says how long trouble has lasted, and what is over.
+/// Shows the duration of failures, and those that have ended.
 fn say_what_lasts(context: &Context, news: &News) {
     let zone = context.host.time_zone();
     let line = |notice: &Notice, words: &str| {
@@ -286,7 +286,7 @@ fn idle_document(outcome: RunOutcome, status: ExitStatus, idle: &Idle<'_>) -> Va
     skipped_run(idle.trigger, idle.run, outcome, status, skipped)
 }
 
-/// Shows what is due and what would be fetched.
+/// Shows the due models and the files to fetch.
 pub fn report_plan(context: &Context, plan: &DuePlan) -> Result<ExitStatus> {
     report_unusable(context, plan.unusable.iter());
     let mut worst = idle_status(&plan.unusable);

@@ -304,7 +304,7 @@ fn models_text<'r>(
             commit
                 .map_or(text::NOTHING, |commit| commit.short())
                 .to_owned(),
-            // What is fetched is verified on its way.
+            // Fetched files are verified during the download.
             format!("{} of {}", model.files_good + n_repaired, model.n_files),
             ByteSize(model.bytes_good + bytes_repaired).render_short(),
             model.bad.len().to_string(),

@@ -23,7 +23,7 @@ pub const CLAIMS_LAST: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 pub const SEEN_EVERY: Duration = Duration::from_secs(24 * 60 * 60);
 
 words! {
-    /// Why something may go.
+    /// The reason for a deletion.
     Reason {
         BeyondNumber = "older than the revisions to keep",
         BeyondSize = "the oldest, and more is there than may be",
@@ -40,7 +40,7 @@ words! {
 }
 
 words! {
-    /// Why something stays.
+    /// The reason against a deletion.
     Refusal {
         Kept = "kept",
         NamedByRef = "a branch or tag points to it",

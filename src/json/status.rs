@@ -23,11 +23,14 @@ pub fn status(status: &Status, warnings: &[Warning], bytes_per_second: Option<u6
 /// Renders the document as indented text, one model at a time: a value of ten
 /// thousand models needs more memory than the run before it.
 pub fn status_text(status: &Status, warnings: &[Warning]) -> String {
+    const BYTES_OF_A_MODEL: usize = 800;
     let view = StatusView::new(status, warnings, None);
-    // Structs with text keys, which cannot fail.
-    let mut text = serde_json::to_string_pretty(&view).unwrap_or_default();
-    text.push('\n');
-    text
+    // Text that grows by doubling would need up to three times its size.
+    let mut text = Vec::with_capacity(status.models.len() * BYTES_OF_A_MODEL + 8_192);
+    // Structs with text keys and a writer in memory, which cannot fail.
+    let _ = serde_json::to_writer_pretty(&mut text, &view);
+    text.push(b'\n');
+    String::from_utf8(text).unwrap_or_default()
 }
 
 #[derive(Serialize)]

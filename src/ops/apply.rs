@@ -53,7 +53,7 @@ pub struct Rules<'a> {
     /// Remove entries that are missing in the sections of the file.
     pub prune: bool,
     pub now: Timestamp,
-    /// How often the timer starts a run.
+    /// The period of the timer.
     pub tick: Seconds,
     pub reserved: &'a Reserved,
 }

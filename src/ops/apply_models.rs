@@ -172,7 +172,7 @@ fn pair_up(current: &[Model], entries: &[Entry<ModelSpec>], prune: bool) -> Vec<
         }
     };
     if prune {
-        // The copy is what has state and history; the name is just a label.
+        // State and history belong to the copy; the name is only a label.
         pair(&ModelSpec::is_same_copy);
     }
     pair(&|one, other| one.name == other.name);

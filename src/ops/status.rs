@@ -116,6 +116,8 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
     status.failed_tick = failed;
     status.pause = pause_in_force(store, status.now)?;
     status.false_future = false_future(store, status.now)?;
+    // Before the rows below are in memory too.
+    store.read_all_tables(status.now)?;
     let mut schedules = store.enabled_schedules()?;
     status.unusable = schedules.unusable();
     let tick = places.settings.timer_every();
@@ -136,7 +138,7 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
         // Other warnings report a cache that cannot be read.
         Err(err) => log::debug!("cannot count what is left over: {err:#}"),
     }
-    status.bad_rows = store.bad_rows(status.now)?;
+    status.bad_rows = store.bad_rows();
     Ok(())
 }
 

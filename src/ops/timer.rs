@@ -71,9 +71,9 @@ pub struct TimerState {
     pub is_current: bool,
     /// The path of the file, or the lines of the crontab.
     pub entry: Option<String>,
-    /// Why it does not fire, or why its state is unknown.
+    /// The reason why it does not fire, or why its state is unknown.
     pub last_problem: Option<String>,
-    /// Why it may not fire. A guess.
+    /// A possible reason why it may not fire.
     pub doubt: Option<String>,
     /// Set if the state is unknown.
     pub unknown: Option<Unknown>,

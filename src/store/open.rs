@@ -156,7 +156,8 @@ impl Store {
         self.bad_rows.borrow_mut().insert(description);
     }
 
-    pub(super) fn remembered_bad_rows(&self) -> Vec<String> {
+    /// Names the unreadable rows that were read so far.
+    pub fn bad_rows(&self) -> Vec<String> {
         self.bad_rows.borrow().iter().cloned().collect()
     }
 

@@ -80,13 +80,17 @@ impl Store {
                 Ok(None)
             }
         };
-        let rows: Vec<Option<T>> = self.list(sql, params, read_or_remember)?;
-        Ok(rows.into_iter().flatten().collect())
+        let mut statement = self.connection().prepare_cached(sql)?;
+        let rows = statement.query_map(params, read_or_remember)?;
+        // Without a list between: of ten thousand models it would be the largest.
+        let readable = rows.filter_map(rusqlite::Result::transpose);
+        Ok(readable.collect::<rusqlite::Result<C>>()?)
     }
 
-    /// Names the rows that runs and `status` have to pass over. Of the history
-    /// only the newest rows are read, because `status` must stay fast.
-    pub fn bad_rows(&self, now: Timestamp) -> Result<Vec<String>> {
+    /// Reads the tables that runs and `status` use, so that `bad_rows` names their
+    /// unreadable rows. Of the history it reads only the newest rows, because `status`
+    /// must stay fast.
+    pub fn read_all_tables(&self, now: Timestamp) -> Result<()> {
         self.readable_models(&ModelFilter::default())?;
         self.bad_files()?;
         self.rate_limits(now)?;
@@ -103,7 +107,7 @@ impl Store {
             ..RunFilter::default()
         })?;
         self.events(Timestamp::MIN, NEWEST)?;
-        Ok(self.remembered_bad_rows())
+        Ok(())
     }
 }
 

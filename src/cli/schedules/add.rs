@@ -41,7 +41,7 @@ impl AddSchedule {
         let spec = self.describe(context, &settings)?;
         let now = context.now();
         let state = ScheduleState::new(now);
-        // Checked before a database is made: what is refused leaves no trace.
+        // Checked before a database is created, so that a refusal leaves no trace.
         if let Some(store) = &existing {
             refuse_taken_name(store, &spec)?;
         }

@@ -134,7 +134,7 @@ impl ModelState {
         }
     }
 
-    /// Returns what is still true of a model when its entry is changed.
+    /// Returns the state that stays valid when the entry of a model is changed.
     ///
     /// Everything found out belongs to one repository at one revision in one
     /// place: with another of these it is a model that no run has seen yet.

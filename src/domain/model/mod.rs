@@ -1,4 +1,4 @@
-//! Models: what to keep on disk, and what runs have found out about it.
+//! Models: the repositories to keep on disk, and their state as runs recorded it.
 //!
 //! A `ModelSpec` is what a person wrote: a repository at a revision, with
 //! filters and a destination. Its table of fields is the only place that knows

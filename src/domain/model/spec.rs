@@ -11,7 +11,7 @@ use crate::domain::filter::Filter;
 use crate::domain::repo::{NameError, Repo, Revision};
 use crate::domain::repo_arg::RepoArg;
 
-/// Where a model's files go.
+/// The place of a model's files.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Destination {
     /// The Hub cache that all libraries share.
@@ -60,7 +60,7 @@ pub struct ModelSpec {
     pub filter: Filter,
     pub destination: Destination,
     pub priority: Priority,
-    /// How many revisions to keep; `None` follows the setting.
+    /// The number of revisions to keep; `None` follows the setting.
     pub keep_revisions: Option<u32>,
     pub enabled: bool,
     pub tags: BTreeSet<Tag>,

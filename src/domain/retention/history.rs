@@ -68,7 +68,7 @@ pub fn pruning_date(last_sign: Option<Timestamp>, now: Timestamp) -> Timestamp {
 /// The shortest beginning of a commit that may stand for it.
 pub const SHORTEST_PREFIX: usize = 7;
 
-/// Why there is no revision to go back to.
+/// The reason why there is no rollback target.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum NoTarget {
     #[error("no other revision of it is kept")]

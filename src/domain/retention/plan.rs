@@ -10,18 +10,18 @@ use crate::domain::repo::CommitSha;
 use crate::domain::time::Timestamp;
 use crate::domain::units::{ByteSize, Seconds};
 
-/// What one model needs of the folder of its repository.
+/// The needs of one model in the folder of its repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelClaim {
     pub published: Option<CommitSha>,
     pub held: Option<CommitSha>,
     /// The commit that the model is kept at, whether it was fetched or not.
     pub pinned: Option<CommitSha>,
-    /// How many revisions to keep, the current one included. Nought keeps the
+    /// The number of revisions to keep, the current one included. Nought keeps the
     /// current one all the same; from two on one can be gone back to.
     pub keep: u32,
     pub history: Vec<PublishedRevision>,
-    /// Whether revisions of this model may go, or only what it keeps matters.
+    /// Set if revisions of this model may be removed; otherwise it only keeps.
     pub is_meant: bool,
 }
 
@@ -31,12 +31,12 @@ pub struct FolderFacts {
     pub models: Vec<ModelClaim>,
     pub snapshots: BTreeMap<CommitSha, SnapshotFacts>,
     pub named_by_refs: BTreeSet<CommitSha>,
-    /// What the disk gains when a content goes; nothing where its bytes have
+    /// The bytes that the removal of a content frees; none where its bytes have
     /// other names or lie elsewhere.
     pub gains: BTreeMap<ContentId, u64>,
     /// Contents that another program has open.
     pub open: BTreeSet<ContentId>,
-    /// What the folder holds in all.
+    /// The size of the folder.
     pub total_bytes: u64,
 }
 
@@ -48,7 +48,7 @@ pub struct SnapshotFacts {
     pub contents: BTreeSet<ContentId>,
     /// Bytes of all files that readers of the snapshot see.
     pub seen_bytes: u64,
-    /// Why it must stay by the rule about deleting: who made it, who claims it.
+    /// The reason of the deletion rule to keep it: its creator or a claim.
     pub refusal: Option<Refusal>,
     /// A run was killed on the way to it, and its revision has moved on since.
     pub is_abandoned: bool,
@@ -56,7 +56,7 @@ pub struct SnapshotFacts {
     pub is_open: bool,
 }
 
-/// What a person asked for, beyond the number of revisions of each model.
+/// The limits of the command line, beyond the number of revisions of each model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RetentionRules {
     /// Nothing younger goes.
@@ -65,12 +65,12 @@ pub struct RetentionRules {
     pub max_size: Option<ByteSize>,
 }
 
-/// What becomes of every revision, in the order of the folders.
+/// The decision about every revision, in the order of the folders.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RetentionPlan {
     /// For each folder its revisions, oldest first.
     pub folders: Vec<Vec<RevisionVerdict>>,
-    /// What the folders hold when the plan is carried out.
+    /// The size of the folders after the plan.
     pub bytes_left: u64,
 }
 
@@ -92,7 +92,7 @@ pub enum RetentionDecision {
 }
 
 words! {
-    /// Why a revision stays.
+    /// The reason why a revision stays.
     StayReason {
         Published = "it is the published revision",
         Held = "a rollback holds it",
@@ -212,7 +212,7 @@ pub fn plan_retention(
     plan
 }
 
-/// What the rules say of a revision before size and open files are looked at.
+/// The decision about a revision before its size and open files are considered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
     Go(Reason),
@@ -228,7 +228,7 @@ fn published_at(facts: &FolderFacts, commit: &CommitSha) -> Option<Timestamp> {
         .max()
 }
 
-/// Adds up what each model says of a revision: the strongest reason to keep it wins.
+/// Combines the needs of all models for a revision: the strongest reason to keep it wins.
 fn wish(facts: &FolderFacts, commit: &CommitSha, snapshot: &SnapshotFacts) -> Wish {
     let mut reasons = BTreeSet::new();
     if facts.named_by_refs.contains(commit) {
@@ -318,10 +318,10 @@ impl JudgedRevision<'_> {
     }
 }
 
-/// What a folder still holds while revisions are being taken from it.
+/// The contents of a folder while revisions are removed from it.
 struct FolderState<'f> {
     facts: &'f FolderFacts,
-    /// How many of the remaining snapshots use a content.
+    /// The number of remaining snapshots that use a content.
     uses: BTreeMap<ContentId, u32>,
 }
 

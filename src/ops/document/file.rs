@@ -4,7 +4,7 @@ use super::read::{check_text, read_json, read_yaml};
 use super::walk::{Walk, walk_json, walk_yaml};
 use super::{Node, Place};
 
-/// Says what is wrong with a file, and where.
+/// An error in a file, with its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileFault {
     /// Counted from 1, in characters.
@@ -20,7 +20,7 @@ pub(super) enum Form {
     Json,
 }
 
-/// A file that could be read; what its values mean is not looked at yet.
+/// A parsed file; its values are not interpreted yet.
 #[derive(Debug)]
 pub struct Document {
     text: String,

@@ -9,10 +9,10 @@ use super::Node;
 /// Larger files are a mistake: ten thousand models need about one megabyte.
 pub const MAX_BYTES: usize = 16 << 20;
 
-/// Bounds what YAML aliases can unfold to, together with `MAX_BYTES` of text.
+/// Bounds the expansion of YAML aliases, together with `MAX_BYTES` of text.
 const MAX_NODES: usize = 1 << 20;
 
-/// How much may still be read.
+/// The amount that may still be read.
 pub(super) struct Budget {
     nodes: usize,
     bytes: usize,

@@ -1,6 +1,6 @@
 //! The text of an apply file: YAML or JSON, in and out.
 //!
-//! What is read becomes a tree of plain values that remembers no positions. A
+//! A file is read into a tree of plain values without positions. A
 //! complaint names its place in the tree, and only then is the text walked a
 //! second time to find line and column; so every complaint has them, also one
 //! about a whole entry that both libraries have long read past.

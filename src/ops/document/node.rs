@@ -31,7 +31,7 @@ impl From<FieldValue> for Node {
     }
 }
 
-/// Where something stands: which entry of the root, which entry of that, and so on.
+/// The path of a node: the entry of the root, the entry below it, and so on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     pub steps: Vec<usize>,

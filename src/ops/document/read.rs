@@ -8,7 +8,7 @@ use super::position::{json_position, position};
 use super::walk::WalkStop;
 use super::{MAX_BYTES, Node};
 
-/// Refuses what no text editor shows, before a parser complains in its own words.
+/// Refuses characters that no text editor shows, with a better message than the parser's.
 pub(super) fn check_text(bytes: &[u8]) -> Result<&str, FileFault> {
     let first_line = |message: &str, hint: Option<&str>| FileFault {
         line: 1,

@@ -15,7 +15,7 @@ use crate::sys::paths::Home;
 /// All log files together hold at most this much.
 const MOST_LOG_BYTES: u64 = 64 << 20;
 
-/// How much of the past has been, or would be, deleted.
+/// The amount of history that a pruning deletes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HistoryPruned {
     pub rows: Pruned,
@@ -46,7 +46,7 @@ pub(super) fn prune_history(
     })
 }
 
-/// Counts what `prune_history` would delete.
+/// Counts the rows and files that `prune_history` would delete.
 pub(super) fn old_history(
     store: &Store,
     home: &Home,
@@ -68,7 +68,7 @@ fn long_ago(keep: Seconds, now: Timestamp) -> Timestamp {
 
 /// Removes log files by age and total size; returns how many, and their bytes.
 ///
-/// One that cannot be removed is no reason to end a run.
+/// A failure to remove one is logged.
 pub fn prune_logs(
     store: &Store,
     home: &Home,

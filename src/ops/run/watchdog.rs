@@ -23,10 +23,10 @@ use crate::sys::paths::Home;
 use crate::sys::process;
 use crate::sys::stop::{StopFlag, StopReason};
 
-/// How long a run may take to end in order.
+/// The time limit for a run to end in order.
 const GRACE: Duration = Duration::from_secs(60);
 
-/// How long the database may take to write down why the process ends.
+/// The time limit for the record of the forced end.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// Counts progress; the thread ends with this value.
@@ -56,7 +56,7 @@ impl Watchdog {
         watchdog
     }
 
-    /// Notes that something has moved.
+    /// Records progress.
     pub fn note_progress(&self) {
         self.progress.fetch_add(1, Ordering::Relaxed);
     }
@@ -68,7 +68,7 @@ impl Drop for Watchdog {
     }
 }
 
-/// Says why a run without progress was ended.
+/// Returns the message for a run that was ended without progress.
 pub(super) fn reason() -> String {
     format!("nothing moved for {IDLE_LIMIT}, so the run was ended")
 }
@@ -96,9 +96,9 @@ impl Watched {
         }
     }
 
-    /// Waits until nothing has moved for so long; `false` when the run ends before.
+    /// Waits until there was no progress for so long; `false` if the run ends before.
     ///
-    /// Looks are counted and not the clock: while the machine sleeps nothing can move.
+    /// It counts steps and not the clock, because a suspended machine makes no progress.
     fn idles_for(&self, limit: Duration) -> bool {
         const STEP: Duration = Duration::from_millis(250);
         let (mut seen, mut idle) = (0, Duration::ZERO);
@@ -116,7 +116,7 @@ impl Watched {
         true
     }
 
-    /// Writes down why, if the database lets it, and ends the process.
+    /// Records the reason, if the database allows it, and ends the process.
     fn leave(self) {
         let (sender, written) = channel();
         std::thread::spawn(move || {
@@ -132,8 +132,8 @@ impl Watched {
         process::exit(ExitStatus::Failed);
     }
 
-    /// Closes the run on a connection of this thread: the process holds the
-    /// lock of the home, and the thread that has the other one is stuck.
+    /// Closes the run on a connection of this thread; the thread with the other
+    /// connection is stuck. The process holds the lock of the home.
     fn write_down(&self) -> Result<()> {
         let now = self.host.now();
         let store = Store::open(&self.home.database(), now)?;
