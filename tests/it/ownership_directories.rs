@@ -32,6 +32,8 @@ fn a_directory_whose_records_are_the_home_of_other_programs_is_refused() {
     fill_hf_home(&user.join(".cache/huggingface"));
     fs::create_dir(work(&env, "hf")).unwrap();
     write(work(&env, "elsewhere/token"), "hf_other");
+    let directory = work(&env, "").file_name().unwrap().display().to_string();
+    let through_parent = format!("../{directory}/one");
     #[cfg_attr(not(unix), allow(unused_mut))]
     let mut ways = vec![
         "~".to_owned(),
@@ -119,13 +121,15 @@ fn two_models_share_no_directory_however_it_is_written() {
     let env = world();
     env.line("models add acme/a --no-check --to one").succeeds();
     fs::create_dir(work(&env, "one")).unwrap();
+    let directory = work(&env, "").file_name().unwrap().display().to_string();
+    let through_parent = format!("../{directory}/one");
     #[cfg_attr(not(unix), allow(unused_mut))]
     let mut ways = vec![
         "one".to_owned(),
         "one/".to_owned(),
         "./one".to_owned(),
         "missing/../one".to_owned(),
-        "../work/one".to_owned(),
+        through_parent,
         work(&env, "one").display().to_string(),
     ];
     #[cfg(unix)]

@@ -17,7 +17,7 @@ pub(super) const REPORT_EVERY: Seconds = Seconds(24 * 3600);
 #[derive(Debug, Default)]
 pub struct UnusableSchedules {
     pub schedules: Vec<Unusable>,
-    /// Those that were not reported in the last day.
+    /// Schedules without a report in the last day.
     pub unreported: BTreeSet<ScheduleId>,
 }
 
