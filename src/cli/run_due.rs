@@ -266,9 +266,10 @@ impl RunDue {
         let has_failed_before = forget_failed_tick(&context.home, self.trigger);
         let is_idle = matches!(outcome, TickOutcome::NothingDue) && crashed.is_empty();
         let is_unchanged = is_idle && !has_failed_before && unusable.unreported.is_empty();
-        let status_file: Option<&dyn Fn()> = match is_unchanged {
-            true => None,
-            false => Some(&write_status_file),
+        let status_file: Option<&dyn Fn()> = if is_unchanged {
+            None
+        } else {
+            Some(&write_status_file)
         };
         let finish = Finish {
             services,

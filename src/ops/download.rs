@@ -67,7 +67,7 @@ pub fn download(
     for (session, target) in sessions.into_iter().flatten().zip(targets) {
         let request = SyncRequest {
             target,
-            limits: run.limits(),
+            limits: run.limits()?,
             order: QueueOrder::new(Priority::default(), Priority::default()),
         };
         run.sync(session, request, None)?;

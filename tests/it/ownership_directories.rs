@@ -32,8 +32,6 @@ fn a_directory_whose_records_are_the_home_of_other_programs_is_refused() {
     fill_hf_home(&user.join(".cache/huggingface"));
     fs::create_dir(work(&env, "hf")).unwrap();
     write(work(&env, "elsewhere/token"), "hf_other");
-    let directory = work(&env, "").file_name().unwrap().display().to_string();
-    let through_parent = format!("../{directory}/one");
     #[cfg_attr(not(unix), allow(unused_mut))]
     let mut ways = vec![
         "~".to_owned(),

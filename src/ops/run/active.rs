@@ -37,6 +37,9 @@ use crate::sys::logging;
 use crate::sys::pause::Stopwatch;
 use crate::sys::stop::StopReason;
 
+/// A programming error: every command starts the syncer before it adds targets.
+const NO_SYNCER: &str = "the syncer of the run was not started";
+
 /// The limits of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Bounds {
@@ -246,12 +249,10 @@ impl<'a> ActiveRun<'a> {
         Ok(())
     }
 
-    /// Returns the limits of the run.
-    pub fn limits(&self) -> LimitGroup {
-        let running = self.syncer.as_ref();
-        running.map_or_else(LimitGroup::default, |running| {
-            running.syncer.limits().clone()
-        })
+    /// Returns the limits of the run, which begin with its syncer.
+    pub fn limits(&self) -> Result<LimitGroup> {
+        let running = self.syncer.as_ref().context(NO_SYNCER)?;
+        Ok(running.syncer.limits().clone())
     }
 
     /// Applies limits of time to some targets of this run.
@@ -279,7 +280,7 @@ impl<'a> ActiveRun<'a> {
         plan: Option<Box<Planned>>,
     ) -> Result<()> {
         let running = self.syncer.as_mut();
-        let running = running.context("a target was added before the syncer was started")?;
+        let running = running.context(NO_SYNCER)?;
         let target = match plan {
             Some(planned) => running.syncer.add_planned(request, planned),
             None => running.syncer.add(request),

@@ -124,7 +124,7 @@ impl<'a> ActiveSlots<'a> {
             let waiting = models.iter().filter(|model| model.schedules.contains(&id));
             let slot = ActiveSlot {
                 waiting: waiting.map(|one| one.model.id).collect(),
-                limits: start_limits(&one, run),
+                limits: start_limits(&one, run)?,
                 due: one,
                 ends: Vec::new(),
             };
@@ -368,9 +368,9 @@ impl<'a> ActiveSlots<'a> {
 }
 
 /// Starts the limits of a schedule: they count from now.
-fn start_limits(due: &DueSlot, run: &ActiveRun<'_>) -> LimitGroup {
+fn start_limits(due: &DueSlot, run: &ActiveRun<'_>) -> Result<LimitGroup> {
     let spec = &due.schedule.spec;
-    let limits = run.limits().child(spec.max_transfer.map(ByteSize::bytes));
+    let limits = run.limits()?.child(spec.max_transfer.map(ByteSize::bytes));
     let table = spec.limit_rate.clone();
     run.add_time_limits(TimeLimits {
         limits: limits.clone(),
@@ -379,7 +379,7 @@ fn start_limits(due: &DueSlot, run: &ActiveRun<'_>) -> LimitGroup {
         windows: Some((spec.windows.clone(), due.zone.clone())),
         limit_rate: table.map(|table| (table, due.zone.clone())),
     });
-    limits
+    Ok(limits)
 }
 
 /// Tells whether a repository that was read with a token is refused now. The token

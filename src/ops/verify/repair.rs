@@ -17,7 +17,7 @@ use crate::domain::repo::RepoPath;
 use crate::domain::repo_arg::escape_pattern;
 use crate::domain::session::SessionId;
 use crate::domain::snapshot::RemoteFile;
-use crate::download::has_content;
+use crate::download::{LimitGroup, has_content};
 use crate::ops::diagnose::{outcome_of, trouble_of};
 use crate::ops::run::{ActiveRun, Bounds};
 use crate::ops::services::Services;
@@ -44,10 +44,11 @@ impl Verify<'_> {
             limit_rate: self.services.settings.limit_rate().cloned(),
             ..Bounds::default()
         })?;
+        let limits = run.limits()?;
         let mut indices = BTreeMap::new();
         for (index, look) in broken {
             let session = sessions[index];
-            match self.plan_or_end(run, index, look, &models[index], may_replace) {
+            match self.plan_or_end(&limits, index, look, &models[index], may_replace) {
                 Ok((request, planned)) => {
                     indices.insert(session, index);
                     run.sync(session, request, Some(planned))?;
@@ -69,7 +70,7 @@ impl Verify<'_> {
     /// Plans the repair of one model, or returns the result if there is no plan.
     fn plan_or_end(
         &self,
-        run: &ActiveRun<'_>,
+        limits: &LimitGroup,
         index: usize,
         look: Look,
         model: &Verified,
@@ -88,7 +89,7 @@ impl Verify<'_> {
             Ok(planned) => {
                 let request = SyncRequest {
                     target: Arc::new(target.clone()),
-                    limits: run.limits(),
+                    limits: limits.clone(),
                     order: QueueOrder::new(Priority::default(), Priority::default()),
                 };
                 Ok((request, Box::new(planned)))
