@@ -258,10 +258,7 @@ impl HubError {
             Fault::RateLimited { .. } if !about.has_token => {
                 Some("set `HF_TOKEN`: the limits of an account are higher".to_owned())
             }
-            Fault::Network(error) if error.kind() == HttpErrorKind::Tls => Some(
-                "if the certificate is one of your own network, set `SSL_CERT_FILE` to its CA bundle"
-                    .to_owned(),
-            ),
+            Fault::Network(error) => error.hint().map(str::to_owned),
             Fault::Offline => Some("unset `HF_HUB_OFFLINE` and run it again".to_owned()),
             _ => None,
         }

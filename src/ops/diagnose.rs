@@ -36,6 +36,7 @@ use crate::store::StoreError;
 use crate::sys::file_limit;
 use crate::sys::files::is_disk_failure;
 use crate::sys::host::VariableNotUtf8;
+use crate::sys::http::HttpError;
 use crate::sys::paths::PathNotUtf8;
 
 /// The hint for a file that is too large for its file system.
@@ -194,6 +195,10 @@ fn configuration(link: &(dyn StdError + 'static)) -> Option<Known> {
 fn service(link: &(dyn StdError + 'static)) -> Option<Known> {
     if let Some(hub) = link.downcast_ref::<HubError>() {
         return Some(Known::new(hub.kind(), hub.hint()));
+    }
+    if let Some(http) = link.downcast_ref::<HttpError>() {
+        let hint = http.hint().map(str::to_owned);
+        return Some(Known::new(ErrorKind::Internal, hint));
     }
     if let Some(store) = link.downcast_ref::<StoreError>() {
         return database(store);

@@ -12,7 +12,7 @@ use crate::domain::settings::Settings;
 use crate::domain::snapshot::RemoteFile;
 use crate::domain::time::Timestamp;
 use crate::hub::{FileAddress, HubClient, TokenOrigin};
-use crate::ops::hub::{connect, find_token_here, http, is_offline, network, token_path};
+use crate::ops::hub::{connect, find_token_here, http, is_offline, token_path};
 use crate::store::{ModelFilter, Store};
 use crate::sys::fs::modes_for_others;
 use crate::sys::host::Host;
@@ -43,16 +43,11 @@ pub(super) fn reach(
     });
     match asked {
         Err(err) => {
-            let finding = Finding::of_error("hub", "it cannot be asked", &err);
-            let kind = err.downcast_ref::<HttpError>().map(HttpError::kind);
-            found.push(match kind {
-                Some(kind) => finding.next(remedy(kind, HubWay::Direct)),
-                None => finding,
-            });
+            found.push(Finding::of_error("hub", "it cannot be asked", &err));
             None
         }
         Ok(Err(err)) => {
-            found.push(unreachable(endpoint, &err, way(host, endpoint)));
+            found.push(unreachable(endpoint, &err));
             None
         }
         Ok(Ok(answer)) => {
@@ -71,49 +66,14 @@ fn parse_date(text: &str) -> Option<Timestamp> {
     Timestamp::try_from(date).ok()
 }
 
-/// The network path of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum HubWay {
-    Direct,
-    /// The proxy may be at fault if no answer comes.
-    ByProxy,
-}
-
-fn way(host: &Host, endpoint: &str) -> HubWay {
-    let asks_proxy = || {
-        Some(
-            network(host)
-                .ok()?
-                .proxy
-                .is_proxied(&endpoint.parse().ok()?),
-        )
-    };
-    match asks_proxy() {
-        Some(true) => HubWay::ByProxy,
-        _ => HubWay::Direct,
-    }
-}
-
-fn unreachable(endpoint: &str, err: &HttpError, way: HubWay) -> Finding {
-    let finding = Finding::fail("hub", format!("`{endpoint}` cannot be reached"));
-    let why = match way {
-        HubWay::Direct => err.reason().to_owned(),
-        HubWay::ByProxy => format!("{} (asked through a proxy)", err.reason()),
-    };
-    finding.why(why).next(remedy(err.kind(), way))
-}
-
-fn remedy(kind: HttpErrorKind, way: HubWay) -> &'static str {
-    match kind {
-        HttpErrorKind::Tls => {
-            "if the certificate is one of your own network, set `SSL_CERT_FILE` to its CA bundle"
-        }
-        _ if kind == HttpErrorKind::Proxy || way == HubWay::ByProxy => {
-            "look whether the proxy runs, and correct `HTTPS_PROXY` and `HTTP_PROXY`, or name the host in `NO_PROXY`"
-        }
+fn unreachable(endpoint: &str, err: &HttpError) -> Finding {
+    let next = err.hint().unwrap_or(match err.kind() {
         HttpErrorKind::Dns => "look whether this machine knows other names, and `hub.endpoint`",
         _ => "look whether this machine reaches other hosts; behind a firewall set `HTTPS_PROXY`",
-    }
+    });
+    Finding::fail("hub", format!("`{endpoint}` cannot be reached"))
+        .why(err.reason())
+        .next(next)
 }
 
 fn answered(endpoint: &str, answer: &Response) -> Finding {

@@ -128,22 +128,23 @@ impl std::fmt::Debug for ProxySettings {
 }
 
 impl ProxySettings {
-    pub(super) fn for_http(&self) -> Option<&str> {
-        given(&self.http).or(given(&self.all))
+    /// Returns the proxy for `http` URLs, and the variable that names it.
+    pub(super) fn for_http(&self) -> Option<(&str, &'static str)> {
+        self.or_all(given(&self.http), "HTTP_PROXY")
     }
 
-    pub(super) fn for_https(&self) -> Option<&str> {
-        given(&self.https).or(given(&self.all))
+    /// Returns the proxy for `https` URLs, and the variable that names it.
+    pub(super) fn for_https(&self) -> Option<(&str, &'static str)> {
+        self.or_all(given(&self.https), "HTTPS_PROXY")
     }
 
-    /// Tells whether a proxy is used for a URL.
-    pub fn is_proxied(&self, url: &Url) -> bool {
-        let proxy = if url.is_https() {
-            self.for_https()
-        } else {
-            self.for_http()
-        };
-        proxy.is_some() && !self.is_direct(url)
+    fn or_all<'a>(
+        &'a self,
+        own: Option<&'a str>,
+        variable: &'static str,
+    ) -> Option<(&'a str, &'static str)> {
+        let all = || given(&self.all).map(|proxy| (proxy, "ALL_PROXY"));
+        own.map(|proxy| (proxy, variable)).or_else(all)
     }
 
     /// Tells whether a URL is excluded from proxies.
@@ -277,8 +278,11 @@ mod tests {
             all: Some("http://all:1".into()),
             no_proxy: None,
         };
-        assert_eq!(settings.for_https(), Some("http://secure:1"));
-        assert_eq!(settings.for_http(), Some("http://all:1"));
+        assert_eq!(
+            settings.for_https(),
+            Some(("http://secure:1", "HTTPS_PROXY"))
+        );
+        assert_eq!(settings.for_http(), Some(("http://all:1", "ALL_PROXY")));
     }
 
     #[test]
@@ -299,8 +303,14 @@ mod tests {
             ("REQUESTS_CA_BUNDLE", "/requests.pem"),
             ("HF_HUB_DOWNLOAD_TIMEOUT", "60"),
         ]);
-        assert_eq!(given.proxy.for_https(), Some("http://lower:1"));
-        assert_eq!(given.proxy.for_http(), Some("http://plain:1"));
+        assert_eq!(
+            given.proxy.for_https(),
+            Some(("http://lower:1", "HTTPS_PROXY"))
+        );
+        assert_eq!(
+            given.proxy.for_http(),
+            Some(("http://plain:1", "HTTP_PROXY"))
+        );
         assert_eq!(given.proxy.no_proxy.as_deref(), Some("localhost"));
         assert_eq!(given.ca_bundle, Some("/requests.pem".into()));
         assert_eq!(given.read_timeout, Duration::from_secs(60));

@@ -14,7 +14,7 @@ use crate::repos::Repo;
 use crate::route::Api;
 use crate::server::{Port, Shared, lock};
 use crate::settings::{Settings, Shape, XetService};
-use crate::tls::Tls;
+use crate::tls::{ServerCertificate, Tls};
 use crate::world::RepoKey;
 
 /// A Hub, its CDN and its Xet storage on three ports of 127.0.0.1; stops when dropped.
@@ -41,7 +41,7 @@ impl TestHub {
             port: 0,
             cdn_port: 0,
             prefix: String::new(),
-            has_tls: false,
+            certificate: None,
             settings: Settings::default(),
             guards_secrets: true,
         }
@@ -57,7 +57,7 @@ impl TestHub {
         format!("{}://{hub_address}{prefix}", self.shared.scheme())
     }
 
-    /// Returns the certificate of the private CA.
+    /// Returns the certificate of the private CA, which may be the one of the hosts.
     ///
     /// # Panics
     /// If the hub has no TLS.
@@ -271,7 +271,7 @@ pub struct Builder {
     port: u16,
     cdn_port: u16,
     prefix: String,
-    has_tls: bool,
+    certificate: Option<ServerCertificate>,
     settings: Settings,
     guards_secrets: bool,
 }
@@ -298,8 +298,13 @@ impl Builder {
     }
 
     /// Enables TLS on all hosts, with certificates of a private CA.
-    pub fn tls(mut self) -> Self {
-        self.has_tls = true;
+    pub fn tls(self) -> Self {
+        self.tls_with(ServerCertificate::default())
+    }
+
+    /// Enables TLS on all hosts, with this certificate.
+    pub fn tls_with(mut self, certificate: ServerCertificate) -> Self {
+        self.certificate = Some(certificate);
         self
     }
 
@@ -337,7 +342,7 @@ impl Builder {
             cdn_address,
             cas_address,
             self.prefix,
-            self.has_tls.then(Tls::new).transpose()?,
+            self.certificate.map(Tls::new).transpose()?,
             self.settings,
         ));
         let hub_listener = Arc::new(HostListener::new(Port::Hub, hub_address));

@@ -72,3 +72,4 @@ pub use repos::{CommitDraft, Gate, Repo};
 pub use route::Api;
 pub use server::Port;
 pub use settings::{Delivery, EtagStyle, Settings, Shape, XetService};
+pub use tls::ServerCertificate;
