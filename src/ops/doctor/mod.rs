@@ -16,6 +16,7 @@ mod finding;
 mod hub;
 mod places;
 mod programs;
+mod readers;
 mod schedules;
 mod timer;
 
@@ -58,6 +59,7 @@ impl Doctor<'_> {
         let settings = self.settings(store.as_ref(), &mut found);
         found.extend(places::known(store.as_ref(), &settings, now, self.mending));
         found.extend(places::cache(host, &settings, self.mending));
+        found.extend(readers::elsewhere(host, &settings));
         if let Some(store) = &store {
             let others = places::other_homes(host, home, &settings, store, now);
             found.extend(others.unwrap_or_else(|err| {
