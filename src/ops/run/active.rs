@@ -305,7 +305,7 @@ impl<'a> ActiveRun<'a> {
         let (mut ended, mut saved) = (Vec::new(), BTreeMap::new());
         for event in running.syncer.step(WAIT) {
             show(&event);
-            if !matches!(event, SyncEvent::Retrying) {
+            if !matches!(event, SyncEvent::Waiting { .. }) {
                 self.note_progress();
             }
             match event {

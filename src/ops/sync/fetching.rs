@@ -32,8 +32,8 @@ use crate::sys::stamp::stamp_at;
 /// The number of retries, and the pause between them, of a file that another
 /// process is fetching. Two processes may each have files that the other lacks,
 /// and then both get everything; a fetch of hours is not waited for.
-const BUSY_RETRIES: u32 = 20;
-const BUSY_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const BUSY_RETRIES: u32 = 20;
+pub(super) const BUSY_PAUSE: Duration = Duration::from_millis(500);
 
 impl Syncer<'_> {
     /// Begins to fetch the files of a plan, or publishes if there are none.
@@ -240,7 +240,12 @@ impl Syncer<'_> {
         let files = self.files.iter();
         let busy = files.filter(|(_, file)| matches!(file.state, FileState::Busy));
         let busy: Vec<FileId> = busy.map(|(id, _)| *id).collect();
+        // A target that has failed is not published, so its end need not wait.
+        let (useless, busy) = busy.into_iter().partition(|id| self.is_useless(*id));
         self.fetch(busy);
+        for id in useless {
+            self.end_unfetched(id, FetchResult::Busy);
+        }
         let targets = self.targets.iter();
         let publishing =
             targets.filter(|(_, entry)| matches!(entry.state, TargetState::Publishing { .. }));
@@ -254,6 +259,19 @@ impl Syncer<'_> {
                 self.publish(id, request, sync, Some(busy_since));
             }
         }
+    }
+
+    /// Tells whether all targets that use a file have failed.
+    fn is_useless(&self, id: FileId) -> bool {
+        let has_failed = |file_use: &FileUse| {
+            let entry = self.targets.get(&file_use.target);
+            entry.is_none_or(|entry| match &entry.state {
+                TargetState::Fetching(sync) => sync.record.has_failed(),
+                _ => false,
+            })
+        };
+        let file = self.files.get(&id);
+        file.is_some_and(|file| file.uses.iter().all(has_failed))
     }
 
     /// Returns the first target that uses a file.

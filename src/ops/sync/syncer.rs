@@ -73,6 +73,7 @@ pub struct Syncer<'a> {
     /// Running since the end of the time budget.
     time_is_up: Option<Stopwatch>,
     waits_for_last_answer: bool,
+    limit_is_reported: bool,
     /// Running since the last retry of files and commits that other processes had.
     pub(super) retried_at: Stopwatch,
 }
@@ -129,6 +130,7 @@ impl<'a> Syncer<'a> {
             first_plan_ready: Stopwatch::start(),
             time_is_up: None,
             waits_for_last_answer: true,
+            limit_is_reported: false,
             retried_at: Stopwatch::start(),
         })
     }
@@ -173,6 +175,7 @@ impl<'a> Syncer<'a> {
         self.end_stopped();
         // With no fetch and no reading in progress, block on the checker.
         let only_checks = self.has_checks() && !self.has_fetches() && !self.readers.is_busy();
+        self.report_limit(only_checks);
         self.take_checks(self.wait_if(only_checks, wait));
         self.begin_ready();
         // With a fetch in progress, block on the engine below.
@@ -183,6 +186,16 @@ impl<'a> Syncer<'a> {
         }
         self.proofs.flush();
         std::mem::take(&mut self.events)
+    }
+
+    /// Reports once that the checks wait because the Hub has asked for it.
+    fn report_limit(&mut self, only_checks: bool) {
+        let wait = self.hub.asked_to_wait().filter(|_| only_checks);
+        if let Some(wait) = wait.filter(|_| !self.limit_is_reported) {
+            let message = format!("the Hub asks to wait for {} s", wait.as_secs());
+            self.events.push(SyncEvent::Waiting { message });
+        }
+        self.limit_is_reported = wait.is_some();
     }
 
     /// Returns the time to block for: none while events wait for the caller.

@@ -122,6 +122,10 @@ impl SyncRecord {
         self.failure.is_none() && !self.is_stopped
     }
 
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
     /// Keeps the worst failure as that of the target; the others are in the log.
     pub(super) fn fail(&mut self, error: &Error) {
         self.note_failure(trouble_of(error));
