@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use super::homes::{HOMES, origin_of_snapshot};
 use super::layout::{CacheLayout, RepoLayout, SIDECAR_SUFFIX};
 use super::local_dir::{LocalDir, PRIVATE, RECORDS};
+use super::publish::CACHEDIR_TAG;
 use super::scan::{LocalRepo, files_below, scan_repo};
 use super::sweep::{contents_used_elsewhere, execute_sweep, remove_unless_in_use};
 use super::sweep_plan::{Evidence, SweepRules, SweepTarget, plan_sweep};
@@ -185,7 +186,11 @@ fn remove_reference(
 
 /// Removes a repository's folder when nothing but notes of hfdl is left in it.
 fn remove_folder_if_ours(layout: &RepoLayout, ownership: &Ownership) -> Result<()> {
-    let private = layout.private();
+    let (private, tag) = (layout.private(), layout.tag());
+    let ours = CACHEDIR_TAG.as_bytes();
+    if !ownership.is_shared() && files::read_if_present(&tag)?.as_deref() == Some(ours) {
+        remove_unless_in_use(&tag, Permit::note())?;
+    }
     let mut notes: Vec<PathBuf> = Vec::new();
     for (_, entry) in files_below(layout.folder())? {
         let path = entry.path();
@@ -334,7 +339,7 @@ impl LocalDir {
         if others.next().is_none() && !has_folders(&records) {
             for (mark, text) in [
                 (".gitignore", "*".as_bytes()),
-                ("CACHEDIR.TAG", super::publish::CACHEDIR_TAG.as_bytes()),
+                ("CACHEDIR.TAG", CACHEDIR_TAG.as_bytes()),
             ] {
                 let path = records.join(mark);
                 if files::read_if_present(&path)?.as_deref() == Some(text) {
