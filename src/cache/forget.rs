@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::homes::{HOMES, origin_of_snapshot};
+use super::homes::{HOMES, HomeFolder, origin_of_snapshot};
 use super::layout::{CacheLayout, RepoLayout, SIDECAR_SUFFIX};
 use super::local_dir::{LocalDir, PRIVATE, RECORDS};
 use super::publish::CACHEDIR_TAG;
@@ -68,6 +68,7 @@ pub fn forget_revision(
     if !layout.folder().is_dir() {
         return Ok(forgotten);
     }
+    let was_here = layout.home().is_some_and(HomeFolder::exists);
     // The ref first: a ref without its snapshot makes the whole repository
     // unreadable for other programs.
     let local = scan_repo(cache, repo)?;
@@ -117,6 +118,9 @@ pub fn forget_revision(
         }
     }
     if leaving.rest == Rest::Remove && !rules.ownership.is_being_fetched {
+        if was_here && !rules.ownership.is_shared() {
+            remove_if_ours(&layout.tag(), CACHEDIR_TAG.as_bytes())?;
+        }
         remove_folder_if_ours(&layout, &rules.ownership)?;
     }
     Ok(forgotten)
@@ -186,11 +190,7 @@ fn remove_reference(
 
 /// Removes a repository's folder when nothing but notes of hfdl is left in it.
 fn remove_folder_if_ours(layout: &RepoLayout, ownership: &Ownership) -> Result<()> {
-    let (private, tag) = (layout.private(), layout.tag());
-    let ours = CACHEDIR_TAG.as_bytes();
-    if !ownership.is_shared() && files::read_if_present(&tag)?.as_deref() == Some(ours) {
-        remove_unless_in_use(&tag, Permit::note())?;
-    }
+    let private = layout.private();
     let mut notes: Vec<PathBuf> = Vec::new();
     for (_, entry) in files_below(layout.folder())? {
         let path = entry.path();
@@ -211,6 +211,14 @@ fn remove_folder_if_ours(layout: &RepoLayout, ownership: &Ownership) -> Result<(
         remove_unless_in_use(&note, Permit::note())?;
     }
     remove_empty_dirs(layout.folder());
+    Ok(())
+}
+
+/// Removes a file of hfdl if it still has the text that hfdl gives it.
+fn remove_if_ours(path: &Path, text: &[u8]) -> Result<()> {
+    if files::read_if_present(path)?.as_deref() == Some(text) {
+        remove_unless_in_use(path, Permit::note())?;
+    }
     Ok(())
 }
 
@@ -341,10 +349,7 @@ impl LocalDir {
                 (".gitignore", "*".as_bytes()),
                 ("CACHEDIR.TAG", CACHEDIR_TAG.as_bytes()),
             ] {
-                let path = records.join(mark);
-                if files::read_if_present(&path)?.as_deref() == Some(text) {
-                    remove_unless_in_use(&path, Permit::note())?;
-                }
+                remove_if_ours(&records.join(mark), text)?;
             }
         }
         for dir in [Some(records.as_path()), records.parent(), Some(self.root())] {

@@ -346,6 +346,17 @@ fn a_proxy_that_wants_a_password_is_named_with_the_way_to_give_it() {
 }
 
 #[test]
+fn a_dead_proxy_before_the_storage_alone_is_named_with_the_next_step() {
+    let env = world_behind("http://127.0.0.1:1");
+    let endpoint = env.hub().endpoint();
+    env.set("NO_PROXY", endpoint.trim_start_matches("https://"));
+    download(&env)
+        .exits(5)
+        .explains("the proxy `127.0.0.1:1` cannot be reached: the connection was refused")
+        .explains("next: look whether the proxy runs, and correct `HTTPS_PROXY`");
+}
+
+#[test]
 fn a_host_that_cannot_be_reached_is_not_taken_for_the_proxy() {
     let env = world();
     trust(&env);

@@ -1,4 +1,9 @@
-//! The lock that the official client holds while it writes a blob or a file.
+//! The lock that the official client holds while it fetches and writes a blob or a file.
+//!
+//! Decision: it is taken for the change on disk only, not for a download. A download
+//! with a rate limit or a window takes hours, and the official client waits for the
+//! lock without an end. Two programs that fetch the same content at the same time
+//! therefore fetch it twice; the second one replaces it with the same bytes.
 
 use std::any::Any;
 use std::path::Path;

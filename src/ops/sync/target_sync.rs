@@ -234,7 +234,7 @@ impl SyncRecord {
                 self.note_failure(Trouble {
                     kind: error.kind,
                     message,
-                    hint: hint_for_file(error.kind),
+                    hint: error.hint.clone().or_else(|| hint_for_file(error.kind)),
                 });
                 FileResult::Failed
             }

@@ -67,9 +67,10 @@ impl ProxyInUse {
         let status = answer.split([' ', '/']).find_map(|word| word.parse().ok());
         let address = &self.address;
         let (reason, is_transient) = match status {
-            Some(407) => {
+            // Some proxies answer 401 to a wrong password.
+            Some(status @ (401 | 407)) => {
                 let failure = self.wants_password();
-                let reason = format!("{} (HTTP 407)", failure.reason);
+                let reason = format!("{} (HTTP {status})", failure.reason);
                 return ProxyFailure { reason, ..failure };
             }
             Some(status) => {
