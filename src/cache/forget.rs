@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::homes::{HOMES, HomeFolder, origin_of_snapshot};
+use super::homes::{HOMES, origin_of_snapshot};
 use super::layout::{CacheLayout, RepoLayout, SIDECAR_SUFFIX};
 use super::local_dir::{LocalDir, PRIVATE, RECORDS};
 use super::publish::CACHEDIR_TAG;
@@ -68,7 +68,6 @@ pub fn forget_revision(
     if !layout.folder().is_dir() {
         return Ok(forgotten);
     }
-    let was_here = layout.home().is_some_and(HomeFolder::exists);
     // The ref first: a ref without its snapshot makes the whole repository
     // unreadable for other programs.
     let local = scan_repo(cache, repo)?;
@@ -118,7 +117,7 @@ pub fn forget_revision(
         }
     }
     if leaving.rest == Rest::Remove && !rules.ownership.is_being_fetched {
-        if was_here && !rules.ownership.is_shared() {
+        if !made.is_empty() && !rules.ownership.is_shared() {
             remove_if_ours(&layout.tag(), CACHEDIR_TAG.as_bytes())?;
         }
         remove_folder_if_ours(&layout, &rules.ownership)?;

@@ -112,80 +112,74 @@ fn is_own_ca(error: &Error) -> bool {
 const OWN_NETWORK: &str =
     "if the certificate is one of your own network, set `SSL_CERT_FILE` to its CA bundle";
 
+const CLOCK: &str = "correct the clock of this machine, or renew the server's certificate";
+
+const NAME: &str =
+    "use a name of the certificate for the server, or give the server a certificate with this name";
+
 /// Describes a failed handshake: the reason, and the next step where one is certain.
 pub(super) fn describe(error: &Error) -> (String, Option<&'static str>) {
-    use CertificateError as Certificate;
     if is_own_ca(error) {
         let reason = "the server's certificate is signed by itself and is not a trusted one";
         return (reason.to_owned(), Some(OWN_NETWORK));
     }
-    let Error::InvalidCertificate(error) = error else {
-        return match error {
-            Error::InvalidMessage(_) => ("the server does not speak TLS".to_owned(), None),
-            error => (error.to_string(), None),
-        };
-    };
-    let clock = "correct the clock of this machine, or renew the server's certificate";
-    let name = "use a name of the certificate for the server, or give the server a certificate \
-        with this name";
     match error {
-        Certificate::ExpiredContext { not_after, .. } => {
-            let since = moment(*not_after);
-            let reason = format!("the server's certificate expired{}", on(since));
-            (reason, Some(clock))
-        }
-        Certificate::Expired => (
-            "the server's certificate has expired".to_owned(),
-            Some(clock),
+        Error::InvalidCertificate(error) => (
+            format!("the server's certificate {}", flaw(error)),
+            next(error),
         ),
+        Error::InvalidMessage(_) => ("the server does not speak TLS".to_owned(), None),
+        error => (error.to_string(), None),
+    }
+}
+
+/// Completes a sentence about a certificate.
+fn flaw(error: &CertificateError) -> String {
+    use CertificateError as Certificate;
+    match error {
+        Certificate::Expired => "has expired".to_owned(),
+        Certificate::ExpiredContext { not_after, .. } => format!("expired{}", on(*not_after)),
+        Certificate::NotValidYet => "is not valid yet".to_owned(),
         Certificate::NotValidYetContext { not_before, .. } => {
-            let from = on(moment(*not_before));
-            let reason = format!("the server's certificate is not valid yet: it begins{from}");
-            (reason, Some(clock))
+            format!("is not valid yet: it begins{}", on(*not_before))
         }
-        Certificate::NotValidYet => (
-            "the server's certificate is not valid yet".to_owned(),
-            Some(clock),
-        ),
+        Certificate::NotValidForName => "is for another name".to_owned(),
         Certificate::NotValidForNameContext {
             expected,
             presented,
         } => {
             let names = presented.iter().map(|name| plain_name(name));
             let names: Vec<String> = names.take(4).collect();
-            let reason = format!(
-                "the server's certificate is for another name: not for `{}`, but for {}",
-                expected.to_str(),
-                if names.is_empty() {
-                    "none".to_owned()
-                } else {
-                    names.join(", ")
-                },
-            );
-            (reason, Some(name))
+            let expected = expected.to_str();
+            let names = names.join(", ");
+            format!("is for another name: not for `{expected}`, but for {names}")
         }
-        Certificate::NotValidForName => (
-            "the server's certificate is for another name".to_owned(),
-            Some(name),
-        ),
         // A certificate of another CA with the same name leads to a wrong signature.
-        Certificate::UnknownIssuer | Certificate::BadSignature => (
-            "the issuer of the server's certificate is not a trusted one".to_owned(),
-            Some(OWN_NETWORK),
-        ),
-        Certificate::Revoked => ("the server's certificate was revoked".to_owned(), None),
-        error => (
-            format!("the server's certificate is not usable: {error}"),
-            None,
-        ),
+        Certificate::UnknownIssuer | Certificate::BadSignature => {
+            "has an issuer that is not a trusted one".to_owned()
+        }
+        Certificate::Revoked => "was revoked".to_owned(),
+        error => format!("is not usable: {error}"),
     }
 }
 
-fn moment(time: UnixTime) -> Option<Timestamp> {
-    Timestamp::from_second(i64::try_from(time.as_secs()).ok()?).ok()
+/// Returns the next step for a refused certificate.
+fn next(error: &CertificateError) -> Option<&'static str> {
+    use CertificateError as Certificate;
+    match error {
+        Certificate::Expired
+        | Certificate::ExpiredContext { .. }
+        | Certificate::NotValidYet
+        | Certificate::NotValidYetContext { .. } => Some(CLOCK),
+        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => Some(NAME),
+        Certificate::UnknownIssuer | Certificate::BadSignature => Some(OWN_NETWORK),
+        _ => None,
+    }
 }
 
-fn on(moment: Option<Timestamp>) -> String {
+fn on(time: UnixTime) -> String {
+    let second = i64::try_from(time.as_secs()).ok();
+    let moment = second.and_then(|second| Timestamp::from_second(second).ok());
     moment.map_or(String::new(), |moment| format!(" on {moment}"))
 }
 
