@@ -21,10 +21,11 @@ use crate::domain::deletion::{
 use crate::domain::plan::{Action, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
-use crate::sys::files::{self, Sharing};
+use crate::sys::files;
 use crate::sys::host::checkpoint;
 use crate::sys::open;
 use crate::sys::removal;
+use crate::sys::share::{self, Sharing};
 
 /// The treatment of files that are gone upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -176,7 +177,7 @@ impl LocalDir {
             files::rename_over(&stored, &target)
         } else {
             let copy = files::unused_name(&self.private());
-            files::share(&stored, &copy, Sharing::OwnBytes).with_context(context)?;
+            share::share(&stored, &copy, Sharing::OwnBytes).with_context(context)?;
             files::rename_synced(&copy, &target)
         };
         renamed.with_context(context)?;

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use hfdl::sys::copy::can_clone;
+use hfdl::sys::share::can_clone;
 use hfdl_test_hub::{Api, generated_bytes, git_blob_id, sha256_hex};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;

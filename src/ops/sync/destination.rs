@@ -22,10 +22,12 @@ use crate::domain::plan::{LocalFacts, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::download::reusable_bytes;
-use crate::sys::files::{self, Sharing};
+use crate::sys::abilities;
+use crate::sys::files;
 use crate::sys::lock::FileLock;
 use crate::sys::names;
 use crate::sys::pause::Sleeper;
+use crate::sys::share::Sharing;
 use crate::sys::signals::process_stop;
 use crate::sys::stamp::is_same_file;
 
@@ -149,7 +151,7 @@ impl TargetDestination {
     /// tests the disk itself before anything is published.
     pub fn likely_placement(&self) -> Placement {
         Placement {
-            names: files::file_names(),
+            names: abilities::file_names(),
             case: if cfg!(any(windows, target_os = "macos")) {
                 LetterCase::Ignored
             } else {
