@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::files::{create_new, link_metadata_if_present, unused_name};
+use super::files::{create_new, unused_name};
 use crate::domain::placement::Clash;
 use crate::domain::repo::RepoPath;
 
