@@ -8,12 +8,10 @@ use anyhow::{Result, anyhow};
 use super::delta::Asker;
 use super::destination::{DestinationWriter, TargetDestination};
 use super::local_reads::LocalReads;
-use super::origins::origins_of;
 use super::target::{CacheChoice, Target};
 use crate::cache::{Prove, Vanished};
 use crate::domain::content::ContentId;
 use crate::domain::hold::{Loss, hold_reason};
-use crate::domain::origin::Origins;
 use crate::domain::plan::{self, Action, LocalFacts, SyncPlan, plan_sync};
 use crate::domain::proof::ProofStamp;
 use crate::domain::repo::{CommitSha, RepoPath};
@@ -101,8 +99,6 @@ pub struct Planned {
     pub renamed_to: Option<String>,
     /// Contents whose stored files must not be used even if their size is right.
     pub distrusted: BTreeSet<ContentId>,
-    /// The origins of files that are neither fetched nor in place.
-    pub origins: Origins,
     /// Files in the destination that are used unchanged.
     pub reused: Vec<ReusedFile>,
     /// The results of reading files on this machine for this sync.
@@ -175,10 +171,11 @@ pub fn check(
         && old_commit.as_ref() == Some(&commit)
         && let Some(reused) = files_in_place(&destination, target, remote, bad)?
     {
+        let amount = remote.amount(Some(&target.filter));
         return Ok(Checked::Current {
-            n_files: reused.n_files,
-            n_bytes: reused.n_bytes,
-            reused: reused.files,
+            n_files: amount.files,
+            n_bytes: amount.bytes,
+            reused,
             destination,
             commit,
             renamed_to,
@@ -202,67 +199,63 @@ pub fn check(
         is_bad(&destination, &commit, file, bad)
     });
     let moves_ref = target.model.is_some() || !hides_files(&remote, target, &facts.previous);
-    let mut plan = plan_sync(
-        &remote,
-        &target.filter,
-        &destination.likely_placement(),
-        &facts,
-    )?;
+    let placement = destination.likely_placement();
+    let mut planned = Planned {
+        plan: plan_sync(&remote, &target.filter, &placement, &facts)?,
+        reused: Vec::new(),
+        local_reads: LocalReads::default(),
+        destination,
+        remote,
+        old_commit,
+        moves_ref,
+        renamed_to,
+        distrusted,
+    };
     if info.gated != Gated::No
-        && let Some(file) = plan.fetches().next()
+        && let Some(file) = planned.plan.fetches().next()
     {
         // The listing of a gated repository is open; refuse before any byte.
         hub.check_access(&FileAddress {
             repo: target.repo.clone(),
-            commit: commit.clone(),
+            commit,
             path: file.file.path.clone(),
         })?;
     }
     // A forced sync reuses no stored bytes.
     if let Some(xet) = xet.filter(|_| !target.force) {
-        let noted = destination.noted_commit(&remote);
-        let asker = Asker {
-            hub,
-            xet,
-            target,
-            destination: &destination,
-            remote: &remote,
-            old_commit: old_commit.as_ref().or(noted.as_ref()),
-            // No caller waits for a check that is no longer needed.
-            goes_on: &|| true,
-            bad: &|file| {
-                let is_bad = is_bad(&destination, &commit, file, bad);
-                is_bad.then(|| destination.read_as(&commit, file))
-            },
-        };
-        asker.add_deltas(&mut plan);
+        add_deltas(hub, xet, target, bad, &mut planned);
     }
-    let origins = origins_of(&plan, &destination, &target.repo, old_commit.as_ref());
-    let kept = plan.in_destination();
-    let reused = reused(
-        &destination,
-        &commit,
-        kept.map(|kept| (&kept.file, &kept.action)),
-    );
-    Ok(Checked::Planned(Box::new(Planned {
-        origins,
-        reused,
-        local_reads: LocalReads::default(),
-        destination,
-        remote,
-        plan,
-        old_commit,
-        moves_ref,
-        renamed_to,
-        distrusted,
-    })))
+    let Planned { remote, plan, .. } = &planned;
+    let kept = plan.in_destination().map(|file| (&file.file, &file.action));
+    planned.reused = reused(&planned.destination, &remote.commit, kept);
+    Ok(Checked::Planned(Box::new(planned)))
 }
 
-/// The files of a target that has nothing to fetch.
-struct FilesInPlace {
-    files: Vec<ReusedFile>,
-    n_files: u64,
-    n_bytes: u64,
+/// Adds deltas to the plan of a target.
+fn add_deltas(
+    hub: &HubClient,
+    xet: &XetStorage,
+    target: &Target,
+    bad: &BadFiles,
+    planned: &mut Planned,
+) {
+    let (destination, remote) = (&planned.destination, &planned.remote);
+    let noted = destination.noted_commit(remote);
+    let asker = Asker {
+        hub,
+        xet,
+        target,
+        destination,
+        remote,
+        old_commit: planned.old_commit.as_ref().or(noted.as_ref()),
+        // No caller waits for a check that is no longer needed.
+        goes_on: &|| true,
+        bad: &|file| {
+            let is_bad = is_bad(destination, &remote.commit, file, bad);
+            is_bad.then(|| destination.read_as(&remote.commit, file))
+        },
+    };
+    asker.add_deltas(&mut planned.plan);
 }
 
 /// Returns the files of a published commit if all of them are in place and none is
@@ -272,7 +265,7 @@ fn files_in_place(
     target: &Target,
     remote: &RemoteSnapshot,
     bad: &BadFiles,
-) -> Result<Option<FilesInPlace>> {
+) -> Result<Option<Vec<ReusedFile>>> {
     let commit = &remote.commit;
     let wanted = wanted(remote, target)?;
     let is_bad = |file: &&RemoteFile| is_bad(destination, commit, file, bad);
@@ -281,11 +274,7 @@ fn files_in_place(
         return Ok(None);
     }
     let kept = wanted.iter().map(|file| (*file, &Action::Keep));
-    Ok(Some(FilesInPlace {
-        files: reused(destination, commit, kept),
-        n_files: wanted.len() as u64,
-        n_bytes: wanted.iter().map(|file| file.size_bytes).sum(),
-    }))
+    Ok(Some(reused(destination, commit, kept)))
 }
 
 /// Makes the plan fetch damaged files again, and all files of a forced sync. Returns

@@ -46,7 +46,7 @@ impl Syncer<'_> {
         need: Need,
     ) {
         let planned: Rc<Planned> = Rc::from(planned);
-        let sync = TargetSync::new(planned.clone(), writer);
+        let sync = TargetSync::new(planned.clone(), &request.target.repo, writer);
         if sync.is_done() {
             return self.publish(id, request, sync, None);
         }
@@ -269,7 +269,7 @@ impl Syncer<'_> {
 /// Describes a delta for the engine.
 fn copies(delta: &FileDelta) -> Arc<Copies> {
     Arc::new(Copies {
-        files: delta.sources.iter().map(|old| old.file.clone()).collect(),
+        files: delta.sources.clone(),
         copies: delta.copies.clone(),
     })
 }

@@ -174,9 +174,7 @@ impl Syncer<'_> {
         };
         let started = self.started.iter().filter_map(first);
         let own = started.filter(|(file, one)| one.target == *target && file.saved.total > 0);
-        let progress = sync
-            .record
-            .progress_with(own.map(|(file, one)| (one.index, &file.saved)));
+        let progress = sync.record.progress_with(own.map(|(file, _)| &file.saved));
         let target = *target;
         self.events
             .push(SyncEvent::ProgressSaved { target, progress });
