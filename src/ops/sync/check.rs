@@ -28,8 +28,7 @@ pub enum Checked {
     Current {
         destination: TargetDestination,
         commit: CommitSha,
-        n_files: u64,
-        n_bytes: u64,
+        amount: Amount,
         /// The files, each of which must still be proven.
         reused: Vec<ReusedFile>,
         /// The current name of a renamed repository.
@@ -166,15 +165,11 @@ pub fn check(
     let known = destination.stored_listing(&commit)?;
     let old_commit = destination.published(target, known.as_ref())?;
     if let Some(remote) = &known
-        && !target.force
-        && target.vanished == Vanished::Keep
         && old_commit.as_ref() == Some(&commit)
         && let Some(reused) = files_in_place(&destination, target, remote, bad)?
     {
-        let amount = remote.amount(Some(&target.filter));
         return Ok(Checked::Current {
-            n_files: amount.files,
-            n_bytes: amount.bytes,
+            amount: remote.amount(Some(&target.filter)),
             reused,
             destination,
             commit,
@@ -185,8 +180,8 @@ pub fn check(
         Some(remote) => remote,
         None => hub.tree(&target.repo, &commit)?,
     };
-    let chosen = wanted(&remote, target)?;
-    let mut facts = destination.facts(&remote, &target.filter, old_commit.as_ref(), prove)?;
+    check_required(&remote, target)?;
+    let facts = destination.facts(&remote, &target.filter, old_commit.as_ref(), prove)?;
     if let Some(loss) = loss(&destination, target, &remote, old_commit.as_ref(), &facts)? {
         return Ok(Checked::Suspicious {
             path: destination.readable_at(&loss.published.0),
@@ -194,41 +189,61 @@ pub fn check(
             renamed_to,
         });
     }
-    leave_out_bad_sources(&mut facts, &destination, bad);
-    let distrusted = distrust_files(&mut facts, &chosen, target, |file| {
-        is_bad(&destination, &commit, file, bad)
-    });
-    let moves_ref = target.model.is_some() || !hides_files(&remote, target, &facts.previous);
-    let placement = destination.likely_placement();
     let mut planned = Planned {
-        plan: plan_sync(&remote, &target.filter, &placement, &facts)?,
-        reused: Vec::new(),
-        local_reads: LocalReads::default(),
-        destination,
-        remote,
-        old_commit,
-        moves_ref,
         renamed_to,
-        distrusted,
+        ..plan(destination, remote, old_commit, facts, target, bad)?
     };
-    if info.gated != Gated::No
-        && let Some(file) = planned.plan.fetches().next()
-    {
-        // The listing of a gated repository is open; refuse before any byte.
-        hub.check_access(&FileAddress {
-            repo: target.repo.clone(),
-            commit,
-            path: file.file.path.clone(),
-        })?;
+    if info.gated != Gated::No {
+        check_access(hub, target, &planned)?;
     }
     // A forced sync reuses no stored bytes.
     if let Some(xet) = xet.filter(|_| !target.force) {
         add_deltas(hub, xet, target, bad, &mut planned);
     }
-    let Planned { remote, plan, .. } = &planned;
-    let kept = plan.in_destination().map(|file| (&file.file, &file.action));
-    planned.reused = reused(&planned.destination, &remote.commit, kept);
     Ok(Checked::Planned(Box::new(planned)))
+}
+
+/// Plans the changes of a commit from the facts of the disk.
+fn plan(
+    destination: TargetDestination,
+    remote: RemoteSnapshot,
+    old_commit: Option<CommitSha>,
+    mut facts: LocalFacts,
+    target: &Target,
+    bad: &BadFiles,
+) -> Result<Planned> {
+    leave_out_bad_sources(&mut facts, &destination, bad);
+    let distrusted = distrust_files(&mut facts, &selected(&remote, target), target, |file| {
+        is_bad(&destination, &remote.commit, file, bad)
+    });
+    let placement = destination.likely_placement();
+    let plan = plan_sync(&remote, &target.filter, &placement, &facts)?;
+    let kept = plan.in_destination();
+    let kept = kept.map(|file| (&file.file, &file.action));
+    Ok(Planned {
+        reused: reused(&destination, &remote.commit, kept),
+        moves_ref: target.model.is_some() || !hides_files(&remote, target, &facts.previous),
+        local_reads: LocalReads::default(),
+        renamed_to: None,
+        destination,
+        remote,
+        plan,
+        old_commit,
+        distrusted,
+    })
+}
+
+/// Checks that the files to fetch may be downloaded: the listing of a gated repository
+/// is open, and the refusal must come before any byte.
+fn check_access(hub: &HubClient, target: &Target, planned: &Planned) -> Result<()> {
+    let Some(file) = planned.plan.fetches().next() else {
+        return Ok(());
+    };
+    Ok(hub.check_access(&FileAddress {
+        repo: target.repo.clone(),
+        commit: planned.remote.commit.clone(),
+        path: file.file.path.clone(),
+    })?)
 }
 
 /// Adds deltas to the plan of a target.
@@ -267,10 +282,16 @@ fn files_in_place(
     bad: &BadFiles,
 ) -> Result<Option<Vec<ReusedFile>>> {
     let commit = &remote.commit;
-    let wanted = wanted(remote, target)?;
+    check_required(remote, target)?;
+    let wanted = selected(remote, target);
     let is_bad = |file: &&RemoteFile| is_bad(destination, commit, file, bad);
+    let may_stay = !target.force && target.vanished == Vanished::Keep;
     let has_any = !wanted.is_empty() || target.accepts(commit);
-    if !has_any || !destination.is_complete(commit, &wanted)? || wanted.iter().any(is_bad) {
+    if !may_stay
+        || !has_any
+        || !destination.is_complete(commit, &wanted)?
+        || wanted.iter().any(is_bad)
+    {
         return Ok(None);
     }
     let kept = wanted.iter().map(|file| (*file, &Action::Keep));
@@ -409,8 +430,14 @@ fn hides_files(remote: &RemoteSnapshot, target: &Target, published: &BTreeSet<Re
         .any(|file| published.contains(&file.path))
 }
 
-/// Returns the selected files, which must include the required ones.
-fn wanted<'r>(remote: &'r RemoteSnapshot, target: &Target) -> Result<Vec<&'r RemoteFile>> {
+/// Returns the files that the target's filter selects.
+fn selected<'r>(remote: &'r RemoteSnapshot, target: &Target) -> Vec<&'r RemoteFile> {
+    let selected = |file: &&RemoteFile| target.filter.selects(file.path.as_str());
+    remote.files.iter().filter(selected).collect()
+}
+
+/// Checks that a commit has the files that the target requires.
+fn check_required(remote: &RemoteSnapshot, target: &Target) -> Result<()> {
     for path in &target.required {
         if !remote.files.iter().any(|file| file.path == *path) {
             return Err(MissingFile {
@@ -421,8 +448,7 @@ fn wanted<'r>(remote: &'r RemoteSnapshot, target: &Target) -> Result<Vec<&'r Rem
             .into());
         }
     }
-    let selected = |file: &&RemoteFile| target.filter.selects(file.path.as_str());
-    Ok(remote.files.iter().filter(selected).collect())
+    Ok(())
 }
 
 /// A required file does not exist in the repository.
