@@ -294,13 +294,7 @@ fn dry_run_text(out: &Output, found: &[DryRun]) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let columns = [
-        table::left("MODEL"),
-        table::left("COMMIT"),
-        table::right("FILES"),
-        table::right("WOULD FETCH"),
-        table::right("REUSABLE"),
-    ];
+    let columns = ["MODEL", "COMMIT", ">FILES", ">WOULD FETCH", ">REUSABLE"];
     table::render(out, &columns, rows)
 }
 

@@ -225,14 +225,7 @@ fn show(
 }
 
 fn describe(out: &Output, report: &PruneReport, is_dry_run: bool) -> String {
-    let columns = [
-        table::left("MODEL"),
-        table::left("WHAT"),
-        table::left("ID"),
-        table::right("SIZE"),
-        table::left("VERDICT"),
-        table::left("REASON"),
-    ];
+    let columns = ["MODEL", "WHAT", "ID", ">SIZE", "VERDICT", "REASON"];
     let rows: Vec<Vec<String>> = report
         .items
         .iter()

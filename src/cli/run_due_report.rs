@@ -262,13 +262,7 @@ fn run_text(out: &Output, run: &RunFacts) -> String {
             ByteSize(bytes.reused).render_short(),
         ]
     });
-    let columns = [
-        table::left("MODEL"),
-        table::left("OUTCOME"),
-        table::left("COMMIT"),
-        table::right("FETCHED"),
-        table::right("REUSED"),
-    ];
+    let columns = ["MODEL", "OUTCOME", "COMMIT", ">FETCHED", ">REUSED"];
     table::render(out, &columns, rows.collect())
 }
 
@@ -334,12 +328,7 @@ fn plan_text(out: &Output, plan: &DuePlan) -> String {
                 unknown,
             ]
         });
-        let columns = [
-            table::left("SCHEDULE"),
-            table::left("STATE"),
-            table::left("SLOT"),
-            table::left("NEXT"),
-        ];
+        let columns = ["SCHEDULE", "STATE", "SLOT", "NEXT"];
         shown.push_str(&table::render(
             out,
             &columns,
@@ -352,12 +341,12 @@ fn plan_text(out: &Output, plan: &DuePlan) -> String {
     }
     let rows = plan.models.iter().map(model_row);
     let columns = [
-        table::left("MODEL"),
-        table::left("FOR"),
-        table::left("COMMIT"),
-        table::right("FILES"),
-        table::right("WOULD FETCH"),
-        table::right("REUSABLE"),
+        "MODEL",
+        "FOR",
+        "COMMIT",
+        ">FILES",
+        ">WOULD FETCH",
+        ">REUSABLE",
     ];
     shown.push('\n');
     shown.push_str(&table::render(out, &columns, rows.collect()));

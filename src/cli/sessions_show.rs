@@ -140,15 +140,7 @@ fn origin_text(reused: &Reused) -> String {
 
 fn files_text(out: &Output, details: &SessionDetails) -> String {
     let columns = [
-        table::left("FILE"),
-        table::left("CHANGE"),
-        table::right("SIZE"),
-        table::right("FETCHED"),
-        table::right("REUSED"),
-        table::left("SOURCE"),
-        table::right("RETRIES"),
-        table::left("RESULT"),
-        table::left("HASH"),
+        "FILE", "CHANGE", ">SIZE", ">FETCHED", ">REUSED", "SOURCE", ">RETRIES", "RESULT", "HASH",
     ];
     let size = |bytes: u64| ByteSize(bytes).render_short();
     let touched = details.files.iter().zip(&details.changes);

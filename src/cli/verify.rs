@@ -280,13 +280,13 @@ fn models_text<'r>(
     pairs: impl Iterator<Item = (&'r Session, &'r Verified)>,
 ) -> String {
     let columns = [
-        table::left("MODEL"),
-        table::left("RESULT"),
-        table::left("COMMIT"),
-        table::right("VERIFIED"),
-        table::right("BYTES"),
-        table::right("BAD"),
-        table::left("KNOWN BY"),
+        "MODEL",
+        "RESULT",
+        "COMMIT",
+        ">VERIFIED",
+        ">BYTES",
+        ">BAD",
+        "KNOWN BY",
     ];
     let rows = pairs.map(|(session, model)| {
         let commit = model.commit.as_ref();
@@ -329,7 +329,7 @@ fn bad_text<'r>(out: &Output, pairs: impl Iterator<Item = (&'r Session, &'r Veri
     if rows.is_empty() {
         return String::new();
     }
-    let columns = ["MODEL", "FILE", "REASON", "NOW"].map(table::left);
+    let columns = ["MODEL", "FILE", "REASON", "NOW"];
     format!("\n{}", table::render(out, &columns, rows))
 }
 
