@@ -31,9 +31,9 @@ use crate::ui::text;
 
 /// Download now, by hand or in CI
 ///
-/// Fetches what is missing, verifies every byte, publishes each repository in one step, and prints
-/// the path of each. A registered name uses what is stored about it; any other repository is fetched
-/// without being registered. Schedules are not touched.
+/// Fetches missing files, verifies every byte, publishes each repository in one step, and prints the
+/// path of each. A registered name has its stored filters, revision and destination; any other
+/// repository is fetched without being registered. Schedules are not changed.
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "Arguments that are no registered name and look like a file (name.ext, folder/) \
@@ -75,7 +75,7 @@ pub struct Download {
     #[arg(long, conflicts_with = "what")]
     tag: Vec<Tag>,
 
-    /// Fetch again what is there already
+    /// Fetch files again that are there already
     #[arg(long)]
     force: bool,
 
@@ -88,7 +88,7 @@ pub struct Download {
     #[arg(long)]
     delete: bool,
 
-    /// Say what would be fetched, and fetch nothing
+    /// Show the files to fetch, and fetch nothing
     #[arg(long)]
     dry_run: bool,
 
@@ -111,7 +111,7 @@ impl Download {
             // From cron this is the state before anything was added, not a mistake.
             let (outcome, status) = (RunOutcome::Ok, ExitStatus::Ok);
             let nothing = || skipped_run(Trigger::Manual, None, outcome, status, Vec::new());
-            context.out.result(|_| String::new(), nothing)?;
+            context.out.document(nothing)?;
             return Ok(ExitStatus::Ok);
         }
         if targets.is_empty() {
