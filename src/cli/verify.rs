@@ -26,9 +26,7 @@ use crate::json::document;
 use crate::ops::finish::{EndedRuns, Finish};
 use crate::ops::services::Services;
 use crate::ops::sync::{SyncEvent, Target, Vanished};
-use crate::ops::verify::{
-    BadFile, Listed, Verified, Verify as Work, VerifyReport, Word, is_in_cache,
-};
+use crate::ops::verify::{BadFile, Listed, Verified, Verify as Work, VerifyReport, is_in_cache};
 use crate::store::{ModelFilter, Store};
 use crate::ui::progress::Bars;
 use crate::ui::{self, Format, Output, table, text};
@@ -367,11 +365,7 @@ fn model_view(session: &Session, model: &Verified) -> Value {
                 "detail": bad.detail,
                 "size": bad.file.as_ref().map(|file| file.size_bytes),
                 "repaired": bad.is_repaired,
-                "xet": match bad.xet {
-                    Word::Silent => None,
-                    Word::Agrees => Some("agrees"),
-                    Word::Differs => Some("differs"),
-                },
+                "xet": bad.xet_agrees.map(|agrees| if agrees { "agrees" } else { "differs" }),
             })
         })
         .collect();
