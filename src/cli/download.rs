@@ -296,11 +296,7 @@ impl Download {
             .revision
             .clone()
             .unwrap_or_else(|| spec.revision.clone());
-        let place = self
-            .to
-            .as_deref()
-            .map(|to| destination(context, settings, to))
-            .transpose()?;
+        let place = self.place_given(context, settings)?;
         let place = place.unwrap_or_else(|| spec.destination.clone());
         let is_the_model =
             filter == spec.filter && revision == spec.revision && place == spec.destination;
@@ -353,11 +349,7 @@ impl Download {
         {
             required.insert(path.clone());
         }
-        let place = self
-            .to
-            .as_deref()
-            .map(|to| destination(context, settings, to))
-            .transpose()?;
+        let place = self.place_given(context, settings)?;
         let vanished = self.vanished(store, &arg.repo)?;
         Ok(Target {
             model: None,
@@ -373,6 +365,12 @@ impl Download {
             force: self.force,
             vanished,
         })
+    }
+
+    /// Returns the destination of `--to`.
+    fn place_given(&self, context: &Context, settings: &Settings) -> Result<Option<Destination>> {
+        let to = self.to.as_deref();
+        to.map(|to| destination(context, settings, to)).transpose()
     }
 
     /// Named files beat patterns on the command line, and these beat stored ones.
