@@ -10,6 +10,7 @@ use super::value::{Columns, destination_text, integer, seconds};
 use super::wire;
 use crate::domain::filter::Filter;
 use crate::domain::hold::HeldUpdate;
+use crate::domain::login::TokenName;
 use crate::domain::model::{EntryName, Model, ModelId, ModelSpec, ModelState, Tag};
 use crate::domain::outcome::UpstreamState;
 use crate::domain::repo::Repo;
@@ -33,9 +34,11 @@ impl Store {
     pub fn insert_model(&self, spec: &ModelSpec, now: Timestamp) -> Result<ModelId> {
         self.transaction(|store| {
             let sql = "INSERT INTO models (name, repo_type, repo_id, revision, include, exclude,
-                    destination, priority, enabled, keep_revisions, created_at, updated_at)
+                    destination, priority, enabled, keep_revisions, token_name,
+                    created_at, updated_at)
                 VALUES (:name, :repo_type, :repo_id, :revision, :include, :exclude,
-                    :destination, :priority, :enabled, :keep_revisions, :now, :now)";
+                    :destination, :priority, :enabled, :keep_revisions, :token_name,
+                    :now, :now)";
             store.write_model_spec(sql, None, spec, now)?;
             let id = ModelId(store.connection().last_insert_rowid());
             store.write_tags(id, &spec.tags)?;
@@ -49,7 +52,8 @@ impl Store {
             let sql = "UPDATE models SET name = :name, repo_type = :repo_type, repo_id = :repo_id,
                     revision = :revision, include = :include, exclude = :exclude,
                     destination = :destination, priority = :priority, enabled = :enabled,
-                    keep_revisions = :keep_revisions, updated_at = :now
+                    keep_revisions = :keep_revisions, token_name = :token_name,
+                    updated_at = :now
                 WHERE id = :id";
             let n_changed = store.write_model_spec(sql, Some(id), spec, now)?;
             expect_one(n_changed, id)?;
@@ -168,6 +172,7 @@ impl Store {
         let now = seconds(now);
         let keep_revisions = spec.keep_revisions.map(|n| integer(n.into()));
         let priority = spec.priority.get();
+        let token_name = spec.token_name.as_ref().map(TokenName::as_str);
         let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = Vec::new();
         let (name, revision) = (spec.name.as_str(), spec.revision.as_str());
         let (repo_type, repo_id) = (spec.repo.kind.as_str(), spec.repo.id.as_str());
@@ -182,6 +187,7 @@ impl Store {
             ":priority": priority,
             ":enabled": spec.enabled,
             ":keep_revisions": keep_revisions,
+            ":token_name": token_name,
             ":now": now,
         });
         let number = id.map(|id| id.0);
@@ -281,6 +287,7 @@ fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
             keep_revisions: row.get("keep_revisions")?,
             enabled: row.get("enabled")?,
             tags: wire::read_words(row, "tags")?,
+            token_name: row.parsed_if_any("token_name")?,
         },
         state: ModelState {
             held_commit: row.parsed_if_any("held_commit")?,
