@@ -25,6 +25,11 @@ impl Token {
         Ok((!text.is_empty()).then_some(Self(text)))
     }
 
+    /// Reads the identity of a pipeline from GitHub's answer.
+    pub fn of_pipeline(answer: &str) -> Option<Self> {
+        Self::parse(&wire::identity(answer)?, &TokenOrigin::Oidc).ok()?
+    }
+
     /// Returns the secret, for requests to the endpoint and for the files of tokens.
     pub fn secret(&self) -> &str {
         &self.0

@@ -101,6 +101,16 @@ pub(super) fn issuer(payload: &[u8]) -> Option<String> {
     Some(claims.iss)
 }
 
+/// Parses the identity of a pipeline, as GitHub issues it.
+pub(super) fn identity(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Identity {
+        value: String,
+    }
+    let identity: Identity = serde_json::from_str(text).ok()?;
+    Some(identity.value)
+}
+
 /// Renders the request for a token in exchange for the identity of a pipeline.
 pub(super) fn exchange_request(id_token: &str, resource: &str) -> Vec<u8> {
     let request = serde_json::json!({

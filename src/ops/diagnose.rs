@@ -11,7 +11,7 @@ use std::io;
 use anyhow::Error;
 
 use super::hold::OtherUpdate;
-use super::login::{OidcWithoutIdentity, UnknownTokenName, UnreadableTokenFile};
+use super::login::{NoIdentity, UnknownTokenName, UnreadableTokenFile};
 use super::models::DirectoryInUse;
 use super::places::PlaceError;
 use super::rate_limits::AskedToWait;
@@ -221,10 +221,10 @@ fn service(link: &(dyn StdError + 'static)) -> Option<Known> {
     if link.is::<MalformedTokens>() {
         return Some(Known::hinted(ErrorKind::Auth, LOGIN_ADVICE));
     }
-    if link.is::<OidcWithoutIdentity>() {
-        let hint = "set `HF_OIDC_ID_TOKEN` to the identity token of the pipeline, or unset \
-            `HF_OIDC_RESOURCE`";
-        return Some(Known::hinted(ErrorKind::Auth, hint));
+    if let Some(identity) = link.downcast_ref::<NoIdentity>() {
+        let hint = "set `HF_OIDC_ID_TOKEN` to the identity token of the pipeline (a job of GitHub needs \
+            `permissions: id-token: write`), or unset `HF_OIDC_RESOURCE`";
+        return Some(Known::hinted(identity.kind(), hint));
     }
     if link.is::<UnreadableTokenFile>() {
         let hint = "make it readable for this user, write a new token (`hf auth login`), or name \

@@ -31,8 +31,8 @@ pub fn connect(
         pause: pause.clone(),
         ..HubOptions::default()
     };
-    let anonymous = HubClient::new(http, endpoint(settings)?, None, options);
-    HubClients::new(anonymous, host, pause, renewal)
+    let anonymous = HubClient::new(http.clone(), endpoint(settings)?, None, options);
+    HubClients::new(anonymous, &http, host, pause, renewal)
 }
 
 /// Returns the address of the Hub.

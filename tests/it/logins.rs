@@ -557,6 +557,30 @@ fn the_identity_of_a_pipeline_is_exchanged_once_for_a_token() {
 }
 
 #[test]
+fn a_job_of_github_asks_for_its_identity() {
+    let world = LoginEnv::ending_in(HOUR);
+    let (env, hub) = (&world.env, world.env.hub());
+    env.set("HF_OIDC_RESOURCE", "acme/private");
+    let url = format!("{}/identity?version=2", hub.endpoint());
+    env.set("ACTIONS_ID_TOKEN_REQUEST_URL", &url);
+    env.set("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "secret-of-the-job");
+    env.line("download acme/private")
+        .exits(4)
+        .explains("GitHub gave no identity: HTTP 401");
+    let on = On::api(Api::Unknown);
+    hub.fault(on.clone().times(1), Fault::Status(503));
+    env.line("download acme/private").exits(5);
+    let answer = b"{\"value\": \"identity-of-a-job\"}".to_vec();
+    hub.fault(on, Fault::Garbage("application/json".to_owned(), answer));
+    hub.admit("identity-of-a-job", "acme/private");
+    env.line("download acme/private").succeeds();
+    let requests = hub.requests();
+    let mut asked = requests.iter().filter(|it| it.path() == "/identity");
+    let audience = asked.next_back().unwrap().query("audience");
+    assert_eq!(audience.unwrap(), hub.endpoint());
+}
+
+#[test]
 fn a_credential_of_systemd_is_read_and_never_written() {
     let world = LoginEnv::ending_in(HOUR);
     let env = &world.env;

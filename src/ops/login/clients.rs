@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Error, Result};
 
 use super::files::TokenFiles;
-use super::find::{exchange, find_named, find_token_here, login_of};
+use super::find::{find_named, find_token_here, login_of};
+use super::pipeline::exchange;
 use super::renew::{finish_renewal, renew};
 use crate::domain::login::{Login, TokenName};
 use crate::hub::{Fault, HubClient, HubError, Token, TokenOrigin};
 use crate::ops::hub::is_offline;
 use crate::sys::host::Host;
+use crate::sys::http::Http;
 use crate::sys::pause::Sleeper;
 
 /// Whether a login that ends soon may be renewed.
@@ -44,6 +46,7 @@ impl HubClients {
     /// Finds the token of this machine, which may take a request.
     pub fn new(
         anonymous: HubClient,
+        http: &Http,
         host: &Host,
         pause: Sleeper,
         renewal: Renewal,
@@ -56,7 +59,7 @@ impl HubClients {
             named: Mutex::default(),
             refused: Mutex::default(),
         };
-        let own = others.own()?;
+        let own = others.own(http)?;
         let others = Arc::new(others);
         Ok(Self { own, others })
     }
@@ -87,11 +90,11 @@ impl HubClients {
 }
 
 impl Others {
-    fn own(&self) -> Result<HubClient> {
+    fn own(&self, http: &Http) -> Result<HubClient> {
         let is_implicit = !self.host.is_on("HF_HUB_DISABLE_IMPLICIT_TOKEN");
         if is_implicit
             && !is_offline(&self.host)
-            && let Some(token) = exchange(&self.host, &self.anonymous)?
+            && let Some(token) = exchange(&self.host, http, &self.anonymous)?
         {
             log::debug!("using the token from {}", TokenOrigin::Oidc);
             return Ok(self.anonymous.with_token(Some(token), None));

@@ -1,11 +1,11 @@
 //! The token in use, and the login that it belongs to.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use thiserror::Error;
 
 use super::files::{REFRESH_TOKEN, TOKEN, TokenFiles, end_of, name_of, replacement_of, token_of};
 use crate::domain::login::{Login, Obstacle, TokenName};
-use crate::hub::{Endpoint, HubClient, StoredTokens, Token, TokenInputs, TokenOrigin, find_token};
+use crate::hub::{Endpoint, StoredTokens, Token, TokenInputs, TokenOrigin, find_token};
 use crate::sys::host::Host;
 use crate::sys::http::Url;
 use crate::sys::private_file::is_replaceable;
@@ -25,13 +25,6 @@ fn list(names: &[String]) -> String {
         names => format!("it names `{}`", names.join("`, `")),
     }
 }
-
-/// `HF_OIDC_RESOURCE` is set without the identity of a pipeline.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error(
-    "`HF_OIDC_RESOURCE` is set, and `HF_OIDC_ID_TOKEN` is not: there is no identity to exchange for a token"
-)]
-pub struct OidcWithoutIdentity;
 
 /// Finds the token of this machine in the variables and the token file.
 pub fn find_token_here(host: &Host) -> Result<Option<(Token, TokenOrigin)>> {
@@ -72,22 +65,6 @@ pub fn find_named(host: &Host, name: &TokenName) -> Result<Token> {
         };
         unknown.into()
     })
-}
-
-/// Exchanges the identity of a CI pipeline for a token; `None` without
-/// `HF_OIDC_RESOURCE`. A failure is an error, because no other token was asked for.
-pub fn exchange(host: &Host, anonymous: &HubClient) -> Result<Option<Token>> {
-    let set = |name| host.variable(name).filter(|text| !text.trim().is_empty());
-    let Some(resource) = set("HF_OIDC_RESOURCE") else {
-        return Ok(None);
-    };
-    let given = set("HF_OIDC_ID_TOKEN").ok_or(OidcWithoutIdentity)?;
-    let id_token = Token::parse(given, &TokenOrigin::Oidc)?.ok_or(OidcWithoutIdentity)?;
-    let grant = anonymous.exchange(&id_token, resource.trim());
-    let grant = grant.with_context(|| {
-        format!("cannot exchange `HF_OIDC_ID_TOKEN` for a token of `{resource}`")
-    })?;
-    Ok(Some(grant.access))
 }
 
 /// Returns the login that a token of `stored_tokens` belongs to, if that login ends.

@@ -17,10 +17,12 @@
 mod clients;
 mod files;
 mod find;
+mod pipeline;
 mod renew;
 mod report;
 
 pub use clients::{HubClients, Renewal};
 pub use files::{UnreadableTokenFile, token_path};
-pub use find::{OidcWithoutIdentity, UnknownTokenName, find_token_here, known_tokens};
+pub use find::{UnknownTokenName, find_token_here, known_tokens};
+pub use pipeline::NoIdentity;
 pub use report::{logins_in_use, save_refused_logins};
