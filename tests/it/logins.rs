@@ -10,6 +10,7 @@ use hfdl::sys::lock::FileLock;
 use hfdl_test_hub::{Api, Fault, On, TestHub};
 
 use crate::support::env::{NOW, Ran, TestEnv};
+use crate::support::sound::say;
 
 const HOUR: i64 = 3_600;
 const DAY: i64 = 24 * HOUR;
@@ -602,9 +603,31 @@ fn a_credential_of_systemd_is_read_and_never_written() {
 }
 
 #[test]
+fn a_run_of_root_leaves_the_files_to_their_owner() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    const NOBODY: u32 = 65_534;
+    let world = LoginEnv::ending_in(HOUR);
+    for name in ["token", "stored_tokens"] {
+        if let Err(why) = chown(world.file(name), Some(NOBODY), Some(NOBODY)) {
+            return say(&format!("skipped: no file can be given away ({why})"));
+        }
+    }
+    world.download().succeeds();
+    assert_eq!(world.read("token"), NEXT_ACCESS);
+    for name in ["token", "stored_tokens"] {
+        let found = world.file(name).metadata().unwrap();
+        assert_eq!(
+            (found.uid(), found.mode() & 0o777),
+            (NOBODY, 0o600),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn a_folder_that_this_user_cannot_write_is_reported_a_week_before() {
     if rustix::process::geteuid().is_root() {
-        return;
+        return say("skipped: root can write everywhere");
     }
     let world = LoginEnv::ending_in(6 * DAY);
     fs::set_permissions(world.folder(), fs::Permissions::from_mode(0o500)).unwrap();
