@@ -184,6 +184,20 @@ fn identity_of(path: &Path) -> io::Result<String> {
     Ok(format!("volume {:x}", file_system_of(path)?))
 }
 
+/// Tells whether the files at a path keep their inode numbers after the next mount.
+/// User-space and network file systems, and those of memory cards, invent them.
+#[cfg(unix)]
+pub fn keeps_inodes(path: &Path) -> bool {
+    const INVENTED: [&str; 11] = [
+        "fuse", "exfat", "vfat", "cifs", "smb", "msdos", "smbfs", "macfuse", "osxfuse", "webdav",
+        "afpfs",
+    ];
+    identity_of(path).is_ok_and(|identity| {
+        let name = identity.split(' ').next();
+        name.is_some_and(|name| !INVENTED.contains(&name))
+    })
+}
+
 /// Returns how many bytes a file occupies on disk; 0 when it is missing.
 pub fn allocated_bytes(path: &Path) -> u64 {
     let Ok(found) = std::fs::metadata(path) else {

@@ -189,6 +189,7 @@ def bindfs(this):
     call("bindfs", this.below, this.at)
 
 
+SHARES_EXTENTS = ["xfs", "btrfs"]
 # Cannot make a file longer, so that no download works; what must be right is the refusal.
 REFUSED = ["fusefat"]
 KINDS = {

@@ -78,11 +78,11 @@ class Hub:
         self.learn([repo])
 
     def edit_large(self):
-        """Changes few bytes of the large file and of its copy."""
+        """Changes few bytes of the large file, and adds some."""
         data = bytearray(self.files[MODEL][LARGE])
         at = len(data) // 3
         data[at : at + 1000] = self.dice.randbytes(1000)
-        data[2 * at : 2 * at] = self.dice.randbytes(77)
+        data += self.dice.randbytes(77)
         self.publish(MODEL, {LARGE: bytes(data)})
 
     def slow_down(self, bytes_per_second):
