@@ -365,6 +365,22 @@ mod tests {
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     #[test]
+    fn without_hard_links_the_first_complete_database_stays_in_place() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("hfdl.db");
+        let unfinished = |text: &str| {
+            let unfinished = home.path().join(text);
+            std::fs::write(&unfinished, text).unwrap();
+            unfinished
+        };
+        rename_under_lock(&unfinished("first"), &path).unwrap();
+        let second = unfinished("second");
+        rename_under_lock(&second, &path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "first");
+        assert!(second.exists(), "left to the caller");
+    }
+
+    #[test]
     fn an_old_database_opened_read_only_is_migrated_in_memory_and_stays_old_on_disk() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("hfdl.db");

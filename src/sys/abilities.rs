@@ -38,7 +38,8 @@ pub fn supports_symlinks(dir: &Path) -> io::Result<bool> {
 fn read_through_link(probe: &Path) -> io::Result<bool> {
     const TEXT: &str = "linked";
     let (blobs, snapshot) = (probe.join("blobs"), probe.join("snapshots").join("commit"));
-    fs::create_dir_all(&blobs)?;
+    fs::create_dir(probe)?;
+    fs::create_dir(&blobs)?;
     fs::create_dir_all(&snapshot)?;
     fs::write(blobs.join("blob"), TEXT)?;
     let target: PathBuf = ["..", "..", "blobs", "blob"].iter().collect();
@@ -152,4 +153,22 @@ pub fn is_full_or_read_only(err: &io::Error) -> bool {
         err.kind(),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_probes_of_links_and_folders_leave_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let links = supports_symlinks(dir.path()).unwrap();
+        assert!(links || cfg!(windows));
+        assert!(renames_folders(dir.path()).unwrap());
+        assert!(supports_hard_links(dir.path()));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        let missing = dir.path().join("missing");
+        assert!(supports_symlinks(&missing).is_err());
+        assert!(!supports_hard_links(&missing));
+    }
 }

@@ -114,6 +114,24 @@ pub fn boot_id() -> Option<String> {
 mod tests {
     use super::*;
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn no_space_is_reserved_for_ranges_that_will_be_shared() {
+        use std::os::unix::fs::MetadataExt;
+        let mut shared = RangeSet::new();
+        shared.insert(ByteRange::new(128 << 10, 1 << 20));
+        let reserved = |shared: &RangeSet| {
+            let file = tempfile::tempfile().unwrap();
+            allocate(&file, 1 << 20, shared).unwrap();
+            let found = file.metadata().unwrap();
+            assert_eq!(found.len(), 1 << 20);
+            found.blocks() * 512
+        };
+        let whole = reserved(&RangeSet::new());
+        assert!(whole == 0 || whole >= 1 << 20, "{whole}");
+        assert!(reserved(&shared) <= 256 << 10);
+    }
+
     #[test]
     fn bytes_are_written_at_their_position() {
         let file = tempfile::tempfile().unwrap();

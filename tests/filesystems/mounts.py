@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 
 MEBIBYTES = 64
@@ -79,7 +80,7 @@ class Mount:
     def start(self, *line, **options):
         """Starts a program that ends with the mount."""
         log = open(os.path.join(self.scratch, f"{os.path.basename(line[0])}.log"), "wb")
-        process = subprocess.Popen(line, stdout=log, stderr=log, **options)
+        process = subprocess.Popen(line, **{"stdout": log, "stderr": log} | options)
         self.at_end.append(lambda: (process.terminate(), process.wait(), log.close()))
         return process
 
@@ -137,43 +138,58 @@ def ext4_by_fuse(this):
 
 def sshfs(*options):
     def mount(this):
-        port = sshd(this)
-        line = ["sshfs", "-p", str(port), "-o", "StrictHostKeyChecking=no,UserKnownHostsFile=/dev/null"]
-        line += ["-o", f"IdentityFile={this.scratch}/key", "-o", "reconnect"]
-        for option in options:
+        line = ["sshfs", f"127.0.0.1:{this.below}", this.at]
+        for option in [*server_options(this), *options]:
             line += ["-o", option]
-        call(*line, f"127.0.0.1:{this.below}", this.at, stdin=subprocess.DEVNULL)
+        call(*line, stdin=subprocess.DEVNULL)
 
     return mount
 
 
-def sshd(this):
-    """Starts a server of the machine's own sshd on loopback; returns its port."""
-    program = shutil.which("sshd") or "/usr/sbin/sshd"
-    if not os.path.exists(program):
-        raise NotHere("there is no sshd")
+def server_options(this):
+    """Starts the machine's own sshd on loopback, or without one its SFTP server; returns how to reach it."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        sshd = shutil.which("sshd") or "/usr/sbin/sshd"
+        if not os.path.exists(sshd):
+            serve_sftp(this, listener.dup())
+            return [f"directport={port}"]
     os.makedirs("/run/sshd", exist_ok=True)
     key = os.path.join(this.scratch, "key")
     call("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
     settings = os.path.join(this.scratch, "sshd_config")
     with open(settings, "w", encoding="utf-8") as file:
         file.write(
             f"Port {port}\nListenAddress 127.0.0.1\nHostKey {key}\nAuthorizedKeysFile {key}.pub\n"
             "StrictModes no\nPermitRootLogin yes\nUsePAM no\nPidFile none\nSubsystem sftp internal-sftp\n"
         )
-    this.start(program, "-D", "-f", settings)
+    this.start(sshd, "-D", "-f", settings)
     for _ in range(100):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return port
+                known = "StrictHostKeyChecking=no,UserKnownHostsFile=/dev/null"
+                return [f"port={port}", known, f"IdentityFile={key}"]
         time.sleep(0.05)
     raise NotHere("sshd does not listen")
 
 
+def serve_sftp(this, listener):
+    """Serves one connection."""
+    program = "/usr/lib/openssh/sftp-server"
+    if not os.path.exists(program):
+        raise NotHere("there is neither sshd nor sftp-server")
+
+    def serve():
+        connection, _ = listener.accept()
+        with connection:
+            this.start(program, stdin=connection, stdout=connection)
+
+    this.at_end.append(listener.close)
+    threading.Thread(target=serve, daemon=True).start()
+
+
 def rclone(this):
-    options = ["--vfs-cache-mode", "writes"]
+    options = ["--vfs-cache-mode", "writes", "--vfs-write-back", "1s"]
     settings = {"RCLONE_CONFIG": "/dev/null", "HOME": this.scratch}
     this.start("rclone", "mount", f":local:{this.below}", this.at, *options, env=os.environ | settings)
     this.wait_until_mounted()
@@ -189,6 +205,8 @@ def bindfs(this):
     call("bindfs", this.below, this.at)
 
 
+# Uploads in the background; a file that is read before has another time until then. In seconds.
+UPLOADS_WITHIN = {"rclone": 2.5}
 SHARES_EXTENTS = ["xfs", "btrfs"]
 # Cannot make a file longer, so that no download works; what must be right is the refusal.
 REFUSED = ["fusefat"]

@@ -58,6 +58,8 @@ mod layers;
 #[cfg(target_os = "linux")]
 mod nights;
 mod notify;
+#[cfg(target_os = "linux")]
+mod odd_disks;
 mod outdated;
 mod ownership;
 mod ownership_audit;
