@@ -485,9 +485,9 @@ pub(super) fn sync_dir(dir: &Path) -> Result<()> {
     files::sync_dir(dir).with_context(|| format!("cannot force `{}` to disk", dir.display()))
 }
 
-/// Removes a folder in which a killed process prepared something.
-pub(super) fn remove_scratch(dir: &Path) -> Result<()> {
-    removal::remove_tree(dir, Permit::scratch())
+/// Removes a file or folder in which a killed process prepared something.
+pub(super) fn remove_scratch(path: &Path) -> Result<()> {
+    removal::remove_any(path, Permit::scratch())
         .map(drop)
-        .with_context(|| format!("cannot remove `{}`", dir.display()))
+        .with_context(|| format!("cannot remove `{}`", path.display()))
 }

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context;
 use rusqlite::{Connection, ErrorCode};
@@ -24,8 +24,9 @@ use crate::sys::stop::StopFlag;
 /// is read between two tries.
 const ONE_TRY: Duration = Duration::from_millis(250);
 
-/// The longest wait for another process that puts the new database into place.
-const CREATION_TIMEOUT: Duration = Duration::from_secs(5);
+/// The wait for another process that puts the new database into place: 5 seconds.
+const CREATION_STEP: Duration = Duration::from_millis(20);
+const CREATION_TRIES: u32 = 250;
 
 /// The number of tries for a write in a run that has been asked to end.
 const TRIES_AFTER_STOP: u32 = 4;
@@ -253,10 +254,12 @@ fn make_file(path: &Path, migrations: &[Migration], now: Timestamp) -> Result<()
 /// The lock keeps two processes from doing this at once; its file stays.
 fn rename_under_lock(unfinished: &Path, path: &Path) -> std::io::Result<()> {
     let lock = path.with_extension("db.lock");
-    let began = Instant::now();
-    let may_wait = || began.elapsed() < CREATION_TIMEOUT;
-    let step = Duration::from_millis(20);
-    let held = FileLock::acquire_while(&lock, step, &Sleeper::sleeping(), may_wait)?;
+    let mut tries_left = CREATION_TRIES;
+    let may_wait = || {
+        tries_left -= 1;
+        tries_left > 0
+    };
+    let held = FileLock::acquire_while(&lock, CREATION_STEP, &Sleeper::sleeping(), may_wait)?;
     if held.is_none() {
         let text = format!("another process holds `{}`", lock.display());
         return Err(std::io::Error::new(ErrorKind::ResourceBusy, text));

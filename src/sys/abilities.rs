@@ -37,13 +37,13 @@ pub fn supports_symlinks(dir: &Path) -> io::Result<bool> {
 
 fn read_through_link(probe: &Path) -> io::Result<bool> {
     const TEXT: &str = "linked";
-    let (blobs, snapshot) = (probe.join("blobs"), probe.join("snapshots").join("commit"));
+    let (targets, links) = (probe.join("targets"), probe.join("links").join("commit"));
     fs::create_dir(probe)?;
-    fs::create_dir(&blobs)?;
-    fs::create_dir_all(&snapshot)?;
-    fs::write(blobs.join("blob"), TEXT)?;
-    let target: PathBuf = ["..", "..", "blobs", "blob"].iter().collect();
-    let entry = snapshot.join("entry");
+    fs::create_dir(&targets)?;
+    fs::create_dir_all(&links)?;
+    fs::write(targets.join("file"), TEXT)?;
+    let target: PathBuf = ["..", "..", "targets", "file"].iter().collect();
+    let entry = links.join("entry");
     match symlink_file(&target, &entry) {
         Ok(()) => Ok(fs::read(&entry).is_ok_and(|text| text == TEXT.as_bytes())),
         Err(err) if is_full_or_read_only(&err) => Err(err),

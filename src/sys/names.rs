@@ -125,21 +125,6 @@ mod tests {
         assert_eq!(clash(private, &["a", ".cache/x"]), None);
     }
 
-    #[cfg(unix)]
-    #[test]
-    fn a_name_that_the_file_system_refuses_is_named_with_its_reason() {
-        let dir = tempfile::tempdir().unwrap();
-        let paths = ["a/x".to_owned(), format!("a/{}", "x".repeat(256))];
-        let paths = paths.map(|path| path.parse::<RepoPath>().unwrap());
-        let problem = first_problem(dir.path(), None, &[&paths[0], &paths[1]]).unwrap();
-        let Some(NameProblem::Refused(path, why)) = problem else {
-            panic!("{problem:?}");
-        };
-        assert_eq!(path, &paths[1]);
-        assert!(why.contains("too long"), "{why}");
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
-    }
-
     #[test]
     fn the_probe_and_the_trial_agree_on_accents() {
         let dir = tempfile::tempdir().unwrap();
