@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::target::{CacheChoice, Target};
-use crate::cache::layout::{SIDECAR_SUFFIX, native, repo_path};
+use crate::cache::layout::{SIDECAR_SUFFIX, native};
 use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, LocalDir, Prove, Vanished};
 use crate::domain::content::ContentId;
 use crate::domain::deletion::FetchKey;
@@ -261,14 +261,6 @@ impl TargetDestination {
     pub fn cache(&self) -> &CacheLayout {
         match self {
             Self::Cache { cache, .. } | Self::Directory { cache, .. } => cache,
-        }
-    }
-
-    /// Returns the repository path of a file in this directory.
-    pub fn path_below(&self, file: &Path) -> Option<RepoPath> {
-        match self {
-            Self::Cache { .. } => None,
-            Self::Directory { root, .. } => repo_path(file.strip_prefix(root).ok()?),
         }
     }
 
