@@ -35,7 +35,7 @@ use crate::domain::units::UnitError;
 use crate::hub::{HubError, MalformedTokens, TokenError};
 use crate::store::StoreError;
 use crate::sys::file_limit;
-use crate::sys::files::is_disk_failure;
+use crate::sys::files::{is_disk_failure, is_forbidden};
 use crate::sys::host::VariableNotUtf8;
 use crate::sys::http::HttpError;
 use crate::sys::paths::PathNotUtf8;
@@ -207,6 +207,10 @@ fn service(link: &(dyn StdError + 'static)) -> Option<Known> {
     if link.is::<MissingFile>() {
         return Some(Known::new(ErrorKind::NotFound, None));
     }
+    if let Some(PlacementError::Refused { .. }) = link.downcast_ref() {
+        let hint = "leave the file out with `--exclude`, or use another file system";
+        return Some(Known::hinted(ErrorKind::Disk, hint));
+    }
     if link.is::<PlanError>() || link.is::<PlacementError>() {
         return Some(Known::new(ErrorKind::Hub, None));
     }
@@ -310,6 +314,9 @@ fn file_operation(error: &io::Error) -> Option<Known> {
         io::ErrorKind::ReadOnlyFilesystem => {
             Some("make the place writable for this user, or use another one")
         }
+        io::ErrorKind::PermissionDenied if is_forbidden(error) => {
+            Some("the file system does not allow this; use another place, or mount it otherwise")
+        }
         io::ErrorKind::PermissionDenied => Some("make the place accessible to this user"),
         _ if is_disk_failure(error) => None,
         _ => return None,
@@ -375,6 +382,10 @@ mod tests {
             size: ByteSize(9),
             most: ByteSize(5),
         };
+        let refused = PlacementError::Refused {
+            path: "a?".parse().unwrap(),
+            why: "no".to_owned(),
+        };
         let no_files = NoFiles {
             destination: "/hub".to_owned(),
             need: 9,
@@ -384,6 +395,7 @@ mod tests {
             diagnosis(no_space()),
             diagnosis(no_files),
             diagnosis(too_large),
+            diagnosis(refused),
         ] {
             assert_eq!(found.status, ExitStatus::Disk, "{found:?}");
             assert!(found.hint.is_some(), "{found:?}");
@@ -406,6 +418,16 @@ mod tests {
         }
         let missing = diagnosis(operation(io::ErrorKind::NotFound));
         assert_eq!((missing.kind, missing.hint), (ErrorKind::Internal, None));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_system_that_allows_something_to_nobody_is_no_matter_of_access() {
+        let found = diagnosis(io::Error::from(rustix::io::Errno::PERM));
+        assert_eq!(found.status, ExitStatus::Disk);
+        let hint = found.hint.unwrap();
+        assert!(hint.contains("use another place"), "{hint}");
+        assert!(diagnosis(denied()).hint.unwrap().contains("accessible"));
     }
 
     #[cfg(unix)]

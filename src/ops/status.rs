@@ -290,7 +290,7 @@ fn disks(places: &StatusContext<'_>) -> Vec<DiskFacts> {
         match space_at(existing) {
             Ok(space) => Some(DiskFacts {
                 used_for,
-                free: ByteSize(space.free_bytes),
+                free: ByteSize(space.free_bytes?),
                 reserve,
                 path,
             }),

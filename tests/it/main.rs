@@ -59,6 +59,8 @@ mod logins;
 #[cfg(target_os = "linux")]
 mod nights;
 mod notify;
+#[cfg(target_os = "linux")]
+mod odd_disks;
 mod outdated;
 mod ownership;
 mod ownership_audit;

@@ -188,7 +188,7 @@ fn free_space(notifier: &Notifier<'_>, models: &[Model]) -> Vec<(String, u64)> {
     }
     let free = |place: &PathBuf| {
         let space = place.ancestors().find_map(|folder| space_at(folder).ok())?;
-        Some((place.display().to_string(), space.free_bytes))
+        Some((place.display().to_string(), space.free_bytes?))
     };
     places.iter().filter_map(free).collect()
 }
