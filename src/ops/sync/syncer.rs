@@ -190,7 +190,7 @@ impl<'a> Syncer<'a> {
 
     /// Reports once that the checks wait because the Hub has asked for it.
     fn report_limit(&mut self, only_checks: bool) {
-        let wait = self.hub.asked_to_wait().filter(|_| only_checks);
+        let wait = self.clients.own().asked_to_wait().filter(|_| only_checks);
         if let Some(wait) = wait.filter(|_| !self.limit_is_reported) {
             let message = format!("the Hub asks to wait for {} s", wait.as_secs());
             self.events.push(SyncEvent::Waiting { message });
