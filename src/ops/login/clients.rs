@@ -16,7 +16,7 @@ use crate::sys::host::Host;
 use crate::sys::http::Http;
 use crate::sys::pause::Sleeper;
 
-/// Whether a login that ends soon may be renewed.
+/// The permission to renew a login that ends soon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Renewal {
     /// The command only reads.

@@ -21,7 +21,7 @@ pub struct Settings {
     pub xet: Option<XetService>,
     /// The lifetime that a renewed login is said to have.
     pub login_lifetime: Duration,
-    /// Whether a refresh token is valid once, and the answer has the next one.
+    /// Makes a refresh token valid once: the answer has the next one.
     pub rotates_logins: bool,
     pub shape: Shape,
 }
