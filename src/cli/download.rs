@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::context::Context;
-use super::download_report::{Watcher, report_run, show_dry_run};
+use super::download_report::{Watcher, report_run, show_dry_run, show_published};
 use super::explain::Complaint;
 use super::fields::destination;
 use super::limits::{Limits, NewPlace, Waiting};
@@ -15,7 +15,7 @@ use super::status::leave_status_file;
 use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, Model, Tag};
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
-use crate::domain::repo::{Repo, RepoPath, Revision};
+use crate::domain::repo::{Repo, RepoPath, RepoType, Revision};
 use crate::domain::repo_arg::{RepoArg, RepoPart, escape_pattern};
 use crate::domain::run::RunCommand;
 use crate::domain::settings::Settings;
@@ -24,6 +24,7 @@ use crate::ops;
 use crate::ops::directories::used_by_another;
 use crate::ops::download::download;
 use crate::ops::finish::{EndedRuns, Finish};
+use crate::ops::hub::is_offline;
 use crate::ops::services::Services;
 use crate::ops::sync::{Target, Vanished};
 use crate::store::{ModelFilter, Store};
@@ -50,6 +51,10 @@ pub struct Download {
     /// Repositories or registered names, and files of a repository
     #[arg(value_name = "REPO|NAME|FILE", required_unless_present_any = ["all", "tag"])]
     what: Vec<String>,
+
+    /// The type of the repositories: model, dataset, space or kernel (default: as REPO says)
+    #[arg(long, value_name = "TYPE")]
+    repo_type: Option<RepoType>,
 
     /// Branch, tag, refs/pr/N or full commit
     #[arg(long, value_name = "REV")]
@@ -120,13 +125,19 @@ impl Download {
                 .into());
         }
         let (host, home) = (&context.host, &context.home);
-        if self.dry_run {
+        // As the official client: what is there is used, unless the Hub must be asked.
+        let is_offline = is_offline(host) && !self.force && self.accept.is_none();
+        if self.dry_run || is_offline {
             let store = match existing {
                 Some(store) => store,
                 None => Store::open_read_only(&home.database(), context.now())?,
             };
             let services = Services::read_only(host, home, settings, store);
-            return show_dry_run(context, &services, &targets);
+            if self.dry_run {
+                return show_dry_run(context, &services, &targets);
+            }
+            let (single, missing) = (single.as_ref(), ExitStatus::Temporary);
+            return show_published(context, &services, &targets, single, missing);
         }
         let (command, trigger) = (RunCommand::Download, Trigger::Manual);
         let lock = take_lock(context, command, trigger, self.waiting.wait)?;
@@ -304,24 +315,27 @@ impl Download {
         let place = place.unwrap_or_else(|| spec.destination.clone());
         let is_the_model =
             filter == spec.filter && revision == spec.revision && place == spec.destination;
-        let accepted = Target::from(model).accepted.filter(|_| is_the_model);
+        let vanished = self.vanished(store, &spec.repo)?;
+        if let (true, Some(store)) = (is_the_model, store) {
+            let target = Target::with_siblings(store, model)?;
+            return Ok(Target {
+                accepted: self.accept.clone().or(target.accepted),
+                required,
+                force: self.force,
+                vanished,
+                ..target
+            });
+        }
         Ok(Target {
-            model: is_the_model.then(|| (model.id, spec.name.clone())),
-            repo: spec.repo.clone(),
             revision,
             filter,
             required,
             destination: place,
-            known_commit: model
-                .state
-                .published_commit
-                .clone()
-                .filter(|_| is_the_model),
-            needs_token: model.state.needs_token,
-            held_commit: model.state.held_commit.clone().filter(|_| is_the_model),
-            accepted: self.accept.clone().or(accepted),
             force: self.force,
-            vanished: self.vanished(store, &spec.repo)?,
+            vanished,
+            needs_token: model.state.needs_token,
+            accepted: self.accept.clone(),
+            ..Target::unregistered(spec.repo.clone())
         })
     }
 
@@ -333,7 +347,7 @@ impl Download {
         word: &str,
         files: &[&str],
     ) -> Result<Target> {
-        let arg = RepoArg::parse(word, settings.endpoint())?;
+        let arg = RepoArg::parse(word, settings.endpoint())?.of_type(self.repo_type)?;
         let revision = match (&self.revision, &arg.revision) {
             (Some(flag), Some(own)) if flag != own => {
                 return Err(Complaint::usage("two different revisions are given")
@@ -345,7 +359,7 @@ impl Download {
         };
         let stored = Filter {
             include: arg.include_patterns(),
-            exclude: Vec::new(),
+            ..Filter::default()
         };
         let (filter, mut required) = self.filter(files, &stored)?;
         if let (Some(RepoPart::File(path)), true) =
@@ -360,18 +374,14 @@ impl Download {
             .transpose()?;
         let vanished = self.vanished(store, &arg.repo)?;
         Ok(Target {
-            model: None,
-            repo: arg.repo,
             revision,
             filter,
             required,
             destination: place.unwrap_or(Destination::Cache),
-            known_commit: None,
-            needs_token: false,
-            held_commit: None,
-            accepted: self.accept.clone(),
             force: self.force,
             vanished,
+            accepted: self.accept.clone(),
+            ..Target::unregistered(arg.repo)
         })
     }
 
@@ -388,7 +398,12 @@ impl Download {
             } else {
                 self.exclude.clone()
             };
-            return Ok((Filter { include, exclude }, BTreeSet::new()));
+            let filter = Filter {
+                include,
+                exclude,
+                ..Filter::default()
+            };
+            return Ok((filter, BTreeSet::new()));
         }
         if !self.include.is_empty() || !self.exclude.is_empty() {
             return Err(Complaint::usage("files are named, and patterns given")
@@ -408,7 +423,7 @@ impl Download {
         Ok((
             Filter {
                 include: Some(include),
-                exclude: Vec::new(),
+                ..Filter::default()
             },
             required,
         ))
@@ -428,15 +443,16 @@ fn beginning_of_commit(text: &str) -> Result<String, String> {
 /// Tells a file of a repository from a repository: a folder ends in `/`, a
 /// file has an extension that begins with a letter, which versions do not.
 fn looks_like_file(word: &str) -> bool {
-    let typed = [
-        "models/",
-        "datasets/",
-        "spaces/",
-        "hf://",
-        "http://",
-        "https://",
-    ];
-    if typed.iter().any(|prefix| word.starts_with(prefix)) && !word.ends_with('/') {
+    let is_page = ["hf://", "http://", "https://"]
+        .iter()
+        .any(|scheme| word.starts_with(scheme));
+    let has_type = RepoType::ALL.iter().any(|kind| {
+        let rest = word.strip_prefix(kind.plural());
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    });
+    // A file behind a colon belongs to the repository before it.
+    let is_repo = is_page || has_type || word.contains(':');
+    if is_repo && !word.ends_with('/') {
         return false;
     }
     if word.ends_with('/') || word.matches('/').count() > 1 {
@@ -473,6 +489,9 @@ mod tests {
             "org/phi-1.5b",
             "gpt2",
             "datasets/org/x",
+            "kernels/org/x.y",
+            "org/name:Q4_K_M",
+            "org/name:sub/m-Q4_K_M.gguf",
             "hf://org/name/x.json",
             "https://huggingface.co/org/name",
         ] {

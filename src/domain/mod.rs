@@ -11,7 +11,7 @@
 //!
 //! | word | meaning |
 //! |---|---|
-//! | model | a registered entry: a repository (model, dataset or space) at a revision, with filters and a destination |
+//! | model | a registered entry: a repository (model, dataset, space or kernel) at a revision, with filters and a destination |
 //! | target | one repository at one revision to synchronise, registered or given on the command line |
 //! | destination | the place of the files: the shared Hub cache, or a plain directory |
 //! | snapshot | the files of a repository at one commit; *published* when readers of the destination see it |
@@ -59,6 +59,7 @@ pub mod place;
 pub mod placement;
 pub mod plan;
 pub mod proof;
+pub mod quantisation;
 pub mod queue_order;
 pub mod ranges;
 pub mod repo;

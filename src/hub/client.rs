@@ -47,6 +47,8 @@ impl Default for HubOptions {
 pub struct HubClient {
     state: Arc<ClientState>,
     retry: RetryPolicy,
+    /// The requests are part of a download, which the Hub counts for the authors.
+    is_counted: bool,
 }
 
 struct ClientState {
@@ -113,6 +115,7 @@ impl HubClient {
                 max_busy: http.patience(),
                 ..options.retry
             },
+            is_counted: false,
             state: Arc::new(ClientState {
                 http,
                 endpoint,
@@ -137,6 +140,17 @@ impl HubClient {
                 max_busy: self.retry.max_busy,
                 ..retry
             },
+            is_counted: self.is_counted,
+        }
+    }
+
+    /// Returns a client whose requests to the Hub are marked as part of a download, as
+    /// the official client does.
+    #[must_use]
+    pub fn counted(&self) -> Self {
+        Self {
+            is_counted: true,
+            ..self.clone()
         }
     }
 
@@ -315,6 +329,9 @@ impl HubClient {
         let is_hub = redirect::may_see_token(&state.endpoint, &request.url);
         if let (true, Some(token)) = (is_hub, &state.token) {
             http_request = http_request.bearer(token.secret());
+        }
+        if is_hub && self.is_counted {
+            http_request = http_request.counted();
         }
         let answer = state
             .http

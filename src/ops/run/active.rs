@@ -225,8 +225,12 @@ impl<'a> ActiveRun<'a> {
         let network = services.network()?;
         let options = engine_options(services, bounds);
         let proofs = Proofs::new(&services.store, services.host, self.id.clone());
+        let hub = match self.command {
+            RunCommand::RunDue | RunCommand::Download => network.hub.counted(),
+            _ => network.hub.clone(),
+        };
         let syncer = Syncer::new(
-            &network.hub,
+            &hub,
             network.xet.as_ref(),
             &self.cache_choice(),
             proofs,

@@ -9,9 +9,10 @@ use super::delta::Asker;
 use super::destination::{DestinationWriter, TargetDestination};
 use super::local_reads::LocalReads;
 use super::origins::origins_of;
-use super::target::{CacheChoice, Target};
+use super::target::{CacheChoice, Target, is_accepted};
 use crate::cache::{Prove, Vanished};
 use crate::domain::content::ContentId;
+use crate::domain::filter::Filter;
 use crate::domain::hold::{Loss, hold_reason};
 use crate::domain::origin::Origins;
 use crate::domain::plan::{self, Action, LocalFacts, SyncPlan, plan_sync};
@@ -188,8 +189,9 @@ pub fn check(
         Some(remote) => remote,
         None => hub.tree(&target.repo, &commit)?,
     };
-    let chosen = wanted(&remote, target)?;
-    let mut facts = destination.facts(&remote, &target.filter, old_commit.as_ref(), prove)?;
+    wanted(&remote, target)?;
+    let filter = target.shared_filter();
+    let mut facts = destination.facts(&remote, &filter, old_commit.as_ref(), prove)?;
     if let Some(loss) = loss(&destination, target, &remote, old_commit.as_ref(), &facts)? {
         return Ok(Checked::Suspicious {
             path: destination.readable_at(&loss.published.0),
@@ -198,16 +200,11 @@ pub fn check(
         });
     }
     leave_out_bad_sources(&mut facts, &destination, bad);
-    let distrusted = distrust_files(&mut facts, &chosen, target, |file| {
+    let distrusted = distrust_files(&mut facts, &remote.selected(&filter), target, |file| {
         is_bad(&destination, &commit, file, bad)
     });
     let moves_ref = target.model.is_some() || !hides_files(&remote, target, &facts.previous);
-    let mut plan = plan_sync(
-        &remote,
-        &target.filter,
-        &destination.likely_placement(),
-        &facts,
-    )?;
+    let mut plan = plan_sync(&remote, &filter, &destination.likely_placement(), &facts)?;
     if info.gated != Gated::No
         && let Some(file) = plan.fetches().next()
     {
@@ -314,8 +311,8 @@ fn distrust_files(
     distrusted
 }
 
-/// Decides whether a commit is held because it looks like a loss; it is an
-/// error if nothing was ever selected.
+/// Decides whether a commit is held because it looks like a loss for the target or for
+/// a sibling; it is an error if nothing was ever selected for the target.
 fn loss(
     destination: &TargetDestination,
     target: &Target,
@@ -323,40 +320,49 @@ fn loss(
     old_commit: Option<&CommitSha>,
     facts: &LocalFacts,
 ) -> Result<Option<Loss>> {
-    let found = remote.amount(Some(&target.filter));
-    let old_commit = old_commit.filter(|old| **old != remote.commit);
-    let selected = |paths: &BTreeSet<RepoPath>| {
-        let selected = |path: &&RepoPath| target.filter.selects(path.as_str());
-        paths.iter().filter(selected).count() as u64
-    };
-    let published = match old_commit {
-        Some(old) => match destination.stored_listing(old)? {
-            Some(listing) => listing.amount(Some(&target.filter)),
-            // Published by another program, so its sizes are unknown.
-            None => Amount {
-                files: selected(&facts.previous),
-                bytes: 0,
-            },
-        },
-        None => Amount::default(),
-    };
-    let is_new = !target.accepts(&remote.commit);
-    if let (Some(old), Some(reason), true) = (old_commit, hold_reason(published, found), is_new) {
-        return Ok(Some(Loss {
-            reason,
-            published: (old.clone(), published),
-            found: (remote.commit.clone(), found),
-        }));
-    }
-    if found.files == 0 && is_new {
-        return Err(NothingSelected {
-            repo: target.repo.clone(),
-            commit: remote.commit.clone(),
-            examples: remote.examples(),
+    if let Some(old) = old_commit.filter(|old| **old != remote.commit) {
+        let listing = destination.stored_listing(old)?;
+        let loss_of = |filter: &Filter, accepted: Option<&String>| {
+            let published = match &listing {
+                Some(listing) => listing.amount(Some(filter)),
+                None => amount_of_names(&facts.previous, filter),
+            };
+            let found = remote.amount(Some(filter));
+            let reason = hold_reason(published, found);
+            let reason = reason.filter(|_| !is_accepted(accepted, &remote.commit))?;
+            Some(Loss {
+                reason,
+                sibling: None,
+                published: (old.clone(), published),
+                found: (remote.commit.clone(), found),
+            })
+        };
+        if let Some(loss) = loss_of(&target.filter, target.accepted.as_ref()) {
+            return Ok(Some(loss));
         }
-        .into());
+        for sibling in &target.siblings {
+            if let Some(loss) = loss_of(&sibling.filter, sibling.accepted.as_ref()) {
+                let sibling = Some(sibling.name.clone());
+                return Ok(Some(Loss { sibling, ..loss }));
+            }
+        }
+    }
+    let is_empty = remote.selected(&target.filter).is_empty();
+    if is_empty && !target.accepts(&remote.commit) {
+        return Err(NothingSelected::new(&target.repo, remote, &target.filter).into());
     }
     Ok(None)
+}
+
+/// Counts the selected files of a commit that another program published, so that their
+/// sizes are unknown.
+fn amount_of_names(paths: &BTreeSet<RepoPath>, filter: &Filter) -> Amount {
+    let names: Vec<&str> = paths.iter().map(RepoPath::as_str).collect();
+    let selection = filter.among(&names);
+    Amount {
+        files: names.iter().filter(|name| selection.has(name)).count() as u64,
+        bytes: 0,
+    }
 }
 
 /// Returns whether a file is on record as bad.
@@ -412,12 +418,10 @@ fn leave_out_bad_sources(facts: &mut LocalFacts, destination: &TargetDestination
 ///
 /// A download of one file must not hide the rest of a model from its readers.
 fn hides_files(remote: &RemoteSnapshot, target: &Target, published: &BTreeSet<RepoPath>) -> bool {
-    let left_out = |file: &&RemoteFile| !target.filter.selects(file.path.as_str());
-    remote
-        .files
-        .iter()
-        .filter(left_out)
-        .any(|file| published.contains(&file.path))
+    let selected = remote.selected(&target.filter);
+    let selected: BTreeSet<&RepoPath> = selected.into_iter().map(|file| &file.path).collect();
+    let mut files = remote.files.iter();
+    files.any(|file| published.contains(&file.path) && !selected.contains(&file.path))
 }
 
 /// Returns the selected files, which must include the required ones.
@@ -428,19 +432,30 @@ fn wanted<'r>(remote: &'r RemoteSnapshot, target: &Target) -> Result<Vec<&'r Rem
                 path: path.to_string(),
                 repo: target.repo.to_string(),
                 commit: remote.commit.short().to_owned(),
+                present: remote.examples(),
+                nearest: remote.nearest(path).map(ToString::to_string),
             }
             .into());
         }
     }
-    let selected = |file: &&RemoteFile| target.filter.selects(file.path.as_str());
-    Ok(remote.files.iter().filter(selected).collect())
+    Ok(remote.selected(&target.filter))
 }
 
 /// A required file does not exist in the repository.
 #[derive(Debug, thiserror::Error)]
-#[error("`{repo}` has no file `{path}` at {commit}")]
+#[error("`{repo}` has no file `{path}` at {commit}; it has {present}")]
 pub struct MissingFile {
     path: String,
     repo: String,
     commit: String,
+    /// Some of the repository's files, as text.
+    present: String,
+    nearest: Option<String>,
+}
+
+impl MissingFile {
+    pub fn hint(&self) -> Option<String> {
+        let nearest = self.nearest.as_ref();
+        nearest.map(|path| format!("did you mean `{path}`? nothing was changed"))
+    }
 }

@@ -46,4 +46,4 @@ pub use preflight::{NoFiles, NoSpace, TooLarge};
 pub use proofs::Proofs;
 pub use result::{SyncEvent, SyncResult};
 pub use syncer::Syncer;
-pub use target::{CacheChoice, SyncRequest, Target, TargetId};
+pub use target::{CacheChoice, Sibling, SyncRequest, Target, TargetId, siblings_of};

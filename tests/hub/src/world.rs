@@ -27,6 +27,7 @@ pub(crate) enum Kind {
     Model,
     Dataset,
     Space,
+    Kernel,
 }
 
 impl Kind {
@@ -35,6 +36,7 @@ impl Kind {
             "models" => Some(Self::Model),
             "datasets" => Some(Self::Dataset),
             "spaces" => Some(Self::Space),
+            "kernels" => Some(Self::Kernel),
             _ => None,
         }
     }
@@ -44,6 +46,7 @@ impl Kind {
             Self::Model => "models",
             Self::Dataset => "datasets",
             Self::Space => "spaces",
+            Self::Kernel => "kernels",
         }
     }
 
