@@ -56,7 +56,7 @@ pub fn hold_reason(published: Amount, found: Amount) -> Option<HoldReason> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loss {
     pub reason: HoldReason,
-    /// The other model that would lose files; `None` for the model itself.
+    /// The other model of the revision that would lose files; `None` for the model itself.
     pub sibling: Option<EntryName>,
     pub published: (CommitSha, Amount),
     pub found: (CommitSha, Amount),
@@ -81,7 +81,6 @@ impl Loss {
     /// Returns the command that accepts the update.
     pub fn hint(&self, label: &str) -> String {
         let commit = self.found.0.short();
-        let label = self.sibling.as_ref().map_or(label, EntryName::as_str);
         format!("`hfdl download {label} --accept {commit}` publishes it all the same")
     }
 }

@@ -60,6 +60,15 @@ impl<'a> Quantisation<'a> {
         Ok(Self::Word(text))
     }
 
+    /// Returns the include pattern for a text behind the colon: a word in one spelling,
+    /// so that equal selections are seen to be equal.
+    pub fn pattern(text: &'a str) -> String {
+        match Self::parse(text) {
+            Ok(Quantisation::Word(word)) => format!(":{}", word.to_ascii_uppercase()),
+            _ => format!(":{text}"),
+        }
+    }
+
     /// Returns the files of a listing that belong to the quantisation; empty if the
     /// listing has no model file of it.
     pub fn files<'p>(self, paths: &[&'p str]) -> BTreeSet<&'p str> {

@@ -69,6 +69,7 @@ pub struct NothingSelected {
     missing: String,
     /// Some of the repository's files or quantisations, as text.
     present: String,
+    hint: &'static str,
 }
 
 impl NothingSelected {
@@ -80,17 +81,18 @@ impl NothingSelected {
             Some(quantisation) => Self {
                 missing: format!("`{repo}` at {at} has no file of {quantisation}"),
                 present: gguf_examples(&paths).unwrap_or_else(|| listing.examples()),
+                hint: "choose another one, or files by `--include`; nothing was changed",
             },
             None => Self {
                 missing: format!("no file of `{repo}` at {at} is selected"),
                 present: listing.examples(),
+                hint: "give patterns that match its files; nothing was changed",
             },
         }
     }
 
     pub fn hint(&self) -> Option<&'static str> {
-        Some("give patterns that match its files; nothing was changed")
-            .filter(|_| self.present != NO_FILE)
+        Some(self.hint).filter(|_| self.present != NO_FILE)
     }
 }
 

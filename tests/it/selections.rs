@@ -185,10 +185,10 @@ fn two_quantisations_of_one_revision_are_two_models() {
 #[test]
 fn the_same_selection_twice_is_refused_with_the_name_that_has_it() {
     let (env, _) = both();
-    env.line("models add acme/q:q4_k_m --name again")
+    env.line("models add acme/q:Q4_K_m --name again")
         .exits(2)
         .explains("`four`");
-    env.line("models set eight --include ':q4_k_m'")
+    env.line("models set eight --include ':Q4_K_M'")
         .exits(2)
         .explains("`four`");
     // A directory has one model, whatever it selects.
@@ -237,21 +237,23 @@ fn both_models_in_one_run_fetch_each_file_once() {
     assert_eq!(files(&env, &new), names(&BOTH));
 }
 
+/// Publishes a revision that has lost one of the quantisations.
+fn publish_without_eight(env: &TestEnv) -> String {
+    let draft = env.hub().repo("acme/q").commit("main").empty();
+    draft
+        .file("config.json", b"{}")
+        .lfs("q-Q4_K_M.gguf", generated_bytes(LARGE, 2))
+        .publish()
+}
+
 #[test]
 fn a_loss_for_one_model_holds_the_ref_for_both() {
     let (env, old) = both();
-    let draft = env.hub().repo("acme/q").commit("main").empty();
-    let new = draft
-        .file("config.json", b"{}")
-        .lfs("q-Q4_K_M.gguf", generated_bytes(LARGE, 2))
-        .publish();
+    let new = publish_without_eight(&env);
     let four = session(env.line("download four --json").succeeds());
     assert_eq!(four["outcome"], "held");
     let error = four["error"].as_str().unwrap();
     assert!(error.contains("for `eight`, which shares"), "{error}");
-    let accept = format!("hfdl download eight --accept {}", &new[..10]);
-    let hint = four["hint"].as_str().unwrap();
-    assert!(hint.contains(&accept), "{hint}");
     assert_eq!(main_ref(&env), old);
     let eight = session(env.line("download eight --json").succeeds());
     assert_eq!(eight["outcome"], "held");
@@ -262,6 +264,23 @@ fn a_loss_for_one_model_holds_the_ref_for_both() {
     assert_eq!(four["outcome"], "updated");
     let shown = env.line("models show four --json").json();
     assert_eq!(shown["held_update"], Value::Null);
+}
+
+#[test]
+fn a_loss_for_another_model_can_be_accepted_and_that_model_says_so_afterwards() {
+    let (env, old) = both();
+    let new = publish_without_eight(&env);
+    let four = session(env.line("download four --json").succeeds());
+    let hint = four["hint"].as_str().unwrap();
+    let accept = format!("download four --accept {}", &new[..10]);
+    assert!(hint.contains(&accept), "{hint}");
+    env.line(&accept).succeeds();
+    assert_eq!(main_ref(&env), new);
+    env.line("download eight")
+        .exits(2)
+        .explains("has no file of `Q8_0`; it has the quantisation `Q4_K_M`");
+    assert!(files(&env, &old).contains(BOTH[0]));
+    env.line("verify eight").succeeds();
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::address::{HUB_HOSTS, parse_page, parse_uri};
 use super::patterns::escape_pattern;
 use super::short::parse_short;
+use crate::domain::quantisation::Quantisation;
 use crate::domain::repo::{NameError, Repo, RepoPath, RepoType, Revision};
 
 /// A parsed repository argument.
@@ -76,7 +77,7 @@ impl RepoArg {
     /// Returns the include patterns that the argument implies.
     pub fn include_patterns(&self) -> Option<Vec<String>> {
         if let Some(quantisation) = &self.quantisation {
-            return Some(vec![format!(":{quantisation}")]);
+            return Some(vec![Quantisation::pattern(quantisation)]);
         }
         self.part.as_ref().map(|part| match part {
             RepoPart::File(path) => vec![escape_pattern(path.as_str())],

@@ -340,7 +340,9 @@ fn loss(
         if let Some(loss) = loss_of(&target.filter, target.accepted.as_ref()) {
             return Ok(Some(loss));
         }
-        for sibling in &target.siblings {
+        let siblings = target.siblings.iter();
+        // A person who accepts the commit has read which model loses files by it.
+        for sibling in siblings.filter(|_| !target.accepts(&remote.commit)) {
             if let Some(loss) = loss_of(&sibling.filter, sibling.accepted.as_ref()) {
                 let sibling = Some(sibling.name.clone());
                 return Ok(Some(Loss { sibling, ..loss }));
