@@ -16,7 +16,7 @@ use crate::domain::filter::Filter;
 use crate::domain::model::{Destination, Model, Tag};
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::repo::{Repo, RepoPath, RepoType, Revision};
-use crate::domain::repo_arg::{RepoArg, RepoPart, escape_pattern};
+use crate::domain::repo_arg::{RepoArg, RepoPart, escape_pattern, looks_like_file};
 use crate::domain::run::RunCommand;
 use crate::domain::settings::Settings;
 use crate::json::skipped_run;
@@ -112,20 +112,11 @@ impl Download {
         let existing = context.existing_store()?;
         let settings = context.settings(existing.as_ref())?;
         let (targets, single) = self.targets(context, existing.as_ref(), &settings)?;
-        if targets.is_empty() && self.all {
-            // From cron this is the state before anything was added, not a mistake.
-            let (outcome, status) = (RunOutcome::Ok, ExitStatus::Ok);
-            let nothing = || skipped_run(Trigger::Manual, None, outcome, status, Vec::new());
-            context.out.result(|_| String::new(), nothing)?;
-            return Ok(ExitStatus::Ok);
-        }
         if targets.is_empty() {
-            return Err(Complaint::usage("no registered model is meant")
-                .next("`hfdl models list` shows all")
-                .into());
+            return self.nothing_meant(context);
         }
         let (host, home) = (&context.host, &context.home);
-        // As the official client: what is there is used, unless the Hub must be asked.
+        // As in the official client: published files are enough unless the Hub must be asked.
         let is_offline = is_offline(host) && !self.force && self.accept.is_none();
         if self.dry_run || is_offline {
             let store = match existing {
@@ -136,8 +127,8 @@ impl Download {
             if self.dry_run {
                 return show_dry_run(context, &services, &targets);
             }
-            let (single, missing) = (single.as_ref(), ExitStatus::Temporary);
-            return show_published(context, &services, &targets, single, missing);
+            let missing = ExitStatus::Temporary;
+            return show_published(context, &services, &targets, single.as_ref(), missing);
         }
         let (command, trigger) = (RunCommand::Download, Trigger::Manual);
         let lock = take_lock(context, command, trigger, self.waiting.wait)?;
@@ -175,6 +166,20 @@ impl Download {
             context.show_hub_warnings(&services);
             report_run(context, &run, single.as_ref())
         })
+    }
+
+    /// Ends a command line that means no model.
+    fn nothing_meant(&self, context: &Context) -> Result<ExitStatus> {
+        if self.all {
+            // From cron this is the state before anything was added, not a mistake.
+            let (outcome, status) = (RunOutcome::Ok, ExitStatus::Ok);
+            let nothing = || skipped_run(Trigger::Manual, None, outcome, status, Vec::new());
+            context.out.result(|_| String::new(), nothing)?;
+            return Ok(ExitStatus::Ok);
+        }
+        Err(Complaint::usage("no registered model is meant")
+            .next("`hfdl models list` shows all")
+            .into())
     }
 
     fn accept_updates(&self, store: &Store, targets: &[Target], context: &Context) -> Result<()> {
@@ -291,6 +296,16 @@ impl Download {
         Ok((targets, single))
     }
 
+    fn place(
+        &self,
+        context: &Context,
+        settings: &Settings,
+        default: &Destination,
+    ) -> Result<Destination> {
+        let to = self.to.as_deref();
+        to.map_or(Ok(default.clone()), |to| destination(context, settings, to))
+    }
+
     fn registered(
         &self,
         context: &Context,
@@ -307,12 +322,7 @@ impl Download {
             .revision
             .clone()
             .unwrap_or_else(|| spec.revision.clone());
-        let place = self
-            .to
-            .as_deref()
-            .map(|to| destination(context, settings, to))
-            .transpose()?;
-        let place = place.unwrap_or_else(|| spec.destination.clone());
+        let place = self.place(context, settings, &spec.destination)?;
         let is_the_model =
             filter == spec.filter && revision == spec.revision && place == spec.destination;
         let vanished = self.vanished(store, &spec.repo)?;
@@ -367,17 +377,12 @@ impl Download {
         {
             required.insert(path.clone());
         }
-        let place = self
-            .to
-            .as_deref()
-            .map(|to| destination(context, settings, to))
-            .transpose()?;
         let vanished = self.vanished(store, &arg.repo)?;
         Ok(Target {
             revision,
             filter,
             required,
-            destination: place.unwrap_or(Destination::Cache),
+            destination: self.place(context, settings, &Destination::Cache)?,
             force: self.force,
             vanished,
             accepted: self.accept.clone(),
@@ -437,65 +442,5 @@ fn beginning_of_commit(text: &str) -> Result<String, String> {
         Ok(text.to_ascii_lowercase())
     } else {
         Err("a commit has 40 hexadecimal digits; the first 7 are enough".to_owned())
-    }
-}
-
-/// Tells a file of a repository from a repository: a folder ends in `/`, a
-/// file has an extension that begins with a letter, which versions do not.
-fn looks_like_file(word: &str) -> bool {
-    let is_page = ["hf://", "http://", "https://"]
-        .iter()
-        .any(|scheme| word.starts_with(scheme));
-    let has_type = RepoType::ALL.iter().any(|kind| {
-        let rest = word.strip_prefix(kind.plural());
-        rest.is_some_and(|rest| rest.starts_with('/'))
-    });
-    // A file behind a colon belongs to the repository before it.
-    let is_repo = is_page || has_type || word.contains(':');
-    if is_repo && !word.ends_with('/') {
-        return false;
-    }
-    if word.ends_with('/') || word.matches('/').count() > 1 {
-        return !word.starts_with("hf://") && !word.contains("://");
-    }
-    let name = word.rsplit('/').next().unwrap_or(word);
-    name.rsplit_once('.').is_some_and(|(_, extension)| {
-        extension.starts_with(|c: char| c.is_ascii_alphabetic())
-            && extension.len() <= 16
-            && extension.chars().all(|c| c.is_ascii_alphanumeric())
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_told_from_repositories() {
-        for file in [
-            "config.json",
-            "sub/model.bin",
-            "a/b/c",
-            "data/",
-            "tokenizer.model",
-            ".gitattributes",
-        ] {
-            assert!(looks_like_file(file), "{file}");
-        }
-        for repo in [
-            "org/name",
-            "Qwen/Qwen2.5-7B",
-            "org/Llama-3.1",
-            "org/phi-1.5b",
-            "gpt2",
-            "datasets/org/x",
-            "kernels/org/x.y",
-            "org/name:Q4_K_M",
-            "org/name:sub/m-Q4_K_M.gguf",
-            "hf://org/name/x.json",
-            "https://huggingface.co/org/name",
-        ] {
-            assert!(!looks_like_file(repo), "{repo}");
-        }
     }
 }

@@ -25,7 +25,7 @@ pub struct Filter {
 impl Filter {
     /// Applies the filter to a listing. A filter with a quantisation of which the
     /// listing has no model file selects nothing.
-    pub fn among<'a>(&'a self, paths: &[&'a str]) -> Selection<'a> {
+    pub fn among<'a>(&'a self, paths: &[&'a str]) -> FileSelection<'a> {
         let mut quantised = BTreeSet::new();
         let mut is_empty = false;
         for quantisation in self.quantisations() {
@@ -33,7 +33,7 @@ impl Filter {
             is_empty |= files.is_empty();
             quantised.extend(files);
         }
-        Selection {
+        FileSelection {
             patterns: Some(self).filter(|_| !is_empty),
             quantised,
             others: self.others.iter().map(|other| other.among(paths)).collect(),
@@ -64,14 +64,14 @@ fn quantisation(pattern: &str) -> Option<Quantisation<'_>> {
 
 /// The files of one listing that a filter selects.
 #[derive(Debug)]
-pub struct Selection<'a> {
+pub struct FileSelection<'a> {
     /// `None` if a quantisation is missing.
     patterns: Option<&'a Filter>,
     quantised: BTreeSet<&'a str>,
-    others: Vec<Selection<'a>>,
+    others: Vec<FileSelection<'a>>,
 }
 
-impl Selection<'_> {
+impl FileSelection<'_> {
     /// Reports whether a file of the listing is selected.
     pub fn has(&self, path: &str) -> bool {
         let any = |patterns: &[String]| {

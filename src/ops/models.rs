@@ -10,7 +10,7 @@ use super::directories::is_same_place;
 use super::ownership;
 use crate::cache::{self, CacheLayout, Forgotten, Leaving, LocalDir, LocalRepo, Rest};
 use crate::domain::content::ContentId;
-use crate::domain::filter::Selection;
+use crate::domain::filter::FileSelection;
 use crate::domain::model::{Destination, EntryName, Model, ModelId, ModelSpec};
 use crate::domain::repo::{CommitSha, RepoId, RepoPath};
 use crate::domain::settings::Settings;
@@ -236,9 +236,7 @@ impl Removal {
         let owned = ownership::ownership_of(store, cache, &spec.repo, now)?;
         cache::forget_revision(cache, owned, &leaving)
     }
-}
 
-impl Removal {
     /// Returns the files that only the removed model selects, of commits that other
     /// models of the cache need.
     fn unshared_files(
@@ -266,7 +264,7 @@ impl Removal {
             let names: Vec<&str> = snapshot.entries.keys().map(RepoPath::as_str).collect();
             let own = self.model.spec.filter.among(&names);
             let kept = users.iter().map(|user| user.spec.filter.among(&names));
-            let kept: Vec<Selection<'_>> = kept.collect();
+            let kept: Vec<FileSelection<'_>> = kept.collect();
             let is_unshared = |path: &&RepoPath| {
                 let is_kept = || kept.iter().any(|it| it.has(path.as_str()));
                 own.has(path.as_str()) && !is_kept()

@@ -219,6 +219,9 @@ fn the_ref_moves_when_the_revision_is_whole_for_each_model() {
     assert_eq!(env.hub().requests().len(), 1);
     let again = session(&env.line("download eight --json"));
     assert_eq!(again["outcome"], "up-to-date");
+    let forced = session(env.line("download four --force --json").succeeds());
+    let fetched = forced["bytes"]["fetched"].as_u64().unwrap();
+    assert!(fetched < LARGE as u64 + 4096, "{fetched} bytes");
 }
 
 #[test]

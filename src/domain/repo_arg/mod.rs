@@ -9,8 +9,10 @@
 
 mod address;
 mod argument;
+mod file_word;
 mod patterns;
 mod short;
 
 pub use argument::{RepoArg, RepoPart};
+pub use file_word::looks_like_file;
 pub use patterns::escape_pattern;

@@ -189,7 +189,7 @@ pub fn check(
         Some(remote) => remote,
         None => hub.tree(&target.repo, &commit)?,
     };
-    wanted(&remote, target)?;
+    let own = wanted(&remote, target)?;
     let filter = target.shared_filter();
     let mut facts = destination.facts(&remote, &filter, old_commit.as_ref(), prove)?;
     if let Some(loss) = loss(&destination, target, &remote, old_commit.as_ref(), &facts)? {
@@ -200,8 +200,19 @@ pub fn check(
         });
     }
     leave_out_bad_sources(&mut facts, &destination, bad);
-    let distrusted = distrust_files(&mut facts, &remote.selected(&filter), target, |file| {
-        is_bad(&destination, &commit, file, bad)
+    // The files of siblings are not fetched again.
+    let forced: BTreeSet<&RepoPath> = match target.force {
+        true => own.iter().map(|file| &file.path).collect(),
+        false => BTreeSet::new(),
+    };
+    let shared = remote.selected(&filter);
+    let distrusted = distrust_files(&mut facts, &shared, &forced, |file| {
+        let is_bad = is_bad(&destination, &commit, file, bad);
+        if is_bad {
+            let label = target.label();
+            log::info!("{label}: `{}` is damaged and is fetched again", file.path);
+        }
+        is_bad
     });
     let moves_ref = target.model.is_some() || !hides_files(&remote, target, &facts.previous);
     let mut plan = plan_sync(&remote, &filter, &destination.likely_placement(), &facts)?;
@@ -285,25 +296,21 @@ fn files_in_place(
     }))
 }
 
-/// Makes the plan fetch damaged files again, and all files of a forced sync. Returns
-/// their contents.
+/// Makes the plan fetch damaged files again, and those of a forced sync. Returns their
+/// contents.
 fn distrust_files(
     facts: &mut LocalFacts,
     files: &[&RemoteFile],
-    target: &Target,
+    forced: &BTreeSet<&RepoPath>,
     is_bad: impl Fn(&RemoteFile) -> bool,
 ) -> BTreeSet<ContentId> {
     let mut distrusted = BTreeSet::new();
     for file in files {
-        if target.force {
+        let is_forced = forced.contains(&file.path);
+        if is_forced {
             facts.partials.remove(&file.content);
         }
-        let is_bad = is_bad(file);
-        if is_bad {
-            let label = target.label();
-            log::info!("{label}: `{}` is damaged and is fetched again", file.path);
-        }
-        if target.force || is_bad {
+        if is_bad(file) || is_forced {
             facts.distrust(file);
             distrusted.insert(file.content);
         }

@@ -11,7 +11,8 @@
 //! Invariants: an error of a target becomes its result and stops no other; only
 //! the coordinating thread gives final names and writes proofs; a name and a
 //! size prove nothing, so each file is hashed once and its proof is valid while
-//! size, change time and inode stay the same. Deliberately absent: sessions and
+//! size, change time and inode stay the same; the ref of the cache moves when the
+//! commit is whole for the target and for its siblings. Deliberately absent: sessions and
 //! schedules, which belong to the callers.
 
 mod check;
