@@ -32,9 +32,9 @@ use crate::ui::text;
 
 /// Download now, by hand or in CI
 ///
-/// Fetches what is missing, verifies every byte, publishes each repository in one step, and prints
-/// the path of each. A registered name uses what is stored about it; any other repository is fetched
-/// without being registered. Schedules are not touched.
+/// Fetches missing files, verifies every byte, publishes each repository in one step, and prints the
+/// path of each. A registered name has its stored filters, revision and destination; any other
+/// repository is fetched without being registered. Schedules are not changed.
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "Arguments that are no registered name and look like a file (name.ext, folder/) \
@@ -80,7 +80,7 @@ pub struct Download {
     #[arg(long, conflicts_with = "what")]
     tag: Vec<Tag>,
 
-    /// Fetch again what is there already
+    /// Fetch files again that are there already
     #[arg(long)]
     force: bool,
 
@@ -93,7 +93,7 @@ pub struct Download {
     #[arg(long)]
     delete: bool,
 
-    /// Say what would be fetched, and fetch nothing
+    /// Show the files to fetch, and fetch nothing
     #[arg(long)]
     dry_run: bool,
 
@@ -174,7 +174,7 @@ impl Download {
             // From cron this is the state before anything was added, not a mistake.
             let (outcome, status) = (RunOutcome::Ok, ExitStatus::Ok);
             let nothing = || skipped_run(Trigger::Manual, None, outcome, status, Vec::new());
-            context.out.result(|_| String::new(), nothing)?;
+            context.out.document(nothing)?;
             return Ok(ExitStatus::Ok);
         }
         Err(Complaint::usage("no registered model is meant")
@@ -296,16 +296,6 @@ impl Download {
         Ok((targets, single))
     }
 
-    fn place(
-        &self,
-        context: &Context,
-        settings: &Settings,
-        default: &Destination,
-    ) -> Result<Destination> {
-        let to = self.to.as_deref();
-        to.map_or(Ok(default.clone()), |to| destination(context, settings, to))
-    }
-
     fn registered(
         &self,
         context: &Context,
@@ -322,7 +312,8 @@ impl Download {
             .revision
             .clone()
             .unwrap_or_else(|| spec.revision.clone());
-        let place = self.place(context, settings, &spec.destination)?;
+        let place = self.place_given(context, settings)?;
+        let place = place.unwrap_or_else(|| spec.destination.clone());
         let is_the_model =
             filter == spec.filter && revision == spec.revision && place == spec.destination;
         let vanished = self.vanished(store, &spec.repo)?;
@@ -377,17 +368,24 @@ impl Download {
         {
             required.insert(path.clone());
         }
+        let place = self.place_given(context, settings)?;
         let vanished = self.vanished(store, &arg.repo)?;
         Ok(Target {
             revision,
             filter,
             required,
-            destination: self.place(context, settings, &Destination::Cache)?,
+            destination: place.unwrap_or(Destination::Cache),
             force: self.force,
             vanished,
             accepted: self.accept.clone(),
             ..Target::unregistered(arg.repo)
         })
+    }
+
+    /// Returns the destination of `--to`.
+    fn place_given(&self, context: &Context, settings: &Settings) -> Result<Option<Destination>> {
+        let to = self.to.as_deref();
+        to.map(|to| destination(context, settings, to)).transpose()
     }
 
     /// Named files beat patterns on the command line, and these beat stored ones.
