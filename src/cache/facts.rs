@@ -32,9 +32,7 @@ pub fn local_facts(
     published: Option<&CommitSha>,
 ) -> Result<LocalFacts> {
     let repo_layout = cache.repo(repo);
-    let wanted: Vec<&RemoteFile> = (remote.files.iter())
-        .filter(|file| filter.selects(file.path.as_str()))
-        .collect();
+    let wanted = remote.selected(filter);
     let mut facts = LocalFacts::default();
     look_in_snapshot(&repo_layout, &remote.commit, &wanted, &mut facts)?;
 
@@ -66,8 +64,9 @@ pub fn facts_of_cache(
     filter: &Filter,
 ) -> Result<LocalFacts> {
     let mut facts = LocalFacts::default();
-    let mut missing: HashMap<String, &RemoteFile> = (remote.files.iter())
-        .filter(|file| filter.selects(file.path.as_str()))
+    let mut missing: HashMap<String, &RemoteFile> = remote
+        .selected(filter)
+        .into_iter()
         .map(|file| (file.content.etag(), file))
         .collect();
     look_in_cache(cache, &mut missing, &mut facts)?;

@@ -14,12 +14,12 @@ use super::homes::{HOMES, origin_of_snapshot};
 use super::layout::{CacheLayout, RepoLayout, SIDECAR_SUFFIX};
 use super::local_dir::{LocalDir, PRIVATE, RECORDS};
 use super::publish::CACHEDIR_TAG;
-use super::scan::{LocalRepo, files_below, scan_repo};
+use super::scan::{LocalEntry, LocalRepo, files_below, scan_repo};
 use super::sweep::{contents_used_elsewhere, execute_sweep, remove_unless_in_use};
 use super::sweep_plan::{Evidence, SweepRules, SweepTarget, plan_sweep};
 use crate::domain::content::ContentId;
 use crate::domain::deletion::{FileOrigin, Ownership, Permit, Reason, Refusal, judge};
-use crate::domain::repo::{CommitSha, Repo, Revision};
+use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 use crate::sys::files;
 use crate::sys::removal;
 
@@ -46,11 +46,14 @@ pub struct Forgotten {
 #[derive(Clone, Copy)]
 pub struct Leaving<'a> {
     pub repo: &'a Repo,
-    pub revision: &'a Revision,
+    /// The revision whose ref is removed; `None` if another model follows it.
+    pub revision: Option<&'a Revision>,
     /// The commits that were published for it and that no other model needs.
     pub own: &'a BTreeSet<CommitSha>,
     /// Commits that other models of this home need.
     pub needed: &'a BTreeSet<CommitSha>,
+    /// Files of needed commits that only this model selects.
+    pub unshared: &'a BTreeMap<CommitSha, BTreeSet<RepoPath>>,
     pub rest: Rest,
     /// Returns the contents that other programs have open.
     pub open: &'a dyn Fn(&LocalRepo) -> BTreeSet<ContentId>,
@@ -75,6 +78,7 @@ pub fn forget_revision(
     if let Some(refusal) = remove_reference(&layout, &local, &ownership, leaving, &open)? {
         forgotten.kept.insert(refusal);
     }
+    remove_unshared(&layout, &local, &ownership, leaving, &open, &mut forgotten)?;
     let local = scan_repo(cache, repo)?;
     let made: BTreeSet<CommitSha> = ownership.own.snapshots.keys().cloned().collect();
     let goes = |commit: &CommitSha| match leaving.rest {
@@ -110,7 +114,7 @@ pub fn forget_revision(
         }
     }
     let done = execute_sweep(cache, repo, &plan, &rules)?;
-    forgotten.freed_bytes = done.freed_bytes;
+    forgotten.freed_bytes += done.freed_bytes;
     for (item, _) in done.removals() {
         if let SweepTarget::Blob(content) = &item.what {
             forgotten.blobs.push(layout.blob(content));
@@ -150,8 +154,8 @@ fn remove_reference(
     leaving: &Leaving<'_>,
     open: &BTreeSet<ContentId>,
 ) -> Result<Option<Refusal>> {
-    let revision = leaving.revision;
-    let Some(commit) = local.refs.get(revision) else {
+    let named = leaving.revision.and_then(|it| local.refs.get_key_value(it));
+    let Some((revision, commit)) = named else {
         return Ok(None);
     };
     let snapshot = local.snapshots.get(commit);
@@ -185,6 +189,55 @@ fn remove_reference(
         }
     }
     Ok(None)
+}
+
+/// Removes the files of snapshots that stay which no other model selects.
+fn remove_unshared(
+    layout: &RepoLayout,
+    local: &LocalRepo,
+    ownership: &Ownership,
+    leaving: &Leaving<'_>,
+    open: &BTreeSet<ContentId>,
+    forgotten: &mut Forgotten,
+) -> Result<()> {
+    for (commit, paths) in leaving.unshared {
+        let Some(snapshot) = local.snapshots.get(commit).filter(|_| !paths.is_empty()) else {
+            continue;
+        };
+        let used = |path: &RepoPath| snapshot.entries.get(path)?.content();
+        let is_open = paths.iter().filter_map(used).any(|it| open.contains(&it));
+        let claims = [
+            ownership.refusal_of_commit(commit),
+            is_open.then_some(Refusal::Open),
+        ];
+        let origin = origin_of_snapshot(ownership, local, commit, snapshot);
+        let permit = match judge(Reason::OfRemovedModel, origin, claims) {
+            Ok(permit) => permit,
+            Err(refusal) => {
+                forgotten.kept.insert(refusal);
+                continue;
+            }
+        };
+        let context = || format!("cannot remove files of commit {commit}");
+        // First: with it, readers without a network refuse a snapshot that lacks a file.
+        removal::remove_file(&layout.tree(commit), permit).with_context(context)?;
+        for path in paths {
+            let entry = layout.entry(commit, path);
+            removal::remove_file(&entry, permit).with_context(context)?;
+            if let Some(LocalEntry::RealFile { size_bytes }) = snapshot.entries.get(path) {
+                forgotten.freed_bytes += size_bytes;
+                forgotten.blobs.push(entry.clone());
+            }
+            let root = layout.snapshot(commit);
+            let folders = entry.ancestors().skip(1).take_while(|dir| *dir != root);
+            for folder in folders {
+                if !removal::remove_empty_dir(folder) {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Removes a repository's folder when nothing but notes of hfdl is left in it.

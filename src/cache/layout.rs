@@ -286,10 +286,11 @@ mod tests {
     use super::*;
 
     fn repo(text: &str) -> Repo {
-        let (kind, id) = match text.strip_prefix("datasets/") {
-            Some(id) => (RepoType::Dataset, id),
-            None => (RepoType::Model, text),
-        };
+        let kinds = [RepoType::Dataset, RepoType::Kernel].into_iter();
+        let (kind, id) = kinds
+            .filter_map(|kind| Some((kind, text.strip_prefix(kind.url_prefix())?)))
+            .next()
+            .unwrap_or((RepoType::Model, text));
         Repo::new(kind, id.parse().unwrap())
     }
 
@@ -299,13 +300,14 @@ mod tests {
             ("acme/tiny", "models--acme--tiny"),
             ("gpt2", "models--gpt2"),
             ("datasets/a-b/c_d.e", "datasets--a-b--c_d.e"),
+            ("kernels/acme/fast", "kernels--acme--fast"),
         ] {
             assert_eq!(folder_name(&repo(id)), name);
             assert_eq!(parse_folder_name(name), Some(repo(id)));
         }
         for foreign in [
             "blobs",
-            "kernels--a--b",
+            "buckets--a--b",
             "models--a--b--c",
             "models",
             ".locks",

@@ -232,10 +232,7 @@ impl LocalDir {
             ..LocalFacts::default()
         };
         let mut missing = HashMap::new();
-        for file in &remote.files {
-            if !filter.selects(file.path.as_str()) {
-                continue;
-            }
+        for file in remote.selected(filter) {
             if let Some(there) = self.in_place(file, prove)? {
                 facts.in_place.insert(file.path.clone(), there);
                 continue;

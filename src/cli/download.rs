@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 
 use super::context::Context;
-use super::download_report::{Watcher, report_run, show_dry_run};
+use super::download_report::{Watcher, report_run, show_dry_run, show_published};
 use super::explain::Complaint;
 use super::fields::destination;
 use super::limits::{Limits, NewPlace, Waiting};
@@ -16,8 +16,8 @@ use crate::domain::filter::Filter;
 use crate::domain::login::TokenName;
 use crate::domain::model::{Destination, Model, Tag};
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
-use crate::domain::repo::{Repo, RepoPath, Revision};
-use crate::domain::repo_arg::{RepoArg, RepoPart, escape_pattern};
+use crate::domain::repo::{Repo, RepoPath, RepoType, Revision};
+use crate::domain::repo_arg::{RepoArg, RepoPart, escape_pattern, looks_like_file};
 use crate::domain::run::RunCommand;
 use crate::domain::settings::Settings;
 use crate::json::skipped_run;
@@ -25,6 +25,7 @@ use crate::ops;
 use crate::ops::directories::used_by_another;
 use crate::ops::download::download;
 use crate::ops::finish::{EndedRuns, Finish};
+use crate::ops::hub::is_offline;
 use crate::ops::services::Services;
 use crate::ops::sync::{Target, Vanished};
 use crate::store::{ModelFilter, Store};
@@ -51,6 +52,10 @@ pub struct Download {
     /// Repositories or registered names, and files of a repository
     #[arg(value_name = "REPO|NAME|FILE", required_unless_present_any = ["all", "tag"])]
     what: Vec<String>,
+
+    /// The type of the repositories: model, dataset, space or kernel (default: as REPO says)
+    #[arg(long, value_name = "TYPE")]
+    repo_type: Option<RepoType>,
 
     /// Branch, tag, refs/pr/N or full commit
     #[arg(long, value_name = "REV")]
@@ -112,26 +117,23 @@ impl Download {
         let existing = context.existing_store()?;
         let settings = context.settings(existing.as_ref())?;
         let (targets, single) = self.targets(context, existing.as_ref(), &settings)?;
-        if targets.is_empty() && self.all {
-            // From cron this is the state before anything was added, not a mistake.
-            let (outcome, status) = (RunOutcome::Ok, ExitStatus::Ok);
-            let nothing = || skipped_run(Trigger::Manual, None, outcome, status, Vec::new());
-            context.out.document(nothing)?;
-            return Ok(ExitStatus::Ok);
-        }
         if targets.is_empty() {
-            return Err(Complaint::usage("no registered model is meant")
-                .next("`hfdl models list` shows all")
-                .into());
+            return self.nothing_meant(context);
         }
         let (host, home) = (&context.host, &context.home);
-        if self.dry_run {
+        // As in the official client: published files are enough unless the Hub must be asked.
+        let is_offline = is_offline(host) && !self.force && self.accept.is_none();
+        if self.dry_run || is_offline {
             let store = match existing {
                 Some(store) => store,
                 None => Store::open_read_only(&home.database(), context.now())?,
             };
             let services = Services::read_only(host, home, settings, store);
-            return show_dry_run(context, &services, &targets);
+            if self.dry_run {
+                return show_dry_run(context, &services, &targets);
+            }
+            let missing = ExitStatus::Temporary;
+            return show_published(context, &services, &targets, single.as_ref(), missing);
         }
         let (command, trigger) = (RunCommand::Download, Trigger::Manual);
         let lock = take_lock(context, command, trigger, self.waiting.wait)?;
@@ -169,6 +171,20 @@ impl Download {
             context.show_hub_warnings(&services);
             report_run(context, &run, single.as_ref())
         })
+    }
+
+    /// Ends a command line that means no model.
+    fn nothing_meant(&self, context: &Context) -> Result<ExitStatus> {
+        if self.all {
+            // From cron this is the state before anything was added, not a mistake.
+            let (outcome, status) = (RunOutcome::Ok, ExitStatus::Ok);
+            let nothing = || skipped_run(Trigger::Manual, None, outcome, status, Vec::new());
+            context.out.document(nothing)?;
+            return Ok(ExitStatus::Ok);
+        }
+        Err(Complaint::usage("no registered model is meant")
+            .next("`hfdl models list` shows all")
+            .into())
     }
 
     fn accept_updates(&self, store: &Store, targets: &[Target], context: &Context) -> Result<()> {
@@ -305,25 +321,28 @@ impl Download {
         let place = place.unwrap_or_else(|| spec.destination.clone());
         let is_the_model =
             filter == spec.filter && revision == spec.revision && place == spec.destination;
-        let accepted = Target::from(model).accepted.filter(|_| is_the_model);
+        let vanished = self.vanished(store, &spec.repo)?;
+        if let (true, Some(store)) = (is_the_model, store) {
+            let target = Target::with_siblings(store, model)?;
+            return Ok(Target {
+                accepted: self.accept.clone().or(target.accepted),
+                required,
+                force: self.force,
+                vanished,
+                ..target
+            });
+        }
         Ok(Target {
-            model: is_the_model.then(|| (model.id, spec.name.clone())),
-            repo: spec.repo.clone(),
             revision,
             filter,
             required,
             destination: place,
             token_name: self.token_name.clone().or(spec.token_name.clone()),
-            known_commit: model
-                .state
-                .published_commit
-                .clone()
-                .filter(|_| is_the_model),
-            needs_token: model.state.needs_token,
-            held_commit: model.state.held_commit.clone().filter(|_| is_the_model),
-            accepted: self.accept.clone().or(accepted),
             force: self.force,
-            vanished: self.vanished(store, &spec.repo)?,
+            vanished,
+            needs_token: model.state.needs_token,
+            accepted: self.accept.clone(),
+            ..Target::unregistered(spec.repo.clone())
         })
     }
 
@@ -335,7 +354,7 @@ impl Download {
         word: &str,
         files: &[&str],
     ) -> Result<Target> {
-        let arg = RepoArg::parse(word, settings.endpoint())?;
+        let arg = RepoArg::parse(word, settings.endpoint())?.of_type(self.repo_type)?;
         let revision = match (&self.revision, &arg.revision) {
             (Some(flag), Some(own)) if flag != own => {
                 return Err(Complaint::usage("two different revisions are given")
@@ -347,7 +366,7 @@ impl Download {
         };
         let stored = Filter {
             include: arg.include_patterns(),
-            exclude: Vec::new(),
+            ..Filter::default()
         };
         let (filter, mut required) = self.filter(files, &stored)?;
         if let (Some(RepoPart::File(path)), true) =
@@ -358,19 +377,15 @@ impl Download {
         let place = self.place_given(context, settings)?;
         let vanished = self.vanished(store, &arg.repo)?;
         Ok(Target {
-            model: None,
-            repo: arg.repo,
             revision,
             filter,
             required,
             destination: place.unwrap_or(Destination::Cache),
             token_name: self.token_name.clone(),
-            known_commit: None,
-            needs_token: false,
-            held_commit: None,
-            accepted: self.accept.clone(),
             force: self.force,
             vanished,
+            accepted: self.accept.clone(),
+            ..Target::unregistered(arg.repo)
         })
     }
 
@@ -393,7 +408,12 @@ impl Download {
             } else {
                 self.exclude.clone()
             };
-            return Ok((Filter { include, exclude }, BTreeSet::new()));
+            let filter = Filter {
+                include,
+                exclude,
+                ..Filter::default()
+            };
+            return Ok((filter, BTreeSet::new()));
         }
         if !self.include.is_empty() || !self.exclude.is_empty() {
             return Err(Complaint::usage("files are named, and patterns given")
@@ -413,7 +433,7 @@ impl Download {
         Ok((
             Filter {
                 include: Some(include),
-                exclude: Vec::new(),
+                ..Filter::default()
             },
             required,
         ))
@@ -427,61 +447,5 @@ fn beginning_of_commit(text: &str) -> Result<String, String> {
         Ok(text.to_ascii_lowercase())
     } else {
         Err("a commit has 40 hexadecimal digits; the first 7 are enough".to_owned())
-    }
-}
-
-/// Tells a file of a repository from a repository: a folder ends in `/`, a
-/// file has an extension that begins with a letter, which versions do not.
-fn looks_like_file(word: &str) -> bool {
-    let typed = [
-        "models/",
-        "datasets/",
-        "spaces/",
-        "hf://",
-        "http://",
-        "https://",
-    ];
-    if typed.iter().any(|prefix| word.starts_with(prefix)) && !word.ends_with('/') {
-        return false;
-    }
-    if word.ends_with('/') || word.matches('/').count() > 1 {
-        return !word.starts_with("hf://") && !word.contains("://");
-    }
-    let name = word.rsplit('/').next().unwrap_or(word);
-    name.rsplit_once('.').is_some_and(|(_, extension)| {
-        extension.starts_with(|c: char| c.is_ascii_alphabetic())
-            && extension.len() <= 16
-            && extension.chars().all(|c| c.is_ascii_alphanumeric())
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_told_from_repositories() {
-        for file in [
-            "config.json",
-            "sub/model.bin",
-            "a/b/c",
-            "data/",
-            "tokenizer.model",
-            ".gitattributes",
-        ] {
-            assert!(looks_like_file(file), "{file}");
-        }
-        for repo in [
-            "org/name",
-            "Qwen/Qwen2.5-7B",
-            "org/Llama-3.1",
-            "org/phi-1.5b",
-            "gpt2",
-            "datasets/org/x",
-            "hf://org/name/x.json",
-            "https://huggingface.co/org/name",
-        ] {
-            assert!(!looks_like_file(repo), "{repo}");
-        }
     }
 }

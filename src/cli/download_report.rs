@@ -17,6 +17,7 @@ use crate::domain::units::ByteSize;
 use crate::json::{RunResult, RunView, TotalsView, document};
 use crate::ops;
 use crate::ops::download::{DryRun, dry_run};
+use crate::ops::published::{NotPublished, published};
 use crate::ops::services::Services;
 use crate::ops::sync::{SyncEvent, Target};
 use crate::sys::pause::Stopwatch;
@@ -231,6 +232,64 @@ pub fn draw(bars: Option<&mut Bars>, event: &SyncEvent) {
         SyncEvent::Waiting { message } => bars.note(message),
         SyncEvent::ProgressSaved { .. } | SyncEvent::Ended { .. } => {}
     }
+}
+
+/// Prints the paths of what is published, without the network. `missing` is the exit
+/// status for targets of which nothing whole is published.
+pub fn show_published(
+    context: &Context,
+    services: &Services<'_>,
+    targets: &[Target],
+    single: Option<&RepoPath>,
+    missing: ExitStatus,
+) -> Result<ExitStatus> {
+    let mut worst = ExitStatus::Ok;
+    let mut found = Vec::new();
+    for (target, result) in targets.iter().zip(published(services, targets)?) {
+        match result {
+            Ok(published) => {
+                let path = match single {
+                    Some(file) => published.path.join(file.as_str()),
+                    None => published.path,
+                };
+                found.push((target, published.commit, path));
+            }
+            Err(err) => {
+                let mut explanation = explain::explain(&err);
+                if err.is::<NotPublished>() {
+                    explanation.status = missing;
+                    explanation.next = Some(format!(
+                        "`hfdl download {}` fetches it when the network may be used",
+                        target.label()
+                    ));
+                }
+                worst = worst.worst(explanation.status);
+                context.show_problem(&explanation);
+            }
+        }
+    }
+    let lines = |_: &Output| {
+        let paths = found.iter();
+        let lines = paths.map(|(.., path)| format!("{}\n", path.display()));
+        lines.collect::<String>()
+    };
+    let document = || {
+        let models = found.iter().map(|(target, commit, path)| {
+            json!({
+                "model": target.label(),
+                "repo": target.repo.to_string(),
+                "revision": target.revision.as_str(),
+                "commit": commit.as_str(),
+                "path": path.display().to_string(),
+            })
+        });
+        document(
+            "hfdl.published/1",
+            json!({ "models": models.collect::<Vec<_>>() }),
+        )
+    };
+    context.out.result(lines, document)?;
+    Ok(worst)
 }
 
 /// Shows the files to fetch.

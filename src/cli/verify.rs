@@ -13,7 +13,7 @@ use super::limits::Waiting;
 use super::lock::take_lock;
 use super::status::leave_status_file;
 use crate::domain::filter::Filter;
-use crate::domain::model::{Destination, EntryName, Model};
+use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::{Effect, ErrorKind, ExitStatus, Outcome, Trigger};
 use crate::domain::repo::Revision;
 use crate::domain::repo_arg::RepoArg;
@@ -25,7 +25,7 @@ use crate::domain::units::ByteSize;
 use crate::json::document;
 use crate::ops::finish::{EndedRuns, Finish};
 use crate::ops::services::Services;
-use crate::ops::sync::{SyncEvent, Target, Vanished};
+use crate::ops::sync::{SyncEvent, Target};
 use crate::ops::verify::{BadFile, Listed, Verified, Verify as Work, VerifyReport, is_in_cache};
 use crate::store::{ModelFilter, Store};
 use crate::ui::progress::Bars;
@@ -149,22 +149,12 @@ fn find(store: Option<&Store>, settings: &Settings, word: &str) -> Result<Target
     }
     let arg = RepoArg::parse(word, settings.endpoint())?;
     let target = Target {
-        model: None,
         filter: Filter {
             include: arg.include_patterns(),
-            exclude: Vec::new(),
+            ..Filter::default()
         },
-        repo: arg.repo,
         revision: arg.revision.unwrap_or_else(Revision::main),
-        required: Default::default(),
-        destination: Destination::Cache,
-        token_name: None,
-        known_commit: None,
-        needs_token: false,
-        held_commit: None,
-        accepted: None,
-        vanished: Vanished::Keep,
-        force: false,
+        ..Target::unregistered(arg.repo)
     };
     if !is_in_cache(settings, &target)? {
         let models = store.map_or_else(

@@ -44,12 +44,9 @@ pub fn file_changes(
     let (Some(old), Some(new)) = (old, new) else {
         return (changes, Vec::new());
     };
-    let is_gone = |path: &&RepoPath| {
-        new.find(path).is_none()
-            && filter.selects(path.as_str())
-            && files.iter().all(|file| file.path != **path)
-    };
-    let paths = old.files.iter().map(|file| &file.path);
+    let is_gone =
+        |path: &&RepoPath| new.find(path).is_none() && files.iter().all(|file| file.path != **path);
+    let paths = old.selected(filter).into_iter().map(|file| &file.path);
     (changes, paths.filter(is_gone).cloned().collect())
 }
 
@@ -132,8 +129,8 @@ mod tests {
             touched("c", "3", FileResult::Partial),
         ];
         let filter = Filter {
-            include: None,
             exclude: vec!["*.tmp".to_owned()],
+            ..Filter::default()
         };
         let (changes, gone) =
             file_changes(&session(Some("a")), &files, Some(&old), Some(&new), &filter);

@@ -1,10 +1,15 @@
-//! Filters: which files of a repository are wanted, by `--include` and
-//! `--exclude`.
+//! Filters: the wanted files of a repository, by `--include` and `--exclude`.
 //!
 //! The semantics are those of the official client, which uses Python's
 //! `fnmatch.fnmatchcase` on the whole path, so `*` crosses directories. The
 //! published glob crates give `*` and `**` another meaning, hence this
-//! implementation.
+//! implementation. One form is not the client's: an include pattern `:Q4_K_M` or
+//! `:FILE.gguf` selects a GGUF quantisation by the rule of [`super::quantisation`],
+//! which needs the whole listing.
+
+use std::collections::BTreeSet;
+
+use super::quantisation::Quantisation;
 
 /// A model's include and exclude patterns.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,18 +17,73 @@ pub struct Filter {
     /// `None` selects all files; an empty list selects none.
     pub include: Option<Vec<String>>,
     pub exclude: Vec<String>,
+    /// Filters of other models in the same snapshot: a file that one of them selects
+    /// is selected too. Empty in the entry of a model.
+    pub others: Vec<Filter>,
 }
 
 impl Filter {
-    /// Reports whether the filter selects a file of the repository.
-    pub fn selects(&self, path: &str) -> bool {
-        let path = path.replace('\\', "/");
-        let any = |patterns: &[String]| {
-            patterns
-                .iter()
-                .any(|pattern| matches(&normalise(pattern), &path))
+    /// Applies the filter to a listing. A filter with a quantisation of which the
+    /// listing has no model file selects nothing.
+    pub fn among<'a>(&'a self, paths: &[&'a str]) -> FileSelection<'a> {
+        let mut quantised = BTreeSet::new();
+        let mut is_empty = false;
+        for quantisation in self.quantisations() {
+            let files = quantisation.files(paths);
+            is_empty |= files.is_empty();
+            quantised.extend(files);
+        }
+        FileSelection {
+            patterns: Some(self).filter(|_| !is_empty),
+            quantised,
+            others: self.others.iter().map(|other| other.among(paths)).collect(),
+        }
+    }
+
+    /// Returns the include patterns that match no file of a listing.
+    pub fn unmatched(&self, paths: &[&str]) -> Vec<&str> {
+        let patterns = self.include.iter().flatten();
+        let patterns = patterns.filter(|pattern| quantisation(pattern).is_none());
+        let has_none = |pattern: &&String| {
+            let pattern = normalise(pattern);
+            !paths.iter().any(|path| matches(&pattern, path))
         };
-        self.include.as_deref().is_none_or(any) && !any(&self.exclude)
+        patterns.filter(has_none).map(String::as_str).collect()
+    }
+
+    /// Returns the quantisations among the include patterns.
+    pub fn quantisations(&self) -> impl Iterator<Item = Quantisation<'_>> {
+        let patterns = self.include.iter().flatten();
+        patterns.filter_map(|pattern| quantisation(pattern))
+    }
+}
+
+fn quantisation(pattern: &str) -> Option<Quantisation<'_>> {
+    Quantisation::parse(pattern.strip_prefix(':')?).ok()
+}
+
+/// The files of one listing that a filter selects.
+#[derive(Debug)]
+pub struct FileSelection<'a> {
+    /// `None` if a quantisation is missing.
+    patterns: Option<&'a Filter>,
+    quantised: BTreeSet<&'a str>,
+    others: Vec<FileSelection<'a>>,
+}
+
+impl FileSelection<'_> {
+    /// Reports whether a file of the listing is selected.
+    pub fn has(&self, path: &str) -> bool {
+        let any = |patterns: &[String]| {
+            let path = path.replace('\\', "/");
+            let mut patterns = patterns.iter();
+            patterns.any(|pattern| matches(&normalise(pattern), &path))
+        };
+        let is_own = self.patterns.is_some_and(|filter| {
+            let is_included = || filter.include.as_deref().is_none_or(any);
+            (self.quantised.contains(path) || is_included()) && !any(&filter.exclude)
+        });
+        is_own || self.others.iter().any(|other| other.has(path))
     }
 }
 
@@ -214,21 +274,62 @@ mod tests {
         let filter = |include: &[&str], exclude: &[&str]| Filter {
             include: (!include.is_empty()).then(|| include.iter().map(|s| s.to_string()).collect()),
             exclude: exclude.iter().map(|s| s.to_string()).collect(),
+            ..Filter::default()
         };
-        assert!(filter(&["*.json"], &[]).selects("a/b/c.json"));
-        assert!(filter(&["data/"], &[]).selects("data/x/y"));
-        assert!(!filter(&["data"], &[]).selects("data/x"));
-        assert!(!filter(&["*.safetensors"], &[]).selects("X.SAFETENSORS"));
-        assert!(!filter(&["*"], &["*.bin"]).selects("a/model.bin"));
-        assert!(!filter(&[""], &[]).selects("a"));
-        assert!(
-            !Filter {
-                include: Some(vec![]),
-                exclude: vec![]
-            }
-            .selects("a")
+        let selects = |filter: &Filter, path: &str| filter.among(&[path]).has(path);
+        assert!(selects(&filter(&["*.json"], &[]), "a/b/c.json"));
+        assert!(selects(&filter(&["data/"], &[]), "data/x/y"));
+        assert!(!selects(&filter(&["data"], &[]), "data/x"));
+        assert!(!selects(&filter(&["*.safetensors"], &[]), "X.SAFETENSORS"));
+        assert!(!selects(&filter(&["*"], &["*.bin"]), "a/model.bin"));
+        assert!(!selects(&filter(&[""], &[]), "a"));
+        let nothing = Filter {
+            include: Some(vec![]),
+            ..Filter::default()
+        };
+        assert!(!selects(&nothing, "a"));
+        assert!(selects(&Filter::default(), "anything"));
+    }
+
+    #[test]
+    fn a_quantisation_stands_beside_patterns_and_a_missing_one_selects_nothing() {
+        let listing = ["a-Q4_0.gguf", "a-Q8_0.gguf", "mmproj-a.gguf", "notes.pdf"];
+        let selected = |include: &[&str], exclude: &[&str]| -> Vec<&str> {
+            let texts = |list: &[&str]| list.iter().map(|s| s.to_string()).collect();
+            let filter = Filter {
+                include: Some(texts(include)),
+                exclude: texts(exclude),
+                ..Filter::default()
+            };
+            let selection = filter.among(&listing);
+            listing
+                .into_iter()
+                .filter(|path| selection.has(path))
+                .collect()
+        };
+        assert_eq!(
+            selected(&[":Q8_0", "*.pdf"], &["mmproj*"]),
+            ["a-Q8_0.gguf", "notes.pdf"]
         );
-        assert!(Filter::default().selects("anything"));
+        assert_eq!(selected(&[":Q8_0", ":q4_0"], &[]), listing[..3]);
+        assert_eq!(selected(&[":Q5_0", "*.pdf"], &[]), [""; 0]);
+    }
+
+    #[test]
+    fn the_filters_of_other_models_add_their_files() {
+        let only = |pattern: &str, exclude: &str| Filter {
+            include: Some(vec![pattern.to_owned()]),
+            exclude: vec![exclude.to_owned()],
+            ..Filter::default()
+        };
+        let both = Filter {
+            others: vec![only("b*", "*.tmp"), only(":Q9", "")],
+            ..only("a*", "ab")
+        };
+        let listing = ["a", "ab", "b", "b.tmp", "c"];
+        let selection = both.among(&listing);
+        let selected = listing.into_iter().filter(|path| selection.has(path));
+        assert_eq!(selected.collect::<Vec<_>>(), ["a", "b"]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! has a new commit like any other. Publishing it unattended would replace the
 //! good copy, and retention would delete that copy later.
 
+use super::model::EntryName;
 use super::outcome::words;
 use super::repo::CommitSha;
 use super::snapshot::Amount;
@@ -55,6 +56,8 @@ pub fn hold_reason(published: Amount, found: Amount) -> Option<HoldReason> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loss {
     pub reason: HoldReason,
+    /// The other model of the revision that would lose files; `None` for the model itself.
+    pub sibling: Option<EntryName>,
     pub published: (CommitSha, Amount),
     pub found: (CommitSha, Amount),
 }
@@ -64,8 +67,12 @@ impl Loss {
     pub fn message(&self) -> String {
         let (old, before) = &self.published;
         let (new, after) = &self.found;
+        let for_sibling = match &self.sibling {
+            Some(name) => format!(" for `{name}`, which shares the revision"),
+            None => String::new(),
+        };
         format!(
-            "upstream is at {new} with {}, and {old} is published with {}",
+            "upstream is at {new} with {}, and {old} is published with {}{for_sibling}",
             describe(*after),
             describe(*before)
         )
@@ -121,6 +128,7 @@ mod tests {
     fn the_message_names_both_sides() {
         let loss = Loss {
             reason: HoldReason::NoFiles,
+            sibling: None,
             published: ("a".repeat(40).parse().unwrap(), amount(2, 2048)),
             found: ("b".repeat(40).parse().unwrap(), amount(0, 0)),
         };

@@ -11,7 +11,9 @@
 //!
 //! | word | meaning |
 //! |---|---|
-//! | model | a registered entry: a repository (model, dataset or space) at a revision, with filters and a destination |
+//! | model | a registered entry: a repository (model, dataset, space or kernel) at a revision, with filters and a destination |
+//! | sibling | another model of the cache at the same repository and revision; both share one ref |
+//! | quantisation | one form of a GGUF model, such as `Q4_K_M`, with its projector and small files |
 //! | target | one repository at one revision to synchronise, registered or given on the command line |
 //! | destination | the place of the files: the shared Hub cache, or a plain directory |
 //! | snapshot | the files of a repository at one commit; *published* when readers of the destination see it |
@@ -60,6 +62,7 @@ pub mod place;
 pub mod placement;
 pub mod plan;
 pub mod proof;
+pub mod quantisation;
 pub mod queue_order;
 pub mod ranges;
 pub mod repo;

@@ -15,10 +15,11 @@ pub enum RepoType {
     Model,
     Dataset,
     Space,
+    Kernel,
 }
 
 impl RepoType {
-    pub const ALL: [Self; 3] = [Self::Model, Self::Dataset, Self::Space];
+    pub const ALL: [Self; 4] = [Self::Model, Self::Dataset, Self::Space, Self::Kernel];
 
     /// Returns the word used in the database, in JSON and in messages.
     pub fn as_str(self) -> &'static str {
@@ -26,6 +27,7 @@ impl RepoType {
             Self::Model => "model",
             Self::Dataset => "dataset",
             Self::Space => "space",
+            Self::Kernel => "kernel",
         }
     }
 
@@ -35,6 +37,7 @@ impl RepoType {
             Self::Model => "models",
             Self::Dataset => "datasets",
             Self::Space => "spaces",
+            Self::Kernel => "kernels",
         }
     }
 
@@ -45,6 +48,7 @@ impl RepoType {
             Self::Model => "",
             Self::Dataset => "datasets/",
             Self::Space => "spaces/",
+            Self::Kernel => "kernels/",
         }
     }
 }
@@ -66,7 +70,7 @@ impl FromStr for RepoType {
                 NameError::new(
                     "repository type",
                     text,
-                    "it must be model, dataset or space",
+                    "it must be model, dataset, space or kernel",
                 )
             })
     }

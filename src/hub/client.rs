@@ -49,6 +49,8 @@ pub struct HubClient {
     state: Arc<ClientState>,
     credentials: Arc<Credentials>,
     retry: RetryPolicy,
+    /// The requests are part of a download, which the Hub counts for the authors.
+    is_counted: bool,
 }
 
 /// The state that clients with different tokens share.
@@ -128,6 +130,7 @@ impl HubClient {
                 token,
                 ..Credentials::default()
             }),
+            is_counted: false,
             state: Arc::new(ClientState {
                 http,
                 endpoint,
@@ -163,6 +166,16 @@ impl HubClient {
                 max_busy: self.retry.max_busy,
                 ..retry
             },
+            ..self.clone()
+        }
+    }
+
+    /// Returns a client whose requests to the Hub are marked as part of a download, as
+    /// the official client does.
+    #[must_use]
+    pub fn counted(&self) -> Self {
+        Self {
+            is_counted: true,
             ..self.clone()
         }
     }
@@ -343,6 +356,9 @@ impl HubClient {
         let is_hub = redirect::may_see_token(&state.endpoint, &request.url);
         if let (true, Some(token)) = (is_hub, self.token()) {
             http_request = http_request.bearer(token.secret());
+        }
+        if is_hub && self.is_counted {
+            http_request = http_request.counted();
         }
         let answer = state
             .http

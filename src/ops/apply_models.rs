@@ -176,6 +176,9 @@ fn pair_up(current: &[Model], entries: &[Entry<ModelSpec>], prune: bool) -> Vec<
         pair(&ModelSpec::is_same_copy);
     }
     pair(&|one, other| one.name == other.name);
+    if prune {
+        pair(&ModelSpec::is_same_revision);
+    }
     partners
 }
 

@@ -171,6 +171,8 @@ fn configuration(link: &(dyn StdError + 'static)) -> Option<Known> {
         ))
     } else if let Some(nothing) = link.downcast_ref::<NothingSelected>() {
         nothing.hint().map(str::to_owned)
+    } else if let Some(missing) = link.downcast_ref::<MissingFile>() {
+        missing.hint()
     } else if link.is::<DirectoryInUse>() {
         Some("name another directory: each model deletes files outside its revision".to_owned())
     } else if link.is::<VariableNotUtf8>() {
@@ -203,9 +205,6 @@ fn service(link: &(dyn StdError + 'static)) -> Option<Known> {
     }
     if let Some(store) = link.downcast_ref::<StoreError>() {
         return database(store);
-    }
-    if link.is::<MissingFile>() {
-        return Some(Known::new(ErrorKind::NotFound, None));
     }
     if let Some(PlacementError::Refused { .. }) = link.downcast_ref() {
         let hint = "leave the file out with `--exclude`, or use another file system";
@@ -250,7 +249,7 @@ fn database(error: &StoreError) -> Option<Known> {
             existing,
             ..
         } => Some(format!(
-            "`hfdl models set {existing}` changes it; another revision or place needs another `--name`"
+            "`hfdl models set {existing}` changes it; another revision, place or selection needs another `--name`"
         )),
         StoreError::UnusableSchedule(schedule) => Some(schedule.hint()),
         other => other.hint().map(str::to_owned),

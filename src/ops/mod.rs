@@ -26,6 +26,7 @@ pub mod ownership;
 pub mod parallel;
 pub mod pause;
 pub mod places;
+pub mod published;
 pub mod rate_limits;
 pub mod retention;
 pub mod rollback;

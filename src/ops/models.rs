@@ -10,10 +10,11 @@ use super::directories::is_same_place;
 use super::ownership;
 use crate::cache::{self, CacheLayout, Forgotten, Leaving, LocalDir, LocalRepo, Rest};
 use crate::domain::content::ContentId;
+use crate::domain::filter::FileSelection;
 use crate::domain::model::{Destination, EntryName, Model, ModelId, ModelSpec};
-use crate::domain::repo::{CommitSha, RepoId};
+use crate::domain::repo::{CommitSha, RepoId, RepoPath};
 use crate::domain::settings::Settings;
-use crate::domain::snapshot::Amount;
+use crate::domain::snapshot::{Amount, NothingSelected};
 use crate::domain::time::Timestamp;
 use crate::download::reusable_bytes;
 use crate::hub::{FileAddress, Gated, HubClient, HubError};
@@ -26,8 +27,10 @@ pub struct HubCheck {
     pub commit: CommitSha,
     pub selected: Amount,
     pub total: Amount,
-    /// Paths of some of its files.
-    pub examples: String,
+    /// Patterns of the filter that match no file, beside others that do.
+    pub unmatched: Vec<String>,
+    /// The error for a filter that selects nothing; an empty repository has none.
+    pub nothing_selected: Option<NothingSelected>,
     /// The repository's present id, when it has been renamed.
     pub renamed_to: Option<RepoId>,
     /// Terms must be accepted, and this token has not got access.
@@ -58,10 +61,19 @@ pub fn check_with_hub(hub: &HubClient, spec: &ModelSpec) -> Result<HubCheck, Hub
             }
         },
     };
+    let (selected, total) = (snapshot.amount(Some(&spec.filter)), snapshot.amount(None));
+    let is_nothing = selected.files == 0 && total.files > 0;
     Ok(HubCheck {
-        selected: snapshot.amount(Some(&spec.filter)),
-        total: snapshot.amount(None),
-        examples: snapshot.examples(),
+        nothing_selected: is_nothing
+            .then(|| NothingSelected::new(&spec.repo, &snapshot, &spec.filter)),
+        unmatched: spec
+            .filter
+            .unmatched(&snapshot.paths())
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
+        selected,
+        total,
         commit: info.commit,
         renamed_to: (info.id != spec.repo.id).then_some(info.id),
         access_missing,
@@ -79,7 +91,7 @@ pub fn refuse_known(store: &Store, spec: &ModelSpec) -> Result<(), StoreError> {
         return Err(exists(format!("the name `{}`", spec.name), &model.spec));
     }
     for model in store.models_of_repo(&spec.repo)? {
-        if model.spec.revision == spec.revision && model.spec.destination == spec.destination {
+        if model.spec.is_same_copy(spec) {
             let what = format!(
                 "`{}` at revision `{}` in the same place",
                 spec.repo, spec.revision
@@ -198,7 +210,8 @@ impl Removal {
         let spec = &self.model.spec;
         let place = Destination::Cache;
         ownership::prepare_place(store, cache, &spec.repo, &place);
-        if let Some(home) = cache.repo(&spec.repo).home() {
+        let has_sibling = remaining.iter().any(|other| other.spec.shares_ref(spec));
+        if let Some(home) = cache.repo(&spec.repo).home().filter(|_| !has_sibling) {
             // No other model needs its unfinished downloads.
             home.change_begun(|begun| begun.end_all(&spec.revision))?;
         }
@@ -207,11 +220,13 @@ impl Removal {
             .filter(|other| other.spec.repo == spec.repo && other.spec.destination == place);
         let needed = ownership::wanted_commits(store, &spec.repo)?;
         let own = self.commits.difference(&needed).cloned().collect();
+        let unshared = self.unshared_files(store, cache, remaining)?;
         let leaving = Leaving {
             repo: &spec.repo,
-            revision: &spec.revision,
+            revision: Some(&spec.revision).filter(|_| !has_sibling),
             own: &own,
             needed: &needed,
+            unshared: &unshared,
             rest: match others.count() {
                 0 => Rest::Remove,
                 _ => Rest::Keep,
@@ -220,6 +235,44 @@ impl Removal {
         };
         let owned = ownership::ownership_of(store, cache, &spec.repo, now)?;
         cache::forget_revision(cache, owned, &leaving)
+    }
+
+    /// Returns the files that only the removed model selects, of commits that other
+    /// models of the cache need.
+    fn unshared_files(
+        &self,
+        store: &Store,
+        cache: &CacheLayout,
+        remaining: &[Model],
+    ) -> Result<BTreeMap<CommitSha, BTreeSet<RepoPath>>> {
+        let repo = &self.model.spec.repo;
+        let others = remaining
+            .iter()
+            .filter(|it| it.spec.repo == *repo && it.spec.destination == Destination::Cache);
+        let others: Vec<(&Model, BTreeSet<CommitSha>)> = others
+            .map(|other| Ok((other, ownership::commits_of(store, other)?)))
+            .collect::<Result<_>>()?;
+        let mut unshared = BTreeMap::new();
+        for (commit, snapshot) in cache::scan_repo(cache, repo)?.snapshots {
+            let users = others
+                .iter()
+                .filter(|(_, commits)| commits.contains(&commit));
+            let users: Vec<&Model> = users.map(|(other, _)| *other).collect();
+            if users.is_empty() || !self.commits.contains(&commit) {
+                continue;
+            }
+            let names: Vec<&str> = snapshot.entries.keys().map(RepoPath::as_str).collect();
+            let own = self.model.spec.filter.among(&names);
+            let kept = users.iter().map(|user| user.spec.filter.among(&names));
+            let kept: Vec<FileSelection<'_>> = kept.collect();
+            let is_unshared = |path: &&RepoPath| {
+                let is_kept = || kept.iter().any(|it| it.has(path.as_str()));
+                own.has(path.as_str()) && !is_kept()
+            };
+            let paths = snapshot.entries.keys().filter(is_unshared).cloned();
+            unshared.insert(commit, paths.collect());
+        }
+        Ok(unshared)
     }
 }
 

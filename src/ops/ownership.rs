@@ -144,7 +144,10 @@ pub fn note_success(
         let Some(home) = home_folder(cache, &target.repo, &target.destination) else {
             return Ok(());
         };
-        home.change_begun(|begun| begun.end(&target.fetch_key(), commit))?;
+        // A sibling may still fetch its files of a commit that is whole for this target.
+        if outcome != Outcome::UpToDate || target.siblings.is_empty() {
+            home.change_begun(|begun| begun.end(&target.fetch_key(), commit))?;
+        }
         if let Destination::Directory(root) = &target.destination {
             return settle_directory(cache, &home, root);
         }

@@ -12,12 +12,12 @@ use anyhow::{Context, Result};
 use thiserror::Error;
 
 use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, RepoLayout};
-use crate::domain::model::{Destination, Model};
+use crate::domain::model::{Destination, EntryName, Model};
 use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::retention::{NoTarget, PublishedRevision, rollback_target};
 use crate::domain::run::{Event, EventKind};
 use crate::domain::time::Timestamp;
-use crate::ops::sync::Target;
+use crate::ops::sync::{Target, siblings_of};
 use crate::store::Store;
 use crate::sys::host::checkpoint;
 
@@ -35,8 +35,15 @@ pub enum CannotRollBack {
         why: NoTarget,
         kept: Vec<PublishedRevision>,
     },
-    #[error("{commit} is not whole: {why}")]
-    NotWhole { commit: CommitSha, why: String },
+    #[error("{commit} is not whole for `{model}`: {why}")]
+    NotWhole {
+        /// The model itself, or another one that follows the same ref.
+        model: EntryName,
+        commit: CommitSha,
+        why: String,
+    },
+    #[error("`{model}`, which shares the revision, is held at {commit}")]
+    HeldByOther { model: EntryName, commit: CommitSha },
 }
 
 /// The result of a rollback.
@@ -46,6 +53,8 @@ pub struct RolledBack {
     pub to: CommitSha,
     /// The snapshot's folder.
     pub path: PathBuf,
+    /// Other models whose readers go back too, because they follow the same ref.
+    pub others: Vec<EntryName>,
 }
 
 impl RolledBack {
@@ -83,7 +92,11 @@ pub fn roll_back(
         Ok(target) => target.commit.clone(),
         Err(why) => return Err(CannotRollBack::NoTarget { why, kept }.into()),
     };
+    let siblings = siblings_of(store, model)?;
+    let followers = followers(model, &siblings);
+    let others = followers.iter().skip(1).map(|it| it.spec.name.clone());
     let rolled_back = RolledBack {
+        others: others.collect(),
         path: layout.snapshot(&target),
         from,
         to: target,
@@ -91,12 +104,32 @@ pub fn roll_back(
     if rolled_back.is_nothing() {
         return Ok(rolled_back);
     }
-    check_whole(store, &layout, model, &rolled_back.to)?;
-    remember(store, model, &rolled_back, now)?;
+    for sibling in &siblings {
+        if let Some(held) = sibling.state.held_commit.as_ref()
+            && *held != rolled_back.to
+        {
+            let model = sibling.spec.name.clone();
+            let commit = held.clone();
+            return Err(CannotRollBack::HeldByOther { model, commit }.into());
+        }
+    }
+    for follower in &followers {
+        check_whole(store, &layout, follower, &rolled_back.to)?;
+    }
+    remember(store, &followers, &rolled_back, now)?;
     checkpoint("rollback remembered");
     move_ref(cache, model, &rolled_back.to)?;
     checkpoint("rolled back");
     Ok(rolled_back)
+}
+
+/// Returns a model, then the others whose readers the ref moves too: those that are
+/// enabled and published.
+fn followers<'m>(model: &'m Model, siblings: &'m [Model]) -> Vec<&'m Model> {
+    let is_read = |it: &&Model| it.spec.enabled && it.state.published_commit.is_some();
+    std::iter::once(model)
+        .chain(siblings.iter().filter(is_read))
+        .collect()
 }
 
 /// Returns the revisions of a model that are on disk, the latest published first.
@@ -169,6 +202,7 @@ fn check_whole(
     commit: &CommitSha,
 ) -> Result<()> {
     let broken = |why: String| CannotRollBack::NotWhole {
+        model: model.spec.name.clone(),
         commit: commit.clone(),
         why,
     };
@@ -176,9 +210,7 @@ fn check_whole(
         return Err(broken("the listing of its files is gone".to_owned()).into());
     };
     let bad = store.bad_files()?;
-    let files = listing.files.iter();
-    let wanted = files.filter(|file| model.spec.filter.selects(file.path.as_str()));
-    for file in wanted {
+    for file in listing.selected(&model.spec.filter) {
         if !cache::snapshot_is_complete(layout, commit, [file])? {
             let why = format!("`{}` is missing or has another size", file.path);
             return Err(broken(why).into());
@@ -194,21 +226,27 @@ fn check_whole(
     Ok(())
 }
 
-fn remember(store: &Store, model: &Model, went: &RolledBack, now: Timestamp) -> Result<()> {
+/// Records that the followers of a ref are at another commit, and that the first of them
+/// is held there.
+fn remember(store: &Store, followers: &[&Model], went: &RolledBack, now: Timestamp) -> Result<()> {
     store.transaction(|store| {
-        let mut state = model.state.clone();
-        state.held_commit = Some(went.to.clone());
-        state.published_commit = Some(went.to.clone());
-        state.published_at = Some(now);
-        state.last_change_at = Some(now);
-        // No file of this commit is known to be bad.
-        state.forget_damage();
-        store.save_model_state(model.id, &state)?;
-        store.save_revision(model.id, &went.to, now)?;
+        for (index, model) in followers.iter().enumerate() {
+            let mut state = model.state.clone();
+            if index == 0 {
+                state.held_commit = Some(went.to.clone());
+            }
+            state.published_commit = Some(went.to.clone());
+            state.published_at = Some(now);
+            state.last_change_at = Some(now);
+            // No file of this commit is known to be bad.
+            state.forget_damage();
+            store.save_model_state(model.id, &state)?;
+            store.save_revision(model.id, &went.to, now)?;
+        }
         store.record_event(&Event {
             at: now,
             kind: EventKind::RolledBack,
-            model_id: Some(model.id),
+            model_id: followers.first().map(|model| model.id),
             run_id: None,
             detail: format!("from {} to {}", went.from, went.to),
         })?;

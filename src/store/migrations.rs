@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::error::{Result, StoreError};
-use super::{journal, meta};
+use super::{gguf_patterns, journal, meta};
 use crate::domain::time::Timestamp;
 
 /// The mark of an hfdl database: the letters `hfdl`.
@@ -54,8 +54,24 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("schema/0011.sql"),
         then: |connection, _| announce_edited_schema(connection),
     },
-    Migration::of_sql(include_str!("schema/0012.sql")),
+    Migration {
+        sql: "",
+        then: |connection, _| allow_several_selections(connection),
+    },
+    Migration::of_sql(include_str!("schema/0013.sql")),
 ];
+
+/// Rebuilds the table of models without the rule that a revision has one model. SQL
+/// alone would have to repeat the columns that earlier steps have added.
+fn allow_several_selections(connection: &Connection) -> rusqlite::Result<()> {
+    const RULE: &str = ",\n    UNIQUE (repo_type, repo_id, revision, destination)";
+    let table = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = 'models'";
+    let table: String = connection.query_row(table, [], |row| row.get(0))?;
+    let table = table.replacen("CREATE TABLE models", "CREATE TABLE models_new", 1);
+    connection.execute_batch(&table.replacen(RULE, "", 1))?;
+    connection.execute_batch(include_str!("schema/0012.sql"))?;
+    gguf_patterns::shorten(connection)
+}
 
 /// Makes every connection read the schema again, which SQLite does by itself
 /// only after an ordinary change of a table.

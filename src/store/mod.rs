@@ -18,6 +18,7 @@ mod blobs;
 mod dead_ends;
 mod error;
 mod events;
+mod gguf_patterns;
 mod history;
 mod journal;
 mod meta;

@@ -251,6 +251,7 @@ fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
             filter: Filter {
                 include: wire::read_list(row, "include")?,
                 exclude: wire::read_list(row, "exclude")?.unwrap_or_default(),
+                others: Vec::new(),
             },
             destination: row.destination("destination")?,
             priority: row.priority("priority")?,

@@ -118,7 +118,11 @@ fn model(index: usize) -> impl Strategy<Value = ModelSpec> {
                     name: name.parse().unwrap(),
                     repo,
                     revision: revision.parse().unwrap(),
-                    filter: Filter { include, exclude },
+                    filter: Filter {
+                        include,
+                        exclude,
+                        ..Filter::default()
+                    },
                     destination: match place {
                         "" => Destination::Cache,
                         path => Destination::Directory(absolute(&format!("{path}{index}"))),

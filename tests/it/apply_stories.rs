@@ -71,16 +71,12 @@ fn earlier() -> Timestamp {
 fn a_file_becomes_entries_and_applying_it_again_does_nothing() {
     let env = ApplyEnv::new();
     let told = env.applies(&[], FILE);
-    let patterns = "[[Qq]4_[Kk]_[Mm].gguf, [Qq]4_[Kk]_[Mm]-?????-of-?????.gguf, \
-        [Qq]4_[Kk]_[Mm]/*.gguf, *[-._/][Qq]4_[Kk]_[Mm].gguf, \
-        *[-._/][Qq]4_[Kk]_[Mm]-?????-of-?????.gguf, *[-._/][Qq]4_[Kk]_[Mm]/*.gguf, \
-        *.json, *.md, *.txt, *.jinja, *.yaml, *.yml, LICENSE*, .gitattributes]";
     let expected = format!(
         "+ setting download.connections: 12
 + setting disk.reserve: 20G
 + model org/name: repo org/name, include [*.json], tags [llm, night]
 + model datasets/org/corpus: repo datasets/org/corpus, revision v2, to {}, priority 60
-+ model org/gguf:Q4_K_M: repo org/gguf, include {patterns}, exclude [*.md], keep_revisions 3, enabled no
++ model org/gguf:Q4_K_M: repo org/gguf, include [:Q4_K_M], exclude [*.md], keep_revisions 3, enabled no
 + schedule nightly: daily 02:30, tz Europe/Berlin, window [22:00-07:00], max_duration 4h, tags [llm]
 + schedule corpus: every 6h, tz UTC, catch_up_within 2h, jitter 10m, limit_rate 1M, max_transfer 10G, priority 7, enabled no, models [datasets/org/corpus]
 ",

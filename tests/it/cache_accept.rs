@@ -28,10 +28,7 @@ fn fresh(name: &str) -> PathBuf {
 
 fn expected(env: &TestCache, commit: &Commit) -> Value {
     let listing = &commit.listing;
-    let wanted = listing
-        .files
-        .iter()
-        .filter(|file| env.filter.selects(file.path.as_str()));
+    let wanted = listing.selected(&env.filter).into_iter();
     let files: serde_json::Map<String, Value> = wanted
         .map(|file| {
             let text = String::from_utf8(commit.bytes[&file.content].clone()).unwrap();
@@ -81,7 +78,7 @@ fn caches_of_every_form_are_whole_and_ready_to_be_shown_to_the_official_client()
     env.repo = Repo::new(RepoType::Dataset, "acme/filtered".parse().unwrap());
     env.filter = Filter {
         include: Some(vec!["*.bin".into()]),
-        exclude: vec![],
+        ..Filter::default()
     };
     show(&env, &new);
     env.filter = Filter::default();

@@ -314,7 +314,7 @@ fn a_filtered_snapshot_has_no_official_listing_until_it_is_whole() {
     let mut env = TestCache::new();
     env.filter = Filter {
         include: Some(vec!["*.json".into()]),
-        exclude: vec![],
+        ..Filter::default()
     };
     let first = first();
     env.sync(&first);
@@ -384,7 +384,7 @@ fn a_wider_filter_adds_files_and_leaves_the_others_alone() {
     let mut env = TestCache::with(LinkChoice::NoLinks);
     env.filter = Filter {
         include: Some(vec!["*.json".into()]),
-        exclude: vec![],
+        ..Filter::default()
     };
     env.sync(&first());
     env.filter = Filter::default();

@@ -109,7 +109,7 @@ fn junk_is_reported_and_stops_nothing() {
     write(layout.refs().join("bad"), "?");
     fs::create_dir(layout.blobs().join("folder")).unwrap();
     write(env.cache.root().join("stray"), "?");
-    fs::create_dir(env.cache.root().join("kernels--a--b")).unwrap();
+    fs::create_dir(env.cache.root().join("buckets--a--b")).unwrap();
     let local = scan_repo(&env.cache, &env.repo).unwrap();
     assert_eq!(local.junk.len(), 7, "{:?}", local.junk);
     assert_eq!(local.snapshots.len(), 1);

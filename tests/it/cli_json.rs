@@ -162,6 +162,8 @@ fn documents() -> Vec<Document> {
             &plus(MODEL, "schedules:list next_due_at:time? partial_bytes:number sessions:list place_problem:text?"),
         )
         .with("/sessions/0", SESSION),
+        document("models path acme/tiny", "hfdl.published/1", "models:list")
+            .with("/models/0", "model:text repo:text revision:text commit:text path:text"),
         document("models outdated", "hfdl.outdated/1", "models:list").with("/models/0", OUTDATED),
         document(
             "verify acme/tiny",

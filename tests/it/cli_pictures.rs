@@ -280,7 +280,7 @@ fn answers_of_the_hub_look_right() {
             &env,
             &[
                 "models add acme/tiny",
-                "models add acme/tiny --name some --include *.json",
+                "models add acme/tiny --name some",
                 "models add acme/tiny --name some --to some --include *.json",
                 "models add acme/tiny --name none --to none --include *.gguf",
                 "models add acme/tiny --revision v9",

@@ -103,7 +103,7 @@ fn wrong_descriptions_of_models_are_refused() {
     check(
         &prepared(),
         r"
-        2 models add a/b/c => the first is not models, datasets or spaces
+        2 models add a/b/c => the first is not models, datasets, spaces or kernels
         2 models add datasets/x => write `datasets/org/name`
         2 models add acme/ti*ny => is not valid
         2 models add '' => is not valid

@@ -23,6 +23,7 @@ use crate::support::env::TestEnv;
 const FLAGS: &[(&str, &str, &str)] = &[
     ("models add", "--revision --to --name", "cli_models::the_same_repository_may_be_kept_elsewhere_or_at_another_revision"),
     ("models add", "--include", "cli_models::the_counts_are_those_that_the_filters_select"),
+    ("models add", "--repo-type", "selections::a_kernel_is_kept_like_any_repository"),
     ("models add", "--exclude", "contract_flags::patterns_of_add_select_files"),
     ("models add", "--tag --priority", "cli_models::a_model_is_added_listed_changed_and_removed"),
     ("models add", "--keep-revisions", "prune::models_of_one_repository_keep_together_what_each_of_them_keeps"),
@@ -37,6 +38,7 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("models set", "--to", "cli_models::a_directory_has_one_model"),
     ("models set", "--tag", "run_due_crowd::people_can_look_and_change_things_while_a_run_writes"),
     ("models remove", "--delete-files", "cli_remove_files::the_last_model_of_a_repository_takes_its_folder_along"),
+    ("models path", "--revision", "selections::the_path_of_a_model_is_printed_without_the_hub"),
     ("models rollback", "--to", "rollback::a_commit_can_be_named_by_its_first_digits"),
     ("schedules add", "--every --daily --weekly --monthly --cron --once", "cli_schedules::every_cadence_plans_its_slots"),
     ("schedules add", "--tz", "cli_database::a_state_directory_is_enough_for_an_empty_environment"),
@@ -64,6 +66,7 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("run-due", "--trigger", "truth_of_output::a_document_tells_of_a_locked_paused_or_idle_run"),
     ("run-due", "--database", "timer_database::another_database_in_the_place_of_the_first_is_noticed"),
     ("download", "--token-name", "logins::a_model_is_read_with_the_token_of_its_name"),
+    ("download", "--repo-type", "selections::a_kernel_is_kept_like_any_repository"),
     ("download", "--revision", "contract_flags::a_revision_by_flag_is_fetched"),
     ("download", "--include", "download::one_file_by_hand_prints_its_path_and_does_not_hide_the_others"),
     ("download", "--exclude", "download::patterns_choose_files"),

@@ -383,7 +383,7 @@ fn a_model_that_could_not_be_checked_is_not_called_current() {
         .explains("could not check");
     env.set("HF_HUB_OFFLINE", "1");
     env.hub().forget_requests();
-    env.hfdl(["download", "acme/tiny"])
+    env.hfdl(["download", "acme/tiny", "--force"])
         .exits(5)
         .explains("HF_HUB_OFFLINE");
     assert!(env.hub().requests().is_empty());
@@ -584,8 +584,9 @@ fn one_file_by_hand_prints_its_path_and_does_not_hide_the_others() {
         "readers of the branch still see the whole model"
     );
     env.hfdl(["download", "acme/tiny", "nope.json"])
-        .exits(1)
-        .explains("no file `nope.json`");
+        .exits(2)
+        .explains("no file `nope.json`")
+        .explains("it has 3 files: `config.json`");
     env.hfdl(["download", "acme/tiny", "config.json", "--include", "x"])
         .exits(2);
 }

@@ -92,6 +92,7 @@ mod schedule_oracle;
 mod schedule_properties;
 mod schedule_truth_table;
 #[cfg(unix)]
+mod selections;
 mod signals;
 mod start_stop;
 mod store_entities;

@@ -1,15 +1,11 @@
 //! The progress events of a download add up to its total.
 
-use std::collections::BTreeSet;
-
-use hfdl::domain::filter::Filter;
-use hfdl::domain::model::Destination;
-use hfdl::domain::repo::{Repo, RepoType, Revision};
+use hfdl::domain::repo::{Repo, RepoType};
 use hfdl::ops::download::download;
 use hfdl::ops::run::Bounds;
 use hfdl::ops::services::Services;
 use hfdl::ops::settings::resolve_settings;
-use hfdl::ops::sync::{SyncEvent, Target, Vanished};
+use hfdl::ops::sync::{SyncEvent, Target};
 use hfdl::store::Store;
 use hfdl::sys::host::Host;
 use hfdl::sys::paths::Home;
@@ -49,21 +45,8 @@ fn listen(env: &TestEnv) -> Told {
     let store = Store::open(&env.database(), host.now()).unwrap();
     let settings = resolve_settings(&host, Some(&store), Default::default()).unwrap();
     let services = Services::read_only(&host, &home, settings, store);
-    let target = Target {
-        model: None,
-        repo: Repo::new(RepoType::Model, "acme/tiny".parse().unwrap()),
-        revision: Revision::main(),
-        filter: Filter::default(),
-        required: BTreeSet::new(),
-        destination: Destination::Cache,
-        token_name: None,
-        known_commit: None,
-        needs_token: false,
-        held_commit: None,
-        accepted: None,
-        force: false,
-        vanished: Vanished::Keep,
-    };
+    let repo = Repo::new(RepoType::Model, "acme/tiny".parse().unwrap());
+    let target = Target::unregistered(repo);
     let mut told = Told::default();
     let run = download(&services, vec![target], &Bounds::default(), &mut |event| {
         match event {

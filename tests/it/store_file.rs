@@ -385,7 +385,7 @@ fn after_version_11_every_connection_takes_words_of_later_versions() {
     add_rows(&sql, 10);
     let objects = |kind: &str| -> Vec<(String, String)> {
         let query = "SELECT name, coalesce(sql, '') FROM sqlite_schema
-            WHERE type = ?1 ORDER BY name";
+            WHERE type = ?1 AND tbl_name <> 'models' ORDER BY name";
         let mut statement = sql.prepare(query).unwrap();
         let rows = statement.query_map([kind], |row| Ok((row.get(0)?, row.get(1)?)));
         rows.unwrap().map(Result::unwrap).collect()
@@ -437,6 +437,38 @@ fn after_version_11_every_connection_takes_words_of_later_versions() {
     store
         .finish_session(id, &progress(), &ended(Outcome::Updated, at(1)))
         .unwrap();
+}
+
+#[test]
+fn version_12_lets_a_revision_have_several_models_and_shortens_old_patterns() {
+    let home = Home::new();
+    drop(migrate(&home, &MIGRATIONS[..11]).unwrap());
+    let sql = home.sql();
+    add_rows(&sql, 11);
+    let old = r#"["[Qq]4_0.gguf","[Qq]4_0-?????-of-?????.gguf","[Qq]4_0/*.gguf","*[-._/][Qq]4_0.gguf",
+        "*[-._/][Qq]4_0-?????-of-?????.gguf","*[-._/][Qq]4_0/*.gguf","*.json","*.md","*.txt","*.jinja",
+        "*.yaml","*.yml","LICENSE*",".gitattributes","*.pdf"]"#;
+    sql.execute("UPDATE models SET include = ?1", [old])
+        .unwrap();
+    sql.execute(
+        "UPDATE sqlite_sequence SET seq = 77 WHERE name = 'models'",
+        [],
+    )
+    .unwrap();
+    let store = home.open();
+    let first = store.models(&ModelFilter::default()).unwrap().remove(0);
+    assert_eq!(
+        first.spec.filter.include.as_deref(),
+        Some(&[":Q4_0".to_owned(), "*.pdf".to_owned()][..])
+    );
+    let mut second = first.spec.clone();
+    second.name = name("second");
+    assert!(store.insert_model(&second, at(0)).is_err());
+    second.filter.include = None;
+    let id = store.insert_model(&second, at(0)).unwrap();
+    assert_eq!(id.0, 78, "numbers of removed models are not given again");
+    second.name = name("third");
+    assert!(store.insert_model(&second, at(0)).is_err());
 }
 
 #[test]

@@ -107,6 +107,7 @@ pub fn rich_model(text: &str) -> ModelSpec {
                 "a \"quoted\", ünïcode\n".to_owned(),
             ]),
             exclude: vec!["*.bin".to_owned()],
+            ..Filter::default()
         },
         destination: Destination::Directory(PathBuf::from("/srv/data/rich files")),
         priority: "99".parse().unwrap(),

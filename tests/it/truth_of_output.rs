@@ -265,35 +265,6 @@ fn an_unregistered_repository_has_a_commit_before_as_well() {
     assert_eq!(shown["changes"]["added"], Value::Array(Vec::new()));
 }
 
-#[test]
-fn the_refusal_of_a_second_quantisation_says_how_to_keep_both() {
-    let env = roomy_world();
-    let draft = env.hub().repo("acme/q").commit("main");
-    draft
-        .lfs("q-Q4_K_M.gguf", generated_bytes(64, 1))
-        .lfs("q-Q8_0.gguf", generated_bytes(64, 2))
-        .publish();
-    env.line("models add acme/q:Q4_K_M --name four").succeeds();
-    let refused = env.line("models add acme/q:Q8_0 --name eight");
-    refused.exits(2).explains("--name");
-    let next = refused
-        .stderr()
-        .split("next: `hfdl ")
-        .nth(1)
-        .unwrap_or_default();
-    let line = next.split('`').next().unwrap_or_default();
-    env.line(line).succeeds();
-    let path = env
-        .line("download four")
-        .succeeds()
-        .stdout()
-        .trim_end()
-        .to_owned();
-    for file in ["q-Q4_K_M.gguf", "q-Q8_0.gguf"] {
-        assert!(fs::exists(format!("{path}/{file}")).unwrap(), "{file}");
-    }
-}
-
 #[cfg(unix)]
 #[test]
 fn a_dry_run_of_start_in_a_new_home_shows_the_minutes_to_come() {

@@ -8,16 +8,15 @@ use crate::cli::context::Context;
 use crate::cli::explain::Complaint;
 use crate::cli::fields::FieldFlags;
 use crate::domain::model::{Model, ModelSpec};
-use crate::domain::repo::Repo;
+use crate::domain::repo::{Repo, RepoType};
 use crate::domain::repo_arg::RepoArg;
 use crate::domain::settings::Settings;
-use crate::domain::snapshot::NothingSelected;
 use crate::domain::units::ByteSize;
 use crate::json::{ModelView, document};
 use crate::ops;
 use crate::ops::login::Renewal;
 use crate::ops::models::HubCheck;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::sys::stop::StopFlag;
 use crate::ui::text;
 
@@ -28,7 +27,8 @@ use crate::ui::text;
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "Repositories are written as org/name, datasets/org/name, spaces/org/name, \
-hf://datasets/org/name@rev, the address of a page of the Hub, or org/name:Q4_K_M for one GGUF quantisation.
+kernels/org/name, hf://datasets/org/name@rev, or the address of a page of the Hub. org/name:Q4_K_M \
+means one GGUF quantisation with its projector, org/name:FILE.gguf one file.
 
 Examples:
   hfdl models add org/name --include '*.safetensors' --include '*.json' --tag llm
@@ -40,6 +40,10 @@ pub(super) struct AddModel {
     /// The repository
     #[arg(value_name = "REPO")]
     repo: String,
+
+    /// The type of the repository: model, dataset, space or kernel (default: as REPO says)
+    #[arg(long, value_name = "TYPE")]
+    repo_type: Option<RepoType>,
 
     #[command(flatten)]
     flags: FieldFlags<ModelSpec, false>,
@@ -53,10 +57,10 @@ impl AddModel {
     pub(super) fn run(self, context: &Context) -> Result<()> {
         let existing = context.existing_store()?;
         let settings = context.settings(existing.as_ref())?;
-        let arg = RepoArg::parse(&self.repo, settings.endpoint())?;
+        let arg = RepoArg::parse(&self.repo, settings.endpoint())?.of_type(self.repo_type)?;
         let spec = self.describe(context, &settings, &arg)?;
         if let Some(store) = &existing {
-            ops::models::refuse_known(store, &spec).map_err(|err| known_copy(store, &spec, err))?;
+            ops::models::refuse_known(store, &spec)?;
             ops::models::refuse_shared_directory(store, &spec, None)?;
         }
         let check = if self.no_check {
@@ -69,8 +73,8 @@ impl AddModel {
                 anyhow::Error::new(err).context(format!("could not add `{}`", spec.name))
             })?)
         };
-        if let Some(check) = &check {
-            refuse_empty_selection(&spec, check)?;
+        if let Some(nothing) = check.as_ref().and_then(|it| it.nothing_selected.clone()) {
+            return Err(Error::new(nothing).context(format!("could not add `{}`", spec.name)));
         }
         let store = match existing {
             Some(store) => store,
@@ -112,35 +116,6 @@ impl AddModel {
     }
 }
 
-/// Suggests how to keep other files of a repository that has a model already.
-fn known_copy(store: &Store, spec: &ModelSpec, err: StoreError) -> Error {
-    let known = store.models_of_repo(&spec.repo).unwrap_or_default();
-    let twin = known
-        .into_iter()
-        .find(|model| model.spec.is_same_copy(spec));
-    let both = twin.and_then(|twin| {
-        let other = twin.spec.filter.include.as_ref()?;
-        let own = spec.filter.include.as_ref().filter(|own| *own != other)?;
-        let mut patterns: Vec<&String> = other.iter().chain(own).collect();
-        patterns.sort();
-        patterns.dedup();
-        let flags = patterns
-            .iter()
-            .map(|pattern| format!(" --include '{pattern}'"));
-        Some((twin.spec.name.clone(), flags.collect::<String>()))
-    });
-    let Some((name, flags)) = both else {
-        return err.into();
-    };
-    Complaint::usage(err.to_string())
-        .cause("one place holds one entry of a repository at a revision, whatever its patterns")
-        .next(format!(
-            "`hfdl models set {name}{flags}` keeps both selections in it;\n\
-             `--to DIR --name NAME` makes an entry of its own"
-        ))
-        .into()
-}
-
 /// Records for other homes which files of the cache the model needs.
 pub(super) fn note_claims(context: &Context, store: &Store, settings: &Settings, repo: &Repo) {
     match ops::ownership::identity(&context.host, &context.home, store) {
@@ -152,23 +127,15 @@ pub(super) fn note_claims(context: &Context, store: &Store, settings: &Settings,
     }
 }
 
-/// Refuses patterns that match nothing; an empty repository may still be filled.
-fn refuse_empty_selection(spec: &ModelSpec, check: &HubCheck) -> Result<()> {
-    if check.selected.files > 0 || check.total.files == 0 {
-        return Ok(());
-    }
-    let nothing = NothingSelected {
-        repo: spec.repo.clone(),
-        commit: check.commit.clone(),
-        examples: check.examples.clone(),
-    };
-    Err(Error::new(nothing).context(format!("could not add `{}`", spec.name)))
-}
-
 fn warn_about(context: &Context, model: &Model, check: &HubCheck) {
     if check.total.files == 0 {
         let name = &model.spec.name;
         context.out.warn(&format!("`{name}` has no files yet"));
+    }
+    for pattern in &check.unmatched {
+        context
+            .out
+            .warn(&format!("no file matches `{pattern}` yet"));
     }
     if let Some(new) = &check.renamed_to {
         context.out.warn(&format!(

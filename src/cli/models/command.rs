@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use super::add::AddModel;
 use super::list::ListModels;
 use super::outdated::Outdated;
+use super::path::ModelPath;
 use super::release::Release;
 use super::remove::RemoveModels;
 use super::rollback::Rollback;
@@ -28,6 +29,7 @@ enum ModelsSubcommand {
     Add(AddModel),
     List(ListModels),
     Show(ShowModel),
+    Path(ModelPath),
     Set(SetModel),
     /// Include models in schedules and in `--all` again
     Enable(Names),
@@ -49,6 +51,7 @@ impl ModelsCommand {
             ModelsSubcommand::Enable(names) => switch(context, &names.distinct(), true),
             ModelsSubcommand::Disable(names) => switch(context, &names.distinct(), false),
             ModelsSubcommand::Remove(command) => command.run(context),
+            ModelsSubcommand::Path(command) => return command.run(context),
             ModelsSubcommand::Outdated(command) => return command.run(context),
             ModelsSubcommand::Rollback(command) => command.run(context),
             ModelsSubcommand::Release(command) => command.run(context),

@@ -12,6 +12,7 @@ mod command;
 mod find;
 mod list;
 mod outdated;
+mod path;
 mod release;
 mod remove;
 mod rollback;

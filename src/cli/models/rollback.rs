@@ -8,6 +8,7 @@ use super::find::{find, known};
 use crate::cli::context::Context;
 use crate::cli::explain::Complaint;
 use crate::cli::lock::take_lock;
+use crate::cli::names::texts;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::retention::{NoTarget, PublishedRevision};
@@ -63,6 +64,7 @@ impl Rollback {
                         "from": went.from.as_str(),
                         "to": went.to.as_str(),
                         "path": went.path.display().to_string(),
+                        "others": texts(&went.others),
                     }),
                 )
             },
@@ -76,10 +78,17 @@ fn sentence(model: &Model, went: &RolledBack) -> String {
     match (went.is_nothing(), &model.state.held_commit) {
         (true, Some(held)) if *held == went.to => format!("`{name}` is held at {to} already"),
         (true, _) => format!("`{name}` is at {to} already; nothing was changed"),
-        (false, _) => format!(
-            "`{name}` went back from {} to {to} and is held there until `hfdl models release {name}`",
-            went.from.short()
-        ),
+        (false, _) => {
+            let others = went
+                .others
+                .iter()
+                .map(|other| format!(", and with it `{other}`"));
+            format!(
+                "`{name}` went back from {} to {to} and is held there until `hfdl models release {name}`{}",
+                went.from.short(),
+                others.collect::<String>()
+            )
+        }
     }
 }
 
@@ -115,9 +124,12 @@ fn explain(context: &Context, model: &Model, err: Error) -> Error {
         CannotRollBack::NoTarget { kept, .. } => {
             complaint.next(format!("choose one of {}", list(context, kept)))
         }
-        CannotRollBack::NotWhole { commit, .. } => complaint.next(format!(
-            "`hfdl download {name} --revision {commit}` completes it, then try again"
+        CannotRollBack::NotWhole { model, commit, .. } => complaint.next(format!(
+            "`hfdl download {model} --revision {commit}` completes it, then try again"
         )),
+        CannotRollBack::HeldByOther { model, .. } => {
+            complaint.next(format!("`hfdl models release {model}` lets it go first"))
+        }
     };
     complaint.into()
 }

@@ -139,7 +139,7 @@ impl ModelState {
     /// Everything found out belongs to one repository at one revision in one
     /// place: with another of these it is a model that no run has seen yet.
     pub fn after_edit(&self, old: &ModelSpec, new: &ModelSpec) -> Self {
-        if new.is_same_copy(old) {
+        if new.is_same_revision(old) {
             self.clone()
         } else {
             Self::default()

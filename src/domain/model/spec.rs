@@ -103,12 +103,25 @@ impl ModelSpec {
         Ok(())
     }
 
-    /// Tells whether two entries mean the same repository at the same revision
-    /// in the same place; there can be only one entry of each.
+    /// Tells whether two entries mean the same files in the same place; there can be
+    /// only one entry of each. The cache holds several selections of a revision, a
+    /// directory one.
     pub fn is_same_copy(&self, other: &Self) -> bool {
+        self.is_same_revision(other)
+            && (self.destination != Destination::Cache || self.filter == other.filter)
+    }
+
+    /// Tells whether two entries mean the same repository at the same revision in the
+    /// same place.
+    pub fn is_same_revision(&self, other: &Self) -> bool {
         self.repo == other.repo
             && self.revision == other.revision
             && self.destination == other.destination
+    }
+
+    /// Tells whether two entries follow one ref of the cache.
+    pub fn shares_ref(&self, other: &Self) -> bool {
+        self.destination == Destination::Cache && self.is_same_revision(other)
     }
 }
 

@@ -20,17 +20,14 @@ pub fn plan_sync(
     placement: &Placement,
     local: &LocalFacts,
 ) -> Result<SyncPlan, PlanError> {
-    let wanted = || {
-        let files = remote.files.iter();
-        files.filter(|file| filter.selects(file.path.as_str()))
-    };
-    placement.check(wanted().map(|file| &file.path))?;
+    let wanted = remote.selected(filter);
+    placement.check(wanted.iter().map(|file| &file.path))?;
 
     let mut sizes = HashMap::new();
     let mut fetched = BTreeSet::new();
     let mut files = Vec::new();
     let mut totals = Totals::default();
-    for file in wanted() {
+    for file in wanted {
         let one = *sizes.entry(file.content).or_insert(file.size_bytes);
         if one != file.size_bytes {
             return Err(PlanError::TwoSizes {
@@ -217,7 +214,7 @@ mod tests {
         };
         let filter = Filter {
             include: Some(vec!["*.bin".into()]),
-            exclude: vec![],
+            ..Filter::default()
         };
         let remote = listing(vec![file("a.txt", 1, 1), file("b.bin", 2, 2)]);
         let plan = plan_sync(&remote, &filter, &ANYWHERE, &local).unwrap();
@@ -250,8 +247,8 @@ mod tests {
             Err(PlanError::Placement(PlacementError::SameFile { .. }))
         ));
         let filter = Filter {
-            include: None,
             exclude: vec!["A".into()],
+            ..Filter::default()
         };
         assert_eq!(plan(filter).unwrap().totals.files, 1);
     }

@@ -13,8 +13,8 @@ pub(super) const HUB_HOSTS: [&str; 4] =
 /// `hf://[type/]org/name[@revision][/path]`
 pub(super) fn parse_uri(text: &str, rest: &str) -> Result<RepoArg, NameError> {
     let (kind, rest) = split_type(rest);
-    if rest.starts_with("buckets/") || rest.starts_with("kernels/") {
-        return refuse(text, "only models, datasets and spaces can be kept");
+    if rest.starts_with("buckets/") {
+        return refuse(text, "a bucket has no revisions, so it cannot be kept");
     }
     let mut parts = rest.splitn(3, '/');
     let (Some(namespace), Some(name)) = (parts.next(), parts.next()) else {

@@ -1,9 +1,10 @@
 //! Repository arguments in any form.
 
 use super::address::{HUB_HOSTS, parse_page, parse_uri};
-use super::patterns::{escape_pattern, gguf_patterns};
+use super::patterns::escape_pattern;
 use super::short::parse_short;
-use crate::domain::repo::{NameError, Repo, RepoPath, Revision};
+use crate::domain::quantisation::Quantisation;
+use crate::domain::repo::{NameError, Repo, RepoPath, RepoType, Revision};
 
 /// A parsed repository argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +13,7 @@ pub struct RepoArg {
     pub revision: Option<Revision>,
     /// A file or folder inside the repository.
     pub part: Option<RepoPart>,
-    /// A GGUF quantisation such as `Q4_K_M`.
+    /// A GGUF quantisation such as `Q4_K_M`, or the name of a GGUF file.
     pub quantisation: Option<String>,
 }
 
@@ -48,6 +49,23 @@ impl RepoArg {
         parse_short(text)
     }
 
+    /// Applies the type of repository that was given beside the argument; an argument
+    /// without one names a model.
+    pub fn of_type(mut self, kind: Option<RepoType>) -> Result<Self, NameError> {
+        let Some(kind) = kind.filter(|kind| *kind != self.repo.kind) else {
+            return Ok(self);
+        };
+        let text = self.repo.to_string();
+        if self.repo.kind != RepoType::Model {
+            return refuse(&text, format!("it is no {kind}, as `--repo-type` says"));
+        }
+        if self.quantisation.is_some() {
+            return refuse(&text, "only models have quantisations");
+        }
+        self.repo.kind = kind;
+        Ok(self)
+    }
+
     /// Returns the model's name when the user gives none.
     pub fn default_name(&self) -> String {
         match &self.quantisation {
@@ -59,7 +77,7 @@ impl RepoArg {
     /// Returns the include patterns that the argument implies.
     pub fn include_patterns(&self) -> Option<Vec<String>> {
         if let Some(quantisation) = &self.quantisation {
-            return Some(gguf_patterns(quantisation));
+            return Some(vec![Quantisation::pattern(quantisation)]);
         }
         self.part.as_ref().map(|part| match part {
             RepoPart::File(path) => vec![escape_pattern(path.as_str())],
@@ -90,6 +108,19 @@ mod tests {
             ("models/org/name", "org/name", None, None),
             ("datasets/org/name", "datasets/org/name", None, None),
             ("spaces/org/name", "spaces/org/name", None, None),
+            ("kernels/org/name", "kernels/org/name", None, None),
+            (
+                "hf://kernels/org/name@v1",
+                "kernels/org/name",
+                Some("v1"),
+                None,
+            ),
+            (
+                "https://huggingface.co/kernels/org/name/blob/main/build/x.py",
+                "kernels/org/name",
+                Some("main"),
+                Some(("build/x.py", true)),
+            ),
             ("org/name@v1.0", "org/name", Some("v1.0"), None),
             ("org/name@refs/pr/1", "org/name", Some("refs/pr/1"), None),
             ("hf://org/name", "org/name", None, None),
@@ -168,6 +199,19 @@ mod tests {
     }
 
     #[test]
+    fn a_type_beside_the_argument_completes_it_and_cannot_contradict_it() {
+        let of = |text: &str, kind| {
+            parse(text)
+                .of_type(Some(kind))
+                .map(|it| it.repo.to_string())
+        };
+        assert_eq!(of("a/b", RepoType::Kernel).unwrap(), "kernels/a/b");
+        assert_eq!(of("spaces/a/b", RepoType::Space).unwrap(), "spaces/a/b");
+        assert!(of("spaces/a/b", RepoType::Dataset).is_err());
+        assert!(of("a/b:Q4_0", RepoType::Dataset).is_err());
+    }
+
+    #[test]
     fn a_page_of_the_configured_endpoint_counts_as_the_hubs() {
         let arg = RepoArg::parse(
             "http://127.0.0.1:8080/x/org/name/tree/main",
@@ -184,7 +228,8 @@ mod tests {
             "",
             "/",
             "a/b/c",
-            "kernels/a/b",
+            "papers/a/b",
+            "kernels/x",
             "datasets/x",
             "a/b/c/d",
             "org/name:",

@@ -1,54 +1,23 @@
 //! The include patterns that an argument implies.
 
-/// Escapes a path so that the pattern matches only that path.
+/// Escapes a path so that the pattern matches only that path; a `:` at its beginning
+/// would make it a quantisation.
 pub fn escape_pattern(path: &str) -> String {
     let mut pattern = String::with_capacity(path.len());
-    for c in path.chars() {
+    for (at, c) in path.char_indices() {
         match c {
             '*' | '?' | '[' => pattern.extend(['[', c, ']']),
+            ':' if at == 0 => pattern.push_str("[:]"),
             _ => pattern.push(c),
         }
     }
     pattern
 }
 
-/// Returns patterns for all shards of one quantisation, in the spellings that
-/// repositories use, and for the small text files that belong to any model.
-///
-/// The quantisation must be a whole word: `Q4_K` does not select `Q4_K_M`.
-pub(super) fn gguf_patterns(quantisation: &str) -> Vec<String> {
-    let mut word = String::new();
-    for c in quantisation.chars() {
-        if c.is_ascii_alphabetic() {
-            word.extend(['[', c.to_ascii_uppercase(), c.to_ascii_lowercase(), ']']);
-        } else {
-            word.push(c);
-        }
-    }
-    let mut patterns = Vec::new();
-    for before in ["", "*[-._/]"] {
-        for behind in [".gguf", "-?????-of-?????.gguf", "/*.gguf"] {
-            patterns.push(format!("{before}{word}{behind}"));
-        }
-    }
-    let texts = [
-        "*.json",
-        "*.md",
-        "*.txt",
-        "*.jinja",
-        "*.yaml",
-        "*.yml",
-        "LICENSE*",
-        ".gitattributes",
-    ];
-    patterns.extend(texts.map(str::to_owned));
-    patterns
-}
-
 #[cfg(test)]
 mod tests {
     use crate::domain::filter::Filter;
-    use crate::domain::repo_arg::RepoArg;
+    use crate::domain::repo_arg::{RepoArg, escape_pattern};
 
     const HUB: &str = "https://huggingface.co";
 
@@ -62,9 +31,9 @@ mod tests {
         assert_eq!(arg.default_name(), "org/name:Q4_K");
         let filter = Filter {
             include: arg.include_patterns(),
-            exclude: vec![],
+            ..Filter::default()
         };
-        for wanted in [
+        let wanted = [
             "model-Q4_K.gguf",
             "model.q4_k.gguf",
             "Q4_K/model-00001-of-00002.gguf",
@@ -73,17 +42,26 @@ mod tests {
             "config.json",
             "README.md",
             "LICENSE",
-        ] {
-            assert!(filter.selects(wanted), "{wanted}");
-        }
-        for other in [
+        ];
+        let others = [
             "model-Q4_K_M.gguf",
             "model-IQ4_K.gguf",
             "model-Q8_0.gguf",
             "model.safetensors",
-        ] {
-            assert!(!filter.selects(other), "{other}");
+        ];
+        let listing = [&wanted[..], &others].concat();
+        let selection = filter.among(&listing);
+        for path in listing {
+            assert_eq!(selection.has(path), wanted.contains(&path), "{path}");
         }
+    }
+
+    #[test]
+    fn a_gguf_file_behind_the_colon_is_named_with_its_folder() {
+        let arg = parse("org/name:sub/m-Q4_K_M.gguf@v1");
+        assert_eq!(arg.include_patterns().unwrap(), [":sub/m-Q4_K_M.gguf"]);
+        assert_eq!(arg.default_name(), "org/name:sub/m-Q4_K_M.gguf");
+        assert_eq!(arg.revision.unwrap().as_str(), "v1");
     }
 
     #[test]
@@ -91,8 +69,18 @@ mod tests {
         let arg = parse("https://huggingface.co/org/name/blob/main/a%5B1%5D.txt");
         let filter = Filter {
             include: arg.include_patterns(),
-            exclude: vec![],
+            ..Filter::default()
         };
-        assert!(filter.selects("a[1].txt") && !filter.selects("a1.txt"));
+        let selection = filter.among(&["a[1].txt", "a1.txt"]);
+        assert!(selection.has("a[1].txt") && !selection.has("a1.txt"));
+    }
+    #[test]
+    fn an_escaped_path_is_no_quantisation() {
+        let filter = Filter {
+            include: Some(vec![escape_pattern(":Q4_0")]),
+            ..Filter::default()
+        };
+        let selection = filter.among(&[":Q4_0", "m-Q4_0.gguf"]);
+        assert!(selection.has(":Q4_0") && !selection.has("m-Q4_0.gguf"));
     }
 }

@@ -2,7 +2,8 @@
 
 use super::RepoArg;
 use super::argument::refuse;
-use crate::domain::repo::{NameError, Repo, RepoType};
+use crate::domain::quantisation::Quantisation;
+use crate::domain::repo::{NameError, Repo, RepoPath, RepoType};
 
 /// Parses `org/name` with an optional type in front and `@revision` or
 /// `:quantisation` behind.
@@ -22,11 +23,11 @@ pub(super) fn parse_short(text: &str) -> Result<RepoArg, NameError> {
             _ => {
                 return refuse(
                     text,
-                    "it has three parts, and the first is not models, datasets or spaces",
+                    "it has three parts, and the first is not models, datasets, spaces or kernels",
                 );
             }
         },
-        [kind, _] if matches!(*kind, "datasets" | "spaces" | "models") => {
+        [kind, _] if RepoType::ALL.iter().any(|it| it.plural() == *kind) => {
             return refuse(text, format!("a name is missing; write `{kind}/org/name`"));
         }
         [_] | [_, _] => (RepoType::Model, rest),
@@ -49,9 +50,12 @@ pub(super) fn parse_short(text: &str) -> Result<RepoArg, NameError> {
 }
 
 fn parse_quantisation(text: &str, word: &str) -> Result<String, NameError> {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    if word.is_empty() || word.len() > 40 || !word.chars().all(allowed) {
-        return refuse(text, "after `:` write a GGUF quantisation such as Q4_K_M");
+    match Quantisation::parse(word) {
+        Ok(Quantisation::Word(_)) => Ok(word.to_owned()),
+        Ok(Quantisation::File(_)) => match word.parse::<RepoPath>() {
+            Ok(_) => Ok(word.to_owned()),
+            Err(err) => refuse(text, err.why()),
+        },
+        Err(rule) => refuse(text, rule),
     }
-    Ok(word.to_owned())
 }

@@ -10,7 +10,6 @@ use crate::domain::model::{Destination, Model};
 use crate::domain::outcome::ErrorKind;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::settings::Settings;
-use crate::domain::snapshot::RemoteFile;
 use crate::domain::time::{Timestamp, render_utc};
 use crate::hub::{FileAddress, HubClient, TokenOrigin};
 use crate::ops::hub::{connect, http, is_offline};
@@ -286,12 +285,9 @@ fn fetch_a_byte(clients: &HubClients, model: &Model) -> Result<Option<String>> {
     let commit = hub.revision(&spec.repo, &spec.revision)?.commit;
     let remote = hub.tree(&spec.repo, &commit)?;
     // The storage serves large files only; the Hub itself serves small ones.
-    let wanted =
-        |file: &&RemoteFile| file.size_bytes > 0 && spec.filter.selects(file.path.as_str());
-    let Some(file) = remote
-        .files
-        .iter()
-        .filter(wanted)
+    let wanted = remote.selected(&spec.filter).into_iter();
+    let Some(file) = wanted
+        .filter(|file| file.size_bytes > 0)
         .max_by_key(|file| file.size_bytes)
     else {
         return Ok(None);

@@ -30,6 +30,7 @@ pub enum Renewal {
 pub struct HubClients {
     own: HubClient,
     others: Arc<Others>,
+    is_counted: bool,
 }
 
 struct Others {
@@ -61,7 +62,21 @@ impl HubClients {
         };
         let own = others.own(http)?;
         let others = Arc::new(others);
-        Ok(Self { own, others })
+        Ok(Self {
+            own,
+            others,
+            is_counted: false,
+        })
+    }
+
+    /// Returns clients whose requests to the Hub are marked as part of a download.
+    #[must_use]
+    pub fn counted(&self) -> Self {
+        Self {
+            own: self.own.counted(),
+            is_counted: true,
+            ..self.clone()
+        }
     }
 
     /// Returns the client with the token of this machine.
@@ -75,12 +90,15 @@ impl HubClients {
             return Ok(self.own.clone());
         };
         let mut named = lock(&self.others.named);
-        if let Some(client) = named.get(name) {
-            return Ok(client.clone());
+        if !named.contains_key(name) {
+            named.insert(name.clone(), self.others.named(name)?);
         }
-        let client = self.others.named(name)?;
-        named.insert(name.clone(), client.clone());
-        Ok(client)
+        let client = &named[name];
+        Ok(if self.is_counted {
+            client.counted()
+        } else {
+            client.clone()
+        })
     }
 
     /// Returns the logins whose refresh token the Hub has refused to this process.

@@ -226,8 +226,12 @@ impl<'a> ActiveRun<'a> {
         let network = services.network()?;
         let options = engine_options(services, bounds);
         let proofs = Proofs::new(&services.store, services.host, self.id.clone());
+        let clients = match self.command {
+            RunCommand::RunDue | RunCommand::Download => network.clients.counted(),
+            _ => network.clients.clone(),
+        };
         let syncer = Syncer::new(
-            &network.clients,
+            &clients,
             network.xet.as_ref(),
             &self.cache_choice(),
             proofs,

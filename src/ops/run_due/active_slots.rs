@@ -227,7 +227,7 @@ impl<'a> ActiveSlots<'a> {
         for one in models {
             let first = one.schedules.first().and_then(|id| self.slots.get(id));
             let Some(slot) = first else { continue };
-            let target = Arc::new(Target::from(&one.model));
+            let target = Arc::new(Target::with_siblings(&self.services.store, &one.model)?);
             let schedule = &slot.due.schedule;
             openings.push(Opening {
                 target: target.clone(),

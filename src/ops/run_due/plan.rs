@@ -46,7 +46,10 @@ pub fn plan(services: &Services<'_>, options: &RunDueOptions, at: Timestamp) -> 
     let mut jobs = due_jobs(&due, &models);
     let shard = options.shard;
     jobs.retain(|job| shard.holds(&job.model.spec.repo, &job.model.spec.revision));
-    let targets: Vec<Target> = jobs.iter().map(|job| Target::from(job.model)).collect();
+    let targets = jobs.iter();
+    let targets: Vec<Target> = targets
+        .map(|job| Target::with_siblings(&services.store, job.model))
+        .collect::<Result<_>>()?;
     let fetches = if targets.is_empty() {
         Vec::new()
     } else {

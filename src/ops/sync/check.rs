@@ -8,9 +8,10 @@ use anyhow::{Result, anyhow};
 use super::delta::Asker;
 use super::destination::{DestinationWriter, TargetDestination};
 use super::local_reads::LocalReads;
-use super::target::{CacheChoice, Target};
+use super::target::{CacheChoice, Target, is_accepted};
 use crate::cache::{Prove, Vanished};
 use crate::domain::content::ContentId;
+use crate::domain::filter::Filter;
 use crate::domain::hold::{Loss, hold_reason};
 use crate::domain::plan::{self, Action, LocalFacts, SyncPlan, plan_sync};
 use crate::domain::proof::ProofStamp;
@@ -183,7 +184,8 @@ pub fn check(
         None => hub.tree(&target.repo, &commit)?,
     };
     check_required(&remote, target)?;
-    let facts = destination.facts(&remote, &target.filter, old_commit.as_ref(), prove)?;
+    let filter = target.shared_filter();
+    let facts = destination.facts(&remote, &filter, old_commit.as_ref(), prove)?;
     if let Some(loss) = loss(&destination, target, &remote, old_commit.as_ref(), &facts)? {
         return Ok(Checked::Suspicious {
             path: destination.readable_at(&loss.published.0),
@@ -215,11 +217,23 @@ fn plan(
     bad: &BadFiles,
 ) -> Result<Planned> {
     leave_out_bad_sources(&mut facts, &destination, bad);
-    let distrusted = distrust_files(&mut facts, &selected(&remote, target), target, |file| {
-        is_bad(&destination, &remote.commit, file, bad)
+    let filter = target.shared_filter();
+    // The files of siblings are not fetched again.
+    let forced = match target.force {
+        true => remote.selected(&target.filter),
+        false => Vec::new(),
+    };
+    let forced: BTreeSet<&RepoPath> = forced.into_iter().map(|file| &file.path).collect();
+    let distrusted = distrust_files(&mut facts, &remote.selected(&filter), &forced, |file| {
+        let is_bad = is_bad(&destination, &remote.commit, file, bad);
+        if is_bad {
+            let label = target.label();
+            log::info!("{label}: `{}` is damaged and is fetched again", file.path);
+        }
+        is_bad
     });
     let placement = destination.likely_placement();
-    let plan = plan_sync(&remote, &target.filter, &placement, &facts)?;
+    let plan = plan_sync(&remote, &filter, &placement, &facts)?;
     let kept = plan.in_destination();
     let kept = kept.map(|file| (&file.file, &file.action));
     Ok(Planned {
@@ -285,7 +299,7 @@ fn files_in_place(
 ) -> Result<Option<Vec<ReusedFile>>> {
     let commit = &remote.commit;
     check_required(remote, target)?;
-    let wanted = selected(remote, target);
+    let wanted = remote.selected(&target.filter);
     let is_bad = |file: &&RemoteFile| is_bad(destination, commit, file, bad);
     let may_stay = !target.force && target.vanished == Vanished::Keep;
     let has_any = !wanted.is_empty() || target.accepts(commit);
@@ -300,25 +314,21 @@ fn files_in_place(
     Ok(Some(reused(destination, commit, kept)))
 }
 
-/// Makes the plan fetch damaged files again, and all files of a forced sync. Returns
-/// their contents.
+/// Makes the plan fetch damaged files again, and those of a forced sync. Returns their
+/// contents.
 fn distrust_files(
     facts: &mut LocalFacts,
     files: &[&RemoteFile],
-    target: &Target,
+    forced: &BTreeSet<&RepoPath>,
     is_bad: impl Fn(&RemoteFile) -> bool,
 ) -> BTreeSet<ContentId> {
     let mut distrusted = BTreeSet::new();
     for file in files {
-        if target.force {
+        let is_forced = forced.contains(&file.path);
+        if is_forced {
             facts.partials.remove(&file.content);
         }
-        let is_bad = is_bad(file);
-        if is_bad {
-            let label = target.label();
-            log::info!("{label}: `{}` is damaged and is fetched again", file.path);
-        }
-        if target.force || is_bad {
+        if is_bad(file) || is_forced {
             facts.distrust(file);
             distrusted.insert(file.content);
         }
@@ -326,8 +336,8 @@ fn distrust_files(
     distrusted
 }
 
-/// Decides whether a commit is held because it looks like a loss; it is an
-/// error if nothing was ever selected.
+/// Decides whether a commit is held because it looks like a loss for the target or for
+/// a sibling; it is an error if nothing was ever selected for the target.
 fn loss(
     destination: &TargetDestination,
     target: &Target,
@@ -335,40 +345,51 @@ fn loss(
     old_commit: Option<&CommitSha>,
     facts: &LocalFacts,
 ) -> Result<Option<Loss>> {
-    let found = remote.amount(Some(&target.filter));
-    let old_commit = old_commit.filter(|old| **old != remote.commit);
-    let selected = |paths: &BTreeSet<RepoPath>| {
-        let selected = |path: &&RepoPath| target.filter.selects(path.as_str());
-        paths.iter().filter(selected).count() as u64
-    };
-    let published = match old_commit {
-        Some(old) => match destination.stored_listing(old)? {
-            Some(listing) => listing.amount(Some(&target.filter)),
-            // Published by another program, so its sizes are unknown.
-            None => Amount {
-                files: selected(&facts.previous),
-                bytes: 0,
-            },
-        },
-        None => Amount::default(),
-    };
-    let is_new = !target.accepts(&remote.commit);
-    if let (Some(old), Some(reason), true) = (old_commit, hold_reason(published, found), is_new) {
-        return Ok(Some(Loss {
-            reason,
-            published: (old.clone(), published),
-            found: (remote.commit.clone(), found),
-        }));
-    }
-    if found.files == 0 && is_new {
-        return Err(NothingSelected {
-            repo: target.repo.clone(),
-            commit: remote.commit.clone(),
-            examples: remote.examples(),
+    if let Some(old) = old_commit.filter(|old| **old != remote.commit) {
+        let listing = destination.stored_listing(old)?;
+        let loss_of = |filter: &Filter, accepted: Option<&String>| {
+            let published = match &listing {
+                Some(listing) => listing.amount(Some(filter)),
+                None => amount_of_names(&facts.previous, filter),
+            };
+            let found = remote.amount(Some(filter));
+            let reason = hold_reason(published, found);
+            let reason = reason.filter(|_| !is_accepted(accepted, &remote.commit))?;
+            Some(Loss {
+                reason,
+                sibling: None,
+                published: (old.clone(), published),
+                found: (remote.commit.clone(), found),
+            })
+        };
+        if let Some(loss) = loss_of(&target.filter, target.accepted.as_ref()) {
+            return Ok(Some(loss));
         }
-        .into());
+        let siblings = target.siblings.iter();
+        // A person who accepts the commit has read which model loses files by it.
+        for sibling in siblings.filter(|_| !target.accepts(&remote.commit)) {
+            if let Some(loss) = loss_of(&sibling.filter, sibling.accepted.as_ref()) {
+                let sibling = Some(sibling.name.clone());
+                return Ok(Some(Loss { sibling, ..loss }));
+            }
+        }
+    }
+    let is_empty = remote.selected(&target.filter).is_empty();
+    if is_empty && !target.accepts(&remote.commit) {
+        return Err(NothingSelected::new(&target.repo, remote, &target.filter).into());
     }
     Ok(None)
+}
+
+/// Counts the selected files of a commit that another program published, so that their
+/// sizes are unknown.
+fn amount_of_names(paths: &BTreeSet<RepoPath>, filter: &Filter) -> Amount {
+    let names: Vec<&str> = paths.iter().map(RepoPath::as_str).collect();
+    let selection = filter.among(&names);
+    Amount {
+        files: names.iter().filter(|name| selection.has(name)).count() as u64,
+        bytes: 0,
+    }
 }
 
 /// Returns whether a file is on record as bad.
@@ -424,18 +445,10 @@ fn leave_out_bad_sources(facts: &mut LocalFacts, destination: &TargetDestination
 ///
 /// A download of one file must not hide the rest of a model from its readers.
 fn hides_files(remote: &RemoteSnapshot, target: &Target, published: &BTreeSet<RepoPath>) -> bool {
-    let left_out = |file: &&RemoteFile| !target.filter.selects(file.path.as_str());
-    remote
-        .files
-        .iter()
-        .filter(left_out)
-        .any(|file| published.contains(&file.path))
-}
-
-/// Returns the files that the target's filter selects.
-fn selected<'r>(remote: &'r RemoteSnapshot, target: &Target) -> Vec<&'r RemoteFile> {
-    let selected = |file: &&RemoteFile| target.filter.selects(file.path.as_str());
-    remote.files.iter().filter(selected).collect()
+    let selected = remote.selected(&target.filter);
+    let selected: BTreeSet<&RepoPath> = selected.into_iter().map(|file| &file.path).collect();
+    let mut files = remote.files.iter();
+    files.any(|file| published.contains(&file.path) && !selected.contains(&file.path))
 }
 
 /// Checks that a commit has the files that the target requires.
@@ -446,6 +459,8 @@ fn check_required(remote: &RemoteSnapshot, target: &Target) -> Result<()> {
                 path: path.to_string(),
                 repo: target.repo.to_string(),
                 commit: remote.commit.short().to_owned(),
+                present: remote.examples(),
+                nearest: remote.nearest(path).map(ToString::to_string),
             }
             .into());
         }
@@ -455,9 +470,19 @@ fn check_required(remote: &RemoteSnapshot, target: &Target) -> Result<()> {
 
 /// A required file does not exist in the repository.
 #[derive(Debug, thiserror::Error)]
-#[error("`{repo}` has no file `{path}` at {commit}")]
+#[error("`{repo}` has no file `{path}` at {commit}; it has {present}")]
 pub struct MissingFile {
     path: String,
     repo: String,
     commit: String,
+    /// Some of the repository's files, as text.
+    present: String,
+    nearest: Option<String>,
+}
+
+impl MissingFile {
+    pub fn hint(&self) -> Option<String> {
+        let nearest = self.nearest.as_ref();
+        nearest.map(|path| format!("did you mean `{path}`? nothing was changed"))
+    }
 }

@@ -15,6 +15,7 @@ use super::syncer::{Syncer, TargetEntry, TargetState};
 use super::target::{CacheChoice, SyncRequest, Target, TargetId};
 use crate::domain::content::ContentId;
 use crate::domain::hold::{HeldUpdate, Loss};
+use crate::domain::model::EntryName;
 use crate::domain::outcome::{ErrorKind, Outcome};
 use crate::domain::repo::CommitSha;
 use crate::domain::session::{ByteCounts, FileCounts, SessionProgress, Trouble};
@@ -109,11 +110,16 @@ impl Syncer<'_> {
                 renamed_to,
             } => {
                 let path = destination.readable_at(&commit);
-                let progress = all_reused(path, commit, amount);
+                let progress = all_reused(path, commit.clone(), amount);
+                let outcome = match target.is_news(&commit) {
+                    // A sibling has fetched the files and moved the ref.
+                    true => Outcome::Updated,
+                    false => Outcome::UpToDate,
+                };
                 SyncResult {
                     renamed_to,
                     files: reads.found_files(&reused),
-                    ..SyncResult::without_files(Outcome::UpToDate, None, progress)
+                    ..SyncResult::without_files(outcome, None, progress)
                 }
             }
             Checked::Held { commit, path } => {
@@ -123,7 +129,8 @@ impl Syncer<'_> {
                     new_commit: Some(commit),
                     ..SessionProgress::default()
                 };
-                SyncResult::without_files(Outcome::Held, None, progress)
+                let failure = target.held_by.as_ref().map(held_by_sibling);
+                SyncResult::without_files(Outcome::Held, failure, progress)
             }
             Checked::Suspicious {
                 loss,
@@ -256,6 +263,17 @@ fn all_reused(path: PathBuf, commit: CommitSha, amount: Amount) -> SessionProgre
         },
         new_commit: Some(commit),
         ..SessionProgress::default()
+    }
+}
+
+/// Says that the rollback of another model holds the ref that both follow.
+fn held_by_sibling(name: &EntryName) -> Trouble {
+    Trouble {
+        kind: ErrorKind::Hub,
+        message: format!("`{name}`, which shares the revision, was rolled back and is held there"),
+        hint: Some(format!(
+            "`hfdl models release {name}` lets both move to the newest revision again"
+        )),
     }
 }
 

@@ -80,8 +80,7 @@ impl TargetDestination {
             Self::Directory { known, .. } => {
                 let noted = || {
                     let (dir, listing) = (known.as_ref()?, listing?);
-                    let files = listing.files.iter();
-                    let wanted = files.filter(|file| target.filter.selects(file.path.as_str()));
+                    let wanted = listing.selected(&target.filter).into_iter();
                     dir.is_noted_at(&listing.commit, wanted)
                         .then(|| listing.commit.clone())
                 };
@@ -132,8 +131,8 @@ impl TargetDestination {
                 None => cache::facts_of_cache(cache, remote, filter)?,
             },
         };
-        for file in &remote.files {
-            if filter.selects(file.path.as_str()) && !facts.contents.contains_key(&file.content) {
+        for file in remote.selected(filter) {
+            if !facts.contents.contains_key(&file.content) {
                 let partial = self.partial(&file.content);
                 let have = reusable_bytes(&partial, &file.content, file.size_bytes);
                 if have > 0 {

@@ -11,7 +11,8 @@
 //! Invariants: an error of a target becomes its result and stops no other; only
 //! the coordinating thread gives final names and writes proofs; a name and a
 //! size prove nothing, so each file is hashed once and its proof is valid while
-//! size, change time and inode stay the same. Deliberately absent: sessions and
+//! size, change time and inode stay the same; the ref of the cache moves when the
+//! commit is whole for the target and for its siblings. Deliberately absent: sessions and
 //! schedules, which belong to the callers.
 
 mod check;
@@ -45,4 +46,4 @@ pub use preflight::{NoFiles, NoSpace, TooLarge};
 pub use proofs::Proofs;
 pub use result::{SyncEvent, SyncResult};
 pub use syncer::Syncer;
-pub use target::{CacheChoice, SyncRequest, Target, TargetId};
+pub use target::{CacheChoice, Sibling, SyncRequest, Target, TargetId, siblings_of};

@@ -304,9 +304,10 @@ impl SyncRecord {
         let is_in_place = self.planned.old_commit.as_ref() == commit;
         // The database knows the commit even if the ref or all files are lost.
         let is_known = target.known_commit.as_ref() == commit;
-        if is_in_place && self.planned.plan.changes_nothing() {
+        let is_news = target.is_news(&self.planned.remote.commit);
+        if is_in_place && !is_news && self.planned.plan.changes_nothing() {
             Outcome::UpToDate
-        } else if is_in_place || is_known {
+        } else if is_known || is_in_place && !is_news {
             Outcome::Repaired
         } else {
             Outcome::Updated

@@ -208,9 +208,9 @@ impl Look {
     }
 
     fn by_listing(&mut self, target: &Target) -> Result<()> {
-        let files = self.remote.iter().flat_map(|remote| &remote.files);
-        let mut wanted: Vec<RemoteFile> = files
-            .filter(|file| target.filter.selects(file.path.as_str()))
+        let remote = self.remote.iter();
+        let mut wanted: Vec<RemoteFile> = remote
+            .flat_map(|remote| remote.selected(&target.filter))
             .cloned()
             .collect();
         if target.model.is_none() {
@@ -255,9 +255,12 @@ impl Look {
         let mut local = cache::scan_repo(cache, &target.repo)?;
         let snapshot = local.snapshots.remove(&self.commit).unwrap_or_default();
         self.n_unknown = snapshot.n_unreadable;
-        let entries = snapshot.entries.into_iter();
-        for (path, entry) in entries.filter(|(path, _)| target.filter.selects(path.as_str())) {
-            match entry {
+        let paths: Vec<&str> = snapshot.entries.keys().map(RepoPath::as_str).collect();
+        let selection = target.filter.among(&paths);
+        let selected = snapshot.entries.iter();
+        for (path, entry) in selected.filter(|(path, _)| selection.has(path.as_str())) {
+            let path = path.clone();
+            match *entry {
                 LocalEntry::Blob {
                     content,
                     size_bytes,

@@ -61,6 +61,12 @@ impl Request {
         self.header("authorization", format!("Bearer {secret}"))
     }
 
+    /// Marks a request of a download, for the statistics of the Hub.
+    #[must_use]
+    pub fn counted(self) -> Self {
+        self.header("x-hf-download-counter", "1".to_owned())
+    }
+
     /// Requests the bytes from `start` to the end, or to `last` inclusively.
     #[must_use]
     pub fn range(self, start: u64, last: Option<u64>) -> Self {

@@ -19,7 +19,8 @@ const LFS_FROM: u64 = 1024 * 1024;
 /// Publishes the contents of `directory`, now and on each `POST /__hub__/publish`; returns one line
 /// for each revision.
 ///
-/// The layout is `models/ORG/NAME/REVISION/files...`, likewise `datasets/` and `spaces/`. The
+/// The layout is `models/ORG/NAME/REVISION/files...`, likewise `datasets/`, `spaces/` and
+/// `kernels/`. The
 /// folder of a revision has the name of a branch or, with `/` written as `%2F`, of a ref such as
 /// `refs%2Fpr%2F1` or `refs%2Ftags%2Fv1`. Revisions removed from the directory stay on the hub.
 pub fn fill_from_directory(hub: &TestHub, directory: &Path) -> io::Result<Vec<String>> {
@@ -38,7 +39,7 @@ pub fn fill_from_directory(hub: &TestHub, directory: &Path) -> io::Result<Vec<St
 /// Publishes the revisions that differ from those of the hub; returns one line for each.
 fn publish_changes(shared: &Arc<Shared>, directory: &Path) -> io::Result<Vec<String>> {
     let mut changed = Vec::new();
-    for kind in ["models", "datasets", "spaces"] {
+    for kind in ["models", "datasets", "spaces", "kernels"] {
         let Ok(organisations) = folders(&directory.join(kind)) else {
             continue;
         };

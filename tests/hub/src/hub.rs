@@ -88,7 +88,8 @@ impl TestHub {
     /// Returns a repository to write to; its first commit creates it.
     ///
     /// # Panics
-    /// If `id` is none of `org/name`, `name`, `datasets/org/name`, `spaces/org/name`.
+    /// If `id` is none of `org/name`, `name`, `datasets/org/name`, `spaces/org/name`,
+    /// `kernels/org/name`.
     pub fn repo(&self, id: &str) -> Repo {
         Repo::new(self.shared.clone(), id)
     }

@@ -15,7 +15,7 @@ Options:
       --demo           Serve the model acme/tiny, the dataset acme/corpus and the space acme/app
       --dir DIR        Serve the repositories in DIR, laid out as
                          DIR/models/ORG/NAME/REVISION/files...
-                       and likewise datasets/ and spaces/. REVISION is a branch, or a full
+                       and likewise datasets/, spaces/ and kernels/. REVISION is a branch, or a full
                        ref with `/` written as `%2F`: refs%2Fpr%2F1, refs%2Ftags%2Fv1.
                        Large (LFS) files are those of 1 MiB or more, and those that match
                        an LFS line of the .gitattributes at the top of the revision

@@ -11,7 +11,8 @@ use crate::world::{Access, Commit, FileEntry, RepoKey, RepoState, Storage};
 
 /// A repository of the hub, for writing.
 ///
-/// The id includes the type as on the web: `acme/tiny`, `datasets/acme/corpus`, `spaces/acme/app`.
+/// The id includes the type as on the web: `acme/tiny`, `datasets/acme/corpus`, `spaces/acme/app`,
+/// `kernels/acme/fast`.
 #[derive(Clone)]
 pub struct Repo {
     shared: Arc<Shared>,

@@ -88,6 +88,7 @@ impl Route {
             }
             ["datasets", rest @ ..] => web_call(Kind::Dataset, rest),
             ["spaces", rest @ ..] => web_call(Kind::Space, rest),
+            ["kernels", rest @ ..] => web_call(Kind::Kernel, rest),
             rest => web_call(Kind::Model, rest),
         };
         call.map_or(Self::Other(Api::Unknown), Self::Repo)

@@ -40,6 +40,7 @@ pub(crate) enum Kind {
     Model,
     Dataset,
     Space,
+    Kernel,
 }
 
 impl Kind {
@@ -48,6 +49,7 @@ impl Kind {
             "models" => Some(Self::Model),
             "datasets" => Some(Self::Dataset),
             "spaces" => Some(Self::Space),
+            "kernels" => Some(Self::Kernel),
             _ => None,
         }
     }
@@ -57,6 +59,7 @@ impl Kind {
             Self::Model => "models",
             Self::Dataset => "datasets",
             Self::Space => "spaces",
+            Self::Kernel => "kernels",
         }
     }
 

@@ -1,0 +1,2 @@
+-- Rows as version 13 wrote them, besides those that earlier versions had already.
+UPDATE models SET token_name = 'work';
