@@ -24,6 +24,7 @@ mod links;
 pub mod local_dir;
 pub mod local_publish;
 mod local_records;
+mod local_vanished;
 mod mark;
 pub mod publish;
 pub mod scan;

@@ -95,7 +95,10 @@ impl<'a> CacheWriter<'a> {
         if let Some(home) = layout.home() {
             home.create()?;
         }
-        write_tag_once(&cache.tag(), &layout.aside())?;
+        // Official clients before version 1 warn of any file at the root of a cache.
+        if !cache.tag().exists() {
+            write_tag_once(&layout.tag(), &layout.aside())?;
+        }
         let private = layout.aside();
         let permissions = files::permissions_of_new_files(&private)
             .with_context(|| format!("cannot write to `{}`", private.display()))?;

@@ -11,7 +11,7 @@ use std::io;
 use anyhow::Error;
 
 use super::hold::OtherUpdate;
-use super::hub::UnreadableTokenFile;
+use super::login::{NoIdentity, UnknownTokenName, UnreadableTokenFile};
 use super::models::DirectoryInUse;
 use super::places::PlaceError;
 use super::rate_limits::AskedToWait;
@@ -20,6 +20,7 @@ use super::schedules::Duplicate;
 use super::sync::{MissingFile, NoFiles, NoSpace, TooLarge};
 use super::timer::TimerRefusal;
 use super::timer_places::OtherPlace;
+use crate::domain::login::LOGIN_ADVICE;
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, UnknownWord};
 use crate::domain::placement::PlacementError;
 use crate::domain::plan::PlanError;
@@ -31,11 +32,12 @@ use crate::domain::shard::ShardError;
 use crate::domain::snapshot::NothingSelected;
 use crate::domain::time::MomentError;
 use crate::domain::units::UnitError;
-use crate::hub::{HubError, TokenError};
+use crate::hub::{HubError, MalformedTokens, TokenError};
 use crate::store::StoreError;
 use crate::sys::file_limit;
 use crate::sys::files::{is_disk_failure, is_forbidden};
 use crate::sys::host::VariableNotUtf8;
+use crate::sys::http::HttpError;
 use crate::sys::paths::PathNotUtf8;
 
 /// The hint for a file that is too large for its file system.
@@ -195,6 +197,10 @@ fn service(link: &(dyn StdError + 'static)) -> Option<Known> {
     if let Some(hub) = link.downcast_ref::<HubError>() {
         return Some(Known::new(hub.kind(), hub.hint()));
     }
+    if let Some(http) = link.downcast_ref::<HttpError>() {
+        let hint = http.hint().map(str::to_owned);
+        return Some(Known::new(ErrorKind::Internal, hint));
+    }
     if let Some(store) = link.downcast_ref::<StoreError>() {
         return database(store);
     }
@@ -215,6 +221,19 @@ fn service(link: &(dyn StdError + 'static)) -> Option<Known> {
     if link.is::<TokenError>() {
         let hint = "correct it where it is set, or write a new token: `hf auth login`";
         return Some(Known::hinted(ErrorKind::Auth, hint));
+    }
+    if link.is::<UnknownTokenName>() {
+        let hint =
+            "choose one of these names with `--token-name`, or store the token: `hf auth login`";
+        return Some(Known::hinted(ErrorKind::Auth, hint));
+    }
+    if link.is::<MalformedTokens>() {
+        return Some(Known::hinted(ErrorKind::Auth, LOGIN_ADVICE));
+    }
+    if let Some(identity) = link.downcast_ref::<NoIdentity>() {
+        let hint = "set `HF_OIDC_ID_TOKEN` to the identity token of the pipeline (a job of GitHub needs \
+            `permissions: id-token: write`), or unset `HF_OIDC_RESOURCE`";
+        return Some(Known::hinted(identity.kind(), hint));
     }
     if link.is::<UnreadableTokenFile>() {
         let hint = "make it readable for this user, write a new token (`hf auth login`), or name \

@@ -55,6 +55,7 @@ mod install_script;
 #[cfg(target_os = "linux")]
 mod kills;
 mod layers;
+mod logins;
 #[cfg(target_os = "linux")]
 mod nights;
 mod notify;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Error, Result, anyhow};
 
 use super::delta::write_down;
+use super::fetching::{BUSY_PAUSE, BUSY_RETRIES};
 use super::preflight::{Need, missing_bytes};
 use super::result::SyncEvent;
 use super::syncer::{Syncer, TargetEntry, TargetState};
@@ -132,8 +133,8 @@ impl Syncer<'_> {
                 self.events.push(SyncEvent::BytesCopied { name, n_bytes });
             }
             EngineEvent::Retrying { after, error, .. } => {
-                log::info!("`{name}`: {error}; retry in {:.1} s", after.as_secs_f64());
-                self.events.push(SyncEvent::Retrying);
+                let seconds = after.as_secs_f64();
+                self.report_wait(format!("`{name}`: {error}; retry in {seconds:.1} s"));
             }
             EngineEvent::Saved { id, bytes } => {
                 file.saved.grow_to(bytes);
@@ -148,16 +149,30 @@ impl Syncer<'_> {
                 self.end_file(&report, stored.as_ref().err());
             }
             EngineEvent::Ended { report } => {
-                self.events.push(SyncEvent::FileEnded { name });
+                let ended = name.clone();
+                self.events.push(SyncEvent::FileEnded { name: ended });
                 let is_busy = report.result == FetchResult::Busy;
                 if is_busy && file.retries_left > 0 && !self.limits.is_stopped() {
+                    let is_first = file.retries_left == BUSY_RETRIES;
                     file.retries_left -= 1;
                     file.state = FileState::Busy;
+                    if is_first {
+                        let seconds = (BUSY_PAUSE * BUSY_RETRIES).as_secs();
+                        self.report_wait(format!(
+                            "`{name}`: another process is fetching it; waiting up to {seconds} s"
+                        ));
+                    }
                 } else {
                     self.end_file(&report, None);
                 }
             }
         }
+    }
+
+    /// Reports a wait when it begins.
+    pub(super) fn report_wait(&mut self, message: String) {
+        log::info!("{message}");
+        self.events.push(SyncEvent::Waiting { message });
     }
 
     /// Reports the saved bytes of the first target that uses a file.
