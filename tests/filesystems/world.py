@@ -130,7 +130,7 @@ class Machine:
         return session
 
     def kill(self, line):
-        """Starts a command and kills it when a partial file has bytes."""
+        """Starts a command and kills it a second after a partial file was begun."""
         process = subprocess.Popen(
             [self.program, *line.split()],
             env=self.environment,
@@ -142,6 +142,7 @@ class Machine:
             if process.poll() is not None or has_journal(folder):
                 break
             time.sleep(0.02)
+        time.sleep(1)
         ended = process.poll()
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -163,12 +164,7 @@ class Machine:
 
 
 def has_journal(folder):
-    try:
-        entries = os.listdir(folder)
-    except FileNotFoundError:
-        return False
-    partials = [os.path.join(folder, name) for name in entries if name.endswith(".incomplete")]
-    return any(os.stat(partial).st_blocks > 0 for partial in partials if os.path.exists(partial))
+    return os.path.isdir(folder) and any(name.endswith(".incomplete.journal") for name in os.listdir(folder))
 
 
 def reads_back(folder, files):
