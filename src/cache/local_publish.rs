@@ -11,7 +11,6 @@ use super::local_dir::{LocalDir, PRIVATE, RECORDS};
 use super::local_records::{FileNote, Written, WrittenFile, render_written};
 use super::publish::{TakeLock, check_size, create_inside, sync_dir};
 use super::scan::read_dir;
-use super::sweep::remove_unless_in_use;
 use super::sweep_dir::LeftoverKind;
 use super::wire;
 use crate::domain::content::ContentId;
@@ -277,7 +276,14 @@ impl LocalDir {
             for entry in read_dir(&self.private())? {
                 let name = entry.file_name();
                 if name.to_string_lossy().starts_with(files::TEMPORARY_PREFIX) {
-                    remove_unless_in_use(&entry.path(), Permit::scratch())?;
+                    let path = entry.path();
+                    match removal::remove_any(&path, Permit::scratch()) {
+                        Err(err) if files::is_in_use(&err) => {}
+                        removed => drop(
+                            removed
+                                .with_context(|| format!("cannot remove `{}`", path.display()))?,
+                        ),
+                    }
                 }
             }
         }

@@ -56,6 +56,7 @@ fn listen(env: &TestEnv) -> Told {
         filter: Filter::default(),
         required: BTreeSet::new(),
         destination: Destination::Cache,
+        token_name: None,
         known_commit: None,
         needs_token: false,
         held_commit: None,

@@ -74,8 +74,10 @@ impl Doctor<'_> {
         found.push(clock::zone(host));
         let answer = hub::reach(host, &settings, &mut found);
         found.push(clock::clock(now, answer));
-        found.extend(hub::token(host, &settings));
-        found.extend(hub::storage(host, &settings, store.as_ref()));
+        let clients = hub::clients(host, &settings);
+        found.extend(hub::token(host, &clients));
+        found.extend(hub::logins(host, &settings, store.as_ref(), &clients));
+        found.extend(hub::storage(host, &clients, store.as_ref()));
         found.extend(programs::hooks(host, &settings));
         found.extend(programs::files(host, &settings));
         found.extend(schedules::schedules(store.as_ref()));

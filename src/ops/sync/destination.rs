@@ -144,17 +144,13 @@ impl TargetDestination {
         Ok(facts)
     }
 
-    /// Returns the file names that the platform usually supports; the writer
-    /// tests the disk itself before anything is published.
+    /// Returns the names that some file system of this platform can hold; the writer
+    /// tests the disk itself before anything is fetched.
     pub fn likely_placement(&self) -> Placement {
         Placement {
             names: abilities::file_names(),
-            case: if cfg!(any(windows, target_os = "macos")) {
-                LetterCase::Ignored
-            } else {
-                LetterCase::Matters
-            },
             // The disk can be tested only after the destination is open.
+            case: LetterCase::Matters,
             forms: NormalForms::Matter,
             private: match self {
                 Self::Cache { .. } => None,
@@ -351,7 +347,7 @@ impl DestinationWriter {
             Self::Directory(dir, _) => (dir.placement()?, dir.private()),
         };
         placement.check_with_disk(paths, |private, paths| {
-            names::first_clash(&aside, private, paths)
+            names::first_problem(&aside, private, paths)
                 .with_context(|| format!("cannot test file names in `{}`", aside.display()))
         })
     }

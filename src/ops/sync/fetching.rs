@@ -20,7 +20,7 @@ use super::reading::ReadPurpose;
 use super::result::SyncEvent;
 use super::source::HubFile;
 use super::syncer::{Syncer, TargetEntry, TargetState};
-use super::target::{SyncRequest, TargetId};
+use super::target::{SyncRequest, Target, TargetId};
 use super::target_sync::TargetSync;
 use crate::domain::plan::{FileDelta, PlannedFile};
 use crate::domain::proof::ProofStamp;
@@ -112,7 +112,7 @@ impl Syncer<'_> {
             content: wanted.file.content,
             size_bytes: wanted.file.size_bytes,
             partial,
-            source: self.source(wanted, address),
+            source: self.source(&request.target, wanted, address),
             limits: request.limits.clone(),
             copies: wanted.delta.as_ref().map(|delta| copies(delta)),
             rank,
@@ -120,12 +120,20 @@ impl Syncer<'_> {
     }
 
     /// Returns the source of a file's bytes.
-    fn source(&self, wanted: &PlannedFile, address: FileAddress) -> Arc<dyn ByteSource> {
+    fn source(
+        &self,
+        target: &Target,
+        wanted: &PlannedFile,
+        address: FileAddress,
+    ) -> Arc<dyn ByteSource> {
         let (repo, commit) = (address.repo.clone(), address.commit.clone());
-        let plain = HubFile::new(&self.hub, address);
+        // The check of the target has made this client already.
+        let hub = self.clients.with_token(target.token_name.as_ref());
+        let hub = hub.unwrap_or_else(|_| self.clients.own().clone());
+        let plain = HubFile::new(&hub, address);
         match (&self.xet, wanted.file.xet_hash) {
             (Some(xet), Some(hash)) => {
-                let client = client_for(xet, &self.hub, &repo, &commit);
+                let client = client_for(xet, &hub, &repo, &commit);
                 // A mostly copied file lacks only small ranges.
                 let is_settled = wanted.delta.is_some();
                 let size_bytes = wanted.file.size_bytes;

@@ -14,7 +14,7 @@ use super::target::TargetId;
 use crate::domain::proof::ProofStamp;
 use crate::download::{EngineEvent, FetchJob, FetchResult, FileId, FileReport};
 use crate::sys::host::checkpoint;
-use crate::sys::stamp::stamp_at;
+use crate::sys::stamp::{set_back_coarse_time, stamp_at};
 
 /// A file that is fetched once for all targets that want it.
 pub(super) struct FileFetch {
@@ -217,6 +217,10 @@ impl Syncer<'_> {
         let first = file.and_then(|file| Some((self.first_sync(file)?, file.job.content)));
         let (sync, content) =
             first.ok_or_else(|| anyhow!("a fetched file belongs to no target"))?;
+        if let Err(err) = set_back_coarse_time(verified) {
+            // Its proof does not hold then, and the next run reads it again.
+            log::debug!("`{}` keeps its time: {err}", verified.display());
+        }
         sync.writer.store(&content, verified)?;
         let path = sync.writer.stored(&content);
         if let Some(stamp) = stamp_at(&path).ok().flatten() {

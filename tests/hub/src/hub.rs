@@ -102,6 +102,25 @@ impl TestHub {
         self.shared.world().tokens.insert(token.to_owned(), opens);
     }
 
+    /// Makes a login valid: a token as `token` does, and its refresh token.
+    pub fn login(&self, access: &str, refresh: &str, opens: &[&str]) {
+        self.token(access, opens);
+        let mut world = self.shared.world();
+        let opens = world.tokens[access].clone();
+        world.logins.insert(refresh.to_owned(), opens);
+    }
+
+    /// Makes a refresh token invalid, as the end of a session does.
+    pub fn end_login(&self, refresh: &str) {
+        self.shared.world().logins.remove(refresh);
+    }
+
+    /// Lets a repository or user admit the identity token of a pipeline.
+    pub fn admit(&self, id_token: &str, resource: &str) {
+        let (id_token, resource) = (id_token.to_owned(), resource.to_owned());
+        self.shared.world().identities.insert(id_token, resource);
+    }
+
     /// Makes a token invalid.
     pub fn revoke_token(&self, token: &str) {
         self.shared.world().tokens.remove(token);
