@@ -39,9 +39,9 @@ pub struct HttpError {
     kind: HttpErrorKind,
     url: String,
     origin: String,
-    reason: String,
+    reason: Box<str>,
     /// The next step of a person, where one is certain.
-    hint: Option<String>,
+    hint: Option<Box<str>>,
     is_transient: bool,
 }
 
@@ -70,7 +70,7 @@ impl HttpError {
             kind,
             url: url.to_string(),
             origin: url.origin().to_owned(),
-            reason: reason.into(),
+            reason: reason.into().into(),
             hint: None,
             is_transient,
         }
@@ -87,8 +87,8 @@ impl HttpError {
             kind,
             origin: place.clone(),
             url: place,
-            reason: reason.into(),
-            hint: Some(hint.into()),
+            reason: reason.into().into(),
+            hint: Some(hint.into().into()),
             is_transient: false,
         }
     }
@@ -105,7 +105,7 @@ impl HttpError {
         };
         if let Some(failure) = refusal {
             return Self {
-                hint: Some(failure.hint),
+                hint: Some(failure.hint.into()),
                 is_transient: failure.is_transient,
                 ..Self::new(HttpErrorKind::Proxy, url, failure.reason)
             };
@@ -120,13 +120,10 @@ impl HttpError {
         if !is_of_proxy {
             return error;
         }
+        let (address, reason) = (proxy.address(), &error.reason);
         Self {
-            reason: format!(
-                "the proxy `{}` cannot be reached: {}",
-                proxy.address(),
-                error.reason
-            ),
-            hint: Some(proxy.repair()),
+            reason: format!("the proxy `{address}` cannot be reached: {reason}").into(),
+            hint: Some(proxy.repair().into()),
             ..error
         }
     }
@@ -218,7 +215,7 @@ impl HttpError {
     fn tls(error: &rustls::Error, url: &Url) -> Self {
         let (reason, hint) = tls::describe(error);
         Self {
-            hint: hint.map(str::to_owned),
+            hint: hint.map(Into::into),
             ..Self::new(
                 HttpErrorKind::Tls,
                 url,
