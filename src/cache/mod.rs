@@ -43,8 +43,8 @@ pub use local_publish::{Placed, Vanished};
 pub use mark::{ensure_mark, read_mark};
 pub use publish::{CacheWriter, LinkChoice, Published, PublisherBusy};
 pub use scan::{
-    BlobKind, LocalEntry, LocalRepo, LocalSnapshot, cached_repos, published_commit, scan_repo,
-    snapshot_is_complete, stored_listing,
+    BlobKind, LocalEntry, LocalRepo, LocalSnapshot, cached_repos, moved_ref, published_commit,
+    scan_repo, snapshot_is_complete, stored_listing,
 };
 pub use sweep::{borrowed_contents, contents_used_elsewhere, execute_sweep};
 pub use sweep_dir::{DirLeftover, LeftoverKind};

@@ -19,6 +19,7 @@ pub mod hold;
 pub mod hub;
 pub mod lock;
 pub mod models;
+pub mod moved_refs;
 pub mod notify;
 pub mod outdated;
 pub mod ownership;

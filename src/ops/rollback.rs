@@ -73,22 +73,23 @@ pub fn roll_back(
         return Err(CannotRollBack::ByCommit.into());
     }
     let layout = cache.repo(&model.spec.repo);
-    // The commit that readers see, even if the database has another one.
-    let published = cache::published_commit(&layout, &model.spec.revision)?;
-    let Some(from) = published.or_else(|| model.state.published_commit.clone()) else {
+    let Some(published) = model.state.published_commit.clone() else {
         return Err(CannotRollBack::NeverPublished.into());
     };
     let kept = kept_revisions(store, &layout, model)?;
-    let target = match rollback_target(&kept, Some(&from), asked) {
+    let seen = cache::published_commit(&layout, &model.spec.revision)?;
+    let current = current_commit(model, &published, seen.as_ref(), &kept);
+    let target = match rollback_target(&kept, Some(current), asked) {
         Ok(target) => target.commit.clone(),
         Err(why) => return Err(CannotRollBack::NoTarget { why, kept }.into()),
     };
+    let is_read_there = seen.as_ref() == Some(&target);
     let rolled_back = RolledBack {
         path: layout.snapshot(&target),
-        from,
+        from: seen.unwrap_or(published),
         to: target,
     };
-    if rolled_back.is_nothing() {
+    if rolled_back.is_nothing() && is_read_there {
         return Ok(rolled_back);
     }
     check_whole(store, &layout, model, &rolled_back.to)?;
@@ -97,6 +98,20 @@ pub fn roll_back(
     move_ref(cache, model, &rolled_back.to)?;
     checkpoint("rolled back");
     Ok(rolled_back)
+}
+
+/// Returns the commit that a rollback leaves: the published one, wherever another
+/// program has moved the ref. After a rollback that was killed before it moved the
+/// ref, the same command goes to the same commit again.
+fn current_commit<'c>(
+    model: &Model,
+    published: &'c CommitSha,
+    seen: Option<&'c CommitSha>,
+    kept: &[PublishedRevision],
+) -> &'c CommitSha {
+    let is_ours = |commit: &&CommitSha| kept.iter().any(|it| it.commit == **commit);
+    let unfinished = seen.filter(|_| model.state.held_commit.is_some());
+    unfinished.filter(is_ours).unwrap_or(published)
 }
 
 /// Returns the revisions of a model that are on disk, the latest published first.
@@ -110,17 +125,14 @@ pub fn kept_revisions(
     Ok(kept)
 }
 
-/// Moves the ref of a held target to the held commit, unless it is there.
+/// Moves the ref of a target to the commit that it is held at, unless it is there.
 ///
 /// A rollback may have been killed before this, or another program may have moved the
 /// ref since. A failure is logged and does not end the run.
-pub fn hold(cache: &CacheLayout, target: &Target) {
+pub fn hold(cache: &CacheLayout, target: &Target, held: &CommitSha) {
     let moved = || -> Result<bool> {
         let (repo, revision) = (&target.repo, &target.revision);
         let layout = cache.repo(repo);
-        let Some(held) = &target.held_commit else {
-            return Ok(false);
-        };
         let can_move = target.destination == Destination::Cache
             && revision.as_commit().is_none()
             && layout.snapshot(held).is_dir();
@@ -203,6 +215,7 @@ fn remember(store: &Store, model: &Model, went: &RolledBack, now: Timestamp) -> 
         state.last_change_at = Some(now);
         // No file of this commit is known to be bad.
         state.forget_damage();
+        state.moved_ref = None;
         store.save_model_state(model.id, &state)?;
         store.save_revision(model.id, &went.to, now)?;
         store.record_event(&Event {

@@ -67,7 +67,8 @@ impl Store {
                 last_check_at = :last_check_at, last_success_at = :last_success_at,
                 last_change_at = :last_change_at, consecutive_failures = :consecutive_failures,
                 upstream_state = :upstream_state, needs_token = :needs_token,
-                last_verify_at = :last_verify_at, last_verify_outcome = :last_verify_outcome
+                last_verify_at = :last_verify_at, last_verify_outcome = :last_verify_outcome,
+                moved_ref = :moved_ref
             WHERE id = :id";
         let n_changed = self.execute(
             sql,
@@ -87,6 +88,7 @@ impl Store {
                 ":last_verify_at": state.last_verify_at.map(seconds),
                 ":last_verify_outcome": state.last_verify_outcome.map(|word| word.as_str()),
                 ":needs_token": state.needs_token,
+                ":moved_ref": state.moved_ref.as_ref().map(ToString::to_string),
             },
         )?;
         expect_one(n_changed, id)
@@ -295,6 +297,7 @@ fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
             last_verify_at: row.time_if_any("last_verify_at")?,
             last_verify_outcome: row.parsed_if_any("last_verify_outcome")?,
             needs_token: row.get("needs_token")?,
+            moved_ref: row.parsed_if_any("moved_ref")?,
         },
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,

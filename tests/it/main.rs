@@ -56,6 +56,7 @@ mod install_script;
 mod kills;
 mod layers;
 #[cfg(target_os = "linux")]
+mod moved_refs;
 mod nights;
 mod notify;
 mod outdated;

@@ -95,6 +95,8 @@ pub struct Planned {
     pub plan: SyncPlan,
     /// The commit that was published before.
     pub old_commit: Option<CommitSha>,
+    /// Whether the revision's ref names this commit already.
+    pub is_read_here: bool,
     /// Whether the revision's ref may move to this commit.
     pub moves_ref: bool,
     /// The current name of a renamed repository.
@@ -169,8 +171,10 @@ pub fn check(
     let renamed_to = (info.id != target.repo.id).then(|| info.id.to_string());
     let known = destination.stored_listing(&commit)?;
     let old_commit = destination.published(target, known.as_ref())?;
+    let is_read_here = destination.is_read_at(&target.revision, &commit)?;
     if let Some(remote) = &known
         && !target.force
+        && is_read_here
         && target.vanished == Vanished::Keep
         && old_commit.as_ref() == Some(&commit)
         && let Some(reused) = files_in_place(&destination, target, remote, bad)?
@@ -252,6 +256,7 @@ pub fn check(
         remote,
         plan,
         old_commit,
+        is_read_here,
         moves_ref,
         renamed_to,
         distrusted,

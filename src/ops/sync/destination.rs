@@ -66,9 +66,9 @@ impl TargetDestination {
 
     /// Returns the commit that is published here.
     ///
-    /// A cache has a ref. The commit of a directory is in the database; for an
-    /// unregistered directory, the metadata beside the files is compared with
-    /// `listing`.
+    /// The database has it. A ref decides only about a repository that hfdl has not
+    /// published, because other programs move refs. For an unregistered directory,
+    /// the metadata beside the files is compared with `listing`.
     pub fn published(
         &self,
         target: &Target,
@@ -76,7 +76,13 @@ impl TargetDestination {
     ) -> Result<Option<CommitSha>> {
         match self {
             Self::Cache { cache, repo, .. } => {
-                cache::published_commit(&cache.repo(repo), &target.revision)
+                let layout = cache.repo(repo);
+                match &target.known_commit {
+                    Some(commit) => {
+                        Ok(Some(commit.clone()).filter(|it| layout.snapshot(it).is_dir()))
+                    }
+                    None => cache::published_commit(&layout, &target.revision),
+                }
             }
             Self::Directory { known, .. } => {
                 let noted = || {
@@ -88,6 +94,17 @@ impl TargetDestination {
                 };
                 Ok(target.known_commit.clone().or_else(noted))
             }
+        }
+    }
+
+    /// Tells whether readers of the revision get a commit. A directory has no ref.
+    pub fn is_read_at(&self, revision: &Revision, commit: &CommitSha) -> Result<bool> {
+        match self {
+            Self::Cache { cache, repo, .. } => {
+                let named = cache::published_commit(&cache.repo(repo), revision)?;
+                Ok(named.as_ref() == Some(commit))
+            }
+            Self::Directory { .. } => Ok(true),
         }
     }
 

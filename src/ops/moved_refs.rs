@@ -1,0 +1,106 @@
+//! Finds refs of the cache that do not name the commit that this home published.
+
+use anyhow::Result;
+
+use super::ownership;
+use crate::cache::{self, CacheLayout};
+use crate::domain::filter::Filter;
+use crate::domain::model::{Destination, Model};
+use crate::domain::moved_ref::MovedRef;
+use crate::domain::repo::{CommitSha, Repo, Revision};
+use crate::domain::time::Timestamp;
+use crate::ops::sync::Target;
+use crate::store::Store;
+
+/// A revision in the cache and the commit at which this home published it.
+pub struct PublishedRef<'a> {
+    repo: &'a Repo,
+    revision: &'a Revision,
+    filter: &'a Filter,
+    commit: &'a CommitSha,
+}
+
+impl<'a> PublishedRef<'a> {
+    /// Returns the ref of a model; `None` if it has none, or nothing was published.
+    pub fn of_model(model: &'a Model) -> Option<Self> {
+        let (spec, state) = (&model.spec, &model.state);
+        let commit = state.published_commit.as_ref()?;
+        let has_ref = spec.destination == Destination::Cache && spec.revision.as_commit().is_none();
+        has_ref.then_some(Self {
+            repo: &spec.repo,
+            revision: &spec.revision,
+            filter: &spec.filter,
+            commit,
+        })
+    }
+
+    /// Returns the ref of the model of a target.
+    pub fn of_target(target: &'a Target) -> Option<Self> {
+        let commit = target
+            .known_commit
+            .as_ref()
+            .filter(|_| target.model.is_some())?;
+        let has_ref =
+            target.destination == Destination::Cache && target.revision.as_commit().is_none();
+        has_ref.then_some(Self {
+            repo: &target.repo,
+            revision: &target.revision,
+            filter: &target.filter,
+            commit,
+        })
+    }
+
+    /// Reads the ref; `None` if it names the published commit.
+    ///
+    /// A commit that this home publishes for another model, or is about to publish,
+    /// and one that another home of hfdl wants, are no trouble if they are whole:
+    /// those writers move a ref after the last file.
+    pub fn look(
+        &self,
+        store: &Store,
+        cache: &CacheLayout,
+        now: Timestamp,
+    ) -> Result<Option<MovedRef>> {
+        let layout = cache.repo(self.repo);
+        let Some(moved) = cache::moved_ref(&layout, self.revision, self.commit, self.filter)?
+        else {
+            return Ok(None);
+        };
+        let Some(target) = moved.target.commit() else {
+            return Ok(Some(moved));
+        };
+        let models = store.models_of_repo(self.repo)?;
+        let is_published_here = models.iter().any(|model| {
+            let other = PublishedRef::of_model(model);
+            other.is_some_and(|it| it.revision == self.revision && it.commit == target)
+        });
+        if is_published_here {
+            return Ok(None);
+        }
+        let is_by_hfdl = || -> Result<bool> {
+            let ownership = ownership::ownership_of(store, cache, self.repo, now)?;
+            let mut fetches = ownership.own.begun.fetches.values();
+            Ok(fetches.any(|fetch| fetch.commit == *target)
+                || ownership
+                    .others
+                    .iter()
+                    .any(|home| home.claims_commit(target)))
+        };
+        let is_well = !moved.may_break_readers() && is_by_hfdl()?;
+        Ok(Some(moved).filter(|_| !is_well))
+    }
+
+    /// As `look`, where a ref that cannot be read must not end the work.
+    pub fn look_or_log(
+        &self,
+        store: &Store,
+        cache: &CacheLayout,
+        now: Timestamp,
+    ) -> Option<MovedRef> {
+        self.look(store, cache, now).unwrap_or_else(|err| {
+            let (repo, revision) = (self.repo, self.revision);
+            log::debug!("cannot look at `{revision}` of `{repo}`: {err:#}");
+            None
+        })
+    }
+}
