@@ -27,7 +27,7 @@ import pyarrow.parquet
 import safetensors.numpy
 
 from hub_program import Hub, write
-from official_client import Client, Failed, check
+from official_client import SCAN, Client, Failed, check
 
 LFS = b"*.gguf filter=lfs\n*.safetensors filter=lfs\n*.parquet filter=lfs\n"
 NO_HUB = "http://127.0.0.1:1"
@@ -413,6 +413,21 @@ def writes_beside(options, program, n_turns):
         )
 
 
+def a_ref_without_snapshot_is_put_right(options, program):
+    """Shows that a repository that the official client no longer lists is listed after the next run."""
+    for text in ("0123456789" * 4, "no commit"):
+        with tempfile.TemporaryDirectory() as scratch, Lab(options, program, scratch) as lab:
+            lab.hfdl("download", program.registered)
+            (lab.folder / "refs/main").write_text(text)
+            repos, _ = lab.client.asks(SCAN, lab.client.cache)
+            check(repos == [], f"with `{text}` in its ref the client lists the repository no longer")
+            status = json.loads(lab.run("status", "--json").stdout)
+            check(status["moved_refs"][0]["snapshot"] == "missing", "`hfdl status` names the ref")
+            lab.hfdl("download", program.registered)
+            lab.client.lists_cleanly(program.kind, program.repo)
+            check(not lab.status_is_true(), "`hfdl status` names it no longer")
+
+
 def programs(options):
     """Returns the programs whose packages are installed."""
     base = options.programs
@@ -489,7 +504,9 @@ def main():
     parser.add_argument("--turns", type=int, default=0, help="updates beside each program that writes")
     options = parser.parse_args()
     failures = []
-    for program in programs(options):
+    found = programs(options)
+    a_ref_without_snapshot_is_put_right(options, found[0])
+    for program in found:
         if options.only and not program.name.startswith(tuple(options.only)):
             continue
         try:

@@ -277,7 +277,7 @@ fn a_run_that_cannot_put_the_ref_right_says_so_and_keeps_the_published_commit() 
 
         world.night_with(3, flags);
         assert_eq!(world.events(), 1, "{expected}: told once");
-        let keep_one = "models set acme/tiny --keep-revisions 1 --no-check";
+        let keep_one = "models set acme/tiny --keep-revisions 1";
         world.env.line(keep_one).succeeds();
         world.env.line("prune --yes").succeeds();
         assert!(world.model_file(&world.published).exists(), "{expected}");
