@@ -8,7 +8,7 @@
 use std::any::Any;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use thiserror::Error;
 
 use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, RepoLayout};
@@ -133,12 +133,15 @@ pub fn hold(cache: &CacheLayout, target: &Target, held: &CommitSha) {
     let moved = || -> Result<bool> {
         let (repo, revision) = (&target.repo, &target.revision);
         let layout = cache.repo(repo);
-        let can_move = target.destination == Destination::Cache
-            && revision.as_commit().is_none()
-            && layout.snapshot(held).is_dir();
-        if !can_move || cache::published_commit(&layout, revision)?.as_ref() == Some(held) {
+        let has_ref = target.destination == Destination::Cache && revision.as_commit().is_none();
+        if !has_ref || cache::published_commit(&layout, revision)?.as_ref() == Some(held) {
             return Ok(false);
         }
+        ensure!(
+            layout.snapshot(held).is_dir(),
+            "there is no snapshot of commit {held}; `hfdl verify {} --repair` fetches it again",
+            target.label()
+        );
         writer(cache, repo)?.move_ref(revision, held)
     };
     match moved() {

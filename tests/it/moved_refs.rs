@@ -318,6 +318,38 @@ fn a_rollback_is_held_against_programs_that_move_the_ref() {
 }
 
 #[test]
+fn a_held_commit_that_is_gone_is_told_and_can_be_fetched_again() {
+    let world = World::new();
+    world.env.line("models rollback acme/tiny").succeeds();
+    world.move_ref(UNKNOWN);
+    fs::remove_dir_all(world.snapshot(&world.first)).unwrap();
+    let ran = world.night_with(2, "-v");
+    ran.succeeds()
+        .explains("`hfdl verify acme/tiny --repair` fetches it again");
+    assert_eq!(outcome(&ran), "held");
+    assert_eq!(world.events(), 1);
+    assert!(world.moved().ends_with("missing, exit 1"));
+    world.env.line("verify acme/tiny --repair").succeeds();
+    assert!(world.model_file(&world.first).exists());
+    assert_eq!(outcome(&world.night(3)), "held");
+    assert_eq!(world.reference(), world.first);
+    assert_eq!(world.moved(), "none, exit 0");
+}
+
+#[test]
+fn status_shows_a_ref_to_a_whole_snapshot_as_a_note() {
+    let world = World::new();
+    world.move_ref(&world.first);
+    world
+        .env
+        .line("status")
+        .succeeds()
+        .prints("healthy")
+        .prints("note: `acme/tiny`: `refs/main` names")
+        .prints("next: the next run publishes the newest commit and moves the ref to it");
+}
+
+#[test]
 fn an_update_that_looks_like_a_loss_is_held_although_the_ref_names_it() {
     for is_fetched in [false, true] {
         let world = World::new();
