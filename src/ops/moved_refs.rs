@@ -24,30 +24,30 @@ impl<'a> PublishedRef<'a> {
     /// Returns the ref of a model; `None` if it has none, or nothing was published.
     pub fn of_model(model: &'a Model) -> Option<Self> {
         let (spec, state) = (&model.spec, &model.state);
-        let commit = state.published_commit.as_ref()?;
-        let has_ref = spec.destination == Destination::Cache && spec.revision.as_commit().is_none();
-        has_ref.then_some(Self {
+        let published = Self {
             repo: &spec.repo,
             revision: &spec.revision,
             filter: &spec.filter,
-            commit,
-        })
+            commit: state.published_commit.as_ref()?,
+        };
+        Some(published).filter(|it| it.is_in(&spec.destination))
     }
 
     /// Returns the ref of the model of a target.
     pub fn of_target(target: &'a Target) -> Option<Self> {
-        let commit = target
-            .known_commit
-            .as_ref()
-            .filter(|_| target.model.is_some())?;
-        let has_ref =
-            target.destination == Destination::Cache && target.revision.as_commit().is_none();
-        has_ref.then_some(Self {
+        let published = Self {
             repo: &target.repo,
             revision: &target.revision,
             filter: &target.filter,
-            commit,
-        })
+            commit: target.known_commit.as_ref()?,
+        };
+        let is_registered = target.model.is_some();
+        Some(published).filter(|it| is_registered && it.is_in(&target.destination))
+    }
+
+    /// Tells whether a destination has a ref: directories and pinned commits have none.
+    fn is_in(&self, destination: &Destination) -> bool {
+        *destination == Destination::Cache && self.revision.as_commit().is_none()
     }
 
     /// Reads the ref; `None` if it names the published commit.

@@ -51,7 +51,7 @@ impl ActiveRun<'_> {
             let mut new_move = None;
             match result.verify_outcome {
                 _ if self.command != RunCommand::Verify => {
-                    new_move = self.update_model(store, &model, target, result, moved_ref, now)?;
+                    new_move = self.update_model(store, &model, target, result, moved_ref)?;
                 }
                 Some(outcome) => save_verification(store, &model, outcome, now)?,
                 None => {}
@@ -69,8 +69,8 @@ impl ActiveRun<'_> {
         target: &Target,
         result: &SyncResult,
         moved_ref: Option<MovedRef>,
-        now: Timestamp,
     ) -> Result<Option<MovedRef>> {
+        let now = self.services.host.now();
         let mut state = state_after(model, result, now);
         if let Some(network) = self.services.connected()
             && let Some(needs_token) = network.hub.needs_token(&target.repo)
@@ -92,8 +92,8 @@ impl ActiveRun<'_> {
         store.save_model_state(model.id, &after.state)?;
 
         // A move is an event when it is first found, not at each run that leaves it.
-        let found = moved_ref.or(left);
-        let new_move = found.filter(|found| model.state.moved_ref.as_ref() != Some(&found.target));
+        let is_new = |moved: &MovedRef| model.state.moved_ref.as_ref() != Some(&moved.target);
+        let new_move = [moved_ref, left].into_iter().flatten().find(is_new);
         let event = new_move.as_ref().map(|moved| {
             let detail = format!("`{}`: {}", model.spec.name, moved.describe());
             (EventKind::RefMoved, detail)
