@@ -34,7 +34,8 @@ mod wire;
 pub use facts::{facts_of_cache, local_facts};
 pub use forget::{Forgotten, Leaving, Rest, forget_revision};
 pub use homes::{
-    HomeFolder, origin_of_snapshot, ownership_in_cache, ownership_in_directory, stamp_of,
+    HomeFolder, is_ref_of_hfdl, origin_of_snapshot, ownership_in_cache, ownership_in_directory,
+    stamp_of,
 };
 pub use layout::{CacheLayout, RepoLayout};
 pub use links::{blob_metadata, entry_metadata};

@@ -1,19 +1,22 @@
 //! Finds refs of the cache that do not name the commit that this home published.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 
-use super::ownership;
 use crate::cache::{self, CacheLayout};
 use crate::domain::filter::Filter;
-use crate::domain::model::{Destination, Model};
+use crate::domain::model::{Destination, Model, ModelId};
 use crate::domain::moved_ref::MovedRef;
 use crate::domain::repo::{CommitSha, Repo, Revision};
 use crate::domain::time::Timestamp;
+use crate::ops::places::Places;
 use crate::ops::sync::Target;
 use crate::store::Store;
 
 /// A revision in the cache and the commit at which this home published it.
 pub struct PublishedRef<'a> {
+    model: ModelId,
     repo: &'a Repo,
     revision: &'a Revision,
     filter: &'a Filter,
@@ -25,6 +28,7 @@ impl<'a> PublishedRef<'a> {
     pub fn of_model(model: &'a Model) -> Option<Self> {
         let (spec, state) = (&model.spec, &model.state);
         let published = Self {
+            model: model.id,
             repo: &spec.repo,
             revision: &spec.revision,
             filter: &spec.filter,
@@ -35,14 +39,15 @@ impl<'a> PublishedRef<'a> {
 
     /// Returns the ref of the model of a target.
     pub fn of_target(target: &'a Target) -> Option<Self> {
+        let (model, _) = target.model.as_ref()?;
         let published = Self {
+            model: *model,
             repo: &target.repo,
             revision: &target.revision,
             filter: &target.filter,
             commit: target.known_commit.as_ref()?,
         };
-        let is_registered = target.model.is_some();
-        Some(published).filter(|it| is_registered && it.is_in(&target.destination))
+        Some(published).filter(|it| it.is_in(&target.destination))
     }
 
     /// Tells whether a destination has a ref: directories and pinned commits have none.
@@ -54,11 +59,13 @@ impl<'a> PublishedRef<'a> {
     ///
     /// A commit that this home publishes for another model, or is about to publish,
     /// and one that another home of hfdl wants, are no trouble if they are whole:
-    /// those writers move a ref after the last file.
+    /// those writers move a ref after the last file. A disk that is not mounted has no
+    /// refs: `places` are asked only about a ref that is not right.
     pub fn look(
         &self,
         store: &Store,
         cache: &CacheLayout,
+        places: impl FnOnce() -> Result<Arc<Places>>,
         now: Timestamp,
     ) -> Result<Option<MovedRef>> {
         let layout = cache.repo(self.repo);
@@ -66,6 +73,12 @@ impl<'a> PublishedRef<'a> {
         else {
             return Ok(None);
         };
+        if places()?
+            .check(&Destination::Cache, Some(self.model))
+            .is_err()
+        {
+            return Ok(None);
+        }
         let Some(target) = moved.target.commit() else {
             return Ok(Some(moved));
         };
@@ -77,16 +90,8 @@ impl<'a> PublishedRef<'a> {
         if is_published_here {
             return Ok(None);
         }
-        let is_by_hfdl = || -> Result<bool> {
-            let ownership = ownership::ownership_of(store, cache, self.repo, now)?;
-            let mut fetches = ownership.own.begun.fetches.values();
-            Ok(fetches.any(|fetch| fetch.commit == *target)
-                || ownership
-                    .others
-                    .iter()
-                    .any(|home| home.claims_commit(target)))
-        };
-        let is_well = !moved.may_break_readers() && is_by_hfdl()?;
+        let is_well =
+            !moved.may_break_readers() && cache::is_ref_of_hfdl(cache, self.repo, target, now)?;
         Ok(Some(moved).filter(|_| !is_well))
     }
 
@@ -95,9 +100,10 @@ impl<'a> PublishedRef<'a> {
         &self,
         store: &Store,
         cache: &CacheLayout,
+        places: impl FnOnce() -> Result<Arc<Places>>,
         now: Timestamp,
     ) -> Option<MovedRef> {
-        self.look(store, cache, now).unwrap_or_else(|err| {
+        self.look(store, cache, places, now).unwrap_or_else(|err| {
             let (repo, revision) = (self.repo, self.revision);
             log::debug!("cannot look at `{revision}` of `{repo}`: {err:#}");
             None

@@ -1,7 +1,9 @@
 //! Gathers the facts of `hfdl status`; changes nothing.
 
+use std::cell::OnceCell;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Error, Result};
 
@@ -9,6 +11,7 @@ use super::diagnose::diagnose;
 use super::moved_refs::PublishedRef;
 use super::ownership;
 use super::pause::pause_in_force;
+use super::places::Places;
 use super::rate_limits::exhausted_until;
 use super::schedules::{impossible, next_start};
 use super::shards::show_as_run_here;
@@ -134,7 +137,12 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
     status.shards = shards(store, status)?;
     let identity = ownership::identity(places.host, places.home, store)?;
     let cache = ownership::cache_of(places.settings, &identity);
-    status.models = models(store, &schedules.readable, status, &cache)?;
+    status.models = models(
+        store,
+        &schedules.readable,
+        status,
+        (places.settings, &cache),
+    )?;
     if let Ok(endpoint) = places.settings.endpoint().parse::<Endpoint>() {
         status.asked_to_wait = exhausted_until(store, endpoint.as_str(), status.now)?;
     }
@@ -205,7 +213,7 @@ fn models(
     store: &Store,
     schedules: &[Schedule],
     status: &Status,
-    cache: &CacheLayout,
+    (settings, cache): (&Settings, &CacheLayout),
 ) -> Result<Vec<ModelStatus>> {
     let covered = all_selections(schedules);
     let last = store.last_sessions(status.now)?;
@@ -216,6 +224,14 @@ fn models(
     let models = store.readable_models(&ModelFilter::default())?;
     let n_refs = models.iter().filter_map(PublishedRef::of_model).count();
     let mut n_reads = 0;
+    let known: OnceCell<Arc<Places>> = OnceCell::new();
+    let places = || -> Result<Arc<Places>> {
+        let loaded = match known.get() {
+            Some(places) => places.clone(),
+            None => Arc::new(Places::load(store, settings)?),
+        };
+        Ok(known.get_or_init(|| loaded).clone())
+    };
     let describe = |model: Model| {
         let (spec, last) = (&model.spec, last.get(&model.id));
         let mut known = ModelStatus::new(&model, last, covered.includes(spec), status.now);
@@ -230,7 +246,7 @@ fn models(
             && n_reads < MOST_REFS
         {
             n_reads += 1;
-            let moved = published.look_or_log(store, cache, status.now);
+            let moved = published.look_or_log(store, cache, places, status.now);
             known.moved_ref = moved.map(Box::new);
         }
         known

@@ -468,6 +468,6 @@ fn another_home_that_publishes_in_the_same_cache_is_no_trouble() {
     world.env.set("HFDL_HOME", &home.to_string_lossy());
     assert_eq!(world.reference(), newest);
     assert_eq!(world.moved(), "none, exit 0");
-    assert_eq!(outcome(&world.night(2)), "updated");
+    assert_eq!(outcome(&world.night(2)), "up-to-date");
     assert_eq!(world.events(), 0);
 }

@@ -1,5 +1,7 @@
 //! Checks that the refs of the cache name the published commits.
 
+use std::sync::Arc;
+
 use anyhow::Result;
 
 use super::finding::Finding;
@@ -7,6 +9,7 @@ use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::ops::moved_refs::PublishedRef;
 use crate::ops::ownership;
+use crate::ops::places::Places;
 use crate::store::{ModelFilter, Store};
 use crate::sys::host::Host;
 use crate::sys::paths::Home;
@@ -20,6 +23,7 @@ pub(super) fn refs(
     now: Timestamp,
 ) -> Result<Vec<Finding>> {
     let cache = ownership::cache_of(settings, &ownership::identity(host, home, store)?);
+    let places = Arc::new(Places::load(store, settings)?);
     let (mut found, mut n_right) = (Vec::new(), 0);
     for model in store.readable_models(&ModelFilter::default())? {
         let published = PublishedRef::of_model(&model).filter(|_| model.spec.enabled);
@@ -27,7 +31,7 @@ pub(super) fn refs(
             continue;
         };
         let name = &model.spec.name;
-        match published.look(store, &cache, now)? {
+        match published.look(store, &cache, || Ok(places.clone()), now)? {
             None => n_right += 1,
             Some(moved) => found.push(
                 Finding::warn("refs", format!("`{name}`: {}", moved.describe()))

@@ -212,7 +212,8 @@ impl<'a> ActiveRun<'a> {
         let Services { store, host, .. } = self.services;
         let published = PublishedRef::of_target(target);
         let published = published.filter(|_| self.command != RunCommand::Verify)?;
-        published.look_or_log(store, &self.cache, host.now())
+        let places = || Ok(self.places.clone());
+        published.look_or_log(store, &self.cache, places, host.now())
     }
 
     fn session_start(&self, opening: &Opening, at: Timestamp) -> SessionStart {

@@ -87,7 +87,8 @@ impl ActiveRun<'_> {
         let mut after = model.clone();
         after.state = state;
         let published = PublishedRef::of_model(&after);
-        let left = published.and_then(|it| it.look_or_log(store, &self.cache, now));
+        let places = || Ok(self.places.clone());
+        let left = published.and_then(|it| it.look_or_log(store, &self.cache, places, now));
         after.state.moved_ref = left.as_ref().map(|moved| moved.target.clone());
         store.save_model_state(model.id, &after.state)?;
 

@@ -66,9 +66,9 @@ impl TargetDestination {
 
     /// Returns the commit that is published here.
     ///
-    /// The database has it. A ref decides only about a repository that hfdl has not
-    /// published, because other programs move refs. For an unregistered directory,
-    /// the metadata beside the files is compared with `listing`.
+    /// The database has it. A ref decides only if hfdl moved it, or if hfdl has not
+    /// published the repository, because other programs move refs, too. For an
+    /// unregistered directory, the metadata beside the files is compared with `listing`.
     pub fn published(
         &self,
         target: &Target,
@@ -76,13 +76,10 @@ impl TargetDestination {
     ) -> Result<Option<CommitSha>> {
         match self {
             Self::Cache { cache, repo, .. } => {
-                let layout = cache.repo(repo);
-                match &target.known_commit {
-                    Some(commit) => {
-                        Ok(Some(commit.clone()).filter(|it| layout.snapshot(it).is_dir()))
-                    }
-                    None => cache::published_commit(&layout, &target.revision),
-                }
+                let Some(known) = &target.known_commit else {
+                    return cache::published_commit(&cache.repo(repo), &target.revision);
+                };
+                published_in_cache(cache, target, known)
             }
             Self::Directory { known, .. } => {
                 let noted = || {
@@ -449,6 +446,25 @@ impl DestinationWriter {
             }
         }
     }
+}
+
+/// Returns the published commit of a model, which is a newer one than the database has if
+/// another home published it, or a run that was killed.
+fn published_in_cache(
+    cache: &CacheLayout,
+    target: &Target,
+    known: &CommitSha,
+) -> Result<Option<CommitSha>> {
+    let (repo, layout) = (&target.repo, cache.repo(&target.repo));
+    let moved = cache::moved_ref(&layout, &target.revision, known, &target.filter)?;
+    let moved = moved.filter(|moved| !moved.may_break_readers());
+    if let Some(commit) = moved.as_ref().and_then(|moved| moved.target.commit())
+        && let Some(home) = cache.home()
+        && cache::is_ref_of_hfdl(cache, repo, commit, home.seen_at)?
+    {
+        return Ok(Some(commit.clone()));
+    }
+    Ok(Some(known.clone()).filter(|it| layout.snapshot(it).is_dir()))
 }
 
 /// Takes the lock that the official client holds while it writes a blob or a
