@@ -281,7 +281,9 @@ fn a_run_that_cannot_put_the_ref_right_says_so_and_keeps_the_published_commit() 
         world.env.line(keep_one).succeeds();
         world.env.line("prune --yes").succeeds();
         assert!(world.model_file(&world.published).exists(), "{expected}");
-        assert!(!world.snapshot(&world.first).exists(), "{expected}");
+        // Nothing is removed from a folder while a download of it may go on.
+        let is_pruned = !world.snapshot(&world.first).exists();
+        assert_eq!(is_pruned, expected != "partial", "{expected}");
     }
 }
 
