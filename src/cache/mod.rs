@@ -25,6 +25,7 @@ pub mod local_publish;
 mod local_records;
 mod mark;
 pub mod publish;
+mod refs;
 pub mod scan;
 pub mod sweep;
 mod sweep_dir;
@@ -43,9 +44,10 @@ pub use local_dir::{LocalDir, Prove};
 pub use local_publish::{Placed, Vanished};
 pub use mark::{ensure_mark, read_mark};
 pub use publish::{CacheWriter, LinkChoice, Published, PublisherBusy};
+pub use refs::{moved_ref, published_commit};
 pub use scan::{
-    BlobKind, LocalEntry, LocalRepo, LocalSnapshot, cached_repos, moved_ref, published_commit,
-    scan_repo, snapshot_is_complete, stored_listing,
+    BlobKind, LocalEntry, LocalRepo, LocalSnapshot, cached_repos, scan_repo, snapshot_is_complete,
+    stored_listing,
 };
 pub use sweep::{borrowed_contents, contents_used_elsewhere, execute_sweep};
 pub use sweep_dir::{DirLeftover, LeftoverKind};

@@ -26,7 +26,6 @@ use crate::download::LimitGroup;
 use crate::ops::deadline_thread::{DeadlineThread, TimeLimits};
 use crate::ops::download::cache_choice;
 use crate::ops::lock::this_process;
-use crate::ops::moved_refs::PublishedRef;
 use crate::ops::places::Places;
 use crate::ops::services::Services;
 use crate::ops::sync::{
@@ -205,15 +204,6 @@ impl<'a> ActiveRun<'a> {
             self.sessions.extend(id.map(|id| (id, session)));
         }
         Ok(ids)
-    }
-
-    /// Looks at the ref of a target that is checked or updated.
-    fn moved_ref(&self, target: &Target) -> Option<MovedRef> {
-        let Services { store, host, .. } = self.services;
-        let published = PublishedRef::of_target(target);
-        let published = published.filter(|_| self.command != RunCommand::Verify)?;
-        let places = || Ok(self.places.clone());
-        published.look_or_log(store, &self.cache, places, host.now())
     }
 
     fn session_start(&self, opening: &Opening, at: Timestamp) -> SessionStart {

@@ -13,10 +13,20 @@ use crate::domain::run::{Event, EventKind, RunCommand};
 use crate::domain::session::{SessionEnd, SessionId};
 use crate::domain::time::Timestamp;
 use crate::ops::moved_refs::PublishedRef;
+use crate::ops::services::Services;
 use crate::ops::sync::{SyncResult, Target};
 use crate::store::Store;
 
 impl ActiveRun<'_> {
+    /// Looks at the ref of a target that is checked or updated.
+    pub(super) fn moved_ref(&self, target: &Target) -> Option<MovedRef> {
+        let Services { store, host, .. } = self.services;
+        let published = PublishedRef::of_target(target);
+        let published = published.filter(|_| self.command != RunCommand::Verify)?;
+        let places = || Ok(self.places.clone());
+        published.look_or_log(store, &self.cache, places, host.now())
+    }
+
     /// Closes the session and updates its model, in one transaction. Returns the moved
     /// ref that no earlier run has found.
     pub(super) fn record(
