@@ -1,4 +1,0 @@
--- Version 12. The target of a ref that a run left elsewhere than at the published
--- commit: a commit, or `nothing`.
-
-ALTER TABLE models ADD COLUMN moved_ref TEXT;
