@@ -51,6 +51,7 @@ pub mod field;
 pub mod filter;
 pub mod health;
 pub mod hold;
+pub mod login;
 pub mod model;
 pub mod moved_ref;
 pub mod nearest;

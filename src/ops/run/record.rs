@@ -82,6 +82,7 @@ impl ActiveRun<'_> {
     ) -> Result<Option<MovedRef>> {
         let now = self.services.host.now();
         let mut state = state_after(model, result, now);
+        // The record of which token opens a repository is shared by all clients.
         if let Some(network) = self.services.connected()
             && let Some(needs_token) = network.hub.needs_token(&target.repo)
         {
