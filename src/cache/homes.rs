@@ -280,6 +280,23 @@ pub fn ownership_in_cache(cache: &CacheLayout, repo: &Repo, now: Timestamp) -> R
     Ok(ownership)
 }
 
+/// Tells whether hfdl may have moved a ref to a commit: this home in a session that it
+/// has not closed, or another home. Both move a ref after the last file.
+pub fn is_ref_of_hfdl(
+    cache: &CacheLayout,
+    repo: &Repo,
+    commit: &CommitSha,
+    now: Timestamp,
+) -> Result<bool> {
+    let ownership = ownership_in_cache(cache, repo, now)?;
+    let mut begun = ownership.own.begun.fetches.values();
+    Ok(begun.any(|fetch| fetch.commit == *commit)
+        || ownership
+            .others
+            .iter()
+            .any(|home| home.claims_commit(commit)))
+}
+
 /// Tells whether another program, or a run of another home, fetches into a
 /// repository's folder at this moment.
 pub(super) fn is_busy(cache: &CacheLayout, repo: &Repo) -> Result<bool> {

@@ -27,6 +27,7 @@ mod local_records;
 mod local_vanished;
 mod mark;
 pub mod publish;
+mod refs;
 pub mod scan;
 pub mod sweep;
 mod sweep_dir;
@@ -37,7 +38,8 @@ pub use abilities::LinkChoice;
 pub use facts::{facts_of_cache, local_facts};
 pub use forget::{Forgotten, Leaving, Rest, forget_revision};
 pub use homes::{
-    HomeFolder, origin_of_snapshot, ownership_in_cache, ownership_in_directory, stamp_of,
+    HomeFolder, is_ref_of_hfdl, origin_of_snapshot, ownership_in_cache, ownership_in_directory,
+    stamp_of,
 };
 pub use layout::{CacheLayout, RepoLayout};
 pub use links::{blob_metadata, entry_metadata};
@@ -45,9 +47,10 @@ pub use local_dir::{LocalDir, Prove};
 pub use local_publish::{Placed, Vanished};
 pub use mark::{ensure_mark, read_mark};
 pub use publish::{CacheWriter, Published, PublisherBusy};
+pub use refs::{moved_ref, published_commit};
 pub use scan::{
-    BlobKind, LocalEntry, LocalRepo, LocalSnapshot, cached_repos, published_commit, scan_repo,
-    snapshot_is_complete, stored_listing,
+    BlobKind, LocalEntry, LocalRepo, LocalSnapshot, cached_repos, scan_repo, snapshot_is_complete,
+    stored_listing,
 };
 pub use sweep::{borrowed_contents, contents_used_elsewhere, execute_sweep};
 pub use sweep_dir::{DirLeftover, LeftoverKind};

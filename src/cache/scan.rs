@@ -140,22 +140,6 @@ pub struct LocalPartial {
     pub size_bytes: u64,
 }
 
-/// Returns the commit that a revision is published at.
-///
-/// Strict, like the readers that matter: a ref with a newline, or to a folder
-/// that does not exist, makes the whole repository vanish from `hf cache ls`
-/// and fails offline. Such a ref counts as none, so that the next sync mends it.
-pub fn published_commit(layout: &RepoLayout, revision: &Revision) -> Result<Option<CommitSha>> {
-    let commit = match revision.as_commit() {
-        Some(commit) => Some(commit),
-        None => {
-            let path = layout.reference(revision);
-            read_ref(&path).with_context(|| format!("cannot read `{}`", path.display()))?
-        }
-    };
-    Ok(commit.filter(|commit| layout.snapshot(commit).is_dir()))
-}
-
 /// Tells whether a snapshot has each of these files at its right size.
 pub fn snapshot_is_complete<'a>(
     layout: &RepoLayout,
@@ -340,7 +324,7 @@ fn scan_refs(layout: &RepoLayout, local: &mut LocalRepo) -> Result<()> {
     Ok(())
 }
 
-fn read_ref(path: &Path) -> std::io::Result<Option<CommitSha>> {
+pub(super) fn read_ref(path: &Path) -> std::io::Result<Option<CommitSha>> {
     let bytes = open::read_if_present(path)?;
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
     Ok(text.and_then(|text| text.parse().ok()))

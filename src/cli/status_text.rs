@@ -8,7 +8,7 @@ use super::pause::describe;
 use crate::domain::model::ModelSummary;
 use crate::domain::schedule::WaitReason;
 use crate::domain::status::{
-    DiskFacts, ModelStatus, NextDue, RunInProgress, Status, Warning, missed_ticks,
+    DiskFacts, ModelStatus, NextDue, RunInProgress, Status, Warning, missed_ticks, next_for_ref,
 };
 use crate::domain::units::ByteSize;
 use crate::ui::{Output, table, text};
@@ -37,6 +37,7 @@ pub(super) fn render(
             status.home.display()
         ));
     }
+    parts.push(moved_refs_text(status));
     parts.push(warnings_text(warnings, out));
     parts.retain(|part| !part.is_empty());
     parts.join("\n")
@@ -234,6 +235,18 @@ fn models_text(status: &Status, zone: &TimeZone, out: &Output) -> String {
         lines.push_str(&format!("and {more} more; `hfdl models list` shows all\n"));
     }
     lines
+}
+
+/// Describes the moved refs that are no warning.
+fn moved_refs_text(status: &Status) -> String {
+    let moved = status.models.iter().filter_map(|model| {
+        let moved = model.moved_ref.as_ref();
+        let moved = moved.filter(|moved| !moved.may_break_readers())?;
+        let (name, moved) = (&model.name, moved.describe());
+        let next = next_for_ref(model);
+        Some(format!("note: `{name}`: {moved}\n   next: {next}\n"))
+    });
+    moved.take(MOST_WARNINGS).collect()
 }
 
 fn warnings_text(warnings: &[Warning], out: &Output) -> String {

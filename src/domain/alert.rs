@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::ModelId;
+use super::moved_ref::MovedRef;
 use super::outcome::{ExitStatus, RunOutcome, Trigger, words};
 use super::run::{RunCommand, RunId, RunStart};
 use super::session::{Session, SessionId};
@@ -29,6 +30,8 @@ pub struct RunFacts {
     pub sessions: Vec<Session>,
     /// The sessions in which this machine had no network, so no attempt was made.
     pub offline: BTreeSet<SessionId>,
+    /// Refs that were found away from the published commit, each told once.
+    pub moved_refs: BTreeMap<SessionId, MovedRef>,
 }
 
 impl RunFacts {
@@ -44,6 +47,7 @@ impl RunFacts {
             finished_at: start.at,
             sessions: Vec::new(),
             offline: BTreeSet::new(),
+            moved_refs: BTreeMap::new(),
         }
     }
 }
@@ -66,6 +70,7 @@ words! {
         OnFailure = "on_failure",
         OnRecovery = "on_recovery",
         OnHold = "on_hold",
+        OnRefMoved = "on_ref_moved",
         OnSkip = "on_skip",
         Finally = "finally",
     }
@@ -98,6 +103,15 @@ pub fn decide(run: &RunFacts, known: &BTreeMap<ModelId, Standing>, now: Timestam
         let (Some(id), Some(end)) = (session.start.model_id, &session.end) else {
             continue;
         };
+        let notice = |(reason, failing)| Notice {
+            event: event_of(reason),
+            reason,
+            session: index,
+            failing,
+        };
+        if run.moved_refs.contains_key(&session.id) {
+            alerts.notices.push(notice((NoticeReason::RefMoved, None)));
+        }
         if run.offline.contains(&session.id) {
             continue;
         }
@@ -106,13 +120,7 @@ pub fn decide(run: &RunFacts, known: &BTreeMap<ModelId, Standing>, now: Timestam
         let before = before.cloned().unwrap_or_default();
         let commit = session.progress.new_commit.as_ref();
         let (after, reports) = before.after(end, commit, now);
-        let notices = reports.into_iter().map(|(reason, failing)| Notice {
-            event: event_of(reason),
-            reason,
-            session: index,
-            failing,
-        });
-        alerts.notices.extend(notices);
+        alerts.notices.extend(reports.into_iter().map(notice));
         if after != before {
             alerts.standings.insert(id, after);
         }
@@ -128,6 +136,7 @@ impl HookEvent {
             Self::OnFailure => SettingKey::HooksOnFailure,
             Self::OnRecovery => SettingKey::HooksOnRecovery,
             Self::OnHold => SettingKey::HooksOnHold,
+            Self::OnRefMoved => SettingKey::HooksOnRefMoved,
             Self::OnSkip => SettingKey::HooksOnSkip,
             Self::Finally => SettingKey::HooksFinally,
         }
@@ -143,6 +152,7 @@ fn event_of(reason: NoticeReason) -> HookEvent {
         | NoticeReason::Reminder => HookEvent::OnFailure,
         NoticeReason::Recovered => HookEvent::OnRecovery,
         NoticeReason::Held => HookEvent::OnHold,
+        NoticeReason::RefMoved => HookEvent::OnRefMoved,
         NoticeReason::Skipped => HookEvent::OnSkip,
         NoticeReason::Ended => HookEvent::Finally,
     }

@@ -160,6 +160,8 @@ words! {
         Reminder = "reminder",
         Recovered = "recovered",
         Held = "held",
+        /// A ref was moved away from the published commit.
+        RefMoved = "ref-moved",
         Skipped = "skipped",
         Ended = "ended",
     }

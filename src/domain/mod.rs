@@ -35,6 +35,7 @@
 //! | partial file | the unfinished bytes of a download, kept so that a later run can resume |
 //! | segment | a byte range of a large file that one connection downloads |
 //! | journal | the record beside a partial file of the ranges that are on disk |
+//! | moved ref | a ref of the cache that names another commit than the published one |
 //! | route | one way to get the bytes of a file: the CDN, Xet chunks, a mirror |
 //! | delta | a new file built from ranges of old files and fetched ranges |
 //! | proof | a record that a file was read whole and had its hash; valid while the file is unchanged |
@@ -54,6 +55,7 @@ pub mod health;
 pub mod hold;
 pub mod login;
 pub mod model;
+pub mod moved_ref;
 pub mod nearest;
 pub mod origin;
 pub mod outcome;

@@ -216,6 +216,8 @@ words! {
         Held = "held",
         RolledBack = "rolled-back",
         Released = "released",
+        /// A ref names another commit than the published one.
+        RefMoved = "ref-moved",
         Pruned = "pruned",
         /// A published file whose bytes no longer match their hash.
         Corrupt = "corrupt",

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::document::document;
-use super::{RunResult, SessionView};
+use super::{MovedRefView, RunResult, SessionView};
 use crate::domain::alert::{Failing, HookCall};
 use crate::domain::session::Session;
 use crate::domain::time::render_utc;
@@ -26,6 +26,8 @@ struct HookView {
     /// The session of the event; null if the event is about the whole run.
     session: Option<Value>,
     failing: Option<FailingView>,
+    /// The ref of the session's model, if it was found away from the published commit.
+    moved_ref: Option<MovedRefView>,
     /// All sessions of the run.
     sessions: Vec<Value>,
 }
@@ -63,6 +65,9 @@ impl From<&HookCall<'_>> for HookView {
             },
             session: call.session.map(session_view),
             failing: call.failing.map(FailingView::from),
+            moved_ref: (call.session)
+                .and_then(|session| run.moved_refs.get(&session.id))
+                .map(MovedRefView::from),
             sessions: run.sessions.iter().map(session_view).collect(),
         }
     }

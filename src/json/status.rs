@@ -5,12 +5,12 @@ use serde_json::Value;
 
 use super::document::time;
 use super::session::BytesView;
-use super::{PauseView, RunSummaryView};
+use super::{MovedRefView, PauseView, RunSummaryView};
 use crate::domain::login::Login;
 use crate::domain::run::{Event, Run};
 use crate::domain::schedule::WaitReason;
 use crate::domain::status::{
-    DiskFacts, ModelStatus, NextDue, RunInProgress, Status, Warning, missed_ticks,
+    DiskFacts, ModelStatus, NextDue, RunInProgress, Status, Warning, missed_ticks, next_for_ref,
 };
 use crate::domain::time::render_utc;
 
@@ -56,6 +56,7 @@ struct StatusView<'a> {
     logins: Each<'a, Login, LoginView>,
     disks: Each<'a, DiskFacts, DiskView>,
     warnings: Each<'a, Warning, WarningView<'a>>,
+    moved_refs: Vec<ModelRefView>,
     models: Each<'a, ModelStatus, ModelStatusView<'a>>,
 }
 
@@ -83,6 +84,7 @@ impl<'a> StatusView<'a> {
             logins: Each(&status.logins, LoginView::from),
             disks: Each(&status.disks, DiskView::from),
             warnings: Each(warnings, WarningView::from),
+            moved_refs: status.models.iter().filter_map(ModelRefView::of).collect(),
             models: Each(&status.models, ModelStatusView::from),
         }
     }
@@ -245,6 +247,25 @@ impl RunInProgressView {
             bytes: progress.bytes.into(),
             bytes_per_second,
         }
+    }
+}
+
+#[derive(Serialize)]
+struct ModelRefView {
+    model: String,
+    #[serde(flatten)]
+    moved: MovedRefView,
+    next: String,
+}
+
+impl ModelRefView {
+    fn of(model: &ModelStatus) -> Option<Self> {
+        let moved = model.moved_ref.as_ref()?;
+        Some(Self {
+            model: model.name.to_string(),
+            moved: MovedRefView::from(&**moved),
+            next: next_for_ref(model),
+        })
     }
 }
 

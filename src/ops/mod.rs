@@ -20,6 +20,7 @@ pub mod hub;
 pub mod lock;
 pub mod login;
 pub mod models;
+pub mod moved_refs;
 pub mod notify;
 pub mod outdated;
 pub mod ownership;

@@ -8,7 +8,7 @@
 use std::any::Any;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use thiserror::Error;
 
 use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, RepoLayout};
@@ -82,26 +82,27 @@ pub fn roll_back(
         return Err(CannotRollBack::ByCommit.into());
     }
     let layout = cache.repo(&model.spec.repo);
-    // The commit that readers see, even if the database has another one.
-    let published = cache::published_commit(&layout, &model.spec.revision)?;
-    let Some(from) = published.or_else(|| model.state.published_commit.clone()) else {
+    let Some(published) = model.state.published_commit.clone() else {
         return Err(CannotRollBack::NeverPublished.into());
     };
     let kept = kept_revisions(store, &layout, model)?;
-    let target = match rollback_target(&kept, Some(&from), asked) {
+    let seen = cache::published_commit(&layout, &model.spec.revision)?;
+    let current = current_commit(model, &published, seen.as_ref(), &kept);
+    let target = match rollback_target(&kept, Some(current), asked) {
         Ok(target) => target.commit.clone(),
         Err(why) => return Err(CannotRollBack::NoTarget { why, kept }.into()),
     };
     let siblings = siblings_of(store, model)?;
     let followers = followers(model, &siblings);
     let others = followers.iter().skip(1).map(|it| it.spec.name.clone());
+    let is_read_there = seen.as_ref() == Some(&target);
     let rolled_back = RolledBack {
         others: others.collect(),
         path: layout.snapshot(&target),
-        from,
+        from: seen.unwrap_or(published),
         to: target,
     };
-    if rolled_back.is_nothing() {
+    if rolled_back.is_nothing() && is_read_there {
         return Ok(rolled_back);
     }
     for sibling in &siblings {
@@ -132,6 +133,20 @@ fn followers<'m>(model: &'m Model, siblings: &'m [Model]) -> Vec<&'m Model> {
         .collect()
 }
 
+/// Returns the commit that a rollback leaves: the published one, wherever another
+/// program has moved the ref. After a rollback that was killed before it moved the
+/// ref, the same command goes to the same commit again.
+fn current_commit<'c>(
+    model: &Model,
+    published: &'c CommitSha,
+    seen: Option<&'c CommitSha>,
+    kept: &[PublishedRevision],
+) -> &'c CommitSha {
+    let is_ours = |commit: &&CommitSha| kept.iter().any(|it| it.commit == **commit);
+    let unfinished = seen.filter(|_| model.state.held_commit.is_some());
+    unfinished.filter(is_ours).unwrap_or(published)
+}
+
 /// Returns the revisions of a model that are on disk, the latest published first.
 pub fn kept_revisions(
     store: &Store,
@@ -143,23 +158,23 @@ pub fn kept_revisions(
     Ok(kept)
 }
 
-/// Moves the ref of a held target to the held commit, unless it is there.
+/// Moves the ref of a target to the commit that it is held at, unless it is there.
 ///
 /// A rollback may have been killed before this, or another program may have moved the
 /// ref since. A failure is logged and does not end the run.
-pub fn hold(cache: &CacheLayout, target: &Target) {
+pub fn hold(cache: &CacheLayout, target: &Target, held: &CommitSha) {
     let moved = || -> Result<bool> {
         let (repo, revision) = (&target.repo, &target.revision);
         let layout = cache.repo(repo);
-        let Some(held) = &target.held_commit else {
-            return Ok(false);
-        };
-        let can_move = target.destination == Destination::Cache
-            && revision.as_commit().is_none()
-            && layout.snapshot(held).is_dir();
-        if !can_move || cache::published_commit(&layout, revision)?.as_ref() == Some(held) {
+        let has_ref = target.destination == Destination::Cache && revision.as_commit().is_none();
+        if !has_ref || cache::published_commit(&layout, revision)?.as_ref() == Some(held) {
             return Ok(false);
         }
+        ensure!(
+            layout.snapshot(held).is_dir(),
+            "there is no snapshot of commit {held}; `hfdl verify {} --repair` fetches it again",
+            target.label()
+        );
         writer(cache, repo)?.move_ref(revision, held)
     };
     match moved() {
@@ -240,6 +255,7 @@ fn remember(store: &Store, followers: &[&Model], went: &RolledBack, now: Timesta
             state.last_change_at = Some(now);
             // No file of this commit is known to be bad.
             state.forget_damage();
+            state.moved_ref = None;
             store.save_model_state(model.id, &state)?;
             store.save_revision(model.id, &went.to, now)?;
         }

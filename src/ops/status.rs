@@ -1,18 +1,23 @@
 //! Gathers the facts of `hfdl status`; changes nothing.
 
+use std::cell::OnceCell;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Error, Result};
 
 use super::diagnose::diagnose;
 use super::login::logins_in_use;
+use super::moved_refs::PublishedRef;
 use super::ownership;
 use super::pause::pause_in_force;
+use super::places::Places;
 use super::rate_limits::exhausted_until;
 use super::schedules::{impossible, next_start};
 use super::shards::show_as_run_here;
 use super::ticks::{Ticks, false_future, last_ticks};
+use crate::cache::CacheLayout;
 use crate::domain::model::{Model, ModelSpec};
 use crate::domain::run::{Event, EventKind, Run};
 use crate::domain::schedule::{Schedule, Selection, longest_gap, usable_zone};
@@ -36,6 +41,10 @@ const MOST_NEXT_DUE: usize = 5;
 
 /// The number of missed slots that are shown.
 const MOST_MISSED_SLOTS: u32 = 5;
+
+/// The number of refs that are read. A home with more of them relies on the refs that
+/// its runs have found elsewhere, because each one costs a read of the disk.
+const MOST_REFS: usize = 500;
 
 /// The space that the home needs for the database and logs.
 const HOME_RESERVE: ByteSize = ByteSize(64 << 20);
@@ -133,13 +142,18 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
     status.missed_slots = missed_slots(store, status)?;
     status.next_due = next_due(places, store, &schedules.readable)?;
     status.shards = shards(store, status)?;
-    status.models = models(store, &schedules.readable, status)?;
+    let identity = ownership::identity(places.host, places.home, store)?;
+    let cache = ownership::cache_of(places.settings, &identity);
+    status.models = models(
+        store,
+        &schedules.readable,
+        status,
+        (places.settings, &cache),
+    )?;
     if let Ok(endpoint) = places.settings.endpoint().parse::<Endpoint>() {
         status.asked_to_wait = exhausted_until(store, endpoint.as_str(), status.now)?;
     }
     (status.run, status.crashed) = unfinished(store, places.home)?;
-    let identity = ownership::identity(places.host, places.home, store)?;
-    let cache = ownership::cache_of(places.settings, &identity);
     match ownership::leftover_bytes(store, &cache, status.now) {
         Ok(bytes) => status.leftover_bytes = bytes,
         // Other warnings report a cache that cannot be read.
@@ -202,14 +216,29 @@ fn shards(store: &Store, status: &Status) -> Result<Vec<Shard>> {
     })
 }
 
-fn models(store: &Store, schedules: &[Schedule], status: &Status) -> Result<Vec<ModelStatus>> {
+fn models(
+    store: &Store,
+    schedules: &[Schedule],
+    status: &Status,
+    (settings, cache): (&Settings, &CacheLayout),
+) -> Result<Vec<ModelStatus>> {
     let covered = all_selections(schedules);
     let last = store.last_sessions(status.now)?;
     let is_ours = |spec: &ModelSpec| {
         let mut shards = status.shards.iter();
         status.shards.is_empty() || shards.any(|one| one.holds(&spec.repo, &spec.revision))
     };
-    let models = store.readable_models(&ModelFilter::default())?.into_iter();
+    let models = store.readable_models(&ModelFilter::default())?;
+    let n_refs = models.iter().filter_map(PublishedRef::of_model).count();
+    let mut n_reads = 0;
+    let known: OnceCell<Arc<Places>> = OnceCell::new();
+    let places = || -> Result<Arc<Places>> {
+        let loaded = match known.get() {
+            Some(places) => places.clone(),
+            None => Arc::new(Places::load(store, settings)?),
+        };
+        Ok(known.get_or_init(|| loaded).clone())
+    };
     let describe = |model: Model| {
         let (spec, last) = (&model.spec, last.get(&model.id));
         let mut known = ModelStatus::new(&model, last, covered.includes(spec), status.now);
@@ -217,9 +246,20 @@ fn models(store: &Store, schedules: &[Schedule], status: &Status) -> Result<Vec<
         if known.is_scheduled && known.checked_ago(status.now) > status.check_max_age {
             known.planned_age = planned_age(schedules, spec, status.now);
         }
+        let is_read = n_refs <= MOST_REFS || model.state.moved_ref.is_some();
+        if let Some(published) = PublishedRef::of_model(&model)
+            && is_read
+            && model.spec.enabled
+            && n_reads < MOST_REFS
+        {
+            n_reads += 1;
+            let moved = published.look_or_log(store, cache, places, status.now);
+            known.moved_ref = moved.map(Box::new);
+        }
         known
     };
     Ok(models
+        .into_iter()
         .filter(|model| is_ours(&model.spec))
         .map(describe)
         .collect())

@@ -65,6 +65,7 @@ impl Store {
             "last_verify_at": state.last_verify_at.map(seconds),
             "last_verify_outcome": state.last_verify_outcome.map(|word| word.as_str()),
             "needs_token": state.needs_token,
+            "moved_ref": state.moved_ref.as_ref().map(ToString::to_string),
         };
         expect_one(self.update("models", id.0, values, "true")?, id)
     }
@@ -273,6 +274,7 @@ fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
             last_verify_at: row.time_if_any("last_verify_at")?,
             last_verify_outcome: row.parsed_if_any("last_verify_outcome")?,
             needs_token: row.get("needs_token")?,
+            moved_ref: row.parsed_if_any("moved_ref")?,
         },
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,

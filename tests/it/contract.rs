@@ -141,6 +141,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("hooks.on_failure", "notify::hooks_run_only_for_changes"),
     ("hooks.on_hold", "held_updates::mail_and_hooks_report_a_held_commit_once"),
     ("hooks.on_recovery", "notify::hooks_run_only_for_changes"),
+    ("hooks.on_ref_moved", "moved_refs::the_hook_gets_the_moved_ref_once"),
     ("hooks.on_skip", "notify::skipped_runs_have_a_hook_of_their_own"),
     ("hooks.on_update", "notify::hooks_run_only_for_changes"),
     ("hooks.timeout", "notify::a_failing_hanging_or_missing_hook_is_only_logged"),

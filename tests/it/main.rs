@@ -57,6 +57,7 @@ mod kills;
 mod layers;
 mod logins;
 #[cfg(target_os = "linux")]
+mod moved_refs;
 mod nights;
 mod notify;
 #[cfg(target_os = "linux")]

@@ -6,6 +6,7 @@ use std::path::Path;
 use hfdl::domain::alert::{Failing, Standing};
 use hfdl::domain::hold::{HeldUpdate, HoldReason};
 use hfdl::domain::model::{Destination, Model, ModelId, ModelState};
+use hfdl::domain::moved_ref::RefTarget;
 use hfdl::domain::outcome::{
     ErrorKind, Outcome, RunOutcome, Trigger, UpstreamState, VerifyOutcome,
 };
@@ -65,6 +66,7 @@ fn an_edit_changes_what_was_said_and_keeps_what_was_found_out() {
         last_verify_at: Some(at(7)),
         last_verify_outcome: Some(VerifyOutcome::Damaged),
         needs_token: true,
+        moved_ref: Some(RefTarget::Nothing),
     };
     store.save_model_state(id, &state).unwrap();
     let mut spec = model("acme/new");

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use super::ModelSpec;
 use crate::domain::hold::HeldUpdate;
+use crate::domain::moved_ref::RefTarget;
 use crate::domain::outcome::{Outcome, UpstreamState, VerifyOutcome, words};
 use crate::domain::repo::{CommitSha, NameError};
 use crate::domain::time::{Timestamp, believed};
@@ -78,6 +79,9 @@ pub struct ModelState {
     /// The Hub showed the repository to the token only: without one it says
     /// that there is no such repository, which then says nothing.
     pub needs_token: bool,
+    /// The target of the ref, if the last run left it elsewhere than at the
+    /// published commit.
+    pub moved_ref: Option<RefTarget>,
 }
 
 impl Default for ModelState {
@@ -95,6 +99,7 @@ impl Default for ModelState {
             last_verify_at: None,
             last_verify_outcome: None,
             needs_token: false,
+            moved_ref: None,
         }
     }
 }

@@ -24,6 +24,7 @@ words! {
         HooksOnFailure = "hooks.on_failure",
         HooksOnHold = "hooks.on_hold",
         HooksOnRecovery = "hooks.on_recovery",
+        HooksOnRefMoved = "hooks.on_ref_moved",
         HooksOnSkip = "hooks.on_skip",
         HooksOnUpdate = "hooks.on_update",
         HooksTimeout = "hooks.timeout",
@@ -161,6 +162,11 @@ impl SettingKey {
                 Argv,
                 None,
                 "program for a new revision that a hold keeps back",
+            ),
+            Self::HooksOnRefMoved => spec(
+                Argv,
+                None,
+                "program for a ref of the cache that another program moved or removed",
             ),
             Self::HooksOnSkip => spec(
                 Argv,

@@ -6,6 +6,7 @@ use super::FailedTick;
 use crate::domain::hold::HeldUpdate;
 use crate::domain::login::Login;
 use crate::domain::model::{EntryName, Model, ModelSummary};
+use crate::domain::moved_ref::MovedRef;
 use crate::domain::outcome::{Effect, Outcome, VerifyOutcome, words};
 use crate::domain::pause::Pause;
 use crate::domain::run::{Event, Run};
@@ -141,6 +142,8 @@ pub struct ModelStatus {
     pub consecutive_failures: u32,
     /// A newer commit that waits for approval.
     pub held_update: Option<HeldUpdate>,
+    /// Its ref, if that does not name the published commit.
+    pub moved_ref: Option<Box<MovedRef>>,
     pub created_at: Timestamp,
     /// Whether an enabled schedule includes it.
     pub is_scheduled: bool,
@@ -172,6 +175,7 @@ impl ModelStatus {
             last_change_at: state.last_change_at,
             consecutive_failures: state.consecutive_failures,
             held_update: state.held_update.clone().filter(HeldUpdate::is_waiting),
+            moved_ref: None,
             created_at: model.created_at,
             is_scheduled,
             planned_age: None,

@@ -3,7 +3,7 @@
 use super::age::{impossible_schedule, stale_check, wrong_clock};
 use super::facts::{DiskFacts, ModelStatus, Status, TimerFacts};
 use super::failed_tick::FailedTick;
-use super::trouble::{damage, held_update, model_trouble};
+use super::trouble::{damage, held_update, model_trouble, moved_ref};
 use crate::domain::login::LOGIN_ADVICE;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::words;
@@ -36,6 +36,7 @@ words! {
         ModelGated = "model-gated",
         ModelOrphaned = "model-orphaned",
         UpdateHeld = "update-held",
+        RefMoved = "ref-moved",
         StaleCheck = "stale-check",
     }
 }
@@ -90,6 +91,7 @@ pub fn assess(status: &Status) -> Vec<Warning> {
     warnings.extend(status.bad_rows.iter().map(|row| bad_row(row)));
     warnings.extend(status.models.iter().filter_map(model_trouble));
     warnings.extend(status.models.iter().filter_map(held_update));
+    warnings.extend(status.models.iter().filter_map(moved_ref));
     let stale = status.models.iter();
     warnings.extend(stale.filter_map(|model| stale_check(model, status)));
     warnings
@@ -276,6 +278,7 @@ mod tests {
             last_change_at: None,
             consecutive_failures: 0,
             held_update: None,
+            moved_ref: None,
             created_at: at(-30 * 24 * HOUR),
             is_scheduled: true,
             planned_age: None,

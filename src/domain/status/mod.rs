@@ -17,3 +17,4 @@ pub use facts::{
 };
 pub use failed_tick::FailedTick;
 pub use health::{Warning, WarningKind, assess, missed_ticks};
+pub use trouble::next_for_ref;

@@ -79,6 +79,31 @@ pub(super) fn held_update(model: &ModelStatus) -> Option<Warning> {
     Some(Warning::new(WarningKind::UpdateHeld, message, hint).about(model))
 }
 
+/// Returns a warning about a ref that leads readers to a snapshot that may not be
+/// whole. A ref to a whole snapshot is shown without a warning: readers get files
+/// that the Hub has, and the next run decides.
+pub(super) fn moved_ref(model: &ModelStatus) -> Option<Warning> {
+    let moved = model.moved_ref.as_ref()?;
+    let message = format!("`{}`: {}", model.name, moved.describe());
+    let warning = Warning::new(WarningKind::RefMoved, message, next_for_ref(model));
+    moved.may_break_readers().then(|| warning.about(model))
+}
+
+/// Returns the event that puts a moved ref right.
+pub fn next_for_ref(model: &ModelStatus) -> String {
+    let name = &model.name;
+    let now = format!("`hfdl download {name}` does so now");
+    match model.summary {
+        ModelSummary::Held => {
+            format!("the next run moves it back to the commit that `{name}` is held at; {now}")
+        }
+        _ if model.is_scheduled => {
+            format!("the next run publishes the newest commit and moves the ref to it; {now}")
+        }
+        _ => format!("no schedule includes it: `hfdl download {name}` publishes the newest commit"),
+    }
+}
+
 /// Tells whether the trouble needs a person: the next tick tries again after
 /// temporary trouble, until it lasts.
 fn has_failed(model: &ModelStatus) -> bool {

@@ -17,6 +17,7 @@ mod hub;
 mod places;
 mod programs;
 mod readers;
+mod refs;
 mod schedules;
 mod timer;
 
@@ -68,6 +69,10 @@ impl Doctor<'_> {
                     "cannot be looked at",
                     &err,
                 )]
+            }));
+            let refs = refs::refs(host, home, &settings, store, now);
+            found.extend(refs.unwrap_or_else(|err| {
+                vec![Finding::of_error("refs", "cannot be looked at", &err)]
             }));
         }
         found.extend(places::space(home, &settings));

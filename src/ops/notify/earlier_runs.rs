@@ -3,7 +3,7 @@
 //! A run may be killed, or the database be busy, between the publishing of a model and
 //! the hooks. The id of the last reported run is kept; the next run reports those after it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
@@ -129,6 +129,7 @@ fn facts(store: &Store, run: &Run, present: Option<&RunFacts>) -> Result<RunFact
         finished_at: end.map_or(run.heartbeat_at, |end| end.at),
         sessions,
         offline: BTreeSet::new(),
+        moved_refs: BTreeMap::new(),
     })
 }
 

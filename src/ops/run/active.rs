@@ -9,11 +9,12 @@ use anyhow::{Context, Error, Result};
 use super::close_crashed_runs;
 use super::engine_options::engine_options;
 use super::home_files::{remove_unfinished_copies, start_log};
-use super::result::{exit_status, idle_as_failure, run_outcome, totals};
+use super::result::{exit_status, idle_as_failure, naming_moved_ref, run_outcome, totals};
 use super::watchdog::Watchdog;
 use crate::cache::CacheLayout;
 use crate::domain::alert::RunFacts;
 use crate::domain::model::{Destination, EntryName};
+use crate::domain::moved_ref::MovedRef;
 use crate::domain::outcome::{Effect, ExitStatus, Trigger};
 use crate::domain::repo::Repo;
 use crate::domain::run::{RunCommand, RunEnd, RunId, RunStart};
@@ -63,6 +64,8 @@ pub struct ActiveRun<'a> {
     recorded_places: BTreeSet<Destination>,
     /// Sessions in which this machine had no network.
     offline: BTreeSet<SessionId>,
+    /// Moved refs that no earlier run has found.
+    moved_refs: BTreeMap<SessionId, MovedRef>,
     /// The exit status so far, apart from the sessions.
     status: ExitStatus,
     last_heartbeat: Stopwatch,
@@ -77,6 +80,8 @@ pub struct ActiveRun<'a> {
 /// A target and its session.
 struct OpenSession {
     target: Arc<Target>,
+    /// The ref of the model before the sync, if it was not at the published commit.
+    moved_ref: Option<MovedRef>,
     /// `None` until the session is closed.
     status: Option<ExitStatus>,
 }
@@ -146,6 +151,7 @@ impl<'a> ActiveRun<'a> {
             places: Arc::new(Places::load(store, settings)?),
             recorded_places: BTreeSet::new(),
             offline: BTreeSet::new(),
+            moved_refs: BTreeMap::new(),
             status: ExitStatus::Ok,
             last_heartbeat: Stopwatch::start(),
             watchdog,
@@ -192,6 +198,7 @@ impl<'a> ActiveRun<'a> {
         checkpoint("sessions opened");
         for (id, opening) in ids.iter().zip(openings) {
             let session = OpenSession {
+                moved_ref: self.moved_ref(&opening.target),
                 target: opening.target,
                 status: None,
             };
@@ -380,10 +387,12 @@ impl<'a> ActiveRun<'a> {
     /// the database. The other targets go on if it is not.
     pub fn close(&mut self, id: SessionId, result: &SyncResult) -> bool {
         self.note_progress();
-        let result = &*idle_as_failure(result);
         let Some(session) = self.sessions.get_mut(&id) else {
             return false;
         };
+        let moved_ref = session.moved_ref.take();
+        let result = idle_as_failure(result);
+        let result = &*naming_moved_ref(result, moved_ref.as_ref());
         session.status = Some(exit_status(result));
         let target = session.target.clone();
         self.offline.extend(result.is_offline.then_some(id));
@@ -394,7 +403,10 @@ impl<'a> ActiveRun<'a> {
         } else {
             log::info!("{label}: {}", result.outcome);
         }
-        let recorded = self.record(id, &target, result);
+        let recorded = self.record(id, &target, result, moved_ref);
+        let recorded = recorded.map(|moved| {
+            self.moved_refs.extend(moved.map(|moved| (id, moved)));
+        });
         let is_recorded = recorded.is_ok();
         self.note_error(recorded);
         checkpoint("session closed");
@@ -485,6 +497,7 @@ impl<'a> ActiveRun<'a> {
             finished_at,
             sessions,
             offline: self.offline,
+            moved_refs: self.moved_refs,
         })
     }
 }

@@ -7,23 +7,37 @@ use anyhow::Result;
 use super::active::ActiveRun;
 use super::result::{events_of, state_after};
 use crate::domain::model::{Model, ModelId};
+use crate::domain::moved_ref::MovedRef;
 use crate::domain::outcome::VerifyOutcome;
 use crate::domain::run::{Event, EventKind, RunCommand};
 use crate::domain::session::{SessionEnd, SessionId};
 use crate::domain::time::Timestamp;
+use crate::ops::moved_refs::PublishedRef;
+use crate::ops::services::Services;
 use crate::ops::sync::{SyncResult, Target};
 use crate::store::Store;
 
 impl ActiveRun<'_> {
-    /// Closes the session and updates its model, in one transaction.
+    /// Looks at the ref of a target that is checked or updated.
+    pub(super) fn moved_ref(&self, target: &Target) -> Option<MovedRef> {
+        let Services { store, host, .. } = self.services;
+        let published = PublishedRef::of_target(target);
+        let published = published.filter(|_| self.command != RunCommand::Verify)?;
+        let places = || Ok(self.places.clone());
+        published.look_or_log(store, &self.cache, places, host.now())
+    }
+
+    /// Closes the session and updates its model, in one transaction. Returns the moved
+    /// ref that no earlier run has found.
     pub(super) fn record(
         &self,
         session: SessionId,
         target: &Arc<Target>,
         result: &SyncResult,
-    ) -> Result<()> {
+        moved_ref: Option<MovedRef>,
+    ) -> Result<Option<MovedRef>> {
         let now = self.services.host.now();
-        self.services.store.transaction(|store| -> Result<()> {
+        self.services.store.transaction(|store| -> Result<_> {
             // A person may have removed it since the session was opened.
             let model = match &target.model {
                 Some((id, _)) => store.model_by_id(*id)?,
@@ -41,16 +55,20 @@ impl ActiveRun<'_> {
             let abandoned = result.abandoned_deltas.iter();
             let abandoned = abandoned.map(|detail| (EventKind::DeltaAbandoned, detail.clone()));
             self.save_events(store, id, abandoned, now)?;
-            let Some(model) = model else { return Ok(()) };
+            let Some(model) = model else {
+                return Ok(None);
+            };
+            let mut new_move = None;
             match result.verify_outcome {
                 _ if self.command != RunCommand::Verify => {
-                    self.update_model(store, &model, target, result, now)?;
+                    new_move = self.update_model(store, &model, target, result, moved_ref)?;
                 }
                 Some(outcome) => save_verification(store, &model, outcome, now)?,
                 None => {}
             }
             let (places, to) = (&self.places, &target.destination);
-            places.remember_end(store, to, model.id, &result.progress, now)
+            places.remember_end(store, to, model.id, &result.progress, now)?;
+            Ok(new_move)
         })
     }
 
@@ -60,8 +78,9 @@ impl ActiveRun<'_> {
         model: &Model,
         target: &Target,
         result: &SyncResult,
-        now: Timestamp,
-    ) -> Result<()> {
+        moved_ref: Option<MovedRef>,
+    ) -> Result<Option<MovedRef>> {
+        let now = self.services.host.now();
         let mut state = state_after(model, result, now);
         // The record of which token opens a repository is shared by all clients.
         if let Some(network) = self.services.connected()
@@ -76,7 +95,23 @@ impl ActiveRun<'_> {
         }
         let events = events_of(model, &state, result);
         self.save_events(store, Some(model.id), events, now)?;
-        Ok(store.save_model_state(model.id, &state)?)
+        let mut after = model.clone();
+        after.state = state;
+        let published = PublishedRef::of_model(&after);
+        let places = || Ok(self.places.clone());
+        let left = published.and_then(|it| it.look_or_log(store, &self.cache, places, now));
+        after.state.moved_ref = left.as_ref().map(|moved| moved.target.clone());
+        store.save_model_state(model.id, &after.state)?;
+
+        // A move is an event when it is first found, not at each run that leaves it.
+        let is_new = |moved: &MovedRef| model.state.moved_ref.as_ref() != Some(&moved.target);
+        let new_move = [moved_ref, left].into_iter().flatten().find(is_new);
+        let event = new_move.as_ref().map(|moved| {
+            let detail = format!("`{}`: {}", model.spec.name, moved.describe());
+            (EventKind::RefMoved, detail)
+        });
+        self.save_events(store, Some(model.id), event, now)?;
+        Ok(new_move)
     }
 
     fn save_events(

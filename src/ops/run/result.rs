@@ -6,6 +6,7 @@ use super::watchdog;
 use crate::cache::{self, CacheLayout};
 use crate::domain::health::{self, CheckEnd};
 use crate::domain::model::{Destination, Model, ModelState};
+use crate::domain::moved_ref::MovedRef;
 use crate::domain::outcome::{Effect, ErrorKind, ExitStatus, Outcome, RunOutcome};
 use crate::domain::repo::CommitSha;
 use crate::domain::run::{EventKind, RunTotals};
@@ -106,6 +107,37 @@ pub(super) fn published_before(settings: &Settings, target: &Target) -> Option<C
     cache::published_commit(&repo, &target.revision)
         .ok()
         .flatten()
+}
+
+/// Adds a moved ref to the message of a result that leaves the ref where it is.
+pub(super) fn naming_moved_ref<'r>(
+    result: Cow<'r, SyncResult>,
+    moved: Option<&MovedRef>,
+) -> Cow<'r, SyncResult> {
+    let kind = result.failure.as_ref().map(|failure| failure.kind);
+    let is_mended = matches!(
+        result.outcome.effect(kind),
+        Effect::Current | Effect::Held | Effect::Untried
+    );
+    let Some(moved) = moved.filter(|_| !is_mended) else {
+        return result;
+    };
+    let unmended = moved.describe_unmended();
+    let failure = match &result.failure {
+        Some(failure) => Trouble {
+            message: format!("{}; {unmended}", failure.message),
+            ..failure.clone()
+        },
+        None => Trouble {
+            kind: ErrorKind::Internal,
+            message: unmended,
+            hint: None,
+        },
+    };
+    Cow::Owned(SyncResult {
+        failure: Some(failure),
+        ..result.into_owned()
+    })
 }
 
 /// Turns the result of a target that the watchdog stopped into a failure.

@@ -94,6 +94,8 @@ pub struct Planned {
     pub plan: SyncPlan,
     /// The commit that was published before.
     pub old_commit: Option<CommitSha>,
+    /// Whether the revision's ref names this commit already.
+    pub is_read_here: bool,
     /// Whether the revision's ref may move to this commit.
     pub moves_ref: bool,
     /// The current name of a renamed repository.
@@ -167,7 +169,9 @@ pub fn check(
     let renamed_to = (info.id != target.repo.id).then(|| info.id.to_string());
     let known = destination.stored_listing(&commit)?;
     let old_commit = destination.published(target, known.as_ref())?;
+    let is_read_here = destination.is_read_at(&target.revision, &commit)?;
     if let Some(remote) = &known
+        && is_read_here
         && old_commit.as_ref() == Some(&commit)
         && let Some(reused) = files_in_place(&destination, target, remote, bad)?
     {
@@ -195,6 +199,7 @@ pub fn check(
     }
     let mut planned = Planned {
         renamed_to,
+        is_read_here,
         ..plan(destination, remote, old_commit, facts, target, bad)?
     };
     if info.gated != Gated::No {
@@ -245,6 +250,7 @@ fn plan(
         remote,
         plan,
         old_commit,
+        is_read_here: true,
         distrusted,
     })
 }

@@ -123,7 +123,9 @@ impl Syncer<'_> {
                 }
             }
             Checked::Held { commit, path } => {
-                rollback::hold(&self.cache, target);
+                if let Some(held) = &target.held_commit {
+                    rollback::hold(&self.cache, target, held);
+                }
                 let progress = SessionProgress {
                     path: Some(path),
                     new_commit: Some(commit),
@@ -136,10 +138,15 @@ impl Syncer<'_> {
                 loss,
                 path,
                 renamed_to,
-            } => SyncResult {
-                renamed_to,
-                ..hold_update(target, &loss, path)
-            },
+            } => {
+                if target.known_commit.is_some() {
+                    rollback::hold(&self.cache, target, &loss.published.0);
+                }
+                SyncResult {
+                    renamed_to,
+                    ..hold_update(target, &loss, path)
+                }
+            }
         };
         self.end(id, result);
     }

@@ -65,9 +65,9 @@ impl TargetDestination {
 
     /// Returns the commit that is published here.
     ///
-    /// A cache has a ref. The commit of a directory is in the database; for an
-    /// unregistered directory, the metadata beside the files is compared with
-    /// `listing`.
+    /// The database has it. A ref decides only if hfdl moved it, or if hfdl has not
+    /// published the repository, because other programs move refs, too. For an
+    /// unregistered directory, the metadata beside the files is compared with `listing`.
     pub fn published(
         &self,
         target: &Target,
@@ -75,7 +75,10 @@ impl TargetDestination {
     ) -> Result<Option<CommitSha>> {
         match self {
             Self::Cache { cache, repo, .. } => {
-                cache::published_commit(&cache.repo(repo), &target.revision)
+                let Some(known) = &target.known_commit else {
+                    return cache::published_commit(&cache.repo(repo), &target.revision);
+                };
+                published_in_cache(cache, target, known)
             }
             Self::Directory { known, .. } => {
                 let noted = || {
@@ -86,6 +89,17 @@ impl TargetDestination {
                 };
                 Ok(target.known_commit.clone().or_else(noted))
             }
+        }
+    }
+
+    /// Tells whether readers of the revision get a commit. A directory has no ref.
+    pub fn is_read_at(&self, revision: &Revision, commit: &CommitSha) -> Result<bool> {
+        match self {
+            Self::Cache { cache, repo, .. } => {
+                let named = cache::published_commit(&cache.repo(repo), revision)?;
+                Ok(named.as_ref() == Some(commit))
+            }
+            Self::Directory { .. } => Ok(true),
         }
     }
 
@@ -421,6 +435,25 @@ impl DestinationWriter {
             }
         }
     }
+}
+
+/// Returns the published commit of a model, which is a newer one than the database has if
+/// another home published it, or a run that was killed.
+fn published_in_cache(
+    cache: &CacheLayout,
+    target: &Target,
+    known: &CommitSha,
+) -> Result<Option<CommitSha>> {
+    let (repo, layout) = (&target.repo, cache.repo(&target.repo));
+    let moved = cache::moved_ref(&layout, &target.revision, known, &target.filter)?;
+    let moved = moved.filter(|moved| !moved.may_break_readers());
+    if let Some(commit) = moved.as_ref().and_then(|moved| moved.target.commit())
+        && let Some(home) = cache.home()
+        && cache::is_ref_of_hfdl(cache, repo, commit, home.seen_at)?
+    {
+        return Ok(Some(commit.clone()));
+    }
+    Ok(Some(known.clone()).filter(|it| layout.snapshot(it).is_dir()))
 }
 
 /// Reads the files that are gone upstream and whose notes another program has made.

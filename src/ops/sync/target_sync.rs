@@ -302,10 +302,11 @@ impl SyncRecord {
     fn good_outcome(&self, target: &Target) -> Outcome {
         let commit = Some(&self.planned.remote.commit);
         let is_in_place = self.planned.old_commit.as_ref() == commit;
+        let is_unchanged = self.planned.is_read_here && self.planned.plan.changes_nothing();
         // The database knows the commit even if the ref or all files are lost.
         let is_known = target.known_commit.as_ref() == commit;
         let is_news = target.is_news(&self.planned.remote.commit);
-        if is_in_place && !is_news && self.planned.plan.changes_nothing() {
+        if is_in_place && !is_news && is_unchanged {
             Outcome::UpToDate
         } else if is_known || is_in_place && !is_news {
             Outcome::Repaired

@@ -168,6 +168,7 @@ fn plan_repair(
         remote,
         plan,
         old_commit: Some(look.commit),
+        is_read_here: true,
         moves_ref: false,
         renamed_to: None,
         distrusted,

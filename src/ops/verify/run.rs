@@ -90,7 +90,9 @@ impl Verify<'_> {
             };
             // A rollback that was killed has not moved the ref yet; the files to verify
             // are those that readers see.
-            rollback::hold(&choice.layout(), target);
+            if let Some(held) = &target.held_commit {
+                rollback::hold(&choice.layout(), target, held);
+            }
             match look(clients, stop, &choice, target) {
                 Ok(Some(look)) => looks.push((index, look)),
                 Ok(None) => {
