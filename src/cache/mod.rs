@@ -31,7 +31,7 @@ mod sweep_dir;
 pub mod sweep_plan;
 mod wire;
 
-pub use facts::{facts_of_cache, local_facts};
+pub use facts::{facts_of_cache, local_facts, stored_contents};
 pub use forget::{Forgotten, Leaving, Rest, forget_revision};
 pub use homes::{
     HomeFolder, origin_of_snapshot, ownership_in_cache, ownership_in_directory, stamp_of,

@@ -126,10 +126,11 @@ fn result_facts(session: &Session) -> Vec<(&'static str, String)> {
 fn origin_text(reused: &Reused) -> String {
     let origin = &reused.origin;
     let size = ByteSize(reused.bytes).render_short();
-    let mut name = match (&origin.path, &origin.content) {
-        (Some(path), _) => format!("`{path}`"),
-        (None, Some(content)) => format!("the blob `{content}`"),
-        (None, None) => String::new(),
+    let mut name = match (&origin.path, &origin.file, &origin.content) {
+        (Some(path), ..) => format!("`{path}`"),
+        (None, Some(file), _) => format!("`{}`", file.display()),
+        (None, None, Some(content)) => format!("the blob `{content}`"),
+        (None, None, None) => String::new(),
     };
     if let Some(commit) = &origin.revision {
         name.push_str(&format!(" at {}", commit.short()));
@@ -141,6 +142,7 @@ fn origin_text(reused: &Reused) -> String {
         OriginKind::InPlace => format!("{size} in place"),
         OriginKind::OtherRun => format!("{size} of {name}, which another run had fetched"),
         OriginKind::SameContent => format!("{size} of the same content, {name}"),
+        OriginKind::Adopted => format!("{size} of the adopted file {name}"),
         OriginKind::OldFile => format!("{size} copied from {name}"),
         OriginKind::Others => format!("{size} from {} others", reused.n_origins),
         OriginKind::Unknown => format!("{size} of unknown origin"),

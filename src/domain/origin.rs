@@ -1,6 +1,7 @@
 //! Origins: where reused bytes came from.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use super::content::ContentId;
 use super::outcome::words;
@@ -19,6 +20,8 @@ words! {
         OtherRun = "other-run",
         /// The same content under another name on this machine.
         SameContent = "same-content",
+        /// A file of another program that was adopted.
+        Adopted = "adopted",
         /// An older file that shares some of the bytes.
         OldFile = "old-file",
         /// Several small origins, summed up.
@@ -36,6 +39,8 @@ pub struct Origin {
     pub repo: Option<Repo>,
     pub revision: Option<CommitSha>,
     pub path: Option<RepoPath>,
+    /// The path of an adopted file.
+    pub file: Option<PathBuf>,
     pub content: Option<ContentId>,
 }
 
@@ -47,7 +52,16 @@ impl Origin {
             repo: None,
             revision: None,
             path: None,
+            file: None,
             content: None,
+        }
+    }
+
+    /// Returns the origin of bytes of an adopted file.
+    pub fn adopted(file: &Path) -> Self {
+        Self {
+            file: Some(file.to_owned()),
+            ..Self::of_kind(OriginKind::Adopted)
         }
     }
 

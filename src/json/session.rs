@@ -125,6 +125,7 @@ pub struct ReusedView {
     pub repo: String,
     pub repo_type: &'static str,
     pub revision: Option<String>,
+    /// A path in the repository, or for `adopted` the path on this machine.
     pub path: Option<String>,
     pub content: Option<String>,
     /// Number of origins in this entry: 1 for every kind but `others`.
@@ -141,7 +142,10 @@ impl ReusedView {
             repo: repo.to_string(),
             repo_type: repo.kind.as_str(),
             revision: origin.revision.as_ref().map(ToString::to_string),
-            path: origin.path.as_ref().map(ToString::to_string),
+            path: match &origin.file {
+                Some(file) => Some(file.display().to_string()),
+                None => origin.path.as_ref().map(ToString::to_string),
+            },
             content: origin.content.as_ref().map(ToString::to_string),
             origins: reused.n_origins,
             bytes: reused.bytes,

@@ -11,6 +11,7 @@ use super::run::{ActiveRun, Bounds, Opening};
 use super::services::Services;
 use super::sync::{CacheChoice, Checked, SyncEvent, SyncRequest, Target, check_all};
 use crate::cache::LinkChoice;
+use crate::domain::adopt::AdoptedFiles;
 use crate::domain::alert::RunFacts;
 use crate::domain::hold::Loss;
 use crate::domain::model::Priority;
@@ -45,6 +46,7 @@ pub fn cache_choice(host: &Host, settings: &Settings, places: Arc<Places>) -> Ca
         home: None,
         links,
         places,
+        adopted: Arc::default(),
     }
 }
 
@@ -90,7 +92,10 @@ pub fn dry_run(services: &Services<'_>, targets: &[Target]) -> Result<Vec<Result
     } = services;
     let network = services.network()?;
     let places = Places::load(store, settings)?;
-    let choice = cache_choice(host, settings, Arc::new(places));
+    let choice = CacheChoice {
+        adopted: Arc::new(AdoptedFiles::new(store.adopted_files()?)),
+        ..cache_choice(host, settings, Arc::new(places))
+    };
     let bad = store.bad_files()?;
     let checked = check_all(&network.hub, network.xet.as_ref(), &choice, targets, &bad);
     let pairs = targets.iter().zip(checked);

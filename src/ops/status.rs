@@ -17,6 +17,7 @@ use crate::domain::run::{Event, EventKind, Run};
 use crate::domain::schedule::{Schedule, Selection, longest_gap, usable_zone};
 use crate::domain::settings::Settings;
 use crate::domain::shard::Shard;
+use crate::domain::snapshot::Amount;
 use crate::domain::status::{
     DatabaseTrouble, DiskFacts, DiskUse, ModelStatus, NextDue, RunInProgress, Status, TimerFacts,
 };
@@ -101,6 +102,7 @@ fn without_database(places: &StatusContext<'_>, timer: Option<TimerFacts>) -> Re
         models: Vec::new(),
         disks: disks(places),
         leftover_bytes: 0,
+        adopted: Amount::default(),
         check_max_age: places.settings.check_max_age(),
         database_trouble: None,
     })
@@ -138,6 +140,7 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
         // Other warnings report a cache that cannot be read.
         Err(err) => log::debug!("cannot count what is left over: {err:#}"),
     }
+    status.adopted = store.adopted_amount()?;
     status.bad_rows = store.bad_rows();
     Ok(())
 }

@@ -2,6 +2,7 @@
 //! origins of reused bytes.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use rusqlite::Row;
@@ -79,6 +80,8 @@ struct ReusedForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     path: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     content: Option<String>,
     n: u64,
     bytes: u64,
@@ -103,6 +106,7 @@ pub(super) fn render_reused(reused: &[Reused]) -> String {
                 repo,
                 revision: origin.revision.as_ref().map(ToString::to_string),
                 path: origin.path.as_ref().map(ToString::to_string),
+                file: origin.file.as_ref().map(|file| file.display().to_string()),
                 content: origin.content.as_ref().map(ToString::to_string),
                 n: one.n_origins,
                 bytes: one.bytes,
@@ -144,6 +148,7 @@ impl ReusedForm {
             repo,
             revision: self.revision.as_deref().map(parsed).transpose()?,
             path: self.path.as_deref().map(parsed).transpose()?,
+            file: self.file.map(PathBuf::from),
             content: self.content.as_deref().map(parsed).transpose()?,
         };
         Ok(Reused {

@@ -243,6 +243,7 @@ pub fn rich_origin() -> Origin {
         repo: Some(Repo::new(RepoType::Dataset, "acme/rich".parse().unwrap())),
         revision: Some(commit('d')),
         path: Some("sub/a \"quoted\" name".parse().unwrap()),
+        file: Some("/old/a".into()),
         content: Some(content('c')),
     }
 }

@@ -60,6 +60,7 @@ impl Doctor<'_> {
         found.extend(places::cache(host, &settings, self.mending));
         if let Some(store) = &store {
             let others = places::other_homes(host, home, &settings, store, now);
+            found.extend(database::adopted(store, self.mending));
             found.extend(others.unwrap_or_else(|err| {
                 vec![Finding::of_error(
                     "other-homes",

@@ -1,7 +1,7 @@
 //! Asks the Hub for the current commit of a target, and plans the changes on disk.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 
@@ -11,6 +11,7 @@ use super::local_reads::LocalReads;
 use super::origins::origins_of;
 use super::target::{CacheChoice, Target};
 use crate::cache::{Prove, Vanished};
+use crate::domain::adopt::{AdoptedFiles, AdoptedSources};
 use crate::domain::content::ContentId;
 use crate::domain::hold::{Loss, hold_reason};
 use crate::domain::origin::Origins;
@@ -20,7 +21,9 @@ use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{Amount, NothingSelected, RemoteFile, RemoteSnapshot};
 use crate::download::has_content;
 use crate::hub::{FileAddress, Gated, HubClient};
+use crate::ops::adopt::{has_two_names, is_changed};
 use crate::ops::parallel::{QUESTIONS_AT_ONCE, map_at_once};
+use crate::sys::files::Sharing;
 use crate::sys::stamp::stamp_at;
 use crate::xet::XetStorage;
 
@@ -107,6 +110,8 @@ pub struct Planned {
     pub reused: Vec<ReusedFile>,
     /// The results of reading files on this machine for this sync.
     pub local_reads: LocalReads,
+    /// Adopted files that the plan uses.
+    pub adopted: AdoptedSources,
 }
 
 impl Planned {
@@ -119,6 +124,15 @@ impl Planned {
         writer.check_names(&paths)?;
         writer.begin(&target.fetch_key(), &self.plan)?;
         Ok(writer)
+    }
+
+    /// Returns the kinds of links by which a content may be taken from a file. A blob
+    /// that is a second name of a file that its owner keeps could be damaged.
+    pub(super) fn sharing_with(&self, content: &ContentId, from: &Path) -> Sharing {
+        match self.adopted.find(content, from) {
+            Some(file) if !file.moves || has_two_names(from) => Sharing::OwnBytes,
+            _ => self.destination.sharing(),
+        }
     }
 }
 
@@ -197,6 +211,7 @@ pub fn check(
             renamed_to,
         });
     }
+    let adopted = add_adopted(&mut facts, &choice.adopted, &chosen);
     leave_out_bad_sources(&mut facts, &destination, bad);
     let distrusted = distrust_files(&mut facts, &chosen, target, |file| {
         is_bad(&destination, &commit, file, bad)
@@ -237,7 +252,8 @@ pub fn check(
         };
         asker.add_deltas(&mut plan);
     }
-    let origins = origins_of(&plan, &destination, &target.repo, old_commit.as_ref());
+    let own = &target.repo;
+    let origins = origins_of(&plan, &destination, own, old_commit.as_ref(), &adopted);
     let kept = plan.in_destination();
     let reused = reused(
         &destination,
@@ -248,6 +264,7 @@ pub fn check(
         origins,
         reused,
         local_reads: LocalReads::default(),
+        adopted,
         destination,
         remote,
         plan,
@@ -286,6 +303,37 @@ fn files_in_place(
         n_files: wanted.len() as u64,
         n_bytes: wanted.iter().map(|file| file.size_bytes).sum(),
     }))
+}
+
+/// Adds the contents of adopted files that nothing nearer has. A changed file is left
+/// out, and noted.
+fn add_adopted(
+    facts: &mut LocalFacts,
+    adopted: &AdoptedFiles,
+    wanted: &[&RemoteFile],
+) -> AdoptedSources {
+    let mut sources = AdoptedSources::default();
+    for file in wanted {
+        let in_place = facts.in_place.get(&file.path);
+        if in_place.is_some_and(|there| there.is_the_file(file))
+            || facts.contents.contains_key(&file.content)
+        {
+            continue;
+        }
+        for candidate in adopted.with_content(&file.content) {
+            if is_changed(candidate) {
+                sources.changed.push(candidate.path.clone());
+            } else if stamp_at(&candidate.path).is_ok_and(|found| found == Some(candidate.stamp)) {
+                let place = plan::ContentLocation::At(candidate.path.clone());
+                let size_bytes = candidate.stamp.size_bytes;
+                let found = plan::LocalContent { size_bytes, place };
+                facts.contents.insert(file.content, found);
+                sources.used.insert(file.content, candidate.clone());
+                break;
+            }
+        }
+    }
+    sources
 }
 
 /// Makes the plan fetch damaged files again, and all files of a forced sync. Returns

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::destination::TargetDestination;
 use crate::cache::layout;
+use crate::domain::adopt::AdoptedSources;
 use crate::domain::content::ContentId;
 use crate::domain::origin::{Origin, OriginKind, Origins};
 use crate::domain::plan::{self, Action, PlannedFile, SyncPlan};
@@ -18,6 +19,7 @@ pub fn origins_of(
     destination: &TargetDestination,
     own: &Repo,
     old_commit: Option<&CommitSha>,
+    adopted: &AdoptedSources,
 ) -> Origins {
     let mut origins = Origins::default();
     let mut names: Option<OriginNames> = None;
@@ -25,7 +27,12 @@ pub fn origins_of(
         let file = &planned.file;
         let origin = match &planned.action {
             Action::Keep | Action::Resume { .. } | Action::Fetch => continue,
-            Action::Link(plan::ContentLocation::At(path)) => named_by_place(path, destination, own),
+            Action::Link(plan::ContentLocation::At(path)) => {
+                match adopted.find(&file.content, path) {
+                    Some(_) => Origin::adopted(path),
+                    None => named_by_place(path, destination, own),
+                }
+            }
             Action::Link(plan::ContentLocation::Here) | Action::LinkToFetched => {
                 let names =
                     names.get_or_insert_with(|| OriginNames::new(plan, destination, old_commit));

@@ -9,6 +9,7 @@ use anyhow::Result;
 use super::look::{BadFile, BadReason, Look, ask_for_listing};
 use super::report::{Verified, failure_with, result_of, session_files};
 use super::run::{MayReplace, Verify, close};
+use crate::domain::adopt::AdoptedSources;
 use crate::domain::model::Priority;
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::plan_sync;
@@ -161,12 +162,15 @@ fn plan_repair(
         };
         asker.add_deltas(&mut plan);
     }
-    let origins = origins_of(&plan, &look.place, &target.repo, Some(&look.commit));
+    let adopted = AdoptedSources::default();
+    let old_commit = Some(&look.commit);
+    let origins = origins_of(&plan, &look.place, &target.repo, old_commit, &adopted);
     Ok(Planned {
         origins,
         // This run has read them, or the sample leaves them out.
         reused: Vec::new(),
         local_reads: LocalReads::default(),
+        adopted,
         destination: look.place,
         remote,
         plan,
