@@ -36,7 +36,7 @@ pub use forget::{Forgotten, Leaving, Rest, forget_revision};
 pub use homes::{
     HomeFolder, origin_of_snapshot, ownership_in_cache, ownership_in_directory, stamp_of,
 };
-pub use layout::{CacheLayout, RepoLayout};
+pub use layout::{CacheLayout, RepoLayout, is_blob_of_a_cache};
 pub use links::{blob_metadata, entry_metadata};
 pub use local_dir::{LocalDir, Prove};
 pub use local_publish::{Placed, Vanished};

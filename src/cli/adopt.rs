@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::Args;
 
 use super::adopt_report::{AdoptResult, list_document, list_text};
@@ -12,12 +12,11 @@ use super::download_report::Watcher;
 use super::explain::Complaint;
 use super::lock::take_lock;
 use super::status::leave_status_file;
-use crate::cache::CacheLayout;
 use crate::domain::adopt::AdoptedFiles;
 use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::run::RunCommand;
 use crate::json::document;
-use crate::ops::adopt::{Adoption, ModelMatch, find, match_models};
+use crate::ops::adopt::{Adoption, ModelMatch, adopted_files, match_models};
 use crate::ops::download::{cache_choice, download};
 use crate::ops::finish::{EndedRuns, Finish};
 use crate::ops::places::Places;
@@ -53,7 +52,8 @@ pub struct AdoptCommand {
     #[arg(long, conflicts_with_all = ["moves", "matching"])]
     dry_run: bool,
 
-    /// Move the files into the cache when a download wants them; only on the same disk
+    /// Move files into the cache when a download wants them: those on the same disk that no other
+    /// model, Hub cache or hard link needs
     #[arg(long = "move", requires = "paths")]
     moves: bool,
 
@@ -91,15 +91,13 @@ impl AdoptCommand {
             None if self.dry_run => Store::open_read_only(&home.database(), context.now())?,
             None => context.store()?,
         };
-        let cache = CacheLayout::new(settings.cache_dir());
-        let found = find(&self.paths, cache.root());
-        let adoption = Adoption::new(&store, found)?;
+        let adoption = Adoption::new(&store, &settings, &self.paths)?;
         if self.dry_run {
-            return AdoptResult::of(adoption.dry_run(&cache)?, &self.paths).show(context, true);
+            return AdoptResult::of(adoption.dry_run()?, &self.paths).show(context, true);
         }
         let services = Services::for_run(host, home, settings, store)?;
         let mut watcher = Watcher::new(context);
-        let report = adoption.carry_out(&services, &cache, self.moves, &mut |event| {
+        let report = adoption.carry_out(&services, self.moves, &mut |event| {
             watcher.note(event);
         });
         watcher.finish();
@@ -133,7 +131,7 @@ fn matches(services: &Services<'_>) -> Result<Vec<ModelMatch>> {
     if models.is_empty() {
         return Ok(Vec::new());
     }
-    let adopted = AdoptedFiles::new(store.adopted_files()?);
+    let adopted = AdoptedFiles::new(adopted_files(store)?);
     let places = Arc::new(Places::load(store, settings)?);
     let choice = cache_choice(host, settings, places);
     let hub = &services.network()?.hub;
@@ -183,7 +181,7 @@ fn take_models(
 
 fn list(context: &Context) -> Result<ExitStatus> {
     let store = context.existing_store()?;
-    let files = store.map_or_else(|| Ok(Vec::new()), |store| store.adopted_files())?;
+    let files = store.map_or_else(|| Ok(Vec::new()), |store| adopted_files(&store))?;
     if files.is_empty() {
         context.say_to_people("nothing is adopted; `hfdl adopt DIR` does it");
     }
@@ -199,7 +197,7 @@ fn forget(context: &Context, paths: &[PathBuf]) -> Result<ExitStatus> {
         let path = absolute(&context.host, path)?;
         // The record has real paths; one that is gone cannot be resolved.
         let real = real_place(&path);
-        let store = store.as_ref().ok_or_else(|| anyhow!(unknown(&path)))?;
+        let store = store.as_ref().ok_or_else(|| unknown(&path))?;
         let n_of_path = store.forget_adopted(&real)?;
         if n_of_path == 0 {
             return Err(unknown(&path).into());

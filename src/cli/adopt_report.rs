@@ -94,7 +94,8 @@ impl AdoptResult {
         if !report.skipped.is_empty() {
             let skipped = report.skipped.iter();
             let skipped = skipped.map(|(reason, number)| format!("{number} {reason}"));
-            facts.push(("passed over", text::list(skipped)));
+            let skipped: Vec<String> = skipped.collect();
+            facts.push(("passed over", skipped.join("\n")));
         }
         let mut text = table::facts(&facts);
         if let Some(matches) = &self.matches {
@@ -220,17 +221,17 @@ pub fn list_text(out: &Output, files: &[AdoptedFile]) -> String {
         return String::new();
     }
     let columns = [
-        table::left("FILE"),
         table::right("SIZE"),
         table::left("STATE"),
         table::left("MOVES"),
+        table::left("FILE"),
     ];
     let row = |file: &AdoptedFile| {
         vec![
-            file.path.display().to_string(),
             ByteSize(file.stamp.size_bytes).render_short(),
             state(file).to_owned(),
             if file.moves { "yes" } else { "no" }.to_owned(),
+            file.path.display().to_string(),
         ]
     };
     table::render(out, &columns, files.iter().map(row).collect())

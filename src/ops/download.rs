@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+use super::adopt::adopted_files;
 use super::places::Places;
 use super::rate_limits;
 use super::run::{ActiveRun, Bounds, Opening};
@@ -93,7 +94,7 @@ pub fn dry_run(services: &Services<'_>, targets: &[Target]) -> Result<Vec<Result
     let network = services.network()?;
     let places = Places::load(store, settings)?;
     let choice = CacheChoice {
-        adopted: Arc::new(AdoptedFiles::new(store.adopted_files()?)),
+        adopted: Arc::new(AdoptedFiles::new(adopted_files(store)?)),
         ..cache_choice(host, settings, Arc::new(places))
     };
     let bad = store.bad_files()?;

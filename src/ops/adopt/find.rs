@@ -12,11 +12,11 @@ use crate::sys::stamp::stamp_of;
 
 /// The files below some folders.
 #[derive(Debug, Default)]
-pub struct Found {
-    pub files: BTreeMap<PathBuf, ProofStamp>,
+pub(super) struct Found {
+    pub(super) files: BTreeMap<PathBuf, ProofStamp>,
     /// The number of entries that were passed over. A folder counts as one.
-    pub skipped: BTreeMap<SkipReason, u64>,
-    pub unreadable: Vec<(PathBuf, String)>,
+    pub(super) skipped: BTreeMap<SkipReason, u64>,
+    pub(super) unreadable: Vec<(PathBuf, String)>,
 }
 
 /// Walks the given files and folders.
@@ -24,7 +24,7 @@ pub struct Found {
 /// Rules about names and links hold below the given paths, not for these themselves:
 /// `.lmstudio` or a link can be named. No link is followed below them, so no file is
 /// reached twice.
-pub fn find(paths: &[PathBuf], cache_root: &Path) -> Found {
+pub(super) fn find(paths: &[PathBuf], cache_root: &Path) -> Found {
     let mut found = Found::default();
     let cache_root = real_place(cache_root);
     let mut folders = Vec::new();

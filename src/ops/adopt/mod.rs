@@ -1,8 +1,8 @@
 //! `hfdl adopt`: files of other programs as a source of later downloads.
 //!
-//! [`find`] walks the given folders, [`Adoption`] hashes files once on all cores and
-//! records each as soon as it is hashed, and [`match_models`] compares the record
-//! with the listings of registered models. Downloads look contents up in the record
+//! [`Adoption`] walks the given folders, hashes files once on all cores and records
+//! each as soon as it is hashed. [`match_models`] compares the record with the
+//! listings of registered models. Downloads look contents up in the record
 //! (`sync::check`).
 //!
 //! Invariants: a record with another stamp than its file is not used, and a file is
@@ -14,10 +14,10 @@
 mod find;
 mod index;
 mod matching;
+mod record;
 
-pub use find::{Found, find};
-pub use index::{
-    Adoption, AdoptionReport, changed_files, finish_moves, forget_changed, has_two_names,
-    is_changed,
-};
+pub use index::{Adoption, AdoptionReport};
 pub use matching::{ModelMatch, match_models};
+pub use record::{
+    adopted_files, changed_files, finish_moves, forget_changed, has_two_names, is_changed,
+};

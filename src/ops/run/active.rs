@@ -225,7 +225,7 @@ impl<'a> ActiveRun<'a> {
         let services = self.services;
         let network = services.network()?;
         let options = engine_options(services, bounds);
-        let adopted = services.store.adopted_files()?;
+        let adopted = adopt::adopted_files(&services.store)?;
         self.note_error(adopt::finish_moves(&services.store, &self.cache, &adopted));
         let proofs = Proofs::new(&services.store, services.host, self.id.clone());
         let syncer = Syncer::new(
