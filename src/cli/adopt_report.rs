@@ -86,7 +86,8 @@ impl AdoptResult {
             ("known", files_text(report.known)),
         ];
         if report.left.files > 0 {
-            facts.push(("left", files_text(report.left)));
+            let left = files_text(report.left);
+            facts.push(("left", format!("{left}; the same again goes on")));
         }
         facts.push(("in the cache", files_text(report.in_cache)));
         let saveable = ByteSize(report.saveable_bytes).render_short();

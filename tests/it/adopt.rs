@@ -666,7 +666,7 @@ fn identical_files_of_a_clone_are_hashed_and_taken_and_a_different_one_is_replac
     publish(&env, "acme/tiny");
     let dir = env.root().join("clone");
     clone_into(&dir);
-    fs::write(dir.join("vocab.txt"), vocabulary()[5..].to_vec()).unwrap();
+    fs::write(dir.join("vocab.txt"), &vocabulary()[5..]).unwrap();
     fs::write(dir.join("config.json"), "[]").unwrap();
     fs::write(dir.join("mine.txt"), "mine").unwrap();
     let inode = fs::metadata(dir.join(GGUF)).unwrap().ino();
