@@ -344,6 +344,30 @@ fn a_moved_file_leaves_its_place_when_a_download_wants_it() {
 }
 
 #[test]
+fn many_models_of_one_run_share_a_moved_file() {
+    let env = world();
+    let file = old(&env, GGUF, &model_bytes());
+    adopt(&env, &["--move"]);
+    // More than there are threads that read, so that the last find the file gone.
+    let repos: Vec<String> = (0..12).map(|n| format!("acme/twin-{n}")).collect();
+    for repo in &repos {
+        publish(&env, repo);
+    }
+    env.set("HFDL_TEST_READ_RATE", &(16 * MIB).to_string());
+    let run = env.line(&format!("download {} --json", repos.join(" ")));
+    let run = run.succeeds().silently().json();
+    for session in run["sessions"].as_array().unwrap() {
+        assert_eq!(session["outcome"], "updated");
+        // The last may find the small files of the first in the cache, too.
+        let reused = session["bytes"]["reused"].as_u64().unwrap();
+        assert!(reused >= 2 * MIB as u64, "{session:#}");
+    }
+    assert!(!file.exists());
+    assert!(env.hub().downloads(GGUF).is_empty());
+    env.line(&format!("verify {}", repos.join(" "))).succeeds();
+}
+
+#[test]
 fn a_move_that_was_killed_is_finished_by_the_next_run() {
     let env = world();
     publish(&env, "acme/tiny");

@@ -45,6 +45,8 @@ pub(super) struct Importing {
     left: BTreeMap<ContentId, PathBuf>,
     /// Contents that must be fetched instead.
     lacking: Vec<ContentId>,
+    /// A source went away meanwhile, perhaps because another target has moved it.
+    is_outdated: bool,
     failure: Option<Error>,
     /// Running since the target was stopped.
     stopped: Option<Stopwatch>,
@@ -106,6 +108,7 @@ impl Syncer<'_> {
             need,
             left,
             lacking: Vec::new(),
+            is_outdated: false,
             failure: None,
             stopped: None,
         };
@@ -155,7 +158,11 @@ impl Syncer<'_> {
                 importing.lacking.push(content);
             }
             ReadResult::Unreadable(err) => {
-                log::warn!("cannot read `{}`: {err}", from.display());
+                if adopted.is_some() && !from.exists() {
+                    importing.is_outdated = true;
+                } else {
+                    log::warn!("cannot read `{}`: {err}", from.display());
+                }
                 importing.lacking.push(content);
             }
             ReadResult::Failed(err) => {
@@ -212,11 +219,15 @@ impl Syncer<'_> {
             writer,
             mut need,
             lacking,
+            is_outdated,
             failure,
             stopped,
             ..
         } = importing;
         self.promised.remove(need);
+        if is_outdated && failure.is_none() && stopped.is_none() {
+            return self.check_again(id, request, planned.local_reads);
+        }
         if !lacking.is_empty() {
             for content in &lacking {
                 planned.plan.fetch_instead(content);
@@ -274,9 +285,11 @@ impl Importing {
     /// A copy was made on another disk, and its original stays.
     fn end_move(&self, content: &ContentId, file: &AdoptedFile, source: FileSource) -> bool {
         let path = &file.path;
-        let is_unchanged = stamp_at(path).is_ok_and(|found| found == Some(file.stamp));
-        if source != FileSource::Linked || !is_unchanged {
-            log::info!("`{}` was copied and not moved", path.display());
+        let found = stamp_at(path).ok().flatten();
+        if source != FileSource::Linked || found != Some(file.stamp) {
+            if found.is_some() {
+                log::info!("`{}` was copied and not moved", path.display());
+            }
             return false;
         }
         let moved = removal::remove_file(path, Permit::moved())
