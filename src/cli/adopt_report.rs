@@ -160,13 +160,7 @@ fn matches_text(out: &Output, matches: &[ModelMatch]) -> String {
     if matches.is_empty() {
         return "no model is registered; `hfdl models add org/name` keeps one\n".to_owned();
     }
-    let columns = [
-        table::left("MODEL"),
-        table::left("COMMIT"),
-        table::right("FILES HERE"),
-        table::right("BYTES HERE"),
-        table::left("PUBLISHED"),
-    ];
+    let columns = ["MODEL", "COMMIT", ">FILES HERE", ">BYTES HERE", "PUBLISHED"];
     let row = |found: &ModelMatch| {
         let name = found.model.spec.name.to_string();
         let Ok(matched) = &found.found else {
@@ -221,12 +215,7 @@ pub fn list_text(out: &Output, files: &[AdoptedFile]) -> String {
     if files.is_empty() {
         return String::new();
     }
-    let columns = [
-        table::right("SIZE"),
-        table::left("STATE"),
-        table::left("MOVES"),
-        table::left("FILE"),
-    ];
+    let columns = [">SIZE", "STATE", "MOVES", "FILE"];
     let row = |file: &AdoptedFile| {
         vec![
             ByteSize(file.stamp.size_bytes).render_short(),

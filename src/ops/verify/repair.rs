@@ -22,9 +22,7 @@ use crate::download::{LimitGroup, has_content};
 use crate::ops::diagnose::{outcome_of, trouble_of};
 use crate::ops::run::{ActiveRun, Bounds};
 use crate::ops::services::Services;
-use crate::ops::sync::{
-    Asker, LocalReads, Planned, SyncEvent, SyncRequest, SyncResult, Target, origins_of,
-};
+use crate::ops::sync::{Asker, LocalReads, Planned, SyncEvent, SyncRequest, SyncResult, Target};
 
 impl Verify<'_> {
     /// Repairs models with bad files, and closes their sessions.
@@ -162,15 +160,11 @@ fn plan_repair(
         };
         asker.add_deltas(&mut plan);
     }
-    let adopted = AdoptedSources::default();
-    let old_commit = Some(&look.commit);
-    let origins = origins_of(&plan, &look.place, &target.repo, old_commit, &adopted);
     Ok(Planned {
-        origins,
         // This run has read them, or the sample leaves them out.
         reused: Vec::new(),
         local_reads: LocalReads::default(),
-        adopted,
+        adopted: AdoptedSources::default(),
         destination: look.place,
         remote,
         plan,
