@@ -348,6 +348,7 @@ mod tests {
             leftover_bytes: 0,
             adopted: Amount::default(),
             check_max_age: Seconds(0),
+            logins: Vec::new(),
             database_trouble: None,
         }
     }

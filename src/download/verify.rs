@@ -69,7 +69,7 @@ fn read_whole(
 ) -> io::Result<Option<(Vec<ContentHasher>, Option<ProofStamp>)>> {
     const FORGET_EVERY: u64 = 8 << 20;
     let mut file = open::read_through_links(path)?;
-    let before = stamp_of(&file.metadata()?);
+    let before = stamp_of(&file.metadata()?, path);
     let contents = contents.iter();
     let mut hashers: Vec<ContentHasher> = contents
         .map(|content| ContentHasher::new(*content, before.size_bytes))
@@ -79,7 +79,7 @@ fn read_whole(
     loop {
         match file.read(&mut buffer) {
             Ok(0) => {
-                let is_unchanged = stamp_of(&file.metadata()?) == before;
+                let is_unchanged = stamp_of(&file.metadata()?, path) == before;
                 return Ok(Some((hashers, is_unchanged.then_some(before))));
             }
             Ok(n) => {

@@ -89,7 +89,8 @@ impl Found {
             let why = "its path is not valid UTF-8".to_owned();
             self.unreadable.push((path, why));
         } else {
-            self.files.insert(path, stamp_of(metadata));
+            let stamp = stamp_of(metadata, &path);
+            self.files.insert(path, stamp);
         }
     }
 

@@ -26,6 +26,7 @@ use crate::download::LimitGroup;
 use crate::ops::deadline_thread::{DeadlineThread, TimeLimits};
 use crate::ops::download::cache_choice;
 use crate::ops::lock::this_process;
+use crate::ops::login::save_refused_logins;
 use crate::ops::places::Places;
 use crate::ops::services::Services;
 use crate::ops::sync::{
@@ -229,7 +230,7 @@ impl<'a> ActiveRun<'a> {
         self.note_error(adopt::finish_moves(&services.store, &self.cache, &adopted));
         let proofs = Proofs::new(&services.store, services.host, self.id.clone());
         let syncer = Syncer::new(
-            &network.hub,
+            &network.clients,
             network.xet.as_ref(),
             &CacheChoice {
                 adopted: Arc::new(AdoptedFiles::new(adopted)),
@@ -311,7 +312,7 @@ impl<'a> ActiveRun<'a> {
         let (mut ended, mut saved) = (Vec::new(), BTreeMap::new());
         for event in running.syncer.step(WAIT) {
             show(&event);
-            if !matches!(event, SyncEvent::Retrying) {
+            if !matches!(event, SyncEvent::Waiting { .. }) {
                 self.note_progress();
             }
             match event {
@@ -447,6 +448,9 @@ impl<'a> ActiveRun<'a> {
         }
         if let Some(network) = services.connected() {
             let saved = rate_limits::remember(store, &network.hub, host.now());
+            self.note_error(saved);
+            let refused = network.clients.refused_logins();
+            let saved = save_refused_logins(store, &refused);
             self.note_error(saved);
             if let Some(xet) = &network.xet {
                 let saved = dead_ends::remember(store, &network.hub, xet, host.now());

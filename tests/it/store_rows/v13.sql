@@ -1,0 +1,6 @@
+-- Rows as version 13 wrote them, besides those that earlier versions had already.
+INSERT INTO adopted (path, size, modified_ns, inode, sha256, git_sha1, moves, adopted_at)
+    VALUES ('/old/model.gguf', 5000, 1790000000000000001, 7,
+        'sha256:0101010101010101010101010101010101010101010101010101010101010101',
+        'git:0202020202020202020202020202020202020202', 1, 1790000600),
+    ('/of/a/later/version', 5000, 1, NULL, 'blake3:00', 'git:00', 0, 1790000600);
