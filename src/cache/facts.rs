@@ -122,6 +122,24 @@ pub(super) fn look_in_cache(
     Ok(())
 }
 
+/// Returns all blobs of a cache by content, with their sizes.
+pub fn stored_contents(cache: &CacheLayout) -> Result<HashMap<ContentId, (PathBuf, u64)>> {
+    let mut stored = HashMap::new();
+    for repo in cached_repos(cache)? {
+        for entry in read_dir(&cache.repo(&repo).blobs())? {
+            let name = entry.file_name();
+            let content = name.to_str().map(ContentId::from_etag);
+            let found = fs::metadata(entry.path())
+                .ok()
+                .filter(fs::Metadata::is_file);
+            if let (Some(Ok(content)), Some(found)) = (content, found) {
+                stored.insert(content, (entry.path(), found.len()));
+            }
+        }
+    }
+    Ok(stored)
+}
+
 fn is_in_place(facts: &LocalFacts, file: &RemoteFile) -> bool {
     (facts.in_place.get(&file.path)).is_some_and(|there| there.is_the_file(file))
 }

@@ -277,6 +277,14 @@ fn below<'a>(mut folder: PathBuf, parts: impl Iterator<Item = &'a str>) -> PathB
     folder
 }
 
+/// Tells whether a path is that of a blob in a Hub cache, to which snapshots have links.
+pub fn is_blob_of_a_cache(path: &Path) -> bool {
+    let blobs = path.parent();
+    let is_blobs = blobs.is_some_and(|blobs| blobs.ends_with("blobs"));
+    let repo = blobs.and_then(|blobs| blobs.parent()?.file_name()?.to_str());
+    is_blobs && repo.is_some_and(|repo| parse_folder_name(repo).is_some())
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Component;

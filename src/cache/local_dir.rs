@@ -100,10 +100,22 @@ impl LocalDir {
     /// The folder of the official notes; no repository may put a file there.
     pub const RECORDS: &'static str = RECORDS;
 
-    /// Opens a directory that something was downloaded to before; creates none.
+    /// Opens a directory for reading if it exists; creates none.
+    ///
+    /// A directory without notes, such as a git clone or a copy, may have the right
+    /// files: each file of the right size is hashed before it is used.
     pub fn open_existing(root: &Path) -> Result<Option<Self>> {
-        let is_known = root.join(RECORDS).is_dir();
-        is_known.then(|| Self::open(root)).transpose()
+        if root.join(RECORDS).is_dir() {
+            return Self::open(root).map(Some);
+        }
+        let found = files::metadata_if_present(root)
+            .with_context(|| format!("cannot look at `{}`", root.display()))?;
+        let found = found.filter(Metadata::is_dir);
+        Ok(found.map(|found| Self {
+            root: root.to_path_buf(),
+            permissions: found.permissions(),
+            home: None,
+        }))
     }
 
     pub fn root(&self) -> &Path {

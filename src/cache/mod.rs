@@ -35,13 +35,13 @@ pub mod sweep_plan;
 mod wire;
 
 pub use abilities::LinkChoice;
-pub use facts::{facts_of_cache, local_facts};
+pub use facts::{facts_of_cache, local_facts, stored_contents};
 pub use forget::{Forgotten, Leaving, Rest, forget_revision};
 pub use homes::{
     HomeFolder, is_ref_of_hfdl, origin_of_snapshot, ownership_in_cache, ownership_in_directory,
     stamp_of,
 };
-pub use layout::{CacheLayout, RepoLayout};
+pub use layout::{CacheLayout, RepoLayout, is_blob_of_a_cache};
 pub use links::{blob_metadata, entry_metadata};
 pub use local_dir::{LocalDir, Prove};
 pub use local_publish::{Placed, Vanished};

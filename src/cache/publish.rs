@@ -165,12 +165,18 @@ impl<'a> CacheWriter<'a> {
         files::rename_over(aside, &blob).with_context(context)?;
         // A hard link shares its permissions with a file that may be another user's.
         if files::identity(&found).is_none_or(|(_, n_names)| n_names == 1) {
-            let file = open::flushable(&blob).with_context(context)?;
-            self.make_read_only(&file).with_context(context)?;
+            self.protect_blob(content)?;
         }
         // Renaming one name of a file over another of it does nothing at all.
         files::remove_if_present(aside).with_context(context)?;
         Ok(())
+    }
+
+    /// Makes a blob read-only.
+    pub fn protect_blob(&self, content: &ContentId) -> Result<()> {
+        let blob = self.layout.blob(content);
+        let protect = || self.make_read_only(&open::flushable(&blob)?);
+        protect().with_context(|| format!("cannot make `{}` read-only", blob.display()))
     }
 
     /// Claims the contents of a plan before its first byte is fetched.

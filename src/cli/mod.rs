@@ -1,5 +1,7 @@
 //! The command line: one file per command, one way in, one way out.
 
+mod adopt;
+mod adopt_report;
 mod apply;
 mod completions;
 mod config;
@@ -155,6 +157,7 @@ enum Command {
     Schedules(schedules::SchedulesCommand),
     RunDue(run_due::RunDue),
     Download(download::Download),
+    Adopt(adopt::AdoptCommand),
     Verify(verify::VerifyCommand),
     Prune(prune::PruneCommand),
     Status(status::StatusCommand),
@@ -313,6 +316,7 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::Schedules(command) => command.run(context),
         Command::RunDue(command) => command.run(context),
         Command::Download(command) => command.run(context),
+        Command::Adopt(command) => command.run(context),
         Command::Verify(command) => command.run(context),
         Command::Prune(command) => command.run(context),
         Command::Status(command) => command.run(context),

@@ -177,6 +177,11 @@ fn history_text(history: &HistoryPruned) -> Option<String> {
         (history.rows.n_runs, "run", "runs"),
         (history.rows.n_events, "event", "events"),
         (history.n_logs, "log file", "log files"),
+        (
+            history.n_adopted,
+            "record of an adopted file",
+            "records of adopted files",
+        ),
     ];
     let parts: Vec<String> = counted
         .into_iter()
@@ -295,6 +300,7 @@ fn prune_document(report: &PruneReport, is_dry_run: bool) -> Value {
             "events": history.rows.n_events,
             "logs": history.n_logs,
             "log_bytes": history.log_bytes,
+            "adopted": history.n_adopted,
         })
     });
     document(

@@ -132,6 +132,11 @@ fn origin_text(reused: &Reused) -> String {
         OriginKind::InPlace => format!("{size} in place"),
         OriginKind::OtherRun => format!("{size} of {files} that another run had begun"),
         OriginKind::SameContent => format!("{size} of {files} with the same content{of_repo}"),
+        OriginKind::Adopted => {
+            let folder = reused.folder.as_ref();
+            let folder = folder.map_or_else(String::new, |it| format!(" in `{}`", it.display()));
+            format!("{size} of {files} adopted{folder}")
+        }
         OriginKind::OldFile => format!("{size} of {files} copied from old files"),
         OriginKind::Others => format!("{size} from {} others", reused.n_files),
         OriginKind::Unknown => format!("{size} of unknown origin"),

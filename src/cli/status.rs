@@ -290,6 +290,7 @@ mod tests {
     use crate::domain::outcome::Trigger;
     use crate::domain::run::{Run, RunCommand, RunProcess, RunStart, RunTotals};
     use crate::domain::session::ByteCounts;
+    use crate::domain::snapshot::Amount;
     use crate::domain::status::RunInProgress;
     use crate::domain::time::Timestamp;
     use crate::domain::units::Seconds;
@@ -345,6 +346,7 @@ mod tests {
             models: Vec::new(),
             disks: Vec::new(),
             leftover_bytes: 0,
+            adopted: Amount::default(),
             check_max_age: Seconds(0),
             logins: Vec::new(),
             database_trouble: None,

@@ -106,6 +106,11 @@ fn facts(
             format!("{bytes} of interrupted downloads, until their next success"),
         ));
     }
+    if status.adopted.files > 0 {
+        let count = text::count(status.adopted.files, "file", "files");
+        let bytes = ByteSize(status.adopted.bytes).render_short();
+        facts.push(("adopted", format!("{count} ({bytes})")));
+    }
     let disks: Vec<String> = status.disks.iter().map(disk).collect();
     facts.push(("disk", lines(&disks)));
     table::facts(&facts)

@@ -37,6 +37,7 @@ words! {
         Note = "a note of hfdl about what is gone",
         Scratch = "a temporary file of this home",
         EmptyFolder = "an empty folder",
+        Moved = "it was moved into the cache",
     }
 }
 
@@ -93,6 +94,14 @@ impl Permit {
     pub fn empty_folder() -> Self {
         Self {
             reason: Reason::EmptyFolder,
+        }
+    }
+
+    /// For the old name of an adopted file that was to be moved, after its bytes have
+    /// been stored.
+    pub fn moved() -> Self {
+        Self {
+            reason: Reason::Moved,
         }
     }
 

@@ -40,9 +40,11 @@
 //! | delta | a new file built from ranges of old files and fetched ranges |
 //! | proof | a record that a file was read whole and had its hash; valid while the file is unchanged |
 //! | claim | the record, written before the first byte, that a run is working on a slot |
+//! | adopted file | a file of another program that was hashed once, so that downloads can use its bytes |
 //! | view | the shape of an entity for output: a table row, a JSON object or a metric |
 //! | home | the directory with the database, logs and locks of one installation |
 
+pub mod adopt;
 pub mod alert;
 pub mod argv;
 pub mod changes;

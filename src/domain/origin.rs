@@ -1,9 +1,10 @@
 //! Origins: where reused bytes came from.
 //!
-//! They are counted by kind and repository. The names of the files are in the
-//! records of the session's files.
+//! They are counted by kind and repository, those of adopted files by folder. The
+//! names of the files are in the records of the session's files.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use super::outcome::words;
 use super::repo::Repo;
@@ -17,6 +18,8 @@ words! {
         OtherRun = "other-run",
         /// The same content in another place of this machine, or fetched for another file.
         SameContent = "same-content",
+        /// A file of another program that was adopted.
+        Adopted = "adopted",
         /// An older file that shares some of the bytes.
         OldFile = "old-file",
         /// Several small origins, summed up by an older version.
@@ -32,19 +35,33 @@ pub struct Reused {
     pub kind: OriginKind,
     /// `None` for the session's own repository.
     pub repo: Option<Repo>,
+    /// The folder of adopted files.
+    pub folder: Option<PathBuf>,
     pub n_files: u64,
     pub bytes: u64,
 }
 
 /// The files and bytes of one session by origin, except `in-place`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Origins(BTreeMap<(OriginKind, Option<Repo>), (u64, u64)>);
+pub struct Origins(BTreeMap<Origin, (u64, u64)>);
+
+type Origin = (OriginKind, Option<Repo>, Option<PathBuf>);
 
 impl Origins {
     /// Adds a file.
     pub fn add(&mut self, kind: OriginKind, repo: Option<Repo>, bytes: u64) {
+        self.count((kind, repo, None), bytes);
+    }
+
+    /// Adds an adopted file.
+    pub fn add_adopted(&mut self, file: &Path, bytes: u64) {
+        let folder = file.parent().map(Path::to_owned);
+        self.count((OriginKind::Adopted, None, folder), bytes);
+    }
+
+    fn count(&mut self, origin: Origin, bytes: u64) {
         if bytes > 0 {
-            let (n_files, sum) = self.0.entry((kind, repo)).or_default();
+            let (n_files, sum) = self.0.entry(origin).or_default();
             *n_files += 1;
             *sum = sum.saturating_add(bytes);
         }
@@ -54,9 +71,10 @@ impl Origins {
     pub fn by_size(&self) -> Vec<Reused> {
         let all = self.0.iter();
         let mut all: Vec<Reused> = all
-            .map(|((kind, repo), (n_files, bytes))| Reused {
+            .map(|((kind, repo, folder), (n_files, bytes))| Reused {
                 kind: *kind,
                 repo: repo.clone(),
+                folder: folder.clone(),
                 n_files: *n_files,
                 bytes: *bytes,
             })
@@ -77,6 +95,7 @@ pub fn with_in_place(from: &[Reused], bytes_reused: u64) -> Vec<Reused> {
         all.push(Reused {
             kind: OriginKind::InPlace,
             repo: None,
+            folder: None,
             n_files: 1,
             bytes,
         });
@@ -107,6 +126,20 @@ mod tests {
             (OriginKind::SameContent, Some(other), 1, 7),
             (OriginKind::SameContent, None, 1, 3),
         ];
+        assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn adopted_files_are_counted_by_folder() {
+        let mut origins = Origins::default();
+        for (path, bytes) in [("/a/x", 5), ("/b/x", 2), ("/a/y", 6)] {
+            origins.add_adopted(Path::new(path), bytes);
+        }
+        let all = origins.by_size().into_iter();
+        let all: Vec<_> = all
+            .map(|one| (one.folder, one.n_files, one.bytes))
+            .collect();
+        let expected = [(Some("/a".into()), 2, 11), (Some("/b".into()), 1, 2)];
         assert_eq!(all, expected);
     }
 

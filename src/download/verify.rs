@@ -28,31 +28,64 @@ pub fn has_content(path: &Path, content: &ContentId) -> io::Result<bool> {
 }
 
 /// Like `has_content`, and passes each block to `on_read`; `None` if that breaks off.
-///
-/// The bytes are evicted from the page cache: a read of everything on disk must not displace
-/// the working set of other programs.
 pub fn prove_content(
     path: &Path,
     content: &ContentId,
     on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
 ) -> io::Result<Option<WholeRead>> {
+    let read = read_whole(path, &[*content], on_read)?;
+    Ok(read.map(|(hashers, stamp)| WholeRead {
+        has_content: hashers.into_iter().all(|hasher| hasher.finish().is_ok()),
+        stamp,
+    }))
+}
+
+/// Reads a file and returns its SHA-256 and its git blob id, with its stamp unless it
+/// changed during the read; `None` if `on_read` breaks off.
+pub fn hash_both_ways(
+    path: &Path,
+    on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+) -> io::Result<Option<([ContentId; 2], Option<ProofStamp>)>> {
+    let unknown = [ContentId::Sha256([0; 32]), ContentId::GitSha1([0; 20])];
+    let read = read_whole(path, &unknown, on_read)?;
+    Ok(read.map(|(hashers, stamp)| {
+        let mut found = unknown;
+        for (found, hasher) in found.iter_mut().zip(hashers) {
+            *found = hasher.found();
+        }
+        (found, stamp)
+    }))
+}
+
+/// Reads a file for a hasher of each content, and returns them with the file's stamp;
+/// there is none if the file changed meanwhile.
+///
+/// The bytes are evicted from the page cache: a read of everything on disk must not displace
+/// the working set of other programs.
+fn read_whole(
+    path: &Path,
+    contents: &[ContentId],
+    on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+) -> io::Result<Option<(Vec<ContentHasher>, Option<ProofStamp>)>> {
     const FORGET_EVERY: u64 = 8 << 20;
     let mut file = open::read_through_links(path)?;
     let before = stamp_of(&file.metadata()?, path);
-    let mut hasher = ContentHasher::new(*content, before.size_bytes);
+    let contents = contents.iter();
+    let mut hashers: Vec<ContentHasher> = contents
+        .map(|content| ContentHasher::new(*content, before.size_bytes))
+        .collect();
     let mut buffer = vec![0; 256 * 1024];
     let (mut position, mut evicted_up_to) = (0, 0);
     loop {
         match file.read(&mut buffer) {
             Ok(0) => {
                 let is_unchanged = stamp_of(&file.metadata()?, path) == before;
-                return Ok(Some(WholeRead {
-                    has_content: hasher.finish().is_ok(),
-                    stamp: is_unchanged.then_some(before),
-                }));
+                return Ok(Some((hashers, is_unchanged.then_some(before))));
             }
             Ok(n) => {
-                hasher.update(&buffer[..n]);
+                for hasher in &mut hashers {
+                    hasher.update(&buffer[..n]);
+                }
                 position += n as u64;
                 if position - evicted_up_to >= FORGET_EVERY {
                     file_io::forget(&file, ByteRange::new(evicted_up_to, position));
@@ -102,14 +135,19 @@ impl ContentHasher {
 
     /// Compares the hash with the expected one; returns the actual hash if they differ.
     pub(crate) fn finish(self) -> Result<(), ContentId> {
-        let found = match self.state {
-            HasherState::Sha256(sha256) => ContentId::Sha256(sha256.finalize().into()),
-            HasherState::Sha1(sha1) => ContentId::GitSha1(sha1.finalize().into()),
-        };
-        if found == self.expected {
+        let expected = self.expected;
+        let found = self.found();
+        if found == expected {
             Ok(())
         } else {
             Err(found)
+        }
+    }
+
+    fn found(self) -> ContentId {
+        match self.state {
+            HasherState::Sha256(sha256) => ContentId::Sha256(sha256.finalize().into()),
+            HasherState::Sha1(sha1) => ContentId::GitSha1(sha1.finalize().into()),
         }
     }
 }

@@ -125,6 +125,7 @@ pub struct ReusedView {
     pub repo: String,
     pub repo_type: &'static str,
     pub revision: Option<String>,
+    /// The folder of adopted files.
     pub path: Option<String>,
     pub content: Option<String>,
     /// Number of files in this entry; of kind `others`, the number of origins.
@@ -140,7 +141,7 @@ impl ReusedView {
             repo: repo.to_string(),
             repo_type: repo.kind.as_str(),
             revision: None,
-            path: None,
+            path: (reused.folder.as_ref()).map(|folder| folder.display().to_string()),
             content: None,
             origins: reused.n_files,
             bytes: reused.bytes,

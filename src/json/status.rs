@@ -50,6 +50,7 @@ struct StatusView<'a> {
     crashed_runs: Each<'a, Run, RunSummaryView>,
     bytes_left: u64,
     leftover_bytes: u64,
+    adopted: AmountView,
     shards: Vec<String>,
     missed_slots: Each<'a, Event, EventView<'a>>,
     asked_to_wait_until: Option<String>,
@@ -78,6 +79,10 @@ impl<'a> StatusView<'a> {
             crashed_runs: Each(&status.crashed, RunSummaryView::from),
             bytes_left: status.bytes_left(),
             leftover_bytes: status.leftover_bytes,
+            adopted: AmountView {
+                files: status.adopted.files,
+                bytes: status.adopted.bytes,
+            },
             shards: status.shards.iter().map(ToString::to_string).collect(),
             missed_slots: Each(&status.missed_slots, EventView::from),
             asked_to_wait_until: time(status.asked_to_wait),
@@ -116,6 +121,12 @@ impl<T, V: Serialize> Serialize for Each<'_, T, V> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0.iter().map(self.1))
     }
+}
+
+#[derive(Serialize)]
+struct AmountView {
+    files: u64,
+    bytes: u64,
 }
 
 #[derive(Serialize)]

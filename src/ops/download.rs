@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+use super::adopt::adopted_files;
 use super::places::Places;
 use super::rate_limits;
 use super::run::{ActiveRun, Bounds, Opening};
 use super::services::Services;
 use super::sync::{CacheChoice, Checked, SyncEvent, SyncRequest, Target, check_all};
 use crate::cache::LinkChoice;
+use crate::domain::adopt::AdoptedFiles;
 use crate::domain::alert::RunFacts;
 use crate::domain::hold::Loss;
 use crate::domain::model::Priority;
@@ -45,6 +47,7 @@ pub fn cache_choice(host: &Host, settings: &Settings, places: Arc<Places>) -> Ca
         home: None,
         links,
         places,
+        adopted: Arc::default(),
     }
 }
 
@@ -90,7 +93,10 @@ pub fn dry_run(services: &Services<'_>, targets: &[Target]) -> Result<Vec<Result
     } = services;
     let network = services.network()?;
     let places = Places::load(store, settings)?;
-    let choice = cache_choice(host, settings, Arc::new(places));
+    let choice = CacheChoice {
+        adopted: Arc::new(AdoptedFiles::new(adopted_files(store)?)),
+        ..cache_choice(host, settings, Arc::new(places))
+    };
     let bad = store.bad_files()?;
     let checked = check_all(
         &network.clients,

@@ -1,5 +1,6 @@
 //! Use cases: the only place where store, hub, cache and engine meet.
 
+pub mod adopt;
 pub mod apply;
 mod apply_models;
 mod apply_schedules;

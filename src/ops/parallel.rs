@@ -1,7 +1,12 @@
 //! The same work for many items, several at a time.
 
+use std::ops::ControlFlow;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
+
+use crate::sys::host::slow_down_reading;
+use crate::sys::stop::StopFlag;
 
 /// Number of concurrent API requests. Most of their time is waiting; more of them
 /// would reach the rate limit sooner.
@@ -47,6 +52,64 @@ fn take<'a, 'i, T, R>(
 ) -> Option<(&'i T, &'a Mutex<Option<R>>)> {
     let index = next.fetch_add(1, Ordering::Relaxed);
     Some((items.get(index)?, results.get(index)?))
+}
+
+/// The progress of reading files; `job` is the index of a file in the caller's list.
+pub enum ReadEvent<R> {
+    Started { job: usize },
+    Read { job: usize, bytes: u64 },
+    Ended { job: usize, result: R },
+}
+
+/// Reads files on some threads, in order; after a stop the rest has no `Ended` event.
+/// Events arrive on the calling thread.
+///
+/// `read` passes each block on, ends early when told to, and then returns `None`.
+pub fn read_all<R: Send>(
+    chosen: &[usize],
+    threads: usize,
+    stop: &StopFlag,
+    read: impl Fn(usize, &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Option<R> + Sync,
+    on: &mut dyn FnMut(ReadEvent<R>),
+) {
+    const TELL_EVERY: u64 = 4 << 20;
+    let next = AtomicUsize::new(0);
+    let (events, inbox) = sync_channel(64);
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(chosen.len()) {
+            let (events, next, read) = (events.clone(), &next, &read);
+            scope.spawn(move || {
+                // The listener outlives the threads, so a send cannot fail.
+                let tell = |event| drop(events.send(event));
+                while !stop.is_raised() {
+                    let Some(&job) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) else {
+                        break;
+                    };
+                    tell(ReadEvent::Started { job });
+                    let mut untold = 0;
+                    let result = read(job, &mut |block| {
+                        slow_down_reading(block.len());
+                        untold += block.len() as u64;
+                        if untold >= TELL_EVERY {
+                            let bytes = std::mem::take(&mut untold);
+                            tell(ReadEvent::Read { job, bytes });
+                        }
+                        if stop.is_raised() {
+                            ControlFlow::Break(())
+                        } else {
+                            ControlFlow::Continue(())
+                        }
+                    });
+                    tell(ReadEvent::Read { job, bytes: untold });
+                    if let Some(result) = result {
+                        tell(ReadEvent::Ended { job, result });
+                    }
+                }
+            });
+        }
+        drop(events);
+        inbox.iter().for_each(on);
+    });
 }
 
 #[cfg(test)]

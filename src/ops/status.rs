@@ -23,6 +23,7 @@ use crate::domain::run::{Event, EventKind, Run};
 use crate::domain::schedule::{Schedule, Selection, longest_gap, usable_zone};
 use crate::domain::settings::Settings;
 use crate::domain::shard::Shard;
+use crate::domain::snapshot::Amount;
 use crate::domain::status::{
     DatabaseTrouble, DiskFacts, DiskUse, ModelStatus, NextDue, RunInProgress, Status, TimerFacts,
 };
@@ -116,6 +117,7 @@ fn without_database(
         models: Vec::new(),
         disks: disks(places),
         leftover_bytes: 0,
+        adopted: Amount::default(),
         check_max_age: places.settings.check_max_age(),
         logins: logins_in_use(places.host, places.settings, store),
         database_trouble: None,
@@ -159,6 +161,7 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
         // Other warnings report a cache that cannot be read.
         Err(err) => log::debug!("cannot count what is left over: {err:#}"),
     }
+    status.adopted = store.adopted_amount()?;
     status.bad_rows = store.bad_rows();
     Ok(())
 }

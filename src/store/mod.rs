@@ -13,6 +13,7 @@
 //! Deliberately absent: the state of partial downloads, which lies in a journal
 //! beside the bytes, and any decision about the rows.
 
+mod adopted;
 mod alerts;
 mod blobs;
 mod dead_ends;

@@ -134,6 +134,7 @@ impl Store {
     pub fn read_all_tables(&self, now: Timestamp) -> Result<()> {
         self.readable_models(&ModelFilter::default())?;
         self.bad_files()?;
+        self.adopted_files()?;
         self.rate_limits(now)?;
         self.unfinished_runs()?;
         self.standings()?;

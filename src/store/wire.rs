@@ -2,6 +2,7 @@
 //! origins of reused bytes.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use rusqlite::Row;
@@ -74,6 +75,8 @@ struct ReusedForm {
     repo_type: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     repo: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    folder: Option<PathBuf>,
     n: u64,
     bytes: u64,
 }
@@ -83,6 +86,7 @@ pub(super) fn render_reused(reused: &[Reused]) -> String {
         kind: one.kind.to_string(),
         repo_type: one.repo.as_ref().map(|repo| repo.kind.to_string()),
         repo: one.repo.as_ref().map(|repo| repo.id.to_string()),
+        folder: one.folder.clone(),
         n: one.n_files,
         bytes: one.bytes,
     };
@@ -100,6 +104,7 @@ pub(super) fn read_reused(
         let unknown = Reused {
             kind: OriginKind::Unknown,
             repo: None,
+            folder: None,
             n_files: 1,
             bytes: bytes_reused,
         };
@@ -120,6 +125,7 @@ impl ReusedForm {
         Ok(Reused {
             kind: parsed(&self.kind)?,
             repo,
+            folder: self.folder,
             n_files: self.n,
             bytes: self.bytes,
         })

@@ -71,7 +71,7 @@ const PAUSE: &str = "paused:flag since:time? until:time? reason:text?";
 
 const STATUS: &str = "at:time home:text set_up:flag healthy:flag warnings:list timer:object \
     last_timer_tick_at:time? last_tick_at:time? pause:object next_due:list run:object? \
-    crashed_runs:list models:list bytes_left:number leftover_bytes:number disks:list shards:list missed_slots:list \
+    crashed_runs:list models:list bytes_left:number leftover_bytes:number adopted:object disks:list shards:list missed_slots:list \
     moved_refs:list \
     asked_to_wait_until:time? logins:list";
 
@@ -84,6 +84,11 @@ const STATUS_RUN: &str = "run_id:text command:text trigger:text started_at:time 
     bytes_per_second:number?";
 
 const WARNING: &str = "kind:text model:text? message:text hint:text?";
+
+const ADOPT: &str = "dry_run:flag files:object bytes:object saveable_bytes:number skipped:list \
+    unreadable:list models:list? run:object?";
+
+const ADOPTED_AMOUNT: &str = "total:number hashed:number known:number left:number in_cache:number";
 
 const COUNTS: &str = "total:number fetched:number reused:number";
 
@@ -179,6 +184,22 @@ fn documents() -> Vec<Document> {
         )
         .with("/models/0/xet", "agrees:number differs:number")
         .with("/models/0/bytes", "total:number verified:number fetched:number"),
+        document("adopt --match", "hfdl.adopt/1", ADOPT)
+            .with("/files", ADOPTED_AMOUNT)
+            .with("/bytes", ADOPTED_AMOUNT)
+            .with(
+                "/models/0",
+                "model:text repo:text repo_type:text revision:text commit:text? files:object? \
+                 bytes:object? published:flag? error:text?",
+            )
+            .with("/models/0/files", "total:number here:number"),
+        document("adopt old", "hfdl.adopt/1", ADOPT)
+            .with("/skipped/0", "reason:text count:number"),
+        document("adopt --list", "hfdl.adopted/1", "files:list").with(
+            "/files/0",
+            "path:text size:number sha256:text git_sha1:text state:text moves:flag",
+        ),
+        document("adopt --forget old", "hfdl.change/1", "forgotten:number"),
         document("doctor", "hfdl.doctor/1", "verdict:text checks:list").with(
             "/checks/0",
             "name:text verdict:text what:text why:text? next:text? mended:text?",
@@ -211,6 +232,7 @@ fn documents() -> Vec<Document> {
                 "schedule:text state:text due_state:text slot:time starts:time window_ends:time?",
             )
             .with("/models/0", STATUS_MODEL)
+            .with("/adopted", "files:number bytes:number")
             .with("/disks/0", "used_for:text path:text free_bytes:number reserve_bytes:number"),
         document("resume", "hfdl.pause/1", PAUSE),
         document(
@@ -230,7 +252,7 @@ fn documents() -> Vec<Document> {
         )
         .with(
             "/history",
-            "sessions:number runs:number events:number logs:number log_bytes:number",
+            "sessions:number runs:number events:number logs:number log_bytes:number adopted:number",
         ),
         document("models release acme/tiny", "hfdl.release/1", "model:text released:text?"),
         document("schedules list", "hfdl.schedules/1", "schedules:list unreadable:list")
@@ -335,6 +357,10 @@ fn every_command_s_document_has_the_fields_of_its_schema_with_their_types() {
     commit.file("a", b"a").publish();
     let plan = "version: 1\nmodels:\n  - {repo: acme/other}\n";
     std::fs::write(env.root().join("work/plan.yaml"), plan).unwrap();
+    let old = env.root().join("work/old");
+    std::fs::create_dir(&old).unwrap();
+    std::fs::write(old.join("large"), [7; 5000]).unwrap();
+    std::fs::write(old.join("small"), "").unwrap();
     let mut run = String::new();
     let mut wrong = Vec::new();
     for Document {

@@ -4,6 +4,8 @@
 // Clippy spares test functions only; a helper of tests is no different.
 #![allow(clippy::unwrap_used)]
 
+#[cfg(unix)]
+mod adopt;
 mod apply_env;
 mod apply_round_trip;
 mod apply_stories;

@@ -370,6 +370,10 @@ fn every_released_schema_migrates_to_todays() {
         let n_shards = usize::from(released >= 7);
         assert_eq!(store.shard_ticks().unwrap().0.len(), n_shards);
         assert_eq!(store.shards_of_schedules().unwrap().len(), n_shards);
+        let steps = MIGRATIONS[..released].iter();
+        let has_adopted = steps.filter(|step| step.sql.contains("CREATE TABLE adopted"));
+        // The second row is of a later version.
+        assert_eq!(store.adopted_files().unwrap().len(), has_adopted.count());
         let models = store.models(&ModelFilter::default()).unwrap();
         let n_damaged = models.iter().filter(|model| model.state.is_damaged());
         let n_expected = if released >= 10 { models.len() } else { 0 };

@@ -230,14 +230,16 @@ pub fn progress() -> SessionProgress {
         },
         reused_from: vec![
             Reused {
-                kind: OriginKind::SameContent,
+                kind: OriginKind::Adopted,
                 repo: Some(Repo::new(RepoType::Dataset, "acme/rich".parse().unwrap())),
+                folder: Some("/old/a \"quoted\" name".into()),
                 n_files: 1,
                 bytes: 250,
             },
             Reused {
                 kind: OriginKind::Others,
                 repo: None,
+                folder: None,
                 n_files: 3,
                 bytes: 40,
             },

@@ -13,6 +13,7 @@ use crate::domain::run::{Event, Run};
 use crate::domain::schedule::{Impossible, NextStart, Unusable};
 use crate::domain::session::{ByteCounts, Session, SessionEnd, Trouble};
 use crate::domain::shard::Shard;
+use crate::domain::snapshot::Amount;
 use crate::domain::time::Timestamp;
 use crate::domain::units::{ByteSize, Seconds};
 
@@ -54,6 +55,8 @@ pub struct Status {
     /// Bytes of interrupted downloads that no revision needs; removed at the next
     /// success of their repository.
     pub leftover_bytes: u64,
+    /// Files of other programs that downloads may use.
+    pub adopted: Amount,
     pub check_max_age: Seconds,
     /// The logins that end, of the tokens in use.
     pub logins: Vec<Login>,

@@ -220,6 +220,7 @@ mod tests {
     use crate::domain::pause::Pause;
     use crate::domain::schedule::{ScheduleId, UnusableKind};
     use crate::domain::session::Trouble;
+    use crate::domain::snapshot::Amount;
     use crate::domain::status::{DatabaseTrouble, DiskUse};
     use crate::domain::units::{ByteSize, Seconds};
 
@@ -258,6 +259,7 @@ mod tests {
                 reserve: ByteSize(10),
             }],
             leftover_bytes: 0,
+            adopted: Amount::default(),
             check_max_age: Seconds(7 * 86_400),
             logins: Vec::new(),
             database_trouble: None,

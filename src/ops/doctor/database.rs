@@ -3,6 +3,8 @@
 use super::Mending;
 use super::finding::Finding;
 use crate::domain::time::Timestamp;
+use crate::domain::units::ByteSize;
+use crate::ops::adopt::{changed_files, forget_changed};
 use crate::store::{Journal, Store};
 use crate::sys::paths::Home;
 
@@ -77,6 +79,32 @@ fn bad_rows(store: &Store, now: Timestamp) -> Option<Finding> {
             &err.into(),
         )),
     }
+}
+
+/// Counts the adopted files, and forgets those that are of no use.
+pub(super) fn adopted(store: &Store, mending: Mending) -> Option<Finding> {
+    let look = || -> anyhow::Result<Option<Finding>> {
+        let (all, changed) = (store.adopted_amount()?, changed_files(store)?.len());
+        if all.files == 0 {
+            return Ok(None);
+        }
+        let size = ByteSize(all.bytes).render_short();
+        let counted = format!("adopted files: {} ({size})", all.files);
+        if changed == 0 {
+            return Ok(Some(Finding::ok("adopted", counted)));
+        }
+        let found = format!("{counted}, {changed} of them changed or gone");
+        let found = Finding::ok("adopted", found);
+        if mending == Mending::Mend {
+            let n_forgotten = forget_changed(store)?;
+            return Ok(Some(found.mended(format!("forgot {n_forgotten} of them"))));
+        }
+        Ok(Some(found.next("`hfdl prune` forgets these")))
+    };
+    look().unwrap_or_else(|err| {
+        let what = "the adopted files cannot be looked at";
+        Some(Finding::of_error("adopted", what, &err))
+    })
 }
 
 fn journal(journal: Journal) -> Finding {

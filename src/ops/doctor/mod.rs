@@ -63,6 +63,7 @@ impl Doctor<'_> {
         found.extend(readers::elsewhere(host, &settings));
         if let Some(store) = &store {
             let others = places::other_homes(host, home, &settings, store, now);
+            found.extend(database::adopted(store, self.mending));
             found.extend(others.unwrap_or_else(|err| {
                 vec![Finding::of_error(
                     "other-homes",

@@ -21,6 +21,8 @@ pub struct HistoryPruned {
     pub rows: Pruned,
     pub n_logs: usize,
     pub log_bytes: u64,
+    /// Records of adopted files that have changed or are gone.
+    pub n_adopted: usize,
 }
 
 impl HistoryPruned {
@@ -43,6 +45,7 @@ pub(super) fn prune_history(
         rows,
         n_logs,
         log_bytes,
+        n_adopted: 0,
     })
 }
 
@@ -59,6 +62,7 @@ pub(super) fn old_history(
         rows: store.old_history(long_ago(settings.keep_sessions(), date))?,
         n_logs: logs.len(),
         log_bytes: logs.iter().map(|log| log.size_bytes).sum(),
+        n_adopted: 0,
     })
 }
 

@@ -22,6 +22,7 @@ use crate::domain::run::RunId;
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::domain::units::ByteSize;
+use crate::ops::adopt::{changed_files, forget_changed};
 use crate::ops::ownership;
 use crate::ops::places::Places;
 use crate::store::Store;
@@ -137,14 +138,18 @@ impl Prune<'_> {
                 items,
             });
         }
-        let history = self
-            .with_history
-            .then(|| old_history(self.store, self.home, self.settings, now));
+        let history = || -> Result<HistoryPruned> {
+            Ok(HistoryPruned {
+                n_adopted: changed_files(self.store)?.len(),
+                ..old_history(self.store, self.home, self.settings, now)?
+            })
+        };
+        let history = self.with_history.then(history).transpose()?;
         Ok(PrunePlan {
             folders: planned,
             in_directories: self.look_into_directories(&cache, &places, now, &mut problems),
             outdated,
-            history: history.transpose()?,
+            history,
             bytes_left: plan.bytes_left,
             problems,
         })
@@ -284,8 +289,11 @@ impl Prune<'_> {
             report.items.push(item);
         }
         if self.with_history {
-            let pruned = prune_history(self.store, self.home, self.settings, now)?;
-            report.history = Some(pruned);
+            report.history = Some(HistoryPruned {
+                // Not after each run: the files may lie on a slow disk.
+                n_adopted: forget_changed(self.store)?,
+                ..prune_history(self.store, self.home, self.settings, now)?
+            });
         }
         let freed = ByteSize(report.freed_bytes).render_short();
         log::info!("{freed} freed");

@@ -12,6 +12,7 @@ use super::home_files::{remove_unfinished_copies, start_log};
 use super::result::{exit_status, idle_as_failure, naming_moved_ref, run_outcome, totals};
 use super::watchdog::Watchdog;
 use crate::cache::CacheLayout;
+use crate::domain::adopt::AdoptedFiles;
 use crate::domain::alert::RunFacts;
 use crate::domain::model::{Destination, EntryName};
 use crate::domain::moved_ref::MovedRef;
@@ -32,7 +33,7 @@ use crate::ops::services::Services;
 use crate::ops::sync::{
     CacheChoice, Planned, Proofs, SyncEvent, SyncRequest, SyncResult, Syncer, Target, TargetId,
 };
-use crate::ops::{dead_ends, ownership, rate_limits, retention};
+use crate::ops::{adopt, dead_ends, ownership, rate_limits, retention};
 use crate::store::Store;
 use crate::sys::host::checkpoint;
 use crate::sys::logging;
@@ -232,6 +233,8 @@ impl<'a> ActiveRun<'a> {
         let services = self.services;
         let network = services.network()?;
         let options = engine_options(services, bounds);
+        let adopted = adopt::adopted_files(&services.store)?;
+        self.note_error(adopt::finish_moves(&services.store, &self.cache, &adopted));
         let proofs = Proofs::new(&services.store, services.host, self.id.clone());
         let clients = match self.command {
             RunCommand::RunDue | RunCommand::Download => network.clients.counted(),
@@ -240,7 +243,10 @@ impl<'a> ActiveRun<'a> {
         let syncer = Syncer::new(
             &clients,
             network.xet.as_ref(),
-            &self.cache_choice(),
+            &CacheChoice {
+                adopted: Arc::new(AdoptedFiles::new(adopted)),
+                ..self.cache_choice()
+            },
             proofs,
             options,
             services.settings.disk_reserve(),

@@ -1,7 +1,7 @@
 //! Asks the Hub for the current commit of a target, and plans the changes on disk.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 
@@ -10,6 +10,7 @@ use super::destination::{DestinationWriter, TargetDestination};
 use super::local_reads::LocalReads;
 use super::target::{CacheChoice, Target, is_accepted};
 use crate::cache::{Prove, Vanished};
+use crate::domain::adopt::{AdoptedFiles, AdoptedSources};
 use crate::domain::content::ContentId;
 use crate::domain::filter::Filter;
 use crate::domain::hold::{Loss, hold_reason};
@@ -19,8 +20,10 @@ use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{Amount, NothingSelected, RemoteFile, RemoteSnapshot};
 use crate::download::has_content;
 use crate::hub::{FileAddress, Gated, HubClient};
+use crate::ops::adopt::{has_two_names, is_changed};
 use crate::ops::login::HubClients;
 use crate::ops::parallel::{QUESTIONS_AT_ONCE, map_at_once};
+use crate::sys::share::Sharing;
 use crate::sys::stamp::stamp_at;
 use crate::xet::XetStorage;
 
@@ -106,6 +109,8 @@ pub struct Planned {
     pub reused: Vec<ReusedFile>,
     /// The results of reading files on this machine for this sync.
     pub local_reads: LocalReads,
+    /// Adopted files that the plan uses.
+    pub adopted: AdoptedSources,
 }
 
 impl Planned {
@@ -118,6 +123,15 @@ impl Planned {
         writer.check_names(&paths)?;
         writer.begin(&target.fetch_key(), &self.plan)?;
         Ok(writer)
+    }
+
+    /// Returns the kinds of links by which a content may be taken from a file. A blob
+    /// that is a second name of a file that its owner keeps could be damaged.
+    pub(super) fn sharing_with(&self, content: &ContentId, from: &Path) -> Sharing {
+        match self.adopted.find(content, from) {
+            Some(file) if !file.moves || has_two_names(from) => Sharing::OwnBytes,
+            _ => self.destination.sharing(),
+        }
     }
 }
 
@@ -189,7 +203,7 @@ pub fn check(
     };
     check_required(&remote, target)?;
     let filter = target.shared_filter();
-    let facts = destination.facts(&remote, &filter, old_commit.as_ref(), prove)?;
+    let mut facts = destination.facts(&remote, &filter, old_commit.as_ref(), prove)?;
     if let Some(loss) = loss(&destination, target, &remote, old_commit.as_ref(), &facts)? {
         return Ok(Checked::Suspicious {
             path: destination.readable_at(&loss.published.0),
@@ -197,9 +211,11 @@ pub fn check(
             renamed_to,
         });
     }
+    let adopted = add_adopted(&mut facts, &choice.adopted, &remote.selected(&filter));
     let mut planned = Planned {
         renamed_to,
         is_read_here,
+        adopted,
         ..plan(destination, remote, old_commit, facts, target, bad)?
     };
     if info.gated != Gated::No {
@@ -224,9 +240,10 @@ fn plan(
     leave_out_bad_sources(&mut facts, &destination, bad);
     let filter = target.shared_filter();
     // The files of siblings are not fetched again.
-    let forced = match target.force {
-        true => remote.selected(&target.filter),
-        false => Vec::new(),
+    let forced = if target.force {
+        remote.selected(&target.filter)
+    } else {
+        Vec::new()
     };
     let forced: BTreeSet<&RepoPath> = forced.into_iter().map(|file| &file.path).collect();
     let distrusted = distrust_files(&mut facts, &remote.selected(&filter), &forced, |file| {
@@ -245,6 +262,7 @@ fn plan(
         reused: reused(&destination, &remote.commit, kept),
         moves_ref: target.model.is_some() || !hides_files(&remote, target, &facts.previous),
         local_reads: LocalReads::default(),
+        adopted: AdoptedSources::default(),
         renamed_to: None,
         destination,
         remote,
@@ -318,6 +336,37 @@ fn files_in_place(
     }
     let kept = wanted.iter().map(|file| (*file, &Action::Keep));
     Ok(Some(reused(destination, commit, kept)))
+}
+
+/// Adds the contents of adopted files that nothing nearer has. A changed file is left
+/// out, and noted.
+fn add_adopted(
+    facts: &mut LocalFacts,
+    adopted: &AdoptedFiles,
+    wanted: &[&RemoteFile],
+) -> AdoptedSources {
+    let mut sources = AdoptedSources::default();
+    for file in wanted {
+        let in_place = facts.in_place.get(&file.path);
+        if in_place.is_some_and(|there| there.is_the_file(file))
+            || facts.contents.contains_key(&file.content)
+        {
+            continue;
+        }
+        for candidate in adopted.with_content(&file.content) {
+            if is_changed(candidate) {
+                sources.changed.push(candidate.path.clone());
+            } else if stamp_at(&candidate.path).is_ok_and(|found| found == Some(candidate.stamp)) {
+                let place = plan::ContentLocation::At(candidate.path.clone());
+                let size_bytes = candidate.stamp.size_bytes;
+                let found = plan::LocalContent { size_bytes, place };
+                facts.contents.insert(file.content, found);
+                sources.used.insert(file.content, candidate.clone());
+                break;
+            }
+        }
+    }
+    sources
 }
 
 /// Makes the plan fetch damaged files again, and those of a forced sync. Returns their

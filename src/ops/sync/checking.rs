@@ -97,6 +97,7 @@ impl Syncer<'_> {
         let result = match checked {
             Checked::Planned(mut planned) => {
                 planned.local_reads = reads;
+                self.proofs.forget_adopted(&planned.adopted.changed);
                 if !self.has_ready() {
                     self.first_plan_ready = Stopwatch::start();
                 }

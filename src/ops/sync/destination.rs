@@ -39,7 +39,7 @@ pub enum TargetDestination {
         root: PathBuf,
         repo: Repo,
         cache: CacheLayout,
-        /// `None` if nothing was ever downloaded there.
+        /// `None` if the directory does not exist.
         known: Option<Box<LocalDir>>,
     },
 }
@@ -404,6 +404,14 @@ impl DestinationWriter {
         match self {
             Self::Cache(writer) => writer.import_blob(content, aside),
             Self::Directory(dir, _) => dir.store(content, aside),
+        }
+    }
+
+    /// Protects a stored content after the file that it was linked from is gone.
+    pub fn end_move(&self, content: &ContentId) -> Result<()> {
+        match self {
+            Self::Cache(writer) => writer.protect_blob(content),
+            Self::Directory(..) => Ok(()),
         }
     }
 

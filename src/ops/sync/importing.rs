@@ -3,9 +3,13 @@
 //!
 //! Every byte is hashed on the way, unless the content is linked and a proof of
 //! its source is still valid. A content that is bad or gone is fetched instead.
+//! An adopted file of another program is hashed in any case, and never becomes a
+//! hard link of a blob: its owner may write to it. One that may be moved is linked,
+//! stored, and then loses its old name, so that a crash leaves at least one name.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Error};
@@ -17,10 +21,15 @@ use super::readers::{GoodRead, ReadJob, ReadResult, Task};
 use super::reading::ReadPurpose;
 use super::syncer::{Syncer, TargetEntry, TargetState};
 use super::target::{SyncRequest, TargetId};
+use crate::domain::adopt::AdoptedFile;
 use crate::domain::content::ContentId;
+use crate::domain::deletion::Permit;
+use crate::domain::proof::ProofStamp;
+use crate::domain::session::FileSource;
 use crate::sys::files;
 use crate::sys::host::checkpoint;
 use crate::sys::pause::Stopwatch;
+use crate::sys::removal;
 use crate::sys::stamp::stamp_at;
 
 /// The time that the copies of a stopped target get to end.
@@ -35,9 +44,21 @@ pub(super) struct Importing {
     left: BTreeMap<ContentId, PathBuf>,
     /// Contents that must be fetched instead.
     lacking: Vec<ContentId>,
+    /// A source went away meanwhile, perhaps because another target has moved it.
+    is_outdated: bool,
     failure: Option<Error>,
     /// Running since the target was stopped.
     stopped: Option<Stopwatch>,
+}
+
+/// The reading of one file whose content a target takes.
+pub(super) struct ImportRead {
+    target: TargetId,
+    content: ContentId,
+    from: PathBuf,
+    aside: PathBuf,
+    /// The record of the file, if it is another program's.
+    adopted: Option<Arc<AdoptedFile>>,
 }
 
 impl Syncer<'_> {
@@ -56,6 +77,7 @@ impl Syncer<'_> {
         for (content, (size_bytes, from)) in planned.plan.imports() {
             let aside = writer.aside();
             let stamp = stamp_at(from).ok().flatten();
+            let adopted = planned.adopted.find(&content, from);
             let job = ReadJob {
                 name: format!("{label}: {}", from.display()).into(),
                 content,
@@ -63,19 +85,21 @@ impl Syncer<'_> {
                 task: Task::Import {
                     from: from.clone(),
                     aside: aside.clone(),
-                    sharing: planned.destination.sharing(),
-                    is_proven: self.proofs.hold_for(from, &content, stamp.as_ref()),
+                    sharing: planned.sharing_with(&content, from),
+                    is_proven: adopted.is_none()
+                        && self.proofs.hold_for(from, &content, stamp.as_ref()),
                 },
                 limits: request.limits.clone(),
             };
-            let purpose = ReadPurpose::Import {
+            let import = ImportRead {
                 target: id,
+                content,
                 from: from.clone(),
                 aside: aside.clone(),
-                content,
+                adopted: adopted.cloned(),
             };
             left.insert(content, aside);
-            self.read(job, purpose);
+            self.read(job, ReadPurpose::Import(import));
         }
         let importing = Importing {
             planned,
@@ -83,6 +107,7 @@ impl Syncer<'_> {
             need,
             left,
             lacking: Vec::new(),
+            is_outdated: false,
             failure: None,
             stopped: None,
         };
@@ -90,51 +115,53 @@ impl Syncer<'_> {
     }
 
     /// Handles the end of one import.
-    pub(super) fn take_import(
-        &mut self,
-        id: TargetId,
-        content: ContentId,
-        (from, aside): (&Path, &Path),
-        result: ReadResult,
-    ) {
-        match &result {
-            ReadResult::Good(GoodRead {
-                stamp: Some(stamp), ..
-            }) => self.proofs.add(from, content, *stamp),
-            ReadResult::Bad => {
-                log::warn!("`{}` does not have its hash", from.display());
-                self.proofs.add_bad(from, &content, None);
-                self.checker.distrust(from, content);
-            }
-            _ => {}
-        }
+    pub(super) fn take_import(&mut self, import: ImportRead, result: ReadResult) {
+        let ImportRead {
+            target: id,
+            content,
+            from,
+            aside,
+            adopted,
+        } = import;
+        self.note_source(&from, content, adopted.is_some(), &result);
         let Some(TargetState::Importing(importing)) =
             self.targets.get_mut(&id).map(|entry| &mut entry.state)
         else {
             // The target has ended.
-            let _ = files::remove_if_present(aside);
+            let _ = files::remove_if_present(&aside);
             return;
         };
         importing.left.remove(&content);
         match result {
-            ReadResult::Good(read) => {
-                if let Err(err) = importing.take_in(content, aside, read) {
-                    let _ = files::remove_if_present(aside);
-                    importing.fail(content, err);
-                } else if let Some((_, stamp)) =
-                    importing.planned.local_reads.imported.get(&content)
-                {
+            ReadResult::Good(read) => match importing.take_in(content, &aside, read) {
+                Ok(stamp) => {
                     let stored = importing.writer.stored(&content);
-                    self.proofs.add(&stored, content, *stamp);
+                    self.proofs.add(&stored, content, stamp);
+                    checkpoint("content imported");
+                    if let Some(file) = adopted.filter(|file| file.moves)
+                        && importing.end_move(&content, &file, read.source)
+                    {
+                        self.proofs.forget_adopted(&[from]);
+                    }
                 }
-                checkpoint("content imported");
-            }
+                Err(err) => {
+                    let _ = files::remove_if_present(&aside);
+                    importing.fail(content, err);
+                }
+            },
             ReadResult::Bad => {
-                importing.planned.local_reads.bad.insert(content);
+                // A change of an adopted file is its owner's right, and no damage.
+                if adopted.is_none() {
+                    importing.planned.local_reads.bad.insert(content);
+                }
                 importing.lacking.push(content);
             }
             ReadResult::Unreadable(err) => {
-                log::warn!("cannot read `{}`: {err}", from.display());
+                if adopted.is_some() && !from.exists() {
+                    importing.is_outdated = true;
+                } else {
+                    log::warn!("cannot read `{}`: {err}", from.display());
+                }
                 importing.lacking.push(content);
             }
             ReadResult::Failed(err) => {
@@ -148,6 +175,32 @@ impl Syncer<'_> {
         }
         if importing.left.is_empty() {
             self.finish_importing(id);
+        }
+    }
+
+    /// Records the result of reading a source. An adopted file is read at each use, so
+    /// it needs no proof, and a bad one is only forgotten.
+    fn note_source(
+        &mut self,
+        from: &Path,
+        content: ContentId,
+        is_adopted: bool,
+        result: &ReadResult,
+    ) {
+        match result {
+            ReadResult::Good(GoodRead {
+                stamp: Some(stamp), ..
+            }) if !is_adopted => self.proofs.add(from, content, *stamp),
+            ReadResult::Bad => {
+                self.checker.distrust(from, content);
+                if is_adopted {
+                    self.proofs.forget_adopted(&[from.to_owned()]);
+                } else {
+                    log::warn!("`{}` does not have its hash", from.display());
+                    self.proofs.add_bad(from, &content, None);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -165,11 +218,15 @@ impl Syncer<'_> {
             writer,
             mut need,
             lacking,
+            is_outdated,
             failure,
             stopped,
             ..
         } = importing;
         self.promised.remove(need);
+        if is_outdated && failure.is_none() && stopped.is_none() {
+            return self.check_again(id, request, planned.local_reads);
+        }
         if !lacking.is_empty() {
             for content in &lacking {
                 planned.plan.fetch_instead(content);
@@ -200,7 +257,13 @@ impl Importing {
         is_over
     }
 
-    fn take_in(&mut self, content: ContentId, aside: &Path, read: GoodRead) -> anyhow::Result<()> {
+    /// Stores a new file, and returns its stamp.
+    fn take_in(
+        &mut self,
+        content: ContentId,
+        aside: &Path,
+        read: GoodRead,
+    ) -> anyhow::Result<ProofStamp> {
         self.writer.import(&content, aside)?;
         let stored = self.writer.stored(&content);
         let stamp = stamp_at(&stored)
@@ -208,7 +271,31 @@ impl Importing {
             .with_context(|| format!("cannot read the metadata of `{}`", stored.display()))?;
         let reads = &mut self.planned.local_reads;
         reads.imported.insert(content, (read.source, stamp));
-        Ok(())
+        Ok(stamp)
+    }
+
+    /// Removes the old name of an adopted file whose bytes are stored now. Returns
+    /// whether it is gone.
+    ///
+    /// A copy was made on another disk, and its original stays.
+    fn end_move(&self, content: &ContentId, file: &AdoptedFile, source: FileSource) -> bool {
+        let path = &file.path;
+        let found = stamp_at(path).ok().flatten();
+        if source != FileSource::Linked || found != Some(file.stamp) {
+            if found.is_some() {
+                log::info!("`{}` was copied and not moved", path.display());
+            }
+            return false;
+        }
+        let moved = removal::remove_file(path, Permit::moved())
+            .map_err(Error::from)
+            .and_then(|_| self.writer.end_move(content));
+        if let Err(err) = moved {
+            log::warn!("cannot finish moving `{}`: {err:#}", path.display());
+            return false;
+        }
+        log::info!("`{}` was moved", path.display());
+        true
     }
 
     fn fail(&mut self, content: ContentId, err: Error) {

@@ -164,13 +164,13 @@ fn refuse_large_files(planned: &Planned, most: u64, are_imports_copied: bool) ->
 fn bytes_to_copy(planned: &Planned, file_system: u64, room: u64) -> u64 {
     let (mut apart, mut beside) = (0u64, 0u64);
     let mut probe = None;
-    for (size_bytes, from) in planned.plan.imports().into_values() {
+    for (content, (size_bytes, from)) in planned.plan.imports() {
         let source = disk::space_at(from);
-        if source.is_ok_and(|source| source.file_system == file_system) {
+        if !source.is_ok_and(|source| source.file_system == file_system) {
+            apart = apart.saturating_add(size_bytes);
+        } else if planned.sharing_with(&content, from) == Sharing::OwnBytes {
             beside = beside.saturating_add(size_bytes);
             probe = Some(from);
-        } else {
-            apart = apart.saturating_add(size_bytes);
         }
     }
     let all = apart.saturating_add(beside);
@@ -181,10 +181,10 @@ fn bytes_to_copy(planned: &Planned, file_system: u64, room: u64) -> u64 {
             .zip(folder)
             .is_some_and(|(from, to)| can_clone(from, to))
     };
-    match planned.destination.sharing() {
-        Sharing::HardLinksToo => apart,
-        Sharing::OwnBytes if all > room && can_clone() => apart,
-        Sharing::OwnBytes => all,
+    if all > room && can_clone() {
+        apart
+    } else {
+        all
     }
 }
 

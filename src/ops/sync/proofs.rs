@@ -80,6 +80,19 @@ impl<'a> Proofs<'a> {
         }
     }
 
+    /// Forgets adopted files that have changed or are gone.
+    pub(super) fn forget_adopted(&self, changed: &[PathBuf]) {
+        for path in changed {
+            log::info!(
+                "the adopted file `{}` has changed or is gone",
+                path.display()
+            );
+            if let Err(err) = self.store.forget_adopted(path) {
+                log::warn!("could not forget `{}`: {err}", path.display());
+            }
+        }
+    }
+
     /// Writes new proofs to the database, so that a run that is cut short
     /// keeps them. A proof that is not written only costs a second reading.
     pub(super) fn flush(&mut self) {

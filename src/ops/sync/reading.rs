@@ -1,14 +1,12 @@
 //! Hands files to the readers, and their results to the targets that wait.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
+use super::importing::ImportRead;
 use super::proving::FileKey;
 use super::readers::{ReadEvent, ReadJob, ReadResult};
 use super::result::SyncEvent;
 use super::syncer::Syncer;
-use super::target::TargetId;
-use crate::domain::content::ContentId;
 use crate::download::FileId;
 
 /// The reason to read a file on this machine.
@@ -16,12 +14,7 @@ pub(super) enum ReadPurpose {
     /// Some targets use it unchanged.
     Proof(FileKey),
     /// A target adopts its content.
-    Import {
-        target: TargetId,
-        from: PathBuf,
-        aside: PathBuf,
-        content: ContentId,
-    },
+    Import(ImportRead),
     /// Another process has stored it before it was fetched.
     Stored(FileId),
 }
@@ -75,12 +68,7 @@ impl Syncer<'_> {
     fn end_read(&mut self, purpose: ReadPurpose, result: ReadResult) {
         match purpose {
             ReadPurpose::Proof(key) => self.take_proof(key, result),
-            ReadPurpose::Import {
-                target,
-                from,
-                aside,
-                content,
-            } => self.take_import(target, content, (&from, &aside), result),
+            ReadPurpose::Import(import) => self.take_import(import, result),
             ReadPurpose::Stored(id) => self.take_stored(id, result),
         }
     }

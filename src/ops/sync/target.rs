@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::cache::{CacheLayout, Vanished};
+use crate::domain::adopt::AdoptedFiles;
 use crate::domain::deletion::{FetchKey, HomeIdentity};
 use crate::domain::filter::Filter;
 use crate::domain::login::TokenName;
@@ -187,7 +188,7 @@ pub struct SyncRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TargetId(pub(super) usize);
 
-/// The location of the cache, and the links that may be used in it.
+/// The location of the cache, the links that may be used in it, and adopted files.
 #[derive(Clone, Debug)]
 pub struct CacheChoice {
     pub root: PathBuf,
@@ -195,6 +196,8 @@ pub struct CacheChoice {
     pub home: Option<Arc<HomeIdentity>>,
     pub links: crate::cache::LinkChoice,
     pub places: Arc<Places>,
+    /// Files of other programs whose bytes may be used.
+    pub adopted: Arc<AdoptedFiles>,
 }
 
 impl CacheChoice {

@@ -342,13 +342,20 @@ fn stamps_on_this_machine(planned: &Planned) -> BTreeMap<ContentId, ProofStamp> 
 fn linked_origins(planned: &Planned, own: &Repo) -> Origins {
     let mut origins = Origins::default();
     for file in &planned.plan.files {
+        let (content, size_bytes) = (&file.file.content, file.file.size_bytes);
         let repo = match &file.action {
+            Action::Link(ContentLocation::At(path))
+                if planned.adopted.find(content, path).is_some() =>
+            {
+                origins.add_adopted(path, size_bytes);
+                continue;
+            }
             Action::Link(ContentLocation::At(path)) => planned.destination.cache().repo_of(path),
             Action::LinkToFetched => None,
             _ => continue,
         };
         let repo = repo.filter(|repo| repo != own);
-        origins.add(OriginKind::SameContent, repo, file.file.size_bytes);
+        origins.add(OriginKind::SameContent, repo, size_bytes);
     }
     origins
 }

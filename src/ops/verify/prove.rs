@@ -3,14 +3,13 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
 
 use super::witness::{Claims, HashFinding, Note};
 use crate::domain::content::ContentId;
 use crate::domain::proof::ProofStamp;
 use crate::domain::xet::XetHash;
 use crate::download::{WholeRead, prove_content};
+use crate::ops::parallel::{ReadEvent, read_all};
 use crate::sys::stop::StopFlag;
 use crate::xet::{FileHasher, sidecar};
 
@@ -35,13 +34,6 @@ pub enum HashResult {
     Unreadable(String),
 }
 
-/// The progress of the hashing; `job` is the index in the list of jobs.
-pub enum HashEvent {
-    Started { job: usize },
-    Read { job: usize, bytes: u64 },
-    Ended { job: usize, proof: HashResult },
-}
-
 /// Reads the chosen jobs in order; after a stop the rest has no `Ended` event. Events
 /// arrive on the calling thread.
 pub fn prove_all(
@@ -49,57 +41,27 @@ pub fn prove_all(
     chosen: &[usize],
     threads: usize,
     stop: &StopFlag,
-    on: &mut dyn FnMut(HashEvent),
+    on: &mut dyn FnMut(ReadEvent<HashResult>),
 ) {
-    let next = AtomicUsize::new(0);
-    let (events, inbox) = sync_channel(64);
-    std::thread::scope(|scope| {
-        for _ in 0..threads.min(chosen.len()) {
-            let (events, next) = (events.clone(), &next);
-            scope.spawn(move || {
-                while !stop.is_raised() {
-                    let Some(&job) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) else {
-                        break;
-                    };
-                    prove(job, &jobs[job], stop, &events);
-                }
-            });
-        }
-        drop(events);
-        inbox.iter().for_each(on);
-    });
+    read_all(
+        chosen,
+        threads,
+        stop,
+        |job, on_read| prove(&jobs[job], on_read),
+        on,
+    );
 }
 
-fn prove(index: usize, job: &Job, stop: &StopFlag, events: &SyncSender<HashEvent>) {
-    const TELL_EVERY: u64 = 4 << 20;
-    // The listener outlives the threads, so a send cannot fail.
-    let tell = |event| drop(events.send(event));
-    tell(HashEvent::Started { job: index });
+fn prove(job: &Job, on_read: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Option<HashResult> {
     let claims = claims(job);
     let mut xet = claims.is_any().then(FileHasher::new);
-    let mut untold = 0;
     let result = prove_content(&job.path, &job.content, &mut |bytes| {
         if let Some(xet) = &mut xet {
             xet.update(bytes);
         }
-        untold += bytes.len() as u64;
-        if untold >= TELL_EVERY {
-            tell(HashEvent::Read {
-                job: index,
-                bytes: std::mem::take(&mut untold),
-            });
-        }
-        if stop.is_raised() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        on_read(bytes)
     });
-    tell(HashEvent::Read {
-        job: index,
-        bytes: untold,
-    });
-    let proof = match result {
+    Some(match result {
         Ok(Some(WholeRead { has_content, stamp })) => {
             let found = xet.map(FileHasher::finish);
             let finding = HashFinding::new(has_content, &claims, found);
@@ -108,10 +70,9 @@ fn prove(index: usize, job: &Job, stop: &StopFlag, events: &SyncSender<HashEvent
                 false => HashResult::Bad(finding),
             }
         }
-        Ok(None) => return,
+        Ok(None) => return None,
         Err(err) => HashResult::Unreadable(err.to_string()),
-    };
-    tell(HashEvent::Ended { job: index, proof });
+    })
 }
 
 fn claims(job: &Job) -> Claims {
@@ -158,8 +119,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut ended = Vec::new();
         prove_all(&jobs(dir.path()), &[0, 1, 2], 2, stop, &mut |event| {
-            if let HashEvent::Ended { job, proof } = event {
-                ended.push((job, proof));
+            if let ReadEvent::Ended { job, result } = event {
+                ended.push((job, result));
             }
         });
         ended.sort_by_key(|(job, _)| *job);

@@ -9,6 +9,7 @@ use anyhow::Result;
 use super::look::{BadFile, BadReason, Look, ask_for_listing};
 use super::report::{Verified, failure_with, result_of, session_files};
 use super::run::{MayReplace, Verify, close};
+use crate::domain::adopt::AdoptedSources;
 use crate::domain::model::Priority;
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::plan_sync;
@@ -164,6 +165,7 @@ fn plan_repair(
         // This run has read them, or the sample leaves them out.
         reused: Vec::new(),
         local_reads: LocalReads::default(),
+        adopted: AdoptedSources::default(),
         destination: look.place,
         remote,
         plan,

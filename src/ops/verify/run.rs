@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::look::{Look, look};
-use super::prove::{HashEvent, HashResult, Job, prove_all};
+use super::prove::{HashResult, Job, prove_all};
 use super::report::{
     Verified, VerifyReport, failure_with, nothing_published, result_of, session_files,
 };
@@ -19,6 +19,7 @@ use crate::domain::session::SessionId;
 use crate::domain::snapshot::RemoteFile;
 use crate::domain::units::ByteSize;
 use crate::ops::diagnose::{outcome_of, trouble_of};
+use crate::ops::parallel::ReadEvent;
 use crate::ops::rollback;
 use crate::ops::run::{ActiveRun, Opening};
 use crate::ops::services::Services;
@@ -128,7 +129,7 @@ impl Verify<'_> {
         let threads = crate::sys::host::cores();
         prove_all(&jobs, &chosen, threads, &self.services.stop, &mut |event| {
             let result = match event {
-                HashEvent::Started { job } => {
+                ReadEvent::Started { job } => {
                     show(&SyncEvent::FileStarted {
                         name: jobs[job].name.clone(),
                         n_bytes: jobs[job].size_bytes,
@@ -136,7 +137,7 @@ impl Verify<'_> {
                     });
                     Ok(())
                 }
-                HashEvent::Read { job, bytes } => {
+                ReadEvent::Read { job, bytes } => {
                     show(&SyncEvent::BytesFetched {
                         name: jobs[job].name.clone(),
                         n_bytes: bytes,
@@ -144,7 +145,7 @@ impl Verify<'_> {
                     run.note_progress();
                     Ok(())
                 }
-                HashEvent::Ended { job, proof } => {
+                ReadEvent::Ended { job, result: proof } => {
                     show(&SyncEvent::FileEnded {
                         name: jobs[job].name.clone(),
                     });

@@ -1,3 +1,8 @@
 -- Rows as version 13 wrote them, besides those that earlier versions had already.
 UPDATE models SET token_name = 'work';
 UPDATE models SET moved_ref = 'nothing' WHERE id = 1;
+INSERT INTO adopted (path, size, modified_ns, inode, sha256, git_sha1, moves, adopted_at)
+    VALUES ('/old/model.gguf', 5000, 1790000000000000001, 7,
+        'sha256:0101010101010101010101010101010101010101010101010101010101010101',
+        'git:0202020202020202020202020202020202020202', 1, 1790000600),
+    ('/of/a/later/version', 5000, 1, NULL, 'blake3:00', 'git:00', 0, 1790000600);
