@@ -13,6 +13,7 @@ use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
 use super::status::leave_status_file;
 use crate::domain::filter::Filter;
+use crate::domain::login::TokenName;
 use crate::domain::model::{Destination, Model, Tag};
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::repo::{Repo, RepoPath, RepoType, Revision};
@@ -71,6 +72,10 @@ pub struct Download {
     /// The Hub's cache, or a directory of plain files (default: cache)
     #[arg(long, value_name = "cache|DIR")]
     to: Option<String>,
+
+    /// Token to use, by its name in `hf auth list` (default: that of the model or of this machine)
+    #[arg(long, value_name = "NAME")]
+    token_name: Option<TokenName>,
 
     /// All registered models that are enabled
     #[arg(long, conflicts_with_all = ["tag", "what"])]
@@ -320,6 +325,7 @@ impl Download {
         if let (true, Some(store)) = (is_the_model, store) {
             let target = Target::with_siblings(store, model)?;
             return Ok(Target {
+                token_name: self.token_name.clone().or(target.token_name),
                 accepted: self.accept.clone().or(target.accepted),
                 required,
                 force: self.force,
@@ -332,6 +338,7 @@ impl Download {
             filter,
             required,
             destination: place,
+            token_name: self.token_name.clone().or(spec.token_name.clone()),
             force: self.force,
             vanished,
             needs_token: model.state.needs_token,
@@ -375,6 +382,7 @@ impl Download {
             filter,
             required,
             destination: place.unwrap_or(Destination::Cache),
+            token_name: self.token_name.clone(),
             force: self.force,
             vanished,
             accepted: self.accept.clone(),

@@ -234,6 +234,7 @@ mod tests {
         model.priority = "70".parse().unwrap();
         model.keep_revisions = Some(4);
         model.enabled = false;
+        model.token_name = Some("work".parse().unwrap());
         model
     }
 

@@ -54,6 +54,7 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("schema/0011.sql"),
         then: |connection, _| announce_edited_schema(connection),
     },
+    Migration::of_sql(include_str!("schema/0012.sql")),
     Migration {
         sql: "",
         then: |connection, _| allow_several_selections(connection),
@@ -68,7 +69,7 @@ fn allow_several_selections(connection: &Connection) -> rusqlite::Result<()> {
     let table: String = connection.query_row(table, [], |row| row.get(0))?;
     let table = table.replacen("CREATE TABLE models", "CREATE TABLE models_new", 1);
     connection.execute_batch(&table.replacen(RULE, "", 1))?;
-    connection.execute_batch(include_str!("schema/0012.sql"))?;
+    connection.execute_batch(include_str!("schema/0013.sql"))?;
     gguf_patterns::shorten(connection)
 }
 

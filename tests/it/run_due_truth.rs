@@ -77,6 +77,7 @@ fn prepare(env: &TestEnv, row: &Row<'_>) -> Schedule {
         keep_revisions: None,
         enabled: true,
         tags: Default::default(),
+        token_name: None,
     };
     store.insert_model(&model, row.not_before).unwrap();
     store.schedule_by_id(id).unwrap().unwrap()

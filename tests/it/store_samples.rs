@@ -92,6 +92,7 @@ pub fn model(text: &str) -> ModelSpec {
         keep_revisions: None,
         enabled: true,
         tags: BTreeSet::new(),
+        token_name: None,
     }
 }
 
@@ -113,6 +114,7 @@ pub fn rich_model(text: &str) -> ModelSpec {
         keep_revisions: Some(3),
         enabled: false,
         tags: names(&["llm", "night"]),
+        token_name: Some("Büro: work".parse().unwrap()),
         ..model(text)
     }
 }

@@ -9,6 +9,7 @@ use anyhow::Result;
 use crate::cache::{CacheLayout, Vanished};
 use crate::domain::deletion::{FetchKey, HomeIdentity};
 use crate::domain::filter::Filter;
+use crate::domain::login::TokenName;
 use crate::domain::model::{Destination, EntryName, Model, ModelId};
 use crate::domain::queue_order::QueueOrder;
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
@@ -38,6 +39,8 @@ pub struct Target {
     /// Files that the repository must have.
     pub required: BTreeSet<RepoPath>,
     pub destination: Destination,
+    /// The token to use; `None` uses that of the machine.
+    pub token_name: Option<TokenName>,
     /// The published commit according to the database; a directory has no ref.
     pub known_commit: Option<CommitSha>,
     /// The Hub showed the repository to the token only.
@@ -67,6 +70,7 @@ impl From<&Model> for Target {
             siblings: Vec::new(),
             required: BTreeSet::new(),
             destination: spec.destination.clone(),
+            token_name: spec.token_name.clone(),
             known_commit: state.published_commit.clone(),
             needs_token: state.needs_token,
             held_commit: state.held_commit.clone(),
@@ -89,6 +93,7 @@ impl Target {
             siblings: Vec::new(),
             required: BTreeSet::new(),
             destination: Destination::Cache,
+            token_name: None,
             known_commit: None,
             needs_token: false,
             held_commit: None,

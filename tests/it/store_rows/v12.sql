@@ -1,7 +1,2 @@
--- Rows as version 12 wrote them, besides those that version 11 had already: a second
--- selection of a revision that another model follows.
-INSERT INTO models (name, repo_type, repo_id, revision, include, exclude, destination, priority, enabled,
-        last_verify_outcome, created_at, updated_at)
-    SELECT name || ':Q8_0', repo_type, repo_id, revision, '[":Q8_0"]', exclude, 'cache', priority, enabled,
-        last_verify_outcome, created_at, updated_at
-    FROM models WHERE destination = 'cache' LIMIT 1;
+-- Rows as version 12 wrote them, besides those that version 11 had already.
+UPDATE models SET token_name = 'work';
