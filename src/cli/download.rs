@@ -325,6 +325,7 @@ impl Download {
         if let (true, Some(store)) = (is_the_model, store) {
             let target = Target::with_siblings(store, model)?;
             return Ok(Target {
+                token_name: self.token_name.clone().or(target.token_name),
                 accepted: self.accept.clone().or(target.accepted),
                 required,
                 force: self.force,

@@ -1,4 +1,4 @@
-//! The patterns that versions before 0.4 stored for one GGUF quantisation.
+//! The patterns that older versions stored for one GGUF quantisation.
 
 use rusqlite::{Connection, params};
 
