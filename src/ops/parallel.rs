@@ -55,7 +55,7 @@ fn take<'a, 'i, T, R>(
 }
 
 /// The progress of reading files; `job` is the index of a file in the caller's list.
-pub enum ReadEvent<R> {
+pub enum HashEvent<R> {
     Started { job: usize },
     Read { job: usize, bytes: u64 },
     Ended { job: usize, result: R },
@@ -70,7 +70,7 @@ pub fn read_all<R: Send>(
     threads: usize,
     stop: &StopFlag,
     read: impl Fn(usize, &mut dyn FnMut(&[u8]) -> ControlFlow<()>) -> Option<R> + Sync,
-    on: &mut dyn FnMut(ReadEvent<R>),
+    on: &mut dyn FnMut(HashEvent<R>),
 ) {
     const TELL_EVERY: u64 = 4 << 20;
     let next = AtomicUsize::new(0);
@@ -85,14 +85,14 @@ pub fn read_all<R: Send>(
                     let Some(&job) = chosen.get(next.fetch_add(1, Ordering::Relaxed)) else {
                         break;
                     };
-                    tell(ReadEvent::Started { job });
+                    tell(HashEvent::Started { job });
                     let mut untold = 0;
                     let result = read(job, &mut |block| {
                         slow_down_reading(block.len());
                         untold += block.len() as u64;
                         if untold >= TELL_EVERY {
                             let bytes = std::mem::take(&mut untold);
-                            tell(ReadEvent::Read { job, bytes });
+                            tell(HashEvent::Read { job, bytes });
                         }
                         if stop.is_raised() {
                             ControlFlow::Break(())
@@ -100,9 +100,9 @@ pub fn read_all<R: Send>(
                             ControlFlow::Continue(())
                         }
                     });
-                    tell(ReadEvent::Read { job, bytes: untold });
+                    tell(HashEvent::Read { job, bytes: untold });
                     if let Some(result) = result {
-                        tell(ReadEvent::Ended { job, result });
+                        tell(HashEvent::Ended { job, result });
                     }
                 }
             });

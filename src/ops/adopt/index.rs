@@ -13,7 +13,7 @@ use crate::domain::proof::ProofStamp;
 use crate::domain::settings::Settings;
 use crate::domain::snapshot::Amount;
 use crate::download::hash_both_ways;
-use crate::ops::parallel::{ReadEvent, read_all};
+use crate::ops::parallel::{HashEvent, read_all};
 use crate::ops::services::Services;
 use crate::ops::sync::SyncEvent;
 use crate::store::Store;
@@ -166,16 +166,16 @@ fn read_files(
             read.map_err(|err| err.to_string()).transpose()
         },
         &mut |event| match event {
-            ReadEvent::Started { job } => show(&SyncEvent::FileStarted {
+            HashEvent::Started { job } => show(&SyncEvent::FileStarted {
                 name: name(job),
                 n_bytes: jobs[job].1.size_bytes,
                 have: 0,
             }),
-            ReadEvent::Read { job, bytes } => show(&SyncEvent::BytesRead {
+            HashEvent::Read { job, bytes } => show(&SyncEvent::BytesRead {
                 name: name(job),
                 n_bytes: bytes,
             }),
-            ReadEvent::Ended { job, result } => {
+            HashEvent::Ended { job, result } => {
                 show(&SyncEvent::FileEnded { name: name(job) });
                 on_result(job, result);
             }

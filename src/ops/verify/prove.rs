@@ -9,7 +9,7 @@ use crate::domain::content::ContentId;
 use crate::domain::proof::ProofStamp;
 use crate::domain::xet::XetHash;
 use crate::download::{WholeRead, prove_content};
-use crate::ops::parallel::{ReadEvent, read_all};
+use crate::ops::parallel::{HashEvent, read_all};
 use crate::sys::stop::StopFlag;
 use crate::xet::{FileHasher, sidecar};
 
@@ -41,7 +41,7 @@ pub fn prove_all(
     chosen: &[usize],
     threads: usize,
     stop: &StopFlag,
-    on: &mut dyn FnMut(ReadEvent<HashResult>),
+    on: &mut dyn FnMut(HashEvent<HashResult>),
 ) {
     read_all(
         chosen,
@@ -119,7 +119,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut ended = Vec::new();
         prove_all(&jobs(dir.path()), &[0, 1, 2], 2, stop, &mut |event| {
-            if let ReadEvent::Ended { job, result } = event {
+            if let HashEvent::Ended { job, result } = event {
                 ended.push((job, result));
             }
         });

@@ -19,7 +19,7 @@ use crate::domain::session::SessionId;
 use crate::domain::snapshot::RemoteFile;
 use crate::domain::units::ByteSize;
 use crate::ops::diagnose::{outcome_of, trouble_of};
-use crate::ops::parallel::ReadEvent;
+use crate::ops::parallel::HashEvent;
 use crate::ops::rollback;
 use crate::ops::run::{ActiveRun, Opening};
 use crate::ops::services::Services;
@@ -129,7 +129,7 @@ impl Verify<'_> {
         let threads = crate::sys::host::cores();
         prove_all(&jobs, &chosen, threads, &self.services.stop, &mut |event| {
             let result = match event {
-                ReadEvent::Started { job } => {
+                HashEvent::Started { job } => {
                     show(&SyncEvent::FileStarted {
                         name: jobs[job].name.clone(),
                         n_bytes: jobs[job].size_bytes,
@@ -137,7 +137,7 @@ impl Verify<'_> {
                     });
                     Ok(())
                 }
-                ReadEvent::Read { job, bytes } => {
+                HashEvent::Read { job, bytes } => {
                     show(&SyncEvent::BytesFetched {
                         name: jobs[job].name.clone(),
                         n_bytes: bytes,
@@ -145,7 +145,7 @@ impl Verify<'_> {
                     run.note_progress();
                     Ok(())
                 }
-                ReadEvent::Ended { job, result: proof } => {
+                HashEvent::Ended { job, result: proof } => {
                     show(&SyncEvent::FileEnded {
                         name: jobs[job].name.clone(),
                     });
