@@ -444,7 +444,7 @@ fn after_version_11_every_connection_takes_words_of_later_versions() {
 }
 
 #[test]
-fn version_13_lets_a_revision_have_several_models_and_shortens_old_patterns() {
+fn version_12_lets_a_revision_have_several_models_and_shortens_old_patterns() {
     let home = Home::new();
     drop(migrate(&home, &MIGRATIONS[..11]).unwrap());
     let sql = home.sql();
