@@ -32,6 +32,7 @@ mod status;
 mod status_text;
 mod stop;
 mod verify;
+mod views;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -158,6 +159,8 @@ enum Command {
     Verify(verify::VerifyCommand),
     Prune(prune::PruneCommand),
     Status(status::StatusCommand),
+    #[command(alias = "view")]
+    Views(views::Views),
     #[command(alias = "session")]
     Sessions(sessions::Sessions),
     #[command(alias = "run")]
@@ -316,6 +319,7 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::Verify(command) => command.run(context),
         Command::Prune(command) => command.run(context),
         Command::Status(command) => command.run(context),
+        Command::Views(command) => command.run(context),
         Command::Sessions(command) => command.run(context),
         Command::Runs(command) => command.run(context),
         Command::Pause(command) => command.run(context),

@@ -343,6 +343,7 @@ mod tests {
             }),
             crashed: Vec::new(),
             models: Vec::new(),
+            failed_views: Vec::new(),
             disks: Vec::new(),
             leftover_bytes: 0,
             check_max_age: Seconds(0),

@@ -37,7 +37,7 @@
 //! | delta | a new file built from ranges of old files and fetched ranges |
 //! | proof | a record that a file was read whole and had its hash; valid while the file is unchanged |
 //! | claim | the record, written before the first byte, that a run is working on a slot |
-//! | view | the shape of an entity for output: a table row, a JSON object or a metric |
+//! | view | the files of a model where another program looks for them, made of links (`ModelView` and the like in `json` are shapes of output) |
 //! | home | the directory with the database, logs and locks of one installation |
 
 pub mod alert;
@@ -77,6 +77,7 @@ pub mod status;
 pub mod time;
 pub mod timer;
 pub mod units;
+pub mod view;
 pub mod way;
 pub mod xet;
 pub mod yaml;

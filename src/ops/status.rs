@@ -99,6 +99,7 @@ fn without_database(places: &StatusContext<'_>, timer: Option<TimerFacts>) -> Re
         run: None,
         crashed: Vec::new(),
         models: Vec::new(),
+        failed_views: Vec::new(),
         disks: disks(places),
         leftover_bytes: 0,
         check_max_age: places.settings.check_max_age(),
@@ -127,6 +128,7 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
     status.next_due = next_due(places, store, &schedules.readable)?;
     status.shards = shards(store, status)?;
     status.models = models(store, &schedules.readable, status)?;
+    status.failed_views = store.failed_views()?;
     if let Ok(endpoint) = places.settings.endpoint().parse::<Endpoint>() {
         status.asked_to_wait = exhausted_until(store, endpoint.as_str(), status.now)?;
     }

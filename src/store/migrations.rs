@@ -54,6 +54,7 @@ pub const MIGRATIONS: &[Migration] = &[
         sql: include_str!("schema/0011.sql"),
         then: |connection, _| announce_edited_schema(connection),
     },
+    Migration::of_sql(include_str!("schema/0012.sql")),
 ];
 
 /// Makes every connection read the schema again, which SQLite does by itself

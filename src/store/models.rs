@@ -33,9 +33,11 @@ impl Store {
     pub fn insert_model(&self, spec: &ModelSpec, now: Timestamp) -> Result<ModelId> {
         self.transaction(|store| {
             let sql = "INSERT INTO models (name, repo_type, repo_id, revision, include, exclude,
-                    destination, priority, enabled, keep_revisions, created_at, updated_at)
+                    destination, priority, enabled, keep_revisions, views, view_map, view_copy,
+                    created_at, updated_at)
                 VALUES (:name, :repo_type, :repo_id, :revision, :include, :exclude,
-                    :destination, :priority, :enabled, :keep_revisions, :now, :now)";
+                    :destination, :priority, :enabled, :keep_revisions, :views, :view_map,
+                    :view_copy, :now, :now)";
             store.write_model_spec(sql, None, spec, now)?;
             let id = ModelId(store.connection().last_insert_rowid());
             store.write_tags(id, &spec.tags)?;
@@ -49,7 +51,8 @@ impl Store {
             let sql = "UPDATE models SET name = :name, repo_type = :repo_type, repo_id = :repo_id,
                     revision = :revision, include = :include, exclude = :exclude,
                     destination = :destination, priority = :priority, enabled = :enabled,
-                    keep_revisions = :keep_revisions, updated_at = :now
+                    keep_revisions = :keep_revisions, views = :views, view_map = :view_map,
+                    view_copy = :view_copy, updated_at = :now
                 WHERE id = :id";
             let n_changed = store.write_model_spec(sql, Some(id), spec, now)?;
             expect_one(n_changed, id)?;
@@ -168,6 +171,7 @@ impl Store {
         let now = seconds(now);
         let keep_revisions = spec.keep_revisions.map(|n| integer(n.into()));
         let priority = spec.priority.get();
+        let (views, view_map) = (list_or_null(&spec.views), list_or_null(&spec.view_map));
         let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = Vec::new();
         let (name, revision) = (spec.name.as_str(), spec.revision.as_str());
         let (repo_type, repo_id) = (spec.repo.kind.as_str(), spec.repo.id.as_str());
@@ -182,6 +186,9 @@ impl Store {
             ":priority": priority,
             ":enabled": spec.enabled,
             ":keep_revisions": keep_revisions,
+            ":views": views,
+            ":view_map": view_map,
+            ":view_copy": spec.view_copy,
             ":now": now,
         });
         let number = id.map(|id| id.0);
@@ -258,6 +265,11 @@ pub(super) fn of_schedules() -> String {
     )
 }
 
+/// Most models have no views: NULL takes no space.
+fn list_or_null<T: ToString>(values: &BTreeSet<T>) -> Option<String> {
+    (!values.is_empty()).then(|| wire::render_list(values.iter().map(T::to_string)))
+}
+
 fn expect_one(n_changed: usize, id: ModelId) -> Result<()> {
     if n_changed == 0 {
         return Err(StoreError::not_found("model", id.0));
@@ -281,6 +293,9 @@ fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
             keep_revisions: row.get("keep_revisions")?,
             enabled: row.get("enabled")?,
             tags: wire::read_words(row, "tags")?,
+            views: wire::read_words(row, "views")?,
+            view_map: wire::read_words(row, "view_map")?,
+            view_copy: row.get("view_copy")?,
         },
         state: ModelState {
             held_commit: row.parsed_if_any("held_commit")?,

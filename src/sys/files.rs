@@ -275,8 +275,9 @@ pub fn hard_link(source: &Path, target: &Path) -> io::Result<()> {
     fs::hard_link(fs::canonicalize(source)?, target)
 }
 
+/// Creates an independent copy that shares the bytes of its source.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(super) fn reflink(source: &Path, target: &Path) -> io::Result<()> {
+pub fn reflink(source: &Path, target: &Path) -> io::Result<()> {
     let source = File::open(source)?;
     let file = create_new(target)?;
     rustix::fs::ioctl_ficlone(&file, &source).map_err(|err| {
@@ -285,8 +286,9 @@ pub(super) fn reflink(source: &Path, target: &Path) -> io::Result<()> {
     })
 }
 
+/// Creates an independent copy that shares the bytes of its source.
 #[cfg(target_os = "macos")]
-pub(super) fn reflink(source: &Path, target: &Path) -> io::Result<()> {
+pub fn reflink(source: &Path, target: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, CloneFlags, fclonefileat};
     Ok(fclonefileat(
         File::open(source)?,
@@ -296,8 +298,9 @@ pub(super) fn reflink(source: &Path, target: &Path) -> io::Result<()> {
     )?)
 }
 
+/// Creates an independent copy that shares the bytes of its source.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "macos")))]
-pub(super) fn reflink(_source: &Path, _target: &Path) -> io::Result<()> {
+pub fn reflink(_source: &Path, _target: &Path) -> io::Result<()> {
     Err(ErrorKind::Unsupported.into())
 }
 

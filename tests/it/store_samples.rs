@@ -92,6 +92,9 @@ pub fn model(text: &str) -> ModelSpec {
         keep_revisions: None,
         enabled: true,
         tags: BTreeSet::new(),
+        views: BTreeSet::new(),
+        view_map: BTreeSet::new(),
+        view_copy: false,
     }
 }
 
@@ -112,6 +115,9 @@ pub fn rich_model(text: &str) -> ModelSpec {
         keep_revisions: Some(3),
         enabled: false,
         tags: names(&["llm", "night"]),
+        views: ["dir=/srv/a, \"b\"".parse().unwrap()].into(),
+        view_map: ["a.bin=vae/ünï.bin".parse().unwrap()].into(),
+        view_copy: true,
         ..model(text)
     }
 }

@@ -13,6 +13,7 @@ use crate::domain::session::{ByteCounts, Session, SessionEnd, Trouble};
 use crate::domain::shard::Shard;
 use crate::domain::time::Timestamp;
 use crate::domain::units::{ByteSize, Seconds};
+use crate::domain::view::ViewSpec;
 
 /// The facts of a home at one moment.
 #[derive(Clone, Debug)]
@@ -48,6 +49,8 @@ pub struct Status {
     /// Runs that crashed; the next run closes them.
     pub crashed: Vec<Run>,
     pub models: Vec<ModelStatus>,
+    /// Views that do not show the published revision, with the reason.
+    pub failed_views: Vec<FailedView>,
     pub disks: Vec<DiskFacts>,
     /// Bytes of interrupted downloads that no revision needs; removed at the next
     /// success of their repository.
@@ -55,6 +58,14 @@ pub struct Status {
     pub check_max_age: Seconds,
     /// The error of the database; most of the above is missing then.
     pub database_trouble: Option<DatabaseTrouble>,
+}
+
+/// A view whose last attempt failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedView {
+    pub model: EntryName,
+    pub spec: ViewSpec,
+    pub failure: String,
 }
 
 impl Status {

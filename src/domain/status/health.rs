@@ -3,7 +3,7 @@
 use super::age::{impossible_schedule, stale_check, wrong_clock};
 use super::facts::{DiskFacts, ModelStatus, Status, TimerFacts};
 use super::failed_tick::FailedTick;
-use super::trouble::{damage, held_update, model_trouble};
+use super::trouble::{damage, failed_view, held_update, model_trouble};
 use crate::domain::model::EntryName;
 use crate::domain::outcome::words;
 use crate::domain::run::Run;
@@ -33,6 +33,7 @@ words! {
         ModelGated = "model-gated",
         ModelOrphaned = "model-orphaned",
         UpdateHeld = "update-held",
+        ViewFailed = "view-failed",
         StaleCheck = "stale-check",
     }
 }
@@ -86,6 +87,7 @@ pub fn assess(status: &Status) -> Vec<Warning> {
     warnings.extend(status.bad_rows.iter().map(|row| bad_row(row)));
     warnings.extend(status.models.iter().filter_map(model_trouble));
     warnings.extend(status.models.iter().filter_map(held_update));
+    warnings.extend(status.failed_views.iter().map(failed_view));
     let stale = status.models.iter();
     warnings.extend(stale.filter_map(|model| stale_check(model, status)));
     warnings
@@ -239,6 +241,7 @@ mod tests {
             run: None,
             crashed: Vec::new(),
             models: vec![model()],
+            failed_views: Vec::new(),
             disks: vec![DiskFacts {
                 used_for: DiskUse::Cache,
                 path: "/hub".into(),

@@ -18,6 +18,7 @@ mod places;
 mod programs;
 mod schedules;
 mod timer;
+mod views;
 
 use std::collections::BTreeMap;
 
@@ -68,6 +69,7 @@ impl Doctor<'_> {
                 )]
             }));
         }
+        found.extend(store.as_ref().map_or_else(Vec::new, views::views));
         found.extend(places::space(home, &settings));
         found.push(clock::zone(host));
         let answer = hub::reach(host, &settings, &mut found);

@@ -14,7 +14,7 @@ use super::watchdog::Watchdog;
 use crate::cache::CacheLayout;
 use crate::domain::alert::RunFacts;
 use crate::domain::model::{Destination, EntryName};
-use crate::domain::outcome::{Effect, ExitStatus, Trigger};
+use crate::domain::outcome::{Effect, ExitStatus, Outcome, Trigger};
 use crate::domain::repo::Repo;
 use crate::domain::run::{RunCommand, RunEnd, RunId, RunStart};
 use crate::domain::schedule::{RateTable, ScheduleId};
@@ -30,6 +30,7 @@ use crate::ops::services::Services;
 use crate::ops::sync::{
     CacheChoice, Planned, Proofs, SyncEvent, SyncRequest, SyncResult, Syncer, Target, TargetId,
 };
+use crate::ops::views::{self, ViewContext};
 use crate::ops::{dead_ends, ownership, rate_limits, retention};
 use crate::store::Store;
 use crate::sys::host::checkpoint;
@@ -134,7 +135,7 @@ impl<'a> ActiveRun<'a> {
             retention::prune_logs(store, home, settings.keep_logs(), started_at)?;
         }
         let identity = ownership::identity(host, home, store)?;
-        Ok(Self {
+        let run = Self {
             services,
             command,
             trigger,
@@ -151,7 +152,53 @@ impl<'a> ActiveRun<'a> {
             first_error: None,
             cache: ownership::cache_of(settings, &identity),
             synced_repos: BTreeSet::new(),
-        })
+        };
+        if matches!(command, RunCommand::RunDue | RunCommand::Download) {
+            run.prepare_views();
+        }
+        Ok(run)
+    }
+
+    fn view_context(&self) -> ViewContext<'_> {
+        ViewContext {
+            store: &self.services.store,
+            cache: &self.cache,
+            run: Some(&self.id),
+            now: self.services.host.now(),
+        }
+    }
+
+    /// Removes views that no model has, and finds files that others have written to.
+    /// Before the first target is checked: its check knows the bad files then.
+    fn prepare_views(&self) {
+        let context = self.view_context();
+        let prepared = views::settle(context).and_then(|_| views::notice_writes(context));
+        if let Err(err) = prepared {
+            log::warn!("views cannot be looked at: {err:#}");
+        }
+    }
+
+    /// Brings the views of a model to its published revision. A failure is reported and
+    /// does not change the outcome of the session.
+    fn refresh_views(&self, target: &Target) {
+        let refreshed = || -> Result<Vec<views::ViewFailure>> {
+            let Some((id, _)) = &target.model else {
+                return Ok(Vec::new());
+            };
+            match self.services.store.model_by_id(*id)? {
+                Some(model) => views::refresh(self.view_context(), &model),
+                None => Ok(Vec::new()),
+            }
+        };
+        let label = target.label();
+        match refreshed() {
+            Ok(failures) => {
+                for failure in failures {
+                    log::warn!(target: logging::SESSION, "{label}: {}", failure.sentence());
+                }
+            }
+            Err(err) => log::warn!(target: logging::SESSION, "{label}: no view: {err:#}"),
+        }
     }
 
     pub fn id(&self) -> &RunId {
@@ -393,6 +440,9 @@ impl<'a> ActiveRun<'a> {
         let is_recorded = recorded.is_ok();
         self.note_error(recorded);
         checkpoint("session closed");
+        if self.command != RunCommand::Verify || result.outcome == Outcome::Repaired {
+            self.refresh_views(&target);
+        }
         if result.outcome.effect(None) == Effect::Current {
             let commit = result.progress.new_commit.as_ref();
             let store = &self.services.store;
