@@ -21,8 +21,16 @@ fn world() -> TestEnv {
 
 /// Publishes a revision of `acme/tiny`, and returns the bytes of its weights.
 fn publish(env: &TestEnv, n: u64, others: &[(&str, &str)]) -> Vec<u8> {
+    replace(env, n, &[], others)
+}
+
+/// As `publish`, without some files of the revision before.
+fn replace(env: &TestEnv, n: u64, gone: &[&str], others: &[(&str, &str)]) -> Vec<u8> {
     let weights = generated_bytes(SIZE, n);
     let mut commit = env.hub().repo("acme/tiny").commit("main");
+    for path in gone {
+        commit = commit.remove(path);
+    }
     commit = commit.lfs("model.safetensors", weights.clone());
     for (path, text) in others {
         commit = commit.file(path, text.as_bytes());
@@ -110,7 +118,7 @@ fn a_view_shows_each_new_revision_and_goes_back_with_a_rollback() {
     let shared = views(&env)[0]["bytes_shared"].as_u64().unwrap();
     assert_eq!(shared, SIZE as u64 + 1, "no byte is there twice");
 
-    let second = publish(&env, 2, &[("b/new.json", "2")]);
+    let second = replace(&env, 2, &["a/old.json"], &[("b/new.json", "2")]);
     download(&env, 2).succeeds();
     assert_eq!(files(&root), ["b/new.json", "model.safetensors"]);
     assert_eq!(fs::read(root.join("model.safetensors")).unwrap(), second);
@@ -280,6 +288,23 @@ fn a_comfyui_view_has_the_files_that_the_map_names() {
 }
 
 #[test]
+fn a_model_can_be_added_with_all_that_its_view_needs() {
+    let env = world();
+    publish(&env, 1, &[]);
+    let root = env.root().join("apps/comfyui");
+    let view = format!("comfyui={}", root.display());
+    let map = "model.safetensors=vae/tiny.safetensors";
+    let add = ["models", "add", "acme/tiny", "--no-check", "--copy"];
+    let flags = ["--view", &view, "--view-map", map, "--json"];
+    let model = env.hfdl(add.iter().chain(&flags).copied()).json();
+    assert_eq!(model["views"][0], view);
+    assert_eq!(model["view_map"][0], map);
+    assert_eq!(model["view_copy"], true);
+    download(&env, 1).succeeds();
+    assert_eq!(files(&root), ["vae/tiny.safetensors"]);
+}
+
+#[test]
 fn a_file_of_somebody_else_is_never_replaced_and_the_next_run_tries_again() {
     let env = world();
     let weights = publish(&env, 1, &[("config.json", "{}")]);
@@ -335,7 +360,7 @@ fn a_users_file_beside_the_view_stays_through_an_update() {
     let root = with_view(&env, "dir");
     download(&env, 1).succeeds();
     fs::write(root.join("notes.txt"), "mine").unwrap();
-    let second = publish(&env, 2, &[("b.json", "2")]);
+    let second = replace(&env, 2, &["a.json"], &[("b.json", "2")]);
     download(&env, 2).succeeds();
     assert_eq!(files(&root), ["b.json", "model.safetensors", "notes.txt"]);
     assert_eq!(fs::read(root.join("model.safetensors")).unwrap(), second);
@@ -503,9 +528,7 @@ fn views_are_exported_and_applied() {
     }
     let file = env.root().join("work/file.yaml");
     fs::write(&file, &exported).unwrap();
-    env.line("apply -f file.yaml")
-        .succeeds()
-        .explains("nothing to do");
+    env.line("apply -f file.yaml").succeeds().prints("nothing to do");
     let without: Vec<&str> = exported
         .lines()
         .filter(|line| !line.contains("view") && !line.contains("modelscope="))
@@ -577,13 +600,13 @@ mod on_another_device {
             .succeeds();
         download(&env, 1).succeeds();
         assert_eq!(views(&env)[0]["methods"][0], "symlink");
-        let second = publish(&env, 2, &[("b.json", "2")]);
+        let second = replace(&env, 2, &["a.json"], &[("b.json", "2")]);
         download(&env, 2).succeeds();
         assert_eq!(fs::read(root.join("model.safetensors")).unwrap(), second);
 
         // A view that cannot follow keeps the files that it shows.
         fs::write(root.join("c.json"), "theirs").unwrap();
-        publish(&env, 3, &[("c.json", "3")]);
+        replace(&env, 3, &["b.json"], &[("c.json", "3")]);
         download(&env, 3).succeeds();
         assert_eq!(state(&env), "conflict");
         env.line("prune --yes").succeeds();

@@ -194,10 +194,10 @@ impl<'a> ActiveRun<'a> {
         match refreshed() {
             Ok(failures) => {
                 for failure in failures {
-                    log::warn!(target: logging::SESSION, "{label}: {}", failure.sentence());
+                    log::warn!("{label}: {}", failure.sentence());
                 }
             }
-            Err(err) => log::warn!(target: logging::SESSION, "{label}: no view: {err:#}"),
+            Err(err) => log::warn!("{label}: no view: {err:#}"),
         }
     }
 
