@@ -22,6 +22,12 @@ pub(super) fn native(root: &Path, path: &RepoPath) -> PathBuf {
         })
 }
 
+/// Returns the native path of the folder of a view.
+pub(super) fn folder_of(root: &Path, tree: &str) -> PathBuf {
+    let parts = tree.split('/').filter(|part| !part.is_empty());
+    parts.fold(root.to_path_buf(), |path, part| path.join(part))
+}
+
 fn ownership_stamp(found: &Metadata) -> OwnershipStamp {
     let stamp = stamp_of(found);
     OwnershipStamp {

@@ -1,6 +1,7 @@
 //! Makes the files of a view under temporary names, and gives them their names.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use thiserror::Error;
 
-use super::look::{native, stamp_at};
+use super::look::{folder_of, native, stamp_at};
 use crate::domain::content::ContentId;
 use crate::domain::deletion::Permit;
 use crate::domain::repo::RepoPath;
@@ -64,6 +65,9 @@ pub struct Staged {
 /// Makes the files of one view.
 pub struct Maker<'a> {
     pub root: &'a Path,
+    /// The folder that belongs to the view: names below it come from the Hub, and no
+    /// link may lead out. Folders outside of it are a person's, and their links count.
+    pub tree: Option<&'a str>,
     /// The methods to try, in this order.
     pub methods: &'a [ViewMethod],
     /// The prefix of temporary names, with the id of the home.
@@ -75,21 +79,22 @@ impl Maker<'_> {
     pub fn stage(&self, job: &Job<'_>) -> Result<Staged> {
         let path = native(self.root, job.path);
         let folder = path.parent().unwrap_or(self.root);
-        fs::create_dir_all(folder)
-            .with_context(|| format!("cannot create `{}`", folder.display()))?;
-        let temporary = self.temporary_in(folder);
+        let context = || format!("cannot create `{}`", folder.display());
+        let top = match self.tree {
+            Some(tree) => folder_of(self.root, tree),
+            None => folder.to_path_buf(),
+        };
+        fs::create_dir_all(&top).with_context(context)?;
+        if let Ok(below) = folder.strip_prefix(&top) {
+            files::create_dirs_inside(&top, below).with_context(context)?;
+        }
+        let temporary = unused_name(folder, self.prefix, NameKind::Temporary);
         let record = self.make(job, &temporary)?;
         Ok(Staged {
             record,
             temporary,
             path,
         })
-    }
-
-    pub(super) fn temporary_in(&self, folder: &Path) -> PathBuf {
-        let own = files::unused_name(folder);
-        let own = own.file_name().unwrap_or_default().to_string_lossy();
-        folder.join(format!("{}{own}", self.prefix))
     }
 
     /// Makes a file at a path that has none, and returns its record.
@@ -212,10 +217,35 @@ fn write_read_only(at: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::set_permissions(at, files::read_only(&found.permissions()))
 }
 
-/// Tells whether a name is a temporary one of this prefix.
-pub(super) fn is_temporary(name: &std::ffi::OsStr, prefix: &str) -> bool {
-    let start = format!("{prefix}{}", files::TEMPORARY_PREFIX);
-    name.to_str().is_some_and(|name| name.starts_with(&start))
+/// The kinds of names that this home gives for a moment.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum NameKind {
+    /// A file or folder that only this home has seen.
+    Temporary,
+    /// A folder that may hold files of a person.
+    Old,
+}
+
+impl NameKind {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Temporary => files::TEMPORARY_PREFIX,
+            Self::Old => "old-",
+        }
+    }
+}
+
+/// Returns an unused name in a folder.
+pub(super) fn unused_name(folder: &Path, prefix: &str, kind: NameKind) -> PathBuf {
+    let word = kind.word();
+    folder.join(format!("{prefix}{word}{:016x}", fastrand::u64(..)))
+}
+
+/// Returns the kind of a name of this home; `None` for all others.
+pub(super) fn name_kind(name: &OsStr, prefix: &str) -> Option<NameKind> {
+    let rest = name.to_str()?.strip_prefix(prefix)?;
+    let kinds = [NameKind::Temporary, NameKind::Old];
+    kinds.into_iter().find(|kind| rest.starts_with(kind.word()))
 }
 
 #[cfg(test)]
@@ -239,6 +269,7 @@ mod tests {
         for method in [ViewMethod::HardLink, ViewMethod::Symlink, ViewMethod::Copy] {
             let maker = Maker {
                 root: &root,
+                tree: Some(""),
                 methods: &[method],
                 prefix: ".hfdl-1-",
             };
@@ -261,6 +292,7 @@ mod tests {
         let source = dir.path().join("gone");
         let maker = Maker {
             root: dir.path(),
+            tree: None,
             methods: &LADDER,
             prefix: ".hfdl-1-",
         };
@@ -278,6 +310,7 @@ mod tests {
         let path: RepoPath = "b.bin".parse().unwrap();
         let maker = Maker {
             root: dir.path(),
+            tree: None,
             methods: &LADDER,
             prefix: ".hfdl-1-",
         };

@@ -22,5 +22,5 @@ mod tree;
 pub use look::{look, stamp_at};
 pub use make::{Job, JobSource, LADDER, Maker, NoMethod, Staged, put};
 pub use manifests::named_by_others;
-pub use remove::{Removed, clear_temporary, remove_files};
+pub use remove::{Removed, clear_leftovers, remove_files};
 pub use tree::{holds_only, retire, stage_tree, swap};

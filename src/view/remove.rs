@@ -1,12 +1,14 @@
 //! Removes files of a view that are still as it made them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 
 use super::look::{look, native};
-use super::make::is_temporary;
+use super::make::{NameKind, name_kind};
+use super::tree::retire;
 use crate::domain::deletion::{FileOrigin, Permit, Reason, Refusal, judge};
 use crate::domain::repo::RepoPath;
 use crate::domain::view::{FileState, ViewFile, file_state};
@@ -63,43 +65,38 @@ fn remove_emptied(root: &Path, path: &Path) {
     }
 }
 
-/// Removes temporary files and folders that a killed process of this home has left in
-/// the folders of some paths.
-pub fn clear_temporary<'p>(
+/// Removes the leftovers of a killed process of this home in the folders of a view:
+/// temporary files and folders, and old folders by the records of their files.
+pub fn clear_leftovers<'p>(
     root: &Path,
-    tree: Option<&str>,
     paths: impl IntoIterator<Item = &'p RepoPath>,
+    records: &[ViewFile],
     prefix: &str,
 ) {
-    let paths = paths.into_iter().map(|path| native(root, path));
-    let mut folders: Vec<PathBuf> = paths
-        .filter_map(|path| path.parent().map(Path::to_path_buf))
-        .collect();
-    if let Some(tree) = tree {
-        let folder = tree
-            .split('/')
-            .fold(root.to_path_buf(), |path, part| match part {
-                "" => path,
-                part => path.join(part),
-            });
-        folders.extend(folder.parent().map(Path::to_path_buf));
+    let mut folders = BTreeSet::from([root.to_path_buf()]);
+    folders.extend(root.parent().map(Path::to_path_buf));
+    for path in paths {
+        let path = native(root, path);
+        let above = path.ancestors().skip(1);
+        let above = above.take_while(|folder| folder.starts_with(root));
+        folders.extend(above.map(Path::to_path_buf));
     }
-    folders.sort();
-    folders.dedup();
     for folder in folders {
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-            if !is_temporary(&entry.file_name(), prefix) {
-                continue;
-            }
-            let path = entry.path();
+            let (name, path) = (entry.file_name(), entry.path());
             let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            let removed = if is_folder {
-                removal::remove_tree(&path, Permit::scratch())
-            } else {
-                removal::remove_file(&path, Permit::scratch())
+            let removed = match (name_kind(&name, prefix), is_folder) {
+                (Some(NameKind::Temporary), true) => {
+                    removal::remove_tree(&path, Permit::scratch()).map_err(Error::from)
+                }
+                (Some(NameKind::Temporary), false) => {
+                    removal::remove_file(&path, Permit::scratch()).map_err(Error::from)
+                }
+                (Some(NameKind::Old), true) => retire(root, &path, records).map(|()| true),
+                _ => continue,
             };
             if let Err(err) = removed {
-                log::debug!("cannot remove `{}`: {err}", path.display());
+                log::warn!("cannot remove `{}`: {err:#}", path.display());
             }
         }
     }

@@ -528,7 +528,9 @@ fn views_are_exported_and_applied() {
     }
     let file = env.root().join("work/file.yaml");
     fs::write(&file, &exported).unwrap();
-    env.line("apply -f file.yaml").succeeds().prints("nothing to do");
+    env.line("apply -f file.yaml")
+        .succeeds()
+        .prints("nothing to do");
     let without: Vec<&str> = exported
         .lines()
         .filter(|line| !line.contains("view") && !line.contains("modelscope="))
@@ -549,6 +551,55 @@ fn views_are_exported_and_applied() {
     env.line("models set acme/tiny --no-copy").succeeds();
     let shown = env.line("models show acme/tiny --json").json();
     assert_eq!(shown["view_copy"], false);
+}
+
+#[test]
+fn a_directory_of_plain_files_has_views_too_and_no_hard_links_lead_there() {
+    let env = world();
+    let weights = publish(&env, 1, &[("config.json", "{}")]);
+    let (to, root) = (env.root().join("plain"), env.root().join("apps/dir"));
+    let view = format!("dir={}", root.display());
+    let add = ["models", "add", "acme/tiny", "--no-check", "--to"];
+    let to = to.to_str().unwrap();
+    env.hfdl(add.iter().chain(&[to, "--view", &view]).copied())
+        .succeeds();
+    download(&env, 1).succeeds();
+    assert_eq!(files(&root), ["config.json", "model.safetensors"]);
+    assert_eq!(fs::read(root.join("model.safetensors")).unwrap(), weights);
+    assert_ne!(views(&env)[0]["methods"][0], "hardlink");
+    fs::write(Path::new(to).join("config.json"), "edited").unwrap();
+    let second = replace(&env, 2, &["config.json"], &[]);
+    download(&env, 2).succeeds();
+    assert_eq!(fs::read(root.join("model.safetensors")).unwrap(), second);
+    assert_eq!(state(&env), "ok");
+}
+
+#[cfg(unix)]
+#[test]
+fn no_link_in_a_tree_leads_a_file_of_the_hub_out_of_it() {
+    let env = world();
+    publish(&env, 1, &[("a/x.json", "1")]);
+    let root = with_view(&env, "dir");
+    let outside = env.root().join("outside");
+    fs::create_dir_all(&root).unwrap();
+    fs::create_dir_all(&outside).unwrap();
+    std::os::unix::fs::symlink(&outside, root.join("a")).unwrap();
+    download(&env, 1).succeeds().explains("was not made");
+    assert_eq!(files(&outside), Vec::<String>::new());
+}
+
+#[test]
+fn a_view_inside_the_cache_is_refused() {
+    let env = world();
+    publish(&env, 1, &[]);
+    let inside = env.cache().join("models--acme--tiny/view");
+    let view = format!("dir={}", inside.display());
+    env.hfdl(["models", "add", "acme/tiny", "--no-check", "--view", &view])
+        .succeeds();
+    download(&env, 1)
+        .succeeds()
+        .explains("lies inside the cache");
+    assert!(!inside.exists());
 }
 
 #[test]

@@ -52,13 +52,13 @@ pub fn list(store: &Store) -> Result<Vec<ListedView>> {
         for spec in &model.spec.views {
             let mut own = made.iter();
             let own = own.find(|view| view.model == Some(model.id) && view.spec == *spec);
-            listed.push(describe(&model, spec, own)?);
+            listed.push(describe(&model, spec, own));
         }
     }
     Ok(listed)
 }
 
-fn describe(model: &Model, spec: &ViewSpec, made: Option<&MadeView>) -> Result<ListedView> {
+fn describe(model: &Model, spec: &ViewSpec, made: Option<&MadeView>) -> ListedView {
     let mut listed = ListedView {
         model: model.spec.name.clone(),
         spec: spec.clone(),
@@ -70,17 +70,23 @@ fn describe(model: &Model, spec: &ViewSpec, made: Option<&MadeView>) -> Result<L
         failure: None,
     };
     let Some(made) = made else {
-        return Ok(listed);
+        return listed;
     };
+    listed.commit.clone_from(&made.commit);
+    listed.failure.clone_from(&made.failure);
     let paths = made.files.iter();
     let paths = paths.map(|file| (&file.path, file.source.as_deref()));
-    let found = view::look(&spec.root, paths)?;
+    let found = match view::look(&spec.root, paths) {
+        Ok(found) => found,
+        Err(err) => {
+            listed.failure = Some(format!("{err:#}"));
+            return listed;
+        }
+    };
     let (state, differing) = view_state(made, model.state.published_commit.as_ref(), &found);
     let differing = differing.iter().map(|path| spec.root.join(path.as_str()));
     listed.differing = differing.collect();
     listed.state = state;
-    listed.commit.clone_from(&made.commit);
-    listed.failure.clone_from(&made.failure);
     for file in &made.files {
         let is_shared = match file.method {
             ViewMethod::Reflink | ViewMethod::HardLink | ViewMethod::Symlink => true,
@@ -94,5 +100,5 @@ fn describe(model: &Model, spec: &ViewSpec, made: Option<&MadeView>) -> Result<L
         }
     }
     listed.methods.sort();
-    Ok(listed)
+    listed
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Error, Result, bail, ensure};
 use thiserror::Error;
 
 use super::published::PublishedFiles;
@@ -19,6 +19,7 @@ use crate::domain::view::{
 };
 use crate::store::Store;
 use crate::sys::host::checkpoint;
+use crate::sys::paths::real_place;
 use crate::view::{self, Job, JobSource, LADDER, Maker};
 
 /// The parts of a command that views need.
@@ -136,6 +137,13 @@ fn show(
     commit: &CommitSha,
     made: &MadeView,
 ) -> Result<()> {
+    let cache_root = real_place(context.cache.root());
+    ensure!(
+        !real_place(&made.spec.root).starts_with(&cache_root),
+        "`{}` lies inside the cache `{}`",
+        made.spec.root.display(),
+        cache_root.display()
+    );
     let published = PublishedFiles::read(context.cache, model, commit)?;
     let layout = published.lay_out(made.spec.kind)?;
     let root = &made.spec.root;
@@ -145,10 +153,10 @@ fn show(
     };
     let sources: Vec<Option<PathBuf>> = layout.entries.iter().map(source).collect();
     let prefix = temporary_prefix(context.cache)?;
-    let tree = layout.tree.as_deref();
     let paths = layout.entries.iter().map(|entry| &entry.path);
     let old_paths = made.files.iter().map(|file| &file.path);
-    view::clear_temporary(root, tree, paths.clone().chain(old_paths), &prefix);
+    let all_paths = paths.clone().chain(old_paths);
+    view::clear_leftovers(root, all_paths, &made.files, &prefix);
     let old = made.files.iter();
     let old = old.map(|file| (&file.path, file.source.as_deref()));
     // The entries come last: their sources count.
@@ -211,15 +219,24 @@ impl Change<'_> {
         methods.extend(model.spec.view_copy.then_some(ViewMethod::Copy));
         let maker = Maker {
             root: self.root(),
+            tree: self.layout.tree.as_deref(),
             methods: &methods,
             prefix: self.prefix,
         };
         let is_new_commit = self.made.commit.as_ref() != Some(commit);
         if let Some(tree) = self.layout.tree.as_deref().filter(|_| is_new_commit)
-            && view::holds_only(self.root(), tree, &self.as_made(), self.prefix)
+            && view::holds_only(self.root(), tree, &self.as_made())
         {
             match self.replace_tree(&maker, tree) {
-                Ok(files) => return Ok(files),
+                Ok((files, old)) => {
+                    if let Some(old) = old {
+                        checkpoint("view in place");
+                        let mut records = self.made.files.clone();
+                        records.extend(files.iter().cloned());
+                        view::retire(self.root(), &old, &records)?;
+                    }
+                    return Ok(files);
+                }
                 Err(err) => log::debug!("file by file, because {err:#}"),
             }
         }
@@ -246,7 +263,7 @@ impl Change<'_> {
             (EntrySource::Written(bytes), _) => JobSource::Written(bytes),
             (EntrySource::File(_), Some(source)) => JobSource::File(source),
             (EntrySource::File(path), None) => {
-                anyhow::bail!("`{}` has no file on disk", path.as_str())
+                bail!("`{}` has no file on disk", path.as_str())
             }
         };
         Ok(Job {
@@ -256,8 +273,12 @@ impl Change<'_> {
         })
     }
 
-    /// Replaces the folder of the view in one step.
-    fn replace_tree(&self, maker: &Maker<'_>, tree: &str) -> Result<Vec<ViewFile>> {
+    /// Replaces the folder of the view in one step; returns its files and the old folder.
+    fn replace_tree(
+        &self,
+        maker: &Maker<'_>,
+        tree: &str,
+    ) -> Result<(Vec<ViewFile>, Option<PathBuf>)> {
         let kept: BTreeMap<&RepoPath, &ViewFile> = self
             .plan
             .keep
@@ -282,16 +303,8 @@ impl Change<'_> {
             return Err(err.into());
         }
         checkpoint("view recorded");
-        if let Some(old) = view::swap(staged, maker)? {
-            checkpoint("view in place");
-            // The new revision is there; the next run removes the rest.
-            let mut records = self.made.files.clone();
-            records.extend(files.iter().cloned());
-            if let Err(err) = view::retire(self.root(), tree, &old, &records) {
-                log::warn!("the old files of a view are left: {err:#}");
-            }
-        }
-        Ok(files)
+        let old = view::swap(staged, maker)?;
+        Ok((files, old))
     }
 
     /// Replaces each file by itself; old files go last.

@@ -44,8 +44,7 @@ fn remove(context: ViewContext<'_>, made: &MadeView) -> Result<Settled> {
     let root = &made.spec.root;
     let prefix = temporary_prefix(context.cache)?;
     let paths = made.files.iter().map(|file| &file.path);
-    let tree = (made.spec.kind == ViewKind::Dir).then_some("");
-    view::clear_temporary(root, tree, paths, &prefix);
+    view::clear_leftovers(root, paths, &made.files, &prefix);
     // Manifests first: a blob goes only when nothing names it.
     let files: Vec<ViewFile> = made.files.iter().rev().cloned().collect();
     let claim = claim_of(&made.spec, BTreeSet::new(), &files);
