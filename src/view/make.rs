@@ -273,9 +273,10 @@ mod tests {
                 methods: &[method],
                 prefix: ".hfdl-1-",
             };
-            let Ok(staged) = maker.stage(&job(&path, &source)) else {
-                assert!(cfg!(windows), "{method}");
-                continue;
+            let staged = match maker.stage(&job(&path, &source)) {
+                // Only some users of Windows may create symbolic links.
+                Err(_) if cfg!(windows) && method == ViewMethod::Symlink => continue,
+                staged => staged.unwrap(),
             };
             assert_eq!(staged.record.method, method);
             assert!(!root.join("a/b.bin").exists(), "it has no name yet");

@@ -131,7 +131,7 @@ fn model(index: usize) -> impl Strategy<Value = ModelSpec> {
 }
 
 fn views_below(place: &str) -> BTreeSet<ViewSpec> {
-    let root = (place != "").then(|| absolute(&format!("{place}/views")));
+    let root = (!place.is_empty()).then(|| absolute(&format!("{place}/views")));
     let kind = ViewKind::Ollama;
     root.into_iter()
         .map(|root| ViewSpec { kind, root })

@@ -17,12 +17,13 @@ mod layout;
 mod ollama;
 mod plan;
 mod spec;
+mod state;
 
 pub use gguf::{GGUF_PREFIX_BYTES, GgufFacts};
 pub use layout::{EntrySource, NoLayout, ViewEntry, ViewLayout, ViewListing, lay_out};
 pub use ollama::{OllamaTexts, model_file};
 pub use plan::{
-    FileState, FoundFile, FoundKind, MadeView, ViewFile, ViewMethod, ViewPlan, ViewState,
-    file_state, plan_view, view_state,
+    FileState, FoundFile, FoundKind, ViewFile, ViewMethod, ViewPlan, file_state, plan_view,
 };
 pub use spec::{ViewKind, ViewMapping, ViewSpec};
+pub use state::{MadeView, ViewState, view_state};
