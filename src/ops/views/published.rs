@@ -25,6 +25,7 @@ pub(super) struct PublishedFiles<'a> {
     cache: &'a CacheLayout,
     model: &'a Model,
     commit: &'a CommitSha,
+    /// Sorted by path.
     files: Vec<RemoteFile>,
 }
 
@@ -58,7 +59,8 @@ impl<'a> PublishedFiles<'a> {
     /// Returns the path of the bytes of a file: the blob, or the file itself where the
     /// destination has no links.
     pub(super) fn source(&self, path: &RepoPath) -> Option<PathBuf> {
-        let file = self.files.iter().find(|file| file.path == *path)?;
+        let at = self.files.binary_search_by(|file| file.path.cmp(path));
+        let file = self.files.get(at.ok()?)?;
         let spec = &self.model.spec;
         Some(match &spec.destination {
             Destination::Directory(root) => root.join(native(path)),

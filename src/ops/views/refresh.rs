@@ -14,8 +14,8 @@ use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::run::{Event, EventKind, RunId};
 use crate::domain::time::Timestamp;
 use crate::domain::view::{
-    EntrySource, FileState, FoundFile, MadeView, NoLayout, ViewEntry, ViewFile, ViewLayout,
-    ViewMethod, ViewPlan, ViewSpec, file_state, plan_view,
+    EntrySource, FileState, FoundFile, FoundKind, MadeView, NoLayout, ViewEntry, ViewFile,
+    ViewLayout, ViewMethod, ViewPlan, ViewSpec, file_state, plan_view,
 };
 use crate::store::Store;
 use crate::sys::host::checkpoint;
@@ -200,11 +200,8 @@ impl Change<'_> {
     fn carry_out(&self, model: &Model, commit: &CommitSha) -> Result<Vec<ViewFile>> {
         for file in &self.plan.given_up {
             let path = self.root().join(file.path.as_str());
-            if self
-                .found
-                .get(&file.path)
-                .is_some_and(|found| file_state(file, found) == FileState::Changed)
-            {
+            let found = self.found.get(&file.path);
+            if found.is_some_and(|found| file_state(file, found) == FileState::Changed) {
                 log::warn!("`{}` is not as the view made it; it stays", path.display());
             }
         }
@@ -261,10 +258,8 @@ impl Change<'_> {
         let entry = &self.layout.entries[index];
         let source = match (&entry.source, &self.sources[index]) {
             (EntrySource::Written(bytes), _) => JobSource::Written(bytes),
-            (EntrySource::File(_), Some(source)) => JobSource::File(source),
-            (EntrySource::File(path), None) => {
-                bail!("`{}` has no file on disk", path.as_str())
-            }
+            (EntrySource::File(_), Some(source)) if source.exists() => JobSource::File(source),
+            (EntrySource::File(path), _) => bail!("the cache has no `{}` any more", path.as_str()),
         };
         Ok(Job {
             path: &entry.path,
@@ -349,7 +344,7 @@ impl Change<'_> {
         let entries = entries.map(|index| &self.layout.entries[*index].path);
         let is_there = |path: &&RepoPath| {
             let found = self.found.get(path);
-            found.is_some_and(|found| found.kind != crate::domain::view::FoundKind::Absent)
+            found.is_some_and(|found| found.kind != FoundKind::Absent)
         };
         entries.filter(is_there).cloned().collect()
     }
