@@ -30,13 +30,15 @@ pub const LADDER: [ViewMethod; 3] = [
 /// No allowed method can show a file in a folder.
 #[derive(Debug, Error)]
 #[error(
-    "`{}` cannot be shown in `{}` without a copy, which `--copy` allows: {tried}",
+    "`{}` cannot be shown in `{}`{}: {tried}",
     .file.display(),
-    .folder.display()
+    .folder.display(),
+    if *.may_copy { "" } else { " without a copy, which `--copy` allows" }
 )]
 pub struct NoMethod {
     file: PathBuf,
     folder: PathBuf,
+    may_copy: bool,
     tried: String,
 }
 
@@ -150,6 +152,7 @@ impl Maker<'_> {
         Err(NoMethod {
             file: source.to_path_buf(),
             folder: at.parent().unwrap_or(at).to_path_buf(),
+            may_copy: self.methods.contains(&ViewMethod::Copy),
             tried: tried.join("; "),
         }
         .into())

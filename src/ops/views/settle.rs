@@ -42,6 +42,10 @@ pub fn settle(context: ViewContext<'_>) -> Result<Settled> {
 
 fn remove(context: ViewContext<'_>, made: &MadeView) -> Result<Settled> {
     let root = &made.spec.root;
+    if !made.files.is_empty() && !root.exists() {
+        let root = root.display();
+        log::warn!("`{root}` is not there: files of a view are left if its disk comes back");
+    }
     let prefix = temporary_prefix(context.cache)?;
     let paths = made.files.iter().map(|file| &file.path);
     view::clear_leftovers(root, paths, &made.files, &prefix);
