@@ -81,12 +81,10 @@ impl CacheLayout {
         RepoLayout { folder, home }
     }
 
-    /// Splits the path of a file in the cache into its repository and the path below
-    /// the folder of the repository.
-    pub fn name_of<'p>(&self, file: &'p Path) -> Option<(Repo, &'p Path)> {
-        let mut parts = file.strip_prefix(&self.root).ok()?.components();
-        let folder = parts.next()?.as_os_str().to_str()?;
-        Some((parse_folder_name(folder)?, parts.as_path()))
+    /// Returns the repository in whose folder of the cache a file is.
+    pub fn repo_of(&self, file: &Path) -> Option<Repo> {
+        let folder = file.strip_prefix(&self.root).ok()?.iter().next()?;
+        parse_folder_name(folder.to_str()?)
     }
 
     /// Returns the lock that all writers of one blob take.
@@ -266,12 +264,6 @@ pub fn relative_blob(path: &RepoPath, content: &ContentId) -> PathBuf {
 /// Returns a repository's path as one of this platform, still relative.
 pub fn native(path: &RepoPath) -> PathBuf {
     path.segments().collect()
-}
-
-/// Returns a relative path of this platform as a repository's, if it can be one.
-pub fn repo_path(path: &Path) -> Option<RepoPath> {
-    let parts: Option<Vec<&str>> = path.iter().map(|part| part.to_str()).collect();
-    parts?.join("/").parse().ok()
 }
 
 fn below<'a>(mut folder: PathBuf, parts: impl Iterator<Item = &'a str>) -> PathBuf {

@@ -29,8 +29,8 @@ use crate::domain::placement::Placement;
 use crate::domain::plan::{ContentLocation, InPlace, LocalContent, LocalFacts};
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
+use crate::sys::abilities;
 use crate::sys::files;
-use crate::sys::names;
 use crate::sys::open;
 
 /// The folder of the official notes; no repository may put a file there.
@@ -113,15 +113,8 @@ impl LocalDir {
     /// Returns the names that this directory can hold.
     pub fn placement(&self) -> Result<Placement> {
         let private = self.private();
-        let context = || format!("cannot write to `{}`", private.display());
-        let case = files::letter_case(&private).with_context(context)?;
-        let forms = names::normal_forms(&private).with_context(context)?;
-        Ok(Placement {
-            names: files::file_names(),
-            case,
-            forms,
-            private: Some(RECORDS),
-        })
+        abilities::placement(&private, Some(RECORDS))
+            .with_context(|| format!("cannot write to `{}`", private.display()))
     }
 
     /// Returns the folder that is ours in a directory.

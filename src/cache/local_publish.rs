@@ -21,10 +21,11 @@ use crate::domain::deletion::{
 use crate::domain::plan::{Action, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, RepoPath};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
-use crate::sys::files::{self, Sharing};
+use crate::sys::files;
 use crate::sys::host::checkpoint;
 use crate::sys::open;
 use crate::sys::removal;
+use crate::sys::share::{self, Sharing};
 
 /// The treatment of files that are gone upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,25 +88,57 @@ impl LocalDir {
             "the plan is for commit {}, the listing for {commit}",
             plan.commit
         );
+        let uses = self.check_sources(plan)?;
+        let listing = wire::render_tree(remote).context("cannot render the listing")?;
+        self.write_private(&self.listing_path(PRIVATE, commit), &listing)?;
+        let mut written = self.list_as_written(repo, plan)?;
+        let mut removed = Vec::new();
+        if let Vanished::Delete(commits) = vanished {
+            // Only files in the way are deleted first; the others when all files are in place.
+            let in_the_way = |path: &RepoPath| {
+                let mut new = plan.files.iter();
+                new.any(|new| one_is_below(path, &new.file.path))
+            };
+            let of = (repo, commits);
+            self.delete_vanished(of, remote, &mut written, &mut removed, in_the_way)?;
+        }
+        let folders = self.put_all(plan, uses, take_lock)?;
+        folders.iter().try_for_each(|folder| sync_dir(folder))?;
+        if let Vanished::Delete(commits) = vanished {
+            let of = (repo, commits);
+            self.delete_vanished(of, remote, &mut written, &mut removed, |_| true)?;
+        }
+        if plan.files.len() == remote.files.len() {
+            self.write_private(&self.listing_path(RECORDS, commit), &listing)?;
+        }
+        self.write_written(&written)?;
+        Ok(Placed { removed })
+    }
+
+    /// Checks that all files of a plan are ready; returns how many files use each
+    /// stored content.
+    fn check_sources(&self, plan: &SyncPlan) -> Result<BTreeMap<ContentId, usize>> {
         let mut uses: BTreeMap<ContentId, usize> = BTreeMap::new();
         for planned in &plan.files {
             let (path, content) = (&planned.file.path, planned.file.content);
-            let source = match planned.action {
-                Action::Keep => self.file(path),
-                _ => {
-                    *uses.entry(content).or_default() += 1;
-                    self.stored(&content)
-                }
+            let source = if planned.action == Action::Keep {
+                self.file(path)
+            } else {
+                *uses.entry(content).or_default() += 1;
+                self.stored(&content)
             };
             let found = files::link_metadata_if_present(&source);
             check_size(&source, found, planned.file.size_bytes)
                 .with_context(|| format!("`{path}` is not ready to be published"))?;
         }
-        let listing = wire::render_tree(remote).context("cannot render the listing")?;
-        self.write_private(&self.listing_path(PRIVATE, commit), &listing)?;
+        Ok(uses)
+    }
 
-        // Before the files: one that is not on the list is never deleted, one
-        // that is on it and was not written has no note that agrees.
+    /// Adds the new files of a plan to the list of written files.
+    ///
+    /// Called before the files are put in place: a file that is not on the list is
+    /// never deleted, and one that is on it and was not written has no matching note.
+    fn list_as_written(&self, repo: &Repo, plan: &SyncPlan) -> Result<Written> {
         let mut written = self.written()?;
         let new = plan.files.iter().filter(|file| file.action != Action::Keep);
         written.extend(new.map(|new| {
@@ -116,23 +149,16 @@ impl LocalDir {
             (new.file.path.clone(), file)
         }));
         self.write_written(&written)?;
+        Ok(written)
+    }
 
-        let mut removed = Vec::new();
-        if let Vanished::Delete(commits) = vanished {
-            // Only files in the way are deleted first; the others when all files are in place.
-            let in_the_way = |path: &RepoPath| {
-                plan.files
-                    .iter()
-                    .any(|new| one_is_below(path, &new.file.path))
-            };
-            self.delete_vanished(
-                (repo, commits),
-                remote,
-                &mut written,
-                &mut removed,
-                in_the_way,
-            )?;
-        }
+    /// Puts the files of a plan in place with their notes; returns their folders.
+    fn put_all(
+        &self,
+        plan: &SyncPlan,
+        mut uses: BTreeMap<ContentId, usize>,
+        take_lock: TakeLock<'_>,
+    ) -> Result<BTreeSet<PathBuf>> {
         let mut folders = BTreeSet::new();
         for planned in &plan.files {
             let file = &planned.file;
@@ -146,19 +172,9 @@ impl LocalDir {
                 folders.insert(self.put(file, *left == 0)?);
             }
             checkpoint("file in place");
-            self.note_down(commit, file)?;
+            self.note_down(&plan.commit, file)?;
         }
-        folders.iter().try_for_each(|folder| sync_dir(folder))?;
-        if let Vanished::Delete(commits) = vanished {
-            self.delete_vanished((repo, commits), remote, &mut written, &mut removed, |_| {
-                true
-            })?;
-        }
-        if plan.files.len() == remote.files.len() {
-            self.write_private(&self.listing_path(RECORDS, commit), &listing)?;
-        }
-        self.write_written(&written)?;
-        Ok(Placed { removed })
+        Ok(folders)
     }
 
     fn put(&self, file: &RemoteFile, is_last_use: bool) -> Result<PathBuf> {
@@ -176,7 +192,7 @@ impl LocalDir {
             files::rename_over(&stored, &target)
         } else {
             let copy = files::unused_name(&self.private());
-            files::share(&stored, &copy, Sharing::OwnBytes).with_context(context)?;
+            share::share(&stored, &copy, Sharing::OwnBytes).with_context(context)?;
             files::rename_synced(&copy, &target)
         };
         renamed.with_context(context)?;

@@ -27,12 +27,13 @@ use crate::domain::placement::{FileNames, Placement, why_not_on_windows};
 use crate::domain::plan::{Action, PlannedFile, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, Revision};
 use crate::domain::snapshot::RemoteSnapshot;
-use crate::sys::files::{self, ShareMethod, Sharing};
+use crate::sys::abilities;
+use crate::sys::files;
 use crate::sys::host::checkpoint;
 use crate::sys::lock::FileLock;
-use crate::sys::names;
 use crate::sys::open;
 use crate::sys::removal;
+use crate::sys::share::{self, ShareMethod, Sharing};
 
 /// The first line is the standard's; the rest is for people.
 pub(super) const CACHEDIR_TAG: &str = "Signature: 8a477f597d28d172789f06886806bc55\n\
@@ -119,9 +120,11 @@ impl<'a> CacheWriter<'a> {
         let permissions = files::permissions_of_new_files(&private)
             .with_context(|| format!("cannot write to `{}`", private.display()))?;
         let entries = match links {
-            LinkChoice::WherePossible if files::supports_symlinks(&private) => EntryForm::Symlinks,
+            LinkChoice::WherePossible if abilities::supports_symlinks(&private) => {
+                EntryForm::Symlinks
+            }
             LinkChoice::NoLinks => EntryForm::Files,
-            _ if files::supports_hard_links(&private) => EntryForm::HardLinks,
+            _ if abilities::supports_hard_links(&private) => EntryForm::HardLinks,
             _ => EntryForm::Files,
         };
         Ok(Self {
@@ -141,15 +144,8 @@ impl<'a> CacheWriter<'a> {
     /// Returns the names that this cache can hold.
     pub fn placement(&self) -> Result<Placement> {
         let private = self.layout.private();
-        let context = || format!("cannot write to `{}`", private.display());
-        let case = files::letter_case(&private).with_context(context)?;
-        let forms = names::normal_forms(&private).with_context(context)?;
-        Ok(Placement {
-            names: files::file_names(),
-            case,
-            forms,
-            private: None,
-        })
+        abilities::placement(&private, None)
+            .with_context(|| format!("cannot write to `{}`", private.display()))
     }
 
     /// Gives a verified file the name of its content.
@@ -383,10 +379,10 @@ impl<'a> CacheWriter<'a> {
     }
 
     fn share(&self, blob: &Path, entry: &Path, sharing: Sharing) -> io::Result<()> {
-        match files::share(blob, entry, sharing)? {
+        match share::share(blob, entry, sharing)? {
             ShareMethod::HardLinked => Ok(()),
             ShareMethod::Reflinked | ShareMethod::Copied => {
-                files::take_time_of(blob, entry)?;
+                share::take_time_of(blob, entry)?;
                 self.make_read_only(&open::flushable(entry)?)
             }
         }
@@ -414,7 +410,7 @@ impl<'a> CacheWriter<'a> {
     }
 
     fn write_ref(&self, revision: &Revision, commit: &CommitSha) -> Result<bool> {
-        if files::file_names() == FileNames::Windows
+        if abilities::file_names() == FileNames::Windows
             && let Some(why) = revision.as_str().split('/').find_map(why_not_on_windows)
         {
             bail!("revision `{revision}` cannot be a file on Windows: {why}");

@@ -80,9 +80,9 @@ fn list(context: &Context, origin: bool) -> Result<()> {
         .collect();
     context.out.result(
         |out| {
-            let mut columns = vec![table::left("SETTING"), table::left("VALUE")];
+            let mut columns = vec!["SETTING", "VALUE"];
             if origin {
-                columns.extend([table::left("FROM"), table::left("WHAT IT IS")]);
+                columns.extend(["FROM", "WHAT IT IS"]);
             }
             let rows = SettingKey::ALL.iter().zip(&views).map(|(key, view)| {
                 let mut row = vec![

@@ -31,9 +31,9 @@ use crate::ui::text;
 
 /// Download now, by hand or in CI
 ///
-/// Fetches what is missing, verifies every byte, publishes each repository in one step, and prints
-/// the path of each. A registered name uses what is stored about it; any other repository is fetched
-/// without being registered. Schedules are not touched.
+/// Fetches missing files, verifies every byte, publishes each repository in one step, and prints the
+/// path of each. A registered name has its stored filters, revision and destination; any other
+/// repository is fetched without being registered. Schedules are not changed.
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "Arguments that are no registered name and look like a file (name.ext, folder/) \
@@ -75,7 +75,7 @@ pub struct Download {
     #[arg(long, conflicts_with = "what")]
     tag: Vec<Tag>,
 
-    /// Fetch again what is there already
+    /// Fetch files again that are there already
     #[arg(long)]
     force: bool,
 
@@ -88,7 +88,7 @@ pub struct Download {
     #[arg(long)]
     delete: bool,
 
-    /// Say what would be fetched, and fetch nothing
+    /// Show the files to fetch, and fetch nothing
     #[arg(long)]
     dry_run: bool,
 
@@ -111,7 +111,7 @@ impl Download {
             // From cron this is the state before anything was added, not a mistake.
             let (outcome, status) = (RunOutcome::Ok, ExitStatus::Ok);
             let nothing = || skipped_run(Trigger::Manual, None, outcome, status, Vec::new());
-            context.out.result(|_| String::new(), nothing)?;
+            context.out.document(nothing)?;
             return Ok(ExitStatus::Ok);
         }
         if targets.is_empty() {
@@ -296,11 +296,7 @@ impl Download {
             .revision
             .clone()
             .unwrap_or_else(|| spec.revision.clone());
-        let place = self
-            .to
-            .as_deref()
-            .map(|to| destination(context, settings, to))
-            .transpose()?;
+        let place = self.place_given(context, settings)?;
         let place = place.unwrap_or_else(|| spec.destination.clone());
         let is_the_model =
             filter == spec.filter && revision == spec.revision && place == spec.destination;
@@ -353,11 +349,7 @@ impl Download {
         {
             required.insert(path.clone());
         }
-        let place = self
-            .to
-            .as_deref()
-            .map(|to| destination(context, settings, to))
-            .transpose()?;
+        let place = self.place_given(context, settings)?;
         let vanished = self.vanished(store, &arg.repo)?;
         Ok(Target {
             model: None,
@@ -373,6 +365,12 @@ impl Download {
             force: self.force,
             vanished,
         })
+    }
+
+    /// Returns the destination of `--to`.
+    fn place_given(&self, context: &Context, settings: &Settings) -> Result<Option<Destination>> {
+        let to = self.to.as_deref();
+        to.map(|to| destination(context, settings, to)).transpose()
     }
 
     /// Named files beat patterns on the command line, and these beat stored ones.

@@ -12,7 +12,7 @@ use crate::domain::alert::RunFacts;
 use crate::domain::outcome::{ExitStatus, Outcome};
 use crate::domain::repo::RepoPath;
 use crate::domain::schedule::Unusable;
-use crate::domain::session::Session;
+use crate::domain::session::{ByteCounts, Session};
 use crate::domain::units::ByteSize;
 use crate::json::{RunResult, RunView, TotalsView, document};
 use crate::ops;
@@ -48,21 +48,14 @@ pub fn report_run(
         || run_document(run, &DueReport::default()),
     )?;
     if context.out.format == Format::Table && is_watched(context) {
-        let fetched = run
-            .sessions
-            .iter()
-            .map(|session| session.progress.bytes.fetched)
-            .sum();
-        let reused = run
-            .sessions
-            .iter()
-            .map(|session| session.progress.bytes.reused)
-            .sum();
-        context.out.say(&format!(
-            "{} fetched, {} there already",
-            ByteSize(fetched).render_short(),
-            ByteSize(reused).render_short()
-        ));
+        let sum = |count: fn(&ByteCounts) -> u64| {
+            let bytes = run.sessions.iter().map(|session| session.progress.bytes);
+            ByteSize(bytes.map(|bytes| count(&bytes)).sum()).render_short()
+        };
+        let (fetched, reused) = (sum(|bytes| bytes.fetched), sum(|bytes| bytes.reused));
+        context
+            .out
+            .say(&format!("{fetched} fetched, {reused} there already"));
     }
     Ok(run.status)
 }
@@ -294,13 +287,7 @@ fn dry_run_text(out: &Output, found: &[DryRun]) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let columns = [
-        table::left("MODEL"),
-        table::left("COMMIT"),
-        table::right("FILES"),
-        table::right("WOULD FETCH"),
-        table::right("REUSABLE"),
-    ];
+    let columns = ["MODEL", "COMMIT", ">FILES", ">WOULD FETCH", ">REUSABLE"];
     table::render(out, &columns, rows)
 }
 

@@ -64,7 +64,7 @@ pub fn take_lock(
         let outcome = RunOutcome::SkippedLocked;
         let status = (skipped.as_ref()).map_or(ExitStatus::Locked, |run| run.status);
         let document = || skipped_run(trigger, skipped.as_ref(), outcome, status, Vec::new());
-        context.out.result(|_| String::new(), document)?;
+        context.out.document(document)?;
     }
     let is_timer = trigger == Trigger::Timer && !context.host.stderr_is_terminal();
     if let Some(hung) = hung {

@@ -86,7 +86,7 @@ fn list(context: &Context, files: &[LogFile]) -> Result<ExitStatus> {
             if files.is_empty() {
                 return String::new();
             }
-            let columns = [table::left("RUN"), table::left("STARTED"), table::right("BYTES"), table::left("FILE")];
+            let columns = ["RUN", "STARTED", ">BYTES", "FILE"];
             let rows = files.iter().map(|file| {
                 let path = file.path.display().to_string();
                 vec![file.run_id.clone(), text::local_time(file.started_at, &zone), file.size_bytes.to_string(), path]

@@ -25,16 +25,16 @@ use crate::ops::services::Services;
 use crate::store::{ModelFilter, Store};
 use crate::ui::{Output, table, text};
 
-/// Remove what is not kept any more: old revisions, unfinished downloads, history
+/// Remove old revisions, unfinished downloads and old history
 ///
-/// Never goes: the published revision, the one that a rollback would go to (unless keep.revisions is
-/// 1), one that a rollback holds or a model is pinned to, one that any branch or tag in the cache
-/// points to, one that another program or another hfdl home put there or claims, and a file that is
-/// open. With names, only what belongs to these models; without, also sessions
-/// and logs older than keep.sessions and keep.logs.
+/// These always stay: the published revision, the rollback target (unless keep.revisions is 1), a
+/// revision that a rollback holds or a model is pinned to, one that any branch or tag in the cache
+/// points to, one that another program or another hfdl home put there or claims, and an open file.
+/// With names, only revisions and downloads of these models are removed; without, also sessions and
+/// logs older than keep.sessions and keep.logs.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
-  hfdl prune --dry-run               see what would go, and why the rest stays
+  hfdl prune --dry-run               show each item with its verdict and reason
   hfdl prune --yes
   hfdl prune org/name --keep-revisions 1
   hfdl prune --max-size 500G --older-than 30d")]
@@ -43,7 +43,7 @@ pub struct PruneCommand {
     #[arg(value_name = "NAME")]
     names: Vec<EntryName>,
 
-    /// Say what would be removed, and remove nothing
+    /// Show the items to remove, and remove nothing
     #[arg(long)]
     dry_run: bool,
 
@@ -225,14 +225,7 @@ fn show(
 }
 
 fn describe(out: &Output, report: &PruneReport, is_dry_run: bool) -> String {
-    let columns = [
-        table::left("MODEL"),
-        table::left("WHAT"),
-        table::left("ID"),
-        table::right("SIZE"),
-        table::left("VERDICT"),
-        table::left("REASON"),
-    ];
+    let columns = ["MODEL", "WHAT", "ID", ">SIZE", "VERDICT", "REASON"];
     let rows: Vec<Vec<String>> = report
         .items
         .iter()

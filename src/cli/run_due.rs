@@ -35,15 +35,15 @@ use crate::sys::lock::FileLock;
 use crate::sys::logging;
 use crate::ui::Format;
 
-/// Do what is due: the main job, for a timer of the operating system
+/// Run the schedules that are due; for the timer of the operating system
 ///
-/// Looks which schedules are due, asks the Hub about their models, fetches what has changed,
-/// verifies every byte, publishes each model in one step, writes down what happened, and exits.
-/// With nothing due it asks nobody and says nothing.
+/// Finds the due schedules, asks the Hub about their models, fetches changed files, verifies every
+/// byte, publishes each model in one step, records the run, and exits. With nothing due it sends no
+/// request and prints nothing.
 #[derive(Debug, Args)]
 #[command(
     after_long_help = "Without a terminal it is silent when all is well, so that cron mails trouble only. \
-`hfdl status` tells how things stand, `hfdl runs list` what happened.
+`hfdl status` shows the present state, `hfdl runs list` the past runs.
 
 Examples:
   hfdl run-due
@@ -52,7 +52,7 @@ Examples:
   hfdl run-due --shard auto/8"
 )]
 pub struct RunDue {
-    /// Say what is due and what would be fetched; takes no lock, writes nothing
+    /// Show the due models and the files to fetch; takes no lock, writes nothing
     #[arg(long)]
     dry_run: bool,
 
@@ -81,7 +81,7 @@ pub struct RunDue {
     #[arg(long, value_name = "PATH")]
     metrics_file: Option<PathBuf>,
 
-    /// Who started it: timer, ci or manual
+    /// The starter of this run: timer, ci or manual
     #[arg(long, value_name = "WHO", default_value = "manual")]
     trigger: Trigger,
 
@@ -125,7 +125,7 @@ impl RunDue {
         if context.out.format != Format::Table && !reported.has_document {
             let (outcome, status) = (RunOutcome::Failed, explanation.status);
             let document = || skipped_run(self.trigger, None, outcome, status, Vec::new());
-            context.out.result(|_| String::new(), document)?;
+            context.out.document(document)?;
         }
         self.tell_early_end(context, &explanation, &format!("{err:#}"), reported.ping);
         Err(Quiet(explanation.status).into())

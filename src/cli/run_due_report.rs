@@ -47,44 +47,38 @@ pub fn report_crashes(context: &Context, crashed: &[Run]) {
     }
 }
 
-/// Tells a program that nothing was due; people on a terminal hear it, cron does not.
+/// Reports that nothing was due: to programs, and to people on a terminal. Cron would
+/// mail it.
 pub fn report_nothing(context: &Context, idle: &Idle<'_>) -> Result<ExitStatus> {
-    let unusable = idle.unusable;
-    let outcome = match unusable {
+    let status = idle_status(idle.unusable);
+    let outcome = match idle.unusable {
         [] => RunOutcome::Ok,
         _ => RunOutcome::Failed,
     };
-    if context.out.format != Format::Table {
-        let nothing = || idle_document(outcome, idle_status(unusable), idle);
-        context.out.result(|_| String::new(), nothing)?;
-    } else if context.host.stderr_is_terminal() && !context.out.quiet {
+    write_idle_document(context, outcome, status, idle)?;
+    if context.out.format == Format::Table && is_watched(context) {
         context
             .out
             .say("nothing is due; `hfdl schedules next` tells when something is");
     }
-    Ok(idle_status(unusable))
+    Ok(status)
 }
 
 pub fn report_paused(context: &Context, pause: &Pause, idle: &Idle<'_>) -> Result<ExitStatus> {
-    let unusable = idle.unusable;
-    if context.out.format != Format::Table {
-        let status = idle_status(unusable);
-        let paused = || idle_document(RunOutcome::SkippedPaused, status, idle);
-        context.out.result(|_| String::new(), paused)?;
-        return Ok(idle_status(unusable));
-    }
-    if context.host.stderr_is_terminal() && !context.out.quiet {
+    let status = idle_status(idle.unusable);
+    write_idle_document(context, RunOutcome::SkippedPaused, status, idle)?;
+    if context.out.format == Format::Table && is_watched(context) {
         let zone = context.host.time_zone();
         let until = pause.until.map_or("`hfdl resume`".to_owned(), |until| {
             text::local_time(until, &zone)
         });
         context.out.say(&format!("ticks are paused until {until}"));
     }
-    Ok(idle_status(unusable))
+    Ok(status)
 }
 
-/// Says until when the Hub is not asked. Under a timer it is said by the run
-/// that was refused, and ticks before that time are silent.
+/// Reports the time until which the Hub is not asked. Under a timer the run that was
+/// refused has reported it, and ticks before that time are silent.
 pub fn report_wait(
     context: &Context,
     asked: &AskedToWait,
@@ -92,10 +86,7 @@ pub fn report_wait(
     idle: &Idle<'_>,
 ) -> Result<ExitStatus> {
     let status = ExitStatus::Temporary.worst(idle_status(idle.unusable));
-    if context.out.format != Format::Table {
-        let document = || idle_document(RunOutcome::Failed, status, idle);
-        context.out.result(|_| String::new(), document)?;
-    }
+    write_idle_document(context, RunOutcome::Failed, status, idle)?;
     if !is_timer {
         context.show_problem(&Explanation {
             headline: "what is due has to wait".to_owned(),
@@ -160,9 +151,7 @@ pub fn report_run(
             .say(&format!(" next: `hfdl runs show {id}` tells more"));
     }
     if context.out.format != Format::Table {
-        context
-            .out
-            .result(|_| String::new(), || run_document(run, due))?;
+        context.out.document(|| run_document(run, due))?;
     } else if is_watched(context) {
         context.out.print(&run_text(&context.out, run))?;
     }
@@ -262,13 +251,7 @@ fn run_text(out: &Output, run: &RunFacts) -> String {
             ByteSize(bytes.reused).render_short(),
         ]
     });
-    let columns = [
-        table::left("MODEL"),
-        table::left("OUTCOME"),
-        table::left("COMMIT"),
-        table::right("FETCHED"),
-        table::right("REUSED"),
-    ];
+    let columns = ["MODEL", "OUTCOME", "COMMIT", ">FETCHED", ">REUSED"];
     table::render(out, &columns, rows.collect())
 }
 
@@ -281,9 +264,15 @@ pub struct Idle<'a> {
     pub unusable: &'a [Unusable],
 }
 
-fn idle_document(outcome: RunOutcome, status: ExitStatus, idle: &Idle<'_>) -> Value {
+fn write_idle_document(
+    context: &Context,
+    outcome: RunOutcome,
+    status: ExitStatus,
+    idle: &Idle<'_>,
+) -> Result<()> {
     let skipped = skipped_schedules(idle.unusable).collect();
-    skipped_run(idle.trigger, idle.run, outcome, status, skipped)
+    let document = || skipped_run(idle.trigger, idle.run, outcome, status, skipped);
+    context.out.document(document)
 }
 
 /// Shows the due models and the files to fetch.
@@ -334,12 +323,7 @@ fn plan_text(out: &Output, plan: &DuePlan) -> String {
                 unknown,
             ]
         });
-        let columns = [
-            table::left("SCHEDULE"),
-            table::left("STATE"),
-            table::left("SLOT"),
-            table::left("NEXT"),
-        ];
+        let columns = ["SCHEDULE", "STATE", "SLOT", "NEXT"];
         shown.push_str(&table::render(
             out,
             &columns,
@@ -352,12 +336,12 @@ fn plan_text(out: &Output, plan: &DuePlan) -> String {
     }
     let rows = plan.models.iter().map(model_row);
     let columns = [
-        table::left("MODEL"),
-        table::left("FOR"),
-        table::left("COMMIT"),
-        table::right("FILES"),
-        table::right("WOULD FETCH"),
-        table::right("REUSABLE"),
+        "MODEL",
+        "FOR",
+        "COMMIT",
+        ">FILES",
+        ">WOULD FETCH",
+        ">REUSABLE",
     ];
     shown.push('\n');
     shown.push_str(&table::render(out, &columns, rows.collect()));

@@ -81,16 +81,16 @@ fn runs_text(context: &Context, out: &Output, runs: &[Run], crashed: &[Run]) -> 
     }
     let zone = context.host.time_zone();
     let columns = [
-        table::left("RUN"),
-        table::left("STARTED"),
-        table::left("COMMAND"),
-        table::left("STARTED BY"),
-        table::left("OUTCOME"),
-        table::right("CODE"),
-        table::right("SESSIONS"),
-        table::right("FAILED"),
-        table::right("FETCHED"),
-        table::right("TOOK"),
+        "RUN",
+        "STARTED",
+        "COMMAND",
+        "STARTED BY",
+        "OUTCOME",
+        ">CODE",
+        ">SESSIONS",
+        ">FAILED",
+        ">FETCHED",
+        ">TOOK",
     ];
     let rows = runs.iter().map(|run| {
         let (start, totals) = (&run.start, run.totals);

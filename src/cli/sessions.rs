@@ -188,14 +188,7 @@ pub(super) fn list_text(
     }
     let zone = context.host.time_zone();
     let columns = [
-        table::right("ID"),
-        table::left("STARTED"),
-        table::left("MODEL"),
-        table::left("OUTCOME"),
-        table::right("FETCHED"),
-        table::right("REUSED"),
-        table::right("TOOK"),
-        table::left("ERROR"),
+        ">ID", "STARTED", "MODEL", "OUTCOME", ">FETCHED", ">REUSED", ">TOOK", "ERROR",
     ];
     let rows = sessions.iter().map(|session| {
         let (bytes, end) = (session.progress.bytes, session.end.as_ref());

@@ -122,42 +122,25 @@ fn result_facts(session: &Session) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// Renders the origin of reused bytes: size, file or blob, commit and repository.
+/// Renders the origin of reused bytes: size, number of files, and repository.
 fn origin_text(reused: &Reused) -> String {
-    let origin = &reused.origin;
     let size = ByteSize(reused.bytes).render_short();
-    let mut name = match (&origin.path, &origin.content) {
-        (Some(path), _) => format!("`{path}`"),
-        (None, Some(content)) => format!("the blob `{content}`"),
-        (None, None) => String::new(),
-    };
-    if let Some(commit) = &origin.revision {
-        name.push_str(&format!(" at {}", commit.short()));
-    }
-    if let Some(repo) = &origin.repo {
-        name.push_str(&format!(" of `{repo}`"));
-    }
-    match origin.kind {
+    let files = text::count(reused.n_files, "file", "files");
+    let repo = reused.repo.as_ref();
+    let of_repo = repo.map_or_else(String::new, |repo| format!(" of `{repo}`"));
+    match reused.kind {
         OriginKind::InPlace => format!("{size} in place"),
-        OriginKind::OtherRun => format!("{size} of {name}, which another run had fetched"),
-        OriginKind::SameContent => format!("{size} of the same content, {name}"),
-        OriginKind::OldFile => format!("{size} copied from {name}"),
-        OriginKind::Others => format!("{size} from {} others", reused.n_origins),
+        OriginKind::OtherRun => format!("{size} of {files} that another run had begun"),
+        OriginKind::SameContent => format!("{size} of {files} with the same content{of_repo}"),
+        OriginKind::OldFile => format!("{size} of {files} copied from old files"),
+        OriginKind::Others => format!("{size} from {} others", reused.n_files),
         OriginKind::Unknown => format!("{size} of unknown origin"),
     }
 }
 
 fn files_text(out: &Output, details: &SessionDetails) -> String {
     let columns = [
-        table::left("FILE"),
-        table::left("CHANGE"),
-        table::right("SIZE"),
-        table::right("FETCHED"),
-        table::right("REUSED"),
-        table::left("SOURCE"),
-        table::right("RETRIES"),
-        table::left("RESULT"),
-        table::left("HASH"),
+        "FILE", "CHANGE", ">SIZE", ">FETCHED", ">REUSED", "SOURCE", ">RETRIES", "RESULT", "HASH",
     ];
     let size = |bytes: u64| ByteSize(bytes).render_short();
     let touched = details.files.iter().zip(&details.changes);

@@ -22,13 +22,13 @@ use crate::store::Store;
 /// the same for all schedules; which of them are due is decided at each tick. `hfdl stop` removes it
 /// and leaves everything else as it was.
 ///
-/// A timer starts programs with an almost empty environment. What decides where bytes come from and
-/// go to (`HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`) is saved as a setting; what else would be missing is
-/// said.
+/// A timer starts programs with an almost empty environment. The variables for the cache and the Hub
+/// (`HF_HOME`, `HF_HUB_CACHE`, `HF_ENDPOINT`) are saved as settings; a warning names other variables
+/// that a tick would lack.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl start
-  hfdl start --dry-run                      show what would be installed
+  hfdl start --dry-run                      show the entry, and install nothing
   hfdl start --every 5m
   hfdl start --backend crontab
   hfdl start --env HTTPS_PROXY --env NO_PROXY")]
@@ -37,7 +37,7 @@ pub struct StartCommand {
     #[arg(long, value_name = "DUR")]
     every: Option<String>,
 
-    /// auto, crontab, systemd, launchd or task-scheduler; auto keeps what is installed
+    /// auto, crontab, systemd, launchd or task-scheduler; auto keeps the installed one
     #[arg(long, value_name = "NAME", default_value = "auto")]
     backend: Backend,
 

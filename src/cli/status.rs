@@ -261,7 +261,7 @@ impl<'a> Screen<'a> {
         match out.format {
             Format::Json => return out.print_line(&line(&report.document())),
             Format::Yaml => {
-                out.result(|_| String::new(), || report.document())?;
+                out.document(|| report.document())?;
                 return out.print_line("---");
             }
             Format::Table => {}

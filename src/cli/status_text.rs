@@ -195,13 +195,13 @@ fn models_text(status: &Status, zone: &TimeZone, out: &Output) -> String {
         (is_off, model.summary, Reverse(model.consecutive_failures))
     });
     let columns = [
-        table::left("MODEL"),
-        table::left("STATE"),
-        table::left("LAST OUTCOME"),
-        table::left("CHECKED"),
-        table::left("SUCCESS"),
-        table::left("CHANGE"),
-        table::right("FAILURES"),
+        "MODEL",
+        "STATE",
+        "LAST OUTCOME",
+        "CHECKED",
+        "SUCCESS",
+        "CHANGE",
+        ">FAILURES",
     ];
     let rows = models.iter().take(MOST_MODELS).map(|model| {
         vec![

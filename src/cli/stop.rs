@@ -17,8 +17,8 @@ use crate::ui::text;
 
 /// Remove the timer, and ask a run in progress to save its state and end
 ///
-/// Removes what `hfdl start` installed for this home and nothing else: every other line of a crontab
-/// stays as it is. A run in progress keeps what it has fetched; the next one goes on from there.
+/// Removes the entry of `hfdl start` for this home and nothing else: every other line of a crontab
+/// stays as it is. A run in progress keeps the fetched bytes; the next one resumes there.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl stop

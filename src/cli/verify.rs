@@ -28,35 +28,33 @@ use crate::json::document;
 use crate::ops::finish::{EndedRuns, Finish};
 use crate::ops::services::Services;
 use crate::ops::sync::{SyncEvent, Target, Vanished};
-use crate::ops::verify::{
-    BadFile, Listed, Verified, Verify as Work, VerifyReport, Word, is_in_cache,
-};
+use crate::ops::verify::{BadFile, Listed, Verified, Verify as Work, VerifyReport, is_in_cache};
 use crate::store::{ModelFilter, Store};
 use crate::ui::progress::Bars;
 use crate::ui::{self, Format, Output, table, text};
 
-/// Read again what is published, and check every hash
+/// Read the published files again, and check every hash
 ///
 /// Reads all files of the published revisions and compares them with their hashes. The Hub is asked
-/// only for a listing that is not kept. Nothing is changed unless --repair is given: then just what
-/// is bad is fetched again, at the same commit, and replaced when the new bytes are proven. Without
-/// it what is bad is remembered, and the next download fetches it again.
+/// only for a listing that is not kept. With --repair, damaged files are fetched again at the same
+/// commit, and replaced when the new bytes are verified. Without it nothing is changed: damaged
+/// files are recorded, and the next download fetches them again.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
   hfdl verify                        all models that are enabled
   hfdl verify org/name --repair
-  hfdl verify --sample 50G --repair  a part each night: what was verified longest ago
+  hfdl verify --sample 50G --repair  a part each night, the files verified longest ago first
   hfdl verify --offline --json")]
 pub struct VerifyCommand {
     /// Registered names, or repositories in the cache (default: all models that are enabled)
     #[arg(value_name = "NAME|REPO")]
     what: Vec<String>,
 
-    /// Fetch again what is bad, at the same commit
+    /// Fetch damaged files again, at the same commit
     #[arg(long, conflicts_with = "offline")]
     repair: bool,
 
-    /// Read so many bytes only, those verified longest ago
+    /// Read at most so many bytes, the files verified longest ago first
     #[arg(long, value_name = "SIZE")]
     sample: Option<ByteSize>,
 
@@ -219,7 +217,7 @@ fn report_no_models(context: &Context) -> Result<ExitStatus> {
         "hfdl.verify/1",
         json!({ "run_id": null, "trigger": Trigger::Manual.as_str(), "outcome": "ok", "exit_code": 0, "models": [], "views": [] }),
     );
-    context.out.result(|_| String::new(), || nothing)?;
+    context.out.document(|| nothing)?;
     Ok(ExitStatus::Ok)
 }
 
@@ -287,13 +285,13 @@ fn models_text<'r>(
     pairs: impl Iterator<Item = (&'r Session, &'r Verified)>,
 ) -> String {
     let columns = [
-        table::left("MODEL"),
-        table::left("RESULT"),
-        table::left("COMMIT"),
-        table::right("VERIFIED"),
-        table::right("BYTES"),
-        table::right("BAD"),
-        table::left("KNOWN BY"),
+        "MODEL",
+        "RESULT",
+        "COMMIT",
+        ">VERIFIED",
+        ">BYTES",
+        ">BAD",
+        "KNOWN BY",
     ];
     let rows = pairs.map(|(session, model)| {
         let commit = model.commit.as_ref();
@@ -336,7 +334,7 @@ fn bad_text<'r>(out: &Output, pairs: impl Iterator<Item = (&'r Session, &'r Veri
     if rows.is_empty() {
         return String::new();
     }
-    let columns = ["MODEL", "FILE", "REASON", "NOW"].map(table::left);
+    let columns = ["MODEL", "FILE", "REASON", "NOW"];
     format!("\n{}", table::render(out, &columns, rows))
 }
 
@@ -375,11 +373,7 @@ fn model_view(session: &Session, model: &Verified) -> Value {
                 "detail": bad.detail,
                 "size": bad.file.as_ref().map(|file| file.size_bytes),
                 "repaired": bad.is_repaired,
-                "xet": match bad.xet {
-                    Word::Silent => None,
-                    Word::Agrees => Some("agrees"),
-                    Word::Differs => Some("differs"),
-                },
+                "xet": bad.xet_agrees.map(|agrees| if agrees { "agrees" } else { "differs" }),
             })
         })
         .collect();

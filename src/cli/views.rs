@@ -59,16 +59,16 @@ impl ListViews {
                 if listed.is_empty() {
                     return String::new();
                 }
-                let columns = [
-                    table::left("MODEL"),
-                    table::left("KIND"),
-                    table::left("DIRECTORY"),
-                    table::left("REVISION"),
-                    table::left("STATE"),
-                    table::left("MADE BY"),
-                    table::right("SHARED"),
+                let titles = [
+                    "MODEL",
+                    "KIND",
+                    "DIRECTORY",
+                    "REVISION",
+                    "STATE",
+                    "MADE BY",
+                    ">SHARED",
                 ];
-                table::render(out, &columns, listed.iter().map(row).collect())
+                table::render(out, &titles, listed.iter().map(row).collect())
             },
             || {
                 let views: Vec<Value> = listed.iter().map(view_document).collect();

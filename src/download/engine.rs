@@ -295,15 +295,7 @@ impl Engine {
     }
 
     fn end(&mut self, id: FileId, result: FetchResult) {
-        let report = FileReport {
-            id,
-            result,
-            fetched: 0,
-            reused: 0,
-            copied: Vec::new(),
-            copies_were_wrong: false,
-            retries: 0,
-        };
+        let report = FileReport::unfetched(id, result);
         self.take(EngineEvent::Ended { report });
     }
 

@@ -142,6 +142,21 @@ pub struct FileReport {
     pub retries: u32,
 }
 
+impl FileReport {
+    /// Describes the end of a file of which no byte was fetched.
+    pub fn unfetched(id: FileId, result: FetchResult) -> Self {
+        Self {
+            id,
+            result,
+            fetched: 0,
+            reused: 0,
+            copied: Vec::new(),
+            copies_were_wrong: false,
+            retries: 0,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FetchResult {
     /// Size and hash match. With `durable`, the bytes are flushed; small files rely on one sync of

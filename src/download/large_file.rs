@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) use messages::{ClaimStatus, ConnectionEnd, HashInput, SegmentRequest, wrong_size};
 
-use self::state::{HASH_STEP, LargeFileState, RequestMode, Restart};
+use self::state::{HASH_STEP, LargeFileState, Phase, RequestMode};
 use super::budget::MIN_REQUEST;
 use super::counters::FileCounters;
 use super::event::{FetchJob, FileError, FileId};
@@ -75,13 +75,15 @@ impl LargeFile {
     /// Prevents new connections while ranges are copied from old files.
     pub(crate) fn begin_copying(&self) {
         let mut state = self.state();
-        state.copying = true;
+        state.phase = Phase::Copying;
         state.scaler.connection_started(Instant::now());
     }
 
     pub(crate) fn end_copying(&self) {
         let mut state = self.state();
-        state.copying = false;
+        if let Phase::Copying = state.phase {
+            state.phase = Phase::Fetching;
+        }
         state.scaler.connection_ended();
         drop(state);
         self.changed.notify_all();
@@ -90,7 +92,7 @@ impl LargeFile {
     /// Marks a copied range as received; false when the file has failed or ended.
     pub(crate) fn record_copied(&self, source: usize, range: ByteRange) -> bool {
         let mut state = self.state();
-        if state.failure.is_some() || state.ended {
+        if state.is_over() {
             return false;
         }
         state.segments.insert(range);
@@ -111,10 +113,10 @@ impl LargeFile {
     /// file needs no more requests.
     pub(crate) fn min_request(&self) -> Option<u64> {
         let state = self.state();
-        if state.ended || state.failure.is_some() || state.segments.is_complete() {
+        if state.is_over() || state.segments.is_complete() {
             return None;
         }
-        let is_known = !state.copying && state.restart != Restart::Pending;
+        let is_known = matches!(state.phase, Phase::Fetching);
         let part = state.segments.unclaimed_bytes().min(MIN_REQUEST);
         Some(if is_known { part + self.overhead() } else { 0 })
     }
@@ -217,7 +219,7 @@ impl LargeFile {
             // Keep the lock: a restart must not happen between `done` and the journal entry.
             self.partial.record_written(&state.segments.done());
         }
-        let must_end = state.failure.is_some() || state.ended || state.restart == Restart::Pending;
+        let must_end = !matches!(state.phase, Phase::Fetching);
         let has_grown = state.segments.contiguous_end() > before;
         let claim_status = state.claim_status(to, end);
         drop(state);
@@ -246,7 +248,7 @@ impl LargeFile {
     /// Claims the next segment at or after the position of the single stream.
     pub(crate) fn next_claim(&self, position: u64) -> Option<SegmentClaim> {
         let mut state = self.state();
-        if state.failure.is_some() || state.ended || state.restart == Restart::Pending {
+        if !matches!(state.phase, Phase::Fetching) {
             return None;
         }
         state.segments.claim_from(position)
@@ -269,14 +271,12 @@ impl LargeFile {
         match end {
             ConnectionEnd::Done => {}
             _ if state.segments.is_complete() => {}
-            ConnectionEnd::Fatal(error) => {
-                state.failure.get_or_insert(error);
-            }
+            ConnectionEnd::Fatal(error) => state.fail(error),
             ConnectionEnd::Source(error) if error.range_refused => {
-                if state.restart == Restart::Used {
-                    state.failure.get_or_insert(error.into());
-                } else {
-                    state.restart = Restart::Pending;
+                if state.was_refused {
+                    state.fail(error.into());
+                } else if !state.is_over() {
+                    state.phase = Phase::Restarting;
                 }
             }
             ConnectionEnd::Source(error) => {
@@ -286,9 +286,7 @@ impl LargeFile {
                 {
                     FailureDecision::AlreadyCounted => {}
                     FailureDecision::Retry(pause, error) => retry = Some((pause, error)),
-                    FailureDecision::GiveUp(error) => {
-                        state.failure.get_or_insert(error.into());
-                    }
+                    FailureDecision::GiveUp(error) => state.fail(error.into()),
                 }
             }
         }
@@ -296,10 +294,9 @@ impl LargeFile {
             self.counters.retries.fetch_add(1, Ordering::Relaxed);
         }
         if state.scaler.connections() == 0
-            && state.restart == Restart::Pending
-            && state.failure.is_none()
+            && let Phase::Restarting = state.phase
         {
-            state.restart = Restart::Used;
+            (state.phase, state.was_refused) = (Phase::Fetching, true);
             self.counters.retries.fetch_add(1, Ordering::Relaxed);
             self.discard(&mut state);
         }
@@ -320,28 +317,31 @@ impl LargeFile {
     }
 
     pub(crate) fn fail(&self, error: FileError) {
-        self.state().failure.get_or_insert(error);
+        self.state().fail(error);
         self.changed.notify_all();
     }
 
     /// Returns the error of a failed file once, after its last connection has ended.
     pub(crate) fn take_failure(&self) -> Option<FileError> {
         let mut state = self.state();
-        if state.ended || state.scaler.connections() > 0 {
+        let Phase::Failed(error) = &state.phase else {
+            return None;
+        };
+        if state.scaler.connections() > 0 {
             return None;
         }
-        let failure = state.failure.take()?;
-        state.ended = true;
+        let error = error.clone();
+        state.phase = Phase::Ended;
         drop(state);
         self.changed.notify_all();
-        Some(failure)
+        Some(error)
     }
 
     /// Marks the file as ended; false if it was ended before.
     pub(crate) fn mark_ended(&self) -> bool {
-        let ended_before = std::mem::replace(&mut self.state().ended, true);
+        let before = std::mem::replace(&mut self.state().phase, Phase::Ended);
         self.changed.notify_all();
-        !ended_before
+        !matches!(before, Phase::Ended)
     }
 
     pub(crate) fn is_complete(&self) -> bool {
@@ -358,7 +358,7 @@ impl LargeFile {
     ) -> HashInput {
         let mut state = self.state();
         loop {
-            if state.ended || state.failure.is_some() {
+            if state.is_over() {
                 return HashInput::Ended;
             }
             if state.epoch != epoch {
@@ -402,7 +402,7 @@ impl LargeFile {
     /// Returns whether the unflushed bytes are many enough or old enough for a flush.
     pub(crate) fn needs_flush(&self, longest: Duration) -> bool {
         let state = self.state();
-        !state.ended
+        !matches!(state.phase, Phase::Ended)
             && (state.unflushed >= FLUSH_AT
                 || state.unflushed > 0 && state.unflushed_since.elapsed() >= longest)
     }
@@ -434,7 +434,7 @@ impl LargeFile {
     fn discard(&self, state: &mut LargeFileState) {
         state.epoch += 1;
         if let Err(err) = self.partial.restart(state.epoch) {
-            state.failure = Some(FileError::disk("could not restart the file", &err));
+            state.fail(FileError::disk("could not restart the file", &err));
         }
         self.job.source.distrust();
         self.counters.clear_reused();

@@ -127,23 +127,22 @@ pub struct ReusedView {
     pub revision: Option<String>,
     pub path: Option<String>,
     pub content: Option<String>,
-    /// Number of origins in this entry: 1 for every kind but `others`.
+    /// Number of files in this entry; of kind `others`, the number of origins.
     pub origins: u64,
     pub bytes: u64,
 }
 
 impl ReusedView {
     fn new(reused: &Reused, own: &Repo) -> Self {
-        let origin = &reused.origin;
-        let repo = origin.repo.as_ref().unwrap_or(own);
+        let repo = reused.repo.as_ref().unwrap_or(own);
         Self {
-            kind: origin.kind.as_str(),
+            kind: reused.kind.as_str(),
             repo: repo.to_string(),
             repo_type: repo.kind.as_str(),
-            revision: origin.revision.as_ref().map(ToString::to_string),
-            path: origin.path.as_ref().map(ToString::to_string),
-            content: origin.content.as_ref().map(ToString::to_string),
-            origins: reused.n_origins,
+            revision: None,
+            path: None,
+            content: None,
+            origins: reused.n_files,
             bytes: reused.bytes,
         }
     }

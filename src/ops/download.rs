@@ -102,17 +102,12 @@ pub fn dry_run(services: &Services<'_>, targets: &[Target]) -> Result<Vec<Result
 fn describe(target: &Target, checked: Checked) -> DryRun {
     let mut held = None;
     let (commit, files, totals) = match checked {
-        Checked::Current {
-            commit,
-            n_files,
-            n_bytes,
-            ..
-        } => {
+        Checked::Current { commit, amount, .. } => {
             let totals = Totals {
-                files: n_files,
-                files_reused: n_files,
-                bytes: n_bytes,
-                bytes_reused: n_bytes,
+                files: amount.files,
+                files_reused: amount.files,
+                bytes: amount.bytes,
+                bytes_reused: amount.bytes,
                 ..Default::default()
             };
             (commit, Vec::new(), totals)

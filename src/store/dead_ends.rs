@@ -1,6 +1,6 @@
 //! The table `dead_ends`: routes to file contents that failed, until they expire.
 
-use rusqlite::params;
+use rusqlite::{named_params, params};
 
 use super::error::Result;
 use super::open::Store;
@@ -21,14 +21,13 @@ pub struct DeadEnd {
 
 impl Store {
     pub fn save_dead_end(&self, end: &DeadEnd) -> Result<()> {
-        let sql = "INSERT INTO dead_ends (host, way, from_size, expires_at)
-            VALUES (?1, ?2, ?3, ?4)
-            ON CONFLICT (host, way) DO UPDATE
-                SET from_size = excluded.from_size, expires_at = excluded.expires_at";
-        let (from_size, expires_at) = (integer(end.from_size), seconds(end.expires_at));
-        let params = params![end.host, end.way.as_str(), from_size, expires_at];
-        self.execute(sql, params)?;
-        Ok(())
+        let values = named_params! {
+            "host": end.host,
+            "way": end.way.as_str(),
+            "from_size": integer(end.from_size),
+            "expires_at": seconds(end.expires_at),
+        };
+        Ok(self.upsert("dead_ends", &["host", "way"], values)?)
     }
 
     /// Removes a dead end whose route works again. Returns whether there was one.

@@ -1,6 +1,6 @@
 //! The table `events`: news that a person can look up later.
 
-use rusqlite::{Row, params};
+use rusqlite::{Row, named_params, params};
 
 use super::error::Result;
 use super::open::Store;
@@ -11,18 +11,14 @@ use crate::domain::time::{Timestamp, latest_believable};
 
 impl Store {
     pub fn record_event(&self, event: &Event) -> Result<()> {
-        let sql =
-            "INSERT INTO events (at, kind, model_id, run_id, detail) VALUES (?1, ?2, ?3, ?4, ?5)";
-        self.execute(
-            sql,
-            params![
-                seconds(event.at),
-                event.kind.as_str(),
-                event.model_id.map(|id| id.0),
-                event.run_id.as_ref().map(|id| id.as_str()),
-                event.detail,
-            ],
-        )?;
+        let values = named_params! {
+            "at": seconds(event.at),
+            "kind": event.kind.as_str(),
+            "model_id": event.model_id.map(|id| id.0),
+            "run_id": event.run_id.as_ref().map(|id| id.as_str()),
+            "detail": event.detail,
+        };
+        self.insert("events", values)?;
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! The table `meta`: single facts of this home.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, named_params, params};
 use uuid::Uuid;
 
 use super::error::{Result, StoreError};
@@ -55,10 +55,8 @@ impl Store {
     }
 
     pub fn set_meta(&self, key: MetaKey, value: &str) -> Result<()> {
-        let sql = "INSERT INTO meta (key, value) VALUES (?1, ?2)
-             ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-        self.execute(sql, params![key.as_str(), value])?;
-        Ok(())
+        let values = named_params! { "key": key.as_str(), "value": value };
+        Ok(self.upsert("meta", &["key"], values)?)
     }
 
     pub fn clear_meta(&self, key: MetaKey) -> Result<()> {

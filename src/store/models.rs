@@ -32,14 +32,7 @@ impl Store {
     /// Registers a model.
     pub fn insert_model(&self, spec: &ModelSpec, now: Timestamp) -> Result<ModelId> {
         self.transaction(|store| {
-            let sql = "INSERT INTO models (name, repo_type, repo_id, revision, include, exclude,
-                    destination, priority, enabled, keep_revisions, views, view_map, view_copy,
-                    created_at, updated_at)
-                VALUES (:name, :repo_type, :repo_id, :revision, :include, :exclude,
-                    :destination, :priority, :enabled, :keep_revisions, :views, :view_map,
-                    :view_copy, :now, :now)";
-            store.write_model_spec(sql, None, spec, now)?;
-            let id = ModelId(store.connection().last_insert_rowid());
+            let id = store.write_model_spec(None, spec, now)?;
             store.write_tags(id, &spec.tags)?;
             Ok(id)
         })
@@ -48,14 +41,7 @@ impl Store {
     /// Changes the entry of a model and keeps its state.
     pub fn update_model(&self, id: ModelId, spec: &ModelSpec, now: Timestamp) -> Result<()> {
         self.transaction(|store| {
-            let sql = "UPDATE models SET name = :name, repo_type = :repo_type, repo_id = :repo_id,
-                    revision = :revision, include = :include, exclude = :exclude,
-                    destination = :destination, priority = :priority, enabled = :enabled,
-                    keep_revisions = :keep_revisions, views = :views, view_map = :view_map,
-                    view_copy = :view_copy, updated_at = :now
-                WHERE id = :id";
-            let n_changed = store.write_model_spec(sql, Some(id), spec, now)?;
-            expect_one(n_changed, id)?;
+            store.write_model_spec(Some(id), spec, now)?;
             store.write_tags(id, &spec.tags)
         })
     }
@@ -63,36 +49,23 @@ impl Store {
     /// Saves the state of a model.
     pub fn save_model_state(&self, id: ModelId, state: &ModelState) -> Result<()> {
         let update = state.held_update.as_ref();
-        let sql = "UPDATE models SET held_commit = :held_commit,
-                update_commit = :update_commit, update_reason = :update_reason,
-                update_accepted = :update_accepted,
-                published_commit = :published_commit, published_at = :published_at,
-                last_check_at = :last_check_at, last_success_at = :last_success_at,
-                last_change_at = :last_change_at, consecutive_failures = :consecutive_failures,
-                upstream_state = :upstream_state, needs_token = :needs_token,
-                last_verify_at = :last_verify_at, last_verify_outcome = :last_verify_outcome
-            WHERE id = :id";
-        let n_changed = self.execute(
-            sql,
-            named_params! {
-                ":id": id.0,
-                ":held_commit": state.held_commit.as_ref().map(|commit| commit.as_str()),
-                ":update_commit": update.map(|update| update.commit.as_str()),
-                ":update_reason": update.map(|update| update.reason.as_str()),
-                ":update_accepted": update.is_some_and(|update| update.is_accepted),
-                ":published_commit": state.published_commit.as_ref().map(|commit| commit.as_str()),
-                ":published_at": state.published_at.map(seconds),
-                ":last_check_at": state.last_check_at.map(seconds),
-                ":last_success_at": state.last_success_at.map(seconds),
-                ":last_change_at": state.last_change_at.map(seconds),
-                ":consecutive_failures": state.consecutive_failures,
-                ":upstream_state": state.upstream_state.as_str(),
-                ":last_verify_at": state.last_verify_at.map(seconds),
-                ":last_verify_outcome": state.last_verify_outcome.map(|word| word.as_str()),
-                ":needs_token": state.needs_token,
-            },
-        )?;
-        expect_one(n_changed, id)
+        let values = named_params! {
+            "held_commit": state.held_commit.as_ref().map(|commit| commit.as_str()),
+            "update_commit": update.map(|update| update.commit.as_str()),
+            "update_reason": update.map(|update| update.reason.as_str()),
+            "update_accepted": update.is_some_and(|update| update.is_accepted),
+            "published_commit": state.published_commit.as_ref().map(|commit| commit.as_str()),
+            "published_at": state.published_at.map(seconds),
+            "last_check_at": state.last_check_at.map(seconds),
+            "last_success_at": state.last_success_at.map(seconds),
+            "last_change_at": state.last_change_at.map(seconds),
+            "consecutive_failures": state.consecutive_failures,
+            "upstream_state": state.upstream_state.as_str(),
+            "last_verify_at": state.last_verify_at.map(seconds),
+            "last_verify_outcome": state.last_verify_outcome.map(|word| word.as_str()),
+            "needs_token": state.needs_token,
+        };
+        expect_one(self.update("models", id.0, values, "true")?, id)
     }
 
     pub fn set_model_enabled(&self, id: ModelId, enabled: bool, now: Timestamp) -> Result<()> {
@@ -158,49 +131,46 @@ impl Store {
         self.list_readable("models", &of_schedules(), ids, read_model)
     }
 
+    /// Changes the row of a model, or inserts one without an id.
     fn write_model_spec(
         &self,
-        sql: &str,
         id: Option<ModelId>,
         spec: &ModelSpec,
         now: Timestamp,
-    ) -> Result<usize> {
-        let destination = destination_text(&spec.destination)?;
-        let include = spec.filter.include.as_deref().map(wire::render_list);
-        let exclude = wire::render_list(&spec.filter.exclude);
+    ) -> Result<ModelId> {
         let now = seconds(now);
-        let keep_revisions = spec.keep_revisions.map(|n| integer(n.into()));
-        let priority = spec.priority.get();
-        let (views, view_map) = (list_or_null(&spec.views), list_or_null(&spec.view_map));
-        let mut params: Vec<(&str, &dyn rusqlite::ToSql)> = Vec::new();
-        let (name, revision) = (spec.name.as_str(), spec.revision.as_str());
-        let (repo_type, repo_id) = (spec.repo.kind.as_str(), spec.repo.id.as_str());
-        params.extend(named_params! {
-            ":name": name,
-            ":repo_type": repo_type,
-            ":repo_id": repo_id,
-            ":revision": revision,
-            ":include": include,
-            ":exclude": exclude,
-            ":destination": destination,
-            ":priority": priority,
-            ":enabled": spec.enabled,
-            ":keep_revisions": keep_revisions,
-            ":views": views,
-            ":view_map": view_map,
-            ":view_copy": spec.view_copy,
-            ":now": now,
-        });
-        let number = id.map(|id| id.0);
-        if number.is_some() {
-            params.push((":id", &number));
-        }
-        self.execute(sql, &*params).map_err(|err| {
+        let values = named_params! {
+            "name": spec.name.as_str(),
+            "repo_type": spec.repo.kind.as_str(),
+            "repo_id": spec.repo.id.as_str(),
+            "revision": spec.revision.as_str(),
+            "include": spec.filter.include.as_deref().map(wire::render_list),
+            "exclude": wire::render_list(&spec.filter.exclude),
+            "destination": destination_text(&spec.destination)?,
+            "priority": spec.priority.get(),
+            "enabled": spec.enabled,
+            "keep_revisions": spec.keep_revisions.map(|n| integer(n.into())),
+            "views": list_or_null(&spec.views),
+            "view_map": list_or_null(&spec.view_map),
+            "view_copy": spec.view_copy,
+            "updated_at": now,
+        };
+        let written = match id {
+            Some(id) => self.update("models", id.0, values, "true").map(|n| (n, id)),
+            None => {
+                let created = named_params! { "created_at": now };
+                let inserted = self.insert("models", &[values, created].concat());
+                inserted.map(|id| (1, ModelId(id)))
+            }
+        };
+        let (n_changed, id) = written.map_err(|err| {
             let existing = StoreError::is_duplicate(&err)
                 .then(|| self.conflicting_model(id, spec))
                 .flatten();
             existing.unwrap_or(err.into())
-        })
+        })?;
+        expect_one(n_changed, id)?;
+        Ok(id)
     }
 
     /// Returns the error that names the entry with the same name or the same copy.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rusqlite::params;
+use rusqlite::named_params;
 
 use super::blobs::range_below;
 use super::error::Result;
@@ -48,10 +48,8 @@ impl Store {
 
     /// Records the cache in which a model is published now.
     pub fn save_model_cache(&self, id: ModelId, cache: &Path) -> Result<()> {
-        let sql = "INSERT INTO model_caches (model_id, path) VALUES (?1, ?2)
-            ON CONFLICT (model_id) DO UPDATE SET path = excluded.path";
-        self.execute(sql, params![id.0, path_text(cache)?])?;
-        Ok(())
+        let values = named_params! { "model_id": id.0, "path": path_text(cache)? };
+        Ok(self.upsert("model_caches", &["model_id"], values)?)
     }
 
     /// Returns the identity of each known place.
@@ -67,15 +65,13 @@ impl Store {
 
     /// Records the identity of a place.
     pub fn save_place(&self, path: &Path, identity: &PlaceIdentity, now: Timestamp) -> Result<()> {
-        let sql = "INSERT INTO places (path, mark, file_system, seen_at) VALUES (?1, ?2, ?3, ?4)
-            ON CONFLICT (path) DO UPDATE SET mark = excluded.mark,
-                file_system = excluded.file_system, seen_at = excluded.seen_at";
-        let PlaceIdentity { mark, file_system } = identity;
-        self.execute(
-            sql,
-            params![path_text(path)?, mark, file_system, seconds(now)],
-        )?;
-        Ok(())
+        let values = named_params! {
+            "path": path_text(path)?,
+            "mark": identity.mark,
+            "file_system": identity.file_system,
+            "seen_at": seconds(now),
+        };
+        Ok(self.upsert("places", &["path"], values)?)
     }
 
     /// Returns up to eight proven files below a folder.

@@ -1,6 +1,7 @@
 //! Tests that the queries of every tick stay cheap in a database that has been
 //! used for years, and that the schema leaves words to the domain.
 
+use rusqlite::types::Value;
 use rusqlite::{Connection, StatementStatus, params_from_iter};
 
 use super::open::Store;
@@ -39,7 +40,7 @@ const MANY: &str = "
     COMMIT;";
 
 /// Returns how SQLite goes about a query, and how many steps of its machine it takes.
-fn cost(connection: &Connection, sql: &str, params: &[rusqlite::types::Value]) -> (String, i32) {
+fn cost(connection: &Connection, sql: &str, params: &[Value]) -> (String, i32) {
     let explain = format!("EXPLAIN QUERY PLAN {sql}");
     let mut plan = connection.prepare(&explain).unwrap();
     let lines = plan.query_map(params_from_iter(params), |row| {
@@ -56,84 +57,84 @@ fn cost(connection: &Connection, sql: &str, params: &[rusqlite::types::Value]) -
     )
 }
 
+/// Checks that a query uses an index, neither scans the sessions nor sorts, and takes
+/// few steps.
+fn check(store: &Store, sql: &str, params: &[Value], index: &str, n_steps: i32) {
+    let (plan, steps) = cost(store.connection(), sql, params);
+    assert!(plan.contains(index), "{sql}\n{plan}");
+    assert!(!plan.contains("SCAN sessions"), "{sql}\n{plan}");
+    assert!(!plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
+    assert!(steps < n_steps, "{sql}\n{plan}\n{steps} steps");
+}
+
+// One test, because the database takes seconds to fill.
 #[test]
-fn the_questions_of_every_tick_use_indexes_in_a_database_of_a_million_sessions() {
+fn the_queries_of_ticks_and_lists_use_indexes_in_a_database_of_a_million_sessions() {
     let home = tempfile::tempdir().unwrap();
     let now = Timestamp::from_second(1_900_000_000).unwrap();
     let store = Store::open(&home.path().join("hfdl.db"), now).unwrap();
     store.connection().execute_batch(MANY).unwrap();
-    let check = |sql: &str, params: &[rusqlite::types::Value], index: &str, n_steps: i32| {
-        let (plan, steps) = cost(store.connection(), sql, params);
-        assert!(plan.contains(index), "{sql}\n{plan}");
-        assert!(!plan.contains("SCAN sessions"), "{sql}\n{plan}");
-        assert!(!plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
-        assert!(steps < n_steps, "{sql}\n{plan}\n{steps} steps");
-    };
+    check_queries_of_a_tick(&store, now);
+    check_models_of_one_schedule(&store);
+    check_lists_of_sessions(&store);
+    check_last_sessions(&store, now);
+    for (trigger, index) in [
+        (None, "runs_by_start"),
+        (Some(Trigger::Timer), "runs_by_trigger"),
+    ] {
+        let word = trigger.map(|trigger| trigger.as_str().to_owned());
+        let params = [word.into(), 0.into(), 1.into()];
+        check(&store, &runs::listing(trigger), &params, index, 200);
+    }
+}
 
-    let due = schedules::due_query();
-    check(&due, &[now.as_second().into()], "schedules_due", 100);
-    check(
-        sessions::LAST_SESSION,
-        &[77.into(), now.as_second().into()],
-        "sessions_of_model",
-        200,
-    );
-    check(runs::UNFINISHED_RUNS, &[], "runs_unfinished", 100);
-    // The models of one due schedule, not all ten thousand.
+fn check_queries_of_a_tick(store: &Store, now: Timestamp) {
+    let (due, now) = (schedules::due_query(), now.as_second());
+    check(store, &due, &[now.into()], "schedules_due", 100);
+    let params = [77.into(), now.into()];
+    let last = sessions::LAST_SESSION;
+    check(store, last, &params, "sessions_of_model", 200);
+    check(store, runs::UNFINISHED_RUNS, &[], "runs_unfinished", 100);
+}
+
+/// The query reads the models of one due schedule, not all ten thousand.
+fn check_models_of_one_schedule(store: &Store) {
     let one = "INSERT INTO model_tags VALUES (7, 'llm'); UPDATE schedules SET selects_all = 0;
         INSERT INTO schedule_tags VALUES (5, 'llm'); INSERT INTO schedule_models VALUES (5, 8)";
     store.connection().execute_batch(one).unwrap();
-    let (plan, steps) = cost(
-        store.connection(),
-        &models::of_schedules(),
-        &["[5]".to_owned().into()],
-    );
+    let params = ["[5]".to_owned().into()];
+    let (plan, steps) = cost(store.connection(), &models::of_schedules(), &params);
     let by_number = "SEARCH models USING INTEGER PRIMARY KEY";
     assert!(plan.contains(by_number), "{plan}");
     assert!(steps < 1_000, "{plan}\n{steps} steps");
+}
 
-    let any = SessionFilter::default;
-    let run = "00000500-0000-7000-8000-000000000000"
-        .parse::<RunId>()
-        .unwrap();
-    let removed = "gone".parse().unwrap();
+fn check_lists_of_sessions(store: &Store) {
+    let of = |of: SessionsOf| SessionFilter {
+        of: Some(of),
+        ..SessionFilter::default()
+    };
+    let run: RunId = "00000500-0000-7000-8000-000000000000".parse().unwrap();
+    let of_run = SessionFilter {
+        run: Some(run),
+        ..SessionFilter::default()
+    };
+    let failed = SessionFilter {
+        outcome: Some(Outcome::Failed),
+        ..SessionFilter::default()
+    };
+    let since = SessionFilter {
+        since: Some(Timestamp::from_second(999_000).unwrap()),
+        ..SessionFilter::default()
+    };
+    let removed = SessionsOf::RemovedModel("gone".parse().unwrap());
     for (filter, index) in [
-        (any(), "sessions_by_start"),
-        (
-            SessionFilter {
-                of: Some(SessionsOf::Model(ModelId(77))),
-                ..any()
-            },
-            "sessions_by_model",
-        ),
-        (
-            SessionFilter {
-                of: Some(SessionsOf::RemovedModel(removed)),
-                ..any()
-            },
-            "sessions_of_removed_models",
-        ),
-        (
-            SessionFilter {
-                run: Some(run),
-                ..any()
-            },
-            "sessions_by_run",
-        ),
-        (
-            SessionFilter {
-                outcome: Some(Outcome::Failed),
-                ..any()
-            },
-            "sessions_by_outcome",
-        ),
-        (
-            SessionFilter {
-                since: Some(Timestamp::from_second(999_000).unwrap()),
-                ..any()
-            },
-            "sessions_by_start",
-        ),
+        (SessionFilter::default(), "sessions_by_start"),
+        (of(SessionsOf::Model(ModelId(77))), "sessions_by_model"),
+        (of(removed), "sessions_of_removed_models"),
+        (of_run, "sessions_by_run"),
+        (failed, "sessions_by_outcome"),
+        (since, "sessions_by_start"),
     ] {
         let (sql, params) = sessions::listing(&SessionFilter {
             limit: Some(20),
@@ -144,21 +145,14 @@ fn the_questions_of_every_tick_use_indexes_in_a_database_of_a_million_sessions()
         assert!(!plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
         assert!(steps < 2_000, "{sql}\n{plan}\n{steps} steps");
     }
-    // `status` asks for the newest session of each model: a look for each, no pass over all.
-    let latest = [now.as_second().into()];
-    let (plan, steps) = cost(store.connection(), sessions::LAST_SESSIONS, &latest);
+}
+
+/// `status` reads the newest session of each model by one search for each.
+fn check_last_sessions(store: &Store, now: Timestamp) {
+    let params = [now.as_second().into()];
+    let (plan, steps) = cost(store.connection(), sessions::LAST_SESSIONS, &params);
     assert!(plan.contains("sessions_of_model"), "{plan}");
     assert!(steps < 10_000 * 100, "{plan}\n{steps} steps");
-
-    for trigger in [None, Some(Trigger::Timer)] {
-        let index = match trigger {
-            Some(_) => "runs_by_trigger",
-            None => "runs_by_start",
-        };
-        let word = trigger.map(|trigger| trigger.as_str().to_owned());
-        let params = [word.into(), 0.into(), 1.into()];
-        check(&runs::listing(trigger), &params, index, 200);
-    }
 }
 
 #[test]

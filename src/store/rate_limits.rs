@@ -1,6 +1,6 @@
 //! The table `rate_limits`: the quotas that the Hub has announced.
 
-use rusqlite::params;
+use rusqlite::named_params;
 
 use super::error::Result;
 use super::open::Store;
@@ -20,17 +20,13 @@ pub struct RateLimit {
 
 impl Store {
     pub fn save_rate_limit(&self, limit: &RateLimit) -> Result<()> {
-        let sql = "INSERT INTO rate_limits (endpoint, bucket, remaining, resets_at)
-            VALUES (?1, ?2, ?3, ?4)
-            ON CONFLICT (endpoint, bucket) DO UPDATE
-                SET remaining = excluded.remaining, resets_at = excluded.resets_at";
-        let remaining = integer(limit.remaining);
-        let resets_at = seconds(limit.resets_at);
-        self.execute(
-            sql,
-            params![limit.endpoint, limit.bucket, remaining, resets_at],
-        )?;
-        Ok(())
+        let values = named_params! {
+            "endpoint": limit.endpoint,
+            "bucket": limit.bucket,
+            "remaining": integer(limit.remaining),
+            "resets_at": seconds(limit.resets_at),
+        };
+        Ok(self.upsert("rate_limits", &["endpoint", "bucket"], values)?)
     }
 
     /// Returns the quotas of all endpoints that are not reset yet.

@@ -5,7 +5,7 @@
 //! and `doctor`: one bad row must not end a run about all the others.
 
 use rusqlite::types::ValueRef;
-use rusqlite::{OptionalExtension, Params, Row};
+use rusqlite::{OptionalExtension, Params, Row, ToSql, params_from_iter};
 
 use super::error::Result;
 use super::models::ModelFilter;
@@ -18,10 +18,51 @@ use crate::sys::text::escaped;
 /// So many of the newest sessions, runs and events are searched for bad rows.
 const NEWEST: u32 = 500;
 
+/// Columns with their values, as `named_params!` makes them.
+pub(super) type Values<'v> = [(&'v str, &'v dyn ToSql)];
+
 impl Store {
     /// Runs a statement and returns the number of changed rows.
     pub(super) fn execute(&self, sql: &str, params: impl Params) -> rusqlite::Result<usize> {
         self.change(|| self.connection().prepare_cached(sql)?.execute(params))
+    }
+
+    /// Inserts a row and returns its id.
+    pub(super) fn insert(&self, table: &str, values: &Values<'_>) -> rusqlite::Result<i64> {
+        self.execute(&insert_sql(table, values), params_of(values))?;
+        Ok(self.connection().last_insert_rowid())
+    }
+
+    /// Inserts a row, or changes the one with the same values in the `key` columns.
+    pub(super) fn upsert(
+        &self,
+        table: &str,
+        key: &[&str],
+        values: &Values<'_>,
+    ) -> rusqlite::Result<()> {
+        let others = values.iter().filter(|(column, _)| !key.contains(column));
+        let set: Vec<String> = others
+            .map(|(column, _)| format!("{column} = excluded.{column}"))
+            .collect();
+        let (insert, key, set) = (insert_sql(table, values), key.join(", "), set.join(", "));
+        let sql = format!("{insert} ON CONFLICT ({key}) DO UPDATE SET {set}");
+        self.execute(&sql, params_of(values)).map(drop)
+    }
+
+    /// Changes the row of an id, if `condition` holds. Returns the number of changed rows.
+    pub(super) fn update(
+        &self,
+        table: &str,
+        id: i64,
+        values: &Values<'_>,
+        condition: &str,
+    ) -> rusqlite::Result<usize> {
+        let columns = values.iter().map(|(column, _)| *column);
+        let set = columns.collect::<Vec<_>>().join(" = ?, ");
+        let sql = format!("UPDATE {table} SET {set} = ? WHERE id = ? AND {condition}");
+        let id: [&dyn ToSql; 1] = [&id];
+        let params = values.iter().map(|(_, value)| *value).chain(id);
+        self.execute(&sql, params_from_iter(params))
     }
 
     /// Returns the row that a query finds, if any. An unreadable one is an
@@ -109,6 +150,19 @@ impl Store {
         self.events(Timestamp::MIN, NEWEST)?;
         Ok(())
     }
+}
+
+fn insert_sql(table: &str, values: &Values<'_>) -> String {
+    let columns: Vec<&str> = values.iter().map(|(column, _)| *column).collect();
+    let marks = vec!["?"; columns.len()].join(", ");
+    format!(
+        "INSERT INTO {table} ({}) VALUES ({marks})",
+        columns.join(", ")
+    )
+}
+
+fn params_of(values: &Values<'_>) -> impl Params {
+    params_from_iter(values.iter().map(|(_, value)| *value))
 }
 
 /// Returns the reason why a row is unreadable, or the error if it is about the

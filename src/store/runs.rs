@@ -35,24 +35,19 @@ impl Store {
             let read = |row: &Row<'_>| row.parsed("id");
             let previous = store.find_readable("runs", sql, [end.as_str()], read)?;
             let id = RunId::following(previous, start.at, fastrand::u128(..));
-            let sql = "INSERT INTO runs (id, command, trigger, host, pid, boot_id, process_start,
-                    version, started_at, heartbeat_at)
-                VALUES (:id, :command, :trigger, :host, :pid, :boot_id, :process_start,
-                    :version, :at, :at)";
-            store.execute(
-                sql,
-                named_params! {
-                    ":id": id.as_str(),
-                    ":command": start.command.as_str(),
-                    ":trigger": start.trigger.as_str(),
-                    ":host": start.process.host,
-                    ":pid": start.process.pid,
-                    ":boot_id": start.process.boot_id,
-                    ":process_start": start.process.process_start,
-                    ":version": start.process.version,
-                    ":at": seconds(start.at),
-                },
-            )?;
+            let values = named_params! {
+                "id": id.as_str(),
+                "command": start.command.as_str(),
+                "trigger": start.trigger.as_str(),
+                "host": start.process.host,
+                "pid": start.process.pid,
+                "boot_id": start.process.boot_id,
+                "process_start": start.process.process_start,
+                "version": start.process.version,
+                "started_at": seconds(start.at),
+                "heartbeat_at": seconds(start.at),
+            };
+            store.insert("runs", values)?;
             Ok(id)
         })
     }

@@ -1,7 +1,7 @@
 //! The tables `schedules`, `schedule_models` and `schedule_tags`: cadences with
 //! their limits and the models that they select.
 
-use rusqlite::{Params, Row, ToSql, named_params, params};
+use rusqlite::{Params, Row, named_params, params};
 
 use super::error::{Result, StoreError};
 use super::open::Store;
@@ -31,15 +31,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<ScheduleId> {
         self.transaction(|store| {
-            let sql = "INSERT INTO schedules (name, cadence_kind, cadence_spec, time_zone, windows,
-                    catch_up, catch_up_within, jitter, limit_rate, max_duration, max_transfer,
-                    priority, enabled, selects_all, anchor_at, not_before_at, created_at,
-                    updated_at)
-                VALUES (:name, :cadence_kind, :cadence_spec, :time_zone, :windows,
-                    :catch_up, :catch_up_within, :jitter, :limit_rate, :max_duration,
-                    :max_transfer, :priority, :enabled, :selects_all, :now, :now, :now, :now)";
-            store.write_schedule_spec(sql, None, spec, now)?;
-            let id = ScheduleId(store.connection().last_insert_rowid());
+            let id = store.write_schedule_spec(None, spec, now)?;
             store.write_selection(id, &spec.selection)?;
             store.save_schedule_state(id, state)?;
             Ok(id)
@@ -57,39 +49,23 @@ impl Store {
         now: Timestamp,
     ) -> Result<()> {
         self.transaction(|store| {
-            let sql = "UPDATE schedules SET name = :name, cadence_kind = :cadence_kind,
-                    cadence_spec = :cadence_spec, time_zone = :time_zone, windows = :windows,
-                    catch_up = :catch_up, catch_up_within = :catch_up_within, jitter = :jitter,
-                    limit_rate = :limit_rate, max_duration = :max_duration,
-                    max_transfer = :max_transfer, priority = :priority, enabled = :enabled,
-                    selects_all = :selects_all, next_due_at = :now, updated_at = :now
-                WHERE id = :id";
-            let n_changed = store.write_schedule_spec(sql, Some(id), spec, now)?;
-            expect_one(n_changed, id)?;
+            store.write_schedule_spec(Some(id), spec, now)?;
             store.write_selection(id, &spec.selection)
         })
     }
 
     /// Saves the state of a schedule.
     pub fn save_schedule_state(&self, id: ScheduleId, state: &ScheduleState) -> Result<()> {
-        let sql = "UPDATE schedules SET anchor_at = :anchor_at, not_before_at = :not_before_at,
-                next_due_at = :next_due_at, last_slot_at = :last_slot_at,
-                open_slot_at = :open_slot_at, retry_at = :retry_at, retry_count = :retry_count
-            WHERE id = :id";
-        let n_changed = self.execute(
-            sql,
-            named_params! {
-                ":id": id.0,
-                ":anchor_at": seconds(state.anchor_at),
-                ":not_before_at": seconds(state.not_before_at),
-                ":next_due_at": state.next_due_at.map(seconds),
-                ":last_slot_at": state.last_slot_at.map(seconds),
-                ":open_slot_at": state.open_slot_at.map(seconds),
-                ":retry_at": state.retry_at.map(seconds),
-                ":retry_count": state.retry_count,
-            },
-        )?;
-        expect_one(n_changed, id)
+        let values = named_params! {
+            "anchor_at": seconds(state.anchor_at),
+            "not_before_at": seconds(state.not_before_at),
+            "next_due_at": state.next_due_at.map(seconds),
+            "last_slot_at": state.last_slot_at.map(seconds),
+            "open_slot_at": state.open_slot_at.map(seconds),
+            "retry_at": state.retry_at.map(seconds),
+            "retry_count": state.retry_count,
+        };
+        expect_one(self.update("schedules", id.0, values, "true")?, id)
     }
 
     /// Enables or disables a schedule. An enabled one is a candidate at once.
@@ -192,39 +168,45 @@ impl Store {
         Ok(all)
     }
 
+    /// Changes the row of a schedule, or inserts one without an id.
     fn write_schedule_spec(
         &self,
-        sql: &str,
         id: Option<ScheduleId>,
         spec: &ScheduleSpec,
         now: Timestamp,
-    ) -> Result<usize> {
-        let limit_rate = spec.limit_rate.as_ref().map(ToString::to_string);
-        let windows = wire::render_list(spec.windows.texts());
-        let number = id.map(|id| id.0);
-        let mut params: Vec<(&str, &dyn ToSql)> = Vec::new();
-        let columns = named_params! {
-            ":name": spec.name.as_str(),
-            ":cadence_kind": spec.cadence.kind().as_str(),
-            ":cadence_spec": spec.cadence.spec(),
-            ":time_zone": spec.time_zone,
-            ":windows": windows,
-            ":catch_up": spec.catch_up.as_str(),
-            ":catch_up_within": spec.catch_up.within().map(|span| integer(span.get())),
-            ":jitter": integer(spec.jitter.get()),
-            ":limit_rate": limit_rate,
-            ":max_duration": spec.max_duration.map(|span| integer(span.get())),
-            ":max_transfer": spec.max_transfer.map(|size| integer(size.bytes())),
-            ":priority": spec.priority.get(),
-            ":enabled": spec.enabled,
-            ":selects_all": spec.selection.all,
-            ":now": seconds(now),
+    ) -> Result<ScheduleId> {
+        let now = seconds(now);
+        let values = named_params! {
+            "name": spec.name.as_str(),
+            "cadence_kind": spec.cadence.kind().as_str(),
+            "cadence_spec": spec.cadence.spec(),
+            "time_zone": spec.time_zone,
+            "windows": wire::render_list(spec.windows.texts()),
+            "catch_up": spec.catch_up.as_str(),
+            "catch_up_within": spec.catch_up.within().map(|span| integer(span.get())),
+            "jitter": integer(spec.jitter.get()),
+            "limit_rate": spec.limit_rate.as_ref().map(ToString::to_string),
+            "max_duration": spec.max_duration.map(|span| integer(span.get())),
+            "max_transfer": spec.max_transfer.map(|size| integer(size.bytes())),
+            "priority": spec.priority.get(),
+            "enabled": spec.enabled,
+            "selects_all": spec.selection.all,
+            "next_due_at": now,
+            "updated_at": now,
         };
-        params.extend(columns);
-        if number.is_some() {
-            params.push((":id", &number));
-        }
-        self.execute(sql, &*params).map_err(|err| {
+        let written = match id {
+            Some(id) => {
+                let changed = self.update("schedules", id.0, values, "true");
+                changed.map(|n| (n, id))
+            }
+            None => {
+                let created =
+                    named_params! { "anchor_at": now, "not_before_at": now, "created_at": now };
+                let inserted = self.insert("schedules", &[values, created].concat());
+                inserted.map(|id| (1, ScheduleId(id)))
+            }
+        };
+        let (n_changed, id) = written.map_err(|err| {
             if !StoreError::is_duplicate(&err) {
                 return err.into();
             }
@@ -233,7 +215,9 @@ impl Store {
                 what: "the name".to_owned(),
                 existing: spec.name.to_string(),
             }
-        })
+        })?;
+        expect_one(n_changed, id)?;
+        Ok(id)
     }
 
     fn write_selection(&self, id: ScheduleId, selection: &Selection) -> Result<()> {

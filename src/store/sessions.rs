@@ -43,31 +43,23 @@ pub struct SessionFilter {
 impl Store {
     /// Opens a session.
     pub fn open_session(&self, start: &SessionStart) -> Result<SessionId> {
-        let sql = "INSERT INTO sessions (run_id, model_id, model_name, repo_type, repo_id,
-                revision, destination, schedule_id, schedule_name, slot_at, trigger, state,
-                old_commit, started_at)
-            VALUES (:run_id, :model_id, :model_name, :repo_type, :repo_id,
-                :revision, :destination, :schedule_id, :schedule_name, :slot_at, :trigger,
-                'running', :old_commit, :at)";
-        self.execute(
-            sql,
-            named_params! {
-                ":run_id": start.run_id.as_str(),
-                ":model_id": start.model_id.map(|id| id.0),
-                ":model_name": start.model_name.as_ref().map(|name| name.as_str()),
-                ":repo_type": start.repo.kind.as_str(),
-                ":repo_id": start.repo.id.as_str(),
-                ":revision": start.revision.as_str(),
-                ":destination": destination_text(&start.destination)?,
-                ":schedule_id": start.schedule_id.map(|id| id.0),
-                ":schedule_name": start.schedule_name.as_ref().map(|name| name.as_str()),
-                ":slot_at": start.slot_at.map(seconds),
-                ":trigger": start.trigger.as_str(),
-                ":old_commit": start.old_commit.as_ref().map(|commit| commit.as_str()),
-                ":at": seconds(start.at),
-            },
-        )?;
-        Ok(SessionId(self.connection().last_insert_rowid()))
+        let values = named_params! {
+            "run_id": start.run_id.as_str(),
+            "model_id": start.model_id.map(|id| id.0),
+            "model_name": start.model_name.as_ref().map(|name| name.as_str()),
+            "repo_type": start.repo.kind.as_str(),
+            "repo_id": start.repo.id.as_str(),
+            "revision": start.revision.as_str(),
+            "destination": destination_text(&start.destination)?,
+            "schedule_id": start.schedule_id.map(|id| id.0),
+            "schedule_name": start.schedule_name.as_ref().map(|name| name.as_str()),
+            "slot_at": start.slot_at.map(seconds),
+            "trigger": start.trigger.as_str(),
+            "state": "running",
+            "old_commit": start.old_commit.as_ref().map(|commit| commit.as_str()),
+            "started_at": seconds(start.at),
+        };
+        Ok(SessionId(self.insert("sessions", values)?))
     }
 
     /// Saves the progress of a session.
@@ -76,35 +68,24 @@ impl Store {
     /// whether bytes were kept.
     pub fn save_progress(&self, id: SessionId, progress: &SessionProgress) -> Result<()> {
         let path = progress.path.as_deref().map(path_text).transpose()?;
-        let sql = "UPDATE sessions SET new_commit = :new_commit, path = :path,
-                files_total = :files_total, files_fetched = :files_fetched,
-                files_reused = :files_reused, files_deleted = :files_deleted,
-                bytes_total = :bytes_total, bytes_fetched = :bytes_fetched,
-                bytes_reused = :bytes_reused, bytes_left = :bytes_left,
-                reused_from = :reused_from, retries = :retries
-            WHERE id = :id AND state = 'running'";
-        let n_changed = self.execute(
-            sql,
-            named_params! {
-                ":id": id.0,
-                ":new_commit": progress.new_commit.as_ref().map(|commit| commit.as_str()),
-                ":path": path,
-                ":files_total": integer(progress.files.total),
-                ":files_fetched": integer(progress.files.fetched),
-                ":files_reused": integer(progress.files.reused),
-                ":files_deleted": integer(progress.files.deleted),
-                ":bytes_total": integer(progress.bytes.total),
-                ":bytes_fetched": integer(progress.bytes.fetched),
-                ":bytes_reused": integer(progress.bytes.reused),
-                ":bytes_left": integer(progress.bytes.left),
-                ":reused_from": render_reused(&progress.reused_from),
-                ":retries": progress.retries,
-            },
-        )?;
-        if n_changed == 0 {
-            return Err(self.not_running(id));
+        let values = named_params! {
+            "new_commit": progress.new_commit.as_ref().map(|commit| commit.as_str()),
+            "path": path,
+            "files_total": integer(progress.files.total),
+            "files_fetched": integer(progress.files.fetched),
+            "files_reused": integer(progress.files.reused),
+            "files_deleted": integer(progress.files.deleted),
+            "bytes_total": integer(progress.bytes.total),
+            "bytes_fetched": integer(progress.bytes.fetched),
+            "bytes_reused": integer(progress.bytes.reused),
+            "bytes_left": integer(progress.bytes.left),
+            "reused_from": render_reused(&progress.reused_from),
+            "retries": progress.retries,
+        };
+        match self.update("sessions", id.0, values, "state = 'running'")? {
+            0 => Err(self.not_running(id)),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// Closes a session, once.
@@ -116,54 +97,36 @@ impl Store {
     ) -> Result<()> {
         self.transaction(|store| {
             store.save_progress(id, progress)?;
-            let sql = "UPDATE sessions SET state = 'finished', outcome = :outcome,
-                    error_kind = :error_kind, error = :error, hint = :hint, finished_at = :at,
-                    verify_outcome = :verify_outcome
-                WHERE id = :id";
             let trouble = end.trouble.as_ref();
-            store.execute(
-                sql,
-                named_params! {
-                    ":id": id.0,
-                    ":outcome": end.outcome.as_str(),
-                    ":error_kind": trouble.map(|trouble| trouble.kind.as_str()),
-                    ":error": trouble.map(|trouble| &trouble.message),
-                    ":hint": trouble.and_then(|trouble| trouble.hint.as_ref()),
-                    ":at": seconds(end.at),
-                    ":verify_outcome": end.verify_outcome.map(|word| word.as_str()),
-                },
-            )?;
+            let values = named_params! {
+                "state": "finished",
+                "outcome": end.outcome.as_str(),
+                "error_kind": trouble.map(|trouble| trouble.kind.as_str()),
+                "error": trouble.map(|trouble| &trouble.message),
+                "hint": trouble.and_then(|trouble| trouble.hint.as_ref()),
+                "finished_at": seconds(end.at),
+                "verify_outcome": end.verify_outcome.map(|word| word.as_str()),
+            };
+            store.update("sessions", id.0, values, "state = 'running'")?;
             Ok(())
         })
     }
 
     /// Saves the record of a file in a session; a later record replaces it.
     pub fn save_session_file(&self, id: SessionId, file: &SessionFile) -> Result<()> {
-        let sql = "INSERT INTO session_files (session_id, path, content_id, size,
-                bytes_fetched, bytes_reused, source, retries, result, found_bad)
-            VALUES (:session_id, :path, :content_id, :size,
-                :bytes_fetched, :bytes_reused, :source, :retries, :result, :found_bad)
-            ON CONFLICT (session_id, path) DO UPDATE SET content_id = excluded.content_id,
-                size = excluded.size, bytes_fetched = excluded.bytes_fetched,
-                bytes_reused = excluded.bytes_reused, source = excluded.source,
-                retries = excluded.retries, result = excluded.result,
-                found_bad = excluded.found_bad";
-        self.execute(
-            sql,
-            named_params! {
-                ":session_id": id.0,
-                ":path": file.path.as_str(),
-                ":content_id": file.content.to_string(),
-                ":size": integer(file.size_bytes),
-                ":bytes_fetched": integer(file.bytes_fetched),
-                ":bytes_reused": integer(file.bytes_reused),
-                ":source": file.source.map(|source| source.as_str()),
-                ":retries": file.retries,
-                ":result": file.result.as_str(),
-                ":found_bad": file.found_bad,
-            },
-        )?;
-        Ok(())
+        let values = named_params! {
+            "session_id": id.0,
+            "path": file.path.as_str(),
+            "content_id": file.content.to_string(),
+            "size": integer(file.size_bytes),
+            "bytes_fetched": integer(file.bytes_fetched),
+            "bytes_reused": integer(file.bytes_reused),
+            "source": file.source.map(|source| source.as_str()),
+            "retries": file.retries,
+            "result": file.result.as_str(),
+            "found_bad": file.found_bad,
+        };
+        Ok(self.upsert("session_files", &["session_id", "path"], values)?)
     }
 
     /// Returns the session of an id; a missing or unreadable one is an error.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Row, named_params, params};
+use rusqlite::{Row, named_params};
 
 use super::error::Result;
 use super::open::Store;
@@ -15,10 +15,12 @@ use crate::domain::time::Timestamp;
 impl Store {
     /// Records that a run of a shard was started.
     pub fn record_shard_tick(&self, shard: Shard, now: Timestamp) -> Result<()> {
-        let sql = "INSERT INTO shards (number, n_shards, last_tick_at) VALUES (?1, ?2, ?3)
-            ON CONFLICT (n_shards, number) DO UPDATE SET last_tick_at = excluded.last_tick_at";
-        self.execute(sql, params![shard.index(), shard.count(), seconds(now)])?;
-        Ok(())
+        let values = named_params! {
+            "number": shard.index(),
+            "n_shards": shard.count(),
+            "last_tick_at": seconds(now),
+        };
+        Ok(self.upsert("shards", &["n_shards", "number"], values)?)
     }
 
     pub fn shard_ticks(&self) -> Result<ShardTicks> {
@@ -50,25 +52,17 @@ impl Store {
     }
 
     pub fn save_shard_slots(&self, id: ScheduleId, shard: Shard, slots: &ShardSlots) -> Result<()> {
-        let sql = "INSERT INTO schedule_shards (schedule_id, number, n_shards, last_slot_at,
-                open_slot_at, retry_at, retry_count)
-            VALUES (:id, :number, :n_shards, :last_slot_at, :open_slot_at, :retry_at, :retry_count)
-            ON CONFLICT (schedule_id, n_shards, number) DO UPDATE SET
-                last_slot_at = excluded.last_slot_at, open_slot_at = excluded.open_slot_at,
-                retry_at = excluded.retry_at, retry_count = excluded.retry_count";
-        self.execute(
-            sql,
-            named_params! {
-                ":id": id.0,
-                ":number": shard.index(),
-                ":n_shards": shard.count(),
-                ":last_slot_at": slots.last_slot_at.map(seconds),
-                ":open_slot_at": slots.open_slot_at.map(seconds),
-                ":retry_at": slots.retry_at.map(seconds),
-                ":retry_count": slots.retry_count,
-            },
-        )?;
-        Ok(())
+        let values = named_params! {
+            "schedule_id": id.0,
+            "number": shard.index(),
+            "n_shards": shard.count(),
+            "last_slot_at": slots.last_slot_at.map(seconds),
+            "open_slot_at": slots.open_slot_at.map(seconds),
+            "retry_at": slots.retry_at.map(seconds),
+            "retry_count": slots.retry_count,
+        };
+        let key = ["schedule_id", "n_shards", "number"];
+        Ok(self.upsert("schedule_shards", &key, values)?)
     }
 }
 

@@ -8,7 +8,7 @@ use rusqlite::Row;
 use serde::{Deserialize, Serialize};
 
 use super::value::{Columns, unreadable};
-use crate::domain::origin::{Origin, OriginKind, Reused};
+use crate::domain::origin::{OriginKind, Reused};
 use crate::domain::pause::Pause;
 use crate::domain::repo::Repo;
 use crate::domain::time::{Timestamp, render_utc};
@@ -66,7 +66,7 @@ pub(super) fn read_pause(text: &str) -> Result<Pause, String> {
     })
 }
 
-/// The JSON form of an origin; unknown fields are left out.
+/// The JSON form of an origin; fields of older versions are ignored.
 #[derive(Deserialize, Serialize)]
 struct ReusedForm {
     kind: String,
@@ -74,42 +74,19 @@ struct ReusedForm {
     repo_type: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     repo: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    revision: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    path: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    content: Option<String>,
     n: u64,
     bytes: u64,
 }
 
 pub(super) fn render_reused(reused: &[Reused]) -> String {
-    let forms: Vec<ReusedForm> = reused
-        .iter()
-        .map(|one| {
-            let origin = &one.origin;
-            let (repo_type, repo) = origin
-                .repo
-                .as_ref()
-                .map(|repo| {
-                    let kind = repo.kind.to_string();
-                    (kind, repo.id.to_string())
-                })
-                .unzip();
-            ReusedForm {
-                kind: origin.kind.to_string(),
-                repo_type,
-                repo,
-                revision: origin.revision.as_ref().map(ToString::to_string),
-                path: origin.path.as_ref().map(ToString::to_string),
-                content: origin.content.as_ref().map(ToString::to_string),
-                n: one.n_origins,
-                bytes: one.bytes,
-            }
-        })
-        .collect();
-    serde_json::json!(forms).to_string()
+    let form = |one: &Reused| ReusedForm {
+        kind: one.kind.to_string(),
+        repo_type: one.repo.as_ref().map(|repo| repo.kind.to_string()),
+        repo: one.repo.as_ref().map(|repo| repo.id.to_string()),
+        n: one.n_files,
+        bytes: one.bytes,
+    };
+    serde_json::json!(reused.iter().map(form).collect::<Vec<_>>()).to_string()
 }
 
 /// Reads the origins of reused bytes. In rows without them all bytes are of
@@ -119,13 +96,14 @@ pub(super) fn read_reused(
     column: &str,
     bytes_reused: u64,
 ) -> rusqlite::Result<Vec<Reused>> {
-    let text: Option<String> = row.get(column)?;
-    let Some(text) = text else {
-        let unknown = Reused::one(Origin::of_kind(OriginKind::Unknown), bytes_reused);
-        return Ok(Some(unknown)
-            .filter(|it| it.bytes > 0)
-            .into_iter()
-            .collect());
+    let Some(text) = row.get::<_, Option<String>>(column)? else {
+        let unknown = Reused {
+            kind: OriginKind::Unknown,
+            repo: None,
+            n_files: 1,
+            bytes: bytes_reused,
+        };
+        return Ok(Vec::from_iter((bytes_reused > 0).then_some(unknown)));
     };
     let forms: Vec<ReusedForm> =
         serde_json::from_str(&text).map_err(|err| unreadable(column, err))?;
@@ -139,16 +117,10 @@ impl ReusedForm {
             (Some(kind), Some(id)) => Some(Repo::new(parsed(&kind)?, parsed(&id)?)),
             _ => None,
         };
-        let origin = Origin {
+        Ok(Reused {
             kind: parsed(&self.kind)?,
             repo,
-            revision: self.revision.as_deref().map(parsed).transpose()?,
-            path: self.path.as_deref().map(parsed).transpose()?,
-            content: self.content.as_deref().map(parsed).transpose()?,
-        };
-        Ok(Reused {
-            origin,
-            n_origins: self.n,
+            n_files: self.n,
             bytes: self.bytes,
         })
     }

@@ -1,29 +1,11 @@
-//! Copies files and ranges of files by the cheapest available method.
+//! Copies ranges of files by the cheapest available method.
 
 use std::fs::File;
 use std::io;
 use std::path::Path;
 
 use super::file_io::{read_exact_at, write_all_at};
-use super::files::{self, Sharing};
 use super::open;
-
-/// Creates a second name for a file without copying bytes: a reflink, or a hard
-/// link where the caller allows one.
-pub fn clone_or_link(source: &Path, target: &Path, sharing: Sharing) -> io::Result<()> {
-    match files::reflink(source, target) {
-        Err(_) if sharing == Sharing::HardLinksToo => files::hard_link(source, target),
-        result => result,
-    }
-}
-
-/// Tries whether a file can be reflinked into a folder.
-pub fn can_clone(source: &Path, folder: &Path) -> bool {
-    let probe = files::unused_name(folder);
-    let cloned = files::reflink(source, &probe).is_ok();
-    let _ = files::remove_if_present(&probe);
-    cloned
-}
 
 /// Forces a file's bytes to disk.
 pub fn flush(path: &Path) -> io::Result<()> {

@@ -1,5 +1,4 @@
-//! Atomic replacement of files, links, shared content, and folders that stay below
-//! a root.
+//! Atomic replacement of files, links, and folders that stay below a root.
 //!
 //! All writers of final names use this module, so that a crash leaves either the
 //! old file or the new one, and no link redirects a write out of its root.
@@ -9,24 +8,6 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use super::open;
-use crate::domain::placement::{FileNames, LetterCase};
-
-/// Whether two names may share one file, or a copy must be independent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sharing {
-    /// For files that are never edited in place, such as cache blobs.
-    HardLinksToo,
-    /// For files that users may edit in place.
-    OwnBytes,
-}
-
-/// The method by which a file got a second name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ShareMethod {
-    Reflinked,
-    HardLinked,
-    Copied,
-}
 
 /// Identifies a file independently of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -239,71 +220,6 @@ fn is_link_cycle(_err: &io::Error) -> bool {
     false
 }
 
-/// Creates a second name for a file at the lowest cost.
-///
-/// First a reflink (no copied bytes, and independent), then a hard link where the
-/// caller allows one, then a copy.
-pub fn share(source: &Path, target: &Path, sharing: Sharing) -> io::Result<ShareMethod> {
-    if reflink(source, target).is_ok() {
-        return Ok(ShareMethod::Reflinked);
-    }
-    if sharing == Sharing::HardLinksToo && hard_link(source, target).is_ok() {
-        return Ok(ShareMethod::HardLinked);
-    }
-    let copy = || {
-        fs::copy(source, target)?;
-        let folder = target.parent().unwrap_or(Path::new("."));
-        fs::set_permissions(target, permissions_of_new_files(folder)?)
-    };
-    copy().map(|()| ShareMethod::Copied).inspect_err(|_| {
-        let _ = fs::remove_file(target);
-    })
-}
-
-/// Sets the modification time of a copy to that of its source, by which the copy is
-/// recognised later.
-pub fn take_time_of(source: &Path, copy: &Path) -> io::Result<()> {
-    let modified = fs::metadata(source)?.modified()?;
-    OpenOptions::new()
-        .write(true)
-        .open(copy)?
-        .set_modified(modified)
-}
-
-/// Creates a hard link; of a symbolic link, to the file behind it.
-pub fn hard_link(source: &Path, target: &Path) -> io::Result<()> {
-    fs::hard_link(fs::canonicalize(source)?, target)
-}
-
-/// Creates an independent copy that shares the bytes of its source.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub fn reflink(source: &Path, target: &Path) -> io::Result<()> {
-    let source = File::open(source)?;
-    let file = create_new(target)?;
-    rustix::fs::ioctl_ficlone(&file, &source).map_err(|err| {
-        let _ = fs::remove_file(target);
-        err.into()
-    })
-}
-
-/// Creates an independent copy that shares the bytes of its source.
-#[cfg(target_os = "macos")]
-pub fn reflink(source: &Path, target: &Path) -> io::Result<()> {
-    use rustix::fs::{CWD, CloneFlags, fclonefileat};
-    Ok(fclonefileat(
-        File::open(source)?,
-        CWD,
-        target,
-        CloneFlags::empty(),
-    )?)
-}
-
-/// Creates an independent copy that shares the bytes of its source.
-#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "macos")))]
-pub fn reflink(_source: &Path, _target: &Path) -> io::Result<()> {
-    Err(ErrorKind::Unsupported.into())
-}
-
 /// Returns the permissions of a new file, as the umask leaves them.
 ///
 /// Used for files in a shared cache whose bytes came from a private or read-only
@@ -342,46 +258,6 @@ pub fn symlink_file(target: &Path, link: &Path) -> io::Result<()> {
 #[cfg(windows)]
 pub fn symlink_file(target: &Path, link: &Path) -> io::Result<()> {
     std::os::windows::fs::symlink_file(target, link)
-}
-
-/// Tries whether symbolic links can be created in a folder by this user.
-pub fn supports_symlinks(dir: &Path) -> bool {
-    let probe = unused_name(dir);
-    let made = symlink_file(Path::new("nothing"), &probe).is_ok();
-    let _ = fs::remove_file(&probe);
-    made
-}
-
-/// Tries whether hard links can be created in a folder.
-pub fn supports_hard_links(dir: &Path) -> bool {
-    let (probe, second) = (unused_name(dir), unused_name(dir));
-    let made = create_new(&probe).is_ok() && fs::hard_link(&probe, &second).is_ok();
-    for name in [probe, second] {
-        let _ = fs::remove_file(name);
-    }
-    made
-}
-
-/// Tries whether a folder's file system distinguishes `a` from `A`.
-pub fn letter_case(dir: &Path) -> io::Result<LetterCase> {
-    let probe = unused_name(dir);
-    drop(create_new(&probe)?);
-    let name = probe.file_name().unwrap_or_default().to_string_lossy();
-    let seen = link_metadata_if_present(&dir.join(name.to_uppercase()));
-    fs::remove_file(&probe)?;
-    Ok(match seen? {
-        Some(_) => LetterCase::Ignored,
-        None => LetterCase::Matters,
-    })
-}
-
-/// Returns the file name rules of this platform.
-pub fn file_names() -> FileNames {
-    if cfg!(windows) {
-        FileNames::Windows
-    } else {
-        FileNames::Posix
-    }
 }
 
 /// Returns a file's identity and its number of hard links, where the platform
@@ -472,35 +348,6 @@ mod tests {
         assert!(write_atomically(&taken, b"x", dir.path()).is_err());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         assert!(taken.join("full").is_dir());
-    }
-
-    #[test]
-    fn shared_content_is_complete_under_both_names() {
-        let dir = tempfile::tempdir().unwrap();
-        let source = dir.path().join("source");
-        fs::write(&source, "content").unwrap();
-        for (name, sharing) in [("a", Sharing::HardLinksToo), ("b", Sharing::OwnBytes)] {
-            let target = dir.path().join(name);
-            let how = share(&source, &target, sharing).unwrap();
-            assert_eq!(fs::read_to_string(&target).unwrap(), "content");
-            assert!(sharing == Sharing::HardLinksToo || how != ShareMethod::HardLinked);
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_copy_of_a_read_only_file_can_be_written_as_any_new_file() {
-        use std::os::unix::fs::PermissionsExt;
-        let dir = tempfile::tempdir().unwrap();
-        let (source, fresh) = (dir.path().join("source"), dir.path().join("fresh"));
-        fs::write(&source, "content").unwrap();
-        fs::write(&fresh, "").unwrap();
-        fs::set_permissions(&source, fs::Permissions::from_mode(0o444)).unwrap();
-        let target = dir.path().join("target");
-        share(&source, &target, Sharing::OwnBytes).unwrap();
-        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
-        assert_eq!(mode(&target), mode(&fresh));
-        assert_eq!(mode(&source) & 0o777, 0o444);
     }
 
     #[cfg(unix)]

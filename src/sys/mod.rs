@@ -13,6 +13,7 @@
 //! Deliberately absent: decisions (`domain`), printing (`ui`), the database
 //! (`store`).
 
+pub mod abilities;
 pub mod child;
 pub mod copy;
 pub mod disk;
@@ -37,6 +38,7 @@ pub mod program;
 pub mod removal;
 pub mod retry;
 pub mod search_path;
+pub mod share;
 pub mod signals;
 pub mod stamp;
 pub mod stop;

@@ -1,45 +1,12 @@
 //! Finds names that a file system treats as the same, by trying them.
 
 use std::fs;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, Write};
 use std::path::Path;
 
-use super::files::{create_new, link_metadata_if_present, unused_name};
-use crate::domain::placement::{Clash, NormalForms};
+use super::files::{create_new, unused_name};
+use crate::domain::placement::Clash;
 use crate::domain::repo::RepoPath;
-
-/// Tries whether a folder's file system distinguishes `é` of one code point from
-/// `é` of two.
-pub fn normal_forms(dir: &Path) -> io::Result<NormalForms> {
-    let name = unused_name(dir);
-    let spelt = |accent: &str| {
-        let mut name = name.clone();
-        name.as_mut_os_string().push(accent);
-        name
-    };
-    let (one, two) = (spelt("\u{e9}"), spelt("e\u{301}"));
-    match create_new(&one) {
-        Ok(file) => drop(file),
-        // A file system that cannot store the name cannot confuse it.
-        Err(err) if is_name_unsupported(&err) => return Ok(NormalForms::Matter),
-        Err(err) => return Err(err),
-    }
-    let seen = link_metadata_if_present(&two);
-    fs::remove_file(&one)?;
-    Ok(match seen {
-        Ok(Some(_)) => NormalForms::Ignored,
-        Ok(None) => NormalForms::Matter,
-        Err(err) if is_name_unsupported(&err) => NormalForms::Matter,
-        Err(err) => return Err(err),
-    })
-}
-
-fn is_name_unsupported(err: &io::Error) -> bool {
-    matches!(
-        err.kind(),
-        ErrorKind::InvalidInput | ErrorKind::InvalidFilename | ErrorKind::InvalidData
-    )
-}
 
 /// Creates empty files with these names in a scratch folder, and removes them
 /// again; returns the first two names that the file system treats as the same.
@@ -108,7 +75,9 @@ fn occupy(file: &Path, text: &str) -> io::Result<Option<String>> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::abilities::normal_forms;
     use super::*;
+    use crate::domain::placement::NormalForms;
 
     fn clash(private: Option<&str>, paths: &[&str]) -> Option<(usize, usize)> {
         let dir = tempfile::tempdir().unwrap();

@@ -8,6 +8,7 @@
 use anyhow::{Context, Error, Result};
 
 use super::backend::{InstalledEntry, TimerBackend};
+use super::crontab_line::{BlockFlags, render};
 use super::crontab_text::{self as text, Crontab};
 use super::refusal::TimerRefusal;
 use super::spec::{TimerId, TimerSpec};
@@ -142,7 +143,7 @@ impl TimerBackend for CrontabTimer<'_> {
     fn install(&self, spec: &TimerSpec) -> Result<bool> {
         // Rendered first, so that an error in the request is reported before an
         // error of the machine.
-        let lines = text::render(spec, text::BlockFlags::default())?;
+        let lines = render(spec, BlockFlags::default())?;
         self.edit(|before| text::with_block(before, spec).map(Some))
             .map_err(|err| {
                 with_alternative(err, &format!("or add these lines to it yourself:\n{lines}"))

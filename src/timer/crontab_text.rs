@@ -15,18 +15,9 @@
 
 use std::ops::Range;
 
+use super::crontab_line::{BlockFlags, END, START, render};
 use super::refusal::TimerRefusal;
-use super::spec::{LINK_HINT, TimerId, TimerSpec};
-
-/// Changes to the file besides the block, which are undone at removal. They are
-/// stored in the marker line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BlockFlags {
-    /// `nl`: the file did not end in a newline, and got one.
-    pub newline_added: bool,
-    /// `new`: there was no crontab at all.
-    pub is_new: bool,
-}
+use super::spec::{TimerId, TimerSpec};
 
 /// The position of hfdl's block in a crontab.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,74 +28,6 @@ pub struct Block {
 
 /// A crontab after an edit; `None`: no crontab.
 pub type Crontab = Option<Vec<u8>>;
-
-/// Renders the block.
-pub fn render(spec: &TimerSpec, flags: BlockFlags) -> Result<String, TimerRefusal> {
-    let id = &spec.id;
-    let mut marker = String::new();
-    if flags.newline_added {
-        marker.push_str(" nl");
-    }
-    if flags.is_new {
-        marker.push_str(" new");
-    }
-    Ok(format!(
-        "# >>> hfdl {id}{marker} >>> managed by \"hfdl start\"; remove it with \"hfdl stop\"\n{}\n# <<< hfdl {id} <<<\n",
-        line(spec)?
-    ))
-}
-
-/// Renders the line that cron runs.
-fn line(spec: &TimerSpec) -> Result<String, TimerRefusal> {
-    // Debian's cron refuses commands longer than about a thousand bytes.
-    const LONGEST: usize = 990;
-    let mut command = String::new();
-    if !spec.variables.is_empty() {
-        command.push_str("/usr/bin/env ");
-        for (name, value) in &spec.variables {
-            command.push_str(&quote(&format!("{name}={value}"), name)?);
-            command.push(' ');
-        }
-    }
-    let program = quote(&spec.program, "program's path")?;
-    let home = quote(&spec.home, "home directory's path")?;
-    let words = spec.command();
-    command.push_str(&format!("{program} --home {home} {words}"));
-    if command.len() > LONGEST {
-        let reason = format!(
-            "the command for the crontab has {} bytes, and cron takes about 1000",
-            command.len()
-        );
-        return Err(TimerRefusal::usage(reason).next("use shorter paths, or `--backend systemd`"));
-    }
-    let minutes: Vec<String> = spec.tick.minutes().iter().map(u8::to_string).collect();
-    let minutes = match spec.tick.every() {
-        1 => "*".to_owned(),
-        // A list, not `4/15`: only the list is understood by every cron.
-        _ => minutes.join(","),
-    };
-    Ok(format!("{minutes} * * * * {command}"))
-}
-
-/// Puts text into single quotes; every shell that `SHELL=` may name takes it
-/// literally.
-fn quote(text: &str, name: &str) -> Result<String, TimerRefusal> {
-    // Debian's cron turns `%` into a line break, BusyBox takes `\%` literally: no
-    // spelling works for both.
-    let odd = |c: char| matches!(c, '%' | '\'' | '\\') || c.is_control();
-    match text.chars().find(|c| odd(*c)) {
-        Some(c) => {
-            let shown = if c.is_control() {
-                c.escape_debug().to_string()
-            } else {
-                c.to_string()
-            };
-            let reason = format!("the {name} contains `{shown}`, which a crontab cannot");
-            Err(TimerRefusal::usage(reason).next(LINK_HINT))
-        }
-        None => Ok(format!("'{text}'")),
-    }
-}
 
 /// Returns a crontab with the block of `spec`: replaced in place, or appended.
 pub fn with_block(before: Option<&[u8]>, spec: &TimerSpec) -> Result<Vec<u8>, TimerRefusal> {
@@ -236,9 +159,6 @@ fn marker(line: &[u8], id: &TimerId) -> Option<Marker> {
     (found == id.as_str()).then_some(Marker::Start(flags))
 }
 
-const START: &str = "# >>> hfdl ";
-const END: &str = "# <<< hfdl ";
-
 /// Parses the id and the flags of a line that begins a block.
 fn start_marker(line: &str) -> Option<(&str, BlockFlags)> {
     let (head, _) = line.strip_prefix(START)?.split_once(" >>>")?;
@@ -261,14 +181,11 @@ fn add_flags(text: &[u8], flags: BlockFlags) -> Option<Vec<u8>> {
     let line = std::str::from_utf8(&text[..end]).ok()?;
     let (id, own) = start_marker(line)?;
     let (_, rest) = line.strip_prefix(START)?.split_once(" >>>")?;
-    let mut marked = format!("{START}{id}");
-    if flags.newline_added || own.newline_added {
-        marked.push_str(" nl");
-    }
-    if flags.is_new || own.is_new {
-        marked.push_str(" new");
-    }
-    marked.push_str(" >>>");
+    let both = BlockFlags {
+        newline_added: flags.newline_added || own.newline_added,
+        is_new: flags.is_new || own.is_new,
+    };
+    let marked = format!("{START}{id}{} >>>", both.words());
     Some([marked.as_bytes(), rest.as_bytes(), &text[end..]].concat())
 }
 
@@ -447,61 +364,6 @@ mod tests {
             // The block of another home does not matter.
             assert!(with_block(Some(text.as_bytes()), &other_home()).is_ok());
         }
-    }
-
-    #[test]
-    fn names_that_a_crontab_cannot_contain_are_refused() {
-        for bad in ["/a%b", "/a'b", "/a\\b", "/a\nb"] {
-            for spec in [
-                TimerSpec {
-                    home: bad.to_owned(),
-                    ..plain()
-                },
-                TimerSpec {
-                    program: bad.to_owned(),
-                    ..plain()
-                },
-                TimerSpec {
-                    variables: vec![("X".to_owned(), bad.to_owned())],
-                    ..plain()
-                },
-            ] {
-                let refusal = with_block(None, &spec).unwrap_err();
-                assert!(refusal.is_usage && refusal.next.is_some(), "{refusal}");
-            }
-        }
-        let long = TimerSpec {
-            home: "/a".repeat(480),
-            ..plain()
-        };
-        assert!(
-            with_block(None, &long)
-                .unwrap_err()
-                .reason
-                .contains("bytes")
-        );
-        for good in ["/a b", "/a\"b", "/a$b`c`", "/\u{e4}/#/!"] {
-            let spec = TimerSpec {
-                home: good.to_owned(),
-                ..plain()
-            };
-            let text = String::from_utf8(install(None, &spec)).unwrap();
-            assert!(text.contains(&format!("--home '{good}' ")), "{text}");
-        }
-    }
-
-    #[test]
-    fn variables_stand_within_the_command() {
-        let spec = TimerSpec {
-            variables: vec![("HTTPS_PROXY".to_owned(), "http://proxy:3128".to_owned())],
-            ..with_tick(1, 0)
-        };
-        let text = String::from_utf8(install(None, &spec)).unwrap();
-        let line = text.lines().nth(1).unwrap();
-        assert!(
-            line.starts_with("* * * * * /usr/bin/env 'HTTPS_PROXY=http://proxy:3128' '/home/me/"),
-            "{line}"
-        );
     }
 
     #[test]

@@ -16,6 +16,7 @@
 
 mod backend;
 mod crontab;
+mod crontab_line;
 mod crontab_text;
 mod launchd;
 mod refusal;
@@ -29,7 +30,7 @@ mod xml;
 
 /// The renderers of the back-ends, pure functions of the specification.
 pub mod render {
-    pub use super::crontab_text::{BlockFlags, render as crontab};
+    pub use super::crontab_line::{BlockFlags, render as crontab};
     pub use super::launchd::{LaunchSession, render as launchd};
     pub use super::systemd::{render_service as systemd_service, render_timer as systemd_timer};
     pub use super::task_scheduler::{TaskUser, render as task_scheduler};

@@ -79,6 +79,11 @@ impl Output {
         }
     }
 
+    /// Writes a document for programs; a table has nothing to say here.
+    pub fn document(&self, document: impl FnOnce() -> Value) -> Result<()> {
+        self.result(|_| String::new(), document)
+    }
+
     /// Writes the result of a change: a sentence for people unless `--quiet` is given,
     /// and the document for programs in any case.
     pub fn done(

@@ -13,29 +13,13 @@ const PADDING: u16 = 2;
 /// Longer words than this are broken where the terminal is too narrow.
 const LONGEST_WORD: usize = 24;
 
-/// One column of a table.
-#[derive(Clone, Copy, Debug)]
-pub struct Column {
-    pub title: &'static str,
-    pub right: bool,
-}
-
-/// Returns a column of text.
-pub fn left(title: &'static str) -> Column {
-    Column {
-        title,
-        right: false,
-    }
-}
-
-/// Returns a column of numbers.
-pub fn right(title: &'static str) -> Column {
-    Column { title, right: true }
-}
-
 /// Renders rows below their titles. Without a terminal no cell is folded, so that
 /// `grep` and `awk` see whole lines.
-pub fn render(out: &Output, columns: &[Column], rows: Vec<Vec<String>>) -> String {
+///
+/// A title that begins with `>` is that of a column of numbers, which are aligned on
+/// the right.
+pub fn render(out: &Output, titles: &[&str], rows: Vec<Vec<String>>) -> String {
+    let names = || titles.iter().map(|title| title.trim_start_matches('>'));
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     match out.width {
@@ -53,27 +37,27 @@ pub fn render(out: &Output, columns: &[Column], rows: Vec<Vec<String>>) -> Strin
     } else {
         table.force_no_tty();
     }
-    table.set_header(columns.iter().map(|column| {
-        let cell = Cell::new(column.title);
+    table.set_header(names().map(|name| {
+        let cell = Cell::new(name);
         if out.colour {
             cell.add_attribute(comfy_table::Attribute::Bold)
         } else {
             cell
         }
     }));
-    let mut longest: Vec<usize> = columns.iter().map(|it| longest_word(it.title)).collect();
+    let mut longest: Vec<usize> = names().map(longest_word).collect();
     for row in rows {
-        for (index, text) in row.iter().enumerate().take(columns.len()) {
+        for (index, text) in row.iter().enumerate().take(titles.len()) {
             // People copy the name in the first column, so it is never broken.
             let most = if index == 0 { usize::MAX } else { LONGEST_WORD };
             longest[index] = longest_word(text).min(most).max(longest[index]);
         }
         table.add_row(row.into_iter().map(|text| clean(&text)));
     }
-    for (index, column) in columns.iter().enumerate() {
+    for (index, title) in titles.iter().enumerate() {
         if let Some(place) = table.column_mut(index) {
             place.set_padding((0, PADDING));
-            if column.right {
+            if title.starts_with('>') {
                 place.set_cell_alignment(CellAlignment::Right);
             }
             if out.width.is_some() {

@@ -18,6 +18,7 @@ use crate::sys::exchange::rename_new;
 use crate::sys::files;
 use crate::sys::host::checkpoint;
 use crate::sys::removal;
+use crate::sys::share;
 
 /// The methods that need no second copy, the safest first: a reflink is independent of
 /// the cache, a hard link shares its bytes, a symbolic link depends on its name.
@@ -110,7 +111,7 @@ impl Maker<'_> {
             }
             JobSource::Kept(record) => {
                 let old = native(self.root, &record.path);
-                files::hard_link(&old, at).with_context(context)?;
+                share::hard_link(&old, at).with_context(context)?;
                 return Ok(record.clone());
             }
         };
@@ -134,9 +135,9 @@ impl Maker<'_> {
         for method in self.methods {
             let made = match method {
                 ViewMethod::Reflink => {
-                    files::reflink(source, at).and_then(|()| make_read_only(source, at))
+                    share::reflink(source, at).and_then(|()| make_read_only(source, at))
                 }
-                ViewMethod::HardLink => files::hard_link(source, at),
+                ViewMethod::HardLink => share::hard_link(source, at),
                 ViewMethod::Symlink => symlink(source, at),
                 ViewMethod::Copy => copy(source, at).and_then(|()| make_read_only(source, at)),
                 ViewMethod::Written => continue,
@@ -207,7 +208,7 @@ fn copy(source: &Path, at: &Path) -> io::Result<()> {
 /// Gives an independent copy the time of its source, by which it is recognised, and
 /// takes away the right to write.
 fn make_read_only(source: &Path, at: &Path) -> io::Result<()> {
-    files::take_time_of(source, at)?;
+    share::take_time_of(source, at)?;
     let found = fs::symlink_metadata(at)?;
     fs::set_permissions(at, files::read_only(&found.permissions()))
 }

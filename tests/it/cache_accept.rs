@@ -12,7 +12,8 @@ use hfdl::cache::{LinkChoice, LocalDir, Vanished, scan_repo, snapshot_is_complet
 use hfdl::domain::filter::Filter;
 use hfdl::domain::plan::plan_sync;
 use hfdl::domain::repo::{Repo, RepoType};
-use hfdl::sys::files::{self, Sharing};
+use hfdl::sys::files;
+use hfdl::sys::share::{self, Sharing};
 use serde_json::{Value, json};
 
 use crate::support::cache::{Commit, TestCache, commit, model, prove, repo};
@@ -104,7 +105,7 @@ fn caches_of_every_form_are_whole_and_ready_to_be_shown_to_the_official_client()
     let plan = plan_sync(&new.listing, &env.filter, &dir.placement().unwrap(), &facts).unwrap();
     for (content, (_, from)) in plan.imports() {
         let aside = files::unused_name(&dir.private());
-        files::share(from, &aside, Sharing::OwnBytes).unwrap();
+        share::share(from, &aside, Sharing::OwnBytes).unwrap();
         dir.store(&content, &aside).unwrap();
     }
     dir.publish(

@@ -14,7 +14,8 @@ use hfdl::domain::deletion::FetchKey;
 use hfdl::domain::filter::Filter;
 use hfdl::domain::plan::{Action, PlanError, SyncPlan, plan_sync};
 use hfdl::domain::repo::Revision;
-use hfdl::sys::files::{self, Sharing};
+use hfdl::sys::files;
+use hfdl::sys::share::{self, Sharing};
 
 use crate::support::cache::{Commit, TestCache, commit, home, no_lock, prove, repo, tree, write};
 use crate::support::env::NOW;
@@ -60,7 +61,7 @@ impl DirectoryEnv {
     fn fetch(&self, commit: &Commit, plan: &SyncPlan) {
         for (content, (_, from)) in plan.imports() {
             let aside = files::unused_name(&self.dir.private());
-            files::share(from, &aside, Sharing::OwnBytes).unwrap();
+            share::share(from, &aside, Sharing::OwnBytes).unwrap();
             self.dir.store(&content, &aside).unwrap();
         }
         for planned in plan.fetches() {

@@ -11,7 +11,8 @@ use hfdl::cache::{
 };
 use hfdl::domain::filter::Filter;
 use hfdl::domain::plan::{Action, plan_sync};
-use hfdl::sys::files::{self, Sharing};
+use hfdl::sys::files;
+use hfdl::sys::share::{self, Sharing};
 
 use crate::support::cache::{Commit, TestCache, commit, model, no_lock, tree, write};
 
@@ -358,7 +359,7 @@ fn a_content_that_is_there_already_can_be_imported_again() {
     for _ in 0..2 {
         let writer = env.writer();
         let aside = files::unused_name(&env.layout().private());
-        files::share(&source, &aside, Sharing::HardLinksToo).unwrap();
+        share::share(&source, &aside, Sharing::HardLinksToo).unwrap();
         writer.import_blob(&file.content, &aside).unwrap();
         assert!(tree(&env.layout().private()).is_empty());
     }

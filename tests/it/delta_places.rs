@@ -83,7 +83,6 @@ fn a_directory_that_is_not_registered_is_updated_by_its_notes() {
         let session = newest_session(&env);
         assert!(bytes(&session, "fetched") < MIB as u64, "{session:#}");
         assert_eq!(bytes(&session, "fetched"), sent(&env));
-        assert_eq!(session["reused_from"][0]["path"], FILE);
         assert_eq!(session["reused_from"][0]["kind"], "old-file");
     }
 }
@@ -160,7 +159,9 @@ fn parts_of_a_damaged_file_without_proof_are_copied_from_the_version_before() {
     assert!(fs::read(folder.join(FILE)).unwrap() == model);
     let session = newest_session(&env);
     assert_eq!(bytes(&session, "fetched"), 0, "{session:#}");
-    assert_eq!(session["reused_from"].as_array().unwrap().len(), 2);
+    let from = session["reused_from"].as_array().unwrap();
+    assert_eq!(from.len(), 1, "{session:#}");
+    assert_eq!(from[0]["kind"], "old-file");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Stdio;
 
 use hfdl::domain::placement::NormalForms;
-use hfdl::sys::names::normal_forms;
+use hfdl::sys::abilities::normal_forms;
 use hfdl_test_hub::{Api, Fault, On, generated_bytes};
 
 use crate::support::env::TestEnv;

@@ -92,7 +92,7 @@ fn a_staging_directory_holds_everything_and_the_prefix_nothing() {
 }
 
 #[test]
-fn without_a_program_it_builds_one_where_cargo_is_told_to() {
+fn without_a_program_it_builds_one_in_the_target_directory_of_cargo() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/install.sh");

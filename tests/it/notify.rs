@@ -45,11 +45,11 @@ impl HookEnv {
 
     /// Has all hooks write down their facts in a file each.
     fn write_down(&self) -> &Self {
-        let told = self.env.root().join("told");
-        fs::create_dir(&told).unwrap();
+        let calls = self.env.root().join("calls");
+        fs::create_dir(&calls).unwrap();
         let text = format!(
             "n=$(ls '{0}' | wc -l)\ncat > '{0}'/$n-$HFDL_EVENT.json\nenv > '{0}'/$n-$HFDL_EVENT.json.env",
-            told.display()
+            calls.display()
         );
         let script = self.script("write down", &text);
         let words = format!("[\"{}\", \"an argument\"]", script.display());
@@ -67,10 +67,10 @@ impl HookEnv {
         self
     }
 
-    /// Returns what hooks were told since the last time, in order: the events, the
+    /// Returns the calls of hooks since the last time, in order: the events, the
     /// documents and the environments.
-    fn told(&self) -> (Vec<String>, Vec<(Value, String)>) {
-        let folder = self.env.root().join("told");
+    fn hook_calls(&self) -> (Vec<String>, Vec<(Value, String)>) {
+        let folder = self.env.root().join("calls");
         let mut files: Vec<PathBuf> = fs::read_dir(&folder)
             .unwrap()
             .map(|entry| entry.unwrap().path())
@@ -123,7 +123,7 @@ fn hooks_run_only_for_changes() {
     world.write_down();
     let events = |ran: &Ran, code| {
         ran.exits(code);
-        world.told().0.join(", ")
+        world.hook_calls().0.join(", ")
     };
     assert_eq!(
         events(&world.tick(), 0),
@@ -164,7 +164,7 @@ fn hooks_run_only_for_changes() {
     assert_eq!(events(&ran, code), "on_failure began, finally ended");
     world.tick().exits(0).silently();
     assert_eq!(
-        world.told().0,
+        world.hook_calls().0,
         Vec::<String>::new(),
         "asked about once a day"
     );
@@ -182,9 +182,9 @@ fn a_hook_gets_facts_and_no_secrets() {
         .set("HFDL_ERROR", "stale")
         .set("SOMETHING", "else");
     world.tick().exits(0);
-    let (_, told) = world.told();
-    let [(update, environment), (end, of_end)] = told.as_slice() else {
-        panic!("{told:?}");
+    let (_, calls) = world.hook_calls();
+    let [(update, environment), (end, of_end)] = calls.as_slice() else {
+        panic!("{calls:?}");
     };
     assert_eq!(update["schema"], "hfdl.hook/1");
     assert_eq!(update["run"]["command"], "run-due");
@@ -286,7 +286,7 @@ fn skipped_runs_have_a_hook_of_their_own() {
     let held = fs::File::create(&lock).unwrap();
     fs2::FileExt::lock_exclusive(&held).unwrap();
     world.tick().exits(11).silently();
-    let (events, facts) = world.told();
+    let (events, facts) = world.hook_calls();
     assert_eq!(events, ["on_skip skipped"]);
     assert_eq!(facts[0].0["run"]["outcome"], "skipped-locked");
     assert_eq!(facts[0].0["run"]["exit_code"], 11);
@@ -297,7 +297,7 @@ fn skipped_runs_have_a_hook_of_their_own() {
         ("prune --dry-run", ""),
     ] {
         let ran = world.env.line(line);
-        let (events, facts) = world.told();
+        let (events, facts) = world.hook_calls();
         if command.is_empty() {
             ran.succeeds();
             assert_eq!(events, [""; 0], "{line} needs no lock");
@@ -311,7 +311,7 @@ fn skipped_runs_have_a_hook_of_their_own() {
 
     world.env.line("pause --reason move").succeeds();
     world.tick().exits(0).silently();
-    let (events, facts) = world.told();
+    let (events, facts) = world.hook_calls();
     assert_eq!(events, ["on_skip skipped"]);
     assert_eq!(facts[0].0["run"]["outcome"], "skipped-paused");
 }
@@ -324,14 +324,14 @@ fn a_held_revision_is_reported_once() {
     publish(&world.env, "two");
     world.tick().exits(0);
     world.env.line("models rollback acme/tiny").succeeds();
-    world.told();
+    world.hook_calls();
     world.tick().exits(0).silently();
-    assert_eq!(world.told().0, ["on_hold held", "finally ended"]);
+    assert_eq!(world.hook_calls().0, ["on_hold held", "finally ended"]);
     world.tick().exits(0);
-    assert_eq!(world.told().0, ["finally ended"]);
+    assert_eq!(world.hook_calls().0, ["finally ended"]);
     publish(&world.env, "three");
     world.tick().exits(0);
-    assert_eq!(world.told().0, ["on_hold held", "finally ended"]);
+    assert_eq!(world.hook_calls().0, ["on_hold held", "finally ended"]);
 }
 
 #[test]
@@ -365,9 +365,9 @@ fn a_download_by_hand_is_an_update_too() {
     let world = HookEnv::new();
     world.write_down();
     world.env.line("download acme/tiny").succeeds();
-    assert_eq!(world.told().0, ["on_update published"]);
+    assert_eq!(world.hook_calls().0, ["on_update published"]);
     world.tick().exits(0);
-    assert_eq!(world.told().0, ["finally ended"]);
+    assert_eq!(world.hook_calls().0, ["finally ended"]);
 }
 
 #[test]
@@ -406,7 +406,7 @@ fn a_service_is_pinged_at_both_ends_with_the_id_of_the_run() {
         assert!(!log.contains("geheim-42"), "{log}");
     }
 
-    // Nothing is due: nobody is asked, nobody is told.
+    // Nothing is due: no request is sent, and no hook runs.
     world.env.line("run-due").succeeds();
     assert!(inbox.take().is_empty());
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use hfdl::sys::copy::can_clone;
+use hfdl::sys::share::can_clone;
 use hfdl_test_hub::{Api, generated_bytes, git_blob_id, sha256_hex};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -94,7 +94,7 @@ fn file_of_session(env: &TestEnv, path: &str) -> (Value, Value, Value) {
     (field("source"), field("result"), field("found_bad"))
 }
 
-fn told(source: &str, found_bad: bool) -> (Value, Value, Value) {
+fn record(source: &str, found_bad: bool) -> (Value, Value, Value) {
     (source.into(), "verified".into(), found_bad.into())
 }
 
@@ -114,8 +114,8 @@ fn a_damaged_file_of_another_program_is_replaced_and_reported() {
     assert_eq!(session["bytes"]["fetched"], 3 * MIB);
     assert_eq!(session["bytes"]["reused"], CONFIG.len());
     assert!(env.hub().downloads("config.json").is_empty());
-    assert_eq!(file_of_session(&env, MODEL), told("http", true));
-    assert_eq!(file_of_session(&env, "config.json"), told("found", false));
+    assert_eq!(file_of_session(&env, MODEL), record("http", true));
+    assert_eq!(file_of_session(&env, "config.json"), record("found", false));
     assert_eq!(n_corrupt(&env), 1);
     env.line("sessions show 1").succeeds().prints("replaced");
     env.line("verify acme/tiny").exits(0);
@@ -129,7 +129,7 @@ fn a_good_cache_of_another_program_is_hashed_once_and_costs_one_request_then() {
     let session = download(&env, "acme/tiny");
     assert_eq!(session["outcome"], "up-to-date");
     assert_eq!(session["bytes"]["fetched"], 0);
-    assert_eq!(file_of_session(&env, MODEL), told("found", false));
+    assert_eq!(file_of_session(&env, MODEL), record("found", false));
     // Reading anything again would take hours.
     env.set("HFDL_TEST_READ_RATE", "100");
     let session = download(&env, "acme/tiny");
@@ -151,7 +151,7 @@ fn a_file_that_this_program_fetched_is_proven_by_the_fetch() {
     publish(&env, "acme/tiny", b"{}");
     env.now("2026-03-02T09:00:00Z");
     assert_eq!(download(&env, "acme/tiny")["outcome"], "updated");
-    assert_eq!(file_of_session(&env, MODEL), told("linked", false));
+    assert_eq!(file_of_session(&env, MODEL), record("linked", false));
     // It was not read again, and does not count as verified since.
     let dates = "SELECT count(DISTINCT verified_at) FROM blobs";
     assert_eq!(number(&env, dates), 2);
@@ -167,7 +167,7 @@ fn damage_is_not_carried_into_the_next_revision() {
     assert_eq!(session["outcome"], "updated");
     let model = in_snapshot(&env, "acme/tiny", &second, MODEL);
     assert!(fs::read(model).unwrap() == model_bytes());
-    assert_eq!(file_of_session(&env, MODEL), told("http", true));
+    assert_eq!(file_of_session(&env, MODEL), record("http", true));
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn a_published_file_that_another_program_wrote_to_is_not_called_current() {
     fs::remove_file(&blob).unwrap();
     fs::write(&blob, model_bytes()).unwrap();
     assert_eq!(download(&env, "acme/tiny")["outcome"], "up-to-date");
-    assert_eq!(file_of_session(&env, MODEL), told("found", false));
+    assert_eq!(file_of_session(&env, MODEL), record("found", false));
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn a_damaged_content_is_not_linked_into_another_repository() {
     assert_eq!(session["files"]["reused"], 0);
     let model = in_snapshot(&env, "acme/tiny", &commit, MODEL);
     assert!(fs::read(model).unwrap() == model_bytes());
-    assert_eq!(file_of_session(&env, MODEL), told("http", true));
+    assert_eq!(file_of_session(&env, MODEL), record("http", true));
     assert_eq!(n_corrupt(&env), 1);
     // The damage is remembered and mended when its turn comes.
     let session = download(&env, "acme/base");
@@ -218,7 +218,7 @@ fn a_proven_content_is_linked_and_one_that_was_written_to_since_is_not() {
     publish(&env, "acme/tiny", b"{}");
     env.set("HFDL_TEST_READ_RATE", "100");
     assert_eq!(download(&env, "acme/tiny")["outcome"], "updated");
-    assert_eq!(file_of_session(&env, MODEL), told("linked", false));
+    assert_eq!(file_of_session(&env, MODEL), record("linked", false));
     env.unset("HFDL_TEST_READ_RATE");
     let name = sha256_hex(&model_bytes());
     let inode = |repo: &str| fs::metadata(blob(&env, repo, &name)).unwrap().ino();
@@ -252,14 +252,14 @@ fn a_copy_into_a_directory_is_always_hashed() {
     if can_clone(&source, env.root()) {
         return say(CLONES);
     }
-    assert_eq!(file_of_session(&env, MODEL), told("copied", false));
+    assert_eq!(file_of_session(&env, MODEL), record("copied", false));
     // Rot that neither size nor time tells of.
     rot(&source);
     let to = env.root().join("bad");
     let line = format!("acme/base --to '{}'", to.display());
     assert_eq!(download(&env, &line)["bytes"]["fetched"], 3 * MIB);
     assert!(fs::read(to.join(MODEL)).unwrap() == model_bytes());
-    assert_eq!(file_of_session(&env, MODEL), told("http", true));
+    assert_eq!(file_of_session(&env, MODEL), record("http", true));
     assert_eq!(n_corrupt(&env), 1);
 }
 
@@ -492,7 +492,7 @@ fn a_signal_ends_a_slow_copy_with_its_code_and_the_next_run_copies() {
     let session = download(&env, &format!("acme/tiny --to '{name}'"));
     assert_eq!(session["outcome"], "updated");
     assert_eq!(session["bytes"]["reused"], 40 << 20);
-    assert_eq!(file_of_session(&env, MODEL), told("copied", false));
+    assert_eq!(file_of_session(&env, MODEL), record("copied", false));
     assert_eq!(env.hub().count(Api::Cdn), 0);
 }
 

@@ -5,17 +5,18 @@ use std::path::Path;
 
 use hfdl::domain::alert::{Failing, Standing};
 use hfdl::domain::hold::{HeldUpdate, HoldReason};
-use hfdl::domain::model::{Destination, Model, ModelState};
+use hfdl::domain::model::{Destination, Model, ModelId, ModelState};
 use hfdl::domain::outcome::{
     ErrorKind, Outcome, RunOutcome, Trigger, UpstreamState, VerifyOutcome,
 };
 use hfdl::domain::repo::CommitSha;
 use hfdl::domain::run::{Event, EventKind, RunId, RunTotals};
 use hfdl::domain::schedule::{ScheduleState, Selection};
-use hfdl::domain::session::{FileResult, SessionEnd, SessionProgress, SessionStart};
+use hfdl::domain::session::{FileResult, SessionEnd, SessionId, SessionProgress, SessionStart};
 use hfdl::domain::way::Way;
 use hfdl::store::{
-    DeadEnd, MetaKey, ModelFilter, RateLimit, RunFilter, SessionFilter, SessionsOf, StoreError,
+    DeadEnd, MetaKey, ModelFilter, RateLimit, RunFilter, SessionFilter, SessionsOf, Store,
+    StoreError,
 };
 
 use crate::store_samples::*;
@@ -519,10 +520,8 @@ fn the_last_word_about_a_file_counts() {
     assert_eq!(store.session_files(id).unwrap(), [file("a"), file("b")]);
 }
 
-#[test]
-fn sessions_are_listed_by_model_run_outcome_and_time() {
-    let home = Home::new();
-    let store = home.open();
+/// Saves three sessions of two runs; the first and the third are of the model.
+fn three_sessions(store: &Store) -> (ModelId, [RunId; 2], Vec<SessionId>) {
     let model_id = store.insert_model(&model("m"), at(0)).unwrap();
     let runs = [1, 2].map(|seconds| store.start_run(&run_at(at(seconds))).unwrap());
     let mut ids = Vec::new();
@@ -538,6 +537,14 @@ fn sessions_are_listed_by_model_run_outcome_and_time() {
         store.finish_session(id, &progress(), &end).unwrap();
         ids.push(id);
     }
+    (model_id, runs, ids)
+}
+
+#[test]
+fn sessions_are_listed_by_model_run_outcome_and_time() {
+    let home = Home::new();
+    let store = home.open();
+    let (model_id, runs, ids) = three_sessions(&store);
     let list = |filter: SessionFilter| {
         let sessions = store.sessions(&filter).unwrap();
         sessions.into_iter().map(|one| one.id).collect::<Vec<_>>()
@@ -565,6 +572,13 @@ fn sessions_are_listed_by_model_run_outcome_and_time() {
         limit,
     };
     assert_eq!(list(all_at_once), [ids[2]]);
+}
+
+#[test]
+fn the_last_session_of_a_model_is_the_newest_with_a_believable_date() {
+    let home = Home::new();
+    let store = home.open();
+    let (model_id, runs, ids) = three_sessions(&store);
     let last = |now| store.last_session(model_id, now).unwrap().unwrap().id;
     assert_eq!(last(at(100)), ids[2]);
     let all = store.last_sessions(at(100)).unwrap();
@@ -944,15 +958,9 @@ fn a_value_that_someone_edited_by_hand_is_named() {
     assert!(err.to_string().contains("`repo_id`"), "{err}");
 }
 
-#[test]
-fn one_unreadable_row_of_the_history_hides_no_other() {
-    let home = Home::new();
-    let store = home.open();
+/// Registers two models and saves a run, a session, an event and a standing of each.
+fn two_models_with_history(store: &Store, standing: &Standing) -> [ModelId; 2] {
     let ids = ["a", "b"].map(|text| store.insert_model(&model(text), at(0)).unwrap());
-    let standing = Standing {
-        failing: None,
-        held: Some(commit('a')),
-    };
     for (id, second) in ids.into_iter().zip([0, 10]) {
         let run = store.start_run(&run_at(at(second))).unwrap();
         let start = SessionStart {
@@ -981,8 +989,20 @@ fn one_unreadable_row_of_the_history_hides_no_other() {
                 detail: String::new(),
             })
             .unwrap();
-        store.save_standing(id, &standing).unwrap();
+        store.save_standing(id, standing).unwrap();
     }
+    ids
+}
+
+#[test]
+fn one_unreadable_row_of_the_history_hides_no_other() {
+    let home = Home::new();
+    let store = home.open();
+    let standing = Standing {
+        failing: None,
+        held: Some(commit('a')),
+    };
+    let ids = two_models_with_history(&store, &standing);
     store.read_all_tables(at(20)).unwrap();
     assert_eq!(store.bad_rows(), Vec::<String>::new());
 

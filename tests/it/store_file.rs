@@ -361,7 +361,7 @@ fn every_released_schema_migrates_to_todays() {
         } else {
             OriginKind::OtherRun
         };
-        assert_eq!(from[0].origin.kind, kind, "from version {released}");
+        assert_eq!(from[0].kind, kind, "from version {released}");
         assert_eq!(from[0].bytes, 5);
         assert_eq!(store.setting("disk.reserve").unwrap().unwrap().value, "20G");
         assert!(store.meta(MetaKey::InstallId).unwrap().is_some());

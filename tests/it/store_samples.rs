@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use hfdl::domain::content::ContentId;
 use hfdl::domain::filter::Filter;
 use hfdl::domain::model::{Destination, EntryName, ModelSpec, Priority};
-use hfdl::domain::origin::{Origin, OriginKind, Reused};
+use hfdl::domain::origin::{OriginKind, Reused};
 use hfdl::domain::outcome::{ErrorKind, Outcome, RunOutcome, Trigger};
 use hfdl::domain::proof::ProofStamp;
 use hfdl::domain::repo::{Repo, RepoType, Revision};
@@ -232,24 +232,20 @@ pub fn progress() -> SessionProgress {
             left: 24,
         },
         reused_from: vec![
-            Reused::one(rich_origin(), 250),
             Reused {
-                n_origins: 3,
-                ..Reused::one(Origin::of_kind(OriginKind::Others), 40)
+                kind: OriginKind::SameContent,
+                repo: Some(Repo::new(RepoType::Dataset, "acme/rich".parse().unwrap())),
+                n_files: 1,
+                bytes: 250,
+            },
+            Reused {
+                kind: OriginKind::Others,
+                repo: None,
+                n_files: 3,
+                bytes: 40,
             },
         ],
         retries: 5,
-    }
-}
-
-/// An origin with everything that one can have.
-pub fn rich_origin() -> Origin {
-    Origin {
-        kind: OriginKind::SameContent,
-        repo: Some(Repo::new(RepoType::Dataset, "acme/rich".parse().unwrap())),
-        revision: Some(commit('d')),
-        path: Some("sub/a \"quoted\" name".parse().unwrap()),
-        content: Some(content('c')),
     }
 }
 

@@ -44,7 +44,7 @@ fn only_model(ran: &Ran) -> Value {
     ran.json()["models"][0].clone()
 }
 
-fn told(model: &Value) -> (u64, u64) {
+fn xet_counts(model: &Value) -> (u64, u64) {
     let count = |name: &str| model["xet"][name].as_u64().unwrap();
     (count("agrees"), count("differs"))
 }
@@ -76,13 +76,17 @@ fn both_hashes_of_a_file_are_checked_where_both_are_known() {
     let env = world();
     let commit = kept(&env, Some(&xet_hash(&bytes())));
     let model = only_model(env.hfdl(["verify", "--json"]).succeeds());
-    assert_eq!(told(&model), (1, 0), "of two files one is known by both");
+    assert_eq!(
+        xet_counts(&model),
+        (1, 0),
+        "of two files one is known by both"
+    );
     assert_eq!(model["files"]["verified"], 2);
     assert_eq!(model["bytes"]["verified"], LENGTH as u64 + 2, "read once");
 
     rot(&blob(&env, &commit, MODEL));
     let model = only_model(env.hfdl(["verify", "--json"]).exits(3));
-    assert_eq!(told(&model), (0, 1));
+    assert_eq!(xet_counts(&model), (0, 1));
     assert_eq!(model["bad"][0]["xet"], "differs");
     assert!(env.hub().requests().is_empty());
 }
@@ -92,7 +96,7 @@ fn a_file_without_a_known_xet_hash_is_verified_by_one_hash() {
     let env = world();
     let commit = kept(&env, None);
     let model = only_model(env.hfdl(["verify", "--json"]).succeeds());
-    assert_eq!(told(&model), (0, 0));
+    assert_eq!(xet_counts(&model), (0, 0));
     rot(&blob(&env, &commit, MODEL));
     let model = only_model(env.hfdl(["verify", "--json"]).exits(3));
     assert_eq!(model["bad"][0]["xet"], Value::Null);
@@ -108,7 +112,7 @@ fn a_sidecar_gives_the_xet_hash_without_a_listing() {
     }
     let model = only_model(env.hfdl(["verify", "--offline", "--json"]).succeeds());
     assert_eq!(model["known_by"], "blob-names");
-    assert_eq!(told(&model), (1, 0));
+    assert_eq!(xet_counts(&model), (1, 0));
     assert!(sidecar_path(&env).exists());
 }
 
@@ -121,7 +125,7 @@ fn a_sidecar_that_contradicts_good_bytes_is_removed_and_the_file_is_good() {
         write_sidecar(&env, XetHash::from_bytes([66; 32]));
         let ran = env.hfdl(["verify", "--json"]);
         ran.succeeds().explains("was damaged and is removed");
-        assert_eq!(told(&only_model(&ran)), (agreed, 0));
+        assert_eq!(xet_counts(&only_model(&ran)), (agreed, 0));
         assert!(!sidecar_path(&env).exists());
 
         write_sidecar(&env, xet_hash(&bytes()));
@@ -155,6 +159,6 @@ fn a_listing_that_contradicts_itself_is_a_warning_and_the_file_is_good() {
     let ran = env.hfdl(["verify", "--json"]);
     ran.succeeds().explains("another Xet hash");
     let model = only_model(&ran);
-    assert_eq!(told(&model), (0, 1));
+    assert_eq!(xet_counts(&model), (0, 1));
     assert_eq!(model["files"]["bad"], 0);
 }

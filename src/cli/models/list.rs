@@ -50,8 +50,7 @@ impl ListModels {
                 }
                 let columns = [
                     "NAME", "REVISION", "TO", "STATE", "COMMIT", "CHECKED", "TAGS",
-                ]
-                .map(table::left);
+                ];
                 let rows = models.iter().map(|(model, last)| {
                     let commit = model.state.published_commit.as_ref();
                     vec![

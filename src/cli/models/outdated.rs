@@ -82,7 +82,7 @@ fn text(out: &crate::ui::Output, answers: &[UpstreamAnswer]) -> String {
     if answers.is_empty() {
         return String::new();
     }
-    let columns = ["NAME", "REVISION", "STATE", "PUBLISHED", "UPSTREAM"].map(table::left);
+    let columns = ["NAME", "REVISION", "STATE", "PUBLISHED", "UPSTREAM"];
     let rows = answers.iter().map(|answer| {
         let short = |commit: Option<&crate::domain::repo::CommitSha>| {
             commit

@@ -66,8 +66,7 @@ fn list_text(
         "WINDOWS",
         "NEXT DUE",
         "LAST SLOT",
-    ]
-    .map(table::left);
+    ];
     let rows = schedules.iter().map(|schedule| {
         let spec = &schedule.spec;
         let next = if spec.enabled {

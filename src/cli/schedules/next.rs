@@ -124,7 +124,7 @@ fn next_table(out: &Output, all: &[Upcoming]) -> String {
         return String::new();
     }
     rows.sort();
-    let columns = ["SCHEDULE", "SLOT", "UTC", "STARTS", "WINDOW ENDS"].map(table::left);
+    let columns = ["SCHEDULE", "SLOT", "UTC", "STARTS", "WINDOW ENDS"];
     table::render(
         out,
         &columns,

@@ -21,5 +21,5 @@ mod totals;
 
 pub use decide::{PlanError, plan_sync};
 pub use facts::{ContentLocation, InPlace, LocalContent, LocalFacts};
-pub use sync_plan::{Action, DeltaSource, FileDelta, PlannedFile, SyncPlan};
+pub use sync_plan::{Action, FileDelta, PlannedFile, SyncPlan};
 pub use totals::Totals;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use super::{ContentLocation, Totals};
 use crate::domain::content::ContentId;
 use crate::domain::delta::RangeCopy;
-use crate::domain::origin::Origin;
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::RemoteFile;
 use crate::domain::xet::FileMap;
@@ -37,7 +36,7 @@ pub struct PlannedFile {
 pub struct FileDelta {
     /// Copies refer to the old files by their index in `sources`.
     pub copies: Vec<RangeCopy>,
-    pub sources: Vec<DeltaSource>,
+    pub sources: Vec<PathBuf>,
     /// Bytes to copy and bytes to fetch; bytes in the partial file count as
     /// neither.
     pub copied_bytes: u64,
@@ -49,13 +48,6 @@ pub struct FileDelta {
     /// Structures of old contents that were determined on the way and should be
     /// stored.
     pub new_maps: Vec<(ContentId, u64, FileMap)>,
-}
-
-/// An old file that bytes are copied from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeltaSource {
-    pub file: PathBuf,
-    pub origin: Origin,
 }
 
 /// The action for a file.

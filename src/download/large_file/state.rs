@@ -21,12 +21,10 @@ pub(super) struct LargeFileState {
     pub(super) segments: SegmentMap,
     /// A stream from a server that ignores ranges counts as one connection for all its claims.
     pub(super) scaler: ConnectionScaler,
+    pub(super) phase: Phase,
     pub(super) mode: RequestMode,
-    pub(super) restart: Restart,
-    pub(super) failure: Option<FileError>,
-    pub(super) ended: bool,
-    /// Ranges are being copied from old files; nothing is fetched in the meantime.
-    pub(super) copying: bool,
+    /// A range was refused before, and the file was restarted for it.
+    pub(super) was_refused: bool,
     pub(super) failures: FailureTracker,
     pub(super) hashed_up_to: u64,
     /// Received bytes after `hashed` that are still in memory, sorted by offset.
@@ -38,6 +36,19 @@ pub(super) struct LargeFileState {
     pub(super) unflushed_since: Instant,
     /// Incremented whenever all received bytes are discarded.
     pub(super) epoch: u32,
+}
+
+/// The phase of a large file.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Ranges are copied from old files; nothing is fetched in the meantime.
+    Copying,
+    Fetching,
+    /// A range was refused: all bytes are discarded as soon as the last connection has ended.
+    Restarting,
+    /// The file ends with this error as soon as its last connection has ended.
+    Failed(FileError),
+    Ended,
 }
 
 /// The kind of requests that the file needs.
@@ -52,26 +63,15 @@ pub(super) enum RequestMode {
     SingleStream,
 }
 
-/// The restart after a refused range, at most one per file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Restart {
-    Unused,
-    /// Discard all bytes as soon as the last connection has ended.
-    Pending,
-    Used,
-}
-
 impl LargeFileState {
     pub(super) fn new(size_bytes: u64, on_disk: &RangeSet) -> Self {
         let now = Instant::now();
         Self {
             segments: SegmentMap::new(size_bytes, on_disk),
             scaler: ConnectionScaler::new(),
+            phase: Phase::Fetching,
             mode: RequestMode::Ranges,
-            restart: Restart::Unused,
-            failure: None,
-            ended: false,
-            copying: false,
+            was_refused: false,
             failures: FailureTracker::default(),
             hashed_up_to: 0,
             buffers: Vec::new(),
@@ -82,6 +82,18 @@ impl LargeFileState {
             unflushed_since: now,
             epoch: 0,
         }
+    }
+
+    /// Keeps the first error of the file.
+    pub(super) fn fail(&mut self, error: FileError) {
+        if !self.is_over() {
+            self.phase = Phase::Failed(error);
+        }
+    }
+
+    /// Returns whether the file has failed or ended.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Failed(_) | Phase::Ended)
     }
 
     /// Counts bytes that are written but not flushed.
@@ -102,10 +114,7 @@ impl LargeFileState {
     }
 
     pub(super) fn is_open(&self, now: Instant) -> bool {
-        self.failure.is_none()
-            && !self.ended
-            && !self.copying
-            && self.restart != Restart::Pending
+        matches!(self.phase, Phase::Fetching)
             && self.failures.not_before().is_none_or(|then| then <= now)
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::finding::Finding;
+use crate::sys::abilities;
 use crate::sys::files;
 use crate::sys::lock::FileLock;
 
@@ -57,8 +58,8 @@ pub(super) fn try_out(folder: &Path) -> io::Result<Abilities> {
     Ok(Abilities {
         replaces,
         locks: lock_twice(&at.join("locked")),
-        has_symlinks: files::supports_symlinks(at),
-        has_hard_links: files::supports_hard_links(at),
+        has_symlinks: abilities::supports_symlinks(at),
+        has_hard_links: abilities::supports_hard_links(at),
     })
 }
 

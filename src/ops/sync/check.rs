@@ -8,12 +8,10 @@ use anyhow::{Result, anyhow};
 use super::delta::Asker;
 use super::destination::{DestinationWriter, TargetDestination};
 use super::local_reads::LocalReads;
-use super::origins::origins_of;
 use super::target::{CacheChoice, Target};
 use crate::cache::{Prove, Vanished};
 use crate::domain::content::ContentId;
 use crate::domain::hold::{Loss, hold_reason};
-use crate::domain::origin::Origins;
 use crate::domain::plan::{self, Action, LocalFacts, SyncPlan, plan_sync};
 use crate::domain::proof::ProofStamp;
 use crate::domain::repo::{CommitSha, RepoPath};
@@ -30,8 +28,7 @@ pub enum Checked {
     Current {
         destination: TargetDestination,
         commit: CommitSha,
-        n_files: u64,
-        n_bytes: u64,
+        amount: Amount,
         /// The files, each of which must still be proven.
         reused: Vec<ReusedFile>,
         /// The current name of a renamed repository.
@@ -101,8 +98,6 @@ pub struct Planned {
     pub renamed_to: Option<String>,
     /// Contents whose stored files must not be used even if their size is right.
     pub distrusted: BTreeSet<ContentId>,
-    /// The origins of files that are neither fetched nor in place.
-    pub origins: Origins,
     /// Files in the destination that are used unchanged.
     pub reused: Vec<ReusedFile>,
     /// The results of reading files on this machine for this sync.
@@ -170,15 +165,12 @@ pub fn check(
     let known = destination.stored_listing(&commit)?;
     let old_commit = destination.published(target, known.as_ref())?;
     if let Some(remote) = &known
-        && !target.force
-        && target.vanished == Vanished::Keep
         && old_commit.as_ref() == Some(&commit)
         && let Some(reused) = files_in_place(&destination, target, remote, bad)?
     {
         return Ok(Checked::Current {
-            n_files: reused.n_files,
-            n_bytes: reused.n_bytes,
-            reused: reused.files,
+            amount: remote.amount(Some(&target.filter)),
+            reused,
             destination,
             commit,
             renamed_to,
@@ -188,8 +180,8 @@ pub fn check(
         Some(remote) => remote,
         None => hub.tree(&target.repo, &commit)?,
     };
-    let chosen = wanted(&remote, target)?;
-    let mut facts = destination.facts(&remote, &target.filter, old_commit.as_ref(), prove)?;
+    check_required(&remote, target)?;
+    let facts = destination.facts(&remote, &target.filter, old_commit.as_ref(), prove)?;
     if let Some(loss) = loss(&destination, target, &remote, old_commit.as_ref(), &facts)? {
         return Ok(Checked::Suspicious {
             path: destination.readable_at(&loss.published.0),
@@ -197,72 +189,88 @@ pub fn check(
             renamed_to,
         });
     }
-    leave_out_bad_sources(&mut facts, &destination, bad);
-    let distrusted = distrust_files(&mut facts, &chosen, target, |file| {
-        is_bad(&destination, &commit, file, bad)
-    });
-    let moves_ref = target.model.is_some() || !hides_files(&remote, target, &facts.previous);
-    let mut plan = plan_sync(
-        &remote,
-        &target.filter,
-        &destination.likely_placement(),
-        &facts,
-    )?;
-    if info.gated != Gated::No
-        && let Some(file) = plan.fetches().next()
-    {
-        // The listing of a gated repository is open; refuse before any byte.
-        hub.check_access(&FileAddress {
-            repo: target.repo.clone(),
-            commit: commit.clone(),
-            path: file.file.path.clone(),
-        })?;
+    let mut planned = Planned {
+        renamed_to,
+        ..plan(destination, remote, old_commit, facts, target, bad)?
+    };
+    if info.gated != Gated::No {
+        check_access(hub, target, &planned)?;
     }
     // A forced sync reuses no stored bytes.
     if let Some(xet) = xet.filter(|_| !target.force) {
-        let noted = destination.noted_commit(&remote);
-        let asker = Asker {
-            hub,
-            xet,
-            target,
-            destination: &destination,
-            remote: &remote,
-            old_commit: old_commit.as_ref().or(noted.as_ref()),
-            // No caller waits for a check that is no longer needed.
-            goes_on: &|| true,
-            bad: &|file| {
-                let is_bad = is_bad(&destination, &commit, file, bad);
-                is_bad.then(|| destination.read_as(&commit, file))
-            },
-        };
-        asker.add_deltas(&mut plan);
+        add_deltas(hub, xet, target, bad, &mut planned);
     }
-    let origins = origins_of(&plan, &destination, &target.repo, old_commit.as_ref());
+    Ok(Checked::Planned(Box::new(planned)))
+}
+
+/// Plans the changes of a commit from the facts of the disk.
+fn plan(
+    destination: TargetDestination,
+    remote: RemoteSnapshot,
+    old_commit: Option<CommitSha>,
+    mut facts: LocalFacts,
+    target: &Target,
+    bad: &BadFiles,
+) -> Result<Planned> {
+    leave_out_bad_sources(&mut facts, &destination, bad);
+    let distrusted = distrust_files(&mut facts, &selected(&remote, target), target, |file| {
+        is_bad(&destination, &remote.commit, file, bad)
+    });
+    let placement = destination.likely_placement();
+    let plan = plan_sync(&remote, &target.filter, &placement, &facts)?;
     let kept = plan.in_destination();
-    let reused = reused(
-        &destination,
-        &commit,
-        kept.map(|kept| (&kept.file, &kept.action)),
-    );
-    Ok(Checked::Planned(Box::new(Planned {
-        origins,
-        reused,
+    let kept = kept.map(|file| (&file.file, &file.action));
+    Ok(Planned {
+        reused: reused(&destination, &remote.commit, kept),
+        moves_ref: target.model.is_some() || !hides_files(&remote, target, &facts.previous),
         local_reads: LocalReads::default(),
+        renamed_to: None,
         destination,
         remote,
         plan,
         old_commit,
-        moves_ref,
-        renamed_to,
         distrusted,
-    })))
+    })
 }
 
-/// The files of a target that has nothing to fetch.
-struct FilesInPlace {
-    files: Vec<ReusedFile>,
-    n_files: u64,
-    n_bytes: u64,
+/// Checks that the files to fetch may be downloaded: the listing of a gated repository
+/// is open, and the refusal must come before any byte.
+fn check_access(hub: &HubClient, target: &Target, planned: &Planned) -> Result<()> {
+    let Some(file) = planned.plan.fetches().next() else {
+        return Ok(());
+    };
+    Ok(hub.check_access(&FileAddress {
+        repo: target.repo.clone(),
+        commit: planned.remote.commit.clone(),
+        path: file.file.path.clone(),
+    })?)
+}
+
+/// Adds deltas to the plan of a target.
+fn add_deltas(
+    hub: &HubClient,
+    xet: &XetStorage,
+    target: &Target,
+    bad: &BadFiles,
+    planned: &mut Planned,
+) {
+    let (destination, remote) = (&planned.destination, &planned.remote);
+    let noted = destination.noted_commit(remote);
+    let asker = Asker {
+        hub,
+        xet,
+        target,
+        destination,
+        remote,
+        old_commit: planned.old_commit.as_ref().or(noted.as_ref()),
+        // No caller waits for a check that is no longer needed.
+        goes_on: &|| true,
+        bad: &|file| {
+            let is_bad = is_bad(destination, &remote.commit, file, bad);
+            is_bad.then(|| destination.read_as(&remote.commit, file))
+        },
+    };
+    asker.add_deltas(&mut planned.plan);
 }
 
 /// Returns the files of a published commit if all of them are in place and none is
@@ -272,20 +280,22 @@ fn files_in_place(
     target: &Target,
     remote: &RemoteSnapshot,
     bad: &BadFiles,
-) -> Result<Option<FilesInPlace>> {
+) -> Result<Option<Vec<ReusedFile>>> {
     let commit = &remote.commit;
-    let wanted = wanted(remote, target)?;
+    check_required(remote, target)?;
+    let wanted = selected(remote, target);
     let is_bad = |file: &&RemoteFile| is_bad(destination, commit, file, bad);
+    let may_stay = !target.force && target.vanished == Vanished::Keep;
     let has_any = !wanted.is_empty() || target.accepts(commit);
-    if !has_any || !destination.is_complete(commit, &wanted)? || wanted.iter().any(is_bad) {
+    if !may_stay
+        || !has_any
+        || !destination.is_complete(commit, &wanted)?
+        || wanted.iter().any(is_bad)
+    {
         return Ok(None);
     }
     let kept = wanted.iter().map(|file| (*file, &Action::Keep));
-    Ok(Some(FilesInPlace {
-        files: reused(destination, commit, kept),
-        n_files: wanted.len() as u64,
-        n_bytes: wanted.iter().map(|file| file.size_bytes).sum(),
-    }))
+    Ok(Some(reused(destination, commit, kept)))
 }
 
 /// Makes the plan fetch damaged files again, and all files of a forced sync. Returns
@@ -420,8 +430,14 @@ fn hides_files(remote: &RemoteSnapshot, target: &Target, published: &BTreeSet<Re
         .any(|file| published.contains(&file.path))
 }
 
-/// Returns the selected files, which must include the required ones.
-fn wanted<'r>(remote: &'r RemoteSnapshot, target: &Target) -> Result<Vec<&'r RemoteFile>> {
+/// Returns the files that the target's filter selects.
+fn selected<'r>(remote: &'r RemoteSnapshot, target: &Target) -> Vec<&'r RemoteFile> {
+    let selected = |file: &&RemoteFile| target.filter.selects(file.path.as_str());
+    remote.files.iter().filter(selected).collect()
+}
+
+/// Checks that a commit has the files that the target requires.
+fn check_required(remote: &RemoteSnapshot, target: &Target) -> Result<()> {
     for path in &target.required {
         if !remote.files.iter().any(|file| file.path == *path) {
             return Err(MissingFile {
@@ -432,8 +448,7 @@ fn wanted<'r>(remote: &'r RemoteSnapshot, target: &Target) -> Result<Vec<&'r Rem
             .into());
         }
     }
-    let selected = |file: &&RemoteFile| target.filter.selects(file.path.as_str());
-    Ok(remote.files.iter().filter(selected).collect())
+    Ok(())
 }
 
 /// A required file does not exist in the repository.

@@ -18,6 +18,7 @@ use crate::domain::hold::{HeldUpdate, Loss};
 use crate::domain::outcome::{ErrorKind, Outcome};
 use crate::domain::repo::CommitSha;
 use crate::domain::session::{ByteCounts, FileCounts, SessionProgress, Trouble};
+use crate::domain::snapshot::Amount;
 use crate::hub::HubClient;
 use crate::ops::diagnose::{is_offline, outcome_of, trouble_of};
 use crate::ops::parallel::QUESTIONS_AT_ONCE;
@@ -103,13 +104,12 @@ impl Syncer<'_> {
             Checked::Current {
                 destination,
                 commit,
-                n_files,
-                n_bytes,
+                amount,
                 reused,
                 renamed_to,
             } => {
                 let path = destination.readable_at(&commit);
-                let progress = all_reused(path, commit, n_files, n_bytes);
+                let progress = all_reused(path, commit, amount);
                 SyncResult {
                     renamed_to,
                     files: reads.found_files(&reused),
@@ -241,17 +241,17 @@ impl Checker {
 }
 
 /// Describes a session for which nothing had to be done.
-fn all_reused(path: PathBuf, commit: CommitSha, n_files: u64, n_bytes: u64) -> SessionProgress {
+fn all_reused(path: PathBuf, commit: CommitSha, amount: Amount) -> SessionProgress {
     SessionProgress {
         path: Some(path),
         files: FileCounts {
-            total: n_files,
-            reused: n_files,
+            total: amount.files,
+            reused: amount.files,
             ..FileCounts::default()
         },
         bytes: ByteCounts {
-            total: n_bytes,
-            reused: n_bytes,
+            total: amount.bytes,
+            reused: amount.bytes,
             ..ByteCounts::default()
         },
         new_commit: Some(commit),
@@ -269,7 +269,7 @@ fn hold_update(target: &Target, loss: &Loss, path: PathBuf) -> SyncResult {
         hint: Some(loss.hint(&label)),
     };
     log::info!("`{label}` is held: {}", failure.message);
-    let progress = all_reused(path, commit.clone(), published.files, published.bytes);
+    let progress = all_reused(path, commit.clone(), *published);
     SyncResult {
         held_update: Some(HeldUpdate {
             commit: commit.clone(),

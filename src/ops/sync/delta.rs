@@ -12,10 +12,9 @@ use super::destination::TargetDestination;
 use super::target::Target;
 use crate::domain::content::ContentId;
 use crate::domain::delta::{Delta, DeltaRules, known_lengths, plan_delta};
-use crate::domain::origin::{Origin, OriginKind};
-use crate::domain::plan::{DeltaSource, FileDelta, PlannedFile, SyncPlan};
+use crate::domain::plan::{FileDelta, PlannedFile, SyncPlan};
 use crate::domain::ranges::RangeSet;
-use crate::domain::repo::{CommitSha, Repo, RepoPath};
+use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::domain::units::ByteSize;
 use crate::domain::way::Way;
@@ -62,8 +61,6 @@ struct Old {
     map: Option<FileMap>,
     /// The file in the listing.
     listed: Option<RemoteFile>,
-    /// The origin for the history.
-    origin: Origin,
     is_same_path: bool,
 }
 
@@ -186,18 +183,12 @@ impl Asker<'_> {
         let proven = proven
             .inspect_err(|err| log::info!("cannot read `{}`: {err}", bad.display()))
             .ok()??;
-        let origin = Origin {
-            path: Some(file.path.clone()),
-            revision: Some(self.remote.commit.clone()),
-            ..Origin::of_kind(OriginKind::OldFile)
-        };
         let bad = Old {
             path: bad.to_owned(),
             content: file.content,
             size_bytes: file.size_bytes,
             map: Some(proven.map),
             listed: None,
-            origin,
             is_same_path: true,
         };
         Some((bad, proven.ranges))
@@ -225,10 +216,7 @@ impl Asker<'_> {
             if is_whole && known.chunk_lengths.is_some() && !path.exists() {
                 new_maps.push((one.content, one.size_bytes, known.clone()));
             }
-            sources.push(DeltaSource {
-                file: one.path,
-                origin: one.origin,
-            });
+            sources.push(one.path);
             maps.push(known);
         }
         FileDelta {
@@ -272,7 +260,6 @@ impl Asker<'_> {
                 size_bytes: old.size_bytes,
                 map: self.written_down(old.content, old.size_bytes),
                 listed: Some(old.clone()),
-                origin: old_file(old.content, Some((&old.path, at))),
                 is_same_path: old.path == file.path,
             });
         }
@@ -282,15 +269,12 @@ impl Asker<'_> {
                 continue;
             }
             if let Some(map) = self.written_down(content, size_bytes) {
-                let name = listed.iter().find(|old| old.content == content);
-                let name = name.map(|old| (&old.path, at));
                 found.push(Old {
                     path,
                     content,
                     size_bytes,
                     map: Some(map),
                     listed: None,
-                    origin: old_file(content, name),
                     is_same_path: false,
                 });
             }
@@ -330,17 +314,6 @@ impl Asker<'_> {
 
     fn client(&self, commit: &CommitSha) -> XetClient {
         client_for(self.xet, self.hub, &self.target.repo, commit)
-    }
-}
-
-/// Names an old file for the history, by path and commit if they are known.
-fn old_file(content: ContentId, name: Option<(&RepoPath, &CommitSha)>) -> Origin {
-    let (path, revision) = name.map(|(path, at)| (path.clone(), at.clone())).unzip();
-    Origin {
-        path,
-        revision,
-        content: Some(content),
-        ..Origin::of_kind(OriginKind::OldFile)
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use super::target::{CacheChoice, Target};
-use crate::cache::layout::{SIDECAR_SUFFIX, native, repo_path};
+use crate::cache::layout::{SIDECAR_SUFFIX, native};
 use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, LocalDir, Prove, Vanished};
 use crate::domain::content::ContentId;
 use crate::domain::deletion::FetchKey;
@@ -22,10 +22,12 @@ use crate::domain::plan::{LocalFacts, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::download::reusable_bytes;
-use crate::sys::files::{self, Sharing};
+use crate::sys::abilities;
+use crate::sys::files;
 use crate::sys::lock::FileLock;
 use crate::sys::names;
 use crate::sys::pause::Sleeper;
+use crate::sys::share::Sharing;
 use crate::sys::signals::process_stop;
 use crate::sys::stamp::is_same_file;
 
@@ -149,7 +151,7 @@ impl TargetDestination {
     /// tests the disk itself before anything is published.
     pub fn likely_placement(&self) -> Placement {
         Placement {
-            names: files::file_names(),
+            names: abilities::file_names(),
             case: if cfg!(any(windows, target_os = "macos")) {
                 LetterCase::Ignored
             } else {
@@ -263,14 +265,6 @@ impl TargetDestination {
     pub fn cache(&self) -> &CacheLayout {
         match self {
             Self::Cache { cache, .. } | Self::Directory { cache, .. } => cache,
-        }
-    }
-
-    /// Returns the repository path of a file in this directory.
-    pub fn path_below(&self, file: &Path) -> Option<RepoPath> {
-        match self {
-            Self::Cache { .. } => None,
-            Self::Directory { root, .. } => repo_path(file.strip_prefix(root).ok()?),
         }
     }
 

@@ -13,7 +13,7 @@ use super::check::Planned;
 use super::delta::{client_for, save_new_maps};
 use super::destination::DestinationWriter;
 use super::either_source::EitherSource;
-use super::file_fetch::{FileFetch, FileState, FileUse, SavedBytes, unfetched};
+use super::file_fetch::{FileFetch, FileState, FileUse, SavedBytes};
 use super::preflight::{Need, missing_bytes};
 use super::readers::{GoodRead, ReadJob, ReadResult, Task};
 use super::reading::ReadPurpose;
@@ -24,7 +24,7 @@ use super::target::{SyncRequest, TargetId};
 use super::target_sync::TargetSync;
 use crate::domain::plan::{FileDelta, PlannedFile};
 use crate::domain::proof::ProofStamp;
-use crate::download::{ByteSource, Copies, FetchJob, FetchResult, FileId};
+use crate::download::{ByteSource, Copies, FetchJob, FetchResult, FileId, FileReport};
 use crate::hub::FileAddress;
 use crate::sys::pause::Stopwatch;
 use crate::sys::stamp::stamp_at;
@@ -46,7 +46,7 @@ impl Syncer<'_> {
         need: Need,
     ) {
         let planned: Rc<Planned> = Rc::from(planned);
-        let sync = TargetSync::new(planned.clone(), writer);
+        let sync = TargetSync::new(planned.clone(), &request.target.repo, writer);
         if sync.is_done() {
             return self.publish(id, request, sync, None);
         }
@@ -225,7 +225,7 @@ impl Syncer<'_> {
 
     fn use_stored(&mut self, id: FileId, stamp: ProofStamp) {
         self.note_stamp(id, stamp);
-        let mut report = unfetched(id, FetchResult::Verified { durable: true });
+        let mut report = FileReport::unfetched(id, FetchResult::Verified { durable: true });
         report.reused = self.files.get(&id).map_or(0, |file| file.job.size_bytes);
         self.end_file(&report, None);
     }
@@ -269,7 +269,7 @@ impl Syncer<'_> {
 /// Describes a delta for the engine.
 fn copies(delta: &FileDelta) -> Arc<Copies> {
     Arc::new(Copies {
-        files: delta.sources.iter().map(|old| old.file.clone()).collect(),
+        files: delta.sources.clone(),
         copies: delta.copies.clone(),
     })
 }

@@ -174,9 +174,7 @@ impl Syncer<'_> {
         };
         let started = self.started.iter().filter_map(first);
         let own = started.filter(|(file, one)| one.target == *target && file.saved.total > 0);
-        let progress = sync
-            .record
-            .progress_with(own.map(|(file, one)| (one.index, &file.saved)));
+        let progress = sync.record.progress_with(own.map(|(file, _)| &file.saved));
         let target = *target;
         self.events
             .push(SyncEvent::ProgressSaved { target, progress });
@@ -231,7 +229,7 @@ impl Syncer<'_> {
     }
 
     pub(super) fn end_unfetched(&mut self, id: FileId, result: FetchResult) {
-        self.end_file(&unfetched(id, result), None);
+        self.end_file(&FileReport::unfetched(id, result), None);
     }
 
     /// Removes a file, records its end for all targets that use it, and publishes
@@ -265,18 +263,5 @@ impl Syncer<'_> {
                 self.publish(file_use.target, request, sync, None);
             }
         }
-    }
-}
-
-/// Describes the end of a file of which no byte was fetched.
-pub(super) fn unfetched(id: FileId, result: FetchResult) -> FileReport {
-    FileReport {
-        id,
-        result,
-        fetched: 0,
-        reused: 0,
-        copied: Vec::new(),
-        copies_were_wrong: false,
-        retries: 0,
     }
 }

@@ -12,7 +12,6 @@ use anyhow::{Context, Error};
 
 use super::check::Planned;
 use super::destination::DestinationWriter;
-use super::origins::origins_of;
 use super::preflight::Need;
 use super::readers::{GoodRead, ReadJob, ReadResult, Task};
 use super::reading::ReadPurpose;
@@ -175,9 +174,6 @@ impl Syncer<'_> {
             for content in &lacking {
                 planned.plan.fetch_instead(content);
             }
-            let old_commit = planned.old_commit.as_ref();
-            let own = &request.target.repo;
-            planned.origins = origins_of(&planned.plan, &planned.destination, own, old_commit);
         }
         if failure.is_some() || stopped.is_some() {
             return self.end_early(id, &request, planned, failure.as_ref());

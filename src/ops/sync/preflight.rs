@@ -9,9 +9,8 @@ use thiserror::Error;
 use super::check::Planned;
 use crate::domain::plan::{Action, ContentLocation};
 use crate::domain::units::ByteSize;
-use crate::sys::copy::can_clone;
 use crate::sys::disk;
-use crate::sys::files::Sharing;
+use crate::sys::share::{Sharing, can_clone};
 
 /// The missing bytes and the reserve do not fit.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

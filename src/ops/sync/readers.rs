@@ -19,9 +19,10 @@ use crate::domain::content::ContentId;
 use crate::domain::proof::ProofStamp;
 use crate::domain::session::FileSource;
 use crate::download::{LimitGroup, WholeRead, prove_content};
-use crate::sys::copy::{clone_or_link, flush};
-use crate::sys::files::{self, Sharing};
+use crate::sys::copy::flush;
+use crate::sys::files;
 use crate::sys::host::{cores, slow_down_reading};
+use crate::sys::share::{Sharing, clone_or_link};
 use crate::sys::stamp::stamp_at;
 
 /// Bytes between two progress reports.

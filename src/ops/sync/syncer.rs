@@ -229,7 +229,7 @@ impl<'a> Syncer<'a> {
         planned: Box<Planned>,
         failure: Option<&Error>,
     ) {
-        let mut record = SyncRecord::new(planned.into());
+        let mut record = SyncRecord::new(planned.into(), &request.target.repo);
         match failure {
             Some(err) => record.fail(err),
             None => record.is_stopped = true,

@@ -11,10 +11,11 @@ use super::file_fetch::SavedBytes;
 use super::result::SyncResult;
 use super::target::Target;
 use crate::domain::content::ContentId;
-use crate::domain::origin::{MOST_ORIGINS, Origin, OriginKind, Origins};
+use crate::domain::origin::{OriginKind, Origins};
 use crate::domain::outcome::{ErrorKind, Outcome};
-use crate::domain::plan::PlannedFile;
+use crate::domain::plan::{Action, ContentLocation};
 use crate::domain::proof::ProofStamp;
+use crate::domain::repo::Repo;
 use crate::domain::session::{
     ByteCounts, FileCounts, FileResult, FileSource, SessionFile, SessionProgress, Trouble,
 };
@@ -37,13 +38,13 @@ pub(super) struct TargetSync {
 }
 
 impl TargetSync {
-    pub(super) fn new(planned: Rc<Planned>, writer: DestinationWriter) -> Self {
+    pub(super) fn new(planned: Rc<Planned>, own: &Repo, writer: DestinationWriter) -> Self {
         let files = planned.plan.files.iter().enumerate();
         let waiting = files.filter(|(_, file)| file.action.is_fetch());
         Self {
             waiting: waiting.map(|(index, _)| index).collect(),
             stamps: stamps_on_this_machine(&planned),
-            record: SyncRecord::new(planned),
+            record: SyncRecord::new(planned, own),
             writer,
         }
     }
@@ -88,7 +89,7 @@ pub(super) struct SyncRecord {
 }
 
 impl SyncRecord {
-    pub(super) fn new(planned: Rc<Planned>) -> Self {
+    pub(super) fn new(planned: Rc<Planned>, own: &Repo) -> Self {
         let totals = planned.plan.totals;
         let progress = SessionProgress {
             new_commit: Some(planned.remote.commit.clone()),
@@ -108,7 +109,7 @@ impl SyncRecord {
         };
         Self {
             files: files_on_this_machine(&planned),
-            origins: planned.origins.clone(),
+            origins: linked_origins(&planned, own),
             planned,
             progress,
             abandoned: Vec::new(),
@@ -151,20 +152,11 @@ impl SyncRecord {
         let is_verified = matches!(report.result, Fetched::Verified { .. });
         let (fetched, reused) = if source.is_some() {
             self.progress.retries += report.retries;
-            add_origins(
-                &mut self.origins,
-                planned_file,
-                report.reused,
-                &report.copied,
-            );
+            add_origins(&mut self.origins, report.reused, &report.copied);
             (report.fetched, report.reused)
         } else {
             let reused = if is_verified { wanted.size_bytes } else { 0 };
-            let origin = Origin {
-                content: Some(wanted.content),
-                ..Origin::of_kind(OriginKind::SameContent)
-            };
-            self.origins.add(origin, reused);
+            self.origins.add(OriginKind::SameContent, None, reused);
             (0, reused)
         };
         self.progress.bytes.fetched += fetched;
@@ -244,20 +236,19 @@ impl SyncRecord {
     /// Returns the progress with the saved bytes of files that have not ended.
     pub(super) fn progress_with<'s>(
         &self,
-        unfinished: impl Iterator<Item = (usize, &'s SavedBytes)>,
+        unfinished: impl Iterator<Item = &'s SavedBytes>,
     ) -> SessionProgress {
         let mut progress = self.progress.clone();
         let mut origins = self.origins.clone();
-        for (index, saved) in unfinished {
+        for saved in unfinished {
             let reused = saved.resumed + saved.copied.iter().sum::<u64>();
             let reused = reused.min(saved.total);
             progress.bytes.reused += reused;
             progress.bytes.fetched += saved.total - reused;
             progress.bytes.left = progress.bytes.left.saturating_sub(saved.total);
-            let planned = &self.planned.plan.files[index];
-            add_origins(&mut origins, planned, reused, &saved.copied);
+            add_origins(&mut origins, reused, &saved.copied);
         }
-        progress.reused_from = origins.largest(MOST_ORIGINS);
+        progress.reused_from = origins.by_size();
         progress
     }
 
@@ -276,7 +267,7 @@ impl SyncRecord {
         }
         for (old, bytes) in delta.sources.iter().zip(&report.copied) {
             if *bytes > 0 {
-                let (bytes, old) = (ByteSize(*bytes).render_short(), old.file.display());
+                let (bytes, old) = (ByteSize(*bytes).render_short(), old.display());
                 log::info!("`{path}`: {bytes} copied from `{old}`");
             }
         }
@@ -289,7 +280,7 @@ impl SyncRecord {
         stopped: Option<StopReason>,
     ) -> SyncResult {
         checkpoint("before the session closes");
-        self.progress.reused_from = self.origins.largest(MOST_ORIGINS);
+        self.progress.reused_from = self.origins.by_size();
         let outcome = match (&self.failure, self.is_stopped) {
             (Some(_), _) => Outcome::Failed,
             (None, true) => Outcome::Partial,
@@ -340,16 +331,27 @@ fn stamps_on_this_machine(planned: &Planned) -> BTreeMap<ContentId, ProofStamp> 
     imported.chain(reused).collect()
 }
 
+/// Returns the origins of files that are linked to contents of another place, or to
+/// contents that are fetched for other files.
+fn linked_origins(planned: &Planned, own: &Repo) -> Origins {
+    let mut origins = Origins::default();
+    for file in &planned.plan.files {
+        let repo = match &file.action {
+            Action::Link(ContentLocation::At(path)) => planned.destination.cache().repo_of(path),
+            Action::LinkToFetched => None,
+            _ => continue,
+        };
+        let repo = repo.filter(|repo| repo != own);
+        origins.add(OriginKind::SameContent, repo, file.file.size_bytes);
+    }
+    origins
+}
+
 /// Adds the origins of a file's reused bytes: old files for copied bytes, and an
 /// earlier run for the rest.
-fn add_origins(origins: &mut Origins, planned: &PlannedFile, reused: u64, copied: &[u64]) {
-    let mut left = reused;
-    let sources = planned.delta.iter().flat_map(|delta| &delta.sources);
-    for (old, bytes) in sources.zip(copied) {
-        // Not all copies of an unfinished file need be saved yet.
-        let bytes = left.min(*bytes);
-        origins.add(old.origin.clone(), bytes);
-        left -= bytes;
-    }
-    origins.add(Origin::other_run(planned.file.path.clone()), left);
+fn add_origins(origins: &mut Origins, reused: u64, copied: &[u64]) {
+    // Not all copies of an unfinished file need be saved yet.
+    let copied = reused.min(copied.iter().sum());
+    origins.add(OriginKind::OldFile, None, copied);
+    origins.add(OriginKind::OtherRun, None, reused - copied);
 }

@@ -7,7 +7,6 @@ use anyhow::{Context, Result};
 
 use super::prove::HashResult;
 use super::report::Verified;
-use super::witness::Word;
 use crate::cache::{self, CacheLayout, LocalEntry};
 use crate::domain::content::ContentId;
 use crate::domain::filter::Filter;
@@ -61,8 +60,8 @@ pub struct BadFile {
     pub detail: String,
     /// The expected file, if it is known.
     pub file: Option<RemoteFile>,
-    /// The result of the Xet hash for the bytes that were read.
-    pub xet: Word,
+    /// Whether the bytes that were read have the known Xet hash.
+    pub xet_agrees: Option<bool>,
     pub is_repaired: bool,
 }
 
@@ -200,7 +199,7 @@ impl Look {
         };
         let mut bad = self.judge(file, reason, detail);
         if let HashResult::Bad(found) = proof {
-            bad.xet = found.xet();
+            bad.xet_agrees = found.xet_agrees();
         }
         bad
     }
@@ -266,7 +265,7 @@ impl Look {
                     reason: BadReason::Missing,
                     detail: "is missing".to_owned(),
                     file: None,
-                    xet: Word::Silent,
+                    xet_agrees: None,
                     is_repaired: false,
                 }),
             }
@@ -296,7 +295,7 @@ impl Look {
             reason,
             detail,
             file: Some(file.clone()),
-            xet: Word::Silent,
+            xet_agrees: None,
             is_repaired: false,
         }
     }

@@ -23,4 +23,3 @@ mod witness;
 pub use look::{BadFile, BadReason, Listed, is_in_cache};
 pub use report::{Verified, VerifyReport};
 pub use run::{MayReplace, Verify};
-pub use witness::Word;

@@ -21,9 +21,7 @@ use crate::download::{LimitGroup, has_content};
 use crate::ops::diagnose::{outcome_of, trouble_of};
 use crate::ops::run::{ActiveRun, Bounds};
 use crate::ops::services::Services;
-use crate::ops::sync::{
-    Asker, LocalReads, Planned, SyncEvent, SyncRequest, SyncResult, Target, origins_of,
-};
+use crate::ops::sync::{Asker, LocalReads, Planned, SyncEvent, SyncRequest, SyncResult, Target};
 
 impl Verify<'_> {
     /// Repairs models with bad files, and closes their sessions.
@@ -161,9 +159,7 @@ fn plan_repair(
         };
         asker.add_deltas(&mut plan);
     }
-    let origins = origins_of(&plan, &look.place, &target.repo, Some(&look.commit));
     Ok(Planned {
-        origins,
         // This run has read them, or the sample leaves them out.
         reused: Vec::new(),
         local_reads: LocalReads::default(),

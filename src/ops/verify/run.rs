@@ -11,7 +11,6 @@ use super::prove::{HashEvent, HashResult, Job, prove_all};
 use super::report::{
     Verified, VerifyReport, failure_with, nothing_published, result_of, session_files,
 };
-use super::witness::Word;
 use crate::domain::content::ContentId;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{Outcome, Trigger, VerifyOutcome};
@@ -312,10 +311,10 @@ fn count_proofs(
             let (index, look) = &looks[one.look];
             let (model, file) = (&mut models[*index], &look.present[one.file]);
             if let Some(HashResult::Good(found, _) | HashResult::Bad(found)) = &proofs[job] {
-                match found.xet() {
-                    Word::Silent => {}
-                    Word::Agrees => model.xet_agrees += 1,
-                    Word::Differs => model.xet_differs += 1,
+                match found.xet_agrees() {
+                    Some(true) => model.xet_agrees += 1,
+                    Some(false) => model.xet_differs += 1,
+                    None => {}
                 }
             }
             match &proofs[job] {

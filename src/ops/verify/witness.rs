@@ -33,21 +33,13 @@ pub enum Note {
     Unsound,
 }
 
-/// The result of the Xet hash for the bytes that were read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Word {
-    #[default]
-    Silent,
-    Agrees,
-    Differs,
-}
-
-/// The hashes of a file that was read whole.
+/// The hashes of a file that was read whole, compared with the known ones; `None` where
+/// no hash is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HashFinding {
     pub has_content: bool,
-    listed: Word,
-    sidecar: Word,
+    listed_agrees: Option<bool>,
+    sidecar_agrees: Option<bool>,
 }
 
 impl Claims {
@@ -60,18 +52,14 @@ impl Claims {
 impl HashFinding {
     /// Compares the computed hashes with the known ones.
     pub fn new(has_content: bool, claims: &Claims, found: Option<XetHash>) -> Self {
-        let word = |claim: XetHash| match found {
-            Some(found) if found == claim => Word::Agrees,
-            Some(_) => Word::Differs,
-            None => Word::Silent,
-        };
+        let agrees = |known: XetHash| found.map(|found| found == known);
         Self {
             has_content,
-            listed: claims.listed.map_or(Word::Silent, word),
-            sidecar: match claims.sidecar {
-                Note::None => Word::Silent,
-                Note::Hash(hash) => word(hash),
-                Note::Unsound => Word::Differs,
+            listed_agrees: claims.listed.and_then(agrees),
+            sidecar_agrees: match claims.sidecar {
+                Note::None => None,
+                Note::Hash(hash) => agrees(hash),
+                Note::Unsound => Some(false),
             },
         }
     }
@@ -79,35 +67,32 @@ impl HashFinding {
     pub fn is_good(&self, content: &ContentId) -> bool {
         match content {
             ContentId::Sha256(_) => self.has_content,
-            ContentId::GitSha1(_) => self.has_content && self.listed != Word::Differs,
+            ContentId::GitSha1(_) => self.has_content && self.listed_agrees != Some(false),
         }
     }
 
     /// Tells whether the bytes are right and the sidecar is wrong.
     pub fn sidecar_lies(&self) -> bool {
-        self.has_content && self.listed != Word::Differs && self.sidecar == Word::Differs
+        self.has_content && self.listed_agrees != Some(false) && self.sidecar_agrees == Some(false)
     }
 
     /// Tells whether the two hashes of the listing contradict each other.
     pub fn listing_contradicts_itself(&self) -> bool {
-        self.has_content && self.listed == Word::Differs
+        self.has_content && self.listed_agrees == Some(false)
     }
 
-    /// Returns the result of the Xet hash; a wrong sidecar counts as none.
-    pub fn xet(&self) -> Word {
-        match self.listed {
-            Word::Silent if self.sidecar_lies() => Word::Silent,
-            Word::Silent => self.sidecar,
-            word => word,
-        }
+    /// Returns whether the bytes have the known Xet hash; a wrong sidecar counts as none.
+    pub fn xet_agrees(&self) -> Option<bool> {
+        let sidecar = self.sidecar_agrees.filter(|_| !self.sidecar_lies());
+        self.listed_agrees.or(sidecar)
     }
 
     /// Returns the message for a bad file.
     pub fn fault(&self) -> &'static str {
-        match self.xet() {
+        match self.xet_agrees() {
             _ if self.has_content => "does not have the Xet hash that it should have",
-            Word::Agrees => "does not hash to what it should, but has the Xet hash that it should",
-            Word::Silent | Word::Differs => "does not hash to what it should",
+            Some(true) => "does not hash to what it should, but has the Xet hash that it should",
+            _ => "does not hash to what it should",
         }
     }
 }
@@ -139,7 +124,10 @@ mod tests {
                 assert!(finding(true, listed, sidecar).is_good(&SHA256));
                 let bad = finding(false, listed, sidecar);
                 assert!(!bad.is_good(&SHA256) && !bad.is_good(&SHA1));
-                assert!(!bad.sidecar_lies(), "bad bytes convict nobody");
+                assert!(
+                    !bad.sidecar_lies(),
+                    "bad bytes prove nothing about a sidecar"
+                );
             }
         }
     }
@@ -165,7 +153,7 @@ mod tests {
             ] {
                 let found = finding(true, listed, sidecar);
                 assert_eq!(found.sidecar_lies(), lies, "{listed:?} {sidecar:?}");
-                assert_ne!(found.xet(), Word::Differs);
+                assert_ne!(found.xet_agrees(), Some(false));
             }
         }
         // Then the listing is what is wrong, and the sidecar may say the same.
@@ -173,14 +161,15 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_claims_is_not_computed() {
+    fn without_a_known_xet_hash_none_is_computed() {
         let claims = |listed, sidecar| Claims { listed, sidecar };
         assert!(!claims(None, Note::None).is_any());
         assert!(!claims(None, Note::Unsound).is_any());
         assert!(claims(Some(RIGHT), Note::None).is_any());
         assert!(claims(None, Note::Hash(RIGHT)).is_any());
-        assert_eq!(finding(true, None, Note::None).xet(), Word::Silent);
-        assert_eq!(finding(true, None, Note::Hash(RIGHT)).xet(), Word::Agrees);
-        assert_eq!(finding(false, None, Note::Hash(WRONG)).xet(), Word::Differs);
+        let agrees = |has_content, sidecar| finding(has_content, None, sidecar).xet_agrees();
+        assert_eq!(agrees(true, Note::None), None);
+        assert_eq!(agrees(true, Note::Hash(RIGHT)), Some(true));
+        assert_eq!(agrees(false, Note::Hash(WRONG)), Some(false));
     }
 }

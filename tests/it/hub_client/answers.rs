@@ -33,19 +33,11 @@ fn a_revision_resolves_to_its_commit_with_one_request() {
 }
 
 #[test]
-fn missing_gated_and_private_repositories_are_distinguished() {
+fn missing_disabled_and_private_repositories_are_distinguished() {
     let hub = TestHub::start();
     let commit = tiny(&hub);
-    for (id, prepare) in [
-        ("acme/gated", Some(Gate::Auto)),
-        ("acme/reviewed", Some(Gate::Manual)),
-        ("acme/disabled", None),
-        ("acme/private", None),
-    ] {
+    for id in ["acme/disabled", "acme/private"] {
         hub.repo(id).commit("main").file("x", b"x").publish();
-        if let Some(gate) = prepare {
-            hub.repo(id).gated(gate);
-        }
     }
     hub.repo("acme/disabled").disabled();
     hub.repo("acme/private").private();
@@ -83,9 +75,20 @@ fn missing_gated_and_private_repositories_are_distinguished() {
         fault_of(asks(&anonymous, "acme/disabled")),
         HubFault::Disabled
     );
+}
 
-    // The listing of a gated repository is open, its content is not.
-    let info = asks(&anonymous, "acme/gated").unwrap();
+#[test]
+fn the_listing_of_a_gated_repository_is_open_and_its_content_is_not() {
+    let hub = TestHub::start();
+    tiny(&hub);
+    for (id, gate) in [("acme/gated", Gate::Auto), ("acme/reviewed", Gate::Manual)] {
+        hub.repo(id).commit("main").file("x", b"x").publish();
+        hub.repo(id).gated(gate);
+    }
+    let anonymous = impatient(&hub, None);
+    let known = impatient(&hub, Some(TOKEN));
+    let info = anonymous.revision(&repo("acme/gated"), &main_branch());
+    let info = info.unwrap();
     assert_eq!(info.gated, Gated::Auto);
     for (client, id, hint) in [
         (&anonymous, "acme/gated", "make a token"),

@@ -135,7 +135,7 @@ nights! {
         ping fail
         mail error: the run [ID] (run-due, process [PID] on [HOST]) holds the lock and has given no sign of life since 2026-03-01 10:00
     ";
-    another_run_hangs_and_was_told_of_today: |night| {
+    another_run_hangs_and_was_reported_today: |night| {
         stands_still(night);
         night.tick_at("2026-03-01T13:00:00Z").exits(1);
         night.forget();

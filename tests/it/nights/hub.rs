@@ -92,7 +92,7 @@ nights! {
         ping start, 1
         mail hfdl: 1 of 1 model need a look: acme/tiny: `acme/tiny` does not exist, or is private or gated and no token was sent
     ";
-    gone_upstream_and_told: |night| {
+    gone_upstream_and_reported: |night| {
         night.usual();
         night.env.hub().repo("acme/tiny").delete();
         twice_before(night);
@@ -248,7 +248,7 @@ nights! {
         ping 5
         mail -
     ";
-    a_download_by_hand_was_told_to_wait: |night| {
+    a_download_by_hand_had_to_wait: |night| {
         night.usual();
         night.env.now("2026-03-01T09:50:00Z");
         let refusal = Fault::TooManyRequests(Hint::RetryAfter(7_200));

@@ -1,11 +1,10 @@
-//! A table of nights: each row says how a tick of the timer went, and how all
-//! that people look at must then read.
+//! A table of nights: each row is one tick of the timer with the expected outputs.
 //!
-//! A night has eight witnesses: the exit code, the outcomes in the database,
+//! A night has eight outputs: the exit code, the outcomes in the database,
 //! `status` and its exit code, the status file, the metrics file, the hooks, the
 //! pings, and the first line of the mail that cron sends. A row passes when all
-//! of them say what it says; rows are reviewed for whether they tell the same
-//! story to a person who sees only one of them.
+//! outputs match. A reviewer of a row checks that a reader of any one output gets
+//! the same message.
 
 mod budgets;
 mod clocks;
@@ -13,8 +12,8 @@ mod disks;
 mod ends;
 mod hub;
 mod places;
+mod reporting;
 mod schedules;
-mod telling;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -56,16 +55,16 @@ pub struct Night {
 }
 
 impl Night {
-    /// Returns a world in which all who may be told are listening.
+    /// Returns a world with a hook script, a ping inbox and a metrics file.
     fn new() -> Self {
         let env = TestEnv::new();
         let inbox = Inbox::answering(200);
         let metrics_file = env.root().join("metrics.prom");
-        let told = env.root().join("told");
+        let reported = env.root().join("reported");
         let script = env.root().join("hook");
         let text = format!(
             "#!/bin/sh\necho \"$HFDL_EVENT $HFDL_REASON\" >> '{}'\n",
-            told.display()
+            reported.display()
         );
         fs::write(&script, text).unwrap();
         fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
@@ -133,9 +132,9 @@ impl Night {
         self.env.hfdl(args)
     }
 
-    /// Forgets what hooks and pings have told so far.
+    /// Discards the reports of hooks and pings so far.
     pub fn forget(&self) {
-        let _ = fs::remove_file(self.env.root().join("told"));
+        let _ = fs::remove_file(self.env.root().join("reported"));
         self.inbox.take();
     }
 
@@ -156,7 +155,7 @@ impl Night {
             ),
             format!("file {}", self.status_file(&document)),
             format!("metrics {}", self.metrics()),
-            format!("hooks {}", self.told()),
+            format!("hooks {}", self.reported()),
             format!("ping {}", self.pings()),
             format!("mail {}", self.mail(tick)),
         ]
@@ -217,10 +216,10 @@ impl Night {
         words.join(" ")
     }
 
-    fn told(&self) -> String {
-        let told = fs::read_to_string(self.env.root().join("told")).unwrap_or_default();
-        let told: Vec<&str> = told.lines().collect();
-        or_dash(told.join(", "))
+    fn reported(&self) -> String {
+        let reported = fs::read_to_string(self.env.root().join("reported")).unwrap_or_default();
+        let reported: Vec<&str> = reported.lines().collect();
+        or_dash(reported.join(", "))
     }
 
     fn pings(&self) -> String {
@@ -235,8 +234,8 @@ impl Night {
         or_dash(signals.collect::<Vec<_>>().join(", "))
     }
 
-    /// Returns the first line that cron would mail, without what differs
-    /// between machines.
+    /// Returns the first line that cron would mail, with paths and host names
+    /// replaced.
     fn mail(&self, tick: &Ran) -> String {
         let mail = format!("{}{}", tick.stdout(), tick.stderr());
         let first = mail.lines().next().unwrap_or_default();

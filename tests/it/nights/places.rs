@@ -60,7 +60,7 @@ nights! {
         ping start, success
         mail hfdl: 1 of 1 model need a look: acme/tiny: upstream is at [COMMIT] with no selected file, and [COMMIT] is published with 1 selected file (3 B)
     ";
-    the_repository_was_emptied_and_it_was_told: |night| {
+    the_repository_was_emptied_and_it_was_reported: |night| {
         night.usual();
         empty_repository(night);
         night.tick_at("2026-03-01T10:00:00Z");
@@ -125,7 +125,7 @@ nights! {
         ping start, success
         mail -
     ";
-    held_by_a_rollback_and_told: |night| {
+    held_by_a_rollback_and_reported: |night| {
         let [first, _] = two_revisions(night);
         night.line(&format!("models rollback acme/tiny --to {first}"));
         night.tick_at("2026-03-01T12:00:00Z").succeeds();

@@ -30,7 +30,7 @@ nights! {
         ping start, 2
         mail error: the schedule `sick` is passed over
     ";
-    a_schedule_cannot_be_followed_and_it_was_told: |night| {
+    a_schedule_is_unusable_and_it_was_reported: |night| {
         unusable(night);
         night.tick_at("2026-03-01T10:00:00Z");
         night.env.now("2026-03-01T11:00:00Z");

@@ -17,7 +17,8 @@ use hfdl::domain::plan::{SyncPlan, plan_sync};
 use hfdl::domain::repo::{Repo, RepoType, Revision};
 use hfdl::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use hfdl::domain::xet::XetHash;
-use hfdl::sys::files::{self, Sharing};
+use hfdl::sys::files;
+use hfdl::sys::share::{self, Sharing};
 use sha2::Digest;
 
 use super::env::NOW;
@@ -143,7 +144,7 @@ impl TestCache {
         let writer = self.writer();
         for (content, (_, from)) in plan.imports() {
             let aside = files::unused_name(&self.layout().private());
-            files::share(from, &aside, Sharing::HardLinksToo).unwrap();
+            share::share(from, &aside, Sharing::HardLinksToo).unwrap();
             writer.import_blob(&content, &aside).unwrap();
         }
         for planned in plan.fetches() {

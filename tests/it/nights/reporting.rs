@@ -1,4 +1,4 @@
-//! Nights in which those who are to be told cannot be.
+//! Nights in which hooks, pings, the metrics file or mails fail.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use hfdl_test_hub::Gate;
 use super::{Night, nights};
 use crate::support::inbox::Inbox;
 
-/// Has every hook run another script.
+/// Replaces the script of all hooks.
 fn hook(night: &Night, text: &str) {
     fs::write(
         night.env.root().join("hook"),
@@ -135,7 +135,7 @@ nights! {
         ping -
         mail warn: the ping did not arrive: `127.0.0.1`: the connection was refused
     ";
-    access_is_refused_and_nothing_can_be_told: |night| {
+    access_is_refused_and_no_report_arrives: |night| {
         night.usual();
         night.publish("two");
         night.env.hub().repo("acme/tiny").gated(Gate::Manual);
