@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use super::homes::{HOMES, origin_of_snapshot};
 use super::layout::{CacheLayout, RepoLayout, SIDECAR_SUFFIX};
 use super::local_dir::{LocalDir, PRIVATE, RECORDS};
+use super::publish::CACHEDIR_TAG;
 use super::scan::{LocalRepo, files_below, scan_repo};
 use super::sweep::{contents_used_elsewhere, execute_sweep, remove_unless_in_use};
 use super::sweep_plan::{Evidence, SweepRules, SweepTarget, plan_sweep};
@@ -116,6 +117,9 @@ pub fn forget_revision(
         }
     }
     if leaving.rest == Rest::Remove && !rules.ownership.is_being_fetched {
+        if !made.is_empty() && !rules.ownership.is_shared() {
+            remove_if_ours(&layout.tag(), CACHEDIR_TAG.as_bytes())?;
+        }
         remove_folder_if_ours(&layout, &rules.ownership)?;
     }
     Ok(forgotten)
@@ -206,6 +210,14 @@ fn remove_folder_if_ours(layout: &RepoLayout, ownership: &Ownership) -> Result<(
         remove_unless_in_use(&note, Permit::note())?;
     }
     remove_empty_dirs(layout.folder());
+    Ok(())
+}
+
+/// Removes a file of hfdl if it still has the text that hfdl gives it.
+fn remove_if_ours(path: &Path, text: &[u8]) -> Result<()> {
+    if files::read_if_present(path)?.as_deref() == Some(text) {
+        remove_unless_in_use(path, Permit::note())?;
+    }
     Ok(())
 }
 
@@ -334,12 +346,9 @@ impl LocalDir {
         if others.next().is_none() && !has_folders(&records) {
             for (mark, text) in [
                 (".gitignore", "*".as_bytes()),
-                ("CACHEDIR.TAG", super::publish::CACHEDIR_TAG.as_bytes()),
+                ("CACHEDIR.TAG", CACHEDIR_TAG.as_bytes()),
             ] {
-                let path = records.join(mark);
-                if files::read_if_present(&path)?.as_deref() == Some(text) {
-                    remove_unless_in_use(&path, Permit::note())?;
-                }
+                remove_if_ours(&records.join(mark), text)?;
             }
         }
         for dir in [Some(records.as_path()), records.parent(), Some(self.root())] {

@@ -225,13 +225,13 @@ impl HomeFolder {
         })
     }
 
-    /// Removes the temporary files that a killed process of this home left.
+    /// Removes the temporary files and folders that a killed process of this home left.
     pub fn remove_temporary_files(&self) -> Result<()> {
         for entry in read_dir(&self.path())? {
             let name = entry.file_name();
             if name.to_string_lossy().starts_with(files::TEMPORARY_PREFIX) {
                 let path = entry.path();
-                removal::remove_file(&path, Permit::scratch())
+                removal::remove_any(&path, Permit::scratch())
                     .with_context(|| format!("cannot remove `{}`", path.display()))?;
             }
         }

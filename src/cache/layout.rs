@@ -97,7 +97,8 @@ impl CacheLayout {
         self.root.join(".locks").join(folder_name(repo))
     }
 
-    /// Returns the file that tells backup programs to leave the cache out.
+    /// Returns the file that tells backup programs to leave the whole cache out. The
+    /// official client writes it from version 1 on.
     pub fn tag(&self) -> PathBuf {
         self.root.join("CACHEDIR.TAG")
     }
@@ -106,6 +107,11 @@ impl CacheLayout {
 impl RepoLayout {
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Returns the file that tells backup programs to leave the repository out.
+    pub fn tag(&self) -> PathBuf {
+        self.folder.join("CACHEDIR.TAG")
     }
 
     pub fn blobs(&self) -> PathBuf {

@@ -146,7 +146,7 @@ impl LocalDir {
         self.private().join(format!("{}{suffix}", content.etag()))
     }
 
-    pub(super) fn file(&self, path: &RepoPath) -> PathBuf {
+    pub fn file(&self, path: &RepoPath) -> PathBuf {
         self.root.join(native(path))
     }
 

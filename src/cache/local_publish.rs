@@ -11,12 +11,11 @@ use super::local_dir::{LocalDir, PRIVATE, RECORDS};
 use super::local_records::{FileNote, Written, WrittenFile, render_written};
 use super::publish::{TakeLock, check_size, create_inside, sync_dir};
 use super::scan::read_dir;
-use super::sweep::remove_unless_in_use;
 use super::sweep_dir::LeftoverKind;
 use super::wire;
 use crate::domain::content::ContentId;
 use crate::domain::deletion::{
-    FetchKey, FileOrigin, Ownership, Permit, Reason, Refusal, UnfinishedFetch, judge,
+    FetchKey, Ownership, Permit, Reason, Refusal, UnfinishedFetch, judge,
 };
 use crate::domain::plan::{Action, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, RepoPath};
@@ -31,8 +30,8 @@ use crate::sys::share::{self, Sharing};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Vanished {
     Keep,
-    /// Removed if hfdl wrote them for the repository at one of these commits, and if
-    /// they are unchanged.
+    /// Removed if a download wrote them for the repository at one of these commits, and
+    /// if they are unchanged.
     Delete(BTreeSet<CommitSha>),
 }
 
@@ -257,88 +256,6 @@ impl LocalDir {
             .with_context(|| format!("cannot write `{}`", path.display()))
     }
 
-    fn delete_vanished(
-        &self,
-        (repo, commits): (&Repo, &BTreeSet<CommitSha>),
-        remote: &RemoteSnapshot,
-        written: &mut Written,
-        removed: &mut Vec<RepoPath>,
-        choose: impl Fn(&RepoPath) -> bool,
-    ) -> Result<()> {
-        let listed: BTreeSet<&RepoPath> = remote.files.iter().map(|file| &file.path).collect();
-        let ours = self.paths_of(written, repo, commits).into_iter();
-        let gone = ours.filter(|path| !listed.contains(path) && choose(path));
-        for path in gone.collect::<Vec<_>>() {
-            if (self.delete_if_ours(&path, written, repo, Reason::GoneUpstream)?).is_ok() {
-                removed.push(path.clone());
-            }
-            written.remove(&path);
-        }
-        Ok(())
-    }
-
-    /// Returns the files on the list that are of a repository. Lists of old
-    /// versions do not name it; there the commit that a file came with tells,
-    /// if it is one of those that this home has had of the repository.
-    pub(super) fn paths_of(
-        &self,
-        written: &Written,
-        repo: &Repo,
-        commits: &BTreeSet<CommitSha>,
-    ) -> Vec<RepoPath> {
-        let is_its = |(path, file): &(&RepoPath, &WrittenFile)| match &file.repo {
-            Some(of) => of == repo,
-            None => (self.noted_commit(path)).is_some_and(|commit| commits.contains(&commit)),
-        };
-        let files = written.iter().filter(is_its);
-        files.map(|(path, _)| path.clone()).collect()
-    }
-
-    /// Deletes a file if this list names it for a repository and its note proves that it
-    /// is unchanged. Otherwise returns the reason why it stays.
-    pub(super) fn delete_if_ours(
-        &self,
-        path: &RepoPath,
-        written: &Written,
-        repo: &Repo,
-        reason: Reason,
-    ) -> Result<Result<(), Refusal>> {
-        let file = self.file(path);
-        let Some(found) = self.look_at(path)? else {
-            return Ok(Err(Refusal::Changed));
-        };
-        let folder = file.parent().unwrap_or(self.root());
-        let listed = written.get(path);
-        let listed = listed.filter(|it| it.repo.as_ref().is_none_or(|of| of == repo));
-        let origin = match (listed, self.note(path)) {
-            (None, _) => FileOrigin::Unknown,
-            (Some(ours), Some(note))
-                if note.content == ours.content && note.is_of_this_very(&found) =>
-            {
-                FileOrigin::ThisHome
-            }
-            _ => FileOrigin::Changed,
-        };
-        let leads_out = files::check_inside(self.root(), folder).is_err();
-        let permit = match judge(reason, origin, [leads_out.then_some(Refusal::NotOurs)]) {
-            Ok(permit) => permit,
-            Err(refusal) => return Ok(Err(refusal)),
-        };
-        let note = self.note_path(path);
-        for path in [&file, &note] {
-            removal::remove_file(path, permit)
-                .with_context(|| format!("cannot remove `{}`", path.display()))?;
-        }
-        // Folders that this emptied.
-        let emptied = folder.ancestors().take_while(|dir| *dir != self.root());
-        for dir in emptied {
-            if !removal::remove_empty_dir(dir) {
-                break;
-            }
-        }
-        Ok(Ok(()))
-    }
-
     /// Removes stored and partial contents of this home that it does not need any more,
     /// and files that a killed process was preparing.
     pub fn clear_stored(&self, ownership: &Ownership) -> Result<()> {
@@ -359,7 +276,14 @@ impl LocalDir {
             for entry in read_dir(&self.private())? {
                 let name = entry.file_name();
                 if name.to_string_lossy().starts_with(files::TEMPORARY_PREFIX) {
-                    remove_unless_in_use(&entry.path(), Permit::scratch())?;
+                    let path = entry.path();
+                    match removal::remove_any(&path, Permit::scratch()) {
+                        Err(err) if files::is_in_use(&err) => {}
+                        removed => drop(
+                            removed
+                                .with_context(|| format!("cannot remove `{}`", path.display()))?,
+                        ),
+                    }
                 }
             }
         }

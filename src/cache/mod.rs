@@ -14,6 +14,7 @@
 //! deletion (`domain::deletion`), and the shared Xet store (`blobs/` at the cache
 //! root), which is read through links and never written.
 
+mod abilities;
 pub mod facts;
 mod forget;
 mod home_text;
@@ -23,6 +24,7 @@ mod links;
 pub mod local_dir;
 pub mod local_publish;
 mod local_records;
+mod local_vanished;
 mod mark;
 pub mod publish;
 pub mod scan;
@@ -31,6 +33,7 @@ mod sweep_dir;
 pub mod sweep_plan;
 mod wire;
 
+pub use abilities::LinkChoice;
 pub use facts::{facts_of_cache, local_facts};
 pub use forget::{Forgotten, Leaving, Rest, forget_revision};
 pub use homes::{
@@ -41,7 +44,7 @@ pub use links::{blob_metadata, entry_metadata};
 pub use local_dir::{LocalDir, Prove};
 pub use local_publish::{Placed, Vanished};
 pub use mark::{ensure_mark, read_mark};
-pub use publish::{CacheWriter, LinkChoice, Published, PublisherBusy};
+pub use publish::{CacheWriter, Published, PublisherBusy};
 pub use scan::{
     BlobKind, LocalEntry, LocalRepo, LocalSnapshot, cached_repos, published_commit, scan_repo,
     snapshot_is_complete, stored_listing,

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail, ensure};
 use thiserror::Error;
 
+use super::abilities::{EntryForm, LinkChoice, SnapshotAbilities};
 use super::layout::{self, CacheLayout, RepoLayout};
 use super::{links, wire};
 use crate::domain::content::ContentId;
@@ -55,35 +56,14 @@ pub struct PublisherBusy {
     lock: PathBuf,
 }
 
-/// The allowed forms of snapshot entries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkChoice {
-    /// Links where the file system and the user's rights allow them.
-    WherePossible,
-    /// `HF_HUB_DISABLE_SYMLINKS`: hard links at most.
-    NoSymlinks,
-    /// Files of their own, as on a file system without any links.
-    NoLinks,
-}
-
 /// Writes one repository's folder.
 pub struct CacheWriter<'a> {
     cache: CacheLayout,
     repo: Repo,
     layout: RepoLayout,
-    entries: EntryForm,
+    abilities: SnapshotAbilities,
     permissions: fs::Permissions,
     take_lock: TakeLock<'a>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum EntryForm {
-    Symlinks,
-    /// A second name of the blob, which stays for the next revision.
-    HardLinks,
-    /// The blob itself, as the official client does it without links; a copy
-    /// for every other entry of that content.
-    Files,
 }
 
 /// The result of a publication.
@@ -115,23 +95,20 @@ impl<'a> CacheWriter<'a> {
         if let Some(home) = layout.home() {
             home.create()?;
         }
-        write_tag_once(&cache.tag(), &layout.aside())?;
+        // Official clients before version 1 warn of any file at the root of a cache.
+        if !cache.tag().exists() {
+            write_tag_once(&layout.tag(), &layout.aside())?;
+        }
         let private = layout.aside();
         let permissions = files::permissions_of_new_files(&private)
             .with_context(|| format!("cannot write to `{}`", private.display()))?;
-        let entries = match links {
-            LinkChoice::WherePossible if abilities::supports_symlinks(&private) => {
-                EntryForm::Symlinks
-            }
-            LinkChoice::NoLinks => EntryForm::Files,
-            _ if abilities::supports_hard_links(&private) => EntryForm::HardLinks,
-            _ => EntryForm::Files,
-        };
+        let abilities = SnapshotAbilities::try_out(&private, links)
+            .with_context(|| format!("cannot test links in `{}`", private.display()))?;
         Ok(Self {
             cache: cache.clone(),
             repo: repo.clone(),
             layout,
-            entries,
+            abilities,
             permissions,
             take_lock,
         })
@@ -236,9 +213,11 @@ impl<'a> CacheWriter<'a> {
         if found.is_some() {
             self.give_up_staging(commit)?;
         }
-        let is_done = found.is_none() && self.put_together(plan)?;
-        if !is_done {
-            self.complete(plan)?;
+        let is_new = found.is_none();
+        if !is_new || !self.abilities.renames_folders {
+            self.complete(plan, is_new)?;
+        } else if !self.put_together(plan)? {
+            self.complete(plan, false)?;
         }
         self.remove_denials(plan)?;
         if plan.files.len() == remote.files.len() {
@@ -339,9 +318,12 @@ impl<'a> CacheWriter<'a> {
 
     /// Adds entries to an existing snapshot that another program left incomplete, that
     /// has a narrower filter, or that is repaired. Each entry appears in one rename.
-    fn complete(&self, plan: &SyncPlan) -> Result<()> {
+    ///
+    /// A new snapshot is made so where folders cannot be renamed: readers that know its
+    /// commit may see a part of it before the ref names it.
+    fn complete(&self, plan: &SyncPlan, is_new: bool) -> Result<()> {
         let root = self.cache.root();
-        self.note_snapshot(plan, false)?;
+        self.note_snapshot(plan, is_new)?;
         let snapshot = self.layout.snapshot(&plan.commit);
         let below_root = snapshot.strip_prefix(root).unwrap_or(&snapshot);
         let mut folders = BTreeSet::new();
@@ -367,7 +349,7 @@ impl<'a> CacheWriter<'a> {
     fn make_entry(&self, file: &PlannedFile, entry: &Path, is_last_use: bool) -> Result<()> {
         let (path, content) = (&file.file.path, &file.file.content);
         let blob = self.layout.blob(content);
-        let made = match self.entries {
+        let made = match self.abilities.entries {
             EntryForm::Symlinks => {
                 files::symlink_file(&layout::relative_blob(path, content), entry)
             }
@@ -506,9 +488,9 @@ pub(super) fn sync_dir(dir: &Path) -> Result<()> {
     files::sync_dir(dir).with_context(|| format!("cannot force `{}` to disk", dir.display()))
 }
 
-/// Removes a folder in which a killed process prepared something.
-pub(super) fn remove_scratch(dir: &Path) -> Result<()> {
-    removal::remove_tree(dir, Permit::scratch())
+/// Removes a file or folder in which a killed process prepared something.
+pub(super) fn remove_scratch(path: &Path) -> Result<()> {
+    removal::remove_any(path, Permit::scratch())
         .map(drop)
-        .with_context(|| format!("cannot remove `{}`", dir.display()))
+        .with_context(|| format!("cannot remove `{}`", path.display()))
 }

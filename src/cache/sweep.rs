@@ -274,7 +274,7 @@ fn remove_leftovers(layout: &RepoLayout, local: &LocalRepo, ownership: &Ownershi
             }
         } else if name.starts_with(files::TEMPORARY_PREFIX) {
             if is_alone {
-                remove_file(&path, Permit::scratch())?;
+                remove_scratch(&path)?;
             }
         } else if let Some(content) = content_of(SIDECAR_SUFFIX) {
             let is_there = local.blobs.contains_key(&content) || in_snapshots.contains(&content);

@@ -13,6 +13,7 @@ use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
 use super::status::leave_status_file;
 use crate::domain::filter::Filter;
+use crate::domain::login::TokenName;
 use crate::domain::model::{Destination, Model, Tag};
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::repo::{Repo, RepoPath, Revision};
@@ -66,6 +67,10 @@ pub struct Download {
     /// The Hub's cache, or a directory of plain files (default: cache)
     #[arg(long, value_name = "cache|DIR")]
     to: Option<String>,
+
+    /// Token to use, by its name in `hf auth list` (default: that of the model or of this machine)
+    #[arg(long, value_name = "NAME")]
+    token_name: Option<TokenName>,
 
     /// All registered models that are enabled
     #[arg(long, conflicts_with_all = ["tag", "what"])]
@@ -308,6 +313,7 @@ impl Download {
             filter,
             required,
             destination: place,
+            token_name: self.token_name.clone().or(spec.token_name.clone()),
             known_commit: model
                 .state
                 .published_commit
@@ -358,6 +364,7 @@ impl Download {
             filter,
             required,
             destination: place.unwrap_or(Destination::Cache),
+            token_name: self.token_name.clone(),
             known_commit: None,
             needs_token: false,
             held_commit: None,

@@ -228,7 +228,8 @@ pub fn draw(bars: Option<&mut Bars>, event: &SyncEvent) {
         }
         SyncEvent::BytesCopied { name, n_bytes } => bars.copied(name, *n_bytes),
         SyncEvent::FileEnded { name } => bars.end_file(name),
-        SyncEvent::Retrying | SyncEvent::ProgressSaved { .. } | SyncEvent::Ended { .. } => {}
+        SyncEvent::Waiting { message } => bars.note(message),
+        SyncEvent::ProgressSaved { .. } | SyncEvent::Ended { .. } => {}
     }
 }
 

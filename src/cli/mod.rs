@@ -47,7 +47,7 @@ use self::context::Context;
 use self::explain::{Complaint, Quiet, explain};
 use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::SettingKey;
-use crate::ops::hub::known_tokens;
+use crate::ops::login::known_tokens;
 use crate::sys::child;
 use crate::sys::file_limit;
 use crate::sys::host::Host;

@@ -347,6 +347,7 @@ mod tests {
             disks: Vec::new(),
             leftover_bytes: 0,
             check_max_age: Seconds(0),
+            logins: Vec::new(),
             database_trouble: None,
         }
     }

@@ -73,6 +73,17 @@ fn facts(
         let until = text::local_time(until, zone);
         facts.push(("the Hub", format!("allows no more requests until {until}")));
     }
+    if !status.logins.is_empty() {
+        let logins = status.logins.iter();
+        let logins = logins.map(|login| {
+            let until = text::local_time(login.expires_at, zone);
+            match &login.obstacle {
+                None => format!("`{}` until {until}, renewed before", login.name),
+                Some(_) => format!("`{}` until {until}", login.name),
+            }
+        });
+        facts.push(("logins", lines(&logins.collect::<Vec<_>>())));
+    }
     if !status.missed_slots.is_empty() {
         let missed = status.missed_slots.iter();
         let missed: Vec<String> = missed.map(|event| event.detail.clone()).collect();

@@ -160,6 +160,7 @@ fn find(store: Option<&Store>, settings: &Settings, word: &str) -> Result<Target
         revision: arg.revision.unwrap_or_else(Revision::main),
         required: Default::default(),
         destination: Destination::Cache,
+        token_name: None,
         known_commit: None,
         needs_token: false,
         held_commit: None,

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::content::ContentId;
 use super::outcome::words;
+use super::proof::is_same_time;
 use super::repo::{CommitSha, RepoPath, Revision};
 use super::time::Timestamp;
 
@@ -144,16 +145,9 @@ pub struct OwnershipStamp {
 }
 
 impl OwnershipStamp {
-    /// Reports whether a file is unchanged since it was written. Some file systems
-    /// round the time down to one or two seconds some time after the write.
+    /// Reports whether a file is unchanged since it was written.
     pub fn fits(&self, found: &Self) -> bool {
-        const SECOND: i128 = 1_000_000_000;
-        let cut = |long: i128, short: i128| {
-            short % SECOND == 0 && (0..2 * SECOND).contains(&(long - short))
-        };
-        let (ours, theirs) = (self.modified, found.modified);
-        self.size_bytes == found.size_bytes
-            && (ours == theirs || cut(ours, theirs) || cut(theirs, ours))
+        self.size_bytes == found.size_bytes && is_same_time(self.modified, found.modified)
     }
 }
 

@@ -240,6 +240,7 @@ mod tests {
         model.view_map = ["a=b/c".parse().unwrap()].into();
         model.view_copy = true;
         model.enabled = false;
+        model.token_name = Some("work".parse().unwrap());
         model
     }
 

@@ -50,6 +50,7 @@ pub mod field;
 pub mod filter;
 pub mod health;
 pub mod hold;
+pub mod login;
 pub mod model;
 pub mod nearest;
 pub mod origin;

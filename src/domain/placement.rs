@@ -5,6 +5,7 @@
 //! file system that ignores case, or no valid file name on Windows. These pure
 //! functions check that before a byte is fetched.
 //!
+//! Each file system refuses other names, so the caller tries unusual ones on the disk.
 //! Some file systems, such as those of macOS, also treat names as equal that
 //! differ only in Unicode normalisation: `é` as one code point or as two. A
 //! table in this program could be of another Unicode version than the file
@@ -50,12 +51,15 @@ pub enum NormalForms {
     Ignored,
 }
 
-/// Two names that the disk treats as one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Clash<'a> {
-    Files(&'a RepoPath, &'a RepoPath),
-    /// The folder of the writer's own records, and this path.
+/// The reason why the disk cannot hold some names side by side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NameProblem<'a> {
+    /// The disk treats two names as one.
+    SameFile(&'a RepoPath, &'a RepoPath),
+    /// The path is in the folder of the writer's own records.
     Private(&'a RepoPath),
+    /// The disk does not store this name, with the message of the system.
+    Refused(&'a RepoPath, String),
 }
 
 /// A path that cannot be created, and why.
@@ -72,6 +76,8 @@ pub enum PlacementError {
         second.as_str().escape_default()
     )]
     SameName { first: RepoPath, second: RepoPath },
+    #[error("the file system cannot store the name `{path}`: {why}")]
+    Refused { path: RepoPath, why: String },
     #[error("`{file}` is a file, but `{below}` needs a folder of that name")]
     FileAndFolder { file: RepoPath, below: RepoPath },
     #[error(
@@ -114,28 +120,39 @@ impl Placement {
         Ok(())
     }
 
-    /// Like `check`, and also tests names on the disk where only the disk knows
-    /// which are equal.
+    /// Like `check`, and also tries names on the disk where only the disk knows
+    /// which are equal, or whether it stores them.
     ///
-    /// `first_clash` receives the folder of the writer's own records and all
-    /// paths.
+    /// `first_problem` receives the folder of the writer's own records and the paths
+    /// to try.
     pub fn check_with_disk<'a, E: From<PlacementError>>(
         &self,
         paths: &[&'a RepoPath],
-        first_clash: impl FnOnce(Option<&str>, &[&'a RepoPath]) -> Result<Option<Clash<'a>>, E>,
+        first_problem: impl FnOnce(Option<&str>, &[&'a RepoPath]) -> Result<Option<NameProblem<'a>>, E>,
     ) -> Result<(), E> {
         self.check(paths.iter().copied())?;
-        let is_plain = paths.iter().all(|path| path.as_str().is_ascii());
-        if is_plain || self.forms == NormalForms::Matter {
+        let unusual: Vec<&RepoPath> = paths
+            .iter()
+            .copied()
+            .filter(|path| !path.segments().all(is_usual))
+            .collect();
+        let may_be_equal = self.forms == NormalForms::Ignored
+            && unusual.iter().any(|path| !path.as_str().is_ascii());
+        let tried = if may_be_equal { paths } else { &unusual };
+        if tried.is_empty() {
             return Ok(());
         }
-        let error = match first_clash(self.private, paths)? {
+        let error = match first_problem(self.private, tried)? {
             None => return Ok(()),
-            Some(Clash::Files(first, second)) => PlacementError::SameName {
+            Some(NameProblem::SameFile(first, second)) => PlacementError::SameName {
                 first: first.clone(),
                 second: second.clone(),
             },
-            Some(Clash::Private(path)) => PlacementError::Private { path: path.clone() },
+            Some(NameProblem::Private(path)) => PlacementError::Private { path: path.clone() },
+            Some(NameProblem::Refused(path, why)) => PlacementError::Refused {
+                path: path.clone(),
+                why,
+            },
         };
         Err(error.into())
     }
@@ -221,6 +238,14 @@ fn fold(text: &str) -> String {
         .collect()
 }
 
+/// Reports whether every file system stores a part of a path under this name.
+fn is_usual(segment: &str) -> bool {
+    const LONG: usize = 120;
+    segment.len() <= LONG
+        && segment.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        && why_not_on_windows(segment).is_none()
+}
+
 /// Returns why one part of a path is no valid file name on Windows.
 pub fn why_not_on_windows(segment: &str) -> Option<&'static str> {
     if segment.contains(['<', '>', ':', '"', '|', '?', '*', '\\']) {
@@ -297,28 +322,48 @@ mod tests {
             forms: NormalForms::Ignored,
             ..POSIX
         };
-        let check = |placement: Placement, clash| {
-            placement.check_with_disk(&paths, |_, _| Ok::<_, PlacementError>(clash))
-        };
-        assert_eq!(check(mac, None), Ok(()));
-        let clash = Some(Clash::Files(paths[0], paths[1]));
-        let error = check(mac, clash).unwrap_err();
+        let check = |problem| mac.check_with_disk(&paths, |_, _| Ok::<_, PlacementError>(problem));
+        assert_eq!(check(None), Ok(()));
+        let error = check(Some(NameProblem::SameFile(paths[0], paths[1]))).unwrap_err();
         assert_eq!(
             error.to_string(),
             "`caf\\u{e9}.txt` and `cafe\\u{301}.txt` would be one file on this file system, \
              which treats their names as equal"
         );
-        let error = check(mac, Some(Clash::Private(paths[0]))).unwrap_err();
+        let error = check(Some(NameProblem::Private(paths[0]))).unwrap_err();
         assert!(matches!(error, PlacementError::Private { .. }));
-        assert_eq!(
-            check(POSIX, clash),
-            Ok(()),
-            "the disk is not tested without need"
-        );
-        let plain: RepoPath = "cafe.txt".parse().unwrap();
-        let never = |_: Option<&str>, _: &[&RepoPath]| unreachable!("ASCII has one form");
-        let tried: Result<(), PlacementError> = mac.check_with_disk(&[&plain], never);
-        assert_eq!(tried, Ok(()));
+    }
+
+    #[test]
+    fn only_unusual_names_are_tried_on_the_disk_unless_some_may_be_equal() {
+        let long = "x".repeat(121);
+        let names = [
+            "a/b c+d.txt",
+            "what?.txt",
+            "\u{e9}",
+            "nul.txt",
+            long.as_str(),
+        ];
+        let paths = names.map(|path| path.parse().unwrap());
+        let paths: Vec<&RepoPath> = paths.iter().collect();
+        let tried = |placement: Placement, paths: &[&RepoPath]| {
+            let mut n_tried = 0;
+            let checked = placement.check_with_disk(paths, |_, tried| {
+                n_tried = tried.len();
+                Ok::<_, PlacementError>(None)
+            });
+            checked.map(|()| n_tried)
+        };
+        let mac = Placement {
+            forms: NormalForms::Ignored,
+            ..POSIX
+        };
+        assert_eq!(tried(POSIX, &paths), Ok(4));
+        assert_eq!(tried(mac, &paths), Ok(5));
+        assert_eq!(tried(mac, &paths[..2]), Ok(1));
+        let never = |_: Option<&str>, _: &[&RepoPath]| unreachable!("all names are usual");
+        let checked: Result<(), PlacementError> = mac.check_with_disk(&paths[..1], never);
+        assert_eq!(checked, Ok(()));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::engine_state::EngineState;
@@ -14,8 +14,10 @@ use super::event::EngineEvent;
 use super::large_file::LargeFile;
 use crate::domain::delta::RangeCopy;
 use crate::domain::ranges::{ByteRange, RangeSet};
+use crate::sys::copy::SHARED_UNIT;
 use crate::sys::host::checkpoint;
 use crate::sys::open;
+use crate::sys::share::can_clone;
 
 /// Bytes copied between two checks of the stop flags.
 const COPY_STEP: u64 = 8 << 20;
@@ -27,6 +29,30 @@ pub struct Copies {
     pub files: Vec<PathBuf>,
     /// Sorted by position in the new file.
     pub copies: Vec<RangeCopy>,
+}
+
+impl Copies {
+    /// Returns the ranges that will share the space of their source: those whose bytes are whole
+    /// blocks of both files, where files in `folder` can share space with the source.
+    pub(crate) fn shared_ranges(&self, folder: &Path) -> RangeSet {
+        let mut shared = RangeSet::new();
+        let clones: Vec<bool> = self
+            .files
+            .iter()
+            .map(|from| can_clone(from, folder))
+            .collect();
+        for copy in &self.copies {
+            let is_shared = clones.get(copy.source) == Some(&true)
+                && copy.from % SHARED_UNIT == copy.to % SHARED_UNIT;
+            let end = copy.to + copy.length;
+            let first = copy.to.next_multiple_of(SHARED_UNIT);
+            let last = end - end % SHARED_UNIT;
+            if is_shared && first < last {
+                shared.insert(ByteRange::new(first, last));
+            }
+        }
+        shared
+    }
 }
 
 /// Copies all ranges that are not on disk yet. A source file that cannot be read is skipped.

@@ -181,6 +181,8 @@ pub struct FileError {
     pub message: String,
     /// Path of the kept bytes with the wrong hash.
     pub evidence: Option<PathBuf>,
+    /// The next step of a person, where one is certain.
+    pub hint: Option<String>,
 }
 
 impl FileError {
@@ -189,6 +191,7 @@ impl FileError {
             kind,
             message: message.into(),
             evidence: None,
+            hint: None,
         }
     }
 
@@ -203,7 +206,10 @@ impl FileError {
 
 impl From<SourceError> for FileError {
     fn from(error: SourceError) -> Self {
-        Self::new(error.kind, error.message)
+        Self {
+            hint: error.hint,
+            ..Self::new(error.kind, error.message)
+        }
     }
 }
 

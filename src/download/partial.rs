@@ -79,10 +79,13 @@ struct Records {
 impl PartialFile {
     /// Opens a partial file and returns it with the ranges that earlier runs left; `None` while
     /// another process holds its lock.
+    ///
+    /// No space is reserved for the `shared` ranges: they will share that of another file.
     pub(crate) fn open(
         path: &Path,
         content: ContentId,
         size_bytes: u64,
+        shared: &RangeSet,
     ) -> io::Result<Option<(Box<Self>, RangeSet)>> {
         let Some(lock) = lock(path)? else {
             return Ok(None);
@@ -103,7 +106,11 @@ impl PartialFile {
         if on_disk.ranges().is_empty() {
             clear(&file, &journal_path)?;
         }
-        if let Err(err) = file_io::allocate(&file, size_bytes) {
+        let mut not_reserved = shared.clone();
+        for range in on_disk.ranges() {
+            not_reserved.insert(*range);
+        }
+        if let Err(err) = file_io::allocate(&file, size_bytes, &not_reserved) {
             // Release the space: on a full disk an empty partial file must not occupy it.
             if on_disk.ranges().is_empty() {
                 let _ = file.set_len(0);
@@ -229,7 +236,7 @@ impl PartialFile {
         records.epoch = epoch;
         let journal_path = PartialJournal::path_of(&self.path);
         clear(&self.file, &journal_path)?;
-        file_io::allocate(&self.file, self.size_bytes)?;
+        file_io::allocate(&self.file, self.size_bytes, &RangeSet::new())?;
         records.journal = PartialJournal::create(
             &journal_path,
             &self.content,
@@ -312,7 +319,7 @@ mod tests {
     const CONTENT: ContentId = ContentId::Sha256([3; 32]);
 
     fn open(path: &Path) -> (Box<PartialFile>, RangeSet) {
-        PartialFile::open(path, CONTENT, 1000)
+        PartialFile::open(path, CONTENT, 1000, &RangeSet::new())
             .unwrap()
             .expect("no other process holds the lock")
     }
@@ -373,7 +380,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("blob");
         let held = open(&path);
-        let second = PartialFile::open(&path, CONTENT, 1000).unwrap();
+        let second = PartialFile::open(&path, CONTENT, 1000, &RangeSet::new()).unwrap();
         assert!(second.is_none());
         drop(held);
         open(&path);

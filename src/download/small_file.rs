@@ -74,6 +74,7 @@ fn attempts(
             }
             Err(_) => {
                 was_wrong = true;
+                job.source.distrust();
                 count();
             }
         }

@@ -69,6 +69,8 @@ pub struct SourceError {
     /// The server refused the range (416): the bytes on disk do not fit its file.
     pub range_refused: bool,
     pub message: String,
+    /// The next step of a person, where one is certain.
+    pub hint: Option<String>,
 }
 
 impl SourceError {
@@ -79,6 +81,7 @@ impl SourceError {
             retry_after: None,
             range_refused: false,
             message: message.into(),
+            hint: None,
         }
     }
 

@@ -38,14 +38,14 @@ pub fn prove_content(
 ) -> io::Result<Option<WholeRead>> {
     const FORGET_EVERY: u64 = 8 << 20;
     let mut file = open::read_through_links(path)?;
-    let before = stamp_of(&file.metadata()?);
+    let before = stamp_of(&file.metadata()?, path);
     let mut hasher = ContentHasher::new(*content, before.size_bytes);
     let mut buffer = vec![0; 256 * 1024];
     let (mut position, mut evicted_up_to) = (0, 0);
     loop {
         match file.read(&mut buffer) {
             Ok(0) => {
-                let is_unchanged = stamp_of(&file.metadata()?) == before;
+                let is_unchanged = stamp_of(&file.metadata()?, path) == before;
                 return Ok(Some(WholeRead {
                     has_content: hasher.finish().is_ok(),
                     stamp: is_unchanged.then_some(before),

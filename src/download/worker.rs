@@ -20,7 +20,7 @@ use super::segments::STRIDE;
 use super::source::{ByteStream, SourceError};
 use super::{copies, hash_thread, small_file};
 use crate::domain::outcome::ErrorKind;
-use crate::domain::ranges::ByteRange;
+use crate::domain::ranges::{ByteRange, RangeSet};
 use crate::domain::retry::{AttemptError, Prospect};
 
 /// Longest interval between two reports, so that progress on slow connections is visible.
@@ -75,7 +75,12 @@ fn fetch_small_file(
 /// Opens the partial file of a large file and starts its hash thread.
 fn open_large_file(engine: &Arc<EngineState>, id: FileId, job: FetchJob) {
     let limits = job.limits.clone();
-    let (partial, on_disk) = match PartialFile::open(&job.partial, job.content, job.size_bytes) {
+    let copies = job.copies.as_deref().zip(job.partial.parent());
+    let shared = copies.map_or_else(RangeSet::new, |(copies, folder)| {
+        copies.shared_ranges(folder)
+    });
+    let opened = PartialFile::open(&job.partial, job.content, job.size_bytes, &shared);
+    let (partial, on_disk) = match opened {
         Ok(Some(opened)) => opened,
         Ok(None) => {
             engine.large_opened(&limits, None);

@@ -104,13 +104,15 @@ impl HubClient {
 
     /// Checks access to the content of a gated repository; its listing is readable,
     /// its files may not be. If a mirror does not support the check, the response
-    /// for `file` decides.
+    /// for `file` decides. A mirror may answer even as if there were no such
+    /// repository, although it has just listed it.
     pub fn check_access(&self, file: &FileAddress) -> Result<(), HubError> {
         let answer = self.auth_check(&file.repo);
         let is_unknown = answer.as_ref().is_err_and(|error| {
             matches!(
                 error.fault(),
                 Fault::EntryNotFound
+                    | Fault::RepoNotFoundOrPrivate { .. }
                     | Fault::Server {
                         status: 404 | 405 | 501
                     }

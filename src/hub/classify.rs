@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn no_message_contains_a_token_or_a_signature() {
         let inputs = TokenInputs {
-            explicit: Some("geheim-token".into()),
+            hf_token: Some("geheim-token".into()),
             ..TokenInputs::default()
         };
         let (token, _) = find_token(&inputs).unwrap().unwrap();

@@ -12,6 +12,7 @@ use super::locations::Locations;
 use super::redirect;
 use super::token::Token;
 use super::wire::{self, DeserializeOwned, Unreadable};
+use crate::domain::login::TokenName;
 use crate::domain::repo::Repo;
 use crate::domain::retry::RetryPolicy;
 use crate::sys::http::{Headers, Http, Method, Request, Response, ShortBody, Url};
@@ -46,19 +47,28 @@ impl Default for HubOptions {
 #[derive(Clone)]
 pub struct HubClient {
     state: Arc<ClientState>,
+    credentials: Arc<Credentials>,
     retry: RetryPolicy,
 }
 
+/// The state that clients with different tokens share.
 struct ClientState {
     http: Http,
     endpoint: Endpoint,
-    token: Option<Token>,
     is_offline: bool,
     pause: Sleeper,
     limits: Mutex<RateLimits>,
     warnings: Mutex<Vec<HubWarning>>,
     /// Whether the repositories requested so far are visible only with the token.
     needs_token: Mutex<HashMap<Repo, bool>>,
+}
+
+/// The token, and the locations that it has opened.
+#[derive(Default)]
+struct Credentials {
+    token: Option<Token>,
+    /// The name of the login that the token is of, if that login ends.
+    login: Option<TokenName>,
     locations: Locations,
 }
 
@@ -69,7 +79,8 @@ pub(super) struct HubRequest {
     pub url: Url,
     /// The first byte and, inclusively, the last one.
     pub range: Option<(u64, Option<u64>)>,
-    pub body: Option<Vec<u8>>,
+    /// The content type and the content.
+    pub body: Option<(&'static str, Vec<u8>)>,
     /// The response may be the content of a file, which may take long.
     pub is_for_file: bool,
 }
@@ -113,17 +124,33 @@ impl HubClient {
                 max_busy: http.patience(),
                 ..options.retry
             },
+            credentials: Arc::new(Credentials {
+                token,
+                ..Credentials::default()
+            }),
             state: Arc::new(ClientState {
                 http,
                 endpoint,
-                token,
                 is_offline: options.is_offline,
                 pause: options.pause,
                 limits: Mutex::default(),
                 warnings: Mutex::default(),
                 needs_token: Mutex::default(),
-                locations: Locations::default(),
             }),
+        }
+    }
+
+    /// Returns a client with another token; `login` names the login of a token that
+    /// ends. Connections, rate limits and warnings are shared.
+    #[must_use]
+    pub fn with_token(&self, token: Option<Token>, login: Option<TokenName>) -> Self {
+        Self {
+            credentials: Arc::new(Credentials {
+                token,
+                login,
+                ..Credentials::default()
+            }),
+            ..self.clone()
         }
     }
 
@@ -132,11 +159,11 @@ impl HubClient {
     #[must_use]
     pub fn with_retry(&self, retry: RetryPolicy) -> Self {
         Self {
-            state: Arc::clone(&self.state),
             retry: RetryPolicy {
                 max_busy: self.retry.max_busy,
                 ..retry
             },
+            ..self.clone()
         }
     }
 
@@ -145,7 +172,7 @@ impl HubClient {
     }
 
     pub fn has_token(&self) -> bool {
-        self.state.token.is_some()
+        self.credentials.token.is_some()
     }
 
     /// Returns the Hub's rate limit counters from the latest responses, without
@@ -175,15 +202,16 @@ impl HubClient {
     }
 
     pub(super) fn locations(&self) -> &Locations {
-        &self.state.locations
+        &self.credentials.locations
     }
 
     pub(super) fn token(&self) -> Option<&Token> {
-        self.state.token.as_ref()
+        self.credentials.token.as_ref()
     }
 
     pub(super) fn about(&self, repo: Option<&Repo>) -> RequestContext {
         RequestContext::new(&self.state.endpoint, repo, self.has_token())
+            .login(self.credentials.login.as_ref())
     }
 
     /// Requests JSON and parses it; a truncated or failed response is retried.
@@ -303,8 +331,8 @@ impl HubClient {
             return Err(about.error(Fault::Offline));
         }
         let mut http_request = Request::new(request.method, request.url.clone());
-        if let Some(body) = &request.body {
-            http_request = http_request.body("application/json", body.clone());
+        if let Some((content_type, body)) = &request.body {
+            http_request = http_request.body(content_type, body.clone());
         }
         if let Some((start, last)) = request.range {
             http_request = http_request.range(start, last);
@@ -313,7 +341,7 @@ impl HubClient {
             http_request = http_request.for_file();
         }
         let is_hub = redirect::may_see_token(&state.endpoint, &request.url);
-        if let (true, Some(token)) = (is_hub, &state.token) {
+        if let (true, Some(token)) = (is_hub, self.token()) {
             http_request = http_request.bearer(token.secret());
         }
         let answer = state

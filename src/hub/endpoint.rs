@@ -13,7 +13,7 @@ use crate::sys::http::{Url, UrlError};
 const OFFICIAL: &str = "https://huggingface.co";
 
 /// Everything but RFC 3986's unreserved characters, `/` included.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+pub(super) const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
@@ -98,6 +98,10 @@ impl Endpoint {
 
     pub(super) fn whoami(&self) -> Url {
         self.below("api/whoami-v2")
+    }
+
+    pub(super) fn oauth_token(&self) -> Url {
+        self.below("oauth/token")
     }
 
     pub(super) fn resolve(&self, file: &FileAddress) -> Url {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::endpoint::Endpoint;
 use super::text::clean;
+use crate::domain::login::{LOGIN_ADVICE, TokenName};
 use crate::domain::outcome::ErrorKind;
 use crate::domain::repo::Repo;
 use crate::domain::retry::{AttemptError, Prospect, is_transient_status};
@@ -50,6 +51,8 @@ pub enum Fault {
     TokenMissing,
     /// The token is invalid or expired; even public requests fail with it.
     BadToken,
+    /// No token was issued: for a refresh token, or for the identity of a pipeline.
+    NoGrant,
     Forbidden,
     BadRequest,
     RateLimited {
@@ -85,6 +88,8 @@ pub(super) struct RequestContext {
     pub revision: Option<String>,
     pub path: Option<String>,
     pub has_token: bool,
+    /// The login of the token, if that login ends.
+    login: Option<TokenName>,
     /// The repository's page, where terms are accepted.
     page: String,
     /// The page where tokens are created.
@@ -100,6 +105,11 @@ impl RequestContext {
             has_token,
             ..Self::default()
         }
+    }
+
+    pub fn login(mut self, login: Option<&TokenName>) -> Self {
+        self.login = login.cloned();
+        self
     }
 
     pub fn revision(mut self, revision: impl fmt::Display) -> Self {
@@ -172,9 +182,11 @@ impl HubError {
             | Fault::EntryNotFound
             | Fault::RepoNotFoundOrPrivate { .. }
             | Fault::Server { status: 404 | 410 } => ErrorKind::NotFound,
-            Fault::Gated | Fault::TokenMissing | Fault::BadToken | Fault::Forbidden => {
-                ErrorKind::Auth
-            }
+            Fault::Gated
+            | Fault::TokenMissing
+            | Fault::BadToken
+            | Fault::NoGrant
+            | Fault::Forbidden => ErrorKind::Auth,
             Fault::RateLimited { .. } => ErrorKind::RateLimit,
             // The network works; the response is too large.
             Fault::Network(error) if error.kind() == HttpErrorKind::TooLarge => ErrorKind::Hub,
@@ -241,9 +253,15 @@ impl HubError {
                 "set `HF_TOKEN` where this is started from, or run `hf auth login` as this user; the local copy is kept"
                     .to_owned(),
             ),
+            Fault::BadToken if about.login.is_some() => Some(LOGIN_ADVICE.to_owned()),
             Fault::BadToken => Some(format!(
                 "make a new token at {tokens} and put it where the old one is, or unset it for public repositories"
             )),
+            Fault::NoGrant => Some(
+                "check `HF_OIDC_RESOURCE`, and that its trusted publisher on the Hub admits this pipeline; \
+                 the audience of `HF_OIDC_ID_TOKEN` must be the Hub"
+                    .to_owned(),
+            ),
             Fault::Forbidden => Some(format!(
                 "give the token read access to this repository at {tokens}"
             )),
@@ -258,10 +276,7 @@ impl HubError {
             Fault::RateLimited { .. } if !about.has_token => {
                 Some("set `HF_TOKEN`: the limits of an account are higher".to_owned())
             }
-            Fault::Network(error) if error.kind() == HttpErrorKind::Tls => Some(
-                "if the certificate is one of your own network, set `SSL_CERT_FILE` to its CA bundle"
-                    .to_owned(),
-            ),
+            Fault::Network(error) => error.hint().map(str::to_owned),
             Fault::Offline => Some("unset `HF_HUB_OFFLINE` and run it again".to_owned()),
             _ => None,
         }
@@ -315,6 +330,13 @@ impl fmt::Display for HubError {
             )?,
             Fault::BadToken => {
                 f.write_str("the Hub refused the token: it is invalid or has expired")?;
+                if let Some(login) = &about.login {
+                    write!(f, " (login `{login}`)")?;
+                }
+            }
+            Fault::NoGrant => {
+                f.write_str("the Hub issued no token")?;
+                self.write_message(f)?;
             }
             Fault::Forbidden => {
                 write!(f, "the Hub refused access to {about} (HTTP 403)")?;

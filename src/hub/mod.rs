@@ -12,6 +12,12 @@
 //! file, so that an unchanged repository costs one request and a new one costs one per
 //! thousand files; the official client's way costs one per file.
 //!
+//! Decision: behind a mirror the token goes to the mirror alone. It follows no redirect to
+//! the Hub's own host, although the official client sends it there since 2.4: a mirror
+//! decides about its redirects, and the rule "one address sees the token" can be checked by
+//! everybody. Gated files behind a mirror need a mirror that hands them out. A refresh token
+//! follows no redirect at all, and stays here if its login names another Hub as issuer.
+//!
 //! Entry point: [`HubClient`], shared by all threads. Deliberately absent: the
 //! verification of content (`download`) and the Xet protocol (`xet`).
 
@@ -23,7 +29,9 @@ mod error;
 mod files;
 mod limits;
 mod locations;
+mod oauth;
 mod redirect;
+mod stored_tokens;
 mod text;
 mod token;
 mod tree;
@@ -36,4 +44,6 @@ pub use error::{Fault, HubError};
 pub use files::{ContentRange, FileAddress, FileStream};
 pub use limits::{HubWarning, RateLimitCounter};
 pub use locations::Location;
+pub use oauth::Grant;
+pub use stored_tokens::{MalformedTokens, StoredTokens};
 pub use token::{Token, TokenError, TokenInputs, TokenOrigin, find_token};

@@ -81,6 +81,47 @@ pub(super) struct XetReadToken {
     pub exp: i64,
 }
 
+/// The answer to a request for a token.
+#[derive(Deserialize)]
+pub(super) struct TokenGrant {
+    pub access_token: String,
+    pub refresh_token: Option<String>,
+    /// Seconds.
+    pub expires_in: Option<u64>,
+}
+
+/// The part of a signed token that names its issuer.
+#[derive(Deserialize)]
+struct Claims {
+    iss: String,
+}
+
+pub(super) fn issuer(payload: &[u8]) -> Option<String> {
+    let claims: Claims = serde_json::from_slice(payload).ok()?;
+    Some(claims.iss)
+}
+
+/// Parses the identity of a pipeline, as GitHub issues it.
+pub(super) fn identity(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Identity {
+        value: String,
+    }
+    let identity: Identity = serde_json::from_str(text).ok()?;
+    Some(identity.value)
+}
+
+/// Renders the request for a token in exchange for the identity of a pipeline.
+pub(super) fn exchange_request(id_token: &str, resource: &str) -> Vec<u8> {
+    let request = serde_json::json!({
+        "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:id_token",
+        "subject_token": id_token,
+        "resource": resource,
+    });
+    request.to_string().into_bytes()
+}
+
 /// The reason why a body could not be parsed.
 #[derive(Debug)]
 pub(super) enum Unreadable {

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::document::time;
 use super::session::BytesView;
 use super::{PauseView, RunSummaryView};
+use crate::domain::login::Login;
 use crate::domain::run::{Event, Run};
 use crate::domain::schedule::WaitReason;
 use crate::domain::status::{
@@ -52,6 +53,7 @@ struct StatusView<'a> {
     shards: Vec<String>,
     missed_slots: Each<'a, Event, EventView<'a>>,
     asked_to_wait_until: Option<String>,
+    logins: Each<'a, Login, LoginView>,
     disks: Each<'a, DiskFacts, DiskView>,
     warnings: Each<'a, Warning, WarningView<'a>>,
     models: Each<'a, ModelStatus, ModelStatusView<'a>>,
@@ -78,9 +80,29 @@ impl<'a> StatusView<'a> {
             shards: status.shards.iter().map(ToString::to_string).collect(),
             missed_slots: Each(&status.missed_slots, EventView::from),
             asked_to_wait_until: time(status.asked_to_wait),
+            logins: Each(&status.logins, LoginView::from),
             disks: Each(&status.disks, DiskView::from),
             warnings: Each(warnings, WarningView::from),
             models: Each(&status.models, ModelStatusView::from),
+        }
+    }
+}
+
+/// A login that ends.
+#[derive(Serialize)]
+struct LoginView {
+    name: String,
+    expires_at: String,
+    /// Why it cannot be renewed.
+    obstacle: Option<String>,
+}
+
+impl From<&Login> for LoginView {
+    fn from(login: &Login) -> Self {
+        Self {
+            name: login.name.to_string(),
+            expires_at: render_utc(login.expires_at),
+            obstacle: login.obstacle.as_ref().map(ToString::to_string),
         }
     }
 }

@@ -58,6 +58,8 @@ pub struct Facts {
     pub models: Vec<ModelMetrics>,
     /// Endpoint, bucket, and the number of requests left in it.
     pub rate_limits: Vec<(String, String, u64)>,
+    /// The name of a login, and the time of its end.
+    pub logins: Vec<(String, Timestamp)>,
     /// A path and the free bytes there.
     pub free: Vec<(String, u64)>,
 }
@@ -84,6 +86,16 @@ pub fn render(facts: &Facts) -> String {
         MetricKind::Gauge,
         "Requests that the Hub still allows in the current window.",
         limits.collect(),
+    );
+    let logins = facts.logins.iter();
+    write_family(
+        &mut text,
+        "hfdl_token_expires_timestamp_seconds",
+        MetricKind::Gauge,
+        "When the login of a token in use ends.",
+        logins
+            .map(|(name, at)| (vec![("token", name.clone())], at.as_second()))
+            .collect(),
     );
     let free = facts.free.iter();
     write_family(

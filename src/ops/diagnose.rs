@@ -11,7 +11,7 @@ use std::io;
 use anyhow::Error;
 
 use super::hold::OtherUpdate;
-use super::hub::UnreadableTokenFile;
+use super::login::{NoIdentity, UnknownTokenName, UnreadableTokenFile};
 use super::models::DirectoryInUse;
 use super::places::PlaceError;
 use super::rate_limits::AskedToWait;
@@ -20,6 +20,7 @@ use super::schedules::Duplicate;
 use super::sync::{MissingFile, NoFiles, NoSpace, TooLarge};
 use super::timer::TimerRefusal;
 use super::timer_places::OtherPlace;
+use crate::domain::login::LOGIN_ADVICE;
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, UnknownWord};
 use crate::domain::placement::PlacementError;
 use crate::domain::plan::PlanError;
@@ -31,11 +32,12 @@ use crate::domain::shard::ShardError;
 use crate::domain::snapshot::NothingSelected;
 use crate::domain::time::MomentError;
 use crate::domain::units::UnitError;
-use crate::hub::{HubError, TokenError};
+use crate::hub::{HubError, MalformedTokens, TokenError};
 use crate::store::StoreError;
 use crate::sys::file_limit;
-use crate::sys::files::is_disk_failure;
+use crate::sys::files::{is_disk_failure, is_forbidden};
 use crate::sys::host::VariableNotUtf8;
+use crate::sys::http::HttpError;
 use crate::sys::paths::PathNotUtf8;
 
 /// The hint for a file that is too large for its file system.
@@ -195,11 +197,19 @@ fn service(link: &(dyn StdError + 'static)) -> Option<Known> {
     if let Some(hub) = link.downcast_ref::<HubError>() {
         return Some(Known::new(hub.kind(), hub.hint()));
     }
+    if let Some(http) = link.downcast_ref::<HttpError>() {
+        let hint = http.hint().map(str::to_owned);
+        return Some(Known::new(ErrorKind::Internal, hint));
+    }
     if let Some(store) = link.downcast_ref::<StoreError>() {
         return database(store);
     }
     if link.is::<MissingFile>() {
         return Some(Known::new(ErrorKind::NotFound, None));
+    }
+    if let Some(PlacementError::Refused { .. }) = link.downcast_ref() {
+        let hint = "leave the file out with `--exclude`, or use another file system";
+        return Some(Known::hinted(ErrorKind::Disk, hint));
     }
     if link.is::<PlanError>() || link.is::<PlacementError>() {
         return Some(Known::new(ErrorKind::Hub, None));
@@ -211,6 +221,19 @@ fn service(link: &(dyn StdError + 'static)) -> Option<Known> {
     if link.is::<TokenError>() {
         let hint = "correct it where it is set, or write a new token: `hf auth login`";
         return Some(Known::hinted(ErrorKind::Auth, hint));
+    }
+    if link.is::<UnknownTokenName>() {
+        let hint =
+            "choose one of these names with `--token-name`, or store the token: `hf auth login`";
+        return Some(Known::hinted(ErrorKind::Auth, hint));
+    }
+    if link.is::<MalformedTokens>() {
+        return Some(Known::hinted(ErrorKind::Auth, LOGIN_ADVICE));
+    }
+    if let Some(identity) = link.downcast_ref::<NoIdentity>() {
+        let hint = "set `HF_OIDC_ID_TOKEN` to the identity token of the pipeline (a job of GitHub needs \
+            `permissions: id-token: write`), or unset `HF_OIDC_RESOURCE`";
+        return Some(Known::hinted(identity.kind(), hint));
     }
     if link.is::<UnreadableTokenFile>() {
         let hint = "make it readable for this user, write a new token (`hf auth login`), or name \
@@ -291,6 +314,9 @@ fn file_operation(error: &io::Error) -> Option<Known> {
         io::ErrorKind::ReadOnlyFilesystem => {
             Some("make the place writable for this user, or use another one")
         }
+        io::ErrorKind::PermissionDenied if is_forbidden(error) => {
+            Some("the file system does not allow this; use another place, or mount it otherwise")
+        }
         io::ErrorKind::PermissionDenied => Some("make the place accessible to this user"),
         _ if is_disk_failure(error) => None,
         _ => return None,
@@ -356,6 +382,10 @@ mod tests {
             size: ByteSize(9),
             most: ByteSize(5),
         };
+        let refused = PlacementError::Refused {
+            path: "a?".parse().unwrap(),
+            why: "no".to_owned(),
+        };
         let no_files = NoFiles {
             destination: "/hub".to_owned(),
             need: 9,
@@ -365,6 +395,7 @@ mod tests {
             diagnosis(no_space()),
             diagnosis(no_files),
             diagnosis(too_large),
+            diagnosis(refused),
         ] {
             assert_eq!(found.status, ExitStatus::Disk, "{found:?}");
             assert!(found.hint.is_some(), "{found:?}");
@@ -387,6 +418,16 @@ mod tests {
         }
         let missing = diagnosis(operation(io::ErrorKind::NotFound));
         assert_eq!((missing.kind, missing.hint), (ErrorKind::Internal, None));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_system_that_allows_something_to_nobody_is_no_matter_of_access() {
+        let found = diagnosis(io::Error::from(rustix::io::Errno::PERM));
+        assert_eq!(found.status, ExitStatus::Disk);
+        let hint = found.hint.unwrap();
+        assert!(hint.contains("use another place"), "{hint}");
+        assert!(diagnosis(denied()).hint.unwrap().contains("accessible"));
     }
 
     #[cfg(unix)]

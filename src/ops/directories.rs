@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::hub::token_path;
+use super::login::token_path;
 use crate::cache::LocalDir;
 use crate::domain::model::{Destination, Model};
 use crate::domain::repo::Repo;

@@ -92,7 +92,13 @@ pub fn dry_run(services: &Services<'_>, targets: &[Target]) -> Result<Vec<Result
     let places = Places::load(store, settings)?;
     let choice = cache_choice(host, settings, Arc::new(places));
     let bad = store.bad_files()?;
-    let checked = check_all(&network.hub, network.xet.as_ref(), &choice, targets, &bad);
+    let checked = check_all(
+        &network.clients,
+        network.xet.as_ref(),
+        &choice,
+        targets,
+        &bad,
+    );
     let pairs = targets.iter().zip(checked);
     Ok(pairs
         .map(|(target, checked)| checked.map(|checked| describe(target, checked)))

@@ -63,6 +63,7 @@ impl Finish<'_> {
         }
         drop(self.lock);
         let status = report(news.as_ref());
+        notifier.warn_of_logins();
         notifier.run_earlier_hooks(&earlier);
         if let Some(run) = runs.paused {
             notifier.run_skip_hook(run);

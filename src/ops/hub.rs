@@ -1,14 +1,13 @@
 //! The client for the Hub, from settings and environment.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use thiserror::Error;
 
+use super::login::{HubClients, Renewal};
 use crate::domain::retry::RetryPolicy;
 use crate::domain::settings::{SettingKey, SettingSource, Settings};
-use crate::hub::{Endpoint, HubClient, HubOptions, Token, TokenInputs, TokenOrigin, find_token};
+use crate::hub::{Endpoint, HubClient, HubOptions};
 use crate::sys::host::Host;
 use crate::sys::http::{Http, HttpSettings};
 use crate::sys::paths;
@@ -16,20 +15,30 @@ use crate::sys::pause::Sleeper;
 use crate::sys::stop::StopFlag;
 use crate::xet::XetStorage;
 
-/// Returns a client for the configured Hub. It sends nothing yet. A raised `stop` ends
-/// its wait for another attempt.
-pub fn connect(host: &Host, settings: &Settings, stop: &StopFlag) -> Result<HubClient> {
-    let endpoint: Endpoint = settings
-        .endpoint()
-        .parse()
-        .context("cannot use the setting `hub.endpoint`")?;
+/// Returns the clients for the configured Hub. Nothing is sent, except for a login that
+/// is renewed or a token that is exchanged. A raised `stop` ends a wait for another
+/// attempt.
+pub fn connect(
+    host: &Host,
+    settings: &Settings,
+    stop: &StopFlag,
+    renewal: Renewal,
+) -> Result<HubClients> {
     let http = http(host, settings)?;
+    let pause = Sleeper::until_stopped(stop).on(host);
     let options = HubOptions {
         is_offline: is_offline(host),
-        pause: Sleeper::until_stopped(stop).on(host),
+        pause: pause.clone(),
         ..HubOptions::default()
     };
-    Ok(HubClient::new(http, endpoint, token(host)?, options))
+    let anonymous = HubClient::new(http.clone(), endpoint(settings)?, None, options);
+    HubClients::new(anonymous, &http, host, pause, renewal)
+}
+
+/// Returns the address of the Hub.
+pub fn endpoint(settings: &Settings) -> Result<Endpoint> {
+    let endpoint = settings.endpoint().parse();
+    endpoint.context("cannot use the setting `hub.endpoint`")
 }
 
 /// Returns the HTTP client for the Hub.
@@ -86,70 +95,4 @@ fn http_settings(host: &Host, settings: &Settings) -> Result<HttpSettings> {
         },
         ..read
     })
-}
-
-fn token(host: &Host) -> Result<Option<Token>> {
-    Ok(find_token_here(host)?.map(|(token, origin)| {
-        log::debug!("using the token from {origin}");
-        token
-    }))
-}
-
-/// Finds the token that this process uses, with its source.
-pub fn find_token_here(host: &Host) -> Result<Option<(Token, TokenOrigin)>> {
-    let given = |name: &str| host.variable(name).map(str::to_owned);
-    let mut inputs = TokenInputs {
-        explicit: None,
-        hf_token: given("HF_TOKEN"),
-        legacy_variable: given("HUGGING_FACE_HUB_TOKEN"),
-        file: None,
-        is_implicit_disabled: host.is_on("HF_HUB_DISABLE_IMPLICIT_TOKEN"),
-    };
-    if inputs.hf_token.is_none() && inputs.legacy_variable.is_none() && !inputs.is_implicit_disabled
-    {
-        inputs.file = token_file(host)?;
-    }
-    Ok(find_token(&inputs)?)
-}
-
-/// Returns every token that this process can find, used or not, so that none reaches a
-/// child process.
-pub fn known_tokens(host: &Host) -> Vec<String> {
-    let variables = ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"];
-    let given = variables.iter().filter_map(|name| host.variable(name));
-    // A token file that this process cannot read cannot leak through it.
-    let file = token_file(host).ok().flatten();
-    let found = given.map(str::to_owned).chain(file);
-    found.map(|token| token.trim().to_owned()).collect()
-}
-
-/// A token file exists, and this process cannot read it.
-#[derive(Debug, Error)]
-#[error("cannot read the token file `{}`", .path.display())]
-pub struct UnreadableTokenFile {
-    pub path: PathBuf,
-    pub source: std::io::Error,
-}
-
-/// Returns the path of the token file, if there is one.
-pub fn token_path(host: &Host) -> Result<PathBuf> {
-    match host.variable("HF_TOKEN_PATH") {
-        Some(path) => paths::expand(host, path),
-        None => Ok(paths::hugging_face_home(host)?.join("token")),
-    }
-}
-
-/// Reads the token file. An unreadable file is an error, because without its token a
-/// private repository would look as if it were gone.
-fn token_file(host: &Host) -> Result<Option<String>> {
-    let path = match token_path(host) {
-        Ok(path) => path,
-        Err(err) if host.variable("HF_TOKEN_PATH").is_some() => return Err(err),
-        Err(_) => return Ok(None),
-    };
-    match std::fs::read(&path) {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-        Err(err) if err.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(UnreadableTokenFile { path, source }.into()),
-    }
 }

@@ -18,6 +18,7 @@ pub mod finish;
 pub mod hold;
 pub mod hub;
 pub mod lock;
+pub mod login;
 pub mod models;
 pub mod notify;
 pub mod outdated;

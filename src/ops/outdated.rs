@@ -1,14 +1,15 @@
 //! `hfdl models outdated`: compares models with the Hub, and writes nothing.
 
-use anyhow::{Error, anyhow};
+use anyhow::{Result, anyhow};
 
 use super::diagnose::trouble_of;
+use super::login::HubClients;
 use super::parallel::{QUESTIONS_AT_ONCE, map_at_once};
 use crate::domain::model::Model;
 use crate::domain::outcome::{ExitStatus, words};
 use crate::domain::repo::CommitSha;
 use crate::domain::session::Trouble;
-use crate::hub::{HubClient, HubError};
+use crate::hub::HubError;
 
 words! {
     /// The state of a published model compared with its repository.
@@ -36,24 +37,29 @@ pub struct UpstreamAnswer {
 }
 
 /// Checks all models, with one request for each, several at a time.
-pub fn ask_all(hub: &HubClient, models: Vec<Model>) -> Vec<UpstreamAnswer> {
+pub fn ask_all(clients: &HubClients, models: Vec<Model>) -> Vec<UpstreamAnswer> {
     let found = map_at_once(&models, QUESTIONS_AT_ONCE, |model| {
-        hub.revision(&model.spec.repo, &model.spec.revision)
-            .map(|info| info.commit)
-            .map_err(|error| hub.explain_absence(error, model.state.needs_token))
+        let hub = clients.with_token(model.spec.token_name.as_ref())?;
+        let info = hub.revision(&model.spec.repo, &model.spec.revision);
+        let info = info.map_err(|error| hub.explain_absence(error, model.state.needs_token))?;
+        Ok(info.commit)
     });
     let pairs = models.into_iter().zip(found);
     pairs.map(|(model, found)| answer(model, found)).collect()
 }
 
-fn answer(model: Model, found: Option<Result<CommitSha, HubError>>) -> UpstreamAnswer {
+fn answer(model: Model, found: Option<Result<CommitSha>>) -> UpstreamAnswer {
     let published = model.state.published_commit.as_ref();
     let (standing, upstream, error) = match found {
         Some(Ok(commit)) => (stand(published, &commit), Some(commit), None),
-        Some(Err(err)) if err.is_gone() && published.is_some() => {
-            (UpstreamStanding::Orphaned, None, Some(Error::new(err)))
+        Some(Err(err)) => {
+            let is_gone = err.downcast_ref().is_some_and(HubError::is_gone);
+            let standing = match is_gone && published.is_some() {
+                true => UpstreamStanding::Orphaned,
+                false => UpstreamStanding::CouldNotCheck,
+            };
+            (standing, None, Some(err))
         }
-        Some(Err(err)) => (UpstreamStanding::CouldNotCheck, None, Some(Error::new(err))),
         None => {
             let err = anyhow!("the question ended without a result");
             (UpstreamStanding::CouldNotCheck, None, Some(err))

@@ -6,6 +6,7 @@ use std::cell::OnceCell;
 use anyhow::Result;
 
 use super::dead_ends;
+use super::login::{HubClients, Renewal};
 use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::Settings;
 use crate::hub::HubClient;
@@ -22,12 +23,16 @@ pub struct Services<'a> {
     pub settings: Settings,
     pub store: Store,
     pub stop: StopFlag,
+    renewal: Renewal,
     network: OnceCell<Network>,
 }
 
 /// The clients for the Hub.
 pub struct Network {
+    /// The client with the token of this machine.
     pub hub: HubClient,
+    /// The same client, and those with the tokens that models name.
+    pub clients: HubClients,
     /// `None` when the settings switch Xet storage off.
     pub xet: Option<XetStorage>,
 }
@@ -40,7 +45,10 @@ impl<'a> Services<'a> {
         settings: Settings,
         store: Store,
     ) -> Result<Self> {
-        let services = Self::read_only(host, home, settings, store);
+        let services = Self {
+            renewal: Renewal::WhenDue,
+            ..Self::read_only(host, home, settings, store)
+        };
         signals::stop_on_signals(&services.stop)?;
         services.store.commit_lazily()?;
         Ok(services)
@@ -54,6 +62,7 @@ impl<'a> Services<'a> {
             settings,
             store,
             stop: StopFlag::new(),
+            renewal: Renewal::Never,
             network: OnceCell::new(),
         }
     }
@@ -74,12 +83,13 @@ impl<'a> Services<'a> {
     }
 
     fn connect(&self) -> Result<Network> {
-        let hub = super::hub::connect(self.host, &self.settings, &self.stop)?;
+        let clients = super::hub::connect(self.host, &self.settings, &self.stop, self.renewal)?;
+        let hub = clients.own().clone();
         let xet = super::hub::connect_to_xet(self.host, &self.settings, &self.stop)?;
         if let Some(xet) = &xet {
             dead_ends::recall(&self.store, &hub, xet, self.host.now())?;
         }
-        Ok(Network { hub, xet })
+        Ok(Network { hub, clients, xet })
     }
 
     /// Returns the exit status of the process: a signal may have come after the end of the run.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Error, Result};
 
 use super::diagnose::diagnose;
+use super::login::logins_in_use;
 use super::ownership;
 use super::pause::pause_in_force;
 use super::rate_limits::exhausted_until;
@@ -54,7 +55,7 @@ pub fn gather(
     store: Result<&Store, DatabaseTrouble>,
     timer: Option<TimerFacts>,
 ) -> Result<Status> {
-    let mut status = without_database(places, timer)?;
+    let mut status = without_database(places, store.as_ref().ok().copied(), timer)?;
     match store {
         Ok(store) => {
             if let Err(err) = read_database(&mut status, places, store) {
@@ -75,7 +76,12 @@ pub fn trouble_of(err: &Error) -> DatabaseTrouble {
     }
 }
 
-fn without_database(places: &StatusContext<'_>, timer: Option<TimerFacts>) -> Result<Status> {
+/// Gathers the facts that are there without a database.
+fn without_database(
+    places: &StatusContext<'_>,
+    store: Option<&Store>,
+    timer: Option<TimerFacts>,
+) -> Result<Status> {
     let database = places.home.database();
     Ok(Status {
         now: places.host.now(),
@@ -103,6 +109,7 @@ fn without_database(places: &StatusContext<'_>, timer: Option<TimerFacts>) -> Re
         disks: disks(places),
         leftover_bytes: 0,
         check_max_age: places.settings.check_max_age(),
+        logins: logins_in_use(places.host, places.settings, store),
         database_trouble: None,
     })
 }
@@ -285,7 +292,7 @@ fn disks(places: &StatusContext<'_>) -> Vec<DiskFacts> {
         match space_at(existing) {
             Ok(space) => Some(DiskFacts {
                 used_for,
-                free: ByteSize(space.free_bytes),
+                free: ByteSize(space.free_bytes?),
                 reserve,
                 path,
             }),

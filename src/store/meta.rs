@@ -35,6 +35,10 @@ words! {
         MetricsTrouble = "metrics-trouble",
         /// The last reported trouble with the ping, with its date.
         PingTrouble = "ping-trouble",
+        /// The last reported login that cannot be renewed, with its date.
+        LoginTrouble = "login-trouble",
+        /// Logins that the Hub refused to renew: the end and the name, one a line.
+        RefusedLogins = "refused-logins",
         /// The last run that hooks and mails have reported.
         LastRunTold = "last-run-told",
     }

@@ -55,6 +55,7 @@ pub const MIGRATIONS: &[Migration] = &[
         then: |connection, _| announce_edited_schema(connection),
     },
     Migration::of_sql(include_str!("schema/0012.sql")),
+    Migration::of_sql(include_str!("schema/0013.sql")),
 ];
 
 /// Makes every connection read the schema again, which SQLite does by itself

@@ -10,6 +10,7 @@ use super::value::{Columns, destination_text, integer, seconds};
 use super::wire;
 use crate::domain::filter::Filter;
 use crate::domain::hold::HeldUpdate;
+use crate::domain::login::TokenName;
 use crate::domain::model::{EntryName, Model, ModelId, ModelSpec, ModelState, Tag};
 use crate::domain::outcome::UpstreamState;
 use crate::domain::repo::Repo;
@@ -150,6 +151,7 @@ impl Store {
             "priority": spec.priority.get(),
             "enabled": spec.enabled,
             "keep_revisions": spec.keep_revisions.map(|n| integer(n.into())),
+            "token_name": spec.token_name.as_ref().map(TokenName::as_str),
             "views": list_or_null(&spec.views),
             "view_map": list_or_null(&spec.view_map),
             "view_copy": spec.view_copy,
@@ -263,6 +265,7 @@ fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
             keep_revisions: row.get("keep_revisions")?,
             enabled: row.get("enabled")?,
             tags: wire::read_words(row, "tags")?,
+            token_name: row.parsed_if_any("token_name")?,
             views: wire::read_words(row, "views")?,
             view_map: wire::read_words(row, "view_map")?,
             view_copy: row.get("view_copy")?,

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,13 +13,20 @@ use super::error::{Result, StoreError};
 use super::journal::{self, Journal};
 use super::migrations::{self, MIGRATIONS, Migration, SchemaAge};
 use crate::domain::time::Timestamp;
-use crate::sys::files::remove_if_present;
+use crate::sys::abilities::is_full_or_read_only;
+use crate::sys::files::{link_metadata_if_present, remove_if_present, rename_durably};
 use crate::sys::fs;
+use crate::sys::lock::FileLock;
+use crate::sys::pause::Sleeper;
 use crate::sys::stop::StopFlag;
 
 /// The time that SQLite itself waits for another writer in a run. The stop flag
 /// is read between two tries.
 const ONE_TRY: Duration = Duration::from_millis(250);
+
+/// The wait for another process that puts the new database into place: 5 seconds.
+const CREATION_STEP: Duration = Duration::from_millis(20);
+const CREATION_TRIES: u32 = 250;
 
 /// The number of tries for a write in a run that has been asked to end.
 const TRIES_AFTER_STOP: u32 = 4;
@@ -234,8 +242,31 @@ fn make_file(path: &Path, migrations: &[Migration], now: Timestamp) -> Result<()
     match unfinished.persist_noclobber(path) {
         Ok(()) => Ok(()),
         // Another process was first: use its file.
-        Err(err) if err.error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-        Err(err) => Err(failed(err.error)),
+        Err(err) if err.error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(err) if is_full_or_read_only(&err.error) => Err(failed(err.error)),
+        Err(err) => rename_under_lock(&err.path, path).map_err(failed),
+    }
+}
+
+/// Moves the complete database into place on a file system that has no hard links
+/// and no rename that spares an existing file.
+///
+/// The lock keeps two processes from doing this at once; its file stays.
+fn rename_under_lock(unfinished: &Path, path: &Path) -> std::io::Result<()> {
+    let lock = path.with_extension("db.lock");
+    let mut tries_left = CREATION_TRIES;
+    let may_wait = || {
+        tries_left -= 1;
+        tries_left > 0
+    };
+    let held = FileLock::acquire_while(&lock, CREATION_STEP, &Sleeper::sleeping(), may_wait)?;
+    if held.is_none() {
+        let text = format!("another process holds `{}`", lock.display());
+        return Err(std::io::Error::new(ErrorKind::ResourceBusy, text));
+    }
+    match link_metadata_if_present(path)? {
+        Some(_) => Ok(()),
+        None => rename_durably(unfinished, path),
     }
 }
 
@@ -335,6 +366,22 @@ mod tests {
     use super::*;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    #[test]
+    fn without_hard_links_the_first_complete_database_stays_in_place() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("hfdl.db");
+        let unfinished = |text: &str| {
+            let unfinished = home.path().join(text);
+            std::fs::write(&unfinished, text).unwrap();
+            unfinished
+        };
+        rename_under_lock(&unfinished("first"), &path).unwrap();
+        let second = unfinished("second");
+        rename_under_lock(&second, &path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "first");
+        assert!(second.exists(), "left to the caller");
+    }
 
     #[test]
     fn an_old_database_opened_read_only_is_migrated_in_memory_and_stays_old_on_disk() {

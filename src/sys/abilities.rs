@@ -3,9 +3,12 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::files::{create_new, link_metadata_if_present, symlink_file, unused_name};
+use super::file_limit;
+use super::files::{
+    create_new, identity, is_disk_failure, link_metadata_if_present, symlink_file, unused_name,
+};
 use crate::domain::placement::{FileNames, LetterCase, NormalForms, Placement};
 
 /// Finds out which file names a folder can hold, besides its own `private` one.
@@ -18,22 +21,73 @@ pub fn placement(dir: &Path, private: Option<&'static str>) -> io::Result<Placem
     })
 }
 
-/// Tries whether symbolic links can be created in a folder by this user.
-pub fn supports_symlinks(dir: &Path) -> bool {
+/// Tries whether a folder can hold snapshots of symbolic links: whether a file can be
+/// read through a link whose target leads up and into another folder.
+///
+/// Some file systems store such a link and refuse to follow it. A full or read-only
+/// disk is an error and no answer.
+pub fn supports_symlinks(dir: &Path) -> io::Result<bool> {
     let probe = unused_name(dir);
-    let made = symlink_file(Path::new("nothing"), &probe).is_ok();
-    let _ = fs::remove_file(&probe);
-    made
+    let resolves = read_through_link(&probe);
+    match fs::remove_dir_all(&probe) {
+        Err(err) if resolves.is_ok() => Err(err),
+        _ => resolves,
+    }
 }
 
-/// Tries whether hard links can be created in a folder.
+fn read_through_link(probe: &Path) -> io::Result<bool> {
+    const TEXT: &str = "linked";
+    let (targets, links) = (probe.join("targets"), probe.join("links").join("commit"));
+    fs::create_dir(probe)?;
+    fs::create_dir(&targets)?;
+    fs::create_dir_all(&links)?;
+    fs::write(targets.join("file"), TEXT)?;
+    let target: PathBuf = ["..", "..", "targets", "file"].iter().collect();
+    let entry = links.join("entry");
+    match symlink_file(&target, &entry) {
+        Ok(()) => Ok(fs::read(&entry).is_ok_and(|text| text == TEXT.as_bytes())),
+        Err(err) if is_full_or_read_only(&err) => Err(err),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Tries whether a file can be read at once in a folder that was renamed.
+///
+/// Mounts that upload in the background lose track of such a file for some seconds.
+pub fn renames_folders(dir: &Path) -> io::Result<bool> {
+    const TEXT: &str = "renamed";
+    let (probe, renamed) = (unused_name(dir), unused_name(dir));
+    let is_readable = || -> io::Result<bool> {
+        fs::create_dir(&probe)?;
+        fs::write(probe.join("file"), TEXT)?;
+        fs::rename(&probe, &renamed)?;
+        Ok(fs::read(renamed.join("file")).is_ok_and(|text| text == TEXT.as_bytes()))
+    };
+    let found = is_readable();
+    for folder in [probe, renamed] {
+        let _ = fs::remove_dir_all(folder);
+    }
+    found
+}
+
+/// Tries whether hard links can be created in a folder, and be recognised where the
+/// platform has inodes.
 pub fn supports_hard_links(dir: &Path) -> bool {
     let (probe, second) = (unused_name(dir), unused_name(dir));
-    let made = create_new(&probe).is_ok() && fs::hard_link(&probe, &second).is_ok();
+    let is_one_file = || -> io::Result<bool> {
+        drop(create_new(&probe)?);
+        fs::hard_link(&probe, &second)?;
+        let (one, two) = (fs::metadata(&probe)?, fs::metadata(&second)?);
+        Ok(match (identity(&one), identity(&two)) {
+            (Some((one, _)), Some((two, n_names))) => one == two && n_names == 2,
+            _ => true,
+        })
+    };
+    let found = is_one_file().unwrap_or(false);
     for name in [probe, second] {
         let _ = fs::remove_file(name);
     }
-    made
+    found
 }
 
 /// Tries whether a folder's file system distinguishes `a` from `A`.
@@ -60,7 +114,7 @@ pub fn file_names() -> FileNames {
 
 /// Tries whether a folder's file system distinguishes `é` of one code point from
 /// `é` of two.
-pub fn normal_forms(dir: &Path) -> io::Result<NormalForms> {
+fn normal_forms(dir: &Path) -> io::Result<NormalForms> {
     let name = unused_name(dir);
     let spelt = |accent: &str| {
         let mut name = name.clone();
@@ -71,7 +125,7 @@ pub fn normal_forms(dir: &Path) -> io::Result<NormalForms> {
     match create_new(&one) {
         Ok(file) => drop(file),
         // A file system that cannot store the name cannot confuse it.
-        Err(err) if is_name_unsupported(&err) => return Ok(NormalForms::Matter),
+        Err(err) if is_name_refused(&err) => return Ok(NormalForms::Matter),
         Err(err) => return Err(err),
     }
     let seen = link_metadata_if_present(&two);
@@ -79,14 +133,42 @@ pub fn normal_forms(dir: &Path) -> io::Result<NormalForms> {
     Ok(match seen {
         Ok(Some(_)) => NormalForms::Ignored,
         Ok(None) => NormalForms::Matter,
-        Err(err) if is_name_unsupported(&err) => NormalForms::Matter,
+        Err(err) if is_name_refused(&err) => NormalForms::Matter,
         Err(err) => return Err(err),
     })
 }
 
-fn is_name_unsupported(err: &io::Error) -> bool {
+/// Tells whether a file could not be created because of its name, in a folder that
+/// takes files of other names.
+///
+/// File systems refuse a name with many different errors: `EINVAL`, `EPERM`,
+/// `ENOENT`, `EILSEQ`, `ENAMETOOLONG`.
+pub fn is_name_refused(err: &io::Error) -> bool {
+    !is_full_or_read_only(err) && !is_disk_failure(err) && !file_limit::is_reached(err)
+}
+
+/// Tells whether a file system can take no more bytes or files, whatever their names.
+pub fn is_full_or_read_only(err: &io::Error) -> bool {
     matches!(
         err.kind(),
-        ErrorKind::InvalidInput | ErrorKind::InvalidFilename | ErrorKind::InvalidData
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_probes_of_links_and_folders_leave_nothing_behind() {
+        let dir = tempfile::tempdir().unwrap();
+        let links = supports_symlinks(dir.path()).unwrap();
+        assert!(links || cfg!(windows));
+        assert!(renames_folders(dir.path()).unwrap());
+        assert!(supports_hard_links(dir.path()));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        let missing = dir.path().join("missing");
+        assert!(supports_symlinks(&missing).is_err());
+        assert!(!supports_hard_links(&missing));
+    }
 }

@@ -17,8 +17,7 @@ pub fn flush(path: &Path) -> io::Result<()> {
 }
 
 /// File systems share space between files in units of this size or less.
-#[cfg(target_os = "linux")]
-const SHARED_UNIT: u64 = 4096;
+pub const SHARED_UNIT: u64 = 4096;
 
 /// Copies a range of one file to a position in another.
 ///

@@ -3,15 +3,18 @@
 use std::io;
 use std::path::Path;
 
+#[cfg(unix)]
+use super::files::{create_new, unused_name};
+
 /// Free space and limits of the file system that holds a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Space {
     /// Equal for two paths on one file system, where the platform tells.
     pub file_system: u64,
-    /// Bytes that this user may still write.
-    pub free_bytes: u64,
+    /// Bytes that this user may still write, where the file system tells.
+    pub free_bytes: Option<u64>,
     /// Number of files that may still be created, where the file system has a
-    /// limit.
+    /// known limit.
     pub free_files: Option<u64>,
     /// The largest allowed file size, where a small limit is known.
     pub largest_file: Option<u64>,
@@ -21,7 +24,7 @@ pub struct Space {
 pub fn space_at(path: &Path) -> io::Result<Space> {
     Ok(Space {
         file_system: file_system_of(path)?,
-        free_bytes: fs2::available_space(path)?,
+        free_bytes: free_bytes(path)?,
         free_files: free_files(path)?,
         largest_file: [largest_on(path)?, largest_for_us()]
             .into_iter()
@@ -31,10 +34,32 @@ pub fn space_at(path: &Path) -> io::Result<Space> {
 }
 
 #[cfg(unix)]
+fn free_bytes(path: &Path) -> io::Result<Option<u64>> {
+    let found = rustix::fs::statvfs(path)?;
+    // Some user-space file systems answer zero to every question.
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    Ok((found.f_blocks > 0).then_some(free))
+}
+
+#[cfg(not(unix))]
+fn free_bytes(path: &Path) -> io::Result<Option<u64>> {
+    fs2::available_space(path).map(Some)
+}
+
+#[cfg(unix)]
 fn free_files(path: &Path) -> io::Result<Option<u64>> {
     let found = rustix::fs::statvfs(path)?;
-    // Without a limit the total is zero or meaningless.
-    Ok((found.f_files > 0 && found.f_favail <= found.f_files).then_some(found.f_favail))
+    // Without a limit the total is zero or meaningless, or none are ever free.
+    let is_known = found.f_files > 0
+        && found.f_favail <= found.f_files
+        && (found.f_favail > 0 || !can_create_file(path));
+    Ok(is_known.then_some(found.f_favail))
+}
+
+#[cfg(unix)]
+fn can_create_file(folder: &Path) -> bool {
+    let probe = unused_name(folder);
+    create_new(&probe).is_ok() && std::fs::remove_file(&probe).is_ok()
 }
 
 #[cfg(not(unix))]
@@ -76,15 +101,16 @@ fn largest_for_us() -> Option<u64> {
     None
 }
 
+/// Returns a number that is equal for two paths on one file system.
 #[cfg(unix)]
-fn file_system_of(path: &Path) -> io::Result<u64> {
+pub fn file_system_of(path: &Path) -> io::Result<u64> {
     use std::os::unix::fs::MetadataExt;
     Ok(std::fs::metadata(path)?.dev())
 }
 
-/// Uses the drive or share as the file system.
+/// Returns a number that is equal for two paths on one drive or share.
 #[cfg(not(unix))]
-fn file_system_of(path: &Path) -> io::Result<u64> {
+pub fn file_system_of(path: &Path) -> io::Result<u64> {
     let path = std::fs::canonicalize(path)?;
     let prefix = path
         .components()
@@ -158,6 +184,20 @@ fn identity_of(path: &Path) -> io::Result<String> {
     Ok(format!("volume {:x}", file_system_of(path)?))
 }
 
+/// Tells whether the files at a path keep their inode numbers after the next mount.
+/// User-space and network file systems, and those of memory cards, invent them.
+#[cfg(unix)]
+pub fn keeps_inodes(path: &Path) -> bool {
+    const INVENTED: [&str; 11] = [
+        "fuse", "exfat", "vfat", "cifs", "smb", "msdos", "smbfs", "macfuse", "osxfuse", "webdav",
+        "afpfs",
+    ];
+    identity_of(path).is_ok_and(|identity| {
+        let name = identity.split(' ').next();
+        name.is_some_and(|name| !INVENTED.contains(&name))
+    })
+}
+
 /// Returns how many bytes a file occupies on disk; 0 when it is missing.
 pub fn allocated_bytes(path: &Path) -> u64 {
     let Ok(found) = std::fs::metadata(path) else {
@@ -186,7 +226,7 @@ mod tests {
             space.file_system,
             space_at(&folder.path().join(".")).unwrap().file_system
         );
-        assert!(space.free_bytes > 0);
+        assert!(space.free_bytes.is_some_and(|n_bytes| n_bytes > 0));
         let missing = folder.path().join("not/there");
         assert_eq!(file_system_at(&missing), file_system_at(folder.path()));
         assert!(file_system_at(&missing).is_some());

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io;
 
-use crate::domain::ranges::ByteRange;
+use crate::domain::ranges::{ByteRange, RangeSet};
 
 /// Writes all bytes at a position; other threads may write other ranges at the same
 /// time.
@@ -53,20 +53,26 @@ pub fn read_exact_at(file: &File, buffer: &mut [u8], position: u64) -> io::Resul
     }
 }
 
-/// Sets a file's final length and reserves disk space for it where that is cheap.
+/// Sets a file's final length and reserves disk space for it where that is cheap,
+/// except for the `shared` ranges: reserved space is not shared with another file.
 ///
 /// A full disk is reported here and not after hours. On other platforms the file is
 /// sparse.
-pub fn allocate(file: &File, size_bytes: u64) -> io::Result<()> {
+pub fn allocate(file: &File, size_bytes: u64, shared: &RangeSet) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     {
         use rustix::fs::{FallocateFlags, fallocate};
         use rustix::io::Errno;
-        match fallocate(file, FallocateFlags::empty(), 0, size_bytes.max(1)) {
-            Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
-            Err(errno) => return Err(errno.into()),
+        let whole = ByteRange::new(0, size_bytes.max(1));
+        for range in shared.lacking(whole) {
+            match fallocate(file, FallocateFlags::empty(), range.start, range.len()) {
+                Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {}
+                Err(errno) => return Err(errno.into()),
+            }
         }
     }
+    #[cfg(not(target_os = "linux"))]
+    let _ = shared;
     file.set_len(size_bytes)
 }
 
@@ -108,10 +114,28 @@ pub fn boot_id() -> Option<String> {
 mod tests {
     use super::*;
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn no_space_is_reserved_for_ranges_that_will_be_shared() {
+        use std::os::unix::fs::MetadataExt;
+        let mut shared = RangeSet::new();
+        shared.insert(ByteRange::new(128 << 10, 1 << 20));
+        let reserved = |shared: &RangeSet| {
+            let file = tempfile::tempfile().unwrap();
+            allocate(&file, 1 << 20, shared).unwrap();
+            let found = file.metadata().unwrap();
+            assert_eq!(found.len(), 1 << 20);
+            found.blocks() * 512
+        };
+        let whole = reserved(&RangeSet::new());
+        assert!(whole == 0 || whole >= 1 << 20, "{whole}");
+        assert!(reserved(&shared) <= 256 << 10);
+    }
+
     #[test]
     fn bytes_are_written_at_their_position() {
         let file = tempfile::tempfile().unwrap();
-        allocate(&file, 10_000).unwrap();
+        allocate(&file, 10_000, &RangeSet::new()).unwrap();
         assert_eq!(file.metadata().unwrap().len(), 10_000);
         write_all_at(&file, b"there", 9_000).unwrap();
         write_all_at(&file, b"here", 10).unwrap();

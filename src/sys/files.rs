@@ -189,9 +189,25 @@ pub fn is_disk_failure(err: &io::Error) -> bool {
     failed || open::is_not_plain(err)
 }
 
+/// Tells whether no user may do this, as opposed to this user: `EPERM`.
+pub fn is_forbidden(err: &io::Error) -> bool {
+    #[cfg(unix)]
+    let is_forbidden = err.raw_os_error() == Some(rustix::io::Errno::PERM.raw_os_error());
+    #[cfg(not(unix))]
+    let is_forbidden = {
+        let _ = err;
+        false
+    };
+    is_forbidden
+}
+
 /// Returns the metadata of a path, through links; `None` when it is missing.
 pub fn metadata_if_present(path: &Path) -> io::Result<Option<Metadata>> {
-    present(fs::metadata(path))
+    match fs::metadata(path) {
+        // The file system stores the link and refuses to follow it.
+        Err(err) if is_forbidden(&err) && path.is_symlink() => Ok(None),
+        found => present(found),
+    }
 }
 
 /// Returns the metadata of a path without following a link; `None` when it is

@@ -32,6 +32,7 @@ pub mod open;
 pub mod open_files;
 pub mod paths;
 pub mod pause;
+pub mod private_file;
 pub mod process;
 mod process_group;
 pub mod program;

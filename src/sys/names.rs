@@ -1,34 +1,35 @@
-//! Finds names that a file system treats as the same, by trying them.
+//! Finds names that a file system treats as the same or cannot store, by trying them.
 
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::abilities::is_name_refused;
 use super::files::{create_new, unused_name};
-use crate::domain::placement::Clash;
+use crate::domain::placement::NameProblem;
 use crate::domain::repo::RepoPath;
 
 /// Creates empty files with these names in a scratch folder, and removes them
-/// again; returns the first two names that the file system treats as the same.
+/// again; returns the first name that the file system refuses, or takes for another.
 ///
 /// `private` is a name that none of the paths may equal or lie below.
-pub fn first_clash<'a>(
+pub fn first_problem<'a>(
     aside: &Path,
     private: Option<&str>,
     paths: &[&'a RepoPath],
-) -> io::Result<Option<Clash<'a>>> {
+) -> io::Result<Option<NameProblem<'a>>> {
     let scratch = unused_name(aside);
     fs::create_dir(&scratch)?;
-    let clash = try_all(&scratch, private, paths);
+    let problem = try_all(&scratch, private, paths);
     fs::remove_dir_all(&scratch)?;
-    clash
+    problem
 }
 
 fn try_all<'a>(
     scratch: &Path,
     private: Option<&str>,
     paths: &[&'a RepoPath],
-) -> io::Result<Option<Clash<'a>>> {
+) -> io::Result<Option<NameProblem<'a>>> {
     // Each file contains its own number, which identifies the earlier owner of a
     // name.
     let number = |place: usize| (place + 1).to_string();
@@ -38,12 +39,19 @@ fn try_all<'a>(
     for (place, path) in paths.iter().enumerate() {
         let mut file = scratch.to_path_buf();
         file.extend(path.segments());
-        let Some(occupant) = occupy(&file, &number(place))? else {
-            continue;
+        let occupant = match occupy(&file, &number(place)) {
+            Ok(None) => continue,
+            Ok(Some(occupant)) => occupant,
+            Err(err) if is_name_refused(&err) => {
+                // With the folder gone or closed, no name would do.
+                drop(create_new(&unused_name(scratch))?);
+                return Ok(Some(NameProblem::Refused(path, err.to_string())));
+            }
+            Err(err) => return Err(err),
         };
         return Ok(Some(match occupant.parse() {
-            Ok(first @ 1..) => Clash::Files(paths[first - 1], path),
-            _ => Clash::Private(path),
+            Ok(first @ 1..) => NameProblem::SameFile(paths[first - 1], path),
+            _ => NameProblem::Private(path),
         }));
     }
     Ok(None)
@@ -60,9 +68,9 @@ fn occupy(file: &Path, text: &str) -> io::Result<Option<String>> {
     };
     // Taken by the name itself, a file in place of a folder, or a folder of that
     // name.
-    let mut blocking = file
-        .ancestors()
-        .find(|path| path.exists())
+    let existing = file.ancestors().find(|path| path.exists());
+    let mut blocking = existing
+        .filter(|path| *path == file || !path.is_dir())
         .map(Path::to_path_buf);
     while let Some(folder) = blocking.take_if(|path| path.is_dir()) {
         blocking = match fs::read_dir(&folder)?.next() {
@@ -75,7 +83,7 @@ fn occupy(file: &Path, text: &str) -> io::Result<Option<String>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::abilities::normal_forms;
+    use super::super::abilities::placement;
     use super::*;
     use crate::domain::placement::NormalForms;
 
@@ -83,16 +91,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let paths: Vec<RepoPath> = paths.iter().map(|path| path.parse().unwrap()).collect();
         let paths: Vec<&RepoPath> = paths.iter().collect();
-        let clash = first_clash(dir.path(), private, &paths).unwrap();
+        let problem = first_problem(dir.path(), private, &paths).unwrap();
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         // Equal paths are equal values, so positions are compared by address.
         let place = |wanted: &RepoPath| {
             let mut places = paths.iter();
             places.position(|path| std::ptr::eq(*path, wanted)).unwrap() + 1
         };
-        clash.map(|clash| match clash {
-            Clash::Files(first, second) => (place(first), place(second)),
-            Clash::Private(path) => (0, place(path)),
+        problem.map(|problem| match problem {
+            NameProblem::SameFile(first, second) => (place(first), place(second)),
+            NameProblem::Private(path) => (0, place(path)),
+            NameProblem::Refused(path, why) => panic!("`{path}`: {why}"),
         })
     }
 
@@ -119,7 +128,7 @@ mod tests {
     #[test]
     fn the_probe_and_the_trial_agree_on_accents() {
         let dir = tempfile::tempdir().unwrap();
-        let forms = normal_forms(dir.path()).unwrap();
+        let forms = placement(dir.path(), None).unwrap().forms;
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         let clash = clash(None, &["caf\u{e9}", "cafe\u{301}"]);
         assert_eq!(clash.is_some(), forms == NormalForms::Ignored);

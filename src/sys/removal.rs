@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::files::{is_absent, remove_if_present};
+use super::files::{is_absent, link_metadata_if_present, remove_if_present};
 use super::host::note_removal;
 use crate::domain::deletion::Permit;
 
@@ -19,6 +19,16 @@ pub fn remove_file(path: &Path, permit: Permit) -> io::Result<bool> {
         note_removal(path, permit.reason().as_str());
     }
     Ok(is_removed)
+}
+
+/// Removes a file or link, or a folder with its content; tells whether there was one.
+pub fn remove_any(path: &Path, permit: Permit) -> io::Result<bool> {
+    let found = link_metadata_if_present(path)?;
+    if found.is_some_and(|found| found.is_dir()) {
+        remove_tree(path, permit)
+    } else {
+        remove_file(path, permit)
+    }
 }
 
 /// Removes an empty folder; tells whether it was removed.

@@ -1,6 +1,6 @@
 //! Second names for the content of a file: reflink, hard link or copy.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, FileTimes, OpenOptions};
 use std::io;
 use std::path::Path;
 
@@ -44,14 +44,18 @@ pub fn share(source: &Path, target: &Path, sharing: Sharing) -> io::Result<Share
     })
 }
 
-/// Sets the modification time of a copy to that of its source, by which the copy is
-/// recognised later.
+/// Sets the times of a copy to those of its source: the modification time is how the
+/// copy is recognised later.
+///
+/// Both at once, because some user-space file systems ignore a single one.
 pub fn take_time_of(source: &Path, copy: &Path) -> io::Result<()> {
-    let modified = fs::metadata(source)?.modified()?;
-    OpenOptions::new()
-        .write(true)
-        .open(copy)?
+    let found = fs::metadata(source)?;
+    let modified = found.modified()?;
+    let accessed = found.accessed().unwrap_or(modified);
+    let times = FileTimes::new()
         .set_modified(modified)
+        .set_accessed(accessed);
+    OpenOptions::new().write(true).open(copy)?.set_times(times)
 }
 
 /// Creates a hard link; of a symbolic link, to the file behind it.

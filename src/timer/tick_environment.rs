@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use super::variables::has_password;
+use super::variables::{has_password, is_in_credentials};
 use crate::domain::settings::{SettingKey, SettingSource, Settings};
 use crate::domain::timer::TimerKind;
 
@@ -202,6 +202,14 @@ fn token_gap(environment: &TickEnvironment<'_>) -> Option<String> {
     let name = ["HF_TOKEN_PATH", "HF_HOME", "XDG_CACHE_HOME"]
         .into_iter()
         .find(|name| environment.variables.contains_key(name))?;
+    let path = environment.variables.get("HF_TOKEN_PATH");
+    if path.is_some_and(|path| is_in_credentials(path)) {
+        return Some(
+            "`HF_TOKEN_PATH` is a credential of this unit of systemd, which another unit does not see: \
+             private and gated models will fail; `hf auth login` keeps a token in a file that the timer finds"
+                .to_owned(),
+        );
+    }
     environment.finds_token_file.then(|| {
         format!(
             "the token file is found by `{name}`, and {}: private and gated models will fail{}",
@@ -397,5 +405,10 @@ mod tests {
         environment.finds_token_file = true;
         environment.variables.insert("HF_HOME", "/data".to_owned());
         assert!(warnings(&environment).contains("`--env HF_HOME` passes it to the timer"));
+        let credential = "/run/credentials/hfdl.service/hf_token".to_owned();
+        environment.variables.insert("HF_TOKEN_PATH", credential);
+        let warnings = warnings(&environment);
+        assert!(warnings.contains("a credential of this unit"), "{warnings}");
+        assert!(!warnings.contains("--env"), "{warnings}");
     }
 }

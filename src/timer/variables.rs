@@ -51,6 +51,15 @@ pub fn check_variable(name: &str, value: &str) -> Result<(), TimerRefusal> {
         return Err(TimerRefusal::usage(reason)
             .next("keep tokens in a file: `hf auth login`, or `--env HF_TOKEN_PATH`"));
     }
+    if is_in_credentials(value) {
+        let reason = format!(
+            "`{value}` is a credential of one unit of systemd, and is there only while that unit runs"
+        );
+        return Err(TimerRefusal::usage(reason).next(
+            "keep the token in a file that stays (`hf auth login`), or install units with `LoadCredential=` \
+             by hand, as `cron-examples/systemd-hfdl.service` shows",
+        ));
+    }
     if has_token(value) {
         let reason = format!("the value of `{name}` holds a token, {rule}");
         return Err(TimerRefusal::usage(reason)
@@ -64,6 +73,11 @@ pub fn check_variable(name: &str, value: &str) -> Result<(), TimerRefusal> {
         ));
     }
     Ok(())
+}
+
+/// Tells whether a path is that of a systemd credential.
+pub fn is_in_credentials(path: &str) -> bool {
+    path.starts_with("/run/credentials/") || path.contains("/systemd/credentials/")
 }
 
 /// Compares whole words, so that `KEYBOARD` does not match; the name of a file or
@@ -128,6 +142,7 @@ mod tests {
             ("X", "hf_abc"),
             ("HEADERS", "Authorization: Bearer hf_abc"),
             ("HFDL_HOME", "/x"),
+            ("HF_TOKEN_PATH", "/run/credentials/hfdl.service/hf_token"),
             ("", "x"),
             ("A=B", "x"),
             ("1A", "x"),

@@ -89,6 +89,12 @@ impl Bars {
         }
     }
 
+    /// Writes a line above the bars, which stays.
+    pub fn note(&self, text: &str) {
+        // Without a terminal there is nothing to write to.
+        let _ = self.lines.println(clean(text));
+    }
+
     /// Removes all bars from the screen.
     pub fn finish(&self) {
         self.total.finish_and_clear();

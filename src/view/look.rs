@@ -28,8 +28,8 @@ pub(super) fn folder_of(root: &Path, tree: &str) -> PathBuf {
     parts.fold(root.to_path_buf(), |path, part| path.join(part))
 }
 
-fn ownership_stamp(found: &Metadata) -> OwnershipStamp {
-    let stamp = stamp_of(found);
+fn ownership_stamp(found: &Metadata, path: &Path) -> OwnershipStamp {
+    let stamp = stamp_of(found, path);
     OwnershipStamp {
         size_bytes: stamp.size_bytes,
         modified: stamp.modified_ns.into(),
@@ -41,7 +41,7 @@ pub fn stamp_at(path: &Path) -> io::Result<Option<OwnershipStamp>> {
     let found = files::metadata_if_present(path)?;
     Ok(found
         .filter(Metadata::is_file)
-        .map(|found| ownership_stamp(&found)))
+        .map(|found| ownership_stamp(&found, path)))
 }
 
 /// Reads paths below the root of a view, each with the file that it should show.
@@ -67,7 +67,7 @@ pub(super) fn look_at(path: &Path, source: Option<&Path>) -> io::Result<FoundFil
             resolves: files::metadata_if_present(path)?.is_some(),
         },
         Some(found) if found.is_file() => FoundKind::Plain {
-            stamp: ownership_stamp(&found),
+            stamp: ownership_stamp(&found, path),
             is_source: source.is_some_and(|source| is_same_file(path, source)),
         },
         Some(_) => FoundKind::Other,

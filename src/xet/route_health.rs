@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::error::XetFault;
+use crate::domain::outcome::ErrorKind;
 use crate::domain::way::Way;
 
 /// Transient failures in a row that make a route unusable.
@@ -64,7 +65,8 @@ impl RouteHealth {
             let failure = match way {
                 Way::XetAnswers => "the Xet storage does not answer requests",
                 Way::XetChunks => "downloads of chunks from the Xet storage fail",
-                Way::PlainFiles => "the Hub refuses plain downloads of large files",
+                Way::PlainFiles if size_bytes == 0 => "plain downloads from the storage fail",
+                Way::PlainFiles => "the storage refuses plain downloads of large files",
             };
             log::info!("{failure}; this route is not used for a while");
             state.unusable_from = Some(size_bytes);
@@ -125,7 +127,7 @@ impl XetFault {
             | Self::RateLimited { .. }
             | Self::Storage { .. }
             | Self::BadData(_) => FaultScope::Request,
-            Self::NoToken(error) if error.is_transient => FaultScope::Request,
+            Self::NoToken(error) if error.kind == ErrorKind::RateLimit => FaultScope::Request,
             Self::NoToken(_) | Self::Refused { .. } => FaultScope::Storage,
             Self::Server { .. } if !self.is_transient() => FaultScope::Storage,
             Self::Server { .. } | Self::Network(_) | Self::BadAnswer(_) => FaultScope::Transient,

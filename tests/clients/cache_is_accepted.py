@@ -69,8 +69,7 @@ def ref_of(cache: str, repo: dict) -> str:
 
 def check_scan(cache: str, repos: list) -> None:
     scan = scan_cache_dir(cache)
-    # Clients of 2025 do not know the mark that those of 2026 write themselves.
-    warnings = [str(warning) for warning in scan.warnings if "CACHEDIR.TAG" not in str(warning)]
+    warnings = [str(warning) for warning in scan.warnings]
     expect(not warnings, f"warnings: {warnings}")
     found = {(r.repo_type, r.repo_id, v.commit_hash) for r in scan.repos for v in r.revisions}
     wanted = {(r["repo_type"], r["repo_id"], r["commit"]) for r in repos}

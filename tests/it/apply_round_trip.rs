@@ -98,13 +98,19 @@ fn model(index: usize) -> impl Strategy<Value = ModelSpec> {
             patterns(),
             select(places),
         ),
-        (0..=100u8, prop::option::of(1..9u32), any::<bool>(), tags()),
+        (
+            0..=100u8,
+            prop::option::of(1..9u32),
+            any::<bool>(),
+            tags(),
+            prop::option::of(select(vec!["work", "Büro: null", "7", "~"])),
+        ),
     )
         .prop_map(
             move |(
                 (word, kind, id),
                 (revision, include, exclude, place),
-                (priority, keep_revisions, enabled, tags),
+                (priority, keep_revisions, enabled, tags, token_name),
             )| {
                 // Unlike any other of the set, by name and by copy.
                 let repo = Repo::new(kind, format!("{id}{index}").parse().unwrap());
@@ -122,6 +128,7 @@ fn model(index: usize) -> impl Strategy<Value = ModelSpec> {
                     keep_revisions,
                     enabled,
                     tags,
+                    token_name: token_name.map(|name| name.parse().unwrap()),
                     views: views_below(place),
                     view_map: ["a.safetensors=vae/true: x".parse().unwrap()].into(),
                     view_copy: enabled,

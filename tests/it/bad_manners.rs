@@ -178,15 +178,47 @@ fn a_malformed_header_costs_one_retry_of_its_request() {
     );
 }
 
+/// The answers of mirrors that do not know the check of access.
+fn missing_auth_checks() -> [Fault; 5] {
+    let code = |status, code: &str| {
+        let header = ("X-Error-Code".to_owned(), code.to_owned());
+        Fault::Refusal(status, vec![header], "{}".to_owned())
+    };
+    [
+        Fault::Status(404),
+        Fault::Status(405),
+        Fault::Status(501),
+        code(404, "RepoNotFound"),
+        code(404, "EntryNotFound"),
+    ]
+}
+
+#[test]
+fn gated_content_that_a_mirror_hands_out_is_fetched_without_its_check() {
+    for route in missing_auth_checks() {
+        let env = world();
+        env.hub().token(TOKEN, &["acme/tiny"]);
+        env.set("HF_TOKEN", TOKEN);
+        env.hub().repo("acme/tiny").gated(Gate::Auto);
+        env.hub().fault(On::api(Api::AuthCheck), route.clone());
+        env.line("models add acme/tiny").succeeds().silently();
+        env.line("download acme/tiny").succeeds();
+        let doctor = env.line("doctor --json").json();
+        let checks = doctor["checks"].as_array().unwrap().iter();
+        let token: Vec<&serde_json::Value> = checks.filter(|it| it["name"] == "token").collect();
+        assert_eq!(token.len(), 1, "{doctor}");
+        assert_eq!(token[0]["verdict"], "ok", "{route:?} {doctor}");
+    }
+}
+
 #[test]
 fn gated_content_behind_a_mirror_is_refused_as_gated() {
-    for route in [404, 405, 501] {
+    for route in missing_auth_checks() {
         let env = world();
         env.hub().token(TOKEN, &[]);
         env.set("HF_TOKEN", TOKEN);
         env.hub().repo("acme/tiny").gated(Gate::Auto);
-        env.hub()
-            .fault(On::api(Api::AuthCheck), Fault::Status(route));
+        env.hub().fault(On::api(Api::AuthCheck), route);
         let bare = Fault::Status(403);
         env.hub().fault(On::api(Api::Resolve), bare);
         let ran = env.hfdl(["download", "acme/tiny", "--json"]);

@@ -47,7 +47,7 @@ fn a_published_revision_has_the_official_layout_and_nothing_else() {
     };
     let (config, weights) = (etag("config.json"), etag("twin.bin"));
     let mut expected = vec![
-        "CACHEDIR.TAG".to_owned(),
+        "models--acme--tiny/CACHEDIR.TAG".to_owned(),
         format!("models--acme--tiny/.hfdl/trees/{a}.json"),
         format!("models--acme--tiny/blobs/{config}"),
         format!("models--acme--tiny/blobs/{weights}"),
@@ -66,6 +66,20 @@ fn a_published_revision_has_the_official_layout_and_nothing_else() {
         a
     );
     assert_eq!(env.text(&first(), "sub/deep/model.bin"), "weights");
+}
+
+#[test]
+fn a_cache_that_is_marked_as_a_whole_gets_no_mark_for_its_repositories() {
+    let env = TestCache::new();
+    fs::create_dir_all(env.cache.root()).unwrap();
+    fs::write(env.cache.root().join("CACHEDIR.TAG"), "of another program").unwrap();
+    env.sync(&first());
+    let marks = tree(env.cache.root());
+    let marks: Vec<_> = marks
+        .iter()
+        .filter(|path| path.contains("CACHEDIR"))
+        .collect();
+    assert_eq!(marks, ["CACHEDIR.TAG"]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::cli_pictures::all_commands;
 use crate::support::env::TestEnv;
 
 const MODEL: &str = "name:text repo:text repo_type:text repo_id:text revision:text include:list? \
-    exclude:list to:text tags:list priority:number keep_revisions:number? views:list view_map:list view_copy:flag enabled:flag state:text \
+    exclude:list to:text tags:list priority:number keep_revisions:number? token_name:text? views:list view_map:list view_copy:flag enabled:flag state:text \
     upstream_state:text held_commit:text? held_update:object? published_commit:text? published_at:time? \
     last_check_at:time? last_success_at:time? last_change_at:time? consecutive_failures:number \
     last_outcome:text? last_verify_at:time? last_verify_outcome:text? created_at:time updated_at:time";
@@ -75,7 +75,7 @@ const PAUSE: &str = "paused:flag since:time? until:time? reason:text?";
 const STATUS: &str = "at:time home:text set_up:flag healthy:flag warnings:list timer:object \
     last_timer_tick_at:time? last_tick_at:time? pause:object next_due:list run:object? \
     crashed_runs:list models:list bytes_left:number leftover_bytes:number disks:list shards:list missed_slots:list \
-    asked_to_wait_until:time?";
+    asked_to_wait_until:time? logins:list";
 
 const STATUS_MODEL: &str = "name:text model:text last_verify_at:time? last_verify_outcome:text? state:text scheduled:flag last_outcome:text? \
     error_kind:text? error:text? last_check_at:time? last_success_at:time? last_change_at:time? \

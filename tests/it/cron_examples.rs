@@ -52,6 +52,7 @@ const METRICS: &[&str] = &[
     "hfdl_run_last_exit_code",
     "hfdl_run_last_start_timestamp_seconds",
     "hfdl_runs_skipped_total",
+    "hfdl_token_expires_timestamp_seconds",
 ];
 
 fn read(name: &str) -> String {

@@ -170,6 +170,101 @@ fn files_that_are_refused_plainly_come_in_chunks_at_once_the_next_time() {
 }
 
 #[test]
+fn a_bridge_that_fails_is_replaced_by_chunks_until_the_next_night() {
+    let faults = [
+        Fault::Status(502),
+        Fault::RetryAfter("30".to_owned()),
+        Fault::Reset,
+        Fault::CutAfter(0),
+    ];
+    for fault in faults {
+        let env = world();
+        env.hub().fault(On::api(Api::Cdn), fault.clone());
+        let bytes = noise(3 * MIB, 1);
+        publish(&env, &bytes);
+        download(&env, &bytes);
+        assert!(env.hub().count(Api::Cdn) > 0);
+        assert!(env.hub().count(Api::Xorb) > 0, "{fault:?}");
+
+        let bytes = noise(3 * MIB, 2);
+        publish_in(&env, "acme/later", &bytes);
+        env.now("2026-03-02T02:00:00Z");
+        download_from(&env, "acme/later", &bytes);
+        assert_eq!(env.hub().count(Api::Cdn), 0, "{fault:?}");
+        env.hub().heal();
+
+        let bytes = noise(3 * MIB, 3);
+        publish_in(&env, "acme/next", &bytes);
+        env.now(NIGHTS[1]);
+        download_from(&env, "acme/next", &bytes);
+        let requests = (env.hub().count(Api::Cdn) > 0, env.hub().count(Api::Xorb));
+        assert_eq!(requests, (true, 0), "{fault:?}");
+    }
+}
+
+#[test]
+fn a_bridge_that_fails_costs_one_file_of_a_run_a_request() {
+    let env = world();
+    env.hub().fault(On::api(Api::Cdn), Fault::Status(503));
+    let mut draft = env.hub().repo("acme/many").commit("main");
+    for n in 0..6 {
+        // Files below the size of a segment are fetched in one request.
+        draft = draft.stored(&format!("{n}.bin"), noise(300_000, n));
+    }
+    draft.stored("large.bin", noise(3 * MIB, 9)).publish();
+    let args = ["download", "acme/many", "-c", "download.retries=0"];
+    env.hfdl(args.into_iter().chain(["-c", "download.connections=1"]))
+        .succeeds();
+    env.hfdl(["verify", "acme/many"]).succeeds();
+    assert_eq!(
+        env.hub().count(Api::Cdn),
+        1,
+        "{}",
+        env.hub().describe_requests()
+    );
+}
+
+#[test]
+fn a_bridge_and_a_storage_that_both_fail_are_a_temporary_error() {
+    let env = world();
+    env.hub().fault(On::api(Api::Cdn), Fault::Status(503));
+    env.hub()
+        .fault(On::api(Api::Reconstruction), Fault::Status(503));
+    publish(&env, &noise(3 * MIB, 1));
+    env.hfdl(["download", "acme/tiny"])
+        .exits(5)
+        .explains("the storage host `127.0.0.1` answered HTTP 503");
+    assert_eq!(dead_ends(&env), Vec::<String>::new());
+}
+
+#[test]
+fn a_hub_that_gives_no_storage_token_is_asked_three_times() {
+    let env = world();
+    let mut bytes = noise(3 * MIB, 1);
+    publish(&env, &bytes);
+    download(&env, &bytes);
+    env.hub()
+        .fault(On::api(Api::XetReadToken), Fault::Status(500));
+
+    bytes.splice(MIB..MIB, noise(50_000, 2));
+    publish(&env, &bytes);
+    assert_eq!(download(&env, &bytes), bytes.len());
+    assert_eq!(env.hub().count(Api::XetReadToken), 3);
+
+    bytes.splice(MIB..MIB, noise(50_000, 3));
+    publish(&env, &bytes);
+    env.now("2026-03-02T02:00:00Z");
+    assert_eq!(download(&env, &bytes), bytes.len());
+    assert_eq!(xet_requests(&env), 0, "{}", env.hub().describe_requests());
+    env.hub().heal();
+
+    bytes.splice(MIB..MIB, noise(50_000, 4));
+    publish(&env, &bytes);
+    env.now(NIGHTS[1]);
+    assert!(download(&env, &bytes) < MIB);
+}
+
+#[test]
 fn an_unreachable_network_marks_no_dead_end() {
     let env = world();
     let old = noise(3 * MIB, 1);

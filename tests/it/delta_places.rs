@@ -219,7 +219,7 @@ fn a_token_that_is_not_given_is_asked_for_once_and_not_for_each_file() {
     env.line("download acme/tiny").succeeds();
     assert_eq!(
         env.hub().count(Api::XetReadToken),
-        6,
+        3,
         "the attempts of one question"
     );
 }

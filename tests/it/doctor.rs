@@ -44,6 +44,52 @@ fn healthy() -> TestEnv {
     env
 }
 
+#[test]
+fn a_variable_that_points_readers_elsewhere_is_named_with_both_caches() {
+    for (name, value, path) in [
+        ("LLAMA_CACHE", "/srv/llama", "/srv/llama"),
+        ("TRANSFORMERS_CACHE", "/srv/old", "/srv/old"),
+        ("HF_HUB_CACHE", "/srv/hub", "/srv/hub"),
+        ("HUGGINGFACE_HUB_CACHE", "/srv/hub", "/srv/hub"),
+        ("HF_HOME", "/srv/hf", "/srv/hf/hub"),
+        ("XDG_CACHE_HOME", "/srv/xdg", "/srv/xdg/huggingface/hub"),
+    ] {
+        let env = TestEnv::new();
+        let cache = env.cache().display().to_string();
+        env.set("HFDL_CACHE_DIR", &cache).unset("HF_HUB_CACHE");
+        env.set(name, value);
+        let (verdict, what, next) = check(&env, "readers");
+        assert_eq!(verdict, "warn", "{name}");
+        assert!(
+            what.starts_with(&format!("`{name}` makes ")) && what.contains(&format!("`{path}`")),
+            "{what}"
+        );
+        assert!(
+            what.contains(&format!("the cache that hfdl keeps is `{cache}`")),
+            "{what}"
+        );
+        assert!(next.contains(&format!("unset `{name}`")), "{next}");
+    }
+}
+
+#[test]
+fn variables_that_name_the_cache_of_hfdl_are_no_finding() {
+    let env = TestEnv::new();
+    let cache = env.cache().display().to_string();
+    env.set("HFDL_CACHE_DIR", &cache);
+    for name in ["LLAMA_CACHE", "TRANSFORMERS_CACHE", "HF_HUB_CACHE"] {
+        env.set(name, &cache);
+    }
+    let ran = env.line("doctor --json");
+    let document = ran.json();
+    let mut checks = document["checks"].as_array().unwrap().iter();
+    assert!(
+        checks.all(|check| check["name"] != "readers"),
+        "{}",
+        ran.report()
+    );
+}
+
 fn write_private(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
@@ -227,11 +273,17 @@ fn an_unreadable_token_file_of_another_user_is_found() {
 fn an_unreachable_hub_is_reported_with_its_reason() {
     let env = healthy();
     env.set("http_proxy", "http://127.0.0.1:1");
-    let words = "refused (asked through a proxy)";
+    let words = "the proxy `127.0.0.1:1` cannot be reached: the connection was refused";
     finds(&env, "hub", "fail", words, "whether the proxy runs");
     let proxy = Inbox::answering(407);
     env.set("http_proxy", proxy.base());
-    finds(&env, "hub", "fail", "407", "whether the proxy runs");
+    finds(
+        &env,
+        "hub",
+        "fail",
+        "407",
+        "set `HTTP_PROXY` to `http://USER:",
+    );
     env.set("http_proxy", "gopher://x");
     finds(
         &env,
@@ -570,7 +622,7 @@ fn as_cron_uses_the_environment_of_cron() {
     assert_eq!(check(&env, "hub").0, "ok", "not here");
     env.line("doctor --as-cron")
         .exits(1)
-        .prints("refused (asked through a proxy)");
+        .prints("the proxy `127.0.0.1:1` cannot be reached: the connection was refused");
 }
 
 #[test]

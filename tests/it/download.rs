@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hfdl_test_hub::{Api, Fault, Gate, Hint, On, Shape, TestHub, generated_bytes};
 
@@ -477,6 +478,76 @@ fn a_directory_gets_plain_files_and_keeps_the_users_own() {
 }
 
 #[test]
+fn a_failure_is_reported_without_a_wait_for_a_file_that_another_process_fetches() {
+    let env = world();
+    let draft = env.hub().repo("acme/tiny").commit("main");
+    let draft = draft.lfs("fails.bin", generated_bytes(2 * MIB, 1));
+    let held = generated_bytes(2 * MIB, 2);
+    let name = hfdl_test_hub::sha256_hex(&held);
+    draft.lfs("held.bin", held).publish();
+    env.hub().fault(On::cdn("fails.bin"), Fault::Status(503));
+    let private = repo_folder(&env).join(".hfdl");
+    fs::create_dir_all(&private).unwrap();
+    let lock = fs::File::create(private.join(format!("{name}.incomplete.lock"))).unwrap();
+    lock.lock().unwrap();
+    let began = Instant::now();
+    env.hfdl(["download", "acme/tiny", "-v", "-c", "download.retries=1"])
+        .exits(5)
+        .explains("answered HTTP 503")
+        .explains("`acme/tiny: held.bin`: another process is fetching it; waiting up to 10 s");
+    assert!(
+        began.elapsed() < Duration::from_secs(6),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+/// Writes the note of a file as the official client does: later than the file.
+fn note_officially(dir: &Path, commit: &str, name: &str, bytes: &[u8]) {
+    let notes = dir.join(".cache/huggingface/download");
+    fs::create_dir_all(&notes).unwrap();
+    let etag = hfdl_test_hub::git_blob_id(bytes);
+    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let note = format!("{commit}\n{etag}\n{}\n", at.as_secs_f64() + 60.0);
+    fs::write(notes.join(format!("{name}.metadata")), note).unwrap();
+}
+
+#[test]
+fn files_that_are_gone_upstream_are_deleted_though_the_official_client_renewed_their_notes() {
+    let env = world();
+    let dir = env.root().join("out");
+    let to = dir.to_string_lossy().into_owned();
+    let repo = env.hub().repo("acme/tiny");
+    let commit = repo.commit("main").file("config.json", b"{}");
+    let commit = commit.file("old.txt", b"old").file("mine.txt", b"theirs");
+    let first = commit.file("by-hf.txt", b"hf").publish();
+    // The official client has put one of the files there before.
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("by-hf.txt"), b"hf").unwrap();
+    note_officially(&dir, &first, "by-hf.txt", b"hf");
+    env.hfdl(["download", "acme/tiny", "--to", &to]).succeeds();
+
+    note_officially(&dir, &first, "old.txt", b"old");
+    // Notes tell the time and the content of a file, and both may be wrong.
+    fs::write(dir.join("mine.txt"), b"changed").unwrap();
+    note_officially(&dir, &first, "mine.txt", b"theirs");
+    fs::write(dir.join("note.txt"), b"of the user").unwrap();
+    note_officially(&dir, &first, "note.txt", b"of the user");
+    let gone = repo.commit("main").remove("old.txt").remove("mine.txt");
+    gone.remove("by-hf.txt").publish();
+    let ran = env.hfdl(["download", "acme/tiny", "--to", &to, "--delete", "--json"]);
+    ran.succeeds();
+    assert_eq!(ran.json()["sessions"][0]["files"]["deleted"], 2);
+    assert!(!dir.join("old.txt").exists(), "the note was renewed");
+    assert!(
+        !dir.join("by-hf.txt").exists(),
+        "of an earlier commit, by hf"
+    );
+    assert_eq!(fs::read(dir.join("mine.txt")).unwrap(), b"changed");
+    assert_eq!(fs::read(dir.join("note.txt")).unwrap(), b"of the user");
+}
+
+#[test]
 fn a_file_that_the_official_client_holds_is_waited_for_and_not_for_ever() {
     let env = world();
     publish_tiny(&env);
@@ -486,9 +557,9 @@ fn a_file_that_the_official_client_holds_is_waited_for_and_not_for_ever() {
     let lock = fs::File::create(notes.join("config.json.lock")).unwrap();
     lock.lock().unwrap();
     let to = dir.to_string_lossy().into_owned();
-    env.hfdl(["download", "acme/tiny", "--to", &to, "-vv"])
+    env.hfdl(["download", "acme/tiny", "--to", &to, "-v"])
         .succeeds()
-        .explains("config.json.lock` is locked by another program");
+        .explains("config.json.lock` is locked by another program; waiting up to 2 s");
     assert!(dir.join("config.json").exists());
 }
 

@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Stdio;
 
 use hfdl::domain::placement::NormalForms;
-use hfdl::sys::abilities::normal_forms;
+use hfdl::sys::abilities::placement;
 use hfdl_test_hub::{Api, Fault, On, generated_bytes};
 
 use crate::support::env::TestEnv;
@@ -171,7 +171,7 @@ fn accents_in_two_forms_are_two_files_or_refused_by_the_disk_itself() {
     let draft = draft.file("caf\u{e9}.txt", b"one");
     let commit = draft.file("cafe\u{301}.txt", b"two").publish();
     let ran = env.hfdl(["download", "acme/tiny"]);
-    if normal_forms(env.root()).unwrap() == NormalForms::Ignored {
+    if placement(env.root(), None).unwrap().forms == NormalForms::Ignored {
         ran.exits(1)
             .explains("`caf\\u{e9}.txt` and `cafe\\u{301}.txt` would be one file");
         assert!(env.hub().downloads("caf\u{e9}.txt").is_empty());

@@ -80,6 +80,7 @@ const BORDERS: &[(&str, &[&str])] = &[
     ("percent_encoding", BEYOND_DOMAIN),
     ("rusqlite", &["store/"]),
     ("rustix", &["sys/"]),
+    ("rustls", &["sys/http/"]),
     ("serde", &["*/wire.rs", "json/", "ops/document/"]),
     // Commands build their documents from the shapes in `json/`.
     (

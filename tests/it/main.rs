@@ -55,9 +55,12 @@ mod install_script;
 #[cfg(target_os = "linux")]
 mod kills;
 mod layers;
+mod logins;
 #[cfg(target_os = "linux")]
 mod nights;
 mod notify;
+#[cfg(target_os = "linux")]
+mod odd_disks;
 mod outdated;
 mod ownership;
 mod ownership_audit;

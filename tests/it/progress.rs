@@ -56,6 +56,7 @@ fn listen(env: &TestEnv) -> Told {
         filter: Filter::default(),
         required: BTreeSet::new(),
         destination: Destination::Cache,
+        token_name: None,
         known_commit: None,
         needs_token: false,
         held_commit: None,
@@ -151,8 +152,11 @@ fn xet_hash(bytes: &[u8]) -> String {
 
 /// Downloads what is due at a terminal, and returns all that it shows.
 #[cfg(target_os = "linux")]
-fn shown_at_a_terminal(variable: Option<&str>) -> Option<String> {
+fn shown_at_a_terminal(variable: Option<&str>, fault: Option<Fault>) -> Option<String> {
     let env = TestEnv::new();
+    if let Some(fault) = fault {
+        env.hub().fault(On::cdn(FILE).times(1), fault);
+    }
     env.set("HFDL_DISK_RESERVE", "0")
         .set("NO_COLOR", "1")
         .set("TERM", "xterm")
@@ -185,8 +189,8 @@ fn shown_at_a_terminal(variable: Option<&str>) -> Option<String> {
 #[test]
 fn without_bars_the_table_of_a_run_is_shown_all_the_same() {
     let (Some(bars), Some(none)) = (
-        shown_at_a_terminal(None),
-        shown_at_a_terminal(Some("HF_HUB_DISABLE_PROGRESS_BARS")),
+        shown_at_a_terminal(None, None),
+        shown_at_a_terminal(Some("HF_HUB_DISABLE_PROGRESS_BARS"), None),
     ) else {
         return;
     };
@@ -198,4 +202,14 @@ fn without_bars_the_table_of_a_run_is_shown_all_the_same() {
             "{shown:?}"
         );
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_retry_is_shown_above_the_bars_at_once() {
+    let Some(shown) = shown_at_a_terminal(None, Some(Fault::Status(503))) else {
+        return;
+    };
+    let (retry, end) = (shown.find("answered HTTP 503"), shown.find("updated"));
+    assert!(retry.is_some() && retry < end, "{shown:?}");
 }

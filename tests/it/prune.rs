@@ -36,6 +36,26 @@ fn world() -> TestEnv {
     env
 }
 
+#[test]
+fn folders_in_which_a_killed_process_tried_the_file_system_are_removed() {
+    let env = world();
+    publish(&env, "main", 1, &mut Truth::new());
+    env.line("models add acme/tiny").succeeds();
+    env.line("download acme/tiny").succeeds();
+    let private = env.cache().join("models--acme--tiny/.hfdl");
+    let homes = fs::read_dir(private.join("homes")).unwrap();
+    let homes: Vec<PathBuf> = homes.map(|entry| entry.unwrap().path()).collect();
+    let probes = [&private, &homes[0]].map(|folder| folder.join("tmp-0123456789abcdef"));
+    for probe in &probes {
+        fs::create_dir_all(probe.join("links/commit")).unwrap();
+        fs::write(probe.join("file"), "linked").unwrap();
+    }
+    env.line("prune --yes").succeeds();
+    for probe in &probes {
+        assert!(!probe.exists(), "{}", probe.display());
+    }
+}
+
 /// Publishes one more commit: a file that never changes, and one of `n` KiB that does.
 fn publish(env: &TestEnv, branch: &str, n: u8, truth: &mut Truth) -> String {
     // Files of more than a MiB are those that a later run can go on with.

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use hfdl_test_hub::{Fault, Gate, On, Shape, TestHub};
+use hfdl_test_hub::{Fault, Gate, On, ServerCertificate, Shape, TestHub};
 
 use crate::support::env::{Ran, TestEnv};
 use crate::support::proxy::Proxy;
@@ -14,10 +14,22 @@ const TOKEN: &str = "hf_a_token_for_tests";
 
 /// A hub that speaks TLS, with a small and a large file behind a gate.
 fn world() -> TestEnv {
+    world_with(ServerCertificate::default())
+}
+
+fn world_with(certificate: ServerCertificate) -> TestEnv {
     let env = TestEnv::new();
     env.set("HFDL_DISK_RESERVE", "0").set("HF_TOKEN", TOKEN);
-    publish(env.start_hub(TestHub::builder().tls()));
+    publish(env.start_hub(TestHub::builder().tls_with(certificate)));
     env
+}
+
+/// Returns a certificate that is its own CA.
+fn own_ca() -> ServerCertificate {
+    ServerCertificate {
+        is_own_ca: true,
+        ..ServerCertificate::default()
+    }
 }
 
 fn publish(hub: &TestHub) {
@@ -99,6 +111,71 @@ fn an_unknown_certificate_is_an_error_with_a_hint() {
         .exits(1)
         .explains("the CA certificates cannot be read")
         .explains("/no/such/bundle.pem");
+}
+
+#[test]
+fn a_certificate_that_is_its_own_ca_is_trusted_if_the_bundle_has_exactly_it() {
+    let env = world_with(own_ca());
+    trust(&env);
+    download(&env).succeeds();
+    env.hfdl(["verify", "acme/tiny"]).succeeds();
+}
+
+#[test]
+fn a_certificate_that_is_its_own_ca_is_not_trusted_with_another_bundle() {
+    let env = world_with(own_ca());
+    let foreign = env.root().join("other.pem");
+    let other = TestHub::builder().tls_with(own_ca()).start();
+    fs::write(&foreign, other.ca_pem()).unwrap();
+    for bundle in [None, Some(foreign)] {
+        if let Some(bundle) = &bundle {
+            env.set("SSL_CERT_FILE", &bundle.to_string_lossy());
+        }
+        download(&env)
+            .exits(5)
+            .explains("the server's certificate is signed by itself and is not a trusted one")
+            .explains("set `SSL_CERT_FILE` to its CA bundle");
+        assert!(env.hub().requests().is_empty());
+    }
+}
+
+#[test]
+fn a_trusted_certificate_is_checked_for_its_dates_and_names() {
+    for is_own_ca in [false, true] {
+        let expired = ServerCertificate {
+            is_own_ca,
+            is_expired: true,
+            ..ServerCertificate::default()
+        };
+        let other_name = ServerCertificate {
+            is_own_ca,
+            names: vec!["hub.example".to_owned()],
+            ..ServerCertificate::default()
+        };
+        let expectations = [
+            (
+                expired,
+                "the server's certificate expired on 2020-12-31T00:00:00Z",
+                "next: correct the clock of this machine, or renew the server's certificate",
+            ),
+            (
+                other_name,
+                "the server's certificate is for another name: not for `127.0.0.1`, but for \
+                 `hub.example`",
+                "next: use a name of the certificate for the server",
+            ),
+        ];
+        for (certificate, cause, next) in expectations {
+            let env = world_with(certificate);
+            trust(&env);
+            download(&env).exits(5).explains(cause).explains(next);
+            let doctor = env.hfdl(["doctor"]);
+            doctor
+                .prints(cause)
+                .prints(next.trim_start_matches("next: "));
+            assert!(env.hub().requests().is_empty());
+        }
+    }
 }
 
 #[test]
@@ -223,11 +300,76 @@ fn a_proxy_is_used_for_every_host_outside_no_proxy() {
     }
 }
 
-#[test]
-fn a_proxy_that_is_not_there_is_temporary() {
+/// Returns an environment whose large file comes from a plain hub through a proxy.
+fn world_behind(proxy: &str) -> TestEnv {
     let env = world();
     trust(&env);
-    env.set("HTTPS_PROXY", "http://127.0.0.1:1");
-    download(&env).exits(5);
-    assert!(env.hub().requests().is_empty());
+    env.set("HTTPS_PROXY", proxy);
+    env
+}
+
+#[test]
+fn a_proxy_that_is_not_there_is_named_and_is_temporary() {
+    for scheme in ["http", "socks5", "socks5h"] {
+        let env = world_behind(&format!("{scheme}://user:geheim@127.0.0.1:1"));
+        let reason = "the proxy `127.0.0.1:1` cannot be reached: the connection was refused";
+        let next = "look whether the proxy runs, and correct `HTTPS_PROXY`";
+        let ran = download(&env);
+        ran.exits(5).explains(reason).explains(next);
+        let doctor = env.hfdl(["doctor"]);
+        doctor.prints(reason).prints(next);
+        for ran in [ran, doctor] {
+            assert!(!ran.report().contains("geheim"), "{}", ran.report());
+        }
+        assert!(env.hub().requests().is_empty());
+    }
+}
+
+#[test]
+fn a_proxy_that_wants_a_password_is_named_with_the_way_to_give_it() {
+    for (scheme, code) in [("http", " (HTTP 407)"), ("socks5", "")] {
+        let proxy = Proxy::start_with_password();
+        let address = proxy.url().replace("http://", "");
+        let set_to = format!("set `HTTPS_PROXY` to `{scheme}://USER:PASSWORD@{address}`");
+        let env = world_behind(&format!("{scheme}://{address}"));
+        let wants = format!("the proxy `{address}` wants a user name and a password{code}");
+        download(&env).exits(5).explains(&wants).explains(&set_to);
+        env.hfdl(["doctor"]).prints(&wants).prints(&set_to);
+
+        env.set("HTTPS_PROXY", &format!("{scheme}://user:geheim@{address}"));
+        let refuses = format!("the proxy `{address}` refuses the user name or password{code}");
+        let ran = download(&env);
+        ran.exits(5).explains(&refuses);
+        assert!(!ran.report().contains("geheim"), "{}", ran.report());
+        assert!(env.hub().requests().is_empty());
+    }
+}
+
+#[test]
+fn a_dead_proxy_before_the_storage_alone_is_named_with_the_next_step() {
+    let env = world_behind("http://127.0.0.1:1");
+    let endpoint = env.hub().endpoint();
+    env.set("NO_PROXY", endpoint.trim_start_matches("https://"));
+    download(&env)
+        .exits(5)
+        .explains("the proxy `127.0.0.1:1` cannot be reached: the connection was refused")
+        .explains("next: look whether the proxy runs, and correct `HTTPS_PROXY`");
+}
+
+#[test]
+fn a_host_that_cannot_be_reached_is_not_taken_for_the_proxy() {
+    let env = world();
+    trust(&env);
+    env.set("HF_ENDPOINT", "https://127.0.0.1:1");
+    let ran = download(&env);
+    ran.exits(5)
+        .explains("`https://127.0.0.1:1`: the connection was refused");
+    assert!(!ran.stderr().contains("proxy"), "{}", ran.report());
+}
+
+#[test]
+fn a_network_in_no_proxy_is_reached_without_the_proxy() {
+    let env = world_behind("http://127.0.0.1:1");
+    env.set("NO_PROXY", "10.0.0.0/8 127.0.0.0/8");
+    download(&env).succeeds();
 }

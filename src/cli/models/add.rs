@@ -15,6 +15,7 @@ use crate::domain::snapshot::NothingSelected;
 use crate::domain::units::ByteSize;
 use crate::json::{ModelView, document};
 use crate::ops;
+use crate::ops::login::Renewal;
 use crate::ops::models::HubCheck;
 use crate::store::{Store, StoreError};
 use crate::sys::stop::StopFlag;
@@ -61,7 +62,9 @@ impl AddModel {
         let check = if self.no_check {
             None
         } else {
-            let hub = ops::hub::connect(&context.host, &settings, &StopFlag::new())?;
+            let stop = StopFlag::new();
+            let clients = ops::hub::connect(&context.host, &settings, &stop, Renewal::Never)?;
+            let hub = clients.with_token(spec.token_name.as_ref())?;
             Some(ops::models::check_with_hub(&hub, &spec).map_err(|err| {
                 anyhow::Error::new(err).context(format!("could not add `{}`", spec.name))
             })?)

@@ -11,6 +11,7 @@ use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::ExitStatus;
 use crate::json::document;
 use crate::ops;
+use crate::ops::login::Renewal;
 use crate::ops::outdated::{UpstreamAnswer, UpstreamStanding};
 use crate::store::{ModelFilter, Store};
 use crate::sys::stop::StopFlag;
@@ -32,8 +33,9 @@ impl Outdated {
         let store = Store::open_read_only(&context.home.database(), context.now())?;
         let settings = context.settings(Some(&store))?;
         let models = self.models(&store)?;
-        let hub = ops::hub::connect(&context.host, &settings, &StopFlag::new())?;
-        let answers = ops::outdated::ask_all(&hub, models);
+        let stop = StopFlag::new();
+        let clients = ops::hub::connect(&context.host, &settings, &stop, Renewal::Never)?;
+        let answers = ops::outdated::ask_all(&clients, models);
         for answer in &answers {
             if let Some(explanation) = explain(answer) {
                 context.show_problem(&explanation);

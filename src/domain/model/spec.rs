@@ -8,6 +8,7 @@ use super::{EntryName, Tag};
 use crate::domain::field::Read::{Before, List, Number, Place, Places, Switch, Text};
 use crate::domain::field::{Entity, Field, FieldValue, parsed, set, set_list};
 use crate::domain::filter::Filter;
+use crate::domain::login::TokenName;
 use crate::domain::repo::{NameError, Repo, Revision};
 use crate::domain::repo_arg::RepoArg;
 use crate::domain::view::{ViewMapping, ViewSpec};
@@ -65,6 +66,8 @@ pub struct ModelSpec {
     pub keep_revisions: Option<u32>,
     pub enabled: bool,
     pub tags: BTreeSet<Tag>,
+    /// The token of `stored_tokens` to use; `None` uses that of the machine.
+    pub token_name: Option<TokenName>,
     /// Where other programs find the files, too.
     pub views: BTreeSet<ViewSpec>,
     /// The paths of files in views whose kind asks for them.
@@ -86,6 +89,7 @@ impl ModelSpec {
             keep_revisions: None,
             enabled: true,
             tags: BTreeSet::new(),
+            token_name: None,
             views: BTreeSet::new(),
             view_map: BTreeSet::new(),
             view_copy: false,
@@ -157,6 +161,10 @@ const FIELDS: &[ModelField] = &[
         .absent("as the setting says")
         .flag("keep-revisions", "N", "Revisions to keep on disk (default: the setting keep.revisions)")
         .no("Follow the setting keep.revisions again"),
+    ModelField::new("token_name", |m| FieldValue::optional(m.token_name.as_ref()), Text(set_token_name))
+        .absent("of this machine")
+        .flag("token-name", "NAME", "Token to use, by its name in `hf auth list` (default: that of this machine)")
+        .no("Use the token of this machine again"),
     ModelField::new("views", |m| FieldValue::list(&m.views), Places(set_views))
         .flag("view", "KIND=DIR", "Show the files to another program, in DIR: dir, lmstudio, ollama, comfyui, text-generation-webui or modelscope")
         .no("Remove all views; `--view none` does the same"),
@@ -188,6 +196,11 @@ fn set_include(model: &mut ModelSpec, texts: Option<Vec<String>>) -> Result<(), 
 
 fn set_exclude(model: &mut ModelSpec, texts: Option<Vec<String>>) -> Result<(), String> {
     model.filter.exclude = patterns(texts.unwrap_or_default())?;
+    Ok(())
+}
+
+fn set_token_name(model: &mut ModelSpec, text: Option<&str>) -> Result<(), String> {
+    model.token_name = parsed(text)?;
     Ok(())
 }
 

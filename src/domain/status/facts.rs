@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::FailedTick;
 use crate::domain::hold::HeldUpdate;
+use crate::domain::login::Login;
 use crate::domain::model::{EntryName, Model, ModelSummary};
 use crate::domain::outcome::{Effect, Outcome, VerifyOutcome, words};
 use crate::domain::pause::Pause;
@@ -56,6 +57,8 @@ pub struct Status {
     /// success of their repository.
     pub leftover_bytes: u64,
     pub check_max_age: Seconds,
+    /// The logins that end, of the tokens in use.
+    pub logins: Vec<Login>,
     /// The error of the database; most of the above is missing then.
     pub database_trouble: Option<DatabaseTrouble>,
 }

@@ -4,6 +4,7 @@ use super::age::{impossible_schedule, stale_check, wrong_clock};
 use super::facts::{DiskFacts, ModelStatus, Status, TimerFacts};
 use super::failed_tick::FailedTick;
 use super::trouble::{damage, failed_view, held_update, model_trouble};
+use crate::domain::login::LOGIN_ADVICE;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::words;
 use crate::domain::run::Run;
@@ -25,6 +26,8 @@ words! {
         TimerDoubt = "timer-doubt",
         CrashedRun = "crashed-run",
         SilentRun = "silent-run",
+        /// A login ends soon or has ended, and cannot be renewed.
+        LoginEnds = "login-ends",
         ScheduleUnusable = "schedule-unusable",
         ScheduleImpossible = "schedule-impossible",
         ModelDamaged = "model-damaged",
@@ -81,6 +84,7 @@ pub fn assess(status: &Status) -> Vec<Warning> {
     warnings.extend(status.crashed.iter().map(crashed_run));
     warnings.extend(silent_run(status));
     warnings.extend(failed_tick(status, &warnings));
+    warnings.extend(ending_logins(status));
     warnings.extend(status.unusable.iter().map(unusable_schedule));
     warnings.extend(status.impossible.iter().map(impossible_schedule));
     warnings.extend(status.models.iter().filter_map(damage));
@@ -191,6 +195,12 @@ fn failed_tick(status: &Status, others: &[Warning]) -> Option<Warning> {
     failed.and_then(FailedTick::warning)
 }
 
+fn ending_logins(status: &Status) -> impl Iterator<Item = Warning> {
+    let messages = status.logins.iter();
+    let messages = messages.filter_map(|login| login.warning(status.now));
+    messages.map(|message| Warning::new(WarningKind::LoginEnds, message, LOGIN_ADVICE))
+}
+
 fn bad_row(row: &str) -> Warning {
     let message = format!("a row of the database cannot be read and is skipped: {row}");
     let hint = "remove the entry and add it anew, or restore `hfdl.db` from a backup";
@@ -250,6 +260,7 @@ mod tests {
             }],
             leftover_bytes: 0,
             check_max_age: Seconds(7 * 86_400),
+            logins: Vec::new(),
             database_trouble: None,
         }
     }

@@ -33,7 +33,7 @@ fn large(dir: &std::path::Path) -> LargeFile {
         rank: 0,
     };
     // Allocate less than `size_bytes`: these tests never write the partial file.
-    let opened = PartialFile::open(&job.partial, job.content, 1000).unwrap();
+    let opened = PartialFile::open(&job.partial, job.content, 1000, &RangeSet::new()).unwrap();
     let (partial, on_disk) = opened.expect("no other process holds the lock");
     LargeFile::new(FileId(0), job, partial, &on_disk)
 }

@@ -58,7 +58,7 @@ pub(super) fn try_out(folder: &Path) -> io::Result<Abilities> {
     Ok(Abilities {
         replaces,
         locks: lock_twice(&at.join("locked")),
-        has_symlinks: abilities::supports_symlinks(at),
+        has_symlinks: abilities::supports_symlinks(at)?,
         has_hard_links: abilities::supports_hard_links(at),
     })
 }
@@ -120,12 +120,12 @@ pub(super) fn judge(
                 .next("unset `HF_HUB_DISABLE_SYMLINKS` if the place has links")
         }
         Symlinks::Wanted if !abilities.has_symlinks => {
-            Finding::warn(check, format!("{place} has no symbolic links"))
+            Finding::warn(check, format!("{place} has no symbolic links that work"))
                 .why(copies)
                 .next(if cfg!(windows) {
                     "switch on the developer mode of Windows, or use another place"
                 } else {
-                    "use a place with links for the cache"
+                    "use a place with links for the cache; sshfs needs `-o no_contain_symlinks`"
                 })
         }
         _ => {

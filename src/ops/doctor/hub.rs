@@ -4,15 +4,17 @@ use std::io::Read;
 
 use anyhow::{Context, Result};
 
-use super::finding::Finding;
+use super::finding::{Finding, FindingLevel};
+use crate::domain::login::{LOGIN_ADVICE, Login};
 use crate::domain::model::{Destination, Model};
 use crate::domain::outcome::ErrorKind;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::settings::Settings;
 use crate::domain::snapshot::RemoteFile;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, render_utc};
 use crate::hub::{FileAddress, HubClient, TokenOrigin};
-use crate::ops::hub::{connect, find_token_here, http, is_offline, network, token_path};
+use crate::ops::hub::{connect, http, is_offline};
+use crate::ops::login::{HubClients, Renewal, find_token_here, logins_in_use, token_path};
 use crate::store::{ModelFilter, Store};
 use crate::sys::fs::modes_for_others;
 use crate::sys::host::Host;
@@ -43,16 +45,11 @@ pub(super) fn reach(
     });
     match asked {
         Err(err) => {
-            let finding = Finding::of_error("hub", "it cannot be asked", &err);
-            let kind = err.downcast_ref::<HttpError>().map(HttpError::kind);
-            found.push(match kind {
-                Some(kind) => finding.next(remedy(kind, HubWay::Direct)),
-                None => finding,
-            });
+            found.push(Finding::of_error("hub", "it cannot be asked", &err));
             None
         }
         Ok(Err(err)) => {
-            found.push(unreachable(endpoint, &err, way(host, endpoint)));
+            found.push(unreachable(endpoint, &err));
             None
         }
         Ok(Ok(answer)) => {
@@ -71,49 +68,14 @@ fn parse_date(text: &str) -> Option<Timestamp> {
     Timestamp::try_from(date).ok()
 }
 
-/// The network path of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum HubWay {
-    Direct,
-    /// The proxy may be at fault if no answer comes.
-    ByProxy,
-}
-
-fn way(host: &Host, endpoint: &str) -> HubWay {
-    let asks_proxy = || {
-        Some(
-            network(host)
-                .ok()?
-                .proxy
-                .is_proxied(&endpoint.parse().ok()?),
-        )
-    };
-    match asks_proxy() {
-        Some(true) => HubWay::ByProxy,
-        _ => HubWay::Direct,
-    }
-}
-
-fn unreachable(endpoint: &str, err: &HttpError, way: HubWay) -> Finding {
-    let finding = Finding::fail("hub", format!("`{endpoint}` cannot be reached"));
-    let why = match way {
-        HubWay::Direct => err.reason().to_owned(),
-        HubWay::ByProxy => format!("{} (asked through a proxy)", err.reason()),
-    };
-    finding.why(why).next(remedy(err.kind(), way))
-}
-
-fn remedy(kind: HttpErrorKind, way: HubWay) -> &'static str {
-    match kind {
-        HttpErrorKind::Tls => {
-            "if the certificate is one of your own network, set `SSL_CERT_FILE` to its CA bundle"
-        }
-        _ if kind == HttpErrorKind::Proxy || way == HubWay::ByProxy => {
-            "look whether the proxy runs, and correct `HTTPS_PROXY` and `HTTP_PROXY`, or name the host in `NO_PROXY`"
-        }
+fn unreachable(endpoint: &str, err: &HttpError) -> Finding {
+    let next = err.hint().unwrap_or(match err.kind() {
         HttpErrorKind::Dns => "look whether this machine knows other names, and `hub.endpoint`",
         _ => "look whether this machine reaches other hosts; behind a firewall set `HTTPS_PROXY`",
-    }
+    });
+    Finding::fail("hub", format!("`{endpoint}` cannot be reached"))
+        .why(err.reason())
+        .next(next)
 }
 
 fn answered(endpoint: &str, answer: &Response) -> Finding {
@@ -144,9 +106,9 @@ fn answered(endpoint: &str, answer: &Response) -> Finding {
 }
 
 /// Finds the token, and asks the Hub for its account.
-pub(super) fn token(host: &Host, settings: &Settings) -> Vec<Finding> {
-    let origin = match find_token_here(host) {
-        Ok(Some((_, origin))) => origin,
+pub(super) fn token(host: &Host, clients: &Result<HubClients>) -> Vec<Finding> {
+    let origin = match origin(host) {
+        Ok(Some(origin)) => origin,
         Ok(None) => {
             return vec![
                 Finding::ok("token", "there is none; public repositories need none")
@@ -169,27 +131,83 @@ pub(super) fn token(host: &Host, settings: &Settings) -> Vec<Finding> {
         );
     }
     let is_in_file = token_path(host).is_ok_and(|path| path.is_file());
-    if origin != TokenOrigin::File && !is_in_file {
+    let is_variable = !matches!(origin, TokenOrigin::File | TokenOrigin::Oidc);
+    if is_variable && !is_in_file {
         found.push(
             Finding::warn("token-file", format!("the token is in {origin} only"))
                 .why("a timer starts runs without the variables of your shell")
                 .next("keep it in a file as well: `hf auth login`"),
         );
     }
-    found.push(match client(host, settings) {
-        Ok(hub) => validity(&hub, origin),
-        Err(err) => Finding::of_error("token", "it cannot be tried", &err),
+    found.push(match clients {
+        Ok(clients) => validity(&clients.own().with_retry(RetryPolicy::never()), &origin),
+        Err(err) => Finding::of_error("token", "it cannot be tried", err),
     });
     found
 }
 
-/// Makes a client that never retries.
-fn client(host: &Host, settings: &Settings) -> Result<HubClient> {
-    let hub = connect(host, settings, &StopFlag::new())?;
-    Ok(hub.with_retry(RetryPolicy::never()))
+/// Returns the source of the token, without asking the Hub.
+fn origin(host: &Host) -> Result<Option<TokenOrigin>> {
+    let is_implicit = !host.is_on("HF_HUB_DISABLE_IMPLICIT_TOKEN");
+    if is_implicit && !is_offline(host) && host.variable("HF_OIDC_RESOURCE").is_some() {
+        return Ok(Some(TokenOrigin::Oidc));
+    }
+    Ok(find_token_here(host)?.map(|(_, origin)| origin))
 }
 
-fn validity(hub: &HubClient, origin: TokenOrigin) -> Finding {
+/// Makes the clients for the Hub; no login is renewed.
+pub(super) fn clients(host: &Host, settings: &Settings) -> Result<HubClients> {
+    connect(host, settings, &StopFlag::new(), Renewal::Never)
+}
+
+/// Checks the names of tokens that models choose, and the ends of the logins in use.
+pub(super) fn logins(
+    host: &Host,
+    settings: &Settings,
+    store: Option<&Store>,
+    clients: &Result<HubClients>,
+) -> Vec<Finding> {
+    let mut found = Vec::new();
+    for model in enabled_models(store) {
+        let name = model.spec.token_name.as_ref();
+        if let Ok(clients) = clients
+            && let Err(err) = clients.with_token(name)
+        {
+            let what = format!("`{}` has no token", model.spec.name);
+            found.push(Finding::of_error("token-name", what, &err));
+        }
+    }
+    let now = host.now();
+    let logins = logins_in_use(host, settings, store).into_iter();
+    let examine = |login: Login| {
+        let (name, at) = (&login.name, render_utc(login.expires_at));
+        if let Some(warning) = login.warning(now) {
+            let level = match login.has_ended(now) {
+                true => FindingLevel::Fail,
+                false => FindingLevel::Warn,
+            };
+            return Finding::new("login", level, warning).next(LOGIN_ADVICE);
+        }
+        let ends = format!("the login `{name}` ends at {at}");
+        match &login.obstacle {
+            None => Finding::ok("login", ends).why("a run renews it a day before"),
+            Some(obstacle) => Finding::ok("login", ends).why(obstacle.to_string()),
+        }
+    };
+    found.extend(logins.map(examine));
+    found
+}
+
+fn enabled_models(store: Option<&Store>) -> Vec<Model> {
+    let enabled = ModelFilter {
+        enabled: Some(true),
+        ..ModelFilter::default()
+    };
+    let models = store.and_then(|store| store.readable_models(&enabled).ok());
+    models.unwrap_or_default()
+}
+
+fn validity(hub: &HubClient, origin: &TokenOrigin) -> Finding {
     match hub.whoami() {
         Ok(Some(me)) => {
             let role = me
@@ -210,7 +228,11 @@ fn validity(hub: &HubClient, origin: TokenOrigin) -> Finding {
 }
 
 /// Fetches one byte of a large file of a registered model.
-pub(super) fn storage(host: &Host, settings: &Settings, store: Option<&Store>) -> Vec<Finding> {
+pub(super) fn storage(
+    host: &Host,
+    clients: &Result<HubClients>,
+    store: Option<&Store>,
+) -> Vec<Finding> {
     if is_offline(host) {
         return Vec::new();
     }
@@ -218,19 +240,13 @@ pub(super) fn storage(host: &Host, settings: &Settings, store: Option<&Store>) -
         "storage",
         "no model is registered whose bytes could be tried",
     );
-    let models = store.map(|store| {
-        store.readable_models(&ModelFilter {
-            enabled: Some(true),
-            ..ModelFilter::default()
-        })
-    });
-    let models = models.transpose().unwrap_or_default().unwrap_or_default();
+    let models = enabled_models(store);
     let Some(model) = choose(&models) else {
         return vec![nothing];
     };
-    let hub = match client(host, settings) {
-        Ok(hub) => hub,
-        // The check of the token has reported the reason.
+    // The check of the token has reported the reason of an error.
+    let clients = match clients {
+        Ok(clients) => clients,
         Err(_) => {
             return vec![Finding::skipped(
                 "storage",
@@ -239,7 +255,7 @@ pub(super) fn storage(host: &Host, settings: &Settings, store: Option<&Store>) -
         }
     };
     let name = &model.spec.name;
-    vec![match fetch_a_byte(&hub, model) {
+    vec![match fetch_a_byte(clients, model) {
         Ok(Some(place)) => Finding::ok("storage", format!("`{place}` hands out bytes of `{name}`")),
         Ok(None) => Finding::skipped("storage", format!("`{name}` has no file with bytes")),
         Err(err) => {
@@ -263,8 +279,10 @@ fn choose(models: &[Model]) -> Option<&Model> {
         .or(models.first())
 }
 
-fn fetch_a_byte(hub: &HubClient, model: &Model) -> Result<Option<String>> {
+fn fetch_a_byte(clients: &HubClients, model: &Model) -> Result<Option<String>> {
     let spec = &model.spec;
+    let hub = clients.with_token(spec.token_name.as_ref())?;
+    let hub = hub.with_retry(RetryPolicy::never());
     let commit = hub.revision(&spec.repo, &spec.revision)?.commit;
     let remote = hub.tree(&spec.repo, &commit)?;
     // The storage serves large files only; the Hub itself serves small ones.

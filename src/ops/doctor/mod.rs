@@ -16,6 +16,7 @@ mod finding;
 mod hub;
 mod places;
 mod programs;
+mod readers;
 mod schedules;
 mod timer;
 mod views;
@@ -59,6 +60,7 @@ impl Doctor<'_> {
         let settings = self.settings(store.as_ref(), &mut found);
         found.extend(places::known(store.as_ref(), &settings, now, self.mending));
         found.extend(places::cache(host, &settings, self.mending));
+        found.extend(readers::elsewhere(host, &settings));
         if let Some(store) = &store {
             let others = places::other_homes(host, home, &settings, store, now);
             found.extend(others.unwrap_or_else(|err| {
@@ -74,8 +76,10 @@ impl Doctor<'_> {
         found.push(clock::zone(host));
         let answer = hub::reach(host, &settings, &mut found);
         found.push(clock::clock(now, answer));
-        found.extend(hub::token(host, &settings));
-        found.extend(hub::storage(host, &settings, store.as_ref()));
+        let clients = hub::clients(host, &settings);
+        found.extend(hub::token(host, &clients));
+        found.extend(hub::logins(host, &settings, store.as_ref(), &clients));
+        found.extend(hub::storage(host, &clients, store.as_ref()));
         found.extend(programs::hooks(host, &settings));
         found.extend(programs::files(host, &settings));
         found.extend(schedules::schedules(store.as_ref()));

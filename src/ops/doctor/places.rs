@@ -223,11 +223,9 @@ fn place_finding(place: &Examined) -> Finding {
         None => what.push_str(", without a mark: the next run that uses it writes one"),
     }
     let existing = place.path.ancestors().find(|path| path.exists());
-    if let Some(space) = existing.and_then(|path| space_at(path).ok()) {
-        what.push_str(&format!(
-            ", {} free",
-            ByteSize(space.free_bytes).render_short()
-        ));
+    let space = existing.and_then(|path| space_at(path).ok());
+    if let Some(n_bytes) = space.and_then(|space| space.free_bytes) {
+        what.push_str(&format!(", {} free", ByteSize(n_bytes).render_short()));
     }
     Finding::ok("place", what)
 }
@@ -287,7 +285,10 @@ fn free_at(check: &'static str, path: &Path, reserve: ByteSize, whose: &str) -> 
     let Some(space) = space else {
         return Finding::fail(check, format!("cannot tell how much is free at {place}"));
     };
-    let free = ByteSize(space.free_bytes);
+    let Some(free) = space.free_bytes.map(ByteSize) else {
+        let what = format!("the file system of {place} does not tell how much is free");
+        return Finding::ok(check, what);
+    };
     let what = format!("{} free at {place}", free.render_short());
     if free < reserve {
         return Finding::fail(check, what)

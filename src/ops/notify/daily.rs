@@ -1,5 +1,5 @@
-//! Warnings about failed notifications, once a day: cron mails all output of each tick,
-//! and a timer ticks every few minutes.
+//! Warnings about the same trouble, once a day: cron mails all output of each tick, and a
+//! timer ticks every few minutes.
 
 use anyhow::Result;
 

@@ -15,6 +15,7 @@ use crate::domain::session::Session;
 use crate::domain::settings::Settings;
 use crate::domain::time::{Timestamp, believed};
 use crate::notify::metrics::{Facts, LastRun, ModelMetrics, render};
+use crate::ops::login::logins_in_use;
 use crate::ops::ticks::last_ticks;
 use crate::store::{MetaKey, ModelFilter, RunFilter, Store};
 use crate::sys::disk::space_at;
@@ -95,6 +96,10 @@ fn gather(notifier: &Notifier<'_>) -> Result<Facts> {
             ("locked", n_runs(RunOutcome::SkippedLocked)),
             ("paused", n_runs(RunOutcome::SkippedPaused)),
         ],
+        logins: logins_in_use(notifier.host, notifier.settings, Some(store))
+            .into_iter()
+            .map(|login| (login.name.to_string(), login.expires_at))
+            .collect(),
         free: free_space(notifier, &models),
         models: describe(notifier, models)?,
         rate_limits: limits
@@ -183,7 +188,7 @@ fn free_space(notifier: &Notifier<'_>, models: &[Model]) -> Vec<(String, u64)> {
     }
     let free = |place: &PathBuf| {
         let space = place.ancestors().find_map(|folder| space_at(folder).ok())?;
-        Some((place.display().to_string(), space.free_bytes))
+        Some((place.display().to_string(), space.free_bytes?))
     };
     places.iter().filter_map(free).collect()
 }

@@ -21,16 +21,19 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use self::daily::warn_daily;
 use self::earlier_runs::{found_in_place, news_of_earlier_runs};
 use self::metrics::{metrics_path, write_metrics};
+use super::login::logins_in_use;
 use super::services::Services;
 use crate::domain::alert::{Alerts, HookCall, HookEvent, Notice, NoticeReason, RunFacts, decide};
 use crate::domain::argv::Argv;
+use crate::domain::login::LOGIN_ADVICE;
 use crate::domain::outcome::ExitStatus;
 use crate::domain::run::{Event, EventKind, RunCommand};
 use crate::domain::settings::Settings;
 use crate::notify::hooks::{self, EVENT_VARIABLE, HookOptions, HookResult};
-use crate::store::Store;
+use crate::store::{MetaKey, Store};
 use crate::sys::host::Host;
 use crate::sys::paths::Home;
 use crate::sys::pause::Stopwatch;
@@ -173,6 +176,16 @@ impl Notifier<'_> {
         if let Some(path) = metrics_path(self.host, self.settings, metrics) {
             write_metrics(self, &path, None);
         }
+    }
+
+    /// Warns, once a day, of logins that end soon and cannot be renewed.
+    pub fn warn_of_logins(&self) {
+        let now = self.host.now();
+        let logins = logins_in_use(self.host, self.settings, Some(self.store));
+        let warnings: Vec<String> = logins.iter().filter_map(|it| it.warning(now)).collect();
+        let trouble = format!("{}; {LOGIN_ADVICE}", warnings.join("; "));
+        let trouble = Some(trouble.as_str()).filter(|_| !warnings.is_empty());
+        warn_daily(self, MetaKey::LoginTrouble, trouble);
     }
 
     /// Runs the hook for a run that did not take place.

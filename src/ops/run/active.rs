@@ -25,6 +25,7 @@ use crate::download::LimitGroup;
 use crate::ops::deadline_thread::{DeadlineThread, TimeLimits};
 use crate::ops::download::cache_choice;
 use crate::ops::lock::this_process;
+use crate::ops::login::save_refused_logins;
 use crate::ops::places::Places;
 use crate::ops::services::Services;
 use crate::ops::sync::{
@@ -230,7 +231,7 @@ impl<'a> ActiveRun<'a> {
         let options = engine_options(services, bounds);
         let proofs = Proofs::new(&services.store, services.host, self.id.clone());
         let syncer = Syncer::new(
-            &network.hub,
+            &network.clients,
             network.xet.as_ref(),
             &self.cache_choice(),
             proofs,
@@ -309,7 +310,7 @@ impl<'a> ActiveRun<'a> {
         let (mut ended, mut saved) = (Vec::new(), BTreeMap::new());
         for event in running.syncer.step(WAIT) {
             show(&event);
-            if !matches!(event, SyncEvent::Retrying) {
+            if !matches!(event, SyncEvent::Waiting { .. }) {
                 self.note_progress();
             }
             match event {
@@ -448,6 +449,9 @@ impl<'a> ActiveRun<'a> {
         }
         if let Some(network) = services.connected() {
             let saved = rate_limits::remember(store, &network.hub, host.now());
+            self.note_error(saved);
+            let refused = network.clients.refused_logins();
+            let saved = save_refused_logins(store, &refused);
             self.note_error(saved);
             if let Some(xet) = &network.xet {
                 let saved = dead_ends::remember(store, &network.hub, xet, host.now());

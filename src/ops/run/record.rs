@@ -63,6 +63,7 @@ impl ActiveRun<'_> {
         now: Timestamp,
     ) -> Result<()> {
         let mut state = state_after(model, result, now);
+        // The record of which token opens a repository is shared by all clients.
         if let Some(network) = self.services.connected()
             && let Some(needs_token) = network.hub.needs_token(&target.repo)
         {

@@ -15,6 +15,7 @@ use crate::domain::run::{EventKind, Run, RunCommand, RunId, RunStart};
 use crate::domain::schedule::shift;
 use crate::domain::shard::Shard;
 use crate::domain::time::{EARLIEST_BELIEVABLE, Timestamp, render_utc};
+use crate::ops::hub::endpoint;
 use crate::ops::lock::this_process;
 use crate::ops::pause::pause_in_force;
 use crate::ops::rate_limits::{AskedToWait, exhausted_until};
@@ -176,9 +177,13 @@ fn reason_to_wait(
     if let Some(pause) = pause_in_force(store, now)? {
         return Ok(Some(TickOutcome::Paused(pause)));
     }
-    let endpoint = services.network()?.hub.endpoint();
-    let until = exhausted_until(store, endpoint.as_str(), now)?;
-    Ok(until.map(|until| TickOutcome::AskedToWait(AskedToWait { until })))
+    let endpoint = endpoint(&services.settings)?;
+    if let Some(until) = exhausted_until(store, endpoint.as_str(), now)? {
+        return Ok(Some(TickOutcome::AskedToWait(AskedToWait { until })));
+    }
+    // A token that cannot be used ends the tick before it has a run.
+    services.network()?;
+    Ok(None)
 }
 
 /// Syncs the models of due slots, as one run.

@@ -18,6 +18,7 @@ use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{Amount, NothingSelected, RemoteFile, RemoteSnapshot};
 use crate::download::has_content;
 use crate::hub::{FileAddress, Gated, HubClient};
+use crate::ops::login::HubClients;
 use crate::ops::parallel::{QUESTIONS_AT_ONCE, map_at_once};
 use crate::sys::stamp::stamp_at;
 use crate::xet::XetStorage;
@@ -124,14 +125,14 @@ pub type BadFiles = BTreeMap<PathBuf, ContentId>;
 
 /// Checks all targets, several at a time, and returns the results in their order.
 pub fn check_all(
-    hub: &HubClient,
+    clients: &HubClients,
     xet: Option<&XetStorage>,
     choice: &CacheChoice,
     targets: &[Target],
     bad: &BadFiles,
 ) -> Vec<Result<Checked>> {
     let results = map_at_once(targets, QUESTIONS_AT_ONCE, |target| {
-        check(hub, xet, choice, target, bad, &has_content)
+        check(clients, xet, choice, target, bad, &has_content)
     });
     let results = results.into_iter();
     results
@@ -144,7 +145,7 @@ pub fn check_all(
 /// With `xet` it also plans deltas of changed files. `prove` decides about files
 /// of a directory that have no metadata.
 pub fn check(
-    hub: &HubClient,
+    clients: &HubClients,
     xet: Option<&XetStorage>,
     choice: &CacheChoice,
     target: &Target,
@@ -153,6 +154,7 @@ pub fn check(
 ) -> Result<Checked> {
     // Before the request to the Hub: a rollback that holds a model also writes.
     let destination = TargetDestination::new(choice, target)?;
+    let hub = &clients.with_token(target.token_name.as_ref())?;
     let info = hub
         .revision(&target.repo, &target.revision)
         .map_err(|error| hub.explain_absence(error, target.needs_token))?;

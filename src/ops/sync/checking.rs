@@ -19,8 +19,8 @@ use crate::domain::outcome::{ErrorKind, Outcome};
 use crate::domain::repo::CommitSha;
 use crate::domain::session::{ByteCounts, FileCounts, SessionProgress, Trouble};
 use crate::domain::snapshot::Amount;
-use crate::hub::HubClient;
 use crate::ops::diagnose::{is_offline, outcome_of, trouble_of};
+use crate::ops::login::HubClients;
 use crate::ops::parallel::QUESTIONS_AT_ONCE;
 use crate::ops::rollback;
 use crate::sys::host::checkpoint;
@@ -147,7 +147,7 @@ pub(super) struct Checker {
     waiting: Arc<Mutex<Receiver<Question>>>,
     answers: Receiver<Answer>,
     answer: Sender<Answer>,
-    hub: HubClient,
+    clients: HubClients,
     xet: Option<XetStorage>,
     choice: CacheChoice,
     bad: Arc<BadFiles>,
@@ -157,7 +157,7 @@ pub(super) struct Checker {
 
 impl Checker {
     pub(super) fn new(
-        hub: &HubClient,
+        clients: &HubClients,
         xet: Option<&XetStorage>,
         choice: &CacheChoice,
         bad: BadFiles,
@@ -169,7 +169,7 @@ impl Checker {
             waiting: Arc::new(Mutex::new(waiting)),
             answers,
             answer,
-            hub: hub.clone(),
+            clients: clients.clone(),
             xet: xet.cloned(),
             choice: choice.clone(),
             bad: Arc::new(bad),
@@ -212,7 +212,7 @@ impl Checker {
 
     fn start_thread(&self) -> std::io::Result<()> {
         let (waiting, answer) = (self.waiting.clone(), self.answer.clone());
-        let (hub, xet) = (self.hub.clone(), self.xet.clone());
+        let (clients, xet) = (self.clients.clone(), self.xet.clone());
         let choice = self.choice.clone();
         let thread = std::thread::Builder::new().name("check".into());
         thread.spawn(move || {
@@ -227,7 +227,7 @@ impl Checker {
                 let checked = catch_unwind(AssertUnwindSafe(|| {
                     // Files of the right size and without a proof are hashed later.
                     let prove = |_: &Path, _: &ContentId| Ok(true);
-                    check(&hub, xet.as_ref(), &choice, &target, &bad, &prove)
+                    check(&clients, xet.as_ref(), &choice, &target, &bad, &prove)
                 }));
                 let checked =
                     checked.unwrap_or_else(|_| Err(anyhow!("a programming error ended the check")));

@@ -15,6 +15,7 @@ use crate::domain::delta::{Delta, DeltaRules, known_lengths, plan_delta};
 use crate::domain::plan::{FileDelta, PlannedFile, SyncPlan};
 use crate::domain::ranges::RangeSet;
 use crate::domain::repo::{CommitSha, Repo};
+use crate::domain::retry::RetryPolicy;
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::domain::units::ByteSize;
 use crate::domain::way::Way;
@@ -36,6 +37,9 @@ const MOST_SOURCES: usize = 32;
 
 /// A shared part smaller than one in this many does not justify a read of the old file.
 const GOOD_ENOUGH: u64 = 20;
+
+/// Attempts to get a token; plain downloads are a good way out.
+const TOKEN_ATTEMPTS: u32 = 3;
 
 /// The inputs of the search for deltas.
 pub struct Asker<'a> {
@@ -325,7 +329,11 @@ pub(crate) fn client_for(
     commit: &CommitSha,
 ) -> XetClient {
     let scope = format!("{repo}@{commit}");
-    let (hub, repo, commit) = (hub.clone(), repo.clone(), commit.clone());
+    let hub = hub.with_retry(RetryPolicy {
+        max_attempts: TOKEN_ATTEMPTS,
+        ..RetryPolicy::default()
+    });
+    let (repo, commit) = (repo.clone(), commit.clone());
     let tokens = move || {
         let token = hub.xet_read_token(&repo, &commit);
         let token = token.map_err(|err| {

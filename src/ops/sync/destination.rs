@@ -3,13 +3,13 @@
 //! A [`TargetDestination`] only reads. Opening it gives a [`DestinationWriter`],
 //! which creates missing folders. A failed check or a dry run changes nothing.
 
-use std::any::Any;
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::official_lock::take_official_lock;
 use super::target::{CacheChoice, Target};
 use crate::cache::layout::{SIDECAR_SUFFIX, native};
 use crate::cache::{self, CacheLayout, CacheWriter, LinkChoice, LocalDir, Prove, Vanished};
@@ -21,14 +21,11 @@ use crate::domain::placement::{LetterCase, NormalForms, Placement};
 use crate::domain::plan::{LocalFacts, SyncPlan};
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
-use crate::download::reusable_bytes;
+use crate::download::{WholeRead, prove_content, reusable_bytes};
 use crate::sys::abilities;
 use crate::sys::files;
-use crate::sys::lock::FileLock;
 use crate::sys::names;
-use crate::sys::pause::Sleeper;
 use crate::sys::share::Sharing;
-use crate::sys::signals::process_stop;
 use crate::sys::stamp::is_same_file;
 
 /// A destination on disk, for reading.
@@ -147,17 +144,13 @@ impl TargetDestination {
         Ok(facts)
     }
 
-    /// Returns the file names that the platform usually supports; the writer
-    /// tests the disk itself before anything is published.
+    /// Returns the names that some file system of this platform can hold; the writer
+    /// tests the disk itself before anything is fetched.
     pub fn likely_placement(&self) -> Placement {
         Placement {
             names: abilities::file_names(),
-            case: if cfg!(any(windows, target_os = "macos")) {
-                LetterCase::Ignored
-            } else {
-                LetterCase::Matters
-            },
             // The disk can be tested only after the destination is open.
+            case: LetterCase::Matters,
             forms: NormalForms::Matter,
             private: match self {
                 Self::Cache { .. } => None,
@@ -354,7 +347,7 @@ impl DestinationWriter {
             Self::Directory(dir, _) => (dir.placement()?, dir.private()),
         };
         placement.check_with_disk(paths, |private, paths| {
-            names::first_clash(&aside, private, paths)
+            names::first_problem(&aside, private, paths)
                 .with_context(|| format!("cannot test file names in `{}`", aside.display()))
         })
     }
@@ -421,6 +414,9 @@ impl DestinationWriter {
                 Ok((writer.publish(revision, remote, plan)?.path, n_gone))
             }
             Self::Directory(dir, repo) => {
+                if let Vanished::Delete(commits) = vanished {
+                    prove_vanished(dir, repo, remote, commits)?;
+                }
                 let placed = dir.publish(repo, remote, plan, vanished, &take_official_lock)?;
                 Ok((dir.root().to_path_buf(), placed.removed.len() as u64))
             }
@@ -428,26 +424,24 @@ impl DestinationWriter {
     }
 }
 
-/// Takes the lock that the official client holds while it writes a blob or a
-/// file of a directory.
-///
-/// The renames here are safe without it, so the wait has a limit: the other
-/// program may be downloading the same file for hours. All waits of a process
-/// share one limit, so that a hundred busy files do not add up.
-fn take_official_lock(path: &Path) -> Result<Box<dyn Any>> {
-    const STEP: Duration = Duration::from_millis(50);
-    const STEPS: u32 = 40;
-    static STEPS_TAKEN: AtomicU32 = AtomicU32::new(0);
-    let may_wait = || STEPS_TAKEN.fetch_add(1, Ordering::Relaxed) < STEPS;
-    let pause = Sleeper::until_stopped(&process_stop());
-    let lock = FileLock::acquire_while(path, STEP, &pause, may_wait)
-        .with_context(|| format!("cannot lock `{}`", path.display()))?;
-    if lock.is_none() {
-        log::debug!("`{}` is held by another program; going on", path.display());
+/// Reads the files that are gone upstream and whose notes another program has made.
+fn prove_vanished(
+    dir: &LocalDir,
+    repo: &Repo,
+    remote: &RemoteSnapshot,
+    commits: &BTreeSet<CommitSha>,
+) -> Result<()> {
+    for (path, content) in dir.unproven_vanished(repo, remote, commits)? {
+        let file = dir.file(&path);
+        let read = prove_content(&file, &content, &mut |_| ControlFlow::Continue(()));
+        let read = read.with_context(|| format!("cannot read `{}`", file.display()))?;
+        match read {
+            Some(WholeRead {
+                has_content: true,
+                stamp: Some(stamp),
+            }) => dir.adopt_vanished(repo, &path, content, &stamp)?,
+            _ => log::info!("`{}` was changed and stays", file.display()),
+        }
     }
-    log::debug!(
-        "`{}` is locked by another program; continuing without the lock",
-        path.display()
-    );
-    Ok(Box::new(()))
+    Ok(())
 }

@@ -20,7 +20,7 @@ use super::reading::ReadPurpose;
 use super::result::SyncEvent;
 use super::source::HubFile;
 use super::syncer::{Syncer, TargetEntry, TargetState};
-use super::target::{SyncRequest, TargetId};
+use super::target::{SyncRequest, Target, TargetId};
 use super::target_sync::TargetSync;
 use crate::domain::plan::{FileDelta, PlannedFile};
 use crate::domain::proof::ProofStamp;
@@ -32,8 +32,8 @@ use crate::sys::stamp::stamp_at;
 /// The number of retries, and the pause between them, of a file that another
 /// process is fetching. Two processes may each have files that the other lacks,
 /// and then both get everything; a fetch of hours is not waited for.
-const BUSY_RETRIES: u32 = 20;
-const BUSY_PAUSE: Duration = Duration::from_millis(500);
+pub(super) const BUSY_RETRIES: u32 = 20;
+pub(super) const BUSY_PAUSE: Duration = Duration::from_millis(500);
 
 impl Syncer<'_> {
     /// Begins to fetch the files of a plan, or publishes if there are none.
@@ -112,7 +112,7 @@ impl Syncer<'_> {
             content: wanted.file.content,
             size_bytes: wanted.file.size_bytes,
             partial,
-            source: self.source(wanted, address),
+            source: self.source(&request.target, wanted, address),
             limits: request.limits.clone(),
             copies: wanted.delta.as_ref().map(|delta| copies(delta)),
             rank,
@@ -120,12 +120,20 @@ impl Syncer<'_> {
     }
 
     /// Returns the source of a file's bytes.
-    fn source(&self, wanted: &PlannedFile, address: FileAddress) -> Arc<dyn ByteSource> {
+    fn source(
+        &self,
+        target: &Target,
+        wanted: &PlannedFile,
+        address: FileAddress,
+    ) -> Arc<dyn ByteSource> {
         let (repo, commit) = (address.repo.clone(), address.commit.clone());
-        let plain = HubFile::new(&self.hub, address);
+        // The check of the target has made this client already.
+        let hub = self.clients.with_token(target.token_name.as_ref());
+        let hub = hub.unwrap_or_else(|_| self.clients.own().clone());
+        let plain = HubFile::new(&hub, address);
         match (&self.xet, wanted.file.xet_hash) {
             (Some(xet), Some(hash)) => {
-                let client = client_for(xet, &self.hub, &repo, &commit);
+                let client = client_for(xet, &hub, &repo, &commit);
                 // A mostly copied file lacks only small ranges.
                 let is_settled = wanted.delta.is_some();
                 let size_bytes = wanted.file.size_bytes;
@@ -240,7 +248,12 @@ impl Syncer<'_> {
         let files = self.files.iter();
         let busy = files.filter(|(_, file)| matches!(file.state, FileState::Busy));
         let busy: Vec<FileId> = busy.map(|(id, _)| *id).collect();
+        // A target that has failed is not published, so its end need not wait.
+        let (useless, busy) = busy.into_iter().partition(|id| self.is_useless(*id));
         self.fetch(busy);
+        for id in useless {
+            self.end_unfetched(id, FetchResult::Busy);
+        }
         let targets = self.targets.iter();
         let publishing =
             targets.filter(|(_, entry)| matches!(entry.state, TargetState::Publishing { .. }));
@@ -254,6 +267,19 @@ impl Syncer<'_> {
                 self.publish(id, request, sync, Some(busy_since));
             }
         }
+    }
+
+    /// Tells whether all targets that use a file have failed.
+    fn is_useless(&self, id: FileId) -> bool {
+        let has_failed = |file_use: &FileUse| {
+            let entry = self.targets.get(&file_use.target);
+            entry.is_none_or(|entry| match &entry.state {
+                TargetState::Fetching(sync) => sync.record.has_failed(),
+                _ => false,
+            })
+        };
+        let file = self.files.get(&id);
+        file.is_some_and(|file| file.uses.iter().all(has_failed))
     }
 
     /// Returns the first target that uses a file.

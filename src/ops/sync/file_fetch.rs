@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Error, Result, anyhow};
 
 use super::delta::write_down;
+use super::fetching::{BUSY_PAUSE, BUSY_RETRIES};
 use super::preflight::{Need, missing_bytes};
 use super::result::SyncEvent;
 use super::syncer::{Syncer, TargetEntry, TargetState};
@@ -13,7 +14,7 @@ use super::target::TargetId;
 use crate::domain::proof::ProofStamp;
 use crate::download::{EngineEvent, FetchJob, FetchResult, FileId, FileReport};
 use crate::sys::host::checkpoint;
-use crate::sys::stamp::stamp_at;
+use crate::sys::stamp::{set_back_coarse_time, stamp_at};
 
 /// A file that is fetched once for all targets that want it.
 pub(super) struct FileFetch {
@@ -132,8 +133,8 @@ impl Syncer<'_> {
                 self.events.push(SyncEvent::BytesCopied { name, n_bytes });
             }
             EngineEvent::Retrying { after, error, .. } => {
-                log::info!("`{name}`: {error}; retry in {:.1} s", after.as_secs_f64());
-                self.events.push(SyncEvent::Retrying);
+                let seconds = after.as_secs_f64();
+                self.report_wait(format!("`{name}`: {error}; retry in {seconds:.1} s"));
             }
             EngineEvent::Saved { id, bytes } => {
                 file.saved.grow_to(bytes);
@@ -148,16 +149,30 @@ impl Syncer<'_> {
                 self.end_file(&report, stored.as_ref().err());
             }
             EngineEvent::Ended { report } => {
-                self.events.push(SyncEvent::FileEnded { name });
+                let ended = name.clone();
+                self.events.push(SyncEvent::FileEnded { name: ended });
                 let is_busy = report.result == FetchResult::Busy;
                 if is_busy && file.retries_left > 0 && !self.limits.is_stopped() {
+                    let is_first = file.retries_left == BUSY_RETRIES;
                     file.retries_left -= 1;
                     file.state = FileState::Busy;
+                    if is_first {
+                        let seconds = (BUSY_PAUSE * BUSY_RETRIES).as_secs();
+                        self.report_wait(format!(
+                            "`{name}`: another process is fetching it; waiting up to {seconds} s"
+                        ));
+                    }
                 } else {
                     self.end_file(&report, None);
                 }
             }
         }
+    }
+
+    /// Reports a wait when it begins.
+    pub(super) fn report_wait(&mut self, message: String) {
+        log::info!("{message}");
+        self.events.push(SyncEvent::Waiting { message });
     }
 
     /// Reports the saved bytes of the first target that uses a file.
@@ -202,6 +217,10 @@ impl Syncer<'_> {
         let first = file.and_then(|file| Some((self.first_sync(file)?, file.job.content)));
         let (sync, content) =
             first.ok_or_else(|| anyhow!("a fetched file belongs to no target"))?;
+        if let Err(err) = set_back_coarse_time(verified) {
+            // Its proof does not hold then, and the next run reads it again.
+            log::debug!("`{}` keeps its time: {err}", verified.display());
+        }
         sync.writer.store(&content, verified)?;
         let path = sync.writer.stored(&content);
         if let Some(stamp) = stamp_at(&path).ok().flatten() {

@@ -23,6 +23,7 @@ mod fetching;
 mod file_fetch;
 mod importing;
 mod local_reads;
+mod official_lock;
 mod preflight;
 mod proofs;
 mod proving;

@@ -95,7 +95,9 @@ pub(super) fn refuse_unfit_plan(
     }
     let destination = || planned.destination.folder().display().to_string();
     let space = space_of(planned)?;
-    let free = space.free_bytes.saturating_sub(promised(space.file_system));
+    // Where the file system does not tell, the first write that fails does.
+    let free = space.free_bytes.unwrap_or(u64::MAX);
+    let free = free.saturating_sub(promised(space.file_system));
     let room = free.saturating_sub(reserve.bytes().saturating_add(fetched));
     let need = fetched.saturating_add(bytes_to_copy(planned, space.file_system, room));
     if need == 0 {

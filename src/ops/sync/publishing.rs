@@ -38,11 +38,19 @@ impl Syncer<'_> {
             match sync.publish(&request.target) {
                 Ok(files) => renamed = files,
                 Err(err) if err.chain().any(|link| link.is::<PublisherBusy>()) => {
+                    let is_first = busy_since.is_none();
                     let busy_since = busy_since.unwrap_or_else(Stopwatch::start);
                     if stopped.is_some() {
                         log::info!("{err:#}");
                         sync.record.is_stopped = true;
                     } else if busy_since.elapsed() < LONGEST_PUBLISH {
+                        if is_first {
+                            let label = request.target.label();
+                            self.report_wait(format!(
+                                "another process is publishing the same commit of `{label}`; \
+                                 waiting for it"
+                            ));
+                        }
                         let state = TargetState::Publishing { sync, busy_since };
                         return self.insert(id, request, state);
                     } else {

@@ -22,7 +22,7 @@ use crate::download::{LimitGroup, WholeRead, prove_content};
 use crate::sys::copy::flush;
 use crate::sys::files;
 use crate::sys::host::{cores, slow_down_reading};
-use crate::sys::share::{Sharing, clone_or_link};
+use crate::sys::share::{Sharing, clone_or_link, take_time_of};
 use crate::sys::stamp::stamp_at;
 
 /// Bytes between two progress reports.
@@ -256,7 +256,7 @@ impl Import<'_> {
             Err(err) => return ReadResult::Unreadable(err),
         };
         if clone_or_link(self.from, self.aside, sharing).is_err() {
-            return self.copy(report);
+            return self.copy(sharing, report);
         }
         if let Err(err) = flush(self.aside) {
             // The bytes belong to the source, so its disk has failed.
@@ -278,7 +278,7 @@ impl Import<'_> {
         }
     }
 
-    fn copy(&self, report: &mut dyn FnMut(u64)) -> ReadResult {
+    fn copy(&self, sharing: Sharing, report: &mut dyn FnMut(u64)) -> ReadResult {
         let mut to = match files::create_new(self.aside) {
             Ok(to) => to,
             Err(err) => return ReadResult::Failed(err),
@@ -303,6 +303,13 @@ impl Import<'_> {
             self.job.goes_on()
         });
         let failure = failure.or_else(|| to.sync_data().err());
+        drop(to);
+        if sharing == Sharing::HardLinksToo
+            && let Err(err) = take_time_of(self.from, self.aside)
+        {
+            // Older snapshots with copies of a blob are recognised by its time.
+            log::debug!("`{}` keeps a time of its own: {err}", self.aside.display());
+        }
         match failure {
             Some(err) => ReadResult::Failed(err),
             None => self.job.judge(read, FileSource::Copied),

@@ -43,7 +43,10 @@ pub enum SyncEvent {
     FileEnded {
         name: Arc<str>,
     },
-    Retrying,
+    /// The sync waits for a retry or for another process.
+    Waiting {
+        message: String,
+    },
     /// Bytes are on disk and a later run can resume from them.
     ProgressSaved {
         target: TargetId,

@@ -71,5 +71,6 @@ fn source_error(error: HubError) -> SourceError {
         retry_after,
         range_refused,
         message: error.to_string(),
+        hint: error.hint(),
     }
 }

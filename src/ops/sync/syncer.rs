@@ -26,8 +26,8 @@ use crate::domain::outcome::Outcome;
 use crate::domain::session::SessionProgress;
 use crate::domain::units::ByteSize;
 use crate::download::{Engine, EngineOptions, FileId, LimitGroup};
-use crate::hub::HubClient;
 use crate::ops::diagnose::trouble_of;
+use crate::ops::login::HubClients;
 use crate::sys::host::checkpoint;
 use crate::sys::pause::Stopwatch;
 use crate::sys::stop::StopReason;
@@ -62,7 +62,7 @@ pub struct Syncer<'a> {
     pub(super) proofs: Proofs<'a>,
     pub(super) proofs_in_progress: BTreeSet<FileKey>,
     pub(super) engine: Engine,
-    pub(super) hub: HubClient,
+    pub(super) clients: HubClients,
     pub(super) xet: Option<XetStorage>,
     pub(super) cache: CacheLayout,
     pub(super) reserve: ByteSize,
@@ -73,6 +73,7 @@ pub struct Syncer<'a> {
     /// Running since the end of the time budget.
     time_is_up: Option<Stopwatch>,
     waits_for_last_answer: bool,
+    limit_is_reported: bool,
     /// Running since the last retry of files and commits that other processes had.
     pub(super) retried_at: Stopwatch,
 }
@@ -99,7 +100,7 @@ pub(super) enum TargetState {
 
 impl<'a> Syncer<'a> {
     pub fn new(
-        hub: &HubClient,
+        clients: &HubClients,
         xet: Option<&XetStorage>,
         choice: &CacheChoice,
         proofs: Proofs<'a>,
@@ -115,20 +116,21 @@ impl<'a> Syncer<'a> {
             started: BTreeSet::new(),
             promised: PromisedBytes::default(),
             events: Vec::new(),
-            checker: Checker::new(hub, xet, choice, bad),
+            checker: Checker::new(clients, xet, choice, bad),
             readers: Readers::new(),
             reads: BTreeMap::new(),
             proofs,
             proofs_in_progress: BTreeSet::new(),
             limits: options.limits.clone(),
             engine: Engine::start(options),
-            hub: hub.clone(),
+            clients: clients.clone(),
             xet: xet.cloned(),
             cache: choice.layout(),
             reserve,
             first_plan_ready: Stopwatch::start(),
             time_is_up: None,
             waits_for_last_answer: true,
+            limit_is_reported: false,
             retried_at: Stopwatch::start(),
         })
     }
@@ -173,6 +175,7 @@ impl<'a> Syncer<'a> {
         self.end_stopped();
         // With no fetch and no reading in progress, block on the checker.
         let only_checks = self.has_checks() && !self.has_fetches() && !self.readers.is_busy();
+        self.report_limit(only_checks);
         self.take_checks(self.wait_if(only_checks, wait));
         self.begin_ready();
         // With a fetch in progress, block on the engine below.
@@ -183,6 +186,16 @@ impl<'a> Syncer<'a> {
         }
         self.proofs.flush();
         std::mem::take(&mut self.events)
+    }
+
+    /// Reports once that the checks wait because the Hub has asked for it.
+    fn report_limit(&mut self, only_checks: bool) {
+        let wait = self.clients.own().asked_to_wait().filter(|_| only_checks);
+        if let Some(wait) = wait.filter(|_| !self.limit_is_reported) {
+            let message = format!("the Hub asks to wait for {} s", wait.as_secs());
+            self.events.push(SyncEvent::Waiting { message });
+        }
+        self.limit_is_reported = wait.is_some();
     }
 
     /// Returns the time to block for: none while events wait for the caller.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::cache::{CacheLayout, Vanished};
 use crate::domain::deletion::{FetchKey, HomeIdentity};
 use crate::domain::filter::Filter;
+use crate::domain::login::TokenName;
 use crate::domain::model::{Destination, EntryName, Model, ModelId};
 use crate::domain::queue_order::QueueOrder;
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
@@ -24,6 +25,8 @@ pub struct Target {
     /// Files that the repository must have.
     pub required: BTreeSet<RepoPath>,
     pub destination: Destination,
+    /// The token to use; `None` uses that of the machine.
+    pub token_name: Option<TokenName>,
     /// The published commit according to the database; a directory has no ref.
     pub known_commit: Option<CommitSha>,
     /// The Hub showed the repository to the token only.
@@ -50,6 +53,7 @@ impl From<&Model> for Target {
             filter: spec.filter.clone(),
             required: BTreeSet::new(),
             destination: spec.destination.clone(),
+            token_name: spec.token_name.clone(),
             known_commit: state.published_commit.clone(),
             needs_token: state.needs_token,
             held_commit: state.held_commit.clone(),

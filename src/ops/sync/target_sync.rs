@@ -123,6 +123,10 @@ impl SyncRecord {
         self.failure.is_none() && !self.is_stopped
     }
 
+    pub(super) fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
     /// Keeps the worst failure as that of the target; the others are in the log.
     pub(super) fn fail(&mut self, error: &Error) {
         self.note_failure(trouble_of(error));
@@ -222,7 +226,7 @@ impl SyncRecord {
                 self.note_failure(Trouble {
                     kind: error.kind,
                     message,
-                    hint: hint_for_file(error.kind),
+                    hint: error.hint.clone().or_else(|| hint_for_file(error.kind)),
                 });
                 FileResult::Failed
             }

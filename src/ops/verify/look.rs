@@ -17,6 +17,7 @@ use crate::domain::settings::Settings;
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::hub::HubClient;
 use crate::ops::cancellable::cancellable;
+use crate::ops::login::HubClients;
 use crate::ops::sync::{CacheChoice, Target, TargetDestination};
 use crate::sys::files;
 use crate::sys::stop::StopFlag;
@@ -96,7 +97,7 @@ pub struct Look {
 ///
 /// Without a stored listing and an answer of the hub, the names of the blobs are used.
 pub fn look(
-    hub: Option<&HubClient>,
+    clients: Option<&HubClients>,
     stop: &StopFlag,
     choice: &CacheChoice,
     target: &Target,
@@ -121,8 +122,10 @@ pub fn look(
         place,
     };
     let mut unanswered = None;
-    if let (None, Some(hub)) = (&look.remote, hub) {
-        match ask_for_listing(hub, stop, &target.repo, &look.commit) {
+    if let (None, Some(clients)) = (&look.remote, clients) {
+        let asked = clients.with_token(target.token_name.as_ref());
+        let listed = |hub| ask_for_listing(&hub, stop, &target.repo, &look.commit);
+        match asked.and_then(listed) {
             Ok(remote) => look.remote = Some(remote),
             Err(err) if stop.is_raised() => return Err(err),
             Err(err) => unanswered = Some(err),

@@ -129,9 +129,10 @@ fn plan_repair(
     spared: &BTreeSet<&RepoPath>,
 ) -> Result<Planned> {
     let network = services.network()?;
+    let hub = &network.clients.with_token(target.token_name.as_ref())?;
     let remote = match look.remote {
         Some(remote) => remote,
-        None => ask_for_listing(&network.hub, &services.stop, &target.repo, &look.commit)?,
+        None => ask_for_listing(hub, &services.stop, &target.repo, &look.commit)?,
     };
     let mut filter = look.filter;
     let spared = spared.iter().map(|path| escape_pattern(path.as_str()));
@@ -148,7 +149,7 @@ fn plan_repair(
     if let Some(xet) = &network.xet {
         let place_of = |file: &RemoteFile| look.place.file_of(&look.commit, file);
         let asker = Asker {
-            hub: &network.hub,
+            hub,
             xet,
             target,
             destination: &look.place,

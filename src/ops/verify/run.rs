@@ -90,14 +90,14 @@ impl Verify<'_> {
         let stop = &self.services.stop;
         let mut looks = Vec::new();
         for (index, target) in self.targets.iter().enumerate() {
-            let hub = match self.offline {
+            let clients = match self.offline {
                 true => None,
-                false => Some(&self.services.network()?.hub),
+                false => Some(&self.services.network()?.clients),
             };
             // A rollback that was killed has not moved the ref yet; the files to verify
             // are those that readers see.
             rollback::hold(&choice.layout(), target);
-            match look(hub, stop, &choice, target) {
+            match look(clients, stop, &choice, target) {
                 Ok(Some(look)) => looks.push((index, look)),
                 Ok(None) => {
                     run.close(sessions[index], &nothing_published(target));

@@ -3,18 +3,25 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
 use ureq::config::Config;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::unversioned::transport::DefaultConnector;
+use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::transport::{
+    ConnectProxyConnector, Connector, RustlsConnector, SocksConnector, TcpConnector,
+};
 use ureq::{Agent, Proxy, SendBody, http};
 
 use super::addresses::Addresses;
 use super::body::Body;
 use super::error::{HttpError, HttpErrorKind};
 use super::message::{Headers, Method, Request, Response};
+use super::proxy::ProxyInUse;
 use super::settings::{HttpSettings, ProxySettings};
+use super::tls::{self, BundleConnector};
 use super::url::Url;
 use crate::sys::pause::Stopwatch;
 
@@ -28,8 +35,8 @@ pub struct Http {
     // Separate agents, because ureq would rebuild the TLS configuration (and read
     // the system's certificates) for every connection of a request with its own
     // proxy.
-    http_proxied: Option<Agent>,
-    https_proxied: Option<Agent>,
+    http_proxied: Option<ProxiedAgent>,
+    https_proxied: Option<ProxiedAgent>,
     proxy: ProxySettings,
     addresses: Addresses,
     read_timeout: Duration,
@@ -37,18 +44,31 @@ pub struct Http {
     short_body_timeout: Duration,
 }
 
+/// An agent whose requests go through a proxy.
+#[derive(Clone)]
+struct ProxiedAgent {
+    agent: Agent,
+    proxy: ProxyInUse,
+}
+
 impl Http {
     /// Builds the client; fails for a malformed proxy or unreadable certificates.
     pub fn new(settings: &HttpSettings) -> Result<Self, HttpError> {
-        let roots = match &settings.ca_bundle {
-            Some(path) => root_certificates(path)?,
-            None => RootCerts::PlatformVerifier,
+        let bundle = match &settings.ca_bundle {
+            Some(path) => Some(trusted_bundle(path)?),
+            None => None,
         };
         let addresses = Addresses::default();
-        let build = |proxy| build_agent(settings, &roots, proxy, addresses.clone());
-        let proxied = |url: Option<&str>| -> Result<Option<Agent>, HttpError> {
-            url.map(|url| Ok(build(Some(parse_proxy(url)?))))
-                .transpose()
+        let build = |proxy| build_agent(settings, bundle.clone(), proxy, addresses.clone());
+        let proxied = |given: Option<(&str, &'static str)>| {
+            let Some((url, variable)) = given else {
+                return Ok(None);
+            };
+            let proxy = parse_proxy(url, variable)?;
+            Ok(Some(ProxiedAgent {
+                proxy: ProxyInUse::new(&proxy, variable),
+                agent: build(Some(proxy)),
+            }))
         };
         Ok(Self {
             direct: build(None),
@@ -78,7 +98,8 @@ impl Http {
         };
         let answer = answer.map_err(|error| {
             self.addresses.clear();
-            let error = HttpError::from_ureq(error, url);
+            let proxy = self.proxied_agent(url).map(|proxied| &proxied.proxy);
+            let error = HttpError::from_ureq(error, url, proxy);
             log::debug!("{request:?}: {error}");
             error
         })?;
@@ -137,15 +158,17 @@ impl Http {
     }
 
     fn agent_for(&self, url: &Url) -> &Agent {
+        let proxied = self.proxied_agent(url);
+        proxied.map_or(&self.direct, |proxied| &proxied.agent)
+    }
+
+    fn proxied_agent(&self, url: &Url) -> Option<&ProxiedAgent> {
         let proxied = if url.is_https() {
             &self.https_proxied
         } else {
             &self.http_proxied
         };
-        match proxied {
-            Some(agent) if !self.proxy.is_direct(url) => agent,
-            _ => &self.direct,
-        }
+        proxied.as_ref().filter(|_| !self.proxy.is_direct(url))
     }
 }
 
@@ -157,11 +180,12 @@ impl std::fmt::Debug for Http {
 
 fn build_agent(
     settings: &HttpSettings,
-    roots: &RootCerts,
+    bundle: Option<Arc<ClientConfig>>,
     proxy: Option<Proxy>,
     addresses: Addresses,
 ) -> Agent {
-    let tls = TlsConfig::builder().root_certs(roots.clone()).build();
+    let system = RootCerts::PlatformVerifier;
+    let tls = TlsConfig::builder().root_certs(system).build();
     let connections = settings.connections.max(1);
     let idle_timeout = settings.read_timeout.min(settings.answer_timeout);
     let config: Config = Agent::config_builder()
@@ -181,37 +205,49 @@ fn build_agent(
         .max_idle_connections_per_host(connections)
         .max_idle_connections(connections * 3)
         .build();
-    Agent::with_parts(config, DefaultConnector::default(), addresses)
+    // ureq's own chain, with the bundle before the system's certificates.
+    let connector =
+        ().chain(SocksConnector::default())
+            .chain(ConnectProxyConnector::default())
+            .chain(TcpConnector::default())
+            .chain(BundleConnector(bundle))
+            .chain(RustlsConnector::default());
+    Agent::with_parts(config, connector, addresses)
 }
 
-fn parse_proxy(text: &str) -> Result<Proxy, HttpError> {
+fn parse_proxy(text: &str, variable: &str) -> Result<Proxy, HttpError> {
     // ureq takes a bare `host:port` for an HTTP proxy, as curl does.
     Proxy::new(text).map_err(|_| {
         HttpError::setup(
             HttpErrorKind::Proxy,
-            "proxy setting".to_owned(),
-            "the proxy's address is malformed; write `http://host:port` or `socks5://host:port`",
+            format!("proxy setting `{variable}`"),
+            "the proxy's address is malformed",
+            format!("write `http://host:port` or `socks5://host:port` into `{variable}`"),
         )
     })
 }
 
 /// Reads the certificates of a PEM file or of every file in a directory.
-fn root_certificates(path: &Path) -> Result<RootCerts, HttpError> {
-    let error =
-        |reason: String| HttpError::setup(HttpErrorKind::Tls, path.display().to_string(), reason);
+fn trusted_bundle(path: &Path) -> Result<Arc<ClientConfig>, HttpError> {
+    let error = |reason: String| {
+        let hint = "name a readable file of certificates (PEM) in `SSL_CERT_FILE`, or unset it";
+        let place = path.display().to_string();
+        HttpError::setup(HttpErrorKind::Tls, place, reason, hint)
+    };
     let unreadable = |err: io::Error| error(format!("the CA certificates cannot be read: {err}"));
-    let mut certificates: Vec<Certificate<'static>> = Vec::new();
+    let mut certificates: Vec<CertificateDer<'static>> = Vec::new();
     for file in bundle_files(path).map_err(unreadable)? {
         let text = fs::read(&file).map_err(unreadable)?;
         certificates.extend(parse_pem(&text).filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            Ok(PemItem::Certificate(found)) => Some(found.der().to_vec().into()),
             _ => None,
         }));
     }
     if certificates.is_empty() {
         return Err(error("the CA bundle holds no certificate".to_owned()));
     }
-    Ok(RootCerts::from(certificates))
+    let unusable = |reason| error(format!("the CA bundle cannot be used: {reason}"));
+    tls::trusting(certificates).map_err(unusable)
 }
 
 fn bundle_files(path: &Path) -> io::Result<Vec<PathBuf>> {

@@ -4,6 +4,8 @@ use std::io;
 
 use thiserror::Error;
 
+use super::proxy::ProxyInUse;
+use super::tls;
 use super::url::Url;
 use crate::sys::text::steers_terminal;
 
@@ -38,6 +40,8 @@ pub struct HttpError {
     url: String,
     origin: String,
     reason: String,
+    /// The next step of a person, where one is certain.
+    hint: Option<String>,
     is_transient: bool,
 }
 
@@ -67,22 +71,67 @@ impl HttpError {
             url: url.to_string(),
             origin: url.origin().to_owned(),
             reason: reason.into(),
+            hint: None,
             is_transient,
         }
     }
 
     /// Builds an error about the client's configuration.
-    pub(super) fn setup(kind: HttpErrorKind, place: String, reason: impl Into<String>) -> Self {
+    pub(super) fn setup(
+        kind: HttpErrorKind,
+        place: String,
+        reason: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
         Self {
             kind,
             origin: place.clone(),
             url: place,
             reason: reason.into(),
+            hint: Some(hint.into()),
             is_transient: false,
         }
     }
 
-    pub(super) fn from_ureq(error: ureq::Error, url: &Url) -> Self {
+    /// Converts an error of a request, which went through `proxy` if one is named.
+    pub(super) fn from_ureq(error: ureq::Error, url: &Url, proxy: Option<&ProxyInUse>) -> Self {
+        let Some(proxy) = proxy else {
+            return Self::from_direct(error, url);
+        };
+        let refusal = match &error {
+            ureq::Error::ConnectProxyFailed(answer) => Some(proxy.refusal(answer)),
+            ureq::Error::Io(error) => proxy.socks_failure(error),
+            _ => None,
+        };
+        if let Some(failure) = refusal {
+            return Self {
+                hint: Some(failure.hint),
+                is_transient: failure.is_transient,
+                ..Self::new(HttpErrorKind::Proxy, url, failure.reason)
+            };
+        }
+        let is_connecting = matches!(error, ureq::Error::Timeout(ureq::Timeout::Connect));
+        let error = Self::from_direct(error, url);
+        // Only the proxy is connected to, and only its name is looked up.
+        let is_of_proxy = match error.kind {
+            HttpErrorKind::Connect | HttpErrorKind::Dns | HttpErrorKind::NoRoute => true,
+            _ => is_connecting,
+        };
+        if !is_of_proxy {
+            return error;
+        }
+        Self {
+            reason: format!(
+                "the proxy `{}` cannot be reached: {}",
+                proxy.address(),
+                error.reason
+            ),
+            hint: Some(proxy.repair()),
+            ..error
+        }
+    }
+
+    fn from_direct(error: ureq::Error, url: &Url) -> Self {
         use HttpErrorKind as Kind;
         let new = |kind, reason: &str| Self::new(kind, url, reason);
         match error {
@@ -96,23 +145,10 @@ impl HttpError {
             ureq::Error::Timeout(_) => new(Kind::Timeout, "no answer in time"),
             ureq::Error::HostNotFound => new(Kind::Dns, "the host name is not known"),
             ureq::Error::ConnectionFailed => new(Kind::Connect, "no connection"),
-            ureq::Error::ConnectProxyFailed(reason) => {
-                // A gateway error is transient; a refusal (403, 407) is not.
-                let is_transient = ["/502", "/503", "/504", "not respond"]
-                    .iter()
-                    .any(|sign| reason.contains(sign));
-                Self {
-                    is_transient,
-                    ..new(
-                        Kind::Proxy,
-                        &format!("the proxy failed: {}", plain(&reason)),
-                    )
-                }
-            }
             ureq::Error::InvalidProxyUrl => new(Kind::Proxy, "the proxy's address is malformed"),
-            ureq::Error::Rustls(error) => Self::tls(&error.to_string(), url),
-            ureq::Error::Tls(reason) => Self::tls(reason, url),
-            ureq::Error::TlsRequired => Self::tls("the connection is not encrypted", url),
+            ureq::Error::Rustls(error) => Self::tls(&error, url),
+            ureq::Error::Tls(reason) => new(Kind::Tls, &format!("{NOT_SAFE}: {reason}")),
+            ureq::Error::TlsRequired => new(Kind::Tls, "the connection is not encrypted"),
             ureq::Error::Protocol(error) => new(
                 Kind::Protocol,
                 &format!(
@@ -139,7 +175,7 @@ impl HttpError {
             return known.clone();
         }
         match error.downcast::<ureq::Error>() {
-            Ok(error) => Self::from_ureq(error, url),
+            Ok(error) => Self::from_ureq(error, url, None),
             Err(error) => Self::from_plain_io(&error, url),
         }
     }
@@ -147,6 +183,10 @@ impl HttpError {
     fn from_plain_io(error: &io::Error, url: &Url) -> Self {
         use io::ErrorKind as Io;
         let new = |kind, reason: &str| Self::new(kind, url, reason);
+        // A failed TLS handshake arrives as `InvalidData`.
+        if let Some(error) = rustls_error(error) {
+            return Self::tls(error, url);
+        }
         match error.kind() {
             Io::TimedOut | Io::WouldBlock => {
                 new(HttpErrorKind::Timeout, "the connection fell silent")
@@ -165,9 +205,6 @@ impl HttpError {
                 new(HttpErrorKind::Connect, "the host cannot be reached")
             }
             Io::NetworkDown => new(HttpErrorKind::NoRoute, "the network is down"),
-            // A failed TLS handshake arrives as `InvalidData`; its text names the
-            // reason.
-            Io::InvalidData if error.raw_os_error().is_none() => Self::tls(&error.to_string(), url),
             _ if is_lookup_failure(error) => {
                 new(HttpErrorKind::Dns, "the host name could not be looked up")
             }
@@ -178,12 +215,16 @@ impl HttpError {
         }
     }
 
-    fn tls(reason: &str, url: &Url) -> Self {
-        Self::new(
-            HttpErrorKind::Tls,
-            url,
-            format!("no safe connection: {}", plain(reason)),
-        )
+    fn tls(error: &rustls::Error, url: &Url) -> Self {
+        let (reason, hint) = tls::describe(error);
+        Self {
+            hint: hint.map(str::to_owned),
+            ..Self::new(
+                HttpErrorKind::Tls,
+                url,
+                format!("{NOT_SAFE}: {}", plain(&reason)),
+            )
+        }
     }
 
     pub fn kind(&self) -> HttpErrorKind {
@@ -206,6 +247,11 @@ impl HttpError {
         &self.reason
     }
 
+    /// Returns the next step for a person, where one is certain.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// Returns the typed error inside an error of a [`super::Body`].
     pub fn in_io(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
@@ -221,9 +267,15 @@ impl HttpError {
     }
 }
 
+const NOT_SAFE: &str = "no safe connection";
+
+pub(super) fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
 /// Recognises a failed name lookup, for which the standard library has no kind: a
 /// fixed text on Unix, a range of codes on Windows.
-fn is_lookup_failure(error: &io::Error) -> bool {
+pub(super) fn is_lookup_failure(error: &io::Error) -> bool {
     match error.raw_os_error() {
         None => error.to_string().starts_with("failed to lookup"),
         Some(code) => cfg!(windows) && (11001..=11004).contains(&code),
@@ -231,7 +283,7 @@ fn is_lookup_failure(error: &io::Error) -> bool {
 }
 
 /// Makes an untrusted text short and single-line, and removes queries.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let words: Vec<&str> = text
         .split_whitespace()
         .map(|word| word.split('?').next().unwrap_or(word))
@@ -252,14 +304,19 @@ mod tests {
         "https://cdn.example/x?Signature=geheim".parse().unwrap()
     }
 
+    fn from_ureq(error: ureq::Error) -> HttpError {
+        let proxy = ureq::Proxy::new("http://user:geheim@proxy.example:3128").unwrap();
+        let proxy = ProxyInUse::new(&proxy, "HTTPS_PROXY");
+        HttpError::from_ureq(error, &url(), Some(&proxy))
+    }
+
     #[test]
     fn no_message_contains_a_query_or_an_untrusted_url() {
         let errors = [
-            HttpError::from_ureq(ureq::Error::BadUri("https://x/?s=geheim".into()), &url()),
-            HttpError::from_ureq(
-                ureq::Error::ConnectProxyFailed("see https://x/?s=geheim".into()),
-                &url(),
-            ),
+            from_ureq(ureq::Error::BadUri("https://x/?s=geheim".into())),
+            from_ureq(ureq::Error::ConnectProxyFailed(
+                "see https://x/?s=geheim".into(),
+            )),
             HttpError::from_reader(io::Error::other("at https://x/?s=geheim"), &url()),
         ];
         for error in errors {
@@ -271,8 +328,7 @@ mod tests {
 
     #[test]
     fn transient_errors_are_told_from_permanent_ones() {
-        let proxy =
-            |text: &str| HttpError::from_ureq(ureq::Error::ConnectProxyFailed(text.into()), &url());
+        let proxy = |text: &str| from_ureq(ureq::Error::ConnectProxyFailed(text.into()));
         assert!(proxy("proxy server responded 503/503").is_transient());
         assert!(!proxy("proxy server responded 407/407").is_transient());
         let io = |kind| HttpError::from_reader(io::Error::from(kind), &url());
@@ -289,7 +345,7 @@ mod tests {
         let lookup = io::Error::other("failed to lookup address information: Name unknown");
         let lookup = HttpError::from_reader(lookup, &url());
         assert_eq!(lookup.kind(), HttpErrorKind::Dns);
-        assert!(!HttpError::from_ureq(ureq::Error::Tls("bad"), &url()).is_transient());
+        assert!(!from_ureq(ureq::Error::Tls("bad")).is_transient());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The settings of the HTTP client, as plain values.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -127,33 +128,35 @@ impl std::fmt::Debug for ProxySettings {
 }
 
 impl ProxySettings {
-    pub(super) fn for_http(&self) -> Option<&str> {
-        given(&self.http).or(given(&self.all))
+    /// Returns the proxy for `http` URLs, and the variable that names it.
+    pub(super) fn for_http(&self) -> Option<(&str, &'static str)> {
+        self.or_all(given(&self.http), "HTTP_PROXY")
     }
 
-    pub(super) fn for_https(&self) -> Option<&str> {
-        given(&self.https).or(given(&self.all))
+    /// Returns the proxy for `https` URLs, and the variable that names it.
+    pub(super) fn for_https(&self) -> Option<(&str, &'static str)> {
+        self.or_all(given(&self.https), "HTTPS_PROXY")
     }
 
-    /// Tells whether a proxy is used for a URL.
-    pub fn is_proxied(&self, url: &Url) -> bool {
-        let proxy = if url.is_https() {
-            self.for_https()
-        } else {
-            self.for_http()
-        };
-        proxy.is_some() && !self.is_direct(url)
+    fn or_all<'a>(
+        &'a self,
+        own: Option<&'a str>,
+        variable: &'static str,
+    ) -> Option<(&'a str, &'static str)> {
+        let all = || given(&self.all).map(|proxy| (proxy, "ALL_PROXY"));
+        own.map(|proxy| (proxy, variable)).or_else(all)
     }
 
     /// Tells whether a URL is excluded from proxies.
     ///
     /// An entry names a host and its subdomains, with or without a leading dot or
-    /// `*.`, and optionally a port, as in curl and Python.
+    /// `*.`, and optionally a port, as in curl and Python; or a network
+    /// (`10.0.0.0/8`), as in curl and Go. Names are not looked up for that.
     pub(super) fn is_direct(&self, url: &Url) -> bool {
         let host = url.host().trim_matches(['[', ']']);
         given(&self.no_proxy)
             .unwrap_or("")
-            .split([',', ' '])
+            .split([',', ' ', '\t'])
             .map(|entry| entry.trim().to_ascii_lowercase())
             .filter(|entry| !entry.is_empty())
             .any(|entry| entry == "*" || entry_matches(&entry, host, url.port()))
@@ -161,6 +164,14 @@ impl ProxySettings {
 }
 
 fn entry_matches(entry: &str, host: &str, port: u16) -> bool {
+    if let Some((address, n_bits)) = entry.split_once('/') {
+        let network = address.trim_matches(['[', ']']).parse().ok();
+        let network = network.zip(n_bits.parse().ok());
+        let host = host.parse().ok();
+        return network
+            .zip(host)
+            .is_some_and(|((network, n_bits), host)| is_in_network(host, network, n_bits));
+    }
     let bare = match entry.rsplit_once(':') {
         // A second colon makes it an IPv6 address without a port.
         Some((name, digits)) if !name.contains(':') || name.ends_with(']') => {
@@ -171,15 +182,32 @@ fn entry_matches(entry: &str, host: &str, port: u16) -> bool {
         }
         _ => entry,
     };
-    let name = bare
-        .trim_matches(['[', ']'])
-        .trim_start_matches('*')
-        .trim_start_matches('.');
+    let name = bare.trim_matches(['[', ']']);
+    if let Ok(address) = name.parse::<IpAddr>() {
+        // An address has several spellings: `::1` and `0:0::1`.
+        let host = host.parse::<IpAddr>();
+        return host.is_ok_and(|host| host.to_canonical() == address.to_canonical());
+    }
+    let name = name.trim_start_matches('*').trim_start_matches('.');
     match host.strip_suffix(name) {
         Some("") => true,
         Some(front) => !name.is_empty() && front.ends_with('.'),
         None => false,
     }
+}
+
+/// Tells whether an address has the first `n_bits` of a network's address.
+fn is_in_network(host: IpAddr, network: IpAddr, n_bits: u32) -> bool {
+    let shared_bits = match (host.to_canonical(), network.to_canonical()) {
+        (IpAddr::V4(host), IpAddr::V4(network)) if n_bits <= 32 => {
+            (host.to_bits() ^ network.to_bits()).leading_zeros()
+        }
+        (IpAddr::V6(host), IpAddr::V6(network)) if n_bits <= 128 => {
+            (host.to_bits() ^ network.to_bits()).leading_zeros()
+        }
+        _ => return false,
+    };
+    shared_bits >= n_bits
 }
 
 fn given(value: &Option<String>) -> Option<&str> {
@@ -212,6 +240,26 @@ mod tests {
             ("::1", "http://[::1]:9/", true),
             ("[::1]:9", "http://[::1]:9/", true),
             (".", "http://a.example/", false),
+            ("10.0.0.0/8", "http://10.42.0.7:8080/", true),
+            ("10.0.0.0/8", "http://11.0.0.1/", false),
+            ("10.0.0.0/8", "http://10.example/", false),
+            ("192.168.4.0/22", "http://192.168.7.255/", true),
+            ("192.168.4.0/22", "http://192.168.8.0/", false),
+            ("127.0.0.1/32", "http://127.0.0.2/", false),
+            ("0.0.0.0/0", "http://8.8.8.8/", true),
+            ("0.0.0.0/0", "http://[::1]/", false),
+            ("fd00::/8", "http://[fd12:3456::1]:9/", true),
+            ("fd00::/8", "http://[fe80::1]/", false),
+            ("[fd00::]/8", "http://[fd00::1]/", true),
+            ("10.0.0.0/33", "http://10.0.0.1/", false),
+            ("10.0.0.0/x", "http://10.0.0.1/", false),
+            ("10.0.0/8", "http://10.0.0.1/", false),
+            ("0:0:0::1", "http://[::1]/", true),
+            ("127.0.0.1", "http://1.127.0.0.1/", false),
+            ("127.0.0.1:9", "http://127.0.0.1:9/", true),
+            ("127.0.0.1:9", "http://127.0.0.1:8/", false),
+            ("a.b  10.1.0.0/16\tc.d ,e.f", "http://10.1.2.3/", true),
+            ("a.b  10.1.0.0/16\tc.d ,e.f", "http://c.d/", true),
         ] {
             let url = url.parse::<Url>().unwrap();
             assert_eq!(
@@ -230,8 +278,11 @@ mod tests {
             all: Some("http://all:1".into()),
             no_proxy: None,
         };
-        assert_eq!(settings.for_https(), Some("http://secure:1"));
-        assert_eq!(settings.for_http(), Some("http://all:1"));
+        assert_eq!(
+            settings.for_https(),
+            Some(("http://secure:1", "HTTPS_PROXY"))
+        );
+        assert_eq!(settings.for_http(), Some(("http://all:1", "ALL_PROXY")));
     }
 
     #[test]
@@ -252,8 +303,14 @@ mod tests {
             ("REQUESTS_CA_BUNDLE", "/requests.pem"),
             ("HF_HUB_DOWNLOAD_TIMEOUT", "60"),
         ]);
-        assert_eq!(given.proxy.for_https(), Some("http://lower:1"));
-        assert_eq!(given.proxy.for_http(), Some("http://plain:1"));
+        assert_eq!(
+            given.proxy.for_https(),
+            Some(("http://lower:1", "HTTPS_PROXY"))
+        );
+        assert_eq!(
+            given.proxy.for_http(),
+            Some(("http://plain:1", "HTTP_PROXY"))
+        );
         assert_eq!(given.proxy.no_proxy.as_deref(), Some("localhost"));
         assert_eq!(given.ca_bundle, Some("/requests.pem".into()));
         assert_eq!(given.read_timeout, Duration::from_secs(60));

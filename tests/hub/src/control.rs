@@ -1,12 +1,14 @@
 //! The hub's own requests under `/__hub__/`: publish, faults, a slow line, the list of requests.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::faults::{Action, Fault, Faults, Hint, On};
-use crate::http::{Incoming, Reply};
+use crate::http::{Incoming, Reply, form_pairs};
 use crate::record::RequestLog;
 use crate::server::lock;
+use crate::world::World;
 
 pub(crate) const PREFIX: &str = "/__hub__/";
 
@@ -26,6 +28,7 @@ POST /__hub__/fault?KIND[&file=F][&times=N]
        expired                           the links of the CDN have expired
        reset                             the connection is reset before an answer
 POST /__hub__/heal                       end all faults
+POST /__hub__/login?access=T&refresh=R   make a login valid
 GET  /__hub__/requests                   list the requests so far
 ";
 
@@ -60,6 +63,18 @@ pub(crate) fn answer(
         }
         _ => Reply::text(405, USAGE),
     }
+}
+
+/// Makes a login valid.
+pub(crate) fn log_in(world: &mut World, query: &str) -> Reply {
+    let pairs = form_pairs(query);
+    let value = |name: &str| {
+        let found = pairs.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.clone()).unwrap_or_default()
+    };
+    world.tokens.insert(value("access"), BTreeSet::new());
+    world.logins.insert(value("refresh"), BTreeSet::new());
+    Reply::text(200, "the login is valid\n")
 }
 
 /// Parses the query of a fault request.

@@ -14,7 +14,7 @@ use crate::repos::Repo;
 use crate::route::Api;
 use crate::server::{Port, Shared, lock};
 use crate::settings::{Settings, Shape, XetService};
-use crate::tls::Tls;
+use crate::tls::{ServerCertificate, Tls};
 use crate::world::RepoKey;
 
 /// A Hub, its CDN and its Xet storage on three ports of 127.0.0.1; stops when dropped.
@@ -41,7 +41,7 @@ impl TestHub {
             port: 0,
             cdn_port: 0,
             prefix: String::new(),
-            has_tls: false,
+            certificate: None,
             settings: Settings::default(),
             guards_secrets: true,
         }
@@ -57,7 +57,7 @@ impl TestHub {
         format!("{}://{hub_address}{prefix}", self.shared.scheme())
     }
 
-    /// Returns the certificate of the private CA.
+    /// Returns the certificate of the private CA, which may be the one of the hosts.
     ///
     /// # Panics
     /// If the hub has no TLS.
@@ -100,6 +100,25 @@ impl TestHub {
             .map(|id| RepoKey::parse(id).web_path())
             .collect();
         self.shared.world().tokens.insert(token.to_owned(), opens);
+    }
+
+    /// Makes a login valid: a token as `token` does, and its refresh token.
+    pub fn login(&self, access: &str, refresh: &str, opens: &[&str]) {
+        self.token(access, opens);
+        let mut world = self.shared.world();
+        let opens = world.tokens[access].clone();
+        world.logins.insert(refresh.to_owned(), opens);
+    }
+
+    /// Makes a refresh token invalid, as the end of a session does.
+    pub fn end_login(&self, refresh: &str) {
+        self.shared.world().logins.remove(refresh);
+    }
+
+    /// Lets a repository or user admit the identity token of a pipeline.
+    pub fn admit(&self, id_token: &str, resource: &str) {
+        let (id_token, resource) = (id_token.to_owned(), resource.to_owned());
+        self.shared.world().identities.insert(id_token, resource);
     }
 
     /// Makes a token invalid.
@@ -271,7 +290,7 @@ pub struct Builder {
     port: u16,
     cdn_port: u16,
     prefix: String,
-    has_tls: bool,
+    certificate: Option<ServerCertificate>,
     settings: Settings,
     guards_secrets: bool,
 }
@@ -298,8 +317,13 @@ impl Builder {
     }
 
     /// Enables TLS on all hosts, with certificates of a private CA.
-    pub fn tls(mut self) -> Self {
-        self.has_tls = true;
+    pub fn tls(self) -> Self {
+        self.tls_with(ServerCertificate::default())
+    }
+
+    /// Enables TLS on all hosts, with this certificate.
+    pub fn tls_with(mut self, certificate: ServerCertificate) -> Self {
+        self.certificate = Some(certificate);
         self
     }
 
@@ -337,7 +361,7 @@ impl Builder {
             cdn_address,
             cas_address,
             self.prefix,
-            self.has_tls.then(Tls::new).transpose()?,
+            self.certificate.map(Tls::new).transpose()?,
             self.settings,
         ));
         let hub_listener = Arc::new(HostListener::new(Port::Hub, hub_address));

@@ -33,6 +33,7 @@
 //! | `record` | the record of all requests, for assertions |
 //! | `server`, `listener`, `tls`, `http` | threads, sockets, encryption, HTTP/1.1 |
 //! | `route`, `access`, `api`, `resolve`, `cdn` | the answers |
+//! | `oauth` | logins that are renewed, with rotation, and exchanged identities |
 //! | `cas`, `store`, `xet` | Xet storage: its answers, its contents, chunks and hashes |
 //! | `content` | file contents with their hashes |
 //! | `directory`, `demo` | the repositories served by the program |
@@ -50,6 +51,7 @@ mod gzip;
 mod http;
 mod hub;
 mod listener;
+mod oauth;
 mod record;
 mod repos;
 mod resolve;
@@ -72,3 +74,4 @@ pub use repos::{CommitDraft, Gate, Repo};
 pub use route::Api;
 pub use server::Port;
 pub use settings::{Delivery, EtagStyle, Settings, Shape, XetService};
+pub use tls::ServerCertificate;

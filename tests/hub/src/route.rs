@@ -15,6 +15,8 @@ pub enum Api {
     AuthCheck,
     XetReadToken,
     WhoAmI,
+    /// The request for a token: a login that is renewed, or an exchanged identity.
+    OauthToken,
     Resolve,
     /// The target of the relative redirect for small files.
     ResolveCache,
@@ -76,6 +78,7 @@ impl Route {
         };
         let segments: Vec<&str> = raw.split('/').collect();
         let call = match segments.as_slice() {
+            ["oauth", "token"] => return Self::Other(Api::OauthToken),
             ["api", "whoami-v2"] => return Self::Other(Api::WhoAmI),
             ["api", "resolve-cache", kind, rest @ ..] => {
                 Kind::from_plural(kind).and_then(|kind| resolve_cache(kind, rest, world))

@@ -13,6 +13,7 @@ use crate::cdn::Links;
 use crate::control::{self, Publisher};
 use crate::faults::{Fault, Faults};
 use crate::http::{Connection, Incoming, Reply, SendObserver};
+use crate::oauth;
 use crate::record::{Request, RequestLog};
 use crate::route::{Api, RepoCall, Route};
 use crate::settings::{Delivery, Settings};
@@ -130,6 +131,12 @@ impl Shared {
             }
             Route::Other(Api::Xorb) => return self.links.answer_xorb(incoming),
             Route::Other(Api::Cdn) => return self.links.answer(incoming, settings),
+            Route::Other(Api::OauthToken) => {
+                return oauth::answer(&mut self.world(), incoming, settings);
+            }
+            Route::Other(Api::Control) if incoming.raw_path().ends_with("/login") => {
+                return control::log_in(&mut self.world(), incoming.raw_query());
+            }
             Route::Other(Api::Control) => {
                 return control::answer(incoming, &self.requests, &self.faults, &self.publisher);
             }
@@ -258,9 +265,7 @@ impl Shared {
             // The hash at the end of the path.
             request.file = incoming.raw_path().rsplit('/').next().map(str::to_owned);
         }
-        let number = self
-            .requests
-            .add(request.clone(), self.world().tokens.keys());
+        let number = self.requests.add(request.clone(), self.world().secrets());
         (number, request)
     }
 

@@ -19,6 +19,10 @@ pub struct Settings {
     pub gzip: bool,
     /// The data of `xet-read-token`; `None` makes it a 404.
     pub xet: Option<XetService>,
+    /// The lifetime that a renewed login is said to have.
+    pub login_lifetime: Duration,
+    /// Whether a refresh token is valid once, and the answer has the next one.
+    pub rotates_logins: bool,
     pub shape: Shape,
 }
 
@@ -32,6 +36,8 @@ impl Default for Settings {
             unranged_limit: None,
             gzip: true,
             xet: None,
+            login_lifetime: Duration::from_secs(30 * 24 * 3600),
+            rotates_logins: true,
             shape: Shape::hugging_face(),
         }
     }

@@ -13,7 +13,28 @@ use crate::server::lock;
 
 const BLOCK: usize = 16 * 1024;
 
-/// A certificate for `127.0.0.1` and `localhost`, and its private CA.
+/// The certificate of a hub's hosts.
+#[derive(Clone, Debug)]
+pub struct ServerCertificate {
+    /// It is signed by itself and is a CA, as `openssl req -x509` makes it; otherwise a private CA
+    /// has signed it.
+    pub is_own_ca: bool,
+    /// It was valid in the year 2020 only.
+    pub is_expired: bool,
+    pub names: Vec<String>,
+}
+
+impl Default for ServerCertificate {
+    fn default() -> Self {
+        Self {
+            is_own_ca: false,
+            is_expired: false,
+            names: ["127.0.0.1", "localhost"].map(str::to_owned).into(),
+        }
+    }
+}
+
+/// A certificate and its CA.
 pub(crate) struct Tls {
     config: Arc<ServerConfig>,
     pub(crate) ca_pem: String,
@@ -21,8 +42,8 @@ pub(crate) struct Tls {
 
 impl Tls {
     /// Creates new keys, so that the CA bundle of another hub is not accepted.
-    pub(crate) fn new() -> io::Result<Self> {
-        let (ca_pem, chain, key) = certify().map_err(io::Error::other)?;
+    pub(crate) fn new(wanted: ServerCertificate) -> io::Result<Self> {
+        let (ca_pem, chain, key) = certify(wanted).map_err(io::Error::other)?;
         // The client uses the same provider, so no second one is compiled.
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
@@ -64,7 +85,19 @@ type Certified = (
     PrivateKeyDer<'static>,
 );
 
-fn certify() -> Result<Certified, rcgen::Error> {
+fn certify(wanted: ServerCertificate) -> Result<Certified, rcgen::Error> {
+    let mut own = CertificateParams::new(wanted.names)?;
+    if wanted.is_expired {
+        own.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        own.not_after = rcgen::date_time_ymd(2020, 12, 31);
+    }
+    let key = KeyPair::generate()?;
+    if wanted.is_own_ca {
+        own.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = own.self_signed(&key)?;
+        let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+        return Ok((certificate.pem(), vec![certificate.der().clone()], key));
+    }
     let mut params = CertificateParams::new([])?;
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -74,9 +107,7 @@ fn certify() -> Result<Certified, rcgen::Error> {
     let ca_pem = params.self_signed(&ca_key)?.pem();
     let issuer = Issuer::new(params, ca_key);
 
-    let names = ["127.0.0.1", "localhost"].map(str::to_owned);
-    let key = KeyPair::generate()?;
-    let certificate = CertificateParams::new(names)?.signed_by(&key, &issuer)?;
+    let certificate = own.signed_by(&key, &issuer)?;
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
     Ok((ca_pem, vec![certificate.der().clone()], key))
 }

@@ -14,6 +14,19 @@ pub(crate) struct World {
     pub(crate) renamed: HashMap<RepoKey, RepoKey>,
     /// Valid tokens, each with the web paths of the closed repositories it may read.
     pub(crate) tokens: HashMap<String, BTreeSet<String>>,
+    /// Valid refresh tokens, each with the paths that its access tokens open.
+    pub(crate) logins: HashMap<String, BTreeSet<String>>,
+    /// Identity tokens of pipelines, each with the resource that admits it.
+    pub(crate) identities: HashMap<String, String>,
+    /// The number of tokens issued so far.
+    pub(crate) n_granted: usize,
+}
+
+impl World {
+    /// Returns the secrets that no other host may see.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &String> {
+        self.tokens.keys().chain(self.logins.keys())
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

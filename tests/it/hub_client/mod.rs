@@ -81,7 +81,7 @@ fn impatient(hub: &TestHub, token: Option<&str>) -> HubClient {
 
 fn secret(text: &str) -> Token {
     let inputs = TokenInputs {
-        explicit: Some(text.to_owned()),
+        hf_token: Some(text.to_owned()),
         ..TokenInputs::default()
     };
     find_token(&inputs).unwrap().unwrap().0

@@ -25,6 +25,11 @@ impl SmallDisk {
         mount(&["-o", &format!("remount,nr_inodes={n_files}")], &self.0)
     }
 
+    /// Has every path that leads through a symbolic link fail; links can still be made.
+    pub fn refuse_to_follow_links(&self) -> Result<(), String> {
+        mount(&["-o", "remount,nosymfollow"], &self.0)
+    }
+
     pub fn make_read_only(&self) -> Result<(), String> {
         mount(&["-o", "remount,ro"], &self.0)
     }

@@ -1,6 +1,7 @@
-//! A proxy that only knows `CONNECT` and records the requests.
+//! A proxy that only knows `CONNECT` and records the requests. One that wants a password
+//! refuses every request, and SOCKS as well.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
@@ -12,6 +13,15 @@ pub struct Proxy {
 impl Proxy {
     /// Starts a proxy on a free port; it ends with the test's process.
     pub fn start() -> Self {
+        Self::serve_by(serve)
+    }
+
+    /// Starts a proxy that accepts no password.
+    pub fn start_with_password() -> Self {
+        Self::serve_by(|client, _| refuse(&client))
+    }
+
+    fn serve_by(serve: fn(TcpStream, &Mutex<Vec<String>>) -> io::Result<()>) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let heads = Arc::new(Mutex::new(Vec::new()));
@@ -41,6 +51,30 @@ impl Proxy {
         let line = format!("CONNECT {host} ");
         self.heads().iter().any(|head| head.starts_with(&line))
     }
+}
+
+/// Refuses the credentials of a client, if it offers any.
+fn refuse(client: &TcpStream) -> io::Result<()> {
+    let mut reader = BufReader::new(client);
+    let mut writer = client;
+    let mut greeting = [0; 2];
+    reader.read_exact(&mut greeting)?;
+    let [version, n_methods] = greeting;
+    if version != 5 {
+        let mut line = String::new();
+        while reader.read_line(&mut line)? > 2 {
+            line.clear();
+        }
+        return writer.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n");
+    }
+    let mut methods = vec![0; usize::from(n_methods)];
+    reader.read_exact(&mut methods)?;
+    if !methods.contains(&2) {
+        return writer.write_all(&[5, 0xff]);
+    }
+    writer.write_all(&[5, 2])?;
+    reader.read_exact(&mut [0; 2])?;
+    writer.write_all(&[1, 1])
 }
 
 fn serve(client: TcpStream, seen: &Mutex<Vec<String>>) -> io::Result<()> {
