@@ -14,6 +14,7 @@
 //! | 2 | [`download`] | the engine: sources in, verified partial files out | `domain`, `sys` |
 //! | 2 | [`xet`] | Xet storage: the chunks of files, and the fetch of changed ranges only | `domain`, `sys` |
 //! | 2 | [`cache`] | the official cache and plain directories: read, publish, prune | `domain`, `sys` |
+//! | 2 | [`view`] | views of models for other programs: make, compare, remove | `domain`, `sys` |
 //! | 2 | [`timer`] | the operating system's timer entry: render, install, remove | `domain`, `sys` |
 //! | 2 | [`notify`] | hooks, pings, metrics | `domain`, `sys`, `json` |
 //! | 3 | [`ops`] | use cases; the only place where the above meet | layers 0 to 2 |
@@ -86,6 +87,8 @@ mod timer;
 #[cfg(not(feature = "for-tests"))]
 mod ui;
 #[cfg(not(feature = "for-tests"))]
+mod view;
+#[cfg(not(feature = "for-tests"))]
 mod xet;
 
 #[cfg(feature = "for-tests")]
@@ -110,6 +113,8 @@ pub mod sys;
 pub mod timer;
 #[cfg(feature = "for-tests")]
 pub mod ui;
+#[cfg(feature = "for-tests")]
+pub mod view;
 #[cfg(feature = "for-tests")]
 pub mod xet;
 

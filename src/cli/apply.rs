@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::explain::Complaint;
+use super::views::update_views;
+use crate::domain::model::ModelId;
 use crate::domain::outcome::ExitStatus;
 use crate::domain::settings::{SettingKey, Settings};
 use crate::domain::units::Seconds;
@@ -101,6 +103,11 @@ impl Apply {
             ops::ownership::note_claims(&store, &cache, repos);
             // A crash before this line only makes the next check too early.
             ops::schedules::save_next_looks(&store, &context.host, rules.tick)?;
+            let ids: Vec<ModelId> = models.iter().map(|model| model.id).collect();
+            let has_views = models.iter().any(|model| !model.spec.views.is_empty());
+            if has_views || store.has_views()? {
+                update_views(context, &store, &settings, &ids)?;
+            }
         }
         self.report(context, &plan)?;
         Ok(ExitStatus::Ok)

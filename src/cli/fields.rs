@@ -45,7 +45,9 @@ fn value_arg<S>(field: &Field<S>, flag: &'static str) -> Arg {
     let arg = arg.conflicts_with_all(others);
     match field.read {
         Read::Switch(_) => arg.action(ArgAction::SetTrue),
-        Read::List(_) => arg.value_name(field.value_name).action(ArgAction::Append),
+        Read::List(_) | Read::Places(_) => {
+            arg.value_name(field.value_name).action(ArgAction::Append)
+        }
         _ => arg.value_name(field.value_name),
     }
 }
@@ -130,10 +132,27 @@ impl<S: Entity, const CAN_CLEAR: bool> FieldFlags<S, CAN_CLEAR> {
                 }
                 Read::Text(read) | Read::Number(read) => read(entry, text).map_err(refuse)?,
                 Read::List(read) => read(entry, values.clone()).map_err(refuse)?,
+                Read::Places(read) => {
+                    let absolute = |text: &String| with_absolute_directory(context, text);
+                    let values = values.as_ref();
+                    let values = values.map(|values| values.iter().map(absolute).collect());
+                    read(entry, values.transpose()?).map_err(refuse)?;
+                }
                 Read::Before => {}
             }
         }
         Ok(())
+    }
+}
+
+/// Makes the directory of `WORD=DIR` absolute.
+fn with_absolute_directory(context: &Context, text: &str) -> Result<String> {
+    match text.split_once('=') {
+        Some((word, directory)) if !directory.is_empty() && !directory.contains('\0') => {
+            let path = paths::expand_home(&context.host, directory)?;
+            Ok(format!("{word}={}", paths::text(&path)?))
+        }
+        _ => Ok(text.to_owned()),
     }
 }
 

@@ -34,6 +34,7 @@ mod status;
 mod status_text;
 mod stop;
 mod verify;
+mod views;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -161,6 +162,8 @@ enum Command {
     Verify(verify::VerifyCommand),
     Prune(prune::PruneCommand),
     Status(status::StatusCommand),
+    #[command(alias = "view")]
+    Views(views::Views),
     #[command(alias = "session")]
     Sessions(sessions::Sessions),
     #[command(alias = "run")]
@@ -320,6 +323,7 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::Verify(command) => command.run(context),
         Command::Prune(command) => command.run(context),
         Command::Status(command) => command.run(context),
+        Command::Views(command) => command.run(context),
         Command::Sessions(command) => command.run(context),
         Command::Runs(command) => command.run(context),
         Command::Pause(command) => command.run(context),

@@ -344,6 +344,7 @@ mod tests {
             }),
             crashed: Vec::new(),
             models: Vec::new(),
+            failed_views: Vec::new(),
             disks: Vec::new(),
             leftover_bytes: 0,
             adopted: Amount::default(),

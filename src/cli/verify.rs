@@ -12,6 +12,7 @@ use super::explain::{Complaint, Explanation};
 use super::limits::Waiting;
 use super::lock::take_lock;
 use super::status::leave_status_file;
+use super::views::{trouble_of, view_document};
 use crate::domain::filter::Filter;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::{Effect, ErrorKind, ExitStatus, Outcome, Trigger};
@@ -22,6 +23,7 @@ use crate::domain::session::Session;
 use crate::domain::settings::Settings;
 use crate::domain::time::render_utc;
 use crate::domain::units::ByteSize;
+use crate::domain::view::ViewState;
 use crate::json::document;
 use crate::ops::finish::{EndedRuns, Finish};
 use crate::ops::services::Services;
@@ -204,7 +206,7 @@ fn report_no_models(context: &Context) -> Result<ExitStatus> {
     }
     let nothing = document(
         "hfdl.verify/1",
-        json!({ "run_id": null, "trigger": Trigger::Manual.as_str(), "outcome": "ok", "exit_code": 0, "models": [] }),
+        json!({ "run_id": null, "trigger": Trigger::Manual.as_str(), "outcome": "ok", "exit_code": 0, "models": [], "views": [] }),
     );
     context.out.document(|| nothing)?;
     Ok(ExitStatus::Ok)
@@ -215,6 +217,11 @@ fn report_run(context: &Context, report: &VerifyReport) -> Result<ExitStatus> {
     for (session, model) in pairs() {
         if let Some(explanation) = explain_session(session, model) {
             context.show_problem(&explanation);
+        }
+    }
+    for view in &report.views {
+        if view.state != ViewState::Ok {
+            context.out.warn(&trouble_of(view));
         }
     }
     context.out.done(
@@ -338,6 +345,7 @@ fn run_document(report: &VerifyReport) -> Value {
             "started_at": render_utc(run.started_at),
             "finished_at": render_utc(run.finished_at),
             "models": models,
+            "views": report.views.iter().map(view_document).collect::<Vec<Value>>(),
         }),
     )
 }

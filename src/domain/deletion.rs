@@ -35,6 +35,7 @@ words! {
         OfRemovedModel = "its model was removed",
         GoneUpstream = "it is gone upstream",
         Note = "a note of hfdl about what is gone",
+        OldView = "a view shows it no more",
         Scratch = "a temporary file of this home",
         EmptyFolder = "an empty folder",
         Moved = "it was moved into the cache",
@@ -50,6 +51,7 @@ words! {
         /// A kept snapshot holds something that cannot be read, which may use it.
         PerhapsInUse = "a kept revision that cannot be read may use it",
         UsedElsewhere = "another repository uses it",
+        NamedByManifest = "another ollama manifest names it",
         SharedStore = "it lies in the store that repositories share",
         OtherHome = "another hfdl home claims it",
         BeingFetched = "another program is fetching this repository",

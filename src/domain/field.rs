@@ -49,6 +49,8 @@ pub enum Read<S> {
     List(fn(&mut S, Option<Vec<String>>) -> Result<(), String>),
     /// The word `cache`, or a directory that the caller makes absolute.
     Place(fn(&mut S, Destination)),
+    /// A list of `WORD=DIR`, in which the caller makes each directory absolute.
+    Places(fn(&mut S, Option<Vec<String>>) -> Result<(), String>),
     /// Read by the caller, because no entry can be built without it.
     Before,
 }
@@ -233,6 +235,10 @@ mod tests {
         model.tags = [name("llm")].into();
         model.priority = "70".parse().unwrap();
         model.keep_revisions = Some(4);
+        let root = if cfg!(windows) { r"C:\m" } else { "/m" };
+        model.views = [format!("dir={root}").parse().unwrap()].into();
+        model.view_map = ["a=b/c".parse().unwrap()].into();
+        model.view_copy = true;
         model.enabled = false;
         model.token_name = Some("work".parse().unwrap());
         model
@@ -268,10 +274,10 @@ mod tests {
             (Read::Text(read) | Read::Number(read), _) => {
                 read(entry, text.as_deref()).unwrap();
             }
-            (Read::List(read), FieldValue::List(texts)) => {
+            (Read::List(read) | Read::Places(read), FieldValue::List(texts)) => {
                 read(entry, Some(texts.clone())).unwrap();
             }
-            (Read::List(read), _) => read(entry, None).unwrap(),
+            (Read::List(read) | Read::Places(read), _) => read(entry, None).unwrap(),
             (Read::Place(read), _) => read(
                 entry,
                 match text.as_deref() {

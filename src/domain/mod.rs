@@ -41,7 +41,7 @@
 //! | proof | a record that a file was read whole and had its hash; valid while the file is unchanged |
 //! | claim | the record, written before the first byte, that a run is working on a slot |
 //! | adopted file | a file of another program that was hashed once, so that downloads can use its bytes |
-//! | view | the shape of an entity for output: a table row, a JSON object or a metric |
+//! | view | the files of a model where another program looks for them, made of links (`ModelView` and the like in `json` are shapes of output) |
 //! | home | the directory with the database, logs and locks of one installation |
 
 pub mod adopt;
@@ -85,6 +85,7 @@ pub mod status;
 pub mod time;
 pub mod timer;
 pub mod units;
+pub mod view;
 pub mod way;
 pub mod xet;
 pub mod yaml;

@@ -223,6 +223,8 @@ words! {
         Corrupt = "corrupt",
         DeltaAbandoned = "delta-abandoned",
         HookFailed = "hook-failed",
+        /// A view does not show the published revision.
+        ViewFailed = "view-failed",
         DiskLow = "disk-low",
         ClockBack = "clock-back",
         ClockReset = "clock-reset",

@@ -221,17 +221,16 @@ fn read_fields<S: Entity>(fields: &Fields<'_>, entry: &mut S, around: &Surroundi
                 let text = item.number_or_text()?;
                 read(entry, Some(&text)).map_err(|err| item.refuse_value(err))?;
             }
-            Read::List(read) => {
-                let mut texts = Vec::new();
-                let mut scratch = entry.clone();
-                for part in item.list() {
-                    let text = part.text()?.to_owned();
-                    // First one by one, to find the place of the wrong one.
-                    read(&mut scratch, Some(vec![text.clone()]))
-                        .map_err(|err| part.refuse_value(err))?;
-                    texts.push(text);
-                }
-                read(entry, Some(texts)).map_err(|err| item.refuse_value(err))?;
+            Read::List(read) => read_list(&item, entry, read, Ok)?,
+            Read::Places(read) => {
+                let absolute = |text: String| {
+                    let Some((word, path)) = text.split_once('=') else {
+                        return Ok(text);
+                    };
+                    let path = directory(path, around)?;
+                    Ok(format!("{word}={}", path.display()))
+                };
+                read_list(&item, entry, read, absolute)?;
             }
             Read::Place(read) => {
                 let text = item.text()?;
@@ -244,6 +243,24 @@ fn read_fields<S: Entity>(fields: &Fields<'_>, entry: &mut S, around: &Surroundi
         }
     }
     Ok(())
+}
+
+/// Reads a list, in which `complete` makes each text absolute.
+fn read_list<S: Entity>(
+    item: &EntryItem<'_>,
+    entry: &mut S,
+    read: fn(&mut S, Option<Vec<String>>) -> std::result::Result<(), String>,
+    complete: impl Fn(String) -> std::result::Result<String, &'static str>,
+) -> Result<()> {
+    let mut texts = Vec::new();
+    let mut scratch = entry.clone();
+    for part in item.list() {
+        let text = complete(part.text()?.to_owned()).map_err(|why| part.refuse_value(why))?;
+        // First one by one, to find the place of the wrong one.
+        read(&mut scratch, Some(vec![text.clone()])).map_err(|err| part.refuse_value(err))?;
+        texts.push(text);
+    }
+    read(entry, Some(texts)).map_err(|err| item.refuse_value(err))
 }
 
 fn destination(

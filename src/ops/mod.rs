@@ -47,4 +47,5 @@ pub mod timer;
 pub mod timer_places;
 mod timer_record;
 pub mod verify;
+pub mod views;
 pub mod zones;

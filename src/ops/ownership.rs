@@ -65,6 +65,7 @@ pub fn commits_of(store: &Store, model: &Model) -> Result<BTreeSet<CommitSha>> {
     .flatten()
     .collect();
     commits.extend(store.revisions(model.id)?.into_iter().map(|it| it.commit));
+    commits.extend(store.commits_linked_by_views(model.id)?);
     Ok(commits)
 }
 

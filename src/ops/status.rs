@@ -115,6 +115,7 @@ fn without_database(
         run: None,
         crashed: Vec::new(),
         models: Vec::new(),
+        failed_views: Vec::new(),
         disks: disks(places),
         leftover_bytes: 0,
         adopted: Amount::default(),
@@ -152,6 +153,7 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
         status,
         (places.settings, &cache),
     )?;
+    status.failed_views = store.failed_views()?;
     if let Ok(endpoint) = places.settings.endpoint().parse::<Endpoint>() {
         status.asked_to_wait = exhausted_until(store, endpoint.as_str(), status.now)?;
     }

@@ -40,6 +40,7 @@ mod settings;
 mod shards;
 mod totals;
 mod value;
+mod views;
 mod wire;
 
 pub use blobs::Blob;

@@ -153,6 +153,9 @@ impl Store {
             "enabled": spec.enabled,
             "keep_revisions": spec.keep_revisions.map(|n| integer(n.into())),
             "token_name": spec.token_name.as_ref().map(TokenName::as_str),
+            "views": list_or_null(&spec.views),
+            "view_map": list_or_null(&spec.view_map),
+            "view_copy": spec.view_copy,
             "updated_at": now,
         };
         let written = match id {
@@ -235,6 +238,11 @@ pub(super) fn of_schedules() -> String {
     )
 }
 
+/// Most models have no views: NULL takes no space.
+fn list_or_null<T: ToString>(values: &BTreeSet<T>) -> Option<String> {
+    (!values.is_empty()).then(|| wire::render_list(values.iter().map(T::to_string)))
+}
+
 fn expect_one(n_changed: usize, id: ModelId) -> Result<()> {
     if n_changed == 0 {
         return Err(StoreError::not_found("model", id.0));
@@ -260,6 +268,9 @@ fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
             enabled: row.get("enabled")?,
             tags: wire::read_words(row, "tags")?,
             token_name: row.parsed_if_any("token_name")?,
+            views: wire::read_words(row, "views")?,
+            view_map: wire::read_words(row, "view_map")?,
+            view_copy: row.get("view_copy")?,
         },
         state: ModelState {
             held_commit: row.parsed_if_any("held_commit")?,

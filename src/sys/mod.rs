@@ -17,6 +17,7 @@ pub mod abilities;
 pub mod child;
 pub mod copy;
 pub mod disk;
+pub mod exchange;
 pub mod file_io;
 pub mod file_limit;
 pub mod files;

@@ -59,12 +59,13 @@ pub fn take_time_of(source: &Path, copy: &Path) -> io::Result<()> {
 }
 
 /// Creates a hard link; of a symbolic link, to the file behind it.
-fn hard_link(source: &Path, target: &Path) -> io::Result<()> {
+pub fn hard_link(source: &Path, target: &Path) -> io::Result<()> {
     fs::hard_link(fs::canonicalize(source)?, target)
 }
 
+/// Creates an independent copy that shares the bytes of its source.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn reflink(source: &Path, target: &Path) -> io::Result<()> {
+pub fn reflink(source: &Path, target: &Path) -> io::Result<()> {
     let source = File::open(source)?;
     let file = create_new(target)?;
     rustix::fs::ioctl_ficlone(&file, &source).map_err(|err| {
@@ -73,8 +74,9 @@ fn reflink(source: &Path, target: &Path) -> io::Result<()> {
     })
 }
 
+/// Creates an independent copy that shares the bytes of its source.
 #[cfg(target_os = "macos")]
-fn reflink(source: &Path, target: &Path) -> io::Result<()> {
+pub fn reflink(source: &Path, target: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, CloneFlags, fclonefileat};
     Ok(fclonefileat(
         File::open(source)?,
@@ -84,8 +86,9 @@ fn reflink(source: &Path, target: &Path) -> io::Result<()> {
     )?)
 }
 
+/// Creates an independent copy that shares the bytes of its source.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "macos")))]
-fn reflink(_source: &Path, _target: &Path) -> io::Result<()> {
+pub fn reflink(_source: &Path, _target: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 

@@ -11,6 +11,7 @@ use hfdl::domain::schedule::{
 };
 use hfdl::domain::settings::SettingKey;
 use hfdl::domain::units::{ByteSize, Seconds};
+use hfdl::domain::view::{ViewKind, ViewSpec};
 use hfdl::ops::apply::{Current, Rules, plan_apply};
 use hfdl::ops::document::{Document, Node, to_json, to_yaml};
 use hfdl::ops::entries::{Surroundings, Wanted};
@@ -132,9 +133,20 @@ fn model(index: usize) -> impl Strategy<Value = ModelSpec> {
                     enabled,
                     tags,
                     token_name: token_name.map(|name| name.parse().unwrap()),
+                    views: views_below(place),
+                    view_map: ["a.safetensors=vae/true: x".parse().unwrap()].into(),
+                    view_copy: enabled,
                 }
             },
         )
+}
+
+fn views_below(place: &str) -> BTreeSet<ViewSpec> {
+    let root = (!place.is_empty()).then(|| absolute(&format!("{place}/views")));
+    let kind = ViewKind::Ollama;
+    root.into_iter()
+        .map(|root| ViewSpec { kind, root })
+        .collect()
 }
 
 fn absolute(path: &str) -> PathBuf {

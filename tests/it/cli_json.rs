@@ -14,7 +14,7 @@ use super::cli_pictures::all_commands;
 use crate::support::env::TestEnv;
 
 const MODEL: &str = "name:text repo:text repo_type:text repo_id:text revision:text include:list? \
-    exclude:list to:text tags:list priority:number keep_revisions:number? token_name:text? enabled:flag state:text \
+    exclude:list to:text tags:list priority:number keep_revisions:number? token_name:text? views:list view_map:list view_copy:flag enabled:flag state:text \
     upstream_state:text held_commit:text? held_update:object? published_commit:text? published_at:time? \
     last_check_at:time? last_success_at:time? last_change_at:time? consecutive_failures:number \
     last_outcome:text? last_verify_at:time? last_verify_outcome:text? created_at:time updated_at:time";
@@ -63,6 +63,9 @@ const TOTALS: &str = "sessions:number failed:number files_fetched:number bytes_f
 const VERIFIED: &str = "session_id:number model:text? repo:text repo_type:text revision:text \
     commit:text? outcome:text? verify_outcome:text? error_kind:text? error:text? hint:text? path:text? known_by:text? \
     files:object xet:object bytes:object bad:list";
+
+const VIEW: &str = "model:text kind:text directory:text revision:text? state:text methods:list \
+    bytes_shared:number files:list failure:text?";
 
 const OUTDATED: &str = "model:text repo:text repo_type:text revision:text state:text \
     published_commit:text? held_update:text? upstream_commit:text? error_kind:text? error:text? hint:text?";
@@ -127,6 +130,8 @@ fn documents() -> Vec<Document> {
         document("models add acme/tiny", "hfdl.model/1", &plus(MODEL, "check:object"))
             .with("/check", CHECK),
         document("models list", "hfdl.models/1", "models:list").with("/models/0", MODEL),
+        document("models set acme/tiny --view dir=shown", "hfdl.model/1", MODEL),
+        document("views list", "hfdl.views/1", "views:list").with("/views/0", VIEW),
         document(
             "schedules add n --daily 02:30 --all",
             "hfdl.schedule/1",
@@ -175,8 +180,9 @@ fn documents() -> Vec<Document> {
             "verify acme/tiny",
             "hfdl.verify/1",
             "run_id:text trigger:text outcome:text exit_code:number started_at:time \
-                finished_at:time models:list",
+                finished_at:time models:list views:list",
         )
+        .with("/views/0", VIEW)
         .with("/models/0", VERIFIED)
         .with(
             "/models/0/files",

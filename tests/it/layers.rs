@@ -20,12 +20,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("xet", &["domain", "sys"]),
     ("download", &["domain", "sys"]),
     ("cache", &["domain", "sys"]),
+    ("view", &["domain", "sys"]),
     ("timer", &["domain", "sys"]),
     ("notify", &["domain", "sys", "json"]),
     (
         "ops",
         &[
-            "domain", "sys", "json", "store", "hub", "xet", "download", "cache", "timer", "notify",
+            "domain", "sys", "json", "store", "hub", "xet", "download", "cache", "view", "timer",
+            "notify",
         ],
     ),
     ("ui", &["domain", "sys", "json"]),
@@ -41,6 +43,7 @@ const BEYOND_DOMAIN: &[&str] = &[
     "xet/",
     "download/",
     "cache/",
+    "view/",
     "timer/",
     "notify/",
     "ops/",
@@ -50,7 +53,7 @@ const BEYOND_DOMAIN: &[&str] = &[
 
 /// Where errors are gathered for people instead of being told apart by code.
 const WITHOUT_TYPED_ERRORS: &[&str] = &[
-    "sys/", "store/", "cache/", "timer/", "notify/", "ops/", "ui/", "cli/",
+    "sys/", "store/", "cache/", "view/", "timer/", "notify/", "ops/", "ui/", "cli/",
 ];
 
 /// A package and the places that may use it: a folder (`cli/`), a file

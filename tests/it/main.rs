@@ -114,5 +114,6 @@ mod truth_of_words;
 mod verify;
 mod verify_memory;
 mod verify_xet;
+mod views;
 mod xet_chunks;
 mod xet_client;

@@ -51,6 +51,7 @@ fn any_model() -> impl Strategy<Value = ModelClaim> {
                 published,
                 held,
                 pinned,
+                linked_by_views: Vec::new(),
                 keep,
                 history: history.collect(),
                 is_meant,

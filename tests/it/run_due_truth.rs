@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hfdl::domain::model::ModelSpec;
-use hfdl::domain::repo::{Repo, RepoType, Revision};
+use hfdl::domain::repo::{Repo, RepoType};
 use hfdl::domain::schedule::{
     DueContext, DueState, Schedule, ScheduleId, Selection, assess, find_zone, jitter_offset,
 };
@@ -67,18 +67,8 @@ fn prepare(env: &TestEnv, row: &Row<'_>) -> Schedule {
             .set_meta(MetaKey::LastTick, &render_utc(ahead))
             .unwrap();
     }
-    let model = ModelSpec {
-        name: "tiny".parse().unwrap(),
-        repo: Repo::new(RepoType::Model, "acme/tiny".parse().unwrap()),
-        revision: Revision::main(),
-        filter: Default::default(),
-        destination: hfdl::domain::model::Destination::Cache,
-        priority: Default::default(),
-        keep_revisions: None,
-        enabled: true,
-        tags: Default::default(),
-        token_name: None,
-    };
+    let repo = Repo::new(RepoType::Model, "acme/tiny".parse().unwrap());
+    let model = ModelSpec::new("tiny".parse().unwrap(), repo);
     store.insert_model(&model, row.not_before).unwrap();
     store.schedule_by_id(id).unwrap().unwrap()
 }

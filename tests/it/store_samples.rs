@@ -93,6 +93,9 @@ pub fn model(text: &str) -> ModelSpec {
         enabled: true,
         tags: BTreeSet::new(),
         token_name: None,
+        views: BTreeSet::new(),
+        view_map: BTreeSet::new(),
+        view_copy: false,
     }
 }
 
@@ -115,6 +118,9 @@ pub fn rich_model(text: &str) -> ModelSpec {
         enabled: false,
         tags: names(&["llm", "night"]),
         token_name: Some("Büro: work".parse().unwrap()),
+        views: ["dir=/srv/a, \"b\"".parse().unwrap()].into(),
+        view_map: ["a.bin=vae/ünï.bin".parse().unwrap()].into(),
+        view_copy: true,
         ..model(text)
     }
 }

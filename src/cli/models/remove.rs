@@ -18,6 +18,7 @@ use crate::domain::units::ByteSize;
 use crate::json::document;
 use crate::ops;
 use crate::ops::models::Removal;
+use crate::ops::views::ViewContext;
 use crate::store::Store;
 
 /// Remove models from the database
@@ -57,9 +58,9 @@ impl RemoveModels {
             "and leave the files"
         };
         context.confirm(&format!("remove {listed} {about_files}?"))?;
-        // No run may download files that are about to be deleted.
-        let lock = self
-            .delete_files
+        // No run may download files or make views that are about to be removed.
+        let has_views = models.iter().any(|model| !model.spec.views.is_empty());
+        let lock = (self.delete_files || has_views)
             .then(|| take_lock(context, RunCommand::Models, Trigger::Manual, None));
         let _lock = lock.transpose()?;
         if self.delete_files {
@@ -72,6 +73,16 @@ impl RemoveModels {
         let identity = ops::ownership::identity(&context.host, &context.home, &store)?;
         let cache = ops::ownership::cache_of(&settings, &identity);
         let removals = remove(&store, &models)?;
+        if has_views {
+            // Before the files, so that no link of a view dangles.
+            let about = ViewContext {
+                store: &store,
+                cache: &cache,
+                run: None,
+                now: context.now(),
+            };
+            ops::views::settle(about)?;
+        }
         let mut deleted = DeletedFiles::default();
         if self.delete_files {
             for removal in &removals {

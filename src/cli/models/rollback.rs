@@ -9,6 +9,7 @@ use crate::cli::context::Context;
 use crate::cli::explain::Complaint;
 use crate::cli::lock::take_lock;
 use crate::cli::names::texts;
+use crate::cli::views::warn_of_failure;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::{ExitStatus, Trigger};
 use crate::domain::retention::{NoTarget, PublishedRevision};
@@ -16,6 +17,7 @@ use crate::domain::run::RunCommand;
 use crate::json::document;
 use crate::ops;
 use crate::ops::rollback::{CannotRollBack, RolledBack};
+use crate::ops::views::ViewContext;
 use crate::ui::text;
 
 /// Go back to a revision that is still on disk, and hold it
@@ -54,6 +56,16 @@ impl Rollback {
         let went = ops::rollback::roll_back(&store, &cache, &model, asked, context.now())
             .map_err(|err| explain(context, &model, err))?;
         ops::ownership::note_claims(&store, &cache, [repo]);
+        let model = known(&store, &self.name)?;
+        let about = ViewContext {
+            store: &store,
+            cache: &cache,
+            run: None,
+            now: context.now(),
+        };
+        for failure in ops::views::refresh(about, &model)? {
+            warn_of_failure(context, &failure);
+        }
         context.out.done(
             || sentence(&model, &went),
             || {

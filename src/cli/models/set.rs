@@ -8,6 +8,7 @@ use super::find::find;
 use crate::cli::context::Context;
 use crate::cli::explain::Complaint;
 use crate::cli::fields::FieldFlags;
+use crate::cli::views::update_views;
 use crate::domain::model::{EntryName, ModelSpec};
 use crate::domain::session::Session;
 use crate::json::{ModelView, document};
@@ -49,6 +50,9 @@ impl SetModel {
             Ok(store.save_model_state(model.id, &state)?)
         })?;
         note_claims(context, &store, &settings, &spec.repo);
+        if has_other_views(&model.spec, &spec) {
+            update_views(context, &store, &settings, &[model.id])?;
+        }
         let model = store.model(&spec.name)?;
         let last = store.last_session(model.id, context.now())?;
         let last = last.as_ref().and_then(Session::outcome);
@@ -57,4 +61,9 @@ impl SetModel {
             || document("hfdl.model/1", ModelView::new(&model, last)),
         )
     }
+}
+
+/// Tells whether views are to be made or removed now.
+fn has_other_views(old: &ModelSpec, new: &ModelSpec) -> bool {
+    old.views != new.views || old.view_map != new.view_map || old.view_copy != new.view_copy
 }

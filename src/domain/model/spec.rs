@@ -5,12 +5,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::{EntryName, Tag};
-use crate::domain::field::Read::{Before, List, Number, Place, Switch, Text};
+use crate::domain::field::Read::{Before, List, Number, Place, Places, Switch, Text};
 use crate::domain::field::{Entity, Field, FieldValue, parsed, set, set_list};
 use crate::domain::filter::Filter;
 use crate::domain::login::TokenName;
 use crate::domain::repo::{NameError, Repo, Revision};
 use crate::domain::repo_arg::RepoArg;
+use crate::domain::view::{ViewMapping, ViewSpec};
 
 /// The place of a model's files.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,6 +68,12 @@ pub struct ModelSpec {
     pub tags: BTreeSet<Tag>,
     /// The token of `stored_tokens` to use; `None` uses that of the machine.
     pub token_name: Option<TokenName>,
+    /// Where other programs find the files, too.
+    pub views: BTreeSet<ViewSpec>,
+    /// The paths of files in views whose kind asks for them.
+    pub view_map: BTreeSet<ViewMapping>,
+    /// Whether views may copy where no link is possible.
+    pub view_copy: bool,
 }
 
 impl ModelSpec {
@@ -83,6 +90,9 @@ impl ModelSpec {
             enabled: true,
             tags: BTreeSet::new(),
             token_name: None,
+            views: BTreeSet::new(),
+            view_map: BTreeSet::new(),
+            view_copy: false,
         }
     }
 
@@ -168,6 +178,15 @@ const FIELDS: &[ModelField] = &[
         .absent("of this machine")
         .flag("token-name", "NAME", "Token to use, by its name in `hf auth list` (default: that of this machine)")
         .no("Use the token of this machine again"),
+    ModelField::new("views", |m| FieldValue::list(&m.views), Places(set_views))
+        .flag("view", "KIND=DIR", "Show the files to another program, in DIR: dir, lmstudio, ollama, comfyui, text-generation-webui or modelscope")
+        .no("Remove all views; `--view none` does the same"),
+    ModelField::new("view_map", |m| FieldValue::list(&m.view_map), List(|m, texts| set_list(&mut m.view_map, texts)))
+        .flag("view-map", "FILE=PATH", "Path of a file in a comfyui view, such as checkpoints/name.safetensors")
+        .no("Map no files"),
+    ModelField::new("view_copy", |m| FieldValue::Switch(m.view_copy), Switch(|m, copy| m.view_copy = copy))
+        .flag("copy", "", "Let views copy files where no link is possible")
+        .no("Let views make links only"),
     ModelField::new("enabled", |m| FieldValue::Switch(m.enabled), Switch(|m, enabled| m.enabled = enabled)),
 ];
 
@@ -196,6 +215,14 @@ fn set_exclude(model: &mut ModelSpec, texts: Option<Vec<String>>) -> Result<(), 
 fn set_token_name(model: &mut ModelSpec, text: Option<&str>) -> Result<(), String> {
     model.token_name = parsed(text)?;
     Ok(())
+}
+
+/// The word that means no view, beside an empty list.
+const NO_VIEW: &str = "none";
+
+fn set_views(model: &mut ModelSpec, texts: Option<Vec<String>>) -> Result<(), String> {
+    let texts = texts.filter(|texts| texts.as_slice() != [NO_VIEW]);
+    set_list(&mut model.views, texts)
 }
 
 fn set_keep_revisions(model: &mut ModelSpec, text: Option<&str>) -> Result<(), String> {

@@ -17,6 +17,8 @@ pub struct ModelClaim {
     pub held: Option<CommitSha>,
     /// The commit that the model is kept at, whether it was fetched or not.
     pub pinned: Option<CommitSha>,
+    /// The commits to whose files symbolic links of views lead.
+    pub linked_by_views: Vec<CommitSha>,
     /// The number of revisions to keep, the current one included. Nought keeps the
     /// current one all the same; from two on one can be gone back to.
     pub keep: u32,
@@ -97,6 +99,7 @@ words! {
         Published = "it is the published revision",
         Held = "a rollback holds it",
         Pinned = "a model is kept at this commit",
+        ShownByView = "links of a view lead to it",
         RollbackTarget = "it is the revision to go back to",
         /// No published revision is on disk, and this is the best there is.
         Latest = "it is the latest on disk",
@@ -245,6 +248,9 @@ fn wish(facts: &FolderFacts, commit: &CommitSha, snapshot: &SnapshotFacts) -> Wi
         }
         if model.pinned.as_ref() == Some(commit) {
             reasons.insert(StayReason::Pinned);
+        }
+        if model.linked_by_views.contains(commit) {
+            reasons.insert(StayReason::ShownByView);
         }
         let on_disk = model
             .history

@@ -16,6 +16,7 @@ use crate::domain::shard::Shard;
 use crate::domain::snapshot::Amount;
 use crate::domain::time::Timestamp;
 use crate::domain::units::{ByteSize, Seconds};
+use crate::domain::view::ViewSpec;
 
 /// The facts of a home at one moment.
 #[derive(Clone, Debug)]
@@ -51,6 +52,8 @@ pub struct Status {
     /// Runs that crashed; the next run closes them.
     pub crashed: Vec<Run>,
     pub models: Vec<ModelStatus>,
+    /// Views that do not show the published revision, with the reason.
+    pub failed_views: Vec<FailedView>,
     pub disks: Vec<DiskFacts>,
     /// Bytes of interrupted downloads that no revision needs; removed at the next
     /// success of their repository.
@@ -62,6 +65,14 @@ pub struct Status {
     pub logins: Vec<Login>,
     /// The error of the database; most of the above is missing then.
     pub database_trouble: Option<DatabaseTrouble>,
+}
+
+/// A view whose last attempt failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailedView {
+    pub model: EntryName,
+    pub spec: ViewSpec,
+    pub failure: String,
 }
 
 impl Status {

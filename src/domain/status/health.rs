@@ -3,7 +3,7 @@
 use super::age::{impossible_schedule, stale_check, wrong_clock};
 use super::facts::{DiskFacts, ModelStatus, Status, TimerFacts};
 use super::failed_tick::FailedTick;
-use super::trouble::{damage, held_update, model_trouble, moved_ref};
+use super::trouble::{damage, failed_view, held_update, model_trouble, moved_ref};
 use crate::domain::login::LOGIN_ADVICE;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::words;
@@ -37,6 +37,7 @@ words! {
         ModelOrphaned = "model-orphaned",
         UpdateHeld = "update-held",
         RefMoved = "ref-moved",
+        ViewFailed = "view-failed",
         StaleCheck = "stale-check",
     }
 }
@@ -92,6 +93,7 @@ pub fn assess(status: &Status) -> Vec<Warning> {
     warnings.extend(status.models.iter().filter_map(model_trouble));
     warnings.extend(status.models.iter().filter_map(held_update));
     warnings.extend(status.models.iter().filter_map(moved_ref));
+    warnings.extend(status.failed_views.iter().map(failed_view));
     let stale = status.models.iter();
     warnings.extend(stale.filter_map(|model| stale_check(model, status)));
     warnings
@@ -252,6 +254,7 @@ mod tests {
             run: None,
             crashed: Vec::new(),
             models: vec![model()],
+            failed_views: Vec::new(),
             disks: vec![DiskFacts {
                 used_for: DiskUse::Cache,
                 path: "/hub".into(),

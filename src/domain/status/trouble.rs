@@ -1,6 +1,6 @@
 //! Warnings about one model: damage, failures, held updates.
 
-use super::facts::ModelStatus;
+use super::facts::{FailedView, ModelStatus};
 use super::health::{Warning, WarningKind};
 use crate::domain::health::LASTS_AFTER;
 use crate::domain::model::ModelSummary;
@@ -19,6 +19,20 @@ pub(super) fn damage(model: &ModelStatus) -> Option<Warning> {
     );
     let hint = format!("hfdl verify {name} --repair");
     is_damaged.then(|| Warning::new(WarningKind::ModelDamaged, message, hint).about(model))
+}
+
+/// Returns a warning about a view that another program does not find.
+pub(super) fn failed_view(view: &FailedView) -> Warning {
+    let name = &view.model;
+    let message = format!(
+        "view `{}` of `{name}` was not made: {}",
+        view.spec, view.failure
+    );
+    let hint = format!("`hfdl views list` shows it; `hfdl download {name}` tries again");
+    Warning {
+        model: Some(name.clone()),
+        ..Warning::new(WarningKind::ViewFailed, message, hint)
+    }
 }
 
 /// Returns a warning about the last attempts at a model.

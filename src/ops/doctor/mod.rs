@@ -20,6 +20,7 @@ mod readers;
 mod refs;
 mod schedules;
 mod timer;
+mod views;
 
 use std::collections::BTreeMap;
 
@@ -76,6 +77,7 @@ impl Doctor<'_> {
                 vec![Finding::of_error("refs", "cannot be looked at", &err)]
             }));
         }
+        found.extend(store.as_ref().map_or_else(Vec::new, views::views));
         found.extend(places::space(home, &settings));
         found.push(clock::zone(host));
         let answer = hub::reach(host, &settings, &mut found);

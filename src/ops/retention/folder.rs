@@ -241,6 +241,7 @@ fn claims(store: &Store, models: &[Model], say: Say<'_>) -> Result<Vec<ModelClai
             published: model.state.published_commit.clone(),
             held: model.state.held_commit.clone(),
             pinned: model.spec.revision.as_commit(),
+            linked_by_views: store.commits_linked_by_views(model.id)?,
             keep,
             history: store.revisions(model.id)?,
             is_meant,

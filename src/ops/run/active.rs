@@ -16,7 +16,7 @@ use crate::domain::adopt::AdoptedFiles;
 use crate::domain::alert::RunFacts;
 use crate::domain::model::{Destination, EntryName};
 use crate::domain::moved_ref::MovedRef;
-use crate::domain::outcome::{Effect, ExitStatus, Trigger};
+use crate::domain::outcome::{Effect, ExitStatus, Outcome, Trigger};
 use crate::domain::repo::Repo;
 use crate::domain::run::{RunCommand, RunEnd, RunId, RunStart};
 use crate::domain::schedule::{RateTable, ScheduleId};
@@ -141,7 +141,7 @@ impl<'a> ActiveRun<'a> {
             retention::prune_logs(store, home, settings.keep_logs(), started_at)?;
         }
         let identity = ownership::identity(host, home, store)?;
-        Ok(Self {
+        let run = Self {
             services,
             command,
             trigger,
@@ -159,7 +159,11 @@ impl<'a> ActiveRun<'a> {
             first_error: None,
             cache: ownership::cache_of(settings, &identity),
             synced_repos: BTreeSet::new(),
-        })
+        };
+        if matches!(command, RunCommand::RunDue | RunCommand::Download) {
+            run.prepare_views();
+        }
+        Ok(run)
     }
 
     pub fn id(&self) -> &RunId {
@@ -416,6 +420,9 @@ impl<'a> ActiveRun<'a> {
         let is_recorded = recorded.is_ok();
         self.note_error(recorded);
         checkpoint("session closed");
+        if self.command != RunCommand::Verify || result.outcome == Outcome::Repaired {
+            self.refresh_views(&target);
+        }
         if result.outcome.effect(None) == Effect::Current {
             let commit = result.progress.new_commit.as_ref();
             let store = &self.services.store;

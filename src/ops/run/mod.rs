@@ -17,6 +17,7 @@ mod home_files;
 mod record;
 mod result;
 mod skipped;
+mod views;
 mod watchdog;
 
 pub use active::{ActiveRun, Bounds, Opening};

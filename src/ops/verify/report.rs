@@ -8,12 +8,15 @@ use crate::domain::outcome::{ErrorKind, Outcome, VerifyOutcome};
 use crate::domain::repo::CommitSha;
 use crate::domain::session::{FileResult, SessionFile, SessionProgress, Trouble};
 use crate::ops::sync::{SyncResult, Target};
+use crate::ops::views::ListedView;
 
 /// The result of a verification; the models have the order of the sessions.
 #[derive(Clone, Debug)]
 pub struct VerifyReport {
     pub run: RunFacts,
     pub models: Vec<Verified>,
+    /// The views of the models.
+    pub views: Vec<ListedView>,
 }
 
 /// The findings for one model.

@@ -12,6 +12,7 @@ use super::report::{
     Verified, VerifyReport, failure_with, nothing_published, result_of, session_files,
 };
 use crate::domain::content::ContentId;
+use crate::domain::model::EntryName;
 use crate::domain::outcome::{Outcome, Trigger, VerifyOutcome};
 use crate::domain::run::{Event, EventKind, RunCommand};
 use crate::domain::sample::{Candidate, choose_sample};
@@ -24,6 +25,7 @@ use crate::ops::rollback;
 use crate::ops::run::{ActiveRun, Opening};
 use crate::ops::services::Services;
 use crate::ops::sync::{SyncEvent, SyncResult, Target};
+use crate::ops::views;
 
 pub struct Verify<'a> {
     pub services: &'a Services<'a>,
@@ -68,10 +70,14 @@ impl Verify<'_> {
             }
         }
         self.repair(&mut run, &sessions, broken, &mut models, may_replace, show)?;
-        Ok(VerifyReport {
-            run: run.end(0)?,
-            models,
-        })
+        let run = run.end(0)?;
+        let mut views = views::list(&self.services.store)?;
+        let is_meant = |name: &EntryName| {
+            let mut targets = self.targets.iter();
+            targets.any(|target| target.model.as_ref().is_some_and(|(_, own)| own == name))
+        };
+        views.retain(|view| is_meant(&view.model));
+        Ok(VerifyReport { run, models, views })
     }
 
     /// Finds the published files of all targets. It closes the sessions of targets

@@ -1,0 +1,156 @@
+//! `hfdl views`
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::context::Context;
+use crate::domain::model::ModelId;
+use crate::domain::outcome::ExitStatus;
+use crate::domain::settings::Settings;
+use crate::domain::units::ByteSize;
+use crate::domain::view::ViewState;
+use crate::json::document;
+use crate::ops;
+use crate::ops::views::{ListedView, ViewContext, ViewFailure, settle_and_refresh};
+use crate::store::Store;
+use crate::ui::{table, text};
+
+/// See where other programs find the models
+///
+/// A view shows the published files of a model in the directory of another program, without a second
+/// copy. `models set NAME --view KIND=DIR` adds one; each run brings it to the published revision.
+#[derive(Debug, Args)]
+pub struct Views {
+    #[command(subcommand)]
+    command: ViewsSubcommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ViewsSubcommand {
+    List(ListViews),
+}
+
+/// List all views, compared with the disk
+///
+/// States: ok; behind, it shows an older revision; missing, files are gone or it was never made;
+/// changed, another program has written to a file of it; conflict, a path has a file of another
+/// program.
+#[derive(Debug, Args)]
+struct ListViews {}
+
+impl Views {
+    pub fn run(self, context: &Context) -> Result<ExitStatus> {
+        let ViewsSubcommand::List(list) = self.command;
+        list.run(context)?;
+        Ok(ExitStatus::Ok)
+    }
+}
+
+impl ListViews {
+    fn run(self, context: &Context) -> Result<()> {
+        let store = context.existing_store()?;
+        let listed = match &store {
+            Some(store) => ops::views::list(store)?,
+            None => Vec::new(),
+        };
+        context.out.result(
+            |out| {
+                if listed.is_empty() {
+                    return String::new();
+                }
+                let titles = [
+                    "MODEL",
+                    "KIND",
+                    "DIRECTORY",
+                    "REVISION",
+                    "STATE",
+                    "MADE BY",
+                    ">SHARED",
+                ];
+                table::render(out, &titles, listed.iter().map(row).collect())
+            },
+            || {
+                let views: Vec<Value> = listed.iter().map(view_document).collect();
+                document("hfdl.views/1", json!({ "views": views }))
+            },
+        )?;
+        if listed.is_empty() {
+            context.say_to_people("no views; `hfdl models set NAME --view KIND=DIR` adds one");
+        }
+        for view in listed.iter().filter(|view| view.state != ViewState::Ok) {
+            context.say_to_people(&trouble_of(view));
+        }
+        Ok(())
+    }
+}
+
+fn row(view: &ListedView) -> Vec<String> {
+    let commit = view.commit.as_ref();
+    vec![
+        view.model.to_string(),
+        view.spec.kind.to_string(),
+        view.spec.root.display().to_string(),
+        commit
+            .map_or(text::NOTHING, |commit| commit.short())
+            .to_owned(),
+        view.state.to_string(),
+        text::list(&view.methods),
+        ByteSize(view.shared_bytes).render_short(),
+    ]
+}
+
+/// Returns the document of one view.
+pub fn view_document(view: &ListedView) -> Value {
+    let methods: Vec<&str> = view.methods.iter().map(|method| method.as_str()).collect();
+    let differing = view.differing.iter();
+    let differing: Vec<String> = differing.map(|path| path.display().to_string()).collect();
+    json!({
+        "model": view.model.as_str(),
+        "kind": view.spec.kind.as_str(),
+        "directory": view.spec.root.display().to_string(),
+        "revision": view.commit.as_ref().map(ToString::to_string),
+        "state": view.state.as_str(),
+        "methods": methods,
+        "bytes_shared": view.shared_bytes,
+        "files": differing,
+        "failure": view.failure,
+    })
+}
+
+/// Describes a view that is not as it should be.
+pub fn trouble_of(view: &ListedView) -> String {
+    format!("`{}`: {}", view.model, view.describe())
+}
+
+/// Brings the views of some models up to date after a person has changed them, and
+/// removes those that are no more. While a run holds the lock, the next run does it.
+pub fn update_views(
+    context: &Context,
+    store: &Store,
+    settings: &Settings,
+    models: &[ModelId],
+) -> Result<()> {
+    let identity = ops::ownership::identity(&context.host, &context.home, store)?;
+    let cache = ops::ownership::cache_of(settings, &identity);
+    let about = ViewContext {
+        store,
+        cache: &cache,
+        run: None,
+        now: context.now(),
+    };
+    match settle_and_refresh((&context.host, &context.home), about, models)? {
+        None => context.say_to_people("a run holds the lock; the next run updates the views"),
+        Some((_, failures)) => {
+            for failure in &failures {
+                warn_of_failure(context, failure);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Shows a view that could not be made; the command goes on.
+pub fn warn_of_failure(context: &Context, failure: &ViewFailure) {
+    context.out.warn(&failure.sentence());
+}

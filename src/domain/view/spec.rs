@@ -1,0 +1,124 @@
+//! The kinds of views, and the views of a model as a person writes them.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::domain::outcome::words;
+use crate::domain::repo::{NameError, RepoPath};
+
+words! {
+    /// The program for which a view is made.
+    ViewKind {
+        /// A plain tree of the files.
+        Dir = "dir",
+        LmStudio = "lmstudio",
+        Ollama = "ollama",
+        ComfyUi = "comfyui",
+        TextGenerationWebUi = "text-generation-webui",
+        ModelScope = "modelscope",
+    }
+}
+
+/// One view of a model, written as `KIND=DIR`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ViewSpec {
+    pub kind: ViewKind,
+    /// The directory in which the program looks; always absolute.
+    pub root: PathBuf,
+}
+
+impl FromStr for ViewSpec {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let kinds = || {
+            let words: Vec<&str> = ViewKind::ALL.iter().map(|kind| kind.as_str()).collect();
+            words.join(", ")
+        };
+        let Some((kind, root)) = text.split_once('=') else {
+            return Err(format!("`{text}` is not KIND=DIR; kinds: {}", kinds()));
+        };
+        let kind = kind.parse();
+        let kind = kind.map_err(|err: crate::domain::outcome::UnknownWord| err.to_string())?;
+        if root.contains('\0') {
+            return Err("it contains a NUL".to_owned());
+        }
+        let root = PathBuf::from(root);
+        if !root.is_absolute() {
+            let why = "a view needs an absolute directory, as in `dir=/srv/model`";
+            return Err(format!("`{text}`: {why}"));
+        }
+        // One directory has one spelling.
+        let root = root.components().collect();
+        Ok(Self { kind, root })
+    }
+}
+
+impl fmt::Display for ViewSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.kind, self.root.display())
+    }
+}
+
+/// The name of one file of the repository in a view that needs such names, written
+/// as `FILE=PATH`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ViewMapping {
+    pub file: RepoPath,
+    /// Below the root of the view, such as `checkpoints/name.safetensors`.
+    pub path: RepoPath,
+}
+
+impl FromStr for ViewMapping {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some((file, path)) = text.split_once('=') else {
+            let why = "as in `model.safetensors=checkpoints/name.safetensors`";
+            return Err(format!("`{text}` is not FILE=PATH, {why}"));
+        };
+        let read = |text: &str| text.parse().map_err(|err: NameError| err.to_string());
+        Ok(Self {
+            file: read(file)?,
+            path: read(path)?,
+        })
+    }
+}
+
+impl fmt::Display for ViewMapping {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.file.as_str(), self.path.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_view_is_read_and_written_the_same() {
+        let root = if cfg!(windows) { r"C:\m" } else { "/srv/m" };
+        for kind in ViewKind::ALL {
+            let text = format!("{kind}={root}");
+            assert_eq!(text.parse::<ViewSpec>().unwrap().to_string(), text);
+        }
+        let text = "a/b.safetensors=checkpoints/b.safetensors";
+        assert_eq!(text.parse::<ViewMapping>().unwrap().to_string(), text);
+    }
+
+    #[test]
+    fn other_texts_are_no_view() {
+        for (text, why) in [
+            ("/srv/m", "is not KIND=DIR"),
+            ("vllm=/srv/m", "is not one of dir, lmstudio"),
+            ("dir=srv/m", "absolute directory"),
+        ] {
+            let err = text.parse::<ViewSpec>().unwrap_err();
+            assert!(err.contains(why), "{text}: {err}");
+        }
+        for text in ["a", "a=../b", "a=/b", "=b", "a="] {
+            assert!(text.parse::<ViewMapping>().is_err(), "{text}");
+        }
+    }
+}
