@@ -14,6 +14,7 @@ use crate::domain::content::ContentId;
 use crate::domain::outcome::ErrorKind;
 use crate::domain::retry::RetryPolicy;
 use crate::sys::file_limit;
+use crate::sys::files::{FORBIDDEN_ADVICE, is_forbidden};
 
 /// One file to fetch. Jobs of a run must not share a partial path.
 #[derive(Clone)]
@@ -200,7 +201,10 @@ impl FileError {
             let advice = file_limit::ADVICE;
             return Self::new(ErrorKind::Internal, format!("{what}: {err}; {advice}"));
         }
-        Self::new(ErrorKind::Disk, format!("{what}: {err}"))
+        Self {
+            hint: is_forbidden(err).then(|| FORBIDDEN_ADVICE.to_owned()),
+            ..Self::new(ErrorKind::Disk, format!("{what}: {err}"))
+        }
     }
 }
 

@@ -35,7 +35,7 @@ use crate::domain::units::UnitError;
 use crate::hub::{HubError, MalformedTokens, TokenError};
 use crate::store::StoreError;
 use crate::sys::file_limit;
-use crate::sys::files::{is_disk_failure, is_forbidden};
+use crate::sys::files::{FORBIDDEN_ADVICE, is_disk_failure, is_forbidden};
 use crate::sys::host::VariableNotUtf8;
 use crate::sys::http::HttpError;
 use crate::sys::paths::PathNotUtf8;
@@ -313,9 +313,7 @@ fn file_operation(error: &io::Error) -> Option<Known> {
         io::ErrorKind::ReadOnlyFilesystem => {
             Some("make the place writable for this user, or use another one")
         }
-        io::ErrorKind::PermissionDenied if is_forbidden(error) => {
-            Some("the file system does not allow this; use another place, or mount it otherwise")
-        }
+        io::ErrorKind::PermissionDenied if is_forbidden(error) => Some(FORBIDDEN_ADVICE),
         io::ErrorKind::PermissionDenied => Some("make the place accessible to this user"),
         _ if is_disk_failure(error) => None,
         _ => return None,

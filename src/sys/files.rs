@@ -189,6 +189,10 @@ pub fn is_disk_failure(err: &io::Error) -> bool {
     failed || open::is_not_plain(err)
 }
 
+/// The next step where `is_forbidden` holds.
+pub const FORBIDDEN_ADVICE: &str =
+    "the file system does not allow this; use another place, or mount it otherwise";
+
 /// Tells whether no user may do this, as opposed to this user: `EPERM`.
 pub fn is_forbidden(err: &io::Error) -> bool {
     #[cfg(unix)]
