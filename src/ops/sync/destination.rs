@@ -446,7 +446,7 @@ impl DestinationWriter {
 }
 
 /// Returns the published commit of a model, which is a newer one than the database has if
-/// another home published it, or a run that was killed.
+/// a sibling or another home published it, or a run that was killed.
 fn published_in_cache(
     cache: &CacheLayout,
     target: &Target,
@@ -454,6 +454,10 @@ fn published_in_cache(
 ) -> Result<Option<CommitSha>> {
     let (repo, layout) = (&target.repo, cache.repo(&target.repo));
     let moved = cache::moved_ref(&layout, &target.revision, known, &target.filter)?;
+    let named = moved.as_ref().and_then(|moved| moved.target.commit());
+    if let Some(commit) = named.filter(|it| target.is_published_by_sibling(it)) {
+        return Ok(Some(commit.clone()));
+    }
     let moved = moved.filter(|moved| !moved.may_break_readers());
     if let Some(commit) = moved.as_ref().and_then(|moved| moved.target.commit())
         && let Some(home) = cache.home()

@@ -25,6 +25,7 @@ pub struct Sibling {
     pub filter: Filter,
     /// A commit that is accepted for it although it looks like a loss.
     pub accepted: Option<String>,
+    pub published: Option<CommitSha>,
 }
 
 /// A repository to synchronise, registered or not.
@@ -118,6 +119,7 @@ impl Target {
             if other.spec.enabled {
                 target.siblings.push(Sibling {
                     accepted: Self::from(&other).accepted,
+                    published: other.state.published_commit,
                     name: other.spec.name,
                     filter: other.spec.filter,
                 });
@@ -138,6 +140,12 @@ impl Target {
     /// Tells whether a sibling may have published a commit that is new for this target.
     pub(super) fn is_news(&self, commit: &CommitSha) -> bool {
         !self.siblings.is_empty() && self.known_commit.as_ref() != Some(commit)
+    }
+
+    /// Tells whether a model that follows the same ref has published a commit there.
+    pub(super) fn is_published_by_sibling(&self, commit: &CommitSha) -> bool {
+        let mut siblings = self.siblings.iter();
+        siblings.any(|sibling| sibling.published.as_ref() == Some(commit))
     }
 
     /// Returns the key under which the destination records this download.
