@@ -310,6 +310,23 @@ fn a_rollback_of_one_model_holds_both_until_it_is_released() {
 }
 
 #[test]
+fn a_rollback_of_one_model_takes_the_views_of_the_other_along() {
+    let (env, old) = both();
+    let root = env.root().join("app");
+    let view = format!("dir={}", root.display());
+    env.hfdl(["models", "set", "eight", "--view", &view])
+        .succeeds();
+    publish(&env, 2);
+    env.line("download four eight").succeeds();
+    env.line("models rollback four").succeeds().silently();
+    let listed = env.line("views list --json").succeeds().json();
+    assert_eq!(listed["views"][0]["model"], "eight");
+    assert_eq!(listed["views"][0]["state"], "ok");
+    assert_eq!(listed["views"][0]["revision"], old);
+    assert_eq!(fs::read(root.join("config.json")).unwrap(), b"{\"n\":1}");
+}
+
+#[test]
 fn removing_one_model_keeps_the_files_and_the_ref_of_the_other() {
     let (env, commit) = both();
     env.line("models remove four --delete-files --yes")
