@@ -491,6 +491,23 @@ fn a_directory_that_is_registered_after_the_adoption_keeps_its_files_too() {
 }
 
 #[test]
+fn a_directory_of_another_home_keeps_its_files() {
+    let env = world();
+    publish(&env, "acme/tiny");
+    let dir = env.root().join("old");
+    let other = env.root().join("other-home");
+    let add = ["models", "add", "acme/tiny", "--to", dir.to_str().unwrap()];
+    let home = ["--home", other.to_str().unwrap()];
+    env.hfdl([&home[..], &add[..]].concat()).succeeds();
+    env.hfdl([&home[..], &["download", "acme/tiny"]].concat())
+        .succeeds();
+    adopt(&env, &["--move"]);
+    let session = download(&env, "acme/tiny");
+    assert_eq!(from_adopted(&session, &dir.join(GGUF)), 2 * MIB as u64);
+    assert!(dir.join(GGUF).exists());
+}
+
+#[test]
 fn blobs_of_another_hub_cache_are_used_and_never_moved() {
     let env = world();
     publish(&env, "acme/tiny");

@@ -1,11 +1,11 @@
 //! The record of adopted files, as later commands use it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::cache::{CacheLayout, is_blob_of_a_cache, stored_contents};
+use crate::cache::{CacheLayout, is_blob_of_a_cache, is_kept_by_another_home, stored_contents};
 use crate::domain::adopt::AdoptedFile;
 use crate::domain::deletion::Permit;
 use crate::domain::model::Destination;
@@ -18,16 +18,23 @@ use crate::sys::stamp::{is_same_file, stamp_at};
 
 /// Returns all adopted files.
 ///
-/// Files of registered directories and of views, and blobs of a Hub cache are never
-/// moved, whatever was asked for: models and links refer to them.
+/// Files of registered directories, those of other homes as well, of views, and blobs of
+/// a Hub cache are never moved, whatever was asked for: models and links refer to them.
 pub fn adopted_files(store: &Store) -> Result<Vec<AdoptedFile>> {
     let mut files = store.adopted_files()?;
     if files.iter().any(|file| file.moves) {
         let kept = directories_of_models(store)?;
         let of_views = files_of_views(store)?;
-        for file in &mut files {
-            let is_kept =
-                of_views.contains(&file.path) || kept.iter().any(|dir| file.path.starts_with(dir));
+        let own = store.install_id()?.to_string();
+        let mut foreign = HashMap::new();
+        let mut is_foreign = |dir: &Path| {
+            let known = foreign.entry(dir.to_owned());
+            *known.or_insert_with(|| is_kept_by_another_home(dir, &own))
+        };
+        for file in files.iter_mut().filter(|file| file.moves) {
+            let is_kept = of_views.contains(&file.path)
+                || kept.iter().any(|dir| file.path.starts_with(dir))
+                || file.path.ancestors().skip(1).any(&mut is_foreign);
             file.moves &= !is_kept && !is_blob_of_a_cache(&file.path);
         }
     }
