@@ -431,7 +431,7 @@ fn offline_a_download_prints_the_path_of_what_is_published() {
     env.line("download acme/q")
         .exits(5)
         .explains("its selected files are not all there")
-        .explains("`hfdl download acme/q` fetches it");
+        .explains("the same command fetches it");
     env.line("download acme/other four")
         .exits(5)
         .prints(&online.to_string_lossy())
