@@ -318,6 +318,13 @@ pub fn ownership_in_directory(
     Ok(ownership)
 }
 
+/// Tells whether a directory of plain files has the record of another home than `own`.
+pub fn is_kept_by_another_home(root: &Path, own: &str) -> bool {
+    let homes = root.join(PRIVATE).join(HOMES);
+    let mut records = std::fs::read_dir(homes).into_iter().flatten().flatten();
+    records.any(|record| record.file_name() != own)
+}
+
 fn records_in(private: &Path, own: Option<&str>, now: Timestamp) -> Result<Ownership> {
     let mut ownership = Ownership::default();
     for entry in read_dir(&private.join(HOMES))? {

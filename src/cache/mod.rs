@@ -38,8 +38,8 @@ pub use abilities::LinkChoice;
 pub use facts::{facts_of_cache, local_facts, stored_contents};
 pub use forget::{Forgotten, Leaving, Rest, forget_revision};
 pub use homes::{
-    HomeFolder, is_ref_of_hfdl, origin_of_snapshot, ownership_in_cache, ownership_in_directory,
-    stamp_of,
+    HomeFolder, is_kept_by_another_home, is_ref_of_hfdl, origin_of_snapshot, ownership_in_cache,
+    ownership_in_directory, stamp_of,
 };
 pub use layout::{CacheLayout, RepoLayout, is_blob_of_a_cache};
 pub use links::{blob_metadata, entry_metadata};

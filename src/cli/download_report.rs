@@ -258,10 +258,13 @@ pub fn show_published(
                 let mut explanation = explain::explain(&err);
                 if err.is::<NotPublished>() {
                     explanation.status = missing;
-                    explanation.next = Some(format!(
-                        "`hfdl download {}` fetches it when the network may be used",
-                        target.label()
-                    ));
+                    // The name of a repository alone may be another selection.
+                    let command = match &target.model {
+                        Some((_, name)) => format!("`hfdl download {name}`"),
+                        None => "the same command".to_owned(),
+                    };
+                    explanation.next =
+                        Some(format!("{command} fetches it when the network may be used"));
                 }
                 worst = worst.worst(explanation.status);
                 context.show_problem(&explanation);

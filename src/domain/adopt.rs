@@ -29,6 +29,8 @@ words! {
         Small = "small",
         /// It lies in the cache already.
         InCache = "in-cache",
+        /// A view of a model has made it.
+        InView = "in-view",
     }
 }
 

@@ -73,6 +73,14 @@ impl Store {
         self.list(sql, [view], read_file)
     }
 
+    /// Returns the files of all other views with the same root.
+    pub fn files_of_other_views(&self, view: &MadeView) -> Result<Vec<ViewFile>> {
+        let sql = "SELECT * FROM view_files WHERE view_id IN
+            (SELECT id FROM views WHERE root = ?1 AND id <> ?2) ORDER BY rowid";
+        let root = path_text(&view.spec.root)?;
+        self.list(sql, params![root, view.id], read_file)
+    }
+
     /// Records files of a view before they get their names, beside the earlier ones.
     pub fn add_view_files(&self, view: i64, files: &[ViewFile]) -> Result<()> {
         let sql = "INSERT INTO view_files

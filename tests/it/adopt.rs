@@ -410,6 +410,56 @@ fn a_file_with_a_second_name_is_copied_and_not_moved() {
 }
 
 #[test]
+fn files_of_a_view_are_passed_over_and_stay() {
+    let env = world();
+    publish(&env, "acme/tiny");
+    let root = env.root().join("old");
+    let view = format!("dir={}", root.display());
+    env.hfdl(["models", "add", "acme/tiny", "--view", &view])
+        .succeeds();
+    download(&env, "acme/tiny");
+    let report = adopt(&env, &["--move"]);
+    assert_eq!(skipped(&report, "in-view"), 2);
+    assert_eq!(report["files"]["hashed"], 0);
+    publish(&env, "acme/twin");
+    download(&env, "acme/twin");
+    assert_eq!(fs::read(root.join(GGUF)).unwrap(), model_bytes());
+    let listed = env.line("views list --json").succeeds().json();
+    assert_eq!(listed["views"][0]["state"], "ok");
+}
+
+#[test]
+fn a_view_that_takes_the_path_of_an_adopted_file_keeps_it() {
+    let env = world();
+    publish(&env, "acme/tiny");
+    download(&env, "acme/tiny");
+    let file = old(&env, GGUF, &model_bytes());
+    adopt(&env, &["--move"]);
+    fs::remove_file(&file).unwrap();
+    let view = format!("dir={}", env.root().join("old").display());
+    env.hfdl(["models", "add", "acme/tiny", "--view", &view])
+        .succeeds();
+    download(&env, "acme/tiny");
+    download(&env, "acme/tiny");
+    assert_eq!(fs::read(&file).unwrap(), model_bytes());
+}
+
+#[test]
+fn a_hard_link_of_a_blob_that_a_person_made_stays() {
+    let env = world();
+    publish(&env, "acme/tiny");
+    download(&env, "acme/tiny");
+    let file = env.root().join("old").join(GGUF);
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::hard_link(blob(&env, "acme/tiny", &model_bytes()), &file).unwrap();
+    for _ in 0..2 {
+        adopt(&env, &["--move"]);
+        download(&env, "acme/tiny");
+        assert_eq!(fs::read(&file).unwrap(), model_bytes());
+    }
+}
+
+#[test]
 fn files_of_a_registered_directory_are_used_and_never_moved() {
     let env = world();
     publish(&env, "acme/tiny");
@@ -438,6 +488,23 @@ fn a_directory_that_is_registered_after_the_adoption_keeps_its_files_too() {
     let session = download(&env, "acme/twin");
     assert_eq!(from_adopted(&session, &file), 2 * MIB as u64);
     assert!(file.exists());
+}
+
+#[test]
+fn a_directory_of_another_home_keeps_its_files() {
+    let env = world();
+    publish(&env, "acme/tiny");
+    let dir = env.root().join("old");
+    let other = env.root().join("other-home");
+    let add = ["models", "add", "acme/tiny", "--to", dir.to_str().unwrap()];
+    let home = ["--home", other.to_str().unwrap()];
+    env.hfdl([&home[..], &add[..]].concat()).succeeds();
+    env.hfdl([&home[..], &["download", "acme/tiny"]].concat())
+        .succeeds();
+    adopt(&env, &["--move"]);
+    let session = download(&env, "acme/tiny");
+    assert_eq!(from_adopted(&session, &dir.join(GGUF)), 2 * MIB as u64);
+    assert!(dir.join(GGUF).exists());
 }
 
 #[test]

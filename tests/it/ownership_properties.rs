@@ -75,7 +75,7 @@ struct SharedCacheEnv {
     foreign: BTreeMap<PathBuf, Vec<u8>>,
     /// Revisions that another program fetched.
     fetched: BTreeSet<usize>,
-    /// The revisions at which each home keeps a model, whatever happens.
+    /// The revisions at which each home keeps a model, as it has recorded in the folder.
     pins: [BTreeSet<usize>; 2],
     lock: Option<File>,
     day: u32,
@@ -183,8 +183,13 @@ impl SharedCacheEnv {
                 let number = number % self.commits.len();
                 let commit = self.commits[number].clone();
                 let add = "models add acme/tiny --no-check --revision";
+                // A folder that is not there has no place for a claim, and no file to
+                // keep: the first download of the home records it.
+                let is_recorded = folder(&self.env).is_dir();
                 self.at(*home, &format!("{add} {commit} --name pin{number}"));
-                self.pins[*home].insert(number);
+                if is_recorded {
+                    self.pins[*home].insert(number);
+                }
             }
             Act::Prune(home, few) => {
                 let few = if *few { " --keep-revisions 1" } else { "" };

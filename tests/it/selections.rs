@@ -310,6 +310,59 @@ fn a_rollback_of_one_model_holds_both_until_it_is_released() {
 }
 
 #[test]
+fn a_rollback_of_one_model_takes_the_views_of_the_other_along() {
+    let (env, old) = both();
+    let root = env.root().join("app");
+    let view = format!("dir={}", root.display());
+    env.hfdl(["models", "set", "eight", "--view", &view])
+        .succeeds();
+    publish(&env, 2);
+    env.line("download four eight").succeeds();
+    env.line("models rollback four").succeeds().silently();
+    let listed = env.line("views list --json").succeeds().json();
+    assert_eq!(listed["views"][0]["model"], "eight");
+    assert_eq!(listed["views"][0]["state"], "ok");
+    assert_eq!(listed["views"][0]["revision"], old);
+    assert_eq!(fs::read(root.join("config.json")).unwrap(), b"{\"n\":1}");
+}
+
+#[test]
+fn views_of_two_quantisations_share_the_folder_of_their_repository() {
+    let (env, _) = both();
+    let root = env.root().join("lms");
+    for name in ["four", "eight"] {
+        let views = ["lmstudio", "modelscope"].map(|kind| format!("{kind}={}", root.display()));
+        let [first, second] = &views;
+        let set = ["models", "set", name, "--view", first, "--view", second];
+        env.hfdl(set).succeeds();
+    }
+    let states = || {
+        let listed = env.line("views list --json").succeeds().json();
+        let listed = listed["views"].as_array().unwrap().iter();
+        let states = listed.map(|view| view["state"].as_str().unwrap().to_owned());
+        states.collect::<Vec<_>>()
+    };
+    let folder = root.join("acme/q");
+    let text = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    assert_eq!(states(), ["ok"; 4]);
+    assert!(folder.join("q-Q4_K_M.gguf").exists());
+    assert!(folder.join("q-Q8_0-00001-of-00002.gguf").exists());
+
+    publish(&env, 2);
+    env.line("download eight").succeeds();
+    assert_eq!(text("config.json"), "{\"n\":2}");
+    env.line("download four").succeeds().silently();
+    assert_eq!(states(), ["ok"; 4]);
+
+    env.line("models remove four --yes").succeeds();
+    assert_eq!(text("config.json"), "{\"n\":2}");
+    assert!(!folder.join("q-Q4_K_M.gguf").exists());
+    assert_eq!(states(), ["ok"; 2]);
+    env.line("models remove eight --yes").succeeds();
+    assert!(!folder.exists());
+}
+
+#[test]
 fn removing_one_model_keeps_the_files_and_the_ref_of_the_other() {
     let (env, commit) = both();
     env.line("models remove four --delete-files --yes")

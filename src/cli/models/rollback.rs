@@ -63,8 +63,11 @@ impl Rollback {
             run: None,
             now: context.now(),
         };
-        for failure in ops::views::refresh(about, &model)? {
-            warn_of_failure(context, &failure);
+        // The views of the others follow the ref as well.
+        for name in [&self.name].into_iter().chain(&went.others) {
+            for failure in ops::views::refresh(about, &known(&store, name)?)? {
+                warn_of_failure(context, &failure);
+            }
         }
         context.out.done(
             || sentence(&model, &went),

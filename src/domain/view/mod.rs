@@ -23,7 +23,8 @@ pub use gguf::{GGUF_PREFIX_BYTES, GgufFacts};
 pub use layout::{EntrySource, NoLayout, ViewEntry, ViewLayout, ViewListing, lay_out};
 pub use ollama::{OllamaTexts, model_file};
 pub use plan::{
-    FileState, FoundFile, FoundKind, ViewFile, ViewMethod, ViewPlan, file_state, plan_view,
+    FileState, FoundFile, FoundKind, ViewFile, ViewMethod, ViewPlan, file_state, of_other,
+    plan_view,
 };
 pub use spec::{ViewKind, ViewMapping, ViewSpec};
 pub use state::{MadeView, ViewState, view_state};

@@ -120,11 +120,14 @@ impl ViewPlan {
 }
 
 /// Decides about each path. `sources` are the files that the entries show, and
-/// `found` has every path of an entry or a record.
+/// `found` has every path of an entry or a record. `others` are the records of other
+/// views with the same root: two quantisations of a repository have companions in
+/// common, which are files of both views.
 pub fn plan_view(
     entries: &[ViewEntry],
     sources: &[Option<PathBuf>],
     records: &[ViewFile],
+    others: &[ViewFile],
     found: &BTreeMap<RepoPath, FoundFile>,
 ) -> ViewPlan {
     let mut plan = ViewPlan::default();
@@ -139,10 +142,12 @@ pub fn plan_view(
             plan.make.push(index);
             continue;
         };
-        let is_made = |record: &&&ViewFile| file_state(record, found) == FileState::AsMade;
-        match own.iter().find(is_made) {
+        let is_made = |record: &&ViewFile| file_state(record, found) == FileState::AsMade;
+        let of_other = of_other(others, &entry.path, found);
+        let shared = of_other.filter(|record| is_current(entry, source, record, found));
+        match own.iter().copied().find(is_made).or(shared) {
             Some(record) if is_current(entry, source, record, found) => {
-                let mut record = (*record).clone();
+                let mut record = record.clone();
                 if record.method == ViewMethod::Symlink {
                     record.stamp = found.source.unwrap_or(record.stamp);
                 }
@@ -152,6 +157,7 @@ pub fn plan_view(
             None if found.kind == FoundKind::Absent => plan.make.push(index),
             None if own.iter().any(|record| is_own_link(record, found)) => plan.make.push(index),
             None if serves(entry, found) => {}
+            None if of_other.is_some() => plan.conflicts.push((entry.path.clone(), OF_OTHER)),
             None if own.is_empty() => plan.conflicts.push((entry.path.clone(), NOT_OURS)),
             None => plan.conflicts.push((entry.path.clone(), WAS_CHANGED)),
         }
@@ -161,14 +167,26 @@ pub fn plan_view(
         let is_ours = |found: &FoundFile| {
             file_state(record, found) == FileState::AsMade || is_own_link(record, found)
         };
+        let is_shared = |found| of_other(others, &record.path, found).is_some();
         match found {
-            Some(found) if is_ours(found) => plan.remove.push(record.clone()),
+            Some(found) if is_ours(found) && !is_shared(found) => plan.remove.push(record.clone()),
             _ => plan.given_up.push(record.clone()),
         }
     }
     plan
 }
 
+/// Returns the record of another view of which a file is.
+pub fn of_other<'r>(
+    others: &'r [ViewFile],
+    path: &RepoPath,
+    found: &FoundFile,
+) -> Option<&'r ViewFile> {
+    let mut of_path = others.iter().filter(|record| record.path == *path);
+    of_path.find(|record| file_state(record, found) == FileState::AsMade)
+}
+
+const OF_OTHER: &str = "the view of another model has another file there";
 const NOT_OURS: &str = "a file of another program or person is there";
 const WAS_CHANGED: &str = "another program has changed it since";
 
@@ -263,7 +281,7 @@ pub(super) mod tests {
         let paths = entries.iter().map(|it| &it.path);
         let paths = paths.chain(records.iter().map(|it| &it.path));
         let found = paths.map(|path| (path.clone(), found.clone())).collect();
-        plan_view(entries, &sources, records, &found)
+        plan_view(entries, &sources, records, &[], &found)
     }
 
     #[test]

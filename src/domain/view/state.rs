@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::plan::{FileState, FoundFile, ViewFile, file_state};
+use super::plan::{FileState, FoundFile, ViewFile, file_state, of_other};
 use super::spec::ViewSpec;
 use crate::domain::model::{EntryName, ModelId};
 use crate::domain::outcome::words;
@@ -41,11 +41,14 @@ pub struct MadeView {
     pub files: Vec<ViewFile>,
 }
 
-/// Returns the state of a view, with the paths that are not as they were made.
+/// Returns the state of a view, with the paths that are not as they were made. `others`
+/// are the records of other views with the same root: a file that one of them has
+/// brought to a newer revision is of this view, too.
 pub fn view_state(
     view: &MadeView,
     published: Option<&CommitSha>,
     found: &BTreeMap<RepoPath, FoundFile>,
+    others: &[ViewFile],
 ) -> (ViewState, Vec<RepoPath>) {
     let mut state = match view.commit.as_ref() {
         None => ViewState::Missing,
@@ -61,7 +64,13 @@ pub fn view_state(
         }
     }
     for (path, states) in files {
+        let is_of_other = found
+            .get(path)
+            .is_some_and(|found| of_other(others, path, found).is_some());
         let worst = if states.contains(&FileState::AsMade) {
+            continue;
+        } else if is_of_other {
+            state = state.max(ViewState::Behind);
             continue;
         } else if states.contains(&FileState::Missing) {
             ViewState::Missing
@@ -112,7 +121,7 @@ mod tests {
         let judge = |view: &MadeView, a: &FoundFile, b: &FoundFile| {
             let found = [("a", a), ("b", b)];
             let found = found.map(|(path, it)| (path.parse().unwrap(), it.clone()));
-            view_state(view, Some(&new), &found.into()).0
+            view_state(view, Some(&new), &found.into(), &[]).0
         };
         let good = plain(1001, false);
         assert_eq!(judge(&view, &good, &good), ViewState::Ok);

@@ -23,8 +23,8 @@ pub(super) struct Found {
 ///
 /// Rules about names and links hold below the given paths, not for these themselves:
 /// `.lmstudio` or a link can be named. No link is followed below them, so no file is
-/// reached twice.
-pub(super) fn find(paths: &[PathBuf], cache_root: &Path) -> Found {
+/// reached twice. Files of views are passed over: they show files that are here.
+pub(super) fn find(paths: &[PathBuf], cache_root: &Path, of_views: &HashSet<PathBuf>) -> Found {
     let mut found = Found::default();
     let cache_root = real_place(cache_root);
     let mut folders = Vec::new();
@@ -63,6 +63,12 @@ pub(super) fn find(paths: &[PathBuf], cache_root: &Path) -> Found {
                 Err(err) => found.cannot_read(&entry.path(), &err),
             }
         }
+    }
+    let n_found = found.files.len();
+    found.files.retain(|path, _| !of_views.contains(path));
+    let n_of_views = (n_found - found.files.len()) as u64;
+    if n_of_views > 0 {
+        found.skipped.insert(SkipReason::InView, n_of_views);
     }
     found
 }

@@ -1,11 +1,12 @@
 //! Hashes the found files and records them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
 use super::find::{Found, find};
+use super::record::{files_of_views, has_two_names};
 use crate::cache::{CacheLayout, stored_contents};
 use crate::domain::adopt::{AdoptedFile, SkipReason};
 use crate::domain::content::ContentId;
@@ -52,7 +53,7 @@ impl Adoption {
     /// Finds the files below the given paths; reads none.
     pub fn new(store: &Store, settings: &Settings, paths: &[PathBuf]) -> Result<Self> {
         let cache = CacheLayout::new(settings.cache_dir());
-        let found = find(paths, cache.root());
+        let found = find(paths, cache.root(), &files_of_views(store)?);
         let recorded = store.adopted_files()?.into_iter();
         let mut recorded: HashMap<PathBuf, AdoptedFile> =
             recorded.map(|file| (file.path.clone(), file)).collect();
@@ -91,8 +92,10 @@ impl Adoption {
     ) -> Result<AdoptionReport> {
         let Services { store, host, .. } = services;
         let mut report = self.begin_report();
+        // A second name that is no unfinished move was made by somebody who needs it.
+        let may_move = |path: &Path| moves && !has_two_names(path);
         for file in self.known.iter_mut().filter(|file| file.moves != moves) {
-            file.moves = moves;
+            file.moves = may_move(&file.path);
             store.save_adopted(file, host.now())?;
         }
         let (mut adopted, mut unreadable) = (self.known, self.found.unreadable);
@@ -116,7 +119,7 @@ impl Adoption {
                 stamp,
                 sha256,
                 git_sha1,
-                moves,
+                moves: may_move(path),
             };
             if let Err(err) = store.save_adopted(&file, host.now()) {
                 failure.get_or_insert(err);

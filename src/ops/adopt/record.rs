@@ -1,10 +1,11 @@
 //! The record of adopted files, as later commands use it.
 
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::cache::{CacheLayout, is_blob_of_a_cache, stored_contents};
+use crate::cache::{CacheLayout, is_blob_of_a_cache, is_kept_by_another_home, stored_contents};
 use crate::domain::adopt::AdoptedFile;
 use crate::domain::deletion::Permit;
 use crate::domain::model::Destination;
@@ -17,14 +18,23 @@ use crate::sys::stamp::{is_same_file, stamp_at};
 
 /// Returns all adopted files.
 ///
-/// Files of registered directories and blobs of a Hub cache are never moved, whatever
-/// was asked for: models and links refer to them.
+/// Files of registered directories, those of other homes as well, of views, and blobs of
+/// a Hub cache are never moved, whatever was asked for: models and links refer to them.
 pub fn adopted_files(store: &Store) -> Result<Vec<AdoptedFile>> {
     let mut files = store.adopted_files()?;
     if files.iter().any(|file| file.moves) {
         let kept = directories_of_models(store)?;
-        for file in &mut files {
-            let is_kept = kept.iter().any(|dir| file.path.starts_with(dir));
+        let of_views = files_of_views(store)?;
+        let own = store.install_id()?.to_string();
+        let mut foreign = HashMap::new();
+        let mut is_foreign = |dir: &Path| {
+            let known = foreign.entry(dir.to_owned());
+            *known.or_insert_with(|| is_kept_by_another_home(dir, &own))
+        };
+        for file in files.iter_mut().filter(|file| file.moves) {
+            let is_kept = of_views.contains(&file.path)
+                || kept.iter().any(|dir| file.path.starts_with(dir))
+                || file.path.ancestors().skip(1).any(&mut is_foreign);
             file.moves &= !is_kept && !is_blob_of_a_cache(&file.path);
         }
     }
@@ -39,6 +49,17 @@ fn directories_of_models(store: &Store) -> Result<Vec<PathBuf>> {
         Destination::Cache => None,
     });
     Ok(directories.collect())
+}
+
+/// Returns the paths of the files that views have made.
+pub(super) fn files_of_views(store: &Store) -> Result<HashSet<PathBuf>> {
+    let mut paths = HashSet::new();
+    for view in store.views()? {
+        let root = real_place(&view.spec.root);
+        let files = view.files.iter();
+        paths.extend(files.map(|file| root.join(file.path.as_str())));
+    }
+    Ok(paths)
 }
 
 /// Tells whether an adopted file is another one now, or gone from its folder.

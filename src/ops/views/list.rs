@@ -52,13 +52,18 @@ pub fn list(store: &Store) -> Result<Vec<ListedView>> {
         for spec in &model.spec.views {
             let mut own = made.iter();
             let own = own.find(|view| view.model == Some(model.id) && view.spec == *spec);
-            listed.push(describe(&model, spec, own));
+            listed.push(describe(store, &model, spec, own)?);
         }
     }
     Ok(listed)
 }
 
-fn describe(model: &Model, spec: &ViewSpec, made: Option<&MadeView>) -> ListedView {
+fn describe(
+    store: &Store,
+    model: &Model,
+    spec: &ViewSpec,
+    made: Option<&MadeView>,
+) -> Result<ListedView> {
     let mut listed = ListedView {
         model: model.spec.name.clone(),
         spec: spec.clone(),
@@ -70,7 +75,7 @@ fn describe(model: &Model, spec: &ViewSpec, made: Option<&MadeView>) -> ListedVi
         failure: None,
     };
     let Some(made) = made else {
-        return listed;
+        return Ok(listed);
     };
     listed.commit.clone_from(&made.commit);
     listed.failure.clone_from(&made.failure);
@@ -80,10 +85,16 @@ fn describe(model: &Model, spec: &ViewSpec, made: Option<&MadeView>) -> ListedVi
         Ok(found) => found,
         Err(err) => {
             listed.failure = Some(format!("{err:#}"));
-            return listed;
+            return Ok(listed);
         }
     };
-    let (state, differing) = view_state(made, model.state.published_commit.as_ref(), &found);
+    let published = model.state.published_commit.as_ref();
+    let mut judged = view_state(made, published, &found, &[]);
+    if !judged.1.is_empty() {
+        let others = store.files_of_other_views(made)?;
+        judged = view_state(made, published, &found, &others);
+    }
+    let (state, differing) = judged;
     let differing = differing.iter().map(|path| spec.root.join(path.as_str()));
     listed.differing = differing.collect();
     listed.state = state;
@@ -100,5 +111,5 @@ fn describe(model: &Model, spec: &ViewSpec, made: Option<&MadeView>) -> ListedVi
         }
     }
     listed.methods.sort();
-    listed
+    Ok(listed)
 }

@@ -162,7 +162,14 @@ fn show(
     // The entries come last: their sources count.
     let new = paths.zip(sources.iter().map(Option::as_deref));
     let found = view::look(root, old.chain(new))?;
-    let plan = plan_view(&layout.entries, &sources, &made.files, &found);
+    let plan =
+        |others: &[ViewFile]| plan_view(&layout.entries, &sources, &made.files, others, &found);
+    let mut decided = plan(&[]);
+    // Most views share no file: the records of others are read when they count.
+    if !decided.conflicts.is_empty() || !decided.remove.is_empty() {
+        decided = plan(&context.store.files_of_other_views(made)?);
+    }
+    let plan = decided;
     if !plan.conflicts.is_empty() {
         let conflicts = plan.conflicts.iter();
         let named = conflicts.map(|(path, why)| (root.join(path.as_str()), *why));

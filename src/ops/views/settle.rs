@@ -9,7 +9,7 @@ use super::refresh::{ViewContext, ViewFailure, refresh, temporary_prefix};
 use crate::domain::deletion::Refusal;
 use crate::domain::model::ModelId;
 use crate::domain::repo::RepoPath;
-use crate::domain::view::{MadeView, ViewFile, ViewKind, ViewSpec};
+use crate::domain::view::{MadeView, ViewFile, ViewKind, ViewSpec, of_other};
 use crate::ops::lock::take_run_lock;
 use crate::sys::host::Host;
 use crate::sys::paths::Home;
@@ -50,7 +50,16 @@ fn remove(context: ViewContext<'_>, made: &MadeView) -> Result<Settled> {
     let paths = made.files.iter().map(|file| &file.path);
     view::clear_leftovers(root, paths, &made.files, &prefix);
     // Manifests first: a blob goes only when nothing names it.
-    let files: Vec<ViewFile> = made.files.iter().rev().cloned().collect();
+    let mut files: Vec<ViewFile> = made.files.iter().rev().cloned().collect();
+    let others = context.store.files_of_other_views(made)?;
+    if !others.is_empty() {
+        let paths = files.iter();
+        let found = view::look(root, paths.map(|file| (&file.path, None)))?;
+        files.retain(|file| {
+            let found = found.get(&file.path);
+            found.is_none_or(|found| of_other(&others, &file.path, found).is_none())
+        });
+    }
     let claim = claim_of(&made.spec, BTreeSet::new(), &files);
     let removed = view::remove_files(root, &files, &claim)?;
     if made.spec.kind == ViewKind::Dir {
