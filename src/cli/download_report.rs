@@ -10,7 +10,7 @@ use super::context::Context;
 use super::explain::{self, Explanation};
 use crate::domain::alert::RunFacts;
 use crate::domain::outcome::{ExitStatus, Outcome};
-use crate::domain::repo::RepoPath;
+use crate::domain::repo::{RepoPath, Revision};
 use crate::domain::schedule::Unusable;
 use crate::domain::session::{ByteCounts, Session};
 use crate::domain::units::ByteSize;
@@ -234,13 +234,15 @@ pub fn draw(bars: Option<&mut Bars>, event: &SyncEvent) {
     }
 }
 
-/// Prints the paths of what is published, without the network. `missing` is the exit
-/// status for targets of which nothing whole is published.
+/// Prints the paths of what is published, without the network. `revision` is one
+/// that is not the model's own. `missing` is the exit status for targets of which nothing
+/// whole is published.
 pub fn show_published(
     context: &Context,
     services: &Services<'_>,
     targets: &[Target],
     single: Option<&RepoPath>,
+    revision: Option<&Revision>,
     missing: ExitStatus,
 ) -> Result<ExitStatus> {
     let mut worst = ExitStatus::Ok;
@@ -258,9 +260,13 @@ pub fn show_published(
                 let mut explanation = explain::explain(&err);
                 if err.is::<NotPublished>() {
                     explanation.status = missing;
+                    let is_other = target.model.is_none() && target.revision != Revision::main();
+                    let revision = revision.or(is_other.then_some(&target.revision));
+                    let flag = revision.map(|revision| format!(" --revision {revision}"));
                     explanation.next = Some(format!(
-                        "`hfdl download {}` fetches it when the network may be used",
-                        target.label()
+                        "`hfdl download {}{}` fetches it when the network may be used",
+                        target.label(),
+                        flag.unwrap_or_default()
                     ));
                 }
                 worst = worst.worst(explanation.status);
