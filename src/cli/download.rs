@@ -133,7 +133,7 @@ impl Download {
                 return show_dry_run(context, &services, &targets);
             }
             let missing = ExitStatus::Temporary;
-            return show_published(context, &services, &targets, single.as_ref(), missing);
+            return show_published(context, &services, &targets, single.as_ref(), None, missing);
         }
         let (command, trigger) = (RunCommand::Download, Trigger::Manual);
         let lock = take_lock(context, command, trigger, self.waiting.wait)?;

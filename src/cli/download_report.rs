@@ -10,7 +10,7 @@ use super::context::Context;
 use super::explain::{self, Explanation};
 use crate::domain::alert::RunFacts;
 use crate::domain::outcome::{ExitStatus, Outcome};
-use crate::domain::repo::RepoPath;
+use crate::domain::repo::{RepoPath, Revision};
 use crate::domain::schedule::Unusable;
 use crate::domain::session::{ByteCounts, Session};
 use crate::domain::units::ByteSize;
@@ -234,13 +234,15 @@ pub fn draw(bars: Option<&mut Bars>, event: &SyncEvent) {
     }
 }
 
-/// Prints the paths of what is published, without the network. `missing` is the exit
-/// status for targets of which nothing whole is published.
+/// Prints the paths of what is published, without the network. `revision` is one
+/// that is not the model's own. `missing` is the exit status for targets of which nothing
+/// whole is published.
 pub fn show_published(
     context: &Context,
     services: &Services<'_>,
     targets: &[Target],
     single: Option<&RepoPath>,
+    revision: Option<&Revision>,
     missing: ExitStatus,
 ) -> Result<ExitStatus> {
     let mut worst = ExitStatus::Ok;
@@ -259,9 +261,12 @@ pub fn show_published(
                 if err.is::<NotPublished>() {
                     explanation.status = missing;
                     // The name of a repository alone may be another selection.
-                    let command = match &target.model {
-                        Some((_, name)) => format!("`hfdl download {name}`"),
-                        None => "the same command".to_owned(),
+                    let command = match (&target.model, revision) {
+                        (Some((_, name)), None) => format!("`hfdl download {name}`"),
+                        (Some((_, name)), Some(revision)) => {
+                            format!("`hfdl download {name} --revision {revision}`")
+                        }
+                        (None, _) => "the same command".to_owned(),
                     };
                     explanation.next =
                         Some(format!("{command} fetches it when the network may be used"));

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use jiff::tz::TimeZone;
 
 use super::pause::describe;
+use crate::domain::login::Login;
 use crate::domain::model::ModelSummary;
 use crate::domain::schedule::WaitReason;
 use crate::domain::status::{
@@ -64,25 +65,15 @@ fn facts(
     let running = status.run.as_ref();
     let running = running.map(|run| in_progress(run, bytes_per_second, zone));
     facts.push(("running", text::or_nothing(running)));
-    let next: Vec<String> = status
-        .next_due
-        .iter()
-        .map(|due| next_due(due, zone))
-        .collect();
+    let next = status.next_due.iter().map(|due| next_due(due, zone));
+    let next: Vec<String> = next.collect();
     facts.push(("next due", lines(&next)));
     if let Some(until) = status.asked_to_wait {
         let until = text::local_time(until, zone);
         facts.push(("the Hub", format!("allows no more requests until {until}")));
     }
     if !status.logins.is_empty() {
-        let logins = status.logins.iter();
-        let logins = logins.map(|login| {
-            let until = text::local_time(login.expires_at, zone);
-            match &login.obstacle {
-                None => format!("`{}` until {until}, renewed before", login.name),
-                Some(_) => format!("`{}` until {until}", login.name),
-            }
-        });
+        let logins = status.logins.iter().map(|login| login_end(login, zone));
         facts.push(("logins", lines(&logins.collect::<Vec<_>>())));
     }
     if !status.missed_slots.is_empty() {
@@ -114,6 +105,14 @@ fn facts(
     let disks: Vec<String> = status.disks.iter().map(disk).collect();
     facts.push(("disk", lines(&disks)));
     table::facts(&facts)
+}
+
+fn login_end(login: &Login, zone: &TimeZone) -> String {
+    let until = text::local_time(login.expires_at, zone);
+    match &login.obstacle {
+        None => format!("`{}` until {until}, renewed before", login.name),
+        Some(_) => format!("`{}` until {until}", login.name),
+    }
 }
 
 fn lines(lines: &[String]) -> String {

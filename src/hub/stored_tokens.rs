@@ -27,6 +27,26 @@ struct Section {
     header_end: usize,
 }
 
+impl Section {
+    /// Adds an entry that ends at a byte of the file.
+    fn push_entry(&mut self, line: &str, end: usize, indent: usize) -> Result<(), &'static str> {
+        let delimiter = line.find(['=', ':']).filter(|at| *at > 0);
+        let delimiter = delimiter.ok_or("it is neither a section nor an entry")?;
+        let key = line[..delimiter].trim_end().to_lowercase();
+        if self.entries.iter().any(|other| other.key == key) {
+            return Err("the section has this key already");
+        }
+        let value = line[delimiter + 1..].trim_start();
+        self.entries.push(Entry {
+            key,
+            value: value.to_owned(),
+            at: end - value.len()..end,
+            indent,
+        });
+        Ok(())
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
     key: String,
@@ -93,19 +113,9 @@ impl StoredTokens {
             let section = sections
                 .last_mut()
                 .ok_or(malformed("no section has begun"))?;
-            let delimiter = content.find(['=', ':']).filter(|at| *at > 0);
-            let delimiter = delimiter.ok_or(malformed("it is neither a section nor an entry"))?;
-            let key = content[..delimiter].trim_end().to_lowercase();
-            if section.entries.iter().any(|other| other.key == key) {
-                return Err(malformed("the section has this key already"));
-            }
-            let value = content[delimiter + 1..].trim_start();
-            section.entries.push(Entry {
-                key,
-                value: value.to_owned(),
-                at: end - value.len()..end,
-                indent,
-            });
+            section
+                .push_entry(content, end, indent)
+                .map_err(malformed)?;
             continues = Some(indent);
         }
         Ok(Self { text, sections })

@@ -40,6 +40,11 @@ pub struct LogSettings {
 /// says the same, so stderr shows these records only with `-v`.
 pub const SESSION: &str = "hfdl::session";
 
+/// The package that checks certificates against those of the operating system. It logs
+/// each refusal in the words of a library; the error of the command says the same in
+/// plain ones.
+const TLS_VERIFIER: &str = "rustls_platform_verifier";
+
 /// Lines for stderr that wait until the summary of a run has been printed.
 static HELD_BACK: Mutex<Option<Vec<u8>>> = Mutex::new(None);
 
@@ -141,18 +146,19 @@ pub fn start(settings: &LogSettings) {
     let problem = settings.filter.as_deref().and_then(filter_problem);
     match settings.filter.as_ref().filter(|_| problem.is_none()) {
         Some(filter) => builder.parse_filters(filter),
-        // Other packages log only warnings and errors.
-        None => builder
-            .filter_level(level.min(LevelFilter::Warn))
-            .filter_module("hfdl", level)
-            .filter_module(
-                SESSION,
-                if level > LevelFilter::Warn {
-                    level
-                } else {
-                    LevelFilter::Off
-                },
-            ),
+        None => {
+            let with_details = if level > LevelFilter::Warn {
+                level
+            } else {
+                LevelFilter::Off
+            };
+            // Other packages log only warnings and errors.
+            builder
+                .filter_level(level.min(LevelFilter::Warn))
+                .filter_module("hfdl", level)
+                .filter_module(SESSION, with_details)
+                .filter_module(TLS_VERIFIER, with_details.min(LevelFilter::Warn))
+        }
     };
     let (format, colour) = (settings.format, settings.colour);
     builder

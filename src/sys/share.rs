@@ -1,10 +1,10 @@
 //! Second names for the content of a file: reflink, hard link or copy.
 
-use std::fs::{self, File, FileTimes, OpenOptions};
+use std::fs::{self, FileTimes, OpenOptions};
 use std::io;
 use std::path::Path;
 
-use super::files::{create_new, permissions_of_new_files, remove_if_present, unused_name};
+use super::files::{permissions_of_new_files, remove_if_present, unused_name};
 
 /// Whether two names may share one file, or a copy must be independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +66,8 @@ pub fn hard_link(source: &Path, target: &Path) -> io::Result<()> {
 /// Creates an independent copy that shares the bytes of its source.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub fn reflink(source: &Path, target: &Path) -> io::Result<()> {
-    let source = File::open(source)?;
-    let file = create_new(target)?;
+    let source = fs::File::open(source)?;
+    let file = super::files::create_new(target)?;
     rustix::fs::ioctl_ficlone(&file, &source).map_err(|err| {
         let _ = fs::remove_file(target);
         err.into()
@@ -79,7 +79,7 @@ pub fn reflink(source: &Path, target: &Path) -> io::Result<()> {
 pub fn reflink(source: &Path, target: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, CloneFlags, fclonefileat};
     Ok(fclonefileat(
-        File::open(source)?,
+        fs::File::open(source)?,
         CWD,
         target,
         CloneFlags::empty(),

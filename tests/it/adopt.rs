@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::support::database::{ask, ask_file, number};
+#[cfg(target_os = "linux")]
 use crate::support::disk::SmallDisk;
 use crate::support::due::roomy_world as world;
 use crate::support::env::TestEnv;
@@ -524,6 +525,7 @@ fn blobs_of_another_hub_cache_are_used_and_never_moved() {
     assert!(snapshot.join(GGUF).exists());
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_file_on_another_disk_is_copied_and_stays() {
     let env = world();

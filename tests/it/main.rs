@@ -60,6 +60,7 @@ mod layers;
 mod logins;
 #[cfg(target_os = "linux")]
 mod moved_refs;
+#[cfg(target_os = "linux")]
 mod nights;
 mod notify;
 #[cfg(target_os = "linux")]
@@ -96,6 +97,7 @@ mod schedule_properties;
 mod schedule_truth_table;
 #[cfg(unix)]
 mod selections;
+#[cfg(unix)]
 mod signals;
 mod start_stop;
 mod store_entities;

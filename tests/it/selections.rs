@@ -432,6 +432,9 @@ fn offline_a_download_prints_the_path_of_what_is_published() {
         .exits(5)
         .explains("its selected files are not all there")
         .explains("the same command fetches it");
+    env.line("download acme/q --revision v9")
+        .exits(5)
+        .explains("the same command fetches it");
     env.line("download acme/other four")
         .exits(5)
         .prints(&online.to_string_lossy())
@@ -464,7 +467,7 @@ fn the_path_of_a_model_is_printed_without_the_hub() {
     env.line("models path four --revision v9")
         .exits(1)
         .explains("nothing is published of `four`")
-        .explains("hfdl download four");
+        .explains("`hfdl download four --revision v9` fetches it");
     assert!(env.hub().requests().is_empty());
 }
 

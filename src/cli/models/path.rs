@@ -33,11 +33,13 @@ impl ModelPath {
         let (store, model) = find(context, &self.name)?;
         let settings = context.settings(Some(&store))?;
         let mut target = Target::from(&model);
-        if let Some(revision) = self.revision {
+        let revision = self.revision.as_ref();
+        if let Some(revision) = revision {
             target.known_commit = None;
-            target.revision = revision;
+            target.revision = revision.clone();
         }
         let services = Services::read_only(&context.host, &context.home, settings, store);
-        show_published(context, &services, &[target], None, ExitStatus::Failed)
+        let missing = ExitStatus::Failed;
+        show_published(context, &services, &[target], None, revision, missing)
     }
 }

@@ -309,56 +309,15 @@ pub(super) mod tests {
             &'r [&'r str],
         );
         let main = "acme/tiny";
+        #[rustfmt::skip]
         let rows: &[Row<'_>] = &[
-            (
-                Dir,
-                "main",
-                &["a/b.bin", "c.json"],
-                Some(""),
-                &["a/b.bin", "c.json"],
-            ),
-            (
-                LmStudio,
-                "main",
-                &["Q4/m.gguf", "README.md"],
-                Some("acme/tiny"),
-                &["acme/tiny/m.gguf", "acme/tiny/README.md"],
-            ),
-            (
-                TextGenerationWebUi,
-                "main",
-                &["Q4/m.gguf", "README.md"],
-                None,
-                &["m.gguf"],
-            ),
-            (
-                TextGenerationWebUi,
-                "main",
-                &["config.json", "m.safetensors"],
-                Some("acme_tiny"),
-                &["acme_tiny/config.json", "acme_tiny/m.safetensors"],
-            ),
-            (
-                TextGenerationWebUi,
-                "8bit",
-                &["m.safetensors"],
-                Some("acme_tiny_8bit"),
-                &["acme_tiny_8bit/m.safetensors"],
-            ),
-            (
-                ModelScope,
-                "main",
-                &["config.json"],
-                Some("models/acme--tiny/snapshots/master"),
-                &["models/acme--tiny/snapshots/master/config.json"],
-            ),
-            (
-                ModelScope,
-                "v2",
-                &["config.json"],
-                Some("models/acme--tiny/snapshots/v2"),
-                &["models/acme--tiny/snapshots/v2/config.json"],
-            ),
+            (Dir, "main", &["a/b.bin", "c.json"], Some(""), &["a/b.bin", "c.json"]),
+            (LmStudio, "main", &["Q4/m.gguf", "README.md"], Some("acme/tiny"), &["acme/tiny/m.gguf", "acme/tiny/README.md"]),
+            (TextGenerationWebUi, "main", &["Q4/m.gguf", "README.md"], None, &["m.gguf"]),
+            (TextGenerationWebUi, "main", &["config.json", "m.safetensors"], Some("acme_tiny"), &["acme_tiny/config.json", "acme_tiny/m.safetensors"]),
+            (TextGenerationWebUi, "8bit", &["m.safetensors"], Some("acme_tiny_8bit"), &["acme_tiny_8bit/m.safetensors"]),
+            (ModelScope, "main", &["config.json"], Some("models/acme--tiny/snapshots/master"), &["models/acme--tiny/snapshots/master/config.json"]),
+            (ModelScope, "v2", &["config.json"], Some("models/acme--tiny/snapshots/v2"), &["models/acme--tiny/snapshots/v2/config.json"]),
         ];
         for (kind, revision, files, folder, paths) in rows {
             let (tree, found) = laid_out(*kind, (main, revision), files, &[]).unwrap();

@@ -296,76 +296,24 @@ pub(super) mod tests {
             ..plain(1001, false)
         };
         type Row<'r> = (&'r str, Option<(ViewMethod, u8)>, FoundFile, &'r str);
+        #[rustfmt::skip]
         let rows: &[Row<'_>] = &[
             ("nothing is there", None, absent.clone(), "make"),
             ("it was removed", Some((HardLink, 1)), absent, "make"),
             ("a foreign file", None, plain(7, false), "conflict"),
             ("a foreign link", None, link("/x", true), "conflict"),
-            (
-                "a hard link",
-                Some((HardLink, 1)),
-                plain(1001, true),
-                "keep",
-            ),
-            (
-                "a hard link of a replaced blob",
-                Some((HardLink, 1)),
-                plain(1001, false),
-                "make",
-            ),
-            (
-                "a written hard link",
-                Some((HardLink, 1)),
-                plain(3, true),
-                "conflict",
-            ),
+            ("a hard link", Some((HardLink, 1)), plain(1001, true), "keep"),
+            ("a hard link of a replaced blob", Some((HardLink, 1)), plain(1001, false), "make"),
+            ("a written hard link", Some((HardLink, 1)), plain(3, true), "conflict"),
             ("a link", Some((Symlink, 1)), link(BLOB, true), "keep"),
-            (
-                "a link that dangles",
-                Some((Symlink, 1)),
-                link(BLOB, false),
-                "make",
-            ),
-            (
-                "a link elsewhere",
-                Some((Symlink, 1)),
-                link("/x", true),
-                "conflict",
-            ),
+            ("a link that dangles", Some((Symlink, 1)), link(BLOB, false), "make"),
+            ("a link elsewhere", Some((Symlink, 1)), link("/x", true), "conflict"),
             ("a reflink", Some((Reflink, 1)), plain(1001, false), "keep"),
-            (
-                "a reflink of a repaired blob",
-                Some((Reflink, 1)),
-                repaired.clone(),
-                "make",
-            ),
-            (
-                "a copy of a repaired blob",
-                Some((Copy, 1)),
-                repaired,
-                "make",
-            ),
-            (
-                "an older content",
-                Some((Copy, 2)),
-                plain(1001, false),
-                "make",
-            ),
-            (
-                "written content",
-                Some((Written, 1)),
-                plain(1001, false),
-                "keep",
-            ),
-            (
-                "a folder in its place",
-                Some((Copy, 1)),
-                FoundFile {
-                    kind: FoundKind::Other,
-                    source: None,
-                },
-                "conflict",
-            ),
+            ("a reflink of a repaired blob", Some((Reflink, 1)), repaired.clone(), "make"),
+            ("a copy of a repaired blob", Some((Copy, 1)), repaired, "make"),
+            ("an older content", Some((Copy, 2)), plain(1001, false), "make"),
+            ("written content", Some((Written, 1)), plain(1001, false), "keep"),
+            ("a folder in its place", Some((Copy, 1)), FoundFile { kind: FoundKind::Other, source: None }, "conflict"),
         ];
         for (case, known, found, expected) in rows {
             let records = known.map(|(method, n)| record("a", method, n));
