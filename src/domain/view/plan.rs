@@ -330,6 +330,21 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_file_that_another_view_has_made_is_of_both() {
+        let others = [record("a", ViewMethod::HardLink, 1)];
+        let found = BTreeMap::from([(others[0].path.clone(), plain(1001, true))]);
+        let sources = [Some(PathBuf::from(BLOB))];
+        let plan = |entries: &[ViewEntry], own: &[ViewFile]| {
+            plan_view(entries, &sources[..entries.len()], own, &others, &found)
+        };
+        assert_eq!(plan(&[entry("a", 1)], &[]).keep, others);
+        let other_content = plan(&[entry("a", 2)], &[]).conflicts;
+        assert_eq!(other_content, [(others[0].path.clone(), OF_OTHER)]);
+        let left = plan(&[], &others);
+        assert_eq!((left.remove, left.given_up), (vec![], others.to_vec()));
+    }
+
+    #[test]
     fn a_file_named_by_its_content_may_be_of_another_program() {
         let mut blob = entry("a", 1);
         blob.is_named_by_content = true;

@@ -162,14 +162,9 @@ fn show(
     // The entries come last: their sources count.
     let new = paths.zip(sources.iter().map(Option::as_deref));
     let found = view::look(root, old.chain(new))?;
-    let plan =
-        |others: &[ViewFile]| plan_view(&layout.entries, &sources, &made.files, others, &found);
-    let mut decided = plan(&[]);
-    // Most views share no file: the records of others are read when they count.
-    if !decided.conflicts.is_empty() || !decided.remove.is_empty() {
-        decided = plan(&context.store.files_of_other_views(made)?);
-    }
-    let plan = decided;
+    let plan = plan_among_others(context, made, |others| {
+        plan_view(&layout.entries, &sources, &made.files, others, &found)
+    })?;
     if !plan.conflicts.is_empty() {
         let conflicts = plan.conflicts.iter();
         let named = conflicts.map(|(path, why)| (root.join(path.as_str()), *why));
@@ -192,6 +187,20 @@ fn show(
         context.store.save_view(made.id, commit, context.now)?;
     }
     Ok(())
+}
+
+/// Plans with the records of other views. Most views share no file, so these records are
+/// read only when they count.
+fn plan_among_others(
+    context: ViewContext<'_>,
+    made: &MadeView,
+    plan: impl Fn(&[ViewFile]) -> ViewPlan,
+) -> Result<ViewPlan> {
+    let alone = plan(&[]);
+    if alone.conflicts.is_empty() && alone.remove.is_empty() {
+        return Ok(alone);
+    }
+    Ok(plan(&context.store.files_of_other_views(made)?))
 }
 
 /// Returns the prefix of the temporary names of this home.
