@@ -8,7 +8,7 @@
 //! without a record. Temporary files of the home lie here, too.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, Metadata};
+use std::fs::{self, DirEntry, Metadata};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -423,7 +423,7 @@ pub fn is_being_fetched(private: &Path) -> Result<bool> {
         let is_lock = name
             .to_str()
             .is_some_and(|name| name.ends_with(PARTIAL_LOCK_SUFFIX));
-        if is_lock && is_held(&entry.path())? {
+        if is_lock && is_held(&entry)? {
             return Ok(true);
         }
     }
@@ -433,15 +433,17 @@ pub fn is_being_fetched(private: &Path) -> Result<bool> {
 /// Tells whether another program holds one of the official locks.
 fn is_locked_below(locks: &Path) -> Result<bool> {
     for entry in read_dir(locks)? {
-        if is_held(&entry.path())? {
+        if is_held(&entry)? {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-fn is_held(lock: &Path) -> Result<bool> {
-    match lock.is_file() {
+fn is_held(entry: &DirEntry) -> Result<bool> {
+    let lock = &entry.path();
+    let is_plain = entry.file_type().is_ok_and(|kind| kind.is_file());
+    match is_plain || lock.is_file() {
         true => FileLock::is_held(lock)
             .with_context(|| format!("cannot look at the lock `{}`", lock.display())),
         false => Ok(false),

@@ -7,13 +7,15 @@
 
 use std::fs::{self, Metadata};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::layout::RepoLayout;
 use super::scan::by_names_alone;
 use crate::domain::content::ContentId;
 use crate::domain::repo::{CommitSha, RepoPath};
+use crate::domain::snapshot::RemoteFile;
 use crate::sys::files::{self, link_metadata_if_present};
+use crate::sys::stamp;
 
 /// Returns the metadata of a blob; `None` for no file and for a link that does not
 /// lead into the shared store.
@@ -42,27 +44,121 @@ pub fn entry_metadata(
     commit: &CommitSha,
     path: &RepoPath,
 ) -> io::Result<Option<Metadata>> {
-    let entry = layout.entry(commit, path);
-    let found = link_metadata_if_present(&entry)?;
-    if !found.as_ref().is_some_and(Metadata::is_symlink) {
-        return Ok(found);
-    }
-    let (Ok(target), Some(folder)) = (fs::read_link(&entry), entry.parent()) else {
+    let (_, found) = resolved_entry(layout, &layout.entry(commit, path))?;
+    Ok(found)
+}
+
+/// Returns the file that readers of a snapshot's entry open, with its metadata: the blob
+/// of the content if the entry leads to it, else the entry; `None` unless the file has the
+/// right size.
+///
+/// The names of a link alone do not tell: a folder on the way may be a link, too.
+pub fn whole_entry(
+    layout: &RepoLayout,
+    commit: &CommitSha,
+    file: &RemoteFile,
+) -> io::Result<Option<(PathBuf, Metadata)>> {
+    let entry = layout.entry(commit, &file.path);
+    let (target, found) = resolved_entry(layout, &entry)?;
+    let is_whole = |found: &Metadata| found.is_file() && found.len() == file.size_bytes;
+    let Some(found) = found.filter(is_whole) else {
         return Ok(None);
+    };
+    let Some(target) = target else {
+        return Ok(Some((entry, found)));
+    };
+    let Some(read) = files::metadata_if_present(&entry)?.filter(is_whole) else {
+        return Ok(None);
+    };
+    let blob = layout.blob(&file.content);
+    let is_blob = if target == blob {
+        stamp::is_same_metadata((&blob, &found), (&entry, &read))
+    } else {
+        stamp::is_same_file(&blob, &entry)
+    };
+    Ok(Some((if is_blob { blob } else { entry }, read)))
+}
+
+/// Returns the metadata of an entry as readers see it, and the target that a link names.
+fn resolved_entry(
+    layout: &RepoLayout,
+    entry: &Path,
+) -> io::Result<(Option<PathBuf>, Option<Metadata>)> {
+    // Nearly all entries are links, so that the link is read first.
+    let (Ok(target), Some(folder)) = (fs::read_link(entry), entry.parent()) else {
+        let found = link_metadata_if_present(entry)?;
+        return Ok((None, found.filter(|found| !found.is_symlink())));
     };
     let target = by_names_alone(&folder.join(target));
     if target.parent() == Some(&layout.blobs()) {
-        return metadata_of_blob(layout, &target);
+        let found = metadata_of_blob(layout, &target)?;
+        return Ok((Some(target), found));
     }
-    match leads_below(&entry, layout.cache_root()) {
-        true => files::metadata_if_present(&entry),
-        false => Ok(None),
-    }
+    Ok(match leads_below(entry, layout.cache_root()) {
+        true => (Some(target), files::metadata_if_present(entry)?),
+        false => (Some(target), None),
+    })
 }
 
 fn leads_below(link: &Path, folder: &Path) -> bool {
     match (fs::canonicalize(link), fs::canonicalize(folder)) {
         (Ok(target), Ok(folder)) => target.starts_with(folder),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use super::*;
+    use crate::cache::CacheLayout;
+    use crate::domain::repo::{Repo, RepoType};
+    use crate::sys::files::symlink_file;
+
+    #[test]
+    fn a_file_is_the_blob_only_if_readers_of_the_entry_open_the_blob() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("hub");
+        let repo = Repo::new(RepoType::Model, "acme/tiny".parse().unwrap());
+        let layout = CacheLayout::new(root).repo(&repo);
+        let commit: CommitSha = "a".repeat(40).parse().unwrap();
+        let content = ContentId::from_etag(&"b".repeat(40)).unwrap();
+        let file = |path: &str| RemoteFile {
+            path: path.parse().unwrap(),
+            size_bytes: 4,
+            content,
+            git_oid: [0; 20],
+            xet_hash: None,
+        };
+        let blob = layout.blob(&content);
+        let entry = |path: &str| layout.entry(&commit, &file(path).path);
+        let open = |path: &str| {
+            let found = whole_entry(&layout, &commit, &file(path)).unwrap();
+            found.map(|(path, _)| path)
+        };
+        fs::create_dir_all(layout.blobs()).unwrap();
+        fs::create_dir_all(entry("own").parent().unwrap()).unwrap();
+        fs::write(&blob, "good").unwrap();
+        let link = format!("../../blobs/{}", content.etag());
+        symlink_file(Path::new(&link), &entry("link")).unwrap();
+        symlink_file(&blob, &entry("whole-path")).unwrap();
+        fs::write(entry("own"), "mine").unwrap();
+        fs::write(entry("short"), "me").unwrap();
+
+        // The link in this folder leads to another file than its names say.
+        let elsewhere = dir.path().join("one/two/snapshot");
+        fs::create_dir_all(&elsewhere).unwrap();
+        fs::create_dir_all(dir.path().join("blobs")).unwrap();
+        fs::write(dir.path().join("blobs").join(content.etag()), "evil").unwrap();
+        symlink_file(&elsewhere, &entry("linked")).unwrap();
+        let link = format!("../../../blobs/{}", content.etag());
+        symlink_file(Path::new(&link), &elsewhere.join("file")).unwrap();
+
+        assert_eq!(open("link"), Some(blob.clone()));
+        assert_eq!(open("whole-path"), Some(blob));
+        assert_eq!(open("own"), Some(entry("own")));
+        assert_eq!(open("linked/file"), Some(entry("linked/file")));
+        assert_eq!(open("short"), None);
+        assert_eq!(open("missing"), None);
     }
 }

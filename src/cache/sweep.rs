@@ -94,7 +94,8 @@ pub fn execute_sweep(
         return Ok(SweepPlan::default());
     }
     let moved = set_snapshots_aside(cache, repo, plan, rules)?;
-    let now = plan_sweep(&scan_repo(cache, repo)?, rules);
+    let is_file = |what: &SweepTarget| what.as_snapshot().is_none();
+    let now = plan_again(cache, repo, plan, rules, is_file)?;
     let mut done = SweepPlan::default();
     for (item, permit) in plan.removals() {
         let is_removed = match &item.what {
@@ -135,6 +136,21 @@ pub fn execute_sweep(
     Ok(done)
 }
 
+/// Reads the disk again and plans the same sweep; an empty plan if the first one removes
+/// nothing of this kind, as after most runs.
+fn plan_again(
+    cache: &CacheLayout,
+    repo: &Repo,
+    plan: &SweepPlan,
+    rules: &SweepRules,
+    is_of_kind: impl Fn(&SweepTarget) -> bool,
+) -> Result<SweepPlan> {
+    match plan.removals().any(|(item, _)| is_of_kind(&item.what)) {
+        true => Ok(plan_sweep(&scan_repo(cache, repo)?, rules)),
+        false => Ok(SweepPlan::default()),
+    }
+}
+
 /// Moves the snapshots of a plan into the trash, and returns their paths there. A ref
 /// may have moved since the plan, or a name have come into a snapshot: those stay.
 fn set_snapshots_aside(
@@ -144,7 +160,8 @@ fn set_snapshots_aside(
     rules: &SweepRules,
 ) -> Result<Vec<PathBuf>> {
     let layout = cache.repo(repo);
-    let now = plan_sweep(&scan_repo(cache, repo)?, rules);
+    let is_snapshot = |what: &SweepTarget| what.as_snapshot().is_some();
+    let now = plan_again(cache, repo, plan, rules, is_snapshot)?;
     let mut moved = Vec::new();
     for (item, _) in plan.removals() {
         let SweepTarget::Snapshot(commit) = &item.what else {

@@ -140,6 +140,13 @@ impl Store {
         Ok(value)
     }
 
+    /// Runs many queries in one read transaction, so that the file is locked once.
+    pub fn reading<T>(&self, work: impl FnOnce() -> T) -> T {
+        // Inside another transaction there is none to begin.
+        let _reading = self.connection.unchecked_transaction();
+        work()
+    }
+
     /// Returns the connection, for the files of the tables.
     pub(super) fn connection(&self) -> &Connection {
         &self.connection

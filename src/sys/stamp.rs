@@ -80,9 +80,17 @@ pub fn is_same_file(one: &Path, other: &Path) -> bool {
     let (Ok(found), Ok(found_other)) = (fs::metadata(one), fs::metadata(other)) else {
         return false;
     };
-    match (files::identity(&found), files::identity(&found_other)) {
+    is_same_metadata((one, &found), (other, &found_other))
+}
+
+/// As `is_same_file`, for paths whose metadata has been read.
+pub fn is_same_metadata(
+    (one, found): (&Path, &Metadata),
+    (other, found_other): (&Path, &Metadata),
+) -> bool {
+    match (files::identity(found), files::identity(found_other)) {
         (Some((found, _)), Some((found_other, _))) => found == found_other,
-        _ => stamp_of(&found, one) == stamp_of(&found_other, other),
+        _ => stamp_of(found, one) == stamp_of(found_other, other),
     }
 }
 

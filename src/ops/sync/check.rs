@@ -1,6 +1,6 @@
 //! Asks the Hub for the current commit of a target, and plans the changes on disk.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
@@ -256,10 +256,17 @@ fn plan(
     });
     let placement = destination.likely_placement();
     let plan = plan_sync(&remote, &filter, &placement, &facts)?;
-    let kept = plan.in_destination();
-    let kept = kept.map(|file| (&file.file, &file.action));
+    let kept = plan.in_destination().map(|planned| {
+        let file = &planned.file;
+        let path = match planned.action {
+            Action::Keep => destination.read_as(&remote.commit, file),
+            _ => destination.stored(&file.content),
+        };
+        let stamp = stamp_at(&path).ok().flatten();
+        (file, (path, stamp))
+    });
     Ok(Planned {
-        reused: reused(&destination, &remote.commit, kept),
+        reused: reused(kept),
         moves_ref: target.model.is_some() || !hides_files(&remote, target, &facts.previous),
         local_reads: LocalReads::default(),
         adopted: AdoptedSources::default(),
@@ -327,15 +334,12 @@ fn files_in_place(
     let is_bad = |file: &&RemoteFile| is_bad(destination, commit, file, bad);
     let may_stay = !target.force && target.vanished == Vanished::Keep;
     let has_any = !wanted.is_empty() || target.accepts(commit);
-    if !may_stay
-        || !has_any
-        || !destination.is_complete(commit, &wanted)?
-        || wanted.iter().any(is_bad)
-    {
+    if !may_stay || !has_any {
         return Ok(None);
     }
-    let kept = wanted.iter().map(|file| (*file, &Action::Keep));
-    Ok(Some(reused(destination, commit, kept)))
+    let found = destination.whole_files(commit, &wanted)?;
+    let found = found.filter(|_| !wanted.iter().any(is_bad));
+    Ok(found.map(|found| reused(wanted.into_iter().zip(found))))
 }
 
 /// Adds the contents of adopted files that nothing nearer has. A changed file is left
@@ -461,25 +465,19 @@ fn is_bad(
             || is_known(destination.stored(&file.content)))
 }
 
-/// Returns the files that are used unchanged, each once, with their stamps.
+/// Returns the files that are used unchanged, each once.
 fn reused<'f>(
-    destination: &TargetDestination,
-    commit: &CommitSha,
-    files: impl Iterator<Item = (&'f RemoteFile, &'f Action)>,
+    files: impl Iterator<Item = (&'f RemoteFile, (PathBuf, Option<ProofStamp>))>,
 ) -> Vec<ReusedFile> {
-    let mut seen = BTreeSet::new();
+    let mut seen = HashSet::new();
     let mut reused = Vec::new();
-    for (file, action) in files {
-        let path = match action {
-            Action::Keep => destination.read_as(commit, file),
-            _ => destination.stored(&file.content),
-        };
+    for (file, (path, stamp)) in files {
         if seen.insert((path.clone(), file.content)) {
             reused.push(ReusedFile {
                 path: file.path.clone(),
                 content: file.content,
                 size_bytes: file.size_bytes,
-                stamp: stamp_at(&path).ok().flatten(),
+                stamp,
                 file: path,
             });
         }

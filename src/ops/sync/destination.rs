@@ -19,6 +19,7 @@ use crate::domain::filter::Filter;
 use crate::domain::model::Destination;
 use crate::domain::placement::{LetterCase, NormalForms, Placement};
 use crate::domain::plan::{LocalFacts, SyncPlan};
+use crate::domain::proof::ProofStamp;
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::download::{WholeRead, prove_content, reusable_bytes};
@@ -26,7 +27,7 @@ use crate::sys::abilities;
 use crate::sys::files;
 use crate::sys::names;
 use crate::sys::share::Sharing;
-use crate::sys::stamp::is_same_file;
+use crate::sys::stamp::{is_same_file, stamp_at, stamp_of};
 
 /// A destination on disk, for reading.
 pub enum TargetDestination {
@@ -196,6 +197,36 @@ impl TargetDestination {
             true => known,
             false => entry,
         }
+    }
+
+    /// Returns the files that readers of a commit open, with their stamps; `None` unless
+    /// each exists at its right size. A directory also requires that no file was edited.
+    pub(super) fn whole_files(
+        &self,
+        commit: &CommitSha,
+        wanted: &[&RemoteFile],
+    ) -> Result<Option<Vec<(PathBuf, Option<ProofStamp>)>>> {
+        let Self::Cache { cache, repo, .. } = self else {
+            let stamped = |file: &&RemoteFile| {
+                let path = self.entry(commit, &file.path);
+                let stamp = stamp_at(&path).ok().flatten();
+                (path, stamp)
+            };
+            let is_complete = self.is_complete(commit, wanted)?;
+            return Ok(is_complete.then(|| wanted.iter().map(stamped).collect()));
+        };
+        let layout = cache.repo(repo);
+        let mut files = Vec::with_capacity(wanted.len());
+        for file in wanted {
+            let found = cache::whole_entry(&layout, commit, file)
+                .with_context(|| format!("cannot look at `{}`", file.path))?;
+            let Some((path, found)) = found else {
+                return Ok(None);
+            };
+            let stamp = stamp_of(&found, &path);
+            files.push((path, Some(stamp)));
+        }
+        Ok(Some(files))
     }
 
     /// Returns whether a file was edited, as opposed to damaged by the disk.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::check::BadFiles;
+use super::check::{BadFiles, ReusedFile};
 use crate::domain::content::ContentId;
 use crate::domain::model::ModelId;
 use crate::domain::proof::ProofStamp;
@@ -35,6 +35,14 @@ impl<'a> Proofs<'a> {
     /// Returns the files that were found bad and not replaced since.
     pub(super) fn bad_files(&self) -> Result<BadFiles> {
         Ok(self.store.bad_files()?)
+    }
+
+    /// Returns those of some files that are not proven.
+    pub(super) fn unproven(&self, files: &[ReusedFile]) -> Vec<ReusedFile> {
+        let is_unproven =
+            |file: &&ReusedFile| !self.hold_for(&file.file, &file.content, file.stamp.as_ref());
+        let read = || files.iter().filter(is_unproven).cloned().collect();
+        self.store.reading(read)
     }
 
     /// Tells whether a file is proven to hold a content. A proof that cannot be

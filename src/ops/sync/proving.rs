@@ -43,11 +43,7 @@ impl Syncer<'_> {
         reads: LocalReads,
     ) {
         let reused = checked.reused().map_or(&[][..], |(_, reused)| reused);
-        let is_unproven = |file: &&ReusedFile| {
-            let stamp = file.stamp.as_ref();
-            !self.proofs.hold_for(&file.file, &file.content, stamp)
-        };
-        let mut unproven: Vec<_> = reused.iter().filter(is_unproven).cloned().collect();
+        let mut unproven = self.proofs.unproven(reused);
         if unproven.is_empty() {
             return self.take_proven_check(id, request, checked, reads);
         }
