@@ -443,11 +443,10 @@ fn is_locked_below(locks: &Path) -> Result<bool> {
 fn is_held(entry: &DirEntry) -> Result<bool> {
     let lock = &entry.path();
     let is_plain = entry.file_type().is_ok_and(|kind| kind.is_file());
-    match is_plain || lock.is_file() {
-        true => FileLock::is_held(lock)
-            .with_context(|| format!("cannot look at the lock `{}`", lock.display())),
-        false => Ok(false),
+    if !is_plain && !lock.is_file() {
+        return Ok(false);
     }
+    FileLock::is_held(lock).with_context(|| format!("cannot look at the lock `{}`", lock.display()))
 }
 
 /// Tells whether the official client has a partial file open.

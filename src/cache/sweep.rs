@@ -145,9 +145,10 @@ fn plan_again(
     rules: &SweepRules,
     is_of_kind: impl Fn(&SweepTarget) -> bool,
 ) -> Result<SweepPlan> {
-    match plan.removals().any(|(item, _)| is_of_kind(&item.what)) {
-        true => Ok(plan_sweep(&scan_repo(cache, repo)?, rules)),
-        false => Ok(SweepPlan::default()),
+    if plan.removals().any(|(item, _)| is_of_kind(&item.what)) {
+        Ok(plan_sweep(&scan_repo(cache, repo)?, rules))
+    } else {
+        Ok(SweepPlan::default())
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, anyhow};
 
 use super::delta::Asker;
-use super::destination::{DestinationWriter, TargetDestination};
+use super::destination::{DestinationWriter, StampedFile, TargetDestination};
 use super::local_reads::LocalReads;
 use super::target::{CacheChoice, Target, is_accepted};
 use crate::cache::{Prove, Vanished};
@@ -466,9 +466,7 @@ fn is_bad(
 }
 
 /// Returns the files that are used unchanged, each once.
-fn reused<'f>(
-    files: impl Iterator<Item = (&'f RemoteFile, (PathBuf, Option<ProofStamp>))>,
-) -> Vec<ReusedFile> {
+fn reused<'f>(files: impl Iterator<Item = (&'f RemoteFile, StampedFile)>) -> Vec<ReusedFile> {
     let mut seen = HashSet::new();
     let mut reused = Vec::new();
     for (file, (path, stamp)) in files {

@@ -29,6 +29,9 @@ use crate::sys::names;
 use crate::sys::share::Sharing;
 use crate::sys::stamp::{is_same_file, stamp_at, stamp_of};
 
+/// A file and its stamp; `None` if the stamp cannot be read.
+pub(super) type StampedFile = (PathBuf, Option<ProofStamp>);
+
 /// A destination on disk, for reading.
 pub enum TargetDestination {
     Cache {
@@ -205,7 +208,7 @@ impl TargetDestination {
         &self,
         commit: &CommitSha,
         wanted: &[&RemoteFile],
-    ) -> Result<Option<Vec<(PathBuf, Option<ProofStamp>)>>> {
+    ) -> Result<Option<Vec<StampedFile>>> {
         let Self::Cache { cache, repo, .. } = self else {
             let stamped = |file: &&RemoteFile| {
                 let path = self.entry(commit, &file.path);
