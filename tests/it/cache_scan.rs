@@ -2,12 +2,18 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
+use std::path::Path;
 
 use hfdl::cache::scan::{BlobKind, LocalEntry};
 use hfdl::cache::{
-    cached_repos, published_commit, scan_repo, snapshot_is_complete, stored_listing,
+    CacheLayout, cached_repos, published_commit, scan_repo, snapshot_is_complete, stored_listing,
+    whole_entry,
 };
+use hfdl::domain::content::ContentId;
 use hfdl::domain::plan::Action;
+use hfdl::domain::repo::{CommitSha, Repo, RepoType};
+use hfdl::domain::snapshot::RemoteFile;
+use hfdl::sys::files::symlink_file;
 
 use crate::support::cache::{Commit, TestCache, commit, model, write};
 
@@ -331,4 +337,52 @@ fn a_stored_listing_with_a_hostile_path_is_no_listing() {
         &json.replace("config.json", "../../x"),
     );
     assert_eq!(stored(), None);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_is_the_blob_only_if_readers_of_the_entry_open_the_blob() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("hub");
+    let repo = Repo::new(RepoType::Model, "acme/tiny".parse().unwrap());
+    let layout = CacheLayout::new(root).repo(&repo);
+    let commit: CommitSha = "a".repeat(40).parse().unwrap();
+    let content = ContentId::from_etag(&"b".repeat(40)).unwrap();
+    let file = |path: &str| RemoteFile {
+        path: path.parse().unwrap(),
+        size_bytes: 4,
+        content,
+        git_oid: [0; 20],
+        xet_hash: None,
+    };
+    let blob = layout.blob(&content);
+    let entry = |path: &str| layout.entry(&commit, &file(path).path);
+    let open = |path: &str| {
+        let found = whole_entry(&layout, &commit, &file(path)).unwrap();
+        found.map(|(path, _)| path)
+    };
+    fs::create_dir_all(layout.blobs()).unwrap();
+    fs::create_dir_all(entry("own").parent().unwrap()).unwrap();
+    fs::write(&blob, "good").unwrap();
+    let link = format!("../../blobs/{}", content.etag());
+    symlink_file(Path::new(&link), &entry("link")).unwrap();
+    symlink_file(&blob, &entry("whole-path")).unwrap();
+    fs::write(entry("own"), "mine").unwrap();
+    fs::write(entry("short"), "me").unwrap();
+
+    // The link in this folder leads to another file than its names say.
+    let elsewhere = dir.path().join("one/two/snapshot");
+    fs::create_dir_all(&elsewhere).unwrap();
+    fs::create_dir_all(dir.path().join("blobs")).unwrap();
+    fs::write(dir.path().join("blobs").join(content.etag()), "evil").unwrap();
+    symlink_file(&elsewhere, &entry("linked")).unwrap();
+    let link = format!("../../../blobs/{}", content.etag());
+    symlink_file(Path::new(&link), &elsewhere.join("file")).unwrap();
+
+    assert_eq!(open("link"), Some(blob.clone()));
+    assert_eq!(open("whole-path"), Some(blob));
+    assert_eq!(open("own"), Some(entry("own")));
+    assert_eq!(open("linked/file"), Some(entry("linked/file")));
+    assert_eq!(open("short"), None);
+    assert_eq!(open("missing"), None);
 }
