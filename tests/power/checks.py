@@ -66,7 +66,7 @@ def readers_see_whole_and_verified_files(files, world):
             snapshot_is_whole(files, f"{folder}/snapshots/{commit}", world.commits[model][commit])
         for name in below(files, f"{folder}/trees").values():
             must(is_json(files[name]), f"`{name}` is no JSON")
-        known = {"blobs", "refs", "snapshots", "trees", ".hfdl"}
+        known = {"blobs", "refs", "snapshots", "trees", ".hfdl", "CACHEDIR.TAG"}
         others = {short.split("/")[0] for short in folders_below(files, folder)} - known
         must(not others, f"`{folder}` has {sorted(others)}")
 
