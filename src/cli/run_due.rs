@@ -322,11 +322,13 @@ impl RunDue {
                 run,
                 n_due,
                 left_out,
+                scrub,
             } => {
                 let due = DueReport {
                     n_models: *n_due,
                     left_out,
                     unusable: idle.unusable,
+                    scrub: *scrub,
                 };
                 report_run(context, run, &due, &to_report, news.filter(|_| is_timer))
             }

@@ -39,6 +39,7 @@
 //! | route | one way to get the bytes of a file: the CDN, Xet chunks, a mirror |
 //! | delta | a new file built from ranges of old files and fetched ranges |
 //! | proof | a record that a file was read whole and had its hash; valid while the file is unchanged |
+//! | scrub | the reading of published files again, a part each night, so that damage on disk is found |
 //! | claim | the record, written before the first byte, that a run is working on a slot |
 //! | adopted file | a file of another program that was hashed once, so that downloads can use its bytes |
 //! | view | the files of a model where another program looks for them, made of links (`ModelView` and the like in `json` are shapes of output) |
@@ -76,6 +77,7 @@ pub mod retry;
 pub mod run;
 pub mod sample;
 pub mod schedule;
+pub mod scrub;
 pub mod session;
 pub mod settings;
 pub mod shard;

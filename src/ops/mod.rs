@@ -35,6 +35,7 @@ pub mod rollback;
 pub mod run;
 pub mod run_due;
 pub mod schedules;
+pub mod scrub;
 pub mod services;
 pub mod sessions;
 pub mod settings;

@@ -100,11 +100,24 @@ pub struct Opening {
     pub target: Arc<Target>,
     /// The schedule and the slot that the session serves.
     pub slot: Option<(ScheduleId, EntryName, Timestamp)>,
+    /// Whether the commit of the target is only verified, whatever its ref names.
+    pub is_verification: bool,
 }
 
 impl Opening {
     pub fn without_slot(target: Arc<Target>) -> Self {
-        Self { target, slot: None }
+        Self {
+            target,
+            slot: None,
+            is_verification: false,
+        }
+    }
+
+    pub fn of_verification(target: Arc<Target>) -> Self {
+        Self {
+            is_verification: true,
+            ..Self::without_slot(target)
+        }
     }
 }
 
@@ -170,6 +183,10 @@ impl<'a> ActiveRun<'a> {
         &self.id
     }
 
+    pub fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
     /// Makes the exit status of the run at least as bad as this one.
     pub fn note_status(&mut self, status: ExitStatus) {
         self.status = self.status.worst(status);
@@ -203,7 +220,11 @@ impl<'a> ActiveRun<'a> {
         checkpoint("sessions opened");
         for (id, opening) in ids.iter().zip(openings) {
             let session = OpenSession {
-                moved_ref: self.moved_ref(&opening.target),
+                moved_ref: if opening.is_verification {
+                    None
+                } else {
+                    self.moved_ref(&opening.target)
+                },
                 target: opening.target,
                 status: None,
             };
@@ -213,7 +234,7 @@ impl<'a> ActiveRun<'a> {
     }
 
     fn session_start(&self, opening: &Opening, at: Timestamp) -> SessionStart {
-        let Opening { target, slot } = opening;
+        let Opening { target, slot, .. } = opening;
         let (model_id, model_name) = target.model.clone().unzip();
         let slot = slot.as_ref();
         SessionStart {
@@ -269,6 +290,10 @@ impl<'a> ActiveRun<'a> {
             sessions: BTreeMap::new(),
         });
         Ok(())
+    }
+
+    pub fn has_syncer(&self) -> bool {
+        self.syncer.is_some()
     }
 
     /// Returns the limits of the run, which begin with its syncer.

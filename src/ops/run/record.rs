@@ -8,7 +8,7 @@ use super::active::ActiveRun;
 use super::result::{events_of, state_after};
 use crate::domain::model::{Model, ModelId};
 use crate::domain::moved_ref::MovedRef;
-use crate::domain::outcome::VerifyOutcome;
+use crate::domain::outcome::{Outcome, VerifyOutcome};
 use crate::domain::run::{Event, EventKind, RunCommand};
 use crate::domain::session::{SessionEnd, SessionId};
 use crate::domain::time::Timestamp;
@@ -22,7 +22,7 @@ impl ActiveRun<'_> {
     pub(super) fn moved_ref(&self, target: &Target) -> Option<MovedRef> {
         let Services { store, host, .. } = self.services;
         let published = PublishedRef::of_target(target);
-        let published = published.filter(|_| self.command != RunCommand::Verify)?;
+        let published = published?;
         let places = || Ok(self.places.clone());
         published.look_or_log(store, &self.cache, places, host.now())
     }
@@ -60,10 +60,10 @@ impl ActiveRun<'_> {
             };
             let mut new_move = None;
             match result.verify_outcome {
-                _ if self.command != RunCommand::Verify => {
+                None if self.command != RunCommand::Verify => {
                     new_move = self.update_model(store, &model, target, result, moved_ref)?;
                 }
-                Some(outcome) => save_verification(store, &model, outcome, now)?,
+                Some(outcome) => save_verification(store, &model, (outcome, result.outcome), now)?,
                 None => {}
             }
             let (places, to) = (&self.places, &target.destination);
@@ -155,9 +155,13 @@ fn save_files(store: &Store, session: SessionId, result: &SyncResult) -> Result<
 fn save_verification(
     store: &Store,
     model: &Model,
-    outcome: VerifyOutcome,
+    (outcome, session): (VerifyOutcome, Outcome),
     now: Timestamp,
 ) -> Result<()> {
-    let state = model.state.after_verification(outcome, now);
+    let mut state = model.state.clone();
+    if session == Outcome::Repaired {
+        state.forget_damage();
+    }
+    let state = state.after_verification(outcome, now);
     Ok(store.save_model_state(model.id, &state)?)
 }
