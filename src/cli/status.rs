@@ -347,6 +347,7 @@ mod tests {
             failed_views: Vec::new(),
             disks: Vec::new(),
             leftover_bytes: 0,
+            scrub: crate::domain::scrub::ScrubState::default(),
             adopted: Amount::default(),
             check_max_age: Seconds(0),
             logins: Vec::new(),

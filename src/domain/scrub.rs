@@ -6,8 +6,9 @@
 
 use super::content::ContentId;
 use super::proof::ProofStamp;
-use super::time::{Timestamp, believed_wait};
-use super::units::Seconds;
+use super::shard::Shard;
+use super::time::{Timestamp, believed, believed_wait, render_utc};
+use super::units::{ByteSize, Seconds};
 
 /// The time between two scrubs. Less than a day, so that a night whose run begins
 /// earlier than the last one is not left out.
@@ -50,6 +51,15 @@ pub struct Scrub {
     pub n_unlisted: u64,
     /// The oldest proof; `None` while a file has none.
     pub oldest_at: Option<Timestamp>,
+}
+
+/// The setting and the last scrub, for `status`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScrubState {
+    /// `None`: scrubs are off.
+    pub every: Option<Seconds>,
+    /// `None` before the first scrub.
+    pub last: Option<Scrub>,
 }
 
 /// The part of a file that earlier scrubs have read.
@@ -165,6 +175,60 @@ impl Scrub {
                 oldest.map(|(one, two)| one.min(two))
             },
         }
+    }
+}
+
+impl ScrubState {
+    /// Combines the scrubs of the shards; one of all models stands alone.
+    pub fn new(every: Option<Seconds>, scrubs: &[(Shard, Scrub)]) -> Self {
+        let newest = scrubs.iter().max_by_key(|(_, scrub)| scrub.ended_at);
+        let is_whole = newest.is_some_and(|(shard, _)| *shard == Shard::ALL);
+        let counted = scrubs
+            .iter()
+            .filter(|(shard, _)| (*shard == Shard::ALL) == is_whole);
+        let scrubs = counted.map(|(_, scrub)| scrub.clone());
+        Self {
+            every,
+            last: scrubs.reduce(|one, other| one.with(&other)),
+        }
+    }
+
+    /// Tells whether every file was read within the time of the setting; `None` if
+    /// nothing is known.
+    pub fn is_kept(&self, now: Timestamp) -> Option<bool> {
+        Some(self.last.as_ref()?.is_kept(self.every?, now))
+    }
+
+    /// Returns the date of the oldest proof, if all files have one.
+    pub fn oldest_at(&self, now: Timestamp) -> Option<Timestamp> {
+        believed(self.last.as_ref()?.oldest_at, now)
+    }
+
+    /// Describes the state in one line; `None` before the first scrub.
+    pub fn describe(&self, now: Timestamp) -> Option<String> {
+        let last = self.last.as_ref()?;
+        let Some(every) = self.every else {
+            return Some("off".to_owned());
+        };
+        let size = |bytes: u64| ByteSize(bytes).render_short();
+        let all = format!("{} files ({})", last.n_files, size(last.n_bytes));
+        let mut text = if last.is_kept(every, now) {
+            format!("all {all} within {every}")
+        } else if last.bytes_behind > 0 {
+            format!("{} of {all} not within {every}", size(last.bytes_behind))
+        } else {
+            format!("not all {all} within {every}")
+        };
+        if let Some(oldest) = self.oldest_at(now) {
+            text.push_str(&format!(", the oldest at {}", render_utc(oldest)));
+        }
+        if last.n_unlisted > 0 {
+            text.push_str(&format!(
+                ", the files of {} models unknown",
+                last.n_unlisted
+            ));
+        }
+        Some(text)
     }
 }
 

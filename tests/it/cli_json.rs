@@ -75,7 +75,7 @@ const PAUSE: &str = "paused:flag since:time? until:time? reason:text?";
 const STATUS: &str = "at:time home:text set_up:flag healthy:flag warnings:list timer:object \
     last_timer_tick_at:time? last_tick_at:time? pause:object next_due:list run:object? \
     crashed_runs:list models:list bytes_left:number leftover_bytes:number adopted:object disks:list shards:list missed_slots:list \
-    moved_refs:list \
+    moved_refs:list scrub:object \
     asked_to_wait_until:time? logins:list";
 
 const STATUS_MODEL: &str = "name:text model:text last_verify_at:time? last_verify_outcome:text? state:text scheduled:flag last_outcome:text? \

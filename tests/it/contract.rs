@@ -164,6 +164,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("run.max_transfer", "contract_flags::limits_hold_as_flags_and_as_settings"),
     ("status.file", "notify::the_status_is_left_where_others_read_it"),
     ("timer.every", "cli_config::the_tick_decides_what_is_possible"),
+    ("verify.budget", "scrub::a_budget_of_time_ends_the_reading"),
+    ("verify.every", "scrub::nothing_is_read_again_when_the_setting_is_off"),
 ];
 
 /// An exit code, and a test that ends with it.

@@ -95,6 +95,7 @@ mod run_due_waits;
 mod schedule_oracle;
 mod schedule_properties;
 mod schedule_truth_table;
+mod scrub;
 #[cfg(unix)]
 mod selections;
 #[cfg(unix)]

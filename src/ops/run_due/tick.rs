@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result, ensure};
 
 use super::active_slots::ActiveSlots;
-use super::due_finder::{Candidates, CheckedSchedule, DueFinder, DueSlot};
+use super::due_finder::{Candidates, DueFinder, DueSlot};
 use super::unusable::{REPORT_EVERY, UnusableSchedules};
 use crate::domain::alert::RunFacts;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::pause::Pause;
 use crate::domain::run::{EventKind, Run, RunCommand, RunId, RunStart};
-use crate::domain::schedule::{DueState, shift};
+use crate::domain::schedule::{DueState, ScheduleId, shift};
 use crate::domain::shard::Shard;
 use crate::domain::time::{EARLIEST_BELIEVABLE, Timestamp, render_utc};
 use crate::ops::hub::endpoint;
@@ -258,7 +258,8 @@ fn scrub_alone(
         run.note_status(ExitStatus::Usage);
         unusable.record(&services.store, run.id(), now)?;
     }
-    let mut is_slot_due = || is_slot_due(services, options);
+    let before = due_now(services, options);
+    let mut is_slot_due = || !due_now(services, options).is_subset(&before);
     let done = work.run(&mut run, &options.bounds, &mut is_slot_due, show);
     let scrub = done.map(Some).unwrap_or_else(|err| {
         run.note_error(Err(err));
@@ -282,7 +283,8 @@ fn scrub(
     let Some(work) = scrub_work(services, options, services.host.now())? else {
         return Ok(None);
     };
-    let mut is_slot_due = || is_slot_due(services, options);
+    let before = due_now(services, options);
+    let mut is_slot_due = || !due_now(services, options).is_subset(&before);
     let report = work.run(run, &options.bounds, &mut is_slot_due, show)?;
     Ok(Some(report))
 }
@@ -300,15 +302,15 @@ fn scrub_work<'a>(
     scrub::plan(services, shard, now)
 }
 
-/// Tells whether a slot has become due; an error is reported by the next tick.
-fn is_slot_due(services: &Services<'_>, options: &RunDueOptions) -> bool {
+/// Returns the schedules that are due now; the next tick reports an error.
+fn due_now(services: &Services<'_>, options: &RunDueOptions) -> BTreeSet<ScheduleId> {
     let finder = finder(services, options);
     let checked = finder.check(services.host.now(), Candidates::Expected);
-    let is_due = |(checked, _): (Vec<CheckedSchedule>, _)| {
-        let mut checked = checked.iter();
-        checked.any(|it| matches!(it.state, DueState::Due(_)))
-    };
-    checked.is_ok_and(is_due)
+    let (checked, _) = checked.unwrap_or_default();
+    let due = checked
+        .iter()
+        .filter(|it| matches!(it.state, DueState::Due(_)));
+    due.map(|it| it.schedule.id).collect()
 }
 
 /// Records of a tick without work.
