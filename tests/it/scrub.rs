@@ -226,10 +226,21 @@ fn damage_that_cannot_be_repaired_ends_with_code_3_until_it_can() {
     let bad = fs::read(&path).unwrap();
     let model = model_bytes();
     env.hub().repo("acme/tiny").delete();
+    let called = env.root().join("called");
+    if cfg!(unix) {
+        let script = format!("echo $HFDL_EVENT >> '{}'", called.display());
+        let hook = format!("[\"/bin/sh\", \"-c\", \"{script}\"]");
+        env.hfdl(["config", "set", "hooks.on_failure", &hook])
+            .succeeds();
+    }
     for day in [40, 41] {
         let ran = tick(&env, day);
         ran.exits(3).explains("cannot be fetched again");
         ran.explains("hfdl: 1 of 1 model need a look");
+    }
+    if cfg!(unix) {
+        let calls = fs::read_to_string(&called).unwrap();
+        assert_eq!(calls, "on_failure\non_failure\n", "once a day");
     }
     assert!(fs::read(&path).unwrap() == bad, "readers keep the file");
     assert!(!evidence_of(&path).exists());

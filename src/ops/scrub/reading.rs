@@ -47,6 +47,8 @@ pub(super) struct Reading<'r> {
     services: &'r Services<'r>,
     /// Raised when the time is over.
     halt: StopFlag,
+    /// A slot has become due.
+    yields: bool,
     _deadlines: DeadlineThread,
     since: Stopwatch,
     asked: Stopwatch,
@@ -55,6 +57,28 @@ pub(super) struct Reading<'r> {
     pub bytes_read: u64,
     is_slot_due: &'r mut dyn FnMut() -> bool,
     show: &'r mut dyn FnMut(&SyncEvent),
+}
+
+/// Returns the limits of time for the rest of a run: its duration, and the windows.
+pub(super) fn time_limits(
+    run: &ActiveRun<'_>,
+    bounds: &Bounds,
+    open: OpenTime,
+    limits: LimitGroup,
+) -> TimeLimits {
+    let now = run.services.host.now();
+    let passed = now.duration_since(run.started_at()).as_secs().max(0);
+    let left = |span: Seconds| Seconds(span.get().saturating_sub(passed.unsigned_abs()));
+    TimeLimits {
+        limits,
+        deadline: match open {
+            OpenTime::Until(end) => Some(end),
+            OpenTime::Closed => Some(now),
+            OpenTime::Always => None,
+        },
+        lasts: bounds.max_duration.map(left),
+        ..TimeLimits::default()
+    }
 }
 
 impl<'r> Reading<'r> {
@@ -67,26 +91,16 @@ impl<'r> Reading<'r> {
         show: &'r mut dyn FnMut(&SyncEvent),
     ) -> Self {
         let (budget_bytes, budget_time) = services.settings.verify_budget();
-        let now = services.host.now();
-        let passed = now.duration_since(run.started_at()).as_secs().max(0);
-        let left_of_run = bounds
-            .max_duration
-            .map(|span| Seconds(span.get().saturating_sub(passed.unsigned_abs())));
         let halt = StopFlag::new();
+        let limits = LimitGroup::root(halt.clone(), None);
+        let mut limits = time_limits(run, bounds, open, limits);
+        limits.lasts = limits.lasts.into_iter().chain(budget_time).min();
         let deadlines = DeadlineThread::start(services.host);
-        deadlines.add(TimeLimits {
-            limits: LimitGroup::root(halt.clone(), None),
-            deadline: match open {
-                OpenTime::Until(end) => Some(end),
-                OpenTime::Closed => Some(now),
-                OpenTime::Always => None,
-            },
-            lasts: [budget_time, left_of_run].into_iter().flatten().min(),
-            ..TimeLimits::default()
-        });
+        deadlines.add(limits);
         Self {
             services,
             halt,
+            yields: false,
             _deadlines: deadlines,
             since: Stopwatch::start(),
             asked: Stopwatch::start(),
@@ -141,16 +155,13 @@ impl<'r> Reading<'r> {
             return Some(ReadingEnd::CutShort);
         }
         if self.halt.is_raised() {
-            let is_used_up = self
-                .budget_time
-                .is_some_and(|time| self.since.elapsed() >= Duration::from_secs(time.get()));
-            return Some(
-                if is_used_up && self.halt.reason() == Some(StopReason::TimeBudget) {
-                    ReadingEnd::UsedUp
-                } else {
-                    ReadingEnd::CutShort
-                },
-            );
+            let passed = |time: Seconds| self.since.elapsed() >= Duration::from_secs(time.get());
+            let is_used_up = !self.yields && self.budget_time.is_some_and(passed);
+            return Some(if is_used_up {
+                ReadingEnd::UsedUp
+            } else {
+                ReadingEnd::CutShort
+            });
         }
         if self.budget_bytes == Some(0) {
             return Some(ReadingEnd::UsedUp);
@@ -212,8 +223,9 @@ impl<'r> Reading<'r> {
                 run.heartbeat();
                 if self.asked.elapsed() >= ASK_EVERY {
                     self.asked = Stopwatch::start();
-                    if (self.is_slot_due)() {
-                        self.halt.raise(StopReason::Idle);
+                    self.yields = (self.is_slot_due)();
+                    if self.yields {
+                        self.halt.raise(StopReason::TimeBudget);
                     }
                 }
             }

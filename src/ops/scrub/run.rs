@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::inventory::{Inventory, Lister, PublishedFile, choice, is_damage, look_at};
 use super::permission::{OpenTime, open_time};
-use super::reading::{Reading, ReadingEnd};
+use super::reading::{Reading, ReadingEnd, time_limits};
 use crate::domain::deletion::{FileOrigin, Permit, Reason, judge};
 use crate::domain::outcome::ExitStatus;
 use crate::domain::repo_arg::escape_pattern;
@@ -149,6 +149,9 @@ impl Scrubbing<'_> {
         } else {
             run.start_syncer(bounds)
         };
+        if let Ok(limits) = run.limits() {
+            run.add_time_limits(time_limits(run, bounds, self.open, limits));
+        }
         for one in &mut broken {
             one.keep_evidence();
         }
