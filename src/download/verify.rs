@@ -326,4 +326,79 @@ mod tests {
             assert!(hashed(&["Hello, ", "World?"]).is_err());
         }
     }
+
+    /// A file with bytes, its content ids, and its stamp.
+    fn written(dir: &Path) -> (std::path::PathBuf, [ContentId; 2], ProofStamp) {
+        let path = dir.join("file");
+        let bytes: Vec<u8> = (0..1_000_003u64).map(|n| ((n * n) >> 7) as u8).collect();
+        std::fs::write(&path, bytes).unwrap();
+        let (contents, stamp) = hash_both_ways(&path, &mut |_| ControlFlow::Continue(()))
+            .unwrap()
+            .unwrap();
+        (path, contents, stamp.unwrap())
+    }
+
+    fn part(
+        path: &Path,
+        content: &ContentId,
+        stamp: &ProofStamp,
+        from: Option<&PartialHash>,
+        up_to: u64,
+    ) -> PartRead {
+        let go_on = &mut |_: &[u8]| ControlFlow::Continue(());
+        prove_part(path, content, stamp, from, up_to, go_on).unwrap()
+    }
+
+    #[test]
+    fn a_hash_continues_where_an_earlier_process_has_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, contents, stamp) = written(dir.path());
+        for content in contents {
+            let mut from = None;
+            for up_to in [1, 63, 64, 500_000, 999_999] {
+                match part(&path, &content, &stamp, from.as_ref(), up_to) {
+                    PartRead::Part(hash) => {
+                        assert_eq!(hash.position, up_to);
+                        from = Some(hash);
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+            let end = part(&path, &content, &stamp, from.as_ref(), u64::MAX);
+            let whole = WholeRead {
+                has_content: true,
+                stamp: Some(stamp),
+            };
+            assert_eq!(end, PartRead::Whole(whole));
+        }
+    }
+
+    #[test]
+    fn a_part_of_another_file_and_a_damaged_state_are_not_continued() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, [content, other], stamp) = written(dir.path());
+        let PartRead::Part(hash) = part(&path, &content, &stamp, None, 1000) else {
+            panic!("a part was asked for");
+        };
+        let touched = ProofStamp {
+            modified_ns: stamp.modified_ns + 1,
+            ..stamp
+        };
+        let on = |content: &ContentId, stamp: &ProofStamp, from: &PartialHash| {
+            part(&path, content, stamp, Some(from), 2000)
+        };
+        assert!(matches!(on(&content, &stamp, &hash), PartRead::Part(_)));
+        assert_eq!(on(&content, &touched, &hash), PartRead::Changed);
+        assert_eq!(on(&other, &stamp, &hash), PartRead::Changed);
+        for at in 0..hash.state.len() {
+            let mut damaged = hash.clone();
+            damaged.state[at] ^= 1;
+            assert_eq!(on(&content, &stamp, &damaged), PartRead::Changed);
+        }
+        let moved = PartialHash {
+            position: 999,
+            ..hash
+        };
+        assert_eq!(on(&content, &stamp, &moved), PartRead::Changed);
+    }
 }
