@@ -228,10 +228,8 @@ fn sync(
         }
     }
     let (n_due, left_out) = slots.into_counts();
-    let scrub = scrub(services, options, &mut run, show).unwrap_or_else(|err| {
-        run.note_error(Err(err));
-        None
-    });
+    let scrub = scrub(services, options, &mut run, show);
+    let scrub = note_failure(scrub, &mut run);
     Ok(TickOutcome::Done {
         run: run.end(n_due)?,
         n_due,
@@ -261,10 +259,7 @@ fn scrub_alone(
     let before = due_now(services, options);
     let mut is_slot_due = || !due_now(services, options).is_subset(&before);
     let done = work.run(&mut run, &options.bounds, &mut is_slot_due, show);
-    let scrub = done.map(Some).unwrap_or_else(|err| {
-        run.note_error(Err(err));
-        None
-    });
+    let scrub = note_failure(done.map(Some), &mut run);
     Ok(TickOutcome::Done {
         run: run.end(0)?,
         n_due: 0,
@@ -287,6 +282,18 @@ fn scrub(
     let mut is_slot_due = || !due_now(services, options).is_subset(&before);
     let report = work.run(run, &options.bounds, &mut is_slot_due, show)?;
     Ok(Some(report))
+}
+
+/// A scrub that fails makes its run fail, and hides no result of a model.
+fn note_failure(
+    scrub: Result<Option<ScrubReport>>,
+    run: &mut ActiveRun<'_>,
+) -> Option<ScrubReport> {
+    scrub.unwrap_or_else(|err| {
+        log::error!("published files cannot be read again: {err:#}");
+        run.note_status(ExitStatus::Failed);
+        None
+    })
 }
 
 /// Returns the files to read now. A run for some schedules reads nothing else.

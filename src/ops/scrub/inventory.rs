@@ -20,7 +20,7 @@ use crate::ops::ownership;
 use crate::ops::places::Places;
 use crate::ops::services::Services;
 use crate::ops::sync::{CacheChoice, Target};
-use crate::ops::verify::{BadFile, BadReason, Expected, Look, look};
+use crate::ops::verify::{BadFile, BadReason, Expected, HashFinding, HashResult, Look, look};
 use crate::store::{ModelFilter, Store};
 use crate::sys::stamp::stamp_at;
 
@@ -36,8 +36,8 @@ pub(super) struct PublishedFile {
     pub size_bytes: u64,
     pub proven_at: Option<Timestamp>,
     pub position: Option<ScrubPosition>,
-    /// Found bad before this scrub reads anything.
-    pub is_bad: bool,
+    /// The reading that found it bad, in this scrub or an earlier one.
+    pub bad: Option<HashResult>,
 }
 
 #[derive(Default)]
@@ -93,8 +93,11 @@ impl<'a> Lister<'a> {
                 self.add_model(&model)?;
             }
         }
-        for path in self.positions.keys() {
-            store.forget_scrub_position(path)?;
+        // A disk that is not there, and another shard, may go on with theirs.
+        if shard == Shard::ALL && self.found.n_unlisted == 0 {
+            for path in self.positions.keys() {
+                store.forget_scrub_position(path)?;
+            }
         }
         Ok(self.found)
     }
@@ -151,9 +154,10 @@ impl<'a> Lister<'a> {
             // A file that was proven meanwhile is read from its beginning.
             stamp.as_ref().is_some_and(is_of_file) && Some(it.begun_at) >= proven_at
         };
+        let is_known_bad = is_bad || self.known_bad.get(&path) == Some(&content);
         self.found.files.push(PublishedFile {
             target,
-            is_bad: is_bad || self.known_bad.get(&path) == Some(&content),
+            bad: is_known_bad.then(wrong_bytes),
             position: position.filter(holds),
             path,
             content,
@@ -162,6 +166,11 @@ impl<'a> Lister<'a> {
             proven_at,
         });
     }
+}
+
+/// Describes bytes with a wrong hash. The Xet hash is no witness of a scrub.
+pub(super) fn wrong_bytes() -> HashResult {
+    HashResult::Bad(HashFinding::new(false, &Default::default(), None))
 }
 
 /// Returns the commits of a model whose files are kept.

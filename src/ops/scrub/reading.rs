@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::inventory::{Inventory, PublishedFile};
+use super::inventory::{Inventory, PublishedFile, wrong_bytes};
 use super::permission::OpenTime;
 use crate::domain::model::ModelId;
 use crate::domain::scrub::ScrubPosition;
@@ -131,13 +131,18 @@ impl<'r> Reading<'r> {
                 if let Some(end) = self.end(file, share, is_begun) {
                     return Ok(end);
                 }
-                let found = self.read_part(run, file, &name)?;
-                is_begun = true;
                 if let Some(position) = &file.position {
                     begun_at = position.begun_at;
                 }
-                match found {
+                is_begun = true;
+                match self.read_part(run, file, &name) {
                     Some(Ok(PartRead::Part(hash))) => self.keep(file, hash, begun_at)?,
+                    Some(Ok(PartRead::Changed)) if file.position.is_some() => {
+                        // Another file, or a damaged state: from the beginning.
+                        self.services.store.forget_scrub_position(&file.path)?;
+                        file.position = None;
+                        begun_at = self.services.host.now();
+                    }
                     found => {
                         self.end_file(run, file, (model, begun_at), found)?;
                         break;
@@ -176,9 +181,9 @@ impl<'r> Reading<'r> {
         run: &mut ActiveRun<'_>,
         file: &PublishedFile,
         name: &Arc<str>,
-    ) -> Result<Option<io::Result<PartRead>>> {
+    ) -> Option<io::Result<PartRead>> {
         let Some(stamp) = &file.stamp else {
-            return Ok(Some(Ok(PartRead::Changed)));
+            return Some(Ok(PartRead::Changed));
         };
         let from = file.position.as_ref().map(|position| PartialHash {
             position: position.position,
@@ -195,16 +200,9 @@ impl<'r> Reading<'r> {
                 }
                 on_read(block)
             };
-            let (path, content) = (&file.path, &file.content);
+            let (path, content, from) = (&file.path, &file.content, from.as_ref());
             let up_to = begin.saturating_add(most);
-            Some(prove_part(
-                path,
-                content,
-                stamp,
-                from.as_ref(),
-                up_to,
-                on_read,
-            ))
+            Some(prove_part(path, content, stamp, from, up_to, on_read))
         };
         let mut found = None;
         let stop = &self.services.stop;
@@ -215,19 +213,14 @@ impl<'r> Reading<'r> {
                 have: begin,
             }),
             HashEvent::Read { bytes, .. } => {
+                let name = name.clone();
                 (self.show)(&SyncEvent::BytesRead {
-                    name: name.clone(),
+                    name,
                     n_bytes: bytes,
                 });
                 run.note_progress();
                 run.heartbeat();
-                if self.asked.elapsed() >= ASK_EVERY {
-                    self.asked = Stopwatch::start();
-                    self.yields = (self.is_slot_due)();
-                    if self.yields {
-                        self.halt.raise(StopReason::TimeBudget);
-                    }
-                }
+                self.ask_for_slots();
             }
             HashEvent::Ended { result, .. } => {
                 (self.show)(&SyncEvent::FileEnded { name: name.clone() });
@@ -243,7 +236,19 @@ impl<'r> Reading<'r> {
         if let Some(left) = &mut self.budget_bytes {
             *left = left.saturating_sub(end - begin);
         }
-        Ok(found)
+        found
+    }
+
+    /// Ends the reading when a slot has become due.
+    fn ask_for_slots(&mut self) {
+        if self.asked.elapsed() < ASK_EVERY {
+            return;
+        }
+        self.asked = Stopwatch::start();
+        self.yields = (self.is_slot_due)();
+        if self.yields {
+            self.halt.raise(StopReason::TimeBudget);
+        }
     }
 
     /// Saves how far a file was read.
@@ -273,13 +278,15 @@ impl<'r> Reading<'r> {
         (model, begun_at): (Option<ModelId>, Timestamp),
         found: Option<io::Result<PartRead>>,
     ) -> Result<()> {
-        let finding = |has_content| HashFinding::new(has_content, &Default::default(), None);
         let result = match found {
             Some(Ok(PartRead::Whole(read))) if read.has_content => {
                 file.proven_at = read.stamp.map(|_| begun_at);
-                HashResult::Good(finding(true), read.stamp)
+                HashResult::Good(
+                    HashFinding::new(true, &Default::default(), None),
+                    read.stamp,
+                )
             }
-            Some(Ok(PartRead::Whole(_))) => HashResult::Bad(finding(false)),
+            Some(Ok(PartRead::Whole(_))) => wrong_bytes(),
             Some(Err(err)) if err.kind() != io::ErrorKind::NotFound => {
                 HashResult::Unreadable(err.to_string())
             }
@@ -290,11 +297,11 @@ impl<'r> Reading<'r> {
             }
             None => return Ok(()),
         };
-        file.is_bad = !matches!(result, HashResult::Good(..));
-        if file.is_bad {
-            file.proven_at = None;
-        }
         file.position = None;
+        if !matches!(result, HashResult::Good(..)) {
+            file.proven_at = None;
+            file.bad = Some(result.clone());
+        }
         self.services.store.transaction(|store| -> Result<()> {
             store.forget_scrub_position(&file.path)?;
             let read = FileRead {

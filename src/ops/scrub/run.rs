@@ -21,7 +21,7 @@ use crate::ops::run::{ActiveRun, Bounds, Opening};
 use crate::ops::services::Services;
 use crate::ops::sync::{SyncEvent, Target};
 use crate::ops::verify::{
-    BadReason, HashFinding, HashResult, Look, Verified, Verify, blame_damage, close, failed,
+    BadReason, HashResult, Look, Verified, Verify, blame_damage, close, failed,
 };
 use crate::sys::removal;
 use crate::sys::share::hard_link;
@@ -46,6 +46,9 @@ pub struct ScrubReport {
     pub n_damaged: u64,
     pub n_repaired: u64,
 }
+
+/// Bad files by path, with the results of their reading.
+type BadPaths<'a> = BTreeMap<&'a Path, &'a HashResult>;
 
 /// A target with bad files, the files of its commit, and the findings.
 struct Broken {
@@ -73,7 +76,7 @@ pub fn plan<'a>(
     let inventory = Lister::new(services, every, now)?.list(shard)?;
     let files = inventory.files.iter().enumerate();
     let good: Vec<usize> = files
-        .filter(|(_, it)| !it.is_bad)
+        .filter(|(_, it)| it.bad.is_none())
         .map(|(at, _)| at)
         .collect();
     let facts: Vec<ScrubFile> = good.iter().map(|&at| inventory.files[at].facts()).collect();
@@ -121,7 +124,9 @@ impl Scrubbing<'_> {
         match self.services.stop.reason() {
             None => self.repair(run, bounds, &mut report, show)?,
             Some(StopReason::Interrupted) => run.note_status(ExitStatus::Interrupted),
-            Some(_) => run.note_status(ExitStatus::Terminated),
+            Some(StopReason::Terminated) => run.note_status(ExitStatus::Terminated),
+            // A limit of the run: the next tick continues.
+            Some(_) => {}
         }
         self.remove_old_evidence();
         self.record(bytes_read, end)?;
@@ -191,9 +196,12 @@ impl Scrubbing<'_> {
 
     /// Returns the targets of the bad files, with the files of their commits.
     fn broken(&self) -> Result<Vec<Broken>> {
-        let mut bad: BTreeMap<usize, BTreeSet<&Path>> = BTreeMap::new();
-        for file in self.inventory.files.iter().filter(|file| file.is_bad) {
-            bad.entry(file.target).or_default().insert(&file.path);
+        let mut bad: BTreeMap<usize, BadPaths<'_>> = BTreeMap::new();
+        for file in &self.inventory.files {
+            if let Some(result) = &file.bad {
+                let of_target = bad.entry(file.target).or_default();
+                of_target.insert(&file.path, result);
+            }
         }
         if bad.is_empty() {
             return Ok(Vec::new());
@@ -213,7 +221,7 @@ impl Scrubbing<'_> {
 
     /// Sorts the files of a commit into good and bad ones. Files that a person has
     /// edited, and those of other targets, stay as they are.
-    fn broken_at(&self, target: Target, mut look: Look, paths: &BTreeSet<&Path>) -> Option<Broken> {
+    fn broken_at(&self, target: Target, mut look: Look, paths: &BadPaths<'_>) -> Option<Broken> {
         let mut model = look.begin();
         model.bad.clear();
         let mut spared = Vec::new();
@@ -222,7 +230,7 @@ impl Scrubbing<'_> {
                 .file
                 .as_ref()
                 .map(|it| look.place.file_of(&look.commit, it));
-            if is_damage(&look, bad) && path.is_some_and(|it| paths.contains(it.as_path())) {
+            if is_damage(&look, bad) && path.is_some_and(|it| paths.contains_key(it.as_path())) {
                 model.bad.push(bad.clone());
             } else {
                 spared.push(bad.path.clone());
@@ -236,9 +244,8 @@ impl Scrubbing<'_> {
             let path = look.place.file_of(&look.commit, file);
             if look.is_edited(file) {
                 spared.push(file.path.clone());
-            } else if paths.contains(path.as_path()) {
-                let bytes = HashFinding::new(false, &Default::default(), None);
-                model.bad.push(look.bad(file, &HashResult::Bad(bytes)));
+            } else if let Some(result) = paths.get(path.as_path()) {
+                model.bad.push(look.bad(file, result));
             } else if proven.contains(path.as_path()) {
                 model.files_good += 1;
                 model.bytes_good += file.size_bytes;
@@ -255,7 +262,7 @@ impl Scrubbing<'_> {
         })
     }
 
-    /// Records evidence of what was repaired. A file that is still bad is its own.
+    /// Records the evidence of repaired files. A file that is still bad needs none.
     fn end_evidence(&self, model: &Verified, kept: &[PathBuf]) -> Result<()> {
         let is_repaired = model.bad.iter().any(|bad| bad.is_repaired);
         for evidence in kept {
@@ -271,7 +278,12 @@ impl Scrubbing<'_> {
     /// Takes the proofs of files that were fetched again.
     fn note_repaired(&mut self) {
         let store = &self.services.store;
-        for file in self.inventory.files.iter_mut().filter(|file| file.is_bad) {
+        for file in self
+            .inventory
+            .files
+            .iter_mut()
+            .filter(|file| file.bad.is_some())
+        {
             let proof = store.proof(&file.path).ok().flatten();
             let proof = proof.filter(|it| it.content == file.content);
             file.proven_at = proof.map(|proof| proof.verified_at);
