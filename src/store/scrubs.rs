@@ -40,13 +40,13 @@ impl Store {
         Ok(self.upsert("scrubs", &["n_shards", "number"], values)?)
     }
 
-    /// Tells whether a proof is dated before `from` or after `now`, or a file is known
-    /// to be bad. Indices answer it without reading the table.
-    pub fn has_file_to_scrub(&self, from: Timestamp, now: Timestamp) -> Result<bool> {
+    /// Tells whether a proof is dated outside of two dates, or a file is known to be
+    /// bad. Indices answer it without reading the table.
+    pub fn has_file_to_scrub(&self, (from, to): (Timestamp, Timestamp)) -> Result<bool> {
         let sql = "SELECT EXISTS (SELECT 1 FROM blobs WHERE verified_at < ?1)
                 OR EXISTS (SELECT 1 FROM blobs WHERE verified_at > ?2)
                 OR EXISTS (SELECT 1 FROM bad_files)";
-        let params = params![seconds(from), seconds(now)];
+        let params = params![seconds(from), seconds(to)];
         Ok(self.find(sql, params, |row| row.get(0))?.unwrap_or(false))
     }
 

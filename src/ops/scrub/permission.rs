@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use crate::domain::schedule::{Windows, usable_zone};
 use crate::domain::scrub::ready_before;
 use crate::domain::shard::Shard;
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Timestamp, latest_believable};
 use crate::domain::units::Seconds;
 use crate::ops::pause::pause_in_force;
 use crate::ops::services::Services;
@@ -18,7 +18,8 @@ pub fn has_work(services: &Services<'_>, shard: Shard, now: Timestamp) -> Result
     let Some(every) = settings.verify_every() else {
         return Ok(false);
     };
-    if services.stop.is_raised() || !store.has_file_to_scrub(ready_before(every, now), now)? {
+    let proofs = (ready_before(every, now), latest_believable(now));
+    if services.stop.is_raised() || !store.has_file_to_scrub(proofs)? {
         return Ok(false);
     }
     let last = store.scrubs()?.into_iter().find(|(of, _)| *of == shard);
