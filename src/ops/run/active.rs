@@ -14,7 +14,7 @@ use super::watchdog::Watchdog;
 use crate::cache::CacheLayout;
 use crate::domain::adopt::AdoptedFiles;
 use crate::domain::alert::RunFacts;
-use crate::domain::model::{Destination, EntryName};
+use crate::domain::model::{Destination, EntryName, ModelId};
 use crate::domain::moved_ref::MovedRef;
 use crate::domain::outcome::{Effect, ExitStatus, Outcome, Trigger};
 use crate::domain::repo::Repo;
@@ -290,6 +290,12 @@ impl<'a> ActiveRun<'a> {
             sessions: BTreeMap::new(),
         });
         Ok(())
+    }
+
+    /// Tells whether the run has a session of a model.
+    pub fn has_synced(&self, model: ModelId) -> bool {
+        let mut targets = self.sessions.values().map(|session| &session.target);
+        targets.any(|target| target.model.as_ref().is_some_and(|(id, _)| *id == model))
     }
 
     pub fn has_syncer(&self) -> bool {

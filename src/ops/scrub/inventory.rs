@@ -38,6 +38,9 @@ pub(super) struct PublishedFile {
     pub position: Option<ScrubPosition>,
     /// The reading that found it bad, in this scrub or an earlier one.
     pub bad: Option<HashResult>,
+    /// Known to be bad before, in the published commit: each sync of the model tries to
+    /// fetch it again.
+    pub is_tried_by_syncs: bool,
 }
 
 #[derive(Default)]
@@ -68,6 +71,8 @@ pub(super) struct Lister<'a> {
     positions: HashMap<PathBuf, ScrubPosition>,
     known_bad: BTreeMap<PathBuf, ContentId>,
     seen: BTreeSet<PathBuf>,
+    /// The published commit of the model whose files are being listed.
+    published: Option<CommitSha>,
     found: Inventory,
 }
 
@@ -82,6 +87,7 @@ impl<'a> Lister<'a> {
             positions: store.scrub_positions()?,
             known_bad: store.bad_files()?,
             seen: BTreeSet::new(),
+            published: None,
             found: Inventory::default(),
         })
     }
@@ -103,6 +109,7 @@ impl<'a> Lister<'a> {
     }
 
     fn add_model(&mut self, model: &Model) -> Result<()> {
+        self.published = model.state.published_commit.clone();
         for commit in commits_of(&self.services.store, model)? {
             let target = Target {
                 known_commit: Some(commit.clone()),
@@ -155,9 +162,11 @@ impl<'a> Lister<'a> {
             stamp.as_ref().is_some_and(is_of_file) && Some(it.begun_at) >= proven_at
         };
         let is_known_bad = is_bad || self.known_bad.get(&path) == Some(&content);
+        let is_published = self.published.as_ref() == Some(&look.commit);
         self.found.files.push(PublishedFile {
             target,
             bad: is_known_bad.then(wrong_bytes),
+            is_tried_by_syncs: is_known_bad && is_published,
             position: position.filter(holds),
             path,
             content,

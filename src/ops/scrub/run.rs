@@ -141,7 +141,7 @@ impl Scrubbing<'_> {
         report: &mut ScrubReport,
         show: &mut dyn FnMut(&SyncEvent),
     ) -> Result<()> {
-        let mut broken = self.broken()?;
+        let mut broken = self.broken(run)?;
         if broken.is_empty() {
             return Ok(());
         }
@@ -195,10 +195,13 @@ impl Scrubbing<'_> {
     }
 
     /// Returns the targets of the bad files, with the files of their commits.
-    fn broken(&self) -> Result<Vec<Broken>> {
+    fn broken(&self, run: &ActiveRun<'_>) -> Result<Vec<Broken>> {
         let mut bad: BTreeMap<usize, BadPaths<'_>> = BTreeMap::new();
         for file in &self.inventory.files {
-            if let Some(result) = &file.bad {
+            let model = self.inventory.targets[file.target].model.as_ref();
+            let is_tried =
+                file.is_tried_by_syncs && model.is_some_and(|(id, _)| run.has_synced(*id));
+            if let Some(result) = file.bad.as_ref().filter(|_| !is_tried) {
                 let of_target = bad.entry(file.target).or_default();
                 of_target.insert(&file.path, result);
             }
