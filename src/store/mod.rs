@@ -19,6 +19,7 @@ mod blobs;
 mod dead_ends;
 mod error;
 mod events;
+mod file_hashes;
 mod gguf_patterns;
 mod history;
 mod journal;

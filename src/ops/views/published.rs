@@ -7,15 +7,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-use crate::cache::layout::native;
-use crate::cache::{self, CacheLayout, LocalDir};
-use crate::domain::model::{Destination, Model};
+use crate::cache::CacheLayout;
+use crate::domain::model::Model;
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::RemoteFile;
 use crate::domain::view::{
     GGUF_PREFIX_BYTES, GgufFacts, OllamaTexts, ViewKind, ViewLayout, ViewListing, lay_out,
     model_file,
 };
+use crate::ops::published::{file_of, stored_listing};
 
 /// A larger file is no template of ollama, and is not read.
 const LARGEST_TEXT: u64 = 1 << 20;
@@ -37,13 +37,7 @@ impl<'a> PublishedFiles<'a> {
         commit: &'a CommitSha,
     ) -> Result<Self> {
         let spec = &model.spec;
-        let listing = match &spec.destination {
-            Destination::Cache => cache::stored_listing(&cache.repo(&spec.repo), commit)?,
-            Destination::Directory(root) => match LocalDir::open_existing(root)? {
-                Some(dir) => dir.stored_listing(commit)?,
-                None => None,
-            },
-        };
+        let listing = stored_listing(cache, spec, commit)?;
         let listing =
             listing.with_context(|| format!("no listing of commit {} is kept", commit.short()))?;
         let files = listing.selected(&spec.filter);
@@ -61,20 +55,7 @@ impl<'a> PublishedFiles<'a> {
     pub(super) fn source(&self, path: &RepoPath) -> Option<PathBuf> {
         let at = self.files.binary_search_by(|file| file.path.cmp(path));
         let file = self.files.get(at.ok()?)?;
-        let spec = &self.model.spec;
-        Some(match &spec.destination {
-            Destination::Directory(root) => root.join(native(path)),
-            Destination::Cache => {
-                let layout = self.cache.repo(&spec.repo);
-                let entry = layout.entry(self.commit, path);
-                let is_real = entry.symlink_metadata().is_ok_and(|found| found.is_file());
-                if is_real {
-                    entry
-                } else {
-                    layout.blob(&file.content)
-                }
-            }
-        })
+        Some(file_of(self.cache, &self.model.spec, self.commit, file))
     }
 
     pub(super) fn lay_out(&self, kind: ViewKind) -> Result<ViewLayout> {
