@@ -239,6 +239,7 @@ mod tests {
         model.views = [format!("dir={root}").parse().unwrap()].into();
         model.view_map = ["a=b/c".parse().unwrap()].into();
         model.view_copy = true;
+        model.checksums = true;
         model.enabled = false;
         model.token_name = Some("work".parse().unwrap());
         model

@@ -76,20 +76,13 @@ impl LockFile {
 impl LockedModel {
     /// Locks a model at the commit of a listing.
     pub fn of(spec: &ModelSpec, listing: &RemoteSnapshot) -> Self {
-        let files = listing.selected(&spec.filter).into_iter();
         Self {
             name: spec.name.clone(),
             repo: spec.repo.clone(),
             revision: spec.revision.clone(),
             commit: listing.commit.clone(),
             filter: spec.filter.clone(),
-            files: files
-                .map(|file| LockedFile {
-                    path: file.path.clone(),
-                    size_bytes: file.size_bytes,
-                    content: file.content,
-                })
-                .collect(),
+            files: locked_files(listing, &spec.filter),
         }
     }
 
@@ -170,6 +163,18 @@ impl LockedModel {
         };
         paths.into_iter().filter_map(line).collect()
     }
+}
+
+/// Returns the files of a listing that a filter selects.
+pub fn locked_files(listing: &RemoteSnapshot, filter: &Filter) -> Vec<LockedFile> {
+    let files = listing.selected(filter).into_iter();
+    files
+        .map(|file| LockedFile {
+            path: file.path.clone(),
+            size_bytes: file.size_bytes,
+            content: file.content,
+        })
+        .collect()
 }
 
 #[cfg(test)]

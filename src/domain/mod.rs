@@ -48,6 +48,7 @@ pub mod adopt;
 pub mod alert;
 pub mod argv;
 pub mod changes;
+pub mod checksums;
 pub mod content;
 pub mod deletion;
 pub mod delta;

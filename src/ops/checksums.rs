@@ -20,6 +20,22 @@ pub fn sha256_of(store: &Store, path: &Path, file: &RemoteFile) -> Result<Option
     Ok(compute(path, &file.content).unwrap_or(None))
 }
 
+/// As `sha256_of`, and a computed hash is written into the database.
+pub fn sha256_remembered(
+    store: &Store,
+    path: &Path,
+    file: &RemoteFile,
+) -> Result<Option<[u8; 32]>> {
+    if let Some(known) = store.sha256_of(&file.content)? {
+        return Ok(Some(known));
+    }
+    let computed = sha256_of(store, path, file)?;
+    if let Some(sha256) = &computed {
+        store.save_sha256(&file.content, sha256)?;
+    }
+    Ok(computed)
+}
+
 fn compute(path: &Path, content: &ContentId) -> io::Result<Option<[u8; 32]>> {
     let read = hash_both_ways(path, &mut |_| ControlFlow::Continue(()))?;
     Ok(match read {

@@ -3,6 +3,7 @@
 pub mod adopt;
 pub mod apply;
 mod apply_models;
+mod apply_pins;
 mod apply_schedules;
 pub mod cancellable;
 pub mod checksums;

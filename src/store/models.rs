@@ -8,6 +8,7 @@ use super::error::{Result, StoreError};
 use super::open::Store;
 use super::value::{Columns, destination_text, integer, seconds};
 use super::wire;
+use crate::domain::content::{parse_hex, render_hex};
 use crate::domain::filter::Filter;
 use crate::domain::hold::{HeldUpdate, Pin};
 use crate::domain::login::TokenName;
@@ -57,6 +58,7 @@ impl Store {
             "update_commit": update.map(|update| update.commit.as_str()),
             "pinned_commit": state.pinned.as_ref().map(|pin| pin.commit.as_str()),
             "pinned_by": state.pinned.as_ref().map(|pin| pin.by.as_str()),
+            "locked_files": state.locked_files.as_ref().map(|digest| render_hex(digest)),
             "published_commit": state.published_commit.as_ref().map(|commit| commit.as_str()),
             "published_at": state.published_at.map(seconds),
             "last_check_at": state.last_check_at.map(seconds),
@@ -160,6 +162,7 @@ impl Store {
             "views": list_or_null(&spec.views),
             "view_map": list_or_null(&spec.view_map),
             "view_copy": spec.view_copy,
+            "checksums": spec.checksums,
             "updated_at": now,
         };
         let written = match id {
@@ -275,11 +278,14 @@ fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
             views: wire::read_words(row, "views")?,
             view_map: wire::read_words(row, "view_map")?,
             view_copy: row.get("view_copy")?,
+            checksums: row.get("checksums")?,
         },
         state: ModelState {
             held_commit: row.parsed_if_any("held_commit")?,
             held_update: read_held_update(row)?,
             pinned: read_pin(row)?,
+            locked_files: (row.get::<_, Option<String>>("locked_files")?)
+                .and_then(|hex| parse_hex(&hex)),
             published_commit: row.parsed_if_any("published_commit")?,
             published_at: row.time_if_any("published_at")?,
             last_check_at: row.time_if_any("last_check_at")?,

@@ -14,7 +14,7 @@ use super::cli_pictures::all_commands;
 use crate::support::env::TestEnv;
 
 const MODEL: &str = "name:text repo:text repo_type:text repo_id:text revision:text include:list? \
-    exclude:list to:text tags:list priority:number keep_revisions:number? token_name:text? views:list view_map:list view_copy:flag enabled:flag state:text \
+    exclude:list to:text tags:list priority:number keep_revisions:number? token_name:text? views:list view_map:list view_copy:flag checksums:flag enabled:flag state:text \
     upstream_state:text held_commit:text? held_update:object? published_commit:text? published_at:time? \
     last_check_at:time? last_success_at:time? last_change_at:time? consecutive_failures:number \
     last_outcome:text? last_verify_at:time? last_verify_outcome:text? created_at:time updated_at:time";
@@ -273,7 +273,7 @@ fn documents() -> Vec<Document> {
         document("schedules disable n", "hfdl.change/1", "schedules:list enabled:flag"),
         document("schedules enable n", "hfdl.change/1", "schedules:list enabled:flag"),
         document("schedules remove n -y", "hfdl.removal/1", "schedules:list"),
-        document("apply -f plan.yaml", "hfdl.apply/1", "dry_run:flag changes:list")
+        document("apply -f plan.yaml", "hfdl.apply/1", "dry_run:flag locked:text? changes:list")
             .with("/changes/0", "action:text kind:text name:text fields:list"),
         document(
             "models remove acme/tiny -y",
@@ -291,10 +291,15 @@ fn documents() -> Vec<Document> {
 }
 
 /// Commands whose output is no document of ours, and why.
-const WITHOUT_DOCUMENT: [(&str, &str); 4] = [
+const WITHOUT_DOCUMENT: [(&str, &str); 6] = [
     ("completions", "a script for a shell"),
     ("man", "manual pages"),
     ("export", "the form that `apply` reads"),
+    (
+        "lock",
+        "it needs a published commit: `lock_files.rs` has it",
+    ),
+    ("sbom", "the form of CycloneDX"),
     (
         "models rollback",
         "it needs two revisions: `rollback.rs` has them",

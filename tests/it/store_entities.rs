@@ -64,6 +64,7 @@ fn an_edit_changes_what_was_said_and_keeps_what_was_found_out() {
             commit: commit('d'),
             by: PinKind::Lock,
         }),
+        locked_files: Some([7; 32]),
         published_commit: Some(commit('b')),
         published_at: Some(at(2)),
         last_check_at: Some(at(3)),

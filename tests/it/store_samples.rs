@@ -96,6 +96,7 @@ pub fn model(text: &str) -> ModelSpec {
         views: BTreeSet::new(),
         view_map: BTreeSet::new(),
         view_copy: false,
+        checksums: false,
     }
 }
 
@@ -121,6 +122,7 @@ pub fn rich_model(text: &str) -> ModelSpec {
         views: ["dir=/srv/a, \"b\"".parse().unwrap()].into(),
         view_map: ["a.bin=vae/ünï.bin".parse().unwrap()].into(),
         view_copy: true,
+        checksums: true,
         ..model(text)
     }
 }

@@ -68,6 +68,8 @@ pub struct ModelState {
     pub held_update: Option<HeldUpdate>,
     /// The commit that the model stays at.
     pub pinned: Option<Pin>,
+    /// The digest of the files that the lock file has, if it pins the model.
+    pub locked_files: Option<[u8; 32]>,
     pub published_commit: Option<CommitSha>,
     pub published_at: Option<Timestamp>,
     pub last_check_at: Option<Timestamp>,
@@ -92,6 +94,7 @@ impl Default for ModelState {
             held_commit: None,
             held_update: None,
             pinned: None,
+            locked_files: None,
             published_commit: None,
             published_at: None,
             last_check_at: None,
@@ -147,10 +150,13 @@ impl ModelState {
     /// Everything found out belongs to one repository at one revision in one
     /// place: with another of these it is a model that no run has seen yet.
     pub fn after_edit(&self, old: &ModelSpec, new: &ModelSpec) -> Self {
-        if new.is_same_revision(old) {
-            self.clone()
-        } else {
-            Self::default()
+        if !new.is_same_revision(old) {
+            return Self::default();
+        }
+        Self {
+            // The lock file says nothing about another selection.
+            locked_files: self.locked_files.filter(|_| new.filter == old.filter),
+            ..self.clone()
         }
     }
 }

@@ -74,6 +74,8 @@ pub struct ModelSpec {
     pub view_map: BTreeSet<ViewMapping>,
     /// Whether views may copy where no link is possible.
     pub view_copy: bool,
+    /// Whether `SHA256SUMS` is written into the directory and the views.
+    pub checksums: bool,
 }
 
 impl ModelSpec {
@@ -93,6 +95,7 @@ impl ModelSpec {
             views: BTreeSet::new(),
             view_map: BTreeSet::new(),
             view_copy: false,
+            checksums: false,
         }
     }
 
@@ -111,6 +114,15 @@ impl ModelSpec {
             self.filter.include = Some(patterns);
         }
         Ok(())
+    }
+
+    /// Returns the views, with that of the checksums in a directory.
+    pub fn all_views(&self) -> BTreeSet<ViewSpec> {
+        let mut views = self.views.clone();
+        if let (true, Destination::Directory(root)) = (self.checksums, &self.destination) {
+            views.insert(ViewSpec::checksums(root));
+        }
+        views
     }
 
     /// Tells whether two entries mean the same files in the same place; there can be
@@ -187,6 +199,9 @@ const FIELDS: &[ModelField] = &[
     ModelField::new("view_copy", |m| FieldValue::Switch(m.view_copy), Switch(|m, copy| m.view_copy = copy))
         .flag("copy", "", "Let views copy files where no link is possible")
         .no("Let views make links only"),
+    ModelField::new("checksums", |m| FieldValue::Switch(m.checksums), Switch(|m, write| m.checksums = write))
+        .flag("checksums", "", "Write a file SHA256SUMS into the directory of --to and into views")
+        .no("Write no SHA256SUMS, and remove it"),
     ModelField::new("enabled", |m| FieldValue::Switch(m.enabled), Switch(|m, enabled| m.enabled = enabled)),
 ];
 

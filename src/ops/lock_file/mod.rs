@@ -10,8 +10,12 @@
 //! Deliberately absent: the comparison (`domain::lock_file`), and the lock of the home
 //! (`ops::lock`).
 
+mod digest;
 mod make;
+mod reproduce;
 mod wire;
 
+pub use digest::{NotAsLocked, files_digest};
 pub use make::{NotLocked, make};
+pub use reproduce::differences;
 pub use wire::{LockFileFault, MAX_BYTES, parse, render};

@@ -204,6 +204,7 @@ pub fn check(
         None => hub.tree(&target.repo, &commit)?,
     };
     check_required(&remote, target)?;
+    target.check_locked_files(&remote)?;
     let filter = target.shared_filter();
     let mut facts = destination.facts(&remote, &filter, old_commit.as_ref(), prove)?;
     let update = Update {

@@ -6,3 +6,6 @@ CREATE TABLE file_hashes (
     git_sha1 TEXT NOT NULL PRIMARY KEY CHECK (length(git_sha1) = 40),
     sha256   TEXT NOT NULL CHECK (length(sha256) = 64)
 ) STRICT, WITHOUT ROWID;
+
+-- The digest of the files that a lock file has for the pinned commit; NULL without one.
+ALTER TABLE models ADD COLUMN locked_files TEXT CHECK (length(locked_files) = 64);
