@@ -25,7 +25,7 @@ pub const LOCK_FILE: &str = "hfdl.lock";
 /// Write the published commits and their files to a lock file
 ///
 /// The lock file has the repository, the commit, and the size and hash of each selected file of every
-/// model. It has no time, and its lines are sorted: the same commits give the same bytes. `hfdl apply
+/// model. It has no time, and models and files are sorted: the same commits give the same bytes. `hfdl apply
 /// --locked` reproduces it elsewhere. Asks nothing of the Hub.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:

@@ -42,6 +42,7 @@
 //! | claim | the record, written before the first byte, that a run is working on a slot |
 //! | adopted file | a file of another program that was hashed once, so that downloads can use its bytes |
 //! | view | the files of a model where another program looks for them, made of links (`ModelView` and the like in `json` are shapes of output) |
+//! | lock file | `hfdl.lock`: the commit and the files of each model, to be reproduced elsewhere |
 //! | home | the directory with the database, logs and locks of one installation |
 
 pub mod adopt;

@@ -142,7 +142,8 @@ fn a_day_in_history_has_the_commit_of_that_day() {
 #[test]
 fn facts_that_are_gone_are_named_and_not_invented() {
     let (env, old, _) = two_revisions();
-    env.line("models set Acme/Tiny --keep-revisions 1").succeeds();
+    env.line("models set Acme/Tiny --keep-revisions 1")
+        .succeeds();
     env.line("prune --yes").succeeds();
     let ran = env.line("sbom --at 2026-03-03");
     ran.succeeds()
