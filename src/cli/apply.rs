@@ -30,7 +30,7 @@ use crate::sys::paths;
 use crate::sys::stop::StopFlag;
 use crate::ui::text;
 
-/// Apply a file of models, schedules and settings
+/// Apply a file of models, schedules, tags and settings
 ///
 /// Prints the differences. Either the whole file is applied or nothing. Entries are paired by
 /// name; entries that are not in the file stay, unless --prune is given. A section that the file
@@ -41,6 +41,8 @@ use crate::ui::text;
   version: 1
   config:
     download.connections: 16
+  tags:
+    - {name: llm, policy: approve, delay: 7d}
   models:
     - repo: org/name
       include: [\"*.safetensors\", \"*.json\"]
@@ -63,7 +65,7 @@ pub struct Apply {
     #[arg(long)]
     dry_run: bool,
 
-    /// Remove models, schedules and settings that are not in the file; asks
+    /// Remove models, schedules, tags and settings that are not in the file; asks
     #[arg(long)]
     prune: bool,
 

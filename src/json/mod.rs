@@ -24,6 +24,7 @@ mod schedule;
 mod session;
 mod setting;
 mod status;
+mod tag;
 
 pub use cyclonedx::cyclonedx;
 pub use document::{document, error, line, render};
@@ -37,3 +38,4 @@ pub use schedule::{DueScheduleView, ScheduleView};
 pub use session::{SessionFileView, SessionView};
 pub use setting::SettingView;
 pub use status::{status, status_text};
+pub use tag::TagView;

@@ -5,6 +5,7 @@ pub mod apply;
 mod apply_models;
 mod apply_pins;
 mod apply_schedules;
+mod apply_tags;
 pub mod cancellable;
 pub mod checksums;
 pub mod dead_ends;

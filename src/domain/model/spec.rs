@@ -9,6 +9,9 @@ use crate::domain::field::Read::{Before, List, Number, Place, Places, Switch, Te
 use crate::domain::field::{Entity, Field, FieldValue, parsed, set, set_list};
 use crate::domain::filter::Filter;
 use crate::domain::login::TokenName;
+use crate::domain::policy::{
+    HasRules, PolicyChoice, UpdateRules, delay_field, follow_tags_field, guards_field, policy_field,
+};
 use crate::domain::repo::{NameError, Repo, Revision};
 use crate::domain::repo_arg::RepoArg;
 use crate::domain::view::{ViewMapping, ViewSpec};
@@ -76,6 +79,8 @@ pub struct ModelSpec {
     pub view_copy: bool,
     /// Whether `SHA256SUMS` is written into the directory and the views.
     pub checksums: bool,
+    /// Its own rules about updates; others are those of its tags.
+    pub update: UpdateRules,
 }
 
 impl ModelSpec {
@@ -96,6 +101,7 @@ impl ModelSpec {
             view_map: BTreeSet::new(),
             view_copy: false,
             checksums: false,
+            update: UpdateRules::default(),
         }
     }
 
@@ -125,6 +131,27 @@ impl ModelSpec {
         views
     }
 
+    /// Returns the reason why the fields contradict each other, if they do.
+    pub fn contradiction(&self) -> Option<String> {
+        let commit = self.revision.as_commit()?;
+        let pin = self
+            .update
+            .policy
+            .as_ref()
+            .and_then(|it| it.commit.as_ref());
+        if let Some(pattern) = &self.update.follow_tags {
+            return Some(format!(
+                "it follows the tags `{pattern}`, and its revision is a commit, which never moves"
+            ));
+        }
+        let other = pin.filter(|pin| !pin.is_start_of(&commit))?;
+        Some(format!(
+            "it is pinned at {}, and its revision is the commit {}",
+            other.as_str(),
+            commit.short()
+        ))
+    }
+
     /// Tells whether two entries mean the same files in the same place; there can be
     /// only one entry of each. The cache holds several selections of a revision, a
     /// directory one.
@@ -144,6 +171,20 @@ impl ModelSpec {
     /// Tells whether two entries follow one ref of the cache.
     pub fn shares_ref(&self, other: &Self) -> bool {
         self.destination == Destination::Cache && self.is_same_revision(other)
+    }
+}
+
+impl HasRules for ModelSpec {
+    fn rules(&self) -> &UpdateRules {
+        &self.update
+    }
+
+    fn rules_mut(&mut self) -> &mut UpdateRules {
+        &mut self.update
+    }
+
+    fn check_policy(_: &PolicyChoice) -> Result<(), String> {
+        Ok(())
     }
 }
 
@@ -202,6 +243,10 @@ const FIELDS: &[ModelField] = &[
     ModelField::new("checksums", |m| FieldValue::Switch(m.checksums), Switch(|m, write| m.checksums = write))
         .flag("checksums", "", "Write a file SHA256SUMS into the directory of --to and into views")
         .no("Write no SHA256SUMS, and remove it"),
+    policy_field(),
+    delay_field(),
+    follow_tags_field(),
+    guards_field(),
     ModelField::new("enabled", |m| FieldValue::Switch(m.enabled), Switch(|m, enabled| m.enabled = enabled)),
 ];
 
