@@ -46,7 +46,8 @@ impl LockFile {
     }
 
     pub fn find(&self, name: &EntryName) -> Option<&LockedModel> {
-        self.models.iter().find(|model| model.name == *name)
+        let at = self.models.binary_search_by(|model| model.name.cmp(name));
+        self.models.get(at.ok()?)
     }
 
     /// Returns the differences between the lock file and the models as they are now, one

@@ -345,3 +345,23 @@ fn a_listing_that_differs_from_the_lock_file_is_not_fetched() {
         .succeeds();
     env.line("download acme/tiny").succeeds();
 }
+
+#[test]
+fn models_of_one_revision_are_locked_at_one_commit() {
+    let (env, commit) = locked();
+    env.line("models add acme/tiny --name weights --include '*.safetensors'")
+        .succeeds();
+    env.line("download weights").succeeds();
+    env.line("lock -q").succeeds();
+    let text = lock_text(&env);
+    let (before, after) = text.rsplit_once(&commit).unwrap();
+    let other = "0".repeat(40);
+    fs::write(
+        work(&env).join("hfdl.lock"),
+        format!("{before}{other}{after}"),
+    )
+    .unwrap();
+    apply_locked(&env)
+        .exits(1)
+        .explains("`acme/tiny` and `weights` share a revision in the cache");
+}

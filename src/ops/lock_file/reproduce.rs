@@ -1,5 +1,7 @@
 //! Compares a lock file with the models that are to reproduce it. It changes nothing.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result};
 
 use crate::cache::{self, CacheLayout};
@@ -97,18 +99,22 @@ fn listing_of_whole_files(
 /// Names models that share a ref of the cache and are locked at different commits.
 fn shared_refs(models: &[Model], lock: &LockFile) -> Vec<String> {
     let mut lines = Vec::new();
-    for (index, model) in models.iter().enumerate() {
-        let Some(locked) = lock.find(&model.spec.name) else {
+    let mut first_of_ref = BTreeMap::new();
+    for model in models {
+        let spec = &model.spec;
+        let Some(locked) = lock.find(&spec.name) else {
             continue;
         };
-        for other in &models[..index] {
-            let commit = lock.find(&other.spec.name).map(|other| &other.commit);
-            if other.spec.shares_ref(&model.spec) && commit.is_some_and(|it| *it != locked.commit) {
-                let (one, other) = (&other.spec.name, &model.spec.name);
-                lines.push(format!(
-                    "`{one}` and `{other}` share a revision in the cache and are locked at different commits"
-                ));
-            }
+        if spec.destination != Destination::Cache {
+            continue;
+        }
+        let first = first_of_ref.entry((&spec.repo, &spec.revision));
+        let first: &mut &LockedModel = first.or_insert(locked);
+        if first.commit != locked.commit {
+            lines.push(format!(
+                "`{}` and `{}` share a revision in the cache and are locked at different commits",
+                first.name, locked.name
+            ));
         }
     }
     lines
