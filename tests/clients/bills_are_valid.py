@@ -51,7 +51,7 @@ class Home:
     """The program `hfdl` in a home of its own."""
 
     def __init__(self, program, endpoint, place):
-        self.program = str(program)
+        self.program = str(program.resolve())
         self.place = place
         place.mkdir()
         self.environment = {
