@@ -36,6 +36,7 @@ mod revisions;
 mod rows;
 mod runs;
 mod schedules;
+mod seen_commits;
 mod sessions;
 mod settings;
 mod shards;

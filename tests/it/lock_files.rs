@@ -365,3 +365,20 @@ fn models_of_one_revision_are_locked_at_one_commit() {
         .exits(1)
         .explains("`acme/tiny` and `weights` share a revision in the cache");
 }
+
+#[test]
+fn a_lock_file_comes_before_the_policy_of_a_model() {
+    let (env, old) = locked();
+    let new = publish(&env, 2);
+    env.line("download acme/tiny").succeeds();
+    env.line("models set acme/tiny --policy approve --delay 7d")
+        .succeeds();
+    let exported = env.line("export");
+    fs::write(work(&env).join("hfdl.yaml"), exported.stdout()).unwrap();
+    apply_locked(&env).succeeds();
+    env.line("download acme/tiny").succeeds();
+    assert_eq!(published(&env), old);
+    env.line("apply -f hfdl.yaml").succeeds();
+    env.line("download acme/tiny").succeeds();
+    assert_eq!(published(&env), old, "{new} waits for an approval");
+}
