@@ -15,16 +15,19 @@ mod fields;
 mod limits;
 mod list_options;
 mod lock;
+mod lock_file;
 mod logs;
 mod man;
 mod models;
 mod names;
 mod pause;
+mod policy_text;
 mod prune;
 mod run_due;
 mod run_due_report;
 mod run_id;
 mod runs;
+mod sbom;
 mod schedules;
 mod sessions;
 mod sessions_show;
@@ -180,6 +183,8 @@ enum Command {
     Config(config::Config),
     Apply(apply::Apply),
     Export(export::Export),
+    Lock(lock_file::Lock),
+    Sbom(sbom::Sbom),
     Completions(completions::Completions),
     Man(man::Man),
 }
@@ -338,6 +343,8 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::Config(command) => command.run(context),
         Command::Apply(command) => command.run(context),
         Command::Export(command) => command.run(context),
+        Command::Lock(command) => command.run(context),
+        Command::Sbom(command) => command.run(context),
         Command::Logs(command) => command.run(context),
         Command::Completions(command) => command.run(context),
         Command::Man(command) => command.run(context),

@@ -17,7 +17,10 @@
 //! | target | one repository at one revision to synchronise, registered or given on the command line |
 //! | destination | the place of the files: the shared Hub cache, or a plain directory |
 //! | snapshot | the files of a repository at one commit; *published* when readers of the destination see it |
-//! | hold | an update that looks like data loss upstream and waits for approval |
+//! | hold | an update that waits for a person, with its findings |
+//! | tag | a word that models share, with defaults for them; a tag of a repository is always named so |
+//! | policy | the treatment of new commits: follow, approve or pin; with a delay and tags to follow |
+//! | pin | the commit that a model stays at |
 //! | schedule | a cadence with windows and limits, and the selection of models it includes |
 //! | cadence | the calendar rule of a schedule: interval, daily, weekly, monthly, cron or once |
 //! | slot | one planned instant of a cadence |
@@ -43,12 +46,14 @@
 //! | claim | the record, written before the first byte, that a run is working on a slot |
 //! | adopted file | a file of another program that was hashed once, so that downloads can use its bytes |
 //! | view | the files of a model where another program looks for them, made of links (`ModelView` and the like in `json` are shapes of output) |
+//! | lock file | `hfdl.lock`: the commit and the files of each model, to be reproduced elsewhere |
 //! | home | the directory with the database, logs and locks of one installation |
 
 pub mod adopt;
 pub mod alert;
 pub mod argv;
 pub mod changes;
+pub mod checksums;
 pub mod content;
 pub mod deletion;
 pub mod delta;
@@ -56,6 +61,8 @@ pub mod field;
 pub mod filter;
 pub mod health;
 pub mod hold;
+pub mod licence;
+pub mod lock_file;
 pub mod login;
 pub mod model;
 pub mod moved_ref;
@@ -77,6 +84,7 @@ pub mod retention;
 pub mod retry;
 pub mod run;
 pub mod sample;
+pub mod sbom;
 pub mod schedule;
 pub mod scrub;
 pub mod session;

@@ -11,6 +11,7 @@
 //! nothing else shows (`cli`), and formats that only hfdl reads back (`wire.rs` in
 //! `store` and `cache`).
 
+mod cyclonedx;
 mod document;
 mod fields;
 mod hook;
@@ -25,6 +26,7 @@ mod setting;
 mod status;
 mod tag;
 
+pub use cyclonedx::cyclonedx;
 pub use document::{document, error, line, render};
 pub use hook::hook_line;
 pub use model::{ModelView, destination};

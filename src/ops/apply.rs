@@ -7,12 +7,14 @@
 use anyhow::{Result, bail};
 
 use super::apply_models::{Models, plan_models};
+use super::apply_pins::{PinStep, plan_pins};
 use super::apply_schedules::plan_schedules;
 use super::apply_tags::plan_tags;
 use super::directories::Reserved;
 use super::document::Node;
 use super::entries::{Entry, Objection, Wanted};
 use crate::domain::field::{self, Entity, FieldValue, needed_values};
+use crate::domain::lock_file::LockFile;
 use crate::domain::model::{EntryName, Model, ModelSpec};
 use crate::domain::outcome::words;
 use crate::domain::schedule::{Schedule, ScheduleSpec, ScheduleState, StoredSchedules};
@@ -51,6 +53,9 @@ impl Current {
     }
 }
 
+/// The name of the pin among the fields of a change.
+pub const PINNED: &str = "pinned";
+
 /// The conditions of a plan beside the two sides.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
@@ -60,6 +65,8 @@ pub struct Rules<'a> {
     /// The period of the timer.
     pub tick: Seconds,
     pub reserved: &'a Reserved,
+    /// The commits to pin the models to; without it pins of an earlier lock file go.
+    pub lock: Option<&'a LockFile>,
 }
 
 /// The steps to carry out, and the changes to print.
@@ -67,10 +74,13 @@ pub struct Rules<'a> {
 pub struct ApplyPlan {
     pub changes: Vec<Change>,
     pub warnings: Vec<String>,
+    /// The models as they will be.
+    pub resulting: Vec<Model>,
     settings: Vec<SettingStep>,
     pub(super) tags: Vec<Step<TagSpec, TagSpec>>,
     pub(super) models: Vec<Step<Model, ModelSpec>>,
     pub(super) schedules: Vec<Step<Schedule, ScheduleSpec>>,
+    pub(super) pins: Vec<PinStep>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -173,7 +183,9 @@ pub fn plan_apply(
         Some(entries) => plan_models(&mut plan, &current.models, entries, rules)?,
         None => Models::unchanged(&current.models),
     };
+    plan_pins(&mut plan, &models.list, rules.lock);
     plan_schedules(&mut plan, current, wanted, &models, rules)?;
+    plan.resulting = models.list;
     Ok(plan)
 }
 
@@ -233,6 +245,9 @@ impl ApplyPlan {
                 }
                 Step::Remove(_) => {}
             }
+        }
+        for step in &self.pins {
+            step.write(store)?;
         }
         for step in &self.schedules {
             match step {

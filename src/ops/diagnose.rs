@@ -11,8 +11,9 @@ use std::io;
 use anyhow::Error;
 
 use super::hold::OtherUpdate;
+use super::lock_file::NotAsLocked;
 use super::login::{NoIdentity, UnknownTokenName, UnreadableTokenFile};
-use super::models::DirectoryInUse;
+use super::models::{DirectoryInUse, PinnedApart};
 use super::places::PlaceError;
 use super::rate_limits::AskedToWait;
 use super::run_due::WrongClock;
@@ -24,6 +25,7 @@ use crate::domain::login::LOGIN_ADVICE;
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, UnknownWord};
 use crate::domain::placement::PlacementError;
 use crate::domain::plan::PlanError;
+use crate::domain::policy::UnmetPolicy;
 use crate::domain::repo::NameError;
 use crate::domain::schedule::{Impossible, SpecError};
 use crate::domain::session::Trouble;
@@ -171,8 +173,12 @@ fn configuration(link: &(dyn StdError + 'static)) -> Option<Known> {
         ))
     } else if let Some(nothing) = link.downcast_ref::<NothingSelected>() {
         nothing.hint().map(str::to_owned)
+    } else if let Some(unmet) = link.downcast_ref::<UnmetPolicy>() {
+        Some(unmet.hint().to_owned())
     } else if let Some(missing) = link.downcast_ref::<MissingFile>() {
         missing.hint()
+    } else if link.is::<PinnedApart>() {
+        Some("pin both at one commit, or keep one of them in a directory of its own".to_owned())
     } else if link.is::<DirectoryInUse>() {
         Some("name another directory: each model deletes files outside its revision".to_owned())
     } else if link.is::<VariableNotUtf8>() {
@@ -212,6 +218,10 @@ fn service(link: &(dyn StdError + 'static)) -> Option<Known> {
     }
     if link.is::<PlanError>() || link.is::<PlacementError>() {
         return Some(Known::new(ErrorKind::Hub, None));
+    }
+    if link.is::<NotAsLocked>() {
+        let hint = "`hfdl apply -f FILE --locked --dry-run` names the differences";
+        return Some(Known::hinted(ErrorKind::Integrity, hint));
     }
     if link.is::<AskedToWait>() {
         let hint = "run it again after that time";

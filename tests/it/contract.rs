@@ -119,6 +119,12 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("config list", "--origin", "cli_config::the_origin_is_shown_on_request"),
     ("apply", "--file", "contract_flags::apply_takes_its_file_by_the_long_name_too"),
     ("apply", "--dry-run", "apply_stories::a_dry_run_writes_nothing_at_all"),
+    ("models add", "--checksums", "checksums::coreutils_accepts_the_checksums_of_each_revision"),
+    ("models set", "--checksums --no-checksums", "checksums::a_view_has_the_checksums_of_its_folder"),
+    ("apply", "--locked", "lock_files::another_home_reproduces_an_older_commit_and_stays_there"),
+    ("lock", "--output --check", "lock_files::the_same_commits_give_the_same_bytes_and_a_new_one_changes_its_lines"),
+    ("sbom", "--at", "sbom::a_day_in_history_has_the_commit_of_that_day"),
+    ("sbom", "--output", "sbom::the_same_facts_give_the_same_bytes"),
     ("apply", "--prune", "apply_stories::pruning_asks_and_touches_only_the_sections_that_are_there"),
 ];
 

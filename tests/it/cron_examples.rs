@@ -16,6 +16,7 @@ use crate::support::env::TestEnv;
 const FILES: &[(&str, usize)] = &[
     ("crontab", 4),
     ("docker-compose.yml", 2),
+    ("github-actions-locked.yml", 4),
     ("github-actions.yml", 1),
     ("gitlab-ci.yml", 2),
     ("grafana-panel.json", 0),

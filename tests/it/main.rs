@@ -18,6 +18,7 @@ mod cache_publish;
 mod cache_scan;
 mod cache_sweep;
 mod changelog;
+mod checksums;
 mod cli_config;
 mod cli_database;
 mod cli_help;
@@ -57,6 +58,7 @@ mod install_script;
 #[cfg(target_os = "linux")]
 mod kills;
 mod layers;
+mod lock_files;
 mod logins;
 #[cfg(target_os = "linux")]
 mod moved_refs;
@@ -73,6 +75,7 @@ mod ownership_directories;
 mod ownership_properties;
 mod places;
 mod planted_names;
+mod policy;
 mod progress;
 #[cfg(unix)]
 mod proof;
@@ -92,6 +95,7 @@ mod run_due_shards;
 mod run_due_truth;
 mod run_due_unusable;
 mod run_due_waits;
+mod sbom;
 mod schedule_oracle;
 mod schedule_properties;
 mod schedule_truth_table;

@@ -10,6 +10,7 @@ use hfdl::domain::moved_ref::RefTarget;
 use hfdl::domain::outcome::{
     ErrorKind, Outcome, RunOutcome, Trigger, UpstreamState, VerifyOutcome,
 };
+use hfdl::domain::policy::{FollowedTag, UpdateWait};
 use hfdl::domain::repo::CommitSha;
 use hfdl::domain::run::{Event, EventKind, RunId, RunTotals};
 use hfdl::domain::schedule::{ScheduleState, Selection};
@@ -63,6 +64,16 @@ fn an_edit_changes_what_was_said_and_keeps_what_was_found_out() {
         pinned: Some(Pin {
             commit: commit('d'),
             by: PinKind::Lock,
+        }),
+        locked_files: Some([7; 32]),
+        wait: Some(UpdateWait {
+            commit: commit('e'),
+            until: at(9),
+        }),
+        followed: Some(FollowedTag {
+            tag: "v1".parse().unwrap(),
+            target: commit('f'),
+            commit: commit('b'),
         }),
         published_commit: Some(commit('b')),
         published_at: Some(at(2)),

@@ -567,6 +567,8 @@ fn the_file_itself_refuses_values_of_the_wrong_form() {
     for (table, column) in [
         ("models", "update_commit"),
         ("models", "pinned_commit"),
+        ("models", "locked_files"),
+        ("file_hashes", "sha256"),
         ("updates", "old_commit"),
         ("sessions", "state"),
         ("blobs", "content_id"),
@@ -585,6 +587,7 @@ fn the_file_itself_refuses_values_of_the_wrong_form() {
         "UPDATE models SET priority = 101",
         "UPDATE models SET pinned_by = NULL",
         "UPDATE models SET view_copy = 2",
+        "UPDATE models SET checksums = 2",
         "UPDATE views SET is_conflict = 2",
         "UPDATE view_files SET size = -1",
         "UPDATE schedules SET selects_all = -1",
