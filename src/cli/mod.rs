@@ -3,6 +3,7 @@
 mod adopt;
 mod adopt_report;
 mod apply;
+mod change_note;
 mod completions;
 mod config;
 mod context;

@@ -166,6 +166,8 @@ pub struct NewCommits {
     pub commits: Vec<TitledCommit>,
     /// The history goes on behind the last of them before it reaches the published one.
     pub has_more: bool,
+    /// The published commit is no ancestor any more; `commits` are those of the whole history.
+    pub is_rewritten: bool,
 }
 
 /// The changes of an update, as far as they are known.
@@ -235,6 +237,7 @@ impl Changes {
     pub fn commits_text(&self) -> String {
         match &self.commits {
             None => "commits unknown".to_owned(),
+            Some(log) if log.is_rewritten => "history rewritten".to_owned(),
             Some(log) if log.has_more => format!("more than {} commits", log.commits.len()),
             Some(log) if log.commits.len() == 1 => "1 commit".to_owned(),
             Some(log) => format!("{} commits", log.commits.len()),
@@ -394,8 +397,14 @@ mod tests {
 
     #[test]
     fn compared_listings_count_files_and_name_those_that_run_code() {
-        let old = listing("a", &[("a", "1"), ("b.py", "1"), ("gone.pt", "1"), ("same", "1")]);
-        let new = listing("b", &[("a", "2"), ("b.py", "2"), ("new.PT", "3"), ("same", "1")]);
+        let old = listing(
+            "a",
+            &[("a", "1"), ("b.py", "1"), ("gone.pt", "1"), ("same", "1")],
+        );
+        let new = listing(
+            "b",
+            &[("a", "2"), ("b.py", "2"), ("new.PT", "3"), ("same", "1")],
+        );
         let found = compare(&old, &new, &Filter::default());
         let paths: Vec<&str> = found.files.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(paths, ["a", "b.py", "gone.pt", "new.PT"]);
@@ -412,7 +421,11 @@ mod tests {
     fn a_note_names_a_limited_number_of_files_and_counts_all() {
         let names: Vec<String> = (0..MOST_FILES + 5).map(|n| format!("f{n:04}.py")).collect();
         let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
-        let found = compare(&listing("a", &[]), &listing("b", &files), &Filter::default());
+        let found = compare(
+            &listing("a", &[]),
+            &listing("b", &files),
+            &Filter::default(),
+        );
         assert_eq!((found.files.len(), found.n_more), (MOST_FILES, 5));
         assert_eq!(found.added.files, MOST_FILES as u64 + 5);
         assert_eq!(found.n_with_code, found.added.files);

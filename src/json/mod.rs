@@ -11,6 +11,7 @@
 //! nothing else shows (`cli`), and formats that only hfdl reads back (`wire.rs` in
 //! `store` and `cache`).
 
+mod change_note;
 mod document;
 mod fields;
 mod hook;
@@ -24,6 +25,7 @@ mod session;
 mod setting;
 mod status;
 
+pub use change_note::ChangeNoteView;
 pub use document::{document, error, line, render};
 pub use hook::hook_line;
 pub use model::{ModelView, destination};

@@ -5,6 +5,7 @@ pub mod apply;
 mod apply_models;
 mod apply_schedules;
 pub mod cancellable;
+pub mod changes;
 pub mod dead_ends;
 pub mod deadline_thread;
 pub mod diagnose;

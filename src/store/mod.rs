@@ -16,6 +16,7 @@
 mod adopted;
 mod alerts;
 mod blobs;
+mod change_notes;
 mod dead_ends;
 mod error;
 mod events;

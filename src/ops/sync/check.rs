@@ -11,6 +11,7 @@ use super::local_reads::LocalReads;
 use super::target::{CacheChoice, Target, is_accepted};
 use crate::cache::{Prove, Vanished};
 use crate::domain::adopt::{AdoptedFiles, AdoptedSources};
+use crate::domain::changes::Changes;
 use crate::domain::content::ContentId;
 use crate::domain::filter::Filter;
 use crate::domain::hold::{Loss, hold_reason};
@@ -111,6 +112,8 @@ pub struct Planned {
     pub local_reads: LocalReads,
     /// Adopted files that the plan uses.
     pub adopted: AdoptedSources,
+    /// The changes since the published commit, if this is an update of a model.
+    pub changes: Option<Changes>,
 }
 
 impl Planned {
@@ -270,6 +273,7 @@ fn plan(
         moves_ref: target.model.is_some() || !hides_files(&remote, target, &facts.previous),
         local_reads: LocalReads::default(),
         adopted: AdoptedSources::default(),
+        changes: None,
         renamed_to: None,
         destination,
         remote,

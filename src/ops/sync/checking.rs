@@ -20,6 +20,7 @@ use crate::domain::outcome::{ErrorKind, Outcome};
 use crate::domain::repo::CommitSha;
 use crate::domain::session::{ByteCounts, FileCounts, SessionProgress, Trouble};
 use crate::domain::snapshot::Amount;
+use crate::ops::changes::changes_of_plan;
 use crate::ops::diagnose::{is_offline, outcome_of, trouble_of};
 use crate::ops::login::HubClients;
 use crate::ops::parallel::QUESTIONS_AT_ONCE;
@@ -242,7 +243,8 @@ impl Checker {
                 let checked = catch_unwind(AssertUnwindSafe(|| {
                     // Files of the right size and without a proof are hashed later.
                     let prove = |_: &Path, _: &ContentId| Ok(true);
-                    check(&clients, xet.as_ref(), &choice, &target, &bad, &prove)
+                    let checked = check(&clients, xet.as_ref(), &choice, &target, &bad, &prove)?;
+                    Ok(with_changes(&clients, &target, checked))
                 }));
                 let checked =
                     checked.unwrap_or_else(|_| Err(anyhow!("a programming error ended the check")));
@@ -253,6 +255,17 @@ impl Checker {
         })?;
         Ok(())
     }
+}
+
+/// Adds the changes since the published commit to the plan of a registered model.
+fn with_changes(clients: &HubClients, target: &Target, mut checked: Checked) -> Checked {
+    if let Checked::Planned(planned) = &mut checked
+        && target.model.is_some()
+        && let Ok(hub) = clients.with_token(target.token_name.as_ref())
+    {
+        planned.changes = changes_of_plan(&hub, target, planned);
+    }
+    checked
 }
 
 /// Describes a session for which nothing had to be done.

@@ -295,6 +295,7 @@ impl SyncRecord {
             stopped,
             renamed_to: self.planned.renamed_to.clone(),
             abandoned_deltas: self.abandoned,
+            changes: self.planned.changes.clone().map(Box::new),
             ..SyncResult::without_files(outcome, self.failure, self.progress)
         }
     }
