@@ -1,12 +1,10 @@
-//! Change notes: gathers the changes of an update while it is checked, keeps them in the
-//! database, and finds the note of a commit.
+//! Change notes: asks for the commits of an update, keeps its changes in the database, and
+//! finds the note of a commit.
 
 use anyhow::Result;
 
-use super::sync::{Planned, Target};
-use crate::domain::changes::{
-    ChangeNote, Changes, MOST_COMMITS, NewCommits, TitledCommit, compare,
-};
+use super::sync::Target;
+use crate::domain::changes::{ChangeNote, Changes, MOST_COMMITS, NewCommits, TitledCommit};
 use crate::domain::model::ModelId;
 use crate::domain::repo::CommitSha;
 use crate::domain::session::{ByteCounts, Session};
@@ -46,43 +44,18 @@ pub fn keep_note(
     Ok(note)
 }
 
-/// Gathers the changes of a planned update; `None` for a first download, and for a commit
-/// that is published already.
-///
-/// Missing facts do not fail the update: the note says that they are unknown.
-pub fn changes_of_plan(hub: &HubClient, target: &Target, planned: &Planned) -> Option<Changes> {
-    let (old, remote) = (planned.old_commit.as_ref()?, &planned.remote);
-    if *old == remote.commit {
-        return None;
-    }
-    let listing = planned
-        .destination
-        .stored_listing(old)
-        .unwrap_or_else(|err| {
-            log::debug!("the listing of {old} cannot be read: {err:#}");
-            None
-        });
-    Some(Changes {
-        old_commit: old.clone(),
-        commit: remote.commit.clone(),
-        commits: commits_since(hub, target, old, &remote.commit),
-        files: listing.map(|listing| compare(&listing, remote, &target.filter)),
-    })
-}
-
-/// Asks for the commits behind the published one; `None` if the Hub does not tell.
-fn commits_since(
-    hub: &HubClient,
-    target: &Target,
-    old: &CommitSha,
-    new: &CommitSha,
-) -> Option<NewCommits> {
+/// Asks for the commits of an update; `None` if the Hub does not tell. A failure leaves
+/// the update alone.
+pub fn commits_of(hub: &HubClient, target: &Target, changes: &Changes) -> Option<NewCommits> {
+    let (old, new) = (&changes.old_commit, &changes.commit);
     let mut n_seen = 0;
     let is_last = |commit: &RepoCommit| {
         n_seen += 1;
         commit.commit == *old || n_seen > MOST_COMMITS
     };
     match hub.commits(&target.repo, &new.into(), is_last) {
+        // The published commit may be newer than a pin.
+        Ok(list) if target.pinned.is_some() && !list.has(old) => None,
         Ok(list) => Some(new_commits(list, old)),
         Err(err) => {
             log::info!("`{}`: the commits are unknown: {err}", target.label());

@@ -40,6 +40,7 @@ mod sessions;
 mod settings;
 mod shards;
 mod totals;
+mod updates;
 mod value;
 mod views;
 mod wire;
