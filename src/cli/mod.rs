@@ -22,6 +22,7 @@ mod models;
 mod names;
 mod pause;
 mod prune;
+mod report;
 mod run_due;
 mod run_due_report;
 mod run_id;
@@ -48,7 +49,7 @@ use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::context::Context;
 use self::explain::{Complaint, Quiet, explain};
-use crate::domain::outcome::ExitStatus;
+use crate::domain::outcome::{ExitStatus, UnknownWord};
 use crate::domain::settings::SettingKey;
 use crate::ops::login::known_tokens;
 use crate::sys::child;
@@ -111,7 +112,8 @@ struct Global {
         value_name = "FORMAT",
         env = "HFDL_FORMAT",
         hide_env_values = true,
-        default_value = "table"
+        default_value = "table",
+        value_parser = parse_format
     )]
     format: Format,
 
@@ -162,6 +164,7 @@ enum Command {
     Adopt(adopt::AdoptCommand),
     Verify(verify::VerifyCommand),
     Prune(prune::PruneCommand),
+    Report(report::ReportCommand),
     Status(status::StatusCommand),
     #[command(alias = "view")]
     Views(views::Views),
@@ -223,7 +226,10 @@ fn run_with(host: &Host) -> ExitStatus {
     file_limit::raise();
     let prepared = prepare(host, &global, out.clone())
         .inspect_err(|err| tell_unreadable_tick(host, &explain(err).headline));
-    let result = prepared.and_then(|context| dispatch(cli.command, &context));
+    let result = prepared.and_then(|context| {
+        check_format(format, &cli.command)?;
+        dispatch(cli.command, &context)
+    });
     match result {
         Ok(status) => status,
         Err(error) => {
@@ -285,6 +291,24 @@ fn verbosity(host: &Host, global: &Global) -> i8 {
     }
 }
 
+/// Parses a format; `text` is another word for the table.
+fn parse_format(text: &str) -> Result<Format, UnknownWord> {
+    if text == "text" {
+        return Ok(Format::Table);
+    }
+    text.parse()
+}
+
+/// Refuses a format that only a report has.
+fn check_format(format: Format, command: &Command) -> Result<()> {
+    let is_page = matches!(format, Format::Markdown | Format::Html);
+    if !is_page || matches!(command, Command::Report(_)) {
+        return Ok(());
+    }
+    let complaint = Complaint::usage(format!("`--format {format}` is for `hfdl report` only"));
+    Err(complaint.next("write table, json or yaml").into())
+}
+
 /// Returns the description of all commands, for parsing, completions and manual pages.
 fn command() -> clap::Command {
     Cli::command()
@@ -323,6 +347,7 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::Adopt(command) => command.run(context),
         Command::Verify(command) => command.run(context),
         Command::Prune(command) => command.run(context),
+        Command::Report(command) => command.run(context),
         Command::Status(command) => command.run(context),
         Command::Views(command) => command.run(context),
         Command::Sessions(command) => command.run(context),

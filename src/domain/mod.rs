@@ -71,6 +71,7 @@ pub mod queue_order;
 pub mod ranges;
 pub mod repo;
 pub mod repo_arg;
+pub mod report;
 pub mod retention;
 pub mod retry;
 pub mod run;

@@ -31,6 +31,7 @@ pub mod pause;
 pub mod places;
 pub mod published;
 pub mod rate_limits;
+pub mod report;
 pub mod retention;
 pub mod rollback;
 pub mod run;

@@ -43,13 +43,15 @@ impl Store {
         )
     }
 
-    /// Deletes notes from before an instant, except those of commits that are published
-    /// or wait; part of `prune_history`.
+    /// Deletes notes and samples of the disk use from before an instant; notes of commits
+    /// that are published or wait stay. Part of `prune_history`.
     pub(super) fn prune_change_notes(&self, before: Timestamp) -> Result<()> {
         let sql = "DELETE FROM change_notes WHERE noted_at < ?1 AND NOT EXISTS (
             SELECT 1 FROM models WHERE models.id = model_id
                 AND commit_sha IN (models.published_commit, models.update_commit))";
         self.execute(sql, [seconds(before)])?;
+        let samples = "DELETE FROM disk_samples WHERE measured_at < ?1";
+        self.execute(samples, [seconds(before)])?;
         Ok(())
     }
 }

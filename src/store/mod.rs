@@ -32,6 +32,7 @@ mod places;
 #[cfg(test)]
 mod plans;
 mod rate_limits;
+mod report;
 mod revisions;
 mod rows;
 mod runs;
@@ -56,6 +57,7 @@ pub use models::ModelFilter;
 pub use open::Store;
 pub use places::PublishedModel;
 pub use rate_limits::RateLimit;
+pub use report::{OfferedUpdate, Period};
 pub use runs::{CrashedWork, RunFilter};
 pub use sessions::{SessionFilter, SessionsOf};
 pub use settings::Setting;
