@@ -128,8 +128,8 @@ impl Store {
             WHERE findings <> '[]' AND first_seen_at < :until
                 AND (first_seen_at >= :since
                     OR decided_at >= :since AND decided_at < :until
-                    OR published_at >= :since AND published_at < :until
-                    OR decision = 'waiting' AND published_at IS NULL
+                    OR updates.published_at >= :since AND updates.published_at < :until
+                    OR decision = 'waiting' AND updates.published_at IS NULL
                         AND commit_sha = update_commit)
                 AND (:models IS NULL OR model_id IN (SELECT value FROM json_each(:models)))
             ORDER BY first_seen_at DESC, model_id LIMIT :most";
