@@ -202,8 +202,12 @@ impl ChangeNote {
     ) -> Self {
         let before = earlier.filter(|note| note.changes.old_commit == changes.old_commit);
         let bytes_fetched = before.map_or(0, |note| note.bytes_fetched) + bytes.fetched;
-        // A resumed session counts the bytes of the earlier ones as reused.
         let whole = bytes.fetched.saturating_add(bytes.reused);
+        let reused = match before {
+            Some(note) if whole == 0 => note.bytes_reused,
+            // A resumed session counts the bytes of the earlier ones as reused.
+            _ => whole.saturating_sub(bytes_fetched),
+        };
         let commits = changes.commits.clone();
         let known = before.and_then(|note| note.changes.commits.clone());
         Self {
@@ -212,7 +216,7 @@ impl ChangeNote {
                 ..changes
             },
             bytes_fetched,
-            bytes_reused: whole.saturating_sub(bytes_fetched),
+            bytes_reused: reused,
             noted_at: now,
         }
     }
@@ -393,6 +397,8 @@ mod tests {
         // The second session finds the 30 bytes on disk.
         let second = note(60, 40, Some(&first));
         assert_eq!((second.bytes_fetched, second.bytes_reused), (90, 10));
+        let held = note(0, 0, Some(&second));
+        assert_eq!((held.bytes_fetched, held.bytes_reused), (90, 10));
     }
 
     #[test]

@@ -148,7 +148,8 @@ fn labels(days: &[String]) -> String {
         let _ = writeln!(
             drawn,
             "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
-            middle(day, days.len()),
+            // The last one must not be cut by the edge.
+            middle(day, days.len()).min(WIDTH - 18.0),
             BOTTOM + 18.0,
             escape(short),
         );

@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn a_midnight_that_is_skipped_or_comes_twice_parts_days_once() {
         // The clocks change at midnight.
-        let zone = TimeZone::posix("A4B,M9.1.0/0,M4.1.0/0").unwrap();
+        let zone = TimeZone::posix("AAA4BBB,M9.1.0/0,M4.1.0/0").unwrap();
         let spring = hours("2026-09-06T03:00:00Z", "2026-09-08T03:00:00Z", &zone);
         let days = [("2026-09-05", 1), ("2026-09-06", 23), ("2026-09-07", 24)];
         expect(&days, &spring);

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use crate::domain::outcome::Outcome;
 use crate::domain::report::DiskSample;
 use crate::domain::session::Session;
 use crate::ops::services::Services;
@@ -16,7 +17,10 @@ pub fn sample_disk(services: &Services<'_>, sessions: &[Session]) -> Result<()> 
     let now = host.now();
     let day = now.to_zoned(host.time_zone()).date();
     let changed = |session: &Session| {
-        session.progress.bytes.fetched > 0 || session.progress.files.deleted > 0
+        let progress = &session.progress;
+        session.outcome() == Some(Outcome::Updated)
+            || progress.bytes.fetched > 0
+            || progress.files.deleted > 0
     };
     if sessions.is_empty() || !sessions.iter().any(changed) && store.has_disk_sample(day)? {
         return Ok(());

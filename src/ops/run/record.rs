@@ -9,7 +9,7 @@ use super::result::{events_of, state_after};
 use crate::domain::changes::ChangeNote;
 use crate::domain::model::{Model, ModelId};
 use crate::domain::moved_ref::MovedRef;
-use crate::domain::outcome::VerifyOutcome;
+use crate::domain::outcome::{Outcome, VerifyOutcome};
 use crate::domain::run::{Event, EventKind, RunCommand};
 use crate::domain::session::{SessionEnd, SessionId};
 use crate::domain::time::Timestamp;
@@ -61,7 +61,11 @@ impl ActiveRun<'_> {
                 return Ok(None);
             };
             if let Some(changes) = &result.changes {
-                let bytes = result.progress.bytes;
+                // The bytes of a held session are those of the published files.
+                let is_held = result.outcome == Outcome::Held && result.files.is_empty();
+                let bytes = (!is_held)
+                    .then_some(result.progress.bytes)
+                    .unwrap_or_default();
                 let note = keep_note(store, model.id, changes, bytes, now)?;
                 log_note(&target.label(), &note);
             }
