@@ -25,6 +25,7 @@ mod schedule;
 mod session;
 mod setting;
 mod status;
+mod tag;
 
 pub use change_note::ChangeNoteView;
 pub use document::{document, error, line, render};
@@ -39,3 +40,4 @@ pub use schedule::{DueScheduleView, ScheduleView};
 pub use session::{SessionFileView, SessionView};
 pub use setting::SettingView;
 pub use status::{status, status_text};
+pub use tag::TagView;

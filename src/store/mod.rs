@@ -40,6 +40,7 @@ mod schedules;
 mod sessions;
 mod settings;
 mod shards;
+mod tags;
 mod totals;
 mod updates;
 mod value;

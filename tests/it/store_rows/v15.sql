@@ -1,7 +1,9 @@
 -- Rows as version 15 wrote them, besides those that version 14 had already.
-INSERT INTO change_notes (model_id, commit_sha, old_commit, commits, files, bytes_fetched, bytes_reused, noted_at)
-SELECT id, 'eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee', 'dddddddddddddddddddddddddddddddddddddddd',
-    '{"list":[{"id":"eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee","title":"Better","at":"2026-03-01T08:00:00Z"}],"more":false,"rewritten":false}',
-    '{"list":[{"path":"config.json","change":"changed","size":2}],"more":0,"added":[0,0],"changed":[1,2],"removed":[0,0],"with_code":0}',
-    2, 4096, 1790000700 FROM models LIMIT 1;
-INSERT INTO disk_samples VALUES ('2026-09-21', 1790000700, 4098, 0, 1000000);
+UPDATE models SET policy = 'pin@eeeeeee', delay = 604800, follow_tags = 'v*', guards = '[]',
+    waiting_commit = 'dddddddddddddddddddddddddddddddddddddddd', waiting_until = 1790700000,
+    followed_tag = 'v1', followed_target = 'cccccccccccccccccccccccccccccccccccccccc',
+    followed_commit = 'eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee';
+INSERT INTO tags (name, policy, delay, follow_tags, guards, updated_at)
+VALUES ('llm', 'approve', 86400, 'v*', '["no-files"]', 1790000600);
+INSERT INTO seen_commits (model_id, commit_sha, first_seen_at)
+SELECT id, 'dddddddddddddddddddddddddddddddddddddddd', 1790000600 FROM models;
