@@ -227,12 +227,10 @@ fn run_with(host: &Host) -> ExitStatus {
     });
     child::register_secrets(known_tokens(host));
     file_limit::raise();
-    let prepared = prepare(host, &global, out.clone())
+    let prepared = check_format(format, &cli.command)
+        .and_then(|()| prepare(host, &global, out.clone()))
         .inspect_err(|err| tell_unreadable_tick(host, &explain(err).headline));
-    let result = prepared.and_then(|context| {
-        check_format(format, &cli.command)?;
-        dispatch(cli.command, &context)
-    });
+    let result = prepared.and_then(|context| dispatch(cli.command, &context));
     match result {
         Ok(status) => status,
         Err(error) => {

@@ -46,7 +46,7 @@ pub(super) fn class(series: &Series) -> String {
     format!("s-{}", series.name)
 }
 
-/// Describes a chart for those who cannot see it.
+/// Describes a chart in words, for screen readers.
 fn description(chart: &Chart) -> String {
     let part = |series: &Series| {
         let values = series.values.iter().flatten();

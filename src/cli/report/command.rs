@@ -51,7 +51,7 @@ pub(in crate::cli) struct ReportCommand {
 impl ReportCommand {
     pub(in crate::cli) fn run(self, context: &Context) -> Result<ExitStatus> {
         let since = parse_since(context, &self.since)?;
-        // Seconds are whole: what has just ended belongs to the period.
+        // Times are whole seconds: a session of this second belongs to the period.
         let now = context
             .now()
             .saturating_add(jiff::SignedDuration::from_secs(1))?;

@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use super::lists;
 use super::page::{Block, Chart, Grid, Page, Section, Series, Shape, Unit};
 use crate::domain::outcome::{Outcome, RunOutcome};
-use crate::domain::report::{DayFigures, PeriodReport};
+use crate::domain::report::{DayFigures, ModelFigures, PeriodReport};
 use crate::domain::units::{ByteSize, Seconds};
 use crate::ui::text;
 
@@ -94,36 +94,7 @@ fn outcomes_of(days: &[DayFigures]) -> Vec<Outcome> {
 
 fn by_day(report: &PeriodReport) -> Vec<Block> {
     let days = &report.days;
-    let labels = || days.iter().map(|day| day.date.to_string()).collect();
-    let series = |name, value: &dyn Fn(&DayFigures) -> u64| Series {
-        name,
-        values: days.iter().map(|day| Some(value(day))).collect(),
-    };
     let outcomes = outcomes_of(days);
-    let count = |day: &DayFigures, outcome| day.outcomes.get(&outcome).copied().unwrap_or(0);
-    let bytes = Chart {
-        title: "Bytes by day",
-        unit: Unit::Bytes,
-        shape: Shape::StackedBars,
-        labels: labels(),
-        series: vec![
-            series("fetched", &|day| day.bytes.fetched),
-            series("reused", &|day| day.bytes.reused),
-        ],
-    };
-    let ends = Chart {
-        title: "Outcomes by day",
-        unit: Unit::Count,
-        shape: Shape::StackedBars,
-        labels: labels(),
-        series: outcomes
-            .iter()
-            .map(|outcome| series(outcome.as_str(), &|day| count(day, *outcome)))
-            .collect(),
-    };
-    let mut columns = vec!["Day", ">Fetched", ">Reused"];
-    columns.extend(outcomes.iter().map(|outcome| number_title(*outcome)));
-    columns.push(">verifications");
     let is_busy = |day: &&DayFigures| {
         !day.bytes.is_none() || !day.outcomes.is_empty() || day.n_verifications > 0
     };
@@ -145,15 +116,60 @@ fn by_day(report: &PeriodReport) -> Vec<Block> {
     if rows.is_empty() {
         return Vec::new();
     }
+    let mut columns = vec!["Day", ">Fetched", ">Reused"];
+    columns.extend(outcomes.iter().map(|outcome| number_title(*outcome)));
+    columns.push(">verifications");
     let mut blocks = Vec::new();
     if !report.bytes().is_none() {
-        blocks.push(Block::Chart(bytes));
+        blocks.push(Block::Chart(bytes_chart(days)));
     }
     if !outcomes.is_empty() {
-        blocks.push(Block::Chart(ends));
+        blocks.push(Block::Chart(outcomes_chart(days, &outcomes)));
     }
     blocks.push(Block::Table(Grid { columns, rows }));
     blocks
+}
+
+fn count(day: &DayFigures, outcome: Outcome) -> u64 {
+    day.outcomes.get(&outcome).copied().unwrap_or(0)
+}
+
+fn bytes_chart(days: &[DayFigures]) -> Chart {
+    Chart {
+        title: "Bytes by day",
+        unit: Unit::Bytes,
+        shape: Shape::StackedBars,
+        labels: labels(days),
+        series: vec![
+            series("fetched", days, |day| Some(day.bytes.fetched)),
+            series("reused", days, |day| Some(day.bytes.reused)),
+        ],
+    }
+}
+
+fn outcomes_chart(days: &[DayFigures], outcomes: &[Outcome]) -> Chart {
+    let of_outcome =
+        |outcome: &Outcome| series(outcome.as_str(), days, |day| Some(count(day, *outcome)));
+    Chart {
+        title: "Outcomes by day",
+        unit: Unit::Count,
+        shape: Shape::StackedBars,
+        labels: labels(days),
+        series: outcomes.iter().map(of_outcome).collect(),
+    }
+}
+
+fn labels(days: &[DayFigures]) -> Vec<String> {
+    days.iter().map(|day| day.date.to_string()).collect()
+}
+
+fn series(
+    name: &'static str,
+    days: &[DayFigures],
+    value: impl Fn(&DayFigures) -> Option<u64>,
+) -> Series {
+    let values = days.iter().map(value).collect();
+    Series { name, values }
 }
 
 /// Returns the title of the column of an outcome.
@@ -186,9 +202,7 @@ fn by_model(report: &PeriodReport) -> Vec<Block> {
     let mut rows: Vec<Vec<String>> = shown.collect();
     let others = report.models.get(MOST_MODELS..).unwrap_or_default();
     if !others.is_empty() {
-        let sum = |count: fn(&crate::domain::report::ModelFigures) -> u64| {
-            others.iter().map(count).sum::<u64>()
-        };
+        let sum = |count: fn(&ModelFigures) -> u64| others.iter().map(count).sum::<u64>();
         let figures = [
             size(sum(|it| it.bytes.fetched)),
             size(sum(|it| it.bytes.reused)),
@@ -209,26 +223,21 @@ fn disk(report: &PeriodReport) -> Vec<Block> {
     if samples.is_empty() {
         return Vec::new();
     }
-    let series = |name, value: &dyn Fn(usize) -> u64| Series {
-        name,
-        values: (report.days.iter())
-            .map(|day| {
-                let found = samples.binary_search_by_key(&day.date, |sample| sample.day);
-                Some(value(found.ok()?))
-            })
-            .collect(),
+    let days = &report.days;
+    let sample = |day: &DayFigures| {
+        let found = samples.binary_search_by_key(&day.date, |sample| sample.day);
+        found.ok().and_then(|index| samples.get(index))
     };
-    let mut lines = vec![series("cache", &|index| samples[index].cache_bytes)];
+    let mut lines = vec![series("cache", days, |day| Some(sample(day)?.cache_bytes))];
     if samples.iter().any(|sample| sample.directory_bytes > 0) {
-        lines.push(series("directories", &|index| {
-            samples[index].directory_bytes
-        }));
+        let directories = |day: &DayFigures| Some(sample(day)?.directory_bytes);
+        lines.push(series("directories", days, directories));
     }
     let chart = Chart {
         title: "Disk use by day",
         unit: Unit::Bytes,
         shape: Shape::Lines,
-        labels: report.days.iter().map(|day| day.date.to_string()).collect(),
+        labels: labels(days),
         series: lines,
     };
     let rows = samples.iter().map(|sample| {

@@ -78,7 +78,7 @@ fn render_line(line: &Line) -> String {
     text
 }
 
-/// Escapes what Markdown and HTML take for markup.
+/// Escapes the characters that Markdown and HTML treat as markup.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in table::clean(text).chars() {

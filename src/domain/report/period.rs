@@ -79,7 +79,7 @@ pub struct DiskSample {
     pub free_bytes: Option<u64>,
 }
 
-/// What is proven about the files on disk.
+/// The proofs of the files on disk.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProofFigures {
     pub n_models: u64,
