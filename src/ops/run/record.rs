@@ -11,7 +11,7 @@ use crate::domain::model::{Model, ModelId};
 use crate::domain::moved_ref::MovedRef;
 use crate::domain::outcome::{Outcome, VerifyOutcome};
 use crate::domain::run::{Event, EventKind, RunCommand};
-use crate::domain::session::{SessionEnd, SessionId};
+use crate::domain::session::{ByteCounts, SessionEnd, SessionId};
 use crate::domain::time::Timestamp;
 use crate::ops::changes::keep_note;
 use crate::ops::moved_refs::PublishedRef;
@@ -61,11 +61,12 @@ impl ActiveRun<'_> {
                 return Ok(None);
             };
             if let Some(changes) = &result.changes {
-                // The bytes of a held session are those of the published files.
-                let is_held = result.outcome == Outcome::Held && result.files.is_empty();
-                let bytes = (!is_held)
-                    .then_some(result.progress.bytes)
-                    .unwrap_or_default();
+                let bytes = if result.outcome == Outcome::Held && result.files.is_empty() {
+                    // The session counts the bytes of the published files.
+                    ByteCounts::default()
+                } else {
+                    result.progress.bytes
+                };
                 let note = keep_note(store, model.id, changes, bytes, now)?;
                 log_note(&target.label(), &note);
             }
