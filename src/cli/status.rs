@@ -264,7 +264,7 @@ impl<'a> Screen<'a> {
                 out.document(|| report.document())?;
                 return out.print_line("---");
             }
-            Format::Table => {}
+            Format::Table | Format::Markdown | Format::Html => {}
         }
         let text = report.text(self.context);
         if self.is_terminal {

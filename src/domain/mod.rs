@@ -34,6 +34,8 @@
 //! | run | one process of `hfdl` with work, as recorded in the database |
 //! | session | one attempt at one target within a run, with a record for each file |
 //! | outcome | the result word of a session |
+//! | change note | the changes of an update: its commits, files, and bytes |
+//! | report | the figures and updates of a period, by day and by model |
 //! | plan | the action for each file of a target: keep, link, resume, fetch or delete |
 //! | partial file | the unfinished bytes of a download, kept so that a later run can resume |
 //! | segment | a byte range of a large file that one connection downloads |
@@ -80,6 +82,7 @@ pub mod queue_order;
 pub mod ranges;
 pub mod repo;
 pub mod repo_arg;
+pub mod report;
 pub mod retention;
 pub mod retry;
 pub mod run;

@@ -12,6 +12,7 @@
 //! `store` and `cache`).
 
 mod cyclonedx;
+mod change_note;
 mod document;
 mod fields;
 mod hook;
@@ -19,6 +20,7 @@ mod model;
 mod moved_ref;
 mod pause;
 mod plan;
+mod report;
 mod run;
 mod schedule;
 mod session;
@@ -27,12 +29,14 @@ mod status;
 mod tag;
 
 pub use cyclonedx::cyclonedx;
+pub use change_note::ChangeNoteView;
 pub use document::{document, error, line, render};
 pub use hook::hook_line;
 pub use model::{ModelView, destination};
 pub use moved_ref::MovedRefView;
 pub use pause::PauseView;
 pub use plan::TotalsView;
+pub use report::ReportView;
 pub use run::{RunResult, RunSummaryView, RunView, skipped_run, skipped_schedules};
 pub use schedule::{DueScheduleView, ScheduleView};
 pub use session::{SessionFileView, SessionView};

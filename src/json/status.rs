@@ -230,8 +230,8 @@ impl From<&Status> for TimerView {
     }
 }
 
-#[derive(Serialize)]
-struct NextDueView {
+#[derive(Debug, Serialize)]
+pub(super) struct NextDueView {
     schedule: String,
     state: &'static str,
     due_state: &'static str,

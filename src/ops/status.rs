@@ -171,6 +171,14 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
     Ok(())
 }
 
+/// Returns the next starts of the enabled schedules, as this home runs them.
+pub fn next_due_of_all(places: &StatusContext<'_>, store: &Store) -> Result<Vec<NextDue>> {
+    let mut schedules = store.enabled_schedules()?.readable;
+    let tick = places.settings.timer_every();
+    show_as_run_here(store, places.host, &mut schedules, tick)?;
+    next_due(places, store, &schedules)
+}
+
 /// Finds the next starts, and computes no more schedules than needed: the cached
 /// time of a schedule may be early, but is never late.
 fn next_due(

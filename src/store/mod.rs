@@ -16,6 +16,7 @@
 mod adopted;
 mod alerts;
 mod blobs;
+mod change_notes;
 mod dead_ends;
 mod error;
 mod events;
@@ -32,6 +33,7 @@ mod places;
 #[cfg(test)]
 mod plans;
 mod rate_limits;
+mod report;
 mod revisions;
 mod rows;
 mod runs;
@@ -59,6 +61,7 @@ pub use models::ModelFilter;
 pub use open::Store;
 pub use places::PublishedModel;
 pub use rate_limits::RateLimit;
+pub use report::{OfferedUpdate, Period};
 pub use runs::{CrashedWork, RunFilter};
 pub use sessions::{SessionFilter, SessionsOf};
 pub use settings::Setting;

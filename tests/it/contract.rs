@@ -101,6 +101,8 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("prune", "--keep-revisions", "prune::one_kept_revision_leaves_no_rollback_target"),
     ("prune", "--older-than", "prune::young_revisions_beyond_the_number_to_keep_stay"),
     ("prune", "--max-size", "prune::the_oldest_revisions_are_removed_until_the_rest_fits_and_protected_ones_stay"),
+    ("report", "--since --until", "report::a_period_and_names_narrow_a_report"),
+    ("report", "--output", "report::an_output_file_is_replaced_as_a_whole_and_readable_by_all"),
     ("status", "--watch", "cli_status::watching_into_a_pipe_prints_what_is_new"),
     ("sessions list", "--model --run --outcome --since --limit", "cli_sessions::the_list_is_newest_first_and_every_filter_narrows_it"),
     ("runs list", "--since --limit", "cli_runs::the_list_is_newest_first_and_can_be_narrowed"),

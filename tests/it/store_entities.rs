@@ -590,6 +590,7 @@ fn sessions_are_listed_by_model_run_outcome_and_time() {
         outcome,
         verify_outcome: None,
         since,
+        until: None,
         limit,
     };
     assert_eq!(list(all_at_once), [ids[2]]);

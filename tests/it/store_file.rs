@@ -570,6 +570,8 @@ fn the_file_itself_refuses_values_of_the_wrong_form() {
         ("models", "locked_files"),
         ("file_hashes", "sha256"),
         ("updates", "old_commit"),
+        ("change_notes", "old_commit"),
+        ("disk_samples", "day"),
         ("sessions", "state"),
         ("blobs", "content_id"),
         ("bad_files", "content_id"),

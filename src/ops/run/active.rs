@@ -29,6 +29,7 @@ use crate::ops::download::cache_choice;
 use crate::ops::lock::this_process;
 use crate::ops::login::save_refused_logins;
 use crate::ops::places::Places;
+use crate::ops::report::sample_disk;
 use crate::ops::services::Services;
 use crate::ops::sync::{
     CacheChoice, Planned, Proofs, SyncEvent, SyncRequest, SyncResult, Syncer, Target, TargetId,
@@ -522,6 +523,11 @@ impl<'a> ActiveRun<'a> {
         let status = self.sessions.values().fold(self.status, |worst, session| {
             worst.worst(session.status.unwrap_or(ExitStatus::Failed))
         });
+        if self.command != RunCommand::Prune
+            && let Err(err) = sample_disk(services, &sessions)
+        {
+            log::warn!("could not sample the disk use: {err:#}");
+        }
         let outcome = run_outcome(status);
         let end = RunEnd {
             at: finished_at,

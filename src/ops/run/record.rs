@@ -6,12 +6,14 @@ use anyhow::Result;
 
 use super::active::ActiveRun;
 use super::result::{events_of, state_after};
+use crate::domain::changes::ChangeNote;
 use crate::domain::model::{Model, ModelId};
 use crate::domain::moved_ref::MovedRef;
 use crate::domain::outcome::{Outcome, VerifyOutcome};
 use crate::domain::run::{Event, EventKind, RunCommand};
-use crate::domain::session::{SessionEnd, SessionId};
+use crate::domain::session::{ByteCounts, SessionEnd, SessionId};
 use crate::domain::time::Timestamp;
+use crate::ops::changes::keep_note;
 use crate::ops::moved_refs::PublishedRef;
 use crate::ops::services::Services;
 use crate::ops::sync::{SyncResult, Target};
@@ -58,6 +60,16 @@ impl ActiveRun<'_> {
             let Some(model) = model else {
                 return Ok(None);
             };
+            if let Some(changes) = &result.changes {
+                let bytes = if result.outcome == Outcome::Held && result.files.is_empty() {
+                    // The session counts the bytes of the published files.
+                    ByteCounts::default()
+                } else {
+                    result.progress.bytes
+                };
+                let note = keep_note(store, model.id, changes, bytes, now)?;
+                log_note(&target.label(), &note);
+            }
             let mut new_move = None;
             match result.verify_outcome {
                 None if self.command != RunCommand::Verify => {
@@ -139,6 +151,16 @@ impl ActiveRun<'_> {
             })?;
         }
         Ok(())
+    }
+}
+
+/// Logs the changes of an update, which `-v` shows.
+fn log_note(label: &str, note: &ChangeNote) {
+    const MOST_TITLES: usize = 5;
+    log::info!("{label}: {}", note.summary());
+    let commits = note.changes.commits.iter().flat_map(|new| &new.commits);
+    for commit in commits.take(MOST_TITLES) {
+        log::info!("{label}: {} {}", commit.commit.short(), commit.title);
     }
 }
 

@@ -173,6 +173,7 @@ fn plan_repair(
         asker.add_deltas(&mut plan);
     }
     Ok(Planned {
+        changes: None,
         // This run has read them, or the sample leaves them out.
         reused: Vec::new(),
         local_reads: LocalReads::default(),
