@@ -53,6 +53,7 @@ pub mod deletion;
 pub mod delta;
 pub mod field;
 pub mod filter;
+pub mod guard;
 pub mod health;
 pub mod hold;
 pub mod login;

@@ -1,0 +1,176 @@
+//! The selection of guards: the value of a setting and of a model's field.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::domain::hold::HoldReason;
+use crate::domain::nearest::nearest;
+use crate::domain::repo::RepoType;
+
+/// The reasons that are guards; each can be switched off.
+const GUARDS: &[HoldReason] = &[
+    HoldReason::NewCode,
+    HoldReason::ChangedCode,
+    HoldReason::NoSafetensors,
+    HoldReason::SizeChange,
+    HoldReason::LicenceChanged,
+    HoldReason::GatingChanged,
+    HoldReason::MassDeletion,
+    HoldReason::HistoryRewritten,
+    HoldReason::SecurityScan,
+    HoldReason::BadHeader,
+];
+
+const ALL: &str = "all";
+const OFF: &str = "off";
+
+/// The guards that judge the updates of a model.
+///
+/// Written as `all`, `off`, a list such as `new-code,bad-header`, or `all` without some:
+/// `all,-changed-code`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guards(BTreeSet<HoldReason>);
+
+/// A text that is no selection of guards.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct GuardError(String);
+
+impl Guards {
+    pub fn all() -> Self {
+        Self(GUARDS.iter().copied().collect())
+    }
+
+    pub fn off() -> Self {
+        Self(BTreeSet::new())
+    }
+
+    /// Tells whether a guard judges the updates of a repository.
+    ///
+    /// A space and a kernel consist of code, so that its updates say nothing there.
+    pub fn has(&self, guard: HoldReason, kind: RepoType) -> bool {
+        let is_code = matches!(guard, HoldReason::NewCode | HoldReason::ChangedCode);
+        let consists_of_code = matches!(kind, RepoType::Space | RepoType::Kernel);
+        self.0.contains(&guard) && !(is_code && consists_of_code)
+    }
+
+    /// Returns the guards of either selection, the stricter of two defaults.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        Self(self.0.union(&other.0).copied().collect())
+    }
+}
+
+impl Default for Guards {
+    fn default() -> Self {
+        Self::all()
+    }
+}
+
+impl FromStr for Guards {
+    type Err = GuardError;
+
+    fn from_str(text: &str) -> Result<Self, GuardError> {
+        let text = text.trim();
+        if text == OFF {
+            return Ok(Self::off());
+        }
+        let mut guards = BTreeSet::new();
+        for word in text.split(',').map(str::trim) {
+            match word.strip_prefix('-') {
+                Some(removed) => {
+                    guards.remove(&guard(removed)?);
+                }
+                None if word == ALL => guards.extend(GUARDS),
+                None => {
+                    guards.insert(guard(word)?);
+                }
+            }
+        }
+        Ok(Self(guards))
+    }
+}
+
+fn guard(word: &str) -> Result<HoldReason, GuardError> {
+    let mut guards = GUARDS.iter().copied();
+    guards.find(|guard| guard.as_str() == word).ok_or_else(|| {
+        let words: Vec<&str> = GUARDS.iter().map(|guard| guard.as_str()).collect();
+        let shown: String = word.chars().take(40).flat_map(char::escape_debug).collect();
+        let message = match nearest(word, words.iter().copied()) {
+            Some(near) => format!("there is no guard `{shown}`; did you mean `{near}`?"),
+            None => format!(
+                "there is no guard `{shown}`; it must be `{ALL}`, `{OFF}`, or a list of {}",
+                words.join(", ")
+            ),
+        };
+        GuardError(message)
+    })
+}
+
+impl fmt::Display for Guards {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words = |is_wanted: &dyn Fn(&HoldReason) -> bool, sign: &str| {
+            let guards = GUARDS.iter().filter(|guard| is_wanted(guard));
+            guards
+                .map(|guard| format!("{sign}{guard}"))
+                .collect::<Vec<_>>()
+        };
+        let text = if self.0.is_empty() {
+            OFF.to_owned()
+        } else if self.0.len() * 2 > GUARDS.len() {
+            let mut all = vec![ALL.to_owned()];
+            all.extend(words(&|guard| !self.0.contains(guard), "-"));
+            all.join(",")
+        } else {
+            words(&|guard| self.0.contains(guard), "").join(",")
+        };
+        f.pad(&text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_selection_is_written_as_it_is_read() {
+        for (text, written) in [
+            ("all", "all"),
+            ("off", "off"),
+            (" all , -changed-code ", "all,-changed-code"),
+            ("bad-header,new-code", "new-code,bad-header"),
+            ("new-code,-new-code", "off"),
+        ] {
+            let guards: Guards = text.parse().unwrap();
+            assert_eq!(guards.to_string(), written);
+            assert_eq!(written.parse(), Ok(guards));
+        }
+    }
+
+    #[test]
+    fn an_unknown_guard_is_refused_with_the_nearest_word() {
+        let refused = |text: &str| text.parse::<Guards>().unwrap_err().to_string();
+        assert!(refused("new-cod").contains("`new-code`"));
+        assert!(refused("").contains("a list of new-code, changed-code"));
+        // Losses are no guards: no setting lets an emptied repository through.
+        assert!(refused("no-files").contains("there is no guard"));
+        assert!(refused("all,off").contains("there is no guard"));
+    }
+
+    #[test]
+    fn code_is_the_ordinary_life_of_spaces_and_kernels() {
+        let all = Guards::all();
+        for guard in GUARDS {
+            assert!(all.has(*guard, RepoType::Model));
+            assert!(all.has(*guard, RepoType::Dataset));
+        }
+        for kind in [RepoType::Space, RepoType::Kernel] {
+            assert!(!all.has(HoldReason::NewCode, kind));
+            assert!(!all.has(HoldReason::ChangedCode, kind));
+            assert!(all.has(HoldReason::SecurityScan, kind));
+        }
+    }
+}
