@@ -51,6 +51,8 @@ mod engine;
 mod engine_lanes;
 mod failing_disk;
 mod fnmatch_corpus;
+#[cfg(unix)]
+mod guards;
 mod held_updates;
 mod hub_client;
 mod install_script;

@@ -34,6 +34,14 @@ const OFF: &str = "off";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Guards(BTreeSet<HoldReason>);
 
+/// The guards of an installation, and the limit of the guard `size-change`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuardRules {
+    pub guards: Guards,
+    /// The largest change of the selected bytes, in percent; `None` for any.
+    pub size_change: Option<u32>,
+}
+
 /// A text that is no selection of guards.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("{0}")]

@@ -14,6 +14,7 @@ use super::target::{CacheChoice, Target};
 use crate::cache::{Prove, Vanished};
 use crate::domain::adopt::{AdoptedFiles, AdoptedSources};
 use crate::domain::content::ContentId;
+use crate::domain::guard::Terms;
 use crate::domain::hold::Hold;
 use crate::domain::plan::{self, Action, LocalFacts, SyncPlan, plan_sync};
 use crate::domain::proof::ProofStamp;
@@ -39,6 +40,7 @@ pub enum Checked {
         reused: Vec<ReusedFile>,
         /// The current name of a renamed repository.
         renamed_to: Option<String>,
+        terms: Terms,
     },
     /// A rollback holds an older commit in place, and this commit is newer.
     Held {
@@ -112,6 +114,10 @@ pub struct Planned {
     pub local_reads: LocalReads,
     /// Adopted files that the plan uses.
     pub adopted: AdoptedSources,
+    /// Files whose headers are judged before the publication.
+    pub unjudged: BTreeSet<RepoPath>,
+    /// The terms of the repository.
+    pub terms: Terms,
 }
 
 impl Planned {
@@ -197,6 +203,7 @@ pub fn check(
             destination,
             commit,
             renamed_to,
+            terms: info.terms,
         });
     }
     let remote = match known {
@@ -212,6 +219,9 @@ pub fn check(
         remote: &remote,
         old_commit: old_commit.as_ref(),
         old_paths: &facts.previous,
+        hub,
+        terms: &info.terms,
+        rules: &choice.guards,
     };
     if let Some(hold) = update.hold()? {
         let published = hold.published.as_ref();
@@ -222,11 +232,14 @@ pub fn check(
             renamed_to,
         });
     }
+    let unjudged = update.unjudged()?;
     let adopted = add_adopted(&mut facts, &choice.adopted, &remote.selected(&filter));
     let mut planned = Planned {
         renamed_to,
         is_read_here,
         adopted,
+        unjudged,
+        terms: info.terms,
         ..plan(destination, remote, old_commit, facts, target, bad)?
     };
     if info.gated != Gated::No {
@@ -281,6 +294,8 @@ fn plan(
         moves_ref: target.model.is_some() || !hides_files(&remote, target, &facts.previous),
         local_reads: LocalReads::default(),
         adopted: AdoptedSources::default(),
+        unjudged: BTreeSet::new(),
+        terms: Terms::default(),
         renamed_to: None,
         destination,
         remote,

@@ -108,6 +108,7 @@ impl Syncer<'_> {
                 amount,
                 reused,
                 renamed_to,
+                terms,
             } => {
                 let path = destination.readable_at(&commit);
                 let progress = SessionProgress {
@@ -121,6 +122,7 @@ impl Syncer<'_> {
                 };
                 SyncResult {
                     renamed_to,
+                    terms,
                     files: reads.found_files(&reused),
                     ..SyncResult::without_files(outcome, None, progress)
                 }

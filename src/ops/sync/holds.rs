@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use anyhow::Result;
 
 use super::destination::TargetDestination;
-use super::target::{Target, is_accepted};
+use super::target::{Sibling, Target, is_accepted};
 use crate::domain::filter::Filter;
+use crate::domain::guard::{GuardRules, Terms};
 use crate::domain::hold::{Comparison, Finding, Hold};
 use crate::domain::model::EntryName;
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{Amount, NothingSelected, RemoteSnapshot};
+use crate::hub::HubClient;
 
 /// A commit that a target is offered.
 pub(super) struct Update<'a> {
@@ -21,6 +23,10 @@ pub(super) struct Update<'a> {
     pub old_commit: Option<&'a CommitSha>,
     /// The paths of the published files.
     pub old_paths: &'a BTreeSet<RepoPath>,
+    pub hub: &'a HubClient,
+    /// The terms of the repository now.
+    pub terms: &'a Terms,
+    pub rules: &'a GuardRules,
 }
 
 impl Update<'_> {
@@ -51,8 +57,25 @@ impl Update<'_> {
         self.amount(old.as_ref(), &self.target.filter)
     }
 
+    /// Returns the siblings for which no person has accepted the commit.
+    pub(super) fn unaccepted_siblings(&self) -> impl Iterator<Item = &Sibling> {
+        let siblings = self.target.siblings.iter();
+        siblings.filter(|it| !is_accepted(it.accepted.as_ref(), &self.remote.commit))
+    }
+
     fn findings(&self) -> Result<Vec<Finding>> {
-        let Some(old) = self.old_commit.filter(|old| **old != self.remote.commit) else {
+        let commit = &self.remote.commit;
+        // A person who accepts the commit has read which model loses files by it.
+        if self.target.accepts(commit) || self.old_commit == Some(commit) {
+            return Ok(Vec::new());
+        }
+        let mut findings = self.losses()?;
+        findings.extend(self.judge()?);
+        Ok(findings)
+    }
+
+    fn losses(&self) -> Result<Vec<Finding>> {
+        let Some(old) = self.old_commit else {
             return Ok(Vec::new());
         };
         let target = self.target;
@@ -65,17 +88,11 @@ impl Update<'_> {
             };
             compared.loss()
         };
-        // A person who accepts the commit has read which model loses files by it.
-        if target.accepts(&self.remote.commit) {
-            return Ok(Vec::new());
-        }
         if let Some(own) = loss(&target.filter, None) {
             return Ok(vec![own]);
         }
-        let siblings = target.siblings.iter();
-        let siblings =
-            siblings.filter(|it| !is_accepted(it.accepted.as_ref(), &self.remote.commit));
-        let losses = siblings.filter_map(|sibling| loss(&sibling.filter, Some(&sibling.name)));
+        let siblings = self.unaccepted_siblings();
+        let losses = siblings.filter_map(|it| loss(&it.filter, Some(&it.name)));
         Ok(losses.take(1).collect())
     }
 
