@@ -53,6 +53,7 @@ mod failing_disk;
 mod fnmatch_corpus;
 #[cfg(unix)]
 mod guards;
+mod header_corpus;
 mod held_updates;
 mod hub_client;
 mod install_script;

@@ -10,7 +10,7 @@ use crate::domain::hold::{Finding, HoldReason};
 use crate::domain::repo::RepoPath;
 
 /// The largest configuration that is read. Those of tokenizers list added words.
-pub const MAX_CONFIG_BYTES: u64 = 8 << 20;
+pub const MAX_CONFIG_BYTES: u64 = 4 << 20;
 
 /// The files in which loaders look for `auto_map`.
 const CONFIGS: &[&str] = &[

@@ -12,7 +12,7 @@ use crate::domain::snapshot::RemoteSnapshot;
 const MAX_SHARDS: usize = 100_000;
 
 /// The most bytes that are read of an index; the largest known have some ten megabytes.
-const MAX_INDEX_BYTES: u64 = 256 << 20;
+const MAX_INDEX_BYTES: u64 = 64 << 20;
 
 /// The names of the shards in an index.
 pub struct Index(Vec<String>);

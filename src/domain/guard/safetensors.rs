@@ -40,22 +40,24 @@ pub(super) struct Tensor {
 }
 
 impl Tensor {
-    /// Checks that type and shape need as many bytes as the offsets give. The size of an
-    /// unknown type is unknown, because new ones come with new hardware.
-    pub(super) fn new(dtype: &str, shape: &[u64], start: u64, end: u64) -> Result<Self, String> {
+    /// Checks that so many numbers of a type have as many bytes as the offsets give;
+    /// `None` are too many. The size of an unknown type is unknown, because new ones come with new hardware.
+    pub(super) fn new(
+        dtype: &str,
+        count: Option<u64>,
+        start: u64,
+        end: u64,
+    ) -> Result<Self, String> {
         if end < start {
             return Err(format!("a tensor ends at {end} and begins at {start}"));
         }
         if let Some((_, bits)) = DTYPES.iter().find(|(known, _)| *known == dtype) {
-            let count = shape
-                .iter()
-                .try_fold(*bits, |product, n| product.checked_mul(*n))
-                .ok_or("the shape of a tensor is too large")?;
-            if !count.is_multiple_of(8) || count / 8 != end - start {
+            let n_bits = count.and_then(|count| count.checked_mul(*bits));
+            let n_bits = n_bits.ok_or("the shape of a tensor is too large")?;
+            let n_bytes = end - start;
+            if !n_bits.is_multiple_of(8) || n_bits / 8 != n_bytes {
                 return Err(format!(
-                    "a tensor of {} {dtype} bits has {} bytes",
-                    count,
-                    end - start
+                    "a tensor of {n_bits} {dtype} bits has {n_bytes} bytes"
                 ));
             }
         }

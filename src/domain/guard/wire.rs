@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::Read;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::safetensors::Tensor;
 
@@ -14,7 +14,8 @@ pub(super) fn read_tensors(json: impl Read) -> Result<Vec<Tensor>, String> {
     #[derive(Deserialize)]
     struct Entry {
         dtype: String,
-        shape: Vec<u64>,
+        #[serde(deserialize_with = "count")]
+        shape: Option<u64>,
         data_offsets: (u64, u64),
     }
     struct Tensors;
@@ -29,12 +30,12 @@ pub(super) fn read_tensors(json: impl Read) -> Result<Vec<Tensor>, String> {
             let mut tensors = Vec::new();
             while let Some(name) = map.next_key::<String>()? {
                 if name == "__metadata__" {
-                    map.next_value::<Option<BTreeMap<String, String>>>()?;
+                    map.next_value::<Texts>()?;
                     continue;
                 }
                 let entry: Entry = map.next_value()?;
                 let (start, end) = entry.data_offsets;
-                let tensor = Tensor::new(&entry.dtype, &entry.shape, start, end);
+                let tensor = Tensor::new(&entry.dtype, entry.shape, start, end);
                 tensors.push(tensor.map_err(A::Error::custom)?);
             }
             Ok(tensors)
@@ -45,6 +46,60 @@ pub(super) fn read_tensors(json: impl Read) -> Result<Vec<Tensor>, String> {
     // A writer may pad the header with spaces.
     let tensors = tensors.and_then(|tensors| reader.end().map(|()| tensors));
     tensors.map_err(|error| reason(&error))
+}
+
+/// Multiplies the numbers of a shape; `None` if the product is too large.
+fn count<'de, D: serde::Deserializer<'de>>(shape: D) -> Result<Option<u64>, D::Error> {
+    /// More dimensions than any library can load.
+    const MAX_DIMENSIONS: usize = 64;
+    struct Shape;
+    impl<'de> Visitor<'de> for Shape {
+        type Value = Option<u64>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of numbers")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Option<u64>, A::Error> {
+            let mut product = Some(1_u64);
+            let mut n_dimensions = 0;
+            while let Some(n) = list.next_element()? {
+                product = product.and_then(|product| product.checked_mul(n));
+                n_dimensions += 1;
+                if n_dimensions > MAX_DIMENSIONS {
+                    return Err(A::Error::custom("a tensor has too many dimensions"));
+                }
+            }
+            Ok(product)
+        }
+    }
+    shape.deserialize_seq(Shape)
+}
+
+/// An object of texts, none of which is kept.
+struct Texts;
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: serde::Deserializer<'de>>(value: D) -> Result<Self, D::Error> {
+        struct OfTexts;
+        impl<'de> Visitor<'de> for OfTexts {
+            type Value = Texts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of texts")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Texts, A::Error> {
+                while map.next_entry::<IgnoredAny, String>()?.is_some() {}
+                Ok(Texts)
+            }
+
+            fn visit_unit<E>(self) -> Result<Texts, E> {
+                Ok(Texts)
+            }
+        }
+        value.deserialize_any(OfTexts)
+    }
 }
 
 /// Reads the names of the shards in an index, each once.

@@ -103,12 +103,12 @@ nights! {
     the_history_cannot_be_read_tonight: |world| {
         world.env.hub().fault(On::api(Api::Commits), Fault::Status(500));
         world.publish(|draft| draft.file("README.md", b"fine"));
-    } => "first | - | mail status | 5";
+    } => "first | - | - | 5";
 
     a_configuration_cannot_be_read_tonight: |world| {
         world.env.hub().fault(On::content("config.json"), Fault::Status(500));
         world.publish(|draft| draft.file("config.json", b"{\"x\":1}"));
-    } => "first | - | mail status | 5";
+    } => "first | - | - | 5";
 }
 
 #[test]

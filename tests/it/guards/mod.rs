@@ -8,7 +8,7 @@
 //! - Published: `first` (the commit that was there when the row began), `new` (the newest
 //!   one upstream), `other`, or `none`.
 //! - Held: the words of the findings, `+` between them, or `-`.
-//! - Told: the events of hooks, then `mail` if the tick printed anything, then `status` if
+//! - Told: the events of hooks without `on_`, then `mail` if the tick printed anything, then `status` if
 //!   `hfdl status` warns; or `-`.
 //!
 //! With several models the first two columns have one part for each, by name. The world of
@@ -211,7 +211,9 @@ impl World {
 
     fn told(&self, tick: &Ran) -> String {
         let heard = fs::read_to_string(self.env.root().join("told")).unwrap_or_default();
-        let mut words: Vec<&str> = heard.lines().collect();
+        let events = heard.lines();
+        let events = events.map(|event| event.strip_prefix("on_").unwrap_or(event));
+        let mut words: Vec<&str> = events.collect();
         if !tick.stdout().is_empty() || !tick.stderr().is_empty() {
             words.push("mail");
         }
