@@ -108,6 +108,7 @@ impl Syncer<'_> {
                 amount,
                 reused,
                 renamed_to,
+                note,
             } => {
                 let path = destination.readable_at(&commit);
                 let progress = SessionProgress {
@@ -121,6 +122,7 @@ impl Syncer<'_> {
                 };
                 SyncResult {
                     renamed_to,
+                    note: Some(note),
                     files: reads.found_files(&reused),
                     ..SyncResult::without_files(outcome, None, progress)
                 }
@@ -141,12 +143,14 @@ impl Syncer<'_> {
                 hold,
                 published,
                 renamed_to,
+                note,
             } => {
                 if let (Some(_), Some(commit)) = (&target.known_commit, &hold.published) {
                     rollback::hold(&self.cache, target, commit);
                 }
                 SyncResult {
                     renamed_to,
+                    note: Some(note),
                     ..hold_update(target, hold, published)
                 }
             }

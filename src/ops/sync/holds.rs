@@ -7,8 +7,9 @@ use anyhow::Result;
 use super::destination::TargetDestination;
 use super::target::{Target, is_accepted};
 use crate::domain::filter::Filter;
-use crate::domain::hold::{Comparison, Finding, Hold};
+use crate::domain::hold::{Comparison, Finding, Hold, HoldReason};
 use crate::domain::model::EntryName;
+use crate::domain::policy::Policy;
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{Amount, NothingSelected, RemoteSnapshot};
 
@@ -21,6 +22,8 @@ pub(super) struct Update<'a> {
     pub old_commit: Option<&'a CommitSha>,
     /// The paths of the published files.
     pub old_paths: &'a BTreeSet<RepoPath>,
+    /// The followed tag names another commit than before.
+    pub has_tag_moved: bool,
 }
 
 impl Update<'_> {
@@ -69,14 +72,37 @@ impl Update<'_> {
         if target.accepts(&self.remote.commit) {
             return Ok(Vec::new());
         }
+        let mut findings: Vec<Finding> = self.policy_findings(old).into_iter().collect();
         if let Some(own) = loss(&target.filter, None) {
-            return Ok(vec![own]);
+            findings.push(own);
+            return Ok(findings);
         }
         let siblings = target.siblings.iter();
         let siblings =
             siblings.filter(|it| !is_accepted(it.accepted.as_ref(), &self.remote.commit));
         let losses = siblings.filter_map(|sibling| loss(&sibling.filter, Some(&sibling.name)));
-        Ok(losses.take(1).collect())
+        findings.extend(losses.take(1));
+        Ok(findings)
+    }
+
+    /// Returns the findings of the policy; the first download needs no approval.
+    fn policy_findings(&self, old: &CommitSha) -> Vec<Finding> {
+        let (target, commit) = (self.target, &self.remote.commit);
+        if target.is_accepted_by_any(commit) {
+            return Vec::new();
+        }
+        let mut findings = Vec::new();
+        if target.policy.rules.policy == Policy::Approve && target.published().is_some() {
+            let detail = format!("upstream is at {commit}, and the policy asks for an approval");
+            let reason = HoldReason::Approval;
+            findings.push(Finding { reason, detail });
+        }
+        if self.has_tag_moved {
+            let detail = format!("the followed tag was moved from {old} to {commit}");
+            let reason = HoldReason::HistoryRewritten;
+            findings.push(Finding { reason, detail });
+        }
+        findings
     }
 
     /// Measures the selected files of a published commit. A commit of another program

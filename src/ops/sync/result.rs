@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::target::TargetId;
 use crate::domain::hold::Hold;
 use crate::domain::outcome::{Outcome, VerifyOutcome};
+use crate::domain::policy::PolicyNote;
 use crate::domain::session::{SessionFile, SessionProgress, Trouble};
 use crate::sys::stop::StopReason;
 
@@ -76,6 +77,8 @@ pub struct SyncResult {
     pub stopped: Option<StopReason>,
     /// The Hub's present name of the repository, when it was renamed.
     pub renamed_to: Option<String>,
+    /// The facts about the policy, if the Hub has answered.
+    pub note: Option<PolicyNote>,
     /// The newer commit that is held, and why.
     pub hold: Option<Hold>,
     /// This machine had no network at all.
@@ -101,6 +104,7 @@ impl SyncResult {
             moved: Vec::new(),
             stopped: None,
             renamed_to: None,
+            note: None,
             hold: None,
             is_offline: false,
             abandoned_deltas: Vec::new(),

@@ -314,6 +314,7 @@ impl SyncRecord {
             files: self.files,
             stopped,
             renamed_to: self.planned.renamed_to.clone(),
+            note: Some(self.planned.note.clone()),
             abandoned_deltas: self.abandoned,
             hold: self.hold,
             ..SyncResult::without_files(outcome, self.failure, self.progress)

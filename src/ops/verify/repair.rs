@@ -13,6 +13,7 @@ use crate::domain::adopt::AdoptedSources;
 use crate::domain::model::Priority;
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::plan_sync;
+use crate::domain::policy::PolicyNote;
 use crate::domain::queue_order::QueueOrder;
 use crate::domain::repo::RepoPath;
 use crate::domain::repo_arg::escape_pattern;
@@ -173,6 +174,7 @@ fn plan_repair(
         is_read_here: true,
         moves_ref: false,
         renamed_to: None,
+        note: PolicyNote::default(),
         distrusted,
     })
 }
