@@ -15,6 +15,7 @@ use crate::domain::hold::{HeldUpdate, Pin};
 use crate::domain::login::TokenName;
 use crate::domain::model::{EntryName, Model, ModelId, ModelSpec, ModelState, Tag};
 use crate::domain::outcome::UpstreamState;
+use crate::domain::policy::{FollowedTag, UpdateWait};
 use crate::domain::repo::Repo;
 use crate::domain::schedule::ScheduleId;
 use crate::domain::time::Timestamp;
@@ -59,6 +60,11 @@ impl Store {
             "update_commit": update.map(|update| update.commit.as_str()),
             "pinned_commit": state.pinned.as_ref().map(|pin| pin.commit.as_str()),
             "pinned_by": state.pinned.as_ref().map(|pin| pin.by.as_str()),
+            "waiting_commit": state.wait.as_ref().map(|wait| wait.commit.as_str()),
+            "waiting_until": state.wait.as_ref().map(|wait| seconds(wait.until)),
+            "followed_tag": state.followed.as_ref().map(|it| it.tag.as_str()),
+            "followed_target": state.followed.as_ref().map(|it| it.target.as_str()),
+            "followed_commit": state.followed.as_ref().map(|it| it.commit.as_str()),
             "published_commit": state.published_commit.as_ref().map(|commit| commit.as_str()),
             "published_at": state.published_at.map(seconds),
             "published_licence": state.published_terms.licence,
@@ -290,6 +296,8 @@ fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
             held_commit: row.parsed_if_any("held_commit")?,
             held_update: read_held_update(row)?,
             pinned: read_pin(row)?,
+            wait: read_wait(row)?,
+            followed: read_followed(row)?,
             published_commit: row.parsed_if_any("published_commit")?,
             published_at: row.time_if_any("published_at")?,
             published_terms: Terms {
@@ -329,4 +337,23 @@ fn read_pin(row: &Row<'_>) -> rusqlite::Result<Option<Pin>> {
     };
     let by = row.parsed("pinned_by")?;
     Ok(Some(Pin { commit, by }))
+}
+
+fn read_wait(row: &Row<'_>) -> rusqlite::Result<Option<UpdateWait>> {
+    let Some(commit) = row.parsed_if_any("waiting_commit")? else {
+        return Ok(None);
+    };
+    let until = row.time("waiting_until")?;
+    Ok(Some(UpdateWait { commit, until }))
+}
+
+fn read_followed(row: &Row<'_>) -> rusqlite::Result<Option<FollowedTag>> {
+    let Some(tag) = row.parsed_if_any("followed_tag")? else {
+        return Ok(None);
+    };
+    Ok(Some(FollowedTag {
+        tag,
+        target: row.parsed("followed_target")?,
+        commit: row.parsed("followed_commit")?,
+    }))
 }

@@ -5,9 +5,10 @@ use std::str::FromStr;
 
 use super::ModelSpec;
 use crate::domain::guard::Terms;
-use crate::domain::hold::{HeldUpdate, Pin};
+use crate::domain::hold::{HeldUpdate, Pin, PinKind};
 use crate::domain::moved_ref::RefTarget;
 use crate::domain::outcome::{Outcome, UpstreamState, VerifyOutcome, words};
+use crate::domain::policy::{FollowedTag, Policy, UpdateWait};
 use crate::domain::repo::{CommitSha, NameError};
 use crate::domain::time::{Timestamp, believed};
 
@@ -69,6 +70,10 @@ pub struct ModelState {
     pub held_update: Option<HeldUpdate>,
     /// The commit that the model stays at.
     pub pinned: Option<Pin>,
+    /// A newer commit that a delay keeps from being taken.
+    pub wait: Option<UpdateWait>,
+    /// The tag that the model follows.
+    pub followed: Option<FollowedTag>,
     pub published_commit: Option<CommitSha>,
     pub published_at: Option<Timestamp>,
     /// The terms of the repository when that commit was published.
@@ -95,6 +100,8 @@ impl Default for ModelState {
             held_commit: None,
             held_update: None,
             pinned: None,
+            wait: None,
+            followed: None,
             published_commit: None,
             published_at: None,
             published_terms: Terms::default(),
@@ -151,11 +158,37 @@ impl ModelState {
     /// Everything found out belongs to one repository at one revision in one
     /// place: with another of these it is a model that no run has seen yet.
     pub fn after_edit(&self, old: &ModelSpec, new: &ModelSpec) -> Self {
-        if new.is_same_revision(old) {
-            self.clone()
-        } else {
-            Self::default()
+        if !new.is_same_revision(old) {
+            return Self::default();
         }
+        let mut state = self.clone();
+        if new.update.policy != old.update.policy {
+            state.pin_by_policy(new);
+        }
+        if new.update != old.update {
+            state.wait = None;
+        }
+        state
+    }
+
+    /// Pins the model where its policy says so: at a commit that is written out, else at
+    /// the published one. Without either the next check finds the commit.
+    fn pin_by_policy(&mut self, spec: &ModelSpec) {
+        if self
+            .pinned
+            .as_ref()
+            .is_some_and(|pin| pin.by == PinKind::Lock)
+        {
+            return;
+        }
+        let choice = spec.update.policy.as_ref();
+        let pin = choice.filter(|choice| choice.policy == Policy::Pin);
+        let commit = pin.and_then(|choice| match &choice.commit {
+            Some(commit) => commit.as_commit(),
+            None => self.published_commit.clone(),
+        });
+        let by = PinKind::Policy;
+        self.pinned = commit.map(|commit| Pin { commit, by });
     }
 }
 

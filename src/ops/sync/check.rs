@@ -11,17 +11,19 @@ use super::destination::{DestinationWriter, StampedFile, TargetDestination};
 use super::holds::Update;
 use super::local_reads::LocalReads;
 use super::target::{CacheChoice, Target};
+use super::upstream::{self, Upstream};
 use crate::cache::{Prove, Vanished};
 use crate::domain::adopt::{AdoptedFiles, AdoptedSources};
 use crate::domain::content::ContentId;
 use crate::domain::guard::Terms;
 use crate::domain::hold::Hold;
 use crate::domain::plan::{self, Action, LocalFacts, SyncPlan, plan_sync};
+use crate::domain::policy::PolicyNote;
 use crate::domain::proof::ProofStamp;
-use crate::domain::repo::{CommitSha, RepoPath, Revision};
+use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{Amount, RemoteFile, RemoteSnapshot};
 use crate::download::has_content;
-use crate::hub::{Gated, HubClient};
+use crate::hub::HubClient;
 use crate::ops::adopt::{has_two_names, is_changed};
 use crate::ops::login::HubClients;
 use crate::ops::parallel::{QUESTIONS_AT_ONCE, map_at_once};
@@ -41,6 +43,8 @@ pub enum Checked {
         /// The current name of a renamed repository.
         renamed_to: Option<String>,
         terms: Terms,
+        /// The facts about the policy, for the next check.
+        note: PolicyNote,
     },
     /// A rollback holds an older commit in place, and this commit is newer.
     Held {
@@ -54,6 +58,8 @@ pub enum Checked {
         /// The folder of the published commit, and its selected files.
         published: Option<(PathBuf, Amount)>,
         renamed_to: Option<String>,
+        /// The facts about the policy, for the next check.
+        note: PolicyNote,
     },
     Planned(Box<Planned>),
 }
@@ -106,6 +112,8 @@ pub struct Planned {
     pub moves_ref: bool,
     /// The current name of a renamed repository.
     pub renamed_to: Option<String>,
+    /// The facts about the policy, for the next check.
+    pub note: PolicyNote,
     /// Contents whose stored files must not be used even if their size is right.
     pub distrusted: BTreeSet<ContentId>,
     /// Files in the destination that are used unchanged.
@@ -179,16 +187,20 @@ pub fn check(
     // Before the request to the Hub: a rollback that holds a model also writes.
     let destination = TargetDestination::new(choice, target)?;
     let hub = &clients.with_token(target.token_name.as_ref())?;
-    let pinned = target.pinned.as_ref().map(Revision::from);
-    let info = hub
-        .revision(&target.repo, pinned.as_ref().unwrap_or(&target.revision))
-        .map_err(|error| hub.explain_absence(error, target.needs_token))?;
-    let commit = info.commit;
+    let Upstream {
+        commit,
+        renamed_to,
+        is_gated,
+        terms,
+        note,
+    } = upstream::find(hub, target).map_err(|err| match err.downcast() {
+        Ok(error) => hub.explain_absence(error, target.needs_token).into(),
+        Err(err) => err,
+    })?;
     if let Some(held) = target.held_commit.as_ref().filter(|held| **held != commit) {
         let path = destination.readable_at(held);
         return Ok(Checked::Held { commit, path });
     }
-    let renamed_to = (info.id != target.repo.id).then(|| info.id.to_string());
     let known = destination.stored_listing(&commit)?;
     let old_commit = destination.published(target, known.as_ref())?;
     let is_read_here = destination.is_read_at(&target.revision, &commit)?;
@@ -203,7 +215,8 @@ pub fn check(
             destination,
             commit,
             renamed_to,
-            terms: info.terms,
+            terms,
+            note,
         });
     }
     let remote = match known {
@@ -220,8 +233,9 @@ pub fn check(
         old_commit: old_commit.as_ref(),
         old_paths: &facts.previous,
         hub,
-        terms: &info.terms,
+        terms: &terms,
         rules: &choice.guards,
+        has_tag_moved: note.has_tag_moved,
     };
     if let Some(hold) = update.hold()? {
         let published = hold.published.as_ref();
@@ -230,19 +244,21 @@ pub fn check(
             published: published.map(|path| (path, update.published_amount())),
             hold,
             renamed_to,
+            note,
         });
     }
     let unjudged = update.unjudged()?;
     let adopted = add_adopted(&mut facts, &choice.adopted, &remote.selected(&filter));
     let mut planned = Planned {
         renamed_to,
+        note,
         is_read_here,
         adopted,
         unjudged,
-        terms: info.terms,
+        terms,
         ..plan(destination, remote, old_commit, facts, target, bad)?
     };
-    if info.gated != Gated::No {
+    if is_gated {
         check_access(hub, target, &planned)?;
     }
     // A forced sync reuses no stored bytes.
@@ -297,6 +313,7 @@ fn plan(
         unjudged: BTreeSet::new(),
         terms: Terms::default(),
         renamed_to: None,
+        note: PolicyNote::default(),
         destination,
         remote,
         plan,

@@ -109,6 +109,7 @@ impl Syncer<'_> {
                 reused,
                 renamed_to,
                 terms,
+                note,
             } => {
                 let path = destination.readable_at(&commit);
                 let progress = SessionProgress {
@@ -123,6 +124,7 @@ impl Syncer<'_> {
                 SyncResult {
                     renamed_to,
                     terms,
+                    note: Some(note),
                     files: reads.found_files(&reused),
                     ..SyncResult::without_files(outcome, None, progress)
                 }
@@ -143,12 +145,14 @@ impl Syncer<'_> {
                 hold,
                 published,
                 renamed_to,
+                note,
             } => {
                 if let (Some(_), Some(commit)) = (&target.known_commit, &hold.published) {
                     rollback::hold(&self.cache, target, commit);
                 }
                 SyncResult {
                     renamed_to,
+                    note: Some(note),
                     ..hold_update(target, hold, published)
                 }
             }

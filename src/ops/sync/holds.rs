@@ -8,8 +8,9 @@ use super::destination::TargetDestination;
 use super::target::{Sibling, Target, is_accepted};
 use crate::domain::filter::Filter;
 use crate::domain::guard::{GuardRules, Terms};
-use crate::domain::hold::{Comparison, Finding, Hold};
+use crate::domain::hold::{Comparison, Finding, Hold, HoldReason};
 use crate::domain::model::EntryName;
+use crate::domain::policy::Policy;
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{Amount, NothingSelected, RemoteSnapshot};
 use crate::hub::HubClient;
@@ -23,6 +24,8 @@ pub(super) struct Update<'a> {
     pub old_commit: Option<&'a CommitSha>,
     /// The paths of the published files.
     pub old_paths: &'a BTreeSet<RepoPath>,
+    /// The followed tag names another commit than before.
+    pub has_tag_moved: bool,
     pub hub: &'a HubClient,
     /// The terms of the repository now.
     pub terms: &'a Terms,
@@ -69,7 +72,11 @@ impl Update<'_> {
         if self.target.accepts(commit) || self.old_commit == Some(commit) {
             return Ok(Vec::new());
         }
-        let mut findings = self.losses()?;
+        let mut findings = match self.old_commit {
+            Some(old) => self.policy_findings(old),
+            None => Vec::new(),
+        };
+        findings.extend(self.losses()?);
         findings.extend(self.judge()?);
         Ok(findings)
     }
@@ -94,6 +101,26 @@ impl Update<'_> {
         let siblings = self.unaccepted_siblings();
         let losses = siblings.filter_map(|it| loss(&it.filter, Some(&it.name)));
         Ok(losses.take(1).collect())
+    }
+
+    /// Returns the findings of the policy; the first download needs no approval.
+    fn policy_findings(&self, old: &CommitSha) -> Vec<Finding> {
+        let (target, commit) = (self.target, &self.remote.commit);
+        if target.is_accepted_by_any(commit) {
+            return Vec::new();
+        }
+        let mut findings = Vec::new();
+        if target.policy.rules.policy == Policy::Approve && target.published().is_some() {
+            let detail = format!("upstream is at {commit}, and the policy asks for an approval");
+            let reason = HoldReason::Approval;
+            findings.push(Finding { reason, detail });
+        }
+        if self.has_tag_moved {
+            let detail = format!("the followed tag was moved from {old} to {commit}");
+            let reason = HoldReason::HistoryRewritten;
+            findings.push(Finding { reason, detail });
+        }
+        findings
     }
 
     /// Measures the selected files of a published commit. A commit of another program

@@ -39,6 +39,7 @@ mod source;
 mod syncer;
 mod target;
 mod target_sync;
+mod upstream;
 
 pub use crate::cache::Vanished;
 pub use check::{BadFiles, Checked, MissingFile, Planned, check_all};
@@ -49,4 +50,4 @@ pub use preflight::{NoFiles, NoSpace, TooLarge};
 pub use proofs::Proofs;
 pub use result::{SyncEvent, SyncResult};
 pub use syncer::Syncer;
-pub use target::{CacheChoice, Sibling, SyncRequest, Target, TargetId, siblings_of};
+pub use target::{CacheChoice, PolicyInput, Sibling, SyncRequest, Target, TargetId, siblings_of};

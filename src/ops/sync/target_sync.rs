@@ -314,6 +314,7 @@ impl SyncRecord {
             stopped,
             renamed_to: self.planned.renamed_to.clone(),
             terms: self.planned.terms.clone(),
+            note: Some(self.planned.note.clone()),
             abandoned_deltas: self.abandoned,
             hold: self.hold,
             ..SyncResult::without_files(outcome, self.failure, self.progress)

@@ -14,6 +14,7 @@ use crate::domain::guard::Terms;
 use crate::domain::model::Priority;
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::plan_sync;
+use crate::domain::policy::PolicyNote;
 use crate::domain::queue_order::QueueOrder;
 use crate::domain::repo::RepoPath;
 use crate::domain::repo_arg::escape_pattern;
@@ -176,6 +177,7 @@ fn plan_repair(
         is_read_here: true,
         moves_ref: false,
         renamed_to: None,
+        note: PolicyNote::default(),
         distrusted,
     })
 }
