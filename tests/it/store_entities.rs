@@ -65,6 +65,8 @@ fn an_edit_changes_what_was_said_and_keeps_what_was_found_out() {
             commit: commit('d'),
             by: PinKind::Lock,
         }),
+        wait: None,
+        followed: None,
         published_commit: Some(commit('b')),
         published_at: Some(at(2)),
         published_terms: Terms {

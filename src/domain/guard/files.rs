@@ -11,7 +11,7 @@ use crate::domain::units::ByteSize;
 
 /// The files of the published and of the new commit that one filter selects.
 pub struct Update<'a> {
-    pub kind: RepoType,
+    pub(super) kind: RepoType,
     old: BTreeMap<&'a str, &'a RemoteFile>,
     new: BTreeMap<&'a str, &'a RemoteFile>,
 }
@@ -37,7 +37,7 @@ impl<'a> Update<'a> {
     }
 
     /// Returns the files with other bytes than in the published commit.
-    pub fn changed(&self) -> impl Iterator<Item = &'a RemoteFile> {
+    pub(super) fn changed(&self) -> impl Iterator<Item = &'a RemoteFile> {
         self.new.values().copied().filter(|file| {
             let old = self.old.get(file.path.as_str());
             old.is_some_and(|old| old.content != file.content)
@@ -49,11 +49,6 @@ impl<'a> Update<'a> {
         let old = self.old.values();
         old.copied()
             .filter(|file| !self.new.contains_key(file.path.as_str()))
-    }
-
-    /// Returns the file of a path in the new commit.
-    pub fn find(&self, path: &str) -> Option<&'a RemoteFile> {
-        self.new.get(path).copied()
     }
 
     /// Returns the file of a path in the published commit.

@@ -11,7 +11,7 @@ use crate::domain::nearest::nearest;
 use crate::domain::repo::RepoType;
 
 /// The reasons that are guards; each can be switched off.
-const GUARDS: &[HoldReason] = &[
+pub const GUARDS: &[HoldReason] = &[
     HoldReason::NewCode,
     HoldReason::ChangedCode,
     HoldReason::NoSafetensors,
@@ -27,16 +27,17 @@ const GUARDS: &[HoldReason] = &[
 const ALL: &str = "all";
 const OFF: &str = "off";
 
-/// The guards that judge the updates of a model.
+/// The guards that judge updates; all of them are off by default.
 ///
 /// Written as `all`, `off`, a list such as `new-code,bad-header`, or `all` without some:
 /// `all,-changed-code`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Guards(BTreeSet<HoldReason>);
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Guards(pub BTreeSet<HoldReason>);
 
 /// The guards of an installation, and the limit of the guard `size-change`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GuardRules {
+    /// The guards of models that name none themselves or by their tags.
     pub guards: Guards,
     /// The largest change of the selected bytes, in percent; `None` for any.
     pub size_change: Option<u32>,
@@ -52,8 +53,25 @@ impl Guards {
         Self(GUARDS.iter().copied().collect())
     }
 
-    pub fn off() -> Self {
-        Self(BTreeSet::new())
+    /// Parses words, each of which may be a list with commas.
+    pub fn parse<T: AsRef<str>>(texts: &[T]) -> Result<Self, GuardError> {
+        let texts: Vec<&str> = texts.iter().map(AsRef::as_ref).collect();
+        texts.join(",").parse()
+    }
+
+    /// Returns the words of the selection.
+    pub fn words(&self) -> Vec<String> {
+        let guards = GUARDS.iter();
+        if self.0.is_empty() {
+            return vec![OFF.to_owned()];
+        }
+        if self.0.len() * 2 <= GUARDS.len() {
+            let on = guards.filter(|guard| self.0.contains(guard));
+            return on.map(ToString::to_string).collect();
+        }
+        let removed = guards.filter(|guard| !self.0.contains(guard));
+        let removed = removed.map(|guard| format!("-{guard}"));
+        std::iter::once(ALL.to_owned()).chain(removed).collect()
     }
 
     /// Tells whether a guard judges the updates of a repository.
@@ -64,18 +82,6 @@ impl Guards {
         let consists_of_code = matches!(kind, RepoType::Space | RepoType::Kernel);
         self.0.contains(&guard) && !(is_code && consists_of_code)
     }
-
-    /// Returns the guards of either selection, the stricter of two defaults.
-    #[must_use]
-    pub fn union(&self, other: &Self) -> Self {
-        Self(self.0.union(&other.0).copied().collect())
-    }
-}
-
-impl Default for Guards {
-    fn default() -> Self {
-        Self::all()
-    }
 }
 
 impl FromStr for Guards {
@@ -84,7 +90,7 @@ impl FromStr for Guards {
     fn from_str(text: &str) -> Result<Self, GuardError> {
         let text = text.trim();
         if text == OFF {
-            return Ok(Self::off());
+            return Ok(Self::default());
         }
         let mut guards = BTreeSet::new();
         for word in text.split(',').map(str::trim) {
@@ -120,22 +126,7 @@ fn guard(word: &str) -> Result<HoldReason, GuardError> {
 
 impl fmt::Display for Guards {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = |is_wanted: &dyn Fn(&HoldReason) -> bool, sign: &str| {
-            let guards = GUARDS.iter().filter(|guard| is_wanted(guard));
-            guards
-                .map(|guard| format!("{sign}{guard}"))
-                .collect::<Vec<_>>()
-        };
-        let text = if self.0.is_empty() {
-            OFF.to_owned()
-        } else if self.0.len() * 2 > GUARDS.len() {
-            let mut all = vec![ALL.to_owned()];
-            all.extend(words(&|guard| !self.0.contains(guard), "-"));
-            all.join(",")
-        } else {
-            words(&|guard| self.0.contains(guard), "").join(",")
-        };
-        f.pad(&text)
+        f.pad(&self.words().join(","))
     }
 }
 

@@ -192,7 +192,7 @@ impl Settings {
     pub fn guard_rules(&self) -> GuardRules {
         let guards = match self.values.get(&SettingKey::UpdateGuards) {
             Some((SettingValue::Guards(guards), _)) => guards.clone(),
-            _ => Guards::default(),
+            _ => Guards::all(),
         };
         let size_change = match self.values.get(&SettingKey::UpdateSizeChange) {
             Some((SettingValue::Percent(percent), _)) => *percent,

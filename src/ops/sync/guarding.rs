@@ -14,7 +14,7 @@ use super::holds::Update;
 use crate::domain::content::ContentId;
 use crate::domain::filter::Filter;
 use crate::domain::guard::{
-    self, Ancestry, AutoMap, Guards, HeaderKind, Index, MAX_CONFIG_BYTES, ScanIssue,
+    self, Ancestry, AutoMap, HeaderKind, Index, MAX_CONFIG_BYTES, ScanIssue,
 };
 use crate::domain::hold::{Finding, HoldReason};
 use crate::domain::model::EntryName;
@@ -28,87 +28,76 @@ use crate::sys::open;
 /// The most commits among which the published one is searched.
 const MOST_COMMITS: usize = 1_000;
 
-/// The files that one model selects, and the guards that judge them.
-#[derive(Clone, Copy)]
-struct Selection<'a> {
-    filter: &'a Filter,
-    /// `None` for the model itself.
-    sibling: Option<&'a EntryName>,
-    guards: &'a Guards,
-}
+/// The files that one model selects; the name is that of a sibling.
+type Selection<'a> = (&'a Filter, Option<&'a EntryName>);
 
 impl Update<'_> {
     /// Judges the commit by the guards of the model and of each sibling that has not
     /// accepted it.
     pub(super) fn judge(&self) -> Result<Vec<Finding>> {
-        let selections = self.selections();
         let mut found = Vec::new();
+        if !guard::GUARDS.iter().any(|guard| self.has(*guard)) {
+            return Ok(found);
+        }
         let old = match self.old_commit {
             Some(old) => self.listing_of(old)?,
             None => None,
         };
         if let (Some(commit), Some(old)) = (self.old_commit, &old) {
             let mut searched = BTreeSet::new();
-            for selection in &selections {
-                let update = self.compared(Some(old), selection);
+            for (filter, sibling) in self.selections() {
+                let update = self.compared(Some(old), filter);
                 let mut own = guard::code_findings(&update);
-                own.extend(self.auto_maps(commit, &update, selection, &mut searched)?);
+                own.extend(self.auto_maps(commit, &update, &mut searched)?);
                 own.extend(guard::file_findings(&update, self.rules.size_change));
-                self.add(&mut found, selection, own);
+                self.add(&mut found, sibling, own);
             }
         }
-        let whole = |guard| selections.iter().find(|it| self.has(it, guard));
-        if let Some(selection) = whole(HoldReason::LicenceChanged) {
-            let terms = guard::terms_findings(&self.target.known_terms, self.terms);
-            self.add(&mut found, selection, terms);
-        }
-        if let (Some(commit), true) = (
-            self.old_commit,
-            whole(HoldReason::HistoryRewritten).is_some(),
-        ) {
+        let terms = guard::terms_findings(&self.target.known_terms, self.terms);
+        self.add(&mut found, None, terms);
+        // A model that follows tags goes from one release branch to another.
+        let follows_tags = !self.target.policy.rules.follow_tags.is_empty();
+        if let Some(old) = self.old_commit.filter(|_| !follows_tags)
+            && self.has(HoldReason::HistoryRewritten)
+        {
             let (revision, new) = (&self.target.revision, &self.remote.commit);
-            let ancestry = self.ancestry(commit)?;
-            found.extend(guard::history_finding(revision, commit, new, ancestry));
+            let ancestry = self.ancestry(old)?;
+            found.extend(guard::history_finding(revision, old, new, ancestry));
         }
-        if whole(HoldReason::SecurityScan).is_some() {
+        if self.has(HoldReason::SecurityScan) {
             let issues = self.scan()?;
-            for selection in &selections {
-                let update = self.compared(old.as_ref(), selection);
+            for (filter, sibling) in self.selections() {
+                let update = self.compared(old.as_ref(), filter);
                 let issue = guard::scan_finding(&update, &issues);
-                self.add(&mut found, selection, issue);
+                self.add(&mut found, sibling, issue);
             }
         }
         Ok(found)
     }
 
-    fn selections(&self) -> Vec<Selection<'_>> {
-        let siblings = self.unaccepted_siblings().map(|sibling| Selection {
-            filter: &sibling.filter,
-            sibling: Some(&sibling.name),
-            guards: &self.rules.guards,
-        });
-        let own = Selection {
-            filter: &self.target.filter,
-            sibling: None,
-            guards: &self.rules.guards,
-        };
-        std::iter::once(own).chain(siblings).collect()
+    fn selections(&self) -> impl Iterator<Item = Selection<'_>> {
+        let siblings = self.unaccepted_siblings();
+        let siblings = siblings.map(|it| (&it.filter, Some(&it.name)));
+        std::iter::once((&self.target.filter, None)).chain(siblings)
     }
 
-    fn has(&self, selection: &Selection<'_>, guard: HoldReason) -> bool {
-        selection.guards.has(guard, self.target.repo.kind)
+    /// Tells whether a guard is on: by the model, a sibling, their tags or the setting.
+    fn has(&self, guard: HoldReason) -> bool {
+        let (rules, kind) = (&self.target.policy.rules, self.target.repo.kind);
+        let is_default = rules.has_default_guards && self.rules.guards.has(guard, kind);
+        is_default || rules.guards.has(guard, kind)
     }
 
     fn compared<'a>(
         &'a self,
         old: Option<&'a RemoteSnapshot>,
-        selection: &Selection<'_>,
+        filter: &Filter,
     ) -> guard::Update<'a> {
-        let old = old.map(|old| old.selected(selection.filter));
+        let old = old.map(|old| old.selected(filter));
         guard::Update::new(
             self.target.repo.kind,
             old.unwrap_or_default(),
-            self.remote.selected(selection.filter),
+            self.remote.selected(filter),
         )
     }
 
@@ -117,14 +106,14 @@ impl Update<'_> {
     fn add(
         &self,
         found: &mut Vec<Finding>,
-        selection: &Selection<'_>,
+        sibling: Option<&EntryName>,
         own: impl IntoIterator<Item = Finding>,
     ) {
         for finding in own {
-            if !self.has(selection, finding.reason) || found.contains(&finding) {
+            if !self.has(finding.reason) || found.contains(&finding) {
                 continue;
             }
-            let detail = match selection.sibling {
+            let detail = match sibling {
                 Some(name) => format!("{} for `{name}`, which shares the revision", finding.detail),
                 None => finding.detail,
             };
@@ -147,12 +136,10 @@ impl Update<'_> {
         &self,
         old_commit: &CommitSha,
         update: &guard::Update<'_>,
-        selection: &Selection<'_>,
         searched: &mut BTreeSet<RepoPath>,
     ) -> Result<Vec<Finding>> {
         let mut found = Vec::new();
-        let is_on = |guard| self.has(selection, guard);
-        if !is_on(HoldReason::NewCode) && !is_on(HoldReason::ChangedCode) {
+        if !self.has(HoldReason::NewCode) && !self.has(HoldReason::ChangedCode) {
             return Ok(found);
         }
         for file in update.news().filter(|file| guard::names_code(&file.path)) {
@@ -247,7 +234,8 @@ impl Update<'_> {
     /// published: those with other bytes than any published file, and indexes of shards.
     pub(super) fn unjudged(&self) -> Result<BTreeSet<RepoPath>> {
         let commit = &self.remote.commit;
-        if self.target.accepts(commit) || self.old_commit == Some(commit) {
+        let is_accepted = self.target.accepts(commit) || self.old_commit == Some(commit);
+        if is_accepted || !self.has(HoldReason::BadHeader) {
             return Ok(BTreeSet::new());
         }
         let published = match self.old_commit {
@@ -257,10 +245,7 @@ impl Update<'_> {
         let published = published.iter().flat_map(|listing| &listing.files);
         let published: BTreeSet<&ContentId> = published.map(|file| &file.content).collect();
         let selections = self.selections();
-        let selections = selections.iter();
-        let files = selections
-            .filter(|selection| self.has(selection, HoldReason::BadHeader))
-            .flat_map(|selection| self.remote.selected(selection.filter));
+        let files = selections.flat_map(|(filter, _)| self.remote.selected(filter));
         let is_unjudged = |file: &&RemoteFile| {
             let has_header = HeaderKind::of(&file.path).is_some();
             guard::is_index(&file.path) || (has_header && !published.contains(&file.content))

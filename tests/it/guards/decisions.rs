@@ -42,11 +42,35 @@ nights! {
     } => "new | - | update | 0";
 
     the_other_guards_stay_on: |world| {
-        world.env.set("HFDL_UPDATE_GUARDS", "all,-new-code");
         *world = World::with(|draft| draft.file("m.py", b"1"));
         world.env.set("HFDL_UPDATE_GUARDS", "all,-new-code");
         world.publish(|draft| draft.file("m.py", b"2").file("n.py", b"2"));
     } => "first | changed-code | hold mail status | 0";
+
+    one_model_goes_without_a_guard: |world| {
+        world.line("models set acme/tiny --guards all,-new-code");
+        world.publish(|draft| draft.file("m.py", b"1"));
+    } => "new | - | update | 0";
+
+    one_model_has_a_guard_that_the_setting_switches_off: |world| {
+        world.env.set("HFDL_UPDATE_GUARDS", "off");
+        world.line("models set acme/tiny --guards new-code");
+        world.publish(|draft| draft.file("m.py", b"1"));
+    } => "first | new-code | hold mail status | 0";
+
+    the_tag_of_a_model_chooses_its_guards: |world| {
+        world.line("models set acme/tiny --tag trusted");
+        world.line("tags set trusted --guards bad-header");
+        world.publish(|draft| draft.file("m.py", b"1"));
+    } => "new | - | update | 0";
+
+    a_person_approves_a_first_download: |world| {
+        *world = World::of("acme/tiny", |draft| draft.lfs("model.bin", b"virus"));
+        world.repo().scan("model.bin", "unsafe");
+        world.add("models add acme/tiny");
+        world.held_night();
+        world.approve();
+    } => "new | - | - | 0";
 
     all_guards_are_switched_off: |world| {
         *world = World::with(|draft| draft.lfs("model.safetensors", safetensors(900, 1)));
