@@ -76,6 +76,7 @@ mod ownership_directories;
 mod ownership_properties;
 mod places;
 mod planted_names;
+mod policy;
 mod progress;
 #[cfg(unix)]
 mod proof;

@@ -11,6 +11,7 @@ use hfdl::domain::moved_ref::RefTarget;
 use hfdl::domain::outcome::{
     ErrorKind, Outcome, RunOutcome, Trigger, UpstreamState, VerifyOutcome,
 };
+use hfdl::domain::policy::{FollowedTag, UpdateWait};
 use hfdl::domain::repo::CommitSha;
 use hfdl::domain::run::{Event, EventKind, RunId, RunTotals};
 use hfdl::domain::schedule::{ScheduleState, Selection};
@@ -65,8 +66,15 @@ fn an_edit_changes_what_was_said_and_keeps_what_was_found_out() {
             commit: commit('d'),
             by: PinKind::Lock,
         }),
-        wait: None,
-        followed: None,
+        wait: Some(UpdateWait {
+            commit: commit('e'),
+            until: at(9),
+        }),
+        followed: Some(FollowedTag {
+            tag: "v1".parse().unwrap(),
+            target: commit('f'),
+            commit: commit('b'),
+        }),
         published_commit: Some(commit('b')),
         published_at: Some(at(2)),
         published_terms: Terms {

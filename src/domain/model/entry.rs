@@ -9,7 +9,7 @@ use crate::domain::hold::{HeldUpdate, Pin, PinKind};
 use crate::domain::moved_ref::RefTarget;
 use crate::domain::outcome::{Outcome, UpstreamState, VerifyOutcome, words};
 use crate::domain::policy::{FollowedTag, Policy, UpdateWait};
-use crate::domain::repo::{CommitSha, NameError};
+use crate::domain::repo::{CommitSha, NameError, Revision};
 use crate::domain::time::{Timestamp, believed};
 
 /// The database's number of a model.
@@ -123,6 +123,13 @@ impl ModelState {
     pub fn is_held(&self) -> bool {
         let update = self.held_update.as_ref();
         self.held_commit.is_some() || update.is_some_and(HeldUpdate::is_waiting)
+    }
+
+    /// Returns the tag of the published commit, for a model that follows tags.
+    pub fn followed_tag(&self) -> Option<&Revision> {
+        let followed = self.followed.as_ref()?;
+        let is_published = self.published_commit.as_ref() == Some(&followed.commit);
+        is_published.then_some(&followed.tag)
     }
 
     /// Tells whether a verification found damage that nothing has repaired since.

@@ -90,6 +90,15 @@ impl Checked {
         }
     }
 
+    /// Returns the facts about the policy; none while a rollback holds the target.
+    pub fn note(&self) -> Option<&PolicyNote> {
+        match self {
+            Self::Current { note, .. } | Self::Waiting { note, .. } => Some(note),
+            Self::Planned(planned) => Some(&planned.note),
+            Self::Held { .. } => None,
+        }
+    }
+
     pub(super) fn reused_mut(&mut self) -> Option<&mut Vec<ReusedFile>> {
         match self {
             Self::Current { reused, .. } => Some(reused),

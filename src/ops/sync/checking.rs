@@ -17,6 +17,7 @@ use crate::domain::content::ContentId;
 use crate::domain::hold::Hold;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ErrorKind, Outcome};
+use crate::domain::repo::CommitSha;
 use crate::domain::session::{ByteCounts, FileCounts, SessionProgress, Trouble};
 use crate::domain::snapshot::Amount;
 use crate::ops::diagnose::{is_offline, outcome_of, trouble_of};
@@ -121,12 +122,13 @@ impl Syncer<'_> {
                     true => Outcome::Updated,
                     false => Outcome::UpToDate,
                 };
+                let gone = note.is_gone.then(|| gone_pin(&commit));
                 SyncResult {
                     renamed_to,
                     terms,
                     note: Some(note),
                     files: reads.found_files(&reused),
-                    ..SyncResult::without_files(outcome, None, progress)
+                    ..SyncResult::without_files(outcome, gone, progress)
                 }
             }
             Checked::Held { commit, path } => {
@@ -278,6 +280,15 @@ fn all_reused(path: PathBuf, amount: Amount) -> SessionProgress {
             ..ByteCounts::default()
         },
         ..SessionProgress::default()
+    }
+}
+
+/// Says that a pinned commit, whose files are whole here, is gone upstream.
+fn gone_pin(commit: &CommitSha) -> Trouble {
+    Trouble {
+        kind: ErrorKind::NotFound,
+        message: format!("the pinned commit is gone upstream; the files of {commit} stay"),
+        hint: None,
     }
 }
 

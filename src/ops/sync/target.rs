@@ -130,7 +130,10 @@ impl From<&Model> for Target {
             known_commit: state.published_commit.clone(),
             known_terms: state.published_terms.clone(),
             needs_token: state.needs_token,
-            policy: TargetPolicy::default(),
+            policy: TargetPolicy {
+                followed: state.followed.clone(),
+                ..TargetPolicy::default()
+            },
             held_commit: state.held_commit.clone(),
             pinned: state.pinned.as_ref().map(|pin| pin.commit.clone()),
             held_by: None,
@@ -174,7 +177,6 @@ impl Target {
         let siblings = siblings_of(store, model)?;
         target.policy.rules = input.rules(model, &siblings);
         target.policy.now = input.now;
-        target.policy.followed = model.state.followed.clone();
         if target.policy.rules.delay.get() > 0 {
             target.policy.seen = store.seen_commits(model.id)?;
         }

@@ -68,6 +68,12 @@ impl Repo {
         self
     }
 
+    /// Removes a commit, as the Hub may after a rewritten history.
+    pub fn forget_commit(&self, commit: &str) -> &Self {
+        self.write(|repo| repo.commits.remove(commit));
+        self
+    }
+
     /// Returns the current commit of a revision.
     pub fn head(&self, revision: &str) -> Option<String> {
         self.read(|repo| repo.find(revision).map(|commit| commit.sha.clone()))
