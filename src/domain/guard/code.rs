@@ -1,6 +1,6 @@
 //! The kinds of files that run code when a program loads them.
 
-use super::files::{Update, list, names};
+use super::files::{ListingPair, list, names};
 use crate::domain::hold::{Finding, HoldReason};
 use crate::domain::outcome::words;
 use crate::domain::repo::RepoType;
@@ -99,7 +99,7 @@ pub(super) fn code_kind(repo: RepoType, path: &str) -> Option<CodeKind> {
 ///
 /// A new file is found although the published commit had others of its kind: many
 /// repositories hold a harmless `training_args.bin` for years.
-pub fn code_findings(update: &Update<'_>) -> Vec<Finding> {
+pub fn code_findings(update: &ListingPair<'_>) -> Vec<Finding> {
     let kind = |file: &RemoteFile| code_kind(update.kind, file.path.as_str());
     let added: Vec<&RemoteFile> = update.added().filter(|file| kind(file).is_some()).collect();
     let changed: Vec<&RemoteFile> = update

@@ -10,13 +10,13 @@ use crate::domain::snapshot::RemoteFile;
 use crate::domain::units::ByteSize;
 
 /// The files of the published and of the new commit that one filter selects.
-pub struct Update<'a> {
+pub struct ListingPair<'a> {
     pub(super) kind: RepoType,
     old: BTreeMap<&'a str, &'a RemoteFile>,
     new: BTreeMap<&'a str, &'a RemoteFile>,
 }
 
-impl<'a> Update<'a> {
+impl<'a> ListingPair<'a> {
     pub fn new(kind: RepoType, old: Vec<&'a RemoteFile>, new: Vec<&'a RemoteFile>) -> Self {
         let by_path = |files: Vec<&'a RemoteFile>| {
             let files = files.into_iter();
@@ -63,7 +63,7 @@ impl<'a> Update<'a> {
 }
 
 /// Compares names and sizes; `most_percent` is the largest change of the size.
-pub fn file_findings(update: &Update<'_>, most_percent: Option<u32>) -> Vec<Finding> {
+pub fn file_findings(update: &ListingPair<'_>, most_percent: Option<u32>) -> Vec<Finding> {
     // The loss rules report a commit without any selected file.
     if update.new.is_empty() {
         return Vec::new();
@@ -73,7 +73,7 @@ pub fn file_findings(update: &Update<'_>, most_percent: Option<u32>) -> Vec<Find
     found.into_iter().flatten().collect()
 }
 
-fn no_safetensors(update: &Update<'_>) -> Option<Finding> {
+fn no_safetensors(update: &ListingPair<'_>) -> Option<Finding> {
     let is_safe = |file: &&RemoteFile| file.path.as_str().ends_with(".safetensors");
     let n_before = update.old.values().copied().filter(|f| is_safe(f)).count();
     let n_now = update.new.values().copied().filter(|f| is_safe(f)).count();
@@ -104,7 +104,7 @@ fn no_safetensors(update: &Update<'_>) -> Option<Finding> {
     })
 }
 
-fn size_change(update: &Update<'_>, most_percent: u32) -> Option<Finding> {
+fn size_change(update: &ListingPair<'_>, most_percent: u32) -> Option<Finding> {
     let sum = |files: &BTreeMap<&str, &RemoteFile>| -> u64 {
         let sizes = files.values().map(|file| file.size_bytes);
         sizes.fold(0, u64::saturating_add)
@@ -129,7 +129,7 @@ fn size_change(update: &Update<'_>, most_percent: u32) -> Option<Finding> {
 
 /// Finds that more than half of the files are gone. A renamed file is not, and each new
 /// file counts as the replacement of another, such as after a new division into shards.
-fn mass_deletion(update: &Update<'_>) -> Option<Finding> {
+fn mass_deletion(update: &ListingPair<'_>) -> Option<Finding> {
     let contents: BTreeSet<&ContentId> = update.new.values().map(|file| &file.content).collect();
     let removed = update.removed();
     let gone: Vec<&RemoteFile> = removed
@@ -189,9 +189,9 @@ pub(super) mod fixture {
         files.map(|path| file(path, content(path), 100)).collect()
     }
 
-    pub fn update<'a>(old: &'a [RemoteFile], new: &'a [RemoteFile]) -> Update<'a> {
+    pub fn update<'a>(old: &'a [RemoteFile], new: &'a [RemoteFile]) -> ListingPair<'a> {
         let refs = |files: &'a [RemoteFile]| files.iter().collect();
-        Update::new(RepoType::Model, refs(old), refs(new))
+        ListingPair::new(RepoType::Model, refs(old), refs(new))
     }
 
     pub fn reasons(findings: &[Finding]) -> Vec<&'static str> {

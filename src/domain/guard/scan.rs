@@ -1,6 +1,6 @@
 //! The findings of the Hub's own scanners.
 
-use super::files::{Update, list};
+use super::files::{ListingPair, list};
 use crate::domain::hold::{Finding, HoldReason};
 
 /// A file in which a scanner of the Hub found something.
@@ -16,7 +16,7 @@ const SEVERE: &[&str] = &["unsafe", "suspicious", "malicious", "infected"];
 
 /// Finds severe issues of new and changed files. An unchanged file was published
 /// knowingly, or before the scanners knew it.
-pub fn scan_finding(update: &Update<'_>, issues: &[ScanIssue]) -> Option<Finding> {
+pub fn scan_finding(update: &ListingPair<'_>, issues: &[ScanIssue]) -> Option<Finding> {
     let is_severe = |issue: &&ScanIssue| SEVERE.contains(&issue.level.as_str());
     let is_new = |issue: &&ScanIssue| update.news().any(|file| file.path.as_str() == issue.path);
     let severe = issues.iter().filter(is_severe).filter(is_new);

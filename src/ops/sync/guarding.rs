@@ -11,6 +11,9 @@ use anyhow::{Context, Result};
 
 use super::check::Planned;
 use super::holds::Update;
+use super::syncer::Syncer;
+use super::target::Target;
+use super::target_sync::SyncRecord;
 use crate::domain::content::ContentId;
 use crate::domain::filter::Filter;
 use crate::domain::guard::{
@@ -23,6 +26,7 @@ use crate::domain::repo::{CommitSha, RepoPath, Revision};
 use crate::domain::snapshot::{RemoteFile, RemoteSnapshot};
 use crate::download::has_content;
 use crate::hub::{Fault, FileAddress, HubError};
+use crate::ops::rollback;
 use crate::sys::open;
 
 /// The most commits among which the published one is searched.
@@ -92,9 +96,9 @@ impl Update<'_> {
         &'a self,
         old: Option<&'a RemoteSnapshot>,
         filter: &Filter,
-    ) -> guard::Update<'a> {
+    ) -> guard::ListingPair<'a> {
         let old = old.map(|old| old.selected(filter));
-        guard::Update::new(
+        guard::ListingPair::new(
             self.target.repo.kind,
             old.unwrap_or_default(),
             self.remote.selected(filter),
@@ -135,7 +139,7 @@ impl Update<'_> {
     fn auto_maps(
         &self,
         old_commit: &CommitSha,
-        update: &guard::Update<'_>,
+        update: &guard::ListingPair<'_>,
         searched: &mut BTreeSet<RepoPath>,
     ) -> Result<Vec<Finding>> {
         let mut found = Vec::new();
@@ -271,8 +275,26 @@ impl Update<'_> {
     }
 }
 
-/// Judges the headers of complete files that are not published yet.
-pub(super) fn findings_of_files(planned: &Planned) -> Result<Vec<Finding>> {
+impl Syncer<'_> {
+    /// Judges the headers of a complete target that is not published yet.
+    pub(super) fn judge_files(&self, target: &Target, record: &mut SyncRecord) {
+        if !record.is_complete() {
+            return;
+        }
+        match findings_of_files(&record.planned) {
+            Ok(findings) if findings.is_empty() => {}
+            Ok(findings) => {
+                if let Some(old) = &record.planned.old_commit {
+                    rollback::hold(&self.cache, target, old);
+                }
+                record.hold(findings);
+            }
+            Err(err) => record.fail(&err),
+        }
+    }
+}
+
+fn findings_of_files(planned: &Planned) -> Result<Vec<Finding>> {
     let is_unjudged = |file: &&PlannedFile| planned.unjudged.contains(&file.file.path);
     let files = planned.plan.files.iter().filter(is_unjudged);
     let found: Result<Vec<Option<Finding>>> = files

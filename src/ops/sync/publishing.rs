@@ -6,7 +6,6 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::check::Planned;
-use super::guarding::findings_of_files;
 use super::result::SyncResult;
 use super::syncer::{Syncer, TargetState};
 use super::target::{SyncRequest, Target, TargetId};
@@ -34,12 +33,8 @@ impl Syncer<'_> {
     ) {
         let stopped = request.limits.stop_reason();
         let mut renamed = RenamedFiles::default();
-        if sync.record.is_complete() && busy_since.is_none() {
-            match findings_of_files(&sync.record.planned) {
-                Ok(findings) if findings.is_empty() => {}
-                Ok(findings) => sync.record.hold(findings),
-                Err(err) => sync.record.fail(&err),
-            }
+        if busy_since.is_none() {
+            self.judge_files(&request.target, &mut sync.record);
         }
         if sync.record.is_complete() {
             checkpoint("before publishing");
