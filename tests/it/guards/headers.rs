@@ -80,6 +80,15 @@ nights! {
         });
     } => "first | bad-header | hold mail status | 0";
 
+    a_directory_does_not_fetch_held_files_again_either: |world| {
+        *world = World::of("acme/tiny", |draft| draft.file("config.json", b"{}"));
+        world.keep("models add acme/tiny --to ./there");
+        world.publish(|draft| draft.lfs("model.safetensors", claiming(1 << 40)));
+        world.held_night();
+        world.env.hub().forget_requests();
+        world.then(|world| assert_eq!(world.env.hub().count(Api::Cdn), 0));
+    } => "first | bad-header | status | 0";
+
     a_bad_header_that_a_person_approved_is_published: |world| {
         world.publish(|draft| draft.lfs("model.safetensors", claiming(1 << 40)));
         world.held_night();
