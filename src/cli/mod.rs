@@ -21,6 +21,7 @@ mod man;
 mod models;
 mod names;
 mod pause;
+mod policy_text;
 mod prune;
 mod report;
 mod run_due;

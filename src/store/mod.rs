@@ -37,6 +37,7 @@ mod revisions;
 mod rows;
 mod runs;
 mod schedules;
+mod seen_commits;
 mod sessions;
 mod settings;
 mod shards;

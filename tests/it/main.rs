@@ -52,6 +52,9 @@ mod engine;
 mod engine_lanes;
 mod failing_disk;
 mod fnmatch_corpus;
+#[cfg(unix)]
+mod guards;
+mod header_corpus;
 mod held_updates;
 mod hub_client;
 mod install_script;
@@ -74,6 +77,7 @@ mod ownership_directories;
 mod ownership_properties;
 mod places;
 mod planted_names;
+mod policy;
 mod progress;
 #[cfg(unix)]
 mod proof;

@@ -17,6 +17,7 @@ use crate::domain::content::ContentId;
 use crate::domain::hold::Hold;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ErrorKind, Outcome};
+use crate::domain::repo::CommitSha;
 use crate::domain::session::{ByteCounts, FileCounts, SessionProgress, Trouble};
 use crate::domain::snapshot::Amount;
 use crate::ops::changes::commits_of;
@@ -109,6 +110,8 @@ impl Syncer<'_> {
                 amount,
                 reused,
                 renamed_to,
+                terms,
+                note,
             } => {
                 let path = destination.readable_at(&commit);
                 let progress = SessionProgress {
@@ -120,10 +123,13 @@ impl Syncer<'_> {
                     true => Outcome::Updated,
                     false => Outcome::UpToDate,
                 };
+                let gone = note.is_gone.then(|| gone_pin(&commit));
                 SyncResult {
                     renamed_to,
+                    terms,
+                    note: Some(note),
                     files: reads.found_files(&reused),
-                    ..SyncResult::without_files(outcome, None, progress)
+                    ..SyncResult::without_files(outcome, gone, progress)
                 }
             }
             Checked::Held { commit, path } => {
@@ -143,6 +149,7 @@ impl Syncer<'_> {
                 published,
                 renamed_to,
                 changes,
+                note,
             } => {
                 if let (Some(_), Some(commit)) = (&target.known_commit, &hold.published) {
                     rollback::hold(&self.cache, target, commit);
@@ -150,6 +157,7 @@ impl Syncer<'_> {
                 SyncResult {
                     renamed_to,
                     changes,
+                    note: Some(note),
                     ..hold_update(target, hold, published)
                 }
             }
@@ -261,9 +269,10 @@ impl Checker {
     }
 }
 
-/// Adds the commits of an update to its changes.
+/// Adds the commits of an update to its changes, unless a guard has asked for them.
 fn with_commits(clients: &HubClients, target: &Target, mut checked: Checked) -> Checked {
     if let Some(changes) = checked.changes_mut()
+        && changes.commits.is_none()
         && let Ok(hub) = clients.with_token(target.token_name.as_ref())
     {
         changes.commits = commits_of(&hub, target, changes);
@@ -286,6 +295,15 @@ fn all_reused(path: PathBuf, amount: Amount) -> SessionProgress {
             ..ByteCounts::default()
         },
         ..SessionProgress::default()
+    }
+}
+
+/// Says that a pinned commit, whose files are whole here, is gone upstream.
+fn gone_pin(commit: &CommitSha) -> Trouble {
+    Trouble {
+        kind: ErrorKind::NotFound,
+        message: format!("the pinned commit is gone upstream; the files of {commit} stay"),
+        hint: None,
     }
 }
 

@@ -8,6 +8,8 @@ CREATE TABLE change_notes (
     old_commit    TEXT NOT NULL CHECK (length(old_commit) = 40),
     commits       TEXT CHECK (json_type(commits) = 'object'),
     files         TEXT CHECK (json_type(files) = 'object'),
+    -- Licence and gating before and after.
+    terms         TEXT CHECK (json_type(terms) = 'array'),
     bytes_fetched INTEGER NOT NULL CHECK (bytes_fetched >= 0),
     bytes_reused  INTEGER NOT NULL CHECK (bytes_reused >= 0),
     noted_at      INTEGER NOT NULL,
