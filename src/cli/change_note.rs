@@ -46,11 +46,7 @@ pub(super) fn commit_lines(note: &ChangeNote, zone: &TimeZone, most: usize) -> V
 pub(super) fn file_lines(files: &ChangedFiles, most: usize) -> Vec<String> {
     let first = files.files.iter().take(most).map(|file| {
         let size = ByteSize(file.size_bytes).render_short();
-        let code = if file.brings_code() {
-            ", runs code"
-        } else {
-            ""
-        };
+        let code = if file.has_code { ", runs code" } else { "" };
         format!("{} {} ({size}{code})", file.change, file.path)
     });
     let mut lines: Vec<String> = first.collect();

@@ -3,8 +3,9 @@
 
 use super::content::ContentId;
 use super::filter::Filter;
+use super::guard::{Terms, code_kind};
 use super::outcome::words;
-use super::repo::{CommitSha, RepoPath};
+use super::repo::{CommitSha, RepoPath, RepoType};
 use super::session::{ByteCounts, FileResult, Session, SessionFile};
 use super::snapshot::{RemoteFile, RemoteSnapshot};
 use super::time::Timestamp;
@@ -71,6 +72,8 @@ pub struct ChangedFile {
     pub change: FileChange,
     /// The size in the newer commit, or in the older one for a removed file.
     pub size_bytes: u64,
+    /// The newer commit has the file, and a program that loads it may run code of it.
+    pub has_code: bool,
 }
 
 /// The selected files that differ between two commits.
@@ -95,11 +98,17 @@ pub struct ChangedAmount {
 }
 
 /// Returns the selected files that differ between two listings.
-pub fn compare(old: &RemoteSnapshot, new: &RemoteSnapshot, filter: &Filter) -> ChangedFiles {
+pub fn compare(
+    repo: RepoType,
+    old: &RemoteSnapshot,
+    new: &RemoteSnapshot,
+    filter: &Filter,
+) -> ChangedFiles {
     let entry = |file: &RemoteFile, change| ChangedFile {
         path: file.path.clone(),
         change,
         size_bytes: file.size_bytes,
+        has_code: change != FileChange::Removed && code_kind(repo, file.path.as_str()).is_some(),
     };
     let selected = new.selected(filter).into_iter();
     let mut files: Vec<ChangedFile> = selected
@@ -119,7 +128,7 @@ pub fn compare(old: &RemoteSnapshot, new: &RemoteSnapshot, filter: &Filter) -> C
     };
     let (added, changed) = (amount(FileChange::Added), amount(FileChange::Changed));
     let removed = amount(FileChange::Removed);
-    let n_with_code = files.iter().filter(|file| file.brings_code()).count() as u64;
+    let n_with_code = files.iter().filter(|file| file.has_code).count() as u64;
     let n_more = files.len().saturating_sub(MOST_FILES) as u64;
     files.truncate(MOST_FILES);
     ChangedFiles {
@@ -130,25 +139,6 @@ pub fn compare(old: &RemoteSnapshot, new: &RemoteSnapshot, filter: &Filter) -> C
         removed,
         n_with_code,
     }
-}
-
-impl ChangedFile {
-    /// Tells whether the newer commit has the file and a program that loads it may run
-    /// code of it.
-    pub fn brings_code(&self) -> bool {
-        self.change != FileChange::Removed && runs_code(&self.path)
-    }
-}
-
-/// Tells whether a file of this name may run code when a program loads it.
-fn runs_code(path: &RepoPath) -> bool {
-    const KINDS: [&str; 16] = [
-        "bin", "ckpt", "dill", "dll", "dylib", "ipynb", "joblib", "pickle", "pkl", "pt", "pt2",
-        "pth", "py", "pyc", "sh", "so",
-    ];
-    let name = path.as_str().to_lowercase();
-    let ending = name.rsplit_once('.').map(|(_, ending)| ending);
-    ending.is_some_and(|ending| KINDS.contains(&ending))
 }
 
 /// A commit of a repository's history.
@@ -179,6 +169,9 @@ pub struct Changes {
     pub commits: Option<NewCommits>,
     /// `None`: the listing of the older commit is not kept.
     pub files: Option<ChangedFiles>,
+    /// Licence and gating when the older commit was published.
+    pub old_terms: Terms,
+    pub terms: Terms,
 }
 
 /// A change note: the changes of an update of a model, published or held.
@@ -229,6 +222,7 @@ impl ChangeNote {
             Some(files) => files.summary(),
             None => "files unknown".to_owned(),
         });
+        parts.extend(changes.terms_text());
         let size = |bytes| ByteSize(bytes).render_short();
         let (fetched, reused) = (size(self.bytes_fetched), size(self.bytes_reused));
         parts.push(format!("{fetched} fetched, {reused} reused"));
@@ -246,6 +240,22 @@ impl Changes {
             Some(log) if log.commits.len() == 1 => "1 commit".to_owned(),
             Some(log) => format!("{} commits", log.commits.len()),
         }
+    }
+}
+
+impl Changes {
+    /// Describes licence and gating if they have changed.
+    fn terms_text(&self) -> Vec<String> {
+        let (before, now) = (&self.old_terms, &self.terms);
+        let licence = ("licence", &before.licence, &now.licence);
+        let gating = ("gating", &before.gating, &now.gating);
+        let changed = [licence, gating]
+            .into_iter()
+            .filter_map(|(noun, before, now)| {
+                let (before, now) = before.as_ref().zip(now.as_ref())?;
+                (before != now).then(|| format!("{noun} `{before}` to `{now}`"))
+            });
+        changed.collect()
     }
 }
 
@@ -279,7 +289,7 @@ mod tests {
     use super::*;
     use crate::domain::model::Destination;
     use crate::domain::outcome::Trigger;
-    use crate::domain::repo::{Repo, RepoType, Revision};
+    use crate::domain::repo::{Repo, Revision};
     use crate::domain::run::RunId;
     use crate::domain::session::{FileSource, SessionId, SessionProgress, SessionStart};
 
@@ -381,6 +391,8 @@ mod tests {
             commit: "b".repeat(40).parse().unwrap(),
             commits: None,
             files: None,
+            old_terms: Terms::default(),
+            terms: Terms::default(),
         };
         let bytes = ByteCounts {
             fetched,
@@ -411,7 +423,7 @@ mod tests {
             "b",
             &[("a", "2"), ("b.py", "2"), ("new.PT", "3"), ("same", "1")],
         );
-        let found = compare(&old, &new, &Filter::default());
+        let found = compare(RepoType::Model, &old, &new, &Filter::default());
         let paths: Vec<&str> = found.files.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(paths, ["a", "b.py", "gone.pt", "new.PT"]);
         assert_eq!(found.n_with_code, 2, "a removed file brings none");
@@ -419,7 +431,7 @@ mod tests {
             found.summary(),
             "1 file added (1 B), 2 files changed (2 B), 1 file removed (1 B), 2 with code"
         );
-        let none = compare(&old, &old, &Filter::default());
+        let none = compare(RepoType::Model, &old, &old, &Filter::default());
         assert_eq!(none.summary(), "no selected file changed");
     }
 
@@ -428,6 +440,7 @@ mod tests {
         let names: Vec<String> = (0..MOST_FILES + 5).map(|n| format!("f{n:04}.py")).collect();
         let files: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), "1")).collect();
         let found = compare(
+            RepoType::Model,
             &listing("a", &[]),
             &listing("b", &files),
             &Filter::default(),

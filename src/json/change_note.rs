@@ -23,6 +23,15 @@ pub struct ChangeNoteView {
     bytes_fetched: u64,
     bytes_reused: u64,
     noted_at: String,
+    licence: ChangedTermView,
+    gating: ChangedTermView,
+}
+
+/// A fact of the repository before and after; null if unknown.
+#[derive(Debug, Serialize)]
+struct ChangedTermView {
+    before: Option<String>,
+    after: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -85,6 +94,14 @@ impl ChangeNoteView {
             bytes_fetched: note.bytes_fetched,
             bytes_reused: note.bytes_reused,
             noted_at: render_utc(note.noted_at),
+            licence: ChangedTermView {
+                before: changes.old_terms.licence.clone(),
+                after: changes.terms.licence.clone(),
+            },
+            gating: ChangedTermView {
+                before: changes.old_terms.gating.clone(),
+                after: changes.terms.gating.clone(),
+            },
         }
     }
 }
@@ -114,7 +131,7 @@ impl From<&ChangedFile> for ChangedFileView {
             path: file.path.to_string(),
             change: file.change.as_str(),
             size: file.size_bytes,
-            runs_code: file.brings_code(),
+            runs_code: file.has_code,
         }
     }
 }

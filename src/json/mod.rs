@@ -11,8 +11,8 @@
 //! nothing else shows (`cli`), and formats that only hfdl reads back (`wire.rs` in
 //! `store` and `cache`).
 
-mod cyclonedx;
 mod change_note;
+mod cyclonedx;
 mod document;
 mod fields;
 mod hook;
@@ -28,8 +28,8 @@ mod setting;
 mod status;
 mod tag;
 
-pub use cyclonedx::cyclonedx;
 pub use change_note::ChangeNoteView;
+pub use cyclonedx::cyclonedx;
 pub use document::{document, error, line, render};
 pub use hook::hook_line;
 pub use model::{ModelView, destination};

@@ -64,8 +64,14 @@ pub fn commits_of(hub: &HubClient, target: &Target, changes: &Changes) -> Option
     }
 }
 
-fn new_commits(list: CommitList, old: &CommitSha) -> NewCommits {
+/// Returns the commits of a history that are newer than the published one.
+pub fn new_commits(list: CommitList, old: &CommitSha) -> NewCommits {
     let is_found = list.has(old);
+    let n_newer = list
+        .commits
+        .iter()
+        .take_while(|it| it.commit != *old)
+        .count();
     let listed = list.commits.into_iter();
     let listed = listed.take_while(|commit| commit.commit != *old);
     let titled = |commit: RepoCommit| TitledCommit {
@@ -75,7 +81,7 @@ fn new_commits(list: CommitList, old: &CommitSha) -> NewCommits {
     };
     NewCommits {
         commits: listed.take(MOST_COMMITS).map(titled).collect(),
-        has_more: !is_found && !list.is_whole,
+        has_more: !is_found && !list.is_whole || n_newer > MOST_COMMITS,
         is_rewritten: !is_found && list.is_whole,
     }
 }

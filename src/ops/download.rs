@@ -52,6 +52,7 @@ pub fn cache_choice(host: &Host, settings: &Settings, places: Arc<Places>) -> Ca
         links,
         places,
         adopted: Arc::default(),
+        guards: settings.guard_rules(),
     }
 }
 

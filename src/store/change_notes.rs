@@ -22,6 +22,7 @@ impl Store {
             "old_commit": changes.old_commit.as_str(),
             "commits": changes.commits.as_ref().map(wire::render_commits),
             "files": changes.files.as_ref().map(wire::render_files),
+            "terms": wire::render_terms(&changes.old_terms, &changes.terms),
             "bytes_fetched": integer(note.bytes_fetched),
             "bytes_reused": integer(note.bytes_reused),
             "noted_at": seconds(note.noted_at),
@@ -54,8 +55,12 @@ impl Store {
 }
 
 fn read_note(row: &Row<'_>) -> rusqlite::Result<ChangeNote> {
+    let terms = row.converted_if_any("terms", |text: String| wire::read_terms(&text))?;
+    let (old_terms, terms) = terms.unwrap_or_default();
     Ok(ChangeNote {
         changes: Changes {
+            old_terms,
+            terms,
             old_commit: row.parsed("old_commit")?,
             commit: row.parsed("commit_sha")?,
             commits: row.converted_if_any("commits", |text: String| wire::read_commits(&text))?,

@@ -11,6 +11,7 @@ use super::value::{Columns, destination_text, integer, seconds};
 use super::wire;
 use crate::domain::content::{parse_hex, render_hex};
 use crate::domain::filter::Filter;
+use crate::domain::guard::Terms;
 use crate::domain::hold::{HeldUpdate, Pin};
 use crate::domain::login::TokenName;
 use crate::domain::model::{EntryName, Model, ModelId, ModelSpec, ModelState, Tag};
@@ -68,6 +69,8 @@ impl Store {
             "followed_commit": state.followed.as_ref().map(|it| it.commit.as_str()),
             "published_commit": state.published_commit.as_ref().map(|commit| commit.as_str()),
             "published_at": state.published_at.map(seconds),
+            "published_licence": state.published_terms.licence,
+            "published_gating": state.published_terms.gating,
             "last_check_at": state.last_check_at.map(seconds),
             "last_success_at": state.last_success_at.map(seconds),
             "last_change_at": state.last_change_at.map(seconds),
@@ -303,6 +306,10 @@ fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
             followed: read_followed(row)?,
             published_commit: row.parsed_if_any("published_commit")?,
             published_at: row.time_if_any("published_at")?,
+            published_terms: Terms {
+                licence: row.get("published_licence")?,
+                gating: row.get("published_gating")?,
+            },
             last_check_at: row.time_if_any("last_check_at")?,
             last_success_at: row.time_if_any("last_success_at")?,
             last_change_at: row.time_if_any("last_change_at")?,

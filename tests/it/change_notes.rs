@@ -71,6 +71,7 @@ fn an_update_has_a_note_of_its_commits_files_and_bytes() {
     assert_eq!(files["list"][1], code);
     assert_eq!(note["bytes_fetched"], 2 * MIB + 4);
     assert_eq!(note["bytes_reused"], 2);
+    assert_eq!(note["gating"], json!({"before": "no", "after": "no"}));
     env.line("sessions show 2")
         .succeeds()
         .prints("Better weights")
@@ -210,4 +211,30 @@ fn titles_of_strangers_reach_no_terminal_as_they_are() {
         assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text}");
         assert!(text.contains("a [2Jb c"), "{text}");
     }
+}
+
+#[test]
+fn a_licence_and_a_gate_that_have_changed_are_in_the_note() {
+    let (env, _) = world();
+    let repo = env.hub().repo("acme/tiny");
+    repo.licence("mit");
+    commit(&env, "Free", |draft| draft.file("n", b"1"));
+    env.line("download acme/tiny").succeeds();
+    repo.licence("other");
+    commit(&env, "Less free", |draft| draft.file("n", b"2"));
+    env.line("download acme/tiny").succeeds();
+    let note = note(&env, 3);
+    assert_eq!(note["licence"], json!({"before": "mit", "after": "other"}));
+    let summary = note["summary"].as_str().unwrap();
+    assert!(summary.contains("licence `mit` to `other`"), "{summary}");
+}
+
+#[test]
+fn a_guard_and_the_note_share_one_list_of_commits() {
+    let (env, _) = world();
+    env.set("HFDL_UPDATE_GUARDS", "history-rewritten");
+    update(&env);
+    env.line("download acme/tiny").succeeds();
+    assert_eq!(env.hub().count(Api::Commits), 1);
+    assert_eq!(note(&env, 2)["commits"].as_array().unwrap().len(), 2);
 }

@@ -53,6 +53,9 @@ mod engine;
 mod engine_lanes;
 mod failing_disk;
 mod fnmatch_corpus;
+#[cfg(unix)]
+mod guards;
+mod header_corpus;
 mod held_updates;
 mod hub_client;
 mod install_script;

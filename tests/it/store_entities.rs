@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use hfdl::domain::alert::{Failing, Standing};
+use hfdl::domain::guard::Terms;
 use hfdl::domain::hold::{Decision, Finding, HeldUpdate, HoldReason, Pin, PinKind};
 use hfdl::domain::model::{Destination, Model, ModelId, ModelState};
 use hfdl::domain::moved_ref::RefTarget;
@@ -77,6 +78,10 @@ fn an_edit_changes_what_was_said_and_keeps_what_was_found_out() {
         }),
         published_commit: Some(commit('b')),
         published_at: Some(at(2)),
+        published_terms: Terms {
+            licence: Some("mit".to_owned()),
+            gating: Some("no".to_owned()),
+        },
         last_check_at: Some(at(3)),
         last_success_at: Some(at(4)),
         last_change_at: Some(at(5)),

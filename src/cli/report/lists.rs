@@ -129,11 +129,7 @@ fn commit_lines(new: &NewCommits, zone: &TimeZone) -> Vec<Line> {
 fn file_lines(files: &ChangedFiles) -> Vec<Line> {
     let shown = files.files.iter().take(MOST_LINES).map(|file| {
         let size = ByteSize(file.size_bytes).render_short();
-        let code = if file.brings_code() {
-            ", runs code"
-        } else {
-            ""
-        };
+        let code = if file.has_code { ", runs code" } else { "" };
         Line {
             before: file.change.to_string(),
             quoted: file.path.to_string(),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::ModelSpec;
+use crate::domain::guard::Terms;
 use crate::domain::hold::{HeldUpdate, Pin, PinKind};
 use crate::domain::moved_ref::RefTarget;
 use crate::domain::outcome::{Outcome, UpstreamState, VerifyOutcome, words};
@@ -77,6 +78,8 @@ pub struct ModelState {
     pub followed: Option<FollowedTag>,
     pub published_commit: Option<CommitSha>,
     pub published_at: Option<Timestamp>,
+    /// The terms of the repository when that commit was published.
+    pub published_terms: Terms,
     pub last_check_at: Option<Timestamp>,
     pub last_success_at: Option<Timestamp>,
     pub last_change_at: Option<Timestamp>,
@@ -104,6 +107,7 @@ impl Default for ModelState {
             followed: None,
             published_commit: None,
             published_at: None,
+            published_terms: Terms::default(),
             last_check_at: None,
             last_success_at: None,
             last_change_at: None,

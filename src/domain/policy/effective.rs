@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Guards, PinnedCommit, Policy, TagPattern, UpdateRules};
+use super::{PinnedCommit, Policy, TagPattern, UpdateRules};
+use crate::domain::guard::Guards;
 use crate::domain::model::{ModelSpec, Tag};
 use crate::domain::repo::Revision;
 use crate::domain::units::Seconds;

@@ -26,7 +26,7 @@ pub use delay::{Adoption, SeenCommits, UpdateWait, adopt_from, adopt_known, note
 pub use effective::EffectiveRules;
 pub use note::{FollowedTag, PolicyNote, UnmetPolicy};
 pub use rules::{
-    Guards, HasRules, PinnedCommit, Policy, PolicyChoice, UpdateRules, delay_field,
-    follow_tags_field, guards_field, policy_field,
+    HasRules, PinnedCommit, Policy, PolicyChoice, UpdateRules, delay_field, follow_tags_field,
+    guards_field, policy_field,
 };
 pub use versions::{TagPattern, is_older_tag, newest_tags};

@@ -1,5 +1,6 @@
 //! Asks the Hub for the current commit of a target, and plans the changes on disk.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,7 @@ use crate::cache::{Prove, Vanished};
 use crate::domain::adopt::{AdoptedFiles, AdoptedSources};
 use crate::domain::changes::Changes;
 use crate::domain::content::ContentId;
+use crate::domain::guard::Terms;
 use crate::domain::hold::Hold;
 use crate::domain::plan::{self, Action, LocalFacts, SyncPlan, plan_sync};
 use crate::domain::policy::PolicyNote;
@@ -42,6 +44,7 @@ pub enum Checked {
         reused: Vec<ReusedFile>,
         /// The current name of a renamed repository.
         renamed_to: Option<String>,
+        terms: Terms,
         /// The facts about the policy, for the next check.
         note: PolicyNote,
     },
@@ -57,9 +60,9 @@ pub enum Checked {
         /// The folder of the published commit, and its selected files.
         published: Option<(PathBuf, Amount)>,
         renamed_to: Option<String>,
+        changes: Option<Box<Changes>>,
         /// The facts about the policy, for the next check.
         note: PolicyNote,
-        changes: Option<Box<Changes>>,
     },
     Planned(Box<Planned>),
 }
@@ -90,15 +93,6 @@ impl Checked {
         }
     }
 
-    /// Returns the facts about the policy; none while a rollback holds the target.
-    pub fn note(&self) -> Option<&PolicyNote> {
-        match self {
-            Self::Current { note, .. } | Self::Waiting { note, .. } => Some(note),
-            Self::Planned(planned) => Some(&planned.note),
-            Self::Held { .. } => None,
-        }
-    }
-
     /// Returns the changes of an update, published or held.
     pub(super) fn changes_mut(&mut self) -> Option<&mut Changes> {
         let changes = match self {
@@ -107,6 +101,15 @@ impl Checked {
             Self::Current { .. } | Self::Held { .. } => None,
         };
         changes.map(|changes| &mut **changes)
+    }
+
+    /// Returns the facts about the policy; none while a rollback holds the target.
+    pub fn note(&self) -> Option<&PolicyNote> {
+        match self {
+            Self::Current { note, .. } | Self::Waiting { note, .. } => Some(note),
+            Self::Planned(planned) => Some(&planned.note),
+            Self::Held { .. } => None,
+        }
     }
 
     pub(super) fn reused_mut(&mut self) -> Option<&mut Vec<ReusedFile>> {
@@ -143,6 +146,10 @@ pub struct Planned {
     pub adopted: AdoptedSources,
     /// The changes since the published commit, if this is an update of a model.
     pub changes: Option<Box<Changes>>,
+    /// Files whose headers are judged before the publication.
+    pub unjudged: BTreeSet<RepoPath>,
+    /// The terms of the repository.
+    pub terms: Terms,
 }
 
 impl Planned {
@@ -208,6 +215,7 @@ pub fn check(
         commit,
         renamed_to,
         is_gated,
+        terms,
         note,
     } = upstream::find(hub, target).map_err(|err| match err.downcast() {
         Ok(error) => hub.explain_absence(error, target.needs_token).into(),
@@ -231,6 +239,7 @@ pub fn check(
             destination,
             commit,
             renamed_to,
+            terms,
             note,
         });
     }
@@ -248,20 +257,26 @@ pub fn check(
         remote: &remote,
         old_commit: old_commit.as_ref(),
         old_paths: &facts.previous,
+        hub,
+        terms: &terms,
+        rules: &choice.guards,
         has_tag_moved: note.has_tag_moved,
+        history: OnceCell::new(),
     };
+    let hold = update.hold()?;
     let changes = update.changes().map(Box::new);
-    if let Some(hold) = update.hold()? {
+    if let Some(hold) = hold {
         let published = hold.published.as_ref();
         let published = published.map(|commit| destination.readable_at(commit));
         return Ok(Checked::Waiting {
             published: published.map(|path| (path, update.published_amount())),
             hold,
             renamed_to,
-            note,
             changes,
+            note,
         });
     }
+    let unjudged = update.unjudged()?;
     let adopted = add_adopted(&mut facts, &choice.adopted, &remote.selected(&filter));
     let mut planned = Planned {
         renamed_to,
@@ -269,6 +284,8 @@ pub fn check(
         is_read_here,
         adopted,
         changes,
+        unjudged,
+        terms,
         ..plan(destination, remote, old_commit, facts, target, bad)?
     };
     if is_gated {
@@ -324,6 +341,8 @@ fn plan(
         local_reads: LocalReads::default(),
         adopted: AdoptedSources::default(),
         changes: None,
+        unjudged: BTreeSet::new(),
+        terms: Terms::default(),
         renamed_to: None,
         note: PolicyNote::default(),
         destination,

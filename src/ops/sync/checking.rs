@@ -110,6 +110,7 @@ impl Syncer<'_> {
                 amount,
                 reused,
                 renamed_to,
+                terms,
                 note,
             } => {
                 let path = destination.readable_at(&commit);
@@ -125,6 +126,7 @@ impl Syncer<'_> {
                 let gone = note.is_gone.then(|| gone_pin(&commit));
                 SyncResult {
                     renamed_to,
+                    terms,
                     note: Some(note),
                     files: reads.found_files(&reused),
                     ..SyncResult::without_files(outcome, gone, progress)

@@ -23,6 +23,7 @@ mod destination;
 mod either_source;
 mod fetching;
 mod file_fetch;
+mod guarding;
 mod holds;
 mod importing;
 mod local_reads;

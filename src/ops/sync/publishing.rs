@@ -33,6 +33,9 @@ impl Syncer<'_> {
     ) {
         let stopped = request.limits.stop_reason();
         let mut renamed = RenamedFiles::default();
+        if busy_since.is_none() {
+            self.judge_files(&request.target, &mut sync.record);
+        }
         if sync.record.is_complete() {
             checkpoint("before publishing");
             match sync.publish(&request.target) {

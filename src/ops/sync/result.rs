@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::target::TargetId;
 use crate::domain::changes::Changes;
+use crate::domain::guard::Terms;
 use crate::domain::hold::Hold;
 use crate::domain::outcome::{Outcome, VerifyOutcome};
 use crate::domain::policy::PolicyNote;
@@ -82,6 +83,8 @@ pub struct SyncResult {
     pub note: Option<PolicyNote>,
     /// The newer commit that is held, and why.
     pub hold: Option<Hold>,
+    /// The terms of the repository at the check.
+    pub terms: Terms,
     /// This machine had no network at all.
     pub is_offline: bool,
     /// Messages about deltas that gave wrong bytes.
@@ -109,6 +112,7 @@ impl SyncResult {
             renamed_to: None,
             note: None,
             hold: None,
+            terms: Terms::default(),
             is_offline: false,
             abandoned_deltas: Vec::new(),
             changes: None,

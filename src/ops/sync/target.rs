@@ -10,6 +10,7 @@ use crate::cache::{CacheLayout, Vanished};
 use crate::domain::adopt::AdoptedFiles;
 use crate::domain::deletion::{FetchKey, HomeIdentity};
 use crate::domain::filter::Filter;
+use crate::domain::guard::{GuardRules, Terms};
 use crate::domain::hold::PinKind;
 use crate::domain::lock_file::locked_files;
 use crate::domain::login::TokenName;
@@ -95,6 +96,8 @@ pub struct Target {
     pub token_name: Option<TokenName>,
     /// The published commit according to the database; a directory has no ref.
     pub known_commit: Option<CommitSha>,
+    /// The terms with which it was published.
+    pub known_terms: Terms,
     /// The Hub showed the repository to the token only.
     pub needs_token: bool,
     /// The rules about updates, and the facts of earlier checks about them.
@@ -130,6 +133,7 @@ impl From<&Model> for Target {
             destination: spec.destination.clone(),
             token_name: spec.token_name.clone(),
             known_commit: state.published_commit.clone(),
+            known_terms: state.published_terms.clone(),
             needs_token: state.needs_token,
             policy: TargetPolicy {
                 followed: state.followed.clone(),
@@ -159,6 +163,7 @@ impl Target {
             destination: Destination::Cache,
             token_name: None,
             known_commit: None,
+            known_terms: Terms::default(),
             needs_token: false,
             policy: TargetPolicy::default(),
             held_commit: None,
@@ -322,6 +327,8 @@ pub struct CacheChoice {
     pub places: Arc<Places>,
     /// Files of other programs whose bytes may be used.
     pub adopted: Arc<AdoptedFiles>,
+    /// The guards of models that choose none themselves.
+    pub guards: GuardRules,
 }
 
 impl CacheChoice {

@@ -130,7 +130,6 @@ impl SyncRecord {
 
     /// Holds the fetched commit back. Its contents stay stored, so that a later run
     /// does not fetch them again.
-    #[allow(dead_code, reason = "guards of files and the gate will call it")]
     pub(super) fn hold(&mut self, findings: Vec<Finding>) {
         self.hold = Some(Hold {
             findings,
@@ -314,6 +313,7 @@ impl SyncRecord {
             files: self.files,
             stopped,
             renamed_to: self.planned.renamed_to.clone(),
+            terms: self.planned.terms.clone(),
             note: Some(self.planned.note.clone()),
             abandoned_deltas: self.abandoned,
             changes: self.planned.changes.clone(),

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use super::target::{Target, is_accepted};
+use crate::domain::guard::Terms;
 use crate::domain::policy::{
     Adoption, FollowedTag, PinnedCommit, Policy, PolicyNote, TagPattern, UnmetPolicy, adopt_from,
     adopt_known, is_older_tag, newest_tags, note_seen,
@@ -27,6 +28,8 @@ pub(super) struct Upstream {
     pub renamed_to: Option<String>,
     /// Whether access to the files must be checked before they are fetched.
     pub is_gated: bool,
+    /// The terms of the repository, where the Hub told them.
+    pub terms: Terms,
     pub note: PolicyNote,
 }
 
@@ -35,6 +38,7 @@ impl Upstream {
         Self {
             renamed_to: (info.id != target.repo.id).then(|| info.id.to_string()),
             is_gated: info.gated != Gated::No,
+            terms: info.terms,
             commit: info.commit,
             note: PolicyNote::default(),
         }
@@ -46,6 +50,7 @@ impl Upstream {
             commit: commit.clone(),
             renamed_to: None,
             is_gated: true,
+            terms: Terms::default(),
             note: PolicyNote::default(),
         }
     }

@@ -10,6 +10,7 @@ use super::look::{BadFile, BadReason, Look, ask_for_listing};
 use super::report::{Verified, failure_with, result_of, session_files};
 use super::run::{MayReplace, Verify, close};
 use crate::domain::adopt::AdoptedSources;
+use crate::domain::guard::Terms;
 use crate::domain::model::Priority;
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::plan_sync;
@@ -178,6 +179,8 @@ fn plan_repair(
         reused: Vec::new(),
         local_reads: LocalReads::default(),
         adopted: AdoptedSources::default(),
+        unjudged: BTreeSet::new(),
+        terms: Terms::default(),
         destination: look.place,
         remote,
         plan,

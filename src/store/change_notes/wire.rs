@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::domain::changes::{ChangedAmount, ChangedFile, ChangedFiles, NewCommits, TitledCommit};
+use crate::domain::guard::Terms;
 use crate::domain::time::render_utc;
 
 pub(super) fn render_commits(commits: &NewCommits) -> String {
@@ -21,6 +22,22 @@ pub(super) fn render_files(files: &ChangedFiles) -> String {
 pub(super) fn read_files(text: &str) -> Result<ChangedFiles, String> {
     let form: FilesForm = serde_json::from_str(text).map_err(|err| err.to_string())?;
     form.read()
+}
+
+/// Renders licence and gating of the older and of the newer commit.
+pub(super) fn render_terms(old: &Terms, new: &Terms) -> String {
+    serde_json::json!([old.licence, old.gating, new.licence, new.gating]).to_string()
+}
+
+pub(super) fn read_terms(text: &str) -> Result<(Terms, Terms), String> {
+    let [licence, gating, new_licence, new_gating]: [Option<String>; 4] =
+        serde_json::from_str(text).map_err(|err| err.to_string())?;
+    let old = Terms { licence, gating };
+    let new = Terms {
+        licence: new_licence,
+        gating: new_gating,
+    };
+    Ok((old, new))
 }
 
 /// The JSON form of the commits of a note.
@@ -90,6 +107,8 @@ struct FileForm {
     path: String,
     change: String,
     size: u64,
+    #[serde(default)]
+    code: bool,
 }
 
 impl From<&ChangedFiles> for FilesForm {
@@ -98,6 +117,7 @@ impl From<&ChangedFiles> for FilesForm {
             path: file.path.to_string(),
             change: file.change.to_string(),
             size: file.size_bytes,
+            code: file.has_code,
         };
         let pair = |amount: ChangedAmount| [amount.files, amount.bytes];
         Self {
@@ -118,6 +138,7 @@ impl FilesForm {
                 path: form.path.parse().map_err(|err| format!("{err}"))?,
                 change: form.change.parse().map_err(|err| format!("{err}"))?,
                 size_bytes: form.size,
+                has_code: form.code,
             })
         };
         let files: Result<_, String> = self.list.into_iter().map(read).collect();

@@ -95,6 +95,19 @@ impl Repo {
         self
     }
 
+    /// Sets the licence in the model card.
+    pub fn licence(&self, licence: &str) -> &Self {
+        self.write(|repo| repo.licence = Some(licence.to_owned()));
+        self
+    }
+
+    /// Lets the scanners of the Hub find something in a file, such as `unsafe`.
+    pub fn scan(&self, path: &str, level: &str) -> &Self {
+        let issue = (path.to_owned(), level.to_owned());
+        self.write(|repo| repo.issues.push(issue));
+        self
+    }
+
     /// Makes the repository ungated, public and enabled again.
     pub fn open(&self) -> &Self {
         self.write(|repo| repo.access = Access::default());
