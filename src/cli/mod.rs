@@ -33,6 +33,7 @@ mod start;
 mod status;
 mod status_text;
 mod stop;
+mod updates;
 mod verify;
 mod views;
 
@@ -162,6 +163,8 @@ enum Command {
     Verify(verify::VerifyCommand),
     Prune(prune::PruneCommand),
     Status(status::StatusCommand),
+    #[command(alias = "update")]
+    Updates(updates::Updates),
     #[command(alias = "view")]
     Views(views::Views),
     #[command(alias = "session")]
@@ -335,6 +338,7 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::Apply(command) => command.run(context),
         Command::Export(command) => command.run(context),
         Command::Logs(command) => command.run(context),
+        Command::Updates(command) => command.run(context),
         Command::Completions(command) => command.run(context),
         Command::Man(command) => command.run(context),
     }

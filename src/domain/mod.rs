@@ -17,7 +17,8 @@
 //! | target | one repository at one revision to synchronise, registered or given on the command line |
 //! | destination | the place of the files: the shared Hub cache, or a plain directory |
 //! | snapshot | the files of a repository at one commit; *published* when readers of the destination see it |
-//! | hold | an update that looks like data loss upstream and waits for approval |
+//! | gate | a program of the user that judges each new commit before it is published |
+//! | hold | an update that is not published until a person approves it, or its reason ends |
 //! | schedule | a cadence with windows and limits, and the selection of models it includes |
 //! | cadence | the calendar rule of a schedule: interval, daily, weekly, monthly, cron or once |
 //! | slot | one planned instant of a cadence |
@@ -53,6 +54,7 @@ pub mod deletion;
 pub mod delta;
 pub mod field;
 pub mod filter;
+pub mod gate;
 pub mod health;
 pub mod hold;
 pub mod login;
@@ -85,6 +87,7 @@ pub mod status;
 pub mod time;
 pub mod timer;
 pub mod units;
+pub mod update;
 pub mod view;
 pub mod way;
 pub mod xet;

@@ -13,6 +13,7 @@
 
 mod document;
 mod fields;
+mod gate;
 mod hook;
 mod model;
 mod moved_ref;
@@ -23,8 +24,10 @@ mod schedule;
 mod session;
 mod setting;
 mod status;
+mod update;
 
 pub use document::{document, error, line, render};
+pub use gate::{GateDocument, GateFile, gate_line};
 pub use hook::hook_line;
 pub use model::{ModelView, destination};
 pub use moved_ref::MovedRefView;
@@ -35,3 +38,4 @@ pub use schedule::{DueScheduleView, ScheduleView};
 pub use session::{SessionFileView, SessionView};
 pub use setting::SettingView;
 pub use status::{status, status_text};
+pub use update::{ChangedFileView, UpdateView};

@@ -147,6 +147,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("download.stall_after", "bad_manners::a_silent_connection_is_dropped_when_the_setting_says_so"),
     ("download.xet", "delta::the_setting_and_the_official_variable_switch_all_of_it_off"),
     ("hooks.finally", "notify::a_hook_may_start_a_run_which_then_starts_no_hook"),
+    ("hooks.gate", "gate::the_gate_sees_the_whole_snapshot_before_readers_do_and_no_token"),
+    ("hooks.gate_timeout", "gate::a_gate_that_does_not_end_is_ended_with_its_process_group"),
     ("hooks.on_failure", "notify::hooks_run_only_for_changes"),
     ("hooks.on_hold", "held_updates::mail_and_hooks_report_a_held_commit_once"),
     ("hooks.on_recovery", "notify::hooks_run_only_for_changes"),

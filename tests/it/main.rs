@@ -51,6 +51,8 @@ mod engine;
 mod engine_lanes;
 mod failing_disk;
 mod fnmatch_corpus;
+#[cfg(unix)]
+mod gate;
 mod held_updates;
 mod hub_client;
 mod install_script;

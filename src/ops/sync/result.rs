@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::target::TargetId;
+use crate::domain::gate::GateRecord;
 use crate::domain::hold::Hold;
 use crate::domain::outcome::{Outcome, VerifyOutcome};
 use crate::domain::session::{SessionFile, SessionProgress, Trouble};
@@ -78,6 +79,8 @@ pub struct SyncResult {
     pub renamed_to: Option<String>,
     /// The newer commit that is held, and why.
     pub hold: Option<Hold>,
+    /// The gate that holds the commit.
+    pub gate: Option<GateRecord>,
     /// This machine had no network at all.
     pub is_offline: bool,
     /// Messages about deltas that gave wrong bytes.
@@ -102,6 +105,7 @@ impl SyncResult {
             stopped: None,
             renamed_to: None,
             hold: None,
+            gate: None,
             is_offline: false,
             abandoned_deltas: Vec::new(),
         }
