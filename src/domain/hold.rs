@@ -84,6 +84,11 @@ impl HeldUpdate {
         self.decision == Decision::Approved
     }
 
+    /// Tells whether a person keeps the commit back.
+    pub fn is_rejected(&self) -> bool {
+        self.decision == Decision::Rejected
+    }
+
     /// Tells whether nobody is told about the update.
     pub fn is_silent(&self) -> bool {
         are_silent(&self.findings)

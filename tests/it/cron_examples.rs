@@ -47,6 +47,7 @@ const METRICS: &[&str] = &[
     "hfdl_model_outcome",
     "hfdl_model_pending_bytes",
     "hfdl_model_size_bytes",
+    "hfdl_model_update_held",
     "hfdl_ratelimit_remaining",
     "hfdl_run_last_duration_seconds",
     "hfdl_run_last_exit_code",

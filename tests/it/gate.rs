@@ -267,6 +267,18 @@ fn another_gate_judges_a_held_commit_again() {
 }
 
 #[test]
+fn a_person_lets_the_gate_judge_again() {
+    let world = GateEnv::published("exit 3");
+    let commit = world.publish("two");
+    assert_eq!(outcomes(world.night(1).succeeds()), ["held"]);
+    world.gate("exit 0");
+    let retry = world.0.line("updates retry acme/tiny");
+    retry.succeeds().prints("judges");
+    assert_eq!(outcomes(world.night(2).succeeds()), ["updated"]);
+    assert_eq!((world.main_ref(), world.calls()), (Some(commit), 3));
+}
+
+#[test]
 fn exit_75_holds_without_a_word_and_the_gate_looks_again_the_next_day() {
     let world = GateEnv::published("echo later; exit 75");
     let commit = world.publish("two");

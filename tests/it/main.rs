@@ -115,6 +115,7 @@ mod timer_render;
 mod tls;
 mod truth_of_output;
 mod truth_of_words;
+mod updates;
 mod verify;
 mod verify_memory;
 mod verify_xet;

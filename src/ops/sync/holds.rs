@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::destination::TargetDestination;
 use super::target::{Target, is_accepted};
 use crate::domain::filter::Filter;
-use crate::domain::hold::{Comparison, Finding, Hold};
+use crate::domain::hold::{Comparison, Finding, HeldUpdate, Hold};
 use crate::domain::model::EntryName;
 use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{Amount, NothingSelected, RemoteSnapshot};
@@ -51,7 +51,29 @@ impl Update<'_> {
         self.amount(old.as_ref(), &self.target.filter)
     }
 
+    /// Returns the findings of then about a commit that a person has rejected. Models that
+    /// share a ref stay where they are together.
+    fn rejected(&self) -> Option<Vec<Finding>> {
+        let target = self.target;
+        let commit = &self.remote.commit;
+        let is_it = |update: &&HeldUpdate| update.commit == *commit && !target.accepts(commit);
+        if let Some(own) = target.rejected.as_ref().filter(is_it) {
+            return Some(own.findings.clone());
+        }
+        let sibling = target.siblings.iter();
+        let sibling = sibling.filter_map(|it| Some((it, it.rejected.as_ref().filter(is_it)?)));
+        let (sibling, update) = sibling.into_iter().next()?;
+        let of_sibling = |finding: &Finding| Finding {
+            detail: format!("rejected for `{}`: {}", sibling.name, finding.detail),
+            ..finding.clone()
+        };
+        Some(update.findings.iter().map(of_sibling).collect())
+    }
+
     fn findings(&self) -> Result<Vec<Finding>> {
+        if let Some(rejected) = self.rejected() {
+            return Ok(rejected);
+        }
         let Some(old) = self.old_commit.filter(|old| **old != self.remote.commit) else {
             return Ok(Vec::new());
         };

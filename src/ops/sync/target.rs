@@ -10,6 +10,7 @@ use crate::cache::{CacheLayout, Vanished};
 use crate::domain::adopt::AdoptedFiles;
 use crate::domain::deletion::{FetchKey, HomeIdentity};
 use crate::domain::filter::Filter;
+use crate::domain::hold::HeldUpdate;
 use crate::domain::login::TokenName;
 use crate::domain::model::{Destination, EntryName, Model, ModelId};
 use crate::domain::queue_order::QueueOrder;
@@ -25,6 +26,8 @@ pub struct Sibling {
     pub filter: Filter,
     /// A commit that is accepted for it although it looks like a loss.
     pub accepted: Option<String>,
+    /// The update that a person keeps back from it.
+    pub rejected: Option<HeldUpdate>,
     pub published: Option<CommitSha>,
 }
 
@@ -55,6 +58,8 @@ pub struct Target {
     pub held_by: Option<EntryName>,
     /// A commit, or the beginning of one, that is published whatever is found about it.
     pub accepted: Option<String>,
+    /// The update that a person keeps back, with the findings of then.
+    pub rejected: Option<HeldUpdate>,
     /// Fetch files again that are there already.
     pub force: bool,
     /// The treatment of files of a directory that are gone upstream.
@@ -81,6 +86,7 @@ impl From<&Model> for Target {
             pinned: state.pinned.as_ref().map(|pin| pin.commit.clone()),
             held_by: None,
             accepted: accepted.map(|update| update.commit.to_string()),
+            rejected: state.held_update.clone().filter(HeldUpdate::is_rejected),
             force: false,
             vanished: Vanished::Keep,
         }
@@ -105,6 +111,7 @@ impl Target {
             pinned: None,
             held_by: None,
             accepted: None,
+            rejected: None,
             force: false,
             vanished: Vanished::Keep,
         }
@@ -123,6 +130,7 @@ impl Target {
             if other.spec.enabled {
                 target.siblings.push(Sibling {
                     accepted: Self::from(&other).accepted,
+                    rejected: (other.state.held_update).filter(HeldUpdate::is_rejected),
                     published: other.state.published_commit,
                     name: other.spec.name,
                     filter: other.spec.filter,
