@@ -24,6 +24,7 @@ mod schedule;
 mod session;
 mod setting;
 mod status;
+mod tag;
 mod update;
 
 pub use document::{document, error, line, render};
@@ -38,4 +39,5 @@ pub use schedule::{DueScheduleView, ScheduleView};
 pub use session::{SessionFileView, SessionView};
 pub use setting::SettingView;
 pub use status::{status, status_text};
+pub use tag::TagView;
 pub use update::{ChangedFileView, UpdateView};

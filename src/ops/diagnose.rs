@@ -167,8 +167,6 @@ fn configuration(link: &(dyn StdError + 'static)) -> Option<Known> {
     } else if let Some(other) = link.downcast_ref::<OtherUpdate>() {
         let model = &other.model;
         Some(format!("`hfdl updates show {model}` shows the held update"))
-    } else if link.is::<NothingWaits>() {
-        Some("`hfdl updates list` shows those that wait".to_owned())
     } else if let Some(nothing) = link.downcast_ref::<NothingSelected>() {
         nothing.hint().map(str::to_owned)
     } else if let Some(missing) = link.downcast_ref::<MissingFile>() {
@@ -205,6 +203,10 @@ fn service(link: &(dyn StdError + 'static)) -> Option<Known> {
     }
     if let Some(store) = link.downcast_ref::<StoreError>() {
         return database(store);
+    }
+    if link.is::<NothingWaits>() {
+        let hint = "`hfdl updates list` shows those that wait";
+        return Some(Known::hinted(ErrorKind::Internal, hint));
     }
     if let Some(PlacementError::Refused { .. }) = link.downcast_ref() {
         let hint = "leave the file out with `--exclude`, or use another file system";

@@ -14,10 +14,12 @@ use super::cli_pictures::all_commands;
 use crate::support::env::TestEnv;
 
 const MODEL: &str = "name:text repo:text repo_type:text repo_id:text revision:text include:list? \
-    exclude:list to:text tags:list priority:number keep_revisions:number? token_name:text? views:list view_map:list view_copy:flag enabled:flag state:text \
-    upstream_state:text held_commit:text? held_update:object? published_commit:text? published_at:time? \
+    exclude:list to:text tags:list priority:number keep_revisions:number? token_name:text? views:list view_map:list view_copy:flag policy:text? delay:text? follow_tags:text? guards:list? enabled:flag state:text \
+    upstream_state:text held_commit:text? held_update:object? pinned_commit:text? pinned_by:text? published_commit:text? published_at:time? \
     last_check_at:time? last_success_at:time? last_change_at:time? consecutive_failures:number \
     last_outcome:text? last_verify_at:time? last_verify_outcome:text? created_at:time updated_at:time";
+
+const TAG: &str = "name:text policy:text? delay:text? follow_tags:text? guards:list? models:number";
 
 const SCHEDULE: &str = "name:text cadence:text when:text time_zone:text all:flag models:list \
     tags:list windows:list catch_up:text catch_up_within:text? jitter:text limit_rate:text? \
@@ -80,7 +82,12 @@ const STATUS: &str = "at:time home:text set_up:flag healthy:flag warnings:list t
 
 const STATUS_MODEL: &str = "name:text model:text last_verify_at:time? last_verify_outcome:text? state:text scheduled:flag last_outcome:text? \
     error_kind:text? error:text? last_check_at:time? last_success_at:time? last_change_at:time? \
-    consecutive_failures:number bytes_left:number";
+    consecutive_failures:number bytes_left:number held_update:object?";
+
+const UPDATE: &str = "model:text commit:text old_commit:text? state:text findings:list found_at:time \
+    decision:text decided_at:time? note:text? published_at:time?";
+
+const DECISION: &str = "model:text commit:text decision:text note:text?";
 
 const STATUS_RUN: &str = "run_id:text command:text trigger:text started_at:time heartbeat_at:time \
     stop_requested_at:time? host:text pid:number sessions:object bytes:object \
@@ -131,6 +138,10 @@ fn documents() -> Vec<Document> {
             .with("/check", CHECK),
         document("models list", "hfdl.models/1", "models:list").with("/models/0", MODEL),
         document("models set acme/tiny --view dir=shown", "hfdl.model/1", MODEL),
+        document("tags set llm --delay 7d", "hfdl.tag/1", TAG),
+        document("tags show llm", "hfdl.tag/1", &plus(TAG, "model_names:list")),
+        document("tags list", "hfdl.tags/1", "tags:list").with("/tags/0", TAG),
+        document("tags unset llm", "hfdl.change/1", "tags:list"),
         document("views list", "hfdl.views/1", "views:list").with("/views/0", VIEW),
         document(
             "schedules add n --daily 02:30 --all",
@@ -275,6 +286,27 @@ fn documents() -> Vec<Document> {
         document("schedules remove n -y", "hfdl.removal/1", "schedules:list"),
         document("apply -f plan.yaml", "hfdl.apply/1", "dry_run:flag changes:list")
             .with("/changes/0", "action:text kind:text name:text fields:list"),
+        document(
+            "models add acme/tiny --name gated --to ./gated",
+            "hfdl.model/1",
+            &plus(MODEL, "check:object"),
+        ),
+        document("download gated -c hooks.gate=no-such-gate", "hfdl.run/1", RUN),
+        document("updates list", "hfdl.updates/1", "updates:list")
+            .with("/updates/0", UPDATE)
+            .with("/updates/0/findings/0", "reason:text detail:text"),
+        document(
+            "updates show gated",
+            "hfdl.update/1",
+            &plus(UPDATE, "repo:text repo_type:text revision:text files:list?"),
+        )
+        .with("/files/0", "path:text change:text old_bytes:number? new_bytes:number?"),
+        document("updates retry gated", "hfdl.decisions/1", "updates:list")
+            .with("/updates/0", DECISION),
+        document("updates reject gated", "hfdl.decisions/1", "updates:list")
+            .with("/updates/0", DECISION),
+        document("updates approve gated", "hfdl.decisions/1", "updates:list")
+            .with("/updates/0", DECISION),
         document(
             "models remove acme/tiny -y",
             "hfdl.removal/1",
