@@ -59,10 +59,9 @@ fn last_lines(output: &ChildOutput) -> Option<String> {
     let streams = [Stream::Err, Stream::Out].into_iter();
     let mut texts = streams.map(|stream| {
         let text = String::from_utf8_lossy(&output.of(stream)).into_owned();
-        let lines = text.lines().map(|line| {
-            let plain = line.chars().filter(|c| !c.is_control());
-            plain.collect::<String>().trim().to_owned()
-        });
+        let lines = text
+            .lines()
+            .map(|line| hooks::plain(line).trim().to_owned());
         let lines: Vec<String> = lines.filter(|line| !line.is_empty()).collect();
         lines[lines.len().saturating_sub(LAST_LINES)..].join(" | ")
     });

@@ -116,6 +116,12 @@ fn printed(output: &ChildOutput) -> String {
     text
 }
 
+/// Removes control characters from a line that a program has printed.
+pub fn plain(line: &str) -> String {
+    let plain = line.chars().filter(|c| !c.is_control() || *c == '\t');
+    plain.collect()
+}
+
 /// Returns the variables of a hook. A variable without a value is removed from the
 /// environment of the hook.
 fn facts(call: &HookCall<'_>, home: &Path) -> Vec<(&'static str, Option<String>)> {

@@ -16,6 +16,9 @@ use crate::support::env::TestEnv;
 const FILES: &[(&str, usize)] = &[
     ("crontab", 4),
     ("docker-compose.yml", 2),
+    ("gate-modelscan.sh", 1),
+    ("gate-picklescan.sh", 2),
+    ("gate-smoke-test.py", 1),
     ("github-actions.yml", 1),
     ("gitlab-ci.yml", 2),
     ("grafana-panel.json", 0),

@@ -244,9 +244,11 @@ impl<'a> ActiveRun<'a> {
         let adopted = adopt::adopted_files(&services.store)?;
         self.note_error(adopt::finish_moves(&services.store, &self.cache, &adopted));
         let proofs = Proofs::new(&services.store, services.host, self.id.clone());
-        let clients = match self.command {
-            RunCommand::RunDue | RunCommand::Download => network.clients.counted(),
-            _ => network.clients.clone(),
+        let updates = matches!(self.command, RunCommand::RunDue | RunCommand::Download);
+        let clients = if updates {
+            network.clients.counted()
+        } else {
+            network.clients.clone()
         };
         let mut syncer = Syncer::new(
             &clients,
@@ -259,7 +261,7 @@ impl<'a> ActiveRun<'a> {
             options,
             services.settings.disk_reserve(),
         )?;
-        if let Some(gate) = gate_program(services, &self.id) {
+        if let Some(gate) = gate_program(services, &self.id).filter(|_| updates) {
             syncer.use_gate(gate);
         }
         let deadlines = DeadlineThread::start(services.host);

@@ -20,7 +20,7 @@ use crate::domain::repo::CommitSha;
 use crate::domain::run::RunId;
 use crate::json::{GateDocument, GateFile};
 use crate::notify::gate;
-use crate::notify::hooks::HookOptions;
+use crate::notify::hooks::{HookOptions, plain};
 use crate::ops::rollback;
 use crate::sys::host::checkpoint;
 use crate::sys::stop::{StopFlag, StopReason};
@@ -270,7 +270,7 @@ fn judge(
     let judged = snapshot.expose().map(|exposed| {
         let (verdict, printed) = gate::run(path, &program.argv, document, &program.options);
         for line in printed.lines() {
-            log::info!("the gate says: {line}");
+            log::info!("the gate says: {}", plain(line));
         }
         (verdict, exposed.changes())
     });
