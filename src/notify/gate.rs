@@ -26,7 +26,7 @@ pub fn run(
 ) -> (GateVerdict, String) {
     let facts = facts(document, &options.home);
     match hooks::run_program((program, argv), facts, gate_line(document), options) {
-        Ok(output) => (verdict(&output, options), output.text()),
+        Ok(output) => (verdict(&output, &document.path, options), output.text()),
         Err(err) => {
             let detail = format!("the gate cannot be started: {err}");
             (
@@ -37,7 +37,8 @@ pub fn run(
     }
 }
 
-fn verdict(output: &ChildOutput, options: &HookOptions) -> GateVerdict {
+/// `folder` is left out of the finding: it is gone when a person reads it.
+fn verdict(output: &ChildOutput, folder: &str, options: &HookOptions) -> GateVerdict {
     let again = match output.ended {
         Ended::Code(0) => return GateVerdict::Passed,
         Ended::Code(LEAVE_OUT) => return GateVerdict::later(),
@@ -46,7 +47,8 @@ fn verdict(output: &ChildOutput, options: &HookOptions) -> GateVerdict {
         Ended::Signal(_) | Ended::TimedOut => GateAgain::Later,
     };
     let words = hooks::end_words(&output.ended, options.timeout);
-    let detail = match last_lines(output) {
+    let lines = last_lines(output).map(|lines| lines.replace(&format!("{folder}/"), ""));
+    let detail = match lines {
         Some(lines) => format!("the gate did not let it pass: {words}: {lines}"),
         None => format!("the gate did not let it pass: {words}"),
     };
@@ -102,7 +104,7 @@ mod tests {
             timeout: Duration::from_secs(9),
             stop: StopFlag::new(),
         };
-        verdict(&output, &options)
+        verdict(&output, "/tmp/x", &options)
     }
 
     #[test]
@@ -126,7 +128,7 @@ mod tests {
             ),
             (
                 Ended::Code(2),
-                "1\n2\n3\n\n4\u{1b}[0m\n5\n 6 \n",
+                "1\n2\n3\n\n4\u{1b}[0m\n/tmp/x/5\n 6 \n",
                 HoldReason::Gate,
                 "the gate did not let it pass: it ended with code 2: 2 | 3 | 4[0m | 5 | 6",
                 GateAgain::Never,

@@ -32,6 +32,10 @@ def pickled(name, value):
     return lambda seed: {name: pickle.dumps([seed, value], protocol=2), "config.json": b"{}"}
 
 
+def without_weights(seed):
+    return {"config.json": b"{}", "notes.txt": f"{seed}\n".encode()}
+
+
 def loadable(seed):
     return {"tiny-Q8_0.gguf": tiny_llama(seed)}
 
@@ -46,18 +50,27 @@ def gates(python):
     scripts = {name: str(EXAMPLES / name) for name in ("gate-picklescan.sh", "gate-modelscan.sh")}
     smoke = json.dumps([str(python), str(EXAMPLES / "gate-smoke-test.py")])
     good, evil = pickled("weights/pytorch_model.bin", "weights"), pickled("weights/pytorch_model.bin", Evil())
+    picklescan = {"PICKLESCAN": folder / "picklescan"}
+    modelscan = {"MODELSCAN": folder / "modelscan"}
     return [
-        ("picklescan", scripts["gate-picklescan.sh"], good, evil, "dangerous import", {"PICKLESCAN": folder / "picklescan"}),
-        # It takes a bare pickle for one only by its name.
+        ("picklescan", scripts["gate-picklescan.sh"], good, evil, "dangerous import", picklescan),
         (
             "modelscan",
             scripts["gate-modelscan.sh"],
             pickled("weights/model.pkl", "weights"),
             pickled("weights/model.pkl", Evil()),
             "system",
-            {"MODELSCAN": folder / "modelscan"},
+            modelscan,
         ),
-        ("modelscan, a pickle by another name", scripts["gate-modelscan.sh"], loadable, evil, "cannot read", {"MODELSCAN": folder / "modelscan"}),
+        # It takes a bare pickle for one only by its name.
+        (
+            "modelscan, a pickle by another name",
+            scripts["gate-modelscan.sh"],
+            without_weights,
+            evil,
+            "cannot read",
+            modelscan,
+        ),
         ("the server of llama.cpp", smoke, loadable, broken, "tiny-Q8_0.gguf", {}),
     ]
 

@@ -25,7 +25,7 @@ const FILES: &[(&str, usize)] = &[
     ("kubernetes-cronjob.yaml", 3),
     ("kubernetes-indexed-job.yaml", 3),
     ("launchd.plist", 2),
-    ("prometheus-rules.yml", 3),
+    ("prometheus-rules.yml", 4),
     ("slurm-array.sh", 3),
     ("slurm-scrontab", 1),
     ("systemd-hfdl.service", 3),

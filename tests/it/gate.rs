@@ -281,6 +281,13 @@ fn a_person_lets_the_gate_judge_again() {
 #[test]
 fn exit_75_holds_without_a_word_and_the_gate_looks_again_the_next_day() {
     let world = GateEnv::published("echo later; exit 75");
+    let heard = world.0.root().join("heard");
+    let hook = world.script(
+        "hook",
+        &format!("#!/bin/sh\necho x >'{}'\n", heard.display()),
+    );
+    let set = ["config", "set", "hooks.on_hold", hook.to_str().unwrap()];
+    world.0.hfdl(set).succeeds();
     let commit = world.publish("two");
     world.0.now("2026-03-02T09:00:00Z");
     let tick = || world.0.line("run-due --trigger timer");
@@ -296,6 +303,7 @@ fn exit_75_holds_without_a_word_and_the_gate_looks_again_the_next_day() {
     let shown = world.0.line("models show acme/tiny --json").json();
     assert_eq!(shown["held_update"]["findings"][0]["reason"], "gate-later");
     world.0.line("status").succeeds();
+    assert!(!heard.exists(), "no hook");
     world.gate("exit 0");
     assert_eq!(outcomes(world.night(2).succeeds()), ["updated"]);
     assert_eq!((world.main_ref(), world.calls()), (Some(commit), 3));
