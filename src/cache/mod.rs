@@ -56,4 +56,4 @@ pub use scan::{
 pub use sweep::{borrowed_contents, contents_used_elsewhere, execute_sweep};
 pub use sweep_dir::{DirLeftover, LeftoverKind};
 pub use sweep_plan::{Evidence, SweepPlan, SweepRules, SweepTarget, plan_sweep};
-pub use unpublished::{Changes, UnpublishedFile, UnpublishedSnapshot};
+pub use unpublished::{SnapshotChanges, UnpublishedFile, UnpublishedSnapshot};

@@ -65,7 +65,7 @@ struct FileState {
 
 /// The changes that a program has made to a snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
+pub struct SnapshotChanges {
     /// One sentence for each change.
     pub messages: Vec<String>,
     /// A verified file was changed or removed.
@@ -180,8 +180,8 @@ impl UnpublishedSnapshot {
 
 impl Exposed<'_> {
     /// Compares the snapshot with its state before.
-    pub fn changes(&self) -> Changes {
-        let mut changes = Changes::default();
+    pub fn changes(&self) -> SnapshotChanges {
+        let mut changes = SnapshotChanges::default();
         let root = &self.snapshot.root;
         let names = names_below(root).unwrap_or_default();
         let shown = |name: &PathBuf| {

@@ -61,7 +61,7 @@ impl OfferedUpdate {
 
 /// A file that differs between two commits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ChangedFile {
+pub struct FileDifference {
     pub path: RepoPath,
     pub change: FileChange,
     pub old_bytes: Option<u64>,
@@ -69,16 +69,16 @@ pub struct ChangedFile {
 }
 
 /// Returns the selected files that differ between two commits, by path.
-pub fn changed_files(
+pub fn file_differences(
     old: Option<&RemoteSnapshot>,
     new: &RemoteSnapshot,
     filter: &Filter,
-) -> Vec<ChangedFile> {
+) -> Vec<FileDifference> {
     let mut changed = Vec::new();
     for file in new.selected(filter) {
         let before = old.and_then(|old| old.find(&file.path));
         if before.is_none_or(|before| before.content != file.content) {
-            changed.push(ChangedFile {
+            changed.push(FileDifference {
                 path: file.path.clone(),
                 change: match before {
                     Some(_) => FileChange::Changed,
@@ -91,7 +91,7 @@ pub fn changed_files(
     }
     let removed = old.into_iter().flat_map(|old| old.selected(filter));
     let removed = removed.filter(|file| new.find(&file.path).is_none());
-    changed.extend(removed.map(|file| ChangedFile {
+    changed.extend(removed.map(|file| FileDifference {
         path: file.path.clone(),
         change: FileChange::Removed,
         old_bytes: Some(file.size_bytes),

@@ -40,4 +40,4 @@ pub use session::{SessionFileView, SessionView};
 pub use setting::SettingView;
 pub use status::{status, status_text};
 pub use tag::TagView;
-pub use update::{ChangedFileView, UpdateView};
+pub use update::{FileDifferenceView, UpdateView};

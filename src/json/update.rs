@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::document::time;
 use super::model::FindingView;
 use crate::domain::time::render_utc;
-use crate::domain::update::{ChangedFile, OfferedUpdate};
+use crate::domain::update::{FileDifference, OfferedUpdate};
 
 /// A commit that a model was offered.
 #[derive(Debug, Serialize)]
@@ -41,15 +41,15 @@ impl From<&OfferedUpdate> for UpdateView {
 
 /// A file that differs between two commits.
 #[derive(Debug, Serialize)]
-pub struct ChangedFileView {
+pub struct FileDifferenceView {
     pub path: String,
     pub change: &'static str,
     pub old_bytes: Option<u64>,
     pub new_bytes: Option<u64>,
 }
 
-impl From<&ChangedFile> for ChangedFileView {
-    fn from(file: &ChangedFile) -> Self {
+impl From<&FileDifference> for FileDifferenceView {
+    fn from(file: &FileDifference) -> Self {
         Self {
             path: file.path.to_string(),
             change: file.change.as_str(),

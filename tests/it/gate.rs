@@ -279,6 +279,23 @@ fn a_person_lets_the_gate_judge_again() {
 }
 
 #[test]
+fn a_rejected_commit_stays_away_without_the_gate_and_from_models_that_share_it() {
+    let world = GateEnv::published("exit 3");
+    let line = "models add acme/tiny --name part --include *.json";
+    world.0.line(line).succeeds();
+    let old = world.main_ref();
+    world.publish("two");
+    assert_eq!(outcomes(world.night(1).succeeds()), ["held", "held"]);
+    world.0.line("updates reject acme/tiny").succeeds();
+    world.0.line("config unset hooks.gate").succeeds();
+    assert_eq!(outcomes(world.night(2).succeeds()), ["held", "held"]);
+    assert_eq!(world.main_ref(), old);
+    let next = world.publish("three");
+    assert_eq!(outcomes(world.night(3).succeeds()), ["updated", "updated"]);
+    assert_eq!(world.main_ref(), Some(next));
+}
+
+#[test]
 fn exit_75_holds_without_a_word_and_the_gate_looks_again_the_next_day() {
     let world = GateEnv::published("echo later; exit 75");
     let heard = world.0.root().join("heard");
@@ -560,4 +577,5 @@ fn without_symbolic_links_the_gate_sees_files() {
     world.publish("two");
     assert_eq!(outcomes(world.night(1).succeeds()), ["updated"]);
     assert_eq!(leftovers(&world.0), Vec::<PathBuf>::new());
+    assert_eq!(world.calls(), 2);
 }

@@ -156,24 +156,6 @@ fn a_rejected_update_can_be_approved_after_all() {
 }
 
 #[test]
-fn a_rejection_holds_the_models_that_share_the_revision() {
-    let env = world();
-    // Its own files stay as they are.
-    let line = "models add acme/tiny --name part --include *.json";
-    env.line(line).succeeds();
-    env.line("run-due").succeeds();
-    let good = main_ref(&env);
-    publish_held(&env, 2);
-    night(&env, 1).succeeds();
-    env.line("updates reject acme/tiny").succeeds();
-    let ran = night(&env, 2);
-    for session in ran.succeeds().json()["sessions"].as_array().unwrap() {
-        assert_eq!(session["outcome"], "held", "{}", ran.report());
-    }
-    assert_eq!(main_ref(&env), good);
-}
-
-#[test]
 fn the_changed_files_are_shown_with_their_sizes() {
     let env = world();
     let old = main_ref(&env);

@@ -5,12 +5,13 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::context::Context;
-use crate::cli::explain::Complaint;
+use crate::cli::explain::Explanation;
 use crate::cli::models::find;
 use crate::domain::model::EntryName;
+use crate::domain::outcome::ExitStatus;
 use crate::domain::units::ByteSize;
-use crate::domain::update::{ChangedFile, UpdateState};
-use crate::json::{ChangedFileView, UpdateView, document};
+use crate::domain::update::{FileDifference, UpdateState};
+use crate::json::{FileDifferenceView, UpdateView, document};
 use crate::ops::services::Services;
 use crate::ops::updates::{UpdateDetails, details};
 use crate::ui::{Output, table, text};
@@ -32,11 +33,12 @@ impl ShowUpdate {
         let services = Services::read_only(&context.host, &context.home, settings, store);
         let details = details(&services, model)?;
         if let Err(err) = &details.files {
-            let name = &self.name;
-            let headline = format!("the changed files of `{name}` are unknown");
-            let complaint = Complaint::new(crate::domain::outcome::ExitStatus::Ok, headline);
-            let complaint = complaint.cause(format!("{err:#}"));
-            context.show_note(&crate::cli::explain::explain(&complaint.into()));
+            context.show_note(&Explanation {
+                headline: format!("the changed files of `{}` are unknown", self.name),
+                cause: Some(format!("{err:#}")),
+                next: None,
+                status: ExitStatus::Ok,
+            });
         }
         context.out.result(
             |out| show_text(context, out, &details),
@@ -80,7 +82,7 @@ fn show_text(context: &Context, out: &Output, details: &UpdateDetails) -> String
     shown
 }
 
-fn files_text(out: &Output, files: &[ChangedFile]) -> String {
+fn files_text(out: &Output, files: &[FileDifference]) -> String {
     let size = |bytes: Option<u64>| {
         bytes.map_or(text::NOTHING.to_owned(), |bytes| {
             ByteSize(bytes).render_short()
@@ -104,8 +106,8 @@ fn files_text(out: &Output, files: &[ChangedFile]) -> String {
 fn show_document(details: &UpdateDetails) -> Value {
     let spec = &details.model.spec;
     let files = details.files.as_ref().ok();
-    let files: Option<Vec<ChangedFileView>> =
-        files.map(|files| files.iter().map(ChangedFileView::from).collect());
+    let files: Option<Vec<FileDifferenceView>> =
+        files.map(|files| files.iter().map(FileDifferenceView::from).collect());
     let mut shown = document("hfdl.update/1", UpdateView::from(&details.update));
     if let Value::Object(fields) = &mut shown {
         fields.insert("repo".to_owned(), json!(spec.repo.to_string()));

@@ -13,7 +13,7 @@ use super::local_reads::LocalReads;
 use super::syncer::{Syncer, TargetEntry, TargetState};
 use super::target::{SyncRequest, Target, TargetId};
 use super::target_sync::TargetSync;
-use crate::cache::{Changes, UnpublishedSnapshot};
+use crate::cache::{SnapshotChanges, UnpublishedSnapshot};
 use crate::domain::argv::Argv;
 use crate::domain::gate::{GateAgain, GateRecord, GateVerdict};
 use crate::domain::repo::CommitSha;
@@ -293,7 +293,7 @@ fn judge(
 }
 
 /// Holds a commit in whose files the gate has written, whatever its verdict is.
-fn unless_changed(verdict: GateVerdict, changes: Changes) -> GateVerdict {
+fn unless_changed(verdict: GateVerdict, changes: SnapshotChanges) -> GateVerdict {
     const SHOWN: usize = 3;
     if changes.messages.is_empty() || verdict == GateVerdict::Stopped {
         return verdict;

@@ -7,7 +7,7 @@ use crate::cache::{self, CacheLayout, LocalDir};
 use crate::domain::model::{Destination, Model};
 use crate::domain::repo::CommitSha;
 use crate::domain::snapshot::RemoteSnapshot;
-use crate::domain::update::{ChangedFile, OfferedUpdate, changed_files};
+use crate::domain::update::{FileDifference, OfferedUpdate, file_differences};
 use crate::ops::services::Services;
 
 /// A held update with its changes.
@@ -16,7 +16,7 @@ pub struct UpdateDetails {
     pub update: OfferedUpdate,
     /// The files that differ from the published commit, or the reason why they are
     /// unknown.
-    pub files: Result<Vec<ChangedFile>>,
+    pub files: Result<Vec<FileDifference>>,
 }
 
 /// Returns the held update of a model; the newest one if a commit was decided or published
@@ -39,7 +39,7 @@ fn files(
     services: &Services<'_>,
     model: &Model,
     update: &OfferedUpdate,
-) -> Result<Vec<ChangedFile>> {
+) -> Result<Vec<FileDifference>> {
     let listing = |commit: &CommitSha| match stored_listing(services, model, commit)? {
         Some(listing) => Ok(listing),
         None => ask_hub(services, model, commit)
@@ -47,7 +47,7 @@ fn files(
     };
     let old = update.old_commit.as_ref().map(listing).transpose()?;
     let new = listing(&update.commit)?;
-    Ok(changed_files(old.as_ref(), &new, &model.spec.filter))
+    Ok(file_differences(old.as_ref(), &new, &model.spec.filter))
 }
 
 fn stored_listing(
