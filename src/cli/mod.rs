@@ -35,6 +35,7 @@ mod status;
 mod status_text;
 mod stop;
 mod tags;
+mod updates;
 mod verify;
 mod views;
 
@@ -166,6 +167,8 @@ enum Command {
     Verify(verify::VerifyCommand),
     Prune(prune::PruneCommand),
     Status(status::StatusCommand),
+    #[command(alias = "update")]
+    Updates(updates::Updates),
     #[command(alias = "view")]
     Views(views::Views),
     #[command(alias = "session")]
@@ -340,6 +343,7 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::Apply(command) => command.run(context),
         Command::Export(command) => command.run(context),
         Command::Logs(command) => command.run(context),
+        Command::Updates(command) => command.run(context),
         Command::Completions(command) => command.run(context),
         Command::Man(command) => command.run(context),
     }

@@ -13,6 +13,7 @@
 
 mod document;
 mod fields;
+mod gate;
 mod hook;
 mod model;
 mod moved_ref;
@@ -24,8 +25,10 @@ mod session;
 mod setting;
 mod status;
 mod tag;
+mod update;
 
 pub use document::{document, error, line, render};
+pub use gate::{GateDocument, GateFile, gate_line};
 pub use hook::hook_line;
 pub use model::{ModelView, destination};
 pub use moved_ref::MovedRefView;
@@ -37,3 +40,4 @@ pub use session::{SessionFileView, SessionView};
 pub use setting::SettingView;
 pub use status::{status, status_text};
 pub use tag::TagView;
+pub use update::{FileDifferenceView, UpdateView};
