@@ -20,6 +20,7 @@
 //! | hold | an update that waits for a person, with its findings |
 //! | finding | one reason to hold an update, with a sentence for a person |
 //! | guard | a judge of updates that compares two commits, or reads a header, and returns findings |
+//! | gate | a program of the user that judges each new commit before it is published |
 //! | tag | a word that models share, with defaults for them; a tag of a repository is always named so |
 //! | policy | the treatment of new commits: follow, approve or pin; with a delay and tags to follow |
 //! | pin | the commit that a model stays at |
@@ -63,6 +64,7 @@ pub mod deletion;
 pub mod delta;
 pub mod field;
 pub mod filter;
+pub mod gate;
 pub mod guard;
 pub mod health;
 pub mod hold;
@@ -103,6 +105,7 @@ pub mod tag;
 pub mod time;
 pub mod timer;
 pub mod units;
+pub mod update;
 pub mod view;
 pub mod way;
 pub mod xet;

@@ -12,6 +12,10 @@ CREATE TABLE updates (
     decided_at INTEGER,
     note TEXT,
     published_at INTEGER,
+    -- The gate that held the update: its command, and when it looks again. NULL: never
+    -- held by a gate; without a time it does not look again.
+    gate_command TEXT,
+    gate_again_at INTEGER CHECK (gate_again_at IS NULL OR gate_command IS NOT NULL),
     PRIMARY KEY (model_id, commit_sha)
 ) STRICT, WITHOUT ROWID;
 

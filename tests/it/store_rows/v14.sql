@@ -25,3 +25,4 @@ VALUES (0, 1, 1790000700, 1, 2, 2, 0, 0);
 INSERT INTO scrub_positions (path, content_id, size, modified_ns, position, state, begun_at)
 VALUES ('/hub/half', 'git:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 9, 1790000500000000000, 4, x'00', 1790000700);
 INSERT INTO evidence (path, kept_at) VALUES ('/hub/bad', 1790000700);
+UPDATE updates SET gate_command = 'scan', gate_again_at = 1790000800;
