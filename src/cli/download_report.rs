@@ -20,6 +20,7 @@ use crate::json::{RunResult, RunView, TotalsView, document};
 use crate::ops;
 use crate::ops::download::{DryRun, dry_run};
 use crate::ops::published::{NotPublished, published};
+use crate::ops::scrub::ScrubReport;
 use crate::ops::services::Services;
 use crate::ops::sync::{SyncEvent, Target};
 use crate::sys::pause::Stopwatch;
@@ -107,6 +108,8 @@ pub struct DueReport<'a> {
     pub left_out: &'a [(String, String)],
     /// Schedules that could not be followed.
     pub unusable: &'a [Unusable],
+    /// The files that were read again, if any were.
+    pub scrub: Option<ScrubReport>,
 }
 
 /// Renders the document of a run that has just ended.

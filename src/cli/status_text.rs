@@ -102,6 +102,9 @@ fn facts(
         let bytes = ByteSize(status.adopted.bytes).render_short();
         facts.push(("adopted", format!("{count} ({bytes})")));
     }
+    if let Some(scrub) = status.scrub.describe(status.now) {
+        facts.push(("read again", scrub));
+    }
     let disks: Vec<String> = status.disks.iter().map(disk).collect();
     facts.push(("disk", lines(&disks)));
     table::facts(&facts)

@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::changes::ChangeNote;
 use super::model::ModelId;
 use super::moved_ref::MovedRef;
 use super::outcome::{ExitStatus, RunOutcome, Trigger, words};
@@ -61,6 +62,8 @@ pub struct HookCall<'a> {
     /// `None` for an event of the whole run.
     pub session: Option<&'a Session>,
     pub failing: Option<Failing>,
+    /// The changes of the update that is published or held.
+    pub note: Option<&'a ChangeNote>,
 }
 
 words! {

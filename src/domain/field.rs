@@ -241,6 +241,7 @@ mod tests {
         model.views = [format!("dir={root}").parse().unwrap()].into();
         model.view_map = ["a=b/c".parse().unwrap()].into();
         model.view_copy = true;
+        model.checksums = true;
         model.enabled = false;
         model.token_name = Some("work".parse().unwrap());
         model.update = rules("pin@0123abc");

@@ -34,6 +34,8 @@
 //! | run | one process of `hfdl` with work, as recorded in the database |
 //! | session | one attempt at one target within a run, with a record for each file |
 //! | outcome | the result word of a session |
+//! | change note | the changes of an update: its commits, files, and bytes |
+//! | report | the figures and updates of a period, by day and by model |
 //! | plan | the action for each file of a target: keep, link, resume, fetch or delete |
 //! | partial file | the unfinished bytes of a download, kept so that a later run can resume |
 //! | segment | a byte range of a large file that one connection downloads |
@@ -42,15 +44,18 @@
 //! | route | one way to get the bytes of a file: the CDN, Xet chunks, a mirror |
 //! | delta | a new file built from ranges of old files and fetched ranges |
 //! | proof | a record that a file was read whole and had its hash; valid while the file is unchanged |
+//! | scrub | the reading of published files again, a part each night, so that damage on disk is found |
 //! | claim | the record, written before the first byte, that a run is working on a slot |
 //! | adopted file | a file of another program that was hashed once, so that downloads can use its bytes |
 //! | view | the files of a model where another program looks for them, made of links (`ModelView` and the like in `json` are shapes of output) |
+//! | lock file | `hfdl.lock`: the commit and the files of each model, to be reproduced elsewhere |
 //! | home | the directory with the database, logs and locks of one installation |
 
 pub mod adopt;
 pub mod alert;
 pub mod argv;
 pub mod changes;
+pub mod checksums;
 pub mod content;
 pub mod deletion;
 pub mod delta;
@@ -58,6 +63,8 @@ pub mod field;
 pub mod filter;
 pub mod health;
 pub mod hold;
+pub mod licence;
+pub mod lock_file;
 pub mod login;
 pub mod model;
 pub mod moved_ref;
@@ -75,11 +82,14 @@ pub mod queue_order;
 pub mod ranges;
 pub mod repo;
 pub mod repo_arg;
+pub mod report;
 pub mod retention;
 pub mod retry;
 pub mod run;
 pub mod sample;
+pub mod sbom;
 pub mod schedule;
+pub mod scrub;
 pub mod session;
 pub mod settings;
 pub mod shard;

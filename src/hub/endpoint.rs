@@ -127,6 +127,11 @@ impl Endpoint {
         format!("{}/{repo}", self.base)
     }
 
+    /// Returns the URL of the page of a commit.
+    pub fn commit_page(&self, repo: &Repo, commit: &CommitSha) -> String {
+        format!("{}/commit/{commit}", self.page(repo))
+    }
+
     fn api(&self, repo: &Repo, rest: &str) -> Url {
         self.below(&format!("api/{}/{}/{rest}", repo.kind.plural(), repo.id))
     }

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::document::document;
-use super::{MovedRefView, RunResult, SessionView};
+use super::{ChangeNoteView, MovedRefView, RunResult, SessionView};
 use crate::domain::alert::{Failing, HookCall};
 use crate::domain::session::Session;
 use crate::domain::time::render_utc;
@@ -18,6 +18,9 @@ const LEFT_OUT: [&str; 5] = [
     "reused_from",
 ];
 
+/// A hook gets so many commits and files of a change note.
+const MOST_CHANGES: usize = 25;
+
 #[derive(Serialize)]
 struct HookView {
     event: &'static str,
@@ -30,6 +33,8 @@ struct HookView {
     moved_ref: Option<MovedRefView>,
     /// All sessions of the run.
     sessions: Vec<Value>,
+    /// The changes of the update that is published or held; null for other events.
+    change_note: Option<ChangeNoteView>,
 }
 
 #[derive(Serialize)]
@@ -69,6 +74,9 @@ impl From<&HookCall<'_>> for HookView {
                 .and_then(|session| run.moved_refs.get(&session.id))
                 .map(MovedRefView::from),
             sessions: run.sessions.iter().map(session_view).collect(),
+            change_note: call
+                .note
+                .map(|note| ChangeNoteView::new(note, MOST_CHANGES)),
         }
     }
 }

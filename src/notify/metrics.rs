@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 
 use crate::domain::outcome::{ExitStatus, Outcome};
+use crate::domain::scrub::Scrub;
 use crate::domain::time::Timestamp;
 
 /// The facts about one model.
@@ -62,6 +63,8 @@ pub struct Facts {
     pub logins: Vec<(String, Timestamp)>,
     /// A path and the free bytes there.
     pub free: Vec<(String, u64)>,
+    /// The last scrub; `None` before the first one, or if scrubs are off.
+    pub scrub: Option<Scrub>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +100,7 @@ pub fn render(facts: &Facts) -> String {
             .map(|(name, at)| (vec![("token", name.clone())], at.as_second()))
             .collect(),
     );
+    write_scrub(&mut text, facts.scrub.as_ref());
     let free = facts.free.iter();
     write_family(
         &mut text,
@@ -107,6 +111,42 @@ pub fn render(facts: &Facts) -> String {
             .collect(),
     );
     text
+}
+
+fn write_scrub(text: &mut String, scrub: Option<&Scrub>) {
+    let Some(scrub) = scrub else { return };
+    let seconds = |at: Timestamp| at.as_second();
+    let values = [
+        (
+            "hfdl_scrub_last_end_timestamp_seconds",
+            "When published files were last read again.",
+            Some(seconds(scrub.ended_at)),
+        ),
+        (
+            "hfdl_scrub_oldest_verified_timestamp_seconds",
+            "The oldest verification of all published files; missing while a file has none.",
+            scrub.oldest_at.map(seconds),
+        ),
+        (
+            "hfdl_scrub_bytes",
+            "Size of all published files and kept revisions.",
+            Some(whole(scrub.n_bytes)),
+        ),
+        (
+            "hfdl_scrub_behind_bytes",
+            "Bytes of files that were not verified within verify.every.",
+            Some(whole(scrub.bytes_behind)),
+        ),
+        (
+            "hfdl_scrub_models_unlisted",
+            "Models whose files could not be listed.",
+            Some(whole(scrub.n_unlisted)),
+        ),
+    ];
+    for (name, help, value) in values {
+        let samples = value.map(|value| (Vec::new(), value)).into_iter().collect();
+        write_family(text, name, MetricKind::Gauge, help, samples);
+    }
 }
 
 fn write_runs(text: &mut String, facts: &Facts) {

@@ -9,12 +9,14 @@ use std::collections::BTreeMap;
 use anyhow::{Result, bail};
 
 use super::apply_models::{Models, plan_models};
+use super::apply_pins::{PinStep, plan_pins};
 use super::apply_schedules::plan_schedules;
 use super::apply_tags::plan_tags;
 use super::directories::Reserved;
 use super::document::Node;
 use super::entries::{Entry, Objection, Wanted};
 use crate::domain::field::{self, Entity, FieldValue, needed_values};
+use crate::domain::lock_file::LockFile;
 use crate::domain::model::{EntryName, Model, ModelSpec, Tag};
 use crate::domain::outcome::words;
 use crate::domain::policy::{SharedRules, UpdateRules};
@@ -54,6 +56,9 @@ impl Current {
     }
 }
 
+/// The name of the pin among the fields of a change.
+pub const PINNED: &str = "pinned";
+
 /// The conditions of a plan beside the two sides.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'a> {
@@ -63,6 +68,8 @@ pub struct Rules<'a> {
     /// The period of the timer.
     pub tick: Seconds,
     pub reserved: &'a Reserved,
+    /// The commits to pin the models to; without it pins of an earlier lock file go.
+    pub lock: Option<&'a LockFile>,
 }
 
 /// The steps to carry out, and the changes to print.
@@ -70,10 +77,13 @@ pub struct Rules<'a> {
 pub struct ApplyPlan {
     pub changes: Vec<Change>,
     pub warnings: Vec<String>,
+    /// The models as they will be.
+    pub resulting: Vec<Model>,
     settings: Vec<SettingStep>,
     pub(super) tags: Vec<Step<TagSpec, TagSpec>>,
     pub(super) models: Vec<Step<Model, ModelSpec>>,
     pub(super) schedules: Vec<Step<Schedule, ScheduleSpec>>,
+    pub(super) pins: Vec<PinStep>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -177,7 +187,9 @@ pub fn plan_apply(
         None => Models::unchanged(&current.models),
     };
     warn_about_shared_rules(&mut plan, current, wanted, &models);
+    plan_pins(&mut plan, &models.list, rules.lock);
     plan_schedules(&mut plan, current, wanted, &models, rules)?;
+    plan.resulting = models.list;
     Ok(plan)
 }
 
@@ -258,6 +270,9 @@ impl ApplyPlan {
                 }
                 Step::Remove(_) => {}
             }
+        }
+        for step in &self.pins {
+            step.write(store)?;
         }
         for step in &self.schedules {
             match step {

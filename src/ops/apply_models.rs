@@ -128,6 +128,7 @@ fn plan_change(plan: &mut ApplyPlan, models: &mut Models, old: &Model, new: &Mod
     }
     models.list.push(Model {
         spec: new.clone(),
+        state: old.state.after_edit(&old.spec, new),
         ..old.clone()
     });
 }

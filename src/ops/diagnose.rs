@@ -11,6 +11,7 @@ use std::io;
 use anyhow::Error;
 
 use super::hold::OtherUpdate;
+use super::lock_file::NotAsLocked;
 use super::login::{NoIdentity, UnknownTokenName, UnreadableTokenFile};
 use super::models::{DirectoryInUse, PinnedApart};
 use super::places::PlaceError;
@@ -217,6 +218,10 @@ fn service(link: &(dyn StdError + 'static)) -> Option<Known> {
     }
     if link.is::<PlanError>() || link.is::<PlacementError>() {
         return Some(Known::new(ErrorKind::Hub, None));
+    }
+    if link.is::<NotAsLocked>() {
+        let hint = "`hfdl apply -f FILE --locked --dry-run` names the differences";
+        return Some(Known::hinted(ErrorKind::Integrity, hint));
     }
     if link.is::<AskedToWait>() {
         let hint = "run it again after that time";

@@ -61,6 +61,9 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration::of_sql(include_str!("schema/0013.sql")),
     Migration::of_sql(include_str!("schema/0014.sql")),
     Migration::of_sql(include_str!("schema/0023.sql")),
+    Migration::of_sql(include_str!("schema/0020.sql")),
+    Migration::of_sql(include_str!("schema/0027.sql")),
+    Migration::of_sql(include_str!("schema/0026.sql")),
 ];
 
 /// Rebuilds the table of models without the rule that a revision has one model. SQL

@@ -9,6 +9,7 @@ use super::open::Store;
 use super::tags::{RuleColumns, read_rules};
 use super::value::{Columns, destination_text, integer, seconds};
 use super::wire;
+use crate::domain::content::{parse_hex, render_hex};
 use crate::domain::filter::Filter;
 use crate::domain::hold::{HeldUpdate, Pin};
 use crate::domain::login::TokenName;
@@ -59,6 +60,7 @@ impl Store {
             "update_commit": update.map(|update| update.commit.as_str()),
             "pinned_commit": state.pinned.as_ref().map(|pin| pin.commit.as_str()),
             "pinned_by": state.pinned.as_ref().map(|pin| pin.by.as_str()),
+            "locked_files": state.locked_files.as_ref().map(|digest| render_hex(digest)),
             "waiting_commit": state.wait.as_ref().map(|wait| wait.commit.as_str()),
             "waiting_until": state.wait.as_ref().map(|wait| seconds(wait.until)),
             "followed_tag": state.followed.as_ref().map(|it| it.tag.as_str()),
@@ -168,6 +170,7 @@ impl Store {
             "views": list_or_null(&spec.views),
             "view_map": list_or_null(&spec.view_map),
             "view_copy": spec.view_copy,
+            "checksums": spec.checksums,
             "policy": rules.policy,
             "delay": rules.delay,
             "follow_tags": rules.follow_tags,
@@ -287,12 +290,15 @@ fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
             views: wire::read_words(row, "views")?,
             view_map: wire::read_words(row, "view_map")?,
             view_copy: row.get("view_copy")?,
+            checksums: row.get("checksums")?,
             update: read_rules(row)?,
         },
         state: ModelState {
             held_commit: row.parsed_if_any("held_commit")?,
             held_update: read_held_update(row)?,
             pinned: read_pin(row)?,
+            locked_files: (row.get::<_, Option<String>>("locked_files")?)
+                .and_then(|hex| parse_hex(&hex)),
             wait: read_wait(row)?,
             followed: read_followed(row)?,
             published_commit: row.parsed_if_any("published_commit")?,

@@ -169,6 +169,7 @@ fn model(index: usize) -> impl Strategy<Value = ModelSpec> {
                     views: views_below(place),
                     view_map: ["a.safetensors=vae/true: x".parse().unwrap()].into(),
                     view_copy: enabled,
+                    checksums: enabled,
                     update,
                 }
             },
@@ -331,6 +332,7 @@ proptest! {
             now: now(),
             tick: Seconds(900),
             reserved: &hfdl::ops::directories::Reserved::default(),
+            lock: None,
         };
         let (here, elsewhere) = (Home::new(), Home::new());
         let store = here.open();

@@ -15,7 +15,9 @@ use crate::support::env::TestEnv;
 /// wrong word would not be found, and be missing.
 const FILES: &[(&str, usize)] = &[
     ("crontab", 4),
+    ("crontab-report", 2),
     ("docker-compose.yml", 2),
+    ("github-actions-locked.yml", 4),
     ("github-actions.yml", 1),
     ("gitlab-ci.yml", 2),
     ("grafana-panel.json", 0),

@@ -17,7 +17,9 @@ mod cache_local_dir;
 mod cache_publish;
 mod cache_scan;
 mod cache_sweep;
+mod change_notes;
 mod changelog;
+mod checksums;
 mod cli_config;
 mod cli_database;
 mod cli_help;
@@ -57,6 +59,7 @@ mod install_script;
 #[cfg(target_os = "linux")]
 mod kills;
 mod layers;
+mod lock_files;
 mod logins;
 #[cfg(target_os = "linux")]
 mod moved_refs;
@@ -80,6 +83,7 @@ mod proof;
 mod prune;
 mod read_only_blobs;
 mod readme;
+mod report;
 mod retention;
 mod reused_from;
 mod rollback;
@@ -93,9 +97,11 @@ mod run_due_shards;
 mod run_due_truth;
 mod run_due_unusable;
 mod run_due_waits;
+mod sbom;
 mod schedule_oracle;
 mod schedule_properties;
 mod schedule_truth_table;
+mod scrub;
 #[cfg(unix)]
 mod selections;
 #[cfg(unix)]

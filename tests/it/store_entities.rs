@@ -65,6 +65,7 @@ fn an_edit_changes_what_was_said_and_keeps_what_was_found_out() {
             commit: commit('d'),
             by: PinKind::Lock,
         }),
+        locked_files: Some([7; 32]),
         wait: Some(UpdateWait {
             commit: commit('e'),
             until: at(9),
@@ -589,6 +590,7 @@ fn sessions_are_listed_by_model_run_outcome_and_time() {
         outcome,
         verify_outcome: None,
         since,
+        until: None,
         limit,
     };
     assert_eq!(list(all_at_once), [ids[2]]);

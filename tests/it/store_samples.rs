@@ -98,6 +98,7 @@ pub fn model(text: &str) -> ModelSpec {
         views: BTreeSet::new(),
         view_map: BTreeSet::new(),
         view_copy: false,
+        checksums: false,
         update: UpdateRules::default(),
     }
 }
@@ -124,6 +125,7 @@ pub fn rich_model(text: &str) -> ModelSpec {
         views: ["dir=/srv/a, \"b\"".parse().unwrap()].into(),
         view_map: ["a.bin=vae/ünï.bin".parse().unwrap()].into(),
         view_copy: true,
+        checksums: true,
         update: UpdateRules {
             policy: "pin@0123abc".parse().ok(),
             delay: Some(Seconds(604_800)),

@@ -4,7 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::find::known;
+use super::find::named_or_all;
 use crate::cli::context::Context;
 use crate::cli::explain::Explanation;
 use crate::cli::policy_text::{rules_in_force, waits};
@@ -64,14 +64,7 @@ impl Outdated {
                 ..ModelFilter::default()
             })?);
         }
-        let mut models: Vec<Model> = Vec::new();
-        for name in &self.names {
-            let model = known(store, name)?;
-            if models.iter().all(|other| other.id != model.id) {
-                models.push(model);
-            }
-        }
-        Ok(models)
+        named_or_all(store, &self.names)
     }
 }
 

@@ -70,5 +70,8 @@ impl SetModel {
 
 /// Tells whether views are to be made or removed now.
 fn has_other_views(old: &ModelSpec, new: &ModelSpec) -> bool {
-    old.views != new.views || old.view_map != new.view_map || old.view_copy != new.view_copy
+    old.all_views() != new.all_views()
+        || old.checksums != new.checksums
+        || old.view_map != new.view_map
+        || old.view_copy != new.view_copy
 }

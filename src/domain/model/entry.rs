@@ -69,6 +69,8 @@ pub struct ModelState {
     pub held_update: Option<HeldUpdate>,
     /// The commit that the model stays at.
     pub pinned: Option<Pin>,
+    /// The digest of the files that the lock file has, if it pins the model.
+    pub locked_files: Option<[u8; 32]>,
     /// A newer commit that a delay keeps from being taken.
     pub wait: Option<UpdateWait>,
     /// The tag that the model follows.
@@ -97,6 +99,7 @@ impl Default for ModelState {
             held_commit: None,
             held_update: None,
             pinned: None,
+            locked_files: None,
             wait: None,
             followed: None,
             published_commit: None,
@@ -170,6 +173,10 @@ impl ModelState {
         }
         if new.update != old.update {
             state.wait = None;
+        }
+        if new.filter != old.filter {
+            // The lock file says nothing about another selection.
+            state.locked_files = None;
         }
         state
     }

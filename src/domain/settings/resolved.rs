@@ -190,6 +190,17 @@ impl Settings {
     pub fn timer_every(&self) -> Seconds {
         self.duration(SettingKey::TimerEvery).unwrap_or_default()
     }
+
+    /// Returns the time within which every file is read again; `None`: never.
+    pub fn verify_every(&self) -> Option<Seconds> {
+        self.duration(SettingKey::VerifyEvery)
+    }
+
+    /// Returns the limits of one run's reading: bytes or time.
+    pub fn verify_budget(&self) -> (Option<ByteSize>, Option<Seconds>) {
+        let key = SettingKey::VerifyBudget;
+        (self.size(key), self.duration(key))
+    }
 }
 
 #[cfg(test)]
@@ -251,6 +262,32 @@ mod tests {
                 .hint()
                 .contains("download.connections")
         );
+    }
+
+    #[test]
+    fn a_budget_of_verification_is_a_size_or_a_time() {
+        let key = SettingKey::VerifyBudget;
+        let read = |text: &str| {
+            let mut layers = layers();
+            layers.saved.insert(key, text.to_owned());
+            Settings::resolve(&layers).map(|settings| settings.verify_budget())
+        };
+        assert_eq!(read("10m").unwrap(), (None, Some(Seconds(600))));
+        assert_eq!(read("10M").unwrap(), (Some(ByteSize(10 << 20)), None));
+        assert_eq!(read("20G").unwrap(), (Some(ByteSize(20 << 30)), None));
+        for bad in ["", "0", "0s", "off", "much"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        let every = |text: &str| {
+            let mut layers = layers();
+            layers
+                .saved
+                .insert(SettingKey::VerifyEvery, text.to_owned());
+            Settings::resolve(&layers).map(|settings| settings.verify_every())
+        };
+        assert_eq!(every("off").unwrap(), None);
+        assert_eq!(every("7d").unwrap(), Some(Seconds(7 * 86_400)));
+        assert!(every("23h").is_err());
     }
 
     #[test]

@@ -263,6 +263,7 @@ mod tests {
             }],
             leftover_bytes: 0,
             adopted: Amount::default(),
+            scrub: crate::domain::scrub::ScrubState::default(),
             check_max_age: Seconds(7 * 86_400),
             logins: Vec::new(),
             database_trouble: None,

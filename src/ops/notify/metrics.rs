@@ -11,6 +11,7 @@ use crate::cache::CacheLayout;
 use crate::domain::model::{Destination, Model, ModelId};
 use crate::domain::outcome::{ExitStatus, RunOutcome};
 use crate::domain::run::{Run, RunCommand};
+use crate::domain::scrub::ScrubState;
 use crate::domain::session::Session;
 use crate::domain::settings::Settings;
 use crate::domain::time::{Timestamp, believed};
@@ -101,6 +102,10 @@ fn gather(notifier: &Notifier<'_>) -> Result<Facts> {
             .map(|login| (login.name.to_string(), login.expires_at))
             .collect(),
         free: free_space(notifier, &models),
+        scrub: match notifier.settings.verify_every() {
+            None => None,
+            every => ScrubState::new(every, &store.scrubs()?).last,
+        },
         models: describe(notifier, models)?,
         rate_limits: limits
             .into_iter()

@@ -14,7 +14,7 @@ use super::watchdog::Watchdog;
 use crate::cache::CacheLayout;
 use crate::domain::adopt::AdoptedFiles;
 use crate::domain::alert::RunFacts;
-use crate::domain::model::{Destination, EntryName};
+use crate::domain::model::{Destination, EntryName, ModelId};
 use crate::domain::moved_ref::MovedRef;
 use crate::domain::outcome::{Effect, ExitStatus, Outcome, Trigger};
 use crate::domain::repo::Repo;
@@ -29,6 +29,7 @@ use crate::ops::download::cache_choice;
 use crate::ops::lock::this_process;
 use crate::ops::login::save_refused_logins;
 use crate::ops::places::Places;
+use crate::ops::report::sample_disk;
 use crate::ops::services::Services;
 use crate::ops::sync::{
     CacheChoice, Planned, Proofs, SyncEvent, SyncRequest, SyncResult, Syncer, Target, TargetId,
@@ -100,11 +101,24 @@ pub struct Opening {
     pub target: Arc<Target>,
     /// The schedule and the slot that the session serves.
     pub slot: Option<(ScheduleId, EntryName, Timestamp)>,
+    /// Whether the commit of the target is only verified, whatever its ref names.
+    pub is_verification: bool,
 }
 
 impl Opening {
     pub fn without_slot(target: Arc<Target>) -> Self {
-        Self { target, slot: None }
+        Self {
+            target,
+            slot: None,
+            is_verification: false,
+        }
+    }
+
+    pub fn of_verification(target: Arc<Target>) -> Self {
+        Self {
+            is_verification: true,
+            ..Self::without_slot(target)
+        }
     }
 }
 
@@ -170,6 +184,10 @@ impl<'a> ActiveRun<'a> {
         &self.id
     }
 
+    pub fn started_at(&self) -> Timestamp {
+        self.started_at
+    }
+
     /// Makes the exit status of the run at least as bad as this one.
     pub fn note_status(&mut self, status: ExitStatus) {
         self.status = self.status.worst(status);
@@ -203,7 +221,11 @@ impl<'a> ActiveRun<'a> {
         checkpoint("sessions opened");
         for (id, opening) in ids.iter().zip(openings) {
             let session = OpenSession {
-                moved_ref: self.moved_ref(&opening.target),
+                moved_ref: if opening.is_verification {
+                    None
+                } else {
+                    self.moved_ref(&opening.target)
+                },
                 target: opening.target,
                 status: None,
             };
@@ -213,7 +235,7 @@ impl<'a> ActiveRun<'a> {
     }
 
     fn session_start(&self, opening: &Opening, at: Timestamp) -> SessionStart {
-        let Opening { target, slot } = opening;
+        let Opening { target, slot, .. } = opening;
         let (model_id, model_name) = target.model.clone().unzip();
         let slot = slot.as_ref();
         SessionStart {
@@ -269,6 +291,16 @@ impl<'a> ActiveRun<'a> {
             sessions: BTreeMap::new(),
         });
         Ok(())
+    }
+
+    /// Tells whether the run has a session of a model.
+    pub fn has_synced(&self, model: ModelId) -> bool {
+        let mut targets = self.sessions.values().map(|session| &session.target);
+        targets.any(|target| target.model.as_ref().is_some_and(|(id, _)| *id == model))
+    }
+
+    pub fn has_syncer(&self) -> bool {
+        self.syncer.is_some()
     }
 
     /// Returns the limits of the run, which begin with its syncer.
@@ -491,6 +523,11 @@ impl<'a> ActiveRun<'a> {
         let status = self.sessions.values().fold(self.status, |worst, session| {
             worst.worst(session.status.unwrap_or(ExitStatus::Failed))
         });
+        if self.command != RunCommand::Prune
+            && let Err(err) = sample_disk(services, &sessions)
+        {
+            log::warn!("could not sample the disk use: {err:#}");
+        }
         let outcome = run_outcome(status);
         let end = RunEnd {
             at: finished_at,

@@ -234,6 +234,7 @@ impl<'a> ActiveSlots<'a> {
             openings.push(Opening {
                 target: target.clone(),
                 slot: Some((schedule.id, schedule.spec.name.clone(), slot.due.due.slot)),
+                is_verification: false,
             });
             let request = SyncRequest {
                 target,

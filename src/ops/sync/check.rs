@@ -14,6 +14,7 @@ use super::target::{CacheChoice, Target};
 use super::upstream::{self, Upstream};
 use crate::cache::{Prove, Vanished};
 use crate::domain::adopt::{AdoptedFiles, AdoptedSources};
+use crate::domain::changes::Changes;
 use crate::domain::content::ContentId;
 use crate::domain::hold::Hold;
 use crate::domain::plan::{self, Action, LocalFacts, SyncPlan, plan_sync};
@@ -58,6 +59,7 @@ pub enum Checked {
         renamed_to: Option<String>,
         /// The facts about the policy, for the next check.
         note: PolicyNote,
+        changes: Option<Box<Changes>>,
     },
     Planned(Box<Planned>),
 }
@@ -97,6 +99,16 @@ impl Checked {
         }
     }
 
+    /// Returns the changes of an update, published or held.
+    pub(super) fn changes_mut(&mut self) -> Option<&mut Changes> {
+        let changes = match self {
+            Self::Planned(planned) => planned.changes.as_mut(),
+            Self::Waiting { changes, .. } => changes.as_mut(),
+            Self::Current { .. } | Self::Held { .. } => None,
+        };
+        changes.map(|changes| &mut **changes)
+    }
+
     pub(super) fn reused_mut(&mut self) -> Option<&mut Vec<ReusedFile>> {
         match self {
             Self::Current { reused, .. } => Some(reused),
@@ -129,6 +141,8 @@ pub struct Planned {
     pub local_reads: LocalReads,
     /// Adopted files that the plan uses.
     pub adopted: AdoptedSources,
+    /// The changes since the published commit, if this is an update of a model.
+    pub changes: Option<Box<Changes>>,
 }
 
 impl Planned {
@@ -225,6 +239,7 @@ pub fn check(
         None => hub.tree(&target.repo, &commit)?,
     };
     check_required(&remote, target)?;
+    target.check_locked_files(&remote)?;
     let filter = target.shared_filter();
     let mut facts = destination.facts(&remote, &filter, old_commit.as_ref(), prove)?;
     let update = Update {
@@ -235,6 +250,7 @@ pub fn check(
         old_paths: &facts.previous,
         has_tag_moved: note.has_tag_moved,
     };
+    let changes = update.changes().map(Box::new);
     if let Some(hold) = update.hold()? {
         let published = hold.published.as_ref();
         let published = published.map(|commit| destination.readable_at(commit));
@@ -243,6 +259,7 @@ pub fn check(
             hold,
             renamed_to,
             note,
+            changes,
         });
     }
     let adopted = add_adopted(&mut facts, &choice.adopted, &remote.selected(&filter));
@@ -251,6 +268,7 @@ pub fn check(
         note,
         is_read_here,
         adopted,
+        changes,
         ..plan(destination, remote, old_commit, facts, target, bad)?
     };
     if is_gated {
@@ -305,6 +323,7 @@ fn plan(
         moves_ref: target.model.is_some() || !hides_files(&remote, target, &facts.previous),
         local_reads: LocalReads::default(),
         adopted: AdoptedSources::default(),
+        changes: None,
         renamed_to: None,
         note: PolicyNote::default(),
         destination,

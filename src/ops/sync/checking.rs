@@ -20,6 +20,7 @@ use crate::domain::outcome::{ErrorKind, Outcome};
 use crate::domain::repo::CommitSha;
 use crate::domain::session::{ByteCounts, FileCounts, SessionProgress, Trouble};
 use crate::domain::snapshot::Amount;
+use crate::ops::changes::commits_of;
 use crate::ops::diagnose::{is_offline, outcome_of, trouble_of};
 use crate::ops::login::HubClients;
 use crate::ops::parallel::QUESTIONS_AT_ONCE;
@@ -145,6 +146,7 @@ impl Syncer<'_> {
                 hold,
                 published,
                 renamed_to,
+                changes,
                 note,
             } => {
                 if let (Some(_), Some(commit)) = (&target.known_commit, &hold.published) {
@@ -152,6 +154,7 @@ impl Syncer<'_> {
                 }
                 SyncResult {
                     renamed_to,
+                    changes,
                     note: Some(note),
                     ..hold_update(target, hold, published)
                 }
@@ -250,7 +253,8 @@ impl Checker {
                 let checked = catch_unwind(AssertUnwindSafe(|| {
                     // Files of the right size and without a proof are hashed later.
                     let prove = |_: &Path, _: &ContentId| Ok(true);
-                    check(&clients, xet.as_ref(), &choice, &target, &bad, &prove)
+                    let checked = check(&clients, xet.as_ref(), &choice, &target, &bad, &prove)?;
+                    Ok(with_commits(&clients, &target, checked))
                 }));
                 let checked =
                     checked.unwrap_or_else(|_| Err(anyhow!("a programming error ended the check")));
@@ -261,6 +265,17 @@ impl Checker {
         })?;
         Ok(())
     }
+}
+
+/// Adds the commits of an update to its changes, unless a guard has asked for them.
+fn with_commits(clients: &HubClients, target: &Target, mut checked: Checked) -> Checked {
+    if let Some(changes) = checked.changes_mut()
+        && changes.commits.is_none()
+        && let Ok(hub) = clients.with_token(target.token_name.as_ref())
+    {
+        changes.commits = commits_of(&hub, target, changes);
+    }
+    checked
 }
 
 /// Describes a session for which nothing had to be done.

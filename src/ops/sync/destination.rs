@@ -247,6 +247,13 @@ impl TargetDestination {
         self.partial(content).with_extension(&SIDECAR_SUFFIX[1..])
     }
 
+    /// Returns the path of bytes that do not have the hash of a content.
+    pub fn evidence(&self, content: &ContentId) -> PathBuf {
+        let mut name = self.partial(content).into_os_string();
+        name.push(".bad");
+        name.into()
+    }
+
     /// Returns the stored contents with a sidecar: content, path, size. A
     /// directory stores no files by content, so it has none.
     pub fn described_contents(&self) -> Vec<(ContentId, PathBuf, u64)> {

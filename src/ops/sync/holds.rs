@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::destination::TargetDestination;
 use super::target::{Target, is_accepted};
+use crate::domain::changes::{Changes, compare};
 use crate::domain::filter::Filter;
 use crate::domain::hold::{Comparison, Finding, Hold, HoldReason};
 use crate::domain::model::EntryName;
@@ -52,6 +53,25 @@ impl Update<'_> {
             listing.ok().flatten()
         });
         self.amount(old.as_ref(), &self.target.filter)
+    }
+
+    /// Returns the changes since the published commit; the commits are not known yet.
+    /// `None` if nothing was published before, and for a repository that is not
+    /// registered.
+    pub fn changes(&self) -> Option<Changes> {
+        let new = &self.remote.commit;
+        let old = self.old_commit.filter(|old| *old != new)?;
+        self.target.model.as_ref()?;
+        let listing = self.destination.stored_listing(old).unwrap_or_else(|err| {
+            log::debug!("the listing of {old} cannot be read: {err:#}");
+            None
+        });
+        Some(Changes {
+            old_commit: old.clone(),
+            commit: new.clone(),
+            commits: None,
+            files: listing.map(|listing| compare(&listing, self.remote, &self.target.filter)),
+        })
     }
 
     fn findings(&self) -> Result<Vec<Finding>> {

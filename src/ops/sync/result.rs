@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::target::TargetId;
+use crate::domain::changes::Changes;
 use crate::domain::hold::Hold;
 use crate::domain::outcome::{Outcome, VerifyOutcome};
 use crate::domain::policy::PolicyNote;
@@ -85,6 +86,8 @@ pub struct SyncResult {
     pub is_offline: bool,
     /// Messages about deltas that gave wrong bytes.
     pub abandoned_deltas: Vec<String>,
+    /// The changes since the published commit, if this was an update of a model.
+    pub changes: Option<Box<Changes>>,
 }
 
 impl SyncResult {
@@ -108,6 +111,7 @@ impl SyncResult {
             hold: None,
             is_offline: false,
             abandoned_deltas: Vec::new(),
+            changes: None,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::domain::adopt::AdoptedFiles;
 use crate::domain::deletion::{FetchKey, HomeIdentity};
 use crate::domain::filter::Filter;
 use crate::domain::hold::PinKind;
+use crate::domain::lock_file::locked_files;
 use crate::domain::login::TokenName;
 use crate::domain::model::{Destination, EntryName, Model, ModelId, Tag};
 use crate::domain::policy::{
@@ -18,8 +19,10 @@ use crate::domain::policy::{
 };
 use crate::domain::queue_order::QueueOrder;
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
+use crate::domain::snapshot::RemoteSnapshot;
 use crate::domain::time::Timestamp;
 use crate::download::LimitGroup;
+use crate::ops::lock_file::{NotAsLocked, files_digest};
 use crate::ops::places::{PlaceError, Places};
 use crate::store::Store;
 
@@ -100,6 +103,8 @@ pub struct Target {
     pub held_commit: Option<CommitSha>,
     /// The commit to synchronise instead of that of the revision.
     pub pinned: Option<CommitSha>,
+    /// The digest of the files that the pinned commit must have.
+    pub locked_files: Option<[u8; 32]>,
     /// The other model whose rollback holds the commit.
     pub held_by: Option<EntryName>,
     /// A commit, or the beginning of one, that is published whatever is found about it.
@@ -132,6 +137,7 @@ impl From<&Model> for Target {
             },
             held_commit: state.held_commit.clone(),
             pinned: state.pinned.as_ref().map(|pin| pin.commit.clone()),
+            locked_files: state.locked_files,
             held_by: None,
             accepted: accepted.map(|update| update.commit.to_string()),
             force: false,
@@ -157,6 +163,7 @@ impl Target {
             policy: TargetPolicy::default(),
             held_commit: None,
             pinned: None,
+            locked_files: None,
             held_by: None,
             accepted: None,
             force: false,
@@ -224,6 +231,19 @@ impl Target {
     /// Tells whether a person has accepted or pinned this very commit.
     pub(super) fn accepts(&self, commit: &CommitSha) -> bool {
         self.pinned.as_ref() == Some(commit) || is_accepted(self.accepted.as_ref(), commit)
+    }
+
+    /// Checks that a listing has the files of the lock file, before any byte is fetched.
+    pub(super) fn check_locked_files(&self, remote: &RemoteSnapshot) -> Result<(), NotAsLocked> {
+        let commit = &remote.commit;
+        let is_locked = self.pinned.as_ref() == Some(commit);
+        let locked = self.locked_files.filter(|_| is_locked);
+        let is_other = |locked| files_digest(&locked_files(remote, &self.filter)) != locked;
+        if locked.is_some_and(is_other) {
+            let commit = commit.clone();
+            return Err(NotAsLocked { commit });
+        }
+        Ok(())
     }
 
     /// Returns the name of the target in messages.

@@ -316,6 +316,7 @@ impl SyncRecord {
             renamed_to: self.planned.renamed_to.clone(),
             note: Some(self.planned.note.clone()),
             abandoned_deltas: self.abandoned,
+            changes: self.planned.changes.clone(),
             hold: self.hold,
             ..SyncResult::without_files(outcome, self.failure, self.progress)
         }
