@@ -4,6 +4,8 @@
 //! name; with pruning, a model that the file has under another name is the
 //! same model and keeps its history.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Result, bail};
 
 use super::apply_models::{Models, plan_models};
@@ -15,8 +17,9 @@ use super::document::Node;
 use super::entries::{Entry, Objection, Wanted};
 use crate::domain::field::{self, Entity, FieldValue, needed_values};
 use crate::domain::lock_file::LockFile;
-use crate::domain::model::{EntryName, Model, ModelSpec};
+use crate::domain::model::{EntryName, Model, ModelSpec, Tag};
 use crate::domain::outcome::words;
+use crate::domain::policy::{SharedRules, UpdateRules};
 use crate::domain::schedule::{Schedule, ScheduleSpec, ScheduleState, StoredSchedules};
 use crate::domain::settings::SettingKey;
 use crate::domain::tag::TagSpec;
@@ -183,10 +186,32 @@ pub fn plan_apply(
         Some(entries) => plan_models(&mut plan, &current.models, entries, rules)?,
         None => Models::unchanged(&current.models),
     };
+    warn_about_shared_rules(&mut plan, current, wanted, &models);
     plan_pins(&mut plan, &models.list, rules.lock);
     plan_schedules(&mut plan, current, wanted, &models, rules)?;
     plan.resulting = models.list;
     Ok(plan)
+}
+
+/// Warns about new and changed models that share a ref with models of other rules.
+fn warn_about_shared_rules(
+    plan: &mut ApplyPlan,
+    current: &Current,
+    wanted: &Wanted,
+    models: &Models,
+) {
+    let mut tags: BTreeMap<Tag, UpdateRules> = BTreeMap::new();
+    let wanted = wanted.tags.iter().flatten().map(|entry| &entry.value);
+    for tag in current.tags.iter().chain(wanted) {
+        tags.insert(tag.name.clone(), tag.update.clone());
+    }
+    for step in &plan.models {
+        if let Step::Add(new) | Step::Change(_, new) = step {
+            let others = models.list.iter().map(|model| &model.spec);
+            let shared = SharedRules::of(new, others, &tags);
+            plan.warnings.extend(shared.note(&new.name));
+        }
+    }
 }
 
 impl ApplyPlan {

@@ -411,8 +411,10 @@ fn tagged(flags: &str) -> (TestEnv, String) {
     env.hub().repo("acme/tiny").tag("v1.2", &first);
     let second = push(&env, "untagged");
     env.hub().repo("acme/tiny").tag("w9", &second);
-    env.line(&format!("models add acme/tiny --follow-tags v* {flags}"))
-        .succeeds();
+    let added = env.line(&format!(
+        "models add acme/tiny --follow-tags v* {flags} --json"
+    ));
+    assert_eq!(added.json()["check"]["commit"], *first, "the tag's commit");
     env.line("schedules add often --every 6h --all").succeeds();
     assert_eq!(outcome(&night(&env, 1)), "updated");
     assert_eq!(published(&env), first);

@@ -132,6 +132,14 @@ fn tags_are_exported_applied_and_pruned_like_the_other_sections() {
     env.applies(&["--prune", "--yes"], "version: 1\nmodels: []\n");
     assert!(env.exports().contains("policy: pin"));
 
+    let shared = "version: 1\nmodels:\n- {repo: a/b, tags: [llm]}\n\
+                  - {repo: a/b, name: c, include: ['*.json']}\n";
+    let told = env.hfdl(&["apply", "-f", "-"], shared.as_bytes()).stderr;
+    assert!(
+        told.contains("`c` shares its revision with `a/b`"),
+        "{told}"
+    );
+
     for (file, why) in [
         (
             "version: 1\ntags: [{name: a}, {name: a}]\n",

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::cli::context::Context;
 use crate::cli::explain::Complaint;
 use crate::cli::fields::FieldFlags;
-use crate::cli::policy_text::RulesInForce;
+use crate::cli::policy_text::rules_in_force;
 use crate::domain::model::{Model, ModelSpec};
 use crate::domain::repo::{Repo, RepoType};
 use crate::domain::repo_arg::RepoArg;
@@ -134,7 +134,7 @@ pub(super) fn refuse_contradiction(spec: &ModelSpec) -> Result<()> {
 
 /// Says that the model and others at the same revision share the strictest of their rules.
 pub(super) fn note_shared_rules(context: &Context, store: &Store, model: &Model) -> Result<()> {
-    let in_force = RulesInForce::of(store, context, model)?;
+    let in_force = rules_in_force(store, context, model)?;
     if let Some(note) = in_force.note(&model.spec.name) {
         context.out.warn(&note);
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::find::named_or_all;
 use crate::cli::context::Context;
 use crate::cli::explain::Explanation;
-use crate::cli::policy_text::{RulesInForce, waits};
+use crate::cli::policy_text::{rules_in_force, waits};
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::ExitStatus;
 use crate::domain::time::render_utc;
@@ -35,7 +35,7 @@ impl Outdated {
         let store = Store::open_read_only(&context.home.database(), context.now())?;
         let settings = context.settings(Some(&store))?;
         let models = self.models(&store)?.into_iter().map(|model| {
-            let in_force = RulesInForce::of(&store, context, &model)?;
+            let in_force = rules_in_force(&store, context, &model)?;
             Ok((model, in_force.rules))
         });
         let models = models.collect::<Result<Vec<_>>>()?;

@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use super::find::find;
 use crate::cli::context::Context;
 use crate::cli::fields;
-use crate::cli::policy_text::{RulesInForce, waits};
+use crate::cli::policy_text::{rules_in_force, waits};
 use crate::domain::hold::{Decision, HeldUpdate};
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::Outcome;
+use crate::domain::policy::SharedRules;
 use crate::domain::repo::CommitSha;
 use crate::domain::schedule::Schedule;
 use crate::domain::session::{Session, SessionEnd};
@@ -37,7 +38,7 @@ struct ModelFacts {
     partial_bytes: u64,
     /// The reason why its destination cannot be used now.
     place_problem: Option<String>,
-    in_force: RulesInForce,
+    in_force: SharedRules,
 }
 
 impl ShowModel {
@@ -55,7 +56,7 @@ impl ShowModel {
             ..SessionFilter::default()
         };
         let facts = ModelFacts {
-            in_force: RulesInForce::of(&store, context, &model)?,
+            in_force: rules_in_force(&store, context, &model)?,
             schedules: all
                 .readable
                 .into_iter()
@@ -170,15 +171,13 @@ fn show_document(model: &Model, facts: &ModelFacts) -> Value {
     value["schedules"] = json!(names.collect::<Vec<_>>());
     value["next_due_at"] = json!(next_due(facts).map(render_utc));
     value["partial_bytes"] = json!(facts.partial_bytes);
-    let RulesInForce {
-        rules, shared_with, ..
-    } = &facts.in_force;
+    let SharedRules { rules, with, .. } = &facts.in_force;
     let texts = |list: Vec<String>| json!(list);
     value["rules"] = json!({
         "policy": rules.policy.as_str(),
         "delay": rules.delay.to_string(),
         "follow_tags": texts(rules.follow_tags.iter().map(ToString::to_string).collect()),
-        "shared_with": texts(shared_with.iter().map(ToString::to_string).collect()),
+        "shared_with": texts(with.iter().map(ToString::to_string).collect()),
     });
     value["place_problem"] = json!(facts.place_problem);
     value["sessions"] = json!(

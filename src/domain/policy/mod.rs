@@ -23,7 +23,7 @@ mod rules;
 mod versions;
 
 pub use delay::{Adoption, SeenCommits, UpdateWait, adopt_from, adopt_known, note_seen};
-pub use effective::EffectiveRules;
+pub use effective::{EffectiveRules, SharedRules};
 pub use note::{FollowedTag, PolicyNote, UnmetPolicy};
 pub use rules::{
     HasRules, PinnedCommit, Policy, PolicyChoice, UpdateRules, delay_field, follow_tags_field,

@@ -107,12 +107,6 @@ pub struct UpdateRules {
     pub guards: Option<Guards>,
 }
 
-impl UpdateRules {
-    pub fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// An entity with rules about updates.
 pub trait HasRules: 'static {
     fn rules(&self) -> &UpdateRules;

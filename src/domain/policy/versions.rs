@@ -12,10 +12,6 @@ use crate::domain::repo::Revision;
 pub struct TagPattern(String);
 
 impl TagPattern {
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     pub fn matches(&self, tag: &Revision) -> bool {
         matches(&self.0, tag.as_str())
     }

@@ -15,7 +15,9 @@ use crate::domain::hold::{HeldUpdate, PinKind};
 use crate::domain::lock_file::locked_files;
 use crate::domain::login::TokenName;
 use crate::domain::model::{Destination, EntryName, Model, ModelId, Tag};
-use crate::domain::policy::{EffectiveRules, FollowedTag, Policy, SeenCommits, UpdateRules};
+use crate::domain::policy::{
+    EffectiveRules, FollowedTag, Policy, SeenCommits, SharedRules, UpdateRules,
+};
 use crate::domain::queue_order::QueueOrder;
 use crate::domain::repo::{CommitSha, Repo, RepoPath, Revision};
 use crate::domain::snapshot::RemoteSnapshot;
@@ -72,12 +74,10 @@ impl PolicyInput {
         Ok(Self { tags, now })
     }
 
-    /// Returns the strictest rules of a model and of the siblings of its ref.
-    pub fn rules(&self, model: &Model, siblings: &[Model]) -> EffectiveRules {
-        let own = EffectiveRules::of_model(&model.spec, &self.tags);
-        let siblings = siblings.iter().filter(|it| it.spec.enabled);
-        let siblings = siblings.map(|it| EffectiveRules::of_model(&it.spec, &self.tags));
-        siblings.fold(own, EffectiveRules::strictest)
+    /// Returns the strictest rules of a model and of its siblings among others.
+    pub fn rules(&self, model: &Model, others: &[Model]) -> SharedRules {
+        let others = others.iter().map(|it| &it.spec);
+        SharedRules::of(&model.spec, others, &self.tags)
     }
 }
 
@@ -188,7 +188,7 @@ impl Target {
     pub fn with_siblings(store: &Store, model: &Model, input: &PolicyInput) -> Result<Self> {
         let mut target = Self::from(model);
         let siblings = siblings_of(store, model)?;
-        target.policy.rules = input.rules(model, &siblings);
+        target.policy.rules = input.rules(model, &siblings).rules;
         target.policy.now = input.now;
         if target.policy.rules.delay.get() > 0 {
             target.policy.seen = store.seen_commits(model.id)?;
