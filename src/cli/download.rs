@@ -27,7 +27,7 @@ use crate::ops::download::download;
 use crate::ops::finish::{EndedRuns, Finish};
 use crate::ops::hub::is_offline;
 use crate::ops::services::Services;
-use crate::ops::sync::{Target, Vanished};
+use crate::ops::sync::{PolicyInput, Target, Vanished};
 use crate::store::{ModelFilter, Store};
 use crate::ui::text;
 
@@ -323,7 +323,8 @@ impl Download {
             filter == spec.filter && revision == spec.revision && place == spec.destination;
         let vanished = self.vanished(store, &spec.repo)?;
         if let (true, Some(store)) = (is_the_model, store) {
-            let target = Target::with_siblings(store, model)?;
+            let input = PolicyInput::load(store, context.now())?;
+            let target = Target::with_siblings(store, model, &input)?;
             return Ok(Target {
                 token_name: self.token_name.clone().or(target.token_name),
                 accepted: self.accept.clone().or(target.accepted),

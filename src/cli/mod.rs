@@ -20,6 +20,7 @@ mod man;
 mod models;
 mod names;
 mod pause;
+mod policy_text;
 mod prune;
 mod run_due;
 mod run_due_report;

@@ -282,7 +282,7 @@ pub fn report_plan(context: &Context, plan: &DuePlan) -> Result<ExitStatus> {
     for model in &plan.models {
         match &model.fetch {
             Ok(found) => {
-                if let Some(explanation) = explain_held(found) {
+                if let Some(explanation) = explain_held(context, found) {
                     context.show_note(&explanation);
                 }
             }
@@ -396,6 +396,7 @@ fn plan_document(plan: &DuePlan) -> Value {
             "commit": found.map(|found| found.commit.as_str()),
             "files": totals.map(TotalsView::files),
             "bytes": totals.map(TotalsView::bytes),
+            "waits_until": found.and_then(|found| found.wait.as_ref()).map(|(wait, _)| render_utc(wait.until)),
             "error": model.fetch.as_ref().err().map(|err| format!("{err:#}")),
         })
     });

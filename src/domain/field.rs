@@ -215,8 +215,9 @@ mod tests {
     use std::fmt::Debug;
 
     use super::*;
+    use crate::domain::guard::Guards;
     use crate::domain::model::{EntryName, ModelSpec};
-    use crate::domain::policy::{Guards, UpdateRules};
+    use crate::domain::policy::UpdateRules;
     use crate::domain::repo::{Repo, RepoType};
     use crate::domain::schedule::{Cadence, CadenceKind, CatchUp, ScheduleSpec, Windows};
     use crate::domain::tag::TagSpec;

@@ -17,8 +17,10 @@
 //! | target | one repository at one revision to synchronise, registered or given on the command line |
 //! | destination | the place of the files: the shared Hub cache, or a plain directory |
 //! | snapshot | the files of a repository at one commit; *published* when readers of the destination see it |
+//! | hold | an update that waits for a person |
+//! | finding | one reason to hold an update, with a sentence for a person |
+//! | guard | a judge of updates that compares two commits, or reads a header, and returns findings |
 //! | gate | a program of the user that judges each new commit before it is published |
-//! | hold | an update that is not published until a person approves it, or its reason ends |
 //! | schedule | a cadence with windows and limits, and the selection of models it includes |
 //! | cadence | the calendar rule of a schedule: interval, daily, weekly, monthly, cron or once |
 //! | slot | one planned instant of a cadence |
@@ -55,6 +57,7 @@ pub mod delta;
 pub mod field;
 pub mod filter;
 pub mod gate;
+pub mod guard;
 pub mod health;
 pub mod hold;
 pub mod login;

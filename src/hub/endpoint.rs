@@ -96,6 +96,10 @@ impl Endpoint {
         self.api(repo, "refs")
     }
 
+    pub(super) fn scan(&self, repo: &Repo, commit: &CommitSha) -> Url {
+        self.api(repo, &format!("revision/{commit}?securityStatus=true"))
+    }
+
     pub(super) fn auth_check(&self, repo: &Repo) -> Url {
         self.api(repo, "auth-check")
     }

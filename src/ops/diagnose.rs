@@ -24,6 +24,7 @@ use crate::domain::login::LOGIN_ADVICE;
 use crate::domain::outcome::{ErrorKind, ExitStatus, Outcome, UnknownWord};
 use crate::domain::placement::PlacementError;
 use crate::domain::plan::PlanError;
+use crate::domain::policy::UnmetPolicy;
 use crate::domain::repo::NameError;
 use crate::domain::schedule::{Impossible, SpecError};
 use crate::domain::session::Trouble;
@@ -169,6 +170,8 @@ fn configuration(link: &(dyn StdError + 'static)) -> Option<Known> {
         Some(format!("`hfdl updates show {model}` shows the held update"))
     } else if let Some(nothing) = link.downcast_ref::<NothingSelected>() {
         nothing.hint().map(str::to_owned)
+    } else if let Some(unmet) = link.downcast_ref::<UnmetPolicy>() {
+        Some(unmet.hint().to_owned())
     } else if let Some(missing) = link.downcast_ref::<MissingFile>() {
         missing.hint()
     } else if link.is::<DirectoryInUse>() {

@@ -35,6 +35,7 @@ mod revisions;
 mod rows;
 mod runs;
 mod schedules;
+mod seen_commits;
 mod sessions;
 mod settings;
 mod shards;

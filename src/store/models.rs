@@ -10,10 +10,12 @@ use super::tags::{RuleColumns, read_rules};
 use super::value::{Columns, destination_text, integer, seconds};
 use super::wire;
 use crate::domain::filter::Filter;
+use crate::domain::guard::Terms;
 use crate::domain::hold::{HeldUpdate, Pin};
 use crate::domain::login::TokenName;
 use crate::domain::model::{EntryName, Model, ModelId, ModelSpec, ModelState, Tag};
 use crate::domain::outcome::UpstreamState;
+use crate::domain::policy::{FollowedTag, UpdateWait};
 use crate::domain::repo::Repo;
 use crate::domain::schedule::ScheduleId;
 use crate::domain::time::Timestamp;
@@ -58,8 +60,15 @@ impl Store {
             "update_commit": update.map(|update| update.commit.as_str()),
             "pinned_commit": state.pinned.as_ref().map(|pin| pin.commit.as_str()),
             "pinned_by": state.pinned.as_ref().map(|pin| pin.by.as_str()),
+            "waiting_commit": state.wait.as_ref().map(|wait| wait.commit.as_str()),
+            "waiting_until": state.wait.as_ref().map(|wait| seconds(wait.until)),
+            "followed_tag": state.followed.as_ref().map(|it| it.tag.as_str()),
+            "followed_target": state.followed.as_ref().map(|it| it.target.as_str()),
+            "followed_commit": state.followed.as_ref().map(|it| it.commit.as_str()),
             "published_commit": state.published_commit.as_ref().map(|commit| commit.as_str()),
             "published_at": state.published_at.map(seconds),
+            "published_licence": state.published_terms.licence,
+            "published_gating": state.published_terms.gating,
             "last_check_at": state.last_check_at.map(seconds),
             "last_success_at": state.last_success_at.map(seconds),
             "last_change_at": state.last_change_at.map(seconds),
@@ -287,8 +296,14 @@ fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
             held_commit: row.parsed_if_any("held_commit")?,
             held_update: read_held_update(row)?,
             pinned: read_pin(row)?,
+            wait: read_wait(row)?,
+            followed: read_followed(row)?,
             published_commit: row.parsed_if_any("published_commit")?,
             published_at: row.time_if_any("published_at")?,
+            published_terms: Terms {
+                licence: row.get("published_licence")?,
+                gating: row.get("published_gating")?,
+            },
             last_check_at: row.time_if_any("last_check_at")?,
             last_success_at: row.time_if_any("last_success_at")?,
             last_change_at: row.time_if_any("last_change_at")?,
@@ -322,4 +337,23 @@ fn read_pin(row: &Row<'_>) -> rusqlite::Result<Option<Pin>> {
     };
     let by = row.parsed("pinned_by")?;
     Ok(Some(Pin { commit, by }))
+}
+
+fn read_wait(row: &Row<'_>) -> rusqlite::Result<Option<UpdateWait>> {
+    let Some(commit) = row.parsed_if_any("waiting_commit")? else {
+        return Ok(None);
+    };
+    let until = row.time("waiting_until")?;
+    Ok(Some(UpdateWait { commit, until }))
+}
+
+fn read_followed(row: &Row<'_>) -> rusqlite::Result<Option<FollowedTag>> {
+    let Some(tag) = row.parsed_if_any("followed_tag")? else {
+        return Ok(None);
+    };
+    Ok(Some(FollowedTag {
+        tag,
+        target: row.parsed("followed_target")?,
+        commit: row.parsed("followed_commit")?,
+    }))
 }

@@ -15,7 +15,7 @@ use crate::support::env::TestEnv;
 
 const MODEL: &str = "name:text repo:text repo_type:text repo_id:text revision:text include:list? \
     exclude:list to:text tags:list priority:number keep_revisions:number? token_name:text? views:list view_map:list view_copy:flag policy:text? delay:text? follow_tags:text? guards:list? enabled:flag state:text \
-    upstream_state:text held_commit:text? held_update:object? pinned_commit:text? pinned_by:text? published_commit:text? published_at:time? \
+    upstream_state:text held_commit:text? held_update:object? pinned_commit:text? pinned_by:text? waiting_commit:text? waiting_until:time? followed_tag:text? published_commit:text? published_at:time? \
     last_check_at:time? last_success_at:time? last_change_at:time? consecutive_failures:number \
     last_outcome:text? last_verify_at:time? last_verify_outcome:text? created_at:time updated_at:time";
 
@@ -70,7 +70,7 @@ const VIEW: &str = "model:text kind:text directory:text revision:text? state:tex
     bytes_shared:number files:list failure:text?";
 
 const OUTDATED: &str = "model:text repo:text repo_type:text revision:text state:text \
-    published_commit:text? held_update:text? upstream_commit:text? error_kind:text? error:text? hint:text?";
+    published_commit:text? held_update:text? pinned_commit:text? waits_until:time? upstream_tag:text? upstream_commit:text? error_kind:text? error:text? hint:text?";
 
 const PAUSE: &str = "paused:flag since:time? until:time? reason:text?";
 
@@ -149,7 +149,7 @@ fn documents() -> Vec<Document> {
             &plus(SCHEDULE, "warnings:list"),
         ),
         document("download acme/tiny --dry-run", "hfdl.plan/1", "models:list")
-            .with("/models/0", "model:text commit:text held_update:text? files:object bytes:object fetch:list")
+            .with("/models/0", "model:text commit:text held_update:text? waits_until:time? files:object bytes:object fetch:list")
             .with("/models/0/files", "total:number to_fetch:number reused:number")
             .with("/models/0/bytes", "total:number to_fetch:number reused:number")
             .with("/models/0/fetch/0", "path:text size:number bytes_to_fetch:number"),
@@ -165,7 +165,7 @@ fn documents() -> Vec<Document> {
         )
         .with(
             "/models/0",
-            "model:text schedules:list commit:text? files:object? bytes:object? error:text?",
+            "model:text schedules:list commit:text? files:object? bytes:object? waits_until:time? error:text?",
         )
         .with("/models/0/bytes", "total:number to_fetch:number reused:number"),
         document(
@@ -181,11 +181,11 @@ fn documents() -> Vec<Document> {
         document(
             "models show acme/tiny",
             "hfdl.model/1",
-            &plus(MODEL, "schedules:list next_due_at:time? partial_bytes:number sessions:list place_problem:text?"),
+            &plus(MODEL, "schedules:list next_due_at:time? partial_bytes:number sessions:list place_problem:text? rules:object"),
         )
         .with("/sessions/0", SESSION),
         document("models path acme/tiny", "hfdl.published/1", "models:list")
-            .with("/models/0", "model:text repo:text revision:text commit:text path:text"),
+            .with("/models/0", "model:text repo:text revision:text tag:text? commit:text path:text"),
         document("models outdated", "hfdl.outdated/1", "models:list").with("/models/0", OUTDATED),
         document(
             "verify acme/tiny",

@@ -172,6 +172,8 @@ const SETTINGS: &[(&str, &str)] = &[
     ("run.max_transfer", "contract_flags::limits_hold_as_flags_and_as_settings"),
     ("status.file", "notify::the_status_is_left_where_others_read_it"),
     ("timer.every", "cli_config::the_tick_decides_what_is_possible"),
+    ("update.guards", "guards::decisions::saved_settings_choose_the_guards_and_the_allowed_change"),
+    ("update.size_change", "guards::decisions::saved_settings_choose_the_guards_and_the_allowed_change"),
 ];
 
 /// An exit code, and a test that ends with it.

@@ -53,6 +53,9 @@ mod failing_disk;
 mod fnmatch_corpus;
 #[cfg(unix)]
 mod gate;
+#[cfg(unix)]
+mod guards;
+mod header_corpus;
 mod held_updates;
 mod hub_client;
 mod install_script;
@@ -75,6 +78,7 @@ mod ownership_directories;
 mod ownership_properties;
 mod places;
 mod planted_names;
+mod policy;
 mod progress;
 #[cfg(unix)]
 mod proof;

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 
 use hfdl::domain::content::ContentId;
 use hfdl::domain::filter::Filter;
+use hfdl::domain::guard::Guards;
 use hfdl::domain::hold::HoldReason;
 use hfdl::domain::model::{Destination, EntryName, ModelSpec, Priority};
 use hfdl::domain::origin::{OriginKind, Reused};
 use hfdl::domain::outcome::{ErrorKind, Outcome, RunOutcome, Trigger};
-use hfdl::domain::policy::{Guards, UpdateRules};
+use hfdl::domain::policy::UpdateRules;
 use hfdl::domain::proof::ProofStamp;
 use hfdl::domain::repo::{Repo, RepoType, Revision};
 use hfdl::domain::run::{RunCommand, RunEnd, RunId, RunProcess, RunStart};

@@ -52,9 +52,9 @@ fn each_field_of_a_tag_is_set_and_taken_back() {
         ("--delay 7d", "delay", json!("7d")),
         ("--follow-tags v*", "follow_tags", json!("v*")),
         (
-            "--guards no-files,few-bytes",
+            "--guards new-code,bad-header",
             "guards",
-            json!(["no-files", "few-bytes"]),
+            json!(["new-code", "bad-header"]),
         ),
         ("--guards off", "guards", json!(["off"])),
         ("--no-policy", "policy", Value::Null),

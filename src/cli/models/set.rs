@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::add::{note_claims, refuse_contradiction};
+use super::add::{note_claims, note_shared_rules, refuse_contradiction};
 use super::find::find;
 use crate::cli::context::Context;
 use crate::cli::explain::Complaint;
@@ -54,12 +54,15 @@ impl SetModel {
         if has_other_views(&model.spec, &spec) {
             update_views(context, &store, &settings, &[model.id])?;
         }
-        let model = store.model(&spec.name)?;
+        let changed = store.model(&spec.name)?;
+        if changed.spec.update != model.spec.update || changed.spec.tags != model.spec.tags {
+            note_shared_rules(context, &store, &changed)?;
+        }
         let last = store.last_session(model.id, context.now())?;
         let last = last.as_ref().and_then(Session::outcome);
         context.out.done(
             || format!("changed `{}`", spec.name),
-            || document("hfdl.model/1", ModelView::new(&model, last)),
+            || document("hfdl.model/1", ModelView::new(&changed, last)),
         )
     }
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::find::find;
 use crate::cli::context::Context;
 use crate::cli::fields;
+use crate::cli::policy_text::{RulesInForce, waits};
 use crate::domain::hold::{Decision, HeldUpdate};
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::Outcome;
@@ -36,6 +37,7 @@ struct ModelFacts {
     partial_bytes: u64,
     /// The reason why its destination cannot be used now.
     place_problem: Option<String>,
+    in_force: RulesInForce,
 }
 
 impl ShowModel {
@@ -53,6 +55,7 @@ impl ShowModel {
             ..SessionFilter::default()
         };
         let facts = ModelFacts {
+            in_force: RulesInForce::of(&store, context, &model)?,
             schedules: all
                 .readable
                 .into_iter()
@@ -117,6 +120,7 @@ fn show_text(context: &Context, model: &Model, facts: &ModelFacts) -> String {
         ("published", commit(state.published_commit.as_ref())),
         ("held at", commit(state.held_commit.as_ref())),
         ("held update", held_update(state.held_update.as_ref())),
+        ("updates", updates(context, model, &facts.in_force)),
         (
             "last check",
             text::optional_time(state.last_check_at, &zone),
@@ -166,6 +170,16 @@ fn show_document(model: &Model, facts: &ModelFacts) -> Value {
     value["schedules"] = json!(names.collect::<Vec<_>>());
     value["next_due_at"] = json!(next_due(facts).map(render_utc));
     value["partial_bytes"] = json!(facts.partial_bytes);
+    let RulesInForce {
+        rules, shared_with, ..
+    } = &facts.in_force;
+    let texts = |list: Vec<String>| json!(list);
+    value["rules"] = json!({
+        "policy": rules.policy.as_str(),
+        "delay": rules.delay.to_string(),
+        "follow_tags": texts(rules.follow_tags.iter().map(ToString::to_string).collect()),
+        "shared_with": texts(shared_with.iter().map(ToString::to_string).collect()),
+    });
     value["place_problem"] = json!(facts.place_problem);
     value["sessions"] = json!(
         facts
@@ -175,6 +189,23 @@ fn show_document(model: &Model, facts: &ModelFacts) -> Value {
             .collect::<Vec<_>>()
     );
     value
+}
+
+/// Describes the rules in force about updates, and the update that they keep waiting.
+fn updates(context: &Context, model: &Model, in_force: &RulesInForce) -> String {
+    let state = &model.state;
+    let pinned = state.pinned.as_ref();
+    let pinned = pinned.map(|pin| format!("pinned at {} by a {}", pin.commit.short(), pin.by));
+    let tag = state.followed_tag().map(|tag| format!("at the tag {tag}"));
+    let wait = state.wait.as_ref().map(|wait| {
+        let zone = context.host.time_zone();
+        let words = waits(wait, in_force.rules.delay, &zone);
+        format!("{} {words}", wait.commit.short())
+    });
+    let note = in_force.note(&model.spec.name);
+    let lines = [Some(in_force.rules.to_string()), pinned, tag, wait, note];
+    let lines: Vec<String> = lines.into_iter().flatten().collect();
+    lines.join("\n")
 }
 
 /// Names a commit that waits for approval, and whether it has been accepted.

@@ -1,8 +1,10 @@
 //! The rules in force for a model: its own, its tags', its siblings'.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-use super::{Guards, PinnedCommit, Policy, TagPattern, UpdateRules};
+use super::{PinnedCommit, Policy, TagPattern, UpdateRules};
+use crate::domain::guard::Guards;
 use crate::domain::model::{ModelSpec, Tag};
 use crate::domain::repo::Revision;
 use crate::domain::units::Seconds;
@@ -89,6 +91,23 @@ impl EffectiveRules {
             guards: Guards(&self.guards.0 | &other.guards.0),
             has_default_guards: self.has_default_guards || other.has_default_guards,
         }
+    }
+}
+
+impl fmt::Display for EffectiveRules {
+    /// Writes the rules in a line, without those that hold nothing back.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut words = vec![match &self.pinned {
+            Some(commit) if self.policy == Policy::Pin => {
+                format!("{} at {}", self.policy, commit.as_str())
+            }
+            _ => self.policy.to_string(),
+        }];
+        if self.delay.get() > 0 {
+            words.push(format!("delay {}", self.delay));
+        }
+        words.extend(self.follow_tags.iter().map(|it| format!("tags {it}")));
+        f.pad(&words.join(", "))
     }
 }
 

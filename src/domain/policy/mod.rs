@@ -11,13 +11,15 @@
 
 mod delay;
 mod effective;
+mod note;
 mod rules;
 mod versions;
 
 pub use delay::{Adoption, SeenCommits, UpdateWait, adopt_from, adopt_known, note_seen};
 pub use effective::EffectiveRules;
+pub use note::{FollowedTag, PolicyNote, UnmetPolicy};
 pub use rules::{
-    Guards, HasRules, PinnedCommit, Policy, PolicyChoice, UpdateRules, delay_field,
-    follow_tags_field, guards_field, policy_field,
+    HasRules, PinnedCommit, Policy, PolicyChoice, UpdateRules, delay_field, follow_tags_field,
+    guards_field, policy_field,
 };
-pub use versions::{TagPattern, newest_tag};
+pub use versions::{TagPattern, is_older_tag, newest_tags};

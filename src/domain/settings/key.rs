@@ -2,6 +2,7 @@
 
 use super::value::{SettingError, SettingValue};
 use crate::domain::argv::Argv;
+use crate::domain::guard::GuardError;
 use crate::domain::nearest::nearest;
 use crate::domain::outcome::words;
 use crate::domain::schedule::RateTable;
@@ -40,6 +41,8 @@ words! {
         RunMaxTransfer = "run.max_transfer",
         StatusFile = "status.file",
         TimerEvery = "timer.every",
+        UpdateGuards = "update.guards",
+        UpdateSizeChange = "update.size_change",
     }
 }
 
@@ -67,6 +70,10 @@ pub enum ValueKind {
     File,
     /// A program and its arguments.
     Argv,
+    /// A selection of guards.
+    Guards,
+    /// A percentage, or `off`.
+    Percent,
 }
 
 /// The definition of one key.
@@ -81,7 +88,8 @@ pub struct SettingSpec {
 impl SettingKey {
     pub fn spec(self) -> SettingSpec {
         use ValueKind::{
-            Argv, Choice, Count, Duration, File, Path, Rate, SecretUrl, Size, TickPeriod, Url,
+            Argv, Choice, Count, Duration, File, Guards, Path, Percent, Rate, SecretUrl, Size,
+            TickPeriod, Url,
         };
         let spec = |kind, default, help| SettingSpec {
             kind,
@@ -203,6 +211,16 @@ impl SettingKey {
                 Some("15m"),
                 "how often the timer starts `hfdl run-due`",
             ),
+            Self::UpdateGuards => spec(
+                Guards,
+                Some("all"),
+                "guards that hold an update for a person: `all`, `off`, a list, or `all,-WORD`",
+            ),
+            Self::UpdateSizeChange => spec(
+                Percent,
+                Some("off"),
+                "change of the selected bytes from which an update is held",
+            ),
         }
     }
 
@@ -285,6 +303,13 @@ impl SettingKey {
                 .parse::<Argv>()
                 .map(SettingValue::Argv)
                 .map_err(|err| refuse(err.to_string())),
+            ValueKind::Guards => value
+                .parse()
+                .map(SettingValue::Guards)
+                .map_err(|err: GuardError| refuse(err.to_string())),
+            ValueKind::Percent => percent(value)
+                .map(SettingValue::Percent)
+                .ok_or_else(|| refuse("it must be `off` or a percentage, such as 30%".to_owned())),
             ValueKind::Path => match value {
                 "" => Err(refuse("it must be a directory".to_owned())),
                 path if path.contains('\0') => Err(refuse("it contains a NUL".to_owned())),
@@ -299,6 +324,17 @@ impl SettingKey {
             },
         }
     }
+}
+
+/// Parses `off`, `30%` or `30`; `None` for any other text.
+fn percent(value: &str) -> Option<Option<u32>> {
+    const MOST: u32 = 1_000_000;
+    if value == "off" {
+        return Some(None);
+    }
+    let number = value.strip_suffix('%').unwrap_or(value).trim_end();
+    let number = number.parse().ok();
+    number.filter(|n| (1..=MOST).contains(n)).map(Some)
 }
 
 /// Accepts `http://` and `https://` with a host and without credentials;

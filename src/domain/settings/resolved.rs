@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::key::SettingKey;
 use super::value::{SettingError, SettingSource, SettingValue};
 use crate::domain::argv::Argv;
+use crate::domain::guard::{GuardRules, Guards};
 use crate::domain::schedule::RateTable;
 use crate::domain::units::{ByteSize, Seconds};
 
@@ -190,6 +191,22 @@ impl Settings {
 
     pub fn status_file(&self) -> Option<&str> {
         self.given(SettingKey::StatusFile)
+    }
+
+    /// Returns the guards that judge updates, with the limits of those that have one.
+    pub fn guard_rules(&self) -> GuardRules {
+        let guards = match self.values.get(&SettingKey::UpdateGuards) {
+            Some((SettingValue::Guards(guards), _)) => guards.clone(),
+            _ => Guards::all(),
+        };
+        let size_change = match self.values.get(&SettingKey::UpdateSizeChange) {
+            Some((SettingValue::Percent(percent), _)) => *percent,
+            _ => None,
+        };
+        GuardRules {
+            guards,
+            size_change,
+        }
     }
 
     pub fn timer_every(&self) -> Seconds {

@@ -82,6 +82,12 @@ impl ActiveRun<'_> {
     ) -> Result<Option<MovedRef>> {
         let now = self.services.host.now();
         let mut state = state_after(model, result, now);
+        if let (Some(note), Some(commit)) = (&result.note, &result.progress.new_commit) {
+            state.note_policy(&target.policy.rules, note, commit);
+            if let Some(seen) = &note.seen {
+                store.save_seen_commits(model.id, seen)?;
+            }
+        }
         // The record of which token opens a repository is shared by all clients.
         if let Some(network) = self.services.connected()
             && let Some(needs_token) = network.hub.needs_token(&target.repo)

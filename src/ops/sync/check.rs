@@ -11,16 +11,19 @@ use super::destination::{DestinationWriter, StampedFile, TargetDestination};
 use super::holds::Update;
 use super::local_reads::LocalReads;
 use super::target::{CacheChoice, Target};
+use super::upstream::{self, Upstream};
 use crate::cache::{Prove, Vanished};
 use crate::domain::adopt::{AdoptedFiles, AdoptedSources};
 use crate::domain::content::ContentId;
+use crate::domain::guard::Terms;
 use crate::domain::hold::Hold;
 use crate::domain::plan::{self, Action, LocalFacts, SyncPlan, plan_sync};
+use crate::domain::policy::PolicyNote;
 use crate::domain::proof::ProofStamp;
-use crate::domain::repo::{CommitSha, RepoPath, Revision};
+use crate::domain::repo::{CommitSha, RepoPath};
 use crate::domain::snapshot::{Amount, RemoteFile, RemoteSnapshot};
 use crate::download::has_content;
-use crate::hub::{Gated, HubClient};
+use crate::hub::HubClient;
 use crate::ops::adopt::{has_two_names, is_changed};
 use crate::ops::login::HubClients;
 use crate::ops::parallel::{QUESTIONS_AT_ONCE, map_at_once};
@@ -39,6 +42,9 @@ pub enum Checked {
         reused: Vec<ReusedFile>,
         /// The current name of a renamed repository.
         renamed_to: Option<String>,
+        terms: Terms,
+        /// The facts about the policy, for the next check.
+        note: PolicyNote,
     },
     /// A rollback holds an older commit in place, and this commit is newer.
     Held {
@@ -52,6 +58,8 @@ pub enum Checked {
         /// The folder of the published commit, and its selected files.
         published: Option<(PathBuf, Amount)>,
         renamed_to: Option<String>,
+        /// The facts about the policy, for the next check.
+        note: PolicyNote,
     },
     Planned(Box<Planned>),
 }
@@ -82,6 +90,15 @@ impl Checked {
         }
     }
 
+    /// Returns the facts about the policy; none while a rollback holds the target.
+    pub fn note(&self) -> Option<&PolicyNote> {
+        match self {
+            Self::Current { note, .. } | Self::Waiting { note, .. } => Some(note),
+            Self::Planned(planned) => Some(&planned.note),
+            Self::Held { .. } => None,
+        }
+    }
+
     pub(super) fn reused_mut(&mut self) -> Option<&mut Vec<ReusedFile>> {
         match self {
             Self::Current { reused, .. } => Some(reused),
@@ -104,6 +121,8 @@ pub struct Planned {
     pub moves_ref: bool,
     /// The current name of a renamed repository.
     pub renamed_to: Option<String>,
+    /// The facts about the policy, for the next check.
+    pub note: PolicyNote,
     /// Contents whose stored files must not be used even if their size is right.
     pub distrusted: BTreeSet<ContentId>,
     /// Files in the destination that are used unchanged.
@@ -112,6 +131,10 @@ pub struct Planned {
     pub local_reads: LocalReads,
     /// Adopted files that the plan uses.
     pub adopted: AdoptedSources,
+    /// Files whose headers are judged before the publication.
+    pub unjudged: BTreeSet<RepoPath>,
+    /// The terms of the repository.
+    pub terms: Terms,
 }
 
 impl Planned {
@@ -173,16 +196,20 @@ pub fn check(
     // Before the request to the Hub: a rollback that holds a model also writes.
     let destination = TargetDestination::new(choice, target)?;
     let hub = &clients.with_token(target.token_name.as_ref())?;
-    let pinned = target.pinned.as_ref().map(Revision::from);
-    let info = hub
-        .revision(&target.repo, pinned.as_ref().unwrap_or(&target.revision))
-        .map_err(|error| hub.explain_absence(error, target.needs_token))?;
-    let commit = info.commit;
+    let Upstream {
+        commit,
+        renamed_to,
+        is_gated,
+        terms,
+        note,
+    } = upstream::find(hub, target).map_err(|err| match err.downcast() {
+        Ok(error) => hub.explain_absence(error, target.needs_token).into(),
+        Err(err) => err,
+    })?;
     if let Some(held) = target.held_commit.as_ref().filter(|held| **held != commit) {
         let path = destination.readable_at(held);
         return Ok(Checked::Held { commit, path });
     }
-    let renamed_to = (info.id != target.repo.id).then(|| info.id.to_string());
     let known = destination.stored_listing(&commit)?;
     let old_commit = destination.published(target, known.as_ref())?;
     let is_read_here = destination.is_read_at(&target.revision, &commit)?;
@@ -197,6 +224,8 @@ pub fn check(
             destination,
             commit,
             renamed_to,
+            terms,
+            note,
         });
     }
     let remote = match known {
@@ -212,6 +241,10 @@ pub fn check(
         remote: &remote,
         old_commit: old_commit.as_ref(),
         old_paths: &facts.previous,
+        hub,
+        terms: &terms,
+        rules: &choice.guards,
+        has_tag_moved: note.has_tag_moved,
     };
     if let Some(hold) = update.hold()? {
         let published = hold.published.as_ref();
@@ -220,16 +253,21 @@ pub fn check(
             published: published.map(|path| (path, update.published_amount())),
             hold,
             renamed_to,
+            note,
         });
     }
+    let unjudged = update.unjudged()?;
     let adopted = add_adopted(&mut facts, &choice.adopted, &remote.selected(&filter));
     let mut planned = Planned {
         renamed_to,
+        note,
         is_read_here,
         adopted,
+        unjudged,
+        terms,
         ..plan(destination, remote, old_commit, facts, target, bad)?
     };
-    if info.gated != Gated::No {
+    if is_gated {
         check_access(hub, target, &planned)?;
     }
     // A forced sync reuses no stored bytes.
@@ -281,7 +319,10 @@ fn plan(
         moves_ref: target.model.is_some() || !hides_files(&remote, target, &facts.previous),
         local_reads: LocalReads::default(),
         adopted: AdoptedSources::default(),
+        unjudged: BTreeSet::new(),
+        terms: Terms::default(),
         renamed_to: None,
+        note: PolicyNote::default(),
         destination,
         remote,
         plan,

@@ -17,6 +17,7 @@ use crate::domain::content::ContentId;
 use crate::domain::hold::Hold;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ErrorKind, Outcome};
+use crate::domain::repo::CommitSha;
 use crate::domain::session::{ByteCounts, FileCounts, SessionProgress, Trouble};
 use crate::domain::snapshot::Amount;
 use crate::ops::diagnose::{is_offline, outcome_of, trouble_of};
@@ -108,6 +109,8 @@ impl Syncer<'_> {
                 amount,
                 reused,
                 renamed_to,
+                terms,
+                note,
             } => {
                 let path = destination.readable_at(&commit);
                 let progress = SessionProgress {
@@ -119,10 +122,13 @@ impl Syncer<'_> {
                     true => Outcome::Updated,
                     false => Outcome::UpToDate,
                 };
+                let gone = note.is_gone.then(|| gone_pin(&commit));
                 SyncResult {
                     renamed_to,
+                    terms,
+                    note: Some(note),
                     files: reads.found_files(&reused),
-                    ..SyncResult::without_files(outcome, None, progress)
+                    ..SyncResult::without_files(outcome, gone, progress)
                 }
             }
             Checked::Held { commit, path } => {
@@ -141,12 +147,14 @@ impl Syncer<'_> {
                 hold,
                 published,
                 renamed_to,
+                note,
             } => {
                 if let (Some(_), Some(commit)) = (&target.known_commit, &hold.published) {
                     rollback::hold(&self.cache, target, commit);
                 }
                 SyncResult {
                     renamed_to,
+                    note: Some(note),
                     ..hold_update(target, hold, published)
                 }
             }
@@ -272,6 +280,15 @@ fn all_reused(path: PathBuf, amount: Amount) -> SessionProgress {
             ..ByteCounts::default()
         },
         ..SessionProgress::default()
+    }
+}
+
+/// Says that a pinned commit, whose files are whole here, is gone upstream.
+fn gone_pin(commit: &CommitSha) -> Trouble {
+    Trouble {
+        kind: ErrorKind::NotFound,
+        message: format!("the pinned commit is gone upstream; the files of {commit} stay"),
+        hint: None,
     }
 }
 

@@ -32,6 +32,9 @@ impl Syncer<'_> {
         busy_since: Option<Stopwatch>,
     ) {
         let mut request = request;
+        if busy_since.is_none() {
+            self.judge_files(&request.target, &mut sync.record);
+        }
         if sync.record.is_complete() {
             match self.pass_gate(id, request, sync) {
                 Some(passed) => (request, sync) = passed,

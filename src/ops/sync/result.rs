@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::target::TargetId;
 use crate::domain::gate::GateRecord;
+use crate::domain::guard::Terms;
 use crate::domain::hold::Hold;
 use crate::domain::outcome::{Outcome, VerifyOutcome};
+use crate::domain::policy::PolicyNote;
 use crate::domain::session::{SessionFile, SessionProgress, Trouble};
 use crate::sys::stop::StopReason;
 
@@ -77,10 +79,14 @@ pub struct SyncResult {
     pub stopped: Option<StopReason>,
     /// The Hub's present name of the repository, when it was renamed.
     pub renamed_to: Option<String>,
+    /// The facts about the policy, if the Hub has answered.
+    pub note: Option<PolicyNote>,
     /// The newer commit that is held, and why.
     pub hold: Option<Hold>,
     /// The gate that holds the commit.
     pub gate: Option<GateRecord>,
+    /// The terms of the repository at the check.
+    pub terms: Terms,
     /// This machine had no network at all.
     pub is_offline: bool,
     /// Messages about deltas that gave wrong bytes.
@@ -104,8 +110,10 @@ impl SyncResult {
             moved: Vec::new(),
             stopped: None,
             renamed_to: None,
+            note: None,
             hold: None,
             gate: None,
+            terms: Terms::default(),
             is_offline: false,
             abandoned_deltas: Vec::new(),
         }

@@ -300,6 +300,7 @@ impl<'a> Syncer<'a> {
                 let failure = Some(trouble_of(&err));
                 let result = SyncResult {
                     renamed_to: planned.renamed_to,
+                    note: Some(planned.note),
                     ..SyncResult::without_files(Outcome::Failed, failure, progress)
                 };
                 return self.end(id, result);

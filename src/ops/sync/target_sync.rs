@@ -356,6 +356,8 @@ impl SyncRecord {
             files: self.files,
             stopped,
             renamed_to: self.planned.renamed_to.clone(),
+            terms: self.planned.terms.clone(),
+            note: Some(self.planned.note.clone()),
             abandoned_deltas: self.abandoned,
             hold: self.hold,
             gate: self.gate,

@@ -10,9 +10,11 @@ use super::look::{BadFile, BadReason, Look, ask_for_listing};
 use super::report::{Verified, failure_with, result_of, session_files};
 use super::run::{MayReplace, Verify, close};
 use crate::domain::adopt::AdoptedSources;
+use crate::domain::guard::Terms;
 use crate::domain::model::Priority;
 use crate::domain::outcome::Outcome;
 use crate::domain::plan::plan_sync;
+use crate::domain::policy::PolicyNote;
 use crate::domain::queue_order::QueueOrder;
 use crate::domain::repo::RepoPath;
 use crate::domain::repo_arg::escape_pattern;
@@ -166,6 +168,8 @@ fn plan_repair(
         reused: Vec::new(),
         local_reads: LocalReads::default(),
         adopted: AdoptedSources::default(),
+        unjudged: BTreeSet::new(),
+        terms: Terms::default(),
         destination: look.place,
         remote,
         plan,
@@ -173,6 +177,7 @@ fn plan_repair(
         is_read_here: true,
         moves_ref: false,
         renamed_to: None,
+        note: PolicyNote::default(),
         distrusted,
     })
 }

@@ -68,6 +68,12 @@ impl Repo {
         self
     }
 
+    /// Removes a commit, as the Hub may after a rewritten history.
+    pub fn forget_commit(&self, commit: &str) -> &Self {
+        self.write(|repo| repo.commits.remove(commit));
+        self
+    }
+
     /// Returns the current commit of a revision.
     pub fn head(&self, revision: &str) -> Option<String> {
         self.read(|repo| repo.find(revision).map(|commit| commit.sha.clone()))
@@ -86,6 +92,19 @@ impl Repo {
 
     pub fn disabled(&self) -> &Self {
         self.write(|repo| repo.access.disabled = true);
+        self
+    }
+
+    /// Sets the licence in the model card.
+    pub fn licence(&self, licence: &str) -> &Self {
+        self.write(|repo| repo.licence = Some(licence.to_owned()));
+        self
+    }
+
+    /// Lets the scanners of the Hub find something in a file, such as `unsafe`.
+    pub fn scan(&self, path: &str, level: &str) -> &Self {
+        let issue = (path.to_owned(), level.to_owned());
+        self.write(|repo| repo.issues.push(issue));
         self
     }
 
