@@ -29,7 +29,9 @@ use crate::ui::{Output, table, text};
 ///
 /// These always stay: the published revision, the rollback target (unless keep.revisions is 1), a
 /// revision that a rollback holds or a model is pinned to, one that any branch or tag in the cache
-/// points to, one that another program or another hfdl home put there or claims, and an open file.
+/// points to, one that another program or another hfdl home put there or claims, an update that waits
+/// for approval, and an open file. A revision that the Hub has no more stays, too, unless
+/// --only-copies is given. None of these takes the place of a revision to keep.
 /// With names, only revisions and downloads of these models are removed; without, also sessions and
 /// logs older than keep.sessions and keep.logs.
 #[derive(Debug, Args)]
@@ -58,6 +60,10 @@ pub struct PruneCommand {
     /// Remove the oldest revisions until the repositories of these models in the cache fit this size
     #[arg(long, value_name = "SIZE")]
     max_size: Option<ByteSize>,
+
+    /// Also revisions that the Hub has no more, by the other rules; no other copy may exist
+    #[arg(long, requires = "names")]
+    only_copies: bool,
 }
 
 impl PruneCommand {
@@ -67,6 +73,8 @@ impl PruneCommand {
             rules: RetentionRules {
                 older_than: self.older_than,
                 max_size: self.max_size,
+                with_only_copies: self.only_copies,
+                ..RetentionRules::default()
             },
         };
         let names = distinct(self.names);

@@ -29,11 +29,12 @@ use crate::ops::download::cache_choice;
 use crate::ops::lock::this_process;
 use crate::ops::login::save_refused_logins;
 use crate::ops::places::Places;
+use crate::ops::retention::{self, UpstreamNews};
 use crate::ops::services::Services;
 use crate::ops::sync::{
     CacheChoice, Planned, Proofs, SyncEvent, SyncRequest, SyncResult, Syncer, Target, TargetId,
 };
-use crate::ops::{adopt, dead_ends, ownership, rate_limits, retention};
+use crate::ops::{adopt, dead_ends, ownership, rate_limits};
 use crate::store::Store;
 use crate::sys::host::checkpoint;
 use crate::sys::logging;
@@ -76,6 +77,7 @@ pub struct ActiveRun<'a> {
     pub(super) cache: CacheLayout,
     /// Repositories in the cache of which a sync has succeeded.
     synced_repos: BTreeSet<Repo>,
+    upstream_news: UpstreamNews,
 }
 
 /// A target and its session.
@@ -159,6 +161,7 @@ impl<'a> ActiveRun<'a> {
             first_error: None,
             cache: ownership::cache_of(settings, &identity),
             synced_repos: BTreeSet::new(),
+            upstream_news: UpstreamNews::default(),
         };
         if matches!(command, RunCommand::RunDue | RunCommand::Download) {
             run.prepare_views();
@@ -413,6 +416,8 @@ impl<'a> ActiveRun<'a> {
         } else {
             log::info!("{label}: {}", result.outcome);
         }
+        let noted = (self.upstream_news).note(&self.services.store, &target, result);
+        self.note_error(noted);
         let recorded = self.record(id, &target, result, moved_ref);
         let recorded = recorded.map(|moved| {
             self.moved_refs.extend(moved.map(|moved| (id, moved)));
@@ -451,12 +456,15 @@ impl<'a> ActiveRun<'a> {
 
     /// Removes old revisions and old history. A failure here does not fail the run.
     fn prune(&mut self) {
+        let now = self.services.host.now();
+        let news = std::mem::take(&mut self.upstream_news);
+        if let Err(err) = news.settle(self.services, &self.cache, &self.id, now) {
+            log::debug!("could not ask about kept commits: {err:#}");
+        }
         let targets = self.sessions.values().map(|session| &*session.target);
         let repos = std::mem::take(&mut self.synced_repos);
-        let pruned = retention::newly_published(&self.services.store, targets).and_then(|moved| {
-            let now = self.services.host.now();
-            retention::after_run(self.services, &moved, repos, now)
-        });
+        let pruned = retention::newly_published(&self.services.store, targets)
+            .and_then(|moved| retention::after_run(self.services, &moved, repos, now));
         if let Err(err) = pruned {
             log::warn!("could not remove old revisions and history: {err:#}");
         }

@@ -59,6 +59,12 @@ impl Repo {
         self
     }
 
+    /// Removes a commit itself, as a rewritten history that was cleaned up.
+    pub fn forget_commit(&self, commit: &str) -> &Self {
+        self.write(|repo| repo.commits.remove(commit));
+        self
+    }
+
     /// Returns the current commit of a revision.
     pub fn head(&self, revision: &str) -> Option<String> {
         self.read(|repo| repo.find(revision).map(|commit| commit.sha.clone()))
