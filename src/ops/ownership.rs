@@ -53,20 +53,28 @@ pub fn wanted_commits(store: &Store, repo: &Repo) -> Result<BTreeSet<CommitSha>>
     Ok(wanted)
 }
 
-/// Returns the commits that a model has, holds, is kept at or can go back to.
+/// Returns the commits that a model has, holds, is kept at, waits with or can go back to.
 pub fn commits_of(store: &Store, model: &Model) -> Result<BTreeSet<CommitSha>> {
-    let (spec, state) = (&model.spec, &model.state);
-    let mut commits: BTreeSet<CommitSha> = [
-        state.published_commit.clone(),
-        state.held_commit.clone(),
-        spec.revision.as_commit(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
+    let state = &model.state;
+    let current = [state.published_commit.clone(), state.held_commit.clone()];
+    let mut commits: BTreeSet<CommitSha> = current.into_iter().flatten().collect();
+    commits.extend(pinned_commits(model));
+    commits.extend(waiting_commit(model));
     commits.extend(store.revisions(model.id)?.into_iter().map(|it| it.commit));
     commits.extend(store.commits_linked_by_views(model.id)?);
     Ok(commits)
+}
+
+/// Returns the commits that a model is kept at: by its revision, its policy or a lock file.
+pub fn pinned_commits(model: &Model) -> impl Iterator<Item = CommitSha> {
+    let pin = model.state.pinned.as_ref().map(|pin| pin.commit.clone());
+    model.spec.revision.as_commit().into_iter().chain(pin)
+}
+
+/// Returns the commit of an update that waits for a person.
+pub fn waiting_commit(model: &Model) -> Option<CommitSha> {
+    let update = model.state.held_update.as_ref();
+    update.map(|update| update.commit.clone())
 }
 
 /// Updates the records of a target's place before the place is read.

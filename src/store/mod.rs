@@ -39,6 +39,7 @@ mod sessions;
 mod settings;
 mod shards;
 mod totals;
+mod updates;
 mod value;
 mod views;
 mod wire;

@@ -240,8 +240,8 @@ fn claims(store: &Store, models: &[Model], say: Say<'_>) -> Result<Vec<ModelClai
         Ok(ModelClaim {
             published: model.state.published_commit.clone(),
             held: model.state.held_commit.clone(),
-            pinned: model.spec.revision.as_commit().into_iter().collect(),
-            waiting: model.state.held_update.as_ref().map(|it| it.commit.clone()),
+            pinned: ownership::pinned_commits(model).collect(),
+            waiting: ownership::waiting_commit(model),
             linked_by_views: store.commits_linked_by_views(model.id)?,
             keep,
             history: store.revisions(model.id)?,

@@ -1,0 +1,2 @@
+-- Rows as version 15 wrote them, besides those that version 14 had already.
+UPDATE model_revisions SET upstream_asked_at = 1790000800, gone_upstream_at = 1790000800;
