@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 use super::pause::describe;
 use crate::domain::login::Login;
 use crate::domain::model::ModelSummary;
+use crate::domain::retention::OnlyCopy;
 use crate::domain::schedule::WaitReason;
 use crate::domain::status::{
     DiskFacts, ModelStatus, NextDue, RunInProgress, Status, Warning, missed_ticks, next_for_ref,
@@ -102,9 +103,27 @@ fn facts(
         let bytes = ByteSize(status.adopted.bytes).render_short();
         facts.push(("adopted", format!("{count} ({bytes})")));
     }
+    if !status.only_copies.is_empty() {
+        facts.push(("only copies", only_copies(&status.only_copies, zone)));
+    }
     let disks: Vec<String> = status.disks.iter().map(disk).collect();
     facts.push(("disk", lines(&disks)));
     table::facts(&facts)
+}
+
+/// Names the commits that exist nowhere else any more.
+fn only_copies(copies: &[OnlyCopy], zone: &TimeZone) -> String {
+    const MOST: usize = 10;
+    let line = |copy: &OnlyCopy| {
+        let (model, commit) = (&copy.model, copy.commit.short());
+        let since = text::local_time(copy.since, zone);
+        format!("`{model}` {commit}, gone upstream since {since}")
+    };
+    let mut named: Vec<String> = copies.iter().take(MOST).map(line).collect();
+    if let Some(more) = copies.len().checked_sub(MOST).filter(|more| *more > 0) {
+        named.push(format!("and {more} more"));
+    }
+    lines(&named)
 }
 
 fn login_end(login: &Login, zone: &TimeZone) -> String {

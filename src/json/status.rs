@@ -7,6 +7,7 @@ use super::document::time;
 use super::session::BytesView;
 use super::{MovedRefView, PauseView, RunSummaryView};
 use crate::domain::login::Login;
+use crate::domain::retention::OnlyCopy;
 use crate::domain::run::{Event, Run};
 use crate::domain::schedule::WaitReason;
 use crate::domain::status::{
@@ -58,6 +59,7 @@ struct StatusView<'a> {
     disks: Each<'a, DiskFacts, DiskView>,
     warnings: Each<'a, Warning, WarningView<'a>>,
     moved_refs: Vec<ModelRefView>,
+    only_copies: Each<'a, OnlyCopy, OnlyCopyView>,
     models: Each<'a, ModelStatus, ModelStatusView<'a>>,
 }
 
@@ -90,6 +92,7 @@ impl<'a> StatusView<'a> {
             disks: Each(&status.disks, DiskView::from),
             warnings: Each(warnings, WarningView::from),
             moved_refs: status.models.iter().filter_map(ModelRefView::of).collect(),
+            only_copies: Each(&status.only_copies, OnlyCopyView::from),
             models: Each(&status.models, ModelStatusView::from),
         }
     }
@@ -257,6 +260,26 @@ impl RunInProgressView {
             },
             bytes: progress.bytes.into(),
             bytes_per_second,
+        }
+    }
+}
+
+/// A commit on disk that the Hub has no more.
+#[derive(Serialize)]
+struct OnlyCopyView {
+    model: String,
+    repo: String,
+    commit: String,
+    gone_since: String,
+}
+
+impl From<&OnlyCopy> for OnlyCopyView {
+    fn from(copy: &OnlyCopy) -> Self {
+        Self {
+            model: copy.model.to_string(),
+            repo: copy.repo.to_string(),
+            commit: copy.commit.to_string(),
+            gone_since: render_utc(copy.since),
         }
     }
 }

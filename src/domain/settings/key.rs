@@ -11,6 +11,7 @@ words! {
     /// The key of a setting.
     SettingKey {
         CacheDir = "cache.dir",
+        CacheMaxSize = "cache.max_size",
         CheckMaxAge = "check.max_age",
         DiskReserve = "disk.reserve",
         Connections = "download.connections",
@@ -34,6 +35,7 @@ words! {
         KeepSessions = "keep.sessions",
         MetricsFile = "metrics.file",
         PingUrl = "ping.url",
+        PruneAuto = "prune.auto",
         RunMaxDuration = "run.max_duration",
         RunMaxTransfer = "run.max_transfer",
         StatusFile = "status.file",
@@ -93,6 +95,16 @@ impl SettingKey {
                 "base URL of the Hub or of a mirror",
             ),
             Self::CacheDir => spec(Path, None, "the Hub cache that models go to"),
+            Self::CacheMaxSize => spec(
+                Size,
+                None,
+                "the cache may hold this much, files of other programs included; a download beyond is not started",
+            ),
+            Self::PruneAuto => spec(
+                Choice(&["off", "on"]),
+                Some("off"),
+                "remove old revisions, oldest first, if a download fits in no other way",
+            ),
             Self::Connections => spec(
                 Count { min: 1, max: 256 },
                 Some("16"),

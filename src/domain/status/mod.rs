@@ -13,7 +13,7 @@ mod health;
 mod trouble;
 
 pub use facts::{
-    DatabaseTrouble, DiskFacts, DiskUse, FailedView, ModelStatus, NextDue, RunInProgress, Status,
+    CacheSize, CacheUse, DatabaseTrouble, DiskFacts, DiskUse, FailedView, ModelStatus, NextDue, RunInProgress, Status,
     TimerFacts,
 };
 pub use failed_tick::FailedTick;

@@ -256,7 +256,7 @@ impl<'a> ActiveRun<'a> {
             },
             proofs,
             options,
-            services.settings.disk_reserve(),
+            &services.settings,
         )?;
         let deadlines = DeadlineThread::start(services.host);
         let table = bounds.limit_rate.clone();

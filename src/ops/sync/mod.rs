@@ -16,6 +16,7 @@
 //! schedules, which belong to the callers.
 
 mod access;
+mod cache_room;
 mod check;
 mod checking;
 mod delta;
@@ -44,6 +45,7 @@ pub use check::{BadFiles, Checked, MissingFile, Planned, check_all};
 pub use delta::Asker;
 pub use destination::TargetDestination;
 pub use local_reads::LocalReads;
+pub use cache_room::CacheFull;
 pub use preflight::{NoFiles, NoSpace, TooLarge};
 pub use proofs::Proofs;
 pub use result::{SyncEvent, SyncResult};

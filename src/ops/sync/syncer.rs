@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Error, Result};
 
+use super::cache_room::CacheRoom;
 use super::check::Planned;
 use super::checking::Checker;
 use super::file_fetch::FileFetch;
 use super::importing::Importing;
 use super::local_reads::LocalReads;
-use super::preflight::{Need, PromisedBytes, refuse_unfit_plan};
+use super::preflight::{Need, NeedPlace, PromisedBytes, refuse_unfit_plan};
 use super::proofs::Proofs;
 use super::proving::{FileKey, Proving};
 use super::readers::{ReadId, Readers};
@@ -24,6 +25,7 @@ use super::target_sync::{SyncRecord, TargetSync};
 use crate::cache::CacheLayout;
 use crate::domain::outcome::Outcome;
 use crate::domain::session::SessionProgress;
+use crate::domain::settings::Settings;
 use crate::domain::units::ByteSize;
 use crate::download::{Engine, EngineOptions, FileId, LimitGroup};
 use crate::ops::diagnose::trouble_of;
@@ -66,6 +68,8 @@ pub struct Syncer<'a> {
     pub(super) xet: Option<XetStorage>,
     pub(super) cache: CacheLayout,
     pub(super) reserve: ByteSize,
+    /// `None`: the cache may grow as the disk allows.
+    cache_room: Option<CacheRoom>,
     /// Limits of the run; those of the targets are the same or below them.
     pub(super) limits: LimitGroup,
     /// Running since the first plan became ready.
@@ -105,7 +109,7 @@ impl<'a> Syncer<'a> {
         choice: &CacheChoice,
         proofs: Proofs<'a>,
         options: EngineOptions,
-        reserve: ByteSize,
+        settings: &Settings,
     ) -> Result<Self> {
         let bad = proofs.bad_files()?;
         Ok(Self {
@@ -126,7 +130,10 @@ impl<'a> Syncer<'a> {
             clients: clients.clone(),
             xet: xet.cloned(),
             cache: choice.layout(),
-            reserve,
+            reserve: settings.disk_reserve(),
+            cache_room: settings
+                .cache_max_size()
+                .map(|max| CacheRoom::new(choice.layout().root().to_path_buf(), max)),
             first_plan_ready: Stopwatch::start(),
             time_is_up: None,
             waits_for_last_answer: true,
@@ -312,14 +319,23 @@ impl<'a> Syncer<'a> {
 
     /// Returns the bytes that a plan has to write, if they fit beside those of
     /// the targets that have begun.
-    pub(super) fn fit(&self, planned: &Planned) -> Result<Need> {
-        refuse_unfit_plan(planned, self.reserve, |file_system| {
+    pub(super) fn fit(&mut self, planned: &Planned) -> Result<Need> {
+        let unwritten = |is_meant: &dyn Fn(NeedPlace) -> bool| {
             let started = self.started.iter().filter_map(|id| self.files.get(id));
-            let started = started.filter(|file| file.need.file_system == file_system);
-            started.fold(self.promised.on(file_system), |sum, file| {
+            let started = started.filter(|file| is_meant(file.need.place));
+            started.fold(self.promised.at(is_meant), |sum, file| {
                 sum.saturating_add(file.missing_on_disk())
             })
-        })
+        };
+        let need = refuse_unfit_plan(planned, self.reserve, |file_system| {
+            unwritten(&|place| place.file_system == file_system)
+        })?;
+        if let Some(room) = self.cache_room.as_mut().filter(|_| need.place.is_cache)
+            && need.bytes > 0
+        {
+            room.promise(need.bytes, || unwritten(&|place| place.is_cache))?;
+        }
+        Ok(need)
     }
 
     /// Ends targets whose limits or run have been stopped; those that fetch are
