@@ -31,6 +31,7 @@ pub fn report_run(
     single: Option<&RepoPath>,
 ) -> Result<ExitStatus> {
     let file = single.map(|path| Path::new(path.as_str()));
+    say_removed(context, run);
     for session in &run.sessions {
         if let Some(explanation) = explain_session(session) {
             show_session(context, session, &explanation);
@@ -59,6 +60,17 @@ pub fn report_run(
             .say(&format!("{fetched} fetched, {reused} there already"));
     }
     Ok(run.status)
+}
+
+/// Tells of the removals of `prune.auto`, which nobody has seen happen.
+pub fn say_removed(context: &Context, run: &RunFacts) {
+    for item in &run.removed {
+        let size = ByteSize(item.size_bytes).render_short();
+        let (what, id, repo) = (item.what, &item.id, &item.repo);
+        context.out.say(&format!(
+            "removed the {what} {id} of `{repo}` to make room: {size} freed"
+        ));
+    }
 }
 
 /// Shows the result of a session: held is a state and not an error.
@@ -116,6 +128,7 @@ pub fn run_document(run: &RunFacts, due: &DueReport<'_>) -> Value {
         &run.sessions,
     )
     .with_left_out(due.left_out, due.unusable)
+    .with_removed(&run.removed)
     .document()
 }
 
@@ -230,7 +243,7 @@ pub fn draw(bars: Option<&mut Bars>, event: &SyncEvent) {
         SyncEvent::BytesCopied { name, n_bytes } => bars.copied(name, *n_bytes),
         SyncEvent::FileEnded { name } => bars.end_file(name),
         SyncEvent::Waiting { message } => bars.note(message),
-        SyncEvent::ProgressSaved { .. } | SyncEvent::Ended { .. } => {}
+        SyncEvent::Short { .. } | SyncEvent::ProgressSaved { .. } | SyncEvent::Ended { .. } => {}
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::download_report::{
-    DueReport, explain_held, explain_session, is_watched, run_document, show_session,
+    DueReport, explain_held, explain_session, is_watched, run_document, say_removed, show_session,
 };
 use super::explain::{self, Explanation};
 use crate::domain::alert::{HookEvent, Notice, RunFacts};
@@ -138,6 +138,7 @@ pub fn report_run(
         context.out.say(&ascii(&line));
     }
     report_unusable(context, unusable.iter().copied());
+    say_removed(context, run);
     for (session, explanation) in &troubles {
         show_session(context, session, explanation);
     }

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::model::ModelId;
 use super::moved_ref::MovedRef;
 use super::outcome::{ExitStatus, RunOutcome, Trigger, words};
+use super::retention::Item;
 use super::run::{RunCommand, RunId, RunStart};
 use super::session::{Session, SessionId};
 use super::settings::SettingKey;
@@ -32,6 +33,8 @@ pub struct RunFacts {
     pub offline: BTreeSet<SessionId>,
     /// Refs that were found away from the published commit, each told once.
     pub moved_refs: BTreeMap<SessionId, MovedRef>,
+    /// Revisions and leftovers that were removed to make room.
+    pub removed: Vec<Item>,
 }
 
 impl RunFacts {
@@ -48,6 +51,7 @@ impl RunFacts {
             sessions: Vec::new(),
             offline: BTreeSet::new(),
             moved_refs: BTreeMap::new(),
+            removed: Vec::new(),
         }
     }
 }

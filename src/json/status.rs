@@ -11,7 +11,8 @@ use crate::domain::retention::OnlyCopy;
 use crate::domain::run::{Event, Run};
 use crate::domain::schedule::WaitReason;
 use crate::domain::status::{
-    DiskFacts, ModelStatus, NextDue, RunInProgress, Status, Warning, missed_ticks, next_for_ref,
+    CacheUse, DiskFacts, ModelStatus, NextDue, RunInProgress, Status, Warning, missed_ticks,
+    next_for_ref,
 };
 use crate::domain::time::render_utc;
 
@@ -57,6 +58,7 @@ struct StatusView<'a> {
     asked_to_wait_until: Option<String>,
     logins: Each<'a, Login, LoginView>,
     disks: Each<'a, DiskFacts, DiskView>,
+    cache: Option<CacheUseView>,
     warnings: Each<'a, Warning, WarningView<'a>>,
     moved_refs: Vec<ModelRefView>,
     only_copies: Each<'a, OnlyCopy, OnlyCopyView>,
@@ -90,6 +92,7 @@ impl<'a> StatusView<'a> {
             asked_to_wait_until: time(status.asked_to_wait),
             logins: Each(&status.logins, LoginView::from),
             disks: Each(&status.disks, DiskView::from),
+            cache: status.cache_use.as_ref().map(CacheUseView::from),
             warnings: Each(warnings, WarningView::from),
             moved_refs: status.models.iter().filter_map(ModelRefView::of).collect(),
             only_copies: Each(&status.only_copies, OnlyCopyView::from),
@@ -349,6 +352,24 @@ struct DiskView {
     path: String,
     free_bytes: u64,
     reserve_bytes: u64,
+}
+
+/// The size of the cache, if it is limited.
+#[derive(Serialize)]
+struct CacheUseView {
+    max_bytes: u64,
+    used_bytes: Option<u64>,
+    measured_at: Option<String>,
+}
+
+impl From<&CacheUse> for CacheUseView {
+    fn from(cache: &CacheUse) -> Self {
+        Self {
+            max_bytes: cache.max.bytes(),
+            used_bytes: cache.measured.map(|size| size.used.bytes()),
+            measured_at: time(cache.measured.map(|size| size.at)),
+        }
+    }
 }
 
 impl From<&DiskFacts> for DiskView {

@@ -14,7 +14,7 @@ use super::ownership;
 use super::pause::pause_in_force;
 use super::places::Places;
 use super::rate_limits::exhausted_until;
-use super::retention::only_copies;
+use super::retention::{cache_use, only_copies};
 use super::schedules::{impossible, next_start};
 use super::shards::show_as_run_here;
 use super::ticks::{Ticks, false_future, last_ticks};
@@ -166,6 +166,7 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
         // Other warnings report a cache that cannot be read.
         Err(err) => log::debug!("cannot count what is left over: {err:#}"),
     }
+    status.cache_use = cache_use(store, places.settings)?;
     status.only_copies = only_copies(store, &cache)?;
     status.adopted = store.adopted_amount()?;
     status.bad_rows = store.bad_rows();

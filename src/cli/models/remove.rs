@@ -108,7 +108,10 @@ fn lost(copies: &[OnlyCopy]) -> String {
     let commits: Vec<_> = copies.iter().map(|copy| copy.commit.short()).collect();
     match commits.len() {
         0 => String::new(),
-        1 => format!(", of which commit {} exists nowhere else any more", commits[0]),
+        1 => format!(
+            ", of which commit {} exists nowhere else any more",
+            commits[0]
+        ),
         _ => format!(
             ", of which the commits {} exist nowhere else any more",
             commits.join(", ")

@@ -7,13 +7,15 @@
 //! lets a commit go that is gone upstream.
 
 mod history;
+mod item;
 mod plan;
 
 pub use history::{
     NoTarget, OnlyCopy, PublishedRevision, SHORTEST_PREFIX, UpstreamAnswer, latest_first,
     previous_of, pruning_date, rollback_target,
 };
+pub use item::{Item, ItemKind, Proposal, proposals, proposals_text};
 pub use plan::{
     FolderFacts, ModelClaim, RetentionDecision, RetentionPlan, RetentionRules, RevisionVerdict,
-    SnapshotFacts, StayReason, plan_retention,
+    SnapshotFacts, StayReason, plan_retention, room_rules,
 };

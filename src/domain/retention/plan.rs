@@ -77,6 +77,22 @@ pub struct RetentionRules {
     pub confirmed_since: Option<Timestamp>,
 }
 
+/// A revision that was published more recently is never removed to make room.
+const YOUNGEST_FOR_ROOM: Seconds = Seconds(7 * 86_400);
+
+/// Returns the rule of `prune.auto`: when `cache.max_size` or `disk.reserve` leaves no
+/// room for a download, revisions that were published more than 7 days ago and are
+/// neither published, pinned, locked, held, waiting for approval, shown by a view, a
+/// rollback target nor the only copy are removed, oldest first, until it fits; if it
+/// cannot fit, nothing is removed.
+pub fn room_rules(room: ByteSize) -> RetentionRules {
+    RetentionRules {
+        older_than: Some(YOUNGEST_FOR_ROOM),
+        make_room: Some(room),
+        ..RetentionRules::default()
+    }
+}
+
 /// The decision about every revision, in the order of the folders.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RetentionPlan {

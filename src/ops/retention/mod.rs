@@ -17,13 +17,13 @@
 mod after_run;
 mod folder;
 mod history;
-mod item;
 mod leftovers;
 mod prune;
+mod room;
 mod upstream;
 
 pub use after_run::{Summary, after_run, newly_published};
 pub use history::{HistoryPruned, prune_logs};
-pub use item::{Item, ItemKind};
 pub use prune::{Prune, PruneLimits, PrunePlan, PruneReport};
+pub use room::{CacheShortage, cache_use, make_room, note_cache_size, room_hint};
 pub use upstream::{UpstreamNews, only_copies};

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::cache::CacheLayout;
+use crate::domain::login::TokenName;
 use crate::domain::model::{Destination, ModelId};
 use crate::domain::outcome::{Effect, UpstreamState};
-use crate::domain::repo::{CommitSha, Revision};
+use crate::domain::repo::{CommitSha, Repo, Revision};
 use crate::domain::retention::{OnlyCopy, PublishedRevision};
 use crate::domain::run::{Event, EventKind, RunId};
 use crate::domain::time::Timestamp;
@@ -35,10 +36,13 @@ struct TargetNews {
 }
 
 /// One commit to ask the Hub for.
-struct Question {
-    model: ModelId,
-    target: Arc<Target>,
-    revision: PublishedRevision,
+pub(super) struct Question {
+    pub model: ModelId,
+    pub repo: Repo,
+    pub token_name: Option<TokenName>,
+    /// The repository was visible with a token only.
+    pub needs_token: bool,
+    pub revision: PublishedRevision,
 }
 
 impl UpstreamNews {
@@ -91,22 +95,32 @@ impl UpstreamNews {
                 questions.extend(news.questions(store, cache, id, now)?);
             }
         }
-        if questions.is_empty() {
-            return Ok(());
-        }
-        let clients = services.network()?.clients.clone();
-        let questions = Arc::new(questions);
-        let asked = questions.clone();
-        let answers = cancellable(&services.stop, move || {
-            map_at_once(&asked, QUESTIONS_AT_ONCE, |one| is_gone(&clients, one))
-        })?;
-        for (question, answer) in questions.iter().zip(answers) {
-            if let Some(is_gone) = answer.flatten() {
-                question.record(store, is_gone, run, now)?;
-            }
-        }
-        Ok(())
+        ask(services, questions, run, now)
     }
+}
+
+/// Asks the Hub for commits, and records the answers.
+pub(super) fn ask(
+    services: &Services<'_>,
+    questions: Vec<Question>,
+    run: &RunId,
+    now: Timestamp,
+) -> Result<()> {
+    if questions.is_empty() {
+        return Ok(());
+    }
+    let clients = services.network()?.clients.clone();
+    let questions = Arc::new(questions);
+    let asked = questions.clone();
+    let answers = cancellable(&services.stop, move || {
+        map_at_once(&asked, QUESTIONS_AT_ONCE, |one| is_gone(&clients, one))
+    })?;
+    for (question, answer) in questions.iter().zip(answers) {
+        if let Some(is_gone) = answer.flatten() {
+            question.record(&services.store, is_gone, run, now)?;
+        }
+    }
+    Ok(())
 }
 
 impl TargetNews {
@@ -132,10 +146,11 @@ impl TargetNews {
                 && revision.upstream.is_to_be_renewed(self.is_news, now)
                 && is_kept(cache, &self.target, &revision.commit)
             {
-                let target = self.target.clone();
                 questions.push(Question {
                     model,
-                    target,
+                    repo: self.target.repo.clone(),
+                    token_name: self.target.token_name.clone(),
+                    needs_token: self.target.needs_token,
                     revision,
                 });
             }
@@ -146,7 +161,7 @@ impl TargetNews {
 
 impl Question {
     fn record(&self, store: &Store, is_gone: bool, run: &RunId, now: Timestamp) -> Result<()> {
-        let (repo, commit) = (&self.target.repo, &self.revision.commit);
+        let (repo, commit) = (&self.repo, &self.revision.commit);
         let before = self.revision.upstream;
         let answer = before.after(is_gone, now);
         store.save_upstream_answer(repo, commit, answer)?;
@@ -176,16 +191,13 @@ impl Question {
 
 /// Asks whether a commit is gone upstream; `None` if the answer says neither.
 fn is_gone(clients: &HubClients, question: &Question) -> Option<bool> {
-    let Question {
-        target, revision, ..
-    } = question;
     let asked = || -> Result<bool> {
-        let hub = clients.with_token(target.token_name.as_ref())?;
-        let commit = Revision::from(&revision.commit);
-        match hub.revision(&target.repo, &commit) {
+        let hub = clients.with_token(question.token_name.as_ref())?;
+        let commit = Revision::from(&question.revision.commit);
+        match hub.revision(&question.repo, &commit) {
             Ok(_) => Ok(false),
             Err(error) => {
-                let error = hub.explain_absence(error, target.needs_token);
+                let error = hub.explain_absence(error, question.needs_token);
                 if error.is_gone() {
                     return Ok(true);
                 }

@@ -18,6 +18,7 @@ use crate::domain::model::{Destination, EntryName};
 use crate::domain::moved_ref::MovedRef;
 use crate::domain::outcome::{Effect, ExitStatus, Outcome, Trigger};
 use crate::domain::repo::Repo;
+use crate::domain::retention::Item;
 use crate::domain::run::{RunCommand, RunEnd, RunId, RunStart};
 use crate::domain::schedule::{RateTable, ScheduleId};
 use crate::domain::session::{Session, SessionId, SessionProgress, SessionStart};
@@ -29,7 +30,7 @@ use crate::ops::download::cache_choice;
 use crate::ops::lock::this_process;
 use crate::ops::login::save_refused_logins;
 use crate::ops::places::Places;
-use crate::ops::retention::{self, UpstreamNews};
+use crate::ops::retention::{self, UpstreamNews, note_cache_size};
 use crate::ops::services::Services;
 use crate::ops::sync::{
     CacheChoice, Planned, Proofs, SyncEvent, SyncRequest, SyncResult, Syncer, Target, TargetId,
@@ -78,6 +79,10 @@ pub struct ActiveRun<'a> {
     /// Repositories in the cache of which a sync has succeeded.
     synced_repos: BTreeSet<Repo>,
     upstream_news: UpstreamNews,
+    /// Revisions and leftovers that were removed to make room.
+    pub(super) removed: Vec<Item>,
+    /// Targets for which room was made, or was to be made.
+    pub(super) made_room_for: BTreeSet<TargetId>,
 }
 
 /// A target and its session.
@@ -162,6 +167,8 @@ impl<'a> ActiveRun<'a> {
             cache: ownership::cache_of(settings, &identity),
             synced_repos: BTreeSet::new(),
             upstream_news: UpstreamNews::default(),
+            removed: Vec::new(),
+            made_room_for: BTreeSet::new(),
         };
         if matches!(command, RunCommand::RunDue | RunCommand::Download) {
             run.prepare_views();
@@ -327,7 +334,7 @@ impl<'a> ActiveRun<'a> {
         let Some(mut running) = self.syncer.take() else {
             return Vec::new();
         };
-        let (mut ended, mut saved) = (Vec::new(), BTreeMap::new());
+        let (mut ended, mut saved, mut short) = (Vec::new(), BTreeMap::new(), Vec::new());
         for event in running.syncer.step(WAIT) {
             show(&event);
             if !matches!(event, SyncEvent::Waiting { .. }) {
@@ -340,6 +347,7 @@ impl<'a> ActiveRun<'a> {
                         ended.push((session, result));
                     }
                 }
+                SyncEvent::Short { target, missing } => short.push((target, missing)),
                 SyncEvent::ProgressSaved { target, progress } => {
                     if let Some(session) = running.sessions.get(&target) {
                         saved.insert(*session, progress);
@@ -347,6 +355,9 @@ impl<'a> ActiveRun<'a> {
                 }
                 _ => {}
             }
+        }
+        for (target, missing) in short {
+            self.settle_short(&mut running.syncer, target, missing);
         }
         self.syncer = Some(running);
         for (session, progress) in saved {
@@ -495,6 +506,12 @@ impl<'a> ActiveRun<'a> {
         let sessions: Vec<Session> = ids
             .map(|id| Ok(store.session(*id)?))
             .collect::<Result<_>>()?;
+        if self.command != RunCommand::Verify
+            && (sessions.iter().any(|it| it.progress.bytes.fetched > 0) || !self.removed.is_empty())
+        {
+            let noted = note_cache_size(store, &services.settings, host.now());
+            noted.unwrap_or_else(|err| log::warn!("{err:#}"));
+        }
         let finished_at = host.now();
         let status = self.sessions.values().fold(self.status, |worst, session| {
             worst.worst(session.status.unwrap_or(ExitStatus::Failed))
@@ -519,6 +536,7 @@ impl<'a> ActiveRun<'a> {
             sessions,
             offline: self.offline,
             moved_refs: self.moved_refs,
+            removed: self.removed,
         })
     }
 }

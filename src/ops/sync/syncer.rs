@@ -23,8 +23,6 @@ use super::result::{SyncEvent, SyncResult};
 use super::target::{CacheChoice, SyncRequest, TargetId};
 use super::target_sync::{SyncRecord, TargetSync};
 use crate::cache::CacheLayout;
-use crate::domain::outcome::Outcome;
-use crate::domain::session::SessionProgress;
 use crate::domain::settings::Settings;
 use crate::domain::units::ByteSize;
 use crate::download::{Engine, EngineOptions, FileId, LimitGroup};
@@ -93,6 +91,8 @@ pub(super) enum TargetState {
     Proving(Proving),
     /// The plan waits for its turn.
     Ready(Box<Planned>),
+    /// The plan does not fit, and waits for room.
+    Short(Box<Planned>, Error),
     Importing(Importing),
     Fetching(TargetSync),
     /// Another process was publishing the same commit at the last attempt.
@@ -293,18 +293,16 @@ impl<'a> Syncer<'a> {
         }
         let need = match self.fit(&planned) {
             Ok(need) => need,
-            Err(err) => {
-                let progress = SessionProgress {
-                    new_commit: Some(planned.remote.commit.clone()),
-                    ..SessionProgress::default()
-                };
-                let failure = Some(trouble_of(&err));
-                let result = SyncResult {
-                    renamed_to: planned.renamed_to,
-                    ..SyncResult::without_files(Outcome::Failed, failure, progress)
-                };
-                return self.end(id, result);
-            }
+            Err(err) => match self.missing_in_cache(&planned, &err) {
+                Some(missing) => {
+                    self.events.push(SyncEvent::Short {
+                        target: id,
+                        missing,
+                    });
+                    return self.insert(id, request, TargetState::Short(planned, err));
+                }
+                None => return self.end_unfit(id, *planned, &trouble_of(&err)),
+            },
         };
         let opened = planned.open(&request.target);
         checkpoint("place opened");
@@ -357,7 +355,7 @@ impl<'a> Syncer<'a> {
             let is_of_run = limits.is_same(&self.limits) || !limits.stop().is_raised();
             match &mut entry.state {
                 TargetState::Checking(_) if may_answer && is_of_run => {}
-                TargetState::Checking(_) | TargetState::Ready(_) => {
+                TargetState::Checking(_) | TargetState::Ready(_) | TargetState::Short(..) => {
                     ended.push((*id, SyncResult::unseen(reason)));
                 }
                 TargetState::Proving(proving) => ended.push((*id, proving.stopped(reason))),
