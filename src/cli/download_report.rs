@@ -16,8 +16,9 @@ use crate::domain::session::{ByteCounts, Session};
 use crate::domain::units::ByteSize;
 use crate::json::{RunResult, RunView, TotalsView, document};
 use crate::ops;
-use crate::ops::download::{DryRun, dry_run};
+use crate::ops::download::{DryRun, dry_run, lacking_room_of};
 use crate::ops::published::{NotPublished, published};
+use crate::ops::retention::LackingRoom;
 use crate::ops::services::Services;
 use crate::ops::sync::{SyncEvent, Target};
 use crate::sys::pause::Stopwatch;
@@ -336,10 +337,47 @@ pub fn show_dry_run(
             }
         }
     }
-    context
-        .out
-        .result(|out| dry_run_text(out, &found), || dry_run_document(&found))?;
+    let room = lacking_room_of(services, targets, &found.iter().collect::<Vec<_>>())?;
+    if let Some(room) = &room {
+        context.show_note(&explain_room(room));
+    }
+    context.out.result(
+        |out| dry_run_text(out, &found),
+        || dry_run_document(&found, room.as_ref()),
+    )?;
     Ok(worst)
+}
+
+/// Says that a plan does not fit into the cache, and what `prune.auto` would remove.
+pub fn explain_room(room: &LackingRoom) -> Explanation {
+    let missing = room.missing.render_short();
+    let removed = room.removed.iter().map(|item| {
+        let size = ByteSize(item.size_bytes).render_short();
+        format!("the {} {} of `{}` ({size})", item.what, item.id, item.repo)
+    });
+    let removed: Vec<String> = removed.collect();
+    let has_room = !removed.is_empty();
+    Explanation {
+        headline: format!("`cache.max_size` leaves {missing} too little room"),
+        cause: has_room.then(|| format!("`prune.auto` would remove {}", removed.join(", "))),
+        next: (!has_room).then(|| "`hfdl prune --dry-run` shows what would make room".to_owned()),
+        status: ExitStatus::Ok,
+    }
+}
+
+pub fn room_document(room: &LackingRoom) -> Value {
+    let removed = room.removed.iter().map(|item| {
+        json!({
+            "repo": item.repo.to_string(),
+            "what": item.what.as_str(),
+            "id": item.id,
+            "size": item.size_bytes,
+        })
+    });
+    json!({
+        "missing_bytes": room.missing.bytes(),
+        "removed": removed.collect::<Vec<Value>>(),
+    })
 }
 
 /// Says that a plan fetches nothing because a newer commit is held.
@@ -372,7 +410,7 @@ fn dry_run_text(out: &Output, found: &[DryRun]) -> String {
     table::render(out, &columns, rows)
 }
 
-fn dry_run_document(found: &[DryRun]) -> Value {
+fn dry_run_document(found: &[DryRun], room: Option<&LackingRoom>) -> Value {
     let models: Vec<Value> = found
         .iter()
         .map(|plan| {
@@ -391,7 +429,11 @@ fn dry_run_document(found: &[DryRun]) -> Value {
             })
         })
         .collect();
-    document("hfdl.plan/1", json!({ "models": models }))
+    let room = room.map(room_document);
+    document(
+        "hfdl.plan/1",
+        json!({ "models": models, "lacking_room": room }),
+    )
 }
 
 #[cfg(test)]

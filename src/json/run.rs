@@ -64,7 +64,6 @@ pub struct RunView {
     skipped: Vec<SkippedView>,
     sessions: Vec<Value>,
     /// `None` for a run of the past, whose events tell them.
-    #[serde(skip_serializing_if = "Option::is_none")]
     removed: Option<Vec<RemovedView>>,
 }
 

@@ -25,5 +25,7 @@ mod upstream;
 pub use after_run::{Summary, after_run, newly_published};
 pub use history::{HistoryPruned, prune_logs};
 pub use prune::{Prune, PruneLimits, PrunePlan, PruneReport};
-pub use room::{CacheShortage, cache_use, make_room, note_cache_size, room_hint};
+pub use room::{
+    CacheShortage, LackingRoom, cache_use, lacking_room, make_room, note_cache_size, room_hint,
+};
 pub use upstream::{UpstreamNews, only_copies};

@@ -160,6 +160,51 @@ pub fn room_hint(services: &Services<'_>, shortage: &CacheShortage) -> Result<Op
     })))
 }
 
+/// The room that a download would lack, in a dry run.
+#[derive(Debug)]
+pub struct LackingRoom {
+    pub missing: ByteSize,
+    /// The removals of `prune.auto`; none if it is off, or if they were not enough.
+    pub removed: Vec<Item>,
+}
+
+/// Compares the bytes that targets would write into the cache with `cache.max_size`;
+/// `None` if they fit. It asks the Hub nothing, so that a run may find more to keep.
+pub fn lacking_room(
+    services: &Services<'_>,
+    need: ByteSize,
+    busy: BTreeSet<Repo>,
+) -> Result<Option<LackingRoom>> {
+    let settings = &services.settings;
+    let Some(max) = settings.cache_max_size().filter(|_| need.bytes() > 0) else {
+        return Ok(None);
+    };
+    let used = disk::folder_bytes(Path::new(settings.cache_dir()))
+        .with_context(|| format!("cannot measure the cache `{}`", settings.cache_dir()))?;
+    let missing = used
+        .saturating_add(need.bytes())
+        .saturating_sub(max.bytes());
+    if missing == 0 {
+        return Ok(None);
+    }
+    let shortage = CacheShortage {
+        missing: ByteSize(missing),
+        busy,
+    };
+    let mut removed = Vec::new();
+    if settings.prune_is_auto() {
+        let rules = room_rules(shortage.missing);
+        let plan = prune(services, &shortage, rules)?.plan(services.host.now())?;
+        if freed(&plan) >= missing {
+            removed.extend(plan.items().filter(|item| item.goes).cloned());
+        }
+    }
+    Ok(Some(LackingRoom {
+        missing: shortage.missing,
+        removed,
+    }))
+}
+
 /// Measures the cache for `hfdl status`, if `cache.max_size` limits it.
 pub fn note_cache_size(store: &Store, settings: &Settings, now: Timestamp) -> Result<()> {
     if settings.cache_max_size().is_none() {
