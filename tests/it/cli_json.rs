@@ -15,7 +15,7 @@ use crate::support::env::TestEnv;
 
 const MODEL: &str = "name:text repo:text repo_type:text repo_id:text revision:text include:list? \
     exclude:list to:text tags:list priority:number keep_revisions:number? token_name:text? views:list view_map:list view_copy:flag enabled:flag state:text \
-    upstream_state:text held_commit:text? held_update:object? published_commit:text? published_at:time? \
+    upstream_state:text held_commit:text? held_update:object? pinned_commit:text? pinned_by:text? published_commit:text? published_at:time? \
     last_check_at:time? last_success_at:time? last_change_at:time? consecutive_failures:number \
     last_outcome:text? last_verify_at:time? last_verify_outcome:text? created_at:time updated_at:time";
 
