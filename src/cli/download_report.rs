@@ -63,7 +63,7 @@ pub fn report_run(
     Ok(run.status)
 }
 
-/// Tells of the removals of `prune.auto`, which nobody has seen happen.
+/// Reports the removals of `prune.auto`.
 pub fn say_removed(context: &Context, run: &RunFacts) {
     for item in &run.removed {
         let size = ByteSize(item.size_bytes).render_short();

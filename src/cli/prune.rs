@@ -259,6 +259,15 @@ fn show(
             most.render_short()
         ));
     }
+    if let Some(room) = limits.rules.make_room
+        && report.freed_bytes < room.bytes()
+        && !context.out.quiet
+    {
+        context.out.warn(&format!(
+            "that is less than {}: what is left may not go",
+            room.render_short()
+        ));
+    }
     Ok(status_of(report))
 }
 

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::model::ModelId;
 use super::moved_ref::MovedRef;
 use super::outcome::{ExitStatus, RunOutcome, Trigger, words};
-use super::retention::Item;
+use super::retention::Removal;
 use super::run::{RunCommand, RunId, RunStart};
 use super::session::{Session, SessionId};
 use super::settings::SettingKey;
@@ -34,7 +34,7 @@ pub struct RunFacts {
     /// Refs that were found away from the published commit, each told once.
     pub moved_refs: BTreeMap<SessionId, MovedRef>,
     /// Revisions and leftovers that were removed to make room.
-    pub removed: Vec<Item>,
+    pub removed: Vec<Removal>,
 }
 
 impl RunFacts {

@@ -7,7 +7,7 @@ use super::SessionView;
 use super::document::{document, time};
 use crate::domain::alert::RunFacts;
 use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome, Trigger};
-use crate::domain::retention::Item;
+use crate::domain::retention::Removal;
 use crate::domain::run::{Run, RunEnd, RunId};
 use crate::domain::schedule::Unusable;
 use crate::domain::session::Session;
@@ -63,8 +63,7 @@ pub struct RunView {
     due: u64,
     skipped: Vec<SkippedView>,
     sessions: Vec<Value>,
-    /// `None` for a run of the past, whose events tell them.
-    removed: Option<Vec<RemovedView>>,
+    removed: Vec<RemovedView>,
 }
 
 /// A revision or leftover that was removed to make room.
@@ -76,8 +75,8 @@ struct RemovedView {
     size: u64,
 }
 
-impl From<&Item> for RemovedView {
-    fn from(item: &Item) -> Self {
+impl From<&Removal> for RemovedView {
+    fn from(item: &Removal) -> Self {
         Self {
             repo: item.repo.to_string(),
             what: item.what.as_str(),
@@ -97,13 +96,13 @@ impl RunView {
             due: n_due,
             skipped: sessions.iter().filter_map(skipped_session).collect(),
             sessions: sessions.iter().map(view).collect(),
-            removed: None,
+            removed: Vec::new(),
         }
     }
 
     /// Adds what the run has removed to make room.
-    pub fn with_removed(mut self, removed: &[Item]) -> Self {
-        self.removed = Some(removed.iter().map(RemovedView::from).collect());
+    pub fn with_removed(mut self, removed: &[Removal]) -> Self {
+        self.removed = removed.iter().map(RemovedView::from).collect();
         self
     }
 
@@ -149,7 +148,7 @@ pub fn skipped_run(
         due: 0,
         skipped,
         sessions: Vec::new(),
-        removed: Some(Vec::new()),
+        removed: Vec::new(),
     };
     view.document()
 }

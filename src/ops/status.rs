@@ -167,7 +167,11 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
         Err(err) => log::debug!("cannot count what is left over: {err:#}"),
     }
     status.cache_use = cache_use(store, places.settings)?;
-    status.only_copies = only_copies(store, &cache)?;
+    match only_copies(store, &cache) {
+        Ok(copies) => status.only_copies = copies,
+        // Another warning names a row that cannot be read.
+        Err(err) => log::debug!("cannot tell the only copies: {err:#}"),
+    }
     status.adopted = store.adopted_amount()?;
     status.bad_rows = store.bad_rows();
     Ok(())

@@ -31,6 +31,7 @@ mod places;
 #[cfg(test)]
 mod plans;
 mod rate_limits;
+mod removals;
 mod revisions;
 mod rows;
 mod runs;

@@ -48,7 +48,7 @@ const SESSION_FILE: &str = "path:text size:number content:text bytes_fetched:num
     bytes_reused:number source:text? retries:number result:text found_bad:flag change:text?";
 
 const RUN: &str = "run_id:text trigger:text outcome:text? exit_code:number? started_at:time \
-    finished_at:time? due:number skipped:list sessions:list removed:list?";
+    finished_at:time? due:number skipped:list sessions:list removed:list";
 
 /// Fields of a run in lists and in `runs show`.
 const PROCESS: &str = "command:text heartbeat_at:time stop_requested_at:time? host:text pid:number \

@@ -38,7 +38,28 @@ pub struct Item {
     pub reason: &'static str,
 }
 
-/// A command that would free space, and which nobody runs unasked.
+/// A thing that a run removed to make room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removal {
+    pub repo: Repo,
+    pub what: ItemKind,
+    /// The commit, or the hash of the content.
+    pub id: String,
+    pub size_bytes: u64,
+}
+
+impl From<Item> for Removal {
+    fn from(item: Item) -> Self {
+        Self {
+            repo: item.repo,
+            what: item.what,
+            id: item.id,
+            size_bytes: item.size_bytes,
+        }
+    }
+}
+
+/// A command that would free space; a person has to run it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proposal {
     pub item: Item,

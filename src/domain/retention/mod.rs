@@ -14,7 +14,7 @@ pub use history::{
     NoTarget, OnlyCopy, PublishedRevision, SHORTEST_PREFIX, UpstreamAnswer, latest_first,
     previous_of, pruning_date, rollback_target,
 };
-pub use item::{Item, ItemKind, Proposal, proposals, proposals_text};
+pub use item::{Item, ItemKind, Proposal, Removal, proposals, proposals_text};
 pub use plan::{
     FolderFacts, ModelClaim, RetentionDecision, RetentionPlan, RetentionRules, RevisionVerdict,
     SnapshotFacts, StayReason, plan_retention, room_rules,

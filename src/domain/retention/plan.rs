@@ -72,8 +72,8 @@ pub struct RetentionRules {
     pub make_room: Option<ByteSize>,
     /// Commits that the Hub has no more are removed like all others.
     pub with_only_copies: bool,
-    /// Only commits that the Hub has had since then go: nobody has asked for this
-    /// removal, and a copy that could not be asked for may be the only one.
+    /// Only commits that the Hub has had since then are removed. Set for removals that
+    /// no person confirms: a commit without an answer may be the only copy.
     pub confirmed_since: Option<Timestamp>,
 }
 
@@ -182,28 +182,7 @@ pub fn plan_retention(
     now: Timestamp,
 ) -> RetentionPlan {
     let mut states: Vec<FolderState<'_>> = folders.iter().map(FolderState::new).collect();
-    let mut revisions: Vec<JudgedRevision> = Vec::new();
-    for (folder, facts) in folders.iter().enumerate() {
-        for (commit, snapshot) in &facts.snapshots {
-            let published_at = published_at(facts, commit);
-            let mut wish = wish(facts, commit, snapshot, rules);
-            let is_young = published_at
-                .zip(rules.older_than)
-                .is_some_and(|(at, span)| now.duration_since(at) <= span.span());
-            if is_young && !matches!(wish, Wish::Stay(_)) {
-                wish = Wish::Stay(StayReason::TooYoung);
-            }
-            revisions.push(JudgedRevision {
-                folder,
-                commit,
-                published_at,
-                wish,
-                gained: None,
-            });
-        }
-    }
-    revisions.sort_by_key(|revision| (revision.published_at, revision.commit));
-
+    let mut revisions = judge_all(folders, rules, now);
     let before: u64 = folders.iter().map(|facts| facts.total_bytes).sum();
     let mut total = before;
     for revision in &mut revisions {
@@ -245,6 +224,36 @@ pub fn plan_retention(
         });
     }
     plan
+}
+
+/// Judges each revision by itself, and returns them from the oldest to the newest.
+fn judge_all(
+    folders: &[FolderFacts],
+    rules: RetentionRules,
+    now: Timestamp,
+) -> Vec<JudgedRevision<'_>> {
+    let mut revisions = Vec::new();
+    for (folder, facts) in folders.iter().enumerate() {
+        for (commit, snapshot) in &facts.snapshots {
+            let published_at = published_at(facts, commit);
+            let mut wish = wish(facts, commit, snapshot, rules);
+            let is_young = published_at
+                .zip(rules.older_than)
+                .is_some_and(|(at, span)| now.duration_since(at) <= span.span());
+            if is_young && !matches!(wish, Wish::Stay(_)) {
+                wish = Wish::Stay(StayReason::TooYoung);
+            }
+            revisions.push(JudgedRevision {
+                folder,
+                commit,
+                published_at,
+                wish,
+                gained: None,
+            });
+        }
+    }
+    revisions.sort_by_key(|revision| (revision.published_at, revision.commit));
+    revisions
 }
 
 /// The decision about a revision before its size and open files are considered.

@@ -98,12 +98,15 @@ impl SettingKey {
             Self::CacheMaxSize => spec(
                 Size,
                 None,
-                "the cache may hold this much, files of other programs included; a download beyond is not started",
+                "how much the cache may hold, files of other programs included; a download beyond is not started",
             ),
             Self::PruneAuto => spec(
                 Choice(&["off", "on"]),
                 Some("off"),
-                "remove old revisions, oldest first, if a download fits in no other way",
+                "for a download that `cache.max_size` or `disk.reserve` leaves no room for: remove revisions that \
+                 were published more than 7 days ago and are neither published, pinned, locked, held, waiting \
+                 for approval, shown by a view, a rollback target nor the only copy, oldest first, until it \
+                 fits; if it cannot fit, remove nothing",
             ),
             Self::Connections => spec(
                 Count { min: 1, max: 256 },

@@ -11,7 +11,7 @@ use super::upstream::{Question, ask};
 use crate::domain::model::{Destination, Model};
 use crate::domain::repo::Repo;
 use crate::domain::retention::{
-    Item, ItemKind, RetentionRules, StayReason, proposals, proposals_text, room_rules,
+    Item, ItemKind, Removal, RetentionRules, StayReason, proposals, proposals_text, room_rules,
 };
 use crate::domain::run::{Event, EventKind, RunId};
 use crate::domain::settings::Settings;
@@ -39,7 +39,7 @@ pub fn make_room(
     services: &Services<'_>,
     shortage: &CacheShortage,
     run: &RunId,
-) -> Result<Vec<Item>> {
+) -> Result<Vec<Removal>> {
     let now = services.host.now();
     let rules = room_rules(shortage.missing);
     let plan = prune(services, shortage, rules)?.plan(now)?;
@@ -60,10 +60,12 @@ pub fn make_room(
     for problem in &report.problems {
         log::warn!("{problem:#}");
     }
-    let removed: Vec<Item> = report.items.into_iter().filter(|it| it.goes).collect();
-    for item in &removed {
-        let size = ByteSize(item.size_bytes).render_short();
-        let (what, id, repo) = (item.what, &item.id, &item.repo);
+    let removed = report.items.into_iter().filter(|it| it.goes);
+    let removed: Vec<Removal> = removed.map(Removal::from).collect();
+    for removal in &removed {
+        services.store.save_removal(run, removal)?;
+        let size = ByteSize(removal.size_bytes).render_short();
+        let (what, id, repo) = (removal.what, &removal.id, &removal.repo);
         let detail = format!("`prune.auto` has removed the {what} {id} of `{repo}`: {size} freed");
         log::info!("{detail}");
         services.store.record_event(&Event {
@@ -165,7 +167,7 @@ pub fn room_hint(services: &Services<'_>, shortage: &CacheShortage) -> Result<Op
 pub struct LackingRoom {
     pub missing: ByteSize,
     /// The removals of `prune.auto`; none if it is off, or if they were not enough.
-    pub removed: Vec<Item>,
+    pub removed: Vec<Removal>,
 }
 
 /// Compares the bytes that targets would write into the cache with `cache.max_size`;
@@ -196,7 +198,8 @@ pub fn lacking_room(
         let rules = room_rules(shortage.missing);
         let plan = prune(services, &shortage, rules)?.plan(services.host.now())?;
         if freed(&plan) >= missing {
-            removed.extend(plan.items().filter(|item| item.goes).cloned());
+            let going = plan.items().filter(|item| item.goes).cloned();
+            removed.extend(going.map(Removal::from));
         }
     }
     Ok(Some(LackingRoom {

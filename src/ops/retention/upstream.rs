@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::cache::CacheLayout;
 use crate::domain::login::TokenName;
@@ -110,6 +110,9 @@ pub(super) fn ask(
         return Ok(());
     }
     let clients = services.network()?.clients.clone();
+    if let Some(wait) = clients.own().asked_to_wait() {
+        bail!("the Hub asks to wait for {} s", wait.as_secs());
+    }
     let questions = Arc::new(questions);
     let asked = questions.clone();
     let answers = cancellable(&services.stop, move || {

@@ -10,6 +10,7 @@ use super::close_crashed_runs;
 use super::engine_options::engine_options;
 use super::home_files::{remove_unfinished_copies, start_log};
 use super::result::{exit_status, idle_as_failure, naming_moved_ref, run_outcome, totals};
+use super::room::RoomAttempts;
 use super::watchdog::Watchdog;
 use crate::cache::CacheLayout;
 use crate::domain::adopt::AdoptedFiles;
@@ -18,7 +19,7 @@ use crate::domain::model::{Destination, EntryName};
 use crate::domain::moved_ref::MovedRef;
 use crate::domain::outcome::{Effect, ExitStatus, Outcome, Trigger};
 use crate::domain::repo::Repo;
-use crate::domain::retention::Item;
+use crate::domain::retention::Removal;
 use crate::domain::run::{RunCommand, RunEnd, RunId, RunStart};
 use crate::domain::schedule::{RateTable, ScheduleId};
 use crate::domain::session::{Session, SessionId, SessionProgress, SessionStart};
@@ -80,9 +81,8 @@ pub struct ActiveRun<'a> {
     synced_repos: BTreeSet<Repo>,
     upstream_news: UpstreamNews,
     /// Revisions and leftovers that were removed to make room.
-    pub(super) removed: Vec<Item>,
-    /// Targets for which room was made, or was to be made.
-    pub(super) made_room_for: BTreeSet<TargetId>,
+    pub(super) removed: Vec<Removal>,
+    pub(super) room: RoomAttempts,
 }
 
 /// A target and its session.
@@ -168,7 +168,7 @@ impl<'a> ActiveRun<'a> {
             synced_repos: BTreeSet::new(),
             upstream_news: UpstreamNews::default(),
             removed: Vec::new(),
-            made_room_for: BTreeSet::new(),
+            room: RoomAttempts::default(),
         };
         if matches!(command, RunCommand::RunDue | RunCommand::Download) {
             run.prepare_views();
