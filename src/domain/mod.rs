@@ -66,6 +66,7 @@ pub mod pause;
 pub mod place;
 pub mod placement;
 pub mod plan;
+pub mod policy;
 pub mod proof;
 pub mod quantisation;
 pub mod queue_order;
@@ -83,6 +84,7 @@ pub mod shard;
 
 pub mod snapshot;
 pub mod status;
+pub mod tag;
 pub mod time;
 pub mod timer;
 pub mod units;

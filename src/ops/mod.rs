@@ -4,6 +4,7 @@ pub mod adopt;
 pub mod apply;
 mod apply_models;
 mod apply_schedules;
+mod apply_tags;
 pub mod cancellable;
 pub mod dead_ends;
 pub mod deadline_thread;

@@ -39,6 +39,7 @@ mod schedules;
 mod sessions;
 mod settings;
 mod shards;
+mod tags;
 mod totals;
 mod updates;
 mod value;

@@ -6,6 +6,7 @@ use rusqlite::{Row, ToSql, named_params, params};
 
 use super::error::{Result, StoreError};
 use super::open::Store;
+use super::tags::{RuleColumns, read_rules};
 use super::value::{Columns, destination_text, integer, seconds};
 use super::wire;
 use crate::domain::filter::Filter;
@@ -145,6 +146,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<ModelId> {
         let now = seconds(now);
+        let rules = RuleColumns::new(&spec.update);
         let values = named_params! {
             "name": spec.name.as_str(),
             "repo_type": spec.repo.kind.as_str(),
@@ -160,6 +162,10 @@ impl Store {
             "views": list_or_null(&spec.views),
             "view_map": list_or_null(&spec.view_map),
             "view_copy": spec.view_copy,
+            "policy": rules.policy,
+            "delay": rules.delay,
+            "follow_tags": rules.follow_tags,
+            "guards": rules.guards,
             "updated_at": now,
         };
         let written = match id {
@@ -275,6 +281,7 @@ fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
             views: wire::read_words(row, "views")?,
             view_map: wire::read_words(row, "view_map")?,
             view_copy: row.get("view_copy")?,
+            update: read_rules(row)?,
         },
         state: ModelState {
             held_commit: row.parsed_if_any("held_commit")?,
