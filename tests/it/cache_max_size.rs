@@ -89,6 +89,22 @@ fn a_partial_file_counts_once() {
 }
 
 #[test]
+fn a_damaged_file_is_replaced_in_a_full_cache() {
+    let env = roomy_world();
+    keep_large(&env, "acme/a", 2 * MIB, 1);
+    env.line("download acme/a").succeeds();
+    let blobs = env.cache().join("models--acme--a/blobs");
+    let files = crate::support::sound::files_below(&blobs);
+    let large = |path: &&PathBuf| fs::metadata(path).unwrap().len() > MIB as u64;
+    let blob = files.iter().find(large).unwrap();
+    fs::remove_file(blob).unwrap();
+    fs::write(blob, vec![7; 2 * MIB]).unwrap();
+    env.line("verify acme/a --repair -c cache.max_size=2100K")
+        .succeeds();
+    assert_ne!(fs::read(blob).unwrap(), vec![7; 2 * MIB]);
+}
+
+#[test]
 fn files_of_other_programs_count_and_are_never_proposed() {
     let (env, commits) = with_old_revisions();
     env.line("models disable acme/old").succeeds();

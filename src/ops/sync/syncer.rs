@@ -328,10 +328,11 @@ impl<'a> Syncer<'a> {
         let need = refuse_unfit_plan(planned, self.reserve, |file_system| {
             unwritten(&|place| place.file_system == file_system)
         })?;
+        let more = need.bytes.saturating_sub(planned.replaced_bytes());
         if let Some(room) = self.cache_room.as_mut().filter(|_| need.place.is_cache)
-            && need.bytes > 0
+            && more > 0
         {
-            room.promise(need.bytes, || unwritten(&|place| place.is_cache))?;
+            room.promise(more, || unwritten(&|place| place.is_cache))?;
         }
         Ok(need)
     }
