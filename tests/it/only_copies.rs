@@ -199,6 +199,8 @@ fn a_tag_that_upstream_removed_stays_loadable_by_its_name() {
 enum Act {
     Move,
     Download,
+    /// The branch moves on, and the model follows.
+    Update,
     /// The download of another model that does not fit into the cache.
     DownloadMuch,
     Forget(usize),
@@ -215,8 +217,9 @@ enum Act {
 fn act() -> impl Strategy<Value = Act> {
     let number = || 0usize..6;
     prop_oneof![
-        4 => Just(Act::Move),
-        6 => Just(Act::Download),
+        1 => Just(Act::Move),
+        2 => Just(Act::Download),
+        8 => Just(Act::Update),
         2 => Just(Act::DownloadMuch),
         2 => number().prop_map(Act::Forget),
         1 => Just(Act::Vanish),
@@ -241,7 +244,7 @@ struct LossyHub {
 }
 
 impl LossyHub {
-    fn new() -> Self {
+    fn new(keep: u32) -> Self {
         let env = world();
         let mut hub = Self {
             commits: vec![publish(&env, 0)],
@@ -252,7 +255,9 @@ impl LossyHub {
             day: 1,
         };
         hub.env
-            .line("models add acme/tiny --name m --keep-revisions 3")
+            .line(&format!(
+                "models add acme/tiny --name m --keep-revisions {keep}"
+            ))
             .succeeds();
         let big = hub.env.hub().repo("acme/big").commit("main");
         big.lfs("big.bin", generated_bytes(12 * KIB, 99)).publish();
@@ -277,6 +282,10 @@ impl LossyHub {
                 self.commits.push(publish(&self.env, n));
             }
             Act::Download => return Some(self.line("download m")),
+            Act::Update => {
+                self.act(&Act::Move);
+                return Some(self.line("download m"));
+            }
             Act::DownloadMuch => {
                 let used: u64 = crate::support::sound::files_below(&self.env.cache())
                     .iter()
@@ -333,6 +342,7 @@ impl LossyHub {
         let known = named(&self.env);
         let shown = self.env.line("models show m --json").json();
         let is_by_hand = matches!(act, Act::Prune);
+        let may_update = matches!(act, Act::Download | Act::Update);
         let why = |n: usize, commit: &String| {
             if self.pinned.contains(&n) {
                 Some("pinned")
@@ -340,7 +350,7 @@ impl LossyHub {
                 Some("a known only copy")
             } else if shown["held_commit"] == commit.as_str() {
                 Some("held")
-            } else if shown["published_commit"] == commit.as_str() {
+            } else if !may_update && shown["published_commit"] == commit.as_str() {
                 Some("published")
             } else {
                 let is_lost = self.forgotten.contains(&n) || self.is_gone;
@@ -363,9 +373,10 @@ proptest! {
 
     #[test]
     fn no_sequence_of_commands_loses_a_protected_commit(
-        acts in prop::collection::vec(act(), 8..20),
+        keep in prop::sample::select(vec![1u32, 4]),
+        acts in prop::collection::vec(act(), 10..24),
     ) {
-        let mut world = LossyHub::new();
+        let mut world = LossyHub::new(keep);
         let mut done = Vec::new();
         for act in &acts {
             done.push(act);
