@@ -18,8 +18,9 @@ use crate::domain::time::render_utc;
 use crate::domain::units::ByteSize;
 use crate::json::{RunResult, RunView, TotalsView, document};
 use crate::ops;
-use crate::ops::download::{DryRun, dry_run};
+use crate::ops::download::{DryRun, dry_run, lacking_room_of};
 use crate::ops::published::{NotPublished, published};
+use crate::ops::retention::LackingRoom;
 use crate::ops::scrub::ScrubReport;
 use crate::ops::services::Services;
 use crate::ops::sync::{SyncEvent, Target};
@@ -34,6 +35,7 @@ pub fn report_run(
     single: Option<&RepoPath>,
 ) -> Result<ExitStatus> {
     let file = single.map(|path| Path::new(path.as_str()));
+    say_removed(context, run);
     for session in &run.sessions {
         if let Some(explanation) = explain_session(session) {
             show_session(context, session, &explanation);
@@ -62,6 +64,17 @@ pub fn report_run(
             .say(&format!("{fetched} fetched, {reused} there already"));
     }
     Ok(run.status)
+}
+
+/// Reports the removals of `prune.auto`.
+pub fn say_removed(context: &Context, run: &RunFacts) {
+    for item in &run.removed {
+        let size = ByteSize(item.size_bytes).render_short();
+        let (what, id, repo) = (item.what, &item.id, &item.repo);
+        context.out.say(&format!(
+            "removed the {what} {id} of `{repo}` to make room: {size} freed"
+        ));
+    }
 }
 
 /// Shows the result of a session: held is a state and not an error.
@@ -121,6 +134,7 @@ pub fn run_document(run: &RunFacts, due: &DueReport<'_>) -> Value {
         &run.sessions,
     )
     .with_left_out(due.left_out, due.unusable)
+    .with_removed(&run.removed)
     .document()
 }
 
@@ -235,7 +249,7 @@ pub fn draw(bars: Option<&mut Bars>, event: &SyncEvent) {
         SyncEvent::BytesCopied { name, n_bytes } => bars.copied(name, *n_bytes),
         SyncEvent::FileEnded { name } => bars.end_file(name),
         SyncEvent::Waiting { message } => bars.note(message),
-        SyncEvent::ProgressSaved { .. } | SyncEvent::Ended { .. } => {}
+        SyncEvent::Short { .. } | SyncEvent::ProgressSaved { .. } | SyncEvent::Ended { .. } => {}
     }
 }
 
@@ -331,10 +345,47 @@ pub fn show_dry_run(
             }
         }
     }
-    context
-        .out
-        .result(|out| dry_run_text(out, &found), || dry_run_document(&found))?;
+    let room = lacking_room_of(services, targets, &found.iter().collect::<Vec<_>>())?;
+    if let Some(room) = &room {
+        context.show_note(&explain_room(room));
+    }
+    context.out.result(
+        |out| dry_run_text(out, &found),
+        || dry_run_document(&found, room.as_ref()),
+    )?;
     Ok(worst)
+}
+
+/// Says that a plan does not fit into the cache, and what `prune.auto` would remove.
+pub fn explain_room(room: &LackingRoom) -> Explanation {
+    let missing = room.missing.render_short();
+    let removed = room.removed.iter().map(|item| {
+        let size = ByteSize(item.size_bytes).render_short();
+        format!("the {} {} of `{}` ({size})", item.what, item.id, item.repo)
+    });
+    let removed: Vec<String> = removed.collect();
+    let has_room = !removed.is_empty();
+    Explanation {
+        headline: format!("`cache.max_size` leaves {missing} too little room"),
+        cause: has_room.then(|| format!("`prune.auto` would remove {}", removed.join(", "))),
+        next: (!has_room).then(|| "`hfdl prune --dry-run` shows what would make room".to_owned()),
+        status: ExitStatus::Ok,
+    }
+}
+
+pub fn room_document(room: &LackingRoom) -> Value {
+    let removed = room.removed.iter().map(|item| {
+        json!({
+            "repo": item.repo.to_string(),
+            "what": item.what.as_str(),
+            "id": item.id,
+            "size": item.size_bytes,
+        })
+    });
+    json!({
+        "missing_bytes": room.missing.bytes(),
+        "removed": removed.collect::<Vec<Value>>(),
+    })
 }
 
 /// Says that a newer commit is held, or waits for the end of a delay.
@@ -376,7 +427,7 @@ fn dry_run_text(out: &Output, found: &[DryRun]) -> String {
     table::render(out, &columns, rows)
 }
 
-fn dry_run_document(found: &[DryRun]) -> Value {
+fn dry_run_document(found: &[DryRun], room: Option<&LackingRoom>) -> Value {
     let models: Vec<Value> = found
         .iter()
         .map(|plan| {
@@ -396,7 +447,11 @@ fn dry_run_document(found: &[DryRun]) -> Value {
             })
         })
         .collect();
-    document("hfdl.plan/1", json!({ "models": models }))
+    let room = room.map(room_document);
+    document(
+        "hfdl.plan/1",
+        json!({ "models": models, "lacking_room": room }),
+    )
 }
 
 #[cfg(test)]

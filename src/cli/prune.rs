@@ -1,5 +1,7 @@
 //! `hfdl prune`
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
@@ -11,14 +13,16 @@ use super::models::known;
 use super::names::distinct;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::{ExitStatus, Trigger};
-use crate::domain::retention::RetentionRules;
+use crate::domain::retention::{
+    Item, ItemKind, OnlyCopy, Proposal, RetentionRules, proposals, room_rules,
+};
 use crate::domain::run::RunCommand;
 use crate::domain::settings::Settings;
 use crate::domain::units::{ByteSize, Seconds};
 use crate::json::document;
 use crate::ops::ownership::identity;
 use crate::ops::retention::{
-    HistoryPruned, Item, ItemKind, Prune as Work, PruneLimits, PrunePlan, PruneReport,
+    HistoryPruned, Prune as Work, PruneLimits, PrunePlan, PruneReport, note_cache_size, only_copies,
 };
 use crate::ops::run::ActiveRun;
 use crate::ops::services::Services;
@@ -29,7 +33,9 @@ use crate::ui::{Output, table, text};
 ///
 /// These always stay: the published revision, the rollback target (unless keep.revisions is 1), a
 /// revision that a rollback holds or a model is pinned to, one that any branch or tag in the cache
-/// points to, one that another program or another hfdl home put there or claims, and an open file.
+/// points to, one that another program or another hfdl home put there or claims, an update that waits
+/// for approval, and an open file. A revision that the Hub has no more stays, too, unless
+/// --only-copies is given. None of these takes the place of a revision to keep.
 /// With names, only revisions and downloads of these models are removed; without, also sessions and
 /// logs older than keep.sessions and keep.logs.
 #[derive(Debug, Args)]
@@ -58,16 +64,29 @@ pub struct PruneCommand {
     /// Remove the oldest revisions until the repositories of these models in the cache fit this size
     #[arg(long, value_name = "SIZE")]
     max_size: Option<ByteSize>,
+
+    /// Remove the oldest revisions until this much is freed, by the rule of prune.auto: none that
+    /// was published in the last 7 days
+    #[arg(long, value_name = "SIZE", conflicts_with = "max_size")]
+    make_room: Option<ByteSize>,
+
+    /// Also revisions that the Hub has no more, by the other rules; no other copy may exist
+    #[arg(long, requires = "names")]
+    only_copies: bool,
 }
 
 impl PruneCommand {
     pub fn run(self, context: &Context) -> Result<ExitStatus> {
+        let by_room = self.make_room.map(room_rules).unwrap_or_default();
         let limits = PruneLimits {
             keep_revisions: self.keep_revisions,
             rules: RetentionRules {
-                older_than: self.older_than,
+                older_than: self.older_than.or(by_room.older_than),
                 max_size: self.max_size,
+                with_only_copies: self.only_copies,
+                ..by_room
             },
+            keeps_evidence: false,
         };
         let names = distinct(self.names);
         let existing = context.existing_store()?;
@@ -99,15 +118,17 @@ impl PruneCommand {
         }
         if self.dry_run {
             let report = work.plan(context.now())?.into_report();
-            return show(context, settings, &report, limits, true);
+            let proposed = proposals(&report.items, |name| work.is_disabled(name));
+            return show(context, settings, &report, limits, Some(&proposed));
         }
         let plan = work.plan(context.now())?;
         if !is_nothing(&plan) {
-            context.confirm(&question(&plan))?;
+            let copies = only_copies(store, &work.cache())?;
+            context.confirm(&question(&plan, &copies))?;
         }
         let _lock = take_lock(context, RunCommand::Prune, Trigger::Manual, None)?;
         let report = carry_out(&services, &work)?;
-        show(context, settings, &report, limits, false)
+        show(context, settings, &report, limits, None)
     }
 }
 
@@ -129,6 +150,7 @@ fn carry_out(services: &Services<'_>, work: &Work<'_>) -> Result<PruneReport> {
         Ok(report) => status_of(report),
         Err(err) => explain::explain(err).status,
     });
+    note_cache_size(&services.store, &services.settings, services.host.now())?;
     run.end(0)?;
     report
 }
@@ -145,7 +167,7 @@ fn is_nothing(plan: &PrunePlan) -> bool {
     history.is_nothing() && !plan.items().any(|item| item.goes)
 }
 
-fn question(plan: &PrunePlan) -> String {
+fn question(plan: &PrunePlan, only_copies: &[OnlyCopy]) -> String {
     let going: Vec<&Item> = plan.items().filter(|item| item.goes).collect();
     let is_revision = |item: &&&Item| item.what == ItemKind::Revision;
     let n_revisions = going.iter().filter(is_revision).count();
@@ -156,7 +178,18 @@ fn question(plan: &PrunePlan) -> String {
         ByteSize(bytes).render_short()
     )];
     parts.extend(plan.history.as_ref().and_then(history_text));
-    format!("remove {}?", parts.join(" and "))
+    let is_lost = |copy: &&OnlyCopy| going.iter().any(|item| item.id == copy.commit.as_str());
+    let lost: BTreeSet<&str> = only_copies
+        .iter()
+        .filter(is_lost)
+        .map(|copy| copy.commit.short())
+        .collect();
+    let lost: Vec<&str> = lost.into_iter().collect();
+    let warning = match lost[..] {
+        [] => String::new(),
+        _ => format!(", of which {} exist nowhere else any more", lost.join(", ")),
+    };
+    format!("remove {}{warning}?", parts.join(" and "))
 }
 
 fn counts(n_revisions: usize, n_others: usize) -> String {
@@ -196,7 +229,7 @@ fn show(
     settings: &Settings,
     report: &PruneReport,
     limits: PruneLimits,
-    is_dry_run: bool,
+    dry_run: Option<&[Proposal]>,
 ) -> Result<ExitStatus> {
     for problem in &report.problems {
         context.show_problem(&explain::explain(problem));
@@ -212,8 +245,8 @@ fn show(
         }
     }
     context.out.done(
-        || describe(&context.out, report, is_dry_run),
-        || prune_document(report, is_dry_run),
+        || describe(&context.out, report, dry_run),
+        || prune_document(report, dry_run),
     )?;
     if let Some(most) = limits.rules.max_size
         && report.bytes_left > most.bytes()
@@ -226,10 +259,20 @@ fn show(
             most.render_short()
         ));
     }
+    if let Some(room) = limits.rules.make_room
+        && report.freed_bytes < room.bytes()
+        && !context.out.quiet
+    {
+        context.out.warn(&format!(
+            "that is less than {}: what is left may not go",
+            room.render_short()
+        ));
+    }
     Ok(status_of(report))
 }
 
-fn describe(out: &Output, report: &PruneReport, is_dry_run: bool) -> String {
+fn describe(out: &Output, report: &PruneReport, dry_run: Option<&[Proposal]>) -> String {
+    let is_dry_run = dry_run.is_some();
     let columns = ["MODEL", "WHAT", "ID", ">SIZE", "VERDICT", "REASON"];
     let rows: Vec<Vec<String>> = report
         .items
@@ -261,6 +304,22 @@ fn describe(out: &Output, report: &PruneReport, is_dry_run: bool) -> String {
             false => format!("{past} gone\n"),
         });
     }
+    // The table shows the removals of this command already.
+    let others = dry_run.into_iter().flatten().filter(|it| !it.item.goes);
+    for proposal in others {
+        let Proposal {
+            item,
+            reason,
+            command,
+        } = proposal;
+        text.push_str(&format!(
+            "{} more with `{command}`: the {} {} of `{}`, {reason}\n",
+            ByteSize(item.size_bytes).render_short(),
+            item.what,
+            short(&item.id),
+            item.repo,
+        ));
+    }
     text
 }
 
@@ -277,7 +336,7 @@ fn verdict(item: &Item) -> &'static str {
     }
 }
 
-fn prune_document(report: &PruneReport, is_dry_run: bool) -> Value {
+fn prune_document(report: &PruneReport, dry_run: Option<&[Proposal]>) -> Value {
     let items: Vec<Value> = report
         .items
         .iter()
@@ -293,6 +352,18 @@ fn prune_document(report: &PruneReport, is_dry_run: bool) -> Value {
             })
         })
         .collect();
+    let proposed = dry_run.into_iter().flatten().map(|proposal| {
+        let item = &proposal.item;
+        json!({
+            "model": item.model.as_ref().map(ToString::to_string),
+            "repo": item.repo.to_string(),
+            "what": item.what.as_str(),
+            "id": item.id,
+            "size": item.size_bytes,
+            "reason": proposal.reason,
+            "command": proposal.command,
+        })
+    });
     let history = report.history.map(|history| {
         json!({
             "sessions": history.rows.n_sessions,
@@ -306,12 +377,13 @@ fn prune_document(report: &PruneReport, is_dry_run: bool) -> Value {
     document(
         "hfdl.prune/1",
         json!({
-            "dry_run": is_dry_run,
+            "dry_run": dry_run.is_some(),
             "freed_bytes": report.freed_bytes,
             "bytes_freed": report.freed_bytes,
             "bytes_left": report.bytes_left,
             "history": history,
             "items": items,
+            "proposals": proposed.collect::<Vec<Value>>(),
         }),
     )
 }

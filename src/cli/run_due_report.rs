@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::download_report::{
-    DueReport, explain_held, explain_session, is_watched, run_document, show_session,
+    DueReport, explain_held, explain_room, explain_session, is_watched, room_document,
+    run_document, say_removed, show_session,
 };
 use super::explain::{self, Explanation};
 use crate::domain::alert::{HookEvent, Notice, RunFacts};
@@ -138,6 +139,7 @@ pub fn report_run(
         context.out.say(&ascii(&line));
     }
     report_unusable(context, unusable.iter().copied());
+    say_removed(context, run);
     for (session, explanation) in &troubles {
         show_session(context, session, explanation);
     }
@@ -319,6 +321,9 @@ pub fn report_plan(context: &Context, plan: &DuePlan) -> Result<ExitStatus> {
             }
         }
     }
+    if let Some(room) = &plan.lacking_room {
+        context.show_note(&explain_room(room));
+    }
     context
         .out
         .result(|out| plan_text(out, plan), || plan_document(plan))?;
@@ -429,6 +434,11 @@ fn plan_document(plan: &DuePlan) -> Value {
     let models: Vec<Value> = models.collect();
     document(
         "hfdl.due/1",
-        json!({"at": render_utc(plan.at), "schedules": schedules, "models": models}),
+        json!({
+            "at": render_utc(plan.at),
+            "schedules": schedules,
+            "models": models,
+            "lacking_room": plan.lacking_room.as_ref().map(room_document),
+        }),
     )
 }

@@ -9,6 +9,7 @@ use super::list_options::ListOptions;
 use super::run_id;
 use super::sessions::list_text;
 use crate::domain::outcome::{ExitStatus, RunOutcome};
+use crate::domain::retention::Removal;
 use crate::domain::run::Run;
 use crate::domain::session::Session;
 use crate::domain::units::ByteSize;
@@ -147,9 +148,10 @@ impl RunsShow {
         })?;
         // In the order of their start, as the run itself reports them.
         sessions.reverse();
+        let removed = store.removals(&run.id)?;
         context.out.result(
             |out| show_text(context, out, &run, &sessions, &crashed),
-            || show_document(&run, &sessions),
+            || show_document(&run, &sessions, &removed),
         )
     }
 }
@@ -203,8 +205,9 @@ fn show_text(
 }
 
 /// Returns the document that the run itself printed, with the fields of `runs list`.
-fn show_document(run: &Run, sessions: &[Session]) -> Value {
-    let mut value = RunView::from((run, sessions)).document();
+fn show_document(run: &Run, sessions: &[Session], removed: &[Removal]) -> Value {
+    let view = RunView::from((run, sessions)).with_removed(removed);
+    let mut value = view.document();
     if let (Value::Object(fields), Value::Object(more)) = (
         &mut value,
         document("hfdl.run/1", RunSummaryView::from(run)),

@@ -346,6 +346,8 @@ mod tests {
             models: Vec::new(),
             failed_views: Vec::new(),
             disks: Vec::new(),
+            only_copies: Vec::new(),
+            cache_use: None,
             leftover_bytes: 0,
             scrub: crate::domain::scrub::ScrubState::default(),
             adopted: Amount::default(),

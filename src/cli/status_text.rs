@@ -7,9 +7,11 @@ use jiff::tz::TimeZone;
 use super::pause::describe;
 use crate::domain::login::Login;
 use crate::domain::model::ModelSummary;
+use crate::domain::retention::OnlyCopy;
 use crate::domain::schedule::WaitReason;
 use crate::domain::status::{
-    DiskFacts, ModelStatus, NextDue, RunInProgress, Status, Warning, missed_ticks, next_for_ref,
+    CacheSize, CacheUse, DiskFacts, ModelStatus, NextDue, RunInProgress, Status, Warning,
+    missed_ticks, next_for_ref,
 };
 use crate::domain::units::ByteSize;
 use crate::ui::{Output, table, text};
@@ -105,9 +107,39 @@ fn facts(
     if let Some(scrub) = status.scrub.describe(status.now) {
         facts.push(("read again", scrub));
     }
+    if !status.only_copies.is_empty() {
+        facts.push(("only copies", only_copies(&status.only_copies, zone)));
+    }
+    if let Some(cache) = &status.cache_use {
+        facts.push(("cache", cache_use(cache, zone)));
+    }
     let disks: Vec<String> = status.disks.iter().map(disk).collect();
     facts.push(("disk", lines(&disks)));
     table::facts(&facts)
+}
+
+fn cache_use(cache: &CacheUse, zone: &TimeZone) -> String {
+    let max = cache.max.render_short();
+    let Some(CacheSize { used, at }) = cache.measured else {
+        return format!("up to {max}, not measured yet");
+    };
+    let (used, at) = (used.render_short(), text::local_time(at, zone));
+    format!("{used} of {max} used, measured at {at}")
+}
+
+/// Names the commits that exist nowhere else any more.
+fn only_copies(copies: &[OnlyCopy], zone: &TimeZone) -> String {
+    const MOST: usize = 10;
+    let line = |copy: &OnlyCopy| {
+        let (model, commit) = (&copy.model, copy.commit.short());
+        let since = text::local_time(copy.since, zone);
+        format!("`{model}` {commit}, gone upstream since {since}")
+    };
+    let mut named: Vec<String> = copies.iter().take(MOST).map(line).collect();
+    if let Some(more) = copies.len().checked_sub(MOST).filter(|more| *more > 0) {
+        named.push(format!("and {more} more"));
+    }
+    lines(&named)
 }
 
 fn login_end(login: &Login, zone: &TimeZone) -> String {

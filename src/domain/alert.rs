@@ -12,6 +12,7 @@ use super::hold::Hold;
 use super::model::ModelId;
 use super::moved_ref::MovedRef;
 use super::outcome::{ExitStatus, RunOutcome, Trigger, words};
+use super::retention::Removal;
 use super::run::{RunCommand, RunId, RunStart};
 use super::session::{Session, SessionId};
 use super::settings::SettingKey;
@@ -36,6 +37,8 @@ pub struct RunFacts {
     pub moved_refs: BTreeMap<SessionId, MovedRef>,
     /// The updates that are held, each with its findings.
     pub holds: BTreeMap<SessionId, Hold>,
+    /// Revisions and leftovers that were removed to make room.
+    pub removed: Vec<Removal>,
 }
 
 impl RunFacts {
@@ -53,6 +56,7 @@ impl RunFacts {
             offline: BTreeSet::new(),
             moved_refs: BTreeMap::new(),
             holds: BTreeMap::new(),
+            removed: Vec::new(),
         }
     }
 }

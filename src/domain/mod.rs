@@ -43,6 +43,7 @@
 //! | partial file | the unfinished bytes of a download, kept so that a later run can resume |
 //! | segment | a byte range of a large file that one connection downloads |
 //! | journal | the record beside a partial file of the ranges that are on disk |
+//! | only copy | a published commit on disk that the Hub has no more |
 //! | moved ref | a ref of the cache that names another commit than the published one |
 //! | route | one way to get the bytes of a file: the CDN, Xet chunks, a mirror |
 //! | delta | a new file built from ranges of old files and fetched ranges |

@@ -221,6 +221,8 @@ words! {
         /// A ref names another commit than the published one.
         RefMoved = "ref-moved",
         Pruned = "pruned",
+        /// The Hub has a kept commit no more, or has it again.
+        OnlyCopy = "only-copy",
         /// A published file whose bytes no longer match their hash.
         Corrupt = "corrupt",
         DeltaAbandoned = "delta-abandoned",

@@ -7,6 +7,7 @@ use super::SessionView;
 use super::document::{document, time};
 use crate::domain::alert::RunFacts;
 use crate::domain::outcome::{ExitStatus, Outcome, RunOutcome, Trigger};
+use crate::domain::retention::Removal;
 use crate::domain::run::{Run, RunEnd, RunId};
 use crate::domain::schedule::Unusable;
 use crate::domain::session::Session;
@@ -62,6 +63,27 @@ pub struct RunView {
     due: u64,
     skipped: Vec<SkippedView>,
     sessions: Vec<Value>,
+    removed: Vec<RemovedView>,
+}
+
+/// A revision or leftover that was removed to make room.
+#[derive(Debug, Serialize)]
+struct RemovedView {
+    repo: String,
+    what: &'static str,
+    id: String,
+    size: u64,
+}
+
+impl From<&Removal> for RemovedView {
+    fn from(item: &Removal) -> Self {
+        Self {
+            repo: item.repo.to_string(),
+            what: item.what.as_str(),
+            id: item.id.clone(),
+            size: item.size_bytes,
+        }
+    }
 }
 
 impl RunView {
@@ -74,7 +96,14 @@ impl RunView {
             due: n_due,
             skipped: sessions.iter().filter_map(skipped_session).collect(),
             sessions: sessions.iter().map(view).collect(),
+            removed: Vec::new(),
         }
+    }
+
+    /// Adds what the run has removed to make room.
+    pub fn with_removed(mut self, removed: &[Removal]) -> Self {
+        self.removed = removed.iter().map(RemovedView::from).collect();
+        self
     }
 
     /// Adds models that were due and have no session, each with the reason, and
@@ -119,6 +148,7 @@ pub fn skipped_run(
         due: 0,
         skipped,
         sessions: Vec::new(),
+        removed: Vec::new(),
     };
     view.document()
 }

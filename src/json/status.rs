@@ -8,11 +8,13 @@ use super::model::HeldUpdateView;
 use super::session::BytesView;
 use super::{MovedRefView, PauseView, RunSummaryView};
 use crate::domain::login::Login;
+use crate::domain::retention::OnlyCopy;
 use crate::domain::run::{Event, Run};
 use crate::domain::schedule::WaitReason;
 use crate::domain::scrub::Scrub;
 use crate::domain::status::{
-    DiskFacts, ModelStatus, NextDue, RunInProgress, Status, Warning, missed_ticks, next_for_ref,
+    CacheUse, DiskFacts, ModelStatus, NextDue, RunInProgress, Status, Warning, missed_ticks,
+    next_for_ref,
 };
 use crate::domain::time::render_utc;
 
@@ -59,8 +61,10 @@ struct StatusView<'a> {
     asked_to_wait_until: Option<String>,
     logins: Each<'a, Login, LoginView>,
     disks: Each<'a, DiskFacts, DiskView>,
+    cache: Option<CacheUseView>,
     warnings: Each<'a, Warning, WarningView<'a>>,
     moved_refs: Vec<ModelRefView>,
+    only_copies: Each<'a, OnlyCopy, OnlyCopyView>,
     models: Each<'a, ModelStatus, ModelStatusView<'a>>,
 }
 
@@ -92,8 +96,10 @@ impl<'a> StatusView<'a> {
             asked_to_wait_until: time(status.asked_to_wait),
             logins: Each(&status.logins, LoginView::from),
             disks: Each(&status.disks, DiskView::from),
+            cache: status.cache_use.as_ref().map(CacheUseView::from),
             warnings: Each(warnings, WarningView::from),
             moved_refs: status.models.iter().filter_map(ModelRefView::of).collect(),
+            only_copies: Each(&status.only_copies, OnlyCopyView::from),
             models: Each(&status.models, ModelStatusView::from),
         }
     }
@@ -303,6 +309,26 @@ impl RunInProgressView {
     }
 }
 
+/// A commit on disk that the Hub has no more.
+#[derive(Serialize)]
+struct OnlyCopyView {
+    model: String,
+    repo: String,
+    commit: String,
+    gone_since: String,
+}
+
+impl From<&OnlyCopy> for OnlyCopyView {
+    fn from(copy: &OnlyCopy) -> Self {
+        Self {
+            model: copy.model.to_string(),
+            repo: copy.repo.to_string(),
+            commit: copy.commit.to_string(),
+            gone_since: render_utc(copy.since),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct ModelRefView {
     model: String,
@@ -371,6 +397,24 @@ struct DiskView {
     path: String,
     free_bytes: u64,
     reserve_bytes: u64,
+}
+
+/// The size of the cache, if it is limited.
+#[derive(Serialize)]
+struct CacheUseView {
+    max_bytes: u64,
+    used_bytes: Option<u64>,
+    measured_at: Option<String>,
+}
+
+impl From<&CacheUse> for CacheUseView {
+    fn from(cache: &CacheUse) -> Self {
+        Self {
+            max_bytes: cache.max.bytes(),
+            used_bytes: cache.measured.map(|size| size.used.bytes()),
+            measured_at: time(cache.measured.map(|size| size.at)),
+        }
+    }
 }
 
 impl From<&DiskFacts> for DiskView {

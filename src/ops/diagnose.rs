@@ -17,7 +17,7 @@ use super::places::PlaceError;
 use super::rate_limits::AskedToWait;
 use super::run_due::WrongClock;
 use super::schedules::Duplicate;
-use super::sync::{MissingFile, NoFiles, NoSpace, TooLarge};
+use super::sync::{CacheFull, MissingFile, NoFiles, NoSpace, TooLarge};
 use super::timer::TimerRefusal;
 use super::timer_places::OtherPlace;
 use super::updates::{NothingWaits, OtherUpdate};
@@ -302,6 +302,9 @@ fn local(link: &(dyn StdError + 'static)) -> Option<Known> {
     }
     if let Some(space) = link.downcast_ref::<NoSpace>() {
         return Some(Known::hinted(ErrorKind::Disk, space.hint()));
+    }
+    if let Some(full) = link.downcast_ref::<CacheFull>() {
+        return Some(Known::hinted(ErrorKind::Disk, full.hint()));
     }
     if link.is::<NoFiles>() {
         let hint = "delete small files there, or use a file system with more inodes";

@@ -1,5 +1,6 @@
 //! `hfdl download`: one run over the targets of a command line.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use anyhow::Result;
 use super::adopt::adopted_files;
 use super::places::Places;
 use super::rate_limits;
+use super::retention::{LackingRoom, lacking_room};
 use super::run::{ActiveRun, Bounds, Opening};
 use super::services::Services;
 use super::sync::{CacheChoice, Checked, SyncEvent, SyncRequest, Target, check_all};
@@ -15,14 +17,16 @@ use crate::cache::LinkChoice;
 use crate::domain::adopt::AdoptedFiles;
 use crate::domain::alert::RunFacts;
 use crate::domain::hold::Hold;
-use crate::domain::model::Priority;
+use crate::domain::model::{Destination, Priority};
 use crate::domain::outcome::Trigger;
 use crate::domain::plan::Totals;
 use crate::domain::policy::UpdateWait;
 use crate::domain::queue_order::QueueOrder;
+use crate::domain::repo::Repo;
 use crate::domain::run::RunCommand;
 use crate::domain::session::Session;
 use crate::domain::settings::Settings;
+use crate::domain::units::ByteSize;
 use crate::domain::units::Seconds;
 use crate::sys::host::Host;
 
@@ -114,6 +118,24 @@ pub fn dry_run(services: &Services<'_>, targets: &[Target]) -> Result<Vec<Result
     Ok(pairs
         .map(|(target, checked)| checked.map(|checked| describe(target, checked)))
         .collect())
+}
+
+/// Returns the room that the results of a dry run would lack in the cache.
+pub fn lacking_room_of(
+    services: &Services<'_>,
+    targets: &[Target],
+    found: &[&DryRun],
+) -> Result<Option<LackingRoom>> {
+    let is_in_cache = |plan: &&&DryRun| {
+        let mut targets = targets.iter();
+        targets.any(|it| it.label() == plan.label && it.destination == Destination::Cache)
+    };
+    let plans = found.iter().filter(is_in_cache);
+    let need = plans.map(|plan| plan.totals.bytes_to_fetch).sum();
+    // The old revisions of a single target may go for its new one.
+    let repos = targets.iter().map(|target| target.repo.clone());
+    let busy: BTreeSet<Repo> = repos.skip(usize::from(targets.len() == 1)).collect();
+    lacking_room(services, ByteSize(need), busy)
 }
 
 fn describe(target: &Target, checked: Checked) -> DryRun {

@@ -21,6 +21,7 @@ use crate::domain::deletion::{
 use crate::domain::model::{Destination, Model};
 use crate::domain::outcome::Outcome;
 use crate::domain::repo::{CommitSha, Repo};
+use crate::domain::retention::PublishedRevision;
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
 use crate::store::{ModelFilter, Store};
@@ -53,20 +54,36 @@ pub fn wanted_commits(store: &Store, repo: &Repo) -> Result<BTreeSet<CommitSha>>
     Ok(wanted)
 }
 
-/// Returns the commits that a model has, holds, is kept at or can go back to.
+/// Returns the commits that a model has, holds, is kept at, waits with or can go back to.
 pub fn commits_of(store: &Store, model: &Model) -> Result<BTreeSet<CommitSha>> {
-    let (spec, state) = (&model.spec, &model.state);
-    let mut commits: BTreeSet<CommitSha> = [
-        state.published_commit.clone(),
-        state.held_commit.clone(),
-        spec.revision.as_commit(),
-    ]
-    .into_iter()
-    .flatten()
-    .collect();
-    commits.extend(store.revisions(model.id)?.into_iter().map(|it| it.commit));
+    let state = &model.state;
+    let current = [state.published_commit.clone(), state.held_commit.clone()];
+    let mut commits: BTreeSet<CommitSha> = current.into_iter().flatten().collect();
+    let revisions = store.revisions(model.id)?;
+    commits.extend(pinned_commits(model, &revisions));
+    commits.extend(waiting_commit(model));
+    commits.extend(revisions.into_iter().map(|it| it.commit));
     commits.extend(store.commits_linked_by_views(model.id)?);
     Ok(commits)
+}
+
+/// Returns the commits that a model is kept at: by its revision, its policy or a lock
+/// file. A policy may name only the first digits of one of its revisions.
+pub fn pinned_commits(model: &Model, revisions: &[PublishedRevision]) -> BTreeSet<CommitSha> {
+    let mut pinned: BTreeSet<CommitSha> = model.spec.revision.as_commit().into_iter().collect();
+    pinned.extend(model.state.pinned.as_ref().map(|pin| pin.commit.clone()));
+    let policy = model.spec.update.policy.as_ref();
+    if let Some(named) = policy.and_then(|policy| policy.commit.as_ref()) {
+        let commits = revisions.iter().map(|revision| &revision.commit);
+        pinned.extend(commits.filter(|commit| named.is_start_of(commit)).cloned());
+    }
+    pinned
+}
+
+/// Returns the commit of an update that waits for a person.
+pub fn waiting_commit(model: &Model) -> Option<CommitSha> {
+    let update = model.state.held_update.as_ref();
+    update.map(|update| update.commit.clone())
 }
 
 /// Updates the records of a target's place before the place is read.

@@ -14,6 +14,7 @@ use super::ownership;
 use super::pause::pause_in_force;
 use super::places::Places;
 use super::rate_limits::exhausted_until;
+use super::retention::{cache_use, only_copies};
 use super::schedules::{impossible, next_start};
 use super::shards::show_as_run_here;
 use super::ticks::{Ticks, false_future, last_ticks};
@@ -118,6 +119,8 @@ fn without_database(
         models: Vec::new(),
         failed_views: Vec::new(),
         disks: disks(places),
+        only_copies: Vec::new(),
+        cache_use: None,
         leftover_bytes: 0,
         adopted: Amount::default(),
         check_max_age: places.settings.check_max_age(),
@@ -164,6 +167,12 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
         Ok(bytes) => status.leftover_bytes = bytes,
         // Other warnings report a cache that cannot be read.
         Err(err) => log::debug!("cannot count what is left over: {err:#}"),
+    }
+    status.cache_use = cache_use(store, places.settings)?;
+    match only_copies(store, &cache) {
+        Ok(copies) => status.only_copies = copies,
+        // Another warning names a row that cannot be read.
+        Err(err) => log::debug!("cannot tell the only copies: {err:#}"),
     }
     status.adopted = store.adopted_amount()?;
     status.scrub = ScrubState::new(status.scrub.every, &store.scrubs()?);

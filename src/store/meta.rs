@@ -39,6 +39,8 @@ words! {
         LoginTrouble = "login-trouble",
         /// Logins that the Hub refused to renew: the end and the name, one a line.
         RefusedLogins = "refused-logins",
+        /// The size of the cache, the time of its measurement in seconds, and its folder.
+        CacheSize = "cache-size",
         /// The last run that hooks and mails have reported.
         LastRunTold = "last-run-told",
     }

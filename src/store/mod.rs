@@ -33,6 +33,7 @@ mod places;
 #[cfg(test)]
 mod plans;
 mod rate_limits;
+mod removals;
 mod report;
 mod revisions;
 mod rows;

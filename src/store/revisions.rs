@@ -1,4 +1,5 @@
-//! The table `model_revisions`: the commits of a model that were published, and when.
+//! The table `model_revisions`: the commits of a model that were published, when, and
+//! whether the Hub still has them.
 
 use rusqlite::params;
 
@@ -7,8 +8,8 @@ use super::open::Store;
 use super::value::{Columns, seconds};
 use crate::domain::model::ModelId;
 use crate::domain::outcome::Outcome;
-use crate::domain::repo::CommitSha;
-use crate::domain::retention::PublishedRevision;
+use crate::domain::repo::{CommitSha, Repo};
+use crate::domain::retention::{OnlyCopy, PublishedRevision, UpstreamAnswer};
 use crate::domain::time::Timestamp;
 
 impl Store {
@@ -33,6 +34,53 @@ impl Store {
             Ok(PublishedRevision {
                 commit: row.parsed("commit_sha")?,
                 published_at: row.time("published_at")?,
+                upstream: UpstreamAnswer {
+                    asked_at: row.time_if_any("upstream_asked_at")?,
+                    gone_at: row.time_if_any("gone_upstream_at")?,
+                },
+            })
+        })
+    }
+
+    /// Records the answer of the Hub about a commit, for all models of the repository.
+    pub fn save_upstream_answer(
+        &self,
+        repo: &Repo,
+        commit: &CommitSha,
+        answer: UpstreamAnswer,
+    ) -> Result<()> {
+        let sql = "UPDATE model_revisions SET upstream_asked_at = ?1, gone_upstream_at = ?2
+            WHERE commit_sha = ?3 AND model_id IN
+                (SELECT id FROM models WHERE repo_type = ?4 AND repo_id = ?5)";
+        let (asked_at, gone_at) = (answer.asked_at.map(seconds), answer.gone_at.map(seconds));
+        let repo_type = repo.kind.as_str();
+        self.execute(
+            sql,
+            params![
+                asked_at,
+                gone_at,
+                commit.as_str(),
+                repo_type,
+                repo.id.as_str()
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Returns the revisions of all models that the Hub has no more. A directory has
+    /// only the published one.
+    pub fn only_copies(&self) -> Result<Vec<OnlyCopy>> {
+        let sql = "SELECT * FROM model_revisions JOIN models ON models.id = model_id
+            WHERE gone_upstream_at IS NOT NULL
+                AND (destination = 'cache' OR commit_sha = published_commit)
+            ORDER BY models.name, commit_sha";
+        self.list(sql, [], |row| {
+            Ok(OnlyCopy {
+                model: row.parsed("name")?,
+                repo: Repo::new(row.parsed("repo_type")?, row.parsed("repo_id")?),
+                destination: row.destination("destination")?,
+                commit: row.parsed("commit_sha")?,
+                since: row.time("gone_upstream_at")?,
             })
         })
     }

@@ -1,5 +1,6 @@
 //! Free space and identity of file systems.
 
+use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 
@@ -200,18 +201,58 @@ pub fn keeps_inodes(path: &Path) -> bool {
 
 /// Returns how many bytes a file occupies on disk; 0 when it is missing.
 pub fn allocated_bytes(path: &Path) -> u64 {
-    let Ok(found) = std::fs::metadata(path) else {
-        return 0;
-    };
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        found.blocks().saturating_mul(512)
+    std::fs::metadata(path).map_or(0, |found| blocks_of(&found))
+}
+
+/// Returns the bytes of all files below a folder; 0 when it is missing. Links are not
+/// followed, a file with several names counts once, and the holes of an unfinished file
+/// do not count. A file that goes away meanwhile is passed over.
+pub fn folder_bytes(folder: &Path) -> io::Result<u64> {
+    let mut several_names = std::collections::HashSet::new();
+    let mut sum = 0u64;
+    let mut folders = vec![folder.to_path_buf()];
+    while let Some(folder) = folders.pop() {
+        let entries = match std::fs::read_dir(&folder) {
+            Err(err) if err.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries?,
+        };
+        for entry in entries {
+            let entry = entry?;
+            let found = match entry.metadata() {
+                Err(err) if err.kind() == io::ErrorKind::NotFound => continue,
+                found => found?,
+            };
+            if found.is_dir() {
+                folders.push(entry.path());
+            } else if found.is_file() && several_names.insert(names_of(&found, &entry.path())) {
+                sum = sum.saturating_add(found.len().min(blocks_of(&found)));
+            }
+        }
     }
-    #[cfg(not(unix))]
-    {
-        found.len()
-    }
+    Ok(sum)
+}
+
+/// Returns a value that is the same for two names of one file, where the platform tells.
+#[cfg(unix)]
+fn names_of(found: &Metadata, _path: &Path) -> (u64, u64) {
+    use std::os::unix::fs::MetadataExt;
+    (found.dev(), found.ino())
+}
+
+#[cfg(not(unix))]
+fn names_of(_found: &Metadata, path: &Path) -> std::path::PathBuf {
+    path.to_path_buf()
+}
+
+#[cfg(unix)]
+fn blocks_of(found: &Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    found.blocks().saturating_mul(512)
+}
+
+#[cfg(not(unix))]
+fn blocks_of(found: &Metadata) -> u64 {
+    found.len()
 }
 
 #[cfg(test)]

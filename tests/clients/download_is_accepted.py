@@ -294,6 +294,28 @@ def a_new_revision_costs_what_changed(lab, root):
     check(fetches(requests) == [], f"`hf download` fetches nothing {fetches(requests) or ''}".strip())
 
 
+def a_commit_that_upstream_has_lost_is_found(lab, root):
+    kind, repo = "dataset", "acme/corpus"
+    client, hfdl = lab.home()
+    hfdl.document("models", "add", argument(kind, repo), "--name", "corpus", "--keep-revisions", "1")
+    old = Path(hfdl.download("corpus")["path"])
+    old_files = {
+        path.relative_to(old).as_posix(): path.read_bytes() for path in old.rglob("*") if path.is_file()
+    }
+    new_files = {**old_files, "README.md": b"# corpus, rewritten\n"}
+    write(root, kind, repo, "main", new_files)
+    lab.hub.publish()
+    lab.hub.forget(old.name)
+    hfdl.download("corpus")
+    hfdl.document("prune", "--yes")
+    copies = hfdl.document("prune", "--dry-run")["items"]
+    reasons = [item["reason"] for item in copies if item["id"] == old.name]
+    check(reasons == ["it exists nowhere else any more"], "hfdl keeps the commit and names it")
+    client.finds_offline(kind, repo, old.name, old_files, "a commit that upstream has lost")
+    client.finds_offline(kind, repo, "main", new_files, "the rewritten branch")
+    client.lists_cleanly(kind, repo)
+
+
 def read_only_blobs_are_deleted(lab, root):
     kind, repo = "model", "acme/odd"
     client, hfdl = lab.home()
@@ -337,6 +359,7 @@ def main():
             patterns_choose_the_same_files(lab)
             a_single_file_is_found(lab)
             a_new_revision_costs_what_changed(lab, root)
+            a_commit_that_upstream_has_lost_is_found(lab, root)
             read_only_blobs_are_deleted(lab, root)
     except (Failed, subprocess.TimeoutExpired) as failure:
         print(f"FAILED: {failure}\nwhat is left lies in {scratch}", file=sys.stderr)

@@ -16,8 +16,13 @@ class Hfdl:
 
     def download(self, *words):
         """Returns the session of the one repository that the words name."""
+        (session,) = self.document("download", *words)["sessions"]
+        return session
+
+    def document(self, *words):
+        """Returns the document of a command."""
         done = subprocess.run(
-            [self.program, "download", "--json", *map(str, words)],
+            [self.program, "--json", *map(str, words)],
             env=self.environment,
             capture_output=True,
             text=True,
@@ -25,9 +30,8 @@ class Hfdl:
         )
         if done.returncode != 0:
             command = " ".join(map(str, words))
-            raise Failed(f"`hfdl download {command}` exited {done.returncode}\n{done.stdout}{done.stderr}")
-        (session,) = json.loads(done.stdout)["sessions"]
-        return session
+            raise Failed(f"`hfdl {command}` exited {done.returncode}\n{done.stdout}{done.stderr}")
+        return json.loads(done.stdout)
 
 
 def argument(kind, repo):

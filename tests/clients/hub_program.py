@@ -38,6 +38,11 @@ class Hub:
         request = urllib.request.Request(f"{self.url}/__hub__/publish", method="POST")
         return urllib.request.urlopen(request).read().decode()
 
+    def forget(self, commit):
+        """Removes a commit, as after a rewritten history."""
+        request = urllib.request.Request(f"{self.url}/__hub__/forget?commit={commit}", method="POST")
+        return urllib.request.urlopen(request).read().decode()
+
     def requests(self):
         """Returns `PORT METHOD TARGET STATUS` of each request so far."""
         return urllib.request.urlopen(f"{self.url}/__hub__/requests").read().decode().splitlines()

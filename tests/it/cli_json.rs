@@ -50,7 +50,7 @@ const SESSION_FILE: &str = "path:text size:number content:text bytes_fetched:num
     bytes_reused:number source:text? retries:number result:text found_bad:flag change:text?";
 
 const RUN: &str = "run_id:text trigger:text outcome:text? exit_code:number? started_at:time \
-    finished_at:time? due:number skipped:list sessions:list";
+    finished_at:time? due:number skipped:list sessions:list removed:list";
 
 /// Fields of a run in lists and in `runs show`.
 const PROCESS: &str = "command:text heartbeat_at:time stop_requested_at:time? host:text pid:number \
@@ -77,7 +77,7 @@ const PAUSE: &str = "paused:flag since:time? until:time? reason:text?";
 const STATUS: &str = "at:time home:text set_up:flag healthy:flag warnings:list timer:object \
     last_timer_tick_at:time? last_tick_at:time? pause:object next_due:list run:object? \
     crashed_runs:list models:list bytes_left:number leftover_bytes:number adopted:object disks:list shards:list missed_slots:list \
-    moved_refs:list scrub:object \
+    moved_refs:list scrub:object only_copies:list cache:object? \
     asked_to_wait_until:time? logins:list";
 
 const REPORT: &str = "since:time until:time at:time models:list empty:flag totals:object days:list \
@@ -155,7 +155,7 @@ fn documents() -> Vec<Document> {
             "hfdl.schedule/1",
             &plus(SCHEDULE, "warnings:list"),
         ),
-        document("download acme/tiny --dry-run", "hfdl.plan/1", "models:list")
+        document("download acme/tiny --dry-run", "hfdl.plan/1", "models:list lacking_room:object?")
             .with("/models/0", "model:text commit:text held_update:text? waits_until:time? files:object bytes:object fetch:list")
             .with("/models/0/files", "total:number to_fetch:number reused:number")
             .with("/models/0/bytes", "total:number to_fetch:number reused:number")
@@ -163,7 +163,7 @@ fn documents() -> Vec<Document> {
         document(
             "run-due --dry-run --at 2026-03-02T02:40:00Z",
             "hfdl.due/1",
-            "at:time schedules:list models:list",
+            "at:time schedules:list models:list lacking_room:object?",
         )
         .with(
             "/schedules/0",
@@ -179,7 +179,7 @@ fn documents() -> Vec<Document> {
             "run-due",
             "hfdl.run/1",
             "run_id:text? trigger:text outcome:text exit_code:number started_at:time? \
-             finished_at:time? due:number skipped:list sessions:list",
+             finished_at:time? due:number skipped:list sessions:list removed:list",
         ),
         document("download acme/tiny", "hfdl.run/1", RUN)
             .with("/sessions/0", &*session)
@@ -291,7 +291,7 @@ fn documents() -> Vec<Document> {
         document(
             "prune --dry-run",
             "hfdl.prune/1",
-            "dry_run:flag freed_bytes:number bytes_freed:number bytes_left:number history:object items:list",
+            "dry_run:flag freed_bytes:number bytes_freed:number bytes_left:number history:object items:list proposals:list",
         )
         .with(
             "/history",

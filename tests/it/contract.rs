@@ -100,6 +100,8 @@ const FLAGS: &[(&str, &str, &str)] = &[
     ("prune", "--dry-run", "prune::of_five_revisions_the_two_newest_stay_and_so_does_what_they_share"),
     ("prune", "--keep-revisions", "prune::one_kept_revision_leaves_no_rollback_target"),
     ("prune", "--older-than", "prune::young_revisions_beyond_the_number_to_keep_stay"),
+    ("prune", "--make-room", "cache_max_size::prune_auto_removes_the_oldest_revisions_until_the_download_fits"),
+    ("prune", "--only-copies", "only_copies::only_copies_go_when_a_person_names_them"),
     ("prune", "--max-size", "prune::the_oldest_revisions_are_removed_until_the_rest_fits_and_protected_ones_stay"),
     ("report", "--since --until", "report::a_period_and_names_narrow_a_report"),
     ("report", "--output", "report::an_output_file_is_replaced_as_a_whole_and_readable_by_all"),
@@ -151,6 +153,7 @@ const GLOBAL_FLAGS: &[(&str, &str)] = &[
 #[rustfmt::skip]
 const SETTINGS: &[(&str, &str)] = &[
     ("cache.dir", "places::another_cache_than_that_of_the_published_revision_is_named"),
+    ("cache.max_size", "cache_max_size::a_download_beyond_the_size_of_the_cache_is_not_started"),
     ("check.max_age", "cli_status::a_check_that_is_too_old_is_a_warning"),
     ("disk.reserve", "truth_of_words::a_good_verification_does_not_make_a_failing_model_healthy"),
     ("download.connections", "contract::more_connections_by_the_setting_fetch_a_file_in_more_requests"),
@@ -176,6 +179,7 @@ const SETTINGS: &[(&str, &str)] = &[
     ("keep.sessions", "prune::a_run_s_end_lets_old_sessions_and_logs_go"),
     ("metrics.file", "notify::metrics_are_strict_and_readable_by_all"),
     ("ping.url", "notify::a_service_is_pinged_at_both_ends_with_the_id_of_the_run"),
+    ("prune.auto", "cache_max_size::prune_auto_removes_the_oldest_revisions_until_the_download_fits"),
     ("run.max_duration", "contract_flags::limits_hold_as_flags_and_as_settings"),
     ("run.max_transfer", "contract_flags::limits_hold_as_flags_and_as_settings"),
     ("status.file", "notify::the_status_is_left_where_others_read_it"),

@@ -14,6 +14,7 @@ mod bad_manners;
 mod budgets;
 mod cache_accept;
 mod cache_local_dir;
+mod cache_max_size;
 mod cache_publish;
 mod cache_scan;
 mod cache_sweep;
@@ -73,6 +74,7 @@ mod nights;
 mod notify;
 #[cfg(target_os = "linux")]
 mod odd_disks;
+mod only_copies;
 mod outdated;
 mod ownership;
 mod ownership_audit;

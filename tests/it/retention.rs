@@ -8,7 +8,7 @@ use hfdl::domain::deletion::{Reason, Refusal};
 use hfdl::domain::repo::CommitSha;
 use hfdl::domain::retention::{
     FolderFacts, ModelClaim, PublishedRevision, RetentionDecision, RetentionPlan, RetentionRules,
-    SnapshotFacts, StayReason, latest_first, plan_retention,
+    RevisionVerdict, SnapshotFacts, StayReason, UpstreamAnswer, latest_first, plan_retention,
 };
 use hfdl::domain::time::Timestamp;
 use hfdl::domain::units::{ByteSize, Seconds};
@@ -34,23 +34,38 @@ fn any_commit() -> impl Strategy<Value = CommitSha> {
     (0..N_COMMITS).prop_map(commit)
 }
 
+fn any_answer() -> impl Strategy<Value = UpstreamAnswer> {
+    let time = || 0..NOW;
+    prop_oneof![
+        2 => Just(UpstreamAnswer::default()),
+        5 => time().prop_map(|asked| UpstreamAnswer::default().after(false, at(asked))),
+        1 => time().prop_map(|asked| UpstreamAnswer::default().after(true, at(asked))),
+    ]
+}
+
 fn any_model() -> impl Strategy<Value = ModelClaim> {
-    let history = prop::collection::btree_map(any_commit(), 0..NOW + 10, 0..8);
+    let had = (0..NOW + 10, any_answer());
+    let history = prop::collection::btree_map(any_commit(), had, 0..8);
     let published = prop::option::of(any_commit());
     let held = prop::option::weighted(0.2, any_commit());
-    let pinned = prop::option::weighted(0.2, any_commit());
-    (history, published, held, pinned, 0u32..5, any::<bool>()).prop_map(
-        |(history, published, held, pinned, keep, is_meant)| {
-            let history = history
-                .into_iter()
-                .map(|(commit, seconds)| PublishedRevision {
-                    commit,
-                    published_at: at(seconds),
-                });
+    let pinned = prop::collection::btree_set(any_commit(), 0..2);
+    let waiting = prop::option::weighted(0.2, any_commit());
+    let claims = (published, held, pinned, waiting);
+    (history, claims, 0u32..5, any::<bool>()).prop_map(
+        |(history, (published, held, pinned, waiting), keep, is_meant)| {
+            let history =
+                history
+                    .into_iter()
+                    .map(|(commit, (seconds, upstream))| PublishedRevision {
+                        commit,
+                        published_at: at(seconds),
+                        upstream,
+                    });
             ModelClaim {
                 published,
                 held,
                 pinned,
+                waiting,
                 linked_by_views: Vec::new(),
                 keep,
                 history: history.collect(),
@@ -97,11 +112,26 @@ fn any_folder() -> impl Strategy<Value = FolderFacts> {
 
 fn any_rules() -> impl Strategy<Value = RetentionRules> {
     let older_than = prop::option::weighted(0.3, (0..NOW as u64).prop_map(Seconds));
-    let max_size = prop::option::weighted(0.5, (0u64..1500).prop_map(ByteSize));
-    (older_than, max_size).prop_map(|(older_than, max_size)| RetentionRules {
+    let size = |part| prop::option::weighted(part, (0u64..1500).prop_map(ByteSize));
+    let confirmed_since = prop::option::weighted(0.3, (0..NOW).prop_map(at));
+    let sizes = (size(0.5), size(0.2));
+    (
         older_than,
-        max_size,
-    })
+        sizes,
+        confirmed_since,
+        prop::bool::weighted(0.2),
+    )
+        .prop_map(
+            |(older_than, (max_size, make_room), confirmed_since, with_only_copies)| {
+                RetentionRules {
+                    older_than,
+                    max_size,
+                    make_room,
+                    with_only_copies,
+                    confirmed_since,
+                }
+            },
+        )
 }
 
 /// Counts each content once, and each snapshot's own bytes.
@@ -149,8 +179,14 @@ fn why_it_must_stay(
         return Some("another program's, or open");
     }
     for model in &facts.models {
-        if [&model.published, &model.held, &model.pinned].contains(&&Some(commit.clone())) {
-            return Some("published, held or pinned");
+        let needed = [&model.published, &model.held, &model.waiting];
+        if needed.contains(&&Some(commit.clone())) || model.pinned.contains(commit) {
+            return Some("published, held, waiting or pinned");
+        }
+        let record = model.history.iter().find(|it| it.commit == *commit);
+        let upstream = record.map(|it| it.upstream).unwrap_or_default();
+        if upstream.gone_at.is_some() && !rules.with_only_copies {
+            return Some("the only copy");
         }
         let on_disk = model.history.iter();
         let on_disk: Vec<_> = on_disk
@@ -183,7 +219,16 @@ fn why_it_must_stay(
         .models
         .iter()
         .any(|model| model.is_meant && model.history.iter().any(|it| it.commit == *commit));
-    (!is_meant).then_some("no model that is meant has had it")
+    if !is_meant {
+        return Some("no model that is meant has had it");
+    }
+    let mut records = facts.models.iter().flat_map(|model| &model.history);
+    let is_confirmed = records.any(|it| {
+        let is_it = it.commit == *commit && it.upstream.gone_at.is_none();
+        is_it && it.upstream.asked_at >= rules.confirmed_since
+    });
+    let must_be = rules.confirmed_since.is_some();
+    (must_be && !is_confirmed).then_some("the Hub may have it no more")
 }
 
 proptest! {
@@ -212,7 +257,8 @@ proptest! {
                     for content in open {
                         prop_assert!(left.values().any(|it| it.contents.contains(content)));
                     }
-                    prop_assert!(reason == Reason::BeyondNumber || rules.max_size.is_some());
+                    let is_for_size = rules.max_size.is_some() || rules.make_room.is_some();
+                    prop_assert!(reason == Reason::BeyondNumber || is_for_size);
                 }
             }
         }
@@ -223,6 +269,8 @@ proptest! {
         folders in prop::collection::vec(any_folder(), 1..3),
         rules in any_rules(),
     ) {
+        // Carried out twice, it would make room twice.
+        let rules = RetentionRules { make_room: None, ..rules };
         let plan = plan_retention(&folders, rules, at(NOW));
         let before: u64 = folders.iter().map(|facts| facts.total_bytes).sum();
         let gained: u64 = plan.folders.iter().flatten()
@@ -236,6 +284,42 @@ proptest! {
         prop_assert_eq!(plan.bytes_left, left);
         let again = plan_retention(&after, rules, at(NOW));
         prop_assert_eq!(going(&again), 0, "{:?}", again);
+    }
+
+    #[test]
+    fn a_revision_that_stays_anyhow_takes_the_place_of_no_other(
+        mut facts in any_folder(),
+        gone in any_commit(),
+    ) {
+        let stays = |facts: &FolderFacts| {
+            let plan = plan_retention(std::slice::from_ref(facts), RetentionRules::default(), at(NOW));
+            plan.staying(0)
+        };
+        let before = stays(&facts);
+        for model in &mut facts.models {
+            let all = model.history.iter_mut().filter(|it| it.commit == gone);
+            all.for_each(|it| it.upstream = it.upstream.after(true, at(NOW)));
+        }
+        let after = stays(&facts);
+        prop_assert!(after.is_superset(&before), "{:?} {:?}", before, after);
+    }
+
+    #[test]
+    fn no_more_goes_for_room_than_must(
+        folders in prop::collection::vec(any_folder(), 1..3),
+        room in 0u64..1500,
+    ) {
+        let rules = RetentionRules { make_room: Some(ByteSize(room)), ..RetentionRules::default() };
+        let plan = plan_retention(&folders, rules, at(NOW));
+        let all = || plan.folders.iter().flatten();
+        let goes = |it: &&RevisionVerdict| matches!(it.verdict, RetentionDecision::Go(_));
+        let gained: u64 = all().filter(goes).map(|it| it.size_bytes).sum();
+        let for_room = all().filter(|it| it.verdict == RetentionDecision::Go(Reason::BeyondSize));
+        if let Some(last) = for_room.max_by_key(|it| (it.published_at, it.commit.clone())) {
+            prop_assert!(gained - last.size_bytes < room);
+        }
+        let by_number = RetentionDecision::Stay(StayReason::AmongNewest);
+        prop_assert!(gained >= room || all().all(|it| it.verdict != by_number));
     }
 
     #[test]

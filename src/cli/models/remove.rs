@@ -13,6 +13,7 @@ use crate::cli::names::{Names, quoted, texts};
 use crate::domain::deletion::Refusal;
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::Trigger;
+use crate::domain::retention::OnlyCopy;
 use crate::domain::run::RunCommand;
 use crate::domain::units::ByteSize;
 use crate::json::document;
@@ -52,10 +53,14 @@ impl RemoveModels {
             .collect::<Result<_>>()?;
         let settings = context.settings(Some(&store))?;
         let listed = quoted(&names);
+        let identity = ops::ownership::identity(&context.host, &context.home, &store)?;
+        let cache = ops::ownership::cache_of(&settings, &identity);
+        let mut only_copies = ops::retention::only_copies(&store, &cache)?;
+        only_copies.retain(|copy| names.contains(&copy.model));
         let about_files = if self.delete_files {
-            "and delete the files"
+            format!("and delete the files{}", lost(&only_copies))
         } else {
-            "and leave the files"
+            "and leave the files".to_owned()
         };
         context.confirm(&format!("remove {listed} {about_files}?"))?;
         // No run may download files or make views that are about to be removed.
@@ -72,8 +77,6 @@ impl RemoveModels {
                 places.check(&model.spec.destination, Some(model.id))?;
             }
         }
-        let identity = ops::ownership::identity(&context.host, &context.home, &store)?;
-        let cache = ops::ownership::cache_of(&settings, &identity);
         let removals = remove(&store, &models)?;
         if has_views {
             // Before the files, so that no link of a view dangles.
@@ -94,7 +97,27 @@ impl RemoveModels {
             }
         }
         ops::ownership::note_claims(&store, &cache, models.iter().map(|it| &it.spec.repo));
+        if self.delete_files && !only_copies.is_empty() {
+            let lost = lost(&only_copies);
+            context.out.say(&format!("the files are deleted{lost}"));
+        }
         report(context, &names, self.delete_files, &deleted)
+    }
+}
+
+/// Names the commits that exist nowhere else any more.
+fn lost(copies: &[OnlyCopy]) -> String {
+    let commits: Vec<_> = copies.iter().map(|copy| copy.commit.short()).collect();
+    match commits.len() {
+        0 => String::new(),
+        1 => format!(
+            ", of which commit {} exists nowhere else any more",
+            commits[0]
+        ),
+        _ => format!(
+            ", of which the commits {} exist nowhere else any more",
+            commits.join(", ")
+        ),
     }
 }
 

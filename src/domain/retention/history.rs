@@ -3,7 +3,8 @@
 
 use thiserror::Error;
 
-use crate::domain::repo::CommitSha;
+use crate::domain::model::{Destination, EntryName};
+use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::time::{Timestamp, believed};
 use crate::domain::units::Seconds;
 
@@ -13,6 +14,48 @@ pub struct PublishedRevision {
     pub commit: CommitSha,
     /// When it was last made the visible one.
     pub published_at: Timestamp,
+    pub upstream: UpstreamAnswer,
+}
+
+/// The last answer of the Hub about one commit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UpstreamAnswer {
+    pub asked_at: Option<Timestamp>,
+    /// Since when the Hub has it no more. The copy on disk may be the only one.
+    pub gone_at: Option<Timestamp>,
+}
+
+/// A commit of a model that the Hub has no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OnlyCopy {
+    pub model: EntryName,
+    pub repo: Repo,
+    pub destination: Destination,
+    pub commit: CommitSha,
+    pub since: Timestamp,
+}
+
+/// A commit is asked for again after this time.
+const ASK_AGAIN_AFTER: Seconds = Seconds(7 * 86_400);
+
+impl UpstreamAnswer {
+    /// Tells whether the Hub should be asked about a commit: `is_news` if its
+    /// repository has just changed, so that a commit may have gone with that.
+    pub fn is_to_be_renewed(&self, is_news: bool, now: Timestamp) -> bool {
+        let asked_at = believed(self.asked_at, now);
+        let is_old = asked_at.is_none_or(|at| now.duration_since(at) >= ASK_AGAIN_AFTER.span());
+        is_old || is_news && self.gone_at.is_none()
+    }
+
+    /// Returns the record after an answer.
+    #[must_use]
+    pub fn after(&self, is_gone: bool, now: Timestamp) -> Self {
+        let gone_at = is_gone.then(|| believed(self.gone_at, now).unwrap_or(now));
+        Self {
+            asked_at: Some(now),
+            gone_at,
+        }
+    }
 }
 
 /// Returns revisions in the order in which they are kept: the current one,
@@ -117,7 +160,26 @@ mod tests {
         PublishedRevision {
             commit: commit.parse().unwrap(),
             published_at: Timestamp::from_second(at).unwrap(),
+            upstream: UpstreamAnswer::default(),
         }
+    }
+
+    #[test]
+    fn a_commit_is_asked_for_again_after_news_and_after_a_week() {
+        let at = |days: i64| Timestamp::from_second(1_900_000_000 + days * 86_400).unwrap();
+        let unasked = UpstreamAnswer::default();
+        let there = unasked.after(false, at(0));
+        assert!(unasked.is_to_be_renewed(false, at(0)));
+        assert!(!there.is_to_be_renewed(false, at(0)) && there.is_to_be_renewed(true, at(0)));
+        let gone = there.after(true, at(1));
+        assert_eq!(gone.gone_at, Some(at(1)));
+        assert!(!gone.is_to_be_renewed(true, at(7)) && gone.is_to_be_renewed(false, at(8)));
+        assert!(
+            gone.is_to_be_renewed(false, at(0)),
+            "the clock was set back"
+        );
+        assert_eq!(gone.after(true, at(8)).gone_at, Some(at(1)));
+        assert_eq!(gone.after(false, at(8)).gone_at, None);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::history::{PublishedRevision, latest_first};
+use super::history::{PublishedRevision, UpstreamAnswer, latest_first};
 use crate::domain::content::ContentId;
 use crate::domain::deletion::{Reason, Refusal};
 use crate::domain::outcome::words;
@@ -15,8 +15,11 @@ use crate::domain::units::{ByteSize, Seconds};
 pub struct ModelClaim {
     pub published: Option<CommitSha>,
     pub held: Option<CommitSha>,
-    /// The commit that the model is kept at, whether it was fetched or not.
-    pub pinned: Option<CommitSha>,
+    /// Commits that the model is kept at, by its revision, its policy or a lock file,
+    /// whether they were fetched or not.
+    pub pinned: BTreeSet<CommitSha>,
+    /// The update that waits for a person.
+    pub waiting: Option<CommitSha>,
     /// The commits to whose files symbolic links of views lead.
     pub linked_by_views: Vec<CommitSha>,
     /// The number of revisions to keep, the current one included. Nought keeps the
@@ -65,6 +68,29 @@ pub struct RetentionRules {
     pub older_than: Option<Seconds>,
     /// The oldest go, kept by number or not, until the folders fit.
     pub max_size: Option<ByteSize>,
+    /// The oldest go, kept by number or not, until so much is gained.
+    pub make_room: Option<ByteSize>,
+    /// Commits that the Hub has no more are removed like all others.
+    pub with_only_copies: bool,
+    /// Only commits that the Hub has had since then are removed. Set for removals that
+    /// no person confirms: a commit without an answer may be the only copy.
+    pub confirmed_since: Option<Timestamp>,
+}
+
+/// A revision that was published more recently is never removed to make room.
+const YOUNGEST_FOR_ROOM: Seconds = Seconds(7 * 86_400);
+
+/// Returns the rule of `prune.auto`: when `cache.max_size` or `disk.reserve` leaves no
+/// room for a download, revisions that were published more than 7 days ago and are
+/// neither published, pinned, locked, held, waiting for approval, shown by a view, a
+/// rollback target nor the only copy are removed, oldest first, until it fits; if it
+/// cannot fit, nothing is removed.
+pub fn room_rules(room: ByteSize) -> RetentionRules {
+    RetentionRules {
+        older_than: Some(YOUNGEST_FOR_ROOM),
+        make_room: Some(room),
+        ..RetentionRules::default()
+    }
 }
 
 /// The decision about every revision, in the order of the folders.
@@ -99,6 +125,8 @@ words! {
         Published = "it is the published revision",
         Held = "a rollback holds it",
         Pinned = "a model is kept at this commit",
+        Waiting = "it is an update that waits for approval",
+        OnlyCopy = "it exists nowhere else any more",
         ShownByView = "links of a view lead to it",
         RollbackTarget = "it is the revision to go back to",
         /// No published revision is on disk, and this is the best there is.
@@ -114,6 +142,7 @@ words! {
         OfOtherModel = "it belongs to a model that was not named",
         AmongNewest = "it is among the revisions to keep",
         TooYoung = "it is younger than what may go",
+        Unconfirmed = "the Hub did not say that it still has it",
         Open = "another program has it open",
     }
 }
@@ -153,29 +182,9 @@ pub fn plan_retention(
     now: Timestamp,
 ) -> RetentionPlan {
     let mut states: Vec<FolderState<'_>> = folders.iter().map(FolderState::new).collect();
-    let mut revisions: Vec<JudgedRevision> = Vec::new();
-    for (folder, facts) in folders.iter().enumerate() {
-        for (commit, snapshot) in &facts.snapshots {
-            let published_at = published_at(facts, commit);
-            let mut wish = wish(facts, commit, snapshot);
-            let is_young = published_at
-                .zip(rules.older_than)
-                .is_some_and(|(at, span)| now.duration_since(at) <= span.span());
-            if is_young && !matches!(wish, Wish::Stay(_)) {
-                wish = Wish::Stay(StayReason::TooYoung);
-            }
-            revisions.push(JudgedRevision {
-                folder,
-                commit,
-                published_at,
-                wish,
-                gained: None,
-            });
-        }
-    }
-    revisions.sort_by_key(|revision| (revision.published_at, revision.commit));
-
-    let mut total: u64 = folders.iter().map(|facts| facts.total_bytes).sum();
+    let mut revisions = judge_all(folders, rules, now);
+    let before: u64 = folders.iter().map(|facts| facts.total_bytes).sum();
+    let mut total = before;
     for revision in &mut revisions {
         if let Wish::Go(reason) = revision.wish {
             revision.try_to_go(&mut states, reason, &mut total);
@@ -183,7 +192,9 @@ pub fn plan_retention(
     }
     for revision in &mut revisions {
         let is_too_much = rules.max_size.is_some_and(|most| total > most.bytes());
-        if is_too_much && revision.wish == Wish::StayByNumber {
+        let gained = before.saturating_sub(total);
+        let has_no_room = rules.make_room.is_some_and(|room| gained < room.bytes());
+        if (is_too_much || has_no_room) && revision.wish == Wish::StayByNumber {
             revision.try_to_go(&mut states, Reason::BeyondSize, &mut total);
         }
     }
@@ -215,6 +226,36 @@ pub fn plan_retention(
     plan
 }
 
+/// Judges each revision by itself, and returns them from the oldest to the newest.
+fn judge_all(
+    folders: &[FolderFacts],
+    rules: RetentionRules,
+    now: Timestamp,
+) -> Vec<JudgedRevision<'_>> {
+    let mut revisions = Vec::new();
+    for (folder, facts) in folders.iter().enumerate() {
+        for (commit, snapshot) in &facts.snapshots {
+            let published_at = published_at(facts, commit);
+            let mut wish = wish(facts, commit, snapshot, rules);
+            let is_young = published_at
+                .zip(rules.older_than)
+                .is_some_and(|(at, span)| now.duration_since(at) <= span.span());
+            if is_young && !matches!(wish, Wish::Stay(_)) {
+                wish = Wish::Stay(StayReason::TooYoung);
+            }
+            revisions.push(JudgedRevision {
+                folder,
+                commit,
+                published_at,
+                wish,
+                gained: None,
+            });
+        }
+    }
+    revisions.sort_by_key(|revision| (revision.published_at, revision.commit));
+    revisions
+}
+
 /// The decision about a revision before its size and open files are considered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wish {
@@ -232,25 +273,25 @@ fn published_at(facts: &FolderFacts, commit: &CommitSha) -> Option<Timestamp> {
 }
 
 /// Combines the needs of all models for a revision: the strongest reason to keep it wins.
-fn wish(facts: &FolderFacts, commit: &CommitSha, snapshot: &SnapshotFacts) -> Wish {
+fn wish(
+    facts: &FolderFacts,
+    commit: &CommitSha,
+    snapshot: &SnapshotFacts,
+    rules: RetentionRules,
+) -> Wish {
     let mut reasons = BTreeSet::new();
     if facts.named_by_refs.contains(commit) {
         reasons.insert(StayReason::NamedByRef);
     }
     reasons.extend(snapshot.refusal.map(StayReason::from));
     let (mut is_had, mut is_meant, mut is_counted) = (false, false, false);
+    let mut is_confirmed = rules.confirmed_since.is_none();
     for model in &facts.models {
-        if model.published.as_ref() == Some(commit) {
-            reasons.insert(StayReason::Published);
-        }
-        if model.held.as_ref() == Some(commit) {
-            reasons.insert(StayReason::Held);
-        }
-        if model.pinned.as_ref() == Some(commit) {
-            reasons.insert(StayReason::Pinned);
-        }
-        if model.linked_by_views.contains(commit) {
-            reasons.insert(StayReason::ShownByView);
+        reasons.extend(model.needs(commit));
+        let record = model.record_of(commit);
+        let is_only_copy = record.is_some_and(|it| it.upstream.gone_at.is_some());
+        if is_only_copy && !rules.with_only_copies {
+            reasons.insert(StayReason::OnlyCopy);
         }
         let on_disk = model
             .history
@@ -262,11 +303,12 @@ fn wish(facts: &FolderFacts, commit: &CommitSha, snapshot: &SnapshotFacts) -> Wi
         };
         is_had = true;
         is_meant |= model.is_meant;
+        is_confirmed |= record.is_some_and(|it| it.was_upstream_since(rules.confirmed_since));
         if is_last_with_files(facts, &order, rank) {
             reasons.insert(StayReason::LastWithFiles);
         }
         let keep = model.keep.max(1) as usize;
-        match rank {
+        match model.rank_by_number(rank, &order, rules) {
             0 => drop(reasons.insert(StayReason::Latest)),
             1 if keep >= 2 => drop(reasons.insert(StayReason::RollbackTarget)),
             rank if rank >= keep => {}
@@ -282,11 +324,64 @@ fn wish(facts: &FolderFacts, commit: &CommitSha, snapshot: &SnapshotFacts) -> Wi
         reasons.insert(StayReason::OfNoModel);
     } else if !is_meant {
         reasons.insert(StayReason::OfOtherModel);
+    } else if !is_confirmed {
+        reasons.insert(StayReason::Unconfirmed);
     }
     match reasons.first() {
         Some(reason) => Wish::Stay(*reason),
         None if is_counted => Wish::StayByNumber,
         None => Wish::Go(Reason::BeyondNumber),
+    }
+}
+
+impl ModelClaim {
+    /// Returns the reasons for which a model needs a commit whatever its number.
+    fn needs(&self, commit: &CommitSha) -> impl Iterator<Item = StayReason> {
+        let is = |one: &Option<CommitSha>| one.as_ref() == Some(commit);
+        let needs = [
+            (is(&self.published), StayReason::Published),
+            (is(&self.held), StayReason::Held),
+            (self.pinned.contains(commit), StayReason::Pinned),
+            (is(&self.waiting), StayReason::Waiting),
+            (
+                self.linked_by_views.contains(commit),
+                StayReason::ShownByView,
+            ),
+        ];
+        let needs = needs.into_iter();
+        needs.filter_map(|(is_needed, reason)| is_needed.then_some(reason))
+    }
+
+    fn record_of(&self, commit: &CommitSha) -> Option<&PublishedRevision> {
+        self.history
+            .iter()
+            .find(|revision| revision.commit == *commit)
+    }
+
+    /// Returns the rank of a revision among those that the number of revisions to keep
+    /// is about: a revision that stays for a reason of its own takes the place of no other.
+    fn rank_by_number(
+        &self,
+        rank: usize,
+        order: &[&PublishedRevision],
+        rules: RetentionRules,
+    ) -> usize {
+        let stays_anyhow = |revision: &&&PublishedRevision| {
+            let is_only_copy = revision.upstream.gone_at.is_some() && !rules.with_only_copies;
+            let mut needs = self.needs(&revision.commit);
+            let is_needed =
+                needs.any(|it| !matches!(it, StayReason::Published | StayReason::ShownByView));
+            self.published.as_ref() != Some(&revision.commit) && (is_only_copy || is_needed)
+        };
+        rank - order[..rank].iter().filter(stays_anyhow).count()
+    }
+}
+
+impl PublishedRevision {
+    /// Tells whether the Hub has had the commit at this time or later.
+    fn was_upstream_since(&self, since: Option<Timestamp>) -> bool {
+        let UpstreamAnswer { asked_at, gone_at } = self.upstream;
+        since.is_none() || gone_at.is_none() && asked_at >= since
     }
 }
 

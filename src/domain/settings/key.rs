@@ -12,6 +12,7 @@ words! {
     /// The key of a setting.
     SettingKey {
         CacheDir = "cache.dir",
+        CacheMaxSize = "cache.max_size",
         CheckMaxAge = "check.max_age",
         DiskReserve = "disk.reserve",
         Connections = "download.connections",
@@ -37,6 +38,7 @@ words! {
         KeepSessions = "keep.sessions",
         MetricsFile = "metrics.file",
         PingUrl = "ping.url",
+        PruneAuto = "prune.auto",
         RunMaxDuration = "run.max_duration",
         RunMaxTransfer = "run.max_transfer",
         StatusFile = "status.file",
@@ -112,6 +114,19 @@ impl SettingKey {
                 "base URL of the Hub or of a mirror",
             ),
             Self::CacheDir => spec(Path, None, "the Hub cache that models go to"),
+            Self::CacheMaxSize => spec(
+                Size,
+                None,
+                "how much the cache may hold, files of other programs included; a download beyond is not started",
+            ),
+            Self::PruneAuto => spec(
+                Choice(&["off", "on"]),
+                Some("off"),
+                "for a download that `cache.max_size` or `disk.reserve` leaves no room for: remove revisions that \
+                 were published more than 7 days ago and are neither published, pinned, locked, held, waiting \
+                 for approval, shown by a view, a rollback target nor the only copy, oldest first, until it \
+                 fits; if it cannot fit, remove nothing",
+            ),
             Self::Connections => spec(
                 Count { min: 1, max: 256 },
                 Some("16"),

@@ -144,6 +144,17 @@ impl Settings {
         self.size(SettingKey::DiskReserve).unwrap_or_default()
     }
 
+    pub fn cache_max_size(&self) -> Option<ByteSize> {
+        self.size(SettingKey::CacheMaxSize)
+    }
+
+    pub fn prune_is_auto(&self) -> bool {
+        matches!(
+            self.values.get(&SettingKey::PruneAuto),
+            Some((SettingValue::Choice("on"), _))
+        )
+    }
+
     pub fn run_max_duration(&self) -> Option<Seconds> {
         self.duration(SettingKey::RunMaxDuration)
     }

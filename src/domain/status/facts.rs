@@ -9,6 +9,7 @@ use crate::domain::model::{EntryName, Model, ModelSummary};
 use crate::domain::moved_ref::MovedRef;
 use crate::domain::outcome::{Effect, Outcome, VerifyOutcome, words};
 use crate::domain::pause::Pause;
+use crate::domain::retention::OnlyCopy;
 use crate::domain::run::{Event, Run};
 use crate::domain::schedule::{Impossible, NextStart, Unusable};
 use crate::domain::scrub::ScrubState;
@@ -55,7 +56,11 @@ pub struct Status {
     pub models: Vec<ModelStatus>,
     /// Views that do not show the published revision, with the reason.
     pub failed_views: Vec<FailedView>,
+    /// Commits on disk that exist nowhere else any more.
+    pub only_copies: Vec<OnlyCopy>,
     pub disks: Vec<DiskFacts>,
+    /// The size of the cache, if `cache.max_size` limits it.
+    pub cache_use: Option<CacheUse>,
     /// Bytes of interrupted downloads that no revision needs; removed at the next
     /// success of their repository.
     pub leftover_bytes: u64,
@@ -229,6 +234,21 @@ pub struct DiskFacts {
     pub free: ByteSize,
     /// The space that has to stay free.
     pub reserve: ByteSize,
+}
+
+/// The size of the cache, and its limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheUse {
+    pub max: ByteSize,
+    /// `None`: no run has measured it since the limit was set.
+    pub measured: Option<CacheSize>,
+}
+
+/// The size of the cache as a run has measured it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CacheSize {
+    pub used: ByteSize,
+    pub at: Timestamp,
 }
 
 /// The error of a database that could not be read.

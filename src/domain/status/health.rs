@@ -261,6 +261,8 @@ mod tests {
                 free: ByteSize(10),
                 reserve: ByteSize(10),
             }],
+            only_copies: Vec::new(),
+            cache_use: None,
             leftover_bytes: 0,
             adopted: Amount::default(),
             scrub: crate::domain::scrub::ScrubState::default(),

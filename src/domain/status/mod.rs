@@ -13,8 +13,8 @@ mod health;
 mod trouble;
 
 pub use facts::{
-    DatabaseTrouble, DiskFacts, DiskUse, FailedView, ModelStatus, NextDue, RunInProgress, Status,
-    TimerFacts,
+    CacheSize, CacheUse, DatabaseTrouble, DiskFacts, DiskUse, FailedView, ModelStatus, NextDue,
+    RunInProgress, Status, TimerFacts,
 };
 pub use failed_tick::FailedTick;
 pub use health::{Warning, WarningKind, assess, missed_ticks};

@@ -11,6 +11,7 @@
 mod abilities;
 mod as_cron;
 mod clock;
+mod copies;
 mod database;
 mod finding;
 mod hub;
@@ -76,6 +77,14 @@ impl Doctor<'_> {
             let refs = refs::refs(host, home, &settings, store, now);
             found.extend(refs.unwrap_or_else(|err| {
                 vec![Finding::of_error("refs", "cannot be looked at", &err)]
+            }));
+            let copies = copies::copies(host, home, &settings, store);
+            found.extend(copies.unwrap_or_else(|err| {
+                vec![Finding::of_error(
+                    "only-copies",
+                    "cannot be looked at",
+                    &err,
+                )]
             }));
         }
         found.extend(store.as_ref().map_or_else(Vec::new, views::views));

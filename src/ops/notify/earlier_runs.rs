@@ -132,6 +132,7 @@ fn facts(store: &Store, run: &Run, present: Option<&RunFacts>) -> Result<RunFact
         sessions,
         offline: BTreeSet::new(),
         moved_refs: BTreeMap::new(),
+        removed: Vec::new(),
     })
 }
 

@@ -137,7 +137,11 @@ fn sweep(
     let facts = |folders: &[Folder]| -> Vec<_> {
         folders.iter().map(|folder| folder.facts.clone()).collect()
     };
-    let rules = RetentionRules::default();
+    let rules = RetentionRules {
+        // The Hub was asked about the commits of updated models just now.
+        confirmed_since: Some(now),
+        ..RetentionRules::default()
+    };
     let mut plan = plan_retention(&facts(&folders), rules, now);
     let has_leftovers = |folder: &Folder| {
         let all = folder.local.snapshots.keys().cloned().collect();

@@ -237,13 +237,15 @@ fn refusal_of(
 fn claims(store: &Store, models: &[Model], say: Say<'_>) -> Result<Vec<ModelClaim>> {
     let claim = |model: &Model| {
         let (keep, is_meant) = say(model);
+        let history = store.revisions(model.id)?;
         Ok(ModelClaim {
             published: model.state.published_commit.clone(),
             held: model.state.held_commit.clone(),
-            pinned: model.spec.revision.as_commit(),
+            pinned: ownership::pinned_commits(model, &history),
+            waiting: ownership::waiting_commit(model),
             linked_by_views: store.commits_linked_by_views(model.id)?,
             keep,
-            history: store.revisions(model.id)?,
+            history,
             is_meant,
         })
     };

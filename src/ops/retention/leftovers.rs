@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::folder::Folder;
-use super::item::{Item, ItemKind};
 use crate::cache::sweep_plan::SweepItem;
 use crate::cache::{DirLeftover, LeftoverKind, SweepPlan, SweepTarget};
 use crate::domain::content::ContentId;
 use crate::domain::deletion::{Permit, Reason, Refusal};
 use crate::domain::model::{EntryName, Model};
-use crate::domain::retention::{RetentionDecision, RevisionVerdict};
+use crate::domain::retention::{Item, ItemKind, RetentionDecision, RevisionVerdict};
 
 /// Returns the decisions about revisions and about everything else as one list.
 pub(super) fn items_of(

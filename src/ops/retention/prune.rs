@@ -8,16 +8,15 @@ use anyhow::{Context, Error, Result};
 use super::after_run::keep_of;
 use super::folder::Folder;
 use super::history::{HistoryPruned, old_history, prune_history};
-use super::item::Item;
 use super::leftovers::{is_of, item_of_dir, items_of};
 use crate::cache::{
     CacheLayout, DirLeftover, Evidence, LeftoverKind, LocalDir, SweepPlan, SweepRules,
     execute_sweep, plan_sweep,
 };
 use crate::domain::deletion::{HomeIdentity, Permit, Reason, Refusal, judge};
-use crate::domain::model::{Destination, Model, ModelId};
+use crate::domain::model::{Destination, EntryName, Model, ModelId};
 use crate::domain::repo::Repo;
-use crate::domain::retention::{FolderFacts, RetentionRules, plan_retention};
+use crate::domain::retention::{FolderFacts, Item, RetentionRules, plan_retention};
 use crate::domain::run::RunId;
 use crate::domain::settings::Settings;
 use crate::domain::time::Timestamp;
@@ -34,6 +33,8 @@ pub struct PruneLimits {
     /// Overrides models and settings, for the selected models.
     pub keep_revisions: Option<u32>,
     pub rules: RetentionRules,
+    /// Whether bytes with a wrong hash stay.
+    pub keeps_evidence: bool,
 }
 
 /// The models to prune, and the rules.
@@ -102,20 +103,42 @@ impl PrunePlan {
 }
 
 impl Prune<'_> {
+    fn evidence(&self) -> Evidence {
+        if self.limits.keeps_evidence {
+            Evidence::Keep
+        } else {
+            Evidence::Remove
+        }
+    }
+
+    /// Tells whether a model is registered and disabled.
+    pub fn is_disabled(&self, name: &EntryName) -> bool {
+        let mut models = self.models.iter();
+        models.any(|model| model.spec.name == *name && !model.spec.enabled)
+    }
+
+    pub fn cache(&self) -> CacheLayout {
+        ownership::cache_of(self.settings, &self.identity)
+    }
+
     /// Plans the removals. It only reads.
     pub fn plan(&self, now: Timestamp) -> Result<PrunePlan> {
-        let cache = ownership::cache_of(self.settings, &self.identity);
+        let cache = self.cache();
         let places = Places::load(self.store, self.settings)?;
         let mut problems = Vec::new();
         let mut folders = self.look(&cache, &places, now, &mut problems)?;
         Folder::ask_others(&mut folders, &cache)?;
 
+        let mut limits = self.limits.rules;
         for folder in &mut folders {
             // Leftovers are removed in any case, so they do not count.
             let all = folder.local.snapshots.keys().cloned().collect();
-            let rules = folder.sweep_rules(all, Evidence::Remove);
+            let rules = folder.sweep_rules(all, self.evidence());
             let gain = plan_sweep(&folder.local, &rules).freed_bytes;
             folder.facts.total_bytes = folder.facts.total_bytes.saturating_sub(gain);
+            if let Some(room) = &mut limits.make_room {
+                *room = ByteSize(room.bytes().saturating_sub(gain));
+            }
         }
         let mut outdated: Vec<HomeIdentity> = folders
             .iter()
@@ -124,11 +147,11 @@ impl Prune<'_> {
         outdated.sort_by(|a, b| (&a.id, b.seen_at).cmp(&(&b.id, a.seen_at)));
         outdated.dedup_by(|a, b| a.id == b.id);
         let facts: Vec<FolderFacts> = folders.iter().map(|it| it.facts.clone()).collect();
-        let plan = plan_retention(&facts, self.limits.rules, now);
+        let plan = plan_retention(&facts, limits, now);
 
         let mut planned = Vec::new();
         for (index, folder) in folders.into_iter().enumerate() {
-            let rules = folder.sweep_rules(plan.staying(index), Evidence::Remove);
+            let rules = folder.sweep_rules(plan.staying(index), self.evidence());
             let sweep = plan_sweep(&folder.local, &rules);
             let items = items_of(&folder, &plan.folders[index], &sweep);
             planned.push(FolderPlan {
@@ -241,7 +264,7 @@ impl Prune<'_> {
     /// Carries the plan out; the caller holds the lock of the home. A removal that
     /// fails does not stop the others.
     pub fn carry_out(&self, plan: PrunePlan, run: &RunId, now: Timestamp) -> Result<PruneReport> {
-        let cache = ownership::cache_of(self.settings, &self.identity);
+        let cache = self.cache();
         let mut report = PruneReport {
             items: Vec::new(),
             freed_bytes: 0,

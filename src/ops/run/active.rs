@@ -10,6 +10,7 @@ use super::close_crashed_runs;
 use super::engine_options::{engine_options, gate_program};
 use super::home_files::{remove_unfinished_copies, start_log};
 use super::result::{exit_status, idle_as_failure, naming_moved_ref, run_outcome, totals};
+use super::room::RoomAttempts;
 use super::watchdog::Watchdog;
 use crate::cache::CacheLayout;
 use crate::domain::adopt::AdoptedFiles;
@@ -19,6 +20,7 @@ use crate::domain::model::{Destination, EntryName, ModelId};
 use crate::domain::moved_ref::MovedRef;
 use crate::domain::outcome::{Effect, ExitStatus, Outcome, Trigger};
 use crate::domain::repo::Repo;
+use crate::domain::retention::Removal;
 use crate::domain::run::{RunCommand, RunEnd, RunId, RunStart};
 use crate::domain::schedule::{RateTable, ScheduleId};
 use crate::domain::session::{Session, SessionId, SessionProgress, SessionStart};
@@ -31,11 +33,12 @@ use crate::ops::lock::this_process;
 use crate::ops::login::save_refused_logins;
 use crate::ops::places::Places;
 use crate::ops::report::sample_disk;
+use crate::ops::retention::{self, UpstreamNews, note_cache_size};
 use crate::ops::services::Services;
 use crate::ops::sync::{
     CacheChoice, Planned, Proofs, SyncEvent, SyncRequest, SyncResult, Syncer, Target, TargetId,
 };
-use crate::ops::{adopt, dead_ends, ownership, rate_limits, retention};
+use crate::ops::{adopt, dead_ends, ownership, rate_limits};
 use crate::store::Store;
 use crate::sys::host::checkpoint;
 use crate::sys::logging;
@@ -80,6 +83,10 @@ pub struct ActiveRun<'a> {
     pub(super) cache: CacheLayout,
     /// Repositories in the cache of which a sync has succeeded.
     synced_repos: BTreeSet<Repo>,
+    upstream_news: UpstreamNews,
+    /// Revisions and leftovers that were removed to make room.
+    pub(super) removed: Vec<Removal>,
+    pub(super) room: RoomAttempts,
 }
 
 /// A target and its session.
@@ -177,6 +184,9 @@ impl<'a> ActiveRun<'a> {
             first_error: None,
             cache: ownership::cache_of(settings, &identity),
             synced_repos: BTreeSet::new(),
+            upstream_news: UpstreamNews::default(),
+            removed: Vec::new(),
+            room: RoomAttempts::default(),
         };
         if matches!(command, RunCommand::RunDue | RunCommand::Download) {
             run.prepare_views();
@@ -281,7 +291,7 @@ impl<'a> ActiveRun<'a> {
             },
             proofs,
             options,
-            services.settings.disk_reserve(),
+            &services.settings,
         )?;
         if let Some(gate) = gate_program(services, &self.id).filter(|_| updates) {
             syncer.use_gate(gate);
@@ -365,7 +375,7 @@ impl<'a> ActiveRun<'a> {
         let Some(mut running) = self.syncer.take() else {
             return Vec::new();
         };
-        let (mut ended, mut saved) = (Vec::new(), BTreeMap::new());
+        let (mut ended, mut saved, mut short) = (Vec::new(), BTreeMap::new(), Vec::new());
         for event in running.syncer.step(WAIT) {
             show(&event);
             if !matches!(event, SyncEvent::Waiting { .. }) {
@@ -378,6 +388,7 @@ impl<'a> ActiveRun<'a> {
                         ended.push((session, result));
                     }
                 }
+                SyncEvent::Short { target, missing } => short.push((target, missing)),
                 SyncEvent::ProgressSaved { target, progress } => {
                     if let Some(session) = running.sessions.get(&target) {
                         saved.insert(*session, progress);
@@ -389,6 +400,9 @@ impl<'a> ActiveRun<'a> {
         if running.syncer.is_gating() {
             // Its own time limit ends a gate that hangs.
             self.note_progress();
+        }
+        for (target, missing) in short {
+            self.settle_short(&mut running.syncer, target, missing);
         }
         self.syncer = Some(running);
         for (session, progress) in saved {
@@ -460,6 +474,8 @@ impl<'a> ActiveRun<'a> {
         } else {
             log::info!("{label}: {}", result.outcome);
         }
+        let noted = (self.upstream_news).note(&self.services.store, &target, result);
+        self.note_error(noted);
         let recorded = self.record(id, &target, result, moved_ref);
         let recorded = recorded.map(|moved| {
             self.moved_refs.extend(moved.map(|moved| (id, moved)));
@@ -498,12 +514,15 @@ impl<'a> ActiveRun<'a> {
 
     /// Removes old revisions and old history. A failure here does not fail the run.
     fn prune(&mut self) {
+        let now = self.services.host.now();
+        let news = std::mem::take(&mut self.upstream_news);
+        if let Err(err) = news.settle(self.services, &self.cache, &self.id, now) {
+            log::debug!("could not ask about kept commits: {err:#}");
+        }
         let targets = self.sessions.values().map(|session| &*session.target);
         let repos = std::mem::take(&mut self.synced_repos);
-        let pruned = retention::newly_published(&self.services.store, targets).and_then(|moved| {
-            let now = self.services.host.now();
-            retention::after_run(self.services, &moved, repos, now)
-        });
+        let pruned = retention::newly_published(&self.services.store, targets)
+            .and_then(|moved| retention::after_run(self.services, &moved, repos, now));
         if let Err(err) = pruned {
             log::warn!("could not remove old revisions and history: {err:#}");
         }
@@ -534,6 +553,12 @@ impl<'a> ActiveRun<'a> {
         let sessions: Vec<Session> = ids
             .map(|id| Ok(store.session(*id)?))
             .collect::<Result<_>>()?;
+        if self.command != RunCommand::Verify
+            && (sessions.iter().any(|it| it.progress.bytes.fetched > 0) || !self.removed.is_empty())
+        {
+            let noted = note_cache_size(store, &services.settings, host.now());
+            noted.unwrap_or_else(|err| log::warn!("{err:#}"));
+        }
         let finished_at = host.now();
         let status = self.sessions.values().fold(self.status, |worst, session| {
             worst.worst(session.status.unwrap_or(ExitStatus::Failed))
@@ -564,6 +589,7 @@ impl<'a> ActiveRun<'a> {
             offline: self.offline,
             moved_refs: self.moved_refs,
             holds: self.holds,
+            removed: self.removed,
         })
     }
 }

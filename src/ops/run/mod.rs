@@ -16,6 +16,7 @@ mod engine_options;
 mod home_files;
 mod record;
 mod result;
+mod room;
 mod skipped;
 mod views;
 mod watchdog;

@@ -8,7 +8,8 @@ use super::tick::{RunDueOptions, finder};
 use crate::domain::model::EntryName;
 use crate::domain::schedule::{DueSchedule, DueState, Unusable, due_jobs};
 use crate::domain::time::Timestamp;
-use crate::ops::download::{DryRun, dry_run};
+use crate::ops::download::{DryRun, dry_run, lacking_room_of};
+use crate::ops::retention::LackingRoom;
 use crate::ops::services::Services;
 use crate::ops::sync::{PolicyInput, Target};
 
@@ -17,6 +18,8 @@ pub struct DuePlan {
     pub at: Timestamp,
     pub schedules: Vec<PlannedSchedule>,
     pub models: Vec<PlannedModel>,
+    /// The room that the cache lacks for them.
+    pub lacking_room: Option<LackingRoom>,
     /// Schedules that cannot run.
     pub unusable: Vec<Unusable>,
 }
@@ -56,6 +59,8 @@ pub fn plan(services: &Services<'_>, options: &RunDueOptions, at: Timestamp) -> 
     } else {
         dry_run(services, &targets)?
     };
+    let found: Vec<&DryRun> = fetches.iter().flatten().collect();
+    let lacking_room = lacking_room_of(services, &targets, &found)?;
     let models = jobs.iter().zip(fetches).map(|(job, fetch)| {
         let schedules = job.serves.iter();
         PlannedModel {
@@ -76,6 +81,7 @@ pub fn plan(services: &Services<'_>, options: &RunDueOptions, at: Timestamp) -> 
         at,
         schedules: schedules.collect(),
         models,
+        lacking_room,
         unusable,
     })
 }

@@ -164,6 +164,13 @@ impl Planned {
         Ok(writer)
     }
 
+    /// Counts the bytes of stored files that are fetched again and replaced.
+    pub(super) fn replaced_bytes(&self) -> u64 {
+        let fetches = self.plan.fetches();
+        let replaced = fetches.filter(|it| self.distrusted.contains(&it.file.content));
+        replaced.map(|it| it.file.size_bytes).sum()
+    }
+
     /// Returns the kinds of links by which a content may be taken from a file. A blob
     /// that is a second name of a file that its owner keeps could be damaged.
     pub(super) fn sharing_with(&self, content: &ContentId, from: &Path) -> Sharing {

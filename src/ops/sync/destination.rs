@@ -334,6 +334,10 @@ impl TargetDestination {
     }
 
     /// Returns the folder of all files; it need not exist.
+    pub fn is_cache(&self) -> bool {
+        matches!(self, Self::Cache { .. })
+    }
+
     pub fn folder(&self) -> PathBuf {
         match self {
             Self::Cache { cache, repo, .. } => cache.repo(repo).folder().to_path_buf(),

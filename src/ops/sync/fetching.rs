@@ -79,7 +79,7 @@ impl Syncer<'_> {
                 retries_left: BUSY_RETRIES,
                 is_distrusted,
                 need: Need {
-                    file_system: need.file_system,
+                    place: need.place,
                     bytes: missing_bytes(&partial, wanted.file.size_bytes),
                 },
                 job: self.job(&request, &planned, wanted, partial, order.next(missing)),

@@ -16,6 +16,7 @@
 //! schedules, which belong to the callers.
 
 mod access;
+mod cache_room;
 mod check;
 mod checking;
 mod delta;
@@ -36,6 +37,7 @@ mod publishing;
 mod readers;
 mod reading;
 mod result;
+mod short;
 mod source;
 mod syncer;
 mod target;
@@ -43,6 +45,7 @@ mod target_sync;
 mod upstream;
 
 pub use crate::cache::Vanished;
+pub use cache_room::CacheFull;
 pub use check::{BadFiles, Checked, MissingFile, Planned, check_all};
 pub use delta::Asker;
 pub use destination::TargetDestination;

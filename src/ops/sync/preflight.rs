@@ -49,29 +49,39 @@ impl NoSpace {
     }
 }
 
-/// Bytes that are still to be written on a file system.
+/// The place of bytes that are to be written: a file system, and whether they go into
+/// the cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct NeedPlace {
+    pub(super) file_system: u64,
+    pub(super) is_cache: bool,
+}
+
+/// Bytes that are still to be written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Need {
-    pub(super) file_system: u64,
+    pub(super) place: NeedPlace,
     pub(super) bytes: u64,
 }
 
-/// Bytes that are promised to targets, by file system.
+/// Bytes that are promised to targets.
 #[derive(Debug, Default)]
-pub(super) struct PromisedBytes(BTreeMap<u64, u64>);
+pub(super) struct PromisedBytes(BTreeMap<NeedPlace, u64>);
 
 impl PromisedBytes {
     pub(super) fn add(&mut self, need: Need) {
-        *self.0.entry(need.file_system).or_default() += need.bytes;
+        *self.0.entry(need.place).or_default() += need.bytes;
     }
 
     pub(super) fn remove(&mut self, need: Need) {
-        let promised = self.0.entry(need.file_system).or_default();
+        let promised = self.0.entry(need.place).or_default();
         *promised = promised.saturating_sub(need.bytes);
     }
 
-    pub(super) fn on(&self, file_system: u64) -> u64 {
-        self.0.get(&file_system).copied().unwrap_or_default()
+    /// Adds up the bytes for some places.
+    pub(super) fn at(&self, is_meant: impl Fn(NeedPlace) -> bool) -> u64 {
+        let promised = self.0.iter().filter(|(place, _)| is_meant(**place));
+        promised.map(|(_, bytes)| bytes).sum()
     }
 }
 
@@ -129,7 +139,10 @@ pub(super) fn refuse_unfit_plan(
         }
     }
     Ok(Need {
-        file_system: space.file_system,
+        place: NeedPlace {
+            file_system: space.file_system,
+            is_cache: planned.destination.is_cache(),
+        },
         bytes: need,
     })
 }

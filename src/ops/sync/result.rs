@@ -11,6 +11,7 @@ use crate::domain::hold::Hold;
 use crate::domain::outcome::{Outcome, VerifyOutcome};
 use crate::domain::policy::PolicyNote;
 use crate::domain::session::{SessionFile, SessionProgress, Trouble};
+use crate::domain::units::ByteSize;
 use crate::sys::stop::StopReason;
 
 /// An event of a sync, for display and for the database.
@@ -50,6 +51,12 @@ pub enum SyncEvent {
     /// The sync waits for a retry or for another process.
     Waiting {
         message: String,
+    },
+    /// A target does not fit on the disk or into the cache, and waits for the caller to
+    /// make room or to end it.
+    Short {
+        target: TargetId,
+        missing: ByteSize,
     },
     /// Bytes are on disk and a later run can resume from them.
     ProgressSaved {

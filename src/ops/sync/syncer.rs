@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use anyhow::{Error, Result};
 
+use super::cache_room::CacheRoom;
 use super::check::Planned;
 use super::checking::Checker;
 use super::file_fetch::FileFetch;
 use super::gating::Gate;
 use super::importing::Importing;
 use super::local_reads::LocalReads;
-use super::preflight::{Need, PromisedBytes, refuse_unfit_plan};
+use super::preflight::{Need, NeedPlace, PromisedBytes, refuse_unfit_plan};
 use super::proofs::Proofs;
 use super::proving::{FileKey, Proving};
 use super::readers::{ReadId, Readers};
@@ -23,8 +24,7 @@ use super::result::{SyncEvent, SyncResult};
 use super::target::{CacheChoice, SyncRequest, TargetId};
 use super::target_sync::{SyncRecord, TargetSync};
 use crate::cache::CacheLayout;
-use crate::domain::outcome::Outcome;
-use crate::domain::session::SessionProgress;
+use crate::domain::settings::Settings;
 use crate::domain::units::ByteSize;
 use crate::download::{Engine, EngineOptions, FileId, LimitGroup};
 use crate::ops::diagnose::trouble_of;
@@ -68,6 +68,8 @@ pub struct Syncer<'a> {
     pub(super) xet: Option<XetStorage>,
     pub(super) cache: CacheLayout,
     pub(super) reserve: ByteSize,
+    /// `None`: the cache may grow as the disk allows.
+    cache_room: Option<CacheRoom>,
     /// Limits of the run; those of the targets are the same or below them.
     pub(super) limits: LimitGroup,
     /// Running since the first plan became ready.
@@ -91,6 +93,8 @@ pub(super) enum TargetState {
     Proving(Proving),
     /// The plan waits for its turn.
     Ready(Box<Planned>),
+    /// The plan does not fit, and waits for room.
+    Short(Box<Planned>, Error),
     Importing(Importing),
     Fetching(TargetSync),
     /// The gate judges the snapshot.
@@ -109,7 +113,7 @@ impl<'a> Syncer<'a> {
         choice: &CacheChoice,
         proofs: Proofs<'a>,
         options: EngineOptions,
-        reserve: ByteSize,
+        settings: &Settings,
     ) -> Result<Self> {
         let bad = proofs.bad_files()?;
         Ok(Self {
@@ -131,7 +135,10 @@ impl<'a> Syncer<'a> {
             clients: clients.clone(),
             xet: xet.cloned(),
             cache: choice.layout(),
-            reserve,
+            reserve: settings.disk_reserve(),
+            cache_room: settings
+                .cache_max_size()
+                .map(|max| CacheRoom::new(choice.layout().root().to_path_buf(), max)),
             first_plan_ready: Stopwatch::start(),
             time_is_up: None,
             waits_for_last_answer: true,
@@ -292,19 +299,16 @@ impl<'a> Syncer<'a> {
         }
         let need = match self.fit(&planned) {
             Ok(need) => need,
-            Err(err) => {
-                let progress = SessionProgress {
-                    new_commit: Some(planned.remote.commit.clone()),
-                    ..SessionProgress::default()
-                };
-                let failure = Some(trouble_of(&err));
-                let result = SyncResult {
-                    renamed_to: planned.renamed_to,
-                    note: Some(planned.note),
-                    ..SyncResult::without_files(Outcome::Failed, failure, progress)
-                };
-                return self.end(id, result);
-            }
+            Err(err) => match self.missing_in_cache(&planned, &err) {
+                Some(missing) => {
+                    self.events.push(SyncEvent::Short {
+                        target: id,
+                        missing,
+                    });
+                    return self.insert(id, request, TargetState::Short(planned, err));
+                }
+                None => return self.end_unfit(id, *planned, &trouble_of(&err)),
+            },
         };
         let opened = planned.open(&request.target);
         checkpoint("place opened");
@@ -319,14 +323,24 @@ impl<'a> Syncer<'a> {
 
     /// Returns the bytes that a plan has to write, if they fit beside those of
     /// the targets that have begun.
-    pub(super) fn fit(&self, planned: &Planned) -> Result<Need> {
-        refuse_unfit_plan(planned, self.reserve, |file_system| {
+    pub(super) fn fit(&mut self, planned: &Planned) -> Result<Need> {
+        let unwritten = |is_meant: &dyn Fn(NeedPlace) -> bool| {
             let started = self.started.iter().filter_map(|id| self.files.get(id));
-            let started = started.filter(|file| file.need.file_system == file_system);
-            started.fold(self.promised.on(file_system), |sum, file| {
+            let started = started.filter(|file| is_meant(file.need.place));
+            started.fold(self.promised.at(is_meant), |sum, file| {
                 sum.saturating_add(file.missing_on_disk())
             })
-        })
+        };
+        let need = refuse_unfit_plan(planned, self.reserve, |file_system| {
+            unwritten(&|place| place.file_system == file_system)
+        })?;
+        let more = need.bytes.saturating_sub(planned.replaced_bytes());
+        if let Some(room) = self.cache_room.as_mut().filter(|_| need.place.is_cache)
+            && more > 0
+        {
+            room.promise(more, || unwritten(&|place| place.is_cache))?;
+        }
+        Ok(need)
     }
 
     /// Ends targets whose limits or run have been stopped; those that fetch are
@@ -348,7 +362,7 @@ impl<'a> Syncer<'a> {
             let is_of_run = limits.is_same(&self.limits) || !limits.stop().is_raised();
             match &mut entry.state {
                 TargetState::Checking(_) if may_answer && is_of_run => {}
-                TargetState::Checking(_) | TargetState::Ready(_) => {
+                TargetState::Checking(_) | TargetState::Ready(_) | TargetState::Short(..) => {
                     ended.push((*id, SyncResult::unseen(reason)));
                 }
                 TargetState::Proving(proving) => ended.push((*id, proving.stopped(reason))),

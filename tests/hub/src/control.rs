@@ -29,6 +29,7 @@ POST /__hub__/fault?KIND[&file=F][&times=N]
        reset                             the connection is reset before an answer
 POST /__hub__/heal                       end all faults
 POST /__hub__/login?access=T&refresh=R   make a login valid
+POST /__hub__/forget?commit=SHA          remove a commit, as after a rewritten history
 GET  /__hub__/requests                   list the requests so far
 ";
 
@@ -75,6 +76,18 @@ pub(crate) fn log_in(world: &mut World, query: &str) -> Reply {
     world.tokens.insert(value("access"), BTreeSet::new());
     world.logins.insert(value("refresh"), BTreeSet::new());
     Reply::text(200, "the login is valid\n")
+}
+
+/// Removes a commit from every repository.
+pub(crate) fn forget(world: &mut World, query: &str) -> Reply {
+    let pairs = form_pairs(query);
+    let commits = pairs.iter().filter(|(key, _)| key == "commit");
+    for (_, commit) in commits {
+        for repo in world.repos.values_mut() {
+            repo.commits.remove(commit);
+        }
+    }
+    Reply::text(200, "the commit is gone\n")
 }
 
 /// Parses the query of a fault request.

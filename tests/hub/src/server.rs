@@ -137,6 +137,9 @@ impl Shared {
             Route::Other(Api::Control) if incoming.raw_path().ends_with("/login") => {
                 return control::log_in(&mut self.world(), incoming.raw_query());
             }
+            Route::Other(Api::Control) if incoming.raw_path().ends_with("/forget") => {
+                return control::forget(&mut self.world(), incoming.raw_query());
+            }
             Route::Other(Api::Control) => {
                 return control::answer(incoming, &self.requests, &self.faults, &self.publisher);
             }

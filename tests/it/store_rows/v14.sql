@@ -26,3 +26,7 @@ INSERT INTO scrub_positions (path, content_id, size, modified_ns, position, stat
 VALUES ('/hub/half', 'git:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa', 9, 1790000500000000000, 4, x'00', 1790000700);
 INSERT INTO evidence (path, kept_at) VALUES ('/hub/bad', 1790000700);
 UPDATE updates SET gate_command = 'scan', gate_again_at = 1790000800;
+UPDATE model_revisions SET upstream_asked_at = 1790000800, gone_upstream_at = 1790000800;
+INSERT INTO removals (run_id, repo_type, repo_id, what, removed_id, size)
+    SELECT id, 'model', 'acme/tiny', 'revision', 'dddddddddddddddddddddddddddddddddddddddd', 5
+    FROM runs LIMIT 1;
