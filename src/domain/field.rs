@@ -255,6 +255,8 @@ mod tests {
         schedule.limit_rate = Some("1M".parse().unwrap());
         schedule.max_duration = within;
         schedule.max_transfer = Some(ByteSize(1_000));
+        schedule.limit_daily = Some(ByteSize(1 << 20));
+        schedule.limit_monthly = Some(ByteSize(1 << 30));
         schedule.priority = "70".parse().unwrap();
         schedule.enabled = false;
         schedule.selection.all = true;

@@ -59,6 +59,7 @@ pub const MIGRATIONS: &[Migration] = &[
         then: |connection, _| allow_several_selections(connection),
     },
     Migration::of_sql(include_str!("schema/0013.sql")),
+    Migration::of_sql(include_str!("schema/0021.sql")),
 ];
 
 /// Rebuilds the table of models without the rule that a revision has one model. SQL

@@ -212,6 +212,8 @@ fn schedule(index: usize, names: Vec<EntryName>) -> impl Strategy<Value = Schedu
                 limit_rate: rate.map(|rate| rate.parse().unwrap()),
                 max_duration: duration,
                 max_transfer: transfer.map(|bytes| ByteSize(bytes.into())),
+                limit_daily: transfer.map(|bytes| ByteSize(u64::from(bytes) + (1 << 20))),
+                limit_monthly: duration.map(|span| ByteSize(span.get() << 20)),
                 priority: priority.to_string().parse().unwrap(),
                 enabled,
                 selection: Selection {

@@ -21,7 +21,7 @@ const MODEL: &str = "name:text repo:text repo_type:text repo_id:text revision:te
 
 const SCHEDULE: &str = "name:text cadence:text when:text time_zone:text all:flag models:list \
     tags:list windows:list catch_up:text catch_up_within:text? jitter:text limit_rate:text? \
-    max_duration:text? max_transfer:text? priority:number enabled:flag anchor_at:time \
+    max_duration:text? max_transfer:text? limit_daily:text? limit_monthly:text? priority:number enabled:flag anchor_at:time \
     not_before_at:time next_due_at:time? last_slot_at:time? open_slot_at:time? retry_at:time? \
     retry_count:number created_at:time updated_at:time";
 
@@ -74,13 +74,13 @@ const PAUSE: &str = "paused:flag since:time? until:time? reason:text?";
 
 const STATUS: &str = "at:time home:text set_up:flag healthy:flag warnings:list timer:object \
     last_timer_tick_at:time? last_tick_at:time? pause:object next_due:list run:object? \
-    crashed_runs:list models:list bytes_left:number leftover_bytes:number adopted:object disks:list shards:list missed_slots:list \
+    crashed_runs:list models:list bytes_left:number leftover_bytes:number adopted:object allowances:list disks:list shards:list missed_slots:list \
     moved_refs:list \
     asked_to_wait_until:time? logins:list";
 
 const STATUS_MODEL: &str = "name:text model:text last_verify_at:time? last_verify_outcome:text? state:text scheduled:flag last_outcome:text? \
     error_kind:text? error:text? last_check_at:time? last_success_at:time? last_change_at:time? \
-    consecutive_failures:number bytes_left:number";
+    consecutive_failures:number bytes_left:number forecast:object?";
 
 const STATUS_RUN: &str = "run_id:text command:text trigger:text started_at:time heartbeat_at:time \
     stop_requested_at:time? host:text pid:number sessions:object bytes:object \
@@ -154,7 +154,7 @@ fn documents() -> Vec<Document> {
         )
         .with(
             "/models/0",
-            "model:text schedules:list commit:text? files:object? bytes:object? error:text?",
+            "model:text schedules:list commit:text? files:object? bytes:object? forecast:object? error:text?",
         )
         .with("/models/0/bytes", "total:number to_fetch:number reused:number"),
         document(

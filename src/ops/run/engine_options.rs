@@ -1,15 +1,20 @@
 //! The options of the download engine, from settings and limits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Bounds;
 use crate::domain::retry::RetryPolicy;
 use crate::domain::units::ByteSize;
-use crate::download::{EngineOptions, LimitGroup};
+use crate::download::{EngineOptions, LimitGroup, TransferBudget};
 use crate::ops::services::Services;
 use crate::sys::file_limit::{self, connections_within};
 
-pub(super) fn engine_options(services: &Services<'_>, bounds: &Bounds) -> EngineOptions {
+pub(super) fn engine_options(
+    services: &Services<'_>,
+    bounds: &Bounds,
+    allowance: Arc<TransferBudget>,
+) -> EngineOptions {
     let settings = &services.settings;
     let defaults = EngineOptions {
         // The longest time that a person waits after Ctrl-C.
@@ -29,7 +34,8 @@ pub(super) fn engine_options(services: &Services<'_>, bounds: &Bounds) -> Engine
         limits: LimitGroup::root(
             services.stop.clone(),
             bounds.max_transfer.map(ByteSize::bytes),
-        ),
+        )
+        .with_allowances([allowance]),
         ..defaults
     }
 }
