@@ -133,16 +133,18 @@ impl HomeFolder {
         let begun = self.record()?.begun;
         let mut changed = begun.clone();
         change(&mut changed);
-        match changed == begun {
-            true => Ok(()),
-            false => self.write_begun(&changed),
+        if changed == begun {
+            Ok(())
+        } else {
+            self.write_begun(&changed)
         }
     }
 
     pub fn write_begun(&self, begun: &Begun) -> Result<()> {
-        match begun.is_empty() {
-            true => self.remove("begun"),
-            false => self.replace("begun", &home_text::render_begun(begun)),
+        if begun.is_empty() {
+            self.remove("begun")
+        } else {
+            self.replace("begun", &home_text::render_begun(begun))
         }
     }
 
@@ -410,9 +412,10 @@ pub fn origin_of_snapshot(
             .is_none_or(|(blob, written)| written.fits(&blob.stamp));
         used.is_none_or(|used| used == *content) && is_same_blob
     };
-    match snapshot.is_readable() && snapshot.entries.keys().all(is_as_written) {
-        true => FileOrigin::ThisHome,
-        false => FileOrigin::Changed,
+    if snapshot.is_readable() && snapshot.entries.keys().all(is_as_written) {
+        FileOrigin::ThisHome
+    } else {
+        FileOrigin::Changed
     }
 }
 

@@ -28,9 +28,10 @@ pub(super) fn metadata_of_blob(layout: &RepoLayout, blob: &Path) -> io::Result<O
     match link_metadata_if_present(blob)? {
         Some(found) if found.is_symlink() => {
             let store = layout.shared_store();
-            match leads_below(blob, &store) {
-                true => files::metadata_if_present(blob),
-                false => Ok(None),
+            if leads_below(blob, &store) {
+                files::metadata_if_present(blob)
+            } else {
+                Ok(None)
             }
         }
         found => Ok(found),
@@ -94,9 +95,10 @@ fn resolved_entry(
         let found = metadata_of_blob(layout, &target)?;
         return Ok((Some(target), found));
     }
-    Ok(match leads_below(entry, layout.cache_root()) {
-        true => (Some(target), files::metadata_if_present(entry)?),
-        false => (Some(target), None),
+    Ok(if leads_below(entry, layout.cache_root()) {
+        (Some(target), files::metadata_if_present(entry)?)
+    } else {
+        (Some(target), None)
     })
 }
 

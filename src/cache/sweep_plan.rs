@@ -121,9 +121,10 @@ pub fn plan_sweep(local: &LocalRepo, rules: &SweepRules) -> SweepPlan {
             (!all_is_readable).then_some(Refusal::PerhapsInUse),
             ownership.refusal_of_content(content),
         ];
-        let reason = match was_used.contains(content) {
-            true => Reason::OnlyRemovedSnapshotsUseIt,
-            false => Reason::NothingUsesIt,
+        let reason = if was_used.contains(content) {
+            Reason::OnlyRemovedSnapshotsUseIt
+        } else {
+            Reason::NothingUsesIt
         };
         let origin = ownership.origin_of_blob(content, &blob.stamp);
         let verdict = judge(reason, origin, claims);

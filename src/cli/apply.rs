@@ -25,7 +25,7 @@ use crate::store::{ModelFilter, Store};
 use crate::sys::paths;
 use crate::ui::text;
 
-/// Apply a file of models, schedules and settings
+/// Apply a file of models, schedules, tags and settings
 ///
 /// Prints the differences. Either the whole file is applied or nothing. Entries are paired by
 /// name; entries that are not in the file stay, unless --prune is given. A section that the file
@@ -35,6 +35,8 @@ use crate::ui::text;
   version: 1
   config:
     download.connections: 16
+  tags:
+    - {name: llm, policy: approve, delay: 7d}
   models:
     - repo: org/name
       include: [\"*.safetensors\", \"*.json\"]
@@ -56,7 +58,7 @@ pub struct Apply {
     #[arg(long)]
     dry_run: bool,
 
-    /// Remove models, schedules and settings that are not in the file; asks
+    /// Remove models, schedules, tags and settings that are not in the file; asks
     #[arg(long)]
     prune: bool,
 }

@@ -333,11 +333,11 @@ pub fn show_dry_run(
 
 /// Says that a plan fetches nothing because a newer commit is held.
 pub fn explain_held(plan: &DryRun) -> Option<Explanation> {
-    let loss = plan.held.as_ref()?;
+    let hold = plan.held.as_ref()?;
     Some(Explanation {
         headline: format!("`{}` is held at an older revision", plan.label),
-        cause: Some(loss.message()),
-        next: Some(loss.hint(&plan.label)),
+        cause: Some(hold.message()),
+        next: Some(hold.hint(&plan.label)),
         status: ExitStatus::Ok,
     })
 }
@@ -373,7 +373,7 @@ fn dry_run_document(found: &[DryRun]) -> Value {
             json!({
                 "model": plan.label,
                 "commit": plan.commit,
-                "held_update": plan.held.as_ref().map(|loss| loss.found.0.as_str()),
+                "held_update": plan.held.as_ref().map(|hold| hold.commit.as_str()),
                 "files": TotalsView::files(&plan.totals),
                 "bytes": TotalsView::bytes(&plan.totals),
                 "fetch": files,

@@ -34,6 +34,7 @@ mod start;
 mod status;
 mod status_text;
 mod stop;
+mod tags;
 mod verify;
 mod views;
 
@@ -157,6 +158,8 @@ enum Command {
     Models(models::ModelsCommand),
     #[command(alias = "schedule")]
     Schedules(schedules::SchedulesCommand),
+    #[command(alias = "tag")]
+    Tags(tags::TagsCommand),
     RunDue(run_due::RunDue),
     Download(download::Download),
     Adopt(adopt::AdoptCommand),
@@ -318,6 +321,7 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
     match command {
         Command::Models(command) => command.run(context),
         Command::Schedules(command) => command.run(context),
+        Command::Tags(command) => command.run(context),
         Command::RunDue(command) => command.run(context),
         Command::Download(command) => command.run(context),
         Command::Adopt(command) => command.run(context),

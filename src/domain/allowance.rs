@@ -11,6 +11,7 @@
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::field::parsed;
 use super::model::Tag;
 use super::outcome::{ErrorKind, words};
 use super::schedule::{ScheduleId, shift};
@@ -244,6 +245,15 @@ impl Allowance {
             self.limit.render_short(),
             self.renewal_day()
         )
+    }
+}
+
+/// Parses a limit of a day or a month.
+pub fn parse_limit(text: Option<&str>) -> Result<Option<ByteSize>, String> {
+    let size: Option<ByteSize> = parsed(text)?;
+    match size {
+        Some(size) if size.bytes() < BLOCK => Err("it must be at least 1M".to_owned()),
+        size => Ok(size),
     }
 }
 

@@ -217,9 +217,10 @@ impl Begun {
         };
         let fetches = std::mem::take(&mut self.fetches);
         for (of, fetch) in fetches {
-            match is_over(&of, &fetch) {
-                true => self.earlier.extend(fetch.contents),
-                false => drop(self.fetches.insert(of, fetch)),
+            if is_over(&of, &fetch) {
+                self.earlier.extend(fetch.contents)
+            } else {
+                drop(self.fetches.insert(of, fetch))
             }
         }
     }
@@ -228,9 +229,10 @@ impl Begun {
     pub fn end_all(&mut self, revision: &Revision) {
         let fetches = std::mem::take(&mut self.fetches);
         for (of, fetch) in fetches {
-            match of.revision == *revision {
-                true => self.earlier.extend(fetch.contents),
-                false => drop(self.fetches.insert(of, fetch)),
+            if of.revision == *revision {
+                self.earlier.extend(fetch.contents)
+            } else {
+                drop(self.fetches.insert(of, fetch))
             }
         }
     }
@@ -329,9 +331,10 @@ impl Ownership {
 
     /// Tells who began a download of a content; partial files change all the time.
     pub fn origin_of_partial(&self, content: &ContentId) -> FileOrigin {
-        match self.own.begun.knows(content) {
-            true => FileOrigin::ThisHome,
-            false => FileOrigin::Unknown,
+        if self.own.begun.knows(content) {
+            FileOrigin::ThisHome
+        } else {
+            FileOrigin::Unknown
         }
     }
 

@@ -216,8 +216,10 @@ mod tests {
 
     use super::*;
     use crate::domain::model::{EntryName, ModelSpec};
+    use crate::domain::policy::{Guards, UpdateRules};
     use crate::domain::repo::{Repo, RepoType};
     use crate::domain::schedule::{Cadence, CadenceKind, CatchUp, ScheduleSpec, Windows};
+    use crate::domain::tag::TagSpec;
     use crate::domain::units::{ByteSize, Seconds};
 
     fn name(text: &str) -> EntryName {
@@ -241,7 +243,17 @@ mod tests {
         model.view_copy = true;
         model.enabled = false;
         model.token_name = Some("work".parse().unwrap());
+        model.update = rules("pin@0123abc");
         model
+    }
+
+    fn rules(policy: &str) -> UpdateRules {
+        UpdateRules {
+            policy: Some(policy.parse().unwrap()),
+            delay: Some(Seconds(604_800)),
+            follow_tags: Some("v*".parse().unwrap()),
+            guards: Some(Guards::default()),
+        }
     }
 
     /// Returns a schedule whose fields all differ from their defaults.
@@ -321,6 +333,19 @@ mod tests {
     #[test]
     fn each_field_of_a_model_is_written_read_back_and_cleared() {
         check_table(&model(), &[]);
+    }
+
+    #[test]
+    fn each_field_of_a_tag_is_written_read_back_and_cleared() {
+        let update = rules("approve");
+        let name = name("llm");
+        let tag = TagSpec {
+            name,
+            update,
+            limit_daily: Some(ByteSize(1 << 20)),
+            limit_monthly: Some(ByteSize(1 << 30)),
+        };
+        check_table(&tag, &[]);
     }
 
     #[test]

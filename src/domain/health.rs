@@ -9,7 +9,7 @@
 //! The counts of failures differ on purpose: the facts leave out verifications and
 //! crashed runs, which a person must hear of all the same.
 
-use super::hold::HeldUpdate;
+use super::hold::{HeldUpdate, Hold};
 use super::model::{EntryName, ModelState};
 use super::outcome::{Effect, ErrorKind, Outcome, UpstreamState, words};
 use super::repo::{CommitSha, Repo};
@@ -33,8 +33,8 @@ pub struct CheckEnd<'a> {
     pub commit: Option<&'a CommitSha>,
     /// The Hub's present name of a repository that was renamed.
     pub renamed_to: Option<&'a str>,
-    /// The update that is held because it looks like a loss.
-    pub held_update: Option<&'a HeldUpdate>,
+    /// The newer commit that is held, and why.
+    pub hold: Option<&'a Hold>,
     /// This machine had no network, so no attempt was made.
     pub is_offline: bool,
 }
@@ -65,15 +65,16 @@ pub fn state_after(before: &ModelState, end: &CheckEnd<'_>, now: Timestamp) -> M
                 state.published_at = Some(now);
                 state.last_change_at = Some(now);
             }
-            // An accepted update stays accepted as long as it is published.
-            let accepted = state.held_update.filter(|update| update.is_accepted);
-            state.held_update = accepted.filter(|update| end.commit == Some(&update.commit));
+            // An approved update stays approved as long as it is published.
+            let approved = state.held_update.filter(HeldUpdate::is_approved);
+            state.held_update = approved.filter(|update| end.commit == Some(&update.commit));
             state.published_commit = end.commit.cloned();
         }
         Effect::Held => {
             state.last_success_at = Some(now);
             state.consecutive_failures = 0;
-            state.held_update = end.held_update.cloned();
+            let before = state.held_update.take();
+            state.held_update = end.hold.map(|hold| hold.update(before.as_ref(), now));
         }
         Effect::Gone => {
             state.upstream_state = UpstreamState::Orphaned;
@@ -131,8 +132,9 @@ pub fn events(
             _ => None,
         },
     );
-    // A suspicious update is an event when it is first seen, not at each tick.
-    let is_known = after.held_update.is_some() && after.held_update == before.held_update;
+    // A held update is an event when it is first seen, not at each tick.
+    let commit_of = |state: &ModelState| state.held_update.as_ref().map(|it| it.commit.clone());
+    let is_known = after.held_update.is_some() && commit_of(after) == commit_of(before);
     if end.outcome == Outcome::Held
         && !is_known
         && let Some(commit) = end.commit
@@ -330,7 +332,7 @@ mod tests {
             trouble,
             commit: None,
             renamed_to: None,
-            held_update: None,
+            hold: None,
             is_offline: false,
         }
     }

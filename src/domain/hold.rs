@@ -1,47 +1,171 @@
-//! Holds: updates that look like data loss upstream and need approval.
+//! Holds: updates that wait for a person.
 //!
 //! A repository that was emptied, or whose files no longer match the filter,
 //! has a new commit like any other. Publishing it unattended would replace the
-//! good copy, and retention would delete that copy later.
+//! good copy, and retention would delete that copy later. Policies, guards and the
+//! gate hold updates for other reasons; each reason to hold one is a finding.
 
 use super::model::EntryName;
 use super::outcome::words;
 use super::repo::CommitSha;
 use super::snapshot::Amount;
+use super::time::Timestamp;
 use super::units::ByteSize;
 
 /// An update with less than 1/`LEAST_PART` of the published bytes is held.
 const LEAST_PART: u64 = 10;
 
 words! {
-    /// Why an update is held.
+    /// The reason of a finding.
     HoldReason {
         NoFiles = "no-files",
         FewBytes = "few-bytes",
+        /// The policy of the model asks for an approval.
+        Approval = "approval",
+        /// The commit is not old enough yet.
+        Delay = "delay",
+        NewCode = "new-code",
+        ChangedCode = "changed-code",
+        NoSafetensors = "no-safetensors",
+        SizeChange = "size-change",
+        LicenceChanged = "licence-changed",
+        GatingChanged = "gating-changed",
+        MassDeletion = "mass-deletion",
+        HistoryRewritten = "history-rewritten",
+        SecurityScan = "security-scan",
+        BadHeader = "bad-header",
+        /// The program of `hooks.gate` did not let it pass.
+        Gate = "gate",
     }
 }
 
-/// A commit upstream that is not published until it is accepted.
+words! {
+    /// A person's decision about a held update.
+    Decision {
+        Waiting = "waiting",
+        Approved = "approved",
+        Rejected = "rejected",
+    }
+}
+
+/// One reason to hold an update, with a sentence for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub reason: HoldReason,
+    pub detail: String,
+}
+
+/// A commit upstream that is not published until it is approved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldUpdate {
     pub commit: CommitSha,
-    pub reason: HoldReason,
-    /// The hold was accepted; the next run publishes the commit.
-    pub is_accepted: bool,
+    /// Never empty.
+    pub findings: Vec<Finding>,
+    pub decision: Decision,
+    pub found_at: Timestamp,
 }
 
 impl HeldUpdate {
     pub fn is_waiting(&self) -> bool {
-        !self.is_accepted
+        self.decision == Decision::Waiting
+    }
+
+    /// Tells whether the next run publishes the commit.
+    pub fn is_approved(&self) -> bool {
+        self.decision == Decision::Approved
+    }
+
+    /// Returns the words of all reasons, such as `new-code, size-change`.
+    pub fn reasons(&self) -> String {
+        let words: Vec<_> = self.findings.iter().map(|it| it.reason.as_str()).collect();
+        words.join(", ")
     }
 }
 
-/// Compares the selected files of a new commit with those of the published
-/// commit; returns the reason to hold the update, if there is one.
-///
-/// Both sides are measured with the current filter, so narrowing the filter
-/// does not look like a loss.
-pub fn hold_reason(published: Amount, found: Amount) -> Option<HoldReason> {
+/// The findings about one commit at a check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Never empty.
+    pub findings: Vec<Finding>,
+    pub commit: CommitSha,
+    /// The commit that stays published.
+    pub published: Option<CommitSha>,
+}
+
+impl Hold {
+    /// Describes the findings.
+    pub fn message(&self) -> String {
+        let details: Vec<_> = self.findings.iter().map(|it| it.detail.as_str()).collect();
+        details.join("; ")
+    }
+
+    /// Returns the command that approves the update.
+    pub fn hint(&self, label: &str) -> String {
+        let commit = self.commit.short();
+        format!("`hfdl download {label} --accept {commit}` publishes it all the same")
+    }
+
+    /// Returns the update that waits from now on. A decision about the same commit
+    /// stays.
+    pub fn update(&self, before: Option<&HeldUpdate>, now: Timestamp) -> HeldUpdate {
+        let before = before.filter(|before| before.commit == self.commit);
+        HeldUpdate {
+            commit: self.commit.clone(),
+            findings: self.findings.clone(),
+            decision: before.map_or(Decision::Waiting, |before| before.decision),
+            found_at: before.map_or(now, |before| before.found_at),
+        }
+    }
+}
+
+words! {
+    /// The origin of a pin.
+    PinKind {
+        Policy = "policy",
+        /// A lock file that was applied.
+        Lock = "lock",
+    }
+}
+
+/// A commit that a model stays at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    pub commit: CommitSha,
+    pub by: PinKind,
+}
+
+/// The selected files of the published and of the new commit.
+#[derive(Clone, Copy, Debug)]
+pub struct Comparison<'a> {
+    pub published: (&'a CommitSha, Amount),
+    pub found: (&'a CommitSha, Amount),
+    /// The other model of the revision that is compared; `None` for the model itself.
+    pub sibling: Option<&'a EntryName>,
+}
+
+impl Comparison<'_> {
+    /// Returns the loss of files or bytes, if there is one.
+    ///
+    /// Both sides are measured with the current filter, so narrowing the filter
+    /// does not look like a loss.
+    pub fn loss(&self) -> Option<Finding> {
+        let reason = loss(self.published.1, self.found.1)?;
+        let (old, before) = self.published;
+        let (new, after) = self.found;
+        let for_sibling = match self.sibling {
+            Some(name) => format!(" for `{name}`, which shares the revision"),
+            None => String::new(),
+        };
+        let detail = format!(
+            "upstream is at {new} with {}, and {old} is published with {}{for_sibling}",
+            describe(after),
+            describe(before)
+        );
+        Some(Finding { reason, detail })
+    }
+}
+
+fn loss(published: Amount, found: Amount) -> Option<HoldReason> {
     if published.files == 0 {
         return None;
     }
@@ -50,39 +174,6 @@ pub fn hold_reason(published: Amount, found: Amount) -> Option<HoldReason> {
     }
     let has_few = found.bytes.saturating_mul(LEAST_PART) < published.bytes;
     has_few.then_some(HoldReason::FewBytes)
-}
-
-/// The facts shown to the user about a held update.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Loss {
-    pub reason: HoldReason,
-    /// The other model of the revision that would lose files; `None` for the model itself.
-    pub sibling: Option<EntryName>,
-    pub published: (CommitSha, Amount),
-    pub found: (CommitSha, Amount),
-}
-
-impl Loss {
-    /// Describes the loss.
-    pub fn message(&self) -> String {
-        let (old, before) = &self.published;
-        let (new, after) = &self.found;
-        let for_sibling = match &self.sibling {
-            Some(name) => format!(" for `{name}`, which shares the revision"),
-            None => String::new(),
-        };
-        format!(
-            "upstream is at {new} with {}, and {old} is published with {}{for_sibling}",
-            describe(*after),
-            describe(*before)
-        )
-    }
-
-    /// Returns the command that accepts the update.
-    pub fn hint(&self, label: &str) -> String {
-        let commit = self.found.0.short();
-        format!("`hfdl download {label} --accept {commit}` publishes it all the same")
-    }
 }
 
 fn describe(amount: Amount) -> String {
@@ -111,28 +202,25 @@ mod tests {
     #[test]
     fn a_tenth_is_enough_and_less_is_held() {
         let before = amount(3, 1000);
-        assert_eq!(hold_reason(before, amount(3, 100)), None);
-        assert_eq!(
-            hold_reason(before, amount(3, 99)),
-            Some(HoldReason::FewBytes)
-        );
-        assert_eq!(hold_reason(before, amount(0, 0)), Some(HoldReason::NoFiles));
-        assert_eq!(
-            hold_reason(amount(2, 0), amount(0, 0)),
-            Some(HoldReason::NoFiles)
-        );
-        assert_eq!(hold_reason(amount(2, 0), amount(1, 0)), None);
+        assert_eq!(loss(before, amount(3, 100)), None);
+        assert_eq!(loss(before, amount(3, 99)), Some(HoldReason::FewBytes));
+        assert_eq!(loss(before, amount(0, 0)), Some(HoldReason::NoFiles));
+        assert_eq!(loss(amount(2, 0), amount(0, 0)), Some(HoldReason::NoFiles));
+        assert_eq!(loss(amount(2, 0), amount(1, 0)), None);
     }
 
     #[test]
     fn the_message_names_both_sides() {
-        let loss = Loss {
-            reason: HoldReason::NoFiles,
+        let (a, b) = (
+            "a".repeat(40).parse().unwrap(),
+            "b".repeat(40).parse().unwrap(),
+        );
+        let compared = Comparison {
+            published: (&a, amount(2, 2048)),
+            found: (&b, amount(0, 0)),
             sibling: None,
-            published: ("a".repeat(40).parse().unwrap(), amount(2, 2048)),
-            found: ("b".repeat(40).parse().unwrap(), amount(0, 0)),
         };
-        let message = loss.message();
+        let message = compared.loss().unwrap().detail;
         for part in [
             "aaaa",
             "bbbb",
@@ -150,8 +238,8 @@ mod tests {
         ) {
             let before = amount(files, if files == 0 { 0 } else { bytes });
             let grown = amount(n, before.bytes.saturating_add(more));
-            prop_assert_eq!(hold_reason(before, grown), None);
-            let emptied = hold_reason(before, Amount::default());
+            prop_assert_eq!(loss(before, grown), None);
+            let emptied = loss(before, Amount::default());
             prop_assert_eq!(emptied.is_some(), files > 0);
         }
 
@@ -160,7 +248,7 @@ mod tests {
             bytes in 0u64..1 << 50, one in 0u64..1 << 50, other in 0u64..1 << 50, n in 1u64..9,
         ) {
             let before = amount(3, bytes);
-            let held = |bytes| hold_reason(before, amount(n, bytes)).is_some();
+            let held = |bytes| loss(before, amount(n, bytes)).is_some();
             let (less, more) = (one.min(other), one.max(other));
             prop_assert!(!held(more) || held(less));
             prop_assert!(!held(bytes));

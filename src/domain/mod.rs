@@ -69,6 +69,7 @@ pub mod pause;
 pub mod place;
 pub mod placement;
 pub mod plan;
+pub mod policy;
 pub mod proof;
 pub mod quantisation;
 pub mod queue_order;
@@ -86,6 +87,7 @@ pub mod shard;
 
 pub mod snapshot;
 pub mod status;
+pub mod tag;
 pub mod time;
 pub mod timer;
 pub mod units;

@@ -197,12 +197,13 @@ mod tests {
         );
         // Stored nowhere, so these must never change between releases.
         let first: String = (0..12)
-            .map(
-                |number| match shard("0/2").holds(&repo(number), &Revision::main()) {
-                    true => '0',
-                    false => '1',
-                },
-            )
+            .map(|number| {
+                if shard("0/2").holds(&repo(number), &Revision::main()) {
+                    '0'
+                } else {
+                    '1'
+                }
+            })
             .collect();
         assert_eq!(first, "001011011011");
     }

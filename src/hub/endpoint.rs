@@ -88,6 +88,14 @@ impl Endpoint {
         self.api(repo, &format!("tree/{commit}?recursive=true&expand=false"))
     }
 
+    pub(super) fn commits(&self, repo: &Repo, revision: &Revision) -> Url {
+        self.api(repo, &format!("commits/{}", segment(revision.as_str())))
+    }
+
+    pub(super) fn refs(&self, repo: &Repo) -> Url {
+        self.api(repo, "refs")
+    }
+
     pub(super) fn auth_check(&self, repo: &Repo) -> Url {
         self.api(repo, "auth-check")
     }

@@ -67,7 +67,7 @@ impl HubClient {
     }
 }
 
-fn next_page(
+pub(super) fn next_page(
     endpoint: &Endpoint,
     link: &NextLink,
     about: &RequestContext,

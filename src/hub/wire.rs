@@ -52,6 +52,26 @@ pub(super) struct Lfs {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct CommitEntry {
+    pub id: String,
+    pub title: Option<String>,
+    pub date: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Refs {
+    #[serde(default)]
+    pub tags: Vec<RefEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct RefEntry {
+    pub name: String,
+    #[serde(rename = "targetCommit")]
+    pub target_commit: String,
+}
+
+#[derive(Debug, Deserialize)]
 pub(super) struct WhoAmI {
     pub name: String,
     #[serde(rename = "type")]

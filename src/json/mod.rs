@@ -23,6 +23,7 @@ mod schedule;
 mod session;
 mod setting;
 mod status;
+mod tag;
 
 pub use document::{document, error, line, render};
 pub use hook::hook_line;
@@ -35,3 +36,4 @@ pub use schedule::{DueScheduleView, ScheduleView};
 pub use session::{SessionFileView, SessionView};
 pub use setting::SettingView;
 pub use status::{status, status_text};
+pub use tag::TagView;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::document::time;
 use super::fields::fields;
-use crate::domain::hold::HeldUpdate;
+use crate::domain::hold::{Finding, HeldUpdate};
 use crate::domain::model::{Destination, Model};
 use crate::domain::outcome::{Outcome, VerifyOutcome};
 use crate::domain::time::render_utc;
@@ -24,6 +24,9 @@ pub struct ModelView {
     pub upstream_state: &'static str,
     pub held_commit: Option<String>,
     pub held_update: Option<HeldUpdateView>,
+    /// The commit that the model stays at.
+    pub pinned_commit: Option<String>,
+    pub pinned_by: Option<&'static str>,
     pub published_commit: Option<String>,
     pub published_at: Option<String>,
     pub last_check_at: Option<String>,
@@ -51,6 +54,8 @@ impl ModelView {
             upstream_state: state.upstream_state.as_str(),
             held_commit: state.held_commit.as_ref().map(ToString::to_string),
             held_update: state.held_update.as_ref().map(HeldUpdateView::from),
+            pinned_commit: state.pinned.as_ref().map(|pin| pin.commit.to_string()),
+            pinned_by: state.pinned.as_ref().map(|pin| pin.by.as_str()),
             published_commit: state.published_commit.as_ref().map(ToString::to_string),
             published_at: time(state.published_at),
             last_check_at: time(state.last_check_at),
@@ -66,20 +71,43 @@ impl ModelView {
     }
 }
 
-/// An update that waits for approval, or was approved.
+/// An update that waits for a person, or that a person decided about.
 #[derive(Debug, Serialize)]
 pub struct HeldUpdateView {
     pub commit: String,
-    pub reason: &'static str,
+    /// The first of the findings.
+    pub reason: Option<&'static str>,
     pub accepted: bool,
+    pub decision: &'static str,
+    pub findings: Vec<FindingView>,
+    pub found_at: String,
+}
+
+/// One reason to hold an update.
+#[derive(Debug, Serialize)]
+pub struct FindingView {
+    pub reason: &'static str,
+    pub detail: String,
+}
+
+impl From<&Finding> for FindingView {
+    fn from(finding: &Finding) -> Self {
+        Self {
+            reason: finding.reason.as_str(),
+            detail: finding.detail.clone(),
+        }
+    }
 }
 
 impl From<&HeldUpdate> for HeldUpdateView {
     fn from(update: &HeldUpdate) -> Self {
         Self {
             commit: update.commit.to_string(),
-            reason: update.reason.as_str(),
-            accepted: update.is_accepted,
+            reason: update.findings.first().map(|it| it.reason.as_str()),
+            accepted: update.is_approved(),
+            decision: update.decision.as_str(),
+            findings: update.findings.iter().map(FindingView::from).collect(),
+            found_at: render_utc(update.found_at),
         }
     }
 }

@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 
 use super::apply_models::{Models, plan_models};
 use super::apply_schedules::plan_schedules;
+use super::apply_tags::plan_tags;
 use super::directories::Reserved;
 use super::document::Node;
 use super::entries::{Entry, Objection, Wanted};
@@ -16,6 +17,7 @@ use crate::domain::model::{EntryName, Model, ModelSpec};
 use crate::domain::outcome::words;
 use crate::domain::schedule::{Schedule, ScheduleSpec, ScheduleState, StoredSchedules};
 use crate::domain::settings::SettingKey;
+use crate::domain::tag::TagSpec;
 use crate::domain::time::Timestamp;
 use crate::domain::units::Seconds;
 use crate::store::{ModelFilter, Setting, Store, StoreError};
@@ -24,6 +26,7 @@ use crate::store::{ModelFilter, Setting, Store, StoreError};
 #[derive(Clone, Debug, Default)]
 pub struct Current {
     pub settings: Vec<Setting>,
+    pub tags: Vec<TagSpec>,
     pub models: Vec<Model>,
     pub schedules: Vec<Schedule>,
 }
@@ -41,6 +44,7 @@ impl Current {
         }
         Ok(Self {
             settings: store.settings()?,
+            tags: store.tags()?,
             models: store.models(&ModelFilter::default())?,
             schedules,
         })
@@ -64,6 +68,7 @@ pub struct ApplyPlan {
     pub changes: Vec<Change>,
     pub warnings: Vec<String>,
     settings: Vec<SettingStep>,
+    pub(super) tags: Vec<Step<TagSpec, TagSpec>>,
     pub(super) models: Vec<Step<Model, ModelSpec>>,
     pub(super) schedules: Vec<Step<Schedule, ScheduleSpec>>,
 }
@@ -105,6 +110,7 @@ words! {
         Model = "model",
         Schedule = "schedule",
         Setting = "setting",
+        Tag = "tag",
     }
 }
 
@@ -160,6 +166,9 @@ pub fn plan_apply(
     if let Some(entries) = &wanted.settings {
         plan_settings(&mut plan, &current.settings, entries, rules.prune);
     }
+    if let Some(entries) = &wanted.tags {
+        plan_tags(&mut plan, &current.tags, entries, rules.prune)?;
+    }
     let models = match &wanted.models {
         Some(entries) => plan_models(&mut plan, &current.models, entries, rules)?,
         None => Models::unchanged(&current.models),
@@ -191,6 +200,12 @@ impl ApplyPlan {
             match step {
                 SettingStep::Save(key, value) => store.set_setting(key.as_str(), value, now)?,
                 SettingStep::Remove(key) => store.unset_setting(key.as_str()).map(drop)?,
+            }
+        }
+        for step in &self.tags {
+            match step {
+                Step::Add(new) | Step::Change(_, new) => store.save_tag(new, now)?,
+                Step::Remove(old) => store.remove_tag(&old.name).map(drop)?,
             }
         }
         for step in &self.schedules {

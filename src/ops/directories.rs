@@ -85,8 +85,9 @@ fn is_below(path: &Path, folder: &Path) -> bool {
 
 /// Ignores the case of letters where file systems usually do.
 fn fold(path: &Path) -> PathBuf {
-    match cfg!(any(windows, target_os = "macos")) {
-        true => path.to_string_lossy().to_lowercase().into(),
-        false => path.to_path_buf(),
+    if cfg!(any(windows, target_os = "macos")) {
+        path.to_string_lossy().to_lowercase().into()
+    } else {
+        path.to_path_buf()
     }
 }

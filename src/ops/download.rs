@@ -14,7 +14,7 @@ use super::sync::{CacheChoice, Checked, SyncEvent, SyncRequest, Target, check_al
 use crate::cache::LinkChoice;
 use crate::domain::adopt::AdoptedFiles;
 use crate::domain::alert::RunFacts;
-use crate::domain::hold::Loss;
+use crate::domain::hold::Hold;
 use crate::domain::model::Priority;
 use crate::domain::outcome::Trigger;
 use crate::domain::plan::Totals;
@@ -31,8 +31,8 @@ pub struct DryRun {
     pub commit: String,
     pub files: Vec<(String, u64, u64)>,
     pub totals: Totals,
-    /// The newer commit that is held because it looks like data loss.
-    pub held: Option<Loss>,
+    /// The newer commit that is held, and why.
+    pub held: Option<Hold>,
 }
 
 /// Returns the cache and the kinds of links that may be used in it.
@@ -125,9 +125,10 @@ fn describe(target: &Target, checked: Checked) -> DryRun {
             (commit, Vec::new(), totals)
         }
         Checked::Held { commit, .. } => (commit, Vec::new(), Default::default()),
-        Checked::Suspicious { loss, .. } => {
-            let commit = loss.published.0.clone();
-            held = Some(*loss);
+        Checked::Waiting { hold, .. } => {
+            let commit = hold.published.clone();
+            let commit = commit.unwrap_or_else(|| hold.commit.clone());
+            held = Some(hold);
             (commit, Vec::new(), Default::default())
         }
         Checked::Planned(planned) => {

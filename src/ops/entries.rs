@@ -13,6 +13,7 @@ use crate::domain::model::{Destination, EntryName, ModelSpec};
 use crate::domain::repo_arg::RepoArg;
 use crate::domain::schedule::{CADENCE_KEYS, Cadence, CadenceKind, SELECTION_KEYS, ScheduleSpec};
 use crate::domain::settings::{SettingError, SettingKey, ValueKind};
+use crate::domain::tag::TagSpec;
 use crate::sys::paths;
 
 /// Values of this machine that complete a file.
@@ -29,6 +30,7 @@ pub struct Surroundings {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wanted {
     pub settings: Option<Vec<Entry<(SettingKey, String)>>>,
+    pub tags: Option<Vec<Entry<TagSpec>>>,
     pub models: Option<Vec<Entry<ModelSpec>>>,
     pub schedules: Option<Vec<Entry<ScheduleSpec>>>,
 }
@@ -81,7 +83,8 @@ impl Objection {
 
 pub(super) type Result<T> = std::result::Result<T, Objection>;
 
-const SECTIONS: &[&str] = &["version", "config", "models", "schedules"];
+const SECTIONS: &[&str] = &["version", "config", "tags", "models", "schedules"];
+
 impl Wanted {
     /// Reads the whole file and checks each entry by itself.
     pub fn read(root: &Node, around: &Surroundings) -> Result<Self> {
@@ -110,6 +113,7 @@ impl Wanted {
         let settings = settings.map(|list| expand_paths(list, &around));
         Ok(Self {
             settings: settings.transpose()?,
+            tags: file.entries("tags", |item| read_tag(item, &around))?,
             models: file.entries("models", |item| read_model(item, &around))?,
             schedules: file.entries("schedules", |item| read_schedule(item, &around))?,
         })
@@ -182,6 +186,16 @@ fn expand_paths(
     Ok(settings)
 }
 
+fn read_tag(item: EntryItem<'_>, around: &Surroundings) -> Result<Entry<TagSpec>> {
+    let fields = item.entity::<TagSpec>("a tag")?;
+    let name = fields
+        .parsed("name")?
+        .ok_or_else(|| fields.missing("name"))?;
+    let mut tag = TagSpec::new(name);
+    read_fields(&fields, &mut tag, around)?;
+    Ok(Entry::new(tag, item.place))
+}
+
 fn read_model(item: EntryItem<'_>, around: &Surroundings) -> Result<Entry<ModelSpec>> {
     let fields = item.entity::<ModelSpec>("a model")?;
     let repo = fields.required("repo")?;
@@ -202,6 +216,12 @@ fn read_model(item: EntryItem<'_>, around: &Surroundings) -> Result<Entry<ModelS
         let place = revision.as_ref().unwrap_or(&repo);
         place.refuse(format!("`repo` names another revision: `{own}`"))
     })?;
+    if let Some(why) = model.contradiction() {
+        return Err(item.refuse(format!(
+            "the model `{}` contradicts itself: {why}",
+            model.name
+        )));
+    }
     Ok(Entry::new(model, item.place))
 }
 

@@ -42,6 +42,7 @@ pub fn export(current: &Current) -> Result<(Node, Vec<String>)> {
         };
         settings.push((key.to_string(), node));
     }
+    let tags = current.tags.iter().map(entry);
     let models = current.models.iter().map(|model| entry(&model.spec));
     let schedules = current
         .schedules
@@ -50,6 +51,7 @@ pub fn export(current: &Current) -> Result<(Node, Vec<String>)> {
     let sections = [
         ("version", Node::Number(1)),
         ("config", Node::Map(settings)),
+        ("tags", Node::List(tags.collect())),
         ("models", Node::List(models.collect())),
         ("schedules", Node::List(schedules.collect())),
     ];

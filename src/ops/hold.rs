@@ -1,8 +1,9 @@
-//! The approval of updates that are held because they look like data loss.
+//! The approval of held updates.
 
 use anyhow::Result;
 use thiserror::Error;
 
+use crate::domain::hold::Decision;
 use crate::domain::model::{EntryName, ModelId};
 use crate::domain::repo::CommitSha;
 use crate::domain::run::{Event, EventKind};
@@ -26,19 +27,18 @@ pub fn accept(store: &Store, id: ModelId, beginning: &str, now: Timestamp) -> Re
         let Some(model) = store.model_by_id(id)? else {
             return Ok(());
         };
-        let mut state = model.state.clone();
-        let Some(update) = &mut state.held_update else {
+        let Some(update) = model.state.held_update else {
             return Ok(());
         };
-        let held = update.commit.clone();
+        let held = update.commit;
         if !held.as_str().starts_with(beginning) {
             let model = model.spec.name;
             return Err(OtherUpdate { model, held }.into());
         }
-        if std::mem::replace(&mut update.is_accepted, true) {
+        if update.decision == Decision::Approved {
             return Ok(());
         }
-        store.save_model_state(id, &state)?;
+        store.decide_update(id, &held, Decision::Approved, None, now)?;
         store.record_event(&Event {
             at: now,
             kind: EventKind::Released,

@@ -89,9 +89,10 @@ fn http_settings(host: &Host, settings: &Settings) -> Result<HttpSettings> {
         connections: settings.connections(),
         // The variable of the official client overrides the default, and hfdl's own
         // setting overrides the variable.
-        read_timeout: match is_default {
-            true => read.read_timeout,
-            false => stall_after,
+        read_timeout: if is_default {
+            read.read_timeout
+        } else {
+            stall_after
         },
         ..read
     })

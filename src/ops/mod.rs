@@ -5,6 +5,7 @@ pub mod allowances;
 pub mod apply;
 mod apply_models;
 mod apply_schedules;
+mod apply_tags;
 pub mod cancellable;
 pub mod dead_ends;
 pub mod deadline_thread;

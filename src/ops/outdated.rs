@@ -54,9 +54,10 @@ fn answer(model: Model, found: Option<Result<CommitSha>>) -> UpstreamAnswer {
         Some(Ok(commit)) => (stand(published, &commit), Some(commit), None),
         Some(Err(err)) => {
             let is_gone = err.downcast_ref().is_some_and(HubError::is_gone);
-            let standing = match is_gone && published.is_some() {
-                true => UpstreamStanding::Orphaned,
-                false => UpstreamStanding::CouldNotCheck,
+            let standing = if is_gone && published.is_some() {
+                UpstreamStanding::Orphaned
+            } else {
+                UpstreamStanding::CouldNotCheck
             };
             (standing, None, Some(err))
         }

@@ -181,9 +181,10 @@ pub fn note_claims<'r>(
                     && record.snapshots.is_empty()
                     && record.begun.is_empty())
             };
-            match wanted.is_empty() && has_nothing()? {
-                true => home.remove_all(),
-                false => home.write_claims(&wanted),
+            if wanted.is_empty() && has_nothing()? {
+                home.remove_all()
+            } else {
+                home.write_claims(&wanted)
             }
         };
         tell(repo, noted());

@@ -312,9 +312,10 @@ fn amount<'a>(
 ) -> PublishedContent {
     let (mut n_there, mut n_missing) = (0_usize, 0_usize);
     for path in paths {
-        match is_there(path) {
-            true => n_there += 1,
-            false => n_missing += 1,
+        if is_there(path) {
+            n_there += 1
+        } else {
+            n_missing += 1
         }
     }
     match (n_there, n_missing) {

@@ -59,6 +59,8 @@ pub const MIGRATIONS: &[Migration] = &[
         then: |connection, _| allow_several_selections(connection),
     },
     Migration::of_sql(include_str!("schema/0013.sql")),
+    Migration::of_sql(include_str!("schema/0014.sql")),
+    Migration::of_sql(include_str!("schema/0023.sql")),
     Migration::of_sql(include_str!("schema/0021.sql")),
 ];
 

@@ -6,10 +6,11 @@ use rusqlite::{Row, ToSql, named_params, params};
 
 use super::error::{Result, StoreError};
 use super::open::Store;
+use super::tags::{RuleColumns, read_rules};
 use super::value::{Columns, destination_text, integer, seconds};
 use super::wire;
 use crate::domain::filter::Filter;
-use crate::domain::hold::HeldUpdate;
+use crate::domain::hold::{HeldUpdate, Pin};
 use crate::domain::login::TokenName;
 use crate::domain::model::{EntryName, Model, ModelId, ModelSpec, ModelState, Tag};
 use crate::domain::outcome::UpstreamState;
@@ -26,8 +27,10 @@ pub struct ModelFilter {
 }
 
 const SELECT: &str = "SELECT models.*,
-    (SELECT json_group_array(tag) FROM model_tags WHERE model_id = models.id) AS tags
-    FROM models ";
+    (SELECT json_group_array(tag) FROM model_tags WHERE model_id = models.id) AS tags,
+    findings, decision, first_seen_at
+    FROM models
+    LEFT JOIN updates ON model_id = models.id AND updates.commit_sha = models.update_commit ";
 
 impl Store {
     /// Registers a model.
@@ -53,8 +56,8 @@ impl Store {
         let values = named_params! {
             "held_commit": state.held_commit.as_ref().map(|commit| commit.as_str()),
             "update_commit": update.map(|update| update.commit.as_str()),
-            "update_reason": update.map(|update| update.reason.as_str()),
-            "update_accepted": update.is_some_and(|update| update.is_accepted),
+            "pinned_commit": state.pinned.as_ref().map(|pin| pin.commit.as_str()),
+            "pinned_by": state.pinned.as_ref().map(|pin| pin.by.as_str()),
             "published_commit": state.published_commit.as_ref().map(|commit| commit.as_str()),
             "published_at": state.published_at.map(seconds),
             "last_check_at": state.last_check_at.map(seconds),
@@ -67,7 +70,9 @@ impl Store {
             "needs_token": state.needs_token,
             "moved_ref": state.moved_ref.as_ref().map(ToString::to_string),
         };
-        expect_one(self.update("models", id.0, values, "true")?, id)
+        expect_one(self.update("models", id.0, values, "true")?, id)?;
+        let held = update.map(|update| self.save_held_update(id, update, state));
+        held.unwrap_or(Ok(()))
     }
 
     pub fn set_model_enabled(&self, id: ModelId, enabled: bool, now: Timestamp) -> Result<()> {
@@ -141,6 +146,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<ModelId> {
         let now = seconds(now);
+        let rules = RuleColumns::new(&spec.update);
         let values = named_params! {
             "name": spec.name.as_str(),
             "repo_type": spec.repo.kind.as_str(),
@@ -156,6 +162,10 @@ impl Store {
             "views": list_or_null(&spec.views),
             "view_map": list_or_null(&spec.view_map),
             "view_copy": spec.view_copy,
+            "policy": rules.policy,
+            "delay": rules.delay,
+            "follow_tags": rules.follow_tags,
+            "guards": rules.guards,
             "updated_at": now,
         };
         let written = match id {
@@ -271,10 +281,12 @@ fn read_model(row: &Row<'_>) -> rusqlite::Result<Model> {
             views: wire::read_words(row, "views")?,
             view_map: wire::read_words(row, "view_map")?,
             view_copy: row.get("view_copy")?,
+            update: read_rules(row)?,
         },
         state: ModelState {
             held_commit: row.parsed_if_any("held_commit")?,
             held_update: read_held_update(row)?,
+            pinned: read_pin(row)?,
             published_commit: row.parsed_if_any("published_commit")?,
             published_at: row.time_if_any("published_at")?,
             last_check_at: row.time_if_any("last_check_at")?,
@@ -298,7 +310,16 @@ fn read_held_update(row: &Row<'_>) -> rusqlite::Result<Option<HeldUpdate>> {
     };
     Ok(Some(HeldUpdate {
         commit,
-        reason: row.parsed("update_reason")?,
-        is_accepted: row.get("update_accepted")?,
+        findings: wire::read_findings(row)?,
+        decision: row.parsed("decision")?,
+        found_at: row.time("first_seen_at")?,
     }))
+}
+
+fn read_pin(row: &Row<'_>) -> rusqlite::Result<Option<Pin>> {
+    let Some(commit) = row.parsed_if_any("pinned_commit")? else {
+        return Ok(None);
+    };
+    let by = row.parsed("pinned_by")?;
+    Ok(Some(Pin { commit, by }))
 }

@@ -1,19 +1,12 @@
 //! The table `transfers`: the ledger of received bytes, for allowances.
 
-use std::collections::BTreeMap;
-
 use rusqlite::params;
 
 use super::error::Result;
 use super::open::Store;
 use super::value::{Columns, integer, seconds};
 use crate::domain::allowance::{AllowanceScope, latest_kept};
-use crate::domain::model::Tag;
 use crate::domain::time::Timestamp;
-use crate::domain::units::ByteSize;
-
-/// The daily and the monthly limit of a tag.
-pub type TagLimits = (Option<ByteSize>, Option<ByteSize>);
 
 /// Records are kept for the longest period and the days around it.
 const KEPT_SECONDS: i64 = 70 * 86_400;
@@ -92,17 +85,6 @@ impl Store {
             let sql = "DELETE FROM transfers WHERE quarter > ?1 OR quarter < ?2";
             store.execute(sql, [latest, oldest])?;
             Ok(())
-        })
-    }
-
-    /// Returns the limits of all tags that have one.
-    pub fn limits_of_tags(&self) -> Result<BTreeMap<Tag, TagLimits>> {
-        let sql = "SELECT * FROM tag_limits
-            WHERE limit_daily IS NOT NULL OR limit_monthly IS NOT NULL";
-        self.list_readable("tag_limits", sql, [], |row| {
-            let daily = row.count_if_any("limit_daily")?.map(ByteSize);
-            let monthly = row.count_if_any("limit_monthly")?.map(ByteSize);
-            Ok((row.parsed("tag")?, (daily, monthly)))
         })
     }
 }

@@ -9,6 +9,7 @@ use rusqlite::Row;
 use serde::{Deserialize, Serialize};
 
 use super::value::{Columns, unreadable};
+use crate::domain::hold::Finding;
 use crate::domain::origin::{OriginKind, Reused};
 use crate::domain::pause::Pause;
 use crate::domain::repo::Repo;
@@ -65,6 +66,37 @@ pub(super) fn read_pause(text: &str) -> Result<Pause, String> {
         until: form.until.map(time).transpose()?,
         reason: form.reason,
     })
+}
+
+/// The JSON form of a finding.
+#[derive(Deserialize, Serialize)]
+struct FindingForm {
+    reason: String,
+    detail: String,
+}
+
+pub(super) fn render_findings(findings: &[Finding]) -> String {
+    let forms: Vec<_> = findings
+        .iter()
+        .map(|finding| FindingForm {
+            reason: finding.reason.to_string(),
+            detail: finding.detail.clone(),
+        })
+        .collect();
+    serde_json::json!(forms).to_string()
+}
+
+/// Reads the column `findings`.
+pub(super) fn read_findings(row: &Row<'_>) -> rusqlite::Result<Vec<Finding>> {
+    const COLUMN: &str = "findings";
+    let forms: Option<Vec<FindingForm>> =
+        row.converted_if_any(COLUMN, |text: String| serde_json::from_str(&text))?;
+    let findings = forms.unwrap_or_default().into_iter().map(|form| {
+        let reason = form.reason.parse().map_err(|err| unreadable(COLUMN, err))?;
+        let detail = form.detail;
+        Ok(Finding { reason, detail })
+    });
+    findings.collect()
 }
 
 /// The JSON form of an origin; fields of older versions are ignored.

@@ -213,6 +213,48 @@ fn a_schedule_has_allowances_of_its_own_in_its_zone() {
 }
 
 #[test]
+fn the_models_of_a_tag_share_its_allowance() {
+    let env = roomy_world();
+    keep(&env, "acme/a", 5 * MIB);
+    keep(&env, "acme/b", 6 * MIB);
+    keep(&env, "acme/free", 4 * MIB);
+    for model in ["acme/a", "acme/b"] {
+        env.line(&format!("models set {model} --tag llm"))
+            .succeeds();
+    }
+    env.line("schedules add often --every 6h --all").succeeds();
+    env.line("tags set llm --limit-daily 2M --limit-monthly 64M")
+        .succeeds();
+    let ran = env.line("run-due --json");
+    ran.exits(8).silently();
+    let of_tag: u64 = sessions(&ran)[..2].iter().map(|(_, _, bytes)| bytes).sum();
+    assert!(of_tag <= 3 * MIB, "{of_tag}");
+    assert_eq!(
+        outcomes(&ran)[2],
+        ("acme/free".to_owned(), "updated".to_owned())
+    );
+    assert!(
+        error(&ran).contains("for the tag `llm`"),
+        "{}",
+        ran.report()
+    );
+    assert_eq!(allowance(&env)["name"], "llm");
+    // The slot has nothing left but models of the tag, so that ticks start no run.
+    env.hub().forget_requests();
+    env.now("2026-03-01T09:15:00Z")
+        .line("run-due --trigger timer")
+        .exits(8)
+        .silently();
+    assert!(env.hub().requests().is_empty());
+    env.line("download acme/a")
+        .exits(8)
+        .explains("for the tag `llm`");
+    env.line("tags set llm --no-limit-daily --no-limit-monthly")
+        .succeeds();
+    env.line("run-due").succeeds();
+}
+
+#[test]
 fn a_killed_run_never_lets_the_day_exceed_its_allowance() {
     let env = roomy_world();
     keep(&env, "acme/large", 14 * MIB);

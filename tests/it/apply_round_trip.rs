@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use hfdl::domain::filter::Filter;
+use hfdl::domain::hold::HoldReason;
 use hfdl::domain::model::{Destination, EntryName, ModelSpec};
+use hfdl::domain::policy::{Guards, UpdateRules};
 use hfdl::domain::repo::{Repo, RepoType};
 use hfdl::domain::schedule::{
     Cadence, CadenceKind, CatchUp, ScheduleSpec, ScheduleState, Selection, Windows,
 };
 use hfdl::domain::settings::SettingKey;
+use hfdl::domain::tag::TagSpec;
 use hfdl::domain::units::{ByteSize, Seconds};
 use hfdl::domain::view::{ViewKind, ViewSpec};
 use hfdl::ops::apply::{Current, Rules, plan_apply};
@@ -74,6 +77,36 @@ fn pattern() -> impl Strategy<Value = String> {
     ]
 }
 
+fn rules() -> impl Strategy<Value = UpdateRules> {
+    let guards = HoldReason::ALL.to_vec();
+    let n_guards = guards.len();
+    (
+        prop::option::of(select(vec!["follow", "approve", "pin"])),
+        prop::option::of((0..100_000u64).prop_map(Seconds)),
+        prop::option::of(select(vec!["v*", "1.0", "true", "*: x"])),
+        prop::option::of(subsequence(guards, 0..=n_guards)),
+    )
+        .prop_map(|(policy, delay, pattern, guards)| UpdateRules {
+            policy: policy.map(|text| text.parse().unwrap()),
+            delay,
+            follow_tags: pattern.map(|text| text.parse().unwrap()),
+            guards: guards.map(|guards| Guards(guards.into_iter().collect())),
+        })
+}
+
+fn tag_specs() -> impl Strategy<Value = Vec<TagSpec>> {
+    let specs = prop::collection::btree_map(word(), rules(), 0..3);
+    specs.prop_map(|specs| {
+        let spec = |(name, update): (String, UpdateRules)| TagSpec {
+            limit_daily: update.delay.map(|delay| ByteSize((1 << 20) + delay.get())),
+            limit_monthly: update.policy.as_ref().map(|_| ByteSize(1 << 30)),
+            name: name.parse().unwrap(),
+            update,
+        };
+        specs.into_iter().map(spec).collect()
+    })
+}
+
 fn model(index: usize) -> impl Strategy<Value = ModelSpec> {
     let patterns = || prop::collection::vec(pattern(), 0..4);
     let places = vec![
@@ -105,12 +138,14 @@ fn model(index: usize) -> impl Strategy<Value = ModelSpec> {
             tags(),
             prop::option::of(select(vec!["work", "Büro: null", "7", "~"])),
         ),
+        rules(),
     )
         .prop_map(
             move |(
                 (word, kind, id),
                 (revision, include, exclude, place),
                 (priority, keep_revisions, enabled, tags, token_name),
+                update,
             )| {
                 // Unlike any other of the set, by name and by copy.
                 let repo = Repo::new(kind, format!("{id}{index}").parse().unwrap());
@@ -136,6 +171,7 @@ fn model(index: usize) -> impl Strategy<Value = ModelSpec> {
                     views: views_below(place),
                     view_map: ["a.safetensors=vae/true: x".parse().unwrap()].into(),
                     view_copy: enabled,
+                    update,
                 }
             },
         )
@@ -292,6 +328,7 @@ proptest! {
     fn applying_an_export_changes_nothing_here_and_makes_the_same_elsewhere(
         (models, schedules) in entries(),
         settings in settings(),
+        tags in tag_specs(),
     ) {
         let rules = Rules {
             prune: true,
@@ -306,6 +343,9 @@ proptest! {
         }
         for spec in &schedules {
             store.insert_schedule(spec, &ScheduleState::new(now()), now()).unwrap();
+        }
+        for tag in &tags {
+            store.save_tag(tag, now()).unwrap();
         }
         for (key, value) in &settings {
             store.set_setting(key.as_str(), value, now()).unwrap();

@@ -111,6 +111,7 @@ schedules:
 version: 1
 config:
   download.limit_rate: off
+tags: []
 models:
 - repo: org/name
   name: mine

@@ -14,10 +14,13 @@ use super::cli_pictures::all_commands;
 use crate::support::env::TestEnv;
 
 const MODEL: &str = "name:text repo:text repo_type:text repo_id:text revision:text include:list? \
-    exclude:list to:text tags:list priority:number keep_revisions:number? token_name:text? views:list view_map:list view_copy:flag enabled:flag state:text \
-    upstream_state:text held_commit:text? held_update:object? published_commit:text? published_at:time? \
+    exclude:list to:text tags:list priority:number keep_revisions:number? token_name:text? views:list view_map:list view_copy:flag policy:text? delay:text? follow_tags:text? guards:list? enabled:flag state:text \
+    upstream_state:text held_commit:text? held_update:object? pinned_commit:text? pinned_by:text? published_commit:text? published_at:time? \
     last_check_at:time? last_success_at:time? last_change_at:time? consecutive_failures:number \
     last_outcome:text? last_verify_at:time? last_verify_outcome:text? created_at:time updated_at:time";
+
+const TAG: &str = "name:text policy:text? delay:text? follow_tags:text? guards:list? \
+    limit_daily:text? limit_monthly:text? models:number";
 
 const SCHEDULE: &str = "name:text cadence:text when:text time_zone:text all:flag models:list \
     tags:list windows:list catch_up:text catch_up_within:text? jitter:text limit_rate:text? \
@@ -131,6 +134,10 @@ fn documents() -> Vec<Document> {
             .with("/check", CHECK),
         document("models list", "hfdl.models/1", "models:list").with("/models/0", MODEL),
         document("models set acme/tiny --view dir=shown", "hfdl.model/1", MODEL),
+        document("tags set llm --delay 7d", "hfdl.tag/1", TAG),
+        document("tags show llm", "hfdl.tag/1", &plus(TAG, "model_names:list")),
+        document("tags list", "hfdl.tags/1", "tags:list").with("/tags/0", TAG),
+        document("tags unset llm", "hfdl.change/1", "tags:list"),
         document("views list", "hfdl.views/1", "views:list").with("/views/0", VIEW),
         document(
             "schedules add n --daily 02:30 --all",

@@ -107,6 +107,7 @@ mod store_processes;
 mod store_properties;
 mod store_samples;
 mod support;
+mod tags;
 mod timer_cron_daemon;
 mod timer_crontab;
 mod timer_database;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use hfdl::domain::alert::{Failing, Standing};
-use hfdl::domain::hold::{HeldUpdate, HoldReason};
+use hfdl::domain::hold::{Decision, Finding, HeldUpdate, HoldReason, Pin, PinKind};
 use hfdl::domain::model::{Destination, Model, ModelId, ModelState};
 use hfdl::domain::moved_ref::RefTarget;
 use hfdl::domain::outcome::{
@@ -53,8 +53,16 @@ fn an_edit_changes_what_was_said_and_keeps_what_was_found_out() {
         held_commit: Some(commit('a')),
         held_update: Some(HeldUpdate {
             commit: commit('c'),
-            reason: HoldReason::FewBytes,
-            is_accepted: true,
+            findings: vec![Finding {
+                reason: HoldReason::FewBytes,
+                detail: "few".to_owned(),
+            }],
+            decision: Decision::Approved,
+            found_at: at(2),
+        }),
+        pinned: Some(Pin {
+            commit: commit('d'),
+            by: PinKind::Lock,
         }),
         published_commit: Some(commit('b')),
         published_at: Some(at(2)),

@@ -314,14 +314,16 @@ fn a_step_that_breaks_references_is_not_committed() {
     assert_eq!(pragma(&home.sql(), "user_version"), "1");
 }
 
-/// Adds rows as the versions up to one wrote them.
-fn add_rows(connection: &Connection, up_to: usize) {
-    for version in 1..=up_to {
+/// Makes a database of a version, with rows as that version and those before wrote
+/// them.
+fn make_with_rows(home: &Home, last: usize) {
+    for version in 1..=last {
+        drop(migrate(home, &MIGRATIONS[..version]).unwrap());
         let rows = format!("tests/it/store_rows/v{version}.sql");
         let rows = Path::new(env!("CARGO_MANIFEST_DIR")).join(rows);
         let rows = fs::read_to_string(&rows)
             .unwrap_or_else(|err| panic!("each released version needs rows: {rows:?}: {err}"));
-        connection.execute_batch(&rows).unwrap();
+        home.sql().execute_batch(&rows).unwrap();
     }
 }
 
@@ -340,8 +342,7 @@ fn every_released_schema_migrates_to_todays() {
     };
     for released in 1..=MIGRATIONS.len() {
         let home = Home::new();
-        drop(migrate(&home, &MIGRATIONS[..released]).unwrap());
-        add_rows(&home.sql(), released);
+        make_with_rows(&home, released);
 
         let store = home.open();
         assert_eq!(schema(&home), schema(&fresh), "from version {released}");
@@ -384,9 +385,8 @@ fn every_released_schema_migrates_to_todays() {
 #[test]
 fn after_version_11_every_connection_takes_words_of_later_versions() {
     let home = Home::new();
-    drop(migrate(&home, &MIGRATIONS[..10]).unwrap());
+    make_with_rows(&home, 10);
     let sql = home.sql();
-    add_rows(&sql, 10);
     let objects = |kind: &str| -> Vec<(String, String)> {
         let query = "SELECT name, coalesce(sql, '') FROM sqlite_schema
             WHERE type = ?1 AND tbl_name <> 'models' ORDER BY name";
@@ -446,9 +446,8 @@ fn after_version_11_every_connection_takes_words_of_later_versions() {
 #[test]
 fn version_12_lets_a_revision_have_several_models_and_shortens_old_patterns() {
     let home = Home::new();
-    drop(migrate(&home, &MIGRATIONS[..11]).unwrap());
+    make_with_rows(&home, 11);
     let sql = home.sql();
-    add_rows(&sql, 11);
     let old = r#"["[Qq]4_0.gguf","[Qq]4_0-?????-of-?????.gguf","[Qq]4_0/*.gguf","*[-._/][Qq]4_0.gguf",
         "*[-._/][Qq]4_0-?????-of-?????.gguf","*[-._/][Qq]4_0/*.gguf","*.json","*.md","*.txt","*.jinja",
         "*.yaml","*.yml","LICENSE*",".gitattributes","*.pdf"]"#;
@@ -478,8 +477,7 @@ fn version_12_lets_a_revision_have_several_models_and_shortens_old_patterns() {
 #[test]
 fn version_11_cut_short_leaves_the_schema_of_version_10() {
     let home = Home::new();
-    drop(migrate(&home, &MIGRATIONS[..10]).unwrap());
-    add_rows(&home.sql(), 10);
+    make_with_rows(&home, 10);
     let schema = |home: &Home| -> String {
         let all = "SELECT group_concat(sql) FROM sqlite_schema";
         home.sql().query_row(all, [], |row| row.get(0)).unwrap()
@@ -564,11 +562,12 @@ fn places_are_kept_and_a_row_that_cannot_be_read_is_passed_over() {
 #[test]
 fn the_file_itself_refuses_values_of_the_wrong_form() {
     let home = Home::new();
-    drop(home.open());
+    make_with_rows(&home, MIGRATIONS.len());
     let sql = home.sql();
-    add_rows(&sql, MIGRATIONS.len());
     for (table, column) in [
         ("models", "update_commit"),
+        ("models", "pinned_commit"),
+        ("updates", "old_commit"),
         ("sessions", "state"),
         ("blobs", "content_id"),
         ("bad_files", "content_id"),
@@ -584,8 +583,7 @@ fn the_file_itself_refuses_values_of_the_wrong_form() {
     for update in [
         "UPDATE models SET enabled = 2",
         "UPDATE models SET priority = 101",
-        "UPDATE models SET update_reason = NULL",
-        "UPDATE models SET update_accepted = 2",
+        "UPDATE models SET pinned_by = NULL",
         "UPDATE models SET view_copy = 2",
         "UPDATE views SET is_conflict = 2",
         "UPDATE view_files SET size = -1",

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 
 use hfdl::domain::content::ContentId;
 use hfdl::domain::filter::Filter;
+use hfdl::domain::hold::HoldReason;
 use hfdl::domain::model::{Destination, EntryName, ModelSpec, Priority};
 use hfdl::domain::origin::{OriginKind, Reused};
 use hfdl::domain::outcome::{ErrorKind, Outcome, RunOutcome, Trigger};
+use hfdl::domain::policy::{Guards, UpdateRules};
 use hfdl::domain::proof::ProofStamp;
 use hfdl::domain::repo::{Repo, RepoType, Revision};
 use hfdl::domain::run::{RunCommand, RunEnd, RunId, RunProcess, RunStart};
@@ -96,6 +98,7 @@ pub fn model(text: &str) -> ModelSpec {
         views: BTreeSet::new(),
         view_map: BTreeSet::new(),
         view_copy: false,
+        update: UpdateRules::default(),
     }
 }
 
@@ -121,6 +124,12 @@ pub fn rich_model(text: &str) -> ModelSpec {
         views: ["dir=/srv/a, \"b\"".parse().unwrap()].into(),
         view_map: ["a.bin=vae/ünï.bin".parse().unwrap()].into(),
         view_copy: true,
+        update: UpdateRules {
+            policy: "pin@0123abc".parse().ok(),
+            delay: Some(Seconds(604_800)),
+            follow_tags: "v*".parse().ok(),
+            guards: Some(Guards([HoldReason::NoFiles].into())),
+        },
         ..model(text)
     }
 }

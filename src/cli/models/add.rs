@@ -112,7 +112,20 @@ impl AddModel {
                 ))
                 .next("leave one of them out")
         })?;
+        refuse_contradiction(&model)?;
         Ok(model)
+    }
+}
+
+/// Refuses a model whose fields contradict each other.
+pub(super) fn refuse_contradiction(spec: &ModelSpec) -> Result<()> {
+    match spec.contradiction() {
+        Some(why) => Err(
+            Complaint::usage(format!("`{}` contradicts itself", spec.name))
+                .cause(why)
+                .into(),
+        ),
+        None => Ok(()),
     }
 }
 

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 
-use super::add::note_claims;
+use super::add::{note_claims, refuse_contradiction};
 use super::find::find;
 use crate::cli::context::Context;
 use crate::cli::explain::Complaint;
@@ -43,6 +43,7 @@ impl SetModel {
         let settings = context.settings(Some(&store))?;
         let mut spec = model.spec.clone();
         self.flags.read_into(context, &settings, &mut spec)?;
+        refuse_contradiction(&spec)?;
         ops::models::refuse_shared_directory(&store, &spec, Some(model.id))?;
         let state = model.state.after_edit(&model.spec, &spec);
         store.transaction(|store| -> Result<()> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::find::find;
 use crate::cli::context::Context;
 use crate::cli::fields;
-use crate::domain::hold::HeldUpdate;
+use crate::domain::hold::{Decision, HeldUpdate};
 use crate::domain::model::{EntryName, Model};
 use crate::domain::outcome::Outcome;
 use crate::domain::repo::CommitSha;
@@ -182,7 +182,11 @@ fn held_update(update: Option<&HeldUpdate>) -> String {
     let Some(update) = update else {
         return text::NOTHING.to_owned();
     };
-    let (commit, reason) = (update.commit.short(), update.reason);
-    let accepted = if update.is_accepted { ", accepted" } else { "" };
-    format!("{commit} ({reason}){accepted}")
+    let (commit, reasons) = (update.commit.short(), update.reasons());
+    let decision = match update.decision {
+        Decision::Waiting => "",
+        Decision::Approved => ", approved",
+        Decision::Rejected => ", rejected",
+    };
+    format!("{commit} ({reasons}){decision}")
 }

@@ -216,7 +216,7 @@ fn thirty_nights_are_forecast_within_the_stated_error() {
 }
 
 #[test]
-fn what_is_not_whole_within_the_horizon_or_has_no_schedule_has_no_forecast() {
+fn a_model_that_is_not_whole_within_the_horizon_has_no_forecast() {
     let mut world = World::new(None, Some(ByteSize(1 << 20)), &[200 * GIB]);
     world.one_night(1e6);
     assert_eq!(world.forecasts(), [None]);

@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::ModelSpec;
-use crate::domain::hold::HeldUpdate;
+use crate::domain::hold::{HeldUpdate, Pin};
 use crate::domain::moved_ref::RefTarget;
 use crate::domain::outcome::{Outcome, UpstreamState, VerifyOutcome, words};
 use crate::domain::repo::{CommitSha, NameError};
@@ -64,8 +64,10 @@ pub type Tag = EntryName;
 pub struct ModelState {
     /// A commit that a rollback holds in place.
     pub held_commit: Option<CommitSha>,
-    /// A newer commit that looks like a loss.
+    /// A newer commit that waits for a person, or that a person decided about.
     pub held_update: Option<HeldUpdate>,
+    /// The commit that the model stays at.
+    pub pinned: Option<Pin>,
     pub published_commit: Option<CommitSha>,
     pub published_at: Option<Timestamp>,
     pub last_check_at: Option<Timestamp>,
@@ -89,6 +91,7 @@ impl Default for ModelState {
         Self {
             held_commit: None,
             held_update: None,
+            pinned: None,
             published_commit: None,
             published_at: None,
             last_check_at: None,
@@ -105,7 +108,7 @@ impl Default for ModelState {
 }
 
 impl ModelState {
-    /// Tells whether a rollback or a suspicious update keeps the model where it is.
+    /// Tells whether a rollback or an update that waits keeps the model where it is.
     pub fn is_held(&self) -> bool {
         let update = self.held_update.as_ref();
         self.held_commit.is_some() || update.is_some_and(HeldUpdate::is_waiting)

@@ -9,6 +9,9 @@ use crate::domain::field::Read::{Before, List, Number, Place, Places, Switch, Te
 use crate::domain::field::{Entity, Field, FieldValue, parsed, set, set_list};
 use crate::domain::filter::Filter;
 use crate::domain::login::TokenName;
+use crate::domain::policy::{
+    HasRules, PolicyChoice, UpdateRules, delay_field, follow_tags_field, guards_field, policy_field,
+};
 use crate::domain::repo::{NameError, Repo, Revision};
 use crate::domain::repo_arg::RepoArg;
 use crate::domain::view::{ViewMapping, ViewSpec};
@@ -74,6 +77,8 @@ pub struct ModelSpec {
     pub view_map: BTreeSet<ViewMapping>,
     /// Whether views may copy where no link is possible.
     pub view_copy: bool,
+    /// Its own rules about updates; others are those of its tags.
+    pub update: UpdateRules,
 }
 
 impl ModelSpec {
@@ -93,6 +98,7 @@ impl ModelSpec {
             views: BTreeSet::new(),
             view_map: BTreeSet::new(),
             view_copy: false,
+            update: UpdateRules::default(),
         }
     }
 
@@ -111,6 +117,27 @@ impl ModelSpec {
             self.filter.include = Some(patterns);
         }
         Ok(())
+    }
+
+    /// Returns the reason why the fields contradict each other, if they do.
+    pub fn contradiction(&self) -> Option<String> {
+        let commit = self.revision.as_commit()?;
+        let pin = self
+            .update
+            .policy
+            .as_ref()
+            .and_then(|it| it.commit.as_ref());
+        if let Some(pattern) = &self.update.follow_tags {
+            return Some(format!(
+                "it follows the tags `{pattern}`, and its revision is a commit, which never moves"
+            ));
+        }
+        let other = pin.filter(|pin| !pin.is_start_of(&commit))?;
+        Some(format!(
+            "it is pinned at {}, and its revision is the commit {}",
+            other.as_str(),
+            commit.short()
+        ))
     }
 
     /// Tells whether two entries mean the same files in the same place; there can be
@@ -132,6 +159,20 @@ impl ModelSpec {
     /// Tells whether two entries follow one ref of the cache.
     pub fn shares_ref(&self, other: &Self) -> bool {
         self.destination == Destination::Cache && self.is_same_revision(other)
+    }
+}
+
+impl HasRules for ModelSpec {
+    fn rules(&self) -> &UpdateRules {
+        &self.update
+    }
+
+    fn rules_mut(&mut self) -> &mut UpdateRules {
+        &mut self.update
+    }
+
+    fn check_policy(_: &PolicyChoice) -> Result<(), String> {
+        Ok(())
     }
 }
 
@@ -187,6 +228,10 @@ const FIELDS: &[ModelField] = &[
     ModelField::new("view_copy", |m| FieldValue::Switch(m.view_copy), Switch(|m, copy| m.view_copy = copy))
         .flag("copy", "", "Let views copy files where no link is possible")
         .no("Let views make links only"),
+    policy_field(),
+    delay_field(),
+    follow_tags_field(),
+    guards_field(),
     ModelField::new("enabled", |m| FieldValue::Switch(m.enabled), Switch(|m, enabled| m.enabled = enabled)),
 ];
 

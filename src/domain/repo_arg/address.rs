@@ -3,6 +3,7 @@
 use percent_encoding::percent_decode_str;
 
 use super::argument::refuse;
+use super::short::parse_short;
 use super::{RepoArg, RepoPart};
 use crate::domain::repo::{NameError, Repo, RepoId, RepoPath, RepoType};
 
@@ -111,6 +112,10 @@ pub(super) fn parse_page(text: &str, rest: &str, endpoint: &str) -> Result<RepoA
         let id = decode(text, first)?.parse()?;
         return Ok(whole_repo(Repo::new(kind, id)));
     };
+    // The name of a quantisation in llama.cpp and ollama: `hf.co/org/name:Q4_K_M`.
+    if second.contains(':') && parts.clone().next().is_none() {
+        return parse_short(text, &format!("{}/{path}", kind.plural()));
+    }
     let id: RepoId = format!("{first}/{second}").parse()?;
     let repo = Repo::new(kind, id);
     let (verb, revision, tail) = (parts.next(), parts.next(), parts.next());

@@ -46,7 +46,7 @@ impl RepoArg {
                 return parse_page(text, text, endpoint);
             }
         }
-        parse_short(text)
+        parse_short(text, text)
     }
 
     /// Applies the type of repository that was given beside the argument; an argument
@@ -223,6 +223,15 @@ mod tests {
     }
 
     #[test]
+    fn a_quantisation_may_stand_behind_the_name_with_its_host() {
+        for text in ["hf.co/org/name:Q4_K_M", "huggingface.co/org/name:Q4_K_M"] {
+            let found = parse(text);
+            assert_eq!(found, parse("org/name:Q4_K_M"), "{text}");
+            assert_eq!(found.quantisation.as_deref(), Some("Q4_K_M"), "{text}");
+        }
+    }
+
+    #[test]
     fn text_without_a_repository_is_refused() {
         for bad in [
             "",
@@ -235,6 +244,8 @@ mod tests {
             "org/name:",
             "org/name:a b",
             "datasets/org/name:Q4_0",
+            "hf.co/datasets/org/name:Q4_0",
+            "hf.co/org/name:",
             "hf://",
             "hf://name",
             "hf://buckets/a/b",

@@ -6,11 +6,11 @@ use crate::domain::quantisation::Quantisation;
 use crate::domain::repo::{NameError, Repo, RepoPath, RepoType};
 
 /// Parses `org/name` with an optional type in front and `@revision` or
-/// `:quantisation` behind.
-pub(super) fn parse_short(text: &str) -> Result<RepoArg, NameError> {
-    let (rest, revision) = match text.split_once('@') {
+/// `:quantisation` behind; `text` is the whole argument, for messages.
+pub(super) fn parse_short(text: &str, short: &str) -> Result<RepoArg, NameError> {
+    let (rest, revision) = match short.split_once('@') {
         Some((rest, revision)) => (rest, Some(revision.parse()?)),
-        None => (text, None),
+        None => (short, None),
     };
     let (rest, quantisation) = match rest.split_once(':') {
         Some((rest, word)) => (rest, Some(parse_quantisation(text, word)?)),

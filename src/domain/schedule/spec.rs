@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Cadence, CadenceKind, RateTable, SpecError, Windows, find_zone};
-use crate::domain::allowance::BLOCK;
+use crate::domain::allowance::parse_limit;
 use crate::domain::field::Read::{Before, List, Number, Switch, Text};
 use crate::domain::field::{Entity, Field, FieldValue, parsed, set, set_list};
 use crate::domain::model::{EntryName, ModelSpec, Priority, Tag};
@@ -189,11 +189,11 @@ const FIELDS: &[ScheduleField] = &[
         .absent("as the setting says")
         .flag("max-transfer", "SIZE", "End a run after this many bytes; the next run continues")
         .no("Follow the setting run.max_transfer again"),
-    ScheduleField::new("limit_daily", |s| FieldValue::optional(s.limit_daily), Number(|s, text| set_allowance(&mut s.limit_daily, text)))
+    ScheduleField::new("limit_daily", |s| FieldValue::optional(s.limit_daily), Number(|s, text| { s.limit_daily = parse_limit(text)?; Ok(()) }))
         .absent("off")
         .flag("limit-daily", "SIZE", "Fetch at most so many bytes a day, over all runs of the schedule")
         .no("Have no limit for a day any more"),
-    ScheduleField::new("limit_monthly", |s| FieldValue::optional(s.limit_monthly), Number(|s, text| set_allowance(&mut s.limit_monthly, text)))
+    ScheduleField::new("limit_monthly", |s| FieldValue::optional(s.limit_monthly), Number(|s, text| { s.limit_monthly = parse_limit(text)?; Ok(()) }))
         .absent("off")
         .flag("limit-monthly", "SIZE", "Fetch at most so many bytes a month, over all runs of the schedule")
         .no("Have no limit for a month any more"),
@@ -265,15 +265,6 @@ fn set_max_duration(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(
 
 fn set_max_transfer(schedule: &mut ScheduleSpec, text: Option<&str>) -> Result<(), String> {
     schedule.max_transfer = above_zero(parsed(text)?, ByteSize::bytes)?;
-    Ok(())
-}
-
-fn set_allowance(limit: &mut Option<ByteSize>, text: Option<&str>) -> Result<(), String> {
-    let size: Option<ByteSize> = parsed(text)?;
-    if size.is_some_and(|size| size.bytes() < BLOCK) {
-        return Err("it must be at least 1M".to_owned());
-    }
-    *limit = size;
     Ok(())
 }
 

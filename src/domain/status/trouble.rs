@@ -87,7 +87,7 @@ pub(super) fn held_update(model: &ModelStatus) -> Option<Warning> {
     let trouble = trouble.filter(|_| model.last_effect() == Some(Effect::Held));
     let why = match trouble {
         Some(trouble) => trouble.message.clone(),
-        None => format!("{commit} looks like a loss ({})", update.reason),
+        None => format!("{commit} waits for an approval ({})", update.reasons()),
     };
     let message = format!("an update of `{name}` is held: {why}");
     let hint = format!("`hfdl download {name} --accept {commit}` publishes it all the same");

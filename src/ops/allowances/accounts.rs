@@ -1,16 +1,16 @@
 //! The accounts of a run: they count its bytes, and keep within the allowances.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
 
 use super::rules::{in_force, rule_of_home, rules_of_tags};
-use crate::domain::allowance::AllowanceScope;
 use crate::domain::allowance::{
-    Allowance, AllowanceKind, AllowanceRule, BLOCK, counting_time, last_to_renew,
+    Allowance, AllowanceKind, AllowanceRule, AllowanceScope, BLOCK, counting_time, last_to_renew,
 };
-use crate::domain::model::ModelSpec;
+use crate::domain::model::{ModelId, Tag};
 use crate::domain::time::Timestamp;
 use crate::domain::units::ByteSize;
 use crate::download::{LimitGroup, TransferBudget};
@@ -33,6 +33,8 @@ pub struct Accounts {
     /// Allowances are counted and limit nothing.
     ignores_limits: bool,
     rules_of_tags: Vec<AllowanceRule>,
+    /// Empty if no tag has a limit.
+    tags_of_models: BTreeMap<ModelId, Vec<Tag>>,
     accounts: Vec<Account>,
     /// Files are fetched: a run that fetches nothing records nothing.
     is_fetching: bool,
@@ -56,6 +58,9 @@ impl Accounts {
             rules_of_tags: rules_of_tags(store, host, settings)?,
             ..Self::default()
         };
+        if !accounts.rules_of_tags.is_empty() {
+            accounts.tags_of_models = store.tags_of_models()?;
+        }
         let home = accounts.budget(store, rule_of_home(host, settings), host.now())?;
         Ok((accounts, home))
     }
@@ -80,25 +85,20 @@ impl Accounts {
         Ok(budget)
     }
 
-    /// Returns the budgets of the tags of a model.
+    /// Returns the budgets of the tags of a model; none if no tag has a limit.
     pub fn budgets_of_tags(
         &mut self,
         store: &Store,
-        model: &ModelSpec,
+        model: ModelId,
         now: Timestamp,
     ) -> Result<Vec<Arc<TransferBudget>>> {
-        let has = |scope: &AllowanceScope| matches!(scope, AllowanceScope::Tag(tag) if model.tags.contains(tag));
-        let rules = self.rules_of_tags.iter().filter(|rule| has(&rule.scope));
-        let rules: Vec<AllowanceRule> = rules.cloned().collect();
-        rules
-            .into_iter()
-            .map(|rule| self.budget(store, rule, now))
-            .collect()
-    }
-
-    /// Tells whether a tag has a limit.
-    pub fn has_tags(&self) -> bool {
-        !self.rules_of_tags.is_empty()
+        let Some(tags) = self.tags_of_models.get(&model) else {
+            return Ok(Vec::new());
+        };
+        let has = |rule: &&AllowanceRule| matches!(&rule.scope, AllowanceScope::Tag(tag) if tags.contains(tag));
+        let rules: Vec<AllowanceRule> = self.rules_of_tags.iter().filter(has).cloned().collect();
+        let budgets = rules.into_iter();
+        budgets.map(|rule| self.budget(store, rule, now)).collect()
     }
 
     /// Notes that files will be fetched.

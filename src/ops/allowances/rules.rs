@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 use crate::domain::allowance::{Allowance, AllowanceRule, AllowanceScope, Calendar, counting_time};
 use crate::domain::schedule::{Schedule, usable_zone};
 use crate::domain::settings::Settings;
+use crate::domain::tag::TagSpec;
 use crate::domain::time::Timestamp;
 use crate::store::Store;
 use crate::sys::host::Host;
@@ -46,15 +47,16 @@ pub fn rules_of_tags(
     settings: &Settings,
 ) -> Result<Vec<AllowanceRule>> {
     let home = rule_of_home(host, settings);
-    let limits = store.limits_of_tags()?.into_iter();
-    let rule = |(tag, (daily, monthly))| AllowanceRule {
-        name: format!("{tag}"),
-        scope: AllowanceScope::Tag(tag),
-        daily,
-        monthly,
+    let has_limit = |tag: &TagSpec| tag.limit_daily.or(tag.limit_monthly).is_some();
+    let tags = store.tags()?.into_iter().filter(has_limit);
+    let rule = |tag: TagSpec| AllowanceRule {
+        name: tag.name.to_string(),
+        scope: AllowanceScope::Tag(tag.name),
+        daily: tag.limit_daily,
+        monthly: tag.limit_monthly,
         ..home.clone()
     };
-    Ok(limits.map(rule).collect())
+    Ok(tags.map(rule).collect())
 }
 
 /// Returns the allowances of a rule, with the bytes of their present periods.

@@ -181,9 +181,10 @@ pub(super) fn logins(
     let examine = |login: Login| {
         let (name, at) = (&login.name, render_utc(login.expires_at));
         if let Some(warning) = login.warning(now) {
-            let level = match login.has_ended(now) {
-                true => FindingLevel::Fail,
-                false => FindingLevel::Warn,
+            let level = if login.has_ended(now) {
+                FindingLevel::Fail
+            } else {
+                FindingLevel::Warn
             };
             return Finding::new("login", level, warning).next(LOGIN_ADVICE);
         }

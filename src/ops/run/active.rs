@@ -301,17 +301,13 @@ impl<'a> ActiveRun<'a> {
     /// Adds the allowances of a model's tags to the limits of its files.
     fn limits_with_tags(&mut self, limits: &LimitGroup, target: &Target) -> Result<LimitGroup> {
         let Services { store, host, .. } = self.services;
-        let model = target.model.as_ref().filter(|_| self.accounts.has_tags());
-        let Some(model) = model
-            .map(|(id, _)| store.model_by_id(*id))
-            .transpose()?
-            .flatten()
-        else {
-            return Ok(limits.clone());
+        let budgets = match &target.model {
+            Some((id, _)) => self.accounts.budgets_of_tags(store, *id, host.now())?,
+            None => Vec::new(),
         };
-        let budgets = self
-            .accounts
-            .budgets_of_tags(store, &model.spec, host.now())?;
+        if budgets.is_empty() {
+            return Ok(limits.clone());
+        }
         Ok(limits.child(None).with_allowances(budgets))
     }
 

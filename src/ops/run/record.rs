@@ -92,6 +92,8 @@ impl ActiveRun<'_> {
             && state.published_commit != model.state.published_commit
         {
             store.save_revision(model.id, commit, now)?;
+            let old = model.state.published_commit.as_ref();
+            store.save_published_update(model.id, commit, old, now)?;
         }
         let events = events_of(model, &state, result);
         self.save_events(store, Some(model.id), events, now)?;

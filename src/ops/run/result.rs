@@ -38,7 +38,7 @@ fn check_end(result: &SyncResult) -> CheckEnd<'_> {
         trouble: result.failure.as_ref(),
         commit: result.progress.new_commit.as_ref(),
         renamed_to: result.renamed_to.as_deref(),
-        held_update: result.held_update.as_ref(),
+        hold: result.hold.as_ref(),
         is_offline: result.is_offline,
     }
 }

@@ -107,9 +107,10 @@ impl Watched {
                 return false;
             }
             let progress = self.progress.load(Ordering::Relaxed);
-            idle = match progress == seen {
-                true => idle + STEP,
-                false => Duration::ZERO,
+            idle = if progress == seen {
+                idle + STEP
+            } else {
+                Duration::ZERO
             };
             seen = progress;
         }

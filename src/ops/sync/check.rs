@@ -5,21 +5,22 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 
+use super::access::check_access;
 use super::delta::Asker;
 use super::destination::{DestinationWriter, StampedFile, TargetDestination};
+use super::holds::Update;
 use super::local_reads::LocalReads;
-use super::target::{CacheChoice, Target, is_accepted};
+use super::target::{CacheChoice, Target};
 use crate::cache::{Prove, Vanished};
 use crate::domain::adopt::{AdoptedFiles, AdoptedSources};
 use crate::domain::content::ContentId;
-use crate::domain::filter::Filter;
-use crate::domain::hold::{Loss, hold_reason};
+use crate::domain::hold::Hold;
 use crate::domain::plan::{self, Action, LocalFacts, SyncPlan, plan_sync};
 use crate::domain::proof::ProofStamp;
-use crate::domain::repo::{CommitSha, RepoPath};
-use crate::domain::snapshot::{Amount, NothingSelected, RemoteFile, RemoteSnapshot};
+use crate::domain::repo::{CommitSha, RepoPath, Revision};
+use crate::domain::snapshot::{Amount, RemoteFile, RemoteSnapshot};
 use crate::download::has_content;
-use crate::hub::{FileAddress, Gated, HubClient};
+use crate::hub::{Gated, HubClient};
 use crate::ops::adopt::{has_two_names, is_changed};
 use crate::ops::login::HubClients;
 use crate::ops::parallel::{QUESTIONS_AT_ONCE, map_at_once};
@@ -45,11 +46,11 @@ pub enum Checked {
         /// The folder of the older commit.
         path: PathBuf,
     },
-    /// A newer commit that looks like a loss; the published one stays.
-    Suspicious {
-        loss: Box<Loss>,
-        /// The folder of the published commit.
-        path: PathBuf,
+    /// A newer commit that waits for a person; the published one stays.
+    Waiting {
+        hold: Hold,
+        /// The folder of the published commit, and its selected files.
+        published: Option<(PathBuf, Amount)>,
         renamed_to: Option<String>,
     },
     Planned(Box<Planned>),
@@ -172,8 +173,9 @@ pub fn check(
     // Before the request to the Hub: a rollback that holds a model also writes.
     let destination = TargetDestination::new(choice, target)?;
     let hub = &clients.with_token(target.token_name.as_ref())?;
+    let pinned = target.pinned.as_ref().map(Revision::from);
     let info = hub
-        .revision(&target.repo, &target.revision)
+        .revision(&target.repo, pinned.as_ref().unwrap_or(&target.revision))
         .map_err(|error| hub.explain_absence(error, target.needs_token))?;
     let commit = info.commit;
     if let Some(held) = target.held_commit.as_ref().filter(|held| **held != commit) {
@@ -204,10 +206,19 @@ pub fn check(
     check_required(&remote, target)?;
     let filter = target.shared_filter();
     let mut facts = destination.facts(&remote, &filter, old_commit.as_ref(), prove)?;
-    if let Some(loss) = loss(&destination, target, &remote, old_commit.as_ref(), &facts)? {
-        return Ok(Checked::Suspicious {
-            path: destination.readable_at(&loss.published.0),
-            loss: Box::new(loss),
+    let update = Update {
+        target,
+        destination: &destination,
+        remote: &remote,
+        old_commit: old_commit.as_ref(),
+        old_paths: &facts.previous,
+    };
+    if let Some(hold) = update.hold()? {
+        let published = hold.published.as_ref();
+        let published = published.map(|commit| destination.readable_at(commit));
+        return Ok(Checked::Waiting {
+            published: published.map(|path| (path, update.published_amount())),
+            hold,
             renamed_to,
         });
     }
@@ -278,19 +289,6 @@ fn plan(
         is_read_here: true,
         distrusted,
     })
-}
-
-/// Checks that the files to fetch may be downloaded: the listing of a gated repository
-/// is open, and the refusal must come before any byte.
-fn check_access(hub: &HubClient, target: &Target, planned: &Planned) -> Result<()> {
-    let Some(file) = planned.plan.fetches().next() else {
-        return Ok(());
-    };
-    Ok(hub.check_access(&FileAddress {
-        repo: target.repo.clone(),
-        commit: planned.remote.commit.clone(),
-        path: file.file.path.clone(),
-    })?)
 }
 
 /// Adds deltas to the plan of a target.
@@ -393,62 +391,6 @@ fn distrust_files(
         }
     }
     distrusted
-}
-
-/// Decides whether a commit is held because it looks like a loss for the target or for
-/// a sibling; it is an error if nothing was ever selected for the target.
-fn loss(
-    destination: &TargetDestination,
-    target: &Target,
-    remote: &RemoteSnapshot,
-    old_commit: Option<&CommitSha>,
-    facts: &LocalFacts,
-) -> Result<Option<Loss>> {
-    if let Some(old) = old_commit.filter(|old| **old != remote.commit) {
-        let listing = destination.stored_listing(old)?;
-        let loss_of = |filter: &Filter, accepted: Option<&String>| {
-            let published = match &listing {
-                Some(listing) => listing.amount(Some(filter)),
-                None => amount_of_names(&facts.previous, filter),
-            };
-            let found = remote.amount(Some(filter));
-            let reason = hold_reason(published, found);
-            let reason = reason.filter(|_| !is_accepted(accepted, &remote.commit))?;
-            Some(Loss {
-                reason,
-                sibling: None,
-                published: (old.clone(), published),
-                found: (remote.commit.clone(), found),
-            })
-        };
-        if let Some(loss) = loss_of(&target.filter, target.accepted.as_ref()) {
-            return Ok(Some(loss));
-        }
-        let siblings = target.siblings.iter();
-        // A person who accepts the commit has read which model loses files by it.
-        for sibling in siblings.filter(|_| !target.accepts(&remote.commit)) {
-            if let Some(loss) = loss_of(&sibling.filter, sibling.accepted.as_ref()) {
-                let sibling = Some(sibling.name.clone());
-                return Ok(Some(Loss { sibling, ..loss }));
-            }
-        }
-    }
-    let is_empty = remote.selected(&target.filter).is_empty();
-    if is_empty && !target.accepts(&remote.commit) {
-        return Err(NothingSelected::new(&target.repo, remote, &target.filter).into());
-    }
-    Ok(None)
-}
-
-/// Counts the selected files of a commit that another program published, so that their
-/// sizes are unknown.
-fn amount_of_names(paths: &BTreeSet<RepoPath>, filter: &Filter) -> Amount {
-    let names: Vec<&str> = paths.iter().map(RepoPath::as_str).collect();
-    let selection = filter.among(&names);
-    Amount {
-        files: names.iter().filter(|name| selection.has(name)).count() as u64,
-        bytes: 0,
-    }
 }
 
 /// Returns whether a file is on record as bad.

@@ -14,10 +14,9 @@ use super::result::SyncResult;
 use super::syncer::{Syncer, TargetEntry, TargetState};
 use super::target::{CacheChoice, SyncRequest, Target, TargetId};
 use crate::domain::content::ContentId;
-use crate::domain::hold::{HeldUpdate, Loss};
+use crate::domain::hold::Hold;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ErrorKind, Outcome};
-use crate::domain::repo::CommitSha;
 use crate::domain::session::{ByteCounts, FileCounts, SessionProgress, Trouble};
 use crate::domain::snapshot::Amount;
 use crate::ops::diagnose::{is_offline, outcome_of, trouble_of};
@@ -111,7 +110,10 @@ impl Syncer<'_> {
                 renamed_to,
             } => {
                 let path = destination.readable_at(&commit);
-                let progress = all_reused(path, commit.clone(), amount);
+                let progress = SessionProgress {
+                    new_commit: Some(commit.clone()),
+                    ..all_reused(path, amount)
+                };
                 let outcome = match target.is_news(&commit) {
                     // A sibling has fetched the files and moved the ref.
                     true => Outcome::Updated,
@@ -135,17 +137,17 @@ impl Syncer<'_> {
                 let failure = target.held_by.as_ref().map(held_by_sibling);
                 SyncResult::without_files(Outcome::Held, failure, progress)
             }
-            Checked::Suspicious {
-                loss,
-                path,
+            Checked::Waiting {
+                hold,
+                published,
                 renamed_to,
             } => {
-                if target.known_commit.is_some() {
-                    rollback::hold(&self.cache, target, &loss.published.0);
+                if let (Some(_), Some(commit)) = (&target.known_commit, &hold.published) {
+                    rollback::hold(&self.cache, target, commit);
                 }
                 SyncResult {
                     renamed_to,
-                    ..hold_update(target, &loss, path)
+                    ..hold_update(target, hold, published)
                 }
             }
         };
@@ -256,7 +258,7 @@ impl Checker {
 }
 
 /// Describes a session for which nothing had to be done.
-fn all_reused(path: PathBuf, commit: CommitSha, amount: Amount) -> SessionProgress {
+fn all_reused(path: PathBuf, amount: Amount) -> SessionProgress {
     SessionProgress {
         path: Some(path),
         files: FileCounts {
@@ -269,7 +271,6 @@ fn all_reused(path: PathBuf, commit: CommitSha, amount: Amount) -> SessionProgre
             reused: amount.bytes,
             ..ByteCounts::default()
         },
-        new_commit: Some(commit),
         ..SessionProgress::default()
     }
 }
@@ -285,24 +286,31 @@ fn held_by_sibling(name: &EntryName) -> Trouble {
     }
 }
 
-/// Ends a target whose newest commit waits for a person.
-fn hold_update(target: &Target, loss: &Loss, path: PathBuf) -> SyncResult {
-    let (commit, published) = (&loss.found.0, &loss.published.1);
+/// Ends a target whose newest commit waits for a person. `published` is the folder of
+/// the published commit with its selected files.
+fn hold_update(target: &Target, hold: Hold, published: Option<(PathBuf, Amount)>) -> SyncResult {
     let label = target.label();
-    let failure = Trouble {
-        kind: ErrorKind::Hub,
-        message: loss.message(),
-        hint: Some(loss.hint(&label)),
+    let failure = trouble_of_hold(&label, &hold);
+    let commit = Some(hold.commit.clone());
+    let progress = published.map(|(path, amount)| all_reused(path, amount));
+    let progress = SessionProgress {
+        new_commit: commit,
+        ..progress.unwrap_or_default()
     };
-    log::info!("`{label}` is held: {}", failure.message);
-    let progress = all_reused(path, commit.clone(), *published);
     SyncResult {
-        held_update: Some(HeldUpdate {
-            commit: commit.clone(),
-            reason: loss.reason,
-            is_accepted: false,
-        }),
+        hold: Some(hold),
         ..SyncResult::without_files(Outcome::Held, Some(failure), progress)
+    }
+}
+
+/// Describes and logs a hold.
+pub(super) fn trouble_of_hold(label: &str, hold: &Hold) -> Trouble {
+    let message = hold.message();
+    log::info!("`{label}` is held: {message}");
+    Trouble {
+        kind: ErrorKind::Hub,
+        message,
+        hint: Some(hold.hint(label)),
     }
 }
 

@@ -178,9 +178,12 @@ impl Asker<'_> {
         terms: &[Term],
         bad: &Path,
     ) -> Option<(Old, RangeSet)> {
-        let mut on_read = |_| match (self.goes_on)() {
-            true => ControlFlow::Continue(()),
-            false => ControlFlow::Break(()),
+        let mut on_read = |_| {
+            if (self.goes_on)() {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
         };
         let proven = open::read_through_links(bad)
             .and_then(|bad| verify_terms(&bad, hash, terms, &mut on_read));

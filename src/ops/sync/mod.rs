@@ -15,6 +15,7 @@
 //! commit is whole for the target and for its siblings. Deliberately absent: sessions and
 //! schedules, which belong to the callers.
 
+mod access;
 mod check;
 mod checking;
 mod delta;
@@ -22,6 +23,7 @@ mod destination;
 mod either_source;
 mod fetching;
 mod file_fetch;
+mod holds;
 mod importing;
 mod local_reads;
 mod official_lock;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::target::TargetId;
-use crate::domain::hold::HeldUpdate;
+use crate::domain::hold::Hold;
 use crate::domain::outcome::{Outcome, VerifyOutcome};
 use crate::domain::session::{SessionFile, SessionProgress, Trouble};
 use crate::sys::stop::StopReason;
@@ -76,8 +76,8 @@ pub struct SyncResult {
     pub stopped: Option<StopReason>,
     /// The Hub's present name of the repository, when it was renamed.
     pub renamed_to: Option<String>,
-    /// The commit that is held because it looks like a loss.
-    pub held_update: Option<HeldUpdate>,
+    /// The newer commit that is held, and why.
+    pub hold: Option<Hold>,
     /// This machine had no network at all.
     pub is_offline: bool,
     /// Messages about deltas that gave wrong bytes.
@@ -101,7 +101,7 @@ impl SyncResult {
             moved: Vec::new(),
             stopped: None,
             renamed_to: None,
-            held_update: None,
+            hold: None,
             is_offline: false,
             abandoned_deltas: Vec::new(),
         }

@@ -49,9 +49,11 @@ pub struct Target {
     pub needs_token: bool,
     /// A rollback of the model or of a sibling holds this commit in place.
     pub held_commit: Option<CommitSha>,
+    /// The commit to synchronise instead of that of the revision.
+    pub pinned: Option<CommitSha>,
     /// The other model whose rollback holds the commit.
     pub held_by: Option<EntryName>,
-    /// A commit, or the beginning of one, that is published even if it looks like a loss.
+    /// A commit, or the beginning of one, that is published whatever is found about it.
     pub accepted: Option<String>,
     /// Fetch files again that are there already.
     pub force: bool,
@@ -63,7 +65,7 @@ impl From<&Model> for Target {
     fn from(model: &Model) -> Self {
         let (spec, state) = (&model.spec, &model.state);
         let accepted = state.held_update.as_ref();
-        let accepted = accepted.filter(|update| update.is_accepted);
+        let accepted = accepted.filter(|update| update.is_approved());
         Self {
             model: Some((model.id, spec.name.clone())),
             repo: spec.repo.clone(),
@@ -76,6 +78,7 @@ impl From<&Model> for Target {
             known_commit: state.published_commit.clone(),
             needs_token: state.needs_token,
             held_commit: state.held_commit.clone(),
+            pinned: state.pinned.as_ref().map(|pin| pin.commit.clone()),
             held_by: None,
             accepted: accepted.map(|update| update.commit.to_string()),
             force: false,
@@ -99,6 +102,7 @@ impl Target {
             known_commit: None,
             needs_token: false,
             held_commit: None,
+            pinned: None,
             held_by: None,
             accepted: None,
             force: false,
@@ -156,9 +160,9 @@ impl Target {
         }
     }
 
-    /// Tells whether a person has accepted this very commit.
+    /// Tells whether a person has accepted or pinned this very commit.
     pub(super) fn accepts(&self, commit: &CommitSha) -> bool {
-        is_accepted(self.accepted.as_ref(), commit)
+        self.pinned.as_ref() == Some(commit) || is_accepted(self.accepted.as_ref(), commit)
     }
 
     /// Returns the name of the target in messages.

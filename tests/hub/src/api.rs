@@ -184,7 +184,10 @@ impl ApiCall<'_> {
             let named = self.repo.refs.iter();
             named
                 .filter_map(|(full, sha)| full.strip_prefix(prefix).map(|name| (full, name, sha)))
-                .map(|(full, name, sha)| json!({"name": name, "ref": full, "targetCommit": sha}))
+                .map(|(full, name, sha)| {
+                    let target = self.repo.tag_objects.get(full).unwrap_or(sha);
+                    json!({"name": name, "ref": full, "targetCommit": target})
+                })
                 .collect()
         };
         let mut body = json!({
@@ -212,7 +215,9 @@ impl ApiCall<'_> {
         };
         let (page, size) = (
             number("p").unwrap_or(0),
-            number("limit").unwrap_or(50).max(1),
+            number("limit")
+                .unwrap_or(self.settings.page_size.min(50))
+                .max(1),
         );
         let total = list.len();
         let shown: Vec<Value> = list.into_iter().skip(page * size).take(size).collect();

@@ -37,6 +37,7 @@ impl Repo {
             revision: full_ref(revision),
             parent: self.head(revision),
             title: "Update".to_owned(),
+            date: None,
             files: files.flatten().unwrap_or_default(),
             raw_entries: Vec::new(),
         }
@@ -45,6 +46,14 @@ impl Repo {
     /// Adds a tag to a commit.
     pub fn tag(&self, name: &str, commit: &str) -> &Self {
         self.point(&format!("refs/tags/{name}"), commit)
+    }
+
+    /// Adds an annotated tag: the list of refs names its tag object instead of the commit.
+    pub fn annotated_tag(&self, name: &str, commit: &str) -> &Self {
+        let full = format!("refs/tags/{name}");
+        let object = sha1_hex(format!("tag {name} {commit}").as_bytes());
+        self.write(|repo| repo.tag_objects.insert(full, object));
+        self.tag(name, commit)
     }
 
     /// Points a branch or any full ref (`refs/...`) to a commit: a force-push, or a rollback.
@@ -128,6 +137,7 @@ pub struct CommitDraft {
     revision: String,
     parent: Option<String>,
     title: String,
+    date: Option<String>,
     files: BTreeMap<String, FileEntry>,
     raw_entries: Vec<Value>,
 }
@@ -153,6 +163,13 @@ impl CommitDraft {
 
     pub fn title(mut self, title: &str) -> Self {
         self.title = title.to_owned();
+        self
+    }
+
+    /// Sets the date of the commit, such as `2026-03-01T08:00:00Z`, which a committer may choose
+    /// freely; otherwise the hub counts minutes from 2026-01-01.
+    pub fn date(mut self, date: &str) -> Self {
+        self.date = Some(date.to_owned());
         self
     }
 
@@ -258,7 +275,7 @@ impl CommitDraft {
             sha: sha1_hex(text.as_bytes()),
             title: self.title,
             parent: self.parent,
-            date: String::new(),
+            date: self.date.unwrap_or_default(),
             files: self.files,
             raw_entries: self.raw_entries,
             listing: OnceLock::new(),

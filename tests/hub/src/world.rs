@@ -102,6 +102,8 @@ pub(crate) struct RepoState {
     pub(crate) refs: BTreeMap<String, String>,
     pub(crate) commits: HashMap<String, Arc<Commit>>,
     pub(crate) access: Access,
+    /// The tag objects of annotated tags, by full name.
+    pub(crate) tag_objects: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Default)]
@@ -135,12 +137,14 @@ impl RepoState {
     /// Points a revision to a commit.
     pub(crate) fn add(&mut self, revision: &str, mut commit: Commit) -> String {
         let (minutes, sha) = (self.commits.len(), commit.sha.clone());
-        commit.date = format!(
-            "2026-01-{:02}T{:02}:{:02}:00.000Z",
-            1 + minutes / 1440 % 28,
-            minutes / 60 % 24,
-            minutes % 60
-        );
+        if commit.date.is_empty() {
+            commit.date = format!(
+                "2026-01-{:02}T{:02}:{:02}:00.000Z",
+                1 + minutes / 1440 % 28,
+                minutes / 60 % 24,
+                minutes % 60
+            );
+        }
         self.commits
             .entry(sha.clone())
             .or_insert_with(|| Arc::new(commit));

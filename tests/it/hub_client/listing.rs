@@ -1,5 +1,7 @@
 //! Listings: pages, hostile names, renamed repositories, the shapes of mirrors.
 
+use std::collections::BTreeMap;
+
 use hfdl::domain::outcome::ErrorKind;
 use hfdl::domain::xet::XetHash;
 use hfdl::hub::Fault as HubFault;
@@ -162,4 +164,87 @@ fn mirrors_of_every_shape_give_listing_and_bytes() {
             }
         }
     }
+}
+
+/// Publishes ten commits `c0` to `c9` on `main`, a day apart; returns them, oldest first.
+fn ten_commits(hub: &TestHub) -> Vec<String> {
+    let publish = |n: usize| {
+        let draft = hub.repo(REPO).commit("main").title(&format!("c{n}"));
+        let draft = draft.date(&format!("2026-03-{:02}T08:00:00Z", n + 1));
+        draft.file("n", n.to_string()).publish()
+    };
+    (0..10).map(publish).collect()
+}
+
+#[test]
+fn the_commits_of_a_revision_are_listed_over_pages_until_the_caller_has_enough() {
+    let hub = TestHub::builder().page_size(3).start();
+    let published = ten_commits(&hub);
+    let client = impatient(&hub, None);
+    let all = client
+        .commits(&repo(REPO), &main_branch(), |_| false)
+        .unwrap();
+    let listed: Vec<&str> = all.commits.iter().map(|it| it.commit.as_str()).collect();
+    assert!(listed.into_iter().eq(published.iter().rev()));
+    assert!(all.is_whole);
+    assert_eq!(all.commits[0].title, "c9");
+    let date = all.commits[0].date.unwrap();
+    assert_eq!(date.to_string(), "2026-03-10T08:00:00Z");
+    assert_eq!(hub.count(Api::Commits), 4, "10 commits on pages of 3");
+
+    let older = client
+        .commits(&repo(REPO), &(&sha(&published[8])).into(), |it| {
+            it.title == "c7"
+        })
+        .unwrap();
+    assert_eq!(older.commits.len(), 2);
+    assert!(!older.is_whole, "the caller ended it");
+    assert_eq!(hub.count(Api::Commits), 5);
+}
+
+#[test]
+fn a_history_in_a_loop_or_without_commits_is_refused() {
+    let hub = TestHub::builder().page_size(3).start();
+    let newest = ten_commits(&hub).pop().unwrap();
+    let client = impatient(&hub, None);
+    let path = format!("{}/api/models/{REPO}/commits/{newest}", hub.endpoint());
+    for (query, why) in [("again", "form a loop"), ("p=9", "has no commit")] {
+        let link = format!("<{path}?{query}>; rel=\"next\"");
+        hub.fault(On::api(Api::Commits), Fault::Header("Link".into(), link));
+        let list = client.commits(&repo(REPO), &main_branch(), |_| false);
+        let error = list.unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+        hub.heal();
+    }
+}
+
+#[test]
+fn tags_are_listed_with_their_targets() {
+    let hub = TestHub::start();
+    let commit = tiny(&hub);
+    hub.repo(REPO)
+        .tag("v1", &commit)
+        .annotated_tag("v2", &commit);
+    let client = impatient(&hub, None);
+    let tags = client.tags(&repo(REPO)).unwrap();
+    let v1 = "v1".parse().unwrap();
+    assert_eq!(
+        tags.keys().map(|tag| tag.as_str()).collect::<Vec<_>>(),
+        ["v1", "v2"]
+    );
+    assert_eq!(tags[&v1], sha(&commit));
+    let other: BTreeMap<_, _> = tags
+        .into_iter()
+        .filter(|(_, at)| *at != sha(&commit))
+        .collect();
+    let (annotated, _) = other.first_key_value().unwrap();
+    assert_eq!(
+        annotated.as_str(),
+        "v2",
+        "the tag object instead of the commit"
+    );
+    assert_eq!(
+        client.revision(&repo(REPO), annotated).unwrap().commit,
+        sha(&commit)
+    );
 }

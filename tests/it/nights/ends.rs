@@ -18,6 +18,7 @@ fn stands_still(night: &mut Night) {
     let command = night.env.command(["run-due", "--trigger", "timer"]);
     let victim = Victim::start(command);
     hub.wait_until("it asks", |requests| !requests.is_empty());
+    night.inbox.wait_for_one();
     // From now on it does nothing at all.
     let process = Pid::from_raw(i32::try_from(victim.id()).unwrap()).unwrap();
     kill_process(process, Signal::STOP).unwrap();

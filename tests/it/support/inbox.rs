@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// One ping.
 #[derive(Clone, Debug)]
@@ -54,6 +55,15 @@ impl Inbox {
 
     pub fn base(&self) -> &str {
         &self.base
+    }
+
+    /// Waits for the next ping.
+    pub fn wait_for_one(&self) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.pings.lock().unwrap().is_empty() {
+            assert!(Instant::now() < deadline, "no ping came");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Returns the pings so far, and forgets them.

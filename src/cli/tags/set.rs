@@ -1,0 +1,67 @@
+//! `hfdl tags set`
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::cli::context::Context;
+use crate::cli::explain::Complaint;
+use crate::cli::fields::FieldFlags;
+use crate::domain::model::Tag;
+use crate::domain::tag::TagSpec;
+use crate::json::{TagView, document};
+use crate::ui::text;
+
+/// Set the defaults that a tag gives to its models
+///
+/// Fields without a flag stay. A model with a value of its own keeps it. Of several tags of a model
+/// the strictest counts: pin before approve before follow, the longest delay, the guards of all,
+/// and a version must match the patterns of all.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  hfdl tags set production --policy approve
+  hfdl tags set nightly --delay 7d
+  hfdl tags set production --no-delay")]
+pub(super) struct SetTag {
+    /// Name of the tag
+    name: Tag,
+
+    #[command(flatten)]
+    flags: FieldFlags<TagSpec, true>,
+}
+
+impl SetTag {
+    pub(super) fn run(self, context: &Context) -> Result<()> {
+        if self.flags.is_empty() {
+            return Err(Complaint::usage("nothing to change")
+                .cause("no flag was given")
+                .next("`hfdl tags set --help` lists the flags")
+                .into());
+        }
+        let existing = context.existing_store()?;
+        let settings = context.settings(existing.as_ref())?;
+        let mut tag = TagSpec::new(self.name);
+        if let Some(store) = &existing {
+            tag = store.find_tag(&tag.name)?.unwrap_or(tag);
+        }
+        self.flags.read_into(context, &settings, &mut tag)?;
+        let store = match existing {
+            Some(store) => store,
+            None => context.store()?,
+        };
+        store.save_tag(&tag, context.now())?;
+        let counts = store.tags_in_use()?;
+        let n_models = counts.get(&tag.name).copied().unwrap_or(0);
+        if n_models == 0 {
+            context
+                .out
+                .warn(&format!("no model has the tag `{}` yet", tag.name));
+        }
+        context.out.done(
+            || {
+                let models = text::count(n_models, "model", "models");
+                format!("changed the tag `{}` of {models}", tag.name)
+            },
+            || document("hfdl.tag/1", TagView::new(&tag, n_models)),
+        )
+    }
+}
