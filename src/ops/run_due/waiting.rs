@@ -77,7 +77,7 @@ fn of_all_models(
         return Ok(None);
     }
     let store = &services.store;
-    let models = store.models_of_schedules([one.schedule.id].into_iter())?;
+    let models = store.models_of_schedules([one.schedule.id])?;
     let done = store.models_done_since(one.due.slot, now)?;
     let slot: [DueSchedule<'_>; 1] = [one.as_due_schedule()];
     let jobs = due_jobs(&slot, &models);
