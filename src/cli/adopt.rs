@@ -155,6 +155,7 @@ fn take_models(
         max_duration: settings.run_max_duration(),
         max_transfer: settings.run_max_transfer(),
         limit_rate: settings.limit_rate().cloned(),
+        ignores_allowances: false,
     };
     let mut watcher = Watcher::new(context);
     let run = download(services, targets, &bounds, &mut |event| watcher.note(event));

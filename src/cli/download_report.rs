@@ -103,7 +103,9 @@ pub fn explain_session(session: &Session) -> Option<Explanation> {
         headline,
         cause: trouble.map(|trouble| trouble.message.clone()),
         next: match end.outcome {
-            Outcome::Partial => Some("run the same again: it goes on where this ended".to_owned()),
+            Outcome::Partial if trouble.is_none() => {
+                Some("run the same again: it goes on where this ended".to_owned())
+            }
             Outcome::Held if trouble.is_none() => Some(format!(
                 "`hfdl models release {label}` lets it move to the newest revision again"
             )),

@@ -65,6 +65,10 @@ pub struct Limits {
     /// Bytes per second, or a time table (default: download.limit_rate)
     #[arg(long, value_name = "TABLE")]
     limit_rate: Option<RateTable>,
+
+    /// Go beyond the allowances limit.daily and limit.monthly, which count the bytes all the same
+    #[arg(long)]
+    ignore_limits: bool,
 }
 
 impl Limits {
@@ -75,6 +79,7 @@ impl Limits {
             max_duration: self.max_duration.or(settings.run_max_duration()),
             max_transfer: self.max_transfer.or(settings.run_max_transfer()),
             limit_rate: limit_rate.cloned(),
+            ignores_allowances: self.ignore_limits,
         }
     }
 }

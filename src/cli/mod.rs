@@ -13,6 +13,7 @@ mod download_report;
 mod explain;
 mod export;
 mod fields;
+mod forecast_text;
 mod limits;
 mod list_options;
 mod lock;

@@ -11,8 +11,8 @@ use super::explain::{Complaint, Explanation, Quiet, explain};
 use super::limits::{Limits, NewPlace, Waiting};
 use super::lock::take_lock;
 use super::run_due_report::{
-    Idle, report_crashes, report_nothing, report_paused, report_plan, report_run, report_unusable,
-    report_wait,
+    Idle, report_crashes, report_nothing, report_paused, report_plan, report_run, report_spent,
+    report_unusable, report_wait,
 };
 use super::status::{leave_early_status_file, leave_status_file};
 use crate::domain::model::EntryName;
@@ -286,7 +286,7 @@ impl RunDue {
             TickOutcome::Done { run, .. } => runs.run = Some(run),
             TickOutcome::Paused(_) => runs.paused = skipped.as_ref(),
             TickOutcome::AskedToWait(asked) => runs.wait = Some(asked.to_string()),
-            TickOutcome::NothingDue => {}
+            TickOutcome::NothingDue | TickOutcome::AllowanceSpent(_) => {}
         }
         reported.has_document = true;
         finish.finish(runs, |news| {
@@ -318,6 +318,7 @@ impl RunDue {
             TickOutcome::NothingDue => report_nothing(context, idle),
             TickOutcome::AskedToWait(asked) => report_wait(context, asked, is_timer, idle),
             TickOutcome::Paused(pause) => report_paused(context, pause, idle),
+            TickOutcome::AllowanceSpent(spent) => report_spent(context, spent, is_timer, idle),
             TickOutcome::Done {
                 run,
                 n_due,

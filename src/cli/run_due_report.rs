@@ -1,6 +1,7 @@
 //! The output of `hfdl run-due`: none without a terminal when all is well.
 
 use anyhow::Result;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::context::Context;
@@ -9,15 +10,19 @@ use super::download_report::{
     run_document, say_removed, show_session,
 };
 use super::explain::{self, Explanation};
+use super::forecast_text::forecast_text;
 use crate::domain::alert::{HookEvent, Notice, RunFacts};
-use crate::domain::outcome::{Effect, ExitStatus, Outcome, RunOutcome, Trigger};
+use crate::domain::allowance::Allowance;
+use crate::domain::outcome::{Effect, ErrorKind, ExitStatus, Outcome, RunOutcome, Trigger};
 use crate::domain::pause::Pause;
 use crate::domain::run::Run;
 use crate::domain::schedule::{DueState, Unusable};
 use crate::domain::session::{Session, SessionEnd};
 use crate::domain::time::{Timestamp, render_utc};
 use crate::domain::units::ByteSize;
-use crate::json::{DueScheduleView, TotalsView, document, skipped_run, skipped_schedules};
+use crate::json::{
+    DueScheduleView, ForecastView, TotalsView, document, skipped_run, skipped_schedules,
+};
 use crate::ops::notify::News;
 use crate::ops::rate_limits::AskedToWait;
 use crate::ops::run_due::{DuePlan, PlannedModel};
@@ -93,6 +98,30 @@ pub fn report_wait(
             headline: "what is due has to wait".to_owned(),
             cause: Some(asked.to_string()),
             next: Some("a tick after that time goes on".to_owned()),
+            status,
+        });
+    }
+    Ok(status)
+}
+
+/// Reports that begun slots wait for an allowance. Under a timer the run that has spent it
+/// has reported that, and later ticks are silent.
+pub fn report_spent(
+    context: &Context,
+    spent: &Allowance,
+    is_timer: bool,
+    idle: &Idle<'_>,
+) -> Result<ExitStatus> {
+    let status = ExitStatus::TransferBudget.worst(idle_status(idle.unusable));
+    write_idle_document(context, RunOutcome::Partial, status, idle)?;
+    if !is_timer {
+        let day = spent.renewal_day();
+        context.show_problem(&Explanation {
+            headline: "the rest of the due models has to wait".to_owned(),
+            cause: Some(spent.spent_message()),
+            next: Some(format!(
+                "a tick on {day} goes on; `hfdl run-due --ignore-limits` goes beyond the allowance now"
+            )),
             status,
         });
     }
@@ -257,7 +286,9 @@ fn is_quiet(session: &Session) -> bool {
     let Some(end) = &session.end else {
         return false;
     };
-    end.trouble.is_none() && matches!(end.effect(), Effect::Unfinished | Effect::Held)
+    let kind = end.trouble.as_ref().map(|trouble| trouble.kind);
+    matches!(kind, None | Some(ErrorKind::Allowance))
+        && matches!(end.effect(), Effect::Unfinished | Effect::Held)
 }
 
 fn label(session: &Session) -> String {
@@ -306,6 +337,7 @@ fn write_idle_document(
 /// Shows the due models and the files to fetch.
 pub fn report_plan(context: &Context, plan: &DuePlan) -> Result<ExitStatus> {
     report_unusable(context, plan.unusable.iter());
+    let zone = context.host.time_zone();
     let mut worst = idle_status(&plan.unusable);
     for model in &plan.models {
         match &model.fetch {
@@ -326,11 +358,11 @@ pub fn report_plan(context: &Context, plan: &DuePlan) -> Result<ExitStatus> {
     }
     context
         .out
-        .result(|out| plan_text(out, plan), || plan_document(plan))?;
+        .result(|out| plan_text(out, plan, &zone), || plan_document(plan))?;
     Ok(worst)
 }
 
-fn plan_text(out: &Output, plan: &DuePlan) -> String {
+fn plan_text(out: &Output, plan: &DuePlan, zone: &TimeZone) -> String {
     let mut shown = String::new();
     if !plan.schedules.is_empty() || !plan.unusable.is_empty() {
         let rows = plan.schedules.iter().map(|schedule| {
@@ -376,6 +408,12 @@ fn plan_text(out: &Output, plan: &DuePlan) -> String {
     ];
     shown.push('\n');
     shown.push_str(&table::render(out, &columns, rows.collect()));
+    for model in &plan.models {
+        if let Some(forecast) = &model.forecast {
+            let forecast = forecast_text(forecast, zone);
+            shown.push_str(&format!("`{}`: {forecast}\n", model.name));
+        }
+    }
     shown
 }
 
@@ -428,6 +466,7 @@ fn plan_document(plan: &DuePlan) -> Value {
             "files": totals.map(TotalsView::files),
             "bytes": totals.map(TotalsView::bytes),
             "waits_until": found.and_then(|found| found.wait.as_ref()).map(|(wait, _)| render_utc(wait.until)),
+            "forecast": model.forecast.as_ref().map(ForecastView::from),
             "error": model.fetch.as_ref().err().map(|err| format!("{err:#}")),
         })
     });

@@ -31,8 +31,8 @@ use crate::ui::{Format, table};
 /// the disk. Ends with 0 without a warning, and with 1 when something needs a person: a model that
 /// fails or is gone or closed upstream, a check older than check.max_age and than twice the longest
 /// gap of its schedule, a tick that was missed or failed before its run, a schedule that no tick can
-/// serve, a run that crashed or has given no sign of life for five minutes, a full disk, a clock that
-/// cannot be right, trouble with the database. The next tick retries temporary trouble, which is a
+/// serve, a run that crashed or has given no sign of life for five minutes, a full disk, a spent
+/// allowance that a model waits for, a clock that cannot be right, trouble with the database. The next tick retries temporary trouble, which is a
 /// warning only when it lasts.
 #[derive(Debug, Args)]
 #[command(after_long_help = "Examples:
@@ -345,6 +345,7 @@ mod tests {
             crashed: Vec::new(),
             models: Vec::new(),
             failed_views: Vec::new(),
+            allowances: Vec::new(),
             disks: Vec::new(),
             only_copies: Vec::new(),
             cache_use: None,

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 
 use jiff::tz::TimeZone;
 
+use super::forecast_text::{allowance_text, forecast_text};
 use super::pause::describe;
 use crate::domain::login::Login;
 use crate::domain::model::ModelSummary;
@@ -92,6 +93,14 @@ fn facts(
             ByteSize(status.bytes_left()).render_short(),
         ));
     }
+    let forecasts = forecasts(status, zone);
+    if !forecasts.is_empty() {
+        facts.push(("forecast", lines(&forecasts)));
+    }
+    if !status.allowances.is_empty() {
+        let allowances = status.allowances.iter().map(allowance_text);
+        facts.push(("allowances", lines(&allowances.collect::<Vec<_>>())));
+    }
     if status.leftover_bytes > 0 {
         let bytes = ByteSize(status.leftover_bytes).render_short();
         facts.push((
@@ -148,6 +157,18 @@ fn login_end(login: &Login, zone: &TimeZone) -> String {
         None => format!("`{}` until {until}, renewed before", login.name),
         Some(_) => format!("`{}` until {until}", login.name),
     }
+}
+
+fn forecasts(status: &Status, zone: &TimeZone) -> Vec<String> {
+    let known = status.models.iter().filter_map(|model| {
+        let forecast = model.forecast.as_ref()?;
+        Some(format!(
+            "`{}`: {}",
+            model.name,
+            forecast_text(forecast, zone)
+        ))
+    });
+    known.take(MOST_MODELS).collect()
 }
 
 fn lines(lines: &[String]) -> String {

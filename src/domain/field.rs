@@ -269,6 +269,8 @@ mod tests {
         schedule.limit_rate = Some("1M".parse().unwrap());
         schedule.max_duration = within;
         schedule.max_transfer = Some(ByteSize(1_000));
+        schedule.limit_daily = Some(ByteSize(1 << 20));
+        schedule.limit_monthly = Some(ByteSize(1 << 30));
         schedule.priority = "70".parse().unwrap();
         schedule.enabled = false;
         schedule.selection.all = true;
@@ -339,7 +341,13 @@ mod tests {
     fn each_field_of_a_tag_is_written_read_back_and_cleared() {
         let update = rules("approve");
         let name = name("llm");
-        check_table(&TagSpec { name, update }, &[]);
+        let tag = TagSpec {
+            name,
+            update,
+            limit_daily: Some(ByteSize(1 << 20)),
+            limit_monthly: Some(ByteSize(1 << 30)),
+        };
+        check_table(&tag, &[]);
     }
 
     #[test]

@@ -32,6 +32,8 @@
 //! | served | no further work is needed for a slot: its models have final results, or it was skipped |
 //! | window | hours in which bytes may flow; its end is the *deadline* |
 //! | budget | a limit of a run or a schedule: bytes, duration, rate or connections |
+//! | allowance | bytes per day or month, over many runs: of the home, a schedule or a tag |
+//! | forecast | the time at which a model is expected to be whole, with its range |
 //! | jitter | the fixed delay of a schedule on one host |
 //! | shard | one of N parts of the models, when several machines share the work |
 //! | run | one process of `hfdl` with work, as recorded in the database |
@@ -57,6 +59,7 @@
 
 pub mod adopt;
 pub mod alert;
+pub mod allowance;
 pub mod argv;
 pub mod changes;
 pub mod checksums;
@@ -65,6 +68,7 @@ pub mod deletion;
 pub mod delta;
 pub mod field;
 pub mod filter;
+pub mod forecast;
 pub mod gate;
 pub mod guard;
 pub mod health;

@@ -144,6 +144,8 @@ words! {
         Disk = "disk",
         Network = "network",
         RateLimit = "rate-limit",
+        /// An allowance of bytes is spent.
+        Allowance = "allowance",
         NotFound = "not-found",
         Hub = "hub",
         Config = "config",
@@ -266,7 +268,7 @@ impl ExitStatus {
             Self::Disk => {
                 "no space (with reserve), quota, read-only, failing disk: a person must act"
             }
-            Self::TransferBudget => "`--max-transfer` reached, state saved",
+            Self::TransferBudget => "`--max-transfer` or an allowance reached, state saved",
             Self::TimeBudget => "`--max-duration` or the end of the window reached, state saved",
             Self::Locked => "another run holds the lock; recorded as a skipped run",
             Self::Interrupted => "SIGINT (Ctrl-C); state saved, the next run resumes",
@@ -326,6 +328,7 @@ impl ErrorKind {
             Self::Auth => ExitStatus::Auth,
             Self::Disk => ExitStatus::Disk,
             Self::Network | Self::RateLimit => ExitStatus::Temporary,
+            Self::Allowance => ExitStatus::TransferBudget,
             Self::Config => ExitStatus::Usage,
             Self::NotFound | Self::Hub | Self::Internal => ExitStatus::Failed,
         }

@@ -1,19 +1,25 @@
 //! Tags: the defaults of the models that have them.
 //!
 //! A tag is a word that models share; the entity holds the rules about updates that its
-//! models follow where they have none of their own. A tag in use needs no entry here.
+//! models follow where they have none of their own, and allowances of bytes for all of them
+//! together. A tag in use needs no entry here.
 
+use super::allowance::parse_limit;
 use super::field::{Entity, Field, FieldValue, Read};
 use super::model::Tag;
 use super::policy::{
     HasRules, PolicyChoice, UpdateRules, delay_field, follow_tags_field, guards_field, policy_field,
 };
+use super::units::ByteSize;
 
 /// A tag with its defaults.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TagSpec {
     pub name: Tag,
     pub update: UpdateRules,
+    /// Bytes that all runs of a day may fetch for the models of the tag together.
+    pub limit_daily: Option<ByteSize>,
+    pub limit_monthly: Option<ByteSize>,
 }
 
 impl TagSpec {
@@ -21,6 +27,8 @@ impl TagSpec {
         Self {
             name,
             update: UpdateRules::default(),
+            limit_daily: None,
+            limit_monthly: None,
         }
     }
 }
@@ -55,6 +63,36 @@ impl Entity for TagSpec {
         delay_field(),
         follow_tags_field(),
         guards_field(),
+        Field::new(
+            "limit_daily",
+            |tag: &Self| FieldValue::optional(tag.limit_daily),
+            Read::Number(|tag: &mut Self, text| {
+                tag.limit_daily = parse_limit(text)?;
+                Ok(())
+            }),
+        )
+        .absent("off")
+        .flag(
+            "limit-daily",
+            "SIZE",
+            "Fetch at most so many bytes a day for all models of the tag",
+        )
+        .no("Have no limit for a day any more"),
+        Field::new(
+            "limit_monthly",
+            |tag: &Self| FieldValue::optional(tag.limit_monthly),
+            Read::Number(|tag: &mut Self, text| {
+                tag.limit_monthly = parse_limit(text)?;
+                Ok(())
+            }),
+        )
+        .absent("off")
+        .flag(
+            "limit-monthly",
+            "SIZE",
+            "Fetch at most so many bytes a month for all models of the tag",
+        )
+        .no("Have no limit for a month any more"),
     ];
 
     fn with_defaults(&self) -> Self {

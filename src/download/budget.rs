@@ -13,15 +13,23 @@ pub(crate) const MIN_REQUEST: u64 = 4 << 10;
 /// Smallest part of a shared budget that one connection reserves.
 const MIN_SHARE: u64 = 1 << 20;
 
-/// A limit on received bytes; `most: None` is unlimited.
+/// A limit on received bytes: the budget of a run or a schedule, or an allowance that many runs
+/// share. Groups of the tree may share one; the clones of an `Arc` are the same budget.
 #[derive(Debug, Default)]
-pub(crate) struct TransferBudget {
-    most: Option<u64>,
+pub struct TransferBudget {
+    /// Only the start of files is limited: those in progress may end.
+    is_soft: bool,
     taken: Mutex<Taken>,
 }
 
+/// Counts since the budget was made.
 #[derive(Debug, Default)]
 struct Taken {
+    /// The bytes that may ever be received; `None` is unlimited.
+    most: Option<u64>,
+    /// The part of `most` that requests may reserve now. An allowance grants bytes only after it
+    /// has recorded them in the database.
+    granted: u64,
     /// Bytes received.
     spent: u64,
     /// Bytes that requests in progress may still receive.
@@ -30,27 +38,60 @@ struct Taken {
 
 impl TransferBudget {
     pub(crate) fn new(most: Option<u64>) -> Self {
+        let budget = Self::default();
+        if let Some(most) = most {
+            budget.set(most, most);
+        }
+        budget
+    }
+
+    /// Creates an allowance, which counts and limits nothing until `set` is called.
+    pub fn allowance(is_soft: bool) -> Self {
         Self {
-            most,
-            taken: Mutex::default(),
+            is_soft,
+            ..Self::default()
         }
     }
 
-    pub(crate) fn is_bounded(&self) -> bool {
-        self.most.is_some()
+    /// Changes the bytes that may ever be received, and the part that may be reserved now.
+    pub fn set(&self, most: u64, granted: u64) {
+        let mut taken = self.taken();
+        taken.most = Some(most);
+        taken.granted = granted.min(most);
     }
 
-    #[cfg(any(test, feature = "for-tests"))]
-    pub(crate) fn spent(&self) -> u64 {
-        self.taken().spent
+    /// Returns the bytes received and, of requests in progress, those reserved.
+    pub fn spent_and_reserved(&self) -> (u64, u64) {
+        let taken = self.taken();
+        (taken.spent, taken.reserved)
+    }
+
+    /// Returns whether requests have to reserve their bytes.
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.taken().most.is_some() && !self.is_soft
+    }
+
+    /// Returns whether less than `least` bytes are left, reserved or not.
+    pub(crate) fn is_spent(&self, least: u64) -> bool {
+        let taken = self.taken();
+        let least = if self.is_soft { 1 } else { least };
+        taken
+            .most
+            .is_some_and(|most| most.saturating_sub(taken.spent) < least)
+    }
+
+    /// Returns whether a file may be started.
+    pub(crate) fn may_start(&self) -> bool {
+        !(self.is_soft && self.is_spent(1))
     }
 
     /// Returns the bytes that are neither spent nor reserved.
     pub(crate) fn left(&self) -> u64 {
+        if !self.is_bounded() {
+            return u64::MAX;
+        }
         let taken = self.taken();
-        self.most.map_or(u64::MAX, |most| {
-            most.saturating_sub(taken.spent + taken.reserved)
-        })
+        taken.granted.saturating_sub(taken.spent + taken.reserved)
     }
 
     /// Returns how many bytes one of several connections may reserve.
@@ -62,18 +103,16 @@ impl TransferBudget {
     /// Returns whether a request of `least` bytes is impossible for good: too few bytes remain and no
     /// request in progress can return any.
     pub(crate) fn is_exhausted_for(&self, least: u64) -> bool {
-        let taken = self.taken();
-        self.most
-            .is_some_and(|most| taken.reserved == 0 && most.saturating_sub(taken.spent) < least)
+        self.is_bounded() && self.is_spent(least) && self.taken().reserved == 0
     }
 
     /// Reserves up to `wanted` bytes; returns how many it reserved.
     pub(super) fn take(&self, wanted: u64) -> u64 {
-        let mut taken = self.taken();
-        let Some(most) = self.most else {
+        if !self.is_bounded() {
             return wanted;
-        };
-        let got = wanted.min(most.saturating_sub(taken.spent + taken.reserved));
+        }
+        let mut taken = self.taken();
+        let got = wanted.min(taken.granted.saturating_sub(taken.spent + taken.reserved));
         taken.reserved += got;
         got
     }
@@ -87,9 +126,10 @@ impl TransferBudget {
 
     /// Counts received bytes; `of_grant` of them had been reserved.
     pub(super) fn spend(&self, bytes: u64, of_grant: u64) {
+        let is_bounded = self.is_bounded();
         let mut taken = self.taken();
         taken.spent += bytes;
-        if self.is_bounded() {
+        if is_bounded {
             taken.reserved = taken.reserved.saturating_sub(of_grant);
         }
     }
@@ -179,6 +219,8 @@ impl Drop for Grant {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::sys::stop::StopFlag;
     use proptest::prelude::*;
@@ -235,6 +277,48 @@ mod tests {
         assert_eq!(run_of(4 * mib).share(8), mib);
         assert_eq!(run_of(1000).share(8), 1000);
         assert_eq!(LimitGroup::default().share(2), u64::MAX / 2);
+    }
+
+    #[test]
+    fn an_allowance_lends_what_was_recorded_and_is_exhausted_only_at_its_limit() {
+        let allowance = Arc::new(TransferBudget::allowance(false));
+        let run = LimitGroup::root(StopFlag::new(), None).with_allowances([allowance.clone()]);
+        allowance.set(100, 30);
+        let mut grant = Grant::take(&run, 50);
+        assert_eq!(grant.left(), Some(30));
+        grant.spend(30);
+        assert!(!run.stop_if_exhausted(50), "the rest is not recorded yet");
+        allowance.set(100, 100);
+        assert!(grant.grow_to(70));
+        grant.spend(70);
+        assert_eq!(allowance.spent_and_reserved(), (100, 0));
+        assert!(run.stop_if_exhausted(1));
+    }
+
+    #[test]
+    fn two_groups_that_share_an_allowance_take_from_the_same_bytes() {
+        let allowance = Arc::new(TransferBudget::allowance(false));
+        let run = LimitGroup::default();
+        let [first, second] =
+            [(); 2].map(|()| run.child(None).with_allowances([allowance.clone()]));
+        allowance.set(100, 100);
+        let mut grant = Grant::take(&first, 80);
+        assert_eq!(Grant::take(&second, 80).left(), Some(20));
+        grant.spend(80);
+        assert_eq!((first.bytes_left(), second.bytes_left()), (20, 20));
+        assert_eq!(run.bytes_left(), u64::MAX);
+    }
+
+    #[test]
+    fn a_soft_allowance_limits_only_the_start_of_files() {
+        let allowance = Arc::new(TransferBudget::allowance(true));
+        let run = LimitGroup::default().with_allowances([allowance.clone()]);
+        allowance.set(100, 100);
+        let mut grant = Grant::take(&run, 500);
+        assert!(run.may_start() && grant.covers(500));
+        grant.spend(500);
+        assert!(!run.may_start() && run.is_spent(1));
+        assert!(!run.stop_if_exhausted(1), "files in progress end");
     }
 
     proptest! {

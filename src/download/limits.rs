@@ -12,7 +12,7 @@ use crate::sys::stop::{StopFlag, StopReason};
 /// below it. Clones refer to the same node.
 ///
 /// The run is the root, and each schedule is a child. A file is subject to the limits of its
-/// group and of all ancestors. When the bytes or hours of one schedule are used up, its files
+/// group and of all ancestors. An allowance is a budget that several groups may share. When the bytes or hours of one schedule are used up, its files
 /// stop and the others continue.
 #[derive(Clone, Debug)]
 pub struct LimitGroup(Arc<LimitNode>);
@@ -23,7 +23,15 @@ struct LimitNode {
     stop: StopFlag,
     rate: Arc<AtomicU64>,
     limiter: RateLimiter,
-    budget: TransferBudget,
+    budget: Arc<TransferBudget>,
+    /// Other groups may share them.
+    allowances: Vec<Arc<TransferBudget>>,
+}
+
+impl LimitNode {
+    fn budgets(&self) -> impl Iterator<Item = &Arc<TransferBudget>> {
+        std::iter::once(&self.budget).chain(&self.allowances)
+    }
 }
 
 impl LimitGroup {
@@ -45,8 +53,19 @@ impl LimitGroup {
             stop,
             limiter: RateLimiter::new(rate.clone()),
             rate,
-            budget: TransferBudget::new(max_transfer),
+            budget: Arc::new(TransferBudget::new(max_transfer)),
+            allowances: Vec::new(),
         }))
+    }
+
+    /// Adds allowances to a group that no file has yet.
+    pub fn with_allowances(
+        self,
+        allowances: impl IntoIterator<Item = Arc<TransferBudget>>,
+    ) -> Self {
+        let mut node = Arc::into_inner(self.0).expect("the group was just made");
+        node.allowances.extend(allowances);
+        Self(Arc::new(node))
     }
 
     /// Raised when the time or the transfer budget of this group is used up.
@@ -72,7 +91,7 @@ impl LimitGroup {
     /// Returns the bytes received for the files of the group.
     #[cfg(any(test, feature = "for-tests"))]
     pub fn transferred(&self) -> u64 {
-        self.0.budget.spent()
+        self.0.budget.spent_and_reserved().0
     }
 
     /// Returns this group and its ancestors, the root last.
@@ -97,51 +116,94 @@ impl LimitGroup {
         self.path().any(|group| group.0.limiter.is_limiting())
     }
 
+    /// Returns the budgets of this group and its ancestors.
+    fn budgets(&self) -> impl Iterator<Item = &Arc<TransferBudget>> {
+        self.path().flat_map(|group| group.0.budgets())
+    }
+
+    fn allowances(&self) -> impl Iterator<Item = &Arc<TransferBudget>> {
+        self.path().flat_map(|group| &group.0.allowances)
+    }
+
+    /// Returns whether an allowance limits the files of this group.
+    pub fn has(&self, budget: &Arc<TransferBudget>) -> bool {
+        self.allowances().any(|own| Arc::ptr_eq(own, budget))
+    }
+
     pub(crate) fn has_budget(&self) -> bool {
-        self.path().any(|group| group.0.budget.is_bounded())
+        self.budgets().any(|budget| budget.is_bounded())
+    }
+
+    /// Returns whether an allowance has less than `least` bytes left.
+    pub fn is_spent(&self, least: u64) -> bool {
+        self.allowances().any(|budget| budget.is_spent(least))
+    }
+
+    /// Returns whether soft allowances let another file start.
+    pub(crate) fn may_start(&self) -> bool {
+        self.allowances().all(|allowance| allowance.may_start())
     }
 
     /// Returns the bytes that are neither spent nor reserved.
     pub(crate) fn bytes_left(&self) -> u64 {
-        let left = self.path().map(|group| group.0.budget.left());
+        let left = self.budgets().map(|budget| budget.left());
         left.min().unwrap_or(u64::MAX)
     }
 
     /// Returns how many bytes one of several connections may reserve.
     pub(crate) fn share(&self, connections: usize) -> u64 {
-        let shares = self.path().map(|group| group.0.budget.share(connections));
+        let shares = self.budgets().map(|budget| budget.share(connections));
         shares.min().unwrap_or(u64::MAX)
     }
 
     /// Reserves up to `wanted` bytes in all budgets; returns how many it reserved.
     pub(crate) fn reserve(&self, wanted: u64) -> u64 {
-        let Some(parent) = &self.0.parent else {
-            return self.0.budget.take(wanted);
-        };
-        let of_parent = parent.reserve(wanted);
-        let of_both = self.0.budget.take(of_parent);
-        parent.give_back(of_parent - of_both);
-        of_both
+        let mut got = wanted;
+        let mut reserved: Vec<(&TransferBudget, u64)> = Vec::new();
+        for budget in self.budgets() {
+            got = budget.take(got);
+            reserved.push((budget, got));
+        }
+        for (budget, more) in reserved {
+            budget.give_back(more - got);
+        }
+        got
     }
 
     pub(crate) fn give_back(&self, bytes: u64) {
-        self.path()
-            .for_each(|group| group.0.budget.give_back(bytes));
+        self.budgets().for_each(|budget| budget.give_back(bytes));
     }
 
     /// Counts received bytes; `reserved` of them had been reserved.
     pub(crate) fn spend(&self, bytes: u64, reserved: u64) {
-        self.path()
-            .for_each(|group| group.0.budget.spend(bytes, reserved));
+        self.budgets()
+            .for_each(|budget| budget.spend(bytes, reserved));
     }
 
-    /// Stops this group if its own budget can never provide `bytes`; returns whether it did.
+    /// Stops this group if its own budgets can never provide `bytes`; returns whether it did.
     pub(crate) fn stop_if_exhausted(&self, bytes: u64) -> bool {
-        let is_exhausted = self.0.budget.is_exhausted_for(bytes);
+        let is_exhausted = self
+            .0
+            .budgets()
+            .any(|budget| budget.is_exhausted_for(bytes));
         if is_exhausted {
             self.0.stop.raise(StopReason::TransferBudget);
         }
         is_exhausted
+    }
+
+    /// Stops this group, of which no file is in progress, if a soft allowance of its own lets none
+    /// start; returns whether it did.
+    pub(crate) fn stop_if_none_may_start(&self) -> bool {
+        let may_start = self
+            .0
+            .allowances
+            .iter()
+            .all(|allowance| allowance.may_start());
+        if !may_start {
+            self.0.stop.raise(StopReason::TransferBudget);
+        }
+        !may_start
     }
 
     pub(crate) fn is_same(&self, other: &Self) -> bool {

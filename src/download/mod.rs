@@ -60,6 +60,7 @@ mod source;
 mod verify;
 mod worker;
 
+pub use budget::TransferBudget;
 pub use copies::Copies;
 pub use engine::Engine;
 #[cfg(any(test, feature = "for-tests"))]

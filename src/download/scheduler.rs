@@ -43,7 +43,7 @@ impl Scheduler {
         if large_files < options.files.max(1)
             && let Some((id, job)) = self
                 .queue
-                .next_large(|limits| is_running(limits) && limits.bytes_left() >= MIN_REQUEST)
+                .next_large(|l| is_running(l) && l.may_start() && l.bytes_left() >= MIN_REQUEST)
         {
             self.starting.push(job.limits.clone());
             return Some(FetchTask::OpenLarge((id, job)));
@@ -93,7 +93,7 @@ impl Scheduler {
             // With a rate limit reached, another connection would only wait.
             let has_enough =
                 || limits.is_limiting() && in_progress.iter().any(|l| l.is_same(limits));
-            !limits.is_stopped() && !has_enough()
+            !limits.is_stopped() && limits.may_start() && !has_enough()
         };
         let fits = |job: &FetchJob| job.size_bytes <= job.limits.bytes_left();
         let (id, job) = self.queue.next_small(may, fits)?;
@@ -102,8 +102,8 @@ impl Scheduler {
         Some(FetchTask::SmallFile((id, job), grant))
     }
 
-    /// Stops each limit group whose budget is too small for every remaining request. Returns
-    /// whether it stopped one.
+    /// Stops each limit group whose budget is too small for every remaining request, or in which
+    /// no file is in progress and none may start. Returns whether it stopped one.
     pub(super) fn stop_exhausted(&self) -> bool {
         // A file that is being opened has no known minimum request yet.
         if !self.starting.is_empty() {
@@ -121,9 +121,16 @@ impl Scheduler {
                 }
             }
         }
+        let in_progress = self.active.iter().map(|large| &large.job.limits);
+        let in_progress: Vec<&LimitGroup> = in_progress.chain(&self.small).collect();
+        let is_idle = |group: &LimitGroup| {
+            let mut groups = in_progress.iter().flat_map(|limits| limits.path());
+            !groups.any(|busy| busy.is_same(group))
+        };
         let mut has_stopped = false;
         for (group, least) in needs {
             has_stopped |= group.stop_if_exhausted(least);
+            has_stopped |= is_idle(group) && group.stop_if_none_may_start();
         }
         has_stopped
     }

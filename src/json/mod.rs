@@ -38,7 +38,7 @@ pub use hook::hook_line;
 pub use model::{ModelView, destination};
 pub use moved_ref::MovedRefView;
 pub use pause::PauseView;
-pub use plan::TotalsView;
+pub use plan::{ForecastView, TotalsView};
 pub use report::ReportView;
 pub use run::{RunResult, RunSummaryView, RunView, skipped_run, skipped_schedules};
 pub use schedule::{DueScheduleView, ScheduleView};

@@ -6,7 +6,8 @@ use serde_json::Value;
 use super::document::time;
 use super::model::HeldUpdateView;
 use super::session::BytesView;
-use super::{MovedRefView, PauseView, RunSummaryView};
+use super::{ForecastView, MovedRefView, PauseView, RunSummaryView};
+use crate::domain::allowance::Allowance;
 use crate::domain::login::Login;
 use crate::domain::retention::OnlyCopy;
 use crate::domain::run::{Event, Run};
@@ -60,6 +61,7 @@ struct StatusView<'a> {
     missed_slots: Each<'a, Event, EventView<'a>>,
     asked_to_wait_until: Option<String>,
     logins: Each<'a, Login, LoginView>,
+    allowances: Each<'a, Allowance, AllowanceView<'a>>,
     disks: Each<'a, DiskFacts, DiskView>,
     cache: Option<CacheUseView>,
     warnings: Each<'a, Warning, WarningView<'a>>,
@@ -95,6 +97,7 @@ impl<'a> StatusView<'a> {
             missed_slots: Each(&status.missed_slots, EventView::from),
             asked_to_wait_until: time(status.asked_to_wait),
             logins: Each(&status.logins, LoginView::from),
+            allowances: Each(&status.allowances, AllowanceView::from),
             disks: Each(&status.disks, DiskView::from),
             cache: status.cache_use.as_ref().map(CacheUseView::from),
             warnings: Each(warnings, WarningView::from),
@@ -366,6 +369,7 @@ struct ModelStatusView<'a> {
     bytes_left: u64,
     /// An update that waits for a decision.
     held_update: Option<HeldUpdateView>,
+    forecast: Option<ForecastView>,
 }
 
 impl<'a> From<&'a ModelStatus> for ModelStatusView<'a> {
@@ -387,6 +391,37 @@ impl<'a> From<&'a ModelStatus> for ModelStatusView<'a> {
             consecutive_failures: model.consecutive_failures,
             bytes_left: model.bytes_left,
             held_update: model.held_update.as_ref().map(HeldUpdateView::from),
+            forecast: model.forecast.as_ref().map(ForecastView::from),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct AllowanceView<'a> {
+    scope: &'static str,
+    /// The schedule or the tag; null for the home.
+    name: Option<&'a str>,
+    period: &'static str,
+    kind: &'static str,
+    limit_bytes: u64,
+    spent_bytes: u64,
+    is_spent: bool,
+    began_at: String,
+    renews_at: String,
+}
+
+impl<'a> From<&'a Allowance> for AllowanceView<'a> {
+    fn from(allowance: &'a Allowance) -> Self {
+        Self {
+            scope: allowance.scope.key().0,
+            name: Some(allowance.name.as_str()).filter(|name| !name.is_empty()),
+            period: allowance.period.as_str(),
+            kind: allowance.kind.as_str(),
+            limit_bytes: allowance.limit.bytes(),
+            spent_bytes: allowance.spent.bytes(),
+            is_spent: allowance.is_spent(),
+            began_at: render_utc(allowance.began_at),
+            renews_at: render_utc(allowance.renews_at),
         }
     }
 }

@@ -51,6 +51,18 @@ impl LastRun {
     }
 }
 
+/// An allowance of bytes for a day or a month.
+#[derive(Clone, Debug, Default)]
+pub struct AllowanceMetrics {
+    /// `home`, `schedule` or `tag`, and the name of the latter.
+    pub scope: &'static str,
+    pub name: String,
+    pub period: &'static str,
+    pub limit_bytes: u64,
+    pub spent_bytes: u64,
+    pub renews_at: Timestamp,
+}
+
 /// The content of the file.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
@@ -65,6 +77,7 @@ pub struct Facts {
     pub rate_limits: Vec<(String, String, u64)>,
     /// The name of a login, and the time of its end.
     pub logins: Vec<(String, Timestamp)>,
+    pub allowances: Vec<AllowanceMetrics>,
     /// A path and the free bytes there.
     pub free: Vec<(String, u64)>,
     /// The last scrub; `None` before the first one, or if scrubs are off.
@@ -105,6 +118,7 @@ pub fn render(facts: &Facts) -> String {
             .collect(),
     );
     write_scrub(&mut text, facts.scrub.as_ref());
+    write_allowances(&mut text, &facts.allowances);
     let free = facts.free.iter();
     write_family(
         &mut text,
@@ -149,6 +163,39 @@ fn write_scrub(text: &mut String, scrub: Option<&Scrub>) {
     ];
     for (name, help, value) in values {
         let samples = value.map(|value| (Vec::new(), value)).into_iter().collect();
+        write_family(text, name, MetricKind::Gauge, help, samples);
+    }
+}
+
+fn write_allowances(text: &mut String, allowances: &[AllowanceMetrics]) {
+    type Value = fn(&AllowanceMetrics) -> i64;
+    let families: [(&str, &str, Value); 3] = [
+        (
+            "hfdl_allowance_limit_bytes",
+            "Bytes that all runs of a day or month may fetch.",
+            |one| whole(one.limit_bytes),
+        ),
+        (
+            "hfdl_allowance_spent_bytes",
+            "Bytes of the allowance that are spent in the present day or month.",
+            |one| whole(one.spent_bytes),
+        ),
+        (
+            "hfdl_allowance_renews_timestamp_seconds",
+            "When the allowance begins anew.",
+            |one| one.renews_at.as_second(),
+        ),
+    ];
+    for (name, help, value) in families {
+        let sample = |one: &AllowanceMetrics| {
+            let labels = vec![
+                ("scope", one.scope.to_owned()),
+                ("name", one.name.clone()),
+                ("period", one.period.to_owned()),
+            ];
+            (labels, value(one))
+        };
+        let samples = allowances.iter().map(sample).collect();
         write_family(text, name, MetricKind::Gauge, help, samples);
     }
 }

@@ -1,6 +1,7 @@
 //! Use cases: the only place where store, hub, cache and engine meet.
 
 pub mod adopt;
+pub mod allowances;
 pub mod apply;
 mod apply_models;
 mod apply_pins;
@@ -20,6 +21,7 @@ pub mod entries;
 mod entry_items;
 pub mod export;
 pub mod finish;
+pub mod forecast;
 pub mod hub;
 pub mod lock;
 pub mod lock_file;

@@ -1,13 +1,16 @@
 //! Gathers the facts of `hfdl status`; changes nothing.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Error, Result};
 
+use super::allowances::all_in_force;
 use super::diagnose::diagnose;
+use super::forecast::{ForecastPlace, ReadySchedule, forecast_models};
 use super::login::logins_in_use;
 use super::moved_refs::PublishedRef;
 use super::ownership;
@@ -19,7 +22,7 @@ use super::schedules::{impossible, next_start};
 use super::shards::show_as_run_here;
 use super::ticks::{Ticks, false_future, last_ticks};
 use crate::cache::CacheLayout;
-use crate::domain::model::{Model, ModelSpec};
+use crate::domain::model::{EntryName, Model, ModelSpec, ModelSummary};
 use crate::domain::run::{Event, EventKind, Run};
 use crate::domain::schedule::{Schedule, Selection, longest_gap, usable_zone};
 use crate::domain::scrub::ScrubState;
@@ -118,6 +121,7 @@ fn without_database(
         crashed: Vec::new(),
         models: Vec::new(),
         failed_views: Vec::new(),
+        allowances: Vec::new(),
         disks: disks(places),
         only_copies: Vec::new(),
         cache_use: None,
@@ -158,7 +162,10 @@ fn read_database(status: &mut Status, places: &StatusContext<'_>, store: &Store)
         status,
         (places.settings, &cache),
     )?;
+    add_forecasts(status, places, store, &schedules.readable)?;
     status.failed_views = store.failed_views()?;
+    let home = (places.host, places.settings);
+    status.allowances = all_in_force(store, home, &schedules.readable, status.now)?;
     if let Ok(endpoint) = places.settings.endpoint().parse::<Endpoint>() {
         status.asked_to_wait = exhausted_until(store, endpoint.as_str(), status.now)?;
     }
@@ -288,6 +295,52 @@ fn models(
         .filter(|model| is_ours(&model.spec))
         .map(describe)
         .collect())
+}
+
+/// Adds the forecasts of models with bytes left to fetch.
+fn add_forecasts(
+    status: &mut Status,
+    places: &StatusContext<'_>,
+    store: &Store,
+    schedules: &[Schedule],
+) -> Result<()> {
+    let is_under_way =
+        |model: &&mut ModelStatus| model.bytes_left > 0 && model.summary != ModelSummary::Disabled;
+    let mut under_way: Vec<&mut ModelStatus> =
+        status.models.iter_mut().filter(is_under_way).collect();
+    if under_way.is_empty() {
+        return Ok(());
+    }
+    let specs = store.readable_models(&ModelFilter::default())?.into_iter();
+    let mut specs: BTreeMap<EntryName, ModelSpec> = specs
+        .map(|model| (model.spec.name.clone(), model.spec))
+        .collect();
+    under_way.retain(|model| specs.contains_key(&model.name));
+    let models = under_way.iter();
+    let models = models.filter_map(|one| Some((specs.remove(&one.name)?, one.bytes_left)));
+    let models: Vec<(ModelSpec, u64)> = models.collect();
+    let (now, tick) = (status.now, places.settings.timer_every());
+    let mut ready: Vec<ReadySchedule<'_>> = Vec::new();
+    for schedule in schedules {
+        let includes = |(spec, _): &(ModelSpec, u64)| schedule.spec.selection.includes(spec);
+        if let Ok(zone) = usable_zone(schedule)
+            && models.iter().any(includes)
+            && let Some(next) = next_start(store, places.host, schedule, tick)?
+        {
+            ready.push((schedule, zone, next.planned.ready));
+        }
+    }
+    let place = ForecastPlace {
+        host: places.host,
+        settings: places.settings,
+        store,
+        now,
+    };
+    let forecasts = forecast_models(&place, &ready, &models)?;
+    for (model, forecast) in under_way.iter_mut().zip(forecasts) {
+        model.forecast = Some(forecast);
+    }
+    Ok(())
 }
 
 /// Returns twice the longest gap of the schedule that checks a model most often.

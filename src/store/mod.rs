@@ -46,6 +46,7 @@ mod settings;
 mod shards;
 mod tags;
 mod totals;
+mod transfers;
 mod updates;
 mod value;
 mod views;

@@ -108,6 +108,15 @@ impl Store {
         Ok(Self::new(connection, journal))
     }
 
+    /// Makes a database in memory, for unit tests.
+    #[cfg(test)]
+    pub fn in_memory(now: Timestamp) -> Result<Self> {
+        Ok(Self::new(
+            migrated_in_memory(None, MIGRATIONS, now)?,
+            Journal::Rollback,
+        ))
+    }
+
     /// Returns the journal mode of the file, for `doctor`.
     pub fn journal(&self) -> Journal {
         self.journal

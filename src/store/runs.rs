@@ -5,6 +5,7 @@ use rusqlite::{Row, named_params, params};
 use super::error::{Result, StoreError};
 use super::open::Store;
 use super::value::{Columns, integer, seconds};
+use crate::domain::forecast::DayRate;
 use crate::domain::outcome::{RunOutcome, Trigger};
 use crate::domain::run::{Run, RunCommand, RunEnd, RunId, RunProcess, RunStart, RunTotals};
 use crate::domain::session::SessionId;
@@ -201,6 +202,25 @@ impl Store {
         let mut runs: Vec<Run> = self.list_readable("runs", sql, params, read_run)?;
         runs.reverse();
         Ok(runs)
+    }
+
+    /// Returns the bytes and durations of the runs of each day since an instant, the latest
+    /// day first.
+    pub fn day_rates(&self, since: Timestamp, now: Timestamp) -> Result<Vec<DayRate>> {
+        let sql = "SELECT sum(bytes_fetched) AS bytes, sum(finished_at - started_at) AS seconds
+            FROM runs
+            WHERE started_at BETWEEN ?1 AND ?2 AND command IN (?3, ?4)
+                AND finished_at > started_at AND bytes_fetched > 0
+            GROUP BY started_at / 86400 ORDER BY started_at DESC";
+        let [run_due, download] =
+            [RunCommand::RunDue, RunCommand::Download].map(RunCommand::as_str);
+        let params = params![seconds(since), seconds(now), run_due, download];
+        self.list_readable("runs", sql, params, |row| {
+            Ok(DayRate {
+                bytes: row.count("bytes")?,
+                seconds: row.count("seconds")?,
+            })
+        })
     }
 
     fn expect_open(&self, n_changed: usize, id: &RunId) -> Result<()> {

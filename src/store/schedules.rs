@@ -188,6 +188,8 @@ impl Store {
             "limit_rate": spec.limit_rate.as_ref().map(ToString::to_string),
             "max_duration": spec.max_duration.map(|span| integer(span.get())),
             "max_transfer": spec.max_transfer.map(|size| integer(size.bytes())),
+            "limit_daily": spec.limit_daily.map(|size| integer(size.bytes())),
+            "limit_monthly": spec.limit_monthly.map(|size| integer(size.bytes())),
             "priority": spec.priority.get(),
             "enabled": spec.enabled,
             "selects_all": spec.selection.all,
@@ -278,6 +280,8 @@ fn read_schedule(row: &Row<'_>) -> rusqlite::Result<Schedule> {
             limit_rate: row.parsed_if_any("limit_rate")?,
             max_duration: row.count_if_any("max_duration")?.map(Seconds),
             max_transfer: row.count_if_any("max_transfer")?.map(ByteSize),
+            limit_daily: row.count_if_any("limit_daily")?.map(ByteSize),
+            limit_monthly: row.count_if_any("limit_monthly")?.map(ByteSize),
             priority: row.priority("priority")?,
             enabled: row.get("enabled")?,
             selection: Selection {

@@ -9,11 +9,11 @@ use super::open::Store;
 use super::value::{Columns, integer, seconds};
 use super::wire;
 use crate::domain::guard::Guards;
-use crate::domain::model::Tag;
+use crate::domain::model::{ModelId, Tag};
 use crate::domain::policy::UpdateRules;
 use crate::domain::tag::TagSpec;
 use crate::domain::time::Timestamp;
-use crate::domain::units::Seconds;
+use crate::domain::units::{ByteSize, Seconds};
 
 impl Store {
     /// Returns the tags that have defaults, by name.
@@ -32,6 +32,19 @@ impl Store {
         self.list(sql, [], |row| Ok((row.parsed("tag")?, row.count("n")?)))
     }
 
+    /// Returns the tags of each model that has one.
+    pub fn tags_of_models(&self) -> Result<BTreeMap<ModelId, Vec<Tag>>> {
+        let sql = "SELECT model_id, tag FROM model_tags ORDER BY model_id";
+        let rows: Vec<(ModelId, Tag)> = self.list(sql, [], |row| {
+            Ok((ModelId(row.get("model_id")?), row.parsed("tag")?))
+        })?;
+        let mut tags: BTreeMap<ModelId, Vec<Tag>> = BTreeMap::new();
+        for (model, tag) in rows {
+            tags.entry(model).or_default().push(tag);
+        }
+        Ok(tags)
+    }
+
     /// Saves the defaults of a tag.
     pub fn save_tag(&self, tag: &TagSpec, now: Timestamp) -> Result<()> {
         let columns = RuleColumns::new(&tag.update);
@@ -42,6 +55,8 @@ impl Store {
             "delay": columns.delay,
             "follow_tags": columns.follow_tags,
             "guards": columns.guards,
+            "limit_daily": tag.limit_daily.map(|size| integer(size.bytes())),
+            "limit_monthly": tag.limit_monthly.map(|size| integer(size.bytes())),
         };
         Ok(self.upsert("tags", &["name"], values)?)
     }
@@ -94,5 +109,7 @@ fn read_tag(row: &Row<'_>) -> rusqlite::Result<TagSpec> {
     Ok(TagSpec {
         name: row.parsed("name")?,
         update: read_rules(row)?,
+        limit_daily: row.count_if_any("limit_daily")?.map(ByteSize),
+        limit_monthly: row.count_if_any("limit_monthly")?.map(ByteSize),
     })
 }

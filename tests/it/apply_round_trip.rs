@@ -98,6 +98,8 @@ fn tag_specs() -> impl Strategy<Value = Vec<TagSpec>> {
     let specs = prop::collection::btree_map(word(), rules(), 0..3);
     specs.prop_map(|specs| {
         let spec = |(name, update): (String, UpdateRules)| TagSpec {
+            limit_daily: update.delay.map(|delay| ByteSize((1 << 20) + delay.get())),
+            limit_monthly: update.policy.as_ref().map(|_| ByteSize(1 << 30)),
             name: name.parse().unwrap(),
             update,
         };
@@ -247,6 +249,8 @@ fn schedule(index: usize, names: Vec<EntryName>) -> impl Strategy<Value = Schedu
                 limit_rate: rate.map(|rate| rate.parse().unwrap()),
                 max_duration: duration,
                 max_transfer: transfer.map(|bytes| ByteSize(bytes.into())),
+                limit_daily: transfer.map(|bytes| ByteSize(u64::from(bytes) + (1 << 20))),
+                limit_monthly: duration.map(|span| ByteSize(span.get() << 20)),
                 priority: priority.to_string().parse().unwrap(),
                 enabled,
                 selection: Selection {

@@ -19,11 +19,12 @@ const MODEL: &str = "name:text repo:text repo_type:text repo_id:text revision:te
     last_check_at:time? last_success_at:time? last_change_at:time? consecutive_failures:number \
     last_outcome:text? last_verify_at:time? last_verify_outcome:text? created_at:time updated_at:time";
 
-const TAG: &str = "name:text policy:text? delay:text? follow_tags:text? guards:list? models:number";
+const TAG: &str = "name:text policy:text? delay:text? follow_tags:text? guards:list? \
+    limit_daily:text? limit_monthly:text? models:number";
 
 const SCHEDULE: &str = "name:text cadence:text when:text time_zone:text all:flag models:list \
     tags:list windows:list catch_up:text catch_up_within:text? jitter:text limit_rate:text? \
-    max_duration:text? max_transfer:text? priority:number enabled:flag anchor_at:time \
+    max_duration:text? max_transfer:text? limit_daily:text? limit_monthly:text? priority:number enabled:flag anchor_at:time \
     not_before_at:time next_due_at:time? last_slot_at:time? open_slot_at:time? retry_at:time? \
     retry_count:number created_at:time updated_at:time";
 
@@ -76,7 +77,7 @@ const PAUSE: &str = "paused:flag since:time? until:time? reason:text?";
 
 const STATUS: &str = "at:time home:text set_up:flag healthy:flag warnings:list timer:object \
     last_timer_tick_at:time? last_tick_at:time? pause:object next_due:list run:object? \
-    crashed_runs:list models:list bytes_left:number leftover_bytes:number adopted:object disks:list shards:list missed_slots:list \
+    crashed_runs:list models:list bytes_left:number leftover_bytes:number adopted:object allowances:list disks:list shards:list missed_slots:list \
     moved_refs:list scrub:object only_copies:list cache:object? \
     asked_to_wait_until:time? logins:list";
 
@@ -89,7 +90,7 @@ const NEXT_DUE: &str =
 
 const STATUS_MODEL: &str = "name:text model:text last_verify_at:time? last_verify_outcome:text? state:text scheduled:flag last_outcome:text? \
     error_kind:text? error:text? last_check_at:time? last_success_at:time? last_change_at:time? \
-    consecutive_failures:number bytes_left:number held_update:object?";
+    consecutive_failures:number bytes_left:number held_update:object? forecast:object?";
 
 const UPDATE: &str = "model:text commit:text old_commit:text? state:text findings:list found_at:time \
     decision:text decided_at:time? note:text? published_at:time?";
@@ -172,7 +173,7 @@ fn documents() -> Vec<Document> {
         )
         .with(
             "/models/0",
-            "model:text schedules:list commit:text? files:object? bytes:object? waits_until:time? error:text?",
+            "model:text schedules:list commit:text? files:object? bytes:object? waits_until:time? forecast:object? error:text?",
         )
         .with("/models/0/bytes", "total:number to_fetch:number reused:number"),
         document(

@@ -40,6 +40,10 @@ fn each_flag_of_schedules_set_changes_its_field() {
         ("--no-max-duration", "/max_duration", Value::Null),
         ("--max-transfer 2G", "/max_transfer", "2G".into()),
         ("--no-max-transfer", "/max_transfer", Value::Null),
+        ("--limit-daily 2G", "/limit_daily", "2G".into()),
+        ("--no-limit-daily", "/limit_daily", Value::Null),
+        ("--limit-monthly 50G", "/limit_monthly", "50G".into()),
+        ("--no-limit-monthly", "/limit_monthly", Value::Null),
         ("--priority 7", "/priority", 7.into()),
         ("--name t", "/name", "t".into()),
     ] {

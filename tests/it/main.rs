@@ -6,6 +6,7 @@
 
 #[cfg(unix)]
 mod adopt;
+mod allowances;
 mod apply_env;
 mod apply_round_trip;
 mod apply_stories;

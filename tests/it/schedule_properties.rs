@@ -370,6 +370,8 @@ fn cases() -> impl Strategy<Value = DueCase> {
                 limit_rate: None,
                 max_duration: None,
                 max_transfer: None,
+                limit_daily: None,
+                limit_monthly: None,
                 priority: Default::default(),
                 enabled: true,
                 selection: Selection::default(),

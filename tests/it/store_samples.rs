@@ -148,6 +148,8 @@ pub fn schedule(text: &str) -> ScheduleSpec {
         limit_rate: None,
         max_duration: None,
         max_transfer: None,
+        limit_daily: None,
+        limit_monthly: None,
         priority: Priority::default(),
         enabled: true,
         selection: Selection {
@@ -169,6 +171,8 @@ pub fn rich_schedule(text: &str) -> ScheduleSpec {
         limit_rate: Some("08:00,512K 19:00,10M 23:00,off".parse().unwrap()),
         max_duration: Some(Seconds(14_400)),
         max_transfer: Some(ByteSize(1 << 40)),
+        limit_daily: Some(ByteSize(1 << 31)),
+        limit_monthly: Some(ByteSize(1 << 36)),
         priority: "7".parse().unwrap(),
         enabled: false,
         selection: Selection::default(),

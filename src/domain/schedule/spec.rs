@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Cadence, CadenceKind, RateTable, SpecError, Windows, find_zone};
+use crate::domain::allowance::parse_limit;
 use crate::domain::field::Read::{Before, List, Number, Switch, Text};
 use crate::domain::field::{Entity, Field, FieldValue, parsed, set, set_list};
 use crate::domain::model::{EntryName, ModelSpec, Priority, Tag};
@@ -85,6 +86,9 @@ pub struct ScheduleSpec {
     pub limit_rate: Option<RateTable>,
     pub max_duration: Option<Seconds>,
     pub max_transfer: Option<ByteSize>,
+    /// Bytes that all runs of a day may fetch for it, by the calendar of its zone.
+    pub limit_daily: Option<ByteSize>,
+    pub limit_monthly: Option<ByteSize>,
     pub priority: Priority,
     pub enabled: bool,
     pub selection: Selection,
@@ -103,6 +107,8 @@ impl ScheduleSpec {
             limit_rate: None,
             max_duration: None,
             max_transfer: None,
+            limit_daily: None,
+            limit_monthly: None,
             priority: Priority::default(),
             enabled: true,
             selection: Selection::default(),
@@ -183,6 +189,14 @@ const FIELDS: &[ScheduleField] = &[
         .absent("as the setting says")
         .flag("max-transfer", "SIZE", "End a run after this many bytes; the next run continues")
         .no("Follow the setting run.max_transfer again"),
+    ScheduleField::new("limit_daily", |s| FieldValue::optional(s.limit_daily), Number(|s, text| { s.limit_daily = parse_limit(text)?; Ok(()) }))
+        .absent("off")
+        .flag("limit-daily", "SIZE", "Fetch at most so many bytes a day, over all runs of the schedule")
+        .no("Have no limit for a day any more"),
+    ScheduleField::new("limit_monthly", |s| FieldValue::optional(s.limit_monthly), Number(|s, text| { s.limit_monthly = parse_limit(text)?; Ok(()) }))
+        .absent("off")
+        .flag("limit-monthly", "SIZE", "Fetch at most so many bytes a month, over all runs of the schedule")
+        .no("Have no limit for a month any more"),
     ScheduleField::new("priority", |s| FieldValue::Number(s.priority.get().into()), Number(|s, text| set(&mut s.priority, text)))
         .flag("priority", "0..100", "Order of due work: 0 to 100, higher first (default: 50)"),
     ScheduleField::new("enabled", |s| FieldValue::Switch(s.enabled), Switch(|s, enabled| s.enabled = enabled)),

@@ -1,11 +1,12 @@
 //! The table of settings keys and their value kinds.
 
 use super::value::{SettingError, SettingValue};
+use crate::domain::allowance::BLOCK;
 use crate::domain::argv::Argv;
 use crate::domain::guard::GuardError;
 use crate::domain::nearest::nearest;
 use crate::domain::outcome::words;
-use crate::domain::schedule::RateTable;
+use crate::domain::schedule::{RateTable, find_zone};
 use crate::domain::units::{ByteSize, Seconds};
 
 words! {
@@ -36,6 +37,11 @@ words! {
         KeepLogs = "keep.logs",
         KeepRevisions = "keep.revisions",
         KeepSessions = "keep.sessions",
+        LimitBillingDay = "limit.billing_day",
+        LimitDaily = "limit.daily",
+        LimitKind = "limit.kind",
+        LimitMonthly = "limit.monthly",
+        LimitZone = "limit.zone",
         MetricsFile = "metrics.file",
         PingUrl = "ping.url",
         PruneAuto = "prune.auto",
@@ -58,6 +64,10 @@ pub enum ValueKind {
         max: u64,
     },
     Size,
+    /// Bytes of a day or a month, or `off`.
+    Allowance,
+    /// The name of a time zone.
+    Zone,
     /// A span of time; `min` is the shortest useful one.
     Duration {
         min: u64,
@@ -99,8 +109,8 @@ pub struct SettingSpec {
 impl SettingKey {
     pub fn spec(self) -> SettingSpec {
         use ValueKind::{
-            Argv, Choice, Count, Duration, DurationOrOff, File, Guards, Path, Percent, Rate,
-            SecretUrl, Size, SizeOrDuration, TickPeriod, Url,
+            Allowance, Argv, Choice, Count, Duration, DurationOrOff, File, Guards, Path, Percent,
+            Rate, SecretUrl, Size, SizeOrDuration, TickPeriod, Url, Zone,
         };
         let spec = |kind, default, help| SettingSpec {
             kind,
@@ -165,6 +175,31 @@ impl SettingKey {
             Self::DiskReserve => spec(Size, Some("5G"), "space that downloads leave free"),
             Self::RunMaxDuration => spec(Duration { min: 1 }, None, "how long a run may take"),
             Self::RunMaxTransfer => spec(Size, None, "how many bytes a run may fetch"),
+            Self::LimitDaily => spec(
+                Allowance,
+                Some("off"),
+                "how many bytes all runs of a day may fetch",
+            ),
+            Self::LimitMonthly => spec(
+                Allowance,
+                Some("off"),
+                "how many bytes all runs of a month may fetch",
+            ),
+            Self::LimitBillingDay => spec(
+                Count { min: 1, max: 31 },
+                Some("1"),
+                "the day on which `limit.monthly` begins anew; 31 is the last day of a shorter month",
+            ),
+            Self::LimitKind => spec(
+                Choice(&["hard", "soft"]),
+                Some("hard"),
+                "hard stops a download when an allowance is spent, soft starts no further file",
+            ),
+            Self::LimitZone => spec(
+                Zone,
+                None,
+                "the time zone of days and months (default: the system's)",
+            ),
             Self::CheckMaxAge => spec(
                 Duration { min: 60 },
                 Some("7d"),
@@ -312,6 +347,15 @@ impl SettingKey {
             ValueKind::Size => value
                 .parse()
                 .map(SettingValue::Size)
+                .map_err(|err| refuse(err.to_string())),
+            ValueKind::Allowance => match value.parse::<ByteSize>() {
+                _ if value.eq_ignore_ascii_case("off") => Ok(SettingValue::Choice("off")),
+                Ok(size) if size.bytes() >= BLOCK => Ok(SettingValue::Size(size)),
+                Ok(_) => Err(refuse("it must be at least 1M, or off".to_owned())),
+                Err(err) => Err(refuse(err.to_string())),
+            },
+            ValueKind::Zone => find_zone(value)
+                .map(|zone| SettingValue::Text(zone.iana_name().unwrap_or(value).to_owned()))
                 .map_err(|err| refuse(err.to_string())),
             ValueKind::DurationOrOff { .. } if value == "off" => Ok(SettingValue::Choice("off")),
             ValueKind::Duration { min } | ValueKind::DurationOrOff { min } => {

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use jiff::tz::TimeZone;
+
 use super::key::SettingKey;
 use super::value::{SettingError, SettingSource, SettingValue};
+use crate::domain::allowance::AllowanceKind;
 use crate::domain::argv::Argv;
 use crate::domain::guard::{GuardRules, Guards};
-use crate::domain::schedule::RateTable;
+use crate::domain::schedule::{RateTable, find_zone};
 use crate::domain::units::{ByteSize, Seconds};
 
 /// The texts found for the keys, by source.
@@ -163,6 +166,30 @@ impl Settings {
         self.size(SettingKey::RunMaxTransfer)
     }
 
+    pub fn limit_daily(&self) -> Option<ByteSize> {
+        self.size(SettingKey::LimitDaily)
+    }
+
+    pub fn limit_monthly(&self) -> Option<ByteSize> {
+        self.size(SettingKey::LimitMonthly)
+    }
+
+    pub fn limit_billing_day(&self) -> i8 {
+        i8::try_from(self.count(SettingKey::LimitBillingDay)).unwrap_or(1)
+    }
+
+    pub fn limit_kind(&self) -> AllowanceKind {
+        match self.values.get(&SettingKey::LimitKind) {
+            Some((SettingValue::Choice("soft"), _)) => AllowanceKind::Soft,
+            _ => AllowanceKind::Hard,
+        }
+    }
+
+    /// Returns the zone of allowances; `None` is that of the system.
+    pub fn limit_zone(&self) -> Option<TimeZone> {
+        find_zone(self.given(SettingKey::LimitZone)?).ok()
+    }
+
     pub fn check_max_age(&self) -> Seconds {
         self.duration(SettingKey::CheckMaxAge).unwrap_or_default()
     }
@@ -276,6 +303,40 @@ mod tests {
         assert_eq!(origin(&layers), (4, "environment (X)".to_owned()));
         layers.flags.insert(key, "5".to_owned());
         assert_eq!(origin(&layers), (5, "flag".to_owned()));
+    }
+
+    #[test]
+    fn an_allowance_is_off_or_at_least_a_block_and_its_zone_exists() {
+        let mut layers = layers();
+        let resolved = |layers: &SettingLayers| Settings::resolve(layers).unwrap();
+        let settings = resolved(&layers);
+        assert_eq!(
+            (settings.limit_daily(), settings.limit_zone()),
+            (None, None)
+        );
+        assert_eq!(settings.limit_kind(), AllowanceKind::Hard);
+        for (key, text) in [
+            (SettingKey::LimitDaily, "2G"),
+            (SettingKey::LimitMonthly, "OFF"),
+            (SettingKey::LimitZone, "europe/berlin"),
+            (SettingKey::LimitBillingDay, "31"),
+        ] {
+            layers.saved.insert(key, text.to_owned());
+        }
+        let settings = resolved(&layers);
+        assert_eq!(settings.limit_daily(), Some(ByteSize(2 << 30)));
+        assert_eq!(
+            (settings.limit_monthly(), settings.limit_billing_day()),
+            (None, 31)
+        );
+        assert_eq!(
+            settings.limit_zone().unwrap().iana_name(),
+            Some("Europe/Berlin")
+        );
+        for bad in ["0", "1023K", "much"] {
+            assert!(SettingKey::LimitDaily.check(bad).is_err(), "{bad}");
+        }
+        assert!(SettingKey::LimitZone.check("Europe/Atlantis").is_err());
     }
 
     #[test]

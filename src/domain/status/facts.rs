@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use super::FailedTick;
+use crate::domain::allowance::Allowance;
+use crate::domain::forecast::{Forecast, Obstacle};
 use crate::domain::hold::HeldUpdate;
 use crate::domain::login::Login;
 use crate::domain::model::{EntryName, Model, ModelSummary};
@@ -58,6 +60,8 @@ pub struct Status {
     pub failed_views: Vec<FailedView>,
     /// Commits on disk that exist nowhere else any more.
     pub only_copies: Vec<OnlyCopy>,
+    /// The allowances of the home, of enabled schedules and of tags.
+    pub allowances: Vec<Allowance>,
     pub disks: Vec<DiskFacts>,
     /// The size of the cache, if `cache.max_size` limits it.
     pub cache_use: Option<CacheUse>,
@@ -157,6 +161,8 @@ pub struct ModelStatus {
     pub trouble: Option<Trouble>,
     /// The bytes that the last attempt left to fetch.
     pub bytes_left: u64,
+    /// The time at which it is expected to be whole, if it has bytes left.
+    pub forecast: Option<Result<Forecast, Obstacle>>,
     pub last_check_at: Option<Timestamp>,
     pub last_success_at: Option<Timestamp>,
     pub last_change_at: Option<Timestamp>,
@@ -191,6 +197,7 @@ impl ModelStatus {
             last_verify_outcome: state.last_verify_outcome,
             trouble: end.and_then(|end| end.trouble.clone()),
             bytes_left: last.map_or(0, |last| last.progress.bytes.left) * u64::from(is_unfinished),
+            forecast: None,
             last_check_at: state.last_check_at,
             last_success_at: state.last_success_at,
             last_change_at: state.last_change_at,

@@ -3,7 +3,7 @@
 use super::age::{impossible_schedule, stale_check, wrong_clock};
 use super::facts::{DiskFacts, ModelStatus, Status, TimerFacts};
 use super::failed_tick::FailedTick;
-use super::trouble::{damage, failed_view, held_update, model_trouble, moved_ref};
+use super::trouble::{damage, failed_view, held_update, model_trouble, moved_ref, spent_allowance};
 use crate::domain::login::LOGIN_ADVICE;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::words;
@@ -39,6 +39,8 @@ words! {
         RefMoved = "ref-moved",
         ViewFailed = "view-failed",
         StaleCheck = "stale-check",
+        /// Models wait for an allowance to begin anew.
+        AllowanceSpent = "allowance-spent",
     }
 }
 
@@ -94,6 +96,8 @@ pub fn assess(status: &Status) -> Vec<Warning> {
     warnings.extend(status.models.iter().filter_map(held_update));
     warnings.extend(status.models.iter().filter_map(moved_ref));
     warnings.extend(status.failed_views.iter().map(failed_view));
+    let allowances = status.allowances.iter();
+    warnings.extend(allowances.filter_map(|one| spent_allowance(one, status)));
     let stale = status.models.iter();
     warnings.extend(stale.filter_map(|model| stale_check(model, status)));
     warnings
@@ -255,6 +259,7 @@ mod tests {
             crashed: Vec::new(),
             models: vec![model()],
             failed_views: Vec::new(),
+            allowances: Vec::new(),
             disks: vec![DiskFacts {
                 used_for: DiskUse::Cache,
                 path: "/hub".into(),
@@ -281,6 +286,7 @@ mod tests {
             last_verify_outcome: None,
             trouble: None,
             bytes_left: 0,
+            forecast: None,
             last_check_at: Some(at(-HOUR)),
             last_success_at: Some(at(-HOUR)),
             last_change_at: None,

@@ -1,7 +1,8 @@
 //! Warnings about one model: damage, failures, held updates.
 
-use super::facts::{FailedView, ModelStatus};
+use super::facts::{FailedView, ModelStatus, Status};
 use super::health::{Warning, WarningKind};
+use crate::domain::allowance::Allowance;
 use crate::domain::health::LASTS_AFTER;
 use crate::domain::model::ModelSummary;
 use crate::domain::outcome::{Effect, VerifyOutcome};
@@ -103,6 +104,28 @@ pub(super) fn moved_ref(model: &ModelStatus) -> Option<Warning> {
     let message = format!("`{}`: {}", model.name, moved.describe());
     let warning = Warning::new(WarningKind::RefMoved, message, next_for_ref(model));
     moved.may_break_readers().then(|| warning.about(model))
+}
+
+/// Returns a warning about a spent allowance, if models wait for it to begin anew.
+pub(super) fn spent_allowance(allowance: &Allowance, status: &Status) -> Option<Warning> {
+    let waits = |model: &&ModelStatus| {
+        let trouble = model.trouble.as_ref();
+        model.bytes_left > 0
+            && model.summary != ModelSummary::Disabled
+            && trouble.is_some_and(|trouble| allowance.is_named_by(trouble))
+    };
+    let mut waiting = status.models.iter().filter(waits);
+    let first = waiting.next().filter(|_| allowance.is_spent())?;
+    let others = match waiting.count() {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    let (name, message) = (&first.name, allowance.spent_message());
+    Some(Warning::new(
+        WarningKind::AllowanceSpent,
+        format!("`{name}`{others} cannot be fetched now: {message}"),
+        "`hfdl run-due --ignore-limits` goes beyond it now",
+    ))
 }
 
 /// Returns the event that puts a moved ref right.

@@ -16,7 +16,8 @@ use crate::domain::scrub::ScrubState;
 use crate::domain::session::Session;
 use crate::domain::settings::Settings;
 use crate::domain::time::{Timestamp, believed};
-use crate::notify::metrics::{Facts, LastRun, ModelMetrics, render};
+use crate::notify::metrics::{AllowanceMetrics, Facts, LastRun, ModelMetrics, render};
+use crate::ops::allowances::all_in_force;
 use crate::ops::login::logins_in_use;
 use crate::ops::ticks::last_ticks;
 use crate::store::{MetaKey, ModelFilter, RunFilter, Store};
@@ -102,6 +103,7 @@ fn gather(notifier: &Notifier<'_>) -> Result<Facts> {
             .into_iter()
             .map(|login| (login.name.to_string(), login.expires_at))
             .collect(),
+        allowances: allowances(notifier)?,
         free: free_space(notifier, &models),
         scrub: match notifier.settings.verify_every() {
             None => None,
@@ -113,6 +115,26 @@ fn gather(notifier: &Notifier<'_>) -> Result<Facts> {
             .map(|limit| (limit.endpoint, limit.bucket, limit.remaining))
             .collect(),
     })
+}
+
+fn allowances(notifier: &Notifier<'_>) -> Result<Vec<AllowanceMetrics>> {
+    let Notifier {
+        host,
+        settings,
+        store,
+        ..
+    } = notifier;
+    let schedules = store.enabled_schedules()?.readable;
+    let all = all_in_force(store, (host, settings), &schedules, host.now())?;
+    let metrics = all.into_iter().map(|one| AllowanceMetrics {
+        scope: one.scope.key().0,
+        period: one.period.as_str(),
+        limit_bytes: one.limit.bytes(),
+        spent_bytes: one.spent.bytes(),
+        renews_at: one.renews_at,
+        name: one.name,
+    });
+    Ok(metrics.collect())
 }
 
 /// Returns the newest `run-due` that had work and has ended.

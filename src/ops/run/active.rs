@@ -9,12 +9,15 @@ use anyhow::{Context, Error, Result};
 use super::close_crashed_runs;
 use super::engine_options::{engine_options, gate_program};
 use super::home_files::{remove_unfinished_copies, start_log};
-use super::result::{exit_status, idle_as_failure, naming_moved_ref, run_outcome, totals};
+use super::result::{
+    exit_status, idle_as_failure, naming_allowance, naming_moved_ref, run_outcome, totals,
+};
 use super::room::RoomAttempts;
 use super::watchdog::Watchdog;
 use crate::cache::CacheLayout;
 use crate::domain::adopt::AdoptedFiles;
 use crate::domain::alert::RunFacts;
+use crate::domain::allowance::AllowanceRule;
 use crate::domain::hold::Hold;
 use crate::domain::model::{Destination, EntryName, ModelId};
 use crate::domain::moved_ref::MovedRef;
@@ -26,7 +29,8 @@ use crate::domain::schedule::{RateTable, ScheduleId};
 use crate::domain::session::{Session, SessionId, SessionProgress, SessionStart};
 use crate::domain::time::{Timestamp, whole_seconds};
 use crate::domain::units::{ByteSize, Seconds};
-use crate::download::LimitGroup;
+use crate::download::{LimitGroup, TransferBudget};
+use crate::ops::allowances::Accounts;
 use crate::ops::deadline_thread::{DeadlineThread, TimeLimits};
 use crate::ops::download::cache_choice;
 use crate::ops::lock::this_process;
@@ -54,6 +58,8 @@ pub struct Bounds {
     pub max_duration: Option<Seconds>,
     pub max_transfer: Option<ByteSize>,
     pub limit_rate: Option<RateTable>,
+    /// Bytes may go beyond the allowances, which count them all the same.
+    pub ignores_allowances: bool,
 }
 
 /// A run between its begin and its end.
@@ -65,6 +71,7 @@ pub struct ActiveRun<'a> {
     started_at: Timestamp,
     sessions: BTreeMap<SessionId, OpenSession>,
     syncer: Option<RunningSyncer<'a>>,
+    accounts: Accounts,
     pub(super) places: Arc<Places>,
     /// Destinations that this run has recorded already.
     recorded_places: BTreeSet<Destination>,
@@ -77,6 +84,7 @@ pub struct ActiveRun<'a> {
     /// The exit status so far, apart from the sessions.
     status: ExitStatus,
     last_heartbeat: Stopwatch,
+    since_start: Stopwatch,
     /// `None` for a command that reports no progress.
     watchdog: Option<Watchdog>,
     first_error: Option<Error>,
@@ -92,6 +100,8 @@ pub struct ActiveRun<'a> {
 /// A target and its session.
 struct OpenSession {
     target: Arc<Target>,
+    /// The limits of its files, from the start of its sync.
+    limits: Option<LimitGroup>,
     /// The ref of the model before the sync, if it was not at the published commit.
     moved_ref: Option<MovedRef>,
     /// `None` until the session is closed.
@@ -173,6 +183,7 @@ impl<'a> ActiveRun<'a> {
             started_at,
             sessions: BTreeMap::new(),
             syncer: None,
+            accounts: Accounts::default(),
             places: Arc::new(Places::load(store, settings)?),
             recorded_places: BTreeSet::new(),
             offline: BTreeSet::new(),
@@ -180,6 +191,7 @@ impl<'a> ActiveRun<'a> {
             holds: BTreeMap::new(),
             status: ExitStatus::Ok,
             last_heartbeat: Stopwatch::start(),
+            since_start: Stopwatch::start(),
             watchdog,
             first_error: None,
             cache: ownership::cache_of(settings, &identity),
@@ -241,6 +253,7 @@ impl<'a> ActiveRun<'a> {
                     self.moved_ref(&opening.target)
                 },
                 target: opening.target,
+                limits: None,
                 status: None,
             };
             self.sessions.extend(id.map(|id| (id, session)));
@@ -272,7 +285,9 @@ impl<'a> ActiveRun<'a> {
     pub fn start_syncer(&mut self, bounds: &Bounds) -> Result<()> {
         let services = self.services;
         let network = services.network()?;
-        let options = engine_options(services, bounds);
+        let (accounts, allowance) = Accounts::open(services, bounds.ignores_allowances)?;
+        self.accounts = accounts;
+        let options = engine_options(services, bounds, allowance);
         let adopted = adopt::adopted_files(&services.store)?;
         self.note_error(adopt::finish_moves(&services.store, &self.cache, &adopted));
         let proofs = Proofs::new(&services.store, services.host, self.id.clone());
@@ -328,6 +343,25 @@ impl<'a> ActiveRun<'a> {
         Ok(running.syncer.limits().clone())
     }
 
+    /// Returns the budget of an allowance, which limits the files of the groups that have it.
+    pub fn allowance(&mut self, rule: AllowanceRule) -> Result<Arc<TransferBudget>> {
+        let Services { store, host, .. } = self.services;
+        self.accounts.budget(store, rule, host.now())
+    }
+
+    /// Adds the allowances of a model's tags to the limits of its files.
+    fn limits_with_tags(&mut self, limits: &LimitGroup, target: &Target) -> Result<LimitGroup> {
+        let Services { store, host, .. } = self.services;
+        let budgets = match &target.model {
+            Some((id, _)) => self.accounts.budgets_of_tags(store, *id, host.now())?,
+            None => Vec::new(),
+        };
+        if budgets.is_empty() {
+            return Ok(limits.clone());
+        }
+        Ok(limits.child(None).with_allowances(budgets))
+    }
+
     /// Applies limits of time to some targets of this run.
     pub fn add_time_limits(&self, limits: TimeLimits) {
         if let Some(running) = &self.syncer {
@@ -349,9 +383,13 @@ impl<'a> ActiveRun<'a> {
     pub fn sync(
         &mut self,
         session: SessionId,
-        request: SyncRequest,
+        mut request: SyncRequest,
         plan: Option<Box<Planned>>,
     ) -> Result<()> {
+        request.limits = self.limits_with_tags(&request.limits, &request.target)?;
+        if let Some(open) = self.sessions.get_mut(&session) {
+            open.limits = Some(request.limits.clone());
+        }
         let running = self.syncer.as_mut();
         let running = running.context(NO_SYNCER)?;
         let target = match plan {
@@ -389,6 +427,7 @@ impl<'a> ActiveRun<'a> {
                     }
                 }
                 SyncEvent::Short { target, missing } => short.push((target, missing)),
+                SyncEvent::FetchPlanned { .. } => self.accounts.begin_fetching(),
                 SyncEvent::ProgressSaved { target, progress } => {
                     if let Some(session) = running.sessions.get(&target) {
                         saved.insert(*session, progress);
@@ -405,11 +444,24 @@ impl<'a> ActiveRun<'a> {
             self.settle_short(&mut running.syncer, target, missing);
         }
         self.syncer = Some(running);
+        self.keep_accounts();
         for (session, progress) in saved {
             self.save_progress(session, &progress);
         }
         self.heartbeat();
         ended
+    }
+
+    /// Records received bytes for the allowances. Without the record no further bytes are
+    /// granted, and the next attempt is a moment away: the disk may be full for a moment.
+    fn keep_accounts(&mut self) {
+        let Services { store, host, .. } = self.services;
+        if let Err(err) = self
+            .accounts
+            .keep(store, host.now(), self.since_start.elapsed())
+        {
+            log::debug!("cannot record received bytes: {err:#}");
+        }
     }
 
     /// Records how far a target has come, for the case that the run crashes.
@@ -460,7 +512,10 @@ impl<'a> ActiveRun<'a> {
             return false;
         };
         let moved_ref = session.moved_ref.take();
+        let limits = session.limits.as_ref();
+        let spent = limits.and_then(|limits| self.accounts.spent_for(limits));
         let result = idle_as_failure(result);
+        let result = naming_allowance(result, spent.as_ref());
         let result = &*naming_moved_ref(result, moved_ref.as_ref());
         session.status = Some(exit_status(result));
         let target = session.target.clone();
@@ -535,6 +590,8 @@ impl<'a> ActiveRun<'a> {
         if matches!(self.command, RunCommand::RunDue | RunCommand::Download) {
             self.prune();
         }
+        let recorded = self.accounts.close(store, host.now());
+        self.note_error(recorded);
         if let Some(network) = services.connected() {
             let saved = rate_limits::remember(store, &network.hub, host.now());
             self.note_error(saved);

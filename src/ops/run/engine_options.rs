@@ -1,5 +1,6 @@
 //! The options of the download engine and of the gate, from settings and limits.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Bounds;
@@ -7,7 +8,7 @@ use crate::domain::retry::RetryPolicy;
 use crate::domain::run::RunId;
 use crate::domain::settings::SettingKey;
 use crate::domain::units::ByteSize;
-use crate::download::{EngineOptions, LimitGroup};
+use crate::download::{EngineOptions, LimitGroup, TransferBudget};
 use crate::notify::hooks::HookOptions;
 use crate::ops::services::Services;
 use crate::ops::sync::GateProgram;
@@ -15,7 +16,11 @@ use crate::sys::file_limit::{self, connections_within};
 use crate::sys::search_path::find_named;
 use crate::sys::stop::StopFlag;
 
-pub(super) fn engine_options(services: &Services<'_>, bounds: &Bounds) -> EngineOptions {
+pub(super) fn engine_options(
+    services: &Services<'_>,
+    bounds: &Bounds,
+    allowance: Arc<TransferBudget>,
+) -> EngineOptions {
     let settings = &services.settings;
     let defaults = EngineOptions {
         // The longest time that a person waits after Ctrl-C.
@@ -35,7 +40,8 @@ pub(super) fn engine_options(services: &Services<'_>, bounds: &Bounds) -> Engine
         limits: LimitGroup::root(
             services.stop.clone(),
             bounds.max_transfer.map(ByteSize::bytes),
-        ),
+        )
+        .with_allowances([allowance]),
         ..defaults
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::watchdog;
 use crate::cache::{self, CacheLayout};
+use crate::domain::allowance::Allowance;
 use crate::domain::health::{self, CheckEnd};
 use crate::domain::model::{Destination, Model, ModelState};
 use crate::domain::moved_ref::MovedRef;
@@ -137,6 +138,29 @@ pub(super) fn naming_moved_ref<'r>(
     };
     Cow::Owned(SyncResult {
         failure: Some(failure),
+        ..result.into_owned()
+    })
+}
+
+/// Adds the spent allowance to the message of a result that it has cut short.
+pub(super) fn naming_allowance<'r>(
+    result: Cow<'r, SyncResult>,
+    spent: Option<&Allowance>,
+) -> Cow<'r, SyncResult> {
+    let is_cut = result.stopped == Some(StopReason::TransferBudget) && result.failure.is_none();
+    let Some(spent) = spent.filter(|_| is_cut) else {
+        return result;
+    };
+    let hint = format!(
+        "a run on {} goes on; `--ignore-limits` goes beyond the allowance now",
+        spent.renewal_day()
+    );
+    Cow::Owned(SyncResult {
+        failure: Some(Trouble {
+            kind: ErrorKind::Allowance,
+            message: spent.spent_message(),
+            hint: Some(hint),
+        }),
         ..result.into_owned()
     })
 }

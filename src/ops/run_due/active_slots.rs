@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use super::due_finder::{Candidates, DueFinder, DueSlot};
 use super::tick::{RunDueOptions, finder};
+use super::waiting::remove_waiting;
 use crate::domain::model::{Model, ModelId};
 use crate::domain::outcome::{ErrorKind, UpstreamState};
 use crate::domain::queue_order::QueueOrder;
@@ -15,10 +16,12 @@ use crate::domain::schedule::{
     DueSchedule, ModelEnd, ScheduleId, SlotEnd, Slots, after_slot, claimed, due_jobs,
 };
 use crate::domain::session::SessionId;
+use crate::domain::settings::Settings;
 use crate::domain::shard::Shard;
 use crate::domain::time::{Timestamp, believed};
 use crate::domain::units::{ByteSize, Seconds};
 use crate::download::LimitGroup;
+use crate::ops::allowances::rule_of_schedule;
 use crate::ops::deadline_thread::TimeLimits;
 use crate::ops::rate_limits;
 use crate::ops::run::{ActiveRun, Opening};
@@ -93,6 +96,7 @@ impl<'a> ActiveSlots<'a> {
                 .is_some_and(|slot| one.due.slot <= *slot);
             !self.slots.contains_key(id) && !is_unfinished
         });
+        remove_waiting(self.services, self.options, &mut due, now)?;
         if due.is_empty() {
             return Ok(());
         }
@@ -124,7 +128,7 @@ impl<'a> ActiveSlots<'a> {
             let waiting = models.iter().filter(|model| model.schedules.contains(&id));
             let slot = ActiveSlot {
                 waiting: waiting.map(|one| one.model.id).collect(),
-                limits: start_limits(&one, run)?,
+                limits: start_limits(&self.services.settings, &one, run)?,
                 due: one,
                 ends: Vec::new(),
             };
@@ -371,9 +375,11 @@ impl<'a> ActiveSlots<'a> {
 }
 
 /// Starts the limits of a schedule: they count from now.
-fn start_limits(due: &DueSlot, run: &ActiveRun<'_>) -> Result<LimitGroup> {
+fn start_limits(settings: &Settings, due: &DueSlot, run: &mut ActiveRun<'_>) -> Result<LimitGroup> {
     let spec = &due.schedule.spec;
+    let allowance = run.allowance(rule_of_schedule(settings, &due.schedule, &due.zone))?;
     let limits = run.limits()?.child(spec.max_transfer.map(ByteSize::bytes));
+    let limits = limits.with_allowances([allowance]);
     let table = spec.limit_rate.clone();
     run.add_time_limits(TimeLimits {
         limits: limits.clone(),

@@ -14,6 +14,7 @@ mod due_finder;
 mod plan;
 mod tick;
 mod unusable;
+mod waiting;
 
 pub use plan::{DuePlan, PlannedModel, PlannedSchedule, plan};
 pub use tick::{RunDueOptions, Tick, TickOutcome, WrongClock, believable_now, run_due};

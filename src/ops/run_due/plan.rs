@@ -1,14 +1,18 @@
 //! The plan of a dry run: the due models at a moment, and the bytes to fetch. It only reads.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use jiff::tz::TimeZone;
 
 use super::due_finder::{Candidates, CheckedSchedule};
 use super::tick::{RunDueOptions, finder};
-use crate::domain::model::EntryName;
-use crate::domain::schedule::{DueSchedule, DueState, Unusable, due_jobs};
+use crate::domain::forecast::{Forecast, Obstacle};
+use crate::domain::model::{EntryName, ModelId};
+use crate::domain::schedule::{DueJob, DueSchedule, DueState, Unusable, due_jobs};
 use crate::domain::time::Timestamp;
 use crate::ops::download::{DryRun, dry_run, lacking_room_of};
+use crate::ops::forecast::{ForecastPlace, forecast_models};
 use crate::ops::retention::LackingRoom;
 use crate::ops::services::Services;
 use crate::ops::sync::{PolicyInput, Target};
@@ -38,6 +42,8 @@ pub struct PlannedModel {
     pub name: EntryName,
     pub schedules: Vec<EntryName>,
     pub fetch: Result<DryRun>,
+    /// The time at which it is expected to be whole, if it has bytes to fetch.
+    pub forecast: Option<Result<Forecast, Obstacle>>,
 }
 
 /// Returns the due models at a moment, with the bytes that a run would fetch.
@@ -61,9 +67,11 @@ pub fn plan(services: &Services<'_>, options: &RunDueOptions, at: Timestamp) -> 
     };
     let found: Vec<&DryRun> = fetches.iter().flatten().collect();
     let lacking_room = lacking_room_of(services, &targets, &found)?;
+    let mut forecasts = forecasts(services, &checked, at, &jobs, &fetches)?;
     let models = jobs.iter().zip(fetches).map(|(job, fetch)| {
         let schedules = job.serves.iter();
         PlannedModel {
+            forecast: forecasts.remove(&job.model.id),
             name: job.model.spec.name.clone(),
             schedules: schedules
                 .map(|serves| serves.schedule.spec.name.clone())
@@ -84,6 +92,42 @@ pub fn plan(services: &Services<'_>, options: &RunDueOptions, at: Timestamp) -> 
         lacking_room,
         unusable,
     })
+}
+
+/// Returns the forecasts of the models that have bytes to fetch.
+fn forecasts(
+    services: &Services<'_>,
+    checked: &[CheckedSchedule],
+    at: Timestamp,
+    jobs: &[DueJob<'_>],
+    fetches: &[Result<DryRun>],
+) -> Result<BTreeMap<ModelId, Result<Forecast, Obstacle>>> {
+    let Services {
+        host,
+        settings,
+        store,
+        ..
+    } = services;
+    let found = jobs.iter().zip(fetches).filter_map(|(job, fetch)| {
+        let bytes = fetch.as_ref().ok()?.totals.bytes_to_fetch;
+        (bytes > 0).then(|| (job.model.id, (job.model.spec.clone(), bytes)))
+    });
+    let (ids, models): (Vec<ModelId>, Vec<_>) = found.unzip();
+    let ready = checked.iter().filter_map(|one| {
+        let ready = match one.state {
+            DueState::Due(_) => at,
+            _ => one.state.next_check(at)?,
+        };
+        Some((&one.schedule, one.zone.clone(), ready))
+    });
+    let place = ForecastPlace {
+        host,
+        settings,
+        store,
+        now: at,
+    };
+    let forecasts = forecast_models(&place, &ready.collect::<Vec<_>>(), &models)?;
+    Ok(ids.into_iter().zip(forecasts).collect())
 }
 
 fn due_of(checked: &CheckedSchedule) -> Option<DueSchedule<'_>> {

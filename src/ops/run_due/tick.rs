@@ -7,7 +7,9 @@ use anyhow::{Context, Result, ensure};
 use super::active_slots::ActiveSlots;
 use super::due_finder::{Candidates, DueFinder, DueSlot};
 use super::unusable::{REPORT_EVERY, UnusableSchedules};
+use super::waiting::remove_waiting;
 use crate::domain::alert::RunFacts;
+use crate::domain::allowance::Allowance;
 use crate::domain::model::EntryName;
 use crate::domain::outcome::{ExitStatus, RunOutcome, Trigger};
 use crate::domain::pause::Pause;
@@ -19,7 +21,7 @@ use crate::ops::hub::endpoint;
 use crate::ops::lock::this_process;
 use crate::ops::pause::pause_in_force;
 use crate::ops::rate_limits::{AskedToWait, exhausted_until};
-use crate::ops::run::{ActiveRun, Bounds, close_crashed_runs, record_skipped_run};
+use crate::ops::run::{ActiveRun, Bounds, close_crashed_runs, record_skipped_run, run_outcome};
 use crate::ops::scrub::{self, ScrubReport, Scrubbing};
 use crate::ops::services::Services;
 use crate::ops::sync::SyncEvent;
@@ -56,6 +58,8 @@ pub enum TickOutcome {
     AskedToWait(AskedToWait),
     /// Slots are due, and ticks are paused.
     Paused(Pause),
+    /// Slots are begun, and the allowance of what they have left to fetch is spent.
+    AllowanceSpent(Box<Allowance>),
     Done {
         run: RunFacts,
         n_due: u64,
@@ -110,10 +114,11 @@ pub fn run_due(
     } else {
         Candidates::All
     };
-    let found = finder.find(now, candidates)?;
+    let mut found = finder.find(now, candidates)?;
     let unusable = UnusableSchedules::new(&services.store, found.unusable, now)?;
     let closed = skips.record_closed(found.closed)?;
-    let outcome = match reason_to_wait(services, &found.due, now)? {
+    let spent = remove_waiting(services, options, &mut found.due, now)?;
+    let outcome = match reason_to_wait(services, &found.due, spent, now)? {
         Some(TickOutcome::NothingDue) => {
             scrub_alone(services, options, now, &unusable, on_begin, show)?
         }
@@ -135,7 +140,16 @@ pub fn run_due(
         }
         TickOutcome::AskedToWait(asked) => {
             let reported = skips.record_unusable(&unusable)?;
-            skips.record_wait(*asked)?.or(reported)
+            skips
+                .record_wait(&asked.to_string(), ExitStatus::Temporary)?
+                .or(reported)
+        }
+        TickOutcome::AllowanceSpent(spent) => {
+            let reported = skips.record_unusable(&unusable)?;
+            let message = spent.spent_message();
+            skips
+                .record_wait(&message, ExitStatus::TransferBudget)?
+                .or(reported)
         }
         TickOutcome::Done { .. } => None,
     };
@@ -174,10 +188,12 @@ fn record(services: &Services<'_>, options: &RunDueOptions, now: Timestamp) -> R
 fn reason_to_wait(
     services: &Services<'_>,
     due: &[DueSlot],
+    spent: Option<Allowance>,
     now: Timestamp,
 ) -> Result<Option<TickOutcome>> {
     if due.is_empty() {
-        return Ok(Some(TickOutcome::NothingDue));
+        let spent = spent.map(|spent| TickOutcome::AllowanceSpent(Box::new(spent)));
+        return Ok(Some(spent.unwrap_or(TickOutcome::NothingDue)));
     }
     let store = &services.store;
     if let Some(pause) = pause_in_force(store, now)? {
@@ -353,14 +369,13 @@ impl Skips<'_> {
         skipped.map(Some)
     }
 
-    /// Records, once a day for each time that the Hub named, that it accepts no requests.
-    fn record_wait(&self, asked: AskedToWait) -> Result<Option<RunFacts>> {
-        let detail = asked.to_string();
-        log::info!("{detail}");
-        if self.is_recorded(&detail)? {
+    /// Records, once a day for each reason, that due slots wait.
+    fn record_wait(&self, reason: &str, status: ExitStatus) -> Result<Option<RunFacts>> {
+        log::info!("{reason}");
+        if self.is_recorded(reason)? {
             return Ok(None);
         }
-        let skipped = self.record(RunOutcome::Failed, ExitStatus::Temporary, vec![detail]);
+        let skipped = self.record(run_outcome(status), status, vec![reason.to_owned()]);
         skipped.map(Some)
     }
 

@@ -24,6 +24,7 @@ use super::result::{SyncEvent, SyncResult};
 use super::target::{CacheChoice, SyncRequest, TargetId};
 use super::target_sync::{SyncRecord, TargetSync};
 use crate::cache::CacheLayout;
+use crate::domain::allowance::BLOCK;
 use crate::domain::settings::Settings;
 use crate::domain::units::ByteSize;
 use crate::download::{Engine, EngineOptions, FileId, LimitGroup};
@@ -247,7 +248,8 @@ impl<'a> Syncer<'a> {
         self.events.push(SyncEvent::Ended { target, result });
     }
 
-    /// Ends a target with a plan of which nothing was fetched: it failed, or was stopped.
+    /// Ends a target with a plan of which nothing was fetched: it failed, was stopped, or its
+    /// allowance is spent.
     pub(super) fn end_early(
         &mut self,
         id: TargetId,
@@ -260,7 +262,10 @@ impl<'a> Syncer<'a> {
             Some(err) => record.fail(err),
             None => record.is_stopped = true,
         }
-        let result = record.into_result(&request.target, request.limits.stop_reason());
+        let is_spent = request.limits.is_spent(BLOCK);
+        let allowance = is_spent.then_some(StopReason::TransferBudget);
+        let stopped = request.limits.stop_reason().or(allowance);
+        let result = record.into_result(&request.target, stopped);
         self.end(id, result);
     }
 
@@ -296,6 +301,10 @@ impl<'a> Syncer<'a> {
     fn begin(&mut self, id: TargetId, request: SyncRequest, planned: Box<Planned>) {
         if let Some(new) = &planned.renamed_to {
             log::warn!("`{}` is called `{new}` now", request.target.repo);
+        }
+        let is_to_fetch = planned.plan.totals.bytes_to_fetch > 0;
+        if is_to_fetch && request.limits.is_spent(BLOCK) {
+            return self.end_early(id, &request, planned, None);
         }
         let need = match self.fit(&planned) {
             Ok(need) => need,

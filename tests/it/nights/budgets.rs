@@ -44,6 +44,20 @@ nights! {
         ping start, success
         mail -
     ";
+    the_allowance_of_the_month_is_spent: |night| {
+        night.usual();
+        publish_large(night);
+        night.line("config set limit.monthly 1M");
+    } => "
+        exit 8
+        run partial: acme/tiny partial allowance
+        status 1 allowance-spent
+        file same
+        metrics 8 partial
+        hooks finally ended
+        ping start, success
+        mail -
+    ";
     the_time_of_the_night_is_used_up: |night| {
         night.usual();
         publish_large(night);

@@ -30,3 +30,7 @@ UPDATE model_revisions SET upstream_asked_at = 1790000800, gone_upstream_at = 17
 INSERT INTO removals (run_id, repo_type, repo_id, what, removed_id, size)
     SELECT id, 'model', 'acme/tiny', 'revision', 'dddddddddddddddddddddddddddddddddddddddd', 5
     FROM runs LIMIT 1;
+UPDATE schedules SET limit_daily = 2147483648, limit_monthly = 53687091200 WHERE id = 1;
+UPDATE tags SET limit_daily = 2147483648, limit_monthly = 53687091200;
+INSERT INTO transfers (scope, name, quarter, bytes)
+VALUES ('home', '', 1790000100, 5000), ('schedule', '1', 1790000100, 5000), ('of-a-later-version', 'x', 1790000100, 1);

@@ -142,6 +142,8 @@ impl<'a> Row<'a> {
             limit_rate: None,
             max_duration: None,
             max_transfer: None,
+            limit_daily: None,
+            limit_monthly: None,
             priority: Default::default(),
             enabled: true,
             selection: Selection::default(),
