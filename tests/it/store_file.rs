@@ -579,6 +579,7 @@ fn the_file_itself_refuses_values_of_the_wrong_form() {
         ("alerts", "held_commit"),
         ("views", "commit_sha"),
         ("view_files", "content_id"),
+        ("scrub_positions", "content_id"),
     ] {
         let update = format!("UPDATE {table} SET {column} = 'nonsense'");
         let err = sql.execute(&update, []).unwrap_err().to_string();
@@ -600,6 +601,9 @@ fn the_file_itself_refuses_values_of_the_wrong_form() {
         "UPDATE session_files SET found_bad = 2",
         "UPDATE shards SET number = n_shards",
         "UPDATE schedule_shards SET retry_count = -1",
+        "UPDATE scrubs SET number = n_shards",
+        "UPDATE scrub_positions SET position = 0",
+        "UPDATE evidence SET path = ''",
     ] {
         let err = sql.execute(update, []).unwrap_err().to_string();
         assert!(err.contains("CHECK constraint failed"), "{update}: {err}");
