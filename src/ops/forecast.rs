@@ -9,7 +9,8 @@ use super::pause::pause_in_force;
 use super::rate_limits::exhausted_until;
 use crate::domain::allowance::{Allowance, AllowanceRule, AllowanceScope};
 use crate::domain::forecast::{
-    Forecast, ForecastFacts, ModelFacts, Obstacle, Rates, RunLimits, ScheduleFacts, forecast,
+    Forecast, ForecastFacts, ForecastModel, ForecastSchedule, Obstacle, PastRates, RunLimits,
+    forecast,
 };
 use crate::domain::model::ModelSpec;
 use crate::domain::schedule::{Schedule, ScheduleSpec, shift};
@@ -56,7 +57,7 @@ pub fn forecast_models(
         now,
         tick: settings.timer_every(),
         not_before: not_before(place)?,
-        rates: Rates::of_days(&rates),
+        rates: PastRates::of_days(&rates),
         run: RunLimits {
             max_duration: settings.run_max_duration(),
             max_transfer: settings.run_max_transfer(),
@@ -103,7 +104,7 @@ fn allowances(place: &ForecastPlace<'_>, schedules: &[ReadySchedule<'_>]) -> Res
 fn schedule_facts(
     (schedule, zone, ready): &ReadySchedule<'_>,
     allowances: &Allowances,
-) -> ScheduleFacts {
+) -> ForecastSchedule {
     let ScheduleSpec {
         windows,
         limit_rate,
@@ -113,7 +114,7 @@ fn schedule_facts(
         ..
     } = &schedule.spec;
     let own = AllowanceScope::Schedule(schedule.id);
-    ScheduleFacts {
+    ForecastSchedule {
         priority: *priority,
         ready: *ready,
         windows: windows.clone(),
@@ -131,7 +132,7 @@ fn model_facts(
     (spec, bytes_left): &(ModelSpec, u64),
     schedules: &[ReadySchedule<'_>],
     allowances: &Allowances,
-) -> ModelFacts {
+) -> ForecastModel {
     let includes = |one: &ReadySchedule<'_>| one.0.spec.selection.includes(spec);
     let schedules = schedules.iter().enumerate();
     let applies = |scope: &AllowanceScope| match scope {
@@ -140,7 +141,7 @@ fn model_facts(
         AllowanceScope::Schedule(_) => false,
     };
     let rules = allowances.iter().enumerate();
-    ModelFacts {
+    ForecastModel {
         priority: spec.priority,
         bytes_left: *bytes_left,
         schedules: schedules

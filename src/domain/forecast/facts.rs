@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use super::rates::Rates;
+use super::rates::PastRates;
 use super::simulation::Simulation;
 use crate::domain::allowance::{Allowance, AllowanceRule};
 use crate::domain::model::Priority;
@@ -22,11 +22,11 @@ pub struct ForecastFacts {
     pub tick: Seconds,
     /// The time until which nothing runs.
     pub not_before: Timestamp,
-    pub rates: Option<Rates>,
+    pub rates: Option<PastRates>,
     /// The limits of each run, by the settings.
     pub run: RunLimits,
-    pub schedules: Vec<ScheduleFacts>,
-    pub models: Vec<ModelFacts>,
+    pub schedules: Vec<ForecastSchedule>,
+    pub models: Vec<ForecastModel>,
     /// All allowances; schedules and models refer to them by index.
     pub allowances: Vec<(AllowanceRule, Vec<Allowance>)>,
 }
@@ -42,7 +42,7 @@ pub struct RunLimits {
 
 /// An enabled schedule.
 #[derive(Clone, Debug)]
-pub struct ScheduleFacts {
+pub struct ForecastSchedule {
     pub priority: Priority,
     /// The first time at which its models may run.
     pub ready: Timestamp,
@@ -54,7 +54,7 @@ pub struct ScheduleFacts {
 
 /// A model with bytes left to fetch.
 #[derive(Clone, Debug)]
-pub struct ModelFacts {
+pub struct ForecastModel {
     pub priority: Priority,
     pub bytes_left: u64,
     /// The schedules that include it, by index.

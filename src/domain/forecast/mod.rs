@@ -17,6 +17,7 @@ mod rates;
 mod simulation;
 
 pub use facts::{
-    Forecast, ForecastFacts, HORIZON, ModelFacts, Obstacle, RunLimits, ScheduleFacts, forecast,
+    Forecast, ForecastFacts, ForecastModel, ForecastSchedule, HORIZON, Obstacle, RunLimits,
+    forecast,
 };
-pub use rates::{DayRate, Rates};
+pub use rates::{DayRate, PastRates};

@@ -11,7 +11,8 @@
 use jiff::tz::TimeZone;
 
 use super::{
-    DayRate, Forecast, ForecastFacts, ModelFacts, Rates, RunLimits, ScheduleFacts, forecast,
+    DayRate, Forecast, ForecastFacts, ForecastModel, ForecastSchedule, PastRates, RunLimits,
+    forecast,
 };
 use crate::domain::allowance::{
     AllowanceKind, AllowancePeriod, AllowanceRule, AllowanceScope, Calendar,
@@ -130,12 +131,12 @@ impl World {
             now: self.now,
             tick: Seconds(900),
             not_before: self.now,
-            rates: Rates::of_days(&self.days),
+            rates: PastRates::of_days(&self.days),
             run: RunLimits {
                 max_transfer: self.max_transfer,
                 ..RunLimits::default()
             },
-            schedules: vec![ScheduleFacts {
+            schedules: vec![ForecastSchedule {
                 priority: "50".parse().unwrap(),
                 ready: self.now,
                 windows: self.windows.clone(),
@@ -144,7 +145,7 @@ impl World {
                 allowance: None,
             }],
             models: (0..self.left.len())
-                .map(|index| ModelFacts {
+                .map(|index| ForecastModel {
                     priority: "50".parse().unwrap(),
                     bytes_left: self.left[index] as u64,
                     schedules: vec![0],

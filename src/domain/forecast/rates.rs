@@ -12,7 +12,7 @@ pub struct DayRate {
 
 /// Bytes per second, each at least one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rates {
+pub struct PastRates {
     /// The rates of the days, in their order; never empty.
     pub past: Vec<u64>,
     /// One byte in ten came slower.
@@ -22,7 +22,7 @@ pub struct Rates {
     pub fast: u64,
 }
 
-impl Rates {
+impl PastRates {
     /// Returns the rates of past days; `None` without a day that tells one.
     pub fn of_days(days: &[DayRate]) -> Option<Self> {
         let telling = days.iter();
@@ -75,19 +75,19 @@ mod tests {
             day(3_000_000, 100),
             day(9, 9),
         ];
-        let rates = Rates::of_days(&days).unwrap();
+        let rates = PastRates::of_days(&days).unwrap();
         assert_eq!(
             (rates.slow, rates.median, rates.fast),
             (2_000_000, 2_000_000, 3_000_000)
         );
         assert_eq!(rates.past, [1_000_000, 2_000_000, 3_000_000]);
-        assert_eq!(Rates::of_days(&[day(9, 9)]), None);
-        assert_eq!(Rates::of_days(&[]), None);
+        assert_eq!(PastRates::of_days(&[day(9, 9)]), None);
+        assert_eq!(PastRates::of_days(&[]), None);
     }
 
     #[test]
     fn one_day_gives_a_wide_range() {
-        let rates = Rates::of_days(&[day(1_000_000, 10)]).unwrap();
+        let rates = PastRates::of_days(&[day(1_000_000, 10)]).unwrap();
         assert_eq!(
             (rates.slow, rates.median, rates.fast),
             (500_000, 1_000_000, 2_000_000)

@@ -1,6 +1,6 @@
 //! The coming runs, played through with given rates.
 
-use super::facts::{ForecastFacts, HORIZON, ModelFacts, RunLimits};
+use super::facts::{ForecastFacts, ForecastModel, HORIZON, RunLimits};
 use crate::domain::allowance::{AllowancePeriod, AllowanceRule};
 use crate::domain::schedule::shift;
 use crate::domain::time::Timestamp;
@@ -23,11 +23,11 @@ pub(super) struct Simulation<'a> {
     /// Bytes left of each model, and the time at which it was whole.
     left: Vec<f64>,
     whole_at: Vec<Option<Timestamp>>,
-    accounts: Vec<Account<'a>>,
+    accounts: Vec<SimulatedAccount<'a>>,
 }
 
 /// The bytes left of the periods of an allowance.
-struct Account<'a> {
+struct SimulatedAccount<'a> {
     rule: &'a AllowanceRule,
     /// The period, the bytes left, and the end of the period.
     periods: Vec<(AllowancePeriod, f64, Timestamp)>,
@@ -42,12 +42,12 @@ struct Active {
 
 /// The bytes and the time that a run or the part of a schedule in it has left.
 #[derive(Clone, Copy)]
-struct Budget {
+struct RunBudget {
     bytes: f64,
     until: Timestamp,
 }
 
-impl Budget {
+impl RunBudget {
     fn of(limits: &RunLimits, at: Timestamp) -> Self {
         let seconds = limits.max_duration.map(|span| span.span().as_secs());
         Self {
@@ -68,13 +68,16 @@ fn bytes(size: ByteSize) -> f64 {
 impl<'a> Simulation<'a> {
     pub(super) fn new(facts: &'a ForecastFacts, rates: &'a [u64]) -> Self {
         let left = facts.models.iter().map(|model| model.bytes_left as f64);
-        let accounts = facts.allowances.iter().map(|(rule, in_force)| Account {
-            rule,
-            periods: in_force
-                .iter()
-                .map(|one| (one.period, one.left() as f64, one.renews_at))
-                .collect(),
-        });
+        let accounts = facts
+            .allowances
+            .iter()
+            .map(|(rule, in_force)| SimulatedAccount {
+                rule,
+                periods: in_force
+                    .iter()
+                    .map(|one| (one.period, one.left() as f64, one.renews_at))
+                    .collect(),
+            });
         Self {
             rates,
             n_runs: 0,
@@ -109,10 +112,10 @@ impl<'a> Simulation<'a> {
     fn one_run(&mut self, most: usize) -> usize {
         self.rate = self.rates[self.n_runs % self.rates.len()].max(1) as f64;
         self.n_runs += 1;
-        let mut run = Budget::of(&self.facts.run, self.at);
+        let mut run = RunBudget::of(&self.facts.run, self.at);
         let schedules = self.facts.schedules.iter();
-        let mut of_schedules: Vec<Budget> = schedules
-            .map(|schedule| Budget::of(&schedule.limits, self.at))
+        let mut of_schedules: Vec<RunBudget> = schedules
+            .map(|schedule| RunBudget::of(&schedule.limits, self.at))
             .collect();
         for step in 1..=most {
             self.renew_accounts();
@@ -171,7 +174,7 @@ impl<'a> Simulation<'a> {
     fn open_schedule(
         &self,
         index: usize,
-        model: &ModelFacts,
+        model: &ForecastModel,
         is_used_up: &impl Fn(usize) -> bool,
     ) -> Option<((u8, u8), Active)> {
         let schedules = model.schedules.iter().copied();
@@ -229,7 +232,12 @@ impl<'a> Simulation<'a> {
     }
 
     /// Returns the next time at which windows, limits or rates change.
-    fn next_event(&self, active: &[Active], run: &Budget, of_schedules: &[Budget]) -> Timestamp {
+    fn next_event(
+        &self,
+        active: &[Active],
+        run: &RunBudget,
+        of_schedules: &[RunBudget],
+    ) -> Timestamp {
         let mut next = run.until.min(self.end);
         let has_table = |limits: &RunLimits| limits.limit_rate.is_some();
         let mut rates_change = has_table(&self.facts.run);
@@ -284,7 +292,7 @@ impl<'a> Simulation<'a> {
     }
 }
 
-impl Account<'_> {
+impl SimulatedAccount<'_> {
     fn left(&self) -> f64 {
         let left = self.periods.iter().map(|(_, left, _)| *left);
         left.fold(f64::MAX, f64::min)
