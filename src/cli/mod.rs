@@ -37,6 +37,7 @@ mod status;
 mod status_text;
 mod stop;
 mod tags;
+mod updates;
 mod verify;
 mod views;
 
@@ -170,6 +171,8 @@ enum Command {
     Prune(prune::PruneCommand),
     Report(report::ReportCommand),
     Status(status::StatusCommand),
+    #[command(alias = "update")]
+    Updates(updates::Updates),
     #[command(alias = "view")]
     Views(views::Views),
     #[command(alias = "session")]
@@ -364,6 +367,7 @@ fn dispatch(command: Command, context: &Context) -> Result<ExitStatus> {
         Command::Apply(command) => command.run(context),
         Command::Export(command) => command.run(context),
         Command::Logs(command) => command.run(context),
+        Command::Updates(command) => command.run(context),
         Command::Completions(command) => command.run(context),
         Command::Man(command) => command.run(context),
     }

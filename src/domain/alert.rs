@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::changes::ChangeNote;
+use super::hold::Hold;
 use super::model::ModelId;
 use super::moved_ref::MovedRef;
 use super::outcome::{ExitStatus, RunOutcome, Trigger, words};
@@ -33,6 +34,8 @@ pub struct RunFacts {
     pub offline: BTreeSet<SessionId>,
     /// Refs that were found away from the published commit, each told once.
     pub moved_refs: BTreeMap<SessionId, MovedRef>,
+    /// The updates that are held, each with its findings.
+    pub holds: BTreeMap<SessionId, Hold>,
 }
 
 impl RunFacts {
@@ -49,6 +52,7 @@ impl RunFacts {
             sessions: Vec::new(),
             offline: BTreeSet::new(),
             moved_refs: BTreeMap::new(),
+            holds: BTreeMap::new(),
         }
     }
 }
@@ -121,7 +125,13 @@ pub fn decide(run: &RunFacts, known: &BTreeMap<ModelId, Standing>, now: Timestam
         // A long run may check a model twice.
         let before = alerts.standings.get(&id).or(known.get(&id));
         let before = before.cloned().unwrap_or_default();
-        let commit = session.progress.new_commit.as_ref();
+        // Nobody is told of a hold that ends by itself; an older report stays.
+        let is_silent = run.holds.get(&session.id).is_some_and(Hold::is_silent);
+        let commit = if is_silent {
+            before.held.as_ref()
+        } else {
+            session.progress.new_commit.as_ref()
+        };
         let (after, reports) = before.after(end, commit, now);
         alerts.notices.extend(reports.into_iter().map(notice));
         if after != before {

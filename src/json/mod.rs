@@ -14,6 +14,7 @@
 mod change_note;
 mod document;
 mod fields;
+mod gate;
 mod hook;
 mod model;
 mod moved_ref;
@@ -26,9 +27,11 @@ mod session;
 mod setting;
 mod status;
 mod tag;
+mod update;
 
 pub use change_note::ChangeNoteView;
 pub use document::{document, error, line, render};
+pub use gate::{GateDocument, GateFile, gate_line};
 pub use hook::hook_line;
 pub use model::{ModelView, destination};
 pub use moved_ref::MovedRefView;
@@ -41,3 +44,4 @@ pub use session::{SessionFileView, SessionView};
 pub use setting::SettingView;
 pub use status::{status, status_text};
 pub use tag::TagView;
+pub use update::{FileDifferenceView, UpdateView};

@@ -4,6 +4,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use super::document::time;
+use super::model::HeldUpdateView;
 use super::session::BytesView;
 use super::{MovedRefView, PauseView, RunSummaryView};
 use crate::domain::login::Login;
@@ -296,6 +297,8 @@ struct ModelStatusView<'a> {
     last_change_at: Option<String>,
     consecutive_failures: u32,
     bytes_left: u64,
+    /// An update that waits for a decision.
+    held_update: Option<HeldUpdateView>,
 }
 
 impl<'a> From<&'a ModelStatus> for ModelStatusView<'a> {
@@ -316,6 +319,7 @@ impl<'a> From<&'a ModelStatus> for ModelStatusView<'a> {
             last_change_at: time(model.last_change_at),
             consecutive_failures: model.consecutive_failures,
             bytes_left: model.bytes_left,
+            held_update: model.held_update.as_ref().map(HeldUpdateView::from),
         }
     }
 }

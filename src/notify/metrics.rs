@@ -4,8 +4,10 @@
 //! the current time. Counters outlive the process, because the database keeps them. An
 //! unknown value is left out: a zero would be wrong.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use crate::domain::hold::HoldReason;
 use crate::domain::outcome::{ExitStatus, Outcome};
 use crate::domain::time::Timestamp;
 
@@ -25,6 +27,8 @@ pub struct ModelMetrics {
     pub oldest_verified_at: Option<Timestamp>,
     pub last_verify_at: Option<Timestamp>,
     pub is_damaged: bool,
+    /// The reasons for which an update waits.
+    pub held_for: Vec<HoldReason>,
 }
 
 /// The last run that had work.
@@ -241,6 +245,13 @@ fn write_models(text: &mut String, models: &[ModelMetrics]) {
         outcomes(models),
     );
     write_model_families(text, models, &STATE_FAMILIES);
+    write_family(
+        text,
+        "hfdl_model_update_held",
+        MetricKind::Gauge,
+        "1 for each reason for which an update of the model waits for a decision.",
+        held_updates(models),
+    );
 }
 
 fn write_model_families(text: &mut String, models: &[ModelMetrics], families: &[ModelFamily]) {
@@ -254,6 +265,20 @@ fn write_model_families(text: &mut String, models: &[ModelMetrics], families: &[
 
 /// Values with their labels.
 type Samples = Vec<(Vec<(&'static str, String)>, i64)>;
+
+fn held_updates(models: &[ModelMetrics]) -> Samples {
+    let held = models.iter().flat_map(|model| {
+        let reasons: BTreeSet<HoldReason> = model.held_for.iter().copied().collect();
+        reasons.into_iter().map(|reason| {
+            let labels = vec![
+                ("model", model.name.clone()),
+                ("reason", reason.to_string()),
+            ];
+            (labels, 1)
+        })
+    });
+    held.collect()
+}
 
 fn outcomes(models: &[ModelMetrics]) -> Samples {
     let known = models.iter().filter(|model| model.last_outcome.is_some());

@@ -62,6 +62,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration::of_sql(include_str!("schema/0014.sql")),
     Migration::of_sql(include_str!("schema/0023.sql")),
     Migration::of_sql(include_str!("schema/0024.sql")),
+    Migration::of_sql(include_str!("schema/0025.sql")),
     Migration::of_sql(include_str!("schema/0026.sql")),
 ];
 

@@ -89,7 +89,12 @@ const NEXT_DUE: &str =
 
 const STATUS_MODEL: &str = "name:text model:text last_verify_at:time? last_verify_outcome:text? state:text scheduled:flag last_outcome:text? \
     error_kind:text? error:text? last_check_at:time? last_success_at:time? last_change_at:time? \
-    consecutive_failures:number bytes_left:number";
+    consecutive_failures:number bytes_left:number held_update:object?";
+
+const UPDATE: &str = "model:text commit:text old_commit:text? state:text findings:list found_at:time \
+    decision:text decided_at:time? note:text? published_at:time?";
+
+const DECISION: &str = "model:text commit:text decision:text note:text?";
 
 const STATUS_RUN: &str = "run_id:text command:text trigger:text started_at:time heartbeat_at:time \
     stop_requested_at:time? host:text pid:number sessions:object bytes:object \
@@ -307,6 +312,27 @@ fn documents() -> Vec<Document> {
         document("schedules remove n -y", "hfdl.removal/1", "schedules:list"),
         document("apply -f plan.yaml", "hfdl.apply/1", "dry_run:flag changes:list")
             .with("/changes/0", "action:text kind:text name:text fields:list"),
+        document(
+            "models add acme/tiny --name gated --to ./gated",
+            "hfdl.model/1",
+            &plus(MODEL, "check:object"),
+        ),
+        document("download gated -c hooks.gate=no-such-gate", "hfdl.run/1", RUN),
+        document("updates list", "hfdl.updates/1", "updates:list")
+            .with("/updates/0", UPDATE)
+            .with("/updates/0/findings/0", "reason:text detail:text"),
+        document(
+            "updates show gated",
+            "hfdl.update/1",
+            &plus(UPDATE, "repo:text repo_type:text revision:text files:list? change_note:object?"),
+        )
+        .with("/files/0", "path:text change:text old_bytes:number? new_bytes:number?"),
+        document("updates retry gated", "hfdl.decisions/1", "updates:list")
+            .with("/updates/0", DECISION),
+        document("updates reject gated", "hfdl.decisions/1", "updates:list")
+            .with("/updates/0", DECISION),
+        document("updates approve gated", "hfdl.decisions/1", "updates:list")
+            .with("/updates/0", DECISION),
         document(
             "models remove acme/tiny -y",
             "hfdl.removal/1",

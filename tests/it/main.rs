@@ -53,6 +53,8 @@ mod engine_lanes;
 mod failing_disk;
 mod fnmatch_corpus;
 #[cfg(unix)]
+mod gate;
+#[cfg(unix)]
 mod guards;
 mod header_corpus;
 mod held_updates;
@@ -120,6 +122,7 @@ mod timer_render;
 mod tls;
 mod truth_of_output;
 mod truth_of_words;
+mod updates;
 mod verify;
 mod verify_memory;
 mod verify_xet;

@@ -8,12 +8,12 @@ use crate::domain::model::{EntryName, Model};
 use crate::store::{ModelFilter, Store};
 
 /// Opens the database for a command about a model that must be there.
-pub(super) fn open_for(context: &Context, name: &EntryName) -> Result<Store> {
+pub fn open_for(context: &Context, name: &EntryName) -> Result<Store> {
     let store = context.existing_store()?;
     Ok(store.ok_or_else(|| unknown(name, &[]))?)
 }
 
-pub(super) fn find(context: &Context, name: &EntryName) -> Result<(Store, Model)> {
+pub fn find(context: &Context, name: &EntryName) -> Result<(Store, Model)> {
     let store = open_for(context, name)?;
     let model = known(&store, name)?;
     Ok((store, model))

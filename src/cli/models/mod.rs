@@ -21,4 +21,4 @@ mod show;
 mod switch;
 
 pub use command::ModelsCommand;
-pub use find::{known, unknown};
+pub use find::{find, known, open_for, unknown};

@@ -22,6 +22,8 @@ words! {
         StallAfter = "download.stall_after",
         Xet = "download.xet",
         HooksFinally = "hooks.finally",
+        HooksGate = "hooks.gate",
+        HooksGateTimeout = "hooks.gate_timeout",
         HooksOnFailure = "hooks.on_failure",
         HooksOnHold = "hooks.on_hold",
         HooksOnRecovery = "hooks.on_recovery",
@@ -182,6 +184,16 @@ impl SettingKey {
                 "program for a run that found the lock taken or ticks paused",
             ),
             Self::HooksFinally => spec(Argv, None, "program after each run that had work"),
+            Self::HooksGate => spec(
+                Argv,
+                None,
+                "program that judges each new revision before it is published",
+            ),
+            Self::HooksGateTimeout => spec(
+                Duration { min: 1 },
+                Some("30m"),
+                "how long the gate may take",
+            ),
             Self::HooksTimeout => spec(Duration { min: 1 }, Some("1m"), "how long a hook may take"),
             Self::MetricsFile => spec(
                 File,

@@ -172,6 +172,11 @@ impl Settings {
         }
     }
 
+    pub fn gate_timeout(&self) -> Seconds {
+        self.duration(SettingKey::HooksGateTimeout)
+            .unwrap_or_default()
+    }
+
     pub fn hooks_timeout(&self) -> Seconds {
         self.duration(SettingKey::HooksTimeout).unwrap_or_default()
     }

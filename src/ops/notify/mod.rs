@@ -284,7 +284,7 @@ impl Notifier<'_> {
             }
         };
         for line in printed.lines() {
-            log::info!("`{key}` says: {}", plain(line));
+            log::info!("`{key}` says: {}", hooks::plain(line));
         }
         match result {
             HookResult::Done => {}
@@ -312,10 +312,4 @@ impl Notifier<'_> {
             log::warn!("cannot write down that a hook failed: {err}");
         }
     }
-}
-
-/// Removes control characters from the output of a program.
-fn plain(line: &str) -> String {
-    let plain = line.chars().filter(|c| !c.is_control() || *c == '\t');
-    plain.collect()
 }

@@ -7,13 +7,14 @@ use std::time::Duration;
 use anyhow::{Context, Error, Result};
 
 use super::close_crashed_runs;
-use super::engine_options::engine_options;
+use super::engine_options::{engine_options, gate_program};
 use super::home_files::{remove_unfinished_copies, start_log};
 use super::result::{exit_status, idle_as_failure, naming_moved_ref, run_outcome, totals};
 use super::watchdog::Watchdog;
 use crate::cache::CacheLayout;
 use crate::domain::adopt::AdoptedFiles;
 use crate::domain::alert::RunFacts;
+use crate::domain::hold::Hold;
 use crate::domain::model::{Destination, EntryName};
 use crate::domain::moved_ref::MovedRef;
 use crate::domain::outcome::{Effect, ExitStatus, Outcome, Trigger};
@@ -68,6 +69,8 @@ pub struct ActiveRun<'a> {
     offline: BTreeSet<SessionId>,
     /// Moved refs that no earlier run has found.
     moved_refs: BTreeMap<SessionId, MovedRef>,
+    /// Updates that are held.
+    holds: BTreeMap<SessionId, Hold>,
     /// The exit status so far, apart from the sessions.
     status: ExitStatus,
     last_heartbeat: Stopwatch,
@@ -154,6 +157,7 @@ impl<'a> ActiveRun<'a> {
             recorded_places: BTreeSet::new(),
             offline: BTreeSet::new(),
             moved_refs: BTreeMap::new(),
+            holds: BTreeMap::new(),
             status: ExitStatus::Ok,
             last_heartbeat: Stopwatch::start(),
             watchdog,
@@ -241,11 +245,13 @@ impl<'a> ActiveRun<'a> {
         let adopted = adopt::adopted_files(&services.store)?;
         self.note_error(adopt::finish_moves(&services.store, &self.cache, &adopted));
         let proofs = Proofs::new(&services.store, services.host, self.id.clone());
-        let clients = match self.command {
-            RunCommand::RunDue | RunCommand::Download => network.clients.counted(),
-            _ => network.clients.clone(),
+        let updates = matches!(self.command, RunCommand::RunDue | RunCommand::Download);
+        let clients = if updates {
+            network.clients.counted()
+        } else {
+            network.clients.clone()
         };
-        let syncer = Syncer::new(
+        let mut syncer = Syncer::new(
             &clients,
             network.xet.as_ref(),
             &CacheChoice {
@@ -256,6 +262,9 @@ impl<'a> ActiveRun<'a> {
             options,
             services.settings.disk_reserve(),
         )?;
+        if let Some(gate) = gate_program(services, &self.id).filter(|_| updates) {
+            syncer.use_gate(gate);
+        }
         let deadlines = DeadlineThread::start(services.host);
         let table = bounds.limit_rate.clone();
         deadlines.add(TimeLimits {
@@ -346,6 +355,10 @@ impl<'a> ActiveRun<'a> {
                 _ => {}
             }
         }
+        if running.syncer.is_gating() {
+            // Its own time limit ends a gate that hangs.
+            self.note_progress();
+        }
         self.syncer = Some(running);
         for (session, progress) in saved {
             self.save_progress(session, &progress);
@@ -407,6 +420,8 @@ impl<'a> ActiveRun<'a> {
         session.status = Some(exit_status(result));
         let target = session.target.clone();
         self.offline.extend(result.is_offline.then_some(id));
+        self.holds
+            .extend(result.hold.clone().map(|hold| (id, hold)));
         let label = target.label();
         if let Some(failure) = &result.failure {
             let message = &failure.message;
@@ -517,6 +532,7 @@ impl<'a> ActiveRun<'a> {
             sessions,
             offline: self.offline,
             moved_refs: self.moved_refs,
+            holds: self.holds,
         })
     }
 }

@@ -122,6 +122,9 @@ impl ActiveRun<'_> {
         let left = published.and_then(|it| it.look_or_log(store, &self.cache, places, now));
         after.state.moved_ref = left.as_ref().map(|moved| moved.target.clone());
         store.save_model_state(model.id, &after.state)?;
+        if let (Some(gate), Some(hold)) = (&result.gate, &result.hold) {
+            store.save_gate_record(model.id, &hold.commit, gate)?;
+        }
 
         // A move is an event when it is first found, not at each run that leaves it.
         let is_new = |moved: &MovedRef| model.state.moved_ref.as_ref() != Some(&moved.target);

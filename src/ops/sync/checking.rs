@@ -331,19 +331,19 @@ fn hold_update(target: &Target, hold: Hold, published: Option<(PathBuf, Amount)>
     };
     SyncResult {
         hold: Some(hold),
-        ..SyncResult::without_files(Outcome::Held, Some(failure), progress)
+        ..SyncResult::without_files(Outcome::Held, failure, progress)
     }
 }
 
-/// Describes and logs a hold.
-pub(super) fn trouble_of_hold(label: &str, hold: &Hold) -> Trouble {
+/// Describes and logs a hold. One that ends by itself is no trouble.
+pub(super) fn trouble_of_hold(label: &str, hold: &Hold) -> Option<Trouble> {
     let message = hold.message();
     log::info!("`{label}` is held: {message}");
-    Trouble {
+    (!hold.is_silent()).then(|| Trouble {
         kind: ErrorKind::Hub,
         message,
         hint: Some(hold.hint(label)),
-    }
+    })
 }
 
 pub(super) fn failed_check(target: &Target, err: &Error) -> SyncResult {

@@ -4,6 +4,7 @@
 //! which creates missing folders. A failed check or a dry run changes nothing.
 
 use std::collections::BTreeSet;
+use std::fs::Permissions;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -308,6 +309,14 @@ impl TargetDestination {
         }
     }
 
+    /// Returns the kinds of links that a snapshot may have.
+    pub fn links(&self) -> LinkChoice {
+        match self {
+            Self::Cache { links, .. } => *links,
+            Self::Directory { .. } => LinkChoice::WherePossible,
+        }
+    }
+
     /// Returns the kinds of links that imports may use: users edit the files of
     /// their directories, and never a blob.
     pub fn sharing(&self) -> Sharing {
@@ -422,6 +431,15 @@ impl DestinationWriter {
         match self {
             Self::Cache(writer) => writer.layout().blob(content),
             Self::Directory(dir, _) => dir.stored(content),
+        }
+    }
+
+    /// Returns the permissions of stored contents that programs may write to; `None` if
+    /// they are read-only.
+    pub fn permissions(&self) -> Option<Permissions> {
+        match self {
+            Self::Cache(_) => None,
+            Self::Directory(dir, _) => Some(dir.permissions()),
         }
     }
 

@@ -10,7 +10,7 @@ use super::target::{Sibling, Target, is_accepted};
 use crate::domain::changes::{Changes, compare};
 use crate::domain::filter::Filter;
 use crate::domain::guard::{GuardRules, Terms};
-use crate::domain::hold::{Comparison, Finding, Hold, HoldReason};
+use crate::domain::hold::{Comparison, Finding, HeldUpdate, Hold, HoldReason};
 use crate::domain::model::EntryName;
 use crate::domain::policy::Policy;
 use crate::domain::repo::{CommitSha, RepoPath};
@@ -94,11 +94,33 @@ impl Update<'_> {
         siblings.filter(|it| !is_accepted(it.accepted.as_ref(), &self.remote.commit))
     }
 
+    /// Returns the findings of then about a commit that a person has rejected. Models that
+    /// share a ref stay where they are together.
+    fn rejected(&self) -> Option<Vec<Finding>> {
+        let target = self.target;
+        let commit = &self.remote.commit;
+        let is_it = |update: &&HeldUpdate| update.commit == *commit && !target.accepts(commit);
+        if let Some(own) = target.rejected.as_ref().filter(is_it) {
+            return Some(own.findings.clone());
+        }
+        let sibling = target.siblings.iter();
+        let sibling = sibling.filter_map(|it| Some((it, it.rejected.as_ref().filter(is_it)?)));
+        let (sibling, update) = sibling.into_iter().next()?;
+        let of_sibling = |finding: &Finding| Finding {
+            detail: format!("rejected for `{}`: {}", sibling.name, finding.detail),
+            ..finding.clone()
+        };
+        Some(update.findings.iter().map(of_sibling).collect())
+    }
+
     fn findings(&self) -> Result<Vec<Finding>> {
         let commit = &self.remote.commit;
         // A person who accepts the commit has read which model loses files by it.
         if self.target.accepts(commit) || self.old_commit == Some(commit) {
             return Ok(Vec::new());
+        }
+        if let Some(rejected) = self.rejected() {
+            return Ok(rejected);
         }
         let mut findings = match self.old_commit {
             Some(old) => self.policy_findings(old),

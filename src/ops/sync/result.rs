@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::target::TargetId;
 use crate::domain::changes::Changes;
+use crate::domain::gate::GateRecord;
 use crate::domain::guard::Terms;
 use crate::domain::hold::Hold;
 use crate::domain::outcome::{Outcome, VerifyOutcome};
@@ -85,6 +86,8 @@ pub struct SyncResult {
     pub hold: Option<Hold>,
     /// The terms of the repository at the check.
     pub terms: Terms,
+    /// The gate that holds the commit.
+    pub gate: Option<GateRecord>,
     /// This machine had no network at all.
     pub is_offline: bool,
     /// Messages about deltas that gave wrong bytes.
@@ -113,6 +116,7 @@ impl SyncResult {
             note: None,
             hold: None,
             terms: Terms::default(),
+            gate: None,
             is_offline: false,
             abandoned_deltas: Vec::new(),
             changes: None,

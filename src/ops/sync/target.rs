@@ -11,7 +11,7 @@ use crate::domain::adopt::AdoptedFiles;
 use crate::domain::deletion::{FetchKey, HomeIdentity};
 use crate::domain::filter::Filter;
 use crate::domain::guard::{GuardRules, Terms};
-use crate::domain::hold::PinKind;
+use crate::domain::hold::{HeldUpdate, PinKind};
 use crate::domain::login::TokenName;
 use crate::domain::model::{Destination, EntryName, Model, ModelId, Tag};
 use crate::domain::policy::{EffectiveRules, FollowedTag, Policy, SeenCommits, UpdateRules};
@@ -29,6 +29,8 @@ pub struct Sibling {
     pub filter: Filter,
     /// A commit that is accepted for it although it looks like a loss.
     pub accepted: Option<String>,
+    /// The update that a person keeps back from it.
+    pub rejected: Option<HeldUpdate>,
     pub published: Option<CommitSha>,
 }
 
@@ -107,6 +109,8 @@ pub struct Target {
     pub held_by: Option<EntryName>,
     /// A commit, or the beginning of one, that is published whatever is found about it.
     pub accepted: Option<String>,
+    /// The update that a person keeps back, with the findings of then.
+    pub rejected: Option<HeldUpdate>,
     /// Fetch files again that are there already.
     pub force: bool,
     /// The treatment of files of a directory that are gone upstream.
@@ -138,6 +142,7 @@ impl From<&Model> for Target {
             pinned: state.pinned.as_ref().map(|pin| pin.commit.clone()),
             held_by: None,
             accepted: accepted.map(|update| update.commit.to_string()),
+            rejected: state.held_update.clone().filter(HeldUpdate::is_rejected),
             force: false,
             vanished: Vanished::Keep,
         }
@@ -164,6 +169,7 @@ impl Target {
             pinned: None,
             held_by: None,
             accepted: None,
+            rejected: None,
             force: false,
             vanished: Vanished::Keep,
         }
@@ -189,6 +195,7 @@ impl Target {
             if other.spec.enabled {
                 target.siblings.push(Sibling {
                     accepted: Self::from(&other).accepted,
+                    rejected: (other.state.held_update).filter(HeldUpdate::is_rejected),
                     published: other.state.published_commit,
                     name: other.spec.name,
                     filter: other.spec.filter,
