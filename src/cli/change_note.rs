@@ -7,7 +7,7 @@ use crate::domain::units::ByteSize;
 use crate::ui::text;
 
 /// Commits and files beyond this number are counted only.
-const MOST_LINES: usize = 20;
+pub(super) const MOST_LINES: usize = 20;
 
 /// Returns the facts of a change note; a fact may have several lines.
 pub(super) fn facts(note: &ChangeNote, zone: &TimeZone) -> Vec<(&'static str, String)> {

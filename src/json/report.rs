@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::change_note::ChangeNoteView;
 use super::document::time;
+use super::model::FindingView;
 use super::status::NextDueView;
 use crate::domain::report::{
     DayFigures, DiskSample, FailureFigures, ModelFigures, Offer, PeriodReport, ProofFigures,
@@ -165,8 +166,9 @@ impl From<&PublishedUpdate> for PublishedUpdateView {
 struct OfferView {
     model: String,
     commit: String,
+    state: &'static str,
     first_seen_at: String,
-    findings: Vec<OfferFindingView>,
+    findings: Vec<FindingView>,
     decision: &'static str,
     decided_at: Option<String>,
     remark: Option<String>,
@@ -175,28 +177,19 @@ struct OfferView {
     change_note: Option<ChangeNoteView>,
 }
 
-#[derive(Debug, Serialize)]
-struct OfferFindingView {
-    reason: &'static str,
-    detail: String,
-}
-
 impl From<&Offer> for OfferView {
     fn from(offer: &Offer) -> Self {
-        let findings = offer.findings.iter().map(|finding| OfferFindingView {
-            reason: finding.reason.as_str(),
-            detail: finding.detail.clone(),
-        });
-        let note = offer.note.as_ref();
+        let (update, note) = (&offer.update, offer.note.as_ref());
         Self {
-            model: offer.label.clone(),
-            commit: offer.commit.to_string(),
-            first_seen_at: render_utc(offer.first_seen_at),
-            findings: findings.collect(),
-            decision: offer.decision.as_str(),
-            decided_at: time(offer.decided_at),
-            remark: offer.remark.clone(),
-            published_at: time(offer.published_at),
+            model: update.model.to_string(),
+            commit: update.commit.to_string(),
+            state: update.state().as_str(),
+            first_seen_at: render_utc(update.found_at),
+            findings: update.findings.iter().map(FindingView::from).collect(),
+            decision: update.decision.as_str(),
+            decided_at: time(update.decided_at),
+            remark: update.note.clone(),
+            published_at: time(update.published_at),
             page: offer.page.clone(),
             change_note: note.map(|note| ChangeNoteView::new(note, MOST_CHANGES)),
         }

@@ -63,7 +63,7 @@ pub use models::ModelFilter;
 pub use open::Store;
 pub use places::PublishedModel;
 pub use rate_limits::RateLimit;
-pub use report::{OfferedUpdate, Period};
+pub use report::Period;
 pub use runs::{CrashedWork, RunFilter};
 pub use sessions::{SessionFilter, SessionsOf};
 pub use settings::Setting;

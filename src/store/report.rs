@@ -10,10 +10,8 @@ use super::blobs::range_below;
 use super::error::Result;
 use super::open::Store;
 use super::value::{Columns, integer, seconds};
-use super::wire::{read_findings, render_list};
-use crate::domain::hold::{Decision, Finding};
+use super::wire::render_list;
 use crate::domain::model::ModelId;
-use crate::domain::repo::CommitSha;
 use crate::domain::report::{
     DiskSample, MovedBytes, ProofFigures, ReportedTarget, RunRow, SessionRow,
 };
@@ -29,19 +27,6 @@ pub struct Period<'a> {
     pub until: Timestamp,
     /// `None` for all models.
     pub models: Option<&'a [ModelId]>,
-}
-
-/// A row of the table `updates`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OfferedUpdate {
-    pub model: ModelId,
-    pub commit: CommitSha,
-    pub first_seen_at: Timestamp,
-    pub findings: Vec<Finding>,
-    pub decision: Decision,
-    pub decided_at: Option<Timestamp>,
-    pub remark: Option<String>,
-    pub published_at: Option<Timestamp>,
 }
 
 /// Runs the index of dates along; the order of ids is that of dates within a second.
@@ -114,43 +99,6 @@ impl Store {
             Ok(())
         })?;
         Ok((first, n_more))
-    }
-
-    /// Returns the updates that were held and that were first seen, decided or published
-    /// in a period, or still wait; newest first.
-    pub fn held_updates_of_period(
-        &self,
-        period: Period<'_>,
-        most: usize,
-    ) -> Result<Vec<OfferedUpdate>> {
-        let sql = "SELECT updates.* FROM updates
-            JOIN models ON models.id = model_id
-            WHERE findings <> '[]' AND first_seen_at < :until
-                AND (first_seen_at >= :since
-                    OR decided_at >= :since AND decided_at < :until
-                    OR updates.published_at >= :since AND updates.published_at < :until
-                    OR decision = 'waiting' AND updates.published_at IS NULL
-                        AND commit_sha = update_commit)
-                AND (:models IS NULL OR model_id IN (SELECT value FROM json_each(:models)))
-            ORDER BY first_seen_at DESC, model_id LIMIT :most";
-        let params = named_params! {
-            ":since": seconds(period.since),
-            ":until": seconds(period.until),
-            ":models": period.model_list(),
-            ":most": integer(most as u64),
-        };
-        self.list_readable("updates", sql, params, |row| {
-            Ok(OfferedUpdate {
-                model: ModelId(row.get("model_id")?),
-                commit: row.parsed("commit_sha")?,
-                first_seen_at: row.time("first_seen_at")?,
-                findings: read_findings(row)?,
-                decision: row.parsed("decision")?,
-                decided_at: row.time_if_any("decided_at")?,
-                remark: row.get("note")?,
-                published_at: row.time_if_any("published_at")?,
-            })
-        })
     }
 
     /// Counts the proven files of the home. The figures of models are left empty.

@@ -325,7 +325,7 @@ fn documents() -> Vec<Document> {
         document(
             "updates show gated",
             "hfdl.update/1",
-            &plus(UPDATE, "repo:text repo_type:text revision:text files:list?"),
+            &plus(UPDATE, "repo:text repo_type:text revision:text files:list? change_note:object?"),
         )
         .with("/files/0", "path:text change:text old_bytes:number? new_bytes:number?"),
         document("updates retry gated", "hfdl.decisions/1", "updates:list")

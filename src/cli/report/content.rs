@@ -67,7 +67,7 @@ fn summary(report: &PeriodReport) -> Vec<Block> {
     let n_waiting = report
         .offers
         .iter()
-        .filter(|offer| lists::waits(offer))
+        .filter(|offer| offer.is_waiting())
         .count();
     let held = report.offers.len();
     let facts = vec![

@@ -4,10 +4,9 @@ use jiff::tz::TimeZone;
 
 use super::page::{Block, Entry, Grid, Line};
 use crate::domain::changes::{ChangeNote, ChangedFiles, NewCommits};
-use crate::domain::hold::Decision;
 use crate::domain::report::{FailureFigures, Offer, PeriodReport, PublishedUpdate};
-use crate::domain::time::Timestamp;
 use crate::domain::units::ByteSize;
+use crate::domain::update::OfferedUpdate;
 use crate::ui::text;
 
 /// An update lists so many of its commits and of its files.
@@ -15,10 +14,6 @@ const MOST_LINES: usize = 10;
 
 pub(super) fn lasts(failure: &FailureFigures) -> bool {
     failure.recovered_at.is_none()
-}
-
-pub(super) fn waits(offer: &Offer) -> bool {
-    offer.decision == Decision::Waiting && offer.published_at.is_none()
 }
 
 pub(super) fn updates(report: &PeriodReport, zone: &TimeZone) -> Vec<Block> {
@@ -65,20 +60,20 @@ fn update(update: &PublishedUpdate, zone: &TimeZone) -> Entry {
 
 pub(super) fn offers(report: &PeriodReport, zone: &TimeZone) -> Vec<Block> {
     let entry = |offer: &Offer| {
-        let time = |at: Timestamp| text::local_time(at, zone);
+        let update = &offer.update;
         let mut facts = vec![
-            ("commit", offer.commit.short().to_owned()),
-            ("found", time(offer.first_seen_at)),
-            ("decision", decision(offer, zone)),
+            ("commit", update.commit.short().to_owned()),
+            ("found", text::local_time(update.found_at, zone)),
+            ("decision", decision(update, zone)),
         ];
-        facts.extend(offer.remark.clone().map(|remark| ("remark", remark)));
-        let details: Vec<String> = (offer.findings.iter())
+        facts.extend(update.note.clone().map(|remark| ("remark", remark)));
+        let details: Vec<String> = (update.findings.iter())
             .map(|finding| format!("{}: {}", finding.reason, finding.detail))
             .collect();
         facts.push(("findings", details.join("; ")));
         facts.extend(offer.note.as_ref().map(|note| ("changes", note.summary())));
         Block::Entry(Entry {
-            heading: offer.label.clone(),
+            heading: update.model.to_string(),
             page: offer.page.clone(),
             facts,
             lists: note_lists(offer.note.as_ref(), zone),
@@ -87,12 +82,13 @@ pub(super) fn offers(report: &PeriodReport, zone: &TimeZone) -> Vec<Block> {
     report.offers.iter().map(entry).collect()
 }
 
-fn decision(offer: &Offer, zone: &TimeZone) -> String {
-    let mut words = offer.decision.to_string();
-    if let Some(at) = offer.decided_at {
-        words.push_str(&format!(" {}", text::local_time(at, zone)));
+fn decision(update: &OfferedUpdate, zone: &TimeZone) -> String {
+    let mut words = update.state().to_string();
+    if let Some(at) = update.decided_at {
+        let decision = update.decision;
+        words.push_str(&format!(", {decision} {}", text::local_time(at, zone)));
     }
-    if let Some(at) = offer.published_at {
+    if let Some(at) = update.published_at {
         words.push_str(&format!(", published {}", text::local_time(at, zone)));
     }
     words

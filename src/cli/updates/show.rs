@@ -4,6 +4,7 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::cli::change_note;
 use crate::cli::context::Context;
 use crate::cli::explain::Explanation;
 use crate::cli::models::find;
@@ -11,7 +12,7 @@ use crate::domain::model::EntryName;
 use crate::domain::outcome::ExitStatus;
 use crate::domain::units::ByteSize;
 use crate::domain::update::{FileDifference, UpdateState};
-use crate::json::{FileDifferenceView, UpdateView, document};
+use crate::json::{ChangeNoteView, FileDifferenceView, UpdateView, document};
 use crate::ops::services::Services;
 use crate::ops::updates::{UpdateDetails, details};
 use crate::ui::{Output, table, text};
@@ -65,6 +66,11 @@ fn show_text(context: &Context, out: &Output, details: &UpdateDetails) -> String
     for finding in &update.findings {
         facts.push(("finding", format!("{}: {}", finding.reason, finding.detail)));
     }
+    if let Some(note) = &details.note {
+        facts.push(("changes", note.summary()));
+        let commits = change_note::commit_lines(note, zone, change_note::MOST_LINES);
+        facts.extend((!commits.is_empty()).then(|| ("commits", commits.join("\n"))));
+    }
     let mut shown = table::facts(&facts);
     if let Ok(files) = &details.files
         && !files.is_empty()
@@ -114,6 +120,9 @@ fn show_document(details: &UpdateDetails) -> Value {
         fields.insert("repo_type".to_owned(), json!(spec.repo.kind.as_str()));
         fields.insert("revision".to_owned(), json!(spec.revision.to_string()));
         fields.insert("files".to_owned(), json!(files));
+        let note = details.note.as_ref();
+        let note = note.map(|note| ChangeNoteView::new(note, usize::MAX));
+        fields.insert("change_note".to_owned(), json!(note));
     }
     shown
 }

@@ -12,7 +12,7 @@ mod period;
 mod tally;
 
 pub use days::{Day, LONGEST_PERIOD, days};
-pub use period::{DiskSample, Offer, PeriodReport, ProofFigures, PublishedUpdate};
+pub use period::{DiskSample, Offer, PeriodReport, ProofFigures, PublishedUpdate, is_reported};
 pub use tally::{
     DayFigures, FailureFigures, ModelFigures, MovedBytes, ReportedTarget, RunFigures, RunRow,
     SessionRow, Tally,

@@ -4,12 +4,12 @@ use jiff::civil::Date;
 
 use super::tally::{DayFigures, FailureFigures, ModelFigures, MovedBytes, RunFigures};
 use crate::domain::changes::ChangeNote;
-use crate::domain::hold::{Decision, Finding};
 use crate::domain::model::EntryName;
 use crate::domain::repo::{CommitSha, Repo};
 use crate::domain::run::Event;
 use crate::domain::status::NextDue;
 use crate::domain::time::Timestamp;
+use crate::domain::update::{OfferedUpdate, UpdateState};
 
 /// The activity of a home, or of some of its models, in a period.
 #[derive(Clone, Debug)]
@@ -56,17 +56,29 @@ pub struct PublishedUpdate {
 /// An update that was held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
-    pub label: String,
-    pub commit: CommitSha,
-    pub first_seen_at: Timestamp,
-    pub findings: Vec<Finding>,
-    pub decision: Decision,
-    pub decided_at: Option<Timestamp>,
-    /// The words of the person who decided.
-    pub remark: Option<String>,
-    pub published_at: Option<Timestamp>,
+    pub update: OfferedUpdate,
     pub note: Option<ChangeNote>,
+    /// The address of the commit's page.
     pub page: Option<String>,
+}
+
+impl Offer {
+    /// Tells whether the update waits for a person.
+    pub fn is_waiting(&self) -> bool {
+        self.update.state() == UpdateState::Waiting
+    }
+}
+
+/// Tells whether a report of a period shows an update: one that was held, and found,
+/// decided or published then, or that waits still.
+pub fn is_reported(update: &OfferedUpdate, since: Timestamp, until: Timestamp) -> bool {
+    let is_then = |at: Timestamp| since <= at && at < until;
+    let is_waiting = update.state() == UpdateState::Waiting && update.found_at < until;
+    !update.findings.is_empty()
+        && (is_waiting
+            || is_then(update.found_at)
+            || update.decided_at.is_some_and(is_then)
+            || update.published_at.is_some_and(is_then))
 }
 
 /// The bytes on disk at one day's end.

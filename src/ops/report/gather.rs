@@ -8,7 +8,7 @@ use crate::domain::model::{EntryName, Model, ModelId};
 use crate::domain::outcome::{Outcome, VerifyOutcome};
 use crate::domain::report::{
     FailureFigures, LONGEST_PERIOD, MovedBytes, Offer, PeriodReport, ProofFigures, PublishedUpdate,
-    RunFigures, Tally, days,
+    RunFigures, Tally, days, is_reported,
 };
 use crate::domain::run::{Event, EventKind};
 use crate::domain::session::Session;
@@ -174,22 +174,19 @@ fn offers(
     endpoint: Option<&Endpoint>,
 ) -> Result<Vec<Offer>> {
     let by_id: BTreeMap<ModelId, &Model> = models.iter().map(|it| (it.id, it)).collect();
+    let mut offered = store.offered_updates(None)?;
+    offered.retain(|update| {
+        by_id.contains_key(&update.model_id) && is_reported(update, period.since, period.until)
+    });
     let mut offers = Vec::new();
-    for held in store.held_updates_of_period(period, MOST_OFFERS)? {
-        let Some(model) = by_id.get(&held.model) else {
-            continue;
-        };
+    for update in offered.into_iter().take(MOST_OFFERS) {
+        let repo = by_id.get(&update.model_id).map(|model| &model.spec.repo);
         offers.push(Offer {
-            label: model.spec.name.to_string(),
-            note: note_of(store, held.model, &held.commit)?,
-            page: endpoint.map(|it| it.commit_page(&model.spec.repo, &held.commit)),
-            commit: held.commit,
-            first_seen_at: held.first_seen_at,
-            findings: held.findings,
-            decision: held.decision,
-            decided_at: held.decided_at,
-            remark: held.remark,
-            published_at: held.published_at,
+            note: note_of(store, update.model_id, &update.commit)?,
+            page: endpoint
+                .zip(repo)
+                .map(|(it, repo)| it.commit_page(repo, &update.commit)),
+            update,
         });
     }
     Ok(offers)

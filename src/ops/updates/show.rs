@@ -4,10 +4,12 @@ use anyhow::{Context, Result, anyhow};
 
 use super::NothingWaits;
 use crate::cache::{self, CacheLayout, LocalDir};
+use crate::domain::changes::ChangeNote;
 use crate::domain::model::{Destination, Model};
 use crate::domain::repo::CommitSha;
 use crate::domain::snapshot::RemoteSnapshot;
 use crate::domain::update::{FileDifference, OfferedUpdate, file_differences};
+use crate::ops::changes::note_of;
 use crate::ops::services::Services;
 
 /// A held update with its changes.
@@ -17,6 +19,7 @@ pub struct UpdateDetails {
     /// The files that differ from the published commit, or the reason why they are
     /// unknown.
     pub files: Result<Vec<FileDifference>>,
+    pub note: Option<ChangeNote>,
 }
 
 /// Returns the held update of a model; the newest one if a commit was decided or published
@@ -30,6 +33,7 @@ pub fn details(services: &Services<'_>, model: Model) -> Result<UpdateDetails> {
         .ok_or_else(|| NothingWaits(model.spec.name.clone()))?;
     Ok(UpdateDetails {
         files: files(services, &model, &update),
+        note: note_of(&services.store, model.id, &update.commit)?,
         model,
         update,
     })
